@@ -1,0 +1,263 @@
+"""Every constant of the stack in one object. Profiles differ only in it.
+
+Times are nanoseconds, sizes bytes. Names follow Linux's sysctls where one exists.
+"""
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+class Config:
+    """The settings of one stack, `linux`-like by default."""
+
+    def __init__(self):
+        # IPv4 and ICMP
+        #: TTL of packets sent (RFC 1122 3.2.1.7)
+        self.ip_default_ttl = 64
+        #: forward packets between interfaces (RFC 1812)
+        self.ip_forward = False
+        #: reassembly timeout (RFC 1122 3.3.2; Linux 30 s)
+        self.ipfrag_time = 30 * S
+        #: bytes all reassemblies together may hold
+        self.ipfrag_high_thresh = 4 << 20
+        #: fragments one datagram may come in
+        self.ipfrag_max_fragments = 64
+        #: ICMP errors a second (RFC 1812 4.3.2.8)
+        self.icmp_ratelimit = 1000
+        #: ICMP errors at once
+        self.icmp_burst = 50
+        #: no answer to broadcast pings (RFC 1122 3.2.2.6 allows it)
+        self.icmp_echo_ignore_broadcasts = True
+        # ARP and neighbours
+        #: between two ARP requests (RFC 1122 2.3.2.1)
+        self.neigh_retrans_time = 1 * S
+        #: broadcast requests before the address is unreachable
+        self.neigh_mcast_solicit = 3
+        #: unicast probes of a stale entry before it is asked for again
+        self.neigh_ucast_solicit = 3
+        #: a confirmation is good for this long
+        self.neigh_reachable_time = 30 * S
+        #: a stale entry in use waits this long for a hint before it is probed
+        self.neigh_delay_probe_time = 5 * S
+        #: an unused entry is dropped after this long
+        self.neigh_gc_stale_time = 60 * S
+        #: packets kept while an address is resolved
+        self.neigh_queue_len = 3
+        #: entries an interface's table may hold
+        self.neigh_max_entries = 1024
+        # ports and sockets
+        #: first ephemeral port
+        self.port_min = 32768
+        #: last ephemeral port
+        self.port_max = 60999
+        #: upper bound of listen()'s backlog
+        self.somaxconn = 4096
+        #: bytes a UDP or raw socket's receive queue holds
+        self.udp_rmem = 212992
+        #: SO_SNDBUF of a UDP or raw socket
+        self.udp_wmem = 212992
+        # TCP: opening and closing
+        #: retransmissions of a SYN before ETIMEDOUT (RFC 9293 MUST-23: 3 minutes; 63 s + 64 s here)
+        self.tcp_syn_retries = 6
+        #: retransmissions of a SYN-ACK
+        self.tcp_synack_retries = 5
+        #: half-open connections a listener holds
+        self.tcp_max_syn_backlog = 1024
+        #: answer a full accept queue with RST instead of silence
+        self.tcp_abort_on_overflow = False
+        #: how long an orphan stays in FIN-WAIT-2
+        self.tcp_fin_timeout = 60 * S
+        #: 2 MSL (RFC 9293 3.6.1 says 4 minutes; Linux 60 s)
+        self.tcp_time_wait = 60 * S
+        #: TIME-WAIT states kept
+        self.tcp_max_tw_buckets = 65536
+        #: MSS to announce; 0 takes it from the interface's MTU
+        self.tcp_mss = 0
+        # TCP: options
+        #: RFC 7323 timestamps
+        self.tcp_timestamps = True
+        #: RFC 2018 selective acknowledgements
+        self.tcp_sack = True
+        #: RFC 7323 window scaling
+        self.tcp_window_scaling = True
+        #: window scale to announce; -1 takes what the largest buffer needs
+        self.tcp_wscale = -1
+        # TCP: buffers
+        #: default receive buffer (SO_RCVBUF overrides)
+        self.tcp_rmem = 131072
+        #: the most autotuning gives a receive buffer
+        self.tcp_rmem_max = 6 << 20
+        #: default send buffer (SO_SNDBUF overrides)
+        self.tcp_wmem = 262144
+        #: the most autotuning gives a send buffer
+        self.tcp_wmem_max = 4 << 20
+        #: autotune buffers
+        self.tcp_moderate_rcvbuf = True
+        # TCP: timers
+        #: RTO before the first sample (RFC 6298 2.1)
+        self.tcp_rto_initial = 1 * S
+        #: lower bound of RTO (RFC 6298 2.4 says 1 s; see tcp_rto_var_min)
+        self.tcp_rto_min = 0
+        #: upper bound of RTO (RFC 6298 2.5)
+        self.tcp_rto_max = 120 * S
+        #: lower bound of the 4 * RTTVAR term (Linux's way to bound RTO; G in RFC 6298 2.2)
+        self.tcp_rto_var_min = 200 * MS
+        #: retransmissions before the route is doubted (R1, RFC 9293 3.8.3)
+        self.tcp_retries1 = 3
+        #: retransmissions before the connection is given up (R2)
+        self.tcp_retries2 = 15
+        #: an ACK waits at most this long (RFC 9293 MUST-40: below 500 ms)
+        self.tcp_delack_time = 40 * MS
+        #: full-sized segments that force an ACK (RFC 9293 SHLD-19)
+        self.tcp_delack_segs = 2
+        #: segments acknowledged at once when a connection starts (Linux)
+        self.tcp_quickack_segs = 16
+        #: idle time before the first keep-alive (RFC 9293 MUST-28)
+        self.tcp_keepalive_time = 7200 * S
+        #: between keep-alives
+        self.tcp_keepalive_intvl = 75 * S
+        #: unanswered keep-alives before ETIMEDOUT
+        self.tcp_keepalive_probes = 9
+        #: upper bound of the zero-window probe interval
+        self.tcp_persist_max = 120 * S
+        #: probe a zero window (RFC 9293 MUST-36; off only to show why it exists)
+        self.tcp_persist = True
+        # TCP: sending
+        #: Nagle's algorithm (RFC 9293 SHLD-7); TCP_NODELAY turns it off for one socket
+        self.tcp_nagle = True
+        #: silly window avoidance of the receiver (RFC 9293 MUST-39; off only to show why it exists)
+        self.tcp_sws = True
+        #: initial window in segments (RFC 6928)
+        self.tcp_init_cwnd = 10
+        #: initial slow start threshold in bytes
+        self.tcp_init_ssthresh = 1 << 30
+        #: Appropriate Byte Counting's L (RFC 3465); 0 counts ACKs instead of bytes
+        self.tcp_abc_l = 2
+        #: duplicate ACKs that mean a loss (RFC 5681 3.2)
+        self.tcp_reordering = 3
+        #: congestion control by name
+        self.tcp_congestion = "reno"
+        #: RFC 3042
+        self.tcp_limited_transmit = True
+        #: restart window after an idle RTO (RFC 5681 4.1)
+        self.tcp_slow_start_after_idle = True
+        #: most payload bytes handed to a device in one piece
+        self.tcp_gso_max = 65226
+        # TCP: security
+        #: challenge ACKs a second, over all connections (RFC 5961 7)
+        self.tcp_challenge_ack_limit = 1000
+        #: between two ACKs in answer to bad segments of one connection
+        self.tcp_invalid_ratelimit = 500 * MS
+        #: out-of-order pieces one connection keeps
+        self.tcp_max_ooo = 4096
+
+    def as_dict(self) -> dict:
+        """All settings by name, in a fixed order (what a recording keeps)."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def update(self, settings: dict) -> "Config":
+        """Set several by name; an unknown name is a ValueError. Returns self."""
+        for name, value in settings.items():
+            if name not in FIELDS:
+                raise ValueError(f"no setting named {name!r}")
+            setattr(self, name, value)
+        return self
+
+
+FIELDS = (
+    "ip_default_ttl",
+    "ip_forward",
+    "ipfrag_time",
+    "ipfrag_high_thresh",
+    "ipfrag_max_fragments",
+    "icmp_ratelimit",
+    "icmp_burst",
+    "icmp_echo_ignore_broadcasts",
+    "neigh_retrans_time",
+    "neigh_mcast_solicit",
+    "neigh_ucast_solicit",
+    "neigh_reachable_time",
+    "neigh_delay_probe_time",
+    "neigh_gc_stale_time",
+    "neigh_queue_len",
+    "neigh_max_entries",
+    "port_min",
+    "port_max",
+    "somaxconn",
+    "udp_rmem",
+    "udp_wmem",
+    "tcp_syn_retries",
+    "tcp_synack_retries",
+    "tcp_max_syn_backlog",
+    "tcp_abort_on_overflow",
+    "tcp_fin_timeout",
+    "tcp_time_wait",
+    "tcp_max_tw_buckets",
+    "tcp_mss",
+    "tcp_timestamps",
+    "tcp_sack",
+    "tcp_window_scaling",
+    "tcp_wscale",
+    "tcp_rmem",
+    "tcp_rmem_max",
+    "tcp_wmem",
+    "tcp_wmem_max",
+    "tcp_moderate_rcvbuf",
+    "tcp_rto_initial",
+    "tcp_rto_min",
+    "tcp_rto_max",
+    "tcp_rto_var_min",
+    "tcp_retries1",
+    "tcp_retries2",
+    "tcp_delack_time",
+    "tcp_delack_segs",
+    "tcp_quickack_segs",
+    "tcp_keepalive_time",
+    "tcp_keepalive_intvl",
+    "tcp_keepalive_probes",
+    "tcp_persist_max",
+    "tcp_persist",
+    "tcp_nagle",
+    "tcp_sws",
+    "tcp_init_cwnd",
+    "tcp_init_ssthresh",
+    "tcp_abc_l",
+    "tcp_reordering",
+    "tcp_congestion",
+    "tcp_limited_transmit",
+    "tcp_slow_start_after_idle",
+    "tcp_gso_max",
+    "tcp_challenge_ack_limit",
+    "tcp_invalid_ratelimit",
+    "tcp_max_ooo",
+)
+
+# Profiles: what differs from the defaults above.
+PROFILES: dict[str, dict] = {
+    "linux": {},
+    # The RFCs' own words where they differ from Linux: RTO at least a second, delayed ACK 200 ms, 2 MSL 4 minutes.
+    "rfc": {
+        "tcp_rto_min": 1 * S,
+        "tcp_rto_var_min": 1 * MS,
+        "tcp_rto_max": 60 * S,
+        "tcp_delack_time": 200 * MS,
+        "tcp_quickack_segs": 0,
+        "tcp_time_wait": 240 * S,
+        "tcp_fin_timeout": 240 * S,
+    },
+    # For teaching: no options that blur the numbers, no quick ACKs, fixed buffers.
+    "lab": {
+        "tcp_timestamps": False,
+        "tcp_quickack_segs": 0,
+        "tcp_moderate_rcvbuf": False,
+        "tcp_rmem": 4 << 20,
+        "tcp_wmem": 4 << 20,
+    },
+}
+
+
+def profile(name: str) -> Config:
+    """A Config by profile name; an unknown name is a ValueError that lists the known ones."""
+    if name not in PROFILES:
+        raise ValueError(f"no profile named {name!r}; there are {', '.join(PROFILES)}")
+    return Config().update(PROFILES[name])

@@ -1,0 +1,72 @@
+"""Protocol numbers: plain ints, so that Python sees them; const.pxd repeats them as a C enum for the
+compiled modules (`tests/test_const.py` holds the two together).
+
+Modules say `import pystack_c.const as C` in the .py and `cimport pystack_c.const as C` in the .pxd.
+"""
+
+# EtherType (IANA ieee-802-numbers)
+ETH_P_IP = 0x0800
+ETH_P_ARP = 0x0806
+ETH_HLEN = 14
+
+# IP protocol numbers (IANA protocol-numbers)
+IPPROTO_ICMP = 1
+IPPROTO_TCP = 6
+IPPROTO_UDP = 17
+
+# TCP control bits (RFC 9293 section 3.1)
+FIN = 0x01
+SYN = 0x02
+RST = 0x04
+PSH = 0x08
+ACK = 0x10
+URG = 0x20
+ECE = 0x40
+CWR = 0x80
+
+# Kinds of link (Iface.kind)
+LINK_ETHERNET = 1
+LINK_IP = 2  # TUN: bare IP packets
+LINK_LOOPBACK = 3
+
+# Flags that come with a received frame (the driver's metadata)
+RX_CSUM_OK = 1  # the transport checksum was verified, or never left this machine unfinished
+
+# Kinds of destination address of a received packet (Packet.dst_kind)
+DST_UNICAST = 0
+DST_BROADCAST = 1
+DST_MULTICAST = 2
+DST_OTHER = 3
+
+# TCP states (RFC 9293 section 3.3.2), numbered as Linux numbers them for tcp_info
+ESTABLISHED = 1
+SYN_SENT = 2
+SYN_RECEIVED = 3
+FIN_WAIT_1 = 4
+FIN_WAIT_2 = 5
+TIME_WAIT = 6
+CLOSED = 7
+CLOSE_WAIT = 8
+LAST_ACK = 9
+LISTEN = 10
+CLOSING = 11
+
+# What happened to an endpoint (Endpoint.pending), and what it is ready for: bits as in poll(2)
+EV_IN = 0x01
+EV_PRI = 0x02
+EV_OUT = 0x04
+EV_ERR = 0x08
+EV_HUP = 0x10
+EV_RDHUP = 0x2000
+
+# ICMP types (IANA icmp-parameters)
+ICMP_ECHO_REPLY = 0
+ICMP_UNREACHABLE = 3
+ICMP_SOURCE_QUENCH = 4
+ICMP_REDIRECT = 5
+ICMP_ECHO = 8
+ICMP_TIME_EXCEEDED = 11
+ICMP_PARAMETER_PROBLEM = 12
+
+# Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
+L4_OFF = 96

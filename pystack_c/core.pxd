@@ -1,0 +1,47 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.config cimport Config
+from pystack_c.counters cimport Counters
+from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.packet cimport Packet, Transmit
+from pystack_c.rng cimport Rng
+from pystack_c.timer cimport TimerQueue
+
+cdef class Core:
+    cdef public Config config
+    cdef public str name
+    cdef public object seed
+    cdef public int64_t now
+    cdef public Rng rng
+    cdef public TimerQueue timers
+    cdef public Counters counters
+    cdef public Packet packet
+    cdef public object probe
+    cdef public list ifaces
+    cdef public dict local
+    cdef public object routes
+    cdef public int ip_ident
+    cdef public int next_ident
+    cdef public dict endpoints
+    cdef public object txq
+    cdef public object loopq
+    cdef public object output_queue
+    cdef public object events
+    cdef public object tcp
+    cdef public object udp
+    cdef public object raw
+    cdef public object reasm
+    cdef public bytearray scratch
+    cdef public int route_epoch
+    cdef public object error_queue
+    cdef public int64_t icmp_tokens
+    cdef public int64_t icmp_stamp
+    @cython.locals(iface=Iface)
+    cpdef transmit(self, Transmit tx)
+    @cython.locals(ident=int)
+    cpdef int new_ident(self)
+    @cython.locals(found=LocalAddr)
+    cpdef LocalAddr local_addr(self, uint32_t addr)
+    cpdef drop(self, str name, str subject, str reason, str rfc)
+    cpdef emit(self, str kind, str subject, int endpoint, str reason, str rfc, dict fields, before=*, after=*)

@@ -1,0 +1,34 @@
+cimport cython
+from libc.stdint cimport uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.iface cimport Iface
+from pystack_c.timer cimport TimerOwner
+
+cdef class Endpoint(TimerOwner):
+    cdef public Core core
+    cdef public int ident
+    cdef public object waiter
+    cdef public int pending
+    cdef public bint queued
+    cdef public int so_error
+    cdef public uint32_t laddr
+    cdef public int lport
+    cdef public uint32_t raddr
+    cdef public int rport
+    cdef public bint bound
+    cdef public Iface bound_iface
+    cdef public int ttl
+    cdef public int tos
+    cdef public bint reuseaddr
+    cdef public bint reuseport
+    cdef public bint broadcast
+    cdef public dict options
+    cpdef str subject(self)
+    cpdef wake(self, int bits)
+    cpdef int readiness(self)
+    @cython.locals(bits=int)
+    cpdef int take_pending(self)
+    @cython.locals(error=int)
+    cpdef int take_error(self)
+    cpdef fail(self, int error)

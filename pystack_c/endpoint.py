@@ -1,0 +1,64 @@
+"""What every socket of the core has: addresses, options, a pending error, and its readiness."""
+
+import pystack_c.const as C
+from pystack_c.timer import TimerOwner
+
+
+class Endpoint(TimerOwner):
+    """Base of Tcb (TCP), UdpSocket and RawSocket.
+
+    `waiter` belongs to the driver: while it is not None, changes of readiness are put into the stack's
+    event queue (`Stack.poll_event`), with what happened in `pending` (EV_* bits).
+    """
+
+    def __init__(self, core, ident: int):
+        self.core = core
+        self.ident = ident
+        self.waiter = None
+        self.pending = 0
+        self.queued = False
+        self.so_error = 0
+        self.laddr = 0
+        self.lport = 0
+        self.raddr = 0
+        self.rport = 0
+        self.bound = False
+        self.bound_iface = None
+        self.ttl = core.config.ip_default_ttl
+        self.tos = 0
+        self.reuseaddr = False
+        self.reuseport = False
+        self.broadcast = False
+        self.options = None
+
+    def subject(self) -> str:
+        """A short text for events."""
+        return f"endpoint {self.ident}"
+
+    def wake(self, bits: int) -> None:
+        """Tell the driver that something happened (it polls `readiness` for the level)."""
+        self.pending |= bits
+        if self.waiter is not None and not self.queued:
+            self.queued = True
+            self.core.events.append(self)
+
+    def readiness(self) -> int:
+        """EV_* bits as poll(2) would report them now."""
+        raise NotImplementedError
+
+    def take_pending(self) -> int:
+        """What happened since the last call (EV_* bits); the driver calls it when poll_event gave this endpoint."""
+        bits = self.pending
+        self.pending = 0
+        return bits
+
+    def take_error(self) -> int:
+        """The pending error (errno), cleared by the call, as SO_ERROR does."""
+        error = self.so_error
+        self.so_error = 0
+        return error
+
+    def fail(self, error: int) -> None:
+        """Leave an error for the next call."""
+        self.so_error = error
+        self.wake(C.EV_ERR | C.EV_IN | C.EV_OUT)

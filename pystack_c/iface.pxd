@@ -1,0 +1,28 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+@cython.final
+cdef class LocalAddr:
+    cdef public uint32_t addr
+    cdef public int prefixlen
+    cdef public uint32_t mask
+    cdef public uint32_t broadcast
+    cdef public Iface iface
+
+@cython.final
+cdef class Iface:
+    cdef public int index
+    cdef public str name
+    cdef public int kind
+    cdef public uint64_t mac
+    cdef public int mtu
+    cdef public bint up
+    cdef public bint tx_csum
+    cdef public int gso_max
+    cdef public bint forwarding
+    cdef public list addrs
+    cdef public dict neighbors
+    cdef public int64_t rx_frames
+    cdef public int64_t rx_bytes
+    cdef public int64_t tx_frames
+    cdef public int64_t tx_bytes

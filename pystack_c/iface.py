@@ -1,0 +1,33 @@
+"""Interfaces, their addresses, and what a device can do for the stack."""
+
+
+class LocalAddr:
+    """One address of this host, and the connections that use it (demultiplexed by key, see demux)."""
+
+    def __init__(self, addr: int, prefixlen: int, iface):
+        self.addr = addr
+        self.prefixlen = prefixlen
+        self.mask = (0xFFFFFFFF << (32 - prefixlen)) & 0xFFFFFFFF
+        self.broadcast = addr | (self.mask ^ 0xFFFFFFFF) if prefixlen < 31 else 0xFFFFFFFF
+        self.iface = iface
+
+
+class Iface:
+    """One network interface of a stack: a link kind, a MAC address, an MTU, addresses, neighbours."""
+
+    def __init__(self, index: int, name: str, kind: int, mac: int, mtu: int):
+        self.index = index
+        self.name = name
+        self.kind = kind
+        self.mac = mac
+        self.mtu = mtu
+        self.up = True
+        self.tx_csum = False
+        self.gso_max = 0
+        self.forwarding = False
+        self.addrs = []
+        self.neighbors = {}
+        self.rx_frames = 0
+        self.rx_bytes = 0
+        self.tx_frames = 0
+        self.tx_bytes = 0

@@ -1,0 +1,58 @@
+cimport cython
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+cimport pystack_c.const as C
+
+@cython.final
+cdef class Packet:
+    cdef public bytes frame
+    cdef public int flags
+    cdef public int gso_size
+    cdef public Py_ssize_t end
+    cdef public Py_ssize_t l2_off
+    cdef public uint64_t eth_dst
+    cdef public uint64_t eth_src
+    cdef public int eth_type
+    cdef public bint l2_group
+    cdef public Py_ssize_t ip_off
+    cdef public int ip_hlen
+    cdef public uint32_t src
+    cdef public uint32_t dst
+    cdef public int proto
+    cdef public int ttl
+    cdef public int tos
+    cdef public int ident
+    cdef public bint df
+    cdef public bint mf
+    cdef public int frag_off
+    cdef public int total_len
+    cdef public int dst_kind
+    cdef public Py_ssize_t l4_off
+    cdef public Py_ssize_t l4_end
+    cdef public Py_ssize_t data_off
+    cdef public int sport
+    cdef public int dport
+    cdef public uint32_t seq
+    cdef public uint32_t ack
+    cdef public int tcp_flags
+    cdef public int64_t window
+    cdef public int urg
+    cdef public int opt_mss
+    cdef public int opt_wscale
+    cdef public bint opt_sack_ok
+    cdef public bint opt_ts
+    cdef public uint32_t tsval
+    cdef public uint32_t tsecr
+    cdef public list sack
+    cdef public bytes opt_fastopen
+    cpdef Py_ssize_t data_len(self) noexcept
+
+@cython.final
+cdef class Transmit:
+    cdef public object iface
+    cdef public bytes header
+    cdef public object payload
+    cdef public int gso_size
+    cdef public int csum_start
+    cdef public int csum_offset
+    cdef public int hdr_len
+    cpdef bytes to_bytes(self)

@@ -1,0 +1,91 @@
+"""What travels between the layers: a parsed frame going up, a finished frame going down."""
+
+import pystack_c.const as C
+
+
+class Packet:
+    """A received frame, parsed once: each layer's codec fills its fields, later layers read them.
+
+    Offsets count from the start of `frame`. One Packet serves a stack for all frames, one after the
+    other: whoever keeps data keeps `frame` itself (bytes, immutable) and its offsets.
+    """
+
+    def __init__(self):
+        self.frame = b""
+        self.flags = 0
+        self.gso_size = 0
+        self.end = 0
+        # Ethernet
+        self.l2_off = 0
+        self.eth_dst = 0
+        self.eth_src = 0
+        self.eth_type = 0
+        self.l2_group = False
+        # IPv4
+        self.ip_off = 0
+        self.ip_hlen = 0
+        self.src = 0
+        self.dst = 0
+        self.proto = 0
+        self.ttl = 0
+        self.tos = 0
+        self.ident = 0
+        self.df = False
+        self.mf = False
+        self.frag_off = 0
+        self.total_len = 0
+        self.dst_kind = C.DST_UNICAST
+        # transport: [l4_off, l4_end) is the IP payload, [data_off, l4_end) the transport's payload
+        self.l4_off = 0
+        self.l4_end = 0
+        self.data_off = 0
+        self.sport = 0
+        self.dport = 0
+        # TCP
+        self.seq = 0
+        self.ack = 0
+        self.tcp_flags = 0
+        self.window = 0
+        self.urg = 0
+        self.opt_mss = -1
+        self.opt_wscale = -1
+        self.opt_sack_ok = False
+        self.opt_ts = False
+        self.tsval = 0
+        self.tsecr = 0
+        self.sack = None
+        self.opt_fastopen = None
+
+    def data_len(self) -> int:
+        """Bytes of transport payload."""
+        return self.l4_end - self.data_off
+
+
+class Transmit:
+    """One frame to send: `header` and `payload` behind each other, with the offload fields of virtio-net.
+
+    `header` holds everything up to the payload (or the whole frame where `payload` is None). With
+    `gso_size` > 0 the device cuts the payload into segments of that many bytes. With `csum_start` > 0
+    the 16-bit field at csum_start + csum_offset holds the pseudo-header sum only, and the device
+    completes the checksum from csum_start to the end.
+    """
+
+    def __init__(self, iface, header: bytes, payload=None):
+        self.iface = iface
+        self.header = header
+        self.payload = payload
+        self.gso_size = 0
+        self.csum_start = 0
+        self.csum_offset = 0
+        self.hdr_len = 0
+
+    def __len__(self):
+        if self.payload is None:
+            return len(self.header)
+        return len(self.header) + len(self.payload)
+
+    def to_bytes(self) -> bytes:
+        """The whole frame in one piece (checksum and segmentation still as described above)."""
+        if self.payload is None:
+            return self.header
+        return b"".join((self.header, self.payload))

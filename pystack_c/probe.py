@@ -1,0 +1,110 @@
+"""The one hook out of the core: every decision as a typed event, with the rule that ruled it.
+
+A stack with `probe = None` pays one comparison a decision. With a probe set, each decision becomes an
+`Event` handed to `probe.event(event)`. `KINDS` is the list of kinds; the docs page is generated from it.
+"""
+
+from typing import Any
+
+
+class Event:
+    """One decision of the core.
+
+    kind    a key of KINDS
+    time    nanoseconds, as the driver gave them
+    host    the stack's name
+    subject what it is about: a short text such as "tcp 10.0.0.2:80-10.0.0.1:40000", "eth0", "arp 10.0.0.1"
+    endpoint id of the endpoint it is about, or 0
+    reason  why, in words a learner understands
+    rfc     the section that rules it, such as "RFC 6298 2.2", or ""
+    fields  the values named by KINDS[kind]
+    before, after   snapshots of the TCB (dicts), where the event changed one
+    """
+
+    __slots__ = ("kind", "time", "host", "subject", "endpoint", "reason", "rfc", "fields", "before", "after")
+
+    def __init__(
+        self,
+        kind: str,
+        time: int,
+        host: str,
+        subject: str,
+        endpoint: int,
+        reason: str,
+        rfc: str,
+        fields: dict[str, Any],
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+    ):
+        self.kind = kind
+        self.time = time
+        self.host = host
+        self.subject = subject
+        self.endpoint = endpoint
+        self.reason = reason
+        self.rfc = rfc
+        self.fields = fields
+        self.before = before
+        self.after = after
+
+    def __repr__(self) -> str:
+        return f"<{self.time / 1e9:.9f} {self.host} {self.kind} {self.subject}: {self.reason} [{self.rfc}] {self.fields}>"
+
+
+class Probe:
+    """Base of event consumers; subclass and override `event`."""
+
+    def event(self, event: Event) -> None:
+        """Called inside the core for each decision: look, do not call back into the stack."""
+        raise NotImplementedError
+
+
+class ListProbe(Probe):
+    """Keeps all events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        """Append."""
+        self.events.append(event)
+
+
+# kind -> (fields, what it tells)
+KINDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "frame.in": (("iface", "frame"), "a frame came in; all events up to the next frame.in, frame.out or timer.fired follow from it"),
+    "frame.out": (("iface", "frame", "gso_size"), "a frame goes out; the events just before it say why"),
+    "drop": (("name",), "a frame, packet or segment was dropped; `name` is its counter in `drops`"),
+    "timer.set": (("timer", "deadline"), "a timer was set or moved"),
+    "timer.fired": (("timer",), "a timer was due"),
+    "timer.cancelled": (("timer",), "a timer was taken out"),
+    "call": (("name", "args", "result"), "the application called the stack"),
+    "arp.state": (("addr", "old", "new"), "a neighbour entry changed its state (RFC 4861 names)"),
+    "arp.send": (("op", "addr"), "an ARP request, reply, probe or announcement is sent"),
+    "arp.queued": (("addr", "length"), "a packet waits for the neighbour's MAC address"),
+    "route": (("dst", "gateway", "iface", "prefixlen"), "a route was chosen"),
+    "ip.fragment": (("ident", "count"), "a datagram was cut into fragments"),
+    "ip.held": (("ident", "offset", "length"), "a fragment waits for its siblings"),
+    "ip.reassembled": (("ident", "length"), "the last missing fragment came"),
+    "ip.forward": (("ttl", "iface"), "a packet is forwarded"),
+    "icmp.in": (("type", "code"), "an ICMP message was accepted"),
+    "icmp.out": (("type", "code"), "an ICMP message is sent"),
+    "udp.in": (("length",), "a datagram was put into a socket's queue"),
+    "udp.out": (("length",), "a datagram is sent"),
+    "tcp.in": (("seq", "ack", "flags", "length", "window"), "a segment was accepted for processing"),
+    "tcp.out": (("seq", "ack", "flags", "length", "window"), "a segment is sent, and why"),
+    "tcp.state": (("old", "new"), "the connection changed its state"),
+    "tcp.rtt": (("sample", "srtt", "rttvar", "rto"), "a round-trip time was measured"),
+    "tcp.rto": (("old", "new"), "the retransmission timeout changed without a sample (backoff)"),
+    "tcp.cwnd": (("old", "new", "ssthresh"), "the congestion window changed"),
+    "tcp.retransmit": (("seq", "length"), "a segment was chosen for retransmission"),
+    "tcp.lost": (("seq", "length"), "a segment was marked lost"),
+    "tcp.recovery": (("phase", "recover"), "loss recovery was entered or left"),
+    "tcp.sack": (("blocks",), "SACK blocks changed the scoreboard"),
+    "tcp.window": (("old", "new"), "the peer's window changed"),
+    "tcp.ack": (("action",), "an acknowledgement was delayed, or sent at once"),
+    "tcp.hold": (("length",), "the sender had data but held it back"),
+    "tcp.ooo": (("seq", "length"), "a segment arrived out of order and was kept"),
+    "tcp.probe": (("count",), "a zero-window or keep-alive probe is sent"),
+    "tcp.listen": (("queue", "length"), "a connection entered or left a listener's queue"),
+}

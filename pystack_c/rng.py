@@ -1,0 +1,47 @@
+"""The core's only source of randomness, from one seed, and its keyed hash.
+
+The generator is xoshiro128++ (Blackman and Vigna, 2019): four 32-bit words, so that the compiled and
+the uncompiled build do the same arithmetic in machine words. It spreads timers and ports; what an
+attacker must not guess (ISN, RFC 6528) goes through `keyed_hash` instead.
+"""
+
+import hashlib
+
+
+class Rng:
+    """A seeded generator. Same seed, same sequence, on every build."""
+
+    def __init__(self, seed: int):
+        digest = hashlib.blake2b(str(seed).encode(), digest_size=32, person=b"pystack-rng").digest()
+        self.s0 = int.from_bytes(digest[0:4], "big") | 1
+        self.s1 = int.from_bytes(digest[4:8], "big")
+        self.s2 = int.from_bytes(digest[8:12], "big")
+        self.s3 = int.from_bytes(digest[12:16], "big")
+        self.secret = digest[16:32]
+
+    def u32(self) -> int:
+        """The next 32 random bits."""
+        x = (self.s0 + self.s3) & 0xFFFFFFFF
+        result = (((x << 7) & 0xFFFFFFFF | (x >> 25)) + self.s0) & 0xFFFFFFFF
+        t = (self.s1 << 9) & 0xFFFFFFFF
+        self.s2 ^= self.s0
+        self.s3 ^= self.s1
+        self.s1 ^= self.s2
+        self.s0 ^= self.s3
+        self.s2 ^= t
+        y = self.s3
+        self.s3 = (y << 11) & 0xFFFFFFFF | (y >> 21)
+        return result
+
+    def below(self, n: int) -> int:
+        """A number in [0, n), for 0 < n <= 2**32 (multiply-shift; the bias is below n / 2**32)."""
+        r = self.u32()
+        return (r * n) >> 32
+
+    def random(self) -> float:
+        """A float in [0, 1)."""
+        return self.u32() / 4294967296.0
+
+    def keyed_hash(self, data: bytes) -> int:
+        """64 bits of BLAKE2s over `data`, keyed with this generator's secret: a pseudo-random function."""
+        return int.from_bytes(hashlib.blake2s(data, digest_size=8, key=self.secret).digest(), "big")

@@ -1,0 +1,45 @@
+"""32-bit sequence numbers, modulo 2**32 (RFC 9293 section 3.4).
+
+The only module that does modular arithmetic on sequence numbers: compiled, unsigned values wrap by
+themselves; uncompiled, they grow, so every result is masked here and nowhere else.
+"""
+
+
+def seq_add(a, n):
+    """a + n, for a non-negative or negative n."""
+    return (a + n) & 0xFFFFFFFF
+
+
+def seq_diff(a, b):
+    """a - b as a signed distance in [-2**31, 2**31): positive where a is later than b."""
+    d = (a - b) & 0xFFFFFFFF
+    if d > 0x7FFFFFFF:
+        return d - 0x100000000
+    return d
+
+
+def seq_lt(a, b):
+    """True where a comes before b."""
+    return ((a - b) & 0xFFFFFFFF) > 0x7FFFFFFF
+
+
+def seq_le(a, b):
+    """True where a comes before b, or is b."""
+    return ((b - a) & 0xFFFFFFFF) <= 0x7FFFFFFF
+
+
+def seq_gt(a, b):
+    """True where a comes after b."""
+    return ((b - a) & 0xFFFFFFFF) > 0x7FFFFFFF
+
+
+def seq_ge(a, b):
+    """True where a comes after b, or is b."""
+    return ((a - b) & 0xFFFFFFFF) <= 0x7FFFFFFF
+
+
+def seq_max(a, b):
+    """The later of the two."""
+    if ((a - b) & 0xFFFFFFFF) <= 0x7FFFFFFF:
+        return a
+    return b

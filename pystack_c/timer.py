@@ -1,0 +1,133 @@
+"""The timer queue: one binary heap for the whole stack, ordered by (deadline, order of arming).
+
+A timer belongs to one owner and one kind, can be armed, moved and cancelled from anywhere, and fires
+only from `Stack.handle_timeout`. Moving a timer later (the common case: each ACK pushes the
+retransmission timer out) costs nothing: the heap entry keeps its old, earlier key and is put right
+when it reaches the top.
+"""
+
+
+class TimerOwner:
+    """Base of everything that owns timers."""
+
+    def on_timer(self, kind: int) -> None:
+        """Called once the timer of that kind is due; it is no longer armed then."""
+        raise NotImplementedError
+
+
+class Timer:
+    """One deadline of one owner. `deadline` is -1 while the timer is idle."""
+
+    def __init__(self, owner: TimerOwner, kind: int):
+        self.owner = owner
+        self.kind = kind
+        self.deadline = -1
+        self.order = 0
+        self.key = -1
+        self.key_order = 0
+        self.index = -1
+
+    def armed(self) -> bool:
+        """True while the timer is set."""
+        return self.deadline >= 0
+
+
+def _before(a: Timer, b: Timer) -> bool:
+    if a.key != b.key:
+        return a.key < b.key
+    return a.key_order < b.key_order
+
+
+class TimerQueue:
+    """An indexed binary heap of timers."""
+
+    def __init__(self):
+        self.heap = []
+        self.next_order = 1
+
+    def __len__(self):
+        return len(self.heap)
+
+    def arm(self, timer: Timer, deadline: int) -> None:
+        """Set the timer, or move it, to `deadline` (nanoseconds)."""
+        timer.deadline = deadline
+        timer.order = self.next_order
+        self.next_order += 1
+        if timer.index >= 0 and timer.key <= deadline:
+            return
+        timer.key = deadline
+        timer.key_order = timer.order
+        if timer.index < 0:
+            timer.index = len(self.heap)
+            self.heap.append(timer)
+        self._up(timer.index)
+
+    def cancel(self, timer: Timer) -> None:
+        """Take the timer out; nothing happens if it is not set."""
+        timer.deadline = -1
+        if timer.index >= 0:
+            self._remove(timer)
+
+    def next_deadline(self) -> int:
+        """The earliest deadline, or -1 when no timer is set."""
+        while self.heap:
+            top: Timer = self.heap[0]
+            if top.key == top.deadline and top.key_order == top.order:
+                return top.deadline
+            top.key = top.deadline
+            top.key_order = top.order
+            self._down(0)
+        return -1
+
+    def pop_due(self, now: int):
+        """Take out and return the first timer that is due at `now`, or None."""
+        deadline = self.next_deadline()
+        if deadline < 0 or deadline > now:
+            return None
+        top: Timer = self.heap[0]
+        top.deadline = -1
+        self._remove(top)
+        return top
+
+    def _remove(self, timer: Timer) -> None:
+        i = timer.index
+        last: Timer = self.heap.pop()
+        timer.index = -1
+        if last is not timer:
+            self.heap[i] = last
+            last.index = i
+            self._up(i)
+            self._down(last.index)
+
+    def _up(self, i: int) -> None:
+        timer: Timer = self.heap[i]
+        while i > 0:
+            parent: Timer = self.heap[(i - 1) >> 1]
+            if not _before(timer, parent):
+                break
+            self.heap[i] = parent
+            parent.index = i
+            i = (i - 1) >> 1
+        self.heap[i] = timer
+        timer.index = i
+
+    def _down(self, i: int) -> None:
+        size = len(self.heap)
+        timer: Timer = self.heap[i]
+        while True:
+            c = 2 * i + 1
+            if c >= size:
+                break
+            child: Timer = self.heap[c]
+            if c + 1 < size:
+                other: Timer = self.heap[c + 1]
+                if _before(other, child):
+                    child = other
+                    c += 1
+            if not _before(child, timer):
+                break
+            self.heap[i] = child
+            child.index = i
+            i = c
+        self.heap[i] = timer
+        timer.index = i
