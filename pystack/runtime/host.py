@@ -1,0 +1,132 @@
+"""A host: one stack, and the only way by which anything reaches it.
+
+Everything that enters the core goes through a method of `Host`: it adds `now`, tells the recorder when there
+is one, and so makes every run replayable. Subclasses own a clock and a loop: `SimHost` (virtual time), the
+realtime host (TAP and threads), `ReplayHost`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pystack_c.packet import Transmit
+from pystack_c.probe import Event
+
+
+class HostRecorder(Protocol):
+    """What a Host tells its recorder (trace.recorder has the real one)."""
+
+    def setup(self, now: int, name: str, args: tuple) -> None:
+        """A method of the stack that sets it up is about to be called (interface, address, route)."""
+
+    def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
+        """A frame is about to be given to the stack."""
+
+    def timeout(self, now: int) -> None:
+        """Timers are about to be fired."""
+
+    def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple) -> None:
+        """An application call is about to be made."""
+
+    def result(self, result: Any, error: BaseException | None) -> None:
+        """How the application call ended."""
+
+    def transmit(self, now: int, tx: Transmit | None) -> None:
+        """What a poll_transmit gave."""
+
+
+class Host:
+    """A stack and its calls. Not thread-safe: a driver with threads takes its own lock around every method."""
+
+    def __init__(self, stack: Any, recorder: HostRecorder | None = None):
+        self.stack = stack
+        self.name: str = stack.name
+        self.recorder = recorder
+
+    def clock(self) -> int:
+        """The time now, in nanoseconds. Never goes back."""
+        raise NotImplementedError
+
+    def pump(self) -> None:
+        """Called after each application call and set-up: drain the stack, or arrange that it is drained."""
+        raise NotImplementedError
+
+    # -- what goes in ------------------------------------------------------------------------------------------
+
+    def setup(self, name: str, *args: Any) -> Any:
+        """Call a method of the stack that sets it up (`add_iface`, `add_addr`, `add_route`, ...), recorded."""
+        now = self.clock()
+        if self.recorder is not None:
+            self.recorder.setup(now, name, args)
+        result = getattr(self.stack, name)(*args)
+        self.pump()
+        return result
+
+    def receive(self, iface: Any, frame: bytes, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:
+        """Give the stack a frame. The caller drains afterwards."""
+        now = self.clock()
+        if self.recorder is not None:
+            self.recorder.receive(now, iface, frame, offset, flags, gso_size)
+        self.stack.receive(iface, frame, now, offset, flags, gso_size)
+
+    def handle_timeout(self) -> None:
+        """Fire the timers that are due. The caller drains afterwards."""
+        now = self.clock()
+        if self.recorder is not None:
+            self.recorder.timeout(now)
+        self.stack.handle_timeout(now)
+
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+        """`fn(target, *args, now)`, recorded and pumped: every application call is made this way.
+
+        `fn` is a public function of the core's user-call modules (see architecture.md); `target` is the endpoint,
+        or the stack for functions that take the core first.
+        """
+        now = self.clock()
+        stack = self.stack
+        event = None
+        if stack.probe is not None:
+            # The fields get their result when it is known: a probe that keeps events sees it.
+            ident = getattr(target, "ident", 0)
+            subject = target.subject() if ident else self.name
+            event = Event("call", now, self.name, subject, ident, "", "", {"name": fn.__name__, "args": args, "result": None})
+            stack.probe.event(event)
+        recorder = self.recorder
+        if recorder is None and event is None:
+            try:
+                return fn(target, *args, now)
+            finally:
+                self.pump()
+        if recorder is not None:
+            recorder.call(now, fn, target, args)
+        result = None
+        error = None
+        try:
+            result = fn(target, *args, now)
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            if event is not None:
+                event.fields["result"] = result if error is None else error
+            if recorder is not None:
+                recorder.result(result, error)
+            self.pump()
+        return result
+
+    # -- what comes out ----------------------------------------------------------------------------------------
+
+    def poll_transmit(self) -> Transmit | None:
+        """The next frame to send, or None. Poll until None after everything that went in."""
+        now = self.clock()
+        tx = self.stack.poll_transmit(now)
+        if self.recorder is not None:
+            self.recorder.transmit(now, tx)
+        return tx
+
+    def poll_event(self) -> Any:
+        """The next endpoint whose readiness changed, or None."""
+        return self.stack.poll_event()
+
+    def poll_timeout(self) -> int | None:
+        """The next deadline, or None."""
+        return self.stack.poll_timeout()

@@ -1,0 +1,1 @@
+"""Captures (pcapng), annotated frames, and recordings that replay to the byte."""
