@@ -1,4 +1,14 @@
 """pystack: a TCP/IP stack one can read, run, step through and take apart.
 
-The protocol itself is in `pystack_c`; this package is everything that touches the world.
+`pystack_c` is the protocol core; this package is everything that touches the world: devices, clocks, threads,
+sockets, the command line. Import it first: it decides whether the core runs compiled or, with PYSTACK_PURE=1 in the
+environment, uncompiled from the very same sources.
 """
+
+from pystack._build import compiled, compiled_report, prepare
+
+prepare()
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "compiled", "compiled_report"]

@@ -48,7 +48,9 @@ class Event:
         self.after = after
 
     def __repr__(self) -> str:
-        return f"<{self.time / 1e9:.9f} {self.host} {self.kind} {self.subject}: {self.reason} [{self.rfc}] {self.fields}>"
+        return (
+            f"<{self.time / 1e9:.9f} {self.host} {self.kind} {self.subject}: {self.reason} [{self.rfc}] {self.fields}>"
+        )
 
 
 class Probe:
@@ -72,7 +74,10 @@ class ListProbe(Probe):
 
 # kind -> (fields, what it tells)
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "frame.in": (("iface", "frame"), "a frame came in; all events up to the next frame.in, frame.out or timer.fired follow from it"),
+    "frame.in": (
+        ("iface", "frame"),
+        "a frame came in; all events up to the next frame.in, frame.out or timer.fired follow from it",
+    ),
     "frame.out": (("iface", "frame", "gso_size"), "a frame goes out; the events just before it say why"),
     "drop": (("name",), "a frame, packet or segment was dropped; `name` is its counter in `drops`"),
     "timer.set": (("timer", "deadline"), "a timer was set or moved"),

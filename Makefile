@@ -1,0 +1,60 @@
+# pystack: `make help` tells what there is.
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# worker processes of pytest
+JOBS ?= 2
+# further arguments for pytest, such as ARGS="-k tcp -x"
+ARGS ?=
+PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other lint format clean distclean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup-demo: # what the demo needs
+	@VENV=$(VENV) tools/setup.sh demo
+
+setup: ## .venv, Debian packages (as root) and the build: all that the tests need
+	@VENV=$(VENV) tools/setup.sh test
+
+build: ## compile the core in place
+	@VENV=$(VENV) tools/setup.sh build
+
+demo: setup-demo ## a real ping and a real curl against the stack, each frame explained
+	@$(VENV)/bin/pystack demo
+
+test: setup ## every test, on the compiled and the uncompiled core
+	$(MAKE) --no-print-directory test-compiled test-pure test-other
+
+test-compiled: # every test, compiled
+	@echo "== compiled core, $$($(PY) --version)"
+	$(PYTEST)
+
+test-pure: setup ## every test, on the uncompiled core
+	@echo "== uncompiled core, $$($(PY) --version)"
+	PYSTACK_PURE=1 $(PYTEST)
+
+test-other: # a reduced run on the system's Python, where that is another one
+	@tools/test_other.sh $(JOBS) $(ARGS)
+
+lint: setup ## ruff, mypy, and the check of the .pxd files
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) tools/pxd_lint.py
+
+format: setup ## let ruff put the source in form
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean: ## take away what the build made
+	rm -rf build dist *.egg-info
+	find pystack_c -name '*.so' -delete
+	for c in $$(find pystack_c -name '*.c'); do [ -e "$${c%.c}.pxd" ] && rm -f "$$c"; done; true
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## the virtual environments too
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,111 @@
+"""Which build of the core runs: compiled or not, and whether the compiled one is out of date."""
+
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+CORE = "pystack_c"
+
+
+class PureFinder:
+    """A meta-path finder that gives the modules of the core from their .py files, also where extensions lie beside them."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module of the core from source; None leaves every other import alone."""
+        if not fullname.startswith(CORE + ".") or path is None:
+            return None
+        for entry in path:
+            spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
+            if spec is not None:
+                return spec
+        return None
+
+
+def pure() -> bool:
+    """True where PYSTACK_PURE=1 asks for the uncompiled core."""
+    return os.environ.get("PYSTACK_PURE") == "1"
+
+
+def prepare() -> None:
+    """Set imports up, before anything of the core is imported."""
+    # A class whose layout changed under a stale extension is only a RuntimeWarning to Cython: it would corrupt memory.
+    warnings.filterwarnings("error", message=rf"{CORE}\..*size changed", category=RuntimeWarning)
+    if not pure() or any(isinstance(finder, PureFinder) for finder in sys.meta_path):
+        return
+    loaded = [name for name, module in sys.modules.items() if name.startswith(CORE + ".") and is_extension(module)]
+    if loaded:
+        raise ImportError(f"PYSTACK_PURE=1, but {loaded[0]} is already loaded compiled; import pystack before {CORE}")
+    sys.meta_path.insert(0, PureFinder())
+
+
+def is_extension(module: ModuleType) -> bool:
+    """True for a module that was loaded from a shared object."""
+    return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
+
+
+@dataclass(frozen=True)
+class ModuleBuild:
+    """One module of the core: what an import of it gives."""
+
+    name: str
+    source: Path
+    extension: Path | None
+    """The shared object beside the source that fits this Python, used or not."""
+    compiled: bool
+    """True where the import gives the extension."""
+    stale: bool
+    """True where the extension is older than its .py or .pxd."""
+
+
+def core_dir() -> Path:
+    """Where the core's sources lie."""
+    spec = importlib.util.find_spec(CORE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f"no package {CORE}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def modules() -> Iterator[ModuleBuild]:
+    """All modules of the core that can be compiled (those with a .pxd beside the .py), by name."""
+    root = core_dir()
+    for source in sorted(root.rglob("*.py")):
+        pxd = source.with_suffix(".pxd")
+        if source.name == "__init__.py" or source.name == "const.py" or not pxd.exists():
+            continue
+        name = ".".join((CORE, *source.relative_to(root).with_suffix("").parts))
+        candidates = (source.with_name(source.stem + suffix) for suffix in EXTENSION_SUFFIXES)
+        extension = next((path for path in candidates if path.exists()), None)
+        newest = max(source.stat().st_mtime, pxd.stat().st_mtime)
+        stale = extension is not None and extension.stat().st_mtime < newest
+        loaded = sys.modules.get(name)
+        used = is_extension(loaded) if loaded is not None else extension is not None and not pure()
+        yield ModuleBuild(name, source, extension, used, stale)
+
+
+def compiled() -> dict[str, bool]:
+    """Each module of the core that can be compiled, and whether it runs compiled here."""
+    return {module.name: module.compiled for module in modules()}
+
+
+def compiled_report() -> str:
+    """A table of `compiled()` for people, with stale extensions marked, and one line that sums it up."""
+    rows = list(modules())
+    width = max(len(row.name) for row in rows)
+    lines = []
+    for row in rows:
+        state = "compiled" if row.compiled else "python"
+        if row.compiled and row.stale:
+            state = "compiled, STALE: older than its source; run `make build`"
+        lines.append(f"{row.name:{width}}  {state}")
+    count = sum(row.compiled for row in rows)
+    why = " (PYSTACK_PURE=1)" if pure() else ""
+    lines.append(f"{count} of {len(rows)} modules compiled{why}, Python {sys.version.split()[0]}")
+    return "\n".join(lines)

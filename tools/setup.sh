@@ -1,0 +1,168 @@
+#!/bin/bash
+# Set-up in one step: a virtual environment, the Debian packages that are missing (as root), the build.
+#
+#   tools/setup.sh demo     what the demo needs
+#   tools/setup.sh test     what the tests and the linters need as well
+#   tools/setup.sh build    the build alone
+#
+# Environment: PYTHON (the interpreter to use), VENV (where to put the environment; .venv).
+# Safe to run again: what is there already is left alone, and the second run takes about a second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+level=${1:-demo}
+venv=${VENV:-.venv}
+export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 2; }
+
+# --- Debian packages ------------------------------------------------------------------------------------------------
+
+# "command:package" pairs; a package is asked for only where its command is missing.
+demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
+test_tools=(tshark:tshark tcpdump:tcpdump arping:iputils-arping traceroute:traceroute nmap:nmap wrk:wrk
+    iperf3:iperf3 hping3:hping3 strace:strace ethtool:ethtool)
+
+missing_packages() {
+    local pair
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair#*:}"
+    done
+}
+
+apt_install() {
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+    apt-get update -qq >/dev/null 2>&1 || true
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+# need PACKAGES: install them as root, or tell how to; fails where that does not work.
+need() {
+    [ $# -gt 0 ] || return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing Debian packages: $*"
+        apt_install "$@" || die "apt-get could not install: $*"
+    else
+        die "these Debian packages are missing: $*
+       as root, run:  apt-get install -y --no-install-recommends $*"
+    fi
+}
+
+# want PACKAGES: the same, one by one, but go on without them (tests that need them are skipped and say so).
+want() {
+    [ $# -gt 0 ] || return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing Debian packages: $*"
+        local package
+        apt_install "$@" || for package in "$@"; do apt_install "$package" || say "no package $package: its tests are skipped"; done
+    else
+        say "not installed: $* - the tests that need them are skipped
+       as root, run:  apt-get install -y --no-install-recommends $*"
+    fi
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------------
+
+usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3}; do
+        if command -v "$candidate" >/dev/null && usable "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+has_headers() { "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'; }
+
+make_venv() {
+    local python
+    if [ -x "$venv/bin/python" ] && usable "$venv/bin/python" && [ -x "$venv/bin/pip" ]; then
+        return
+    fi
+    if ! python=$(find_python); then
+        [ -z "${PYTHON:-}" ] || die "$PYTHON is not a Python 3.11 or newer with venv (Debian: its package pythonX.Y-venv)"
+        need python3 python3-venv python3-dev
+        python=$(find_python) || die "no Python 3.11 or newer found; set PYTHON=/path/to/python3"
+    fi
+    say "making $venv with $("$python" --version)"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+}
+
+need_compiler() {
+    local packages=() version
+    command -v gcc >/dev/null || command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    if ! has_headers "$venv/bin/python"; then
+        version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        packages+=("python$version-dev")
+    fi
+    need "${packages[@]}"
+}
+
+# install EXTRAS: the project, editable, with these extras; only where pyproject.toml or the Python changed.
+install() {
+    local extras=$1 stamp key
+    stamp=$venv/.installed-${extras//,/-}
+    key=$( { "$venv/bin/python" --version; pwd; cat pyproject.toml; } | sha256sum)
+    [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && return
+    say "installing Python packages ($extras)"
+    "$venv/bin/pip" install -q "setuptools>=77" "cython>=3.1"
+    PYSTACK_PURE=1 "$venv/bin/pip" install -q --no-build-isolation -e ".[$extras]"
+    echo "$key" >"$stamp"
+}
+
+# build: compile in place, only where a source, the list or the Python is newer than the last build.
+build() {
+    local abi stamp log
+    abi=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+    stamp=build/.built$abi
+    mkdir -p build
+    if [ -e "$stamp" ] && [ -z "$(find setup.py pystack_c \( -name '*.py' -o -name '*.pxd' \) -newer "$stamp" -print -quit)" ] &&
+        [ "$(cat "$stamp")" = "$(find pystack_c -name "*$abi" | sort)" ]; then
+        return
+    fi
+    say "compiling the core (a minute or two the first time)"
+    log=build/log$abi.txt
+    touch "$stamp.new"
+    if ! "$venv/bin/python" setup.py -q build_ext --inplace >"$log" 2>&1; then
+        tail -n 60 "$log" >&2
+        die "the build failed; the whole log is in $log"
+    fi
+    find pystack_c -name "*$abi" | sort >"$stamp.list"
+    cat "$stamp.list" >"$stamp.new.tmp" && touch -r "$stamp.new" "$stamp.new.tmp" && mv "$stamp.new.tmp" "$stamp"
+    rm -f "$stamp.new" "$stamp.list"
+}
+
+case $level in
+demo)
+    # shellcheck disable=SC2046
+    need $(missing_packages "${demo_tools[@]}")
+    make_venv
+    need_compiler
+    install cli,netlink
+    build
+    ;;
+test)
+    # shellcheck disable=SC2046
+    need $(missing_packages "${demo_tools[@]}")
+    # shellcheck disable=SC2046
+    want $(missing_packages "${test_tools[@]}")
+    make_venv
+    need_compiler
+    install cli,netlink,dev
+    build
+    ;;
+build)
+    make_venv
+    need_compiler
+    build
+    ;;
+*)
+    die "usage: tools/setup.sh demo|test|build"
+    ;;
+esac

@@ -1,0 +1,23 @@
+#!/bin/bash
+# The tests once more, without the slow ones, on the system's Python where that is another version than .venv's.
+#
+#   tools/test_other.sh JOBS [pytest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${1:-2}
+shift || true
+version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+other=/usr/bin/python3
+main=$(version .venv/bin/python)
+if ! "$other" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "== no other Python: $other is not a Python 3.11 or newer with venv"
+    exit 0
+fi
+if [ "$(version "$other")" = "$main" ]; then
+    echo "== no other Python: $other is $main too"
+    exit 0
+fi
+venv=.venv-$(version "$other")
+PYTHON=$other VENV=$venv tools/setup.sh test
+echo "== compiled core, $("$venv/bin/python" --version), without the slow tests"
+"$venv/bin/python" -m pytest -n "$jobs" -m "not slow" "$@"
