@@ -88,7 +88,9 @@ class Host:
             # The fields get their result when it is known: a probe that keeps events sees it.
             ident = getattr(target, "ident", 0)
             subject = target.subject() if ident else self.name
-            event = Event("call", now, self.name, subject, ident, "", "", {"name": fn.__name__, "args": args, "result": None})
+            event = Event(
+                "call", now, self.name, subject, ident, "", "", {"name": fn.__name__, "args": args, "result": None}
+            )
             stack.probe.event(event)
         recorder = self.recorder
         if recorder is None and event is None:
