@@ -1,0 +1,192 @@
+"""TAP and TUN: the door between the stack and the Linux kernel (Documentation/networking/tuntap.rst).
+
+A frame read from the device is one `bytes` object: with offload on, a virtio-net header of ten bytes comes first,
+and the frame starts at offset 10, so nothing is copied to take it off. A frame sent is one writev of the
+virtio-net header, the protocol headers and the payload, which therefore are never joined.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+from typing import Any, Self
+
+import pystack_c.const as C
+from pystack.runtime import netns as ns
+from pystack_c.packet import Transmit
+
+# linux/if_tun.h
+TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+TUNSETOFFLOAD = 0x400454D0
+TUNSETVNETHDRSZ = 0x400454D8
+IFF_TUN = 0x0001
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+IFF_VNET_HDR = 0x4000
+TUN_F_CSUM = 0x01
+TUN_F_TSO4 = 0x02
+TUN_F_TSO_ECN = 0x08
+
+# linux/virtio_net.h: struct virtio_net_hdr, in the machine's byte order
+VNET_HDR = struct.Struct("=BBHHHH")
+VNET_HDR_LEN = VNET_HDR.size
+VIRTIO_NET_HDR_F_NEEDS_CSUM = 1
+VIRTIO_NET_HDR_F_DATA_VALID = 2
+VIRTIO_NET_HDR_GSO_NONE = 0
+VIRTIO_NET_HDR_GSO_TCPV4 = 1
+VIRTIO_NET_HDR_GSO_ECN = 0x80
+_PLAIN = bytes(VNET_HDR_LEN)
+
+#: the longest frame: Ethernet, a VLAN tag, and an IP packet of 65535 bytes
+MAX_FRAME = 14 + 4 + 65535
+#: the most TCP payload one frame may carry: an IP packet less 60 bytes of headers each for IP and TCP
+GSO_MAX = 65535 - 120
+
+
+class TapDevice:
+    """A TAP (Ethernet) or TUN (bare IP) device; a `phy.device.Device`.
+
+    name      the kernel's name of it; "" or one with %d lets the kernel choose
+    mode      "tap" or "tun"
+    netns     the namespace the kernel's side shall live in: a `netns.Namespace`, or None for this one
+    offload   let the kernel hand over and take up to 64 KB in one frame, checksums unfinished
+    address   the kernel side's own address, such as "10.0.0.1/24"; with it the device is also set up
+    mac       the stack's MAC (not the kernel side's); made up, locally administered, where None
+    """
+
+    def __init__(
+        self,
+        name: str = "tap%d",
+        *,
+        mode: str = "tap",
+        netns: "ns.Namespace | None" = None,
+        offload: bool = True,
+        address: str | None = None,
+        mtu: int | None = None,
+        mac: int | None = None,
+    ):
+        if mode not in ("tap", "tun"):
+            raise ValueError(f"mode is 'tap' or 'tun', not {mode!r}")
+        self.mode = mode
+        self.kind = C.LINK_ETHERNET if mode == "tap" else C.LINK_IP
+        self.offload = offload
+        self.netns = netns
+        self.tx_csum = offload
+        self.gso_max = GSO_MAX if offload else 0
+        self.rx_errors = 0
+        self.tx_dropped = 0
+        self.tx_errors = 0
+        self._fd, self.name = ns.call(netns, _open, name, mode, offload)
+        try:
+            if address is not None or mtu is not None:
+                ns.configure(self.name, address=address, mtu=mtu, up=address is not None, netns=netns)
+            self.mtu = ns.get_mtu(self.name, netns)
+        except BaseException:
+            self.close()
+            raise
+        if mac is None:
+            mac = 0x020000000000 | int.from_bytes(os.urandom(5), "big")
+        self.mac = mac if mode == "tap" else 0
+        self._off = VNET_HDR_LEN if offload else 0
+        self._size = self._off + (MAX_FRAME if offload else 14 + 4 + self.mtu)
+
+    def __repr__(self) -> str:
+        return f"<{self.mode} {self.name} mtu {self.mtu} offload {'on' if self.offload else 'off'} fd {self._fd}>"
+
+    def fileno(self) -> int:
+        """The device's file descriptor (-1 once closed)."""
+        return self._fd
+
+    def recv(self) -> tuple[bytes, int, int, int] | None:
+        """The next frame as (frame, offset, flags, gso_size), or None where none waits."""
+        while True:
+            try:
+                frame = os.read(self._fd, self._size)
+            except BlockingIOError:
+                return None
+            if not self.offload:
+                return frame, 0, 0, 0
+            if len(frame) > VNET_HDR_LEN:
+                break
+            self.rx_errors += 1
+        # Mostly zero in bulk-free traffic: one comparison decides that there is nothing to unpack.
+        if frame.startswith(_PLAIN):
+            return frame, VNET_HDR_LEN, 0, 0
+        vflags, gso_type, _, gso_size, _, _ = VNET_HDR.unpack_from(frame)
+        flags = 0
+        if vflags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID):
+            flags = C.RX_CSUM_OK
+        if gso_type == VIRTIO_NET_HDR_GSO_NONE:
+            gso_size = 0
+        return frame, VNET_HDR_LEN, flags, gso_size
+
+    def send(self, tx: Transmit) -> bool:
+        """Send one frame; False where the device has no room now. A frame the kernel refuses is counted and gone."""
+        parts: list[Any]
+        if not self.offload:
+            parts = [tx.header] if tx.payload is None else [tx.header, tx.payload]
+        else:
+            vnet = _PLAIN if tx.csum_start == 0 else _vnet_header(tx)
+            parts = [vnet, tx.header] if tx.payload is None else [vnet, tx.header, tx.payload]
+        try:
+            os.writev(self._fd, parts)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            if exc.errno == errno.ENOBUFS or exc.errno == errno.ENOMEM:
+                self.tx_dropped += 1
+            elif exc.errno in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
+                # EIO: the kernel side is down, as if the cable was out. EINVAL: it finds the frame malformed.
+                self.tx_errors += 1
+            else:
+                raise
+        return True
+
+    def close(self) -> None:
+        """Give the device back; the kernel takes it away unless it is persistent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _vnet_header(tx: Transmit) -> bytes:
+    """The virtio-net header of a frame whose checksum, and perhaps segmentation, is left to the kernel."""
+    gso_type = VIRTIO_NET_HDR_GSO_NONE
+    if tx.gso_size > 0:
+        gso_type = VIRTIO_NET_HDR_GSO_TCPV4
+        # RFC 3168 6.1.2: CWR belongs on the first segment only; the kernel must know to cut it so.
+        if tx.header[tx.csum_start + 13] & C.CWR:
+            gso_type |= VIRTIO_NET_HDR_GSO_ECN
+    flags = VIRTIO_NET_HDR_F_NEEDS_CSUM
+    return VNET_HDR.pack(flags, gso_type, tx.hdr_len, tx.gso_size, tx.csum_start, tx.csum_offset)
+
+
+def _open(name: str, mode: str, offload: bool) -> tuple[int, str]:
+    """Open /dev/net/tun in the current namespace and attach to (or make) the device: (fd, its name)."""
+    flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
+    if offload:
+        flags |= IFF_VNET_HDR
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as exc:
+        raise FileNotFoundError(exc.errno, "no /dev/net/tun here (modprobe tun)", "/dev/net/tun") from None
+    try:
+        try:
+            answer = fcntl.ioctl(fd, TUNSETIFF, ns.ifreq(name, struct.pack("=H", flags)))
+        except PermissionError as exc:
+            text = f"making the device {name!r} needs CAP_NET_ADMIN in its namespace (root, or unshare -Urn)"
+            raise PermissionError(exc.errno, text) from None
+        if offload:
+            fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("=i", VNET_HDR_LEN))
+            fcntl.ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, answer[:16].rstrip(b"\0").decode()
