@@ -19,6 +19,7 @@ COMPILED = [
     "pystack_c/iface.py",
     "pystack_c/core.py",
     "pystack_c/endpoint.py",
+    "pystack_c/wire/checksum.py",
 ]
 
 DIRECTIVES = {

@@ -47,3 +47,5 @@ cdef enum:
     ICMP_TIME_EXCEEDED = 11
     ICMP_PARAMETER_PROBLEM = 12
     L4_OFF = 96
+    M32 = 0xFFFFFFFF
+    COMPILED = 1

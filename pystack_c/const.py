@@ -70,3 +70,9 @@ ICMP_PARAMETER_PROBLEM = 12
 
 # Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
 L4_OFF = 96
+
+# The mask of 32-bit arithmetic. Compiled, a literal above 2**31 is a Python object, and so is all arithmetic with it; this is not.
+M32 = 0xFFFFFFFF
+
+# 1 in const.pxd: tells a compiled module from the same source uncompiled, at no cost (wire/checksum.py alone asks).
+COMPILED = 0

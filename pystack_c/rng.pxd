@@ -1,4 +1,5 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef class Rng:

@@ -7,6 +7,8 @@ attacker must not guess (ISN, RFC 6528) goes through `keyed_hash` instead.
 
 import hashlib
 
+import pystack_c.const as C
+
 
 class Rng:
     """A seeded generator. Same seed, same sequence, on every build."""
@@ -21,16 +23,16 @@ class Rng:
 
     def u32(self) -> int:
         """The next 32 random bits."""
-        x = (self.s0 + self.s3) & 0xFFFFFFFF
-        result = (((x << 7) & 0xFFFFFFFF | (x >> 25)) + self.s0) & 0xFFFFFFFF
-        t = (self.s1 << 9) & 0xFFFFFFFF
+        x = (self.s0 + self.s3) & C.M32
+        result = (((x << 7) & C.M32 | (x >> 25)) + self.s0) & C.M32
+        t = (self.s1 << 9) & C.M32
         self.s2 ^= self.s0
         self.s3 ^= self.s1
         self.s1 ^= self.s2
         self.s0 ^= self.s3
         self.s2 ^= t
         y = self.s3
-        self.s3 = (y << 11) & 0xFFFFFFFF | (y >> 21)
+        self.s3 = (y << 11) & C.M32 | (y >> 21)
         return result
 
     def below(self, n: int) -> int:

@@ -1,4 +1,5 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint32_t
 
 cpdef uint32_t seq_add(uint32_t a, int64_t n) noexcept

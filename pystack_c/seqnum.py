@@ -4,42 +4,44 @@ The only module that does modular arithmetic on sequence numbers: compiled, unsi
 themselves; uncompiled, they grow, so every result is masked here and nowhere else.
 """
 
+import pystack_c.const as C
+
 
 def seq_add(a, n):
     """a + n, for a non-negative or negative n."""
-    return (a + n) & 0xFFFFFFFF
+    return (a + n) & C.M32
 
 
 def seq_diff(a, b):
     """a - b as a signed distance in [-2**31, 2**31): positive where a is later than b."""
-    d = (a - b) & 0xFFFFFFFF
+    d = (a - b) & C.M32
     if d > 0x7FFFFFFF:
-        return d - 0x100000000
+        return d - C.M32 - 1
     return d
 
 
 def seq_lt(a, b):
     """True where a comes before b."""
-    return ((a - b) & 0xFFFFFFFF) > 0x7FFFFFFF
+    return ((a - b) & C.M32) > 0x7FFFFFFF
 
 
 def seq_le(a, b):
     """True where a comes before b, or is b."""
-    return ((b - a) & 0xFFFFFFFF) <= 0x7FFFFFFF
+    return ((b - a) & C.M32) <= 0x7FFFFFFF
 
 
 def seq_gt(a, b):
     """True where a comes after b."""
-    return ((b - a) & 0xFFFFFFFF) > 0x7FFFFFFF
+    return ((b - a) & C.M32) > 0x7FFFFFFF
 
 
 def seq_ge(a, b):
     """True where a comes after b, or is b."""
-    return ((a - b) & 0xFFFFFFFF) <= 0x7FFFFFFF
+    return ((a - b) & C.M32) <= 0x7FFFFFFF
 
 
 def seq_max(a, b):
     """The later of the two."""
-    if ((a - b) & 0xFFFFFFFF) <= 0x7FFFFFFF:
+    if ((a - b) & C.M32) <= 0x7FFFFFFF:
         return a
     return b

@@ -1,0 +1,64 @@
+cimport cython
+cimport pystack_c.const as C
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+
+cdef extern from "arpa/inet.h":
+    uint16_t ntohs(uint16_t v) nogil
+
+# The compiled body. Words are added in the machine's byte order; one swap at the end puts the sum right (RFC 1071 2 (B)).
+cdef inline uint32_t sum_at(const unsigned char* p, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept nogil:
+    cdef uint64_t s = 0
+    cdef uint32_t w
+    cdef uint16_t h = 0
+    cdef Py_ssize_t n = end - off
+    cdef Py_ssize_t i
+    cdef Py_ssize_t words
+    if n <= 0:
+        n = 0
+    p = p + off
+    words = n >> 2
+    for i in range(words):
+        memcpy(&w, p + 4 * i, 4)
+        s += w
+    p = p + 4 * words
+    if n & 2:
+        memcpy(&h, p, 2)
+        s += h
+        p = p + 2
+    if n & 1:
+        h = 0
+        memcpy(&h, p, 1)
+        s += h
+    s = (s & 0xFFFFFFFFU) + (s >> 32)
+    s = (s & 0xFFFFFFFFU) + (s >> 32)
+    s = (s & 0xFFFF) + (s >> 16)
+    s = (s & 0xFFFF) + (s >> 16)
+    s = <uint64_t>ntohs(<uint16_t>s) + acc
+    s = (s & 0xFFFF) + (s >> 16)
+    return <uint32_t>((s & 0xFFFF) + (s >> 16))
+
+cdef inline uint32_t sum_object(object data, uint32_t acc) except? 0xFFFFFFFF:
+    cdef Py_buffer view
+    cdef uint32_t s
+    if type(data) is bytes:
+        return sum_at(<const unsigned char*>(<bytes>data), 0, len(<bytes>data), acc)
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    s = sum_at(<const unsigned char*>view.buf, 0, view.len, acc)
+    PyBuffer_Release(&view)
+    return s
+
+@cython.locals(total=object, rest=object, piece=object)
+cpdef object _fold_words(object data, Py_ssize_t off, Py_ssize_t end, object acc)
+cpdef uint32_t sum_bytes(bytes data, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept
+cpdef uint32_t sum_scratch(bytearray data, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept
+cpdef uint32_t sum_any(object data, uint32_t acc) except? 0xFFFFFFFF
+cpdef uint32_t checksum(bytes data, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept
+@cython.locals(s=uint32_t)
+cpdef uint32_t add(uint32_t a, uint32_t b) noexcept
+cpdef uint32_t swap(uint32_t a) noexcept
+@cython.locals(s=uint32_t)
+cpdef uint32_t pseudo_sum(uint32_t src, uint32_t dst, uint32_t proto, uint32_t length) noexcept
+@cython.locals(s=uint32_t)
+cpdef uint32_t update(uint32_t old_sum, uint32_t old, uint32_t new) noexcept
