@@ -151,11 +151,11 @@ class Config:
         #: out-of-order pieces one connection keeps
         self.tcp_max_ooo = 4096
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
         return {name: getattr(self, name) for name in FIELDS}
 
-    def update(self, settings: dict) -> "Config":
+    def update(self, settings: dict) -> "Config":  # python
         """Set several by name; an unknown name is a ValueError. Returns self."""
         for name, value in settings.items():
             if name not in FIELDS:
@@ -256,7 +256,7 @@ PROFILES: dict[str, dict] = {
 }
 
 
-def profile(name: str) -> Config:
+def profile(name: str) -> Config:  # python
     """A Config by profile name; an unknown name is a ValueError that lists the known ones."""
     if name not in PROFILES:
         raise ValueError(f"no profile named {name!r}; there are {', '.join(PROFILES)}")

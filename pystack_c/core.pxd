@@ -37,7 +37,7 @@ cdef class Core:
     cdef public object error_queue
     cdef public int64_t icmp_tokens
     cdef public int64_t icmp_stamp
-    @cython.locals(iface=Iface)
+    @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int)
     cpdef int new_ident(self)

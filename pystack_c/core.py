@@ -5,6 +5,7 @@ order on top. A layer takes the Core as its first argument and never another lay
 """
 
 from collections import deque
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.config import Config
@@ -28,24 +29,24 @@ class Core:
         self.timers = TimerQueue()
         self.counters = Counters()
         self.packet = Packet()
-        self.probe = None
-        self.ifaces = []
-        self.local = {}
-        self.routes = None
+        self.probe: Any = None
+        self.ifaces: list[Iface] = []
+        self.local: dict[int, LocalAddr] = {}
+        self.routes: Any = None
         self.ip_ident = self.rng.u32() & 0xFFFF
         self.next_ident = 1
-        self.endpoints = {}
-        self.txq = deque()
-        self.loopq = deque()
-        self.output_queue = deque()
-        self.events = deque()
-        self.tcp = None
-        self.udp = None
-        self.raw = None
-        self.reasm = None
+        self.endpoints: dict[int, Any] = {}
+        self.txq: deque[Transmit] = deque()
+        self.loopq: deque[Transmit] = deque()
+        self.output_queue: deque[Any] = deque()
+        self.events: deque[Any] = deque()
+        self.tcp: Any = None
+        self.udp: Any = None
+        self.raw: Any = None
+        self.reasm: Any = None
         self.scratch = bytearray(512)
         self.route_epoch = 0
-        self.error_queue = deque()
+        self.error_queue: deque[Any] = deque()
         self.icmp_tokens = 0
         self.icmp_stamp = 0
 

@@ -37,7 +37,7 @@ class Counters:
         """Count one drop."""
         self.drops[reason] = self.drops.get(reason, 0) + 1
 
-    def nonzero(self) -> dict:
+    def nonzero(self) -> dict:  # python
         """All counters that moved, by name, in the order of NAMES."""
         values = ((name, getattr(self, name)) for name in NAMES)
         return {name: value for name, value in values if value}

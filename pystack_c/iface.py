@@ -1,5 +1,7 @@
 """Interfaces, their addresses, and what a device can do for the stack."""
 
+from typing import Any
+
 
 class LocalAddr:
     """One address of this host, and the connections that use it (demultiplexed by key, see demux)."""
@@ -25,8 +27,8 @@ class Iface:
         self.tx_csum = False
         self.gso_max = 0
         self.forwarding = False
-        self.addrs = []
-        self.neighbors = {}
+        self.addrs: list[LocalAddr] = []
+        self.neighbors: dict[int, Any] = {}
         self.rx_frames = 0
         self.rx_bytes = 0
         self.tx_frames = 0
