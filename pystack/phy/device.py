@@ -1,4 +1,4 @@
-"""What a driver needs of a device, whatever is behind it: a TAP, a TUN, a simulated link, a wrapper around one of these."""
+"""What a driver needs of a device, whatever is behind it: a TAP, a simulated link, a wrapper around another one."""
 
 from typing import NamedTuple, Protocol
 

@@ -15,7 +15,7 @@ from pystack_c.probe import Event
 class HostRecorder(Protocol):
     """What a Host tells its recorder (trace.recorder has the real one)."""
 
-    def setup(self, now: int, name: str, args: tuple) -> None:
+    def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
         """A method of the stack that sets it up is about to be called (interface, address, route)."""
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
@@ -24,7 +24,7 @@ class HostRecorder(Protocol):
     def timeout(self, now: int) -> None:
         """Timers are about to be fired."""
 
-    def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple) -> None:
+    def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> None:
         """An application call is about to be made."""
 
     def result(self, result: Any, error: BaseException | None) -> None:
@@ -88,9 +88,8 @@ class Host:
             # The fields get their result when it is known: a probe that keeps events sees it.
             ident = getattr(target, "ident", 0)
             subject = target.subject() if ident else self.name
-            event = Event(
-                "call", now, self.name, subject, ident, "", "", {"name": fn.__name__, "args": args, "result": None}
-            )
+            fields = {"name": fn.__name__, "args": args, "result": None}
+            event = Event("call", now, self.name, subject, ident, "", "", fields)
             stack.probe.event(event)
         recorder = self.recorder
         if recorder is None and event is None:
@@ -120,7 +119,7 @@ class Host:
     def poll_transmit(self) -> Transmit | None:
         """The next frame to send, or None. Poll until None after everything that went in."""
         now = self.clock()
-        tx = self.stack.poll_transmit(now)
+        tx: Transmit | None = self.stack.poll_transmit(now)
         if self.recorder is not None:
             self.recorder.transmit(now, tx)
         return tx
@@ -131,4 +130,5 @@ class Host:
 
     def poll_timeout(self) -> int | None:
         """The next deadline, or None."""
-        return self.stack.poll_timeout()
+        deadline: int | None = self.stack.poll_timeout()
+        return deadline

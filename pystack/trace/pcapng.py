@@ -95,7 +95,7 @@ class PcapngWriter:
     def packet(
         self, interface: int, time: int, data: bytes, direction: int = 0, comments: Iterable[str] = (), flags: int = 0
     ) -> None:
-        """One frame at `time` (nanoseconds). `direction` is INBOUND, OUTBOUND or 0; each comment is a line of its own."""
+        """One frame at `time` (nanoseconds). `direction`: INBOUND, OUTBOUND or 0. Each comment is a line of its own."""
         options = b"".join([_option(OPT_COMMENT, _text(comment)) for comment in comments if comment])
         flags |= direction
         if flags:

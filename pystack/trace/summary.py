@@ -75,8 +75,8 @@ def _tcp_option(kind: int, value: bytes) -> str:
     if kind == 4 and not value:
         return "sackOK"
     if kind == 5 and value and len(value) % 8 == 0:
-        edges = struct.unpack(f">{len(value) // 4}I", value)
-        return f"sack {len(edges) // 2} " + "".join(f"{{{a}:{b}}}" for a, b in zip(edges[::2], edges[1::2], strict=True))
+        blocks = list(struct.iter_unpack(">II", value))
+        return f"sack {len(blocks)} " + "".join(f"{{{start}:{end}}}" for start, end in blocks)
     if kind == 8 and len(value) == 8:
         return "TS val {} ecr {}".format(*struct.unpack(">II", value))
     if kind == 34:
@@ -152,7 +152,7 @@ class Summarizer:
         elif flags & (C.SYN | C.FIN | C.RST):
             parts.append(f"seq {seq if flags & C.SYN else start}")
         if flags & C.ACK:
-            parts.append(f"ack {(ack - second) & 0xFFFFFFFF}")
+            parts.append(f"ack {ack if flags & C.SYN else (ack - second) & 0xFFFFFFFF}")
         parts.append(f"win {window}")
         if flags & C.URG:
             parts.append(f"urg {urgent}")

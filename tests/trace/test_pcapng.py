@@ -102,10 +102,10 @@ def test_flush_writes_each_packet_at_once():
 def test_tshark_reads_it(tmp_path):
     path = tmp_path / "x.pcapng"
     path.write_bytes(capture())
-    fields = ["frame.number", "frame.time_epoch", "frame.interface_name", "frame.comment", "frame.packet_flags_direction"]
+    fields = ["number", "time_epoch", "interface_name", "comment", "packet_flags_direction"]
     command = ["tshark", "-r", str(path), "-T", "fields"]
     for field in fields:
-        command += ["-e", field]
+        command += ["-e", f"frame.{field}"]
     out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     rows = [line.split("\t") for line in out]
     assert len(rows) == 3

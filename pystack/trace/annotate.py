@@ -1,0 +1,245 @@
+"""From the probe's events to frames with their story: what came in, what the stack decided, what it sent and why.
+
+The rule that groups events (docs/architecture.md): what follows a `frame.in` belongs to that frame, up to the
+next frame, timer or call. The events that announce a frame (OUTGOING) belong to the `frame.out` after them, and
+so does what a timer or a call decided before it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import pystack_c.const as C
+from pystack.phy.segmenter import finish_checksum
+from pystack.trace import pcapng
+from pystack.trace.summary import Summarizer
+from pystack_c.probe import Event, Probe
+
+IN = "in"
+OUT = "out"
+TIMER = "timer"
+CALL = "call"
+
+#: kinds that begin a record of their own
+_BEGINS = {"frame.in": IN, "timer.fired": TIMER, "call": CALL}
+#: kinds that say why the next frame goes out
+OUTGOING = frozenset(
+    ("tcp.out", "icmp.out", "udp.out", "arp.send", "ip.fragment", "ip.forward", "tcp.retransmit", "tcp.probe", "route")
+)
+#: kinds kept in `events` but not told in words: they would drown the rest
+QUIET = frozenset(("timer.set", "timer.cancelled", "route"))
+
+
+class Drop(NamedTuple):
+    """A drop: the counter's name, why, and the section that rules it."""
+
+    name: str
+    reason: str
+    rfc: str
+
+
+class FrameRecord:
+    """One frame and its story; or, with no frame, a timer or a call and what came of it.
+
+    direction   "in", "out", "timer" or "call"
+    frame       the bytes, or b"" for a timer or a call
+    summary     one line as tcpdump would print it
+    reasons     what the stack decided, in words, with the RFC sections
+    drops       what was dropped, and why
+    """
+
+    __slots__ = ("time", "host", "iface", "direction", "frame", "gso_size", "summary", "reasons", "drops", "events")
+
+    def __init__(self, time: int, host: str, iface: str, direction: str, frame: bytes, gso_size: int, summary: str):
+        self.time = time
+        self.host = host
+        self.iface = iface
+        self.direction = direction
+        self.frame = frame
+        self.gso_size = gso_size
+        self.summary = summary
+        self.reasons: list[str] = []
+        self.drops: list[Drop] = []
+        self.events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        """Take in an event that belongs to this record."""
+        self.events.append(event)
+        if event.kind == "drop":
+            self.drops.append(Drop(event.fields["name"], event.reason, event.rfc))
+        elif event.kind not in QUIET:
+            text = describe(event)
+            if text:
+                self.reasons.append(text)
+
+    def comments(self) -> list[str]:
+        """Reasons and drops as lines (the comments of a capture)."""
+        lines = list(self.reasons)
+        for drop in self.drops:
+            lines.append(f"DROPPED {drop.name}: {drop.reason}" + (f" [{drop.rfc}]" if drop.rfc else ""))
+        return lines
+
+    def line(self) -> str:
+        """The record in one line: time, direction, summary, and why."""
+        arrow = {IN: "<", OUT: ">", TIMER: "*", CALL: "="}[self.direction]
+        why = "; ".join(self.comments())
+        text = f"{self.time / 1e9:.6f} {self.host} {self.iface or '-'} {arrow} {self.summary}"
+        return f"{text}  | {why}" if why else text
+
+    def __repr__(self) -> str:
+        return f"<{self.line()}>"
+
+
+def describe(event: Event) -> str:
+    """An event in words: its reason, the values that changed, the RFC section."""
+    fields = event.fields
+    text = event.reason
+    if "old" in fields and "new" in fields and event.kind != "tcp.window":
+        text = f"{text or event.kind}: {fields['old']} -> {fields['new']}"
+    if not text and event.kind not in ("tcp.in", "tcp.out", "udp.in", "udp.out", "frame.in", "frame.out"):
+        text = event.kind + "".join(f" {name} {value}" for name, value in fields.items())
+    return f"{text} [{event.rfc}]" if text and event.rfc else text
+
+
+class FrameProbe(Probe):
+    """Groups the events of any number of stacks into FrameRecords and hands each to `sink` once it is complete.
+
+    A record is complete when the next one of its host begins, or with `flush()`, which a driver calls after
+    draining. `kinds` maps interface names to their const.LINK_* (Ethernet where not named).
+    """
+
+    def __init__(self, sink: Callable[[FrameRecord], None], kinds: Mapping[str, int] | None = None):
+        self.sink = sink
+        self.kinds = {} if kinds is None else kinds
+        self.hosts: dict[str, _HostState] = {}
+
+    def event(self, event: Event) -> None:
+        """Take in one event."""
+        state = self.hosts.get(event.host)
+        if state is None:
+            state = self.hosts[event.host] = _HostState(self)
+        state.event(event)
+
+    def flush(self) -> None:
+        """Hand over what is still open."""
+        for state in self.hosts.values():
+            state.finish()
+
+
+class _HostState:
+    """The grouping for one host."""
+
+    def __init__(self, probe: FrameProbe):
+        self.probe = probe
+        self.summarizer = Summarizer()
+        self.current: FrameRecord | None = None
+        self.announced: list[Event] = []
+        # What a timer or call decided: the first frame it makes tells it.
+        self.cause: FrameRecord | None = None
+
+    def event(self, event: Event) -> None:
+        kind = event.kind
+        if kind == "frame.out":
+            self._frame_out(event)
+        elif kind in _BEGINS:
+            self._begin(event)
+        elif kind in OUTGOING:
+            self.announced.append(event)
+        elif self.current is not None:
+            self.current.add(event)
+        else:
+            self._open(event, "", CALL, b"", event.subject).add(event)
+
+    def _open(self, event: Event, iface: str, direction: str, frame: bytes, summary: str) -> FrameRecord:
+        self.finish()
+        gso = event.fields.get("gso_size", 0)
+        self.current = FrameRecord(event.time, event.host, iface, direction, frame, gso, summary)
+        return self.current
+
+    def _begin(self, event: Event) -> None:
+        self._unsent()
+        direction = _BEGINS[event.kind]
+        if direction == IN:
+            iface, frame = event.fields["iface"], event.fields["frame"]
+            self._open(event, iface, IN, frame, self._summary(iface, frame))
+            self.cause = None
+            return
+        if direction == TIMER:
+            summary = f"timer {event.fields['timer']} of {event.subject}"
+        else:
+            summary = f"call {event.fields['name']} on {event.subject}"
+        record = self._open(event, "", direction, b"", summary)
+        record.events.append(event)
+        if event.reason:
+            record.reasons.append(describe(event))
+        self.cause = record
+
+    def _frame_out(self, event: Event) -> None:
+        iface, frame = event.fields["iface"], event.fields["frame"]
+        cause, announced = self.cause, self.announced
+        self.cause, self.announced = None, []
+        record = self._open(event, iface, OUT, frame, self._summary(iface, frame))
+        if cause is not None and cause.direction == TIMER:
+            record.reasons.append(cause.summary)
+            record.reasons.extend(cause.reasons)
+        for reason in announced:
+            record.add(reason)
+        if record.gso_size:
+            record.reasons.append(f"one piece for the device, which cuts it into segments of {record.gso_size} bytes")
+
+    def _summary(self, iface: str, frame: bytes) -> str:
+        return self.summarizer.line(frame, self.probe.kinds.get(iface, C.LINK_ETHERNET))
+
+    def _unsent(self) -> None:
+        """Announcements that no frame followed (it waits for ARP, or was dropped) belong to what came before."""
+        if self.current is not None:
+            for event in self.announced:
+                self.current.add(event)
+        self.announced = []
+
+    def finish(self) -> None:
+        """Hand over the open record."""
+        record, self.current = self.current, None
+        if record is not None:
+            self.probe.sink(record)
+
+
+class AnnotatedCapture:
+    """A sink that writes FrameRecords to pcapng: each frame with its reasons and drops as comments.
+
+    Timers and calls have no frame and are left out. Frames whose checksum the device would finish are
+    finished here, so that a reader sees what the wire saw; frames bigger than the MTU are written as they are.
+    """
+
+    def __init__(self, writer: pcapng.PcapngWriter, kinds: Mapping[str, int] | None = None, hosts: bool = False):
+        self.writer = writer
+        self.kinds = {} if kinds is None else kinds
+        self.hosts = hosts
+        self.numbers: dict[tuple[str, str], int] = {}
+
+    def __call__(self, record: FrameRecord) -> None:
+        """Write one record."""
+        if not record.frame:
+            return
+        key = (record.host, record.iface)
+        kind = self.kinds.get(record.iface, C.LINK_ETHERNET)
+        number = self.numbers.get(key)
+        if number is None:
+            name = f"{record.host}:{record.iface}" if self.hosts else record.iface
+            linktype = pcapng.LINKTYPE_ETHERNET if kind == C.LINK_ETHERNET else pcapng.LINKTYPE_RAW
+            number = self.numbers[key] = self.writer.interface(name, linktype)
+        direction = pcapng.INBOUND if record.direction == IN else pcapng.OUTBOUND
+        frame = record.frame
+        if direction == pcapng.OUTBOUND:
+            frame = finish_checksum(frame, C.ETH_HLEN if kind == C.LINK_ETHERNET else 0)
+        self.writer.packet(number, record.time, frame, direction, record.comments())
+
+
+def tee(*sinks: Callable[[FrameRecord], None]) -> Callable[[FrameRecord], None]:
+    """A sink that hands each record to several."""
+    chosen: Iterable[Callable[[FrameRecord], None]] = tuple(sinks)
+
+    def sink(record: FrameRecord) -> None:
+        for one in chosen:
+            one(record)
+
+    return sink
