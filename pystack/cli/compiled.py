@@ -1,0 +1,23 @@
+"""`pystack compiled`."""
+
+import json
+
+import click
+
+import pystack
+from pystack import _build
+
+
+@click.command(epilog="\b\nExample:\n  pystack compiled && echo all of it")
+@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON.")
+def compiled(as_json: bool) -> int:
+    """Show which modules of the core run compiled.
+
+    Exit status 1 where one that can be compiled is not, or is older than its source.
+    """
+    rows = list(_build.modules())
+    if as_json:
+        click.echo(json.dumps({row.name: {"compiled": row.compiled, "stale": row.stale} for row in rows}, indent=2))
+    else:
+        click.echo(pystack.compiled_report())
+    return 0 if all(row.compiled and not row.stale for row in rows) else 1

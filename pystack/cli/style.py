@@ -1,0 +1,47 @@
+"""Colour, only where it can be seen: on a terminal, and not where NO_COLOR forbids it (https://no-color.org)."""
+
+import os
+import shutil
+import sys
+from typing import TextIO
+
+
+def wants_color(stream: TextIO) -> bool:
+    """True where escape sequences make sense. NO_COLOR wins over FORCE_COLOR."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class Style:
+    """Paints text, or leaves it alone."""
+
+    CODES = {
+        "bold": "1",
+        "dim": "2",
+        "red": "31",
+        "green": "32",
+        "yellow": "33",
+        "blue": "34",
+        "magenta": "35",
+        "cyan": "36",
+    }
+
+    def __init__(self, color: bool | None = None, stream: TextIO | None = None):
+        self.stream = sys.stdout if stream is None else stream
+        self.color = wants_color(self.stream) if color is None else color
+
+    def __call__(self, text: str, *names: str) -> str:
+        """The text in these colours."""
+        if not self.color or not text or not names:
+            return text
+        codes = ";".join(self.CODES[name] for name in names)
+        return f"\033[{codes}m{text}\033[0m"
+
+    def width(self) -> int:
+        """Columns to wrap at; 0 (never) where nobody looks at it directly, unless COLUMNS says so."""
+        if self.stream.isatty() or os.environ.get("COLUMNS"):
+            return shutil.get_terminal_size().columns
+        return 0
