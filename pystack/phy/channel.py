@@ -1,0 +1,272 @@
+"""A model of one direction of a link: delay, rate and queue, loss, reordering, duplication, corruption, MTU.
+
+A channel knows neither a clock nor a scheduler: `send(frame, now)` says when which bytes arrive. The simulator
+puts the answers into virtual time; a device wrapper can put them into real time. The order is that of a real
+link: the frame waits in the sender's queue, takes its time on the wire, and there things happen to it.
+
+Each random impairment draws once a frame from a generator of its own, whose seed comes from the channel's seed and
+the impairment's name: switching one on does not change what the others do.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import pystack_c.const as C
+from pystack.phy.match import Match
+from pystack_c.rng import Rng
+
+Arrivals = list[tuple[int, bytes]]
+#: what a rule does to a frame it has chosen: (frame, arrival) -> arrivals, or a drop's reason
+Action = Callable[[bytes, int], "Arrivals | str"]
+
+
+class Stats:
+    """What a channel did, counted."""
+
+    def __init__(self) -> None:
+        self.frames = 0  # offered
+        self.bytes = 0
+        self.delivered = 0  # arrivals, duplicates included
+        self.delivered_bytes = 0
+        self.drops: dict[str, int] = {}
+        self.duplicated = 0
+        self.corrupted = 0
+        self.reordered = 0
+        self.queue_max = 0  # most frames that waited at once
+        self.wait_max = 0  # longest time a frame waited before its first bit was sent, in ns
+        self.busy = 0  # time the wire was in use, in ns
+
+    def dropped(self) -> int:
+        """All drops."""
+        return sum(self.drops.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """All values by name."""
+        return dict(vars(self))
+
+
+class Rule:
+    """Something done to chosen frames: those `match` accepts are counted from 1, `chosen(n)` picks among them."""
+
+    def __init__(self, match: Match | None, chosen: Callable[[int], bool], action: Action):
+        self.match = match
+        self.chosen = chosen
+        self.action = action
+        self.count = 0
+
+    def applies(self, frame: bytes) -> bool:
+        """Count the frame; True where the action shall be done."""
+        if self.match is not None and not self.match(frame):
+            return False
+        self.count += 1
+        return self.chosen(self.count)
+
+
+def flip_bit(frame: bytes, bit: int) -> bytes:
+    """The frame with one bit (counted from the first byte's highest) changed."""
+    out = bytearray(frame)
+    out[bit >> 3] ^= 0x80 >> (bit & 7)
+    return bytes(out)
+
+
+class Channel:
+    """One direction of a link. All settings may be changed at any time; they hold for the frames sent from then on.
+
+    delay          ns from the last bit sent to its arrival
+    rate           bit/s, or 0: infinite
+    queue          frames that may wait while one is being sent (None: no bound); queue_bytes: the same in bytes
+    mtu            longest IP packet in bytes (0: no bound); longer ones are dropped
+    overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
+    loss           probability that a frame is lost
+    reorder        probability that a frame takes `reorder_delay` longer, so that others overtake it
+    duplicate      probability that a frame arrives twice
+    corrupt        probability that one bit of a frame is flipped
+    jitter         a delay up to this many ns longer, without overtaking
+    """
+
+    def __init__(
+        self,
+        seed: object = 0,
+        name: str = "channel",
+        *,
+        delay: int = 0,
+        rate: int = 0,
+        queue: int | None = None,
+        queue_bytes: int | None = None,
+        mtu: int = 0,
+        overhead: int = 0,
+        loss: float = 0.0,
+        reorder: float = 0.0,
+        reorder_delay: int = 0,
+        duplicate: float = 0.0,
+        corrupt: float = 0.0,
+        jitter: int = 0,
+        kind: int = C.LINK_ETHERNET,
+    ):
+        self.name = name
+        self.seed = seed
+        self.delay = delay
+        self.rate = rate
+        self.queue = queue
+        self.queue_bytes = queue_bytes
+        self.mtu = mtu
+        self.overhead = overhead
+        self.loss = loss
+        self.reorder = reorder
+        self.reorder_delay = reorder_delay
+        self.duplicate = duplicate
+        self.corrupt = corrupt
+        self.jitter = jitter
+        self.up = True
+        self.header = C.ETH_HLEN if kind == C.LINK_ETHERNET else 0
+        self.rules: list[Rule] = []
+        self.stats = Stats()
+        self._rngs = {what: Rng(f"{seed}/{name}/{what}") for what in _RANDOM}
+        self._free_at = 0  # when the wire has sent all that was accepted
+        self._last_arrival = 0
+        self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
+        self._waiting_bytes = 0
+
+    # -- rules by number -------------------------------------------------------------------------------------------
+
+    def drop(self, *numbers: int, match: Match | None = None) -> Rule:
+        """Lose these frames, counted from 1 among those that `match` accepts, from now on."""
+        return self.rule(match, lambda n: n in numbers, lambda frame, arrival: "rule")
+
+    def drop_every(self, period: int, match: Match | None = None) -> Rule:
+        """Lose every `period`-th frame."""
+        return self.rule(match, lambda n: n % period == 0, lambda frame, arrival: "rule")
+
+    def drop_if(self, match: Match) -> Rule:
+        """Lose all frames that `match` accepts."""
+        return self.rule(match, lambda n: True, lambda frame, arrival: "rule")
+
+    def hold(self, *numbers: int, extra: int, match: Match | None = None) -> Rule:
+        """Let these frames arrive `extra` ns later."""
+        return self.rule(match, lambda n: n in numbers, lambda frame, arrival: [(arrival + extra, frame)])
+
+    def repeat(self, *numbers: int, match: Match | None = None, extra: int = 0) -> Rule:
+        """Let these frames arrive twice, the second time `extra` ns later."""
+        return self.rule(
+            match, lambda n: n in numbers, lambda frame, arrival: [(arrival, frame), (arrival + extra, frame)]
+        )
+
+    def flip(self, *numbers: int, bit: int, match: Match | None = None) -> Rule:
+        """Change bit `bit` of these frames (negative: from the end)."""
+        return self.rule(
+            match,
+            lambda n: n in numbers,
+            lambda frame, arrival: [(arrival, flip_bit(frame, bit if bit >= 0 else len(frame) * 8 + bit))],
+        )
+
+    def rule(self, match: Match | None, chosen: Callable[[int], bool], action: Action) -> Rule:
+        """Add a rule. Rules are asked in order; the first that applies decides, and all of them count."""
+        rule = Rule(match, chosen, action)
+        self.rules.append(rule)
+        return rule
+
+    # -- the model -------------------------------------------------------------------------------------------------
+
+    def send(self, frame: bytes, now: int) -> Arrivals:
+        """The sender hands over a frame: what arrives at the other end, and when. [] where nothing does."""
+        stats = self.stats
+        length = len(frame)
+        stats.frames += 1
+        stats.bytes += length
+        if not self.up:
+            return self._lost("down")
+        if self.mtu and length - self.header > self.mtu:
+            return self._lost("mtu")
+        sent = now
+        if self.rate:
+            sent = self._transmit(length, now)
+            if sent < 0:
+                return self._lost("queue")
+        arrivals = self._wire(frame, sent + self.delay)
+        for _, data in arrivals:
+            stats.delivered += 1
+            stats.delivered_bytes += len(data)
+        return arrivals
+
+    def _lost(self, reason: str) -> Arrivals:
+        self.stats.drops[reason] = self.stats.drops.get(reason, 0) + 1
+        return []
+
+    def _transmit(self, length: int, now: int) -> int:
+        """When the last bit will have been sent, or -1 where the queue is full."""
+        stats = self.stats
+        starts = self._starts
+        while starts and starts[0][0] <= now:
+            self._waiting_bytes -= starts.popleft()[1]
+        start = self._free_at
+        if start <= now:
+            start = now
+        else:
+            if self.queue is not None and len(starts) >= self.queue:
+                return -1
+            if self.queue_bytes is not None and self._waiting_bytes + length > self.queue_bytes:
+                return -1
+            starts.append((start, length))
+            self._waiting_bytes += length
+            stats.queue_max = max(stats.queue_max, len(starts))
+            stats.wait_max = max(stats.wait_max, start - now)
+        bits = (length + self.overhead) * 8
+        duration = -(-bits * 1_000_000_000 // self.rate)  # rounded up: never faster than the rate
+        stats.busy += duration
+        self._free_at = start + duration
+        return self._free_at
+
+    def _wire(self, frame: bytes, arrival: int) -> Arrivals:
+        """What happens on the way: rules first, then chance."""
+        arrivals: Arrivals = [(arrival, frame)]
+        done: Arrivals | str | None = None
+        for rule in self.rules:
+            if rule.applies(frame) and done is None:
+                done = rule.action(frame, arrival)
+        rngs = self._rngs
+        lost = self.loss > 0 and rngs["loss"].random() < self.loss
+        late = self.reorder > 0 and rngs["reorder"].random() < self.reorder
+        twice = self.duplicate > 0 and rngs["duplicate"].random() < self.duplicate
+        bad = self.corrupt > 0 and rngs["corrupt"].random() < self.corrupt
+        extra = rngs["jitter"].below(self.jitter + 1) if self.jitter else 0
+        if isinstance(done, str):
+            return self._lost(done)
+        if lost:
+            return self._lost("loss")
+        if done is not None:
+            arrivals = done
+            self._count_rule(frame, arrival, arrivals)
+        if late:
+            self.stats.reordered += 1
+            arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
+        elif self.jitter:
+            self._last_arrival = max(self._last_arrival, arrivals[0][0] + extra)
+            arrivals = [(self._last_arrival, data) for _, data in arrivals]
+        if bad and frame:
+            self.stats.corrupted += 1
+            bit = rngs["bit"].below(len(frame) * 8)
+            arrivals = [(at, flip_bit(data, bit)) for at, data in arrivals]
+        if twice:
+            self.stats.duplicated += 1
+            arrivals = [*arrivals, arrivals[-1]]
+        return arrivals
+
+    def _count_rule(self, frame: bytes, arrival: int, arrivals: Arrivals) -> None:
+        stats = self.stats
+        stats.duplicated += len(arrivals) - 1
+        stats.reordered += arrivals[0][0] > arrival
+        stats.corrupted += arrivals[0][1] != frame
+
+    def set(self, **settings: object) -> None:
+        """Change settings by name, as in the constructor; an unknown name is a TypeError."""
+        for name, value in settings.items():
+            if name not in SETTINGS:
+                raise TypeError(f"a channel has no setting named {name!r}; there are {', '.join(SETTINGS)}")
+            setattr(self, name, value)
+
+
+_RANDOM = ("loss", "reorder", "duplicate", "corrupt", "jitter", "bit")
+SETTINGS = (
+    "delay", "rate", "queue", "queue_bytes", "mtu", "overhead", "loss", "reorder", "reorder_delay", "duplicate",
+    "corrupt", "jitter", "up",
+)  # fmt: skip

@@ -1,0 +1,366 @@
+"""Programs on simulated hosts: generators that wait in virtual time, with no threads.
+
+    def client(host):
+        sock = stream(host)
+        yield sock.connect("10.0.0.2", 80)
+        yield sock.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        answer = yield sock.recv(4096)
+        yield sleep(10 * MS)
+        sock.close()
+
+    proc = spawn(net, client(host))
+    net.run_until(proc.finished, limit=10 * S)
+
+What a program yields is an `Op`: something that is tried until it succeeds. Ops know nothing of generators, so another
+runner (one that lets blocking code run on greenlets) can use them as well: try `poll`, else `park` and wait.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pystack_c.const as C
+from pystack.runtime.addresses import parse_addr
+from pystack.runtime.scheduler import Scheduler
+from pystack.runtime.simulated import SimHost
+
+SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
+SOL_SOCKET, SO_ERROR, SO_REUSEADDR = 1, 4, 2
+
+
+class Op:
+    """Something to wait for."""
+
+    value: Any = None
+
+    def poll(self) -> bool:
+        """Try. True once done, with the result in `value`; an OSError is the end of it too."""
+        raise NotImplementedError
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """Not yet: call `resume` once when it is worth another try."""
+        raise NotImplementedError
+
+
+class _Sleep(Op):
+    def __init__(self, delay: int):
+        self.delay = delay
+        self.net: Scheduler | None = None
+        self.started = False
+        self.done = False
+
+    def poll(self) -> bool:
+        return self.done
+
+    def park(self, resume: Callable[[], None]) -> None:
+        if not self.started and self.net is not None:  # once, whoever else wakes the program meanwhile
+            self.started = True
+            self.net.after(self.delay, self._due, resume)
+
+    def _due(self, resume: Callable[[], None]) -> None:
+        self.done = True
+        resume()
+
+
+def sleep(delay: int) -> Op:
+    """Wait `delay` ns."""
+    return _Sleep(delay)
+
+
+Program = Generator[Any, Any, Any]
+
+
+class Proc(Op):
+    """A running program. Other programs may yield it, to wait for its result."""
+
+    def __init__(self, net: Scheduler, program: Program):
+        self.net = net
+        self.program = program
+        self.done = False
+        self.error: BaseException | None = None
+        self._op: Op | None = None
+        self._resume: Callable[[], None] = self._wake
+        self._pending = False
+        self._joiners: list[Callable[[], None]] = []
+        net.after(0, self._step, None, None)
+
+    def finished(self) -> bool:
+        """True once the program has ended; what it raised is raised here."""
+        if self.error is not None:
+            raise self.error
+        return self.done
+
+    def poll(self) -> bool:
+        """As an Op: done once the program has ended."""
+        return self.finished()
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """As an Op."""
+        self._joiners.append(resume)
+
+    def _wake(self) -> None:
+        if not self._pending:
+            self._pending = True
+            self.net.after(0, self._retry)
+
+    def _retry(self) -> None:
+        self._pending = False
+        op = self._op
+        if op is None:
+            return
+        try:
+            if not op.poll():
+                op.park(self._resume)
+                return
+        except OSError as error:
+            self._step(None, error)
+            return
+        self._step(op.value, None)
+
+    def _step(self, value: Any, error: BaseException | None) -> None:
+        """Run the program until it waits for something that is not there yet."""
+        self._op = None
+        while True:
+            try:
+                op = self.program.send(value) if error is None else self.program.throw(error)
+            except StopIteration as stop:
+                self._end(stop.value, None)
+                return
+            except BaseException as exc:
+                self._end(None, exc)
+                return
+            if isinstance(op, _Sleep):
+                op.net = self.net
+            value, error = None, None
+            try:
+                if not op.poll():
+                    self._op = op
+                    op.park(self._resume)
+                    return
+                value = op.value
+            except OSError as exc:
+                error = exc
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        self.value, self.error, self.done = value, error, True
+        for resume in self._joiners:
+            resume()
+        if error is not None and not self._joiners:
+            raise error
+
+
+def spawn(net: Scheduler, program: Program) -> Proc:
+    """Start a program, now."""
+    return Proc(net, program)
+
+
+class Timeout(Op):
+    """Another Op, but ETIMEDOUT after `delay` ns."""
+
+    def __init__(self, net: Scheduler, op: Op, delay: int):
+        self.net = net
+        self.op = op
+        self.deadline = net.now + delay
+        self.armed = False
+
+    def poll(self) -> bool:
+        """Try the other one."""
+        if self.op.poll():
+            self.value = self.op.value
+            return True
+        if self.net.now >= self.deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "timed out")
+        return False
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """Wait for either."""
+        self.op.park(resume)
+        if not self.armed:
+            self.armed = True
+            self.net.at(self.deadline, resume)
+
+
+class _Try(Op):
+    """A call that gives None as long as it would block."""
+
+    def __init__(self, sock: "SimSocket", attempt: Callable[[], Any]):
+        self.sock = sock
+        self.attempt = attempt
+
+    def poll(self) -> bool:
+        self.value = self.attempt()
+        return self.value is not None
+
+    def park(self, resume: Callable[[], None]) -> None:
+        self.sock.waiting.append(resume)
+
+
+class SimSocket:
+    """What stream and datagram sockets share: an endpoint of the core, and who waits for it."""
+
+    def __init__(self, host: SimHost, endpoint: Any, module: Any):
+        self.host = host
+        self.endpoint = endpoint
+        self.module = module
+        self.waiting: list[Callable[[], None]] = []
+        endpoint.waiter = self
+
+    def wake(self, bits: int) -> None:
+        """The core says that something happened."""
+        waiting, self.waiting = self.waiting, []
+        for resume in waiting:
+            resume()
+
+    def call(self, name: str, *args: Any) -> Any:
+        """An application call by name, at once."""
+        return self.host.call(getattr(self.module, name), self.endpoint, *args)
+
+    def bind(self, addr: str, port: int) -> None:
+        """Give it a local address and port ("" and 0: any)."""
+        self.call("bind", parse_addr(addr) if addr else 0, port)
+
+    def setsockopt(self, level: int, name: int, value: Any) -> None:
+        """Set an option."""
+        self.call("setsockopt", level, name, value)
+
+    def getsockopt(self, level: int, name: int) -> Any:
+        """Read an option."""
+        return self.call("getsockopt", level, name)
+
+    def close(self) -> None:
+        """Close it. Data that was sent still goes out."""
+        self.call("close")
+
+    def within(self, op: Op, delay: int) -> Op:
+        """`op`, but TimeoutError after `delay` ns."""
+        return Timeout(self.host.net, op, delay)
+
+
+class StreamSocket(SimSocket):
+    """A TCP connection or listener."""
+
+    def listen(self, backlog: int = 128) -> None:
+        """Take connections."""
+        self.call("listen", backlog)
+
+    def accept(self) -> Op:
+        """The next connection, as a StreamSocket."""
+
+        def attempt() -> "StreamSocket | None":
+            tcb = self.call("accept")
+            return None if tcb is None else StreamSocket(self.host, tcb, self.module)
+
+        return _Try(self, attempt)
+
+    def connect(self, addr: str, port: int) -> Op:
+        """Connect; an OSError says why not."""
+        started = False
+
+        def attempt() -> bool | None:
+            nonlocal started
+            if not started:
+                started = True
+                self.call("connect", parse_addr(addr), port)
+            ready = self.endpoint.readiness()
+            if not ready & (C.EV_OUT | C.EV_ERR | C.EV_HUP):
+                return None
+            error = self.getsockopt(SOL_SOCKET, SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            return True
+
+        return _Try(self, attempt)
+
+    def sendall(self, data: bytes) -> Op:
+        """Send it all: done once the last byte is in the send buffer; `value` is the number of bytes."""
+        rest = memoryview(data)
+
+        def attempt() -> int | None:
+            nonlocal rest
+            while rest:
+                taken = self.call("send", rest, 0)
+                if not taken:
+                    return None
+                rest = rest[taken:]
+            return len(data)
+
+        return _Try(self, attempt)
+
+    def recv(self, count: int = 65536) -> Op:
+        """Up to `count` bytes; b"" at the end."""
+        return _Try(self, lambda: self.call("recv", count, 0))
+
+    def recv_exactly(self, count: int) -> Op:
+        """`count` bytes, fewer only at the end of the stream."""
+        parts: list[bytes] = []
+        missing = count
+
+        def attempt() -> bytes | None:
+            nonlocal missing
+            while missing:
+                data = self.call("recv", missing, 0)
+                if data is None:
+                    return None
+                if not data:
+                    break
+                parts.append(bytes(data))
+                missing -= len(data)
+            return b"".join(parts)
+
+        return _Try(self, attempt)
+
+    def recv_all(self) -> Op:
+        """Everything up to the end of the stream."""
+        return self.recv_exactly(1 << 62)
+
+    def shutdown(self, how: int = SHUT_WR) -> None:
+        """Close one direction or both."""
+        self.call("shutdown", how)
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self.call("abort")
+
+    def info(self) -> dict[str, Any]:
+        """TCP's own numbers."""
+        info: dict[str, Any] = self.call("tcp_info")
+        return info
+
+
+class DatagramSocket(SimSocket):
+    """A UDP or raw socket."""
+
+    def connect(self, addr: str, port: int = 0) -> None:
+        """Set the peer."""
+        self.call("connect", parse_addr(addr), port)
+
+    def sendto(self, data: bytes, addr: str = "", port: int = 0) -> int:
+        """Send one datagram, at once (to the connected peer, without an address)."""
+        sent: int = self.call("sendto", data, parse_addr(addr) if addr else 0, port, 0)
+        return sent
+
+    def recvfrom(self) -> Op:
+        """The next datagram (data, addr, port, ...), as the core gives it."""
+        return _Try(self, lambda: self.call("recvfrom", 0))
+
+
+def stream(host: SimHost) -> StreamSocket:
+    """A new TCP socket."""
+    import pystack_c.tcp.user as user
+
+    return StreamSocket(host, host.call(user.tcp_open, host.stack), user)
+
+
+def datagram(host: SimHost) -> DatagramSocket:
+    """A new UDP socket."""
+    import pystack_c.udp as udp
+
+    return DatagramSocket(host, host.call(udp.udp_open, host.stack), udp)
+
+
+def raw(host: SimHost, proto: int) -> DatagramSocket:
+    """A new raw socket."""
+    import pystack_c.raw as raw_module
+
+    return DatagramSocket(host, host.call(raw_module.raw_open, host.stack, proto), raw_module)
