@@ -20,6 +20,19 @@ COMPILED = [
     "pystack_c/core.py",
     "pystack_c/endpoint.py",
     "pystack_c/wire/checksum.py",
+    "pystack_c/wire/ethernet.py",
+    "pystack_c/wire/arp.py",
+    "pystack_c/wire/ipv4.py",
+    "pystack_c/wire/icmpv4.py",
+    "pystack_c/wire/udp.py",
+    "pystack_c/route.py",
+    "pystack_c/neighbor.py",
+    "pystack_c/ipv4.py",
+    "pystack_c/icmpv4.py",
+    "pystack_c/forward.py",
+    "pystack_c/icmp_input.py",
+    "pystack_c/ip_input.py",
+    "pystack_c/stack.py",
 ]
 
 DIRECTIVES = {

@@ -1,4 +1,4 @@
-# The numbers of const.py for compiled modules; tests/test_const.py compares the two.
+# The numbers of const.py for compiled modules; tests/pystack_c/test_const.py compares the two.
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
@@ -22,6 +22,7 @@ cdef enum:
     DST_BROADCAST = 1
     DST_MULTICAST = 2
     DST_OTHER = 3
+    DST_LOCAL = 4
     ESTABLISHED = 1
     SYN_SENT = 2
     SYN_RECEIVED = 3
@@ -46,6 +47,32 @@ cdef enum:
     ICMP_ECHO = 8
     ICMP_TIME_EXCEEDED = 11
     ICMP_PARAMETER_PROBLEM = 12
+    ICMP_NET_UNREACH = 0
+    ICMP_HOST_UNREACH = 1
+    ICMP_PROT_UNREACH = 2
+    ICMP_PORT_UNREACH = 3
+    ICMP_FRAG_NEEDED = 4
+    ICMP_SR_FAILED = 5
+    ICMP_PKT_FILTERED = 13
+    ICMP_EXC_TTL = 0
+    ICMP_EXC_FRAGTIME = 1
+    ARPOP_REQUEST = 1
+    ARPOP_REPLY = 2
+    NUD_NONE = 0
+    NUD_INCOMPLETE = 0x01
+    NUD_REACHABLE = 0x02
+    NUD_STALE = 0x04
+    NUD_DELAY = 0x08
+    NUD_PROBE = 0x10
+    NUD_FAILED = 0x20
+    NUD_PERMANENT = 0x80
+    RT_UNICAST = 1
+    RT_UNREACHABLE = 7
+    RT_PROHIBIT = 8
+    RT_BLACKHOLE = 6
+    T_NEIGH = 100
+    T_REASM = 101
+    T_ACD = 102
     L4_OFF = 96
     M32 = 0xFFFFFFFF
     COMPILED = 1

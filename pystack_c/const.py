@@ -37,6 +37,7 @@ DST_UNICAST = 0
 DST_BROADCAST = 1
 DST_MULTICAST = 2
 DST_OTHER = 3
+DST_LOCAL = 4  # a Dst's kind only: one of this host's own addresses, through the loopback interface
 
 # TCP states (RFC 9293 section 3.3.2), numbered as Linux numbers them for tcp_info
 ESTABLISHED = 1
@@ -67,6 +68,42 @@ ICMP_REDIRECT = 5
 ICMP_ECHO = 8
 ICMP_TIME_EXCEEDED = 11
 ICMP_PARAMETER_PROBLEM = 12
+
+# ICMP codes (IANA icmp-parameters)
+ICMP_NET_UNREACH = 0
+ICMP_HOST_UNREACH = 1
+ICMP_PROT_UNREACH = 2
+ICMP_PORT_UNREACH = 3
+ICMP_FRAG_NEEDED = 4
+ICMP_SR_FAILED = 5
+ICMP_PKT_FILTERED = 13
+ICMP_EXC_TTL = 0
+ICMP_EXC_FRAGTIME = 1
+
+# ARP operations (RFC 826)
+ARPOP_REQUEST = 1
+ARPOP_REPLY = 2
+
+# States of a neighbour entry (RFC 4861 section 7.3.2), numbered as Linux numbers them
+NUD_NONE = 0
+NUD_INCOMPLETE = 0x01
+NUD_REACHABLE = 0x02
+NUD_STALE = 0x04
+NUD_DELAY = 0x08
+NUD_PROBE = 0x10
+NUD_FAILED = 0x20
+NUD_PERMANENT = 0x80
+
+# Kinds of route
+RT_UNICAST = 1
+RT_UNREACHABLE = 7
+RT_PROHIBIT = 8
+RT_BLACKHOLE = 6
+
+# Kinds of timer of the IP half (TCP's are below 100)
+T_NEIGH = 100
+T_REASM = 101
+T_ACD = 102
 
 # Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
 L4_OFF = 96

@@ -37,6 +37,11 @@ cdef class Core:
     cdef public object error_queue
     cdef public int64_t icmp_tokens
     cdef public int64_t icmp_stamp
+    cdef public dict acd
+    cdef public Iface lo
+    cdef public dict dst_cache
+    cdef public int route_error
+    cdef public list idents
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int)

@@ -48,7 +48,12 @@ class Core:
         self.route_epoch = 0
         self.error_queue: deque[Any] = deque()
         self.icmp_tokens = 0
-        self.icmp_stamp = 0
+        self.icmp_stamp = -1
+        self.acd = {}
+        self.lo = None
+        self.dst_cache = {}
+        self.route_error = 0
+        self.idents = []
 
     def transmit(self, tx: Transmit) -> None:
         """Hand a finished frame to its interface: the driver takes it by poll_transmit."""

@@ -26,3 +26,5 @@ cdef class Iface:
     cdef public int64_t rx_bytes
     cdef public int64_t tx_frames
     cdef public int64_t tx_bytes
+    cdef public int64_t defended
+    cdef public dict groups

@@ -44,6 +44,14 @@ cdef class Packet:
     cdef public uint32_t tsecr
     cdef public list sack
     cdef public bytes opt_fastopen
+    cdef public int icmp_type
+    cdef public int icmp_code
+    cdef public uint32_t icmp_rest
+    cdef public int arp_op
+    cdef public uint64_t arp_sha
+    cdef public uint32_t arp_spa
+    cdef public uint64_t arp_tha
+    cdef public uint32_t arp_tpa
     cpdef Py_ssize_t data_len(self) noexcept
 
 @cython.final

@@ -55,6 +55,16 @@ class Packet:
         self.tsecr = 0
         self.sack = None
         self.opt_fastopen = None
+        # ICMP: type, code, and the 32 bits after the checksum
+        self.icmp_type = 0
+        self.icmp_code = 0
+        self.icmp_rest = 0
+        # ARP (RFC 826's ar$op, ar$sha, ar$spa, ar$tha, ar$tpa)
+        self.arp_op = 0
+        self.arp_sha = 0
+        self.arp_spa = 0
+        self.arp_tha = 0
+        self.arp_tpa = 0
 
     def data_len(self) -> int:
         """Bytes of transport payload."""

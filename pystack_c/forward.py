@@ -1,0 +1,111 @@
+"""Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors a router sends."""
+
+import pystack_c.const as C
+from pystack_c import icmpv4, ipv4, neighbor
+from pystack_c.core import Core
+from pystack_c.iface import Iface
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.route import Dst
+from pystack_c.wire import checksum
+
+
+def _subject(pkt: Packet) -> str:
+    return "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst)
+
+
+def forward(core: Core, iface: Iface, pkt: Packet) -> None:
+    """Send a packet that is not for us on its way, or tell its sender why not."""
+    if pkt.l2_group or pkt.dst >> 28 >= 14:
+        core.drop("forward-broadcast", _subject(pkt), "broadcasts and groups are not forwarded", "RFC 1812 5.3.4")
+        return
+    if pkt.src == 0 or pkt.src >> 24 == 127 or iface.kind == C.LINK_LOOPBACK:
+        core.drop("forward-martian", _subject(pkt), "such a source must not be forwarded", "RFC 1812 5.3.7")
+        return
+    if pkt.ttl <= 1:
+        # RFC 1812 5.3.1: a router MUST NOT forward it with TTL zero, and MUST tell.
+        core.counters.IpInHdrErrors += 1
+        why = "the TTL is used up"
+        core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
+        return
+    dst: Dst = ipv4.route_output(core, pkt.dst)
+    if dst is None:
+        _no_route(core, iface, pkt)
+        return
+    if dst.kind != C.DST_UNICAST:
+        # RFC 2644: directed broadcasts are not forwarded by default.
+        core.drop("forward-directed-broadcast", _subject(pkt), "a broadcast address of another link", "RFC 2644 2")
+        return
+    if pkt.total_len > dst.mtu and pkt.gso_size == 0:
+        if pkt.df:
+            core.counters.IpFragFails += 1
+            why = "larger than the next link's MTU, and DF is set"
+            core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
+            icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
+            return
+    if core.probe is not None:
+        fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
+        core.emit("ip.forward", _subject(pkt), 0, "not for us: to the next hop", "RFC 1812 5.2.1", fields)
+    core.counters.IpForwDatagrams += 1
+    _send(core, dst, pkt)
+
+
+def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
+    """RFC 1812 5.2.7.1: net unreachable where there is no route, host unreachable or prohibited where a route says so."""
+    core.counters.IpOutNoRoutes += 1
+    code = C.ICMP_NET_UNREACH
+    if core.route_error == 113:  # EHOSTUNREACH
+        code = C.ICMP_HOST_UNREACH
+    elif core.route_error == 13:  # EACCES
+        code = C.ICMP_PKT_FILTERED
+    why = "no route to the destination"
+    core.drop("forward-no-route", _subject(pkt), why, "RFC 1812 5.2.7.1")
+    if core.route_error != 22:  # EINVAL, a black hole, says nothing
+        icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
+
+
+def _send(core: Core, dst: Dst, pkt: Packet) -> None:
+    """The header with its TTL one lower and the checksum updated to match (RFC 1624); the payload as it came."""
+    p = pkt.frame
+    q = core.scratch
+    start = C.L4_OFF - pkt.ip_hlen
+    for i in range(pkt.ip_hlen):
+        q[start + i] = p[pkt.ip_off + i]
+    old = (p[pkt.ip_off + 8] << 8) | p[pkt.ip_off + 9]
+    csum = checksum.update((p[pkt.ip_off + 10] << 8) | p[pkt.ip_off + 11], old, old - 0x100)
+    q[start + 8] = pkt.ttl - 1
+    q[start + 10] = csum >> 8
+    q[start + 11] = csum & 0xFF
+    if pkt.flags & C.RX_CSUM_OK and pkt.frag_off == 0 and not pkt.mf:
+        payload = _payload(pkt)
+    else:
+        payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
+    if pkt.total_len > dst.mtu:
+        data = bytes(payload)
+        options = bytes(core.scratch[start + 20 : C.L4_OFF])
+        ipv4.fragment(
+            core, dst, data, pkt.src, pkt.dst, pkt.proto, pkt.ttl - 1, pkt.tos, pkt.ident, pkt.frag_off, pkt.mf, options
+        )
+        return
+    neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)
+
+
+def _payload(pkt: Packet):
+    """The IP payload with its transport checksum completed: a device that says RX_CSUM_OK may have left it unfinished."""
+    data = bytearray(pkt.frame[pkt.l4_off : pkt.l4_end])
+    if pkt.proto == C.IPPROTO_TCP and len(data) >= 20:
+        at = 16
+    elif pkt.proto == C.IPPROTO_UDP and len(data) >= 8 and (data[6] | data[7]) != 0:
+        at = 6
+    else:
+        return data
+    data[at] = 0
+    data[at + 1] = 0
+    acc = checksum.pseudo_sum(pkt.src, pkt.dst, pkt.proto, len(data))
+    csum = checksum.sum_any(data, acc) ^ 0xFFFF
+    if csum == 0 and at == 6:
+        csum = 0xFFFF
+    data[at] = csum >> 8
+    data[at + 1] = csum & 0xFF
+    return data

@@ -1,0 +1,133 @@
+"""ICMP output: echo replies, and errors by the rules of RFC 1122 section 3.2.2 and RFC 1812 section 4.3.2."""
+
+import pystack_c.const as C
+from pystack_c import ipv4
+from pystack_c.core import Core
+from pystack_c.iface import Iface
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.route import Dst
+from pystack_c.wire import icmpv4 as wire
+
+#: An error quotes as much of the offender as fits into a datagram of this size (RFC 1812 4.3.2.3).
+ERROR_SIZE = 576
+
+# (counter by type) of what goes out
+_OUT = {
+    C.ICMP_ECHO_REPLY: "IcmpOutEchoReps",
+    C.ICMP_UNREACHABLE: "IcmpOutDestUnreachs",
+    C.ICMP_TIME_EXCEEDED: "IcmpOutTimeExcds",
+    C.ICMP_PARAMETER_PROBLEM: "IcmpOutParmProbs",
+    C.ICMP_ECHO: "IcmpOutEchos",
+}
+
+
+def is_error(icmp_type: int) -> bool:
+    """True for the messages that report errors (RFC 1122 3.2.2): they must never be answered with another error."""
+    return icmp_type in (
+        C.ICMP_UNREACHABLE,
+        C.ICMP_SOURCE_QUENCH,
+        C.ICMP_REDIRECT,
+        C.ICMP_TIME_EXCEEDED,
+        C.ICMP_PARAMETER_PROBLEM,
+    )
+
+
+def count_out(core: Core, icmp_type: int) -> None:
+    """Count a message that goes out."""
+    core.counters.IcmpOutMsgs += 1
+    name = _OUT.get(icmp_type)
+    if name is not None:
+        setattr(core.counters, name, getattr(core.counters, name) + 1)
+
+
+def send(core: Core, src: int, daddr: int, icmp_type: int, code: int, rest: int, payload, ttl: int, tos: int, why: str, rfc: str) -> int:
+    """Send one message; `src` 0 takes the route's. 0 or an errno."""
+    dst: Dst = ipv4.route_output(core, daddr, src)
+    if dst is None:
+        return core.route_error
+    if src == 0:
+        src = dst.src
+    count_out(core, icmp_type)
+    if core.probe is not None:
+        core.emit("icmp.out", "icmp " + addr_text(daddr), 0, why, rfc, {"type": icmp_type, "code": code})
+    wire.write(core.scratch, C.L4_OFF, icmp_type, code, rest, payload)
+    return ipv4.output(core, dst, src, daddr, C.IPPROTO_ICMP, ttl, tos, False, 8, payload, 0, 0)
+
+
+def echo_reply(core: Core, pkt: Packet) -> None:
+    """Answer an echo request with the same identifier, sequence number and data (RFC 792, RFC 1122 3.2.2.6)."""
+    if pkt.dst_kind != C.DST_UNICAST:
+        if core.config.icmp_echo_ignore_broadcasts or pkt.dst_kind == C.DST_OTHER:
+            core.drop("icmp-echo-broadcast", "icmp " + addr_text(pkt.src), "broadcast pings are not answered", "RFC 1122 3.2.2.6")
+            return
+    # RFC 1122 3.2.2.6: the source of the reply MUST be the specific-destination address, where there is one.
+    src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0
+    data = pkt.frame[pkt.data_off : pkt.l4_end]
+    why = "an echo request for us"
+    error = send(
+        core, src, pkt.src, C.ICMP_ECHO_REPLY, 0, pkt.icmp_rest, data, core.config.ip_default_ttl, pkt.tos, why, "RFC 1122 3.2.2.6"
+    )
+    if error != 0:
+        core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "no way back to the asker", "RFC 1122 3.2.2.6")
+
+
+def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
+    """RFC 1122 3.2.2: what an error MUST NOT be sent about; pkt is the offender."""
+    if pkt.dst_kind == C.DST_BROADCAST or pkt.dst_kind == C.DST_MULTICAST or pkt.l2_group:
+        return False
+    if pkt.frag_off != 0:
+        return False
+    # A source that does not define a single host: zero, loopback (from outside), broadcast, multicast or class E.
+    if pkt.src == 0 or (pkt.src >> 28) >= 14:
+        return False
+    if (pkt.src >> 24) == 127 and iface.kind != C.LINK_LOOPBACK:
+        return False
+    if pkt.proto == C.IPPROTO_ICMP:
+        # Without a type octet it cannot be told that it is no error.
+        if pkt.l4_end <= pkt.l4_off:
+            return False
+        p = pkt.frame
+        if is_error(p[pkt.l4_off]):
+            return False
+    return True
+
+
+def take_token(core: Core) -> bool:
+    """The token bucket of all errors (RFC 1812 4.3.2.8): icmp_ratelimit a second, icmp_burst at once."""
+    rate = core.config.icmp_ratelimit
+    burst = core.config.icmp_burst
+    if rate <= 0:
+        return True
+    interval = 1_000_000_000 // rate
+    if core.icmp_stamp < 0:
+        core.icmp_stamp = core.now
+        core.icmp_tokens = burst
+    fresh = (core.now - core.icmp_stamp) // interval
+    if fresh > 0:
+        core.icmp_tokens = min(burst, core.icmp_tokens + fresh)
+        core.icmp_stamp += fresh * interval
+    if core.icmp_tokens <= 0:
+        return False
+    core.icmp_tokens -= 1
+    return True
+
+
+def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int, rest: int, why: str, rfc: str) -> None:
+    """Tell pkt's sender what went wrong with it, where the rules allow it. pkt itself is counted by the caller."""
+    if not may_send_error(core, pkt, iface):
+        return
+    if not take_token(core):
+        core.counters.IcmpOutRateLimitGlobal += 1
+        core.drop("icmp-ratelimit", "icmp " + addr_text(pkt.src), "too many ICMP errors a second", "RFC 1812 4.3.2.8")
+        return
+    # RFC 1122 3.2.2: the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
+    end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
+    quote = pkt.frame[pkt.ip_off : end]
+    # The address that was addressed, or (a router's errors) the outgoing interface's (RFC 1812 4.3.2.4).
+    src = pkt.dst if core.local_addr(pkt.dst) is not None else 0
+    # RFC 1812 4.3.2.5: same TOS (ECN bits apart), precedence 6 (internetwork control).
+    tos = (pkt.tos & 0x1C) | 0xC0
+    error = send(core, src, pkt.src, icmp_type, code, rest, quote, core.config.ip_default_ttl, tos, why, rfc)
+    if error != 0:
+        core.counters.IcmpOutErrors += 1

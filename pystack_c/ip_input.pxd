@@ -1,0 +1,22 @@
+cimport cython
+from libc.stdint cimport uint32_t
+cimport pystack_c.const as C
+from pystack_c cimport forward, icmp_input, icmpv4
+from pystack_c.core cimport Core
+from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.neighbor cimport addr_text
+from pystack_c.packet cimport Packet
+from pystack_c.wire cimport ipv4 as wire
+
+@cython.locals(code=int, error=tuple)
+cpdef input(Core core, Iface iface, Packet pkt)
+cdef str _subject(Packet pkt)
+cdef bint _drop_martian(Core core, Packet pkt, str name, str reason, str rfc) except -1
+@cython.locals(src=uint32_t, top=uint32_t, loopback=bint, own=LocalAddr)
+cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
+@cython.locals(options=bytes, wrong=int, why=str, rest=uint32_t, kind=int, _raw=bytes)
+cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
+@cython.locals(own=LocalAddr)
+cpdef int classify(Core core, Iface iface, uint32_t dst) except -1
+@cython.locals(why=str)
+cpdef deliver(Core core, Iface iface, Packet pkt)

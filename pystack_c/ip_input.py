@@ -1,0 +1,136 @@
+"""IPv4 input: checks, options, the question "is it for us?", reassembly, and the way up (RFC 1122 section 3.2, RFC 791).
+
+Every packet is delivered, answered, forwarded or held, or it is counted as a drop.
+"""
+
+import pystack_c.const as C
+from pystack_c import forward, icmp_input, icmpv4
+from pystack_c.core import Core
+from pystack_c.iface import Iface, LocalAddr
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.tcp import input as tcp_input
+from pystack_c.wire import ipv4 as wire
+
+
+def input(core: Core, iface: Iface, pkt: Packet) -> None:
+    """An IPv4 packet came in on `iface`, at pkt.ip_off."""
+    core.counters.IpInReceives += 1
+    code = wire.parse(pkt)
+    if code != 0:
+        core.counters.IpInHdrErrors += 1
+        error = wire.ERRORS[-code]
+        core.drop(error[0], "ip " + iface.name, error[1], error[2])
+        return
+    if not _check_addresses(core, iface, pkt):
+        return
+    if pkt.ip_hlen > 20 and not _check_options(core, iface, pkt):
+        return
+    pkt.dst_kind = classify(core, iface, pkt.dst)
+    if pkt.dst_kind == C.DST_OTHER:
+        if core.config.ip_forward:
+            forward.forward(core, iface, pkt)
+            return
+        core.counters.IpInAddrErrors += 1
+        core.drop("ip-not-for-us", _subject(pkt), "not one of our addresses, and we do not forward", "RFC 1122 3.2.1.3")
+        return
+    if pkt.l2_group and pkt.dst_kind == C.DST_UNICAST:
+        core.drop("ip-l2-broadcast", _subject(pkt), "one host's address in a link-layer broadcast", "RFC 1122 3.3.6")
+        return
+    if pkt.mf or pkt.frag_off != 0:
+        core.drop("ip-fragment", _subject(pkt), "no reassembly yet", "")
+        return
+    deliver(core, iface, pkt)
+
+
+def _subject(pkt: Packet) -> str:
+    return "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst)
+
+
+def _drop_martian(core: Core, pkt: Packet, name: str, reason: str, rfc: str) -> bool:
+    core.counters.IpInAddrErrors += 1
+    core.drop(name, _subject(pkt), reason, rfc)
+    return False
+
+
+def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """RFC 1122 3.2.1.3: silently discard a datagram whose source cannot be, or whose destination must not be on a wire."""
+    src = pkt.src
+    top = src >> 24
+    loopback = iface.kind == C.LINK_LOOPBACK
+    if top >= 224:
+        return _drop_martian(core, pkt, "ip-martian-source", "the source is no single host", "RFC 1122 3.2.1.3")
+    if top == 127 and not loopback:
+        return _drop_martian(core, pkt, "ip-martian-source", "a loopback source from outside", "RFC 1122 3.2.1.3 (g)")
+    if pkt.dst >> 24 == 127 and not loopback:
+        return _drop_martian(core, pkt, "ip-martian-destination", "a loopback destination on a wire", "RFC 1122 3.2.1.3 (g)")
+    if top == 0:
+        # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may say 0.0.0.0, to everyone.
+        if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
+            return _drop_martian(core, pkt, "ip-martian-source", "no host has this source", "RFC 1122 3.2.1.3 (a)")
+    if pkt.dst == 0:
+        return _drop_martian(core, pkt, "ip-martian-destination", "0.0.0.0 is no destination", "RFC 1122 3.2.1.3 (a)")
+    if not loopback and core.local.get(src) is not None:
+        if src == pkt.dst:
+            return _drop_martian(core, pkt, "ip-land", "source and destination are both our address", "RFC 1122 3.2.1.3")
+        return _drop_martian(core, pkt, "ip-martian-source", "our own address as source, from outside", "RFC 1122 3.2.1.3")
+    if not loopback:
+        for own in iface.addrs:
+            if own.broadcast == src:
+                return _drop_martian(core, pkt, "ip-martian-source", "a broadcast source", "RFC 1122 3.2.1.3")
+    return True
+
+
+def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """RFC 1122 3.2.1.8: options are parsed, unknown ones ignored; malformed ones are a parameter problem.
+
+    Source routes are refused (RFC 7126 4.3 and 4.4: they serve attacks only).
+    """
+    options = pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen]
+    wrong = wire.check_options(options)
+    if wrong >= 0:
+        core.counters.IpInHdrErrors += 1
+        core.drop("ip-bad-option", _subject(pkt), "an option's length or pointer is wrong", "RFC 1122 3.2.1.8")
+        pkt.dst_kind = classify(core, iface, pkt.dst)
+        if pkt.dst_kind == C.DST_UNICAST or core.config.ip_forward:
+            why = "an option's length or pointer is wrong"
+            rest = (20 + wrong) << 24
+            icmpv4.send_error(core, pkt, iface, C.ICMP_PARAMETER_PROBLEM, 0, rest, why, "RFC 1122 3.2.2.5")
+        return False
+    for kind, _raw in wire.options_list(options):
+        if kind == wire.IPOPT_LSRR or kind == wire.IPOPT_SSRR:
+            core.drop("ip-source-route", _subject(pkt), "source routes are refused", "RFC 7126 4.3")
+            return False
+    return True
+
+
+def classify(core: Core, iface: Iface, dst: int) -> int:
+    """What a destination address is to us (RFC 1122 3.2.1.3, 3.3.6)."""
+    if core.local_addr(dst) is not None:
+        return C.DST_UNICAST
+    if dst == C.M32:
+        return C.DST_BROADCAST
+    if dst >> 28 == 14:
+        # RFC 1112 4: all hosts are members of 224.0.0.1.
+        if dst == 0xE0000001 or dst in iface.groups:
+            return C.DST_MULTICAST
+        return C.DST_OTHER
+    for own in iface.addrs:
+        if own.broadcast == dst:
+            return C.DST_BROADCAST
+    return C.DST_OTHER
+
+
+def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
+    """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
+    if pkt.proto == C.IPPROTO_TCP:
+        core.counters.IpInDelivers += 1
+        tcp_input.segment_arrives(core, pkt)
+    elif pkt.proto == C.IPPROTO_ICMP:
+        core.counters.IpInDelivers += 1
+        icmp_input.input(core, iface, pkt)
+    else:
+        core.counters.IpInUnknownProtos += 1
+        why = "no such protocol here"
+        core.drop("ip-unknown-protocol", _subject(pkt), why, "RFC 1122 3.2.2.1")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_PROT_UNREACH, 0, why, "RFC 1122 3.2.2.1")

@@ -1,0 +1,27 @@
+cimport cython
+from libc.stdint cimport uint32_t
+cimport pystack_c.const as C
+from pystack_c cimport neighbor
+from pystack_c.core cimport Core
+from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.route cimport Dst, Route
+from pystack_c.wire cimport ipv4 as wire
+from pystack_c.wire.checksum cimport sum_bytes
+
+@cython.locals(found=Dst, dst=Dst)
+cpdef Dst route_output(Core core, uint32_t addr, uint32_t src=*, Iface iface=*)
+@cython.locals(own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst, fields=dict, reason=str)
+cdef Dst _resolve(Core core, uint32_t addr, Iface iface)
+@cython.locals(route=Route, other=Iface, kind=int)
+cdef Dst _resolve_group(Core core, uint32_t addr, Iface iface)
+@cython.locals(addr=uint32_t, other=Iface, own=LocalAddr)
+cpdef uint32_t source_address(Core core, Iface iface, uint32_t hop) except? 0xFFFFFFFF
+@cython.locals(key=uint32_t, slot=uint32_t, value=int)
+cpdef int new_ident(Core core, uint32_t dst, int count) except -1
+cpdef int output(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, bint df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset) except -1
+@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, count=int, ident=int, data=bytes)
+cpdef int output_options(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, bint df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset, bytes options) except -1
+@cython.locals(s=uint32_t)
+cpdef bytes _finish_checksum(bytes data, Py_ssize_t csum_offset)
+@cython.locals(pos=Py_ssize_t, count=int, length=Py_ssize_t, view=object, opts=bytes, hlen=Py_ssize_t, room=Py_ssize_t, last=bint, size=Py_ssize_t, flags=int, start=Py_ssize_t, field=int, reason=str, subject=str)
+cpdef fragment(Core core, Dst dst, bytes data, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int ident, Py_ssize_t offset, bint more, bytes options)

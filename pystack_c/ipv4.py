@@ -1,0 +1,205 @@
+"""IPv4 output: the choice of route and source address, the header, fragmentation (RFC 791, RFC 1122 section 3.3).
+
+This host follows the weak end system model (RFC 1122 3.3.4.2), as Linux does: a packet for any of its addresses is
+accepted on any interface (127/8 only on loopback), and the route alone decides where a packet leaves.
+"""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c import neighbor
+from pystack_c.core import Core
+from pystack_c.iface import Iface, LocalAddr
+from pystack_c.route import Dst, Route
+from pystack_c.wire import ipv4 as wire
+from pystack_c.wire.checksum import sum_bytes
+
+#: cached answers of route_output
+DST_CACHE_MAX = 4096
+
+
+def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None):
+    """Where packets to `addr` go, as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
+
+    `src` is the address the caller will use (0: take Dst.src); the weak model does not route by it. `iface` restricts
+    the search to one interface (SO_BINDTODEVICE). Dsts are shared: all connections to one address hold the same one.
+    """
+    if iface is None:
+        found: Dst = core.dst_cache.get(addr)
+        if found is not None and found.epoch == core.route_epoch:
+            return found
+    core.route_error = 0
+    dst: Dst = _resolve(core, addr, iface)
+    if dst is None:
+        core.counters.IpOutNoRoutes += 1
+        return None
+    if iface is None:
+        if len(core.dst_cache) >= DST_CACHE_MAX:
+            core.dst_cache.clear()
+        core.dst_cache[addr] = dst
+    return dst
+
+
+def _resolve(core: Core, addr: int, iface: Iface | None):
+    own: LocalAddr = core.local_addr(addr)
+    if own is not None:
+        # RFC 1122 3.2.1.3 (g): what is addressed to this host never reaches a wire.
+        src = 0x7F000001 if (addr >> 24) == 127 else addr
+        return Dst(core.lo, addr, src, min(core.lo.mtu, 65535), C.DST_LOCAL, core.route_epoch)
+    if addr == C.M32 or (addr >> 28) == 14:
+        return _resolve_group(core, addr, iface)
+    if addr == 0 or (addr >> 24) == 127:
+        core.route_error = errno.ENETUNREACH
+        return None
+    route: Route = core.routes.lookup(addr, iface)
+    if route is None:
+        core.route_error = errno.ENETUNREACH
+        return None
+    if route.kind != C.RT_UNICAST:
+        core.route_error = _REFUSALS[route.kind]
+        return None
+    hop = route.gateway if route.gateway != 0 else addr
+    kind = C.DST_UNICAST
+    for own in route.iface.addrs:
+        if route.gateway == 0 and own.broadcast == addr:
+            kind = C.DST_BROADCAST
+    src = route.src if route.src != 0 else source_address(core, route.iface, hop)
+    dst = Dst(route.iface, hop, src, min(route.iface.mtu, 65535), kind, core.route_epoch)
+    dst.route = route
+    if core.probe is not None:
+        fields = {"dst": addr, "gateway": route.gateway, "iface": route.iface.name, "prefixlen": route.prefixlen}
+        reason = "the longest matching prefix"
+        core.emit("route", "route " + neighbor.addr_text(addr), 0, reason, "RFC 1812 5.2.4.3", fields)
+    return dst
+
+
+_REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, C.RT_BLACKHOLE: errno.EINVAL}
+
+
+def _resolve_group(core: Core, addr: int, iface: Iface | None):
+    """255.255.255.255 or a multicast group: the given interface, the route's, or the first one that has a wire."""
+    if iface is None:
+        route: Route = core.routes.lookup(addr, None)
+        if route is not None and route.kind == C.RT_UNICAST:
+            iface = route.iface
+    if iface is None:
+        for other in core.ifaces:
+            if other.kind != C.LINK_LOOPBACK and other.up:
+                iface = other
+                break
+    if iface is None:
+        core.route_error = errno.ENETUNREACH
+        return None
+    kind = C.DST_BROADCAST if addr == C.M32 else C.DST_MULTICAST
+    return Dst(iface, addr, source_address(core, iface, addr), iface.mtu, kind, core.route_epoch)
+
+
+def source_address(core: Core, iface: Iface, hop: int) -> int:
+    """The source address towards `hop` (RFC 1122 3.3.4.3): the interface's own in that subnet, its first, or any."""
+    addr = neighbor.source_for(iface, hop)
+    if addr != 0 or iface.kind == C.LINK_LOOPBACK:
+        return addr
+    for other in core.ifaces:
+        if other.kind != C.LINK_LOOPBACK and other.addrs:
+            own: LocalAddr = other.addrs[0]
+            return own.addr
+    return 0
+
+
+def new_ident(core: Core, dst: int, count: int) -> int:
+    """The IP ID of the next datagram (RFC 6864 4: unique per source, destination and protocol while it may be in flight).
+
+    A counter for each of 256 groups of destinations, each from a random start, so that one peer learns little about
+    our traffic with others (RFC 7739 in IPv4's 16 bits). `count` numbers are taken (a device cuts a GSO packet into as many).
+    """
+    if not core.idents:
+        core.idents = [core.rng.u32() for _ in range(257)]
+    key = core.idents[256]
+    slot = (((dst ^ key) * 40503) >> 12) & 0xFF
+    value = core.idents[slot] & 0xFFFF
+    core.idents[slot] = (value + count) & 0xFFFF
+    return value
+
+
+def output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset) -> int:
+    """Send the transport header core.scratch[L4_OFF:L4_OFF+l4_len] and `payload` in one IP packet, or fragments of it.
+
+    0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
+    """
+    return output_options(
+        core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b""
+    )
+
+
+def output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, options) -> int:
+    """`output` with IP options (whole words)."""
+    hlen = 20 + len(options)
+    total = hlen + l4_len
+    if payload is not None:
+        total += len(payload)
+    if total > 65535:
+        core.counters.IpOutDiscards += 1
+        return errno.EMSGSIZE
+    core.counters.IpOutRequests += 1
+    start = C.L4_OFF - hlen
+    if hlen > 20:
+        core.scratch[start + 20 : C.L4_OFF] = options
+    count = 1
+    if gso_size > 0:
+        count = (total - hlen - l4_len + gso_size - 1) // gso_size
+    ident = new_ident(core, daddr, count)
+    if total > dst.mtu and gso_size == 0:
+        if df:
+            core.counters.IpFragFails += 1
+            return errno.EMSGSIZE
+        data = bytes(core.scratch[C.L4_OFF : C.L4_OFF + l4_len]) + (b"" if payload is None else bytes(payload))
+        if csum_offset > 0:
+            data = _finish_checksum(data, csum_offset)
+        fragment(core, dst, data, src, daddr, proto, ttl, tos, ident, 0, False, options)
+        return 0
+    wire.write(core.scratch, start, hlen, tos, total, ident, 0x4000 if df else 0, ttl, proto, src, daddr)
+    neighbor.output(core, dst, start, C.L4_OFF + l4_len, payload, gso_size, csum_offset)
+    return 0
+
+
+def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
+    """Complete a checksum that was left to the device: the field holds the pseudo-header's sum."""
+    s = sum_bytes(data, 0, len(data), 0) ^ 0xFFFF
+    if s == 0:
+        s = 0xFFFF
+    return data[:csum_offset] + bytes((s >> 8, s & 0xFF)) + data[csum_offset + 2 :]
+
+
+def fragment(core, dst, data, src, daddr, proto, ttl, tos, ident, offset, more, options) -> None:
+    """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
+
+    `offset` and `more` are those of a packet that is itself a fragment (a router cuts it further). Every piece but the
+    last is a multiple of 8 bytes. The first one carries all options, the others those with the copied flag.
+    """
+    pos = 0
+    count = 0
+    length = len(data)
+    view = memoryview(data)
+    while pos < length:
+        if offset + pos == 0:
+            opts = options
+        else:
+            opts = wire.copied_options(options) if options else b""
+        hlen = 20 + len(opts)
+        room = (dst.mtu - hlen) & -8
+        last = length - pos <= dst.mtu - hlen
+        size = length - pos if last else room
+        flags = 0 if last and not more else 0x2000
+        start = C.L4_OFF - hlen
+        core.scratch[start + 20 : C.L4_OFF] = opts
+        field = flags | ((offset + pos) >> 3)
+        wire.write(core.scratch, start, hlen, tos, hlen + size, ident, field, ttl, proto, src, daddr)
+        if core.probe is not None and count == 0:
+            reason = "larger than the link's MTU, and fragmentation is allowed"
+            subject = "ip " + neighbor.addr_text(daddr)
+            core.emit("ip.fragment", subject, 0, reason, "RFC 791 3.2", {"ident": ident, "count": (length + room - 1) // room})
+        neighbor.output(core, dst, start, C.L4_OFF, view[pos : pos + size], 0, 0)
+        count += 1
+        pos += size
+    core.counters.IpFragOKs += 1
+    core.counters.IpFragCreates += count

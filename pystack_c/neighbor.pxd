@@ -1,0 +1,77 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.packet cimport Packet, Transmit
+from pystack_c.route cimport Dst
+from pystack_c.timer cimport Timer, TimerOwner
+from pystack_c.wire cimport arp, ethernet
+
+cdef int _VALID
+
+cpdef str addr_text(uint32_t addr)
+
+cdef class NeighborEntry(TimerOwner):
+    cdef public Core core
+    cdef public Iface iface
+    cdef public uint32_t addr
+    cdef public int state
+    cdef public uint64_t mac
+    cdef public bytes header
+    cdef public int64_t confirmed
+    cdef public int64_t updated
+    cdef public int64_t used
+    cdef public int probes
+    cdef public object queue
+    cdef public Timer timer
+    @cython.locals(core=Core)
+    cpdef on_timer(self, int kind)
+
+@cython.locals(old=int, fields=dict)
+cpdef set_state(Core core, NeighborEntry entry, int state, str reason, str rfc)
+cdef _set_mac(NeighborEntry entry, uint64_t mac)
+@cython.locals(tx=Transmit, waiting=object)
+cdef _failed(Core core, NeighborEntry entry, str reason, str rfc)
+@cython.locals(fields=dict)
+cpdef send_arp(Core core, Iface iface, int op, uint64_t eth_dst, uint32_t spa, uint64_t tha, uint32_t tpa, str reason, str rfc)
+@cython.locals(spa=uint32_t, reason=str)
+cdef _solicit(Core core, NeighborEntry entry)
+@cython.locals(own=LocalAddr)
+cpdef uint32_t source_for(Iface iface, uint32_t addr) except? 0xFFFFFFFF
+cpdef NeighborEntry lookup(Core core, Iface iface, uint32_t addr)
+@cython.locals(entry=NeighborEntry)
+cpdef NeighborEntry create(Core core, Iface iface, uint32_t addr)
+@cython.locals(oldest=NeighborEntry, entry=NeighborEntry, before=int64_t)
+cdef bint _make_room(Core core, Iface iface) except -1
+@cython.locals(_tx=Transmit)
+cpdef remove(Core core, NeighborEntry entry)
+@cython.locals(entry=NeighborEntry)
+cpdef NeighborEntry set_permanent(Core core, Iface iface, uint32_t addr, uint64_t mac)
+cpdef int current_state(NeighborEntry entry, int64_t now)
+@cython.locals(core=Core)
+cpdef confirm(NeighborEntry entry)
+@cython.locals(iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
+cpdef output(Core core, Dst dst, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+@cython.locals(q="unsigned char*", h="const unsigned char*", i=int)
+cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
+@cython.locals(p="const unsigned char*", tx=Transmit)
+cpdef transmit(Core core, Iface iface, bytearray scratch, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+cdef _use_stale(Core core, NeighborEntry entry)
+@cython.locals(subject=str, tx=Transmit, fields=dict)
+cdef _enqueue(Core core, NeighborEntry entry, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+@cython.locals(waiting=object, tx=Transmit)
+cdef _flush(Core core, NeighborEntry entry)
+@cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str)
+cpdef input(Core core, Iface iface, Packet pkt)
+@cython.locals(own=LocalAddr)
+cdef bint _is_own(Iface iface, uint32_t addr) except -1
+@cython.locals(watch=object)
+cdef bint _conflict(Core core, Iface iface, Packet pkt) except -1
+@cython.locals(addr=uint32_t, entry=NeighborEntry, gratuitous=bint, solicited=bint)
+cdef bint _learn(Core core, Iface iface, Packet pkt, bint for_us) except -1
+@cython.locals(changed=bint, known=bint, asked=bint)
+cdef _update(Core core, NeighborEntry entry, uint64_t mac, bint solicited)
+@cython.locals(own=LocalAddr)
+cdef bint _on_link(Iface iface, uint32_t addr) except -1
+cpdef announce(Core core, Iface iface, uint32_t addr)

@@ -1,0 +1,435 @@
+"""Address resolution: ARP (RFC 826, RFC 1122 section 2.3.2) with the states of RFC 4861 section 7.3.2.
+
+    (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --time--> STALE --packet--> DELAY --time--> PROBE
+                                   |                     ^                                   |             |
+                                   +--no answer-> FAILED +---------- reply or hint ----------+-------------+
+
+Requests go out once a second at most (RFC 1122 2.3.2.1). While an entry is INCOMPLETE the latest packets wait in its
+queue (2.3.2.2). A reply is believed only for an address that was asked for or is in use; a request for one of our own
+addresses is the only thing that makes a new entry from outside. REACHABLE turns STALE lazily, when the entry is used,
+so an idle stack has no timers.
+"""
+
+from collections import deque
+
+import pystack_c.const as C
+from pystack_c.core import Core
+from pystack_c.iface import Iface
+from pystack_c.packet import Packet, Transmit
+from pystack_c.route import Dst
+from pystack_c.timer import Timer, TimerOwner
+from pystack_c.wire import arp, ethernet
+
+STATE_NAMES = {
+    C.NUD_NONE: "NONE",
+    C.NUD_INCOMPLETE: "INCOMPLETE",
+    C.NUD_REACHABLE: "REACHABLE",
+    C.NUD_STALE: "STALE",
+    C.NUD_DELAY: "DELAY",
+    C.NUD_PROBE: "PROBE",
+    C.NUD_FAILED: "FAILED",
+    C.NUD_PERMANENT: "PERMANENT",
+}
+
+# States in which the MAC address is good to send to.
+_VALID = C.NUD_REACHABLE | C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE | C.NUD_PERMANENT
+
+
+def addr_text(addr: int) -> str:
+    """Dotted decimal."""
+    return f"{addr >> 24}.{(addr >> 16) & 255}.{(addr >> 8) & 255}.{addr & 255}"
+
+
+class NeighborEntry(TimerOwner):
+    """One address on a link. `header` is the 14 bytes in front of a packet to it; state NONE means taken out."""
+
+    def __init__(self, core, iface, addr: int):
+        self.core = core
+        self.iface = iface
+        self.addr = addr
+        self.state = C.NUD_NONE
+        self.mac = 0
+        self.header = b""
+        self.confirmed = 0
+        self.updated = 0
+        self.used = core.now
+        self.probes = 0
+        self.queue = None
+        self.timer = Timer(self, C.T_NEIGH)
+
+    def on_timer(self, kind: int) -> None:
+        """INCOMPLETE: ask again or give up; DELAY: no hint came, probe; PROBE: probe again or give up."""
+        core = self.core
+        if self.state == C.NUD_INCOMPLETE:
+            if self.probes >= core.config.neigh_mcast_solicit:
+                _failed(core, self, "no answer to the last of all ARP requests", "RFC 1122 2.3.2.2")
+                return
+        elif self.state == C.NUD_DELAY:
+            self.probes = 0
+            set_state(core, self, C.NUD_PROBE, "no hint that the neighbour is still there: ask it", "RFC 4861 7.3.3")
+        elif self.state == C.NUD_PROBE:
+            if self.probes >= core.config.neigh_ucast_solicit:
+                _failed(core, self, "no answer to unicast ARP requests", "RFC 1122 2.3.2.1")
+                return
+        else:
+            return
+        _solicit(core, self)
+
+
+def set_state(core: Core, entry: NeighborEntry, state: int, reason: str, rfc: str) -> None:
+    """Change the state, and say why."""
+    old = entry.state
+    entry.state = state
+    if core.probe is not None and old != state:
+        fields = {"addr": entry.addr, "old": STATE_NAMES[old], "new": STATE_NAMES[state]}
+        core.emit("arp.state", "arp " + addr_text(entry.addr), 0, reason, rfc, fields)
+
+
+def _set_mac(entry: NeighborEntry, mac: int) -> None:
+    entry.mac = mac
+    entry.header = ethernet.header(mac, entry.iface.mac, C.ETH_P_IP)
+
+
+def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
+    """Give up: whoever's packets wait hears EHOSTUNREACH (the Stack takes them from core.error_queue)."""
+    set_state(core, entry, C.NUD_FAILED, reason, rfc)
+    core.timers.cancel(entry.timer)
+    waiting = entry.queue
+    entry.queue = None
+    if waiting is not None:
+        for tx in waiting:
+            core.drop("arp-failed", "arp " + addr_text(entry.addr), "the next hop does not answer", "RFC 1122 2.3.2.2")
+            core.error_queue.append((C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, 0, tx.to_bytes()))
+
+
+def send_arp(core: Core, iface: Iface, op: int, eth_dst: int, spa: int, tha: int, tpa: int, reason: str, rfc: str) -> None:
+    """Send one ARP packet from this interface."""
+    if op == C.ARPOP_REQUEST:
+        core.counters.ArpOutRequests += 1
+    else:
+        core.counters.ArpOutReplies += 1
+    if core.probe is not None:
+        fields = {"op": "request" if op == C.ARPOP_REQUEST else "reply", "addr": tpa}
+        core.emit("arp.send", "arp " + addr_text(tpa), 0, reason, rfc, fields)
+    core.transmit(Transmit(iface, arp.frame(eth_dst, op, iface.mac, spa, tha, tpa)))
+
+
+def _solicit(core: Core, entry: NeighborEntry) -> None:
+    """Send one request, broadcast or (PROBE) unicast, and wait for the answer."""
+    spa = source_for(entry.iface, entry.addr)
+    entry.probes += 1
+    if entry.state == C.NUD_PROBE:
+        reason = "is the neighbour still there?"
+        send_arp(core, entry.iface, C.ARPOP_REQUEST, entry.mac, spa, entry.mac, entry.addr, reason, "RFC 1122 2.3.2.1")
+    else:
+        reason = "the next hop's MAC address is not known"
+        send_arp(core, entry.iface, C.ARPOP_REQUEST, arp.BROADCAST, spa, 0, entry.addr, reason, "RFC 826")
+    core.timers.arm(entry.timer, core.now + core.config.neigh_retrans_time)
+
+
+def source_for(iface: Iface, addr: int) -> int:
+    """This interface's own address in the subnet of `addr`, else its first one, else 0."""
+    for own in iface.addrs:
+        if (own.addr ^ addr) & own.mask == 0:
+            return own.addr
+    if iface.addrs:
+        own = iface.addrs[0]
+        return own.addr
+    return 0
+
+
+def lookup(core: Core, iface: Iface, addr: int):
+    """The entry of an address on this link, or None."""
+    return iface.neighbors.get(addr)
+
+
+def create(core: Core, iface: Iface, addr: int):
+    """A new entry in state NONE, or None where the table is full of entries in use."""
+    if len(iface.neighbors) >= core.config.neigh_max_entries and not _make_room(core, iface):
+        core.counters.ArpTableOverflow += 1
+        return None
+    entry = NeighborEntry(core, iface, addr)
+    iface.neighbors[addr] = entry
+    return entry
+
+
+def _make_room(core: Core, iface: Iface) -> bool:
+    """Take out what nobody used for a while; if that is nothing, the entry used least recently of those not in resolution."""
+    oldest: NeighborEntry | None = None
+    before = core.now - core.config.neigh_gc_stale_time
+    for entry in list(iface.neighbors.values()):
+        if entry.state == C.NUD_PERMANENT or entry.timer.deadline >= 0:
+            continue
+        if entry.used < before:
+            remove(core, entry)
+        elif oldest is None or entry.used < oldest.used:
+            oldest = entry
+    if len(iface.neighbors) < core.config.neigh_max_entries:
+        return True
+    if oldest is None:
+        return False
+    remove(core, oldest)
+    return True
+
+
+def remove(core: Core, entry: NeighborEntry) -> None:
+    """Take an entry out of its table; packets that wait in it are dropped."""
+    core.timers.cancel(entry.timer)
+    if entry.queue is not None:
+        for _tx in entry.queue:
+            core.drop("arp-removed", "arp " + addr_text(entry.addr), "the entry was taken out", "")
+        entry.queue = None
+    entry.iface.neighbors.pop(entry.addr, None)
+    set_state(core, entry, C.NUD_NONE, "taken out of the table", "RFC 1122 2.3.2.1")
+
+
+def set_permanent(core: Core, iface: Iface, addr: int, mac: int):
+    """A static entry: never asked for, never aged, never overridden."""
+    entry = iface.neighbors.get(addr)
+    if entry is None:
+        entry = create(core, iface, addr)
+        if entry is None:
+            raise ValueError("the neighbour table is full")
+    core.timers.cancel(entry.timer)
+    _set_mac(entry, mac)
+    set_state(core, entry, C.NUD_PERMANENT, "set by the administrator", "")
+    _flush(core, entry)
+    return entry
+
+
+def current_state(entry: NeighborEntry, now: int) -> int:
+    """The state as it would be seen now: a REACHABLE entry beyond its time is STALE already."""
+    if entry.state == C.NUD_REACHABLE and now - entry.confirmed > entry.core.config.neigh_reachable_time:
+        return C.NUD_STALE
+    return entry.state
+
+
+def confirm(entry: NeighborEntry) -> None:
+    """The neighbour is there: a transport saw its data acknowledged (RFC 1122 2.3.2.1 (4), RFC 4861 7.3.1)."""
+    core: Core = entry.core
+    entry.confirmed = core.now
+    if entry.state != C.NUD_REACHABLE and entry.state & (C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE):
+        core.timers.cancel(entry.timer)
+        set_state(core, entry, C.NUD_REACHABLE, "a transport made progress through it", "RFC 4861 7.3.1")
+
+
+def output(core: Core, dst: Dst, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+    """Send the IP packet core.scratch[start:end] + payload to dst.next_hop, now or when its MAC address is known.
+
+    `csum_offset` > 0: the device finishes the transport checksum there, counted from the start of layer 4.
+    """
+    iface = dst.iface
+    if iface.kind != C.LINK_ETHERNET:
+        transmit(core, iface, core.scratch, start, end, payload, gso_size, csum_offset)
+        return
+    if dst.kind == C.DST_UNICAST:
+        entry: NeighborEntry = dst.neigh
+        if entry is None or entry.state == C.NUD_NONE:
+            entry = iface.neighbors.get(dst.next_hop)
+            if entry is None:
+                entry = create(core, iface, dst.next_hop)
+            if entry is None:
+                core.drop("arp-table-full", iface.name, "no room for another neighbour", "RFC 1122 2.3.2.1")
+                return
+            dst.neigh = entry
+        entry.used = core.now
+        if entry.state == C.NUD_REACHABLE:
+            if core.now - entry.confirmed > core.config.neigh_reachable_time:
+                reason = "not confirmed for its reachable time"
+                set_state(core, entry, C.NUD_STALE, reason, "RFC 4861 7.3.3")
+                _use_stale(core, entry)
+        elif entry.state & _VALID == 0:
+            _enqueue(core, entry, start, end, payload, gso_size, csum_offset)
+            return
+        elif entry.state == C.NUD_STALE:
+            _use_stale(core, entry)
+        header = entry.header
+    elif dst.kind == C.DST_MULTICAST:
+        header = ethernet.header(ethernet.group_mac(dst.next_hop), iface.mac, C.ETH_P_IP)
+    else:
+        header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)
+    _prepend(core.scratch, start - C.ETH_HLEN, header)
+    transmit(core, iface, core.scratch, start - C.ETH_HLEN, end, payload, gso_size, csum_offset)
+
+
+def _prepend(scratch, off: int, header) -> None:
+    """Copy the 14 header bytes to scratch[off:]."""
+    q = scratch
+    h = header
+    for i in range(14):
+        q[off + i] = h[i]
+
+
+def transmit(core: Core, iface: Iface, scratch, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+    """Make the Transmit of scratch[start:end] + payload."""
+    p = scratch
+    tx = Transmit(iface, bytes(p[start:end]), payload)
+    if csum_offset > 0:
+        tx.gso_size = gso_size
+        tx.csum_start = C.L4_OFF - start
+        tx.csum_offset = csum_offset
+        tx.hdr_len = end - start
+    core.transmit(tx)
+
+
+def _use_stale(core: Core, entry: NeighborEntry) -> None:
+    """First packet through a STALE entry: use it, and wait a while for a hint before asking (RFC 4861 7.3.3)."""
+    set_state(core, entry, C.NUD_DELAY, "a packet uses the stale entry", "RFC 4861 7.3.3")
+    core.timers.arm(entry.timer, core.now + core.config.neigh_delay_probe_time)
+
+
+def _enqueue(core: Core, entry: NeighborEntry, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+    """Keep the packet until the address is known; start asking if nobody did."""
+    subject = "arp " + addr_text(entry.addr)
+    tx = Transmit(entry.iface, bytes(core.scratch[start:end]) + (b"" if payload is None else bytes(payload)), None)
+    if csum_offset > 0:
+        tx.gso_size = gso_size
+        tx.csum_start = C.L4_OFF - start
+        tx.csum_offset = csum_offset
+        tx.hdr_len = end - start
+    if entry.queue is None:
+        entry.queue = deque()
+    entry.queue.append(tx)
+    if len(entry.queue) > core.config.neigh_queue_len:
+        entry.queue.popleft()
+        core.drop("arp-queue-full", subject, "the oldest of the packets that wait gives way", "RFC 1122 2.3.2.2")
+    if core.probe is not None:
+        fields = {"addr": entry.addr, "length": len(entry.queue)}
+        core.emit("arp.queued", subject, 0, "the packet waits for the MAC address", "RFC 1122 2.3.2.2", fields)
+    if entry.state != C.NUD_INCOMPLETE:
+        entry.probes = 0
+        set_state(core, entry, C.NUD_INCOMPLETE, "a packet is to be sent to it", "RFC 826")
+        _solicit(core, entry)
+
+
+def _flush(core: Core, entry: NeighborEntry) -> None:
+    """Send what waited."""
+    waiting = entry.queue
+    entry.queue = None
+    if waiting is None:
+        return
+    for tx in waiting:
+        tx.header = entry.header + tx.header
+        if tx.csum_start > 0:
+            tx.csum_start += C.ETH_HLEN
+            tx.hdr_len += C.ETH_HLEN
+        core.transmit(tx)
+
+
+def input(core: Core, iface: Iface, pkt: Packet) -> None:
+    """An ARP packet came in (RFC 826 "Packet Reception", RFC 5227 section 2.4 for conflicts)."""
+    code = arp.parse(pkt)
+    subject = "arp " + iface.name
+    if code < 0:
+        core.drop(_PARSE_DROPS[-code], subject, _PARSE_REASONS[-code], "RFC 826")
+        return
+    # A sender with a group address, or none, would make us shout at everyone.
+    if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or (pkt.arp_spa >> 28) == 14 or pkt.arp_spa == C.M32:
+        core.drop("arp-bad-sender", subject, "the sender's address is not one host's", "RFC 826")
+        return
+    if pkt.arp_op == C.ARPOP_REQUEST:
+        core.counters.ArpInRequests += 1
+    else:
+        core.counters.ArpInReplies += 1
+    if pkt.arp_sha == iface.mac:
+        core.drop("arp-own", subject, "our own ARP packet came back", "RFC 5227 2.1.1")
+        return
+    if _conflict(core, iface, pkt):
+        return
+    for_us = _is_own(iface, pkt.arp_tpa)
+    merged = _learn(core, iface, pkt, for_us)
+    if pkt.arp_op == C.ARPOP_REQUEST and for_us:
+        reason = "we are asked for our address"
+        send_arp(
+            core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826"
+        )
+    elif not merged:
+        core.drop("arp-not-for-us", subject, "neither our address nor a neighbour that we know", "RFC 826")
+
+
+_PARSE_DROPS = ("", "arp-truncated", "arp-bad-type", "arp-bad-op")
+_PARSE_REASONS = ("", "shorter than 28 bytes", "not IPv4 over Ethernet", "neither request nor reply")
+
+
+def _is_own(iface: Iface, addr: int) -> bool:
+    for own in iface.addrs:
+        if own.addr == addr:
+            return True
+    return False
+
+
+def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """Somebody else uses, or probes for, an address that is ours or that we probe for (RFC 5227 2.1.1, 2.4)."""
+    watch = core.acd.get(pkt.arp_spa) if core.acd else None
+    if watch is None and pkt.arp_spa == 0 and core.acd:
+        watch = core.acd.get(pkt.arp_tpa)
+    if watch is not None and watch.iface is iface and watch.on_arp(pkt.arp_spa, pkt.arp_sha):
+        core.drop("arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address we probe", "RFC 5227 2.1.1")
+        return True
+    if pkt.arp_spa == 0 or not _is_own(iface, pkt.arp_spa):
+        return False
+    core.drop("arp-conflict", "arp " + addr_text(pkt.arp_spa), "another host uses our address", "RFC 5227 2.4")
+    # 2.4 (b): defend it, with one announcement in DEFEND_INTERVAL (10 s) at most.
+    if iface.defended == 0 or core.now - iface.defended >= 10_000_000_000:
+        iface.defended = core.now
+        announce(core, iface, pkt.arp_spa)
+    return True
+
+
+def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
+    """RFC 826's merge: update the entry of the sender; make one only where we are the target of a request. True if used."""
+    addr = pkt.arp_spa
+    if addr == 0:  # RFC 5227 1.1: an ARP probe says nothing about its sender
+        return False
+    entry: NeighborEntry = iface.neighbors.get(addr)
+    if entry is None:
+        if not for_us or pkt.arp_op != C.ARPOP_REQUEST or not _on_link(iface, addr):
+            return False
+        entry = create(core, iface, addr)
+        if entry is None:
+            core.drop("arp-table-full", iface.name, "no room for another neighbour", "RFC 1122 2.3.2.1")
+            return False
+    if entry.state == C.NUD_PERMANENT:
+        return True
+    gratuitous = pkt.arp_tpa == addr
+    solicited = pkt.arp_op == C.ARPOP_REPLY and for_us and not pkt.l2_group
+    if entry.state & _VALID and pkt.arp_sha != entry.mac:
+        # Two answers within a second: the first one wins, unless the second is an announcement (proxy ARP, spoofing).
+        if not gratuitous and core.now - entry.updated < 1_000_000_000:
+            core.drop("arp-locked", "arp " + addr_text(addr), "another answer was believed less than 1 s ago", "")
+            return True
+    _update(core, entry, pkt.arp_sha, solicited)
+    return True
+
+
+def _update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None:
+    """Believe a MAC address (RFC 4861 7.2.5 in ARP's clothes: only an answer to our question makes an entry REACHABLE)."""
+    changed = mac != entry.mac
+    known = entry.state & _VALID != 0
+    asked = entry.state & (C.NUD_INCOMPLETE | C.NUD_DELAY | C.NUD_PROBE) != 0
+    if changed or not known:
+        entry.updated = core.now
+        _set_mac(entry, mac)
+    if solicited and (asked or entry.state == C.NUD_REACHABLE or not changed):
+        entry.confirmed = core.now
+        core.timers.cancel(entry.timer)
+        set_state(core, entry, C.NUD_REACHABLE, "it answered", "RFC 826")
+    elif changed or not known:
+        core.timers.cancel(entry.timer)
+        set_state(core, entry, C.NUD_STALE, "it told its address unasked", "RFC 826")
+        if entry.queue is not None:
+            _use_stale(core, entry)
+    if entry.queue is not None:
+        _flush(core, entry)
+
+
+def _on_link(iface: Iface, addr: int) -> bool:
+    for own in iface.addrs:
+        if (own.addr ^ addr) & own.mask == 0:
+            return True
+    return False
+
+
+def announce(core: Core, iface: Iface, addr: int) -> None:
+    """A gratuitous ARP request: everyone who knows the address updates it (RFC 5227 section 3, RFC 826)."""
+    send_arp(core, iface, C.ARPOP_REQUEST, arp.BROADCAST, addr, 0, addr, "we announce our address", "RFC 5227 2.3")

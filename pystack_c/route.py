@@ -1,0 +1,105 @@
+"""The routing table: longest prefix match (RFC 1812 section 5.2.4.3), then the lowest metric.
+
+One dict for each prefix length in use, asked from the longest to the shortest: a lookup costs one dict access a
+prefix length, however many routes there are.
+"""
+
+import pystack_c.const as C
+
+
+class Route:
+    """One route. `gateway` 0 means that the destination itself is on the link; `kind` RT_UNREACHABLE and its like refuse."""
+
+    def __init__(self, dst: int, prefixlen: int, gateway: int, iface, metric: int, src: int, kind: int = C.RT_UNICAST):
+        self.dst = dst
+        self.prefixlen = prefixlen
+        self.gateway = gateway
+        self.iface = iface
+        self.metric = metric
+        self.src = src
+        self.kind = kind
+
+
+class Dst:
+    """Where packets to one address go: the answer of ipv4.route_output. Connections keep it while `epoch` is core.route_epoch.
+
+    `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
+    once known; `src` the address to use where the caller has none.
+    """
+
+    def __init__(self, iface, next_hop: int, src: int, mtu: int, kind: int, epoch: int):
+        self.iface = iface
+        self.next_hop = next_hop
+        self.src = src
+        self.mtu = mtu
+        self.kind = kind
+        self.epoch = epoch
+        self.neigh = None
+        self.route = None
+
+
+def netmask(prefixlen: int) -> int:
+    """The mask of a prefix length."""
+    if prefixlen == 0:
+        return 0
+    return (C.M32 << (32 - prefixlen)) & C.M32
+
+
+class RouteTable:
+    """All routes of a host."""
+
+    def __init__(self):
+        self.by_length = [None] * 33
+        self.lengths = []
+
+    def add(self, route: Route) -> None:
+        """Put a route in; the same prefix and metric replaces the older one."""
+        bucket = self.by_length[route.prefixlen]
+        if bucket is None:
+            bucket = {}
+            self.by_length[route.prefixlen] = bucket
+            self.lengths.append(route.prefixlen)
+            self.lengths.sort(reverse=True)
+        same = [r for r in bucket.get(route.dst, []) if r.metric != route.metric]
+        same.append(route)
+        same.sort(key=_by_metric)
+        bucket[route.dst] = same
+
+    def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface=None) -> bool:
+        """Take out the routes of this prefix (of this gateway and interface, where given). True where there were any."""
+        bucket = self.by_length[prefixlen]
+        if bucket is None or dst not in bucket:
+            return False
+        old = bucket[dst]
+        keep = [r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)]
+        if keep:
+            bucket[dst] = keep
+        else:
+            del bucket[dst]
+            if not bucket:
+                self.by_length[prefixlen] = None
+                self.lengths.remove(prefixlen)
+        return len(keep) < len(old)
+
+    def lookup(self, dst: int, iface=None):
+        """The route for an address, or None. With `iface`, only routes through that interface count."""
+        for length in self.lengths:
+            bucket = self.by_length[length]
+            key = dst & netmask(length)
+            found = bucket.get(key)
+            if found is None:
+                continue
+            for route in found:
+                if route.iface is None:
+                    return route
+                if route.iface.up and (iface is None or route.iface is iface):
+                    return route
+        return None
+
+    def all(self) -> list:
+        """All routes, the longest prefixes first, for display."""
+        return [r for n in self.lengths for dst in sorted(self.by_length[n]) for r in self.by_length[n][dst]]
+
+
+def _by_metric(route) -> int:
+    return route.metric

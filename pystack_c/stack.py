@@ -1,0 +1,198 @@
+"""The seam: one host, its interfaces, and the four verbs of a driver (docs/architecture.md).
+
+    receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
+"""
+
+import pystack_c.const as C
+from pystack_c import ip_input, neighbor
+from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
+from pystack_c.iface import Iface, LocalAddr
+from pystack_c.packet import Packet, Transmit
+from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.timer import Timer
+from pystack_c.wire import ethernet
+
+TIMER_NAMES = {C.T_NEIGH: "arp", C.T_REASM: "reassembly", C.T_ACD: "address-probe"}
+
+
+class Stack(Core):
+    """A Core with the layers in order on top: what a driver owns."""
+
+    def __init__(self, seed: int, config=None, name: str = "host"):
+        Core.__init__(self, seed, config, name)
+        self.routes = RouteTable()
+        self.lo = self.add_iface("lo", 0, 65536, C.LINK_LOOPBACK, True, 65535)
+        self.add_addr(self.lo, 0x7F000001, 8)
+
+    # Configuration
+
+    def add_iface(self, name: str, mac: int = 0, mtu: int = 1500, kind: int = C.LINK_ETHERNET, tx_csum=False, gso_max=0):
+        """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
+        if mtu < 68:
+            raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")
+        if any(other.name == name for other in self.ifaces):
+            raise ValueError(f"there is an interface {name!r} already")
+        iface = Iface(len(self.ifaces) + 1, name, kind, mac, mtu)
+        iface.tx_csum = tx_csum
+        iface.gso_max = gso_max
+        self.ifaces.append(iface)
+        return iface
+
+    def iface(self, name: str):
+        """The interface of that name; KeyError where there is none."""
+        for found in self.ifaces:
+            if found.name == name:
+                return found
+        raise KeyError(name)
+
+    def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
+        """Give an interface an address, and the route to its subnet. Nothing is announced; see neighbor.announce."""
+        if not 0 <= prefixlen <= 32:
+            raise ValueError("a prefix length is 0..32")
+        if addr in self.local:
+            raise ValueError("the address is in use on this host")
+        own = LocalAddr(addr, prefixlen, iface)
+        iface.addrs.append(own)
+        self.local[addr] = own
+        if prefixlen < 32:
+            self.routes.add(Route(addr & own.mask, prefixlen, 0, iface, 0, addr))
+        self._routes_changed()
+        return own
+
+    def del_addr(self, iface: Iface, addr: int) -> None:
+        """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
+        own: LocalAddr = self.local.get(addr)
+        if own is None or own.iface is not iface:
+            raise ValueError("not an address of this interface")
+        iface.addrs.remove(own)
+        del self.local[addr]
+        self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
+        for other in iface.addrs:
+            if other.prefixlen < 32:
+                self.routes.add(Route(other.addr & other.mask, other.prefixlen, 0, iface, 0, other.addr))
+        self._routes_changed()
+
+    def add_route(self, dst: int, prefixlen: int, gateway: int = 0, iface=None, metric: int = 0, src: int = 0, kind: int = C.RT_UNICAST):
+        """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse."""
+        if not 0 <= prefixlen <= 32:
+            raise ValueError("a prefix length is 0..32")
+        if dst & (netmask(prefixlen) ^ C.M32):
+            raise ValueError("the destination has bits set beyond its prefix")
+        if kind == C.RT_UNICAST and iface is None:
+            via = self.routes.lookup(gateway)
+            if gateway == 0 or via is None or via.gateway != 0:
+                raise ValueError("the gateway is on none of our links")
+            iface = via.iface
+        route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
+        self.routes.add(route)
+        self._routes_changed()
+        return route
+
+    def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface=None) -> bool:
+        """Take routes out; False where there was none."""
+        found = self.routes.remove(dst, prefixlen, gateway, iface)
+        self._routes_changed()
+        return found
+
+    def set_iface(self, iface: Iface, up: bool) -> None:
+        """Set an interface up or down; its neighbours are forgotten."""
+        iface.up = up
+        for entry in list(iface.neighbors.values()):
+            neighbor.remove(self, entry)
+        self._routes_changed()
+
+    def add_neighbor(self, iface: Iface, addr: int, mac: int):
+        """A permanent neighbour entry."""
+        return neighbor.set_permanent(self, iface, addr, mac)
+
+    def _routes_changed(self) -> None:
+        self.route_epoch += 1
+        self.dst_cache.clear()
+
+    # Input
+
+    def receive(self, iface: Iface, frame: bytes, now: int, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:
+        """A frame came in on `iface`; it begins at `offset` of the immutable `frame`."""
+        self.now = now
+        self._input(iface, frame, offset, flags, gso_size)
+
+    def _input(self, iface: Iface, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
+        pkt: Packet = self.packet
+        pkt.frame = frame
+        pkt.end = len(frame)
+        pkt.flags = flags
+        pkt.gso_size = gso_size
+        pkt.l2_off = offset
+        iface.rx_frames += 1
+        iface.rx_bytes += pkt.end - offset
+        if self.probe is not None:
+            self.emit("frame.in", iface.name, 0, "", "", {"iface": iface.name, "frame": frame[offset:]})
+        if not iface.up:
+            self.drop("iface-down", iface.name, "the interface is down", "")
+            return
+        if iface.kind != C.LINK_ETHERNET:
+            pkt.ip_off = offset
+            pkt.l2_group = False
+            ip_input.input(self, iface, pkt)
+            return
+        code = ethernet.parse(pkt)
+        if code < 0:
+            if code == -1:
+                self.drop("eth-truncated", iface.name, "shorter than an Ethernet header", "RFC 894")
+            else:
+                self.drop("eth-802.3", iface.name, "an 802.3 length instead of a type", "RFC 1122 2.3.3")
+        elif pkt.eth_dst != iface.mac and not pkt.l2_group:
+            self.drop("eth-other-host", iface.name, "addressed to another MAC address", "RFC 1122 2.4")
+        elif pkt.eth_type == C.ETH_P_IP:
+            ip_input.input(self, iface, pkt)
+        elif pkt.eth_type == C.ETH_P_ARP:
+            neighbor.input(self, iface, pkt)
+        else:
+            self.drop("eth-unknown-type", iface.name, "neither IPv4 nor ARP", "RFC 1122 2.3.3")
+
+    def handle_timeout(self, now: int) -> None:
+        """Fire every timer that is due at `now`, in order of (deadline, order of arming)."""
+        self.now = now
+        while True:
+            timer: Timer = self.timers.pop_due(now)
+            if timer is None:
+                return
+            if self.probe is not None:
+                name = TIMER_NAMES.get(timer.kind, str(timer.kind))
+                self.emit("timer.fired", name, 0, "its time has come", "", {"timer": name})
+            timer.owner.on_timer(timer.kind)
+
+    # Output
+
+    def poll_transmit(self, now: int):
+        """The next frame to send, or None. Poll until None after every input, timeout and call."""
+        self.now = now
+        while True:
+            if self.txq:
+                return self.txq.popleft()
+            if self.loopq:
+                tx: Transmit = self.loopq.popleft()
+                self._input(self.lo, tx.to_bytes(), 0, C.RX_CSUM_OK, tx.gso_size)
+            elif not self._produce():
+                return None
+
+    def _produce(self) -> bool:
+        """Let a layer that has something to say make frames of it; False where none has."""
+        if self.error_queue:
+            self.error_queue.popleft()
+            return True
+        return False
+
+    def poll_event(self):
+        """The next endpoint with news for its waiter, or None."""
+        if not self.events:
+            return None
+        ep: Endpoint = self.events.popleft()
+        ep.queued = False
+        return ep
+
+    def poll_timeout(self):
+        """The next deadline in nanoseconds, or None."""
+        deadline = self.timers.next_deadline()
+        return None if deadline < 0 else deadline

@@ -1,0 +1,9 @@
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+cimport pystack_c.const as C
+from pystack_c.packet cimport Packet
+
+@cython.locals(off=Py_ssize_t, p="const unsigned char*", hi=uint64_t, lo=uint32_t)
+cpdef int parse(Packet pkt) except -100
+cpdef bytes header(object dst, object src, object ethertype)
+cpdef object group_mac(uint32_t addr)

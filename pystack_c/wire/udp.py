@@ -1,0 +1,55 @@
+"""UDP headers (RFC 768): source port, destination port, length, checksum."""
+
+import pystack_c.const as C
+from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_bytes
+
+
+def parse(pkt) -> int:
+    """Check and read the datagram in [l4_off, l4_end); cuts l4_end to the UDP length.
+
+    0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).
+    """
+    off = pkt.l4_off
+    room = pkt.l4_end - off
+    if room < 8:
+        return -1
+    p = pkt.frame
+    length = (p[off + 4] << 8) | p[off + 5]
+    if length < 8 or length > room:
+        return -2
+    # RFC 768: an all zero checksum means that the sender made none. RFC 1122 4.1.3.4: otherwise MUST check.
+    if (p[off + 6] | p[off + 7]) != 0 and (pkt.flags & C.RX_CSUM_OK) == 0:
+        if sum_bytes(pkt.frame, off, off + length, pseudo_sum(pkt.src, pkt.dst, C.IPPROTO_UDP, length)) != 0xFFFF:
+            return -3
+    pkt.sport = (p[off] << 8) | p[off + 1]
+    pkt.dport = (p[off + 2] << 8) | p[off + 3]
+    pkt.data_off = off + 8
+    pkt.l4_end = off + length
+    return 0
+
+
+def write(p, off: int, src: int, dst: int, sport: int, dport: int, payload, csum: bool, partial: bool) -> None:
+    """Write the 8 header bytes into the bytearray `p` at `off`.
+
+    `csum` False leaves the checksum zero (SO_NO_CHECK); `partial` writes the pseudo-header's sum only, for the device to finish.
+    """
+    length = 8 + len(payload)
+    s = 0
+    if csum:
+        s = pseudo_sum(src, dst, C.IPPROTO_UDP, length)
+        if not partial:
+            s += sport + dport + length
+            s = (s & 0xFFFF) + (s >> 16)
+            s = sum_any(payload, (s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
+            # RFC 768: a computed checksum of zero is transmitted as all ones.
+            if s == 0:
+                s = 0xFFFF
+    q = p
+    q[off] = (sport >> 8) & 0xFF
+    q[off + 1] = sport & 0xFF
+    q[off + 2] = (dport >> 8) & 0xFF
+    q[off + 3] = dport & 0xFF
+    q[off + 4] = (length >> 8) & 0xFF
+    q[off + 5] = length & 0xFF
+    q[off + 6] = (s >> 8) & 0xFF
+    q[off + 7] = s & 0xFF
