@@ -5,10 +5,24 @@ sockets, the command line. Import it first: it decides whether the core runs com
 environment, uncompiled from the very same sources.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pystack._build import compiled, compiled_report, prepare
 
 prepare()
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "compiled", "compiled_report"]
+__all__ = ["__version__", "compiled", "compiled_report", "up"]
+
+if TYPE_CHECKING:
+    from pystack.stack import up
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: `import pystack` alone brings in neither the core nor the driver.
+    if name == "up":
+        from pystack.stack import up as value
+
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,12 +22,12 @@ class Stack(Core):
     def __init__(self, seed: int, config=None, name: str = "host"):
         Core.__init__(self, seed, config, name)
         self.routes = RouteTable()
-        self.lo = self.add_iface("lo", 0, 65536, C.LINK_LOOPBACK, True, 65535)
+        self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, 0x7F000001, 8)
 
     # Configuration
 
-    def add_iface(self, name: str, mac: int = 0, mtu: int = 1500, kind: int = C.LINK_ETHERNET, tx_csum=False, gso_max=0):
+    def add_iface(self, name: str, kind: int = C.LINK_ETHERNET, mac: int = 0, mtu: int = 1500, tx_csum=False, gso_max=0):
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
             raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")

@@ -22,6 +22,7 @@ CLONE_NEWNET = 0x40000000
 # linux/sockios.h
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
+SIOCGIFADDR = 0x8915
 SIOCSIFADDR = 0x8916
 SIOCSIFNETMASK = 0x891C
 SIOCGIFMTU = 0x8921
@@ -200,6 +201,23 @@ def get_mtu(name: str, netns: Namespace | None = None) -> int:
     """The device's MTU."""
     (mtu,) = struct.unpack_from("=i", _query(netns, SIOCGIFMTU, name), 16)
     return int(mtu)
+
+
+def exists(name: str, netns: Namespace | None = None) -> bool:
+    """True where there is a device of that name."""
+    try:
+        _query(netns, SIOCGIFFLAGS, name)
+    except OSError:
+        return False
+    return True
+
+
+def get_address(name: str, netns: Namespace | None = None) -> str | None:
+    """The device's (first) IPv4 address, or None."""
+    try:
+        return socket.inet_ntoa(_query(netns, SIOCGIFADDR, name)[20:24])
+    except OSError:
+        return None
 
 
 def get_mac(name: str, netns: Namespace | None = None) -> int:

@@ -1,0 +1,109 @@
+"""UDP and raw sockets as a user sees them: waiting, timeouts and errno around `pystack_c.udp` and `pystack_c.raw`."""
+
+import errno
+import socket as _std
+from typing import Any
+
+import pystack_c.const as C
+from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, Description, deadline_of, error
+from pystack.runtime.realtime import RealtimeHost
+from pystack_c import raw, udp
+
+
+class Datagrams(Description):
+    """An open UDP or raw socket."""
+
+    __slots__ = ("calls", "connected")
+
+    def __init__(self, host: RealtimeHost, kind: int, proto: int):
+        if kind == _std.SOCK_DGRAM:
+            self.calls: Any = udp
+            endpoint = host.call(udp.udp_open, host.stack)
+        else:
+            self.calls = raw
+            endpoint = host.call(raw.raw_open, host.stack, proto)
+        super().__init__(host, endpoint, kind, proto)
+        self.connected = False
+
+    def bind(self, addr: int, port: int) -> None:
+        """bind(2)."""
+        self.host.call(self.calls.bind, self.endpoint, addr, port)
+
+    def connect(self, addr: int, port: int, timeout: float | None) -> int:
+        """connect(2): 0 or the errno; it never waits."""
+        try:
+            self.host.call(self.calls.connect, self.endpoint, addr, port)
+        except OSError as exc:
+            return exc.errno or errno.EINVAL
+        self.connected = True
+        return 0
+
+    def disconnect(self) -> None:
+        """connect(2) to AF_UNSPEC: no peer any more."""
+        self.host.call(self.calls.connect, self.endpoint, 0, 0)
+        self.connected = False
+
+    def recvfrom(self, flags: int, timeout: float | None) -> Any:
+        """The next datagram (the core's object: data, addr, port, ...)."""
+        if flags & MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        core_flags = flags & MSG_PEEK
+        got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
+        if got is None:
+            if flags & MSG_DONTWAIT:
+                timeout = 0
+            deadline = deadline_of(timeout)
+            while got is None:
+                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
+        return got
+
+    def recv(self, n: int, flags: int, timeout: float | None) -> bytes:
+        """recv(2): the first `n` bytes of the next datagram; the rest of it is lost."""
+        return self.recvfrom(flags, timeout).data[:n]  # type: ignore[no-any-return]
+
+    def send(self, data: bytes, flags: int, timeout: float | None) -> int:
+        """send(2), to the connected peer."""
+        return self.sendto(data, 0, 0, flags, timeout)
+
+    def sendall(self, data: bytes, flags: int, timeout: float | None) -> None:
+        """One datagram is always sent whole."""
+        self.sendto(data, 0, 0, flags, timeout)
+
+    def sendto(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
+        """sendto(2); addr 0 and port 0: to the connected peer."""
+        if flags & MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        self.host.call(self.calls.sendto, self.endpoint, data, addr, port, flags & ~(MSG_DONTWAIT | 0x4000))
+        return len(data)
+
+    def shutdown(self, how: int) -> None:
+        """shutdown(2)."""
+        self.host.call(self.calls.shutdown, self.endpoint, how)
+
+    def getsockname(self) -> tuple[int, int]:
+        """The local address and port."""
+        return self.endpoint.laddr, self.endpoint.lport
+
+    def getpeername(self) -> tuple[int, int] | None:
+        """The connected peer, or None."""
+        return (self.endpoint.raddr, self.endpoint.rport) if self.connected else None
+
+    def setsockopt(self, level: int, name: int, value: Any) -> None:
+        """An option the core knows."""
+        self.host.call(self.calls.setsockopt, self.endpoint, level, name, value)
+
+    def getsockopt(self, level: int, name: int) -> Any:
+        """An option the core knows."""
+        return self.host.call(self.calls.getsockopt, self.endpoint, level, name)
+
+    def release(self) -> None:
+        """close(2)."""
+        self.closed = True
+        self.host.call(self.calls.close, self.endpoint)
+        self.host.wake(self.watch)
+
+    def discard(self) -> None:
+        """Close, from the garbage collector."""
+        self.closed = True
+        self.host.later(self.calls.close, self.endpoint)

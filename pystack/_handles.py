@@ -1,0 +1,175 @@
+"""What is behind a socket object: a handle (the descriptor) on a description (the open socket), as in the kernel.
+
+`dup()` makes a second handle on one description; the endpoint is closed with the last handle. A handle gets a number
+only when somebody asks for it (`fileno`, `detach`), so blocking users never pay for one. The number is that of a
+real descriptor, so it is unique in the process and the kernel will not give it to anybody else.
+"""
+
+import _socket as _kernel
+import errno
+import os
+import threading
+from time import monotonic_ns
+from typing import Any
+
+from pystack.runtime.realtime import RealtimeHost, Watch
+
+
+# linux/socket.h
+MSG_OOB = 0x1
+MSG_PEEK = 0x2
+MSG_CTRUNC = 0x8
+MSG_TRUNC = 0x20
+MSG_DONTWAIT = 0x40
+MSG_WAITALL = 0x100
+MSG_NOSIGNAL = 0x4000
+
+
+def again() -> BlockingIOError:
+    """What a socket that must not wait raises instead of waiting."""
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def error(code: int) -> OSError:
+    """The OSError (subclass) of an errno, with the C library's text."""
+    return OSError(code, os.strerror(code))
+
+
+def deadline_of(timeout: float | None) -> int | None:
+    """`timeout` seconds from now, on the host's clock."""
+    return None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+
+
+class Description:
+    """An open socket of a stack: shared by all handles that dup() made. Subclasses: Stream, Datagram, Raw."""
+
+    __slots__ = (
+        "closed",
+        "cmsgs",
+        "endpoint",
+        "family",
+        "host",
+        "linger",
+        "proto",
+        "rcvtimeo",
+        "refs",
+        "sndtimeo",
+        "type",
+        "watch",
+    )
+
+    def __init__(self, host: RealtimeHost, endpoint: Any, kind: int, proto: int):
+        self.host = host
+        self.endpoint = endpoint
+        self.family = int(_kernel.AF_INET)
+        self.type = kind
+        self.proto = proto
+        self.watch = Watch(endpoint)
+        self.refs = 0
+        self.closed = False
+        #: SO_RCVTIMEO and SO_SNDTIMEO in seconds, None: for ever
+        self.rcvtimeo: float | None = None
+        self.sndtimeo: float | None = None
+        #: SO_LINGER's seconds, or None
+        self.linger: int | None = None
+        #: control messages asked for (IP_PKTINFO, ...)
+        self.cmsgs: dict[int, int] = {}
+
+    def await_ready(self, bits: int, timeout: float | None, deadline: int | None, limit: float | None) -> None:
+        """Wait, or raise what a socket with this timeout raises. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""
+        if timeout == 0:
+            raise again()
+        if deadline is None and limit is not None:
+            if not self.host.wait(self.watch, bits, deadline_of(limit)):
+                raise again()
+        elif not self.host.wait(self.watch, bits, deadline):
+            raise TimeoutError("timed out")
+        if self.closed:
+            raise error(errno.EBADF)
+
+    def release(self) -> None:
+        """The last handle was closed."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """The last handle was lost to the garbage collector."""
+        raise NotImplementedError
+
+
+class Handle:
+    """One descriptor."""
+
+    __slots__ = ("description", "number", "pair")
+
+    def __init__(self, description: Description):
+        self.description: Description | None = description
+        self.number = -1
+        self.pair: Any = None
+        with _lock:
+            description.refs += 1
+
+    def fileno(self) -> int:
+        """The number, made when first asked for."""
+        if self.number < 0:
+            if self.description is None:
+                return -1
+            with _lock:
+                if self.number < 0:
+                    # A kernel socket, so that fstat says "socket"; its other end is where readiness will be shown.
+                    mine, other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM)
+                    self.pair = (mine, other)
+                    self.number = mine.fileno()
+                    _table[self.number] = self
+        return self.number
+
+    def close(self) -> None:
+        """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already."""
+        description = self._drop()
+        if description is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if description.refs == 0:
+            description.release()
+
+    def lost(self) -> None:
+        """The garbage collector found the last reference."""
+        description = self._drop()
+        if description is not None and description.refs == 0:
+            description.discard()
+
+    def _drop(self) -> Description | None:
+        # The lock is an RLock because a finalizer may run while its own thread holds it.
+        with _lock:
+            description, self.description = self.description, None
+            if description is None:
+                return None
+            description.refs -= 1
+        if self.number >= 0:
+            _table.pop(self.number, None)
+            pair, self.pair = self.pair, None
+            for end in pair:
+                end.close()
+        return description
+
+
+class Token(int):
+    """A descriptor on its way from `_accept` to `socket(fileno=...)`: carries the handle, has no number yet."""
+
+    handle: Handle
+
+
+def token(handle: Handle) -> Token:
+    """A Token for the handle."""
+    made = Token(-2)
+    made.handle = handle
+    return made
+
+
+def lookup(fd: Any) -> Handle | None:
+    """The handle behind a number or Token, or None: then it is the kernel's."""
+    if type(fd) is Token:
+        return fd.handle
+    return _table.get(fd)
+
+
+_lock = threading.RLock()
+_table: dict[int, Handle] = {}

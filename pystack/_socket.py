@@ -1,0 +1,88 @@
+"""The contract of CPython's C module `_socket`, on a pystack stack.
+
+Names, constants and exceptions are those of the kernel's `_socket`, so that code which catches or compares the
+standard library's gets what it expects; what opens, resolves or closes is ours.
+"""
+
+import _socket as _kernel
+from typing import Any
+
+from pystack import _cmsg, _current, _resolve
+from pystack._sockobj import close, dup, socket
+
+for _name in dir(_kernel):
+    if not _name.startswith("_") and _name not in globals():
+        globals()[_name] = getattr(_kernel, _name)
+
+#: the stack speaks IPv4; AF_INET6 sockets are the kernel's
+has_ipv6 = False
+SocketType = socket
+CMSG_LEN = _cmsg.cmsg_len
+CMSG_SPACE = _cmsg.cmsg_space
+socketpair = _kernel.socketpair
+
+__all__ = [_name for _name in globals() if not _name.startswith("_")]
+
+
+def getdefaulttimeout() -> float | None:
+    """The timeout of new sockets."""
+    return _current.default_timeout
+
+
+def setdefaulttimeout(timeout: float | None, /) -> None:
+    """Set the timeout of new sockets (of this module: the kernel's sockets have their own)."""
+    _current.set_default_timeout(timeout)
+
+
+def getaddrinfo(
+    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> list[tuple[int, int, int, str, Any]]:
+    """Addresses of a host and service, as far as the stack knows names."""
+    return _resolve.getaddrinfo(_current.default_names(), host, port, int(family), int(type), proto, int(flags))
+
+
+def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
+    """Host and service of an address."""
+    return _resolve.getnameinfo(_current.default_names(), sockaddr, flags)
+
+
+def gethostbyname(hostname: Any, /) -> str:
+    """The (first) address of a name."""
+    return _resolve.text(_resolve.resolve(_current.default_names(), hostname))
+
+
+def gethostbyname_ex(hostname: Any, /) -> tuple[str, list[str], list[str]]:
+    """Name, aliases and addresses of a name."""
+    names = _current.default_names()
+    name = _resolve.as_name(hostname)
+    if _resolve.literal(name) is None and names is not None and names.lookup(name):
+        return name, [], names.lookup(name)
+    return name, [], [gethostbyname(hostname)]
+
+
+def gethostbyaddr(host: Any, /) -> tuple[str, list[str], list[str]]:
+    """Name, aliases and addresses of an address."""
+    addr = gethostbyname(host)
+    names = _current.default_names() or _resolve.Names()
+    name = names.reverse(addr)
+    if name is None:
+        raise _kernel.herror(1, "Unknown host")
+    return name, [], [addr]
+
+
+def gethostname() -> str:
+    """The stack's name."""
+    host = _current.default()
+    return _kernel.gethostname() if host is None else host.name
+
+
+__all__ += [
+    "getaddrinfo",
+    "getdefaulttimeout",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "gethostname",
+    "getnameinfo",
+    "setdefaulttimeout",
+]

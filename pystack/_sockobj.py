@@ -1,0 +1,362 @@
+"""The socket class of our `_socket`: what CPython's C class offers, for AF_INET on a pystack stack.
+
+The standard library's `class socket(_socket.socket)` (Lib/socket.py) is executed on top of it, see `pystack.socket`.
+Any other family, and any descriptor that is not ours, gives a kernel socket of the standard library.
+"""
+
+import errno
+import os
+import socket as _std
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from pystack import _cmsg, _current, _resolve
+from pystack import _sockopt as opt
+from pystack._handles import Description, Handle, Token, error, lookup, token
+
+AF_INET = int(_std.AF_INET)
+SOCK_STREAM = int(_std.SOCK_STREAM)
+SOCK_DGRAM = int(_std.SOCK_DGRAM)
+SOCK_RAW = int(_std.SOCK_RAW)
+_TYPE_FLAGS = int(_std.SOCK_NONBLOCK | _std.SOCK_CLOEXEC)
+
+
+def _open(cls: type, kind: int, proto: int) -> Description:
+    host = _current.host_for(cls)
+    from pystack._dgram import Datagrams
+    from pystack._stream import Stream
+
+    if kind == SOCK_STREAM and proto in (0, 6):
+        return Stream(host)
+    if kind == SOCK_DGRAM and proto in (0, 17):
+        return Datagrams(host, kind, 17)
+    if kind == SOCK_RAW:
+        if proto == 0:
+            raise error(errno.EPROTONOSUPPORT)
+        return Datagrams(host, kind, proto)
+    if kind in (SOCK_STREAM, SOCK_DGRAM):
+        raise error(errno.EPROTONOSUPPORT)
+    raise error(errno.ESOCKTNOSUPPORT)
+
+
+def _immutable(data: Any) -> bytes:
+    """bytes-like to bytes: the core keeps what it sends until it is acknowledged."""
+    if type(data) is bytes:
+        return data
+    if isinstance(data, str):
+        raise TypeError("a bytes-like object is required, not 'str'")
+    return bytes(memoryview(data))
+
+
+def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
+    view = memoryview(buffer).cast("B")
+    if view.readonly:
+        raise TypeError(f"{what}() argument 1 must be read-write bytes-like object, not {type(buffer).__name__}")
+    if nbytes < 0:
+        raise ValueError(f"negative buffersize in {what}")
+    if nbytes > len(view):
+        raise ValueError("buffer too small for requested bytes")
+    return view, nbytes or len(view)
+
+
+class socket:
+    """A socket of a pystack stack."""
+
+    __slots__ = ("_description", "_family", "_handle", "_proto", "_timeout", "_type")
+
+    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None, **kwargs: Any) -> Any:
+        if fileno is not None:
+            ours = lookup(fileno) is not None
+        else:
+            ours = family in (-1, AF_INET)
+        if ours:
+            return object.__new__(cls)
+        made = _std.socket(family, type, proto, fileno)
+        if fileno is None:
+            made.settimeout(_current.default_timeout)
+        return made
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None):
+        self._handle: Handle | None = None
+        self._description: Description | None = None
+        if fileno is not None:
+            handle = lookup(fileno)
+            if handle is None or handle.description is None:
+                raise error(errno.EBADF)
+            description = handle.description
+            self._timeout: float | None = _current.default_timeout
+        else:
+            kind = SOCK_STREAM if type == -1 else int(type)
+            description = _open(self.__class__, kind & ~_TYPE_FLAGS, 0 if proto == -1 else proto)
+            handle = Handle(description)
+            self._timeout = 0.0 if kind & _std.SOCK_NONBLOCK else _current.default_timeout
+        self._family = description.family
+        self._type = description.type
+        if proto in (-1, 0):
+            self._proto = 0 if fileno is None else description.proto
+        else:
+            self._proto = proto
+        self._description = description
+        self._handle = handle
+
+    family = property(lambda self: self._family, doc="the socket family")
+    type = property(lambda self: self._type, doc="the socket type")
+    proto = property(lambda self: self._proto, doc="the socket protocol")
+    timeout = property(lambda self: self._timeout, doc="the socket timeout")
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
+            self._handle = self._description = None
+            handle.lost()
+
+    def __repr__(self) -> str:
+        fd = self.fileno() if self._handle is not None else -1
+        return f"<socket object, fd={fd}, family={self._family}, type={self._type}, proto={self._proto}>"
+
+    def _open_description(self) -> Any:
+        description = self._description
+        if description is None:
+            raise error(errno.EBADF)
+        return description
+
+    # -- the descriptor ----------------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """The descriptor's number, -1 once closed."""
+        return -1 if self._handle is None else self._handle.fileno()
+
+    def detach(self) -> int:
+        """Give up the descriptor without closing it; returns its number."""
+        handle = self._handle
+        if handle is None:
+            return -1
+        fd = handle.fileno()
+        self._handle = self._description = None
+        return fd
+
+    def close(self) -> None:
+        """Close the socket."""
+        handle = self._handle
+        if handle is not None:
+            self._handle = self._description = None
+            try:
+                handle.close()
+            except OSError as exc:
+                # A connection that was reset is closed all the same, and so is one of a stack that is gone.
+                if exc.errno not in (errno.ECONNRESET, errno.ENETDOWN):
+                    raise
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    def bind(self, address: Any, /) -> None:
+        """Bind to a local (host, port)."""
+        description = self._open_description()
+        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "bind")
+        description.bind(addr, port)
+
+    def listen(self, backlog: int = 128, /) -> None:
+        """Let others connect."""
+        description = self._open_description()
+        if self._type != SOCK_STREAM:
+            raise error(errno.EOPNOTSUPP)
+        description.listen(max(0, backlog))
+
+    def _accept(self) -> tuple[Token, tuple[str, int]]:
+        description = self._open_description()
+        if self._type != SOCK_STREAM:
+            raise error(errno.EOPNOTSUPP)
+        handle, (addr, port) = description.accept(self._timeout)
+        return token(handle), (_resolve.text(addr), port)
+
+    def connect(self, address: Any, /) -> None:
+        """Connect to (host, port)."""
+        code = self._connect(address, "connect")
+        if code:
+            if code == errno.EAGAIN and self._timeout:
+                raise TimeoutError("timed out")
+            raise error(code)
+
+    def connect_ex(self, address: Any, /) -> int:
+        """As connect, but the errno is returned."""
+        return self._connect(address, "connect_ex")
+
+    def _connect(self, address: Any, caller: str) -> int:
+        description = self._open_description()
+        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, caller)
+        return int(description.connect(addr, port, self._timeout))
+
+    def shutdown(self, how: int, /) -> None:
+        """Shut down reading, writing or both."""
+        self._open_description().shutdown(how)
+
+    def getsockname(self) -> tuple[str, int]:
+        """The local address."""
+        addr, port = self._open_description().getsockname()
+        return _resolve.text(addr), port
+
+    def getpeername(self) -> tuple[str, int]:
+        """The peer's address."""
+        peer = self._open_description().getpeername()
+        if peer is None:
+            raise error(errno.ENOTCONN)
+        return _resolve.text(peer[0]), peer[1]
+
+    # -- waiting -----------------------------------------------------------------------------------------------
+
+    def settimeout(self, value: float | None, /) -> None:
+        """None blocks, 0 never waits, else seconds."""
+        self._timeout = _current.check_timeout(value)
+
+    def gettimeout(self) -> float | None:
+        """The timeout."""
+        return self._timeout
+
+    def setblocking(self, flag: bool, /) -> None:
+        """True: block, False: never wait."""
+        self._timeout = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """False where the socket never waits."""
+        return self._timeout != 0
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive up to bufsize bytes."""
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        description = self._description
+        if description is None:
+            raise error(errno.EBADF)
+        return description.recv(bufsize, flags, self._timeout)  # type: ignore[attr-defined, no-any-return]
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into a buffer; returns the number of bytes."""
+        view, n = _writable(buffer, nbytes, "recv_into")
+        data = self._open_description().recv(n, flags, self._timeout)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """Receive a datagram and its sender's address (None for TCP)."""
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        description = self._open_description()
+        if self._type == SOCK_STREAM:
+            return description.recv(bufsize, flags, self._timeout), None
+        got = description.recvfrom(flags, self._timeout)
+        return got.data[:bufsize], (_resolve.text(got.src), got.sport)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """recvfrom into a buffer."""
+        view, n = _writable(buffer, nbytes, "recvfrom_into")
+        data, address = self.recvfrom(n, flags)
+        view[: len(data)] = data
+        return len(data), address
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """Receive data and control messages."""
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        _cmsg.check_size("recvmsg", ancbufsize)
+        return _cmsg.recvmsg(self._open_description(), bufsize, ancbufsize, flags, self._timeout)
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, Any]:
+        """recvmsg into buffers, one after the other."""
+        views = _cmsg.writable_views(buffers)
+        _cmsg.check_size("recvmsg_into", ancbufsize)
+        size = sum(len(view) for view in views)
+        data, ancillary, msg_flags, address = _cmsg.recvmsg(
+            self._open_description(), size, ancbufsize, flags, self._timeout
+        )
+        _cmsg.scatter(data, views)
+        return len(data), ancillary, msg_flags, address
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Send; returns how many bytes were taken."""
+        description = self._description
+        if description is None:
+            raise error(errno.EBADF)
+        if type(data) is not bytes:
+            data = _immutable(data)
+        return description.send(data, flags, self._timeout)  # type: ignore[attr-defined, no-any-return]
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send all of it."""
+        description = self._description
+        if description is None:
+            raise error(errno.EBADF)
+        if type(data) is not bytes:
+            data = _immutable(data)
+        description.sendall(data, flags, self._timeout)  # type: ignore[attr-defined]
+
+    def sendto(self, data: Any, *args: Any) -> int:
+        """sendto(data, [flags,] address)."""
+        if not 1 <= len(args) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(args) + 1} given)")
+        flags, address = (0, args[0]) if len(args) == 1 else args
+        if not isinstance(flags, int):
+            raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
+        data = _immutable(data)
+        description = self._open_description()
+        if self._type == SOCK_STREAM:
+            _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
+            return int(description.send(data, flags, self._timeout))
+        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
+        return int(description.sendto(data, addr, port, flags, self._timeout))
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
+    ) -> int:
+        """Send the buffers in one piece, to `address` where one is given."""
+        data = b"".join(_cmsg.readable(buffers))
+        _cmsg.check_ancillary(ancdata)
+        description = self._open_description()
+        if self._type == SOCK_STREAM or address is None:
+            return int(description.send(data, flags, self._timeout))
+        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendmsg")
+        return int(description.sendto(data, addr, port, flags, self._timeout))
+
+    # -- options -----------------------------------------------------------------------------------------------
+
+    def setsockopt(self, level: int, name: int, value: Any, optlen: int | None = None, /) -> None:
+        """setsockopt(level, option, int | bytes), or (level, option, None, length)."""
+        description = self._open_description()
+        if value is None:
+            value = bytes(optlen or 0)
+        opt.set_option(description, level, name, value)
+
+    def getsockopt(self, level: int, name: int, buflen: int = 0, /) -> Any:
+        """The option as an int, or as bytes where a length is given."""
+        if not 0 <= buflen <= 1024:
+            raise OSError("getsockopt buflen out of range")
+        value = opt.get_option(self._open_description(), level, name)
+        if buflen == 0:
+            return opt.as_int(value)
+        return opt.pack(level, name, value)[:buflen]
+
+
+def close(fd: Any) -> None:
+    """socket.close(fd)."""
+    handle = lookup(fd)
+    if handle is None:
+        os.close(fd)
+    else:
+        handle.close()
+
+
+def dup(fd: Any) -> int:
+    """A second descriptor on the same socket."""
+    handle = lookup(fd)
+    if handle is None:
+        return os.dup(fd)
+    if handle.description is None:
+        raise error(errno.EBADF)
+    return Handle(handle.description).fileno()

@@ -1,0 +1,190 @@
+"""Socket options as bytes: structures packed as Linux packs them (socket(7), ip(7), tcp(7))."""
+
+import errno
+import os
+import struct
+from typing import Any
+
+SOL_SOCKET = 1
+SO_TYPE = 3
+SO_LINGER = 13
+SO_RCVTIMEO = 20
+SO_SNDTIMEO = 21
+SO_BINDTODEVICE = 25
+SO_ACCEPTCONN = 30
+SO_PROTOCOL = 38
+SO_DOMAIN = 39
+IPPROTO_IP = 0
+IP_TOS = 1
+IP_TTL = 2
+IP_PKTINFO = 8
+IP_RECVTTL = 12
+IP_RECVTOS = 13
+IPPROTO_TCP = 6
+TCP_INFO = 11
+TCP_CONGESTION = 13
+
+_INT = struct.Struct("=i")
+_LINGER = struct.Struct("=ii")
+_TIMEVAL = struct.Struct("@ll")
+
+# linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without tcpi_
+_TCP_INFO_U8 = ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "app_limited")
+_TCP_INFO_U32 = (
+    "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv "
+    "last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
+).split()
+_TCP_INFO_REST = (
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
+)
+
+
+def _mask(value: Any, bits: int) -> int:
+    return min(max(int(value), 0), (1 << bits) - 1)
+
+
+def pack_tcp_info(info: dict[str, Any]) -> bytes:
+    """struct tcp_info from the dict of `tcp.user.tcp_info`; what the stack does not keep is zero."""
+    values = dict(info)
+    values["wscale"] = (_mask(info.get("snd_wscale", 0), 4)) | (_mask(info.get("rcv_wscale", 0), 4) << 4)
+    out = bytearray(struct.pack("=8B", *(_mask(values.get(name, 0), 8) for name in _TCP_INFO_U8)))
+    out += struct.pack("=24I", *(_mask(values.get(name, 0), 32) for name in _TCP_INFO_U32))
+    for kind, names in _TCP_INFO_REST:
+        bits = 64 if kind == "Q" else 32
+        for name in names.split():
+            out += struct.pack("=" + kind, _mask(values.get(name, 0), bits))
+    return bytes(out)
+
+
+def pack(level: int, name: int, value: Any) -> bytes:
+    """A value as getsockopt(2) would store it."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode() + b"\0"
+    if isinstance(value, dict):
+        return pack_tcp_info(value)
+    if isinstance(value, tuple):
+        return _LINGER.pack(*value)
+    return _INT.pack(int(value))
+
+
+def unpack_int(value: Any) -> int:
+    """The int in what setsockopt() got; shorter than four bytes is EINVAL, as in the kernel."""
+    if isinstance(value, int):
+        return value
+    raw = bytes(value)
+    if len(raw) < 4:
+        if len(raw) == 1:
+            # ip(7): the options of one byte may come as one byte.
+            return raw[0]
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return int(_INT.unpack_from(raw)[0])
+
+
+def unpack_linger(value: Any) -> tuple[int, int]:
+    """struct linger: (on, seconds)."""
+    raw = bytes(value) if not isinstance(value, int) else b""
+    if len(raw) < _LINGER.size:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    on, seconds = _LINGER.unpack_from(raw)
+    return on, seconds
+
+
+def pack_linger(seconds: int | None) -> bytes:
+    """struct linger."""
+    return _LINGER.pack(0, 0) if seconds is None else _LINGER.pack(1, seconds)
+
+
+def unpack_timeval(value: Any) -> float | None:
+    """struct timeval in seconds; zero means for ever."""
+    raw = bytes(value) if not isinstance(value, int) else b""
+    if len(raw) < _TIMEVAL.size:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    sec, usec = _TIMEVAL.unpack_from(raw)
+    if not 0 <= usec < 1_000_000:
+        raise OSError(errno.EDOM, os.strerror(errno.EDOM))
+    return sec + usec / 1e6 or None
+
+
+def pack_timeval(seconds: float | None) -> bytes:
+    """struct timeval."""
+    micros = round((seconds or 0) * 1e6)
+    return _TIMEVAL.pack(micros // 1_000_000, micros % 1_000_000)
+
+
+# -- options of a description: those that concern the API live here, all others in the core --------------------------
+
+#: asked for with recvmsg(); kept by the description
+_CMSG_OPTIONS = (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)
+
+
+def set_option(description: Any, level: int, name: int, value: Any) -> None:
+    """setsockopt(2)."""
+    if level == SOL_SOCKET:
+        if name == SO_RCVTIMEO:
+            description.rcvtimeo = unpack_timeval(value)
+            return
+        if name == SO_SNDTIMEO:
+            description.sndtimeo = unpack_timeval(value)
+            return
+        if name in (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN):
+            raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+        if name == SO_LINGER:
+            on, seconds = unpack_linger(value)
+            description.linger = seconds if on else None
+            description.setsockopt(level, name, seconds if on else -1)
+            return
+        if name == SO_BINDTODEVICE:
+            description.setsockopt(level, name, _text(value))
+            return
+    elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
+        description.cmsgs[name] = unpack_int(value)
+        return
+    elif level == IPPROTO_TCP and name == TCP_CONGESTION:
+        description.setsockopt(level, name, _text(value))
+        return
+    description.setsockopt(level, name, unpack_int(value))
+
+
+def get_option(description: Any, level: int, name: int) -> Any:
+    """getsockopt(2): an int, bytes, str, or tcp_info's dict."""
+    if level == SOL_SOCKET:
+        if name == SO_RCVTIMEO:
+            return pack_timeval(description.rcvtimeo)
+        if name == SO_SNDTIMEO:
+            return pack_timeval(description.sndtimeo)
+        if name == SO_TYPE:
+            return description.type
+        if name == SO_DOMAIN:
+            return description.family
+        if name == SO_PROTOCOL:
+            return description.proto
+        if name == SO_ACCEPTCONN:
+            return int(getattr(description, "listening", False))
+        if name == SO_LINGER:
+            return pack_linger(description.linger)
+    elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
+        return description.cmsgs.get(name, 0)
+    elif level == IPPROTO_TCP and name == TCP_INFO and hasattr(description, "info"):
+        return description.info()
+    return description.getsockopt(level, name)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, int):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return bytes(value).split(b"\0", 1)[0].decode("ascii", "replace")
+
+
+def as_int(value: Any) -> int:
+    """What getsockopt() without a length gives: the first four bytes."""
+    if isinstance(value, int):
+        return value
+    raw = pack(0, 0, value)
+    return int(_INT.unpack_from(raw.ljust(4, b"\0"))[0])

@@ -1,0 +1,213 @@
+"""A TCP socket as a user sees it: blocking, timeouts and errno around the calls of `pystack_c.tcp.user`.
+
+`timeout` everywhere is a socket object's: None blocks, 0 never waits, else seconds. As in CPython's C module, a
+call is tried first and waits only when the core has nothing; OSError comes as the core raised it.
+"""
+
+import errno
+import socket as _std
+from typing import Any
+
+import pystack_c.const as C
+from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, Description, Handle, deadline_of, error
+from pystack.runtime.realtime import RealtimeHost
+from pystack_c.tcp import user as tcp
+
+#: the most bytes handed to the core at once (a copy is made of a slice only)
+PIECE = 1 << 18
+
+
+class Stream(Description):
+    """An open TCP socket."""
+
+    __slots__ = ("connecting", "listening")
+
+    def __init__(self, host: RealtimeHost, endpoint: Any = None):
+        if endpoint is None:
+            endpoint = host.call(tcp.tcp_open, host.stack)
+        super().__init__(host, endpoint, int(_std.SOCK_STREAM), C.IPPROTO_TCP)
+        self.connecting = False
+        self.listening = False
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    def bind(self, addr: int, port: int) -> None:
+        """bind(2)."""
+        self.host.call(tcp.bind, self.endpoint, addr, port)
+
+    def listen(self, backlog: int) -> None:
+        """listen(2)."""
+        self.host.call(tcp.listen, self.endpoint, backlog)
+        self.listening = True
+
+    def accept(self, timeout: float | None) -> tuple[Handle, tuple[int, int]]:
+        """accept(2): a handle on the new connection, and its peer."""
+        endpoint = self.host.call(tcp.accept, self.endpoint)
+        if endpoint is None:
+            deadline = deadline_of(timeout)
+            while endpoint is None:
+                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                endpoint = self.host.call(tcp.accept, self.endpoint)
+        return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
+
+    def connect(self, addr: int, port: int, timeout: float | None) -> int:
+        """connect(2): 0 or the errno. EAGAIN says that the timeout passed, EINPROGRESS that it must not wait."""
+        if self.connecting:
+            done = self._connect_result()
+            if done is not None:
+                return done
+            if timeout == 0:
+                return errno.EALREADY
+        else:
+            try:
+                self.host.call(tcp.connect, self.endpoint, addr, port)
+            except OSError as exc:
+                return exc.errno or errno.EINVAL
+            self.connecting = True
+            done = self._connect_result()
+            if done is not None:
+                return done
+            if timeout == 0:
+                return errno.EINPROGRESS
+        limit = deadline_of(timeout if timeout is not None else self.sndtimeo)
+        while True:
+            if not self.host.wait(self.watch, C.EV_OUT, limit):
+                return errno.EAGAIN if timeout is not None else errno.EINPROGRESS
+            if self.closed:
+                return errno.EBADF
+            done = self._connect_result()
+            if done is not None:
+                return done
+
+    def _connect_result(self) -> int | None:
+        """How the connection attempt ended, or None while it goes on."""
+        state = self.endpoint.state
+        if state == C.SYN_SENT or (state == C.SYN_RECEIVED and not self.endpoint.so_error):
+            return None
+        self.connecting = False
+        code = int(self.host.call(tcp.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
+        if code == 0 and state == C.CLOSED:
+            return errno.ECONNABORTED
+        return code
+
+    # -- data --------------------------------------------------------------------------------------------------
+
+    def recv(self, n: int, flags: int, timeout: float | None) -> bytes:
+        """recv(2)."""
+        if flags:
+            return self._recv_flags(n, flags, timeout)
+        data = self.host.call(tcp.recv, self.endpoint, n, 0)
+        if data is None:
+            deadline = deadline_of(timeout)
+            while data is None:
+                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                data = self.host.call(tcp.recv, self.endpoint, n, 0)
+        return data  # type: ignore[no-any-return]
+
+    def _recv_flags(self, n: int, flags: int, timeout: float | None) -> bytes:
+        if flags & MSG_OOB:
+            raise error(errno.EINVAL)
+        if flags & MSG_DONTWAIT:
+            timeout = 0
+        deadline = deadline_of(timeout)
+        core_flags = flags & MSG_PEEK
+        parts: list[bytes] = []
+        got = 0
+        while True:
+            data = self.host.call(tcp.recv, self.endpoint, n - got, core_flags)
+            if data is not None:
+                if not flags & MSG_WAITALL or flags & MSG_PEEK or timeout == 0:
+                    return data  # type: ignore[no-any-return]
+                parts.append(data)
+                got += len(data)
+                if got >= n or not data:
+                    return b"".join(parts)
+                continue
+            try:
+                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+            except OSError:
+                if parts:
+                    return b"".join(parts)
+                raise
+
+    def send(self, data: bytes, flags: int, timeout: float | None) -> int:
+        """send(2): a blocking socket takes all, one with a timeout what there is room for."""
+        if flags & MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        if flags & MSG_DONTWAIT:
+            timeout = 0
+        return self._send(data, flags, timeout, deadline_of(timeout), partial=timeout is not None)
+
+    def sendall(self, data: bytes, flags: int, timeout: float | None) -> None:
+        """All of it, or an exception; the timeout is for the whole."""
+        if flags & MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        deadline = deadline_of(timeout)
+        sent = 0
+        while sent < len(data):
+            sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, partial=False)
+
+    def _send(self, data: bytes, flags: int, timeout: float | None, deadline: int | None, partial: bool) -> int:
+        size = len(data)
+        sent = 0
+        try:
+            while True:
+                piece = data[sent : sent + PIECE]
+                took = self.host.call(tcp.send, self.endpoint, piece, flags)
+                sent += took
+                if sent == size or (partial and sent):
+                    return sent
+                if took < len(piece):
+                    self.await_ready(C.EV_OUT, timeout, deadline, self.sndtimeo)
+        except TimeoutError:
+            raise
+        except OSError:
+            # As send(2): what was taken before the error counts; the error comes with the next call.
+            if sent:
+                return sent
+            raise
+
+    # -- the rest ----------------------------------------------------------------------------------------------
+
+    def shutdown(self, how: int) -> None:
+        """shutdown(2)."""
+        self.host.call(tcp.shutdown, self.endpoint, how)
+
+    def getsockname(self) -> tuple[int, int]:
+        """The local address and port."""
+        return self.endpoint.laddr, self.endpoint.lport
+
+    def getpeername(self) -> tuple[int, int] | None:
+        """The peer's address and port, or None where there is no connection."""
+        endpoint = self.endpoint
+        if endpoint.state in (C.CLOSED, C.LISTEN, C.SYN_SENT):
+            return None
+        return endpoint.raddr, endpoint.rport
+
+    def setsockopt(self, level: int, name: int, value: Any) -> None:
+        """An option the core knows."""
+        self.host.call(tcp.setsockopt, self.endpoint, level, name, value)
+
+    def getsockopt(self, level: int, name: int) -> Any:
+        """An option the core knows."""
+        return self.host.call(tcp.getsockopt, self.endpoint, level, name)
+
+    def info(self) -> dict[str, Any]:
+        """tcp_info(7) by name."""
+        return self.host.call(tcp.tcp_info, self.endpoint)  # type: ignore[no-any-return]
+
+    def release(self) -> None:
+        """close(2); waits for SO_LINGER's seconds where it is set."""
+        self.closed = True
+        self.host.call(tcp.close, self.endpoint)
+        self.host.wake(self.watch)
+        if self.linger:
+            deadline = deadline_of(self.linger)
+            unsent = (C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSING, C.LAST_ACK, C.CLOSE_WAIT)
+            while self.endpoint.state in unsent and self.host.wait(self.watch, C.EV_OUT, deadline):
+                pass
+
+    def discard(self) -> None:
+        """Close without waiting, from the garbage collector."""
+        self.closed = True
+        self.host.later(tcp.close, self.endpoint)

@@ -1,0 +1,494 @@
+"""The real-time driver: one stack over TAP devices, served by the very threads that wait for it.
+
+A hand-over between threads costs more than the protocol does. So a thread that blocks in recv, accept or connect
+becomes the *leader*: it polls the devices itself, runs the core, and returns as soon as its own endpoint is ready. Other
+blocked threads are *followers*: each waits on a lock of its own, which whoever runs the core releases
+when `poll_event` gives the follower's endpoint. A background *caretaker* thread leads while nobody is in a call.
+
+The rules, all under the one lock of the host:
+
+1. `_leader` is the waiter that polls the devices, the caretaker, or None (the lead is vacant).
+2. A thread that must wait takes a vacant lead, and takes the caretaker's (kicking it out of its epoll); otherwise it follows.
+3. A leader that is done leaves the lead vacant. It is back soon, as a rule, and a successor would cost a hand-over.
+4. So the caretaker naps a few milliseconds at a time and takes the lead when nobody led in between. While
+   one thread stays in the lead, the caretaker sleeps deeply, and is woken once when the lead is left.
+5. The sleeping leader's deadline is in `_sleep_until`; a call that arms an earlier timer kicks the leader.
+
+Nobody polls by time: with all threads waiting, the leader is in epoll until a frame comes or a timer is due.
+"""
+
+import errno
+import logging
+import os
+import select
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Any
+
+import pystack_c.const as C
+from pystack.phy.device import Device
+from pystack.runtime.host import Host, HostRecorder
+
+log = logging.getLogger("pystack.runtime")
+
+#: frames read from one device before the stack is drained
+BATCH = 64
+#: seconds between two looks of the caretaker whether somebody leads
+NAP = 0.002
+
+FOREVER = (1 << 63) - 1
+_AWAKE = -1
+_ALWAYS = C.EV_ERR | C.EV_HUP
+
+
+class Waiter:
+    """A thread that waits (each thread has one), or the caretaker."""
+
+    __slots__ = ("bits", "fired", "gate", "parked")
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.parked = False
+        self.fired = False
+        self.bits = 0
+
+    def fire(self) -> None:
+        """Something this thread waits for happened. Under the host's lock."""
+        if not self.fired:
+            self.fired = True
+            if self.parked:
+                self.gate.release()
+
+
+class Watch:
+    """Those who wait for one endpoint: set as `Endpoint.waiter` while there are any."""
+
+    __slots__ = ("endpoint", "hook", "waiters")
+
+    def __init__(self, endpoint: Any):
+        self.endpoint = endpoint
+        self.waiters: list[Waiter] = []
+        #: called with the EV_* bits at each change, under the host's lock (readiness descriptors)
+        self.hook: Callable[[int], None] | None = None
+
+    def add(self, waiter: Waiter) -> None:
+        """One more."""
+        self.waiters.append(waiter)
+        self.endpoint.waiter = self
+
+    def remove(self, waiter: Waiter) -> None:
+        """One less."""
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+        if not self.waiters and self.hook is None:
+            self.endpoint.waiter = None
+
+    def notify(self, bits: int) -> None:
+        """The endpoint's readiness changed: let go those that wait for one of `bits`."""
+        for waiter in self.waiters:
+            if waiter.bits & bits:
+                waiter.fire()
+        if self.hook is not None:
+            self.hook(bits)
+
+
+class RealtimeHost(Host):
+    """Drives a stack over devices in real time. Every method may be called from any thread.
+
+    >>> host = RealtimeHost(Stack(seed))
+    >>> iface = host.attach(TapDevice("tap0", address="10.0.0.1/24"))
+    >>> host.setup("add_addr", iface, 0x0A000002, 24)
+    >>> host.start()
+    """
+
+    def __init__(self, stack: Any, recorder: HostRecorder | None = None):
+        super().__init__(stack, recorder)
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._ports: dict[int, tuple[Device, Any]] = {}
+        self._devices: dict[int, Device] = {}
+        self._error: OSError | None = None
+        self._waiting: dict[Waiter, Watch] = {}
+        self._garbage: deque[tuple[Callable[..., Any], Any]] = deque()
+        self._leader: Waiter | None = None
+        self._caretaker = Waiter()
+        self._thread: threading.Thread | None = None
+        self._turns = 0
+        self._deep = False
+        self._nap = threading.Lock()
+        self._nap.acquire()
+        self._sleep_until = _AWAKE
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._kick_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Two epolls over the same devices, so that kicking the caretaker wakes the caretaker, not its successor.
+        self._epoll = select.epoll()
+        self._care_epoll = select.epoll()
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+        self._care_epoll.register(self._wake_fd, select.EPOLLIN)
+        self._care_epoll.register(self._kick_fd, select.EPOLLIN)
+        #: frames a device had no room for
+        self.tx_dropped = 0
+        _hosts.add(self)
+
+    # -- setting up --------------------------------------------------------------------------------------------
+
+    def clock(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return monotonic_ns()
+
+    def attach(self, device: Device) -> Any:
+        """Make `device` an interface of the stack and serve it. Returns the Iface."""
+        iface = self.setup(
+            "add_iface", device.name, device.kind, device.mac, device.mtu, device.tx_csum, device.gso_max
+        )
+        with self._lock:
+            self._devices[iface.index] = device
+            fd = device.fileno()
+            self._ports[fd] = (device, iface)
+            self._epoll.register(fd, select.EPOLLIN)
+            self._care_epoll.register(fd, select.EPOLLIN)
+        return iface
+
+    def setup(self, name: str, *args: Any) -> Any:
+        """Host.setup, under the lock."""
+        with self._lock:
+            self._check()
+            return super().setup(name, *args)
+
+    def start(self) -> None:
+        """Start the caretaker: from now on the stack answers by itself."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._care, name=f"pystack-{self.name}", daemon=True)
+            self._thread.start()
+
+    def set_probe(self, probe: Any) -> None:
+        """Set, change or (None) take away the stack's probe. It is called under the lock: it must not call back."""
+        with self._lock:
+            self.stack.probe = probe
+
+    def inspect(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """fn(stack, *args) under the lock: to look at the core's tables, not to change them."""
+        with self._lock:
+            return fn(self.stack, *args)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+        """`fn(target, *args, now)` under the lock, then everything the stack has to send is sent."""
+        with self._lock:
+            if self._error is not None:
+                self._check()
+            if self.recorder is not None or self.stack.probe is not None:
+                return super().call(fn, target, *args)
+            now = monotonic_ns()
+            try:
+                result = fn(target, *args, now)
+            except BaseException:
+                self._drain(now)
+                raise
+            self._drain(now)
+            return result
+
+    def pump(self) -> None:
+        """Drain (for Host.call and Host.setup, which run under the lock)."""
+        self._drain(monotonic_ns())
+
+    def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
+        """Wait until the endpoint is ready for one of `bits`, or has failed. False: `deadline` (ns) passed first.
+
+        Whoever waits may lead: see the head of this file. Signal handlers run, and what they raise comes out here.
+        """
+        me: Waiter | None = getattr(self._local, "waiter", None)
+        if me is None:
+            me = self._local.waiter = Waiter()
+        me.fired = False
+        me.bits = bits = bits | _ALWAYS
+        timeout = None
+        try:
+            with self._lock:
+                self._check()
+                if watch.endpoint.readiness() & bits:
+                    return True
+                self._waiting[me] = watch
+                watch.add(me)
+                timeout = self._take_lead(me, deadline)
+            if timeout is not None:
+                self._lead(me, self._epoll, timeout, deadline)
+            elif deadline is None:
+                me.gate.acquire()
+                me.parked = False
+            elif me.gate.acquire(timeout=_seconds(deadline)):
+                me.parked = False
+        finally:
+            # Also after an exception out of a signal handler, wherever it struck.
+            with self._lock:
+                if self._waiting.pop(me, None) is not None:
+                    watch.remove(me)
+                if me.parked:
+                    # Timed out or interrupted; if it was fired meanwhile, the gate is open: shut it.
+                    me.parked = False
+                    if me.fired:
+                        me.gate.acquire(blocking=False)
+                if self._leader is me:
+                    self._leave()
+        if me.fired and self._error is not None:
+            self._check()
+        return me.fired
+
+    def wake(self, watch: Watch) -> None:
+        """Let all threads go that wait for this endpoint (somebody closed it)."""
+        with self._lock:
+            watch.notify(_ALWAYS)
+
+    def later(self, fn: Callable[..., Any], target: Any) -> None:
+        """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
+        if self._error is not None:
+            return
+        self._garbage.append((fn, target))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drain(monotonic_ns())
+            finally:
+                self._lock.release()
+        else:
+            os.eventfd_write(self._wake_fd, 1)
+
+    # -- leading -----------------------------------------------------------------------------------------------
+
+    def _take_lead(self, me: Waiter, deadline: int | None) -> float | None:
+        """Take the lead if it is to be had, and return how long to sleep; or get ready to follow, and return None."""
+        if self._leader is not None:
+            if self._leader is not self._caretaker:
+                me.parked = True
+                return None
+            os.eventfd_write(self._kick_fd, 1)
+        self._leader = me
+        self._turns += 1
+        return self._arm(deadline)
+
+    def _leave(self) -> None:
+        """Leave the lead vacant; the caretaker will look."""
+        self._leader = None
+        self._sleep_until = _AWAKE
+        if self._deep:
+            self._deep = False
+            self._nap.release()
+
+    def _lead(self, me: Waiter, epoll: select.epoll, timeout: float, deadline: int | None) -> None:
+        """Serve the devices and the timers until `me` is fired, the deadline passes, or somebody takes the lead."""
+        while True:
+            ready = epoll.poll(timeout)
+            with self._lock:
+                if self._leader is not me:
+                    return
+                now = self._serve(ready)
+                if me.fired or (deadline is not None and now >= deadline):
+                    return
+                timeout = self._arm(deadline)
+
+    def _arm(self, deadline: int | None) -> float:
+        """How long the leader may sleep, in seconds (-1: for ever); from here on calls kick it for earlier timers."""
+        until = self.stack.poll_timeout()
+        if until is None or (deadline is not None and deadline < until):
+            until = deadline
+        if self._garbage:
+            return 0.0
+        if until is None:
+            self._sleep_until = FOREVER
+            return -1.0
+        self._sleep_until = until
+        return _seconds(until)
+
+    def _serve(self, ready: list[tuple[int, int]]) -> int:
+        """Read what the devices have, fire what is due, drain. Returns `now`."""
+        self._sleep_until = _AWAKE
+        now = monotonic_ns()
+        try:
+            for fd, _ in ready:
+                port = self._ports.get(fd)
+                if port is None:
+                    _clear(fd)
+                else:
+                    self._read(port[0], port[1], now)
+            due = self.stack.poll_timeout()
+            if due is not None:
+                now = monotonic_ns()
+                if due <= now:
+                    self.handle_timeout()
+        except Exception as exc:
+            self._fail(exc)
+        self._drain(now)
+        return now
+
+    def _read(self, device: Device, iface: Any, now: int) -> None:
+        """Up to BATCH frames into the stack; the acknowledgements for all of them are made afterwards, once."""
+        recorded = self.recorder is not None
+        receive = self.stack.receive
+        for _ in range(BATCH):
+            got = device.recv()
+            if got is None:
+                return
+            frame, offset, flags, gso_size = got
+            if recorded:
+                self.receive(iface, frame, offset, flags, gso_size)
+            else:
+                receive(iface, frame, now, offset, flags, gso_size)
+
+    def _drain(self, now: int) -> None:
+        """Send what the stack wants to send, wake whom it concerns, and see to it that its next timer will be served."""
+        try:
+            while self._garbage:
+                fn, target = self._garbage.popleft()
+                if self.recorder is not None:
+                    self.recorder.call(now, fn, target, ())
+                fn(target, now)
+                if self.recorder is not None:
+                    self.recorder.result(None, None)
+            stack = self.stack
+            if self.recorder is None:
+                tx = stack.poll_transmit(now)
+                while tx is not None:
+                    if not self._devices[tx.iface.index].send(tx):
+                        self.tx_dropped += 1
+                    tx = stack.poll_transmit(now)
+            else:
+                tx = self.poll_transmit()
+                while tx is not None:
+                    if not self._devices[tx.iface.index].send(tx):
+                        self.tx_dropped += 1
+                    tx = self.poll_transmit()
+            endpoint = stack.poll_event()
+            while endpoint is not None:
+                bits = endpoint.take_pending()
+                if endpoint.waiter is not None:
+                    endpoint.waiter.notify(bits)
+                endpoint = stack.poll_event()
+            if self._sleep_until >= 0:
+                due = stack.poll_timeout()
+                if due is not None and due < self._sleep_until:
+                    self._sleep_until = _AWAKE
+                    os.eventfd_write(self._wake_fd, 1)
+        except Exception as exc:
+            self._fail(exc)
+
+    def _care(self) -> None:
+        """The caretaker: leads while nobody is in a call."""
+        me = self._caretaker
+        seen = self._turns
+        while True:
+            timeout = None
+            with self._lock:
+                if self._error is not None:
+                    if self._leader is me:
+                        self._leader = None
+                    return
+                if self._leader is me or (self._leader is None and self._turns == seen):
+                    self._leader = me
+                    timeout = self._arm(None)
+                elif self._leader is not None and self._turns == seen:
+                    self._deep = True
+                seen = self._turns
+                deep = self._deep
+            if timeout is not None:
+                self._lead(me, self._care_epoll, timeout, None)
+            elif deep:
+                self._nap.acquire()
+                seen = self._turns
+                self._nap.acquire(timeout=NAP)
+            else:
+                self._nap.acquire(timeout=NAP)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise what stopped the stack, if anything did."""
+        error = self._error
+        if error is not None:
+            raise OSError(error.errno, error.strerror) from error.__cause__
+
+    def _fail(self, exc: BaseException) -> None:
+        """The core or a device failed: say so, and let nobody wait for it any more. Under the lock."""
+        if self._error is None:
+            log.critical("the stack %s stopped: %r", self.name, exc, exc_info=exc)
+            error = OSError(errno.ENETDOWN, f"the stack {self.name!r} stopped: {type(exc).__name__}: {exc}")
+            error.__cause__ = exc
+            self._stop(error)
+
+    def _stop(self, error: OSError) -> None:
+        self._error = error
+        for waiter in self._waiting:
+            waiter.fire()
+        self._caretaker.fired = True
+        os.eventfd_write(self._wake_fd, 1)
+        os.eventfd_write(self._kick_fd, 1)
+        if self._deep:
+            self._deep = False
+            self._nap.release()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What stopped the stack by itself, or None."""
+        return None if self._error is None else self._error.__cause__
+
+    def close(self) -> None:
+        """Stop: threads in a call get OSError(ENETDOWN), the devices are closed. A second call does nothing."""
+        with self._lock:
+            if self._epoll.closed:
+                return
+            if self._error is None:
+                self._stop(OSError(errno.ENETDOWN, f"the stack {self.name!r} is closed"))
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5)
+        # The leader was fired and kicked: it is out of its epoll before the descriptors go.
+        limit = monotonic_ns() + 2_000_000_000
+        pause = threading.Event()
+        while self._leader is not None and monotonic_ns() < limit:
+            pause.wait(0.001)
+        with self._lock:
+            for device in self._devices.values():
+                device.close()
+            self._epoll.close()
+            self._care_epoll.close()
+            os.close(self._wake_fd)
+            os.close(self._kick_fd)
+            self._garbage.clear()
+            self._wake_fd = self._kick_fd = -1
+
+    def __enter__(self) -> "RealtimeHost":  # noqa: PYI034
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _seconds(deadline: int) -> float:
+    """From now to `deadline` (ns), in seconds, within what epoll_wait takes."""
+    return min(max(0.0, (deadline - monotonic_ns()) / 1e9), 1e6)
+
+
+def _clear(fd: int) -> None:
+    """Take an eventfd back to zero."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        pass
+
+
+_hosts: "weakref.WeakSet[RealtimeHost]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # A child has the descriptors but not the threads, and two stacks must not serve one device.
+    for host in _hosts:
+        host._lock = threading.Lock()
+        host._thread = None
+        host._leader = None
+        host._error = OSError(errno.ENETDOWN, f"the stack {host.name!r} belongs to the parent process")
+
+
+os.register_at_fork(after_in_child=_after_fork)

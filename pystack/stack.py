@@ -1,0 +1,222 @@
+"""A running stack on a TAP, in one call: `with pystack.up(...) as stack:`."""
+
+import ipaddress
+import os
+import socket as _std
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any, Self
+
+import pystack_c.const as C
+from pystack import _current
+from pystack._resolve import Names
+from pystack.phy.device import Device
+from pystack.phy.tap import TapDevice
+from pystack.runtime import netns as ns
+from pystack.runtime.realtime import RealtimeHost
+from pystack_c.config import Config, profile
+from pystack_c.stack import Stack
+
+
+class Host(RealtimeHost):
+    """A RealtimeHost that knows names (`pystack.socket` asks for them)."""
+
+    def __init__(self, stack: Stack, recorder: Any = None, names: Names | None = None):
+        super().__init__(stack, recorder)
+        self.names = names if names is not None else Names()
+
+
+class Running:
+    """A stack that runs: made by `up`, ended by `close` or by leaving the `with` block.
+
+    host     the RealtimeHost that drives it
+    device   its network card
+    netns    the namespace the kernel's side of the card lives in, or None
+    """
+
+    def __init__(self, host: Host, device: Device, iface: Any, netns: ns.Namespace | None, own_netns: bool):
+        self.host = host
+        self.device = device
+        self.iface = iface
+        self.netns = netns
+        self.control: Any = None
+        self._own_netns = own_netns
+        self._socket_class: Any = None
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+        return self.host.name
+
+    @property
+    def stack(self) -> Stack:
+        """The core. Look at it through `host.inspect` while it runs."""
+        return self.host.stack  # type: ignore[no-any-return]
+
+    def socket(self, *args: Any, **kwargs: Any) -> _std.socket:
+        """A socket on this stack, whatever the default stack is; otherwise as `socket.socket`."""
+        if self._socket_class is None:
+            from pystack import socket as module
+
+            self._socket_class = type("socket", (module.socket,), {"_pystack_host": self.host, "__slots__": ()})
+        return self._socket_class(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def add_address(self, address: str) -> None:
+        """One more address of the stack, such as "10.0.0.3/24"."""
+        parsed = ipaddress.IPv4Interface(address)
+        self.host.setup("add_addr", self.iface, int(parsed.ip), parsed.network.prefixlen)
+
+    def add_route(self, destination: str, gateway: str) -> None:
+        """A route: add_route("10.1.0.0/16", "10.0.0.1")."""
+        net = ipaddress.IPv4Network(destination)
+        via = int(ipaddress.IPv4Address(gateway))
+        self.host.setup("add_route", int(net.network_address), net.prefixlen, via, self.iface)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until closed connections have delivered what was written to them. False: not within `timeout` seconds."""
+        limit = monotonic() + timeout
+        while self.host.failure is None and self.host.inspect(_unfinished):
+            if monotonic() >= limit:
+                return False
+            sleep(0.002)
+        return True
+
+    def close(self, flush: float = 1.0) -> None:
+        """Stop. Connections that were closed get up to `flush` seconds to deliver their last bytes."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush(flush)
+        except OSError:
+            pass
+        finally:
+            _current.drop(self.host)
+            if self.control is not None:
+                self.control.close()
+            self.host.close()
+            if self._own_netns and self.netns is not None:
+                self.netns.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<pystack {self.name} on {self.device!r}{' closed' if self._closed else ''}>"
+
+
+def _unfinished(stack: Stack) -> bool:
+    """True while a connection nobody has a socket for still has something to deliver."""
+    busy = (C.FIN_WAIT_1, C.CLOSING, C.LAST_ACK)
+    return any(getattr(endpoint, "state", 0) in busy for endpoint in stack.endpoints.values())
+
+
+def up(
+    tap: str = "tap0",
+    address: str = "10.0.0.2/24",
+    gateway: str | None = "10.0.0.1",
+    *,
+    netns: "ns.Namespace | str | None" = None,
+    host_address: str | None = "auto",
+    mode: str = "tap",
+    mtu: int | None = None,
+    offload: bool = True,
+    mac: int | None = None,
+    device: Device | None = None,
+    wrap: Callable[[Device], Device] | None = None,
+    config: "Config | dict[str, Any] | str | None" = None,
+    seed: int | None = None,
+    name: str = "pystack",
+    probe: Any = None,
+    recorder: "Callable[[Stack], Any] | None" = None,
+    names: "Names | dict[str, list[str]] | str | None" = None,
+    control: bool = False,
+    default: bool = True,
+) -> Running:
+    """Bring a stack up on a TAP device and serve it; returns when it answers.
+
+    tap           the device's name (made if it is not there)
+    address       the stack's own address
+    gateway       the default route, None for none
+    netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
+    host_address  the kernel side's address; "auto" is the gateway's, None leaves the device as it is
+    mode          "tap" or "tun"
+    device, wrap  another device than a TAP; a wrapper around it (capture, faults)
+    config        a Config, a dict of settings, or a profile's name
+    seed          of the stack's generator; from os.urandom where None
+    probe         gets every event of the core
+    recorder      called with the stack: returns the recorder of everything that goes in
+    names         what names mean: Names, a dict name -> addresses, or the path of a hosts file
+    control       serve a control socket (`pystack ss`, ...) under `name`
+    default       new sockets of `pystack.socket` belong to this stack
+    """
+    own = ipaddress.IPv4Interface(address)
+    prefixlen = own.network.prefixlen
+    space, own_netns = _namespace(netns)
+    card: Device | None = device
+    host: Host | None = None
+    try:
+        if card is None:
+            if host_address == "auto":
+                host_address = None if gateway is None else f"{gateway}/{prefixlen}"
+                if host_address is not None and ns.exists(tap, space) and ns.get_address(tap, space) == gateway:
+                    host_address = None
+            card = TapDevice(tap, mode=mode, netns=space, offload=offload, address=host_address, mtu=mtu, mac=mac)
+        if wrap is not None:
+            card = wrap(card)
+        if seed is None:
+            seed = int.from_bytes(os.urandom(8), "big") >> 1
+        stack = Stack(seed, _config(config), name)
+        stack.probe = probe
+        host = Host(stack, None if recorder is None else recorder(stack), _names(names))
+        iface = host.attach(card)
+        host.setup("add_addr", iface, int(own.ip), prefixlen)
+        if gateway is not None:
+            host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
+        running = Running(host, card, iface, space, own_netns)
+        if control:
+            from pystack.runtime.control import ControlServer
+
+            running.control = ControlServer(host)
+            running.control.start()
+        host.start()
+    except BaseException:
+        if host is not None:
+            host.close()
+        if card is not None:
+            card.close()
+        if own_netns and space is not None:
+            space.close()
+        raise
+    if default:
+        _current.push(host)
+    return running
+
+
+def _namespace(netns: "ns.Namespace | str | None") -> tuple[ns.Namespace | None, bool]:
+    """The namespace asked for, and whether it is ours to close."""
+    if netns is None or isinstance(netns, ns.Namespace):
+        return netns, False
+    if netns == "new":
+        return ns.Namespace.new(), True
+    return ns.Namespace.open(netns), True
+
+
+def _config(config: "Config | dict[str, Any] | str | None") -> Config | None:
+    if config is None or isinstance(config, Config):
+        return config
+    if isinstance(config, str):
+        return profile(config)
+    return Config().update(config)
+
+
+def _names(names: "Names | dict[str, list[str]] | str | None") -> Names:
+    if isinstance(names, Names):
+        return names
+    if isinstance(names, str):
+        return Names.read(names)
+    return Names(names)
