@@ -32,6 +32,7 @@ COMPILED = [
     "pystack_c/forward.py",
     "pystack_c/icmp_input.py",
     "pystack_c/ip_input.py",
+    "pystack_c/ports.py",
     "pystack_c/stack.py",
 ]
 

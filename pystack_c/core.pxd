@@ -42,6 +42,7 @@ cdef class Core:
     cdef public dict dst_cache
     cdef public int route_error
     cdef public list idents
+    cdef public int64_t port_counter
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int)

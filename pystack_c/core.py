@@ -54,6 +54,7 @@ class Core:
         self.dst_cache = {}
         self.route_error = 0
         self.idents = []
+        self.port_counter = self.rng.u32() & 0xFFFF
 
     def transmit(self, tx: Transmit) -> None:
         """Hand a finished frame to its interface: the driver takes it by poll_transmit."""

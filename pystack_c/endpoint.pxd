@@ -27,6 +27,7 @@ cdef class Endpoint(TimerOwner):
     cpdef str subject(self)
     cpdef wake(self, int bits)
     cpdef int readiness(self)
+    cpdef bint listening(self)
     @cython.locals(bits=int)
     cpdef int take_pending(self)
     @cython.locals(error=int)

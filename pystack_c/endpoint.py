@@ -46,6 +46,10 @@ class Endpoint(TimerOwner):
         """EV_* bits as poll(2) would report them now."""
         raise NotImplementedError
 
+    def listening(self) -> bool:
+        """True for a TCP listener: two sockets with SO_REUSEADDR may share a port, but not with one of these."""
+        return False
+
     def take_pending(self) -> int:
         """What happened since the last call (EV_* bits); the driver calls it when poll_event gave this endpoint."""
         bits = self.pending

@@ -41,7 +41,19 @@ def count_out(core: Core, icmp_type: int) -> None:
         setattr(core.counters, name, getattr(core.counters, name) + 1)
 
 
-def send(core: Core, src: int, daddr: int, icmp_type: int, code: int, rest: int, payload, ttl: int, tos: int, why: str, rfc: str) -> int:
+def send(
+    core: Core,
+    src: int,
+    daddr: int,
+    icmp_type: int,
+    code: int,
+    rest: int,
+    payload,
+    ttl: int,
+    tos: int,
+    why: str,
+    rfc: str,
+) -> int:
     """Send one message; `src` 0 takes the route's. 0 or an errno."""
     dst: Dst = ipv4.route_output(core, daddr, src)
     if dst is None:
@@ -59,14 +71,29 @@ def echo_reply(core: Core, pkt: Packet) -> None:
     """Answer an echo request with the same identifier, sequence number and data (RFC 792, RFC 1122 3.2.2.6)."""
     if pkt.dst_kind != C.DST_UNICAST:
         if core.config.icmp_echo_ignore_broadcasts or pkt.dst_kind == C.DST_OTHER:
-            core.drop("icmp-echo-broadcast", "icmp " + addr_text(pkt.src), "broadcast pings are not answered", "RFC 1122 3.2.2.6")
+            core.drop(
+                "icmp-echo-broadcast",
+                "icmp " + addr_text(pkt.src),
+                "broadcast pings are not answered",
+                "RFC 1122 3.2.2.6",
+            )
             return
     # RFC 1122 3.2.2.6: the source of the reply MUST be the specific-destination address, where there is one.
     src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0
     data = pkt.frame[pkt.data_off : pkt.l4_end]
     why = "an echo request for us"
     error = send(
-        core, src, pkt.src, C.ICMP_ECHO_REPLY, 0, pkt.icmp_rest, data, core.config.ip_default_ttl, pkt.tos, why, "RFC 1122 3.2.2.6"
+        core,
+        src,
+        pkt.src,
+        C.ICMP_ECHO_REPLY,
+        0,
+        pkt.icmp_rest,
+        data,
+        core.config.ip_default_ttl,
+        pkt.tos,
+        why,
+        "RFC 1122 3.2.2.6",
     )
     if error != 0:
         core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "no way back to the asker", "RFC 1122 3.2.2.6")

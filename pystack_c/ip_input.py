@@ -6,7 +6,7 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 import pystack_c.const as C
 from pystack_c import forward, icmp_input, icmpv4
 from pystack_c.core import Core
-from pystack_c.iface import Iface, LocalAddr
+from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.tcp import input as tcp_input
@@ -63,7 +63,9 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
     if top == 127 and not loopback:
         return _drop_martian(core, pkt, "ip-martian-source", "a loopback source from outside", "RFC 1122 3.2.1.3 (g)")
     if pkt.dst >> 24 == 127 and not loopback:
-        return _drop_martian(core, pkt, "ip-martian-destination", "a loopback destination on a wire", "RFC 1122 3.2.1.3 (g)")
+        return _drop_martian(
+            core, pkt, "ip-martian-destination", "a loopback destination on a wire", "RFC 1122 3.2.1.3 (g)"
+        )
     if top == 0:
         # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may say 0.0.0.0, to everyone.
         if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
@@ -72,8 +74,12 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
         return _drop_martian(core, pkt, "ip-martian-destination", "0.0.0.0 is no destination", "RFC 1122 3.2.1.3 (a)")
     if not loopback and core.local.get(src) is not None:
         if src == pkt.dst:
-            return _drop_martian(core, pkt, "ip-land", "source and destination are both our address", "RFC 1122 3.2.1.3")
-        return _drop_martian(core, pkt, "ip-martian-source", "our own address as source, from outside", "RFC 1122 3.2.1.3")
+            return _drop_martian(
+                core, pkt, "ip-land", "source and destination are both our address", "RFC 1122 3.2.1.3"
+            )
+        return _drop_martian(
+            core, pkt, "ip-martian-source", "our own address as source, from outside", "RFC 1122 3.2.1.3"
+        )
     if not loopback:
         for own in iface.addrs:
             if own.broadcast == src:

@@ -126,9 +126,7 @@ def output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size
 
     0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
     """
-    return output_options(
-        core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b""
-    )
+    return output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b"")
 
 
 def output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, options) -> int:
@@ -197,7 +195,9 @@ def fragment(core, dst, data, src, daddr, proto, ttl, tos, ident, offset, more, 
         if core.probe is not None and count == 0:
             reason = "larger than the link's MTU, and fragmentation is allowed"
             subject = "ip " + neighbor.addr_text(daddr)
-            core.emit("ip.fragment", subject, 0, reason, "RFC 791 3.2", {"ident": ident, "count": (length + room - 1) // room})
+            core.emit(
+                "ip.fragment", subject, 0, reason, "RFC 791 3.2", {"ident": ident, "count": (length + room - 1) // room}
+            )
         neighbor.output(core, dst, start, C.L4_OFF, view[pos : pos + size], 0, 0)
         count += 1
         pos += size

@@ -102,7 +102,9 @@ def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
             core.error_queue.append((C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, 0, tx.to_bytes()))
 
 
-def send_arp(core: Core, iface: Iface, op: int, eth_dst: int, spa: int, tha: int, tpa: int, reason: str, rfc: str) -> None:
+def send_arp(
+    core: Core, iface: Iface, op: int, eth_dst: int, spa: int, tha: int, tpa: int, reason: str, rfc: str
+) -> None:
     """Send one ARP packet from this interface."""
     if op == C.ARPOP_REQUEST:
         core.counters.ArpOutRequests += 1
@@ -340,9 +342,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     merged = _learn(core, iface, pkt, for_us)
     if pkt.arp_op == C.ARPOP_REQUEST and for_us:
         reason = "we are asked for our address"
-        send_arp(
-            core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826"
-        )
+        send_arp(core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826")
     elif not merged:
         core.drop("arp-not-for-us", subject, "neither our address nor a neighbour that we know", "RFC 826")
 
@@ -364,7 +364,9 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
     if watch is None and pkt.arp_spa == 0 and core.acd:
         watch = core.acd.get(pkt.arp_tpa)
     if watch is not None and watch.iface is iface and watch.on_arp(pkt.arp_spa, pkt.arp_sha):
-        core.drop("arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address we probe", "RFC 5227 2.1.1")
+        core.drop(
+            "arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address we probe", "RFC 5227 2.1.1"
+        )
         return True
     if pkt.arp_spa == 0 or not _is_own(iface, pkt.arp_spa):
         return False

@@ -71,7 +71,9 @@ class RouteTable:
         if bucket is None or dst not in bucket:
             return False
         old = bucket[dst]
-        keep = [r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)]
+        keep = [
+            r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)
+        ]
         if keep:
             bucket[dst] = keep
         else:

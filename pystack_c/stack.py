@@ -1,6 +1,6 @@
 """The seam: one host, its interfaces, and the four verbs of a driver (docs/architecture.md).
 
-    receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
+receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
 
 import pystack_c.const as C
@@ -73,7 +73,16 @@ class Stack(Core):
                 self.routes.add(Route(other.addr & other.mask, other.prefixlen, 0, iface, 0, other.addr))
         self._routes_changed()
 
-    def add_route(self, dst: int, prefixlen: int, gateway: int = 0, iface=None, metric: int = 0, src: int = 0, kind: int = C.RT_UNICAST):
+    def add_route(
+        self,
+        dst: int,
+        prefixlen: int,
+        gateway: int = 0,
+        iface=None,
+        metric: int = 0,
+        src: int = 0,
+        kind: int = C.RT_UNICAST,
+    ):
         """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse."""
         if not 0 <= prefixlen <= 32:
             raise ValueError("a prefix length is 0..32")

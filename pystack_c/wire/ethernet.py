@@ -1,9 +1,9 @@
 """Ethernet II frames: destination, source, EtherType (RFC 894, RFC 1042 for what is refused).
 
-      0                   6                   12      14
-      +-------------------+-------------------+-------+----------
-      |    destination    |      source       | type  | payload
-      +-------------------+-------------------+-------+----------
+0                   6                   12      14
++-------------------+-------------------+-------+----------
+|    destination    |      source       | type  | payload
++-------------------+-------------------+-------+----------
 """
 
 import pystack_c.const as C

@@ -1,9 +1,9 @@
 """ICMP messages (RFC 792): type, code, checksum, 32 bits that depend on the type, and the rest.
 
-    0       1       2               4                               8
-    +-------+-------+---------------+-------------------------------+----------
-    | type  | code  |   checksum    | identifier+sequence, MTU, ... | data
-    +-------+-------+---------------+-------------------------------+----------
+0       1       2               4                               8
++-------+-------+---------------+-------------------------------+----------
+| type  | code  |   checksum    | identifier+sequence, MTU, ... | data
++-------+-------+---------------+-------------------------------+----------
 """
 
 from pystack_c.wire.checksum import sum_any, sum_bytes

@@ -1,23 +1,22 @@
 """IPv4 headers (RFC 791 section 3.1).
 
-     0                   1                   2                   3
-     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
-    +-------+-------+---------------+-------------------------------+
-    |Version|  IHL  |Type of Service|          Total Length         |
-    +-------+-------+---------------+-----+-------------------------+
-    |         Identification        |Flags|      Fragment Offset    |
-    +---------------+---------------+-----+-------------------------+
-    |  Time to Live |    Protocol   |         Header Checksum       |
-    +---------------+---------------+-------------------------------+
-    |                       Source Address                          |
-    +---------------------------------------------------------------+
-    |                    Destination Address                        |
-    +-----------------------------------------------+---------------+
-    |                    Options                    |    Padding    |
-    +-----------------------------------------------+---------------+
+ 0                   1                   2                   3
+ 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
++-------+-------+---------------+-------------------------------+
+|Version|  IHL  |Type of Service|          Total Length         |
++-------+-------+---------------+-----+-------------------------+
+|         Identification        |Flags|      Fragment Offset    |
++---------------+---------------+-----+-------------------------+
+|  Time to Live |    Protocol   |         Header Checksum       |
++---------------+---------------+-------------------------------+
+|                       Source Address                          |
++---------------------------------------------------------------+
+|                    Destination Address                        |
++-----------------------------------------------+---------------+
+|                    Options                    |    Padding    |
++-----------------------------------------------+---------------+
 """
 
-import pystack_c.const as C
 from pystack_c.wire.checksum import sum_bytes, sum_scratch
 
 # What the negative answers of `parse` mean: (drop, why, rule), at index -code.
@@ -74,7 +73,9 @@ def parse(pkt) -> int:
     return 0
 
 
-def write(p, off: int, hlen: int, tos: int, total: int, ident: int, frag: int, ttl: int, proto: int, src: int, dst: int):
+def write(
+    p, off: int, hlen: int, tos: int, total: int, ident: int, frag: int, ttl: int, proto: int, src: int, dst: int
+):
     """Write a header into the bytearray `p` at `off`. Options, if hlen > 20, are there already; the checksum covers them."""
     q = p
     q[off] = 0x40 | (hlen >> 2)

@@ -1,0 +1,28 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.endpoint cimport Endpoint
+from pystack_c.iface cimport Iface, LocalAddr
+
+cdef class PortTable:
+    cdef public dict buckets
+    cdef public bint groups
+    @cython.locals(bucket=dict)
+    cpdef add(self, Endpoint ep, int port)
+    @cython.locals(bucket=dict)
+    cpdef remove(self, Endpoint ep, int port)
+    cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
+
+@cython.locals(bucket=dict, item=object, other=Endpoint)
+cpdef bint conflict(PortTable table, Endpoint ep, uint32_t addr, int port) except -1
+cpdef bind(Core core, Endpoint ep, PortTable table, uint32_t addr, int port)
+cpdef release(Endpoint ep, PortTable table)
+@cython.locals(iface=Iface, own=LocalAddr)
+cdef bint _is_group(Core core, uint32_t addr) except -1
+@cython.locals(first=int, count=int, start=int, i=int, port=int)
+cdef int _free_port(Core core, Endpoint ep, PortTable table, uint32_t addr) except -1
+@cython.locals(first=int, count=int, key=bytes, offset=int64_t, _=int, port=int)
+cpdef int connect_port(Core core, Endpoint ep, PortTable table, uint32_t laddr, uint32_t raddr, int rport) except -1
+@cython.locals(bucket=dict, item=object, other=Endpoint)
+cdef bint _connectable(PortTable table, int port, uint32_t laddr, uint32_t raddr, int rport) except -1

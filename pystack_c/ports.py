@@ -1,0 +1,150 @@
+"""Local ports: who may bind what, and the choice of ephemeral ports (RFC 6056).
+
+One `PortTable` a protocol. `bind` is bind(2) (port 0 chooses one), `connect_port` gives an unbound connection its port;
+both set ep.lport, `bind` also ep.laddr and ep.bound, and enter the endpoint; `release` takes it out again. Rules as on Linux:
+two endpoints share a port where their interfaces or addresses differ, where both say SO_REUSEADDR (and neither listens), or
+both say SO_REUSEPORT. No port is privileged.
+"""
+
+import errno
+from struct import pack
+
+import pystack_c.const as C
+from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
+
+
+class PortTable:
+    """The bound endpoints of one protocol by port; a bucket maps endpoint numbers to endpoints.
+
+    `groups`: broadcast and multicast addresses may be bound (UDP). A protocol with connections overrides `tuple_busy`.
+    """
+
+    def __init__(self, groups: bool = False):
+        self.buckets = {}
+        self.groups = groups
+
+    def add(self, ep: Endpoint, port: int) -> None:
+        """Enter an endpoint under its local port."""
+        bucket = self.buckets.get(port)
+        if bucket is None:
+            bucket = {}
+            self.buckets[port] = bucket
+        bucket[ep.ident] = ep
+
+    def remove(self, ep: Endpoint, port: int) -> None:
+        """Take an endpoint out; nothing happens where it is not in."""
+        bucket = self.buckets.get(port)
+        if bucket is not None and bucket.pop(ep.ident, None) is not None and not bucket:
+            del self.buckets[port]
+
+    def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
+        """True where a connection with these four exists already (TIME-WAIT counts)."""
+        return False
+
+
+def conflict(table: PortTable, ep: Endpoint, addr: int, port: int) -> bool:
+    """True where `ep` may not share addr:port with those that have it."""
+    bucket = table.buckets.get(port)
+    if bucket is None:
+        return False
+    for item in bucket.values():
+        other: Endpoint = item
+        if other is ep:
+            continue
+        if other.bound_iface is not None and ep.bound_iface is not None and other.bound_iface is not ep.bound_iface:
+            continue
+        if addr != 0 and other.laddr != 0 and addr != other.laddr:
+            continue
+        if ep.reuseaddr and other.reuseaddr and not ep.listening() and not other.listening():
+            continue
+        if ep.reuseport and other.reuseport:
+            continue
+        return True
+    return False
+
+
+def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> None:
+    """bind(2): EINVAL where it is bound, EADDRNOTAVAIL for a foreign address, EADDRINUSE for a taken port.
+
+    Port 0 takes a random free ephemeral port (RFC 6056 algorithm 1), EADDRINUSE where there is none.
+    """
+    if ep.bound or ep.lport != 0:
+        raise OSError(errno.EINVAL, "the socket is bound already")
+    if not 0 <= port <= 65535:
+        raise OSError(errno.EINVAL, "a port is 0..65535")
+    if addr != 0 and core.local_addr(addr) is None and not (table.groups and _is_group(core, addr)):
+        raise OSError(errno.EADDRNOTAVAIL, "not an address of this host")
+    if port == 0:
+        port = _free_port(core, ep, table, addr)
+    elif conflict(table, ep, addr, port):
+        raise OSError(errno.EADDRINUSE, "the address is in use")
+    ep.laddr = addr
+    ep.lport = port
+    ep.bound = True
+    table.add(ep, port)
+
+
+def release(ep: Endpoint, table: PortTable) -> None:
+    """Give the port back."""
+    if ep.lport != 0:
+        table.remove(ep, ep.lport)
+        ep.lport = 0
+    ep.bound = False
+
+
+def _is_group(core: Core, addr: int) -> bool:
+    if addr == C.M32 or (addr >> 28) == 14:
+        return True
+    for iface in core.ifaces:
+        for own in iface.addrs:
+            if own.broadcast == addr:
+                return True
+    return False
+
+
+def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
+    """A random port that nobody has (RFC 6056 3.3.1); failing that, one that may be shared."""
+    first = core.config.port_min
+    count = core.config.port_max - first + 1
+    start = core.rng.below(count)
+    for i in range(count):
+        port = first + (start + i) % count
+        if port not in table.buckets:
+            return port
+    for i in range(count):
+        port = first + (start + i) % count
+        if not conflict(table, ep, addr, port):
+            return port
+    raise OSError(errno.EADDRINUSE, "all ephemeral ports are in use")
+
+
+def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: int, rport: int) -> int:
+    """Give an unbound endpoint the port of a connection to raddr:rport (RFC 6056 3.3.3, algorithm 3). The port.
+
+    A keyed hash of the addresses and the remote port is the offset, a counter moves on, so ports to one server differ for
+    as long as possible and nobody else can guess them. A port in use is taken too where only other connections, none with
+    the same four numbers, have it. EADDRNOTAVAIL where there is none left.
+    """
+    first = core.config.port_min
+    count = core.config.port_max - first + 1
+    key = b"port" + pack(">IIH", laddr, raddr, rport)
+    offset = core.rng.keyed_hash(key) % count
+    for _ in range(count):
+        port = first + (core.port_counter + offset) % count
+        core.port_counter += 1
+        if _connectable(table, port, laddr, raddr, rport):
+            ep.lport = port
+            table.add(ep, port)
+            return port
+    raise OSError(errno.EADDRNOTAVAIL, "all ephemeral ports are in use")
+
+
+def _connectable(table: PortTable, port: int, laddr: int, raddr: int, rport: int) -> bool:
+    bucket = table.buckets.get(port)
+    if bucket is not None:
+        for item in bucket.values():
+            other: Endpoint = item
+            if other.bound:
+                return False
+    return not table.tuple_busy(laddr, port, raddr, rport)
