@@ -1,0 +1,356 @@
+"""The file format of recordings: a stream of records in compressed, checksummed chunks.
+
+    file    = magic "PYSTACKT", version (1 byte), chunk*
+    chunk   = length (4 bytes), CRC-32 of the rest (4 bytes), deflated records   (big-endian)
+    record  = kind (1 byte), fields
+
+Chunks hold whole records, so whatever is left of a file after a crash can be read up to the last whole chunk.
+The last record of a finished file is END. Numbers are LEB128; times are differences to the record before.
+What the records mean is written at `RECORDS`; recorder.py writes them, replay.py reads them.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from pystack.trace.errors import TraceError
+
+MAGIC = b"PYSTACKT"
+VERSION = 1
+CHUNK = 1 << 18
+MAX_CHUNK = 1 << 26
+
+# kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
+META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, END = range(1, 13)
+RECORDS: dict[int, tuple[str, str]] = {
+    META: ("meta", "v"),  # dict: who made the recording of what
+    HOST: ("host", "ssv"),  # name, seed, configuration: the next host number
+    FUNCTION: ("function", "s"),  # module:name: the next function number
+    SETUP: ("setup", "ntsv"),  # host, time, method of the stack, arguments
+    RECEIVE: ("receive", "ntnnnb"),  # host, time, interface, flags, gso_size, frame
+    TIMEOUT: ("timeout", "nt"),  # host, time
+    CALL: ("call", "ntnnv"),  # host, time, function, endpoint (0: the stack), arguments
+    RESULT: ("result", "nv"),  # host, how the last call ended
+    ERROR: ("error", "nsz"),  # host, exception's name, errno
+    TRANSMIT: ("transmit", "ntnnnnbnb"),  # host, time, iface, gso, csum_start, csum_offset, header, payload len, hash
+    DRAINED: ("drained", "nt"),  # host, time: poll_transmit gave None
+    END: ("end", "n"),  # records before this one
+}
+
+
+class Record(NamedTuple):
+    """One record: its number in the file (from 1), its kind, its fields."""
+
+    number: int
+    kind: int
+    fields: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+        return RECORDS[self.kind][0]
+
+
+class Endpoint(NamedTuple):
+    """In a value: the endpoint of that number."""
+
+    ident: int
+
+
+class IfaceRef(NamedTuple):
+    """In a value: the interface of that index."""
+
+    index: int
+
+
+class StackRef(NamedTuple):
+    """In a value: the stack itself."""
+
+
+class Digest(NamedTuple):
+    """In a result: something long, by its length and hash."""
+
+    length: int
+    digest: bytes
+
+
+class Other(NamedTuple):
+    """In a result: an object that has no form of its own here, by the name of its type."""
+
+    type: str
+
+
+# -- numbers and values --------------------------------------------------------------------------------------------
+
+
+def put_number(out: bytearray, value: int) -> None:
+    """An unsigned number, seven bits a byte."""
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+def put_signed(out: bytearray, value: int) -> None:
+    """A signed number, zigzag."""
+    put_number(out, value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def put_bytes(out: bytearray, value: "bytes | bytearray | memoryview") -> None:
+    """Bytes behind their length."""
+    put_number(out, len(value))
+    out += value
+
+
+def put_value(out: bytearray, value: Any) -> None:
+    """Any value that has a form here; TypeError for others."""
+    if value is None:
+        out.append(0)
+    elif value is True or value is False:
+        out.append(2 if value else 1)
+    elif isinstance(value, int):
+        out.append(3)
+        put_signed(out, int(value))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        out.append(4)
+        put_bytes(out, value)
+    elif isinstance(value, str):
+        out.append(5)
+        put_bytes(out, value.encode("utf-8", "surrogateescape"))
+    elif isinstance(value, float):
+        out.append(6)
+        out += struct.pack(">d", value)
+    elif type(value) in _REFS:
+        out.append(_REFS[type(value)])
+        put_value(out, tuple(value))
+    elif isinstance(value, (tuple, list)):
+        out.append(7 if isinstance(value, tuple) else 8)
+        put_number(out, len(value))
+        for item in value:
+            put_value(out, item)
+    elif isinstance(value, dict):
+        out.append(9)
+        put_number(out, len(value))
+        for key, item in value.items():
+            put_value(out, key)
+            put_value(out, item)
+    else:
+        raise TypeError(f"a recording cannot hold a {type(value).__name__}")
+
+
+_REFS: dict[type, int] = {Endpoint: 10, IfaceRef: 11, StackRef: 12, Digest: 13, Other: 14}
+_REF_TYPES = {number: made for made, number in _REFS.items()}
+
+
+class _Bad(Exception):
+    """What is wrong inside a chunk."""
+
+
+class _Cursor:
+    """Reads fields of one chunk."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+        self.at = 0
+        self.end = len(data)
+
+    def byte(self) -> int:
+        if self.at >= self.end:
+            raise _Bad("a record ends too early")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def number(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 4096:
+                raise _Bad("an endless number")
+
+    def signed(self) -> int:
+        value = self.number()
+        return value >> 1 if not value & 1 else -((value + 1) >> 1)
+
+    def bytes(self) -> bytes:
+        length = self.number()
+        if length > self.end - self.at:
+            raise _Bad("bytes longer than their chunk")
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+    def text(self) -> str:
+        return self.bytes().decode("utf-8", "surrogateescape")
+
+    def count(self) -> int:
+        count = self.number()
+        if count > self.end - self.at:
+            raise _Bad("a list longer than its chunk")
+        return count
+
+    def value(self, depth: int = 0) -> Any:
+        if depth > 20:
+            raise _Bad("a value nested too deep")
+        tag = self.byte()
+        if tag < 3:
+            return (None, False, True)[tag]
+        if tag == 3:
+            return self.signed()
+        if tag == 4:
+            return self.bytes()
+        if tag == 5:
+            return self.text()
+        if tag == 6:
+            raw = bytes(self.byte() for _ in range(8))
+            return struct.unpack(">d", raw)[0]
+        if tag in (7, 8):
+            items = [self.value(depth + 1) for _ in range(self.count())]
+            return tuple(items) if tag == 7 else items
+        if tag == 9:
+            pairs = [(self.value(depth + 1), self.value(depth + 1)) for _ in range(self.count())]
+            try:
+                return dict(pairs)
+            except TypeError:
+                raise _Bad("a dict with an unhashable key") from None
+        made = _REF_TYPES.get(tag)
+        if made is None:
+            raise _Bad(f"an unknown kind of value ({tag})")
+        parts = self.value(depth + 1)
+        try:
+            return made(*parts)
+        except TypeError:
+            raise _Bad(f"a malformed {made.__name__}") from None
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+class ChunkWriter:
+    """Collects records and writes them in chunks."""
+
+    def __init__(self, out: BinaryIO, level: int = 1):
+        self.out = out
+        self.level = level
+        self.buffer = bytearray()
+        self.records = 0
+        out.write(MAGIC + bytes((VERSION,)))
+
+    def end_record(self) -> None:
+        """What was put into `buffer` is a whole record now."""
+        self.records += 1
+        if len(self.buffer) >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is, as a chunk: after that, a crash cannot take it."""
+        if self.buffer:
+            data = zlib.compress(bytes(self.buffer), self.level)
+            self.out.write(struct.pack(">II", len(data), zlib.crc32(data)) + data)
+            self.buffer.clear()
+        self.out.flush()
+
+
+class RecordReader:
+    """Iterates over the records of an open recording. TraceError says in one line what is wrong, and where.
+
+    A recording that was cut off gives all its whole chunks, then the error; with `partial`, it just ends.
+    """
+
+    def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False):
+        self.source = source
+        self.name = name
+        self.partial = partial
+        self.position = 0
+        self.records = 0
+        self.time = 0
+        self.complete = False
+        head = source.read(len(MAGIC) + 1)
+        if head[: len(MAGIC)] != MAGIC:
+            if head and MAGIC.startswith(head):
+                raise TraceError(f"{name}: truncated after {len(head)} bytes")
+            raise TraceError(f"{name}: not a pystack recording")
+        if len(head) <= len(MAGIC):
+            raise TraceError(f"{name}: truncated after {len(head)} bytes")
+        if head[-1] != VERSION:
+            raise TraceError(f"{name}: format version {head[-1]}, but this pystack reads version {VERSION}")
+        self.position = len(head)
+
+    def _fail(self, what: str) -> TraceError:
+        return TraceError(f"{self.name}: {what} (chunk at byte {self.position}, after record {self.records})")
+
+    def _chunk(self) -> bytes | None:
+        head = self.source.read(8)
+        if not head:
+            return None
+        if len(head) < 8:
+            raise self._fail(f"truncated: {len(head)} of 8 bytes of a chunk's head")
+        length, crc = struct.unpack(">II", head)
+        if length > MAX_CHUNK:
+            raise self._fail(f"corrupted: impossible chunk length {length}")
+        data = self.source.read(length)
+        if len(data) < length:
+            raise self._fail(f"truncated: {len(data)} of {length} bytes of a chunk")
+        if zlib.crc32(data) != crc:
+            raise self._fail("corrupted: wrong checksum")
+        expand = zlib.decompressobj()
+        try:
+            plain = expand.decompress(data, MAX_CHUNK)
+        except zlib.error:
+            raise self._fail("corrupted: cannot be decompressed") from None
+        if expand.unconsumed_tail:
+            raise self._fail("corrupted: a chunk expands beyond all bounds")
+        return plain
+
+    def _record(self, cursor: _Cursor) -> Record:
+        kind = cursor.byte()
+        if kind not in RECORDS:
+            raise _Bad(f"an unknown kind of record ({kind})")
+        fields: list[Any] = []
+        for code in RECORDS[kind][1]:
+            if code == "n":
+                fields.append(cursor.number())
+            elif code == "t":
+                self.time += cursor.signed()
+                fields.append(self.time)
+            elif code == "b":
+                fields.append(cursor.bytes())
+            elif code == "s":
+                fields.append(cursor.text())
+            elif code == "z":
+                fields.append(cursor.signed())
+            else:
+                fields.append(cursor.value())
+        self.records += 1
+        return Record(self.records, kind, tuple(fields))
+
+    def __iter__(self) -> Iterator[Record]:
+        try:
+            while (chunk := self._chunk()) is not None:
+                yield from self._records(chunk)
+                self.position += 8 + len(chunk)
+        except TraceError as error:
+            if self.partial and ": truncated" in str(error):
+                return
+            raise
+        if not self.complete and not self.partial:
+            raise self._fail("truncated: the recording has no end; its writer was cut off")
+
+    def _records(self, chunk: bytes) -> Iterator[Record]:
+        cursor = _Cursor(chunk)
+        while cursor.at < cursor.end:
+            if self.complete:
+                raise self._fail("corrupted: something follows the end of the recording")
+            try:
+                record = self._record(cursor)
+            except _Bad as bad:
+                raise self._fail(f"corrupted: {bad}") from None
+            if record.kind == END:
+                self.complete = True
+                if record.fields[0] != self.records - 1:
+                    raise self._fail(f"corrupted: {self.records - 1} records, but it says {record.fields[0]}")
+            else:
+                yield record

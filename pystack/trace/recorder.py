@@ -1,0 +1,231 @@
+"""Records runs, live or simulated, so that they can be replayed to the byte.
+
+A recording holds what decides a run: each stack's seed and configuration, and everything that went into it, in order,
+with its time. What came out (frames, results of calls) is kept as the check. Recording looks and does nothing else:
+a run with a recorder is the same run. A seed lets one predict a stack's secrets: the recording of a live run is one.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+from pystack.trace import format as fmt
+from pystack_c.config import Config
+from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
+from pystack_c.iface import Iface
+from pystack_c.packet import Transmit
+
+#: results up to this many bytes are kept as they are, longer ones by their hash
+SHORT = 48
+
+
+def digest(data: Any) -> bytes:
+    """The hash that stands for payloads and long results."""
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def function_name(fn: Callable[..., Any]) -> str:
+    """How a recording names an application call."""
+    return f"{fn.__module__}:{fn.__name__}"
+
+
+def portable(value: Any, depth: int = 0) -> Any:
+    """A value as a recording can hold it: endpoints, interfaces and stacks become references."""
+    if value is None or isinstance(value, (int, str, float, bytes, bytearray)):
+        return value
+    if isinstance(value, memoryview):
+        return bytes(value)
+    if isinstance(value, Endpoint):
+        return fmt.Endpoint(value.ident)
+    if isinstance(value, Iface):
+        return fmt.IfaceRef(value.index)
+    if isinstance(value, Core):
+        return fmt.StackRef()
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        return type(value)(portable(item, depth + 1) for item in value)
+    if isinstance(value, dict):
+        return {portable(key): portable(item, depth + 1) for key, item in value.items()}
+    if depth > 3:
+        return fmt.Other(type(value).__name__)
+    return (type(value).__name__, *((name, portable(getattr(value, name), depth + 1)) for name in public_names(value)))
+
+
+def public_names(value: Any) -> list[str]:
+    """The public attributes of an object, the same for compiled and uncompiled classes."""
+    fields = getattr(value, "_fields", None)
+    if fields is not None:
+        return list(fields)
+    names = set(getattr(value, "__dict__", ())) | {name for name in dir(type(value)) if not name.startswith("_")}
+    return sorted(name for name in names if not callable(getattr(value, name)))
+
+
+def short_result(result: Any) -> bytes:
+    """A call's result in its encoded form, or the hash of that form."""
+    out = bytearray()
+    fmt.put_value(out, portable(result))
+    if len(out) > SHORT:
+        long, out = fmt.Digest(len(out), digest(out)), bytearray()
+        fmt.put_value(out, long)
+    return bytes(out)
+
+
+class Recorder:
+    """Writes one recording, of any number of hosts, to a file. Safe to share between threads."""
+
+    def __init__(self, out: "str | BinaryIO", meta: Mapping[str, Any] | None = None, level: int = 1):
+        self.out = open(out, "wb") if isinstance(out, str) else out
+        self.writer = fmt.ChunkWriter(self.out, level)
+        self.lock = threading.Lock()
+        self.functions: dict[Callable[..., Any], int] = {}
+        self.hosts = 0
+        self.time = 0
+        self.closed = False
+        self.writer.buffer.append(fmt.META)
+        fmt.put_value(self.writer.buffer, dict(meta or {}))
+        self.writer.end_record()
+
+    def host(self, name: str, seed: object, config: Config) -> "HostRecorder":
+        """Announce a host that is about to start; the recorder for its `Host`."""
+        with self.lock:
+            buffer = self.writer.buffer
+            buffer.append(fmt.HOST)
+            fmt.put_bytes(buffer, name.encode())
+            fmt.put_bytes(buffer, str(seed).encode())
+            fmt.put_value(buffer, config.as_dict())
+            self.writer.end_record()
+            self.hosts += 1
+            return HostRecorder(self, self.hosts - 1)
+
+    def function(self, fn: Callable[..., Any]) -> int:
+        """The number of a function; the first time, it is announced. The lock is held."""
+        number = self.functions.get(fn)
+        if number is None:
+            number = self.functions[fn] = len(self.functions)
+            self.writer.buffer.append(fmt.FUNCTION)
+            fmt.put_bytes(self.writer.buffer, function_name(fn).encode())
+            self.writer.end_record()
+        return number
+
+    def head(self, kind: int, host: int, now: int) -> bytearray:
+        """Begin a record with host and time. The lock is held."""
+        buffer = self.writer.buffer
+        buffer.append(kind)
+        fmt.put_number(buffer, host)
+        fmt.put_signed(buffer, now - self.time)
+        self.time = now
+        return buffer
+
+    def flush(self) -> None:
+        """Bring everything so far into the file (a live driver does it when it has nothing else to do)."""
+        with self.lock:
+            if not self.closed:
+                self.writer.flush()
+
+    def close(self) -> None:
+        """Write the end mark and close the file. A second call does nothing; what hosts do later is not recorded."""
+        with self.lock:
+            if self.closed:
+                return
+            self.writer.buffer.append(fmt.END)
+            fmt.put_number(self.writer.buffer, self.writer.records)
+            self.writer.end_record()
+            self.writer.flush()
+            self.closed = True
+            self.out.close()
+
+
+class HostRecorder:
+    """What one host tells its recorder (runtime.host.HostRecorder)."""
+
+    def __init__(self, recorder: Recorder, number: int):
+        self.recorder = recorder
+        self.number = number
+
+    def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
+        """A method of the stack that sets it up."""
+        arguments = portable(args)
+        recorder = self.recorder
+        with recorder.lock:
+            if recorder.closed:
+                return
+            buffer = recorder.head(fmt.SETUP, self.number, now)
+            fmt.put_bytes(buffer, name.encode())
+            fmt.put_value(buffer, arguments)
+            recorder.writer.end_record()
+
+    def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
+        """A frame came in."""
+        recorder = self.recorder
+        with recorder.lock:
+            if recorder.closed:
+                return
+            buffer = recorder.head(fmt.RECEIVE, self.number, now)
+            for number in (iface.index, flags, gso_size):
+                fmt.put_number(buffer, number)
+            fmt.put_bytes(buffer, frame[offset:] if offset else frame)
+            recorder.writer.end_record()
+
+    def timeout(self, now: int) -> None:
+        """Timers were fired."""
+        recorder = self.recorder
+        with recorder.lock:
+            if not recorder.closed:
+                recorder.head(fmt.TIMEOUT, self.number, now)
+                recorder.writer.end_record()
+
+    def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> None:
+        """An application call."""
+        arguments = portable(args)
+        recorder = self.recorder
+        with recorder.lock:
+            if recorder.closed:
+                return
+            function = recorder.function(fn)
+            buffer = recorder.head(fmt.CALL, self.number, now)
+            fmt.put_number(buffer, function)
+            fmt.put_number(buffer, getattr(target, "ident", 0))
+            fmt.put_value(buffer, arguments)
+            recorder.writer.end_record()
+
+    def result(self, result: Any, error: BaseException | None) -> None:
+        """How the call ended."""
+        recorder = self.recorder
+        encoded = short_result(result) if error is None else b""
+        with recorder.lock:
+            if recorder.closed:
+                return
+            buffer = recorder.writer.buffer
+            buffer.append(fmt.RESULT if error is None else fmt.ERROR)
+            fmt.put_number(buffer, self.number)
+            if error is None:
+                buffer += encoded
+            else:
+                fmt.put_bytes(buffer, error_name(error).encode())
+                fmt.put_signed(buffer, getattr(error, "errno", None) or 0)
+            recorder.writer.end_record()
+
+    def transmit(self, now: int, tx: Transmit | None) -> None:
+        """What a poll_transmit gave."""
+        recorder = self.recorder
+        payload = None if tx is None else tx.payload
+        mark = b"" if payload is None else digest(payload)
+        with recorder.lock:
+            if recorder.closed:
+                return
+            if tx is None:
+                recorder.head(fmt.DRAINED, self.number, now)
+            else:
+                buffer = recorder.head(fmt.TRANSMIT, self.number, now)
+                for number in (tx.iface.index, tx.gso_size, tx.csum_start, tx.csum_offset):
+                    fmt.put_number(buffer, number)
+                fmt.put_bytes(buffer, tx.header)
+                fmt.put_number(buffer, 0 if payload is None else len(payload))
+                fmt.put_bytes(buffer, mark)
+            recorder.writer.end_record()
+
+
+def error_name(error: BaseException) -> str:
+    """The class of an error: all OSErrors are one, their errno tells them apart."""
+    return "OSError" if isinstance(error, OSError) else type(error).__name__
