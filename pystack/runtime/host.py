@@ -57,6 +57,7 @@ class Host:
         now = self.clock()
         if self.recorder is not None:
             self.recorder.setup(now, name, args)
+        self.stack.now = now
         result = getattr(self.stack, name)(*args)
         self.pump()
         return result

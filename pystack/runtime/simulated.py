@@ -11,7 +11,7 @@ works; times are exact integers of nanoseconds.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import pystack_c.const as C
 from pystack.phy.channel import Channel
@@ -21,11 +21,12 @@ from pystack.runtime.host import Host
 from pystack.runtime.scheduler import Scheduler, SimError
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import INBOUND, LINKTYPE_ETHERNET, LINKTYPE_RAW, OUTBOUND, PcapngWriter
+from pystack.trace.recorder import Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.packet import Transmit
 
-__all__ = ["MS", "S", "US", "Link", "Network", "Port", "SimError", "SimHost", "Switch"]
+__all__ = ["MS", "S", "US", "Link", "Network", "Port", "SimError", "SimHost", "Switch", "Wire"]
 
 US = 1_000
 MS = 1_000_000
@@ -33,12 +34,13 @@ S = 1_000_000_000
 
 #: tap(time, direction, frame): what passes a port, direction INBOUND or OUTBOUND as the node sees it
 Tap = Callable[[int, int, bytes], None]
+Node: TypeAlias = "SimHost | Switch | Wire"
 
 
 class Port:
     """Where a link ends in a node: frames go out through `send`, frames that arrive go to the node's `deliver`."""
 
-    def __init__(self, net: "Network", node: "SimHost | Switch", name: str, kind: int):
+    def __init__(self, net: "Network", node: Node, name: str, kind: int):
         self.net = net
         self.node = node
         self.name = name
@@ -230,6 +232,33 @@ class Switch:
                 other.send(frame)
 
 
+class Wire:
+    """The bare end of a link, with no stack: for tests and tools that write and read frames themselves."""
+
+    def __init__(self, net: "Network", name: str):
+        self.net = net
+        self.name = name
+        self.ports: list[Port] = []
+        self.got: list[tuple[int, bytes]] = []
+        self.on_frame: Callable[[bytes], None] | None = None
+
+    def attach(self, mtu: int, kind: int) -> Port:
+        """A new port."""
+        port = Port(self.net, self, f"port{len(self.ports)}", kind)
+        self.ports.append(port)
+        return port
+
+    def deliver(self, port: Port, frame: bytes) -> None:
+        """Keep a frame that arrived, with its time, and show it to `on_frame`."""
+        self.got.append((self.net.now, frame))
+        if self.on_frame is not None:
+            self.on_frame(frame)
+
+    def send(self, frame: bytes, port: int = -1) -> None:
+        """Put a frame on the link, now."""
+        self.ports[port].send(frame)
+
+
 class Link:
     """Two channels between two ports. `link.ab` goes from the first to the second, `link.ba` back."""
 
@@ -267,9 +296,10 @@ class Network(Scheduler):
         self.seed = seed
         self.hosts: dict[str, SimHost] = {}
         self.switches: dict[str, Switch] = {}
+        self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
         self.frame_probe: FrameProbe | None = None
-        self.recorder: Any = None
+        self.recorder: Recorder | None = None
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
@@ -277,7 +307,7 @@ class Network(Scheduler):
     def next_mac(self) -> int:
         """The next locally administered MAC address."""
         self._macs += 1
-        return 0x020000000000 | self._macs
+        return 0x025059000000 | self._macs
 
     def derive(self, *what: object) -> int:
         """A 63 bit seed for one purpose, made from the network's."""
@@ -316,14 +346,20 @@ class Network(Scheduler):
         switch = self.switches[name] = Switch(self, name)
         return switch
 
+    def wire(self, name: str) -> Wire:
+        """The bare end of a link."""
+        self._new_name(name)
+        wire = self.wires[name] = Wire(self, name)
+        return wire
+
     def _new_name(self, name: str) -> None:
-        if name in self.hosts or name in self.switches:
+        if name in self.hosts or name in self.switches or name in self.wires:
             raise ValueError(f"there is already a node named {name!r}")
 
     def link(
         self,
-        a: "SimHost | Switch",
-        b: "SimHost | Switch",
+        a: Node,
+        b: Node,
         *,
         name: str = "",
         addrs: "tuple[str | None, str | None]" = (None, None),
@@ -363,6 +399,13 @@ class Network(Scheduler):
                 host_of = port.node
                 if isinstance(host_of, SimHost) and other.node is not host_of and (addr ^ other_addr) & mask == 0:
                     host_of.setup("add_neighbor", port.iface, other_addr, other.iface.mac)
+
+    def record(self, out: "str | BinaryIO", **meta: Any) -> Recorder:
+        """Record everything that goes into the hosts, which are made after this call. See trace.replay."""
+        if self.hosts:
+            raise ValueError("record() comes before the first host: a recording begins with the stacks' beginnings")
+        self.recorder = Recorder(out, {"seed": self.seed, **meta})
+        return self.recorder
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

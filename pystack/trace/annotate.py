@@ -164,13 +164,12 @@ class _HostState:
             self.cause = None
             return
         if direction == TIMER:
-            summary = f"timer {event.fields['timer']} of {event.subject}"
+            name = event.fields["timer"]
+            summary = f"the {name} timer was due" + (f" ({event.subject})" if event.subject not in ("", name) else "")
         else:
             summary = f"call {event.fields['name']} on {event.subject}"
         record = self._open(event, "", direction, b"", summary)
         record.events.append(event)
-        if event.reason:
-            record.reasons.append(describe(event))
         self.cause = record
 
     def _frame_out(self, event: Event) -> None:

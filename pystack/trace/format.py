@@ -61,7 +61,7 @@ class Endpoint(NamedTuple):
 class IfaceRef(NamedTuple):
     """In a value: the interface of that index."""
 
-    index: int
+    number: int
 
 
 class StackRef(NamedTuple):
@@ -265,6 +265,7 @@ class RecordReader:
         self.name = name
         self.partial = partial
         self.position = 0
+        self.length = 0
         self.records = 0
         self.time = 0
         self.complete = False
@@ -303,6 +304,7 @@ class RecordReader:
             raise self._fail("corrupted: cannot be decompressed") from None
         if expand.unconsumed_tail:
             raise self._fail("corrupted: a chunk expands beyond all bounds")
+        self.length = 8 + length
         return plain
 
     def _record(self, cursor: _Cursor) -> Record:
@@ -331,7 +333,7 @@ class RecordReader:
         try:
             while (chunk := self._chunk()) is not None:
                 yield from self._records(chunk)
-                self.position += 8 + len(chunk)
+                self.position += self.length
         except TraceError as error:
             if self.partial and ": truncated" in str(error):
                 return
@@ -354,3 +356,11 @@ class RecordReader:
                     raise self._fail(f"corrupted: {self.records - 1} records, but it says {record.fields[0]}")
             else:
                 yield record
+
+
+def decode_value(data: bytes) -> Any:
+    """The value in its encoded form; ValueError where it is none."""
+    try:
+        return _Cursor(data).value()
+    except _Bad as bad:
+        raise ValueError(str(bad)) from None

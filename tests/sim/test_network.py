@@ -6,7 +6,7 @@ import pytest
 
 from pystack.runtime.procs import sleep, spawn
 from pystack.runtime.scheduler import Scheduler, SimError
-from pystack.runtime.simulated import MS, S, Network
+from pystack.runtime.simulated import MS, Network, S
 from tests.sim.fakes import FakeStack, arm, send
 
 BROADCAST = b"\xff" * 6

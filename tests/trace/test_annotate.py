@@ -54,7 +54,7 @@ def test_a_timer_gives_its_reason_to_the_first_frame_only():
     )
     assert timer.direction == "timer" and timer.frame == b""
     assert first.reasons == [
-        "timer rto of tcp x",
+        "the rto timer was due (tcp x)",
         "backed off: 1 -> 2 [RFC 6298 5.5]",
         "oldest unacknowledged [RFC 6298 5.4]",
     ]
@@ -106,4 +106,4 @@ def test_annotated_capture_writes_comments_and_finished_checksums():
     assert (first.time, first.data, first.direction, first.comments) == (7, SYN, pcapng.INBOUND, ["DROPPED x: no"])
     assert first.interface.name == "h:eth0"
     assert second.data == SYNACK and second.direction == pcapng.OUTBOUND
-    assert second.comments == ["timer rto of tcp x", "answer"]
+    assert second.comments == ["the rto timer was due (tcp x)", "answer"]

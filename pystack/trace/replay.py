@@ -1,0 +1,314 @@
+"""Replays a recording: the same seed, settings and inputs into a fresh core, and every output compared.
+
+A core that decides anything differently fails at the first frame or result that is not the recorded one; the
+ReplayMismatch says which, when, and in which field.
+"""
+
+import contextlib
+import importlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from pystack.runtime.host import Host
+from pystack.trace import fields
+from pystack.trace import format as fmt
+from pystack.trace.errors import TraceError
+from pystack.trace.recorder import digest, error_name, short_result
+from pystack.trace.summary import Summarizer
+from pystack_c.config import Config
+from pystack_c.packet import Transmit
+
+#: a recording may call the public functions of these modules, and no others
+MODULES = frozenset(("pystack_c.tcp.user", "pystack_c.udp", "pystack_c.raw", "pystack_c.neighbor", "pystack_c.icmpv4"))
+#: and these methods of the stack
+SETUP = frozenset(
+    ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
+)
+#: endpoints that were closed and may still be asked something
+MAX_CLOSED = 4096
+
+
+class ReplayMismatch(AssertionError):
+    """The core did something else than when the run was recorded."""
+
+    def __init__(self, text: str, *, host: str, time: int, record: int, frame: int):
+        super().__init__(text)
+        self.host = host
+        self.time = time
+        self.record = record
+        self.frame = frame
+
+
+class ReplayHost(Host):
+    """A host whose clock is the recording's."""
+
+    def __init__(self, stack: Any):
+        super().__init__(stack)
+        self.time = 0
+        self.endpoints: dict[int, Any] = {}
+        self.closed: OrderedDict[int, Any] = OrderedDict()
+        self.summarizer = Summarizer()
+        self.frames = 0
+
+    def clock(self) -> int:
+        """The time of the record being replayed."""
+        return self.time
+
+    def pump(self) -> None:
+        """Nothing: the recording says when the stack was drained."""
+
+    def learn(self, value: Any) -> None:
+        """Remember an endpoint that a call gave."""
+        ident = getattr(value, "ident", 0)
+        if ident:
+            self.endpoints[ident] = value
+
+    def forget(self, ident: int) -> None:
+        """An endpoint was closed."""
+        if ident in self.endpoints:
+            self.closed[ident] = self.endpoints.pop(ident)
+            if len(self.closed) > MAX_CLOSED:
+                self.closed.popitem(last=False)
+
+
+class Counts(NamedTuple):
+    """What a replay went through."""
+
+    records: int
+    hosts: int
+    frames: int
+    calls: int
+    duration: int
+
+
+class Replay:
+    """One recording, replayed record by record.
+
+    `probe` is given to every stack; `config_change(host name, Config)` may change settings to see what they would have
+    changed (a mismatch then is the answer). `hosts` are the stacks as they are at the record reached.
+    """
+
+    def __init__(
+        self,
+        source: "str | BinaryIO",
+        *,
+        probe: Any = None,
+        partial: bool = False,
+        stack_class: Callable[..., Any] | None = None,
+        config_change: "Callable[[str, Config], None] | None" = None,
+    ):
+        self.file: BinaryIO = open(source, "rb") if isinstance(source, str) else source
+        name = source if isinstance(source, str) else getattr(source, "name", "recording")
+        self.reader = fmt.RecordReader(self.file, str(name), partial)
+        self.probe = probe
+        self.stack_class = stack_class
+        self.config_change = config_change
+        self.meta: dict[str, Any] = {}
+        self.hosts: list[ReplayHost] = []
+        self.functions: list[Callable[..., Any]] = []
+        self.frames = 0
+        self.calls = 0
+        self._record: fmt.Record | None = None
+        self._results: dict[int, tuple[bytes, str, int]] = {}
+        self._do: dict[int, Callable[..., None]] = {
+            fmt.META: self._meta, fmt.HOST: self._host, fmt.FUNCTION: self._function, fmt.SETUP: self._setup,
+            fmt.RECEIVE: self._receive, fmt.TIMEOUT: self._timeout, fmt.CALL: self._call, fmt.RESULT: self._result,
+            fmt.ERROR: self._error, fmt.TRANSMIT: self._transmit, fmt.DRAINED: self._drained,
+        }  # fmt: skip
+
+    def steps(self) -> Iterator[fmt.Record]:
+        """Replay one record after the other, each given once it is done."""
+        with contextlib.closing(self.file):
+            for record in self.reader:
+                self._record = record
+                try:
+                    self._do[record.kind](*record.fields)
+                except (LookupError, TypeError, ValueError, AttributeError) as error:
+                    if isinstance(error, TraceError):
+                        raise
+                    raise self._bad(f"{type(error).__name__}: {error}") from error
+                yield record
+
+    def run(self) -> Counts:
+        """Replay it all; ReplayMismatch at the first difference."""
+        records = 0
+        for record in self.steps():
+            records = record.number
+        return Counts(records, len(self.hosts), self.frames, self.calls, self.reader.time)
+
+    # -- the records ------------------------------------------------------------------------------------------------
+
+    def _meta(self, meta: dict[str, Any]) -> None:
+        self.meta = dict(meta)
+
+    def _host(self, name: str, seed: str, settings: dict[str, Any]) -> None:
+        config = Config()
+        try:
+            config.update(settings)
+        except ValueError as error:
+            raise self._bad(f"{error}: it was made with another version of the core") from None
+        if self.config_change is not None:
+            self.config_change(name, config)
+        make = self.stack_class
+        if make is None:
+            make = importlib.import_module("pystack_c.stack").Stack
+        stack = make(int(seed) if seed.lstrip("-").isdigit() else seed, config, name)
+        stack.probe = self.probe
+        self.hosts.append(ReplayHost(stack))
+
+    def _function(self, name: str) -> None:
+        module, _, function = name.partition(":")
+        if module not in MODULES or function.startswith("_"):
+            raise self._bad(f"it calls {name}, which is no application call")
+        found = getattr(importlib.import_module(module), function, None)
+        if found is None or getattr(found, "__module__", None) != module:
+            raise self._bad(f"it calls {name}, which this core does not have")
+        self.functions.append(found)
+
+    def _setup(self, number: int, time: int, name: str, args: tuple[Any, ...]) -> None:
+        host = self._at(number, time)
+        if name not in SETUP:
+            raise self._bad(f"it sets the stack up by {name}, which is not allowed")
+        host.setup(name, *(self._resolve(host, arg) for arg in args))
+
+    def _receive(self, number: int, time: int, iface: int, flags: int, gso_size: int, frame: bytes) -> None:
+        host = self._at(number, time)
+        host.receive(self._iface(host, iface), frame, 0, flags, gso_size)
+
+    def _timeout(self, number: int, time: int) -> None:
+        self._at(number, time).handle_timeout()
+
+    def _call(self, number: int, time: int, function: int, ident: int, args: tuple[Any, ...]) -> None:
+        host = self._at(number, time)
+        fn = self.functions[function]
+        target = host.stack if ident == 0 else self._endpoint(host, ident)
+        self.calls += 1
+        try:
+            result = host.call(fn, target, *(self._resolve(host, arg) for arg in args))
+        except Exception as error:
+            self._results[number] = (b"", error_name(error), getattr(error, "errno", None) or 0)
+            return
+        host.learn(result)
+        if fn.__name__ in ("close", "abort"):
+            host.forget(ident)
+        self._results[number] = (short_result(result), "", 0)
+
+    def _result(self, number: int, expected: Any) -> None:
+        encoded = bytearray()
+        fmt.put_value(encoded, expected)
+        self._check_result(number, (bytes(encoded), "", 0))
+
+    def _error(self, number: int, name: str, errno: int) -> None:
+        self._check_result(number, (b"", name, errno))
+
+    def _check_result(self, number: int, expected: tuple[bytes, str, int]) -> None:
+        got = self._results.pop(number)
+        if got != expected:
+            raise self._mismatch(number, f"a call's result: {_result_text(expected)} expected, {_result_text(got)} got")
+
+    def _transmit(self, number: int, time: int, *expected: Any) -> None:
+        host = self._at(number, time)
+        self.frames += 1
+        host.frames += 1
+        tx = host.poll_transmit()
+        iface, gso_size, csum_start, csum_offset, header, length, mark = expected
+        if tx is None:
+            line = host.summarizer.line(header + bytes(length), self._iface(host, iface).kind)
+            raise self._mismatch(number, f"missing, expected was {line}")
+        wrong = self._difference(host, tx, iface, header, length, mark)
+        for name, was, now in (
+            ("gso_size", gso_size, tx.gso_size),
+            ("csum_start", csum_start, tx.csum_start),
+            ("csum_offset", csum_offset, tx.csum_offset),
+        ):
+            if was != now and not wrong:
+                wrong = f"{name}: {was} expected, {now} got"
+        kind = self._iface(host, iface).kind
+        if wrong:
+            padded = header + bytes(length)
+            lines = [Summarizer(relative=False).line(frame, kind) for frame in (padded, tx.to_bytes())]
+            raise self._mismatch(number, f"{wrong}\n  expected {lines[0]}\n  got      {lines[1]}")
+
+    def _difference(self, host: ReplayHost, tx: Transmit, iface: int, header: bytes, length: int, mark: bytes) -> str:
+        if tx.iface.index != iface:
+            return f"interface: {self._iface(host, iface).name} expected, {tx.iface.name} got"
+        payload = b"" if tx.payload is None else tx.payload
+        got_length = len(payload)
+        kind = self._iface(host, iface).kind
+        common = min(len(header), len(tx.header))
+        if tx.header[:common] == header[:common] and len(tx.header) + got_length != len(header) + length:
+            return f"length {len(header) + length} expected, {len(tx.header) + got_length} got"
+        if tx.header != header or got_length != length:
+            # Behind the recorded header only the length is known: compare with zeros there.
+            return fields.difference(header + bytes(length), tx.header + bytes(got_length), kind)
+        if tx.payload is not None and digest(payload) != mark:
+            return f"payload differs ({length} bytes)"
+        return ""
+
+    def _drained(self, number: int, time: int) -> None:
+        host = self._at(number, time)
+        tx = host.poll_transmit()
+        if tx is not None:
+            self.frames += 1
+            line = Summarizer(relative=False).line(tx.to_bytes(), tx.iface.kind)
+            raise self._mismatch(number, f"one too many: {line}")
+
+    # -- helpers ----------------------------------------------------------------------------------------------------
+
+    def _at(self, number: int, time: int) -> ReplayHost:
+        host = self.hosts[number]
+        host.time = time
+        return host
+
+    def _iface(self, host: ReplayHost, index: int) -> Any:
+        for iface in host.stack.ifaces:
+            if iface.index == index:
+                return iface
+        raise self._bad(f"there is no interface {index} on {host.name}")
+
+    def _endpoint(self, host: ReplayHost, ident: int) -> Any:
+        endpoint = host.endpoints.get(ident, host.closed.get(ident))
+        if endpoint is None:
+            raise self._bad(f"there is no endpoint {ident} on {host.name}")
+        return endpoint
+
+    def _resolve(self, host: ReplayHost, value: Any) -> Any:
+        if isinstance(value, fmt.Endpoint):
+            return self._endpoint(host, value.ident)
+        if isinstance(value, fmt.IfaceRef):
+            return self._iface(host, value.number)
+        if isinstance(value, fmt.StackRef):
+            return host.stack
+        if type(value) in (tuple, list):
+            return type(value)(self._resolve(host, item) for item in value)
+        return value
+
+    def _bad(self, what: str) -> TraceError:
+        number = self._record.number if self._record is not None else 0
+        return TraceError(f"{self.reader.name}: record {number} cannot be replayed: {what}")
+
+    def _mismatch(self, number: int, what: str) -> ReplayMismatch:
+        assert self._record is not None
+        host = self.hosts[number]
+        where = f"{self.reader.name}: {host.name} differs at {host.time / 1e9:.9f} s"
+        text = f"{where}, frame {self.frames} (record {self._record.number}): {what}"
+        return ReplayMismatch(text, host=host.name, time=host.time, record=self._record.number, frame=self.frames)
+
+
+def _result_text(result: tuple[bytes, str, int]) -> str:
+    encoded, error, errno = result
+    if error:
+        return f"{error} {errno}" if errno else error
+    value = fmt.decode_value(encoded)
+    if isinstance(value, fmt.Digest):
+        return f"{value.length} bytes with hash {value.digest.hex()}"
+    return repr(value)
+
+
+def replay(source: "str | BinaryIO", **kwargs: Any) -> Counts:
+    """Replay a recording from start to end; ReplayMismatch or TraceError where that is not possible."""
+    return Replay(source, **kwargs).run()
+
+
+__all__ = ["Counts", "Replay", "ReplayHost", "ReplayMismatch", "replay"]

@@ -1,0 +1,255 @@
+"""Recordings replay to the byte; a core that decides otherwise is caught at its first frame; broken files say so."""
+
+import io
+import struct
+import zlib
+
+import pytest
+
+from pystack.runtime.simulated import MS, Network, S
+from pystack.trace import format as fmt
+from pystack.trace.annotate import FrameProbe
+from pystack.trace.errors import TraceError
+from pystack.trace.recorder import Recorder
+from pystack.trace.replay import Replay, ReplayMismatch, replay
+from pystack_c.config import Config
+from tests import frames as f
+
+PEER, HOST = "10.0.0.1", "10.0.0.2"
+
+
+class Kept(io.BytesIO):
+    """A file whose bytes stay after close()."""
+
+    def close(self):
+        self.kept = self.getvalue()
+
+
+def exchange(net: Network) -> None:
+    """Two hosts on a lossy link, one of them asked by a wire: ARP, pings, a fragmented ping, a bad frame."""
+    host, other, wire = net.host("h"), net.host("o"), net.wire("w")
+    net.link(host, other, addrs=("10.9.0.1/24", "10.9.0.2/24"), delay=MS, loss=0.1)
+    net.link(host, wire, addrs=(f"{HOST}/24", None), delay=5 * MS, duplicate=0.3)
+    host.route("10.7.0.0/16", via="10.9.0.2")
+    mac = host.port().iface.mac
+    wire.send(f.ether(f.arp(1, f.MAC_A, PEER, 0, HOST), 0x0806, dst=0xFFFFFFFFFFFF))
+    for number in range(20):
+        ping = f.icmp(8, 0, struct.pack(">HH", 1, number), bytes(range(100)))
+        net.after(number * 50 * MS, wire.send, f.ether(f.ipv4(PEER, HOST, 1, ping), dst=mac))
+    big = f.icmp(8, 0, struct.pack(">HH", 2, 1), bytes(2000))
+    net.after(S, wire.send, f.ether(f.ipv4(PEER, HOST, 1, big[:1480], fragment=0x2000), dst=mac))
+    net.after(S, wire.send, f.ether(f.ipv4(PEER, HOST, 1, big[1480:], fragment=185), dst=mac))
+    net.after(S, wire.send, b"short")
+    net.run(until=60 * S)
+
+
+def recorded(seed: int = 1) -> bytes:
+    out = Kept()
+    with Network(seed) as net:
+        net.record(out, title="a test")
+        exchange(net)
+    return out.kept
+
+
+@pytest.fixture(scope="module")
+def recording() -> bytes:
+    return recorded()
+
+
+def test_a_recording_replays_to_the_byte(recording):
+    counts = replay(io.BytesIO(recording))
+    assert counts.hosts == 2 and counts.frames > 20 and counts.duration > S
+    assert recorded() == recording
+    assert recorded(seed=2) != recording
+
+
+def test_recording_and_watching_do_not_change_a_run():
+    captures = []
+    for record, watch in ((False, False), (True, False), (False, True), (True, True)):
+        out = Kept()
+        with Network(1) as net:
+            if record:
+                net.record(Kept())
+            if watch:
+                net.watch(lambda record: None)
+            exchange_and_capture(net, out)
+        captures.append(out.kept)
+    assert len(set(captures)) == 1 and len(captures[0]) > 2000
+
+
+def exchange_and_capture(net: Network, out: Kept) -> None:
+    original = net.run
+
+    def run(until: int) -> None:
+        net.capture(out)
+        original(until)
+
+    net.run = run
+    exchange(net)
+
+
+def test_another_core_fails_at_the_first_frame_that_differs(recording):
+    def change(name, config):
+        if name == "h":
+            config.ip_default_ttl = 63
+
+    with pytest.raises(ReplayMismatch) as caught:
+        replay(io.BytesIO(recording), config_change=change)
+    error = caught.value
+    # Frame 1 answers the ARP request; the first IP packet of this host is the first echo reply.
+    assert (error.host, error.frame, error.time) == ("h", 2, 5 * MS)
+    assert "IPv4 TTL (byte 22): 64 (0x40) expected, 63 (0x3f) got" in str(error)
+    assert "frame 2" in str(error) and "echo reply" in str(error)
+
+
+def test_a_missing_and_an_extra_frame_are_told(recording):
+    class Mute:
+        def __init__(self, stack_class, swallow):
+            self.stack_class, self.swallow = stack_class, swallow
+
+        def __call__(self, seed, config, name):
+            stack = self.stack_class(seed, config, name)
+            return Wrapped(stack, self.swallow)
+
+    class Wrapped:
+        def __init__(self, stack, swallow):
+            object.__setattr__(self, "stack", stack)
+            object.__setattr__(self, "swallow", swallow)
+            object.__setattr__(self, "count", 0)
+
+        def __getattr__(self, name):
+            return getattr(self.stack, name)
+
+        def __setattr__(self, name, value):
+            setattr(self.stack, name, value)
+
+        def poll_transmit(self, now):
+            tx = self.stack.poll_transmit(now)
+            if tx is None:
+                return None
+            object.__setattr__(self, "count", self.count + 1)
+            if self.count == 3:
+                return None if self.swallow else tx
+            if self.count == 4 and not self.swallow:
+                tx.header = tx.header + b"!"
+            return tx
+
+    from pystack_c.stack import Stack
+
+    with pytest.raises(ReplayMismatch, match="frame 3 .*missing, expected was IP 10.0.0.2 > 10.0.0.1: ICMP echo reply"):
+        replay(io.BytesIO(recording), stack_class=Mute(Stack, True))
+    with pytest.raises(ReplayMismatch, match="frame 4 .*length 142 expected, 143 got"):
+        replay(io.BytesIO(recording), stack_class=Mute(Stack, False))
+
+
+def test_replay_feeds_a_probe(recording):
+    live, again = [], []
+    with Network(1) as net:
+        net.watch(live.append)
+        exchange(net)
+    probe = FrameProbe(again.append)
+    replay(io.BytesIO(recording), probe=probe)
+    probe.flush()
+    assert sorted(r.line() for r in live) == sorted(r.line() for r in again) != []
+
+
+def test_steps_can_be_stopped_anywhere(recording):
+    player = Replay(io.BytesIO(recording))
+    for record in player.steps():
+        if record.kind == fmt.TRANSMIT:
+            break
+    assert player.frames == 1 and player.meta == {"seed": 1, "title": "a test"}
+    assert player.hosts[0].stack.counters.ArpInRequests == 1
+
+
+def test_cut_at_any_byte_the_whole_chunks_can_be_read(recording):
+    out = Kept()
+    recorder = Recorder(out)
+    host = recorder.host("h", 1, Config())
+    for time in range(5):
+        host.timeout(time)
+        recorder.flush()
+    recorder.close()
+    data = out.kept
+    whole = len(list(fmt.RecordReader(io.BytesIO(data))))
+    assert whole == 7
+    seen = set()
+    for cut in range(1, len(data)):
+        with pytest.raises(TraceError, match="truncated") as caught:
+            list(fmt.RecordReader(io.BytesIO(data[:cut]), "x.pytrace"))
+        assert "x.pytrace" in str(caught.value) and "\n" not in str(caught.value)
+        if cut >= 9:
+            seen.add(len(list(fmt.RecordReader(io.BytesIO(data[:cut]), "x.pytrace", partial=True))))
+    assert seen == {0, 3, 4, 5, 6, 7}
+
+
+def test_every_flipped_bit_is_noticed(recording):
+    data = recording[:9] + recording[9:]
+    for at in range(0, len(data), max(1, len(data) // 300)):
+        bad = bytearray(data)
+        bad[at] ^= 0x10
+        with pytest.raises(TraceError) as caught:
+            list(fmt.RecordReader(io.BytesIO(bytes(bad)), "x.pytrace"))
+        assert str(caught.value).startswith("x.pytrace: ") and "\n" not in str(caught.value)
+
+
+def chunk(body: bytes) -> bytes:
+    data = zlib.compress(body)
+    return struct.pack(">II", len(data), zlib.crc32(data)) + data
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "not a pystack recording"),
+        (b"\n\r\r\n whatever", "not a pystack recording"),
+        (b"PYSTACKT\x09", "format version 9"),
+        (b"PYSTACKT\x01" + struct.pack(">II", 1 << 30, 0), "impossible chunk length"),
+        (b"PYSTACKT\x01" + chunk(b"\xee"), "unknown kind of record"),
+        (b"PYSTACKT\x01" + chunk(b"\x06\x00"), "ends too early"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.END, 5))), "0 records, but it says 5"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.END, 0, fmt.END, 1))), "follows the end"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 9, 1, 9, 0, 0))), "unhashable"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.META,)) + b"\x07\x01" * 50), "nested too deep"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.TIMEOUT,)) + b"\xff" * 2000), "endless number"),
+        (b"PYSTACKT\x01" + chunk(bytes(1 << 20) * 65), "bounds"),
+    ],
+)
+def test_foreign_and_broken_recordings(data, text):
+    with pytest.raises(TraceError, match=text) as caught:
+        list(fmt.RecordReader(io.BytesIO(data), "x.pytrace"))
+    assert str(caught.value).startswith("x.pytrace: ")
+
+
+@pytest.mark.parametrize(
+    ("write", "text"),
+    [
+        (lambda r: r.host("h", 1, Config()).call(0, print, None, ()), "no application call"),
+        (lambda r: r.host("h", 1, Config()).setup(0, "__init__", ()), "not allowed"),
+        (
+            lambda r: r.host("h", 1, Config()).timeout(0) or r.host("g", 1, Config()).setup(0, "add_addr", (1,)),
+            "replayed",
+        ),
+        (lambda r: r.host("h", 1, type("C", (), {"as_dict": lambda s: {"tcp_x": 1}})()), "no setting named 'tcp_x'"),
+    ],
+)
+def test_a_recording_cannot_do_more_than_a_run(write, text):
+    out = Kept()
+    recorder = Recorder(out)
+    write(recorder)
+    recorder.close()
+    with pytest.raises(TraceError, match=text):
+        replay(io.BytesIO(out.kept))
+
+
+def test_values_round_trip():
+    values = [
+        None, True, False, 0, -1, 1 << 70, -(1 << 70), b"", b"x" * 300, "", "zü", 1.5, (1, [2, (3,)]), {"a": {1: b"2"}},
+        fmt.Endpoint(7), fmt.IfaceRef(2), fmt.StackRef(), fmt.Digest(9, b"12345678"), fmt.Other("Thing"),
+    ]  # fmt: skip
+    out = bytearray()
+    fmt.put_value(out, values)
+    back = fmt.decode_value(bytes(out))
+    assert back == values and [type(v) for v in back] == [type(v) for v in values]
+    with pytest.raises(TypeError):
+        fmt.put_value(out, object())
