@@ -107,9 +107,9 @@ def recvmsg(
 
 def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, bytes]]:
     """The control messages that the socket asked for, in the kernel's order."""
-    if wanted.get(opt.IP_PKTINFO):
+    if wanted.get(opt.IP_PKTINFO) and got.iface is not None:
         dst = got.dst.to_bytes(4, "big")
-        yield opt.IPPROTO_IP, opt.IP_PKTINFO, struct.pack("=i", got.ifindex) + dst + dst
+        yield opt.IPPROTO_IP, opt.IP_PKTINFO, struct.pack("=i", got.iface.index) + dst + dst
     if wanted.get(opt.IP_RECVTTL):
         yield opt.IPPROTO_IP, opt.IP_TTL, struct.pack("=i", got.ttl)
     if wanted.get(opt.IP_RECVTOS):

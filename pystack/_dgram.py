@@ -5,7 +5,16 @@ import socket as _std
 from typing import Any
 
 import pystack_c.const as C
-from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, Description, deadline_of, error
+from pystack._handles import (
+    MSG_DONTWAIT,
+    MSG_ERRQUEUE,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    Description,
+    deadline_of,
+    error,
+)
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c import raw, udp
 
@@ -47,7 +56,7 @@ class Datagrams(Description):
         """The next datagram (the core's object: data, addr, port, ...)."""
         if flags & MSG_OOB:
             raise error(errno.EOPNOTSUPP)
-        core_flags = flags & MSG_PEEK
+        core_flags = flags & (MSG_PEEK | MSG_ERRQUEUE)
         got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
         if got is None:
             if flags & MSG_DONTWAIT:
@@ -74,7 +83,7 @@ class Datagrams(Description):
         """sendto(2); addr 0 and port 0: to the connected peer."""
         if flags & MSG_OOB:
             raise error(errno.EOPNOTSUPP)
-        self.host.call(self.calls.sendto, self.endpoint, data, addr, port, flags & ~(MSG_DONTWAIT | 0x4000))
+        self.host.call(self.calls.sendto, self.endpoint, data, addr, port, flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
         return len(data)
 
     def shutdown(self, how: int) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 from pystack.runtime.realtime import RealtimeHost, Watch
 
-
 # linux/socket.h
 MSG_OOB = 0x1
 MSG_PEEK = 0x2
@@ -22,6 +21,7 @@ MSG_CTRUNC = 0x8
 MSG_TRUNC = 0x20
 MSG_DONTWAIT = 0x40
 MSG_WAITALL = 0x100
+MSG_ERRQUEUE = 0x2000
 MSG_NOSIGNAL = 0x4000
 
 

@@ -143,7 +143,7 @@ def getaddrinfo(
             raise gaierror(_kernel.EAI_NONAME, "Name or service not known")
         canon = name
     canon = canon if flags & _kernel.AI_CANONNAME else ""
-    result = []
+    result: list[tuple[int, int, int, str, Any]] = []
     for a in addrs:
         for kind, number, _ in _KINDS:
             if type not in (0, kind) or (proto and number and proto != number):

@@ -8,7 +8,9 @@ import _socket as _kernel
 from typing import Any
 
 from pystack import _cmsg, _current, _resolve
-from pystack._sockobj import close, dup, socket
+from pystack._sockobj import close as close
+from pystack._sockobj import dup as dup
+from pystack._sockobj import socket
 
 for _name in dir(_kernel):
     if not _name.startswith("_") and _name not in globals():

@@ -13,6 +13,9 @@ from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, Descr
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.tcp import user as tcp
 
+#: what a reader, and what a writer, waits for
+IN = C.EV_IN | C.EV_ERR | C.EV_HUP
+OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 #: the most bytes handed to the core at once (a copy is made of a slice only)
 PIECE = 1 << 18
 
@@ -46,7 +49,7 @@ class Stream(Description):
         if endpoint is None:
             deadline = deadline_of(timeout)
             while endpoint is None:
-                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
                 endpoint = self.host.call(tcp.accept, self.endpoint)
         return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
 
@@ -71,7 +74,7 @@ class Stream(Description):
                 return errno.EINPROGRESS
         limit = deadline_of(timeout if timeout is not None else self.sndtimeo)
         while True:
-            if not self.host.wait(self.watch, C.EV_OUT, limit):
+            if not self.host.wait(self.watch, OUT, limit):
                 return errno.EAGAIN if timeout is not None else errno.EINPROGRESS
             if self.closed:
                 return errno.EBADF
@@ -100,7 +103,7 @@ class Stream(Description):
         if data is None:
             deadline = deadline_of(timeout)
             while data is None:
-                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
                 data = self.host.call(tcp.recv, self.endpoint, n, 0)
         return data  # type: ignore[no-any-return]
 
@@ -124,7 +127,7 @@ class Stream(Description):
                     return b"".join(parts)
                 continue
             try:
-                self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
+                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
             except OSError:
                 if parts:
                     return b"".join(parts)
@@ -158,7 +161,7 @@ class Stream(Description):
                 if sent == size or (partial and sent):
                     return sent
                 if took < len(piece):
-                    self.await_ready(C.EV_OUT, timeout, deadline, self.sndtimeo)
+                    self.await_ready(OUT, timeout, deadline, self.sndtimeo)
         except TimeoutError:
             raise
         except OSError:
@@ -204,7 +207,7 @@ class Stream(Description):
         if self.linger:
             deadline = deadline_of(self.linger)
             unsent = (C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSING, C.LAST_ACK, C.CLOSE_WAIT)
-            while self.endpoint.state in unsent and self.host.wait(self.watch, C.EV_OUT, deadline):
+            while self.endpoint.state in unsent and self.host.wait(self.watch, OUT, deadline):
                 pass
 
     def discard(self) -> None:

@@ -1,9 +1,10 @@
 """A running stack on a TAP, in one call: `with pystack.up(...) as stack:`."""
 
+import contextlib
 import ipaddress
 import os
 import socket as _std
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 from typing import Any, Self
 
@@ -26,6 +27,27 @@ class Host(RealtimeHost):
         self.names = names if names is not None else Names()
 
 
+def socket_class(host: RealtimeHost | None) -> Any:
+    """The class `socket.socket`, its sockets on `host` (None: on the default stack)."""
+    from pystack import socket as module
+
+    if host is None:
+        return module.socket
+    if host.socket_type is None:
+        host.socket_type = type("socket", (module.socket,), {"_pystack_host": host, "__slots__": ()})
+    return host.socket_type
+
+
+@contextlib.contextmanager
+def using(host: RealtimeHost) -> Iterator[RealtimeHost]:
+    """While it lasts, new sockets of `pystack.socket` belong to `host`."""
+    _current.push(host)
+    try:
+        yield host
+    finally:
+        _current.drop(host)
+
+
 class Running:
     """A stack that runs: made by `up`, ended by `close` or by leaving the `with` block.
 
@@ -41,7 +63,6 @@ class Running:
         self.netns = netns
         self.control: Any = None
         self._own_netns = own_netns
-        self._socket_class: Any = None
         self._closed = False
 
     @property
@@ -56,11 +77,7 @@ class Running:
 
     def socket(self, *args: Any, **kwargs: Any) -> _std.socket:
         """A socket on this stack, whatever the default stack is; otherwise as `socket.socket`."""
-        if self._socket_class is None:
-            from pystack import socket as module
-
-            self._socket_class = type("socket", (module.socket,), {"_pystack_host": self.host, "__slots__": ()})
-        return self._socket_class(*args, **kwargs)  # type: ignore[no-any-return]
+        return socket_class(self.host)(*args, **kwargs)  # type: ignore[no-any-return]
 
     def add_address(self, address: str) -> None:
         """One more address of the stack, such as "10.0.0.3/24"."""

@@ -28,7 +28,6 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
-import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.runtime.host import Host, HostRecorder
 
@@ -41,7 +40,6 @@ NAP = 0.002
 
 FOREVER = (1 << 63) - 1
 _AWAKE = -1
-_ALWAYS = C.EV_ERR | C.EV_HUP
 
 
 class Waiter:
@@ -132,6 +130,8 @@ class RealtimeHost(Host):
         self._care_epoll.register(self._kick_fd, select.EPOLLIN)
         #: frames a device had no room for
         self.tx_dropped = 0
+        #: `socket.socket` on this host, made when first asked for (pystack.stack.socket_class)
+        self.socket_type: Any = None
         _hosts.add(self)
 
     # -- setting up --------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class RealtimeHost(Host):
         self._drain(monotonic_ns())
 
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
-        """Wait until the endpoint is ready for one of `bits`, or has failed. False: `deadline` (ns) passed first.
+        """Wait until the endpoint is ready for one of `bits` (EV_*). False: `deadline` (ns) passed first.
 
         Whoever waits may lead: see the head of this file. Signal handlers run, and what they raise comes out here.
         """
@@ -206,7 +206,7 @@ class RealtimeHost(Host):
         if me is None:
             me = self._local.waiter = Waiter()
         me.fired = False
-        me.bits = bits = bits | _ALWAYS
+        me.bits = bits
         timeout = None
         try:
             with self._lock:
@@ -242,7 +242,8 @@ class RealtimeHost(Host):
     def wake(self, watch: Watch) -> None:
         """Let all threads go that wait for this endpoint (somebody closed it)."""
         with self._lock:
-            watch.notify(_ALWAYS)
+            for waiter in watch.waiters:
+                waiter.fire()
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
         """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""

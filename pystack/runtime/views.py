@@ -1,0 +1,186 @@
+"""What a stack looks like from outside: plain dicts and lists of its tables, fit for JSON.
+
+Each view is a function of the Stack, to be called through `host.inspect`, so that nothing moves meanwhile.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pystack_c.const as C
+from pystack._resolve import text
+from pystack_c import neighbor
+
+STATES = {
+    C.ESTABLISHED: "ESTAB",
+    C.SYN_SENT: "SYN-SENT",
+    C.SYN_RECEIVED: "SYN-RECV",
+    C.FIN_WAIT_1: "FIN-WAIT-1",
+    C.FIN_WAIT_2: "FIN-WAIT-2",
+    C.TIME_WAIT: "TIME-WAIT",
+    C.CLOSED: "UNCONN",
+    C.CLOSE_WAIT: "CLOSE-WAIT",
+    C.LAST_ACK: "LAST-ACK",
+    C.LISTEN: "LISTEN",
+    C.CLOSING: "CLOSING",
+}
+NUD = {
+    C.NUD_NONE: "NONE",
+    C.NUD_INCOMPLETE: "INCOMPLETE",
+    C.NUD_REACHABLE: "REACHABLE",
+    C.NUD_STALE: "STALE",
+    C.NUD_DELAY: "DELAY",
+    C.NUD_PROBE: "PROBE",
+    C.NUD_FAILED: "FAILED",
+    C.NUD_PERMANENT: "PERMANENT",
+}
+ROUTE_KINDS = {
+    C.RT_UNICAST: "unicast",
+    C.RT_UNREACHABLE: "unreachable",
+    C.RT_PROHIBIT: "prohibit",
+    C.RT_BLACKHOLE: "blackhole",
+}
+
+
+def mac_text(mac: int) -> str:
+    """A MAC address with colons."""
+    return mac.to_bytes(6, "big").hex(":")
+
+
+def sockets(stack: Any, info: bool = False) -> list[dict[str, Any]]:
+    """Every endpoint, as `ss` shows them; with `info`, TCP's own numbers too (`ss -i`)."""
+    return [_socket(stack, endpoint, info) for endpoint in stack.endpoints.values()]
+
+
+def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
+    state = getattr(endpoint, "state", None)
+    row: dict[str, Any] = {"id": endpoint.ident}
+    if state is not None:
+        row["netid"] = "tcp"
+        row["state"] = STATES.get(state, str(state))
+        row["recv_q"], row["send_q"] = tcp_queues(endpoint)
+    else:
+        row["netid"] = "raw" if hasattr(endpoint, "proto") else "udp"
+        row["state"] = "ESTAB" if endpoint.raddr else "UNCONN"
+        row["recv_q"], row["send_q"] = getattr(endpoint, "rmem_used", 0), 0
+    if row["netid"] == "raw":
+        row["proto"] = endpoint.proto
+    row["local"], row["lport"] = text(endpoint.laddr), endpoint.lport
+    row["peer"], row["rport"] = text(endpoint.raddr), endpoint.rport
+    row["timer"] = _next_timer(stack, endpoint)
+    if info and state is not None and state != C.LISTEN:
+        from pystack_c.tcp import user as tcp
+
+        row["info"] = tcp.tcp_info(endpoint, stack.now)
+    return row
+
+
+def tcp_queues(endpoint: Any) -> tuple[int, int]:
+    """Recv-Q and Send-Q as ss(8) means them: bytes not read, bytes not acknowledged; for a listener queue and backlog."""
+    if endpoint.state == C.LISTEN:
+        listener = endpoint.listener
+        return len(getattr(listener, "accept_queue", ())), getattr(listener, "backlog", 0)
+    return len(endpoint.recvbuf), len(endpoint.sendbuf)
+
+
+def _next_timer(stack: Any, endpoint: Any) -> dict[str, Any] | None:
+    """The endpoint's first timer: its name, and in how many ms."""
+    best = None
+    for name in ("rto_timer", "delack_timer", "wait_timer", "keep_timer"):
+        timer = getattr(endpoint, name, None)
+        if timer is not None and timer.armed() and (best is None or timer.deadline < best[1]):
+            best = (name.removesuffix("_timer"), timer.deadline)
+    return None if best is None else {"name": best[0], "ms": (best[1] - stack.now) // 1_000_000}
+
+
+def neighbours(stack: Any) -> list[dict[str, Any]]:
+    """The ARP tables, as `ip neigh`."""
+    rows = []
+    for iface in stack.ifaces:
+        for entry in iface.neighbors.values():
+            state = neighbor.current_state(entry, stack.now)
+            known = state & (C.NUD_INCOMPLETE | C.NUD_FAILED) == 0
+            rows.append(
+                {
+                    "dst": text(entry.addr),
+                    "dev": iface.name,
+                    "lladdr": mac_text(entry.mac) if known else None,
+                    "state": NUD.get(state, str(state)),
+                    "waiting": len(entry.queue or ()),
+                }
+            )
+    return rows
+
+
+def routes(stack: Any) -> list[dict[str, Any]]:
+    """The routing table, longest prefix first, as `ip route`."""
+    rows = []
+    for route in stack.routes.all():
+        rows.append(
+            {
+                "dst": "default" if route.prefixlen == 0 else f"{text(route.dst)}/{route.prefixlen}",
+                "gateway": text(route.gateway) if route.gateway else None,
+                "dev": None if route.iface is None else route.iface.name,
+                "metric": route.metric,
+                "src": text(route.src) if route.src else None,
+                "type": ROUTE_KINDS.get(route.kind, str(route.kind)),
+            }
+        )
+    return rows
+
+
+def addresses(stack: Any) -> list[dict[str, Any]]:
+    """The interfaces and their addresses, as `ip addr`."""
+    kinds = {C.LINK_ETHERNET: "ether", C.LINK_IP: "none", C.LINK_LOOPBACK: "loopback"}
+    rows = []
+    for iface in stack.ifaces:
+        rows.append(
+            {
+                "ifindex": iface.index,
+                "ifname": iface.name,
+                "link_type": kinds.get(iface.kind, str(iface.kind)),
+                "address": mac_text(iface.mac),
+                "mtu": iface.mtu,
+                "up": bool(iface.up),
+                "tx_csum": bool(iface.tx_csum),
+                "gso_max": iface.gso_max,
+                "rx_frames": iface.rx_frames,
+                "rx_bytes": iface.rx_bytes,
+                "tx_frames": iface.tx_frames,
+                "tx_bytes": iface.tx_bytes,
+                "addr_info": [{"local": text(own.addr), "prefixlen": own.prefixlen} for own in iface.addrs],
+            }
+        )
+    return rows
+
+
+def counters(stack: Any) -> dict[str, Any]:
+    """All counters that moved, and the drops by reason."""
+    return {"counters": stack.counters.nonzero(), "drops": dict(stack.counters.drops)}
+
+
+def compiled(stack: Any) -> dict[str, bool]:
+    """Which core modules run compiled."""
+    from pystack import compiled as report
+
+    return report()
+
+
+def status(stack: Any) -> dict[str, Any]:
+    """The stack itself."""
+    return {
+        "name": stack.name,
+        "endpoints": len(stack.endpoints),
+        "timers": len(stack.timers),
+        "config": stack.config.as_dict(),
+    }
+
+
+VIEWS: dict[str, Callable[..., Any]] = {
+    "sockets": sockets,
+    "neighbours": neighbours,
+    "routes": routes,
+    "addresses": addresses,
+    "counters": counters,
+    "compiled": compiled,
+    "status": status,
+}

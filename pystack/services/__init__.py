@@ -1,0 +1,71 @@
+"""Small internet services that run on a stack as any program would: http, echo, discard, chargen, daytime.
+
+for service in services.start("http:80", "echo:7"): ...        # on the default stack
+services.start("echo:7/udp", host=running.host)                # on this one
+"""
+
+import logging
+import socket as _std
+from typing import Any
+
+from pystack.runtime.realtime import RealtimeHost
+from pystack.services import classic, http
+from pystack.services.base import DatagramService, Service, StreamService
+
+__all__ = ["DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
+
+logging.getLogger("pystack.services").addHandler(logging.NullHandler())
+
+#: name -> (what serves a TCP connection, what answers a datagram); None where there is no such service
+SERVICES: dict[str, tuple[Any, Any]] = {
+    "http": (http.serve, None),
+    "echo": (classic.echo, classic.echo_datagram),
+    "discard": (classic.discard, classic.discard_datagram),
+    "chargen": (classic.chargen, classic.chargen_datagram),
+    "daytime": (classic.daytime, classic.daytime_datagram),
+}
+
+
+def parse(spec: str) -> list[tuple[str, str, int]]:
+    """ "echo:7" as [("echo", "tcp", 7), ("echo", "udp", 7)]; "/tcp" or "/udp" at the end takes one of them."""
+    name, colon, rest = spec.partition(":")
+    port, slash, proto = rest.partition("/")
+    if name not in SERVICES:
+        raise ValueError(f"{spec!r}: no service {name!r}; there are {', '.join(SERVICES)}")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{spec!r}: SERVICE:PORT, a port from 1 to 65535")
+    wanted = [proto] if slash else ["tcp", "udp"]
+    if slash and proto not in ("tcp", "udp"):
+        raise ValueError(f"{spec!r}: /tcp or /udp")
+    has = {"tcp": SERVICES[name][0] is not None, "udp": SERVICES[name][1] is not None}
+    found = [(name, p, int(port)) for p in wanted if has[p]]
+    if not found:
+        raise ValueError(f"{spec!r}: {name} does not run over {proto}")
+    return found
+
+
+def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> list[Service]:
+    """Start the services; OSError where a port is taken (then none of them runs)."""
+    wanted = [item for spec in specs for item in parse(spec)]
+    running: list[Service] = []
+    try:
+        for name, proto, port in wanted:
+            stream, datagram = SERVICES[name]
+            service: Service
+            if proto == "tcp":
+                service = StreamService(name, _socket(host, _std.SOCK_STREAM), (address, port), stream)
+            else:
+                service = DatagramService(name, _socket(host, _std.SOCK_DGRAM), (address, port), datagram)
+            running.append(service)
+            service.start()
+    except BaseException:
+        for service in running:
+            service.close()
+        raise
+    return running
+
+
+def _socket(host: RealtimeHost | None, kind: int) -> Any:
+    from pystack.stack import socket_class
+
+    return socket_class(host)(_std.AF_INET, kind)
