@@ -31,16 +31,16 @@ cdef class Config:
     cdef public int64_t tcp_fin_timeout
     cdef public int64_t tcp_time_wait
     cdef public int tcp_max_tw_buckets
+    cdef public int tcp_mss_default
+    cdef public int64_t tcp_isn
+    cdef public bint tcp_minshall
     cdef public int tcp_mss
     cdef public bint tcp_timestamps
     cdef public bint tcp_sack
     cdef public bint tcp_window_scaling
     cdef public int tcp_wscale
     cdef public int64_t tcp_rmem
-    cdef public int64_t tcp_rmem_max
     cdef public int64_t tcp_wmem
-    cdef public int64_t tcp_wmem_max
-    cdef public bint tcp_moderate_rcvbuf
     cdef public int64_t tcp_rto_initial
     cdef public int64_t tcp_rto_min
     cdef public int64_t tcp_rto_max

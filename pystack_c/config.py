@@ -71,6 +71,12 @@ class Config:
         self.tcp_time_wait = 60 * S
         #: TIME-WAIT states kept
         self.tcp_max_tw_buckets = 65536
+        #: MSS of a peer that announces none (RFC 9293 MUST-15)
+        self.tcp_mss_default = 536
+        #: first sequence number of every connection; -1 chooses it by RFC 6528
+        self.tcp_isn = -1
+        #: Nagle holds a small segment only while another small one is unacknowledged (Minshall, as Linux does)
+        self.tcp_minshall = True
         #: MSS to announce; 0 takes it from the interface's MTU
         self.tcp_mss = 0
         # TCP: options
@@ -84,15 +90,9 @@ class Config:
         self.tcp_wscale = -1
         # TCP: buffers
         #: default receive buffer (SO_RCVBUF overrides)
-        self.tcp_rmem = 131072
-        #: the most autotuning gives a receive buffer
-        self.tcp_rmem_max = 6 << 20
+        self.tcp_rmem = 1 << 20
         #: default send buffer (SO_SNDBUF overrides)
-        self.tcp_wmem = 262144
-        #: the most autotuning gives a send buffer
-        self.tcp_wmem_max = 4 << 20
-        #: autotune buffers
-        self.tcp_moderate_rcvbuf = True
+        self.tcp_wmem = 1 << 20
         # TCP: timers
         #: RTO before the first sample (RFC 6298 2.1)
         self.tcp_rto_initial = 1 * S
@@ -193,16 +193,16 @@ FIELDS = (
     "tcp_fin_timeout",
     "tcp_time_wait",
     "tcp_max_tw_buckets",
+    "tcp_mss_default",
+    "tcp_isn",
+    "tcp_minshall",
     "tcp_mss",
     "tcp_timestamps",
     "tcp_sack",
     "tcp_window_scaling",
     "tcp_wscale",
     "tcp_rmem",
-    "tcp_rmem_max",
     "tcp_wmem",
-    "tcp_wmem_max",
-    "tcp_moderate_rcvbuf",
     "tcp_rto_initial",
     "tcp_rto_min",
     "tcp_rto_max",
@@ -237,6 +237,7 @@ PROFILES: dict[str, dict] = {
     "linux": {},
     # The RFCs' own words where they differ from Linux: RTO at least a second, delayed ACK 200 ms, 2 MSL 4 minutes.
     "rfc": {
+        "tcp_minshall": False,
         "tcp_rto_min": 1 * S,
         "tcp_rto_var_min": 1 * MS,
         "tcp_rto_max": 60 * S,
@@ -249,7 +250,6 @@ PROFILES: dict[str, dict] = {
     "lab": {
         "tcp_timestamps": False,
         "tcp_quickack_segs": 0,
-        "tcp_moderate_rcvbuf": False,
         "tcp_rmem": 4 << 20,
         "tcp_wmem": 4 << 20,
     },

@@ -39,6 +39,31 @@ DST_MULTICAST = 2
 DST_OTHER = 3
 DST_LOCAL = 4  # a Dst's kind only: one of this host's own addresses, through the loopback interface
 
+# TCP option kinds (IANA tcp-parameters)
+TCPOPT_EOL = 0
+TCPOPT_NOP = 1
+TCPOPT_MSS = 2
+TCPOPT_WSCALE = 3
+TCPOPT_SACK_OK = 4
+TCPOPT_SACK = 5
+TCPOPT_TS = 8
+TCPOPT_FASTOPEN = 34
+
+# TCP timers of a connection
+TIMER_RTO = 1
+TIMER_PERSIST = 2
+TIMER_DELACK = 3
+TIMER_KEEPALIVE = 4
+TIMER_TIME_WAIT = 5
+TIMER_FIN_WAIT_2 = 6
+TIMER_SYNACK = 7
+
+# Phases of loss recovery (the names of Linux's tcp_ca_state)
+CA_OPEN = 0
+CA_DISORDER = 1
+CA_RECOVERY = 3
+CA_LOSS = 4
+
 # TCP states (RFC 9293 section 3.3.2), numbered as Linux numbers them for tcp_info
 ESTABLISHED = 1
 SYN_SENT = 2

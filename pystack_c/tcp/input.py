@@ -1,6 +1,336 @@
 """Segment arrival: RFC 9293 section 3.10.7, in the RFC's own order."""
 
+import errno
 
-def segment_arrives(core, pkt):
-    """A checked IPv4 packet with protocol 6 arrived (pkt.l4_off .. pkt.l4_end). Filled in soon."""
-    raise NotImplementedError
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.ack import process_ack
+from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
+from pystack_c.tcp.data import ack_now, fin_again, segment_fin, segment_text
+from pystack_c.tcp.handshake import listen_state, syn_received_ack, syn_sent_state
+from pystack_c.tcp.segment import send_reset
+from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.wire.checksum import checksum, pseudo_sum
+from pystack_c.wire.tcp import parse_tcp
+
+
+def segment_arrives(core, pkt) -> None:
+    """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
+    core.counters.TcpInSegs += 1
+    if parse_tcp(pkt) != 0:
+        core.counters.TcpInErrs += 1
+        core.drop("tcp-malformed", "tcp", "header length impossible", "RFC 9293 3.1")
+        return
+    if not pkt.flags & C.RX_CSUM_OK:
+        # MUST-3
+        acc = pseudo_sum(pkt.src, pkt.dst, C.IPPROTO_TCP, pkt.l4_end - pkt.l4_off)
+        if checksum(pkt.frame, pkt.l4_off, pkt.l4_end, acc) != 0:
+            core.counters.TcpInCsumErrors += 1
+            core.counters.TcpInErrs += 1
+            core.drop("tcp-bad-checksum", f"tcp port {pkt.dport}", "checksum wrong", "RFC 9293 3.1")
+            return
+    if pkt.dst_kind != C.DST_UNICAST or pkt.l2_group:
+        # MUST-57: nothing of TCP belongs to a broadcast or multicast address.
+        core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "broadcast or multicast", "RFC 9293 3.9.2.3")
+        return
+    tcb: Tcb = core.tcp.lookup(pkt)
+    if tcb is None:
+        closed_state(core, pkt)
+        return
+    if core.probe is not None:
+        explain_arrival(tcb, pkt)
+    tcb.segs_in += 1
+    if tcb.state == C.LISTEN:
+        listen_state(tcb, pkt)
+    elif tcb.state == C.SYN_SENT:
+        syn_sent_state(tcb, pkt)
+    else:
+        other_states(tcb, pkt)
+
+
+def explain_arrival(tcb: Tcb, pkt) -> None:
+    """The tcp.in event."""
+    fields = {
+        "seq": pkt.seq,
+        "ack": pkt.ack,
+        "flags": pkt.tcp_flags,
+        "length": pkt.data_len(),
+        "window": pkt.window << (0 if pkt.tcp_flags & C.SYN else tcb.snd_wscale),
+    }
+    tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, f"segment in state {tcb.state}", "RFC 9293 3.10.7", fields)
+
+
+def segment_len(pkt) -> int:
+    """SEG.LEN: payload plus SYN and FIN."""
+    n = pkt.l4_end - pkt.data_off
+    if pkt.tcp_flags & C.SYN:
+        n += 1
+    if pkt.tcp_flags & C.FIN:
+        n += 1
+    return n
+
+
+def closed_state(core, pkt) -> None:
+    """3.10.7.1: no connection: everything but a RST is answered with a RST."""
+    subject = f"tcp port {pkt.dport}"
+    if pkt.tcp_flags & C.RST:
+        core.drop("tcp-reset-unknown", subject, "RST for no connection", "RFC 9293 3.10.7.1")
+        return
+    core.drop("tcp-no-connection", subject, "no connection and no listener here", "RFC 9293 3.10.7.1")
+    refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
+
+
+def refuse(core, pkt, why: str, rfc: str) -> None:
+    """The RST that answers an unexpected segment (3.5.3, group 1 and 2)."""
+    if pkt.tcp_flags & C.ACK:
+        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)
+    else:
+        ack = seq_add(pkt.seq, segment_len(pkt))
+        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
+
+
+def acceptable(tcb: Tcb, pkt, length) -> bool:
+    """3.10.7.4, first: the four cases of the acceptability test."""
+    wnd = tcb.rcv_wnd()
+    seq = pkt.seq
+    if wnd == 0:
+        return length == 0 and seq == tcb.rcv_nxt
+    edge = seq_add(tcb.rcv_nxt, wnd)
+    if seq_le(tcb.rcv_nxt, seq) and seq_lt(seq, edge):
+        return True
+    if length == 0:
+        return False
+    last = seq_add(seq, length - 1)
+    return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
+
+
+def paws_reject(tcb: Tcb, pkt) -> bool:
+    """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment, unless the connection idled for 24 days."""
+    if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
+        return False
+    if not seq_lt(pkt.tsval, tcb.ts_recent):
+        return False
+    return tcb.core.now - tcb.ts_recent_stamp < 24 * 86_400_000_000_000
+
+
+def other_states(tcb: Tcb, pkt) -> None:
+    """3.10.7.4: SYN-RECEIVED and all synchronized states."""
+    core = tcb.core
+    flags = pkt.tcp_flags
+    length = segment_len(pkt)
+    if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+        return
+    if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
+        if not flags & C.ACK and not flags & C.RST:
+            syn_again(tcb)
+            return
+        # Simultaneous open, figure 8: the SYN of the SYN,ACK is known; what follows it counts.
+        flags &= ~C.SYN
+        pkt.tcp_flags = flags
+        pkt.seq = seq_add(pkt.seq, 1)
+        length -= 1
+    # First, the sequence number.
+    if paws_reject(tcb, pkt):
+        core.counters.TcpExtPAWSEstab += 1
+        core.drop("tcp-paws", tcb.subject(), "timestamp older than the last", "RFC 7323 5.3 R1")
+        bad_segment_ack(tcb, "old timestamp")
+        return
+    zero_window = tcb.rcv_wnd() == 0 and pkt.seq == tcb.rcv_nxt
+    if not zero_window and not acceptable(tcb, pkt, length):
+        unacceptable(tcb, pkt)
+        return
+    note_timestamp(tcb, pkt)
+    # Second, the RST bit.
+    if flags & C.RST:
+        reset_arrived(tcb, pkt)
+        return
+    # (Third, security and compartment, is not implemented, as the RFC allows.)
+    # Fourth, the SYN bit.
+    if flags & C.SYN:
+        challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+        return
+    # Fifth, the ACK field.
+    if not flags & C.ACK:
+        core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "RFC 9293 3.10.7.4")
+        return
+    tcb.last_recv = core.now
+    if not ack_field(tcb, pkt):
+        return
+    # Sixth, the URG bit.
+    if flags & C.URG and pkt.urg > 0:
+        urgent(tcb, pkt)
+    # Seventh, the segment text.
+    if pkt.l4_end > pkt.data_off and not text_allowed(tcb, pkt):
+        return
+    # Eighth, the FIN bit.
+    if flags & C.FIN or tcb.fin_expected:
+        if tcb.state == C.TIME_WAIT:
+            fin_again(tcb)
+        else:
+            segment_fin(tcb, pkt)
+
+
+def text_allowed(tcb: Tcb, pkt) -> bool:
+    """Process the text where the state allows it. False where the connection ended by it."""
+    state = tcb.state
+    if state == C.ESTABLISHED or state == C.FIN_WAIT_1 or state == C.FIN_WAIT_2:
+        if tcb.detached:
+            # SHLD-3: the application is gone, nobody will read this.
+            tcb.core.counters.TcpExtTCPAbortOnData += 1
+            why = "data for an application that has closed"
+            abort_connection(tcb, errno.ECONNRESET, why, "RFC 9293 3.6.1")
+            return False
+        segment_text(tcb, pkt)
+    else:
+        tcb.core.drop("tcp-text-after-fin", tcb.subject(), "data after the peer's FIN", "RFC 9293 3.10.7.4")
+    return True
+
+
+def unacceptable(tcb: Tcb, pkt) -> None:
+    """Not in the window: drop it, but say where the window is (unless it is a RST)."""
+    core = tcb.core
+    core.drop("tcp-out-of-window", tcb.subject(), "sequence numbers outside the window", "RFC 9293 3.10.7.4")
+    if pkt.tcp_flags & C.RST:
+        return
+    if tcb.state == C.TIME_WAIT and pkt.tcp_flags & C.FIN:
+        fin_again(tcb)
+        return
+    n = pkt.l4_end - pkt.data_off
+    if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
+        # RFC 2883 4: an old duplicate is reported.
+        tcb.dsack = (pkt.seq, seq_add(pkt.seq, n))
+        core.counters.TcpExtTCPDSACKOldSent += 1
+    if n > 0 or pkt.tcp_flags & (C.SYN | C.FIN) or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
+        # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
+        ack_now(tcb, "outside the window: say where it is", "RFC 9293 3.10.7.4")
+    else:
+        bad_segment_ack(tcb, "outside the window: say where it is")
+
+
+def bad_segment_ack(tcb: Tcb, why: str) -> None:
+    """An ACK in answer to a bad segment without data, not more often than tcp_invalid_ratelimit (two peers could loop)."""
+    core = tcb.core
+    if tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit:
+        return
+    tcb.last_bad_ack = core.now
+    ack_now(tcb, why, "RFC 9293 3.10.7.4")
+
+
+def note_timestamp(tcb: Tcb, pkt) -> None:
+    """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
+    if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and seq_le(tcb.ts_recent, pkt.tsval):
+        tcb.ts_recent = pkt.tsval
+        tcb.ts_recent_stamp = tcb.core.now
+
+
+def reset_arrived(tcb: Tcb, pkt) -> None:
+    """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
+    if pkt.seq != tcb.rcv_nxt:
+        challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
+        return
+    state = tcb.state
+    counters = tcb.core.counters
+    why = "the peer reset the connection"
+    rfc = "RFC 9293 3.10.7.4"
+    if state == C.SYN_RECEIVED:
+        counters.TcpAttemptFails += 1
+        if tcb.passive:
+            # (A passive open returns to LISTEN: the listener itself never left it.)
+            finish(tcb, "the peer took its SYN back", rfc)
+        else:
+            fail_connection(tcb, errno.ECONNREFUSED, why, rfc)
+        return
+    if state == C.ESTABLISHED or state == C.CLOSE_WAIT:
+        counters.TcpEstabResets += 1
+    if state == C.TIME_WAIT or state == C.CLOSING or state == C.LAST_ACK:
+        tcb.was_reset = True
+        finish(tcb, why, rfc)
+        return
+    error = errno.EPIPE if state == C.CLOSE_WAIT else errno.ECONNRESET
+    fail_connection(tcb, error, why, rfc)
+
+
+def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
+    """RFC 5961: an ACK that only the real peer can answer, throttled over all connections (section 7)."""
+    core = tcb.core
+    core.drop("tcp-challenged", tcb.subject(), why, rfc)
+    if not core.tcp.challenge_allowed():
+        return
+    core.counters.TcpExtTCPChallengeACK += 1
+    ack_now(tcb, f"challenge ACK: {why}", rfc)
+
+
+def syn_again(tcb: Tcb) -> None:
+    """The peer's SYN once more: our SYN-ACK was lost; send it again."""
+    q = tcb.rtxq
+    head = q.head()
+    if head is not None:
+        q.mark_lost(head)
+        tcb.force_retransmit = True
+        ack_now(tcb, "the SYN came again", "RFC 9293 3.10.7.4")
+
+
+def reopen(tcb: Tcb, pkt) -> bool:
+    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate."""
+    newer = seq_gt(pkt.seq, tcb.rcv_nxt)
+    if tcb.ts_ok and pkt.opt_ts:
+        newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
+    if not newer:
+        return False
+    core = tcb.core
+    listener = core.tcp.listener_for(pkt)
+    if listener is None:
+        return False
+    finish(tcb, "a new SYN reopens the address pair", "RFC 6191 2")
+    listen_state(listener, pkt)
+    return True
+
+
+def ack_field(tcb: Tcb, pkt) -> bool:
+    """3.10.7.4, fifth. False where the segment goes no further."""
+    core = tcb.core
+    ack = pkt.ack
+    if tcb.state == C.SYN_RECEIVED:
+        if not (seq_lt(tcb.snd_una, ack) and seq_le(ack, tcb.snd_nxt)):
+            core.drop("tcp-bad-ack", tcb.subject(), "acknowledges what was never sent", "RFC 9293 3.10.7.4")
+            refuse(core, pkt, "acknowledges what was never sent", "RFC 9293 3.10.7.4")
+            return False
+        if not syn_received_ack(tcb, pkt):
+            return False
+    if seq_gt(ack, tcb.snd_nxt):
+        challenge_ack(tcb, "acknowledges what was never sent", "RFC 5961 5.2")
+        return False
+    if seq_lt(ack, tcb.snd_una) and seq_diff(tcb.snd_una, ack) > tcb.max_window:
+        challenge_ack(tcb, "acknowledges what is long gone", "RFC 5961 5.2")
+        return False
+    if tcb.state == C.TIME_WAIT:
+        return True
+    process_ack(tcb, pkt)
+    if tcb.fin_sent and seq_gt(tcb.snd_una, tcb.fin_seq):
+        return fin_acked(tcb)
+    return True
+
+
+def fin_acked(tcb: Tcb) -> bool:
+    """Our FIN is acknowledged. False where the connection is over."""
+    state = tcb.state
+    rfc = "RFC 9293 3.10.7.4"
+    if state == C.FIN_WAIT_1:
+        set_state(tcb, C.FIN_WAIT_2, "our FIN is acknowledged", rfc)
+        if tcb.detached:
+            start_wait(tcb, C.TIMER_FIN_WAIT_2, tcb.core.config.tcp_fin_timeout)
+    elif state == C.CLOSING:
+        enter_time_wait(tcb, "our FIN is acknowledged, after a simultaneous close", rfc)
+    elif state == C.LAST_ACK:
+        finish(tcb, "our FIN is acknowledged", rfc)
+        return False
+    return True
+
+
+def urgent(tcb: Tcb, pkt) -> None:
+    """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
+    up = seq_add(pkt.seq, pkt.urg)
+    if seq_gt(up, tcb.rcv_up) and seq_ge(up, tcb.rcv_nxt):
+        tcb.rcv_up = up
+        tcb.wake(C.EV_PRI)

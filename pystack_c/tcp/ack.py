@@ -1,0 +1,143 @@
+"""The acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import rtt
+from pystack_c.tcp.output import schedule, set_rto_timer
+from pystack_c.tcp.recovery import after_ack, update_scoreboard
+from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.tcb import Tcb
+
+
+def process_ack(tcb: Tcb, pkt) -> None:
+    """SND.UNA =< SEG.ACK =< SND.NXT is known: take what is acknowledged, the window, and what follows for recovery."""
+    ack = pkt.ack
+    una = tcb.snd_una
+    advanced = seq_gt(ack, una)
+    acked = 0
+    sample = -1
+    if advanced:
+        sample = clean_rtxq(tcb, ack)
+        acked = seq_diff(ack, una)
+        data_acked(tcb, ack)
+    sacked = 0
+    if pkt.sack is not None and tcb.sack_ok:
+        sacked = update_scoreboard(tcb, pkt.sack)
+    window_changed = seq_ge(ack, una) and update_window(tcb, pkt)
+    # RFC 5681 2: a duplicate ACK acknowledges nothing new, carries no data, and leaves the window as it was.
+    duplicate = (
+        ack == una
+        and len(tcb.rtxq) > 0
+        and pkt.l4_end == pkt.data_off
+        and not (pkt.tcp_flags & (C.SYN | C.FIN))
+        and (sacked > 0 if tcb.sack_ok and pkt.sack is not None else not window_changed)
+    )
+    if advanced or duplicate or sacked > 0:
+        if advanced:
+            measure(tcb, pkt, sample)
+        after_ack(tcb, acked, sacked, duplicate)
+        restart_rto(tcb, advanced)
+    if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
+        schedule(tcb)
+
+
+def clean_rtxq(tcb: Tcb, ack) -> int:
+    """Take acknowledged records out. Returns a round-trip sample by Karn's rule (RFC 6298 3), or -1."""
+    q = tcb.rtxq
+    now = tcb.core.now
+    sample = -1
+    retransmitted = False
+    seg = q.head()
+    while seg is not None and seq_le(seg.end, ack):
+        if seg.retrans > 0:
+            retransmitted = True
+        elif sample < 0 and not seg.sacked:
+            sample = now - seg.sent_at
+        q.pop_head()
+        seg = q.head()
+    if seg is not None and seq_lt(seg.seq, ack):
+        if seg.retrans > 0:
+            retransmitted = True
+        elif sample < 0 and not seg.sacked:
+            sample = now - seg.sent_at
+        q.trim_head(ack)
+    return -1 if retransmitted else sample
+
+
+def data_acked(tcb: Tcb, ack) -> None:
+    """Move SND.UNA, free the send buffer (SYN and FIN are no bytes of it), wake the writer."""
+    before = seq_diff(ack, tcb.snd_una)
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        before -= 1
+    if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
+        before -= 1
+    tcb.snd_una = ack
+    if seq_lt(tcb.snd_up, ack):
+        tcb.snd_up = ack
+    tcb.retries = 0
+    tcb.backoff = 0
+    tcb.probes = 0
+    tcb.retry_start = -1 if len(tcb.rtxq) == 0 else tcb.core.now
+    if before <= 0:
+        return
+    tcb.bytes_acked += before
+    buf = tcb.sendbuf
+    full = tcb.send_space() == 0
+    buf.ack(buf.head + before)
+    if full and tcb.send_space() > 0:
+        tcb.wake(C.EV_OUT)
+
+
+def measure(tcb: Tcb, pkt, sample) -> None:
+    """A round-trip time: from the record, or from the echoed timestamp where a retransmission made it ambiguous."""
+    if sample >= 0:
+        rtt.update(tcb, sample)
+        return
+    if tcb.ts_ok and pkt.opt_ts and pkt.tsecr != 0:
+        # RFC 7323 4.1: TSecr names the transmission that is acknowledged.
+        elapsed = (tcb.core.now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & 0xFFFFFFFF
+        if elapsed < 0x7FFFFFFF:
+            rtt.update(tcb, elapsed * 1_000_000)
+
+
+def update_window(tcb: Tcb, pkt) -> bool:
+    """SND.WND from a segment that is not older than the last one that set it (WL1, WL2). True where it changed."""
+    if not (
+        seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))
+    ):
+        return False
+    window = pkt.window << tcb.snd_wscale
+    tcb.snd_wl1 = pkt.seq
+    tcb.snd_wl2 = pkt.ack
+    old = tcb.snd_wnd
+    if window == old:
+        return False
+    tcb.snd_wnd = window
+    if window > tcb.max_window:
+        tcb.max_window = window
+    if tcb.core.probe is not None:
+        why = f"the peer takes {window} bytes now"
+        tcb.core.emit("tcp.window", tcb.subject(), tcb.ident, why, "RFC 9293 3.10.7.4", {"old": old, "new": window})
+    if old == 0:
+        # The window opened: the persist timer has done its work.
+        timer = tcb.rto_timer
+        if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_PERSIST:
+            tcb.core.timers.cancel(timer)
+            tcb.backoff = 0
+            tcb.probes = 0
+    return True
+
+
+def restart_rto(tcb: Tcb, advanced) -> None:
+    """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
+    timer = tcb.rto_timer
+    if len(tcb.rtxq) == 0:
+        if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_RTO:
+            tcb.core.timers.cancel(timer)
+            if tcb.core.probe is not None:
+                why = "everything sent is acknowledged"
+                tcb.core.emit(
+                    "timer.cancelled", tcb.subject(), tcb.ident, why, "RFC 6298 5.2", {"timer": "retransmission"}
+                )
+    elif advanced:
+        set_rto_timer(tcb, tcb.core.now + tcb.rto)

@@ -1,0 +1,22 @@
+cimport cython
+from libc.stdint cimport int64_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.tcp.segment cimport reset_connection
+from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
+
+cpdef cancel(Tcb tcb, Timer timer)
+cpdef stop_timers(Tcb tcb)
+@cython.locals(core=Core)
+cpdef enter_time_wait(Tcb tcb, str why, str rfc)
+@cython.locals(deadline=int64_t)
+cpdef start_wait(Tcb tcb, int kind, int64_t wait)
+@cython.locals(core=Core)
+cpdef finish(Tcb tcb, str why, str rfc)
+cpdef fail_connection(Tcb tcb, int error, str why, str rfc)
+@cython.locals(state=int)
+cpdef abort_connection(Tcb tcb, int error, str why, str rfc)
+@cython.locals(error=int)
+cpdef timed_out(Tcb tcb, str why, str rfc)

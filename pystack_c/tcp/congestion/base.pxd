@@ -1,0 +1,10 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack_c.endpoint cimport Endpoint
+
+cdef class CongestionControl:
+    cpdef conn_init(self, Endpoint tcb)
+    cpdef ack_received(self, Endpoint tcb, int64_t acked)
+    cpdef cong_signal(self, Endpoint tcb, int signal)
+    cpdef post_recovery(self, Endpoint tcb)
+    cpdef after_idle(self, Endpoint tcb)

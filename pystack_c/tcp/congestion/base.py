@@ -1,0 +1,45 @@
+"""The interface of congestion control; the hook names are those of FreeBSD's cc_algo.
+
+A user's own algorithm subclasses CongestionControl, overrides the hooks, sets `tcb.cwnd` and
+`tcb.ssthresh` (bytes), and registers under its name with `congestion.register`.
+"""
+
+# What cong_signal tells.
+SIGNAL_LOSS = 1  # fast retransmit: a loss found by duplicate ACKs or SACK
+SIGNAL_RTO = 2  # the retransmission timer fired
+SIGNAL_ECN = 3  # the peer echoes congestion marks
+
+
+class CongestionControl:
+    """One instance a connection. The base class is a fixed interface that leaves cwnd alone."""
+
+    name = "none"
+
+    def conn_init(self, tcb) -> None:
+        """The connection is established: set the initial window."""
+
+    def ack_received(self, tcb, acked: int) -> None:
+        """`acked` new bytes were acknowledged outside of fast recovery."""
+
+    def cong_signal(self, tcb, signal: int) -> None:
+        """Congestion: lower ssthresh and cwnd."""
+
+    def post_recovery(self, tcb) -> None:
+        """Fast recovery is over."""
+
+    def after_idle(self, tcb) -> None:
+        """Data is about to be sent after an idle time longer than RTO."""
+
+
+REGISTRY: dict = {}
+
+
+def register(cls) -> type:
+    """Make an algorithm available by its `name` (a class decorator)."""
+    REGISTRY[cls.name] = cls
+    return cls
+
+
+def create(name: str) -> CongestionControl:
+    """A new instance by name; KeyError for an unknown one."""
+    return REGISTRY[name]()

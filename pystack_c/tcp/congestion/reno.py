@@ -1,0 +1,88 @@
+"""Reno (RFC 5681) with Appropriate Byte Counting (RFC 3465)."""
+
+from pystack_c.seqnum import seq_diff
+from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
+from pystack_c.tcp.tcb import Tcb
+
+
+def initial_window(tcb: Tcb) -> int:
+    """RFC 6928: min(10 * MSS, max(2 * MSS, 14600)); another count of segments counts plainly."""
+    return tcb.core.config.tcp_init_cwnd * tcb.mss
+
+
+class Reno(CongestionControl):
+    """Slow start, congestion avoidance, halving."""
+
+    name = "reno"
+
+    def __init__(self):
+        self.bytes_acked = 0
+
+    def conn_init(self, tcb) -> None:
+        """RFC 5681 3.1."""
+        t: Tcb = tcb
+        t.cwnd = initial_window(t)
+
+    def ack_received(self, tcb, acked: int) -> None:
+        """RFC 5681 3.1, equations 2 and 3 in the byte-counting form of RFC 3465 2.1 and 2.2."""
+        t: Tcb = tcb
+        mss = t.mss
+        abc_l = t.core.config.tcp_abc_l
+        if t.cwnd < t.ssthresh:
+            grow = acked if acked < abc_l * mss else abc_l * mss
+            if abc_l == 0:
+                grow = mss
+            if t.cwnd + grow > t.ssthresh:
+                # The part of the ACK beyond ssthresh counts for congestion avoidance.
+                self.bytes_acked += t.cwnd + grow - t.ssthresh
+                t.cwnd = t.ssthresh
+            else:
+                t.cwnd += grow
+                return
+        else:
+            self.bytes_acked += acked
+        if self.bytes_acked >= t.cwnd:
+            self.bytes_acked -= t.cwnd
+            t.cwnd += mss
+
+    def cong_signal(self, tcb, signal: int) -> None:
+        """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
+        t: Tcb = tcb
+        half = seq_diff(t.snd_nxt, t.snd_una) // 2
+        t.ssthresh = half if half > 2 * t.mss else 2 * t.mss
+        t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
+        self.bytes_acked = 0
+
+    def post_recovery(self, tcb) -> None:
+        """RFC 6582 3.2 step 3, option 2 (the scoreboard keeps bursts small)."""
+        t: Tcb = tcb
+        t.cwnd = t.ssthresh
+        self.bytes_acked = 0
+
+    def after_idle(self, tcb) -> None:
+        """RFC 5681 4.1: cwnd = min(IW, cwnd)."""
+        t: Tcb = tcb
+        window = initial_window(t)
+        if window < t.cwnd:
+            t.cwnd = window
+
+
+register(Reno)
+
+
+class Fixed(CongestionControl):
+    """A window that never changes: `fixed` (1000 segments), or `fixed(n)`: for teaching what the others are for."""
+
+    name = "fixed"
+
+    def __init__(self):
+        self.segments = 1000
+
+    def conn_init(self, tcb) -> None:
+        """The window for good."""
+        t: Tcb = tcb
+        t.cwnd = self.segments * t.mss
+        t.ssthresh = t.cwnd
+
+
+register(Fixed)

@@ -1,0 +1,30 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.packet cimport Packet
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.close cimport enter_time_wait, start_wait
+from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
+
+cpdef ack_now(Tcb tcb, str why, str rfc)
+@cython.locals(seq=uint32_t, begin=Py_ssize_t, end=Py_ssize_t, seen=Py_ssize_t, old=int64_t, over=int64_t)
+cpdef segment_text(Tcb tcb, Packet pkt)
+cpdef duplicate_text(Tcb tcb, uint32_t left, uint32_t right)
+@cython.locals(buf=RecvBuf, before=uint32_t, was_empty=bint, filled=bint)
+cpdef in_order(Tcb tcb, Packet pkt, Py_ssize_t begin, Py_ssize_t end)
+@cython.locals(core=Core, timer=Timer, deadline=int64_t)
+cpdef ack_policy(Tcb tcb)
+@cython.locals(buf=RecvBuf, core=Core, right=uint32_t)
+cpdef out_of_order(Tcb tcb, Packet pkt, uint32_t seq, Py_ssize_t begin, Py_ssize_t end)
+@cython.locals(block=tuple, left=uint32_t, right=uint32_t, rest=list, old=tuple)
+cpdef note_sack(Tcb tcb, uint32_t seq)
+@cython.locals(rest=list, block=tuple)
+cpdef forget_sacks(Tcb tcb)
+@cython.locals(seq=uint32_t, state=int)
+cpdef segment_fin(Tcb tcb, Packet pkt)
+cpdef fin_again(Tcb tcb)

@@ -1,0 +1,186 @@
+"""The text and the FIN of an acceptable segment (RFC 9293 section 3.10.7.4, seventh and eighth), and when to ACK."""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.close import enter_time_wait, start_wait
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.timer import Timer
+
+
+def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
+    """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
+    tcb.ack_now = True
+    if tcb.core.probe is not None:
+        tcb.ack_reason = why
+        tcb.core.emit("tcp.ack", tcb.subject(), tcb.ident, why, rfc, {"action": "now"})
+    schedule(tcb)
+
+
+def segment_text(tcb: Tcb, pkt) -> None:
+    """Take the payload: in order, to be kept for later, or already known."""
+    seq = pkt.seq
+    begin = pkt.data_off
+    end = pkt.l4_end
+    tcb.data_segs_in += 1
+    if end - begin > tcb.rcv_mss:
+        # What the peer's full-sized segments look like (an offloaded group counts as its parts).
+        seen = pkt.gso_size if pkt.gso_size > 0 else end - begin
+        if seen > tcb.rcv_mss and seen <= 65495:
+            tcb.rcv_mss = seen
+    old = seq_diff(tcb.rcv_nxt, seq)
+    if old > 0:
+        if old >= end - begin:
+            duplicate_text(tcb, seq, seq_add(seq, end - begin))
+            return
+        if tcb.sack_ok:
+            tcb.dsack = (seq, tcb.rcv_nxt)
+            tcb.core.counters.TcpExtTCPDSACKOldSent += 1
+        begin += old
+        seq = tcb.rcv_nxt
+    over = seq_diff(seq_add(seq, end - begin), tcb.rcv_adv)
+    if over > 0:
+        # Only what fits into the window (RFC 9293 3.10.7.4: trim to the window).
+        end -= over
+        if end <= begin:
+            tcb.core.drop("tcp-zero-window", tcb.subject(), "data beyond the window", "RFC 9293 3.10.7.4")
+            tcb.core.counters.TcpExtTCPRcvQDrop += 1
+            ack_now(tcb, "data beyond the window: say where it ends", "RFC 9293 3.10.7.4")
+            return
+    if seq == tcb.rcv_nxt:
+        in_order(tcb, pkt, begin, end)
+    else:
+        out_of_order(tcb, pkt, seq, begin, end)
+
+
+def duplicate_text(tcb: Tcb, left, right) -> None:
+    """All of it is known: say so at once, with D-SACK (RFC 2883 4)."""
+    if tcb.sack_ok:
+        tcb.dsack = (left, right)
+        tcb.core.counters.TcpExtTCPDSACKOldSent += 1
+    tcb.core.drop("tcp-duplicate", tcb.subject(), "all of it was received before", "RFC 9293 3.10.7.4")
+    ack_now(tcb, "a duplicate: our ACK may have been lost", "RFC 9293 3.10.7.4")
+
+
+def in_order(tcb: Tcb, pkt, begin, end) -> None:
+    """Bytes at RCV.NXT: deliver them, and what waited behind them."""
+    buf = tcb.recvbuf
+    before = tcb.rcv_nxt
+    was_empty = buf.used < tcb.rcvlowat
+    buf.put(pkt.frame, begin, end)
+    tcb.rcv_nxt = seq_add(before, end - begin)
+    filled = False
+    if buf.ooo is not None:
+        filled = True
+        tcb.rcv_nxt = buf.pull(tcb.rcv_nxt)
+        forget_sacks(tcb)
+    tcb.bytes_received += seq_diff(tcb.rcv_nxt, before)
+    if was_empty or tcb.waiter is not None:
+        tcb.wake(C.EV_IN)
+    if filled:
+        # RFC 5681 4.2: a segment that fills a gap is acknowledged at once.
+        ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
+    else:
+        ack_policy(tcb)
+
+
+def ack_policy(tcb: Tcb) -> None:
+    """Delay the ACK, but not for a second full-sized segment, nor for long (SHLD-18, SHLD-19, MUST-40)."""
+    core = tcb.core
+    if seq_diff(tcb.rcv_nxt, tcb.last_ack_sent) >= core.config.tcp_delack_segs * tcb.rcv_mss:
+        ack_now(tcb, f"{core.config.tcp_delack_segs} full-sized segments", "RFC 9293 3.8.6.3")
+        return
+    if tcb.quickack > 0:
+        ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
+        return
+    timer = tcb.delack_timer
+    if timer is None:
+        timer = Timer(tcb, C.TIMER_DELACK)
+        tcb.delack_timer = timer
+    if timer.deadline < 0:
+        deadline = core.now + core.config.tcp_delack_time
+        core.timers.arm(timer, deadline)
+        if core.probe is not None:
+            why = "wait for data to carry the ACK, or for a second segment"
+            core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
+            fields = {"timer": "delayed-ack", "deadline": deadline}
+            core.emit("timer.set", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", fields)
+
+
+def out_of_order(tcb: Tcb, pkt, seq, begin, end) -> None:
+    """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
+    buf = tcb.recvbuf
+    core = tcb.core
+    right = seq_add(seq, end - begin)
+    if buf.ooo is not None and len(buf.ooo) >= core.config.tcp_max_ooo:
+        core.counters.TcpExtTCPOFODrop += 1
+        core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
+    elif buf.insert(pkt.frame, begin, end, seq):
+        core.counters.TcpExtTCPOFOQueue += 1
+        if core.probe is not None:
+            fields = {"seq": seq, "length": end - begin}
+            why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
+            core.emit("tcp.ooo", tcb.subject(), tcb.ident, why, "RFC 9293 3.10.7.4", fields)
+    elif tcb.sack_ok:
+        tcb.dsack = (seq, right)
+        core.counters.TcpExtTCPDSACKOfoSent += 1
+    if tcb.sack_ok:
+        note_sack(tcb, seq)
+    ack_now(tcb, "out of order: duplicate ACK", "RFC 5681 4.2")
+
+
+def note_sack(tcb: Tcb, seq) -> None:
+    """RFC 2018 4: the first block holds the segment that triggered this ACK, then the most recent others."""
+    block = tcb.recvbuf.block_at(seq)
+    if block is None:
+        return
+    left, right = block
+    rest = []
+    if tcb.sacks is not None:
+        for old in tcb.sacks:
+            if seq_lt(old[1], left) or seq_gt(old[0], right):
+                rest.append(old)
+    rest.insert(0, block)
+    tcb.sacks = rest[:4]
+
+
+def forget_sacks(tcb: Tcb) -> None:
+    """Blocks that RCV.NXT has passed are not reported any more."""
+    if tcb.sacks is None:
+        return
+    rest = [block for block in tcb.sacks if seq_gt(block[0], tcb.rcv_nxt)]
+    tcb.sacks = rest if rest else None
+
+
+def segment_fin(tcb: Tcb, pkt) -> None:
+    """Eighth, the FIN: it counts when everything before it is here; until then its place is remembered."""
+    if pkt.tcp_flags & C.FIN:
+        seq = seq_add(pkt.seq, pkt.l4_end - pkt.data_off)
+        if not tcb.fin_received and seq_ge(seq, tcb.rcv_nxt) and seq_le(seq, tcb.rcv_adv):
+            tcb.fin_expected = True
+            tcb.fin_expected_seq = seq
+    if not tcb.fin_expected or tcb.fin_expected_seq != tcb.rcv_nxt:
+        return
+    tcb.fin_expected = False
+    tcb.fin_received = True
+    tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
+    if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):
+        tcb.rcv_adv = tcb.rcv_nxt
+    tcb.wake(C.EV_IN | C.EV_RDHUP)
+    ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
+    state = tcb.state
+    if state == C.SYN_RECEIVED or state == C.ESTABLISHED:
+        set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
+    elif state == C.FIN_WAIT_1:
+        # (Our FIN is not acknowledged yet, or ACK processing would have moved us on.)
+        set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
+    elif state == C.FIN_WAIT_2:
+        enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")
+        ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
+
+
+def fin_again(tcb: Tcb) -> None:
+    """TIME-WAIT and a repeated FIN: acknowledge, restart 2 MSL."""
+    ack_now(tcb, "the FIN came again: our ACK was lost", "RFC 9293 3.10.7.4")
+    start_wait(tcb, C.TIMER_TIME_WAIT, tcb.core.config.tcp_time_wait)

@@ -1,0 +1,33 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.config cimport Config
+from pystack_c.core cimport Core
+from pystack_c.packet cimport Packet
+from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
+from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
+from pystack_c.tcp.close cimport abort_connection, fail_connection
+from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
+from pystack_c.tcp.listener cimport Listener
+from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.segment cimport have_route, send_reset, update_mss
+from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(config=Config, shift=int)
+cpdef int window_scale(Tcb tcb)
+@cython.locals(config=Config)
+cpdef take_syn(Tcb tcb, Packet pkt)
+@cython.locals(core=Core, flags=int, rfc=str, queue=Listener)
+cpdef listen_state(Tcb listener, Packet pkt)
+@cython.locals(core=Core, tcb=Tcb)
+cpdef spawn(Tcb listener, Listener queue, Packet pkt)
+cpdef inherit(Tcb tcb, Tcb listener)
+cpdef start_sequence(Tcb tcb)
+@cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t)
+cpdef syn_sent_state(Tcb tcb, Packet pkt)
+cpdef rest_of_syn(Tcb tcb, Packet pkt)
+@cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t)
+cpdef bint syn_received_ack(Tcb tcb, Packet pkt)
+@cython.locals(core=Core)
+cpdef became_established(Tcb tcb, str why)

@@ -1,0 +1,253 @@
+"""Opening: SYNs at a listener, answers to our SYN, and the step to ESTABLISHED (RFC 9293 section 3.10.7.2 to 3.10.7.4)."""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_gt, seq_le
+from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
+from pystack_c.tcp.close import abort_connection, fail_connection
+from pystack_c.tcp.congestion.base import create
+from pystack_c.tcp.data import ack_now, segment_fin, segment_text
+from pystack_c.tcp.listener import Listener
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.segment import have_route, send_reset, update_mss
+from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tcb import Tcb
+
+ECONNREFUSED = 111
+ECONNABORTED = 103
+
+
+def window_scale(tcb: Tcb) -> int:
+    """The shift to announce: the smallest that can show the whole receive buffer (RFC 7323 2.3: at most 14)."""
+    config = tcb.core.config
+    if not config.tcp_window_scaling:
+        return 0
+    if config.tcp_wscale >= 0:
+        return config.tcp_wscale if config.tcp_wscale < 14 else 14
+    shift = 0
+    while shift < 14 and (0xFFFF << shift) < tcb.recvbuf.size:
+        shift += 1
+    return shift
+
+
+def take_syn(tcb: Tcb, pkt) -> None:
+    """IRS, the peer's window and its options, from a SYN (options count on a SYN only)."""
+    config = tcb.core.config
+    tcb.irs = pkt.seq
+    tcb.rcv_nxt = seq_add(pkt.seq, 1)
+    tcb.rcv_adv = tcb.rcv_nxt
+    tcb.rcv_up = tcb.rcv_nxt
+    tcb.last_ack_sent = tcb.rcv_nxt
+    tcb.snd_wnd = pkt.window
+    tcb.max_window = pkt.window
+    tcb.snd_wl1 = pkt.seq
+    # MUST-15: no MSS option means 536. A tiny MSS is a way to make us work; Linux's floor is 88 - 40.
+    tcb.peer_mss = pkt.opt_mss if pkt.opt_mss > 0 else config.tcp_mss_default
+    if tcb.peer_mss < 48:
+        tcb.peer_mss = 48
+    tcb.sack_ok = config.tcp_sack and pkt.opt_sack_ok
+    tcb.ts_ok = config.tcp_timestamps and pkt.opt_ts
+    tcb.wscale_ok = config.tcp_window_scaling and pkt.opt_wscale >= 0
+    if tcb.ts_ok:
+        tcb.ts_recent = pkt.tsval
+        tcb.ts_recent_stamp = tcb.core.now
+    if tcb.wscale_ok:
+        tcb.snd_wscale = pkt.opt_wscale if pkt.opt_wscale < 14 else 14
+    else:
+        tcb.snd_wscale = 0
+        tcb.rcv_wscale = 0
+    if tcb.route is not None:
+        update_mss(tcb)
+
+
+def listen_state(listener: Tcb, pkt) -> None:
+    """3.10.7.2, LISTEN."""
+    core = listener.core
+    flags = pkt.tcp_flags
+    rfc = "RFC 9293 3.10.7.2"
+    # First, a RST is ignored.
+    if flags & C.RST:
+        core.drop("tcp-reset-unknown", listener.subject(), "RST at a listener", rfc)
+        return
+    # Second, an ACK cannot belong to anything.
+    if flags & C.ACK:
+        core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
+        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
+        return
+    # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)
+    if not flags & C.SYN or flags & C.FIN:
+        core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
+        return
+    queue: Listener = listener.listener
+    if queue.accept_full():
+        core.counters.TcpExtListenOverflows += 1
+        core.counters.TcpExtListenDrops += 1
+        core.drop("tcp-accept-queue-full", listener.subject(), "the application does not accept", "Linux listen(2)")
+        return
+    if queue.syn_full(core.config):
+        core.counters.TcpExtTCPReqQFullDrop += 1
+        core.counters.TcpExtListenDrops += 1
+        core.drop("tcp-syn-queue-full", listener.subject(), "too many half-open connections", "RFC 4987 2")
+        return
+    spawn(listener, queue, pkt)
+
+
+def spawn(listener: Tcb, queue: Listener, pkt) -> None:
+    """A new connection in SYN-RECEIVED, with the listener's options."""
+    core = listener.core
+    tcb = Tcb(core, core.new_ident())
+    tcb.laddr = pkt.dst
+    tcb.lport = pkt.dport
+    tcb.raddr = pkt.src
+    tcb.rport = pkt.sport
+    tcb.passive = True
+    tcb.parent = listener
+    inherit(tcb, listener)
+    tcb.rcv_wscale = window_scale(tcb)
+    if not have_route(tcb):
+        core.drop("tcp-no-route", listener.subject(), "no way back to the sender of the SYN", "RFC 9293 3.10.7.2")
+        return
+    take_syn(tcb, pkt)
+    start_sequence(tcb)
+    core.tcp.add(tcb)
+    queue.add_syn(tcb)
+    core.counters.TcpPassiveOpens += 1
+    set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
+    if core.probe is not None:
+        fields = {"queue": "syn", "length": len(queue.syn_queue)}
+        core.emit("tcp.listen", listener.subject(), listener.ident, "half-open", "RFC 9293 3.10.7.2", fields)
+    schedule(tcb)
+
+
+def inherit(tcb: Tcb, listener: Tcb) -> None:
+    """Options that an accepted socket takes over from its listener, as Linux does."""
+    tcb.nodelay = listener.nodelay
+    tcb.keepalive = listener.keepalive
+    tcb.keepidle = listener.keepidle
+    tcb.keepintvl = listener.keepintvl
+    tcb.keepcnt = listener.keepcnt
+    tcb.user_timeout = listener.user_timeout
+    tcb.user_mss = listener.user_mss
+    tcb.linger = listener.linger
+    tcb.ttl = listener.ttl
+    tcb.tos = listener.tos
+    tcb.oobinline = listener.oobinline
+    tcb.reuseaddr = listener.reuseaddr
+    tcb.sndbuf_size = listener.sndbuf_size
+    tcb.recvbuf.size = listener.recvbuf.size
+    tcb.bound_iface = listener.bound_iface
+    tcb.congestion = listener.congestion
+
+
+def start_sequence(tcb: Tcb) -> None:
+    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1."""
+    tcb.iss = tcb.core.tcp.isn(tcb)
+    tcb.snd_una = tcb.iss
+    tcb.snd_nxt = tcb.iss
+    tcb.snd_up = tcb.iss
+    tcb.snd_sml = tcb.iss
+    tcb.snd_wl2 = tcb.iss
+    tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)
+
+
+def syn_sent_state(tcb: Tcb, pkt) -> None:
+    """3.10.7.3, SYN-SENT."""
+    core = tcb.core
+    flags = pkt.tcp_flags
+    rfc = "RFC 9293 3.10.7.3"
+    ack_ok = False
+    # First, the ACK bit.
+    if flags & C.ACK:
+        if seq_le(pkt.ack, tcb.iss) or seq_gt(pkt.ack, tcb.snd_nxt):
+            core.drop("tcp-bad-ack", tcb.subject(), "does not acknowledge our SYN", rfc)
+            if not flags & C.RST:
+                send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our SYN's ACK", rfc)
+            return
+        ack_ok = True
+    # Second, the RST bit.
+    if flags & C.RST:
+        if ack_ok:
+            core.counters.TcpAttemptFails += 1
+            fail_connection(tcb, ECONNREFUSED, "the peer refused the connection", rfc)
+        else:
+            core.drop("tcp-reset-unknown", tcb.subject(), "RST without ACK", rfc)
+        return
+    # (Third, security.) Fourth, the SYN bit.
+    if not flags & C.SYN:
+        core.drop("tcp-no-syn", tcb.subject(), "neither SYN nor RST", rfc)
+        return
+    take_syn(tcb, pkt)
+    tcb.last_recv = core.now
+    if ack_ok:
+        sample = clean_rtxq(tcb, pkt.ack)
+        data_acked(tcb, pkt.ack)
+        measure(tcb, pkt, sample)
+        restart_rto(tcb, True)
+        ack_now(tcb, "the handshake's third step", rfc)
+        became_established(tcb, "our SYN is acknowledged")
+        rest_of_syn(tcb, pkt)
+        return
+    # Simultaneous open: answer the SYN with SYN,ACK.
+    set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
+    tcb.rtxq.clear()
+    tcb.snd_nxt = tcb.iss
+    schedule(tcb)
+
+
+def rest_of_syn(tcb: Tcb, pkt) -> None:
+    """Text and FIN that came with the SYN,ACK."""
+    if pkt.l4_end > pkt.data_off or pkt.tcp_flags & C.FIN:
+        pkt.seq = seq_add(pkt.seq, 1)
+        pkt.tcp_flags &= ~C.SYN
+        tcb.rcv_adv = seq_add(tcb.rcv_nxt, min(tcb.recvbuf.size, 0xFFFF))
+        if pkt.l4_end > pkt.data_off:
+            segment_text(tcb, pkt)
+        segment_fin(tcb, pkt)
+
+
+def syn_received_ack(tcb: Tcb, pkt) -> bool:
+    """SYN-RECEIVED and an ACK of our SYN: ESTABLISHED, if the accept queue has room. False: the ACK is ignored."""
+    core = tcb.core
+    parent = tcb.parent
+    if parent is not None:
+        queue: Listener = parent.listener
+        if queue.accept_full():
+            core.counters.TcpExtListenOverflows += 1
+            if core.config.tcp_abort_on_overflow:
+                abort_connection(tcb, ECONNABORTED, "the accept queue is full", "Linux tcp_abort_on_overflow")
+            else:
+                core.drop("tcp-accept-queue-full", tcb.subject(), "the accept queue is full", "Linux listen(2)")
+            return False
+    tcb.snd_wnd = pkt.window << tcb.snd_wscale
+    tcb.max_window = tcb.snd_wnd
+    tcb.snd_wl1 = pkt.seq
+    tcb.snd_wl2 = pkt.ack
+    sample = clean_rtxq(tcb, pkt.ack)
+    data_acked(tcb, pkt.ack)
+    measure(tcb, pkt, sample)
+    restart_rto(tcb, True)
+    became_established(tcb, "the peer acknowledged our SYN")
+    if parent is not None:
+        queue = parent.listener
+        tcb.parent = None
+        queue.to_accept(tcb)
+        parent.wake(C.EV_IN)
+        if core.probe is not None:
+            fields = {"queue": "accept", "length": len(queue.accept_queue)}
+            core.emit("tcp.listen", parent.subject(), parent.ident, "ready to accept", "RFC 9293 3.10.7.4", fields)
+    return True
+
+
+def became_established(tcb: Tcb, why: str) -> None:
+    """ESTABLISHED: congestion control starts, keep-alive runs, the writer may write."""
+    core = tcb.core
+    set_state(tcb, C.ESTABLISHED, why, "RFC 9293 3.10.7")
+    if tcb.srtt == 0 and tcb.total_retrans > 0:
+        # RFC 6298 5.7: the SYN was retransmitted and gave no sample.
+        tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
+    tcb.total_retrans = 0
+    tcb.ca_state = C.CA_OPEN
+    tcb.cc = create(tcb.congestion)
+    tcb.cc.conn_init(tcb)
+    core.tcp.keepalive_start(tcb)
+    tcb.wake(C.EV_OUT)
+    schedule(tcb)

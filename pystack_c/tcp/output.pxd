@@ -1,0 +1,45 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.ipv4 cimport Dst
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
+from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.segment cimport have_route, sack_option_len, send_segment, send_syn
+from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
+
+@cython.locals(state=int)
+cpdef tcp_output(Tcb tcb)
+cpdef schedule(Tcb tcb)
+@cython.locals(reason=str)
+cpdef send_ack(Tcb tcb)
+@cython.locals(core=Core, seg=SentSegment)
+cpdef first_syn(Tcb tcb)
+@cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, seg=SentSegment, room=int64_t)
+cpdef retransmit_lost(Tcb tcb)
+@cython.locals(core=Core, n=int64_t, why=str, flags=int, offset=int64_t)
+cpdef resend(Tcb tcb, SentSegment seg)
+cpdef str recovery_reason(Tcb tcb)
+cpdef str recovery_rfc(Tcb tcb)
+@cython.locals(core=Core, buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
+cpdef send_new(Tcb tcb)
+cpdef note_cwnd_use(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
+@cython.locals(gso_max=int64_t)
+cpdef int64_t group_size(Tcb tcb, int64_t n, int64_t mss)
+cpdef bint may_send_small(Tcb tcb, int64_t n, int64_t unsent, int64_t usable)
+@cython.locals(core=Core, why=str, rfc=str)
+cpdef explain_hold(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
+@cython.locals(core=Core, flags=int, end=uint32_t, seq=uint32_t, seg=SentSegment)
+cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint last)
+@cython.locals(core=Core, seg=SentSegment)
+cpdef send_fin(Tcb tcb)
+cpdef after_idle(Tcb tcb)
+cpdef set_rto_timer(Tcb tcb, int64_t deadline)
+@cython.locals(timer=Timer, armed=bint)
+cpdef arm_retransmit(Tcb tcb)
+@cython.locals(core=Core, wait=int64_t)
+cpdef set_persist_timer(Tcb tcb)
+@cython.locals(rto_max=int64_t, shift=int, rto=int64_t)
+cpdef int64_t backed_off(Tcb tcb)

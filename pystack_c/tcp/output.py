@@ -1,0 +1,321 @@
+"""What to send now: lost segments first, then new data, then the FIN, then a bare ACK (RFC 9293 section 3.8)."""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.segment import have_route, sack_option_len, send_segment, send_syn
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.timer import Timer
+
+# Segments (or offloaded groups of them) one connection may send before others get their turn.
+BURST = 64
+
+
+def tcp_output(tcb: Tcb) -> None:
+    """Send what the connection may send now. Called by Stack.poll_transmit for queued connections."""
+    state = tcb.state
+    if state == C.CLOSED or state == C.LISTEN:
+        return
+    if not have_route(tcb):
+        return
+    if state == C.TIME_WAIT or state == C.FIN_WAIT_2:
+        if tcb.ack_now:
+            send_ack(tcb)
+        return
+    retransmit_lost(tcb)
+    if state == C.SYN_SENT or (state == C.SYN_RECEIVED and len(tcb.rtxq) == 0):
+        if len(tcb.rtxq) == 0:
+            first_syn(tcb)
+        tcb.ack_now = False
+        return
+    if state != C.SYN_RECEIVED:
+        send_new(tcb)
+    if tcb.ack_now:
+        send_ack(tcb)
+    arm_retransmit(tcb)
+
+
+def schedule(tcb: Tcb) -> None:
+    """Ask to be called by poll_transmit."""
+    if not tcb.output_queued:
+        tcb.output_queued = True
+        tcb.core.output_queue.append(tcb)
+
+
+def send_ack(tcb: Tcb) -> None:
+    """A segment that carries nothing but the ACK."""
+    reason = tcb.ack_reason
+    send_segment(tcb, tcb.snd_nxt, C.ACK, 0, 0, 0, reason if reason else "acknowledge", "RFC 9293 3.8.6.3")
+
+
+def first_syn(tcb: Tcb) -> None:
+    """Send the SYN, or the SYN-ACK, for the first time, and remember it."""
+    core = tcb.core
+    seg = SentSegment(tcb.iss, seq_add(tcb.iss, 1), core.now)
+    seg.syn_fin = C.SYN
+    tcb.rtxq.append(seg)
+    tcb.snd_nxt = seg.end
+    tcb.retry_start = core.now
+    send_syn(tcb, "open: first SYN" if tcb.state == C.SYN_SENT else "answer the SYN", "RFC 9293 3.10.7")
+    set_rto_timer(tcb, core.now + tcb.rto)
+
+
+def retransmit_lost(tcb: Tcb) -> None:
+    """Send again what was marked lost, as far as cwnd allows; the first of a timeout always goes."""
+    q = tcb.rtxq
+    if q.lost_out == 0:
+        return
+    core = tcb.core
+    i = q.next_lost(q.first)
+    while i >= 0:
+        seg: SentSegment = q.segs[i]
+        room = tcb.cwnd - tcb.in_flight()
+        if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > tcb.mss:
+            q.split(i, seq_add(seg.seq, tcb.mss))
+        if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
+            return
+        tcb.force_retransmit = False
+        resend(tcb, seg)
+        q.mark_retransmitted(seg, core.now)
+        i = q.next_lost(i + 1)
+
+
+def resend(tcb: Tcb, seg: SentSegment) -> None:
+    """One retransmission, counted and explained."""
+    core = tcb.core
+    n = seq_diff(seg.end, seg.seq)
+    why = recovery_reason(tcb)
+    if core.probe is not None:
+        core.emit("tcp.retransmit", tcb.subject(), tcb.ident, why, recovery_rfc(tcb), {"seq": seg.seq, "length": n})
+    core.counters.TcpRetransSegs += 1
+    tcb.total_retrans += 1
+    tcb.bytes_retrans += n
+    if tcb.ca_state == C.CA_LOSS:
+        core.counters.TcpExtTCPSlowStartRetrans += 1
+    elif tcb.ca_state == C.CA_RECOVERY:
+        core.counters.TcpExtTCPFastRetrans += 1
+    if seg.syn_fin == C.SYN:
+        core.counters.TcpExtTCPSynRetrans += 1
+        send_syn(tcb, why, recovery_rfc(tcb))
+        return
+    flags = C.ACK
+    if seg.syn_fin == C.FIN:
+        flags |= C.FIN
+        n -= 1
+    offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
+    if offset + n == tcb.sendbuf.tail and n > 0:
+        flags |= C.PSH
+    send_segment(tcb, seg.seq, flags, offset, n, 0, why, recovery_rfc(tcb))
+
+
+def recovery_reason(tcb: Tcb) -> str:
+    """Why a retransmission happens, in words."""
+    if tcb.core.probe is None:
+        return ""
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
+    if tcb.ca_state == C.CA_LOSS:
+        return f"retransmission after a timeout: RTO {tcb.rto / 1e6:g} ms (SRTT {tcb.srtt / 1e6:g} ms), backoff {tcb.backoff}"
+    if tcb.sack_ok:
+        return "fast retransmission: SACK shows a hole"
+    return f"fast retransmission: {tcb.dupacks} duplicate ACKs"
+
+
+def recovery_rfc(tcb: Tcb) -> str:
+    """The section that rules the retransmission."""
+    if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return "RFC 6298 5.4"
+    return "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2"
+
+
+def send_new(tcb: Tcb) -> None:
+    """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
+    core = tcb.core
+    buf = tcb.sendbuf
+    mss = tcb.mss - sack_option_len(tcb)
+    after_idle(tcb)
+    burst = 0
+    usable = 0
+    room = 0
+    unsent = 0
+    while True:
+        offset = tcb.send_offset()
+        unsent = buf.tail - offset
+        if unsent <= 0:
+            break
+        usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
+        room = tcb.cwnd - tcb.in_flight()
+        n = usable if usable < room else room
+        if unsent < n:
+            n = unsent
+        if n >= mss:
+            n = group_size(tcb, n, mss)
+        elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
+            explain_hold(tcb, unsent, usable, room)
+            break
+        if burst >= BURST:
+            schedule(tcb)
+            return
+        burst += 1
+        send_data(tcb, offset, n, mss, n == unsent)
+    note_cwnd_use(tcb, unsent, usable, room)
+    if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
+        send_fin(tcb)
+
+
+def note_cwnd_use(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
+    """RFC 7661: only a window that was filled may grow; in slow start, half of it is enough (as Linux has it)."""
+    if unsent > 0 and room < tcb.mss and room <= usable:
+        tcb.cwnd_limited = True
+    elif tcb.cwnd < tcb.ssthresh:
+        tcb.cwnd_limited = tcb.in_flight() * 2 > tcb.cwnd
+    else:
+        tcb.cwnd_limited = False
+
+
+def group_size(tcb: Tcb, n: int, mss: int) -> int:
+    """Full segments only: one, or as many as the device takes in one piece (offload)."""
+    gso_max = tcb.route.iface.gso_max
+    if gso_max <= mss:
+        return mss
+    if gso_max > tcb.core.config.tcp_gso_max:
+        gso_max = tcb.core.config.tcp_gso_max
+    if n > gso_max:
+        n = gso_max
+    n = n // mss * mss
+    return n if n > 0 else mss
+
+
+def may_send_small(tcb: Tcb, n: int, unsent: int, usable: int) -> bool:
+    """RFC 9293 3.8.6.2.1, for a segment below the MSS: (2) all queued data, or (3) half of the largest window."""
+    if n == unsent and tcb.fin_pending:
+        return True
+    if (tcb.cork or tcb.more) and not tcb.shut_wr:
+        return False
+    if n < unsent and not (n == usable and n * 2 >= tcb.max_window):
+        return False
+    # The bracketed condition, Nagle (3.7.4, RFC 896): hold a small segment while data is unacknowledged.
+    if tcb.nodelay or tcb.snd_nxt == tcb.snd_una:
+        return True
+    if tcb.core.config.tcp_minshall:
+        return not seq_gt(tcb.snd_sml, tcb.snd_una)
+    return False
+
+
+def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
+    """Say why data waits."""
+    core = tcb.core
+    if core.probe is None:
+        return
+    if usable <= 0:
+        why, rfc = "the peer's window is full", "RFC 9293 3.8.6"
+    elif room <= 0 or (room < tcb.mss and room < unsent):
+        why, rfc = f"the congestion window is full: {tcb.in_flight()} of {tcb.cwnd} bytes in flight", "RFC 5681 3.1"
+    elif tcb.cork or tcb.more:
+        why, rfc = "corked: the application announced more", "Linux tcp(7) TCP_CORK"
+    elif unsent <= usable:
+        why, rfc = "Nagle: a small segment waits while data is unacknowledged", "RFC 9293 3.7.4"
+    else:
+        why, rfc = "silly window avoidance: the usable window is too small", "RFC 9293 3.8.6.2.1"
+    core.emit("tcp.hold", tcb.subject(), tcb.ident, why, rfc, {"length": unsent})
+
+
+def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
+    """Send `n` new bytes; the segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due."""
+    core = tcb.core
+    flags = C.ACK
+    end = seq_add(tcb.snd_nxt, n)
+    if last:
+        flags |= C.PSH
+        if tcb.fin_pending:
+            flags |= C.FIN
+    seq = tcb.snd_nxt
+    seg = SentSegment(seq, end, core.now)
+    if flags & C.FIN:
+        seg.syn_fin = C.FIN
+        seg.end = seq_add(end, 1)
+        tcb.fin_sent = True
+        tcb.fin_seq = end
+    tcb.rtxq.append(seg)
+    tcb.snd_nxt = seg.end
+    if n < mss:
+        tcb.snd_sml = seg.end
+    tcb.last_send = core.now
+    tcb.bytes_sent += n
+    if tcb.retry_start < 0:
+        tcb.retry_start = core.now
+    # An application that answers needs no quick ACKs: the ACK rides on its data.
+    tcb.quickack = 0
+    core.counters.TcpExtTCPOrigDataSent += (n + mss - 1) // mss
+    send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
+
+
+def send_fin(tcb: Tcb) -> None:
+    """The FIN on its own, after all data."""
+    core = tcb.core
+    seg = SentSegment(tcb.snd_nxt, seq_add(tcb.snd_nxt, 1), core.now)
+    seg.syn_fin = C.FIN
+    tcb.fin_sent = True
+    tcb.fin_seq = tcb.snd_nxt
+    tcb.rtxq.append(seg)
+    tcb.snd_nxt = seg.end
+    send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")
+
+
+def after_idle(tcb: Tcb) -> None:
+    """RFC 5681 4.1: after an idle time longer than RTO, cwnd tells nothing any more: restart from the initial window."""
+    if not tcb.core.config.tcp_slow_start_after_idle or tcb.last_send == 0:
+        return
+    if tcb.snd_nxt == tcb.snd_una and tcb.core.now - tcb.last_send > tcb.rto and tcb.unsent() > 0:
+        tcb.cc.after_idle(tcb)
+        tcb.last_send = tcb.core.now
+
+
+def set_rto_timer(tcb: Tcb, deadline: int) -> None:
+    """Arm the retransmission timer."""
+    if tcb.rto_timer is None:
+        tcb.rto_timer = Timer(tcb, C.TIMER_RTO)
+    tcb.rto_timer.kind = C.TIMER_RTO
+    tcb.core.timers.arm(tcb.rto_timer, deadline)
+    if tcb.core.probe is not None:
+        fields = {"timer": "retransmission", "deadline": deadline}
+        tcb.core.emit("timer.set", tcb.subject(), tcb.ident, f"RTO {tcb.rto / 1e6:g} ms", "RFC 6298 5.1", fields)
+
+
+def arm_retransmit(tcb: Tcb) -> None:
+    """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
+    timer = tcb.rto_timer
+    armed = timer is not None and timer.deadline >= 0
+    if len(tcb.rtxq) > 0:
+        if not armed or timer.kind == C.TIMER_PERSIST:
+            set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+        return
+    if tcb.state == C.CLOSED:
+        return
+    if tcb.unsent() > 0 and not armed and (tcb.core.config.tcp_persist or tcb.snd_wnd > 0):
+        set_persist_timer(tcb)
+
+
+def set_persist_timer(tcb: Tcb) -> None:
+    """Arm the persist timer: one RTO, then twice as long each time (SHLD-29, SHLD-30)."""
+    core = tcb.core
+    wait = backed_off(tcb)
+    if wait > core.config.tcp_persist_max:
+        wait = core.config.tcp_persist_max
+    if tcb.cork or tcb.more:
+        wait = 200_000_000
+    if tcb.rto_timer is None:
+        tcb.rto_timer = Timer(tcb, C.TIMER_PERSIST)
+    tcb.rto_timer.kind = C.TIMER_PERSIST
+    core.timers.arm(tcb.rto_timer, core.now + wait)
+    if core.probe is not None:
+        fields = {"timer": "persist", "deadline": core.now + wait}
+        core.emit("timer.set", tcb.subject(), tcb.ident, "data waits, nothing is in flight", "RFC 9293 3.8.6.1", fields)
+
+
+def backed_off(tcb: Tcb) -> int:
+    """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
+    rto_max = tcb.core.config.tcp_rto_max
+    shift = tcb.backoff if tcb.backoff < 32 else 32
+    rto = tcb.rto << shift
+    return rto if rto < rto_max else rto_max

@@ -1,0 +1,31 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.counters cimport Counters
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, covers
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(q=RtxQueue, before=int64_t, left=uint32_t, right=uint32_t)
+cpdef int64_t update_scoreboard(Tcb tcb, list blocks)
+@cython.locals(i=Py_ssize_t, seg=SentSegment)
+cdef _mark_block(RtxQueue q, uint32_t left, uint32_t right)
+@cython.locals(q=RtxQueue, thresh=int, above=int64_t, pieces=int, i=Py_ssize_t, limit=int64_t, seg=SentSegment)
+cpdef mark_losses(Tcb tcb)
+cpdef lose(Tcb tcb, SentSegment seg)
+@cython.locals(q=RtxQueue, seg=SentSegment)
+cpdef lose_head(Tcb tcb)
+cpdef change_cwnd(Tcb tcb, int64_t old, str why, str rfc)
+cpdef after_ack(Tcb tcb, int64_t acked, int64_t sacked, bint duplicate)
+@cython.locals(old=int64_t, slow=bint)
+cdef _new_data_acked(Tcb tcb, int64_t acked)
+cpdef partial_ack(Tcb tcb, int64_t acked)
+@cython.locals(counters=Counters, old=int64_t, why=str)
+cpdef enter_recovery(Tcb tcb)
+@cython.locals(old=int64_t)
+cpdef leave_recovery(Tcb tcb)
+cpdef set_phase(Tcb tcb, int phase, str why, str rfc)
+@cython.locals(q=RtxQueue, old=int64_t, head=SentSegment, seg=SentSegment)
+cpdef timeout(Tcb tcb)
+@cython.locals(q=RtxQueue, seg=SentSegment)
+cpdef forget_sacks(Tcb tcb)

@@ -1,0 +1,218 @@
+"""Loss recovery: what an ACK says about losses, and the phases it leads to.
+
+Marking (which segments are lost) is here; sending them again is output.retransmit_lost, which asks only
+cwnd and the pipe. With SACK the marks follow RFC 6675, without it NewReno, RFC 6582.
+"""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
+from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
+from pystack_c.tcp.tcb import Tcb
+
+
+def update_scoreboard(tcb: Tcb, blocks: list) -> int:
+    """RFC 6675 Update(): mark what SACK blocks cover. Returns the bytes newly SACKed."""
+    q = tcb.rtxq
+    before = q.sacked_out
+    for left, right in blocks:
+        if seq_le(right, tcb.snd_una):
+            # RFC 2883: a block below the cumulative ACK reports a duplicate.
+            tcb.core.counters.TcpExtTCPDSACKRecv += 1
+            continue
+        if not (seq_lt(left, right) and seq_ge(left, tcb.snd_una) and seq_le(right, tcb.snd_nxt)):
+            tcb.core.drop("tcp-bad-sack", tcb.subject(), "SACK block outside what was sent", "RFC 2018 4")
+            continue
+        _mark_block(q, left, right)
+    if q.sacked_out != before and tcb.core.probe is not None:
+        fields = {"blocks": list(blocks)}
+        why = f"{q.sacked_out - before} bytes more are SACKed"
+        tcb.core.emit("tcp.sack", tcb.subject(), tcb.ident, why, "RFC 2018 4", fields)
+    return q.sacked_out - before
+
+
+def _mark_block(q: RtxQueue, left, right):
+    i = q.find(left)
+    while i < len(q.segs):
+        seg: SentSegment = q.segs[i]
+        if seq_ge(seg.seq, right):
+            return
+        if not covers(seg, left, right):
+            # A group sent in one piece (offload) may be covered in part: cut it.
+            if seq_lt(seg.seq, left):
+                q.split(i, left)
+                i += 1
+                continue
+            q.split(i, right)
+        if not seg.sacked:
+            q.mark_sacked(seg)
+        i += 1
+
+
+def mark_losses(tcb: Tcb) -> None:
+    """RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) * SMSS bytes, are SACKed above it."""
+    q = tcb.rtxq
+    thresh = tcb.core.config.tcp_reordering
+    above = 0
+    pieces = 0
+    i = len(q.segs) - 1
+    limit = (thresh - 1) * tcb.mss
+    while i >= q.first:
+        seg: SentSegment = q.segs[i]
+        if seg.sacked:
+            above += seq_diff(seg.end, seg.seq)
+            pieces += 1
+        elif (above > limit or pieces >= thresh) and not seg.lost and seg.retrans == 0:
+            lose(tcb, seg)
+        i -= 1
+
+
+def lose(tcb: Tcb, seg: SentSegment) -> None:
+    """Mark one segment lost."""
+    tcb.rtxq.mark_lost(seg)
+    if tcb.core.probe is not None:
+        fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
+        rfc = "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2"
+        tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, "later data arrived, this did not", rfc, fields)
+
+
+def lose_head(tcb: Tcb) -> None:
+    """NewReno: the first unacknowledged segment (one MSS of it) is lost."""
+    q = tcb.rtxq
+    seg = q.head()
+    if seg is None:
+        return
+    if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > tcb.mss:
+        q.split(q.first, seq_add(seg.seq, tcb.mss))
+    if not seg.lost or seg.in_flight_again:
+        lose(tcb, seg)
+
+
+def change_cwnd(tcb: Tcb, old: int, why: str, rfc: str) -> None:
+    """Tell the probe where cwnd moved from `old`."""
+    if tcb.core.probe is not None and tcb.cwnd != old:
+        fields = {"old": old, "new": tcb.cwnd, "ssthresh": tcb.ssthresh}
+        tcb.core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
+
+
+def after_ack(tcb: Tcb, acked: int, sacked: int, duplicate: bool) -> None:
+    """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5)."""
+    if acked > 0:
+        _new_data_acked(tcb, acked)
+    elif duplicate:
+        tcb.dupacks += 1
+        if not tcb.sack_ok and (tcb.core.config.tcp_limited_transmit or tcb.dupacks >= tcb.core.config.tcp_reordering):
+            # Each duplicate ACK means that one more segment left the network.
+            tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
+    if len(tcb.rtxq) == 0:
+        return
+    if tcb.sack_ok and tcb.rtxq.sacked_out > 0:
+        mark_losses(tcb)
+    if tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER:
+        if tcb.dupacks >= tcb.core.config.tcp_reordering or (tcb.sack_ok and tcb.rtxq.lost_out > 0):
+            enter_recovery(tcb)
+        elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
+            tcb.ca_state = C.CA_DISORDER
+
+
+def _new_data_acked(tcb: Tcb, acked: int) -> None:
+    tcb.dupacks = 0
+    if tcb.ca_state == C.CA_RECOVERY:
+        if seq_ge(tcb.snd_una, tcb.recover):
+            leave_recovery(tcb)
+        else:
+            partial_ack(tcb, acked)
+        return
+    tcb.reno_sacked = 0
+    if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
+        set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
+    elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
+        tcb.ca_state = C.CA_OPEN
+    if tcb.cwnd_limited or tcb.ca_state == C.CA_LOSS:
+        old = tcb.cwnd
+        tcb.cc.ack_received(tcb, acked)
+        slow = old < tcb.ssthresh
+        change_cwnd(tcb, old, "slow start" if slow else "congestion avoidance", "RFC 5681 3.1")
+
+
+def partial_ack(tcb: Tcb, acked: int) -> None:
+    """RFC 6582 3.2 step 3, partial acknowledgement: the next hole is at the new SND.UNA."""
+    if tcb.sack_ok:
+        return
+    tcb.reno_sacked = max(0, tcb.reno_sacked - max(0, acked - tcb.mss))
+    lose_head(tcb)
+    tcb.force_retransmit = True
+
+
+def enter_recovery(tcb: Tcb) -> None:
+    """Fast retransmit and fast recovery."""
+    counters = tcb.core.counters
+    old = tcb.cwnd
+    tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+    change_cwnd(tcb, old, "a segment was lost", "RFC 5681 3.2")
+    tcb.recover = tcb.snd_nxt
+    if tcb.sack_ok:
+        counters.TcpExtTCPSackRecovery += 1
+        if tcb.rtxq.lost_out == 0:
+            lose_head(tcb)
+    else:
+        counters.TcpExtTCPRenoRecovery += 1
+        lose_head(tcb)
+    tcb.force_retransmit = True
+    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
+    set_phase(tcb, C.CA_RECOVERY, why, "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2")
+
+
+def leave_recovery(tcb: Tcb) -> None:
+    """A full acknowledgement: everything that was out at the loss has arrived."""
+    old = tcb.cwnd
+    tcb.reno_sacked = 0
+    tcb.cc.post_recovery(tcb)
+    change_cwnd(tcb, old, "fast recovery is over", "RFC 6582 3.2")
+    set_phase(tcb, C.CA_OPEN, "all that was out at the loss is acknowledged", "RFC 6582 3.2")
+
+
+def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
+    """Change the phase of recovery and tell the probe."""
+    tcb.ca_state = phase
+    if tcb.core.probe is not None:
+        fields = {"phase": PHASES[phase], "recover": tcb.recover}
+        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, fields)
+
+
+PHASES = {C.CA_OPEN: "open", C.CA_DISORDER: "disorder", C.CA_RECOVERY: "recovery", C.CA_LOSS: "loss"}
+
+
+def timeout(tcb: Tcb) -> None:
+    """The retransmission timer fired: everything not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1)."""
+    q = tcb.rtxq
+    old = tcb.cwnd
+    if tcb.ca_state != C.CA_LOSS or seq_gt(tcb.snd_una, tcb.recover) or tcb.retries <= 1:
+        # RFC 5681 3.1: ssthresh is lowered by the first timeout of a segment, not by the next of the same.
+        tcb.cc.cong_signal(tcb, SIGNAL_RTO)
+    else:
+        tcb.cwnd = tcb.mss
+    change_cwnd(tcb, old, "the retransmission timer fired: loss window", "RFC 5681 3.1")
+    head = q.head()
+    if head is not None and head.sacked:
+        # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
+        tcb.core.counters.TcpExtTCPSACKReneging += 1
+        forget_sacks(tcb)
+    for item in q.segs[q.first :]:
+        seg: SentSegment = item
+        if not seg.sacked:
+            q.mark_lost(seg)
+    tcb.reno_sacked = 0
+    tcb.dupacks = 0
+    tcb.recover = tcb.snd_nxt
+    tcb.force_retransmit = True
+    set_phase(tcb, C.CA_LOSS, "the retransmission timer fired", "RFC 6298 5.4")
+
+
+def forget_sacks(tcb: Tcb) -> None:
+    """Clear the scoreboard."""
+    q = tcb.rtxq
+    for item in q.segs[q.first :]:
+        seg: SentSegment = item
+        seg.sacked = False
+    q.sacked_out = 0

@@ -1,0 +1,34 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+
+@cython.final
+cdef class Piece:
+    cdef public bytes data
+    cdef public Py_ssize_t begin
+    cdef public Py_ssize_t end
+    cdef public uint32_t seq
+
+@cython.final
+cdef class RecvBuf:
+    cdef public int64_t size
+    cdef public int64_t used
+    cdef public list pieces
+    cdef public Py_ssize_t first
+    cdef public list ooo
+    cdef public int64_t ooo_bytes
+    @cython.locals(n=Py_ssize_t, last=Piece, have=Py_ssize_t)
+    cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
+    @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes, parts=list, left=Py_ssize_t)
+    cpdef bytes get(self, Py_ssize_t n, bint peek)
+    @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
+    cdef _consume(self, Py_ssize_t n)
+    @cython.locals(right=uint32_t, i=Py_ssize_t, before=Piece, edge=uint32_t, new=bint, after=Piece, stop=uint32_t, gap=int64_t, skip=int64_t)
+    cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1
+    @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, piece=Piece)
+    cdef Py_ssize_t _position(self, uint32_t seq)
+    @cython.locals(count=Py_ssize_t, piece=Piece, n=int64_t, old=int64_t)
+    cpdef uint32_t pull(self, uint32_t rcv_nxt)
+    @cython.locals(i=Py_ssize_t, piece=Piece, left=uint32_t, right=uint32_t, j=Py_ssize_t)
+    cpdef tuple block_at(self, uint32_t seq)
+    cpdef clear(self)

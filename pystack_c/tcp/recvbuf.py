@@ -1,0 +1,201 @@
+"""The receive buffer: bytes in order for the application, and the out-of-order queue behind them.
+
+Pieces keep the received frame and their place in it, so the core copies nothing: `recv` makes the one
+copy. Small pieces are joined, so that a flood of tiny segments cannot make memory many times the window.
+"""
+
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+
+JOIN_BELOW = 1024
+JOIN_UP_TO = 16384
+
+
+class Piece:
+    """Bytes [begin, end) of `data`; `seq` is the sequence number of the first (out-of-order queue only)."""
+
+    def __init__(self, data: bytes, begin: int, end: int, seq: int):
+        self.data = data
+        self.begin = begin
+        self.end = end
+        self.seq = seq
+
+
+class RecvBuf:
+    """In-order pieces (`used` bytes) and out-of-order pieces (`ooo`, sorted, not overlapping)."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.used = 0
+        self.pieces = []
+        self.first = 0
+        self.ooo = None
+        self.ooo_bytes = 0
+
+    def put(self, data: bytes, begin: int, end: int) -> None:
+        """Append in-order bytes."""
+        n = end - begin
+        self.used += n
+        if n < JOIN_BELOW and self.first < len(self.pieces):
+            last: Piece = self.pieces[-1]
+            have = last.end - last.begin
+            if have < JOIN_BELOW or last.begin == 0:
+                if have + n <= JOIN_UP_TO:
+                    last.data = last.data[last.begin : last.end] + data[begin:end]
+                    last.begin = 0
+                    last.end = have + n
+                    return
+        self.pieces.append(Piece(data, begin, end, 0))
+
+    def get(self, n: int, peek: bool) -> bytes:
+        """Up to `n` bytes in order; with `peek` they stay."""
+        if self.used == 0 or n <= 0:
+            return b""
+        i = self.first
+        piece: Piece = self.pieces[i]
+        have = piece.end - piece.begin
+        if have >= n or have == self.used:
+            take = n if n < have else have
+            result = piece.data[piece.begin : piece.begin + take]
+            if not peek:
+                self._consume(take)
+            return result
+        parts = []
+        left = n
+        while left > 0 and i < len(self.pieces):
+            piece = self.pieces[i]
+            have = piece.end - piece.begin
+            take = left if left < have else have
+            parts.append(piece.data[piece.begin : piece.begin + take])
+            left -= take
+            i += 1
+        if not peek:
+            self._consume(n - left)
+        return b"".join(parts)
+
+    def _consume(self, n: int) -> None:
+        self.used -= n
+        i = self.first
+        while n > 0:
+            piece: Piece = self.pieces[i]
+            have = piece.end - piece.begin
+            if n < have:
+                piece.begin += n
+                break
+            n -= have
+            self.pieces[i] = None
+            i += 1
+        self.first = i
+        if i == len(self.pieces):
+            self.pieces.clear()
+            self.first = 0
+        elif i >= 64 and 2 * i >= len(self.pieces):
+            del self.pieces[:i]
+            self.first = 0
+
+    def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:
+        """Keep an out-of-order piece (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new."""
+        if self.ooo is None:
+            self.ooo = []
+        right = seq_add(seq, end - begin)
+        i = self._position(seq)
+        if i > 0:
+            before: Piece = self.ooo[i - 1]
+            edge = seq_add(before.seq, before.end - before.begin)
+            if seq_gt(edge, seq):
+                if seq_ge(edge, right):
+                    return False
+                begin += seq_diff(edge, seq)
+                seq = edge
+        new = False
+        while seq_lt(seq, right):
+            if i < len(self.ooo):
+                after: Piece = self.ooo[i]
+                stop = after.seq if seq_lt(after.seq, right) else right
+            else:
+                after = None
+                stop = right
+            gap = seq_diff(stop, seq)
+            if gap > 0:
+                self.ooo.insert(i, Piece(data, begin, begin + gap, seq))
+                self.ooo_bytes += gap
+                new = True
+                begin += gap
+                seq = stop
+                i += 1
+            if after is None or seq_ge(seq, right):
+                break
+            skip = after.end - after.begin
+            begin += skip
+            seq = seq_add(seq, skip)
+            i += 1
+        return new
+
+    def _position(self, seq: int) -> int:
+        """Index of the first piece that starts after `seq`, or at it."""
+        low = 0
+        high = len(self.ooo)
+        while low < high:
+            mid = (low + high) >> 1
+            piece: Piece = self.ooo[mid]
+            if seq_lt(piece.seq, seq):
+                low = mid + 1
+            else:
+                high = mid
+        return low
+
+    def pull(self, rcv_nxt: int) -> int:
+        """Move what is now in order from the out-of-order queue; returns the new RCV.NXT."""
+        if self.ooo is None:
+            return rcv_nxt
+        count = 0
+        for item in self.ooo:
+            piece: Piece = item
+            if seq_gt(piece.seq, rcv_nxt):
+                break
+            count += 1
+            n = piece.end - piece.begin
+            self.ooo_bytes -= n
+            old = seq_diff(rcv_nxt, piece.seq)
+            if old < n:
+                self.put(piece.data, piece.begin + old, piece.end)
+                rcv_nxt = seq_add(rcv_nxt, n - old)
+        if count:
+            del self.ooo[:count]
+        if not self.ooo:
+            self.ooo = None
+        return rcv_nxt
+
+    def block_at(self, seq: int):
+        """The contiguous out-of-order block (left, right) that holds `seq`, or None."""
+        if self.ooo is None:
+            return None
+        i = self._position(seq_add(seq, 1)) - 1
+        if i < 0:
+            return None
+        piece: Piece = self.ooo[i]
+        left = piece.seq
+        right = seq_add(left, piece.end - piece.begin)
+        if seq_le(right, seq):
+            return None
+        j = i + 1
+        while j < len(self.ooo):
+            piece = self.ooo[j]
+            if piece.seq != right:
+                break
+            right = seq_add(right, piece.end - piece.begin)
+            j += 1
+        while i > 0:
+            piece = self.ooo[i - 1]
+            if seq_add(piece.seq, piece.end - piece.begin) != left:
+                break
+            left = piece.seq
+            i -= 1
+        return (left, right)
+
+    def clear(self) -> None:
+        """Forget everything (the connection is over)."""
+        self.used = 0
+        self.pieces.clear()
+        self.first = 0
+        self.ooo = None
+        self.ooo_bytes = 0

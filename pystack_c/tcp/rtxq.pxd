@@ -1,0 +1,46 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+from pystack_c.seqnum cimport seq_diff, seq_gt, seq_le, seq_lt
+
+@cython.final
+cdef class SentSegment:
+    cdef public uint32_t seq
+    cdef public uint32_t end
+    cdef public int64_t sent_at
+    cdef public bint sacked
+    cdef public bint lost
+    cdef public bint in_flight_again
+    cdef public int retrans
+    cdef public int syn_fin
+    cpdef int64_t length(self) noexcept
+
+@cython.final
+cdef class RtxQueue:
+    cdef public list segs
+    cdef public Py_ssize_t first
+    cdef public int64_t sacked_out
+    cdef public int64_t lost_out
+    cdef public int64_t retrans_out
+    cpdef append(self, SentSegment seg)
+    cpdef SentSegment head(self)
+    @cython.locals(seg=SentSegment)
+    cpdef pop_head(self)
+    @cython.locals(n=int64_t)
+    cpdef forget(self, SentSegment seg)
+    @cython.locals(seg=SentSegment, n=int64_t)
+    cpdef trim_head(self, uint32_t seq)
+    @cython.locals(seg=SentSegment, rest=SentSegment)
+    cpdef split(self, Py_ssize_t i, uint32_t seq)
+    @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
+    cpdef Py_ssize_t find(self, uint32_t seq)
+    @cython.locals(n=int64_t)
+    cpdef mark_sacked(self, SentSegment seg)
+    @cython.locals(n=int64_t)
+    cpdef mark_lost(self, SentSegment seg)
+    cpdef mark_retransmitted(self, SentSegment seg, int64_t now)
+    @cython.locals(n=Py_ssize_t, seg=SentSegment)
+    cpdef Py_ssize_t next_lost(self, Py_ssize_t i)
+    cpdef clear(self)
+
+cpdef bint covers(SentSegment seg, uint32_t left, uint32_t right) noexcept
+cpdef bint overlaps(SentSegment seg, uint32_t left, uint32_t right) noexcept

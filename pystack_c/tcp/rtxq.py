@@ -1,0 +1,171 @@
+"""The retransmission queue: one record for every segment sent and not yet acknowledged."""
+
+from pystack_c.seqnum import seq_diff, seq_gt, seq_le, seq_lt
+
+
+class SentSegment:
+    """Sequence space [seq, end) that was sent in one piece, and what happened to it since."""
+
+    def __init__(self, seq: int, end: int, sent_at: int):
+        self.seq = seq
+        self.end = end
+        self.sent_at = sent_at
+        self.sacked = False
+        self.lost = False
+        self.in_flight_again = False
+        self.retrans = 0
+        self.syn_fin = 0
+
+    def length(self) -> int:
+        """Sequence numbers covered."""
+        return seq_diff(self.end, self.seq)
+
+
+class RtxQueue:
+    """Records in sequence order, with the sums that say how much of them is where.
+
+    sacked_out, lost_out, retrans_out   bytes SACKed, marked lost, and retransmitted and still out
+    """
+
+    def __init__(self):
+        self.segs = []
+        self.first = 0
+        self.sacked_out = 0
+        self.lost_out = 0
+        self.retrans_out = 0
+
+    def __len__(self):
+        return len(self.segs) - self.first
+
+    def append(self, seg: SentSegment) -> None:
+        """A new segment was sent."""
+        self.segs.append(seg)
+
+    def head(self):
+        """The oldest record, or None."""
+        if self.first < len(self.segs):
+            return self.segs[self.first]
+        return None
+
+    def pop_head(self) -> None:
+        """The oldest record is acknowledged."""
+        seg: SentSegment = self.segs[self.first]
+        self.forget(seg)
+        self.segs[self.first] = None
+        self.first += 1
+        if self.first == len(self.segs):
+            self.segs.clear()
+            self.first = 0
+        elif self.first >= 64 and 2 * self.first >= len(self.segs):
+            del self.segs[: self.first]
+            self.first = 0
+
+    def forget(self, seg: SentSegment) -> None:
+        """Take a record's bytes out of the sums."""
+        n = seq_diff(seg.end, seg.seq)
+        if seg.sacked:
+            self.sacked_out -= n
+        if seg.lost:
+            self.lost_out -= n
+        if seg.in_flight_again:
+            self.retrans_out -= n
+
+    def trim_head(self, seq: int) -> None:
+        """The oldest record is acknowledged up to `seq`, inside it."""
+        seg: SentSegment = self.segs[self.first]
+        n = seq_diff(seq, seg.seq)
+        if seg.sacked:
+            self.sacked_out -= n
+        if seg.lost:
+            self.lost_out -= n
+        if seg.in_flight_again:
+            self.retrans_out -= n
+        seg.seq = seq
+
+    def split(self, i: int, seq: int) -> None:
+        """Cut record `i` in two at `seq`, inside it."""
+        seg: SentSegment = self.segs[i]
+        rest = SentSegment(seq, seg.end, seg.sent_at)
+        rest.sacked = seg.sacked
+        rest.lost = seg.lost
+        rest.in_flight_again = seg.in_flight_again
+        rest.retrans = seg.retrans
+        rest.syn_fin = seg.syn_fin
+        seg.end = seq
+        seg.syn_fin = 0
+        self.segs.insert(i + 1, rest)
+
+    def find(self, seq: int) -> int:
+        """Index of the record that holds `seq`, or of the first after it."""
+        low = self.first
+        high = len(self.segs)
+        while low < high:
+            mid = (low + high) >> 1
+            seg: SentSegment = self.segs[mid]
+            if seq_le(seg.end, seq):
+                low = mid + 1
+            else:
+                high = mid
+        return low
+
+    def mark_sacked(self, seg: SentSegment) -> None:
+        """The peer has it: not lost, not in flight."""
+        n = seq_diff(seg.end, seg.seq)
+        seg.sacked = True
+        self.sacked_out += n
+        if seg.lost:
+            seg.lost = False
+            self.lost_out -= n
+        if seg.in_flight_again:
+            seg.in_flight_again = False
+            self.retrans_out -= n
+
+    def mark_lost(self, seg: SentSegment) -> None:
+        """It left the network without arriving (and so did its retransmission, if there was one)."""
+        n = seq_diff(seg.end, seg.seq)
+        if not seg.lost:
+            seg.lost = True
+            self.lost_out += n
+        if seg.in_flight_again:
+            seg.in_flight_again = False
+            self.retrans_out -= n
+
+    def mark_retransmitted(self, seg: SentSegment, now: int) -> None:
+        """A copy of it is in flight again."""
+        seg.retrans += 1
+        seg.sent_at = now
+        if not seg.in_flight_again:
+            seg.in_flight_again = True
+            self.retrans_out += seq_diff(seg.end, seg.seq)
+
+    def next_lost(self, i: int) -> int:
+        """Index of the first record from `i` on that is lost and not yet sent again, or -1."""
+        n = len(self.segs)
+        if i < self.first:
+            i = self.first
+        if self.lost_out == 0:
+            return -1
+        while i < n:
+            seg: SentSegment = self.segs[i]
+            if seg.lost and not seg.in_flight_again:
+                return i
+            i += 1
+        return -1
+
+    def clear(self) -> None:
+        """The connection is over."""
+        self.segs.clear()
+        self.first = 0
+        self.sacked_out = 0
+        self.lost_out = 0
+        self.retrans_out = 0
+
+
+def covers(seg: SentSegment, left: int, right: int) -> bool:
+    """True where [left, right) covers the whole record."""
+    return seq_le(left, seg.seq) and seq_le(seg.end, right)
+
+
+def overlaps(seg: SentSegment, left: int, right: int) -> bool:
+    """True where [left, right) and the record share sequence numbers."""
+    return seq_lt(seg.seq, right) and seq_gt(seg.end, left)

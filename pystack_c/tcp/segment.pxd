@@ -1,0 +1,35 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.config cimport Config
+from pystack_c.core cimport Core
+from pystack_c.ipv4 cimport Dst, output, route_output
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_lt
+from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
+from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch
+from pystack_c.wire.tcp cimport put32, write_sack, write_syn_options, write_tcp, write_timestamps
+
+@cython.locals(core=Core, route=Dst)
+cpdef bint have_route(Tcb tcb)
+@cython.locals(config=Config, mss=int, route=Dst)
+cpdef int local_mss(Tcb tcb)
+@cython.locals(mss=int, route=Dst)
+cpdef update_mss(Tcb tcb)
+@cython.locals(buf=RecvBuf, free=int64_t, limit=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t)
+cpdef int64_t select_window(Tcb tcb)
+cpdef uint32_t ts_now(Tcb tcb)
+@cython.locals(count=int, most=int)
+cpdef int sack_option_len(Tcb tcb)
+@cython.locals(core=Core, scratch=bytearray, hlen=int, blocks=list, most=int, window=int64_t, urg=int, ahead=int64_t)
+cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc)
+@cython.locals(timer=Timer)
+cpdef ack_was_sent(Tcb tcb)
+@cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, free=int64_t, window=int64_t, flags=int)
+cpdef int send_syn(Tcb tcb, str reason, str rfc)
+@cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
+cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size)
+@cython.locals(route=Dst, acc=uint32_t)
+cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
+cpdef reset_connection(Tcb tcb, str reason, str rfc)

@@ -1,0 +1,215 @@
+"""Making one segment: window, options, checksum, and down to IP (RFC 9293 section 3.1)."""
+
+import pystack_c.const as C
+from pystack_c.ipv4 import Dst, output, route_output
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_lt
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
+from pystack_c.wire.tcp import put32, write_sack, write_syn_options, write_tcp, write_timestamps
+
+
+def have_route(tcb: Tcb) -> bool:
+    """Make sure that the connection knows its way; without one the error is left for the application."""
+    core = tcb.core
+    route = tcb.route
+    if route is not None and route.epoch == core.route_epoch:
+        return True
+    route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
+    if route is None:
+        return False
+    tcb.route = route
+    update_mss(tcb)
+    return True
+
+
+def local_mss(tcb: Tcb) -> int:
+    """The MSS to announce (MUST-67): what the interface can receive, less 40 bytes of headers."""
+    config = tcb.core.config
+    mss = config.tcp_mss
+    if mss <= 0:
+        mss = tcb.route.iface.mtu - 40
+    if tcb.user_mss > 0 and tcb.user_mss < mss:
+        mss = tcb.user_mss
+    return mss if mss < 65495 else 65495
+
+
+def update_mss(tcb: Tcb) -> None:
+    """MUST-16: Eff.snd.MSS = min(peer's MSS, what the path carries) less the options of every segment."""
+    mss = tcb.route.mtu - 40
+    if tcb.peer_mss < mss:
+        mss = tcb.peer_mss
+    if tcb.user_mss > 0 and tcb.user_mss < mss:
+        mss = tcb.user_mss
+    if tcb.ts_ok:
+        mss -= 12
+    if mss < 8:
+        mss = 8
+    tcb.mss = mss
+
+
+def select_window(tcb: Tcb) -> int:
+    """The window to announce: RCV.ADV moves right only by a worthwhile step (MUST-39) and never left (SHLD-14)."""
+    buf = tcb.recvbuf
+    free = buf.size - buf.used
+    if free < 0:
+        free = 0
+    limit = 0xFFFF << tcb.rcv_wscale
+    if free > limit:
+        free = limit
+    edge = seq_add(tcb.rcv_nxt, free)
+    step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
+    if not tcb.core.config.tcp_sws:
+        step = 1
+    if seq_diff(edge, tcb.rcv_adv) >= step:
+        tcb.rcv_adv = edge
+    window = tcb.rcv_wnd()
+    if tcb.rcv_wscale > 0:
+        # Round up: the edge already announced must not come back (the few bytes more are accepted).
+        unit = 1 << tcb.rcv_wscale
+        window = (window + unit - 1) & ~(unit - 1)
+        if window > limit:
+            window = limit
+        tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
+    return window >> tcb.rcv_wscale
+
+
+def ts_now(tcb: Tcb) -> int:
+    """The timestamp clock: milliseconds, offset per connection (RFC 7323 5.4)."""
+    return (tcb.core.now // 1_000_000 + tcb.ts_offset) & 0xFFFFFFFF
+
+
+def sack_option_len(tcb: Tcb) -> int:
+    """Bytes of the SACK option that the next segment carries."""
+    if not tcb.sack_ok:
+        return 0
+    count = 0
+    if tcb.sacks is not None:
+        count = len(tcb.sacks)
+    if tcb.dsack is not None:
+        count += 1
+    if count == 0:
+        return 0
+    most = 3 if tcb.ts_ok else 4
+    return 4 + 8 * (count if count < most else most)
+
+
+def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) -> int:
+    """Send one segment with `length` bytes of the stream from `offset`. Returns 0 or an errno of IP."""
+    core = tcb.core
+    scratch = core.scratch
+    hlen = 20
+    if tcb.ts_ok:
+        write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
+        hlen += 12
+    if tcb.sack_ok and (tcb.sacks is not None or tcb.dsack is not None):
+        blocks = list(tcb.sacks) if tcb.sacks is not None else []
+        if tcb.dsack is not None:
+            # RFC 2883 4: the duplicate comes first, and once.
+            blocks.insert(0, tcb.dsack)
+            tcb.dsack = None
+        most = 3 if tcb.ts_ok else 4
+        hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, len(blocks) if len(blocks) < most else most)
+    window = select_window(tcb)
+    urg = 0
+    if seq_gt(tcb.snd_up, seq):
+        # RFC 9293 3.8.5, MUST-62: the pointer names the byte after the urgent data.
+        ahead = seq_diff(tcb.snd_up, seq)
+        urg = ahead if ahead < 0xFFFF else 0xFFFF
+        flags |= C.URG
+    write_tcp(scratch, C.L4_OFF, tcb.lport, tcb.rport, seq, tcb.rcv_nxt, hlen, flags, window, urg)
+    payload = tcb.sendbuf.peek(offset, length) if length > 0 else None
+    if core.probe is not None:
+        fields = {"seq": seq, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window << tcb.rcv_wscale}
+        core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
+    ack_was_sent(tcb)
+    tcb.segs_out += 1
+    if length > 0:
+        tcb.data_segs_out += 1
+    return hand_to_ip(tcb, hlen, payload, length, gso_size)
+
+
+def ack_was_sent(tcb: Tcb) -> None:
+    """Every segment with ACK serves as the acknowledgement: nothing is owed any more."""
+    tcb.ack_now = False
+    tcb.ack_reason = ""
+    tcb.last_ack_sent = tcb.rcv_nxt
+    if tcb.quickack > 0:
+        tcb.quickack -= 1
+    timer = tcb.delack_timer
+    if timer is not None and timer.deadline >= 0:
+        tcb.core.timers.cancel(timer)
+
+
+def send_syn(tcb: Tcb, reason, rfc) -> int:
+    """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018)."""
+    core = tcb.core
+    config = core.config
+    answer = tcb.state == C.SYN_RECEIVED
+    ts = tcb.ts_ok if answer else config.tcp_timestamps
+    sack = tcb.sack_ok if answer else config.tcp_sack
+    scale = tcb.wscale_ok if answer else config.tcp_window_scaling
+    mss = local_mss(tcb)
+    o = C.L4_OFF + 20
+    wscale = tcb.rcv_wscale if scale else -1
+    hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
+    free = tcb.recvbuf.size
+    window = free if free < 0xFFFF else 0xFFFF
+    if answer:
+        tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
+        tcb.last_ack_sent = tcb.rcv_nxt
+    flags = C.SYN | C.ACK if answer else C.SYN
+    write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
+    if core.probe is not None:
+        fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": 0, "window": window}
+        core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
+    tcb.segs_out += 1
+    return hand_to_ip(tcb, hlen, None, 0, 0)
+
+
+def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size) -> int:
+    """Checksum (whole, or the pseudo-header's part where the device does the rest), and down."""
+    core = tcb.core
+    route = tcb.route
+    acc = pseudo_sum(tcb.laddr, tcb.raddr, C.IPPROTO_TCP, hlen + length)
+    csum_offset = 0
+    if route.iface.tx_csum and hlen + length + 20 <= (route.mtu if gso_size == 0 else 0xFFFF):
+        csum_offset = 16
+    else:
+        acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + hlen, acc)
+        if payload is not None:
+            acc = sum_any(payload, acc)
+        acc ^= 0xFFFF
+    core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
+    core.scratch[C.L4_OFF + 17] = acc & 0xFF
+    core.counters.TcpOutSegs += 1
+    error = output(
+        core, route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP, tcb.ttl, tcb.tos, True, hlen, payload, gso_size, csum_offset
+    )
+    if error:
+        tcb.soft_error = error
+    return error
+
+
+def send_reset(core, src, dst, sport, dport, seq, ack, flags, reason, rfc) -> None:
+    """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
+    route = route_output(core, dst, src, None)
+    if route is None:
+        return
+    write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, 20, flags, 0, 0)
+    acc = pseudo_sum(src, dst, C.IPPROTO_TCP, 20)
+    acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + 20, acc) ^ 0xFFFF
+    core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
+    core.scratch[C.L4_OFF + 17] = acc & 0xFF
+    core.counters.TcpOutSegs += 1
+    core.counters.TcpOutRsts += 1
+    if core.probe is not None:
+        fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
+        core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
+    output(core, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, 20, None, 0, 0)
+
+
+def reset_connection(tcb: Tcb, reason, rfc) -> None:
+    """RST,ACK at SND.NXT for an open connection (the sender of ABORT, RFC 9293 3.10.5)."""
+    send_reset(
+        tcb.core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, tcb.snd_nxt, tcb.rcv_nxt, C.RST | C.ACK, reason, rfc
+    )

@@ -1,0 +1,53 @@
+"""The eleven states and the edges between them (RFC 9293 section 3.3.2, figure 5)."""
+
+import pystack_c.const as C
+from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+
+# (old, new) -> what takes the connection along this edge. The figure in the docs is drawn from it.
+TRANSITIONS = {
+    (C.CLOSED, C.LISTEN): "passive OPEN",
+    (C.CLOSED, C.SYN_SENT): "active OPEN: send SYN",
+    (C.CLOSED, C.SYN_RECEIVED): "a listener received SYN: send SYN,ACK",
+    (C.LISTEN, C.CLOSED): "CLOSE",
+    (C.LISTEN, C.SYN_SENT): "SEND: send SYN",
+    (C.SYN_SENT, C.CLOSED): "CLOSE, RST, or nobody answered",
+    (C.SYN_SENT, C.SYN_RECEIVED): "received SYN (simultaneous open): send SYN,ACK",
+    (C.SYN_SENT, C.ESTABLISHED): "received SYN,ACK: send ACK",
+    (C.SYN_RECEIVED, C.ESTABLISHED): "received the ACK of the SYN",
+    (C.SYN_RECEIVED, C.FIN_WAIT_1): "CLOSE: send FIN",
+    (C.SYN_RECEIVED, C.CLOSED): "RST, or nobody answered (a passive open: back to LISTEN)",
+    (C.ESTABLISHED, C.FIN_WAIT_1): "CLOSE: send FIN",
+    (C.ESTABLISHED, C.CLOSE_WAIT): "received FIN: send ACK",
+    (C.ESTABLISHED, C.CLOSED): "RST, ABORT or user timeout",
+    (C.FIN_WAIT_1, C.FIN_WAIT_2): "received the ACK of the FIN",
+    (C.FIN_WAIT_1, C.CLOSING): "received FIN (simultaneous close): send ACK",
+    (C.FIN_WAIT_1, C.TIME_WAIT): "received FIN with the ACK of our FIN: send ACK",
+    (C.FIN_WAIT_1, C.CLOSED): "RST, ABORT or user timeout",
+    (C.FIN_WAIT_2, C.TIME_WAIT): "received FIN: send ACK",
+    (C.FIN_WAIT_2, C.CLOSED): "RST, ABORT, or an orphan's timeout",
+    (C.CLOSE_WAIT, C.LAST_ACK): "CLOSE: send FIN",
+    (C.CLOSE_WAIT, C.CLOSED): "RST, ABORT or user timeout",
+    (C.CLOSING, C.TIME_WAIT): "received the ACK of the FIN",
+    (C.CLOSING, C.CLOSED): "RST, ABORT or user timeout",
+    (C.LAST_ACK, C.CLOSED): "received the ACK of the FIN",
+    (C.TIME_WAIT, C.CLOSED): "2 MSL are over",
+}
+
+
+def set_state(tcb: Tcb, new: int, why: str, rfc: str) -> None:
+    """Change the state and tell the probe, with the block before and after."""
+    old = tcb.state
+    if old == new:
+        return
+    core = tcb.core
+    if new == C.ESTABLISHED:
+        core.counters.TcpCurrEstab += 1
+    elif (old == C.ESTABLISHED and new != C.CLOSE_WAIT) or (old == C.CLOSE_WAIT):
+        core.counters.TcpCurrEstab -= 1
+    if core.probe is None:
+        tcb.state = new
+        return
+    before = tcb.snapshot()
+    tcb.state = new
+    fields = {"old": STATE_NAMES[old], "new": STATE_NAMES[new]}
+    core.emit("tcp.state", tcb.subject(), tcb.ident, why, rfc, fields, before, tcb.snapshot())

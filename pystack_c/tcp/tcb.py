@@ -1,0 +1,230 @@
+"""The transmission control block: all variables of one connection (RFC 9293 section 3.3.1)."""
+
+import pystack_c.const as C
+from pystack_c.endpoint import Endpoint
+from pystack_c.seqnum import seq_diff
+from pystack_c.tcp.recvbuf import RecvBuf
+from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp.sendbuf import SendBuf
+from pystack_c.timer import Timer
+
+STATE_NAMES = {
+    C.ESTABLISHED: "ESTABLISHED",
+    C.SYN_SENT: "SYN-SENT",
+    C.SYN_RECEIVED: "SYN-RECEIVED",
+    C.FIN_WAIT_1: "FIN-WAIT-1",
+    C.FIN_WAIT_2: "FIN-WAIT-2",
+    C.TIME_WAIT: "TIME-WAIT",
+    C.CLOSED: "CLOSED",
+    C.CLOSE_WAIT: "CLOSE-WAIT",
+    C.LAST_ACK: "LAST-ACK",
+    C.LISTEN: "LISTEN",
+    C.CLOSING: "CLOSING",
+}
+
+# What a snapshot of a TCB holds (probe events, the stepper).
+SNAPSHOT = (
+    "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
+    "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar rto backoff cwnd ssthresh dupacks retries probes "
+    "fin_sent fin_received shut_rd shut_wr quickack nodelay total_retrans"
+).split()
+
+
+class Tcb(Endpoint):
+    """One connection (or one listener, or a socket that is neither yet)."""
+
+    def __init__(self, core, ident: int):
+        Endpoint.__init__(self, core, ident)
+        # state
+        self.state = C.CLOSED
+        self.listener = None
+        self.parent = None
+        self.passive = False
+        self.detached = False
+        self.output_queued = False
+        self.registered = False
+        # route and demultiplexing
+        self.route = None
+        self.key = None
+        # send sequence variables (RFC 9293 3.3.1)
+        self.iss = 0
+        self.snd_una = 0
+        self.snd_nxt = 0
+        self.snd_wnd = 0
+        self.snd_wl1 = 0
+        self.snd_wl2 = 0
+        self.snd_up = 0
+        self.max_window = 0
+        self.snd_sml = 0
+        # receive sequence variables
+        self.irs = 0
+        self.rcv_nxt = 0
+        self.rcv_adv = 0
+        self.rcv_up = 0
+        # options agreed on
+        self.mss = core.config.tcp_mss_default
+        self.peer_mss = core.config.tcp_mss_default
+        self.user_mss = 0
+        self.rcv_mss = core.config.tcp_mss_default
+        self.snd_wscale = 0
+        self.rcv_wscale = 0
+        self.wscale_ok = False
+        self.sack_ok = False
+        self.ts_ok = False
+        self.ts_recent = 0
+        self.ts_recent_stamp = 0
+        self.ts_offset = 0
+        # buffers
+        self.sendbuf = SendBuf()
+        self.recvbuf = RecvBuf(core.config.tcp_rmem)
+        self.sndbuf_size = core.config.tcp_wmem
+        self.rtxq = RtxQueue()
+        # closing
+        self.fin_pending = False
+        self.fin_sent = False
+        self.fin_seq = 0
+        self.fin_received = False
+        self.shut_rd = False
+        self.shut_wr = False
+        self.was_reset = False
+        # acknowledging
+        self.ack_now = False
+        self.ack_reason = ""
+        self.last_ack_sent = 0
+        self.quickack = core.config.tcp_quickack_segs
+        self.pingpong = False
+        self.sacks = None
+        self.dsack = None
+        self.last_bad_ack = -1
+        # round trip and timeout (RFC 6298)
+        self.srtt = 0
+        self.rttvar = 0
+        self.rto = core.config.tcp_rto_initial
+        self.backoff = 0
+        self.min_rtt = -1
+        # congestion control and loss recovery (RFC 5681, 6582, 6675)
+        self.cc = None
+        self.cwnd = 0
+        self.ssthresh = core.config.tcp_init_ssthresh
+        self.cwnd_limited = False
+        self.ca_state = C.CA_OPEN
+        self.recover = 0
+        self.dupacks = 0
+        self.reno_sacked = 0
+        self.force_retransmit = False
+        self.fin_expected = False
+        self.fin_expected_seq = 0
+        # timers
+        self.rto_timer = None
+        self.delack_timer = None
+        self.wait_timer = None
+        self.keep_timer = None
+        self.retries = 0
+        self.retry_start = -1
+        self.probes = 0
+        self.last_recv = 0
+        self.last_send = 0
+        # socket options
+        self.nodelay = not core.config.tcp_nagle
+        self.cork = False
+        self.more = False
+        self.keepalive = False
+        self.keepidle = core.config.tcp_keepalive_time
+        self.keepintvl = core.config.tcp_keepalive_intvl
+        self.keepcnt = core.config.tcp_keepalive_probes
+        self.user_timeout = 0
+        self.syn_retries = core.config.tcp_syn_retries
+        self.linger = -1
+        self.congestion = core.config.tcp_congestion
+        self.oobinline = False
+        self.rcvlowat = 1
+        # what tcp_info tells
+        self.segs_in = 0
+        self.segs_out = 0
+        self.data_segs_in = 0
+        self.data_segs_out = 0
+        self.bytes_received = 0
+        self.bytes_acked = 0
+        self.bytes_sent = 0
+        self.bytes_retrans = 0
+        self.total_retrans = 0
+        self.soft_error = 0
+
+    def on_timer(self, kind: int) -> None:
+        """A timer of this connection is due: `tcp.timers` knows what to do."""
+        self.core.tcp.on_timer(self, kind)
+
+    def subject(self) -> str:
+        """local-remote, as events name it."""
+        return f"tcp {ip_text(self.laddr)}:{self.lport}-{ip_text(self.raddr)}:{self.rport}"
+
+    def in_flight(self) -> int:
+        """Bytes believed to be in the network: FlightSize less what left it, plus what was sent again (RFC 6675 "pipe")."""
+        q = self.rtxq
+        sacked = q.sacked_out if self.sack_ok else self.reno_sacked
+        pipe = seq_diff(self.snd_nxt, self.snd_una) - sacked - q.lost_out + q.retrans_out
+        return pipe if pipe > 0 else 0
+
+    def rcv_wnd(self) -> int:
+        """RCV.WND: what the last window told the peer still leaves open."""
+        wnd = seq_diff(self.rcv_adv, self.rcv_nxt)
+        return wnd if wnd > 0 else 0
+
+    def unsent(self) -> int:
+        """Bytes written and not yet sent once."""
+        return self.sendbuf.tail - self.send_offset()
+
+    def send_offset(self) -> int:
+        """Stream offset of the first byte never sent."""
+        n = seq_diff(self.snd_nxt, self.snd_una)
+        head = self.sendbuf.head
+        if self.fin_sent and n > 0:
+            n -= 1
+        if n > 0 and (self.state == C.SYN_SENT or self.state == C.SYN_RECEIVED):
+            n -= 1
+        return head + n
+
+    def readiness(self) -> int:
+        """EV_* bits as poll(2) reports them for a stream socket."""
+        bits = 0
+        if self.state == C.LISTEN:
+            return C.EV_IN if self.listener is not None and self.listener.accept_queue else 0
+        if self.so_error:
+            bits |= C.EV_ERR | C.EV_IN | C.EV_OUT
+        if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
+            return bits
+        if self.state == C.CLOSED:
+            return bits | C.EV_HUP | C.EV_OUT | (C.EV_IN | C.EV_RDHUP if self.was_reset or self.fin_received else 0)
+        if self.recvbuf.used >= self.rcvlowat or self.fin_received or self.shut_rd:
+            bits |= C.EV_IN
+        if self.fin_received or self.shut_rd:
+            bits |= C.EV_RDHUP
+        if self.shut_wr and self.fin_received:
+            bits |= C.EV_HUP
+        if self.shut_wr or self.send_space() > 0:
+            bits |= C.EV_OUT
+        return bits
+
+    def send_space(self) -> int:
+        """Bytes that send() would take now; writable again only when a third is free, as Linux does."""
+        used = self.sendbuf.tail - self.sendbuf.head
+        if self.sndbuf_size - used >= self.sndbuf_size // 3:
+            return self.sndbuf_size - used
+        return 0
+
+    def snapshot(self) -> dict:
+        """The variables a learner looks at, by their RFC names."""
+        result = {"state": STATE_NAMES[self.state]}
+        for name in SNAPSHOT:
+            result[name] = getattr(self, name)
+        result["rcv_wnd"] = self.rcv_wnd()
+        result["in_flight"] = self.in_flight()
+        result["sendbuf"] = self.sendbuf.tail - self.sendbuf.head
+        result["recvbuf"] = self.recvbuf.used
+        result["ooo"] = self.recvbuf.ooo_bytes
+        return result
+
+
+def ip_text(addr: int) -> str:
+    """Dotted quad of a 32-bit address."""
+    return f"{addr >> 24}.{(addr >> 16) & 255}.{(addr >> 8) & 255}.{addr & 255}"

@@ -1,0 +1,176 @@
+"""TCP header and options: bytes to fields and back (RFC 9293 section 3.1 and 3.2)."""
+
+import pystack_c.const as C
+
+# Results of parse_tcp.
+OK = 0
+TRUNCATED = -1
+BAD_OFFSET = -2
+
+
+def parse_tcp(pkt):
+    """Parse the TCP header at pkt.l4_off into pkt's fields. Returns OK, or why the segment is malformed."""
+    p = pkt.frame
+    o = pkt.l4_off
+    if pkt.l4_end - o < 20:
+        return TRUNCATED
+    hlen = (p[o + 12] >> 4) * 4
+    if hlen < 20 or o + hlen > pkt.l4_end:
+        return BAD_OFFSET
+    pkt.sport = (p[o] << 8) | p[o + 1]
+    pkt.dport = (p[o + 2] << 8) | p[o + 3]
+    pkt.seq = (p[o + 4] << 24) | (p[o + 5] << 16) | (p[o + 6] << 8) | p[o + 7]
+    pkt.ack = (p[o + 8] << 24) | (p[o + 9] << 16) | (p[o + 10] << 8) | p[o + 11]
+    pkt.tcp_flags = p[o + 13] | ((p[o + 12] & 1) << 8)
+    pkt.window = (p[o + 14] << 8) | p[o + 15]
+    pkt.urg = (p[o + 18] << 8) | p[o + 19]
+    pkt.data_off = o + hlen
+    pkt.opt_mss = -1
+    pkt.opt_wscale = -1
+    pkt.opt_sack_ok = False
+    pkt.opt_ts = False
+    pkt.sack = None
+    pkt.opt_fastopen = None
+    if hlen == 20:
+        return OK
+    # The layout that nearly all data segments have: NOP, NOP, Timestamps (RFC 7323 appendix A).
+    if hlen == 32 and p[o + 20] == 1 and p[o + 21] == 1 and p[o + 22] == 8 and p[o + 23] == 10:
+        _timestamps(pkt, o + 24)
+        return OK
+    _options(pkt, o + 20, o + hlen)
+    return OK
+
+
+def _timestamps(pkt, i):
+    p = pkt.frame
+    pkt.opt_ts = True
+    pkt.tsval = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
+    pkt.tsecr = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
+
+
+def _options(pkt, i, end):
+    """RFC 9293 3.2 and MUST-5, 6, 7, 64: any segment, any alignment; an impossible length ends the list."""
+    p = pkt.frame
+    while i < end:
+        kind = p[i]
+        if kind == C.TCPOPT_EOL:
+            return
+        if kind == C.TCPOPT_NOP:
+            i += 1
+            continue
+        if i + 1 >= end:
+            return
+        length = p[i + 1]
+        if length < 2 or i + length > end:
+            return
+        if kind == C.TCPOPT_MSS and length == 4:
+            pkt.opt_mss = (p[i + 2] << 8) | p[i + 3]
+        elif kind == C.TCPOPT_WSCALE and length == 3:
+            pkt.opt_wscale = p[i + 2]
+        elif kind == C.TCPOPT_SACK_OK and length == 2:
+            pkt.opt_sack_ok = True
+        elif kind == C.TCPOPT_SACK and length >= 10 and (length - 2) % 8 == 0:
+            _sack_blocks(pkt, i + 2, i + length)
+        elif kind == C.TCPOPT_TS and length == 10:
+            _timestamps(pkt, i + 2)
+        elif kind == C.TCPOPT_FASTOPEN:
+            pkt.opt_fastopen = pkt.frame[i + 2 : i + length]
+        i += length
+
+
+def _sack_blocks(pkt, i, end):
+    p = pkt.frame
+    blocks = []
+    while i + 8 <= end:
+        left = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
+        right = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
+        blocks.append((left, right))
+        i += 8
+    pkt.sack = blocks
+
+
+def write_tcp(buf, o, sport, dport, seq, ack, hlen, flags, window, urg):
+    """Write the 20 fixed bytes at buf[o:], checksum zero. `hlen` is the header's length with its options."""
+    b = buf
+    b[o] = (sport >> 8) & 0xFF
+    b[o + 1] = sport & 0xFF
+    b[o + 2] = (dport >> 8) & 0xFF
+    b[o + 3] = dport & 0xFF
+    put32(buf, o + 4, seq)
+    put32(buf, o + 8, ack)
+    b[o + 12] = ((hlen >> 2) << 4) | ((flags >> 8) & 1)
+    b[o + 13] = flags & 0xFF
+    b[o + 14] = (window >> 8) & 0xFF
+    b[o + 15] = window & 0xFF
+    b[o + 16] = 0
+    b[o + 17] = 0
+    b[o + 18] = (urg >> 8) & 0xFF
+    b[o + 19] = urg & 0xFF
+
+
+def put32(buf, o, value):
+    """Write 32 bits, big-endian."""
+    b = buf
+    b[o] = (value >> 24) & 0xFF
+    b[o + 1] = (value >> 16) & 0xFF
+    b[o + 2] = (value >> 8) & 0xFF
+    b[o + 3] = value & 0xFF
+
+
+def write_timestamps(buf, o, tsval, tsecr):
+    """NOP, NOP, Timestamps at buf[o:]: 12 bytes (RFC 7323 appendix A)."""
+    b = buf
+    b[o] = 1
+    b[o + 1] = 1
+    b[o + 2] = 8
+    b[o + 3] = 10
+    put32(buf, o + 4, tsval)
+    put32(buf, o + 8, tsecr)
+    return 12
+
+
+def write_sack(buf, o, blocks, count):
+    """NOP, NOP, SACK with the first `count` blocks at buf[o:] (RFC 2018 section 3). Returns the bytes written."""
+    b = buf
+    b[o] = 1
+    b[o + 1] = 1
+    b[o + 2] = 5
+    b[o + 3] = (2 + 8 * count) & 0xFF
+    i = o + 4
+    for left, right in blocks[:count]:
+        put32(buf, i, left)
+        put32(buf, i + 4, right)
+        i += 8
+    return i - o
+
+
+def write_syn_options(buf, o, mss, wscale, sack_ok, ts_ok, tsval, tsecr):
+    """The options of a SYN, in Linux's order: MSS, SACK-permitted, Timestamps, window scale (-1: none)."""
+    b = buf
+    i = o
+    b[i] = C.TCPOPT_MSS
+    b[i + 1] = 4
+    b[i + 2] = (mss >> 8) & 0xFF
+    b[i + 3] = mss & 0xFF
+    i += 4
+    if ts_ok:
+        b[i] = C.TCPOPT_SACK_OK if sack_ok else 1
+        b[i + 1] = 2 if sack_ok else 1
+        b[i + 2] = C.TCPOPT_TS
+        b[i + 3] = 10
+        put32(buf, i + 4, tsval)
+        put32(buf, i + 8, tsecr)
+        i += 12
+    elif sack_ok:
+        b[i] = 1
+        b[i + 1] = 1
+        b[i + 2] = C.TCPOPT_SACK_OK
+        b[i + 3] = 2
+        i += 4
+    if wscale >= 0:
+        b[i] = 1
+        b[i + 1] = C.TCPOPT_WSCALE
+        b[i + 2] = 3
+        b[i + 3] = wscale & 0xFF
+        i += 4
+    return i - o
