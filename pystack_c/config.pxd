@@ -47,6 +47,7 @@ cdef class Config:
     cdef public int64_t tcp_rto_var_min
     cdef public int tcp_retries1
     cdef public int tcp_retries2
+    cdef public int tcp_orphan_retries
     cdef public int64_t tcp_delack_time
     cdef public int tcp_delack_segs
     cdef public int tcp_quickack_segs

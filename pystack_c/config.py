@@ -106,6 +106,8 @@ class Config:
         self.tcp_retries1 = 3
         #: retransmissions before the connection is given up (R2)
         self.tcp_retries2 = 15
+        #: retransmissions of a connection that the application has closed (Linux tcp_orphan_retries)
+        self.tcp_orphan_retries = 8
         #: an ACK waits at most this long (RFC 9293 MUST-40: below 500 ms)
         self.tcp_delack_time = 40 * MS
         #: full-sized segments that force an ACK (RFC 9293 SHLD-19)
@@ -209,6 +211,7 @@ FIELDS = (
     "tcp_rto_var_min",
     "tcp_retries1",
     "tcp_retries2",
+    "tcp_orphan_retries",
     "tcp_delack_time",
     "tcp_delack_segs",
     "tcp_quickack_segs",

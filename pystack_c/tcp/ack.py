@@ -13,6 +13,8 @@ def process_ack(tcb: Tcb, pkt) -> None:
     """SND.UNA =< SEG.ACK =< SND.NXT is known: take what is acknowledged, the window, and what follows for recovery."""
     ack = pkt.ack
     una = tcb.snd_una
+    tcb.probes = 0
+    tcb.keep_probes = 0
     advanced = seq_gt(ack, una)
     acked = 0
     sample = -1
@@ -76,7 +78,6 @@ def data_acked(tcb: Tcb, ack) -> None:
         tcb.snd_up = ack
     tcb.retries = 0
     tcb.backoff = 0
-    tcb.probes = 0
     tcb.retry_start = -1 if len(tcb.rtxq) == 0 else tcb.core.now
     if before <= 0:
         return

@@ -188,7 +188,8 @@ def group_size(tcb: Tcb, n: int, mss: int) -> int:
 
 def may_send_small(tcb: Tcb, n: int, unsent: int, usable: int) -> bool:
     """RFC 9293 3.8.6.2.1, for a segment below the MSS: (2) all queued data, or (3) half of the largest window."""
-    if n == unsent and tcb.fin_pending:
+    if tcb.push_now or (n == unsent and tcb.fin_pending):
+        tcb.push_now = False
         return True
     if (tcb.cork or tcb.more) and not tcb.shut_wr:
         return False
@@ -244,8 +245,9 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
     tcb.bytes_sent += n
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
-    # An application that answers needs no quick ACKs: the ACK rides on its data.
-    tcb.quickack = 0
+    if tcb.bytes_received > 0 and core.now - tcb.last_recv < core.config.tcp_delack_time:
+        # An application that answers needs no quick ACKs: the ACK rides on its data.
+        tcb.quickack = 0
     core.counters.TcpExtTCPOrigDataSent += (n + mss - 1) // mss
     send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
 

@@ -3,7 +3,8 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ipv4 cimport Dst, output, route_output
+from pystack_c.ipv4 cimport output, route_output
+from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_lt
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.tcb cimport Tcb

@@ -1,7 +1,7 @@
 """Making one segment: window, options, checksum, and down to IP (RFC 9293 section 3.1)."""
 
 import pystack_c.const as C
-from pystack_c.ipv4 import Dst, output, route_output
+from pystack_c.ipv4 import output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_lt
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
+from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_diff
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.rtxq cimport RtxQueue
@@ -17,7 +18,7 @@ cdef class Tcb(Endpoint):
     cdef public bint detached
     cdef public bint output_queued
     cdef public bint registered
-    cdef public object route
+    cdef public Dst route
     cdef public object key
     cdef public uint32_t iss
     cdef public uint32_t snd_una
@@ -98,6 +99,9 @@ cdef class Tcb(Endpoint):
     cdef public int64_t user_timeout
     cdef public int syn_retries
     cdef public int64_t linger
+    cdef public bint push_now
+    cdef public bint time_waiting
+    cdef public int keep_probes
     cdef public str congestion
     cdef public bint oobinline
     cdef public int rcvlowat

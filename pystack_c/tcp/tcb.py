@@ -135,6 +135,9 @@ class Tcb(Endpoint):
         self.user_timeout = 0
         self.syn_retries = core.config.tcp_syn_retries
         self.linger = -1
+        self.push_now = False
+        self.time_waiting = False
+        self.keep_probes = 0
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
         self.rcvlowat = 1

@@ -1,0 +1,18 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.route cimport Dst
+from pystack_c.seqnum cimport seq_le, seq_lt
+from pystack_c.tcp.close cimport fail_connection
+from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.segment cimport update_mss
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(tcb=Tcb, problem=int, opening=bint)
+cpdef icmp_error(Core core, int kind, int code, int mtu, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq)
+@cython.locals(core=Core, old=int, head=SentSegment, item=SentSegment)
+cpdef fragmentation_needed(Tcb tcb, int mtu)
+@cython.locals(value=int)
+cpdef int plateau(int mtu)

@@ -1,0 +1,89 @@
+"""ICMP errors about segments of ours (RFC 9293 section 3.9.2.2, RFC 5927, RFC 1191)."""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_le, seq_lt
+from pystack_c.tcp.close import fail_connection
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.segment import update_mss
+from pystack_c.tcp.tcb import Tcb
+
+# What a destination-unreachable code means to an application, as Linux maps them.
+UNREACHABLE = {
+    0: errno.ENETUNREACH,
+    1: errno.EHOSTUNREACH,
+    2: errno.ENOPROTOOPT,
+    3: errno.ECONNREFUSED,
+    5: errno.EOPNOTSUPP,
+    6: errno.ENETUNREACH,
+    7: errno.EHOSTDOWN,
+    9: errno.ENETUNREACH,
+    10: errno.EHOSTUNREACH,
+    11: errno.ENETUNREACH,
+    12: errno.EHOSTUNREACH,
+    13: errno.EHOSTUNREACH,
+}
+
+
+def icmp_error(core, kind, code, mtu, src, dst, sport, dport, seq) -> None:
+    """An ICMP error quotes a segment (src, sport) -> (dst, dport) of ours that began at `seq` (MUST-54)."""
+    tcb: Tcb = core.tcp.find(src, sport, dst, dport)
+    if tcb is None:
+        core.drop("icmp-no-connection", "icmp", "about no connection of ours", "RFC 9293 3.9.2.2")
+        return
+    if kind == C.ICMP_SOURCE_QUENCH:
+        # MUST-55
+        core.drop("icmp-source-quench", tcb.subject(), "source quench is ignored", "RFC 9293 3.9.2.2")
+        return
+    if not (seq_le(tcb.snd_una, seq) and seq_lt(seq, tcb.snd_nxt)):
+        # RFC 5927 4.1: who cannot quote what is in flight is guessing.
+        core.drop("icmp-out-of-window", tcb.subject(), "quotes nothing that is in flight", "RFC 5927 4.1")
+        return
+    if kind == C.ICMP_UNREACHABLE and code == 4:
+        fragmentation_needed(tcb, mtu)
+        return
+    problem = errno.EPROTO if kind == C.ICMP_PARAMETER_PROBLEM else errno.EHOSTUNREACH
+    if kind == C.ICMP_UNREACHABLE:
+        problem = UNREACHABLE.get(code, errno.EHOSTUNREACH)
+    opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
+    if opening and kind == C.ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13):
+        # SHLD-26, and Linux: while opening, hard errors end it.
+        core.counters.TcpAttemptFails += 1
+        fail_connection(tcb, problem, f"ICMP destination unreachable, code {code}", "RFC 9293 3.9.2.2")
+        return
+    # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
+    tcb.soft_error = problem
+
+
+def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
+    """RFC 1191 6.1 to 6.3: smaller segments from now on, and the one that was dropped again at once."""
+    core = tcb.core
+    if tcb.route is None:
+        return
+    if mtu < 68 or mtu >= tcb.route.mtu:
+        # RFC 5927 7.2: it cannot be; an old router says 0, which is answered by the next plateau below.
+        mtu = plateau(tcb.route.mtu) if mtu == 0 else tcb.route.mtu
+        if mtu >= tcb.route.mtu:
+            core.drop("icmp-bad-mtu", tcb.subject(), "next-hop MTU makes no sense", "RFC 5927 7.2")
+            return
+    tcb.route.mtu = mtu
+    old = tcb.mss
+    update_mss(tcb)
+    if tcb.mss >= old:
+        return
+    head = tcb.rtxq.head()
+    if head is not None:
+        for item in tcb.rtxq.segs[tcb.rtxq.first :]:
+            if not item.sacked and item.length() > tcb.mss:
+                tcb.rtxq.mark_lost(item)
+        tcb.force_retransmit = True
+        schedule(tcb)
+
+
+def plateau(mtu: int) -> int:
+    """RFC 1191 7.1: the next smaller MTU that is in use somewhere."""
+    for value in (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296):
+        if value < mtu:
+            return value
+    return 68

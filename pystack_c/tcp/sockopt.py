@@ -1,0 +1,232 @@
+"""setsockopt and getsockopt of a stream endpoint, and tcp_info. Numbers and units are Linux's."""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c.tcp.congestion import reno as _reno
+from pystack_c.tcp.congestion.base import REGISTRY, create
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.segment import update_mss
+from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.timers import keepalive_arm
+from pystack_c.tcp.user import error
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
+
+SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
+SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
+SO_PROTOCOL, SO_DOMAIN = 38, 39
+IP_TOS, IP_TTL = 1, 2
+TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
+TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
+
+assert _reno.Reno.name in REGISTRY
+
+
+def setsockopt(tcb: Tcb, level: int, name: int, value, now: int) -> None:
+    """Set an option to an int (TCP_CONGESTION: a str; SO_LINGER: (onoff, seconds))."""
+    tcb.core.now = now
+    if level == SOL_SOCKET:
+        _set_socket(tcb, name, value)
+    elif level == SOL_IP:
+        _set_ip(tcb, name, value)
+    elif level == SOL_TCP:
+        _set_tcp(tcb, name, value)
+    else:
+        raise error(errno.ENOPROTOOPT)
+
+
+def _set_socket(tcb: Tcb, name: int, value) -> None:
+    if name == SO_REUSEADDR:
+        tcb.reuseaddr = bool(value)
+    elif name == SO_REUSEPORT:
+        tcb.reuseport = bool(value)
+    elif name == SO_KEEPALIVE:
+        tcb.keepalive = bool(value)
+        keepalive_arm(tcb)
+    elif name == SO_SNDBUF:
+        tcb.sndbuf_size = max(2048, min(int(value), 1 << 30))
+    elif name == SO_RCVBUF:
+        tcb.recvbuf.size = max(1024, min(int(value), 1 << 30))
+    elif name == SO_LINGER:
+        onoff, seconds = value
+        tcb.linger = int(seconds) * SECOND if onoff else -1
+    elif name == SO_OOBINLINE:
+        tcb.oobinline = bool(value)
+    elif name == SO_BROADCAST:
+        tcb.broadcast = bool(value)
+    elif name == SO_RCVLOWAT:
+        tcb.rcvlowat = max(1, int(value))
+    else:
+        raise error(errno.ENOPROTOOPT)
+
+
+def _set_ip(tcb: Tcb, name: int, value) -> None:
+    if name == IP_TTL:
+        if value != -1 and not 1 <= value <= 255:
+            raise error(errno.EINVAL)
+        tcb.ttl = tcb.core.config.ip_default_ttl if value == -1 else value
+    elif name == IP_TOS:
+        # The two ECN bits belong to TCP (RFC 3168).
+        tcb.tos = int(value) & 0xFC
+    else:
+        raise error(errno.ENOPROTOOPT)
+
+
+def _set_tcp(tcb: Tcb, name: int, value) -> None:
+    if name == TCP_NODELAY:
+        tcb.nodelay = bool(value)
+        schedule(tcb)
+    elif name == TCP_CORK:
+        tcb.cork = bool(value)
+        schedule(tcb)
+    elif name == TCP_MAXSEG:
+        if not 88 <= value <= 32767:
+            raise error(errno.EINVAL)
+        tcb.user_mss = value
+        if tcb.route is not None and tcb.state != C.CLOSED:
+            update_mss(tcb)
+    elif name == TCP_KEEPIDLE:
+        tcb.keepidle = _seconds(value, 32767)
+        keepalive_arm(tcb)
+    elif name == TCP_KEEPINTVL:
+        tcb.keepintvl = _seconds(value, 32767)
+    elif name == TCP_KEEPCNT:
+        if not 1 <= value <= 127:
+            raise error(errno.EINVAL)
+        tcb.keepcnt = value
+    elif name == TCP_SYNCNT:
+        if not 1 <= value <= 127:
+            raise error(errno.EINVAL)
+        tcb.syn_retries = value
+    elif name == TCP_QUICKACK:
+        tcb.quickack = 1 << 30 if value else 0
+    elif name == TCP_USER_TIMEOUT:
+        if value < 0:
+            raise error(errno.EINVAL)
+        tcb.user_timeout = value * MILLISECOND
+    elif name == TCP_CONGESTION:
+        _set_congestion(tcb, value)
+    else:
+        raise error(errno.ENOPROTOOPT)
+
+
+def _seconds(value: int, most: int) -> int:
+    if not 1 <= value <= most:
+        raise error(errno.EINVAL)
+    return value * SECOND
+
+
+def _set_congestion(tcb: Tcb, name: str) -> None:
+    if name not in REGISTRY:
+        raise error(errno.ENOENT)
+    tcb.congestion = name
+    if tcb.cc is not None:
+        tcb.cc = create(name)
+        if name == "fixed":
+            tcb.cc.conn_init(tcb)
+
+
+def getsockopt(tcb: Tcb, level: int, name: int, now: int):
+    """The value of an option, as setsockopt takes it."""
+    tcb.core.now = now
+    getters = GETTERS.get(level)
+    if getters is None or name not in getters:
+        raise error(errno.ENOPROTOOPT)
+    return getters[name](tcb)
+
+
+def _linger(tcb: Tcb) -> tuple:
+    return (0, 0) if tcb.linger < 0 else (1, tcb.linger // SECOND)
+
+
+def _maxseg(tcb: Tcb) -> int:
+    if tcb.state in (C.CLOSED, C.LISTEN) and tcb.user_mss:
+        return tcb.user_mss
+    return tcb.mss
+
+
+GETTERS = {
+    SOL_SOCKET: {
+        SO_REUSEADDR: lambda t: int(t.reuseaddr),
+        SO_REUSEPORT: lambda t: int(t.reuseport),
+        SO_KEEPALIVE: lambda t: int(t.keepalive),
+        SO_SNDBUF: lambda t: t.sndbuf_size,
+        SO_RCVBUF: lambda t: t.recvbuf.size,
+        SO_LINGER: _linger,
+        SO_OOBINLINE: lambda t: int(t.oobinline),
+        SO_BROADCAST: lambda t: int(t.broadcast),
+        SO_RCVLOWAT: lambda t: t.rcvlowat,
+        SO_ERROR: lambda t: t.take_error(),
+        SO_TYPE: lambda t: 1,
+        SO_PROTOCOL: lambda t: C.IPPROTO_TCP,
+        SO_DOMAIN: lambda t: 2,
+        SO_ACCEPTCONN: lambda t: int(t.state == C.LISTEN),
+    },
+    SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos},
+    SOL_TCP: {
+        TCP_NODELAY: lambda t: int(t.nodelay),
+        TCP_CORK: lambda t: int(t.cork),
+        TCP_MAXSEG: _maxseg,
+        TCP_KEEPIDLE: lambda t: t.keepidle // SECOND,
+        TCP_KEEPINTVL: lambda t: t.keepintvl // SECOND,
+        TCP_KEEPCNT: lambda t: t.keepcnt,
+        TCP_SYNCNT: lambda t: t.syn_retries,
+        TCP_LINGER2: lambda t: t.core.config.tcp_fin_timeout // SECOND,
+        TCP_QUICKACK: lambda t: int(t.quickack > 0),
+        TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
+        TCP_CONGESTION: lambda t: t.congestion,
+    },
+}
+
+
+def tcp_info(tcb: Tcb, now: int) -> dict:
+    """What Linux's struct tcp_info tells, by its names; times in microseconds, windows in segments, as there."""
+    tcb.core.now = now
+    mss = tcb.mss if tcb.mss > 0 else 1
+    usec = 1000
+    options = (1 if tcb.ts_ok else 0) | (2 if tcb.sack_ok else 0) | (4 if tcb.wscale_ok else 0)
+    return {
+        "tcpi_state": tcb.state,
+        "tcpi_state_name": STATE_NAMES[tcb.state],
+        "tcpi_ca_state": tcb.ca_state,
+        "tcpi_retransmits": tcb.retries,
+        "tcpi_probes": tcb.probes,
+        "tcpi_backoff": tcb.backoff,
+        "tcpi_options": options,
+        "tcpi_snd_wscale": tcb.snd_wscale,
+        "tcpi_rcv_wscale": tcb.rcv_wscale,
+        "tcpi_rto": tcb.rto // usec,
+        "tcpi_ato": tcb.core.config.tcp_delack_time // usec,
+        "tcpi_snd_mss": tcb.mss,
+        "tcpi_rcv_mss": tcb.rcv_mss,
+        "tcpi_unacked": len(tcb.rtxq),
+        "tcpi_sacked": tcb.rtxq.sacked_out // mss,
+        "tcpi_lost": tcb.rtxq.lost_out // mss,
+        "tcpi_retrans": tcb.rtxq.retrans_out // mss,
+        "tcpi_last_data_sent": (now - tcb.last_send) // MILLISECOND if tcb.last_send else 0,
+        "tcpi_last_data_recv": (now - tcb.last_recv) // MILLISECOND if tcb.last_recv else 0,
+        "tcpi_pmtu": tcb.route.mtu if tcb.route is not None else 0,
+        "tcpi_rtt": tcb.srtt // usec,
+        "tcpi_rttvar": tcb.rttvar // usec,
+        "tcpi_snd_ssthresh": min(tcb.ssthresh // mss, 0x7FFFFFFF),
+        "tcpi_snd_cwnd": tcb.cwnd // mss,
+        "tcpi_advmss": tcb.core.config.tcp_mss or (tcb.route.iface.mtu - 40 if tcb.route is not None else 0),
+        "tcpi_rcv_space": tcb.recvbuf.size,
+        "tcpi_total_retrans": tcb.total_retrans,
+        "tcpi_bytes_acked": tcb.bytes_acked,
+        "tcpi_bytes_received": tcb.bytes_received,
+        "tcpi_segs_out": tcb.segs_out,
+        "tcpi_segs_in": tcb.segs_in,
+        "tcpi_notsent_bytes": max(0, tcb.unsent()),
+        "tcpi_min_rtt": max(0, tcb.min_rtt) // usec,
+        "tcpi_data_segs_in": tcb.data_segs_in,
+        "tcpi_data_segs_out": tcb.data_segs_out,
+        "tcpi_bytes_sent": tcb.bytes_sent,
+        "tcpi_bytes_retrans": tcb.bytes_retrans,
+        "tcpi_rcv_wnd": tcb.rcv_wnd(),
+        "tcpi_snd_wnd": tcb.snd_wnd,
+    }

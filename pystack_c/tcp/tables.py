@@ -1,0 +1,226 @@
+"""The connections of one host: demultiplexing, ports, first sequence numbers, and what bounds them all."""
+
+import pystack_c.const as C
+from pystack_c.core import Core
+from pystack_c.tcp import timers
+from pystack_c.tcp.close import cancel
+from pystack_c.tcp.tcb import Tcb
+
+
+def conn_key(raddr: int, rport: int, lport: int) -> int:
+    """The key of a connection among those of one local address (the remote port varies most: low bits)."""
+    return (lport << 48) | (raddr << 16) | rport
+
+
+class TcpTables:
+    """conns: local address -> key -> Tcb. listeners: port -> Tcbs in LISTEN. binds: port -> ident -> Tcb that holds it."""
+
+    def __init__(self, core: Core):
+        self.core = core
+        self.conns = {}
+        self.listeners = {}
+        self.binds = {}
+        self.time_wait = 0
+        self.challenge_second = -1
+        self.challenges = 0
+        self.port_counter = 0
+
+    def on_timer(self, tcb: Tcb, kind: int) -> None:
+        """A timer of a connection is due."""
+        timers.fire(tcb, kind)
+
+    # Demultiplexing (RFC 9293 3.10.7: the connection first, then a listener for the address, then any).
+
+    def lookup(self, pkt):
+        """The Tcb that a segment belongs to, or None."""
+        of_addr = self.conns.get(pkt.dst)
+        if of_addr is not None:
+            tcb = of_addr.get(conn_key(pkt.src, pkt.sport, pkt.dport))
+            if tcb is not None:
+                return tcb
+        return self.listener_for(pkt)
+
+    def listener_for(self, pkt):
+        """The listener for a packet's destination: a bound address beats any, a hash shares out SO_REUSEPORT groups."""
+        group = self.listeners.get(pkt.dport)
+        if group is None:
+            return None
+        exact = [tcb for tcb in group if tcb.laddr == pkt.dst]
+        if not exact:
+            exact = [tcb for tcb in group if tcb.laddr == 0]
+        if not exact:
+            return None
+        if len(exact) == 1:
+            return exact[0]
+        return exact[self.hash4(pkt.dst, pkt.dport, pkt.src, pkt.sport) % len(exact)]
+
+    def find(self, laddr: int, lport: int, raddr: int, rport: int):
+        """The connection with these four, or None."""
+        of_addr = self.conns.get(laddr)
+        if of_addr is None:
+            return None
+        return of_addr.get(conn_key(raddr, rport, lport))
+
+    def add(self, tcb: Tcb) -> None:
+        """A connection has its four: from now on segments reach it."""
+        of_addr = self.conns.get(tcb.laddr)
+        if of_addr is None:
+            of_addr = {}
+            self.conns[tcb.laddr] = of_addr
+        of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)] = tcb
+        tcb.registered = True
+        self.hold_port(tcb)
+        self.core.endpoints[tcb.ident] = tcb
+
+    def remove(self, tcb: Tcb) -> None:
+        """Segments do not reach it any more; its port is free."""
+        if tcb.registered:
+            tcb.registered = False
+            of_addr = self.conns[tcb.laddr]
+            del of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)]
+            if not of_addr:
+                del self.conns[tcb.laddr]
+        if tcb.time_waiting:
+            tcb.time_waiting = False
+            self.time_wait -= 1
+        self.free_port(tcb)
+
+    def release(self, tcb: Tcb) -> None:
+        """Nobody holds the endpoint any more: forget its number."""
+        self.core.endpoints.pop(tcb.ident, None)
+
+    def listen(self, tcb: Tcb) -> None:
+        """A Tcb is in LISTEN now."""
+        self.listeners.setdefault(tcb.lport, []).append(tcb)
+
+    def unlisten(self, tcb: Tcb) -> None:
+        """It is not any more."""
+        group = self.listeners.get(tcb.lport)
+        if group is not None and tcb in group:
+            group.remove(tcb)
+            if not group:
+                del self.listeners[tcb.lport]
+
+    # Ports.
+
+    def hold_port(self, tcb: Tcb) -> None:
+        """`tcb` uses its local port."""
+        holders = self.binds.get(tcb.lport)
+        if holders is None:
+            holders = {}
+            self.binds[tcb.lport] = holders
+        holders[tcb.ident] = tcb
+
+    def free_port(self, tcb: Tcb) -> None:
+        """`tcb` does not use its local port any more."""
+        holders = self.binds.get(tcb.lport)
+        if holders is not None:
+            holders.pop(tcb.ident, None)
+            if not holders:
+                del self.binds[tcb.lport]
+
+    def port_taken(self, tcb: Tcb, addr: int, port: int) -> bool:
+        """May `tcb` not bind (addr, port)? Linux's rules for SO_REUSEADDR and SO_REUSEPORT."""
+        holders = self.binds.get(port)
+        if holders is None:
+            return False
+        for other in holders.values():
+            if other is tcb or (other.laddr != 0 and addr != 0 and other.laddr != addr):
+                continue
+            if tcb.reuseport and other.reuseport:
+                continue
+            if tcb.reuseaddr and other.reuseaddr and other.state != C.LISTEN:
+                continue
+            return True
+        return False
+
+    def choose_port(self, tcb: Tcb, addr: int) -> int:
+        """An ephemeral port for bind() to port 0; 0 where there is none (RFC 6056 3.3.1)."""
+        config = self.core.config
+        count = config.port_max - config.port_min + 1
+        first = self.core.rng.below(count)
+        for i in range(count):
+            port = config.port_min + (first + i) % count
+            if not self.port_taken(tcb, addr, port):
+                return port
+        return 0
+
+    def choose_port_for(self, laddr: int, raddr: int, rport: int) -> int:
+        """An ephemeral port for connect(); 0 where all are in use towards that peer (RFC 6056 3.3.3, algorithm 3)."""
+        config = self.core.config
+        count = config.port_max - config.port_min + 1
+        offset = self.hash4(laddr, 0, raddr, rport) % count
+        for _ in range(count):
+            port = config.port_min + (offset + self.port_counter) % count
+            self.port_counter += 1
+            if self.find(laddr, port, raddr, rport) is None and not self.bound_by_name(port):
+                return port
+        return 0
+
+    def bound_by_name(self, port: int) -> bool:
+        """Some socket asked for this very port (bind or listen): connect() leaves it alone."""
+        holders = self.binds.get(port)
+        if holders is None:
+            return False
+        for other in holders.values():
+            if other.bound:
+                return True
+        return False
+
+    # Numbers an attacker must not guess.
+
+    def hash4(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
+        """The keyed hash of a connection's four."""
+        data = (laddr << 64 | lport << 48 | raddr << 16 | rport).to_bytes(12, "big")
+        return self.core.rng.keyed_hash(data)
+
+    def isn(self, tcb: Tcb) -> int:
+        """RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 us."""
+        forced = self.core.config.tcp_isn
+        if forced >= 0:
+            return forced & 0xFFFFFFFF
+        return (self.core.now // 4000 + self.hash4(tcb.laddr, tcb.lport, tcb.raddr, tcb.rport)) & 0xFFFFFFFF
+
+    def ts_offset(self, tcb: Tcb) -> int:
+        """RFC 7323 7.1: a timestamp offset per address pair that tells nothing about the uptime."""
+        return self.hash4(tcb.laddr, 1, tcb.raddr, 0) & 0xFFFFFFFF
+
+    # Bounds.
+
+    def challenge_allowed(self) -> bool:
+        """RFC 5961 7: so many challenge ACKs a second over all connections."""
+        second = self.core.now // 1_000_000_000
+        if second != self.challenge_second:
+            self.challenge_second = second
+            self.challenges = 0
+        self.challenges += 1
+        return self.challenges <= self.core.config.tcp_challenge_ack_limit
+
+    def count_time_wait(self, tcb: Tcb) -> bool:
+        """One more in TIME-WAIT; False where that is too many."""
+        if self.time_wait >= self.core.config.tcp_max_tw_buckets:
+            return False
+        self.time_wait += 1
+        tcb.time_waiting = True
+        return True
+
+    def keepalive_start(self, tcb: Tcb) -> None:
+        """The connection is established: arm keep-alive where it is asked for."""
+        timers.keepalive_arm(tcb)
+
+    def all(self) -> list:
+        """Every Tcb: listeners, then connections, in order of their numbers."""
+        found = {}
+        for group in self.listeners.values():
+            for tcb in group:
+                found[tcb.ident] = tcb
+        for of_addr in self.conns.values():
+            for tcb in of_addr.values():
+                found[tcb.ident] = tcb
+        return [found[ident] for ident in sorted(found)]
+
+    def cancel_all(self) -> None:
+        """Cancel the timers of every connection (the stack goes down)."""
+        for tcb in self.all():
+            for timer in (tcb.rto_timer, tcb.delack_timer, tcb.wait_timer, tcb.keep_timer):
+                cancel(tcb, timer)

@@ -1,0 +1,29 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.config cimport Config
+from pystack_c.core cimport Core
+from pystack_c.seqnum cimport seq_add
+from pystack_c.tcp.close cimport cancel, finish, timed_out
+from pystack_c.tcp.output cimport backed_off, schedule, set_persist_timer, set_rto_timer
+from pystack_c.tcp.recovery cimport timeout
+from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.segment cimport have_route, send_segment
+from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
+
+cpdef fire(Tcb tcb, int kind)
+@cython.locals(config=Config)
+cpdef int give_up_after(Tcb tcb)
+cpdef bint user_timeout_over(Tcb tcb)
+@cython.locals(core=Core, syn=bint, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t)
+cpdef retransmission(Tcb tcb)
+@cython.locals(core=Core)
+cpdef persist(Tcb tcb)
+cpdef flush(Tcb tcb)
+cpdef probe(Tcb tcb, str why, str rfc)
+cpdef delayed_ack(Tcb tcb)
+@cython.locals(core=Core)
+cpdef keepalive_arm(Tcb tcb)
+@cython.locals(core=Core, idle=int64_t, over=bint)
+cpdef keepalive(Tcb tcb)

@@ -1,0 +1,169 @@
+"""What happens when a timer of a connection is due (RFC 9293 section 3.8.3, 3.8.4, 3.8.6.1; RFC 6298 section 5)."""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add
+from pystack_c.tcp.close import cancel, finish, timed_out
+from pystack_c.tcp.output import backed_off, schedule, set_persist_timer, set_rto_timer
+from pystack_c.tcp.recovery import timeout
+from pystack_c.tcp.segment import have_route, send_segment
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.timer import Timer
+
+
+def fire(tcb: Tcb, kind: int) -> None:
+    """A timer of that kind is due."""
+    if kind == C.TIMER_RTO:
+        retransmission(tcb)
+    elif kind == C.TIMER_PERSIST:
+        persist(tcb)
+    elif kind == C.TIMER_DELACK:
+        delayed_ack(tcb)
+    elif kind == C.TIMER_KEEPALIVE:
+        keepalive(tcb)
+    elif kind == C.TIMER_TIME_WAIT:
+        finish(tcb, "2 MSL are over", "RFC 9293 3.6.1")
+    elif kind == C.TIMER_FIN_WAIT_2:
+        finish(tcb, "the peer never closed its side", "Linux tcp_fin_timeout")
+
+
+def give_up_after(tcb: Tcb) -> int:
+    """R2 as a count of retransmissions for the state the connection is in (MUST-20 to 23)."""
+    config = tcb.core.config
+    if tcb.state == C.SYN_SENT:
+        return tcb.syn_retries
+    if tcb.state == C.SYN_RECEIVED:
+        return config.tcp_synack_retries
+    if tcb.detached and config.tcp_orphan_retries < config.tcp_retries2:
+        return config.tcp_orphan_retries
+    return config.tcp_retries2
+
+
+def user_timeout_over(tcb: Tcb) -> bool:
+    """TCP_USER_TIMEOUT (RFC 5482): data has been unacknowledged for that long."""
+    return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
+
+
+def retransmission(tcb: Tcb) -> None:
+    """RFC 6298 5.4 to 5.6: retransmit the earliest segment, back off, restart the timer."""
+    core = tcb.core
+    if len(tcb.rtxq) == 0:
+        return
+    core.counters.TcpExtTCPTimeouts += 1
+    if tcb.retries >= give_up_after(tcb) or user_timeout_over(tcb):
+        timed_out(tcb, f"no answer after {tcb.retries} retransmissions", "RFC 9293 3.8.3")
+        return
+    tcb.retries += 1
+    if tcb.retries == core.config.tcp_retries1:
+        # R1 (MUST-20): ask IP to choose the route anew.
+        tcb.route = None
+    if tcb.retries == 1 and tcb.retry_start < 0:
+        tcb.retry_start = core.now
+    syn = tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED
+    if syn:
+        head = tcb.rtxq.head()
+        tcb.rtxq.mark_lost(head)
+        tcb.force_retransmit = True
+    else:
+        timeout(tcb)
+    old = backed_off(tcb)
+    tcb.backoff += 1
+    new = backed_off(tcb)
+    if core.probe is not None:
+        fields = {"old": old, "new": new}
+        core.emit("tcp.rto", tcb.subject(), tcb.ident, "the timeout doubles with each try", "RFC 6298 5.5", fields)
+    deadline = core.now + new
+    if tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.retry_start + tcb.user_timeout < deadline:
+        deadline = tcb.retry_start + tcb.user_timeout
+        if deadline <= core.now:
+            deadline = core.now + 1
+    set_rto_timer(tcb, deadline)
+    schedule(tcb)
+
+
+def persist(tcb: Tcb) -> None:
+    """3.8.6.1: the window is closed (or too small to be worth it) and nothing is in flight: ask, and ask again later."""
+    core = tcb.core
+    if len(tcb.rtxq) > 0 or tcb.unsent() <= 0:
+        return
+    if tcb.cork or tcb.more:
+        tcb.more = False
+        flush(tcb)
+        return
+    if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
+        # (Probes that are answered start the count anew: MUST-37.)
+        timed_out(tcb, "the window stayed closed", "RFC 9293 3.8.6.1")
+        return
+    if tcb.snd_wnd > 0:
+        # The override timeout of sender SWS avoidance (3.8.6.2.1, condition 4): send what fits.
+        flush(tcb)
+        return
+    probe(tcb, "zero-window probe: is the window still closed?", "RFC 9293 3.8.6.1")
+    core.counters.TcpExtTCPWinProbe += 1
+    tcb.backoff += 1
+    if tcb.retry_start < 0:
+        tcb.retry_start = core.now
+    set_persist_timer(tcb)
+
+
+def flush(tcb: Tcb) -> None:
+    """Send the waiting small segment now, whatever Nagle, cork or SWS avoidance say."""
+    tcb.push_now = True
+    schedule(tcb)
+
+
+def probe(tcb: Tcb, why: str, rfc: str) -> None:
+    """A segment just below the window: the peer must answer it with an ACK (and its window)."""
+    if not have_route(tcb):
+        return
+    tcb.probes += 1
+    if tcb.core.probe is not None:
+        tcb.core.emit("tcp.probe", tcb.subject(), tcb.ident, why, rfc, {"count": tcb.probes})
+    send_segment(tcb, seq_add(tcb.snd_una, -1), C.ACK, 0, 0, 0, why, rfc)
+
+
+def delayed_ack(tcb: Tcb) -> None:
+    """The ACK has waited long enough (MUST-40)."""
+    tcb.core.counters.TcpExtDelayedACKs += 1
+    tcb.ack_now = True
+    tcb.ack_reason = "the delayed ACK's time is over"
+    schedule(tcb)
+
+
+def keepalive_arm(tcb: Tcb) -> None:
+    """(Re)arm keep-alive: after the idle time (MUST-24 to 28), or cancel it where it is off."""
+    core = tcb.core
+    if not tcb.keepalive or tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
+        cancel(tcb, tcb.keep_timer)
+        return
+    if tcb.keep_timer is None:
+        tcb.keep_timer = Timer(tcb, C.TIMER_KEEPALIVE)
+    core.timers.arm(tcb.keep_timer, max(tcb.last_recv + tcb.keepidle, core.now + 1))
+
+
+def keepalive(tcb: Tcb) -> None:
+    """3.8.4: probe a connection that is idle and has nothing outstanding (MUST-26); give up after keepcnt (MUST-29)."""
+    core = tcb.core
+    if tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
+        return
+    idle = core.now - tcb.last_recv
+    if len(tcb.rtxq) > 0 or tcb.unsent() > 0:
+        core.timers.arm(tcb.keep_timer, core.now + tcb.keepidle)
+        return
+    if idle < tcb.keepidle:
+        tcb.keep_probes = 0
+        core.timers.arm(tcb.keep_timer, tcb.last_recv + tcb.keepidle)
+        return
+    over = tcb.keep_probes >= tcb.keepcnt
+    if tcb.user_timeout > 0:
+        over = tcb.keep_probes > 0 and idle >= tcb.user_timeout
+    if over:
+        tcb.so_error = errno.ETIMEDOUT
+        timed_out(tcb, f"{tcb.keep_probes} keep-alives without an answer", "RFC 9293 3.8.4")
+        return
+    tcb.keep_probes += 1
+    core.counters.TcpExtTCPKeepAlive += 1
+    # SHLD-12: without data.
+    probe(tcb, f"keep-alive {tcb.keep_probes}: is the peer still there?", "RFC 9293 3.8.4")
+    core.timers.arm(tcb.keep_timer, core.now + tcb.keepintvl)

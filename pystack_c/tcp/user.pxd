@@ -1,0 +1,43 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.ipv4 cimport route_output
+from pystack_c.route cimport Dst
+from pystack_c.tcp.close cimport abort_connection, finish, start_wait
+from pystack_c.tcp.data cimport ack_now
+from pystack_c.tcp.handshake cimport start_sequence, window_scale
+from pystack_c.tcp.listener cimport Listener
+from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.segment cimport have_route
+from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tcb cimport Tcb
+
+cpdef object error(int code)
+@cython.locals(tcb=Tcb)
+cpdef Tcb tcp_open(Core core, int64_t now)
+@cython.locals(core=Core)
+cpdef bind(Tcb tcb, uint32_t addr, int port, int64_t now)
+@cython.locals(core=Core, other=Tcb, same=bint)
+cpdef listen(Tcb tcb, int backlog, int64_t now)
+cpdef Tcb accept(Tcb tcb, int64_t now)
+@cython.locals(core=Core, route=Dst, laddr=uint32_t, lport=int)
+cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)
+@cython.locals(code=int)
+cpdef check_error(Tcb tcb)
+@cython.locals(core=Core, state=int, buf=SendBuf, room=int64_t, n=int64_t)
+cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
+@cython.locals(buf=RecvBuf, data=bytes, state=int)
+cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
+@cython.locals(state=int, buf=RecvBuf, free=int64_t, limit=int64_t, left=int64_t, step=int64_t)
+cpdef window_update(Tcb tcb)
+cpdef shutdown(Tcb tcb, int how, int64_t now)
+cpdef close_write(Tcb tcb)
+@cython.locals(queue=Listener, child=Tcb)
+cpdef close_listener(Tcb tcb)
+@cython.locals(core=Core, state=int)
+cpdef close(Tcb tcb, int64_t now)
+@cython.locals(core=Core)
+cpdef abort(Tcb tcb, int64_t now)

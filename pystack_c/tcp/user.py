@@ -1,0 +1,317 @@
+"""The user calls (RFC 9293 section 3.9.1), with the errors a BSD socket gives.
+
+The endpoint comes first, `now` last. OSError carries the errno; None (recv, accept) or 0 (send) says
+that a blocking socket would wait now.
+"""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c.ipv4 import route_output
+from pystack_c.tcp.close import abort_connection, finish, start_wait
+from pystack_c.tcp.data import ack_now
+from pystack_c.tcp.handshake import start_sequence, window_scale
+from pystack_c.tcp.listener import Listener
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.segment import have_route
+from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tcb import Tcb
+
+MSG_OOB = 0x01
+MSG_PEEK = 0x02
+MSG_MORE = 0x8000
+
+SHUT_RD = 0
+SHUT_WR = 1
+SHUT_RDWR = 2
+
+
+def error(code: int) -> OSError:
+    """An OSError by its errno (Python chooses the subclass)."""
+    return OSError(code, ERROR_TEXT.get(code, errno.errorcode.get(code, "error")))
+
+
+ERROR_TEXT = {
+    errno.EADDRINUSE: "Address already in use",
+    errno.EADDRNOTAVAIL: "Cannot assign requested address",
+    errno.ECONNREFUSED: "Connection refused",
+    errno.ECONNRESET: "Connection reset by peer",
+    errno.EPIPE: "Broken pipe",
+    errno.ENOTCONN: "Transport endpoint is not connected",
+    errno.EISCONN: "Transport endpoint is already connected",
+    errno.EINVAL: "Invalid argument",
+    errno.ENETUNREACH: "Network is unreachable",
+    errno.EHOSTUNREACH: "No route to host",
+    errno.ETIMEDOUT: "Connection timed out",
+    errno.EALREADY: "Operation already in progress",
+    errno.EINPROGRESS: "Operation now in progress",
+    errno.ECONNABORTED: "Software caused connection abort",
+    errno.ENOPROTOOPT: "Protocol not available",
+    errno.EOPNOTSUPP: "Operation not supported",
+    errno.EACCES: "Permission denied",
+}
+
+
+def tcp_open(core, now: int) -> Tcb:
+    """A new stream endpoint, CLOSED and unbound."""
+    core.now = now
+    tcb = Tcb(core, core.new_ident())
+    core.endpoints[tcb.ident] = tcb
+    return tcb
+
+
+def bind(tcb: Tcb, addr: int, port: int, now: int) -> None:
+    """Bind to a local address (0: any; MUST-43) and port (0: an ephemeral one)."""
+    core = tcb.core
+    core.now = now
+    if tcb.bound or tcb.state != C.CLOSED:
+        raise error(errno.EINVAL)
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError("bind(): port must be 0-65535.")
+    if addr != 0 and core.local_addr(addr) is None:
+        raise error(errno.EADDRNOTAVAIL)
+    if port == 0:
+        port = core.tcp.choose_port(tcb, addr)
+        if port == 0:
+            raise error(errno.EADDRINUSE)
+    elif core.tcp.port_taken(tcb, addr, port):
+        raise error(errno.EADDRINUSE)
+    tcb.laddr = addr
+    tcb.lport = port
+    tcb.bound = True
+    core.tcp.hold_port(tcb)
+
+
+def listen(tcb: Tcb, backlog: int, now: int) -> None:
+    """A passive OPEN (3.9.1.1); on a listener, it changes the backlog."""
+    core = tcb.core
+    core.now = now
+    backlog = max(0, min(backlog, core.config.somaxconn))
+    if tcb.state == C.LISTEN:
+        tcb.listener.backlog = backlog
+        return
+    if tcb.state != C.CLOSED or tcb.raddr != 0:
+        raise error(errno.EINVAL)
+    if not tcb.bound:
+        bind(tcb, 0, 0, now)
+    for other in core.tcp.listeners.get(tcb.lport, ()):
+        same = other.laddr == 0 or tcb.laddr == 0 or other.laddr == tcb.laddr
+        if same and not (other.reuseport and tcb.reuseport):
+            raise error(errno.EADDRINUSE)
+    tcb.listener = Listener(backlog)
+    set_state(tcb, C.LISTEN, "passive OPEN", "RFC 9293 3.10.1")
+    core.tcp.listen(tcb)
+
+
+def accept(tcb: Tcb, now: int):
+    """The next established connection, or None."""
+    tcb.core.now = now
+    if tcb.state != C.LISTEN:
+        raise error(errno.EINVAL)
+    if not tcb.listener.accept_queue:
+        return None
+    return tcb.listener.accept_queue.popleft()
+
+
+def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
+    """An active OPEN (3.9.1.1): sends the SYN; readiness EV_OUT, or so_error, tells the end."""
+    core = tcb.core
+    core.now = now
+    if tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive):
+        raise error(errno.EALREADY)
+    if tcb.state == C.LISTEN or tcb.state != C.CLOSED or tcb.raddr != 0:
+        raise error(errno.EISCONN)
+    if addr == 0:
+        # Linux: INADDR_ANY as a destination means this host.
+        addr = 0x7F000001
+    route = route_output(core, addr, tcb.laddr, tcb.bound_iface)
+    if route is None:
+        raise error(core.route_error)
+    if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:
+        # MUST-46
+        raise error(errno.ENETUNREACH)
+    laddr = tcb.laddr if tcb.laddr != 0 else route.src
+    if laddr == 0:
+        raise error(errno.EADDRNOTAVAIL)
+    if tcb.lport == 0:
+        lport = core.tcp.choose_port_for(laddr, addr, port)
+        if lport == 0:
+            raise error(errno.EADDRNOTAVAIL)
+        tcb.lport = lport
+    elif core.tcp.find(laddr, tcb.lport, addr, port) is not None:
+        raise error(errno.EADDRNOTAVAIL)
+    tcb.laddr = laddr
+    tcb.raddr = addr
+    tcb.rport = port
+    tcb.so_error = 0
+    tcb.was_reset = False
+    tcb.rcv_wscale = window_scale(tcb)
+    start_sequence(tcb)
+    have_route(tcb)
+    core.tcp.add(tcb)
+    core.counters.TcpActiveOpens += 1
+    set_state(tcb, C.SYN_SENT, "active OPEN", "RFC 9293 3.10.1")
+    schedule(tcb)
+
+
+def check_error(tcb: Tcb) -> None:
+    """Raise the pending error, once."""
+    code = tcb.take_error()
+    if code:
+        raise error(code)
+
+
+def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
+    """SEND (3.10.2): put as much as fits into the send buffer; how much it was."""
+    core = tcb.core
+    core.now = now
+    check_error(tcb)
+    state = tcb.state
+    if tcb.shut_wr:
+        raise error(errno.EPIPE)
+    if state == C.SYN_SENT or state == C.SYN_RECEIVED:
+        return 0
+    if state != C.ESTABLISHED and state != C.CLOSE_WAIT:
+        raise error(errno.EPIPE if tcb.was_reset else errno.ENOTCONN)
+    buf = tcb.sendbuf
+    room = tcb.sndbuf_size - (buf.tail - buf.head)
+    n = len(data)
+    if room <= 0 and n > 0:
+        return 0
+    if n > room:
+        n = room
+        data = data[:n]
+    buf.append(data)
+    tcb.more = flags & MSG_MORE != 0
+    if flags & MSG_OOB:
+        # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
+        tcb.snd_up = (tcb.snd_una + buf.tail - buf.head) & 0xFFFFFFFF
+    schedule(tcb)
+    return n
+
+
+def recv(tcb: Tcb, n: int, flags: int, now: int):
+    """RECEIVE (3.10.3): up to n bytes; b"" at the end of the stream; None where there is nothing yet."""
+    tcb.core.now = now
+    buf = tcb.recvbuf
+    if buf.used > 0 and n > 0:
+        data = buf.get(n, flags & MSG_PEEK != 0)
+        window_update(tcb)
+        return data
+    check_error(tcb)
+    if tcb.fin_received or tcb.shut_rd or tcb.was_reset:
+        return b""
+    state = tcb.state
+    if state == C.CLOSED or state == C.LISTEN:
+        raise error(errno.ENOTCONN)
+    if n == 0:
+        return b""
+    return None
+
+
+def window_update(tcb: Tcb) -> None:
+    """The application read: tell the peer where the window grew by a worthwhile step (3.8.6.2.2, MUST-39)."""
+    state = tcb.state
+    if state != C.ESTABLISHED and state != C.FIN_WAIT_1 and state != C.FIN_WAIT_2:
+        return
+    buf = tcb.recvbuf
+    free = buf.size - buf.used
+    limit = 0xFFFF << tcb.rcv_wscale
+    if free > limit:
+        free = limit
+    left = tcb.rcv_wnd()
+    step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
+    if not tcb.core.config.tcp_sws:
+        step = 1
+    if free - left >= step and free >= 2 * left:
+        ack_now(tcb, f"window update: {free} bytes are free again", "RFC 9293 3.8.6.2.2")
+
+
+def shutdown(tcb: Tcb, how: int, now: int) -> None:
+    """Half-close (3.6, SHUT_WR sends FIN), or stop reading."""
+    tcb.core.now = now
+    if how not in (SHUT_RD, SHUT_WR, SHUT_RDWR):
+        raise error(errno.EINVAL)
+    if tcb.state == C.LISTEN:
+        if how != SHUT_WR:
+            close_listener(tcb)
+            tcb.wake(C.EV_IN | C.EV_HUP)
+        return
+    if tcb.state in (C.CLOSED, C.SYN_SENT) or tcb.state == C.TIME_WAIT:
+        raise error(errno.ENOTCONN)
+    if how != SHUT_WR:
+        tcb.shut_rd = True
+        tcb.wake(C.EV_IN | C.EV_RDHUP)
+    if how != SHUT_RD and not tcb.shut_wr:
+        close_write(tcb)
+
+
+def close_write(tcb: Tcb) -> None:
+    """3.10.4 CLOSE: after what is queued comes the FIN."""
+    tcb.shut_wr = True
+    tcb.fin_pending = True
+    if tcb.state == C.ESTABLISHED or tcb.state == C.SYN_RECEIVED:
+        set_state(tcb, C.FIN_WAIT_1, "the application closed its side", "RFC 9293 3.10.4")
+    elif tcb.state == C.CLOSE_WAIT:
+        set_state(tcb, C.LAST_ACK, "the application closed its side, after the peer", "RFC 9293 3.10.4")
+    tcb.wake(C.EV_OUT)
+    schedule(tcb)
+
+
+def close_listener(tcb: Tcb) -> None:
+    """A listener goes: what waits in its queues is reset."""
+    queue = tcb.listener
+    tcb.core.tcp.unlisten(tcb)
+    for child in list(queue.syn_queue.values()):
+        child.parent = None
+        child.detached = True
+        abort_connection(child, errno.ECONNABORTED, "the listener was closed", "RFC 9293 3.10.4")
+    for child in list(queue.accept_queue):
+        child.detached = True
+        abort_connection(child, errno.ECONNABORTED, "the listener was closed", "RFC 9293 3.10.4")
+    queue.syn_queue.clear()
+    queue.accept_queue.clear()
+    set_state(tcb, C.CLOSED, "the listener was closed", "RFC 9293 3.10.4")
+
+
+def close(tcb: Tcb, now: int) -> None:
+    """The application lets go of the endpoint (3.10.4); TCP finishes what is under way by itself."""
+    core = tcb.core
+    core.now = now
+    if tcb.detached:
+        return
+    tcb.detached = True
+    tcb.waiter = None
+    state = tcb.state
+    if state == C.LISTEN:
+        close_listener(tcb)
+        core.tcp.free_port(tcb)
+        core.tcp.release(tcb)
+    elif state == C.CLOSED:
+        core.tcp.free_port(tcb)
+        core.tcp.release(tcb)
+        tcb.recvbuf.clear()
+    elif state == C.SYN_SENT:
+        finish(tcb, "closed before the connection was made", "RFC 9293 3.10.4")
+    elif tcb.recvbuf.used > 0 and state != C.TIME_WAIT:
+        # SHLD-3: unread data is lost, and the peer must know.
+        core.counters.TcpExtTCPAbortOnClose += 1
+        abort_connection(tcb, 0, "closed with unread data", "RFC 9293 3.6.1")
+    elif tcb.linger == 0 and state != C.TIME_WAIT:
+        core.counters.TcpExtTCPAbortOnLinger += 1
+        abort_connection(tcb, 0, "SO_LINGER with zero time", "POSIX SO_LINGER")
+    elif not tcb.shut_wr:
+        close_write(tcb)
+    elif state == C.FIN_WAIT_2:
+        start_wait(tcb, C.TIMER_FIN_WAIT_2, core.config.tcp_fin_timeout)
+
+
+def abort(tcb: Tcb, now: int) -> None:
+    """ABORT (3.10.5): RST, and everything is forgotten."""
+    core = tcb.core
+    core.now = now
+    if tcb.state == C.LISTEN or tcb.state == C.CLOSED:
+        close(tcb, now)
+        return
+    abort_connection(tcb, errno.ECONNABORTED, "ABORT", "RFC 9293 3.10.5")
+    close(tcb, now)
