@@ -7,6 +7,9 @@ from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.route cimport Route, RouteTable, netmask
+from pystack_c.tcp.output cimport tcp_output
+from pystack_c.tcp.tables cimport TcpTables
+from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 from pystack_c.wire cimport ethernet
 
@@ -25,6 +28,7 @@ cdef class Stack(Core):
     cpdef handle_timeout(self, int64_t now)
     @cython.locals(tx=Transmit)
     cpdef Transmit poll_transmit(self, int64_t now)
+    @cython.locals(tcb=Tcb)
     cdef bint _produce(self) except -1
     @cython.locals(ep=Endpoint)
     cpdef Endpoint poll_event(self)

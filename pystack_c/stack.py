@@ -10,10 +10,21 @@ from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
 from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.tcp.output import tcp_output
+from pystack_c.tcp.tables import TcpTables
+from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 from pystack_c.wire import ethernet
 
-TIMER_NAMES = {C.T_NEIGH: "arp", C.T_REASM: "reassembly", C.T_ACD: "address-probe"}
+TIMER_NAMES = {
+    C.TIMER_RTO: "retransmission",
+    C.TIMER_PERSIST: "persist",
+    C.TIMER_DELACK: "delayed-ack",
+    C.TIMER_KEEPALIVE: "keep-alive",
+    C.TIMER_TIME_WAIT: "time-wait",
+    C.TIMER_FIN_WAIT_2: "fin-wait-2",
+    C.T_NEIGH: "arp", C.T_REASM: "reassembly", C.T_ACD: "address-probe",
+}
 
 
 class Stack(Core):
@@ -22,6 +33,7 @@ class Stack(Core):
     def __init__(self, seed: int, config=None, name: str = "host"):
         Core.__init__(self, seed, config, name)
         self.routes = RouteTable()
+        self.tcp = TcpTables(self)
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, 0x7F000001, 8)
 
@@ -188,6 +200,11 @@ class Stack(Core):
 
     def _produce(self) -> bool:
         """Let a layer that has something to say make frames of it; False where none has."""
+        if self.output_queue:
+            tcb: Tcb = self.output_queue.popleft()
+            tcb.output_queued = False
+            tcp_output(tcb)
+            return True
         if self.error_queue:
             self.error_queue.popleft()
             return True

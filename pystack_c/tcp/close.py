@@ -58,7 +58,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     stop_timers(tcb)
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
-    core.tcp.remove(tcb)
+    core.tcp.unregister(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
         tcb.parent = None

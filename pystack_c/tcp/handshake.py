@@ -108,7 +108,7 @@ def spawn(listener: Tcb, queue: Listener, pkt) -> None:
         return
     take_syn(tcb, pkt)
     start_sequence(tcb)
-    core.tcp.add(tcb)
+    core.tcp.register(tcb)
     queue.add_syn(tcb)
     core.counters.TcpPassiveOpens += 1
     set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")

@@ -36,7 +36,7 @@ class RecvBuf:
         n = end - begin
         self.used += n
         if n < JOIN_BELOW and self.first < len(self.pieces):
-            last: Piece = self.pieces[-1]
+            last: Piece = self.pieces[len(self.pieces) - 1]
             have = last.end - last.begin
             if have < JOIN_BELOW or last.begin == 0:
                 if have + n <= JOIN_UP_TO:

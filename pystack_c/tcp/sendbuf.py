@@ -27,9 +27,9 @@ class SendBuf:
         if n == 0:
             return
         if self.first < len(self.chunks):
-            last = self.chunks[-1]
+            last = self.chunks[len(self.chunks) - 1]
             if len(last) + n <= JOIN_BELOW:
-                self.chunks[-1] = last + data
+                self.chunks[len(self.chunks) - 1] = last + data
                 self.tail += n
                 return
         self.chunks.append(data)

@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
+from pystack_c.ports cimport PortTable
 from pystack_c.tcp.close cimport cancel
 from pystack_c.tcp cimport timers
 from pystack_c.tcp.tcb cimport Tcb
@@ -11,15 +12,13 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef uint64_t conn_key(uint64_t raddr, uint64_t rport, uint64_t lport) noexcept
 
 @cython.final
-cdef class TcpTables:
+cdef class TcpTables(PortTable):
     cdef public Core core
     cdef public dict conns
     cdef public dict listeners
-    cdef public dict binds
     cdef public int64_t time_wait
     cdef public int64_t challenge_second
     cdef public int64_t challenges
-    cdef public int64_t port_counter
     cpdef on_timer(self, Tcb tcb, int kind)
     @cython.locals(of_addr=dict, tcb=Tcb)
     cpdef Tcb lookup(self, Packet pkt)
@@ -28,25 +27,13 @@ cdef class TcpTables:
     @cython.locals(of_addr=dict)
     cpdef Tcb find(self, uint32_t laddr, int lport, uint32_t raddr, int rport)
     @cython.locals(of_addr=dict)
-    cpdef add(self, Tcb tcb)
+    cpdef register(self, Tcb tcb)
     @cython.locals(of_addr=dict)
-    cpdef remove(self, Tcb tcb)
+    cpdef unregister(self, Tcb tcb)
     cpdef release(self, Tcb tcb)
     cpdef listen(self, Tcb tcb)
     @cython.locals(group=list)
     cpdef unlisten(self, Tcb tcb)
-    @cython.locals(holders=dict)
-    cpdef hold_port(self, Tcb tcb)
-    @cython.locals(holders=dict)
-    cpdef free_port(self, Tcb tcb)
-    @cython.locals(holders=dict, other=Tcb)
-    cpdef bint port_taken(self, Tcb tcb, uint32_t addr, int port)
-    @cython.locals(config=Config, count=int, first=int, i=int, port=int)
-    cpdef int choose_port(self, Tcb tcb, uint32_t addr)
-    @cython.locals(config=Config, count=int, offset=int64_t, port=int, _=int)
-    cpdef int choose_port_for(self, uint32_t laddr, uint32_t raddr, int rport)
-    @cython.locals(holders=dict, other=Tcb)
-    cpdef bint bound_by_name(self, int port)
     @cython.locals(data=bytes)
     cpdef uint64_t hash4(self, object laddr, object lport, object raddr, object rport)
     cpdef uint32_t isn(self, Tcb tcb)

@@ -2,9 +2,14 @@
 
 import pystack_c.const as C
 from pystack_c.core import Core
+from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
 from pystack_c.tcp.close import cancel
+from pystack_c.tcp.congestion import reno
 from pystack_c.tcp.tcb import Tcb
+
+# The algorithms register themselves.
+ALGORITHMS = (reno.Reno, reno.Fixed)
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:
@@ -12,18 +17,17 @@ def conn_key(raddr: int, rport: int, lport: int) -> int:
     return (lport << 48) | (raddr << 16) | rport
 
 
-class TcpTables:
-    """conns: local address -> key -> Tcb. listeners: port -> Tcbs in LISTEN. binds: port -> ident -> Tcb that holds it."""
+class TcpTables(PortTable):
+    """conns: local address -> key -> Tcb. listeners: port -> Tcbs in LISTEN. Ports: see PortTable."""
 
     def __init__(self, core: Core):
+        PortTable.__init__(self)
         self.core = core
         self.conns = {}
         self.listeners = {}
-        self.binds = {}
         self.time_wait = 0
         self.challenge_second = -1
         self.challenges = 0
-        self.port_counter = 0
 
     def on_timer(self, tcb: Tcb, kind: int) -> None:
         """A timer of a connection is due."""
@@ -61,7 +65,7 @@ class TcpTables:
             return None
         return of_addr.get(conn_key(raddr, rport, lport))
 
-    def add(self, tcb: Tcb) -> None:
+    def register(self, tcb: Tcb) -> None:
         """A connection has its four: from now on segments reach it."""
         of_addr = self.conns.get(tcb.laddr)
         if of_addr is None:
@@ -69,10 +73,10 @@ class TcpTables:
             self.conns[tcb.laddr] = of_addr
         of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)] = tcb
         tcb.registered = True
-        self.hold_port(tcb)
+        self.add(tcb, tcb.lport)
         self.core.endpoints[tcb.ident] = tcb
 
-    def remove(self, tcb: Tcb) -> None:
+    def unregister(self, tcb: Tcb) -> None:
         """Segments do not reach it any more; its port is free."""
         if tcb.registered:
             tcb.registered = False
@@ -83,7 +87,7 @@ class TcpTables:
         if tcb.time_waiting:
             tcb.time_waiting = False
             self.time_wait -= 1
-        self.free_port(tcb)
+        self.remove(tcb, tcb.lport)
 
     def release(self, tcb: Tcb) -> None:
         """Nobody holds the endpoint any more: forget its number."""
@@ -101,71 +105,9 @@ class TcpTables:
             if not group:
                 del self.listeners[tcb.lport]
 
-    # Ports.
-
-    def hold_port(self, tcb: Tcb) -> None:
-        """`tcb` uses its local port."""
-        holders = self.binds.get(tcb.lport)
-        if holders is None:
-            holders = {}
-            self.binds[tcb.lport] = holders
-        holders[tcb.ident] = tcb
-
-    def free_port(self, tcb: Tcb) -> None:
-        """`tcb` does not use its local port any more."""
-        holders = self.binds.get(tcb.lport)
-        if holders is not None:
-            holders.pop(tcb.ident, None)
-            if not holders:
-                del self.binds[tcb.lport]
-
-    def port_taken(self, tcb: Tcb, addr: int, port: int) -> bool:
-        """May `tcb` not bind (addr, port)? Linux's rules for SO_REUSEADDR and SO_REUSEPORT."""
-        holders = self.binds.get(port)
-        if holders is None:
-            return False
-        for other in holders.values():
-            if other is tcb or (other.laddr != 0 and addr != 0 and other.laddr != addr):
-                continue
-            if tcb.reuseport and other.reuseport:
-                continue
-            if tcb.reuseaddr and other.reuseaddr and other.state != C.LISTEN:
-                continue
-            return True
-        return False
-
-    def choose_port(self, tcb: Tcb, addr: int) -> int:
-        """An ephemeral port for bind() to port 0; 0 where there is none (RFC 6056 3.3.1)."""
-        config = self.core.config
-        count = config.port_max - config.port_min + 1
-        first = self.core.rng.below(count)
-        for i in range(count):
-            port = config.port_min + (first + i) % count
-            if not self.port_taken(tcb, addr, port):
-                return port
-        return 0
-
-    def choose_port_for(self, laddr: int, raddr: int, rport: int) -> int:
-        """An ephemeral port for connect(); 0 where all are in use towards that peer (RFC 6056 3.3.3, algorithm 3)."""
-        config = self.core.config
-        count = config.port_max - config.port_min + 1
-        offset = self.hash4(laddr, 0, raddr, rport) % count
-        for _ in range(count):
-            port = config.port_min + (offset + self.port_counter) % count
-            self.port_counter += 1
-            if self.find(laddr, port, raddr, rport) is None and not self.bound_by_name(port):
-                return port
-        return 0
-
-    def bound_by_name(self, port: int) -> bool:
-        """Some socket asked for this very port (bind or listen): connect() leaves it alone."""
-        holders = self.binds.get(port)
-        if holders is None:
-            return False
-        for other in holders.values():
-            if other.bound:
-                return True
-        return False
+    def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
+        """Is there such a connection? (For ports.connect_port; TIME-WAIT counts.)"""
+        return self.find(laddr, lport, raddr, rport) is not None
 
     # Numbers an attacker must not guess.
 

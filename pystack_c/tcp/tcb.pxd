@@ -122,8 +122,6 @@ cdef class Tcb(Endpoint):
     cpdef int64_t unsent(self) noexcept
     @cython.locals(n=int64_t, head=int64_t)
     cpdef int64_t send_offset(self) noexcept
-    @cython.locals(bits=int)
-    cpdef int readiness(self)
     @cython.locals(used=int64_t)
     cpdef int64_t send_space(self) noexcept
     cpdef dict snapshot(self)

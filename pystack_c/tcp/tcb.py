@@ -161,6 +161,10 @@ class Tcb(Endpoint):
         """local-remote, as events name it."""
         return f"tcp {ip_text(self.laddr)}:{self.lport}-{ip_text(self.raddr)}:{self.rport}"
 
+    def listening(self) -> bool:
+        """True in LISTEN (the rules of SO_REUSEADDR ask)."""
+        return self.state == C.LISTEN
+
     def in_flight(self) -> int:
         """Bytes believed to be in the network: FlightSize less what left it, plus what was sent again (RFC 6675 "pipe")."""
         q = self.rtxq

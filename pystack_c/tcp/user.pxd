@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
+from pystack_c cimport ports
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
@@ -23,7 +24,7 @@ cpdef bind(Tcb tcb, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, other=Tcb, same=bint)
 cpdef listen(Tcb tcb, int backlog, int64_t now)
 cpdef Tcb accept(Tcb tcb, int64_t now)
-@cython.locals(core=Core, route=Dst, laddr=uint32_t, lport=int)
+@cython.locals(core=Core, route=Dst, laddr=uint32_t)
 cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)
 @cython.locals(code=int)
 cpdef check_error(Tcb tcb)

@@ -7,6 +7,7 @@ that a blocking socket would wait now.
 import errno
 
 import pystack_c.const as C
+from pystack_c import ports
 from pystack_c.ipv4 import route_output
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import ack_now
@@ -64,22 +65,9 @@ def bind(tcb: Tcb, addr: int, port: int, now: int) -> None:
     """Bind to a local address (0: any; MUST-43) and port (0: an ephemeral one)."""
     core = tcb.core
     core.now = now
-    if tcb.bound or tcb.state != C.CLOSED:
+    if tcb.state != C.CLOSED:
         raise error(errno.EINVAL)
-    if not 0 <= port <= 0xFFFF:
-        raise OverflowError("bind(): port must be 0-65535.")
-    if addr != 0 and core.local_addr(addr) is None:
-        raise error(errno.EADDRNOTAVAIL)
-    if port == 0:
-        port = core.tcp.choose_port(tcb, addr)
-        if port == 0:
-            raise error(errno.EADDRINUSE)
-    elif core.tcp.port_taken(tcb, addr, port):
-        raise error(errno.EADDRINUSE)
-    tcb.laddr = addr
-    tcb.lport = port
-    tcb.bound = True
-    core.tcp.hold_port(tcb)
+    ports.bind(core, tcb, core.tcp, addr, port)
 
 
 def listen(tcb: Tcb, backlog: int, now: int) -> None:
@@ -134,10 +122,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     if laddr == 0:
         raise error(errno.EADDRNOTAVAIL)
     if tcb.lport == 0:
-        lport = core.tcp.choose_port_for(laddr, addr, port)
-        if lport == 0:
-            raise error(errno.EADDRNOTAVAIL)
-        tcb.lport = lport
+        ports.connect_port(core, tcb, core.tcp, laddr, addr, port)
     elif core.tcp.find(laddr, tcb.lport, addr, port) is not None:
         raise error(errno.EADDRNOTAVAIL)
     tcb.laddr = laddr
@@ -148,7 +133,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     tcb.rcv_wscale = window_scale(tcb)
     start_sequence(tcb)
     have_route(tcb)
-    core.tcp.add(tcb)
+    core.tcp.register(tcb)
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "active OPEN", "RFC 9293 3.10.1")
     schedule(tcb)
@@ -285,10 +270,10 @@ def close(tcb: Tcb, now: int) -> None:
     state = tcb.state
     if state == C.LISTEN:
         close_listener(tcb)
-        core.tcp.free_port(tcb)
+        ports.release(tcb, core.tcp)
         core.tcp.release(tcb)
     elif state == C.CLOSED:
-        core.tcp.free_port(tcb)
+        ports.release(tcb, core.tcp)
         core.tcp.release(tcb)
         tcb.recvbuf.clear()
     elif state == C.SYN_SENT:
