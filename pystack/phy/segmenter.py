@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pystack_c.const as C
 from pystack.phy.device import Device
+from pystack.phy.wrapper import Wrapper
 from pystack_c.packet import Transmit
 
 
@@ -90,26 +91,14 @@ def finish_checksum(frame: bytes, ip: int) -> bytes:
     return _complete(frame[:end], l4, offset) + frame[end:]
 
 
-class Segmenter:
+class Segmenter(Wrapper):
     """A device that offers offload and does it in software, in front of one that does not."""
 
     def __init__(self, device: Device, gso_max: int = 65226):
-        self.device = device
-        self.name = device.name
-        self.kind = device.kind
-        self.mac = device.mac
-        self.mtu = device.mtu
+        super().__init__(device)
         self.tx_csum = True
         self.gso_max = gso_max
         self.waiting: list[bytes] = []
-
-    def fileno(self) -> int:
-        """The file of the device behind."""
-        return self.device.fileno()
-
-    def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame of the device behind."""
-        return self.device.recv()
 
     def send(self, tx: Transmit) -> bool:
         """Cut the frame and send the pieces; what the device had no room for goes out before anything else."""
@@ -127,7 +116,3 @@ class Segmenter:
             sent += 1
         del self.waiting[:sent]
         return not self.waiting
-
-    def close(self) -> None:
-        """Close the device behind."""
-        self.device.close()

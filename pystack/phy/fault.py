@@ -1,0 +1,126 @@
+"""A device with a bad link in front of it: the simulator's channels (delay, rate, loss, ...) in real time."""
+
+import ctypes
+import errno
+import heapq
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pystack.phy.channel import Channel
+from pystack.phy.device import Device
+from pystack.phy.wrapper import Wrapper
+from pystack_c.packet import Transmit
+
+_CLOCK_MONOTONIC = 1
+
+
+class _Timer:
+    """A timerfd(2): readable once a time of CLOCK_MONOTONIC has come."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+
+    def set(self, deadline: int) -> None:
+        """Be readable from `deadline` (ns) on; 0: never."""
+        spec = (ctypes.c_long * 4)(0, 0, deadline // 10**9, deadline % 10**9)
+        if self._libc.timerfd_settime(self.fd, 1, ctypes.byref(spec), None) < 0:  # 1: TFD_TIMER_ABSTIME
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class FaultDevice(Wrapper):
+    """Sends what the stack says through `outbound`, and what the device receives through `inbound`.
+
+    The device behind must have its offload off: a link loses and delays the frames of the wire. What it has no room
+    for when a frame's time comes is lost and counted in `overflow`. `clock` is a monotonic clock in ns.
+    """
+
+    def __init__(
+        self, device: Device, *, inbound: Channel, outbound: Channel, clock: Callable[[], int] = time.monotonic_ns
+    ):
+        if device.gso_max or device.tx_csum:
+            raise ValueError(f"{device.name}: a faulty link needs a device with its offload off")
+        super().__init__(device)
+        self.inbound = inbound
+        self.outbound = outbound
+        self.clock = clock
+        self.overflow = 0
+        self._order = 0
+        self._arriving: list[tuple[int, int, bytes]] = []
+        self._leaving: list[tuple[int, int, bytes, Any]] = []
+        self._armed = 0
+        self._timer: _Timer | None = None
+        self._epoll: select.epoll | None = None
+        if device.fileno() >= 0:
+            # One descriptor for both: frames of the device, and the time of those that were held back.
+            self._timer = _Timer()
+            self._epoll = select.epoll()
+            self._epoll.register(device.fileno(), select.EPOLLIN)
+            self._epoll.register(self._timer.fd, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """Readable when a frame has come or the time of one that was held back."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def deadline(self) -> int | None:
+        """When the next frame that is held back is due."""
+        times = [heap[0][0] for heap in (self._arriving, self._leaving) if heap]
+        return min(times, default=None)
+
+    def recv(self) -> tuple[bytes, int, int, int] | None:
+        """The next frame whose time has come; frames to send whose time has come are sent."""
+        now = self.clock()
+        while (got := self.device.recv()) is not None:
+            for at, data in self.inbound.send(got[0][got[1] :], now):
+                self._order += 1
+                heapq.heappush(self._arriving, (at, self._order, data))
+        self._send_due(now)
+        frame = None
+        if self._arriving and self._arriving[0][0] <= now:
+            frame = heapq.heappop(self._arriving)[2]
+        self._arm()
+        return None if frame is None else (frame, 0, 0, 0)
+
+    def send(self, tx: Transmit) -> bool:
+        """Put the frame on the link; it is always taken."""
+        now = self.clock()
+        for at, data in self.outbound.send(bytes(tx.to_bytes()), now):
+            self._order += 1
+            heapq.heappush(self._leaving, (at, self._order, data, tx.iface))
+        self._send_due(now)
+        self._arm()
+        return True
+
+    def _send_due(self, now: int) -> None:
+        while self._leaving and self._leaving[0][0] <= now:
+            _, _, data, iface = heapq.heappop(self._leaving)
+            try:
+                sent = self.device.send(Transmit(iface, data))
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                sent = False
+            if not sent:
+                self.overflow += 1
+
+    def _arm(self) -> None:
+        deadline = self.deadline() or 0
+        if self._timer is not None and deadline != self._armed:
+            self._armed = deadline
+            self._timer.set(deadline)
+
+    def close(self) -> None:
+        """Close the device behind; what was held back is lost."""
+        if self._epoll is not None and self._timer is not None:
+            self._epoll.close()
+            self._timer.close()
+            self._epoll = self._timer = None
+        self.device.close()

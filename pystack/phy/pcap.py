@@ -1,0 +1,48 @@
+"""Capture: a device that writes every frame that passes it to a pcapng file or pipe."""
+
+import time
+from collections.abc import Callable
+
+import pystack_c.const as C
+from pystack.phy.device import Device
+from pystack.phy.segmenter import finish_checksum
+from pystack.phy.wrapper import Wrapper
+from pystack.trace.pcapng import INBOUND, LINKTYPE_ETHERNET, LINKTYPE_RAW, OUTBOUND, PcapngWriter
+from pystack_c.packet import Transmit
+
+
+class PcapDevice(Wrapper):
+    """Writes frames as they are: those of offload are bigger than the MTU, only their checksums are finished.
+
+    The writer is shared: several devices may write to one file, and whoever made it closes it. A writer that fails
+    (a full disk, a closed pipe) ends the capture, not the traffic; `error` says why.
+    """
+
+    def __init__(self, device: Device, writer: PcapngWriter, clock: Callable[[], int] = time.time_ns):
+        super().__init__(device)
+        self.writer = writer
+        self.clock = clock
+        self.error: OSError | None = None
+        ethernet = device.kind == C.LINK_ETHERNET
+        self.header = C.ETH_HLEN if ethernet else 0
+        self.number = writer.interface(device.name, LINKTYPE_ETHERNET if ethernet else LINKTYPE_RAW)
+
+    def recv(self) -> tuple[bytes, int, int, int] | None:
+        """The next frame, written."""
+        got = self.device.recv()
+        if got is not None and self.error is None:
+            self._write(got[0][got[1] :] if got[1] else got[0], INBOUND)
+        return got
+
+    def send(self, tx: Transmit) -> bool:
+        """Send it, and write it once it is sent."""
+        sent = self.device.send(tx)
+        if sent and self.error is None:
+            self._write(bytes(tx.to_bytes()), OUTBOUND)
+        return sent
+
+    def _write(self, frame: bytes, direction: int) -> None:
+        try:
+            self.writer.packet(self.number, self.clock(), finish_checksum(frame, self.header), direction)
+        except OSError as error:
+            self.error = error

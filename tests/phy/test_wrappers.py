@@ -1,0 +1,152 @@
+"""Devices in front of a device: capture, tracer, faults."""
+
+import errno
+import io
+import os
+import select
+import socket
+import time
+
+import pytest
+
+import pystack_c.const as C
+from pystack.phy.channel import Channel
+from pystack.phy.fault import FaultDevice
+from pystack.phy.pcap import PcapDevice
+from pystack.phy.tracer import TracerDevice
+from pystack.trace import pcapng
+from pystack_c.iface import Iface
+from pystack_c.packet import Transmit
+from tests import frames as f
+
+MS = 1_000_000
+IFACE = Iface(1, "eth0", C.LINK_ETHERNET, f.MAC_A, 1500)
+ARP = f.ether(f.arp(1, f.MAC_A, "10.0.0.1", 0, "10.0.0.2"), 0x0806)
+
+
+class Card:
+    """One end of a pair of sockets; `room` limits what it takes."""
+
+    name, kind, mac, mtu, tx_csum, gso_max = "eth0", C.LINK_ETHERNET, f.MAC_A, 1500, False, 0
+
+    def __init__(self, files=True):
+        self.mine, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.mine.setblocking(False)
+        self.far.setblocking(False)
+        self.files = files
+        self.full = False
+
+    def fileno(self):
+        return self.mine.fileno() if self.files else -1
+
+    def recv(self):
+        try:
+            return (b"##########" + self.mine.recv(70000), 10, 0, 0)
+        except BlockingIOError:
+            return None
+
+    def send(self, tx):
+        if self.full:
+            return False
+        self.mine.send(tx.to_bytes())
+        return True
+
+    def close(self):
+        self.mine.close()
+        self.far.close()
+
+
+@pytest.fixture
+def card():
+    made = Card()
+    yield made
+    made.close()
+
+
+def test_pcap_writes_what_passes(card):
+    out = io.BytesIO()
+    device = PcapDevice(card, pcapng.PcapngWriter(out), clock=iter([5, 6]).__next__)
+    card.far.send(ARP)
+    assert device.recv()[0][10:] == ARP and device.recv() is None
+    partial = f.ether(
+        f.ipv4("10.0.0.1", "10.0.0.2", 6, f.tcp("10.0.0.1", 1, "10.0.0.2", 2, 16, 1, 1, b"x", partial=True))
+    )
+    assert device.send(Transmit(IFACE, partial[:54], partial[54:]))
+    card.full = True
+    assert not device.send(Transmit(IFACE, ARP))
+    first, second = pcapng.PcapngReader(io.BytesIO(out.getvalue()))
+    assert (first.data, first.time, first.direction, first.interface.name) == (ARP, 5, pcapng.INBOUND, "eth0")
+    whole = f.ether(f.ipv4("10.0.0.1", "10.0.0.2", 6, f.tcp("10.0.0.1", 1, "10.0.0.2", 2, 16, 1, 1, b"x")))
+    assert (second.data, second.time, second.direction) == (whole, 6, pcapng.OUTBOUND)
+
+
+def test_a_full_disk_ends_the_capture_not_the_traffic(card):
+    writer = pcapng.PcapngWriter(io.BytesIO())
+    device = PcapDevice(card, writer)
+
+    def write(block):
+        raise OSError(errno.ENOSPC, "full")
+
+    writer._write = write
+    assert device.send(Transmit(IFACE, ARP)) and device.send(Transmit(IFACE, ARP))
+    assert device.error.errno == errno.ENOSPC and len(card.far.recv(100)) == 42
+
+
+def test_tracer_prints_a_line_a_frame(card):
+    lines = []
+    device = TracerDevice(card, lines.append, clock=iter([0, 1_200_000, 2_000_000]).__next__)
+    device.send(Transmit(IFACE, ARP))
+    card.far.send(ARP)
+    device.recv()
+    what = "ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 28"
+    assert lines == [f"0.001200 eth0 > {what}", f"0.002000 eth0 < {what}"]
+
+
+def test_faults_hold_back_and_lose_both_ways():
+    card = Card(files=False)
+    now = 0
+    channels = {"inbound": Channel(delay=10 * MS), "outbound": Channel(delay=5 * MS)}
+    channels["inbound"].drop(2)
+    device = FaultDevice(card, **channels, clock=lambda: now)
+    for number in range(3):
+        card.far.send(b"%d" % number)
+    assert device.recv() is None and device.deadline() == 10 * MS
+    assert device.send(Transmit(IFACE, b"out"))
+    with pytest.raises(BlockingIOError):
+        card.far.recv(10)
+    now = 5 * MS
+    assert device.recv() is None and card.far.recv(10) == b"out"
+    now = 10 * MS
+    assert [device.recv(), device.recv(), device.recv()] == [(b"0", 0, 0, 0), (b"2", 0, 0, 0), None]
+    card.full = True
+    device.send(Transmit(IFACE, b"late"))
+    now = 20 * MS
+    device.recv()
+    assert device.overflow == 1 and device.deadline() is None and device.fileno() == -1
+    device.close()
+
+
+def test_a_held_back_frame_wakes_the_driver(card):
+    device = FaultDevice(card, inbound=Channel(delay=30 * MS), outbound=Channel())
+    poll = select.poll()
+    poll.register(device.fileno(), select.POLLIN)
+    assert poll.poll(0) == []  # the control
+    card.far.send(b"x")
+    begin = time.monotonic()
+    assert poll.poll(1000)
+    assert device.recv() is None
+    got = None
+    while got is None:
+        assert poll.poll(1000), "nobody woke us"
+        got = device.recv()
+    assert 0.029 < time.monotonic() - begin < 0.5
+    assert got[0] == b"x" and poll.poll(0) == []
+    before = len(os.listdir("/proc/self/fd"))
+    device.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 4
+
+
+def test_faults_need_a_device_without_offload(card):
+    card.gso_max = 65536
+    with pytest.raises(ValueError, match="offload off"):
+        FaultDevice(card, inbound=Channel(), outbound=Channel())
