@@ -16,6 +16,7 @@ runner (one that lets blocking code run on greenlets) can use them as well: try 
 """
 
 import errno
+import importlib
 import os
 from collections.abc import Callable, Generator
 from typing import Any
@@ -199,10 +200,10 @@ class _Try(Op):
 class SimSocket:
     """What stream and datagram sockets share: an endpoint of the core, and who waits for it."""
 
-    def __init__(self, host: SimHost, endpoint: Any, module: Any):
+    def __init__(self, host: SimHost, endpoint: Any, calls: "dict[str, Callable[..., Any]]"):
         self.host = host
         self.endpoint = endpoint
-        self.module = module
+        self.calls = calls
         self.waiting: list[Callable[[], None]] = []
         endpoint.waiter = self
 
@@ -214,7 +215,7 @@ class SimSocket:
 
     def call(self, name: str, *args: Any) -> Any:
         """An application call by name, at once."""
-        return self.host.call(getattr(self.module, name), self.endpoint, *args)
+        return self.host.call(self.calls[name], self.endpoint, *args)
 
     def bind(self, addr: str, port: int) -> None:
         """Give it a local address and port ("" and 0: any)."""
@@ -249,7 +250,7 @@ class StreamSocket(SimSocket):
 
         def attempt() -> "StreamSocket | None":
             tcb = self.call("accept")
-            return None if tcb is None else StreamSocket(self.host, tcb, self.module)
+            return None if tcb is None else StreamSocket(self.host, tcb, self.calls)
 
         return _Try(self, attempt)
 
@@ -274,15 +275,15 @@ class StreamSocket(SimSocket):
 
     def sendall(self, data: bytes) -> Op:
         """Send it all: done once the last byte is in the send buffer; `value` is the number of bytes."""
-        rest = memoryview(data)
+        at = 0
 
         def attempt() -> int | None:
-            nonlocal rest
-            while rest:
-                taken = self.call("send", rest, 0)
+            nonlocal at
+            while at < len(data):
+                taken = self.call("send", data[at : at + 65536], 0)
                 if not taken:
                     return None
-                rest = rest[taken:]
+                at += taken
             return len(data)
 
         return _Try(self, attempt)
@@ -345,22 +346,35 @@ class DatagramSocket(SimSocket):
         return _Try(self, lambda: self.call("recvfrom", 0))
 
 
+def _calls(*modules: str) -> dict[str, Callable[..., Any]]:
+    """The application calls of these modules, by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in modules:
+        module = importlib.import_module(name)
+        found.update((key, value) for key, value in vars(module).items() if key in CALLS)
+    return found
+
+
+#: the names of application calls (docs/architecture.md)
+CALLS = frozenset(
+    "tcp_open udp_open raw_open bind listen accept connect send sendto recv recvfrom shutdown close abort "
+    "setsockopt getsockopt tcp_info".split()
+)
+
+
 def stream(host: SimHost) -> StreamSocket:
     """A new TCP socket."""
-    import pystack_c.tcp.user as user
-
-    return StreamSocket(host, host.call(user.tcp_open, host.stack), user)
+    calls = _calls("pystack_c.tcp.user", "pystack_c.tcp.sockopt")
+    return StreamSocket(host, host.call(calls["tcp_open"], host.stack), calls)
 
 
 def datagram(host: SimHost) -> DatagramSocket:
     """A new UDP socket."""
-    import pystack_c.udp as udp
-
-    return DatagramSocket(host, host.call(udp.udp_open, host.stack), udp)
+    calls = _calls("pystack_c.udp")
+    return DatagramSocket(host, host.call(calls["udp_open"], host.stack), calls)
 
 
 def raw(host: SimHost, proto: int) -> DatagramSocket:
     """A new raw socket."""
-    import pystack_c.raw as raw_module
-
-    return DatagramSocket(host, host.call(raw_module.raw_open, host.stack, proto), raw_module)
+    calls = _calls("pystack_c.raw")
+    return DatagramSocket(host, host.call(calls["raw_open"], host.stack, proto), calls)

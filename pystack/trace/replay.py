@@ -20,7 +20,7 @@ from pystack_c.config import Config
 from pystack_c.packet import Transmit
 
 #: a recording may call the public functions of these modules, and no others
-MODULES = frozenset(("pystack_c.tcp.user", "pystack_c.udp", "pystack_c.raw", "pystack_c.neighbor", "pystack_c.icmpv4"))
+MODULES = frozenset("pystack_c." + name for name in ("tcp.user", "tcp.sockopt", "udp", "raw", "neighbor", "icmpv4"))
 #: and these methods of the stack
 SETUP = frozenset(
     ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
