@@ -23,7 +23,9 @@ TIMER_NAMES = {
     C.TIMER_KEEPALIVE: "keep-alive",
     C.TIMER_TIME_WAIT: "time-wait",
     C.TIMER_FIN_WAIT_2: "fin-wait-2",
-    C.T_NEIGH: "arp", C.T_REASM: "reassembly", C.T_ACD: "address-probe",
+    C.T_NEIGH: "arp",
+    C.T_REASM: "reassembly",
+    C.T_ACD: "address-probe",
 }
 
 
@@ -39,7 +41,9 @@ class Stack(Core):
 
     # Configuration
 
-    def add_iface(self, name: str, kind: int = C.LINK_ETHERNET, mac: int = 0, mtu: int = 1500, tx_csum=False, gso_max=0):
+    def add_iface(
+        self, name: str, kind: int = C.LINK_ETHERNET, mac: int = 0, mtu: int = 1500, tx_csum=False, gso_max=0
+    ):
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
             raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")

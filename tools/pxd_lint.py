@@ -6,7 +6,8 @@ This lint does. For each module in setup.py's list COMPILED it reports
 
   local      a local of a declared function that neither @cython.locals nor the parameters name
              (on purpose? end one line that assigns it with the comment `# object`)
-  function   a function or method that the .pxd does not declare (on purpose? `# python` on its def line)
+  function   a function or method that the .pxd does not declare (on purpose? `# python` on its def line;
+             `# inherited` where the .pxd of a base declares it and the class is final, so that it cannot be said again)
   class      a class that the .pxd does not declare (on purpose? `# python` on its class line)
   attribute  an attribute that a method assigns and no .pxd declares: AttributeError once compiled
   unknown    a name in the .pxd that the .py does not have
@@ -223,7 +224,7 @@ def self_stores(node: ast.ClassDef) -> dict[str, int]:
 def is_python(lines: list[str], node: ast.FunctionDef | ast.ClassDef) -> bool:
     """True where the comment `# python` stands behind the head of a function or class."""
     head = lines[node.lineno - 1 : max(node.lineno, node.body[0].lineno - 1)]
-    return any(line.rstrip().endswith("# python") for line in head)
+    return any(line.rstrip().endswith(("# python", "# inherited")) for line in head)
 
 
 def parameters(node: ast.FunctionDef) -> set[str]:

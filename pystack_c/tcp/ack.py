@@ -5,7 +5,6 @@ from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import rtt
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, update_scoreboard
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -103,9 +102,7 @@ def measure(tcb: Tcb, pkt, sample) -> None:
 
 def update_window(tcb: Tcb, pkt) -> bool:
     """SND.WND from a segment that is not older than the last one that set it (WL1, WL2). True where it changed."""
-    if not (
-        seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))
-    ):
+    if not (seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))):
         return False
     window = pkt.window << tcb.snd_wscale
     tcb.snd_wl1 = pkt.seq

@@ -130,7 +130,6 @@ def recovery_rfc(tcb: Tcb) -> str:
 
 def send_new(tcb: Tcb) -> None:
     """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
-    core = tcb.core
     buf = tcb.sendbuf
     mss = tcb.mss - sack_option_len(tcb)
     after_idle(tcb)

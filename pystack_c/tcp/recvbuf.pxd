@@ -27,7 +27,7 @@ cdef class RecvBuf:
     cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, piece=Piece)
     cdef Py_ssize_t _position(self, uint32_t seq)
-    @cython.locals(count=Py_ssize_t, piece=Piece, n=int64_t, old=int64_t)
+    @cython.locals(count=Py_ssize_t, piece=Piece, n=int64_t, old=int64_t, item=object)
     cpdef uint32_t pull(self, uint32_t rcv_nxt)
     @cython.locals(i=Py_ssize_t, piece=Piece, left=uint32_t, right=uint32_t, j=Py_ssize_t)
     cpdef tuple block_at(self, uint32_t seq)

@@ -2,10 +2,10 @@
 
 import pystack_c.const as C
 from pystack_c.ipv4 import output, route_output
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
-from pystack_c.wire.tcp import put32, write_sack, write_syn_options, write_tcp, write_timestamps
+from pystack_c.wire.tcp import write_sack, write_syn_options, write_tcp, write_timestamps
 
 
 def have_route(tcb: Tcb) -> bool:

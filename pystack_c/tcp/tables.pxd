@@ -8,10 +8,10 @@ from pystack_c.ports cimport PortTable
 from pystack_c.tcp.close cimport cancel
 from pystack_c.tcp cimport timers
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.timer cimport Timer
 
 cpdef uint64_t conn_key(uint64_t raddr, uint64_t rport, uint64_t lport) noexcept
 
-@cython.final
 cdef class TcpTables(PortTable):
     cdef public Core core
     cdef public dict conns
@@ -22,7 +22,7 @@ cdef class TcpTables(PortTable):
     cpdef on_timer(self, Tcb tcb, int kind)
     @cython.locals(of_addr=dict, tcb=Tcb)
     cpdef Tcb lookup(self, Packet pkt)
-    @cython.locals(group=list, exact=list, tcb=Tcb)
+    @cython.locals(group=list, exact=list)
     cpdef Tcb listener_for(self, Packet pkt)
     @cython.locals(of_addr=dict)
     cpdef Tcb find(self, uint32_t laddr, int lport, uint32_t raddr, int rport)
@@ -36,13 +36,15 @@ cdef class TcpTables(PortTable):
     cpdef unlisten(self, Tcb tcb)
     @cython.locals(data=bytes)
     cpdef uint64_t hash4(self, object laddr, object lport, object raddr, object rport)
+    @cython.locals(forced=int64_t)
     cpdef uint32_t isn(self, Tcb tcb)
     cpdef uint32_t ts_offset(self, Tcb tcb)
     @cython.locals(second=int64_t)
     cpdef bint challenge_allowed(self)
     cpdef bint count_time_wait(self, Tcb tcb)
     cpdef keepalive_start(self, Tcb tcb)
+    cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
     @cython.locals(found=dict, group=list, of_addr=dict, tcb=Tcb)
     cpdef list all(self)
-    @cython.locals(tcb=Tcb)
+    @cython.locals(tcb=Tcb, timer=Timer)
     cpdef cancel_all(self)

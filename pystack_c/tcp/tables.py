@@ -1,6 +1,5 @@
 """The connections of one host: demultiplexing, ports, first sequence numbers, and what bounds them all."""
 
-import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers

@@ -124,6 +124,8 @@ cdef class Tcb(Endpoint):
     cpdef int64_t send_offset(self) noexcept
     @cython.locals(used=int64_t)
     cpdef int64_t send_space(self) noexcept
+    @cython.locals(name=str)
+    @cython.locals(result=dict)
     cpdef dict snapshot(self)
 
 cpdef str ip_text(uint32_t addr)

@@ -6,7 +6,6 @@ from pystack_c.seqnum import seq_diff
 from pystack_c.tcp.recvbuf import RecvBuf
 from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.sendbuf import SendBuf
-from pystack_c.timer import Timer
 
 STATE_NAMES = {
     C.ESTABLISHED: "ESTABLISHED",
@@ -153,15 +152,15 @@ class Tcb(Endpoint):
         self.total_retrans = 0
         self.soft_error = 0
 
-    def on_timer(self, kind: int) -> None:
+    def on_timer(self, kind: int) -> None:  # inherited
         """A timer of this connection is due: `tcp.timers` knows what to do."""
         self.core.tcp.on_timer(self, kind)
 
-    def subject(self) -> str:
+    def subject(self) -> str:  # inherited
         """local-remote, as events name it."""
         return f"tcp {ip_text(self.laddr)}:{self.lport}-{ip_text(self.raddr)}:{self.rport}"
 
-    def listening(self) -> bool:
+    def listening(self) -> bool:  # inherited
         """True in LISTEN (the rules of SO_REUSEADDR ask)."""
         return self.state == C.LISTEN
 
@@ -191,7 +190,7 @@ class Tcb(Endpoint):
             n -= 1
         return head + n
 
-    def readiness(self) -> int:
+    def readiness(self) -> int:  # inherited
         """EV_* bits as poll(2) reports them for a stream socket."""
         bits = 0
         if self.state == C.LISTEN:

@@ -34,12 +34,12 @@ class CongestionControl:
 REGISTRY: dict = {}
 
 
-def register(cls) -> type:
+def register(cls) -> type:  # python
     """Make an algorithm available by its `name` (a class decorator)."""
     REGISTRY[cls.name] = cls
     return cls
 
 
-def create(name: str) -> CongestionControl:
+def create(name: str) -> CongestionControl:  # python
     """A new instance by name; KeyError for an unknown one."""
     return REGISTRY[name]()
