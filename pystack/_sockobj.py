@@ -24,11 +24,12 @@ _TYPE_FLAGS = int(_std.SOCK_NONBLOCK | _std.SOCK_CLOEXEC)
 
 def _open(cls: type, kind: int, proto: int) -> Description:
     host = _current.host_for(cls)
-    from pystack._dgram import Datagrams
     from pystack._stream import Stream
 
     if kind == SOCK_STREAM and proto in (0, 6):
         return Stream(host)
+    from pystack._dgram import Datagrams
+
     if kind == SOCK_DGRAM and proto in (0, 17):
         return Datagrams(host, kind, 17)
     if kind == SOCK_RAW:

@@ -5,6 +5,7 @@ import os
 import struct
 from typing import Any
 
+SOCK_STREAM = 1
 SOL_SOCKET = 1
 SO_TYPE = 3
 SO_LINGER = 13
@@ -28,7 +29,7 @@ _INT = struct.Struct("=i")
 _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("@ll")
 
-# linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without tcpi_
+# linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without the tcpi_ in front
 _TCP_INFO_U8 = ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "app_limited")
 _TCP_INFO_U32 = (
     "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv "
@@ -50,8 +51,8 @@ def _mask(value: Any, bits: int) -> int:
 
 def pack_tcp_info(info: dict[str, Any]) -> bytes:
     """struct tcp_info from the dict of `tcp.user.tcp_info`; what the stack does not keep is zero."""
-    values = dict(info)
-    values["wscale"] = (_mask(info.get("snd_wscale", 0), 4)) | (_mask(info.get("rcv_wscale", 0), 4) << 4)
+    values = {key.removeprefix("tcpi_"): value for key, value in info.items()}
+    values["wscale"] = _mask(values.get("snd_wscale", 0), 4) | _mask(values.get("rcv_wscale", 0), 4) << 4
     out = bytearray(struct.pack("=8B", *(_mask(values.get(name, 0), 8) for name in _TCP_INFO_U8)))
     out += struct.pack("=24I", *(_mask(values.get(name, 0), 32) for name in _TCP_INFO_U32))
     for kind, names in _TCP_INFO_REST:
@@ -138,7 +139,8 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
         if name == SO_LINGER:
             on, seconds = unpack_linger(value)
             description.linger = seconds if on else None
-            description.setsockopt(level, name, seconds if on else -1)
+            if description.type == SOCK_STREAM:
+                description.setsockopt(level, name, (on, seconds))
             return
         if name == SO_BINDTODEVICE:
             description.setsockopt(level, name, _text(value))

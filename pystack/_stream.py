@@ -11,6 +11,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, Description, Handle, deadline_of, error
 from pystack.runtime.realtime import RealtimeHost
+from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
 
 #: what a reader, and what a writer, waits for
@@ -88,7 +89,7 @@ class Stream(Description):
         if state == C.SYN_SENT or (state == C.SYN_RECEIVED and not self.endpoint.so_error):
             return None
         self.connecting = False
-        code = int(self.host.call(tcp.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
+        code = int(self.host.call(sockopt.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
         if code == 0 and state == C.CLOSED:
             return errno.ECONNABORTED
         return code
@@ -189,15 +190,15 @@ class Stream(Description):
 
     def setsockopt(self, level: int, name: int, value: Any) -> None:
         """An option the core knows."""
-        self.host.call(tcp.setsockopt, self.endpoint, level, name, value)
+        self.host.call(sockopt.setsockopt, self.endpoint, level, name, value)
 
     def getsockopt(self, level: int, name: int) -> Any:
         """An option the core knows."""
-        return self.host.call(tcp.getsockopt, self.endpoint, level, name)
+        return self.host.call(sockopt.getsockopt, self.endpoint, level, name)
 
     def info(self) -> dict[str, Any]:
         """tcp_info(7) by name."""
-        return self.host.call(tcp.tcp_info, self.endpoint)  # type: ignore[no-any-return]
+        return self.host.call(sockopt.tcp_info, self.endpoint)  # type: ignore[no-any-return]
 
     def release(self) -> None:
         """close(2); waits for SO_LINGER's seconds where it is set."""

@@ -9,6 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack._resolve import text
 from pystack_c import neighbor
+from pystack_c.tcp.sockopt import tcp_info
 
 STATES = {
     C.ESTABLISHED: "ESTAB",
@@ -68,9 +69,7 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
     row["peer"], row["rport"] = text(endpoint.raddr), endpoint.rport
     row["timer"] = _next_timer(stack, endpoint)
     if info and state is not None and state != C.LISTEN:
-        from pystack_c.tcp import user as tcp
-
-        row["info"] = tcp.tcp_info(endpoint, stack.now)
+        row["info"] = tcp_info(endpoint, stack.now)
     return row
 
 
