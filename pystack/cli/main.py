@@ -14,6 +14,16 @@ except ImportError:
 
 # name -> (where it is, what `pystack --help` says of it); nothing is imported before it is used
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("pystack.cli.demo:demo", "A real ping and a real curl against the stack, each frame explained."),
+    "up": ("pystack.cli.up:up", "Run a host on a TAP or TUN device, with services."),
+    "ping": ("pystack.cli.ping:ping", "Send ICMP echo requests from the stack."),
+    "traceroute": ("pystack.cli.traceroute:traceroute", "Show the path of packets from the stack."),
+    "replay": ("pystack.cli.replay:replay", "Run a recording again and compare it to the byte."),
+    "ss": ("pystack.cli.views:ss", "Sockets of a running stack."),
+    "neigh": ("pystack.cli.views:neigh", "Neighbour (ARP) table of a running stack."),
+    "route": ("pystack.cli.views:route", "Routing table of a running stack."),
+    "addr": ("pystack.cli.views:addr", "Interfaces and addresses of a running stack."),
+    "counters": ("pystack.cli.views:counters", "Counters of a running stack, and what it dropped and why."),
     "compiled": ("pystack.cli.compiled:compiled", "Which modules of the core run compiled."),
 }
 

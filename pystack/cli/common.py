@@ -1,0 +1,229 @@
+"""Options that bring a stack up, shared by `up`, `ping` and `traceroute`."""
+
+import contextlib
+import ipaddress
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from pystack.runtime.addresses import parse_addr, parse_network
+
+if TYPE_CHECKING:
+    from pystack.demo.narrator import Narrator
+    from pystack.stack import Running
+    from pystack.trace.annotate import FrameProbe
+
+
+@dataclass
+class Settings:
+    """What the options say."""
+
+    device: str = "tap0"
+    tun: bool = False
+    netns: str | None = None
+    address: tuple[str, ...] = ()
+    kernel_address: str | None = None
+    gateway: str | None = None
+    route: tuple[str, ...] = ()
+    mtu: int | None = None
+    mac: str | None = None
+    no_offload: bool = False
+    profile: str = "linux"
+    set: tuple[str, ...] = ()
+    name: str = "pystack"
+    seed: int | None = None
+    write: str | None = None
+    record: str | None = None
+    verbose: bool = False
+
+
+class AddressType(click.ParamType):
+    """An IPv4 address, with or without a prefix length."""
+
+    def __init__(self, prefix: bool):
+        self.name = "ADDRESS/PREFIX" if prefix else "ADDRESS"
+        self.prefix = prefix
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, once it is known to be right."""
+        try:
+            if not self.prefix:
+                return str(ipaddress.IPv4Address(value))
+            if "/" not in value:
+                self.fail(f"{value!r} lacks a prefix length, such as /24", param, ctx)
+            return str(ipaddress.IPv4Interface(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+_OPTIONS = [
+    click.option("--device", "--tap", default="tap0", show_default=True, help="Name of the TAP or TUN device."),
+    click.option("--tun", is_flag=True, help="TUN: bare IP packets, no Ethernet, no ARP."),
+    click.option("--netns", help="Namespace of the kernel's side: a name of `ip netns` (made if new) or a path."),
+    click.option("-a", "--address", type=AddressType(True), multiple=True, help="Address of the stack; repeatable."),
+    click.option("--kernel-address", type=AddressType(True), help="Address to give to the kernel's side."),
+    click.option("--gateway", type=AddressType(False), help="Default gateway of the stack."),
+    click.option("--route", multiple=True, metavar="NET=GATEWAY", help="A route, such as 10.1.0.0/16=10.0.0.9."),
+    click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
+    click.option("--mac", help="MAC address of the stack; made from the seed where not given."),
+    click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload."),
+    click.option("--profile", default="linux", show_default=True, help="Settings to start from: linux, rfc or lab."),
+    click.option("--set", multiple=True, metavar="NAME=VALUE", help="One setting, such as tcp_nagle=false."),
+    click.option("--name", default="pystack", show_default=True, help="Name of the host, and of its control socket."),
+    click.option("--seed", type=int, help="Seed of the stack's generator; random where not given."),
+    click.option("--write", metavar="FILE", help="Write a pcapng capture, the reasons as comments; - is stdout."),
+    click.option("--record", metavar="FILE", help="Record everything that goes in, for `pystack replay`."),
+    click.option("-v", "--verbose", is_flag=True, help="Print each frame and what the stack decided."),
+]
+
+
+def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The decorator that adds the options; the command gets them as one argument, `settings`."""
+
+    def wrapper(**options: Any) -> Any:
+        mine = {name: options.pop(name) for name in Settings.__dataclass_fields__ if name in options}
+        return command(settings=Settings(**mine), **options)
+
+    wrapper.__doc__ = command.__doc__
+    wrapper.__name__ = command.__name__
+    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(_OPTIONS):
+        option(wrapper)
+    return wrapper
+
+
+def parse_setting(config: Any, text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value in the type that the setting has; UsageError where it is neither."""
+    name, equals, value = text.partition("=")
+    known = config.as_dict()
+    if not equals or name not in known:
+        raise click.UsageError(f"--set {text}: there is no setting {name!r}" if equals else f"--set {text}: NAME=VALUE")
+    old = known[name]
+    try:
+        if isinstance(old, bool):
+            return name, {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}[value.lower()]
+        return name, type(old)(value.replace("_", "") if isinstance(old, int) else value)
+    except (KeyError, ValueError):
+        raise click.UsageError(f"--set {text}: {name} is {type(old).__name__}, such as {old}") from None
+
+
+def make_config(settings: Settings) -> Any:
+    """The Config of the profile and the single settings."""
+    from pystack_c import config as core_config
+
+    try:
+        config = core_config.profile(settings.profile)
+    except ValueError as error:
+        raise click.UsageError(f"--profile: {error}") from None
+    return config.update(dict(parse_setting(config, text) for text in settings.set))
+
+
+def parse_route(text: str) -> tuple[int, int, int]:
+    """NET=GATEWAY as (network, prefix length, gateway)."""
+    net, equals, gateway = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError("NET=GATEWAY")
+        return (*parse_network(net), parse_addr(gateway))
+    except ValueError as error:
+        raise click.UsageError(f"--route {text}: {error}") from None
+
+
+def parse_mac(text: str) -> int:
+    """A MAC address as a number."""
+    digits = text.replace(":", "").replace("-", "")
+    if len(digits) != 12 or any(c not in "0123456789abcdefABCDEF" for c in digits):
+        raise click.UsageError(f"--mac {text}: twelve hexadecimal digits, such as 02:00:00:00:00:02")
+    mac = int(digits, 16)
+    if mac >> 40 & 1 or mac == 0:
+        raise click.UsageError(f"--mac {text}: not the address of a single station")
+    return mac
+
+
+def output(path: str, undo: contextlib.ExitStack) -> BinaryIO:
+    """The file to write to; `-` is standard output."""
+    if path == "-":
+        return sys.stdout.buffer
+    return undo.enter_context(open(path, "wb"))
+
+
+@contextlib.contextmanager
+def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
+    """A running stack as the settings say; everything is given back at the end."""
+    config = make_config(settings)
+    routes = [parse_route(text) for text in settings.route]
+    mac = parse_mac(settings.mac) if settings.mac is not None else None
+    if not settings.address:
+        raise click.UsageError("an address is needed: -a 10.0.0.2/24")
+    from pystack.runtime.netns import Namespace
+    from pystack.stack import up
+
+    seed = int.from_bytes(os.urandom(8), "big") >> 1 if settings.seed is None else settings.seed
+    if mac is None and settings.seed is not None:
+        mac = 0x020000000000 | seed & 0xFFFFFFFFFF
+    with contextlib.ExitStack() as undo:
+        netns = None
+        if settings.netns is not None:
+            netns = undo.enter_context(Namespace.open(settings.netns, create=True))
+        probe, narrator = _probe(settings, undo)
+        running = up(
+            settings.device,
+            settings.address[0],
+            settings.gateway,
+            netns=netns,
+            host_address=settings.kernel_address,
+            mode="tun" if settings.tun else "tap",
+            mtu=settings.mtu,
+            offload=not settings.no_offload,
+            mac=mac,
+            config=config,
+            seed=seed,
+            name=settings.name,
+            probe=probe,
+            recorder=_recorder(settings, undo),
+            control=control,
+        )
+        undo.callback(running.close)
+        if probe is not None and narrator is not None:
+            narrator.flush = lambda: running.host.inspect(lambda stack: probe.flush())
+        for address in settings.address[1:]:
+            running.add_address(address)
+        for network, prefixlen, gateway in routes:
+            running.host.setup("add_route", network, prefixlen, gateway, running.iface)
+        yield running
+
+
+def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any], Any] | None":
+    path = settings.record
+    if path is None:
+        return None
+    from pystack.trace.recorder import Recorder
+
+    recorder = Recorder(path, {"made by": "pystack"})
+    undo.callback(recorder.close)
+    return lambda stack: recorder.host(stack.name, stack.seed, stack.config)
+
+
+def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe | None, Narrator | None]":
+    """The probe, where something wants to know what happens: --write, -v."""
+    if settings.write is None and not settings.verbose:
+        return None, None
+    from pystack.cli.style import Style
+    from pystack.demo.narrator import Narrator
+    from pystack.trace import pcapng
+    from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee
+    from pystack_c.const import LINK_ETHERNET, LINK_IP
+
+    kinds = {settings.device: LINK_IP if settings.tun else LINK_ETHERNET}
+    sinks: list[Callable[..., None]] = []
+    if settings.write is not None:
+        sinks.append(AnnotatedCapture(pcapng.PcapngWriter(output(settings.write, undo)), kinds))
+    stream = sys.stderr if settings.write == "-" else sys.stdout
+    narrator = Narrator(Style(stream=stream), everything=True, quiet=not settings.verbose)
+    sinks.append(narrator.frame)
+    undo.callback(narrator.close)
+    return FrameProbe(tee(*sinks), kinds), narrator

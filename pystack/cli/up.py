@@ -1,0 +1,78 @@
+"""`pystack up`."""
+
+import signal
+import threading
+from typing import Any
+
+import click
+
+from pystack.cli.common import Settings, bring_up, stack_options
+
+EXAMPLES = """\b
+Examples:
+  pystack up --kernel-address 10.0.0.1/24 -a 10.0.0.2/24 --serve http:80 --serve echo:7
+  curl http://10.0.0.2/                                     from another terminal
+  pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       each frame explained
+  pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
+  pystack up -a 10.0.0.2/24 --write - | wireshark -k -i -
+"""
+
+
+def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no service before anything is made."""
+    from pystack import services
+
+    for spec in value:
+        try:
+            services.parse(spec)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
+def wait_for_the_end(host: Any) -> None:
+    """Until Ctrl-C, or until the stack stops by itself."""
+    pause = threading.Event()
+    while host.failure is None:
+        pause.wait(1)
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--serve",
+    multiple=True,
+    metavar="SERVICE:PORT",
+    callback=check_services,
+    help="http, echo, discard, chargen or daytime; over TCP and UDP, or SERVICE:PORT/tcp or /udp. Repeatable.",
+)
+@stack_options
+def up(settings: Settings, serve: tuple[str, ...]) -> int:
+    """Run a host on a TAP or TUN device until Ctrl-C.
+
+    The kernel's side of the device is in this network namespace (the host itself), or in the one that --netns names.
+    Making it needs root, or a user namespace: `unshare -Urn`. While it runs, `pystack ss` and the other views show it.
+    """
+    from pystack import services
+
+    with bring_up(settings, control=True) as running:
+        started = services.start(*serve, host=running.host)
+        try:
+            where = "" if settings.netns is None else f" in namespace {settings.netns}"
+            click.echo(
+                f"{running.name}: {', '.join(settings.address)} on {running.device.name}{where}, "
+                f"MTU {running.device.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
+                err=True,
+            )
+            for service in started:
+                click.echo(f"  {service!r}", err=True)
+            try:
+                wait_for_the_end(running.host)
+            except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for anything
+        finally:
+            for service in started:
+                service.close()
+        if running.host.failure is not None:
+            click.echo(f"pystack: the stack stopped: {running.host.failure!r}", err=True)
+            return 1
+    return 0

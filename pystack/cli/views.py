@@ -1,0 +1,144 @@
+"""`pystack ss`, `neigh`, `route`, `addr`, `counters`: tables of a running stack, through its control socket."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+Row = dict[str, Any]
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that all views have."""
+    for option in (
+        click.option("-j", "--json", "as_json", is_flag=True, help="As JSON."),
+        click.option("-n", "--name", default="pystack", show_default=True, help="Name of the running stack."),
+    ):
+        command = option(command)
+    return command
+
+
+def ask(name: str, view: str, **arguments: bool) -> Any:
+    """What the stack answers, or an error for people."""
+    from pystack.runtime.control import ControlError, query
+
+    try:
+        return query(name, view, **arguments)
+    except ControlError as error:
+        raise click.ClickException(f"{error}; start one with `pystack up`") from None
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns, as wide as they need to be."""
+    lines = [list(head), *([("-" if cell is None or cell == "" else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def show(answer: Any, as_json: bool, human: Callable[[Any], None]) -> int:
+    """Print it, one way or the other."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        human(answer)
+    return 0
+
+
+def _address(addr: str, port: int) -> str:
+    return f"{'*' if addr == '0.0.0.0' else addr}:{port or '*'}"
+
+
+def _timer(row: Row) -> str:
+    timer = row.get("timer")
+    return "" if timer is None else f"{timer['name']} {timer['ms']} ms"
+
+
+def _sockets(rows: list[Row]) -> None:
+    head = ("Netid", "State", "Recv-Q", "Send-Q", "Local", "Peer", "Timer")
+    lines = []
+    for row in rows:
+        local = _address(row["local"], row.get("proto", row["lport"]))
+        ends = local, _address(row["peer"], row["rport"])
+        lines.append((row["netid"], row["state"], row["recv_q"], row["send_q"], *ends, _timer(row)))
+    table(head, lines)
+    for row, line in zip(rows, lines):
+        if row.get("info"):
+            values = " ".join(f"{name}:{value}" for name, value in row["info"].items())
+            click.echo(f"{line[4]} > {line[5]}\n    {values}")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  pystack ss\n  pystack ss -ti        TCP, with its inner numbers\n  pystack ss -l -j"
+)
+@click.option("-t", "--tcp", is_flag=True, help="TCP only.")
+@click.option("-u", "--udp", is_flag=True, help="UDP only.")
+@click.option("-l", "--listening", is_flag=True, help="Listening sockets only.")
+@click.option("-i", "--info", is_flag=True, help="TCP's own numbers: RTT, windows, retransmissions.")
+@common
+def ss(tcp: bool, udp: bool, listening: bool, info: bool, name: str, as_json: bool) -> int:
+    """Sockets of a running stack."""
+    rows: list[Row] = ask(name, "sockets", info=info)
+    if tcp or udp:
+        rows = [row for row in rows if row["netid"] == "tcp" and tcp or row["netid"] == "udp" and udp]
+    if listening:
+        rows = [row for row in rows if row["state"] in ("LISTEN", "UNCONN")]
+    return show(rows, as_json, _sockets)
+
+
+def _neighbours(rows: list[Row]) -> None:
+    head = ("Address", "Device", "MAC", "State", "Waiting")
+    table(head, [(r["dst"], r["dev"], r["lladdr"], r["state"], r["waiting"]) for r in rows])
+
+
+@click.command(epilog="\b\nExample:\n  pystack neigh -j")
+@common
+def neigh(name: str, as_json: bool) -> int:
+    """Neighbour (ARP) table of a running stack."""
+    return show(ask(name, "neighbours"), as_json, _neighbours)
+
+
+def _routes(rows: list[Row]) -> None:
+    head = ("Destination", "Gateway", "Device", "Metric", "Source", "Type")
+    table(head, [(r["dst"], r["gateway"], r["dev"], r["metric"], r["src"], r["type"]) for r in rows])
+
+
+@click.command(epilog="\b\nExample:\n  pystack route")
+@common
+def route(name: str, as_json: bool) -> int:
+    """Routing table of a running stack."""
+    return show(ask(name, "routes"), as_json, _routes)
+
+
+def _addresses(rows: list[Row]) -> None:
+    for row in rows:
+        state = "up" if row["up"] else "down"
+        click.echo(f"{row['ifindex']}: {row['ifname']}: {state}, MTU {row['mtu']}, {row['link_type']} {row['address']}")
+        for own in row["addr_info"]:
+            click.echo(f"    inet {own['local']}/{own['prefixlen']}")
+        offload = f"checksum {'on' if row['tx_csum'] else 'off'}, segmentation {row['gso_max'] or 'off'}"
+        click.echo(f"    offload: {offload}")
+        click.echo(f"    rx {row['rx_frames']} frames, {row['rx_bytes']} bytes")
+        click.echo(f"    tx {row['tx_frames']} frames, {row['tx_bytes']} bytes")
+
+
+@click.command(epilog="\b\nExample:\n  pystack addr -n other")
+@common
+def addr(name: str, as_json: bool) -> int:
+    """Interfaces and addresses of a running stack."""
+    return show(ask(name, "addresses"), as_json, _addresses)
+
+
+def _counters(answer: dict[str, dict[str, int]]) -> None:
+    table(("Counter", "Value"), list(answer["counters"].items()))
+    if answer["drops"]:
+        click.echo()
+        table(("Dropped because", "Frames"), list(answer["drops"].items()))
+
+
+@click.command(epilog="\b\nExamples:\n  pystack counters\n  watch pystack counters")
+@common
+def counters(name: str, as_json: bool) -> int:
+    """Counters of a running stack (those that moved), and what it dropped and why."""
+    return show(ask(name, "counters"), as_json, _counters)

@@ -1,0 +1,210 @@
+"""Tells what happens, as it happens: one line a frame, with what the stack decided and why.
+
+Frames come from the probe, inside the stack's lock: they are only put into a queue there, and a thread of the
+narrator's own prints them. A step may carry thousands of frames; then the first and the last ones are shown, and in
+between only those with something to tell (a drop, a retransmission, a change of state), and a count of the rest.
+"""
+
+import queue
+import textwrap
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pystack.cli.style import Style
+from pystack.trace.annotate import CALL, IN, OUT, TIMER, FrameRecord
+
+#: frames of a step that are shown before the counting starts, and at its end
+HEAD = 14
+TAIL = 4
+#: remarkable frames shown in between
+REMARKABLE = 20
+#: kinds of event that make a frame worth showing among thousands
+_REMARKABLE_KINDS = frozenset(("drop", "tcp.retransmit", "tcp.lost", "tcp.recovery", "tcp.rto", "tcp.probe"))
+_ARROWS = {IN: ("<", "cyan"), OUT: (">", "green"), TIMER: ("*", "yellow"), CALL: ("=", "dim")}
+
+
+@dataclass
+class Tally:
+    """What a step (or the whole run) carried."""
+
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    drops: int = 0
+
+    def add(self, record: FrameRecord) -> None:
+        """Count one record."""
+        self.drops += len(record.drops)
+        if record.direction == IN:
+            self.frames_in += 1
+            self.bytes_in += len(record.frame)
+        elif record.direction == OUT:
+            self.frames_out += 1
+            self.bytes_out += len(record.frame)
+
+
+def amount(count: float) -> str:
+    """Bytes for people: 512 B, 1.5 KB, 10.0 MB."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+class Narrator:
+    """Prints steps, the lines of the programs that run, and frames. Its methods may be called from any thread."""
+
+    def __init__(self, style: Style | None = None, everything: bool = False, quiet: bool = False):
+        self.style = Style() if style is None else style
+        self.everything = everything
+        self.quiet = quiet
+        self.total = Tally()
+        self.step_tally = Tally()
+        self.flush: Callable[[], None] | None = None
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._start: int | None = None
+        self._shown = 0
+        self._remarkable = 0
+        self._held: deque[FrameRecord] = deque()
+        self._skipped = Tally()
+        self._thread = threading.Thread(target=self._run, name="pystack-narrator", daemon=True)
+        self._thread.start()
+
+    # -- from any thread -----------------------------------------------------------------------------------------
+
+    def frame(self, record: FrameRecord) -> None:
+        """A frame and its story (the sink of a FrameProbe)."""
+        self._queue.put(lambda: self._frame(record))
+
+    def say(self, text: str = "") -> None:
+        """A line of text, after all frames that went before it."""
+        if self.flush is not None:
+            self.flush()
+        self._queue.put(lambda: self._print(text))
+
+    def step(self, title: str) -> None:
+        """A new step begins."""
+        self._queue.put(lambda: self._step(title))
+
+    def settle(self) -> Tally:
+        """Print all that is still to be printed of this step, and give its tally."""
+        if self.flush is not None:
+            self.flush()
+        done = threading.Event()
+
+        def end() -> None:
+            self._end_of_step()
+            done.set()
+
+        self._queue.put(end)
+        if not done.wait(30):
+            raise TimeoutError("the narrator does not come to an end")
+        return self.step_tally
+
+    def close(self) -> None:
+        """Print what waits, and end. A second call does nothing."""
+        self._queue.put(None)
+        self._thread.join(10)
+
+    # -- in the narrator's thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._queue.get(timeout=0.05)
+            except queue.Empty:
+                # The last frame is complete only once the next one begins: after a silence, hand it over.
+                if self.flush is not None:
+                    self.flush()
+                continue
+            if job is None:
+                return
+            try:
+                job()
+            except BrokenPipeError:
+                self.quiet = True
+
+    def _print(self, text: str) -> None:
+        self.style.stream.write(text + "\n")
+        self.style.stream.flush()
+
+    def _step(self, title: str) -> None:
+        self._end_of_step()
+        self.step_tally = Tally()
+        self._shown = self._remarkable = 0
+        self._print("\n" + self.style(title, "bold"))
+
+    def _frame(self, record: FrameRecord) -> None:
+        self.total.add(record)
+        self.step_tally.add(record)
+        if record.direction in (TIMER, CALL) and not record.drops:
+            return
+        if self._start is None:
+            self._start = record.time
+        if self.quiet:
+            return
+        if self.everything or self._shown < HEAD:
+            self._shown += 1
+            self._show(record)
+        elif self._remarkable < REMARKABLE and is_remarkable(record):
+            self._remarkable += 1
+            self._count_held()
+            self._say_skipped()
+            self._show(record)
+        else:
+            self._held.append(record)
+            if len(self._held) > TAIL:
+                self._skipped.add(self._held.popleft())
+
+    def _count_held(self) -> None:
+        while self._held:
+            self._skipped.add(self._held.popleft())
+
+    def _say_skipped(self) -> None:
+        skipped, self._skipped = self._skipped, Tally()
+        count = skipped.frames_in + skipped.frames_out
+        if count:
+            text = (
+                f"... {count} more: {skipped.frames_in} in ({amount(skipped.bytes_in)}), "
+                f"{skipped.frames_out} out ({amount(skipped.bytes_out)}) ..."
+            )
+            self._print(" " * 12 + self.style(text, "dim"))
+
+    def _end_of_step(self) -> None:
+        self._say_skipped()
+        while self._held:
+            self._show(self._held.popleft())
+
+    def _show(self, record: FrameRecord) -> None:
+        assert self._start is not None
+        self._print(self.frame_line((record.time - self._start) / 1e9, record))
+
+    def frame_line(self, when: float, record: FrameRecord) -> str:
+        """One frame: time, direction, what it says, and what the stack made of it."""
+        arrow, color = _ARROWS[record.direction]
+        head = f"{when:10.6f} {arrow} "
+        summary = record.summary
+        drops = [line for line in record.comments() if line.startswith("DROPPED")]
+        why = "; ".join([*record.reasons, *drops])
+        why_color = "red" if drops else "dim"
+        width = self.style.width()
+        paint = self.style
+        if not why:
+            return paint(head, "dim") + paint(summary, color)
+        if not width or len(head) + len(summary) + 2 + len(why) + 2 <= width:
+            return paint(head, "dim") + paint(summary, color) + "  " + paint("# " + why, why_color)
+        wrapped = textwrap.wrap(why, max(20, width - len(head) - 2), break_on_hyphens=False)
+        lines = [paint(head, "dim") + paint(summary, color)]
+        lines += [
+            " " * len(head) + paint(("# " if i == 0 else "  ") + line, why_color) for i, line in enumerate(wrapped)
+        ]
+        return "\n".join(lines)
+
+
+def is_remarkable(record: FrameRecord) -> bool:
+    """True for a frame that is worth showing among thousands."""
+    return bool(record.drops) or any(event.kind in _REMARKABLE_KINDS for event in record.events)
