@@ -59,7 +59,7 @@ def _sockets(rows: list[Row]) -> None:
     head = ("Netid", "State", "Recv-Q", "Send-Q", "Local", "Peer", "Timer")
     lines = []
     for row in rows:
-        local = _address(row["local"], row.get("proto", row["lport"]))
+        local = _address(row["local"], row["proto"] if "proto" in row else row["lport"])
         ends = local, _address(row["peer"], row["rport"])
         lines.append((row["netid"], row["state"], row["recv_q"], row["send_q"], *ends, _timer(row)))
     table(head, lines)

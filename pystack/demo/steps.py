@@ -62,7 +62,7 @@ class Kernel:
         try:
             output = bytearray()
             assert process.stdout is not None
-            while piece := process.stdout.readline() if show else process.stdout.read1(1 << 18):
+            while piece := process.stdout.readline() if show else os.read(process.stdout.fileno(), 1 << 18):
                 output += piece
                 if show:
                     self.tell(name, piece)
