@@ -21,7 +21,7 @@ class Config:
         #: bytes all reassemblies together may hold
         self.ipfrag_high_thresh = 4 << 20
         #: fragments one datagram may come in
-        self.ipfrag_max_fragments = 64
+        self.ipfrag_max_fragments = 256
         #: ICMP errors a second (RFC 1812 4.3.2.8)
         self.icmp_ratelimit = 1000
         #: ICMP errors at once

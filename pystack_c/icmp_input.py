@@ -1,30 +1,161 @@
 """ICMP input: echo requests are answered, errors go to the socket whose packet they quote (RFC 1122 section 3.2.2)."""
 
+import errno
+
 import pystack_c.const as C
-from pystack_c import icmpv4
+from pystack_c import icmpv4, raw, reassembly, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
+from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import icmpv4 as wire
 
 
-def input(core: Core, iface: Iface, pkt: Packet) -> None:
-    """An ICMP message for this host."""
+# The errno of each code of Destination Unreachable (RFC 1122 3.2.2.1, RFC 1812 5.2.7.1), as Linux maps them.
+_UNREACHABLE = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENOPROTOOPT,
+    errno.ECONNREFUSED,
+    errno.EMSGSIZE,
+    errno.EOPNOTSUPP,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENONET,
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.EHOSTUNREACH,
+    errno.EHOSTUNREACH,
+    errno.EHOSTUNREACH,
+)
+
+# Next-hop MTUs to try where a router does not tell (RFC 1191 section 7.1)
+_PLATEAUS = (65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
+
+
+def error_of(icmp_type: int, code: int) -> int:
+    """The errno that tells an ICMP error to an application."""
+    if icmp_type == C.ICMP_UNREACHABLE:
+        return _UNREACHABLE[code] if code < 16 else errno.EHOSTUNREACH
+    if icmp_type == C.ICMP_PARAMETER_PROBLEM:
+        return errno.EPROTO
+    return errno.EHOSTUNREACH
+
+
+def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
+    """An ICMP message for this host; `taken`: a raw socket has a copy already."""
     core.counters.IcmpInMsgs += 1
-    subject = "icmp " + addr_text(pkt.src)
     code = wire.parse(pkt)
     if code < 0:
         core.counters.IcmpInErrors += 1
         if code == -1:
-            core.drop("icmp-truncated", subject, "shorter than 8 bytes", "RFC 792")
+            core.drop("icmp-truncated", "icmp " + addr_text(pkt.src), "shorter than 8 bytes", "RFC 792")
         else:
             core.counters.IcmpInCsumErrors += 1
-            core.drop("icmp-bad-checksum", subject, "the checksum is wrong", "RFC 792")
+            core.drop("icmp-bad-checksum", "icmp " + addr_text(pkt.src), "the checksum is wrong", "RFC 792")
         return
     if core.probe is not None:
         fields = {"type": pkt.icmp_type, "code": pkt.icmp_code}
-        core.emit("icmp.in", subject, 0, "an ICMP message for us", "RFC 1122 3.2.2", fields)
+        core.emit("icmp.in", "icmp " + addr_text(pkt.src), 0, "an ICMP message for us", "RFC 1122 3.2.2", fields)
     if pkt.icmp_type == C.ICMP_ECHO:
         core.counters.IcmpInEchos += 1
         icmpv4.echo_reply(core, pkt)
+    elif pkt.icmp_type == C.ICMP_ECHO_REPLY:
+        core.counters.IcmpInEchoReps += 1
+        if not raw.deliver_reply(core, iface, pkt) and not taken:
+            core.drop(
+                "icmp-unwanted", "icmp " + addr_text(pkt.src), "nobody waits for this echo reply", "RFC 1122 3.2.2.6"
+            )
+    elif pkt.icmp_type == C.ICMP_REDIRECT:
+        core.counters.IcmpInRedirects += 1
+        # RFC 1122 3.2.2.2 would update the route; anyone on the link could then take our traffic over.
+        core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), "redirects are not believed", "RFC 1122 3.2.2.2")
+    elif pkt.icmp_type == C.ICMP_SOURCE_QUENCH:
+        core.drop("icmp-source-quench", "icmp " + addr_text(pkt.src), "source quench is obsolete", "RFC 6633 3")
+    elif icmpv4.is_error(pkt.icmp_type):
+        _error(core, iface, pkt)
+    elif not taken:
+        # RFC 1122 3.2.2: an ICMP message of unknown type MUST be silently discarded.
+        core.drop("icmp-unknown-type", "icmp " + addr_text(pkt.src), "no such message here", "RFC 1122 3.2.2")
+
+
+def _error(core: Core, iface: Iface, pkt: Packet) -> None:
+    """Destination Unreachable, Time Exceeded or Parameter Problem: find out whose packet it quotes."""
+    if pkt.icmp_type == C.ICMP_UNREACHABLE:
+        core.counters.IcmpInDestUnreachs += 1
+    elif pkt.icmp_type == C.ICMP_TIME_EXCEEDED:
+        core.counters.IcmpInTimeExcds += 1
+    else:
+        core.counters.IcmpInParmProbs += 1
+    info = pkt.icmp_rest
+    if pkt.icmp_type == C.ICMP_PARAMETER_PROBLEM:
+        info = info >> 24
+    quote = pkt.frame[pkt.data_off : pkt.l4_end]
+    deliver_error(core, iface, pkt.icmp_type, pkt.icmp_code, info, pkt.src, quote, False)
+
+
+def deliver_error(
+    core: Core, iface, icmp_type: int, code: int, info: int, offender: int, quote: bytes, local: bool
+) -> None:
+    """Tell the socket that sent the quoted packet. `local`: it is our own ARP that failed, not a router that tells."""
+    subject = "icmp " + addr_text(offender)
+    hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
+    if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
+        core.counters.IcmpInErrors += 1
+        core.drop("icmp-bad-quote", subject, "the quoted packet is cut or no IPv4", "RFC 1122 3.2.2")
+        return
+    src = int.from_bytes(quote[12:16], "big")
+    dst = int.from_bytes(quote[16:20], "big")
+    if core.local_addr(src) is None:
+        core.counters.IcmpInErrors += 1
+        core.drop("icmp-foreign-quote", subject, "it quotes a packet that is not ours", "RFC 1122 3.2.2")
+        return
+    if ((quote[6] << 8) | quote[7]) & 0x1FFF:
+        core.drop("icmp-fragment-quote", subject, "it quotes an inner fragment: nobody can be told", "RFC 1122 3.2.2")
+        return
+    if icmp_type == C.ICMP_UNREACHABLE:
+        info = _next_hop_mtu(info, (quote[2] << 8) | quote[3]) if code == C.ICMP_FRAG_NEEDED else 0
+    proto = quote[9]
+    error = error_of(icmp_type, code)
+    l4 = quote[hlen:]
+    sport = (l4[0] << 8) | l4[1]
+    dport = (l4[2] << 8) | l4[3]
+    found = raw.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, proto, l4, local)
+    if proto == C.IPPROTO_UDP:
+        if udp.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, l4[8:], local):
+            found = True
+    elif proto == C.IPPROTO_TCP:
+        seq = int.from_bytes(l4[4:8], "big")
+        if local:
+            tcp_icmp.neighbor_failed(core, error, src, dst, sport, dport)
+        else:
+            tcp_icmp.icmp_error(core, icmp_type, code, info, src, dst, sport, dport, seq)
+        return
+    if not found:
+        core.drop("icmp-no-socket", subject, "no socket sent the packet that it quotes", "RFC 1122 3.2.2")
+
+
+def _next_hop_mtu(info: int, length: int) -> int:
+    """The MTU in Fragmentation Needed; an old router's zero becomes the plateau below the quoted packet (RFC 1191 section 5)."""
+    mtu = info & 0xFFFF
+    if mtu != 0:
+        return mtu if mtu > 68 else 68
+    for plateau in _PLATEAUS:
+        if plateau < length:
+            return plateau
+    return 68
+
+
+def process_failure(core: Core, iface, icmp_type: int, code: int, packet: bytes) -> None:
+    """ARP gave up on this packet's next hop: tell our own socket, or (a router) its sender (RFC 1812 5.2.7.1)."""
+    pkt: Packet = core.packet
+    if reassembly.load(pkt, packet) != 0 or pkt.frag_off != 0:
+        return
+    if core.local_addr(pkt.src) is not None:
+        deliver_error(core, iface, icmp_type, code, 0, pkt.src, packet, True)
+    else:
+        why = "the next hop does not answer ARP"
+        icmpv4.send_error(core, pkt, iface, icmp_type, code, 0, why, "RFC 1812 5.2.7.1")

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport forward, icmp_input, icmpv4
+from pystack_c cimport forward, icmp_input, icmpv4, raw, reassembly, udp
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.neighbor cimport addr_text
@@ -18,5 +18,5 @@ cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
 cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(own=LocalAddr)
 cpdef int classify(Core core, Iface iface, uint32_t dst) except -1
-@cython.locals(why=str)
+@cython.locals(why=str, taken=bint)
 cpdef deliver(Core core, Iface iface, Packet pkt)

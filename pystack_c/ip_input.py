@@ -4,7 +4,7 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 """
 
 import pystack_c.const as C
-from pystack_c import forward, icmp_input, icmpv4
+from pystack_c import forward, icmp_input, icmpv4, raw, reassembly, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
@@ -38,8 +38,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("ip-l2-broadcast", _subject(pkt), "one host's address in a link-layer broadcast", "RFC 1122 3.3.6")
         return
     if pkt.mf or pkt.frag_off != 0:
-        core.drop("ip-fragment", _subject(pkt), "no reassembly yet", "")
-        return
+        if not reassembly.input(core, iface, pkt):
+            return
     deliver(core, iface, pkt)
 
 
@@ -129,12 +129,18 @@ def classify(core: Core, iface: Iface, dst: int) -> int:
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
+    taken = core.raw is not None and raw.deliver(core, iface, pkt)
     if pkt.proto == C.IPPROTO_TCP:
         core.counters.IpInDelivers += 1
         tcp_input.segment_arrives(core, pkt)
+    elif pkt.proto == C.IPPROTO_UDP:
+        core.counters.IpInDelivers += 1
+        udp.input(core, iface, pkt)
     elif pkt.proto == C.IPPROTO_ICMP:
         core.counters.IpInDelivers += 1
-        icmp_input.input(core, iface, pkt)
+        icmp_input.input(core, iface, pkt, taken)
+    elif taken:
+        core.counters.IpInDelivers += 1
     else:
         core.counters.IpInUnknownProtos += 1
         why = "no such protocol here"

@@ -99,7 +99,7 @@ def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
     if waiting is not None:
         for tx in waiting:
             core.drop("arp-failed", "arp " + addr_text(entry.addr), "the next hop does not answer", "RFC 1122 2.3.2.2")
-            core.error_queue.append((C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, 0, tx.to_bytes()))
+            core.error_queue.append((entry.iface, C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, tx.to_bytes()))
 
 
 def send_arp(

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
-from pystack_c cimport ip_input, neighbor
+from pystack_c cimport icmp_input, ip_input, neighbor
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr
@@ -12,12 +12,22 @@ from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 from pystack_c.wire cimport ethernet
+from pystack_c.neighbor cimport NeighborEntry
 
 cdef class Stack(Core):
+    @cython.locals(iface=Iface, other=Iface)
+    cpdef Iface add_iface(self, str name, int kind=*, uint64_t mac=*, int mtu=*, bint tx_csum=*, int gso_max=*)
+    @cython.locals(found=Iface)
+    cpdef Iface iface(self, str name)
+    @cython.locals(route=Route, via=Route)
+    cpdef Route add_route(self, uint32_t dst, int prefixlen, uint32_t gateway=*, Iface iface=*, int64_t metric=*, uint32_t src=*, int kind=*)
+    @cython.locals(found=bint)
+    cpdef bint del_route(self, uint32_t dst, int prefixlen, int64_t gateway=*, Iface iface=*) except -1
     @cython.locals(own=LocalAddr)
     cpdef LocalAddr add_addr(self, Iface iface, uint32_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
     cpdef del_addr(self, Iface iface, uint32_t addr)
+    @cython.locals(entry=NeighborEntry)
     cpdef set_iface(self, Iface iface, bint up)
     cpdef add_neighbor(self, Iface iface, uint32_t addr, uint64_t mac)
     cdef _routes_changed(self)
@@ -28,7 +38,7 @@ cdef class Stack(Core):
     cpdef handle_timeout(self, int64_t now)
     @cython.locals(tx=Transmit)
     cpdef Transmit poll_transmit(self, int64_t now)
-    @cython.locals(tcb=Tcb)
+    @cython.locals(tcb=Tcb, iface=Iface, icmp_type=int, code=int, packet=bytes)
     cdef bint _produce(self) except -1
     @cython.locals(ep=Endpoint)
     cpdef Endpoint poll_event(self)

@@ -4,7 +4,7 @@ receive(iface, frame, now)    handle_timeout(now)    application calls    poll_t
 """
 
 import pystack_c.const as C
-from pystack_c import ip_input, neighbor
+from pystack_c import icmp_input, ip_input, neighbor
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
@@ -47,8 +47,9 @@ class Stack(Core):
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
             raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")
-        if any(other.name == name for other in self.ifaces):
-            raise ValueError(f"there is an interface {name!r} already")
+        for other in self.ifaces:
+            if other.name == name:
+                raise ValueError(f"there is an interface {name!r} already")
         iface = Iface(len(self.ifaces) + 1, name, kind, mac, mtu)
         iface.tx_csum = tx_csum
         iface.gso_max = gso_max
@@ -210,7 +211,8 @@ class Stack(Core):
             tcp_output(tcb)
             return True
         if self.error_queue:
-            self.error_queue.popleft()
+            iface, icmp_type, code, packet = self.error_queue.popleft()
+            icmp_input.process_failure(self, iface, icmp_type, code, packet)
             return True
         return False
 

@@ -12,6 +12,8 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(tcb=Tcb, problem=int, opening=bint)
 cpdef icmp_error(Core core, int kind, int code, int mtu, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq)
+@cython.locals(tcb=Tcb)
+cpdef neighbor_failed(Core core, int error, uint32_t src, uint32_t dst, int sport, int dport)
 @cython.locals(core=Core, old=int, head=SentSegment, item=SentSegment)
 cpdef fragmentation_needed(Tcb tcb, int mtu)
 @cython.locals(value=int)

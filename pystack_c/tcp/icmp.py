@@ -56,6 +56,18 @@ def icmp_error(core, kind, code, mtu, src, dst, sport, dport, seq) -> None:
     tcb.soft_error = problem
 
 
+def neighbor_failed(core, error: int, src: int, dst: int, sport: int, dport: int) -> None:
+    """Our own ARP gave the next hop up: that ends an opening, and is a soft error to an open connection (as on Linux)."""
+    tcb: Tcb = core.tcp.find(src, sport, dst, dport)
+    if tcb is None:
+        return
+    if tcb.state == C.SYN_SENT:
+        core.counters.TcpAttemptFails += 1
+        fail_connection(tcb, error, "the next hop does not answer ARP", "RFC 1122 2.3.2.2")
+        return
+    tcb.soft_error = error
+
+
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     """RFC 1191 6.1 to 6.3: smaller segments from now on, and the one that was dropped again at once."""
     core = tcb.core

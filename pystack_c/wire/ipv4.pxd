@@ -12,4 +12,5 @@ cpdef write(bytearray p, Py_ssize_t off, int hlen, int tos, int total, int ident
 cpdef int check_options(bytes options) except -100
 @cython.locals(i=Py_ssize_t, kind=int, length=int, found=list)
 cpdef list options_list(bytes options)
+@cython.locals(kept=bytes)
 cpdef bytes copied_options(bytes options)

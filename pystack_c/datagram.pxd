@@ -1,0 +1,64 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c cimport ipv4
+from pystack_c.core cimport Core
+from pystack_c.endpoint cimport Endpoint
+from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.packet cimport Packet
+from pystack_c.route cimport Dst
+
+@cython.final
+cdef class Datagram:
+    cdef public bytes data
+    cdef public uint32_t src
+    cdef public int sport
+    cdef public uint32_t dst
+    cdef public Iface iface
+    cdef public int ttl
+    cdef public int tos
+    cdef public int error
+    cdef public tuple icmp
+    cdef public uint32_t offender
+    cdef public int64_t info
+
+cdef class DatagramSocket(Endpoint):
+    cdef public object queue
+    cdef public int64_t queued_bytes
+    cdef public int64_t rcvbuf
+    cdef public int64_t sndbuf
+    cdef public object errqueue
+    cdef public Dst dst
+    cdef public bint wildcard
+    cdef public bint shut_rd
+    cdef public bint shut_wr
+    cdef public bint closed
+    cdef public int64_t dropped
+    cdef public int mcast_ttl
+    cdef public bint mcast_loop
+    cdef public Iface mcast_iface
+    cdef public dict memberships
+    @cython.locals(bits=int)
+    cpdef int readiness(self)
+    cpdef bint enqueue(self, Packet pkt, Iface iface, bytes data, int sport) except -1
+    cpdef bint matches(self, Iface iface, uint32_t laddr, uint32_t raddr) except -1
+    @cython.locals(record=Datagram)
+    cpdef hard_error(self, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t dst, int dport, bytes quote, bint local)
+
+@cython.locals(error=int, dgram=Datagram)
+cpdef Datagram take(DatagramSocket ep, int flags)
+@cython.locals(cached=Dst, iface=Iface, dst=Dst)
+cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr)
+cpdef disconnect(DatagramSocket ep)
+cpdef shutdown(DatagramSocket ep, int how)
+@cython.locals(size=int64_t)
+cpdef bint setsockopt(Core core, DatagramSocket ep, int level, int name, object value) except -1
+cpdef object getsockopt(DatagramSocket ep, int level, int name)
+@cython.locals(iface=Iface, own=LocalAddr)
+cdef Iface _iface_of(Core core, uint32_t addr)
+@cython.locals(ttl=int, at=int, group=uint32_t, iface=Iface)
+cdef _set_multicast(Core core, DatagramSocket ep, int name, object value)
+@cython.locals(key=tuple)
+cdef _membership(DatagramSocket ep, Iface iface, uint32_t group, bint join)
+@cython.locals(key=tuple)
+cpdef cleanup(DatagramSocket ep)

@@ -1,0 +1,264 @@
+"""What UDP and raw sockets share: a bounded queue of received datagrams, errors, options, closing."""
+
+import errno
+from collections import deque
+
+import pystack_c.const as C
+from pystack_c import ipv4, sockopt
+from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
+from pystack_c.iface import Iface
+from pystack_c.packet import Packet
+from pystack_c.route import Dst
+
+MSG_PEEK = 0x02
+MSG_ERRQUEUE = 0x2000
+
+#: what one queued datagram costs besides its bytes, so that empty ones are bounded too
+OVERHEAD = 256
+
+
+class Datagram:
+    """One received datagram and what came with it.
+
+    An error (recvfrom with MSG_ERRQUEUE) is one too: `error` is its errno, `icmp` the (type, code) that told it, `data` the
+    payload that was quoted, src and sport what the datagram was sent to, `offender` who told.
+    """
+
+    def __init__(self, data: bytes, src: int, sport: int, dst: int, iface, ttl: int, tos: int):
+        self.data = data
+        self.src = src
+        self.sport = sport
+        self.dst = dst
+        self.iface = iface
+        self.ttl = ttl
+        self.tos = tos
+        self.error = 0
+        self.icmp = (0, 0)
+        self.offender = 0
+        self.info = 0
+
+
+class DatagramSocket(Endpoint):
+    """Base of UdpSocket and RawSocket. `raddr` is 0 while unconnected."""
+
+    def __init__(self, core, ident: int):
+        Endpoint.__init__(self, core, ident)
+        self.queue = deque()
+        self.queued_bytes = 0
+        self.rcvbuf = core.config.udp_rmem
+        self.sndbuf = core.config.udp_wmem
+        self.errqueue = deque()
+        self.dst = None
+        self.wildcard = True
+        self.shut_rd = False
+        self.shut_wr = False
+        self.closed = False
+        self.dropped = 0
+        self.mcast_ttl = 1
+        self.mcast_loop = True
+        self.mcast_iface = None
+        self.memberships = {}
+
+    def readiness(self) -> int:
+        """EV_* bits: readable with a datagram, an error or after shutdown; always writable."""
+        bits = C.EV_OUT
+        if self.queue or self.shut_rd or self.so_error:
+            bits |= C.EV_IN
+        if self.so_error or self.errqueue:
+            bits |= C.EV_ERR
+        if self.shut_rd:
+            bits |= C.EV_RDHUP
+            if self.shut_wr:
+                bits |= C.EV_HUP
+        return bits
+
+    def enqueue(self, pkt: Packet, iface: Iface, data: bytes, sport: int) -> bool:
+        """Queue one datagram; False (the caller counts the drop) where the queue is full."""
+        if self.queued_bytes + len(data) + OVERHEAD > self.rcvbuf or self.shut_rd:
+            self.dropped += 1
+            return False
+        self.queue.append(Datagram(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos))
+        self.queued_bytes += len(data) + OVERHEAD
+        self.wake(C.EV_IN)
+        return True
+
+    def matches(self, iface: Iface, laddr: int, raddr: int) -> bool:
+        """True where a packet to laddr from raddr on that interface is for this socket, ports aside."""
+        if self.laddr != 0 and self.laddr != laddr:
+            return False
+        if self.raddr != 0 and self.raddr != raddr:
+            return False
+        return self.bound_iface is None or self.bound_iface is iface
+
+    def hard_error(
+        self, error: int, icmp_type: int, code: int, info: int, offender: int, dst: int, dport: int, quote: bytes, local
+    ) -> None:
+        """An ICMP error about a datagram of ours came back (RFC 1122 4.1.3.3: it MUST be passed on).
+
+        A connected socket gets it as SO_ERROR; IP_RECVERR queues it with all that is known, and sets SO_ERROR either way.
+        `local`: our own ARP failed, no router told; an unconnected socket hears that too.
+        """
+        if sockopt.recall(self, (sockopt.IPPROTO_IP, sockopt.IP_RECVERR), 0):
+            record = Datagram(quote, dst, dport, self.laddr, None, 0, 0)
+            record.error = error
+            record.icmp = (icmp_type, code)
+            record.offender = offender
+            record.info = info
+            if len(self.errqueue) < 64:
+                self.errqueue.append(record)
+        elif (self.raddr == 0 and not local) or icmp_type == C.ICMP_TIME_EXCEEDED:
+            return
+        self.fail(error)
+
+
+def take(ep: DatagramSocket, flags: int):
+    """The next datagram or None; raises the pending error."""
+    if flags & MSG_ERRQUEUE:
+        return ep.errqueue.popleft() if ep.errqueue else None
+    if ep.so_error != 0:
+        error = ep.take_error()
+        raise OSError(error, "an earlier datagram caused an ICMP error")
+    if not ep.queue:
+        return Datagram(b"", 0, 0, 0, None, 0, 0) if ep.shut_rd else None
+    if flags & MSG_PEEK:
+        return ep.queue[0]
+    dgram: Datagram = ep.queue.popleft()
+    ep.queued_bytes -= len(dgram.data) + OVERHEAD
+    return dgram
+
+
+def route_for(core: Core, ep: DatagramSocket, addr: int):
+    """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none."""
+    cached: Dst = ep.dst
+    if cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
+        return cached
+    iface = ep.bound_iface
+    if (addr >> 28) == 14 and ep.mcast_iface is not None:
+        iface = ep.mcast_iface
+    dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface)
+    if dst is None:
+        raise OSError(core.route_error, "no route to the destination")
+    if dst.kind == C.DST_BROADCAST and not ep.broadcast:
+        raise OSError(errno.EACCES, "broadcast needs SO_BROADCAST")
+    if addr == ep.raddr:
+        ep.dst = dst
+    return dst
+
+
+def disconnect(ep: DatagramSocket) -> None:
+    """Forget the peer; an address that connect chose goes with it."""
+    ep.raddr = 0
+    ep.rport = 0
+    ep.dst = None
+    if ep.wildcard:
+        ep.laddr = 0
+
+
+def shutdown(ep: DatagramSocket, how: int) -> None:
+    """shutdown(2): 0 no more receiving, 1 no more sending, 2 both. ENOTCONN where there is no peer, as on Linux."""
+    if how not in (0, 1, 2):
+        raise OSError(errno.EINVAL, "how is 0, 1 or 2")
+    if how != 1:
+        ep.shut_rd = True
+    if how != 0:
+        ep.shut_wr = True
+    ep.wake(C.EV_IN | C.EV_OUT | C.EV_RDHUP)
+    if ep.raddr == 0:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+
+def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value) -> bool:
+    """Options of datagram sockets; False where the name is unknown."""
+    if level == sockopt.SOL_SOCKET and name in (sockopt.SO_RCVBUF, sockopt.SO_SNDBUF):
+        size = max(2048, min(2 * sockopt.as_int(value), 1 << 30))  # Linux doubles it
+        if name == sockopt.SO_RCVBUF:
+            ep.rcvbuf = size
+        else:
+            ep.sndbuf = size
+        return True
+    if level == sockopt.IPPROTO_IP and sockopt.IP_MULTICAST_IF <= name <= sockopt.IP_DROP_MEMBERSHIP:
+        _set_multicast(core, ep, name, value)
+        return True
+    return sockopt.set_common(core, ep, level, name, value) is not None
+
+
+def getsockopt(ep: DatagramSocket, level: int, name: int):
+    """The value, or None where the name is unknown."""
+    if level == sockopt.SOL_SOCKET:
+        if name == sockopt.SO_RCVBUF:
+            return ep.rcvbuf
+        if name == sockopt.SO_SNDBUF:
+            return ep.sndbuf
+    if level == sockopt.IPPROTO_IP:
+        if name == sockopt.IP_MTU:
+            if ep.raddr == 0:
+                raise OSError(errno.ENOTCONN, "not connected")
+            return route_for(ep.core, ep, ep.raddr).mtu
+        if name == sockopt.IP_MULTICAST_TTL:
+            return ep.mcast_ttl
+        if name == sockopt.IP_MULTICAST_LOOP:
+            return int(ep.mcast_loop)
+    return sockopt.get_common(ep, level, name)
+
+
+def _iface_of(core: Core, addr: int):
+    """The interface that has this address, or the first real one for 0."""
+    for iface in core.ifaces:
+        if addr == 0 and iface.kind != C.LINK_LOOPBACK:
+            return iface
+        for own in iface.addrs:
+            if own.addr == addr:
+                return iface
+    raise OSError(errno.ENODEV, "no interface has that address")
+
+
+def _set_multicast(core: Core, ep: DatagramSocket, name: int, value) -> None:
+    """IP_MULTICAST_*, and group membership (local only: no IGMP is spoken, RFC 1112 level 1 and what a LAN floods)."""
+    if name == sockopt.IP_MULTICAST_TTL:
+        ttl = sockopt.as_int(value)
+        if not -1 <= ttl <= 255:
+            raise OSError(errno.EINVAL, "a TTL is 0..255")
+        ep.mcast_ttl = 1 if ttl == -1 else ttl
+    elif name == sockopt.IP_MULTICAST_LOOP:
+        ep.mcast_loop = sockopt.as_int(value) != 0
+    elif name == sockopt.IP_MULTICAST_IF:
+        at = 0 if len(value) < 8 else 4  # struct in_addr, or the address in struct ip_mreq(n)
+        ep.mcast_iface = _iface_of(core, int.from_bytes(value[at : at + 4], "big"))
+    else:
+        if len(value) < 8:
+            raise OSError(errno.EINVAL, "struct ip_mreq has 8 bytes")
+        group = int.from_bytes(value[0:4], "big")
+        if group >> 28 != 14:
+            raise OSError(errno.EINVAL, "not a multicast group")
+        iface = _iface_of(core, int.from_bytes(value[4:8], "big"))
+        _membership(ep, iface, group, name == sockopt.IP_ADD_MEMBERSHIP)
+
+
+def _membership(ep: DatagramSocket, iface: Iface, group: int, join: bool) -> None:
+    key = (iface.index, group)
+    if join:
+        if key in ep.memberships:
+            raise OSError(errno.EADDRINUSE, "a member already")
+        ep.memberships[key] = iface
+        iface.groups[group] = iface.groups.get(group, 0) + 1
+        return
+    if key not in ep.memberships:
+        raise OSError(errno.EADDRNOTAVAIL, "not a member")
+    del ep.memberships[key]
+    iface.groups[group] -= 1
+    if iface.groups[group] == 0:
+        del iface.groups[group]
+
+
+def cleanup(ep: DatagramSocket) -> None:
+    """Forget everything a closed socket held."""
+    ep.closed = True
+    for key in list(ep.memberships):
+        _membership(ep, ep.memberships[key], key[1], False)
+    ep.queue.clear()
+    ep.errqueue.clear()
+    ep.queued_bytes = 0
+    ep.dst = None
+    ep.core.endpoints.pop(ep.ident, None)
+    ep.wake(C.EV_HUP | C.EV_IN | C.EV_OUT)

@@ -1,0 +1,326 @@
+"""Raw sockets (SOCK_RAW): whole IP packets of one protocol, as on Linux; and "ping sockets" (SOCK_DGRAM, IPPROTO_ICMP).
+
+A raw socket gets a copy of each packet of its protocol that is for this host, IP header included, before the protocol sees
+it. What it sends is put behind an IP header, or, with IP_HDRINCL, brings its own. A ping socket sends echo requests with its
+port as identifier, and gets the replies to them.
+"""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c import datagram, icmpv4, ipv4, neighbor, ports, sockopt
+from pystack_c.core import Core
+from pystack_c.datagram import DatagramSocket
+from pystack_c.iface import Iface
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.ports import PortTable
+from pystack_c.route import Dst
+from pystack_c.wire import ipv4 as wire
+from pystack_c.wire.checksum import sum_any
+
+SOCK_DGRAM = 2
+SOCK_RAW = 3
+IPPROTO_RAW = 255
+SOL_RAW = 255
+ICMP_FILTER = 1
+IP_PMTUDISC_DO = 2
+
+
+class RawSocket(DatagramSocket):
+    """One raw or ping socket. `lport` is a ping socket's identifier; `icmp_filter` a mask of ICMP types not wanted."""
+
+    def __init__(self, core, ident: int, proto: int):
+        DatagramSocket.__init__(self, core, ident)
+        self.proto = proto
+        self.ping = False
+        self.hdrincl = proto == IPPROTO_RAW
+        self.icmp_filter = 0
+
+    def subject(self) -> str:
+        """A short text for events."""
+        return f"raw {self.proto} {addr_text(self.laddr)}-{addr_text(self.raddr)}"
+
+
+class RawTable:
+    """Raw sockets by protocol, ping sockets by identifier."""
+
+    def __init__(self):
+        self.by_proto = {}
+        self.ping = PortTable()
+
+
+def _open(core: Core, proto: int, now: int) -> RawSocket:
+    core.now = now
+    if core.raw is None:
+        core.raw = RawTable()
+    ep = RawSocket(core, core.new_ident(), proto)
+    core.endpoints[ep.ident] = ep
+    return ep
+
+
+def raw_open(core: Core, proto: int, now: int) -> RawSocket:
+    """socket(AF_INET, SOCK_RAW, proto); IPPROTO_RAW only sends."""
+    if not 0 < proto <= 255:
+        raise OSError(errno.EPROTONOSUPPORT, "a protocol is 1..255")
+    ep = _open(core, proto, now)
+    if proto != IPPROTO_RAW:
+        table: RawTable = core.raw
+        bucket = table.by_proto.get(proto)
+        if bucket is None:
+            bucket = {}
+            table.by_proto[proto] = bucket
+        bucket[ep.ident] = ep
+    return ep
+
+
+def ping_open(core: Core, now: int) -> RawSocket:
+    """socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP): echo requests and their replies."""
+    ep = _open(core, C.IPPROTO_ICMP, now)
+    ep.ping = True
+    return ep
+
+
+def _check_open(ep: RawSocket) -> None:
+    if ep.closed:
+        raise OSError(errno.EBADF, "the socket is closed")
+
+
+def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
+    """bind(2): only packets to this address; a ping socket's `port` is its identifier."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    table: RawTable = core.raw
+    if ep.ping:
+        ports.bind(core, ep, table.ping, addr, port)
+    else:
+        if addr != 0 and core.local_addr(addr) is None and (addr >> 28) != 14:
+            raise OSError(errno.EADDRNOTAVAIL, "not an address of this host")
+        ep.laddr = addr
+    ep.wildcard = addr == 0
+
+
+def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
+    """Fix the peer: only its packets come in. Address 0: no peer any more. A raw socket has no ports."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    datagram.disconnect(ep)
+    if addr == 0:
+        return
+    dst: Dst = datagram.route_for(core, ep, addr)
+    if ep.laddr == 0:
+        ep.laddr = dst.src
+    ep.raddr = addr
+    ep.dst = dst
+
+
+def sendto(ep: RawSocket, data, addr: int, port: int, flags: int, now: int) -> int:
+    """Send one packet to addr, or (0) to the connected peer. The number of bytes."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    if ep.shut_wr:
+        raise OSError(errno.EPIPE, "sending was shut down")
+    if ep.so_error != 0:
+        raise OSError(ep.take_error(), "an earlier packet caused an ICMP error")
+    if addr == 0:
+        addr = ep.raddr
+    if addr == 0:
+        raise OSError(errno.EDESTADDRREQ, "no destination")
+    payload = data if type(data) is bytes else bytes(data)
+    if len(payload) > 65535:
+        raise OSError(errno.EMSGSIZE, "larger than an IP packet can be")
+    dst: Dst = datagram.route_for(core, ep, addr)
+    if ep.hdrincl:
+        error = _send_whole(core, ep, dst, payload)
+    else:
+        if ep.ping:
+            payload = _ping_message(core, ep, payload)
+        src = ep.laddr if ep.laddr != 0 else dst.src
+        ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
+        df = sockopt.recall(ep, (sockopt.IPPROTO_IP, sockopt.IP_MTU_DISCOVER), 0) >= IP_PMTUDISC_DO
+        if ep.proto == C.IPPROTO_ICMP and len(payload) >= 2:
+            icmpv4.count_out(core, payload[0])
+            if core.probe is not None:
+                fields = {"type": payload[0], "code": payload[1]}
+                core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sends", "RFC 792", fields)
+        error = ipv4.output(core, dst, src, addr, ep.proto, ttl, ep.tos, df, 0, payload, 0, 0)
+    if error != 0:
+        raise OSError(error, "the packet cannot be sent")
+    return len(payload)
+
+
+def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
+    """An echo request with the socket's identifier and a right checksum, whatever the application wrote there."""
+    if len(data) < 8:
+        raise OSError(errno.EINVAL, "an ICMP message has 8 bytes at least")
+    if data[0] != C.ICMP_ECHO or data[1] != 0:
+        raise OSError(errno.EINVAL, "a ping socket sends echo requests only")
+    if ep.lport == 0:
+        table: RawTable = core.raw
+        ports.bind(core, ep, table.ping, ep.laddr, 0)
+    message = b"\x08\x00\x00\x00" + ep.lport.to_bytes(2, "big") + data[6:]
+    csum = sum_any(message, 0) ^ 0xFFFF
+    return message[:2] + csum.to_bytes(2, "big") + message[4:]
+
+
+def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
+    """IP_HDRINCL (raw(7)): the stack fills in total length and checksum, and source and ID where they are zero."""
+    hlen = (packet[0] & 15) * 4 if len(packet) >= 20 else 0
+    if hlen < 20 or hlen > len(packet) or packet[0] >> 4 != 4:
+        return errno.EINVAL
+    if len(packet) > dst.mtu:
+        return errno.EMSGSIZE
+    src = int.from_bytes(packet[12:16], "big")
+    daddr = int.from_bytes(packet[16:20], "big")
+    ident = int.from_bytes(packet[4:6], "big")
+    if ident == 0:
+        ident = ipv4.new_ident(core, daddr, 1)
+    frag = int.from_bytes(packet[6:8], "big")
+    start = C.L4_OFF - hlen
+    core.scratch[start + 20 : C.L4_OFF] = packet[20:hlen]
+    core.counters.IpOutRequests += 1
+    wire.write(
+        core.scratch,
+        start,
+        hlen,
+        packet[1],
+        len(packet),
+        ident,
+        frag,
+        packet[8],
+        packet[9],
+        src if src != 0 else dst.src,
+        daddr,
+    )
+    neighbor.output(core, dst, start, C.L4_OFF, packet[hlen:], 0, 0)
+    return 0
+
+
+def recvfrom(ep: RawSocket, flags: int, now: int):
+    """The next Datagram or None: a raw socket's `data` is the whole IP packet, a ping socket's the ICMP message."""
+    _check_open(ep)
+    ep.core.now = now
+    return datagram.take(ep, flags)
+
+
+def shutdown(ep: RawSocket, how: int, now: int) -> None:
+    """shutdown(2)."""
+    _check_open(ep)
+    ep.core.now = now
+    datagram.shutdown(ep, how)
+
+
+def close(ep: RawSocket, now: int) -> None:
+    """Closing twice does nothing."""
+    if ep.closed:
+        return
+    ep.core.now = now
+    table: RawTable = ep.core.raw
+    if ep.ping:
+        ports.release(ep, table.ping)
+    else:
+        bucket = table.by_proto.get(ep.proto)
+        if bucket is not None:
+            bucket.pop(ep.ident, None)
+            if not bucket:
+                del table.by_proto[ep.proto]
+    datagram.cleanup(ep)
+
+
+def setsockopt(ep: RawSocket, level: int, name: int, value, now: int) -> None:
+    """setsockopt(2): IP_HDRINCL, ICMP_FILTER (a mask of types not wanted) and the common options."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:
+        ep.hdrincl = sockopt.as_int(value) != 0
+    elif level == SOL_RAW and name == ICMP_FILTER and ep.proto == C.IPPROTO_ICMP:
+        ep.icmp_filter = sockopt.as_int(value) & C.M32
+    elif not datagram.setsockopt(core, ep, level, name, value):
+        raise sockopt.bad_option()
+    ep.dst = None
+
+
+def getsockopt(ep: RawSocket, level: int, name: int, now: int):
+    """getsockopt(2): an int or bytes."""
+    _check_open(ep)
+    ep.core.now = now
+    if level == sockopt.SOL_SOCKET:
+        if name == sockopt.SO_TYPE:
+            return SOCK_DGRAM if ep.ping else SOCK_RAW
+        if name == sockopt.SO_PROTOCOL:
+            return ep.proto
+    if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL:
+        return int(ep.hdrincl)
+    value = datagram.getsockopt(ep, level, name)
+    if value is None:
+        raise sockopt.bad_option()
+    return value
+
+
+def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """A copy of the packet to each raw socket that takes it; True where there was one."""
+    table: RawTable = core.raw
+    bucket = table.by_proto.get(pkt.proto)
+    if bucket is None:
+        return False
+    taken = False
+    for item in list(bucket.values()):
+        ep: RawSocket = item
+        if not ep.matches(iface, pkt.dst, pkt.src):
+            continue
+        if ep.icmp_filter != 0 and pkt.l4_end > pkt.l4_off:
+            kind = pkt.frame[pkt.l4_off]
+            if kind < 32 and (ep.icmp_filter >> kind) & 1:
+                continue
+        taken = True
+        if not ep.enqueue(pkt, iface, pkt.frame[pkt.ip_off : pkt.l4_end], 0):
+            core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+    return taken
+
+
+def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """An echo reply to the ping socket that asked; True where there is one."""
+    table: RawTable = core.raw
+    if table is None:
+        return False
+    bucket = table.ping.buckets.get(pkt.icmp_rest >> 16)
+    if bucket is None:
+        return False
+    for item in list(bucket.values()):
+        ep: RawSocket = item
+        if ep.matches(iface, pkt.dst, pkt.src):
+            if not ep.enqueue(pkt, iface, pkt.frame[pkt.l4_off : pkt.l4_end], 0):
+                core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+            return True
+    return False
+
+
+def icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, proto, l4, local) -> bool:
+    """An ICMP error quotes a packet src -> dst of ours, with the transport bytes `l4`. False where no socket sent it.
+
+    `local`: not a router but ARP said so; then unconnected sockets hear it too.
+    """
+    table: RawTable = core.raw
+    if table is None:
+        return False
+    found = False
+    for item in list(table.by_proto.get(proto, {}).values()):
+        ep: RawSocket = item
+        if ep.matches(iface, src, dst):
+            found = True
+            _tell(ep, error, icmp_type, code, info, offender, dst, l4, local)
+    if proto == C.IPPROTO_ICMP and len(l4) >= 8 and l4[0] == C.ICMP_ECHO:
+        for item in list(table.ping.buckets.get((l4[4] << 8) | l4[5], {}).values()):
+            ep = item
+            if ep.matches(iface, src, dst):
+                found = True
+                _tell(ep, error, icmp_type, code, info, offender, dst, l4, local)
+    return found
+
+
+def _tell(ep: RawSocket, error, icmp_type, code, info, offender, dst, quote, local) -> None:
+    ep.hard_error(error, icmp_type, code, info, offender, dst, 0, quote, local)

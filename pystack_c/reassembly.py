@@ -1,0 +1,236 @@
+"""Reassembly of fragments (RFC 791 section 3.2, RFC 1122 section 3.3.2), written for hostile fragments.
+
+A datagram is known by (source, destination, protocol, identification). Its pieces wait, sorted, until there is no hole
+between 0 and the end of the last one. A piece that overlaps another poisons the whole datagram (as RFC 5722 rules for IPv6
+and Linux does here: no honest sender makes overlaps); an exact duplicate is ignored. All reassemblies together hold at most
+`ipfrag_high_thresh` bytes: the oldest ones give way.
+"""
+
+import pystack_c.const as C
+from pystack_c import icmpv4
+from pystack_c.core import Core
+from pystack_c.iface import Iface
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.timer import Timer, TimerOwner
+from pystack_c.wire import ipv4 as wire
+
+#: what a piece costs besides its bytes
+OVERHEAD = 128
+
+
+class Piece:
+    """Bytes [start, end) of a datagram's payload."""
+
+    def __init__(self, start: int, end: int, data: bytes):
+        self.start = start
+        self.end = end
+        self.data = data
+
+
+class Fragments(TimerOwner):
+    """One incomplete datagram. `total` is its length once the last fragment came; `first` the first fragment as it came."""
+
+    def __init__(self, core, iface, key: tuple):
+        self.core = core
+        self.iface = iface
+        self.key = key
+        self.pieces = []
+        self.total = -1
+        self.covered = 0
+        self.held = OVERHEAD
+        self.first = b""
+        self.ecn = 0
+        self.poisoned = False
+        self.timer = Timer(self, C.T_REASM)
+
+    def subject(self) -> str:
+        """A short text for events."""
+        return "ip " + addr_text(self.key[0]) + "-" + addr_text(self.key[1])
+
+    def on_timer(self, kind: int) -> None:
+        """RFC 1122 3.3.2: on timeout the datagram is discarded, and the sender told if fragment zero has come."""
+        core = self.core
+        _forget(core, self)
+        if self.poisoned:
+            return
+        core.counters.IpReasmTimeout += 1
+        core.counters.IpReasmFails += 1
+        why = "not all fragments came in time"
+        core.drop("ip-reassembly-timeout", self.subject(), why, "RFC 1122 3.3.2")
+        if self.first:
+            pkt: Packet = core.packet
+            load(pkt, self.first)
+            icmpv4.send_error(
+                core, pkt, self.iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_FRAGTIME, 0, why, "RFC 1122 3.3.2"
+            )
+
+
+class Reassembly:
+    """All incomplete datagrams of a host, the oldest first."""
+
+    def __init__(self):
+        self.table = {}
+        self.held = 0
+
+
+def load(pkt: Packet, packet: bytes) -> int:
+    """Make `pkt` the IPv4 packet in these bytes, as if just received (unicast). The codec's answer."""
+    pkt.frame = packet
+    pkt.l2_off = 0
+    pkt.ip_off = 0
+    pkt.end = len(packet)
+    pkt.flags = 0
+    pkt.gso_size = 0
+    pkt.l2_group = False
+    pkt.dst_kind = C.DST_UNICAST
+    return wire.parse(pkt)
+
+
+def input(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """A fragment for this host came in. True where it completed its datagram: `pkt` is the whole of it then."""
+    core.counters.IpReasmReqds += 1
+    size = pkt.l4_end - pkt.l4_off
+    if size == 0 or (pkt.mf and size & 7):
+        return _refuse(core, pkt, "ip-fragment-bad-length", "an inner fragment is no multiple of 8 bytes, or empty")
+    if pkt.frag_off + size + pkt.ip_hlen > 65535:
+        return _refuse(core, pkt, "ip-fragment-too-long", "it ends beyond 65,535 bytes: no datagram is that long")
+    if core.reasm is None:
+        core.reasm = Reassembly()
+    all_: Reassembly = core.reasm
+    key = (pkt.src, pkt.dst, pkt.proto, pkt.ident)
+    frags: Fragments = all_.table.get(key)
+    if frags is None:
+        frags = Fragments(core, iface, key)
+        all_.table[key] = frags
+        all_.held += frags.held
+        core.timers.arm(frags.timer, core.now + core.config.ipfrag_time)
+    if frags.poisoned:
+        return _refuse(core, pkt, "ip-fragment-poisoned", "its datagram was given up before")
+    if not _insert(core, frags, pkt, size):
+        return False
+    if frags.covered == frags.total:
+        return _complete(core, frags, pkt)
+    _make_room(core)
+    if core.probe is not None:
+        fields = {"ident": pkt.ident, "offset": pkt.frag_off, "length": size}
+        core.emit("ip.held", frags.subject(), 0, "its siblings are still to come", "RFC 791 3.2", fields)
+    return False
+
+
+def _refuse(core: Core, pkt: Packet, name: str, reason: str) -> bool:
+    core.counters.IpReasmFails += 1
+    core.drop(name, "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst), reason, "RFC 791 3.2")
+    return False
+
+
+def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
+    """Put the fragment at its place; False where it was a duplicate, or spoilt the datagram."""
+    start = pkt.frag_off
+    end = start + size
+    if not pkt.mf:
+        if frags.total >= 0 and frags.total != end:
+            return _poison(core, frags, "ip-fragment-conflict", "two last fragments that end differently")
+        frags.total = end
+    i = len(frags.pieces)
+    # Fragments mostly come in order: look from the end.
+    while i > 0:
+        piece: Piece = frags.pieces[i - 1]
+        if piece.start <= start:
+            break
+        i -= 1
+    if i > 0:
+        piece = frags.pieces[i - 1]
+        if piece.start == start and piece.end == end:
+            core.drop("ip-fragment-duplicate", frags.subject(), "this piece is here already", "RFC 791 3.2")
+            return False
+        if piece.end > start:
+            return _poison(core, frags, "ip-fragment-overlap", "two fragments overlap")
+    if i < len(frags.pieces):
+        piece = frags.pieces[i]
+        if end > piece.start:
+            return _poison(core, frags, "ip-fragment-overlap", "two fragments overlap")
+    piece = frags.pieces[len(frags.pieces) - 1] if frags.pieces else None
+    if frags.total >= 0 and (end > frags.total or (piece is not None and piece.end > frags.total)):
+        return _poison(core, frags, "ip-fragment-conflict", "a fragment beyond the last one")
+    if len(frags.pieces) >= core.config.ipfrag_max_fragments:
+        return _poison(core, frags, "ip-fragment-too-many", "more fragments than allowed")
+    frags.pieces.insert(i, Piece(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
+    frags.covered += size
+    frags.ecn |= 1 << (pkt.tos & 3)
+    cost = size + OVERHEAD
+    if start == 0:
+        frags.first = pkt.frame[pkt.ip_off : pkt.l4_end]
+        cost += size
+    frags.held += cost
+    all_: Reassembly = core.reasm
+    all_.held += cost
+    return True
+
+
+def _release(core: Core, frags: Fragments) -> None:
+    all_: Reassembly = core.reasm
+    all_.held -= frags.held
+    frags.held = 0
+    frags.pieces = []
+
+
+def _forget(core: Core, frags: Fragments) -> None:
+    """Take a datagram out, with its timer and its bytes."""
+    all_: Reassembly = core.reasm
+    core.timers.cancel(frags.timer)
+    _release(core, frags)
+    all_.table.pop(frags.key, None)
+
+
+def _poison(core: Core, frags: Fragments, name: str, reason: str) -> bool:
+    """Give the datagram up, and remember to refuse its other fragments until the timeout (RFC 5722 section 4)."""
+    core.counters.IpReasmFails += 1
+    core.drop(name, frags.subject(), reason, "RFC 5722 4")
+    _release(core, frags)
+    frags.first = b""
+    frags.poisoned = True
+    frags.held = OVERHEAD
+    all_: Reassembly = core.reasm
+    all_.held += OVERHEAD
+    return False
+
+
+def _make_room(core: Core) -> None:
+    """Hold no more than ipfrag_high_thresh: the oldest datagrams give way, at last the newest."""
+    all_: Reassembly = core.reasm
+    while all_.held > core.config.ipfrag_high_thresh and all_.table:
+        oldest: Fragments = next(iter(all_.table.values()))
+        _forget(core, oldest)
+        core.counters.IpReasmFails += 1
+        core.drop("ip-reassembly-evicted", oldest.subject(), "reassemblies hold too much memory", "RFC 1122 3.3.2")
+
+
+def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
+    """All pieces are here: make `pkt` the whole datagram, with the first fragment's header."""
+    # RFC 3168 5.3: a CE mark on any fragment is kept; CE beside not-ECT is nonsense, and dropped.
+    if frags.ecn & 8 and frags.ecn & 1:
+        return _poison(core, frags, "ip-fragment-ecn", "one fragment says CE, another not-ECT")
+    hlen = (frags.first[0] & 15) * 4
+    if hlen + frags.total > 65535:
+        return _poison(core, frags, "ip-fragment-too-long", "the whole is longer than 65,535 bytes")
+    head = bytearray(frags.first[:hlen])
+    tos = head[1] | 3 if frags.ecn & 8 else head[1]
+    wire.write(head, 0, hlen, tos, hlen + frags.total, pkt.ident, 0, head[8], pkt.proto, pkt.src, pkt.dst)
+    parts = [bytes(head)]
+    for item in frags.pieces:
+        piece: Piece = item
+        parts.append(piece.data)
+    ident = pkt.ident
+    kind = pkt.dst_kind
+    group = pkt.l2_group
+    subject = frags.subject()
+    _forget(core, frags)
+    load(pkt, b"".join(parts))
+    pkt.dst_kind = kind
+    pkt.l2_group = group
+    core.counters.IpReasmOKs += 1
+    if core.probe is not None:
+        fields = {"ident": ident, "length": pkt.l4_end - pkt.l4_off}
+        core.emit("ip.reassembled", subject, 0, "the last missing fragment came", "RFC 791 3.2", fields)
+    return True

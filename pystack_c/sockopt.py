@@ -1,0 +1,178 @@
+"""Socket options that all endpoints share, by Linux's numbers; the protocols add their own.
+
+Values are ints, or bytes as setsockopt(2) takes them. `set_common` and `get_common` answer None for names that they do
+not know, so that a protocol can go on and say ENOPROTOOPT.
+"""
+
+import errno
+import struct
+
+from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
+
+SOL_SOCKET = 1
+SO_REUSEADDR = 2
+SO_TYPE = 3
+SO_ERROR = 4
+SO_DONTROUTE = 5
+SO_BROADCAST = 6
+SO_SNDBUF = 7
+SO_RCVBUF = 8
+SO_KEEPALIVE = 9
+SO_OOBINLINE = 10
+SO_NO_CHECK = 11
+SO_PRIORITY = 12
+SO_LINGER = 13
+SO_REUSEPORT = 15
+SO_RCVTIMEO = 20
+SO_SNDTIMEO = 21
+SO_BINDTODEVICE = 25
+SO_TIMESTAMP = 29
+SO_ACCEPTCONN = 30
+SO_MARK = 36
+SO_PROTOCOL = 38
+SO_DOMAIN = 39
+
+IPPROTO_IP = 0
+IP_TOS = 1
+IP_TTL = 2
+IP_HDRINCL = 3
+IP_PKTINFO = 8
+IP_MTU_DISCOVER = 10
+IP_RECVERR = 11
+IP_RECVTTL = 12
+IP_RECVTOS = 13
+IP_MTU = 14
+IP_MULTICAST_IF = 32
+IP_MULTICAST_TTL = 33
+IP_MULTICAST_LOOP = 34
+IP_ADD_MEMBERSHIP = 35
+IP_DROP_MEMBERSHIP = 36
+
+AF_INET = 2
+
+
+def as_int(value) -> int:
+    """The int in an option value; EINVAL for what is none."""
+    if isinstance(value, int):
+        return value
+    if len(value) >= 4:
+        return struct.unpack_from("=i", value)[0]
+    if len(value) == 1:
+        return value[0]
+    raise OSError(errno.EINVAL, "the option takes an int")
+
+
+def set_common(core: Core, ep: Endpoint, level: int, name: int, value):
+    """Set an option of the socket or IP level; None where it is not one of ours, else 0."""
+    if level == SOL_SOCKET:
+        return _set_socket(core, ep, name, value)
+    if level == IPPROTO_IP:
+        return _set_ip(ep, name, value)
+    return None
+
+
+def _set_socket(core: Core, ep: Endpoint, name: int, value):
+    if name == SO_REUSEADDR:
+        ep.reuseaddr = as_int(value) != 0
+    elif name == SO_REUSEPORT:
+        ep.reuseport = as_int(value) != 0
+    elif name == SO_BROADCAST:
+        ep.broadcast = as_int(value) != 0
+    elif name == SO_BINDTODEVICE:
+        _bind_device(core, ep, value)
+    elif name in (SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK):
+        remember(ep, (SOL_SOCKET, name), as_int(value))
+    else:
+        return None
+    return 0
+
+
+def _set_ip(ep: Endpoint, name: int, value):
+    number = 0 if name == IP_ADD_MEMBERSHIP else as_int(value)
+    if name == IP_TTL:
+        # Linux: -1 is the default, else 1..255
+        if number != -1 and not 1 <= number <= 255:
+            raise OSError(errno.EINVAL, "a TTL is 1..255")
+        ep.ttl = ep.core.config.ip_default_ttl if number == -1 else number
+    elif name == IP_TOS:
+        ep.tos = number & 0xFF
+    elif name in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVERR):
+        remember(ep, (IPPROTO_IP, name), 1 if number else 0)
+    elif name == IP_MTU_DISCOVER:
+        if not 0 <= number <= 3:
+            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..3")
+        remember(ep, (IPPROTO_IP, name), number)
+    else:
+        return None
+    return 0
+
+
+def remember(ep: Endpoint, key: tuple, value) -> None:
+    """Keep an option that only has to be told again, or that a rare path looks up."""
+    if ep.options is None:
+        ep.options = {}
+    ep.options[key] = value
+
+
+def recall(ep: Endpoint, key: tuple, default):
+    """What `remember` kept."""
+    if ep.options is None:
+        return default
+    return ep.options.get(key, default)
+
+
+def _bind_device(core: Core, ep: Endpoint, value) -> None:
+    name = value.rstrip(b"\0").decode("ascii", "replace") if isinstance(value, bytes | bytearray) else str(value)
+    if not name:
+        ep.bound_iface = None
+        return
+    for iface in core.ifaces:
+        if iface.name == name:
+            ep.bound_iface = iface
+            return
+    raise OSError(errno.ENODEV, "no such interface")
+
+
+def get_common(ep: Endpoint, level: int, name: int):
+    """The value of a common option (int or bytes), or None where it is not one of ours."""
+    if level == SOL_SOCKET:
+        return _get_socket(ep, name)
+    if level == IPPROTO_IP:
+        return _get_ip(ep, name)
+    return None
+
+
+def _get_socket(ep: Endpoint, name: int):
+    if name == SO_REUSEADDR:
+        return int(ep.reuseaddr)
+    if name == SO_REUSEPORT:
+        return int(ep.reuseport)
+    if name == SO_BROADCAST:
+        return int(ep.broadcast)
+    if name == SO_ERROR:
+        return ep.take_error()
+    if name == SO_ACCEPTCONN:
+        return int(ep.listening())
+    if name == SO_DOMAIN:
+        return AF_INET
+    if name == SO_BINDTODEVICE:
+        return b"" if ep.bound_iface is None else ep.bound_iface.name.encode() + b"\0"
+    if name in (SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK):
+        return recall(ep, (SOL_SOCKET, name), 0)
+    return None
+
+
+def _get_ip(ep: Endpoint, name: int):
+    if name == IP_TTL:
+        return ep.ttl
+    if name == IP_TOS:
+        return ep.tos
+    if name in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVERR, IP_MTU_DISCOVER):
+        return recall(ep, (IPPROTO_IP, name), 0)
+    return None
+
+
+def bad_option() -> OSError:
+    """What to raise for an unknown option."""
+    return OSError(errno.ENOPROTOOPT, "no such option")

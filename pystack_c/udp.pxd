@@ -1,0 +1,49 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c cimport datagram, icmpv4, ipv4, ports
+from pystack_c.core cimport Core
+from pystack_c.datagram cimport DatagramSocket
+from pystack_c.iface cimport Iface
+from pystack_c.neighbor cimport addr_text
+from pystack_c.packet cimport Packet
+from pystack_c.ports cimport PortTable
+from pystack_c.route cimport Dst
+from pystack_c.wire cimport udp as wire
+
+cdef class UdpSocket(DatagramSocket):
+    cdef public bint no_check
+    cpdef str subject(self)
+
+@cython.locals(ep=UdpSocket)
+cpdef UdpSocket udp_open(Core core, int64_t now)
+cdef _check_open(UdpSocket ep)
+@cython.locals(core=Core)
+cpdef bind(UdpSocket ep, uint32_t addr, int port, int64_t now)
+@cython.locals(core=Core, dst=Dst)
+cpdef connect(UdpSocket ep, uint32_t addr, int port, int64_t now)
+@cython.locals(core=Core, payload=bytes, dst=Dst, error=int)
+cpdef Py_ssize_t sendto(UdpSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
+@cython.locals(src=uint32_t, ttl=int, df=bint, partial=bint, subject=str)
+cdef int _output(Core core, UdpSocket ep, Dst dst, uint32_t addr, int port, bytes payload) except -1
+cpdef recvfrom(UdpSocket ep, int flags, int64_t now)
+cpdef shutdown(UdpSocket ep, int how, int64_t now)
+cpdef close(UdpSocket ep, int64_t now)
+@cython.locals(core=Core)
+cpdef setsockopt(UdpSocket ep, int level, int name, object value, int64_t now)
+@cython.locals(value=object)
+cpdef object getsockopt(UdpSocket ep, int level, int name, int64_t now)
+@cython.locals(table=PortTable, bucket=dict, best=UdpSocket, best_score=int, shared=int, item=object, ep=UdpSocket, score=int)
+cpdef UdpSocket lookup(Core core, Iface iface, uint32_t laddr, int lport, uint32_t raddr, int rport)
+@cython.locals(score=int)
+cdef int _score(UdpSocket ep, Iface iface, uint32_t laddr, uint32_t raddr, int rport) except -2
+@cython.locals(key=bytes, index=int64_t, item=object, ep=UdpSocket)
+cdef UdpSocket _choose(Core core, dict bucket, Iface iface, uint32_t laddr, uint32_t raddr, int rport, int score, int count)
+@cython.locals(code=int, ep=UdpSocket, why=str)
+cpdef input(Core core, Iface iface, Packet pkt)
+@cython.locals(table=PortTable, bucket=dict, count=int, item=object, ep=UdpSocket)
+cdef _deliver_all(Core core, Iface iface, Packet pkt)
+@cython.locals(data=bytes, subject=str)
+cdef _deliver(Core core, Iface iface, Packet pkt, UdpSocket ep)
+@cython.locals(ep=UdpSocket)
+cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t src, uint32_t dst, int sport, int dport, bytes quote, bint local) except -1

@@ -1,0 +1,292 @@
+"""UDP (RFC 768, RFC 1122 section 4.1): sockets, demultiplexing, input and output."""
+
+import errno
+
+import pystack_c.const as C
+from pystack_c import datagram, icmpv4, ipv4, ports, sockopt
+from pystack_c.core import Core
+from pystack_c.datagram import DatagramSocket
+from pystack_c.iface import Iface
+from pystack_c.neighbor import addr_text
+from pystack_c.packet import Packet
+from pystack_c.ports import PortTable
+from pystack_c.route import Dst
+from pystack_c.wire import udp as wire
+
+SOCK_DGRAM = 2
+IP_PMTUDISC_DO = 2
+
+_DROPS = ("", "udp-truncated", "udp-bad-length", "udp-bad-checksum")
+_REASONS = ("", "shorter than a UDP header", "the length field does not fit", "the checksum is wrong")
+
+
+class UdpSocket(DatagramSocket):
+    """One UDP socket."""
+
+    def __init__(self, core, ident: int):
+        DatagramSocket.__init__(self, core, ident)
+        self.no_check = False
+
+    def subject(self) -> str:
+        """A short text for events."""
+        return f"udp {addr_text(self.laddr)}:{self.lport}-{addr_text(self.raddr)}:{self.rport}"
+
+
+def udp_open(core: Core, now: int) -> UdpSocket:
+    """socket(AF_INET, SOCK_DGRAM)."""
+    core.now = now
+    if core.udp is None:
+        core.udp = PortTable(True)
+    ep = UdpSocket(core, core.new_ident())
+    core.endpoints[ep.ident] = ep
+    return ep
+
+
+def _check_open(ep: UdpSocket) -> None:
+    if ep.closed:
+        raise OSError(errno.EBADF, "the socket is closed")
+
+
+def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
+    """bind(2); see ports.bind."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    ports.bind(core, ep, core.udp, addr, port)
+    ep.wildcard = addr == 0
+
+
+def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
+    """Fix the peer: only its datagrams come in, and its ICMP errors reach the socket. Address and port 0: no peer any more."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    if not 0 <= port <= 65535:
+        raise OSError(errno.EINVAL, "a port is 0..65535")
+    datagram.disconnect(ep)
+    if addr == 0 and port == 0:
+        if not ep.bound:
+            ports.release(ep, core.udp)
+        return
+    if addr == 0:  # Linux: this host
+        addr = 0x7F000001
+    dst: Dst = datagram.route_for(core, ep, addr)
+    if ep.lport == 0:
+        ports.bind(core, ep, core.udp, ep.laddr, 0)
+        ep.bound = False
+    if ep.laddr == 0:
+        ep.laddr = dst.src
+    ep.raddr = addr
+    ep.rport = port
+    ep.dst = dst
+
+
+def sendto(ep: UdpSocket, data, addr: int, port: int, flags: int, now: int) -> int:
+    """Send one datagram to addr:port, or (address 0) to the connected peer. The number of bytes; never blocks."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    if ep.shut_wr:
+        raise OSError(errno.EPIPE, "sending was shut down")
+    if ep.so_error != 0:
+        raise OSError(ep.take_error(), "an earlier datagram caused an ICMP error")
+    if addr == 0 and port == 0:
+        if ep.raddr == 0:
+            raise OSError(errno.EDESTADDRREQ, "no destination")
+        addr = ep.raddr
+        port = ep.rport
+    if port == 0:
+        raise OSError(errno.EINVAL, "nobody has port 0")
+    if not 0 <= port <= 65535:
+        raise OSError(errno.EINVAL, "a port is 0..65535")
+    payload = data if type(data) is bytes else bytes(data)
+    if len(payload) > 65507:
+        raise OSError(errno.EMSGSIZE, "larger than a UDP datagram can be")
+    dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001)
+    if ep.lport == 0:
+        ports.bind(core, ep, core.udp, ep.laddr, 0)
+        ep.bound = False
+    error = _output(core, ep, dst, addr if addr != 0 else 0x7F000001, port, payload)
+    if error != 0:
+        raise OSError(error, "the datagram cannot be sent")
+    return len(payload)
+
+
+def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
+    src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src
+    ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
+    df = sockopt.recall(ep, (sockopt.IPPROTO_IP, sockopt.IP_MTU_DISCOVER), 0) >= IP_PMTUDISC_DO
+    # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
+    partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu
+    core.counters.UdpOutDatagrams += 1
+    if core.probe is not None:
+        subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
+        core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
+    wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
+    return ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+
+
+def recvfrom(ep: UdpSocket, flags: int, now: int):
+    """The next Datagram (whole), or None; MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
+    _check_open(ep)
+    ep.core.now = now
+    return datagram.take(ep, flags)
+
+
+def shutdown(ep: UdpSocket, how: int, now: int) -> None:
+    """shutdown(2)."""
+    _check_open(ep)
+    ep.core.now = now
+    datagram.shutdown(ep, how)
+
+
+def close(ep: UdpSocket, now: int) -> None:
+    """Give the port back and forget what is queued. Closing twice does nothing."""
+    if ep.closed:
+        return
+    ep.core.now = now
+    ports.release(ep, ep.core.udp)
+    datagram.cleanup(ep)
+
+
+def setsockopt(ep: UdpSocket, level: int, name: int, value, now: int) -> None:
+    """setsockopt(2); ENOPROTOOPT for what is not there."""
+    _check_open(ep)
+    core = ep.core
+    core.now = now
+    if level == sockopt.SOL_SOCKET and name == sockopt.SO_NO_CHECK:
+        ep.no_check = sockopt.as_int(value) != 0
+    elif not datagram.setsockopt(core, ep, level, name, value):
+        raise sockopt.bad_option()
+    ep.dst = None
+
+
+def getsockopt(ep: UdpSocket, level: int, name: int, now: int):
+    """getsockopt(2): an int or bytes."""
+    _check_open(ep)
+    ep.core.now = now
+    if level == sockopt.SOL_SOCKET:
+        if name == sockopt.SO_TYPE:
+            return SOCK_DGRAM
+        if name == sockopt.SO_PROTOCOL:
+            return C.IPPROTO_UDP
+        if name == sockopt.SO_NO_CHECK:
+            return int(ep.no_check)
+    value = datagram.getsockopt(ep, level, name)
+    if value is None:
+        raise sockopt.bad_option()
+    return value
+
+
+def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: int):
+    """The socket for a datagram raddr:rport -> laddr:lport, or None: the most specific one, the latest of equals.
+
+    Among equals with SO_REUSEPORT, a keyed hash of the four numbers chooses, so that one peer stays with one socket.
+    """
+    table: PortTable = core.udp
+    bucket = table.buckets.get(lport) if table is not None else None
+    if bucket is None:
+        return None
+    best = None
+    best_score = -1
+    shared = 0
+    for item in bucket.values():
+        ep: UdpSocket = item
+        score = _score(ep, iface, laddr, raddr, rport)
+        if score < 0 or score < best_score:
+            continue
+        shared = shared + 1 if score == best_score and ep.reuseport else 1
+        best = ep
+        best_score = score
+    if shared > 1 and best is not None and best.reuseport:
+        return _choose(core, bucket, iface, laddr, raddr, rport, best_score, shared)
+    return best
+
+
+def _score(ep: UdpSocket, iface: Iface, laddr: int, raddr: int, rport: int) -> int:
+    """-1 where the socket does not take it, else the number of things it is specific about."""
+    if not ep.matches(iface, laddr, raddr):
+        return -1
+    if ep.rport != 0 and ep.rport != rport:
+        return -1
+    score = 0
+    if ep.laddr != 0:
+        score += 1
+    if ep.raddr != 0:
+        score += 2
+    if ep.bound_iface is not None:
+        score += 1
+    return score
+
+
+def _choose(core: Core, bucket: dict, iface: Iface, laddr: int, raddr: int, rport: int, score: int, count: int):
+    key = b"reuseport%d,%d,%d" % (laddr, raddr, rport)
+    index = core.rng.keyed_hash(key) % count
+    for item in bucket.values():
+        ep: UdpSocket = item
+        if ep.reuseport and _score(ep, iface, laddr, raddr, rport) == score:
+            if index == 0:
+                return ep
+            index -= 1
+    return None
+
+
+def input(core: Core, iface: Iface, pkt: Packet) -> None:
+    """A UDP datagram for this host (RFC 1122 4.1.3)."""
+    code = wire.parse(pkt)
+    if code < 0:
+        core.counters.UdpInErrors += 1
+        if code == -3:
+            core.counters.UdpInCsumErrors += 1
+        core.drop(_DROPS[-code], "udp " + addr_text(pkt.src), _REASONS[-code], "RFC 768")
+        return
+    if pkt.dst_kind != C.DST_UNICAST:
+        _deliver_all(core, iface, pkt)
+        return
+    ep: UdpSocket = lookup(core, iface, pkt.dst, pkt.dport, pkt.src, pkt.sport)
+    if ep is not None:
+        _deliver(core, iface, pkt, ep)
+        return
+    core.counters.UdpNoPorts += 1
+    why = f"nobody listens on port {pkt.dport}"
+    core.drop("udp-no-port", "udp " + addr_text(pkt.src), why, "RFC 1122 4.1.3.1")
+    # RFC 1122 4.1.3.1: if there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
+    icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_PORT_UNREACH, 0, why, "RFC 1122 4.1.3.1")
+
+
+def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
+    """Broadcast and multicast: a copy to each socket that takes it."""
+    table: PortTable = core.udp
+    bucket = table.buckets.get(pkt.dport) if table is not None else None
+    count = 0
+    if bucket is not None:
+        for item in list(bucket.values()):
+            ep: UdpSocket = item
+            if _score(ep, iface, pkt.dst, pkt.src, pkt.sport) >= 0:
+                _deliver(core, iface, pkt, ep)
+                count += 1
+    if count == 0:
+        core.counters.UdpNoPorts += 1
+        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "nobody listens to this broadcast", "RFC 1122 4.1.3.1")
+
+
+def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
+    data = pkt.frame[pkt.data_off : pkt.l4_end]
+    if not ep.enqueue(pkt, iface, data, pkt.sport):
+        core.counters.UdpRcvbufErrors += 1
+        core.counters.UdpInErrors += 1
+        core.drop("udp-queue-full", ep.subject(), "the application reads too slowly", "RFC 768")
+        return
+    core.counters.UdpInDatagrams += 1
+    if core.probe is not None:
+        subject = f"udp {addr_text(pkt.src)}:{pkt.sport}-{addr_text(pkt.dst)}:{pkt.dport}"
+        core.emit("udp.in", subject, ep.ident, "put into the socket's queue", "RFC 768", {"length": len(data)})
+
+
+def icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, quote, local) -> bool:
+    """An ICMP error quotes a datagram src:sport -> dst:dport of ours. False where no socket sent it."""
+    ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
+    if ep is None:
+        return False
+    ep.hard_error(error, icmp_type, code, info, offender, dst, dport, quote, local)
+    return True
