@@ -66,12 +66,14 @@ def retransmit_lost(tcb: Tcb) -> None:
     if q.lost_out == 0:
         return
     core = tcb.core
+    # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
+    mss = tcb.mss - sack_option_len(tcb)
     i = q.next_lost(q.first)
     while i >= 0:
         seg: SentSegment = q.segs[i]
         room = tcb.cwnd - tcb.in_flight()
-        if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > tcb.mss:
-            q.split(i, seq_add(seg.seq, tcb.mss))
+        if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > mss:
+            q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
             return
         tcb.force_retransmit = False
