@@ -1,0 +1,292 @@
+"""The real-time driver: who leads, who is woken, what happens at the end and when the core fails."""
+
+import errno
+import logging
+import signal
+import threading
+import time
+
+import pytest
+
+from pystack import socket
+from tests.kernel.test_tcp import connected, in_thread, listener
+
+
+def waiting(net, count, timeout=2):
+    """Wait until `count` threads are blocked in the host."""
+    host = net.running.host
+    limit = time.monotonic() + timeout
+    while host.inspect(lambda _: len(host._waiting)) != count:
+        assert time.monotonic() < limit, f"{len(host._waiting)} threads wait, not {count}"
+        time.sleep(0.002)
+
+
+def test_a_waiting_thread_leads_and_others_follow(net):
+    host = net.running.host
+    conn, client = connected(net)
+    other = listener(net, 81)
+    first = in_thread(conn.recv, 10)
+    waiting(net, 1)
+    leader = host._leader
+    assert leader is not host._caretaker
+    second = in_thread(other.accept)
+    waiting(net, 2)
+    assert host._leader is leader
+    # the follower is served by the leader, which stays
+    peer = net.kernel()
+    peer.connect(("10.0.0.2", 81))
+    second()[0].close()
+    assert host._leader is leader
+    client.sendall(b"x")
+    assert first() == b"x"
+
+
+def test_the_caretaker_takes_a_vacant_lead(net):
+    host = net.running.host
+    conn, client = connected(net)
+    client.sendall(b"x")
+    assert conn.recv(1) == b"x"
+    limit = time.monotonic() + 2
+    while host._leader is not host._caretaker:
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+    assert "1 received" in net.sh("ping -c 1 -W 2 10.0.0.2").stdout
+
+
+def test_followers_are_served_after_the_leader_left(net):
+    conn, client = connected(net)
+    other = listener(net, 81)
+    leader = in_thread(conn.recv, 10)
+    waiting(net, 1)
+    follower = in_thread(other.accept)
+    waiting(net, 2)
+    client.sendall(b"x")
+    assert leader() == b"x"
+    # nobody leads now but the caretaker, soon
+    peer = net.kernel()
+    start = time.monotonic()
+    peer.connect(("10.0.0.2", 81))
+    follower()[0].close()
+    assert time.monotonic() - start < 0.5
+
+
+def test_an_earlier_timer_of_another_thread_is_served(net):
+    """The leader sleeps without a timeout; a timeout armed by a call of another thread must still fire."""
+    server = listener(net, 81)
+    leader = in_thread(server.accept)
+    waiting(net, 1)
+    start = time.monotonic()
+    probe = net.socket(socket.AF_INET, socket.SOCK_STREAM, timeout=0)
+    assert probe.connect_ex(("10.0.0.99", 80)) == errno.EINPROGRESS
+    requests = 0
+    while requests < 2 and time.monotonic() - start < 3:
+        time.sleep(0.05)
+        requests = net.running.host.inspect(lambda stack: stack.counters.ArpOutRequests)
+    assert requests >= 2, "the ARP request was not repeated after a second"
+    assert time.monotonic() - start < 2.5
+    net.kernel().connect(("10.0.0.2", 81))
+    leader()[0].close()
+
+
+def test_idle_costs_no_cpu(net):
+    server = listener(net, backlog=300)
+    conns = []
+    for _ in range(200):
+        client = net.kernel()
+        client.connect(("10.0.0.2", 80))
+        conns.append(server.accept()[0])
+    blocked = [in_thread(conn.recv, 1) for conn in conns[:20]]
+    waiting(net, 20)
+    # the kernel's own traffic (ARP confirmations) dies down, and TCP's delayed ACKs are sent
+    time.sleep(0.5)
+    start = time.thread_time(), time.process_time()
+    time.sleep(1.0)
+    used = time.process_time() - start[1]
+    assert used < 0.01
+    for conn in conns:
+        conn.close()
+    for result in blocked:
+        with pytest.raises(OSError):
+            result()
+
+
+def test_close_lets_blocked_threads_go(net):
+    conn, _ = connected(net)
+    server = listener(net, 81)
+    results = [in_thread(conn.recv, 1), in_thread(server.accept)]
+    waiting(net, 2)
+    net.running.close(flush=0)
+    for result in results:
+        with pytest.raises(OSError) as caught:
+            result(2)
+        assert caught.value.errno == errno.ENETDOWN
+    with pytest.raises(OSError) as caught:
+        conn.send(b"x")
+    assert caught.value.errno == errno.ENETDOWN
+
+
+@pytest.mark.parametrize("where", ["receive", "poll_transmit", "handle_timeout"])
+def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
+    from pystack.runtime.netns import Namespace
+    from pystack.stack import up
+
+    class Broken:
+        """A stack one of whose methods raises, once `armed`."""
+
+        armed = False
+
+        def __init__(self, stack):
+            self.__dict__["_stack"] = stack
+
+        def __getattr__(self, name):
+            if name == where and Broken.armed:
+                raise ZeroDivisionError("planted")
+            return getattr(self._stack, name)
+
+        def __setattr__(self, name, value):
+            setattr(self._stack, name, value)
+
+    Broken.armed = False
+    with Namespace.new() as space:
+        space.quiet()
+        running = up(netns=space)
+        with running:
+            with running.socket() as sock:
+                sock.bind(("", 80))
+                sock.listen()
+                result = in_thread(sock.accept)
+                time.sleep(0.1)
+                running.host.stack = Broken(running.host.stack)
+                Broken.armed = True
+                with caplog.at_level(logging.CRITICAL):
+                    # A frame for receive, an answer for poll_transmit; a TCP timer for handle_timeout.
+                    space.run(["ping", "-c", "1", "-W", "1", "10.0.0.2"], capture_output=True)
+                    if where == "handle_timeout":
+                        arm_a_timer(running)
+                    with pytest.raises(OSError) as caught:
+                        result(5)
+                assert caught.value.errno == errno.ENETDOWN
+                assert isinstance(caught.value.__cause__, ZeroDivisionError)
+                assert isinstance(running.host.failure, ZeroDivisionError)
+                assert "planted" in caplog.text
+
+
+def arm_a_timer(running):
+    sock = running.socket()
+    sock.setblocking(False)
+    sock.connect_ex(("10.0.0.99", 1))
+    time.sleep(1.2)
+    sock.close()
+
+
+def test_keyboard_interrupt_in_a_leader_and_in_a_follower(net):
+    """A signal handler's exception comes out of the blocked call, and everything goes on working."""
+    conn, client = connected(net)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            conn.recv(1)
+        server = listener(net, 81)
+        leader = in_thread(server.accept)
+        waiting(net, 1)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            conn.recv(1)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert len(net.running.host._waiting) == 1
+    client.sendall(b"still here")
+    assert conn.recv(100) == b"still here"
+    net.kernel().connect(("10.0.0.2", 81))
+    leader()[0].close()
+
+
+def test_a_signal_that_raises_nothing_does_not_end_the_call(net):
+    conn, client = connected(net)
+    hits = []
+    old = signal.signal(signal.SIGALRM, lambda *_: hits.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        timer = threading.Timer(0.3, client.sendall, [b"x"])
+        timer.start()
+        assert conn.recv(1) == b"x"
+        timer.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert len(hits) >= 2
+
+
+def test_a_lost_socket_is_closed_and_complained_about(net):
+    conn, client = connected(net)
+    lost = net.running.socket()
+    endpoints = net.running.host.inspect(lambda stack: len(stack.endpoints))
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        del lost
+    time.sleep(0.05)
+    assert net.running.host.inspect(lambda stack: len(stack.endpoints)) == endpoints - 1
+
+
+def test_calls_without_a_stack_are_enetdown():
+    with pytest.raises(OSError) as caught:
+        socket.socket()
+    assert caught.value.errno == errno.ENETDOWN
+    assert "pystack.up" in str(caught.value)
+
+
+def test_two_stacks_talk_to_each_other_through_the_kernel():
+    from pystack.runtime.netns import Namespace, _write
+    from pystack.stack import up
+
+    with Namespace.new() as space:
+        space.quiet()
+        space.call(_write, "/proc/sys/net/ipv4/ip_forward", "1")
+        with (
+            up("tap0", "10.0.0.2/24", "10.0.0.1", netns=space, name="a") as a,
+            up("tap1", "10.0.1.2/24", "10.0.1.1", netns=space, name="b") as b,
+        ):
+            with a.socket() as server, b.socket() as client:
+                server.bind(("", 80))
+                server.listen()
+                client.settimeout(5)
+                client.connect(("10.0.0.2", 80))
+                server.settimeout(5)
+                conn, address = server.accept()
+                with conn:
+                    assert address[0] == "10.0.1.2"
+                    client.sendall(b"from b")
+                    assert conn.recv(10) == b"from b"
+
+
+def test_loopback_within_one_stack(net):
+    server = listener(net, 81)
+    client = net.socket()
+    result = in_thread(server.accept)
+    client.connect(("127.0.0.1", 81))
+    with result()[0] as conn:
+        client.sendall(b"x" * 100_000)
+        client.close()
+        got = b""
+        while data := conn.recv(65536):
+            got += data
+        assert got == b"x" * 100_000
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_does_not_share_the_stack(net):
+    import os
+
+    conn, _ = connected(net)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            conn.recv(1)
+        except OSError as exc:
+            os._exit(0 if exc.errno == errno.ENETDOWN else 1)
+        os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
