@@ -16,6 +16,17 @@ for _name in dir(_kernel):
     if not _name.startswith("_") and _name not in globals():
         globals()[_name] = getattr(_kernel, _name)
 
+# ip(7) options that older Pythons do not name
+for _name, _value in (
+    ("IP_PKTINFO", 8),
+    ("IP_MTU_DISCOVER", 10),
+    ("IP_RECVERR", 11),
+    ("IP_RECVTTL", 12),
+    ("IP_RECVTOS", 13),
+    ("IP_MTU", 14),
+):
+    globals().setdefault(_name, _value)
+
 #: the stack speaks IPv4; AF_INET6 sockets are the kernel's
 has_ipv6 = False
 SocketType = socket

@@ -56,7 +56,7 @@ class Running:
     netns    the namespace the kernel's side of the card lives in, or None
     """
 
-    def __init__(self, host: Host, device: Device, iface: Any, netns: ns.Namespace | None, own_netns: bool):
+    def __init__(self, host: Host, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool):
         self.host = host
         self.device = device
         self.iface = iface
@@ -133,7 +133,7 @@ def _unfinished(stack: Stack) -> bool:
 
 
 def up(
-    tap: str = "tap0",
+    tap: str | None = "tap0",
     address: str = "10.0.0.2/24",
     gateway: str | None = "10.0.0.1",
     *,
@@ -156,7 +156,7 @@ def up(
 ) -> Running:
     """Bring a stack up on a TAP device and serve it; returns when it answers.
 
-    tap           the device's name (made if it is not there)
+    tap           the device's name (made if it is not there); None: no device, only the loopback
     address       the stack's own address
     gateway       the default route, None for none
     netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
@@ -172,28 +172,26 @@ def up(
     default       new sockets of `pystack.socket` belong to this stack
     """
     own = ipaddress.IPv4Interface(address)
-    prefixlen = own.network.prefixlen
     space, own_netns = _namespace(netns)
     card: Device | None = device
     host: Host | None = None
+    iface = None
     try:
-        if card is None:
-            if host_address == "auto":
-                host_address = None if gateway is None else f"{gateway}/{prefixlen}"
-                if host_address is not None and ns.exists(tap, space) and ns.get_address(tap, space) == gateway:
-                    host_address = None
-            card = TapDevice(tap, mode=mode, netns=space, offload=offload, address=host_address, mtu=mtu, mac=mac)
-        if wrap is not None:
+        if card is None and tap is not None:
+            kernel_side = _host_address(host_address, gateway, own, tap, space)
+            card = TapDevice(tap, mode=mode, netns=space, offload=offload, address=kernel_side, mtu=mtu, mac=mac)
+        if card is not None and wrap is not None:
             card = wrap(card)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "big") >> 1
         stack = Stack(seed, _config(config), name)
         stack.probe = probe
         host = Host(stack, None if recorder is None else recorder(stack), _names(names))
-        iface = host.attach(card)
-        host.setup("add_addr", iface, int(own.ip), prefixlen)
-        if gateway is not None:
-            host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
+        if card is not None:
+            iface = host.attach(card)
+            host.setup("add_addr", iface, int(own.ip), own.network.prefixlen)
+            if gateway is not None:
+                host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
         running = Running(host, card, iface, space, own_netns)
         if control:
             from pystack.runtime.control import ControlServer
@@ -212,6 +210,17 @@ def up(
     if default:
         _current.push(host)
     return running
+
+
+def _host_address(
+    asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface, tap: str, space: ns.Namespace | None
+) -> str | None:
+    """The address to give to the kernel's side, or None to leave the device as it is."""
+    if asked != "auto":
+        return asked
+    if gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
+        return None
+    return f"{gateway}/{own.network.prefixlen}"
 
 
 def _namespace(netns: "ns.Namespace | str | None") -> tuple[ns.Namespace | None, bool]:

@@ -151,7 +151,7 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
         space.quiet()
         running = up(netns=space)
         with running:
-            with running.socket() as sock:
+            with running.socket() as sock, running.socket() as other:
                 sock.bind(("", 80))
                 sock.listen()
                 result = in_thread(sock.accept)
@@ -162,7 +162,7 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                     # A frame for receive, an answer for poll_transmit; a TCP timer for handle_timeout.
                     space.run(["ping", "-c", "1", "-W", "1", "10.0.0.2"], capture_output=True)
                     if where == "handle_timeout":
-                        arm_a_timer(running)
+                        arm_a_timer(other)
                     with pytest.raises(OSError) as caught:
                         result(5)
                 assert caught.value.errno == errno.ENETDOWN
@@ -171,7 +171,7 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                 assert "planted" in caplog.text
 
 
-def arm_a_timer(running):
+def arm_a_timer(other):
     sock = running.socket()
     sock.setblocking(False)
     sock.connect_ex(("10.0.0.99", 1))
