@@ -6,6 +6,7 @@ between only those with something to tell (a drop, a retransmission, a change of
 """
 
 import queue
+import re
 import textwrap
 import threading
 from collections import deque
@@ -22,6 +23,7 @@ TAIL = 4
 REMARKABLE = 20
 #: kinds of event that make a frame worth showing among thousands
 _REMARKABLE_KINDS = frozenset(("drop", "tcp.retransmit", "tcp.lost", "tcp.recovery", "tcp.rto", "tcp.probe"))
+_TIMESTAMPS = re.compile(r", options \[nop,nop,TS val \d+ ecr \d+\]")
 _ARROWS = {IN: ("<", "cyan"), OUT: (">", "green"), TIMER: ("*", "yellow"), CALL: ("=", "dim")}
 
 
@@ -183,11 +185,15 @@ class Narrator:
         assert self._start is not None
         self._print(self.frame_line((record.time - self._start) / 1e9, record))
 
+    def _short(self, summary: str) -> str:
+        """Without the timestamps that every segment carries: SYNs and SACKs keep their options."""
+        return summary if self.everything else _TIMESTAMPS.sub("", summary)
+
     def frame_line(self, when: float, record: FrameRecord) -> str:
         """One frame: time, direction, what it says, and what the stack made of it."""
         arrow, color = _ARROWS[record.direction]
         head = f"{when:10.6f} {arrow} "
-        summary = record.summary
+        summary = self._short(record.summary)
         drops = [line for line in record.comments() if line.startswith("DROPPED")]
         why = "; ".join([*record.reasons, *drops])
         why_color = "red" if drops else "dim"

@@ -18,7 +18,7 @@ from pystack_c.wire.tcp cimport parse_tcp
 
 @cython.locals(acc=uint32_t, tcb=Tcb)
 cpdef segment_arrives(Core core, Packet pkt)
-@cython.locals(fields=dict)
+@cython.locals(fields=dict, reason=str)
 cpdef explain_arrival(Tcb tcb, Packet pkt)
 @cython.locals(n=int64_t)
 cpdef int64_t segment_len(Packet pkt)

@@ -10,7 +10,7 @@ from pystack_c.tcp.data import ack_now, fin_again, segment_fin, segment_text
 from pystack_c.tcp.handshake import listen_state, syn_received_ack, syn_sent_state
 from pystack_c.tcp.segment import send_reset
 from pystack_c.tcp.state import set_state
-from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp
 
@@ -58,7 +58,8 @@ def explain_arrival(tcb: Tcb, pkt) -> None:
         "length": pkt.data_len(),
         "window": pkt.window << (0 if pkt.tcp_flags & C.SYN else tcb.snd_wscale),
     }
-    tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, f"segment in state {tcb.state}", "RFC 9293 3.10.7", fields)
+    reason = f"segment in state {STATE_NAMES[tcb.state]}"
+    tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
 def segment_len(pkt) -> int:

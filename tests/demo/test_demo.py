@@ -168,7 +168,7 @@ def as_nobody(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=100, cwd="/")
 
 
-DROP = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all"
+DROP = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env"
 
 
 @pytest.fixture
