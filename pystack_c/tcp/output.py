@@ -70,9 +70,10 @@ def retransmit_lost(tcb: Tcb) -> None:
     mss = tcb.mss - sack_option_len(tcb)
     i = q.next_lost(q.first)
     while i >= 0:
+        q.single(i)
         seg: SentSegment = q.segs[i]
         room = tcb.cwnd - tcb.in_flight()
-        if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > mss:
+        if seg.data_length() > mss:
             q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
             return
@@ -179,6 +180,9 @@ def group_size(tcb: Tcb, n: int, mss: int) -> int:
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
+    if tcb.dsack is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
+        # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
+        return mss
     if gso_max > tcb.core.config.tcp_gso_max:
         gso_max = tcb.core.config.tcp_gso_max
     if n > gso_max:
@@ -233,6 +237,8 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
             flags |= C.FIN
     seq = tcb.snd_nxt
     seg = SentSegment(seq, end, core.now)
+    if n > mss:
+        seg.gso = mss
     if flags & C.FIN:
         seg.syn_fin = C.FIN
         seg.end = seq_add(end, 1)

@@ -61,7 +61,7 @@ def mark_losses(tcb: Tcb) -> None:
         seg: SentSegment = q.segs[i]
         if seg.sacked:
             above += seq_diff(seg.end, seg.seq)
-            pieces += 1
+            pieces += seg.pieces()
         elif (above > limit or pieces >= thresh) and not seg.lost and seg.retrans == 0:
             lose(tcb, seg)
         i -= 1
@@ -79,10 +79,11 @@ def lose(tcb: Tcb, seg: SentSegment) -> None:
 def lose_head(tcb: Tcb) -> None:
     """NewReno: the first unacknowledged segment (one MSS of it) is lost."""
     q = tcb.rtxq
-    seg = q.head()
-    if seg is None:
+    if len(q) == 0:
         return
-    if seg.syn_fin != C.SYN and seq_diff(seg.end, seg.seq) > tcb.mss:
+    q.single(q.first)
+    seg: SentSegment = q.head()
+    if seg.data_length() > tcb.mss:
         q.split(q.first, seq_add(seg.seq, tcb.mss))
     if not seg.lost or seg.in_flight_again:
         lose(tcb, seg)

@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.seqnum cimport seq_diff, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_le, seq_lt
 
 @cython.final
 cdef class SentSegment:
@@ -12,7 +12,11 @@ cdef class SentSegment:
     cdef public bint in_flight_again
     cdef public int retrans
     cdef public int syn_fin
+    cdef public int gso
     cpdef int64_t length(self) noexcept
+    @cython.locals(n=int64_t)
+    cpdef int64_t data_length(self) noexcept
+    cpdef int64_t pieces(self) noexcept
 
 @cython.final
 cdef class RtxQueue:
@@ -31,6 +35,8 @@ cdef class RtxQueue:
     cpdef trim_head(self, uint32_t seq)
     @cython.locals(seg=SentSegment, rest=SentSegment)
     cpdef split(self, Py_ssize_t i, uint32_t seq)
+    @cython.locals(seg=SentSegment)
+    cpdef single(self, Py_ssize_t i)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t find(self, uint32_t seq)
     @cython.locals(n=int64_t)

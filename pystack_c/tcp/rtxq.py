@@ -1,10 +1,13 @@
 """The retransmission queue: one record for every segment sent and not yet acknowledged."""
 
-from pystack_c.seqnum import seq_diff, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
 
 
 class SentSegment:
-    """Sequence space [seq, end) that was sent in one piece, and what happened to it since."""
+    """Sequence space [seq, end) that was sent in one piece, and what happened to it since.
+
+    gso   the segment size where a device cut the piece into several, or 0
+    """
 
     def __init__(self, seq: int, end: int, sent_at: int):
         self.seq = seq
@@ -15,10 +18,22 @@ class SentSegment:
         self.in_flight_again = False
         self.retrans = 0
         self.syn_fin = 0
+        self.gso = 0
 
     def length(self) -> int:
         """Sequence numbers covered."""
         return seq_diff(self.end, self.seq)
+
+    def data_length(self) -> int:
+        """Bytes of data covered: SYN and FIN are no data."""
+        n = seq_diff(self.end, self.seq)
+        return n - 1 if self.syn_fin != 0 else n
+
+    def pieces(self) -> int:
+        """Segments on the wire."""
+        if self.gso == 0:
+            return 1
+        return (self.data_length() + self.gso - 1) // self.gso
 
 
 class RtxQueue:
@@ -91,9 +106,16 @@ class RtxQueue:
         rest.in_flight_again = seg.in_flight_again
         rest.retrans = seg.retrans
         rest.syn_fin = seg.syn_fin
+        rest.gso = seg.gso
         seg.end = seq
         seg.syn_fin = 0
         self.segs.insert(i + 1, rest)
+
+    def single(self, i: int) -> None:
+        """Cut the first segment, as it was on the wire, off record `i`: what is sent again does not depend on offload."""
+        seg: SentSegment = self.segs[i]
+        if seg.gso > 0 and seg.data_length() > seg.gso:
+            self.split(i, seq_add(seg.seq, seg.gso))
 
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""

@@ -121,20 +121,22 @@ def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) ->
     if core.probe is not None:
         fields = {"seq": seq, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window << tcb.rcv_wscale}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
-    ack_was_sent(tcb)
-    tcb.segs_out += 1
+    # What the device will cut counts as the segments that it makes.
+    count = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
+    ack_was_sent(tcb, count)
+    tcb.segs_out += count
     if length > 0:
-        tcb.data_segs_out += 1
+        tcb.data_segs_out += count
+    core.counters.TcpOutSegs += count - 1
     return hand_to_ip(tcb, hlen, payload, length, gso_size)
 
 
-def ack_was_sent(tcb: Tcb) -> None:
-    """Every segment with ACK serves as the acknowledgement: nothing is owed any more."""
+def ack_was_sent(tcb: Tcb, count: int) -> None:
+    """Every segment with ACK serves as the acknowledgement: nothing is owed any more. `count` of them were sent."""
     tcb.ack_now = False
     tcb.ack_reason = ""
     tcb.last_ack_sent = tcb.rcv_nxt
-    if tcb.quickack > 0:
-        tcb.quickack -= 1
+    tcb.quickack = tcb.quickack - count if tcb.quickack > count else 0
     timer = tcb.delack_timer
     if timer is not None and timer.deadline >= 0:
         tcb.core.timers.cancel(timer)
