@@ -1,0 +1,120 @@
+"""Lab 10: flow control: the window bounds the rate, closes, is probed, and opens by worthwhile steps."""
+
+import pytest
+
+from tests.support.lab import MS, S, lab_net, pattern, sleep
+
+R = 100 * MS
+
+
+def rate(window: int, rtt: int) -> float:
+    """Mbit/s over 10 s with a receiver that announces at most `window`."""
+    lab = lab_net(rtt // 2, tcp_window_scaling=window > 65535, server={"tcp_rmem": window})
+    client, server = lab.connected()
+    got = 0
+
+    def put():
+        yield client.sendall(pattern(40_000_000))
+
+    def take():
+        nonlocal got
+        while True:
+            got += len((yield server.recv(1 << 20)))
+
+    lab.spawn(put())
+    lab.spawn(take())
+    lab.net.run(until=lab.net.now + 10 * S)
+    return got * 8 / 10 / 1e6
+
+
+def test_rate_is_window_over_round_trip():
+    one = rate(65_535, R)
+    assert one == pytest.approx(65_535 * 8 / 0.1 / 1e6, rel=0.05)
+    assert rate(2 * 65_535, R) / one == pytest.approx(2, rel=0.05)
+    assert rate(65_535, 2 * R) / one == pytest.approx(0.5, rel=0.05)
+
+
+def sleeper(rtt=0, drop_update=False, pause=10 * S, **settings):
+    """A sender with plenty to say, and a reader that sleeps."""
+    lab = lab_net(rtt // 2, tcp_window_scaling=False, server={"tcp_rmem": 65_535}, **settings)
+    client, server = lab.connected()
+    start = lab.net.now
+    if drop_update:
+        # What says again that there is room, after the reader has woken.
+        lab.net.after(pause - 1, lab.link.ba.drop, 1, 2)
+    held = 0
+
+    def put():
+        yield client.sendall(pattern(300_000))
+
+    def take():
+        nonlocal held
+        yield sleep(pause)
+        held = server.endpoint.recvbuf.used
+        got = b""
+        while len(got) < 300_000:
+            got += yield server.recv(65_536)
+        assert got == pattern(300_000)
+
+    lab.spawn(put())
+    reader = lab.spawn(take())
+    return lab, client, start, reader, lambda: held
+
+
+def probes(lab, client):
+    """When zero-window probes were sent: segments one below SND.UNA, without data."""
+    return [seg.time for seg in lab.log.sent["a"] if seg.pure_ack and seg.seq == (client.endpoint.snd_una - 1) & 0xFFFFFFFF]
+
+
+def test_zero_window_probes_double():
+    lab, client, start, reader, held = sleeper()
+    lab.net.run(until=start + 9 * S)
+    assert lab.log.sent["b"][-1].window == 0
+    times = probes(lab, client)
+    gaps = [round((b - a) / S, 3) for a, b in zip([lab.log.data("a")[-1].time, *times], times)]
+    assert gaps == [0.2, 0.4, 0.8, 1.6, 3.2]
+    lab.net.run_until(reader.finished, limit=start + 20 * S)
+    assert 0 < held() <= 65_535
+
+
+def test_a_lost_window_update_is_found_by_the_next_probe():
+    lab, client, start, reader, _ = sleeper(rtt=10 * MS, drop_update=True)
+    lab.net.run(until=start + 9 * S)
+    last = probes(lab, client)[-1]
+    gap = last - probes(lab, client)[-2]
+    lab.net.run_until(reader.finished, limit=start + 30 * S)
+    resumed = next(seg.time for seg in lab.log.data("a") if seg.time > last)
+    assert resumed == last + 2 * gap + 10 * MS  # the next probe, and its answer's way
+
+
+def test_control_without_persist_timer_it_never_resumes():
+    lab, client, start, reader, _ = sleeper(rtt=10 * MS, drop_update=True, client={"tcp_persist": False})
+    lab.net.run(until=start + 3600 * S)
+    assert not reader.done and lab.net.next_time() is None
+
+
+def slow_reader(sws: bool):
+    """A reader that takes one byte each millisecond; the sizes of the segments after the first full window."""
+    lab = lab_net(MS, server={"tcp_rmem": 8192, "tcp_sws": sws}, client={"tcp_minshall": sws, "tcp_nagle": sws})
+    client, server = lab.connected()
+    size = 20_000
+
+    def put():
+        yield client.sendall(pattern(size))
+
+    def take():
+        for _ in range(size):
+            yield server.recv(1)
+            yield sleep(MS)
+
+    lab.run(put(), take(), limit=100 * S)
+    return [len(seg) for seg in lab.log.data("a")]
+
+
+def test_silly_window_avoidance():
+    sizes = slow_reader(sws=True)
+    assert sum(sizes) == 20_000 and min(sizes[:-1]) >= min(1460, 8192 // 2)
+
+
+def test_control_without_silly_window_avoidance():
+    assert sum(1 for size in slow_reader(sws=False) if size < 100) >= 1000

@@ -1,0 +1,119 @@
+"""Two hosts on a link in virtual time, and the small programs that most TCP labs run on them."""
+
+from collections.abc import Generator
+from typing import Any
+
+from pystack.runtime.procs import Proc, StreamSocket, sleep, spawn, stream
+from pystack.runtime.simulated import MS, US, Network, S, SimHost
+from tests.support.segments import Segment, WireLog, rounds
+
+__all__ = ["A", "B", "MS", "US", "S", "Lab", "Segment", "lab_net", "pattern", "rounds", "sleep", "stream"]
+
+A, B = "10.0.0.1", "10.0.0.2"
+FOREVER = 100_000 * S
+
+
+def pattern(n: int) -> bytes:
+    """n bytes of which no two stretches look alike (a missing or doubled segment shows)."""
+    block = b"".join(i.to_bytes(4, "big") for i in range(min(n, 1 << 22) // 4 + 1))
+    return (block * (n // len(block) + 1))[:n] if n > len(block) else block[:n]
+
+
+class Lab:
+    """Hosts `a` (the client) and `b` (the server), their link, and `log`, the segments at both ends."""
+
+    def __init__(self, net: Network, a: SimHost, b: SimHost, link: Any):
+        self.net, self.a, self.b, self.link = net, a, b, link
+        self.log = WireLog(a.port(), b.port())
+
+    def spawn(self, program: Generator) -> Proc:
+        """Start a program."""
+        return spawn(self.net, program)
+
+    def run(self, *programs: Generator, limit: int = 3600 * S) -> list[Any]:
+        """Run programs until all have ended (at virtual time `limit` at the latest); their results."""
+        procs = [self.spawn(program) for program in programs]
+        self.net.run_until(lambda: all(proc.finished() for proc in procs), limit=limit)
+        return [proc.value for proc in procs]
+
+    def listener(self, port: int = 80, backlog: int = 128, host: SimHost | None = None) -> StreamSocket:
+        """A listening socket on `b`, with SO_REUSEADDR."""
+        sock = stream(host or self.b)
+        sock.setsockopt(1, 2, 1)
+        sock.bind("", port)
+        sock.listen(backlog)
+        return sock
+
+    def client(self, port: int = 80) -> Generator:
+        """A connected socket on `a` (use with `yield from`)."""
+        sock = stream(self.a)
+        yield sock.connect(B, port)
+        return sock
+
+    def connected(self, port: int = 80, host: SimHost | None = None) -> tuple[StreamSocket, StreamSocket]:
+        """A connection, ready: the client's socket and the server's."""
+        listener = self.listener(port, host=host)
+
+        def accept() -> Generator:
+            return (yield listener.accept())
+
+        client, server = self.run(self.client(port), accept(), limit=self.net.now + FOREVER)
+        listener.close()
+        return client, server
+
+    def fetch(self, size: int, request: int = 100, port: int = 80) -> int:
+        """One connection, one request, an answer of `size` bytes: the time from connect() to its last byte."""
+        listener = self.listener(port)
+        body = pattern(size)
+
+        def serve() -> Generator:
+            sock = yield listener.accept()
+            yield sock.recv_exactly(request)
+            yield sock.sendall(body)
+            return sock
+
+        def get() -> Generator:
+            started = self.net.now
+            sock = yield from self.client(port)
+            yield sock.sendall(bytes(request))
+            assert (yield sock.recv_exactly(size)) == body
+            return self.net.now - started
+
+        _, elapsed = self.run(serve(), get(), limit=self.net.now + FOREVER)
+        listener.close()
+        return elapsed
+
+    def upload(self, data: bytes, client: StreamSocket, server: StreamSocket) -> int:
+        """Send data from client to server; checks that it arrives; the time it took."""
+        started = self.net.now
+
+        def put() -> Generator:
+            yield client.sendall(data)
+
+        def take() -> Generator:
+            return (yield server.recv_exactly(len(data)))
+
+        _, got = self.run(put(), take(), limit=self.net.now + FOREVER)
+        assert got == data
+        return self.net.now - started
+
+
+def lab_net(
+    delay: int = 50 * MS,
+    *,
+    seed: int = 1,
+    profile: str = "lab",
+    client: dict[str, Any] | None = None,
+    server: dict[str, Any] | None = None,
+    link: dict[str, Any] | None = None,
+    offload: bool = False,
+    **settings: Any,
+) -> Lab:
+    """Hosts a and b, `delay` apart each way, with profile `lab` and static ARP. `settings` hold for both hosts."""
+    net = Network(seed)
+    a = net.host("a", profile=profile, offload=offload, **settings, **(client or {}))
+    b = net.host("b", profile=profile, offload=offload, **settings, **(server or {}))
+    joint = net.link(a, b, delay=delay, addrs=(A + "/24", B + "/24"), **(link or {}))
+    net.introduce()
+    return Lab(net, a, b, joint)
+
