@@ -127,7 +127,7 @@ class Config:
         # TCP: sending
         #: Nagle's algorithm (RFC 9293 SHLD-7); TCP_NODELAY turns it off for one socket
         self.tcp_nagle = True
-        #: silly window avoidance of the receiver (RFC 9293 MUST-39; off only to show why it exists)
+        #: silly window avoidance of sender and receiver (RFC 9293 MUST-38, MUST-39; off only to show why it exists)
         self.tcp_sws = True
         #: initial window in segments (RFC 6928)
         self.tcp_init_cwnd = 10

@@ -11,7 +11,6 @@ from pystack_c.packet import Packet
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import icmpv4 as wire
 
-
 # The errno of each code of Destination Unreachable (RFC 1122 3.2.2.1, RFC 1812 5.2.7.1), as Linux maps them.
 _UNREACHABLE = (
     errno.ENETUNREACH,

@@ -18,7 +18,7 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef int window_scale(Tcb tcb)
 @cython.locals(config=Config)
 cpdef take_syn(Tcb tcb, Packet pkt)
-@cython.locals(core=Core, flags=int, rfc=str, queue=Listener)
+@cython.locals(core=Core, flags=int, rfc=str, queue=Listener, ack=uint32_t, why=str)
 cpdef listen_state(Tcb listener, Packet pkt)
 @cython.locals(core=Core, tcb=Tcb, fields=dict)
 cpdef spawn(Tcb listener, Listener queue, Packet pkt)

@@ -82,6 +82,10 @@ def listen_state(listener: Tcb, pkt) -> None:
         core.counters.TcpExtListenOverflows += 1
         core.counters.TcpExtListenDrops += 1
         core.drop("tcp-accept-queue-full", listener.subject(), "the application does not accept", "Linux listen(2)")
+        if core.config.tcp_abort_on_overflow:
+            ack = seq_add(pkt.seq, 1)
+            why = "the accept queue is full"
+            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
         return
     if queue.syn_full(core.config):
         core.counters.TcpExtTCPReqQFullDrop += 1

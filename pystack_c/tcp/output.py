@@ -198,7 +198,7 @@ def may_send_small(tcb: Tcb, n: int, unsent: int, usable: int) -> bool:
         return True
     if (tcb.cork or tcb.more) and not tcb.shut_wr:
         return False
-    if n < unsent and not (n == usable and n * 2 >= tcb.max_window):
+    if n < unsent and tcb.core.config.tcp_sws and not (n == usable and n * 2 >= tcb.max_window):
         return False
     # The bracketed condition, Nagle (3.7.4, RFC 896): hold a small segment while data is unacknowledged.
     if tcb.nodelay or tcb.snd_nxt == tcb.snd_una:

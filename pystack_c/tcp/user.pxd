@@ -5,6 +5,7 @@ from pystack_c cimport ports
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
+from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now
 from pystack_c.tcp.handshake cimport start_sequence, window_scale

@@ -9,6 +9,7 @@ import errno
 import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
+from pystack_c.seqnum import seq_add
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -205,10 +206,13 @@ def window_update(tcb: Tcb) -> None:
     if free > limit:
         free = limit
     left = tcb.rcv_wnd()
+    if tcb.last_ack_sent == seq_add(tcb.irs, 1) and left >= 0x8000:
+        # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
+        return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
     if not tcb.core.config.tcp_sws:
-        step = 1
-    if free - left >= step and free >= 2 * left:
+        step = free - left
+    if free - left >= step > 0 and (free >= 2 * left or not tcb.core.config.tcp_sws):
         ack_now(tcb, f"window update: {free} bytes are free again", "RFC 9293 3.8.6.2.2")
 
 

@@ -116,4 +116,3 @@ def lab_net(
     joint = net.link(a, b, delay=delay, addrs=(A + "/24", B + "/24"), **(link or {}))
     net.introduce()
     return Lab(net, a, b, joint)
-

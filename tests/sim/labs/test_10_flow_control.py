@@ -41,7 +41,7 @@ def sleeper(rtt=0, drop_update=False, pause=10 * S, **settings):
     start = lab.net.now
     if drop_update:
         # What says again that there is room, after the reader has woken.
-        lab.net.after(pause - 1, lab.link.ba.drop, 1, 2)
+        lab.net.after(pause - 1, lab.link.ba.drop, 1)
     held = 0
 
     def put():
@@ -63,7 +63,9 @@ def sleeper(rtt=0, drop_update=False, pause=10 * S, **settings):
 
 def probes(lab, client):
     """When zero-window probes were sent: segments one below SND.UNA, without data."""
-    return [seg.time for seg in lab.log.sent["a"] if seg.pure_ack and seg.seq == (client.endpoint.snd_una - 1) & 0xFFFFFFFF]
+    return [
+        seg.time for seg in lab.log.sent["a"] if seg.pure_ack and seg.seq == (client.endpoint.snd_una - 1) & 0xFFFFFFFF
+    ]
 
 
 def test_zero_window_probes_double():
@@ -71,8 +73,10 @@ def test_zero_window_probes_double():
     lab.net.run(until=start + 9 * S)
     assert lab.log.sent["b"][-1].window == 0
     times = probes(lab, client)
-    gaps = [round((b - a) / S, 3) for a, b in zip([lab.log.data("a")[-1].time, *times], times)]
-    assert gaps == [0.2, 0.4, 0.8, 1.6, 3.2]
+    closed = next(seg.time for seg in lab.log.got["a"] if seg.window == 0)
+    rto = client.endpoint.rto
+    assert rto == pytest.approx(200 * MS, rel=0.05)
+    assert [b - a for a, b in zip([closed, *times], times)] == [rto, 2 * rto, 4 * rto, 8 * rto, 16 * rto]
     lab.net.run_until(reader.finished, limit=start + 20 * S)
     assert 0 < held() <= 65_535
 
@@ -93,11 +97,10 @@ def test_control_without_persist_timer_it_never_resumes():
     assert not reader.done and lab.net.next_time() is None
 
 
-def slow_reader(sws: bool):
-    """A reader that takes one byte each millisecond; the sizes of the segments after the first full window."""
-    lab = lab_net(MS, server={"tcp_rmem": 8192, "tcp_sws": sws}, client={"tcp_minshall": sws, "tcp_nagle": sws})
+def slow_reader(window: int, size: int = 20_000, **settings) -> list[int]:
+    """A reader that takes one byte each millisecond: the sizes of the segments it gets."""
+    lab = lab_net(MS, server={"tcp_rmem": window}, **settings)
     client, server = lab.connected()
-    size = 20_000
 
     def put():
         yield client.sendall(pattern(size))
@@ -108,13 +111,20 @@ def slow_reader(sws: bool):
             yield sleep(MS)
 
     lab.run(put(), take(), limit=100 * S)
-    return [len(seg) for seg in lab.log.data("a")]
+    sizes = [len(seg) for seg in lab.log.data("a")]
+    assert sum(sizes) == size
+    return sizes
 
 
 def test_silly_window_avoidance():
-    sizes = slow_reader(sws=True)
-    assert sum(sizes) == 20_000 and min(sizes[:-1]) >= min(1460, 8192 // 2)
+    assert min(slow_reader(5 * 1460)[:-1]) >= min(1460, 5 * 1460 // 2)
+
+
+def test_what_the_window_leaves_over_goes_after_the_override_timeout():
+    # RFC 9293 3.8.6.2.1 (4): 8192 is five segments and 892 bytes; these wait one RTO, the rest comes in full segments.
+    assert slow_reader(8192)[:8] == [1460] * 5 + [892, 1460, 1460]
 
 
 def test_control_without_silly_window_avoidance():
-    assert sum(1 for size in slow_reader(sws=False) if size < 100) >= 1000
+    sizes = slow_reader(5 * 1460, 10_000, tcp_sws=False, tcp_nagle=False)
+    assert sum(1 for size in sizes if size < 100) >= 1000

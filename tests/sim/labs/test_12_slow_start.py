@@ -8,7 +8,9 @@ R = 100 * MS
 MSS = 1460
 
 
-@pytest.mark.parametrize(("size", "k"), [(14_600, 1), (14_601, 2), (43_800, 2), (43_801, 3), (102_201, 4), (1_000_000, 7)])
+@pytest.mark.parametrize(
+    ("size", "k"), [(14_600, 1), (14_601, 2), (43_800, 2), (43_801, 3), (102_201, 4), (1_000_000, 7)]
+)
 def test_transfer_takes_one_plus_k_round_trips(size, k):
     # k is the smallest with 10 (2^k - 1) segments >= the answer.
     assert 10 * (2**k - 1) >= -(-size // MSS) > 10 * (2 ** (k - 1) - 1)
