@@ -33,6 +33,9 @@ class HostRecorder(Protocol):
     def transmit(self, now: int, tx: Transmit | None) -> None:
         """What a poll_transmit gave."""
 
+    def deadline(self, deadline: int | None) -> None:
+        """What a poll_timeout gave."""
+
 
 class Host:
     """A stack and its calls. Not thread-safe: a driver with threads takes its own lock around every method."""
@@ -132,4 +135,6 @@ class Host:
     def poll_timeout(self) -> int | None:
         """The next deadline, or None."""
         deadline: int | None = self.stack.poll_timeout()
+        if self.recorder is not None:
+            self.recorder.deadline(deadline)
         return deadline

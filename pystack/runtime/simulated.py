@@ -104,7 +104,7 @@ class SimHost(Host):
                 waiter = endpoint.waiter
                 if waiter is not None:
                     self.net.after(0, waiter.wake, endpoint.take_pending())
-            deadline = self.stack.poll_timeout()
+            deadline = self.poll_timeout()
         finally:
             self._draining = False
         if deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
@@ -127,7 +127,7 @@ class SimHost(Host):
         if set_for != self._wake_at:
             return  # an earlier one was set since, and did the work
         self._wake_at = -1
-        deadline = self.stack.poll_timeout()
+        deadline = self.poll_timeout()
         if not self.up or deadline is None:
             return
         if deadline <= self.net.now:

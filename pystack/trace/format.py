@@ -22,7 +22,7 @@ CHUNK = 1 << 18
 MAX_CHUNK = 1 << 26
 
 # kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
-META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, END = range(1, 13)
+META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END = range(1, 14)
 RECORDS: dict[int, tuple[str, str]] = {
     META: ("meta", "v"),  # dict: who made the recording of what
     HOST: ("host", "ssv"),  # name, seed, configuration: the next host number
@@ -35,6 +35,7 @@ RECORDS: dict[int, tuple[str, str]] = {
     ERROR: ("error", "nsz"),  # host, exception's name, errno
     TRANSMIT: ("transmit", "ntnnnnbnb"),  # host, time, iface, gso, csum_start, csum_offset, header, payload len, hash
     DRAINED: ("drained", "nt"),  # host, time: poll_transmit gave None
+    DEADLINE: ("deadline", "nv"),  # host, what poll_timeout gives: ns from the last time on, or None
     END: ("end", "n"),  # records before this one
 }
 

@@ -142,6 +142,7 @@ class HostRecorder:
     def __init__(self, recorder: Recorder, number: int):
         self.recorder = recorder
         self.number = number
+        self.last_deadline: int | None = None
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
         """A method of the stack that sets it up."""
@@ -223,6 +224,21 @@ class HostRecorder:
                 fmt.put_bytes(buffer, tx.header)
                 fmt.put_number(buffer, 0 if payload is None else len(payload))
                 fmt.put_bytes(buffer, mark)
+            recorder.writer.end_record()
+
+    def deadline(self, deadline: int | None) -> None:
+        """What a poll_timeout gave: written where it changed."""
+        if deadline == self.last_deadline:
+            return
+        self.last_deadline = deadline
+        recorder = self.recorder
+        with recorder.lock:
+            if recorder.closed:
+                return
+            buffer = recorder.writer.buffer
+            buffer.append(fmt.DEADLINE)
+            fmt.put_number(buffer, self.number)
+            fmt.put_value(buffer, None if deadline is None else deadline - recorder.time)
             recorder.writer.end_record()
 
 

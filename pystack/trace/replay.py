@@ -115,6 +115,7 @@ class Replay:
             fmt.META: self._meta, fmt.HOST: self._host, fmt.FUNCTION: self._function, fmt.SETUP: self._setup,
             fmt.RECEIVE: self._receive, fmt.TIMEOUT: self._timeout, fmt.CALL: self._call, fmt.RESULT: self._result,
             fmt.ERROR: self._error, fmt.TRANSMIT: self._transmit, fmt.DRAINED: self._drained,
+            fmt.DEADLINE: self._deadline,
         }  # fmt: skip
 
     def steps(self) -> Iterator[fmt.Record]:
@@ -253,6 +254,14 @@ class Replay:
             self.frames += 1
             line = Summarizer(relative=False).line(tx.to_bytes(), tx.iface.kind)
             raise self._mismatch(number, f"one too many: {line}")
+
+    def _deadline(self, number: int, expected: int | None) -> None:
+        host = self.hosts[number]
+        deadline = host.poll_timeout()
+        got = None if deadline is None else deadline - self.reader.time
+        if got != expected:
+            texts = ["none" if after is None else f"in {after / 1e9:.9f} s" for after in (expected, got)]
+            raise self._mismatch(number, f"the next deadline: {texts[0]} expected, {texts[1]} got")
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A megabyte each way over a link that does everything wrong: the heart of test_hostile_network and of the soak."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from pystack.phy.channel import Channel
@@ -42,8 +43,16 @@ def talk(sock: StreamSocket, net: Network, mine: bytes, close_first: bool):
 class Transfer:
     """Two hosts, one hostile link, data both ways."""
 
-    def __init__(self, seed: int, size: int = SIZE, impairments: "dict[str, Any] | None" = None, **settings: Any):
+    def __init__(
+        self,
+        seed: int,
+        size: int = SIZE,
+        impairments: "dict[str, Any] | None" = None,
+        prepare: "Callable[[Network], object]" = lambda net: None,
+        **settings: Any,
+    ):
         self.net = net = Network(seed)
+        prepare(net)
         self.a, self.b = net.host("a", **settings), net.host("b", **settings)
         chosen = IMPAIRMENTS if impairments is None else impairments
         self.link = net.link(self.a, self.b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=10 * MS, **chosen)

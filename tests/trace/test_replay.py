@@ -1,7 +1,10 @@
 """Recordings replay to the byte; a core that decides otherwise is caught at its first frame; broken files say so."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -253,3 +256,41 @@ def test_values_round_trip():
     assert back == values and [type(v) for v in back] == [type(v) for v in values]
     with pytest.raises(TypeError):
         fmt.put_value(out, object())
+
+
+def hostile_recording(seed: int, out: Kept, **settings) -> None:
+    from tests.sim.hostile import Transfer
+
+    transfer = Transfer(seed, 100_000, prepare=lambda net: net.record(out), **settings)
+    transfer.run()
+    transfer.net.close()
+
+
+@pytest.mark.parametrize("settings", [{}, {"offload": True}, {"tcp_sack": False}], ids=["plain", "offload", "newreno"])
+def test_tcp_over_a_hostile_network_replays(settings):
+    out = Kept()
+    hostile_recording(3, out, **settings)
+    counts = replay(io.BytesIO(out.kept))
+    assert counts.frames > 100 and counts.calls > 20
+    size = len(out.kept)
+    assert size < 3 * 200_000  # each byte goes in by a call, and once more in a frame that arrives
+
+    def change(name, config):
+        config.tcp_delack_time //= 2
+
+    with pytest.raises(ReplayMismatch, match="differs at .* the next deadline"):
+        replay(io.BytesIO(out.kept), config_change=change)
+
+
+def test_what_the_compiled_core_recorded_the_uncompiled_replays(tmp_path):
+    out = Kept()
+    hostile_recording(4, out)
+    path = tmp_path / "x.pytrace"
+    path.write_bytes(out.kept)
+    program = "import sys, pystack; from pystack.trace.replay import replay; print(replay(sys.argv[1]).frames)"
+    for pure in ("0", "1"):
+        env = {**os.environ, "PYSTACK_PURE": pure}
+        run = subprocess.run(
+            [sys.executable, "-c", program, str(path)], env=env, capture_output=True, text=True, timeout=100, check=True
+        )
+        assert int(run.stdout) == replay(str(path)).frames
