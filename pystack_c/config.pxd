@@ -63,6 +63,12 @@ cdef class Config:
     cdef public int tcp_abc_l
     cdef public int tcp_reordering
     cdef public str tcp_congestion
+    cdef public bint tcp_rack
+    cdef public bint tcp_tlp
+    cdef public int64_t tcp_tlp_max_ack_delay
+    cdef public bint tcp_prr
+    cdef public bint tcp_frto
+    cdef public bint tcp_undo
     cdef public bint tcp_limited_transmit
     cdef public bint tcp_slow_start_after_idle
     cdef public int tcp_gso_max

@@ -139,6 +139,18 @@ class Config:
         self.tcp_reordering = 3
         #: congestion control by name
         self.tcp_congestion = "reno"
+        #: losses found by time instead of by count (RFC 8985 RACK)
+        self.tcp_rack = True
+        #: probe a tail that nobody acknowledges (RFC 8985 TLP)
+        self.tcp_tlp = True
+        #: how long a peer may delay the ACK of a lone segment (RFC 8985 7.2)
+        self.tcp_tlp_max_ack_delay = 200 * MS
+        #: proportional rate reduction in fast recovery (RFC 6937)
+        self.tcp_prr = True
+        #: find spurious timeouts (RFC 5682)
+        self.tcp_frto = True
+        #: take back wrong congestion responses (RFC 4015)
+        self.tcp_undo = True
         #: RFC 3042
         self.tcp_limited_transmit = True
         #: restart window after an idle RTO (RFC 5681 4.1)
@@ -227,6 +239,12 @@ FIELDS = (
     "tcp_abc_l",
     "tcp_reordering",
     "tcp_congestion",
+    "tcp_rack",
+    "tcp_tlp",
+    "tcp_tlp_max_ack_delay",
+    "tcp_prr",
+    "tcp_frto",
+    "tcp_undo",
     "tcp_limited_transmit",
     "tcp_slow_start_after_idle",
     "tcp_gso_max",

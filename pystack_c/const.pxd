@@ -1,4 +1,4 @@
-# The numbers of const.py for compiled modules; tests/pystack_c/test_const.py compares the two.
+# The numbers of const.py for compiled modules; tests/test_const.py compares the two.
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
@@ -37,7 +37,8 @@ cdef enum:
     TIMER_KEEPALIVE = 4
     TIMER_TIME_WAIT = 5
     TIMER_FIN_WAIT_2 = 6
-    TIMER_SYNACK = 7
+    TIMER_REORDER = 7
+    TIMER_TLP = 8
     CA_OPEN = 0
     CA_DISORDER = 1
     CA_RECOVERY = 3
@@ -94,4 +95,4 @@ cdef enum:
     T_ACD = 102
     L4_OFF = 96
     M32 = 0xFFFFFFFF
-    COMPILED = 1
+    COMPILED = 0

@@ -56,7 +56,8 @@ TIMER_DELACK = 3
 TIMER_KEEPALIVE = 4
 TIMER_TIME_WAIT = 5
 TIMER_FIN_WAIT_2 = 6
-TIMER_SYNACK = 7
+TIMER_REORDER = 7
+TIMER_TLP = 8
 
 # Phases of loss recovery (the names of Linux's tcp_ca_state)
 CA_OPEN = 0

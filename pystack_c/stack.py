@@ -23,6 +23,8 @@ TIMER_NAMES = {
     C.TIMER_KEEPALIVE: "keep-alive",
     C.TIMER_TIME_WAIT: "time-wait",
     C.TIMER_FIN_WAIT_2: "fin-wait-2",
+    C.TIMER_REORDER: "reordering",
+    C.TIMER_TLP: "loss-probe",
     C.T_NEIGH: "arp",
     C.T_REASM: "reassembly",
     C.T_ACD: "address-probe",

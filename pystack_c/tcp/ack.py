@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rtt
+from pystack_c.tcp import rack, rtt
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
@@ -14,6 +14,9 @@ def process_ack(tcb: Tcb, pkt) -> None:
     una = tcb.snd_una
     tcb.probes = 0
     tcb.keep_probes = 0
+    tcb.ack_dsack = False
+    tcb.ack_orig = False
+    tcb.ack_delivered = 0
     advanced = seq_gt(ack, una)
     acked = 0
     sample = -1
@@ -21,9 +24,10 @@ def process_ack(tcb: Tcb, pkt) -> None:
         sample = clean_rtxq(tcb, ack)
         acked = seq_diff(ack, una)
         data_acked(tcb, ack)
-    sacked = 0
-    if pkt.sack is not None and tcb.sack_ok:
-        sacked = update_scoreboard(tcb, pkt.sack)
+    plain = pkt.sack is None or not tcb.sack_ok
+    if not plain:
+        update_scoreboard(tcb, pkt.sack)
+    sacked = not plain and tcb.ack_delivered > 0
     window_changed = seq_ge(ack, una) and update_window(tcb, pkt)
     # RFC 5681 2: a duplicate ACK acknowledges nothing new, carries no data, and leaves the window as it was.
     duplicate = (
@@ -31,12 +35,13 @@ def process_ack(tcb: Tcb, pkt) -> None:
         and len(tcb.rtxq) > 0
         and pkt.l4_end == pkt.data_off
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
-        and (sacked > 0 if tcb.sack_ok and pkt.sack is not None else not window_changed)
+        and (not window_changed if plain else sacked)
     )
-    if advanced or duplicate or sacked > 0:
+    tcb.delivered += tcb.ack_delivered
+    if advanced or duplicate or sacked or tcb.ack_dsack:
         if advanced:
             measure(tcb, pkt, sample)
-        after_ack(tcb, acked, sacked, duplicate)
+        after_ack(tcb, acked, duplicate, pkt.tsecr if pkt.opt_ts else 0, plain)
         restart_rto(tcb, advanced)
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
         schedule(tcb)
@@ -52,15 +57,23 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
     while seg is not None and seq_le(seg.end, ack):
         if seg.retrans > 0:
             retransmitted = True
-        elif sample < 0 and not seg.sacked:
-            sample = now - seg.sent_at
+        if not seg.sacked:
+            if seg.retrans == 0:
+                tcb.ack_orig = True
+                if sample < 0:
+                    sample = now - seg.sent_at
+            rack.delivered(tcb, seg)
+            tcb.ack_delivered += seq_diff(seg.end, seg.seq)
         q.pop_head()
         seg = q.head()
     if seg is not None and seq_lt(seg.seq, ack):
+        # A part of an offloaded group.
         if seg.retrans > 0:
             retransmitted = True
         elif sample < 0 and not seg.sacked:
             sample = now - seg.sent_at
+        if not seg.sacked:
+            tcb.ack_delivered += seq_diff(ack, seg.seq)
         q.trim_head(ack)
     return -1 if retransmitted else sample
 
@@ -130,7 +143,7 @@ def restart_rto(tcb: Tcb, advanced) -> None:
     """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
     timer = tcb.rto_timer
     if len(tcb.rtxq) == 0:
-        if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_RTO:
+        if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
             tcb.core.timers.cancel(timer)
             if tcb.core.probe is not None:
                 why = "everything sent is acknowledged"

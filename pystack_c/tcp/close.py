@@ -19,6 +19,7 @@ def stop_timers(tcb: Tcb) -> None:
     """Cancel all timers of the connection."""
     cancel(tcb, tcb.rto_timer)
     cancel(tcb, tcb.delack_timer)
+    cancel(tcb, tcb.reorder_timer)
     cancel(tcb, tcb.wait_timer)
     cancel(tcb, tcb.keep_timer)
 

@@ -4,6 +4,8 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
+from pystack_c.tcp.rack cimport probe_timeout
+from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport have_route, sack_option_len, send_segment, send_syn
 from pystack_c.tcp.sendbuf cimport SendBuf
@@ -17,12 +19,6 @@ cpdef schedule(Tcb tcb)
 cpdef send_ack(Tcb tcb)
 @cython.locals(core=Core, seg=SentSegment)
 cpdef first_syn(Tcb tcb)
-@cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, seg=SentSegment, room=int64_t, mss=int)
-cpdef retransmit_lost(Tcb tcb)
-@cython.locals(core=Core, n=int64_t, why=str, flags=int, offset=int64_t)
-cpdef resend(Tcb tcb, SentSegment seg)
-cpdef str recovery_reason(Tcb tcb)
-cpdef str recovery_rfc(Tcb tcb)
 @cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
 cpdef send_new(Tcb tcb)
 cpdef note_cwnd_use(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
@@ -36,10 +32,12 @@ cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint last)
 @cython.locals(core=Core, seg=SentSegment)
 cpdef send_fin(Tcb tcb)
 cpdef after_idle(Tcb tcb)
-@cython.locals(fields=dict)
+@cython.locals(core=Core, pto=int64_t)
 cpdef set_rto_timer(Tcb tcb, int64_t deadline)
+@cython.locals(name=str, why=str, rfc=str, fields=dict)
+cpdef tell_timer(Tcb tcb, int64_t pto)
 @cython.locals(timer=Timer, armed=bint)
-cpdef arm_retransmit(Tcb tcb)
+cpdef arm_retransmit(Tcb tcb, bint sent_now)
 @cython.locals(core=Core, wait=int64_t, fields=dict)
 cpdef set_persist_timer(Tcb tcb)
 @cython.locals(rto_max=int64_t, shift=int, rto=int64_t)

@@ -2,6 +2,8 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp.rack import probe_timeout
+from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import have_route, sack_option_len, send_segment, send_syn
 from pystack_c.tcp.tcb import Tcb
@@ -32,7 +34,7 @@ def tcp_output(tcb: Tcb) -> None:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
-    arm_retransmit(tcb)
+    arm_retransmit(tcb, tcb.last_send == tcb.core.now)
 
 
 def schedule(tcb: Tcb) -> None:
@@ -60,77 +62,6 @@ def first_syn(tcb: Tcb) -> None:
     set_rto_timer(tcb, core.now + tcb.rto)
 
 
-def retransmit_lost(tcb: Tcb) -> None:
-    """Send again what was marked lost, as far as cwnd allows; the first of a timeout always goes."""
-    q = tcb.rtxq
-    if q.lost_out == 0:
-        return
-    core = tcb.core
-    # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
-    mss = tcb.mss - sack_option_len(tcb)
-    i = q.next_lost(q.first)
-    while i >= 0:
-        q.single(i)
-        seg: SentSegment = q.segs[i]
-        room = tcb.cwnd - tcb.in_flight()
-        if seg.data_length() > mss:
-            q.split(i, seq_add(seg.seq, mss))
-        if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
-            return
-        tcb.force_retransmit = False
-        resend(tcb, seg)
-        q.mark_retransmitted(seg, core.now)
-        i = q.next_lost(i + 1)
-
-
-def resend(tcb: Tcb, seg: SentSegment) -> None:
-    """One retransmission, counted and explained."""
-    core = tcb.core
-    n = seq_diff(seg.end, seg.seq)
-    why = recovery_reason(tcb)
-    if core.probe is not None:
-        core.emit("tcp.retransmit", tcb.subject(), tcb.ident, why, recovery_rfc(tcb), {"seq": seg.seq, "length": n})
-    core.counters.TcpRetransSegs += 1
-    tcb.total_retrans += 1
-    tcb.bytes_retrans += n
-    if tcb.ca_state == C.CA_LOSS:
-        core.counters.TcpExtTCPSlowStartRetrans += 1
-    elif tcb.ca_state == C.CA_RECOVERY:
-        core.counters.TcpExtTCPFastRetrans += 1
-    if seg.syn_fin == C.SYN:
-        core.counters.TcpExtTCPSynRetrans += 1
-        send_syn(tcb, why, recovery_rfc(tcb))
-        return
-    flags = C.ACK
-    if seg.syn_fin == C.FIN:
-        flags |= C.FIN
-        n -= 1
-    offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
-    if offset + n == tcb.sendbuf.tail and n > 0:
-        flags |= C.PSH
-    send_segment(tcb, seg.seq, flags, offset, n, 0, why, recovery_rfc(tcb))
-
-
-def recovery_reason(tcb: Tcb) -> str:
-    """Why a retransmission happens, in words."""
-    if tcb.core.probe is None:
-        return ""
-    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
-        return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
-    if tcb.ca_state == C.CA_LOSS:
-        return f"retransmission after a timeout: RTO {tcb.rto / 1e6:g} ms (SRTT {tcb.srtt / 1e6:g} ms), backoff {tcb.backoff}"
-    if tcb.sack_ok:
-        return "fast retransmission: SACK shows a hole"
-    return f"fast retransmission: {tcb.dupacks} duplicate ACKs"
-
-
-def recovery_rfc(tcb: Tcb) -> str:
-    """The section that rules the retransmission."""
-    if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
-        return "RFC 6298 5.4"
-    return "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2"
-
-
 def send_new(tcb: Tcb) -> None:
     """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
     buf = tcb.sendbuf
@@ -147,6 +78,9 @@ def send_new(tcb: Tcb) -> None:
             break
         usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
         room = tcb.cwnd - tcb.in_flight()
+        if tcb.tlp_new and room < mss:
+            # RFC 8985 7.3: the probe may exceed cwnd by one segment.
+            room = mss
         n = usable if usable < room else room
         if unsent < n:
             n = unsent
@@ -159,6 +93,9 @@ def send_new(tcb: Tcb) -> None:
             schedule(tcb)
             return
         burst += 1
+        if tcb.tlp_new:
+            tcb.tlp_new = False
+            n = n if n < mss else mss
         send_data(tcb, offset, n, mss, n == unsent)
     note_cwnd_use(tcb, unsent, usable, room)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
@@ -250,6 +187,8 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
     tcb.bytes_sent += n
+    if tcb.ca_state == C.CA_RECOVERY:
+        tcb.prr_out += n
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
     if tcb.bytes_received > 0 and core.now - tcb.last_recv < core.config.tcp_delack_time:
@@ -281,23 +220,42 @@ def after_idle(tcb: Tcb) -> None:
 
 
 def set_rto_timer(tcb: Tcb, deadline: int) -> None:
-    """Arm the retransmission timer."""
+    """Arm the retransmission timer, or in its place the earlier loss probe (RFC 8985 7.2)."""
+    core = tcb.core
+    tcb.rto_deadline = deadline
     if tcb.rto_timer is None:
         tcb.rto_timer = Timer(tcb, C.TIMER_RTO)
-    tcb.rto_timer.kind = C.TIMER_RTO
-    tcb.core.timers.arm(tcb.rto_timer, deadline)
-    if tcb.core.probe is not None:
-        fields = {"timer": "retransmission", "deadline": deadline}
-        tcb.core.emit("timer.set", tcb.subject(), tcb.ident, f"RTO {tcb.rto / 1e6:g} ms", "RFC 6298 5.1", fields)
+    pto = probe_timeout(tcb)
+    if pto > 0 and core.now + pto < deadline:
+        tcb.rto_timer.kind = C.TIMER_TLP
+        core.timers.arm(tcb.rto_timer, core.now + pto)
+    else:
+        tcb.rto_timer.kind = C.TIMER_RTO
+        core.timers.arm(tcb.rto_timer, deadline)
+    if core.probe is not None:
+        tell_timer(tcb, pto)
 
 
-def arm_retransmit(tcb: Tcb) -> None:
+def tell_timer(tcb: Tcb, pto: int) -> None:
+    """The timer.set event of the retransmission or probe timer."""
+    if tcb.rto_timer.kind == C.TIMER_TLP:
+        name, why, rfc = "loss-probe", f"PTO {pto / 1e6:g} ms: is the tail lost?", "RFC 8985 7.2"
+    else:
+        name, why, rfc = "retransmission", f"RTO {tcb.rto / 1e6:g} ms", "RFC 6298 5.1"
+    fields = {"timer": name, "deadline": tcb.rto_timer.deadline}
+    tcb.core.emit("timer.set", tcb.subject(), tcb.ident, why, rfc, fields)
+
+
+def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
     """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
     timer = tcb.rto_timer
     armed = timer is not None and timer.deadline >= 0
     if len(tcb.rtxq) > 0:
         if not armed or timer.kind == C.TIMER_PERSIST:
             set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+        elif sent_now and probe_timeout(tcb) > 0:
+            # RFC 8985 7.2: new data puts the probe off, never the RTO.
+            set_rto_timer(tcb, tcb.rto_deadline)
         return
     if tcb.state == C.CLOSED:
         return

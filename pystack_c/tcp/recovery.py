@@ -6,6 +6,7 @@ cwnd and the pipe. With SACK the marks follow RFC 6675, without it NewReno, RFC 
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import rack, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb import Tcb
@@ -15,15 +16,14 @@ def update_scoreboard(tcb: Tcb, blocks: list) -> int:
     """RFC 6675 Update(): mark what SACK blocks cover. Returns the bytes newly SACKed."""
     q = tcb.rtxq
     before = q.sacked_out
+    note_dsack(tcb, blocks)
     for left, right in blocks:
         if seq_le(right, tcb.snd_una):
-            # RFC 2883: a block below the cumulative ACK reports a duplicate.
-            tcb.core.counters.TcpExtTCPDSACKRecv += 1
             continue
         if not (seq_lt(left, right) and seq_ge(left, tcb.snd_una) and seq_le(right, tcb.snd_nxt)):
             tcb.core.drop("tcp-bad-sack", tcb.subject(), "SACK block outside what was sent", "RFC 2018 4")
             continue
-        _mark_block(q, left, right)
+        _mark_block(tcb, q, left, right)
     if q.sacked_out != before and tcb.core.probe is not None:
         fields = {"blocks": list(blocks)}
         why = f"{q.sacked_out - before} bytes more are SACKed"
@@ -31,7 +31,20 @@ def update_scoreboard(tcb: Tcb, blocks: list) -> int:
     return q.sacked_out - before
 
 
-def _mark_block(q: RtxQueue, left, right):
+def note_dsack(tcb: Tcb, blocks: list) -> None:
+    """RFC 2883 5: a first block below the cumulative ACK, or inside the second block, reports a duplicate."""
+    left, right = blocks[0]
+    below = seq_le(right, tcb.snd_una)
+    inside = False
+    if len(blocks) > 1:
+        left2, right2 = blocks[1]
+        inside = seq_ge(left, left2) and seq_le(right, right2)
+    if below or inside:
+        tcb.core.counters.TcpExtTCPDSACKRecv += 1
+        tcb.ack_dsack = True
+
+
+def _mark_block(tcb: Tcb, q: RtxQueue, left, right):
     i = q.find(left)
     while i < len(q.segs):
         seg: SentSegment = q.segs[i]
@@ -46,6 +59,10 @@ def _mark_block(q: RtxQueue, left, right):
             q.split(i, right)
         if not seg.sacked:
             q.mark_sacked(seg)
+            rack.delivered(tcb, seg)
+            tcb.ack_delivered += seq_diff(seg.end, seg.seq)
+            if seg.retrans == 0:
+                tcb.ack_orig = True
         i += 1
 
 
@@ -96,8 +113,13 @@ def change_cwnd(tcb: Tcb, old: int, why: str, rfc: str) -> None:
         tcb.core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
 
 
-def after_ack(tcb: Tcb, acked: int, sacked: int, duplicate: bool) -> None:
-    """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5)."""
+def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:
+    """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5, RFC 8985)."""
+    _take_back(tcb, acked, tsecr)
+    if rack.probe_answered(tcb, tcb.snd_una, tcb.ack_dsack, duplicate and plain):
+        old = tcb.cwnd
+        tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+        change_cwnd(tcb, old, "the tail loss probe repaired a loss", "RFC 8985 7.4.2")
     if acked > 0:
         _new_data_acked(tcb, acked)
     elif duplicate:
@@ -107,13 +129,66 @@ def after_ack(tcb: Tcb, acked: int, sacked: int, duplicate: bool) -> None:
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
     if len(tcb.rtxq) == 0:
         return
-    if tcb.sack_ok and tcb.rtxq.sacked_out > 0:
+    find_losses(tcb)
+    if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr:
+        reduce_rate(tcb)
+
+
+def find_losses(tcb: Tcb) -> None:
+    """Mark what is lost by the rules in force, and enter recovery where something is."""
+    if rack.in_use(tcb):
+        rack.detect_loss(tcb)
+    elif tcb.sack_ok and tcb.rtxq.sacked_out > 0:
         mark_losses(tcb)
-    if tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER:
-        if tcb.dupacks >= tcb.core.config.tcp_reordering or (tcb.sack_ok and tcb.rtxq.lost_out > 0):
-            enter_recovery(tcb)
-        elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
-            tcb.ca_state = C.CA_DISORDER
+    if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_DISORDER:
+        return
+    if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
+        enter_recovery(tcb)
+    elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
+        tcb.ca_state = C.CA_DISORDER
+
+
+def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
+    """Was the last response to a loss wrong? D-SACK, Eifel and F-RTO tell (see undo.py)."""
+    config = tcb.core.config
+    if tcb.ack_dsack:
+        rack.dsack_seen(tcb)
+        if undo.dsack_arrived(tcb) and config.tcp_undo:
+            undo.undo(tcb, "every retransmission was a duplicate: nothing was lost", "RFC 3708 3")
+    if tcb.ca_state != C.CA_RECOVERY and tcb.ca_state != C.CA_LOSS:
+        return
+    if acked > 0 and config.tcp_undo and undo.eifel(tcb, tsecr):
+        undo.undo(tcb, "the echoed timestamp is older than the retransmission: the original arrived", "RFC 3522 3.2")
+    elif tcb.frto and tcb.ca_state == C.CA_LOSS:
+        if tcb.ack_orig and config.tcp_undo:
+            tcb.core.counters.TcpExtTCPSpuriousRTOs += 1
+            undo.undo(tcb, "data sent before the timeout is acknowledged: the timeout was spurious", "RFC 5682 3.1")
+        elif acked > 0 and seq_ge(tcb.snd_una, tcb.frto_end):
+            tcb.frto = False
+
+
+def reduce_rate(tcb: Tcb) -> None:
+    """RFC 6937 3: send in proportion to what is delivered, so that cwnd ends at ssthresh."""
+    newly = tcb.ack_delivered
+    tcb.prr_delivered += newly
+    pipe = tcb.in_flight()
+    if pipe > tcb.ssthresh:
+        # Proportional part: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out
+        quota = (tcb.prr_delivered * tcb.ssthresh + tcb.prr_flight - 1) // tcb.prr_flight - tcb.prr_out
+    else:
+        # Slow start part (PRR-SSRB)
+        limit = tcb.prr_delivered - tcb.prr_out
+        if limit < newly:
+            limit = newly
+        limit += tcb.mss
+        quota = tcb.ssthresh - pipe
+        if quota > limit:
+            quota = limit
+    if quota < 0:
+        quota = 0
+    tcb.cwnd = pipe + quota
+    if tcb.cwnd < tcb.mss:
+        tcb.cwnd = tcb.mss
 
 
 def _new_data_acked(tcb: Tcb, acked: int) -> None:
@@ -126,6 +201,8 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         return
     tcb.reno_sacked = 0
     if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
+        tcb.frto = False
+        rack.recovery_ended(tcb)
         set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
     elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
         tcb.ca_state = C.CA_OPEN
@@ -149,9 +226,13 @@ def enter_recovery(tcb: Tcb) -> None:
     """Fast retransmit and fast recovery."""
     counters = tcb.core.counters
     old = tcb.cwnd
+    undo.save(tcb, True)
     tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
     change_cwnd(tcb, old, "a segment was lost", "RFC 5681 3.2")
     tcb.recover = tcb.snd_nxt
+    tcb.prr_delivered = 0
+    tcb.prr_out = 0
+    tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
     if tcb.sack_ok:
         counters.TcpExtTCPSackRecovery += 1
         if tcb.rtxq.lost_out == 0:
@@ -168,6 +249,7 @@ def leave_recovery(tcb: Tcb) -> None:
     """A full acknowledgement: everything that was out at the loss has arrived."""
     old = tcb.cwnd
     tcb.reno_sacked = 0
+    rack.recovery_ended(tcb)
     tcb.cc.post_recovery(tcb)
     change_cwnd(tcb, old, "fast recovery is over", "RFC 6582 3.2")
     set_phase(tcb, C.CA_OPEN, "all that was out at the loss is acknowledged", "RFC 6582 3.2")
@@ -188,6 +270,12 @@ def timeout(tcb: Tcb) -> None:
     """The retransmission timer fired: everything not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1)."""
     q = tcb.rtxq
     old = tcb.cwnd
+    fresh = tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER
+    undo.save(tcb, fresh)
+    # RFC 5682 3.1 step 1: not where a recovery is under way already. (Without SACK an old hole that fills looks the same.)
+    tcb.frto = fresh and tcb.sack_ok and tcb.core.config.tcp_frto
+    tcb.frto_end = tcb.snd_nxt
+    tcb.tlp_out = False
     if tcb.ca_state != C.CA_LOSS or seq_gt(tcb.snd_una, tcb.recover) or tcb.retries <= 1:
         # RFC 5681 3.1: ssthresh is lowered by the first timeout of a segment, not by the next of the same.
         tcb.cc.cong_signal(tcb, SIGNAL_RTO)

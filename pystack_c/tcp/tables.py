@@ -163,5 +163,5 @@ class TcpTables(PortTable):
     def cancel_all(self) -> None:
         """Cancel the timers of every connection (the stack goes down)."""
         for tcb in self.all():
-            for timer in (tcb.rto_timer, tcb.delack_timer, tcb.wait_timer, tcb.keep_timer):
+            for timer in (tcb.rto_timer, tcb.delack_timer, tcb.reorder_timer, tcb.wait_timer, tcb.keep_timer):
                 cancel(tcb, timer)

@@ -80,6 +80,37 @@ cdef class Tcb(Endpoint):
     cdef public bint force_retransmit
     cdef public bint fin_expected
     cdef public uint32_t fin_expected_seq
+    cdef public bint rack_started
+    cdef public int64_t rack_sent_at
+    cdef public uint32_t rack_end
+    cdef public int64_t rack_rtt
+    cdef public uint32_t rack_fack
+    cdef public bint rack_reordering
+    cdef public int rack_mult
+    cdef public int rack_persist
+    cdef public bint rack_dsack_round
+    cdef public uint32_t rack_dsack_seq
+    cdef public bint tlp_out
+    cdef public bint tlp_new
+    cdef public int64_t rto_deadline
+    cdef public bint ack_dsack
+    cdef public bint ack_orig
+    cdef public int64_t ack_delivered
+    cdef public bint tlp_is_retrans
+    cdef public uint32_t tlp_end
+    cdef public int64_t prr_delivered
+    cdef public int64_t prr_out
+    cdef public int64_t prr_flight
+    cdef public bint undo_possible
+    cdef public uint32_t undo_una
+    cdef public int undo_retrans
+    cdef public uint32_t undo_stamp
+    cdef public int64_t prior_cwnd
+    cdef public int64_t prior_ssthresh
+    cdef public bint frto
+    cdef public uint32_t frto_end
+    cdef public int64_t delivered
+    cdef public Timer reorder_timer
     cdef public Timer rto_timer
     cdef public Timer delack_timer
     cdef public Timer wait_timer

@@ -5,8 +5,10 @@ import errno
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp.close import cancel, finish, timed_out
-from pystack_c.tcp.output import backed_off, schedule, set_persist_timer, set_rto_timer
-from pystack_c.tcp.recovery import timeout
+from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer
+from pystack_c.tcp.rack import note_probe
+from pystack_c.tcp.recovery import find_losses, timeout
+from pystack_c.tcp.retransmit import tail_loss_probe
 from pystack_c.tcp.segment import have_route, send_segment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
@@ -18,6 +20,11 @@ def fire(tcb: Tcb, kind: int) -> None:
         retransmission(tcb)
     elif kind == C.TIMER_PERSIST:
         persist(tcb)
+    elif kind == C.TIMER_TLP:
+        loss_probe(tcb)
+    elif kind == C.TIMER_REORDER:
+        find_losses(tcb)
+        schedule(tcb)
     elif kind == C.TIMER_DELACK:
         delayed_ack(tcb)
     elif kind == C.TIMER_KEEPALIVE:
@@ -80,6 +87,18 @@ def retransmission(tcb: Tcb) -> None:
             deadline = core.now + 1
     set_rto_timer(tcb, deadline)
     schedule(tcb)
+
+
+def loss_probe(tcb: Tcb) -> None:
+    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
+    if len(tcb.rtxq) == 0 or not have_route(tcb):
+        return
+    new = tail_loss_probe(tcb)
+    if new:
+        send_new(tcb)
+        tcb.tlp_new = False
+        note_probe(tcb, False)
+    set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
 
 
 def persist(tcb: Tcb) -> None:

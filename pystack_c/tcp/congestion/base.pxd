@@ -7,4 +7,5 @@ cdef class CongestionControl:
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
     cpdef cong_signal(self, Endpoint tcb, int signal)
     cpdef post_recovery(self, Endpoint tcb)
+    cpdef undone(self, Endpoint tcb)
     cpdef after_idle(self, Endpoint tcb)

@@ -27,6 +27,9 @@ class CongestionControl:
     def post_recovery(self, tcb) -> None:
         """Fast recovery is over."""
 
+    def undone(self, tcb) -> None:
+        """The last congestion signal was wrong; cwnd and ssthresh are back (RFC 4015)."""
+
     def after_idle(self, tcb) -> None:
         """Data is about to be sent after an idle time longer than RTO."""
 

@@ -1,0 +1,170 @@
+"""RACK-TLP: losses found by time, and a probe for the tail (RFC 8985).
+
+A segment is lost when one sent later was delivered and a reordering window has passed (section 6.2); a tail
+that nobody acknowledges is probed before the retransmission timer fires (section 7). Both need SACK.
+"""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.timer import Timer
+
+
+def in_use(tcb: Tcb) -> bool:
+    """RACK works on SACK (RFC 8985 5.1)."""
+    return tcb.sack_ok and tcb.core.config.tcp_rack
+
+
+def sent_after(t1: int, end1: int, t2: int, end2: int) -> bool:
+    """RFC 8985 6.2: was the first sent after the second (sequence breaks the tie)?"""
+    if t1 != t2:
+        return t1 > t2
+    return seq_gt(end1, end2)
+
+
+def delivered(tcb: Tcb, seg: SentSegment) -> None:
+    """Steps 2 to 4, for one segment newly acknowledged or SACKed."""
+    now = tcb.core.now
+    # Step 3: detect reordering: an original arrived after one with higher sequence numbers.
+    if not tcb.rack_started or seq_gt(seg.end, tcb.rack_fack):
+        tcb.rack_fack = seg.end
+    elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
+        tcb.rack_reordering = True
+    # Step 4: the most recently sent segment that was delivered.
+    rtt = now - seg.sent_at
+    if seg.retrans > 0 and tcb.min_rtt >= 0 and rtt < tcb.min_rtt:
+        # Too soon for the retransmission: the original was delivered.
+        return
+    tcb.rack_rtt = rtt
+    if not tcb.rack_started or sent_after(seg.sent_at, seg.end, tcb.rack_sent_at, tcb.rack_end):
+        tcb.rack_sent_at = seg.sent_at
+        tcb.rack_end = seg.end
+    tcb.rack_started = True
+
+
+def dsack_seen(tcb: Tcb) -> None:
+    """Step 5, first half: a D-SACK widens the reordering window, once a round trip."""
+    if tcb.rack_dsack_round and seq_ge(tcb.snd_una, tcb.rack_dsack_seq):
+        tcb.rack_dsack_round = False
+    if not tcb.rack_dsack_round:
+        tcb.rack_dsack_round = True
+        tcb.rack_dsack_seq = tcb.snd_nxt
+        tcb.rack_mult += 1
+        tcb.rack_persist = 16
+
+
+def recovery_ended(tcb: Tcb) -> None:
+    """Step 5: after 16 recoveries without a D-SACK the window is small again."""
+    tcb.rack_persist -= 1
+    if tcb.rack_persist <= 0:
+        tcb.rack_mult = 1
+        tcb.rack_persist = 16
+
+
+def reordering_window(tcb: Tcb) -> int:
+    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd)."""
+    if not tcb.rack_reordering:
+        if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
+            return 0
+        if tcb.rtxq.sacked_out >= tcb.core.config.tcp_reordering * tcb.mss:
+            return 0
+    if tcb.min_rtt < 0:
+        return 0
+    window = tcb.rack_mult * tcb.min_rtt // 4
+    return window if window < tcb.srtt else tcb.srtt
+
+
+def detect_loss(tcb: Tcb) -> None:
+    """RACK_detect_loss: mark what is overdue, and set the timer for what will be next."""
+    core = tcb.core
+    q = tcb.rtxq
+    if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
+        cancel_reorder_timer(tcb)
+        return
+    window = reordering_window(tcb)
+    wait = 0
+    i = q.first
+    n = len(q.segs)
+    while i < n:
+        seg: SentSegment = q.segs[i]
+        i += 1
+        if seq_ge(seg.seq, tcb.rack_fack) and seg.retrans == 0:
+            break
+        if seg.sacked or (seg.lost and not seg.in_flight_again):
+            continue
+        if not sent_after(tcb.rack_sent_at, tcb.rack_end, seg.sent_at, seg.end):
+            continue
+        left = seg.sent_at + tcb.rack_rtt + window - core.now
+        if left <= 0:
+            if seg.retrans > 0:
+                core.counters.TcpExtTCPLostRetransmit += 1
+            q.mark_lost(seg)
+            if core.probe is not None:
+                fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
+                why = "a segment sent later was delivered, and the reordering window has passed"
+                core.emit("tcp.lost", tcb.subject(), tcb.ident, why, "RFC 8985 6.2", fields)
+        elif left > wait:
+            wait = left
+    if wait > 0:
+        if tcb.reorder_timer is None:
+            tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
+        core.timers.arm(tcb.reorder_timer, core.now + wait)
+    else:
+        cancel_reorder_timer(tcb)
+
+
+def cancel_reorder_timer(tcb: Tcb) -> None:
+    """No segment is waiting for its reordering window to pass."""
+    if tcb.reorder_timer is not None and tcb.reorder_timer.deadline >= 0:
+        tcb.core.timers.cancel(tcb.reorder_timer)
+
+
+def probe_timeout(tcb: Tcb) -> int:
+    """TLP_calc_PTO (7.2), or 0 where no probe is due now: RTO rules then."""
+    if not tcb.sack_ok or not tcb.core.config.tcp_tlp or tcb.tlp_out:
+        return 0
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return 0
+    if tcb.ca_state != C.CA_OPEN or tcb.srtt == 0 or tcb.rtxq.sacked_out > 0 or tcb.backoff > 0:
+        return 0
+    pto = 2 * tcb.srtt
+    if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:
+        pto += tcb.core.config.tcp_tlp_max_ack_delay
+    return pto if pto < tcb.rto else 0
+
+
+def note_probe(tcb: Tcb, retransmission: bool) -> None:
+    """The probe was sent (7.3)."""
+    tcb.tlp_out = True
+    tcb.tlp_is_retrans = retransmission
+    tcb.tlp_end = tcb.snd_nxt
+
+
+def probe_answered(tcb: Tcb, ack: int, dsack: bool, plain_duplicate: bool) -> bool:
+    """TLP_process_ack (7.4.2). True where the probe repaired a loss that nothing else would have shown."""
+    if not tcb.tlp_out or not seq_ge(ack, tcb.tlp_end):
+        return False
+    if not tcb.tlp_is_retrans:
+        tcb.tlp_out = False
+    elif dsack:
+        # The receiver got both copies: nothing was lost.
+        tcb.tlp_out = False
+    elif seq_gt(ack, tcb.tlp_end):
+        tcb.tlp_out = False
+        return True
+    elif plain_duplicate:
+        tcb.tlp_out = False
+    # (Else it is the ACK of the probe, or of an original that was only late: wait for what comes after.)
+    return False
+
+
+def last_segment(q: RtxQueue) -> int:
+    """Index of the segment with the highest sequence numbers that is still out, or -1."""
+    i = len(q.segs) - 1
+    while i >= q.first:
+        seg: SentSegment = q.segs[i]
+        if not seg.sacked:
+            return i
+        i -= 1
+    return -1

@@ -1,0 +1,18 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
+from pystack_c.tcp cimport rack, undo
+from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t)
+cpdef retransmit_lost(Tcb tcb)
+@cython.locals(core=Core, n=int64_t, flags=int, offset=int64_t)
+cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
+cpdef str recovery_reason(Tcb tcb)
+cpdef str recovery_rfc(Tcb tcb)
+@cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, edge=uint32_t, seg=SentSegment, whole=int64_t)
+cpdef bint tail_loss_probe(Tcb tcb)

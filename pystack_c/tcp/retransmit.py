@@ -1,0 +1,109 @@
+"""Sending again: what was marked lost, as cwnd allows, and the tail loss probe (RFC 6298, 6582, 6675, 8985)."""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_lt
+from pystack_c.tcp import rack, undo
+from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.tcb import Tcb
+
+
+def retransmit_lost(tcb: Tcb) -> None:
+    """Send again what was marked lost, as far as cwnd allows; the first of a recovery always goes."""
+    q = tcb.rtxq
+    if q.lost_out == 0:
+        return
+    # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
+    mss = tcb.mss - sack_option_len(tcb)
+    i = q.next_lost(q.first)
+    while i >= 0:
+        q.single(i)
+        seg: SentSegment = q.segs[i]
+        room = tcb.cwnd - tcb.in_flight()
+        if seg.data_length() > mss:
+            q.split(i, seq_add(seg.seq, mss))
+        if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
+            return
+        tcb.force_retransmit = False
+        resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))
+        i = q.next_lost(i + 1)
+
+
+def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
+    """One retransmission, counted and explained."""
+    core = tcb.core
+    n = seq_diff(seg.end, seg.seq)
+    if core.probe is not None:
+        core.emit("tcp.retransmit", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
+    core.counters.TcpRetransSegs += 1
+    tcb.total_retrans += 1
+    tcb.bytes_retrans += n
+    tcb.rtxq.mark_retransmitted(seg, core.now)
+    if seg.syn_fin == C.SYN:
+        core.counters.TcpExtTCPSynRetrans += 1
+        send_syn(tcb, why, rfc)
+        return
+    undo.retransmitted(tcb, ts_now(tcb))
+    if tcb.ca_state == C.CA_LOSS:
+        core.counters.TcpExtTCPSlowStartRetrans += 1
+    elif tcb.ca_state == C.CA_RECOVERY:
+        core.counters.TcpExtTCPFastRetrans += 1
+        tcb.prr_out += n
+    flags = C.ACK
+    if seg.syn_fin == C.FIN:
+        flags |= C.FIN
+        n -= 1
+    offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
+    if offset + n == tcb.sendbuf.tail and n > 0:
+        flags |= C.PSH
+    send_segment(tcb, seg.seq, flags, offset, n, 0, why, rfc)
+
+
+def recovery_reason(tcb: Tcb) -> str:
+    """Why a retransmission happens, in words."""
+    if tcb.core.probe is None:
+        return ""
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
+    if tcb.ca_state == C.CA_LOSS:
+        return (
+            f"retransmission after a timeout: RTO {tcb.rto / 1e6:g} ms "
+            f"(SRTT {tcb.srtt / 1e6:g} ms), backoff {tcb.backoff}"
+        )
+    if rack.in_use(tcb):
+        return "fast retransmission: a segment sent later was delivered (RACK)"
+    if tcb.sack_ok:
+        return "fast retransmission: SACK shows a hole"
+    return f"fast retransmission: {tcb.dupacks} duplicate ACKs"
+
+
+def recovery_rfc(tcb: Tcb) -> str:
+    """The section that rules the retransmission."""
+    if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return "RFC 6298 5.4"
+    if rack.in_use(tcb):
+        return "RFC 8985 6.2"
+    return "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2"
+
+
+def tail_loss_probe(tcb: Tcb) -> bool:
+    """TLP_send_probe (RFC 8985 7.3). True where new data is to be the probe: the caller's output sends it."""
+    core = tcb.core
+    q = tcb.rtxq
+    i = rack.last_segment(q)
+    if i < 0:
+        return False
+    core.counters.TcpExtTCPLossProbes += 1
+    edge = seq_add(tcb.snd_una, tcb.snd_wnd)
+    if tcb.unsent() > 0 and seq_lt(tcb.snd_nxt, edge):
+        tcb.tlp_new = True
+        return True
+    seg: SentSegment = q.segs[i]
+    if seg.pieces() > 1:
+        # The last segment of an offloaded group, as it went over the wire.
+        whole = (seg.data_length() - 1) // seg.gso * seg.gso
+        q.split(i, seq_add(seg.seq, whole))
+        seg = q.segs[i + 1]
+    resend(tcb, seg, "tail loss probe: the last segment again, before the RTO", "RFC 8985 7.3")
+    rack.note_probe(tcb, True)
+    return False

@@ -1,0 +1,84 @@
+"""Taking back a congestion response that turned out to be wrong (RFC 3522, RFC 4015, RFC 3708, RFC 5682).
+
+When recovery begins, what it changes is saved. Three signs show that nothing was lost: every retransmission
+is reported as a duplicate (D-SACK), an echoed timestamp is older than the first retransmission (Eifel), or
+after a timeout the originals are acknowledged (F-RTO).
+"""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_gt, seq_lt
+from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.tcb import Tcb
+
+
+def save(tcb: Tcb, fresh: bool) -> None:
+    """Recovery begins: remember what it is about to change; one that begins inside another changes nothing of that."""
+    if tcb.undo_possible and not fresh:
+        return
+    tcb.undo_possible = True
+    tcb.undo_una = tcb.snd_una
+    tcb.undo_retrans = 0
+    tcb.undo_stamp = 0
+    tcb.prior_cwnd = tcb.cwnd
+    tcb.prior_ssthresh = tcb.ssthresh
+
+
+def forget(tcb: Tcb) -> None:
+    """The loss was real, or everything is over."""
+    tcb.undo_possible = False
+
+
+def retransmitted(tcb: Tcb, tsval: int) -> None:
+    """One more segment was sent again; `tsval` is its timestamp."""
+    if tcb.undo_possible:
+        tcb.undo_retrans += 1
+        if tcb.undo_retrans == 1:
+            tcb.undo_stamp = tsval
+
+
+def dsack_arrived(tcb: Tcb) -> bool:
+    """RFC 3708: one retransmission was a duplicate. True when all of them were."""
+    if not tcb.undo_possible or tcb.undo_retrans <= 0:
+        return False
+    tcb.undo_retrans -= 1
+    return tcb.undo_retrans == 0
+
+
+def eifel(tcb: Tcb, tsecr: int) -> bool:
+    """RFC 3522 3.2: the ACK that advances echoes a timestamp from before the first retransmission."""
+    return tcb.undo_possible and tcb.ts_ok and tcb.undo_retrans > 0 and tsecr != 0 and seq_lt(tsecr, tcb.undo_stamp)
+
+
+def undo(tcb: Tcb, why: str, rfc: str) -> None:
+    """RFC 4015 3.2: back to the window of before, and what was marked lost is not."""
+    counters = tcb.core.counters
+    if tcb.ca_state == C.CA_LOSS:
+        counters.TcpExtTCPLossUndo += 1
+    elif seq_gt(tcb.recover, tcb.snd_una):
+        counters.TcpExtTCPPartialUndo += 1
+    else:
+        counters.TcpExtTCPFullUndo += 1
+    q: RtxQueue = tcb.rtxq
+    for item in q.segs[q.first :]:
+        seg: SentSegment = item
+        if seg.lost:
+            seg.lost = False
+        if seg.in_flight_again:
+            seg.in_flight_again = False
+    q.lost_out = 0
+    q.retrans_out = 0
+    old = tcb.cwnd
+    if tcb.prior_cwnd > tcb.cwnd:
+        tcb.cwnd = tcb.prior_cwnd
+    if tcb.prior_ssthresh > tcb.ssthresh:
+        tcb.ssthresh = tcb.prior_ssthresh
+    tcb.cc.undone(tcb)
+    tcb.undo_possible = False
+    tcb.frto = False
+    tcb.backoff = 0
+    tcb.ca_state = C.CA_OPEN
+    core = tcb.core
+    if core.probe is not None:
+        fields = {"old": old, "new": tcb.cwnd, "ssthresh": tcb.ssthresh}
+        core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
+        core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, {"phase": "undone", "recover": tcb.recover})
