@@ -1,0 +1,148 @@
+"""The routing table (RFC 1812 5.2.4.3; LABS section 6)."""
+
+import errno
+import random
+
+import pytest
+
+import pystack_c.const as C
+from pystack_c import ipv4
+from pystack_c.iface import Iface
+from pystack_c.route import Route, RouteTable, netmask
+from tests import frames as f
+from tests.support.peer import Peer
+
+ETH = Iface(1, "eth0", C.LINK_ETHERNET, 1, 1500)
+OTHER = Iface(2, "eth1", C.LINK_ETHERNET, 2, 1500)
+
+
+def route(text: str, gateway: str = "0.0.0.0", metric: int = 0, iface: Iface = ETH) -> Route:
+    """A route from "10.0.0.0/8"."""
+    dst, _, length = text.partition("/")
+    return Route(f.addr(dst), int(length), f.addr(gateway), iface, metric, 0)
+
+
+def brute_force(routes: list[Route], dst: int) -> Route | None:
+    """The oracle: every route that matches, the longest first, then the lowest metric."""
+    fit = [r for r in routes if dst & netmask(r.prefixlen) == r.dst]
+    return min(fit, key=lambda r: (-r.prefixlen, r.metric), default=None)
+
+
+def test_longest_prefix_wins_for_1000_of_1000_destinations():
+    routes = [
+        route("10.0.0.0/8", "1.0.0.1"), route("10.1.0.0/16", "1.0.0.2"), route("10.1.2.0/24", "1.0.0.3"),
+        route("0.0.0.0/0", "1.0.0.9"),
+    ]  # fmt: skip
+    table = RouteTable()
+    for r in routes:
+        table.add(r)
+    rng = random.Random(6)
+    bases = ["10.1.2.0", "10.1.0.0", "10.0.0.0", "192.0.2.0"]
+    dsts = [f.addr(rng.choice(bases)) | rng.getrandbits(rng.choice([8, 16, 24])) for _ in range(1000)]
+    assert sum(table.lookup(dst) is brute_force(routes, dst) for dst in dsts) == 1000
+    # Control: the first match in the order of the list, the /8 first, is another router's for many.
+    first = sum(next(r for r in routes if dst & netmask(r.prefixlen) == r.dst) is table.lookup(dst) for dst in dsts)
+    assert first < 900
+
+
+def test_thousands_of_random_routes_agree_with_the_oracle():
+    rng = random.Random(7)
+    table, routes = RouteTable(), {}
+    for number in range(3000):
+        length = rng.randint(0, 32)
+        r = Route(rng.getrandbits(12) << 20 & netmask(length), length, number, ETH, rng.randint(0, 2), 0)
+        routes[(r.dst, r.prefixlen, r.metric)] = r
+        table.add(r)
+    for number, key in enumerate(list(routes)):
+        if number % 3 == 0:
+            gone = routes.pop(key)
+            assert table.remove(gone.dst, gone.prefixlen, gone.gateway)
+    for _ in range(1000):
+        dst = rng.getrandbits(12) << 20
+        assert table.lookup(dst) is brute_force(list(routes.values()), dst)
+    assert {id(r) for r in table.all()} == {id(r) for r in routes.values()}
+
+
+def test_the_lower_metric_wins_and_the_other_takes_over():
+    table = RouteTable()
+    best, backup = route("10.0.0.0/8", "1.0.0.1", 10), route("10.0.0.0/8", "1.0.0.2", 20, OTHER)
+    table.add(backup)
+    table.add(best)
+    assert table.lookup(f.addr("10.9.9.9")) is best
+    assert table.lookup(f.addr("10.9.9.9"), OTHER) is backup
+    ETH.up = False
+    try:
+        assert table.lookup(f.addr("10.9.9.9")) is backup
+    finally:
+        ETH.up = True
+    assert table.remove(best.dst, 8, best.gateway) and table.lookup(f.addr("10.9.9.9")) is backup
+    assert not table.remove(best.dst, 8, best.gateway)
+
+
+def test_route_output_is_cached_until_routes_change():
+    peer = Peer()
+    to = f.addr("10.0.0.2")
+    dst = ipv4.route_output(peer.stack, to)
+    assert dst is ipv4.route_output(peer.stack, to)
+    assert (dst.iface.name, dst.next_hop, dst.src, dst.mtu, dst.kind) == ("eth0", to, peer.addr, 1500, C.DST_UNICAST)
+    peer.stack.add_route(to, 32, f.addr("10.0.0.9"))
+    again = ipv4.route_output(peer.stack, to)
+    assert again is not dst and again.next_hop == f.addr("10.0.0.9")
+    assert dst.epoch != peer.stack.route_epoch
+
+
+@pytest.mark.parametrize(
+    "kind, error",
+    [(C.RT_UNREACHABLE, errno.EHOSTUNREACH), (C.RT_PROHIBIT, errno.EACCES), (C.RT_BLACKHOLE, errno.EINVAL)],
+)
+def test_routes_that_refuse(kind, error):
+    peer = Peer()
+    peer.stack.add_route(f.addr("192.0.2.0"), 24, kind=kind)
+    assert ipv4.route_output(peer.stack, f.addr("192.0.2.1")) is None
+    assert peer.stack.route_error == error
+    assert ipv4.route_output(peer.stack, f.addr("192.0.3.1")) is None
+    assert peer.stack.route_error == errno.ENETUNREACH
+
+
+def test_kinds_of_destination():
+    peer = Peer()
+    kinds = {
+        "10.0.0.1": (C.DST_LOCAL, "lo"), "127.0.0.1": (C.DST_LOCAL, "lo"), "127.9.9.9": (C.DST_LOCAL, "lo"),
+        "10.0.0.255": (C.DST_BROADCAST, "eth0"), "255.255.255.255": (C.DST_BROADCAST, "eth0"),
+        "224.0.0.5": (C.DST_MULTICAST, "eth0"), "10.0.0.7": (C.DST_UNICAST, "eth0"),
+    }  # fmt: skip
+    for text, (kind, iface) in kinds.items():
+        dst = ipv4.route_output(peer.stack, f.addr(text))
+        assert (dst.kind, dst.iface.name) == (kind, iface), text
+    assert ipv4.route_output(peer.stack, f.addr("0.0.0.0")) is None
+
+
+def test_source_address_is_the_one_of_the_next_hops_subnet():
+    """RFC 1122 3.3.4.3."""
+    peer = Peer()
+    peer.stack.add_addr(peer.iface, f.addr("192.168.7.1"), 24)
+    peer.stack.add_route(0, 0, f.addr("192.168.7.254"))
+    assert ipv4.route_output(peer.stack, f.addr("10.0.0.9")).src == f.addr("10.0.0.1")
+    assert ipv4.route_output(peer.stack, f.addr("192.168.7.9")).src == f.addr("192.168.7.1")
+    assert ipv4.route_output(peer.stack, f.addr("8.8.8.8")).src == f.addr("192.168.7.1")
+
+
+def test_bad_configuration_is_refused():
+    peer = Peer()
+    for call in (
+        lambda: peer.stack.add_route(f.addr("10.0.0.1"), 24),
+        lambda: peer.stack.add_route(f.addr("10.0.0.0"), 33),
+        lambda: peer.stack.add_route(0, 0, f.addr("172.16.0.1")),
+        lambda: peer.stack.add_addr(peer.iface, peer.addr, 24),
+        lambda: peer.stack.add_iface("eth0"),
+        lambda: peer.stack.add_iface("eth9", mtu=67),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+def test_an_address_taken_away_takes_its_route_with_it():
+    peer = Peer()
+    peer.stack.del_addr(peer.iface, peer.addr)
+    assert ipv4.route_output(peer.stack, f.addr("10.0.0.2")) is None
+    assert not peer.arp(1, 0x0200000000BB, "10.0.0.2", 0, "10.0.0.1")
