@@ -33,5 +33,5 @@ class Iface:
         self.rx_bytes = 0
         self.tx_frames = 0
         self.tx_bytes = 0
-        self.defended = 0
+        self.defended = -1
         self.groups = {}

@@ -372,7 +372,7 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
         return False
     core.drop("arp-conflict", "arp " + addr_text(pkt.arp_spa), "another host uses our address", "RFC 5227 2.4")
     # 2.4 (b): defend it, with one announcement in DEFEND_INTERVAL (10 s) at most.
-    if iface.defended == 0 or core.now - iface.defended >= 10_000_000_000:
+    if iface.defended < 0 or core.now - iface.defended >= 10_000_000_000:
         iface.defended = core.now
         announce(core, iface, pkt.arp_spa)
     return True

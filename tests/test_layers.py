@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).parent.parent / "pystack_c"
-FORBIDDEN = {"os", "time", "random", "socket", "select", "selectors", "threading", "asyncio", "secrets", "datetime", "pystack"}
+FORBIDDEN = {
+    "os",
+    "time",
+    "random",
+    "socket",
+    "select",
+    "selectors",
+    "threading",
+    "asyncio",
+    "secrets",
+    "datetime",
+    "pystack",
+}
 SOURCES = sorted(CORE.rglob("*.py"))
 
 

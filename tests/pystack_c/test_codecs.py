@@ -108,7 +108,10 @@ def test_icmp(kind, code, rest, payload):
     icmpv4.write(scratch, 0, kind, code, rest, payload)
     seen = Icmp.parse(bytes(scratch))
     assert (seen.type, seen.code, seen.rest) == (kind, code, rest)
-    assert bytes(scratch) + payload == f.icmp(kind, code, rest.to_bytes(4, "big"), payload) or seen.checksum in (0, 0xFFFF)
+    assert bytes(scratch) + payload == f.icmp(kind, code, rest.to_bytes(4, "big"), payload) or seen.checksum in (
+        0,
+        0xFFFF,
+    )
     pkt = packet(bytes(scratch) + payload)
     assert icmpv4.parse(pkt) == 0
     assert (pkt.icmp_type, pkt.icmp_code, pkt.icmp_rest) == (kind, code, rest)

@@ -180,7 +180,9 @@ class Peer:
             eth_dst = 0xFFFFFFFFFFFF if op == 1 else STACK_MAC
         return self.frame(f.ether(f.arp(op, sha, spa, tha, tpa), 0x0806, sha, eth_dst), iface)
 
-    def udp(self, sport: int, dport: int, data: bytes, src: str = "10.0.0.2", dst: str = "10.0.0.1", **kw: Any) -> list[Seen]:
+    def udp(
+        self, sport: int, dport: int, data: bytes, src: str = "10.0.0.2", dst: str = "10.0.0.1", **kw: Any
+    ) -> list[Seen]:
         """A UDP datagram with a right checksum."""
         return self.send(f.udp(src, sport, dst, dport, data), 17, src=src, dst=dst, **kw)
 

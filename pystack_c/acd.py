@@ -1,0 +1,98 @@
+"""Is this address free? IPv4 address conflict detection (RFC 5227 section 2.1), as a call.
+
+    probe = acd.start(core, iface, addr, now)   # before add_addr
+    ... drive the stack; probe.done turns true after about 4 to 7 s ...
+    probe.conflict                            # the MAC address of who has it, or 0: then add_addr, and
+    acd.announce_twice(core, iface, addr, now) # two announcements, 2 s apart (section 2.3)
+
+Defence of addresses in use (section 2.4) is in neighbor.input.
+"""
+
+import pystack_c.const as C
+from pystack_c import neighbor
+from pystack_c.core import Core
+from pystack_c.iface import Iface
+from pystack_c.timer import Timer, TimerOwner
+from pystack_c.wire import arp
+
+# Section 1.1, in nanoseconds
+PROBE_WAIT = 1_000_000_000
+PROBE_NUM = 3
+PROBE_MIN = 1_000_000_000
+PROBE_MAX = 2_000_000_000
+ANNOUNCE_WAIT = 2_000_000_000
+ANNOUNCE_INTERVAL = 2_000_000_000
+
+
+class AddressProbe(TimerOwner):  # python
+    """One probing. `done` with `conflict` 0: the address is free."""
+
+    def __init__(self, core: Core, iface: Iface, addr: int):
+        self.core = core
+        self.iface = iface
+        self.addr = addr
+        self.sent = 0
+        self.done = False
+        self.conflict = 0
+        self.timer = Timer(self, C.T_ACD)
+
+    def on_timer(self, kind: int) -> None:
+        """Send the next probe, or conclude that nobody has the address."""
+        core = self.core
+        if self.sent == PROBE_NUM:
+            self._finish(0)
+            return
+        self.sent += 1
+        # 2.1.1: sender address 0, so that nobody's cache is touched.
+        why = "does anybody have this address?"
+        neighbor.send_arp(
+            core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1"
+        )
+        wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
+        core.timers.arm(self.timer, core.now + wait)
+
+    def on_arp(self, spa: int, sha: int) -> bool:
+        """An ARP packet names the address: its owner, or another host that probes for it too. True: the end of it."""
+        self._finish(sha)
+        return True
+
+    def _finish(self, conflict: int) -> None:
+        self.core.timers.cancel(self.timer)
+        self.core.acd.pop(self.addr, None)
+        self.conflict = conflict
+        self.done = True
+
+
+class _Announcer(TimerOwner):  # python
+    """The second announcement."""
+
+    def __init__(self, core: Core, iface: Iface, addr: int):
+        self.core = core
+        self.iface = iface
+        self.addr = addr
+        self.timer = Timer(self, C.T_ACD)
+
+    def on_timer(self, kind: int) -> None:
+        """Announce, if the address is still ours."""
+        if self.addr in self.core.local:
+            neighbor.announce(self.core, self.iface, self.addr)
+
+
+def _between(core: Core, low: int, high: int) -> int:
+    return low + int(core.rng.random() * (high - low))
+
+
+def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
+    """Begin to probe for `addr`. The first probe goes out within PROBE_WAIT, at random (2.1.1)."""
+    core.now = now
+    probe = AddressProbe(core, iface, addr)
+    core.acd[addr] = probe
+    core.timers.arm(probe.timer, now + _between(core, 0, PROBE_WAIT))
+    return probe
+
+
+def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
+    """Two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
+    core.now = now
+    neighbor.announce(core, iface, addr)
+    core.timers.arm(_Announcer(core, iface, addr).timer, now + ANNOUNCE_INTERVAL)
