@@ -45,9 +45,7 @@ class AddressProbe(TimerOwner):  # python
         self.sent += 1
         # 2.1.1: sender address 0, so that nobody's cache is touched.
         why = "does anybody have this address?"
-        neighbor.send_arp(
-            core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1"
-        )
+        neighbor.send_arp(core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
         core.timers.arm(self.timer, core.now + wait)
 

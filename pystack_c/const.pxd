@@ -95,4 +95,4 @@ cdef enum:
     T_ACD = 102
     L4_OFF = 96
     M32 = 0xFFFFFFFF
-    COMPILED = 0
+    COMPILED = 1  # 0 in const.py: this is how a module knows
