@@ -89,6 +89,11 @@ class FrameRecord:
         return f"<{self.line()}>"
 
 
+def kind_of(iface: str, kinds: Mapping[str, int]) -> int:
+    """The kind of link behind an interface name: bare IP on "lo", Ethernet where nothing else is said."""
+    return kinds.get(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
+
+
 def describe(event: Event) -> str:
     """An event in words: its reason, the values that changed, the RFC section."""
     fields = event.fields
@@ -104,7 +109,7 @@ class FrameProbe(Probe):
     """Groups the events of any number of stacks into FrameRecords and hands each to `sink` once it is complete.
 
     A record is complete when the next one of its host begins, or with `flush()`, which a driver calls after
-    draining. `kinds` maps interface names to their const.LINK_* (Ethernet where not named).
+    draining. `kinds` maps interface names to their const.LINK_* (see kind_of for those that are not named).
     """
 
     def __init__(self, sink: Callable[[FrameRecord], None], kinds: Mapping[str, int] | None = None):
@@ -186,7 +191,7 @@ class _HostState:
             record.reasons.append(f"one piece for the device, which cuts it into segments of {record.gso_size} bytes")
 
     def _summary(self, iface: str, frame: bytes) -> str:
-        return self.summarizer.line(frame, self.probe.kinds.get(iface, C.LINK_ETHERNET))
+        return self.summarizer.line(frame, kind_of(iface, self.probe.kinds))
 
     def _unsent(self) -> None:
         """Announcements that no frame followed (it waits for ARP, or was dropped) belong to what came before."""
@@ -220,7 +225,7 @@ class AnnotatedCapture:
         if not record.frame:
             return
         key = (record.host, record.iface)
-        kind = self.kinds.get(record.iface, C.LINK_ETHERNET)
+        kind = kind_of(record.iface, self.kinds)
         number = self.numbers.get(key)
         if number is None:
             name = f"{record.host}:{record.iface}" if self.hosts else record.iface
