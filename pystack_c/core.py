@@ -49,11 +49,11 @@ class Core:
         self.error_queue: deque[Any] = deque()
         self.icmp_tokens = 0
         self.icmp_stamp = -1
-        self.acd = {}
-        self.lo = None
-        self.dst_cache = {}
+        self.acd: dict[int, Any] = {}
+        self.lo: Any = None
+        self.dst_cache: dict[int, Any] = {}
         self.route_error = 0
-        self.idents = []
+        self.idents: list[int] = []
         self.port_counter = self.rng.u32() & 0xFFFF
 
     def transmit(self, tx: Transmit) -> None:

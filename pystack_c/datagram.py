@@ -44,12 +44,12 @@ class DatagramSocket(Endpoint):
 
     def __init__(self, core, ident: int):
         Endpoint.__init__(self, core, ident)
-        self.queue = deque()
+        self.queue: deque[Datagram] = deque()
         self.queued_bytes = 0
         self.rcvbuf = core.config.udp_rmem
         self.sndbuf = core.config.udp_wmem
-        self.errqueue = deque()
-        self.dst = None
+        self.errqueue: deque[Datagram] = deque()
+        self.dst: Dst | None = None
         self.wildcard = True
         self.shut_rd = False
         self.shut_wr = False
@@ -57,8 +57,8 @@ class DatagramSocket(Endpoint):
         self.dropped = 0
         self.mcast_ttl = 1
         self.mcast_loop = True
-        self.mcast_iface = None
-        self.memberships = {}
+        self.mcast_iface: Iface | None = None
+        self.memberships: dict[tuple[int, int], Iface] = {}
 
     def readiness(self) -> int:
         """EV_* bits: readable with a datagram, an error or after shutdown; always writable."""
@@ -130,7 +130,7 @@ def take(ep: DatagramSocket, flags: int):
 
 def route_for(core: Core, ep: DatagramSocket, addr: int):
     """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none."""
-    cached: Dst = ep.dst
+    cached: Dst | None = ep.dst
     if cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
         return cached
     iface = ep.bound_iface

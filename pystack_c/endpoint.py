@@ -1,6 +1,7 @@
 """What every socket of the core has: addresses, options, a pending error, and its readiness."""
 
 import pystack_c.const as C
+from pystack_c.iface import Iface
 from pystack_c.timer import TimerOwner
 
 
@@ -23,13 +24,13 @@ class Endpoint(TimerOwner):
         self.raddr = 0
         self.rport = 0
         self.bound = False
-        self.bound_iface = None
+        self.bound_iface: Iface | None = None
         self.ttl = core.config.ip_default_ttl
         self.tos = 0
         self.reuseaddr = False
         self.reuseport = False
         self.broadcast = False
-        self.options = None
+        self.options: dict | None = None
 
     def subject(self) -> str:
         """A short text for events."""

@@ -34,4 +34,4 @@ class Iface:
         self.tx_frames = 0
         self.tx_bytes = 0
         self.defended = -1
-        self.groups = {}
+        self.groups: dict[int, int] = {}

@@ -10,7 +10,7 @@ from pystack_c.wire.checksum cimport sum_bytes
 
 @cython.locals(found=Dst, dst=Dst)
 cpdef Dst route_output(Core core, uint32_t addr, uint32_t src=*, Iface iface=*)
-@cython.locals(own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst, fields=dict, reason=str)
+@cython.locals(mine=LocalAddr, own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst, fields=dict, reason=str)
 cdef Dst _resolve(Core core, uint32_t addr, Iface iface)
 @cython.locals(route=Route, other=Iface, kind=int)
 cdef Dst _resolve_group(Core core, uint32_t addr, Iface iface)

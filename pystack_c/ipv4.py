@@ -25,7 +25,7 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     the search to one interface (SO_BINDTODEVICE). Dsts are shared: all connections to one address hold the same one.
     """
     if iface is None:
-        found: Dst = core.dst_cache.get(addr)
+        found: Dst | None = core.dst_cache.get(addr)
         if found is not None and found.epoch == core.route_epoch:
             return found
     core.route_error = 0
@@ -41,8 +41,8 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
 
 
 def _resolve(core: Core, addr: int, iface: Iface | None):
-    own: LocalAddr = core.local_addr(addr)
-    if own is not None:
+    mine: LocalAddr | None = core.local_addr(addr)
+    if mine is not None:
         # RFC 1122 3.2.1.3 (g): what is addressed to this host never reaches a wire.
         src = 0x7F000001 if (addr >> 24) == 127 else addr
         return Dst(core.lo, addr, src, min(core.lo.mtu, 65535), C.DST_LOCAL, core.route_epoch)

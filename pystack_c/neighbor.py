@@ -54,7 +54,7 @@ class NeighborEntry(TimerOwner):
         self.updated = 0
         self.used = core.now
         self.probes = 0
-        self.queue = None
+        self.queue: deque | None = None
         self.timer = Timer(self, C.T_NEIGH)
 
     def on_timer(self, kind: int) -> None:
@@ -225,7 +225,7 @@ def output(core: Core, dst: Dst, start: int, end: int, payload, gso_size: int, c
         transmit(core, iface, core.scratch, start, end, payload, gso_size, csum_offset)
         return
     if dst.kind == C.DST_UNICAST:
-        entry: NeighborEntry = dst.neigh
+        entry: NeighborEntry | None = dst.neigh
         if entry is None or entry.state == C.NUD_NONE:
             entry = iface.neighbors.get(dst.next_hop)
             if entry is None:
@@ -383,7 +383,7 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
     addr = pkt.arp_spa
     if addr == 0:  # RFC 5227 1.1: an ARP probe says nothing about its sender
         return False
-    entry: NeighborEntry = iface.neighbors.get(addr)
+    entry: NeighborEntry | None = iface.neighbors.get(addr)
     if entry is None:
         if not for_us or pkt.arp_op != C.ARPOP_REQUEST or not _on_link(iface, addr):
             return False

@@ -21,7 +21,7 @@ class PortTable:
     """
 
     def __init__(self, groups: bool = False):
-        self.buckets = {}
+        self.buckets: dict[int, dict] = {}
         self.groups = groups
 
     def add(self, ep: Endpoint, port: int) -> None:

@@ -6,6 +6,8 @@ and Linux does here: no honest sender makes overlaps); an exact duplicate is ign
 `ipfrag_high_thresh` bytes: the oldest ones give way.
 """
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c import icmpv4
 from pystack_c.core import Core
@@ -35,7 +37,7 @@ class Fragments(TimerOwner):
         self.core = core
         self.iface = iface
         self.key = key
-        self.pieces = []
+        self.pieces: list[Piece] = []
         self.total = -1
         self.covered = 0
         self.held = OVERHEAD
@@ -70,7 +72,7 @@ class Reassembly:
     """All incomplete datagrams of a host, the oldest first."""
 
     def __init__(self):
-        self.table = {}
+        self.table: dict[tuple, Fragments] = {}
         self.held = 0
 
 
@@ -99,7 +101,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> bool:
         core.reasm = Reassembly()
     all_: Reassembly = core.reasm
     key = (pkt.src, pkt.dst, pkt.proto, pkt.ident)
-    frags: Fragments = all_.table.get(key)
+    frags: Fragments | None = all_.table.get(key)
     if frags is None:
         frags = Fragments(core, iface, key)
         all_.table[key] = frags
@@ -135,7 +137,7 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     i = len(frags.pieces)
     # Fragments mostly come in order: look from the end.
     while i > 0:
-        piece: Piece = frags.pieces[i - 1]
+        piece: Any = frags.pieces[i - 1]
         if piece.start <= start:
             break
         i -= 1

@@ -4,6 +4,8 @@ One dict for each prefix length in use, asked from the longest to the shortest: 
 prefix length, however many routes there are.
 """
 
+from typing import Any
+
 import pystack_c.const as C
 
 
@@ -34,8 +36,8 @@ class Dst:
         self.mtu = mtu
         self.kind = kind
         self.epoch = epoch
-        self.neigh = None
-        self.route = None
+        self.neigh: Any = None
+        self.route: Route | None = None
 
 
 def netmask(prefixlen: int) -> int:
@@ -49,8 +51,8 @@ class RouteTable:
     """All routes of a host."""
 
     def __init__(self):
-        self.by_length = [None] * 33
-        self.lengths = []
+        self.by_length: list = [None] * 33
+        self.lengths: list[int] = []
 
     def add(self, route: Route) -> None:
         """Put a route in; the same prefix and metric replaces the older one."""

@@ -81,7 +81,7 @@ class Stack(Core):
 
     def del_addr(self, iface: Iface, addr: int) -> None:
         """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
-        own: LocalAddr = self.local.get(addr)
+        own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
             raise ValueError("not an address of this interface")
         iface.addrs.remove(own)

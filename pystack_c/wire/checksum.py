@@ -31,7 +31,7 @@ def _fold_words(data, off, end, acc):
 def sum_bytes(data: bytes, off: int, end: int, acc: int) -> int:
     """Sum of data[off:end] and `acc`; the caller has checked the bounds."""
     if C.COMPILED:
-        return sum_at(data, off, end, acc)  # noqa: F821
+        return sum_at(data, off, end, acc)  # type: ignore[name-defined] # noqa: F821
     else:
         return _fold_words(data, off, end, acc)
 
@@ -39,7 +39,7 @@ def sum_bytes(data: bytes, off: int, end: int, acc: int) -> int:
 def sum_scratch(data: bytearray, off: int, end: int, acc: int) -> int:
     """The same for a bytearray."""
     if C.COMPILED:
-        return sum_at(data, off, end, acc)  # noqa: F821
+        return sum_at(data, off, end, acc)  # type: ignore[name-defined] # noqa: F821
     else:
         return _fold_words(data, off, end, acc)
 
@@ -47,7 +47,7 @@ def sum_scratch(data: bytearray, off: int, end: int, acc: int) -> int:
 def sum_any(data, acc: int) -> int:
     """Sum of a whole bytes, bytearray or memoryview (contiguous), and `acc`."""
     if C.COMPILED:
-        return sum_object(data, acc)  # noqa: F821
+        return sum_object(data, acc)  # type: ignore[name-defined] # noqa: F821
     else:
         return _fold_words(data, 0, len(data), acc)
 

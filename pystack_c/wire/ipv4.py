@@ -21,7 +21,7 @@ from pystack_c.wire.checksum import sum_bytes, sum_scratch
 
 # What the negative answers of `parse` mean: (drop, why, rule), at index -code.
 ERRORS = (
-    None,
+    ("", "", ""),
     ("ip-truncated", "shorter than an IPv4 header", "RFC 791 3.1"),
     ("ip-bad-version", "the version field is not 4", "RFC 1122 3.2.1.1"),
     ("ip-bad-ihl", "the header length is below 5 words or longer than the packet", "RFC 791 3.1"),
