@@ -77,7 +77,8 @@ DIRECTIVES = {
 # Comparing signed with unsigned is where compiled and uncompiled arithmetic part: an error.
 C_FLAGS = ["-Wsign-compare", "-Werror=sign-compare", "-Wno-unused-function"]
 if "CFLAGS" not in os.environ:
-    C_FLAGS.append("-O2")
+    # -g0: no debugging information, which is a third of the compiler's time
+    C_FLAGS += ["-O2", "-g0"]
 
 
 class ParallelBuildExt(build_ext):

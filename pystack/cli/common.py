@@ -170,7 +170,8 @@ def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
         if settings.netns is not None:
             netns = undo.enter_context(Namespace.open(settings.netns, create=True))
         probe, narrator = _probe(settings, undo)
-        running = up(
+        running = _refusals(
+            up,
             settings.device,
             settings.address[0],
             settings.gateway,
@@ -195,6 +196,17 @@ def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
         for network, prefixlen, gateway in routes:
             running.host.setup("add_route", network, prefixlen, gateway, running.iface)
         yield running
+
+
+def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
+    """up(...), where a name that is taken, or a package that is missing, is an error for people."""
+    from pystack.runtime.control import ControlError
+    from pystack.runtime.netns import NetlinkMissing
+
+    try:
+        return up(*args, **kwargs)
+    except (ControlError, NetlinkMissing) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any], Any] | None":

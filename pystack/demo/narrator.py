@@ -203,8 +203,11 @@ class Narrator:
             return paint(head, "dim") + paint(summary, color)
         if not width or len(head) + len(summary) + 2 + len(why) + 2 <= width:
             return paint(head, "dim") + paint(summary, color) + "  " + paint("# " + why, why_color)
-        wrapped = textwrap.wrap(why, max(20, width - len(head) - 2), break_on_hyphens=False)
-        lines = [paint(head, "dim") + paint(summary, color)]
+        room = max(20, width - len(head) - 2)
+        wrapped = textwrap.wrap(why, room, break_on_hyphens=False)
+        told = textwrap.wrap(summary, room, break_on_hyphens=False)
+        lines = [paint(head, "dim") + paint(told[0], color)]
+        lines += [" " * (len(head) + 2) + paint(line, color) for line in told[1:]]
         lines += [
             " " * len(head) + paint(("# " if i == 0 else "  ") + line, why_color) for i, line in enumerate(wrapped)
         ]

@@ -60,6 +60,8 @@ class Demo:
                 netns=space,
                 host_address=f"{KERNEL}/{PREFIX}",
                 offload=self.options.offload,
+                # One's own seed gives the same MAC each time; a secret one must not show in it.
+                mac=None if self.options.seed is None else 0x020000000000 | self.seed & 0xFFFFFFFFFF,
                 seed=self.seed,
                 probe=probe,
                 default=False,
