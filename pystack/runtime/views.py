@@ -78,7 +78,7 @@ def tcp_queues(endpoint: Any) -> tuple[int, int]:
     if endpoint.state == C.LISTEN:
         listener = endpoint.listener
         return len(getattr(listener, "accept_queue", ())), getattr(listener, "backlog", 0)
-    return len(endpoint.recvbuf), len(endpoint.sendbuf)
+    return endpoint.recvbuf.used, endpoint.sendbuf.tail - endpoint.sendbuf.head
 
 
 def _next_timer(stack: Any, endpoint: Any) -> dict[str, Any] | None:

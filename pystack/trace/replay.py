@@ -109,6 +109,7 @@ class Replay:
         self.functions: list[Callable[..., Any]] = []
         self.frames = 0
         self.calls = 0
+        self.start = -1  # the time of the first record: a live host's clock begins anywhere
         self._record: fmt.Record | None = None
         self._results: dict[int, tuple[bytes, str, int]] = {}
         self._do: dict[int, Callable[..., None]] = {
@@ -136,7 +137,8 @@ class Replay:
         records = 0
         for record in self.steps():
             records = record.number
-        return Counts(records, len(self.hosts), self.frames, self.calls, self.reader.time)
+        duration = self.reader.time - max(self.start, 0)
+        return Counts(records, len(self.hosts), self.frames, self.calls, duration)
 
     # -- the records ------------------------------------------------------------------------------------------------
 
@@ -266,6 +268,8 @@ class Replay:
     # -- helpers ----------------------------------------------------------------------------------------------------
 
     def _at(self, number: int, time: int) -> ReplayHost:
+        if self.start < 0:
+            self.start = time
         host = self.hosts[number]
         host.time = time
         return host
