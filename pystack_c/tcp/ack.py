@@ -1,6 +1,7 @@
 """The acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
 
 import pystack_c.const as C
+from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import rack, rtt
 from pystack_c.tcp.output import schedule, set_rto_timer
@@ -86,6 +87,9 @@ def data_acked(tcb: Tcb, ack) -> None:
     if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
         before -= 1
     tcb.snd_una = ack
+    if tcb.route is not None and tcb.route.neigh is not None:
+        # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress shows that the next hop is alive.
+        confirm(tcb.route.neigh)
     if seq_lt(tcb.snd_up, ack):
         tcb.snd_up = ack
     tcb.retries = 0
