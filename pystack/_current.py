@@ -49,6 +49,8 @@ def check_timeout(value: Any) -> float | None:
     """A timeout as settimeout() takes it."""
     if value is None:
         return None
+    if not hasattr(value, "__float__") and not hasattr(value, "__index__"):
+        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as a timeout in seconds")
     seconds = float(value)
     if seconds != seconds:
         raise ValueError("Invalid value NaN (not a number)")

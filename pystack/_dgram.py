@@ -65,6 +65,8 @@ class Datagrams(Description):
             while got is None:
                 self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
                 got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
+        if self.watch.hooks:
+            self.shown()
         return got
 
     def recv(self, n: int, flags: int, timeout: float | None) -> bytes:
@@ -89,6 +91,8 @@ class Datagrams(Description):
     def shutdown(self, how: int) -> None:
         """shutdown(2)."""
         self.host.call(self.calls.shutdown, self.endpoint, how)
+        if self.watch.hooks:
+            self.shown()
 
     def getsockname(self) -> tuple[int, int]:
         """The local address and port."""
@@ -104,7 +108,10 @@ class Datagrams(Description):
 
     def getsockopt(self, level: int, name: int) -> Any:
         """An option the core knows."""
-        return self.host.call(self.calls.getsockopt, self.endpoint, level, name)
+        value = self.host.call(self.calls.getsockopt, self.endpoint, level, name)
+        if self.watch.hooks:
+            self.shown()
+        return value
 
     def release(self) -> None:
         """close(2)."""

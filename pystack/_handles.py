@@ -12,6 +12,7 @@ import threading
 from time import monotonic_ns
 from typing import Any
 
+from pystack._readiness import Readiness
 from pystack.runtime.realtime import RealtimeHost, Watch
 
 # linux/socket.h
@@ -87,6 +88,10 @@ class Description:
         if self.closed:
             raise error(errno.EBADF)
 
+    def shown(self) -> None:
+        """Bring the readiness descriptors up to date, after a call that may have changed what they show."""
+        self.host.refresh(self.watch)
+
     def release(self) -> None:
         """The last handle was closed."""
         raise NotImplementedError
@@ -99,26 +104,26 @@ class Description:
 class Handle:
     """One descriptor."""
 
-    __slots__ = ("description", "number", "pair")
+    __slots__ = ("description", "number", "readiness")
 
     def __init__(self, description: Description):
         self.description: Description | None = description
         self.number = -1
-        self.pair: Any = None
+        self.readiness: Readiness | None = None
         with _lock:
             description.refs += 1
 
     def fileno(self) -> int:
         """The number, made when first asked for."""
         if self.number < 0:
-            if self.description is None:
+            description = self.description
+            if description is None:
                 return -1
             with _lock:
                 if self.number < 0:
-                    # A kernel socket, so that fstat says "socket"; its other end is where readiness will be shown.
-                    mine, other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM)
-                    self.pair = (mine, other)
-                    self.number = mine.fileno()
+                    self.readiness = Readiness(description.endpoint)
+                    description.host.show(description.watch, self.readiness.update)
+                    self.number = self.readiness.fileno()
                     _table[self.number] = self
         return self.number
 
@@ -126,15 +131,18 @@ class Handle:
         """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already."""
         description = self._drop()
         if description is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise error(errno.EBADF)
         if description.refs == 0:
             description.release()
+        self._give_back(description)
 
     def lost(self) -> None:
         """The garbage collector found the last reference."""
         description = self._drop()
-        if description is not None and description.refs == 0:
-            description.discard()
+        if description is not None:
+            if description.refs == 0:
+                description.discard()
+            self._give_back(description)
 
     def _drop(self) -> Description | None:
         # The lock is an RLock because a finalizer may run while its own thread holds it.
@@ -143,12 +151,15 @@ class Handle:
             if description is None:
                 return None
             description.refs -= 1
-        if self.number >= 0:
-            _table.pop(self.number, None)
-            pair, self.pair = self.pair, None
-            for end in pair:
-                end.close()
-        return description
+            if self.number >= 0:
+                _table.pop(self.number, None)
+            return description
+
+    def _give_back(self, description: Description) -> None:
+        readiness, self.readiness = self.readiness, None
+        if readiness is not None:
+            description.watch.hide(readiness.update)
+            readiness.close()
 
 
 class Token(int):

@@ -5,6 +5,7 @@ standard library's gets what it expects; what opens, resolves or closes is ours.
 """
 
 import _socket as _kernel
+import errno
 from typing import Any
 
 from pystack import _cmsg, _current, _resolve
@@ -89,7 +90,16 @@ def gethostname() -> str:
     return _kernel.gethostname() if host is None else host.name
 
 
+def sethostname(name: Any, /) -> None:
+    """Rename the stack (not the machine)."""
+    host = _current.default()
+    if host is None:
+        raise OSError(errno.ENETDOWN, "no pystack stack is running here")
+    host.name = _resolve.as_name(name)
+
+
 __all__ += [
+    "sethostname",
     "getaddrinfo",
     "getdefaulttimeout",
     "gethostbyaddr",

@@ -45,9 +45,10 @@ def _immutable(data: Any) -> bytes:
     """bytes-like to bytes: the core keeps what it sends until it is acknowledged."""
     if type(data) is bytes:
         return data
-    if isinstance(data, str):
-        raise TypeError("a bytes-like object is required, not 'str'")
-    return bytes(memoryview(data))
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
 
 
 def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
@@ -64,7 +65,7 @@ def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
 class socket:
     """A socket of a pystack stack."""
 
-    __slots__ = ("_description", "_family", "_handle", "_proto", "_timeout", "_type")
+    __slots__ = ("_family", "_handle", "_proto", "_timeout", "_type")
 
     def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None, **kwargs: Any) -> Any:
         if fileno is not None:
@@ -80,7 +81,6 @@ class socket:
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None):
         self._handle: Handle | None = None
-        self._description: Description | None = None
         if fileno is not None:
             handle = lookup(fileno)
             if handle is None or handle.description is None:
@@ -92,13 +92,15 @@ class socket:
             description = _open(self.__class__, kind & ~_TYPE_FLAGS, 0 if proto == -1 else proto)
             handle = Handle(description)
             self._timeout = 0.0 if kind & _std.SOCK_NONBLOCK else _current.default_timeout
-        self._family = description.family
-        self._type = description.type
-        if proto in (-1, 0):
-            self._proto = 0 if fileno is None else description.proto
+        if fileno is not None:
+            # As in CPython: what the caller says wins over what the descriptor is.
+            self._family = description.family if family == -1 else family
+            self._type = description.type if type == -1 else type
+            self._proto = description.proto if proto == -1 else proto
         else:
-            self._proto = proto
-        self._description = description
+            self._family = description.family
+            self._type = description.type
+            self._proto = max(proto, 0)
         self._handle = handle
 
     family = property(lambda self: self._family, doc="the socket family")
@@ -110,7 +112,7 @@ class socket:
         handle = getattr(self, "_handle", None)
         if handle is not None:
             _warn(f"unclosed {self!r}", ResourceWarning, source=self)
-            self._handle = self._description = None
+            self._handle = None
             handle.lost()
 
     def __repr__(self) -> str:
@@ -118,10 +120,10 @@ class socket:
         return f"<socket object, fd={fd}, family={self._family}, type={self._type}, proto={self._proto}>"
 
     def _open_description(self) -> Any:
-        description = self._description
-        if description is None:
+        handle = self._handle
+        if handle is None or handle.description is None:
             raise error(errno.EBADF)
-        return description
+        return handle.description
 
     # -- the descriptor ----------------------------------------------------------------------------------------
 
@@ -135,14 +137,14 @@ class socket:
         if handle is None:
             return -1
         fd = handle.fileno()
-        self._handle = self._description = None
+        self._handle = None
         return fd
 
     def close(self) -> None:
         """Close the socket."""
         handle = self._handle
         if handle is not None:
-            self._handle = self._description = None
+            self._handle = None
             try:
                 handle.close()
             except OSError as exc:
@@ -229,10 +231,7 @@ class socket:
         """Receive up to bufsize bytes."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
-        description = self._description
-        if description is None:
-            raise error(errno.EBADF)
-        return description.recv(bufsize, flags, self._timeout)  # type: ignore[attr-defined, no-any-return]
+        return self._open_description().recv(bufsize, flags, self._timeout)  # type: ignore[no-any-return]
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; returns the number of bytes."""
@@ -282,21 +281,15 @@ class socket:
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send; returns how many bytes were taken."""
-        description = self._description
-        if description is None:
-            raise error(errno.EBADF)
         if type(data) is not bytes:
             data = _immutable(data)
-        return description.send(data, flags, self._timeout)  # type: ignore[attr-defined, no-any-return]
+        return self._open_description().send(data, flags, self._timeout)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of it."""
-        description = self._description
-        if description is None:
-            raise error(errno.EBADF)
         if type(data) is not bytes:
             data = _immutable(data)
-        description.sendall(data, flags, self._timeout)  # type: ignore[attr-defined]
+        self._open_description().sendall(data, flags, self._timeout)
 
     def sendto(self, data: Any, *args: Any) -> int:
         """sendto(data, [flags,] address)."""

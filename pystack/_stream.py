@@ -38,10 +38,14 @@ class Stream(Description):
     def bind(self, addr: int, port: int) -> None:
         """bind(2)."""
         self.host.call(tcp.bind, self.endpoint, addr, port)
+        if self.watch.hooks:
+            self.shown()
 
     def listen(self, backlog: int) -> None:
         """listen(2)."""
         self.host.call(tcp.listen, self.endpoint, backlog)
+        if self.watch.hooks:
+            self.shown()
         self.listening = True
 
     def accept(self, timeout: float | None) -> tuple[Handle, tuple[int, int]]:
@@ -52,6 +56,8 @@ class Stream(Description):
             while endpoint is None:
                 self.await_ready(IN, timeout, deadline, self.rcvtimeo)
                 endpoint = self.host.call(tcp.accept, self.endpoint)
+        if self.watch.hooks:
+            self.shown()
         return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
 
     def connect(self, addr: int, port: int, timeout: float | None) -> int:
@@ -68,6 +74,8 @@ class Stream(Description):
             except OSError as exc:
                 return exc.errno or errno.EINVAL
             self.connecting = True
+            if self.watch.hooks:
+                self.shown()
             done = self._connect_result()
             if done is not None:
                 return done
@@ -106,6 +114,8 @@ class Stream(Description):
             while data is None:
                 self.await_ready(IN, timeout, deadline, self.rcvtimeo)
                 data = self.host.call(tcp.recv, self.endpoint, n, 0)
+        if self.watch.hooks:
+            self.shown()
         return data  # type: ignore[no-any-return]
 
     def _recv_flags(self, n: int, flags: int, timeout: float | None) -> bytes:
@@ -119,6 +129,8 @@ class Stream(Description):
         got = 0
         while True:
             data = self.host.call(tcp.recv, self.endpoint, n - got, core_flags)
+            if self.watch.hooks:
+                self.shown()
             if data is not None:
                 if not flags & MSG_WAITALL or flags & MSG_PEEK or timeout == 0:
                     return data  # type: ignore[no-any-return]
@@ -158,6 +170,8 @@ class Stream(Description):
             while True:
                 piece = data[sent : sent + PIECE]
                 took = self.host.call(tcp.send, self.endpoint, piece, flags)
+                if self.watch.hooks:
+                    self.shown()
                 sent += took
                 if sent == size or (partial and sent):
                     return sent
@@ -176,6 +190,8 @@ class Stream(Description):
     def shutdown(self, how: int) -> None:
         """shutdown(2)."""
         self.host.call(tcp.shutdown, self.endpoint, how)
+        if self.watch.hooks:
+            self.shown()
 
     def getsockname(self) -> tuple[int, int]:
         """The local address and port."""
@@ -194,7 +210,10 @@ class Stream(Description):
 
     def getsockopt(self, level: int, name: int) -> Any:
         """An option the core knows."""
-        return self.host.call(sockopt.getsockopt, self.endpoint, level, name)
+        value = self.host.call(sockopt.getsockopt, self.endpoint, level, name)
+        if self.watch.hooks:
+            self.shown()
+        return value
 
     def info(self) -> dict[str, Any]:
         """tcp_info(7) by name."""

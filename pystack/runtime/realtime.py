@@ -12,7 +12,8 @@ The rules, all under the one lock of the host:
 3. A leader that is done leaves the lead vacant. It is back soon, as a rule, and a successor would cost a hand-over.
 4. So the caretaker naps a few milliseconds at a time and takes the lead when nobody led in between. While
    one thread stays in the lead, the caretaker sleeps deeply, and is woken once when the lead is left.
-5. The sleeping leader's deadline is in `_sleep_until`; a call that arms an earlier timer kicks the leader.
+5. The sleeping leader's deadline is in `_sleep_until`; a call that arms an earlier timer, or that fires the leader's
+   own endpoint (loopback, close), kicks it out of its epoll.
 
 Nobody polls by time: with all threads waiting, the leader is in epoll until a frame comes or a timer is due.
 """
@@ -65,13 +66,13 @@ class Waiter:
 class Watch:
     """Those who wait for one endpoint: set as `Endpoint.waiter` while there are any."""
 
-    __slots__ = ("endpoint", "hook", "waiters")
+    __slots__ = ("endpoint", "hooks", "waiters")
 
     def __init__(self, endpoint: Any):
         self.endpoint = endpoint
         self.waiters: list[Waiter] = []
-        #: called with the EV_* bits at each change, under the host's lock (readiness descriptors)
-        self.hook: Callable[[int], None] | None = None
+        #: called with the EV_* bits at each change (readiness descriptors); replaced, never changed
+        self.hooks: tuple[Callable[[int], None], ...] = ()
 
     def add(self, waiter: Waiter) -> None:
         """One more."""
@@ -82,16 +83,20 @@ class Watch:
         """One less."""
         if waiter in self.waiters:
             self.waiters.remove(waiter)
-        if not self.waiters and self.hook is None:
+        if not self.waiters and not self.hooks:
             self.endpoint.waiter = None
+
+    def hide(self, hook: Callable[[int], None]) -> None:
+        """Take a hook away. May run in a finalizer, so without the lock: one assignment."""
+        self.hooks = tuple(other for other in self.hooks if other != hook)
 
     def notify(self, bits: int) -> None:
         """The endpoint's readiness changed: let go those that wait for one of `bits`."""
         for waiter in self.waiters:
             if waiter.bits & bits:
                 waiter.fire()
-        if self.hook is not None:
-            self.hook(bits)
+        for hook in self.hooks:
+            hook(bits)
 
 
 class RealtimeHost(Host):
@@ -244,6 +249,21 @@ class RealtimeHost(Host):
         with self._lock:
             for waiter in watch.waiters:
                 waiter.fire()
+                if waiter is self._leader:
+                    self._kick()
+
+    def show(self, watch: Watch, hook: Callable[[int], None]) -> None:
+        """Call `hook` now, and whenever the endpoint's readiness changes."""
+        with self._lock:
+            watch.hooks = (*watch.hooks, hook)
+            watch.endpoint.waiter = watch
+            hook(0)
+
+    def refresh(self, watch: Watch) -> None:
+        """Call the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
+        with self._lock:
+            for hook in watch.hooks:
+                hook(0)
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
         """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
@@ -270,6 +290,11 @@ class RealtimeHost(Host):
         self._leader = me
         self._turns += 1
         return self._arm(deadline)
+
+    def _kick(self) -> None:
+        """Get the leader out of its epoll: it was fired, or has to look at the timers again."""
+        self._sleep_until = _AWAKE
+        os.eventfd_write(self._wake_fd, 1)
 
     def _leave(self) -> None:
         """Leave the lead vacant; the caretaker will look."""
@@ -370,9 +395,9 @@ class RealtimeHost(Host):
                 endpoint = stack.poll_event()
             if self._sleep_until >= 0:
                 due = stack.poll_timeout()
-                if due is not None and due < self._sleep_until:
-                    self._sleep_until = _AWAKE
-                    os.eventfd_write(self._wake_fd, 1)
+                leader = self._leader
+                if (due is not None and due < self._sleep_until) or (leader is not None and leader.fired):
+                    self._kick()
         except Exception as exc:
             self._fail(exc)
 

@@ -171,12 +171,10 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                 assert "planted" in caplog.text
 
 
-def arm_a_timer(other):
-    sock = running.socket()
+def arm_a_timer(sock):
     sock.setblocking(False)
     sock.connect_ex(("10.0.0.99", 1))
     time.sleep(1.2)
-    sock.close()
 
 
 def test_keyboard_interrupt_in_a_leader_and_in_a_follower(net):

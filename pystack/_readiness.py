@@ -1,0 +1,59 @@
+"""A kernel descriptor that shows an endpoint's readiness, so that select, poll and epoll (and asyncio) can wait for it.
+
+An AF_UNIX datagram pair: the user's end `mine` is what `fileno()` names, `other` is ours.
+
+    readable      `other` has sent a byte to `mine`
+    not writable  a datagram of `mine`, nearly as large as its send buffer, waits in `other`'s queue
+
+It is made when somebody asks for the number; blocking users never pay for it.
+"""
+
+import _socket as _kernel
+from typing import Any
+
+import pystack_c.const as C
+
+_READABLE = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
+_WRITABLE = C.EV_OUT | C.EV_ERR | C.EV_HUP
+#: af_unix: a socket is writable while a quarter of its send buffer holds all that is queued; this is more
+_STOPPER = bytes(1400)
+
+
+class Readiness:
+    """The descriptor of one endpoint. Under the host's lock, but for `close`."""
+
+    __slots__ = ("endpoint", "mine", "other", "readable", "writable")
+
+    def __init__(self, endpoint: Any):
+        self.endpoint = endpoint
+        self.mine, self.other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM | _kernel.SOCK_NONBLOCK)
+        self.mine.setsockopt(_kernel.SOL_SOCKET, _kernel.SO_SNDBUF, 1)
+        self.readable = False
+        self.writable = True
+
+    def fileno(self) -> int:
+        """The user's end."""
+        return self.mine.fileno()
+
+    def update(self, bits: int = 0) -> None:
+        """Show what the endpoint is ready for now."""
+        level = self.endpoint.readiness()
+        readable = level & _READABLE != 0
+        if readable != self.readable:
+            self.readable = readable
+            if readable:
+                self.other.send(b"!")
+            else:
+                self.mine.recv(1)
+        writable = level & _WRITABLE != 0
+        if writable != self.writable:
+            self.writable = writable
+            if writable:
+                self.other.recv(len(_STOPPER))
+            else:
+                self.mine.send(_STOPPER)
+
+    def close(self) -> None:
+        """Give both ends back."""
+        self.mine.close()
+        self.other.close()

@@ -1,0 +1,117 @@
+"""Run CPython's own test_socket on pystack's sockets: one TestCase class a process.
+
+    python -m tests.cpython.runner [CLASS...]
+
+The standard library's Lib/socket.py is executed on our `_socket` (`pystack.socket`), put into sys.modules in place of
+both modules, and then Lib/test/test_socket.py is imported as it is. The stack has only its loopback.
+"""
+
+import faulthandler
+import importlib
+import json
+import re
+import subprocess
+import sys
+import unittest
+from typing import Any
+
+#: classes for other families and platforms
+_OTHER = re.compile(
+    "UDPLITE|6|SCTP|CAN|ISOTP|J1939|RDS|QIPCRTR|VSOCK|Bluetooth|Unix|UNIX|TIPC|Crypto|SCMRights|Hyper|Abstract|Sharing|Fds"
+    "|MSWindows|MacOS"
+)
+#: seconds for one class
+SECONDS = 60
+
+
+def classes() -> list[str]:
+    """The TestCase classes of test_socket for TCP and UDP over IPv4, and those without a family."""
+    module = importlib.import_module("test.test_socket")
+    found = []
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == module.__name__:
+            tests = unittest.defaultTestLoader.loadTestsFromTestCase(value).countTestCases()
+            if tests and not _OTHER.search(name):
+                found.append(name)
+    return found
+
+
+def child(name: str) -> int:
+    """Run one class in this process; the result is a line of JSON."""
+    faulthandler.dump_traceback_later(SECONDS - 10, exit=True)
+    # These want the C module's API, so they come before the swap.
+    import _ssl  # noqa: F401
+    import select  # noqa: F401
+    import selectors  # noqa: F401
+
+    import pystack
+    from pystack import _socket, socket
+
+    real = {key: sys.modules[key] for key in ("socket", "_socket")}
+    with pystack.up(tap=None, name="local") as running:
+        import test.support  # loaded on the kernel's sockets
+        import test.support.socket_helper
+
+        sys.modules["socket"], sys.modules["_socket"] = socket, _socket
+        try:
+            importlib.reload(test.support.socket_helper)
+            module = importlib.import_module("test.test_socket")
+            suite = unittest.defaultTestLoader.loadTestsFromTestCase(getattr(module, name))
+            result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
+        finally:
+            sys.modules.update(real)
+        failure = running.host.failure
+    report = {
+        "class": name,
+        "run": result.testsRun,
+        "failed": {short(test): text for test, text in result.failures + result.errors},
+        "skipped": {short(test): reason for test, reason in result.skipped},
+        "core": None if failure is None else repr(failure),
+    }
+    print("\n" + json.dumps(report))
+    return 0
+
+
+def short(test: Any) -> str:
+    """The test method's name."""
+    return str(test.id()).rpartition(".")[2]
+
+
+def run(name: str) -> dict[str, Any]:
+    """Run one class in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.cpython.runner", "--child", name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return {"class": name, "run": 0, "failed": {name: "hangs"}, "skipped": {}, "core": None}
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)  # type: ignore[no-any-return]
+    return {"class": name, "run": 0, "failed": {name: done.stderr[-3000:]}, "skipped": {}, "core": None}
+
+
+def main(argv: list[str]) -> int:
+    """Run the classes named, or all; print what failed."""
+    if argv[:1] == ["--child"]:
+        return child(argv[1])
+    total = failed = skipped = 0
+    for name in argv or classes():
+        report = run(name)
+        total += report["run"]
+        failed += len(report["failed"])
+        skipped += len(report["skipped"])
+        print(
+            f"{name}: {report['run']} run, {len(report['failed'])} failed, {len(report['skipped'])} skipped", flush=True
+        )
+        for test, text in report["failed"].items():
+            print(f"  FAILED {test}\n    " + text.strip().replace("\n", "\n    "))
+        for test, reason in report["skipped"].items():
+            print(f"  skipped {test}: {reason}")
+        if report["core"]:
+            print(f"  THE CORE FAILED: {report['core']}")
+    print(f"{total} run, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
