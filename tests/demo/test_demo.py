@@ -36,7 +36,8 @@ pytestmark = [
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
+    return {**inherited, "PYTHONPATH": str(ROOT), **more}
 
 
 def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
