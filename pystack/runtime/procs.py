@@ -208,7 +208,7 @@ class SimSocket:
         endpoint.waiter = self
 
     def wake(self, bits: int) -> None:
-        """The core says that something happened."""
+        """The core says that something happened: those who wait shall try again (the scheduler calls them)."""
         waiting, self.waiting = self.waiting, []
         for resume in waiting:
             resume()

@@ -55,11 +55,9 @@ class Port:
         net = self.net
         for tap in self.taps:
             tap(net.now, OUTBOUND, frame)
-        if self.out is None or self.peer is None:
-            return
-        peer_arrive = self.peer.arrive
-        for time, data in self.out.send(frame, net.now):
-            net.at(time, peer_arrive, data)
+        if self.out is not None and self.peer is not None:
+            for time, data in self.out.send(frame, net.now):
+                net.at(time, self.peer.arrive, data)
 
     def arrive(self, frame: bytes) -> None:
         """A frame comes out of the link."""
@@ -103,7 +101,7 @@ class SimHost(Host):
             while (endpoint := poll_event()) is not None:
                 waiter = endpoint.waiter
                 if waiter is not None:
-                    self.net.after(0, waiter.wake, endpoint.take_pending())
+                    waiter.wake(endpoint.take_pending())  # schedules, and calls nothing back at once
             deadline = self.poll_timeout()
         finally:
             self._draining = False
@@ -121,7 +119,7 @@ class SimHost(Host):
             for frame in segments(tx):
                 port.send(frame)
         else:
-            port.send(bytes(tx.to_bytes()))
+            port.send(tx.to_bytes())
 
     def _timer(self, set_for: int) -> None:
         if set_for != self._wake_at:
@@ -133,6 +131,9 @@ class SimHost(Host):
         if deadline <= self.net.now:
             self.handle_timeout()
         self.pump()
+        if 0 <= self._wake_at <= self.net.now:
+            # The invariant of the seam, without which a driver would turn for ever.
+            raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
 
     def deliver(self, port: Port, frame: bytes) -> None:
         """A frame arrives at a port: one receive, then everything that follows from it."""
