@@ -9,6 +9,7 @@ import contextlib
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pystack_c.tcp.output
 from tests.sim.hostile import SIZE, Transfer
@@ -16,7 +17,7 @@ from tests.sim.hostile import SIZE, Transfer
 COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")
 
 
-def run(seed: int, size: int, settings: dict[str, int]) -> tuple[int, str, float, int]:
+def run(seed: int, size: int, settings: dict[str, Any]) -> tuple[int, str, float, int]:
     """One seed: (seed, what went wrong or "", virtual seconds, frames)."""
     took = 0
     transfer = Transfer(seed, size, **settings)

@@ -59,8 +59,8 @@ def up(settings: Settings, serve: tuple[str, ...]) -> int:
         try:
             where = "" if settings.netns is None else f" in namespace {settings.netns}"
             click.echo(
-                f"{running.name}: {', '.join(settings.address)} on {running.device.name}{where}, "
-                f"MTU {running.device.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
+                f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
+                f"MTU {running.iface.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
                 err=True,
             )
             for service in started:

@@ -1,6 +1,7 @@
 """A listener's two queues: half-open connections, and those ready for accept()."""
 
 from collections import deque
+from typing import Any
 
 from pystack_c.config import Config
 from pystack_c.tcp.tcb import Tcb
@@ -11,8 +12,8 @@ class Listener:
 
     def __init__(self, backlog: int):
         self.backlog = backlog
-        self.syn_queue = {}
-        self.accept_queue = deque()
+        self.syn_queue: dict[Any, Any] = {}
+        self.accept_queue: deque[Any] = deque()
 
     def accept_full(self) -> bool:
         """No room for another established connection."""

@@ -4,6 +4,8 @@ Pieces keep the received frame and their place in it, so the core copies nothing
 copy. Small pieces are joined, so that a flood of tiny segments cannot make memory many times the window.
 """
 
+from typing import Any
+
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 
 JOIN_BELOW = 1024
@@ -26,9 +28,9 @@ class RecvBuf:
     def __init__(self, size: int):
         self.size = size
         self.used = 0
-        self.pieces = []
+        self.pieces: list[Any] = []
         self.first = 0
-        self.ooo = None
+        self.ooo: Any = None
         self.ooo_bytes = 0
 
     def put(self, data: bytes, begin: int, end: int) -> None:
@@ -112,7 +114,7 @@ class RecvBuf:
                 after: Piece = self.ooo[i]
                 stop = after.seq if seq_lt(after.seq, right) else right
             else:
-                after = None
+                after = None  # type: ignore[assignment]
                 stop = right
             gap = seq_diff(stop, seq)
             if gap > 0:

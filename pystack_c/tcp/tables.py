@@ -1,5 +1,7 @@
 """The connections of one host: demultiplexing, ports, first sequence numbers, and what bounds them all."""
 
+from typing import Any
+
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
@@ -22,8 +24,8 @@ class TcpTables(PortTable):
     def __init__(self, core: Core):
         PortTable.__init__(self)
         self.core = core
-        self.conns = {}
-        self.listeners = {}
+        self.conns: dict[int, dict[int, Any]] = {}
+        self.listeners: dict[int, list[Any]] = {}
         self.time_wait = 0
         self.challenge_second = -1
         self.challenges = 0

@@ -1,5 +1,7 @@
 """The transmission control block: all variables of one connection (RFC 9293 section 3.3.1)."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.endpoint import Endpoint
 from pystack_c.seqnum import seq_diff
@@ -36,15 +38,15 @@ class Tcb(Endpoint):
         Endpoint.__init__(self, core, ident)
         # state
         self.state = C.CLOSED
-        self.listener = None
-        self.parent = None
+        self.listener: Any = None
+        self.parent: Any = None
         self.passive = False
         self.detached = False
         self.output_queued = False
         self.registered = False
         # route and demultiplexing
-        self.route = None
-        self.key = None
+        self.route: Any = None
+        self.key: Any = None
         # send sequence variables (RFC 9293 3.3.1)
         self.iss = 0
         self.snd_una = 0
@@ -92,8 +94,8 @@ class Tcb(Endpoint):
         self.last_ack_sent = 0
         self.quickack = core.config.tcp_quickack_segs
         self.pingpong = False
-        self.sacks = None
-        self.dsack = None
+        self.sacks: Any = None
+        self.dsack: Any = None
         self.last_bad_ack = -1
         # round trip and timeout (RFC 6298)
         self.srtt = 0
@@ -102,7 +104,7 @@ class Tcb(Endpoint):
         self.backoff = 0
         self.min_rtt = -1
         # congestion control and loss recovery (RFC 5681, 6582, 6675)
-        self.cc = None
+        self.cc: Any = None
         self.cwnd = 0
         self.ssthresh = core.config.tcp_init_ssthresh
         self.cwnd_limited = False
@@ -145,11 +147,11 @@ class Tcb(Endpoint):
         self.frto_end = 0
         self.delivered = 0
         # timers
-        self.reorder_timer = None
-        self.rto_timer = None
-        self.delack_timer = None
-        self.wait_timer = None
-        self.keep_timer = None
+        self.reorder_timer: Any = None
+        self.rto_timer: Any = None
+        self.delack_timer: Any = None
+        self.wait_timer: Any = None
+        self.keep_timer: Any = None
         self.retries = 0
         self.retry_start = -1
         self.probes = 0
@@ -252,7 +254,7 @@ class Tcb(Endpoint):
 
     def snapshot(self) -> dict:
         """The variables a learner looks at, by their RFC names."""
-        result = {"state": STATE_NAMES[self.state]}
+        result: dict[str, Any] = {"state": STATE_NAMES[self.state]}
         for name in SNAPSHOT:
             result[name] = getattr(self, name)
         result["rcv_wnd"] = self.rcv_wnd()
