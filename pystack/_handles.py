@@ -13,7 +13,8 @@ from time import monotonic_ns
 from typing import Any
 
 from pystack._readiness import Readiness
-from pystack.runtime.realtime import RealtimeHost, Watch
+from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.waiting import Watch
 
 # linux/socket.h
 MSG_OOB = 0x1
@@ -126,6 +127,11 @@ class Handle:
                     self.number = self.readiness.fileno()
                     _table[self.number] = self
         return self.number
+
+    def show_blocking(self, blocking: bool) -> None:
+        """O_NONBLOCK of the descriptor as the kernel's sockets have it: set while there is a timeout."""
+        if self.readiness is not None:
+            self.readiness.mine.setblocking(blocking)
 
     def close(self) -> None:
         """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already."""

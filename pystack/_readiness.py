@@ -28,6 +28,7 @@ class Readiness:
         self.endpoint = endpoint
         self.mine, self.other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM | _kernel.SOCK_NONBLOCK)
         self.mine.setsockopt(_kernel.SOL_SOCKET, _kernel.SO_SNDBUF, 1)
+        self.mine.setblocking(True)  # its flag is the user's to see; we never wait on it
         self.readable = False
         self.writable = True
 
@@ -44,14 +45,14 @@ class Readiness:
             if readable:
                 self.other.send(b"!")
             else:
-                self.mine.recv(1)
+                self.mine.recv(1, _kernel.MSG_DONTWAIT)
         writable = level & _WRITABLE != 0
         if writable != self.writable:
             self.writable = writable
             if writable:
                 self.other.recv(len(_STOPPER))
             else:
-                self.mine.send(_STOPPER)
+                self.mine.send(_STOPPER, _kernel.MSG_DONTWAIT)
 
     def close(self) -> None:
         """Give both ends back."""

@@ -111,7 +111,9 @@ class socket:
     def __del__(self, _warn: Any = warnings.warn) -> None:
         handle = getattr(self, "_handle", None)
         if handle is not None:
-            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
+            # Not repr(): it makes a descriptor, under the lock that this very thread may hold now.
+            text = f"unclosed <socket family={self._family}, type={self._type}, proto={self._proto}>"
+            _warn(text, ResourceWarning, source=self)
             self._handle = None
             handle.lost()
 
@@ -129,14 +131,19 @@ class socket:
 
     def fileno(self) -> int:
         """The descriptor's number, -1 once closed."""
-        return -1 if self._handle is None else self._handle.fileno()
+        handle = self._handle
+        if handle is None:
+            return -1
+        if handle.number < 0 and handle.fileno() >= 0:
+            handle.show_blocking(self._timeout is None)
+        return handle.number
 
     def detach(self) -> int:
         """Give up the descriptor without closing it; returns its number."""
         handle = self._handle
         if handle is None:
             return -1
-        fd = handle.fileno()
+        fd = self.fileno()
         self._handle = None
         return fd
 
@@ -211,7 +218,13 @@ class socket:
 
     def settimeout(self, value: float | None, /) -> None:
         """None blocks, 0 never waits, else seconds."""
-        self._timeout = _current.check_timeout(value)
+        self._set_timeout(_current.check_timeout(value))
+
+    def _set_timeout(self, value: float | None) -> None:
+        self._open_description()
+        self._timeout = value
+        if self._handle is not None:
+            self._handle.show_blocking(value is None)
 
     def gettimeout(self) -> float | None:
         """The timeout."""
@@ -219,7 +232,7 @@ class socket:
 
     def setblocking(self, flag: bool, /) -> None:
         """True: block, False: never wait."""
-        self._timeout = None if flag else 0.0
+        self._set_timeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """False where the socket never waits."""
@@ -312,10 +325,14 @@ class socket:
         """Send the buffers in one piece, to `address` where one is given."""
         data = b"".join(_cmsg.readable(buffers))
         _cmsg.check_ancillary(ancdata)
+        if not isinstance(flags, int):
+            raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
         description = self._open_description()
-        if self._type == SOCK_STREAM or address is None:
+        if address is None:
             return int(description.send(data, flags, self._timeout))
         addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendmsg")
+        if self._type == SOCK_STREAM:
+            return int(description.send(data, flags, self._timeout))
         return int(description.sendto(data, addr, port, flags, self._timeout))
 
     # -- options -----------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ code is executed here, with our `_socket` in place of the C module. Names, defau
 import builtins as _builtins
 import enum as _enum
 import importlib.util as _util
+import io as _io
+import os as _os
 import socket as _std
 import sys as _sys
 from types import ModuleType as _ModuleType
@@ -39,9 +41,33 @@ def _execute() -> None:
 _execute()
 
 
-def _no_sendfile(self: _Any, *args: _Any) -> int:
-    # os.sendfile would write into a descriptor that leads nowhere.
-    raise globals()["_GiveupOnSendfile"]()
+def _sendfile_from_disk(self: _Any, file: _Any, offset: int = 0, count: int | None = None) -> int:
+    """What os.sendfile does for a kernel socket: the file's position does not matter until the end."""
+    give_up = globals()["_GiveupOnSendfile"]
+    self._check_sendfile_params(file, offset, count)
+    try:
+        fileno = file.fileno()
+    except (AttributeError, _io.UnsupportedOperation) as exc:
+        raise give_up(exc) from None
+    try:
+        size = _os.fstat(fileno).st_size
+    except OSError as exc:
+        raise give_up(exc) from None
+    if self.gettimeout() == 0:
+        raise ValueError("non-blocking sockets are not supported")
+    left = size - offset if count is None else min(count, size - offset)
+    sent = 0
+    try:
+        while sent < left:
+            data = _os.pread(fileno, min(left - sent, 1 << 18), offset + sent)
+            if not data:
+                break
+            self.sendall(data)
+            sent += len(data)
+    finally:
+        if sent and hasattr(file, "seek"):
+            file.seek(offset + sent)
+    return sent
 
 
-globals()["socket"]._sendfile_use_sendfile = _no_sendfile
+globals()["socket"]._sendfile_use_sendfile = _sendfile_from_disk

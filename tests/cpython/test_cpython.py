@@ -1,0 +1,53 @@
+"""CPython's own test_socket on our sockets, class by class, with the list of what is expected to differ, and why."""
+
+import importlib.util
+
+import pytest
+
+from tests.cpython import runner
+
+#: (class, test) -> why it cannot pass
+EXPECTED_FAILURES = {
+    (
+        "GeneralModuleTests",
+        "testRefCountGetNameInfo",
+    ): "counts references: a traceback through Python frames holds some",
+    (
+        "BasicSocketPairTest",
+        "testDefaults",
+    ): "socketpair() gives kernel sockets, which are the standard library's class",
+    ("BasicSocketPairTest", "testSend"): "as above",
+}
+#: what a reason for skipping may begin with
+EXPECTED_SKIPS = (
+    "IPv6",  # the stack speaks IPv4
+    "dualstack_ipv6",
+    "macOS",
+    "Windows",
+    "name lookup failure",  # the machine's own name, which a stack of its own does not know
+    "Resource",  # dials hosts on the internet
+    "CPU time",
+)
+
+try:
+    CLASSES = runner.classes() if importlib.util.find_spec("test.test_socket") else []
+except ImportError:
+    CLASSES = []
+
+
+@pytest.mark.skipif(not CLASSES, reason="this Python comes without its own tests (Lib/test)")
+def test_there_are_classes_to_run():
+    assert len(CLASSES) >= 30
+    assert {"GeneralModuleTests", "BasicTCPTest", "BasicUDPTest", "NonBlockingTCPTests"} <= set(CLASSES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSES)
+def test_class(name):
+    report = runner.run(name)
+    unexpected = {test: text for test, text in report["failed"].items() if (name, test) not in EXPECTED_FAILURES}
+    assert not unexpected, "\n".join(f"{test}\n{text}" for test, text in unexpected.items())
+    assert report["run"] > 0
+    assert report["core"] is None
+    odd = {test: why for test, why in report["skipped"].items() if not why.startswith(EXPECTED_SKIPS)}
+    assert not odd
