@@ -5,7 +5,7 @@ from pystack_c.neighbor cimport confirm
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport rack, rtt
-from pystack_c.tcp.output cimport schedule, set_rto_timer
+from pystack_c.tcp.output cimport backed_off, schedule, set_rto_timer
 from pystack_c.tcp.recovery cimport after_ack, update_scoreboard
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf

@@ -4,7 +4,7 @@ import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import rack, rtt
-from pystack_c.tcp.output import schedule, set_rto_timer
+from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
 
@@ -93,7 +93,6 @@ def data_acked(tcb: Tcb, ack) -> None:
     if seq_lt(tcb.snd_up, ack):
         tcb.snd_up = ack
     tcb.retries = 0
-    tcb.backoff = 0
     tcb.retry_start = -1 if len(tcb.rtxq) == 0 else tcb.core.now
     if before <= 0:
         return
@@ -155,4 +154,4 @@ def restart_rto(tcb: Tcb, advanced) -> None:
                     "timer.cancelled", tcb.subject(), tcb.ident, why, "RFC 6298 5.2", {"timer": "retransmission"}
                 )
     elif advanced:
-        set_rto_timer(tcb, tcb.core.now + tcb.rto)
+        set_rto_timer(tcb, tcb.core.now + backed_off(tcb))

@@ -248,10 +248,13 @@ def became_established(tcb: Tcb, why: str) -> None:
     if tcb.srtt == 0 and tcb.total_retrans > 0:
         # RFC 6298 5.7: the SYN was retransmitted and gave no sample.
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
+        tcb.backoff = 0
     tcb.total_retrans = 0
     tcb.ca_state = C.CA_OPEN
     tcb.cc = create(tcb.congestion)
     tcb.cc.conn_init(tcb)
+    if tcb.fin_pending:
+        set_state(tcb, C.FIN_WAIT_1, "the application closed its side in SYN-RECEIVED", "RFC 9293 3.10.4")
     core.tcp.keepalive_start(tcb)
     tcb.wake(C.EV_OUT)
     schedule(tcb)

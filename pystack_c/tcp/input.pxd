@@ -9,6 +9,7 @@ from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now, fin_again, segment_fin, segment_text
 from pystack_c.tcp.handshake cimport listen_state, syn_received_ack, syn_sent_state
+from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state

@@ -8,6 +8,7 @@ from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data import ack_now, fin_again, segment_fin, segment_text
 from pystack_c.tcp.handshake import listen_state, syn_received_ack, syn_sent_state
+from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import send_reset
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
@@ -120,7 +121,7 @@ def other_states(tcb: Tcb, pkt) -> None:
     core = tcb.core
     flags = pkt.tcp_flags
     length = segment_len(pkt)
-    if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+    if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK | C.FIN) and reopen(tcb, pkt):
         return
     if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
         if not flags & C.ACK and not flags & C.RST:
@@ -269,7 +270,7 @@ def syn_again(tcb: Tcb) -> None:
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
-        ack_now(tcb, "the SYN came again", "RFC 9293 3.10.7.4")
+        schedule(tcb)
 
 
 def reopen(tcb: Tcb, pkt) -> bool:

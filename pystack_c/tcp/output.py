@@ -283,6 +283,6 @@ def set_persist_timer(tcb: Tcb) -> None:
 def backed_off(tcb: Tcb) -> int:
     """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
     rto_max = tcb.core.config.tcp_rto_max
-    shift = tcb.backoff if tcb.backoff < 32 else 32
+    shift = tcb.backoff if tcb.backoff < 20 else 20
     rto = tcb.rto << shift
     return rto if rto < rto_max else rto_max

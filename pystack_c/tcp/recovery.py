@@ -239,6 +239,10 @@ def enter_recovery(tcb: Tcb) -> None:
             lose_head(tcb)
     else:
         counters.TcpExtTCPRenoRecovery += 1
+        # RFC 5681 3.2 (3): the duplicates so far stand for segments that have left the network.
+        left = tcb.dupacks * tcb.mss
+        if tcb.reno_sacked < left:
+            tcb.reno_sacked = left
         lose_head(tcb)
     tcb.force_retransmit = True
     why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"

@@ -33,6 +33,8 @@ def update(tcb: Tcb, sample: int) -> None:
     if rto > config.tcp_rto_max:
         rto = config.tcp_rto_max
     tcb.rto = rto
+    # Karn: a backed-off timeout stays until a segment that was sent once is timed (RFC 6298 5.5, note in 5).
+    tcb.backoff = 0
     if tcb.core.probe is not None:
         fields = {"sample": sample, "srtt": tcb.srtt, "rttvar": tcb.rttvar, "rto": tcb.rto}
         why = f"a round trip took {sample / 1e6:g} ms: SRTT {tcb.srtt / 1e6:g} ms, RTO {tcb.rto / 1e6:g} ms"

@@ -14,7 +14,6 @@ TRANSITIONS = {
     (C.SYN_SENT, C.SYN_RECEIVED): "received SYN (simultaneous open): send SYN,ACK",
     (C.SYN_SENT, C.ESTABLISHED): "received SYN,ACK: send ACK",
     (C.SYN_RECEIVED, C.ESTABLISHED): "received the ACK of the SYN",
-    (C.SYN_RECEIVED, C.FIN_WAIT_1): "CLOSE: send FIN",
     (C.SYN_RECEIVED, C.CLOSED): "RST, or nobody answered (a passive open: back to LISTEN)",
     (C.ESTABLISHED, C.FIN_WAIT_1): "CLOSE: send FIN",
     (C.ESTABLISHED, C.CLOSE_WAIT): "received FIN: send ACK",

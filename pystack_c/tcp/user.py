@@ -236,10 +236,10 @@ def shutdown(tcb: Tcb, how: int, now: int) -> None:
 
 
 def close_write(tcb: Tcb) -> None:
-    """3.10.4 CLOSE: after what is queued comes the FIN."""
+    """3.10.4 CLOSE: after what is queued comes the FIN (in SYN-RECEIVED: after the handshake, see became_established)."""
     tcb.shut_wr = True
     tcb.fin_pending = True
-    if tcb.state == C.ESTABLISHED or tcb.state == C.SYN_RECEIVED:
+    if tcb.state == C.ESTABLISHED:
         set_state(tcb, C.FIN_WAIT_1, "the application closed its side", "RFC 9293 3.10.4")
     elif tcb.state == C.CLOSE_WAIT:
         set_state(tcb, C.LAST_ACK, "the application closed its side, after the peer", "RFC 9293 3.10.4")
