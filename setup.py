@@ -5,6 +5,8 @@ is compiled: the same sources run as they are. CFLAGS=-O1 is for quick builds wh
 """
 
 import os
+import re
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
@@ -47,11 +49,13 @@ COMPILED = [
     "pystack_c/tcp/segment.py",
     "pystack_c/tcp/congestion/base.py",
     "pystack_c/tcp/congestion/reno.py",
+    "pystack_c/tcp/congestion/cubic.py",
     "pystack_c/tcp/rtt.py",
     "pystack_c/tcp/rack.py",
     "pystack_c/tcp/undo.py",
     "pystack_c/tcp/retransmit.py",
     "pystack_c/tcp/recovery.py",
+    "pystack_c/tcp/ecn.py",
     "pystack_c/tcp/output.py",
     "pystack_c/tcp/close.py",
     "pystack_c/tcp/ack.py",
@@ -90,6 +94,40 @@ class ParallelBuildExt(build_ext):
             self.parallel = os.cpu_count() or 1
 
 
+def cimported(pxd: Path) -> set[Path]:
+    """The .pxd files that a .pxd cimports. (Cython itself does not see `from package cimport module`.)"""
+    found = set()
+    for line in pxd.read_text().splitlines():
+        match = re.match(r"(?:from\s+(pystack_c[\w.]*)\s+)?cimport\s+([\w., ]+)", line)
+        if match is None:
+            continue
+        base = match[1] or ""
+        names = [name.split(" as ")[0].strip() for name in match[2].split(",")]
+        for name in [base, *(f"{base}.{name}" if base else name for name in names)]:
+            path = Path(name.replace(".", "/") + ".pxd")
+            if name.startswith("pystack_c") and path.exists():
+                found.add(path)
+    return found
+
+
+def drop_stale_c() -> None:
+    """Remove generated C that is older than a .pxd it depends on, at any distance: class layouts must agree."""
+    for source in COMPILED:
+        c_file = Path(source).with_suffix(".c")
+        if not c_file.exists():
+            continue
+        seen: set[Path] = set()
+        todo = [Path(source).with_suffix(".pxd")]
+        while todo:
+            pxd = todo.pop()
+            if pxd in seen or not pxd.exists():
+                continue
+            seen.add(pxd)
+            todo.extend(cimported(pxd))
+        if any(pxd.stat().st_mtime > c_file.stat().st_mtime for pxd in seen):
+            c_file.unlink()
+
+
 def extensions() -> list:
     """The extension modules, or none with PYSTACK_PURE=1."""
     if os.environ.get("PYSTACK_PURE") == "1":
@@ -98,6 +136,7 @@ def extensions() -> list:
     from Cython.Compiler import Options
 
     Options.warning_errors = True
+    drop_stale_c()
     modules = cythonize(COMPILED, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
     for module in modules:
         module.extra_compile_args = C_FLAGS

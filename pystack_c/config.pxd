@@ -40,7 +40,12 @@ cdef class Config:
     cdef public bint tcp_window_scaling
     cdef public int tcp_wscale
     cdef public int64_t tcp_rmem
+    cdef public int64_t tcp_rmem_max
     cdef public int64_t tcp_wmem
+    cdef public int64_t tcp_wmem_max
+    cdef public bint tcp_moderate_rcvbuf
+    cdef public bint tcp_moderate_sndbuf
+    cdef public int tcp_ecn
     cdef public int64_t tcp_rto_initial
     cdef public int64_t tcp_rto_min
     cdef public int64_t tcp_rto_max

@@ -90,9 +90,19 @@ class Config:
         self.tcp_wscale = -1
         # TCP: buffers
         #: default receive buffer (SO_RCVBUF overrides)
-        self.tcp_rmem = 1 << 20
+        self.tcp_rmem = 256 << 10
+        #: the most that autotuning gives a receive buffer
+        self.tcp_rmem_max = 6 << 20
         #: default send buffer (SO_SNDBUF overrides)
-        self.tcp_wmem = 1 << 20
+        self.tcp_wmem = 256 << 10
+        #: the most that autotuning gives a send buffer
+        self.tcp_wmem_max = 4 << 20
+        #: grow receive buffers with what the application reads in a round trip
+        self.tcp_moderate_rcvbuf = True
+        #: grow send buffers with the congestion window
+        self.tcp_moderate_sndbuf = True
+        #: ECN (RFC 3168): 0 never, 1 ask for it and agree, 2 only agree (Linux's default)
+        self.tcp_ecn = 2
         # TCP: timers
         #: RTO before the first sample (RFC 6298 2.1)
         self.tcp_rto_initial = 1 * S
@@ -216,7 +226,12 @@ FIELDS = (
     "tcp_window_scaling",
     "tcp_wscale",
     "tcp_rmem",
+    "tcp_rmem_max",
     "tcp_wmem",
+    "tcp_wmem_max",
+    "tcp_moderate_rcvbuf",
+    "tcp_moderate_sndbuf",
+    "tcp_ecn",
     "tcp_rto_initial",
     "tcp_rto_min",
     "tcp_rto_max",
@@ -271,6 +286,8 @@ PROFILES: dict[str, dict] = {
     "lab": {
         "tcp_timestamps": False,
         "tcp_quickack_segs": 0,
+        "tcp_moderate_rcvbuf": False,
+        "tcp_moderate_sndbuf": False,
         "tcp_rmem": 4 << 20,
         "tcp_wmem": 4 << 20,
     },

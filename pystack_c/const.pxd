@@ -14,6 +14,7 @@ cdef enum:
     URG = 0x20
     ECE = 0x40
     CWR = 0x80
+    ECT = 0x1000
     LINK_ETHERNET = 1
     LINK_IP = 2
     LINK_LOOPBACK = 3

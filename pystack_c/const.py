@@ -23,6 +23,8 @@ ACK = 0x10
 URG = 0x20
 ECE = 0x40
 CWR = 0x80
+# (not on the wire: a segment of new data, which may carry ECT)
+ECT = 0x1000
 
 # Kinds of link (Iface.kind)
 LINK_ETHERNET = 1

@@ -101,6 +101,7 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPLossUndo
     cdef public int64_t TcpExtTCPFullUndo
     cdef public int64_t TcpExtTCPPartialUndo
+    cdef public int64_t IpExtInCEPkts
     cdef public int64_t ArpInRequests
     cdef public int64_t ArpInReplies
     cdef public int64_t ArpOutRequests

@@ -21,7 +21,7 @@ NAMES = (
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv TcpExtTCPWantZeroWindowAdv "
     "TcpExtTCPSynRetrans TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop TcpExtTCPAckCompressed "
     "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
-    "ArpInRequests ArpInReplies ArpOutRequests ArpOutReplies ArpTableOverflow"
+    "IpExtInCEPkts ArpInRequests ArpInReplies ArpOutRequests ArpOutReplies ArpTableOverflow"
 ).split()
 
 

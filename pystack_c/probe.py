@@ -106,6 +106,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "tcp.lost": (("seq", "length"), "a segment was marked lost"),
     "tcp.recovery": (("phase", "recover"), "loss recovery was entered or left"),
     "tcp.sack": (("blocks",), "SACK blocks changed the scoreboard"),
+    "tcp.ecn": (("action",), "a congestion mark was seen or answered"),
     "tcp.window": (("old", "new"), "the peer's window changed"),
     "tcp.ack": (("action",), "an acknowledgement was delayed, or sent at once"),
     "tcp.hold": (("length",), "the sender had data but held it back"),

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c.neighbor cimport confirm
+from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport rack, rtt
@@ -16,7 +16,7 @@ from pystack_c.timer cimport Timer
 cpdef process_ack(Tcb tcb, Packet pkt)
 @cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment)
 cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack)
-@cython.locals(before=int64_t, buf=SendBuf, full=bint)
+@cython.locals(before=int64_t, buf=SendBuf, full=bint, config=Config)
 cpdef data_acked(Tcb tcb, uint32_t ack)
 @cython.locals(elapsed=int64_t)
 cpdef measure(Tcb tcb, Packet pkt, int64_t sample)

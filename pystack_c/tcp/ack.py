@@ -99,6 +99,10 @@ def data_acked(tcb: Tcb, ack) -> None:
     tcb.bytes_acked += before
     buf = tcb.sendbuf
     full = tcb.send_space() == 0
+    config = tcb.core.config
+    if not tcb.sndbuf_fixed and config.tcp_moderate_sndbuf and tcb.sndbuf_size < 2 * tcb.cwnd:
+        # Room for what is in flight, and as much again while it is.
+        tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
     if full and tcb.send_space() > 0:
         tcb.wake(C.EV_OUT)

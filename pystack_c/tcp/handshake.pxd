@@ -5,6 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
+from pystack_c.tcp cimport ecn
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
@@ -14,7 +15,7 @@ from pystack_c.tcp.segment cimport have_route, send_reset, update_mss
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 
-@cython.locals(config=Config, shift=int)
+@cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
 @cython.locals(config=Config)
 cpdef take_syn(Tcb tcb, Packet pkt)

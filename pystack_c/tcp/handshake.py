@@ -2,6 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
+from pystack_c.tcp import ecn
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
@@ -23,8 +24,11 @@ def window_scale(tcb: Tcb) -> int:
         return 0
     if config.tcp_wscale >= 0:
         return config.tcp_wscale if config.tcp_wscale < 14 else 14
+    most = tcb.recvbuf.size
+    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed and most < config.tcp_rmem_max:
+        most = config.tcp_rmem_max
     shift = 0
-    while shift < 14 and (0xFFFF << shift) < tcb.recvbuf.size:
+    while shift < 14 and (0xFFFF << shift) < most:
         shift += 1
     return shift
 
@@ -47,6 +51,7 @@ def take_syn(tcb: Tcb, pkt) -> None:
     tcb.sack_ok = config.tcp_sack and pkt.opt_sack_ok
     tcb.ts_ok = config.tcp_timestamps and pkt.opt_ts
     tcb.wscale_ok = config.tcp_window_scaling and pkt.opt_wscale >= 0
+    ecn.syn_received(tcb, pkt)
     if tcb.ts_ok:
         tcb.ts_recent = pkt.tsval
         tcb.ts_recent_stamp = tcb.core.now
@@ -138,6 +143,8 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.reuseaddr = listener.reuseaddr
     tcb.sndbuf_size = listener.sndbuf_size
     tcb.recvbuf.size = listener.recvbuf.size
+    tcb.rcvbuf_fixed = listener.rcvbuf_fixed
+    tcb.sndbuf_fixed = listener.sndbuf_fixed
     tcb.bound_iface = listener.bound_iface
     tcb.congestion = listener.congestion
 

@@ -4,6 +4,7 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import ecn
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data import ack_now, fin_again, segment_fin, segment_text
@@ -157,6 +158,8 @@ def other_states(tcb: Tcb, pkt) -> None:
         core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "RFC 9293 3.10.7.4")
         return
     tcb.last_recv = core.now
+    if tcb.ecn_ok:
+        ecn.segment_received(tcb, pkt)
     if not ack_field(tcb, pkt):
         return
     # Sixth, the URG bit.
@@ -309,6 +312,8 @@ def ack_field(tcb: Tcb, pkt) -> bool:
     if tcb.state == C.TIME_WAIT:
         return True
     process_ack(tcb, pkt)
+    if tcb.ecn_ok:
+        ecn.ack_received(tcb, pkt)
     if tcb.fin_sent and seq_gt(tcb.snd_una, tcb.fin_seq):
         return fin_acked(tcb)
     return True

@@ -117,7 +117,7 @@ def group_size(tcb: Tcb, n: int, mss: int) -> int:
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
-    if tcb.dsack is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
+    if tcb.dsack is not None or tcb.ecn_cwr or seq_gt(tcb.snd_up, tcb.snd_nxt):
         # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
         return mss
     if gso_max > tcb.core.config.tcp_gso_max:
@@ -166,7 +166,7 @@ def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
 def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
     """Send `n` new bytes; the segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due."""
     core = tcb.core
-    flags = C.ACK
+    flags = C.ACK | C.ECT
     end = seq_add(tcb.snd_nxt, n)
     if last:
         flags |= C.PSH

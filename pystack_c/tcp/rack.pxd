@@ -8,7 +8,7 @@ from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
 cpdef bint in_use(Tcb tcb)
-cpdef bint sent_after(int64_t t1, uint32_t end1, int64_t t2, uint32_t end2) noexcept
+cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t end2) noexcept
 @cython.locals(now=int64_t, rtt=int64_t)
 cpdef delivered(Tcb tcb, SentSegment seg)
 cpdef dsack_seen(Tcb tcb)

@@ -16,10 +16,14 @@ def in_use(tcb: Tcb) -> bool:
     return tcb.sack_ok and tcb.core.config.tcp_rack
 
 
-def sent_after(t1: int, end1: int, t2: int, end2: int) -> bool:
-    """RFC 8985 6.2: was the first sent after the second (sequence breaks the tie)?"""
-    if t1 != t2:
-        return t1 > t2
+def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
+    """RFC 8985 6.2: was the first sent after the second?
+
+    The RFC compares times, and sequence numbers where they are equal. In virtual time much happens at one instant, so
+    the order of transmissions is counted; only parts of one offloaded group share a count.
+    """
+    if order1 != order2:
+        return order1 > order2
     return seq_gt(end1, end2)
 
 
@@ -37,8 +41,8 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
         # Too soon for the retransmission: the original was delivered.
         return
     tcb.rack_rtt = rtt
-    if not tcb.rack_started or sent_after(seg.sent_at, seg.end, tcb.rack_sent_at, tcb.rack_end):
-        tcb.rack_sent_at = seg.sent_at
+    if not tcb.rack_started or sent_after(seg.order, seg.end, tcb.rack_order, tcb.rack_end):
+        tcb.rack_order = seg.order
         tcb.rack_end = seg.end
     tcb.rack_started = True
 
@@ -93,7 +97,7 @@ def detect_loss(tcb: Tcb) -> None:
             break
         if seg.sacked or (seg.lost and not seg.in_flight_again):
             continue
-        if not sent_after(tcb.rack_sent_at, tcb.rack_end, seg.sent_at, seg.end):
+        if not sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
             continue
         left = seg.sent_at + tcb.rack_rtt + window - core.now
         if left <= 0:

@@ -8,6 +8,7 @@ def update(tcb: Tcb, sample: int) -> None:
     config = tcb.core.config
     if sample < 0:
         return
+    tcb.last_rtt = sample
     if tcb.min_rtt < 0 or sample < tcb.min_rtt:
         tcb.min_rtt = sample
     if tcb.srtt == 0:

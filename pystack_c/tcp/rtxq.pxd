@@ -13,6 +13,7 @@ cdef class SentSegment:
     cdef public int retrans
     cdef public int syn_fin
     cdef public int gso
+    cdef public int64_t order
     cpdef int64_t length(self) noexcept
     @cython.locals(n=int64_t)
     cpdef int64_t data_length(self) noexcept
@@ -25,6 +26,7 @@ cdef class RtxQueue:
     cdef public int64_t sacked_out
     cdef public int64_t lost_out
     cdef public int64_t retrans_out
+    cdef public int64_t transmissions
     cpdef append(self, SentSegment seg)
     cpdef SentSegment head(self)
     @cython.locals(seg=SentSegment)

@@ -7,6 +7,7 @@ class SentSegment:
     """Sequence space [seq, end) that was sent in one piece, and what happened to it since.
 
     gso   the segment size where a device cut the piece into several, or 0
+    order   the count of this transmission among the connection's (see rack.sent_after)
     """
 
     def __init__(self, seq: int, end: int, sent_at: int):
@@ -19,6 +20,7 @@ class SentSegment:
         self.retrans = 0
         self.syn_fin = 0
         self.gso = 0
+        self.order = 0
 
     def length(self) -> int:
         """Sequence numbers covered."""
@@ -48,12 +50,15 @@ class RtxQueue:
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
+        self.transmissions = 0
 
     def __len__(self):
         return len(self.segs) - self.first
 
     def append(self, seg: SentSegment) -> None:
         """A new segment was sent."""
+        self.transmissions += 1
+        seg.order = self.transmissions
         self.segs.append(seg)
 
     def head(self):
@@ -107,6 +112,7 @@ class RtxQueue:
         rest.retrans = seg.retrans
         rest.syn_fin = seg.syn_fin
         rest.gso = seg.gso
+        rest.order = seg.order
         seg.end = seq
         seg.syn_fin = 0
         self.segs.insert(i + 1, rest)
@@ -156,6 +162,8 @@ class RtxQueue:
         """A copy of it is in flight again."""
         seg.retrans += 1
         seg.sent_at = now
+        self.transmissions += 1
+        seg.order = self.transmissions
         if not seg.in_flight_again:
             seg.in_flight_again = True
             self.retrans_out += seq_diff(seg.end, seg.seq)

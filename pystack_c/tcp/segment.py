@@ -110,6 +110,17 @@ def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) ->
         most = 3 if tcb.ts_ok else 4
         hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, len(blocks) if len(blocks) < most else most)
     window = select_window(tcb)
+    tos = tcb.tos
+    if tcb.ecn_ok:
+        # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
+        if tcb.ecn_echo:
+            flags |= C.ECE
+        if flags & C.ECT:
+            tos |= 2
+            if tcb.ecn_cwr:
+                flags |= C.CWR
+                tcb.ecn_cwr = False
+    flags &= ~C.ECT
     urg = 0
     if seq_gt(tcb.snd_up, seq):
         # RFC 9293 3.8.5, MUST-62: the pointer names the byte after the urgent data.
@@ -128,7 +139,7 @@ def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) ->
     if length > 0:
         tcb.data_segs_out += count
     core.counters.TcpOutSegs += count - 1
-    return hand_to_ip(tcb, hlen, payload, length, gso_size)
+    return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
 
 
 def ack_was_sent(tcb: Tcb, count: int) -> None:
@@ -160,15 +171,21 @@ def send_syn(tcb: Tcb, reason, rfc) -> int:
         tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
         tcb.last_ack_sent = tcb.rcv_nxt
     flags = C.SYN | C.ACK if answer else C.SYN
+    if answer and tcb.ecn_ok:
+        flags |= C.ECE
+    elif not answer and config.tcp_ecn == 1 and tcb.retries == 0:
+        # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
+        flags |= C.ECE | C.CWR
+    tcb.ecn_asked = flags & C.CWR != 0
     write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
     if core.probe is not None:
         fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": 0, "window": window}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
     tcb.segs_out += 1
-    return hand_to_ip(tcb, hlen, None, 0, 0)
+    return hand_to_ip(tcb, hlen, None, 0, 0, tcb.tos)
 
 
-def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size) -> int:
+def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size, tos) -> int:
     """Checksum (whole, or the pseudo-header's part where the device does the rest), and down."""
     core = tcb.core
     route = tcb.route
@@ -185,7 +202,7 @@ def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size) -> int:
     core.scratch[C.L4_OFF + 17] = acc & 0xFF
     core.counters.TcpOutSegs += 1
     error = output(
-        core, route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP, tcb.ttl, tcb.tos, True, hlen, payload, gso_size, csum_offset
+        core, route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP, tcb.ttl, tos, True, hlen, payload, gso_size, csum_offset
     )
     if error:
         tcb.soft_error = error

@@ -48,8 +48,10 @@ def _set_socket(tcb: Tcb, name: int, value) -> None:
         tcb.keepalive = bool(value)
         keepalive_arm(tcb)
     elif name == SO_SNDBUF:
+        tcb.sndbuf_fixed = True
         tcb.sndbuf_size = max(2048, min(int(value), 1 << 30))
     elif name == SO_RCVBUF:
+        tcb.rcvbuf_fixed = True
         tcb.recvbuf.size = max(1024, min(int(value), 1 << 30))
     elif name == SO_LINGER:
         onoff, seconds = value

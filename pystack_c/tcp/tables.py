@@ -6,11 +6,11 @@ from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
 from pystack_c.tcp.close import cancel
-from pystack_c.tcp.congestion import reno
+from pystack_c.tcp.congestion import cubic, reno
 from pystack_c.tcp.tcb import Tcb
 
 # The algorithms register themselves.
-ALGORITHMS = (reno.Reno, reno.Fixed)
+ALGORITHMS = (reno.Reno, reno.Fixed, cubic.Cubic)
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:

@@ -81,7 +81,7 @@ cdef class Tcb(Endpoint):
     cdef public bint fin_expected
     cdef public uint32_t fin_expected_seq
     cdef public bint rack_started
-    cdef public int64_t rack_sent_at
+    cdef public int64_t rack_order
     cdef public uint32_t rack_end
     cdef public int64_t rack_rtt
     cdef public uint32_t rack_fack
@@ -110,6 +110,17 @@ cdef class Tcb(Endpoint):
     cdef public bint frto
     cdef public uint32_t frto_end
     cdef public int64_t delivered
+    cdef public bint ecn_ok
+    cdef public bint ecn_asked
+    cdef public bint ecn_echo
+    cdef public bint ecn_cwr
+    cdef public uint32_t ecn_recover
+    cdef public bint ecn_recover_set
+    cdef public bint rcvbuf_fixed
+    cdef public bint sndbuf_fixed
+    cdef public int64_t rcv_copied
+    cdef public int64_t rcv_space_at
+    cdef public int64_t last_rtt
     cdef public Timer reorder_timer
     cdef public Timer rto_timer
     cdef public Timer delack_timer

@@ -117,7 +117,7 @@ class Tcb(Endpoint):
         self.fin_expected_seq = 0
         # RACK-TLP, PRR, undo (RFC 8985, 6937, 4015)
         self.rack_started = False
-        self.rack_sent_at = 0
+        self.rack_order = 0
         self.rack_end = 0
         self.rack_rtt = 0
         self.rack_fack = 0
@@ -146,6 +146,18 @@ class Tcb(Endpoint):
         self.frto = False
         self.frto_end = 0
         self.delivered = 0
+        # ECN (RFC 3168), buffer autotuning
+        self.ecn_ok = False
+        self.ecn_asked = False
+        self.ecn_echo = False
+        self.ecn_cwr = False
+        self.ecn_recover = 0
+        self.ecn_recover_set = False
+        self.rcvbuf_fixed = False
+        self.sndbuf_fixed = False
+        self.rcv_copied = 0
+        self.rcv_space_at = 0
+        self.last_rtt = -1
         # timers
         self.reorder_timer: Any = None
         self.rto_timer: Any = None

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c cimport ports
+from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
@@ -33,6 +34,8 @@ cpdef check_error(Tcb tcb)
 cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 @cython.locals(buf=RecvBuf, data=bytes, state=int)
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
+@cython.locals(core=Core, config=Config, space=int64_t)
+cpdef tune_receive_buffer(Tcb tcb, int64_t n)
 @cython.locals(state=int, buf=RecvBuf, free=int64_t, limit=int64_t, left=int64_t, step=int64_t)
 cpdef window_update(Tcb tcb)
 cpdef shutdown(Tcb tcb, int how, int64_t now)

@@ -182,7 +182,9 @@ def recv(tcb: Tcb, n: int, flags: int, now: int):
     buf = tcb.recvbuf
     if buf.used > 0 and n > 0:
         data = buf.get(n, flags & MSG_PEEK != 0)
-        window_update(tcb)
+        if not flags & MSG_PEEK:
+            tune_receive_buffer(tcb, len(data))
+            window_update(tcb)
         return data
     check_error(tcb)
     if tcb.fin_received or tcb.shut_rd or tcb.was_reset:
@@ -193,6 +195,23 @@ def recv(tcb: Tcb, n: int, flags: int, now: int):
     if n == 0:
         return b""
     return None
+
+
+def tune_receive_buffer(tcb: Tcb, n: int) -> None:
+    """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
+    tcb.rcv_copied += n
+    if tcb.rcvbuf_fixed or tcb.srtt == 0:
+        return
+    core = tcb.core
+    if core.now - tcb.rcv_space_at < tcb.srtt:
+        return
+    config = core.config
+    if config.tcp_moderate_rcvbuf:
+        space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
+        if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
+            tcb.recvbuf.size = min(space, config.tcp_rmem_max)
+    tcb.rcv_copied = 0
+    tcb.rcv_space_at = core.now
 
 
 def window_update(tcb: Tcb) -> None:

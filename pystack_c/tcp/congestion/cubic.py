@@ -1,0 +1,173 @@
+"""CUBIC (RFC 9438) with HyStart++ in slow start (RFC 9406).
+
+Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's formulas.
+"""
+
+from pystack_c.seqnum import seq_diff, seq_ge
+from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
+from pystack_c.tcp.congestion.reno import initial_window
+from pystack_c.tcp.tcb import Tcb
+
+# RFC 9438 4.1 and 4.6
+CUBIC_C = 0.4
+BETA = 0.7
+ALPHA = 3.0 * (1.0 - BETA) / (1.0 + BETA)
+
+# RFC 9406 4.3
+MIN_RTT_THRESH = 4_000_000
+MAX_RTT_THRESH = 16_000_000
+MIN_RTT_DIVISOR = 8
+N_RTT_SAMPLE = 8
+CSS_GROWTH_DIVISOR = 4
+CSS_ROUNDS = 5
+SS_LIMIT = 8
+
+
+class Cubic(CongestionControl):
+    """One connection's CUBIC."""
+
+    name = "cubic"
+
+    def __init__(self):
+        self.w_max = 0.0
+        self.k = 0.0
+        self.w_est = 0.0
+        self.epoch = -1
+        self.epoch_cwnd = 0.0
+        self.saved_w_max = 0.0
+        # HyStart++
+        self.round_end = 0
+        self.round_started = False
+        self.round_min = -1
+        self.last_round_min = -1
+        self.samples = 0
+        self.css_baseline = -1
+        self.css_rounds = 0
+
+    def conn_init(self, tcb) -> None:
+        """The initial window (RFC 6928)."""
+        t: Tcb = tcb
+        t.cwnd = initial_window(t)
+
+    def ack_received(self, tcb, acked: int) -> None:
+        """Slow start below ssthresh, the cubic function above."""
+        t: Tcb = tcb
+        if t.cwnd < t.ssthresh:
+            self._slow_start(t, acked)
+        else:
+            self._avoidance(t, acked)
+
+    def _slow_start(self, t: Tcb, acked: int) -> None:
+        """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop."""
+        self._round(t)
+        if t.last_rtt >= 0:
+            if self.round_min < 0 or t.last_rtt < self.round_min:
+                self.round_min = t.last_rtt
+            self.samples += 1
+        limit = SS_LIMIT * t.mss
+        grow = acked if acked < limit else limit
+        if self.css_baseline >= 0:
+            # In conservative slow start: the rise was a blip where the time falls below the baseline again.
+            grow = grow // CSS_GROWTH_DIVISOR
+            if self.samples >= N_RTT_SAMPLE and self.round_min < self.css_baseline:
+                self.css_baseline = -1
+        elif self.samples >= N_RTT_SAMPLE and self.last_round_min >= 0:
+            thresh = self.last_round_min // MIN_RTT_DIVISOR
+            thresh = min(max(thresh, MIN_RTT_THRESH), MAX_RTT_THRESH)
+            if self.round_min >= self.last_round_min + thresh:
+                self.css_baseline = self.round_min
+                self.css_rounds = 0
+        t.cwnd += grow
+        if t.cwnd > t.ssthresh:
+            t.cwnd = t.ssthresh
+
+    def _round(self, t: Tcb) -> None:
+        """A round ends when what was out at its start is acknowledged."""
+        if self.round_started and not seq_ge(t.snd_una, self.round_end):
+            return
+        self.round_started = True
+        self.round_end = t.snd_nxt
+        self.last_round_min = self.round_min
+        self.round_min = -1
+        self.samples = 0
+        if self.css_baseline >= 0:
+            self.css_rounds += 1
+            if self.css_rounds >= CSS_ROUNDS:
+                # RFC 9406 4.2: five rounds of it: congestion avoidance.
+                t.ssthresh = t.cwnd
+                self.css_baseline = -1
+
+    def _avoidance(self, t: Tcb, acked: int) -> None:
+        """RFC 9438 4.2 to 4.5."""
+        mss = float(t.mss)
+        cwnd = t.cwnd / mss
+        now = t.core.now
+        if self.epoch < 0:
+            self.epoch = now
+            self.epoch_cwnd = cwnd
+            self.w_est = cwnd
+            if self.w_max < cwnd:
+                self.w_max = cwnd
+                self.k = 0.0
+            else:
+                self.k = ((self.w_max - cwnd) / CUBIC_C) ** (1.0 / 3.0)
+        segments = acked / mss
+        elapsed = (now - self.epoch) / 1e9
+        w_cubic = self._w(elapsed)
+        # 4.3: what Reno would have. At least as fast once past its old window (alpha 1).
+        alpha = 1.0 if self.w_est >= self.w_max else ALPHA
+        self.w_est += alpha * segments / cwnd
+        if w_cubic < self.w_est:
+            if self.w_est > cwnd:
+                t.cwnd = int(self.w_est * mss)
+            return
+        # 4.4 and 4.5: towards the target of one round trip ahead, at most by half of cwnd.
+        target = self._w(elapsed + t.srtt / 1e9)
+        if target < cwnd:
+            target = cwnd
+        elif target > 1.5 * cwnd:
+            target = 1.5 * cwnd
+        t.cwnd += int((target - cwnd) / cwnd * segments * mss)
+
+    def _w(self, elapsed: float) -> float:
+        """W_cubic(t) = C * (t - K)^3 + W_max."""
+        d = elapsed - self.k
+        return CUBIC_C * d * d * d + self.w_max
+
+    def cong_signal(self, tcb, signal: int) -> None:
+        """RFC 9438 4.6 to 4.8: multiplicative decrease, fast convergence."""
+        t: Tcb = tcb
+        mss = float(t.mss)
+        cwnd = t.cwnd / mss
+        self.saved_w_max = self.w_max
+        if cwnd < self.w_max:
+            self.w_max = cwnd * (1.0 + BETA) / 2.0
+        else:
+            self.w_max = cwnd
+        self.epoch = -1
+        self.css_baseline = -1
+        reduced = int(seq_diff(t.snd_nxt, t.snd_una) * BETA)
+        t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
+        t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
+
+    def post_recovery(self, tcb) -> None:
+        """The epoch begins with the first ACK after recovery."""
+        t: Tcb = tcb
+        t.cwnd = t.ssthresh
+        self.epoch = -1
+
+    def undone(self, tcb) -> None:
+        """RFC 9438 4.9.2."""
+        self.w_max = self.saved_w_max
+        self.epoch = -1
+
+    def after_idle(self, tcb) -> None:
+        """The time without data does not count (RFC 9438 4.2)."""
+        t: Tcb = tcb
+        window = initial_window(t)
+        if window < t.cwnd:
+            t.cwnd = window
+        self.epoch = -1
+
+
+register(Cubic)
