@@ -52,13 +52,13 @@ class Running:
     """A stack that runs: made by `up`, ended by `close` or by leaving the `with` block.
 
     host     the RealtimeHost that drives it
-    device   its network card
+    device   its network card, or None
     netns    the namespace the kernel's side of the card lives in, or None
     """
 
     def __init__(self, host: Host, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool):
         self.host = host
-        self.device = device
+        self.device: Any = device
         self.iface = iface
         self.netns = netns
         self.control: Any = None

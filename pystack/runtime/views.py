@@ -62,7 +62,7 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
     else:
         row["netid"] = "raw" if hasattr(endpoint, "proto") else "udp"
         row["state"] = "ESTAB" if endpoint.raddr else "UNCONN"
-        row["recv_q"], row["send_q"] = getattr(endpoint, "rmem_used", 0), 0
+        row["recv_q"], row["send_q"] = getattr(endpoint, "queued_bytes", 0), 0
     if row["netid"] == "raw":
         row["proto"] = endpoint.proto
     row["local"], row["lport"] = text(endpoint.laddr), endpoint.lport
