@@ -40,7 +40,7 @@ cpdef int load(Packet pkt, bytes packet) except -100
 @cython.locals(size=Py_ssize_t, all_=Reassembly, key=tuple, frags=Fragments, fields=dict)
 cpdef bint input(Core core, Iface iface, Packet pkt) except -1
 cdef bint _refuse(Core core, Packet pkt, str name, str reason) except -1
-@cython.locals(start=Py_ssize_t, end=Py_ssize_t, i=Py_ssize_t, piece=Piece, cost=int64_t, all_=Reassembly)
+@cython.locals(start=Py_ssize_t, end=Py_ssize_t, total=Py_ssize_t, i=Py_ssize_t, piece=Piece, cost=int64_t, all_=Reassembly)
 cdef bint _insert(Core core, Fragments frags, Packet pkt, Py_ssize_t size) except -1
 @cython.locals(all_=Reassembly)
 cdef _release(Core core, Fragments frags)

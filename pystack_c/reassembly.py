@@ -130,10 +130,9 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     """Put the fragment at its place; False where it was a duplicate, or spoilt the datagram."""
     start = pkt.frag_off
     end = start + size
-    if not pkt.mf:
-        if frags.total >= 0 and frags.total != end:
-            return _poison(core, frags, "ip-fragment-conflict", "two last fragments that end differently")
-        frags.total = end
+    total = frags.total if pkt.mf else end
+    if frags.total >= 0 and frags.total != total:
+        return _poison(core, frags, "ip-fragment-conflict", "two last fragments that end differently")
     i = len(frags.pieces)
     # Fragments mostly come in order: look from the end.
     while i > 0:
@@ -144,6 +143,8 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     if i > 0:
         piece = frags.pieces[i - 1]
         if piece.start == start and piece.end == end:
+            if frags.total != total:
+                return _poison(core, frags, "ip-fragment-conflict", "one piece that is the last, and is not")
             core.drop("ip-fragment-duplicate", frags.subject(), "this piece is here already", "RFC 791 3.2")
             return False
         if piece.end > start:
@@ -153,10 +154,11 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
         if end > piece.start:
             return _poison(core, frags, "ip-fragment-overlap", "two fragments overlap")
     piece = frags.pieces[len(frags.pieces) - 1] if frags.pieces else None
-    if frags.total >= 0 and (end > frags.total or (piece is not None and piece.end > frags.total)):
+    if total >= 0 and (end > total or (piece is not None and piece.end > total)):
         return _poison(core, frags, "ip-fragment-conflict", "a fragment beyond the last one")
     if len(frags.pieces) >= core.config.ipfrag_max_fragments:
         return _poison(core, frags, "ip-fragment-too-many", "more fragments than allowed")
+    frags.total = total
     frags.pieces.insert(i, Piece(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
     frags.covered += size
     frags.ecn |= 1 << (pkt.tos & 3)

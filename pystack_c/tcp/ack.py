@@ -82,7 +82,7 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
 def data_acked(tcb: Tcb, ack) -> None:
     """Move SND.UNA, free the send buffer (SYN and FIN are no bytes of it), wake the writer."""
     before = seq_diff(ack, tcb.snd_una)
-    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+    if tcb.syn_out():
         before -= 1
     if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
         before -= 1

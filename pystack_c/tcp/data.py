@@ -164,6 +164,10 @@ def segment_fin(tcb: Tcb, pkt) -> None:
         return
     tcb.fin_expected = False
     tcb.fin_received = True
+    # Nothing follows a FIN: what claims to was never the peer's.
+    tcb.recvbuf.ooo = None
+    tcb.recvbuf.ooo_bytes = 0
+    tcb.sacks = None
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
     if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):
         tcb.rcv_adv = tcb.rcv_nxt

@@ -12,8 +12,9 @@ from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
-@cython.locals(state=int)
+@cython.locals(core=Core, state=int)
 cpdef tcp_output(Tcb tcb)
+cpdef bint waiting(Tcb tcb) except -1
 cpdef schedule(Tcb tcb)
 @cython.locals(reason=str)
 cpdef send_ack(Tcb tcb)

@@ -15,10 +15,14 @@ BURST = 64
 
 def tcp_output(tcb: Tcb) -> None:
     """Send what the connection may send now. Called by Stack.poll_transmit for queued connections."""
+    core = tcb.core
     state = tcb.state
     if state == C.CLOSED or state == C.LISTEN:
         return
     if not have_route(tcb):
+        tcb.soft_error = core.route_error
+        if waiting(tcb) and not (tcb.rto_timer is not None and tcb.rto_timer.deadline >= 0):
+            set_persist_timer(tcb)
         return
     if state == C.TIME_WAIT or state == C.FIN_WAIT_2:
         if tcb.ack_now:
@@ -35,6 +39,13 @@ def tcp_output(tcb: Tcb) -> None:
     if tcb.ack_now:
         send_ack(tcb)
     arm_retransmit(tcb, tcb.last_send == tcb.core.now)
+
+
+def waiting(tcb: Tcb) -> bool:
+    """True where nothing is out, but something is still to be sent: the SYN, data, or the FIN."""
+    if len(tcb.rtxq) > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
+        return False
+    return tcb.syn_out() or tcb.unsent() > 0 or (tcb.fin_pending and not tcb.fin_sent)
 
 
 def schedule(tcb: Tcb) -> None:
@@ -269,7 +280,7 @@ def set_persist_timer(tcb: Tcb) -> None:
     wait = backed_off(tcb)
     if wait > core.config.tcp_persist_max:
         wait = core.config.tcp_persist_max
-    if tcb.cork or tcb.more:
+    if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
         wait = 200_000_000
     if tcb.rto_timer is None:
         tcb.rto_timer = Timer(tcb, C.TIMER_PERSIST)

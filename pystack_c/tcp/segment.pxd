@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport output, route_output
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_lt
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
@@ -18,7 +18,7 @@ cpdef bint have_route(Tcb tcb)
 cpdef int local_mss(Tcb tcb)
 @cython.locals(mss=int)
 cpdef update_mss(Tcb tcb)
-@cython.locals(buf=RecvBuf, free=int64_t, limit=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t)
+@cython.locals(buf=RecvBuf, free=int64_t, limit=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
 cpdef int64_t select_window(Tcb tcb)
 cpdef uint32_t ts_now(Tcb tcb)
 @cython.locals(count=int, most=int)

@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.ipv4 import output, route_output
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
 from pystack_c.wire.tcp import write_sack, write_syn_options, write_tcp, write_timestamps
@@ -45,6 +45,9 @@ def update_mss(tcb: Tcb) -> None:
     if mss < 8:
         mss = 8
     tcb.mss = mss
+    if tcb.cc is not None and tcb.cwnd < mss:
+        # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
+        tcb.cwnd = mss
 
 
 def select_window(tcb: Tcb) -> int:
@@ -64,12 +67,13 @@ def select_window(tcb: Tcb) -> int:
         tcb.rcv_adv = edge
     window = tcb.rcv_wnd()
     if tcb.rcv_wscale > 0:
-        # Round up: the edge already announced must not come back (the few bytes more are accepted).
+        # Round up, so that the edge already announced does not come back (the few bytes more are accepted). But by less
+        # than a unit beyond the room there is: a peer that fills each rounding would otherwise never see a closed window.
         unit = 1 << tcb.rcv_wscale
-        window = (window + unit - 1) & ~(unit - 1)
-        if window > limit:
-            window = limit
-        tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
+        rounded = (window + unit - 1) & ~(unit - 1)
+        if rounded <= limit and rounded < free + unit:
+            window = rounded
+            tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
     return window >> tcb.rcv_wscale
 
 
@@ -157,7 +161,7 @@ def send_syn(tcb: Tcb, reason, rfc) -> int:
     """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018)."""
     core = tcb.core
     config = core.config
-    answer = tcb.state == C.SYN_RECEIVED
+    answer = tcb.state != C.SYN_SENT
     ts = tcb.ts_ok if answer else config.tcp_timestamps
     sack = tcb.sack_ok if answer else config.tcp_sack
     scale = tcb.wscale_ok if answer else config.tcp_window_scaling
@@ -168,7 +172,8 @@ def send_syn(tcb: Tcb, reason, rfc) -> int:
     free = tcb.recvbuf.size
     window = free if free < 0xFFFF else 0xFFFF
     if answer:
-        tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
+        # (Again after our FIN, a larger window may have been announced since.)
+        tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))
         tcb.last_ack_sent = tcb.rcv_nxt
     flags = C.SYN | C.ACK if answer else C.SYN
     if answer and tcb.ecn_ok:

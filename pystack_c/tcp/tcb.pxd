@@ -164,6 +164,7 @@ cdef class Tcb(Endpoint):
     cpdef int64_t unsent(self) noexcept
     @cython.locals(n=int64_t, head=int64_t)
     cpdef int64_t send_offset(self) noexcept
+    cpdef bint syn_out(self) noexcept
     @cython.locals(used=int64_t)
     cpdef int64_t send_space(self) noexcept
     @cython.locals(name=str)

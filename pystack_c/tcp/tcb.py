@@ -232,9 +232,13 @@ class Tcb(Endpoint):
         head = self.sendbuf.head
         if self.fin_sent and n > 0:
             n -= 1
-        if n > 0 and (self.state == C.SYN_SENT or self.state == C.SYN_RECEIVED):
+        if n > 0 and self.syn_out():
             n -= 1
         return head + n
+
+    def syn_out(self) -> bool:
+        """True until our SYN is acknowledged, whatever the state (FIN-WAIT-1 may follow SYN-RECEIVED)."""
+        return self.snd_una == self.iss and self.bytes_acked == 0
 
     def readiness(self) -> int:  # inherited
         """EV_* bits as poll(2) reports them for a stream socket."""

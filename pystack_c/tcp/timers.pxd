@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp.close cimport cancel, finish, timed_out
-from pystack_c.tcp.output cimport backed_off, schedule, send_new, set_persist_timer, set_rto_timer
+from pystack_c.tcp.output cimport backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack cimport note_probe
 from pystack_c.tcp.recovery cimport find_losses, timeout
 from pystack_c.tcp.retransmit cimport tail_loss_probe
@@ -20,10 +20,11 @@ cpdef int give_up_after(Tcb tcb)
 cpdef bint user_timeout_over(Tcb tcb)
 @cython.locals(new=bint)
 cpdef loss_probe(Tcb tcb)
-@cython.locals(core=Core, syn=bint, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t, fields=dict)
+@cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t, fields=dict)
 cpdef retransmission(Tcb tcb)
 @cython.locals(core=Core)
 cpdef persist(Tcb tcb)
+cpdef no_way(Tcb tcb)
 cpdef flush(Tcb tcb)
 cpdef probe(Tcb tcb, str why, str rfc)
 cpdef delayed_ack(Tcb tcb)

@@ -5,7 +5,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp.close import cancel, finish, timed_out
-from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer
+from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
 from pystack_c.tcp.recovery import find_losses, timeout
 from pystack_c.tcp.retransmit import tail_loss_probe
@@ -67,8 +67,7 @@ def retransmission(tcb: Tcb) -> None:
         tcb.route = None
     if tcb.retries == 1 and tcb.retry_start < 0:
         tcb.retry_start = core.now
-    syn = tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED
-    if syn:
+    if tcb.syn_out():
         head = tcb.rtxq.head()
         tcb.rtxq.mark_lost(head)
         tcb.force_retransmit = True
@@ -104,9 +103,16 @@ def loss_probe(tcb: Tcb) -> None:
 def persist(tcb: Tcb) -> None:
     """3.8.6.1: the window is closed (or too small to be worth it) and nothing is in flight: ask, and ask again later."""
     core = tcb.core
-    if len(tcb.rtxq) > 0 or tcb.unsent() <= 0:
+    if not waiting(tcb):
         return
-    if tcb.cork or tcb.more:
+    if not have_route(tcb) or tcb.syn_out():
+        no_way(tcb)
+        return
+    if tcb.unsent() <= 0:
+        # (Only the FIN waited for a route.)
+        schedule(tcb)
+        return
+    if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
         tcb.more = False
         flush(tcb)
         return
@@ -124,6 +130,16 @@ def persist(tcb: Tcb) -> None:
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
     set_persist_timer(tcb)
+
+
+def no_way(tcb: Tcb) -> None:
+    """What waits could not be sent, there being no route: try again, less and less often, and give up in the end."""
+    if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
+        timed_out(tcb, "no route to the peer any more", "RFC 9293 3.8.3")
+        return
+    tcb.probes += 1
+    tcb.backoff += 1
+    schedule(tcb)
 
 
 def flush(tcb: Tcb) -> None:
