@@ -90,10 +90,9 @@ def retransmission(tcb: Tcb) -> None:
 
 def loss_probe(tcb: Tcb) -> None:
     """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
-    if len(tcb.rtxq) == 0 or not have_route(tcb):
+    if len(tcb.rtxq) == 0:
         return
-    new = tail_loss_probe(tcb)
-    if new:
+    if have_route(tcb) and tail_loss_probe(tcb):
         send_new(tcb)
         tcb.tlp_new = False
         note_probe(tcb, False)

@@ -202,7 +202,8 @@ def check_deadlines(stack: Any, tcb: Any, who: str) -> None:
     wait = tcb.wait_timer is not None and tcb.wait_timer.deadline >= 0
     state = tcb.state
     if len(tcb.rtxq) > 0:
-        assert rto and tcb.rto_timer.kind == C.TIMER_RTO, f"{who}: data is out and no retransmission timer runs"
+        kinds = (C.TIMER_RTO, C.TIMER_TLP, C.TIMER_REORDER)
+        assert rto and tcb.rto_timer.kind in kinds, f"{who}: data is out and no retransmission timer runs"
     elif rto and state != C.SYN_SENT:
         assert tcb.rto_timer.kind == C.TIMER_PERSIST, f"{who}: a retransmission timer for nothing"
     routed = tcb.route is not None and tcb.route.epoch == stack.route_epoch
