@@ -1,4 +1,4 @@
-"""UDP and raw sockets as a user sees them: waiting, timeouts and errno around `pystack_c.udp` and `pystack_c.raw`."""
+"""UDP, raw and ping sockets as a user sees them: waiting, timeouts and errno around `pystack_c.udp` and `pystack_c.raw`."""
 
 import errno
 import socket as _std
@@ -25,8 +25,11 @@ class Datagrams(Description):
     __slots__ = ("calls", "connected")
 
     def __init__(self, host: RealtimeHost, kind: int, proto: int):
-        if kind == _std.SOCK_DGRAM:
-            self.calls: Any = udp
+        if kind == _std.SOCK_DGRAM and proto == C.IPPROTO_ICMP:
+            self.calls: Any = raw
+            endpoint = host.call(raw.ping_open, host.stack)
+        elif kind == _std.SOCK_DGRAM:
+            self.calls = udp
             endpoint = host.call(udp.udp_open, host.stack)
         else:
             self.calls = raw

@@ -13,7 +13,9 @@ from typing import Any
 
 from pystack import _cmsg, _current, _resolve
 from pystack import _sockopt as opt
+from pystack._dgram import Datagrams
 from pystack._handles import Description, Handle, Token, error, lookup, token
+from pystack._stream import Stream
 
 AF_INET = int(_std.AF_INET)
 SOCK_STREAM = int(_std.SOCK_STREAM)
@@ -24,14 +26,12 @@ _TYPE_FLAGS = int(_std.SOCK_NONBLOCK | _std.SOCK_CLOEXEC)
 
 def _open(cls: type, kind: int, proto: int) -> Description:
     host = _current.host_for(cls)
-    from pystack._stream import Stream
-
     if kind == SOCK_STREAM and proto in (0, 6):
         return Stream(host)
-    from pystack._dgram import Datagrams
-
     if kind == SOCK_DGRAM and proto in (0, 17):
         return Datagrams(host, kind, 17)
+    if kind == SOCK_DGRAM and proto == 1:
+        return Datagrams(host, kind, proto)
     if kind == SOCK_RAW:
         if proto == 0:
             raise error(errno.EPROTONOSUPPORT)

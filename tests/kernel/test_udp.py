@@ -140,3 +140,25 @@ def test_flood_of_datagrams_is_bounded_and_counted(net):
         while sock.recv(2000):
             got += 1
     assert got == counters["UdpInDatagrams"] < 300
+
+
+def test_ping_socket(net):
+    sock = net.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+    sock.sendto(struct.pack("!BBHHH", 8, 0, 0, 0, 7) + b"abcdefgh", ("10.0.0.1", 0))
+    data, address = sock.recvfrom(100)
+    assert address[0] == "10.0.0.1"
+    assert (data[0], data[8:]) == (0, b"abcdefgh")
+    assert struct.unpack("!H", data[6:8]) == (7,)
+
+
+def test_udp_echo_service_answers_the_kernel(anynet):
+    from pystack import services
+
+    started = services.start("echo:7/udp", host=anynet.running.host)
+    client = anynet.kernel(std.SOCK_DGRAM)
+    client.connect(("10.0.0.2", 7))
+    for size in (0, 1, 1472, 5000, 65507):
+        client.send(bytes(size))
+        assert client.recv(65535) == bytes(size)
+    for service in started:
+        service.close()
