@@ -4,9 +4,11 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_le, seq_lt
+from pystack_c.tcp cimport undo
 from pystack_c.tcp.close cimport fail_connection
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.recovery cimport set_phase
+from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -14,7 +16,9 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef icmp_error(Core core, int kind, int code, int mtu, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq)
 @cython.locals(tcb=Tcb)
 cpdef neighbor_failed(Core core, int error, uint32_t src, uint32_t dst, int sport, int dport)
-@cython.locals(core=Core, old=int, head=SentSegment, item=SentSegment)
+@cython.locals(core=Core)
 cpdef fragmentation_needed(Tcb tcb, int mtu)
+@cython.locals(q=RtxQueue, item=SentSegment, found=bint)
+cpdef send_smaller(Tcb tcb)
 @cython.locals(value=int)
 cpdef int plateau(int mtu)

@@ -4,8 +4,10 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_le, seq_lt
+from pystack_c.tcp import undo
 from pystack_c.tcp.close import fail_connection
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.recovery import set_phase
 from pystack_c.tcp.segment import update_mss
 from pystack_c.tcp.tcb import Tcb
 
@@ -73,24 +75,36 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     core = tcb.core
     if tcb.route is None:
         return
-    if mtu < 68 or mtu >= tcb.route.mtu:
-        # RFC 5927 7.2: it cannot be; an old router says 0, which is answered by the next plateau below.
-        mtu = plateau(tcb.route.mtu) if mtu == 0 else tcb.route.mtu
-        if mtu >= tcb.route.mtu:
-            core.drop("icmp-bad-mtu", tcb.subject(), "next-hop MTU makes no sense", "RFC 5927 7.2")
-            return
-    tcb.route.mtu = mtu
-    old = tcb.mss
-    update_mss(tcb)
-    if tcb.mss >= old:
+    if mtu == 0:
+        # An old router does not say: the next plateau below (RFC 1191 5).
+        mtu = plateau(tcb.route.mtu)
+    if mtu < 68 or mtu > tcb.route.mtu:
+        core.drop("icmp-bad-mtu", tcb.subject(), "next-hop MTU makes no sense", "RFC 5927 7.2")
         return
-    head = tcb.rtxq.head()
-    if head is not None:
-        for item in tcb.rtxq.segs[tcb.rtxq.first :]:
-            if not item.sacked and item.length() > tcb.mss:
-                tcb.rtxq.mark_lost(item)
-        tcb.force_retransmit = True
-        schedule(tcb)
+    # (Other connections share the Dst: they take its MTU over in have_route.)
+    tcb.route.mtu = mtu
+    update_mss(tcb)
+    send_smaller(tcb)
+
+
+def send_smaller(tcb: Tcb) -> None:
+    """What is out was too large for the path: send it again, cut anew. No congestion: cwnd stays (RFC 1191 6.5)."""
+    q = tcb.rtxq
+    found = False
+    for item in q.segs[q.first :]:
+        if not item.sacked and item.data_length() > tcb.mss:
+            q.mark_lost(item)
+            found = True
+    if not found:
+        return
+    q.recut(tcb.mss)
+    if tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER:
+        tcb.recover = tcb.snd_nxt
+        tcb.frto = False
+        undo.forget(tcb)
+        set_phase(tcb, C.CA_LOSS, "segments were too large for the path", "RFC 1191 6.5")
+    tcb.force_retransmit = True
+    schedule(tcb)
 
 
 def plateau(mtu: int) -> int:

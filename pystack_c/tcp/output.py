@@ -28,6 +28,9 @@ def tcp_output(tcb: Tcb) -> None:
         if tcb.ack_now:
             send_ack(tcb)
         return
+    if tcb.dsack is not None and tcb.ack_now:
+        # A D-SACK goes ahead on its own: it would take its room from the first data segment.
+        send_ack(tcb)
     retransmit_lost(tcb)
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and len(tcb.rtxq) == 0):
         if len(tcb.rtxq) == 0:

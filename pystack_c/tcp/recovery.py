@@ -84,6 +84,20 @@ def mark_losses(tcb: Tcb) -> None:
         i -= 1
 
 
+def mark_holes(tcb: Tcb) -> None:
+    """RFC 6675 4, NextSeg() rule 3: in recovery with no new data to send, fill the holes IsLost() does not hold for yet."""
+    q = tcb.rtxq
+    below = False
+    i = len(q.segs) - 1
+    while i >= q.first:
+        seg: SentSegment = q.segs[i]
+        if seg.sacked:
+            below = True
+        elif below and not seg.lost and seg.retrans == 0:
+            lose(tcb, seg)
+        i -= 1
+
+
 def lose(tcb: Tcb, seg: SentSegment) -> None:
     """Mark one segment lost."""
     tcb.rtxq.mark_lost(seg)
@@ -140,6 +154,8 @@ def find_losses(tcb: Tcb) -> None:
         rack.detect_loss(tcb)
     elif tcb.sack_ok and tcb.rtxq.sacked_out > 0:
         mark_losses(tcb)
+        if tcb.rtxq.lost_out > 0 and tcb.unsent() <= 0:
+            mark_holes(tcb)
     if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_DISORDER:
         return
     if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):

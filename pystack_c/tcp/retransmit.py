@@ -65,6 +65,8 @@ def recovery_reason(tcb: Tcb) -> str:
         return ""
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+        return f"what was too large for the path, cut anew: MSS {tcb.mss}"
     if tcb.ca_state == C.CA_LOSS:
         return (
             f"retransmission after a timeout: RTO {tcb.rto / 1e6:g} ms "

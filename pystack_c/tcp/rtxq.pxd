@@ -37,6 +37,8 @@ cdef class RtxQueue:
     cpdef trim_head(self, uint32_t seq)
     @cython.locals(seg=SentSegment, rest=SentSegment)
     cpdef split(self, Py_ssize_t i, uint32_t seq)
+    @cython.locals(segs=list, item=object, seg=SentSegment, last=SentSegment, mine=bint)
+    cpdef recut(self, int64_t mss)
     @cython.locals(seg=SentSegment)
     cpdef single(self, Py_ssize_t i)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)

@@ -123,6 +123,27 @@ class RtxQueue:
         if seg.gso > 0 and seg.data_length() > seg.gso:
             self.split(i, seq_add(seg.seq, seg.gso))
 
+    def recut(self, mss: int) -> None:
+        """The path carries less than it did: make what is lost into segments of `mss` bytes, across the old boundaries."""
+        segs = self.segs[self.first :]
+        self.segs = []
+        self.first = 0
+        last: SentSegment = None
+        for item in segs:
+            seg: SentSegment = item
+            mine = seg.lost and not seg.in_flight_again
+            if mine and last is not None:
+                last.end = seg.end
+                last.syn_fin = seg.syn_fin
+                last.retrans = max(last.retrans, seg.retrans)
+                last.gso = 0
+            else:
+                self.segs.append(seg)
+            last = self.segs[len(self.segs) - 1] if mine else None
+            while last is not None and last.data_length() > mss:
+                self.split(len(self.segs) - 1, seq_add(last.seq, mss))
+                last = self.segs[len(self.segs) - 1]
+
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""
         low = self.first

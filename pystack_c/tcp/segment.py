@@ -13,6 +13,9 @@ def have_route(tcb: Tcb) -> bool:
     core = tcb.core
     route = tcb.route
     if route is not None and route.epoch == core.route_epoch:
+        if tcb.mss > route.mtu - (52 if tcb.ts_ok else 40):
+            # Another connection has found out that the path carries less.
+            update_mss(tcb)
         return True
     route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
     if route is None:

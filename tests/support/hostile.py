@@ -157,7 +157,9 @@ class Hostile:
         if x < 0.04:
             return C.FIN
         if x < 0.08:
-            return self.rng.choice((C.RST, C.SYN, C.SYN, C.URG, C.ECE, C.CWR, C.FIN | C.SYN, 0x1FF, C.FIN | C.URG | C.PSH, 0x100))
+            return self.rng.choice(
+                (C.RST, C.SYN, C.SYN, C.URG, C.ECE, C.CWR, C.FIN | C.SYN, 0x1FF, C.FIN | C.URG | C.PSH, 0x100)
+            )
         return 0
 
     def emit(self, tcb: Any, flags: int, seq: int, ack: int, n: int, gso: int = 0) -> Step:
@@ -203,10 +205,16 @@ class Hostile:
                 options += option
         sport = r.choice((40000, 40001, 40002, r.randrange(1, 65536)))
         seq = r.choice((1000, 0x7FFFFFF0, 0xFFFFFFF0, r.getrandbits(32)))
-        flags = C.SYN if r.random() < 0.9 else r.choice((C.SYN | C.FIN, C.SYN | C.ACK, C.SYN | C.RST, C.SYN | C.ECE | C.CWR, 0x1FF))
+        flags = (
+            C.SYN
+            if r.random() < 0.9
+            else r.choice((C.SYN | C.FIN, C.SYN | C.ACK, C.SYN | C.RST, C.SYN | C.ECE | C.CWR, 0x1FF))
+        )
         n = 0 if r.random() < 0.9 else self.length()
         dport = r.choice(PORTS) if port is None else port
-        body = build.tcp(peer, sport, host, dport, flags, seq, 0, peer_bytes(seq + 1, n), options, r.choice((65535, 1000, 0)))
+        body = build.tcp(
+            peer, sport, host, dport, flags, seq, 0, peer_bytes(seq + 1, n), options, r.choice((65535, 1000, 0))
+        )
         return [self.rx(name, build.ipv4(peer, host, 6, body))]
 
     def establish(self) -> list[Step]:
@@ -279,7 +287,9 @@ class Hostile:
         r = self.rng
         self.next_handle += 1
         handle = self.next_handle
-        where = r.choice((PEER, PEER, PEER, 0x0A000003, 0x0A000102, 0x0A000202, HOST, 0x7F000001, 0x0A0000FF, 0x08080808, 0))
+        where = r.choice(
+            (PEER, PEER, PEER, 0x0A000003, 0x0A000102, 0x0A000202, HOST, 0x7F000001, 0x0A0000FF, 0x08080808, 0)
+        )
         steps: list[Step] = [("open", "tcp", handle)]
         if r.random() < 0.2:
             steps.append(("call", "bind", handle, 0, r.choice((0, 80, 81, 5555))))
@@ -290,7 +300,9 @@ class Hostile:
         r = self.rng
         x = r.random()
         handle = self.handle("udp")
-        where = r.choice((PEER, PEER, 0x0A000003, 0x0A000102, HOST, 0x7F000001, 0x0A0000FF, M32, 0xE0000001, 0, 0x08080808))
+        where = r.choice(
+            (PEER, PEER, 0x0A000003, 0x0A000102, HOST, 0x7F000001, 0x0A0000FF, M32, 0xE0000001, 0, 0x08080808)
+        )
         if x < 0.4:
             n = r.choice((0, 1, 100, 1472, 1473, 4000, 20000))
             return [("call", "sendto", handle, bytes(n), where, r.choice((53, 1000, 0)), 0)]
@@ -299,7 +311,15 @@ class Hostile:
         if x < 0.8:
             return [("call", "connect", handle, where, r.choice((1000, 0, 53)))]
         if x < 0.85:
-            return [("call", "setsockopt", handle, *r.choice(((1, 6), (1, 2), (1, 15), (0, 11), (0, 10), (0, 8))), r.choice((0, 1, 2)))]
+            return [
+                (
+                    "call",
+                    "setsockopt",
+                    handle,
+                    *r.choice(((1, 6), (1, 2), (1, 15), (0, 11), (0, 10), (0, 8))),
+                    r.choice((0, 1, 2)),
+                )
+            ]
         if x < 0.9 and handle != 3:
             return [("call", "close", handle)]
         self.next_handle += 1
@@ -324,7 +344,9 @@ class Hostile:
         r = self.rng
         x = r.random()
         if x < 0.4:
-            asked = [a for a, e in self.world.ifaces["eth0"].neighbors.items() if e.state & (C.NUD_INCOMPLETE | C.NUD_PROBE)]
+            asked = [
+                a for a, e in self.world.ifaces["eth0"].neighbors.items() if e.state & (C.NUD_INCOMPLETE | C.NUD_PROBE)
+            ]
             spa = r.choice(asked) if asked else 0x0A000003
             return [("rx", "eth0", build.arp(2, 0x020000000000 + (spa & 0xFFFF), spa, MAC_HOST, HOST, MAC_HOST), 0, 0)]
         if x < 0.55:
@@ -336,7 +358,9 @@ class Hostile:
         op = r.choice((1, 1, 2, 2, 0, 3, 65535))
         addrs = (*PEERS["eth0"], *ODD)
         sha = r.choice((MAC_PEER, MAC_HOST, 0, MAC_BCAST, 0x010000000001, 0x020000000003))
-        frame = build.arp(op, sha, r.choice(addrs), r.choice((0, MAC_HOST)), r.choice(addrs), r.choice((MAC_BCAST, MAC_HOST)))
+        frame = build.arp(
+            op, sha, r.choice(addrs), r.choice((0, MAC_HOST)), r.choice(addrs), r.choice((MAC_BCAST, MAC_HOST))
+        )
         return [("rx", "eth0", frame, 0, 0)]
 
     def icmp(self) -> list[Step]:
@@ -352,10 +376,17 @@ class Hostile:
             quote = quote[: r.choice((0, 19, 20, 27, 28, 28, 40, 548))]
             if r.random() < 0.1 and quote:
                 quote = self.flip(quote)
-            kind, code = r.choice(((3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 4), (3, 13), (11, 0), (11, 1), (12, 0), (4, 0), (5, 1)))
+            kind, code = r.choice(
+                ((3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 4), (3, 13), (11, 0), (11, 1), (12, 0), (4, 0), (5, 1))
+            )
             body = build.icmp(kind, code, r.choice((0, 68, 576, 1300, 1499, 65535, 0x0A000003)), quote)
         else:
-            body = build.icmp(r.choice((0, 3, 5, 8, 11, 12, 13, 17, 255)), r.getrandbits(8), r.getrandbits(32), r.randbytes(r.randrange(60)))
+            body = build.icmp(
+                r.choice((0, 3, 5, 8, 11, 12, 13, 17, 255)),
+                r.getrandbits(8),
+                r.getrandbits(32),
+                r.randbytes(r.randrange(60)),
+            )
         dst = host if r.random() < 0.9 else r.choice(ODD)
         return [self.rx(name, build.ipv4(peer, dst, 1, body, tos=r.choice((0, 0x10))), r.random() < 0.05)]
 
@@ -414,10 +445,20 @@ class Hostile:
         if r.random() < 0.5:
             options = r.choice((b"\x07\x07\x04\0\0\0\0", b"\x44\x08\x05\0\0\0\0\0", b"\x83\x07\x04\x0a\0\0\x01", b"\x94\x04\0\0",
                                 b"\x07\0", b"\x07\xff\x04", b"\1" * 40, r.randbytes(r.randrange(41))))[:40]  # fmt: skip
-        payload = r.choice((b"", r.randbytes(8), r.randbytes(60), build.udp(src, 1, dst, 53, b"x"), build.icmp(8, 0, 1, b"abc")))
+        payload = r.choice(
+            (b"", r.randbytes(8), r.randbytes(60), build.udp(src, 1, dst, 53, b"x"), build.icmp(8, 0, 1, b"abc"))
+        )
         proto = r.choice((1, 6, 17, 2, 47, 255, 0))
         packet = build.ipv4(
-            src, dst, proto, payload, r.getrandbits(16), r.choice((0, 0, 0, 0x4000, 0x8000)), r.choice((64, 1, 0, 2)), 0, options
+            src,
+            dst,
+            proto,
+            payload,
+            r.getrandbits(16),
+            r.choice((0, 0, 0, 0x4000, 0x8000)),
+            r.choice((64, 1, 0, 2)),
+            0,
+            options,
         )
         return [self.rx(name, packet, r.random() < 0.05)]
 
@@ -429,7 +470,11 @@ class Hostile:
         if self.frames and r.random() < 0.5:
             name, frame = r.choice(self.frames)
         else:
-            steps = [s for s in r.choice((self.segment, self.segment, self.syn, self.udp, self.icmp, self.packet))() if s[0] == "rx"]
+            steps = [
+                s
+                for s in r.choice((self.segment, self.segment, self.syn, self.udp, self.icmp, self.packet))()
+                if s[0] == "rx"
+            ]
             if not steps:
                 return []
             name, frame = steps[0][1], steps[0][2]
@@ -483,7 +528,9 @@ class Hostile:
         name = r.choice(("eth0", "tun0"))
         data = r.randbytes(r.choice((0, 1, 13, 14, 20, 34, 60, 100)))
         if name == "eth0" and r.random() < 0.5:
-            data = MAC_HOST.to_bytes(6, "big") + data[:6] + r.choice((b"\x08\0", b"\x08\6", b"\x86\xdd", b"\0\x10")) + data
+            data = (
+                MAC_HOST.to_bytes(6, "big") + data[:6] + r.choice((b"\x08\0", b"\x08\6", b"\x86\xdd", b"\0\x10")) + data
+            )
         elif r.random() < 0.5:
             data = b"\x45" + data[1:]
         return [("rx", name, data, 0, 0)]

@@ -76,7 +76,9 @@ def check_neighbors(stack: Any) -> None:
                 assert entry.state == C.NUD_INCOMPLETE, f"packets wait in state {entry.state}"
                 assert len(queue) <= config.neigh_queue_len, "too many packets wait for an address"
             if entry.state in (C.NUD_REACHABLE, C.NUD_STALE, C.NUD_DELAY, C.NUD_PROBE, C.NUD_PERMANENT):
-                assert entry.header[:6] == entry.mac.to_bytes(6, "big"), f"state {entry.state}: header {entry.header.hex()}"
+                assert entry.header[:6] == entry.mac.to_bytes(6, "big"), (
+                    f"state {entry.state}: header {entry.header.hex()}"
+                )
 
 
 def check_reassembly(stack: Any) -> None:
@@ -120,7 +122,9 @@ def check_tables(stack: Any) -> None:
             established += tcb.state in (C.ESTABLISHED, C.CLOSE_WAIT)
     assert time_wait == tables.time_wait, f"{time_wait} in TIME-WAIT, counted {tables.time_wait}"
     assert time_wait <= stack.config.tcp_max_tw_buckets
-    assert established == stack.counters.TcpCurrEstab, f"{established} established, counted {stack.counters.TcpCurrEstab}"
+    assert established == stack.counters.TcpCurrEstab, (
+        f"{established} established, counted {stack.counters.TcpCurrEstab}"
+    )
     for port, bucket in tables.buckets.items():
         assert bucket, f"port {port} is kept by nobody"
     for port, group in tables.listeners.items():

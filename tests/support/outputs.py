@@ -94,4 +94,3 @@ class OutputCheck:
         assert moved > -unit, f"the window shrank by {-moved} (unit {unit})"
         if moved > 0 or ident not in self.edge:
             self.edge[ident] = edge
-

@@ -245,7 +245,9 @@ class World:
         stack = self.stack
         events = () if self.probe is None else tuple(plain(event) for event in self.probe.events)
         blocks = [control_block(tcb) for tcb in invariants.all_tcbs(stack)]
-        neighbors = [(i.name, a, e.state, e.mac, e.timer.deadline) for i in stack.ifaces for a, e in i.neighbors.items()]
+        neighbors = [
+            (i.name, a, e.state, e.mac, e.timer.deadline) for i in stack.ifaces for a, e in i.neighbors.items()
+        ]
         held = 0 if stack.reasm is None else stack.reasm.held
         counters = tuple(stack.counters.nonzero().items()), tuple(stack.counters.drops.items())
         return (stack.poll_timeout(), len(stack.timers), counters, neighbors, held, blocks, events)
@@ -311,6 +313,8 @@ def control_block(tcb: Any) -> tuple[Any, ...]:
         (s.seq, s.end, s.sent_at, int(s.sacked), int(s.lost), int(s.in_flight_again), s.retrans) for s in q.segs[q.first :]
     ]  # fmt: skip
     ooo = [(p.seq, p.end - p.begin) for p in buf.ooo or ()]
-    timers = [-1 if t is None else t.deadline for t in (tcb.rto_timer, tcb.delack_timer, tcb.wait_timer, tcb.keep_timer)]
+    timers = [
+        -1 if t is None else t.deadline for t in (tcb.rto_timer, tcb.delack_timer, tcb.wait_timer, tcb.keep_timer)
+    ]
     more = (tcb.ident, tcb.so_error, tcb.soft_error, tcb.ca_state, tcb.recover, tcb.pending, int(tcb.detached))
     return (simple(tcb.snapshot()), more, records, ooo, timers, simple(tcb.sacks))

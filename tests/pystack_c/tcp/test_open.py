@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from pystack_c.tcp import user
-from tests.support.tcp_peer import HOST, MS, PEER, Peer, S
 from tests.support.segments import ACK, RST, SYN
+from tests.support.tcp_peer import HOST, MS, PEER, Peer, S
 
 M32 = 0xFFFFFFFF
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.tcp_peer import MS, SACK_OK, S, mss_option, ts_option
 from tests.support.segments import ACK, FIN, RST, SYN
+from tests.support.tcp_peer import MS, SACK_OK, S, mss_option, ts_option
 
 M32 = 0xFFFFFFFF
 DAY = 86_400 * S

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, S, mss_option, sack_option
 from tests.support.segments import ACK, RST, SYN, ones
+from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, S, mss_option, sack_option
 
 M32 = 0xFFFFFFFF
 MSS = 1000
@@ -247,6 +247,32 @@ def test_fragmentation_needed_shrinks_segments(make):
     out = icmp(conn, 3, 4, conn.ack, mtu=640)
     assert out and max(len(seg) for seg in out) == 600 and conn.tcb.mss == 600
     assert out[0].seq == conn.ack
+
+
+def test_an_open_connection_learns_the_mtu_that_another_found(make):
+    peer = make()
+    one, two = (peer.established(options=mss_option(1460)) for _ in range(2))
+    one.send(bytes(3000))
+    icmp(one, 3, 4, one.ack, mtu=1000)
+    assert one.tcb.mss == 960
+    assert [len(seg) for seg in two.send(bytes(1920))] == [960, 960]
+    two.has(960)  # and what another had sent before is cut when its own error comes
+    two.rx()
+    three = peer.established(options=mss_option(1460))
+    assert three.tcb.mss == 960
+
+
+def test_each_connection_cuts_its_own_segments_anew(make):
+    peer = make()
+    one, two = (peer.established(options=mss_option(1460)) for _ in range(2))
+    one.send(bytes(2920)), two.send(bytes(2920))
+    for conn in (one, two):
+        out = icmp(conn, 3, 4, conn.ack, mtu=1000)
+        assert [len(seg) for seg in out] == [960, 960, 960, 40]
+        assert conn.tcb.cwnd == 14600
+        two.rx(data=b"!")  # (makes it look at its route in between)
+        two.peer.advance(50 * MS)
+        assert icmp(conn, 3, 4, conn.ack, mtu=1000) == []
 
 
 @pytest.mark.parametrize(("off", "mtu"), [(-1, 640), (10 * MSS, 640), (0, 1500), (0, 9000)])

@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from pystack_c.tcp import user
-from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option
 from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG
+from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option
 
 SYNCHRONIZED = ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"]
 SEVEN = pytest.mark.parametrize("state", SYNCHRONIZED)

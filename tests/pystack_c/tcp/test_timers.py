@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from pystack_c.tcp import rtt, user
-from tests.support.tcp_peer import MS, PEER, Peer, S, mss_option
 from tests.support.segments import ACK, FIN, RST, SYN
+from tests.support.tcp_peer import MS, PEER, Peer, S, mss_option
 
 SOL_SOCKET, SO_KEEPALIVE = 1, 9
 SOL_TCP, TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT = 6, 1, 3, 4, 5, 6, 18

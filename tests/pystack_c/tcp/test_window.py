@@ -3,8 +3,8 @@
 import pytest
 
 from pystack_c.tcp import user
-from tests.support.tcp_peer import MS, S, mss_option, wscale_option
 from tests.support.segments import ACK, RST, SYN
+from tests.support.tcp_peer import MS, S, mss_option, wscale_option
 
 M32 = 0xFFFFFFFF
 
