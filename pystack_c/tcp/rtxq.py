@@ -1,5 +1,7 @@
 """The retransmission queue: one record for every segment sent and not yet acknowledged."""
 
+from typing import Any
+
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
 
 
@@ -128,7 +130,7 @@ class RtxQueue:
         segs = self.segs[self.first :]
         self.segs = []
         self.first = 0
-        last: SentSegment = None
+        last: Any = None
         for item in segs:
             seg: SentSegment = item
             mine = seg.lost and not seg.in_flight_again
