@@ -27,6 +27,8 @@ cdef class Config:
     cdef public int tcp_syn_retries
     cdef public int tcp_synack_retries
     cdef public int tcp_max_syn_backlog
+    cdef public bint tcp_syncookies
+    cdef public int tcp_fastopen
     cdef public bint tcp_abort_on_overflow
     cdef public int64_t tcp_fin_timeout
     cdef public int64_t tcp_time_wait

@@ -63,6 +63,10 @@ class Config:
         self.tcp_synack_retries = 5
         #: half-open connections a listener holds
         self.tcp_max_syn_backlog = 1024
+        #: answer with SYN cookies where the SYN queue is full (RFC 4987 3.6)
+        self.tcp_syncookies = True
+        #: TCP Fast Open (RFC 7413): 1 as a client, 2 as a server, 3 both
+        self.tcp_fastopen = 1
         #: answer a full accept queue with RST instead of silence
         self.tcp_abort_on_overflow = False
         #: how long an orphan stays in FIN-WAIT-2
@@ -213,6 +217,8 @@ FIELDS = (
     "tcp_syn_retries",
     "tcp_synack_retries",
     "tcp_max_syn_backlog",
+    "tcp_syncookies",
+    "tcp_fastopen",
     "tcp_abort_on_overflow",
     "tcp_fin_timeout",
     "tcp_time_wait",

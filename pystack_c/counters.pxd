@@ -101,6 +101,15 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPLossUndo
     cdef public int64_t TcpExtTCPFullUndo
     cdef public int64_t TcpExtTCPPartialUndo
+    cdef public int64_t TcpExtSyncookiesSent
+    cdef public int64_t TcpExtSyncookiesRecv
+    cdef public int64_t TcpExtSyncookiesFailed
+    cdef public int64_t TcpExtTCPFastOpenActive
+    cdef public int64_t TcpExtTCPFastOpenActiveFail
+    cdef public int64_t TcpExtTCPFastOpenPassive
+    cdef public int64_t TcpExtTCPFastOpenPassiveFail
+    cdef public int64_t TcpExtTCPFastOpenCookieReqd
+    cdef public int64_t TcpExtTCPFastOpenListenOverflow
     cdef public int64_t IpExtInCEPkts
     cdef public int64_t ArpInRequests
     cdef public int64_t ArpInReplies

@@ -21,6 +21,8 @@ NAMES = (
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv TcpExtTCPWantZeroWindowAdv "
     "TcpExtTCPSynRetrans TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop TcpExtTCPAckCompressed "
     "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
+    "TcpExtSyncookiesSent TcpExtSyncookiesRecv TcpExtSyncookiesFailed TcpExtTCPFastOpenActive TcpExtTCPFastOpenActiveFail "
+    "TcpExtTCPFastOpenPassive TcpExtTCPFastOpenPassiveFail TcpExtTCPFastOpenCookieReqd TcpExtTCPFastOpenListenOverflow "
     "IpExtInCEPkts ArpInRequests ArpInReplies ArpOutRequests ArpOutReplies ArpTableOverflow"
 ).split()
 

@@ -62,8 +62,11 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     core.tcp.unregister(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
+        if tcb.fastopen:
+            tcb.parent.listener.fastopen_pending -= 1
+        else:
+            tcb.detached = True
         tcb.parent = None
-        tcb.detached = True
     if tcb.detached:
         tcb.recvbuf.clear()
         core.tcp.release(tcb)

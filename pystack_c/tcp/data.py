@@ -8,6 +8,12 @@ from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
+# Where the urgent byte is (Tcb.oob_state): none, announced, here to be read with MSG_OOB, or read already.
+OOB_NONE = 0
+OOB_EXPECTED = 1
+OOB_HERE = 2
+OOB_READ = 3
+
 
 def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
     """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
@@ -76,6 +82,8 @@ def in_order(tcb: Tcb, pkt, begin, end) -> None:
         tcb.rcv_nxt = buf.pull(tcb.rcv_nxt)
         forget_sacks(tcb)
     tcb.bytes_received += seq_diff(tcb.rcv_nxt, before)
+    if tcb.oob_state == OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
+        urgent_byte(tcb)
     if was_empty or tcb.waiter is not None:
         tcb.wake(C.EV_IN)
     if filled:
@@ -83,6 +91,21 @@ def in_order(tcb: Tcb, pkt, begin, end) -> None:
         ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
     else:
         ack_policy(tcb)
+
+
+def urgent_byte(tcb: Tcb) -> None:
+    """The last urgent byte is here: its place is the mark; it leaves the stream unless SO_OOBINLINE (RFC 6093 3.2)."""
+    buf = tcb.recvbuf
+    place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1
+    tcb.oob_state = OOB_HERE
+    if place < 0:
+        return
+    if tcb.oobinline:
+        tcb.oob_state = OOB_NONE
+    else:
+        tcb.oob_byte = buf.cut(place)
+    tcb.mark_left = place
+    tcb.wake(C.EV_PRI)
 
 
 def ack_policy(tcb: Tcb) -> None:

@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
-from pystack_c.tcp cimport ecn
+from pystack_c.tcp cimport ecn, fastopen
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, cancel, fail_connection
 from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
@@ -19,16 +19,17 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef int window_scale(Tcb tcb)
 @cython.locals(config=Config)
 cpdef take_syn(Tcb tcb, Packet pkt)
-@cython.locals(core=Core, flags=int, rfc=str, queue=Listener, ack=uint32_t, why=str)
-cpdef listen_state(Tcb listener, Packet pkt)
-@cython.locals(core=Core, tcb=Tcb, fields=dict)
-cpdef spawn(Tcb listener, Listener queue, Packet pkt)
+@cython.locals(core=Core, tcb=Tcb)
+cpdef Tcb fresh_child(Tcb listener, Packet pkt)
+@cython.locals(core=Core, queue=Listener, fields=dict)
+cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
 cpdef start_sequence(Tcb tcb)
 @cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
-@cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t, fields=dict)
+@cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t)
 cpdef bint syn_received_ack(Tcb tcb, Packet pkt)
 @cython.locals(core=Core)
 cpdef became_established(Tcb tcb, str why)
+cpdef start_congestion_control(Tcb tcb)

@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
-from pystack_c.tcp import ecn
+from pystack_c.tcp import ecn, fastopen
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, cancel, fail_connection
 from pystack_c.tcp.congestion.base import create
@@ -64,44 +64,8 @@ def take_syn(tcb: Tcb, pkt) -> None:
         update_mss(tcb)
 
 
-def listen_state(listener: Tcb, pkt) -> None:
-    """3.10.7.2, LISTEN."""
-    core = listener.core
-    flags = pkt.tcp_flags
-    rfc = "RFC 9293 3.10.7.2"
-    # First, a RST is ignored.
-    if flags & C.RST:
-        core.drop("tcp-reset-unknown", listener.subject(), "RST at a listener", rfc)
-        return
-    # Second, an ACK cannot belong to anything.
-    if flags & C.ACK:
-        core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
-        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
-        return
-    # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)
-    if not flags & C.SYN or flags & C.FIN:
-        core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
-        return
-    queue: Listener = listener.listener
-    if queue.accept_full():
-        core.counters.TcpExtListenOverflows += 1
-        core.counters.TcpExtListenDrops += 1
-        core.drop("tcp-accept-queue-full", listener.subject(), "the application does not accept", "Linux listen(2)")
-        if core.config.tcp_abort_on_overflow:
-            ack = seq_add(pkt.seq, 1)
-            why = "the accept queue is full"
-            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
-        return
-    if queue.syn_full(core.config):
-        core.counters.TcpExtTCPReqQFullDrop += 1
-        core.counters.TcpExtListenDrops += 1
-        core.drop("tcp-syn-queue-full", listener.subject(), "too many half-open connections", "RFC 4987 2")
-        return
-    spawn(listener, queue, pkt)
-
-
-def spawn(listener: Tcb, queue: Listener, pkt) -> None:
-    """A new connection in SYN-RECEIVED, with the listener's options."""
+def fresh_child(listener: Tcb, pkt):
+    """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
     core = listener.core
     tcb = Tcb(core, core.new_ident())
     tcb.laddr = pkt.dst
@@ -114,17 +78,19 @@ def spawn(listener: Tcb, queue: Listener, pkt) -> None:
     tcb.rcv_wscale = window_scale(tcb)
     if not have_route(tcb):
         core.drop("tcp-no-route", listener.subject(), "no way back to the sender of the SYN", "RFC 9293 3.10.7.2")
-        return
-    take_syn(tcb, pkt)
-    start_sequence(tcb)
-    core.tcp.register(tcb)
-    queue.add_syn(tcb)
-    core.counters.TcpPassiveOpens += 1
-    set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
+        return None
+    return tcb
+
+
+def to_accept_queue(tcb: Tcb, listener: Tcb) -> None:
+    """Ready for accept()."""
+    core = tcb.core
+    queue: Listener = listener.listener
+    queue.to_accept(tcb)
+    listener.wake(C.EV_IN)
     if core.probe is not None:
-        fields = {"queue": "syn", "length": len(queue.syn_queue)}
-        core.emit("tcp.listen", listener.subject(), listener.ident, "half-open", "RFC 9293 3.10.7.2", fields)
-    schedule(tcb)
+        fields = {"queue": "accept", "length": len(queue.accept_queue)}
+        core.emit("tcp.listen", listener.subject(), listener.ident, "ready to accept", "RFC 9293 3.10.7.4", fields)
 
 
 def inherit(tcb: Tcb, listener: Tcb) -> None:
@@ -195,6 +161,7 @@ def syn_sent_state(tcb: Tcb, pkt) -> None:
         restart_rto(tcb, True)
         ack_now(tcb, "the handshake's third step", rfc)
         became_established(tcb, "our SYN is acknowledged")
+        fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
         return
     # Simultaneous open: answer the SYN with SYN,ACK.
@@ -220,8 +187,11 @@ def syn_received_ack(tcb: Tcb, pkt) -> bool:
     """SYN-RECEIVED and an ACK of our SYN: ESTABLISHED, if the accept queue has room. False: the ACK is ignored."""
     core = tcb.core
     parent = tcb.parent
-    if parent is not None:
+    if parent is not None and not tcb.fastopen:
         queue: Listener = parent.listener
+        if queue.defer_accept > 0 and pkt.l4_end == pkt.data_off and core.now - tcb.opened_at < queue.defer_accept:
+            core.drop("tcp-defer-accept", tcb.subject(), "no data yet, and the listener waits for it", "Linux tcp(7)")
+            return False
         if queue.accept_full():
             core.counters.TcpExtListenOverflows += 1
             if core.config.tcp_abort_on_overflow:
@@ -239,13 +209,12 @@ def syn_received_ack(tcb: Tcb, pkt) -> bool:
     restart_rto(tcb, True)
     became_established(tcb, "the peer acknowledged our SYN")
     if parent is not None:
-        queue = parent.listener
         tcb.parent = None
-        queue.to_accept(tcb)
-        parent.wake(C.EV_IN)
-        if core.probe is not None:
-            fields = {"queue": "accept", "length": len(queue.accept_queue)}
-            core.emit("tcp.listen", parent.subject(), parent.ident, "ready to accept", "RFC 9293 3.10.7.4", fields)
+        if tcb.fastopen:
+            queue = parent.listener
+            queue.fastopen_pending -= 1
+        else:
+            to_accept_queue(tcb, parent)
     return True
 
 
@@ -259,10 +228,19 @@ def became_established(tcb: Tcb, why: str) -> None:
         tcb.backoff = 0
     tcb.total_retrans = 0
     tcb.ca_state = C.CA_OPEN
-    tcb.cc = create(tcb.congestion)
-    tcb.cc.conn_init(tcb)
+    start_congestion_control(tcb)
+    if tcb.fin_pending:
+        # 3.10.4: a CLOSE that came before the handshake was over.
+        set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
     if tcb.fin_pending:
         set_state(tcb, C.FIN_WAIT_1, "the application closed its side in SYN-RECEIVED", "RFC 9293 3.10.4")
     core.tcp.keepalive_start(tcb)
     tcb.wake(C.EV_OUT)
     schedule(tcb)
+
+
+def start_congestion_control(tcb: Tcb) -> None:
+    """The algorithm that the socket asks for, with its initial window (once a connection)."""
+    if tcb.cc is None:
+        tcb.cc = create(tcb.congestion)
+        tcb.cc.conn_init(tcb)

@@ -9,7 +9,8 @@ from pystack_c.tcp cimport ecn
 from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now, fin_again, segment_fin, segment_text
-from pystack_c.tcp.handshake cimport listen_state, syn_received_ack, syn_sent_state
+from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
+from pystack_c.tcp.listen cimport listen_state
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport send_reset
@@ -18,7 +19,7 @@ from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.wire.checksum cimport checksum, pseudo_sum
 from pystack_c.wire.tcp cimport parse_tcp
 
-@cython.locals(acc=uint32_t, tcb=Tcb)
+@cython.locals(acc=uint32_t, tcb=Tcb, child=Tcb)
 cpdef segment_arrives(Core core, Packet pkt)
 @cython.locals(fields=dict, reason=str)
 cpdef explain_arrival(Tcb tcb, Packet pkt)

@@ -3,12 +3,13 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import ecn
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
-from pystack_c.tcp.data import ack_now, fin_again, segment_fin, segment_text
-from pystack_c.tcp.handshake import listen_state, syn_received_ack, syn_sent_state
+from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, segment_fin, segment_text
+from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
+from pystack_c.tcp.listen import listen_state
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import send_reset
 from pystack_c.tcp.state import set_state
@@ -44,7 +45,10 @@ def segment_arrives(core, pkt) -> None:
         explain_arrival(tcb, pkt)
     tcb.segs_in += 1
     if tcb.state == C.LISTEN:
-        listen_state(tcb, pkt)
+        child: Tcb = listen_state(tcb, pkt)
+        if child is not None:
+            became_established(child, "the SYN cookie came back")
+            other_states(child, pkt)
     elif tcb.state == C.SYN_SENT:
         syn_sent_state(tcb, pkt)
     else:
@@ -240,11 +244,11 @@ def reset_arrived(tcb: Tcb, pkt) -> None:
     rfc = "RFC 9293 3.10.7.4"
     if state == C.SYN_RECEIVED:
         counters.TcpAttemptFails += 1
-        if tcb.passive:
+        if tcb.passive and not tcb.fastopen:
             # (A passive open returns to LISTEN: the listener itself never left it.)
             finish(tcb, "the peer took its SYN back", rfc)
         else:
-            fail_connection(tcb, errno.ECONNREFUSED, why, rfc)
+            fail_connection(tcb, errno.ECONNRESET if tcb.fastopen else errno.ECONNREFUSED, why, rfc)
         return
     if state == C.ESTABLISHED or state == C.CLOSE_WAIT:
         counters.TcpEstabResets += 1
@@ -338,6 +342,8 @@ def fin_acked(tcb: Tcb) -> bool:
 def urgent(tcb: Tcb, pkt) -> None:
     """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
     up = seq_add(pkt.seq, pkt.urg)
-    if seq_gt(up, tcb.rcv_up) and seq_ge(up, tcb.rcv_nxt):
+    if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
         tcb.rcv_up = up
+        tcb.urg_seen = True
+        tcb.oob_state = OOB_EXPECTED
         tcb.wake(C.EV_PRI)

@@ -1,4 +1,5 @@
 cimport cython
+from libc.stdint cimport int64_t
 from pystack_c.config cimport Config
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -7,6 +8,8 @@ cdef class Listener:
     cdef public int backlog
     cdef public dict syn_queue
     cdef public object accept_queue
+    cdef public int64_t defer_accept
+    cdef public int fastopen_pending
     cpdef bint accept_full(self)
     cpdef bint syn_full(self, Config config)
     cpdef add_syn(self, Tcb tcb)

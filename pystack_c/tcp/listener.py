@@ -14,6 +14,8 @@ class Listener:
         self.backlog = backlog
         self.syn_queue: dict[Any, Any] = {}
         self.accept_queue: deque[Any] = deque()
+        self.defer_accept = 0
+        self.fastopen_pending = 0
 
     def accept_full(self) -> bool:
         """No room for another established connection."""

@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
+from pystack_c.tcp cimport fastopen
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
@@ -18,7 +19,7 @@ cpdef bint waiting(Tcb tcb) except -1
 cpdef schedule(Tcb tcb)
 @cython.locals(reason=str)
 cpdef send_ack(Tcb tcb)
-@cython.locals(core=Core, seg=SentSegment)
+@cython.locals(core=Core, seg=SentSegment, n=int64_t, why=str)
 cpdef first_syn(Tcb tcb)
 @cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
 cpdef send_new(Tcb tcb)

@@ -2,6 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp import fastopen
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtxq import SentSegment
@@ -36,8 +37,9 @@ def tcp_output(tcb: Tcb) -> None:
         if len(tcb.rtxq) == 0:
             first_syn(tcb)
         tcb.ack_now = False
-        return
-    if state != C.SYN_RECEIVED:
+        if not tcb.fastopen:
+            return
+    if state != C.SYN_RECEIVED or tcb.fastopen:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
@@ -72,7 +74,11 @@ def first_syn(tcb: Tcb) -> None:
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     tcb.retry_start = core.now
-    send_syn(tcb, "open: first SYN" if tcb.state == C.SYN_SENT else "answer the SYN", "RFC 9293 3.10.7")
+    n = fastopen.data_in_syn(tcb) if tcb.fastopen_asked else 0
+    why = "open: first SYN" if tcb.state == C.SYN_SENT else "answer the SYN"
+    send_syn(tcb, why, "RFC 9293 3.10.7", n)
+    if n > 0:
+        fastopen.record_data(tcb, n)
     set_rto_timer(tcb, core.now + tcb.rto)
 
 

@@ -23,6 +23,8 @@ cdef class RecvBuf:
     cpdef bytes get(self, Py_ssize_t n, bint peek)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
     cdef _consume(self, Py_ssize_t n)
+    @cython.locals(i=Py_ssize_t, piece=Piece, at=Py_ssize_t, value=int, rest=Piece)
+    cpdef int cut(self, Py_ssize_t offset)
     @cython.locals(right=uint32_t, i=Py_ssize_t, before=Piece, edge=uint32_t, new=bint, after=Piece, stop=uint32_t, gap=int64_t, skip=int64_t)
     cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, piece=Piece)

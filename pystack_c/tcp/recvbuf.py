@@ -94,6 +94,22 @@ class RecvBuf:
             del self.pieces[:i]
             self.first = 0
 
+    def cut(self, offset: int) -> int:
+        """Take the byte at `offset` out of the in-order bytes and return it."""
+        i = self.first
+        piece: Piece = self.pieces[i]
+        while offset >= piece.end - piece.begin:
+            offset -= piece.end - piece.begin
+            i += 1
+            piece = self.pieces[i]
+        at = piece.begin + offset
+        value = piece.data[at]
+        rest = Piece(piece.data, at + 1, piece.end, 0)
+        piece.end = at
+        self.pieces.insert(i + 1, rest)
+        self.used -= 1
+        return value
+
     def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:
         """Keep an out-of-order piece (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new."""
         if self.ooo is None:

@@ -41,7 +41,7 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     tcb.rtxq.mark_retransmitted(seg, core.now)
     if seg.syn_fin == C.SYN:
         core.counters.TcpExtTCPSynRetrans += 1
-        send_syn(tcb, why, rfc)
+        send_syn(tcb, why, rfc, 0)
         return
     undo.retransmitted(tcb, ts_now(tcb))
     if tcb.ca_state == C.CA_LOSS:

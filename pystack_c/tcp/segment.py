@@ -5,7 +5,7 @@ from pystack_c.ipv4 import output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
-from pystack_c.wire.tcp import write_sack, write_syn_options, write_tcp, write_timestamps
+from pystack_c.wire.tcp import write_fastopen, write_sack, write_syn_options, write_tcp, write_timestamps
 
 
 def have_route(tcb: Tcb) -> bool:
@@ -62,6 +62,8 @@ def select_window(tcb: Tcb) -> int:
     limit = 0xFFFF << tcb.rcv_wscale
     if free > limit:
         free = limit
+    if tcb.window_clamp > 0 and free > tcb.window_clamp:
+        free = tcb.window_clamp
     edge = seq_add(tcb.rcv_nxt, free)
     step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
     if not tcb.core.config.tcp_sws:
@@ -160,8 +162,8 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
         tcb.core.timers.cancel(timer)
 
 
-def send_syn(tcb: Tcb, reason, rfc) -> int:
-    """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018)."""
+def send_syn(tcb: Tcb, reason, rfc, length) -> int:
+    """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018), and `length` bytes of Fast Open data."""
     core = tcb.core
     config = core.config
     answer = tcb.state != C.SYN_SENT
@@ -172,6 +174,9 @@ def send_syn(tcb: Tcb, reason, rfc) -> int:
     o = C.L4_OFF + 20
     wscale = tcb.rcv_wscale if scale else -1
     hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
+    cookie = tcb.fastopen_cookie if answer else fastopen_option(tcb)
+    if cookie is not None:
+        hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie)
     free = tcb.recvbuf.size
     window = free if free < 0xFFFF else 0xFFFF
     if answer:
@@ -187,10 +192,21 @@ def send_syn(tcb: Tcb, reason, rfc) -> int:
     tcb.ecn_asked = flags & C.CWR != 0
     write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
     if core.probe is not None:
-        fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": 0, "window": window}
+        fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
     tcb.segs_out += 1
-    return hand_to_ip(tcb, hlen, None, 0, 0, tcb.tos)
+    payload = tcb.sendbuf.peek(tcb.sendbuf.head, length) if length > 0 else None
+    return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
+
+
+def fastopen_option(tcb: Tcb):
+    """The Fast Open option of our SYN: b"" asks for a cookie, bytes use one, None says nothing (RFC 7413 4.1.1)."""
+    if not tcb.fastopen_asked or tcb.retries > 0:
+        return None
+    cached = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    if cached is None:
+        return b""
+    return None if cached[2] > tcb.core.now else cached[0]
 
 
 def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size, tos) -> int:

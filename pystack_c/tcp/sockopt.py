@@ -21,6 +21,7 @@ SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN 
 SO_PROTOCOL, SO_DOMAIN = 38, 39
 IP_TOS, IP_TTL = 1, 2
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
+TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 assert _reno.Reno.name in REGISTRY
@@ -106,6 +107,16 @@ def _set_tcp(tcb: Tcb, name: int, value) -> None:
         tcb.syn_retries = value
     elif name == TCP_QUICKACK:
         tcb.quickack = 1 << 30 if value else 0
+    elif name == TCP_DEFER_ACCEPT:
+        tcb.defer_accept = max(0, value) * SECOND
+        if tcb.listener is not None:
+            tcb.listener.defer_accept = tcb.defer_accept
+    elif name == TCP_WINDOW_CLAMP:
+        tcb.window_clamp = max(0, value)
+    elif name == TCP_NOTSENT_LOWAT:
+        tcb.notsent_lowat = max(0, value)
+    elif name == TCP_FASTOPEN:
+        tcb.fastopen_qlen = max(0, value)
     elif name == TCP_USER_TIMEOUT:
         if value < 0:
             raise error(errno.EINVAL)
@@ -179,6 +190,10 @@ GETTERS = {
         TCP_SYNCNT: lambda t: t.syn_retries,
         TCP_LINGER2: lambda t: t.core.config.tcp_fin_timeout // SECOND,
         TCP_QUICKACK: lambda t: int(t.quickack > 0),
+        TCP_DEFER_ACCEPT: lambda t: t.defer_accept // SECOND,
+        TCP_WINDOW_CLAMP: lambda t: t.window_clamp,
+        TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat,
+        TCP_FASTOPEN: lambda t: t.fastopen_qlen,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,
     },

@@ -19,6 +19,8 @@ cdef class TcpTables(PortTable):
     cdef public int64_t time_wait
     cdef public int64_t challenge_second
     cdef public int64_t challenges
+    cdef public int64_t cookie_at
+    cdef public dict fastopen_cache
     cpdef on_timer(self, Tcb tcb, int kind)
     @cython.locals(of_addr=dict, tcb=Tcb)
     cpdef Tcb lookup(self, Packet pkt)

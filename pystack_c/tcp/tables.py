@@ -29,6 +29,8 @@ class TcpTables(PortTable):
         self.time_wait = 0
         self.challenge_second = -1
         self.challenges = 0
+        self.cookie_at = -1
+        self.fastopen_cache = {}
 
     def on_timer(self, tcb: Tcb, kind: int) -> None:
         """A timer of a connection is due."""

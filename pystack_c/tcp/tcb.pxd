@@ -121,6 +121,18 @@ cdef class Tcb(Endpoint):
     cdef public int64_t rcv_copied
     cdef public int64_t rcv_space_at
     cdef public int64_t last_rtt
+    cdef public bint fastopen
+    cdef public bint fastopen_asked
+    cdef public bytes fastopen_cookie
+    cdef public int fastopen_qlen
+    cdef public int64_t opened_at
+    cdef public int64_t defer_accept
+    cdef public int64_t window_clamp
+    cdef public int64_t notsent_lowat
+    cdef public bint urg_seen
+    cdef public int oob_byte
+    cdef public int oob_state
+    cdef public int64_t mark_left
     cdef public Timer reorder_timer
     cdef public Timer rto_timer
     cdef public Timer delack_timer

@@ -158,6 +158,19 @@ class Tcb(Endpoint):
         self.rcv_copied = 0
         self.rcv_space_at = 0
         self.last_rtt = -1
+        # Fast Open (RFC 7413), urgent data (RFC 9293 3.8.5), limits the application set
+        self.fastopen = False
+        self.fastopen_asked = False
+        self.fastopen_cookie = None
+        self.fastopen_qlen = 0
+        self.opened_at = 0
+        self.defer_accept = 0
+        self.window_clamp = 0
+        self.notsent_lowat = 0
+        self.urg_seen = False
+        self.oob_byte = -1
+        self.oob_state = 0
+        self.mark_left = -1
         # timers
         self.reorder_timer: Any = None
         self.rto_timer: Any = None
@@ -257,7 +270,9 @@ class Tcb(Endpoint):
             bits |= C.EV_RDHUP
         if self.shut_wr and self.fin_received:
             bits |= C.EV_HUP
-        if self.shut_wr or self.send_space() > 0:
+        if self.urg_seen:
+            bits |= C.EV_PRI
+        if self.shut_wr or (self.send_space() > 0 and (self.notsent_lowat == 0 or self.unsent() < self.notsent_lowat)):
             bits |= C.EV_OUT
         return bits
 

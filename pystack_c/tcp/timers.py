@@ -4,6 +4,7 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
+from pystack_c.tcp import fastopen
 from pystack_c.tcp.close import cancel, finish, timed_out
 from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
@@ -68,6 +69,8 @@ def retransmission(tcb: Tcb) -> None:
     if tcb.retries == 1 and tcb.retry_start < 0:
         tcb.retry_start = core.now
     if tcb.syn_out():
+        if tcb.fastopen_asked:
+            fastopen.no_answer(tcb)
         head = tcb.rtxq.head()
         tcb.rtxq.mark_lost(head)
         tcb.force_retransmit = True

@@ -7,13 +7,14 @@ from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add
+from pystack_c.tcp cimport fastopen
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now
 from pystack_c.tcp.handshake cimport start_sequence, window_scale
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
-from pystack_c.tcp.segment cimport have_route
+from pystack_c.tcp.segment cimport fastopen_option, have_route
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
@@ -34,6 +35,12 @@ cpdef check_error(Tcb tcb)
 cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 @cython.locals(buf=RecvBuf, data=bytes, state=int)
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
+@cython.locals(data=bytes)
+cpdef bytes recv_urgent(Tcb tcb, int flags)
+cpdef pass_mark(Tcb tcb, int64_t n)
+cpdef bint at_mark(Tcb tcb, int64_t now)
+@cython.locals(core=Core, n=int64_t)
+cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 @cython.locals(core=Core, config=Config, space=int64_t)
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)
 @cython.locals(state=int, buf=RecvBuf, free=int64_t, limit=int64_t, left=int64_t, step=int64_t)

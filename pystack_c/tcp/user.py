@@ -10,12 +10,13 @@ import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
 from pystack_c.seqnum import seq_add
+from pystack_c.tcp import fastopen
 from pystack_c.tcp.close import abort_connection, finish, start_wait
-from pystack_c.tcp.data import ack_now
+from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.segment import have_route
+from pystack_c.tcp.segment import fastopen_option, have_route
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -88,6 +89,7 @@ def listen(tcb: Tcb, backlog: int, now: int) -> None:
         if same and not (other.reuseport and tcb.reuseport):
             raise error(errno.EADDRINUSE)
     tcb.listener = Listener(backlog)
+    tcb.listener.defer_accept = tcb.defer_accept
     set_state(tcb, C.LISTEN, "passive OPEN", "RFC 9293 3.10.1")
     core.tcp.listen(tcb)
 
@@ -155,9 +157,9 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     state = tcb.state
     if tcb.shut_wr:
         raise error(errno.EPIPE)
-    if state == C.SYN_SENT or state == C.SYN_RECEIVED:
+    if (state == C.SYN_SENT or state == C.SYN_RECEIVED) and not tcb.fastopen:
         return 0
-    if state != C.ESTABLISHED and state != C.CLOSE_WAIT:
+    if state != C.ESTABLISHED and state != C.CLOSE_WAIT and state != C.SYN_RECEIVED:
         raise error(errno.EPIPE if tcb.was_reset else errno.ENOTCONN)
     buf = tcb.sendbuf
     room = tcb.sndbuf_size - (buf.tail - buf.head)
@@ -180,9 +182,15 @@ def recv(tcb: Tcb, n: int, flags: int, now: int):
     """RECEIVE (3.10.3): up to n bytes; b"" at the end of the stream; None where there is nothing yet."""
     tcb.core.now = now
     buf = tcb.recvbuf
+    if flags & MSG_OOB:
+        return recv_urgent(tcb, flags)
     if buf.used > 0 and n > 0:
+        if tcb.mark_left > 0 and n > tcb.mark_left:
+            # One read never crosses the mark.
+            n = tcb.mark_left
         data = buf.get(n, flags & MSG_PEEK != 0)
         if not flags & MSG_PEEK:
+            pass_mark(tcb, len(data))
             tune_receive_buffer(tcb, len(data))
             window_update(tcb)
         return data
@@ -195,6 +203,56 @@ def recv(tcb: Tcb, n: int, flags: int, now: int):
     if n == 0:
         return b""
     return None
+
+
+def recv_urgent(tcb: Tcb, flags: int) -> bytes:
+    """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
+    if tcb.oobinline or tcb.oob_state == OOB_NONE or tcb.oob_state == OOB_READ:
+        raise error(errno.EINVAL)
+    if tcb.oob_state == OOB_EXPECTED:
+        raise error(errno.EAGAIN)
+    data = bytes((tcb.oob_byte,))
+    if not flags & MSG_PEEK:
+        tcb.oob_state = OOB_READ
+        tcb.urg_seen = False
+    return data
+
+
+def pass_mark(tcb: Tcb, n: int) -> None:
+    """The application read `n` bytes: how far is the mark now?"""
+    if tcb.mark_left < 0:
+        return
+    if tcb.mark_left == 0:
+        # It reads on beyond the mark: the urgent data is history.
+        tcb.mark_left = -1
+        tcb.urg_seen = False
+        if tcb.oob_state == OOB_READ:
+            tcb.oob_state = OOB_NONE
+        return
+    tcb.mark_left -= n
+
+
+def at_mark(tcb: Tcb, now: int) -> bool:
+    """SIOCATMARK (MUST-33): is the next byte the first after the urgent data?"""
+    tcb.core.now = now
+    return tcb.mark_left == 0
+
+
+def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> int:
+    """An active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1): how much of it the SYN may take.
+
+    0 where no cookie is known yet: the SYN asks for one, and the data waits for the handshake.
+    """
+    core = tcb.core
+    if not core.config.tcp_fastopen & fastopen.CLIENT:
+        raise error(errno.EOPNOTSUPP)
+    tcb.fastopen_asked = True
+    connect(tcb, addr, port, now)
+    if not fastopen_option(tcb):
+        return 0
+    n = min(len(data), tcb.sndbuf_size)
+    tcb.sendbuf.append(data[:n])
+    return n
 
 
 def tune_receive_buffer(tcb: Tcb, n: int) -> None:

@@ -174,3 +174,17 @@ def write_syn_options(buf, o, mss, wscale, sack_ok, ts_ok, tsval, tsecr):
         b[i + 3] = wscale & 0xFF
         i += 4
     return i - o
+
+
+def write_fastopen(buf, o, cookie):
+    """The Fast Open option (RFC 7413 4.1.1), padded with NOPs to whole words. Returns the bytes written."""
+    b = buf
+    n = len(cookie)
+    b[o] = C.TCPOPT_FASTOPEN
+    b[o + 1] = (n + 2) & 0xFF
+    buf[o + 2 : o + 2 + n] = cookie
+    i = o + 2 + n
+    while (i - o) & 3:
+        b[i] = C.TCPOPT_NOP
+        i += 1
+    return i - o

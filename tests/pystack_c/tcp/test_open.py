@@ -160,7 +160,7 @@ def test_third_step_at_a_full_accept_queue_with_reset(make):
 
 
 def test_syn_queue_is_bounded(make):
-    peer = make(tcp_max_syn_backlog=100)
+    peer = make(tcp_max_syn_backlog=100, tcp_syncookies=False)
     listener = peer.listener(backlog=1000)
     assert [knock(peer, port, finish=False) for port in range(1, 121)].count(True) == 100
     assert len(listener.listener.syn_queue) == 100 and peer.dropped("tcp-syn-queue-full") == 20
