@@ -194,8 +194,7 @@ class RealtimeHost(Host):
         with self._lock:
             for waiter in watch.waiters:
                 waiter.fire()
-                if waiter is self._leader:
-                    self._kick()
+            self._kick_if_fired()
 
     def show(self, watch: Watch, hook: Callable[[int], None]) -> None:
         """Call `hook` now, and whenever the endpoint's readiness changes."""
@@ -203,12 +202,14 @@ class RealtimeHost(Host):
             watch.hooks = (*watch.hooks, hook)
             watch.endpoint.waiter = watch
             hook(0)
+            self._kick_if_fired()
 
     def refresh(self, watch: Watch) -> None:
         """Call the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
         with self._lock:
             for hook in watch.hooks:
                 hook(0)
+            self._kick_if_fired()
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
         """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
@@ -240,6 +241,10 @@ class RealtimeHost(Host):
         """Get the leader out of its epoll: it was fired, or has to look at the timers again."""
         self._sleep_until = _AWAKE
         os.eventfd_write(self._wake_fd, 1)
+
+    def _kick_if_fired(self) -> None:
+        if self._leader is not None and self._leader.fired and self._sleep_until >= 0:
+            self._kick()
 
     def _leave(self) -> None:
         """Leave the lead vacant; the caretaker will look."""

@@ -9,8 +9,9 @@ import socket as _std
 from typing import Any
 
 from pystack.runtime.realtime import RealtimeHost
-from pystack.services import classic, http
+from pystack.services import classic
 from pystack.services.base import DatagramService, Service, StreamService
+from pystack.services.httploop import HttpService
 
 __all__ = ["DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
 
@@ -18,7 +19,7 @@ logging.getLogger("pystack.services").addHandler(logging.NullHandler())
 
 #: name -> (what serves a TCP connection, what answers a datagram); None where there is no such service
 SERVICES: dict[str, tuple[Any, Any]] = {
-    "http": (http.serve, None),
+    "http": (HttpService, None),
     "echo": (classic.echo, classic.echo_datagram),
     "discard": (classic.discard, classic.discard_datagram),
     "chargen": (classic.chargen, classic.chargen_datagram),
@@ -53,7 +54,11 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
             stream, datagram = SERVICES[name]
             service: Service
             if proto == "tcp":
-                service = StreamService(name, _socket(host, _std.SOCK_STREAM), (address, port), stream)
+                sock = _socket(host, _std.SOCK_STREAM)
+                if stream is HttpService:
+                    service = HttpService(name, sock, (address, port))
+                else:
+                    service = StreamService(name, sock, (address, port), stream)
             else:
                 service = DatagramService(name, _socket(host, _std.SOCK_DGRAM), (address, port), datagram)
             running.append(service)

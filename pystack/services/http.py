@@ -125,19 +125,24 @@ class Reader:
         self.conn = conn
         self.buffer = b""
 
+    def take_head(self) -> bytes | None:
+        """The next head, if it is in the buffer; BadRequest where it is too long."""
+        end = self.buffer.find(b"\r\n\r\n")
+        if end >= 0:
+            head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
+            return head.removeprefix(b"\r\n")  # RFC 9112 2.2: an empty line before it is allowed
+        if len(self.buffer) > MAX_HEAD:
+            raise BadRequest(431, "the head is too long")
+        return None
+
     def head(self) -> bytes | None:
         """Up to the empty line, or None where the peer has closed."""
-        while True:
-            end = self.buffer.find(b"\r\n\r\n")
-            if end >= 0:
-                head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
-                return head.removeprefix(b"\r\n")  # RFC 9112 2.2: an empty line before it is allowed
-            if len(self.buffer) > MAX_HEAD:
-                raise BadRequest(431, "the head is too long")
+        while (head := self.take_head()) is None:
             data = self.conn.recv(65536)
             if not data:
                 return None
             self.buffer = self.buffer + data if self.buffer else data
+        return head
 
     def some(self, limit: int) -> bytes:
         """At least one byte, at most `limit`."""
@@ -185,26 +190,36 @@ class Reader:
                 raise BadRequest(400, "a chunk is longer than it says")
 
 
-def serve(conn: Any) -> None:
-    """Answer the requests of one connection."""
-    conn.settimeout(KEEP_ALIVE)
-    reader = Reader(conn)
+def quick(request: Request) -> bytes | None:
+    """The response to a request that is answered at once, or None where there is a body to take or to send."""
+    if request.method == "GET" and request.target == "/" and not request.length and not request.chunked:
+        return _page(request.keep_alive)
+    return None
+
+
+def serve_one(conn: Any, reader: Reader) -> bool:
+    """Answer one request of a blocking connection. True: there may be more."""
     try:
-        while True:
-            head = reader.head()
-            if head is None:
-                return
-            request = parse_head(head)
-            if request.method == "GET" and request.target == "/" and not request.length and not request.chunked:
-                conn.sendall(_page(request.keep_alive))
-            else:
-                _answer(conn, reader, request)
-            if not request.keep_alive:
-                return
+        head = reader.head()
+        if head is None:
+            return False
+        request = parse_head(head)
+        response_ = quick(request)
+        if response_ is not None:
+            conn.sendall(response_)
+        else:
+            _answer(conn, reader, request)
+        return request.keep_alive
     except BadRequest as exc:
-        conn.sendall(response(exc.status, f"{exc}\n".encode(), keep_alive=False))
+        conn.sendall(refusal(exc))
     except TimeoutError:
-        return
+        pass
+    return False
+
+
+def refusal(exc: BadRequest) -> bytes:
+    """The response to a bad request."""
+    return response(exc.status, f"{exc}\n".encode(), keep_alive=False)
 
 
 def _answer(conn: Any, reader: Reader, request: Request) -> None:

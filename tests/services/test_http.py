@@ -185,3 +185,38 @@ def test_a_taken_port_is_an_error_and_starts_nothing(running):
         services.start("echo:8002", "http:8001")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", 8002), timeout=2)
+
+
+def test_idle_connections_need_no_threads(running):
+    import threading
+
+    before = threading.active_count()
+    socks = [running.socket() for _ in range(200)]
+    for sock in socks:
+        sock.settimeout(5)
+        sock.connect(("127.0.0.1", 80))
+    for sock in socks:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(sock)[0] == 200
+    assert threading.active_count() <= before
+    # a slow reader of a download does not hold up the others
+    socks[0].sendall(b"GET /bytes/100000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    for sock in socks[1:]:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(sock)[0] == 200
+    for sock in socks:
+        sock.close()
+
+
+def test_connection_comes_back_from_its_thread(conn):
+    import threading
+
+    before = threading.active_count()
+    for _ in range(3):
+        conn.sendall(b"GET /bytes/1000 HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        data = b""
+        while b"</html>" not in data:
+            data += conn.recv(65536)
+        conn.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(conn)[0] == 200
+    assert threading.active_count() <= before + 1  # the last one may be about to end

@@ -1,0 +1,86 @@
+"""Wait for many sockets of a stack in one thread, without descriptors: the thread leads, as one blocked in recv does.
+
+    poller = Poller(host)
+    poller.register(sock, data)         # a non-blocking socket
+    for data in poller.poll(): ...      # those with something to read since the last time
+
+A socket is reported when it becomes readable, and again while it still is after a call on it; whoever got it reads
+until there is nothing, or calls `again`.
+"""
+
+from collections import deque
+from time import monotonic_ns
+from typing import Any
+
+import pystack_c.const as C
+from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.waiting import Watch
+
+READABLE = C.EV_IN | C.EV_ERR | C.EV_HUP
+
+
+class Entry:
+    """A registered socket."""
+
+    __slots__ = ("data", "description", "poller", "queued", "registered")
+
+    def __init__(self, poller: "Poller", description: Any, data: Any):
+        self.poller = poller
+        self.description = description
+        self.data = data
+        self.queued = False
+        self.registered = True
+
+    def notify(self, bits: int) -> None:
+        """Its readiness changed. Under the host's lock."""
+        if not self.queued and self.description.endpoint.readiness() & READABLE:
+            self.queued = True
+            self.poller.ready.append(self)
+            self.poller.watch.notify(C.EV_IN)
+
+
+class Poller:
+    """The sockets one thread waits for."""
+
+    def __init__(self, host: RealtimeHost):
+        self.host = host
+        self.ready: deque[Entry] = deque()
+        self.entries: dict[Any, Entry] = {}
+        #: an Endpoint, as far as `host.wait` is concerned
+        self.waiter: Any = None
+        self.watch = Watch(self)
+
+    def readiness(self) -> int:
+        """As an endpoint's: readable while there is something to report."""
+        return C.EV_IN if self.ready else 0
+
+    def register(self, sock: Any, data: Any) -> None:
+        """Report `data` when the socket is readable."""
+        description = sock._open_description()
+        entry = Entry(self, description, data)
+        self.entries[sock] = entry
+        self.host.show(description.watch, entry.notify)
+
+    def unregister(self, sock: Any) -> None:
+        """Report it no more."""
+        entry = self.entries.pop(sock, None)
+        if entry is not None:
+            entry.registered = False
+            entry.description.watch.hide(entry.notify)
+
+    def poll(self, timeout: float | None = None) -> list[Any]:
+        """The data of the sockets that are readable; waits up to `timeout` seconds for the first."""
+        deadline = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+        if not self.ready and not self.host.wait(self.watch, C.EV_IN, deadline):
+            return []
+        found = []
+        for _ in range(len(self.ready)):
+            entry = self.ready.popleft()
+            entry.queued = False
+            if entry.registered:
+                found.append(entry.data)
+        return found
+
+    def wake(self) -> None:
+        """Let `poll` return (from another thread)."""
+        self.host.wake(self.watch)

@@ -1,0 +1,96 @@
+"""The poller: many sockets, one thread."""
+
+import threading
+import time
+
+import pytest
+
+from pystack import socket
+from pystack.runtime.poller import Poller
+from pystack.stack import up
+
+
+@pytest.fixture
+def running():
+    with up(tap=None, name="local") as made:
+        yield made
+        assert made.host.failure is None
+
+
+@pytest.fixture
+def pairs(running):
+    made = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(10):
+            client = socket.create_connection(server.getsockname(), timeout=5)
+            conn, _ = server.accept()
+            conn.setblocking(False)
+            made.append((client, conn))
+    yield made
+    for client, conn in made:
+        client.close()
+        conn.close()
+
+
+def test_reports_exactly_the_readable_ones(running, pairs):
+    poller = Poller(running.host)
+    for i, (_, conn) in enumerate(pairs):
+        poller.register(conn, i)
+    assert poller.poll(0) == []
+    pairs[3][0].sendall(b"x")
+    pairs[7][0].sendall(b"y")
+    assert sorted(poller.poll(2)) == [3, 7]
+    assert pairs[3][1].recv(10) == b"x"
+    assert poller.poll(0) == []  # 7 was told, and nothing new came
+    pairs[7][0].sendall(b"z")
+    assert poller.poll(2) == [7]
+    assert pairs[7][1].recv(10) == b"yz"
+
+
+def test_what_was_readable_before_is_reported(running, pairs):
+    pairs[0][0].sendall(b"x")
+    poller = Poller(running.host)
+    poller.register(pairs[0][1], "first")
+    assert poller.poll(2) == ["first"]
+
+
+def test_part_read_is_reported_again(running, pairs):
+    poller = Poller(running.host)
+    poller.register(pairs[0][1], 0)
+    pairs[0][0].sendall(b"abc")
+    assert poller.poll(2) == [0]
+    assert pairs[0][1].recv(1) == b"a"
+    assert poller.poll(0.5) == [0]
+
+
+def test_unregistered_is_silent(running, pairs):
+    poller = Poller(running.host)
+    poller.register(pairs[0][1], 0)
+    poller.unregister(pairs[0][1])
+    pairs[0][0].sendall(b"x")
+    assert poller.poll(0.05) == []
+    poller.unregister(pairs[0][1])
+
+
+def test_a_sleeping_poller_is_woken(running, pairs):
+    poller = Poller(running.host)
+    poller.register(pairs[0][1], 0)
+    start = time.monotonic()
+    timer = threading.Timer(0.1, pairs[0][0].sendall, [b"x"])
+    timer.start()
+    assert poller.poll(5) == [0]
+    assert time.monotonic() - start < 1
+    timer.join()
+    timer = threading.Timer(0.1, poller.wake)
+    timer.start()
+    poller.poll(5)
+    assert time.monotonic() - start < 2
+    timer.join()
+
+
+def test_end_of_stream_is_readable(running, pairs):
+    poller = Poller(running.host)
+    poller.register(pairs[0][1], 0)
+    pairs[0][0].close()
+    assert poller.poll(2) == [0]
+    assert pairs[0][1].recv(1) == b""
