@@ -1,0 +1,130 @@
+"""`pystack pkt`."""
+
+import json
+import os
+import time
+
+import click
+
+EXAMPLES = """\b
+Examples:
+  pystack pkt tests/pkt/scripts/handshake.pkt      one script
+  pystack pkt -v script.pkt                        what is printed, and the notes, too
+  pystack pkt suite/ --json result.json            all of a directory: a table, and the rest in a file
+  pystack pkt --profile freebsd suite/             with FreeBSD's settings; options in any order
+  pystack pkt --set tcp_init_cwnd=2 -D MSS=1000 script.pkt
+
+Exit status: 0 passed, 1 something failed, 2 wrong usage, a script that cannot be read, or nothing that could be run.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
+@click.option("--profile", default="linux", show_default=True, help="linux, freebsd, rfc or lab.")
+@click.option("-D", "--define", "defines", multiple=True, metavar="NAME=VALUE", help="A name for the scripts.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="One setting of the stack; repeatable.")
+@click.option("--options", type=click.Choice(["exact", "any-order"]), help="How the options of segments are compared.")
+@click.option("--ignore-push", is_flag=True, help="Do not compare the PSH flag.")
+@click.option("--strict-segments", is_flag=True, help="A packet of the script is one on the wire, never several.")
+@click.option("--wscale", type=click.IntRange(0, 14), help="Window scale to offer.")
+@click.option("--initial-window", type=click.IntRange(1, 1000), help="Initial congestion window, in segments.")
+@click.option("--delayed-ack", type=int, metavar="MS", help="Delayed ACK timer.")
+@click.option("--syn-rto", type=int, metavar="MS", help="First retransmission of a SYN after so long.")
+@click.option("--tolerance-usecs", type=int, help="How far off in time a packet may be.")
+@click.option("--init-scripts", metavar="FILE,...", help="Shell scripts whose sysctl lines come first.")
+@click.option("--json", "json_path", metavar="FILE", help="Write counts and every verdict; - is stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Every script by name, and notes.")
+@click.option("-q", "--quiet", is_flag=True, help="No diagnosis, only the table.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the stack.")
+def pkt(  # noqa: PLR0913
+    paths: tuple[str, ...],
+    profile: str,
+    defines: tuple[str, ...],
+    changes: tuple[str, ...],
+    options: str | None,
+    ignore_push: bool,
+    strict_segments: bool,
+    wscale: int | None,
+    initial_window: int | None,
+    delayed_ack: int | None,
+    syn_rto: int | None,
+    tolerance_usecs: int | None,
+    init_scripts: str | None,
+    json_path: str | None,
+    verbose: bool,
+    quiet: bool,
+    seed: int,
+) -> int:
+    """Run packetdrill scripts against the stack, in process and in virtual time.
+
+    PATHS are scripts, or directories of them. No root, no kernel, no device is needed.
+    """
+    from pystack.cli.common import parse_setting
+    from pystack.pkt.settings import Settings
+
+    try:
+        settings = Settings.for_profile(profile)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    settings.seed = seed
+    settings.push = not ignore_push
+    settings.strict_segments = strict_segments
+    settings.options = options or settings.options
+    settings.tolerance_usecs = tolerance_usecs or settings.tolerance_usecs
+    for text in defines:
+        name, _, value = text.partition("=")
+        settings.defines[name] = value or "1"
+    if init_scripts:
+        settings.init_scripts = tuple(os.path.abspath(name) for name in init_scripts.split(","))
+    config = settings.make_config()
+    settings.config.update(dict(parse_setting(config, text) for text in changes))
+    for name, number in (("tcp_wscale", wscale), ("tcp_init_cwnd", initial_window)):
+        if number is not None:
+            settings.config[name] = number
+    for name, number in (("tcp_delack_time", delayed_ack), ("tcp_rto_initial", syn_rto)):
+        if number is not None:
+            settings.config[name] = number * 1_000_000
+    return run_all(paths, settings, json_path, verbose, quiet)
+
+
+def run_all(paths: tuple[str, ...], settings: object, json_path: str | None, verbose: bool, quiet: bool) -> int:
+    """Run the scripts, print, write the JSON; the exit status."""
+    from pystack.pkt import report
+    from pystack.pkt.settings import Settings
+
+    assert isinstance(settings, Settings)
+    start = time.perf_counter()
+    to_stdout = json_path == "-"
+    verdicts = []
+    for path in paths:
+        scripts = report.find_scripts(path) if os.path.isdir(path) else [path]
+        for script in scripts:
+            verdict = report.run_path(script, settings, explain=not quiet)
+            verdicts.append(verdict)
+            if verdict.verdict == report.FAILED and not quiet:
+                click.echo(report.diagnosis(verdict), err=to_stdout)
+            elif verdict.verdict == report.UNSUPPORTED and (verbose or os.path.isfile(path)):
+                click.echo(report.diagnosis(verdict), err=to_stdout)
+            elif verbose:
+                click.echo(f"{verdict.path}: passed in {verdict.seconds * 1e3:.1f} ms", err=to_stdout)
+                for note in verdict.notes:
+                    click.echo(f"  note      {note}", err=to_stdout)
+    total = report.counts(verdicts)
+    if len(verdicts) > 1 or any(os.path.isdir(path) for path in paths):
+        root = os.path.commonpath([os.path.abspath(p) for p in paths])
+        for verdict in verdicts:
+            verdict.path = os.path.relpath(verdict.path)
+        click.echo(report.table(verdicts, root), err=to_stdout)
+        click.echo(f"{len(verdicts)} scripts in {time.perf_counter() - start:.2f} s", err=to_stdout)
+    if json_path is not None:
+        text = json.dumps(report.as_json(verdicts, settings), indent=1)
+        if to_stdout:
+            click.echo(text)
+        else:
+            with open(json_path, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+    if any(v.verdict == report.FAILED and v.kind != "syntax" for v in verdicts):
+        return 1
+    if any(v.kind == "syntax" for v in verdicts) or not total[report.PASSED]:
+        return 2 if len(verdicts) == 1 or not total[report.PASSED] else 1
+    return 0

@@ -1,0 +1,275 @@
+"""System calls: file descriptors, what a call returns, and blocking in virtual time.
+
+A call becomes an `Attempt`: a function that does as much as can be done now and answers with a `Result`, or None
+where a blocking socket would wait. The runner tries it again whenever something happened.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pystack.pkt import match, model, symbols
+from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
+from pystack.pkt.match import Conn
+from pystack.pkt.model import Either, Event, Invocation, Syscall, Word
+from pystack_c.tcp import sockopt as tcp_sockopt
+
+
+@dataclass
+class Result:
+    """What a call returned; `check` compares what it wrote into its arguments."""
+
+    value: int
+    errno: int = 0
+    check: "Callable[[], None] | None" = None
+
+
+Attempt = Callable[[], "Result | None"]
+
+
+@dataclass
+class Fd:
+    """An open file descriptor."""
+
+    kind: str
+    number: int
+    #: the core's endpoint, for sockets
+    endpoint: Any = None
+    conn: Conn | None = None
+    flags: int = 2
+    #: how far the test pattern was written and read
+    wrote: int = 0
+    read: int = 0
+    connecting: bool = False
+    #: urgent data and the like: what is read is not compared
+    unordered: bool = False
+    linger: int = 0
+    rcvtimeo: int = 0
+    sndtimeo: int = 0
+    #: files, pipes: bytes there; epoll: its interests
+    size: int = 0
+    interests: Any = None
+    peer: "Fd | None" = None
+
+    @property
+    def nonblocking(self) -> bool:
+        """O_NONBLOCK is set."""
+        return bool(self.flags & 0o4000)
+
+
+@dataclass
+class Pending:
+    """A call that waits."""
+
+    attempt: Attempt
+    call: Syscall
+    line: int
+    end: int
+    tolerance: int
+    #: when it gives up, and with what
+    deadline: int | None
+    on_timeout: Result | None
+
+
+class Calls:
+    """The file descriptors of one run, and the call that blocks."""
+
+    def __init__(self, runner: Any):
+        self.runner = runner
+        self.host = runner.host
+        self.fds: dict[int, Fd] = {}
+        self.pending: Pending | None = None
+        self.line = 0
+        #: set by a call that waits with a timeout of its own: (deadline, what it returns then)
+        self.timeout: tuple[int, Result] | None = None
+
+    # -- running a call ----------------------------------------------------------------------------------------------
+
+    def start(self, call: Syscall, event: Event, end: int) -> None:
+        """Make the call. `end`: when it returns, by the script; -1 at once."""
+        from pystack.pkt.calltable import TABLE
+
+        self.line = event.line
+        self.timeout = None
+        handler = TABLE.get(call.name)
+        if handler is None:
+            raise Unsupported(event.line, f"the system call {call.name} is not supported")
+        attempt = handler(self, call.args, call)
+        deadline, on_timeout = self.timeout if self.timeout is not None else (None, None)
+        self.pending = Pending(attempt, call, event.line, end, self.runner.tolerance, deadline, on_timeout)
+        self.poll()
+        if self.pending is not None and end < 0:
+            if deadline is None:
+                raise Failure(event.line, f"{call.name} blocks; the script says that it returns at once")
+            self.runner.advance(deadline)
+
+    def poll(self) -> None:
+        """Something happened: try the waiting call again."""
+        from pystack.pkt.call_poll import gather_wakes
+
+        gather_wakes(self)
+        pending = self.pending
+        if pending is None:
+            return
+        try:
+            result = pending.attempt()
+        except OSError as error:
+            result = Result(-1, error.errno or 0)
+        if result is None:
+            if pending.deadline is None or self.host.now < pending.deadline:
+                return
+            result = pending.on_timeout
+            assert result is not None
+        self.pending = None
+        self._verify(pending, result)
+
+    def deadline(self) -> int | None:
+        """When the waiting call gives up."""
+        return self.pending.deadline if self.pending is not None else None
+
+    def finish(self) -> None:
+        """Wait for the call that blocks, as the script says how long."""
+        pending = self.pending
+        if pending is None:
+            return
+        limit = max(pending.end, self.host.now) + 2_000_000_000
+        while self.pending is not None and self.runner.step(limit):
+            pass
+        if self.pending is not None:
+            raise Failure(pending.line, f"{pending.call.name} still blocks")
+
+    def _verify(self, pending: Pending, result: Result) -> None:
+        try:
+            self._verify_result(pending, result)
+        except Failure as failure:
+            if "syscall" not in self.runner.settings.non_fatal:
+                raise
+            self.runner.notes.append(f"line {pending.line}: {failure.message} (not fatal)")
+
+    def _verify_result(self, pending: Pending, result: Result) -> None:
+        call = pending.call
+        expected = call.result
+        wanted = self.value(expected) if expected is not Ellipsis else result.value
+        actual = str(result.value)
+        if result.value < 0 and result.errno:
+            actual += f" {symbols.errno_name(result.errno)}"
+        text = str(wanted) + (f" {call.errno}" if call.errno else "")
+        same = result.value == wanted or call.name in FD_CALLS and wanted >= 0 and result.value >= 0
+        if same and call.errno and wanted < 0:
+            same = result.errno == self._errno(call.errno, pending.line)
+        if not same:
+            if result.errno == 92 and call.name == "setsockopt" and wanted == 0:
+                raise Unsupported(pending.line, f"the socket option {_option_text(call)} is not supported")
+            difference = Difference("result", text, actual)
+            raise Failure(pending.line, f"{call.name}: {difference}", text, actual, [difference])
+        if pending.end >= 0 and abs(self.host.now - pending.end) > pending.tolerance:
+            wanted_time, actual_time = self.runner.seconds(pending.end), self.runner.seconds(self.host.now)
+            difference = Difference("time of return", f"{wanted_time:.6f} s", f"{actual_time:.6f} s")
+            raise Failure(pending.line, f"{call.name}: {difference}", text, actual, [difference])
+        if result.check is not None:
+            result.check()
+
+    def _errno(self, name: str, line: int) -> int:
+        code = symbols.value_of(name)
+        if code is None:
+            raise ScriptError(line, f"unknown errno {name}")
+        return code
+
+    # -- arguments ---------------------------------------------------------------------------------------------------
+
+    def value(self, expr: Any) -> int:
+        """An expression as a number."""
+        if isinstance(expr, bool | int):
+            return int(expr)
+        if isinstance(expr, Word):
+            number = symbols.value_of(expr.name)
+            if number is None:
+                raise Unsupported(self.line, f"the name {expr.name} is not known")
+            return number
+        if isinstance(expr, Either):
+            total = 0
+            for part in expr.parts:
+                total |= self.value(part)
+            return total
+        if isinstance(expr, list) and len(expr) == 1:
+            return self.value(expr[0])
+        if isinstance(expr, Invocation) and expr.name in ("htons", "htonl", "ntohs", "ntohl"):
+            return self.value(expr.args[0])
+        raise ScriptError(self.line, "a number is needed here")
+
+    def arg(self, args: list[Any], index: int) -> Any:
+        """One argument."""
+        if index >= len(args):
+            raise ScriptError(self.line, f"the call needs more than {len(args)} arguments")
+        return args[index]
+
+    def number(self, args: list[Any], index: int) -> int:
+        """One argument as a number."""
+        return self.value(self.arg(args, index))
+
+    def is_null(self, args: list[Any], index: int) -> bool:
+        """A NULL where a buffer belongs."""
+        arg = self.arg(args, index)
+        return arg is not Ellipsis and not isinstance(arg, bytes | model.Struct | list) and self.value(arg) == 0
+
+    def fd(self, args: list[Any], index: int = 0, kind: str = "") -> Fd:
+        """An argument that is an open file descriptor; OSError(EBADF) where it is not open."""
+        number = self.number(args, index)
+        found = self.fds.get(number)
+        if found is None:
+            raise ScriptError(self.line, f"there is no file descriptor {number}")
+        if kind and found.kind not in kind.split():
+            raise ScriptError(self.line, f"file descriptor {number} is a {found.kind}")
+        return found
+
+    def sockaddr(self, args: list[Any], index: int) -> "tuple[int, int] | None":
+        """An address given as a struct, or None for `...`."""
+        arg = self.arg(args, index)
+        if not isinstance(arg, model.Struct) or not arg.fields:
+            return None
+        port = self.value(arg.fields.get("sin_port", 0))
+        inside = arg.fields.get("sin_addr", 0)
+        if isinstance(inside, Invocation) and inside.args and isinstance(inside.args[0], bytes):
+            from ipaddress import AddressValueError, IPv4Address
+
+            try:
+                return int(IPv4Address(inside.args[0].decode())), port
+            except AddressValueError:
+                raise Unsupported(self.line, "IPv6 is not supported") from None
+        return self.value(inside), port
+
+    # -- what others ask -----------------------------------------------------------------------------------------------
+
+    def open(self, fd: Fd) -> None:
+        """A call returned a new file descriptor."""
+        self.fds[fd.number] = fd
+
+    def endpoint(self, number: int) -> Any:
+        """The core's endpoint behind a file descriptor, or None."""
+        fd = self.fds.get(number)
+        return fd.endpoint if fd is not None else None
+
+    def open_endpoints(self) -> dict[int, tuple[Any, int]]:
+        """ident -> (Tcb, file descriptor) of the open TCP sockets."""
+        return {fd.endpoint.ident: (fd.endpoint, n) for n, fd in self.fds.items() if fd.kind == "tcp"}
+
+    def tcp_info(self, tcb: Any) -> dict[str, Any]:
+        """tcp_info of a connection."""
+        info: dict[str, Any] = self.host.call(tcp_sockopt.tcp_info, tcb)
+        return info
+
+    def accepted(self, tcb: Any) -> "Conn | None":
+        """The connection of the script that a Tcb from accept() is."""
+        for conn in self.runner.conns:
+            if conn.rport == tcb.rport and conn.state in (match.SYNACK_SENT, match.SYNACK_ACKED, match.SYN_RECEIVED):
+                return conn  # type: ignore[no-any-return]
+        return None
+
+
+#: calls that return a file descriptor: the script's number is its own
+FD_CALLS = ("socket", "accept", "accept4", "open", "epoll_create", "epoll_create1")
+
+
+def _option_text(call: Syscall) -> str:
+    names = [arg.name if isinstance(arg, Word) else str(arg) for arg in call.args[1:3]]
+    return " ".join(names)

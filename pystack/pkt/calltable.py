@@ -1,0 +1,44 @@
+"""The system calls by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pystack.pkt import call_misc as misc
+from pystack.pkt import call_poll as poll
+from pystack.pkt import call_stream as stream
+from pystack.pkt.calls import Attempt, Calls
+from pystack.pkt.model import Syscall
+
+TABLE: dict[str, Callable[[Calls, list[Any], Syscall], Attempt]] = {
+    "socket": stream.call_socket,
+    "bind": stream.call_bind,
+    "listen": stream.call_listen,
+    "accept": stream.call_accept,
+    "accept4": stream.call_accept,
+    "connect": stream.call_connect,
+    "read": stream.call_read,
+    "readv": stream.call_readv,
+    "recv": stream.call_read,
+    "recvfrom": stream.call_read,
+    "recvmsg": stream.call_recvmsg,
+    "write": stream.call_write,
+    "writev": stream.call_writev,
+    "send": stream.call_write,
+    "sendto": stream.call_sendto,
+    "sendmsg": stream.call_sendmsg,
+    "close": misc.call_close,
+    "shutdown": misc.call_shutdown,
+    "setsockopt": misc.call_setsockopt,
+    "getsockopt": misc.call_getsockopt,
+    "fcntl": misc.call_fcntl,
+    "ioctl": misc.call_ioctl,
+    "open": misc.call_open,
+    "sendfile": misc.call_sendfile,
+    "pipe": misc.call_pipe,
+    "splice": misc.call_splice,
+    "poll": poll.call_poll,
+    "epoll_create": poll.call_epoll_create,
+    "epoll_create1": poll.call_epoll_create,
+    "epoll_ctl": poll.call_epoll_ctl,
+    "epoll_wait": poll.call_epoll_wait,
+}

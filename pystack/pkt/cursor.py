@@ -1,0 +1,107 @@
+"""A position in a list of tokens, and the small steps that all parsers here take."""
+
+from pystack.pkt.errors import ScriptError, Unsupported
+from pystack.pkt.lexer import Token
+
+#: what an event can start with that is packetdrill's but not ours
+FOREIGN = {
+    "sctp": "SCTP",
+    "dccp": "DCCP",
+    "udplite": "UDP-Lite",
+    "gre": "GRE encapsulation",
+    "mpls": "MPLS encapsulation",
+    "ipv4": "IP in IP encapsulation",
+    "ipv6": "IPv6 encapsulation",
+    "encap": "PSP encapsulation",
+}
+
+
+class Cursor:
+    """Reads tokens one by one."""
+
+    def __init__(self, tokens: list[Token]):
+        self.tokens = tokens
+        self.at = 0
+
+    @property
+    def token(self) -> Token:
+        """The token to be read next."""
+        return self.tokens[self.at]
+
+    def ahead(self, count: int = 1) -> Token:
+        """A token further on."""
+        return self.tokens[min(self.at + count, len(self.tokens) - 1)]
+
+    def next(self) -> Token:
+        """Take the token."""
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            self.at += 1
+        return token
+
+    def error(self, expected: str) -> ScriptError:
+        """A ScriptError at this place."""
+        token = self.token
+        found = "the end of the script" if token.kind == "end" else repr(token.text)
+        return ScriptError(token.line, f"expected {expected}, found {found}", token.column)
+
+    def is_punct(self, text: str) -> bool:
+        """Is the next token this character?"""
+        return self.token.kind == "punct" and self.token.value == text
+
+    def is_word(self, *names: str) -> bool:
+        """Is the next token one of these words?"""
+        return self.token.kind == "word" and self.token.value in names
+
+    def take_punct(self, text: str) -> bool:
+        """Take the character if it is there."""
+        if self.is_punct(text):
+            self.at += 1
+            return True
+        return False
+
+    def take_word(self, *names: str) -> bool:
+        """Take the word if it is there."""
+        if self.is_word(*names):
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> Token:
+        """The character must come next."""
+        if not self.is_punct(text):
+            raise self.error(repr(text))
+        return self.next()
+
+    def expect_word(self, what: str = "a name") -> str:
+        """A word must come next."""
+        if self.token.kind != "word":
+            raise self.error(what)
+        return str(self.next().value)
+
+    def expect_int(self, what: str, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+        """A number within bounds must come next."""
+        token = self.token
+        if token.kind not in ("int", "hex"):
+            raise self.error(what)
+        value = int(token.value)
+        if not low <= value <= high:
+            raise ScriptError(token.line, f"{what} is {value}, and must be {low}..{high}", token.column)
+        self.at += 1
+        return value
+
+    def u32(self, what: str) -> int:
+        """An unsigned 32-bit number."""
+        return self.expect_int(what, 0, 0xFFFFFFFF)
+
+    def u16(self, what: str) -> int:
+        """An unsigned 16-bit number."""
+        return self.expect_int(what, 0, 0xFFFF)
+
+    def foreign(self) -> None:
+        """Unsupported, where the next word starts something that is not here."""
+        token = self.token
+        if token.kind == "word" and token.value in FOREIGN:
+            raise Unsupported(token.line, f"{FOREIGN[str(token.value)]} is not supported")
+        if token.kind == "ipv6":
+            raise Unsupported(token.line, "IPv6 is not supported")

@@ -1,0 +1,53 @@
+"""The stack under test: one host in virtual time, one link of bare IP packets."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from pystack.pkt.settings import Settings
+from pystack.pkt.wire import Segment, parse_frame
+from pystack.runtime.host import Host
+from pystack_c.const import LINK_IP
+from pystack_c.stack import Stack
+
+#: when scripts begin: late enough that no clock of the stack is near zero
+START = 1_000_000_000_000
+
+
+class PktHost(Host):
+    """A Host whose clock the runner sets, and whose packets are kept in `sent`."""
+
+    def __init__(self, settings: Settings, config: Any):
+        super().__init__(Stack(settings.seed, config, "pkt"))
+        self.now = START
+        self.sent: list[Segment] = []
+        self.local = int(IPv4Address(settings.local_ip))
+        self.remote = int(IPv4Address(settings.remote_ip))
+        self.tun = self.setup("add_iface", "tun0", LINK_IP, 0, settings.mtu)
+        self.setup("add_addr", self.tun, self.local, 16)
+        self.setup("add_route", 0, 0, 0, self.tun)
+
+    def clock(self) -> int:
+        """Virtual time."""
+        return self.now
+
+    def pump(self) -> None:
+        """Take everything that the stack has to say."""
+        while True:
+            tx = self.poll_transmit()
+            if tx is None:
+                break
+            self.sent.append(parse_frame(tx.to_bytes(), self.now))
+        while self.poll_event() is not None:
+            pass
+
+    def inject(self, packet: bytes) -> None:
+        """A packet comes in."""
+        self.receive(self.tun, packet)
+        self.pump()
+
+    def fire(self, deadline: int) -> None:
+        """Go to a deadline, and fire what is due."""
+        if deadline > self.now:
+            self.now = deadline
+        self.handle_timeout()
+        self.pump()

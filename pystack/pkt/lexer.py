@@ -1,0 +1,180 @@
+"""Text to tokens: packetdrill's lexical rules (longest match), its defines, and #define / #ifdef / #include."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pystack.pkt.errors import ScriptError
+
+_SEG = r"[0-9a-fA-F]{1,4}"
+_V4 = r"\d+\.\d+\.\d+\.\d+"
+#: an address has `::` or seven colons: `1:1001` is a range of sequence numbers
+_V6 = rf"(?:(?:{_SEG}:)*{_SEG})?::(?:(?:{_SEG}:)*(?:{_V4}|{_SEG}))?|(?:{_SEG}:){{7}}{_SEG}"
+
+_TOKEN = re.compile(
+    rf"""
+    (?P<space>[ \t\r]+)
+  | (?P<newline>\n)
+  | (?P<comment>//[^\n]*|/\*.*?\*/)
+  | (?P<code>%\{{.*?\}}%)
+  | (?P<backquoted>`(?:\\.|[^`\\])*`)
+  | (?P<string>"(?:\\.|[^"\\])*")
+  | (?P<option>--[a-zA-Z0-9_]+(?:=(?:"[^"]*"|`[^`]*`|[^\s"`])*)?)
+  | (?P<ipv4>{_V4})
+  | (?P<ipv6>{_V6})
+  | (?P<ellipsis>\.\.\.)
+  | (?P<float>-?\d*\.\d+)
+  | (?P<hex>0x[0-9a-fA-F]+)
+  | (?P<word>[a-zA-Z_]\w*(?:-(?:FO|AccECN[01]|tarr|admit)\b)?|\d+[a-zA-Z_]\w*)
+  | (?P<int>-?\d+)
+  | (?P<punct>[^\s])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DIRECTIVE = re.compile(r"#[ \t]*(define|undef|ifdef|ifndef|else|endif|include)\b[ \t]*([^\n]*)")
+_DEFINE = re.compile(r"([A-Za-z_]\w*)(?:[ \t=]+(.*))?$")
+
+
+@dataclass
+class Token:
+    """One token; `value` is the number, the name, or the text without its quotes."""
+
+    kind: str
+    value: "str | int | float"
+    line: int
+    column: int
+    #: as it was written
+    text: str = ""
+
+
+class Lexer:
+    """Cuts a script into tokens."""
+
+    def __init__(self, text: str, defines: dict[str, str], include: Callable[[str], str] | None = None):
+        self.text = text
+        self.defines = defines
+        self.include = include
+        self.line = 1
+        self.line_start = 0
+        #: for each open #ifdef: (this branch is taken, line)
+        self.conditions: list[tuple[bool, int]] = []
+        self.depth = 0
+
+    def tokens(self) -> list[Token]:
+        """All tokens, an `end` last."""
+        found = list(self._scan(self.text))
+        if self.conditions:
+            raise ScriptError(self.conditions[-1][1], "#ifdef without #endif")
+        found.append(Token("end", "", self.line, 0))
+        return found
+
+    def _scan(self, text: str) -> Iterator[Token]:
+        at = 0
+        fresh = True  # nothing but blanks on this line so far
+        while at < len(text):
+            if fresh and text[at] == "#":
+                match = _DIRECTIVE.match(text, at)
+                if match is None:
+                    raise ScriptError(self.line, "unknown # directive", at - self.line_start + 1)
+                yield from self._directive(match.group(1), match.group(2))
+                at = match.end()
+                continue
+            match = _TOKEN.match(text, at)
+            assert match is not None  # `punct` and `space` match anything
+            kind = match.lastgroup or ""
+            raw = match.group()
+            if kind == "newline":
+                self._lines(text, at, match.end())
+                fresh = True
+            elif kind == "comment":
+                self._lines(text, at, match.end())
+            elif kind != "space":
+                fresh = False
+                if all(taken for taken, _ in self.conditions):
+                    yield self._token(kind, raw, at)
+                self._lines(text, at, match.end())
+            at = match.end()
+
+    def _lines(self, text: str, start: int, end: int) -> None:
+        count = text.count("\n", start, end)
+        if count:
+            self.line += count
+            self.line_start = text.rindex("\n", start, end) + 1
+
+    def _token(self, kind: str, raw: str, at: int) -> Token:
+        token = Token(kind, raw, self.line, at - self.line_start + 1, raw)
+        if kind == "int":
+            token.value = int(raw)
+        elif kind == "hex":
+            token.value = int(raw, 16)
+        elif kind == "float":
+            token.value = float(raw)
+        elif kind in ("string", "backquoted"):
+            token.value = raw[1:-1]
+        elif kind == "code":
+            token.value = raw[2:-2]
+        elif kind == "option":
+            self._option(token, raw)
+        elif kind == "word":
+            self._word(token, raw)
+        elif raw in "\"`" or raw == "%" and self.text.startswith("%{", at):
+            raise ScriptError(self.line, f"{raw} is never closed", token.column)
+        return token
+
+    def _option(self, token: Token, raw: str) -> None:
+        token.value = raw[2:]
+        name, _, value = raw[2:].partition("=")
+        if name == "define":
+            symbol, _, meaning = value.partition("=")
+            self.defines[symbol] = meaning
+
+    def _word(self, token: Token, raw: str) -> None:
+        """A defined name is replaced by its meaning: an int, a string, a command, or another word."""
+        value = self.defines.get(raw)
+        if value is None:
+            return
+        if value[:1] == '"':
+            token.kind, token.value = "string", value[1:-1]
+        elif value[:1] == "`":
+            token.kind, token.value = "backquoted", value[1:-1]
+        else:
+            try:
+                token.kind, token.value = "int", int(value, 0)
+            except ValueError:
+                token.value = value
+
+    def _directive(self, name: str, rest: str) -> Iterator[Token]:
+        rest = re.sub(r"//.*|/\*.*?\*/", "", rest).strip()
+        taken = all(taken for taken, _ in self.conditions)
+        if name in ("ifdef", "ifndef"):
+            self.conditions.append(((rest in self.defines) == (name == "ifdef"), self.line))
+        elif name in ("else", "endif"):
+            if not self.conditions:
+                raise ScriptError(self.line, f"#{name} without #ifdef")
+            last, line = self.conditions.pop()
+            if name == "else":
+                self.conditions.append((not last, line))
+        elif taken and name == "undef":
+            self.defines.pop(rest, None)
+        elif taken and name == "define":
+            match = _DEFINE.match(rest)
+            if match is None:
+                raise ScriptError(self.line, "#define NAME VALUE")
+            self.defines[match.group(1)] = match.group(2) or "1"
+        elif taken and name == "include":
+            yield from self._include(rest.strip("\"<>"))
+
+    def _include(self, name: str) -> Iterator[Token]:
+        if self.include is None:
+            raise ScriptError(self.line, "#include is not possible here")
+        if self.depth >= 8:
+            raise ScriptError(self.line, "#include goes too deep")
+        try:
+            text = self.include(name)
+        except OSError as error:
+            raise ScriptError(self.line, f"#include {name}: {error.strerror}") from None
+        line, start, self.depth = self.line, self.line_start, self.depth + 1
+        for token in self._scan(text):
+            token.line = line
+            yield token
+        self.line, self.line_start, self.depth = line, start, self.depth - 1

@@ -1,0 +1,174 @@
+"""What a script says, parsed: events with their times, packets, system calls, commands, code."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+#: kinds of event time
+RELATIVE, ABSOLUTE, ANY, ABSOLUTE_RANGE, RELATIVE_RANGE = range(5)
+
+#: TCP flag bits; AE is the ninth (RFC 9768)
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = (1 << i for i in range(9))
+FLAG_LETTERS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE}
+
+#: what the ECN field of an outbound packet is compared with
+TOS_ANY, TOS_ECN, TOS_ECT01, TOS_ALL, TOS_DSCP = range(5)
+
+
+@dataclass
+class EventTime:
+    """When an event happens, in microseconds."""
+
+    kind: int
+    start: int = 0
+    end: int = 0
+
+
+@dataclass
+class IpInfo:
+    """What a packet line says of its IP header."""
+
+    check: int = TOS_ANY
+    tos: int = 0
+    ttl: int = 0
+
+
+@dataclass
+class TcpOption:
+    """One TCP option: its kind and the bytes after the length."""
+
+    kind: int
+    data: bytes = b""
+
+
+@dataclass
+class TcpSpec:
+    """The TCP segment of a packet line, in script's numbers."""
+
+    flags: int = 0
+    #: the ACE counter where the flags have a digit (RFC 9768), else None
+    ace: int | None = None
+    seq: int = 0
+    length: int = 0
+    seq_absolute: bool = False
+    seq_ignored: bool = False
+    ack: int = 0
+    #: -1: not given, so not compared (outbound), or zero (inbound)
+    window: int = -1
+    urg: int = 0
+    #: None: `<...>`, not compared
+    options: "list[TcpOption] | None" = field(default_factory=list)
+    ts_val_ignored: bool = False
+    ts_ecr_absolute: bool = False
+
+
+@dataclass
+class UdpSpec:
+    """A UDP datagram: only its length matters."""
+
+    length: int
+
+
+@dataclass
+class IcmpSpec:
+    """An ICMP message about a packet of the connection."""
+
+    type: int
+    code: int
+    mtu: int = -1
+    ident: int = 0
+    #: the protocol of the quoted packet: 6, 17, or 255 for a message that quotes nothing
+    proto: int = 6
+    seq: int = 0
+    length: int = 0
+
+
+@dataclass
+class Packet:
+    """A packet line."""
+
+    inbound: bool
+    ip: IpInfo
+    body: "TcpSpec | UdpSpec | IcmpSpec"
+    sport: int = 0
+    dport: int = 0
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name in an expression."""
+
+    name: str
+
+
+@dataclass
+class Struct:
+    """`{...}`: named members, or a list of values."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Invocation:
+    """`htons(80)`, `inet_addr("1.2.3.4")` inside an expression."""
+
+    name: str
+    args: list[Any]
+
+
+@dataclass
+class Either:
+    """`A | B`."""
+
+    parts: list[Any]
+
+
+@dataclass
+class Syscall:
+    """A system call, what it returns and, for a blocking one, when (microseconds, -1: at once)."""
+
+    name: str
+    args: list[Any]
+    result: Any
+    errno: str = ""
+    end: int = -1
+
+
+@dataclass
+class Command:
+    """A shell command in backquotes."""
+
+    text: str
+
+
+@dataclass
+class Code:
+    """Python in %{ }%."""
+
+    text: str
+
+
+@dataclass
+class Event:
+    """One line of a script."""
+
+    line: int
+    time: EventTime
+    action: "Packet | Syscall | Command | Code"
+
+
+@dataclass
+class Script:
+    """A whole script."""
+
+    path: str
+    text: str
+    options: list[tuple[str, str, int]] = field(default_factory=list)
+    init: "tuple[Command, int] | None" = None
+    events: list[Event] = field(default_factory=list)
+    cleanup: "tuple[Command, int] | None" = None
+
+    def source(self, line: int) -> str:
+        """One line of its text."""
+        lines = self.text.split("\n")
+        return lines[line - 1].strip() if 0 < line <= len(lines) else ""

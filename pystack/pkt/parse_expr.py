@@ -1,0 +1,120 @@
+"""System calls and the expressions in them."""
+
+from typing import Any
+
+from pystack.pkt.cursor import Cursor
+from pystack.pkt.model import Either, Invocation, Struct, Syscall, Word
+
+
+def parse_syscall(cursor: Cursor, end: int) -> Syscall:
+    """name(args) = result [ERRNO (text)] [(note)]"""
+    name = cursor.expect_word("a packet, a system call, a command or code")
+    cursor.expect("(")
+    args = parse_list(cursor, ")")
+    cursor.expect("=")
+    call = Syscall(name, args, parse_expr(cursor), end=end)
+    if cursor.token.kind == "word" and cursor.ahead().text == "(" and str(cursor.token.value)[:1] == "E":
+        call.errno = str(cursor.next().value)
+        _note(cursor)
+    elif cursor.token.kind == "word" and str(cursor.token.value)[:1] == "E":
+        call.errno = str(cursor.next().value)
+    if cursor.is_punct("("):
+        _note(cursor)
+    return call
+
+
+def _note(cursor: Cursor) -> None:
+    """(words): what the errno or the flags mean, for the reader."""
+    cursor.expect("(")
+    while not cursor.take_punct(")"):
+        if cursor.token.kind == "end":
+            raise cursor.error("')'")
+        cursor.next()
+
+
+def parse_list(cursor: Cursor, closing: str) -> list[Any]:
+    """Expressions with commas between, up to the closing character."""
+    items: list[Any] = []
+    if cursor.take_punct(closing):
+        return items
+    while True:
+        items.append(parse_expr(cursor))
+        if cursor.take_punct(closing):
+            return items
+        if not cursor.take_punct(","):
+            raise cursor.error(f"',' or '{closing}'")
+
+
+def parse_expr(cursor: Cursor) -> Any:
+    """One expression: an int, bytes, `...`, a Word, a list, a Struct, an Invocation or an Either."""
+    value = _simple(cursor)
+    if not cursor.is_punct("|"):
+        return value
+    parts = [value]
+    while cursor.take_punct("|"):
+        parts.append(_simple(cursor))
+    return Either(parts)
+
+
+def _simple(cursor: Cursor) -> Any:
+    token = cursor.token
+    if token.kind in ("int", "hex"):
+        cursor.next()
+        return int(token.value)
+    if token.kind == "ellipsis":
+        cursor.next()
+        return Ellipsis
+    if token.kind == "string":
+        return _string(cursor)
+    if token.kind == "word":
+        cursor.next()
+        if cursor.is_punct("("):
+            cursor.next()
+            return Invocation(str(token.value), parse_list(cursor, ")"))
+        return Word(str(token.value))
+    if cursor.take_punct("["):
+        return parse_list(cursor, "]")
+    if cursor.take_punct("{"):
+        return _struct(cursor)
+    raise cursor.error("an expression")
+
+
+def _string(cursor: Cursor) -> bytes:
+    """Strings side by side are one; C's escapes count."""
+    parts = b""
+    while cursor.token.kind == "string":
+        text = str(cursor.next().value)
+        parts += text.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1", "replace")
+    if cursor.token.kind == "ellipsis":
+        cursor.next()
+    return parts
+
+
+def _struct(cursor: Cursor) -> Struct:
+    """{name=value, name(...)=value, value, ...}"""
+    struct = Struct()
+    while not cursor.take_punct("}"):
+        if struct.fields or struct.items:
+            cursor.expect(",")
+        name = _member(cursor)
+        value = parse_expr(cursor)
+        if name:
+            struct.fields[name] = value
+        else:
+            struct.items.append(value)
+    return struct
+
+
+def _member(cursor: Cursor) -> str:
+    """The name of a member with its `=`, or "" where a bare value comes."""
+    if cursor.token.kind != "word":
+        return ""
+    name = str(cursor.token.value)
+    if cursor.ahead().text == "=":
+        cursor.at += 2
+        return name
+    # msg_iov(2)=[...]: the count in parentheses is only for the reader
+    if cursor.ahead(1).text == "(" and cursor.ahead(3).text == ")" and cursor.ahead(4).text == "=":
+        cursor.at += 5
+        return name
+    return ""

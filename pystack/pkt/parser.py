@@ -1,0 +1,110 @@
+"""A script's text to a Script."""
+
+import os
+
+from pystack.pkt import model
+from pystack.pkt.cursor import Cursor
+from pystack.pkt.errors import ScriptError, Unsupported
+from pystack.pkt.lexer import Lexer
+from pystack.pkt.model import Code, Command, Event, EventTime, Packet, Script
+from pystack.pkt.parse_expr import parse_syscall
+from pystack.pkt.parse_packet import parse_packet
+
+
+def load(path: str, defines: dict[str, str] | None = None) -> Script:
+    """Read and parse a script file."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return parse(file.read(), path, defines)
+
+
+def parse(text: str, path: str = "script", defines: dict[str, str] | None = None) -> Script:
+    """Parse a script; ScriptError says where it is wrong, Unsupported what is not here."""
+    folder = os.path.dirname(path)
+
+    def include(name: str) -> str:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    return Parser(Script(path, text), Cursor(Lexer(text, dict(defines or {}), include).tokens())).script()
+
+
+class Parser:
+    """Recursive descent over the events."""
+
+    def __init__(self, script: Script, cursor: Cursor):
+        self.result = script
+        self.cursor = cursor
+
+    def script(self) -> Script:
+        """[options] [init command] events [cleanup command]"""
+        cursor = self.cursor
+        result = self.result
+        while cursor.token.kind == "option":
+            token = cursor.next()
+            name, _, value = str(token.value).partition("=")
+            if name == "ip_version" and value != "ipv4":
+                raise Unsupported(token.line, f"{value} is not supported")
+            result.options.append((name, value.strip('"'), token.line))
+        if cursor.token.kind == "backquoted":
+            token = cursor.next()
+            result.init = (Command(str(token.value)), token.line)
+        while cursor.token.kind != "end":
+            if cursor.token.kind == "backquoted":
+                token = cursor.next()
+                if cursor.token.kind != "end":
+                    raise ScriptError(token.line, "a command in the middle of a script needs a time")
+                result.cleanup = (Command(str(token.value)), token.line)
+                break
+            result.events.append(self._event())
+        return result
+
+    def _event(self) -> Event:
+        line = self.cursor.token.line
+        time = self._time()
+        end = -1
+        cursor = self.cursor
+        if cursor.token.kind == "ellipsis":
+            cursor.next()
+            end = self._number()
+        action: Packet | model.Syscall | Command | Code
+        if cursor.is_punct("<") or cursor.is_punct(">"):
+            if end >= 0:
+                raise ScriptError(line, "only a system call can take from one time to another")
+            action = parse_packet(cursor)
+        elif cursor.token.kind == "backquoted":
+            action = Command(str(cursor.next().value))
+        elif cursor.token.kind == "code":
+            action = Code(str(cursor.next().value))
+        else:
+            action = parse_syscall(cursor, end)
+        outbound = isinstance(action, Packet) and not action.inbound
+        if time.kind not in (model.RELATIVE, model.ABSOLUTE) and not outbound:
+            what = "*" if time.kind == model.ANY else "a range of times"
+            raise ScriptError(line, f"{what} is for outbound packets only")
+        return Event(line, time, action)
+
+    def _time(self) -> EventTime:
+        cursor = self.cursor
+        if cursor.take_punct("*"):
+            return EventTime(model.ANY)
+        relative = cursor.take_punct("+")
+        start = self._number()
+        if not cursor.take_punct("~"):
+            return EventTime(model.RELATIVE if relative else model.ABSOLUTE, start, start)
+        if cursor.take_punct("+") != relative:
+            raise cursor.error("both ends of the range with '+', or none")
+        end = self._number()
+        if end < start:
+            raise ScriptError(cursor.token.line, "the range of times is backwards")
+        return EventTime(model.RELATIVE_RANGE if relative else model.ABSOLUTE_RANGE, start, end)
+
+    def _number(self) -> int:
+        """Seconds, as microseconds."""
+        token = self.cursor.token
+        if token.kind not in ("int", "float"):
+            raise self.cursor.error("a time")
+        self.cursor.next()
+        value = float(token.value)
+        if value < 0:
+            raise ScriptError(token.line, "a time cannot be negative", token.column)
+        return round(value * 1_000_000)

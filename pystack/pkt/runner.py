@@ -1,0 +1,305 @@
+"""Runs one script: its events in virtual time, its packets in and out, its calls through `calls.Calls`."""
+
+import os
+from typing import Any
+
+from pystack.pkt import match, model
+from pystack.pkt.calls import Calls
+from pystack.pkt.code import run_code
+from pystack.pkt.errors import Difference, Failure, ScriptError
+from pystack.pkt.host import START, PktHost
+from pystack.pkt.inject import build
+from pystack.pkt.match import Conn
+from pystack.pkt.model import Code, Command, Event, IcmpSpec, Packet, Script, Syscall, TcpSpec, UdpSpec
+from pystack.pkt.settings import Settings
+from pystack.pkt.shell import Shell
+from pystack.pkt.sysctl import Sysctls
+from pystack.pkt.text import packet_text, segment_text
+from pystack.pkt.wire import Segment
+
+USEC = 1000
+#: how long past its time an expected packet is waited for, so that a late one can be shown
+PATIENCE = 2_000_000_000
+#: how long a packet expected at any time (`*`) is waited for
+FOREVER = 3600_000_000_000
+#: remote ports of the connections to a listener, one after the other
+FIRST_REMOTE_PORT = 50000
+
+
+class Runner:
+    """One run of one script."""
+
+    def __init__(self, script: Script, settings: Settings, probe: Any = None):
+        self.script = script
+        self.settings = settings
+        self.notes: list[str] = []
+        self.output: list[str] = []
+        self.config: Any = settings.make_config()
+        self.sysctls = Sysctls(self.config, self.notes)
+        self.shell = Shell(self, self.sysctls, os.path.dirname(script.path))
+        self.conn: Conn | None = None
+        self.conns: list[Conn] = []
+        self.remote_ports = 0
+        self.names: dict[str, Any] = {}
+        self.line = 0
+        self.last_start = 0
+        self.tolerance = 0
+        self.time_range = (0, 0)
+        for name in settings.init_scripts:
+            self.shell.include(name, 1)
+        if script.init is not None:
+            self.line = script.init[1]
+            self._command(script.init[0], script.init[1])
+        self.host = PktHost(settings, self.config)
+        self.stack = self.host.stack
+        self.stack.probe = probe
+        self.calls = Calls(self)
+
+    # -- the events ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All events. Failure, ScriptError or Unsupported where it does not go well."""
+        try:
+            for event in self.script.events:
+                self.line = event.line
+                self._set_time(event)
+                self._event(event)
+                self.last_start = self.time_range[0]
+            self.calls.finish()
+            if self.script.cleanup is not None:
+                self._command(*self.script.cleanup)
+        except Failure as failure:
+            failure.time = self.seconds(self.host.now)
+            raise
+
+    def _event(self, event: Event) -> None:
+        action = event.action
+        if isinstance(action, Packet) and not action.inbound:
+            self._expect(event, action)
+            return
+        if isinstance(action, Syscall):
+            self.calls.finish()
+        start = self.time_range[0]
+        if start + self.tolerance < self.host.now:
+            self._late("this line", start)
+        self.advance(start)
+        if isinstance(action, Packet):
+            self._inject(action)
+        elif isinstance(action, Syscall):
+            self.calls.start(action, event, self._end_of(action, event))
+        elif isinstance(action, Command):
+            self._command(action, event.line)
+        elif isinstance(action, Code):
+            self._code(action, event.line)
+
+    def _set_time(self, event: Event) -> None:
+        """From and to, in live nanoseconds; and how far off is still right."""
+        time = event.time
+        relative = time.kind in (model.RELATIVE, model.RELATIVE_RANGE, model.ANY)
+        base = self.host.now if relative else START
+        self.time_range = (base + time.start * USEC, base + time.end * USEC)
+        since = self.time_range[0] - (self.last_start or START)
+        percent = int(since * self.settings.tolerance_percent / 100)
+        self.tolerance = max(self.settings.tolerance_usecs * USEC, percent)
+
+    def _end_of(self, call: Syscall, event: Event) -> int:
+        if call.end < 0:
+            return -1
+        return self.time_range[0] - event.time.start * USEC + call.end * USEC
+
+    def _command(self, command: Command, line: int) -> None:
+        if self.shell.run(command.text, line):
+            raise Failure(line, f"the command `{command.text.strip()}` failed")
+
+    def _code(self, code: Code, line: int) -> None:
+        tcb = self.current_tcb()
+        if tcb is None:
+            raise ScriptError(line, "code needs a connection to tell of")
+        run_code(code.text, line, self.calls.tcp_info(tcb), self.names, self.output)
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def seconds(self, live: int) -> float:
+        """Seconds since the script began."""
+        return (live - START) / 1e9
+
+    def advance(self, target: int) -> None:
+        """Go on to a time: timers fire, blocked calls end."""
+        while self.step(target):
+            pass
+        if target > self.host.now:
+            self.host.now = target
+
+    def step(self, limit: int) -> bool:
+        """Go to the next thing that happens by itself, up to a time; False where there is none."""
+        deadline = self.host.poll_timeout()
+        own = self.calls.deadline()
+        if own is not None and (deadline is None or own < deadline):
+            if own > limit:
+                return False
+            self.host.now = max(self.host.now, own)
+            self.calls.poll()
+            return True
+        if deadline is None or deadline > limit:
+            return False
+        self.host.fire(deadline)
+        self.calls.poll()
+        return True
+
+    def _late(self, what: str, wanted: int) -> None:
+        raise Failure(
+            self.line,
+            f"{what} should come at {self.seconds(wanted):.6f} s, and it is {self.seconds(self.host.now):.6f} s",
+        )
+
+    # -- packets in --------------------------------------------------------------------------------------------------
+
+    def _inject(self, packet: Packet) -> None:
+        conn = self._conn_for(packet)
+        body = packet.body
+        if isinstance(body, TcpSpec):
+            if conn.state == match.SYNACK_SENT and body.flags & model.ACK:
+                conn.state = match.SYNACK_ACKED
+            elif conn.state == match.SYN_SENT and body.flags & model.SYN and body.flags & model.ACK:
+                conn.state = match.SYN_ACKED
+                conn.remote_isn = body.seq
+        self.host.inject(build(packet, conn, self.host, self.settings, self.line))
+        self.calls.poll()
+
+    def _conn_for(self, packet: Packet) -> Conn:
+        """The connection that a packet of the script belongs to; an inbound one at a listener makes it."""
+        conn = self.conn
+        body = packet.body
+        if isinstance(body, TcpSpec):
+            if packet.inbound and (conn is None or conn.state == match.LISTENING):
+                return self._passive(body)
+            syn = body.flags & (model.SYN | model.ACK) == model.SYN
+            if not packet.inbound and syn and conn is not None and conn.state == match.CONNECTING:
+                conn.state = match.SYN_SENT
+                conn.script_local_isn = body.seq
+        elif conn is None:
+            conn = self.conn = Conn(proto=17, lport=self.settings.bind_port, rport=self.settings.connect_port)
+        if conn is None:
+            raise ScriptError(self.line, "no socket for this packet")
+        wanted = {6: TcpSpec, 17: UdpSpec}[conn.proto]
+        if not isinstance(body, wanted | IcmpSpec) and not (packet.sport or packet.dport):
+            raise ScriptError(self.line, "no matching socket for this packet")
+        return conn
+
+    def _passive(self, body: TcpSpec) -> Conn:
+        conn = Conn(state=match.SYN_RECEIVED, remote_isn=body.seq, lport=self.settings.bind_port)
+        conn.rport = FIRST_REMOTE_PORT + self.remote_ports
+        self.remote_ports += 1
+        self.conn = conn
+        self.conns.append(conn)
+        return conn
+
+    # -- packets out -------------------------------------------------------------------------------------------------
+
+    def _expect(self, event: Event, packet: Packet) -> None:
+        """The next packet of the connection must be this one (or, for a large one, the next few together)."""
+        conn = self._conn_for(packet)
+        body = packet.body
+        if isinstance(body, TcpSpec) and conn.state == match.SYN_RECEIVED:
+            if body.flags & model.SYN and body.flags & model.ACK and not body.seq_ignored:
+                conn.script_local_isn = body.seq
+        parts: list[Segment] = []
+        length = 0
+        wanted = body.length if isinstance(body, TcpSpec) else 0
+        while True:
+            seg = self._sniff(event, packet, conn, parts)
+            mapped = match.to_script(seg, conn)
+            if parts and isinstance(body, TcpSpec):
+                differences = match.continues(parts[-1], mapped, body, length)
+                if differences:
+                    self._mismatch(packet, [*parts, mapped], differences)
+            parts.append(mapped)
+            length += len(seg.payload)
+            if length >= wanted or self.settings.strict_segments or isinstance(body, IcmpSpec):
+                break
+        whole = match.merge(parts)
+        if isinstance(body, TcpSpec):
+            whole = match.map_timestamp(whole, body, conn)
+        since_start = int((self.time_range[0] - START) * self.settings.tolerance_percent / 100)
+        tolerance = max(self.settings.tolerance_usecs, since_start / USEC)
+        differences = match.compare(packet, whole, self.settings, conn, tolerance)
+        if differences:
+            self._mismatch(packet, [whole], differences)
+        elif event.time.kind != model.ANY:
+            self._check_time(packet, whole)
+
+    def _check_time(self, packet: Packet, seg: Segment) -> None:
+        first, last = self.time_range
+        if first - self.tolerance <= seg.time <= last + self.tolerance:
+            return
+        wanted = f"{self.seconds(first):.6f}" + (f"~{self.seconds(last):.6f}" if last != first else "")
+        detail = Difference("time", f"{wanted} s", f"{self.seconds(seg.time):.6f} s")
+        self._mismatch(packet, [seg], [detail])
+
+    def _mismatch(self, packet: Packet, parts: list[Segment], differences: list[Difference]) -> None:
+        ace = isinstance(packet.body, TcpSpec) and packet.body.ace is not None
+        failure = Failure(
+            self.line,
+            str(differences[0]),
+            packet_text(packet),
+            "\n".join(f"{self.seconds(seg.time):.6f} {segment_text(seg, ace)}" for seg in parts),
+            differences,
+        )
+        if "packet" in self.settings.non_fatal:
+            self.notes.append(f"line {self.line}: {failure.message} (not fatal)")
+            return
+        raise failure
+
+    def _sniff(self, event: Event, packet: Packet, conn: Conn, parts: list[Segment]) -> Segment:
+        """The next packet that the stack sends for this connection."""
+        last = self.time_range[1]
+        limit = self.host.now + FOREVER if event.time.kind == model.ANY else max(last, self.host.now) + PATIENCE
+        sent = self.host.sent
+        while True:
+            while sent:
+                seg = sent.pop(0)
+                if self._belongs(seg, packet, conn):
+                    return seg
+            if not self.step(limit):
+                break
+        have = "\n".join(f"{self.seconds(seg.time):.6f} {segment_text(seg)}" for seg in parts)
+        text = "no packet came" if not parts else f"only {sum(len(p.payload) for p in parts)} bytes came"
+        raise Failure(self.line, text, packet_text(packet), have)
+
+    def _belongs(self, seg: Segment, packet: Packet, conn: Conn) -> bool:
+        """Is it the connection's? A first SYN or datagram tells its local port and sequence number."""
+        if isinstance(packet.body, IcmpSpec) or seg.proto == 1:
+            return isinstance(packet.body, IcmpSpec) and seg.proto == 1
+        if seg.proto != conn.proto or seg.dst != self.host.remote:
+            return False
+        if seg.proto == 6 and conn.state == match.SYN_SENT and conn.lport == 0:
+            if seg.flags & (model.SYN | model.ACK) != model.SYN or seg.dport != conn.rport:
+                return False
+            conn.lport, conn.live_local_isn = seg.sport, seg.seq
+            return True
+        if seg.proto == 17:
+            conn.lport = conn.lport or seg.sport
+            return seg.sport == conn.lport
+        ours = seg.sport == (packet.sport or conn.lport) and seg.dport == (packet.dport or conn.rport)
+        if ours and conn.state == match.SYN_RECEIVED and seg.flags & model.SYN and seg.flags & model.ACK:
+            conn.state = match.SYNACK_SENT
+            conn.live_local_isn = seg.seq
+        return ours
+
+    # -- what others ask -----------------------------------------------------------------------------------------------
+
+    def current_tcb(self) -> Any:
+        """The Tcb of the connection under test, or None."""
+        conn = self.conn
+        if conn is None:
+            return None
+        tcb = self.calls.endpoint(conn.fd)
+        if tcb is None:
+            tcb = self.stack.tcp.find(self.host.local, conn.lport, self.host.remote, conn.rport)
+        return tcb
+
+    def drop_connection(self, tcb: Any) -> None:
+        """tcpdrop: gone without a word."""
+        from pystack_c.tcp.close import finish
+
+        finish(tcb, "dropped by the administrator", "")

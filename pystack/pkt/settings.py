@@ -1,0 +1,130 @@
+"""How a script is run: addresses, tolerances, what is compared, and the profile. From the command line, then from
+the script's own --options."""
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from pystack.pkt.errors import ScriptError, Unsupported
+from pystack.pkt.model import Script
+
+#: options of packetdrill that steer its own machinery and change nothing here
+HARMLESS = {
+    "gateway_ip",
+    "netmask_ip",
+    "speed",
+    "verbose",
+    "debug",
+    "code_command",
+    "code_format",
+    "code_sockopt",
+    "send_omit_free",
+    "no_cleanup",
+    "persistent_tun_dev",
+    "tun_dev",
+    "define",
+    "dry_run",
+}
+#: names that public suites expect on the command line, for IPv4
+DEFINES = {"CODE": "host_unreachable", "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
+
+#: comparing the options of a segment: as written, or whatever their order and padding
+EXACT, ANY_ORDER = "exact", "any-order"
+
+#: profile -> (profile of the core, settings of the core, what the runner does)
+PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
+    "linux": ("linux", {}, {}),
+    "freebsd": (
+        "linux",
+        {
+            "tcp_wscale": 6,
+            "tcp_rmem": 65536,
+            "tcp_wmem": 32768,
+            "tcp_delack_time": 40_000_000,
+            "tcp_quickack_segs": 0,
+            "tcp_minshall": False,
+        },
+        {"options": ANY_ORDER, "tolerance_percent": 5.0},
+    ),
+    "rfc": ("rfc", {}, {"options": ANY_ORDER}),
+    "lab": ("lab", {}, {"options": ANY_ORDER}),
+}
+
+
+@dataclass
+class Settings:
+    """Everything that a run can be told."""
+
+    profile: str = "linux"
+    defines: dict[str, str] = field(default_factory=dict)
+    local_ip: str = "192.168.0.1"
+    remote_ip: str = "192.0.2.1"
+    bind_port: int = 8080
+    connect_port: int = 8080
+    mtu: int = 1500
+    #: a packet may come this much early or late, or this much of the time since the event before it
+    tolerance_usecs: int = 4000
+    tolerance_percent: float = 12.5
+    #: microseconds per tick of the timestamps sent; 0: their values are not compared
+    ts_tick_usecs: int = 0
+    ts_ecr_scaled: bool = False
+    #: one packet of the script is one packet on the wire; else it may be several, one after the other
+    strict_segments: bool = False
+    non_fatal: tuple[str, ...] = ()
+    options: str = EXACT
+    #: False: PSH is not compared
+    push: bool = True
+    #: scripts whose commands are run before the script
+    init_scripts: tuple[str, ...] = ()
+    #: single settings of the core, above those of the profile
+    config: dict[str, object] = field(default_factory=dict)
+    seed: int = 1
+
+    @classmethod
+    def for_profile(cls, profile: str) -> "Settings":
+        """The settings that a profile starts from."""
+        if profile not in PROFILES:
+            raise ValueError(f"no profile named {profile!r}; there are {', '.join(PROFILES)}")
+        return cls(profile=profile, **PROFILES[profile][2])  # type: ignore[arg-type]
+
+    def make_config(self) -> "object":
+        """The core's Config."""
+        from pystack_c import config
+
+        base, changes, _ = PROFILES[self.profile]
+        return config.profile(base).update(dict(changes)).update(dict(self.config))
+
+    def take(self, script: Script) -> None:
+        """Apply the script's own options."""
+        for name, value, line in script.options:
+            try:
+                self._take(name, value, line)
+            except ValueError:
+                raise ScriptError(line, f"--{name}: bad value {value!r}") from None
+
+    def _take(self, name: str, value: str, line: int) -> None:
+        if name in ("bind_port", "connect_port", "mtu", "tolerance_usecs"):
+            setattr(self, name, int(value))
+        elif name == "tolerance_percent":
+            self.tolerance_percent = float(value)
+        elif name in ("local_ip", "remote_ip"):
+            text = value.partition("/")[0]
+            if ":" in text:
+                raise Unsupported(line, "IPv6 is not supported")
+            setattr(self, name, str(ipaddress.IPv4Address(text)))
+        elif name == "tcp_ts_tick_usecs":
+            self.ts_tick_usecs = int(value)
+        elif name == "tcp_ts_ecr_scaled":
+            self.ts_ecr_scaled = True
+        elif name == "strict_segments":
+            self.strict_segments = True
+        elif name == "non_fatal":
+            self.non_fatal = tuple(part.strip() for part in value.split(","))
+        elif name == "init_scripts":
+            self.init_scripts += tuple(value.split(","))
+        elif name == "mss":
+            self.defines.setdefault("MSS", value)
+        elif name == "ip_version":
+            if value != "ipv4":
+                raise Unsupported(line, f"{value} is not supported")
+        elif name not in HARMLESS:
+            raise Unsupported(line, f"the option --{name} is not supported")

@@ -1,0 +1,249 @@
+"""The few shell commands that scripts use, acted out: sysctl, included scripts, sockstat, tcpdrop, nstat, grep.
+
+No process is ever started. What is not known is Unsupported.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from pystack.pkt.errors import Unsupported
+from pystack.pkt.sysctl import Sysctls
+
+#: commands that have nothing to do here
+NOTHING = ("ip tcp_metrics", "tc qdisc add dev tun0 root pfifo", "ethtool -K", "rm ", "/bin/rm ", ":", "true", "setkey -F")
+FREEBSD_STATES = {
+    1: "ESTABLISHED",
+    2: "SYN_SENT",
+    3: "SYN_RCVD",
+    4: "FIN_WAIT_1",
+    5: "FIN_WAIT_2",
+    6: "TIME_WAIT",
+    7: "CLOSED",
+    8: "CLOSE_WAIT",
+    9: "LAST_ACK",
+    10: "LISTEN",
+    11: "CLOSING",
+}
+_ARITHMETIC = re.compile(r"\$\(\(([\d\s*+\-/()x]+)\)\)")
+
+
+class Shell:
+    """Runs the commands of one script."""
+
+    def __init__(self, runner: Any, sysctls: Sysctls, folder: str):
+        self.runner = runner
+        self.sysctls = sysctls
+        self.folder = folder
+        self.files: dict[str, int] = {}
+        self.counted: dict[str, int] = {}
+        self.depth = 0
+
+    def run(self, text: str, line: int) -> int:
+        """A command or several; the exit status of the last."""
+        status = 0
+        text = re.sub(r"(?m)(^|\s)#.*$", "", text.replace("\\\n", " "))
+        for part in _split(text):
+            if part.startswith("||"):
+                if status == 0:
+                    continue
+                part = part[2:]
+            elif part.startswith("&&"):
+                if status != 0:
+                    continue
+                part = part[2:]
+            status = self._pipeline(part.strip(), line)
+        return status
+
+    def include(self, path: str, line: int) -> int:
+        """A script of commands in a file; its directory counts from the script's."""
+        full = os.path.join(self.folder, path)
+        try:
+            with open(full, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            raise Unsupported(line, f"the included script {path} is not there") from None
+        if self.depth > 4:
+            raise Unsupported(line, f"{path}: scripts include each other too deep")
+        self.depth += 1
+        try:
+            return self.run(text, line)
+        finally:
+            self.depth -= 1
+
+    def _pipeline(self, text: str, line: int) -> int:
+        text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
+        if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
+            return 0
+        output: list[str] | None = None
+        status = 0
+        for stage in _split(text, "|"):
+            try:
+                words = shlex.split(stage)
+            except ValueError as error:
+                raise Unsupported(line, f"command {stage.strip()!r}: {error}") from None
+            if words:
+                status, output = self._command(words, output, line, text)
+        return status
+
+    def _command(self, words: list[str], stdin: "list[str] | None", line: int, text: str) -> tuple[int, list[str]]:
+        name = os.path.basename(words[0])
+        if name == "sysctl":
+            return self._sysctl(words[1:], line)
+        if name == "set_sysctls.py":
+            for word in words[1:]:
+                key, _, value = word.partition("=")
+                self.sysctls.set(key, value, line)
+            return 0, []
+        if name == "grep":
+            return self._grep(words[1:], stdin, line)
+        if name == "wc" and words[1:] == ["-l"] and stdin is not None:
+            return 0, [str(len(stdin))]
+        if name in COMMANDS:
+            return COMMANDS[name](self, words[1:], line)
+        if name == "dd":
+            self._dd(words[1:])
+            return 0, []
+        if name.endswith(".sh") and len(words) == 1:
+            return self.include(words[0], line), []
+        raise Unsupported(line, f"the command {text.strip()!r} is not supported")
+
+    def _sysctl(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        output = []
+        for word in words:
+            if word.startswith("-"):
+                continue
+            name, equals, value = word.partition("=")
+            if equals:
+                self.sysctls.set(name, _ARITHMETIC.sub(_arithmetic, value), line)
+            elif name in self.sysctls.values:
+                output.append(self.sysctls.values[name])
+            else:
+                raise Unsupported(line, f"reading sysctl {name} is not supported")
+        return 0, output
+
+    def _grep(self, words: list[str], stdin: "list[str] | None", line: int) -> tuple[int, list[str]]:
+        flags = [w for w in words if w.startswith("-")]
+        rest = [w for w in words if not w.startswith("-")]
+        letters = "".join(flags).replace("-", "")
+        if not rest or any(c not in "cqviE" for c in letters):
+            raise Unsupported(line, f"grep {' '.join(words)} is not supported")
+        lines = stdin if stdin is not None else [text for path in rest[1:] for text in self._file(path, line)]
+        pattern = re.compile(rest[0] if "E" in letters else re.escape(rest[0]), re.I if "i" in letters else 0)
+        hits = [text for text in lines if bool(pattern.search(text)) != ("v" in letters)]
+        output = [str(len(hits))] if "c" in letters else [] if "q" in letters else hits
+        return (0 if hits else 1), output
+
+    def _file(self, path: str, line: int) -> list[str]:
+        if path == "/proc/net/tcp6":
+            return []
+        if path == "/proc/net/tcp":
+            return [_proc_line(i, tcb) for i, tcb in enumerate(self.runner.stack.tcp.all())]
+        raise Unsupported(line, f"reading {path} is not supported")
+
+    def _dd(self, words: list[str]) -> None:
+        """dd if=/dev/zero of=FILE bs=N count=N: a file of that size."""
+        args = dict(word.partition("=")[::2] for word in words)
+        units = {"k": 1024, "K": 1024, "M": 1 << 20}
+        bs = args.get("bs", "512")
+        size = int(bs[:-1]) * units[bs[-1]] if bs[-1] in units else int(bs)
+        self.files[args.get("of", "")] = size * int(args.get("count", "1"))
+
+    def sockstat(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """FreeBSD's sockstat: a line for each TCP endpoint, with its state at the end."""
+        port = None
+        for i, word in enumerate(words):
+            if word == "-p" and i + 1 < len(words):
+                port = int(words[i + 1])
+        if "-6" in words:
+            return 0, []
+        held = self.runner.calls.open_endpoints()
+        found = {tcb.ident: tcb for tcb in self.runner.stack.tcp.all()}
+        found.update({ident: tcb for ident, (tcb, _) in held.items()})
+        lines = []
+        for ident in sorted(found):
+            tcb = found[ident]
+            if port is not None and port not in (tcb.lport, tcb.rport):
+                continue
+            owner = f"root packetdrill 1 {held[ident][1]}" if ident in held else "? ? ? ?"
+            lines.append(f"{owner} tcp4 *:{tcb.lport} *:{tcb.rport} {FREEBSD_STATES.get(tcb.state, '?')}")
+        return 0, lines
+
+    def tcpdrop(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """FreeBSD's tcpdrop -s STATE: connections in that state are gone, without a word."""
+        if len(words) != 2 or words[0] != "-s":
+            raise Unsupported(line, f"tcpdrop {' '.join(words)} is not supported")
+        for tcb in self.runner.stack.tcp.all():
+            if FREEBSD_STATES.get(tcb.state) == words[1]:
+                self.runner.drop_connection(tcb)
+        return 0, []
+
+    def nstat(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """nstat: the counters that moved since it was last run."""
+        now = self.runner.stack.counters.nonzero()
+        lines = [f"{name} {value - self.counted.get(name, 0)} 0.0" for name, value in now.items()]
+        lines = [text for text in lines if " 0 " not in text]
+        self.counted = now
+        return 0, lines
+
+    def sleep(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """sleep N: time passes."""
+        self.runner.advance(self.runner.host.now + int(float(words[0]) * 1e9))
+        return 0, []
+
+    def echo(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """echo."""
+        return 0, [" ".join(words)]
+
+
+COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = {
+    "sockstat": Shell.sockstat,
+    "tcpdrop": Shell.tcpdrop,
+    "nstat": Shell.nstat,
+    "sleep": Shell.sleep,
+    "echo": Shell.echo,
+}
+
+
+def _split(text: str, separators: str = ";\n&") -> list[str]:
+    """Cut at separators outside of quotes; `&&` and `||` stay in front of what follows them."""
+    parts = [""]
+    quote = ""
+    i = 0
+    while i < len(text):
+        c = text[i]
+        if quote:
+            quote = "" if c == quote else quote
+            parts[-1] += c
+        elif c in "\"'":
+            quote = c
+            parts[-1] += c
+        elif separators != "|" and text[i : i + 2] in ("&&", "||"):
+            parts.append(text[i : i + 2])
+            i += 1
+        elif c in separators and not (c == "&" and text[i - 1 : i] == ">"):
+            parts.append("")
+        else:
+            parts[-1] += c
+        i += 1
+    return [part for part in parts if part.strip(" &|")]
+
+
+def _arithmetic(match: "re.Match[str]") -> str:
+    """$((15*1024*1024)): products and sums of numbers."""
+    total = 0
+    for term in match.group(1).replace(" ", "").split("+"):
+        value = 1
+        for factor in term.split("*"):
+            value *= int(factor, 0)
+        total += value
+    return str(total)
+
+
+def _proc_line(index: int, tcb: Any) -> str:
+    """A line of /proc/net/tcp."""
+    local = int.from_bytes(tcb.laddr.to_bytes(4, "big"), "little")
+    remote = int.from_bytes(tcb.raddr.to_bytes(4, "big"), "little")
+    return f"{index:4}: {local:08X}:{tcb.lport:04X} {remote:08X}:{tcb.rport:04X} {tcb.state:02X} 00000000:00000000"
