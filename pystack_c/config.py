@@ -179,6 +179,13 @@ class Config:
         #: out-of-order pieces one connection keeps
         self.tcp_max_ooo = 4096
 
+        # TCP: other stacks' ways, for their conformance scripts
+        #: round SO_RCVBUF up to whole segments when the connection is made (FreeBSD)
+        self.tcp_round_buffers = False
+        #: any RST in the window resets, any SYN in it too: before RFC 5961 (FreeBSD insecure_rst, insecure_syn)
+        self.tcp_insecure_rst = False
+        self.tcp_insecure_syn = False
+
     def as_dict(self) -> dict:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
         return {name: getattr(self, name) for name in FIELDS}
@@ -272,6 +279,9 @@ FIELDS = (
     "tcp_challenge_ack_limit",
     "tcp_invalid_ratelimit",
     "tcp_max_ooo",
+    "tcp_round_buffers",
+    "tcp_insecure_rst",
+    "tcp_insecure_syn",
 )
 
 # Profiles: what differs from the defaults above.

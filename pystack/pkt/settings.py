@@ -42,6 +42,8 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_delack_time": 40_000_000,
             "tcp_quickack_segs": 0,
             "tcp_minshall": False,
+            "tcp_round_buffers": True,
+            "tcp_sws": False,
         },
         {"options": ANY_ORDER, "tolerance_percent": 5.0},
     ),

@@ -112,7 +112,7 @@ class Sysctls:
         elif name in ("tcp_rmem", "tcp_wmem"):
             self._buffers(name, value, line)
         elif name == "tcp_congestion_control":
-            self._congestion(value, line)
+            self._congestion(value)
         elif name == "tcp_fastopen_key":
             if not self._assign(name, value.replace("-", "").partition(",")[0]):
                 self.note(f"sysctl {name}={value}: there is no such mechanism")
@@ -139,13 +139,13 @@ class Sysctls:
                 shift += 1
             self._assign("tcp_wscale", shift)
 
-    def _congestion(self, name: str, line: int) -> None:
+    def _congestion(self, name: str) -> None:
         from pystack_c.tcp.congestion.base import REGISTRY
 
         if name in REGISTRY:
             self.config.tcp_congestion = name
         else:
-            raise Unsupported(line, f"there is no congestion control {name!r}")
+            self.note(f"there is no congestion control {name!r}: {self.config.tcp_congestion} runs")
 
     def _core(self, name: str, value: str, line: int) -> None:
         if name == "somaxconn":

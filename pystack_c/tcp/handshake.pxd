@@ -17,6 +17,7 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
+cpdef round_buffer(Tcb tcb)
 @cython.locals(config=Config)
 cpdef take_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, tcb=Tcb)

@@ -62,6 +62,14 @@ def take_syn(tcb: Tcb, pkt) -> None:
         tcb.rcv_wscale = 0
     if tcb.route is not None:
         update_mss(tcb)
+    if not tcb.passive:
+        round_buffer(tcb)
+
+
+def round_buffer(tcb: Tcb) -> None:
+    """FreeBSD's way, where the setting asks for it: a receive buffer of whole segments."""
+    if tcb.core.config.tcp_round_buffers:
+        tcb.recvbuf.size = (tcb.recvbuf.size + tcb.mss - 1) // tcb.mss * tcb.mss
 
 
 def fresh_child(listener: Tcb, pkt):
@@ -234,6 +242,8 @@ def became_established(tcb: Tcb, why: str) -> None:
         set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
     if tcb.fin_pending:
         set_state(tcb, C.FIN_WAIT_1, "the application closed its side in SYN-RECEIVED", "RFC 9293 3.10.4")
+    if tcb.passive:
+        round_buffer(tcb)
     core.tcp.keepalive_start(tcb)
     tcb.wake(C.EV_OUT)
     schedule(tcb)

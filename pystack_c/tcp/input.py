@@ -155,7 +155,11 @@ def other_states(tcb: Tcb, pkt) -> None:
     # (Third, security and compartment, is not implemented, as the RFC allows.)
     # Fourth, the SYN bit.
     if flags & C.SYN:
-        challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+        if core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
+            # As before RFC 5961.
+            abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
+        else:
+            challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
         return
     # Fifth, the ACK field.
     if not flags & C.ACK:
@@ -235,7 +239,7 @@ def note_timestamp(tcb: Tcb, pkt) -> None:
 
 def reset_arrived(tcb: Tcb, pkt) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
-    if pkt.seq != tcb.rcv_nxt:
+    if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
         challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
         return
     state = tcb.state
