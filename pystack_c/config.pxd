@@ -83,5 +83,6 @@ cdef class Config:
     cdef public int64_t tcp_invalid_ratelimit
     cdef public int tcp_max_ooo
     cdef public bint tcp_round_buffers
+    cdef public bint tcp_exact_window
     cdef public bint tcp_insecure_rst
     cdef public bint tcp_insecure_syn

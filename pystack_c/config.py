@@ -182,6 +182,8 @@ class Config:
         # TCP: other stacks' ways, for their conformance scripts
         #: round SO_RCVBUF up to whole segments when the connection is made (FreeBSD)
         self.tcp_round_buffers = False
+        #: announce every free byte, not only worthwhile steps (FreeBSD, and Linux with a window scale)
+        self.tcp_exact_window = False
         #: any RST in the window resets, any SYN in it too: before RFC 5961 (FreeBSD insecure_rst, insecure_syn)
         self.tcp_insecure_rst = False
         self.tcp_insecure_syn = False
@@ -280,6 +282,7 @@ FIELDS = (
     "tcp_invalid_ratelimit",
     "tcp_max_ooo",
     "tcp_round_buffers",
+    "tcp_exact_window",
     "tcp_insecure_rst",
     "tcp_insecure_syn",
 )

@@ -9,6 +9,4 @@ from pystack.pkt.model import Script
 from pystack.pkt.report import Verdict, run_path
 from pystack.pkt.settings import Settings
 
-
-
 __all__ = ["Failure", "Script", "ScriptError", "Settings", "Unsupported", "Verdict", "run_path"]

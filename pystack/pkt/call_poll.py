@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.call_stream import once
+from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, ScriptError
 from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.symbols import flag_names
@@ -143,7 +143,7 @@ def call_epoll_wait(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
                 raise Failure(line, f"epoll_wait: {difference}", differences=[difference])
 
     def attempt() -> Result | None:
-        found = []
+        found: list[tuple[int, int]] = []
         for interest in list(epoll.interests.values()):
             bits = interest.report() if len(found) < most else 0
             if bits:

@@ -356,8 +356,8 @@ def call_sendto(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def fast_open(calls: Calls, fd: Fd, size: int, flags: int, null: bool, address: Any) -> Attempt:
-    """sendto with MSG_FASTOPEN: the core's `send_fastopen`, where it has one."""
-    opener = getattr(tcp, "send_fastopen", None)
+    """sendto with MSG_FASTOPEN: the core's `connect_fastopen`, where it has one."""
+    opener = getattr(tcp, "connect_fastopen", None)
     if opener is None:
         raise Unsupported(calls.line, "TCP Fast Open is not supported")
     port = calls.runner.settings.connect_port

@@ -20,6 +20,7 @@ _ALLOWED = (
 def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], output: list[str]) -> None:
     """Run a block. `names` is what the script's earlier blocks assigned; an assertion that fails is a Failure."""
     source = text.strip(" \t\r\n\\")
+    line += text[: len(text) - len(text.lstrip())].count("\n")
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -61,7 +62,8 @@ def _check(tree: ast.AST, line: int) -> None:
             raise Unsupported(where, "code may only call plain functions")
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow | ast.LShift):
             # the only operators that can make a number without bound
-            if not isinstance(node.right, ast.Constant) or not 0 <= int(node.right.value) <= 64:
+            right = node.right.value if isinstance(node.right, ast.Constant) else None
+            if not isinstance(right, int) or not 0 <= right <= 64:
                 raise Unsupported(where, "code with a large power or shift is not supported")
         if isinstance(node, ast.Name) and node.id.startswith("__"):
             raise Unsupported(where, f"code must not use {node.id}")

@@ -117,7 +117,7 @@ class Lexer:
             self._option(token, raw)
         elif kind == "word":
             self._word(token, raw)
-        elif raw in "\"`" or raw == "%" and self.text.startswith("%{", at):
+        elif raw in '"`' or raw == "%" and self.text.startswith("%{", at):
             raise ScriptError(self.line, f"{raw} is never closed", token.column)
         return token
 
@@ -162,7 +162,7 @@ class Lexer:
                 raise ScriptError(self.line, "#define NAME VALUE")
             self.defines[match.group(1)] = match.group(2) or "1"
         elif taken and name == "include":
-            yield from self._include(rest.strip("\"<>"))
+            yield from self._include(rest.strip('"<>'))
 
     def _include(self, name: str) -> Iterator[Token]:
         if self.include is None:

@@ -96,8 +96,8 @@ def run_script(script: Script, settings: Settings, probe: Any = None) -> Verdict
         runner.run()
     except Failure as failure:
         verdict = Verdict(script.path, FAILED, failure.message, failure.line, failure=failure, script=script)
-        tcb = runner.current_tcb() if runner is not None else None
-        failure.snapshot = tcb.snapshot() if tcb is not None else {}
+        tcb: Any = runner.current_tcb() if runner is not None else None
+        failure.snapshot = tcb.snapshot() if hasattr(tcb, "snapshot") else {}
     except ScriptError as error:
         verdict = Verdict(script.path, FAILED, f"script error: {error.message}", error.line, kind="syntax")
         verdict.script = script

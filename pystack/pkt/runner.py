@@ -212,10 +212,12 @@ class Runner:
             if parts and isinstance(body, TcpSpec):
                 differences = match.continues(parts[-1], mapped, body, length)
                 if differences:
-                    self._mismatch(packet, [*parts, mapped], differences)
+                    short = Difference("payload length", str(body.length), str(length))
+                    self._mismatch(packet, [*parts, mapped], [short, *differences])
+                    return
             parts.append(mapped)
             length += len(seg.payload)
-            if length >= wanted or self.settings.strict_segments or isinstance(body, IcmpSpec):
+            if length >= wanted or not seg.payload or self.settings.strict_segments:
                 break
         whole = match.merge(parts)
         if isinstance(body, TcpSpec):

@@ -43,7 +43,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_quickack_segs": 0,
             "tcp_minshall": False,
             "tcp_round_buffers": True,
-            "tcp_sws": False,
+            "tcp_exact_window": True,
         },
         {"options": ANY_ORDER, "tolerance_percent": 5.0},
     ),

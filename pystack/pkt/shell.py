@@ -13,7 +13,16 @@ from pystack.pkt.errors import Unsupported
 from pystack.pkt.sysctl import Sysctls
 
 #: commands that have nothing to do here
-NOTHING = ("ip tcp_metrics", "tc qdisc add dev tun0 root pfifo", "ethtool -K", "rm ", "/bin/rm ", ":", "true", "setkey -F")
+NOTHING = (
+    "ip tcp_metrics",
+    "tc qdisc add dev tun0 root pfifo",
+    "ethtool -K",
+    "rm ",
+    "/bin/rm ",
+    ":",
+    "true",
+    "setkey -F",
+)
 FREEBSD_STATES = {
     1: "ESTABLISHED",
     2: "SYN_SENT",

@@ -78,7 +78,7 @@ class Sysctls:
         try:
             if name.startswith("net.ipv4."):
                 self._linux(name[9:], value, line)
-            elif name.startswith("net.inet.") or name.startswith("kern."):
+            elif name.startswith(("net.inet.", "kern.")):
                 self._freebsd(name, value, line)
             elif name.startswith("net.core."):
                 self._core(name[9:], value, line)
@@ -174,7 +174,8 @@ class Sysctls:
         elif short == "msl":
             self._assign("tcp_time_wait", 2 * number * MS)
         elif short == "keepinit":
-            self._assign("tcp_keepinit", number * MS) or self.note(f"sysctl {name}: there is no such timer")
+            if not self._assign("tcp_keepinit", number * MS):
+                self.note(f"sysctl {name}: there is no such timer")
         elif name == "kern.ipc.maxsockbuf":
             shift = 0
             while shift < 14 and (65535 << shift) < number:

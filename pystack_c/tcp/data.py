@@ -80,6 +80,10 @@ def in_order(tcb: Tcb, pkt, begin, end) -> None:
     if buf.ooo is not None:
         filled = True
         tcb.rcv_nxt = buf.pull(tcb.rcv_nxt)
+        if tcb.sack_ok and tcb.dsack is None and buf.known is not None:
+            # RFC 2883 4: part of it had come before, out of order.
+            tcb.dsack = buf.known
+            tcb.core.counters.TcpExtTCPDSACKOfoSent += 1
         forget_sacks(tcb)
     tcb.bytes_received += seq_diff(tcb.rcv_nxt, before)
     if tcb.oob_state == OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
@@ -135,7 +139,6 @@ def out_of_order(tcb: Tcb, pkt, seq, begin, end) -> None:
     """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
     buf = tcb.recvbuf
     core = tcb.core
-    right = seq_add(seq, end - begin)
     if buf.ooo is not None and len(buf.ooo) >= core.config.tcp_max_ooo:
         core.counters.TcpExtTCPOFODrop += 1
         core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
@@ -145,10 +148,11 @@ def out_of_order(tcb: Tcb, pkt, seq, begin, end) -> None:
             fields = {"seq": seq, "length": end - begin}
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
             core.emit("tcp.ooo", tcb.subject(), tcb.ident, why, "RFC 9293 3.10.7.4", fields)
-    elif tcb.sack_ok:
-        tcb.dsack = (seq, right)
-        core.counters.TcpExtTCPDSACKOfoSent += 1
     if tcb.sack_ok:
+        if buf.known is not None:
+            tcb.dsack = buf.known
+            buf.known = None
+            core.counters.TcpExtTCPDSACKOfoSent += 1
         note_sack(tcb, seq)
     ack_now(tcb, "out of order: duplicate ACK", "RFC 5681 4.2")
 

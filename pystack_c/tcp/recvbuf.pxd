@@ -17,6 +17,7 @@ cdef class RecvBuf:
     cdef public Py_ssize_t first
     cdef public list ooo
     cdef public int64_t ooo_bytes
+    cdef public tuple known
     @cython.locals(n=Py_ssize_t, last=Piece, have=Py_ssize_t)
     cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes, parts=list, left=Py_ssize_t)
@@ -27,6 +28,7 @@ cdef class RecvBuf:
     cpdef int cut(self, Py_ssize_t offset)
     @cython.locals(right=uint32_t, i=Py_ssize_t, before=Piece, edge=uint32_t, new=bint, after=Piece, stop=uint32_t, gap=int64_t, skip=int64_t)
     cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1
+    cdef _also_known(self, uint32_t left, uint32_t edge, uint32_t right)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, piece=Piece)
     cdef Py_ssize_t _position(self, uint32_t seq)
     @cython.locals(count=Py_ssize_t, piece=Piece, n=int64_t, old=int64_t, item=object)

@@ -32,6 +32,7 @@ class RecvBuf:
         self.first = 0
         self.ooo: Any = None
         self.ooo_bytes = 0
+        self.known: Any = None
 
     def put(self, data: bytes, begin: int, end: int) -> None:
         """Append in-order bytes."""
@@ -111,7 +112,11 @@ class RecvBuf:
         return value
 
     def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:
-        """Keep an out-of-order piece (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new."""
+        """Keep an out-of-order piece (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new.
+
+        `known` tells the first stretch of it that was here before, as D-SACK reports it (RFC 2883 4).
+        """
+        self.known = None
         if self.ooo is None:
             self.ooo = []
         right = seq_add(seq, end - begin)
@@ -121,7 +126,9 @@ class RecvBuf:
             edge = seq_add(before.seq, before.end - before.begin)
             if seq_gt(edge, seq):
                 if seq_ge(edge, right):
+                    self.known = (seq, right)
                     return False
+                self.known = (seq, edge)
                 begin += seq_diff(edge, seq)
                 seq = edge
         new = False
@@ -143,10 +150,20 @@ class RecvBuf:
             if after is None or seq_ge(seq, right):
                 break
             skip = after.end - after.begin
+            self._also_known(seq, seq_add(seq, skip), right)
             begin += skip
             seq = seq_add(seq, skip)
             i += 1
         return new
+
+    def _also_known(self, left: int, edge: int, right: int) -> None:
+        """[left, edge), as far as `right`, was here before: the first such stretch, and what adjoins it, is told."""
+        if seq_gt(edge, right):
+            edge = right
+        if self.known is None:
+            self.known = (left, edge)
+        elif self.known[1] == left:
+            self.known = (self.known[0], edge)
 
     def _position(self, seq: int) -> int:
         """Index of the first piece that starts after `seq`, or at it."""
@@ -163,6 +180,7 @@ class RecvBuf:
 
     def pull(self, rcv_nxt: int) -> int:
         """Move what is now in order from the out-of-order queue; returns the new RCV.NXT."""
+        self.known = None
         if self.ooo is None:
             return rcv_nxt
         count = 0
@@ -174,6 +192,8 @@ class RecvBuf:
             n = piece.end - piece.begin
             self.ooo_bytes -= n
             old = seq_diff(rcv_nxt, piece.seq)
+            if old > 0:
+                self._also_known(piece.seq, seq_add(piece.seq, n), rcv_nxt)
             if old < n:
                 self.put(piece.data, piece.begin + old, piece.end)
                 rcv_nxt = seq_add(rcv_nxt, n - old)

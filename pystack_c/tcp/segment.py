@@ -66,7 +66,7 @@ def select_window(tcb: Tcb) -> int:
         free = tcb.window_clamp
     edge = seq_add(tcb.rcv_nxt, free)
     step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
-    if not tcb.core.config.tcp_sws:
+    if not tcb.core.config.tcp_sws or tcb.core.config.tcp_exact_window:
         step = 1
     if seq_diff(edge, tcb.rcv_adv) >= step:
         tcb.rcv_adv = edge
@@ -131,7 +131,7 @@ def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) ->
                 tcb.ecn_cwr = False
     flags &= ~C.ECT
     urg = 0
-    if seq_gt(tcb.snd_up, seq):
+    if seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq):
         # RFC 9293 3.8.5, MUST-62: the pointer names the byte after the urgent data.
         ahead = seq_diff(tcb.snd_up, seq)
         urg = ahead if ahead < 0xFFFF else 0xFFFF

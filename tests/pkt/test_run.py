@@ -1,0 +1,220 @@
+"""Verdicts, diagnosis, settings, commands, code, and the command line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli.pkt import pkt
+from pystack.pkt import Settings, report
+from pystack.pkt.parser import parse
+from pystack.pkt.report import FAILED, PASSED, UNSUPPORTED, diagnosis, run_path, run_script
+
+OPEN = """
+ 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 32792 <mss 1000,sackOK,nop,nop>
++0 > S. 0:0(0) ack 1 <...>
++.1 < . 1:1(0) ack 1 win 32792
++0 accept(3, ..., ...) = 4
+"""
+
+
+def run(text, settings=None):
+    return run_script(parse(text), settings or Settings())
+
+
+def test_diagnosis_says_what_a_person_needs(tmp_path):
+    path = tmp_path / "x.pkt"
+    path.write_text(OPEN + "+0 write(4, ..., 10) = 10\n+0 > P. 1:12(11) ack 1 win 5\n")
+    verdict = run_path(str(path), Settings())
+    text = diagnosis(verdict)
+    assert verdict.line == 10
+    for part in (
+        "x.pkt:10: failed",
+        "expected  > P. 1:12(11) ack 1 win 5",
+        "actual    0.100000 > P. 1:11(10)",
+        "state=ESTABLISHED",
+        "snd_una=",
+        "tcp.out: data within window and cwnd [RFC 9293 3.8]",
+    ):
+        assert part in text, text
+
+
+def test_a_packet_that_never_comes():
+    verdict = run(OPEN + "+0 > P. 1:2(1) ack 1\n")
+    assert (verdict.verdict, verdict.reason) == (FAILED, "no packet came")
+
+
+def test_a_call_that_blocks_for_ever():
+    verdict = run(OPEN + "+0 read(4, ..., 10) = 10\n")
+    assert verdict.verdict == FAILED and "blocks" in verdict.reason
+    verdict = run(OPEN + "+0...1 read(4, ..., 10) = 10\n")
+    assert verdict.verdict == FAILED and "still blocks" in verdict.reason
+
+
+def test_payload_is_compared_both_ways():
+    # The stack repeats what was written at these places of the stream, and delivers what was sent.
+    verdict = run(OPEN + "+0 write(4, ..., 2000) = 2000\n+0 > . 1:1001(1000) ack 1\n+0 > P. 1001:2001(1000) ack 1\n")
+    assert verdict.verdict == PASSED
+    from pystack.pkt.wire import pattern
+
+    assert pattern(0, 300) == bytes(range(251)) + bytes(range(49))
+    assert pattern(-1 % 251, 2) == bytes([250, 0])
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("+0 `ls`", "the command 'ls'"),
+        ("+0 `sysctl -w net.inet.tcp.no_such_thing=1`", "no_such_thing"),
+        ("+0 `sysctl -q net.ipv4.no_such_thing=1`", "no_such_thing"),
+        ("+0 cap_set(1) = 0", "cap_set"),
+        ("+0 setsockopt(4, SOL_TCP, TCP_REPAIR, [1], 4) = 0", "SOL_TCP TCP_REPAIR"),
+        ("+0 setsockopt(4, SOL_TCP, TCP_WHATEVER, [1], 4) = 0", "TCP_WHATEVER"),
+        ("+0 %{ import os }%", "Import"),
+        ("+0 %{ print(().__class__) }%", "Attribute"),
+        ("+0 %{ (1).real() }%", "plain functions"),
+        ("+0 %{ while True: pass }%", "While"),
+        ("+0 %{ assert 9 ** 999999999 }%", "large power"),
+        ("+0 %{ assert tcpi_no_such_field == 1 }%", "tcpi_no_such_field"),
+        ("+0 recvmsg(4, {msg_iov(1)=[{..., 1}]}, MSG_ERRQUEUE) = 0", "error queue"),
+        ("+0 %{ open('x') }%", "open"),
+    ],
+)
+def test_unsupported_is_neither_passed_nor_failed(line, what):
+    verdict = run(OPEN + line + "\n")
+    assert verdict.verdict == UNSUPPORTED, verdict
+    assert what in verdict.reason
+    assert verdict.line == 9
+
+
+def test_commands():
+    text = OPEN + "+0 `sockstat -4 -P tcp -p 8080 -s | grep -c ESTABLISHED | grep 1`\n"
+    assert run(text).verdict == PASSED
+    assert run(text.replace("grep 1", "grep 2")).verdict == FAILED
+    assert run(OPEN + "+0 `nstat | grep TcpPassiveOpens > /dev/null`\n").verdict == PASSED
+    assert run(OPEN + "+0 `false_thing || true`\n").verdict == UNSUPPORTED
+    assert run(OPEN + '+0 `grep " 0A " /proc/net/tcp | grep ":1F90"`\n').verdict == PASSED
+    assert run(OPEN + "+0 `tcpdrop -s ESTABLISHED`\n+0 `sockstat -s | grep ESTABLISHED`\n").verdict == FAILED
+
+
+def test_sysctls_are_set_noted_or_refused():
+    script = "`sysctl -q net.ipv4.tcp_timestamps=0 net.ipv4.tcp_fack=1`\n" + OPEN
+    verdict = run(script)
+    assert verdict.verdict == PASSED
+    assert verdict.notes == ["sysctl tcp_fack: Linux has no FACK any more"]
+    rfc1323 = "`sysctl -w net.inet.tcp.rfc1323=0`\n" + OPEN.replace("<...>", "<mss 1460,nop,nop,sackOK>")
+    assert run(rfc1323).verdict == PASSED
+    assert run(rfc1323.replace("sackOK,nop,nop>", "sackOK,TS val 1 ecr 0>", 1)).verdict == PASSED
+    assert (
+        run(rfc1323.replace("rfc1323=0", "rfc1323=1").replace("sackOK,nop,nop>", "sackOK,TS val 1 ecr 0>", 1)).verdict
+        == FAILED
+    )
+
+
+def test_included_scripts(tmp_path):
+    (tmp_path / "defaults.sh").write_text("#!/bin/sh\n# comment\nsysctl -q net.ipv4.tcp_sack=0  # off\n")
+    path = tmp_path / "x.pkt"
+    path.write_text("`./defaults.sh`\n" + OPEN.replace("<...>", "<mss 1460>"))
+    assert run_path(str(path), Settings()).verdict == PASSED
+    path.write_text("`./missing.sh`\n" + OPEN)
+    assert run_path(str(path), Settings()).verdict == UNSUPPORTED
+    path.write_text("--init_scripts=./defaults.sh\n" + OPEN.replace("<...>", "<mss 1460>"))
+    assert run_path(str(path), Settings()).verdict == PASSED
+
+
+def test_options_in_any_order():
+    text = OPEN.replace("<...>", "<nop,sackOK,mss 1460,eol>")
+    assert run(text).verdict == FAILED
+    assert run(text, Settings(options="any-order")).verdict == PASSED
+    wrong = OPEN.replace("<...>", "<nop,sackOK,mss 1461,eol>")
+    assert run(wrong, Settings(options="any-order")).verdict == FAILED
+
+
+def test_non_fatal():
+    text = "--non_fatal=packet,syscall\n" + OPEN + "+0 listen(4, 1) = 0\n"
+    verdict = run(text)
+    assert verdict.verdict == PASSED
+    assert "not fatal" in verdict.notes[0]
+
+
+def test_code_keeps_names_and_sees_the_moment():
+    text = (
+        OPEN
+        + "+0 %{ before = tcpi_segs_in }%\n+0 < P. 1:2(1) ack 1 win 9\n+0 %{\nassert tcpi_segs_in == before + 1\n}%\n"
+    )
+    assert run(text).verdict == PASSED
+    verdict = run(text.replace("before + 1", "before"))
+    assert verdict.verdict == FAILED
+    assert verdict.line == 12
+    assert "before = " in verdict.failure.actual
+
+
+def test_strict_segments():
+    text = OPEN + "+0 write(4, ..., 2000) = 2000\n+0 > P. 1:2001(2000) ack 1\n"
+    assert run(text).verdict == PASSED
+    assert run("--strict_segments\n" + text).verdict == FAILED
+
+
+def test_profiles_and_settings():
+    text = OPEN.replace("<...>", "<mss 1460,nop,wscale 6,sackOK,eol>").replace("nop,nop>", "nop,nop,nop,wscale 1>", 1)
+    text = text.replace("sackOK,nop,nop,nop,wscale 1", "sackOK,nop,wscale 1,nop,nop")
+    settings = Settings.for_profile("freebsd")
+    assert settings.make_config().tcp_wscale == 6
+    assert settings.options == "any-order"
+    with pytest.raises(ValueError, match="no profile"):
+        Settings.for_profile("plan9")
+    assert run("--no_such_option=1\n" + OPEN).verdict == UNSUPPORTED
+    assert "script error" in run("--mtu=abc\n" + OPEN).reason
+
+
+def test_command_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "good.pkt").write_text(OPEN)
+    (tmp_path / "bad.pkt").write_text(OPEN + "+0 > . 1:1(0) ack 77\n")
+    (tmp_path / "other.pkt").write_text("--ip_version=ipv6\n" + OPEN)
+    (tmp_path / "broken.pkt").write_text("0 > rubbish\n")
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(pkt, [str(tmp_path), "--json", str(out)], standalone_mode=False)
+    assert result.return_value == 1, result.output
+    found = json.loads(out.read_text())
+    assert (found["passed"], found["failed"], found["unsupported"]) == (1, 2, 1)
+    verdicts = {s["path"].rpartition("/")[2]: (s["verdict"], s["reason"]) for s in found["scripts"]}
+    assert verdicts["good.pkt"] == (PASSED, "")
+    assert verdicts["other.pkt"] == (UNSUPPORTED, "ipv6 is not supported")
+    assert verdicts["broken.pkt"][1].startswith("script error")
+    assert "total" in result.output
+
+    def status(name, *args):
+        return CliRunner().invoke(pkt, [str(tmp_path / name), *args], standalone_mode=False).return_value
+
+    assert status("a/good.pkt") == 0
+    assert status("bad.pkt") == 1
+    assert status("other.pkt") == 2
+    assert status("broken.pkt") == 2
+    assert status("a/good.pkt", "-D", "X=1", "--set", "tcp_init_cwnd=2", "--profile", "freebsd", "-v") == 0
+    assert CliRunner().invoke(pkt, [str(tmp_path), "--profile", "x"]).exit_code == 2
+
+
+def test_a_verdict_for_anything(tmp_path):
+    path = tmp_path / "x.pkt"
+    for text in (
+        "",
+        "0",
+        "`",
+        "%{",
+        "0 > ",
+        "\0\0",
+        "0 f(",
+        "0 > . 1:1(0)",
+        "0 `",
+        "--",
+        "0 %{ ) }%",
+        "0 socket() = 3",
+    ):
+        path.write_text(text)
+        verdict = run_path(str(path), Settings())
+        assert verdict.verdict in (PASSED, FAILED, UNSUPPORTED)
+        assert report.diagnosis(verdict)

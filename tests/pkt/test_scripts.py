@@ -1,0 +1,70 @@
+"""Our own scripts pass; with one number changed they fail at the line that was changed (the control)."""
+
+import os
+
+import pytest
+
+from pystack.pkt import Settings, run_path
+from pystack.pkt.parser import parse
+from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
+
+FOLDER = os.path.join(os.path.dirname(__file__), "scripts")
+SCRIPTS = find_scripts(FOLDER)
+
+#: script, what to write instead of what, and a word of the reason
+CONTROLS = [
+    ("handshake.pkt", "> S. 0:0(0) ack 1", "> S. 0:0(0) ack 2", "ack"),
+    ("handshake.pkt", "> P. 1:1001(1000)", "> . 1:1001(1000)", "flags"),
+    ("handshake.pkt", "tcpi_snd_cwnd == 10", "tcpi_snd_cwnd == 11", "assertion"),
+    ("handshake.pkt", "write(4, ..., 1000) = 1000", "write(4, ..., 1000) = 999", "result"),
+    ("passive-close.pkt", "wscale 5>", "wscale 4>", "wscale"),
+    ("passive-close.pkt", "grep 0`", "grep 1`", "command"),
+    ("refused.pkt", "ECONNREFUSED (Connection refused)", "ETIMEDOUT (x)", "result"),
+    ("refused.pkt", "0...0.05", "0...0.5", "time of return"),
+    ("syn-timeout.pkt", "+2 > S", "+3 > S", "time"),
+    ("retransmit-timeout.pkt", "tcpi_snd_cwnd == 1,", "tcpi_snd_cwnd == 2,", "assertion"),
+    ("fast-retransmit.pkt", "> . 1:1001(1000) ack 1\n", "> . 1001:2001(1000) ack 1\n", "seq"),
+    ("sack-receiver.pkt", "sack 151:201 101:251", "sack 101:251 151:201", "sack"),
+    ("zero-window.pkt", "+.2 < . 1:1(0) ack 1 win 5000", "+.2 < . 1:1(0) ack 1 win 0", "flags"),
+    ("receive-window.pkt", "ack 4001 win 0", "ack 4001 win 1", "win"),
+    ("receive-window.pkt", "SIOCINQ, [4000]", "SIOCINQ, [3999]", "ioctl"),
+    ("timestamps.pkt", "P. 1:501(500) ack 1 <nop,nop,TS val 200", "P. 1:501(500) ack 1 <nop,nop,TS val 300", "TS val"),
+    ("timestamps.pkt", "TS val 1000 ecr 100", "TS val 1000 ecr 99", "TS ecr 99"),
+    ("nagle.pkt", "TCP_NODELAY, [1]", "TCP_NODELAY, [0]", "flags"),
+    ("linger-reset.pkt", "onoff=1", "onoff=0", "flags"),
+    ("keepalive.pkt", "+2 > . 0:0(0)", "+1 > . 0:0(0)", "time"),
+    ("poll.pkt", "revents=POLLIN}], 1, 0)", "revents=POLLOUT}], 1, 0)", "revents"),
+    ("poll.pkt", "{events=EPOLLIN, fd=4}, 1, 0) = 1", "{events=EPOLLIN, fd=9}, 1, 0) = 1", "data"),
+    ("messages.pkt", "= 60\n+0 > P. 151:211(60)", "= 60\n+0 > P. 151:212(61)", "61"),
+    ("udp.pkt", "> udp (700)", "> udp (701)", "udp length"),
+    ("merging.pkt", "[ttl 4] S.", "[ttl 5] S.", "ttl"),
+    ("merging.pkt", "> . 2001:3001(1000)", "> . 2001:2501(500)", "length"),
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
+def test_script(path):
+    verdict = run_path(path, Settings())
+    assert verdict.verdict == PASSED, verdict.reason
+    assert verdict.seconds < 5
+
+
+@pytest.mark.parametrize(("name", "old", "new", "word"), CONTROLS)
+def test_control(name, old, new, word):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        text = file.read()
+    assert old in text
+    verdict = run_script(parse(text.replace(old, new, 1), name), Settings())
+    assert verdict.verdict == FAILED
+    assert word in verdict.reason
+    at = text[: text.index(old)].count("\n") + 1
+    assert at <= verdict.line <= at + 4
+
+
+def test_the_seed_does_not_matter():
+    path = os.path.join(FOLDER, "sack-sender.pkt")
+    assert all(run_path(path, Settings(seed=seed)).verdict == PASSED for seed in range(20))
+
+
+def test_there_are_scripts():
+    assert len(SCRIPTS) >= 30
