@@ -17,7 +17,7 @@ CONTROLS = [
     ("handshake.pkt", "> P. 1:1001(1000)", "> . 1:1001(1000)", "flags"),
     ("handshake.pkt", "tcpi_snd_cwnd == 10", "tcpi_snd_cwnd == 11", "assertion"),
     ("handshake.pkt", "write(4, ..., 1000) = 1000", "write(4, ..., 1000) = 999", "result"),
-    ("passive-close.pkt", "wscale 5>", "wscale 4>", "wscale"),
+    ("passive-close.pkt", "nop,wscale 7>\n+.1", "nop,wscale 4>\n+.1", "wscale"),
     ("passive-close.pkt", "grep 0`", "grep 1`", "command"),
     ("refused.pkt", "ECONNREFUSED (Connection refused)", "ETIMEDOUT (x)", "result"),
     ("refused.pkt", "0...0.05", "0...0.5", "time of return"),
