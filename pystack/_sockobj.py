@@ -313,10 +313,9 @@ class socket:
             raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
         data = _immutable(data)
         description = self._open_description()
-        if self._type == SOCK_STREAM:
-            _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
-            return int(description.send(data, flags, self._timeout))
         addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
+        if self._type == SOCK_STREAM:
+            return int(description.send_to(data, addr, port, flags, self._timeout))
         return int(description.sendto(data, addr, port, flags, self._timeout))
 
     def sendmsg(
@@ -332,7 +331,7 @@ class socket:
             return int(description.send(data, flags, self._timeout))
         addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendmsg")
         if self._type == SOCK_STREAM:
-            return int(description.send(data, flags, self._timeout))
+            return int(description.send_to(data, addr, port, flags, self._timeout))
         return int(description.sendto(data, addr, port, flags, self._timeout))
 
     # -- options -----------------------------------------------------------------------------------------------

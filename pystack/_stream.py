@@ -6,10 +6,21 @@ call is tried first and waits only when the core has nothing; OSError comes as t
 
 import errno
 import socket as _std
+from time import monotonic_ns
 from typing import Any
 
 import pystack_c.const as C
-from pystack._handles import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, Description, Handle, deadline_of, error
+from pystack._handles import (
+    MSG_DONTWAIT,
+    MSG_FASTOPEN,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    Description,
+    Handle,
+    deadline_of,
+    error,
+)
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
@@ -120,7 +131,8 @@ class Stream(Description):
 
     def _recv_flags(self, n: int, flags: int, timeout: float | None) -> bytes:
         if flags & MSG_OOB:
-            raise error(errno.EINVAL)
+            urgent: bytes = self.host.call(tcp.recv, self.endpoint, n, flags & (MSG_OOB | MSG_PEEK))
+            return urgent
         if flags & MSG_DONTWAIT:
             timeout = 0
         deadline = deadline_of(timeout)
@@ -148,16 +160,24 @@ class Stream(Description):
 
     def send(self, data: bytes, flags: int, timeout: float | None) -> int:
         """send(2): a blocking socket takes all, one with a timeout what there is room for."""
-        if flags & MSG_OOB:
-            raise error(errno.EOPNOTSUPP)
         if flags & MSG_DONTWAIT:
             timeout = 0
         return self._send(data, flags, timeout, deadline_of(timeout), partial=timeout is not None)
 
+    def send_to(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
+        """sendto(2): the address counts only with MSG_FASTOPEN, which opens the connection with the data in its SYN."""
+        if not flags & MSG_FASTOPEN or addr == 0:
+            return self.send(data, flags & ~MSG_FASTOPEN, timeout)
+        taken: int = self.host.call(tcp.connect_fastopen, self.endpoint, data[:PIECE], addr, port)
+        self.connecting = True
+        if taken:
+            return taken
+        if timeout == 0:
+            raise error(errno.EINPROGRESS)
+        return self.send(data, flags & ~MSG_FASTOPEN, timeout)
+
     def sendall(self, data: bytes, flags: int, timeout: float | None) -> None:
         """All of it, or an exception; the timeout is for the whole."""
-        if flags & MSG_OOB:
-            raise error(errno.EOPNOTSUPP)
         deadline = deadline_of(timeout)
         sent = 0
         while sent < len(data):
@@ -169,7 +189,9 @@ class Stream(Description):
         try:
             while True:
                 piece = data[sent : sent + PIECE]
-                took = self.host.call(tcp.send, self.endpoint, piece, flags)
+                # The urgent byte is the very last one.
+                these = flags & ~MSG_OOB if sent + len(piece) < size else flags
+                took = self.host.call(tcp.send, self.endpoint, piece, these)
                 if self.watch.hooks:
                     self.shown()
                 sent += took
@@ -225,10 +247,14 @@ class Stream(Description):
         self.host.call(tcp.close, self.endpoint)
         self.host.wake(self.watch)
         if self.linger:
-            deadline = deadline_of(self.linger)
-            unsent = (C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSING, C.LAST_ACK, C.CLOSE_WAIT)
-            while self.endpoint.state in unsent and self.host.wait(self.watch, OUT, deadline):
-                pass
+            self._linger(monotonic_ns() + self.linger * 1_000_000_000)
+
+    def _linger(self, deadline: int) -> None:
+        """Wait until the peer has acknowledged everything, the FIN too."""
+        unsent = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
+        while self.endpoint.state in unsent and (now := monotonic_ns()) < deadline:
+            # A closed endpoint tells nobody when it is done: lead, and look now and then.
+            self.host.wait(self.watch, 0, min(deadline, now + 5_000_000))
 
     def discard(self) -> None:
         """Close without waiting, from the garbage collector."""

@@ -389,3 +389,68 @@ def fresh(net):
 def rss():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_urgent_byte_both_ways(net):
+    conn, client = connected(net)
+    client.send(b"ab!", std.MSG_OOB)
+    assert conn.recv(10) == b"ab"
+    assert conn.recv(1, socket.MSG_OOB) == b"!"
+    with pytest.raises(OSError) as caught:
+        conn.recv(1, socket.MSG_OOB)
+    assert caught.value.errno == errno.EINVAL
+    conn.send(b"cd?", socket.MSG_OOB)
+    assert client.recv(10) == b"cd"
+    client.settimeout(None)  # with a timeout, Python would first wait for ordinary data
+    assert client.recv(1, std.MSG_OOB) == b"?"
+
+
+def test_linger_waits_for_the_peer(net):
+    """close() with SO_LINGER returns when everything is acknowledged, or after its seconds."""
+    conn, client = connected(net)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\5\0\0\0")
+    conn.setblocking(False)
+    sent = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            sent += conn.send(bytes(65536))
+    timer = threading.Timer(0.3, lambda: results.append(len(read_all(client))))
+    results = []
+    start = time.monotonic()
+    timer.start()
+    conn.close()
+    took = time.monotonic() - start
+    timer.join()
+    assert results == [sent]
+    assert 0.25 < took < 4
+
+    conn, client = connected(net, 81)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\1\0\0\0")
+    conn.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            conn.send(bytes(65536))
+    start = time.monotonic()
+    conn.close()
+    assert 0.9 < time.monotonic() - start < 1.5
+
+
+def test_fast_open_client(net):
+    """MSG_FASTOPEN: the first time a cookie is asked for, then the data goes with the SYN."""
+    net.running.host.inspect(lambda stack: stack.config.update({"tcp_fastopen": 3}))
+    from pystack.runtime.netns import _write
+
+    net.space.call(_write, "/proc/sys/net/ipv4/tcp_fastopen", "3")
+    server = net.kernel()
+    server.setsockopt(std.IPPROTO_TCP, std.TCP_FASTOPEN, 10)
+    server.bind(("10.0.0.1", 8000))
+    server.listen()
+    for message in (b"first", b"second"):
+        client = net.socket()
+        assert client.sendto(message, socket.MSG_FASTOPEN, ("10.0.0.1", 8000)) == len(message)
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            assert peer.recv(100) == message
+    out = net.sh("nstat -az TcpExtTCPFastOpenPassive").stdout
+    assert " 1 " in out
