@@ -111,8 +111,11 @@ class socket:
     def __del__(self, _warn: Any = warnings.warn) -> None:
         handle = getattr(self, "_handle", None)
         if handle is not None:
-            # Not repr(): it makes a descriptor, under the lock that this very thread may hold now.
-            text = f"unclosed <socket family={self._family}, type={self._type}, proto={self._proto}>"
+            # repr() makes a descriptor where there is none yet, under the lock that this very thread may hold now.
+            if handle.number >= 0:
+                text = f"unclosed {self!r}"
+            else:
+                text = f"unclosed <socket family={self._family}, type={self._type}, proto={self._proto}>"
             _warn(text, ResourceWarning, source=self)
             self._handle = None
             handle.lost()
