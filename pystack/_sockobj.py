@@ -51,6 +51,12 @@ def _immutable(data: Any) -> bytes:
         raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
 
 
+def _c_int(value: int) -> int:
+    if not -0x80000000 <= value <= 0x7FFFFFFF:
+        raise OverflowError("Python int too large to convert to C int")
+    return value
+
+
 def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
     view = memoryview(buffer).cast("B")
     if view.readonly:
@@ -175,7 +181,7 @@ class socket:
         description = self._open_description()
         if self._type != SOCK_STREAM:
             raise error(errno.EOPNOTSUPP)
-        description.listen(max(0, backlog))
+        description.listen(max(0, _c_int(backlog)))
 
     def _accept(self) -> tuple[Token, tuple[str, int]]:
         description = self._open_description()
@@ -203,7 +209,7 @@ class socket:
 
     def shutdown(self, how: int, /) -> None:
         """Shut down reading, writing or both."""
-        self._open_description().shutdown(how)
+        self._open_description().shutdown(_c_int(how))
 
     def getsockname(self) -> tuple[str, int]:
         """The local address."""
