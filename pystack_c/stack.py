@@ -72,9 +72,11 @@ class Stack(Core):
         if addr in self.local:
             raise ValueError("the address is in use on this host")
         own = LocalAddr(addr, prefixlen, iface)
+        # The first address of a subnet is the one that its route prefers as a source.
+        first = not any(other.mask == own.mask and (other.addr ^ addr) & own.mask == 0 for other in iface.addrs)
         iface.addrs.append(own)
         self.local[addr] = own
-        if prefixlen < 32:
+        if prefixlen < 32 and first:
             self.routes.add(Route(addr & own.mask, prefixlen, 0, iface, 0, addr))
         self._routes_changed()
         return own

@@ -53,13 +53,18 @@ def user_timeout_over(tcb: Tcb) -> bool:
     return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
 
 
+def window_shrunk(tcb: Tcb) -> bool:
+    """SHLD-17: the peer closed its window over what is out, and answers: that is no reason to give it up."""
+    return tcb.snd_wnd == 0 and tcb.core.now - tcb.last_recv < tcb.core.config.tcp_rto_max
+
+
 def retransmission(tcb: Tcb) -> None:
     """RFC 6298 5.4 to 5.6: retransmit the earliest segment, back off, restart the timer."""
     core = tcb.core
     if len(tcb.rtxq) == 0:
         return
     core.counters.TcpExtTCPTimeouts += 1
-    if tcb.retries >= give_up_after(tcb) or user_timeout_over(tcb):
+    if (tcb.retries >= give_up_after(tcb) and not window_shrunk(tcb)) or user_timeout_over(tcb):
         timed_out(tcb, f"no answer after {tcb.retries} retransmissions", "RFC 9293 3.8.3")
         return
     tcb.retries += 1

@@ -26,6 +26,8 @@ class Segment:
     options: dict = field(default_factory=dict)
     ident: int = 0
     df: bool = False
+    ttl: int = 0
+    tos: int = 0
 
     def __len__(self) -> int:
         return len(self.payload)
@@ -87,7 +89,10 @@ def ones(data: bytes) -> int:
 def parse_options(data: bytes) -> dict:
     """TCP options by kind."""
     found, at = {}, 0
-    while at < len(data) and data[at] != 0:
+    while at < len(data):
+        if data[at] == 0:
+            assert not any(data[at:]), "bytes after the end of the options (MUST-69)"
+            break
         if data[at] == 1:
             at += 1
             continue
@@ -112,8 +117,9 @@ def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
     data = (offset >> 4) * 4
     options = parse_options(tcp[20:data])
     return Segment(
-        time, src, dst, sport, dport, seq, ack, flags, window, urg, tcp[data:], options, ident, bool(fragment & 0x4000)
-    )
+        time, src, dst, sport, dport, seq, ack, flags, window, urg, tcp[data:], options, ident, bool(fragment & 0x4000),
+        packet[8], packet[1],
+    )  # fmt: skip
 
 
 class WireLog:

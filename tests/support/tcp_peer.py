@@ -90,6 +90,7 @@ class Peer:
             if seg is None:
                 self.other.append(packet)
             else:
+                assert seg.mss is None or seg.has(SYN), "MSS on a segment without SYN (MUST-65)"
                 self.sent.append(seg)
         while self.stack.poll_event() is not None:
             pass

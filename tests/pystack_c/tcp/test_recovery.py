@@ -275,11 +275,30 @@ def test_each_connection_cuts_its_own_segments_anew(make):
         assert icmp(conn, 3, 4, conn.ack, mtu=1000) == []
 
 
+def test_the_fin_stays_behind_what_is_cut(make):
+    conn = make().established(options=mss_option(1460))
+    conn.set(6, 3, 1)  # TCP_CORK: data and FIN in one segment
+    conn.send(bytes(1459))
+    (seg,) = conn.shutdown()
+    assert len(seg) == 1459 and seg.flags & 1
+    out = icmp(conn, 3, 4, conn.ack, mtu=1000)
+    assert [(len(seg), seg.flags & 1) for seg in out] == [(960, 0), (499, 1)]
+    conn.has(1460)
+    conn.rx()
+    assert conn.state == "FIN-WAIT-2"
+
+
 @pytest.mark.parametrize(("off", "mtu"), [(-1, 640), (10 * MSS, 640), (0, 1500), (0, 9000)])
 def test_forged_fragmentation_needed_is_ignored(make, off, mtu):
     # RFC 5927 4.1, 7.2
     conn = sender(make)
     assert icmp(conn, 3, 4, conn.ack + off, mtu) == [] and conn.tcb.mss == MSS
+
+
+def test_the_mtu_does_not_rise_by_icmp(make):
+    conn = sender(make)
+    icmp(conn, 3, 4, conn.ack, 640)
+    assert icmp(conn, 3, 4, conn.ack, 900) == [] and conn.tcb.mss == 600
 
 
 def test_no_mtu_below_the_smallest_there_is(make):

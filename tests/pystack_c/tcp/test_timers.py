@@ -118,6 +118,21 @@ def test_karn(make):
     assert peer.stack.poll_timeout() == peer.now + conn.tcb.rto
 
 
+def test_karn_an_ack_of_a_retransmission_and_more_is_no_sample(make):
+    conn = open_with_rtt(make, tcp_tlp=False)
+    srtt = conn.tcb.srtt
+    conn.send(bytes(2920))
+    conn.peer.advance(conn.tcb.rto)  # the first is sent again
+    conn.has(2920)
+    conn.rx()
+    assert conn.tcb.srtt == srtt and conn.tcb.snd_una == conn.ack
+    conn.send(bytes(2920))  # the control
+    conn.peer.advance(50 * MS)
+    conn.has(2920)
+    conn.rx()
+    assert conn.tcb.srtt != srtt
+
+
 def test_lost_syn_means_three_seconds(make):
     # 5.7
     peer = make()

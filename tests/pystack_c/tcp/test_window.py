@@ -26,10 +26,13 @@ def test_window_comes_from_the_newest_segment_only(make):
     conn.send(bytes(2000))
     conn.rx(data=b"abc", ack=1460, window=9000)
     assert conn.tcb.snd_wnd == 9000
-    conn.rx(data=b"", seq=-3, ack=1460, window=100)  # older by SEG.SEQ
-    conn.rx(ack=0, window=200)  # older by SEG.ACK
+    conn.rx(data=b"xyz", seq=10, ack=1460, window=9000)
+    conn.rx(data=b"abcdef", seq=-3, ack=1460, window=100)  # older by SEG.SEQ: it was overtaken
+    conn.seq = (conn.seq + 3) & M32
     assert conn.tcb.snd_wnd == 9000
-    conn.rx(ack=1460, window=300)
+    conn.rx(seq=10, ack=0, window=200)  # older by SEG.ACK
+    assert conn.tcb.snd_wnd == 9000
+    conn.rx(seq=10, ack=1460, window=300)  # the control: as new in both
     assert conn.tcb.snd_wnd == 300
 
 
@@ -222,8 +225,8 @@ def test_mss_leaves_room_for_options(make):
     # MUST-16: Eff.snd.MSS takes the options of each segment off
     conn = make(tcp_timestamps=True).established(active=True, options=mss_option(1460) + b"\x01\x01\x08\x0a" + bytes(8))
     conn.ts = (1, 0)
-    (seg,) = conn.send(bytes(1448))
-    assert len(seg) == 1448 and seg.ts
+    out = conn.send(bytes(3000))
+    assert [len(seg) for seg in out[:2]] == [1448, 1448] and out[0].ts
 
 
 def test_mss_of_an_active_open(make):
