@@ -23,7 +23,7 @@ cdef class Stack(Core):
     cpdef Route add_route(self, uint32_t dst, int prefixlen, uint32_t gateway=*, Iface iface=*, int64_t metric=*, uint32_t src=*, int kind=*)
     @cython.locals(found=bint)
     cpdef bint del_route(self, uint32_t dst, int prefixlen, int64_t gateway=*, Iface iface=*) except -1
-    @cython.locals(own=LocalAddr)
+    @cython.locals(own=LocalAddr, first=bint, item=object, other=LocalAddr)
     cpdef LocalAddr add_addr(self, Iface iface, uint32_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
     cpdef del_addr(self, Iface iface, uint32_t addr)

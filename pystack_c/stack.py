@@ -73,7 +73,11 @@ class Stack(Core):
             raise ValueError("the address is in use on this host")
         own = LocalAddr(addr, prefixlen, iface)
         # The first address of a subnet is the one that its route prefers as a source.
-        first = not any(other.mask == own.mask and (other.addr ^ addr) & own.mask == 0 for other in iface.addrs)
+        first = True
+        for item in iface.addrs:
+            other: LocalAddr = item
+            if other.mask == own.mask and (other.addr ^ addr) & own.mask == 0:
+                first = False
         iface.addrs.append(own)
         self.local[addr] = own
         if prefixlen < 32 and first:

@@ -55,7 +55,7 @@ def user_timeout_over(tcb: Tcb) -> bool:
 
 def window_shrunk(tcb: Tcb) -> bool:
     """SHLD-17: the peer closed its window over what is out, and answers: that is no reason to give it up."""
-    return tcb.snd_wnd == 0 and tcb.core.now - tcb.last_recv < tcb.core.config.tcp_rto_max
+    return tcb.snd_wnd == 0 and not tcb.syn_out() and tcb.core.now - tcb.last_recv < tcb.core.config.tcp_rto_max
 
 
 def retransmission(tcb: Tcb) -> None:
