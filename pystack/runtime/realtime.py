@@ -155,6 +155,10 @@ class RealtimeHost(Host):
         me: Waiter | None = getattr(self._local, "waiter", None)
         if me is None:
             me = self._local.waiter = Waiter()
+        elif me in self._waiting:
+            # A signal handler waits, in the middle of a wait of its thread.
+            outer, me = me, Waiter()
+            me.outer = outer
         me.fired = False
         me.bits = bits
         timeout = None
@@ -183,7 +187,11 @@ class RealtimeHost(Host):
                     me.parked = False
                     if me.fired:
                         me.gate.acquire(blocking=False)
-                if self._leader is me:
+                if self._leader is me and me.outer in self._waiting:
+                    # Back to what was interrupted: it has to look again.
+                    self._leader = me.outer
+                    self._kick()
+                elif self._leader is me:
                     self._leave()
         if me.fired and self._error is not None:
             self._check()
@@ -228,7 +236,7 @@ class RealtimeHost(Host):
 
     def _take_lead(self, me: Waiter, deadline: int | None) -> float | None:
         """Take the lead if it is to be had, and return how long to sleep; or get ready to follow, and return None."""
-        if self._leader is not None:
+        if self._leader is not None and self._leader is not me.outer:
             if self._leader is not self._caretaker:
                 me.parked = True
                 return None

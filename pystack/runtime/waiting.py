@@ -8,9 +8,11 @@ from typing import Any
 class Waiter:
     """A thread that waits (each thread has one), or the caretaker."""
 
-    __slots__ = ("bits", "fired", "gate", "parked")
+    __slots__ = ("bits", "fired", "gate", "outer", "parked")
 
     def __init__(self) -> None:
+        #: the waiter of the same thread that a signal handler interrupted
+        self.outer: Waiter | None = None
         self.gate = threading.Lock()
         self.gate.acquire()
         self.parked = False

@@ -220,6 +220,28 @@ def test_a_signal_that_raises_nothing_does_not_end_the_call(net):
     assert len(hits) >= 2
 
 
+def test_a_signal_handler_may_wait_for_another_socket(net):
+    """In the middle of a blocked recv of its own thread, leader or not."""
+    first, client1 = connected(net, 80)
+    second, client2 = connected(net, 81)
+    got = []
+
+    def handler(*_):
+        client2.sendall(b"for the handler")
+        got.append(second.recv(100))
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        timer = threading.Timer(0.4, client1.sendall, [b"for main"])
+        timer.start()
+        assert first.recv(100) == b"for main"
+        timer.join()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert got == [b"for the handler"]
+
+
 def test_a_lost_socket_is_closed_and_complained_about(net):
     conn, client = connected(net)
     lost = net.running.socket()
