@@ -35,9 +35,11 @@ def ack_received(tcb: Tcb, pkt) -> None:
     """6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
     if not pkt.tcp_flags & C.ECE:
         return
+    # Only ACKs without ECE let cwnd grow.
+    tcb.cwnd_limited = False
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
         return
-    if tcb.ecn_recover_set and not seq_ge(tcb.snd_una, tcb.ecn_recover):
+    if tcb.ecn_recover_set and not seq_ge(pkt.ack, tcb.ecn_recover):
         return
     old = tcb.cwnd
     tcb.cc.cong_signal(tcb, SIGNAL_ECN)

@@ -240,8 +240,6 @@ def became_established(tcb: Tcb, why: str) -> None:
     if tcb.fin_pending:
         # 3.10.4: a CLOSE that came before the handshake was over.
         set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
-    if tcb.fin_pending:
-        set_state(tcb, C.FIN_WAIT_1, "the application closed its side in SYN-RECEIVED", "RFC 9293 3.10.4")
     if tcb.passive:
         round_buffer(tcb)
     core.tcp.keepalive_start(tcb)

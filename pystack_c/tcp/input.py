@@ -319,9 +319,9 @@ def ack_field(tcb: Tcb, pkt) -> bool:
         return False
     if tcb.state == C.TIME_WAIT:
         return True
-    process_ack(tcb, pkt)
     if tcb.ecn_ok:
         ecn.ack_received(tcb, pkt)
+    process_ack(tcb, pkt)
     if tcb.fin_sent and seq_gt(tcb.snd_una, tcb.fin_seq):
         return fin_acked(tcb)
     return True

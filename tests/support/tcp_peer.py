@@ -60,6 +60,12 @@ def build(
     return ip[:10] + struct.pack(">H", ones(ip) ^ 0xFFFF) + ip[12:] + tcp
 
 
+def with_tos(packet: bytes, tos: int) -> bytes:
+    """The packet with another TOS byte."""
+    head = packet[:1] + bytes((tos,)) + packet[2:10] + b"\0\0" + packet[12:20]
+    return head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:] + packet[20:]
+
+
 class Peer:
     """One Stack, its time, and everything that it sends."""
 
