@@ -13,7 +13,11 @@ LINES = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if re.match
 
 def test_all_requirements_are_there_once():
     # Appendix B: 69 MUST (MUST NOT among them), 31 SHOULD, 18 MAY, one RECOMMENDED.
-    expect = [f"{kind}-{n}" for kind, most in (("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1)) for n in range(1, most + 1)]
+    expect = [
+        f"{kind}-{n}"
+        for kind, most in (("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1))
+        for n in range(1, most + 1)
+    ]
     assert sorted(line[0] for line in LINES) == sorted(expect)
 
 

@@ -48,7 +48,9 @@ class Reno(CongestionControl):
     def cong_signal(self, tcb, signal: int) -> None:
         """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
         t: Tcb = tcb
-        half = seq_diff(t.snd_nxt, t.snd_una) // 2
+        # (What limited transmit sent does not count, RFC 5681 3.2 (2): it is what exceeds cwnd.)
+        flight = seq_diff(t.snd_nxt, t.snd_una)
+        half = (flight if flight < t.cwnd else t.cwnd) // 2
         t.ssthresh = half if half > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0

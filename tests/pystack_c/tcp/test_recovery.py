@@ -46,6 +46,7 @@ def test_limited_transmit(make):
     conn = sender(make)
     assert [numbers(conn, conn.rx()) for _ in range(2)] == [[10], [11]]
     assert numbers(conn, conn.rx()) == [0]
+    assert conn.tcb.ssthresh == 5 * MSS  # RFC 5681 3.2 (2): these two do not count as FlightSize
 
 
 @pytest.mark.parametrize("what", ["data", "window", "fin"])
