@@ -29,9 +29,11 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.runtime.host import Host, HostRecorder
 from pystack.runtime.waiting import Waiter, Watch
+from pystack_c.tcp import user as tcp
 
 log = logging.getLogger("pystack.runtime")
 
@@ -40,6 +42,7 @@ BATCH = 64
 #: seconds between two looks of the caretaker whether somebody leads
 NAP = 0.002
 
+_CONNECTED = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
 FOREVER = (1 << 63) - 1
 _AWAKE = -1
 
@@ -419,12 +422,16 @@ class RealtimeHost(Host):
         return None if self._error is None else self._error.__cause__
 
     def close(self) -> None:
-        """Stop: threads in a call get OSError(ENETDOWN), the devices are closed. A second call does nothing."""
+        """Stop: threads in a call get OSError(ENETDOWN), open connections are reset, the devices are closed.
+
+        A second call does nothing.
+        """
         with self._lock:
             if self._epoll.closed:
                 return
             if self._error is None:
                 self._stop(OSError(errno.ENETDOWN, f"the stack {self.name!r} is closed"))
+                self._reset_connections()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
         # The leader was fired and kicked: it is out of its epoll before the descriptors go.
@@ -441,6 +448,15 @@ class RealtimeHost(Host):
             os.close(self._kick_fd)
             self._garbage.clear()
             self._wake_fd = self._kick_fd = -1
+
+    def _reset_connections(self) -> None:
+        """Tell the peers of connections that are still open, as a kernel does when a program ends."""
+        try:
+            for endpoint in list(self.stack.endpoints.values()):
+                if getattr(endpoint, "state", C.CLOSED) in _CONNECTED:
+                    super().call(tcp.abort, endpoint)
+        except Exception:
+            log.exception("the stack %s could not reset its connections", self.name)
 
     def __enter__(self) -> "RealtimeHost":  # noqa: PYI034
         self.start()

@@ -23,6 +23,8 @@ IDLE = 300.0
 class Service:
     """A socket that is being served."""
 
+    protocol = "tcp"
+
     def __init__(self, name: str, sock: Any, address: tuple[str, int]):
         self.name = name
         self.sock = sock
@@ -38,8 +40,11 @@ class Service:
         self.closing = True
         self.sock.close()
 
+    def __str__(self) -> str:
+        return f"{self.name} on {self.address[0] or '*'}:{self.address[1]}/{self.protocol}"
+
     def __repr__(self) -> str:
-        return f"<service {self.name} at {self.address[0] or '*'}:{self.address[1]}>"
+        return f"<service {self}>"
 
 
 class StreamService(Service):
@@ -127,6 +132,8 @@ class StreamService(Service):
 class DatagramService(Service):
     """A UDP service: `answer(data)` gives the datagram to send back, or None."""
 
+    protocol = "udp"
+
     def __init__(self, name: str, sock: Any, address: tuple[str, int], answer: Callable[[bytes], bytes | None]):
         super().__init__(name, sock, address)
         self.answer = answer
@@ -140,7 +147,7 @@ class DatagramService(Service):
         while not self.closing:
             try:
                 data, peer = self.sock.recvfrom(65535)
-                # RFC 5735-style loops: two such services must not be set upon each other by a forged source port.
+                # Two such services must not be set upon each other by a forged source port.
                 if peer[1] < 1024 and peer[1] in (7, 9, 13, 19):
                     continue
                 reply = self.answer(data)

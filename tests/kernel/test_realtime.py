@@ -125,6 +125,26 @@ def test_close_lets_blocked_threads_go(net):
     assert caught.value.errno == errno.ENETDOWN
 
 
+def test_close_resets_open_connections(net):
+    _, client = connected(net)
+    net.running.close(flush=0)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_close_lets_closed_connections_finish(net):
+    """What was written before close() still arrives, although the stack is closed right after."""
+    conn, client = connected(net)
+    conn.sendall(bytes(300_000))
+    conn.close()
+    closing = in_thread(net.running.close)
+    got = 0
+    while data := client.recv(65536):
+        got += len(data)
+    assert got == 300_000
+    closing()
+
+
 @pytest.mark.parametrize("where", ["receive", "poll_transmit", "handle_timeout"])
 def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
     from pystack.runtime.netns import Namespace
@@ -310,3 +330,30 @@ def test_fork_does_not_share_the_stack(net):
             os._exit(0 if exc.errno == errno.ENETDOWN else 1)
         os._exit(2)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_link_down_and_up_again(net):
+    net.sh("ip link set tap0 down")
+    assert net.sh("ping -c 1 -W 1 10.0.0.2").returncode != 0
+    net.sh("ip link set tap0 up")
+    assert "1 received" in net.sh("ping -c 1 -W 2 10.0.0.2").stdout
+    assert net.running.host.failure is None
+
+
+def test_a_device_taken_away_stops_the_stack_loudly(caplog):
+    from pystack.runtime.netns import Namespace
+    from pystack.stack import up
+
+    with Namespace.new() as space, up(netns=space) as running:
+        with running.socket() as sock:
+            sock.bind(("", 80))
+            sock.listen()
+            result = in_thread(sock.accept)
+            time.sleep(0.1)
+            with caplog.at_level(logging.CRITICAL):
+                space.run(["ip", "link", "del", "tap0"])
+                with pytest.raises(OSError) as caught:
+                    result(5)
+        assert caught.value.errno == errno.ENETDOWN
+        assert isinstance(running.host.failure, OSError)
+        assert "stopped" in caplog.text
