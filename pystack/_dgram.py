@@ -76,13 +76,13 @@ class Datagrams(Description):
         """recv(2): the first `n` bytes of the next datagram; the rest of it is lost."""
         return self.recvfrom(flags, timeout).data[:n]  # type: ignore[no-any-return]
 
-    def send(self, data: bytes, flags: int, timeout: float | None) -> int:
+    def send(self, data: "bytes | memoryview", flags: int, timeout: float | None) -> int:
         """send(2), to the connected peer."""
-        return self.sendto(data, 0, 0, flags, timeout)
+        return self.sendto(bytes(data), 0, 0, flags, timeout)
 
-    def sendall(self, data: bytes, flags: int, timeout: float | None) -> None:
+    def sendall(self, data: "bytes | memoryview", flags: int, timeout: float | None) -> None:
         """One datagram is always sent whole."""
-        self.sendto(data, 0, 0, flags, timeout)
+        self.sendto(bytes(data), 0, 0, flags, timeout)
 
     def sendto(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
         """sendto(2); addr 0 and port 0: to the connected peer."""

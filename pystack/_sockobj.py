@@ -42,13 +42,20 @@ def _open(cls: type, kind: int, proto: int) -> Description:
 
 
 def _immutable(data: Any) -> bytes:
-    """bytes-like to bytes: the core keeps what it sends until it is acknowledged."""
+    """bytes-like to bytes."""
+    view = _bytes_view(data)
+    return view if isinstance(view, bytes) else bytes(view)
+
+
+def _bytes_view(data: Any) -> "bytes | memoryview":
+    """bytes-like to bytes, or to a view of bytes: a stream copies what it sends piece by piece."""
     if type(data) is bytes:
         return data
     try:
-        return bytes(memoryview(data))
+        view = memoryview(data)
     except TypeError:
         raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
+    return view.cast("B") if view.c_contiguous else bytes(view)
 
 
 def _c_int(value: int) -> int:
@@ -304,13 +311,13 @@ class socket:
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send; returns how many bytes were taken."""
         if type(data) is not bytes:
-            data = _immutable(data)
+            data = _bytes_view(data)
         return self._open_description().send(data, flags, self._timeout)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of it."""
         if type(data) is not bytes:
-            data = _immutable(data)
+            data = _bytes_view(data)
         self._open_description().sendall(data, flags, self._timeout)
 
     def sendto(self, data: Any, *args: Any) -> int:

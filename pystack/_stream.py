@@ -25,6 +25,8 @@ from pystack.runtime.realtime import RealtimeHost
 from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
 
+#: what is sent: immutable, or copied a piece at a time
+Buffer = bytes | memoryview
 #: what a reader, and what a writer, waits for
 IN = C.EV_IN | C.EV_ERR | C.EV_HUP
 OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
@@ -158,7 +160,7 @@ class Stream(Description):
                     return b"".join(parts)
                 raise
 
-    def send(self, data: bytes, flags: int, timeout: float | None) -> int:
+    def send(self, data: Buffer, flags: int, timeout: float | None) -> int:
         """send(2): a blocking socket takes all, one with a timeout what there is room for."""
         if flags & MSG_DONTWAIT:
             timeout = 0
@@ -176,19 +178,22 @@ class Stream(Description):
             raise error(errno.EINPROGRESS)
         return self.send(data, flags & ~MSG_FASTOPEN, timeout)
 
-    def sendall(self, data: bytes, flags: int, timeout: float | None) -> None:
+    def sendall(self, data: Buffer, flags: int, timeout: float | None) -> None:
         """All of it, or an exception; the timeout is for the whole."""
         deadline = deadline_of(timeout)
         sent = 0
         while sent < len(data):
             sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, partial=False)
 
-    def _send(self, data: bytes, flags: int, timeout: float | None, deadline: int | None, partial: bool) -> int:
+    def _send(self, data: Buffer, flags: int, timeout: float | None, deadline: int | None, partial: bool) -> int:
         size = len(data)
         sent = 0
         try:
             while True:
                 piece = data[sent : sent + PIECE]
+                if type(piece) is not bytes:
+                    # The core keeps what it sends until it is acknowledged; the caller may change this meanwhile.
+                    piece = bytes(piece)
                 # The urgent byte is the very last one.
                 these = flags & ~MSG_OOB if sent + len(piece) < size else flags
                 took = self.host.call(tcp.send, self.endpoint, piece, these)

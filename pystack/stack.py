@@ -1,9 +1,11 @@
 """A running stack on a TAP, in one call: `with pystack.up(...) as stack:`."""
 
+import atexit
 import contextlib
 import ipaddress
 import os
 import socket as _std
+import weakref
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 from typing import Any, Self
@@ -64,6 +66,7 @@ class Running:
         self.control: Any = None
         self._own_netns = own_netns
         self._closed = False
+        _open.add(self)
 
     @property
     def name(self) -> str:
@@ -104,6 +107,7 @@ class Running:
         if self._closed:
             return
         self._closed = True
+        _open.discard(self)
         try:
             self.flush(flush)
         except OSError:
@@ -124,6 +128,16 @@ class Running:
 
     def __repr__(self) -> str:
         return f"<pystack {self.name} on {self.device!r}{' closed' if self._closed else ''}>"
+
+
+_open: "weakref.WeakSet[Running]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A program that ends without closing its stacks still lets its closed connections finish, briefly."""
+    for running in list(_open):
+        running.close()
 
 
 def _unfinished(stack: Stack) -> bool:

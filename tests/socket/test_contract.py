@@ -460,3 +460,75 @@ def test_stub_names_exist():
 def open_text(path):
     with open(path) as file:
         return file.read()
+
+
+def test_buffers_of_all_kinds_are_sent_and_may_change_afterwards(pair):
+    import array
+
+    client, conn = pair
+    data = bytearray(b"x" * 1_000_000)
+    done = threading.Thread(target=client.sendall, args=(data,))
+    done.start()
+    got = conn.recv(10)
+    while len(got) < 1_000_000:
+        got += conn.recv(1 << 20)
+    done.join()
+    assert got == data
+    client.send(array.array("H", [0x4142, 0x4344]))
+    assert conn.recv(10) == b"BADC"
+    client.send(memoryview(b"abcdef")[::2])
+    assert conn.recv(10) == b"ace"
+    # the bytes are the stack's own from send() on
+    small = bytearray(b"before")
+    client.send(small)
+    small[:] = b"after!"
+    assert conn.recv(10) == b"before"
+    with pytest.raises(TypeError, match="bytes-like"):
+        client.send("text")
+
+
+def test_asyncio_runs_on_the_descriptors():
+    """Stock asyncio in real time: streams over sockets that the program made."""
+    import asyncio
+
+    async def echo(reader, writer):
+        writer.write(await reader.readexactly(100_000))
+        await writer.drain()
+        writer.close()
+
+    async def main():
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = await asyncio.start_server(echo, sock=listener)
+
+        async def one(i):
+            sock = socket.socket()
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, listener.getsockname())
+            reader, writer = await asyncio.open_connection(sock=sock)
+            writer.write(bytes([i]) * 100_000)
+            data = await reader.read(-1)
+            writer.close()
+            return data == bytes([i]) * 100_000
+
+        async with server:
+            return await asyncio.wait_for(asyncio.gather(*(one(i) for i in range(10))), 20)
+
+    assert asyncio.run(main()) == [True] * 10
+
+
+def test_a_program_that_forgets_to_close_ends_cleanly(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import pystack, threading\n"
+        "from pystack import socket\n"
+        "stack = pystack.up(tap=None, control=True)\n"
+        "server = socket.create_server(('127.0.0.1', 80))\n"
+        "threading.Thread(target=server.accept, daemon=True).start()\n"
+        "print('done')\n"
+    )
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=env)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert os.listdir(tmp_path / "pystack") == []
