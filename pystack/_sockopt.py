@@ -21,6 +21,9 @@ IP_TTL = 2
 IP_PKTINFO = 8
 IP_RECVTTL = 12
 IP_RECVTOS = 13
+IP_MULTICAST_IF = 32
+IP_ADD_MEMBERSHIP = 35
+IP_DROP_MEMBERSHIP = 36
 IPPROTO_TCP = 6
 TCP_INFO = 11
 TCP_CONGESTION = 13
@@ -148,6 +151,9 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         description.cmsgs[name] = unpack_int(value)
         return
+    elif level == IPPROTO_IP and name in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP):
+        description.setsockopt(level, name, _multicast(name, value))
+        return
     elif level == IPPROTO_TCP and name == TCP_CONGESTION:
         description.setsockopt(level, name, _text(value))
         return
@@ -176,6 +182,16 @@ def get_option(description: Any, level: int, name: int) -> Any:
     elif level == IPPROTO_TCP and name == TCP_INFO and hasattr(description, "info"):
         return description.info()
     return description.getsockopt(level, name)
+
+
+def _multicast(name: int, value: Any) -> bytes:
+    """in_addr, ip_mreq or ip_mreqn, as the core takes them: the address of the interface, or group and address."""
+    raw = b"" if isinstance(value, int) else bytes(value)
+    if len(raw) >= 8:
+        return raw[4:8] if name == IP_MULTICAST_IF else raw[:8]
+    if len(raw) == 4 and name == IP_MULTICAST_IF:
+        return raw
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 import errno
 
 import pystack_c.const as C
+from pystack_c import sockopt as common
 from pystack_c.tcp.congestion import reno as _reno
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.output import schedule
@@ -19,6 +20,8 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
 SO_PROTOCOL, SO_DOMAIN = 38, 39
+#: options of the socket level that are the same for all endpoints
+COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL = 1, 2
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
@@ -63,7 +66,7 @@ def _set_socket(tcb: Tcb, name: int, value) -> None:
         tcb.broadcast = bool(value)
     elif name == SO_RCVLOWAT:
         tcb.rcvlowat = max(1, int(value))
-    else:
+    elif name not in COMMON or common.set_common(tcb.core, tcb, SOL_SOCKET, name, value) is None:
         raise error(errno.ENOPROTOOPT)
 
 
@@ -147,6 +150,8 @@ def getsockopt(tcb: Tcb, level: int, name: int, now: int):
     """The value of an option, as setsockopt takes it."""
     tcb.core.now = now
     getters = GETTERS.get(level)
+    if level == SOL_SOCKET and name in COMMON:
+        return common.get_common(tcb, level, name)
     if getters is None or name not in getters:
         raise error(errno.ENOPROTOOPT)
     return getters[name](tcb)
