@@ -54,6 +54,7 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
     now = tcb.core.now
     sample = -1
     retransmitted = False
+    q.cut(ack)
     seg = q.head()
     while seg is not None and seq_le(seg.end, ack):
         if seg.retrans > 0:
@@ -68,7 +69,7 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
         q.pop_head()
         seg = q.head()
     if seg is not None and seq_lt(seg.seq, ack):
-        # A part of an offloaded group.
+        # A part of one segment: it was cut for a retransmission, or the peer acknowledges oddly.
         if seg.retrans > 0:
             retransmitted = True
         elif sample < 0 and not seg.sacked:

@@ -41,6 +41,8 @@ cdef class RtxQueue:
     cpdef recut(self, int64_t mss)
     @cython.locals(seg=SentSegment)
     cpdef single(self, Py_ssize_t i)
+    @cython.locals(i=Py_ssize_t, seg=SentSegment)
+    cpdef cut(self, uint32_t seq)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t find(self, uint32_t seq)
     @cython.locals(n=int64_t)

@@ -146,6 +146,14 @@ class RtxQueue:
                 self.split(len(self.segs) - 1, seq_add(last.seq, mss))
                 last = self.segs[len(self.segs) - 1]
 
+    def cut(self, seq: int) -> None:
+        """Cut the offloaded group that `seq` lies inside of: its segments are acknowledged as if sent one by one."""
+        i = self.find(seq)
+        if i < len(self.segs):
+            seg: SentSegment = self.segs[i]
+            if seg.gso > 0 and seq_lt(seg.seq, seq):
+                self.split(i, seq)
+
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""
         low = self.first
