@@ -48,7 +48,10 @@ LINKS = {
 }
 
 
-@pytest.mark.parametrize("settings", [{}, {"tcp_sack": False}], ids=["sack", "newreno"])
+WRAP = {"tcp_isn": 2**32 - 100_000}  # both sides' sequence numbers pass zero on the way
+
+
+@pytest.mark.parametrize("settings", [{}, {"tcp_sack": False}, WRAP], ids=["sack", "newreno", "wrap"])
 @pytest.mark.parametrize("link", LINKS)
 def test_the_same_segments_at_the_same_times(link, settings):
     for seed in (1, 2, 16, 30):
