@@ -227,13 +227,13 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     from pystack.cli.style import Style
     from pystack.demo.narrator import Narrator
     from pystack.trace import pcapng
-    from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee
+    from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
     from pystack_c.const import LINK_ETHERNET, LINK_IP
 
     kinds = {settings.device: LINK_IP if settings.tun else LINK_ETHERNET}
     sinks: list[Callable[..., None]] = []
     if settings.write is not None:
-        sinks.append(AnnotatedCapture(pcapng.PcapngWriter(output(settings.write, undo)), kinds))
+        sinks.append(AnnotatedCapture(pcapng.PcapngWriter(output(settings.write, undo)), kinds, epoch=wall_clock()))
     stream = sys.stderr if settings.write == "-" else sys.stdout
     narrator = Narrator(Style(stream=stream), everything=True, quiet=not settings.verbose)
     sinks.append(narrator.frame)

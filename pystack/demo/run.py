@@ -16,7 +16,7 @@ from pystack.runtime.netns import Namespace
 from pystack.runtime.realtime import RealtimeHost
 from pystack.stack import up
 from pystack.trace import pcapng
-from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee
+from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
 
 KERNEL = "10.0.0.1"
 STACK = "10.0.0.2"
@@ -79,7 +79,7 @@ class Demo:
         sink: Callable[..., None] = self.narrator.frame
         if self.options.write is not None:
             stream = undo.enter_context(open(self.options.write, "wb"))
-            sink = tee(sink, AnnotatedCapture(pcapng.PcapngWriter(stream)))
+            sink = tee(sink, AnnotatedCapture(pcapng.PcapngWriter(stream), epoch=wall_clock()))
         return FrameProbe(sink)
 
     def _introduce(self, device: Any) -> None:

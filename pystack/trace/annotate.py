@@ -5,6 +5,7 @@ next frame, timer or call. The events that announce a frame (OUTGOING) belong to
 so does what a timer or a call decided before it.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -207,17 +208,26 @@ class _HostState:
             self.probe.sink(record)
 
 
+def wall_clock() -> int:
+    """When the monotonic clock was zero, in ns since 1970."""
+    return time.time_ns() - time.monotonic_ns()
+
+
 class AnnotatedCapture:
     """A sink that writes FrameRecords to pcapng: each frame with its reasons and drops as comments.
 
     Timers and calls have no frame and are left out. Frames whose checksum the device would finish are
     finished here, so that a reader sees what the wire saw; frames bigger than the MTU are written as they are.
+    `epoch` is added to every time: `wall_clock()` for a live run, whose clock counts from the machine's start.
     """
 
-    def __init__(self, writer: pcapng.PcapngWriter, kinds: Mapping[str, int] | None = None, hosts: bool = False):
+    def __init__(
+        self, writer: pcapng.PcapngWriter, kinds: Mapping[str, int] | None = None, hosts: bool = False, epoch: int = 0
+    ):
         self.writer = writer
         self.kinds = {} if kinds is None else kinds
         self.hosts = hosts
+        self.epoch = epoch
         self.numbers: dict[tuple[str, str], int] = {}
 
     def __call__(self, record: FrameRecord) -> None:
@@ -235,7 +245,7 @@ class AnnotatedCapture:
         frame = record.frame
         if direction == pcapng.OUTBOUND:
             frame = finish_checksum(frame, C.ETH_HLEN if kind == C.LINK_ETHERNET else 0)
-        self.writer.packet(number, record.time, frame, direction, record.comments())
+        self.writer.packet(number, record.time + self.epoch, frame, direction, record.comments())
 
 
 def tee(*sinks: Callable[[FrameRecord], None]) -> Callable[[FrameRecord], None]:

@@ -59,11 +59,11 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 class PcapngWriter:
-    """Writes frames to an open binary file, or to a pipe (`flush=True`: each packet at once, for a live Wireshark)."""
+    """Writes frames to an open binary file. Into a pipe, for a live Wireshark, each packet goes at once (`flush`)."""
 
-    def __init__(self, out: BinaryIO, *, application: str = "pystack", flush: bool = False, comment: str = ""):
+    def __init__(self, out: BinaryIO, *, application: str = "pystack", flush: bool | None = None, comment: str = ""):
         self.out = out
-        self.flush = flush
+        self.flush = not out.seekable() if flush is None else flush
         self.interfaces: list[str] = []
         self.packets = 0
         self.closed = False

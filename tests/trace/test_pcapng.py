@@ -92,6 +92,11 @@ def test_flush_writes_each_packet_at_once():
     writer = pcapng.PcapngWriter(pipe, flush=True)
     writer.packet(writer.interface("eth0"), 0, ARP)
     assert pipe.flushed == len(pipe.getvalue()) > 0
+    pipe = Pipe()
+    pipe.seekable = lambda: False  # as a real one: found out by itself
+    writer = pcapng.PcapngWriter(pipe)
+    writer.packet(writer.interface("eth0"), 0, ARP)
+    assert pipe.flushed == len(pipe.getvalue()) > 0
     quiet = Pipe()
     writer = pcapng.PcapngWriter(quiet)
     writer.packet(writer.interface("eth0"), 0, ARP)
@@ -126,3 +131,20 @@ def test_capinfos_reads_it(tmp_path):
     assert "Number of packets:   3" in out
     assert "nanoseconds" in out
     assert "Number of packets = 2" in out and "Number of packets = 1" in out  # by interface
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
+def test_a_live_reader_sees_each_packet_as_it_is_written():
+    with subprocess.Popen(
+        ["tshark", "-l", "-i", "-", "-T", "fields", "-e", "frame.comment"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=False,
+    ) as reader:
+        writer = pcapng.PcapngWriter(reader.stdin)
+        number = writer.interface("eth0")
+        for count in range(3):
+            writer.packet(number, count, ARP, comments=[f"packet {count}"])
+            assert reader.stdout.readline() == b"packet %d\n" % count
+        writer.close()
