@@ -40,6 +40,7 @@ cdef enum:
     TIMER_FIN_WAIT_2 = 6
     TIMER_REORDER = 7
     TIMER_TLP = 8
+    TIMER_PACE = 9
     CA_OPEN = 0
     CA_DISORDER = 1
     CA_RECOVERY = 3

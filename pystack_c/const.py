@@ -60,6 +60,7 @@ TIMER_TIME_WAIT = 5
 TIMER_FIN_WAIT_2 = 6
 TIMER_REORDER = 7
 TIMER_TLP = 8
+TIMER_PACE = 9
 
 # Phases of loss recovery (the names of Linux's tcp_ca_state)
 CA_OPEN = 0

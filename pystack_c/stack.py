@@ -25,6 +25,7 @@ TIMER_NAMES = {
     C.TIMER_FIN_WAIT_2: "fin-wait-2",
     C.TIMER_REORDER: "reordering",
     C.TIMER_TLP: "loss-probe",
+    C.TIMER_PACE: "pacing",
     C.T_NEIGH: "arp",
     C.T_REASM: "reassembly",
     C.T_ACD: "address-probe",

@@ -4,17 +4,17 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport rack, rtt
+from pystack_c.tcp cimport rack, rate, rtt
 from pystack_c.tcp.output cimport backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery cimport after_ack, update_scoreboard
+from pystack_c.tcp.recovery cimport after_ack, change_cwnd, update_scoreboard
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
-@cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint)
+@cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint, old=int64_t)
 cpdef process_ack(Tcb tcb, Packet pkt)
-@cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment)
+@cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment, n=int64_t)
 cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack)
 @cython.locals(before=int64_t, buf=SendBuf, full=bint, config=Config)
 cpdef data_acked(Tcb tcb, uint32_t ack)

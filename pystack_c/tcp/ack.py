@@ -3,9 +3,9 @@
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rack, rtt
+from pystack_c.tcp import rack, rate, rtt
 from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery import after_ack, update_scoreboard
+from pystack_c.tcp.recovery import after_ack, change_cwnd, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -43,6 +43,12 @@ def process_ack(tcb: Tcb, pkt) -> None:
         if advanced:
             measure(tcb, pkt, sample)
         after_ack(tcb, acked, duplicate, pkt.tsecr if pkt.opt_ts else 0, plain)
+        if tcb.rate is not None:
+            if rate.finish_sample(tcb):
+                old = tcb.cwnd
+                tcb.cc.sample(tcb)
+                change_cwnd(tcb, old, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
+            rate.next_sample(tcb)
         restart_rto(tcb, advanced)
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
         schedule(tcb)
@@ -65,7 +71,10 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
                 if sample < 0:
                     sample = now - seg.sent_at
             rack.delivered(tcb, seg)
-            tcb.ack_delivered += seq_diff(seg.end, seg.seq)
+            n = seq_diff(seg.end, seg.seq)
+            tcb.ack_delivered += n
+            if tcb.rate is not None:
+                rate.delivered(tcb, seg, n)
         q.pop_head()
         seg = q.head()
     if seg is not None and seq_lt(seg.seq, ack):
@@ -75,7 +84,10 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
         elif sample < 0 and not seg.sacked:
             sample = now - seg.sent_at
         if not seg.sacked:
-            tcb.ack_delivered += seq_diff(ack, seg.seq)
+            n = seq_diff(ack, seg.seq)
+            tcb.ack_delivered += n
+            if tcb.rate is not None:
+                rate.delivered(tcb, seg, n)
         q.trim_head(ack)
     return -1 if retransmitted else sample
 

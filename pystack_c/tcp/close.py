@@ -20,6 +20,7 @@ def stop_timers(tcb: Tcb) -> None:
     cancel(tcb, tcb.rto_timer)
     cancel(tcb, tcb.delack_timer)
     cancel(tcb, tcb.reorder_timer)
+    cancel(tcb, tcb.pace_timer)
     cancel(tcb, tcb.wait_timer)
     cancel(tcb, tcb.keep_timer)
 

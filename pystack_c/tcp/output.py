@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import fastopen
+from pystack_c.tcp import fastopen, rate
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtxq import SentSegment
@@ -109,6 +109,10 @@ def send_new(tcb: Tcb) -> None:
         elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
             explain_hold(tcb, unsent, usable, room)
             break
+        if not rate.may_send_now(tcb):
+            break
+        if n > mss and n > rate.quantum(tcb, mss):
+            n = rate.quantum(tcb, mss) // mss * mss
         if burst >= BURST:
             schedule(tcb)
             return
@@ -118,6 +122,8 @@ def send_new(tcb: Tcb) -> None:
             n = n if n < mss else mss
         send_data(tcb, offset, n, mss, n == unsent)
     note_cwnd_use(tcb, unsent, usable, room)
+    if tcb.rate is not None and unsent <= 0 and tcb.in_flight() < tcb.cwnd:
+        rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
 
@@ -201,6 +207,9 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
         seg.end = seq_add(end, 1)
         tcb.fin_sent = True
         tcb.fin_seq = end
+    if tcb.rate is not None:
+        rate.sent(tcb, seg)
+    rate.paced(tcb, n)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     if n < mss:
@@ -225,6 +234,8 @@ def send_fin(tcb: Tcb) -> None:
     seg.syn_fin = C.FIN
     tcb.fin_sent = True
     tcb.fin_seq = tcb.snd_nxt
+    if tcb.rate is not None:
+        rate.sent(tcb, seg)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")

@@ -104,6 +104,9 @@ def detect_loss(tcb: Tcb) -> None:
             if seg.retrans > 0:
                 core.counters.TcpExtTCPLostRetransmit += 1
             q.mark_lost(seg)
+            if tcb.rate is not None:
+                tcb.rate.lost += seq_diff(seg.end, seg.seq)
+                tcb.rate.rs_newly_lost += seq_diff(seg.end, seg.seq)
             if core.probe is not None:
                 fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
                 why = "a segment sent later was delivered, and the reordering window has passed"

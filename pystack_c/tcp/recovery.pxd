@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport rack, undo
+from pystack_c.tcp cimport rack, rate, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -16,6 +16,8 @@ cdef _mark_block(Tcb tcb, RtxQueue q, uint32_t left, uint32_t right)
 cpdef mark_losses(Tcb tcb)
 @cython.locals(q=RtxQueue, below=bint, i=Py_ssize_t, seg=SentSegment)
 cpdef mark_holes(Tcb tcb)
+@cython.locals(n=int64_t)
+cpdef count_lost(Tcb tcb, SentSegment seg)
 @cython.locals(fields=dict, rfc=str)
 cpdef lose(Tcb tcb, SentSegment seg)
 @cython.locals(q=RtxQueue, seg=SentSegment)

@@ -6,7 +6,7 @@ cwnd and the pipe. With SACK the marks follow RFC 6675, without it NewReno, RFC 
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rack, undo
+from pystack_c.tcp import rack, rate, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb import Tcb
@@ -61,6 +61,8 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left, right):
             q.mark_sacked(seg)
             rack.delivered(tcb, seg)
             tcb.ack_delivered += seq_diff(seg.end, seg.seq)
+            if tcb.rate is not None:
+                rate.delivered(tcb, seg, seq_diff(seg.end, seg.seq))
             if seg.retrans == 0:
                 tcb.ack_orig = True
         i += 1
@@ -101,10 +103,19 @@ def mark_holes(tcb: Tcb) -> None:
 def lose(tcb: Tcb, seg: SentSegment) -> None:
     """Mark one segment lost."""
     tcb.rtxq.mark_lost(seg)
+    count_lost(tcb, seg)
     if tcb.core.probe is not None:
         fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
         rfc = "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2"
         tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, "later data arrived, this did not", rfc, fields)
+
+
+def count_lost(tcb: Tcb, seg: SentSegment) -> None:
+    """For delivery rate samples: bytes lost."""
+    if tcb.rate is not None:
+        n = seq_diff(seg.end, seg.seq)
+        tcb.rate.lost += n
+        tcb.rate.rs_newly_lost += n
 
 
 def lose_head(tcb: Tcb) -> None:
@@ -144,7 +155,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     if len(tcb.rtxq) == 0:
         return
     find_losses(tcb)
-    if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr:
+    if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
         reduce_rate(tcb)
 
 

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
-from pystack_c.tcp cimport rack, undo
+from pystack_c.tcp cimport rack, rate, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb cimport Tcb

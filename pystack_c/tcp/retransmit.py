@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_lt
-from pystack_c.tcp import rack, undo
+from pystack_c.tcp import rack, rate, undo
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb import Tcb
@@ -24,6 +24,8 @@ def retransmit_lost(tcb: Tcb) -> None:
             q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
             return
+        if not tcb.force_retransmit and not rate.may_send_now(tcb):
+            return
         tcb.force_retransmit = False
         resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))
         i = q.next_lost(i + 1)
@@ -38,12 +40,15 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     core.counters.TcpRetransSegs += 1
     tcb.total_retrans += 1
     tcb.bytes_retrans += n
+    if tcb.rate is not None:
+        rate.sent(tcb, seg)
+    rate.paced(tcb, n)
     tcb.rtxq.mark_retransmitted(seg, core.now)
     if seg.syn_fin == C.SYN:
         core.counters.TcpExtTCPSynRetrans += 1
         send_syn(tcb, why, rfc, 0)
         return
-    undo.retransmitted(tcb, ts_now(tcb))
+    undo.retransmitted(tcb, seg.end, ts_now(tcb))
     if tcb.ca_state == C.CA_LOSS:
         core.counters.TcpExtTCPSlowStartRetrans += 1
     elif tcb.ca_state == C.CA_RECOVERY:

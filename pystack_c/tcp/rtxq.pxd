@@ -14,6 +14,12 @@ cdef class SentSegment:
     cdef public int syn_fin
     cdef public int gso
     cdef public int64_t order
+    cdef public int64_t delivered
+    cdef public int64_t delivered_at
+    cdef public int64_t first_sent_at
+    cdef public int64_t lost_before
+    cdef public int64_t tx_in_flight
+    cdef public bint app_limited
     cpdef int64_t length(self) noexcept
     @cython.locals(n=int64_t)
     cpdef int64_t data_length(self) noexcept

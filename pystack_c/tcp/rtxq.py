@@ -23,6 +23,13 @@ class SentSegment:
         self.syn_fin = 0
         self.gso = 0
         self.order = 0
+        # for delivery rate samples (rate.py)
+        self.delivered = 0
+        self.delivered_at = 0
+        self.first_sent_at = 0
+        self.lost_before = 0
+        self.tx_in_flight = 0
+        self.app_limited = False
 
     def length(self) -> int:
         """Sequence numbers covered."""
@@ -115,6 +122,12 @@ class RtxQueue:
         rest.syn_fin = seg.syn_fin
         rest.gso = seg.gso
         rest.order = seg.order
+        rest.delivered = seg.delivered
+        rest.delivered_at = seg.delivered_at
+        rest.first_sent_at = seg.first_sent_at
+        rest.lost_before = seg.lost_before
+        rest.tx_in_flight = seg.tx_in_flight
+        rest.app_limited = seg.app_limited
         seg.end = seq
         seg.syn_fin = 0
         self.segs.insert(i + 1, rest)

@@ -7,6 +7,7 @@ from pystack_c import sockopt as common
 from pystack_c.tcp.congestion import reno as _reno
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.rate import pacing_limit
 from pystack_c.tcp.segment import update_mss
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.tcp.timers import keepalive_arm
@@ -19,7 +20,7 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
-SO_PROTOCOL, SO_DOMAIN = 38, 39
+SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE = 38, 39, 47
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL = 1, 2
@@ -64,6 +65,9 @@ def _set_socket(tcb: Tcb, name: int, value) -> None:
         tcb.oobinline = bool(value)
     elif name == SO_BROADCAST:
         tcb.broadcast = bool(value)
+    elif name == SO_MAX_PACING_RATE:
+        # (2**32 - 1, and 2**64 - 1, mean no limit.)
+        tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
     elif name == SO_RCVLOWAT:
         tcb.rcvlowat = max(1, int(value))
     elif name not in COMMON or common.set_common(tcb.core, tcb, SOL_SOCKET, name, value) is None:
@@ -140,10 +144,16 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
     if name not in REGISTRY:
         raise error(errno.ENOENT)
     tcb.congestion = name
-    if tcb.cc is not None:
-        tcb.cc = create(name)
-        if name == "fixed":
-            tcb.cc.conn_init(tcb)
+    if tcb.cc is None:
+        return
+    tcb.cc = create(name)
+    tcb.rate = None
+    tcb.own_recovery = False
+    tcb.pacing_rate = 0
+    cwnd = tcb.cwnd
+    tcb.cc.conn_init(tcb)
+    if name != "fixed":
+        tcb.cwnd = cwnd
 
 
 def getsockopt(tcb: Tcb, level: int, name: int, now: int):
@@ -177,6 +187,7 @@ GETTERS = {
         SO_LINGER: _linger,
         SO_OOBINLINE: lambda t: int(t.oobinline),
         SO_BROADCAST: lambda t: int(t.broadcast),
+        SO_MAX_PACING_RATE: lambda t: t.max_pacing_rate or 0xFFFFFFFF,
         SO_RCVLOWAT: lambda t: t.rcvlowat,
         SO_ERROR: lambda t: t.take_error(),
         SO_TYPE: lambda t: 1,
@@ -249,6 +260,9 @@ def tcp_info(tcb: Tcb, now: int) -> dict:
         "tcpi_data_segs_out": tcb.data_segs_out,
         "tcpi_bytes_sent": tcb.bytes_sent,
         "tcpi_bytes_retrans": tcb.bytes_retrans,
+        "tcpi_pacing_rate": pacing_limit(tcb),
+        "tcpi_max_pacing_rate": tcb.max_pacing_rate,
+        "tcpi_delivery_rate": tcb.rate.rs_rate if tcb.rate is not None else 0,
         "tcpi_rcv_wnd": tcb.rcv_wnd(),
         "tcpi_snd_wnd": tcb.snd_wnd,
     }

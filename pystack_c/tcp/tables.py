@@ -6,11 +6,11 @@ from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
 from pystack_c.tcp.close import cancel
-from pystack_c.tcp.congestion import cubic, reno
+from pystack_c.tcp.congestion import bbr, cubic, reno
 from pystack_c.tcp.tcb import Tcb
 
 # The algorithms register themselves.
-ALGORITHMS = (reno.Reno, reno.Fixed, cubic.Cubic)
+ALGORITHMS = (reno.Reno, reno.Fixed, cubic.Cubic, bbr.Bbr)
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:
@@ -167,5 +167,12 @@ class TcpTables(PortTable):
     def cancel_all(self) -> None:
         """Cancel the timers of every connection (the stack goes down)."""
         for tcb in self.all():
-            for timer in (tcb.rto_timer, tcb.delack_timer, tcb.reorder_timer, tcb.wait_timer, tcb.keep_timer):
+            for timer in (
+                tcb.rto_timer,
+                tcb.delack_timer,
+                tcb.reorder_timer,
+                tcb.pace_timer,
+                tcb.wait_timer,
+                tcb.keep_timer,
+            ):
                 cancel(tcb, timer)

@@ -105,6 +105,7 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t undo_una
     cdef public int undo_retrans
     cdef public uint32_t undo_stamp
+    cdef public uint32_t undo_end
     cdef public int64_t prior_cwnd
     cdef public int64_t prior_ssthresh
     cdef public bint frto
@@ -133,6 +134,12 @@ cdef class Tcb(Endpoint):
     cdef public int oob_byte
     cdef public int oob_state
     cdef public int64_t mark_left
+    cdef public object rate
+    cdef public bint own_recovery
+    cdef public int64_t pacing_rate
+    cdef public int64_t max_pacing_rate
+    cdef public int64_t pace_at
+    cdef public Timer pace_timer
     cdef public Timer reorder_timer
     cdef public Timer rto_timer
     cdef public Timer delack_timer

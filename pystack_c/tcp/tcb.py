@@ -141,6 +141,7 @@ class Tcb(Endpoint):
         self.undo_una = 0
         self.undo_retrans = 0
         self.undo_stamp = 0
+        self.undo_end = 0
         self.prior_cwnd = 0
         self.prior_ssthresh = 0
         self.frto = False
@@ -171,6 +172,13 @@ class Tcb(Endpoint):
         self.oob_byte = -1
         self.oob_state = 0
         self.mark_left = -1
+        # delivery rate and pacing
+        self.rate: Any = None
+        self.own_recovery = False
+        self.pacing_rate = 0
+        self.max_pacing_rate = 0
+        self.pace_at = 0
+        self.pace_timer: Any = None
         # timers
         self.reorder_timer: Any = None
         self.rto_timer: Any = None

@@ -23,6 +23,8 @@ def fire(tcb: Tcb, kind: int) -> None:
         persist(tcb)
     elif kind == C.TIMER_TLP:
         loss_probe(tcb)
+    elif kind == C.TIMER_PACE:
+        schedule(tcb)
     elif kind == C.TIMER_REORDER:
         find_losses(tcb)
         schedule(tcb)

@@ -3,13 +3,13 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
-from pystack_c.seqnum cimport seq_gt, seq_lt
+from pystack_c.seqnum cimport seq_ge, seq_gt, seq_lt
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 
 cpdef save(Tcb tcb, bint fresh)
 cpdef forget(Tcb tcb)
-cpdef retransmitted(Tcb tcb, uint32_t tsval)
+cpdef retransmitted(Tcb tcb, uint32_t end, uint32_t tsval)
 cpdef bint dsack_arrived(Tcb tcb)
 cpdef bint eifel(Tcb tcb, uint32_t tsecr)
 @cython.locals(counters=Counters, q=RtxQueue, item=object, seg=SentSegment, old=int64_t, core=Core, fields=dict)

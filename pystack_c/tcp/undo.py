@@ -6,7 +6,7 @@ after a timeout the originals are acknowledged (F-RTO).
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_gt, seq_lt
+from pystack_c.seqnum import seq_ge, seq_gt, seq_lt
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 
@@ -28,12 +28,13 @@ def forget(tcb: Tcb) -> None:
     tcb.undo_possible = False
 
 
-def retransmitted(tcb: Tcb, tsval: int) -> None:
-    """One more segment was sent again; `tsval` is its timestamp."""
+def retransmitted(tcb: Tcb, end: int, tsval: int) -> None:
+    """One more segment, which ends at `end`, was sent again; `tsval` is its timestamp."""
     if tcb.undo_possible:
         tcb.undo_retrans += 1
         if tcb.undo_retrans == 1:
             tcb.undo_stamp = tsval
+            tcb.undo_end = end
 
 
 def dsack_arrived(tcb: Tcb) -> bool:
@@ -45,8 +46,10 @@ def dsack_arrived(tcb: Tcb) -> bool:
 
 
 def eifel(tcb: Tcb, tsecr: int) -> bool:
-    """RFC 3522 3.2: the ACK that advances echoes a timestamp from before the first retransmission."""
-    return tcb.undo_possible and tcb.ts_ok and tcb.undo_retrans > 0 and tsecr != 0 and seq_lt(tsecr, tcb.undo_stamp)
+    """RFC 3522 3.2: the ACK of what was retransmitted first echoes a timestamp from before that retransmission."""
+    if not tcb.undo_possible or not tcb.ts_ok or tcb.undo_retrans <= 0 or tsecr == 0:
+        return False
+    return seq_ge(tcb.snd_una, tcb.undo_end) and seq_lt(tsecr, tcb.undo_stamp)
 
 
 def undo(tcb: Tcb, why: str, rfc: str) -> None:

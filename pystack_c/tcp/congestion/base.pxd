@@ -5,6 +5,7 @@ from pystack_c.endpoint cimport Endpoint
 cdef class CongestionControl:
     cpdef conn_init(self, Endpoint tcb)
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
+    cpdef sample(self, Endpoint tcb)
     cpdef cong_signal(self, Endpoint tcb, int signal)
     cpdef post_recovery(self, Endpoint tcb)
     cpdef undone(self, Endpoint tcb)

@@ -21,6 +21,12 @@ class CongestionControl:
     def ack_received(self, tcb, acked: int) -> None:
         """`acked` new bytes were acknowledged outside of fast recovery."""
 
+    def sample(self, tcb) -> None:
+        """After each ACK, with a delivery rate sample in `tcb.rate`; only where conn_init set `tcb.rate = Rate()`.
+
+        An algorithm that also sets `tcb.own_recovery` does without PRR: cwnd is its own business during recovery.
+        """
+
     def cong_signal(self, tcb, signal: int) -> None:
         """Congestion: lower ssthresh and cwnd."""
 

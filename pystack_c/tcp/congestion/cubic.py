@@ -3,9 +3,9 @@
 Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's formulas.
 """
 
-from pystack_c.seqnum import seq_diff, seq_ge
+from pystack_c.seqnum import seq_ge
 from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
-from pystack_c.tcp.congestion.reno import initial_window
+from pystack_c.tcp.congestion.reno import flight_size, initial_window
 from pystack_c.tcp.tcb import Tcb
 
 # RFC 9438 4.1 and 4.6
@@ -146,7 +146,7 @@ class Cubic(CongestionControl):
             self.w_max = cwnd
         self.epoch = -1
         self.css_baseline = -1
-        reduced = int(seq_diff(t.snd_nxt, t.snd_una) * BETA)
+        reduced = int(flight_size(t) * BETA)
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
 

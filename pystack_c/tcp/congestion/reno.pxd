@@ -7,6 +7,9 @@ from pystack_c.tcp.tcb cimport Tcb
 
 cpdef int64_t initial_window(Tcb tcb)
 
+@cython.locals(flight=int64_t)
+cpdef int64_t flight_size(Tcb tcb)
+
 cdef class Reno(CongestionControl):
     cdef public int64_t bytes_acked
     @cython.locals(t=Tcb)

@@ -10,6 +10,15 @@ def initial_window(tcb: Tcb) -> int:
     return tcb.core.config.tcp_init_cwnd * tcb.mss
 
 
+def flight_size(tcb: Tcb) -> int:
+    """FlightSize (RFC 5681 2), but no more than cwnd.
+
+    What SACK has taken out of a long recovery does not count, nor what limited transmit sent (RFC 5681 3.2 (2)).
+    """
+    flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
+    return flight if flight < tcb.cwnd else tcb.cwnd
+
+
 class Reno(CongestionControl):
     """Slow start, congestion avoidance, halving."""
 
@@ -48,9 +57,7 @@ class Reno(CongestionControl):
     def cong_signal(self, tcb, signal: int) -> None:
         """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
         t: Tcb = tcb
-        # (What limited transmit sent does not count, RFC 5681 3.2 (2): it is what exceeds cwnd.)
-        flight = seq_diff(t.snd_nxt, t.snd_una)
-        half = (flight if flight < t.cwnd else t.cwnd) // 2
+        half = flight_size(t) // 2
         t.ssthresh = half if half > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0
