@@ -16,7 +16,7 @@ cdef class Reno(CongestionControl):
     cpdef conn_init(self, Endpoint tcb)
     @cython.locals(t=Tcb, mss=int64_t, abc_l=int64_t, grow=int64_t)
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
-    @cython.locals(t=Tcb, half=int64_t, flight=int64_t)
+    @cython.locals(t=Tcb, half=int64_t)
     cpdef cong_signal(self, Endpoint tcb, int signal)
     @cython.locals(t=Tcb)
     cpdef post_recovery(self, Endpoint tcb)
