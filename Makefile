@@ -27,7 +27,7 @@ demo: setup-demo ## a real ping and a real curl against the stack, each frame ex
 	@$(VENV)/bin/pystack demo
 
 test: setup ## every test, on the compiled and the uncompiled core
-	$(MAKE) --no-print-directory test-compiled test-pure test-other
+	$(MAKE) --no-print-directory -k test-compiled test-pure test-other
 
 test-compiled: # every test, compiled
 	@echo "== compiled core, $$($(PY) --version)"
