@@ -41,7 +41,10 @@ cdef class Core:
     cdef public Iface lo
     cdef public dict dst_cache
     cdef public int route_error
-    cdef public list idents
+    cdef public uint32_t ok_src
+    cdef public uint32_t ok_dst
+    cdef public Iface ok_iface
+    cdef public int ok_epoch
     cdef public int64_t port_counter
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)

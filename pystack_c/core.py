@@ -53,7 +53,11 @@ class Core:
         self.lo: Any = None
         self.dst_cache: dict[int, Any] = {}
         self.route_error = 0
-        self.idents: list[int] = []
+        # the last packet that passed all address checks, see ip_input
+        self.ok_src = 0
+        self.ok_dst = 0
+        self.ok_iface: Any = None
+        self.ok_epoch = -1
         self.port_counter = self.rng.u32() & 0xFFFF
 
     def transmit(self, tx: Transmit) -> None:

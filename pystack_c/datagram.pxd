@@ -34,6 +34,8 @@ cdef class DatagramSocket(Endpoint):
     cdef public bint shut_wr
     cdef public bint closed
     cdef public int64_t dropped
+    cdef public int mtu_discover
+    cdef public bint recverr
     cdef public int mcast_ttl
     cdef public bint mcast_loop
     cdef public Iface mcast_iface
@@ -51,7 +53,7 @@ cpdef Datagram take(DatagramSocket ep, int flags)
 cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr)
 cpdef disconnect(DatagramSocket ep)
 cpdef shutdown(DatagramSocket ep, int how)
-@cython.locals(size=int64_t)
+@cython.locals(size=int64_t, mode=int)
 cpdef bint setsockopt(Core core, DatagramSocket ep, int level, int name, object value) except -1
 cpdef object getsockopt(DatagramSocket ep, int level, int name)
 @cython.locals(iface=Iface, own=LocalAddr)

@@ -55,6 +55,8 @@ class DatagramSocket(Endpoint):
         self.shut_wr = False
         self.closed = False
         self.dropped = 0
+        self.mtu_discover = 0
+        self.recverr = False
         self.mcast_ttl = 1
         self.mcast_loop = True
         self.mcast_iface: Iface | None = None
@@ -99,7 +101,7 @@ class DatagramSocket(Endpoint):
         A connected socket gets it as SO_ERROR; IP_RECVERR queues it with all that is known, and sets SO_ERROR either way.
         `local`: our own ARP failed, no router told; an unconnected socket hears that too.
         """
-        if sockopt.recall(self, (sockopt.IPPROTO_IP, sockopt.IP_RECVERR), 0):
+        if self.recverr:
             record = Datagram(quote, dst, dport, self.laddr, None, 0, 0)
             record.error = error
             record.icmp = (icmp_type, code)
@@ -180,6 +182,15 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value) -> 
     if level == sockopt.IPPROTO_IP and sockopt.IP_MULTICAST_IF <= name <= sockopt.IP_DROP_MEMBERSHIP:
         _set_multicast(core, ep, name, value)
         return True
+    if level == sockopt.IPPROTO_IP and name == sockopt.IP_MTU_DISCOVER:
+        mode = sockopt.as_int(value)
+        if not 0 <= mode <= 3:
+            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..3")
+        ep.mtu_discover = mode
+        return True
+    if level == sockopt.IPPROTO_IP and name == sockopt.IP_RECVERR:
+        ep.recverr = sockopt.as_int(value) != 0
+        return True
     return sockopt.set_common(core, ep, level, name, value) is not None
 
 
@@ -195,6 +206,10 @@ def getsockopt(ep: DatagramSocket, level: int, name: int):
             if ep.raddr == 0:
                 raise OSError(errno.ENOTCONN, "not connected")
             return route_for(ep.core, ep, ep.raddr).mtu
+        if name == sockopt.IP_MTU_DISCOVER:
+            return ep.mtu_discover
+        if name == sockopt.IP_RECVERR:
+            return int(ep.recverr)
         if name == sockopt.IP_MULTICAST_TTL:
             return ep.mcast_ttl
         if name == sockopt.IP_MULTICAST_LOOP:

@@ -22,11 +22,25 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         error = wire.ERRORS[-code]
         core.drop(error[0], "ip " + iface.name, error[1], error[2])
         return
-    if not _check_addresses(core, iface, pkt):
-        return
+    if (
+        pkt.src == core.ok_src
+        and pkt.dst == core.ok_dst
+        and iface is core.ok_iface
+        and core.ok_epoch == core.route_epoch
+    ):
+        # The same two hosts as in the packet before, and no address changed since: what follows would say the same.
+        pkt.dst_kind = C.DST_UNICAST
+    else:
+        if not _check_addresses(core, iface, pkt):
+            return
+        pkt.dst_kind = classify(core, iface, pkt.dst)
+        if pkt.dst_kind == C.DST_UNICAST:
+            core.ok_src = pkt.src
+            core.ok_dst = pkt.dst
+            core.ok_iface = iface
+            core.ok_epoch = core.route_epoch
     if pkt.ip_hlen > 20 and not _check_options(core, iface, pkt):
         return
-    pkt.dst_kind = classify(core, iface, pkt.dst)
     if pkt.dst_kind == C.DST_OTHER:
         if core.config.ip_forward:
             forward.forward(core, iface, pkt)
@@ -97,7 +111,6 @@ def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
     if wrong >= 0:
         core.counters.IpInHdrErrors += 1
         core.drop("ip-bad-option", _subject(pkt), "an option's length or pointer is wrong", "RFC 1122 3.2.1.8")
-        pkt.dst_kind = classify(core, iface, pkt.dst)
         if pkt.dst_kind == C.DST_UNICAST or core.config.ip_forward:
             why = "an option's length or pointer is wrong"
             rest = (20 + wrong) << 24

@@ -33,6 +33,7 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     if dst is None:
         core.counters.IpOutNoRoutes += 1
         return None
+    dst.ident = core.rng.u32() & 0xFFFF
     if iface is None:
         if len(core.dst_cache) >= DST_CACHE_MAX:
             core.dst_cache.clear()
@@ -106,18 +107,14 @@ def source_address(core: Core, iface: Iface, hop: int) -> int:
     return 0
 
 
-def new_ident(core: Core, dst: int, count: int) -> int:
+def new_ident(dst: Dst, count: int) -> int:
     """The IP ID of the next datagram (RFC 6864 4: unique per source, destination and protocol while it may be in flight).
 
-    A counter for each of 256 groups of destinations, each from a random start, so that one peer learns little about
-    our traffic with others (RFC 7739 in IPv4's 16 bits). `count` numbers are taken (a device cuts a GSO packet into as many).
+    A counter for each destination, from a random start, so that one peer learns nothing about our traffic with others
+    (RFC 7739). `count` numbers are taken: a device cuts a GSO packet into as many.
     """
-    if not core.idents:
-        core.idents = [core.rng.u32() for _ in range(257)]
-    key = core.idents[256]
-    slot = (((dst ^ key) * 40503) >> 12) & 0xFF
-    value = core.idents[slot] & 0xFFFF
-    core.idents[slot] = (value + count) & 0xFFFF
+    value = dst.ident
+    dst.ident = (value + count) & 0xFFFF
     return value
 
 
@@ -145,7 +142,7 @@ def output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 
     count = 1
     if gso_size > 0:
         count = (total - hlen - l4_len + gso_size - 1) // gso_size
-    ident = new_ident(core, daddr, count)
+    ident = new_ident(dst, count)
     if total > dst.mtu and gso_size == 0:
         if df:
             core.counters.IpFragFails += 1

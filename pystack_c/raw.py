@@ -24,7 +24,6 @@ SOCK_RAW = 3
 IPPROTO_RAW = 255
 SOL_RAW = 255
 ICMP_FILTER = 1
-IP_PMTUDISC_DO = 2
 
 
 class RawSocket(DatagramSocket):
@@ -140,7 +139,7 @@ def sendto(ep: RawSocket, data, addr: int, port: int, flags: int, now: int) -> i
             payload = _ping_message(core, ep, payload)
         src = ep.laddr if ep.laddr != 0 else dst.src
         ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-        df = sockopt.recall(ep, (sockopt.IPPROTO_IP, sockopt.IP_MTU_DISCOVER), 0) >= IP_PMTUDISC_DO
+        df = ep.mtu_discover >= 2  # IP_PMTUDISC_DO
         if ep.proto == C.IPPROTO_ICMP and len(payload) >= 2:
             icmpv4.count_out(core, payload[0])
             if core.probe is not None:
@@ -177,7 +176,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
     daddr = int.from_bytes(packet[16:20], "big")
     ident = int.from_bytes(packet[4:6], "big")
     if ident == 0:
-        ident = ipv4.new_ident(core, daddr, 1)
+        ident = ipv4.new_ident(dst, 1)
     frag = int.from_bytes(packet[6:8], "big")
     start = C.L4_OFF - hlen
     core.scratch[start + 20 : C.L4_OFF] = packet[20:hlen]

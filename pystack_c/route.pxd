@@ -21,6 +21,7 @@ cdef class Dst:
     cdef public int mtu
     cdef public int kind
     cdef public int epoch
+    cdef public int ident
     cdef public object neigh
     cdef public Route route
 

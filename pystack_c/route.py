@@ -26,7 +26,7 @@ class Dst:
     """Where packets to one address go: the answer of ipv4.route_output. Connections keep it while `epoch` is core.route_epoch.
 
     `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
-    once known; `src` the address to use where the caller has none.
+    once known; `src` the address to use where the caller has none; `ident` the next IP ID.
     """
 
     def __init__(self, iface, next_hop: int, src: int, mtu: int, kind: int, epoch: int):
@@ -36,6 +36,7 @@ class Dst:
         self.mtu = mtu
         self.kind = kind
         self.epoch = epoch
+        self.ident = 0
         self.neigh: Any = None
         self.route: Route | None = None
 

@@ -14,7 +14,6 @@ from pystack_c.route import Dst
 from pystack_c.wire import udp as wire
 
 SOCK_DGRAM = 2
-IP_PMTUDISC_DO = 2
 
 _DROPS = ("", "udp-truncated", "udp-bad-length", "udp-bad-checksum")
 _REASONS = ("", "shorter than a UDP header", "the length field does not fit", "the checksum is wrong")
@@ -115,7 +114,7 @@ def sendto(ep: UdpSocket, data, addr: int, port: int, flags: int, now: int) -> i
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
     src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-    df = sockopt.recall(ep, (sockopt.IPPROTO_IP, sockopt.IP_MTU_DISCOVER), 0) >= IP_PMTUDISC_DO
+    df = ep.mtu_discover >= 2  # IP_PMTUDISC_DO
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
     partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu
     core.counters.UdpOutDatagrams += 1
