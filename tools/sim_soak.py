@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
 import pystack_c.tcp.output
 from tests.sim.hostile import SIZE, Transfer
 from tests.sim.sessions import Sessions
