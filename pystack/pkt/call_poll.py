@@ -114,6 +114,7 @@ def call_epoll_ctl(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
         return once(value=-1, code=17)
     if op == 3 and fd.number not in epoll.interests:
         return once(value=-1, code=2)
+    fd.endpoint.waiter = epoll
     fd.endpoint.take_pending()
     epoll.interests[fd.number] = Interest(fd, calls.value(event.fields.get("events", 0)), _data(calls, event))
     return once(value=0)

@@ -103,6 +103,10 @@ def run_script(script: Script, settings: Settings, probe: Any = None) -> Verdict
         verdict.script = script
     except Unsupported as error:
         verdict = Verdict(script.path, UNSUPPORTED, error.message, error.line, script=script)
+    except Exception as error:
+        # Nothing may come out of the core but OSError: that is a failure too, and no reason to stop a directory's run.
+        line = runner.line if runner is not None else 0
+        verdict = Verdict(script.path, FAILED, f"the stack raised {type(error).__name__}: {error}", line, script=script)
     if runner is not None:
         verdict.notes = runner.notes
     return verdict
