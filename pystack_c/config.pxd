@@ -29,6 +29,8 @@ cdef class Config:
     cdef public int tcp_max_syn_backlog
     cdef public bint tcp_syncookies
     cdef public int tcp_fastopen
+    cdef public str tcp_fastopen_key
+    cdef public int64_t tcp_fastopen_blackhole_timeout
     cdef public bint tcp_abort_on_overflow
     cdef public int64_t tcp_fin_timeout
     cdef public int64_t tcp_time_wait

@@ -67,6 +67,10 @@ class Config:
         self.tcp_syncookies = True
         #: TCP Fast Open (RFC 7413): 1 as a client, 2 as a server, 3 both
         self.tcp_fastopen = 1
+        #: the key of cookies as 32 hex digits, for servers that share it (Linux tcp_fastopen_key); empty: a random one
+        self.tcp_fastopen_key = ""
+        #: after a SYN with data got no answer, plain SYNs to that peer for so long (Linux: 0, not at all)
+        self.tcp_fastopen_blackhole_timeout = 3600 * S
         #: answer a full accept queue with RST instead of silence
         self.tcp_abort_on_overflow = False
         #: how long an orphan stays in FIN-WAIT-2
@@ -228,6 +232,8 @@ FIELDS = (
     "tcp_max_syn_backlog",
     "tcp_syncookies",
     "tcp_fastopen",
+    "tcp_fastopen_key",
+    "tcp_fastopen_blackhole_timeout",
     "tcp_abort_on_overflow",
     "tcp_fin_timeout",
     "tcp_time_wait",

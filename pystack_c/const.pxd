@@ -32,6 +32,7 @@ cdef enum:
     TCPOPT_SACK = 5
     TCPOPT_TS = 8
     TCPOPT_FASTOPEN = 34
+    TCPOPT_EXP = 254
     TIMER_RTO = 1
     TIMER_PERSIST = 2
     TIMER_DELACK = 3

@@ -44,6 +44,7 @@ cdef class Packet:
     cdef public uint32_t tsecr
     cdef public list sack
     cdef public bytes opt_fastopen
+    cdef public bint opt_fastopen_exp
     cdef public int icmp_type
     cdef public int icmp_code
     cdef public uint32_t icmp_rest

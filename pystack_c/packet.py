@@ -55,6 +55,7 @@ class Packet:
         self.tsecr = 0
         self.sack = None
         self.opt_fastopen = None
+        self.opt_fastopen_exp = False
         # ICMP: type, code, and the 32 bits after the checksum
         self.icmp_type = 0
         self.icmp_code = 0

@@ -143,11 +143,14 @@ def begin_connect(calls: Calls, fd: Fd, port: int) -> None:
         conn.rport = port
 
 
-def connect_result(calls: Calls, fd: Fd) -> Result | None:
+def connect_result(calls: Calls, fd: Fd, waits: bool | None = None) -> Result | None:
     """How the attempt to connect stands."""
     state = fd.endpoint.state
+    if fd.endpoint.fastopen_deferred:
+        fd.connecting = False
+        return Result(0)
     if state == SYN_SENT or (state == SYN_RECEIVED and not fd.endpoint.so_error):
-        return Result(-1, errno.EINPROGRESS) if fd.nonblocking else None
+        return None if (not fd.nonblocking if waits is None else waits) else Result(-1, errno.EINPROGRESS)
     fd.connecting = False
     code = int(calls.host.call(tcp_sockopt.getsockopt, fd.endpoint, 1, 4))
     if code == 0 and state == CLOSED:
@@ -309,8 +312,6 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
     pass_on = flags & ~(MSG_DONTWAIT | 0x4000 | MSG_FASTOPEN)
 
     def attempt() -> Result | None:
-        if fd.connecting and connect_result(calls, fd) is None:
-            return None
         try:
             n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size - taken[0]), pass_on)
         except OSError:
@@ -366,28 +367,33 @@ def fast_open(calls: Calls, fd: Fd, size: int, flags: int, null: bool, address: 
     if address is not Ellipsis and not isinstance(address, Struct):
         return once(value=-1, code=errno.EOPNOTSUPP)
     begin_connect(calls, fd, port)
-    started = [0]
+    waits = not fd.nonblocking and not flags & MSG_DONTWAIT
+    opened = [False]
+    sent = [0]
     rest: list[Attempt] = []
 
     def attempt() -> Result | None:
-        if not fd.connecting and not rest:
-            started[0] = calls.host.call(opener, fd.endpoint, pattern(0, size), calls.host.remote, port)
-            fd.wrote += started[0]
-            fd.connecting = True
-            if started[0] > 0:
+        if not opened[0]:
+            sent[0] = calls.host.call(opener, fd.endpoint, pattern(fd.wrote, size), calls.host.remote, port)
+            opened[0] = fd.connecting = True
+            fd.wrote += sent[0]
+            if not waits and sent[0]:
                 fd.connecting = False
-                if started[0] == size or fd.nonblocking:
-                    return Result(started[0])
-            rest.append(transmit(calls, fd, size - started[0], flags))
+                return Result(sent[0])
         if fd.connecting:
-            done = connect_result(calls, fd)
+            done = connect_result(calls, fd, waits)
             if done is None or done.value < 0:
                 return done
+        if sent[0] == size:
+            return Result(size)
+        if not rest:
+            rest.append(transmit(calls, fd, size - sent[0], flags))
         result = rest[0]()
         if result is not None and result.value >= 0:
-            result.value += started[0]
+            result.value += sent[0]
         return result
 
+    calls.writes_soon = True
     return attempt
 
 

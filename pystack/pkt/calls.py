@@ -82,6 +82,8 @@ class Calls:
         self.line = 0
         #: set by a call that waits with a timeout of its own: (deadline, what it returns then)
         self.timeout: tuple[int, Result] | None = None
+        #: the waiting call will write as soon as the connection is open: its data comes before the bare ACK
+        self.writes_soon = False
 
     # -- running a call ----------------------------------------------------------------------------------------------
 
@@ -91,6 +93,7 @@ class Calls:
 
         self.line = event.line
         self.timeout = None
+        self.writes_soon = False
         handler = TABLE.get(call.name)
         if handler is None:
             raise Unsupported(event.line, f"the system call {call.name} is not supported")
@@ -121,6 +124,7 @@ class Calls:
             result = pending.on_timeout
             assert result is not None
         self.pending = None
+        self.writes_soon = False
         self._verify(pending, result)
 
     def deadline(self) -> int | None:

@@ -20,6 +20,8 @@ class PktHost(Host):
         super().__init__(Stack(settings.seed, config, "pkt"))
         self.now = START
         self.sent: list[Segment] = []
+        #: True: several things happen before the stack is asked for packets
+        self.held = False
         self.local = int(IPv4Address(settings.local_ip))
         self.remote = int(IPv4Address(settings.remote_ip))
         self.tun = self.setup("add_iface", "tun0", LINK_IP, 0, settings.mtu)
@@ -32,7 +34,7 @@ class PktHost(Host):
 
     def pump(self) -> None:
         """Take everything that the stack has to say."""
-        while True:
+        while not self.held:
             tx = self.poll_transmit()
             if tx is None:
                 break

@@ -133,6 +133,7 @@ class Lexer:
         value = self.defines.get(raw)
         if value is None:
             return
+        token.text = value
         if value[:1] == '"':
             token.kind, token.value = "string", value[1:-1]
         elif value[:1] == "`":

@@ -163,7 +163,16 @@ class Runner:
             elif conn.state == match.SYN_SENT and body.flags & model.SYN and body.flags & model.ACK:
                 conn.state = match.SYN_ACKED
                 conn.remote_isn = body.seq
-        self.host.inject(build(packet, conn, self.host, self.settings, self.line))
+        data = build(packet, conn, self.host, self.settings, self.line)
+        if self.calls.writes_soon:
+            # Linux: a writer that waits for the handshake takes the ACK along with its data.
+            self.host.held = True
+            self.host.receive(self.host.tun, data)
+            self.calls.poll()
+            self.host.held = False
+            self.host.pump()
+        else:
+            self.host.inject(data)
         self.calls.poll()
 
     def _conn_for(self, packet: Packet) -> Conn:

@@ -25,14 +25,20 @@ HARMLESS = {
     "dry_run",
 }
 #: names that public suites expect on the command line, for IPv4
-DEFINES = {"CODE": "host_unreachable", "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
+DEFINES = {
+    "CODE": "host_unreachable",
+    "CMSG_LEVEL_IP": "SOL_IP",
+    "CMSG_TYPE_RECVERR": "IP_RECVERR",
+    # for the default addresses, under the key a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4
+    "TFO_COOKIE": "3021b9d889017eeb",
+}
 
 #: comparing the options of a segment: as written, or whatever their order and padding
 EXACT, ANY_ORDER = "exact", "any-order"
 
 #: profile -> (profile of the core, settings of the core, what the runner does)
 PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
-    "linux": ("linux", {}, {"gso_push": True}),
+    "linux": ("linux", {"tcp_fastopen_blackhole_timeout": 0}, {"gso_push": True}),
     "freebsd": (
         "linux",
         {

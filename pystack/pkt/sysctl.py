@@ -17,6 +17,7 @@ LINUX_UNITS = {
     "tcp_keepalive_intvl": S,
     "tcp_invalid_ratelimit": MS,
     "tcp_probe_interval": S,
+    "tcp_fastopen_blackhole_timeout_sec": S,
     "tcp_min_rtt_wlen": S,
     "tcp_rto_min_us": 1000,
     "tcp_rto_max_ms": MS,
@@ -26,7 +27,7 @@ LINUX_NAMES = {
     "tcp_congestion_control": "tcp_congestion",
     "tcp_rto_max_ms": "tcp_rto_max",
     "tcp_rto_min_us": "tcp_rto_var_min",
-    "ip_no_pmtu_disc": "ip_no_pmtu_disc",
+    "tcp_fastopen_blackhole_timeout_sec": "tcp_fastopen_blackhole_timeout",
 }
 #: Linux's sysctls that mean nothing here, and why
 LINUX_MEANINGLESS = {
@@ -114,8 +115,7 @@ class Sysctls:
         elif name == "tcp_congestion_control":
             self._congestion(value)
         elif name == "tcp_fastopen_key":
-            if not self._assign(name, value.replace("-", "").partition(",")[0]):
-                self.note(f"sysctl {name}={value}: there is no such mechanism")
+            self._assign(name, value.replace("-", "").partition(",")[0])
         else:
             number = int(value, 0) * LINUX_UNITS.get(name, 1)
             if self._assign(LINUX_NAMES.get(name, name), number):

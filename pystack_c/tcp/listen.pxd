@@ -14,5 +14,5 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, flags=int, rfc=str, child=Tcb, queue=Listener, ack=uint32_t, why=str)
 cpdef Tcb listen_state(Tcb listener, Packet pkt)
-@cython.locals(core=Core, tcb=Tcb, fields=dict)
+@cython.locals(core=Core, tcb=Tcb, fields=dict, asks=bint)
 cpdef spawn(Tcb listener, Listener queue, Packet pkt)

@@ -71,7 +71,8 @@ def spawn(listener: Tcb, queue: Listener, pkt) -> None:
     if core.probe is not None:
         fields = {"queue": "syn", "length": len(queue.syn_queue)}
         core.emit("tcp.listen", listener.subject(), listener.ident, "half-open", "RFC 9293 3.10.7.2", fields)
-    if pkt.opt_fastopen is not None and fastopen.accept_data(tcb, listener, pkt):
+    asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off
+    if asks and listener.fastopen_qlen > 0 and fastopen.accept_data(tcb, listener, pkt):
         tcb.fastopen = True
         fastopen.take_data(tcb, pkt)
         queue.fastopen_pending += 1

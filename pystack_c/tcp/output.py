@@ -34,7 +34,7 @@ def tcp_output(tcb: Tcb) -> None:
         send_ack(tcb)
     retransmit_lost(tcb)
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and len(tcb.rtxq) == 0):
-        if len(tcb.rtxq) == 0:
+        if len(tcb.rtxq) == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:

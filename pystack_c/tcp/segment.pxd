@@ -7,6 +7,7 @@ from pystack_c.ipv4 cimport output, route_output
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.fastopen cimport syn_option
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch
@@ -29,8 +30,6 @@ cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t
 cpdef ack_was_sent(Tcb tcb, int count)
 @cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, free=int64_t, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
-@cython.locals(cached=tuple)
-cpdef bytes fastopen_option(Tcb tcb)
 @cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
 cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)
 @cython.locals(route=Dst, acc=uint32_t, fields=dict)

@@ -3,6 +3,7 @@
 import pystack_c.const as C
 from pystack_c.ipv4 import output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
+from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
 from pystack_c.wire.tcp import write_fastopen, write_sack, write_syn_options, write_tcp, write_timestamps
@@ -174,9 +175,9 @@ def send_syn(tcb: Tcb, reason, rfc, length) -> int:
     o = C.L4_OFF + 20
     wscale = tcb.rcv_wscale if scale else -1
     hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
-    cookie = tcb.fastopen_cookie if answer else fastopen_option(tcb)
+    cookie = tcb.fastopen_cookie if answer else syn_option(tcb)
     if cookie is not None:
-        hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie)
+        hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.fastopen_exp)
     free = tcb.recvbuf.size
     window = free if free < 0xFFFF else 0xFFFF
     if answer:
@@ -197,16 +198,6 @@ def send_syn(tcb: Tcb, reason, rfc, length) -> int:
     tcb.segs_out += 1
     payload = tcb.sendbuf.peek(tcb.sendbuf.head, length) if length > 0 else None
     return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
-
-
-def fastopen_option(tcb: Tcb):
-    """The Fast Open option of our SYN: b"" asks for a cookie, bytes use one, None says nothing (RFC 7413 4.1.1)."""
-    if not tcb.fastopen_asked or tcb.retries > 0:
-        return None
-    cached = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
-    if cached is None:
-        return b""
-    return None if cached[2] > tcb.core.now else cached[0]
 
 
 def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size, tos) -> int:

@@ -26,6 +26,7 @@ COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL = 1, 2
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
+TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 assert _reno.Reno.name in REGISTRY
@@ -124,6 +125,18 @@ def _set_tcp(tcb: Tcb, name: int, value) -> None:
         tcb.notsent_lowat = max(0, value)
     elif name == TCP_FASTOPEN:
         tcb.fastopen_qlen = max(0, value)
+    elif name == TCP_FASTOPEN_NO_COOKIE:
+        tcb.fastopen_no_cookie = bool(value)
+    elif name == TCP_FASTOPEN_CONNECT:
+        if not tcb.core.config.tcp_fastopen & 1:
+            raise error(errno.EOPNOTSUPP)
+        if tcb.state != C.CLOSED:
+            raise error(errno.EINVAL)
+        tcb.fastopen_connect = bool(value)
+    elif name == TCP_FASTOPEN_KEY:
+        if not isinstance(value, bytes) or len(value) != 16:
+            raise error(errno.EINVAL)
+        tcb.fastopen_key = value
     elif name == TCP_USER_TIMEOUT:
         if value < 0:
             raise error(errno.EINVAL)
@@ -210,6 +223,9 @@ GETTERS = {
         TCP_WINDOW_CLAMP: lambda t: t.window_clamp,
         TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat,
         TCP_FASTOPEN: lambda t: t.fastopen_qlen,
+        TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
+        TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
+        TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,
     },
@@ -222,6 +238,7 @@ def tcp_info(tcb: Tcb, now: int) -> dict:
     mss = tcb.mss if tcb.mss > 0 else 1
     usec = 1000
     options = (1 if tcb.ts_ok else 0) | (2 if tcb.sack_ok else 0) | (4 if tcb.wscale_ok else 0)
+    options |= (8 if tcb.ecn_ok else 0) | (32 if tcb.syn_data_acked else 0)
     return {
         "tcpi_state": tcb.state,
         "tcpi_state_name": STATE_NAMES[tcb.state],

@@ -126,6 +126,15 @@ cdef class Tcb(Endpoint):
     cdef public bint fastopen_asked
     cdef public bytes fastopen_cookie
     cdef public int fastopen_qlen
+    cdef public bint fastopen_exp
+    cdef public bint fastopen_option
+    cdef public bytes fastopen_key
+    cdef public bint fastopen_no_cookie
+    cdef public bint fastopen_connect
+    cdef public bint fastopen_deferred
+    cdef public bint syn_data
+    cdef public bint syn_data_acked
+    cdef public bint syn_again
     cdef public int64_t opened_at
     cdef public int64_t defer_accept
     cdef public int64_t window_clamp

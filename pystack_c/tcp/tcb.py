@@ -164,6 +164,15 @@ class Tcb(Endpoint):
         self.fastopen_asked = False
         self.fastopen_cookie = None
         self.fastopen_qlen = 0
+        self.fastopen_exp = False
+        self.fastopen_option = False
+        self.fastopen_key = b""
+        self.fastopen_no_cookie = False
+        self.fastopen_connect = False
+        self.fastopen_deferred = False
+        self.syn_data = False
+        self.syn_data_acked = False
+        self.syn_again = False
         self.opened_at = 0
         self.defer_accept = 0
         self.window_clamp = 0
@@ -269,7 +278,7 @@ class Tcb(Endpoint):
         if self.so_error:
             bits |= C.EV_ERR | C.EV_IN | C.EV_OUT
         if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
-            return bits
+            return bits | C.EV_OUT if self.fastopen_deferred else bits
         if self.state == C.CLOSED:
             return bits | C.EV_HUP | C.EV_OUT | (C.EV_IN | C.EV_RDHUP if self.was_reset or self.fin_received else 0)
         if self.recvbuf.used >= self.rcvlowat or self.fin_received or self.shut_rd:

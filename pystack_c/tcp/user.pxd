@@ -14,7 +14,7 @@ from pystack_c.tcp.handshake cimport start_sequence, window_scale
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
-from pystack_c.tcp.segment cimport fastopen_option, have_route
+from pystack_c.tcp.segment cimport have_route
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
@@ -39,7 +39,9 @@ cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
 cpdef bytes recv_urgent(Tcb tcb, int flags)
 cpdef pass_mark(Tcb tcb, int64_t n)
 cpdef bint at_mark(Tcb tcb, int64_t now)
-@cython.locals(core=Core, n=int64_t)
+@cython.locals(n=int64_t)
+cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
+@cython.locals(core=Core)
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 @cython.locals(core=Core, config=Config, space=int64_t)
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)

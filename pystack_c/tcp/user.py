@@ -16,7 +16,7 @@ from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.segment import fastopen_option, have_route
+from pystack_c.tcp.segment import have_route
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -89,6 +89,7 @@ def listen(tcb: Tcb, backlog: int, now: int) -> None:
         if same and not (other.reuseport and tcb.reuseport):
             raise error(errno.EADDRINUSE)
     tcb.listener = Listener(backlog)
+    fastopen.wanted_at_listen(tcb, backlog)
     tcb.listener.defer_accept = tcb.defer_accept
     set_state(tcb, C.LISTEN, "passive OPEN", "RFC 9293 3.10.1")
     core.tcp.listen(tcb)
@@ -139,6 +140,13 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core.tcp.register(tcb)
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "active OPEN", "RFC 9293 3.10.1")
+    if tcb.fastopen_connect and core.config.tcp_fastopen & fastopen.CLIENT:
+        # TCP_FASTOPEN_CONNECT: where the SYN may carry data, it waits for the first write.
+        tcb.fastopen_asked = True
+        tcb.fastopen_deferred = fastopen.may_carry_data(tcb)
+        if tcb.fastopen_deferred:
+            tcb.wake(C.EV_OUT)
+            return
     schedule(tcb)
 
 
@@ -157,6 +165,8 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     state = tcb.state
     if tcb.shut_wr:
         raise error(errno.EPIPE)
+    if tcb.fastopen_deferred:
+        return syn_with_data(tcb, data)
     if (state == C.SYN_SENT or state == C.SYN_RECEIVED) and not tcb.fastopen:
         return 0
     if state != C.ESTABLISHED and state != C.CLOSE_WAIT and state != C.SYN_RECEIVED:
@@ -239,19 +249,29 @@ def at_mark(tcb: Tcb, now: int) -> bool:
 
 
 def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> int:
-    """An active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1): how much of it the SYN may take.
+    """An active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1): how much of it the SYN takes.
 
     0 where no cookie is known yet: the SYN asks for one, and the data waits for the handshake.
     """
     core = tcb.core
+    core.now = now
     if not core.config.tcp_fastopen & fastopen.CLIENT:
         raise error(errno.EOPNOTSUPP)
+    if not tcb.fastopen_deferred:
+        tcb.fastopen_connect = False
+        connect(tcb, addr, port, now)
     tcb.fastopen_asked = True
-    connect(tcb, addr, port, now)
-    if not fastopen_option(tcb):
-        return 0
-    n = min(len(data), tcb.sndbuf_size)
+    return syn_with_data(tcb, data)
+
+
+def syn_with_data(tcb: Tcb, data: bytes) -> int:
+    """The SYN goes now, with as much of the data as it may carry; how much that is."""
+    tcb.fastopen_deferred = False
+    n = fastopen.syn_room(tcb) if fastopen.may_carry_data(tcb) else 0
+    if len(data) < n:
+        n = len(data)
     tcb.sendbuf.append(data[:n])
+    schedule(tcb)
     return n
 
 

@@ -22,4 +22,4 @@ cpdef int write_sack(bytearray buf, Py_ssize_t o, list blocks, int count) except
 @cython.locals(b="unsigned char*", i=Py_ssize_t)
 cpdef int write_syn_options(bytearray buf, Py_ssize_t o, int mss, int wscale, bint sack_ok, bint ts_ok, uint32_t tsval, uint32_t tsecr) except -1
 @cython.locals(b="unsigned char*", n=Py_ssize_t, i=Py_ssize_t)
-cpdef int write_fastopen(bytearray buf, Py_ssize_t o, bytes cookie) except -1
+cpdef int write_fastopen(bytearray buf, Py_ssize_t o, bytes cookie, bint exp) except -1

@@ -75,6 +75,11 @@ def _options(pkt, i, end):
             _timestamps(pkt, i + 2)
         elif kind == C.TCPOPT_FASTOPEN:
             pkt.opt_fastopen = pkt.frame[i + 2 : i + length]
+            pkt.opt_fastopen_exp = False
+        elif kind == C.TCPOPT_EXP and length >= 4 and p[i + 2] == 0xF9 and p[i + 3] == 0x89:
+            # RFC 6994, and its number for Fast Open before RFC 7413
+            pkt.opt_fastopen = pkt.frame[i + 4 : i + length]
+            pkt.opt_fastopen_exp = True
         i += length
 
 
@@ -176,14 +181,22 @@ def write_syn_options(buf, o, mss, wscale, sack_ok, ts_ok, tsval, tsecr):
     return i - o
 
 
-def write_fastopen(buf, o, cookie):
-    """The Fast Open option (RFC 7413 4.1.1), padded with NOPs to whole words. Returns the bytes written."""
+def write_fastopen(buf, o, cookie, exp):
+    """The Fast Open option (RFC 7413 4.1.1, or experimental), padded with NOPs. Returns the bytes written."""
     b = buf
     n = len(cookie)
-    b[o] = C.TCPOPT_FASTOPEN
-    b[o + 1] = (n + 2) & 0xFF
-    buf[o + 2 : o + 2 + n] = cookie
-    i = o + 2 + n
+    if exp:
+        b[o] = C.TCPOPT_EXP
+        b[o + 1] = (n + 4) & 0xFF
+        b[o + 2] = 0xF9
+        b[o + 3] = 0x89
+        buf[o + 4 : o + 4 + n] = cookie
+        i = o + 4 + n
+    else:
+        b[o] = C.TCPOPT_FASTOPEN
+        b[o + 1] = (n + 2) & 0xFF
+        buf[o + 2 : o + 2 + n] = cookie
+        i = o + 2 + n
     while (i - o) & 3:
         b[i] = C.TCPOPT_NOP
         i += 1
