@@ -25,8 +25,9 @@ install_packages() {
 
 # The project's own set-up, as the user: a virtual environment with the command line's needs, and the build in place.
 build() {
-    local settings=("VENV=$venv" PYTHON=/usr/bin/python3)
-    [ ! -d $home/wheels ] || settings+=("PIP_FIND_LINKS=$home/wheels" PIP_RETRIES=1)
+    # The language is part of what ccache compares.
+    local settings=(LANG=C.UTF-8 "VENV=$venv" PYTHON=/usr/bin/python3)
+    [ ! -d $home/wheels ] || settings+=("PIP_FIND_LINKS=$home/wheels" PIP_RETRIES=0)
     if [ -d $home/ccache ] && command -v ccache >/dev/null; then
         settings+=("CC=ccache gcc" "CCACHE_DIR=$home/ccache" CCACHE_COMPILERCHECK=content)
     fi
