@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other lint format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +49,12 @@ lint: setup ## ruff, mypy, and the check of the .pxd files
 format: setup ## let ruff put the source in form
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+vagrant-lint: ## shellcheck, and `vagrant validate`; says what it skips
+	@vagrant/lint.sh
+
+vagrant-check: ## the Vagrant VM for real, from Debian's packages alone (as root, about 15 minutes)
+	@vagrant/check.sh $(ARGS)
 
 clean: ## take away what the build made
 	rm -rf build dist *.egg-info

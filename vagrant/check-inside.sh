@@ -137,10 +137,10 @@ one_machine() {
     passes "a capture comes out of the guest" capture
     passes "the stack is back after a crash" guest 'sudo systemctl kill -s KILL pystack && sleep 3 &&
         timeout 120 sh -c "until systemctl -q is-active pystack; do sleep 1; done" && ping -c1 10.0.0.2 >/dev/null'
-    passes "vagrant provision again" vagrant provision
+    passes "vagrant provision again" vagrant provision pystack
     passes "ping after it" guest 'ping -c1 10.0.0.2'
     echo 'raise SystemExit("broken on purpose")' >>"$work/tree/setup.py"
-    refuses "provisioning fails" "broken on purpose" sh -c 'vagrant rsync && vagrant provision'
+    refuses "provisioning fails" "broken on purpose" sh -c 'vagrant rsync pystack && vagrant provision pystack'
 }
 
 # As in the README, with tcpdump as the reader instead of Wireshark.
@@ -160,6 +160,8 @@ two_machines() {
     machine=right passes "and back" guest 'ping -c3 10.0.1.12 && curl -sS http://10.0.1.12/'
     passes "curl through the forwarded ports" sh -c "curl -sS --max-time 60 http://127.0.0.1:$((PYSTACK_PORT + 1))/ &&
         curl -sS --max-time 60 http://127.0.0.1:$((PYSTACK_PORT + 2))/"
+    machine=left passes "stack to stack" guest 'sudo sh -c "ip tuntap add tap1 mode tap && ip link set tap1 master br0 up" &&
+        sudo pystack ping --tap tap1 -a 10.0.1.13/24 -c 3 10.0.1.22'
 }
 
 passes "vagrant validate" vagrant validate
@@ -185,7 +187,7 @@ for volume in $(virsh -q vol-list default 2>/dev/null | awk '/pystack-VAGRANTSLA
     virsh -q vol-delete --pool default "$volume"
 done
 for network in $(virsh -q net-list --all --name); do
-    virsh -q net-destroy "$network" || true
+    virsh -q net-destroy "$network" 2>/dev/null || true
     virsh -q net-undefine "$network"
 done
 passes "nothing is left" nothing_left

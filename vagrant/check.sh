@@ -53,4 +53,4 @@ rsync -a --exclude=.git --exclude='.venv*' --exclude=/build --exclude='*.so' --e
 
 # nice: this must not slow down what else runs on the machine.
 nice unshare --net --mount --pid --uts --ipc --fork --kill-child --mount-proc \
-    "$here/check-inside.sh" "$mode" "$work" "$box"
+    "$work/tree/vagrant/check-inside.sh" "$mode" "$work" "$box"

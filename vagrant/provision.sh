@@ -63,8 +63,8 @@ start_service() {
         journalctl --no-pager -n 30 -u pystack.service
         exit 1
     fi
-    systemctl stop pystack-http.service
-    systemctl restart pystack-http.socket
+    systemctl stop pystack-http.socket pystack-http.service
+    systemctl start pystack-http.socket
     say "http://${stack%/*}/ answers: $(curl -sS --max-time 60 -o /dev/null -w '%{http_code}' "http://${stack%/*}/")"
 }
 

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Run shellcheck on every shell script of the tree, and `vagrant validate` on the Vagrantfile. Starts nothing.
+#
+# As root it installs what is missing; otherwise, or where that fails, the part that cannot run says so: "skipped".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+status=0
+
+# have COMMAND PACKAGE: the command is there, or becomes so.
+have() {
+    command -v "$1" >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "vagrant-lint: installing $2"
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >/dev/null 2>&1 && return
+        apt-get update -qq >/dev/null 2>&1
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >/dev/null 2>&1 && return
+    fi
+    return 1
+}
+
+if have shellcheck shellcheck; then
+    mapfile -t scripts < <(grep -rlE --exclude-dir='.venv*' --exclude-dir=build --exclude-dir=.git '^#!/bin/(ba)?sh' .)
+    shellcheck "${scripts[@]}" && echo "vagrant-lint: shellcheck: ${#scripts[@]} scripts" || status=1
+else
+    echo "vagrant-lint: skipped: shellcheck is not installed"
+fi
+
+if have vagrant vagrant; then
+    home=$(mktemp -d)
+    # Providers are not asked (-p): neither libvirt nor VirtualBox has to be there.
+    VAGRANT_HOME=$home VAGRANT_DOTFILE_PATH=$home/dot VAGRANT_CWD=vagrant VAGRANT_CHECKPOINT_DISABLE=1 \
+        vagrant validate -p || status=1
+    rm -rf "$home"
+else
+    echo "vagrant-lint: skipped: vagrant is not installed"
+fi
+exit $status
