@@ -19,6 +19,7 @@ cdef class Config:
     cdef public int64_t neigh_gc_stale_time
     cdef public int neigh_queue_len
     cdef public int neigh_max_entries
+    cdef public int64_t mtu_expires
     cdef public int port_min
     cdef public int port_max
     cdef public int somaxconn

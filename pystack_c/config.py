@@ -45,6 +45,9 @@ class Config:
         self.neigh_queue_len = 3
         #: entries an interface's table may hold
         self.neigh_max_entries = 1024
+        # routes
+        #: a path MTU that an ICMP error told is forgotten after this long (RFC 1191 6.3: not before 10 minutes)
+        self.mtu_expires = 600 * S
         # ports and sockets
         #: first ephemeral port
         self.port_min = 32768
@@ -222,6 +225,7 @@ FIELDS = (
     "neigh_gc_stale_time",
     "neigh_queue_len",
     "neigh_max_entries",
+    "mtu_expires",
     "port_min",
     "port_max",
     "somaxconn",

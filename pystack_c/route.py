@@ -26,7 +26,8 @@ class Dst:
     """Where packets to one address go: the answer of ipv4.route_output. Connections keep it while `epoch` is core.route_epoch.
 
     `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
-    once known; `src` the address to use where the caller has none; `ident` the next IP ID.
+    once known; `src` the address to use where the caller has none; `ident` the next IP ID. `mtu` is the path's: where an ICMP
+    error told it, it holds until `mtu_until`.
     """
 
     def __init__(self, iface, next_hop: int, src: int, mtu: int, kind: int, epoch: int):
@@ -34,6 +35,7 @@ class Dst:
         self.next_hop = next_hop
         self.src = src
         self.mtu = mtu
+        self.mtu_until = 0
         self.kind = kind
         self.epoch = epoch
         self.ident = 0

@@ -83,6 +83,7 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
         return
     # (Other connections share the Dst: they take its MTU over in have_route.)
     tcb.route.mtu = mtu
+    tcb.route.mtu_until = core.now + core.config.mtu_expires
     update_mss(tcb)
     send_smaller(tcb)
 

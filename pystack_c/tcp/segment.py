@@ -14,8 +14,12 @@ def have_route(tcb: Tcb) -> bool:
     core = tcb.core
     route = tcb.route
     if route is not None and route.epoch == core.route_epoch:
-        if tcb.mss > route.mtu - (52 if tcb.ts_ok else 40):
-            # Another connection has found out that the path carries less.
+        if route.mtu_until > 0 and core.now >= route.mtu_until:
+            # RFC 1191 6.3: the path may carry more by now; it will say so if it does not.
+            route.mtu_until = 0
+            route.mtu = route.iface.mtu if route.iface.mtu < 65535 else 65535
+        if route.mtu != tcb.path_mtu:
+            # (Another connection may have found out.)
             update_mss(tcb)
         return True
     route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
@@ -49,6 +53,7 @@ def update_mss(tcb: Tcb) -> None:
     if mss < 8:
         mss = 8
     tcb.mss = mss
+    tcb.path_mtu = tcb.route.mtu
     if tcb.cc is not None and tcb.cwnd < mss:
         # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
         tcb.cwnd = mss

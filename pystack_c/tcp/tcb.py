@@ -64,6 +64,7 @@ class Tcb(Endpoint):
         self.rcv_up = 0
         # options agreed on
         self.mss = core.config.tcp_mss_default
+        self.path_mtu = 0
         self.peer_mss = core.config.tcp_mss_default
         self.user_mss = 0
         self.rcv_mss = core.config.tcp_mss_default

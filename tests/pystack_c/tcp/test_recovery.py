@@ -302,6 +302,23 @@ def test_the_mtu_does_not_rise_by_icmp(make):
     assert icmp(conn, 3, 4, conn.ack, 900) == [] and conn.tcb.mss == 600
 
 
+def test_the_mtu_is_tried_again_after_ten_minutes(make):
+    # RFC 1191 6.3
+    conn = make().established(options=mss_option(1460))
+    conn.send(bytes(1460))
+    icmp(conn, 3, 4, conn.ack, 640)
+    conn.has(1460)
+    conn.rx()
+    for wait, size in ((599, 600), (1, 1460)):
+        conn.peer.advance(wait * S)
+        (seg,) = conn.send(bytes(size))
+        assert len(seg) == size and conn.tcb.mss == size
+        if size == 600:
+            conn.has(size)
+            conn.rx()
+    assert [len(seg) for seg in icmp(conn, 3, 4, conn.ack, 640)] == [600, 600, 260]  # still as narrow
+
+
 def test_no_mtu_below_the_smallest_there_is(make):
     # RFC 791: every link carries 68 bytes
     conn = sender(make)
