@@ -27,7 +27,7 @@ ANNOUNCE_INTERVAL = 2_000_000_000
 class AddressProbe(TimerOwner):  # python
     """One probing. `done` with `conflict` 0: the address is free."""
 
-    def __init__(self, core: Core, iface: Iface, addr: int):
+    def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
         self.iface = iface
         self.addr = addr
@@ -64,7 +64,7 @@ class AddressProbe(TimerOwner):  # python
 class _Announcer(TimerOwner):  # python
     """The second announcement."""
 
-    def __init__(self, core: Core, iface: Iface, addr: int):
+    def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
         self.iface = iface
         self.addr = addr

@@ -3,6 +3,8 @@
 Times are nanoseconds, sizes bytes. Names follow Linux's sysctls where one exists.
 """
 
+from typing import Any
+
 MS = 1_000_000
 S = 1_000_000_000
 
@@ -10,7 +12,7 @@ S = 1_000_000_000
 class Config:
     """The settings of one stack, `linux`-like by default."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # IPv4 and ICMP
         #: TTL of packets sent (RFC 1122 3.2.1.7)
         self.ip_default_ttl = 64
@@ -195,11 +197,11 @@ class Config:
         self.tcp_insecure_rst = False
         self.tcp_insecure_syn = False
 
-    def as_dict(self) -> dict:  # python
+    def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
         return {name: getattr(self, name) for name in FIELDS}
 
-    def update(self, settings: dict) -> "Config":  # python
+    def update(self, settings: dict[str, Any]) -> "Config":  # python
         """Set several by name; an unknown name is a ValueError. Returns self."""
         for name, value in settings.items():
             if name not in FIELDS:
@@ -298,7 +300,7 @@ FIELDS = (
 )
 
 # Profiles: what differs from the defaults above.
-PROFILES: dict[str, dict] = {
+PROFILES: dict[str, dict[str, Any]] = {
     "linux": {},
     # The RFCs' own words where they differ from Linux: RTO at least a second, delayed ACK 200 ms, 2 MSL 4 minutes, SYNs for
     # three minutes (RFC 9293 MUST-23).

@@ -20,7 +20,7 @@ from pystack_c.timer import TimerQueue
 class Core:
     """The shared state of one host."""
 
-    def __init__(self, seed: int, config: Config | None = None, name: str = "host"):
+    def __init__(self, seed: int, config: Config | None = None, name: str = "host") -> None:
         self.config = Config() if config is None else config
         self.name = name
         self.seed = seed
@@ -93,6 +93,16 @@ class Core:
         if self.probe is not None:
             self.emit("drop", subject, 0, reason, rfc, {"name": name})
 
-    def emit(self, kind, subject, endpoint, reason, rfc, fields, before=None, after=None) -> None:
+    def emit(
+        self,
+        kind: str,
+        subject: str,
+        endpoint: int,
+        reason: str,
+        rfc: str,
+        fields: dict[str, Any],
+        before: Any = None,
+        after: Any = None,
+    ) -> None:
         """Hand an event to the probe. Callers check `probe is not None` first, so that off costs nothing."""
         self.probe.event(Event(kind, self.now, self.name, subject, endpoint, reason, rfc, fields, before, after))

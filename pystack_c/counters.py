@@ -134,7 +134,7 @@ class Counters:
     ArpTableOverflow: int
     drops: dict[str, int]
 
-    def __init__(self):
+    def __init__(self) -> None:
         for name in NAMES:
             setattr(self, name, 0)
         self.drops = {}
@@ -143,7 +143,7 @@ class Counters:
         """Count one drop."""
         self.drops[reason] = self.drops.get(reason, 0) + 1
 
-    def nonzero(self) -> dict:  # python
+    def nonzero(self) -> dict[str, int]:  # python
         """All counters that moved, by name, in the order of NAMES."""
         values = ((name, getattr(self, name)) for name in NAMES)
         return {name: value for name, value in values if value}

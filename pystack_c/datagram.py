@@ -2,6 +2,7 @@
 
 import errno
 from collections import deque
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import ipv4, sockopt
@@ -25,7 +26,7 @@ class Datagram:
     payload that was quoted, src and sport what the datagram was sent to, `offender` who told.
     """
 
-    def __init__(self, data: bytes, src: int, sport: int, dst: int, iface, ttl: int, tos: int):
+    def __init__(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
         self.data = data
         self.src = src
         self.sport = sport
@@ -42,7 +43,7 @@ class Datagram:
 class DatagramSocket(Endpoint):
     """Base of UdpSocket and RawSocket. `raddr` is 0 while unconnected."""
 
-    def __init__(self, core, ident: int):
+    def __init__(self, core: Any, ident: int) -> None:
         Endpoint.__init__(self, core, ident)
         self.queue: deque[Datagram] = deque()
         self.queued_bytes = 0
@@ -94,7 +95,16 @@ class DatagramSocket(Endpoint):
         return self.bound_iface is None or self.bound_iface is iface
 
     def hard_error(
-        self, error: int, icmp_type: int, code: int, info: int, offender: int, dst: int, dport: int, quote: bytes, local
+        self,
+        error: int,
+        icmp_type: int,
+        code: int,
+        info: int,
+        offender: int,
+        dst: int,
+        dport: int,
+        quote: bytes,
+        local: bool,
     ) -> None:
         """An ICMP error about a datagram of ours came back (RFC 1122 4.1.3.3: it MUST be passed on).
 
@@ -114,7 +124,7 @@ class DatagramSocket(Endpoint):
         self.fail(error)
 
 
-def take(ep: DatagramSocket, flags: int):
+def take(ep: DatagramSocket, flags: int) -> Any:
     """The next datagram or None; raises the pending error."""
     if flags & MSG_ERRQUEUE:
         return ep.errqueue.popleft() if ep.errqueue else None
@@ -130,7 +140,7 @@ def take(ep: DatagramSocket, flags: int):
     return dgram
 
 
-def route_for(core: Core, ep: DatagramSocket, addr: int):
+def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none."""
     cached: Dst | None = ep.dst
     if cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
@@ -170,7 +180,7 @@ def shutdown(ep: DatagramSocket, how: int) -> None:
         raise OSError(errno.ENOTCONN, "not connected")
 
 
-def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value) -> bool:
+def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any) -> bool:
     """Options of datagram sockets; False where the name is unknown."""
     if level == sockopt.SOL_SOCKET and name in (sockopt.SO_RCVBUF, sockopt.SO_SNDBUF):
         size = max(2048, min(2 * sockopt.as_int(value), 1 << 30))  # Linux doubles it
@@ -194,7 +204,7 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value) -> 
     return sockopt.set_common(core, ep, level, name, value) is not None
 
 
-def getsockopt(ep: DatagramSocket, level: int, name: int):
+def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
     """The value, or None where the name is unknown."""
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_RCVBUF:
@@ -217,7 +227,7 @@ def getsockopt(ep: DatagramSocket, level: int, name: int):
     return sockopt.get_common(ep, level, name)
 
 
-def _iface_of(core: Core, addr: int):
+def _iface_of(core: Core, addr: int) -> Any:
     """The interface that has this address, or the first real one for 0."""
     for iface in core.ifaces:
         if addr == 0 and iface.kind != C.LINK_LOOPBACK:
@@ -228,7 +238,7 @@ def _iface_of(core: Core, addr: int):
     raise OSError(errno.ENODEV, "no interface has that address")
 
 
-def _set_multicast(core: Core, ep: DatagramSocket, name: int, value) -> None:
+def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> None:
     """IP_MULTICAST_*, and group membership (local only: no IGMP is spoken, RFC 1112 level 1 and what a LAN floods)."""
     if name == sockopt.IP_MULTICAST_TTL:
         ttl = sockopt.as_int(value)

@@ -1,5 +1,7 @@
 """What every socket of the core has: addresses, options, a pending error, and its readiness."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.iface import Iface
 from pystack_c.timer import TimerOwner
@@ -12,7 +14,7 @@ class Endpoint(TimerOwner):
     event queue (`Stack.poll_event`), with what happened in `pending` (EV_* bits).
     """
 
-    def __init__(self, core, ident: int):
+    def __init__(self, core: Any, ident: int) -> None:
         self.core = core
         self.ident = ident
         self.waiter = None
@@ -30,7 +32,7 @@ class Endpoint(TimerOwner):
         self.reuseaddr = False
         self.reuseport = False
         self.broadcast = False
-        self.options: dict | None = None
+        self.options: dict[Any, Any] | None = None
 
     def subject(self) -> str:
         """A short text for events."""

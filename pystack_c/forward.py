@@ -1,5 +1,7 @@
 """Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors a router sends."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c import icmpv4, ipv4, neighbor
 from pystack_c.core import Core
@@ -91,7 +93,7 @@ def _send(core: Core, dst: Dst, pkt: Packet) -> None:
     neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)
 
 
-def _payload(pkt: Packet):
+def _payload(pkt: Packet) -> Any:
     """The IP payload with its transport checksum completed: a device that says RX_CSUM_OK may have left it unfinished."""
     data = bytearray(pkt.frame[pkt.l4_off : pkt.l4_end])
     if pkt.proto == C.IPPROTO_TCP and len(data) >= 20:

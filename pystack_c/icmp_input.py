@@ -97,7 +97,7 @@ def _error(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def deliver_error(
-    core: Core, iface, icmp_type: int, code: int, info: int, offender: int, quote: bytes, local: bool
+    core: Core, iface: Iface, icmp_type: int, code: int, info: int, offender: int, quote: bytes, local: bool
 ) -> None:
     """Tell the socket that sent the quoted packet. `local`: it is our own ARP that failed, not a router that tells."""
     subject = "icmp " + addr_text(offender)
@@ -148,7 +148,7 @@ def _next_hop_mtu(info: int, length: int) -> int:
     return 68
 
 
-def process_failure(core: Core, iface, icmp_type: int, code: int, packet: bytes) -> None:
+def process_failure(core: Core, iface: Iface, icmp_type: int, code: int, packet: bytes) -> None:
     """ARP gave up on this packet's next hop: tell our own socket, or (a router) its sender (RFC 1812 5.2.7.1)."""
     pkt: Packet = core.packet
     if reassembly.load(pkt, packet) != 0 or pkt.frag_off != 0:

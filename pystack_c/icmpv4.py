@@ -1,5 +1,7 @@
 """ICMP output: echo replies, and errors by the rules of RFC 1122 section 3.2.2 and RFC 1812 section 4.3.2."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c import ipv4
 from pystack_c.core import Core
@@ -48,7 +50,7 @@ def send(
     icmp_type: int,
     code: int,
     rest: int,
-    payload,
+    payload: Any,
     ttl: int,
     tos: int,
     why: str,

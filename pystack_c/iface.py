@@ -6,7 +6,7 @@ from typing import Any
 class LocalAddr:
     """One address of this host, and the connections that use it (demultiplexed by key, see demux)."""
 
-    def __init__(self, addr: int, prefixlen: int, iface):
+    def __init__(self, addr: int, prefixlen: int, iface: Any) -> None:
         self.addr = addr
         self.prefixlen = prefixlen
         self.mask = (0xFFFFFFFF << (32 - prefixlen)) & 0xFFFFFFFF
@@ -17,7 +17,7 @@ class LocalAddr:
 class Iface:
     """One network interface of a stack: a link kind, a MAC address, an MTU, addresses, neighbours."""
 
-    def __init__(self, index: int, name: str, kind: int, mac: int, mtu: int):
+    def __init__(self, index: int, name: str, kind: int, mac: int, mtu: int) -> None:
         self.index = index
         self.name = name
         self.kind = kind

@@ -5,6 +5,7 @@ accepted on any interface (127/8 only on loopback), and the route alone decides 
 """
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import neighbor
@@ -18,7 +19,7 @@ from pystack_c.wire.checksum import sum_bytes
 DST_CACHE_MAX = 4096
 
 
-def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None):
+def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None) -> Any:
     """Where packets to `addr` go, as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
 
     `src` is the address the caller will use (0: take Dst.src); the weak model does not route by it. `iface` restricts
@@ -41,7 +42,7 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     return dst
 
 
-def _resolve(core: Core, addr: int, iface: Iface | None):
+def _resolve(core: Core, addr: int, iface: Iface | None) -> Any:
     mine: LocalAddr | None = core.local_addr(addr)
     if mine is not None:
         # RFC 1122 3.2.1.3 (g): what is addressed to this host never reaches a wire.
@@ -77,7 +78,7 @@ def _resolve(core: Core, addr: int, iface: Iface | None):
 _REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, C.RT_BLACKHOLE: errno.EINVAL}
 
 
-def _resolve_group(core: Core, addr: int, iface: Iface | None):
+def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
     """255.255.255.255 or a multicast group: the given interface, the route's, or the first one that has a wire."""
     if iface is None:
         route: Route = core.routes.lookup(addr, None)
@@ -118,7 +119,20 @@ def new_ident(dst: Dst, count: int) -> int:
     return value
 
 
-def output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset) -> int:
+def output(
+    core: Core,
+    dst: Dst,
+    src: int,
+    daddr: int,
+    proto: int,
+    ttl: int,
+    tos: int,
+    df: bool,
+    l4_len: int,
+    payload: Any,
+    gso_size: int,
+    csum_offset: int,
+) -> int:
     """Send the transport header core.scratch[L4_OFF:L4_OFF+l4_len] and `payload` in one IP packet, or fragments of it.
 
     0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
@@ -126,7 +140,21 @@ def output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size
     return output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b"")
 
 
-def output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, options) -> int:
+def output_options(
+    core: Core,
+    dst: Dst,
+    src: int,
+    daddr: int,
+    proto: int,
+    ttl: int,
+    tos: int,
+    df: bool,
+    l4_len: int,
+    payload: Any,
+    gso_size: int,
+    csum_offset: int,
+    options: bytes,
+) -> int:
     """`output` with IP options (whole words)."""
     hlen = 20 + len(options)
     total = hlen + l4_len
@@ -165,7 +193,20 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
     return data[:csum_offset] + bytes((s >> 8, s & 0xFF)) + data[csum_offset + 2 :]
 
 
-def fragment(core, dst, data, src, daddr, proto, ttl, tos, ident, offset, more, options) -> None:
+def fragment(
+    core: Core,
+    dst: Dst,
+    data: bytes,
+    src: int,
+    daddr: int,
+    proto: int,
+    ttl: int,
+    tos: int,
+    ident: int,
+    offset: int,
+    more: bool,
+    options: bytes,
+) -> None:
     """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
 
     `offset` and `more` are those of a packet that is itself a fragment (a router cuts it further). Every piece but the

@@ -11,6 +11,7 @@ so an idle stack has no timers.
 """
 
 from collections import deque
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
@@ -43,7 +44,7 @@ def addr_text(addr: int) -> str:
 class NeighborEntry(TimerOwner):
     """One address on a link. `header` is the 14 bytes in front of a packet to it; state NONE means taken out."""
 
-    def __init__(self, core, iface, addr: int):
+    def __init__(self, core: Any, iface: Any, addr: int) -> None:
         self.core = core
         self.iface = iface
         self.addr = addr
@@ -54,7 +55,7 @@ class NeighborEntry(TimerOwner):
         self.updated = 0
         self.used = core.now
         self.probes = 0
-        self.queue: deque | None = None
+        self.queue: deque[Any] | None = None
         self.timer = Timer(self, C.T_NEIGH)
 
     def on_timer(self, kind: int) -> None:
@@ -140,12 +141,12 @@ def source_for(iface: Iface, addr: int) -> int:
     return 0
 
 
-def lookup(core: Core, iface: Iface, addr: int):
+def lookup(core: Core, iface: Iface, addr: int) -> Any:
     """The entry of an address on this link, or None."""
     return iface.neighbors.get(addr)
 
 
-def create(core: Core, iface: Iface, addr: int):
+def create(core: Core, iface: Iface, addr: int) -> Any:
     """A new entry in state NONE, or None where the table is full of entries in use."""
     if len(iface.neighbors) >= core.config.neigh_max_entries and not _make_room(core, iface):
         core.counters.ArpTableOverflow += 1
@@ -185,7 +186,7 @@ def remove(core: Core, entry: NeighborEntry) -> None:
     set_state(core, entry, C.NUD_NONE, "taken out of the table", "RFC 1122 2.3.2.1")
 
 
-def set_permanent(core: Core, iface: Iface, addr: int, mac: int):
+def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
     """A static entry: never asked for, never aged, never overridden."""
     entry = iface.neighbors.get(addr)
     if entry is None:
@@ -215,7 +216,7 @@ def confirm(entry: NeighborEntry) -> None:
         set_state(core, entry, C.NUD_REACHABLE, "a transport made progress through it", "RFC 4861 7.3.1")
 
 
-def output(core: Core, dst: Dst, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: int, csum_offset: int) -> None:
     """Send the IP packet core.scratch[start:end] + payload to dst.next_hop, now or when its MAC address is known.
 
     `csum_offset` > 0: the device finishes the transport checksum there, counted from the start of layer 4.
@@ -254,7 +255,7 @@ def output(core: Core, dst: Dst, start: int, end: int, payload, gso_size: int, c
     transmit(core, iface, core.scratch, start - C.ETH_HLEN, end, payload, gso_size, csum_offset)
 
 
-def _prepend(scratch, off: int, header) -> None:
+def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
     """Copy the 14 header bytes to scratch[off:]."""
     q = scratch
     h = header
@@ -262,7 +263,9 @@ def _prepend(scratch, off: int, header) -> None:
         q[off + i] = h[i]
 
 
-def transmit(core: Core, iface: Iface, scratch, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+def transmit(
+    core: Core, iface: Iface, scratch: bytearray, start: int, end: int, payload: Any, gso_size: int, csum_offset: int
+) -> None:
     """Make the Transmit of scratch[start:end] + payload."""
     p = scratch
     tx = Transmit(iface, bytes(p[start:end]), payload)
@@ -280,7 +283,9 @@ def _use_stale(core: Core, entry: NeighborEntry) -> None:
     core.timers.arm(entry.timer, core.now + core.config.neigh_delay_probe_time)
 
 
-def _enqueue(core: Core, entry: NeighborEntry, start: int, end: int, payload, gso_size: int, csum_offset: int) -> None:
+def _enqueue(
+    core: Core, entry: NeighborEntry, start: int, end: int, payload: Any, gso_size: int, csum_offset: int
+) -> None:
     """Keep the packet until the address is known; start asking if nobody did."""
     subject = "arp " + addr_text(entry.addr)
     tx = Transmit(entry.iface, bytes(core.scratch[start:end]) + (b"" if payload is None else bytes(payload)), None)

@@ -1,5 +1,7 @@
 """What travels between the layers: a parsed frame going up, a finished frame going down."""
 
+from typing import Any
+
 import pystack_c.const as C
 
 
@@ -10,7 +12,7 @@ class Packet:
     other: whoever keeps data keeps `frame` itself (bytes, immutable) and its offsets.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.frame = b""
         self.flags = 0
         self.gso_size = 0
@@ -81,7 +83,7 @@ class Transmit:
     completes the checksum from csum_start to the end.
     """
 
-    def __init__(self, iface, header: bytes, payload=None):
+    def __init__(self, iface: Any, header: bytes, payload: Any = None) -> None:
         self.iface = iface
         self.header = header
         self.payload = payload
@@ -90,7 +92,7 @@ class Transmit:
         self.csum_offset = 0
         self.hdr_len = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.payload is None:
             return len(self.header)
         return len(self.header) + len(self.payload)

@@ -8,6 +8,7 @@ both say SO_REUSEPORT. No port is privileged.
 
 import errno
 from struct import pack
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
@@ -20,8 +21,8 @@ class PortTable:
     `groups`: broadcast and multicast addresses may be bound (UDP). A protocol with connections overrides `tuple_busy`.
     """
 
-    def __init__(self, groups: bool = False):
-        self.buckets: dict[int, dict] = {}
+    def __init__(self, groups: bool = False) -> None:
+        self.buckets: dict[int, dict[Any, Any]] = {}
         self.groups = groups
 
     def add(self, ep: Endpoint, port: int) -> None:

@@ -35,7 +35,7 @@ class Event:
         fields: dict[str, Any],
         before: dict[str, Any] | None = None,
         after: dict[str, Any] | None = None,
-    ):
+    ) -> None:
         self.kind = kind
         self.time = time
         self.host = host

@@ -6,6 +6,7 @@ port as identifier, and gets the replies to them.
 """
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import datagram, icmpv4, ipv4, neighbor, ports, sockopt
@@ -29,7 +30,7 @@ ICMP_FILTER = 1
 class RawSocket(DatagramSocket):
     """One raw or ping socket. `lport` is a ping socket's identifier; `icmp_filter` a mask of ICMP types not wanted."""
 
-    def __init__(self, core, ident: int, proto: int):
+    def __init__(self, core: Any, ident: int, proto: int) -> None:
         DatagramSocket.__init__(self, core, ident)
         self.proto = proto
         self.ping = False
@@ -44,8 +45,8 @@ class RawSocket(DatagramSocket):
 class RawTable:
     """Raw sockets by protocol, ping sockets by identifier."""
 
-    def __init__(self):
-        self.by_proto = {}
+    def __init__(self) -> None:
+        self.by_proto: dict[int, Any] = {}
         self.ping = PortTable()
 
 
@@ -115,7 +116,7 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
     ep.dst = dst
 
 
-def sendto(ep: RawSocket, data, addr: int, port: int, flags: int, now: int) -> int:
+def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
     """Send one packet to addr, or (0) to the connected peer. The number of bytes."""
     _check_open(ep)
     core = ep.core
@@ -198,7 +199,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
     return 0
 
 
-def recvfrom(ep: RawSocket, flags: int, now: int):
+def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:
     """The next Datagram or None: a raw socket's `data` is the whole IP packet, a ping socket's the ICMP message."""
     _check_open(ep)
     ep.core.now = now
@@ -229,7 +230,7 @@ def close(ep: RawSocket, now: int) -> None:
     datagram.cleanup(ep)
 
 
-def setsockopt(ep: RawSocket, level: int, name: int, value, now: int) -> None:
+def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> None:
     """setsockopt(2): IP_HDRINCL, ICMP_FILTER (a mask of types not wanted) and the common options."""
     _check_open(ep)
     core = ep.core
@@ -243,7 +244,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value, now: int) -> None:
     ep.dst = None
 
 
-def getsockopt(ep: RawSocket, level: int, name: int, now: int):
+def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
     """getsockopt(2): an int or bytes."""
     _check_open(ep)
     ep.core.now = now
@@ -298,7 +299,20 @@ def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
     return False
 
 
-def icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, proto, l4, local) -> bool:
+def icmp_error(
+    core: Core,
+    iface: Iface,
+    error: int,
+    icmp_type: int,
+    code: int,
+    info: int,
+    offender: int,
+    src: int,
+    dst: int,
+    proto: int,
+    l4: bytes,
+    local: bool,
+) -> bool:
     """An ICMP error quotes a packet src -> dst of ours, with the transport bytes `l4`. False where no socket sent it.
 
     `local`: not a router but ARP said so; then unconnected sockets hear it too.
@@ -321,5 +335,7 @@ def icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, pr
     return found
 
 
-def _tell(ep: RawSocket, error, icmp_type, code, info, offender, dst, quote, local) -> None:
+def _tell(
+    ep: RawSocket, error: int, icmp_type: int, code: int, info: int, offender: int, dst: int, quote: bytes, local: bool
+) -> None:
     ep.hard_error(error, icmp_type, code, info, offender, dst, 0, quote, local)

@@ -24,7 +24,7 @@ OVERHEAD = 128
 class Piece:
     """Bytes [start, end) of a datagram's payload."""
 
-    def __init__(self, start: int, end: int, data: bytes):
+    def __init__(self, start: int, end: int, data: bytes) -> None:
         self.start = start
         self.end = end
         self.data = data
@@ -33,7 +33,7 @@ class Piece:
 class Fragments(TimerOwner):
     """One incomplete datagram. `total` is its length once the last fragment came; `first` the first fragment as it came."""
 
-    def __init__(self, core, iface, key: tuple):
+    def __init__(self, core: Any, iface: Any, key: tuple[Any, ...]) -> None:
         self.core = core
         self.iface = iface
         self.key = key
@@ -71,8 +71,8 @@ class Fragments(TimerOwner):
 class Reassembly:
     """All incomplete datagrams of a host, the oldest first."""
 
-    def __init__(self):
-        self.table: dict[tuple, Fragments] = {}
+    def __init__(self) -> None:
+        self.table: dict[tuple[int, ...], Fragments] = {}
         self.held = 0
 
 

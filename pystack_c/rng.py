@@ -13,7 +13,7 @@ import pystack_c.const as C
 class Rng:
     """A seeded generator. Same seed, same sequence, on every build."""
 
-    def __init__(self, seed: object):
+    def __init__(self, seed: object) -> None:
         digest = hashlib.blake2b(str(seed).encode(), digest_size=32, person=b"pystack-rng").digest()
         self.s0 = int.from_bytes(digest[0:4], "big") | 1
         self.s1 = int.from_bytes(digest[4:8], "big")

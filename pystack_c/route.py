@@ -12,7 +12,9 @@ import pystack_c.const as C
 class Route:
     """One route. `gateway` 0 means that the destination itself is on the link; `kind` RT_UNREACHABLE and its like refuse."""
 
-    def __init__(self, dst: int, prefixlen: int, gateway: int, iface, metric: int, src: int, kind: int = C.RT_UNICAST):
+    def __init__(
+        self, dst: int, prefixlen: int, gateway: int, iface: Any, metric: int, src: int, kind: int = C.RT_UNICAST
+    ) -> None:
         self.dst = dst
         self.prefixlen = prefixlen
         self.gateway = gateway
@@ -30,7 +32,7 @@ class Dst:
     error told it, it holds until `mtu_until`.
     """
 
-    def __init__(self, iface, next_hop: int, src: int, mtu: int, kind: int, epoch: int):
+    def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
         self.iface = iface
         self.next_hop = next_hop
         self.src = src
@@ -53,8 +55,8 @@ def netmask(prefixlen: int) -> int:
 class RouteTable:
     """All routes of a host."""
 
-    def __init__(self):
-        self.by_length: list = [None] * 33
+    def __init__(self) -> None:
+        self.by_length: list[Any] = [None] * 33
         self.lengths: list[int] = []
 
     def add(self, route: Route) -> None:
@@ -70,7 +72,7 @@ class RouteTable:
         same.sort(key=_by_metric)
         bucket[route.dst] = same
 
-    def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface=None) -> bool:
+    def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
         """Take out the routes of this prefix (of this gateway and interface, where given). True where there were any."""
         bucket = self.by_length[prefixlen]
         if bucket is None or dst not in bucket:
@@ -88,7 +90,7 @@ class RouteTable:
                 self.lengths.remove(prefixlen)
         return len(keep) < len(old)
 
-    def lookup(self, dst: int, iface=None):
+    def lookup(self, dst: int, iface: Any = None) -> Any:
         """The route for an address, or None. With `iface`, only routes through that interface count."""
         for length in self.lengths:
             bucket = self.by_length[length]
@@ -103,10 +105,10 @@ class RouteTable:
                     return route
         return None
 
-    def all(self) -> list:
+    def all(self) -> list[Any]:
         """All routes, the longest prefixes first, for display."""
         return [r for n in self.lengths for dst in sorted(self.by_length[n]) for r in self.by_length[n][dst]]
 
 
-def _by_metric(route) -> int:
+def _by_metric(route: Route) -> int:
     return route.metric

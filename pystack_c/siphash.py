@@ -1,5 +1,7 @@
 """SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, where others must come to the same number."""
 
+from typing import Any
+
 MASK = 0xFFFFFFFFFFFFFFFF
 
 
@@ -8,7 +10,7 @@ def rotate(x: int, n: int) -> int:
     return (x << n | x >> (64 - n)) & MASK
 
 
-def rounds(v: list, count: int) -> None:
+def rounds(v: list[Any], count: int) -> None:
     """`count` SipRounds over the four words of the state."""
     for _ in range(count):
         v[0] = (v[0] + v[1]) & MASK

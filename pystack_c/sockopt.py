@@ -6,6 +6,7 @@ not know, so that a protocol can go on and say ENOPROTOOPT.
 
 import errno
 import struct
+from typing import Any
 
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
@@ -52,7 +53,7 @@ IP_DROP_MEMBERSHIP = 36
 AF_INET = 2
 
 
-def as_int(value) -> int:
+def as_int(value: Any) -> int:
     """The int in an option value; EINVAL for what is none."""
     if isinstance(value, int):
         return value
@@ -63,7 +64,7 @@ def as_int(value) -> int:
     raise OSError(errno.EINVAL, "the option takes an int")
 
 
-def set_common(core: Core, ep: Endpoint, level: int, name: int, value):
+def set_common(core: Core, ep: Endpoint, level: int, name: int, value: Any) -> Any:
     """Set an option of the socket or IP level; None where it is not one of ours, else 0."""
     if level == SOL_SOCKET:
         return _set_socket(core, ep, name, value)
@@ -72,7 +73,7 @@ def set_common(core: Core, ep: Endpoint, level: int, name: int, value):
     return None
 
 
-def _set_socket(core: Core, ep: Endpoint, name: int, value):
+def _set_socket(core: Core, ep: Endpoint, name: int, value: Any) -> Any:
     if name == SO_REUSEADDR:
         ep.reuseaddr = as_int(value) != 0
     elif name == SO_REUSEPORT:
@@ -88,7 +89,7 @@ def _set_socket(core: Core, ep: Endpoint, name: int, value):
     return 0
 
 
-def _set_ip(ep: Endpoint, name: int, value):
+def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
     number = 0 if name == IP_ADD_MEMBERSHIP else as_int(value)
     if name == IP_TTL:
         # Linux: -1 is the default, else 1..255
@@ -108,21 +109,21 @@ def _set_ip(ep: Endpoint, name: int, value):
     return 0
 
 
-def remember(ep: Endpoint, key: tuple, value) -> None:
+def remember(ep: Endpoint, key: tuple[Any, ...], value: Any) -> None:
     """Keep an option that only has to be told again, or that a rare path looks up."""
     if ep.options is None:
         ep.options = {}
     ep.options[key] = value
 
 
-def recall(ep: Endpoint, key: tuple, default):
+def recall(ep: Endpoint, key: tuple[Any, ...], default: Any) -> Any:
     """What `remember` kept."""
     if ep.options is None:
         return default
     return ep.options.get(key, default)
 
 
-def _bind_device(core: Core, ep: Endpoint, value) -> None:
+def _bind_device(core: Core, ep: Endpoint, value: Any) -> None:
     name = value.rstrip(b"\0").decode("ascii", "replace") if isinstance(value, bytes | bytearray) else str(value)
     if not name:
         ep.bound_iface = None
@@ -134,7 +135,7 @@ def _bind_device(core: Core, ep: Endpoint, value) -> None:
     raise OSError(errno.ENODEV, "no such interface")
 
 
-def get_common(ep: Endpoint, level: int, name: int):
+def get_common(ep: Endpoint, level: int, name: int) -> Any:
     """The value of a common option (int or bytes), or None where it is not one of ours."""
     if level == SOL_SOCKET:
         return _get_socket(ep, name)
@@ -143,7 +144,7 @@ def get_common(ep: Endpoint, level: int, name: int):
     return None
 
 
-def _get_socket(ep: Endpoint, name: int):
+def _get_socket(ep: Endpoint, name: int) -> Any:
     if name == SO_REUSEADDR:
         return int(ep.reuseaddr)
     if name == SO_REUSEPORT:
@@ -163,7 +164,7 @@ def _get_socket(ep: Endpoint, name: int):
     return None
 
 
-def _get_ip(ep: Endpoint, name: int):
+def _get_ip(ep: Endpoint, name: int) -> Any:
     if name == IP_TTL:
         return ep.ttl
     if name == IP_TOS:

@@ -3,6 +3,8 @@
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c import icmp_input, ip_input, neighbor
 from pystack_c.core import Core
@@ -35,7 +37,7 @@ TIMER_NAMES = {
 class Stack(Core):
     """A Core with the layers in order on top: what a driver owns."""
 
-    def __init__(self, seed: int, config=None, name: str = "host"):
+    def __init__(self, seed: int, config: Any = None, name: str = "host") -> None:
         Core.__init__(self, seed, config, name)
         self.routes = RouteTable()
         self.tcp = TcpTables(self)
@@ -45,8 +47,14 @@ class Stack(Core):
     # Configuration
 
     def add_iface(
-        self, name: str, kind: int = C.LINK_ETHERNET, mac: int = 0, mtu: int = 1500, tx_csum=False, gso_max=0
-    ):
+        self,
+        name: str,
+        kind: int = C.LINK_ETHERNET,
+        mac: int = 0,
+        mtu: int = 1500,
+        tx_csum: bool = False,
+        gso_max: int = 0,
+    ) -> Any:
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
             raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")
@@ -59,7 +67,7 @@ class Stack(Core):
         self.ifaces.append(iface)
         return iface
 
-    def iface(self, name: str):
+    def iface(self, name: str) -> Any:
         """The interface of that name; KeyError where there is none."""
         for found in self.ifaces:
             if found.name == name:
@@ -104,11 +112,11 @@ class Stack(Core):
         dst: int,
         prefixlen: int,
         gateway: int = 0,
-        iface=None,
+        iface: Iface | None = None,
         metric: int = 0,
         src: int = 0,
         kind: int = C.RT_UNICAST,
-    ):
+    ) -> Any:
         """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse."""
         if not 0 <= prefixlen <= 32:
             raise ValueError("a prefix length is 0..32")
@@ -124,7 +132,7 @@ class Stack(Core):
         self._routes_changed()
         return route
 
-    def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface=None) -> bool:
+    def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface: Iface | None = None) -> bool:
         """Take routes out; False where there was none."""
         found = self.routes.remove(dst, prefixlen, gateway, iface)
         self._routes_changed()
@@ -137,7 +145,7 @@ class Stack(Core):
             neighbor.remove(self, entry)
         self._routes_changed()
 
-    def add_neighbor(self, iface: Iface, addr: int, mac: int):
+    def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """A permanent neighbour entry."""
         return neighbor.set_permanent(self, iface, addr, mac)
 
@@ -200,7 +208,7 @@ class Stack(Core):
 
     # Output
 
-    def poll_transmit(self, now: int):
+    def poll_transmit(self, now: int) -> Any:
         """The next frame to send, or None. Poll until None after every input, timeout and call."""
         self.now = now
         while True:
@@ -225,7 +233,7 @@ class Stack(Core):
             return True
         return False
 
-    def poll_event(self):
+    def poll_event(self) -> Any:
         """The next endpoint with news for its waiter, or None."""
         if not self.events:
             return None
@@ -233,7 +241,7 @@ class Stack(Core):
         ep.queued = False
         return ep
 
-    def poll_timeout(self):
+    def poll_timeout(self) -> Any:
         """The next deadline in nanoseconds, or None."""
         deadline = self.timers.next_deadline()
         return None if deadline < 0 else deadline

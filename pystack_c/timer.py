@@ -6,6 +6,8 @@ retransmission timer out) costs nothing: the heap entry keeps its old, earlier k
 when it reaches the top.
 """
 
+from typing import Any
+
 
 class TimerOwner:
     """Base of everything that owns timers."""
@@ -18,7 +20,7 @@ class TimerOwner:
 class Timer:
     """One deadline of one owner. `deadline` is -1 while the timer is idle."""
 
-    def __init__(self, owner: TimerOwner, kind: int):
+    def __init__(self, owner: TimerOwner, kind: int) -> None:
         self.owner = owner
         self.kind = kind
         self.deadline = -1
@@ -41,11 +43,11 @@ def _before(a: Timer, b: Timer) -> bool:
 class TimerQueue:
     """An indexed binary heap of timers."""
 
-    def __init__(self):
-        self.heap = []
+    def __init__(self) -> None:
+        self.heap: list[Any] = []
         self.next_order = 1
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.heap)
 
     def arm(self, timer: Timer, deadline: int) -> None:
@@ -79,7 +81,7 @@ class TimerQueue:
             self._down(0)
         return -1
 
-    def pop_due(self, now: int):
+    def pop_due(self, now: int) -> Any:
         """Take out and return the first timer that is due at `now`, or None."""
         deadline = self.next_deadline()
         if deadline < 0 or deadline > now:

@@ -1,6 +1,7 @@
 """UDP (RFC 768, RFC 1122 section 4.1): sockets, demultiplexing, input and output."""
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import datagram, icmpv4, ipv4, ports, sockopt
@@ -22,7 +23,7 @@ _REASONS = ("", "shorter than a UDP header", "the length field does not fit", "t
 class UdpSocket(DatagramSocket):
     """One UDP socket."""
 
-    def __init__(self, core, ident: int):
+    def __init__(self, core: Any, ident: int) -> None:
         DatagramSocket.__init__(self, core, ident)
         self.no_check = False
 
@@ -80,7 +81,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     ep.dst = dst
 
 
-def sendto(ep: UdpSocket, data, addr: int, port: int, flags: int, now: int) -> int:
+def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
     """Send one datagram to addr:port, or (address 0) to the connected peer. The number of bytes; never blocks."""
     _check_open(ep)
     core = ep.core
@@ -125,7 +126,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     return ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
 
 
-def recvfrom(ep: UdpSocket, flags: int, now: int):
+def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
     """The next Datagram (whole), or None; MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
     _check_open(ep)
     ep.core.now = now
@@ -148,7 +149,7 @@ def close(ep: UdpSocket, now: int) -> None:
     datagram.cleanup(ep)
 
 
-def setsockopt(ep: UdpSocket, level: int, name: int, value, now: int) -> None:
+def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> None:
     """setsockopt(2); ENOPROTOOPT for what is not there."""
     _check_open(ep)
     core = ep.core
@@ -160,7 +161,7 @@ def setsockopt(ep: UdpSocket, level: int, name: int, value, now: int) -> None:
     ep.dst = None
 
 
-def getsockopt(ep: UdpSocket, level: int, name: int, now: int):
+def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
     """getsockopt(2): an int or bytes."""
     _check_open(ep)
     ep.core.now = now
@@ -177,7 +178,7 @@ def getsockopt(ep: UdpSocket, level: int, name: int, now: int):
     return value
 
 
-def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: int):
+def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: int) -> Any:
     """The socket for a datagram raddr:rport -> laddr:lport, or None: the most specific one, the latest of equals.
 
     Among equals with SO_REUSEPORT, a keyed hash of the four numbers chooses, so that one peer stays with one socket.
@@ -218,7 +219,9 @@ def _score(ep: UdpSocket, iface: Iface, laddr: int, raddr: int, rport: int) -> i
     return score
 
 
-def _choose(core: Core, bucket: dict, iface: Iface, laddr: int, raddr: int, rport: int, score: int, count: int):
+def _choose(
+    core: Core, bucket: dict[Any, Any], iface: Iface, laddr: int, raddr: int, rport: int, score: int, count: int
+) -> Any:
     key = b"reuseport%d,%d,%d" % (laddr, raddr, rport)
     index = core.rng.keyed_hash(key) % count
     for item in bucket.values():
@@ -282,7 +285,21 @@ def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
         core.emit("udp.in", subject, ep.ident, "put into the socket's queue", "RFC 768", {"length": len(data)})
 
 
-def icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, quote, local) -> bool:
+def icmp_error(
+    core: Core,
+    iface: Iface,
+    error: int,
+    icmp_type: int,
+    code: int,
+    info: int,
+    offender: int,
+    src: int,
+    dst: int,
+    sport: int,
+    dport: int,
+    quote: bytes,
+    local: bool,
+) -> bool:
     """An ICMP error quotes a datagram src:sport -> dst:dport of ours. False where no socket sent it."""
     ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
     if ep is None:

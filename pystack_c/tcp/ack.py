@@ -1,5 +1,7 @@
 """The acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
@@ -9,7 +11,7 @@ from pystack_c.tcp.recovery import after_ack, change_cwnd, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
 
 
-def process_ack(tcb: Tcb, pkt) -> None:
+def process_ack(tcb: Tcb, pkt: Any) -> None:
     """SND.UNA =< SEG.ACK =< SND.NXT is known: take what is acknowledged, the window, and what follows for recovery."""
     ack = pkt.ack
     una = tcb.snd_una
@@ -54,7 +56,7 @@ def process_ack(tcb: Tcb, pkt) -> None:
         schedule(tcb)
 
 
-def clean_rtxq(tcb: Tcb, ack) -> int:
+def clean_rtxq(tcb: Tcb, ack: int) -> int:
     """Take acknowledged records out. Returns a round-trip sample by Karn's rule (RFC 6298 3), or -1."""
     q = tcb.rtxq
     now = tcb.core.now
@@ -92,7 +94,7 @@ def clean_rtxq(tcb: Tcb, ack) -> int:
     return -1 if retransmitted else sample
 
 
-def data_acked(tcb: Tcb, ack) -> None:
+def data_acked(tcb: Tcb, ack: int) -> None:
     """Move SND.UNA, free the send buffer (SYN and FIN are no bytes of it), wake the writer."""
     before = seq_diff(ack, tcb.snd_una)
     if tcb.syn_out():
@@ -121,7 +123,7 @@ def data_acked(tcb: Tcb, ack) -> None:
         tcb.wake(C.EV_OUT)
 
 
-def measure(tcb: Tcb, pkt, sample) -> None:
+def measure(tcb: Tcb, pkt: Any, sample: int) -> None:
     """A round-trip time: from the record, or from the echoed timestamp where a retransmission made it ambiguous."""
     if sample >= 0:
         rtt.update(tcb, sample)
@@ -133,7 +135,7 @@ def measure(tcb: Tcb, pkt, sample) -> None:
             rtt.update(tcb, elapsed * 1_000_000)
 
 
-def update_window(tcb: Tcb, pkt) -> bool:
+def update_window(tcb: Tcb, pkt: Any) -> bool:
     """SND.WND from a segment that is not older than the last one that set it (WL1, WL2). True where it changed."""
     if not (seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))):
         return False
@@ -159,7 +161,7 @@ def update_window(tcb: Tcb, pkt) -> bool:
     return True
 
 
-def restart_rto(tcb: Tcb, advanced) -> None:
+def restart_rto(tcb: Tcb, advanced: bool) -> None:
     """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
     timer = tcb.rto_timer
     if len(tcb.rtxq) == 0:

@@ -9,7 +9,7 @@ from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
 
-def cancel(tcb: Tcb, timer) -> None:
+def cancel(tcb: Tcb, timer: Timer) -> None:
     """Cancel a timer that may not exist."""
     if timer is not None and timer.deadline >= 0:
         tcb.core.timers.cancel(timer)

@@ -5,6 +5,7 @@ rest; with timestamps, the low bits of TSval carry window scale, SACK and ECN. T
 """
 
 from struct import pack
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
@@ -22,13 +23,13 @@ PERIOD = 64_000_000_000
 NO_SCALE = 15
 
 
-def mac(core, pkt, irs: int, period: int, mss_index: int) -> int:
+def mac(core: Any, pkt: Any, irs: int, period: int, mss_index: int) -> int:
     """24 bits that only this stack can make for this SYN."""
     data = b"cookie" + pack(">IIHHIBB", pkt.src, pkt.dst, pkt.sport, pkt.dport, irs, period & 0xFF, mss_index)
     return core.rng.keyed_hash(data) & 0xFFFFFF
 
 
-def answer(listener: Tcb, pkt) -> None:
+def answer(listener: Tcb, pkt: Any) -> None:
     """Send the SYN-ACK with a cookie, and forget the SYN."""
     core = listener.core
     tcb = fresh_child(listener, pkt)
@@ -62,7 +63,7 @@ def answer(listener: Tcb, pkt) -> None:
     tcb.state = C.CLOSED
 
 
-def redeem(listener: Tcb, pkt):
+def redeem(listener: Tcb, pkt: Any) -> Any:
     """An ACK for no connection: the Tcb that its cookie brings back, or None."""
     core = listener.core
     if core.tcp.cookie_at < 0 or core.now - core.tcp.cookie_at > 2 * PERIOD:
@@ -92,7 +93,7 @@ def redeem(listener: Tcb, pkt):
     return tcb
 
 
-def restore(tcb: Tcb, pkt, cookie: int, irs: int, mss: int) -> None:
+def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
     """The block as it would be, had the SYN been kept."""
     seq = pkt.seq
     window = pkt.window

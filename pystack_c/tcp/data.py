@@ -1,5 +1,7 @@
 """The text and the FIN of an acceptable segment (RFC 9293 section 3.10.7.4, seventh and eighth), and when to ACK."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp.close import enter_time_wait, start_wait
@@ -24,7 +26,7 @@ def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
     schedule(tcb)
 
 
-def segment_text(tcb: Tcb, pkt) -> None:
+def segment_text(tcb: Tcb, pkt: Any) -> None:
     """Take the payload: in order, to be kept for later, or already known."""
     seq = pkt.seq
     begin = pkt.data_off
@@ -60,7 +62,7 @@ def segment_text(tcb: Tcb, pkt) -> None:
         out_of_order(tcb, pkt, seq, begin, end)
 
 
-def duplicate_text(tcb: Tcb, left, right) -> None:
+def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
     """All of it is known: say so at once, with D-SACK (RFC 2883 4)."""
     if tcb.sack_ok:
         tcb.dsack = (left, right)
@@ -69,7 +71,7 @@ def duplicate_text(tcb: Tcb, left, right) -> None:
     ack_now(tcb, "a duplicate: our ACK may have been lost", "RFC 9293 3.10.7.4")
 
 
-def in_order(tcb: Tcb, pkt, begin, end) -> None:
+def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
     """Bytes at RCV.NXT: deliver them, and what waited behind them."""
     buf = tcb.recvbuf
     before = tcb.rcv_nxt
@@ -135,7 +137,7 @@ def ack_policy(tcb: Tcb) -> None:
             core.emit("timer.set", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", fields)
 
 
-def out_of_order(tcb: Tcb, pkt, seq, begin, end) -> None:
+def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
     """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
     buf = tcb.recvbuf
     core = tcb.core
@@ -157,7 +159,7 @@ def out_of_order(tcb: Tcb, pkt, seq, begin, end) -> None:
     ack_now(tcb, "out of order: duplicate ACK", "RFC 5681 4.2")
 
 
-def note_sack(tcb: Tcb, seq) -> None:
+def note_sack(tcb: Tcb, seq: int) -> None:
     """RFC 2018 4: the first block holds the segment that triggered this ACK, then the most recent others."""
     block = tcb.recvbuf.block_at(seq)
     if block is None:
@@ -180,7 +182,7 @@ def forget_sacks(tcb: Tcb) -> None:
     tcb.sacks = rest if rest else None
 
 
-def segment_fin(tcb: Tcb, pkt) -> None:
+def segment_fin(tcb: Tcb, pkt: Any) -> None:
     """Eighth, the FIN: it counts when everything before it is here; until then its place is remembered."""
     if pkt.tcp_flags & C.FIN:
         seq = seq_add(pkt.seq, pkt.l4_end - pkt.data_off)

@@ -1,5 +1,7 @@
 """Explicit Congestion Notification (RFC 3168): negotiation, marks, echoes, and the one response a window."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.seqnum import seq_ge
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
@@ -9,7 +11,7 @@ from pystack_c.tcp.tcb import Tcb
 CE = 3
 
 
-def syn_received(tcb: Tcb, pkt) -> None:
+def syn_received(tcb: Tcb, pkt: Any) -> None:
     """6.1.1: a SYN with ECE and CWR asks for ECN; a SYN,ACK with ECE alone agrees."""
     mode = tcb.core.config.tcp_ecn
     bits = pkt.tcp_flags & (C.ECE | C.CWR)
@@ -19,7 +21,7 @@ def syn_received(tcb: Tcb, pkt) -> None:
         tcb.ecn_ok = mode != 0 and bits == (C.ECE | C.CWR)
 
 
-def segment_received(tcb: Tcb, pkt) -> None:
+def segment_received(tcb: Tcb, pkt: Any) -> None:
     """6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
     if pkt.tcp_flags & C.CWR:
         tcb.ecn_echo = False
@@ -31,7 +33,7 @@ def segment_received(tcb: Tcb, pkt) -> None:
         tcb.core.counters.IpExtInCEPkts += 1
 
 
-def ack_received(tcb: Tcb, pkt) -> None:
+def ack_received(tcb: Tcb, pkt: Any) -> None:
     """6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
     if not pkt.tcp_flags & C.ECE:
         return

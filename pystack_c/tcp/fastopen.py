@@ -4,6 +4,7 @@ The option has two forms: the RFC's own kind, and the experimental one that came
 """
 
 from struct import pack
+from typing import Any
 
 from pystack_c.seqnum import seq_add
 from pystack_c.siphash import siphash
@@ -25,7 +26,7 @@ COOKIE_MAX = 16
 class Cached:
     """What is known of a server: its cookie, and the form it came in; its MSS; how to ask the next time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.cookie = b""
         self.exp = False
         self.mss = 0
@@ -33,7 +34,7 @@ class Cached:
         self.blocked_until = -1
 
 
-def remember(core, raddr: int) -> Cached:
+def remember(core: Any, raddr: int) -> Cached:
     """The entry of a server, made where there is none."""
     cache = core.tcp.fastopen_cache
     entry = cache.get(raddr)
@@ -48,7 +49,7 @@ def remember(core, raddr: int) -> Cached:
 # The server.
 
 
-def make_cookie(core, key: bytes, raddr: int, laddr: int) -> bytes:
+def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
     """4.1.2: 8 bytes that bind the cookie to the two addresses. With a key given, they are Linux's for that key."""
     if not key and core.config.tcp_fastopen_key:
         # A sysctl's key is four 32-bit numbers; they are used in memory order.
@@ -60,7 +61,7 @@ def make_cookie(core, key: bytes, raddr: int, laddr: int) -> bytes:
     return pack(">Q", core.rng.keyed_hash(b"fastopen" + addresses))
 
 
-def cookie_of(pkt):
+def cookie_of(pkt: Any) -> bytes | None:
     """The cookie that a SYN or SYN-ACK carries; b"" asks for one; None where there is no sound one (4.1.1)."""
     cookie = pkt.opt_fastopen
     if cookie is None or len(cookie) & 1:
@@ -70,7 +71,7 @@ def cookie_of(pkt):
     return cookie
 
 
-def accept_data(tcb: Tcb, listener: Tcb, pkt) -> bool:
+def accept_data(tcb: Tcb, listener: Tcb, pkt: Any) -> bool:
     """4.1.2 and 4.2.2, server: may the data of this SYN be taken now? Sets the cookie to hand out where one is due."""
     core = tcb.core
     bits = core.config.tcp_fastopen
@@ -100,7 +101,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt) -> bool:
     return True
 
 
-def take_data(tcb: Tcb, pkt) -> None:
+def take_data(tcb: Tcb, pkt: Any) -> None:
     """The SYN's data is good: in order, after the SYN."""
     n = pkt.l4_end - pkt.data_off
     if n > tcb.recvbuf.size:
@@ -130,7 +131,7 @@ def may_carry_data(tcb: Tcb) -> bool:
     return entry is not None and len(entry.cookie) > 0
 
 
-def syn_option(tcb: Tcb):
+def syn_option(tcb: Tcb) -> bytes | None:
     """The cookie for the option of our SYN: b"" asks for one; None: no option. Sets `fastopen_exp`, its form."""
     if not tcb.fastopen_asked or tcb.retries > 0:
         return None
@@ -175,7 +176,7 @@ def record_data(tcb: Tcb, n: int) -> None:
     tcb.syn_data = True
 
 
-def answered(tcb: Tcb, pkt) -> None:
+def answered(tcb: Tcb, pkt: Any) -> None:
     """4.1.3: keep the cookie of a SYN-ACK with the MSS; what it did not take of our data goes again at once (4.2.1)."""
     if not tcb.fastopen_option and not tcb.syn_data:
         return

@@ -1,5 +1,7 @@
 """Opening: SYNs at a listener, answers to our SYN, and the step to ESTABLISHED (RFC 9293 section 3.10.7.2 to 3.10.7.4)."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.tcp import ecn, fastopen
@@ -33,7 +35,7 @@ def window_scale(tcb: Tcb) -> int:
     return shift
 
 
-def take_syn(tcb: Tcb, pkt) -> None:
+def take_syn(tcb: Tcb, pkt: Any) -> None:
     """IRS, the peer's window and its options, from a SYN (options count on a SYN only)."""
     config = tcb.core.config
     tcb.irs = pkt.seq
@@ -72,7 +74,7 @@ def round_buffer(tcb: Tcb) -> None:
         tcb.recvbuf.size = (tcb.recvbuf.size + tcb.mss - 1) // tcb.mss * tcb.mss
 
 
-def fresh_child(listener: Tcb, pkt):
+def fresh_child(listener: Tcb, pkt: Any) -> Any:
     """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
     core = listener.core
     tcb = Tcb(core, core.new_ident())
@@ -134,7 +136,7 @@ def start_sequence(tcb: Tcb) -> None:
     tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)
 
 
-def syn_sent_state(tcb: Tcb, pkt) -> None:
+def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
     """3.10.7.3, SYN-SENT."""
     core = tcb.core
     flags = pkt.tcp_flags
@@ -180,7 +182,7 @@ def syn_sent_state(tcb: Tcb, pkt) -> None:
     schedule(tcb)
 
 
-def rest_of_syn(tcb: Tcb, pkt) -> None:
+def rest_of_syn(tcb: Tcb, pkt: Any) -> None:
     """Text and FIN that came with the SYN,ACK."""
     if pkt.l4_end > pkt.data_off or pkt.tcp_flags & C.FIN:
         pkt.seq = seq_add(pkt.seq, 1)
@@ -191,7 +193,7 @@ def rest_of_syn(tcb: Tcb, pkt) -> None:
         segment_fin(tcb, pkt)
 
 
-def syn_received_ack(tcb: Tcb, pkt) -> bool:
+def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     """SYN-RECEIVED and an ACK of our SYN: ESTABLISHED, if the accept queue has room. False: the ACK is ignored."""
     core = tcb.core
     parent = tcb.parent

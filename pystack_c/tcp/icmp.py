@@ -1,6 +1,7 @@
 """ICMP errors about segments of ours (RFC 9293 section 3.9.2.2, RFC 5927, RFC 1191)."""
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_le, seq_lt
@@ -28,7 +29,7 @@ UNREACHABLE = {
 }
 
 
-def icmp_error(core, kind, code, mtu, src, dst, sport, dport, seq) -> None:
+def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sport: int, dport: int, seq: int) -> None:
     """An ICMP error quotes a segment (src, sport) -> (dst, dport) of ours that began at `seq` (MUST-54)."""
     tcb: Tcb = core.tcp.find(src, sport, dst, dport)
     if tcb is None:
@@ -58,7 +59,7 @@ def icmp_error(core, kind, code, mtu, src, dst, sport, dport, seq) -> None:
     tcb.soft_error = problem
 
 
-def neighbor_failed(core, error: int, src: int, dst: int, sport: int, dport: int) -> None:
+def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport: int) -> None:
     """Our own ARP gave the next hop up: that ends an opening, and is a soft error to an open connection (as on Linux)."""
     tcb: Tcb = core.tcp.find(src, sport, dst, dport)
     if tcb is None:

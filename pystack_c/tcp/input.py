@@ -1,6 +1,7 @@
 """Segment arrival: RFC 9293 section 3.10.7, in the RFC's own order."""
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
@@ -18,7 +19,7 @@ from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp
 
 
-def segment_arrives(core, pkt) -> None:
+def segment_arrives(core: Any, pkt: Any) -> None:
     """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
     core.counters.TcpInSegs += 1
     if parse_tcp(pkt) != 0:
@@ -55,7 +56,7 @@ def segment_arrives(core, pkt) -> None:
         other_states(tcb, pkt)
 
 
-def explain_arrival(tcb: Tcb, pkt) -> None:
+def explain_arrival(tcb: Tcb, pkt: Any) -> None:
     """The tcp.in event."""
     fields = {
         "seq": pkt.seq,
@@ -68,7 +69,7 @@ def explain_arrival(tcb: Tcb, pkt) -> None:
     tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
-def segment_len(pkt) -> int:
+def segment_len(pkt: Any) -> int:
     """SEG.LEN: payload plus SYN and FIN."""
     n = pkt.l4_end - pkt.data_off
     if pkt.tcp_flags & C.SYN:
@@ -78,7 +79,7 @@ def segment_len(pkt) -> int:
     return n
 
 
-def closed_state(core, pkt) -> None:
+def closed_state(core: Any, pkt: Any) -> None:
     """3.10.7.1: no connection: everything but a RST is answered with a RST."""
     subject = f"tcp port {pkt.dport}"
     if pkt.tcp_flags & C.RST:
@@ -88,7 +89,7 @@ def closed_state(core, pkt) -> None:
     refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
 
 
-def refuse(core, pkt, why: str, rfc: str) -> None:
+def refuse(core: Any, pkt: Any, why: str, rfc: str) -> None:
     """The RST that answers an unexpected segment (3.5.3, group 1 and 2)."""
     if pkt.tcp_flags & C.ACK:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)
@@ -97,7 +98,7 @@ def refuse(core, pkt, why: str, rfc: str) -> None:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
 
 
-def acceptable(tcb: Tcb, pkt, length) -> bool:
+def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
     """3.10.7.4, first: the four cases of the acceptability test."""
     wnd = tcb.rcv_wnd()
     seq = pkt.seq
@@ -112,7 +113,7 @@ def acceptable(tcb: Tcb, pkt, length) -> bool:
     return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
 
 
-def paws_reject(tcb: Tcb, pkt) -> bool:
+def paws_reject(tcb: Tcb, pkt: Any) -> bool:
     """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment, unless the connection idled for 24 days."""
     if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
         return False
@@ -121,7 +122,7 @@ def paws_reject(tcb: Tcb, pkt) -> bool:
     return tcb.core.now - tcb.ts_recent_stamp < 24 * 86_400_000_000_000
 
 
-def other_states(tcb: Tcb, pkt) -> None:
+def other_states(tcb: Tcb, pkt: Any) -> None:
     """3.10.7.4: SYN-RECEIVED and all synchronized states."""
     core = tcb.core
     flags = pkt.tcp_flags
@@ -184,7 +185,7 @@ def other_states(tcb: Tcb, pkt) -> None:
             segment_fin(tcb, pkt)
 
 
-def text_allowed(tcb: Tcb, pkt) -> bool:
+def text_allowed(tcb: Tcb, pkt: Any) -> bool:
     """Process the text where the state allows it. False where the connection ended by it."""
     state = tcb.state
     if state == C.ESTABLISHED or state == C.FIN_WAIT_1 or state == C.FIN_WAIT_2:
@@ -200,7 +201,7 @@ def text_allowed(tcb: Tcb, pkt) -> bool:
     return True
 
 
-def unacceptable(tcb: Tcb, pkt) -> None:
+def unacceptable(tcb: Tcb, pkt: Any) -> None:
     """Not in the window: drop it, but say where the window is (unless it is a RST)."""
     core = tcb.core
     core.drop("tcp-out-of-window", tcb.subject(), "sequence numbers outside the window", "RFC 9293 3.10.7.4")
@@ -230,14 +231,14 @@ def bad_segment_ack(tcb: Tcb, why: str) -> None:
     ack_now(tcb, why, "RFC 9293 3.10.7.4")
 
 
-def note_timestamp(tcb: Tcb, pkt) -> None:
+def note_timestamp(tcb: Tcb, pkt: Any) -> None:
     """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
     if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and seq_le(tcb.ts_recent, pkt.tsval):
         tcb.ts_recent = pkt.tsval
         tcb.ts_recent_stamp = tcb.core.now
 
 
-def reset_arrived(tcb: Tcb, pkt) -> None:
+def reset_arrived(tcb: Tcb, pkt: Any) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
     if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
         challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
@@ -284,7 +285,7 @@ def syn_again(tcb: Tcb) -> None:
         schedule(tcb)
 
 
-def reopen(tcb: Tcb, pkt) -> bool:
+def reopen(tcb: Tcb, pkt: Any) -> bool:
     """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate."""
     newer = seq_gt(pkt.seq, tcb.rcv_nxt)
     if tcb.ts_ok and pkt.opt_ts:
@@ -300,7 +301,7 @@ def reopen(tcb: Tcb, pkt) -> bool:
     return True
 
 
-def ack_field(tcb: Tcb, pkt) -> bool:
+def ack_field(tcb: Tcb, pkt: Any) -> bool:
     """3.10.7.4, fifth. False where the segment goes no further."""
     core = tcb.core
     ack = pkt.ack
@@ -343,7 +344,7 @@ def fin_acked(tcb: Tcb) -> bool:
     return True
 
 
-def urgent(tcb: Tcb, pkt) -> None:
+def urgent(tcb: Tcb, pkt: Any) -> None:
     """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
     up = seq_add(pkt.seq, pkt.urg)
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):

@@ -1,5 +1,7 @@
 """SYNs at a listener (RFC 9293 section 3.10.7.2): queues, SYN cookies, Fast Open."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp import cookies, fastopen
@@ -11,7 +13,7 @@ from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
 
-def listen_state(listener: Tcb, pkt):
+def listen_state(listener: Tcb, pkt: Any) -> Any:
     """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None."""
     core = listener.core
     flags = pkt.tcp_flags
@@ -55,7 +57,7 @@ def listen_state(listener: Tcb, pkt):
     return None
 
 
-def spawn(listener: Tcb, queue: Listener, pkt) -> None:
+def spawn(listener: Tcb, queue: Listener, pkt: Any) -> None:
     """A new connection in SYN-RECEIVED."""
     core = listener.core
     tcb = fresh_child(listener, pkt)

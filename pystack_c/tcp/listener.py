@@ -10,7 +10,7 @@ from pystack_c.tcp.tcb import Tcb
 class Listener:
     """What a Tcb in LISTEN has besides. `backlog` is listen()'s argument: Linux lets backlog + 1 wait."""
 
-    def __init__(self, backlog: int):
+    def __init__(self, backlog: int) -> None:
         self.backlog = backlog
         self.syn_queue: dict[Any, Any] = {}
         self.accept_queue: deque[Any] = deque()

@@ -16,7 +16,7 @@ S = 1_000_000_000
 class Rate:
     """What is counted for one connection, and the last sample (the fields that begin with rs_)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.delivered = 0
         self.delivered_at = 0
         self.first_sent_at = 0

@@ -4,6 +4,8 @@ Marking (which segments are lost) is here; sending them again is output.retransm
 cwnd and the pipe. With SACK the marks follow RFC 6675, without it NewReno, RFC 6582.
 """
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import rack, rate, undo
@@ -12,7 +14,7 @@ from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb import Tcb
 
 
-def update_scoreboard(tcb: Tcb, blocks: list) -> int:
+def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
     """RFC 6675 Update(): mark what SACK blocks cover. Returns the bytes newly SACKed."""
     q = tcb.rtxq
     before = q.sacked_out
@@ -31,7 +33,7 @@ def update_scoreboard(tcb: Tcb, blocks: list) -> int:
     return q.sacked_out - before
 
 
-def note_dsack(tcb: Tcb, blocks: list) -> None:
+def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
     """RFC 2883 5: a first block below the cumulative ACK, or inside the second block, reports a duplicate."""
     left, right = blocks[0]
     below = seq_le(right, tcb.snd_una)
@@ -44,7 +46,7 @@ def note_dsack(tcb: Tcb, blocks: list) -> None:
         tcb.ack_dsack = True
 
 
-def _mark_block(tcb: Tcb, q: RtxQueue, left, right):
+def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
     i = q.find(left)
     while i < len(q.segs):
         seg: SentSegment = q.segs[i]

@@ -15,7 +15,7 @@ JOIN_UP_TO = 16384
 class Piece:
     """Bytes [begin, end) of `data`; `seq` is the sequence number of the first (out-of-order queue only)."""
 
-    def __init__(self, data: bytes, begin: int, end: int, seq: int):
+    def __init__(self, data: bytes, begin: int, end: int, seq: int) -> None:
         self.data = data
         self.begin = begin
         self.end = end
@@ -25,7 +25,7 @@ class Piece:
 class RecvBuf:
     """In-order pieces (`used` bytes) and out-of-order pieces (`ooo`, sorted, not overlapping)."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         self.size = size
         self.used = 0
         self.pieces: list[Any] = []
@@ -203,7 +203,7 @@ class RecvBuf:
             self.ooo = None
         return rcv_nxt
 
-    def block_at(self, seq: int):
+    def block_at(self, seq: int) -> tuple[Any, ...] | None:
         """The contiguous out-of-order block (left, right) that holds `seq`, or None."""
         if self.ooo is None:
             return None

@@ -12,7 +12,7 @@ class SentSegment:
     order   the count of this transmission among the connection's (see rack.sent_after)
     """
 
-    def __init__(self, seq: int, end: int, sent_at: int):
+    def __init__(self, seq: int, end: int, sent_at: int) -> None:
         self.seq = seq
         self.end = end
         self.sent_at = sent_at
@@ -53,15 +53,15 @@ class RtxQueue:
     sacked_out, lost_out, retrans_out   bytes SACKed, marked lost, and retransmitted and still out
     """
 
-    def __init__(self):
-        self.segs = []
+    def __init__(self) -> None:
+        self.segs: list[Any] = []
         self.first = 0
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
         self.transmissions = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.segs) - self.first
 
     def append(self, seg: SentSegment) -> None:
@@ -70,7 +70,7 @@ class RtxQueue:
         seg.order = self.transmissions
         self.segs.append(seg)
 
-    def head(self):
+    def head(self) -> Any:
         """The oldest record, or None."""
         if self.first < len(self.segs):
             return self.segs[self.first]

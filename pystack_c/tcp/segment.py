@@ -1,5 +1,7 @@
 """Making one segment: window, options, checksum, and down to IP (RFC 9293 section 3.1)."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.ipv4 import output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
@@ -108,7 +110,7 @@ def sack_option_len(tcb: Tcb) -> int:
     return 4 + 8 * (count if count < most else most)
 
 
-def send_segment(tcb: Tcb, seq, flags, offset, length, gso_size, reason, rfc) -> int:
+def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_size: int, reason: str, rfc: str) -> int:
     """Send one segment with `length` bytes of the stream from `offset`. Returns 0 or an errno of IP."""
     core = tcb.core
     scratch = core.scratch
@@ -168,7 +170,7 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
         tcb.core.timers.cancel(timer)
 
 
-def send_syn(tcb: Tcb, reason, rfc, length) -> int:
+def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018), and `length` bytes of Fast Open data."""
     core = tcb.core
     config = core.config
@@ -205,7 +207,7 @@ def send_syn(tcb: Tcb, reason, rfc, length) -> int:
     return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
 
 
-def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size, tos) -> int:
+def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, tos: int) -> int:
     """Checksum (whole, or the pseudo-header's part where the device does the rest), and down."""
     core = tcb.core
     route = tcb.route
@@ -229,7 +231,9 @@ def hand_to_ip(tcb: Tcb, hlen, payload, length, gso_size, tos) -> int:
     return error
 
 
-def send_reset(core, src, dst, sport, dport, seq, ack, flags, reason, rfc) -> None:
+def send_reset(
+    core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, flags: int, reason: str, rfc: str
+) -> None:
     """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
     route = route_output(core, dst, src, None)
     if route is None:
@@ -247,7 +251,7 @@ def send_reset(core, src, dst, sport, dport, seq, ack, flags, reason, rfc) -> No
     output(core, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, 20, None, 0, 0)
 
 
-def reset_connection(tcb: Tcb, reason, rfc) -> None:
+def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     """RST,ACK at SND.NXT for an open connection (the sender of ABORT, RFC 9293 3.10.5)."""
     send_reset(
         tcb.core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, tcb.snd_nxt, tcb.rcv_nxt, C.RST | C.ACK, reason, rfc

@@ -4,21 +4,23 @@ Bytes are addressed by their offset in the whole stream (64 bit), so nothing mov
 acknowledged. Chunks are immutable `bytes`: a large write is kept as it came, small ones are joined.
 """
 
+from typing import Any
+
 JOIN_BELOW = 4096
 
 
 class SendBuf:
     """Chunks of the stream from `head` (first unacknowledged byte) to `tail` (end of what was written)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.head = 0
         self.tail = 0
-        self.chunks = []
-        self.starts = []
+        self.chunks: list[Any] = []
+        self.starts: list[int] = []
         self.first = 0
         self.cursor = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.tail - self.head
 
     def append(self, data: bytes) -> None:
@@ -46,7 +48,7 @@ class SendBuf:
         self.cursor = i
         return i
 
-    def peek(self, offset: int, n: int):
+    def peek(self, offset: int, n: int) -> Any:
         """`n` bytes from `offset` on, all inside the buffer: bytes, or a view where a large piece lies in one chunk."""
         i = self._find(offset)
         chunk = self.chunks[i]

@@ -1,6 +1,7 @@
 """setsockopt and getsockopt of a stream endpoint, and tcp_info. Numbers and units are Linux's."""
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
@@ -32,7 +33,7 @@ TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 assert _reno.Reno.name in REGISTRY
 
 
-def setsockopt(tcb: Tcb, level: int, name: int, value, now: int) -> None:
+def setsockopt(tcb: Tcb, level: int, name: int, value: Any, now: int) -> None:
     """Set an option to an int (TCP_CONGESTION: a str; SO_LINGER: (onoff, seconds))."""
     tcb.core.now = now
     if level == SOL_SOCKET:
@@ -45,7 +46,7 @@ def setsockopt(tcb: Tcb, level: int, name: int, value, now: int) -> None:
         raise error(errno.ENOPROTOOPT)
 
 
-def _set_socket(tcb: Tcb, name: int, value) -> None:
+def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
     if name == SO_REUSEADDR:
         tcb.reuseaddr = bool(value)
     elif name == SO_REUSEPORT:
@@ -75,7 +76,7 @@ def _set_socket(tcb: Tcb, name: int, value) -> None:
         raise error(errno.ENOPROTOOPT)
 
 
-def _set_ip(tcb: Tcb, name: int, value) -> None:
+def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
     if name == IP_TTL:
         if value != -1 and not 1 <= value <= 255:
             raise error(errno.EINVAL)
@@ -87,7 +88,7 @@ def _set_ip(tcb: Tcb, name: int, value) -> None:
         raise error(errno.ENOPROTOOPT)
 
 
-def _set_tcp(tcb: Tcb, name: int, value) -> None:
+def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
     if name == TCP_NODELAY:
         tcb.nodelay = bool(value)
         schedule(tcb)
@@ -169,7 +170,7 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
         tcb.cwnd = cwnd
 
 
-def getsockopt(tcb: Tcb, level: int, name: int, now: int):
+def getsockopt(tcb: Tcb, level: int, name: int, now: int) -> Any:
     """The value of an option, as setsockopt takes it."""
     tcb.core.now = now
     getters = GETTERS.get(level)
@@ -177,10 +178,10 @@ def getsockopt(tcb: Tcb, level: int, name: int, now: int):
         return common.get_common(tcb, level, name)
     if getters is None or name not in getters:
         raise error(errno.ENOPROTOOPT)
-    return getters[name](tcb)
+    return getters[name](tcb)  # type: ignore[no-untyped-call]
 
 
-def _linger(tcb: Tcb) -> tuple:
+def _linger(tcb: Tcb) -> tuple[Any, ...]:
     return (0, 0) if tcb.linger < 0 else (1, tcb.linger // SECOND)
 
 
@@ -232,7 +233,7 @@ GETTERS = {
 }
 
 
-def tcp_info(tcb: Tcb, now: int) -> dict:
+def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
     """What Linux's struct tcp_info tells, by its names; times in microseconds, windows in segments, as there."""
     tcb.core.now = now
     mss = tcb.mss if tcb.mss > 0 else 1

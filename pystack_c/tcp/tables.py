@@ -21,7 +21,7 @@ def conn_key(raddr: int, rport: int, lport: int) -> int:
 class TcpTables(PortTable):
     """conns: local address -> key -> Tcb. listeners: port -> Tcbs in LISTEN. Ports: see PortTable."""
 
-    def __init__(self, core: Core):
+    def __init__(self, core: Core) -> None:
         PortTable.__init__(self)
         self.core = core
         self.conns: dict[int, dict[int, Any]] = {}
@@ -30,7 +30,7 @@ class TcpTables(PortTable):
         self.challenge_second = -1
         self.challenges = 0
         self.cookie_at = -1
-        self.fastopen_cache = {}
+        self.fastopen_cache: dict[int, Any] = {}
 
     def on_timer(self, tcb: Tcb, kind: int) -> None:
         """A timer of a connection is due."""
@@ -38,7 +38,7 @@ class TcpTables(PortTable):
 
     # Demultiplexing (RFC 9293 3.10.7: the connection first, then a listener for the address, then any).
 
-    def lookup(self, pkt):
+    def lookup(self, pkt: Any) -> Any:
         """The Tcb that a segment belongs to, or None."""
         of_addr = self.conns.get(pkt.dst)
         if of_addr is not None:
@@ -47,7 +47,7 @@ class TcpTables(PortTable):
                 return tcb
         return self.listener_for(pkt)
 
-    def listener_for(self, pkt):
+    def listener_for(self, pkt: Any) -> Any:
         """The listener for a packet's destination: a bound address beats any, a hash shares out SO_REUSEPORT groups."""
         group = self.listeners.get(pkt.dport)
         if group is None:
@@ -61,7 +61,7 @@ class TcpTables(PortTable):
             return exact[0]
         return exact[self.hash4(pkt.dst, pkt.dport, pkt.src, pkt.sport) % len(exact)]
 
-    def find(self, laddr: int, lport: int, raddr: int, rport: int):
+    def find(self, laddr: int, lport: int, raddr: int, rport: int) -> Any:
         """The connection with these four, or None."""
         of_addr = self.conns.get(laddr)
         if of_addr is None:
@@ -153,7 +153,7 @@ class TcpTables(PortTable):
         """The connection is established: arm keep-alive where it is asked for."""
         timers.keepalive_arm(tcb)
 
-    def all(self) -> list:
+    def all(self) -> list[Any]:
         """Every Tcb: listeners, then connections, in order of their numbers."""
         found = {}
         for group in self.listeners.values():

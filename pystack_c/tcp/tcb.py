@@ -34,7 +34,7 @@ SNAPSHOT = (
 class Tcb(Endpoint):
     """One connection (or one listener, or a socket that is neither yet)."""
 
-    def __init__(self, core, ident: int):
+    def __init__(self, core: Any, ident: int) -> None:
         Endpoint.__init__(self, core, ident)
         # state
         self.state = C.CLOSED
@@ -163,7 +163,7 @@ class Tcb(Endpoint):
         # Fast Open (RFC 7413), urgent data (RFC 9293 3.8.5), limits the application set
         self.fastopen = False
         self.fastopen_asked = False
-        self.fastopen_cookie = None
+        self.fastopen_cookie: Any = None
         self.fastopen_qlen = 0
         self.fastopen_exp = False
         self.fastopen_option = False
@@ -301,7 +301,7 @@ class Tcb(Endpoint):
             return self.sndbuf_size - used
         return 0
 
-    def snapshot(self) -> dict:
+    def snapshot(self) -> dict[str, Any]:
         """The variables a learner looks at, by their RFC names."""
         result: dict[str, Any] = {"state": STATE_NAMES[self.state]}
         for name in SNAPSHOT:

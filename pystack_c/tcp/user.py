@@ -5,6 +5,7 @@ that a blocking socket would wait now.
 """
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c import ports
@@ -55,7 +56,7 @@ ERROR_TEXT = {
 }
 
 
-def tcp_open(core, now: int) -> Tcb:
+def tcp_open(core: Any, now: int) -> Tcb:
     """A new stream endpoint, CLOSED and unbound."""
     core.now = now
     tcb = Tcb(core, core.new_ident())
@@ -95,7 +96,7 @@ def listen(tcb: Tcb, backlog: int, now: int) -> None:
     core.tcp.listen(tcb)
 
 
-def accept(tcb: Tcb, now: int):
+def accept(tcb: Tcb, now: int) -> Any:
     """The next established connection, or None."""
     tcb.core.now = now
     if tcb.state != C.LISTEN:
@@ -188,7 +189,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     return n
 
 
-def recv(tcb: Tcb, n: int, flags: int, now: int):
+def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
     """RECEIVE (3.10.3): up to n bytes; b"" at the end of the stream; None where there is nothing yet."""
     tcb.core.now = now
     buf = tcb.recvbuf

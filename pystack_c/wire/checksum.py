@@ -14,10 +14,12 @@ Chaining assumes that each piece but the last has even length; for a piece at an
 `swap` before adding (`add`). Data that holds its own right checksum sums to 0xFFFF, so `checksum()` gives 0.
 """
 
+from typing import Any
+
 import pystack_c.const as C
 
 
-def _fold_words(data, off, end, acc):
+def _fold_words(data: Any, off: int, end: int, acc: Any) -> Any:
     """The uncompiled body: sum of data[off:end] and acc."""
     piece = bytes(data[off:end])
     if len(piece) & 1:
@@ -44,7 +46,7 @@ def sum_scratch(data: bytearray, off: int, end: int, acc: int) -> int:
         return _fold_words(data, off, end, acc)
 
 
-def sum_any(data, acc: int) -> int:
+def sum_any(data: Any, acc: int) -> int:
     """Sum of a whole bytes, bytearray or memoryview (contiguous), and `acc`."""
     if C.COMPILED:
         return sum_object(data, acc)  # type: ignore[name-defined] # noqa: F821

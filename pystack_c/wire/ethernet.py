@@ -6,10 +6,12 @@
 +-------------------+-------------------+-------+----------
 """
 
+from typing import Any
+
 import pystack_c.const as C
 
 
-def parse(pkt) -> int:
+def parse(pkt: Any) -> int:
     """Read the header at pkt.l2_off. 0, -1 (truncated) or -2 (an 802.3 length, not a type)."""
     off = pkt.l2_off
     if pkt.end - off < C.ETH_HLEN:

@@ -6,10 +6,12 @@
 +-------+-------+---------------+-------------------------------+----------
 """
 
+from typing import Any
+
 from pystack_c.wire.checksum import sum_any, sum_bytes
 
 
-def parse(pkt) -> int:
+def parse(pkt: Any) -> int:
     """Check and read the message in [l4_off, l4_end). 0, -1 (truncated) or -2 (wrong checksum)."""
     off = pkt.l4_off
     if pkt.l4_end - off < 8:
@@ -24,7 +26,7 @@ def parse(pkt) -> int:
     return 0
 
 
-def write(p, off: int, icmp_type: int, code: int, rest: int, payload) -> None:
+def write(p: bytearray, off: int, icmp_type: int, code: int, rest: int, payload: Any) -> None:
     """Write the 8 header bytes into the bytearray `p` at `off`, with the checksum over them and `payload`."""
     s = (icmp_type << 8) + code + (rest >> 16) + (rest & 0xFFFF)
     s = (s & 0xFFFF) + (s >> 16)

@@ -17,6 +17,8 @@
 +-----------------------------------------------+---------------+
 """
 
+from typing import Any
+
 from pystack_c.wire.checksum import sum_bytes, sum_scratch
 
 # What the negative answers of `parse` mean: (drop, why, rule), at index -code.
@@ -38,7 +40,7 @@ IPOPT_LSRR = 131
 IPOPT_SSRR = 137
 
 
-def parse(pkt) -> int:
+def parse(pkt: Any) -> int:
     """Check and read the header at pkt.ip_off; sets l4_off and l4_end. 0, or a negative index into ERRORS."""
     off = pkt.ip_off
     room = pkt.end - off
@@ -74,8 +76,18 @@ def parse(pkt) -> int:
 
 
 def write(
-    p, off: int, hlen: int, tos: int, total: int, ident: int, frag: int, ttl: int, proto: int, src: int, dst: int
-):
+    p: bytearray,
+    off: int,
+    hlen: int,
+    tos: int,
+    total: int,
+    ident: int,
+    frag: int,
+    ttl: int,
+    proto: int,
+    src: int,
+    dst: int,
+) -> None:
     """Write a header into the bytearray `p` at `off`. Options, if hlen > 20, are there already; the checksum covers them."""
     q = p
     q[off] = 0x40 | (hlen >> 2)
@@ -131,7 +143,7 @@ def check_options(options: bytes) -> int:
     return -1
 
 
-def options_list(options: bytes) -> list:
+def options_list(options: bytes) -> list[Any]:
     """The options as (kind, bytes) pairs; call `check_options` first."""
     found = []
     i = 0

@@ -1,5 +1,7 @@
 """TCP header and options: bytes to fields and back (RFC 9293 section 3.1 and 3.2)."""
 
+from typing import Any
+
 import pystack_c.const as C
 
 # Results of parse_tcp.
@@ -8,7 +10,7 @@ TRUNCATED = -1
 BAD_OFFSET = -2
 
 
-def parse_tcp(pkt):
+def parse_tcp(pkt: Any) -> int:
     """Parse the TCP header at pkt.l4_off into pkt's fields. Returns OK, or why the segment is malformed."""
     p = pkt.frame
     o = pkt.l4_off
@@ -41,14 +43,14 @@ def parse_tcp(pkt):
     return OK
 
 
-def _timestamps(pkt, i):
+def _timestamps(pkt: Any, i: int) -> None:
     p = pkt.frame
     pkt.opt_ts = True
     pkt.tsval = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
     pkt.tsecr = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
 
 
-def _options(pkt, i, end):
+def _options(pkt: Any, i: int, end: int) -> None:
     """RFC 9293 3.2 and MUST-5, 6, 7, 64: any segment, any alignment; an impossible length ends the list."""
     p = pkt.frame
     while i < end:
@@ -83,7 +85,7 @@ def _options(pkt, i, end):
         i += length
 
 
-def _sack_blocks(pkt, i, end):
+def _sack_blocks(pkt: Any, i: int, end: int) -> None:
     p = pkt.frame
     blocks = []
     while i + 8 <= end:
@@ -94,7 +96,9 @@ def _sack_blocks(pkt, i, end):
     pkt.sack = blocks
 
 
-def write_tcp(buf, o, sport, dport, seq, ack, hlen, flags, window, urg):
+def write_tcp(
+    buf: bytearray, o: int, sport: int, dport: int, seq: int, ack: int, hlen: int, flags: int, window: int, urg: int
+) -> None:
     """Write the 20 fixed bytes at buf[o:], checksum zero. `hlen` is the header's length with its options."""
     b = buf
     b[o] = (sport >> 8) & 0xFF
@@ -113,7 +117,7 @@ def write_tcp(buf, o, sport, dport, seq, ack, hlen, flags, window, urg):
     b[o + 19] = urg & 0xFF
 
 
-def put32(buf, o, value):
+def put32(buf: bytearray, o: int, value: int) -> None:
     """Write 32 bits, big-endian."""
     b = buf
     b[o] = (value >> 24) & 0xFF
@@ -122,7 +126,7 @@ def put32(buf, o, value):
     b[o + 3] = value & 0xFF
 
 
-def write_timestamps(buf, o, tsval, tsecr):
+def write_timestamps(buf: bytearray, o: int, tsval: int, tsecr: int) -> int:
     """NOP, NOP, Timestamps at buf[o:]: 12 bytes (RFC 7323 appendix A)."""
     b = buf
     b[o] = 1
@@ -134,7 +138,7 @@ def write_timestamps(buf, o, tsval, tsecr):
     return 12
 
 
-def write_sack(buf, o, blocks, count):
+def write_sack(buf: bytearray, o: int, blocks: list[Any], count: int) -> int:
     """NOP, NOP, SACK with the first `count` blocks at buf[o:] (RFC 2018 section 3). Returns the bytes written."""
     b = buf
     b[o] = 1
@@ -149,7 +153,9 @@ def write_sack(buf, o, blocks, count):
     return i - o
 
 
-def write_syn_options(buf, o, mss, wscale, sack_ok, ts_ok, tsval, tsecr):
+def write_syn_options(
+    buf: bytearray, o: int, mss: int, wscale: int, sack_ok: bool, ts_ok: bool, tsval: int, tsecr: int
+) -> int:
     """The options of a SYN, in Linux's order: MSS, SACK-permitted, Timestamps, window scale (-1: none)."""
     b = buf
     i = o
@@ -181,7 +187,7 @@ def write_syn_options(buf, o, mss, wscale, sack_ok, ts_ok, tsval, tsecr):
     return i - o
 
 
-def write_fastopen(buf, o, cookie, exp):
+def write_fastopen(buf: bytearray, o: int, cookie: bytes, exp: bool) -> int:
     """The Fast Open option (RFC 7413 4.1.1, or experimental), padded with NOPs. Returns the bytes written."""
     b = buf
     n = len(cookie)

@@ -1,10 +1,12 @@
 """UDP headers (RFC 768): source port, destination port, length, checksum."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_bytes
 
 
-def parse(pkt) -> int:
+def parse(pkt: Any) -> int:
     """Check and read the datagram in [l4_off, l4_end); cuts l4_end to the UDP length.
 
     0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).
@@ -28,7 +30,9 @@ def parse(pkt) -> int:
     return 0
 
 
-def write(p, off: int, src: int, dst: int, sport: int, dport: int, payload, csum: bool, partial: bool) -> None:
+def write(
+    p: bytearray, off: int, src: int, dst: int, sport: int, dport: int, payload: Any, csum: bool, partial: bool
+) -> None:
     """Write the 8 header bytes into the bytearray `p` at `off`.
 
     `csum` False leaves the checksum zero (SO_NO_CHECK); `partial` writes the pseudo-header's sum only, for the device to finish.

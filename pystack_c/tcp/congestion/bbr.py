@@ -3,6 +3,8 @@
 The names are the draft's; section numbers in the comments are of draft-ietf-ccwg-bbr-02. Bandwidths are bytes a second.
 """
 
+from typing import Any
+
 from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.congestion.reno import initial_window
 from pystack_c.tcp.rate import Rate
@@ -37,7 +39,7 @@ class Bbr(CongestionControl):
 
     name = "bbr"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.state = STARTUP
         self.pacing_gain = STARTUP_GAIN
         self.cwnd_gain = CWND_GAIN
@@ -84,7 +86,7 @@ class Bbr(CongestionControl):
         # conservation after a timeout
         self.conserve = False
 
-    def conn_init(self, tcb) -> None:
+    def conn_init(self, tcb: Any) -> None:
         """5.2.1."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
@@ -97,7 +99,7 @@ class Bbr(CongestionControl):
         self.cycle_at = t.core.now
         t.pacing_rate = int(STARTUP_GAIN * t.cwnd * (1e9 / rtt))
 
-    def sample(self, tcb) -> None:
+    def sample(self, tcb: Any) -> None:
         """BBRUpdateOnACK (5.2.3): the model, the state machine, then the controls."""
         t: Tcb = tcb
         rs: Rate = t.rate
@@ -363,7 +365,7 @@ class Bbr(CongestionControl):
         cap = max(min(cap, self.inflight_lo), 4 * t.mss)
         t.cwnd = min(t.cwnd, cap)
 
-    def cong_signal(self, tcb, signal: int) -> None:
+    def cong_signal(self, tcb: Any, signal: int) -> None:
         """5.6.4.4: only a timeout touches cwnd at once; losses work through the model."""
         t: Tcb = tcb
         if signal == SIGNAL_RTO:
@@ -371,13 +373,13 @@ class Bbr(CongestionControl):
             t.cwnd = t.mss
             self.conserve = True
 
-    def undone(self, tcb) -> None:
+    def undone(self, tcb: Any) -> None:
         """The timeout was spurious."""
         t: Tcb = tcb
         t.cwnd = max(t.cwnd, self.prior_cwnd)
         self.conserve = False
 
-    def after_idle(self, tcb) -> None:
+    def after_idle(self, tcb: Any) -> None:
         """5.4.3: pace at the estimated bandwidth; the window stays."""
         self.idle_restart = True
 

@@ -3,6 +3,8 @@
 Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's formulas.
 """
 
+from typing import Any
+
 from pystack_c.seqnum import seq_ge
 from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
@@ -28,7 +30,7 @@ class Cubic(CongestionControl):
 
     name = "cubic"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.w_max = 0.0
         self.k = 0.0
         self.w_est = 0.0
@@ -44,12 +46,12 @@ class Cubic(CongestionControl):
         self.css_baseline = -1
         self.css_rounds = 0
 
-    def conn_init(self, tcb) -> None:
+    def conn_init(self, tcb: Any) -> None:
         """The initial window (RFC 6928)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
 
-    def ack_received(self, tcb, acked: int) -> None:
+    def ack_received(self, tcb: Any, acked: int) -> None:
         """Slow start below ssthresh, the cubic function above."""
         t: Tcb = tcb
         if t.cwnd < t.ssthresh:
@@ -134,7 +136,7 @@ class Cubic(CongestionControl):
         d = elapsed - self.k
         return CUBIC_C * d * d * d + self.w_max
 
-    def cong_signal(self, tcb, signal: int) -> None:
+    def cong_signal(self, tcb: Any, signal: int) -> None:
         """RFC 9438 4.6 to 4.8: multiplicative decrease, fast convergence."""
         t: Tcb = tcb
         mss = float(t.mss)
@@ -150,18 +152,18 @@ class Cubic(CongestionControl):
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
 
-    def post_recovery(self, tcb) -> None:
+    def post_recovery(self, tcb: Any) -> None:
         """The epoch begins with the first ACK after recovery."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self.epoch = -1
 
-    def undone(self, tcb) -> None:
+    def undone(self, tcb: Any) -> None:
         """RFC 9438 4.9.2."""
         self.w_max = self.saved_w_max
         self.epoch = -1
 
-    def after_idle(self, tcb) -> None:
+    def after_idle(self, tcb: Any) -> None:
         """The time without data does not count (RFC 9438 4.2)."""
         t: Tcb = tcb
         window = initial_window(t)

@@ -1,5 +1,7 @@
 """Reno (RFC 5681) with Appropriate Byte Counting (RFC 3465)."""
 
+from typing import Any
+
 from pystack_c.seqnum import seq_diff
 from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.tcb import Tcb
@@ -24,15 +26,15 @@ class Reno(CongestionControl):
 
     name = "reno"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bytes_acked = 0
 
-    def conn_init(self, tcb) -> None:
+    def conn_init(self, tcb: Any) -> None:
         """RFC 5681 3.1."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
 
-    def ack_received(self, tcb, acked: int) -> None:
+    def ack_received(self, tcb: Any, acked: int) -> None:
         """RFC 5681 3.1, equations 2 and 3 in the byte-counting form of RFC 3465 2.1 and 2.2."""
         t: Tcb = tcb
         mss = t.mss
@@ -54,7 +56,7 @@ class Reno(CongestionControl):
             self.bytes_acked -= t.cwnd
             t.cwnd += mss
 
-    def cong_signal(self, tcb, signal: int) -> None:
+    def cong_signal(self, tcb: Any, signal: int) -> None:
         """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
         t: Tcb = tcb
         half = flight_size(t) // 2
@@ -62,13 +64,13 @@ class Reno(CongestionControl):
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0
 
-    def post_recovery(self, tcb) -> None:
+    def post_recovery(self, tcb: Any) -> None:
         """RFC 6582 3.2 step 3, option 2 (the scoreboard keeps bursts small)."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self.bytes_acked = 0
 
-    def after_idle(self, tcb) -> None:
+    def after_idle(self, tcb: Any) -> None:
         """RFC 5681 4.1: cwnd = min(IW, cwnd)."""
         t: Tcb = tcb
         window = initial_window(t)
@@ -84,10 +86,10 @@ class Fixed(CongestionControl):
 
     name = "fixed"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.segments = 1000
 
-    def conn_init(self, tcb) -> None:
+    def conn_init(self, tcb: Any) -> None:
         """The window for good."""
         t: Tcb = tcb
         t.cwnd = self.segments * t.mss
