@@ -21,8 +21,8 @@ die() { say "$*"; exit 2; }
 
 # "command:package" pairs; a package is asked for only where its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
-test_tools=(tshark:tshark tcpdump:tcpdump arping:iputils-arping traceroute:traceroute nmap:nmap wrk:wrk
-    iperf3:iperf3 hping3:hping3 strace:strace ethtool:ethtool)
+test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
+    nmap:nmap wrk:wrk)
 
 missing_packages() {
     local pair
