@@ -144,6 +144,8 @@ def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none."""
     cached: Dst | None = ep.dst
     if cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
+        if cached.mtu_until > 0:
+            ipv4.expire_mtu(core, cached)
         return cached
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:

@@ -7,14 +7,20 @@ from pystack_c.iface cimport Iface
 from pystack_c.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
+from pystack_c.seqnum cimport seq_add
 from pystack_c.wire cimport checksum
+from pystack_c.wire cimport ipv4 as wire
 
 cdef str _subject(Packet pkt)
-@cython.locals(dst=Dst, why=str, fields=dict)
+@cython.locals(dst=Dst, why=str, fields=dict, size=Py_ssize_t)
 cpdef forward(Core core, Iface iface, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)
 @cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, data=bytes, options=bytes)
 cdef _send(Core core, Dst dst, Packet pkt)
+@cython.locals(p="const unsigned char*", hlen=int, size=int)
+cdef int _gso_wire_size(Packet pkt) except -2
+@cython.locals(hlen=Py_ssize_t, head=bytearray, data=object, start=Py_ssize_t, seq=uint32_t, flags=int, count=int, i=int, piece=object, keep=int, acc=uint32_t, frag=int, total=int, ident=int)
+cdef _send_segments(Core core, Dst dst, Packet pkt)
 @cython.locals(data=bytearray, at=int, acc=uint32_t, csum=uint32_t)
 cdef object _payload(Packet pkt)

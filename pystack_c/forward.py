@@ -1,5 +1,6 @@
 """Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors a router sends."""
 
+from struct import pack
 from typing import Any
 
 import pystack_c.const as C
@@ -9,7 +10,9 @@ from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
+from pystack_c.seqnum import seq_add
 from pystack_c.wire import checksum
+from pystack_c.wire import ipv4 as wire
 
 
 def _subject(pkt: Packet) -> str:
@@ -39,7 +42,13 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         # RFC 2644: directed broadcasts are not forwarded by default.
         core.drop("forward-directed-broadcast", _subject(pkt), "a broadcast address of another link", "RFC 2644 2")
         return
-    if pkt.total_len > dst.mtu and pkt.gso_size == 0:
+    size = pkt.total_len
+    if pkt.gso_size > 0:
+        size = _gso_wire_size(pkt)
+        if size < 0:
+            core.drop("forward-bad-gso", _subject(pkt), "a group of segments that is no TCP", "")
+            return
+    if size > dst.mtu:
         if pkt.df:
             core.counters.IpFragFails += 1
             why = "larger than the next link's MTU, and DF is set"
@@ -50,7 +59,10 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
         core.emit("ip.forward", _subject(pkt), 0, "not for us: to the next hop", "RFC 1812 5.2.1", fields)
     core.counters.IpForwDatagrams += 1
-    _send(core, dst, pkt)
+    if pkt.gso_size > 0 and size <= dst.mtu:
+        _send_segments(core, dst, pkt)
+    else:
+        _send(core, dst, pkt)
 
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
@@ -91,6 +103,49 @@ def _send(core: Core, dst: Dst, pkt: Packet) -> None:
         )
         return
     neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)
+
+
+def _gso_wire_size(pkt: Packet) -> int:
+    """What the largest segment of an offloaded group measures on a wire, IP header included; -1 where it is no TCP."""
+    if pkt.proto != C.IPPROTO_TCP or pkt.mf or pkt.frag_off != 0 or pkt.l4_end - pkt.l4_off < 20:
+        return -1
+    p = pkt.frame
+    hlen = (p[pkt.l4_off + 12] >> 4) * 4
+    if hlen < 20 or hlen > pkt.l4_end - pkt.l4_off:
+        return -1
+    size = pkt.ip_hlen + hlen + pkt.gso_size
+    return size if size < pkt.total_len else pkt.total_len
+
+
+def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
+    """An offloaded group of TCP segments: cut it here as the sender's device would have, so that offload changes nothing.
+
+    Sequence numbers and IP IDs count on; FIN and PSH stay with the last segment, CWR with the first (RFC 3168 6.1.2).
+    """
+    hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
+    head = bytearray(pkt.frame[pkt.l4_off : pkt.l4_off + hlen])
+    data = memoryview(pkt.frame)[pkt.l4_off + hlen : pkt.l4_end]
+    start = C.L4_OFF - pkt.ip_hlen
+    core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
+    seq = int.from_bytes(head[4:8], "big")
+    flags = head[13]
+    count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
+    for i in range(count):
+        piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
+        keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)
+        head[13] = keep if i == 0 else keep & ~C.CWR
+        head[4:8] = pack(">I", seq_add(seq, i * pkt.gso_size))
+        head[16:18] = b"\0\0"
+        acc = checksum.sum_any(head, checksum.pseudo_sum(pkt.src, pkt.dst, pkt.proto, hlen + len(piece)))
+        head[16:18] = pack(">H", checksum.sum_any(piece, acc) ^ 0xFFFF)
+        core.scratch[C.L4_OFF : C.L4_OFF + hlen] = head
+        frag = 0x4000 if pkt.df else 0
+        total = pkt.ip_hlen + hlen + len(piece)
+        ident = (pkt.ident + i) & 0xFFFF
+        wire.write(
+            core.scratch, start, pkt.ip_hlen, pkt.tos, total, ident, frag, pkt.ttl - 1, pkt.proto, pkt.src, pkt.dst
+        )
+        neighbor.output(core, dst, start, C.L4_OFF + hlen, piece, 0, 0)
 
 
 def _payload(pkt: Packet) -> Any:

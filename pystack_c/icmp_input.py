@@ -3,11 +3,12 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c import icmpv4, raw, reassembly, udp
+from pystack_c import icmpv4, ipv4, raw, reassembly, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
+from pystack_c.route import Dst
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import icmpv4 as wire
 
@@ -126,6 +127,8 @@ def deliver_error(
     if proto == C.IPPROTO_UDP:
         if udp.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, l4[8:], local):
             found = True
+            if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED:
+                _path_mtu(core, dst, info)
     elif proto == C.IPPROTO_TCP:
         seq = int.from_bytes(l4[4:8], "big")
         if local:
@@ -135,6 +138,13 @@ def deliver_error(
         return
     if not found:
         core.drop("icmp-no-socket", subject, "no socket sent the packet that it quotes", "RFC 1122 3.2.2")
+
+
+def _path_mtu(core: Core, dst: int, mtu: int) -> None:
+    """Fragmentation Needed about a datagram that a socket did send: as Linux, never below 552 bytes, whoever says so."""
+    route: Dst = ipv4.route_output(core, dst)
+    if route is not None and route.kind == C.DST_UNICAST:
+        ipv4.lower_mtu(core, route, mtu if mtu > 552 else 552)
 
 
 def _next_hop_mtu(info: int, length: int) -> int:

@@ -19,5 +19,7 @@ cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
 cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(own=LocalAddr)
 cpdef int classify(Core core, Iface iface, uint32_t dst) except -1
+@cython.locals(pkt=Packet)
+cpdef looped(Core core, Iface iface, bytes packet)
 @cython.locals(why=str, taken=bint)
 cpdef deliver(Core core, Iface iface, Packet pkt)

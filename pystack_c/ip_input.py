@@ -140,6 +140,20 @@ def classify(core: Core, iface: Iface, dst: int) -> int:
     return C.DST_OTHER
 
 
+def looped(core: Core, iface: Iface, packet: bytes) -> None:
+    """Our own broadcast or group datagram comes back to this host (ipv4.loop_back)."""
+    pkt: Packet = core.packet
+    reassembly.load(pkt, packet)
+    pkt.flags = C.RX_CSUM_OK
+    pkt.dst_kind = classify(core, iface, pkt.dst)
+    if pkt.dst_kind == C.DST_OTHER:
+        core.drop(
+            "ip-not-a-member", _subject(pkt), "this host is no member of the group that it sent to", "RFC 1112 6.1"
+        )
+        return
+    deliver(core, iface, pkt)
+
+
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
     taken = core.raw is not None and raw.deliver(core, iface, pkt)

@@ -28,6 +28,8 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     if iface is None:
         found: Dst | None = core.dst_cache.get(addr)
         if found is not None and found.epoch == core.route_epoch:
+            if found.mtu_until > 0:
+                expire_mtu(core, found)
             return found
     core.route_error = 0
     dst: Dst = _resolve(core, addr, iface)
@@ -108,6 +110,20 @@ def source_address(core: Core, iface: Iface, hop: int) -> int:
     return 0
 
 
+def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
+    """A router told the MTU of the path (RFC 1191 6.3): keep it for `mtu_expires` (ten minutes), then try the interface's again."""
+    if mtu <= dst.mtu:
+        dst.mtu = mtu
+        dst.mtu_until = core.now + core.config.mtu_expires
+
+
+def expire_mtu(core: Core, dst: Dst) -> None:
+    """RFC 1191 6.3: the path may carry more by now; it will say so if it does not."""
+    if core.now >= dst.mtu_until:
+        dst.mtu_until = 0
+        dst.mtu = min(dst.iface.mtu, 65535)
+
+
 def new_ident(dst: Dst, count: int) -> int:
     """The IP ID of the next datagram (RFC 6864 4: unique per source, destination and protocol while it may be in flight).
 
@@ -183,6 +199,27 @@ def output_options(
     wire.write(core.scratch, start, hlen, tos, total, ident, 0x4000 if df else 0, ttl, proto, src, daddr)
     neighbor.output(core, dst, start, C.L4_OFF + l4_len, payload, gso_size, csum_offset)
     return 0
+
+
+def loop_back(core, dst, src, daddr, proto, ttl, tos, l4_len, payload) -> None:
+    """A copy to this host of a broadcast or group datagram that it sent (RFC 1112 6.1, as Linux does for broadcasts too).
+
+    It arrives as if on dst.iface, whole, through the loopback queue.
+    """
+    start = C.L4_OFF - 20
+    total = 20 + l4_len + len(payload)
+    wire.write(core.scratch, start, 20, tos, total, 0, 0, ttl, proto, src, daddr)
+    packet = bytes(core.scratch[start : C.L4_OFF + l4_len]) + payload
+    if core.probe is not None:
+        core.emit(
+            "frame.out",
+            "lo",
+            0,
+            "a copy for ourselves",
+            "RFC 1112 6.1",
+            {"iface": "lo", "frame": packet, "gso_size": 0},
+        )
+    core.loopq.append((dst.iface, packet))
 
 
 def _finish_checksum(data: bytes, csum_offset: int) -> bytes:

@@ -62,7 +62,7 @@ cdef _use_stale(Core core, NeighborEntry entry)
 cdef _enqueue(Core core, NeighborEntry entry, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
 @cython.locals(waiting=object, tx=Transmit)
 cdef _flush(Core core, NeighborEntry entry)
-@cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str)
+@cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str, op=str, fields=dict)
 cpdef input(Core core, Iface iface, Packet pkt)
 @cython.locals(own=LocalAddr)
 cdef bint _is_own(Iface iface, uint32_t addr) except -1

@@ -344,6 +344,10 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     if _conflict(core, iface, pkt):
         return
     for_us = _is_own(iface, pkt.arp_tpa)
+    if core.probe is not None:
+        op = "request" if pkt.arp_op == C.ARPOP_REQUEST else "reply"
+        fields = {"op": op, "addr": pkt.arp_spa, "target": pkt.arp_tpa}
+        core.emit("arp.in", "arp " + addr_text(pkt.arp_spa), 0, "an ARP " + op, "RFC 826", fields)
     merged = _learn(core, iface, pkt, for_us)
     if pkt.arp_op == C.ARPOP_REQUEST and for_us:
         reason = "we are asked for our address"

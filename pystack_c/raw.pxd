@@ -51,6 +51,7 @@ cpdef setsockopt(RawSocket ep, int level, int name, object value, int64_t now)
 cpdef object getsockopt(RawSocket ep, int level, int name, int64_t now)
 @cython.locals(table=RawTable, bucket=dict, taken=bint, item=object, ep=RawSocket, kind=int)
 cpdef bint deliver(Core core, Iface iface, Packet pkt) except -1
+cdef _enqueue(Core core, Iface iface, Packet pkt, RawSocket ep, bytes data)
 @cython.locals(table=RawTable, bucket=dict, item=object, ep=RawSocket)
 cpdef bint deliver_reply(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(table=RawTable, found=bint, item=object, ep=RawSocket)

@@ -277,9 +277,15 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
             if kind < 32 and (ep.icmp_filter >> kind) & 1:
                 continue
         taken = True
-        if not ep.enqueue(pkt, iface, pkt.frame[pkt.ip_off : pkt.l4_end], 0):
-            core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+        _enqueue(core, iface, pkt, ep, pkt.frame[pkt.ip_off : pkt.l4_end])
     return taken
+
+
+def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) -> None:
+    if not ep.enqueue(pkt, iface, data, 0):
+        core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+    elif core.probe is not None:
+        core.emit("raw.in", ep.subject(), ep.ident, "a copy for a raw socket", "", {"length": len(data)})
 
 
 def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
@@ -293,8 +299,7 @@ def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
     for item in list(bucket.values()):
         ep: RawSocket = item
         if ep.matches(iface, pkt.dst, pkt.src):
-            if not ep.enqueue(pkt, iface, pkt.frame[pkt.l4_off : pkt.l4_end], 0):
-                core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+            _enqueue(core, iface, pkt, ep, pkt.frame[pkt.l4_off : pkt.l4_end])
             return True
     return False
 

@@ -36,7 +36,8 @@ cdef class Stack(Core):
     cdef _input(self, Iface iface, bytes frame, Py_ssize_t offset, int flags, int gso_size)
     @cython.locals(timer=Timer, name=str)
     cpdef handle_timeout(self, int64_t now)
-    @cython.locals(tx=Transmit)
+    @cython.locals(tx=Transmit, iface=Iface, packet=bytes)
+    cdef _loop(self, item)
     cpdef Transmit poll_transmit(self, int64_t now)
     @cython.locals(tcb=Tcb, iface=Iface, icmp_type=int, code=int, packet=bytes)
     cdef bint _produce(self) except -1

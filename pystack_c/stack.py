@@ -215,10 +215,20 @@ class Stack(Core):
             if self.txq:
                 return self.txq.popleft()
             if self.loopq:
-                tx: Transmit = self.loopq.popleft()
-                self._input(self.lo, tx.to_bytes(), 0, C.RX_CSUM_OK, tx.gso_size)
+                self._loop(self.loopq.popleft())
             elif not self._produce():
                 return None
+
+    def _loop(self, item) -> None:
+        """A frame that lo sent comes in on it; or our own copy of a broadcast, on the interface that it left by."""
+        if type(item) is tuple:
+            iface, packet = item
+            if self.probe is not None:
+                self.emit("frame.in", "lo", 0, "", "", {"iface": "lo", "frame": packet})
+            ip_input.looped(self, iface, packet)
+            return
+        tx: Transmit = item
+        self._input(self.lo, tx.to_bytes(), 0, C.RX_CSUM_OK, tx.gso_size)
 
     def _produce(self) -> bool:
         """Let a layer that has something to say make frames of it; False where none has."""

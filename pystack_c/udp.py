@@ -123,7 +123,12 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
-    return ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+    error = ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+    if error == 0 and (dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop)):
+        table: PortTable = core.udp
+        if port in table.buckets:
+            ipv4.loop_back(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, 8, payload)
+    return error
 
 
 def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:

@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.ipv4 import lower_mtu
 from pystack_c.seqnum import seq_le, seq_lt
 from pystack_c.tcp import undo
 from pystack_c.tcp.close import fail_connection
@@ -83,8 +84,7 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
         core.drop("icmp-bad-mtu", tcb.subject(), "next-hop MTU makes no sense", "RFC 5927 7.2")
         return
     # (Other connections share the Dst: they take its MTU over in have_route.)
-    tcb.route.mtu = mtu
-    tcb.route.mtu_until = core.now + core.config.mtu_expires
+    lower_mtu(core, tcb.route, mtu)
     update_mss(tcb)
     send_smaller(tcb)
 

@@ -160,4 +160,4 @@ def options_list(options: bytes) -> list[Any]:
 def copied_options(options: bytes) -> bytes:
     """The options that go into every fragment: those with the copied flag (RFC 791 section 3.1), padded to words."""
     kept = b"".join([raw for kind, raw in options_list(options) if kind & 0x80])
-    return kept + bytes(-len(kept) % 4)
+    return kept + bytes((4 - (len(kept) & 3)) & 3)

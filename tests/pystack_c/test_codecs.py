@@ -1,6 +1,7 @@
 """The codecs against headers declared with construct, and against frames built by hand."""
 
 import construct as c
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,6 +146,13 @@ def test_options_copied_into_fragments():
     record_route = bytes((7, 7, 4, 0, 0, 0, 0))
     stream_id = bytes((136, 4, 1, 2))
     assert ipv4.copied_options(record_route + b"\1" + stream_id) == stream_id
+
+
+@pytest.mark.parametrize("length", range(2, 12))
+def test_copied_options_are_padded_to_words(length):
+    """Of any length: compiled, the remainder of a negative number has another sign."""
+    option = bytes((136, length)) + b"x" * (length - 2)
+    assert ipv4.copied_options(option) == option + bytes((4 - length % 4) % 4)
 
 
 def test_zero_checksum_is_sent_as_ones():

@@ -163,3 +163,48 @@ def test_a_looping_link_is_crossed_63_times():
 def test_rfc1624_corner_case():
     """Section 3: the example where RFC 1141's update goes wrong: HC 0xDD2F, m 0x5555, m' 0x3285 gives 0x0000."""
     assert checksum.update(0xDD2F, 0x5555, 0x3285) == 0x0000
+
+
+@pytest.mark.parametrize("options", [b"", b"\x94\4\0\0"])
+def test_an_offloaded_group_is_cut_as_the_senders_device_would_have(options):
+    """A 3,000-byte group of 1,000-byte segments: three packets, with right numbers, flags and checksums."""
+    peer = router()
+    data = bytes(i * 7 & 255 for i in range(2500))
+    flags = C.ACK | C.PSH | C.FIN | C.CWR
+    base = (1 << 32) - 1500
+    tcp_options = b"\1\1\x08\x0a" + bytes(8)
+    group = f.tcp("10.0.0.2", 5, "192.0.2.2", 80, flags, base, 9, data, tcp_options, partial=True)
+    packet = ip_packet("10.0.0.2", "192.0.2.2", 6, group, df=True, ident=0xFFFF, options=options)
+    frame = f.ether(packet, 0x0800, PEER_MAC, STACK_MAC)
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 1000)
+    out = peer.drain()
+    want = [
+        (base, C.ACK | C.CWR, data[:1000]),
+        (base + 1000, C.ACK, data[1000:2000]),
+        (500, C.ACK | C.PSH | C.FIN, data[2000:]),
+    ]
+    assert [s.l4 for s in out] == [
+        f.tcp("10.0.0.2", 5, "192.0.2.2", 80, keep, seq, 9, piece, tcp_options) for seq, keep, piece in want
+    ]
+    assert [(s.ip.ident, s.ip.df, s.ip.ttl, s.ip.csum_ok, s.ip.options) for s in out] == [
+        (ident, True, 63, True, options) for ident in (0xFFFF, 0, 1)
+    ]
+
+
+def test_an_offloaded_group_whose_segments_are_too_big_is_told():
+    """As the single segments would have been."""
+    peer = router(mtu=1000)
+    group = f.tcp("10.0.0.2", 5, "192.0.2.2", 80, C.ACK, 1, 9, bytes(3000), partial=True)
+    frame = f.ether(ip_packet("10.0.0.2", "192.0.2.2", 6, group, df=True), 0x0800, PEER_MAC, STACK_MAC)
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 1000)
+    [error] = peer.drain()
+    assert (error.icmp.type, error.icmp.code, error.icmp.rest) == (3, 4, 1000)
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 960)  # control
+    assert len(peer.drain()) == 4
+
+
+def test_an_offloaded_group_that_is_no_tcp_is_refused():
+    peer = router()
+    frame = f.ether(ip_packet("10.0.0.2", "192.0.2.2", 6, bytes(30)), 0x0800, PEER_MAC, STACK_MAC)
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 10)
+    assert peer.drain() == [] and peer.drops == {"forward-bad-gso": 1}

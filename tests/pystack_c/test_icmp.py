@@ -227,3 +227,43 @@ def test_raw_socket_sees_errors_about_its_packets():
     peer.call(raw.connect, ep, peer.me, 0)
     peer.call(raw.sendto, ep, ECHO, 0, 0, 0)
     assert told(peer, ep, 3, 1) == errno.EHOSTUNREACH
+
+
+def test_record_route_comes_back_with_our_address():
+    """RFC 1122 3.2.2.6, what `ping -R` shows; a full one comes back as it is, a timestamp not at all."""
+    peer = Peer()
+    seen_by_router = f.addr("10.0.0.254").to_bytes(4, "big")
+    option = bytes((7, 15, 8)) + seen_by_router + bytes(8)
+    [reply] = peer.send(ECHO, 1, options=option + b"\0")
+    own = peer.addr.to_bytes(4, "big")
+    assert reply.ip.options == bytes((7, 15, 12)) + seen_by_router + own + bytes(4) + b"\0"
+    assert reply.ip.csum_ok and reply.icmp.data == b"ping"
+    full = bytes((7, 7, 8)) + seen_by_router + b"\0"
+    [reply] = peer.send(ECHO, 1, options=full)
+    assert reply.ip.options == full
+    [reply] = peer.send(ECHO, 1, options=b"\x44\x0c\x05\x00" + bytes(8))
+    assert reply.ip.options == b""
+
+
+def test_path_mtu_is_learnt_for_ten_minutes():
+    """RFC 1191 6.3: a datagram with DF that was too big; the next one fails at once, until the age is over."""
+    peer = Peer()
+    ep = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.setsockopt, ep, 0, 10, 2)
+    peer.call(udp.connect, ep, peer.me, 9)
+    peer.call(udp.sendto, ep, bytes(1400), 0, 0, 0)
+    assert told(peer, ep, 3, 4, (1000).to_bytes(4, "big")) == errno.EMSGSIZE
+    assert udp.getsockopt(ep, 0, 14, peer.now) == 1000
+    with pytest.raises(OSError):
+        peer.call(udp.sendto, ep, bytes(1400), 0, 0, 0)
+    peer.now += 601 * S
+    fresh = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.connect, fresh, peer.me, 9)
+    assert udp.getsockopt(fresh, 0, 14, peer.now) == 1500
+
+
+def test_a_forged_mtu_does_not_go_below_552():
+    peer = Peer()
+    ep = connected(peer)
+    told(peer, ep, 3, 4, (68).to_bytes(4, "big"))
+    assert udp.getsockopt(ep, 0, 14, peer.now) == 552

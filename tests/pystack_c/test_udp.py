@@ -352,3 +352,26 @@ def test_bind_to_device():
     peer.packet(packet, eth_dst=other.mac, iface=other)
     assert take(ep) == [b"right"]
     fails(errno.ENODEV, udp.setsockopt, ep, sockopt.SOL_SOCKET, sockopt.SO_BINDTODEVICE, b"eth7", 0)
+
+
+def test_a_broadcast_reaches_our_own_sockets_too():
+    """As on Linux; and a group datagram unless IP_MULTICAST_LOOP is off, members only."""
+    peer = Peer()
+    server = bound(peer)
+    client = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.setsockopt, client, sockopt.SOL_SOCKET, sockopt.SO_BROADCAST, 1)
+    peer.call(udp.sendto, client, b"all", f.addr("10.0.0.255"), 53, 0)
+    dgram = udp.recvfrom(server, 0, 0)
+    assert (dgram.data, dgram.src, dgram.sport, dgram.iface.name) == (b"all", peer.addr, client.lport, "eth0")
+    peer.call(udp.sendto, client, bytes(4000), f.addr("10.0.0.255"), 53, 0)
+    assert len(udp.recvfrom(server, 0, 0).data) == 4000
+    group = f.addr("239.1.2.3")
+    peer.call(udp.sendto, client, b"group", group, 53, 0)
+    assert take(server) == []
+    peer.call(udp.setsockopt, server, 0, sockopt.IP_ADD_MEMBERSHIP, group.to_bytes(4, "big") + bytes(4))
+    peer.call(udp.sendto, client, b"group", group, 53, 0)
+    assert take(server) == [b"group"]
+    peer.call(udp.setsockopt, client, 0, sockopt.IP_MULTICAST_LOOP, 0)
+    peer.call(udp.sendto, client, b"group", group, 53, 0)
+    assert take(server) == []
+    assert len(peer.seen) == 1 + 3 + 3  # and each went out on the wire
