@@ -37,7 +37,7 @@ class Core:
         self.next_ident = 1
         self.endpoints: dict[int, Any] = {}
         self.txq: deque[Transmit] = deque()
-        self.loopq: deque[Transmit] = deque()
+        self.loopq: deque[Any] = deque()
         self.output_queue: deque[Any] = deque()
         self.events: deque[Any] = deque()
         self.tcp: Any = None

@@ -201,7 +201,9 @@ def output_options(
     return 0
 
 
-def loop_back(core, dst, src, daddr, proto, ttl, tos, l4_len, payload) -> None:
+def loop_back(
+    core: Core, dst: Dst, src: int, daddr: int, proto: int, ttl: int, tos: int, l4_len: int, payload: bytes
+) -> None:
     """A copy to this host of a broadcast or group datagram that it sent (RFC 1112 6.1, as Linux does for broadcasts too).
 
     It arrives as if on dst.iface, whole, through the loopback queue.

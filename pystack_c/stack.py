@@ -219,7 +219,7 @@ class Stack(Core):
             elif not self._produce():
                 return None
 
-    def _loop(self, item) -> None:
+    def _loop(self, item: Any) -> None:
         """A frame that lo sent comes in on it; or our own copy of a broadcast, on the interface that it left by."""
         if type(item) is tuple:
             iface, packet = item
