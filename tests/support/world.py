@@ -256,7 +256,8 @@ class World:
 
     def _accounts(self) -> tuple[Any, ...]:
         counters = self.stack.counters
-        return (sum(counters.drops.values()), tuple(getattr(counters, name) for name in ACCEPTED))
+        queues = [len(self.endpoints[h].queue) for h, kind in self.kinds.items() if kind == "raw" and h in self.endpoints]
+        return (sum(counters.drops.values()), tuple(getattr(counters, name) for name in ACCEPTED), queues)
 
     def _accounted(self, step: tuple[Any, ...], before: tuple[Any, ...]) -> None:
         """Each frame is delivered, answered, forwarded or held, or it is counted as a drop."""
@@ -279,7 +280,7 @@ class World:
 #: counters of which one moves where a frame was taken (those of TCP and IP's totals do not say that)
 ACCEPTED = (
     "IpForwDatagrams", "IpReasmReqds", "IcmpInEchos", "IcmpInEchoReps", "IcmpInDestUnreachs", "IcmpInTimeExcds",
-    "IcmpInParmProbs", "IcmpInRedirects", "IcmpInErrors", "UdpInDatagrams", "ArpInRequests", "ArpInReplies", "TcpInSegs", "IcmpInMsgs",
+    "IcmpInParmProbs", "IcmpInRedirects", "IcmpInErrors", "UdpInDatagrams", "ArpInRequests", "ArpInReplies", "TcpInSegs",
 )  # fmt: skip
 
 
