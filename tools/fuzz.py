@@ -82,6 +82,16 @@ def signature(failure: str) -> str:
     return f"{places[-1] if places else ''} {lines[-1].split(':')[0]}"
 
 
+class SameFailure:
+    """A test for minimise: does the program fail as the first one did?"""
+
+    def __init__(self, failure: str):
+        self.wanted = signature(failure)
+
+    def __call__(self, program: dict[str, Any]) -> bool:
+        return signature(fails(program)) == self.wanted
+
+
 def minimise(program: dict[str, Any], test: Any, seconds: float = 60) -> dict[str, Any]:
     """Delta debugging: leave out ever smaller runs of steps while `test(program)` stays true."""
     steps = list(program["steps"])
@@ -172,8 +182,7 @@ def main(argv: list[str]) -> int:
     while time.monotonic() - begin < args.seconds and rounds < args.rounds:
         program, failure, count = make(seed + rounds)
         if failure:
-            wanted = signature(failure)
-            report(program, failure, seed + rounds, lambda p: signature(fails(p)) == wanted, args.save)
+            report(program, failure, seed + rounds, SameFailure(failure), args.save)
             return 1
         if other is not None:
             failure = compare(program, other)

@@ -9,15 +9,15 @@ from random import Random
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.config import FIELDS
 from tests.support import build
 from tests.support.build import MAC_BCAST, MAC_HOST, MAC_PEER
+from tests.support.calls import HOST, PEER, Calls, Step
 from tests.support.invariants import all_tcbs
 from tests.support.world import World, peer_bytes
 
-Step = tuple[Any, ...]
 M32 = 0xFFFFFFFF
-
-HOST, PEER = 0x0A000002, 0x0A000001
+S = 1_000_000_000
 HOSTS = {"eth0": HOST, "eth1": 0x0A000101, "tun0": 0x0A000201}
 PEERS = {"eth0": (PEER, PEER, PEER, 0x0A000003, 0x0A000004, 0x0A0000FE), "eth1": (0x0A000102,), "tun0": (0x0A000202,)}
 ODD = (0, M32, 0x7F000001, 0xE0000001, 0xEF010203, 0x0A0000FF, 0x0A000000, 0x08080808, 0xF0000001, HOST, 0x0A000101)
@@ -30,8 +30,17 @@ TIGHT = {
 }  # fmt: skip
 CONFIGS: tuple[dict[str, Any], ...] = (
     {},
+    {},
     TIGHT,
-    {"ip_forward": True, "tcp_timestamps": False},
+    {"ip_forward": True, "tcp_timestamps": False, "tcp_congestion": "cubic"},
+    {"tcp_rack": False, "tcp_tlp": False, "tcp_prr": False, "tcp_frto": False},
+    {
+        "tcp_congestion": "cubic",
+        "tcp_ecn": 1,
+        "tcp_keepalive_time": 5 * S,
+        "tcp_keepalive_intvl": S,
+        "tcp_keepalive_probes": 2,
+    },
     {"tcp_sack": False, "tcp_rmem": 30000, "tcp_quickack_segs": 0},
     {"tcp_sack": False, "tcp_timestamps": False, "tcp_window_scaling": False, "tcp_nagle": False},
     {"tcp_wscale": 14, "tcp_rmem": 5000, "tcp_isn": 0xFFFFFF00},
@@ -57,12 +66,14 @@ def start(rng: Random, kinds: tuple[str, ...] = ("tcp", "udp", "raw")) -> dict[s
     if "udp" in kinds:
         steps += [("open", "udp", 3), ("call", "bind", 3, 0, 53)]
     if "raw" in kinds:
-        steps += [("open", "raw", 4, C.IPPROTO_ICMP)]
-    config = dict(rng.choice(CONFIGS))
+        steps += [("open", "raw", 4, C.IPPROTO_ICMP), ("open", "ping", 5)]
+    if rng.random() < 0.3:
+        steps += [("call", "setsockopt", handle, 1, 9, 1) for handle in (1, 2)]
+    config = {name: value for name, value in rng.choice(CONFIGS).items() if name in FIELDS}
     return {"seed": rng.randrange(1 << 16), "config": config, "probe": rng.random() < 0.3, "steps": steps}
 
 
-class Hostile:
+class Hostile(Calls):
     """Makes moves. `frames` keeps what was sent lately, to be sent again, or changed."""
 
     def __init__(self, world: World, rng: Random):
@@ -113,11 +124,6 @@ class Hostile:
         """A connection, preferably."""
         found = [t for t in all_tcbs(self.stack) if t.state != C.CLOSED and (not states or t.state in states)]
         return self.rng.choice(found) if found else None
-
-    def handle(self, kind: str) -> int:
-        """The handle of an endpoint that the application has."""
-        found = [h for h, k in self.world.kinds.items() if k == kind and h in self.world.endpoints]
-        return self.rng.choice(found) if found else -1
 
     # TCP
 
@@ -246,84 +252,6 @@ class Hostile:
         n = r.choice((0, 0, 0, 0, 10))
         body = build.tcp(tcb.raddr, tcb.rport, tcb.laddr, tcb.lport, flags, seq, ack, peer_bytes(seq + 1, n), options)
         return [self.rx(self.way(tcb), build.ipv4(tcb.raddr, tcb.laddr, 6, body))]
-
-    # The application
-
-    def application(self) -> list[Step]:
-        """A call of a stream socket."""
-        r = self.rng
-        handle = self.handle("tcp")
-        x = r.random()
-        if x < 0.4:
-            return [("send", handle, r.choice((1, 10, 100, 1448, 5000, 30000)), r.choice((0, 0, 0, 0, 1, 0x8000)))]
-        if x < 0.7:
-            return [("recv", handle, r.choice((1, 100, 1000, 5000, 1 << 20, 0)), r.choice((0, 0, 0, 2)))]
-        if x < 0.78:
-            self.next_handle += 1
-            return [("accept", r.choice((1, 1, 2)), self.next_handle)]
-        if x < 0.86:
-            return [self.option(handle)]
-        if x < 0.92 and handle > 2:
-            return [("call", "shutdown", handle, r.choice((0, 1, 1, 2, 3)))]
-        if x < 0.96 and handle > 2:
-            return [("call", r.choice(("close", "close", "abort")), handle)]
-        return self.dial()
-
-    def option(self, handle: int) -> Step:
-        """setsockopt or getsockopt."""
-        r = self.rng
-        level, name = r.choice(OPTIONS)
-        if r.random() < 0.3:
-            return ("call", "getsockopt", handle, level, name)
-        value: Any = r.choice((0, 1, 2, 100, 1000, 40000, -1))
-        if (level, name) == (6, 13):
-            value = r.choice(("reno", "fixed", "none such"))
-        elif (level, name) == (1, 13):
-            value = (r.choice((0, 1)), r.choice((0, 1)))
-        return ("call", "setsockopt", handle, level, name, value)
-
-    def dial(self) -> list[Step]:
-        """An active open: to the peer, to ourselves, to nobody."""
-        r = self.rng
-        self.next_handle += 1
-        handle = self.next_handle
-        where = r.choice(
-            (PEER, PEER, PEER, 0x0A000003, 0x0A000102, 0x0A000202, HOST, 0x7F000001, 0x0A0000FF, 0x08080808, 0)
-        )
-        steps: list[Step] = [("open", "tcp", handle)]
-        if r.random() < 0.2:
-            steps.append(("call", "bind", handle, 0, r.choice((0, 80, 81, 5555))))
-        return [*steps, ("call", "connect", handle, where, r.choice((80, 81, 40000, 9)))]
-
-    def datagram_call(self) -> list[Step]:
-        """A call of a UDP socket."""
-        r = self.rng
-        x = r.random()
-        handle = self.handle("udp")
-        where = r.choice(
-            (PEER, PEER, 0x0A000003, 0x0A000102, HOST, 0x7F000001, 0x0A0000FF, M32, 0xE0000001, 0, 0x08080808)
-        )
-        if x < 0.4:
-            n = r.choice((0, 1, 100, 1472, 1473, 4000, 20000))
-            return [("call", "sendto", handle, bytes(n), where, r.choice((53, 1000, 0)), 0)]
-        if x < 0.7:
-            return [("call", "recvfrom", handle, r.choice((0, 0, 2, 0x2000)))]
-        if x < 0.8:
-            return [("call", "connect", handle, where, r.choice((1000, 0, 53)))]
-        if x < 0.85:
-            return [
-                (
-                    "call",
-                    "setsockopt",
-                    handle,
-                    *r.choice(((1, 6), (1, 2), (1, 15), (0, 11), (0, 10), (0, 8))),
-                    r.choice((0, 1, 2)),
-                )
-            ]
-        if x < 0.9 and handle != 3:
-            return [("call", "close", handle)]
-        self.next_handle += 1
-        return [("open", "udp", self.next_handle), ("call", "bind", self.next_handle, 0, r.choice((0, 53, 54)))]
 
     # Time
 
@@ -547,12 +475,8 @@ class Hostile:
 
 
 SYNCED = (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSING, C.LAST_ACK)
-OPTIONS = (
-    (1, 2), (1, 4), (1, 7), (1, 8), (1, 8), (1, 9), (1, 10), (1, 13), (1, 15), (1, 18), (1, 30), (0, 1), (0, 2), (6, 1), (6, 2),
-    (6, 3), (6, 4), (6, 5), (6, 6), (6, 7), (6, 12), (6, 13), (6, 18), (9, 9), (6, 99),
-)  # fmt: skip
 MOVES: tuple[tuple[Callable[[Hostile], list[Step]], int], ...] = (
     (Hostile.segment, 30), (Hostile.good_peer, 12), (Hostile.establish, 8), (Hostile.syn, 3), (Hostile.application, 22),
     (Hostile.time, 9), (Hostile.mutated, 10), (Hostile.again, 3), (Hostile.icmp, 4), (Hostile.arp, 3), (Hostile.udp, 2),
-    (Hostile.datagram_call, 3), (Hostile.fragments, 1), (Hostile.packet, 3), (Hostile.garbage, 1), (Hostile.routes, 1),
+    (Hostile.datagram_call, 3), (Hostile.raw_call, 2), (Hostile.fragments, 1), (Hostile.packet, 3), (Hostile.garbage, 1), (Hostile.routes, 1),
 )  # fmt: skip

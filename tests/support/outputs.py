@@ -19,6 +19,8 @@ class OutputCheck:
         self.pattern = pattern
         self.iss: dict[tuple[int, ...], int] = {}
         self.edge: dict[int, int] = {}
+        # the protocols of which raw sockets have sent: theirs are any bytes
+        self.raw_sent: list[int] = []
 
     def frame(self, tx: Any, frame: bytes) -> None:
         """Look at one Transmit and its bytes."""
@@ -45,13 +47,13 @@ class OutputCheck:
         src, dst = int.from_bytes(ip[12:16], "big"), int.from_bytes(ip[16:20], "big")
         own = self.stack.local_addr(src) is not None
         body = self._transport(tx, ip[hlen:], at + hlen, ip[9], src, dst, own)
-        if own and ip[9] == 6:
+        if own and ip[9] == 6 and 6 not in self.raw_sent:
             self._segment(body, src, dst)
 
     def _transport(self, tx: Any, body: bytes, start: int, proto: int, src: int, dst: int, own: bool) -> bytes:
         """The checksum, finished first where that is left to the device. A forwarded packet keeps its own."""
         at = {1: 2, 6: 16, 17: 6}.get(proto)
-        if at is None or not own:
+        if at is None or not own or proto in self.raw_sent:
             return body
         acc = 0 if proto == 1 else pseudo(src, dst, proto, len(body))
         if tx.csum_start:

@@ -38,7 +38,7 @@ PERIOD = 1 << 16
 PEER = hashlib.shake_128(b"peer").digest(PERIOD) * 3
 HOST = hashlib.shake_128(b"host").digest(PERIOD) * 19
 
-MODULES: dict[str, ModuleType | None] = {"tcp": user, "udp": udp, "raw": raw}
+MODULES: dict[str, ModuleType | None] = {"tcp": user, "udp": udp, "raw": raw, "ping": raw}
 
 
 def peer_bytes(seq: int, n: int) -> bytes:
@@ -208,6 +208,8 @@ class World:
         if endpoint is None:
             return None
         kind = self.kinds[handle]
+        if name == "sendto" and kind in ("raw", "ping"):
+            self.outputs.raw_sent += [1, endpoint.proto]
         module = sockopt if kind == "tcp" and name in ("setsockopt", "getsockopt", "tcp_info") else MODULES[kind]
         try:
             result = getattr(module, name)(endpoint, *args, self.now)
@@ -256,7 +258,11 @@ class World:
 
     def _accounts(self) -> tuple[Any, ...]:
         counters = self.stack.counters
-        queues = [len(self.endpoints[h].queue) for h, kind in self.kinds.items() if kind == "raw" and h in self.endpoints]
+        queues = [
+            len(self.endpoints[h].queue)
+            for h, kind in self.kinds.items()
+            if kind in ("raw", "ping") and h in self.endpoints
+        ]
         return (sum(counters.drops.values()), tuple(getattr(counters, name) for name in ACCEPTED), queues)
 
     def _accounted(self, step: tuple[Any, ...], before: tuple[Any, ...]) -> None:
