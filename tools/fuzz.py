@@ -23,6 +23,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 MOVES = 150
+REGRESSIONS = sorted(Path(__file__).resolve().parents[1].glob("tests/fuzz/regressions/*.json"))
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -24,7 +24,7 @@ cdef class RecvBuf:
     cpdef bytes get(self, Py_ssize_t n, bint peek)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
     cdef _consume(self, Py_ssize_t n)
-    @cython.locals(i=Py_ssize_t, piece=Piece, at=Py_ssize_t, value=int, rest=Piece)
+    @cython.locals(i=Py_ssize_t, piece=Piece, start=Py_ssize_t, at=Py_ssize_t, value=int)
     cpdef int cut(self, Py_ssize_t offset)
     @cython.locals(right=uint32_t, i=Py_ssize_t, before=Piece, edge=uint32_t, new=bint, after=Piece, stop=uint32_t, gap=int64_t, skip=int64_t)
     cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1

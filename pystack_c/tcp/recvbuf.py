@@ -97,18 +97,34 @@ class RecvBuf:
 
     def cut(self, offset: int) -> int:
         """Take the byte at `offset` out of the in-order bytes and return it."""
-        i = self.first
+        # From the end: the byte came with the last segments, and a peer may send many of its kind.
+        i = len(self.pieces) - 1
         piece: Piece = self.pieces[i]
-        while offset >= piece.end - piece.begin:
-            offset -= piece.end - piece.begin
-            i += 1
+        start = self.used - (piece.end - piece.begin)
+        while start > offset:
+            i -= 1
             piece = self.pieces[i]
-        at = piece.begin + offset
+            start -= piece.end - piece.begin
+        at = piece.begin + offset - start
         value = piece.data[at]
-        rest = Piece(piece.data, at + 1, piece.end, 0)
-        piece.end = at
-        self.pieces.insert(i + 1, rest)
         self.used -= 1
+        if at == piece.begin:
+            piece.begin += 1
+        elif at == piece.end - 1:
+            piece.end = at
+        elif piece.end - piece.begin <= JOIN_UP_TO:
+            # (A piece for each byte between urgent ones would be many times the window.)
+            piece.data = piece.data[piece.begin : at] + piece.data[at + 1 : piece.end]
+            piece.end -= piece.begin + 1
+            piece.begin = 0
+        else:
+            self.pieces.insert(i + 1, Piece(piece.data, at + 1, piece.end, 0))
+            piece.end = at
+        if piece.begin == piece.end:
+            del self.pieces[i]
+            if self.first == len(self.pieces):
+                self.pieces.clear()
+                self.first = 0
         return value
 
     def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:

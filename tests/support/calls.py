@@ -30,7 +30,7 @@ class Calls:
         if x < 0.4:
             return [("send", handle, r.choice((1, 10, 100, 1448, 5000, 30000)), r.choice((0, 0, 0, 0, 1, 0x8000)))]
         if x < 0.7:
-            return [("recv", handle, r.choice((1, 100, 1000, 5000, 1 << 20, 0)), r.choice((0, 0, 0, 2)))]
+            return [("recv", handle, r.choice((1, 100, 1000, 5000, 1 << 20, 0)), r.choice((0, 0, 0, 0, 0, 2, 2, 1)))]
         if x < 0.78:
             self.next_handle += 1
             return [("accept", r.choice((1, 1, 2)), self.next_handle)]

@@ -69,6 +69,8 @@ def start(rng: Random, kinds: tuple[str, ...] = ("tcp", "udp", "raw")) -> dict[s
         steps += [("open", "raw", 4, C.IPPROTO_ICMP), ("open", "ping", 5)]
     if rng.random() < 0.3:
         steps += [("call", "setsockopt", handle, 1, 9, 1) for handle in (1, 2)]
+    if rng.random() < 0.7:
+        steps += [("call", "setsockopt", handle, 1, 10, 1) for handle in (1, 2)]
     config = {name: value for name, value in rng.choice(CONFIGS).items() if name in FIELDS}
     return {"seed": rng.randrange(1 << 16), "config": config, "probe": rng.random() < 0.3, "steps": steps}
 

@@ -21,24 +21,21 @@ from types import ModuleType
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c import raw, udp
 from pystack_c.config import Config
 from pystack_c.probe import ListProbe
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
+from pystack_c.tcp.data import OOB_EXPECTED
 from tests.support import invariants
 from tests.support.outputs import OutputCheck
-
-try:
-    from pystack_c import raw, udp
-except ImportError:
-    raw = udp = None
 
 PERIOD = 1 << 16
 #: what the peer sends at sequence number s is PEER[s % PERIOD], what the host sends at stream offset o is HOST[o % PERIOD]
 PEER = hashlib.shake_128(b"peer").digest(PERIOD) * 3
 HOST = hashlib.shake_128(b"host").digest(PERIOD) * 19
 
-MODULES: dict[str, ModuleType | None] = {"tcp": user, "udp": udp, "raw": raw, "ping": raw}
+MODULES: dict[str, ModuleType] = {"tcp": user, "udp": udp, "raw": raw, "ping": raw}
 
 
 def peer_bytes(seq: int, n: int) -> bytes:
@@ -90,6 +87,9 @@ class World:
         self.kinds: dict[int, str] = {}
         self.read: dict[int, int] = {}
         self.honest = True
+        # connections that lost an urgent byte from their stream (SO_OOBINLINE off), by number
+        self.cut: dict[int, bool] = {}
+        self.urgent_sent = False
         self.oracles = oracles
         self.watch = invariants.Watch(self.stack)
         self.outputs = OutputCheck(self.stack, host_bytes)
@@ -110,6 +110,9 @@ class World:
             if before is not None:
                 self._accounted(step, before)
             self.watch.check()
+            for tcb in self.stack.tcp.all():
+                if tcb.oob_state > OOB_EXPECTED:
+                    self.cut[tcb.ident] = True
         return (result, frames)
 
     def _iface(self, name: str, kind: int, mac: int, mtu: int, tx_csum: bool, gso_max: int) -> None:
@@ -152,10 +155,7 @@ class World:
     # Calls of the application
 
     def _open(self, kind: str, handle: int, *args: Any) -> int:
-        module = MODULES[kind]
-        if module is None:
-            return -1
-        opener = getattr(module, kind + "_open")
+        opener = getattr(MODULES[kind], kind + "_open")
         return self._keep(handle, kind, opener(self.stack, *args, self.now))
 
     def _keep(self, handle: int, kind: str, endpoint: Any) -> int:
@@ -180,6 +180,7 @@ class World:
         endpoint = self.endpoints.get(handle)
         if endpoint is None:
             return None
+        self.urgent_sent = self.urgent_sent or flags & user.MSG_OOB != 0
         try:
             return user.send(endpoint, host_bytes(endpoint.sendbuf.tail, n), flags, self.now)
         except OSError as exc:
@@ -193,13 +194,15 @@ class World:
             data = user.recv(endpoint, n, flags, self.now)
         except OSError as exc:
             return -(exc.errno or 0)
-        if data and self.oracles and self.honest:
+        if data and self.oracles and self.honest and endpoint.ident not in self.cut and not flags & user.MSG_OOB:
             at, n = self.read[handle], min(len(data), PERIOD)
             ours = self.stack.local_addr(endpoint.raddr) is not None
+            if ours and self.urgent_sent:
+                return data
             want = host_bytes(at, n) if ours else peer_bytes(endpoint.irs + 1 + at, n)
             if data[: len(want)] != want:
                 raise Failure(f"{endpoint.subject()}: bytes read at {self.read[handle]} are not those that were sent")
-        if data and not flags & user.MSG_PEEK:
+        if data and not flags & (user.MSG_PEEK | user.MSG_OOB):
             self.read[handle] += len(data)
         return data
 
@@ -225,7 +228,7 @@ class World:
 
     def drain(self) -> list[Any]:
         """Take everything that the stack has to say."""
-        frames = []
+        frames: list[Any] = []
         while True:
             tx = self.stack.poll_transmit(self.now)
             if tx is None:
