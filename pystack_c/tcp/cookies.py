@@ -89,6 +89,8 @@ def redeem(listener: Tcb, pkt: Any) -> Any:
     restore(tcb, pkt, cookie, irs, MSS_TABLE[index])
     core.tcp.register(tcb)
     set_state(tcb, C.SYN_RECEIVED, "the ACK carries a valid SYN cookie", "RFC 4987 3.6")
+    # It never was half-open: nothing ties it to the listener, and its end must not be taken for a half-open one's.
+    tcb.parent = None
     to_accept_queue(tcb, listener)
     return tcb
 

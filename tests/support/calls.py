@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.support import build
-from tests.support.world import World
+from tests.support.world import World, host_bytes
 
 Step = tuple[Any, ...]
 HOST, PEER = 0x0A000002, 0x0A000001
@@ -66,6 +66,11 @@ class Calls:
         steps: list[Step] = [("open", "tcp", handle)]
         if r.random() < 0.2:
             steps.append(("call", "bind", handle, 0, r.choice((0, 80, 81, 5555))))
+        if r.random() < 0.1:
+            return [
+                *steps,
+                ("call", "connect_fastopen", handle, host_bytes(0, 100), where, r.choice((80, 81, 40000, 9))),
+            ]
         return [*steps, ("call", "connect", handle, where, r.choice((80, 81, 40000, 9)))]
 
     def datagram_call(self) -> list[Step]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.config import FIELDS
+from pystack_c.tcp import fastopen
 from tests.support import build
 from tests.support.build import MAC_BCAST, MAC_HOST, MAC_PEER
 from tests.support.calls import HOST, PEER, Calls, Step
@@ -41,6 +42,8 @@ CONFIGS: tuple[dict[str, Any], ...] = (
         "tcp_keepalive_intvl": S,
         "tcp_keepalive_probes": 2,
     },
+    {"tcp_congestion": "bbr"},
+    {"tcp_fastopen": 3, "tcp_syncookies": True, "tcp_congestion": "bbr", "tcp_max_syn_backlog": 2},
     {"tcp_sack": False, "tcp_rmem": 30000, "tcp_quickack_segs": 0},
     {"tcp_sack": False, "tcp_timestamps": False, "tcp_window_scaling": False, "tcp_nagle": False},
     {"tcp_wscale": 14, "tcp_rmem": 5000, "tcp_isn": 0xFFFFFF00},
@@ -69,6 +72,8 @@ def start(rng: Random, kinds: tuple[str, ...] = ("tcp", "udp", "raw")) -> dict[s
         steps += [("open", "raw", 4, C.IPPROTO_ICMP), ("open", "ping", 5)]
     if rng.random() < 0.3:
         steps += [("call", "setsockopt", handle, 1, 9, 1) for handle in (1, 2)]
+    if rng.random() < 0.3:
+        steps += [("call", "setsockopt", 1, 6, 23, 5), ("call", "setsockopt", 2, 6, 9, 1)]
     if rng.random() < 0.7:
         steps += [("call", "setsockopt", handle, 1, 10, 1) for handle in (1, 2)]
     config = {name: value for name, value in rng.choice(CONFIGS).items() if name in FIELDS}
@@ -211,6 +216,13 @@ class Hostile(Calls):
                        build.OPT_SACK_OK, build.opt_ts(r.getrandbits(32), 0)):  # fmt: skip
             if r.random() < 0.75:
                 options += option
+        if r.random() < 0.15:
+            cookie = (
+                fastopen.make_cookie(self.stack, peer, host)
+                if r.random() < 0.6
+                else r.randbytes(r.choice((0, 4, 8, 17)))
+            )
+            options = (options + bytes((34, 2 + len(cookie))) + cookie)[:40]
         sport = r.choice((40000, 40001, 40002, r.randrange(1, 65536)))
         seq = r.choice((1000, 0x7FFFFFF0, 0xFFFFFFF0, r.getrandbits(32)))
         flags = (
@@ -218,7 +230,7 @@ class Hostile(Calls):
             if r.random() < 0.9
             else r.choice((C.SYN | C.FIN, C.SYN | C.ACK, C.SYN | C.RST, C.SYN | C.ECE | C.CWR, 0x1FF))
         )
-        n = 0 if r.random() < 0.9 else self.length()
+        n = 0 if r.random() < 0.85 else self.length()
         dport = r.choice(PORTS) if port is None else port
         body = build.tcp(
             peer, sport, host, dport, flags, seq, 0, peer_bytes(seq + 1, n), options, r.choice((65535, 1000, 0))

@@ -144,7 +144,9 @@ def check_listener(stack: Any, tcb: Any) -> None:
         assert child.ident == ident and child.state == C.SYN_RECEIVED, f"{STATE_NAMES[child.state]} is not half-open"
         assert child.parent is tcb and child.registered
     for child in queue.accept_queue:
-        assert child.parent is None and child.state not in (C.SYN_RECEIVED, C.SYN_SENT, C.LISTEN)
+        early = child.fastopen and child.state == C.SYN_RECEIVED and child.parent is tcb
+        assert early or child.parent is None, f"{child.subject()}: in the accept queue, and half-open"
+        assert early or child.state not in (C.SYN_RECEIVED, C.SYN_SENT, C.LISTEN), STATE_NAMES[child.state]
 
 
 def check_tcb(stack: Any, tcb: Any) -> None:

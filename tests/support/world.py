@@ -159,6 +159,9 @@ class World:
         return self._keep(handle, kind, opener(self.stack, *args, self.now))
 
     def _keep(self, handle: int, kind: str, endpoint: Any) -> int:
+        while handle in self.endpoints:
+            # (A number used twice must not lose the first one's endpoint.)
+            handle += 1000
         endpoint.waiter = self
         self.endpoints[handle] = endpoint
         self.kinds[handle] = kind
