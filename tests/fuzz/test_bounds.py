@@ -73,8 +73,9 @@ def test_udp_that_nobody_reads():
 
 
 def established(made: World):
-    """A connection whose peer announces no options."""
-    rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.SYN, 0, 0, b"", build.opt_wscale(0))))
+    """A connection whose peer announces a window scale of 0, and SACK."""
+    options = build.opt_wscale(0) + build.OPT_SACK_OK
+    rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.SYN, 0, 0, b"", options)))
     tcb = made.stack.tcp.all()[1]
     rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.ACK, 1, tcb.snd_nxt)))
     assert tcb.state == C.ESTABLISHED

@@ -24,6 +24,10 @@ PEERS = {"eth0": (PEER, PEER, PEER, 0x0A000003, 0x0A000004, 0x0A0000FE), "eth1":
 ODD = (0, M32, 0x7F000001, 0xE0000001, 0xEF010203, 0x0A0000FF, 0x0A000000, 0x08080808, 0xF0000001, HOST, 0x0A000101)
 PORTS = (80, 80, 80, 81, 7, 53, 9999)
 
+IP_OPTIONS = (
+    b"\x07\x07\x04\0\0\0\0", b"\x44\x08\x05\0\0\0\0\0", b"\x83\x07\x04\x0a\0\0\x01", b"\x94\x04\0\0", b"\x07\0",
+    b"\x07\xff\x04", b"\x80\x02", b"\x94\x05\0\0\0\x01", b"\1" * 40, b"\x88\x04\0\1" * 10,
+)  # fmt: skip
 #: settings that make small worlds: bounds are reached soon
 TIGHT = {
     "neigh_max_entries": 8, "ipfrag_high_thresh": 20000, "ipfrag_max_fragments": 8, "tcp_max_syn_backlog": 4, "tcp_max_ooo": 6,
@@ -76,7 +80,8 @@ def start(rng: Random, kinds: tuple[str, ...] = ("tcp", "udp", "raw")) -> dict[s
         steps += [("call", "setsockopt", 1, 6, 23, 5), ("call", "setsockopt", 2, 6, 9, 1)]
     if rng.random() < 0.7:
         steps += [("call", "setsockopt", handle, 1, 10, 1) for handle in (1, 2)]
-    config = {name: value for name, value in rng.choice(CONFIGS).items() if name in FIELDS}
+    more = {"ip_forward": True} if rng.random() < 0.4 else {}
+    config = {name: value for name, value in {**rng.choice(CONFIGS), **more}.items() if name in FIELDS}
     return {"seed": rng.randrange(1 << 16), "config": config, "probe": rng.random() < 0.3, "steps": steps}
 
 
@@ -218,7 +223,7 @@ class Hostile(Calls):
                 options += option
         if r.random() < 0.15:
             cookie = (
-                fastopen.make_cookie(self.stack, peer, host)
+                fastopen.make_cookie(self.stack, b"", peer, host)
                 if r.random() < 0.6
                 else r.randbytes(r.choice((0, 4, 8, 17)))
             )
@@ -382,13 +387,18 @@ class Hostile(Calls):
         r = self.rng
         name, peer, host = self.place()
         src = peer if r.random() < 0.7 else r.choice(ODD)
-        dst = host if r.random() < 0.6 else r.choice((*ODD, 0x0A000102, 0x0A000202, 0x0A000003, 0x0B000001))
+        dst = host if r.random() < 0.6 else r.choice((*ODD, 0x0A000102, 0x0A000102, 0x0A000202, 0x0A000003, 0x0B000001))
         options = b""
         if r.random() < 0.5:
-            options = r.choice((b"\x07\x07\x04\0\0\0\0", b"\x44\x08\x05\0\0\0\0\0", b"\x83\x07\x04\x0a\0\0\x01", b"\x94\x04\0\0",
-                                b"\x07\0", b"\x07\xff\x04", b"\1" * 40, r.randbytes(r.randrange(41))))[:40]  # fmt: skip
+            options = r.choice((*IP_OPTIONS, r.randbytes(r.randrange(41))))
         payload = r.choice(
-            (b"", r.randbytes(8), r.randbytes(60), build.udp(src, 1, dst, 53, b"x"), build.icmp(8, 0, 1, b"abc"))
+            (
+                b"",
+                r.randbytes(8),
+                bytes(1300),
+                build.udp(src, 1, dst, 53, bytes(r.choice((1, 900)))),
+                build.icmp(8, 0, 1, b"abc"),
+            )
         )
         proto = r.choice((1, 6, 17, 2, 47, 255, 0))
         packet = build.ipv4(
@@ -403,6 +413,18 @@ class Hostile(Calls):
             options,
         )
         return [self.rx(name, packet, r.random() < 0.05)]
+
+    def through(self) -> list[Step]:
+        """A packet for a network behind the host: to be forwarded, cut, or refused."""
+        r = self.rng
+        name, peer, _ = self.place()
+        dst = r.choice((0x0A000102, 0x0A000202, 0x0A000005, 0x0B000001))
+        size = r.choice((0, 8, 500, 600, 1400))
+        proto, body = r.choice(((17, build.udp(peer, 9, dst, 9, bytes(size))), (99, bytes(size))))
+        frag = r.choice((0, 0, 0, 0x4000, 0x2000, 0x2010, 0x10)) if size % 8 == 0 else 0
+        option = r.choice(IP_OPTIONS) if r.random() < 0.5 else b""
+        packet = build.ipv4(peer, dst, proto, body, r.getrandbits(16), frag, r.choice((64, 64, 2, 1)), 0, option)
+        return [self.rx(name, packet, good_csum=r.random() < 0.2)]
 
     # Spoiling
 
@@ -492,5 +514,5 @@ SYNCED = (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSING, C.
 MOVES: tuple[tuple[Callable[[Hostile], list[Step]], int], ...] = (
     (Hostile.segment, 30), (Hostile.good_peer, 12), (Hostile.establish, 8), (Hostile.syn, 3), (Hostile.application, 22),
     (Hostile.time, 9), (Hostile.mutated, 10), (Hostile.again, 3), (Hostile.icmp, 4), (Hostile.arp, 3), (Hostile.udp, 2),
-    (Hostile.datagram_call, 3), (Hostile.raw_call, 2), (Hostile.fragments, 1), (Hostile.packet, 3), (Hostile.garbage, 1), (Hostile.routes, 1),
+    (Hostile.datagram_call, 3), (Hostile.raw_call, 2), (Hostile.fragments, 1), (Hostile.packet, 3), (Hostile.through, 3), (Hostile.garbage, 1), (Hostile.routes, 1),
 )  # fmt: skip

@@ -73,7 +73,7 @@ class Failure(Exception):
 
 
 class World:
-    """A stack, its clock, its endpoints by handle, and the oracles."""
+    """A stack, its clock, its endpoints by handle, and the oracles. `log` is the steps so far."""
 
     def __init__(self, program: dict[str, Any], oracles: bool = True):
         config = Config().update(program.get("config", {}))
@@ -94,6 +94,7 @@ class World:
         self.watch = invariants.Watch(self.stack)
         self.outputs = OutputCheck(self.stack, host_bytes)
         self.count = 0
+        self.log: list[tuple[Any, ...]] = []
         self.sent: list[Any] = []
 
     # What goes in
@@ -101,6 +102,7 @@ class World:
     def apply(self, step: tuple[Any, ...]) -> tuple[Any, ...]:
         """Do one step, drain, ask the oracles. What followed: (result, frames, events of the core, what is observable)."""
         self.count += 1
+        self.log.append(step)
         if self.probe is not None:
             self.probe.events.clear()
         before = self._accounts() if self.oracles and step[0] == "rx" else None
