@@ -63,9 +63,8 @@ def test_control_a_server_without_fast_open_costs_two_round_trips_always():
 def test_a_forged_cookie_falls_back_and_data_comes_once():
     lab, listener = fastopen_lab()
     exchange(lab, listener)
-    cache = lab.a.stack.tcp.fastopen_cache
-    cookie, mss, until = cache[B_ADDR]
-    cache[B_ADDR] = (bytes(byte ^ 0xFF for byte in cookie), mss, until)
+    known = lab.a.stack.tcp.fastopen_cache[B_ADDR]
+    known.cookie = bytes(byte ^ 0xFF for byte in known.cookie)
     elapsed, got = exchange(lab, listener)
     assert (elapsed, got) == (2 * R, b"q" * 100)
     assert lab.b.stack.counters.TcpExtTCPFastOpenPassiveFail == 1
