@@ -218,7 +218,9 @@ def test_capture_to_a_pipe_arrives_while_it_runs(lab):
         finally:
             tshark.kill()
             tshark.wait()
-        assert output.count("ARP") == 2 and output.count("ICMP\t") == 2 and "RFC 826" in output
+        # (The kernel may ask for the address once more; then one echo falls behind the fourth frame.)
+        assert output.count("ARP\t") >= 2 and output.count("ICMP\t") >= 1 and "RFC 826" in output
+        assert output.count("ARP\t") + output.count("ICMP\t") == 4
 
 
 def test_verbose_tells_each_frame(lab):
