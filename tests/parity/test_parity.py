@@ -57,7 +57,7 @@ def test_a_connection_with_every_event(other):
         for step in segments[-4:]:
             made.apply(step)
     program["steps"] += [*segments, ("call", "close", 2), ("run", 900_000_000_000)]
-    assert tcb.total_retrans > 0 and tcb.fin_received and tcb.bytes_acked > 40_000
+    assert tcb.total_retrans > 0 and tcb.fin_received and tcb.bytes_acked > 10_000
     assert worker.compare(program, other) == ""
 
 
