@@ -30,6 +30,18 @@ def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str,
     return value
 
 
+def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
+    """Say what runs; on stderr, for stdout may be a capture."""
+    where = "" if settings.netns is None else f" in namespace {settings.netns}"
+    click.echo(
+        f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
+        f"MTU {running.iface.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
+        err=True,
+    )
+    for service in started:
+        click.echo(f"  {service!r}", err=True)
+
+
 def wait_for_the_end(host: Any) -> None:
     """Until Ctrl-C, or until the stack stops by itself."""
     pause = threading.Event()
@@ -57,18 +69,10 @@ def up(settings: Settings, serve: tuple[str, ...]) -> int:
     with bring_up(settings, control=True) as running:
         started = services.start(*serve, host=running.host)
         try:
-            where = "" if settings.netns is None else f" in namespace {settings.netns}"
-            click.echo(
-                f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
-                f"MTU {running.iface.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
-                err=True,
-            )
-            for service in started:
-                click.echo(f"  {service!r}", err=True)
-            try:
-                wait_for_the_end(running.host)
-            except KeyboardInterrupt:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for anything
+            introduce(settings, running, started)
+            wait_for_the_end(running.host)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for anything
         finally:
             for service in started:
                 service.close()
