@@ -353,7 +353,40 @@ def call_sendto(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     to = calls.sockaddr(args, 4)
     if fd.kind == "tcp" and flags & MSG_FASTOPEN:
         return fast_open(calls, fd, size, flags, calls.is_null(args, 1), calls.arg(args, 4))
+    if fd.kind == "tcp" and calls.runner.settings.implied_connect and fd.endpoint.state == CLOSED:
+        return implied_connect(calls, fd, size, flags)
     return transmit(calls, fd, size, flags, calls.is_null(args, 1), to)
+
+
+def implied_connect(calls: Calls, fd: Fd, size: int, flags: int) -> Attempt:
+    """FreeBSD: sendto opens the connection by itself; with TCP_FASTOPEN set, the SYN may take the data along."""
+    host, port = calls.host, calls.runner.settings.connect_port
+    begin_connect(calls, fd, port)
+
+    def attempt() -> Result:
+        taken = 0
+        if fd.endpoint.fastopen_qlen > 0 and calls.runner.config.tcp_fastopen & 1:
+            taken = host.call(tcp.connect_fastopen, fd.endpoint, pattern(fd.wrote, size), host.remote, port)
+        else:
+            host.call(tcp.connect, fd.endpoint, host.remote, port)
+        fd.wrote += taken
+        if taken < size:
+            calls.background.append(_quietly(transmit(calls, fd, size - taken, flags & ~MSG_DONTWAIT)))
+        return Result(size)
+
+    return attempt
+
+
+def _quietly(attempt: Attempt) -> Attempt:
+    """The same, done with where the connection fails: the error is for the next call."""
+
+    def again() -> Result | None:
+        try:
+            return attempt()
+        except OSError:
+            return Result(0)
+
+    return again
 
 
 def fast_open(calls: Calls, fd: Fd, size: int, flags: int, null: bool, address: Any) -> Attempt:

@@ -84,6 +84,8 @@ class Calls:
         self.timeout: tuple[int, Result] | None = None
         #: the waiting call will write as soon as the connection is open: its data comes before the bare ACK
         self.writes_soon = False
+        #: what was written before the connection is open, and follows then (FreeBSD's implied connect)
+        self.background: list[Attempt] = []
 
     # -- running a call ----------------------------------------------------------------------------------------------
 
@@ -111,6 +113,7 @@ class Calls:
         from pystack.pkt.call_poll import gather_wakes
 
         gather_wakes(self)
+        self.background = [attempt for attempt in self.background if attempt() is None]
         pending = self.pending
         if pending is None:
             return

@@ -53,6 +53,7 @@ class Runner:
         self.host = PktHost(settings, self.config)
         self.stack = self.host.stack
         self.stack.probe = probe
+        self.sysctls.flush = self.stack.tcp.fastopen_cache.clear
         self.calls = Calls(self)
 
     # -- the events ------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Runner:
                 conn.state = match.SYN_ACKED
                 conn.remote_isn = body.seq
         data = build(packet, conn, self.host, self.settings, self.line)
-        if self.calls.writes_soon:
+        if self.calls.writes_soon or self.calls.background:
             # Linux: a writer that waits for the handshake takes the ACK along with its data.
             self.host.held = True
             self.host.receive(self.host.tun, data)

@@ -51,7 +51,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_round_buffers": True,
             "tcp_exact_window": True,
         },
-        {"options": ANY_ORDER, "tolerance_percent": 5.0},
+        {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True},
     ),
     "rfc": ("rfc", {}, {"options": ANY_ORDER}),
     "lab": ("lab", {}, {"options": ANY_ORDER}),
@@ -83,6 +83,8 @@ class Settings:
     push: bool = True
     #: Linux sets PSH on every packet that its offload cuts later: one that is several on the wire here may lack it
     gso_push: bool = False
+    #: sendto on a fresh stream socket connects it (FreeBSD)
+    implied_connect: bool = False
     #: scripts whose commands are run before the script
     init_scripts: tuple[str, ...] = ()
     #: single settings of the core, above those of the profile

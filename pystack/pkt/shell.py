@@ -84,8 +84,8 @@ class Shell:
 
     def _pipeline(self, text: str, line: int) -> int:
         text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
-        if text.startswith("ip tcp_metrics flush") and hasattr(self.runner, "stack"):
-            self.runner.stack.tcp.fastopen_cache.clear()
+        if text.startswith("ip tcp_metrics flush"):
+            self.sysctls.flush()
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
             return 0
         output: list[str] | None = None

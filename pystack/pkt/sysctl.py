@@ -4,6 +4,7 @@ Three answers: the setting was made; nothing had to be done (a note says why); U
 silence: notes are printed with a failure, and are in the JSON.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pystack.pkt.errors import Unsupported
@@ -70,6 +71,8 @@ class Sysctls:
         self.config = config
         self.notes = notes
         self.values: dict[str, str] = {}
+        #: forgets what is known of other hosts
+        self.flush: Callable[[], None] = lambda: None
 
     def set(self, name: str, value: str, line: int) -> None:
         """One `name=value`."""
@@ -181,8 +184,13 @@ class Sysctls:
             while shift < 14 and (65535 << shift) < number:
                 shift += 1
             self._assign("tcp_wscale", shift)
+        elif short in ("fastopen.client_enable", "fastopen.server_enable"):
+            bit = 1 if short == "fastopen.client_enable" else 2
+            self.config.tcp_fastopen = self.config.tcp_fastopen & ~bit | (bit if number else 0)
+            if bit == 1 and not number:
+                self.flush()
         elif short == "hostcache.purgenow":
-            pass
+            self.flush()
         else:
             raise Unsupported(line, f"sysctl {name} is not known")
 
@@ -204,8 +212,6 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
     "keepcnt": (("tcp_keepalive_probes",), 1),
     "finwait2_timeout": (("tcp_fin_timeout",), MS),
     "mssdflt": (("tcp_mss_default",), 1),
-    "fastopen.client_enable": (("tcp_fastopen_client",), 1),
-    "fastopen.server_enable": (("tcp_fastopen_server",), 1),
     "syncookies": (("tcp_syncookies",), 1),
     "insecure_rst": (("tcp_insecure_rst",), 1),
     "insecure_syn": (("tcp_insecure_syn",), 1),
