@@ -26,12 +26,14 @@ cdef class Config:
     cdef public int64_t udp_rmem
     cdef public int64_t udp_wmem
     cdef public int tcp_syn_retries
+    cdef public int tcp_syn_linear_timeouts
     cdef public int tcp_synack_retries
     cdef public int tcp_max_syn_backlog
     cdef public bint tcp_syncookies
     cdef public int tcp_fastopen
     cdef public str tcp_fastopen_key
     cdef public int64_t tcp_fastopen_blackhole_timeout
+    cdef public int64_t tcp_fastopen_path_disable
     cdef public bint tcp_abort_on_overflow
     cdef public int64_t tcp_fin_timeout
     cdef public int64_t tcp_time_wait
@@ -72,6 +74,7 @@ cdef class Config:
     cdef public int64_t tcp_init_ssthresh
     cdef public int tcp_abc_l
     cdef public int tcp_reordering
+    cdef public int tcp_hystart_limit
     cdef public str tcp_congestion
     cdef public bint tcp_rack
     cdef public bint tcp_tlp
@@ -85,6 +88,7 @@ cdef class Config:
     cdef public int tcp_challenge_ack_limit
     cdef public int64_t tcp_invalid_ratelimit
     cdef public int tcp_max_ooo
+    cdef public bint tcp_rfc1337
     cdef public bint tcp_round_buffers
     cdef public bint tcp_exact_window
     cdef public bint tcp_insecure_rst

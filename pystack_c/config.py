@@ -64,6 +64,8 @@ class Config:
         # TCP: opening and closing
         #: retransmissions of a SYN before ETIMEDOUT (127 s in all, as Linux; RFC 9293 MUST-23 wants 3 minutes: profile rfc)
         self.tcp_syn_retries = 6
+        #: so many of them a constant RTO apart, before the backoff begins (Linux since 6.5: 4)
+        self.tcp_syn_linear_timeouts = 0
         #: retransmissions of a SYN-ACK
         self.tcp_synack_retries = 5
         #: half-open connections a listener holds
@@ -76,6 +78,8 @@ class Config:
         self.tcp_fastopen_key = ""
         #: after a SYN with data got no answer, plain SYNs to that peer for so long (Linux: 0, not at all)
         self.tcp_fastopen_blackhole_timeout = 3600 * S
+        #: after a server took neither our data nor gave a cookie, plain SYNs for so long (FreeBSD: 900 s)
+        self.tcp_fastopen_path_disable = 0
         #: answer a full accept queue with RST instead of silence
         self.tcp_abort_on_overflow = False
         #: how long an orphan stays in FIN-WAIT-2
@@ -160,6 +164,8 @@ class Config:
         self.tcp_abc_l = 2
         #: duplicate ACKs that mean a loss (RFC 5681 3.2)
         self.tcp_reordering = 3
+        #: segments by which one ACK may grow cwnd in CUBIC's slow start (RFC 9406 4.2: L); 0: all it acknowledges (Linux)
+        self.tcp_hystart_limit = 8
         #: congestion control by name
         self.tcp_congestion = "reno"
         #: losses found by time instead of by count (RFC 8985 RACK)
@@ -189,6 +195,8 @@ class Config:
         self.tcp_max_ooo = 4096
 
         # TCP: other stacks' ways, for their conformance scripts
+        #: RSTs do not end TIME-WAIT (RFC 1337's first fix; Linux has it off, FreeBSD on)
+        self.tcp_rfc1337 = False
         #: round SO_RCVBUF up to whole segments when the connection is made (FreeBSD)
         self.tcp_round_buffers = False
         #: announce every free byte, not only worthwhile steps (FreeBSD, and Linux with a window scale)
@@ -234,12 +242,14 @@ FIELDS = (
     "udp_rmem",
     "udp_wmem",
     "tcp_syn_retries",
+    "tcp_syn_linear_timeouts",
     "tcp_synack_retries",
     "tcp_max_syn_backlog",
     "tcp_syncookies",
     "tcp_fastopen",
     "tcp_fastopen_key",
     "tcp_fastopen_blackhole_timeout",
+    "tcp_fastopen_path_disable",
     "tcp_abort_on_overflow",
     "tcp_fin_timeout",
     "tcp_time_wait",
@@ -280,6 +290,7 @@ FIELDS = (
     "tcp_init_ssthresh",
     "tcp_abc_l",
     "tcp_reordering",
+    "tcp_hystart_limit",
     "tcp_congestion",
     "tcp_rack",
     "tcp_tlp",
@@ -293,6 +304,7 @@ FIELDS = (
     "tcp_challenge_ack_limit",
     "tcp_invalid_ratelimit",
     "tcp_max_ooo",
+    "tcp_rfc1337",
     "tcp_round_buffers",
     "tcp_exact_window",
     "tcp_insecure_rst",

@@ -4,7 +4,8 @@ import errno
 import struct
 from typing import Any
 
-from pystack.pkt.call_stream import check_data, module, once, transmit
+from pystack.pkt.call_open import module, once
+from pystack.pkt.call_stream import check_data, transmit
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall, Word

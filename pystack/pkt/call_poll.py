@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pystack.pkt.call_stream import once
+from pystack.pkt.call_open import once
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, ScriptError
 from pystack.pkt.model import Struct, Syscall

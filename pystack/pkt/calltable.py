@@ -4,18 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.pkt import call_misc as misc
+from pystack.pkt import call_open as opening
 from pystack.pkt import call_poll as poll
+from pystack.pkt import call_sendto as sendto
 from pystack.pkt import call_stream as stream
 from pystack.pkt.calls import Attempt, Calls
 from pystack.pkt.model import Syscall
 
 TABLE: dict[str, Callable[[Calls, list[Any], Syscall], Attempt]] = {
-    "socket": stream.call_socket,
-    "bind": stream.call_bind,
-    "listen": stream.call_listen,
-    "accept": stream.call_accept,
-    "accept4": stream.call_accept,
-    "connect": stream.call_connect,
+    "socket": opening.call_socket,
+    "bind": opening.call_bind,
+    "listen": opening.call_listen,
+    "accept": opening.call_accept,
+    "accept4": opening.call_accept,
+    "connect": opening.call_connect,
     "read": stream.call_read,
     "readv": stream.call_readv,
     "recv": stream.call_read,
@@ -24,8 +26,8 @@ TABLE: dict[str, Callable[[Calls, list[Any], Syscall], Attempt]] = {
     "write": stream.call_write,
     "writev": stream.call_writev,
     "send": stream.call_write,
-    "sendto": stream.call_sendto,
-    "sendmsg": stream.call_sendmsg,
+    "sendto": sendto.call_sendto,
+    "sendmsg": sendto.call_sendmsg,
     "close": misc.call_close,
     "shutdown": misc.call_shutdown,
     "setsockopt": misc.call_setsockopt,

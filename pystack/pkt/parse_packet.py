@@ -30,6 +30,14 @@ UNREACHABLE_CODES = (
     "net_unknown host_unknown source_host_isolated net_prohibited host_prohibited net_unreachable_for_tos "
     "host_unreachable_for_tos packet_filtered precedence_violation precedence_cutoff"
 ).split()
+ICMPV6_NAMES = (
+    "packet_too_big",
+    "no_route",
+    "admin_prohibited",
+    "not_neighbour",
+    "address_unreachable",
+    "header_field",
+)
 EXCEEDED_CODES = ["ttl_exceeded_in_transit", "frag_reass_exceeded"]
 
 
@@ -170,6 +178,8 @@ def _sequence(cursor: Cursor, spec: TcpSpec) -> None:
 def _icmp(cursor: Cursor) -> IcmpSpec:
     token = cursor.token
     name = cursor.expect_word("an ICMP type")
+    if name in ICMPV6_NAMES or cursor.token.value in ICMPV6_NAMES:
+        raise Unsupported(token.line, "IPv6 is not supported")
     if name in ICMP_TYPES:
         spec = IcmpSpec(ICMP_TYPES[name], 0)
     elif name.startswith("type_") and name[5:].isdigit():

@@ -38,7 +38,11 @@ EXACT, ANY_ORDER = "exact", "any-order"
 
 #: profile -> (profile of the core, settings of the core, what the runner does)
 PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
-    "linux": ("linux", {"tcp_fastopen_blackhole_timeout": 0}, {"gso_push": True}),
+    "linux": (
+        "linux",
+        {"tcp_fastopen_blackhole_timeout": 0, "tcp_hystart_limit": 0, "tcp_abc_l": 1000},
+        {"gso_push": True},
+    ),
     "freebsd": (
         "linux",
         {
@@ -50,6 +54,8 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_minshall": False,
             "tcp_round_buffers": True,
             "tcp_exact_window": True,
+            "tcp_rfc1337": True,
+            "tcp_fastopen_path_disable": 900_000_000_000,
         },
         {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True},
     ),

@@ -95,6 +95,8 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
     if filled:
         # RFC 5681 4.2: a segment that fills a gap is acknowledged at once.
         ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
+    elif tcb.dsack is not None:
+        ack_now(tcb, "part of it came twice: say so while it is news", "RFC 2883 4")
     else:
         ack_policy(tcb)
 
@@ -190,6 +192,8 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
             tcb.fin_expected = True
             tcb.fin_expected_seq = seq
     if not tcb.fin_expected or tcb.fin_expected_seq != tcb.rcv_nxt:
+        if tcb.fin_expected and pkt.tcp_flags & C.FIN and pkt.l4_end == pkt.data_off:
+            ack_now(tcb, "a FIN out of order: duplicate ACK", "RFC 5681 4.2")
         return
     tcb.fin_expected = False
     tcb.fin_received = True

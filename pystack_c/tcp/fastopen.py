@@ -187,6 +187,8 @@ def answered(tcb: Tcb, pkt: Any) -> None:
     if cookie is not None and len(cookie) > 0:
         entry.cookie = cookie
         entry.exp = pkt.opt_fastopen_exp
+    elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or len(tcb.rtxq) > 0):
+        entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
         # It does not know the option: the older form the next time, then the RFC's again.
         entry.try_exp = max(entry.try_exp, 2 if tcb.fastopen_exp else 1)

@@ -148,7 +148,6 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     if not zero_window and not acceptable(tcb, pkt, length):
         unacceptable(tcb, pkt)
         return
-    note_timestamp(tcb, pkt)
     # Second, the RST bit.
     if flags & C.RST:
         reset_arrived(tcb, pkt)
@@ -245,6 +244,9 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
         return
     state = tcb.state
     counters = tcb.core.counters
+    if state == C.TIME_WAIT and tcb.core.config.tcp_rfc1337:
+        tcb.core.drop("tcp-reset-time-wait", tcb.subject(), "TIME-WAIT is not ended by a RST", "RFC 1337 3 F1")
+        return
     why = "the peer reset the connection"
     rfc = "RFC 9293 3.10.7.4"
     if state == C.SYN_RECEIVED:
@@ -318,6 +320,8 @@ def ack_field(tcb: Tcb, pkt: Any) -> bool:
     if seq_lt(ack, tcb.snd_una) and seq_diff(tcb.snd_una, ack) > tcb.max_window:
         challenge_ack(tcb, "acknowledges what is long gone", "RFC 5961 5.2")
         return False
+    # Only now: a segment with an impossible ACK must not set TS.Recent for those that follow.
+    note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:
         return True
     if tcb.ecn_ok:

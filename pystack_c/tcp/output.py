@@ -287,6 +287,9 @@ def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
         elif sent_now and probe_timeout(tcb) > 0:
             # RFC 8985 7.2: new data puts the probe off, never the RTO.
             set_rto_timer(tcb, tcb.rto_deadline)
+        elif timer.kind == C.TIMER_TLP and probe_timeout(tcb) == 0:
+            # RFC 8985 7.2: no probe once loss recovery is under way; the RTO is what remains.
+            set_rto_timer(tcb, tcb.rto_deadline)
         return
     if tcb.state == C.CLOSED:
         return

@@ -235,12 +235,17 @@ def send_reset(
     core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, flags: int, reason: str, rfc: str
 ) -> None:
     """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
+    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, reason, rfc)
+
+
+def reset_segment(core, src, dst, sport, dport, seq, ack, hlen, flags, reason, rfc) -> None:
+    """A RST with a header of `hlen` bytes; its options are in the scratch buffer already."""
     route = route_output(core, dst, src, None)
     if route is None:
         return
-    write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, 20, flags, 0, 0)
-    acc = pseudo_sum(src, dst, C.IPPROTO_TCP, 20)
-    acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + 20, acc) ^ 0xFFFF
+    write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, hlen, flags, 0, 0)
+    acc = pseudo_sum(src, dst, C.IPPROTO_TCP, hlen)
+    acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + hlen, acc) ^ 0xFFFF
     core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
     core.scratch[C.L4_OFF + 17] = acc & 0xFF
     core.counters.TcpOutSegs += 1
@@ -248,11 +253,16 @@ def send_reset(
     if core.probe is not None:
         fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
         core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
-    output(core, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, 20, None, 0, 0)
+    output(core, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, hlen, None, 0, 0)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     """RST,ACK at SND.NXT for an open connection (the sender of ABORT, RFC 9293 3.10.5)."""
-    send_reset(
-        tcb.core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, tcb.snd_nxt, tcb.rcv_nxt, C.RST | C.ACK, reason, rfc
-    )
+    core = tcb.core
+    hlen = 20
+    if tcb.ts_ok:
+        # RFC 7323 3.2: a RST SHOULD carry them.
+        hlen += write_timestamps(core.scratch, C.L4_OFF + 20, ts_now(tcb), tcb.ts_recent)
+    flags = C.RST | C.ACK
+    seq, ack = tcb.snd_nxt, tcb.rcv_nxt
+    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, reason, rfc)

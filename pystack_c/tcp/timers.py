@@ -84,7 +84,8 @@ def retransmission(tcb: Tcb) -> None:
     else:
         timeout(tcb)
     old = backed_off(tcb)
-    tcb.backoff += 1
+    if tcb.state != C.SYN_SENT or tcb.retries > core.config.tcp_syn_linear_timeouts:
+        tcb.backoff += 1
     new = backed_off(tcb)
     if core.probe is not None:
         fields = {"old": old, "new": new}

@@ -22,7 +22,6 @@ MIN_RTT_DIVISOR = 8
 N_RTT_SAMPLE = 8
 CSS_GROWTH_DIVISOR = 4
 CSS_ROUNDS = 5
-SS_LIMIT = 8
 
 
 class Cubic(CongestionControl):
@@ -66,8 +65,8 @@ class Cubic(CongestionControl):
             if self.round_min < 0 or t.last_rtt < self.round_min:
                 self.round_min = t.last_rtt
             self.samples += 1
-        limit = SS_LIMIT * t.mss
-        grow = acked if acked < limit else limit
+        limit = t.core.config.tcp_hystart_limit * t.mss
+        grow = acked if acked < limit or limit == 0 else limit
         if self.css_baseline >= 0:
             # In conservative slow start: the rise was a blip where the time falls below the baseline again.
             grow = grow // CSS_GROWTH_DIVISOR
