@@ -238,7 +238,9 @@ def send_reset(
     reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, reason, rfc)
 
 
-def reset_segment(core, src, dst, sport, dport, seq, ack, hlen, flags, reason, rfc) -> None:
+def reset_segment(
+    core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, hlen: int, flags: int, reason: str, rfc: str
+) -> None:
     """A RST with a header of `hlen` bytes; its options are in the scratch buffer already."""
     route = route_output(core, dst, src, None)
     if route is None:
