@@ -239,7 +239,17 @@ def send_reset(
 
 
 def reset_segment(
-    core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, hlen: int, flags: int, reason: str, rfc: str
+    core: Any,
+    src: int,
+    dst: int,
+    sport: int,
+    dport: int,
+    seq: int,
+    ack: int,
+    hlen: int,
+    flags: int,
+    reason: str,
+    rfc: str,
 ) -> None:
     """A RST with a header of `hlen` bytes; its options are in the scratch buffer already."""
     route = route_output(core, dst, src, None)
