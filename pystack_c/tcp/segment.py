@@ -95,8 +95,19 @@ def ts_now(tcb: Tcb) -> int:
     return (tcb.core.now // 1_000_000 + tcb.ts_offset) & 0xFFFFFFFF
 
 
+def most_blocks(tcb: Tcb, data: bool) -> int:
+    """How many SACK blocks fit: 3 beside timestamps, else 4; beside data, no more than leave 8 bytes of the MSS for it.
+
+    (A path MTU of 68 leaves less than the blocks take. RFC 2018 3: the option is there as far as there is room.)
+    """
+    most = 3 if tcb.ts_ok else 4
+    if not data or tcb.mss >= 8 + 4 + 8 * most:
+        return most
+    return 0 if tcb.mss < 8 + 4 + 8 else (tcb.mss - 8 - 4) // 8
+
+
 def sack_option_len(tcb: Tcb) -> int:
-    """Bytes of the SACK option that the next segment carries."""
+    """Bytes of the SACK option that the next segment with data carries."""
     if not tcb.sack_ok:
         return 0
     count = 0
@@ -104,10 +115,10 @@ def sack_option_len(tcb: Tcb) -> int:
         count = len(tcb.sacks)
     if tcb.dsack is not None:
         count += 1
-    if count == 0:
-        return 0
-    most = 3 if tcb.ts_ok else 4
-    return 4 + 8 * (count if count < most else most)
+    most = most_blocks(tcb, True)
+    if count > most:
+        count = most
+    return 4 + 8 * count if count > 0 else 0
 
 
 def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_size: int, reason: str, rfc: str) -> int:
@@ -124,8 +135,11 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
             # RFC 2883 4: the duplicate comes first, and once.
             blocks.insert(0, tcb.dsack)
             tcb.dsack = None
-        most = 3 if tcb.ts_ok else 4
-        hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, len(blocks) if len(blocks) < most else most)
+        most = most_blocks(tcb, length > 0)
+        if len(blocks) < most:
+            most = len(blocks)
+        if most > 0:
+            hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, most)
     window = select_window(tcb)
     tos = tcb.tos
     if tcb.ecn_ok:

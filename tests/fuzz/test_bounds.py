@@ -149,3 +149,25 @@ def test_an_idle_world_says_so():
         assert "left" in str(exc)
     else:
         raise AssertionError("idle() saw nothing")
+
+
+def test_a_path_too_narrow_for_sack_beside_data():
+    """An ICMP error with the smallest MTU (68) and SACK blocks to tell of: data still goes, in segments of its own size."""
+    made = world()
+    options = build.opt_wscale(0) + build.OPT_SACK_OK + build.opt_ts(1, 0)
+    rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.SYN, 0, 0, b"", options)))
+    tcb = made.stack.tcp.all()[1]
+    stamps = build.opt_ts(1, 0)
+    rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.ACK, 1, tcb.snd_nxt, b"", stamps)))
+    made.apply(("accept", 1, 2))
+    for at in (100, 300, 500):
+        data = build.tcp(PEER, 5, HOST, 80, C.ACK, at, tcb.snd_nxt, peer_bytes(at, 50), stamps)
+        rx(made, build.ipv4(PEER, HOST, 6, data))
+    [sent] = made.apply(("send", 2, 100, 0))[1]
+    rx(made, build.ipv4(PEER, HOST, 1, build.icmp(3, 4, 68, sent[1][14:42])))
+    assert tcb.mss == 16 and len(tcb.sacks) == 3
+    for _ in range(20):
+        frames = made.apply(("run", 1_000_000_000))[0]
+        assert all(len(frame[1]) <= 14 + 68 for frame in frames)
+        rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.ACK, 1, tcb.snd_nxt, b"", stamps)))
+    assert tcb.snd_una == tcb.iss + 101 and tcb.unsent() == 0

@@ -238,6 +238,8 @@ class World:
             tx = self.stack.poll_transmit(self.now)
             if tx is None:
                 break
+            if len(frames) > MOST_FRAMES:
+                raise Failure(f"one step makes more than {MOST_FRAMES} frames: it does not come to an end")
             frame = tx.to_bytes()
             if self.oracles:
                 self.outputs.frame(tx, frame)
@@ -290,6 +292,9 @@ class World:
         if self.oracles:
             invariants.idle(self.stack)
 
+
+#: more than any window of these worlds needs at once
+MOST_FRAMES = 20_000
 
 #: counters of which one moves where a frame was taken (those of TCP and IP's totals do not say that)
 ACCEPTED = (
