@@ -151,6 +151,26 @@ def output(path: str, undo: contextlib.ExitStack) -> BinaryIO:
     return undo.enter_context(open(path, "wb"))
 
 
+def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., None]":
+    """`sink`, until whoever reads `file` is gone (Wireshark was closed): then the capture ends, and the stack goes on."""
+    gone = False
+
+    def one(record: Any) -> None:
+        nonlocal gone
+        if gone:
+            return
+        try:
+            sink(record)
+        except BrokenPipeError:
+            gone = True
+            # What is still buffered has nowhere to go: without this, it would fail once more at exit.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), file.fileno())
+            click.echo("the reader of the capture is gone: no more of it is written", err=True)
+
+    return one
+
+
 @contextlib.contextmanager
 def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
     """A running stack as the settings say; everything is given back at the end."""
@@ -233,7 +253,8 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     kinds = {settings.device: LINK_IP if settings.tun else LINK_ETHERNET}
     sinks: list[Callable[..., None]] = []
     if settings.write is not None:
-        sinks.append(AnnotatedCapture(pcapng.PcapngWriter(output(settings.write, undo)), kinds, epoch=wall_clock()))
+        file = output(settings.write, undo)
+        sinks.append(while_read(AnnotatedCapture(pcapng.PcapngWriter(file), kinds, epoch=wall_clock()), file))
     stream = sys.stderr if settings.write == "-" else sys.stdout
     narrator = Narrator(Style(stream=stream), everything=True, quiet=not settings.verbose)
     sinks.append(narrator.frame)

@@ -186,6 +186,17 @@ def test_record_then_replay(lab, tmp_path):
     assert broken.returncode == 1 and "Error: " in broken.stderr and "Traceback" not in broken.stderr
 
 
+def test_the_stack_goes_on_when_the_reader_of_its_capture_is_gone(lab):
+    reader, writer = os.pipe()
+    with lab.up(*UP, "--write", "-", stdout=writer) as process:
+        os.close(writer)
+        assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
+        os.close(reader)
+        for _ in range(3):
+            assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
+        assert "the reader of the capture is gone" in process.stderr.readline()
+
+
 def test_capture_to_a_pipe_arrives_while_it_runs(lab):
     if shutil.which("tshark") is None:
         pytest.skip("no tshark")
