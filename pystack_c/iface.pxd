@@ -19,7 +19,6 @@ cdef class Iface:
     cdef public bint up
     cdef public bint tx_csum
     cdef public int gso_max
-    cdef public bint forwarding
     cdef public list addrs
     cdef public dict neighbors
     cdef public int64_t rx_frames

@@ -26,7 +26,6 @@ class Iface:
         self.up = True
         self.tx_csum = False
         self.gso_max = 0
-        self.forwarding = False
         self.addrs: list[LocalAddr] = []
         self.neighbors: dict[int, Any] = {}
         self.rx_frames = 0

@@ -64,8 +64,10 @@ class TimerQueue:
             self.heap.append(timer)
         self._up(timer.index)
 
-    def cancel(self, timer: Timer) -> None:
-        """Take the timer out; nothing happens if it is not set."""
+    def cancel(self, timer: Timer | None) -> None:
+        """Take the timer out; nothing happens if it is not set, or was never made (None)."""
+        if timer is None:
+            return
         timer.deadline = -1
         if timer.index >= 0:
             self._remove(timer)

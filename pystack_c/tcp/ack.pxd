@@ -4,9 +4,9 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport rack, rate, rtt
+from pystack_c.tcp cimport rate, rtt
 from pystack_c.tcp.output cimport backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery cimport after_ack, change_cwnd, update_scoreboard
+from pystack_c.tcp.recovery cimport after_ack, change_cwnd, delivered, update_scoreboard
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb

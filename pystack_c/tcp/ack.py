@@ -5,9 +5,9 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rack, rate, rtt
+from pystack_c.tcp import rate, rtt
 from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery import after_ack, change_cwnd, update_scoreboard
+from pystack_c.tcp.recovery import after_ack, change_cwnd, delivered, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -40,7 +40,6 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
     )
-    tcb.delivered += tcb.ack_delivered
     if advanced or duplicate or sacked or tcb.ack_dsack:
         if advanced:
             measure(tcb, pkt, sample)
@@ -68,15 +67,9 @@ def clean_rtxq(tcb: Tcb, ack: int) -> int:
         if seg.retrans > 0:
             retransmitted = True
         if not seg.sacked:
-            if seg.retrans == 0:
-                tcb.ack_orig = True
-                if sample < 0:
-                    sample = now - seg.sent_at
-            rack.delivered(tcb, seg)
-            n = seq_diff(seg.end, seg.seq)
-            tcb.ack_delivered += n
-            if tcb.rate is not None:
-                rate.delivered(tcb, seg, n)
+            if seg.retrans == 0 and sample < 0:
+                sample = now - seg.sent_at
+            delivered(tcb, seg)
         q.pop_head()
         seg = q.head()
     if seg is not None and seq_lt(seg.seq, ack):

@@ -5,9 +5,9 @@ from pystack_c.core cimport Core
 from pystack_c.tcp.segment cimport reset_connection
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.timer cimport Timer, TimerQueue
 
-cpdef cancel(Tcb tcb, Timer timer)
+@cython.locals(timers=TimerQueue)
 cpdef stop_timers(Tcb tcb)
 @cython.locals(core=Core)
 cpdef enter_time_wait(Tcb tcb, str why, str rfc)

@@ -9,20 +9,15 @@ from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
 
-def cancel(tcb: Tcb, timer: Timer) -> None:
-    """Cancel a timer that may not exist."""
-    if timer is not None and timer.deadline >= 0:
-        tcb.core.timers.cancel(timer)
-
-
 def stop_timers(tcb: Tcb) -> None:
     """Cancel all timers of the connection."""
-    cancel(tcb, tcb.rto_timer)
-    cancel(tcb, tcb.delack_timer)
-    cancel(tcb, tcb.reorder_timer)
-    cancel(tcb, tcb.pace_timer)
-    cancel(tcb, tcb.wait_timer)
-    cancel(tcb, tcb.keep_timer)
+    timers = tcb.core.timers
+    timers.cancel(tcb.rto_timer)
+    timers.cancel(tcb.delack_timer)
+    timers.cancel(tcb.reorder_timer)
+    timers.cancel(tcb.pace_timer)
+    timers.cancel(tcb.wait_timer)
+    timers.cancel(tcb.keep_timer)
 
 
 def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:

@@ -7,7 +7,7 @@ from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
 from pystack_c.tcp cimport ecn, fastopen
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
-from pystack_c.tcp.close cimport abort_connection, cancel, fail_connection
+from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule

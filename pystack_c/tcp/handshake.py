@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.tcp import ecn, fastopen
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
-from pystack_c.tcp.close import abort_connection, cancel, fail_connection
+from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.data import ack_now, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
@@ -177,7 +177,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
     # Simultaneous open: answer the SYN with SYN,ACK.
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     tcb.rtxq.clear()
-    cancel(tcb, tcb.rto_timer)
+    core.timers.cancel(tcb.rto_timer)
     tcb.snd_nxt = tcb.iss
     schedule(tcb)
 

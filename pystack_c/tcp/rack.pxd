@@ -3,21 +3,23 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.tcp cimport rate
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
 cpdef bint in_use(Tcb tcb)
 cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t end2) noexcept
+@cython.locals(n=int64_t)
+cpdef lose(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(now=int64_t, rtt=int64_t)
 cpdef delivered(Tcb tcb, SentSegment seg)
 cpdef dsack_seen(Tcb tcb)
 cpdef recovery_ended(Tcb tcb)
 @cython.locals(window=int64_t)
 cpdef int64_t reordering_window(Tcb tcb)
-@cython.locals(core=Core, q=RtxQueue, window=int64_t, wait=int64_t, i=Py_ssize_t, n=Py_ssize_t, seg=SentSegment, left=int64_t, fields=dict, why=str)
+@cython.locals(core=Core, q=RtxQueue, window=int64_t, wait=int64_t, i=Py_ssize_t, n=Py_ssize_t, seg=SentSegment, left=int64_t)
 cpdef detect_loss(Tcb tcb)
-cpdef cancel_reorder_timer(Tcb tcb)
 @cython.locals(pto=int64_t)
 cpdef int64_t probe_timeout(Tcb tcb)
 cpdef note_probe(Tcb tcb, bint retransmission)

@@ -6,6 +6,7 @@ that nobody acknowledges is probed before the retransmission timer fires (sectio
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.tcp import rate
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
@@ -25,6 +26,16 @@ def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
     if order1 != order2:
         return order1 > order2
     return seq_gt(end1, end2)
+
+
+def lose(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
+    """Mark one segment lost, by whichever rule found it."""
+    tcb.rtxq.mark_lost(seg)
+    n = seq_diff(seg.end, seg.seq)
+    if tcb.rate is not None:
+        rate.lost(tcb, n)
+    if tcb.core.probe is not None:
+        tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
 
 
 def delivered(tcb: Tcb, seg: SentSegment) -> None:
@@ -84,7 +95,7 @@ def detect_loss(tcb: Tcb) -> None:
     core = tcb.core
     q = tcb.rtxq
     if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
-        cancel_reorder_timer(tcb)
+        core.timers.cancel(tcb.reorder_timer)
         return
     window = reordering_window(tcb)
     wait = 0
@@ -103,14 +114,7 @@ def detect_loss(tcb: Tcb) -> None:
         if left <= 0:
             if seg.retrans > 0:
                 core.counters.TcpExtTCPLostRetransmit += 1
-            q.mark_lost(seg)
-            if tcb.rate is not None:
-                tcb.rate.lost += seq_diff(seg.end, seg.seq)
-                tcb.rate.rs_newly_lost += seq_diff(seg.end, seg.seq)
-            if core.probe is not None:
-                fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
-                why = "a segment sent later was delivered, and the reordering window has passed"
-                core.emit("tcp.lost", tcb.subject(), tcb.ident, why, "RFC 8985 6.2", fields)
+            lose(tcb, seg, "a segment sent later was delivered, and the reordering window has passed", "RFC 8985 6.2")
         elif left > wait:
             wait = left
     if wait > 0:
@@ -118,13 +122,7 @@ def detect_loss(tcb: Tcb) -> None:
             tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
         core.timers.arm(tcb.reorder_timer, core.now + wait)
     else:
-        cancel_reorder_timer(tcb)
-
-
-def cancel_reorder_timer(tcb: Tcb) -> None:
-    """No segment is waiting for its reordering window to pass."""
-    if tcb.reorder_timer is not None and tcb.reorder_timer.deadline >= 0:
-        tcb.core.timers.cancel(tcb.reorder_timer)
+        core.timers.cancel(tcb.reorder_timer)
 
 
 def probe_timeout(tcb: Tcb) -> int:

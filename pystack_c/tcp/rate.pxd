@@ -15,7 +15,6 @@ cdef class Rate:
     cdef public int64_t lost
     cdef public bint rs_valid
     cdef public int64_t rs_prior_delivered
-    cdef public int64_t rs_prior_at
     cdef public int64_t rs_prior_lost
     cdef public int64_t rs_send_elapsed
     cdef public int64_t rs_ack_elapsed
@@ -31,6 +30,8 @@ cdef class Rate:
 cpdef sent(Tcb tcb, SentSegment seg)
 @cython.locals(rate=Rate, now=int64_t)
 cpdef delivered(Tcb tcb, SentSegment seg, int64_t n)
+@cython.locals(rate=Rate)
+cpdef lost(Tcb tcb, int64_t n)
 @cython.locals(rate=Rate, interval=int64_t)
 cpdef bint finish_sample(Tcb tcb)
 @cython.locals(rate=Rate)

@@ -24,7 +24,6 @@ class Rate:
         self.lost = 0
         self.rs_valid = False
         self.rs_prior_delivered = 0
-        self.rs_prior_at = 0
         self.rs_prior_lost = 0
         self.rs_send_elapsed = 0
         self.rs_ack_elapsed = 0
@@ -62,7 +61,6 @@ def delivered(tcb: Tcb, seg: SentSegment, n: int) -> None:
     if not rate.rs_valid or seg.delivered >= rate.rs_prior_delivered:
         rate.rs_valid = True
         rate.rs_prior_delivered = seg.delivered
-        rate.rs_prior_at = seg.delivered_at
         rate.rs_prior_lost = seg.lost_before
         rate.rs_app_limited = seg.app_limited
         rate.rs_tx_in_flight = seg.tx_in_flight
@@ -70,6 +68,13 @@ def delivered(tcb: Tcb, seg: SentSegment, n: int) -> None:
         rate.rs_ack_elapsed = now - seg.delivered_at
         rate.rs_rtt = now - seg.sent_at if seg.retrans == 0 else -1
         rate.first_sent_at = seg.sent_at
+
+
+def lost(tcb: Tcb, n: int) -> None:
+    """`n` bytes were marked lost."""
+    rate: Rate = tcb.rate
+    rate.lost += n
+    rate.rs_newly_lost += n
 
 
 def finish_sample(tcb: Tcb) -> bool:

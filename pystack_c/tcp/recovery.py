@@ -1,7 +1,7 @@
 """Loss recovery: what an ACK says about losses, and the phases it leads to.
 
-Marking (which segments are lost) is here; sending them again is output.retransmit_lost, which asks only
-cwnd and the pipe. With SACK the marks follow RFC 6675, without it NewReno, RFC 6582.
+Marking (which segments are lost) is here and in rack; sending them again is retransmit.retransmit_lost, which asks only
+cwnd and the pipe. With SACK the marks follow RACK (RFC 8985), or RFC 6675 where that is off; without it NewReno, RFC 6582.
 """
 
 from typing import Any
@@ -61,13 +61,19 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
             q.split(i, right)
         if not seg.sacked:
             q.mark_sacked(seg)
-            rack.delivered(tcb, seg)
-            tcb.ack_delivered += seq_diff(seg.end, seg.seq)
-            if tcb.rate is not None:
-                rate.delivered(tcb, seg, seq_diff(seg.end, seg.seq))
-            if seg.retrans == 0:
-                tcb.ack_orig = True
+            delivered(tcb, seg)
         i += 1
+
+
+def delivered(tcb: Tcb, seg: SentSegment) -> None:
+    """A segment was newly acknowledged or SACKed: for RACK, for this ACK's sums, for the rate sample."""
+    rack.delivered(tcb, seg)
+    n = seq_diff(seg.end, seg.seq)
+    tcb.ack_delivered += n
+    if seg.retrans == 0:
+        tcb.ack_orig = True
+    if tcb.rate is not None:
+        rate.delivered(tcb, seg, n)
 
 
 def mark_losses(tcb: Tcb) -> None:
@@ -84,7 +90,7 @@ def mark_losses(tcb: Tcb) -> None:
             above += seq_diff(seg.end, seg.seq)
             pieces += seg.pieces()
         elif (above > limit or pieces >= thresh) and not seg.lost and seg.retrans == 0:
-            lose(tcb, seg)
+            lose_by_count(tcb, seg)
         i -= 1
 
 
@@ -98,26 +104,13 @@ def mark_holes(tcb: Tcb) -> None:
         if seg.sacked:
             below = True
         elif below and not seg.lost and seg.retrans == 0:
-            lose(tcb, seg)
+            lose_by_count(tcb, seg)
         i -= 1
 
 
-def lose(tcb: Tcb, seg: SentSegment) -> None:
-    """Mark one segment lost."""
-    tcb.rtxq.mark_lost(seg)
-    count_lost(tcb, seg)
-    if tcb.core.probe is not None:
-        fields = {"seq": seg.seq, "length": seq_diff(seg.end, seg.seq)}
-        rfc = "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2"
-        tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, "later data arrived, this did not", rfc, fields)
-
-
-def count_lost(tcb: Tcb, seg: SentSegment) -> None:
-    """For delivery rate samples: bytes lost."""
-    if tcb.rate is not None:
-        n = seq_diff(seg.end, seg.seq)
-        tcb.rate.lost += n
-        tcb.rate.rs_newly_lost += n
+def lose_by_count(tcb: Tcb, seg: SentSegment) -> None:
+    """Mark one segment lost by RFC 6675 or 6582: so much later data arrived."""
+    rack.lose(tcb, seg, "later data arrived, this did not", "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2")
 
 
 def lose_head(tcb: Tcb) -> None:
@@ -130,7 +123,7 @@ def lose_head(tcb: Tcb) -> None:
     if seg.data_length() > tcb.mss:
         q.split(q.first, seq_add(seg.seq, tcb.mss))
     if not seg.lost or seg.in_flight_again:
-        lose(tcb, seg)
+        lose_by_count(tcb, seg)
 
 
 def change_cwnd(tcb: Tcb, old: int, why: str, rfc: str) -> None:

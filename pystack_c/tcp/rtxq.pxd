@@ -37,9 +37,9 @@ cdef class RtxQueue:
     cpdef SentSegment head(self)
     @cython.locals(seg=SentSegment)
     cpdef pop_head(self)
-    @cython.locals(n=int64_t)
     cpdef forget(self, SentSegment seg)
-    @cython.locals(seg=SentSegment, n=int64_t)
+    cdef _take_out(self, SentSegment seg, int64_t n)
+    @cython.locals(seg=SentSegment)
     cpdef trim_head(self, uint32_t seq)
     @cython.locals(seg=SentSegment, rest=SentSegment)
     cpdef split(self, Py_ssize_t i, uint32_t seq)
@@ -61,4 +61,3 @@ cdef class RtxQueue:
     cpdef clear(self)
 
 cpdef bint covers(SentSegment seg, uint32_t left, uint32_t right) noexcept
-cpdef bint overlaps(SentSegment seg, uint32_t left, uint32_t right) noexcept

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_le, seq_lt
 
 
 class SentSegment:
@@ -91,7 +91,9 @@ class RtxQueue:
 
     def forget(self, seg: SentSegment) -> None:
         """Take a record's bytes out of the sums."""
-        n = seq_diff(seg.end, seg.seq)
+        self._take_out(seg, seq_diff(seg.end, seg.seq))
+
+    def _take_out(self, seg: SentSegment, n: int) -> None:
         if seg.sacked:
             self.sacked_out -= n
         if seg.lost:
@@ -102,13 +104,7 @@ class RtxQueue:
     def trim_head(self, seq: int) -> None:
         """The oldest record is acknowledged up to `seq`, inside it."""
         seg: SentSegment = self.segs[self.first]
-        n = seq_diff(seq, seg.seq)
-        if seg.sacked:
-            self.sacked_out -= n
-        if seg.lost:
-            self.lost_out -= n
-        if seg.in_flight_again:
-            self.retrans_out -= n
+        self._take_out(seg, seq_diff(seq, seg.seq))
         seg.seq = seq
 
     def split(self, i: int, seq: int) -> None:
@@ -238,8 +234,3 @@ class RtxQueue:
 def covers(seg: SentSegment, left: int, right: int) -> bool:
     """True where [left, right) covers the whole record."""
     return seq_le(left, seg.seq) and seq_le(seg.end, right)
-
-
-def overlaps(seg: SentSegment, left: int, right: int) -> bool:
-    """True where [left, right) and the record share sequence numbers."""
-    return seq_lt(seg.seq, right) and seq_gt(seg.end, left)

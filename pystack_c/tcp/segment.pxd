@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ipv4 cimport output, route_output
+from pystack_c.ipv4 cimport expire_mtu, output, route_output
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.recvbuf cimport RecvBuf
@@ -19,7 +19,9 @@ cpdef bint have_route(Tcb tcb)
 cpdef int local_mss(Tcb tcb)
 @cython.locals(mss=int)
 cpdef update_mss(Tcb tcb)
-@cython.locals(buf=RecvBuf, free=int64_t, limit=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
+@cython.locals(free=int64_t, limit=int64_t)
+cpdef int64_t free_space(Tcb tcb) noexcept
+@cython.locals(buf=RecvBuf, free=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
 cpdef int64_t select_window(Tcb tcb)
 cpdef uint32_t ts_now(Tcb tcb)
 @cython.locals(most=int)
@@ -28,7 +30,6 @@ cpdef int most_blocks(Tcb tcb, bint data)
 cpdef int sack_option_len(Tcb tcb)
 @cython.locals(core=Core, scratch=bytearray, hlen=int, count=int, blocks=list, most=int, window=int64_t, urg=int, ahead=int64_t, tos=int, payload=object, fields=dict)
 cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc)
-@cython.locals(timer=Timer)
 cpdef ack_was_sent(Tcb tcb, int count)
 @cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, free=int64_t, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)

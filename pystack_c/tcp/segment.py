@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.ipv4 import output, route_output
+from pystack_c.ipv4 import expire_mtu, output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb
@@ -16,10 +16,8 @@ def have_route(tcb: Tcb) -> bool:
     core = tcb.core
     route = tcb.route
     if route is not None and route.epoch == core.route_epoch:
-        if route.mtu_until > 0 and core.now >= route.mtu_until:
-            # RFC 1191 6.3: the path may carry more by now; it will say so if it does not.
-            route.mtu_until = 0
-            route.mtu = route.iface.mtu if route.iface.mtu < 65535 else 65535
+        if route.mtu_until > 0:
+            expire_mtu(core, route)
         if route.mtu != tcb.path_mtu:
             # (Another connection may have found out.)
             update_mss(tcb)
@@ -61,15 +59,19 @@ def update_mss(tcb: Tcb) -> None:
         tcb.cwnd = mss
 
 
+def free_space(tcb: Tcb) -> int:
+    """Room in the receive buffer, as far as the window field can tell it."""
+    free = tcb.recvbuf.size - tcb.recvbuf.used
+    limit = 0xFFFF << tcb.rcv_wscale
+    if free > limit:
+        return limit
+    return free if free > 0 else 0
+
+
 def select_window(tcb: Tcb) -> int:
     """The window to announce: RCV.ADV moves right only by a worthwhile step (MUST-39) and never left (SHLD-14)."""
     buf = tcb.recvbuf
-    free = buf.size - buf.used
-    if free < 0:
-        free = 0
-    limit = 0xFFFF << tcb.rcv_wscale
-    if free > limit:
-        free = limit
+    free = free_space(tcb)
     if tcb.window_clamp > 0 and free > tcb.window_clamp:
         free = tcb.window_clamp
     edge = seq_add(tcb.rcv_nxt, free)
@@ -84,7 +86,7 @@ def select_window(tcb: Tcb) -> int:
         # than a unit beyond the room there is: a peer that fills each rounding would otherwise never see a closed window.
         unit = 1 << tcb.rcv_wscale
         rounded = (window + unit - 1) & ~(unit - 1)
-        if rounded <= limit and rounded < free + unit:
+        if rounded <= 0xFFFF << tcb.rcv_wscale and rounded < free + unit:
             window = rounded
             tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
     return window >> tcb.rcv_wscale
@@ -179,9 +181,7 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
     tcb.ack_reason = ""
     tcb.last_ack_sent = tcb.rcv_nxt
     tcb.quickack = tcb.quickack - count if tcb.quickack > count else 0
-    timer = tcb.delack_timer
-    if timer is not None and timer.deadline >= 0:
-        tcb.core.timers.cancel(timer)
+    tcb.core.timers.cancel(tcb.delack_timer)
 
 
 def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:

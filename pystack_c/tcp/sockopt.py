@@ -5,7 +5,6 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
-from pystack_c.tcp.congestion import reno as _reno
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import pacing_limit
@@ -29,8 +28,6 @@ TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
-
-assert _reno.Reno.name in REGISTRY
 
 
 def setsockopt(tcb: Tcb, level: int, name: int, value: Any, now: int) -> None:

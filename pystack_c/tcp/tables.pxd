@@ -5,7 +5,6 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.ports cimport PortTable
-from pystack_c.tcp.close cimport cancel
 from pystack_c.tcp cimport timers
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
@@ -48,5 +47,3 @@ cdef class TcpTables(PortTable):
     cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
     @cython.locals(found=dict, group=list, of_addr=dict, tcb=Tcb)
     cpdef list all(self)
-    @cython.locals(tcb=Tcb, timer=Timer)
-    cpdef cancel_all(self)

@@ -5,7 +5,6 @@ from typing import Any
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
-from pystack_c.tcp.close import cancel
 from pystack_c.tcp.congestion import bbr, cubic, reno
 from pystack_c.tcp.tcb import Tcb
 
@@ -163,16 +162,3 @@ class TcpTables(PortTable):
             for tcb in of_addr.values():
                 found[tcb.ident] = tcb
         return [found[ident] for ident in sorted(found)]
-
-    def cancel_all(self) -> None:
-        """Cancel the timers of every connection (the stack goes down)."""
-        for tcb in self.all():
-            for timer in (
-                tcb.rto_timer,
-                tcb.delack_timer,
-                tcb.reorder_timer,
-                tcb.pace_timer,
-                tcb.wait_timer,
-                tcb.keep_timer,
-            ):
-                cancel(tcb, timer)

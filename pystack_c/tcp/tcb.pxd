@@ -61,7 +61,6 @@ cdef class Tcb(Endpoint):
     cdef public str ack_reason
     cdef public uint32_t last_ack_sent
     cdef public int quickack
-    cdef public bint pingpong
     cdef public list sacks
     cdef public tuple dsack
     cdef public int64_t last_bad_ack
@@ -103,7 +102,6 @@ cdef class Tcb(Endpoint):
     cdef public int64_t prr_out
     cdef public int64_t prr_flight
     cdef public bint undo_possible
-    cdef public uint32_t undo_una
     cdef public int undo_retrans
     cdef public uint32_t undo_stamp
     cdef public uint32_t undo_end
@@ -111,7 +109,6 @@ cdef class Tcb(Endpoint):
     cdef public int64_t prior_ssthresh
     cdef public bint frto
     cdef public uint32_t frto_end
-    cdef public int64_t delivered
     cdef public bint ecn_ok
     cdef public bint ecn_asked
     cdef public bint ecn_echo

@@ -94,7 +94,6 @@ class Tcb(Endpoint):
         self.ack_reason = ""
         self.last_ack_sent = 0
         self.quickack = core.config.tcp_quickack_segs
-        self.pingpong = False
         self.sacks: Any = None
         self.dsack: Any = None
         self.last_bad_ack = -1
@@ -139,7 +138,6 @@ class Tcb(Endpoint):
         self.prr_out = 0
         self.prr_flight = 0
         self.undo_possible = False
-        self.undo_una = 0
         self.undo_retrans = 0
         self.undo_stamp = 0
         self.undo_end = 0
@@ -147,7 +145,6 @@ class Tcb(Endpoint):
         self.prior_ssthresh = 0
         self.frto = False
         self.frto_end = 0
-        self.delivered = 0
         # ECN (RFC 3168), buffer autotuning
         self.ecn_ok = False
         self.ecn_asked = False

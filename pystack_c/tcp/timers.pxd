@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport fastopen
-from pystack_c.tcp.close cimport cancel, finish, timed_out
+from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack cimport note_probe
 from pystack_c.tcp.recovery cimport find_losses, timeout

@@ -5,7 +5,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp import fastopen
-from pystack_c.tcp.close import cancel, finish, timed_out
+from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
 from pystack_c.tcp.recovery import find_losses, timeout
@@ -180,7 +180,7 @@ def keepalive_arm(tcb: Tcb) -> None:
     """(Re)arm keep-alive: after the idle time (MUST-24 to 28), or cancel it where it is off."""
     core = tcb.core
     if not tcb.keepalive or tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
-        cancel(tcb, tcb.keep_timer)
+        core.timers.cancel(tcb.keep_timer)
         return
     if tcb.keep_timer is None:
         tcb.keep_timer = Timer(tcb, C.TIMER_KEEPALIVE)

@@ -16,7 +16,6 @@ def save(tcb: Tcb, fresh: bool) -> None:
     if tcb.undo_possible and not fresh:
         return
     tcb.undo_possible = True
-    tcb.undo_una = tcb.snd_una
     tcb.undo_retrans = 0
     tcb.undo_stamp = 0
     tcb.prior_cwnd = tcb.cwnd

@@ -14,7 +14,7 @@ from pystack_c.tcp.handshake cimport start_sequence, window_scale
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
-from pystack_c.tcp.segment cimport have_route
+from pystack_c.tcp.segment cimport free_space, have_route
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
@@ -45,7 +45,7 @@ cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 @cython.locals(core=Core, config=Config, space=int64_t)
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)
-@cython.locals(state=int, buf=RecvBuf, free=int64_t, limit=int64_t, left=int64_t, step=int64_t)
+@cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t)
 cpdef window_update(Tcb tcb)
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)

@@ -17,7 +17,7 @@ from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.segment import have_route
+from pystack_c.tcp.segment import free_space, have_route
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -299,10 +299,7 @@ def window_update(tcb: Tcb) -> None:
     if state != C.ESTABLISHED and state != C.FIN_WAIT_1 and state != C.FIN_WAIT_2:
         return
     buf = tcb.recvbuf
-    free = buf.size - buf.used
-    limit = 0xFFFF << tcb.rcv_wscale
-    if free > limit:
-        free = limit
+    free = free_space(tcb)
     left = tcb.rcv_wnd()
     if tcb.last_ack_sent == seq_add(tcb.irs, 1) and left >= 0x8000:
         # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.

@@ -11,7 +11,6 @@ cdef class Cubic(CongestionControl):
     cdef public double k
     cdef public double w_est
     cdef public int64_t epoch
-    cdef public double epoch_cwnd
     cdef public double saved_w_max
     cdef public uint32_t round_end
     cdef public bint round_started

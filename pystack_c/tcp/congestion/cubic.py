@@ -34,7 +34,6 @@ class Cubic(CongestionControl):
         self.k = 0.0
         self.w_est = 0.0
         self.epoch = -1
-        self.epoch_cwnd = 0.0
         self.saved_w_max = 0.0
         # HyStart++
         self.round_end = 0
@@ -105,7 +104,6 @@ class Cubic(CongestionControl):
         now = t.core.now
         if self.epoch < 0:
             self.epoch = now
-            self.epoch_cwnd = cwnd
             self.w_est = cwnd
             if self.w_max < cwnd:
                 self.w_max = cwnd
