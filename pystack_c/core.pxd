@@ -21,7 +21,6 @@ cdef class Core:
     cdef public list ifaces
     cdef public dict local
     cdef public object routes
-    cdef public int ip_ident
     cdef public int next_ident
     cdef public dict endpoints
     cdef public object txq

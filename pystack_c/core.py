@@ -33,7 +33,6 @@ class Core:
         self.ifaces: list[Iface] = []
         self.local: dict[int, LocalAddr] = {}
         self.routes: Any = None
-        self.ip_ident = self.rng.u32() & 0xFFFF
         self.next_ident = 1
         self.endpoints: dict[int, Any] = {}
         self.txq: deque[Transmit] = deque()

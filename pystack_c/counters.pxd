@@ -9,7 +9,6 @@ cdef class Counters:
     cdef public int64_t IpInAddrErrors
     cdef public int64_t IpForwDatagrams
     cdef public int64_t IpInUnknownProtos
-    cdef public int64_t IpInDiscards
     cdef public int64_t IpInDelivers
     cdef public int64_t IpOutRequests
     cdef public int64_t IpOutDiscards
@@ -59,7 +58,6 @@ cdef class Counters:
     cdef public int64_t TcpExtListenDrops
     cdef public int64_t TcpExtTW
     cdef public int64_t TcpExtDelayedACKs
-    cdef public int64_t TcpExtDelayedACKLocked
     cdef public int64_t TcpExtTCPLostRetransmit
     cdef public int64_t TcpExtTCPFastRetrans
     cdef public int64_t TcpExtTCPSlowStartRetrans
@@ -72,30 +70,22 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPDSACKRecv
     cdef public int64_t TcpExtTCPAbortOnData
     cdef public int64_t TcpExtTCPAbortOnClose
-    cdef public int64_t TcpExtTCPAbortOnMemory
     cdef public int64_t TcpExtTCPAbortOnTimeout
     cdef public int64_t TcpExtTCPAbortOnLinger
     cdef public int64_t TcpExtTCPOFOQueue
     cdef public int64_t TcpExtTCPOFODrop
-    cdef public int64_t TcpExtTCPOFOMerge
     cdef public int64_t TcpExtTCPChallengeACK
     cdef public int64_t TcpExtTCPSYNChallenge
-    cdef public int64_t TcpExtPAWSActive
     cdef public int64_t TcpExtPAWSEstab
     cdef public int64_t TcpExtTCPKeepAlive
     cdef public int64_t TcpExtTCPWinProbe
     cdef public int64_t TcpExtTCPOrigDataSent
-    cdef public int64_t TcpExtTCPHPHits
-    cdef public int64_t TcpExtTCPPureAcks
     cdef public int64_t TcpExtTCPRcvQDrop
-    cdef public int64_t TcpExtTCPRcvCollapsed
     cdef public int64_t TcpExtTCPFromZeroWindowAdv
     cdef public int64_t TcpExtTCPToZeroWindowAdv
-    cdef public int64_t TcpExtTCPWantZeroWindowAdv
     cdef public int64_t TcpExtTCPSynRetrans
     cdef public int64_t TcpExtTCPTimeWaitOverflow
     cdef public int64_t TcpExtTCPReqQFullDrop
-    cdef public int64_t TcpExtTCPAckCompressed
     cdef public int64_t TcpExtTCPSpuriousRTOs
     cdef public int64_t TcpExtTCPLossProbes
     cdef public int64_t TcpExtTCPLossUndo

@@ -1,7 +1,7 @@
 """Counters, under the names that `nstat` gives them on Linux, and every drop by its reason."""
 
 NAMES = (
-    "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpInUnknownProtos IpInDiscards IpInDelivers "
+    "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpInUnknownProtos IpInDelivers "
     "IpOutRequests IpOutDiscards IpOutNoRoutes IpReasmTimeout IpReasmReqds IpReasmOKs IpReasmFails "
     "IpFragOKs IpFragFails IpFragCreates "
     "IcmpInMsgs IcmpInErrors IcmpInCsumErrors IcmpInDestUnreachs IcmpInTimeExcds IcmpInParmProbs "
@@ -10,16 +10,16 @@ NAMES = (
     "UdpInDatagrams UdpNoPorts UdpInErrors UdpOutDatagrams UdpRcvbufErrors UdpInCsumErrors "
     "TcpActiveOpens TcpPassiveOpens TcpAttemptFails TcpEstabResets TcpCurrEstab TcpInSegs TcpOutSegs "
     "TcpRetransSegs TcpInErrs TcpOutRsts TcpInCsumErrors "
-    "TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtDelayedACKs TcpExtDelayedACKLocked "
+    "TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtDelayedACKs "
     "TcpExtTCPLostRetransmit TcpExtTCPFastRetrans TcpExtTCPSlowStartRetrans TcpExtTCPTimeouts "
     "TcpExtTCPRenoRecovery TcpExtTCPSackRecovery TcpExtTCPSACKReneging TcpExtTCPDSACKOldSent "
     "TcpExtTCPDSACKOfoSent TcpExtTCPDSACKRecv TcpExtTCPAbortOnData TcpExtTCPAbortOnClose "
-    "TcpExtTCPAbortOnMemory TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
-    "TcpExtTCPOFODrop TcpExtTCPOFOMerge TcpExtTCPChallengeACK TcpExtTCPSYNChallenge "
-    "TcpExtPAWSActive TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
-    "TcpExtTCPHPHits TcpExtTCPPureAcks TcpExtTCPRcvQDrop TcpExtTCPRcvCollapsed "
-    "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv TcpExtTCPWantZeroWindowAdv "
-    "TcpExtTCPSynRetrans TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop TcpExtTCPAckCompressed "
+    "TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
+    "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge "
+    "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
+    "TcpExtTCPRcvQDrop "
+    "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
+    "TcpExtTCPSynRetrans TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
     "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
     "TcpExtSyncookiesSent TcpExtSyncookiesRecv TcpExtSyncookiesFailed TcpExtTCPFastOpenActive TcpExtTCPFastOpenActiveFail "
     "TcpExtTCPFastOpenPassive TcpExtTCPFastOpenPassiveFail TcpExtTCPFastOpenCookieReqd TcpExtTCPFastOpenListenOverflow "
@@ -35,7 +35,6 @@ class Counters:
     IpInAddrErrors: int
     IpForwDatagrams: int
     IpInUnknownProtos: int
-    IpInDiscards: int
     IpInDelivers: int
     IpOutRequests: int
     IpOutDiscards: int
@@ -85,7 +84,6 @@ class Counters:
     TcpExtListenDrops: int
     TcpExtTW: int
     TcpExtDelayedACKs: int
-    TcpExtDelayedACKLocked: int
     TcpExtTCPLostRetransmit: int
     TcpExtTCPFastRetrans: int
     TcpExtTCPSlowStartRetrans: int
@@ -98,30 +96,22 @@ class Counters:
     TcpExtTCPDSACKRecv: int
     TcpExtTCPAbortOnData: int
     TcpExtTCPAbortOnClose: int
-    TcpExtTCPAbortOnMemory: int
     TcpExtTCPAbortOnTimeout: int
     TcpExtTCPAbortOnLinger: int
     TcpExtTCPOFOQueue: int
     TcpExtTCPOFODrop: int
-    TcpExtTCPOFOMerge: int
     TcpExtTCPChallengeACK: int
     TcpExtTCPSYNChallenge: int
-    TcpExtPAWSActive: int
     TcpExtPAWSEstab: int
     TcpExtTCPKeepAlive: int
     TcpExtTCPWinProbe: int
     TcpExtTCPOrigDataSent: int
-    TcpExtTCPHPHits: int
-    TcpExtTCPPureAcks: int
     TcpExtTCPRcvQDrop: int
-    TcpExtTCPRcvCollapsed: int
     TcpExtTCPFromZeroWindowAdv: int
     TcpExtTCPToZeroWindowAdv: int
-    TcpExtTCPWantZeroWindowAdv: int
     TcpExtTCPSynRetrans: int
     TcpExtTCPTimeWaitOverflow: int
     TcpExtTCPReqQFullDrop: int
-    TcpExtTCPAckCompressed: int
     TcpExtTCPSpuriousRTOs: int
     TcpExtTCPLossProbes: int
     TcpExtTCPLossUndo: int

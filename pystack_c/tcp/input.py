@@ -159,6 +159,7 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             # As before RFC 5961.
             abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
         else:
+            core.counters.TcpExtTCPSYNChallenge += 1
             challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
         return
     # Fifth, the ACK field.

@@ -23,6 +23,7 @@ cpdef update_mss(Tcb tcb)
 cpdef int64_t free_space(Tcb tcb) noexcept
 @cython.locals(buf=RecvBuf, free=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
 cpdef int64_t select_window(Tcb tcb)
+cdef count_zero_window(Tcb tcb, int64_t window)
 cpdef uint32_t ts_now(Tcb tcb)
 @cython.locals(most=int)
 cpdef int most_blocks(Tcb tcb, bint data)

@@ -89,7 +89,20 @@ def select_window(tcb: Tcb) -> int:
         if rounded <= 0xFFFF << tcb.rcv_wscale and rounded < free + unit:
             window = rounded
             tcb.rcv_adv = seq_add(tcb.rcv_nxt, window)
+    count_zero_window(tcb, window)
     return window >> tcb.rcv_wscale
+
+
+def count_zero_window(tcb: Tcb, window: int) -> None:
+    """Count the announcements that close the window and those that open it again."""
+    if window >> tcb.rcv_wscale == 0:
+        if tcb.rcv_wnd_told > 0:
+            tcb.core.counters.TcpExtTCPToZeroWindowAdv += 1
+            tcb.rcv_wnd_told = 0
+        return
+    if tcb.rcv_wnd_told == 0:
+        tcb.core.counters.TcpExtTCPFromZeroWindowAdv += 1
+    tcb.rcv_wnd_told = window
 
 
 def ts_now(tcb: Tcb) -> int:

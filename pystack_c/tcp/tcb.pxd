@@ -32,6 +32,7 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t irs
     cdef public uint32_t rcv_nxt
     cdef public uint32_t rcv_adv
+    cdef public uint32_t rcv_wnd_told
     cdef public uint32_t rcv_up
     cdef public int mss
     cdef public int path_mtu

@@ -61,6 +61,7 @@ class Tcb(Endpoint):
         self.irs = 0
         self.rcv_nxt = 0
         self.rcv_adv = 0
+        self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
         self.rcv_up = 0
         # options agreed on
         self.mss = core.config.tcp_mss_default

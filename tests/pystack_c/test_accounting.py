@@ -1,11 +1,16 @@
 """The books balance: each received frame is delivered, answered, forwarded, held, or counted as a drop; and each event is
 of a kind that probe.KINDS declares, with its fields."""
 
+import re
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pystack_c
 import pystack_c.const as C
 from pystack_c import raw, udp
+from pystack_c.counters import NAMES
 from pystack_c.probe import KINDS
 from pystack_c.tcp import user
 from tests import frames as f
@@ -110,3 +115,12 @@ def test_the_check_can_fail():
         except AssertionError:
             continue
         raise RuntimeError("the check sees nothing")
+
+
+def test_every_counter_is_counted_somewhere():
+    """A name that nothing counts would read as "it never happens". (The IcmpOut* by type come from a table of names.)"""
+    package = Path(pystack_c.__file__).parent
+    source = "\n".join(path.read_text() for path in package.rglob("*.py") if path.name != "counters.py")
+    dead = [name for name in NAMES if not re.search(rf"\b{name}\b", source)]
+    assert dead == []
+    assert "TcpExtTCPHPHits" not in NAMES  # the control: what nothing counts is not offered

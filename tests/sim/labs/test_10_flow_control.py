@@ -77,8 +77,11 @@ def test_zero_window_probes_double():
     rto = client.endpoint.rto
     assert rto == pytest.approx(200 * MS, rel=0.05)
     assert [b - a for a, b in zip([closed, *times], times)] == [rto, 2 * rto, 4 * rto, 8 * rto, 16 * rto]
+    counters = lab.b.stack.counters
+    assert (counters.TcpExtTCPToZeroWindowAdv, counters.TcpExtTCPFromZeroWindowAdv) == (1, 0)
     lab.net.run_until(reader.finished, limit=start + 20 * S)
     assert 0 < held() <= 65_535
+    assert counters.TcpExtTCPFromZeroWindowAdv == counters.TcpExtTCPToZeroWindowAdv >= 1
 
 
 def test_a_lost_window_update_is_found_by_the_next_probe():
