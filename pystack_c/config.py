@@ -210,12 +210,34 @@ class Config:
         return {name: getattr(self, name) for name in FIELDS}
 
     def update(self, settings: dict[str, Any]) -> "Config":  # python
-        """Set several by name; an unknown name is a ValueError. Returns self."""
+        """Set several by name. An unknown name, another type or a negative number is a ValueError. Returns self."""
         for name, value in settings.items():
             if name not in FIELDS:
                 raise ValueError(f"no setting named {name!r}")
-            setattr(self, name, value)
+            was = getattr(self, name)
+            if isinstance(was, str) != isinstance(value, str) or not isinstance(value, (int, str)):
+                raise ValueError(f"{name} is set by {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
+            if isinstance(value, int):
+                least, most = LIMITS.get(name, (0, MOST))
+                if not least <= value <= most:
+                    raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+            try:
+                setattr(self, name, value)
+            except OverflowError:
+                raise ValueError(f"{name} cannot be as large as {value}") from None
         return self
+
+
+#: what a number may be where it is not just 0 or more; -1 is "the stack chooses"
+LIMITS = {
+    "ip_default_ttl": (1, 255),
+    "port_min": (1, 65535),
+    "port_max": (1, 65535),
+    "tcp_isn": (-1, 0xFFFFFFFF),
+    "tcp_wscale": (-1, 14),
+}
+#: the largest number of all: sums of two of them still fit into 64 bits
+MOST = (1 << 62) - 1
 
 
 FIELDS = (
