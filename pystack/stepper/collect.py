@@ -1,0 +1,300 @@
+"""The one replay that a timeline is made from: events, frames and who got them, and the states in between.
+
+A state is read of the connection that an event is about, as the event is told, and at the end of each record of
+all connections that the record touched: so an event's change is its own where the core tells it, and the rest of
+what a record did belongs to its last event.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack.stepper import snapshot
+from pystack.stepper.flight import Flights
+from pystack.stepper.store import States
+from pystack.trace.annotate import OUTGOING
+from pystack.trace.replay import Replay, ReplayHost
+from pystack.trace.summary import Summarizer, ip_text
+from pystack_c.endpoint import Endpoint
+from pystack_c.iface import Iface
+from pystack_c.probe import Event
+from pystack_c.tcp.tcb import Tcb
+
+#: frames' bytes kept in full, all together; later frames keep their first HEAD bytes
+DATA_LIMIT = 256 << 20
+HEAD = 256
+#: places in an event's row
+TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
+
+
+class StepReplay(Replay):
+    """A Replay that notes which connections a record will touch, before it does."""
+
+    collector: "Collector"
+
+    def _at(self, number: int, time: int) -> ReplayHost:
+        host = super()._at(number, time)
+        self.collector.before(number, host.stack, time)
+        return host
+
+
+class HostState:
+    """What is remembered of one host while collecting."""
+
+    def __init__(self, number: int, stack: Any):
+        self.number = number
+        self.stack = stack
+        self.summarizer = Summarizer()
+        self.frame = -1  # the frame that came in last, while its events go on
+        self.announced: list[int] = []
+        self.cause: list[int] = []  # a timer that was due, and what it decided
+        self.kinds: dict[str, int] = {}
+        self.calls: list[tuple[list[Any], Event]] = []
+
+    def kind(self, iface: str) -> int:
+        """const.LINK_* of an interface."""
+        kind = self.kinds.get(iface)
+        if kind is None:
+            self.kinds.update((one.name, one.kind) for one in self.stack.ifaces)
+            kind = self.kinds.setdefault(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
+        return kind
+
+
+class Collector:
+    """The probe of all stacks of a replay."""
+
+    def __init__(self, events: Any, frames: Any) -> None:
+        self.events = events
+        self.frames = frames
+        self.states = States()
+        self.flights = Flights()
+        self.hosts: dict[str, HostState] = {}
+        self.names: list[str] = []
+        #: objects of the states: (host, "tcp" or "arp", endpoint number or address)
+        self.objects: list[tuple[int, str, int]] = []
+        self.numbers: dict[tuple[int, str, int], int] = {}
+        self.subjects: list[str] = []
+        self.by_subject: dict[tuple[int, str], int] = {}
+        self.tcbs: dict[int, Any] = {}
+        self.touched: dict[int, Any] = {}
+        self.arps: dict[int, Any] = {}
+        self.record = 0
+        self.data = 0
+        self.began = 0  # the first event of the current record
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def host_made(self, stack: Any) -> None:
+        """A host was announced."""
+        self.hosts[stack.name] = HostState(len(self.names), stack)
+        self.names.append(stack.name)
+
+    def before(self, number: int, stack: Any, now: int) -> None:
+        """A record is about to be replayed on a host: these connections may change without an event of their own."""
+        for tcb in stack.output_queue:
+            self._touch(number, tcb)
+        if stack.error_queue:
+            for endpoint in stack.endpoints.values():
+                self._touch(number, endpoint)
+        heap = stack.timers.heap
+        if heap and heap[0].key <= now:
+            self._due(number, heap, 0, now)
+
+    def _due(self, number: int, heap: list[Any], at: int, now: int) -> None:
+        """The owners of timers that are due (in a heap: below one that is not, none is)."""
+        if at < len(heap) and heap[at].key <= now:
+            self._touch(number, heap[at].owner)
+            self._due(number, heap, 2 * at + 1, now)
+            self._due(number, heap, 2 * at + 2, now)
+
+    def _touch(self, number: int, owner: Any) -> None:
+        if isinstance(owner, Tcb):
+            self._object(number, "tcp", owner.ident, owner)
+        elif hasattr(owner, "mac") and hasattr(owner, "addr"):
+            self._object(number, "arp", owner.addr, owner)
+
+    def _object(self, host: int, what: str, ident: int, value: Any) -> int:
+        key = (host, what, ident)
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self.objects)
+            self.objects.append(key)
+            self.subjects.append("")
+        if what == "tcp":
+            self.touched[number] = value
+        else:
+            self.arps[number] = value
+        return number
+
+    def after(self, record: int) -> None:
+        """A record has been replayed: what it did without telling, and what it left behind."""
+        self.record = record + 1
+        for host in self.hosts.values():
+            for row, event in host.calls:
+                row[FIELDS]["result"] = plain(event.fields["result"])
+            host.calls.clear()
+        if self.touched:
+            self._settle()
+        for number, entry in self.arps.items():
+            if entry.state == C.NUD_NONE:
+                self.states.remove(number)
+            else:
+                self.states.put(number, snapshot.arp(entry))
+        self.touched.clear()
+        self.arps.clear()
+        self.began = len(self.events)
+        if len(self.events.tail) > 2 * self.events.block:
+            self.events.pack(self.began - 1)
+        if len(self.frames.tail) > 2 * self.frames.block:
+            self.frames.pack(len(self.frames) - 1)
+
+    def _settle(self) -> None:
+        for number, tcb in self.touched.items():
+            host = self.objects[number][0]
+            if self.hosts[self.names[host]].stack.endpoints.get(tcb.ident) is not tcb:
+                self.states.remove(number)
+                continue
+            self._name(number, tcb)
+            self.states.put(number, snapshot.tcp(tcb))
+
+    def _name(self, number: int, tcb: Any) -> None:
+        """Connections are named by the most that was known of them: local and remote address, or the local one."""
+        if tcb.raddr or tcb.lport or not self.subjects[number]:
+            subject = tcb.subject()
+            if subject != self.subjects[number] and (tcb.raddr or not self.subjects[number]):
+                self.subjects[number] = subject
+                self.by_subject[self.objects[number][0], subject] = number
+            elif not tcb.raddr and self.subjects[number].endswith("-0.0.0.0:0"):
+                self.subjects[number] = subject
+                self.by_subject[self.objects[number][0], subject] = number
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def event(self, event: Event) -> None:
+        """Called inside the core for each decision."""
+        host = self.hosts.get(event.host)
+        if host is None:
+            return
+        index = len(self.events)
+        self.states.event()
+        kind = event.kind
+        conn = self._conn(host, event)
+        row = [
+            event.time, host.number, kind, event.subject, event.endpoint, event.reason, event.rfc, None, host.frame,
+            self.record, conn,
+        ]  # fmt: skip
+        self.events.append(row)
+        if kind == "frame.out":
+            self._frame_out(host, event, index, row)
+        elif kind == "frame.in":
+            self._frame_in(host, event, index, row)
+        elif kind == "call" or kind == "timer.fired":
+            host.frame = row[FRAME] = -1
+            host.announced = []
+            host.cause = [index] if kind == "timer.fired" else []
+            row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
+            if kind == "call":
+                host.calls.append((row, event))
+        else:
+            row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
+            if kind in OUTGOING:
+                host.announced.append(index)
+            elif host.cause:
+                host.cause.append(index)
+            if conn < 0 and kind.startswith("arp."):
+                self._arp(host, event)
+
+    def _conn(self, host: HostState, event: Event) -> int:
+        """The number of the connection that an event is about, its state read; or -1."""
+        if not event.endpoint:
+            return self.by_subject.get((host.number, event.subject), -1) if event.subject.startswith("tcp ") else -1
+        tcb = host.stack.endpoints.get(event.endpoint)
+        if not isinstance(tcb, Tcb):
+            return self.numbers.get((host.number, "tcp", event.endpoint), -1)
+        number = self._object(host.number, "tcp", event.endpoint, tcb)
+        self._name(number, tcb)
+        self.states.put(number, snapshot.tcp(tcb))
+        # A frame that came in belongs to the first connection that it is told of.
+        if host.frame >= 0 and len(self.events) > self.began:
+            first = self.events.tail[self.began - len(self.events)]
+            if first[KIND] == "frame.in" and first[CONN] < 0 and first[FRAME] == host.frame:
+                first[CONN] = number
+        return number
+
+    def _arp(self, host: HostState, event: Event) -> None:
+        addr = event.fields.get("addr")
+        for iface in host.stack.ifaces:
+            entry = iface.neighbors.get(addr)
+            if entry is not None:
+                number = self._object(host.number, "arp", entry.addr, entry)
+                self.states.put(number, snapshot.arp(entry))
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def _frame_out(self, host: HostState, event: Event, index: int, row: list[Any]) -> None:
+        fields = event.fields
+        iface, data, gso = fields["iface"], fields["frame"], fields["gso_size"]
+        kind = host.kind(iface)
+        number = len(self.frames)
+        announced = host.announced
+        for told in announced:
+            if told >= self.began:
+                self.events.tail[told - len(self.events)][FRAME] = number
+        conns = [self.events.tail[told - len(self.events)][CONN] for told in announced if told >= self.began]
+        conn = max(conns, default=-1)
+        row[FRAME], row[CONN] = number, conn
+        row[FIELDS] = {"iface": iface, "length": len(data), "gso_size": gso}
+        to = self.flights.sent(number, host.number, self.hosts, data, kind, gso, event.time)
+        why = tuple(told for told in (*host.cause, *announced))
+        host.announced, host.cause = [], []
+        self._add(event.time, host, iface, data, kind, gso, why, index, to, False, conn)
+
+    def _frame_in(self, host: HostState, event: Event, index: int, row: list[Any]) -> None:
+        fields = event.fields
+        iface, data = fields["iface"], fields["frame"]
+        kind = host.kind(iface)
+        host.announced, host.cause = [], []
+        number = self.flights.arrived(index, host.number, data, kind, event.time)
+        if number < 0:
+            number = len(self.frames)
+            self.flights.outside(number, index, host.number, event.time)
+            self._add(event.time, host, iface, data, kind, 0, (), index, host.number, True, -1)
+        host.frame = row[FRAME] = number
+        row[FIELDS] = {"iface": iface, "length": len(data)}
+
+    def _add(
+        self, time: int, host: HostState, iface: str, data: bytes, kind: int, gso: int, why: tuple[int, ...],
+        event: int, to: int, outside: bool, conn: int,
+    ) -> None:  # fmt: skip
+        summary = host.summarizer.line(data, kind)
+        length = len(data)
+        if self.data + length > DATA_LIMIT:
+            data = data[:HEAD]
+        self.data += len(data)
+        sender = -1 if outside else host.number
+        self.frames.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A field's value as JSON can hold it."""
+    if value is None or isinstance(value, (int, str, float)):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value)} bytes"
+    if isinstance(value, Endpoint):
+        return f"{value.subject()} (endpoint {value.ident})"
+    if isinstance(value, Iface):
+        return value.name
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if isinstance(value, (tuple, list)) and depth < 4:
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, dict) and depth < 4:
+        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+    return type(value).__name__
+
+
+def object_name(host: str, what: str, ident: int, subject: str) -> str:
+    """The key of an object in states: "a tcp 10.0.0.1:40000-10.0.0.2:80", "a arp 10.0.0.2"."""
+    if what == "arp":
+        return f"{host} arp {ip_text(ident)}"
+    return f"{host} {subject}"

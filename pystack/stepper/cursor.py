@@ -1,0 +1,246 @@
+"""A place in a timeline, and every way to move it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pystack.stepper import rounds
+from pystack.stepper.expr import Expression, Scope
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+
+UNITS = ("event", "frame", "layer", "rtt")
+
+
+class Breakpoint:
+    """An expression to stop at: where it is true, or (`watch`) where its value changes.
+
+    hits counts the stops; error says why it could not be evaluated anywhere so far.
+    """
+
+    def __init__(self, text: str, expression: Expression, watch: bool = False):
+        self.expression = text
+        self.compiled = expression
+        self.watch = watch
+        self.enabled = True
+        self.hits = 0
+        self.error = ""
+
+    def __repr__(self) -> str:
+        return f"<{'watch' if self.watch else 'break'} {self.expression!r}, {self.hits} hits>"
+
+
+class Stop:
+    """Why `run` stopped: the event, and the breakpoints that were hit; for a watchpoint the values before and after."""
+
+    def __init__(self, entry: Entry, hits: "list[Breakpoint]", values: "dict[str, tuple[Any, Any]]"):
+        self.entry = entry
+        self.hits = hits
+        self.values = values
+
+    def __str__(self) -> str:
+        parts = []
+        for hit in self.hits:
+            if hit.watch:
+                before, after = self.values[hit.expression]
+                parts.append(f"{hit.expression}: {before} -> {after}")
+            else:
+                parts.append(hit.expression)
+        return "; ".join(parts)
+
+
+class Cursor:
+    """A position among the events of a timeline; -1 is before the first one."""
+
+    def __init__(self, timeline: Timeline):
+        self.timeline = timeline
+        self.position = -1
+        self.breakpoints: list[Breakpoint] = []
+
+    # -- where it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def entry(self) -> "Entry | None":
+        """The event at the cursor; None before the first."""
+        return self.timeline.events[self.position] if self.position >= 0 else None
+
+    @property
+    def time(self) -> int:
+        """The time at the cursor."""
+        entry = self.entry
+        return self.timeline.start if entry is None else entry.time
+
+    @property
+    def frame(self) -> "Frame | None":
+        """The frame that the event at the cursor belongs to, or else the last one before it."""
+        for index in range(self.position, max(self.position - 2000, -1), -1):
+            number = self.timeline.events[index].frame
+            if number >= 0:
+                return self.timeline.frames[number]
+        return None
+
+    @property
+    def conn(self) -> str:
+        """The connection at the cursor: that of the event, or else of the last event before it that has one, or ""."""
+        return rounds.connection_at(self.timeline, self.position)
+
+    def state(self, host: "str | None" = None) -> dict[str, dict[str, Any]]:
+        """The connections right after the event at the cursor."""
+        return self.timeline.state(self.position, host)
+
+    def diff(self) -> dict[str, dict[str, tuple[Any, Any]]]:
+        """What the event at the cursor changed."""
+        return self.timeline.diff(self.position)
+
+    def arp(self) -> dict[str, dict[str, Any]]:
+        """The ARP entries at the cursor."""
+        return self.timeline.arp(self.position)
+
+    def timers(self) -> dict[str, dict[str, int]]:
+        """The armed timers at the cursor, with their deadlines."""
+        return self.timeline.timers(self.position)
+
+    def events_near(self, n: int = 10) -> list[Entry]:
+        """The events around the cursor, up to `n` on each side."""
+        first = max(self.position - n, 0)
+        return self.timeline.events[first : self.position + n + 1]
+
+    # -- moving ------------------------------------------------------------------------------------------------------
+
+    def step(self, unit: str = "event", n: int = 1) -> "Entry | None":
+        """Go `n` units on (backwards where negative); the event reached, or None where there is no further one.
+
+        "event" is one event; "frame" the next frame sent or received; "layer" the next event of another layer or host;
+        "rtt" the next round trip of the connection at the cursor. Where there is none, the cursor goes to the end (or
+        the beginning).
+        """
+        if unit not in UNITS:
+            raise ValueError(f"a step is one of {', '.join(UNITS)}, not {unit!r}")
+        direction = 1 if n >= 0 else -1
+        for _ in range(abs(n)):
+            if not self._step(unit, direction):
+                self.position = len(self.timeline.events) - 1 if direction > 0 else -1
+                return None
+        return self.entry
+
+    def _step(self, unit: str, direction: int) -> bool:
+        target = None
+        if unit == "event":
+            target = self.position + direction
+        elif unit == "rtt":
+            target = rounds.next_round(self.timeline, self.conn, self.position, direction)
+        else:
+            here = self.entry
+            for index in self._ahead(direction):
+                entry = self.timeline.events[index]
+                if unit == "frame":
+                    found = str(entry.kind) in ("frame.out", "frame.in")
+                else:
+                    found = here is None or (entry.layer, entry.host) != (here.layer, here.host)
+                if found:
+                    target = index
+                    break
+        if target is None or not 0 <= target < len(self.timeline.events):
+            return False
+        self.position = target
+        return True
+
+    def _ahead(self, direction: int) -> Iterator[int]:
+        stop = len(self.timeline.events) if direction > 0 else -1
+        return iter(range(self.position + direction, stop, direction))
+
+    def goto(
+        self, *, time: "int | None" = None, frame: "int | None" = None, event: "int | None" = None
+    ) -> "Entry | None":
+        """Go to the last event at or before a time (ns), to a frame's number (from 1), or to an event's index."""
+        if (time is not None) + (frame is not None) + (event is not None) != 1:
+            raise ValueError("goto takes one of time, frame and event")
+        timeline = self.timeline
+        if frame is not None:
+            if not 1 <= frame <= len(timeline.frames):
+                raise ValueError(f"there is no frame {frame}; there are {len(timeline.frames)}")
+            self.position = timeline.frames[frame - 1].event
+        elif event is not None:
+            if not -1 <= event < len(timeline.events):
+                raise ValueError(f"there is no event {event}; there are {len(timeline.events)}")
+            self.position = event
+        elif time is not None:
+            low, high = 0, len(timeline.events)
+            while low < high:
+                middle = (low + high) // 2
+                if timeline.events[middle].time <= time:
+                    low = middle + 1
+                else:
+                    high = middle
+            self.position = low - 1
+        return self.entry
+
+    def first(self) -> None:
+        """Before the first event."""
+        self.position = -1
+
+    def last(self) -> "Entry | None":
+        """At the last event."""
+        self.position = len(self.timeline.events) - 1
+        return self.entry
+
+    # -- breakpoints -------------------------------------------------------------------------------------------------
+
+    def add_break(self, text: str) -> Breakpoint:
+        """Stop where this expression becomes true (see expr.py); ExpressionError says what is wrong with it."""
+        return self._add(text, False)
+
+    def watch(self, text: str) -> Breakpoint:
+        """Stop where the value of this expression changes."""
+        return self._add(text, True)
+
+    def _add(self, text: str, watch: bool) -> Breakpoint:
+        found = Breakpoint(text, Expression(text, self.timeline.hosts), watch)
+        self.breakpoints.append(found)
+        return found
+
+    def evaluate(self, text: str) -> Any:
+        """The value of an expression at the cursor."""
+        return Expression(text, self.timeline.hosts).value(Scope(self.timeline, self.position))
+
+    def run(self, direction: int = 1) -> "Stop | None":
+        """Go on to the next event at which an enabled breakpoint hits; None at the end.
+
+        A breakpoint hits at each event for which its expression is true; for one without `event`, `frame` or `time` in
+        it, a state that stays is no new hit: it must have been false in between.
+        """
+        chosen = [one for one in self.breakpoints if one.enabled]
+        before = {id(one): self._value(one, self.position) for one in chosen}
+        for index in self._ahead(direction):
+            hits: list[Breakpoint] = []
+            values: dict[str, tuple[Any, Any]] = {}
+            scope = Scope(self.timeline, index)
+            for one in chosen:
+                value = self._value(one, index, scope)
+                old = before[id(one)]
+                if one.watch:
+                    hit = value is not None and old is not None and value != old
+                else:
+                    hit = bool(value) and (one.compiled.momentary or not old)
+                if hit:
+                    hits.append(one)
+                    values[one.expression] = (old, value)
+                if value is not None or not one.watch:
+                    before[id(one)] = value
+            if hits:
+                self.position = index
+                for one in hits:
+                    one.hits += 1
+                entry = self.entry
+                assert entry is not None
+                return Stop(entry, hits, values)
+        self.position = len(self.timeline.events) - 1 if direction > 0 else -1
+        return None
+
+    def _value(self, one: Breakpoint, index: int, scope: "Scope | None" = None) -> Any:
+        if index < 0:
+            return None
+        try:
+            return one.compiled.value(scope if scope is not None else Scope(self.timeline, index))
+        except (TypeError, ArithmeticError, LookupError) as error:
+            one.error = f"{type(error).__name__}: {error}"
+            return None

@@ -1,0 +1,145 @@
+"""Which frame that came in is which frame that was sent: found by their bytes, as a recording tells nothing else.
+
+Where several frames on the way have the same bytes (ARP requests, duplicate ACKs), the one is chosen whose time on
+the way is nearest to that of the frame before it between the same hosts. A frame that came in with one bit
+changed is found, too. What is sent to a host of the recording and never comes in was lost.
+"""
+
+from array import array
+from collections import OrderedDict
+from typing import Any
+
+import pystack_c.const as C
+from pystack.phy.segmenter import finish_checksum, segments
+from pystack_c.packet import Transmit
+
+#: frames on the way that are remembered
+PENDING = 8192
+#: of these, how many are looked at for a frame that came in changed
+RECENT = 64
+#: receivers that are no host: everybody, and the world outside the recording
+EVERYBODY, OUTSIDE = -2, -1
+
+
+class _Iface:
+    """As much of an interface as the segmenter asks for."""
+
+    def __init__(self, kind: int):
+        self.kind = kind
+
+
+class Flights:
+    """The frames on the way."""
+
+    def __init__(self) -> None:
+        self.pending: OrderedDict[bytes, list[tuple[int, int, int]]] = OrderedDict()  # (frame, sender, time)
+        self.count = 0
+        self.arrival = array("q")
+        self.event = array("q")
+        self.receiver = array("l")
+        self.copies: dict[int, list[tuple[int, int, int]]] = {}
+        self.altered: dict[int, bool] = {}
+        self.delay: dict[tuple[int, int], int] = {}
+        self.macs: dict[bytes, int] = {}
+        self.known = 0
+
+    def sent(
+        self, number: int, sender: int, hosts: "dict[str, Any]", data: bytes, kind: int, gso: int, time: int
+    ) -> int:
+        """A host sent a frame: remember it; returns the receiver, by its MAC address."""
+        self._append(-1, -1, -1)
+        if len(hosts) == 1 and kind != C.LINK_LOOPBACK:
+            return OUTSIDE
+        for piece in _on_the_wire(data, kind, gso):
+            self.pending.setdefault(piece, []).append(
+                (number, -1 - sender if kind == C.LINK_LOOPBACK else sender, time)
+            )
+            self.count += 1
+        while self.count > PENDING:
+            _, old = self.pending.popitem(last=False)
+            self.count -= len(old)
+        if kind == C.LINK_LOOPBACK:
+            return sender
+        if kind != C.LINK_ETHERNET:
+            return self._by_address(data, sender, hosts)
+        return self._by_mac(data, sender, hosts)
+
+    def _by_mac(self, data: bytes, sender: int, hosts: "dict[str, Any]") -> int:
+        if data[:1] and data[0] & 1:
+            return 1 - sender if len(hosts) == 2 else EVERYBODY
+        found = self.macs.get(data[:6])
+        if found is None:
+            for host in hosts.values():
+                for iface in host.stack.ifaces:
+                    self.macs[iface.mac.to_bytes(6, "big")] = host.number
+            found = self.macs.get(data[:6], OUTSIDE)
+        return found
+
+    def _by_address(self, data: bytes, sender: int, hosts: "dict[str, Any]") -> int:
+        """Without MAC addresses: whoever has the destination; else the one other host."""
+        dst = int.from_bytes(data[16:20], "big")
+        for host in hosts.values():
+            if dst in host.stack.local:
+                return int(host.number)
+        return 1 - sender if len(hosts) == 2 else EVERYBODY
+
+    def arrived(self, event: int, receiver: int, data: bytes, kind: int, time: int) -> int:
+        """A frame came in: the number of the frame it is, or -1 where it is from outside."""
+        mine = -1 - receiver
+        candidates = [
+            one
+            for one in self.pending.get(data, ())
+            if (one[1] == mine if kind == C.LINK_LOOPBACK else one[1] != receiver and one[1] >= 0)
+        ]
+        if not candidates:
+            return self._changed(event, receiver, data, time) if self.pending and kind != C.LINK_LOOPBACK else -1
+        fresh = [one for one in candidates if self.arrival[one[0]] < 0] or candidates
+        chosen = fresh[-1]
+        if len(fresh) > 1:
+            usual = self.delay.get((chosen[1], receiver))
+            if usual is not None:
+                chosen = min(fresh, key=lambda one: abs(time - one[2] - usual))
+        self._arrive(chosen, event, receiver, time)
+        return chosen[0]
+
+    def _arrive(self, chosen: tuple[int, int, int], event: int, receiver: int, time: int) -> None:
+        number, sender, sent = chosen
+        if self.arrival[number] >= 0:
+            self.copies.setdefault(number, []).append((time, receiver, event))
+            return
+        self.arrival[number], self.event[number], self.receiver[number] = time, event, receiver
+        self.delay[sender, receiver] = time - sent
+
+    def _changed(self, event: int, receiver: int, data: bytes, time: int) -> int:
+        """A frame of which one bit was changed on the way, or -1."""
+        value = int.from_bytes(data, "big")
+        for seen, (other, sent) in enumerate(reversed(self.pending.items())):
+            if seen >= RECENT:
+                break
+            if len(other) == len(data) and (int.from_bytes(other, "big") ^ value).bit_count() == 1:
+                fresh = [one for one in sent if one[1] != receiver and self.arrival[one[0]] < 0]
+                if fresh:
+                    self._arrive(fresh[0], event, receiver, time)
+                    self.altered[fresh[0][0]] = True
+                    return fresh[0][0]
+        return -1
+
+    def outside(self, number: int, event: int, receiver: int, time: int) -> None:
+        """A frame from outside came in."""
+        self._append(time, event, receiver)
+
+    def _append(self, arrival: int, event: int, receiver: int) -> None:
+        self.arrival.append(arrival)
+        self.event.append(event)
+        self.receiver.append(receiver)
+
+
+def _on_the_wire(data: bytes, kind: int, gso: int) -> "list[bytes]":
+    """The frames that the device makes of one that a stack gives it."""
+    ip = C.ETH_HLEN if kind == C.LINK_ETHERNET else 0
+    if not gso:
+        return [finish_checksum(data, ip) if kind != C.LINK_LOOPBACK else data]
+    l4 = ip + (data[ip] & 15) * 4
+    tx = Transmit(_Iface(kind), data)
+    tx.gso_size, tx.csum_start, tx.csum_offset = gso, l4, 16
+    return list(segments(tx))

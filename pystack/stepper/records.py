@@ -1,0 +1,182 @@
+"""What a timeline is made of: an Entry for each event, a Frame for each frame."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pystack.stepper.timeline import Timeline
+
+#: the layer that a kind of event belongs to, by the part before the dot
+LAYERS = {
+    "frame": "link",
+    "arp": "arp",
+    "ip": "ip",
+    "route": "ip",
+    "icmp": "icmp",
+    "udp": "udp",
+    "raw": "raw",
+    "tcp": "tcp",
+    "timer": "timer",
+    "call": "application",
+    "crash": "application",
+}
+
+
+class Kind(str):
+    """A kind of event; equal to its full name and to the part behind the dot: "tcp.retransmit", "retransmit"."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, str):
+            return False
+        full, text = str(self), str(other)
+        return full == text or full.rpartition(".")[2] == text
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class Entry:
+    """One event of a timeline.
+
+    index       its place among all events; time in ns; host: the stack's name
+    kind        a key of probe.KINDS (or "crash"); subject, reason, rfc and fields as the probe has them
+    endpoint    the number of the endpoint it is about, or 0; conn: the connection's key, or ""
+    frame       index of the frame it belongs to, or -1; record: number of the recording's record it follows from
+    """
+
+    __slots__ = (
+        "index", "time", "host", "kind", "subject", "endpoint", "reason", "rfc", "fields", "frame", "record", "conn",
+    )  # fmt: skip
+
+    index: int
+    time: int
+    host: str
+    kind: str
+    subject: str
+    endpoint: int
+    reason: str
+    rfc: str
+    fields: dict[str, Any]
+    frame: int
+    record: int
+    conn: str
+
+    @property
+    def layer(self) -> str:
+        """The layer that decided: link, arp, ip, icmp, udp, raw, tcp, timer or application."""
+        if self.kind == "drop":
+            return LAYERS.get(re.split(r"[-.]", self.fields.get("name", ""))[0], "link")
+        return LAYERS.get(self.kind.partition(".")[0], "link")
+
+    def text(self) -> str:
+        """The event in words, on one line."""
+        fields = self.fields
+        text = self.reason
+        if self.kind == "call":
+            args = ", ".join(str(arg) for arg in fields.get("args", ()))
+            text = f"{fields['name']}({args}) = {fields.get('result')}"
+        elif self.kind == "timer.fired":
+            text = f"the {fields['timer']} timer was due"
+        elif self.kind == "drop":
+            text = f"dropped ({fields['name']}): {text}"
+        elif "old" in fields and "new" in fields and self.kind != "tcp.window":
+            text = f"{text or self.kind}: {fields['old']} -> {fields['new']}"
+        elif not text:
+            text = " ".join(f"{name} {value}" for name, value in fields.items())
+        return f"{text} [{self.rfc}]" if self.rfc else text
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"layer": self.layer, "text": self.text()}
+
+    def __repr__(self) -> str:
+        return f"<{self.index} {self.time / 1e9:.9f} {self.host} {self.kind} {self.subject}: {self.text()}>"
+
+
+class Frame:
+    """One frame: sent by a host of the recording, or come in from outside.
+
+    index, number   its place among all frames, from 0 and from 1
+    time            when it was sent (from outside: when it came in); arrival: when it came in at the peer, or None
+    host, to        the sender and the receiver: names of `timeline.lanes`
+    iface           the interface that it left by (from outside: that it came in on)
+    data, length    the bytes (of very long recordings only the first ones) and how many there were
+    link, gso_size  const.LINK_*; the segment size where the device cuts it, or 0
+    summary         one line as tcpdump would print it
+    event           index of its frame.out (from outside: frame.in); arrived: index of its frame.in at the peer, or -1
+    why             indices of the events that say why it was sent
+    copies          further arrivals, where it came in more than once: (time, host, index of the frame.in)
+    altered         True where it came in with a bit changed
+    conn            key of the sender's connection it belongs to, or ""
+    """
+
+    __slots__ = (
+        "_timeline", "index", "number", "time", "arrival", "host", "to", "iface", "data", "length", "link", "gso_size",
+        "summary", "event", "arrived", "why", "copies", "altered", "outside", "conn",
+    )  # fmt: skip
+
+    _timeline: "Timeline"
+    index: int
+    number: int
+    time: int
+    arrival: int | None
+    host: str
+    to: str
+    iface: str
+    data: bytes
+    length: int
+    link: int
+    gso_size: int
+    summary: str
+    event: int
+    arrived: int
+    why: list[int]
+    copies: list[tuple[int, str, int]]
+    altered: bool
+    outside: bool
+    conn: str
+
+    @property
+    def effects(self) -> list[int]:
+        """Indices of the events that followed from it at the receiver."""
+        return self._timeline.effects(self.arrived)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it was sent, in words; of a frame from outside: what was decided about it."""
+        events = self._timeline.events
+        chosen = self.effects if self.outside else self.why
+        texts = [
+            events[i].text() for i in chosen if events[i].kind not in ("timer.set", "timer.cancelled", "route", "drop")
+        ]
+        if self.gso_size:
+            texts.append(f"one piece for the device, which cuts it into segments of {self.gso_size} bytes")
+        return texts
+
+    @property
+    def drops(self) -> list[str]:
+        """What its receiver dropped of it, and why."""
+        events = self._timeline.events
+        return [events[i].text() for i in self.effects if events[i].kind == "drop"]
+
+    @property
+    def fate(self) -> str:
+        """ "delivered", "dropped" (by its receiver), "lost" (on the way) or "unknown" (it left for outside)."""
+        if self.arrived >= 0:
+            return "dropped" if self.drops else "delivered"
+        return self._timeline.missing(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON; the data as hex."""
+        found = {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
+        found["data"] = self.data.hex()
+        for name in ("reasons", "drops", "effects", "fate"):
+            found[name] = getattr(self, name)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<frame {self.number} {self.time / 1e9:.9f} {self.host} > {self.to or '?'}: {self.summary}>"

@@ -1,0 +1,28 @@
+"""Stories to step through, by name: each is a short program in virtual time whose docstring tells what happens.
+
+from pystack.stepper import scenarios
+
+for name in scenarios.NAMES:
+    print(name, scenarios.get(name).title)
+"""
+
+from pystack.stepper.scenarios import flow, link, loss, opening
+from pystack.stepper.scenarios.base import SCENARIOS, Scenario
+
+#: in the order in which one might learn them
+ORDER = (
+    "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
+    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo",
+)  # fmt: skip
+NAMES = tuple(name for name in ORDER if name in SCENARIOS)
+
+
+def get(name: str) -> Scenario:
+    """A scenario by name; a KeyError that lists the names where there is none."""
+    found = SCENARIOS.get(name)
+    if found is None:
+        raise KeyError(f"no scenario named {name!r}; there are {', '.join(NAMES)}")
+    return found
+
+
+__all__ = ["NAMES", "Scenario", "flow", "get", "link", "loss", "opening"]

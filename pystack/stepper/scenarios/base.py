@@ -1,0 +1,121 @@
+"""What a scenario is: a network, a program, and a question that stepping through it answers."""
+
+import io
+from collections.abc import Callable, Generator
+from typing import Any
+
+from pystack.runtime.procs import Proc, StreamSocket, spawn, stream
+from pystack.runtime.simulated import Link, Network, SimHost
+from pystack.stepper.timeline import Timeline
+
+A, B = "10.0.0.1", "10.0.0.2"
+
+#: what a branch puts in: called with the network before the scenario builds anything
+Prepare = Callable[[Network], None]
+
+
+class Scenario:
+    """A named story. `story` is its text; `question` what a learner asks; `look` the expression of the event that answers.
+
+    `mechanism` is the key under which explain.py explains that event.
+    """
+
+    def __init__(self, name: str, run: Callable[[Network], None], title: str, question: str, look: str, mechanism: str):
+        self.name = name
+        self.run = run
+        self.title = title
+        self.question = question
+        self.look = look
+        self.mechanism = mechanism
+        self.story = (run.__doc__ or "").strip()
+
+    def record(self, seed: int = 1, prepare: "Prepare | None" = None) -> bytes:
+        """Run it in virtual time; the recording."""
+        out = _Kept()
+        with Network(seed) as net:
+            net.record(out, scenario=self.name, title=self.title)
+            if prepare is not None:
+                prepare(net)
+            self.run(net)
+        return out.kept
+
+    def timeline(self, seed: int = 1) -> Timeline:
+        """Run it and load what was recorded."""
+        return Timeline.of(self.record(seed), self.name)
+
+    def __repr__(self) -> str:
+        return f"<scenario {self.name}: {self.title}>"
+
+
+class _Kept(io.BytesIO):
+    """A file whose bytes stay after close()."""
+
+    kept = b""
+
+    def close(self) -> None:
+        self.kept = self.getvalue()
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    name: str, title: str, question: str, *, look: str, mechanism: str
+) -> Callable[[Callable[[Network], None]], Callable[[Network], None]]:
+    """The decorator that makes a function a scenario."""
+
+    def register(run: Callable[[Network], None]) -> Callable[[Network], None]:
+        SCENARIOS[name] = Scenario(name, run, title, question, look, mechanism)
+        return run
+
+    return register
+
+
+# -- what most of them need ------------------------------------------------------------------------------------------
+
+
+def pair(
+    net: Network, arp: bool = False, a: "dict[str, Any] | None" = None, b: "dict[str, Any] | None" = None, **link: Any
+) -> tuple[SimHost, SimHost, Link]:
+    """Hosts a (10.0.0.1) and b (10.0.0.2) on one link. `a` and `b` are their settings."""
+    first, second = net.host("a", **(a or {})), net.host("b", **(b or {}))
+    joined = net.link(first, second, addrs=(f"{A}/24", f"{B}/24"), **link)
+    if not arp:
+        net.introduce()
+    return first, second, joined
+
+
+def listener(host: SimHost, port: int = 80, backlog: int = 16) -> StreamSocket:
+    """A listening socket."""
+    sock = stream(host)
+    sock.bind("", port)
+    sock.listen(backlog)
+    return sock
+
+
+def connected(net: Network, a: SimHost, b: SimHost, port: int = 80) -> tuple[StreamSocket, StreamSocket]:
+    """A connection from a to b, ready: the client's socket and the server's."""
+    waiting = listener(b, port)
+
+    def accept() -> Generator[Any, Any, StreamSocket]:
+        return (yield waiting.accept())
+
+    def connect() -> Generator[Any, Any, StreamSocket]:
+        sock = stream(a)
+        yield sock.connect(B, port)
+        return sock
+
+    server, client = spawn(net, accept()), spawn(net, connect())
+    finish(net, server, client)
+    waiting.close()
+    return client.value, server.value
+
+
+def finish(net: Network, *procs: Proc, limit: int = 600_000_000_000) -> None:
+    """Run until these programs have ended."""
+    net.run_until(lambda: all(proc.finished() for proc in procs), limit=net.now + limit)
+
+
+def pattern(size: int) -> bytes:
+    """Bytes of which no two stretches look alike."""
+    return b"".join(f"{number:07d}\n".encode() for number in range(size // 8 + 1))[:size]

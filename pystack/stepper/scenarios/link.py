@@ -1,0 +1,167 @@
+"""Below TCP: ARP, ICMP, fragments, and the size of a path."""
+
+import struct
+from collections.abc import Generator
+from typing import Any
+
+from pystack.phy.segmenter import ones_sum
+from pystack.runtime.procs import Proc, datagram, raw, sleep, spawn
+from pystack.runtime.simulated import MS, Network, S, SimHost
+from pystack.stepper.scenarios.base import B, finish, listener, pair, pattern, scenario
+
+IPPROTO_ICMP = 1
+SOL_IP, IP_TTL = 0, 2
+IP_MTU_DISCOVER, PMTUDISC_DONT = 10, 0
+
+
+def echo(number: int, size: int = 56) -> bytes:
+    """An ICMP echo request (RFC 792)."""
+    body = struct.pack(">BBHHH", 8, 0, 0, 77, number) + pattern(size)
+    return body[:2] + struct.pack(">H", ones_sum(body) ^ 0xFFFF) + body[4:]
+
+
+def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64) -> Generator[Any, Any, int]:
+    """One echo request; the ICMP type of what came back, or -1 after a second."""
+    sock = raw(host, IPPROTO_ICMP)
+    sock.setsockopt(SOL_IP, IP_TTL, ttl)
+    if size > 1472:
+        sock.setsockopt(SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DONT)
+    sock.sendto(echo(number, size), addr)
+    try:
+        while True:
+            got = yield sock.within(sock.recvfrom(), 1000 * MS)
+            kind: int = got.data[(got.data[0] & 15) * 4]
+            if kind != 8:
+                return kind
+    except TimeoutError:
+        return -1
+    finally:
+        sock.close()
+
+
+@scenario(
+    "arp",
+    "Who has 10.0.0.2?",
+    "Why is the first frame not the one I sent?",
+    look='event.kind == "queued"',
+    mechanism="arp",
+)
+def arp(net: Network) -> None:
+    """a sends a datagram to b, whose MAC address it does not know. The packet waits in the ARP entry (INCOMPLETE) while a
+    request is broadcast; the network loses it, and a second later the next one goes out. The reply makes the entry
+    REACHABLE, and the packet that waited leaves. b has learned a's address from the request.
+    """
+    a, b, link = pair(net, arp=True, delay=5 * MS)
+    receiver = datagram(b)
+    receiver.bind("", 9)
+    link.ab.drop(1)
+    datagram(a).sendto(b"hello", B, 9)
+    net.run(net.now + 1500 * MS)
+
+
+@scenario(
+    "ping",
+    "An echo request and its reply",
+    "What makes the reply come back?",
+    look='event.kind == "icmp.in" and host == "b"',
+    mechanism="ping",
+)
+def ping_(net: Network) -> None:
+    """a pings b three times, a second apart: ARP first, then an ICMP echo request (type 8) to which b's ICMP answers by
+    itself with a reply (type 0). No application on b takes part.
+    """
+    a, _, _ = pair(net, arp=True, delay=10 * MS)
+
+    def program() -> Generator[Any, Any, None]:
+        for number in range(3):
+            yield from ping(a, B, number + 1)
+            yield sleep(1 * S)
+
+    finish(net, spawn(net, program()))
+
+
+def chain(net: Network, mtus: "tuple[int, ...]", **settings: Any) -> list[SimHost]:
+    """a - r1 - r2 - ... - b, 5 ms a link; link i is 10.0.i.0/24, .1 on its left and .2 on its right."""
+    names = ["a", *(f"r{number}" for number in range(1, len(mtus))), "b"]
+    nodes = [net.host(name, ip_forward=name not in ("a", "b"), **settings) for name in names]
+    for number, mtu in enumerate(mtus):
+        ends = (f"10.0.{number}.1/24", f"10.0.{number}.2/24")
+        net.link(nodes[number], nodes[number + 1], addrs=ends, delay=5 * MS, mtu=mtu)
+    for number, node in enumerate(nodes):
+        if number < len(mtus):
+            node.route("default", via=f"10.0.{number}.2")
+        for far in range(number - 1):
+            node.route(f"10.0.{far}.0/24", via=f"10.0.{number - 1}.1")
+    net.introduce()
+    return nodes
+
+
+@scenario(
+    "traceroute",
+    "Packets that die on the way tell the path",
+    "How does traceroute know the routers?",
+    look='event.kind == "icmp.out" and "ime" in event.reason',
+    mechanism="traceroute",
+)
+def traceroute(net: Network) -> None:
+    """a sends echo requests to b with TTL 1, 2 and 3. Each router takes one off; the one that comes to 0 drops the packet
+    and sends an ICMP "time exceeded" (type 11), whose source address is the hop. The third reaches b.
+    """
+    nodes = chain(net, (1500, 1500, 1500))
+
+    def program() -> Generator[Any, Any, None]:
+        for ttl in (1, 2, 3):
+            yield from ping(nodes[0], "10.0.2.2", ttl, ttl=ttl)
+
+    finish(net, spawn(net, program()))
+
+
+@scenario(
+    "fragment",
+    "A datagram larger than the MTU",
+    "Why are there four frames for one ping?",
+    look='event.kind == "fragment"',
+    mechanism="fragment",
+)
+def fragment(net: Network) -> None:
+    """a pings b with 4,000 bytes. The datagram does not fit into 1,500, so IP cuts it into three fragments with the same
+    identification. b holds them until the last one is there, puts them together, and answers in fragments, too. Of the
+    second ping the middle fragment is lost: b waits, and the reassembly timer gives up after 30 s.
+    """
+    a, _, link = pair(net, delay=10 * MS)
+    finish(net, spawn(net, ping(a, B, 1, size=4000)))
+    link.ab.drop(2)
+    finish(net, spawn(net, ping(a, B, 2, size=4000)))
+    net.run(net.now + 40 * S)
+
+
+@scenario(
+    "pmtud",
+    "A link in the middle that is too small",
+    "Why did the segments get smaller?",
+    look='host == "a" and event.kind == "icmp.in"',
+    mechanism="pmtud",
+)
+def pmtud(net: Network) -> None:
+    """a sends 30 kB to b through two routers; the link between them carries 1,400 bytes. The segments forbid fragmenting
+    (DF), so r1 drops the first flight and says "fragmentation needed, MTU 1400". a lowers its MSS, cuts what was lost
+    anew and sends it at once; from then on all segments fit.
+    """
+    nodes = chain(net, (1500, 1400, 1500))
+    a, b = nodes[0], nodes[-1]
+    waiting = listener(b)
+
+    def take() -> Generator[Any, Any, None]:
+        sock = yield waiting.accept()
+        yield sock.recv_exactly(30_000)
+
+    def put() -> Generator[Any, Any, None]:
+        from pystack.runtime.procs import stream
+
+        sock = stream(a)
+        yield sock.connect("10.0.2.2", 80)
+        yield sock.sendall(pattern(30_000))
+
+    procs: list[Proc] = [spawn(net, take()), spawn(net, put())]
+    finish(net, *procs)
+    net.run(net.now + 100 * MS)

@@ -1,0 +1,69 @@
+"""What the stepper shows of a connection and of an ARP entry: the one list of fields, and how they are read.
+
+Reading an attribute changes nothing, so a probe may do it in the middle of the core's work.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from pystack_c import neighbor
+from pystack_c.const import NUD_FAILED, NUD_INCOMPLETE, NUD_NONE
+from pystack_c.stack import TIMER_NAMES
+from pystack_c.tcp.recovery import PHASES
+from pystack_c.tcp.tcb import STATE_NAMES
+
+#: attributes of a Tcb, shown by the name that the core has for them (times are ns, sizes bytes)
+ATTRIBUTES = tuple(
+    """snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss irs rcv_nxt rcv_adv snd_wscale rcv_wscale mss peer_mss
+    rcv_mss path_mtu sack_ok ts_ok ts_recent ecn_ok ecn_echo srtt rttvar rto min_rtt backoff retries cwnd ssthresh recover
+    dupacks tlp_out undo_possible probes prior_cwnd congestion pacing_rate delivered fin_pending fin_sent fin_received
+    shut_rd shut_wr ack_now quickack pingpong nodelay cork fastopen syn_data total_retrans bytes_sent bytes_acked
+    bytes_received so_error""".split()
+)
+#: what is computed besides
+COMPUTED = (
+    "state", "ca_state", "rcv_wnd", "in_flight", "unsent", "sendbuf", "recvbuf", "ooo", "sacked", "lost", "retransmitted",
+    "syn_queue", "accept_queue", "timers",
+)  # fmt: skip
+FIELDS = COMPUTED + ATTRIBUTES
+TIMERS = FIELDS.index("timers")
+#: fields that count sequence numbers: a face may show them relative to iss or irs
+SEND_SEQUENCE = ("snd_una", "snd_nxt", "snd_wl2", "recover")
+RECEIVE_SEQUENCE = ("rcv_nxt", "rcv_adv", "snd_wl1")
+
+ARP_FIELDS = ("state", "mac", "iface", "probes", "waiting", "timers")
+
+_attributes: Callable[[Any], tuple[Any, ...]] = attrgetter(*ATTRIBUTES)
+_timers = attrgetter("rto_timer", "delack_timer", "reorder_timer", "wait_timer", "keep_timer", "pace_timer")
+_queues = attrgetter("sacked_out", "lost_out", "retrans_out")
+
+
+def tcp(tcb: Any) -> tuple[Any, ...]:
+    """The values of FIELDS."""
+    sendbuf, recvbuf, listener = tcb.sendbuf, tcb.recvbuf, tcb.listener
+    timers = tuple(
+        (TIMER_NAMES[timer.kind], timer.deadline) for timer in _timers(tcb) if timer is not None and timer.deadline >= 0
+    )
+    half, ready = (0, 0) if listener is None else (len(listener.syn_queue), len(listener.accept_queue))
+    return (
+        STATE_NAMES[tcb.state], PHASES[tcb.ca_state], tcb.rcv_wnd(), tcb.in_flight(), tcb.unsent(),
+        sendbuf.tail - sendbuf.head, recvbuf.used, recvbuf.ooo_bytes, *_queues(tcb.rtxq), half, ready, timers,
+        *_attributes(tcb),
+    )  # fmt: skip
+
+
+def arp(entry: Any) -> tuple[Any, ...]:
+    """The values of ARP_FIELDS."""
+    known = entry.state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NONE) == 0 and entry.state != NUD_NONE
+    mac = entry.mac.to_bytes(6, "big").hex(":") if known else ""
+    timers = (("arp", entry.timer.deadline),) if entry.timer.deadline >= 0 else ()
+    waiting = 0 if entry.queue is None else len(entry.queue)
+    return (neighbor.STATE_NAMES[entry.state], mac, entry.iface.name, entry.probes, waiting, timers)
+
+
+def as_dict(names: tuple[str, ...], values: "tuple[Any, ...] | list[Any]") -> dict[str, Any]:
+    """Field names and values, the timers as a dict of deadlines."""
+    found = dict(zip(names, values))
+    found["timers"] = dict(found["timers"])
+    return found

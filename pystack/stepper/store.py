@@ -1,0 +1,226 @@
+"""Long lists in little memory: packed in blocks, unpacked where one looks; and states as keyframes and deltas."""
+
+import marshal
+import zlib
+from bisect import bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+
+#: events in a block
+BLOCK = 512
+#: unpacked blocks kept
+KEPT = 24
+
+
+class Packed(Sequence[T], Generic[T]):
+    """A list of plain tuples that are made into objects by `make(index, tuple)` when one looks at them.
+
+    Whole blocks are marshalled and deflated. The last ones stay as they are, as long as they are being built.
+    """
+
+    def __init__(self, make: Callable[[int, tuple[Any, ...]], T], block: int = BLOCK):
+        self.make = make
+        self.block = block
+        self.blocks: list[bytes] = []
+        self.tail: list[list[Any]] = []
+        self.cache: OrderedDict[int, list[Any]] = OrderedDict()
+
+    def append(self, row: list[Any]) -> None:
+        """Add a row; it may still be changed until `pack` takes it."""
+        self.tail.append(row)
+
+    def pack(self, upto: int) -> None:
+        """Rows below `upto` are final: pack the whole blocks among them."""
+        start = len(self.blocks) * self.block
+        while upto - start >= self.block:
+            rows = tuple(tuple(row) for row in self.tail[: self.block])
+            self.blocks.append(zlib.compress(marshal.dumps(rows), 1))
+            del self.tail[: self.block]
+            start += self.block
+
+    def size(self) -> int:
+        """Bytes of the packed blocks."""
+        return sum(map(len, self.blocks))
+
+    def __len__(self) -> int:
+        return len(self.blocks) * self.block + len(self.tail)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> "list[T]": ...
+    def __getitem__(self, index: "int | slice") -> "T | list[T]":
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(f"no item {index}")
+        number, at = divmod(index, self.block)
+        if number >= len(self.blocks):
+            return self.make(index, tuple(self.tail[index - len(self.blocks) * self.block]))
+        rows = self._rows(number)
+        row = rows[at]
+        if type(row) is tuple:
+            row = rows[at] = self.make(index, row)
+        made: T = row
+        return made
+
+    def __iter__(self) -> Iterator[T]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def row(self, index: int) -> tuple[Any, ...]:
+        """The plain tuple, for those who look at many."""
+        number, at = divmod(index, self.block)
+        if number >= len(self.blocks):
+            return tuple(self.tail[index - len(self.blocks) * self.block])
+        return marshal.loads(zlib.decompress(self.blocks[number]))[at]  # type: ignore[no-any-return]
+
+    def _rows(self, number: int) -> list[Any]:
+        rows = self.cache.get(number)
+        if rows is None:
+            rows = self.cache[number] = list(marshal.loads(zlib.decompress(self.blocks[number])))
+            if len(self.cache) > KEPT:
+                self.cache.popitem(last=False)
+        else:
+            self.cache.move_to_end(number)
+        return rows
+
+
+#: what happened to an object: None (it is gone), (True, values) (it is new), (False, [place, value, place, value, ...])
+Delta = tuple[int, "tuple[bool, list[Any]] | None"]
+Snapshot = dict[int, list[Any]]
+#: (object, its values before (None: there was none), or [place, old value, ...])
+Undo = tuple[int, "list[Any] | None", "list[Any] | None"]
+
+
+class States:
+    """The values of any number of objects at any event: deltas an event, a keyframe every so often.
+
+    While building: `put` and `remove` at the newest event. Then `at(index)` gives them all as they were after that event.
+    Going on from the index asked last, or back from it, costs the deltas in between; a jump those since a keyframe.
+    """
+
+    def __init__(self) -> None:
+        self.now: dict[int, tuple[Any, ...]] = {}
+        self.key_at: list[int] = [-1]
+        self.keys: list[dict[int, tuple[Any, ...]]] = [{}]
+        self.deltas: Packed[tuple[Any, ...]] = Packed(lambda index, row: row)
+        self.since = 0
+        self._index = -1
+        self._state: Snapshot = {}
+        self._undo: deque[list[Undo]] = deque(maxlen=4 * BLOCK)
+
+    def event(self) -> None:
+        """A new event begins."""
+        deltas = self.deltas
+        count = len(deltas)
+        if count % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
+            self.key_at.append(count - 1)
+            self.keys.append(dict(self.now))
+            self.since = 0
+        deltas.append([])
+        if len(deltas.tail) > 2 * BLOCK:
+            deltas.pack(count)
+
+    def put(self, number: int, values: tuple[Any, ...]) -> None:
+        """An object has these values now."""
+        old = self.now.get(number)
+        if old == values:
+            return
+        if old is None:
+            delta: tuple[bool, list[Any]] = (True, list(values))
+        else:
+            places: list[Any] = []
+            for place, value in enumerate(values):
+                if value != old[place]:
+                    places += (place, value)
+            delta = (False, places)
+        self.now[number] = values
+        self._add(number, delta)
+
+    def remove(self, number: int) -> None:
+        """An object is gone."""
+        if self.now.pop(number, None) is not None:
+            self._add(number, None)
+
+    def _add(self, number: int, delta: "tuple[bool, list[Any]] | None") -> None:
+        if not self.deltas:
+            self.event()
+        self.deltas.tail[-1].append((number, delta))
+        self.since += 1
+
+    def at(self, index: int) -> Snapshot:
+        """All objects after event `index`; -1 is before the first. Look at it, do not keep it."""
+        if index >= len(self.deltas):
+            raise IndexError(f"no event {index}")
+        place = bisect_right(self.key_at, index) - 1
+        start = self.key_at[place]
+        if index < self._index and self._index - index <= len(self._undo):
+            for _ in range(self._index - index):
+                take_back(self._state, self._undo.pop())
+        elif not start <= self._index <= index:
+            self._state = {number: list(values) for number, values in self.keys[place].items()}
+            self._undo.clear()
+            self._index = start
+        state = self._state
+        for i in range(self._index + 1, index + 1):
+            self._undo.append(apply(state, self.deltas[i]))
+        self._index = index
+        return state
+
+    def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":
+        """What event `index` changed: {object: {place: (before, after)}}; None stands for what was not there."""
+        deltas = self.deltas[index]
+        if not deltas:
+            return {}
+        found: dict[int, dict[int, tuple[Any, Any]]] = {}
+        before = {number: list(values) for number, values in self.at(index - 1).items() if _names(deltas, number)}
+        after = self.at(index)
+        for number in dict.fromkeys(number for number, _ in deltas):
+            old, new = before.get(number), after.get(number)
+            count = len(old if old is not None else new or ())
+            pairs = ((None if old is None else old[p], None if new is None else new[p]) for p in range(count))
+            found[number] = {p: pair for p, pair in enumerate(pairs) if pair[0] != pair[1]}
+        return {number: fields for number, fields in found.items() if fields}
+
+
+def _names(deltas: tuple[Delta, ...], number: int) -> bool:
+    return any(number == other for other, _ in deltas)
+
+
+def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
+    """Bring a state one event further; what takes it back."""
+    undo: list[Undo] = []
+    for number, delta in deltas:
+        if delta is None:
+            undo.append((number, state.pop(number, None), None))
+        elif delta[0]:
+            undo.append((number, state.get(number), None))
+            state[number] = list(delta[1])
+        else:
+            values = state[number]
+            changes = delta[1]
+            old = list(changes)
+            for at in range(0, len(changes), 2):
+                old[at + 1] = values[changes[at]]
+                values[changes[at]] = changes[at + 1]
+            undo.append((number, None, old))
+    return undo
+
+
+def take_back(state: Snapshot, undo: "list[Undo]") -> None:
+    """The opposite of `apply`."""
+    for number, whole, changes in reversed(undo):
+        if changes is not None:
+            values = state[number]
+            for at in range(0, len(changes), 2):
+                values[changes[at]] = changes[at + 1]
+        elif whole is None:
+            state.pop(number, None)
+        else:
+            state[number] = whole

@@ -1,0 +1,346 @@
+"""A recording as something to look at: every event, frame and state of every host, made by one replay.
+
+Long recordings stay small in memory: events and frames are packed in blocks (store.py), states are keyframes and
+deltas. Any index can be asked at any time, in any order.
+"""
+
+import io
+import os
+import re
+import traceback
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from pystack.stepper import snapshot
+from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
+from pystack.stepper.flight import EVERYBODY, OUTSIDE
+from pystack.stepper.records import Entry, Frame, Kind
+from pystack.stepper.sniff import foreign
+from pystack.stepper.store import Packed
+from pystack.trace import format as fmt
+from pystack.trace.errors import TraceError
+from pystack.trace.replay import ReplayMismatch
+
+#: kinds at which the events that follow from an arrived frame end
+_ENDS = ("frame.in", "frame.out", "timer.fired", "call", "crash")
+#: what a plot shows of a connection over time
+SERIES = (
+    "cwnd", "ssthresh", "in_flight", "srtt", "rttvar", "rto", "snd_una", "snd_nxt", "snd_wnd", "rcv_nxt", "rcv_wnd",
+    "state", "sacked", "lost", "total_retrans",
+)  # fmt: skip
+
+#: progress(bytes read, bytes in all)
+Progress = Callable[[int, int], None]
+
+
+class Timeline:
+    """Everything a face of the stepper shows. Made by `load`, `of`, or a scenario's `timeline()`."""
+
+    def __init__(
+        self, source: BinaryIO, name: str, *, partial: bool = False, progress: "Progress | None" = None, size: int = 0
+    ):
+        self.name = name
+        self.meta: dict[str, Any] = {}
+        self.crash: str = ""
+        self.events: Packed[Entry] = Packed(self._entry)
+        self.frames: Packed[Frame] = Packed(self._frame, 128)
+        self._collector = Collector(self.events, self.frames)
+        self._replay(source, partial, progress, size)
+        self.states = self._collector.states
+        self.hosts: list[str] = list(self._collector.names)
+        self._flights = self._collector.flights
+        self._flights.pending.clear()
+        self._name_objects()
+        self._find_lanes()
+        self._series: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        self._rounds: dict[str, list[int]] = {}
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str, *, partial: bool = False, progress: "Progress | None" = None) -> "Timeline":
+        """The timeline of a recording's file; TraceError says in one line what is wrong with it.
+
+        `partial` takes one that was cut off, as a crash leaves it, as far as it goes.
+        """
+        try:
+            size = os.path.getsize(path)
+            file = open(path, "rb")
+        except OSError as error:
+            raise TraceError(f"{path}: {error.strerror}") from None
+        with file:
+            head = file.read(512)
+            file.seek(0)
+            what = foreign(head)
+            if what:
+                raise TraceError(f"{path}: not a pystack recording: {what}")
+            return cls(file, path, partial=partial, progress=progress, size=size)
+
+    @classmethod
+    def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":
+        """The timeline of a recording's bytes."""
+        what = foreign(recording[:512])
+        if what:
+            raise TraceError(f"{name}: not a pystack recording: {what}")
+        return cls(io.BytesIO(recording), name, partial=partial)
+
+    def _replay(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int) -> None:
+        collector = self._collector
+        replay = None
+        try:
+            replay = StepReplay(source, probe=collector, partial=partial)
+            replay.reader.name = self.name
+            replay.collector = collector
+            done = 0
+            for record in replay.steps():
+                if record.kind == fmt.HOST:
+                    if record.fields[0] in collector.hosts:
+                        raise TraceError(f"{self.name}: corrupted: two hosts are named {record.fields[0]!r}")
+                    collector.host_made(replay.hosts[-1].stack)
+                collector.after(record.number)
+                if progress is not None and replay.reader.position != done:
+                    done = replay.reader.position
+                    progress(done, size)
+        except ReplayMismatch as difference:
+            first = " ".join(str(difference).split())
+            raise TraceError(f"{first}; it was changed, or made by another version of pystack") from None
+        except TraceError as error:
+            if not (partial and error.__cause__ is not None):
+                raise
+            self._crashed(error.__cause__)
+        except Exception as error:
+            # What a core that fails, or a file that someone forged, can raise: any of it is the file's end.
+            if not partial:
+                where = "" if replay is None else f" (after record {replay.reader.records})"
+                what = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise TraceError(f"{self.name}: cannot be replayed: {what}{where}") from error
+            self._crashed(error)
+        if replay is not None:
+            self.meta = replay.meta
+            self.start, self.end = max(replay.start, 0), max(replay.start, 0)
+            if replay.start >= 0:
+                self.end = max(replay.reader.time, self.start)
+        if not collector.hosts:
+            raise TraceError(f"{self.name}: the recording holds no host")
+
+    def _crashed(self, error: BaseException) -> None:
+        """The core raised an exception, as it did when this was recorded: the last event tells of it."""
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        self.crash = f"{type(error).__name__}: {error}"
+        collector = self._collector
+        last = self.events.tail[-1] if self.events.tail else None
+        host = last[HOST] if last is not None else 0
+        collector.after(collector.record)
+        collector.states.event()
+        fields = {"traceback": "".join(lines)}
+        time = last[0] if last is not None else 0
+        self.events.append(
+            [time, host, "crash", "", 0, f"the core raised {self.crash}", "", fields, -1, collector.record, -1]
+        )
+
+    def _name_objects(self) -> None:
+        """The keys of connections; a second one of the same name gets a number behind it."""
+        collector = self._collector
+        self._keys: list[str] = []
+        seen: dict[str, int] = {}
+        for (host, what, ident), subject in zip(collector.objects, collector.subjects):
+            name = object_name(self.hosts[host], what, ident, subject)
+            seen[name] = seen.get(name, 0) + 1
+            self._keys.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+        self._numbers = {name: number for number, name in enumerate(self._keys)}
+        self._kinds = [what for _, what, _ in collector.objects]
+        self._host_of = [host for host, _, _ in collector.objects]
+
+    def _find_lanes(self) -> None:
+        """The columns of a ladder: the hosts, and the world outside where a frame came from or went there."""
+        peer = str(self.meta.get("peer", "peer"))
+        while peer in self.hosts:
+            peer += "'"
+        self.peer = peer
+        rows = (self.frames.row(i) for i in range(min(len(self.frames), 2000)))
+        self.lanes = self.hosts + ([peer] if any(row[1] < 0 or row[10] == OUTSIDE for row in rows) else [])
+
+    # -- what there is -----------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> list[str]:
+        """The keys of all TCP connections (and listeners), in the order in which they appeared."""
+        return [key for key, kind in zip(self._keys, self._kinds) if kind == "tcp"]
+
+    def _entry(self, index: int, row: tuple[Any, ...]) -> Entry:
+        entry = Entry()
+        entry.index = index
+        (
+            entry.time, host, kind, entry.subject, entry.endpoint, entry.reason, entry.rfc, entry.fields, entry.frame,
+            entry.record, conn,
+        ) = row  # fmt: skip
+        entry.host, entry.kind = self.hosts[host], Kind(kind)
+        entry.conn = self._keys[conn] if conn >= 0 else ""
+        return entry
+
+    def _frame(self, index: int, row: tuple[Any, ...]) -> Frame:
+        frame = Frame()
+        frame._timeline = self
+        frame.index, frame.number = index, index + 1
+        (
+            frame.time, host, frame.iface, frame.data, frame.length, frame.link, frame.gso_size, frame.summary, why,
+            frame.event, to, frame.outside, conn,
+        ) = row  # fmt: skip
+        flights = self._flights
+        frame.why = list(why)
+        frame.host = self.peer if host < 0 else self.hosts[host]
+        arrival = flights.arrival[index]
+        frame.arrival = None if flights.event[index] < 0 else arrival
+        frame.arrived = flights.event[index]
+        if frame.arrived >= 0:
+            to = flights.receiver[index]
+        frame.to = "" if to == EVERYBODY else self.peer if to < 0 else self.hosts[to]
+        frame.copies = [(time, self.hosts[at], event) for time, at, event in flights.copies.get(index, ())]
+        frame.altered = index in flights.altered
+        frame.conn = self._keys[conn] if conn >= 0 else ""
+        return frame
+
+    def missing(self, frame: Frame) -> str:
+        """The fate of a frame that never arrived: "lost", or "unknown"."""
+        if frame.to == self.peer and self.peer not in self.hosts:
+            return "unknown"
+        hosts = self.hosts
+        if frame.host in hosts and frame.to in hosts:
+            usual = self._flights.delay.get((hosts.index(frame.host), hosts.index(frame.to)), 0)
+            if frame.time + usual >= self.end:
+                return "unknown"  # still on the way when the recording ends
+        return "lost"
+
+    def effects(self, arrived: int) -> list[int]:
+        """Indices of the events that followed from the frame.in at index `arrived`."""
+        found: list[int] = []
+        if arrived < 0:
+            return found
+        host = self.events[arrived].host
+        frame = self.events[arrived].frame
+        for index in range(arrived + 1, len(self.events)):
+            entry = self.events[index]
+            if entry.host != host:
+                continue
+            if str(entry.kind) in _ENDS or entry.frame != frame:
+                break
+            found.append(index)
+        return found
+
+    # -- states ------------------------------------------------------------------------------------------------------
+
+    def state(self, index: int, host: "str | None" = None) -> dict[str, dict[str, Any]]:
+        """The connections (of one host) with their fields, right after event `index`; -1: before the first."""
+        return self._states(index, host, "tcp", snapshot.FIELDS)
+
+    def arp(self, index: int, host: "str | None" = None) -> dict[str, dict[str, Any]]:
+        """The ARP entries right after event `index`."""
+        return self._states(index, host, "arp", snapshot.ARP_FIELDS)
+
+    def _states(self, index: int, host: "str | None", what: str, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        wanted = -1 if host is None else self.hosts.index(host)
+        return {
+            self._keys[number]: snapshot.as_dict(names, values)
+            for number, values in sorted(self.states.at(index).items())
+            if self._kinds[number] == what and wanted in (-1, self._host_of[number])
+        }
+
+    def tcb(self, index: int, conn: str) -> "dict[str, Any] | None":
+        """The fields of one connection right after event `index`, or None where it is not there."""
+        number = self._numbers.get(conn)
+        values = None if number is None else self.states.at(index).get(number)
+        return None if values is None else snapshot.as_dict(snapshot.FIELDS, values)
+
+    def diff(self, index: int) -> dict[str, dict[str, tuple[Any, Any]]]:
+        """What event `index` changed: {key: {field: (before, after)}}. The key of an ARP entry has " arp " in it.
+
+        A connection that was made has None before, one that is gone None after.
+        """
+        if not 0 <= index < len(self.events):
+            return {}
+        found: dict[str, dict[str, tuple[Any, Any]]] = {}
+        for number, places in self.states.changes(index).items():
+            names = snapshot.FIELDS if self._kinds[number] == "tcp" else snapshot.ARP_FIELDS
+            found[self._keys[number]] = {
+                names[p]: (_timers(pair[0]), _timers(pair[1])) if names[p] == "timers" else pair
+                for p, pair in places.items()
+            }
+        return found
+
+    def timers(self, index: int) -> dict[str, dict[str, int]]:
+        """The armed timers right after event `index`: {connection or ARP entry: {name: deadline}}."""
+        found = {key: state["timers"] for key, state in (self.state(index) | self.arp(index)).items()}
+        return {key: timers for key, timers in found.items() if timers}
+
+    def series(self, key: str) -> list[tuple[int, dict[str, Any]]]:
+        """The points at which one of SERIES changed: (time, {field: value}); `snd_wnd_edge` is SND.UNA + SND.WND."""
+        if key not in self._series:
+            self._series[key] = self._points(key)
+        return self._series[key]
+
+    def _points(self, key: str) -> list[tuple[int, dict[str, Any]]]:
+        number = self._numbers[key]
+        places = [snapshot.FIELDS.index(name) for name in SERIES]
+        points: list[tuple[int, dict[str, Any]]] = []
+        last: tuple[Any, ...] = ()
+        for index, deltas in enumerate(self.states.deltas):
+            if not any(one == number for one, _ in deltas):
+                continue
+            values = self.states.at(index).get(number)
+            if values is None:
+                continue
+            chosen = tuple(values[place] for place in places)
+            if chosen == last:
+                continue
+            last = chosen
+            point = dict(zip(SERIES, chosen))
+            point["snd_wnd_edge"] = (point["snd_una"] + point["snd_wnd"]) & 0xFFFFFFFF
+            time = self.events[index].time
+            if points and points[-1][0] == time:
+                points.pop()
+            points.append((time, point))
+        return points
+
+    # -- for faces ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def link(rfc: str) -> str:
+        """The address of an RFC reference: "RFC 6298 5.4" leads to that section; "" where it is none."""
+        found = re.match(r"RFC (\d+)(?:[ ,]+(?:section )?(\d+(?:\.\d+)*|[A-Z](?:\.\d+)*))?\b", rfc)
+        if found is None:
+            return ""
+        number, section = found.groups()
+        anchor = "" if section is None else f"#{'section' if section[0].isdigit() else 'appendix'}-{section}"
+        return f"https://www.rfc-editor.org/rfc/rfc{number}{anchor}"
+
+    def to_json(self, first: int = 0, last: "int | None" = None) -> dict[str, Any]:
+        """Events first to last (not included), their frames, and the state after each as differences, fit for JSON."""
+        stop = len(self.events) if last is None else min(last, len(self.events))
+        first = max(first, 0)
+        entries = [
+            self.events[i].as_dict() | {"diff": self.diff(i), "link": self.link(self.events[i].rfc)}
+            for i in range(first, stop)
+        ]
+        numbers = sorted({entry["frame"] for entry in entries if entry["frame"] >= 0})
+        return {
+            "name": self.name,
+            "meta": {str(key): str(value) for key, value in self.meta.items()},
+            "hosts": self.hosts,
+            "lanes": self.lanes,
+            "peer": self.peer,
+            "start": self.start,
+            "end": self.end,
+            "connections": self.connections,
+            "first": first,
+            "count": len(self.events),
+            "state": {"tcp": self.state(first - 1), "arp": self.arp(first - 1)},
+            "events": entries,
+            "frames": [self.frames[i].as_dict() for i in numbers],
+        }
+
+
+def _timers(pairs: Any) -> Any:
+    return None if pairs is None else dict(pairs)
+
+
+__all__ = ["CONN", "FIELDS", "KIND", "SERIES", "Entry", "Frame", "Timeline"]
