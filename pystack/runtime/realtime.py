@@ -58,7 +58,9 @@ class RealtimeHost(Host):
 
     def __init__(self, stack: Any, recorder: HostRecorder | None = None):
         super().__init__(stack, recorder)
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may use the stack wherever it interrupted its thread.
+        self._lock = threading.RLock()
+        self._busy = False
         self._local = threading.local()
         self._ports: dict[int, tuple[Device, Any]] = {}
         self._devices: dict[int, Device] = {}
@@ -135,8 +137,8 @@ class RealtimeHost(Host):
         with self._lock:
             if self._error is not None:
                 self._check()
-            if self.recorder is not None or self.stack.probe is not None:
-                return super().call(fn, target, *args)
+            if self._in_order():
+                return self._call_in_order(fn, target, args)
             now = monotonic_ns()
             try:
                 result = fn(target, *args, now)
@@ -145,6 +147,25 @@ class RealtimeHost(Host):
                 raise
             self._drain(now)
             return result
+
+    def _in_order(self) -> bool:
+        """Whether one thing must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
+
+        (Signal handlers run between two steps of Python, so never within a call of the compiled core.)
+        """
+        return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
+
+    def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:
+        """Host.call; a signal handler that interrupted another one gets an error, as from Python's own io."""
+        if self._busy:
+            raise RuntimeError(
+                f"reentrant call of the stack {self.name!r}: a signal handler interrupted its own thread"
+            )
+        self._busy = True
+        try:
+            return super().call(fn, target, *args)
+        finally:
+            self._busy = False
 
     def pump(self) -> None:
         """Drain (for Host.call and Host.setup, which run under the lock)."""
@@ -227,7 +248,7 @@ class RealtimeHost(Host):
         if self._error is not None:
             return
         self._garbage.append((fn, target))
-        if self._lock.acquire(blocking=False):
+        if not self._lock._is_owned() and self._lock.acquire(blocking=False):  # type: ignore[attr-defined]
             try:
                 self._drain(monotonic_ns())
             finally:
@@ -294,6 +315,7 @@ class RealtimeHost(Host):
         """Read what the devices have, fire what is due, drain. Returns `now`."""
         self._sleep_until = _AWAKE
         now = monotonic_ns()
+        self._busy = self._in_order()
         try:
             for fd, _ in ready:
                 port = self._ports.get(fd)
@@ -308,7 +330,9 @@ class RealtimeHost(Host):
                     self.handle_timeout()
         except Exception as exc:
             self._fail(exc)
-        self._drain(now)
+        finally:
+            self._drain(now)
+            self._busy = False
         return now
 
     def _read(self, device: Device, iface: Any, now: int) -> None:
@@ -485,7 +509,8 @@ _hosts: "weakref.WeakSet[RealtimeHost]" = weakref.WeakSet()
 def _after_fork() -> None:
     # A child has the descriptors but not the threads, and two stacks must not serve one device.
     for host in _hosts:
-        host._lock = threading.Lock()
+        host._lock = threading.RLock()
+        host._busy = False
         host._thread = None
         host._leader = None
         host._error = OSError(errno.ENETDOWN, f"the stack {host.name!r} belongs to the parent process")

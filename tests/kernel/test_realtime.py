@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import pystack_c.const as const
 from pystack import socket
 from tests.kernel.test_tcp import connected, in_thread, listener
 
@@ -260,6 +261,42 @@ def test_a_signal_handler_may_wait_for_another_socket(net):
     finally:
         signal.signal(signal.SIGALRM, old)
     assert got == [b"for the handler"]
+
+
+def test_a_signal_handler_may_call_wherever_it_interrupts(net):
+    """Also where its thread is in the middle of a call, lock and all: a thousand signals into a loop of calls."""
+    sock = net.running.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other = net.running.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    hits, refused = [], []
+
+    def handler(*_):
+        try:
+            hits.append(other.sendto(b"from the handler", ("10.0.0.1", 9)))
+        except RuntimeError as error:
+            refused.append(str(error))
+        except ConnectionRefusedError:
+            pass
+
+    old = signal.signal(signal.SIGALRM, handler)
+    calls = 0
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            try:
+                sock.sendto(b"from the loop", ("10.0.0.1", 9))
+            except ConnectionRefusedError:
+                pass
+            calls += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        sock.close()
+        other.close()
+    assert len(hits) > 50 and calls > 50
+    if const.COMPILED:
+        assert refused == []
+    assert all("reentrant call" in text for text in refused)
 
 
 def test_a_lost_socket_is_closed_and_complained_about(net):
