@@ -55,6 +55,7 @@ cdef class Config:
     cdef public int tcp_ecn
     cdef public int64_t tcp_rto_initial
     cdef public int64_t tcp_rto_min
+    cdef public int64_t tcp_min_rtt_wlen
     cdef public int64_t tcp_rto_max
     cdef public int64_t tcp_rto_var_min
     cdef public int tcp_retries1

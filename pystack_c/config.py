@@ -125,6 +125,8 @@ class Config:
         self.tcp_rto_initial = 1 * S
         #: lower bound of RTO (RFC 6298 2.4 says 1 s; see tcp_rto_var_min)
         self.tcp_rto_min = 0
+        #: the least round trip of so long counts (Linux tcp_min_rtt_wlen)
+        self.tcp_min_rtt_wlen = 300 * S
         #: upper bound of RTO (RFC 6298 2.5)
         self.tcp_rto_max = 120 * S
         #: lower bound of the 4 * RTTVAR term (Linux's way to bound RTO; G in RFC 6298 2.2)
@@ -293,6 +295,7 @@ FIELDS = (
     "tcp_ecn",
     "tcp_rto_initial",
     "tcp_rto_min",
+    "tcp_min_rtt_wlen",
     "tcp_rto_max",
     "tcp_rto_var_min",
     "tcp_retries1",

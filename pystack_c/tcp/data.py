@@ -4,6 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import rtt
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -31,12 +32,13 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
     seq = pkt.seq
     begin = pkt.data_off
     end = pkt.l4_end
-    tcb.data_segs_in += 1
+    tcb.last_data_recv = tcb.core.now
     if end - begin > tcb.rcv_mss:
         # What the peer's full-sized segments look like (an offloaded group counts as its parts).
         seen = pkt.gso_size if pkt.gso_size > 0 else end - begin
         if seen > tcb.rcv_mss and seen <= 65495:
             tcb.rcv_mss = seen
+    rtt.receiver_sample(tcb, pkt)
     old = seq_diff(tcb.rcv_nxt, seq)
     if old > 0:
         if old >= end - begin:
@@ -148,6 +150,7 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
         core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
+        tcb.rcv_ooopack += pkt.segments()
         if core.probe is not None:
             fields = {"seq": seq, "length": end - begin}
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"

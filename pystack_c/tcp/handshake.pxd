@@ -11,6 +11,7 @@ from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.rate cimport Rate
 from pystack_c.tcp.segment cimport have_route, send_reset, update_mss
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb

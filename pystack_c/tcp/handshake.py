@@ -11,6 +11,7 @@ from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.data import ack_now, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.rate import Rate
 from pystack_c.tcp.segment import have_route, send_reset, update_mss
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
@@ -236,7 +237,7 @@ def became_established(tcb: Tcb, why: str) -> None:
         # RFC 6298 5.7: the SYN was retransmitted and gave no sample.
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
         tcb.backoff = 0
-    tcb.total_retrans = 0
+    tcb.rto_ended()
     tcb.ca_state = C.CA_OPEN
     start_congestion_control(tcb)
     if tcb.fin_pending:
@@ -253,4 +254,6 @@ def start_congestion_control(tcb: Tcb) -> None:
     """The algorithm that the socket asks for, with its initial window (once a connection)."""
     if tcb.cc is None:
         tcb.cc = create(tcb.congestion)
+        tcb.rate = Rate()
+        tcb.rcv_space = min(tcb.recvbuf.size, 10 * tcb.mss)
         tcb.cc.conn_init(tcb)

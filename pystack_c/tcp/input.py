@@ -44,7 +44,9 @@ def segment_arrives(core: Any, pkt: Any) -> None:
         return
     if core.probe is not None:
         explain_arrival(tcb, pkt)
-    tcb.segs_in += 1
+    tcb.segs_in += pkt.segments()
+    if pkt.l4_end > pkt.data_off:
+        tcb.data_segs_in += pkt.segments()
     if tcb.state == C.LISTEN:
         child: Tcb = listen_state(tcb, pkt)
         if child is not None:

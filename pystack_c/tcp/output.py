@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import fastopen, rate
+from pystack_c.tcp import chrono, fastopen, rate
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtxq import SentSegment
@@ -115,6 +115,7 @@ def send_new(tcb: Tcb) -> None:
             n = rate.quantum(tcb, mss) // mss * mss
         if burst >= BURST:
             schedule(tcb)
+            chrono.switch(tcb, chrono.BUSY)
             return
         burst += 1
         if tcb.tlp_new:
@@ -122,6 +123,7 @@ def send_new(tcb: Tcb) -> None:
             n = n if n < mss else mss
         send_data(tcb, offset, n, mss, n == unsent)
     note_cwnd_use(tcb, unsent, usable, room)
+    chrono.after_output(tcb, unsent, usable)
     if tcb.rate is not None and unsent <= 0 and tcb.in_flight() < tcb.cwnd:
         rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
@@ -215,7 +217,6 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
     if n < mss:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
-    tcb.bytes_sent += n
     if tcb.ca_state == C.CA_RECOVERY:
         tcb.prr_out += n
     if tcb.retry_start < 0:

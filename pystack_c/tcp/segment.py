@@ -184,6 +184,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     tcb.segs_out += count
     if length > 0:
         tcb.data_segs_out += count
+        tcb.bytes_sent += length
     core.counters.TcpOutSegs += count - 1
     return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
 
@@ -230,7 +231,11 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
         fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
     tcb.segs_out += 1
-    payload = tcb.sendbuf.peek(tcb.sendbuf.head, length) if length > 0 else None
+    payload = None
+    if length > 0:
+        payload = tcb.sendbuf.peek(tcb.sendbuf.head, length)
+        tcb.data_segs_out += 1
+        tcb.bytes_sent += length
     return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
 
 

@@ -226,6 +226,35 @@ class Tcb(Endpoint):
         self.bytes_retrans = 0
         self.total_retrans = 0
         self.soft_error = 0
+        self.delivered = 0
+        self.delivered_ce = 0
+        self.dsack_dups = 0
+        self.reordering = core.config.tcp_reordering
+        self.reord_seen = 0
+        self.ack_reordered = False
+        self.rcv_ooopack = 0
+        self.last_data_recv = 0
+        self.last_ack_recv = 0
+        self.total_rto = 0
+        self.rto_recoveries = 0
+        self.rto_time = 0
+        self.rto_stamp = -1
+        self.fastopen_fail = 0
+        self.ecn_seen = False
+        self.rcv_space = 0
+        # what holds the sender up, since when, and for how long in all (chrono.py)
+        self.chrono = 0
+        self.chrono_at = 0
+        self.chrono_busy = 0
+        self.chrono_rwnd = 0
+        self.chrono_sndbuf = 0
+        self.no_space = False
+        # the round trip as a receiver sees it (rtt.py)
+        self.rcv_rtt = 0
+        self.rcv_rtt_at = -1
+        self.rcv_rtt_seq = 0
+        self.rcv_rtt_echo = 0
+        self.min_rtt_at = 0
 
     def on_timer(self, kind: int) -> None:  # inherited
         """A timer of this connection is due: `tcp.timers` knows what to do."""
@@ -298,6 +327,12 @@ class Tcb(Endpoint):
         if self.sndbuf_size - used >= self.sndbuf_size // 3:
             return self.sndbuf_size - used
         return 0
+
+    def rto_ended(self) -> None:
+        """What began with a retransmission timeout is over (tcpi_total_rto_time)."""
+        if self.rto_stamp >= 0:
+            self.rto_time += self.core.now - self.rto_stamp
+            self.rto_stamp = -1
 
     def snapshot(self) -> dict[str, Any]:
         """The variables a learner looks at, by their RFC names."""

@@ -176,8 +176,10 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     room = tcb.sndbuf_size - (buf.tail - buf.head)
     n = len(data)
     if room <= 0 and n > 0:
+        tcb.no_space = True
         return 0
     if n > room:
+        tcb.no_space = True
         n = room
         data = data[:n]
     buf.append(data)
@@ -279,13 +281,15 @@ def syn_with_data(tcb: Tcb, data: bytes) -> int:
 def tune_receive_buffer(tcb: Tcb, n: int) -> None:
     """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
     tcb.rcv_copied += n
-    if tcb.rcvbuf_fixed or tcb.srtt == 0:
-        return
+    # (A receiver's own SRTT is that of the handshake; it does not see the queues that data has filled since.)
+    round_trip = tcb.rcv_rtt if tcb.rcv_rtt > 0 else tcb.srtt
     core = tcb.core
-    if core.now - tcb.rcv_space_at < tcb.srtt:
+    if round_trip == 0 or core.now - tcb.rcv_space_at < round_trip:
         return
     config = core.config
-    if config.tcp_moderate_rcvbuf:
+    if tcb.rcv_copied > tcb.rcv_space:
+        tcb.rcv_space = tcb.rcv_copied
+    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed:
         space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
         if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
             tcb.recvbuf.size = min(space, config.tcp_rmem_max)
