@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,6 +39,12 @@ test-pure: setup ## every test, on the uncompiled core
 
 test-other: # a reduced run on the system's Python, where that is another one
 	@tools/test_other.sh $(JOBS) $(ARGS)
+
+rfc: setup ## the conformance tests, and from their results docs/rfc9293.md and docs/rfc1122.md
+	@$(PY) -m tools.conformance
+
+mutants: setup ## break the core in 180 ways: do the conformance tests notice? (5 minutes; then make rfc)
+	@$(PY) -m tools.mutate
 
 lint: setup ## ruff, mypy, and the check of the .pxd files
 	$(PY) -m ruff check .

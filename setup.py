@@ -54,6 +54,7 @@ COMPILED = [
     "pystack_c/tcp/rtt.py",
     "pystack_c/tcp/rack.py",
     "pystack_c/tcp/rate.py",
+    "pystack_c/tcp/chrono.py",
     "pystack_c/tcp/undo.py",
     "pystack_c/tcp/retransmit.py",
     "pystack_c/tcp/recovery.py",

@@ -33,7 +33,7 @@ _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("@ll")
 
 # linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without the tcpi_ in front
-_TCP_INFO_U8 = ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "app_limited")
+_TCP_INFO_U8 = ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "flags")
 _TCP_INFO_U32 = (
     "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv "
     "last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
@@ -45,6 +45,8 @@ _TCP_INFO_REST = (
     ("I", "delivered delivered_ce"),
     ("Q", "bytes_sent bytes_retrans"),
     ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
+    ("H", "total_rto total_rto_recoveries"),
+    ("I", "total_rto_time"),
 )
 
 
@@ -53,13 +55,14 @@ def _mask(value: Any, bits: int) -> int:
 
 
 def pack_tcp_info(info: dict[str, Any]) -> bytes:
-    """struct tcp_info from the dict of `tcp.user.tcp_info`; what the stack does not keep is zero."""
+    """struct tcp_info from the dict of `tcp_info`; what it does not tell is zero."""
     values = {key.removeprefix("tcpi_"): value for key, value in info.items()}
     values["wscale"] = _mask(values.get("snd_wscale", 0), 4) | _mask(values.get("rcv_wscale", 0), 4) << 4
+    values["flags"] = values.get("delivery_rate_app_limited", 0) | _mask(values.get("fastopen_client_fail", 0), 2) << 1
     out = bytearray(struct.pack("=8B", *(_mask(values.get(name, 0), 8) for name in _TCP_INFO_U8)))
     out += struct.pack("=24I", *(_mask(values.get(name, 0), 32) for name in _TCP_INFO_U32))
     for kind, names in _TCP_INFO_REST:
-        bits = 64 if kind == "Q" else 32
+        bits = 8 * struct.calcsize("=" + kind)
         for name in names.split():
             out += struct.pack("=" + kind, _mask(values.get(name, 0), bits))
     return bytes(out)

@@ -55,6 +55,7 @@ cdef class Config:
     cdef public int tcp_ecn
     cdef public int64_t tcp_rto_initial
     cdef public int64_t tcp_rto_min
+    cdef public int64_t tcp_min_rtt_wlen
     cdef public int64_t tcp_rto_max
     cdef public int64_t tcp_rto_var_min
     cdef public int tcp_retries1
@@ -93,13 +94,3 @@ cdef class Config:
     cdef public bint tcp_exact_window
     cdef public bint tcp_insecure_rst
     cdef public bint tcp_insecure_syn
-    cdef public bint tcp_ack_unsent
-    cdef public bint tcp_closing_fin
-    cdef public bint tcp_buffer_window
-    cdef public bint tcp_delack_any_size
-    cdef public int64_t tcp_rto_slop
-    cdef public int64_t tcp_ecn_retries
-    cdef public bint tcp_reset_error
-    cdef public bint tcp_icmp_refused
-    cdef public int64_t tcp_drop_synfin
-    cdef public bint tcp_tw_answer

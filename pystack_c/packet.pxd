@@ -54,6 +54,7 @@ cdef class Packet:
     cdef public uint64_t arp_tha
     cdef public uint32_t arp_tpa
     cpdef Py_ssize_t data_len(self) noexcept
+    cpdef Py_ssize_t segments(self) noexcept
 
 @cython.final
 cdef class Transmit:

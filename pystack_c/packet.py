@@ -73,6 +73,12 @@ class Packet:
         """Bytes of transport payload."""
         return self.l4_end - self.data_off
 
+    def segments(self) -> int:
+        """TCP segments on the wire: a device may have put several into one packet."""
+        if self.gso_size <= 0 or self.l4_end - self.data_off <= self.gso_size:
+            return 1
+        return (self.l4_end - self.data_off + self.gso_size - 1) // self.gso_size
+
 
 class Transmit:
     """One frame to send: `header` and `payload` behind each other, with the offload fields of virtio-net.

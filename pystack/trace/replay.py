@@ -20,7 +20,9 @@ from pystack_c.config import Config
 from pystack_c.packet import Transmit
 
 #: a recording may call the public functions of these modules, and no others
-MODULES = frozenset("pystack_c." + name for name in ("tcp.user", "tcp.sockopt", "udp", "raw", "neighbor", "icmpv4"))
+MODULES = frozenset(
+    "pystack_c." + name for name in ("tcp.user", "tcp.sockopt", "tcp.info", "udp", "raw", "neighbor", "icmpv4")
+)
 #: and these methods of the stack
 SETUP = frozenset(
     ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
@@ -97,6 +99,7 @@ class Replay:
         partial: bool = False,
         stack_class: Callable[..., Any] | None = None,
         config_change: "Callable[[str, Config], None] | None" = None,
+        watch: Callable[[Any], object] | None = None,
     ):
         self.file: BinaryIO = open(source, "rb") if isinstance(source, str) else source
         name = source if isinstance(source, str) else getattr(source, "name", "recording")
@@ -104,6 +107,7 @@ class Replay:
         self.probe = probe
         self.stack_class = stack_class
         self.config_change = config_change
+        self.watch = watch
         self.meta: dict[str, Any] = {}
         self.hosts: list[ReplayHost] = []
         self.functions: list[Callable[..., Any]] = []
@@ -158,6 +162,8 @@ class Replay:
             make = importlib.import_module("pystack_c.stack").Stack
         stack = make(int(seed) if seed.lstrip("-").isdigit() else seed, config, name)
         stack.probe = self.probe
+        if self.watch is not None:
+            self.watch(stack)
         self.hosts.append(ReplayHost(stack))
 
     def _function(self, name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import errqueue, rate, rtt
+from pystack_c.tcp import chrono, rate, rtt
 from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, change_cwnd, delivered, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
@@ -20,6 +20,9 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
     tcb.ack_dsack = False
     tcb.ack_orig = False
     tcb.ack_delivered = 0
+    tcb.ack_reordered = False
+    tcb.last_ack_recv = tcb.core.now
+    before = tcb.delivered
     advanced = seq_gt(ack, una)
     acked = 0
     sample = -1
@@ -40,6 +43,8 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
     )
+    if tcb.ecn_ok and pkt.tcp_flags & C.ECE:
+        tcb.delivered_ce += tcb.delivered - before
     if advanced or duplicate or sacked or tcb.ack_dsack:
         if advanced:
             measure(tcb, pkt, sample)
@@ -53,6 +58,8 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         restart_rto(tcb, advanced)
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
         schedule(tcb)
+    elif len(tcb.rtxq) == 0:
+        chrono.switch(tcb, chrono.IDLE)
 
 
 def clean_rtxq(tcb: Tcb, ack: int) -> int:
@@ -112,9 +119,8 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         # Room for what is in flight, and as much again while it is.
         tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
-    if tcb.errqueue is not None:
-        errqueue.acked(tcb, buf.head)
     if full and tcb.send_space() > 0:
+        tcb.no_space = False
         tcb.wake(C.EV_OUT)
 
 

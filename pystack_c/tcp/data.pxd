@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp cimport rtt
 from pystack_c.tcp.close cimport enter_time_wait, start_wait
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf

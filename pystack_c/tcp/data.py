@@ -4,6 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import rtt
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -31,12 +32,13 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
     seq = pkt.seq
     begin = pkt.data_off
     end = pkt.l4_end
-    tcb.data_segs_in += 1
+    tcb.last_data_recv = tcb.core.now
     if end - begin > tcb.rcv_mss:
         # What the peer's full-sized segments look like (an offloaded group counts as its parts).
         seen = pkt.gso_size if pkt.gso_size > 0 else end - begin
         if seen > tcb.rcv_mss and seen <= 65495:
             tcb.rcv_mss = seen
+    rtt.receiver_sample(tcb, pkt)
     old = seq_diff(tcb.rcv_nxt, seq)
     if old > 0:
         if old >= end - begin:
@@ -126,9 +128,6 @@ def ack_policy(tcb: Tcb) -> None:
         ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
         return
     timer = tcb.delack_timer
-    if core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0:
-        ack_now(tcb, "a second segment", "FreeBSD tcp_input")
-        return
     if timer is None:
         timer = Timer(tcb, C.TIMER_DELACK)
         tcb.delack_timer = timer
@@ -151,6 +150,7 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
         core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
+        tcb.rcv_ooopack += pkt.segments()
         if core.probe is not None:
             fields = {"seq": seq, "length": end - begin}
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
@@ -214,7 +214,6 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
         # (Our FIN is not acknowledged yet, or ACK processing would have moved us on.)
-        tcb.closing_fin = tcb.core.config.tcp_closing_fin
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
         enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")

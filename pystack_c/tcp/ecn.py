@@ -25,6 +25,8 @@ def segment_received(tcb: Tcb, pkt: Any) -> None:
     """6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
     if pkt.tcp_flags & C.CWR:
         tcb.ecn_echo = False
+    if pkt.tos & CE:
+        tcb.ecn_seen = True
     if pkt.tos & CE == CE:
         if not tcb.ecn_echo and tcb.core.probe is not None:
             why = "a router marked congestion: echo it until the sender reacts"

@@ -18,6 +18,11 @@ CLIENT_NO_COOKIE = 4
 SERVER_NO_COOKIE = 0x200
 SERVER_ALL_LISTENERS = 0x400
 
+# What became of our data in the SYN (tcpi_fastopen_client_fail, as Linux numbers it).
+COOKIE_UNAVAILABLE = 1
+DATA_NOT_ACKED = 2
+SYN_RETRANSMITTED = 3
+
 CACHE_MAX = 1024
 COOKIE_MIN = 4
 COOKIE_MAX = 16
@@ -161,6 +166,7 @@ def syn_room(tcb: Tcb) -> int:
 def data_in_syn(tcb: Tcb) -> int:
     """How many bytes of the send buffer ride on the first SYN."""
     if not may_carry_data(tcb):
+        tcb.fastopen_fail = COOKIE_UNAVAILABLE
         return 0
     room = syn_room(tcb)
     have = tcb.sendbuf.tail - tcb.sendbuf.head
@@ -172,7 +178,6 @@ def record_data(tcb: Tcb, n: int) -> None:
     seg = SentSegment(tcb.snd_nxt, seq_add(tcb.snd_nxt, n), tcb.core.now)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
-    tcb.bytes_sent += n
     tcb.syn_data = True
 
 
@@ -199,6 +204,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
         tcb.syn_data_acked = True
         core.counters.TcpExtTCPFastOpenActive += 1
         return
+    tcb.fastopen_fail = SYN_RETRANSMITTED if tcb.syn_again else DATA_NOT_ACKED
     for item in q.segs[q.first :]:
         q.mark_lost(item)
     core.counters.TcpExtTCPFastOpenActiveFail += 1

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
-from pystack_c.tcp cimport fastopen, rate
+from pystack_c.tcp cimport chrono, fastopen, rate
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
@@ -13,7 +13,7 @@ from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
-@cython.locals(core=Core, state=int, before=uint32_t)
+@cython.locals(core=Core, state=int)
 cpdef tcp_output(Tcb tcb)
 cpdef bint waiting(Tcb tcb) except -1
 cpdef schedule(Tcb tcb)

@@ -14,6 +14,8 @@ cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t en
 cpdef lose(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(now=int64_t, rtt=int64_t)
 cpdef delivered(Tcb tcb, SentSegment seg)
+@cython.locals(distance=int64_t)
+cpdef note_reordering(Tcb tcb, SentSegment seg)
 cpdef dsack_seen(Tcb tcb)
 cpdef recovery_ended(Tcb tcb)
 @cython.locals(window=int64_t)

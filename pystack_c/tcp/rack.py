@@ -46,6 +46,7 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
         tcb.rack_fack = seg.end
     elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
         tcb.rack_reordering = True
+        note_reordering(tcb, seg)
     # Step 4: the most recently sent segment that was delivered.
     rtt = now - seg.sent_at
     if seg.retrans > 0 and tcb.min_rtt >= 0 and rtt < tcb.min_rtt:
@@ -56,6 +57,16 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
         tcb.rack_order = seg.order
         tcb.rack_end = seg.end
     tcb.rack_started = True
+
+
+def note_reordering(tcb: Tcb, seg: SentSegment) -> None:
+    """How far, in segments, the network moved one behind others: tcpi_reordering; an ACK counts once in tcpi_reord_seen."""
+    distance = (seq_diff(tcb.rack_fack, seg.seq) + tcb.mss - 1) // tcb.mss
+    if distance > tcb.reordering:
+        tcb.reordering = distance if distance < 300 else 300
+    if not tcb.ack_reordered:
+        tcb.ack_reordered = True
+        tcb.reord_seen += 1
 
 
 def dsack_seen(tcb: Tcb) -> None:

@@ -25,6 +25,8 @@ cdef class Rate:
     cdef public int64_t rs_newly_lost
     cdef public int64_t rs_delivered
     cdef public int64_t rs_rate
+    cdef public int64_t rate
+    cdef public bint rate_app_limited
 
 @cython.locals(rate=Rate, now=int64_t)
 cpdef sent(Tcb tcb, SentSegment seg)

@@ -34,6 +34,9 @@ class Rate:
         self.rs_newly_lost = 0
         self.rs_delivered = 0
         self.rs_rate = 0
+        # the last sample that told something (tcpi_delivery_rate)
+        self.rate = 0
+        self.rate_app_limited = False
 
 
 def sent(tcb: Tcb, seg: SentSegment) -> None:
@@ -89,6 +92,9 @@ def finish_sample(tcb: Tcb) -> bool:
         return False
     if interval > 0 and (tcb.min_rtt < 0 or interval >= tcb.min_rtt):
         rate.rs_rate = rate.rs_delivered * S // interval
+        if not rate.rs_app_limited or rate.rs_rate >= rate.rate:
+            rate.rate = rate.rs_rate
+            rate.rate_app_limited = rate.rs_app_limited
     return True
 
 

@@ -43,6 +43,7 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
         inside = seq_ge(left, left2) and seq_le(right, right2)
     if below or inside:
         tcb.core.counters.TcpExtTCPDSACKRecv += 1
+        tcb.dsack_dups += max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
         tcb.ack_dsack = True
 
 
@@ -70,6 +71,7 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
     rack.delivered(tcb, seg)
     n = seq_diff(seg.end, seg.seq)
     tcb.ack_delivered += n
+    tcb.delivered += seg.pieces()
     if seg.retrans == 0:
         tcb.ack_orig = True
     if tcb.rate is not None:
@@ -283,6 +285,8 @@ def leave_recovery(tcb: Tcb) -> None:
 
 def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
     """Change the phase of recovery and tell the probe."""
+    if phase != C.CA_LOSS:
+        tcb.rto_ended()
     tcb.ca_state = phase
     if tcb.core.probe is not None:
         fields = {"phase": PHASES[phase], "recover": tcb.recover}

@@ -1,7 +1,11 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from pystack_c.config cimport Config
+from pystack_c.packet cimport Packet
+from pystack_c.seqnum cimport seq_add, seq_lt
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(config=Config, delta=int64_t, var=int64_t, rto=int64_t, fields=dict, why=str)
 cpdef update(Tcb tcb, int64_t sample)
+@cython.locals(now=int64_t, elapsed=uint32_t, sample=int64_t)
+cpdef receiver_sample(Tcb tcb, Packet pkt)

@@ -1,5 +1,8 @@
 """Round-trip time and retransmission timeout (RFC 6298)."""
 
+from typing import Any
+
+from pystack_c.seqnum import seq_add, seq_lt
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -9,8 +12,10 @@ def update(tcb: Tcb, sample: int) -> None:
     if sample < 0:
         return
     tcb.last_rtt = sample
-    if tcb.min_rtt < 0 or sample < tcb.min_rtt:
+    if tcb.min_rtt < 0 or sample <= tcb.min_rtt or tcb.core.now - tcb.min_rtt_at > config.tcp_min_rtt_wlen:
+        # (RFC 8985 6.2 step 1 wants it windowed: a path may change.)
         tcb.min_rtt = sample
+        tcb.min_rtt_at = tcb.core.now
     if tcb.srtt == 0:
         # (2.2) the first measurement R: SRTT = R, RTTVAR = R/2
         tcb.srtt = sample if sample > 0 else 1
@@ -40,3 +45,28 @@ def update(tcb: Tcb, sample: int) -> None:
         fields = {"sample": sample, "srtt": tcb.srtt, "rttvar": tcb.rttvar, "rto": tcb.rto}
         why = f"a round trip took {sample / 1e6:g} ms: SRTT {tcb.srtt / 1e6:g} ms, RTO {tcb.rto / 1e6:g} ms"
         tcb.core.emit("tcp.rtt", tcb.subject(), tcb.ident, why, "RFC 6298 2.3", fields)
+
+
+def receiver_sample(tcb: Tcb, pkt: Any) -> None:
+    """The round trip as a receiver of data sees it, which sends little itself (as Linux, for the size of the receive buffer).
+
+    With timestamps: a full-sized segment echoes a timestamp of ours for the first time. Without: how long it takes to fill
+    the window that was open; a sender that is not held up by the window makes that too long, so the least counts.
+    """
+    now = tcb.core.now
+    if tcb.ts_ok:
+        if pkt.opt_ts and pkt.tsecr != 0 and pkt.tsecr != tcb.rcv_rtt_echo and pkt.l4_end - pkt.data_off >= tcb.rcv_mss:
+            tcb.rcv_rtt_echo = pkt.tsecr
+            elapsed = (now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & 0xFFFFFFFF
+            if elapsed < 0x7FFFFFFF:
+                sample = elapsed * 1_000_000 if elapsed > 0 else 1_000_000
+                tcb.rcv_rtt = sample if tcb.rcv_rtt == 0 else (7 * tcb.rcv_rtt + sample) // 8
+        return
+    if tcb.rcv_rtt_at >= 0:
+        if seq_lt(tcb.rcv_nxt, tcb.rcv_rtt_seq):
+            return
+        sample = now - tcb.rcv_rtt_at
+        if sample > 0 and (tcb.rcv_rtt == 0 or sample < tcb.rcv_rtt):
+            tcb.rcv_rtt = sample
+    tcb.rcv_rtt_seq = seq_add(tcb.rcv_nxt, tcb.rcv_wnd())
+    tcb.rcv_rtt_at = now

@@ -1,16 +1,15 @@
-"""setsockopt and getsockopt of a stream endpoint, and tcp_info. Numbers and units are Linux's."""
+"""setsockopt and getsockopt of a stream endpoint. Numbers and units are Linux's."""
 
 import errno
 from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
-from pystack_c.tcp import errqueue
 from pystack_c.tcp.congestion.base import REGISTRY, create
+from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.rate import pacing_limit
 from pystack_c.tcp.segment import update_mss
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import keepalive_arm
 from pystack_c.tcp.user import error
 
@@ -21,7 +20,7 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
-SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
+SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE = 38, 39, 47
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL = 1, 2
@@ -70,14 +69,6 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
     elif name == SO_RCVLOWAT:
         tcb.rcvlowat = max(1, int(value))
-    elif name == SO_ZEROCOPY:
-        if value not in (0, 1):
-            raise error(errno.EINVAL)
-        errqueue.of(tcb).zerocopy = bool(value)
-    elif name == SO_TIMESTAMPING:
-        code = errqueue.set_stamps(tcb, int(value))
-        if code:
-            raise error(code)
     elif name not in COMMON or common.set_common(tcb.core, tcb, SOL_SOCKET, name, value) is None:
         raise error(errno.ENOPROTOOPT)
 
@@ -167,7 +158,6 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
     if tcb.cc is None:
         return
     tcb.cc = create(name)
-    tcb.rate = None
     tcb.own_recovery = False
     tcb.pacing_rate = 0
     cwnd = tcb.cwnd
@@ -213,8 +203,6 @@ GETTERS = {
         SO_TYPE: lambda t: 1,
         SO_PROTOCOL: lambda t: C.IPPROTO_TCP,
         SO_DOMAIN: lambda t: 2,
-        SO_ZEROCOPY: lambda t: int(t.errqueue is not None and t.errqueue.zerocopy),
-        SO_TIMESTAMPING: lambda t: t.errqueue.stamps if t.errqueue is not None else 0,
         SO_ACCEPTCONN: lambda t: int(t.state == C.LISTEN),
     },
     SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos},
@@ -239,56 +227,3 @@ GETTERS = {
         TCP_CONGESTION: lambda t: t.congestion,
     },
 }
-
-
-def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
-    """What Linux's struct tcp_info tells, by its names; times in microseconds, windows in segments, as there."""
-    tcb.core.now = now
-    mss = tcb.mss if tcb.mss > 0 else 1
-    usec = 1000
-    options = (1 if tcb.ts_ok else 0) | (2 if tcb.sack_ok else 0) | (4 if tcb.wscale_ok else 0)
-    options |= (8 if tcb.ecn_ok else 0) | (32 if tcb.syn_data_acked else 0)
-    return {
-        "tcpi_state": tcb.state,
-        "tcpi_state_name": STATE_NAMES[tcb.state],
-        "tcpi_ca_state": tcb.ca_state,
-        "tcpi_retransmits": tcb.retries,
-        "tcpi_probes": tcb.probes,
-        "tcpi_backoff": tcb.backoff,
-        "tcpi_options": options,
-        "tcpi_snd_wscale": tcb.snd_wscale,
-        "tcpi_rcv_wscale": tcb.rcv_wscale,
-        "tcpi_rto": tcb.rto // usec,
-        "tcpi_ato": tcb.core.config.tcp_delack_time // usec,
-        "tcpi_snd_mss": tcb.mss,
-        "tcpi_rcv_mss": tcb.rcv_mss,
-        "tcpi_unacked": len(tcb.rtxq),
-        "tcpi_sacked": tcb.rtxq.sacked_out // mss,
-        "tcpi_lost": tcb.rtxq.lost_out // mss,
-        "tcpi_retrans": tcb.rtxq.retrans_out // mss,
-        "tcpi_last_data_sent": (now - tcb.last_send) // MILLISECOND if tcb.last_send else 0,
-        "tcpi_last_data_recv": (now - tcb.last_recv) // MILLISECOND if tcb.last_recv else 0,
-        "tcpi_pmtu": tcb.route.mtu if tcb.route is not None else 0,
-        "tcpi_rtt": tcb.srtt // usec,
-        "tcpi_rttvar": tcb.rttvar // usec,
-        "tcpi_snd_ssthresh": min(tcb.ssthresh // mss, 0x7FFFFFFF),
-        "tcpi_snd_cwnd": tcb.cwnd // mss,
-        "tcpi_advmss": tcb.core.config.tcp_mss or (tcb.route.iface.mtu - 40 if tcb.route is not None else 0),
-        "tcpi_rcv_space": tcb.recvbuf.size,
-        "tcpi_total_retrans": tcb.total_retrans,
-        "tcpi_bytes_acked": tcb.bytes_acked,
-        "tcpi_bytes_received": tcb.bytes_received,
-        "tcpi_segs_out": tcb.segs_out,
-        "tcpi_segs_in": tcb.segs_in,
-        "tcpi_notsent_bytes": max(0, tcb.unsent()),
-        "tcpi_min_rtt": max(0, tcb.min_rtt) // usec,
-        "tcpi_data_segs_in": tcb.data_segs_in,
-        "tcpi_data_segs_out": tcb.data_segs_out,
-        "tcpi_bytes_sent": tcb.bytes_sent,
-        "tcpi_bytes_retrans": tcb.bytes_retrans,
-        "tcpi_pacing_rate": pacing_limit(tcb),
-        "tcpi_max_pacing_rate": tcb.max_pacing_rate,
-        "tcpi_delivery_rate": tcb.rate.rs_rate if tcb.rate is not None else 0,
-        "tcpi_rcv_wnd": tcb.rcv_wnd(),
-        "tcpi_snd_wnd": tcb.snd_wnd,
-    }

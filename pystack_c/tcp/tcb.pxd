@@ -32,7 +32,6 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t irs
     cdef public uint32_t rcv_nxt
     cdef public uint32_t rcv_adv
-    cdef public bint syn_window
     cdef public uint32_t rcv_wnd_told
     cdef public uint32_t rcv_up
     cdef public int mss
@@ -56,8 +55,6 @@ cdef class Tcb(Endpoint):
     cdef public bint fin_sent
     cdef public uint32_t fin_seq
     cdef public bint fin_received
-    cdef public bint closing_fin
-    cdef public object syn_text
     cdef public bint shut_rd
     cdef public bint shut_wr
     cdef public bint was_reset
@@ -176,7 +173,6 @@ cdef class Tcb(Endpoint):
     cdef public int keep_probes
     cdef public str congestion
     cdef public bint oobinline
-    cdef public object errqueue
     cdef public int rcvlowat
     cdef public int64_t segs_in
     cdef public int64_t segs_out
@@ -188,6 +184,33 @@ cdef class Tcb(Endpoint):
     cdef public int64_t bytes_retrans
     cdef public int64_t total_retrans
     cdef public int soft_error
+    cdef public int64_t delivered
+    cdef public int64_t delivered_ce
+    cdef public int64_t dsack_dups
+    cdef public int64_t reordering
+    cdef public int64_t reord_seen
+    cdef public bint ack_reordered
+    cdef public int64_t rcv_ooopack
+    cdef public int64_t last_data_recv
+    cdef public int64_t last_ack_recv
+    cdef public int64_t total_rto
+    cdef public int64_t rto_recoveries
+    cdef public int64_t rto_time
+    cdef public int64_t rto_stamp
+    cdef public int fastopen_fail
+    cdef public bint ecn_seen
+    cdef public int64_t rcv_space
+    cdef public int chrono
+    cdef public int64_t chrono_at
+    cdef public int64_t chrono_busy
+    cdef public int64_t chrono_rwnd
+    cdef public int64_t chrono_sndbuf
+    cdef public bint no_space
+    cdef public int64_t rcv_rtt
+    cdef public int64_t rcv_rtt_at
+    cdef public uint32_t rcv_rtt_seq
+    cdef public uint32_t rcv_rtt_echo
+    cdef public int64_t min_rtt_at
     @cython.locals(q=RtxQueue, sacked=int64_t, pipe=int64_t)
     cpdef int64_t in_flight(self) noexcept
     @cython.locals(wnd=int64_t)
@@ -198,6 +221,7 @@ cdef class Tcb(Endpoint):
     cpdef bint syn_out(self) noexcept
     @cython.locals(used=int64_t)
     cpdef int64_t send_space(self) noexcept
+    cpdef rto_ended(self)
     @cython.locals(name=str)
     @cython.locals(result=dict)
     cpdef dict snapshot(self)

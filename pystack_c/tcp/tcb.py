@@ -61,7 +61,6 @@ class Tcb(Endpoint):
         self.irs = 0
         self.rcv_nxt = 0
         self.rcv_adv = 0
-        self.syn_window = False
         self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
         self.rcv_up = 0
         # options agreed on
@@ -88,8 +87,6 @@ class Tcb(Endpoint):
         self.fin_sent = False
         self.fin_seq = 0
         self.fin_received = False
-        self.closing_fin = False
-        self.syn_text: Any = None
         self.shut_rd = False
         self.shut_wr = False
         self.was_reset = False
@@ -217,7 +214,6 @@ class Tcb(Endpoint):
         self.keep_probes = 0
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
-        self.errqueue: Any = None
         self.rcvlowat = 1
         # what tcp_info tells
         self.segs_in = 0
@@ -230,6 +226,35 @@ class Tcb(Endpoint):
         self.bytes_retrans = 0
         self.total_retrans = 0
         self.soft_error = 0
+        self.delivered = 0
+        self.delivered_ce = 0
+        self.dsack_dups = 0
+        self.reordering = core.config.tcp_reordering
+        self.reord_seen = 0
+        self.ack_reordered = False
+        self.rcv_ooopack = 0
+        self.last_data_recv = 0
+        self.last_ack_recv = 0
+        self.total_rto = 0
+        self.rto_recoveries = 0
+        self.rto_time = 0
+        self.rto_stamp = -1
+        self.fastopen_fail = 0
+        self.ecn_seen = False
+        self.rcv_space = 0
+        # what holds the sender up, since when, and for how long in all (chrono.py)
+        self.chrono = 0
+        self.chrono_at = 0
+        self.chrono_busy = 0
+        self.chrono_rwnd = 0
+        self.chrono_sndbuf = 0
+        self.no_space = False
+        # the round trip as a receiver sees it (rtt.py)
+        self.rcv_rtt = 0
+        self.rcv_rtt_at = -1
+        self.rcv_rtt_seq = 0
+        self.rcv_rtt_echo = 0
+        self.min_rtt_at = 0
 
     def on_timer(self, kind: int) -> None:  # inherited
         """A timer of this connection is due: `tcp.timers` knows what to do."""
@@ -280,8 +305,6 @@ class Tcb(Endpoint):
             return C.EV_IN if self.listener is not None and self.listener.accept_queue else 0
         if self.so_error:
             bits |= C.EV_ERR | C.EV_IN | C.EV_OUT
-        if self.errqueue is not None and len(self.errqueue.queue) > 0:
-            bits |= C.EV_ERR
         if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
             return bits | C.EV_OUT if self.fastopen_deferred else bits
         if self.state == C.CLOSED:
@@ -304,6 +327,12 @@ class Tcb(Endpoint):
         if self.sndbuf_size - used >= self.sndbuf_size // 3:
             return self.sndbuf_size - used
         return 0
+
+    def rto_ended(self) -> None:
+        """What began with a retransmission timeout is over (tcpi_total_rto_time)."""
+        if self.rto_stamp >= 0:
+            self.rto_time += self.core.now - self.rto_stamp
+            self.rto_stamp = -1
 
     def snapshot(self) -> dict[str, Any]:
         """The variables a learner looks at, by their RFC names."""

@@ -69,6 +69,11 @@ def retransmission(tcb: Tcb) -> None:
     if (tcb.retries >= give_up_after(tcb) and not window_shrunk(tcb)) or user_timeout_over(tcb):
         timed_out(tcb, f"no answer after {tcb.retries} retransmissions", "RFC 9293 3.8.3")
         return
+    if tcb.retries == 0:
+        tcb.rto_recoveries += 1
+        if tcb.rto_stamp < 0:
+            tcb.rto_stamp = core.now
+    tcb.total_rto += 1
     tcb.retries += 1
     if tcb.retries == core.config.tcp_retries1:
         # R1 (MUST-20): ask IP to choose the route anew.

@@ -78,6 +78,7 @@ def undo(tcb: Tcb, why: str, rfc: str) -> None:
     tcb.undo_possible = False
     tcb.frto = False
     tcb.backoff = 0
+    tcb.rto_ended()
     tcb.ca_state = C.CA_OPEN
     core = tcb.core
     if core.probe is not None:

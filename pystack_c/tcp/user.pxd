@@ -6,6 +6,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
+from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport fastopen
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now
@@ -42,7 +43,7 @@ cpdef bint at_mark(Tcb tcb, int64_t now)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 @cython.locals(core=Core)
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
-@cython.locals(core=Core, config=Config, space=int64_t)
+@cython.locals(core=Core, config=Config, space=int64_t, round_trip=int64_t)
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)
 @cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t)
 cpdef window_update(Tcb tcb)

@@ -10,7 +10,8 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
-from pystack_c.tcp import errqueue, fastopen
+from pystack_c.seqnum import seq_add
+from pystack_c.tcp import fastopen
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -166,25 +167,22 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     if tcb.shut_wr:
         raise error(errno.EPIPE)
     if tcb.fastopen_deferred:
-        n = syn_with_data(tcb, data)
-        if tcb.errqueue is not None and n > 0:
-            errqueue.written(tcb, flags, n)
-        return n
+        return syn_with_data(tcb, data)
     if (state == C.SYN_SENT or state == C.SYN_RECEIVED) and not tcb.fastopen:
         return 0
     if state != C.ESTABLISHED and state != C.CLOSE_WAIT and state != C.SYN_RECEIVED:
-        raise error(errno.EPIPE)
+        raise error(errno.EPIPE if tcb.was_reset else errno.ENOTCONN)
     buf = tcb.sendbuf
     room = tcb.sndbuf_size - (buf.tail - buf.head)
     n = len(data)
     if room <= 0 and n > 0:
+        tcb.no_space = True
         return 0
     if n > room:
+        tcb.no_space = True
         n = room
         data = data[:n]
     buf.append(data)
-    if tcb.errqueue is not None and n > 0:
-        errqueue.written(tcb, flags, n)
     tcb.more = flags & MSG_MORE != 0
     if flags & MSG_OOB:
         # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
@@ -283,13 +281,15 @@ def syn_with_data(tcb: Tcb, data: bytes) -> int:
 def tune_receive_buffer(tcb: Tcb, n: int) -> None:
     """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
     tcb.rcv_copied += n
-    if tcb.rcvbuf_fixed or tcb.srtt == 0:
-        return
+    # (A receiver's own SRTT is that of the handshake; it does not see the queues that data has filled since.)
+    round_trip = tcb.rcv_rtt if tcb.rcv_rtt > 0 else tcb.srtt
     core = tcb.core
-    if core.now - tcb.rcv_space_at < tcb.srtt:
+    if round_trip == 0 or core.now - tcb.rcv_space_at < round_trip:
         return
     config = core.config
-    if config.tcp_moderate_rcvbuf:
+    if tcb.rcv_copied > tcb.rcv_space:
+        tcb.rcv_space = tcb.rcv_copied
+    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed:
         space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
         if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
             tcb.recvbuf.size = min(space, config.tcp_rmem_max)
@@ -305,7 +305,7 @@ def window_update(tcb: Tcb) -> None:
     buf = tcb.recvbuf
     free = free_space(tcb)
     left = tcb.rcv_wnd()
-    if tcb.syn_window and left >= 0x8000:
+    if tcb.last_ack_sent == seq_add(tcb.irs, 1) and left >= 0x8000:
         # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
         return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss

@@ -24,7 +24,7 @@ class CongestionControl:
         """`acked` new bytes were acknowledged outside of fast recovery."""
 
     def sample(self, tcb: Any) -> None:
-        """After each ACK, with a delivery rate sample in `tcb.rate`; only where conn_init set `tcb.rate = Rate()`.
+        """After each ACK, with a delivery rate sample in `tcb.rate` (rate.py).
 
         An algorithm that also sets `tcb.own_recovery` does without PRR: cwnd is its own business during recovery.
         """

@@ -90,7 +90,6 @@ class Bbr(CongestionControl):
         """5.2.1."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
-        t.rate = Rate()
         t.own_recovery = True
         rtt = t.srtt if t.srtt > 0 else MS
         self.min_rtt = t.srtt if t.srtt > 0 else INFINITE

@@ -1,0 +1,81 @@
+"""Where a dissection starts: the link's header, what it carries, and what is left over at the end."""
+
+import pystack_c.const as C
+from pystack.stepper.dissect import arp, ipv4
+from pystack.stepper.dissect import layout as t
+from pystack.stepper.dissect.tree import Node, Tree
+
+#: a frame without its checksum is at least this long on the wire (IEEE 802.3 section 4.2.3.3)
+MIN_FRAME = 60
+
+ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "VLAN tag", 0x86DD: "IPv6", 0x88CC: "LLDP"}
+
+_GROUP = 1 << 40
+_LOCAL = 2 << 40
+
+
+def _mac_meaning(value: int) -> str:
+    if value == (1 << 48) - 1:
+        return "broadcast: for every station on the link"
+    kind = "a group of stations" if value & _GROUP else "one station"
+    return kind + (", address chosen locally" if value & _LOCAL else ", address given by the maker")
+
+
+def _type_meaning(value: int) -> str:
+    return "below 1536: a length of IEEE 802.3, not a type" if value < 0x600 else "what the frame carries"
+
+
+ETHERNET = t.c.Struct(
+    t.field(48, "eth.dst", "Destination", t.mac, _mac_meaning),
+    t.field(48, "eth.src", "Source", t.mac, _mac_meaning),
+    t.field(16, "eth.type", "Type", t.named(ETHERTYPES, 4), _type_meaning),
+)
+
+
+def dissect(data: bytes, link: int = C.LINK_ETHERNET) -> Tree:
+    """The fields of a frame. `link` is a const.LINK_*: Ethernet, or bare IP packets. Never raises on what is in the bytes."""
+    data = bytes(data)
+    if link == C.LINK_ETHERNET:
+        return Tree(data, _ethernet(data))
+    layers, used = ipv4.dissect(data, 0, len(data))
+    if used < len(data):
+        layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "behind the end of the packet"))
+    return Tree(data, layers)
+
+
+def _ethernet(data: bytes) -> list[Node]:
+    try:
+        nodes = t.read(ETHERNET, data, 0, min(len(data), C.ETH_HLEN))
+    except t.Truncated as cut:
+        what = f"the frame ends inside the Ethernet header, before the {cut.missing.lower()} is complete"
+        nodes = [*cut.nodes, t.wrong(what, _end(cut.nodes, 0), len(data))]
+        return [t.header("Ethernet", "eth", nodes, 0, len(data))]
+    top = t.header("Ethernet", "eth", nodes, 0, C.ETH_HLEN, f"{nodes[1].text} > {nodes[0].text}")
+    kind = nodes[2].value
+    layers: list[Node] = []
+    used = C.ETH_HLEN
+    if kind == C.ETH_P_IP:
+        layers, used = ipv4.dissect(data, C.ETH_HLEN, len(data))
+    elif kind == C.ETH_P_ARP:
+        layers, used = arp.dissect(data, C.ETH_HLEN, len(data))
+    elif len(data) > C.ETH_HLEN:
+        layers, used = (
+            [t.raw(data, C.ETH_HLEN, len(data), "data.data", "Data", "a protocol that is not known here")],
+            len(data),
+        )
+    _trailer(data, used, top)
+    return [top, *layers]
+
+
+def _trailer(data: bytes, used: int, top: Node) -> None:
+    """What is behind the packet: padding up to the shortest frame, and anything else."""
+    padded = max(used, min(len(data), MIN_FRAME))
+    if used < padded:
+        meaning = f"fills the frame up to {MIN_FRAME} bytes (RFC 894)"
+        top.children.append(t.raw(data, used, padded, "eth.padding", "Padding", meaning))
+    if padded < len(data):
+        top.children.append(t.raw(data, padded, len(data), "eth.trailer", "Trailer", "behind the end of the packet"))
+
+
+def _end(nodes: list[Node], base: int) -> int:
+    return nodes[-1].end if nodes else base

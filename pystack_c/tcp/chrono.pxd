@@ -1,0 +1,9 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack_c.tcp.tcb cimport Tcb
+
+cpdef switch(Tcb tcb, int kind)
+@cython.locals(elapsed=int64_t)
+cpdef settle(Tcb tcb)
+@cython.locals(room=int64_t, limited=bint)
+cpdef after_output(Tcb tcb, int64_t unsent, int64_t usable)

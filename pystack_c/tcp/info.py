@@ -1,0 +1,159 @@
+"""tcp_info: what a connection knows about itself, by the names, meanings and units of Linux's struct tcp_info.
+
+Times are microseconds (those that begin with last_, and total_rto_time: milliseconds), windows segments, rates bytes a second.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.tcp import chrono
+from pystack_c.tcp.rate import pacing_limit
+from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.segment import local_mss
+from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+
+USEC = 1_000
+MSEC = 1_000_000
+NO_LIMIT = 0xFFFFFFFFFFFFFFFF
+INFINITE_SSTHRESH = 0x7FFFFFFF
+
+# tcpi_options
+TIMESTAMPS, SACK, WSCALE, ECN, ECN_SEEN, SYN_DATA, FASTOPEN_CHILD = 1, 2, 4, 8, 16, 32, 128
+
+
+def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
+    """Every field of struct tcp_info, and the state's name. Looks, and changes nothing."""
+    tcb.core.now = now
+    return {**_state(tcb), **_out(tcb), **_times(tcb, now), **_path(tcb), **_sums(tcb), **_limits(tcb, now)}
+
+
+def _options(tcb: Tcb) -> int:
+    bits = 0
+    for flag, held in (
+        (TIMESTAMPS, tcb.ts_ok),
+        (SACK, tcb.sack_ok),
+        (WSCALE, tcb.wscale_ok),
+        (ECN, tcb.ecn_ok),
+        (ECN_SEEN, tcb.ecn_seen),
+        (SYN_DATA, tcb.syn_data_acked),
+        (FASTOPEN_CHILD, tcb.fastopen and tcb.passive),
+    ):
+        bits |= flag if held else 0
+    return bits
+
+
+def _state(tcb: Tcb) -> dict[str, Any]:
+    return {
+        "tcpi_state": tcb.state,
+        "tcpi_state_name": STATE_NAMES[tcb.state],
+        "tcpi_ca_state": tcb.ca_state,
+        "tcpi_retransmits": tcb.retries,
+        "tcpi_probes": tcb.probes,
+        "tcpi_backoff": tcb.backoff,
+        "tcpi_options": _options(tcb),
+        "tcpi_snd_wscale": tcb.snd_wscale,
+        "tcpi_rcv_wscale": tcb.rcv_wscale,
+        "tcpi_delivery_rate_app_limited": int(tcb.rate is not None and tcb.rate.rate_app_limited),
+        "tcpi_fastopen_client_fail": tcb.fastopen_fail,
+        "tcpi_rto": tcb.rto // USEC,
+        "tcpi_ato": tcb.core.config.tcp_delack_time // USEC,
+        "tcpi_snd_mss": tcb.mss,
+        "tcpi_rcv_mss": tcb.rcv_mss,
+    }
+
+
+def _out(tcb: Tcb) -> dict[str, Any]:
+    """Segments that are out, and what became of them. (A listener: its accept queue, and that queue's bound.)"""
+    unacked = sacked = lost = retrans = 0
+    for item in tcb.rtxq.segs[tcb.rtxq.first :]:
+        seg: SentSegment = item
+        n = seg.pieces()
+        unacked += n
+        sacked += n if seg.sacked else 0
+        lost += n if seg.lost else 0
+        retrans += n if seg.in_flight_again else 0
+    if not tcb.sack_ok:
+        sacked = tcb.reno_sacked // max(tcb.mss, 1)
+    if tcb.state == C.LISTEN:
+        unacked, sacked = len(tcb.listener.accept_queue), tcb.listener.backlog
+    return {
+        "tcpi_unacked": unacked,
+        "tcpi_sacked": sacked,
+        "tcpi_lost": lost,
+        "tcpi_retrans": retrans,
+        "tcpi_fackets": 0,
+    }
+
+
+def _times(tcb: Tcb, now: int) -> dict[str, Any]:
+    """How long ago (0 where it never happened; when the last ACK was sent Linux does not tell either)."""
+    return {
+        "tcpi_last_data_sent": (now - tcb.last_send) // MSEC if tcb.last_send else 0,
+        "tcpi_last_ack_sent": 0,
+        "tcpi_last_data_recv": (now - tcb.last_data_recv) // MSEC if tcb.last_data_recv else 0,
+        "tcpi_last_ack_recv": (now - tcb.last_ack_recv) // MSEC if tcb.last_ack_recv else 0,
+    }
+
+
+def _path(tcb: Tcb) -> dict[str, Any]:
+    mss = max(tcb.mss, 1)
+    most = min(tcb.recvbuf.size, 0xFFFF << tcb.rcv_wscale)
+    if tcb.window_clamp > 0:
+        most = min(most, tcb.window_clamp)
+    infinite = tcb.ssthresh >= tcb.core.config.tcp_init_ssthresh
+    return {
+        "tcpi_pmtu": tcb.route.mtu if tcb.route is not None else 0,
+        "tcpi_rcv_ssthresh": most,
+        "tcpi_rtt": tcb.srtt // USEC,
+        "tcpi_rttvar": tcb.rttvar // USEC,
+        "tcpi_snd_ssthresh": INFINITE_SSTHRESH if infinite else tcb.ssthresh // mss,
+        "tcpi_snd_cwnd": tcb.cwnd // mss,
+        # (Less what timestamps take of every segment, as Linux has it.)
+        "tcpi_advmss": local_mss(tcb) - (12 if tcb.ts_ok else 0) if tcb.route is not None else 0,
+        "tcpi_reordering": tcb.reordering,
+        "tcpi_rcv_rtt": tcb.rcv_rtt // USEC,
+        "tcpi_rcv_space": tcb.rcv_space,
+        "tcpi_total_retrans": tcb.total_retrans,
+    }
+
+
+def _sums(tcb: Tcb) -> dict[str, Any]:
+    """RFC 4898's counts, and the rates. `delivered` counts segments, the SYN among them."""
+    return {
+        "tcpi_pacing_rate": pacing_limit(tcb) or NO_LIMIT,
+        "tcpi_max_pacing_rate": tcb.max_pacing_rate or NO_LIMIT,
+        "tcpi_bytes_acked": tcb.bytes_acked,
+        "tcpi_bytes_received": tcb.bytes_received,
+        "tcpi_segs_out": tcb.segs_out,
+        "tcpi_segs_in": tcb.segs_in,
+        "tcpi_notsent_bytes": max(0, tcb.unsent()),
+        "tcpi_min_rtt": tcb.min_rtt // USEC if tcb.min_rtt >= 0 else 0xFFFFFFFF,
+        "tcpi_data_segs_in": tcb.data_segs_in,
+        "tcpi_data_segs_out": tcb.data_segs_out,
+        "tcpi_delivery_rate": tcb.rate.rate if tcb.rate is not None else 0,
+        "tcpi_delivered": tcb.delivered,
+        "tcpi_delivered_ce": tcb.delivered_ce,
+        "tcpi_bytes_sent": tcb.bytes_sent,
+        "tcpi_bytes_retrans": tcb.bytes_retrans,
+        "tcpi_dsack_dups": tcb.dsack_dups,
+        "tcpi_reord_seen": tcb.reord_seen,
+        "tcpi_rcv_ooopack": tcb.rcv_ooopack,
+        "tcpi_snd_wnd": tcb.snd_wnd,
+        "tcpi_rcv_wnd": tcb.rcv_wnd(),
+        "tcpi_rehash": 0,
+    }
+
+
+def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
+    """How long the sender was busy, and of that, held up by the peer's window or its own buffer; time lost to timeouts."""
+    times = [0, tcb.chrono_busy, tcb.chrono_rwnd, tcb.chrono_sndbuf]
+    times[tcb.chrono] += now - tcb.chrono_at
+    rto_time = tcb.rto_time + (now - tcb.rto_stamp if tcb.rto_stamp >= 0 else 0)
+    return {
+        "tcpi_busy_time": (times[chrono.BUSY] + times[chrono.RWND] + times[chrono.SNDBUF]) // USEC,
+        "tcpi_rwnd_limited": times[chrono.RWND] // USEC,
+        "tcpi_sndbuf_limited": times[chrono.SNDBUF] // USEC,
+        "tcpi_total_rto": tcb.total_rto,
+        "tcpi_total_rto_recoveries": tcb.rto_recoveries,
+        "tcpi_total_rto_time": rto_time // MSEC,
+    }

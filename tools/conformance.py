@@ -1,0 +1,174 @@
+"""The conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core and writes
+docs/rfc9293.md and docs/rfc1122.md from what it finds.
+
+What is required stands in tests/rfc/requirements/*.csv, in our own words; a test belongs to a requirement by its name
+(test_must_2_... in test_rfc9293_*.py is MUST-2's); the results are the run's; tools/mutate.py says for which requirement a
+broken core was noticed. tests/rfc/test_pages.py compares the pages with the tests. Exit status 1 where a test failed.
+"""
+
+import argparse
+import ast
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.rfc.mutants import ALL
+from tools.mutate import RESULTS, fingerprint
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests" / "rfc"
+PAGES = ("rfc9293", "rfc1122")
+NAME = re.compile(r"test_([a-z]+)_(\d+)_")
+HEADS = {
+    "rfc9293": """# RFC 9293, requirement by requirement
+
+The numbers are those of the RFC's appendix B; the text is ours. A test is named after its requirement and stands in `tests/rfc/`.""",
+    "rfc1122": """# RFC 1122: IP, ICMP, ARP and UDP
+
+What the sections 2.3, 3.2 to 3.4 and 4.1 demand of a host, with numbers of our own. The tests stand in `tests/rfc/`.""",
+}
+TAIL = """**Result**: the run on the compiled and on the uncompiled core. **Broken**: one change of the source that breaks the behaviour
+(`tests/rfc/mutants.py`) and whether the tests noticed.
+
+This page is written by `make rfc`, the last column by `make mutants`; `tests/rfc/test_pages.py` holds it to the tests."""
+
+
+class Requirement(NamedTuple):
+    """One line of requirements/*.csv."""
+
+    id: str
+    level: str
+    section: str
+    text: str
+    note: str
+
+
+def requirements(page: str) -> list[Requirement]:
+    """What a page must list, in its order."""
+    with (TESTS / "requirements" / f"{page}.csv").open(newline="") as lines:
+        return [Requirement(**row) for row in csv.DictReader(lines)]
+
+
+def ident(function: str) -> str:
+    """The requirement of a test function, or ""."""
+    found = NAME.match(function)
+    return f"{found[1].upper()}-{found[2]}" if found else ""
+
+
+def collect(page: str) -> dict[str, list[str]]:
+    """The test functions by requirement, read from the sources."""
+    tests: dict[str, list[str]] = {}
+    for path in sorted(TESTS.glob(f"test_{page}_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and ident(node.name):
+                tests.setdefault(ident(node.name), []).append(f"{path.name}::{node.name}")
+    return tests
+
+
+class Outcomes:
+    """A pytest plugin: how often each test function passed, failed or was skipped."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """One phase of one test."""
+        if report.when == "call" or report.outcome != "passed":
+            path, _, rest = report.nodeid.partition("::")
+            key = f"{Path(path).name}::{rest.split('[')[0]}"
+            self.counts.setdefault(key, Counter())[report.outcome] += 1
+
+
+def run_here(out: Path) -> int:
+    """Run the tests in this process; the counts go to `out`."""
+    import pytest
+
+    outcomes = Outcomes()
+    status = pytest.main(
+        ["-q", "-p", "no:cacheprovider", str(TESTS), "--ignore", str(TESTS / "test_pages.py")], [outcomes]
+    )
+    out.write_text(json.dumps(outcomes.counts))
+    return int(status)
+
+
+def run_builds(scratch: Path) -> tuple[list[dict[str, dict[str, int]]], bool]:
+    """The counts of the compiled and the uncompiled build, and whether all went well."""
+    results, good = [], True
+    for pure in ("", "1"):
+        out = scratch / f"results{pure}.json"
+        env = {key: value for key, value in os.environ.items() if key != "PYSTACK_PURE"}
+        if pure:
+            env["PYSTACK_PURE"] = pure
+        command = [sys.executable, "-m", "tools.conformance", "--here", str(out)]
+        good &= subprocess.run(command, cwd=ROOT, env=env, timeout=600).returncode == 0
+        results.append(json.loads(out.read_text()))
+    return results, good
+
+
+def verdict(tests: list[str], results: list[dict[str, dict[str, int]]]) -> str:
+    """What the runs say of a requirement's tests."""
+    total: Counter[str] = Counter()
+    for counts in results:
+        for test in tests:
+            total.update(counts.get(test, {"missing": 1}))
+    if set(total) == {"passed"}:
+        return f"passed ({total['passed']})"
+    return ", ".join(f"{count} {name}" for name, count in sorted(total.items())).upper()
+
+
+def broken(page: str, requirement: str) -> str:
+    """What became of the requirement's mutants."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    said = [known.get(fingerprint(m), "not tried") for m in ALL[page] if m.id == requirement]
+    if not said:
+        return ""
+    return "noticed" if set(said) == {"killed"} else ", ".join(sorted(set(said)))
+
+
+def render(page: str, results: list[dict[str, dict[str, int]]]) -> str:
+    """The page."""
+    tests = collect(page)
+    rows, sums = [], Counter[str]()
+    for need in requirements(page):
+        found = tests.get(need.id, [])
+        names = "<br>".join(f"`{test.removeprefix('test_').replace('.py::', '` `')}`" for test in found)
+        result = verdict(found, results) if found else ""
+        noticed = broken(page, need.id)
+        sums["all"] += 1
+        sums["tested"] += bool(found)
+        sums["passed"] += result.startswith("passed")
+        sums["noticed"] += noticed == "noticed"
+        cells = (need.id, need.level, need.section, need.text, names, result, noticed, need.note)
+        rows.append("| " + " | ".join(cells) + " |")
+    summary = (
+        f"{sums['all']} requirements; {sums['tested']} with tests, {sums['passed']} of these pass; "
+        f"for {sums['noticed']} a broken core was noticed. The notes say what is missing, or otherwise."
+    )
+    head = "| | Level | Section | What | Tests | Result | Broken | Note |\n|---|---|---|---|---|---|---|---|"
+    return "\n\n".join((HEADS[page], summary, "\n".join((head, *rows)), TAIL)) + "\n"
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tools.conformance", description="run tests/rfc, write the pages")
+    parser.add_argument("--here", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.here is not None:
+        return run_here(options.here)
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        results, good = run_builds(Path(scratch))
+    for page in PAGES:
+        (ROOT / "docs" / f"{page}.md").write_text(render(page, results))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
