@@ -18,7 +18,7 @@ ATTRIBUTES = tuple(
     """snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss irs rcv_nxt rcv_adv snd_wscale rcv_wscale mss peer_mss
     rcv_mss path_mtu sack_ok ts_ok ts_recent ecn_ok ecn_echo srtt rttvar rto min_rtt backoff retries cwnd ssthresh recover
     dupacks tlp_out undo_possible probes prior_cwnd congestion pacing_rate delivered fin_pending fin_sent fin_received
-    shut_rd shut_wr ack_now quickack pingpong nodelay cork fastopen syn_data total_retrans bytes_sent bytes_acked
+    shut_rd shut_wr ack_now quickack nodelay cork fastopen syn_data total_retrans bytes_sent bytes_acked
     bytes_received so_error""".split()
 )
 #: what is computed besides
