@@ -4,14 +4,16 @@ import errno
 import itertools
 import os
 import struct
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from pystack import _resolve
 from pystack import _sockopt as opt
-from pystack._handles import MSG_CTRUNC, MSG_TRUNC
+from pystack._handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
 
 SOCK_STREAM = _resolve.SOCK_STREAM
+SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR = 1, 37, 11
 IOV_MAX = 1024
 _HDR = 16
 _ALIGN = 8
@@ -96,6 +98,10 @@ def recvmsg(
     description: Any, bufsize: int, ancbufsize: int, flags: int, timeout: float | None
 ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
     """recvmsg(2)."""
+    if description.type == SOCK_STREAM and flags & MSG_ERRQUEUE:
+        told = description.recv_error()
+        messages, cut = _fit(list(_told(told)), ancbufsize)
+        return b"", messages, MSG_ERRQUEUE | cut | (MSG_TRUNC if told.length > bufsize else 0), None
     if description.type == SOCK_STREAM:
         return description.recv(bufsize, flags, timeout), [], 0, None
     got = description.recvfrom(flags, timeout)
@@ -103,6 +109,15 @@ def recvmsg(
     messages, cut = _fit(list(_messages(description.cmsgs, got)), ancbufsize)
     address = (_resolve.text(got.src), got.sport)
     return got.data[:bufsize], messages, msg_flags | cut, address
+
+
+def _told(told: Any) -> Iterable[tuple[int, int, bytes]]:
+    """A record of a stream's error queue: scm_timestamping in the system's time, and sock_extended_err (linux/errqueue.h)."""
+    if told.stamp >= 0:
+        stamp = told.stamp + time.time_ns() - time.monotonic_ns()
+        yield SOL_SOCKET, SCM_TIMESTAMPING, struct.pack("@6l", stamp // 10**9, stamp % 10**9, 0, 0, 0, 0)
+    told_of = (told.errno, told.origin, told.type, told.code, 0, told.info, told.data)
+    yield opt.IPPROTO_IP, IP_RECVERR, struct.pack("=I4BII16x", *told_of)
 
 
 def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, bytes]]:

@@ -18,11 +18,12 @@ from pystack._handles import (
     MSG_WAITALL,
     Description,
     Handle,
+    again,
     deadline_of,
     error,
 )
 from pystack.runtime.realtime import RealtimeHost
-from pystack_c.tcp import sockopt
+from pystack_c.tcp import errqueue, sockopt
 from pystack_c.tcp import user as tcp
 
 #: what is sent: immutable, or copied a piece at a time
@@ -160,6 +161,15 @@ class Stream(Description):
                     return b"".join(parts)
                 raise
 
+    def recv_error(self) -> Any:
+        """The next record of the error queue (errqueue.Told); it never waits."""
+        told = self.host.call(errqueue.take, self.endpoint)
+        if self.watch.hooks:
+            self.shown()
+        if told is None:
+            raise again()
+        return told
+
     def send(self, data: Buffer, flags: int, timeout: float | None) -> int:
         """send(2): a blocking socket takes all, one with a timeout what there is room for."""
         if flags & MSG_DONTWAIT:
@@ -188,6 +198,7 @@ class Stream(Description):
     def _send(self, data: Buffer, flags: int, timeout: float | None, deadline: int | None, partial: bool) -> int:
         size = len(data)
         sent = 0
+        told = self.endpoint.errqueue is not None
         try:
             while True:
                 piece = data[sent : sent + PIECE]
@@ -196,6 +207,8 @@ class Stream(Description):
                     piece = bytes(piece)
                 # The urgent byte is the very last one.
                 these = flags & ~MSG_OOB if sent + len(piece) < size else flags
+                if told:
+                    these |= errqueue.MSG_PART
                 took = self.host.call(tcp.send, self.endpoint, piece, these)
                 if self.watch.hooks:
                     self.shown()
@@ -211,6 +224,9 @@ class Stream(Description):
             if sent:
                 return sent
             raise
+        finally:
+            if told:
+                self.host.call(errqueue.end_send, self.endpoint)
 
     # -- the rest ----------------------------------------------------------------------------------------------
 

@@ -94,3 +94,13 @@ cdef class Config:
     cdef public bint tcp_exact_window
     cdef public bint tcp_insecure_rst
     cdef public bint tcp_insecure_syn
+    cdef public bint tcp_ack_unsent
+    cdef public bint tcp_closing_fin
+    cdef public bint tcp_buffer_window
+    cdef public bint tcp_delack_any_size
+    cdef public int64_t tcp_rto_slop
+    cdef public int64_t tcp_ecn_retries
+    cdef public bint tcp_reset_error
+    cdef public bint tcp_icmp_refused
+    cdef public int64_t tcp_drop_synfin
+    cdef public bint tcp_tw_answer

@@ -206,6 +206,26 @@ class Config:
         #: any RST in the window resets, any SYN in it too: before RFC 5961 (FreeBSD insecure_rst, insecure_syn)
         self.tcp_insecure_rst = False
         self.tcp_insecure_syn = False
+        #: answer an ACK of what was never sent (RFC 5961 5.2; Linux drops it in silence on an open connection)
+        self.tcp_ack_unsent = True
+        #: the ACK of a FIN that crosses ours carries our FIN again (FreeBSD)
+        self.tcp_closing_fin = False
+        #: the whole receive buffer is the window, even where the header could not tell it (FreeBSD)
+        self.tcp_buffer_window = False
+        #: a second segment forces an ACK, whatever its size (FreeBSD)
+        self.tcp_delack_any_size = False
+        #: added to the timeout of a SYN sent again (FreeBSD rexmit_slop)
+        self.tcp_rto_slop = 0
+        #: so many SYNs sent again still ask for ECN (RFC 3168 6.1.1.1; FreeBSD ecn.maxretries)
+        self.tcp_ecn_retries = 0
+        #: a RST is ECONNRESET in every state, in CLOSING and LAST-ACK too (FreeBSD)
+        self.tcp_reset_error = False
+        #: every ICMP error that ends an opening means ECONNREFUSED, and time exceeded ends it too (FreeBSD)
+        self.tcp_icmp_refused = False
+        #: drop SYN with FIN: 0 never, 1 at listeners (Linux), 2 always (FreeBSD drop_synfin)
+        self.tcp_drop_synfin = 1
+        #: in TIME-WAIT segments without ACK are dropped, and all but a plain duplicate ACK are answered (FreeBSD)
+        self.tcp_tw_answer = False
 
     def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
@@ -334,6 +354,16 @@ FIELDS = (
     "tcp_exact_window",
     "tcp_insecure_rst",
     "tcp_insecure_syn",
+    "tcp_ack_unsent",
+    "tcp_closing_fin",
+    "tcp_buffer_window",
+    "tcp_delack_any_size",
+    "tcp_rto_slop",
+    "tcp_ecn_retries",
+    "tcp_reset_error",
+    "tcp_icmp_refused",
+    "tcp_drop_synfin",
+    "tcp_tw_answer",
 )
 
 # Profiles: what differs from the defaults above.

@@ -10,6 +10,7 @@ from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.wire import pattern
 from pystack_c.const import CLOSED, SYN_SENT
+from pystack_c.tcp import errqueue
 from pystack_c.tcp import user as tcp
 
 
@@ -76,6 +77,8 @@ def fast_open(calls: Calls, fd: Fd, size: int, flags: int, null: bool, address: 
         if not opened[0]:
             sent[0] = calls.host.call(opener, fd.endpoint, pattern(fd.wrote, size), calls.host.remote, port)
             opened[0] = fd.connecting = True
+            more = errqueue.MSG_PART if waits and sent[0] < size else 0
+            calls.host.call(errqueue.note, fd.endpoint, flags | more, sent[0])
             fd.wrote += sent[0]
             if not waits and sent[0]:
                 fd.connecting = False

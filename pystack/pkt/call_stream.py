@@ -3,6 +3,7 @@
 import errno
 from typing import Any
 
+from pystack.pkt import call_errqueue as errors
 from pystack.pkt.call_open import connect_result, once
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
@@ -10,9 +11,10 @@ from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.wire import pattern
 from pystack_c import udp
 from pystack_c.tcp import user as tcp
+from pystack_c.tcp.errqueue import MSG_PART, end_send
 
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_WAITALL = 1, 2, 0x20, 0x40, 0x100
-MSG_ERRQUEUE, MSG_ZEROCOPY, MSG_FASTOPEN = 0x2000, 0x4000000, 0x20000000
+MSG_ERRQUEUE, MSG_FASTOPEN = 0x2000, 0x20000000
 #: the largest buffer that a script may ask for
 LARGEST = 1 << 28
 
@@ -23,7 +25,7 @@ LARGEST = 1 << 28
 def receive(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False) -> Attempt:
     """recv and its kin."""
     if flags & MSG_ERRQUEUE:
-        raise Unsupported(calls.line, "the error queue (MSG_ERRQUEUE) is not supported")
+        raise Unsupported(calls.line, "MSG_ERRQUEUE is supported with recvmsg only")
     size = min(size, LARGEST)
     if fd.kind == "udp":
         return _receive_datagram(calls, fd, size, flags)
@@ -102,7 +104,10 @@ def call_recvmsg(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     message = calls.arg(args, 1)
     if not isinstance(message, Struct):
         raise ScriptError(calls.line, "recvmsg needs a msghdr")
-    inner = receive(calls, fd, iov_size(calls, message.fields.get("msg_iov")), calls.number(args, 2))
+    size, flags = iov_size(calls, message.fields.get("msg_iov")), calls.number(args, 2)
+    if flags & MSG_ERRQUEUE:
+        return errors.receive(calls, fd, message, size)
+    inner = receive(calls, fd, size, flags)
     wanted = message.fields.get("msg_control", [])
 
     def check() -> None:
@@ -146,16 +151,22 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
         raise Unsupported(calls.line, "so large a write is not supported")
     if fd.kind == "udp":
         return _send_datagram(calls, fd, size, to)
-    if flags & MSG_ZEROCOPY:
-        raise Unsupported(calls.line, "MSG_ZEROCOPY is not supported")
     if null and size:
         return once(value=-1, code=errno.EFAULT)
     taken = [0]
     opening = [fd.endpoint.fastopen_deferred]
+    calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
+    part = MSG_PART if waits and fd.endpoint.errqueue is not None else 0
     pass_on = flags & ~(MSG_DONTWAIT | 0x4000 | MSG_FASTOPEN)
 
     def attempt() -> Result | None:
+        result = proceed()
+        if part and result is not None:
+            calls.host.call(end_send, fd.endpoint)
+        return result
+
+    def proceed() -> Result | None:
         if opening[0] and taken[0]:
             # TCP_FASTOPEN_CONNECT: a blocking writer waits for the handshake.
             done = connect_result(calls, fd, waits)
@@ -165,7 +176,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
             if taken[0] == size:
                 return Result(size)
         try:
-            n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size - taken[0]), pass_on)
+            n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size - taken[0]), pass_on | part)
         except OSError:
             if taken[0]:
                 return Result(taken[0])
@@ -173,7 +184,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
         fd.wrote += n
         taken[0] += n
         if opening[0] and waits and n:
-            return attempt()
+            return proceed()
         if taken[0] == size:
             return Result(size)
         if fd.nonblocking or flags & MSG_DONTWAIT:

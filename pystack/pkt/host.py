@@ -42,9 +42,9 @@ class PktHost(Host):
         while self.poll_event() is not None:
             pass
 
-    def inject(self, packet: bytes) -> None:
-        """A packet comes in."""
-        self.receive(self.tun, packet)
+    def inject(self, packet: bytes, gso_size: int = 0) -> None:
+        """A packet comes in; with `gso_size` it is several that the device joined."""
+        self.receive(self.tun, packet, 0, 0, gso_size)
         self.pump()
 
     def fire(self, deadline: int) -> None:

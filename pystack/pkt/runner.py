@@ -165,15 +165,17 @@ class Runner:
                 conn.state = match.SYN_ACKED
                 conn.remote_isn = body.seq
         data = build(packet, conn, self.host, self.settings, self.line)
+        gro = self.settings.gro_size
+        gso_size = gro if gro and isinstance(body, TcpSpec) and body.length > gro else 0
         if self.calls.writes_soon or self.calls.background:
             # Linux: a writer that waits for the handshake takes the ACK along with its data.
             self.host.held = True
-            self.host.receive(self.host.tun, data)
+            self.host.receive(self.host.tun, data, 0, 0, gso_size)
             self.calls.poll()
             self.host.held = False
             self.host.pump()
         else:
-            self.host.inject(data)
+            self.host.inject(data, gso_size)
         self.calls.poll()
 
     def _conn_for(self, packet: Packet) -> Conn:

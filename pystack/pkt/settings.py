@@ -40,7 +40,12 @@ EXACT, ANY_ORDER = "exact", "any-order"
 PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "linux": (
         "linux",
-        {"tcp_fastopen_blackhole_timeout": 0, "tcp_hystart_limit": 0, "tcp_abc_l": 1000},
+        {
+            "tcp_fastopen_blackhole_timeout": 0,
+            "tcp_hystart_limit": 0,
+            "tcp_abc_l": 1000,
+            "tcp_ack_unsent": False,
+        },
         {"gso_push": True},
     ),
     "freebsd": (
@@ -55,6 +60,14 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_round_buffers": True,
             "tcp_exact_window": True,
             "tcp_rfc1337": True,
+            "tcp_closing_fin": True,
+            "tcp_drop_synfin": 0,
+            "tcp_tw_answer": True,
+            "tcp_buffer_window": True,
+            "tcp_delack_any_size": True,
+            "tcp_rto_slop": 200_000_000,
+            "tcp_reset_error": True,
+            "tcp_icmp_refused": True,
             "tcp_fastopen_path_disable": 900_000_000_000,
         },
         {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True},
@@ -75,6 +88,8 @@ class Settings:
     bind_port: int = 8080
     connect_port: int = 8080
     mtu: int = 1500
+    #: inbound packets with more payload come as one, which the device joined from segments of this size; 0: as written
+    gro_size: int = 0
     #: a packet may come this much early or late, or this much of the time since the event before it
     tolerance_usecs: int = 4000
     tolerance_percent: float = 12.5
@@ -141,6 +156,7 @@ class Settings:
             self.init_scripts += tuple(value.split(","))
         elif name == "mss":
             self.defines.setdefault("MSS", value)
+            self.gro_size = int(value)
         elif name == "ip_version":
             if value != "ipv4":
                 raise Unsupported(line, f"{value} is not supported")

@@ -174,6 +174,8 @@ class Sysctls:
         elif short == "rfc1323":
             self._assign("tcp_window_scaling", number in (1, 2))
             self._assign("tcp_timestamps", number in (1, 3))
+        elif short == "drop_synfin":
+            self._assign("tcp_drop_synfin", 2 if number else 0)
         elif short == "msl":
             self._assign("tcp_time_wait", 2 * number * MS)
         elif short == "keepinit":
@@ -220,7 +222,6 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
 #: those that the core cannot change: what they have to be
 FREEBSD_DEFAULTS = {
     "blackhole": 0,
-    "drop_synfin": 0,
     "icmp_may_rst": 1,
     "path_mtu_discovery": 1,
     "pmtud_blackhole_detection": 0,

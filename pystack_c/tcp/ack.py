@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, rate, rtt
+from pystack_c.tcp import chrono, errqueue, rate, rtt
 from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, change_cwnd, delivered, update_scoreboard
 from pystack_c.tcp.tcb import Tcb
@@ -119,6 +119,8 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         # Room for what is in flight, and as much again while it is.
         tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
+    if tcb.errqueue is not None:
+        errqueue.acked(tcb, buf.head)
     if full and tcb.send_space() > 0:
         tcb.no_space = False
         tcb.wake(C.EV_OUT)

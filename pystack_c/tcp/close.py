@@ -3,6 +3,7 @@
 import errno
 
 import pystack_c.const as C
+from pystack_c.tcp import errqueue
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
@@ -55,6 +56,8 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     stop_timers(tcb)
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
+    if tcb.errqueue is not None:
+        errqueue.over(tcb)
     core.tcp.unregister(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)

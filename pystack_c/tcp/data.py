@@ -128,6 +128,9 @@ def ack_policy(tcb: Tcb) -> None:
         ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
         return
     timer = tcb.delack_timer
+    if core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0:
+        ack_now(tcb, "a second segment", "FreeBSD tcp_input")
+        return
     if timer is None:
         timer = Timer(tcb, C.TIMER_DELACK)
         tcb.delack_timer = timer
@@ -214,6 +217,7 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
         # (Our FIN is not acknowledged yet, or ACK processing would have moved us on.)
+        tcb.closing_fin = tcb.core.config.tcp_closing_fin
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
         enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")

@@ -8,7 +8,7 @@ from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
 from pystack_c.tcp cimport ecn, fastopen
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
-from pystack_c.tcp.data cimport ack_now, segment_fin, segment_text
+from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rate cimport Rate
@@ -32,6 +32,8 @@ cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t)
 cpdef bint syn_received_ack(Tcb tcb, Packet pkt)
+@cython.locals(n=int64_t)
+cpdef text_of_syn(Tcb tcb)
 @cython.locals(core=Core)
 cpdef became_established(Tcb tcb, str why)
 cpdef start_congestion_control(Tcb tcb)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
-from pystack_c.tcp import ecn, fastopen
+from pystack_c.tcp import ecn, errqueue, fastopen
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
-from pystack_c.tcp.data import ack_now, segment_fin, segment_text
+from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import Rate
@@ -124,6 +124,8 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.sndbuf_fixed = listener.sndbuf_fixed
     tcb.bound_iface = listener.bound_iface
     tcb.congestion = listener.congestion
+    if listener.errqueue is not None and listener.errqueue.zerocopy:
+        errqueue.of(tcb).zerocopy = True
 
 
 def start_sequence(tcb: Tcb) -> None:
@@ -175,7 +177,11 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
         return
-    # Simultaneous open: answer the SYN with SYN,ACK.
+    # Simultaneous open: answer the SYN with SYN,ACK; text and FIN wait until the connection is open.
+    if pkt.l4_end > pkt.data_off or flags & C.FIN:
+        tcb.syn_text = pkt.frame[pkt.data_off : min(pkt.l4_end, pkt.data_off + tcb.recvbuf.size)]
+        tcb.fin_expected = flags & C.FIN != 0 and pkt.l4_end <= pkt.data_off + tcb.recvbuf.size
+        tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     tcb.rtxq.clear()
     core.timers.cancel(tcb.rto_timer)
@@ -219,6 +225,8 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     measure(tcb, pkt, sample)
     restart_rto(tcb, True)
     became_established(tcb, "the peer acknowledged our SYN")
+    if tcb.syn_text is not None:
+        text_of_syn(tcb)
     if parent is not None:
         tcb.parent = None
         if tcb.fastopen:
@@ -227,6 +235,18 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
         else:
             to_accept_queue(tcb, parent)
     return True
+
+
+def text_of_syn(tcb: Tcb) -> None:
+    """3.10.7.3: what came with the SYN of a simultaneous open was queued until ESTABLISHED is reached."""
+    n = len(tcb.syn_text)
+    if n > 0:
+        tcb.recvbuf.put(tcb.syn_text, 0, n)
+        tcb.rcv_nxt = seq_add(tcb.rcv_nxt, n)
+        tcb.bytes_received += n
+        ack_policy(tcb)
+        tcb.wake(C.EV_IN)
+    tcb.syn_text = None
 
 
 def became_established(tcb: Tcb, why: str) -> None:
@@ -238,6 +258,8 @@ def became_established(tcb: Tcb, why: str) -> None:
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
         tcb.backoff = 0
     tcb.rto_ended()
+    # (Linux: until data comes, the handshake is what came last.)
+    tcb.last_data_recv = core.now
     tcb.ca_state = C.CA_OPEN
     start_congestion_control(tcb)
     if tcb.fin_pending:

@@ -13,7 +13,7 @@ from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 
-@cython.locals(tcb=Tcb, problem=int, opening=bint)
+@cython.locals(tcb=Tcb, problem=int, hard=bint, opening=bint)
 cpdef icmp_error(Core core, int kind, int code, int mtu, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq)
 @cython.locals(tcb=Tcb)
 cpdef neighbor_failed(Core core, int error, uint32_t src, uint32_t dst, int sport, int dport)

@@ -50,11 +50,15 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     problem = errno.EPROTO if kind == C.ICMP_PARAMETER_PROBLEM else errno.EHOSTUNREACH
     if kind == C.ICMP_UNREACHABLE:
         problem = UNREACHABLE.get(code, errno.EHOSTUNREACH)
+    hard = kind == C.ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13)
+    if core.config.tcp_icmp_refused:
+        problem = errno.ECONNREFUSED if hard else problem
+        hard = hard or kind == C.ICMP_TIME_EXCEEDED
     opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
-    if opening and kind == C.ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13):
+    if opening and hard:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
-        fail_connection(tcb, problem, f"ICMP destination unreachable, code {code}", "RFC 9293 3.9.2.2")
+        fail_connection(tcb, problem, f"ICMP error, type {kind} code {code}", "RFC 9293 3.9.2.2")
         return
     # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
     tcb.soft_error = problem

@@ -38,6 +38,9 @@ def segment_arrives(core: Any, pkt: Any) -> None:
         # MUST-57: nothing of TCP belongs to a broadcast or multicast address.
         core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "broadcast or multicast", "RFC 9293 3.9.2.3")
         return
+    if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and core.config.tcp_drop_synfin > 1:
+        core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN with FIN", "FreeBSD tcp(4) drop_synfin")
+        return
     tcb: Tcb = core.tcp.lookup(pkt)
     if tcb is None:
         closed_state(core, pkt)
@@ -103,6 +106,8 @@ def refuse(core: Any, pkt: Any, why: str, rfc: str) -> None:
 def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
     """3.10.7.4, first: the four cases of the acceptability test."""
     wnd = tcb.rcv_wnd()
+    if tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None:
+        wnd = max(wnd, tcb.recvbuf.size - tcb.recvbuf.used)
     seq = pkt.seq
     if wnd == 0:
         return length == 0 and seq == tcb.rcv_nxt
@@ -130,6 +135,9 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     flags = pkt.tcp_flags
     length = segment_len(pkt)
     if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK | C.FIN) and reopen(tcb, pkt):
+        return
+    if tcb.state == C.TIME_WAIT and core.config.tcp_tw_answer and not flags & (C.RST | C.SYN):
+        time_wait_answer(tcb, pkt)
         return
     if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
         if not flags & C.ACK and not flags & C.RST:
@@ -185,6 +193,17 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             fin_again(tcb)
         else:
             segment_fin(tcb, pkt)
+
+
+def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
+    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
+    flags = pkt.tcp_flags
+    if not flags & C.ACK:
+        tcb.core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "FreeBSD tcp_twcheck")
+    elif flags & C.FIN:
+        fin_again(tcb)
+    elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
+        ack_now(tcb, "outside the window: say where it is", "FreeBSD tcp_twcheck")
 
 
 def text_allowed(tcb: Tcb, pkt: Any) -> bool:
@@ -262,6 +281,9 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
         return
     if state == C.ESTABLISHED or state == C.CLOSE_WAIT:
         counters.TcpEstabResets += 1
+    if state != C.TIME_WAIT and tcb.core.config.tcp_reset_error:
+        fail_connection(tcb, errno.ECONNRESET, why, rfc)
+        return
     if state == C.TIME_WAIT or state == C.CLOSING or state == C.LAST_ACK:
         tcb.was_reset = True
         finish(tcb, why, rfc)
@@ -318,6 +340,9 @@ def ack_field(tcb: Tcb, pkt: Any) -> bool:
         if not syn_received_ack(tcb, pkt):
             return False
     if seq_gt(ack, tcb.snd_nxt):
+        if not core.config.tcp_ack_unsent and (tcb.state == C.ESTABLISHED or tcb.state == C.CLOSE_WAIT):
+            core.drop("tcp-bad-ack", tcb.subject(), "acknowledges what was never sent", "Linux tcp_ack")
+            return False
         challenge_ack(tcb, "acknowledges what was never sent", "RFC 5961 5.2")
         return False
     if seq_lt(ack, tcb.snd_una) and seq_diff(tcb.snd_una, ack) > tcb.max_window:

@@ -32,7 +32,7 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
         return None
     # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)
-    if not flags & C.SYN or flags & C.FIN:
+    if not flags & C.SYN or (flags & C.FIN and core.config.tcp_drop_synfin > 0):
         core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
         return None
     queue: Listener = listener.listener

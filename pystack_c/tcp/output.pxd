@@ -13,7 +13,7 @@ from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
-@cython.locals(core=Core, state=int)
+@cython.locals(core=Core, state=int, before=uint32_t)
 cpdef tcp_output(Tcb tcb)
 cpdef bint waiting(Tcb tcb) except -1
 cpdef schedule(Tcb tcb)

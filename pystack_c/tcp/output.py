@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import chrono, fastopen, rate
+from pystack_c.tcp import chrono, errqueue, fastopen, rate
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtxq import SentSegment
@@ -39,11 +39,12 @@ def tcp_output(tcb: Tcb) -> None:
         tcb.ack_now = False
         if not tcb.fastopen:
             return
+    before = tcb.snd_nxt
     if state != C.SYN_RECEIVED or tcb.fastopen:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
-    arm_retransmit(tcb, tcb.last_send == tcb.core.now)
+    arm_retransmit(tcb, tcb.snd_nxt != before)
 
 
 def waiting(tcb: Tcb) -> bool:
@@ -63,6 +64,10 @@ def schedule(tcb: Tcb) -> None:
 def send_ack(tcb: Tcb) -> None:
     """A segment that carries nothing but the ACK."""
     reason = tcb.ack_reason
+    if tcb.closing_fin:
+        tcb.closing_fin = False
+        send_segment(tcb, tcb.fin_seq, C.ACK | C.FIN, 0, 0, 0, reason, "FreeBSD tcp_output")
+        return
     send_segment(tcb, tcb.snd_nxt, C.ACK, 0, 0, 0, reason if reason else "acknowledge", "RFC 9293 3.8.6.3")
 
 
@@ -98,6 +103,9 @@ def send_new(tcb: Tcb) -> None:
             break
         usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
         room = tcb.cwnd - tcb.in_flight()
+        if tcb.syn_out():
+            # (Fast Open: the SYN that is out is no data.)
+            room += 1
         if tcb.tlp_new and room < mss:
             # RFC 8985 7.3: the probe may exceed cwnd by one segment.
             room = mss
@@ -221,11 +229,13 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
         tcb.prr_out += n
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
-    if tcb.bytes_received > 0 and core.now - tcb.last_recv < core.config.tcp_delack_time:
-        # An application that answers needs no quick ACKs: the ACK rides on its data.
+    if (tcb.bytes_received > 0 or tcb.ack_now) and core.now - tcb.last_recv < core.config.tcp_delack_time:
+        # An application that answers needs no quick ACKs: the ACK (the handshake's, too) rides on its data.
         tcb.quickack = 0
     core.counters.TcpExtTCPOrigDataSent += (n + mss - 1) // mss
     send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
+    if tcb.errqueue is not None:
+        errqueue.sent(tcb, offset + n)
 
 
 def send_fin(tcb: Tcb) -> None:
@@ -320,4 +330,6 @@ def backed_off(tcb: Tcb) -> int:
     rto_max = tcb.core.config.tcp_rto_max
     shift = tcb.backoff if tcb.backoff < 20 else 20
     rto = tcb.rto << shift
+    if shift > 0 and tcb.syn_out():
+        rto += tcb.core.config.tcp_rto_slop
     return rto if rto < rto_max else rto_max

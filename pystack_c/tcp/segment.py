@@ -181,6 +181,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     # What the device will cut counts as the segments that it makes.
     count = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
     ack_was_sent(tcb, count)
+    tcb.syn_window = False
     tcb.segs_out += count
     if length > 0:
         tcb.data_segs_out += count
@@ -222,7 +223,7 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     flags = C.SYN | C.ACK if answer else C.SYN
     if answer and tcb.ecn_ok:
         flags |= C.ECE
-    elif not answer and config.tcp_ecn == 1 and tcb.retries == 0:
+    elif not answer and config.tcp_ecn == 1 and tcb.retries <= config.tcp_ecn_retries:
         # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
         flags |= C.ECE | C.CWR
     tcb.ecn_asked = flags & C.CWR != 0
@@ -231,6 +232,7 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
         fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
     tcb.segs_out += 1
+    tcb.syn_window = True
     payload = None
     if length > 0:
         payload = tcb.sendbuf.peek(tcb.sendbuf.head, length)

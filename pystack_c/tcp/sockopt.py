@@ -5,6 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
+from pystack_c.tcp import errqueue
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
@@ -20,7 +21,7 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
-SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE = 38, 39, 47
+SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL = 1, 2
@@ -69,6 +70,14 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
     elif name == SO_RCVLOWAT:
         tcb.rcvlowat = max(1, int(value))
+    elif name == SO_ZEROCOPY:
+        if value not in (0, 1):
+            raise error(errno.EINVAL)
+        errqueue.of(tcb).zerocopy = bool(value)
+    elif name == SO_TIMESTAMPING:
+        code = errqueue.set_stamps(tcb, int(value))
+        if code:
+            raise error(code)
     elif name not in COMMON or common.set_common(tcb.core, tcb, SOL_SOCKET, name, value) is None:
         raise error(errno.ENOPROTOOPT)
 
@@ -203,6 +212,8 @@ GETTERS = {
         SO_TYPE: lambda t: 1,
         SO_PROTOCOL: lambda t: C.IPPROTO_TCP,
         SO_DOMAIN: lambda t: 2,
+        SO_ZEROCOPY: lambda t: int(t.errqueue is not None and t.errqueue.zerocopy),
+        SO_TIMESTAMPING: lambda t: t.errqueue.stamps if t.errqueue is not None else 0,
         SO_ACCEPTCONN: lambda t: int(t.state == C.LISTEN),
     },
     SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos},

@@ -32,6 +32,7 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t irs
     cdef public uint32_t rcv_nxt
     cdef public uint32_t rcv_adv
+    cdef public bint syn_window
     cdef public uint32_t rcv_wnd_told
     cdef public uint32_t rcv_up
     cdef public int mss
@@ -55,6 +56,8 @@ cdef class Tcb(Endpoint):
     cdef public bint fin_sent
     cdef public uint32_t fin_seq
     cdef public bint fin_received
+    cdef public bint closing_fin
+    cdef public object syn_text
     cdef public bint shut_rd
     cdef public bint shut_wr
     cdef public bint was_reset
@@ -173,6 +176,7 @@ cdef class Tcb(Endpoint):
     cdef public int keep_probes
     cdef public str congestion
     cdef public bint oobinline
+    cdef public object errqueue
     cdef public int rcvlowat
     cdef public int64_t segs_in
     cdef public int64_t segs_out

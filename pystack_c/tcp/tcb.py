@@ -61,6 +61,7 @@ class Tcb(Endpoint):
         self.irs = 0
         self.rcv_nxt = 0
         self.rcv_adv = 0
+        self.syn_window = False
         self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
         self.rcv_up = 0
         # options agreed on
@@ -87,6 +88,8 @@ class Tcb(Endpoint):
         self.fin_sent = False
         self.fin_seq = 0
         self.fin_received = False
+        self.closing_fin = False
+        self.syn_text: Any = None
         self.shut_rd = False
         self.shut_wr = False
         self.was_reset = False
@@ -214,6 +217,7 @@ class Tcb(Endpoint):
         self.keep_probes = 0
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
+        self.errqueue: Any = None
         self.rcvlowat = 1
         # what tcp_info tells
         self.segs_in = 0
@@ -305,6 +309,8 @@ class Tcb(Endpoint):
             return C.EV_IN if self.listener is not None and self.listener.accept_queue else 0
         if self.so_error:
             bits |= C.EV_ERR | C.EV_IN | C.EV_OUT
+        if self.errqueue is not None and len(self.errqueue.queue) > 0:
+            bits |= C.EV_ERR
         if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
             return bits | C.EV_OUT if self.fastopen_deferred else bits
         if self.state == C.CLOSED:

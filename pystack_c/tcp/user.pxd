@@ -6,7 +6,6 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport fastopen
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now

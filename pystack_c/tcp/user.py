@@ -10,8 +10,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
-from pystack_c.seqnum import seq_add
-from pystack_c.tcp import fastopen
+from pystack_c.tcp import errqueue, fastopen
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -167,11 +166,14 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     if tcb.shut_wr:
         raise error(errno.EPIPE)
     if tcb.fastopen_deferred:
-        return syn_with_data(tcb, data)
+        n = syn_with_data(tcb, data)
+        if tcb.errqueue is not None and n > 0:
+            errqueue.written(tcb, flags, n)
+        return n
     if (state == C.SYN_SENT or state == C.SYN_RECEIVED) and not tcb.fastopen:
         return 0
     if state != C.ESTABLISHED and state != C.CLOSE_WAIT and state != C.SYN_RECEIVED:
-        raise error(errno.EPIPE if tcb.was_reset else errno.ENOTCONN)
+        raise error(errno.EPIPE)
     buf = tcb.sendbuf
     room = tcb.sndbuf_size - (buf.tail - buf.head)
     n = len(data)
@@ -183,6 +185,8 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
         n = room
         data = data[:n]
     buf.append(data)
+    if tcb.errqueue is not None and n > 0:
+        errqueue.written(tcb, flags, n)
     tcb.more = flags & MSG_MORE != 0
     if flags & MSG_OOB:
         # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
@@ -305,7 +309,7 @@ def window_update(tcb: Tcb) -> None:
     buf = tcb.recvbuf
     free = free_space(tcb)
     left = tcb.rcv_wnd()
-    if tcb.last_ack_sent == seq_add(tcb.irs, 1) and left >= 0x8000:
+    if tcb.syn_window and left >= 0x8000:
         # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
         return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss

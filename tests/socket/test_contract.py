@@ -532,3 +532,37 @@ def test_a_program_that_forgets_to_close_ends_cleanly(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=env)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     assert os.listdir(tmp_path / "pystack") == []
+
+
+def test_zerocopy_completion_and_transmit_timestamps():
+    zerocopy, timestamping, errqueue = 60, 37, 0x2000
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+        peer, _ = server.accept()
+        with peer:
+            with pytest.raises(BlockingIOError):
+                client.recvmsg(0, 200, errqueue)
+            client.setsockopt(socket.SOL_SOCKET, zerocopy, 1)
+            client.setsockopt(socket.SOL_SOCKET, timestamping, 512 | 128 | 16)
+            before = time.time()
+            client.sendall(b"x" * 600_000, 0x4000000)
+            left = 600_000
+            while left:
+                left -= len(peer.recv(left))
+            deadline = time.monotonic() + 5
+            found = []
+            while len(found) < 2 and time.monotonic() < deadline:
+                try:
+                    data, messages, flags, _ = client.recvmsg(0, 200, errqueue)
+                    assert data == b"" and flags & errqueue
+                    found.append(messages)
+                except BlockingIOError:
+                    time.sleep(0.01)
+    stamp, completion = found
+    assert [message[:2] for message in stamp] == [(1, 37), (0, 11)]
+    assert before - 1 < struct.unpack_from("@2l", stamp[0][2])[0] < time.time() + 1
+    assert struct.unpack_from("=I4BII", stamp[1][2]) == (errno.ENOMSG, 4, 0, 0, 0, 2, 599_999)
+    # One send, however many pieces it was cut into: one number. The core had bytes of its own, so it says "copied".
+    assert struct.unpack_from("=I4BII", completion[0][2]) == (0, 5, 0, 1, 0, 0, 0)

@@ -1,0 +1,193 @@
+"""What a stream socket is told of its own sends, on its error queue: that MSG_ZEROCOPY's data may be changed again, and
+when data was queued, sent and acknowledged (SO_TIMESTAMPING). Linux's msg_zerocopy and timestamping documents rule.
+
+The core always keeps bytes of its own, so a completion says, as Linux does then, that the data was copied.
+"""
+
+import errno
+from collections import deque
+from typing import Any
+
+import pystack_c.const as C
+
+MSG_ZEROCOPY = 0x4000000
+#: (not Linux's) a blocking caller hands its data over in parts: they are one send, until `end_send`
+MSG_PART = 0x40000000
+
+#: linux/errqueue.h and linux/net_tstamp.h
+ORIGIN_TIMESTAMPING, ORIGIN_ZEROCOPY = 4, 5
+CODE_COPIED = 1
+SENT, SCHEDULED, ACKED = 0, 1, 2
+TX_SOFTWARE, OPT_ID, TX_SCHED, TX_ACK, OPT_TSONLY = 2, 128, 256, 512, 2048
+KNOWN_STAMPS = 0x3FFFF
+#: records kept for an application that does not read them
+MOST = 1024
+
+
+class Told:
+    """One record of the error queue: Linux's sock_extended_err, and the time where it is a timestamp's (else -1)."""
+
+    def __init__(self, code: int, origin: int, info: int, data: int, stamp: int) -> None:
+        self.errno = errno.ENOMSG if origin == ORIGIN_TIMESTAMPING else 0
+        self.origin = origin
+        self.type = 0
+        self.code = code
+        self.info = info
+        self.data = data
+        self.stamp = stamp
+        #: bytes of payload that Linux would loop back with a timestamp
+        self.length = 0
+
+
+class Send:
+    """A send that something is to be told of, by the offset of the byte after its last."""
+
+    def __init__(self, end: int, ident: int, key: int, length: int) -> None:
+        self.end = end
+        self.ident = ident
+        self.key = key
+        self.length = length
+        self.sent = False
+        #: more of it is to come
+        self.open = False
+
+
+class ErrorQueue:
+    """One socket's: what was asked for, the sends that are under way, and what there is to tell."""
+
+    def __init__(self) -> None:
+        self.zerocopy = False
+        self.stamps = 0
+        #: stream offset that the keys of OPT_ID count from
+        self.base = 0
+        self.next_ident = 0
+        self.sends: deque[Send] = deque()
+        self.queue: deque[Told] = deque()
+
+
+def of(tcb: Any) -> ErrorQueue:
+    """The connection's error queue, made where there is none."""
+    if tcb.errqueue is None:
+        tcb.errqueue = ErrorQueue()
+    found: ErrorQueue = tcb.errqueue
+    return found
+
+
+def set_stamps(tcb: Any, flags: int) -> int:
+    """SO_TIMESTAMPING; an errno, or 0."""
+    if flags & ~KNOWN_STAMPS:
+        return errno.EINVAL
+    queue = of(tcb)
+    if flags & OPT_ID and not queue.stamps & OPT_ID:
+        if tcb.state in (C.CLOSED, C.LISTEN):
+            return errno.EINVAL
+        queue.base = tcb.sendbuf.head
+    queue.stamps = flags
+    return 0
+
+
+def written(tcb: Any, flags: int, length: int) -> None:
+    """The application's send put `length` bytes at the end of the send buffer."""
+    queue: ErrorQueue = tcb.errqueue
+    end = tcb.sendbuf.tail
+    if queue.sends and queue.sends[-1].open:
+        send = queue.sends[-1]
+        send.end = end
+        send.length += length
+        if queue.stamps & OPT_ID and send.key >= 0:
+            send.key = (end - 1 - queue.base) & C.M32
+        return
+    ident = -1
+    if flags & MSG_ZEROCOPY and queue.zerocopy:
+        ident = queue.next_ident
+        queue.next_ident = (ident + 1) & C.M32
+    stamped = queue.stamps & (TX_SOFTWARE | TX_SCHED | TX_ACK)
+    key = -1
+    if stamped:
+        key = (end - 1 - queue.base) & C.M32 if queue.stamps & OPT_ID else 0
+    if ident >= 0 or key >= 0:
+        queue.sends.append(Send(end, ident, key, length))
+        queue.sends[-1].open = flags & MSG_PART != 0
+
+
+def note(tcb: Any, flags: int, length: int, now: int) -> None:
+    """The same for the data of a SYN (connect_fastopen), which has no flags of its own."""
+    tcb.core.now = now
+    if tcb.errqueue is not None and length > 0:
+        written(tcb, flags, length)
+
+
+def end_send(tcb: Any, now: int) -> None:
+    """The last part of a send was given: what waited for it is told now."""
+    tcb.core.now = now
+    queue: ErrorQueue = tcb.errqueue
+    if queue.sends and queue.sends[-1].open:
+        queue.sends[-1].open = False
+        sent(tcb, tcb.send_offset())
+        acked(tcb, tcb.sendbuf.head)
+
+
+def sent(tcb: Any, offset: int) -> None:
+    """Everything before `offset` of the stream has left (there is no queue between TCP and the device)."""
+    queue: ErrorQueue = tcb.errqueue
+    for send in queue.sends:
+        if send.end > offset or send.open:
+            return
+        if not send.sent:
+            send.sent = True
+            if send.key >= 0 and queue.stamps & TX_SCHED:
+                _stamp(tcb, queue, SCHEDULED, send)
+            if send.key >= 0 and queue.stamps & TX_SOFTWARE:
+                _stamp(tcb, queue, SENT, send)
+
+
+def acked(tcb: Any, offset: int) -> None:
+    """Everything before `offset` of the stream is acknowledged, and forgotten."""
+    queue: ErrorQueue = tcb.errqueue
+    while queue.sends and queue.sends[0].end <= offset and not queue.sends[0].open:
+        send = queue.sends.popleft()
+        if send.key >= 0 and queue.stamps & TX_ACK:
+            _stamp(tcb, queue, ACKED, send)
+        if send.ident >= 0:
+            _complete(tcb, queue, send.ident)
+
+
+def over(tcb: Any) -> None:
+    """The connection is gone, and its data with it: nothing of the application's is held any more."""
+    queue: ErrorQueue = tcb.errqueue
+    while queue.sends:
+        send = queue.sends.popleft()
+        if send.ident >= 0:
+            _complete(tcb, queue, send.ident)
+
+
+def _complete(tcb: Any, queue: ErrorQueue, ident: int) -> None:
+    """Completions of consecutive sends share a record while nobody has read it: [info, data] is the range."""
+    last = queue.queue[-1] if queue.queue else None
+    if last is not None and last.origin == ORIGIN_ZEROCOPY and (last.data + 1) & C.M32 == ident:
+        last.data = ident
+        tcb.wake(C.EV_ERR)
+        return
+    _tell(tcb, queue, Told(CODE_COPIED, ORIGIN_ZEROCOPY, ident, ident, -1))
+
+
+def _stamp(tcb: Any, queue: ErrorQueue, what: int, send: Send) -> None:
+    told = Told(0, ORIGIN_TIMESTAMPING, what, send.key, tcb.core.now)
+    told.length = 0 if queue.stamps & OPT_TSONLY else send.length
+    _tell(tcb, queue, told)
+
+
+def _tell(tcb: Any, queue: ErrorQueue, told: Told) -> None:
+    if len(queue.queue) >= MOST:
+        return
+    queue.queue.append(told)
+    tcb.wake(C.EV_ERR)
+
+
+def take(tcb: Any, now: int) -> Told | None:
+    """recvmsg with MSG_ERRQUEUE: the next record, or None."""
+    tcb.core.now = now
+    if tcb.errqueue is None or not tcb.errqueue.queue:
+        return None
+    told: Told = tcb.errqueue.queue.popleft()
+    return told
