@@ -1,0 +1,52 @@
+"""`pystack plot`: plots of a recording or a scenario, into files."""
+
+import os
+
+import click
+
+from pystack.stepper.plot.figures import KINDS, draw
+
+EXAMPLES = (
+    "\b\nKinds:\n"
+    + "\n".join(f"  {name:<11} {text}" for name, text in KINDS.items())
+    + """
+
+\b
+Examples:
+  pystack plot loss-fast-retransmit --kind sequence -o loss.svg
+  pystack plot run.pytrace --kind cwnd --connection 10.0.0.2:80 -o cwnd.png
+  pystack plot handshake --kind ladder --frames 1-12 -o handshake.png
+"""
+)
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("source", metavar="FILE|SCENARIO")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="sequence", show_default=True, help="What to draw.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Where to; the ending says how: .png, .svg or .pdf."
+)
+@click.option(
+    "--connection", metavar="TEXT", help="Whose sending: a part of host and addresses.  [default: who sent most]"
+)
+@click.option("--frames", default="", metavar="FIRST-LAST", help="Ladder: the frames to draw.  [default: the first 60]")
+def plot(source: str, kind: str, output: str, connection: str | None, frames: str) -> None:
+    """Draw a plot of a recording, or of a scenario by its name."""
+    if os.path.splitext(output)[1] not in (".png", ".svg", ".pdf"):
+        raise click.BadParameter("it must end in .png, .svg or .pdf", param_hint="--output")
+    from pystack.stepper import scenarios
+    from pystack.stepper.timeline import Timeline
+    from pystack.trace.errors import TraceError
+
+    try:
+        if source in scenarios.NAMES and not os.path.exists(source):
+            timeline = scenarios.get(source).timeline()
+        else:
+            timeline = Timeline.load(source)
+        draw(timeline, kind, output, connection=connection, frames=frames)
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
+            raise
+        raise click.ClickException("plots need matplotlib: pip install 'pystack[plot]'") from None
+    except (TraceError, ValueError) as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,262 @@
+"""What the plots show, as plain numbers taken from a Timeline; the web page and the files draw the same.
+
+Times are nanoseconds from the recording's first event on, sequence numbers relative to the initial one (ISS), and do not wrap.
+"""
+
+import bisect
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pystack.stepper.timeline import Timeline
+
+M32 = 0xFFFFFFFF
+FIN, SYN = 1, 2
+
+#: kinds of a Segment
+DATA, RETRANSMISSION, SYN_FIN, PROBE = "data", "retransmission", "syn/fin", "probe"
+
+
+class Segment(NamedTuple):
+    """A segment as its sender sent it: bytes `low` up to `high`; `event` and `frame` lead to it in the timeline."""
+
+    time: int
+    low: int
+    high: int
+    kind: str
+    event: int
+    frame: int
+    lost: bool
+
+
+class Steps(NamedTuple):
+    """A quantity that holds its value until the next change."""
+
+    times: list[int]
+    values: list[int]
+
+    def at(self, time: int) -> int:
+        """The value in force at a time (the first one before it starts)."""
+        return self.values[max(bisect.bisect_right(self.times, time) - 1, 0)] if self.values else 0
+
+
+class Sequence(NamedTuple):
+    """The time-sequence graph (tcptrace's) of one direction, as its sender sees it."""
+
+    key: str
+    segments: list[Segment]
+    acked: Steps
+    edge: Steps
+    sacks: list[tuple[int, int, int, int]]  # time, low, high, event
+
+
+class Rtt(NamedTuple):
+    """Measured round trips (time, sample, event), and what became of them."""
+
+    samples: list[tuple[int, int, int]]
+    srtt: Steps
+    rto: Steps
+
+
+class Throughput(NamedTuple):
+    """Bytes in slots of `width` nanoseconds: sent for the first time, sent again, acknowledged."""
+
+    width: int
+    times: list[int]
+    first: list[int]
+    again: list[int]
+    acked: list[int]
+
+
+class Unwrap:
+    """Sequence numbers relative to `base`, past the wrap at 2**32: each is taken to be near the one before."""
+
+    def __init__(self, base: int):
+        self.base = base
+        self.last = 0
+
+    def __call__(self, seq: int) -> int:
+        """The number without wrap."""
+        delta = (seq - self.base - self.last) & M32
+        if delta > 0x7FFFFFFF:
+            delta -= M32 + 1
+        self.last += delta
+        return self.last
+
+
+def connections(timeline: "Timeline") -> list[str]:
+    """The keys of the connections, the one that sent most data first; listeners last."""
+    sent = dict.fromkeys(timeline.connections, 0)
+    for entry in timeline.events:
+        if entry.kind == "tcp.out" and entry.conn:
+            sent[entry.conn] = sent.get(entry.conn, 0) + 1 + int(entry.fields["length"])
+    return sorted(sent, key=lambda key: -sent[key])
+
+
+def find_connection(timeline: "Timeline", wanted: str | None) -> str:
+    """The connection whose key contains `wanted`, or the one that sent most; ValueError where there is none."""
+    keys = connections(timeline)
+    if not keys:
+        raise ValueError(f"{timeline.name}: no TCP connection in it")
+    for key in keys:
+        if wanted is None or wanted in key:
+            return key
+    raise ValueError(f"no connection {wanted!r}; there are: {', '.join(keys)}")
+
+
+def steps(timeline: "Timeline", key: str, field: str) -> Steps:
+    """One field of the block over time."""
+    times: list[int] = []
+    values: list[int] = []
+    for time, fields in timeline.series(key):
+        value = fields.get(field)
+        if value is None or (values and values[-1] == value):
+            continue
+        times.append(time - timeline.start)
+        values.append(value)
+    return Steps(times, values)
+
+
+def sequence(timeline: "Timeline", key: str) -> Sequence:
+    """Segments, the line of acknowledgements, the window's edge and SACK blocks of what `key` sends."""
+    segments: list[Segment] = []
+    sacks: list[tuple[int, int, int, int]] = []
+    highest, base, unwrap = 0, -1, Unwrap(0)
+    for entry in timeline.events:
+        if entry.conn != key:
+            continue
+        if entry.kind == "tcp.out":
+            if base < 0:
+                # the first segment of a connection is its SYN, whose number is ISS
+                base = int(entry.fields["seq"])
+                unwrap = Unwrap(base)
+            segment = _segment(timeline, entry, unwrap(entry.fields["seq"]), highest)
+            if segment is not None:
+                highest = max(highest, segment.high)
+                segments.append(segment)
+        elif entry.kind == "tcp.sack":
+            for left, right in entry.fields["blocks"]:
+                sacks.append((entry.time - timeline.start, unwrap(left), unwrap(right), entry.index))
+    return Sequence(key, segments, *_lines(timeline, key, base, segments), sacks)
+
+
+def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> Segment | None:
+    flags, length = entry.fields["flags"], entry.fields["length"]
+    high = low + length + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
+    if high == low:
+        return None
+    kind = SYN_FIN if length == 0 else DATA
+    if low < highest:
+        kind = RETRANSMISSION
+    frame = sent_frame(timeline, entry)
+    lost = frame is not None and frame.fate == "lost"
+    return Segment(
+        entry.time - timeline.start, low, high, kind, entry.index, -1 if frame is None else frame.index, lost
+    )
+
+
+def sent_frame(timeline: "Timeline", entry: Any) -> Any:
+    """The frame that a tcp.out became, or None (it waits for ARP, or went nowhere)."""
+    frame = timeline.frames[entry.frame] if entry.frame >= 0 else None
+    return frame if frame is not None and frame.host == entry.host else None
+
+
+def _lines(timeline: "Timeline", key: str, base: int, segments: list[Segment]) -> tuple[Steps, Steps]:
+    """SND.UNA and SND.UNA + SND.WND over time."""
+    unwrap = Unwrap(base)
+    acked, edge = Steps([], []), Steps([], [])
+    first = segments[0].time if segments else 0
+    for time, fields in timeline.series(key):
+        when = time - timeline.start
+        if "snd_una" not in fields or when < first:
+            continue
+        una = unwrap(fields["snd_una"])
+        _change(acked, when, una)
+        _change(edge, when, una + fields.get("snd_wnd", 0))
+    return acked, edge
+
+
+def _change(line: Steps, time: int, value: int) -> None:
+    if line.values and line.values[-1] == value:
+        return
+    line.times.append(time)
+    line.values.append(value)
+
+
+def rtt(timeline: "Timeline", key: str) -> Rtt:
+    """The round trips that `key` measured."""
+    samples = [
+        (entry.time - timeline.start, int(entry.fields["sample"]), entry.index)
+        for entry in timeline.events
+        if entry.kind == "tcp.rtt" and entry.conn == key
+    ]
+    return Rtt(samples, steps(timeline, key, "srtt"), steps(timeline, key, "rto"))
+
+
+def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
+    """What `key` sent and what was acknowledged, in equal slots of time."""
+    seq = sequence(timeline, key)
+    busy = [segment.time for segment in seq.segments] + seq.acked.times
+    if not busy:
+        return Throughput(1, [], [], [], [])
+    begin, end = min(busy), max(busy)
+    width = max((end - begin) // slots + 1, 1)
+    count = (end - begin) // width + 1
+    first, again, acked = [0] * count, [0] * count, [0] * count
+    for segment in seq.segments:
+        into = again if segment.kind == RETRANSMISSION else first
+        into[(segment.time - begin) // width] += segment.high - segment.low
+    before = 0
+    for time, value in zip(seq.acked.times, seq.acked.values):
+        acked[(time - begin) // width] += max(value - before, 0)
+        before = value
+    return Throughput(width, [begin + i * width for i in range(count)], first, again, acked)
+
+
+class Ladder(NamedTuple):
+    """Who talks to whom: rows in order of happening, each the moment at which a frame leaves or arrives.
+
+    `departs[i]` and `arrives[i]` are the rows of frame i (arrives -1: it never came), `sender` and `receiver` its columns in
+    `lines`; `times` and `events` tell when a row was, and the event that is it.
+    """
+
+    lines: list[str]
+    times: list[int]
+    events: list[int]
+    departs: list[int]
+    arrives: list[int]
+    sender: list[int]
+    receiver: list[int]
+
+
+def ladder(timeline: "Timeline") -> Ladder:
+    """Rows for all departures and arrivals."""
+    lines = list(timeline.lanes)
+    place = {name: i for i, name in enumerate(lines)}
+    moments: list[tuple[int, int, int, int]] = []
+    sender, receiver = [], []
+    for frame in timeline.frames:
+        moments.append((frame.event, 0, frame.index, frame.time))
+        if frame.arrived >= 0:
+            moments.append((frame.arrived, 1, frame.index, frame.arrival or frame.time))
+        at = place.get(frame.host, 0)
+        sender.append(at)
+        # to everybody: drawn to the next line
+        receiver.append(place.get(frame.to, at + 1 if at + 1 < len(lines) else max(at - 1, 0)))
+    moments.sort()
+    departs, arrives = [-1] * len(sender), [-1] * len(sender)
+    for row, (_, arrival, index, _) in enumerate(moments):
+        (arrives if arrival else departs)[index] = row
+    times = [moment[3] - timeline.start for moment in moments]
+    return Ladder(lines, times, [moment[0] for moment in moments], departs, arrives, sender, receiver)
+
+
+def short(summary: str) -> str:
+    """A frame's summary without what a ladder tells anyway (the addresses) and without the options."""
+    text = summary.removeprefix("IP ")
+    head, separator, rest = text.partition(": ")
+    if separator and " > " in head:
+        text = rest
+    text = re.sub(r", options \[[^]]*\]", "", text)
+    text = re.sub(r"Flags \[([^]]*)\]", r"[\1]", text)
+    return text.removeprefix("ICMP ").removeprefix("ARP, ").replace(", length ", ", len ")

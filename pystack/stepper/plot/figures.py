@@ -1,0 +1,262 @@
+"""The plots as files, with matplotlib (extra `plot`): made to be put into a lecture."""
+
+from typing import TYPE_CHECKING, Any
+
+from pystack.stepper.plot import data
+
+if TYPE_CHECKING:
+    from pystack.stepper.timeline import Timeline
+
+#: name -> what it shows
+KINDS = {
+    "sequence": "time-sequence graph: segments, retransmissions, acknowledgements, the window's edge, SACK",
+    "cwnd": "congestion window, slow-start threshold, bytes in flight, the peer's window",
+    "rtt": "measured round trips, SRTT and the retransmission timeout",
+    "throughput": "bytes sent, sent again and acknowledged a second",
+    "ladder": "the frames between the hosts as arrows in order of time",
+}
+#: Okabe and Ito's colours, which all eyes can tell apart
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+    "#777777",
+)
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pystack",
+    "figure.dpi": 130,
+}
+#: a ladder of more frames than this cannot be read
+LADDER_FRAMES = 60
+UNLIMITED = 1 << 30
+#: more retransmissions than this are marked by their colour alone
+MOST_LETTERS = 300
+
+
+def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None = None, frames: str = "") -> None:
+    """Draw one plot into a .png, .svg or .pdf; ValueError says in one line what is wrong."""
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 5.6), layout="constrained")
+        if kind == "ladder":
+            _ladder(figure, timeline, *frame_range(timeline, frames))
+        else:
+            key = data.find_connection(timeline, connection)
+            axes = figure.add_subplot()
+            _PLOTS[kind](axes, timeline, key)
+            axes.set_title(f"{timeline.name}: {key}", loc="left", fontsize=11)
+        # no date in the file: the same run gives the same file
+        metadata = {"Date": None} if path.endswith(".svg") else None
+        figure.savefig(path, metadata=metadata)
+
+
+def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
+    """Frame numbers "10-40" as indexes (from, up to); the first frames where nothing is said."""
+    count = len(timeline.frames)
+    if not text:
+        return 0, min(count, LADDER_FRAMES)
+    first, _, last = text.partition("-")
+    try:
+        low, high = int(first), int(last or first)
+    except ValueError:
+        raise ValueError(f"frames {text!r}: write it as 10-40") from None
+    if not 1 <= low <= high <= count:
+        raise ValueError(f"frames {text}: there are 1-{count}")
+    return low - 1, high
+
+
+def _seconds(times: list[int]) -> list[float]:
+    return [time / 1e9 for time in times]
+
+
+def _legend(axes: Any) -> None:
+    """Below the plot, where it hides nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=10)
+
+
+def _stairs(axes: Any, line: data.Steps, end: int, scale: float, **style: Any) -> None:
+    """A quantity that holds until the next change, drawn up to `end`."""
+    if line.times:
+        times = _seconds([*line.times, max(end, line.times[-1])])
+        values = [value / scale for value in (*line.values, line.values[-1])]
+        axes.step(times, values, where="post", **style)
+
+
+def _sequence(axes: Any, timeline: "Timeline", key: str) -> None:
+    seq = data.sequence(timeline, key)
+    if not seq.segments:
+        raise ValueError(f"{key} sent nothing that takes up sequence numbers")
+    end = max([seq.segments[-1].time, *seq.acked.times[-1:]])
+    _stairs(axes, seq.edge, end, 1000, color=ORANGE, lw=1.2, label="window's edge (SND.UNA + SND.WND)")
+    _stairs(axes, seq.acked, end, 1000, color=GREEN, lw=1.4, label="acknowledged (SND.UNA)")
+    look = {
+        data.DATA: (BLUE, "segment"),
+        data.SYN_FIN: (BLUE, None),
+        data.RETRANSMISSION: (RED, "retransmission"),
+    }
+    for kind, (colour, label) in look.items():
+        chosen = [s for s in seq.segments if s.kind == kind]
+        if chosen:
+            low, high = [s.low / 1000 for s in chosen], [s.high / 1000 for s in chosen]
+            width = 3.4 if kind == data.RETRANSMISSION else 2.4
+            axes.vlines(_seconds([s.time for s in chosen]), low, high, colors=colour, lw=width, label=label, zorder=3)
+        if kind == data.RETRANSMISSION:
+            for s in chosen[:MOST_LETTERS]:
+                place = (s.time / 1e9, s.high / 1000)
+                axes.annotate("R", place, (0, 2), textcoords="offset points", ha="center", color=RED, fontweight="bold")
+    lost = [s for s in seq.segments if s.lost]
+    if lost:
+        middle = [(s.low + s.high) / 2000 for s in lost]
+        axes.plot(_seconds([s.time for s in lost]), middle, "x", color="black", ms=8, mew=2, label="lost", zorder=4)
+    if seq.sacks:
+        times = _seconds([s[0] for s in seq.sacks])
+        axes.vlines(times, [s[1] / 1000 for s in seq.sacks], [s[2] / 1000 for s in seq.sacks], colors=PURPLE, lw=1.6,
+                    label="SACK block", zorder=2)  # fmt: skip
+    # The edge is often far above all that is sent: it may leave the picture.
+    top = max(s.high for s in seq.segments) / 1000
+    axes.set_ylim(-0.03 * top, top * 1.12)
+    axes.set_xlabel("time in s")
+    axes.set_ylabel("sequence number - ISS, in kB")
+    _legend(axes)
+
+
+def _cwnd(axes: Any, timeline: "Timeline", key: str) -> None:
+    seq = data.sequence(timeline, key)
+    end = max([s.time for s in seq.segments] + seq.acked.times[-1:] + [0])
+    lines = {name: data.steps(timeline, key, name) for name in ("in_flight", "cwnd", "ssthresh", "snd_wnd")}
+    if not lines["cwnd"].times:
+        raise ValueError(f"{key}: no congestion window in it")
+    # Before the first loss, ssthresh is "as high as possible" (RFC 5681 3.1): not worth an axis.
+    ssthresh = lines["ssthresh"]
+    known = [(time, value) for time, value in zip(ssthresh.times, ssthresh.values) if value < UNLIMITED]
+    lines["ssthresh"] = data.Steps([time for time, _ in known], [value for _, value in known])
+    flight = lines["in_flight"]
+    if flight.times:
+        times = _seconds([*flight.times, max(end, flight.times[-1])])
+        values = [value / 1000 for value in (*flight.values, flight.values[-1])]
+        axes.fill_between(times, values, step="post", color=SKY, alpha=0.35, lw=0, label="in flight")
+    _stairs(axes, lines["snd_wnd"], end, 1000, color=ORANGE, lw=1.1, label="peer's window (SND.WND)")
+    _stairs(axes, lines["ssthresh"], end, 1000, color=RED, lw=1.4, ls="--", label="ssthresh")
+    _stairs(axes, lines["cwnd"], end, 1000, color=BLUE, lw=2, label="cwnd")
+    resent = [s.time for s in seq.segments if s.kind == data.RETRANSMISSION]
+    if resent:
+        heights = [lines["cwnd"].at(time) / 1000 for time in resent]
+        axes.plot(_seconds(resent), heights, "v", color=RED, ms=7, label="retransmission", zorder=4)
+    top = max(lines["cwnd"].values + lines["ssthresh"].values + lines["in_flight"].values) / 1000
+    axes.set_ylim(0, top * 1.12 or 1)
+    axes.set_xlabel("time in s")
+    axes.set_ylabel("kB")
+    _legend(axes)
+
+
+def _rtt(axes: Any, timeline: "Timeline", key: str) -> None:
+    rtt = data.rtt(timeline, key)
+    if not rtt.samples:
+        raise ValueError(f"{key} measured no round trip")
+    end = rtt.samples[-1][0]
+    _stairs(axes, rtt.rto, end, 1e6, color=RED, lw=1.4, label="RTO")
+    known = data.Steps([t for t, v in zip(*rtt.srtt) if v > 0], [v for v in rtt.srtt.values if v > 0])
+    _stairs(axes, known, end, 1e6, color=BLUE, lw=1.8, label="SRTT")
+    axes.plot(_seconds([s[0] for s in rtt.samples]), [s[1] / 1e6 for s in rtt.samples], ".", color=GREEN, ms=7,
+              label="sample", zorder=3)  # fmt: skip
+    # The RTO before the first sample is a constant (RFC 6298 2.1), far above all the rest: it may leave the picture.
+    first = rtt.samples[0][0]
+    tops = [s[1] for s in rtt.samples] + [value for time, value in zip(*rtt.rto) if time >= first]
+    axes.set_ylim(0, max(tops) / 1e6 * 1.12)
+    axes.set_xlabel("time in s")
+    axes.set_ylabel("ms")
+    _legend(axes)
+
+
+def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
+    flow = data.throughput(timeline, key)
+    if not flow.times:
+        raise ValueError(f"{key} sent nothing")
+    scale = flow.width / 8000  # bytes a slot of nanoseconds -> Mbit/s
+    times = [time / 1e9 for time in flow.times]
+    width = flow.width / 1e9
+    first = [value / scale for value in flow.first]
+    axes.bar(times, first, width, align="edge", color=SKY, alpha=0.7, label="sent for the first time")
+    if any(flow.again):
+        again = [value / scale for value in flow.again]
+        axes.bar(times, again, width, bottom=first, align="edge", color=RED, label="sent again")
+    acked = [value / scale for value in flow.acked]
+    axes.step([*times, times[-1] + width], [*acked, acked[-1]], where="post", color=GREEN, lw=1.8, label="acknowledged")
+    axes.set_xlabel(f"time in s, slots of {flow.width / 1e6:.3g} ms")
+    axes.set_ylabel("Mbit/s")
+    _legend(axes)
+
+
+def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
+    """Arrows between the hosts' lines; one row a departure or arrival, times at the left."""
+    from matplotlib.patheffects import withStroke
+    from matplotlib.transforms import offset_copy
+
+    if last <= first:
+        raise ValueError(f"{timeline.name}: no frames in it")
+    ladder = data.ladder(timeline)
+    shown = range(first, last)
+    rows = sorted({row for i in shown for row in (ladder.departs[i], ladder.arrives[i]) if row >= 0})
+    place = {row: i for i, row in enumerate(rows)}
+    figure.set_size_inches(max(10, 2 + 3.6 * (len(ladder.lines) - 1)), max(1.5 + 0.22 * len(rows), 4))
+    axes = figure.add_subplot()
+    span = len(ladder.lines)
+    look = {
+        "transform": offset_copy(axes.transData, figure, 0, 2.5, units="points"),
+        "path_effects": [withStroke(linewidth=2.5, foreground="white")],
+    }
+    for number, name in enumerate(ladder.lines):
+        axes.plot([number, number], [-1, len(rows)], color=GREY, lw=1.5, zorder=1)
+        axes.text(number, -1.4, name, ha="center", va="bottom", fontweight="bold")
+    last_time = None
+    for row in rows:
+        time = ladder.times[row]
+        if time != last_time:
+            axes.text(-0.04, place[row], f"{time / 1e9:.6f} s", ha="right", va="center", fontsize=8, color=GREY)
+            last_time = time
+    for i in shown:
+        _arrow(axes, timeline.frames[i], ladder, place, i, look)
+    axes.set_xlim(-0.35, span - 0.65)
+    axes.set_ylim(len(rows), -2.6)
+    axes.axis("off")
+    title = f"{timeline.name}: frames {first + 1}-{last}"
+    axes.set_title(title + (f" of {len(timeline.frames)}" if last - first < len(timeline.frames) else ""), loc="left")
+
+
+def _arrow(axes: Any, frame: Any, ladder: data.Ladder, place: dict[int, int], i: int, look: dict[str, Any]) -> None:
+    x0, x1 = float(ladder.sender[i]), float(ladder.receiver[i])
+    y0 = place[ladder.departs[i]]
+    arrived = ladder.arrives[i] >= 0
+    lost = frame.fate == "lost"
+    if lost:
+        x1 = (x0 + x1) / 2
+    y1 = place[ladder.arrives[i]] if arrived else y0 + 0.6
+    again = any("retrans" in reason.lower() for reason in frame.reasons)
+    colour = RED if lost or frame.fate == "dropped" else ORANGE if again else BLUE
+    axes.annotate(
+        "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+    )
+    if lost or frame.fate == "dropped":
+        axes.plot([x1], [y1], "x", color=RED, ms=8, mew=2)
+    text = f"{frame.number}  {data.short(frame.summary)}"
+    towards = 0.03 if x1 > x0 else -0.03
+    axes.text(x0 + towards, y0, text, ha="left" if towards > 0 else "right", va="bottom", fontsize=7.5,
+              zorder=5, color=colour if colour == RED else "black", **look)  # fmt: skip
+
+
+_PLOTS = {"sequence": _sequence, "cwnd": _cwnd, "rtt": _rtt, "throughput": _throughput}
