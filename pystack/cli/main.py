@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ping": ("pystack.cli.ping:ping", "Send ICMP echo requests from the stack."),
     "traceroute": ("pystack.cli.traceroute:traceroute", "Show the path of packets from the stack."),
     "replay": ("pystack.cli.replay:replay", "Run a recording again and compare it to the byte."),
+    "step": ("pystack.cli.step:step", "Step through a recording or a scenario, forwards and backwards."),
     "plot": ("pystack.cli.plot:plot", "Plots of a recording or scenario, into .png or .svg files."),
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),
     "ss": ("pystack.cli.views:ss", "Sockets of a running stack."),

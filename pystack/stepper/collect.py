@@ -9,7 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.stepper import snapshot
-from pystack.stepper.flight import Flights
+from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States
 from pystack.trace.annotate import OUTGOING
 from pystack.trace.replay import Replay, ReplayHost
@@ -79,6 +79,7 @@ class Collector:
         self.arps: dict[int, Any] = {}
         self.record = 0
         self.data = 0
+        self.outside = False  # a frame came from outside the recording, or went there
         self.began = 0  # the first event of the current record
 
     # -- records -----------------------------------------------------------------------------------------------------
@@ -130,7 +131,9 @@ class Collector:
         self.record = record + 1
         for host in self.hosts.values():
             for row, event in host.calls:
-                row[FIELDS]["result"] = plain(event.fields["result"])
+                result = event.fields["result"]
+                row[FIELDS]["result"] = plain(result)
+                self._touch(host.number, result)
             host.calls.clear()
         if self.touched:
             self._settle()
@@ -271,6 +274,7 @@ class Collector:
             data = data[:HEAD]
         self.data += len(data)
         sender = -1 if outside else host.number
+        self.outside = self.outside or outside or to == OUTSIDE
         self.frames.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
 
 

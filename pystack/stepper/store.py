@@ -73,13 +73,6 @@ class Packed(Sequence[T], Generic[T]):
         for index in range(len(self)):
             yield self[index]
 
-    def row(self, index: int) -> tuple[Any, ...]:
-        """The plain tuple, for those who look at many."""
-        number, at = divmod(index, self.block)
-        if number >= len(self.blocks):
-            return tuple(self.tail[index - len(self.blocks) * self.block])
-        return marshal.loads(zlib.decompress(self.blocks[number]))[at]  # type: ignore[no-any-return]
-
     def _rows(self, number: int) -> list[Any]:
         rows = self.cache.get(number)
         if rows is None:
@@ -91,6 +84,8 @@ class Packed(Sequence[T], Generic[T]):
         return rows
 
 
+#: where a state is that was never read
+NOWHERE = 1 << 62
 #: what happened to an object: None (it is gone), (True, values) (it is new), (False, [place, value, place, value, ...])
 Delta = tuple[int, "tuple[bool, list[Any]] | None"]
 Snapshot = dict[int, list[Any]]
@@ -111,7 +106,7 @@ class States:
         self.keys: list[dict[int, tuple[Any, ...]]] = [{}]
         self.deltas: Packed[tuple[Any, ...]] = Packed(lambda index, row: row)
         self.since = 0
-        self._index = -1
+        self._index = NOWHERE
         self._state: Snapshot = {}
         self._undo: deque[list[Undo]] = deque(maxlen=4 * BLOCK)
 
@@ -163,7 +158,7 @@ class States:
         if index < self._index and self._index - index <= len(self._undo):
             for _ in range(self._index - index):
                 take_back(self._state, self._undo.pop())
-        elif not start <= self._index <= index:
+        elif not (self._index <= index and index - self._index <= max(index - start, BLOCK)):
             self._state = {number: list(values) for number, values in self.keys[place].items()}
             self._undo.clear()
             self._index = start
@@ -172,6 +167,12 @@ class States:
             self._undo.append(apply(state, self.deltas[i]))
         self._index = index
         return state
+
+    def forget(self) -> None:
+        """Begin anew: the next state comes from a keyframe and from blocks unpacked again."""
+        self._index, self._state = NOWHERE, {}
+        self._undo.clear()
+        self.deltas.cache.clear()
 
     def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":
         """What event `index` changed: {object: {place: (before, after)}}; None stands for what was not there."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from pystack.stepper import snapshot
 from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
-from pystack.stepper.flight import EVERYBODY, OUTSIDE
+from pystack.stepper.flight import EVERYBODY
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign
 from pystack.stepper.store import Packed
@@ -42,6 +42,7 @@ class Timeline:
         self.name = name
         self.meta: dict[str, Any] = {}
         self.crash: str = ""
+        self.complete = False  # the recording has its end
         self.events: Packed[Entry] = Packed(self._entry)
         self.frames: Packed[Frame] = Packed(self._frame, 128)
         self._collector = Collector(self.events, self.frames)
@@ -117,6 +118,7 @@ class Timeline:
             self._crashed(error)
         if replay is not None:
             self.meta = replay.meta
+            self.complete = replay.reader.complete and not self.crash
             self.start, self.end = max(replay.start, 0), max(replay.start, 0)
             if replay.start >= 0:
                 self.end = max(replay.reader.time, self.start)
@@ -157,8 +159,7 @@ class Timeline:
         while peer in self.hosts:
             peer += "'"
         self.peer = peer
-        rows = (self.frames.row(i) for i in range(min(len(self.frames), 2000)))
-        self.lanes = self.hosts + ([peer] if any(row[1] < 0 or row[10] == OUTSIDE for row in rows) else [])
+        self.lanes = self.hosts + ([peer] if self._collector.outside else [])
 
     # -- what there is -----------------------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ def chain(net: Network, mtus: "tuple[int, ...]", **settings: Any) -> list[SimHos
     "traceroute",
     "Packets that die on the way tell the path",
     "How does traceroute know the routers?",
-    look='event.kind == "icmp.out" and "ime" in event.reason',
+    look='event.kind == "icmp.out" and event.fields.type == 11',
     mechanism="traceroute",
 )
 def traceroute(net: Network) -> None:
@@ -119,7 +119,7 @@ def traceroute(net: Network) -> None:
 @scenario(
     "fragment",
     "A datagram larger than the MTU",
-    "Why are there four frames for one ping?",
+    "Why are there three frames for one ping?",
     look='event.kind == "fragment"',
     mechanism="fragment",
 )

@@ -8,6 +8,9 @@ from pystack.runtime.simulated import MS, Network, S
 from pystack.stepper.scenarios.base import B, connected, finish, listener, pair, pattern, scenario
 from pystack_c.tcp import user
 
+#: the MAC address of the router by which the flood comes
+GATEWAY = 0x0200000000FE
+
 
 @scenario(
     "handshake",
@@ -88,7 +91,7 @@ def simultaneous_open(net: Network) -> None:
     mechanism="syn-cookie",
 )
 def syn_flood(net: Network) -> None:
-    """Forty SYNs come from addresses that will never answer; b's listener holds eight half-open connections at most.
+    """Forty SYNs come from forged addresses that will never answer; b's listener holds eight half-open connections at most.
     From then on it answers with SYN cookies and keeps no state. The honest client c connects in the middle of it.
     """
     b = net.host("b", tcp_max_syn_backlog=8)
@@ -99,10 +102,11 @@ def syn_flood(net: Network) -> None:
     b.addr(f"{B}/24")
     c.addr("10.0.0.3/24")
     net.introduce()
+    b.route("default", via="10.0.0.254")
+    b.neighbor("10.0.0.254", GATEWAY)
     waiting = listener(b)
     for number in range(40):
-        source = f"10.0.0.{100 + number}"
-        b.neighbor(source, 0x020000000000 + number)
+        source = f"192.0.2.{100 + number}"
         net.after(number * MS, flood.send, _syn(source, number, b.port().iface.mac))
 
     def connect() -> Generator[Any, Any, None]:
@@ -132,7 +136,7 @@ def _syn(source: str, number: int, mac: int) -> bytes:
     tcp = tcp[:16] + (ones_sum(pseudo + tcp) ^ 0xFFFF).to_bytes(2, "big") + tcp[18:]
     ip = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(tcp), number, 0, 64, 6, 0, src, dst)
     ip = ip[:10] + (ones_sum(ip) ^ 0xFFFF).to_bytes(2, "big") + ip[12:]
-    return mac.to_bytes(6, "big") + (0x020000000000 + number).to_bytes(6, "big") + b"\x08\x00" + ip + tcp
+    return mac.to_bytes(6, "big") + GATEWAY.to_bytes(6, "big") + b"\x08\x00" + ip + tcp
 
 
 @scenario(

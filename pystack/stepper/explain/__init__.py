@@ -1,0 +1,135 @@
+"""Why did this happen? In sentences that name the mechanism, the values that decided, and the RFC section.
+
+    why(timeline, event=190)         an event
+    why(timeline, frame=12)          a frame: why it was sent, and what became of it
+
+The answer is found from the events and states around, not from a list of answers: the same words come for any recording.
+"""
+
+from collections.abc import Callable
+
+from pystack.stepper.explain import below, flow, loss, opening
+from pystack.stepper.explain.base import Explanation, Look
+from pystack.stepper.records import Frame
+from pystack.stepper.timeline import Timeline
+
+#: what explanations call their mechanisms
+MECHANISMS = (
+    "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "drop",
+    "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window", "nagle",
+    "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start", "syn-cookie",
+    "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window", "window-update", "zero-window",
+)  # fmt: skip
+
+Explain = Callable[[Look], Explanation]
+_KINDS: dict[str, Explain] = {
+    "tcp.retransmit": loss.retransmit,
+    "tcp.lost": loss.lost,
+    "tcp.cwnd": loss.cwnd,
+    "tcp.hold": flow.hold,
+    "tcp.ack": flow.acknowledge,
+    "tcp.probe": flow.probe,
+    "tcp.window": flow.window,
+    "tcp.state": opening.state,
+    "arp.queued": below.arp,
+    "arp.send": below.arp,
+    "arp.state": below.arp,
+    "arp.in": below.arp,
+    "icmp.in": below.icmp,
+    "icmp.out": below.icmp,
+    "ip.fragment": below.fragments,
+    "ip.held": below.fragments,
+    "ip.reassembled": below.fragments,
+    "drop": below.dropped,
+    "timer.set": below.timer,
+    "timer.fired": below.timer,
+    "timer.cancelled": below.timer,
+}
+#: of the events that announce a frame, which one tells most
+_TELLING = ("tcp.retransmit", "tcp.probe", "ip.fragment", "icmp.out", "arp.send", "tcp.out", "udp.out", "ip.forward")
+
+
+def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" = None) -> Explanation:
+    """Why an event (by its index) happened, or a frame (by its number, from 1) was sent."""
+    if frame is not None:
+        return _frame(timeline, timeline.frames[frame - 1])
+    if event is None:
+        raise ValueError("why of what? event=index or frame=number")
+    if event < 0:
+        return Explanation("told", "Nothing has happened yet.")
+    look = Look(timeline, event)
+    kind = str(look.entry.kind)
+    if kind in ("frame.out", "frame.in"):
+        return _frame(timeline, timeline.frames[look.entry.frame])
+    try:
+        if kind == "tcp.out":
+            return _segment(look)
+        explain = _KINDS.get(kind)
+        if explain is not None:
+            return explain(look)
+    except KeyError:
+        # A state or field that is not there (a connection that is gone): what the core itself said.
+        pass
+    return Explanation("told", f"{look.host}: {look.entry.text()}.")
+
+
+def _segment(look: Look) -> Explanation:
+    """A TCP segment: by the decision just before it that concerns it, or by what it is."""
+    entry = look.entry
+    if look.index:
+        previous = look.timeline.events[look.index - 1]
+        if previous.conn == look.conn and previous.conn and str(previous.kind) in ("tcp.retransmit", "tcp.probe"):
+            return why(look.timeline, event=previous.index)
+    syn = opening.syn_out(look)
+    if syn is not None:
+        return syn
+    if not look.conn or not look.tcb:
+        return Explanation("reset" if entry.fields["flags"] & 4 else "told", f"{look.host}: {entry.text()}.")
+    if entry.fields["flags"] & 4:
+        return Explanation("reset", f"{look.host} sends RST: {entry.text()}.")
+    if entry.fields["length"]:
+        return flow.data(look)
+    if entry.fields["flags"] & 1:
+        return Explanation("close", f"The FIN says that {look.host} has nothing more to send: {entry.text()}.")
+    cause = look.cause()
+    if cause is not None and cause.kind == "timer.fired" and cause.fields.get("timer") == "delayed-ack":
+        return flow.late_ack(look)
+    return Explanation("ack", f"{look.host} acknowledges: {entry.text()}.")
+
+
+def _frame(timeline: Timeline, frame: Frame) -> Explanation:
+    """Why a frame was sent, and what became of it."""
+    fate = ""
+    if frame.fate == "lost":
+        fate = (
+            f"Frame {frame.number} never arrived: it was lost between {frame.host} and {frame.to or 'its receivers'}."
+        )
+    elif frame.fate == "dropped":
+        fate = f"Its receiver {frame.to} did not take it: {'; '.join(frame.drops)}."
+    elif frame.altered:
+        fate = "It came in with a bit changed."
+    chosen = frame.effects if frame.outside else frame.why
+    for kind in _TELLING:
+        for index in reversed(chosen):
+            if str(timeline.events[index].kind) == kind:
+                found = why(timeline, event=index)
+                return Explanation(found.mechanism, *found.sentences, fate)
+    if chosen:
+        found = why(timeline, event=chosen[0])
+        return Explanation(found.mechanism, *found.sentences, fate)
+    queued = _after_arp(timeline, frame)
+    return Explanation("arp" if queued else "told", queued or f"Frame {frame.number}: {frame.summary}.", fate)
+
+
+def _after_arp(timeline: Timeline, frame: Frame) -> str:
+    """A frame that no decision announces left the queue of an ARP entry."""
+    for index in range(frame.event, max(frame.event - 5, -1), -1):
+        entry = timeline.events[index]
+        if str(entry.kind) == "arp.state" and entry.host == frame.host and entry.fields.get("new") == "REACHABLE":
+            return (
+                f"It had waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
+            )
+    return ""
+
+
+__all__ = ["MECHANISMS", "Explanation", "why"]

@@ -1,0 +1,134 @@
+"""What the explanations are made of: an event, the states around it, and what happened before and after."""
+
+from typing import Any
+
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+
+#: events looked at, at most, in each direction
+REACH = 20_000
+
+
+class Explanation:
+    """Why something happened: the mechanism's name, and sentences with the values and RFC sections.
+
+    `mechanism` is one of MECHANISMS, for programs; `sentences` are for people.
+    """
+
+    def __init__(self, mechanism: str, *sentences: str):
+        self.mechanism = mechanism
+        self.sentences = [one for one in sentences if one]
+
+    def __str__(self) -> str:
+        return " ".join(self.sentences)
+
+    def __repr__(self) -> str:
+        return f"<{self.mechanism}: {self}>"
+
+
+class Look:
+    """An event to explain, and questions about what is around it."""
+
+    def __init__(self, timeline: Timeline, index: int):
+        self.timeline = timeline
+        self.index = index
+        self.entry = timeline.events[index]
+        self.conn = self.entry.conn
+        self.host = self.entry.host
+        self.tcb: dict[str, Any] = timeline.tcb(index, self.conn) or timeline.tcb(index - 1, self.conn) or {}
+        self.before: dict[str, Any] = timeline.tcb(index - 1, self.conn) or {}
+
+    def at(self, index: int) -> "Look":
+        """Another event of the same timeline."""
+        return Look(self.timeline, index)
+
+    def seq(self, number: int) -> int:
+        """A sequence number of ours, counted from the first one."""
+        return (number - int(self.tcb.get("iss", 0))) & 0xFFFFFFFF
+
+    def last(
+        self, *kinds: str, conn: "str | None" = None, host: "str | None" = None, reach: int = REACH
+    ) -> "Entry | None":
+        """The last event of these kinds before this one, of the connection (or of a host)."""
+        return self._find(range(self.index - 1, max(self.index - reach, -1), -1), kinds, conn, host)
+
+    def next(
+        self, *kinds: str, conn: "str | None" = None, host: "str | None" = None, reach: int = REACH
+    ) -> "Entry | None":
+        """The next event of these kinds after this one."""
+        stop = min(self.index + reach, len(self.timeline.events))
+        return self._find(range(self.index + 1, stop), kinds, conn, host)
+
+    def _find(self, indices: range, kinds: tuple[str, ...], conn: "str | None", host: "str | None") -> "Entry | None":
+        events = self.timeline.events
+        wanted = self.conn if conn is None and host is None else conn
+        for index in indices:
+            entry = events[index]
+            if (
+                str(entry.kind) in kinds
+                and (wanted is None or entry.conn == wanted)
+                and (host is None or entry.host == host)
+            ):
+                return entry
+        return None
+
+    def cause(self) -> "Entry | None":
+        """What this event follows from: the frame that came in, the timer that was due, or the call."""
+        for index in range(self.index, max(self.index - 2000, -1), -1):
+            entry = self.timeline.events[index]
+            if entry.host == self.host and str(entry.kind) in ("frame.in", "timer.fired", "call"):
+                return entry
+        return None
+
+    def frame(self, entry: "Entry | None" = None) -> "Frame | None":
+        """The frame of an event (of this one)."""
+        number = (self.entry if entry is None else entry).frame
+        return self.timeline.frames[number] if number >= 0 else None
+
+    def peer(self) -> str:
+        """The host at the other end of the connection, or "the peer"."""
+        local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
+        for key in self.timeline.connections:
+            host, _, ends = key.partition(" tcp ")
+            if ends.split(" #")[0] == f"{remote.split(' #')[0]}-{local}":
+                return host
+        return "the peer"
+
+    def peer_conn(self) -> str:
+        """The key of the connection's other end, or ""."""
+        local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
+        for key in self.timeline.connections:
+            if key.partition(" tcp ")[2].split(" #")[0] == f"{remote.split(' #')[0]}-{local}":
+                return key
+        return ""
+
+    def first_sent(self, seq: int) -> "Entry | None":
+        """The first tcp.out with the data at `seq`, before this event."""
+        found = None
+        for index in range(self.index - 1, max(self.index - REACH, -1), -1):
+            entry = self.timeline.events[index]
+            if entry.conn == self.conn and str(entry.kind) == "tcp.out":
+                fields = entry.fields
+                size = max(fields["length"], 1 if fields["flags"] & 3 else 0)
+                if (seq - fields["seq"]) & 0xFFFFFFFF < size:
+                    found = entry
+        return found
+
+    def ago(self, entry: "Entry | None") -> str:
+        """How long before this event another one was."""
+        return "" if entry is None else ms(self.entry.time - entry.time)
+
+
+def ms(time: int) -> str:
+    """A duration."""
+    return f"{time / 1e6:g} ms" if abs(time) < 10_000_000_000 else f"{time / 1e9:g} s"
+
+
+def when(timeline: Timeline, time: int) -> str:
+    """A time since the start."""
+    return f"{(time - timeline.start) / 1e9:.6f} s"
+
+
+def number(frame: "Frame | None") -> str:
+    """ "frame 12", or "a frame" where it is not known."""
+    return "a frame" if frame is None else f"frame {frame.number}"

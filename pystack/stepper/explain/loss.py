@@ -1,0 +1,171 @@
+"""Why something was sent again, or declared lost."""
+
+from pystack.stepper.explain.base import Explanation, Look, ms, number
+
+
+def retransmit(look: Look) -> Explanation:
+    """A segment was chosen for retransmission (or sent again)."""
+    tcb = look.tcb
+    if tcb.get("state") in ("SYN-SENT", "SYN-RECEIVED"):
+        return syn_timeout(look)
+    cause = look.cause()
+    if cause is not None and cause.kind == "timer.fired" and cause.fields.get("timer") == "loss-probe":
+        return tail_loss_probe(look)
+    if tcb.get("ca_state") == "loss":
+        entered = look.last("tcp.recovery")
+        while entered is not None and entered.fields.get("phase") != "loss":
+            entered = look.at(entered.index).last("tcp.recovery")
+        if entered is not None and entered.rfc.startswith("RFC 1191"):
+            return too_large(look)
+        return timeout(look)
+    if tcb.get("ca_state") == "recovery":
+        return fast(look)
+    return Explanation("retransmission", f"{look.host} sent it again: {look.entry.text()}.")
+
+
+def what(look: Look) -> str:
+    """The segment, the frame it was first sent in, and what became of it."""
+    fields = look.entry.fields
+    first = look.first_sent(fields["seq"])
+    start = look.seq(fields["seq"])
+    text = f"bytes {start}:{start + fields['length']}"
+    frame = look.frame(first) if first is not None else None
+    if first is None or frame is None:
+        return text
+    fates = {"lost": "was lost on the way", "dropped": "was dropped by its receiver", "delivered": "did arrive"}
+    fate = fates.get(frame.fate, "got no answer")
+    return f"{text}, first sent in frame {frame.number} {look.ago(first)} before, which {fate}"
+
+
+def fast(look: Look) -> Explanation:
+    """Fast retransmit: by RACK, by SACK, or by duplicate ACKs."""
+    tcb, peer = look.tcb, look.peer()
+    cause = look.cause()
+    told = f"frame {look.timeline.frames[cause.frame].number}" if cause is not None and cause.frame >= 0 else "an ACK"
+    head = f"Fast retransmit: {what(look)}."
+    if "RACK" in look.entry.reason:
+        how = (
+            f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} "
+            f"bytes in {peer}'s SACK blocks. RACK takes a segment for lost when one sent later was delivered and a reordering "
+            f"window (a quarter of the round trip, SRTT {ms(tcb['srtt'])}) has passed (RFC 8985 6.2)."
+        )
+    elif tcb["sack_ok"]:
+        how = (
+            f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, and {peer}'s SACK "
+            f"blocks name {tcb['sacked']} bytes above the hole, enough to take it for lost (RFC 6675 4 and 5)."
+        )
+    else:
+        how = (
+            f"{told} brought duplicate ACK number {tcb['dupacks']}: each one means that a segment behind the hole has arrived, "
+            "and three are taken for a loss (RFC 5681 3.2, RFC 6582)."
+        )
+    due = tcb["timers"].get("retransmission")
+    wait = f" The retransmission timer would have been due only {ms(due - look.entry.time)} later." if due else ""
+    cut = look.last("tcp.cwnd")
+    halved = ""
+    if cut is not None and look.entry.time - cut.time <= tcb["srtt"] * 2 and cut.fields["new"] < cut.fields["old"]:
+        halved = (
+            f"The loss is taken for congestion: ssthresh is {cut.fields['ssthresh']} now, cwnd was {cut.fields['old']} "
+            "(RFC 5681 3.2)."
+        )
+    return Explanation("fast-retransmit", head, how + wait, halved)
+
+
+def timeout(look: Look) -> Explanation:
+    """The retransmission timer was due, or what it marked lost goes out now."""
+    tcb = look.tcb
+    cause = look.cause()
+    fired = cause if cause is not None and cause.kind == "timer.fired" else look.last("timer.fired", host=look.host)
+    head = f"Retransmission timeout: {what(look)}."
+    srtt, rttvar, rto = tcb["srtt"], tcb["rttvar"], tcb["rto"]
+    if cause is not None and cause.kind == "timer.fired":
+        tries = tcb["retries"]
+        backed = look.last("tcp.rto")
+        waited = backed.fields["old"] if backed is not None else rto
+        how = (
+            f"No acknowledgement of it came within {ms(waited)}, and nothing sent later was acknowledged either, so only the timer "
+            f"could tell. RTO is {ms(rto)}: SRTT {ms(srtt)} and {ms(rto - srtt)} for its variation (4 RTTVAR are {ms(4 * rttvar)}; "
+            "RFC 6298 2.3, 2.4)" + (f", doubled with each of {tries - 1} earlier tries" if tries > 1 else "") + "."
+        )
+    else:
+        how = (
+            "All that was out when the timer fired counts as lost; an ACK came in, cwnd has room again, and the next of it "
+            "goes out (RFC 5681 3.1, RFC 6298 5.4)."
+        )
+    after = ""
+    if fired is not None:
+        after = (
+            f"cwnd began again at one segment ({tcb['mss']} bytes, now {tcb['cwnd']}), ssthresh is {tcb['ssthresh']} "
+            "(RFC 5681 3.1)"
+        )
+        due = tcb["timers"].get("retransmission")
+        if due and due > look.entry.time and tcb["backoff"]:
+            after += f"; the next timeout is {ms(due - look.entry.time)} away, twice as long (RFC 6298 5.5)"
+        after += "."
+    return Explanation("rto", head, how, after)
+
+
+def syn_timeout(look: Look) -> Explanation:
+    """No answer to a SYN or SYN-ACK."""
+    tcb = look.tcb
+    which = "SYN" if tcb["state"] == "SYN-SENT" else "SYN-ACK"
+    return Explanation(
+        "syn-timeout",
+        f"Retransmission timeout of the {which}: no answer came within {ms(tcb['rto'])}; nothing is known of the round trip "
+        "yet, so the initial RTO holds (RFC 6298 2.1).",
+        f"This is try {tcb['retries'] + 1}; the wait doubles with each (RFC 6298 5.5).",
+    )
+
+
+def tail_loss_probe(look: Look) -> Explanation:
+    """The probe timeout was due before the RTO."""
+    tcb = look.tcb
+    return Explanation(
+        "tail-loss-probe",
+        f"Tail loss probe: {what(look)}. Nothing came back for two round trips (SRTT {ms(tcb['srtt'])}), and there is nothing "
+        "behind the last segment that could tell of its loss: so it is sent once more, to get an ACK (RFC 8985 7.2).",
+        "If it was lost, the ACK's SACK blocks show what is missing, and the long wait for the RTO is saved.",
+    )
+
+
+def too_large(look: Look) -> Explanation:
+    """Path MTU discovery cut the segments anew."""
+    tcb = look.tcb
+    icmp = look.last("icmp.in", host=look.host)
+    told = number(look.frame(icmp)) if icmp is not None else "an ICMP message"
+    return Explanation(
+        "pmtud",
+        f"Path MTU discovery: {what(look)}. A router could not pass it on, because it was larger than the next link's MTU and "
+        f"must not be fragmented (DF); {told} said so (RFC 1191 4).",
+        f"The data is cut anew, into segments of {tcb['mss']} bytes, and sent at once: this is no congestion, so cwnd stays at "
+        f"{tcb['cwnd']} (RFC 1191 6.5).",
+    )
+
+
+def lost(look: Look) -> Explanation:
+    """A segment was marked lost."""
+    fields = look.entry.fields
+    start = look.seq(fields["seq"])
+    text = f"{look.host} takes bytes {start}:{start + fields['length']} for lost: {look.entry.text()}."
+    return Explanation("loss", text, f"It will be sent again as soon as cwnd ({look.tcb['cwnd']} bytes) has room.")
+
+
+def cwnd(look: Look) -> Explanation:
+    """The congestion window changed."""
+    fields, reason = look.entry.fields, look.entry.reason
+    old, new = fields["old"], fields["new"]
+    if new > old:
+        mechanism = "slow-start" if "slow start" in reason else "congestion-avoidance"
+        rule = (
+            "below ssthresh each acknowledged byte adds a byte: the window doubles in a round trip"
+            if mechanism == "slow-start"
+            else "above ssthresh it grows by about a segment in a round trip"
+        )
+        if "slow start" not in reason and "avoidance" not in reason:
+            return Explanation("cwnd", f"The congestion window grew from {old} to {new}: {look.entry.text()}.")
+        return Explanation(mechanism, f"The congestion window grew from {old} to {new} bytes: {rule} (RFC 5681 3.1).")
+    mechanism = "loss-window" if "timer" in reason else "cwnd"
+    text = (
+        f"The congestion window fell from {old} to {new} bytes, ssthresh to {fields['ssthresh']}: {look.entry.text()}."
+    )
+    return Explanation(mechanism, text)

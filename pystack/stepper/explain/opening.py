@@ -1,0 +1,133 @@
+"""Why a connection changes its state."""
+
+from pystack.stepper.explain.base import Explanation, Look, ms, number
+
+SYN, FIN, RST = 2, 1, 4
+
+
+def state(look: Look) -> Explanation:
+    """A change of state: by which edge of RFC 9293's figure 5."""
+    old, new = look.entry.fields["old"], look.entry.fields["new"]
+    chosen = {
+        ("SYN-SENT", "SYN-RECEIVED"): simultaneous,
+        ("CLOSED", "SYN-SENT"): active_open,
+        ("SYN-SENT", "ESTABLISHED"): established,
+        ("SYN-RECEIVED", "ESTABLISHED"): established,
+    }.get((old, new))
+    if chosen is not None:
+        return chosen(look)
+    if new == "TIME-WAIT":
+        return time_wait(look)
+    if new == "CLOSED":
+        return closed(look, old)
+    mechanism = "close" if "FIN" in new or new in ("CLOSE-WAIT", "CLOSING", "LAST-ACK") else "handshake"
+    return Explanation(mechanism, f"{look.host} goes from {old} to {new}: {look.entry.text()}.")
+
+
+def active_open(look: Look) -> Explanation:
+    """The SYN goes out."""
+    return Explanation(
+        "handshake",
+        f"The application of {look.host} connects: a SYN goes out that tells {look.host}'s first sequence number "
+        f"({look.tcb.get('iss')}), chosen so that segments of old connections do not fit (RFC 9293 3.4.1).",
+    )
+
+
+def established(look: Look) -> Explanation:
+    """The handshake is over on this side."""
+    tcb, peer = look.tcb, look.peer()
+    opened = look.last("tcp.out")
+    while opened is not None and not opened.fields["flags"] & SYN:
+        opened = look.at(opened.index).last("tcp.out")
+    took = f" {look.ago(opened)} after it was sent" if opened is not None else ""
+    step = "the SYN-ACK" if look.entry.fields["old"] == "SYN-SENT" else "the third segment"
+    return Explanation(
+        "handshake",
+        f"Three-way handshake: {step} acknowledges {look.host}'s SYN{took}, so {look.host} is ESTABLISHED (RFC 9293 3.5).",
+        f"Both sides know each other's first sequence number now ({tcb.get('iss')} of {look.host}, {tcb.get('irs')} of {peer}): "
+        "that takes three segments, as each SYN must be acknowledged, and one of these ACKs rides on the second SYN.",
+    )
+
+
+def simultaneous(look: Look) -> Explanation:
+    """Two SYNs crossed."""
+    return Explanation(
+        "simultaneous-open",
+        f"Simultaneous open: {look.host} is in SYN-SENT and gets a SYN without an ACK, because {look.peer()} connected at the same "
+        "moment. No listener is needed: it goes to SYN-RECEIVED and answers with SYN-ACK (RFC 9293 3.5, figure 7).",
+        "Both sides do so, and one connection comes of it, not two.",
+    )
+
+
+def time_wait(look: Look) -> Explanation:
+    """The side that closed first waits."""
+    armed = look.next("timer.set", reach=20)
+    is_it = armed is not None and armed.fields.get("timer") == "time-wait"
+    wait = ms(armed.fields["deadline"] - look.entry.time) if armed is not None and is_it else "a while"
+    return Explanation(
+        "time-wait",
+        f"TIME-WAIT: {look.host} closed first, and both FINs are acknowledged. It remembers the connection for {wait} more (2 MSL, "
+        "RFC 9293 3.6.1), for two reasons.",
+        f"If its last ACK is lost, {look.peer()} sends its FIN again, and somebody must be there to answer; and old "
+        "segments of this connection must not be taken for those of a new one between the same ports.",
+    )
+
+
+def closed(look: Look, old: str) -> Explanation:
+    """The connection is gone: by a reset, by time, or in order."""
+    reason, frame = look.entry.reason, look.frame()
+    cause = look.cause()
+    came = look.last("tcp.in")
+    by_reset = cause is not None and cause.kind == "frame.in" and came is not None and came.fields["flags"] & RST
+    if by_reset and cause is not None and came is not None and came.index > cause.index:
+        if old == "SYN-SENT":
+            return Explanation(
+                "reset",
+                f"Refused: {look.peer()} answered the SYN with RST ({number(look.frame(cause))}), because nobody listens on that "
+                "port; connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
+            )
+        return Explanation(
+            "reset",
+            f"Reset: a RST came from {look.peer()} ({number(look.frame(cause))}) with a sequence number that fits, so {look.host} "
+            f"gives up the connection at once, from {old}; the application gets ECONNRESET (RFC 9293 3.10.7.4).",
+            "A RST is sent by a side that aborts, or that does not know the connection.",
+        )
+    if old == "TIME-WAIT":
+        return Explanation("time-wait", f"2 MSL are over: {look.host} forgets the connection (RFC 9293 3.6.1).")
+    if "retransmission" in reason or "answer" in reason:
+        return Explanation("give-up", f"{look.host} gives up: {look.entry.text()}.")
+    if "abort" in reason or "reset" in reason.lower():
+        return Explanation("reset", f"{look.host} itself aborts the connection, with a RST: {look.entry.text()}.")
+    return Explanation(
+        "close", f"{look.host} is done with the connection: {look.entry.text()}{'' if frame is None else ''}."
+    )
+
+
+def syn_out(look: Look) -> "Explanation | None":
+    """Segments with SYN that have a story of their own; None for others."""
+    fields, reason = look.entry.fields, look.entry.reason
+    if "cookie" in reason and not look.conn:
+        peer = look.entry.subject
+        return Explanation(
+            "syn-cookie",
+            f"SYN cookie: the listener's queue of half-open connections is full, so {look.host} answers the SYN of {peer} and keeps "
+            "nothing. The sequence number of its SYN-ACK is a keyed hash of the addresses, ports and the MSS (RFC 4987 3.6).",
+            "Who really asked acknowledges that number, and the connection is made from the ACK alone; who forged its "
+            "address never sees it, and has cost no memory.",
+        )
+    if fields["flags"] & SYN and fields["length"]:
+        return Explanation(
+            "fast-open",
+            f"TCP Fast Open: the SYN carries {fields['length']} bytes of data. {look.host} has a cookie from an earlier connection; it "
+            "proves that its address is its own, so the server may act on the data before the handshake is over "
+            "(RFC 7413 2).",
+            "The request is there a round trip earlier.",
+        )
+    if fields["flags"] & SYN:
+        which = (
+            "answers the SYN and tells its own first sequence number"
+            if fields["flags"] & 16
+            else "opens the connection"
+        )
+        return Explanation("handshake", f"The {'SYN-ACK' if fields['flags'] & 16 else 'SYN'} {which} (RFC 9293 3.5).")
+    return None

@@ -1,0 +1,142 @@
+"""A timeline as plain text: the story of all frames, one place, the answer to a scenario's question."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pystack.stepper import snapshot
+from pystack.stepper.cursor import Cursor
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+
+#: fields of a connection in the order in which to read them
+SHOWN = (
+    "state", "snd_una", "snd_nxt", "snd_wnd", "rcv_nxt", "rcv_wnd", "cwnd", "ssthresh", "in_flight", "unsent", "sacked",
+    "lost", "dupacks", "ca_state", "mss", "srtt", "rttvar", "rto", "backoff", "recvbuf", "ooo",
+)  # fmt: skip
+TIMES = ("srtt", "rttvar", "rto", "min_rtt")
+QUIET = ("timer.set", "timer.cancelled", "route", "frame.in", "frame.out")
+
+
+def seconds(timeline: Timeline, time: int) -> str:
+    """A time since the start, to the microsecond."""
+    return f"{(time - timeline.start) / 1e9:.6f}"
+
+
+def value(name: str, number: Any, state: "dict[str, Any] | None" = None) -> str:
+    """A field for people: times in ms, sequence numbers relative to the first ones."""
+    if number is None:
+        return "-"
+    if name in TIMES and isinstance(number, int):
+        return f"{number / 1e6:g} ms"
+    if name == "timers":
+        return ", ".join(number) or "none"
+    if state is not None and isinstance(number, int):
+        if name in snapshot.SEND_SEQUENCE and state["iss"]:
+            return str((number - state["iss"]) & 0xFFFFFFFF)
+        if name in snapshot.RECEIVE_SEQUENCE and state["irs"]:
+            return str((number - state["irs"]) & 0xFFFFFFFF)
+    return str(number)
+
+
+def frame_line(frame: Frame) -> str:
+    """A frame in one line."""
+    timeline = frame._timeline
+    fate = "" if frame.fate in ("delivered", "unknown") else f"  ** {frame.fate} **"
+    arrow = f"{frame.host} > {frame.to or '*'}"
+    return f"{frame.number:>5} {seconds(timeline, frame.time)} {arrow:10} {frame.summary}{fate}"
+
+
+def story(timeline: Timeline) -> Iterator[str]:
+    """Every frame with its reasons, and every other decision under its time."""
+    told = -1
+    for entry in timeline.events:
+        kind = str(entry.kind)
+        if kind == "frame.out" or (kind == "frame.in" and timeline.frames[entry.frame].outside):
+            frame = timeline.frames[entry.frame]
+            if frame.index != told:
+                told = frame.index
+                yield frame_line(frame)
+        if kind not in QUIET:
+            yield f"{'':6}{seconds(timeline, entry.time)} {entry.host:4} {kind:16} {entry.text()}"
+
+
+def changes(timeline: Timeline, index: int) -> list[str]:
+    """What an event changed, a line a connection."""
+    lines = []
+    for key, fields in timeline.diff(index).items():
+        if key not in timeline.connections:
+            after = timeline.arp(index).get(key)
+            lines.append(f"{key}: {after['state'] if after else 'gone'}")
+            continue
+        state = timeline.tcb(index, key) or timeline.tcb(index - 1, key)
+        new = timeline.tcb(index - 1, key) is None
+        parts = [
+            f"{name} {value(name, old, state)} -> {value(name, now, state)}" for name, (old, now) in fields.items()
+        ]
+        gone = timeline.tcb(index, key) is None
+        lines.append(f"{key}: " + ("is there now" if new else "is gone" if gone else ", ".join(parts)))
+    return lines
+
+
+def connection(timeline: Timeline, index: int, key: str) -> list[str]:
+    """The fields of a connection, a few a line."""
+    state = timeline.tcb(index, key)
+    if state is None:
+        return []
+    cells = [f"{name} {value(name, state[name], state)}" for name in SHOWN]
+    lines = [f"  {key}"]
+    for at in range(0, len(cells), 5):
+        lines.append("    " + "  ".join(f"{cell:22}" for cell in cells[at : at + 5]).rstrip())
+    entry = timeline.events[index]
+    for name, deadline in state["timers"].items():
+        lines.append(f"    timer {name}: due in {(deadline - entry.time) / 1e6:g} ms")
+    return lines
+
+
+def place(cursor: Cursor) -> str:
+    """The place of a cursor: event, frame, reasons, what changed, the connection, and why."""
+    timeline, entry = cursor.timeline, cursor.entry
+    if entry is None:
+        return f"before the first event of {timeline.name}"
+    lines = [f"event {entry.index}  {seconds(timeline, entry.time)} s  {entry.host}  {entry.kind}  {entry.subject}"]
+    lines.append(f"  {entry.text()}")
+    link = timeline.link(entry.rfc)
+    if link:
+        lines.append(f"  {link}")
+    if entry.frame >= 0:
+        frame = timeline.frames[entry.frame]
+        lines.append(f"  frame {frame_line(frame).strip()}")
+        lines.extend(f"    {reason}" for reason in (*frame.reasons, *(f"DROPPED {drop}" for drop in frame.drops)))
+    lines.extend(f"  changed: {line}" for line in changes(timeline, entry.index))
+    if entry.conn:
+        lines.extend(connection(timeline, entry.index, entry.conn))
+    lines.extend(_why(timeline, entry))
+    return "\n".join(lines)
+
+
+def _why(timeline: Timeline, entry: Entry) -> list[str]:
+    from pystack.stepper.explain import why
+
+    explanation = why(timeline, event=entry.index)
+    return [
+        f"  why: {sentence}" if number == 0 else f"       {sentence}"
+        for number, sentence in enumerate(explanation.sentences)
+    ]
+
+
+def answer(timeline: Timeline, scenario: Any) -> str:
+    """A scenario's story, question, and the answer at the event that it points to."""
+    from pystack.stepper.explain import why
+
+    cursor = Cursor(timeline)
+    cursor.add_break(scenario.look)
+    stop = cursor.run()
+    lines = [f"{scenario.name}: {scenario.title}", "", *(" ".join(scenario.story.split()),), "", scenario.question]
+    if stop is None:
+        return "\n".join([*lines, "  (nothing of the kind happened in this run)"])
+    explanation = why(timeline, event=stop.entry.index)
+    lines.append(
+        f"  (event {stop.entry.index}, {seconds(timeline, stop.entry.time)} s, {stop.entry.host}: {stop.entry.text()})"
+    )
+    lines.extend(f"  {sentence}" for sentence in explanation.sentences)
+    return "\n".join(lines)
