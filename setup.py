@@ -52,6 +52,7 @@ COMPILED = [
     "pystack_c/tcp/congestion/cubic.py",
     "pystack_c/tcp/congestion/bbr.py",
     "pystack_c/tcp/rtt.py",
+    "pystack_c/tcp/tell.py",
     "pystack_c/tcp/rack.py",
     "pystack_c/tcp/rate.py",
     "pystack_c/tcp/chrono.py",

@@ -36,6 +36,10 @@ class AddressProbe(TimerOwner):  # python
         self.conflict = 0
         self.timer = Timer(self, C.T_ACD)
 
+    def subject(self) -> str:
+        """As events name it."""
+        return "arp " + neighbor.addr_text(self.addr)
+
     def on_timer(self, kind: int) -> None:
         """Send the next probe, or conclude that nobody has the address."""
         core = self.core
@@ -47,7 +51,9 @@ class AddressProbe(TimerOwner):  # python
         why = "does anybody have this address?"
         neighbor.send_arp(core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
-        core.timers.arm(self.timer, core.now + wait)
+        last = self.sent == PROBE_NUM
+        why = "silence until then: the address is free" if last else "the next probe, at a random time"
+        core.set_timer(self.timer, core.now + wait, why, "RFC 5227 2.1.1")
 
     def on_arp(self, spa: int, sha: int) -> bool:
         """An ARP packet names the address: its owner, or another host that probes for it too. True: the end of it."""
@@ -55,7 +61,7 @@ class AddressProbe(TimerOwner):  # python
         return True
 
     def _finish(self, conflict: int) -> None:
-        self.core.timers.cancel(self.timer)
+        self.core.cancel_timer(self.timer, "another host has the address", "RFC 5227 2.1.1")
         self.core.acd.pop(self.addr, None)
         self.conflict = conflict
         self.done = True
@@ -69,6 +75,10 @@ class _Announcer(TimerOwner):  # python
         self.iface = iface
         self.addr = addr
         self.timer = Timer(self, C.T_ACD)
+
+    def subject(self) -> str:
+        """As events name it."""
+        return "arp " + neighbor.addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
         """Announce, if the address is still ours."""
@@ -85,7 +95,8 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
     core.now = now
     probe = AddressProbe(core, iface, addr)
     core.acd[addr] = probe
-    core.timers.arm(probe.timer, now + _between(core, 0, PROBE_WAIT))
+    why = "the first probe, at a random time"
+    core.set_timer(probe.timer, now + _between(core, 0, PROBE_WAIT), why, "RFC 5227 2.1.1")
     return probe
 
 
@@ -93,4 +104,4 @@ def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
     """Two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
     core.now = now
     neighbor.announce(core, iface, addr)
-    core.timers.arm(_Announcer(core, iface, addr).timer, now + ANNOUNCE_INTERVAL)
+    core.set_timer(_Announcer(core, iface, addr).timer, now + ANNOUNCE_INTERVAL, "announce it again", "RFC 5227 2.3")

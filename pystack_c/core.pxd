@@ -6,7 +6,7 @@ from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.rng cimport Rng
-from pystack_c.timer cimport TimerQueue
+from pystack_c.timer cimport Timer, TimerOwner, TimerQueue
 
 cdef class Core:
     cdef public Config config
@@ -52,4 +52,9 @@ cdef class Core:
     @cython.locals(found=LocalAddr)
     cpdef LocalAddr local_addr(self, uint32_t addr)
     cpdef drop(self, str name, str subject, str reason, str rfc)
+    cpdef set_timer(self, Timer timer, int64_t deadline, str why, str rfc)
+    cpdef cancel_timer(self, Timer timer, str why, str rfc)
+    @cython.locals(owner=TimerOwner, fields=dict)
+    cpdef tell_timer(self, str kind, Timer timer, str why, str rfc)
+    @cython.locals(event=object, probe=object, about=object)
     cpdef emit(self, str kind, str subject, int endpoint, str reason, str rfc, dict fields, before=*, after=*)

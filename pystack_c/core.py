@@ -12,9 +12,12 @@ from pystack_c.config import Config
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
-from pystack_c.probe import Event
+from pystack_c.probe import TIMER_NAMES, Event
 from pystack_c.rng import Rng
-from pystack_c.timer import TimerQueue
+from pystack_c.timer import Timer, TimerQueue
+
+# What carries a frame on each kind of link.
+LINK_RFC = {C.LINK_ETHERNET: "RFC 894", C.LINK_IP: "RFC 791 2.2", C.LINK_LOOPBACK: "RFC 1122 3.2.1.3"}
 
 
 class Core:
@@ -66,7 +69,7 @@ class Core:
         iface.tx_bytes += len(tx.header) if tx.payload is None else len(tx.header) + len(tx.payload)
         if self.probe is not None:
             fields = {"iface": iface.name, "frame": tx.to_bytes(), "gso_size": tx.gso_size}
-            self.emit("frame.out", iface.name, 0, "", "", fields)
+            self.emit("frame.out", iface.name, 0, "handed to the interface", LINK_RFC[iface.kind], fields)
         if iface.kind == C.LINK_LOOPBACK:
             self.loopq.append(tx)
         else:
@@ -92,6 +95,28 @@ class Core:
         if self.probe is not None:
             self.emit("drop", subject, 0, reason, rfc, {"name": name})
 
+    def set_timer(self, timer: Timer, deadline: int, why: str, rfc: str) -> None:
+        """Set or move a timer. Every timer of the core is set here, so that the probe hears of it."""
+        self.timers.arm(timer, deadline)
+        if self.probe is not None:
+            self.tell_timer("timer.set", timer, why, rfc)
+
+    def cancel_timer(self, timer: Timer | None, why: str, rfc: str) -> None:
+        """Take a timer out; nothing where it is not set, or was never made. Every timer is cancelled here."""
+        if timer is None or timer.deadline < 0:
+            return
+        self.timers.cancel(timer)
+        if self.probe is not None:
+            self.tell_timer("timer.cancelled", timer, why, rfc)
+
+    def tell_timer(self, kind: str, timer: Timer, why: str, rfc: str) -> None:
+        """An event about a timer, under the name of its owner. Only with a probe."""
+        owner = timer.owner
+        fields: dict[str, Any] = {"timer": TIMER_NAMES[timer.kind]}
+        if kind == "timer.set":
+            fields["deadline"] = timer.deadline
+        self.emit(kind, owner.subject(), getattr(owner, "ident", 0), why, rfc, fields)
+
     def emit(
         self,
         kind: str,
@@ -102,6 +127,16 @@ class Core:
         fields: dict[str, Any],
         before: Any = None,
         after: Any = None,
-    ) -> None:
-        """Hand an event to the probe. Callers check `probe is not None` first, so that off costs nothing."""
-        self.probe.event(Event(kind, self.now, self.name, subject, endpoint, reason, rfc, fields, before, after))
+    ) -> Any:
+        """Hand an event to the probe, and return it. Callers check `probe is not None` first: off costs nothing."""
+        event = Event(kind, self.now, self.name, subject, endpoint, reason, rfc, fields, before, after)
+        probe = self.probe
+        if endpoint != 0 and getattr(probe, "snapshots", False):
+            # (Before is what the probe saw last of this endpoint: between two events nothing is lost.)
+            about = self.endpoints.get(endpoint)
+            if about is not None:
+                event.after = about.snapshot()
+                event.before = about.shown if about.shown is not None else before
+                about.shown = event.after
+        probe.event(event)
+        return event

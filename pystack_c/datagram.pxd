@@ -44,7 +44,7 @@ cdef class DatagramSocket(Endpoint):
     cpdef int readiness(self)
     cpdef bint enqueue(self, Packet pkt, Iface iface, bytes data, int sport) except -1
     cpdef bint matches(self, Iface iface, uint32_t laddr, uint32_t raddr) except -1
-    @cython.locals(record=Datagram)
+    @cython.locals(record=Datagram, why=str)
     cpdef hard_error(self, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t dst, int dport, bytes quote, bint local)
 
 @cython.locals(error=int, dgram=Datagram)

@@ -63,6 +63,10 @@ class DatagramSocket(Endpoint):
         self.mcast_iface: Iface | None = None
         self.memberships: dict[tuple[int, int], Iface] = {}
 
+    def snapshot(self) -> dict[str, Any]:  # inherited
+        """What a learner looks at."""
+        return {"queued": len(self.queue), "queued_bytes": self.queued_bytes, "error": self.so_error}
+
     def readiness(self) -> int:
         """EV_* bits: readable with a datagram, an error or after shutdown; always writable."""
         bits = C.EV_OUT
@@ -121,6 +125,9 @@ class DatagramSocket(Endpoint):
                 self.errqueue.append(record)
         elif (self.raddr == 0 and not local) or icmp_type == C.ICMP_TIME_EXCEEDED:
             return
+        if self.core.probe is not None:
+            why = "the datagram did not arrive: the next call on its socket says so"
+            self.core.emit("icmp.error", self.subject(), self.ident, why, "RFC 1122 4.1.3.3", {"error": error})
         self.fail(error)
 
 

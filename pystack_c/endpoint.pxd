@@ -24,7 +24,8 @@ cdef class Endpoint(TimerOwner):
     cdef public bint reuseport
     cdef public bint broadcast
     cdef public dict options
-    cpdef str subject(self)
+    cdef public dict shown
+    cpdef dict snapshot(self)
     cpdef wake(self, int bits)
     cpdef int readiness(self)
     cpdef bint listening(self)

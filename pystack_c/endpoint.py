@@ -33,10 +33,15 @@ class Endpoint(TimerOwner):
         self.reuseport = False
         self.broadcast = False
         self.options: dict[Any, Any] | None = None
+        self.shown: dict[str, Any] | None = None
 
-    def subject(self) -> str:
+    def subject(self) -> str:  # inherited
         """A short text for events."""
         return f"endpoint {self.ident}"
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a learner looks at, for probes with `snapshots`; `shown` is the last one that was taken."""
+        return {"error": self.so_error}
 
     def wake(self, bits: int) -> None:
         """Tell the driver that something happened (it polls `readiness` for the level)."""

@@ -21,5 +21,5 @@ cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 cpdef int classify(Core core, Iface iface, uint32_t dst) except -1
 @cython.locals(pkt=Packet)
 cpdef looped(Core core, Iface iface, bytes packet)
-@cython.locals(why=str, taken=bint)
+@cython.locals(why=str, taken=bint, fields=dict)
 cpdef deliver(Core core, Iface iface, Packet pkt)

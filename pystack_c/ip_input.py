@@ -156,6 +156,9 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
+    if core.probe is not None:
+        fields = {"proto": pkt.proto, "length": pkt.l4_end - pkt.l4_off, "ttl": pkt.ttl}
+        core.emit("ip.in", _subject(pkt), 0, "a packet for this host: up to its protocol", "RFC 1122 3.2.1.3", fields)
     taken = core.raw is not None and raw.deliver(core, iface, pkt)
     if pkt.proto == C.IPPROTO_TCP:
         core.counters.IpInDelivers += 1

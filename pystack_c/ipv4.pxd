@@ -10,14 +10,20 @@ from pystack_c.wire.checksum cimport sum_bytes
 
 @cython.locals(found=Dst, dst=Dst)
 cpdef Dst route_output(Core core, uint32_t addr, uint32_t src=*, Iface iface=*)
-@cython.locals(mine=LocalAddr, own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst, fields=dict, reason=str)
+@cython.locals(mine=LocalAddr, own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst)
 cdef Dst _resolve(Core core, uint32_t addr, Iface iface)
 @cython.locals(route=Route, other=Iface, kind=int)
 cdef Dst _resolve_group(Core core, uint32_t addr, Iface iface)
 @cython.locals(addr=uint32_t, other=Iface, own=LocalAddr)
 cpdef uint32_t source_address(Core core, Iface iface, uint32_t hop) except? 0xFFFFFFFF
+@cython.locals(fields=dict, why=str, rfc=str)
+cdef _tell_route(Core core, uint32_t addr, Dst dst)
+@cython.locals(old=int)
 cpdef lower_mtu(Core core, Dst dst, int mtu)
+@cython.locals(old=int)
 cpdef expire_mtu(Core core, Dst dst)
+@cython.locals(fields=dict)
+cdef _tell_mtu(Core core, Dst dst, int old, str why, str rfc)
 @cython.locals(value=int)
 cpdef int new_ident(Dst dst, int count) except -1
 cpdef int output(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, bint df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset) except -1

@@ -33,6 +33,8 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
             return found
     core.route_error = 0
     dst: Dst = _resolve(core, addr, iface)
+    if core.probe is not None:
+        _tell_route(core, addr, dst)
     if dst is None:
         core.counters.IpOutNoRoutes += 1
         return None
@@ -69,12 +71,26 @@ def _resolve(core: Core, addr: int, iface: Iface | None) -> Any:
             kind = C.DST_BROADCAST
     src = route.src if route.src != 0 else source_address(core, route.iface, hop)
     dst = Dst(route.iface, hop, src, min(route.iface.mtu, 65535), kind, core.route_epoch)
+    dst.addr = addr
     dst.route = route
-    if core.probe is not None:
-        fields = {"dst": addr, "gateway": route.gateway, "iface": route.iface.name, "prefixlen": route.prefixlen}
-        reason = "the longest matching prefix"
-        core.emit("route", "route " + neighbor.addr_text(addr), 0, reason, "RFC 1812 5.2.4.3", fields)
     return dst
+
+
+def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
+    """The route event: which one was chosen, or that there is none."""
+    fields = {"dst": addr, "gateway": 0, "iface": "", "prefixlen": -1}
+    why, rfc = "no route leads there", "RFC 1812 5.2.4.3"
+    if dst is not None:
+        fields["iface"] = dst.iface.name
+        if dst.route is not None:
+            fields["gateway"] = dst.route.gateway
+            fields["prefixlen"] = dst.route.prefixlen
+            why = "the longest matching prefix"
+        elif dst.kind == C.DST_LOCAL:
+            why, rfc = "an address of this host: it never reaches a wire", "RFC 1122 3.2.1.3"
+        else:
+            why, rfc = "to everybody, or to a group, on one interface", "RFC 1122 3.3.6"
+    core.emit("route", "route " + neighbor.addr_text(addr), 0, why, rfc, fields)
 
 
 _REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, C.RT_BLACKHOLE: errno.EINVAL}
@@ -112,16 +128,28 @@ def source_address(core: Core, iface: Iface, hop: int) -> int:
 
 def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
     """A router told the MTU of the path (RFC 1191 6.3): keep it for `mtu_expires` (ten minutes), then try the interface's again."""
-    if mtu <= dst.mtu:
-        dst.mtu = mtu
-        dst.mtu_until = core.now + core.config.mtu_expires
+    if mtu > dst.mtu:
+        return
+    old = dst.mtu
+    dst.mtu = mtu
+    dst.mtu_until = core.now + core.config.mtu_expires
+    if core.probe is not None and mtu != old:
+        _tell_mtu(core, dst, old, "a router on the path can carry no more", "RFC 1191 6.3")
 
 
 def expire_mtu(core: Core, dst: Dst) -> None:
     """RFC 1191 6.3: the path may carry more by now; it will say so if it does not."""
     if core.now >= dst.mtu_until:
+        old = dst.mtu
         dst.mtu_until = 0
         dst.mtu = min(dst.iface.mtu, 65535)
+        if core.probe is not None:
+            _tell_mtu(core, dst, old, "what the router said is old: the path may carry more by now", "RFC 1191 6.3")
+
+
+def _tell_mtu(core: Core, dst: Dst, old: int, why: str, rfc: str) -> None:
+    fields = {"dst": dst.addr, "old": old, "new": dst.mtu}
+    core.emit("ip.mtu", "route " + neighbor.addr_text(dst.addr), 0, why, rfc, fields)
 
 
 def new_ident(dst: Dst, count: int) -> int:

@@ -35,7 +35,7 @@ cdef _set_mac(NeighborEntry entry, uint64_t mac)
 cdef _failed(Core core, NeighborEntry entry, str reason, str rfc)
 @cython.locals(fields=dict)
 cpdef send_arp(Core core, Iface iface, int op, uint64_t eth_dst, uint32_t spa, uint64_t tha, uint32_t tpa, str reason, str rfc)
-@cython.locals(spa=uint32_t, reason=str)
+@cython.locals(spa=uint32_t, reason=str, why=str)
 cdef _solicit(Core core, NeighborEntry entry)
 @cython.locals(own=LocalAddr)
 cpdef uint32_t source_for(Iface iface, uint32_t addr) except? 0xFFFFFFFF
@@ -57,6 +57,7 @@ cpdef output(Core core, Dst dst, Py_ssize_t start, Py_ssize_t end, object payloa
 cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
 @cython.locals(p="const unsigned char*", tx=Transmit)
 cpdef transmit(Core core, Iface iface, bytearray scratch, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+@cython.locals(why=str)
 cdef _use_stale(Core core, NeighborEntry entry)
 @cython.locals(subject=str, tx=Transmit, fields=dict)
 cdef _enqueue(Core core, NeighborEntry entry, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)

@@ -58,6 +58,10 @@ class NeighborEntry(TimerOwner):
         self.queue: deque[Any] | None = None
         self.timer = Timer(self, C.T_NEIGH)
 
+    def subject(self) -> str:  # inherited
+        """As events name it."""
+        return "arp " + addr_text(self.addr)
+
     def on_timer(self, kind: int) -> None:
         """INCOMPLETE: ask again or give up; DELAY: no hint came, probe; PROBE: probe again or give up."""
         core = self.core
@@ -94,7 +98,7 @@ def _set_mac(entry: NeighborEntry, mac: int) -> None:
 def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
     """Give up: whoever's packets wait hears EHOSTUNREACH (the Stack takes them from core.error_queue)."""
     set_state(core, entry, C.NUD_FAILED, reason, rfc)
-    core.timers.cancel(entry.timer)
+    core.cancel_timer(entry.timer, reason, rfc)
     waiting = entry.queue
     entry.queue = None
     if waiting is not None:
@@ -127,7 +131,8 @@ def _solicit(core: Core, entry: NeighborEntry) -> None:
     else:
         reason = "the next hop's MAC address is not known"
         send_arp(core, entry.iface, C.ARPOP_REQUEST, arp.BROADCAST, spa, 0, entry.addr, reason, "RFC 826")
-    core.timers.arm(entry.timer, core.now + core.config.neigh_retrans_time)
+    why = "no answer until then: ask again, or give up"
+    core.set_timer(entry.timer, core.now + core.config.neigh_retrans_time, why, "RFC 1122 2.3.2.1")
 
 
 def source_for(iface: Iface, addr: int) -> int:
@@ -177,10 +182,10 @@ def _make_room(core: Core, iface: Iface) -> bool:
 
 def remove(core: Core, entry: NeighborEntry) -> None:
     """Take an entry out of its table; packets that wait in it are dropped."""
-    core.timers.cancel(entry.timer)
+    core.cancel_timer(entry.timer, "the entry is taken out of the table", "RFC 1122 2.3.2.1")
     if entry.queue is not None:
         for _tx in entry.queue:
-            core.drop("arp-removed", "arp " + addr_text(entry.addr), "the entry was taken out", "")
+            core.drop("arp-removed", "arp " + addr_text(entry.addr), "the entry was taken out", "RFC 1122 2.3.2.1")
         entry.queue = None
     entry.iface.neighbors.pop(entry.addr, None)
     set_state(core, entry, C.NUD_NONE, "taken out of the table", "RFC 1122 2.3.2.1")
@@ -193,9 +198,9 @@ def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
         entry = create(core, iface, addr)
         if entry is None:
             raise ValueError("the neighbour table is full")
-    core.timers.cancel(entry.timer)
+    core.cancel_timer(entry.timer, "set by the administrator", "RFC 1122 2.3.2.1")
     _set_mac(entry, mac)
-    set_state(core, entry, C.NUD_PERMANENT, "set by the administrator", "")
+    set_state(core, entry, C.NUD_PERMANENT, "set by the administrator", "RFC 1122 2.3.2.1")
     _flush(core, entry)
     return entry
 
@@ -212,7 +217,7 @@ def confirm(entry: NeighborEntry) -> None:
     core: Core = entry.core
     entry.confirmed = core.now
     if entry.state != C.NUD_REACHABLE and entry.state & (C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE):
-        core.timers.cancel(entry.timer)
+        core.cancel_timer(entry.timer, "a transport made progress through it", "RFC 4861 7.3.1")
         set_state(core, entry, C.NUD_REACHABLE, "a transport made progress through it", "RFC 4861 7.3.1")
 
 
@@ -280,7 +285,8 @@ def transmit(
 def _use_stale(core: Core, entry: NeighborEntry) -> None:
     """First packet through a STALE entry: use it, and wait a while for a hint before asking (RFC 4861 7.3.3)."""
     set_state(core, entry, C.NUD_DELAY, "a packet uses the stale entry", "RFC 4861 7.3.3")
-    core.timers.arm(entry.timer, core.now + core.config.neigh_delay_probe_time)
+    why = "no hint until then: ask it"
+    core.set_timer(entry.timer, core.now + core.config.neigh_delay_probe_time, why, "RFC 4861 7.3.3")
 
 
 def _enqueue(
@@ -407,7 +413,12 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
     if entry.state & _VALID and pkt.arp_sha != entry.mac:
         # Two answers within a second: the first one wins, unless the second is an announcement (proxy ARP, spoofing).
         if not gratuitous and core.now - entry.updated < 1_000_000_000:
-            core.drop("arp-locked", "arp " + addr_text(addr), "another answer was believed less than 1 s ago", "")
+            core.drop(
+                "arp-locked",
+                "arp " + addr_text(addr),
+                "another answer was believed less than 1 s ago",
+                "Linux arp(7) locktime",
+            )
             return True
     _update(core, entry, pkt.arp_sha, solicited)
     return True
@@ -423,10 +434,10 @@ def _update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None
         _set_mac(entry, mac)
     if solicited and (asked or entry.state == C.NUD_REACHABLE or not changed):
         entry.confirmed = core.now
-        core.timers.cancel(entry.timer)
+        core.cancel_timer(entry.timer, "it answered", "RFC 826")
         set_state(core, entry, C.NUD_REACHABLE, "it answered", "RFC 826")
     elif changed or not known:
-        core.timers.cancel(entry.timer)
+        core.cancel_timer(entry.timer, "it told its address unasked", "RFC 826")
         set_state(core, entry, C.NUD_STALE, "it told its address unasked", "RFC 826")
         if entry.queue is not None:
             _use_stale(core, entry)

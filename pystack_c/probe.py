@@ -6,6 +6,8 @@ A stack with `probe = None` pays one comparison a decision. With a probe set, ea
 
 from typing import Any
 
+import pystack_c.const as C
+
 
 class Event:
     """One decision of the core.
@@ -18,7 +20,9 @@ class Event:
     reason  why, in words a learner understands
     rfc     the section that rules it, such as "RFC 6298 2.2", or ""
     fields  the values named by KINDS[kind]
-    before, after   snapshots of the TCB (dicts), where the event changed one
+    before, after   snapshots of the TCB (dicts): always with tcp.state, with every event about an endpoint where the
+            probe asks for them (`snapshots`). `after` is right after the decision, `before` is the `after` of the
+            endpoint's event before: so no change falls between two events
     """
 
     __slots__ = ("kind", "time", "host", "subject", "endpoint", "reason", "rfc", "fields", "before", "after")
@@ -54,7 +58,9 @@ class Event:
 
 
 class Probe:
-    """Base of event consumers; subclass and override `event`."""
+    """Base of event consumers; subclass and override `event`. `snapshots`: fill Event.before and after."""
+
+    snapshots = False
 
     def event(self, event: Event) -> None:
         """Called inside the core for each decision: look, do not call back into the stack."""
@@ -64,13 +70,31 @@ class Probe:
 class ListProbe(Probe):
     """Keeps all events in a list."""
 
-    def __init__(self) -> None:
+    def __init__(self, snapshots: bool = False) -> None:
         self.events: list[Event] = []
+        self.snapshots = snapshots
 
     def event(self, event: Event) -> None:
         """Append."""
         self.events.append(event)
 
+
+# kind of timer -> (its name in events, what it means that it is due, the section that rules it)
+TIMERS: dict[int, tuple[str, str, str]] = {
+    C.TIMER_RTO: ("retransmission", "no acknowledgement came in time", "RFC 6298 5.4"),
+    C.TIMER_TLP: ("loss-probe", "no acknowledgement yet: is the tail lost?", "RFC 8985 7.3"),
+    C.TIMER_REORDER: ("reordering", "what is missing had its time to arrive late", "RFC 8985 6.2"),
+    C.TIMER_PERSIST: ("persist", "the window is still closed: ask", "RFC 9293 3.8.6.1"),
+    C.TIMER_KEEPALIVE: ("keep-alive", "nothing heard for long", "RFC 9293 3.8.4"),
+    C.TIMER_DELACK: ("delayed-ack", "an acknowledgement may not wait longer", "RFC 9293 3.8.6.3"),
+    C.TIMER_FIN_WAIT_2: ("fin-wait-2", "the peer never closed its side", "Linux tcp_fin_timeout"),
+    C.TIMER_TIME_WAIT: ("time-wait", "2 MSL are over", "RFC 9293 3.6.1"),
+    C.TIMER_PACE: ("pacing", "the next segment may go", "draft-ietf-ccwg-bbr 5.6.2"),
+    C.T_NEIGH: ("arp", "no answer, or no hint, in time", "RFC 1122 2.3.2.1"),
+    C.T_REASM: ("reassembly", "not all fragments came in time", "RFC 1122 3.3.2"),
+    C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
+}
+TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
 
 # kind -> (fields, what it tells)
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -80,27 +104,38 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "frame.out": (("iface", "frame", "gso_size"), "a frame goes out; the events just before it say why"),
     "drop": (("name",), "a frame, packet or segment was dropped; `name` is its counter in `drops`"),
-    "timer.set": (("timer", "deadline"), "a timer was set or moved"),
+    "timer.set": (("timer", "deadline"), "a timer was set or moved; the names are in TIMERS"),
     "timer.fired": (("timer",), "a timer was due"),
     "timer.cancelled": (("timer",), "a timer was taken out"),
-    "call": (("name", "args", "result"), "the application called the stack"),
+    "call": (("name", "args", "result"), "the application called the stack; `result` is filled in when it returns"),
+    "return": (("name", "result"), "the call returned, or raised"),
     "arp.state": (("addr", "old", "new"), "a neighbour entry changed its state (RFC 4861 names)"),
     "arp.send": (("op", "addr"), "an ARP request, reply, probe or announcement is sent"),
     "arp.in": (("op", "addr", "target"), "an ARP packet was accepted for processing"),
     "arp.queued": (("addr", "length"), "a packet waits for the neighbour's MAC address"),
-    "route": (("dst", "gateway", "iface", "prefixlen"), "a route was chosen"),
+    "route": (
+        ("dst", "gateway", "iface", "prefixlen"),
+        "a route was chosen; prefixlen -1 is no route of the table (this host, a group), with no iface: none at all",
+    ),
+    "ip.in": (("proto", "length", "ttl"), "a packet was accepted for this host"),
+    "ip.mtu": (("dst", "old", "new"), "the path MTU to a destination changed"),
     "ip.fragment": (("ident", "count"), "a datagram was cut into fragments"),
     "ip.held": (("ident", "offset", "length"), "a fragment waits for its siblings"),
     "ip.reassembled": (("ident", "length"), "the last missing fragment came"),
     "ip.forward": (("ttl", "iface"), "a packet is forwarded"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
+    "icmp.error": (("error",), "an ICMP error was told to the socket whose packet it quotes, as this errno"),
     "udp.in": (("length",), "a datagram was put into a socket's queue"),
     "udp.out": (("length",), "a datagram is sent"),
     "raw.in": (("length",), "a raw or ping socket got a copy of a packet"),
     "tcp.in": (("seq", "ack", "flags", "length", "window"), "a segment was accepted for processing"),
     "tcp.out": (("seq", "ack", "flags", "length", "window"), "a segment is sent, and why"),
     "tcp.state": (("old", "new"), "the connection changed its state"),
+    "tcp.data": (("seq", "length"), "data in order: RCV.NXT moved on by `length` from `seq`"),
+    "tcp.acked": (("seq", "length"), "SND.UNA moved to `seq`, and `length` bytes of data are done with"),
+    "tcp.fin": (("seq", "length"), "the peer's FIN is next in order: RCV.NXT moved past it"),
+    "tcp.urgent": (("seq", "length"), "the peer's urgent pointer moved to `seq`"),
     "tcp.rtt": (("sample", "srtt", "rttvar", "rto"), "a round-trip time was measured"),
     "tcp.rto": (("old", "new"), "the retransmission timeout changed without a sample (backoff)"),
     "tcp.cwnd": (("old", "new", "ssthresh"), "the congestion window changed"),
@@ -108,7 +143,11 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "tcp.lost": (("seq", "length"), "a segment was marked lost"),
     "tcp.recovery": (("phase", "recover"), "loss recovery was entered or left"),
     "tcp.sack": (("blocks",), "SACK blocks changed the scoreboard"),
-    "tcp.ecn": (("action",), "a congestion mark was seen or answered"),
+    "tcp.dsack": (("seq", "length"), "the peer reports that it received this twice"),
+    "tcp.reordering": (("seq", "length"), "RACK saw that the path reorders"),
+    "tcp.mss": (("old", "new"), "the size of our segments changed"),
+    "tcp.ecn": (("action",), "ECN: agreed, echo (a mark was seen), quiet (the sender reacted), react (we did)"),
+    "tcp.fastopen": (("action",), "Fast Open: asked, shown, cookie, accepted, refused, kept, worked, failed"),
     "tcp.window": (("old", "new"), "the peer's window changed"),
     "tcp.ack": (("action",), "an acknowledgement was delayed, or sent at once"),
     "tcp.hold": (("length",), "the sender had data but held it back"),

@@ -283,9 +283,11 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) -> None:
     if not ep.enqueue(pkt, iface, data, 0):
-        core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "")
+        core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "Linux raw(7)")
     elif core.probe is not None:
-        core.emit("raw.in", ep.subject(), ep.ident, "a copy for a raw socket", "", {"length": len(data)})
+        core.emit(
+            "raw.in", ep.subject(), ep.ident, "a copy for a raw or ping socket", "Linux raw(7)", {"length": len(data)}
+        )
 
 
 def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:

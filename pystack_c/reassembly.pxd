@@ -27,7 +27,6 @@ cdef class Fragments(TimerOwner):
     cdef public int ecn
     cdef public bint poisoned
     cdef public Timer timer
-    cpdef str subject(self)
     @cython.locals(core=Core, why=str, pkt=Packet)
     cpdef on_timer(self, int kind)
 
@@ -37,7 +36,7 @@ cdef class Reassembly:
     cdef public int64_t held
 
 cpdef int load(Packet pkt, bytes packet) except -100
-@cython.locals(size=Py_ssize_t, all_=Reassembly, key=tuple, frags=Fragments, fields=dict)
+@cython.locals(size=Py_ssize_t, all_=Reassembly, key=tuple, frags=Fragments, fields=dict, why=str)
 cpdef bint input(Core core, Iface iface, Packet pkt) except -1
 cdef bint _refuse(Core core, Packet pkt, str name, str reason) except -1
 @cython.locals(start=Py_ssize_t, end=Py_ssize_t, total=Py_ssize_t, i=Py_ssize_t, piece=Piece, cost=int64_t, all_=Reassembly)
@@ -45,7 +44,7 @@ cdef bint _insert(Core core, Fragments frags, Packet pkt, Py_ssize_t size) excep
 @cython.locals(all_=Reassembly)
 cdef _release(Core core, Fragments frags)
 @cython.locals(all_=Reassembly)
-cdef _forget(Core core, Fragments frags)
+cdef _forget(Core core, Fragments frags, str why)
 @cython.locals(all_=Reassembly)
 cdef bint _poison(Core core, Fragments frags, str name, str reason) except -1
 @cython.locals(all_=Reassembly, oldest=Fragments)

@@ -46,14 +46,14 @@ class Fragments(TimerOwner):
         self.poisoned = False
         self.timer = Timer(self, C.T_REASM)
 
-    def subject(self) -> str:
+    def subject(self) -> str:  # inherited
         """A short text for events."""
         return "ip " + addr_text(self.key[0]) + "-" + addr_text(self.key[1])
 
     def on_timer(self, kind: int) -> None:
         """RFC 1122 3.3.2: on timeout the datagram is discarded, and the sender told if fragment zero has come."""
         core = self.core
-        _forget(core, self)
+        _forget(core, self, "not all fragments came in time")
         if self.poisoned:
             return
         core.counters.IpReasmTimeout += 1
@@ -106,7 +106,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> bool:
         frags = Fragments(core, iface, key)
         all_.table[key] = frags
         all_.held += frags.held
-        core.timers.arm(frags.timer, core.now + core.config.ipfrag_time)
+        why = "the first fragment to come starts the clock"
+        core.set_timer(frags.timer, core.now + core.config.ipfrag_time, why, "RFC 1122 3.3.2")
     if frags.poisoned:
         return _refuse(core, pkt, "ip-fragment-poisoned", "its datagram was given up before")
     if not _insert(core, frags, pkt, size):
@@ -179,10 +180,10 @@ def _release(core: Core, frags: Fragments) -> None:
     frags.pieces = []
 
 
-def _forget(core: Core, frags: Fragments) -> None:
+def _forget(core: Core, frags: Fragments, why: str) -> None:
     """Take a datagram out, with its timer and its bytes."""
     all_: Reassembly = core.reasm
-    core.timers.cancel(frags.timer)
+    core.cancel_timer(frags.timer, why, "RFC 1122 3.3.2")
     _release(core, frags)
     all_.table.pop(frags.key, None)
 
@@ -205,7 +206,7 @@ def _make_room(core: Core) -> None:
     all_: Reassembly = core.reasm
     while all_.held > core.config.ipfrag_high_thresh and all_.table:
         oldest: Fragments = next(iter(all_.table.values()))
-        _forget(core, oldest)
+        _forget(core, oldest, "reassemblies hold too much memory")
         core.counters.IpReasmFails += 1
         core.drop("ip-reassembly-evicted", oldest.subject(), "reassemblies hold too much memory", "RFC 1122 3.3.2")
 
@@ -229,7 +230,7 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     kind = pkt.dst_kind
     group = pkt.l2_group
     subject = frags.subject()
-    _forget(core, frags)
+    _forget(core, frags, "the datagram is whole")
     load(pkt, b"".join(parts))
     pkt.dst_kind = kind
     pkt.l2_group = group

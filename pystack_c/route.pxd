@@ -16,6 +16,7 @@ cdef class Route:
 @cython.final
 cdef class Dst:
     cdef public Iface iface
+    cdef public uint32_t addr
     cdef public uint32_t next_hop
     cdef public uint32_t src
     cdef public int mtu

@@ -27,13 +27,14 @@ class Route:
 class Dst:
     """Where packets to one address go: the answer of ipv4.route_output. Connections keep it while `epoch` is core.route_epoch.
 
-    `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
+    `addr` is that address; `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
     once known; `src` the address to use where the caller has none; `ident` the next IP ID. `mtu` is the path's: where an ICMP
     error told it, it holds until `mtu_until`.
     """
 
     def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
         self.iface = iface
+        self.addr = next_hop
         self.next_hop = next_hop
         self.src = src
         self.mtu = mtu

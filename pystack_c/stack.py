@@ -7,31 +7,17 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import icmp_input, ip_input, neighbor
-from pystack_c.core import Core
+from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
+from pystack_c.probe import TIMERS
 from pystack_c.route import Route, RouteTable, netmask
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 from pystack_c.wire import ethernet
-
-TIMER_NAMES = {
-    C.TIMER_RTO: "retransmission",
-    C.TIMER_PERSIST: "persist",
-    C.TIMER_DELACK: "delayed-ack",
-    C.TIMER_KEEPALIVE: "keep-alive",
-    C.TIMER_TIME_WAIT: "time-wait",
-    C.TIMER_FIN_WAIT_2: "fin-wait-2",
-    C.TIMER_REORDER: "reordering",
-    C.TIMER_TLP: "loss-probe",
-    C.TIMER_PACE: "pacing",
-    C.T_NEIGH: "arp",
-    C.T_REASM: "reassembly",
-    C.T_ACD: "address-probe",
-}
 
 
 class Stack(Core):
@@ -170,9 +156,10 @@ class Stack(Core):
         iface.rx_frames += 1
         iface.rx_bytes += pkt.end - offset
         if self.probe is not None:
-            self.emit("frame.in", iface.name, 0, "", "", {"iface": iface.name, "frame": frame[offset:]})
+            fields = {"iface": iface.name, "frame": frame[offset:]}
+            self.emit("frame.in", iface.name, 0, "it came in on the interface", LINK_RFC[iface.kind], fields)
         if not iface.up:
-            self.drop("iface-down", iface.name, "the interface is down", "")
+            self.drop("iface-down", iface.name, "the interface is down", "RFC 1122 2.4")
             return
         if iface.kind != C.LINK_ETHERNET:
             pkt.ip_off = offset
@@ -202,8 +189,8 @@ class Stack(Core):
             if timer is None:
                 return
             if self.probe is not None:
-                name = TIMER_NAMES.get(timer.kind, str(timer.kind))
-                self.emit("timer.fired", name, 0, "its time has come", "", {"timer": name})
+                _, why, rfc = TIMERS[timer.kind]
+                self.tell_timer("timer.fired", timer, why, rfc)
             timer.owner.on_timer(timer.kind)
 
     # Output
@@ -224,7 +211,8 @@ class Stack(Core):
         if type(item) is tuple:
             iface, packet = item
             if self.probe is not None:
-                self.emit("frame.in", "lo", 0, "", "", {"iface": "lo", "frame": packet})
+                fields = {"iface": "lo", "frame": packet}
+                self.emit("frame.in", "lo", 0, "a copy of our own packet", "RFC 1112 6.1", fields)
             ip_input.looped(self, iface, packet)
             return
         tx: Transmit = item

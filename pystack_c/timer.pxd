@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 cdef class TimerOwner:
     cpdef on_timer(self, int kind)
+    cpdef str subject(self)
 
 @cython.final
 cdef class Timer:

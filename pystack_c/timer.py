@@ -16,6 +16,10 @@ class TimerOwner:
         """Called once the timer of that kind is due; it is no longer armed then."""
         raise NotImplementedError
 
+    def subject(self) -> str:
+        """A short text for events."""
+        return ""
+
 
 class Timer:
     """One deadline of one owner. `deadline` is -1 while the timer is idle."""

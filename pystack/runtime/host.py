@@ -11,6 +11,20 @@ from typing import Any, Protocol
 from pystack_c.packet import Transmit
 from pystack_c.probe import Event
 
+#: the sections that describe what a program may ask of a protocol
+CALLS = {
+    "pystack_c.tcp.user": "RFC 9293 3.9.1",
+    "pystack_c.tcp.sockopt": "RFC 9293 3.9.1",
+    "pystack_c.udp": "RFC 1122 4.1.4",
+    "pystack_c.raw": "Linux raw(7)",
+    "pystack_c.acd": "RFC 5227 2.1",
+}
+
+
+def call_rfc(fn: Callable[..., Any]) -> str:
+    """The section that rules an application call, or "" for what is none of the core's."""
+    return CALLS.get(getattr(fn, "__module__", ""), "")
+
 
 class HostRecorder(Protocol):
     """What a Host tells its recorder (trace.recorder has the real one)."""
@@ -86,15 +100,7 @@ class Host:
         or the stack for functions that take the core first.
         """
         now = self.clock()
-        stack = self.stack
-        event = None
-        if stack.probe is not None:
-            # The fields get their result when it is known: a probe that keeps events sees it.
-            ident = getattr(target, "ident", 0)
-            subject = target.subject() if ident else self.name
-            fields = {"name": fn.__name__, "args": args, "result": None}
-            event = Event("call", now, self.name, subject, ident, "", "", fields)
-            stack.probe.event(event)
+        event = None if self.stack.probe is None else self._tell_call(now, fn, target, args)
         recorder = self.recorder
         if recorder is None and event is None:
             try:
@@ -112,11 +118,31 @@ class Host:
             raise
         finally:
             if event is not None:
-                event.fields["result"] = result if error is None else error
+                self._tell_return(event, result if error is None else error)
             if recorder is not None:
                 recorder.result(result, error)
             self.pump()
         return result
+
+    def _tell_call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Event:
+        """The probe's `call` event. (The field gets its result when it is known: a probe that keeps events sees it.)"""
+        ident = getattr(target, "ident", 0)
+        subject = target.subject() if ident else self.name
+        fields = {"name": fn.__name__, "args": args, "result": None}
+        self.stack.now = now
+        event: Event = self.stack.emit(
+            "call", subject, ident, f"the application calls {fn.__name__}", call_rfc(fn), fields
+        )
+        return event
+
+    def _tell_return(self, event: Event, result: Any) -> None:
+        """The probe's `return` event."""
+        event.fields["result"] = result
+        name = event.fields["name"]
+        why = f"{name} raised {result}" if isinstance(result, BaseException) else f"{name} returned"
+        if self.stack.probe is not None:
+            fields = {"name": name, "result": result}
+            self.stack.emit("return", event.subject, event.endpoint, why, event.rfc, fields)
 
     # -- what comes out ----------------------------------------------------------------------------------------
 

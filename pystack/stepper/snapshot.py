@@ -9,9 +9,8 @@ from typing import Any
 
 from pystack_c import neighbor
 from pystack_c.const import NUD_FAILED, NUD_INCOMPLETE, NUD_NONE
-from pystack_c.stack import TIMER_NAMES
-from pystack_c.tcp.recovery import PHASES
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.probe import TIMER_NAMES
+from pystack_c.tcp.tcb import PHASES, STATE_NAMES
 
 #: attributes of a Tcb, shown by the name that the core has for them (times are ns, sizes bytes)
 ATTRIBUTES = tuple(

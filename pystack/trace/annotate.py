@@ -27,7 +27,7 @@ OUTGOING = frozenset(
     ("tcp.out", "icmp.out", "udp.out", "arp.send", "ip.fragment", "ip.forward", "tcp.retransmit", "tcp.probe", "route")
 )
 #: kinds kept in `events` but not told in words: they would drown the rest
-QUIET = frozenset(("timer.set", "timer.cancelled", "route"))
+QUIET = frozenset(("timer.set", "timer.cancelled", "route", "return", "ip.in", "tcp.acked", "tcp.data", "tcp.mss"))
 
 
 class Drop(NamedTuple):

@@ -4,15 +4,16 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport chrono, rate, rtt
-from pystack_c.tcp.output cimport backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery cimport after_ack, change_cwnd, delivered, update_scoreboard
+from pystack_c.tcp cimport chrono, rate, rtt, tell
+from pystack_c.tcp.output cimport schedule, set_rto_timer
+from pystack_c.tcp.recovery cimport after_ack, delivered, update_scoreboard
+from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
-@cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint, old=int64_t, before=int64_t)
+@cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint, old=int64_t, ssthresh=int64_t, before=int64_t)
 cpdef process_ack(Tcb tcb, Packet pkt)
 @cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment, n=int64_t)
 cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack)
@@ -20,7 +21,7 @@ cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack)
 cpdef data_acked(Tcb tcb, uint32_t ack)
 @cython.locals(elapsed=int64_t)
 cpdef measure(Tcb tcb, Packet pkt, int64_t sample)
-@cython.locals(window=int64_t, old=int64_t, timer=Timer, why=str)
+@cython.locals(window=int64_t, old=int64_t, timer=Timer, timeout=int64_t)
 cpdef bint update_window(Tcb tcb, Packet pkt)
-@cython.locals(timer=Timer, why=str)
+@cython.locals(timer=Timer)
 cpdef restart_rto(Tcb tcb, bint advanced)

@@ -5,9 +5,10 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, errqueue, rate, rtt
-from pystack_c.tcp.output import backed_off, schedule, set_rto_timer
-from pystack_c.tcp.recovery import after_ack, change_cwnd, delivered, update_scoreboard
+from pystack_c.tcp import chrono, errqueue, rate, rtt, tell
+from pystack_c.tcp.output import schedule, set_rto_timer
+from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -52,8 +53,9 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         if tcb.rate is not None:
             if rate.finish_sample(tcb):
                 old = tcb.cwnd
+                ssthresh = tcb.ssthresh
                 tcb.cc.sample(tcb)
-                change_cwnd(tcb, old, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
+                tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
             rate.next_sample(tcb)
         restart_rto(tcb, advanced)
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
@@ -102,6 +104,9 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
         before -= 1
     tcb.snd_una = ack
+    tell.received(
+        tcb, "tcp.acked", ack, before if before > 0 else 0, "the peer has everything before it", "RFC 9293 3.4"
+    )
     if tcb.route is not None and tcb.route.neigh is not None:
         # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress shows that the next hop is alive.
         confirm(tcb.route.neigh)
@@ -152,15 +157,16 @@ def update_window(tcb: Tcb, pkt: Any) -> bool:
     if window > tcb.max_window:
         tcb.max_window = window
     if tcb.core.probe is not None:
-        why = f"the peer takes {window} bytes now"
-        tcb.core.emit("tcp.window", tcb.subject(), tcb.ident, why, "RFC 9293 3.10.7.4", {"old": old, "new": window})
+        tell.window(tcb, old, f"the peer takes {window} bytes now", "RFC 9293 3.10.7.4")
     if old == 0:
         # The window opened: the persist timer has done its work.
         timer = tcb.rto_timer
         if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_PERSIST:
-            tcb.core.timers.cancel(timer)
+            tcb.core.cancel_timer(timer, "the window is open", "RFC 9293 3.8.6.1")
+            timeout = backed_off(tcb)
             tcb.backoff = 0
             tcb.probes = 0
+            tell.rto(tcb, timeout, "the window is open: no backoff any more", "RFC 9293 3.8.6.1")
     return True
 
 
@@ -169,11 +175,6 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
     timer = tcb.rto_timer
     if len(tcb.rtxq) == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
-            tcb.core.timers.cancel(timer)
-            if tcb.core.probe is not None:
-                why = "everything sent is acknowledged"
-                tcb.core.emit(
-                    "timer.cancelled", tcb.subject(), tcb.ident, why, "RFC 6298 5.2", {"timer": "retransmission"}
-                )
+            tcb.core.cancel_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
     elif advanced:
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))

@@ -2,16 +2,17 @@ cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.segment cimport reset_connection
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer, TimerQueue
+from pystack_c.timer cimport Timer
 
-@cython.locals(timers=TimerQueue)
-cpdef stop_timers(Tcb tcb)
+@cython.locals(core=Core)
+cpdef stop_timers(Tcb tcb, str why, str rfc)
 @cython.locals(core=Core)
 cpdef enter_time_wait(Tcb tcb, str why, str rfc)
-@cython.locals(deadline=int64_t, name=str, fields=dict)
+@cython.locals(core=Core, why=str, rfc=str)
 cpdef start_wait(Tcb tcb, int kind, int64_t wait)
 @cython.locals(core=Core)
 cpdef finish(Tcb tcb, str why, str rfc)

@@ -3,22 +3,22 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c.tcp import errqueue
+from pystack_c.tcp import errqueue, tell
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
 
-def stop_timers(tcb: Tcb) -> None:
+def stop_timers(tcb: Tcb, why: str, rfc: str) -> None:
     """Cancel all timers of the connection."""
-    timers = tcb.core.timers
-    timers.cancel(tcb.rto_timer)
-    timers.cancel(tcb.delack_timer)
-    timers.cancel(tcb.reorder_timer)
-    timers.cancel(tcb.pace_timer)
-    timers.cancel(tcb.wait_timer)
-    timers.cancel(tcb.keep_timer)
+    core = tcb.core
+    core.cancel_timer(tcb.rto_timer, why, rfc)
+    core.cancel_timer(tcb.delack_timer, why, rfc)
+    core.cancel_timer(tcb.reorder_timer, why, rfc)
+    core.cancel_timer(tcb.pace_timer, why, rfc)
+    core.cancel_timer(tcb.wait_timer, why, rfc)
+    core.cancel_timer(tcb.keep_timer, why, rfc)
 
 
 def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
@@ -26,7 +26,7 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
     core = tcb.core
     set_state(tcb, C.TIME_WAIT, why, rfc)
     core.counters.TcpExtTW += 1
-    stop_timers(tcb)
+    stop_timers(tcb, why, rfc)
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
     if core.tcp.count_time_wait(tcb):
@@ -38,22 +38,24 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
 
 def start_wait(tcb: Tcb, kind: int, wait: int) -> None:
     """(Re)start the timer of TIME-WAIT or FIN-WAIT-2."""
+    core = tcb.core
     if tcb.wait_timer is None:
         tcb.wait_timer = Timer(tcb, kind)
+    elif tcb.wait_timer.kind != kind:
+        core.cancel_timer(tcb.wait_timer, "the state's own timer takes its place", "RFC 9293 3.6.1")
     tcb.wait_timer.kind = kind
-    deadline = tcb.core.now + wait
-    tcb.core.timers.arm(tcb.wait_timer, deadline)
-    if tcb.core.probe is not None:
-        name = "time-wait" if kind == C.TIMER_TIME_WAIT else "fin-wait-2"
-        fields = {"timer": name, "deadline": deadline}
-        tcb.core.emit("timer.set", tcb.subject(), tcb.ident, f"{wait / 1e9:g} s", "RFC 9293 3.6.1", fields)
+    if kind == C.TIMER_TIME_WAIT:
+        why, rfc = "2 MSL: until all old segments are gone, and for a FIN that comes again", "RFC 9293 3.6.1"
+    else:
+        why, rfc = "how long an orphan waits for the peer's FIN", "Linux tcp_fin_timeout"
+    core.set_timer(tcb.wait_timer, core.now + wait, why, rfc)
 
 
 def finish(tcb: Tcb, why: str, rfc: str) -> None:
     """The connection is over: CLOSED, out of the tables, no timer, no unacknowledged data."""
     core = tcb.core
     set_state(tcb, C.CLOSED, why, rfc)
-    stop_timers(tcb)
+    stop_timers(tcb, why, rfc)
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
     if tcb.errqueue is not None:
@@ -61,6 +63,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     core.tcp.unregister(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
+        tell.listen(tcb.parent, "syn", "a half-open connection is over", "RFC 9293 3.10.7.4")
         if tcb.fastopen:
             tcb.parent.listener.fastopen_pending -= 1
         else:

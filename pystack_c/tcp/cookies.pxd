@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.handshake cimport fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.segment cimport send_syn, ts_now
@@ -16,5 +17,5 @@ cpdef object mac(Core core, Packet pkt, object irs, object period, object mss_in
 cpdef answer(Tcb listener, Packet pkt)
 @cython.locals(core=Core, cookie=uint32_t, irs=uint32_t, period=int64_t, index=int, queue=Listener, tcb=Tcb)
 cpdef Tcb redeem(Tcb listener, Packet pkt)
-@cython.locals(seq=uint32_t, window=int64_t, bits=int, ecn_ok=bint)
+@cython.locals(seq=uint32_t, window=int64_t, bits=int, ecn_ok=bint, old=int64_t)
 cpdef restore(Tcb tcb, Packet pkt, uint32_t cookie, uint32_t irs, int mss)

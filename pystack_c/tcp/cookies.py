@@ -9,6 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
+from pystack_c.tcp import tell
 from pystack_c.tcp.handshake import fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.segment import send_syn, ts_now
 from pystack_c.tcp.state import set_state
@@ -117,8 +118,10 @@ def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
     tcb.snd_nxt = tcb.snd_una
     tcb.snd_up = tcb.snd_una
     tcb.snd_sml = tcb.snd_una
+    old = tcb.snd_wnd
     tcb.snd_wnd = window << tcb.snd_wscale
     tcb.max_window = tcb.snd_wnd
+    tell.window(tcb, old, "the window of the ACK that brought the cookie back", "RFC 4987 3.6")
     tcb.snd_wl1 = seq
     tcb.snd_wl2 = pkt.ack
     tcb.rcv_adv = seq_add(tcb.rcv_nxt, min(tcb.recvbuf.size, 0xFFFF))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rtt
+from pystack_c.tcp import rtt, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -89,7 +89,9 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
             tcb.dsack = buf.known
             tcb.core.counters.TcpExtTCPDSACKOfoSent += 1
         forget_sacks(tcb)
-    tcb.bytes_received += seq_diff(tcb.rcv_nxt, before)
+    n = seq_diff(tcb.rcv_nxt, before)
+    tcb.bytes_received += n
+    tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
     if tcb.oob_state == OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None:
@@ -136,12 +138,10 @@ def ack_policy(tcb: Tcb) -> None:
         tcb.delack_timer = timer
     if timer.deadline < 0:
         deadline = core.now + core.config.tcp_delack_time
-        core.timers.arm(timer, deadline)
         if core.probe is not None:
             why = "wait for data to carry the ACK, or for a second segment"
             core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
-            fields = {"timer": "delayed-ack", "deadline": deadline}
-            core.emit("timer.set", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", fields)
+        core.set_timer(timer, deadline, "the ACK may wait no longer than that", "RFC 9293 3.8.6.3")
 
 
 def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
@@ -155,9 +155,8 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
         core.counters.TcpExtTCPOFOQueue += 1
         tcb.rcv_ooopack += pkt.segments()
         if core.probe is not None:
-            fields = {"seq": seq, "length": end - begin}
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
-            core.emit("tcp.ooo", tcb.subject(), tcb.ident, why, "RFC 9293 3.10.7.4", fields)
+            tell.received(tcb, "tcp.ooo", seq, end - begin, why, "RFC 9293 3.10.7.4")
     if tcb.sack_ok:
         if buf.known is not None:
             tcb.dsack = buf.known
@@ -210,6 +209,7 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
     if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):
         tcb.rcv_adv = tcb.rcv_nxt
+    tell.received(tcb, "tcp.fin", seq_add(tcb.rcv_nxt, -1), 0, "the peer sends nothing more", "RFC 9293 3.10.7.4")
     tcb.wake(C.EV_IN | C.EV_RDHUP)
     ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
     state = tcb.state

@@ -4,6 +4,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -23,7 +24,7 @@ cpdef bytes make_cookie(Core core, bytes key, uint32_t raddr, uint32_t laddr)
 cpdef bytes cookie_of(Packet pkt)
 @cython.locals(core=Core, bits=int, given=bytes, has_data=bint, cookie=bytes)
 cpdef bint accept_data(Tcb tcb, Tcb listener, Packet pkt)
-@cython.locals(n=int64_t)
+@cython.locals(n=int64_t, before=uint32_t)
 cpdef take_data(Tcb tcb, Packet pkt)
 @cython.locals(config=Config, entry=Cached)
 cpdef bint may_carry_data(Tcb tcb)

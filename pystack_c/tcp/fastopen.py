@@ -8,6 +8,7 @@ from typing import Any
 
 from pystack_c.seqnum import seq_add
 from pystack_c.siphash import siphash
+from pystack_c.tcp import tell
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
@@ -86,11 +87,14 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Any) -> bool:
         return False
     if listener.listener.fastopen_pending >= listener.fastopen_qlen:
         core.counters.TcpExtTCPFastOpenListenOverflow += 1
+        tell.fastopen(tcb, "refused", "too many such connections wait already", "RFC 7413 5.1")
         return False
     if bits & SERVER_NO_COOKIE or listener.fastopen_no_cookie:
         core.counters.TcpExtTCPFastOpenPassive += 1
+        tell.fastopen(tcb, "accepted", "no cookie is asked for here", "RFC 7413 4.1.3")
         return True
     if given is None:
+        tell.fastopen(tcb, "refused", "data in the SYN, but no cookie", "RFC 7413 4.2.2")
         return False
     cookie = make_cookie(core, listener.fastopen_key, pkt.src, pkt.dst)
     if given != cookie:
@@ -99,10 +103,13 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Any) -> bool:
         tcb.fastopen_exp = pkt.opt_fastopen_exp
         if len(given) > 0:
             core.counters.TcpExtTCPFastOpenPassiveFail += 1
+            tell.fastopen(tcb, "refused", "the cookie is not ours: a fresh one", "RFC 7413 4.2.2")
         else:
             core.counters.TcpExtTCPFastOpenCookieReqd += 1
+            tell.fastopen(tcb, "cookie", "the peer asks for a cookie: it gets one", "RFC 7413 4.1.2")
         return False
     core.counters.TcpExtTCPFastOpenPassive += 1
+    tell.fastopen(tcb, "accepted", "the cookie is ours: the SYN's data counts at once", "RFC 7413 4.2.2")
     return True
 
 
@@ -114,8 +121,11 @@ def take_data(tcb: Tcb, pkt: Any) -> None:
     if n > 0:
         tcb.recvbuf.put(pkt.frame, pkt.data_off, pkt.data_off + n)
         tcb.syn_data_acked = True
-    tcb.rcv_nxt = seq_add(tcb.rcv_nxt, n)
+    before = tcb.rcv_nxt
+    tcb.rcv_nxt = seq_add(before, n)
     tcb.bytes_received += n
+    if n > 0:
+        tell.received(tcb, "tcp.data", before, n, "the SYN's data: the application can read it", "RFC 7413 4.2.2")
     tcb.rcv_adv = tcb.rcv_nxt
     tcb.last_recv = tcb.core.now
 
@@ -146,9 +156,12 @@ def syn_option(tcb: Tcb) -> bytes | None:
     if tcb.core.config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.fastopen_no_cookie:
         return None
     tcb.fastopen_option = True
-    if entry is None:
+    if entry is not None:
+        tcb.fastopen_exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
+    if entry is None or len(entry.cookie) == 0:
+        tell.fastopen(tcb, "asked", "no cookie of this server is known: ask for one", "RFC 7413 4.1.2")
         return b""
-    tcb.fastopen_exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
+    tell.fastopen(tcb, "shown", "the SYN shows the server's cookie", "RFC 7413 4.2.1")
     return entry.cookie
 
 
@@ -192,6 +205,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
     if cookie is not None and len(cookie) > 0:
         entry.cookie = cookie
         entry.exp = pkt.opt_fastopen_exp
+        tell.fastopen(tcb, "kept", "the server's cookie is kept for the next time", "RFC 7413 4.1.3")
     elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or len(tcb.rtxq) > 0):
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
@@ -203,11 +217,13 @@ def answered(tcb: Tcb, pkt: Any) -> None:
     if len(q) == 0:
         tcb.syn_data_acked = True
         core.counters.TcpExtTCPFastOpenActive += 1
+        tell.fastopen(tcb, "worked", "the server took the SYN's data", "RFC 7413 4.2.1")
         return
     tcb.fastopen_fail = SYN_RETRANSMITTED if tcb.syn_again else DATA_NOT_ACKED
     for item in q.segs[q.first :]:
         q.mark_lost(item)
     core.counters.TcpExtTCPFastOpenActiveFail += 1
+    tell.fastopen(tcb, "failed", "the server did not take the SYN's data: send it again", "RFC 7413 4.2.1")
     tcb.force_retransmit = True
 
 
@@ -219,6 +235,7 @@ def no_answer(tcb: Tcb) -> None:
         entry.blocked_until = tcb.core.now + timeout
     tcb.fastopen_asked = False
     tcb.syn_again = True
+    tell.fastopen(tcb, "failed", "no answer: the next SYN is a plain one", "RFC 7413 4.1.3.1")
 
 
 def wanted_at_listen(tcb: Tcb, backlog: int) -> None:

@@ -5,13 +5,14 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
-from pystack_c.tcp cimport ecn, fastopen
+from pystack_c.tcp cimport ecn, fastopen, tell
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rate cimport Rate
+from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_reset, update_mss
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
@@ -19,21 +20,22 @@ from pystack_c.tcp.tcb cimport Tcb
 @cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
 cpdef round_buffer(Tcb tcb)
-@cython.locals(config=Config)
+@cython.locals(config=Config, old=int64_t)
 cpdef take_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, tcb=Tcb)
 cpdef Tcb fresh_child(Tcb listener, Packet pkt)
-@cython.locals(core=Core, queue=Listener, fields=dict)
+@cython.locals(queue=Listener)
 cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
 cpdef start_sequence(Tcb tcb)
 @cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
-@cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t)
+@cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t, old=int64_t)
 cpdef bint syn_received_ack(Tcb tcb, Packet pkt)
-@cython.locals(n=int64_t)
+@cython.locals(n=int64_t, before=uint32_t)
 cpdef text_of_syn(Tcb tcb)
-@cython.locals(core=Core)
+@cython.locals(core=Core, timeout=int64_t)
 cpdef became_established(Tcb tcb, str why)
+@cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef start_congestion_control(Tcb tcb)

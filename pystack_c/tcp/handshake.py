@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
-from pystack_c.tcp import ecn, errqueue, fastopen
+from pystack_c.tcp import ecn, errqueue, fastopen, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
@@ -12,6 +12,7 @@ from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import Rate
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, send_reset, update_mss
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
@@ -44,9 +45,11 @@ def take_syn(tcb: Tcb, pkt: Any) -> None:
     tcb.rcv_adv = tcb.rcv_nxt
     tcb.rcv_up = tcb.rcv_nxt
     tcb.last_ack_sent = tcb.rcv_nxt
+    old = tcb.snd_wnd
     tcb.snd_wnd = pkt.window
     tcb.max_window = pkt.window
     tcb.snd_wl1 = pkt.seq
+    tell.window(tcb, old, "the window that the SYN announces (never scaled)", "RFC 7323 2.2")
     # MUST-15: no MSS option means 536. A tiny MSS is a way to make us work; Linux's floor is 88 - 40.
     tcb.peer_mss = pkt.opt_mss if pkt.opt_mss > 0 else config.tcp_mss_default
     if tcb.peer_mss < 48:
@@ -95,13 +98,10 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
 
 def to_accept_queue(tcb: Tcb, listener: Tcb) -> None:
     """Ready for accept()."""
-    core = tcb.core
     queue: Listener = listener.listener
     queue.to_accept(tcb)
     listener.wake(C.EV_IN)
-    if core.probe is not None:
-        fields = {"queue": "accept", "length": len(queue.accept_queue)}
-        core.emit("tcp.listen", listener.subject(), listener.ident, "ready to accept", "RFC 9293 3.10.7.4", fields)
+    tell.listen(listener, "accept", "ready to accept", "RFC 9293 3.10.7.4")
 
 
 def inherit(tcb: Tcb, listener: Tcb) -> None:
@@ -184,7 +184,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     tcb.rtxq.clear()
-    core.timers.cancel(tcb.rto_timer)
+    core.cancel_timer(tcb.rto_timer, "our SYN goes again, as SYN,ACK", "RFC 9293 3.5")
     tcb.snd_nxt = tcb.iss
     schedule(tcb)
 
@@ -216,10 +216,12 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
             else:
                 core.drop("tcp-accept-queue-full", tcb.subject(), "the accept queue is full", "Linux listen(2)")
             return False
+    old = tcb.snd_wnd
     tcb.snd_wnd = pkt.window << tcb.snd_wscale
     tcb.max_window = tcb.snd_wnd
     tcb.snd_wl1 = pkt.seq
     tcb.snd_wl2 = pkt.ack
+    tell.window(tcb, old, "the window that the handshake's last ACK announces", "RFC 9293 3.10.7.4")
     sample = clean_rtxq(tcb, pkt.ack)
     data_acked(tcb, pkt.ack)
     measure(tcb, pkt, sample)
@@ -242,8 +244,10 @@ def text_of_syn(tcb: Tcb) -> None:
     n = len(tcb.syn_text)
     if n > 0:
         tcb.recvbuf.put(tcb.syn_text, 0, n)
-        tcb.rcv_nxt = seq_add(tcb.rcv_nxt, n)
+        before = tcb.rcv_nxt
+        tcb.rcv_nxt = seq_add(before, n)
         tcb.bytes_received += n
+        tell.received(tcb, "tcp.data", before, n, "what came with the SYN counts now", "RFC 9293 3.10.7.3")
         ack_policy(tcb)
         tcb.wake(C.EV_IN)
     tcb.syn_text = None
@@ -255,8 +259,10 @@ def became_established(tcb: Tcb, why: str) -> None:
     set_state(tcb, C.ESTABLISHED, why, "RFC 9293 3.10.7")
     if tcb.srtt == 0 and tcb.total_retrans > 0:
         # RFC 6298 5.7: the SYN was retransmitted and gave no sample.
+        timeout = backed_off(tcb)
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
         tcb.backoff = 0
+        tell.rto(tcb, timeout, "the SYN was retransmitted, and gave no sample: be careful", "RFC 6298 5.7")
     tcb.rto_ended()
     # (Linux: until data comes, the handshake is what came last.)
     tcb.last_data_recv = core.now
@@ -278,4 +284,7 @@ def start_congestion_control(tcb: Tcb) -> None:
         tcb.cc = create(tcb.congestion)
         tcb.rate = Rate()
         tcb.rcv_space = min(tcb.recvbuf.size, 10 * tcb.mss)
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
         tcb.cc.conn_init(tcb)
+        tell.cwnd(tcb, old, ssthresh, "the initial window", "RFC 6928 2")

@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ipv4 import lower_mtu
 from pystack_c.seqnum import seq_le, seq_lt
-from pystack_c.tcp import undo
+from pystack_c.tcp import tell, undo
 from pystack_c.tcp.close import fail_connection
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.recovery import set_phase
@@ -58,10 +58,12 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     if opening and hard:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
+        tell.soft_error(tcb, problem, "while opening, that is the end", "RFC 9293 3.9.2.2")
         fail_connection(tcb, problem, f"ICMP error, type {kind} code {code}", "RFC 9293 3.9.2.2")
         return
     # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
     tcb.soft_error = problem
+    tell.soft_error(tcb, problem, "noted; an open connection lives on", "RFC 5927 5.2")
 
 
 def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport: int) -> None:
@@ -74,6 +76,7 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
         fail_connection(tcb, error, "the next hop does not answer ARP", "RFC 1122 2.3.2.2")
         return
     tcb.soft_error = error
+    tell.soft_error(tcb, error, "the next hop does not answer ARP; an open connection lives on", "RFC 1122 2.3.2.2")
 
 
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:

@@ -5,7 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport ecn
+from pystack_c.tcp cimport ecn, tell
 from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now, fin_again, segment_fin, segment_text

@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import ecn
+from pystack_c.tcp import ecn, tell
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, segment_fin, segment_text
@@ -383,4 +383,5 @@ def urgent(tcb: Tcb, pkt: Any) -> None:
         tcb.rcv_up = up
         tcb.urg_seen = True
         tcb.oob_state = OOB_EXPECTED
+        tell.received(tcb, "tcp.urgent", up, 0, "urgent data ends there: tell the application", "RFC 9293 3.8.5")
         tcb.wake(C.EV_PRI)

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
-from pystack_c.tcp cimport cookies, fastopen
+from pystack_c.tcp cimport cookies, fastopen, tell
 from pystack_c.tcp.handshake cimport fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
@@ -14,5 +14,5 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, flags=int, rfc=str, child=Tcb, queue=Listener, ack=uint32_t, why=str)
 cpdef Tcb listen_state(Tcb listener, Packet pkt)
-@cython.locals(core=Core, tcb=Tcb, fields=dict, asks=bint)
+@cython.locals(core=Core, tcb=Tcb, asks=bint)
 cpdef spawn(Tcb listener, Listener queue, Packet pkt)

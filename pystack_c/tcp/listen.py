@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp import cookies, fastopen
+from pystack_c.tcp import cookies, fastopen, tell
 from pystack_c.tcp.handshake import fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
@@ -46,6 +46,7 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
             send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
         return None
     if queue.syn_full(core.config) and core.config.tcp_syncookies:
+        tell.listen(listener, "syn", "full: the answer carries a cookie, and nothing is kept", "RFC 4987 3.6")
         cookies.answer(listener, pkt)
         return None
     if queue.syn_full(core.config):
@@ -70,9 +71,7 @@ def spawn(listener: Tcb, queue: Listener, pkt: Any) -> None:
     core.counters.TcpPassiveOpens += 1
     tcb.opened_at = core.now
     set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
-    if core.probe is not None:
-        fields = {"queue": "syn", "length": len(queue.syn_queue)}
-        core.emit("tcp.listen", listener.subject(), listener.ident, "half-open", "RFC 9293 3.10.7.2", fields)
+    tell.listen(listener, "syn", "half-open", "RFC 9293 3.10.7.2")
     asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off
     if asks and listener.fastopen_qlen > 0 and fastopen.accept_data(tcb, listener, pkt):
         tcb.fastopen = True

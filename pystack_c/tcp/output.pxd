@@ -4,10 +4,11 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
-from pystack_c.tcp cimport chrono, fastopen, rate
+from pystack_c.tcp cimport chrono, fastopen, rate, tell
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, sack_option_len, send_segment, send_syn
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
@@ -33,14 +34,15 @@ cpdef explain_hold(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
 cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint last)
 @cython.locals(core=Core, seg=SentSegment)
 cpdef send_fin(Tcb tcb)
+@cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef after_idle(Tcb tcb)
-@cython.locals(core=Core, pto=int64_t)
+@cython.locals(core=Core, pto=int64_t, why=str)
 cpdef set_rto_timer(Tcb tcb, int64_t deadline)
-@cython.locals(name=str, why=str, rfc=str, fields=dict)
-cpdef tell_timer(Tcb tcb, int64_t pto)
+@cython.locals(timer=Timer)
+cpdef take_rto_timer(Tcb tcb, int kind)
+@cython.locals(text=str)
+cpdef str explain_rto(Tcb tcb, int64_t left)
 @cython.locals(timer=Timer, armed=bint)
 cpdef arm_retransmit(Tcb tcb, bint sent_now)
-@cython.locals(core=Core, wait=int64_t, fields=dict)
+@cython.locals(core=Core, wait=int64_t)
 cpdef set_persist_timer(Tcb tcb)
-@cython.locals(rto_max=int64_t, shift=int, rto=int64_t)
-cpdef int64_t backed_off(Tcb tcb)

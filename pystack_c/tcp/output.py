@@ -2,9 +2,10 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import chrono, errqueue, fastopen, rate
+from pystack_c.tcp import chrono, errqueue, fastopen, rate, tell
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import have_route, sack_option_len, send_segment, send_syn
 from pystack_c.tcp.tcb import Tcb
@@ -257,7 +258,10 @@ def after_idle(tcb: Tcb) -> None:
     if not tcb.core.config.tcp_slow_start_after_idle or tcb.last_send == 0:
         return
     if tcb.snd_nxt == tcb.snd_una and tcb.core.now - tcb.last_send > tcb.rto and tcb.unsent() > 0:
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
         tcb.cc.after_idle(tcb)
+        tell.cwnd(tcb, old, ssthresh, "after an idle time longer than the RTO, start anew", "RFC 5681 4.1")
         tcb.last_send = tcb.core.now
 
 
@@ -265,27 +269,42 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
     """Arm the retransmission timer, or in its place the earlier loss probe (RFC 8985 7.2)."""
     core = tcb.core
     tcb.rto_deadline = deadline
-    if tcb.rto_timer is None:
-        tcb.rto_timer = Timer(tcb, C.TIMER_RTO)
     pto = probe_timeout(tcb)
     if pto > 0 and core.now + pto < deadline:
-        tcb.rto_timer.kind = C.TIMER_TLP
-        core.timers.arm(tcb.rto_timer, core.now + pto)
-    else:
-        tcb.rto_timer.kind = C.TIMER_RTO
-        core.timers.arm(tcb.rto_timer, deadline)
-    if core.probe is not None:
-        tell_timer(tcb, pto)
+        take_rto_timer(tcb, C.TIMER_TLP)
+        why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
+        core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")
+        return
+    take_rto_timer(tcb, C.TIMER_RTO)
+    why = "" if core.probe is None else explain_rto(tcb, deadline - core.now)
+    core.set_timer(tcb.rto_timer, deadline, why, "RFC 6298 5.1")
 
 
-def tell_timer(tcb: Tcb, pto: int) -> None:
-    """The timer.set event of the retransmission or probe timer."""
-    if tcb.rto_timer.kind == C.TIMER_TLP:
-        name, why, rfc = "loss-probe", f"PTO {pto / 1e6:g} ms: is the tail lost?", "RFC 8985 7.2"
-    else:
-        name, why, rfc = "retransmission", f"RTO {tcb.rto / 1e6:g} ms", "RFC 6298 5.1"
-    fields = {"timer": name, "deadline": tcb.rto_timer.deadline}
-    tcb.core.emit("timer.set", tcb.subject(), tcb.ident, why, rfc, fields)
+def take_rto_timer(tcb: Tcb, kind: int) -> None:
+    """One timer serves retransmission, loss probe and persist, as only one of them runs; a change is told."""
+    timer = tcb.rto_timer
+    if timer is None:
+        tcb.rto_timer = Timer(tcb, kind)
+        return
+    if timer.kind != kind and timer.deadline >= 0 and tcb.core.probe is not None:
+        tcb.core.cancel_timer(timer, "another timer takes its place", "RFC 8985 7.2")
+    timer.kind = kind
+
+
+def explain_rto(tcb: Tcb, left: int) -> str:
+    """Where the retransmission timer's time comes from."""
+    text = f"RTO {tcb.rto / 1e6:g} ms"
+    if tcb.srtt > 0:
+        text += f" after SRTT {tcb.srtt / 1e6:g} ms"
+    if tcb.backoff > 0:
+        text += f", doubled {tcb.backoff} times"
+    if tcb.state == C.SYN_RECEIVED:
+        text = "for the ACK of our SYN,ACK: " + text
+    elif tcb.state == C.SYN_SENT:
+        text = "for the answer to our SYN: " + text
+    if tcb.user_timeout > 0 and left < backed_off(tcb):
+        text += ", cut by the user timeout (RFC 5482)"
+    return text
 
 
 def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
@@ -316,20 +335,5 @@ def set_persist_timer(tcb: Tcb) -> None:
         wait = core.config.tcp_persist_max
     if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
         wait = 200_000_000
-    if tcb.rto_timer is None:
-        tcb.rto_timer = Timer(tcb, C.TIMER_PERSIST)
-    tcb.rto_timer.kind = C.TIMER_PERSIST
-    core.timers.arm(tcb.rto_timer, core.now + wait)
-    if core.probe is not None:
-        fields = {"timer": "persist", "deadline": core.now + wait}
-        core.emit("timer.set", tcb.subject(), tcb.ident, "data waits, nothing is in flight", "RFC 9293 3.8.6.1", fields)
-
-
-def backed_off(tcb: Tcb) -> int:
-    """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
-    rto_max = tcb.core.config.tcp_rto_max
-    shift = tcb.backoff if tcb.backoff < 20 else 20
-    rto = tcb.rto << shift
-    if shift > 0 and tcb.syn_out():
-        rto += tcb.core.config.tcp_rto_slop
-    return rto if rto < rto_max else rto_max
+    take_rto_timer(tcb, C.TIMER_PERSIST)
+    core.set_timer(tcb.rto_timer, core.now + wait, "data waits, nothing is in flight", "RFC 9293 3.8.6.1")

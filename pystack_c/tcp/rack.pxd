@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
-from pystack_c.tcp cimport rate
+from pystack_c.tcp cimport rate, tell
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
@@ -12,7 +12,7 @@ cpdef bint in_use(Tcb tcb)
 cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t end2) noexcept
 @cython.locals(n=int64_t)
 cpdef lose(Tcb tcb, SentSegment seg, str why, str rfc)
-@cython.locals(now=int64_t, rtt=int64_t)
+@cython.locals(now=int64_t, rtt=int64_t, why=str)
 cpdef delivered(Tcb tcb, SentSegment seg)
 @cython.locals(distance=int64_t)
 cpdef note_reordering(Tcb tcb, SentSegment seg)

@@ -6,7 +6,7 @@ that nobody acknowledges is probed before the retransmission timer fires (sectio
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
-from pystack_c.tcp import rate
+from pystack_c.tcp import rate, tell
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
@@ -45,7 +45,10 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
     if not tcb.rack_started or seq_gt(seg.end, tcb.rack_fack):
         tcb.rack_fack = seg.end
     elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
-        tcb.rack_reordering = True
+        if not tcb.rack_reordering:
+            tcb.rack_reordering = True
+            why = "an original arrived after one sent later: the path reorders, be patient"
+            tell.received(tcb, "tcp.reordering", seg.seq, seq_diff(seg.end, seg.seq), why, "RFC 8985 6.2")
         note_reordering(tcb, seg)
     # Step 4: the most recently sent segment that was delivered.
     rtt = now - seg.sent_at
@@ -106,7 +109,7 @@ def detect_loss(tcb: Tcb) -> None:
     core = tcb.core
     q = tcb.rtxq
     if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
-        core.timers.cancel(tcb.reorder_timer)
+        core.cancel_timer(tcb.reorder_timer, "nothing is missing any more", "RFC 8985 6.2")
         return
     window = reordering_window(tcb)
     wait = 0
@@ -131,9 +134,9 @@ def detect_loss(tcb: Tcb) -> None:
     if wait > 0:
         if tcb.reorder_timer is None:
             tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
-        core.timers.arm(tcb.reorder_timer, core.now + wait)
+        core.set_timer(tcb.reorder_timer, core.now + wait, "later than that, what is missing is lost", "RFC 8985 6.2")
     else:
-        core.timers.cancel(tcb.reorder_timer)
+        core.cancel_timer(tcb.reorder_timer, "nothing can be late any more", "RFC 8985 6.2")
 
 
 def probe_timeout(tcb: Tcb) -> int:

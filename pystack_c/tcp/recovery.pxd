@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport rack, rate, undo
+from pystack_c.tcp cimport rack, rate, tell, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -21,27 +21,25 @@ cpdef mark_holes(Tcb tcb)
 cpdef lose_by_count(Tcb tcb, SentSegment seg)
 @cython.locals(q=RtxQueue, seg=SentSegment)
 cpdef lose_head(Tcb tcb)
-@cython.locals(fields=dict)
-cpdef change_cwnd(Tcb tcb, int64_t old, str why, str rfc)
-@cython.locals(old=int64_t)
+@cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef after_ack(Tcb tcb, int64_t acked, bint duplicate, uint32_t tsecr, bint plain)
 cpdef find_losses(Tcb tcb)
 @cython.locals(config=Config)
 cdef _take_back(Tcb tcb, int64_t acked, uint32_t tsecr)
-@cython.locals(newly=int64_t, pipe=int64_t, quota=int64_t, limit=int64_t)
+@cython.locals(old=int64_t, newly=int64_t, pipe=int64_t, quota=int64_t, limit=int64_t)
 cpdef reduce_rate(Tcb tcb)
-@cython.locals(old=int64_t, slow=bint)
+@cython.locals(old=int64_t, ssthresh=int64_t, slow=bint)
 cdef _new_data_acked(Tcb tcb, int64_t acked)
 @cython.locals(left=uint32_t, right=uint32_t, below=bint, inside=bint, left2=uint32_t, right2=uint32_t)
 cpdef note_dsack(Tcb tcb, list blocks)
 cpdef partial_ack(Tcb tcb, int64_t acked)
-@cython.locals(counters=Counters, old=int64_t, left=int64_t, why=str)
+@cython.locals(counters=Counters, old=int64_t, ssthresh=int64_t, left=int64_t, why=str)
 cpdef enter_recovery(Tcb tcb)
-@cython.locals(old=int64_t)
+@cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef leave_recovery(Tcb tcb)
 @cython.locals(fields=dict)
 cpdef set_phase(Tcb tcb, int phase, str why, str rfc)
-@cython.locals(q=RtxQueue, old=int64_t, fresh=bint, head=SentSegment, seg=SentSegment, item=object)
+@cython.locals(q=RtxQueue, old=int64_t, ssthresh=int64_t, fresh=bint, head=SentSegment, seg=SentSegment, item=object)
 cpdef timeout(Tcb tcb)
 @cython.locals(q=RtxQueue, seg=SentSegment, item=object)
 cpdef forget_sacks(Tcb tcb)

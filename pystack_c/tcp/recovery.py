@@ -8,10 +8,10 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rack, rate, undo
+from pystack_c.tcp import rack, rate, tell, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
-from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.tcb import PHASES, Tcb
 
 
 def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
@@ -45,6 +45,7 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
         tcb.core.counters.TcpExtTCPDSACKRecv += 1
         tcb.dsack_dups += max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
         tcb.ack_dsack = True
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
 
 
 def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
@@ -128,20 +129,14 @@ def lose_head(tcb: Tcb) -> None:
         lose_by_count(tcb, seg)
 
 
-def change_cwnd(tcb: Tcb, old: int, why: str, rfc: str) -> None:
-    """Tell the probe where cwnd moved from `old`."""
-    if tcb.core.probe is not None and tcb.cwnd != old:
-        fields = {"old": old, "new": tcb.cwnd, "ssthresh": tcb.ssthresh}
-        tcb.core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
-
-
 def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:
     """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5, RFC 8985)."""
     _take_back(tcb, acked, tsecr)
     if rack.probe_answered(tcb, tcb.snd_una, tcb.ack_dsack, duplicate and plain):
         old = tcb.cwnd
+        ssthresh = tcb.ssthresh
         tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
-        change_cwnd(tcb, old, "the tail loss probe repaired a loss", "RFC 8985 7.4.2")
+        tell.cwnd(tcb, old, ssthresh, "the tail loss probe repaired a loss", "RFC 8985 7.4.2")
     if acked > 0:
         _new_data_acked(tcb, acked)
     elif duplicate:
@@ -169,7 +164,7 @@ def find_losses(tcb: Tcb) -> None:
     if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
         enter_recovery(tcb)
     elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
-        tcb.ca_state = C.CA_DISORDER
+        set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")
 
 
 def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
@@ -193,6 +188,7 @@ def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
 
 def reduce_rate(tcb: Tcb) -> None:
     """RFC 6937 3: send in proportion to what is delivered, so that cwnd ends at ssthresh."""
+    old = tcb.cwnd
     newly = tcb.ack_delivered
     tcb.prr_delivered += newly
     pipe = tcb.in_flight()
@@ -213,6 +209,7 @@ def reduce_rate(tcb: Tcb) -> None:
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:
         tcb.cwnd = tcb.mss
+    tell.cwnd(tcb, old, tcb.ssthresh, "in recovery, send in proportion to what is delivered", "RFC 6937 3")
 
 
 def _new_data_acked(tcb: Tcb, acked: int) -> None:
@@ -229,12 +226,13 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         rack.recovery_ended(tcb)
         set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
     elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
-        tcb.ca_state = C.CA_OPEN
+        set_phase(tcb, C.CA_OPEN, "what was late has arrived", "RFC 5681 3.2")
     if tcb.cwnd_limited or tcb.ca_state == C.CA_LOSS:
         old = tcb.cwnd
+        ssthresh = tcb.ssthresh
         tcb.cc.ack_received(tcb, acked)
-        slow = old < tcb.ssthresh
-        change_cwnd(tcb, old, "slow start" if slow else "congestion avoidance", "RFC 5681 3.1")
+        slow = old < ssthresh
+        tell.cwnd(tcb, old, ssthresh, "slow start" if slow else "congestion avoidance", "RFC 5681 3.1")
 
 
 def partial_ack(tcb: Tcb, acked: int) -> None:
@@ -250,9 +248,10 @@ def enter_recovery(tcb: Tcb) -> None:
     """Fast retransmit and fast recovery."""
     counters = tcb.core.counters
     old = tcb.cwnd
+    ssthresh = tcb.ssthresh
     undo.save(tcb, True)
     tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
-    change_cwnd(tcb, old, "a segment was lost", "RFC 5681 3.2")
+    tell.cwnd(tcb, old, ssthresh, "a segment was lost", "RFC 5681 3.2")
     tcb.recover = tcb.snd_nxt
     tcb.prr_delivered = 0
     tcb.prr_out = 0
@@ -276,15 +275,18 @@ def enter_recovery(tcb: Tcb) -> None:
 def leave_recovery(tcb: Tcb) -> None:
     """A full acknowledgement: everything that was out at the loss has arrived."""
     old = tcb.cwnd
+    ssthresh = tcb.ssthresh
     tcb.reno_sacked = 0
     rack.recovery_ended(tcb)
     tcb.cc.post_recovery(tcb)
-    change_cwnd(tcb, old, "fast recovery is over", "RFC 6582 3.2")
+    tell.cwnd(tcb, old, ssthresh, "fast recovery is over", "RFC 6582 3.2")
     set_phase(tcb, C.CA_OPEN, "all that was out at the loss is acknowledged", "RFC 6582 3.2")
 
 
 def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
     """Change the phase of recovery and tell the probe."""
+    if phase == C.CA_DISORDER and tcb.ca_state == phase:
+        return
     if phase != C.CA_LOSS:
         tcb.rto_ended()
     tcb.ca_state = phase
@@ -293,13 +295,11 @@ def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
         tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, fields)
 
 
-PHASES = {C.CA_OPEN: "open", C.CA_DISORDER: "disorder", C.CA_RECOVERY: "recovery", C.CA_LOSS: "loss"}
-
-
 def timeout(tcb: Tcb) -> None:
     """The retransmission timer fired: everything not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1)."""
     q = tcb.rtxq
     old = tcb.cwnd
+    ssthresh = tcb.ssthresh
     fresh = tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER
     undo.save(tcb, fresh)
     # RFC 5682 3.1 step 1: not where a recovery is under way already. (Without SACK an old hole that fills looks the same.)
@@ -311,7 +311,7 @@ def timeout(tcb: Tcb) -> None:
         tcb.cc.cong_signal(tcb, SIGNAL_RTO)
     else:
         tcb.cwnd = tcb.mss
-    change_cwnd(tcb, old, "the retransmission timer fired: loss window", "RFC 5681 3.1")
+    tell.cwnd(tcb, old, ssthresh, "the retransmission timer fired: loss window", "RFC 5681 3.1")
     head = q.head()
     if head is not None and head.sacked:
         # RFC 2018 8: the receiver threw away what it had SACKed (reneging).

@@ -23,6 +23,9 @@ def retransmit_lost(tcb: Tcb) -> None:
         if seg.data_length() > mss:
             q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
+            if tcb.core.probe is not None:
+                why = f"what is lost waits: {tcb.in_flight()} of {tcb.cwnd} bytes of the congestion window in flight"
+                tcb.core.emit("tcp.hold", tcb.subject(), tcb.ident, why, "RFC 5681 3.1", {"length": q.lost_out})
             return
         if not tcb.force_retransmit and not rate.may_send_now(tcb):
             return
@@ -73,10 +76,8 @@ def recovery_reason(tcb: Tcb) -> str:
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
         return f"what was too large for the path, cut anew: MSS {tcb.mss}"
     if tcb.ca_state == C.CA_LOSS:
-        return (
-            f"retransmission after a timeout: RTO {tcb.rto / 1e6:g} ms "
-            f"(SRTT {tcb.srtt / 1e6:g} ms), backoff {tcb.backoff}"
-        )
+        text = f"retransmission: RTO {tcb.rto / 1e6:g} ms after SRTT {tcb.srtt / 1e6:g} ms"
+        return text if tcb.retries <= 1 else text + f", try {tcb.retries}, the timeout doubled each time"
     if rack.in_use(tcb):
         return "fast retransmission: a segment sent later was delivered (RACK)"
     if tcb.sack_ok:

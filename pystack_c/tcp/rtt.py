@@ -70,3 +70,13 @@ def receiver_sample(tcb: Tcb, pkt: Any) -> None:
             tcb.rcv_rtt = sample
     tcb.rcv_rtt_seq = seq_add(tcb.rcv_nxt, tcb.rcv_wnd())
     tcb.rcv_rtt_at = now
+
+
+def backed_off(tcb: Tcb) -> int:
+    """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
+    rto_max = tcb.core.config.tcp_rto_max
+    shift = tcb.backoff if tcb.backoff < 20 else 20
+    rto = tcb.rto << shift
+    if shift > 0 and tcb.syn_out():
+        rto += tcb.core.config.tcp_rto_slop
+    return rto if rto < rto_max else rto_max

@@ -7,6 +7,7 @@ from pystack_c.ipv4 cimport expire_mtu, output, route_output
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.fastopen cimport syn_option
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
@@ -17,7 +18,7 @@ from pystack_c.wire.tcp cimport put32, write_fastopen, write_sack, write_syn_opt
 cpdef bint have_route(Tcb tcb)
 @cython.locals(config=Config, mss=int)
 cpdef int local_mss(Tcb tcb)
-@cython.locals(mss=int)
+@cython.locals(mss=int, old=int64_t)
 cpdef update_mss(Tcb tcb)
 @cython.locals(free=int64_t, limit=int64_t)
 cpdef int64_t free_space(Tcb tcb) noexcept

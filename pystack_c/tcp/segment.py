@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ipv4 import expire_mtu, output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
+from pystack_c.tcp import tell
 from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
@@ -52,11 +53,15 @@ def update_mss(tcb: Tcb) -> None:
         mss -= 12
     if mss < 8:
         mss = 8
+    old = tcb.mss
     tcb.mss = mss
     tcb.path_mtu = tcb.route.mtu
+    tell.mss(tcb, old, tcb.route.mtu)
     if tcb.cc is not None and tcb.cwnd < mss:
+        old = tcb.cwnd
         # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
         tcb.cwnd = mss
+        tell.cwnd(tcb, old, tcb.ssthresh, "one full-sized segment at least", "RFC 5681 3.1")
 
 
 def free_space(tcb: Tcb) -> int:
@@ -196,7 +201,7 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
     tcb.ack_reason = ""
     tcb.last_ack_sent = tcb.rcv_nxt
     tcb.quickack = tcb.quickack - count if tcb.quickack > count else 0
-    tcb.core.timers.cancel(tcb.delack_timer)
+    tcb.core.cancel_timer(tcb.delack_timer, "a segment carries the ACK", "RFC 9293 3.8.6.3")
 
 
 def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:

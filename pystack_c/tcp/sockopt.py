@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
-from pystack_c.tcp import errqueue
+from pystack_c.tcp import errqueue, tell
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
@@ -170,9 +170,11 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
     tcb.own_recovery = False
     tcb.pacing_rate = 0
     cwnd = tcb.cwnd
+    ssthresh = tcb.ssthresh
     tcb.cc.conn_init(tcb)
     if name != "fixed":
         tcb.cwnd = cwnd
+    tell.cwnd(tcb, cwnd, ssthresh, f"the application chose {name}", "RFC 5681 3")
 
 
 def getsockopt(tcb: Tcb, level: int, name: int, now: int) -> Any:

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
+from pystack_c.neighbor cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_diff
 from pystack_c.tcp.recvbuf cimport RecvBuf
@@ -226,8 +227,3 @@ cdef class Tcb(Endpoint):
     @cython.locals(used=int64_t)
     cpdef int64_t send_space(self) noexcept
     cpdef rto_ended(self)
-    @cython.locals(name=str)
-    @cython.locals(result=dict)
-    cpdef dict snapshot(self)
-
-cpdef str ip_text(uint32_t addr)

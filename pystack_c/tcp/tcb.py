@@ -4,6 +4,8 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.endpoint import Endpoint
+from pystack_c.neighbor import addr_text
+from pystack_c.probe import TIMER_NAMES
 from pystack_c.seqnum import seq_diff
 from pystack_c.tcp.recvbuf import RecvBuf
 from pystack_c.tcp.rtxq import RtxQueue
@@ -23,11 +25,13 @@ STATE_NAMES = {
     C.CLOSING: "CLOSING",
 }
 
+PHASES = {C.CA_OPEN: "open", C.CA_DISORDER: "disorder", C.CA_RECOVERY: "recovery", C.CA_LOSS: "loss"}
+
 # What a snapshot of a TCB holds (probe events, the stepper).
 SNAPSHOT = (
     "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
-    "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar rto backoff cwnd ssthresh dupacks retries probes "
-    "fin_sent fin_received shut_rd shut_wr quickack nodelay total_retrans"
+    "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar min_rtt rto backoff cwnd ssthresh dupacks retries probes "
+    "fin_sent fin_received shut_rd shut_wr quickack nodelay total_retrans congestion"
 ).split()
 
 
@@ -266,7 +270,7 @@ class Tcb(Endpoint):
 
     def subject(self) -> str:  # inherited
         """local-remote, as events name it."""
-        return f"tcp {ip_text(self.laddr)}:{self.lport}-{ip_text(self.raddr)}:{self.rport}"
+        return f"tcp {addr_text(self.laddr)}:{self.lport}-{addr_text(self.raddr)}:{self.rport}"
 
     def listening(self) -> bool:  # inherited
         """True in LISTEN (the rules of SO_REUSEADDR ask)."""
@@ -340,19 +344,30 @@ class Tcb(Endpoint):
             self.rto_time += self.core.now - self.rto_stamp
             self.rto_stamp = -1
 
-    def snapshot(self) -> dict[str, Any]:
-        """The variables a learner looks at, by their RFC names."""
+    def snapshot(self) -> dict[str, Any]:  # inherited
+        """The variables a learner looks at, by their RFC names; `timers` are the deadlines of those that run."""
         result: dict[str, Any] = {"state": STATE_NAMES[self.state]}
         for name in SNAPSHOT:
             result[name] = getattr(self, name)
         result["rcv_wnd"] = self.rcv_wnd()
         result["in_flight"] = self.in_flight()
+        result["sacked"] = self.rtxq.sacked_out if self.sack_ok else self.reno_sacked
+        result["lost"] = self.rtxq.lost_out
+        result["retransmitted"] = self.rtxq.retrans_out
+        result["phase"] = PHASES[self.ca_state]
         result["sendbuf"] = self.sendbuf.tail - self.sendbuf.head
         result["recvbuf"] = self.recvbuf.used
         result["ooo"] = self.recvbuf.ooo_bytes
+        timers = {}
+        for timer in (
+            self.rto_timer,
+            self.reorder_timer,
+            self.pace_timer,
+            self.delack_timer,
+            self.wait_timer,
+            self.keep_timer,
+        ):
+            if timer is not None and timer.deadline >= 0:
+                timers[TIMER_NAMES[timer.kind]] = timer.deadline
+        result["timers"] = timers
         return result
-
-
-def ip_text(addr: int) -> str:
-    """Dotted quad of a 32-bit address."""
-    return f"{addr >> 24}.{(addr >> 16) & 255}.{(addr >> 8) & 255}.{addr & 255}"

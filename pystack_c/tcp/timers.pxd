@@ -4,13 +4,14 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add
-from pystack_c.tcp cimport fastopen
+from pystack_c.tcp cimport fastopen, tell
 from pystack_c.tcp.close cimport finish, timed_out
-from pystack_c.tcp.output cimport backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack cimport note_probe
 from pystack_c.tcp.recovery cimport find_losses, timeout
 from pystack_c.tcp.retransmit cimport tail_loss_probe
 from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_segment
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
@@ -21,15 +22,16 @@ cpdef int give_up_after(Tcb tcb)
 cpdef bint user_timeout_over(Tcb tcb)
 cpdef bint window_shrunk(Tcb tcb)
 cpdef loss_probe(Tcb tcb)
-@cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t, fields=dict)
+@cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t)
 cpdef retransmission(Tcb tcb)
-@cython.locals(core=Core)
+@cython.locals(core=Core, old=int64_t)
 cpdef persist(Tcb tcb)
+@cython.locals(old=int64_t)
 cpdef no_way(Tcb tcb)
 cpdef flush(Tcb tcb)
 cpdef probe(Tcb tcb, str why, str rfc)
 cpdef delayed_ack(Tcb tcb)
-@cython.locals(core=Core)
+@cython.locals(core=Core, at=int64_t)
 cpdef keepalive_arm(Tcb tcb)
-@cython.locals(core=Core, idle=int64_t, over=bint)
+@cython.locals(core=Core, idle=int64_t, over=bint, at=int64_t)
 cpdef keepalive(Tcb tcb)

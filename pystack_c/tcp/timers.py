@@ -4,12 +4,13 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp import fastopen
+from pystack_c.tcp import fastopen, tell
 from pystack_c.tcp.close import finish, timed_out
-from pystack_c.tcp.output import backed_off, schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
 from pystack_c.tcp.recovery import find_losses, timeout
 from pystack_c.tcp.retransmit import tail_loss_probe
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, send_segment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
@@ -92,9 +93,7 @@ def retransmission(tcb: Tcb) -> None:
     if tcb.state != C.SYN_SENT or tcb.retries > core.config.tcp_syn_linear_timeouts:
         tcb.backoff += 1
     new = backed_off(tcb)
-    if core.probe is not None:
-        fields = {"old": old, "new": new}
-        core.emit("tcp.rto", tcb.subject(), tcb.ident, "the timeout doubles with each try", "RFC 6298 5.5", fields)
+    tell.rto(tcb, old, "the timeout doubles with each try", "RFC 6298 5.5")
     deadline = core.now + new
     if tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.retry_start + tcb.user_timeout < deadline:
         deadline = tcb.retry_start + tcb.user_timeout
@@ -141,7 +140,9 @@ def persist(tcb: Tcb) -> None:
         return
     probe(tcb, "zero-window probe: is the window still closed?", "RFC 9293 3.8.6.1")
     core.counters.TcpExtTCPWinProbe += 1
+    old = backed_off(tcb)
     tcb.backoff += 1
+    tell.rto(tcb, old, "probes go out less and less often", "RFC 9293 3.8.6.1")
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
     set_persist_timer(tcb)
@@ -153,7 +154,9 @@ def no_way(tcb: Tcb) -> None:
         timed_out(tcb, "no route to the peer any more", "RFC 9293 3.8.3")
         return
     tcb.probes += 1
+    old = backed_off(tcb)
     tcb.backoff += 1
+    tell.rto(tcb, old, "no way to the peer: try less and less often", "RFC 9293 3.8.3")
     schedule(tcb)
 
 
@@ -185,11 +188,12 @@ def keepalive_arm(tcb: Tcb) -> None:
     """(Re)arm keep-alive: after the idle time (MUST-24 to 28), or cancel it where it is off."""
     core = tcb.core
     if not tcb.keepalive or tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
-        core.timers.cancel(tcb.keep_timer)
+        core.cancel_timer(tcb.keep_timer, "no keep-alive here", "RFC 9293 3.8.4")
         return
     if tcb.keep_timer is None:
         tcb.keep_timer = Timer(tcb, C.TIMER_KEEPALIVE)
-    core.timers.arm(tcb.keep_timer, max(tcb.last_recv + tcb.keepidle, core.now + 1))
+    at = max(tcb.last_recv + tcb.keepidle, core.now + 1)
+    core.set_timer(tcb.keep_timer, at, "if nothing is heard until then, ask", "RFC 9293 3.8.4")
 
 
 def keepalive(tcb: Tcb) -> None:
@@ -199,11 +203,12 @@ def keepalive(tcb: Tcb) -> None:
         return
     idle = core.now - tcb.last_recv
     if len(tcb.rtxq) > 0 or tcb.unsent() > 0:
-        core.timers.arm(tcb.keep_timer, core.now + tcb.keepidle)
+        core.set_timer(tcb.keep_timer, core.now + tcb.keepidle, "data is out: its ACK will tell", "RFC 9293 3.8.4")
         return
     if idle < tcb.keepidle:
         tcb.keep_probes = 0
-        core.timers.arm(tcb.keep_timer, tcb.last_recv + tcb.keepidle)
+        at = tcb.last_recv + tcb.keepidle
+        core.set_timer(tcb.keep_timer, at, "something was heard meanwhile", "RFC 9293 3.8.4")
         return
     over = tcb.keep_probes >= tcb.keepcnt
     if tcb.user_timeout > 0:
@@ -216,4 +221,4 @@ def keepalive(tcb: Tcb) -> None:
     core.counters.TcpExtTCPKeepAlive += 1
     # SHLD-12: without data.
     probe(tcb, f"keep-alive {tcb.keep_probes}: is the peer still there?", "RFC 9293 3.8.4")
-    core.timers.arm(tcb.keep_timer, core.now + tcb.keepintvl)
+    core.set_timer(tcb.keep_timer, core.now + tcb.keepintvl, "for the answer to the keep-alive", "RFC 9293 3.8.4")

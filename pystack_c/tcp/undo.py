@@ -7,6 +7,8 @@ after a timeout the originals are acknowledged (F-RTO).
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_ge, seq_gt, seq_lt
+from pystack_c.tcp import tell
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 
@@ -69,19 +71,21 @@ def undo(tcb: Tcb, why: str, rfc: str) -> None:
             seg.in_flight_again = False
     q.lost_out = 0
     q.retrans_out = 0
+    tcb.ca_state = C.CA_OPEN
+    core = tcb.core
+    if core.probe is not None:
+        core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, {"phase": "undone", "recover": tcb.recover})
     old = tcb.cwnd
+    ssthresh = tcb.ssthresh
     if tcb.prior_cwnd > tcb.cwnd:
         tcb.cwnd = tcb.prior_cwnd
     if tcb.prior_ssthresh > tcb.ssthresh:
         tcb.ssthresh = tcb.prior_ssthresh
     tcb.cc.undone(tcb)
+    tell.cwnd(tcb, old, ssthresh, why, rfc)
     tcb.undo_possible = False
     tcb.frto = False
+    timeout = backed_off(tcb)
     tcb.backoff = 0
     tcb.rto_ended()
-    tcb.ca_state = C.CA_OPEN
-    core = tcb.core
-    if core.probe is not None:
-        fields = {"old": old, "new": tcb.cwnd, "ssthresh": tcb.ssthresh}
-        core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
-        core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, {"phase": "undone", "recover": tcb.recover})
+    tell.rto(tcb, timeout, why, rfc)

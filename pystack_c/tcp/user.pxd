@@ -6,7 +6,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
-from pystack_c.tcp cimport fastopen
+from pystack_c.tcp cimport fastopen, tell
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now
 from pystack_c.tcp.handshake cimport start_sequence, window_scale
@@ -25,6 +25,7 @@ cpdef Tcb tcp_open(Core core, int64_t now)
 cpdef bind(Tcb tcb, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, other=Tcb, same=bint)
 cpdef listen(Tcb tcb, int backlog, int64_t now)
+@cython.locals(child=Tcb)
 cpdef Tcb accept(Tcb tcb, int64_t now)
 @cython.locals(core=Core, route=Dst, laddr=uint32_t)
 cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)

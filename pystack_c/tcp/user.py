@@ -10,7 +10,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
-from pystack_c.tcp import errqueue, fastopen
+from pystack_c.tcp import errqueue, fastopen, tell
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -102,7 +102,9 @@ def accept(tcb: Tcb, now: int) -> Any:
         raise error(errno.EINVAL)
     if not tcb.listener.accept_queue:
         return None
-    return tcb.listener.accept_queue.popleft()
+    child = tcb.listener.accept_queue.popleft()
+    tell.listen(tcb, "accept", "the application takes one", "RFC 9293 3.10.2")
+    return child
 
 
 def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:

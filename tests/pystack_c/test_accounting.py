@@ -83,10 +83,11 @@ def check(events) -> None:
     for event in events:
         assert event.kind in KINDS, event
         assert set(event.fields) == set(KINDS[event.kind][0]), event
+        assert event.reason and event.rfc, f"no word why: {event}"
         if event.kind == "frame.in":
             assert waiting is None, f"nothing is said about {waiting}"
             waiting = event
-        elif event.kind not in ("frame.out", "timer.fired"):
+        elif event.kind not in ("frame.out", "timer.fired", "ip.in"):
             waiting = None
     assert waiting is None, f"nothing is said about {waiting}"
 

@@ -1,0 +1,258 @@
+"""Simulated runs that together make every kind of event and every timer of the core (probe.KINDS, probe.TIMERS)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pystack_c.const as C
+from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
+from pystack.runtime.simulated import MS, Network, S
+from pystack_c import acd
+from pystack_c.probe import Event, ListProbe, Probe
+from pystack_c.tcp import sockopt, user
+from tests import frames as f
+from tests.sim import scenario
+from tests.sim.sessions import Sessions
+from tests.support.lab import Lab, lab_net, pattern
+from tests.support.routed import Chain, echo
+from tests.support.tcp_peer import Conn, Peer, mss_option, with_tos
+from tests.support.tcp_peer import build as segment
+
+ECE, CWR, SYN, ACK = 0x40, 0x80, 0x02, 0x10
+MSG_OOB = 1
+
+
+def watch(net: Network, probe: Probe) -> None:
+    """Give every host of the network the probe, which is told that a network begins."""
+    begin = getattr(probe, "begin", None)
+    if begin is not None:
+        begin()
+    for host in net.hosts.values():
+        host.stack.probe = probe
+
+
+def watched_lab(probe: Probe, *args: Any, **kwargs: Any) -> Lab:
+    """A lab whose hosts have the probe."""
+    lab = lab_net(*args, **kwargs)
+    watch(lab.net, probe)
+    return lab
+
+
+def busy_network(probe: Probe) -> None:
+    """A switched and routed network with losses: ARP, ICMP, UDP, fragments, forwarding, TCP."""
+    net = Network(3)
+    scenario.build(net)
+    watch(net, probe)
+    net.run(20 * S)
+
+
+def sessions(probe: Probe) -> None:
+    """TCP connections of all sorts over bad links."""
+    for seed in range(2, 8):
+        run = Sessions(seed, 4)
+        watch(run.net, probe)
+        run.run()
+
+
+def reordering(probe: Probe) -> None:
+    """A link that reorders, by RACK's lights."""
+    lab = watched_lab(probe, 10 * MS, profile="linux", link={"rate": 20_000_000})
+    lab.link.ab.hold(12, 20, 31, extra=4 * MS)
+    listener = lab.listener()
+
+    def take() -> Any:
+        sock = yield listener.accept()
+        yield sock.recv_exactly(200_000)
+
+    def put() -> Any:
+        sock = yield from lab.client()
+        yield sock.sendall(pattern(200_000))
+
+    lab.run(take(), put())
+
+
+def tail_loss(probe: Probe) -> None:
+    """The last two segments are lost: the probe finds out before the RTO."""
+    lab = watched_lab(probe, 10 * MS, profile="linux")
+    client, server = lab.connected()
+    lab.link.ab.drop(2, 3)
+
+    def put() -> Any:
+        yield client.sendall(pattern(4000))
+        yield sleep(2 * S)
+
+    def take() -> Any:
+        yield server.recv_exactly(4000)
+
+    lab.run(put(), take())
+
+
+def pacing(probe: Probe) -> None:
+    """A socket with a limited rate."""
+    lab = watched_lab(probe, 10 * MS, profile="linux")
+    client, server = lab.connected()
+    client.setsockopt(1, 47, 100_000)
+
+    def put() -> Any:
+        yield client.sendall(pattern(20_000))
+
+    def take() -> Any:
+        yield server.recv_exactly(10_000)
+
+    lab.run(put(), take())
+    client.abort()
+
+
+def closed_window(probe: Probe) -> None:
+    """A reader that pauses: zero window, probes, the window opens."""
+    lab = watched_lab(probe, 10 * MS, profile="linux", tcp_rmem=4096, tcp_moderate_rcvbuf=False)
+    client, server = lab.connected()
+
+    def put() -> Any:
+        yield client.sendall(pattern(20_000))
+
+    def take() -> Any:
+        yield sleep(3 * S)
+        yield server.recv_exactly(20_000)
+
+    lab.run(put(), take())
+
+
+def keep_alive_and_wait(probe: Probe) -> None:
+    """An idle connection with keep-alive, urgent data, and the waits at the end."""
+    lab = watched_lab(probe, 10 * MS, profile="linux")
+    client, server = lab.connected()
+    client.setsockopt(1, 9, 1)
+    client.setsockopt(6, 4, 1)
+    lab.a.call(user.send, client.endpoint, b"!", MSG_OOB)
+    lab.net.run(lab.net.now + 5 * S)
+    client.close()
+    lab.net.run(lab.net.now + 2 * S)
+    lab.b.call(user.recv, server.endpoint, 100, 0)
+    server.close()
+    lab.net.run(lab.net.now + 200 * S)
+
+
+def nobody_closes(probe: Probe) -> None:
+    """FIN-WAIT-2 of an orphan."""
+    lab = watched_lab(probe, 10 * MS, profile="linux")
+    client, _ = lab.connected()
+    client.close()
+    lab.net.run(lab.net.now + 100 * S)
+
+
+def small_path(probe: Probe) -> None:
+    """A narrow link behind a router: path MTU discovery; ten minutes later the MTU is forgotten."""
+    chain = Chain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], profile="linux")
+    watch(chain.net, probe)
+    listener = stream(chain.b)
+    listener.bind("", 80)
+    listener.listen()
+
+    def take() -> Any:
+        sock = yield listener.accept()
+        yield sock.recv_exactly(20_000)
+
+    def put() -> Any:
+        sock = stream(chain.a)
+        yield sock.connect(chain.addr, 80)
+        yield sock.sendall(pattern(10_000))
+        yield sleep(700 * S)
+        yield sock.sendall(pattern(10_000))
+
+    spawn(chain.net, take())
+    spawn(chain.net, put())
+    pinger = raw(chain.a, C.IPPROTO_ICMP)
+    pinger.sendto(echo(1), chain.addr)
+    chain.net.run(900 * S)
+
+
+def refused(probe: Probe) -> None:
+    """A datagram to an open port, one to a closed port, and a fragment that stays alone."""
+    lab = watched_lab(probe, 10 * MS, profile="linux")
+    sock = datagram(lab.a)
+    sock.connect("10.0.0.2", 9)
+    sock.sendto(b"hello")
+    other = datagram(lab.b)
+    other.bind("", 53)
+    datagram(lab.a).sendto(b"hello", "10.0.0.2", 53)
+    wire = lab.net.wire("w")
+    lab.net.link(wire, lab.b, addrs=(None, "10.9.0.2/24"))
+    lone = f.ipv4("10.9.0.1", "10.9.0.2", 17, bytes(800), fragment=0x2000)
+    port = lab.b.port("eth1")
+    lab.net.after(0, wire.send, f.ether(lone, dst=port.iface.mac))
+    lab.net.run(lab.net.now + 60 * S)
+
+
+def fast_open(probe: Probe) -> None:
+    """Two connections with TCP Fast Open: the cookie, then the data in the SYN."""
+    lab = watched_lab(probe, 10 * MS, profile="linux", client={"tcp_fastopen": 3}, server={"tcp_fastopen": 3})
+    listener = lab.b.call(user.tcp_open, lab.b.stack)
+    lab.b.call(user.bind, listener, 0, 80)
+    lab.b.call(sockopt.setsockopt, listener, 6, 23, 5)
+    lab.b.call(user.listen, listener, 5)
+    for _ in range(2):
+        sock = lab.a.call(user.tcp_open, lab.a.stack)
+        lab.a.call(user.connect_fastopen, sock, b"q" * 100, 0x0A000002, 80)
+        lab.net.run(lab.net.now + S)
+        lab.a.call(user.abort, sock)
+        lab.net.run(lab.net.now + S)
+
+
+def marked(probe: Probe) -> None:
+    """Congestion marks, seen and echoed."""
+    peer = Peer(tcp_ecn=2)
+    peer.stack.probe = probe
+    peer.listener()
+    (syn_ack,) = peer.segment(SYN | ECE | CWR, peer_irs(), options=mss_option(1000))
+    conn = Conn(peer, None, 9, 80, (peer_irs() + 1) & 0xFFFFFFFF, 65535)
+    conn.ack = syn_ack.end
+    conn.rx()
+    conn.tcb = next(t for t in peer.stack.tcp.all() if t.state == C.ESTABLISHED)
+    for flags, tos in ((ACK, 3), (ACK | CWR, 2)):
+        packet = segment(f.addr("10.0.0.2"), f.addr("10.0.0.1"), 9, 80, conn.seq, conn.ack, flags, data=b"x" * 10)
+        peer.packet(with_tos(packet, tos))
+        conn.seq += 10
+    peer.call(user.send, conn.tcb, bytes(5000), 0)
+    peer.take()
+    peer.segment(ACK | ECE, conn.seq, (conn.ack + 1000) & 0xFFFFFFFF)
+
+
+def peer_irs() -> int:
+    """The other side's initial sequence number."""
+    return 5000
+
+
+def address_probe(probe: Probe) -> None:
+    """Is an address free (RFC 5227)? One is, the other is not."""
+    net = Network(1)
+    a, b = net.host("a"), net.host("b")
+    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+    watch(net, probe)
+    for addr in ("10.0.0.7", "10.0.0.2"):
+        a.call(acd.start, a.stack, a.port().iface, f.addr(addr))
+    net.run(20 * S)
+
+
+RUNS: tuple[Callable[[Probe], None], ...] = (
+    busy_network,
+    sessions,
+    reordering,
+    tail_loss,
+    pacing,
+    closed_window,
+    keep_alive_and_wait,
+    nobody_closes,
+    small_path,
+    refused,
+    fast_open,
+    marked,
+    address_probe,
+)
+
+
+def collect() -> list[Event]:
+    """The events of all runs."""
+    probe = ListProbe()
+    for run in RUNS:
+        run(probe)
+    return probe.events

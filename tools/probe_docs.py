@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Writes docs/probe.md: every kind of event of the core, with an example of each from a simulated run.
+
+Usage: tools/probe_docs.py [--check]      with --check: exit status 1 where the page is out of date
+
+The list is pystack_c.probe.KINDS; the runs are tests/support/decisions.py. A kind that no run makes is an error.
+"""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pystack.stepper.timeline import Timeline  # noqa: E402
+from pystack_c.probe import KINDS, TIMERS, Event  # noqa: E402
+
+PAGE = ROOT / "docs" / "probe.md"
+HEAD = """# The probe: every decision is an event
+
+Set `stack.probe` to an object with a method `event(event)`, and it hears of each decision that the stack takes, in order: an
+`Event` (pystack_c/probe.py) with `kind`, `time` (ns), `host`, `subject` (a connection, an interface, a neighbour), `endpoint` (its
+number, or 0), `reason` (why, in words), `rfc` (the section that rules it) and `fields` (by kind, below). A probe with
+`snapshots = True` also gets, with each event about a socket, its variables `before` and `after` the decision.
+[architecture.md](architecture.md#the-probe) has the rules. Without a probe, a decision costs one comparison.
+
+This page is made by `tools/probe_docs.py` from the list in the code and from simulated runs in which every kind occurs.
+"""
+#: the kinds, by what they are about
+GROUPS = (
+    ("Frames, drops, calls", ("frame.", "drop", "call", "return")),
+    ("Timers", ("timer.",)),
+    ("ARP", ("arp.",)),
+    ("IP, routes, ICMP", ("route", "ip.", "icmp.")),
+    ("UDP and raw sockets", ("udp.", "raw.")),
+    ("TCP", ("tcp.",)),
+)
+
+
+def linked(rfc: str) -> str:
+    """A section as a link to the RFC editor's page."""
+    url = Timeline.link(rfc)
+    return f"[{rfc}]({url})" if url else rfc
+
+
+def order(rfc: str) -> tuple[object, ...]:
+    """RFCs by number and section, others behind them."""
+    numbers = [int(part) for part in re.findall(r"\d+", rfc)]
+    return (not rfc.startswith("RFC"), numbers, rfc)
+
+
+def short(event: Event) -> str:
+    """The example: what it is about, and why."""
+    fields = ", ".join(f"{name} {value}" for name, value in event.fields.items() if name != "frame")
+    if len(fields) > 110:
+        fields = fields[:107] + "..."
+    return f"`{event.subject}`: {event.reason} ({fields})".replace("|", "\\|")
+
+
+def entry(kind: str, found: list[Event]) -> str:
+    """One kind: its fields, its meaning, its sections, an example."""
+    fields, meaning = KINDS[kind]
+    named = ", ".join(f"`{name}`" for name in fields)
+    sections = ", ".join(linked(rfc) for rfc in sorted({event.rfc for event in found}, key=order))
+    example = min(found, key=lambda event: (-len(event.reason), event.subject))
+    return f"**`{kind}`** ({named}): {meaning}.\n\n- {sections}\n- {short(example)}\n"
+
+
+def timers() -> str:
+    """The table of timers."""
+    rows = [f"| `{name}` | {why} | {linked(rfc)} |" for name, why, rfc in TIMERS.values()]
+    return "\n".join(["| timer | when it is due | rule |", "|---|---|---|", *rows]) + "\n"
+
+
+def page(events: list[Event]) -> str:
+    """The page's text. SystemExit where a kind does not occur, or one is not in the list."""
+    by_kind: dict[str, list[Event]] = {}
+    for event in events:
+        by_kind.setdefault(event.kind, []).append(event)
+    missing = sorted(set(KINDS) ^ set(by_kind))
+    if missing:
+        raise SystemExit(f"in probe.KINDS, or in a run, but not in both: {', '.join(missing)}")
+    parts = [HEAD]
+    for title, prefixes in GROUPS:
+        parts.append(f"\n## {title}\n")
+        if title == "Timers":
+            parts.append("\n" + timers())
+        parts += ["\n" + entry(kind, by_kind[kind]) for kind in KINDS if kind.startswith(prefixes)]
+    return "".join(parts)
+
+
+def main() -> int:
+    """Write or check."""
+    text = page(importlib.import_module("tests.support.decisions").collect())
+    if "--check" in sys.argv[1:]:
+        return 0 if PAGE.exists() and PAGE.read_text() == text else 1
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
