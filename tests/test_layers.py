@@ -53,3 +53,17 @@ def test_the_core_has_no_sets_and_opens_no_files(path):
 
 def test_the_check_sees_a_forbidden_import():
     assert imported("import os.path\nfrom threading import Lock") & FORBIDDEN == {"os", "threading"}
+
+
+def test_timers_are_set_and_cancelled_in_one_place():
+    """Core.set_timer and Core.cancel_timer tell the probe; nobody goes round them."""
+    found = []
+    for path in sorted(CORE.rglob("*.py")):
+        if path.name != "core.py":
+            found += [
+                f"{path.name}: {line.strip()}"
+                for line in path.read_text().splitlines()
+                if ".timers.arm(" in line or ".timers.cancel(" in line
+            ]
+    assert not found
+    assert ".timers.arm(" in (CORE / "core.py").read_text()  # control: that is how it looks
