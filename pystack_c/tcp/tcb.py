@@ -351,7 +351,7 @@ class Tcb(Endpoint):
             result[name] = getattr(self, name)
         result["rcv_wnd"] = self.rcv_wnd()
         result["in_flight"] = self.in_flight()
-        result["sacked"] = self.rtxq.sacked_out if self.sack_ok else self.reno_sacked
+        result["sacked"] = self.rtxq.sacked_out
         result["lost"] = self.rtxq.lost_out
         result["retransmitted"] = self.rtxq.retrans_out
         result["phase"] = PHASES[self.ca_state]
