@@ -22,7 +22,8 @@ cdef class Bbr(CongestionControl):
     cdef public bint round_start
     cdef public int64_t rounds
     cdef public int64_t loss_round_delivered
-    cdef public bint loss_in_round
+    cdef public int64_t lost_before_round
+    cdef public bint after_probe_rtt
     cdef public int64_t loss_events
     cdef public int64_t full_bw
     cdef public int64_t full_bw_count
@@ -50,21 +51,21 @@ cdef class Bbr(CongestionControl):
     cpdef sample(self, Endpoint tcb)
     cdef _latest(self, Tcb t, Rate rs)
     cdef _max_bandwidth(self, Rate rs)
-    @cython.locals(probing=bint)
+    @cython.locals(probing=bint, much=bint, lost=int64_t)
     cdef _congestion(self, Tcb t, Rate rs)
-    @cython.locals(lost=int64_t)
-    cdef bint _excessive(self, Rate rs)
+    cdef bint _too_much(self, Tcb t, int64_t lost, int64_t sent)
+    cdef bint _excessive(self, Tcb t, Rate rs)
     cdef _inflight_too_high(self, Tcb t, Rate rs)
     @cython.locals(now=int64_t, expired=bint)
     cdef _min_rtt(self, Tcb t, Rate rs)
     cdef _enter(self, int state, double pacing_gain, double cwnd_gain)
     @cython.locals(top=int64_t)
     cdef _startup(self, Tcb t, Rate rs)
-    cdef _start_down(self, Tcb t)
+    cdef _start_down(self, Tcb t, Rate rs)
     cdef _reset_bounds(self)
     @cython.locals(state=int, flight=int64_t)
     cdef _probe_bw(self, Tcb t, Rate rs)
-    @cython.locals(steps=int64_t, top=int64_t, long_enough=bint)
+    @cython.locals(steps=int64_t, long_enough=bint, bounded=bint)
     cdef _probe_up(self, Tcb t, Rate rs)
     @cython.locals(growth=int64_t)
     cdef _raise_slope(self, Tcb t)

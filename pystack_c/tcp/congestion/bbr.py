@@ -59,8 +59,9 @@ class Bbr(CongestionControl):
         self.rounds = 0
         # loss in a round
         self.loss_round_delivered = 0
-        self.loss_in_round = False
+        self.lost_before_round = 0
         self.loss_events = 0
+        self.after_probe_rtt = False
         # startup
         self.full_bw = 0
         self.full_bw_count = 0
@@ -133,16 +134,26 @@ class Bbr(CongestionControl):
             self.bw_now = max(self.bw_now, rs.rs_rate)
 
     def _congestion(self, t: Tcb, rs: Rate) -> None:
-        """5.5.10.2 and 5.5.10.3: once a round with losses, the short-term bounds come down."""
+        """5.5.10.2 and 5.5.10.3: once a round with losses, the short-term bounds come down.
+
+        The draft takes any loss in a round for a sign that others have come. Then a link that loses one frame in a hundred
+        by chance slows BBR down round by round, to a fraction of what there is. Here, as in its probes, a round must lose
+        more than BBR.LossThresh.
+        """
         if rs.rs_newly_lost > 0:
-            self.loss_in_round = True
             self.loss_events += 1
             self._inflight_too_high(t, rs)
+        elif self.inflight_hi != INFINITE and rs.rs_tx_in_flight > self.inflight_hi and not self._excessive(t, rs):
+            # 5.3.3.7 (BBRAdaptLongTermModel): more was in flight than the bound allows, and it went well.
+            self.inflight_hi = rs.rs_tx_in_flight
         if rs.rs_prior_delivered < self.loss_round_delivered:
             return
+        lost = rs.lost - self.lost_before_round
+        much = self._too_much(t, lost, rs.delivered - self.loss_round_delivered + lost)
         self.loss_round_delivered = rs.delivered
+        self.lost_before_round = rs.lost
         probing = self.state == STARTUP or self.state == PROBE_BW_REFILL or self.state == PROBE_BW_UP
-        if self.loss_in_round and not probing:
+        if much and not probing and not self.after_probe_rtt:
             if self.bw_lo == INFINITE:
                 self.bw_lo = max(self.bw_now, self.bw_last)
             if self.inflight_lo == INFINITE:
@@ -150,29 +161,32 @@ class Bbr(CongestionControl):
             self.bw_lo = max(self.bw_latest, int(BETA * self.bw_lo))
             self.inflight_lo = max(self.inflight_latest, int(BETA * self.inflight_lo))
         if self.state == STARTUP and not self.full_bw_reached and self.loss_events >= FULL_LOSS_COUNT:
-            if self._excessive(rs):
+            if self._excessive(t, rs):
                 # 5.3.1.3: startup ends by loss.
                 self.full_bw_reached = True
                 self.inflight_hi = max(self._bdp(1.0), self.inflight_latest)
-        self.loss_in_round = False
         self.loss_events = 0
+        self.after_probe_rtt = False
         self.bw_latest = rs.rs_rate
         self.inflight_latest = rs.rs_delivered
 
-    def _excessive(self, rs: Rate) -> bool:
-        """5.5.10: more than BBR.LossThresh of what was in flight was lost."""
-        lost = rs.lost - rs.rs_prior_lost
-        return lost > int(rs.rs_tx_in_flight * LOSS_THRESH)
+    def _too_much(self, t: Tcb, lost: int, sent: int) -> bool:
+        """More than BBR.LossThresh of what was sent was lost (one segment is no rate yet)."""
+        return lost > max(int(sent * LOSS_THRESH), t.mss)
+
+    def _excessive(self, t: Tcb, rs: Rate) -> bool:
+        """5.5.10 (IsInflightTooHigh): too much was lost of what was in flight with the segment that is acknowledged now."""
+        return self._too_much(t, rs.lost - rs.rs_prior_lost, rs.rs_tx_in_flight)
 
     def _inflight_too_high(self, t: Tcb, rs: Rate) -> None:
         """5.3.3.7 (BBRHandleInflightTooHigh): a probe that lost too much sets the long-term bound."""
-        if not self.sampling_up or not self._excessive(rs):
+        if not self.sampling_up or not self._excessive(t, rs):
             return
         self.sampling_up = False
         if not rs.rs_app_limited:
             self.inflight_hi = max(rs.rs_tx_in_flight, int(self._target() * BETA))
         if self.state == PROBE_BW_UP:
-            self._start_down(t)
+            self._start_down(t, rs)
 
     def _min_rtt(self, t: Tcb, rs: Rate) -> None:
         """5.3.4.3: two windowed minima, ten seconds and five."""
@@ -211,9 +225,9 @@ class Bbr(CongestionControl):
         if self.state == STARTUP and self.full_bw_reached:
             self._enter(DRAIN, DRAIN_GAIN, CWND_GAIN)
         if self.state == DRAIN and t.in_flight() <= self._bdp(1.0):
-            self._start_down(t)
+            self._start_down(t, rs)
 
-    def _start_down(self, t: Tcb) -> None:
+    def _start_down(self, t: Tcb, rs: Rate) -> None:
         """5.3.3.1: leave room for others, and drain what the probe queued."""
         self._reset_bounds()
         self.probe_up_count = INFINITE
@@ -221,6 +235,7 @@ class Bbr(CongestionControl):
         self.probe_wait = 2 * S + t.core.rng.below(1000) * MS
         self.rounds_since_probe = t.core.rng.below(2)
         self.cycle_at = t.core.now
+        self.next_round_delivered = rs.delivered
         self.bw_last = self.bw_now
         self.bw_now = 0
         self._enter(PROBE_BW_DOWN, 0.9, CWND_GAIN)
@@ -236,6 +251,9 @@ class Bbr(CongestionControl):
             return
         flight = t.in_flight()
         if state == PROBE_BW_DOWN or state == PROBE_BW_CRUISE:
+            if self.round_start:
+                # 5.3.3.7 (ACKS_PROBE_STOPPING): what the probe sent is acknowledged by now.
+                self.sampling_up = False
             if self._time_to_probe(t):
                 self._reset_bounds()
                 self.probe_up_rounds = 0
@@ -255,8 +273,9 @@ class Bbr(CongestionControl):
             self._probe_up(t, rs)
 
     def _probe_up(self, t: Tcb, rs: Rate) -> None:
-        """5.3.3.6 and 5.3.3.7: up while more is delivered and nothing is lost."""
-        if t.cwnd_limited and t.cwnd >= self.inflight_hi and self.inflight_hi != INFINITE:
+        """5.3.3.6 and 5.3.3.7: up, until more in flight brings no more bandwidth, or too much is lost."""
+        bounded = t.cwnd_limited and t.cwnd >= self.inflight_hi
+        if bounded:
             self.probe_up_acks += rs.rs_newly_acked
             if self.probe_up_acks >= self.probe_up_count:
                 steps = self.probe_up_acks // self.probe_up_count
@@ -264,16 +283,18 @@ class Bbr(CongestionControl):
                 self.inflight_hi += steps * t.mss
             if self.round_start:
                 self._raise_slope(t)
-        if self.round_start:
-            top = max(self.bw_now, self.bw_last)
-            if top >= self.full_bw + self.full_bw // 4:
-                self.full_bw = top
+            # (BBRIsTimeToGoDown: the long-term bound limits the bandwidth, so its rest is not known yet.)
+            self.stop_rounds = 0
+            self.full_bw = rs.rs_rate
+        elif self.round_start and not rs.rs_app_limited:
+            if rs.rs_rate >= self.full_bw + self.full_bw // 4:
+                self.full_bw = rs.rs_rate
                 self.stop_rounds = 0
             else:
                 self.stop_rounds += 1
         long_enough = t.core.now > self.cycle_at + self.min_rtt
         if (long_enough and t.in_flight() > self._bdp(1.25)) or self.stop_rounds >= FULL_BW_COUNT:
-            self._start_down(t)
+            self._start_down(t, rs)
 
     def _raise_slope(self, t: Tcb) -> None:
         """5.3.3.7: inflight_hi grows twice as fast each round."""
@@ -304,8 +325,12 @@ class Bbr(CongestionControl):
         if self.probe_rtt_round_done and now > self.probe_rtt_done_at:
             self.probe_rtt_min_at = now
             t.cwnd = max(t.cwnd, self.prior_cwnd)
+            # What is acknowledged in the round to come was sent at the probe's small rate: no measure for the bounds.
+            self.after_probe_rtt = True
+            self.loss_round_delivered = rs.delivered
+            self.lost_before_round = rs.lost
             if self.full_bw_reached:
-                self._start_down(t)
+                self._start_down(t, rs)
                 self._enter(PROBE_BW_CRUISE, 1.0, CWND_GAIN)
             else:
                 self._enter(STARTUP, STARTUP_GAIN, CWND_GAIN)

@@ -59,7 +59,8 @@ class Reno(CongestionControl):
     def cong_signal(self, tcb: Any, signal: int) -> None:
         """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
         t: Tcb = tcb
-        half = flight_size(t) // 2
+        # (In full segments: half of one more could never be sent, nor acknowledged, and a round would not fill the window.)
+        half = flight_size(t) // (2 * t.mss) * t.mss
         t.ssthresh = half if half > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0
