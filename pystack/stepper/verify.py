@@ -69,8 +69,18 @@ class _Second(Probe):
         self.index = -1
         self.values = 0
         self.open: tuple[int, str, int, dict[str, Any]] | None = None
+        #: what differs first; told after the record, for an exception in the core's midst would be taken for a call's
+        self.failure: VerificationError | None = None
 
     def event(self, event: Event) -> None:
+        """Called inside the core for each decision."""
+        if self.failure is None:
+            try:
+                self._event(event)
+            except VerificationError as error:
+                self.failure = error
+
+    def _event(self, event: Event) -> None:
         """The event before this one, of the same record, is over: compare what it left."""
         self.compare_open()
         self.index += 1
@@ -160,6 +170,8 @@ def second_replay(timeline: Timeline, source: "bytes | BinaryIO") -> int:
     for record in replay.steps():
         for host in replay.hosts[len(second.stacks) :]:
             second.stacks[host.name] = host.stack
+        if second.failure is not None:
+            raise second.failure
         # What records without events of their own do belongs to the event before: look once the next one comes.
         at = second.index + 1
         if at > 0 and (at == len(timeline.events) or timeline.events[at].record == record.number + 1):
