@@ -54,10 +54,13 @@ def step(what: str | None, **options: Any) -> int:
     timeline, scenario = _open(what, options["seed"], options["partial"])
     if options["verify"]:
         return _verify(timeline, what, scenario, options["seed"])
-    if options["changes"]:
-        return _what_if(scenario, what, options)
     cursor = Cursor(timeline)
-    hit = _place(cursor, scenario, options)
+    hit = _place(cursor, options)
+    if options["changes"]:
+        other = _what_if(cursor, scenario, options)
+        if not options["web"] and not options["export"] and not options["why"]:
+            return _side_by_side(timeline, other)
+        timeline, cursor = other, Cursor(other)
     if options["export"]:
         export = _face("pystack.stepper.export", "export", "web", "--export")
         export(timeline, options["export"])
@@ -134,7 +137,7 @@ def _face(module: str, name: str, extra: str, what: str) -> Any:
         raise click.ClickException(f"{what} needs {error.name}: pip install 'pystack[{extra}]'") from None
 
 
-def _place(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> bool:
+def _place(cursor: "Cursor", options: dict[str, Any]) -> bool:
     """Put the cursor where --at says, and set the breakpoints; True where there are any."""
     from pystack.stepper.expr import ExpressionError
 
@@ -151,6 +154,16 @@ def _place(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any
     except ValueError as error:
         raise click.UsageError(f"--at {at}: {error}") from None
     return bool(cursor.breakpoints)
+
+
+def _side_by_side(one: "Timeline", two: "Timeline") -> int:
+    import shutil
+
+    from pystack.stepper import text
+
+    for line in text.side_by_side(one, two, shutil.get_terminal_size((160, 0)).columns):
+        click.echo(line)
+    return 0
 
 
 def _goto(cursor: "Cursor", at: str) -> None:
@@ -217,7 +230,15 @@ def _verify(timeline: "Timeline", what: str, scenario: "Scenario | None", seed: 
     return 0
 
 
-def _what_if(scenario: "Scenario | None", what: str, options: dict[str, Any]) -> int:
+def _what_if(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> "Timeline":
+    """The other run."""
     if scenario is None:
         raise click.UsageError("--what-if needs a scenario: a recording of the world cannot be run on otherwise")
-    raise click.UsageError("--what-if is not there yet")
+    from pystack.stepper import changes
+    from pystack.stepper.branch import ChangeError, branch
+
+    try:
+        chosen = [changes.parse(text) for text in options["changes"]]
+        return branch(scenario, cursor if options["at"] else None, *chosen, seed=options["seed"])
+    except ChangeError as error:
+        raise click.UsageError(f"--what-if: {error}") from None

@@ -16,6 +16,7 @@ class Scheduler:
         self.now = 0
         self.steps = 0
         self._order = 0
+        self._soon = -(1 << 62)
         self._heap: list[tuple[int, int, Callable[..., Any], tuple[Any, ...]]] = []
 
     def __len__(self) -> int:
@@ -31,6 +32,11 @@ class Scheduler:
     def after(self, delay: int, fn: Callable[..., Any], *args: Any) -> None:
         """Call fn(*args) in `delay` ns; 0 means once what is already due now is done."""
         self.at(self.now + delay, fn, *args)
+
+    def soon(self, fn: Callable[..., Any], *args: Any) -> None:
+        """Call fn(*args) as the very next thing, before all that is already due now."""
+        self._soon += 1
+        heapq.heappush(self._heap, (self.now, self._soon, fn, args))
 
     def next_time(self) -> int | None:
         """When the next event is due, or None."""

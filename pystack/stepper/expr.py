@@ -163,7 +163,7 @@ class Expression:
         try:
             tree = ast.parse(text.strip() or "", mode="eval")
         except SyntaxError as error:
-            column = max((error.offset or 1) - 1, 0)
+            column = error.offset - 1 if error.offset else len(text)  # (0: at the end)
             raise ExpressionError(text, min(column, len(text)), f"not an expression: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError):
             raise ExpressionError(text, 0, "not an expression") from None

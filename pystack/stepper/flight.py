@@ -50,7 +50,7 @@ class Flights:
         self._append(-1, -1, -1)
         if len(hosts) == 1 and kind != C.LINK_LOOPBACK:
             return OUTSIDE
-        for piece in _on_the_wire(data, kind, gso):
+        for piece in on_the_wire(data, kind, gso):
             self.pending.setdefault(piece, []).append(
                 (number, -1 - sender if kind == C.LINK_LOOPBACK else sender, time)
             )
@@ -134,7 +134,7 @@ class Flights:
         self.receiver.append(receiver)
 
 
-def _on_the_wire(data: bytes, kind: int, gso: int) -> "list[bytes]":
+def on_the_wire(data: bytes, kind: int, gso: int) -> "list[bytes]":
     """The frames that the device makes of one that a stack gives it."""
     ip = C.ETH_HLEN if kind == C.LINK_ETHERNET else 0
     if not gso:

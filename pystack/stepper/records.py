@@ -3,9 +3,13 @@
 import re
 from typing import TYPE_CHECKING, Any
 
+from pystack.trace import annotate
+
 if TYPE_CHECKING:
     from pystack.stepper.timeline import Timeline
 
+#: kinds that are not told among a frame's reasons
+QUIET = annotate.QUIET | {"drop"}
 #: the layer that a kind of event belongs to, by the part before the dot
 LAYERS = {
     "frame": "link",
@@ -83,6 +87,8 @@ class Entry:
             text = f"the {fields['timer']} timer was due"
         elif self.kind == "drop":
             text = f"dropped ({fields['name']}): {text}"
+        elif self.kind == "tcp.rto":
+            text = f"{text}: {fields['old'] / 1e6:g} ms -> {fields['new'] / 1e6:g} ms"
         elif "old" in fields and "new" in fields and self.kind != "tcp.window":
             text = f"{text or self.kind}: {fields['old']} -> {fields['new']}"
         elif not text:
@@ -150,9 +156,7 @@ class Frame:
         """Why it was sent, in words; of a frame from outside: what was decided about it."""
         events = self._timeline.events
         chosen = self.effects if self.outside else self.why
-        texts = [
-            events[i].text() for i in chosen if events[i].kind not in ("timer.set", "timer.cancelled", "route", "drop")
-        ]
+        texts = list(dict.fromkeys(events[i].text() for i in chosen if str(events[i].kind) not in QUIET))
         if self.gso_size:
             texts.append(f"one piece for the device, which cuts it into segments of {self.gso_size} bytes")
         return texts

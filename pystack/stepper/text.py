@@ -1,5 +1,6 @@
 """A timeline as plain text: the story of all frames, one place, the answer to a scenario's question."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,3 +141,38 @@ def answer(timeline: Timeline, scenario: Any) -> str:
     )
     lines.extend(f"  {sentence}" for sentence in explanation.sentences)
     return "\n".join(lines)
+
+
+def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str]:
+    """Two runs, frame beside frame: "=" where both are the same, "~" where only the time or a detail differs."""
+    from pystack.stepper.branch import compare, figures
+
+    half = max((width - 3) // 2, 40)
+
+    def cell(frame: "Frame | None") -> str:
+        if frame is None:
+            return " " * half
+        fate = "" if frame.fate in ("delivered", "unknown") else f"[{frame.fate}] "
+        summary = re.sub(r", (options \[[^]]*\]|win \d+)", "", frame.summary).removeprefix("IP ")
+        line = (
+            f"{frame.number:>4} {seconds(frame._timeline, frame.time)} {frame.host}>{frame.to or '*'} {fate}{summary}"
+        )
+        return line[:half].ljust(half)
+
+    yield f"{one.name[:half]:{half}}   {two.name[:half]}".rstrip()
+    same = 0
+    for row in compare(one, two):
+        if row.same:
+            same += 1
+            continue
+        if same:
+            yield f"{'':5}= {same} frames, the same in both"
+            same = 0
+        mark = "~" if row.left is not None and row.right is not None else "<" if row.right is None else ">"
+        yield f"{cell(row.left)} {mark} {cell(row.right)}".rstrip()
+    if same:
+        yield f"{'':5}= {same} frames, the same in both"
+    for name, value_ in figures(one).items():
+        other = figures(two)[name]
+        unit = " s" if name == "last data" else ""
+        yield f"{name}: {value_:g}{unit}, and {other:g}{unit}"

@@ -1,0 +1,379 @@
+"""What if? A scenario run again with a change, from a place of the timeline on, and both runs side by side.
+
+A scenario is a program and a seed, so the run is the same to the byte up to the change:
+
+    nagle = scenarios.get("nagle")
+    cursor = Cursor(nagle.timeline())
+    cursor.goto(frame=4)
+    other = branch(nagle, cursor, NoDelay("a"))
+    for row in compare(cursor.timeline, other): print(row)
+
+Changes of the network and of sockets are made right after the event at the cursor; changes of one frame concern that
+frame, wherever the cursor is; a `Setting` is another configuration of a host from the beginning.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from typing import Any, NamedTuple
+
+from pystack.runtime.simulated import Network
+from pystack.stepper.cursor import Cursor
+from pystack.stepper.flight import on_the_wire
+from pystack.stepper.records import Frame
+from pystack.stepper.scenarios.base import Scenario
+from pystack.stepper.timeline import Timeline
+from pystack_c.probe import Event, Probe
+from pystack_c.tcp import sockopt
+from pystack_c.tcp.tcb import Tcb
+
+SOL_TCP, TCP_NODELAY, TCP_QUICKACK, TCP_CONGESTION = 6, 1, 12, 13
+#: frames beyond which two runs are compared by their order alone
+TOO_MANY = 4000
+
+
+class ChangeError(ValueError):
+    """A change that cannot be made; one line."""
+
+
+class Change:
+    """Something else than in the scenario. `text` says what."""
+
+    text = ""
+
+    def prepare(self, net: Network, timeline: Timeline) -> None:
+        """Before the scenario builds anything."""
+
+    def apply(self, net: Network) -> None:
+        """At the place of the cursor."""
+
+    def place(self, timeline: Timeline) -> int:
+        """The event after which to apply it, where no cursor says."""
+        return 0
+
+    def sent(self, net: Network, event: Event) -> None:
+        """A host hands a frame to its device (called just before)."""
+
+    def __repr__(self) -> str:
+        return f"<what if {self.text}>"
+
+
+# -- one frame -------------------------------------------------------------------------------------------------------
+
+
+class FrameChange(Change):
+    """One frame, by its number in the timeline, meets another fate on the way."""
+
+    def __init__(self, frame: int):
+        self.frame = frame
+        self.wanted = range(0)
+        self.place_of = ("", "")
+        self.ordinal = 0
+        self.frames = 0
+        self.pieces = 0
+        self.count = 0
+
+    def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """What arrives instead; `usual` is what would arrive on a free link."""
+        raise NotImplementedError
+
+    def prepare(self, net: Network, timeline: Timeline) -> None:
+        """Which of its sender's frames it is."""
+        if not 1 <= self.frame <= len(timeline.frames):
+            raise ChangeError(f"there is no frame {self.frame}; there are {len(timeline.frames)}")
+        chosen = timeline.frames[self.frame - 1]
+        if chosen.outside:
+            raise ChangeError(f"frame {self.frame} comes from outside the recorded hosts")
+        self.place_of = (chosen.host, chosen.iface)
+        before = (timeline.frames[number] for number in range(self.frame))
+        self.ordinal = sum((one.host, one.iface) == self.place_of and not one.outside for one in before)
+        self.frames = self.pieces = self.count = 0
+        self.wanted = range(0)
+
+    def sent(self, net: Network, event: Event) -> None:
+        """Count the sender's frames; the first time, stand between the port and its channel."""
+        if (event.host, event.fields["iface"]) != self.place_of:
+            return
+        port = net.hosts[event.host].port(event.fields["iface"])
+        if self.frames == 0 and port.out is not None:
+            self._stand_between(port.out)
+        self.frames += 1
+        pieces = len(on_the_wire(event.fields["frame"], port.kind, event.fields["gso_size"]))
+        if self.frames == self.ordinal:
+            self.wanted = range(self.pieces + 1, self.pieces + pieces + 1)
+        self.pieces += pieces
+
+    def _stand_between(self, channel: Any) -> None:
+        send: Callable[[bytes, int], list[tuple[int, bytes]]] = channel.send
+
+        def changed(frame: bytes, now: int) -> list[tuple[int, bytes]]:
+            self.count += 1
+            arrivals = send(frame, now)  # asked in any case: what is random stays as it was
+            if self.count in self.wanted:
+                arrivals = self.fate(arrivals, (now + channel.delay, frame))
+            return arrivals
+
+        channel.send = changed
+
+
+class Drop(FrameChange):
+    """The network loses the frame."""
+
+    def __init__(self, frame: int):
+        super().__init__(frame)
+        self.text = f"frame {frame} were lost"
+
+    def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """Nothing arrives."""
+        return []
+
+
+class Deliver(FrameChange):
+    """The network does not lose the frame."""
+
+    def __init__(self, frame: int):
+        super().__init__(frame)
+        self.text = f"frame {frame} had arrived"
+
+    def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """What would arrive on a free link."""
+        return arrivals or [usual]
+
+
+class Hold(FrameChange):
+    """The frame arrives `extra` ns later."""
+
+    def __init__(self, frame: int, extra: int):
+        super().__init__(frame)
+        self.extra = extra
+        self.text = f"frame {frame} came {extra / 1e6:g} ms later"
+
+    def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """Later."""
+        return [(time + self.extra, data) for time, data in arrivals]
+
+
+class Repeat(FrameChange):
+    """The frame arrives twice."""
+
+    def __init__(self, frame: int):
+        super().__init__(frame)
+        self.text = f"frame {frame} came twice"
+
+    def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """Twice."""
+        return arrivals * 2
+
+
+# -- sockets, links, settings ----------------------------------------------------------------------------------------
+
+
+class SetOption(Change):
+    """A socket option of all TCP connections that the host has at that place."""
+
+    def __init__(self, host: str, level: int, name: int, value: Any, text: str = ""):
+        self.host, self.level, self.name, self.value = host, level, name, value
+        self.text = text or f"{host} had set option {level}, {name} to {value!r}"
+
+    def place(self, timeline: Timeline) -> int:
+        """As soon as the host has a connection that is open."""
+        if self.host not in timeline.hosts:
+            raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
+        for entry in timeline.events:
+            if entry.kind == "tcp.state" and entry.host == self.host and entry.fields["new"] == "ESTABLISHED":
+                return entry.index
+        raise ChangeError(f"{self.host} has no connection in this scenario")
+
+    def apply(self, net: Network) -> None:
+        """Call setsockopt, as an application would."""
+        host = net.hosts.get(self.host)
+        if host is None:
+            raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(net.hosts)}")
+        chosen = [tcb for tcb in host.stack.endpoints.values() if isinstance(tcb, Tcb) and not tcb.listening()]
+        if not chosen:
+            raise ChangeError(f"{self.host} has no connection at that place")
+        for tcb in chosen:
+            try:
+                host.call(sockopt.setsockopt, tcb, self.level, self.name, self.value)
+            except OSError as error:
+                raise ChangeError(f"{self.text}: {os.strerror(error.errno or 0)}") from None
+
+
+def NoDelay(host: str) -> SetOption:
+    """TCP_NODELAY: no Nagle."""
+    return SetOption(host, SOL_TCP, TCP_NODELAY, 1, f"{host} had set TCP_NODELAY")
+
+
+def QuickAck(host: str) -> SetOption:
+    """TCP_QUICKACK: no delayed ACKs, for a while."""
+    return SetOption(host, SOL_TCP, TCP_QUICKACK, 1, f"{host} had set TCP_QUICKACK")
+
+
+def Congestion(host: str, algorithm: str) -> SetOption:
+    """TCP_CONGESTION: another congestion control."""
+    return SetOption(host, SOL_TCP, TCP_CONGESTION, algorithm, f"{host} used {algorithm}")
+
+
+class LinkSet(Change):
+    """Other settings of the links (or of one, by name): delay, rate, loss, queue, ... (see Channel)."""
+
+    def __init__(self, link: str = "", **settings: Any):
+        self.link, self.settings = link, settings
+        words = ", ".join(
+            f"{name} {value / 1e6:g} ms" if name in ("delay", "jitter") else f"{name} {value}"
+            for name, value in settings.items()
+        )
+        self.text = f"{link or 'all links'} had {words}"
+
+    def apply(self, net: Network) -> None:
+        """For the frames sent from then on."""
+        if self.link and self.link not in net.links:
+            raise ChangeError(f"there is no link {self.link!r}; there are {', '.join(net.links)}")
+        for name, link in net.links.items():
+            if self.link in ("", name):
+                try:
+                    link.set(**self.settings)
+                except TypeError as error:
+                    raise ChangeError(str(error)) from None
+
+
+class Setting(Change):
+    """Another setting of a host's configuration, from the beginning."""
+
+    def __init__(self, host: str, name: str, value: Any):
+        self.host, self.name, self.value = host, name, value
+        self.text = f"{host} had {name} = {value}"
+
+    def prepare(self, net: Network, timeline: Timeline) -> None:
+        """The host is made with it."""
+        if self.host not in timeline.hosts:
+            raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
+        make = net.host
+
+        def host(name: str, *args: Any, **settings: Any) -> Any:
+            return make(name, *args, **(settings | ({self.name: self.value} if name == self.host else {})))
+
+        setattr(net, "host", host)  # noqa: B010 (a method of this one network)
+
+
+# -- running it ------------------------------------------------------------------------------------------------------
+
+
+class _Watch(Probe):
+    """Counts the events of all hosts as the timeline does; at the chosen one, the change is made next."""
+
+    def __init__(self, net: Network, at: int, changes: "tuple[Change, ...]"):
+        self.net, self.at, self.changes = net, at, changes
+        self.index = -1
+
+    def event(self, event: Event) -> None:
+        """Called in the middle of the core's work: nothing is changed here."""
+        self.index += 1
+        if event.kind == "frame.out":
+            for change in self.changes:
+                change.sent(self.net, event)
+        if self.index == self.at:
+            for change in self.changes:
+                self.net.soon(change.apply, self.net)
+
+    def flush(self) -> None:
+        """As a FrameProbe has it."""
+
+
+def branch(scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed: int = 1) -> Timeline:
+    """The timeline of a scenario with changes, made after the event at the cursor (None: where it makes sense)."""
+    original = at.timeline if isinstance(at, Cursor) else scenario.timeline(seed)
+    if at is None:
+        index = max((change.place(original) for change in changes), default=0)
+    else:
+        index = at.position if isinstance(at, Cursor) else at
+
+    def prepare(net: Network) -> None:
+        for change in changes:
+            change.prepare(net, original)
+        watch: Any = _Watch(net, max(index, 0), changes)
+        net.frame_probe = watch
+
+    try:
+        recording = scenario.record(seed, prepare)
+    except ValueError as error:
+        raise error if isinstance(error, ChangeError) else ChangeError(str(error)) from None
+    text = " and ".join(change.text for change in changes)
+    return Timeline.of(recording, f"{scenario.name}, if {text}")
+
+
+# -- side by side ----------------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """A frame of one run beside its counterpart in the other; None where there is none. `same`: bytes and time are."""
+
+    left: "Frame | None"
+    right: "Frame | None"
+    same: bool
+
+
+def diverges(a: Timeline, b: Timeline) -> int:
+    """The index of the first event that is not the same in both; -1 where all are."""
+    for index in range(min(len(a.events), len(b.events))):
+        one, two = a.events[index], b.events[index]
+        if (one.time, one.host, str(one.kind), one.subject, one.reason, one.fields) != (
+            two.time, two.host, str(two.kind), two.subject, two.reason, two.fields,
+        ):  # fmt: skip
+            return index
+    return -1 if len(a.events) == len(b.events) else min(len(a.events), len(b.events))
+
+
+def compare(a: Timeline, b: Timeline) -> list[Row]:
+    """The frames of two runs, each beside its counterpart."""
+    left, right = list(a.frames), list(b.frames)
+    rows: list[Row] = []
+    start = 0
+    while start < min(len(left), len(right)) and _same(left[start], right[start]):
+        rows.append(Row(left[start], right[start], True))
+        start += 1
+    left, right = left[start:], right[start:]
+    if len(left) + len(right) > TOO_MANY:
+        return rows + _in_order(left, right)
+    matcher = SequenceMatcher(None, [_key(one) for one in left], [_key(one) for one in right], autojunk=False)
+    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+        if tag == "equal":
+            rows.extend(Row(one, two, _same(one, two)) for one, two in zip(left[a0:a1], right[b0:b1]))
+        else:
+            rows.extend(_by_time(left[a0:a1], right[b0:b1]))
+    return rows
+
+
+def _in_order(left: list[Frame], right: list[Frame]) -> list[Row]:
+    count = max(len(left), len(right))
+    pairs = [(left[i] if i < len(left) else None, right[i] if i < len(right) else None) for i in range(count)]
+    return [Row(one, two, one is not None and two is not None and _same(one, two)) for one, two in pairs]
+
+
+def _by_time(left: list[Frame], right: list[Frame]) -> list[Row]:
+    """Frames without counterpart, in order of time."""
+    both = [Row(one, None, False) for one in left] + [Row(None, one, False) for one in right]
+    return sorted(both, key=lambda row: (row.left or row.right).time)  # type: ignore[union-attr]
+
+
+def _same(one: Frame, two: Frame) -> bool:
+    return (one.time, one.host, one.data, one.fate) == (two.time, two.host, two.data, two.fate)
+
+
+def _key(frame: Frame) -> tuple[Any, ...]:
+    """What makes a frame the counterpart of another: who sends what to whom; not when, nor with which timestamps."""
+    return (frame.host, frame.to, re.sub(r", (options \[[^]]*\]|win \d+)", "", frame.summary))
+
+
+def figures(timeline: Timeline) -> dict[str, Any]:
+    """A run in a few numbers: how long until the last data arrived, frames, losses, retransmissions."""
+    arrivals = [frame.arrival for frame in timeline.frames if frame.arrival is not None and frame.length > 80]
+    kinds = [str(entry.kind) for entry in timeline.events]
+    return {
+        "last data": (max(arrivals) - timeline.start) / 1e9 if arrivals else math.nan,
+        "frames": len(timeline.frames),
+        "lost": sum(frame.fate in ("lost", "dropped") for frame in timeline.frames),
+        "retransmissions": kinds.count("tcp.retransmit"),
+    }

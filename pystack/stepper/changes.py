@@ -1,0 +1,110 @@
+"""Changes of a scenario as text, for command lines: "drop=5", "nodelay=a", "congestion=a:cubic", "delay=50ms", "set=b:tcp_sack=off"."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pystack.stepper import branch
+from pystack.stepper.branch import Change, ChangeError
+
+FORMS = {
+    "drop=FRAME": "the network loses this frame",
+    "deliver=FRAME": "the network does not lose it",
+    "hold=FRAME:TIME": "it arrives later, such as hold=7:30ms",
+    "repeat=FRAME": "it arrives twice",
+    "nodelay=HOST": "TCP_NODELAY on the host's connections",
+    "quickack=HOST": "TCP_QUICKACK on them",
+    "congestion=HOST:NAME": "another congestion control: reno, cubic, bbr",
+    "delay=TIME": "another delay of all links; delay=LINK:TIME of one",
+    "loss=SHARE": "a share of lost frames, such as loss=0.05",
+    "rate=BITS": "a rate of all links in bit/s",
+    "set=HOST:NAME=VALUE": "a setting of the host from the beginning, such as set=b:tcp_sack=off",
+}
+_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+def parse(text: str) -> Change:
+    """The change that a text names; a ChangeError of one line says what is wrong with it."""
+    name, equals, value = text.partition("=")
+    made = _MAKERS.get(name)
+    if not equals or made is None:
+        raise ChangeError(f"{text!r} is no change; there are {', '.join(FORMS)}")
+    try:
+        return made(value)
+    except ValueError as error:
+        if isinstance(error, ChangeError):
+            raise
+        form = next(form for form in FORMS if form.startswith(name + "="))
+        raise ChangeError(f"{text!r}: {form} is meant ({FORMS[form]})") from None
+
+
+def duration(text: str) -> int:
+    """A time such as "30ms" in ns."""
+    for unit in ("ns", "us", "ms", "s"):
+        if text.endswith(unit) and text[: -len(unit)].replace(".", "", 1).isdigit():
+            return round(float(text[: -len(unit)]) * _UNITS[unit])
+    raise ValueError(text)
+
+
+def _hold(value: str) -> Change:
+    frame, _, extra = value.partition(":")
+    return branch.Hold(int(frame), duration(extra))
+
+
+def _congestion(value: str) -> Change:
+    host, _, name = value.partition(":")
+    if not name:
+        raise ValueError(value)
+    return branch.Congestion(host, name)
+
+
+def _delay(value: str) -> Change:
+    link, _, time = value.rpartition(":")
+    return branch.LinkSet(link, delay=duration(time))
+
+
+def _loss(value: str) -> Change:
+    link, _, share = value.rpartition(":")
+    if not 0 <= float(share) <= 1:
+        raise ValueError(value)
+    return branch.LinkSet(link, loss=float(share))
+
+
+def _rate(value: str) -> Change:
+    link, _, rate = value.rpartition(":")
+    return branch.LinkSet(link, rate=int(rate))
+
+
+def _set(value: str) -> Change:
+    from pystack_c.config import Config
+
+    host, _, rest = value.partition(":")
+    name, equals, setting = rest.partition("=")
+    known = Config().as_dict()
+    if not equals:
+        raise ValueError(value)
+    if name not in known:
+        raise ChangeError(f"there is no setting {name!r}")
+    old = known[name]
+    typed: Any = setting
+    if isinstance(old, bool):
+        typed = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}.get(setting.lower())
+        if typed is None:
+            raise ValueError(value)
+    elif isinstance(old, int):
+        typed = int(setting.replace("_", ""))
+    return branch.Setting(host, name, typed)
+
+
+_MAKERS: dict[str, Callable[[str], Change]] = {
+    "drop": lambda value: branch.Drop(int(value)),
+    "deliver": lambda value: branch.Deliver(int(value)),
+    "repeat": lambda value: branch.Repeat(int(value)),
+    "hold": _hold,
+    "nodelay": branch.NoDelay,
+    "quickack": branch.QuickAck,
+    "congestion": _congestion,
+    "delay": _delay,
+    "loss": _loss,
+    "rate": _rate,
+    "set": _set,
+}

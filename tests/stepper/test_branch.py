@@ -1,0 +1,134 @@
+"""What if: a scenario run on with a change, the same to the byte up to it, and both runs side by side."""
+
+import pytest
+
+from pystack.stepper import Cursor, branch, changes, scenarios
+from pystack.stepper.branch import ChangeError, compare, diverges, figures
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {
+        name: scenarios.get(name).timeline() for name in ("nagle", "loss-fast-retransmit", "rto", "delayed-ack", "ping")
+    }
+
+
+def other(name, runs, *texts, at=None):
+    cursor = None
+    if at is not None:
+        cursor = Cursor(runs[name])
+        cursor.goto(**at)
+    return branch.branch(scenarios.get(name), cursor, *(changes.parse(text) for text in texts))
+
+
+def test_no_change_no_difference(runs):
+    """The control of all the others: what a branch sees is not what the branching does."""
+    for name, timeline in runs.items():
+        again = branch.branch(scenarios.get(name), Cursor(timeline))
+        assert diverges(timeline, again) == -1
+        assert all(row.same for row in compare(timeline, again))
+
+
+def test_nodelay_takes_the_40_ms_away(runs):
+    with_it = other("nagle", runs, "nodelay=a")
+    assert figures(runs["nagle"])["last data"] == 0.190 and figures(with_it)["last data"] == 0.040
+    assert not any(entry.kind == "tcp.hold" for entry in with_it.events)
+
+
+def test_a_branch_is_the_same_up_to_the_cursor(runs):
+    for frame in (3, 6, 9):
+        cursor = Cursor(runs["nagle"])
+        cursor.goto(frame=frame)
+        with_it = branch.branch(scenarios.get("nagle"), cursor, branch.NoDelay("a"))
+        at = diverges(runs["nagle"], with_it)
+        assert at > cursor.position
+        assert with_it.events[at].fields.get("name") == "setsockopt"
+        assert with_it.events[at].time == cursor.time
+
+
+@pytest.mark.parametrize("number", [5, 8, 20, 40])
+def test_drop_this_frame(runs, number):
+    original = runs["loss-fast-retransmit"]
+    with_it = other("loss-fast-retransmit", runs, f"drop={number}")
+    before, after = original.frames[number - 1], with_it.frames[number - 1]
+    assert (before.data, before.time) == (after.data, after.time)
+    assert after.fate == "lost"
+    assert diverges(original, with_it) >= before.event or number == 8
+    if number != 8:
+        assert diverges(original, with_it) == original.frames[number - 1].arrived
+
+
+def test_a_frame_that_had_arrived(runs):
+    with_it = other("loss-fast-retransmit", runs, "deliver=8")
+    assert with_it.frames[7].fate == "delivered"
+    numbers = figures(with_it)
+    assert (numbers["lost"], numbers["retransmissions"]) == (0, 0)
+    assert figures(runs["loss-fast-retransmit"])["retransmissions"] == 1
+
+
+def test_held_and_repeated(runs):
+    late = other("ping", runs, "hold=3:30ms")
+    assert late.frames[2].arrival - runs["ping"].frames[2].arrival == 30_000_000
+    twice = other("ping", runs, "repeat=3")
+    assert len(twice.frames[2].copies) == 1 and not runs["ping"].frames[2].copies
+
+
+def test_another_congestion_control(runs):
+    with_it = other("loss-fast-retransmit", runs, "congestion=a:cubic")
+    lost = [entry for entry in with_it.events if entry.kind == "tcp.cwnd" and entry.fields["new"] < entry.fields["old"]]
+    assert lost[0].fields["ssthresh"] == pytest.approx(lost[0].fields["old"] * 0.7, rel=0.1)
+    key = next(key for key in with_it.connections if key.startswith("a "))
+    assert with_it.tcb(lost[0].index, key)["congestion"] == "cubic"
+
+
+def test_another_delay(runs):
+    with_it = other("delayed-ack", runs, "delay=50ms", at={"frame": 5})
+    chosen = with_it.frames[8]
+    assert chosen.arrival - chosen.time == 50_000_000
+    assert with_it.frames[3].arrival - with_it.frames[3].time == 5_000_000
+
+
+def test_a_setting_from_the_beginning(runs):
+    with_it = other("rto", runs, "set=a:tcp_tlp=on")
+    assert any(entry.fields.get("timer") == "loss-probe" for entry in with_it.events)
+    assert not any(entry.fields.get("timer") == "loss-probe" for entry in runs["rto"].events)
+
+
+def test_two_changes_at_once(runs):
+    with_it = other("nagle", runs, "nodelay=a", "delay=10ms")
+    assert "TCP_NODELAY and all links had delay 10 ms" in with_it.name
+
+
+def test_side_by_side(runs):
+    with_it = other("nagle", runs, "nodelay=a")
+    rows = compare(runs["nagle"], with_it)
+    assert [row.left for row in rows if row.left] == list(runs["nagle"].frames) or len(rows) >= len(
+        runs["nagle"].frames
+    )
+    left = [row.left.number for row in rows if row.left is not None]
+    right = [row.right.number for row in rows if row.right is not None]
+    assert left == list(range(1, 17)) and right == list(range(1, 14))
+    assert [row.same for row in rows[:4]] == [True] * 4 and not all(row.same for row in rows)
+    paired = [row for row in rows if row.left and row.right]
+    assert all((row.left.host, row.left.to) == (row.right.host, row.right.to) for row in paired)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("rto", "drop=99", "there is no frame 99; there are 14"),
+        ("rto", "drop=x", "drop=FRAME is meant"),
+        ("rto", "foo=1", "is no change; there are drop=FRAME"),
+        ("rto", "congestion=a:none", "No such file"),
+        ("rto", "nodelay=z", "there is no host 'z'; there are a, b"),
+        ("ping", "nodelay=a", "a has no connection in this scenario"),
+        ("rto", "delay=nowhere:1ms", "there is no link 'nowhere'; there are a-b"),
+        ("rto", "set=a:tcp_nothing=1", "there is no setting 'tcp_nothing'"),
+        ("rto", "set=a:tcp_sack=maybe", "is meant"),
+        ("syn-flood", "drop=1", "frame 1 comes from outside"),
+    ],
+)
+def test_what_cannot_be_changed_says_why(name, text, says):
+    with pytest.raises(ChangeError, match=says) as caught:
+        branch.branch(scenarios.get(name), None, changes.parse(text))
+    assert "\n" not in str(caught.value)
