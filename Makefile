@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants bench lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +45,10 @@ rfc: setup ## the conformance tests, and from their results docs/rfc9293.md and 
 
 mutants: setup ## break the core in 180 ways: do the conformance tests notice? (5 minutes; then make rfc)
 	@$(PY) -m tools.mutate
+
+bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
+	@tools/setup.sh bench
+	$(PY) -m tools.bench $(ARGS)
 
 lint: setup ## ruff, mypy, and the check of the .pxd files
 	$(PY) -m ruff check .

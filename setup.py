@@ -39,7 +39,6 @@ COMPILED = [
     "pystack_c/icmp_input.py",
     "pystack_c/ip_input.py",
     "pystack_c/ports.py",
-    "pystack_c/stack.py",
     "pystack_c/wire/tcp.py",
     "pystack_c/tcp/sendbuf.py",
     "pystack_c/tcp/recvbuf.py",
@@ -74,6 +73,10 @@ COMPILED = [
     "pystack_c/tcp/user.py",
     "pystack_c/tcp/icmp.py",
     "pystack_c/tcp/input.py",
+    "pystack_c/services/base.py",
+    "pystack_c/services/streams.py",
+    "pystack_c/services/hello.py",
+    "pystack_c/stack.py",
 ]
 
 DIRECTIVES = {

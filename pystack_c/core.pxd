@@ -27,6 +27,7 @@ cdef class Core:
     cdef public object loopq
     cdef public object output_queue
     cdef public object events
+    cdef public object service_queue
     cdef public object tcp
     cdef public object udp
     cdef public object raw

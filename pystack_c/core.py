@@ -42,6 +42,7 @@ class Core:
         self.loopq: deque[Any] = deque()
         self.output_queue: deque[Any] = deque()
         self.events: deque[Any] = deque()
+        self.service_queue: deque[Any] = deque()
         self.tcp: Any = None
         self.udp: Any = None
         self.raw: Any = None

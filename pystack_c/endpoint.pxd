@@ -9,6 +9,7 @@ cdef class Endpoint(TimerOwner):
     cdef public Core core
     cdef public int ident
     cdef public object waiter
+    cdef public object service
     cdef public int pending
     cdef public bint queued
     cdef public int so_error

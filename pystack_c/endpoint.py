@@ -11,13 +11,15 @@ class Endpoint(TimerOwner):
     """Base of Tcb (TCP), UdpSocket and RawSocket.
 
     `waiter` belongs to the driver: while it is not None, changes of readiness are put into the stack's
-    event queue (`Stack.poll_event`), with what happened in `pending` (EV_* bits).
+    event queue (`Stack.poll_event`), with what happened in `pending` (EV_* bits). `service` is who serves the endpoint
+    inside the core instead, or None (pystack_c.services).
     """
 
     def __init__(self, core: Any, ident: int) -> None:
         self.core = core
         self.ident = ident
         self.waiter = None
+        self.service: Any = None
         self.pending = 0
         self.queued = False
         self.so_error = 0
@@ -44,9 +46,14 @@ class Endpoint(TimerOwner):
         return {"error": self.so_error}
 
     def wake(self, bits: int) -> None:
-        """Tell the driver that something happened (it polls `readiness` for the level)."""
+        """Tell the service, or the driver, that something happened (it polls `readiness` for the level)."""
         self.pending |= bits
-        if self.waiter is not None and not self.queued:
+        if self.queued:
+            return
+        if self.service is not None:
+            self.queued = True
+            self.core.service_queue.append(self)
+        elif self.waiter is not None:
             self.queued = True
             self.core.events.append(self)
 

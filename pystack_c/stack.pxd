@@ -7,6 +7,7 @@ from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.route cimport Route, RouteTable, netmask
+from pystack_c.services.base cimport Service
 from pystack_c.tcp.output cimport tcp_output
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
@@ -39,7 +40,7 @@ cdef class Stack(Core):
     @cython.locals(tx=Transmit, iface=Iface, packet=bytes, fields=dict)
     cdef _loop(self, item)
     cpdef Transmit poll_transmit(self, int64_t now)
-    @cython.locals(tcb=Tcb, iface=Iface, icmp_type=int, code=int, packet=bytes)
+    @cython.locals(ep=Endpoint, service=Service, tcb=Tcb, iface=Iface, icmp_type=int, code=int, packet=bytes)
     cdef bint _produce(self) except -1
     @cython.locals(ep=Endpoint)
     cpdef Endpoint poll_event(self)

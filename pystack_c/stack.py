@@ -13,6 +13,7 @@ from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
 from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
@@ -220,6 +221,15 @@ class Stack(Core):
 
     def _produce(self) -> bool:
         """Let a layer that has something to say make frames of it; False where none has."""
+        if self.service_queue:
+            # Before the segments are made, so that an answer and the acknowledgement of its request are one.
+            ep: Endpoint = self.service_queue.popleft()
+            ep.queued = False
+            ep.pending = 0
+            service: Service = ep.service
+            if service is not None:
+                service.serve(ep, self.now)
+            return True
         if self.output_queue:
             tcb: Tcb = self.output_queue.popleft()
             tcb.output_queued = False

@@ -4,6 +4,7 @@
 #   tools/setup.sh demo     what the demo needs
 #   tools/setup.sh test     what the tests and the linters need as well
 #   tools/setup.sh build    the build alone
+#   tools/setup.sh bench    the peers to compare with, those that Debian has
 #
 # Environment: PYTHON (the interpreter to use), VENV (where to put the environment; .venv).
 # Safe to run again: what is there already is left alone, and the second run takes about a second.
@@ -23,11 +24,21 @@ die() { say "$*"; exit 2; }
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap wrk:wrk)
+# what the benchmark compares with, and its tools; each may be missing
+bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
+bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
 
 missing_packages() {
     local pair
     for pair in "$@"; do
         command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair#*:}"
+    done
+}
+
+missing_files() {
+    local pair
+    for pair in "$@"; do
+        [ -e "${pair%%:*}" ] || printf '%s ' "${pair#*:}"
     done
 }
 
@@ -162,7 +173,11 @@ build)
     need_compiler
     build
     ;;
+bench)
+    # shellcheck disable=SC2046
+    want $(missing_packages "${bench_tools[@]}") $(missing_files "${bench_files[@]}")
+    ;;
 *)
-    die "usage: tools/setup.sh demo|test|build"
+    die "usage: tools/setup.sh demo|test|build|bench"
     ;;
 esac

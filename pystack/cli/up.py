@@ -55,7 +55,7 @@ def wait_for_the_end(host: Any) -> None:
     multiple=True,
     metavar="SERVICE:PORT",
     callback=check_services,
-    help="http, echo, discard, chargen or daytime; over TCP and UDP, or SERVICE:PORT/tcp or /udp. Repeatable.",
+    help="http, hello, echo, discard, chargen or daytime; over TCP and UDP, or SERVICE:PORT/tcp or /udp. Repeatable.",
 )
 @stack_options
 def up(settings: Settings, serve: tuple[str, ...]) -> int:

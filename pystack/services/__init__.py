@@ -1,28 +1,33 @@
-"""Small internet services that run on a stack as any program would: http, echo, discard, chargen, daytime.
+"""Small internet services on a stack: echo, discard, chargen and hello inside the core, http and daytime as programs.
 
 for service in services.start("http:80", "echo:7"): ...        # on the default stack
 services.start("echo:7/udp", host=running.host)                # on this one
 """
 
+import errno
 import logging
 import socket as _std
 from typing import Any
 
+from pystack import _current
 from pystack.runtime.realtime import RealtimeHost
 from pystack.services import classic
-from pystack.services.base import DatagramService, Service, StreamService
+from pystack.services.base import CoreService, DatagramService, Service, StreamService
 from pystack.services.httploop import HttpService
 
-__all__ = ["DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
+__all__ = ["CoreService", "DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
 
 logging.getLogger("pystack.services").addHandler(logging.NullHandler())
 
-#: name -> (what serves a TCP connection, what answers a datagram); None where there is no such service
+#: name -> (what serves a TCP connection, what answers a datagram); None where there is no such service, CORE where
+#: the core has it
+CORE = "core"
 SERVICES: dict[str, tuple[Any, Any]] = {
     "http": (HttpService, None),
-    "echo": (classic.echo, classic.echo_datagram),
-    "discard": (classic.discard, classic.discard_datagram),
-    "chargen": (classic.chargen, classic.chargen_datagram),
+    "echo": (CORE, CORE),
+    "discard": (CORE, CORE),
+    "chargen": (CORE, CORE),
+    "hello": (CORE, None),
     "daytime": (classic.daytime, classic.daytime_datagram),
 }
 
@@ -53,7 +58,9 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
         for name, proto, port in wanted:
             stream, datagram = SERVICES[name]
             service: Service
-            if proto == "tcp":
+            if (stream if proto == "tcp" else datagram) is CORE:
+                service = CoreService(name, _host(host), (address, port), proto)
+            elif proto == "tcp":
                 sock = _socket(host, _std.SOCK_STREAM)
                 if stream is HttpService:
                     service = HttpService(name, sock, (address, port))
@@ -68,6 +75,14 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
             service.close()
         raise
     return running
+
+
+def _host(host: RealtimeHost | None) -> RealtimeHost:
+    """The host that runs the services: this one, or the default stack's."""
+    found = host if host is not None else _current.default()
+    if found is None:
+        raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
+    return found
 
 
 def _socket(host: RealtimeHost | None, kind: int) -> Any:

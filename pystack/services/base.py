@@ -10,6 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pystack.runtime.addresses import parse_addr
+from pystack.runtime.realtime import RealtimeHost
+from pystack_c.services import serve
+
 log = logging.getLogger("pystack.services")
 
 #: threads that may wait in accept() at the same time
@@ -45,6 +49,32 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<service {self}>"
+
+
+class CoreService(Service):
+    """A service that runs inside the core: no thread, no socket (see pystack_c.services)."""
+
+    def __init__(self, name: str, host: RealtimeHost, address: tuple[str, int], protocol: str):
+        super().__init__(name, None, address)
+        self.host = host
+        self.protocol = protocol
+        self.endpoint: Any = None
+
+    def start(self) -> None:
+        """Bind and serve."""
+        addr = parse_addr(self.address[0]) if self.address[0] else 0
+        fn = serve.stream if self.protocol == "tcp" else serve.datagram
+        self.endpoint = self.host.call(fn, self.host.stack, self.name, addr, self.address[1])
+
+    def close(self) -> None:
+        """Stop: connections that are open are reset."""
+        self.closing = True
+        endpoint, self.endpoint = self.endpoint, None
+        if endpoint is not None and self.host.failure is None:
+            try:
+                self.host.call(serve.stop, endpoint)
+            except OSError as exc:
+                log.debug("%s: %s", self.name, exc)
 
 
 class StreamService(Service):

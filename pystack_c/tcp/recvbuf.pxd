@@ -22,6 +22,7 @@ cdef class RecvBuf:
     cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes, parts=list, left=Py_ssize_t)
     cpdef bytes get(self, Py_ssize_t n, bint peek)
+    cpdef drop(self, Py_ssize_t n)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
     cdef _consume(self, Py_ssize_t n)
     @cython.locals(i=Py_ssize_t, piece=Piece, start=Py_ssize_t, at=Py_ssize_t, value=int)

@@ -75,6 +75,10 @@ class RecvBuf:
             self._consume(n - left)
         return b"".join(parts)
 
+    def drop(self, n: int) -> None:
+        """Throw away the first `n` bytes, which must be there."""
+        self._consume(n)
+
     def _consume(self, n: int) -> None:
         self.used -= n
         i = self.first

@@ -35,6 +35,8 @@ cpdef check_error(Tcb tcb)
 cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 @cython.locals(buf=RecvBuf, data=bytes, state=int)
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
+@cython.locals(buf=RecvBuf)
+cpdef int64_t skip(Tcb tcb, int64_t n, int64_t now) except? -1
 @cython.locals(data=bytes)
 cpdef bytes recv_urgent(Tcb tcb, int flags)
 cpdef pass_mark(Tcb tcb, int64_t n)

@@ -224,6 +224,23 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
     return None
 
 
+def skip(tcb: Tcb, n: int, now: int) -> int:
+    """Read and throw away up to n bytes, as recv with MSG_TRUNC does on Linux's TCP; how many it were."""
+    tcb.core.now = now
+    buf = tcb.recvbuf
+    if n > buf.used:
+        n = buf.used
+    if tcb.mark_left > 0 and n > tcb.mark_left:
+        n = tcb.mark_left
+    if n <= 0:
+        return 0
+    buf.drop(n)
+    pass_mark(tcb, n)
+    tune_receive_buffer(tcb, n)
+    window_update(tcb)
+    return n
+
+
 def recv_urgent(tcb: Tcb, flags: int) -> bytes:
     """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
     if tcb.oobinline or tcb.oob_state == OOB_NONE or tcb.oob_state == OOB_READ:

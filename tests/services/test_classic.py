@@ -5,8 +5,8 @@ import time
 import pytest
 
 from pystack import services, socket
-from pystack.services import classic
 from pystack.stack import up
+from pystack_c.services import streams
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,8 +77,8 @@ def test_specs():
 
 
 def test_lines_are_rfc_864():
-    assert len(classic.LINES) == 95
-    assert all(len(line) == 74 for line in classic.LINES)
+    assert len(streams.LINES) == 95
+    assert all(len(line) == 74 for line in streams.LINES)
 
 
 def test_many_connections_at_once_and_threads_go_again(running):

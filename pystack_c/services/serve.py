@@ -1,0 +1,64 @@
+"""Start and stop services by name: application calls, as those of tcp.user and udp are."""
+
+from typing import Any
+
+from pystack_c import udp
+from pystack_c.endpoint import Endpoint
+from pystack_c.services.base import StreamService, attach, not_there
+from pystack_c.services.hello import Hello
+from pystack_c.services.streams import (
+    Chargen,
+    ChargenDatagram,
+    Discard,
+    DiscardDatagram,
+    Echo,
+    EchoDatagram,
+)
+from pystack_c.tcp import user
+
+STREAMS: dict[str, Any] = {"echo": Echo, "discard": Discard, "chargen": Chargen, "hello": Hello}
+DATAGRAMS: dict[str, Any] = {"echo": EchoDatagram, "discard": DiscardDatagram, "chargen": ChargenDatagram}
+BACKLOG = 4096
+#: connections a service holds at the same time
+LIMIT = 1 << 18
+
+
+def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
+    """Listen at addr:port (0: each address) and serve; the listener. OSError where the port is taken."""
+    if name not in STREAMS:
+        raise not_there(name)
+    listener = user.tcp_open(core, now)
+    listener.reuseaddr = True
+    try:
+        user.bind(listener, addr, port, now)
+        user.listen(listener, BACKLOG, now)
+    except OSError:
+        user.close(listener, now)
+        raise
+    attach(listener, STREAMS[name](LIMIT))
+    return listener
+
+
+def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
+    """Answer datagrams to addr:port; the socket. OSError where the port is taken."""
+    if name not in DATAGRAMS:
+        raise not_there(name)
+    sock = udp.udp_open(core, now)
+    try:
+        udp.bind(sock, addr, port, now)
+    except OSError:
+        udp.close(sock, now)
+        raise
+    attach(sock, DATAGRAMS[name]())
+    return sock
+
+
+def stop(ep: Any, now: int) -> None:
+    """The end of a service: its port is free, its connections are reset."""
+    service = ep.service
+    ep.service = None
+    if isinstance(service, StreamService):
+        user.close(ep, now)
+        service.stop(now)
+    elif service is not None:
+        udp.close(ep, now)

@@ -1,0 +1,74 @@
+"""echo (RFC 862), discard (RFC 863) and chargen (RFC 864) over TCP and UDP."""
+
+from typing import Any
+
+from pystack_c.services.base import DatagramService, StreamService, room
+from pystack_c.tcp import user
+from pystack_c.tcp.tcb import Tcb
+
+#: the most that is echoed in one piece
+CHUNK = 65536
+_PRINTABLE = bytes(range(32, 127))
+#: RFC 864: 72 characters a line, each line begins one character later
+LINES = [(_PRINTABLE * 2)[i : i + 72] + b"\r\n" for i in range(len(_PRINTABLE))]
+_BLOCK = b"".join(LINES) * 8
+
+
+class Echo(StreamService):
+    """Sends back what comes, no faster than the peer reads it."""
+
+    def work(self, tcb: Tcb, now: int) -> None:  # inherited
+        """As much as there is room for."""
+        while tcb.recvbuf.used > 0:
+            n = room(tcb)
+            if n == 0:
+                return
+            data = user.recv(tcb, n if n < CHUNK else CHUNK, 0, now)
+            if data is not None:
+                user.send(tcb, data, 0, now)
+
+
+class Discard(StreamService):
+    """Throws away what comes."""
+
+    def work(self, tcb: Tcb, now: int) -> None:  # inherited
+        """All of it."""
+        user.skip(tcb, tcb.recvbuf.used, now)
+
+
+class Chargen(StreamService):
+    """Sends lines of characters until the peer closes."""
+
+    def work(self, tcb: Tcb, now: int) -> None:  # inherited
+        """Fill the send buffer; where the lines go on is what was sent so far."""
+        user.skip(tcb, tcb.recvbuf.used, now)
+        while not tcb.fin_received:
+            n = room(tcb)
+            if n == 0:
+                return
+            begin = tcb.sendbuf.tail % len(_BLOCK)
+            user.send(tcb, _BLOCK[begin : begin + n], 0, now)
+
+
+class EchoDatagram(DatagramService):
+    """The same datagram."""
+
+    def answer(self, data: bytes) -> Any:  # inherited
+        """It."""
+        return data
+
+
+class DiscardDatagram(DatagramService):
+    """Nothing."""
+
+    def answer(self, data: bytes) -> Any:  # inherited
+        """None."""
+        return None
+
+
+class ChargenDatagram(DatagramService):
+    """RFC 864: a random number of characters between 0 and 512; here always one line."""
+
+    def answer(self, data: bytes) -> Any:  # inherited
+        """A line."""
+        return LINES[len(data) % len(LINES)]

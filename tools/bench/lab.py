@@ -1,0 +1,178 @@
+"""Where a measurement happens: network namespaces of the run's own, a server in one of them, clients in the other.
+
+A server on a TAP lives in the client's namespace, whose kernel is the peer (10.77.0.1); one on kernel sockets has a
+namespace of its own at the other end of a veth pair. Nothing is shared between two measurements.
+"""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Self
+
+ADDRESS = "10.77.0.2"
+SERVER_CPU = 0
+CLIENT_CPU = 1
+SOURCES = 4
+
+
+def run(*command: str) -> str:
+    """The output of a command, which must not fail or hang: RuntimeError."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired as exc:
+        raise RuntimeError(f"{' '.join(command)}: no end within a minute") from exc
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+class Lab:
+    """A client's namespace, and a server that answers."""
+
+    def __init__(self, command: list[str], kernel: bool, build: Path):
+        self.client = f"pystack-bench-{os.getpid()}c"
+        self.server = f"pystack-bench-{os.getpid()}s" if kernel else self.client
+        self.load = str(build / "load")
+        self.process: subprocess.Popen[str] | None = None
+        try:
+            self._make(kernel)
+            self._start(command)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, kernel: bool) -> None:
+        for name in {self.client, self.server}:
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        inside = ["ip", "netns", "exec", self.client]
+        if kernel:
+            run(
+                "ip",
+                "-n",
+                self.client,
+                "link",
+                "add",
+                "tap0",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "v",
+                "netns",
+                self.server,
+            )
+            run("ip", "-n", self.server, "addr", "add", f"{ADDRESS}/16", "dev", "v")
+            run("ip", "-n", self.server, "link", "set", "v", "up")
+        else:
+            run("ip", "-n", self.client, "tuntap", "add", "dev", "tap0", "mode", "tap")
+        for i in range(SOURCES):
+            host = 1 if i == 0 else 2 + i
+            run("ip", "-n", self.client, "addr", "add", f"10.77.0.{host}/16", "dev", "tap0")
+        run("ip", "-n", self.client, "link", "set", "tap0", "up")
+        # Ports enough for short connections one after the other, whichever side keeps TIME-WAIT.
+        settings = ["net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_max_tw_buckets=4096"]
+        run(*inside, "sysctl", "-q", "-w", *settings)
+
+    def _start(self, command: list[str]) -> None:
+        inside = ["ip", "netns", "exec", self.server]
+        self.process = subprocess.Popen(
+            [*inside, *command], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout is not None
+        if self.process.stdout.readline().strip() != "ready":
+            raise RuntimeError(f"{' '.join(command)}: did not start")
+        for _ in range(10):
+            ping = ["ip", "netns", "exec", self.client, "ping", "-c1", "-W1", ADDRESS]
+            if subprocess.run(ping, capture_output=True).returncode == 0:
+                return
+        raise RuntimeError(f"{' '.join(command)}: does not answer a ping")
+
+    # -- clients -----------------------------------------------------------------------------------------------------
+
+    def inside(self, *command: str, cpu: int | None = CLIENT_CPU) -> str:
+        """The output of a command in the client's namespace, on one CPU."""
+        where = ["ip", "netns", "exec", self.client]
+        pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+        return run(*where, *pinned, *command)
+
+    def measure(self, *job: Any, cpu: int | None = CLIENT_CPU) -> dict[str, float]:
+        """One job of the C client (see clients/load.c), with the server's CPU seconds meanwhile as "server_cpu"."""
+        before = self.cpu()
+        result: dict[str, float] = json.loads(self.inside(self.load, *map(str, job), cpu=cpu))
+        result["server_cpu"] = self.cpu() - before
+        return result
+
+    def idle(self, port: int, count: int) -> "Idle":
+        """Idle connections, held as long as the result is not closed."""
+        command = ["ip", "netns", "exec", self.client, self.load, "idle", ADDRESS, str(port), str(count), str(SOURCES)]
+        return Idle(command)
+
+    # -- the server --------------------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """The server's process (`ip netns exec` has become it)."""
+        assert self.process is not None
+        return self.process.pid
+
+    def pin(self, cpu: int) -> None:
+        """All threads of the server on this CPU, and those they make from now on."""
+        for tid in os.listdir(f"/proc/{self.pid}/task"):
+            try:
+                os.sched_setaffinity(int(tid), {cpu})
+            except ProcessLookupError:
+                continue
+
+    def cpu(self) -> float:
+        """CPU seconds the server used so far (its process's CPU clock, as clock_getcpuclockid(3) gives it)."""
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def rss(self) -> int:
+        """Its resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        """End the server, take the namespaces away."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+        for name in {self.client, self.server}:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Idle:
+    """Connections that stay open and say nothing."""
+
+    def __init__(self, command: list[str]):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.close()
+            raise RuntimeError("the idle connections could not be made")
+        self.count = int(json.loads(line)["count"])
+
+    def close(self) -> None:
+        """Let go of them."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait(60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,84 @@
+"""How fast the simulator is: two hosts and a gigabyte, a thousand hosts, segments a second of wall time."""
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+from pystack.runtime.procs import StreamSocket, spawn, stream
+from pystack.runtime.simulated import MS, Network, S, SimHost
+from tools.bench import report
+
+GB = 10**9
+PIECE = bytes(1 << 18)
+
+
+def _sink(listener: StreamSocket) -> Generator[Any, Any, int]:
+    conn = yield listener.accept()
+    total = 0
+    while True:
+        data = yield conn.recv(1 << 20)
+        if not data:
+            conn.close()
+            return total
+        total += len(data)
+
+
+def _source(host: SimHost, address: str, size: int) -> Generator[Any, Any, None]:
+    sock = stream(host)
+    yield sock.connect(address, 9)
+    left = size
+    while left > 0:
+        piece = PIECE if left >= len(PIECE) else PIECE[:left]
+        yield sock.sendall(piece)
+        left -= len(piece)
+    sock.close()
+
+
+def transfer(size: int, **settings: Any) -> tuple[float, int]:
+    """Wall seconds, and segments, of one transfer between two hosts."""
+    net = Network(seed=1)
+    a, b = net.host("a", **settings), net.host("b", **settings)
+    net.link(a, b, delay=1 * MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    listener = stream(b)
+    listener.bind("10.0.0.2", 9)
+    listener.listen(8)
+    done = spawn(net, _sink(listener))
+    spawn(net, _source(a, "10.0.0.2", size))
+    begin = time.perf_counter()
+    net.run_until(done.finished, limit=3600 * S)
+    seconds = time.perf_counter() - begin
+    if done.value != size:
+        raise RuntimeError(f"{done.value} of {size} bytes arrived")
+    return seconds, sum(host.stack.counters.TcpInSegs for host in (a, b))
+
+
+def crowd(hosts: int, size: int) -> float:
+    """Wall seconds: pairs of hosts on one switch, each moving `size` bytes, all at once."""
+    begin = time.perf_counter()
+    net = Network(seed=1)
+    switch = net.switch("switch")
+    members = [net.host(f"h{i}") for i in range(hosts)]
+    for i, host in enumerate(members):
+        net.link(host, switch, delay=1 * MS, addrs=(f"10.0.{i >> 8}.{i & 255}/16", None))
+    done = []
+    for i in range(0, hosts, 2):
+        if i == 0:
+            continue  # 10.0.0.0 is no address of a host
+        address = f"10.0.{i >> 8}.{i & 255}"
+        listener = stream(members[i])
+        listener.bind(address, 9)
+        listener.listen(8)
+        done.append(spawn(net, _sink(listener)))
+        spawn(net, _source(members[i + 1], address, size))
+    net.run_until(lambda: all(one.done for one in done), limit=600 * S)
+    return time.perf_counter() - begin
+
+
+def measure(results: "report.Results", quick: bool) -> None:
+    """The simulator's rows."""
+    size = GB // 10 if quick else GB
+    seconds, segments = transfer(size)
+    results.add("simulator", "1 GB transfer", seconds * GB / size)
+    results.add("simulator", "simulated segments", segments / seconds)
+    results.add("simulator, offload", "1 GB transfer", transfer(size, offload=True)[0] * GB / size)
+    results.add("simulator", "1,000 hosts, 100 kB a pair", crowd(1000, 100_000))

@@ -1,0 +1,151 @@
+"""What is measured of a server: each work is a function of the lab and the seconds it may take, and gives a number."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools.bench.lab import ADDRESS, CLIENT_CPU, SERVER_CPU, Lab
+from tools.bench.stacks import Stack
+
+ECHO, DISCARD, CHARGEN, HTTP, HOLD = 7, 9, 19, 80, 99
+#: bytes of a request, and of its response
+SIZE = 64
+
+
+@dataclass
+class Work:
+    """One kind of work. `once`: in the first run only, for it takes long and hardly varies."""
+
+    name: str
+    unit: str
+    measure: Callable[[Lab, float], "dict[str, float]"]
+    wanted: Callable[[Stack], bool] = lambda stack: not stack.bulk
+    once: bool = False
+
+
+def bulk(job: str, port: int, cc: str) -> Callable[[Lab, float], dict[str, float]]:
+    """Bulk transfer: Gbit/s, and the server's CPU seconds per GB."""
+    direction = "receive" if job == "send" else "send"
+    suffix = "" if cc == "cubic" else f", {cc}"
+
+    def measure(lab: Lab, seconds: float) -> dict[str, float]:
+        got = lab.measure(job, ADDRESS, port, seconds, cc)
+        rows = {f"bulk {direction}{suffix}": got["bytes"] * 8e-9 / got["seconds"]}
+        if not suffix:
+            rows[f"bulk {direction}, CPU"] = got["server_cpu"] / got["bytes"] * 1e9
+        return rows
+
+    return measure
+
+
+def rate(name: str, job: str, cpu: int = CLIENT_CPU) -> Callable[[Lab, float], dict[str, float]]:
+    """Requests a second, the client on the CPU given."""
+
+    def measure(lab: Lab, seconds: float) -> dict[str, float]:
+        got = lab.measure(job, ADDRESS, ECHO, seconds, SIZE, cpu=cpu)
+        return {name: got["count"] / got["seconds"]}
+
+    return measure
+
+
+def http(lab: Lab, seconds: float) -> dict[str, float]:
+    """wrk, 16 connections that are kept open."""
+    text = lab.inside("wrk", "-t1", "-c16", f"-d{max(1, round(seconds))}s", f"http://{ADDRESS}/")
+    if "Socket errors" in text or "Non-2xx" in text:
+        raise RuntimeError(text)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    assert found is not None
+    return {"HTTP keep-alive": float(found[1])}
+
+
+def ping(lab: Lab, seconds: float) -> dict[str, float]:
+    """Round trip of a ping, one after the other."""
+    text = lab.inside("ping", "-q", "-f", "-c", str(int(2000 * seconds)), ADDRESS)
+    found = re.search(r"= [\d.]+/([\d.]+)/", text)
+    assert found is not None
+    return {"ping": float(found[1]) * 1000}
+
+
+def memory(count: int) -> Callable[[Lab, float], dict[str, float]]:
+    """Resident memory a connection that was accepted and says nothing; CPU they cost; CPU a request beside them."""
+
+    def measure(lab: Lab, seconds: float) -> dict[str, float]:
+        empty = lab.rss()
+        alone = _request_cpu(lab, seconds)
+        with lab.idle(HOLD, count):
+            time.sleep(1)
+            each = (lab.rss() - empty) / count
+            before = lab.cpu()
+            time.sleep(5)
+            idle = (lab.cpu() - before) / 5
+            beside = _request_cpu(lab, seconds)
+        rows = {f"memory a connection, {count:,} idle": each / 1024}
+        rows[f"CPU of {count:,} idle connections"] = idle * 100
+        rows[f"cost of a request beside {count:,} connections"] = beside / alone
+        return rows
+
+    return measure
+
+
+def _request_cpu(lab: Lab, seconds: float) -> float:
+    got = lab.measure("rr", ADDRESS, ECHO, max(1.0, seconds), SIZE)
+    return got["server_cpu"] / got["count"]
+
+
+def resident(lab: Lab, seconds: float) -> dict[str, float]:
+    """Resident memory of a server that did nothing yet."""
+    return {"memory, idle": lab.rss() / 1e6}
+
+
+def many(stack: Stack) -> bool:
+    """Whether 100,000 connections are asked of it: each in a kernel descriptor, or two, is not the question."""
+    return stack.name in ("pystack compiled", "pystack blocking")
+
+
+WORKS = [
+    Work("memory, idle", "MB", resident),
+    Work("bulk receive", "Gbit/s", bulk("send", DISCARD, "cubic"), lambda stack: True),
+    Work("bulk send", "Gbit/s", bulk("recv", CHARGEN, "cubic"), lambda stack: True),
+    Work("bulk receive, bbr", "Gbit/s", bulk("send", DISCARD, "bbr"), lambda stack: True),
+    Work("request-response, same core", "1/s", rate("request-response, same core", "rr", SERVER_CPU)),
+    Work("request-response, across", "1/s", rate("request-response, across", "rr")),
+    Work("connections", "1/s", rate("connections", "crc")),
+    Work("HTTP keep-alive", "1/s", http),
+    Work("UDP echo", "1/s", rate("UDP echo", "udp")),
+    Work("ping", "us", ping),
+    Work("1,000 idle", "", memory(1_000), lambda stack: not stack.bulk, once=True),
+    Work("10,000 idle", "", memory(10_000), many, once=True),
+    Work("100,000 idle", "", memory(100_000), many, once=True),
+]
+
+
+def unit(row: str) -> str:
+    """The unit of a row."""
+    if row.endswith(", CPU"):
+        return "s/GB"
+    if row.startswith("memory a connection"):
+        return "KiB"
+    if row.startswith("CPU of"):
+        return "%"
+    if row.startswith("cost of"):
+        return "times"
+    return next((work.unit for work in WORKS if work.name == row), "")
+
+
+START = {
+    "asyncio": "import asyncio\nasync def f(): await asyncio.start_server(print, '127.0.0.1', 0)\nasyncio.run(f())",
+    "pystack": "import pystack\npystack.up('tap0', '10.77.0.2/16', '10.77.0.1', host_address=None).close(0)",
+}
+
+
+def start_up(python: str) -> dict[str, list[float]]:
+    """Milliseconds from nothing to a stack on a TAP, and to an asyncio program's listener; interleaved, eleven times."""
+    found: dict[str, list[float]] = {name: [] for name in START}
+    for _ in range(11):
+        for name, code in START.items():
+            begin = time.perf_counter()
+            subprocess.run(["unshare", "-n", python, "-c", code], check=True)
+            found[name].append((time.perf_counter() - begin) * 1000)
+    return found
