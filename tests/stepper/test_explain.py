@@ -79,11 +79,14 @@ def test_control_a_timeout_is_no_fast_retransmit():
         link.down()
         net.after(700 * MS, link.restore)
 
-    found = retransmissions(run(down, tcp_tlp=False))
+    timeline = run(down, tcp_tlp=False)
+    found = retransmissions(timeline)
     assert {one.mechanism for one in found} == {"rto"}
     assert all("Fast retransmit" not in str(one) for one in found)
     assert "No acknowledgement of it came within 240.118 ms" in str(found[0])
     assert any("an ACK came in, cwnd has room again" in str(one) for one in found)
+    reasons = {entry.reason for entry in timeline.events if entry.kind == "retransmit"}
+    assert reasons and not any("too large" in reason for reason in reasons)
 
 
 def test_control_a_tail_loss_probe_is_neither():
@@ -99,6 +102,8 @@ def test_control_a_small_path_is_no_loss():
     timeline = scenarios.get("pmtud").timeline()
     found = retransmissions(timeline)
     assert found and {one.mechanism for one in found} == {"pmtud"}
+    reasons = {entry.reason for entry in timeline.events if entry.kind == "retransmit"}
+    assert reasons == {"what was too large for the path, cut anew: MSS 1348"}
 
 
 def test_control_a_lost_syn():
