@@ -111,7 +111,6 @@ def send_smaller(tcb: Tcb) -> None:
         tcb.recover = tcb.snd_nxt
         tcb.frto = False
         undo.forget(tcb)
-        tcb.cut_anew = True
         set_phase(tcb, C.CA_LOSS, "segments were too large for the path", "RFC 1191 6.5")
     tcb.force_retransmit = True
     schedule(tcb)

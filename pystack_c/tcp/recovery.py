@@ -324,7 +324,6 @@ def timeout(tcb: Tcb) -> None:
     tcb.reno_sacked = 0
     tcb.dupacks = 0
     tcb.recover = tcb.snd_nxt
-    tcb.cut_anew = False
     tcb.force_retransmit = True
     set_phase(tcb, C.CA_LOSS, "the retransmission timer fired", "RFC 6298 5.4")
 

@@ -73,7 +73,7 @@ def recovery_reason(tcb: Tcb) -> str:
         return ""
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
-    if tcb.ca_state == C.CA_LOSS and tcb.cut_anew:
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
         return f"what was too large for the path, cut anew: MSS {tcb.mss}"
     if tcb.ca_state == C.CA_LOSS:
         text = f"retransmission: RTO {tcb.rto / 1e6:g} ms after SRTT {tcb.srtt / 1e6:g} ms"
@@ -87,8 +87,6 @@ def recovery_reason(tcb: Tcb) -> str:
 
 def recovery_rfc(tcb: Tcb) -> str:
     """The section that rules the retransmission."""
-    if tcb.ca_state == C.CA_LOSS and tcb.cut_anew:
-        return "RFC 1191 6.5"
     if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return "RFC 6298 5.4"
     if rack.in_use(tcb):

@@ -80,7 +80,6 @@ cdef class Tcb(Endpoint):
     cdef public bint cwnd_limited
     cdef public int ca_state
     cdef public uint32_t recover
-    cdef public bint cut_anew
     cdef public int dupacks
     cdef public int64_t reno_sacked
     cdef public bint force_retransmit

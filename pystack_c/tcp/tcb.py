@@ -118,7 +118,6 @@ class Tcb(Endpoint):
         self.cwnd_limited = False
         self.ca_state = C.CA_OPEN
         self.recover = 0
-        self.cut_anew = False
         self.dupacks = 0
         self.reno_sacked = 0
         self.force_retransmit = False

@@ -79,14 +79,11 @@ def test_control_a_timeout_is_no_fast_retransmit():
         link.down()
         net.after(700 * MS, link.restore)
 
-    timeline = run(down, tcp_tlp=False)
-    found = retransmissions(timeline)
+    found = retransmissions(run(down, tcp_tlp=False))
     assert {one.mechanism for one in found} == {"rto"}
     assert all("Fast retransmit" not in str(one) for one in found)
     assert "No acknowledgement of it came within 240.118 ms" in str(found[0])
     assert any("an ACK came in, cwnd has room again" in str(one) for one in found)
-    reasons = {entry.reason for entry in timeline.events if entry.kind == "retransmit"}
-    assert reasons and not any("too large" in reason for reason in reasons)
 
 
 def test_control_a_tail_loss_probe_is_neither():
@@ -102,8 +99,6 @@ def test_control_a_small_path_is_no_loss():
     timeline = scenarios.get("pmtud").timeline()
     found = retransmissions(timeline)
     assert found and {one.mechanism for one in found} == {"pmtud"}
-    reasons = {entry.reason for entry in timeline.events if entry.kind == "retransmit"}
-    assert reasons == {"what was too large for the path, cut anew: MSS 1348"}
 
 
 def test_control_a_lost_syn():

@@ -1,0 +1,19 @@
+"""The terminal face of the stepper, with Textual (extra `tui`): `pystack step FILE|SCENARIO`."""
+
+import sys
+from typing import Any
+
+from pystack.stepper.cursor import Cursor
+from pystack.stepper.scenarios import Scenario
+from pystack.stepper.timeline import Timeline
+from pystack.stepper.tui.app import StepperApp
+from pystack.stepper.tui.session import Session
+
+__all__ = ["Session", "StepperApp", "run"]
+
+
+def run(timeline: Timeline, cursor: "Cursor | None" = None, scenario: "Scenario | None" = None, **options: Any) -> None:
+    """Step through a timeline on this terminal, until the person quits."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.exit("pystack step: this needs a terminal; --text prints the same")
+    StepperApp(Session(timeline, cursor, scenario)).run()

@@ -1,0 +1,360 @@
+"""The terminal stepper's screen: panes around one session, keys, and a command line."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from pystack.stepper.dissect import Node
+from pystack.stepper.tui import words
+from pystack.stepper.tui.commands import COMMANDS, Commands
+from pystack.stepper.tui.fields import Fields
+from pystack.stepper.tui.panes import Events, Hex, Ladder, Pane, Reason, Tcb, Timers
+from pystack.stepper.tui.session import Session
+
+#: from this size on everything is on one screen
+WIDE, TALL = 120, 32
+VIEWS = ("ladder", "frame", "events")
+#: key, what it does: the help page's first half
+KEYS = (
+    ("n p", "next, previous event (also right, left)"),
+    ("f F", "next, previous frame (in the ladder also down, up)"),
+    ("l L", "to the next, previous layer or host"),
+    ("t T", "a round trip on, back"),
+    ("r R", "run to the next breakpoint, back to the one before"),
+    ("Home End", "before the first event, to the last"),
+    ("b w", "break or watch: type an expression"),
+    ("g", "go to a frame, an event or a time"),
+    (":", "a command (below); Esc leaves the line, up brings back older ones"),
+    ("1 2 3", "ladder and connection; frame and bytes; events and timers"),
+    ("Tab", "to the next pane; the arrows scroll it"),
+    ("y", "the whole explanation, where it has more lines than there is room; and back"),
+    ("z", "this pane alone on the screen, and back"),
+    ("c", "the next connection; behind the last, the one at the cursor"),
+    ("d", "dark or light"),
+    ("? q", "this page; quit"),
+)
+#: the same on one line of 80
+FOOTER = "  ".join(
+    f"[b]{key}[/] {what}" if what else f"[b]{key}[/]"
+    for key, what in (
+        ("n/p", "event"), ("f/F", "frame"), ("t/T", "rtt"), ("r/R", "run"), ("b", "break"), ("g", "goto"), (":", "cmd"),
+        ("1-3", "view"), ("?", "help"),
+    )
+)  # fmt: skip
+EXAMPLES = (
+    'break event.kind == "retransmit"      break tcb.cwnd < 2*tcb.mss',
+    "break state == TIME_WAIT              watch tcb.ssthresh",
+    "print tcb.srtt / ms                   step rtt -1",
+    "goto frame 12     goto event 100      goto time 40.5     goto 1.2s",
+)
+
+CSS = """
+Screen { layout: vertical; }
+#top { height: 1; background: $primary; color: $text; text-style: bold; }
+#body { height: 1fr; }
+Pane, Fields { height: 1fr; border-title-color: $text; border-title-style: bold; border-subtitle-color: $text-muted; border-top: solid $secondary; padding: 0 0 0 1; scrollbar-size-vertical: 1; }
+Pane:focus, Fields:focus { border-top: heavy $accent; }
+#left { width: 1fr; }
+#middle { width: 1fr; display: none; }
+#right { width: 31; border-left: solid $secondary; }
+#fields { background: $background; scrollbar-size-horizontal: 0; }
+#hex { height: 6; }
+#events, #timers { display: none; }
+#why { height: 8; }
+#line { height: auto; max-height: 2; min-height: 1; }
+#message { height: auto; max-height: 2; padding: 0 1; }
+#message.failed { background: $error; color: $text; text-style: bold; }
+#prompt { width: 2; display: none; text-style: bold; }
+#command { display: none; height: 1; border: none; padding: 0; width: 1fr; }
+.asking #message { display: none; }
+.asking #command, .asking #prompt { display: block; }
+#why.-maximized { height: 1fr; width: 1fr; }
+#keys { height: 1; background: $panel; color: $text; }
+
+.view-frame #left, .view-frame #right { display: none; }
+.view-frame #middle { display: block; }
+.view-events #ladder, .view-events #tcb { display: none; }
+.view-events #events, .view-events #timers { display: block; }
+
+.view-events #body { layout: vertical; }
+.view-events #left { width: 100%; }
+.view-events #right { width: 100%; height: 5; border-left: none; }
+.no-tcb.view-ladder #right { display: none; }
+
+.wide #body { layout: horizontal; }
+.wide #left, .wide #middle, .wide #right, .no-tcb.wide #right { display: block; }
+.wide #ladder, .wide #tcb, .wide #events, .wide #timers { display: block; }
+.wide #left { width: 5fr; }
+.wide #middle { width: 4fr; border-left: solid $secondary; }
+.wide #right { width: 40; height: 1fr; border-left: solid $secondary; }
+.wide #events { height: 2fr; }
+.wide #ladder { height: 3fr; }
+.wide #timers { height: 8; }
+.wide #hex { height: 2fr; }
+.wide #fields { height: 3fr; }
+
+Help { align: center middle; }
+Help > VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%; border: round $accent; padding: 0 1; }
+Help Static { height: auto; }
+"""
+
+
+class Help(ModalScreen[None]):
+    """Keys and commands."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter,space", "app.pop_screen", show=False)
+    ]
+
+    def compose(self) -> ComposeResult:
+        """One page."""
+        text = Text()
+        for key, what in KEYS:
+            text.append(f"{key:<9}", "bold").append(f"{what}\n")
+        text.append("\n")
+        for name, (arguments, what) in COMMANDS.items():
+            text.append(f"{name} {arguments}".ljust(28), "bold").append(f"{what}\n")
+        text.append("\n")
+        for example in EXAMPLES:
+            text.append(f"{example}\n", "dim")
+        with VerticalScroll():
+            yield Static(text)
+
+
+class CommandLine(Input):
+    """The command line; up and down go through what was typed before."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        Binding("up", "older(-1)", show=False),
+        Binding("down", "older(1)", show=False),
+    ]
+
+    def __init__(self, *, id: str):
+        super().__init__(id=id, select_on_focus=False)
+        self.history: list[str] = []
+        self.place = 0
+
+    def action_leave(self) -> None:
+        """Without doing anything."""
+        app: Any = self.app
+        app.asking(None)
+
+    def action_older(self, step: int) -> None:
+        """An older line, or a newer one."""
+        self.place = max(0, min(self.place + step, len(self.history)))
+        self.value = self.history[self.place] if self.place < len(self.history) else ""
+        self.cursor_position = len(self.value)
+
+
+class StepperApp(App[None]):
+    """Steps through a timeline."""
+
+    CSS = CSS
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n,right", "step('event', 1)", show=False),
+        Binding("p,left", "step('event', -1)", show=False),
+        Binding("f,down", "step('frame', 1)", show=False),
+        Binding("F,up", "step('frame', -1)", show=False),
+        Binding("l", "step('layer', 1)", show=False),
+        Binding("L", "step('layer', -1)", show=False),
+        Binding("t", "step('rtt', 1)", show=False),
+        Binding("T", "step('rtt', -1)", show=False),
+        Binding("r", "do('run')", show=False),
+        Binding("R", "do('back')", show=False),
+        Binding("home", "do('first')", show=False),
+        Binding("end", "do('last')", show=False),
+        Binding("b", "ask('break ')", show=False),
+        Binding("w", "ask('watch ')", show=False),
+        Binding("g", "ask('goto ')", show=False),
+        Binding("colon", "ask('')", show=False),
+        Binding("1", "do('view ladder')", show=False),
+        Binding("2", "do('view frame')", show=False),
+        Binding("3", "do('view events')", show=False),
+        Binding("c", "connection", show=False),
+        Binding("y", "why", show=False),
+        Binding("z", "zoom", show=False),
+        Binding("d", "shade", show=False),
+        Binding("question_mark", "do('help')", show=False),
+        Binding("q", "quit", show=False),
+    ]
+
+    def __init__(self, session: Session):
+        super().__init__()
+        self.session = session
+        self.commands = Commands(session, self.act)
+        self.view = "ladder"
+        self.title = f"pystack step {session.timeline.name}"
+
+    def compose(self) -> ComposeResult:
+        """Title, panes, why, command line, keys."""
+        session = self.session
+        yield Static(id="top")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield Ladder(session, id="ladder")
+                yield Events(session, id="events")
+            with Vertical(id="middle"):
+                yield Fields(session, id="fields")
+                yield Hex(session, id="hex")
+            with Vertical(id="right"):
+                yield Tcb(session, id="tcb")
+                yield Timers(session, id="timers")
+        yield Reason(session, id="why")
+        with Horizontal(id="line"):
+            yield Static(":", id="prompt")
+            yield CommandLine(id="command")
+            yield Static(id="message", markup=False)
+        yield Static(FOOTER, id="keys")
+
+    def on_mount(self) -> None:
+        """The first picture."""
+        self.show(self.view)
+        self.query_one("#ladder").focus()
+        self.update()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Everything at once where there is room."""
+        base = self.screen_stack[0]
+        base.set_class(event.size.width >= WIDE and event.size.height >= TALL, "wide")
+        base.set_class(not self.session.timeline.connections, "no-tcb")
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Show where the session is."""
+        base = self.screen_stack[0]
+        base.query_one("#top", Static).update(self._position())
+        for pane in base.query(Pane):
+            pane.changed()
+        base.query_one("#fields", Fields).changed()
+        message = base.query_one("#message", Static)
+        message.update(self.session.message)
+        message.set_class(self.session.failed, "failed")
+
+    def _position(self) -> Text:
+        session = self.session
+        timeline, frame = session.timeline, session.frame
+        number = frame.number if frame is not None else "-"
+        event = session.cursor.position if session.cursor.position >= 0 else "-"
+        parts = [
+            f" {timeline.name}",
+            f"frame {number}/{len(timeline.frames)}",
+            f"event {event}/{len(timeline.events) - 1}",
+            f"{words.since(session.cursor.time, timeline.start)} ms",
+        ]
+        points = sum(one.enabled for one in session.cursor.breakpoints)
+        if points:
+            parts.append(f"{points} stop{'s' if points > 1 else ''}")
+        return Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
+
+    def show(self, view: str) -> None:
+        """One of VIEWS, where not all fit."""
+        base = self.screen_stack[0]
+        for name in VIEWS:
+            base.set_class(name == view, f"view-{name}")
+        self.view = view
+        focused = self.focused
+        if focused is None or not focused.display or not _shown(focused.ancestors):
+            first = {"ladder": "#ladder", "frame": "#fields", "events": "#events"}[view]
+            base.query_one(first).focus()
+
+    def choose(self, node: Node) -> None:
+        """This field of the frame."""
+        self.session.choose(node)
+        self.query_one("#hex", Hex).changed()
+        if node.meaning:
+            self.session.say(f"{node.name}: {node.meaning}")
+            self.query_one("#message", Static).update(self.session.message)
+
+    # -- what is done ------------------------------------------------------------------------------------------------
+
+    def do(self, line: str) -> bool:
+        """A command, as if typed."""
+        done = self.commands.execute(line)
+        self.update()
+        return done
+
+    def act(self, name: str, argument: str) -> None:
+        """The part of a command that concerns the screen."""
+        if name == "view":
+            self.show(argument)
+        elif name == "help":
+            self.push_screen(Help())
+        elif name == "quit":
+            self.exit()
+
+    def action_do(self, line: str) -> None:
+        """For the keys."""
+        self.do(line)
+
+    def action_step(self, unit: str, count: int) -> None:
+        """Move."""
+        self.session.say(self.commands.step(unit, count))
+        self.update()
+
+    def action_connection(self) -> None:
+        """The next connection."""
+        name = self.session.next_connection()
+        self.session.say(f"shows {name}" if name else "shows the connection at the cursor")
+        self.update()
+
+    def action_zoom(self) -> None:
+        """The focused pane alone, and back."""
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        elif self.focused is not None:
+            self.screen.maximize(self.focused)
+
+    def action_why(self) -> None:
+        """The whole explanation, and back."""
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        else:
+            reason = self.query_one("#why")
+            reason.focus()
+            self.screen.maximize(reason)
+
+    def action_shade(self) -> None:
+        """Dark or light."""
+        self.theme = "textual-light" if self.theme == "textual-dark" else "textual-dark"
+
+    # -- the command line --------------------------------------------------------------------------------------------
+
+    def action_ask(self, start: str) -> None:
+        """Open the command line with the beginning of a command."""
+        self.asking(start)
+
+    def asking(self, start: "str | None") -> None:
+        """Open the command line, or close it (None)."""
+        line = self.query_one("#command", CommandLine)
+        self.screen.set_class(start is not None, "asking")
+        if start is None:
+            self.show(self.view)
+            self.query_one({"ladder": "#ladder", "frame": "#fields", "events": "#events"}[self.view]).focus()
+            return
+        line.value = start
+        line.cursor_position = len(start)
+        line.place = len(line.history)
+        line.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Do what was typed."""
+        line = self.query_one("#command", CommandLine)
+        text = event.value.strip()
+        if text and (not line.history or line.history[-1] != text):
+            line.history.append(text)
+        self.asking(None)
+        self.do(text)
+
+
+def _shown(ancestors: Iterable[Any]) -> bool:
+    return all(one.display for one in ancestors)

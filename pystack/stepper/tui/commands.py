@@ -1,0 +1,262 @@
+"""The command line: one line in, one line out. The expressions are those of every face (see stepper/expr.py)."""
+
+import re
+from collections.abc import Callable
+
+from pystack.stepper.cursor import Breakpoint
+from pystack.stepper.expr import ExpressionError
+from pystack.stepper.tui.session import Session
+
+#: name -> (arguments, what it does)
+COMMANDS = {
+    "break": ("EXPR", "stop where this becomes true"),
+    "watch": ("EXPR", "stop where its value changes"),
+    "run": ("", "on to the next stop"),
+    "back": ("", "backwards to the stop before"),
+    "until": ("EXPR", "on to where this is true, once"),
+    "step": ("[UNIT] [N]", "N events, frames, layers, rtts; back below 0"),
+    "goto": ("frame | event | time N", "go there; a time is in ms"),
+    "print": ("EXPR", "its value here"),
+    "list": ("", "the breakpoints"),
+    "delete": ("[N]", "take a breakpoint away, or all"),
+    "enable": ("N", "a breakpoint counts again"),
+    "disable": ("N", "it does not count for now"),
+    "first": ("", "before the first event"),
+    "last": ("", "to the last event"),
+    "connection": ("[TEXT]", "show this one; without TEXT the cursor's"),
+    "field": ("NAME", "choose a field, such as tcp.ack"),
+    "view": ("ladder | frame | events", "what to show on a small screen"),
+    "help": ("", "all keys and commands"),
+    "quit": ("", "the end"),
+}
+UNITS = {"e": "event", "f": "frame", "l": "layer", "r": "rtt"}
+
+
+class Wrong(ValueError):
+    """What is wrong with a command, in one line."""
+
+
+class Commands:
+    """Does what a line says. `act` is called with (name, argument) for what concerns the screen: view, help, quit."""
+
+    def __init__(self, session: Session, act: Callable[[str, str], None] = lambda name, argument: None):
+        self.session = session
+        self.act = act
+
+    def execute(self, line: str) -> bool:
+        """Do it; what came of it, or what is wrong, is the session's message. False where it was wrong."""
+        line = line.strip()
+        if not line:
+            return True
+        name, _, rest = line.partition(" ")
+        here = self.session.cursor.position
+        try:
+            self.session.say("")
+            method = getattr(self, "_" + self.name(name))
+            text = method(rest.strip())
+            if method != self._step:
+                self.session.moved(here, stepped=False)
+        except ExpressionError as error:
+            self.session.fail(f"{error.what} (at column {error.column + 1})")
+            return False
+        except (ValueError, KeyError, LookupError, TypeError, ArithmeticError, OSError) as error:
+            self.session.fail(str(error.args[0]) if error.args else type(error).__name__)
+            return False
+        if text:
+            self.session.say(text)
+        return True
+
+    @staticmethod
+    def name(text: str) -> str:
+        """The command that this is the beginning of."""
+        found = [name for name in COMMANDS if name.startswith(text.lower())]
+        if text.lower() in COMMANDS:
+            return text.lower()
+        if text.lower() in _SHORT:
+            return _SHORT[text.lower()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Wrong(f"{text}: could be {', '.join(found)}")
+        raise Wrong(f"no command {text!r}; there are {', '.join(COMMANDS)}")
+
+    # -- breakpoints -------------------------------------------------------------------------------------------------
+
+    def _break(self, text: str) -> str:
+        one = self.session.cursor.add_break(_needed(text, "break tcb.cwnd < 2*tcb.mss"))
+        return f"breakpoint {self._number(one)}: {one.expression}   (r runs to it)"
+
+    def _watch(self, text: str) -> str:
+        one = self.session.cursor.watch(_needed(text, "watch tcb.cwnd"))
+        return f"watchpoint {self._number(one)}: {one.expression}   (r runs to it)"
+
+    def _number(self, one: Breakpoint) -> int:
+        return self.session.cursor.breakpoints.index(one) + 1
+
+    def _list(self, text: str) -> str:
+        points = self.session.cursor.breakpoints
+        parts = [
+            f"{n} {'watch' if one.watch else 'break'} {one.expression} ({one.hits} hits{'' if one.enabled else ', off'})"
+            for n, one in enumerate(points, 1)
+        ]
+        return "; ".join(parts) or "no breakpoints: break EXPR makes one"
+
+    def _chosen(self, text: str) -> Breakpoint:
+        points = self.session.cursor.breakpoints
+        if not text.isdigit() or not 1 <= int(text) <= len(points):
+            raise Wrong(f"there is no breakpoint {text!r}; there are {len(points)}")
+        return points[int(text) - 1]
+
+    def _delete(self, text: str) -> str:
+        if not text:
+            self.session.cursor.breakpoints.clear()
+            return "no breakpoints any more"
+        one = self._chosen(text)
+        self.session.cursor.breakpoints.remove(one)
+        return f"deleted: {one.expression}"
+
+    def _enable(self, text: str) -> str:
+        self._chosen(text).enabled = True
+        return f"breakpoint {text} counts"
+
+    def _disable(self, text: str) -> str:
+        self._chosen(text).enabled = False
+        return f"breakpoint {text} does not count"
+
+    # -- moving ------------------------------------------------------------------------------------------------------
+
+    def _run(self, text: str) -> str:
+        return self.run(1)
+
+    def _back(self, text: str) -> str:
+        return self.run(-1)
+
+    def run(self, direction: int) -> str:
+        """On to the next hit, or to the end."""
+        cursor = self.session.cursor
+        end = "the end" if direction > 0 else "the beginning"
+        if not any(one.enabled for one in cursor.breakpoints):
+            stop = cursor.run(direction)
+            return f"no breakpoints: went to {end} (b sets one)"
+        stop = cursor.run(direction)
+        if stop is None:
+            broken = [f"{one.expression}: {one.error}" for one in cursor.breakpoints if one.error and not one.hits]
+            return f"{end}: nothing hit" + (f"; {broken[0]}" if broken else "")
+        return f"stopped at event {cursor.position}: {stop}"
+
+    def _until(self, text: str) -> str:
+        cursor = self.session.cursor
+        kept = cursor.breakpoints
+        cursor.breakpoints = []
+        here = cursor.position
+        try:
+            cursor.add_break(_needed(text, 'until event.kind == "retransmit"'))
+            stop = cursor.run()
+        finally:
+            cursor.breakpoints = kept
+        if stop is None:
+            cursor.position = here
+            raise Wrong(f"never true from here on: {text}")
+        return f"event {cursor.position}: {stop}"
+
+    def _step(self, text: str) -> str:
+        words = text.split()
+        unit, count = "event", 1
+        for word in words:
+            if re.fullmatch(r"[+-]?\d{1,9}", word):
+                count = int(word)
+            else:
+                chosen = [one for one in UNITS.values() if one.startswith(word.lower().rstrip("s"))]
+                if not chosen:
+                    raise Wrong(f"a step is one of {', '.join(UNITS.values())}, not {word!r}")
+                unit = chosen[0]
+        return self.step(unit, count)
+
+    def step(self, unit: str, count: int) -> str:
+        """Move; a message only where there was nothing further."""
+        limit = len(self.session.timeline.events)
+        here = self.session.cursor.position
+        reached = self.session.cursor.step(unit, max(-limit, min(count, limit)))
+        self.session.moved(here, stepped=True)
+        if reached is None:
+            return "the end" if count > 0 else "the beginning"
+        return ""
+
+    def _goto(self, text: str) -> str:
+        match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*=?\s*([\d.]{1,20})\s*(ns|us|ms|s)?", text)
+        if match is None:
+            raise Wrong("goto takes a place: frame 12, event 100, time 40.5 (in ms)")
+        what, number, unit = match.groups()
+        what = {"f": "frame", "e": "event", "t": "time", None: "time" if unit else "frame"}.get(what, what)
+        try:
+            amount = float(number)
+            place = int(number) if what != "time" else 0
+        except ValueError:
+            raise Wrong(f"{number!r} is no number") from None
+        cursor = self.session.cursor
+        if what == "frame":
+            cursor.goto(frame=place)
+        elif what == "event":
+            cursor.goto(event=place)
+        else:
+            scale = {"ns": 1, "us": 1_000, "s": 1_000_000_000}.get(unit or "ms", 1_000_000)
+            cursor.goto(time=self.session.timeline.start + round(amount * scale))
+        return ""
+
+    def _first(self, text: str) -> str:
+        self.session.cursor.first()
+        return ""
+
+    def _last(self, text: str) -> str:
+        self.session.cursor.last()
+        return ""
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def _print(self, text: str) -> str:
+        return f"{text} = {self.session.cursor.evaluate(_needed(text, 'print tcb.cwnd'))}"
+
+    def _connection(self, text: str) -> str:
+        session = self.session
+        if not text:
+            session.pinned = ""
+            return "shows the connection at the cursor"
+        found = [name for name in session.timeline.connections if text in name]
+        if not found:
+            raise Wrong(f"no connection with {text!r} in its name; there are {', '.join(session.timeline.connections)}")
+        session.pinned = found[0]
+        return f"shows {found[0]}"
+
+    def _field(self, text: str) -> str:
+        tree = self.session.tree
+        name = _needed(text, "field tcp.flags.syn")
+        if tree is None or tree.find(name) is None:
+            raise Wrong(f"this frame has no field {name!r}")
+        self.session.field = (name, 0)
+        return ""
+
+    def _view(self, text: str) -> str:
+        views = ("ladder", "frame", "events")
+        chosen = [name for name in views if text and name.startswith(text)]
+        if not chosen:
+            raise Wrong(f"a view is one of {', '.join(views)}, not {text!r}")
+        self.act("view", chosen[0])
+        return ""
+
+    def _help(self, text: str) -> str:
+        self.act("help", "")
+        return ""
+
+    def _quit(self, text: str) -> str:
+        self.act("quit", "")
+        return ""
+
+
+_SHORT = {"b": "break", "w": "watch", "r": "run", "c": "run", "continue": "run", "s": "step", "g": "goto", "p": "print",
+          "d": "delete", "q": "quit", "h": "help", "?": "help", "exit": "quit", "breaks": "list"}  # fmt: skip
+
+
+def _needed(text: str, example: str) -> str:
+    if not text:
+        raise Wrong(f"what? For example: {example}")
+    return text

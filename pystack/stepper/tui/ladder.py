@@ -1,0 +1,130 @@
+"""The ladder: a column for each host, an arrow for each frame, in lines of text that fit the room there is."""
+
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from pystack.stepper.records import Frame
+from pystack.stepper.tui import words
+from pystack.stepper.tui.session import Session
+
+#: room for mark, number and time before the columns
+PREFIX = 16
+#: with arrows shorter than this the words stand behind the columns
+INSIDE = 22
+LOST = "bold red"
+AGAIN = "bold yellow"
+DROPPED = "bold magenta"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the hosts' columns are: `x` of each, and where words may stand behind them (0: inside the arrows)."""
+
+    names: list[str]
+    x: list[int]
+    words: int
+
+    @classmethod
+    def fit(cls, names: list[str], width: int) -> "Columns":
+        """Spread the hosts over `width`."""
+        gaps = max(len(names) - 1, 1)
+        room = max(width - 1, 4)
+        if room // gaps >= INSIDE or len(names) < 2:
+            return cls(names, [n * room // gaps for n in range(len(names))], 0)
+        space = max(4, min(12, (room - 26) // gaps))
+        return cls(names, [n * space for n in range(len(names))], gaps * space + 2)
+
+
+def lines(session: Session, width: int, height: int) -> tuple[list[Text], list[int]]:
+    """The heading and as many frames around the cursor's as fit; and the number of the frame on each line, or 0."""
+    timeline = session.timeline
+    columns = Columns.fit(timeline.lanes, width - PREFIX)
+    found, numbers = [_heading(columns)], [0]
+    current = session.frame
+    here = -1 if current is None else current.index
+    count = max(height - 1, 1)
+    first = max(0, min(here - count // 2, len(timeline.frames) - count))
+    for index in range(first, min(first + count, len(timeline.frames))):
+        frame = timeline.frames[index]
+        found.append(_row(session, columns, frame, index == here, width))
+        numbers.append(frame.number)
+    return found, numbers
+
+
+def _heading(columns: Columns) -> Text:
+    cells = [" "] * (columns.x[-1] + 12)
+    for name, x in zip(columns.names, columns.x):
+        last = x == columns.x[-1] and len(columns.x) > 1
+        start = max(x - len(name) + 1, 0) if last and not columns.words else x
+        for n, letter in enumerate(name[:10]):
+            if start + n < len(cells):
+                cells[start + n] = letter
+    return Text(f"{'frame':>5} {'ms':>9} " + "".join(cells).rstrip(), style="bold", no_wrap=True)
+
+
+def style(session: Session, frame: Frame) -> str:
+    """How a frame looks: lost, dropped, sent again."""
+    if frame.fate == "lost":
+        return LOST
+    if frame.fate == "dropped":
+        return DROPPED
+    events = session.timeline.events
+    if any(str(events[index].kind) == "tcp.retransmit" for index in frame.why):
+        return AGAIN
+    return ""
+
+
+def _row(session: Session, columns: Columns, frame: Frame, current: bool, width: int) -> Text:
+    time = words.since(frame.time, session.timeline.start)
+    text = Text(f"{'>' if current else ' '}{frame.number:>4} {time:>9} ", no_wrap=True, end="")
+    look = style(session, frame)
+    text.append(arrow(columns, frame), look)
+    if columns.words:
+        text.pad_right(max(PREFIX + columns.words - len(text), 0))
+        room = width - len(text)
+        text.append(words.label(frame.summary, room) if room > 3 else "", look)
+    text.truncate(width)
+    if current:
+        text.pad_right(max(width - len(text), 0))
+        text.stylize("reverse")
+    elif frame.event > session.cursor.position:
+        text.stylize("dim")
+    return text
+
+
+def arrow(columns: Columns, frame: Frame) -> str:
+    """The columns with the arrow of one frame: to its receiver, to an x where it got lost, and with ! where it was dropped."""
+    cells = [" "] * (columns.x[-1] + 1)
+    for x in columns.x:
+        cells[x] = "│"
+    start = _column(columns, frame.host, 0)
+    stop = _column(columns, frame.to, columns.x[-1] if start != columns.x[-1] else columns.x[0])
+    if start == stop:
+        cells[start] = "o"
+        return "".join(cells)
+    step = 1 if stop > start else -1
+    end = stop
+    if frame.fate == "lost":
+        end = start + (stop - start) * 3 // 4
+    for x in range(start + step, end, step):
+        cells[x] = "─"
+    cells[end - step] = "x" if frame.fate == "lost" else ">" if step > 0 else "<"
+    if frame.fate == "dropped":
+        cells[stop] = "!"
+    if not columns.words:
+        _write(cells, frame, min(start, end), max(start, end), step)
+    return "".join(cells)
+
+
+def _write(cells: list[str], frame: Frame, low: int, high: int, step: int) -> None:
+    """The words in the arrow."""
+    room = high - low - 6
+    note = {"lost": " LOST", "dropped": " DROPPED"}.get(frame.fate, "")
+    text = f" {words.label(frame.summary, room - len(note))}{note} "
+    start = low + (2 if step > 0 else 3)
+    cells[start : start + len(text)] = text
+
+
+def _column(columns: Columns, name: str, otherwise: int) -> int:
+    return columns.x[columns.names.index(name)] if name in columns.names else otherwise

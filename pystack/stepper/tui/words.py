@@ -1,0 +1,106 @@
+"""Numbers as people read them: times, sequence numbers, the fields of a connection and what they are."""
+
+import re
+from typing import Any
+
+from pystack.stepper import snapshot
+
+M32 = 0xFFFFFFFF
+
+#: the fields of a connection in the order shown, with what they are; the rest comes behind
+FIELDS = {
+    "state": "of the connection",
+    "ca_state": "phase of loss recovery",
+    "snd_una": "oldest byte not acknowledged",
+    "snd_nxt": "next byte to send",
+    "snd_wnd": "the peer's window",
+    "rcv_nxt": "next byte expected",
+    "rcv_wnd": "the window we offer",
+    "cwnd": "congestion window",
+    "ssthresh": "slow start up to here",
+    "in_flight": "sent and not yet gone",
+    "unsent": "waits to be sent",
+    "srtt": "round trip, smoothed",
+    "rttvar": "its variation",
+    "rto": "retransmission timeout",
+    "backoff": "doublings of the RTO",
+    "sacked": "bytes SACKed",
+    "lost": "bytes marked lost",
+    "retransmitted": "bytes sent again",
+    "dupacks": "duplicate ACKs",
+    "recover": "recovery ends here",
+    "ooo": "bytes out of order",
+    "recvbuf": "waits to be read",
+    "sendbuf": "kept until acknowledged",
+    "total_retrans": "segments sent again, ever",
+    "mss": "largest segment to send",
+    "congestion": "the algorithm",
+}
+TIMES = ("srtt", "rttvar", "rto", "min_rtt")
+SEGMENTS = ("cwnd", "ssthresh", "in_flight", "sacked", "lost", "retransmitted")
+INFINITE = 1 << 30
+
+
+def ms(ns: int) -> str:
+    """Nanoseconds as milliseconds, to the microsecond."""
+    return f"{ns / 1_000_000:.3f}"
+
+
+def since(time: int, start: int) -> str:
+    """Milliseconds since the start."""
+    return ms(time - start)
+
+
+def value(name: str, raw: Any, tcb: dict[str, Any]) -> str:
+    """A field's value: times in ms, sequence numbers from the initial one, sizes as they are."""
+    if raw is None:
+        return "-"
+    if name in TIMES:
+        return f"{ms(raw)} ms" if raw else "-"
+    if name == "recover" and not raw:
+        return "-"
+    if name in snapshot.SEND_SEQUENCE:
+        return relative(raw, tcb.get("iss") or 0)
+    if name in snapshot.RECEIVE_SEQUENCE:
+        return relative(raw, tcb.get("irs") or 0)
+    if name == "ssthresh" and raw >= INFINITE:
+        return "infinite"
+    if isinstance(raw, bool):
+        return "yes" if raw else "no"
+    return str(raw)
+
+
+def relative(number: int, base: int) -> str:
+    """A sequence number counted from the initial one."""
+    distance = (number - base) & M32
+    return str(distance if distance < 1 << 31 else distance - (1 << 32))
+
+
+def segments(name: str, raw: Any, tcb: dict[str, Any]) -> str:
+    """A size in segments, where that helps."""
+    mss = tcb.get("mss") or 0
+    if name not in SEGMENTS or not isinstance(raw, int) or not raw or not mss or raw >= INFINITE:
+        return ""
+    return f"{raw / mss:.1f} seg"
+
+
+def label(summary: str, room: int) -> str:
+    """A frame in few words, for the arrow of a ladder: what tcpdump would print, with less and less of it."""
+    text = re.sub(r"^IP [\d.]+ > [\d.]+: ", "", summary)
+    text = text.replace("Flags ", "").replace("], ", "] ", 1).replace("seq ", "")
+    text = re.sub(r"(, win \d+)?, options \[[^]]*sack \d[^]]*\]", " +SACK", text)
+    text = re.sub(r", length 0$", "", text)
+    for pattern in (r", options \[[^]]*\]", r", win \d+", r", length \d+", r", urg \d+", r"\.\.\..*", r", ack \d+"):
+        if len(text) <= room:
+            break
+        text = re.sub(pattern, "", text, count=1)
+    return text if len(text) <= room else text[: max(room - 1, 0)] + "~"
+
+
+def connection(key: str) -> str:
+    """A connection's key, shorter: "a:40000 > 10.0.0.2:80"."""
+    match = re.fullmatch(r"(\S+) tcp [\d.]+:(\d+)-([\d.]+:\d+)(.*)", key)
+    if match is None:
+        return key
+    host, port, peer, number = match.groups()
+    return f"{host}:{port} listens{number}" if peer == "0.0.0.0:0" else f"{host}:{port} > {peer}{number}"

@@ -1,0 +1,146 @@
+"""Each view of the terminal stepper shows what the timeline has."""
+
+import pytest
+
+from pystack.stepper import scenarios
+from tests.stepper.tui.screen import watch
+
+
+def test_the_field_tree_and_the_bytes():
+    async def story(person):
+        await person.command("goto frame 4")
+        await person.press("2")
+        text = person.text()
+        assert "TCP: " in text and "Source port" in text and "10.0.0.1 > 10.0.0.2" in text
+        await person.command("field tcp.seq")
+        node = person.session.node
+        assert (node.abbrev, node.offset, node.size) == ("tcp.seq", 38, 4)
+        assert "tcp.seq: bytes 38-41" in person.text()
+        spans = person.app.query_one("#hex").render().spans
+        marked = "".join(person.pane("hex")[span.start : span.end] for span in spans if "reverse" in str(span.style))
+        assert node.value.to_bytes(4, "big").hex() in marked.replace(" ", "")
+        # The same field stays chosen in the next frame; its other value is shown.
+        before = node.value
+        await person.press("f")
+        assert person.session.node.abbrev == "tcp.seq" and person.session.node.value != before
+
+    watch(story)
+
+
+def test_a_field_is_chosen_with_the_arrow_keys():
+    async def story(person):
+        await person.command("goto frame 4")
+        await person.press("2", "down", "down", "down", "down")
+        assert person.session.field[0] == "tcp.srcport"
+        assert "tcp.srcport: bytes 34-35" in person.text()
+        assert "Source port: the sender's end of the connection" in person.text()
+
+    watch(story)
+
+
+def test_events_and_timers():
+    async def story(person):
+        await person.command('until event.kind == "retransmit"')
+        await person.press("3")
+        lines = person.lines()
+        (here,) = [line for line in lines if line.startswith(" >")]
+        assert "tcp.retransmit" in here
+        assert any("236.573 ms retransmission a:" in line for line in lines)
+        await person.press("down")
+        assert str(person.session.entry.kind) == "tcp.out"
+
+    watch(story)
+
+
+def test_everything_at_once_where_there_is_room():
+    async def story(person):
+        await person.command('until event.kind == "retransmit"')
+        text = person.text()
+        for part in ("Ladder", "Events", "Frame 33", "TCP: ", "ESTABLISHED", "Timers", "Why", "fast retransmission"):
+            assert part in text
+        await person.pilot.resize_terminal(80, 24)
+        await person.pilot.pause()
+        assert "Events" not in person.text() and "Ladder" in person.text()
+
+    watch(story, size=(140, 45))
+
+
+def test_a_ladder_of_four_hosts():
+    async def story(person):
+        lines = person.lines()
+        heading = next(line for line in lines if "r1" in line)
+        assert heading.split()[2:] == ["a", "r1", "r2", "b"]
+        await person.press("f", "f")
+        text = person.text()
+        assert "the TTL is used up [RFC 1812 5.3.1]" in text
+        assert any("─>!" in line for line in person.lines())
+
+    watch(story, "traceroute")
+
+
+def test_zoom_and_the_whole_explanation():
+    async def story(person):
+        await person.command('until event.kind == "retransmit"')
+        hidden = person.app.query_one("#why").lines(79, 7)[-1].plain
+        assert hidden not in person.text() and "Why (+" in person.text()
+        await person.press("y")
+        assert hidden in person.text() and "Ladder" not in person.text()
+        await person.press("y")
+        assert "Ladder" in person.text()
+
+    watch(story)
+
+
+def test_the_other_connection():
+    async def story(person):
+        await person.command('until event.kind == "retransmit"')
+        assert person.app.query_one("#tcb").border_title.startswith("a:")
+        await person.press("c", "c", "c")
+        assert person.app.query_one("#tcb").border_title.startswith("b:")
+        assert person.session.tcb()["ooo"] == 7240
+        await person.press("c")
+        assert person.app.query_one("#tcb").border_title.startswith("a:")
+
+    watch(story)
+
+
+def test_the_command_line_remembers():
+    async def story(person):
+        await person.command("print tcb.cwnd")
+        assert "tcb.cwnd = None" in person.text()  # before the first event there is none
+        await person.command("goto event 100")
+        await person.command("print event.index")
+        assert "event.index = 100" in person.text()
+        await person.press("colon", "up", "up", "enter")
+        assert "goto event 100" == person.app.query_one("#command").history[-1]
+        await person.press("colon", "escape", "n")
+        assert person.session.cursor.position == 101
+
+    watch(story)
+
+
+def test_a_click_goes_there():
+    async def story(person):
+        lines = person.lines()
+        row = next(n for n, line in enumerate(lines) if line.startswith("     5  "))
+        await person.pilot.click("#ladder", offset=(20, row - 1))
+        assert person.session.frame.number == 5
+
+    watch(story)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_every_scenario_is_walked_through(half):
+    """At the smallest size nothing raises, and no line is wider than the screen."""
+    for name in scenarios.NAMES[half::2]:
+
+        async def story(person):
+            for count in (1, 5, 10_000):
+                person.app.action_step("frame", count)
+                for view in ("frame", "events", "ladder"):
+                    person.app.do(f"view {view}")
+                    await person.pilot.pause()
+                    assert all(len(line) <= 80 for line in person.lines())
+                    assert person.lines()[0].strip().startswith(person.session.timeline.name)
+
+        watch(story, name)
