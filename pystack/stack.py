@@ -8,7 +8,7 @@ import socket as _std
 import weakref
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
 from pystack import _current
@@ -20,12 +20,21 @@ from pystack.runtime.realtime import RealtimeHost
 from pystack_c.config import Config, profile
 from pystack_c.stack import Stack
 
+if TYPE_CHECKING:
+    from pystack.runtime.stepping import Gate
+
 
 class Host(RealtimeHost):
     """A RealtimeHost that knows names (`pystack.socket` asks for them)."""
 
-    def __init__(self, stack: Stack, recorder: Any = None, names: Names | None = None):
-        super().__init__(stack, recorder)
+    def __init__(
+        self,
+        stack: Stack,
+        recorder: Any = None,
+        names: Names | None = None,
+        clock: Callable[[], int] | None = None,
+    ):
+        super().__init__(stack, recorder, clock)
         self.names = names if names is not None else Names()
 
 
@@ -108,6 +117,8 @@ class Running:
             return
         self._closed = True
         _open.discard(self)
+        if self.host.gate is not None:
+            self.host.gate.end()
         try:
             self.flush(flush)
         except OSError:
@@ -167,6 +178,7 @@ def up(
     names: "Names | dict[str, list[str]] | str | None" = None,
     control: bool = False,
     default: bool = True,
+    gate: "Gate | None" = None,
 ) -> Running:
     """Bring a stack up on a TAP device and serve it; returns when it answers.
 
@@ -184,6 +196,7 @@ def up(
     names         what names mean: Names, a dict name -> addresses, or the path of a hosts file
     control       serve a control socket (`pystack ss`, ...) under `name`
     default       new sockets of `pystack.socket` belong to this stack
+    gate          holds the stack at each frame, its clock stopped (pystack.runtime.stepping)
     """
     own = ipaddress.IPv4Interface(address)
     space, own_netns = _namespace(netns)
@@ -200,7 +213,11 @@ def up(
             seed = int.from_bytes(os.urandom(8), "big") >> 1
         stack = Stack(seed, _config(config), name)
         stack.probe = probe
-        host = Host(stack, None if recorder is None else recorder(stack), _names(names))
+        if gate is not None:
+            card = gate.install(stack, card)
+        clock = None if gate is None else gate.clock
+        host = Host(stack, None if recorder is None else recorder(stack), _names(names), clock)
+        host.gate = gate
         if card is not None:
             iface = host.attach(card)
             host.setup("add_addr", iface, int(own.ip), own.network.prefixlen)

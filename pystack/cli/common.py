@@ -14,6 +14,7 @@ from pystack.runtime.addresses import parse_addr, parse_network
 
 if TYPE_CHECKING:
     from pystack.demo.narrator import Narrator
+    from pystack.runtime.stepping import Gate
     from pystack.stack import Running
     from pystack.trace.annotate import FrameProbe
 
@@ -172,7 +173,7 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
 
 
 @contextlib.contextmanager
-def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
+def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = None) -> "Iterator[Running]":
     """A running stack as the settings say; everything is given back at the end."""
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]
@@ -207,6 +208,7 @@ def bring_up(settings: Settings, control: bool = False) -> "Iterator[Running]":
             probe=probe,
             recorder=_recorder(settings, undo),
             control=control,
+            gate=gate,
         )
         undo.callback(running.close)
         if probe is not None and narrator is not None:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "route": ("pystack.cli.views:route", "Routing table of a running stack."),
     "addr": ("pystack.cli.views:addr", "Interfaces and addresses of a running stack."),
     "counters": ("pystack.cli.views:counters", "Counters of a running stack, and what it dropped and why."),
+    "ctl": ("pystack.cli.ctl:ctl", "Step a stack that was started with `pystack up --step`."),
     "compiled": ("pystack.cli.compiled:compiled", "Which modules of the core run compiled."),
 }
 

@@ -1,6 +1,7 @@
 """`pystack up`."""
 
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ Examples:
   pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       each frame explained
   pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
   pystack up -a 10.0.0.2/24 --write - | wireshark -k -i -
+  pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --step    then `ping 10.0.0.2` from another terminal
 """
 
 
@@ -45,8 +47,8 @@ def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
 def wait_for_the_end(host: Any) -> None:
     """Until Ctrl-C, or until the stack stops by itself."""
     pause = threading.Event()
-    while host.failure is None:
-        pause.wait(1)
+    while host.failure is None and not (host.gate is not None and host.gate.quit):
+        pause.wait(1 if host.gate is None else 0.1)
 
 
 @click.command(epilog=EXAMPLES)
@@ -57,8 +59,9 @@ def wait_for_the_end(host: Any) -> None:
     callback=check_services,
     help="http, hello, echo, discard, chargen or daytime; over TCP and UDP, or SERVICE:PORT/tcp or /udp. Repeatable.",
 )
+@click.option("--step", is_flag=True, help="Hold the stack at each frame, its clock stopped; see `pystack ctl step`.")
 @stack_options
-def up(settings: Settings, serve: tuple[str, ...]) -> int:
+def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
     """Run a host on a TAP or TUN device until Ctrl-C.
 
     The kernel's side of the device is in this network namespace (the host itself), or in the one that --netns names.
@@ -66,14 +69,26 @@ def up(settings: Settings, serve: tuple[str, ...]) -> int:
     """
     from pystack import services
 
-    with bring_up(settings, control=True) as running:
+    gate = None
+    if step:
+        from pystack.runtime.stepping import Gate
+
+        gate = Gate()
+    with bring_up(settings, control=True, gate=gate) as running:
         started = services.start(*serve, host=running.host)
         try:
             introduce(settings, running, started)
-            wait_for_the_end(running.host)
+            if gate is not None and sys.stdin.isatty():
+                from pystack.cli.ctl import prompt
+
+                prompt(gate, running.host, err=settings.write == "-")
+            else:
+                wait_for_the_end(running.host)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for anything
         finally:
+            if gate is not None:
+                gate.end()
             for service in started:
                 service.close()
         if running.host.failure is not None:

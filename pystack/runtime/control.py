@@ -2,7 +2,8 @@
 
 One AF_UNIX stream socket a stack, `<runtime directory>/<name>.sock`, mode 0600 in a directory of mode 0700. A
 request is one line of JSON, {"view": NAME, ...arguments}; the answer is one line, {"result": ...} or {"error": TEXT}.
-The views are in views.py. Nothing can be changed through it.
+The views are in views.py. Nothing can be changed through it, but a stack that was started to be stepped
+(stepping.py) takes {"step": COMMAND} too; the answer tells the frame that is held.
 """
 
 import json
@@ -129,6 +130,8 @@ class ControlServer:
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
+            if "step" in request:
+                return self._step(str(request["step"]), bool(request.get("look")))
             view = VIEWS[request.pop("view")]
             arguments = {str(key): bool(value) for key, value in request.items()}
         except (ValueError, AttributeError, KeyError, TypeError):
@@ -137,6 +140,15 @@ class ControlServer:
             return {"result": self.host.inspect(lambda stack: view(stack, **arguments))}
         except TypeError as exc:
             return {"error": str(exc)}
+
+    def _step(self, command: str, look: bool) -> dict[str, Any]:
+        gate = self.host.gate
+        if gate is None:
+            return {"error": f"{self.host.name!r} was not started with --step"}
+        said = "" if look else gate.command(command)
+        held = gate.wait(0, 0)
+        passed = [] if held is None else gate.take_passed()
+        return {"result": {"said": said, "held": None if held is None else held.as_dict(), "passed": passed}}
 
 
 def _alive(path: str) -> bool:
@@ -159,12 +171,24 @@ def names() -> list[str]:
 
 def query(name: str, view: str, **arguments: bool) -> Any:
     """Ask a running stack for a view: query("pystack", "sockets", info=True). ControlError says why it cannot be had."""
+    return _ask(name, {"view": view, **arguments})
+
+
+def step(name: str, command: str = "", look: bool = False) -> Any:
+    """Give a command to a stack that is stepped (stepping.Gate.command), or with `look` only see where it stands.
+
+    A dict: `said` by the command, `held` (a stepping.Held as a dict) or None, and `passed`, lines of frames let through.
+    """
+    return _ask(name, {"step": command, "look": look})
+
+
+def _ask(name: str, request: dict[str, Any]) -> Any:
     path = socket_path(name)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(TIMEOUT)
             sock.connect(path)
-            sock.sendall(json.dumps({"view": view, **arguments}).encode() + b"\n")
+            sock.sendall(json.dumps(request).encode() + b"\n")
             with sock.makefile("rb") as file:
                 answer = json.loads(file.read())
     except (FileNotFoundError, ConnectionRefusedError):

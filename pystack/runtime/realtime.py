@@ -56,11 +56,12 @@ class RealtimeHost(Host):
     >>> host.start()
     """
 
-    def __init__(self, stack: Any, recorder: HostRecorder | None = None):
+    def __init__(self, stack: Any, recorder: HostRecorder | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
         # Reentrant: a signal handler may use the stack wherever it interrupted its thread.
         self._lock = threading.RLock()
         self._busy = False
+        self._now = monotonic_ns if clock is None else clock
         self._local = threading.local()
         self._ports: dict[int, tuple[Device, Any]] = {}
         self._devices: dict[int, Device] = {}
@@ -83,6 +84,8 @@ class RealtimeHost(Host):
         self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._care_epoll.register(self._wake_fd, select.EPOLLIN)
         self._care_epoll.register(self._kick_fd, select.EPOLLIN)
+        #: what holds the frames of this host (stepping.Gate), or None
+        self.gate: Any = None
         #: frames a device had no room for
         self.tx_dropped = 0
         #: `socket.socket` on this host, made when first asked for (pystack.stack.socket_class)
@@ -92,8 +95,8 @@ class RealtimeHost(Host):
     # -- setting up --------------------------------------------------------------------------------------------
 
     def clock(self) -> int:
-        """CLOCK_MONOTONIC."""
-        return monotonic_ns()
+        """CLOCK_MONOTONIC, or the clock that was given."""
+        return self._now()
 
     def attach(self, device: Device) -> Any:
         """Make `device` an interface of the stack and serve it. Returns the Iface."""
@@ -127,6 +130,11 @@ class RealtimeHost(Host):
 
     def inspect(self, fn: Callable[..., Any], *args: Any) -> Any:
         """fn(stack, *args) under the lock: to look at the core's tables, not to change them."""
+        if self.gate is not None:
+            # While a frame is held, its thread has the lock, and the stack is at rest.
+            done, result = self.gate.inspect(lambda stack: fn(stack, *args))
+            if done:
+                return result
         with self._lock:
             return fn(self.stack, *args)
 
@@ -139,7 +147,7 @@ class RealtimeHost(Host):
                 self._check()
             if self._in_order():
                 return self._call_in_order(fn, target, args)
-            now = monotonic_ns()
+            now = self._now()
             try:
                 result = fn(target, *args, now)
             except BaseException:
@@ -169,7 +177,7 @@ class RealtimeHost(Host):
 
     def pump(self) -> None:
         """Drain (for Host.call and Host.setup, which run under the lock)."""
-        self._drain(monotonic_ns())
+        self._drain(self._now())
 
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
         """Wait until the endpoint is ready for one of `bits` (EV_*). False: `deadline` (ns) passed first.
@@ -186,6 +194,9 @@ class RealtimeHost(Host):
         me.fired = False
         me.bits = bits
         timeout = None
+        if deadline is not None and self._now is not monotonic_ns:
+            # Callers count by the system's clock.
+            deadline += self._now() - monotonic_ns()
         try:
             with self._lock:
                 self._check()
@@ -199,7 +210,7 @@ class RealtimeHost(Host):
             elif deadline is None:
                 me.gate.acquire()
                 me.parked = False
-            elif me.gate.acquire(timeout=_seconds(deadline)):
+            elif me.gate.acquire(timeout=_seconds(deadline - self._now())):
                 me.parked = False
         finally:
             # Also after an exception out of a signal handler, wherever it struck.
@@ -250,7 +261,7 @@ class RealtimeHost(Host):
         self._garbage.append((fn, target))
         if not self._lock._is_owned() and self._lock.acquire(blocking=False):  # type: ignore[attr-defined]
             try:
-                self._drain(monotonic_ns())
+                self._drain(self._now())
             finally:
                 self._lock.release()
         else:
@@ -309,12 +320,12 @@ class RealtimeHost(Host):
             self._sleep_until = FOREVER
             return -1.0
         self._sleep_until = until
-        return _seconds(until)
+        return _seconds(until - self._now())
 
     def _serve(self, ready: list[tuple[int, int]]) -> int:
         """Read what the devices have, fire what is due, drain. Returns `now`."""
         self._sleep_until = _AWAKE
-        now = monotonic_ns()
+        now = self._now()
         self._busy = self._in_order()
         try:
             for fd, _ in ready:
@@ -325,7 +336,7 @@ class RealtimeHost(Host):
                     self._read(port[0], port[1], now)
             due = self.stack.poll_timeout()
             if due is not None:
-                now = monotonic_ns()
+                now = self._now()
                 if due <= now:
                     self.handle_timeout()
         except Exception as exc:
@@ -490,9 +501,9 @@ class RealtimeHost(Host):
         self.close()
 
 
-def _seconds(deadline: int) -> float:
-    """From now to `deadline` (ns), in seconds, within what epoll_wait takes."""
-    return min(max(0.0, (deadline - monotonic_ns()) / 1e9), 1e6)
+def _seconds(left: int) -> float:
+    """`left` ns in seconds, within what epoll_wait takes."""
+    return min(max(0.0, left / 1e9), 1e6)
 
 
 def _clear(fd: int) -> None:

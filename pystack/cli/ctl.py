@@ -1,0 +1,98 @@
+"""`pystack ctl step`, and the prompt of `pystack up --step`."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pystack.runtime.stepping import Gate
+
+EXAMPLES = """\b
+Examples:
+  pystack ctl step                       let the held frame pass, show the next one that is held
+  pystack ctl step n 5                   let five pass
+  pystack ctl step b 'tcb.cwnd < 5000'   a breakpoint, as in `pystack step`
+  pystack ctl step c                     run on, until a breakpoint holds
+  pystack ctl step p                     show the frame that is held
+  pystack ctl step d 1 / q               delete a breakpoint / end the stack
+"""
+#: commands that let frames pass: the answer is the next frame that is held
+GOING = ("", "s", "step", "next", "n", "c", "continue")
+
+
+def prompt(gate: "Gate", host: Any, err: bool = False) -> None:
+    """Ask at each held frame what to do, until `q`, Ctrl-D or the end of the stack."""
+    from pystack.runtime.stepping import HELP
+
+    click.echo(HELP, err=err)
+    seen = 0
+    while host.failure is None and not gate.quit:
+        held = gate.wait(seen, 0.2)
+        if held is None:
+            continue
+        seen = held.number
+        for line in gate.take_passed():
+            click.echo(line, err=err)
+        click.echo(held.text(), err=err)
+        while gate.held is held:
+            try:
+                click.echo("(step) ", nl=False, err=err)
+                line = input()
+            except EOFError:
+                line = "q"
+            said = gate.command(line)
+            if said:
+                click.echo(said, err=err)
+
+
+@click.group(epilog=EXAMPLES)
+def ctl() -> None:
+    """Control a running stack. So far: step one that was started with `pystack up --step`."""
+
+
+@ctl.command(epilog=EXAMPLES, context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1)
+@click.option("-n", "--name", default="pystack", show_default=True, help="Name of the running stack.")
+@click.option("-w", "--wait", default=5.0, show_default=True, help="Seconds to wait for the next frame to be held.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="The answer as JSON.")
+def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int:
+    """Give a command to a stack that is held at each frame, and show what it holds then.
+
+    Exit status 1 where no frame is held within the time.
+    """
+    from pystack.runtime.control import ControlError
+    from pystack.runtime.control import step as ask
+
+    text = " ".join(command)
+    try:
+        before = ask(name, look=True)
+        answer = ask(name, text)
+        going = not command or command[0] in GOING
+        held = None if before["held"] is None else before["held"]["number"]
+        limit = time.monotonic() + wait
+        # (What was just let go may still be at the gate.)
+        while going and (answer["held"] is None or answer["held"]["number"] == held) and time.monotonic() < limit:
+            time.sleep(0.01)
+            answer = {**ask(name, look=True), "said": answer["said"]}
+    except ControlError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        _show(answer, going)
+    return 1 if going and answer["held"] is None else 0
+
+
+def _show(answer: dict[str, Any], going: bool) -> None:
+    if answer["said"]:
+        click.echo(answer["said"])
+    if not going:
+        return
+    for line in answer["passed"]:
+        click.echo(line)
+    if answer["held"] is None:
+        click.echo("no frame is held")
+    else:
+        click.echo(answer["held"]["text"])

@@ -1,0 +1,183 @@
+"""The clock that can be stopped, and the gate that holds frames: without a kernel, over a device of pipes."""
+
+import os
+import threading
+import time
+
+import pytest
+
+import pystack_c.const as C
+from pystack.runtime.stepping import FOREVER, Gate, HeldClock
+from pystack.stack import up
+from tests import frames as f
+
+MAC = 0x020000000001
+
+
+class Pipe:
+    """A TAP whose other side is the test."""
+
+    name, kind, mac, mtu, tx_csum, gso_max = "p0", C.LINK_ETHERNET, MAC, 1500, False, 0
+
+    def __init__(self):
+        self.frames: list[bytes] = []
+        self.sent: list[tuple[float, bytes]] = []
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
+
+    def fileno(self):
+        return self.fd
+
+    def put(self, frame):
+        self.frames.append(frame)
+        os.eventfd_write(self.fd, 1)
+
+    def recv(self):
+        if not self.frames:
+            return None
+        os.eventfd_read(self.fd)
+        return (self.frames.pop(0), 0, 0, 0)
+
+    def send(self, tx):
+        self.sent.append((time.monotonic(), bytes(tx.to_bytes())))
+        return True
+
+    def close(self):
+        os.close(self.fd)
+
+
+def ping(number):
+    return f.ether(
+        f.ipv4("10.0.0.1", "10.0.0.2", 1, f.icmp(8, 0, bytes((0, 1, 0, number)), b"ping")), dst=MAC, src=0x020000000009
+    )
+
+
+@pytest.fixture
+def held():
+    """A gate, the device behind it, and the running stack; the peer's address is known."""
+    gate, device = Gate(), Pipe()
+    running = up(None, "10.0.0.2/24", "10.0.0.1", device=device, gate=gate, default=False)
+    running.host.setup("add_neighbor", running.iface, f.addr("10.0.0.1"), 0x020000000009)
+    yield gate, device, running
+    running.close()
+
+
+def test_a_stopped_clock_stands_and_does_not_catch_up():
+    source = [1000]
+    clock = HeldClock(lambda: source[0])
+    assert clock() == 1000
+    clock.stop()
+    source[0] = 5000
+    assert clock() == 1000
+    clock.stop()
+    clock.go()
+    clock.go()
+    assert clock() == 1000 and clock.behind == 4000
+    source[0] = 5001
+    assert clock() == 1001
+
+
+def test_frames_are_held_both_ways_and_the_clock_stands(held):
+    gate, device, running = held
+    device.put(ping(1))
+    first = gate.wait(0, 5)
+    assert first.number == 1 and first.direction == "in" and "echo request" in first.summary
+    before = running.host.clock()
+    time.sleep(0.2)
+    assert running.host.clock() == before and not device.sent
+    assert gate.command("") == ""
+    second = gate.wait(1, 5)
+    assert second.direction == "out" and "echo reply" in second.summary and not device.sent
+    assert any("an echo request for us" in line for line in second.story)
+    # 0.2 s and more passed outside; inside, only what the stack needed
+    assert second.time - first.time < 100_000_000
+    gate.command("s")
+    assert gate.wait(2, 0.1) is None and len(device.sent) == 1
+
+
+def test_control_without_a_gate_nothing_is_held():
+    device = Pipe()
+    with up(None, "10.0.0.2/24", "10.0.0.1", device=device, default=False) as running:
+        running.host.setup("add_neighbor", running.iface, f.addr("10.0.0.1"), 0x020000000009)
+        device.put(ping(1))
+        limit = time.monotonic() + 5
+        while not device.sent and time.monotonic() < limit:
+            time.sleep(0.001)
+        assert len(device.sent) == 1
+
+
+def test_no_timer_fires_while_a_frame_is_held(held):
+    gate, device, running = held
+    gate.command("c")
+    sock = running.socket()
+    sock.settimeout(0.3)
+    gate.command("b frame.length > 50")
+    thread = threading.Thread(target=lambda: pytest.raises(OSError, sock.connect, ("10.0.0.1", 80)))
+    thread.start()
+    syn = gate.wait(0, 5)
+    assert "Flags [S]" in syn.summary and syn.hits
+    time.sleep(1.2)  # longer than the RTO of the SYN, and than the socket's timeout
+    _, deadline = gate.inspect(lambda stack: stack.poll_timeout())
+    assert deadline > running.host.clock() and thread.is_alive()
+    assert not device.sent
+    gate.command("d 1")
+    gate.command("c")
+    thread.join(5)  # the socket's timeout goes on from where it stood
+    assert not thread.is_alive() and len(device.sent) == 1
+    sock.close()
+
+
+def test_n_lets_frames_pass_and_a_breakpoint_stops(held):
+    gate, device, running = held
+    gate.command("n 4")
+    for number in range(1, 4):
+        device.put(ping(number))
+    stopped = gate.wait(0, 5)
+    assert stopped.number == 4
+    assert [line.split()[1] for line in gate.take_passed()] == ["1", "2", "3"]
+    assert gate.command('b kind == "icmp.in"').startswith("breakpoint 1")
+    gate.command("c")
+    broken = gate.wait(4, 5)
+    assert broken.hits and "icmp.in" in broken.hits[0] and broken.number == 6
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("n", "n takes a number"),
+        ("n 0", "n takes a number"),
+        ("n x", "n takes a number"),
+        ("b tcb.", "^ not an expression"),
+        ("b __import__('os')", "can be called"),
+        ("b", "no breakpoints"),
+        ("d 1", "no breakpoint"),
+        ("what", "Enter or s"),
+        ("p", "running"),
+        ("", "no frame is held"),
+    ],
+)
+def test_what_a_command_says(line, said):
+    gate = Gate()
+    gate.stack = type("Stack", (), {"name": "x"})()
+    assert said in gate.command(line)
+    assert gate._left < FOREVER
+
+
+def test_fields_that_only_recordings_have_do_no_harm(held):
+    gate, device, running = held
+    gate.command("b event.layer == 3 or frame.fate == 'lost' or tcb.nothing == 1")
+    gate.command("b frame.fate == 'lost'")
+    gate.command("c")
+    device.put(ping(1))
+    limit = time.monotonic() + 5
+    while not device.sent and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert len(device.sent) == 1 and running.host.failure is None
+
+
+def test_closing_while_a_frame_is_held(held):
+    gate, device, running = held
+    device.put(ping(1))
+    assert gate.wait(0, 5) is not None
+    begin = time.monotonic()
+    running.close()
+    assert time.monotonic() - begin < 3
