@@ -5,6 +5,7 @@ all connections that the record touched: so an event's change is its own where t
 what a record did belongs to its last event.
 """
 
+from array import array
 from typing import Any
 
 import pystack_c.const as C
@@ -24,6 +25,7 @@ DATA_LIMIT = 256 << 20
 HEAD = 256
 #: places in an event's row
 TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
+_UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
 
 
 class StepReplay(Replay):
@@ -77,6 +79,10 @@ class Collector:
         self.tcbs: dict[int, Any] = {}
         self.touched: dict[int, Any] = {}
         self.arps: dict[int, Any] = {}
+        #: where frames are sent and received, and where round trips end (a round: what was out when it began)
+        self.frame_events = array("q")
+        self.rounds: dict[int, array[int]] = {}
+        self.targets: dict[int, int] = {}
         self.record = 0
         self.data = 0
         self.outside = False  # a frame came from outside the recording, or went there
@@ -144,11 +150,11 @@ class Collector:
                 self.states.put(number, snapshot.arp(entry))
         self.touched.clear()
         self.arps.clear()
-        self.began = len(self.events)
+        self.began = self.events.total
         if len(self.events.tail) > 2 * self.events.block:
             self.events.pack(self.began - 1)
         if len(self.frames.tail) > 2 * self.frames.block:
-            self.frames.pack(len(self.frames) - 1)
+            self.frames.pack(self.frames.total - 1)
 
     def _settle(self) -> None:
         for number, tcb in self.touched.items():
@@ -157,7 +163,18 @@ class Collector:
                 self.states.remove(number)
                 continue
             self._name(number, tcb)
-            self.states.put(number, snapshot.tcp(tcb))
+            self._put(number, tcb, self.events.total - 1)
+
+    def _put(self, number: int, tcb: Any, index: int) -> None:
+        """Note a connection's state at an event, and whether a round trip ended there."""
+        values = snapshot.tcp(tcb)
+        self.states.put(number, values)
+        una, nxt = values[_UNA], values[_NXT]
+        target = self.targets.get(number, -1)
+        if target >= 0 and (una - target) & 0xFFFFFFFF < 0x80000000:
+            self.rounds.setdefault(number, array("q")).append(index)
+            target = -1
+        self.targets[number] = nxt if target < 0 and una != nxt else target
 
     def _name(self, number: int, tcb: Any) -> None:
         """Connections are named by the most that was known of them: local and remote address, or the local one."""
@@ -177,7 +194,7 @@ class Collector:
         host = self.hosts.get(event.host)
         if host is None:
             return
-        index = len(self.events)
+        index = self.events.total
         self.states.event()
         kind = event.kind
         conn = self._conn(host, event)
@@ -187,8 +204,10 @@ class Collector:
         ]  # fmt: skip
         self.events.append(row)
         if kind == "frame.out":
+            self.frame_events.append(index)
             self._frame_out(host, event, index, row)
         elif kind == "frame.in":
+            self.frame_events.append(index)
             self._frame_in(host, event, index, row)
         elif kind == "call" or kind == "timer.fired":
             host.frame = row[FRAME] = -1
@@ -215,10 +234,10 @@ class Collector:
             return self.numbers.get((host.number, "tcp", event.endpoint), -1)
         number = self._object(host.number, "tcp", event.endpoint, tcb)
         self._name(number, tcb)
-        self.states.put(number, snapshot.tcp(tcb))
+        self._put(number, tcb, self.events.total)
         # A frame that came in belongs to the first connection that it is told of.
-        if host.frame >= 0 and len(self.events) > self.began:
-            first = self.events.tail[self.began - len(self.events)]
+        if host.frame >= 0 and self.events.total > self.began:
+            first = self.events.tail[self.began - self.events.total]
             if first[KIND] == "frame.in" and first[CONN] < 0 and first[FRAME] == host.frame:
                 first[CONN] = number
         return number
@@ -237,12 +256,12 @@ class Collector:
         fields = event.fields
         iface, data, gso = fields["iface"], fields["frame"], fields["gso_size"]
         kind = host.kind(iface)
-        number = len(self.frames)
+        number = self.frames.total
         announced = host.announced
         for told in announced:
             if told >= self.began:
-                self.events.tail[told - len(self.events)][FRAME] = number
-        conns = [self.events.tail[told - len(self.events)][CONN] for told in announced if told >= self.began]
+                self.events.tail[told - self.events.total][FRAME] = number
+        conns = [self.events.tail[told - self.events.total][CONN] for told in announced if told >= self.began]
         conn = max(conns, default=-1)
         row[FRAME], row[CONN] = number, conn
         row[FIELDS] = {"iface": iface, "length": len(data), "gso_size": gso}
@@ -258,7 +277,7 @@ class Collector:
         host.announced, host.cause = [], []
         number = self.flights.arrived(index, host.number, data, kind, event.time)
         if number < 0:
-            number = len(self.frames)
+            number = self.frames.total
             self.flights.outside(number, index, host.number, event.time)
             self._add(event.time, host, iface, data, kind, 0, (), index, host.number, True, -1)
         host.frame = row[FRAME] = number

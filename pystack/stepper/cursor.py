@@ -128,15 +128,13 @@ class Cursor:
             target = self.position + direction
         elif unit == "rtt":
             target = rounds.next_round(self.timeline, self.conn, self.position, direction)
+        elif unit == "frame":
+            target = rounds.following(self.timeline._collector.frame_events, self.position, direction)
         else:
             here = self.entry
             for index in self._ahead(direction):
                 entry = self.timeline.events[index]
-                if unit == "frame":
-                    found = str(entry.kind) in ("frame.out", "frame.in")
-                else:
-                    found = here is None or (entry.layer, entry.host) != (here.layer, here.host)
-                if found:
+                if here is None or (entry.layer, entry.host) != (here.layer, here.host):
                     target = index
                     break
         if target is None or not 0 <= target < len(self.timeline.events):

@@ -5,6 +5,8 @@ import zlib
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress, count
+from operator import ne
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
@@ -26,11 +28,13 @@ class Packed(Sequence[T], Generic[T]):
         self.block = block
         self.blocks: list[bytes] = []
         self.tail: list[list[Any]] = []
+        self.total = 0
         self.cache: OrderedDict[int, list[Any]] = OrderedDict()
 
     def append(self, row: list[Any]) -> None:
         """Add a row; it may still be changed until `pack` takes it."""
         self.tail.append(row)
+        self.total += 1
 
     def pack(self, upto: int) -> None:
         """Rows below `upto` are final: pack the whole blocks among them."""
@@ -46,7 +50,7 @@ class Packed(Sequence[T], Generic[T]):
         return sum(map(len, self.blocks))
 
     def __len__(self) -> int:
-        return len(self.blocks) * self.block + len(self.tail)
+        return self.total
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -113,14 +117,14 @@ class States:
     def event(self) -> None:
         """A new event begins."""
         deltas = self.deltas
-        count = len(deltas)
-        if count % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
-            self.key_at.append(count - 1)
+        index = deltas.total
+        if index % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
+            self.key_at.append(index - 1)
             self.keys.append(dict(self.now))
             self.since = 0
         deltas.append([])
-        if len(deltas.tail) > 2 * BLOCK:
-            deltas.pack(count)
+        if index % BLOCK == 0:
+            deltas.pack(index)
 
     def put(self, number: int, values: tuple[Any, ...]) -> None:
         """An object has these values now."""
@@ -131,9 +135,8 @@ class States:
             delta: tuple[bool, list[Any]] = (True, list(values))
         else:
             places: list[Any] = []
-            for place, value in enumerate(values):
-                if value != old[place]:
-                    places += (place, value)
+            for place in compress(count(), map(ne, values, old)):
+                places += (place, values[place])
             delta = (False, places)
         self.now[number] = values
         self._add(number, delta)

@@ -54,7 +54,6 @@ class Timeline:
         self._name_objects()
         self._find_lanes()
         self._series: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        self._rounds: dict[str, list[int]] = {}
 
     # -- making ------------------------------------------------------------------------------------------------------
 
