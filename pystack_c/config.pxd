@@ -104,3 +104,9 @@ cdef class Config:
     cdef public bint tcp_icmp_refused
     cdef public int64_t tcp_drop_synfin
     cdef public bint tcp_tw_answer
+    cdef public bint tcp_linux_queue
+    cdef public int64_t tcp_min_tso_segs
+    cdef public int64_t tcp_notsent_lowat
+    cdef public bint tcp_tlp_at_rto
+    cdef public bint tcp_grow_delivered
+    cdef public bint tcp_prr_safe

@@ -226,6 +226,18 @@ class Config:
         self.tcp_drop_synfin = 1
         #: in TIME-WAIT segments without ACK are dropped, and all but a plain duplicate ACK are answered (FreeBSD)
         self.tcp_tw_answer = False
+        #: the write queue as Linux keeps it, and its count of SO_SNDBUF, which is doubled (see tcp/chunks.py)
+        self.tcp_linux_queue = False
+        #: segments that Linux's offload would cut a piece into at least (with tcp_linux_queue)
+        self.tcp_min_tso_segs = 2
+        #: TCP_NOTSENT_LOWAT of sockets that set none; 0: no limit
+        self.tcp_notsent_lowat = 0
+        #: where the RTO is due before the loss probe, the probe takes its place (RFC 8985 7.2, as Linux does it)
+        self.tcp_tlp_at_rto = False
+        #: cwnd grows by what an ACK says was delivered, not by what it acknowledges: SACKed data counts once (Linux)
+        self.tcp_grow_delivered = False
+        #: PRR sends a segment beyond what was delivered only on a safe ACK (RFC 9937); False: on every one (RFC 6937)
+        self.tcp_prr_safe = False
 
     def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
@@ -364,6 +376,12 @@ FIELDS = (
     "tcp_icmp_refused",
     "tcp_drop_synfin",
     "tcp_tw_answer",
+    "tcp_linux_queue",
+    "tcp_min_tso_segs",
+    "tcp_notsent_lowat",
+    "tcp_tlp_at_rto",
+    "tcp_grow_delivered",
+    "tcp_prr_safe",
 )
 
 # Profiles: what differs from the defaults above.

@@ -153,7 +153,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
         return _send_datagram(calls, fd, size, to)
     if null and size:
         return once(value=-1, code=errno.EFAULT)
-    taken = [0]
+    taken, waiting = [0], [False]
     opening = [fd.endpoint.fastopen_deferred]
     calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
@@ -175,6 +175,9 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
             opening[0] = False
             if taken[0] == size:
                 return Result(size)
+        if waiting[0] and fd.endpoint.no_space and fd.endpoint.chunks is not None:
+            # (Linux wakes a writer when a third of the buffer is free, not before.)
+            return None
         try:
             n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size - taken[0]), pass_on | part)
         except OSError:
@@ -189,6 +192,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
             return Result(size)
         if fd.nonblocking or flags & MSG_DONTWAIT:
             return Result(taken[0]) if taken[0] else Result(-1, errno.EAGAIN)
+        waiting[0] = True
         return None
 
     return attempt

@@ -233,7 +233,7 @@ class Runner:
                 break
         whole = match.merge(parts)
         if len(parts) > 1 and self.settings.gso_push and isinstance(body, TcpSpec):
-            whole.flags |= body.flags & model.PSH
+            whole.flags = whole.flags & ~model.PSH | body.flags & model.PSH
         if isinstance(body, TcpSpec):
             whole = match.map_timestamp(whole, body, conn)
         since_start = int((self.time_range[0] - START) * self.settings.tolerance_percent / 100)

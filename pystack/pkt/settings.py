@@ -45,8 +45,12 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_hystart_limit": 0,
             "tcp_abc_l": 1000,
             "tcp_ack_unsent": False,
+            "tcp_linux_queue": True,
+            "tcp_tlp_at_rto": True,
+            "tcp_prr_safe": True,
+            "tcp_grow_delivered": True,
         },
-        {"gso_push": True},
+        {},
     ),
     "freebsd": (
         "linux",
@@ -70,10 +74,10 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_icmp_refused": True,
             "tcp_fastopen_path_disable": 900_000_000_000,
         },
-        {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True},
+        {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True, "gso_push": False},
     ),
-    "rfc": ("rfc", {}, {"options": ANY_ORDER}),
-    "lab": ("lab", {}, {"options": ANY_ORDER}),
+    "rfc": ("rfc", {}, {"options": ANY_ORDER, "gso_push": False}),
+    "lab": ("lab", {}, {"options": ANY_ORDER, "gso_push": False}),
 }
 
 
@@ -102,8 +106,8 @@ class Settings:
     options: str = EXACT
     #: False: PSH is not compared
     push: bool = True
-    #: Linux sets PSH on every packet that its offload cuts later: one that is several on the wire here may lack it
-    gso_push: bool = False
+    #: Linux sets PSH on every packet that its offload cuts later, so for one that is several on the wire it is not compared
+    gso_push: bool = True
     #: sendto on a fresh stream socket connects it (FreeBSD)
     implied_connect: bool = False
     #: scripts whose commands are run before the script

@@ -35,7 +35,6 @@ LINUX_MEANINGLESS = {
     "tcp_fack": "Linux has no FACK any more",
     "tcp_low_latency": "does nothing in Linux",
     "tcp_limit_output_bytes": "there is no queue below TCP",
-    "tcp_min_tso_segs": "segments go out one by one",
     "tcp_tso_win_divisor": "segments go out one by one",
     "tcp_tso_rtt_log": "segments go out one by one",
     "tcp_autocorking": "there is no queue below TCP",

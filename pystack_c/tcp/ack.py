@@ -58,7 +58,10 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
                 tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
             rate.next_sample(tcb)
         restart_rto(tcb, advanced)
-    if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending:
+    if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
+        # (Linux: MSG_MORE holds data until the next reason to send.)
+        tcb.more = False
+    if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending or (tcb.no_space and tcb.chunks is not None):
         schedule(tcb)
     elif len(tcb.rtxq) == 0:
         chrono.switch(tcb, chrono.IDLE)
@@ -120,12 +123,22 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     buf = tcb.sendbuf
     full = tcb.send_space() == 0
     config = tcb.core.config
-    if not tcb.sndbuf_fixed and config.tcp_moderate_sndbuf and tcb.sndbuf_size < 2 * tcb.cwnd:
+    if (
+        not tcb.sndbuf_fixed
+        and config.tcp_moderate_sndbuf
+        and not config.tcp_linux_queue
+        and tcb.sndbuf_size < 2 * tcb.cwnd
+    ):
         # Room for what is in flight, and as much again while it is.
         tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
     if tcb.errqueue is not None:
         errqueue.acked(tcb, buf.head)
+    if tcb.chunks is not None:
+        tcb.chunks.acked(buf.head)
+        if tcb.core.config.tcp_linux_queue:
+            # (Whether there is room again is asked after sending, as in Linux.)
+            full = False
     if full and tcb.send_space() > 0:
         tcb.no_space = False
         tcb.wake(C.EV_OUT)

@@ -44,6 +44,7 @@ def ack_received(tcb: Tcb, pkt: Any) -> None:
         return
     # Only ACKs without ECE let cwnd grow.
     tcb.cwnd_limited = False
+    tcb.max_out = 0
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
         return
     if tcb.ecn_recover_set and not seq_ge(pkt.ack, tcb.ecn_recover):

@@ -189,6 +189,7 @@ def data_in_syn(tcb: Tcb) -> int:
 def record_data(tcb: Tcb, n: int) -> None:
     """`n` bytes went with the SYN."""
     seg = SentSegment(tcb.snd_nxt, seq_add(tcb.snd_nxt, n), tcb.core.now)
+    seg.push = True
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     tcb.syn_data = True
@@ -216,6 +217,8 @@ def answered(tcb: Tcb, pkt: Any) -> None:
     q = tcb.rtxq
     if len(q) == 0:
         tcb.syn_data_acked = True
+        # (Linux: the SYN and its data were one segment.)
+        tcb.delivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
         tell.fastopen(tcb, "worked", "the server took the SYN's data", "RFC 7413 4.2.1")
         return

@@ -135,6 +135,7 @@ def start_sequence(tcb: Tcb) -> None:
     tcb.snd_nxt = tcb.iss
     tcb.snd_up = tcb.iss
     tcb.snd_sml = tcb.iss
+    tcb.cwnd_round = tcb.iss
     tcb.snd_wl2 = tcb.iss
     tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)
 

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
 from pystack_c.tcp cimport chrono, fastopen, rate, tell
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
@@ -22,16 +22,17 @@ cpdef schedule(Tcb tcb)
 cpdef send_ack(Tcb tcb)
 @cython.locals(core=Core, seg=SentSegment, n=int64_t, why=str)
 cpdef first_syn(Tcb tcb)
-@cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
+@cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, push=int, held=bint, limited=bint)
 cpdef send_new(Tcb tcb)
-cpdef note_cwnd_use(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
+@cython.locals(out=int64_t)
+cpdef note_cwnd_use(Tcb tcb, bint limited)
 @cython.locals(gso_max=int64_t)
 cpdef int64_t group_size(Tcb tcb, int64_t n, int64_t mss)
 cpdef bint may_send_small(Tcb tcb, int64_t n, int64_t unsent, int64_t usable)
 @cython.locals(core=Core, why=str, rfc=str)
 cpdef explain_hold(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
 @cython.locals(core=Core, flags=int, end=uint32_t, seq=uint32_t, seg=SentSegment)
-cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint last)
+cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint final, int last)
 @cython.locals(core=Core, seg=SentSegment)
 cpdef send_fin(Tcb tcb)
 @cython.locals(old=int64_t, ssthresh=int64_t)

@@ -1,8 +1,8 @@
 """What to send now: lost segments first, then new data, then the FIN, then a bare ACK (RFC 9293 section 3.8)."""
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import chrono, errqueue, fastopen, rate, tell
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt
+from pystack_c.tcp import chrono, chunks, errqueue, fastopen, rate, tell
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
@@ -94,6 +94,7 @@ def send_new(tcb: Tcb) -> None:
     mss = tcb.mss - sack_option_len(tcb)
     after_idle(tcb)
     burst = 0
+    held = False
     usable = 0
     room = 0
     unsent = 0
@@ -107,14 +108,22 @@ def send_new(tcb: Tcb) -> None:
         if tcb.syn_out():
             # (Fast Open: the SYN that is out is no data.)
             room += 1
+            usable += 1
         if tcb.tlp_new and room < mss:
             # RFC 8985 7.3: the probe may exceed cwnd by one segment.
             room = mss
         n = usable if usable < room else room
-        if unsent < n:
-            n = unsent
+        rest = unsent if tcb.chunks is None else tcb.chunks.rest(tcb, offset)
+        if rest < n:
+            n = rest
+        if n >= mss and tcb.chunks is not None and tcb.chunks.defers(tcb, offset, mss, usable, room):
+            held = True
+            break
         if n >= mss:
             n = group_size(tcb, n, mss)
+        elif n > 0 and n == rest and rest < unsent:
+            # (A record ends here, MSG_EOR, and another follows: nothing will be added to it.)
+            pass
         elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
             explain_hold(tcb, unsent, usable, room)
             break
@@ -130,23 +139,29 @@ def send_new(tcb: Tcb) -> None:
         if tcb.tlp_new:
             tcb.tlp_new = False
             n = n if n < mss else mss
-        send_data(tcb, offset, n, mss, n == unsent)
-    note_cwnd_use(tcb, unsent, usable, room)
+        push = 1 if n == unsent else 0
+        if tcb.chunks is not None:
+            push = tcb.chunks.sending(tcb, offset, n, mss, usable if usable < room else room)
+        send_data(tcb, offset, n, mss, n == unsent, push)
+    limited = (unsent > 0 and room < mss and room <= usable) or (held and room < usable)
+    if limited or burst > 0:
+        note_cwnd_use(tcb, limited or tcb.in_flight() > tcb.cwnd - mss)
     chrono.after_output(tcb, unsent, usable)
+    if tcb.no_space and tcb.chunks is not None and tcb.chunks.linux:
+        chunks.check_space(tcb)
     if tcb.rate is not None and unsent <= 0 and tcb.in_flight() < tcb.cwnd:
         rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
 
 
-def note_cwnd_use(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
-    """RFC 7661: only a window that was filled may grow; in slow start, half of it is enough (as Linux has it)."""
-    if unsent > 0 and room < tcb.mss and room <= usable:
-        tcb.cwnd_limited = True
-    elif tcb.cwnd < tcb.ssthresh:
-        tcb.cwnd_limited = tcb.in_flight() * 2 > tcb.cwnd
-    else:
-        tcb.cwnd_limited = False
+def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
+    """RFC 7661: only a window that was filled may grow: how much of it was used in this round trip (tcp_cwnd_validate)."""
+    out = seq_diff(tcb.snd_nxt, tcb.snd_una)
+    if seq_ge(tcb.snd_una, tcb.cwnd_round) or limited or (not tcb.cwnd_limited and out > tcb.max_out):
+        tcb.cwnd_limited = limited
+        tcb.max_out = out
+        tcb.cwnd_round = tcb.snd_nxt
 
 
 def group_size(tcb: Tcb, n: int, mss: int) -> int:
@@ -200,17 +215,21 @@ def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
     core.emit("tcp.hold", tcb.subject(), tcb.ident, why, rfc, {"length": unsent})
 
 
-def send_data(tcb: Tcb, offset: int, n: int, mss: int, last: bool) -> None:
-    """Send `n` new bytes; the segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due."""
+def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -> None:
+    """Send `n` new bytes; the segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due.
+
+    `final`: nothing more waits. `last`: PSH is due (1), or only a piece of offload ends (2, see chunks.py).
+    """
     core = tcb.core
     flags = C.ACK | C.ECT
     end = seq_add(tcb.snd_nxt, n)
     if last:
         flags |= C.PSH
-        if tcb.fin_pending:
-            flags |= C.FIN
+    if final and tcb.fin_pending:
+        flags |= C.FIN
     seq = tcb.snd_nxt
     seg = SentSegment(seq, end, core.now)
+    seg.push = last == 1
     if n > mss:
         seg.gso = mss
     if flags & C.FIN:
@@ -270,7 +289,9 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
     core = tcb.core
     tcb.rto_deadline = deadline
     pto = probe_timeout(tcb)
-    if pto > 0 and core.now + pto < deadline:
+    if pto > 0 and core.now + pto >= deadline and core.config.tcp_tlp_at_rto:
+        pto = deadline - core.now
+    if pto > 0 and (core.now + pto < deadline or core.config.tcp_tlp_at_rto):
         take_rto_timer(tcb, C.TIMER_TLP)
         why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
         core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")

@@ -150,7 +150,7 @@ def probe_timeout(tcb: Tcb) -> int:
     pto = 2 * tcb.srtt
     if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:
         pto += tcb.core.config.tcp_tlp_max_ack_delay
-    return pto if pto < tcb.rto else 0
+    return pto if pto < tcb.rto or tcb.core.config.tcp_tlp_at_rto else 0
 
 
 def note_probe(tcb: Tcb, retransmission: bool) -> None:

@@ -146,9 +146,22 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
     if len(tcb.rtxq) == 0:
         return
+    if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
+        grow_by_sack(tcb)
+    lost = tcb.rtxq.lost_out
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
-        reduce_rate(tcb)
+        reduce_rate(tcb, acked > 0 and tcb.rtxq.lost_out <= lost)
+
+
+def grow_by_sack(tcb: Tcb) -> None:
+    """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
+    if tcb.ca_state >= C.CA_RECOVERY or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
+        return
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.cc.ack_received(tcb, tcb.ack_delivered)
+    tell.cwnd(tcb, old, ssthresh, "data arrived, if out of order", "Linux tcp_may_raise_cwnd")
 
 
 def find_losses(tcb: Tcb) -> None:
@@ -186,8 +199,11 @@ def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
             tcb.frto = False
 
 
-def reduce_rate(tcb: Tcb) -> None:
-    """RFC 6937 3: send in proportion to what is delivered, so that cwnd ends at ssthresh."""
+def reduce_rate(tcb: Tcb, safe: bool) -> None:
+    """RFC 6937 3: send in proportion to what is delivered, so that cwnd ends at ssthresh.
+
+    `safe`: the ACK moves SND.UNA and shows no further loss (SafeACK, RFC 9937 6.2).
+    """
     old = tcb.cwnd
     newly = tcb.ack_delivered
     tcb.prr_delivered += newly
@@ -196,16 +212,20 @@ def reduce_rate(tcb: Tcb) -> None:
         # Proportional part: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out
         quota = (tcb.prr_delivered * tcb.ssthresh + tcb.prr_flight - 1) // tcb.prr_flight - tcb.prr_out
     else:
-        # Slow start part (PRR-SSRB)
+        # Below ssthresh: as much as was delivered, and one segment more (PRR-SSRB), by RFC 9937 only where that is safe.
         limit = tcb.prr_delivered - tcb.prr_out
         if limit < newly:
             limit = newly
-        limit += tcb.mss
+        if safe or not tcb.core.config.tcp_prr_safe:
+            limit += tcb.mss
         quota = tcb.ssthresh - pipe
         if quota > limit:
             quota = limit
     if quota < 0:
         quota = 0
+    if tcb.prr_out == 0 and quota < tcb.mss and tcb.core.config.tcp_prr_safe:
+        # The fast retransmission that recovery begins with.
+        quota = tcb.mss
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:
         tcb.cwnd = tcb.mss
@@ -220,6 +240,12 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         else:
             partial_ack(tcb, acked)
         return
+    fresh = acked
+    if tcb.core.config.tcp_grow_delivered:
+        fresh = tcb.ack_delivered
+        if not tcb.sack_ok:
+            # Without SACK each duplicate ACK told of one segment already.
+            fresh = acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
     tcb.reno_sacked = 0
     if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
         tcb.frto = False
@@ -227,10 +253,10 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
     elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
         set_phase(tcb, C.CA_OPEN, "what was late has arrived", "RFC 5681 3.2")
-    if tcb.cwnd_limited or tcb.ca_state == C.CA_LOSS:
+    if tcb.may_grow() or tcb.ca_state == C.CA_LOSS:
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
-        tcb.cc.ack_received(tcb, acked)
+        tcb.cc.ack_received(tcb, fresh)
         slow = old < ssthresh
         tell.cwnd(tcb, old, ssthresh, "slow start" if slow else "congestion avoidance", "RFC 5681 3.1")
 

@@ -62,7 +62,7 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
         flags |= C.FIN
         n -= 1
     offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
-    if offset + n == tcb.sendbuf.tail and n > 0:
+    if n > 0 and (seg.push or offset + n == tcb.sendbuf.tail):
         flags |= C.PSH
     send_segment(tcb, seg.seq, flags, offset, n, 0, why, rfc)
 

@@ -13,6 +13,7 @@ cdef class SentSegment:
     cdef public int retrans
     cdef public int syn_fin
     cdef public int gso
+    cdef public bint push
     cdef public int64_t order
     cdef public int64_t delivered
     cdef public int64_t delivered_at

@@ -23,6 +23,7 @@ class SentSegment:
         self.syn_fin = 0
         self.gso = 0
         self.order = 0
+        self.push = False
         # for delivery rate samples (rate.py)
         self.delivered = 0
         self.delivered_at = 0
@@ -118,6 +119,7 @@ class RtxQueue:
         rest.syn_fin = seg.syn_fin
         rest.gso = seg.gso
         rest.order = seg.order
+        rest.push = seg.push
         rest.delivered = seg.delivered
         rest.delivered_at = seg.delivered_at
         rest.first_sent_at = seg.first_sent_at
@@ -126,6 +128,7 @@ class RtxQueue:
         rest.app_limited = seg.app_limited
         seg.end = seq
         seg.syn_fin = 0
+        seg.push = False
         self.segs.insert(i + 1, rest)
 
     def single(self, i: int) -> None:
@@ -146,6 +149,7 @@ class RtxQueue:
             if mine and last is not None:
                 last.end = seg.end
                 last.syn_fin = seg.syn_fin
+                last.push = seg.push
                 last.retrans = max(last.retrans, seg.retrans)
                 last.gso = 0
             else:

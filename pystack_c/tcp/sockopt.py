@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import sockopt as common
-from pystack_c.tcp import errqueue, tell
+from pystack_c.tcp import chunks, errqueue, tell
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
@@ -55,6 +55,9 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
     elif name == SO_SNDBUF:
         tcb.sndbuf_fixed = True
         tcb.sndbuf_size = max(2048, min(int(value), 1 << 30))
+        if tcb.core.config.tcp_linux_queue:
+            # socket(7): the kernel doubles this value, for what it costs to keep the bytes.
+            tcb.sndbuf_size = max(chunks.LEAST_SNDBUF, 2 * tcb.sndbuf_size if value >= 2048 else 2 * int(value))
     elif name == SO_RCVBUF:
         tcb.rcvbuf_fixed = True
         tcb.recvbuf.size = max(1024, min(int(value), 1 << 30))
@@ -97,6 +100,9 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
 def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
     if name == TCP_NODELAY:
         tcb.nodelay = bool(value)
+        if value:
+            # tcp(7): setting it flushes what is pending, even what TCP_CORK holds.
+            tcb.push_now = tcb.unsent() > 0
         schedule(tcb)
     elif name == TCP_CORK:
         tcb.cork = bool(value)

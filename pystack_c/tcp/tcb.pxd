@@ -78,6 +78,8 @@ cdef class Tcb(Endpoint):
     cdef public int64_t cwnd
     cdef public int64_t ssthresh
     cdef public bint cwnd_limited
+    cdef public int64_t max_out
+    cdef public uint32_t cwnd_round
     cdef public int ca_state
     cdef public uint32_t recover
     cdef public int dupacks
@@ -178,6 +180,7 @@ cdef class Tcb(Endpoint):
     cdef public str congestion
     cdef public bint oobinline
     cdef public object errqueue
+    cdef public object chunks
     cdef public int rcvlowat
     cdef public int64_t segs_in
     cdef public int64_t segs_out
@@ -217,6 +220,7 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t rcv_rtt_echo
     cdef public int64_t min_rtt_at
     @cython.locals(q=RtxQueue, sacked=int64_t, pipe=int64_t)
+    cpdef bint may_grow(self) noexcept
     cpdef int64_t in_flight(self) noexcept
     @cython.locals(wnd=int64_t)
     cpdef int64_t rcv_wnd(self) noexcept

@@ -116,6 +116,8 @@ class Tcb(Endpoint):
         self.cwnd = 0
         self.ssthresh = core.config.tcp_init_ssthresh
         self.cwnd_limited = False
+        self.max_out = 0
+        self.cwnd_round = 0
         self.ca_state = C.CA_OPEN
         self.recover = 0
         self.dupacks = 0
@@ -222,6 +224,7 @@ class Tcb(Endpoint):
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
         self.errqueue: Any = None
+        self.chunks: Any = None
         self.rcvlowat = 1
         # what tcp_info tells
         self.segs_in = 0
@@ -283,6 +286,10 @@ class Tcb(Endpoint):
         pipe = seq_diff(self.snd_nxt, self.snd_una) - sacked - q.lost_out + q.retrans_out
         return pipe if pipe > 0 else 0
 
+    def may_grow(self) -> bool:
+        """RFC 7661: the window was filled; in slow start, half of it is enough (tcp_is_cwnd_limited)."""
+        return self.cwnd_limited or (self.cwnd < self.ssthresh and self.cwnd < 2 * self.max_out)
+
     def rcv_wnd(self) -> int:
         """RCV.WND: what the last window told the peer still leaves open."""
         wnd = seq_diff(self.rcv_adv, self.rcv_nxt)
@@ -333,6 +340,8 @@ class Tcb(Endpoint):
 
     def send_space(self) -> int:
         """Bytes that send() would take now; writable again only when a third is free, as Linux does."""
+        if self.chunks is not None and self.core.config.tcp_linux_queue:
+            return self.chunks.space(self)
         used = self.sendbuf.tail - self.sendbuf.head
         if self.sndbuf_size - used >= self.sndbuf_size // 3:
             return self.sndbuf_size - used

@@ -163,6 +163,8 @@ def no_way(tcb: Tcb) -> None:
 def flush(tcb: Tcb) -> None:
     """Send the waiting small segment now, whatever Nagle, cork or SWS avoidance say."""
     tcb.push_now = True
+    if tcb.chunks is not None:
+        tcb.chunks.mark()
     schedule(tcb)
 
 

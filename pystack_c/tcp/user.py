@@ -10,7 +10,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ports
 from pystack_c.ipv4 import route_output
-from pystack_c.tcp import errqueue, fastopen, tell
+from pystack_c.tcp import chunks, errqueue, fastopen, tell
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -179,6 +179,9 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     buf = tcb.sendbuf
     room = tcb.sndbuf_size - (buf.tail - buf.head)
     n = len(data)
+    pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & chunks.MSG_EOR else tcb.chunks
+    if pieces is not None and pieces.linux:
+        room = pieces.admit(tcb, n, flags)
     if room <= 0 and n > 0:
         tcb.no_space = True
         return 0
@@ -186,6 +189,8 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
         tcb.no_space = True
         n = room
         data = data[:n]
+    if pieces is not None and not pieces.linux and n > 0:
+        pieces.written(tcb, n, flags)
     buf.append(data)
     if tcb.errqueue is not None and n > 0:
         errqueue.written(tcb, flags, n)

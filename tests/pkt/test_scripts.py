@@ -30,7 +30,7 @@ CONTROLS = [
     ("receive-window.pkt", "SIOCINQ, [4000]", "SIOCINQ, [3999]", "ioctl"),
     ("timestamps.pkt", "P. 1:501(500) ack 1 <nop,nop,TS val 200", "P. 1:501(500) ack 1 <nop,nop,TS val 300", "TS val"),
     ("timestamps.pkt", "TS val 1000 ecr 100", "TS val 1000 ecr 99", "TS ecr 99"),
-    ("nagle.pkt", "TCP_NODELAY, [1]", "TCP_NODELAY, [0]", "flags"),
+    ("nagle.pkt", "TCP_NODELAY, [1]", "TCP_NODELAY, [0]", "seq"),
     ("linger-reset.pkt", "onoff=1", "onoff=0", "flags"),
     ("keepalive.pkt", "+2 > . 0:0(0)", "+1 > . 0:0(0)", "time"),
     ("poll.pkt", "revents=POLLIN}], 1, 0)", "revents=POLLOUT}], 1, 0)", "revents"),
@@ -48,8 +48,37 @@ CONTROLS = [
     ("fin-puts-the-probe-off.pkt", "+.04 > F.", "+.01 > F.", "time"),
     ("ack-of-nothing.pkt", "+0 < F. 1:1(0) ack 4000", "+0 < F. 1:1(0) ack 1", "ack"),
     ("answer-carries-the-ack.pkt", "+.04 > . 2001", "+.02 > . 2001", "time"),
+    ("record-ends.pkt", "send(4, ..., 300, MSG_EOR)", "send(4, ..., 300, 0)", "payload"),
+    ("record-ends.pkt", "send(4, ..., 1200, MSG_EOR)", "send(4, ..., 1200, 0)", "seq"),
+    ("send-buffer.pkt", "SO_SNDBUF, [20000]", "SO_SNDBUF, [10000]", "SO_SNDBUF"),
+    ("send-buffer.pkt", "TCP_NOTSENT_LOWAT, [500]", "TCP_NOTSENT_LOWAT, [900]", "poll"),
+    ("nodelay-flushes.pkt", "setsockopt(4, SOL_TCP, TCP_NODELAY", "setsockopt(4, SOL_TCP, TCP_CORK", "time"),
+    ("nodelay-flushes.pkt", "> . 31:41(10)", "> P. 31:41(10)", "flags"),
+    (
+        "window-use.pkt",
+        "write(4, ..., 7000) = 7000\n+0 > P. 1:7001(7000)",
+        "write(4, ..., 9000) = 9000\n+0 > P. 1:9001(9000)",
+        "14",
+    ),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
 ]
+
+
+#: script, and the setting that it shows: with the other value it fails
+SETTINGS = [
+    ("probe-before-timeout.pkt", {"tcp_tlp_at_rto": False}),
+    ("recovery-is-safe.pkt", {"tcp_prr_safe": False}),
+    ("growth-by-delivery.pkt", {"tcp_grow_delivered": False}),
+    ("send-buffer.pkt", {"tcp_linux_queue": False}),
+    ("ack-of-nothing.pkt", {"tcp_ack_unsent": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "config"), SETTINGS)
+def test_setting(name, config):
+    path = os.path.join(FOLDER, name)
+    assert run_path(path, Settings()).verdict == PASSED
+    assert run_path(path, Settings(config=config)).verdict == FAILED
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
