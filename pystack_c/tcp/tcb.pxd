@@ -219,8 +219,8 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t rcv_rtt_seq
     cdef public uint32_t rcv_rtt_echo
     cdef public int64_t min_rtt_at
-    @cython.locals(q=RtxQueue, sacked=int64_t, pipe=int64_t)
     cpdef bint may_grow(self) noexcept
+    @cython.locals(q=RtxQueue, sacked=int64_t, pipe=int64_t)
     cpdef int64_t in_flight(self) noexcept
     @cython.locals(wnd=int64_t)
     cpdef int64_t rcv_wnd(self) noexcept
