@@ -55,6 +55,7 @@ lint: setup ## ruff, mypy, and the check of the .pxd files
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) tools/pxd_lint.py
+	@if [ -x web/node_modules/.bin/tsc ]; then cd web && npm run --silent check; else echo "the page's types: skipped, no npm"; fi
 
 format: setup ## let ruff put the source in form
 	$(PY) -m ruff check --fix .
@@ -73,4 +74,4 @@ clean: ## take away what the build made
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## the virtual environments too
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf web/node_modules pystack/stepper/web/static .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,10 +6,14 @@ is compiled: the same sources run as they are. CFLAGS=-O1 is for quick builds wh
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 COMPILED = [
     "pystack_c/seqnum.py",
@@ -105,6 +109,31 @@ class ParallelBuildExt(build_ext):
             self.parallel = os.cpu_count() or 1
 
 
+def build_page() -> None:
+    """The web stepper's page (web/build.py). Without npm the rest is built all the same, and the command says what is missing."""
+    subprocess.run(
+        [sys.executable, str(Path(__file__).resolve().parent / "web" / "build.py"), "--optional"], check=True
+    )
+
+
+class BuildPage(build_py):
+    """build_py with the page; an editable installation gets it from `make build`."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            build_page()
+            self.__dict__.pop("data_files", None)  # it may have been listed before the page was there
+        super().run()
+
+
+class SourcesWithPage(sdist):
+    """sdist with the finished page, so that who builds from it needs no npm."""
+
+    def run(self) -> None:
+        build_page()
+        super().run()
+
+
 def cimported(pxd: Path) -> set[Path]:
     """The .pxd files that a .pxd cimports. (Cython itself does not see `from package cimport module`.)"""
     found = set()
@@ -154,4 +183,6 @@ def extensions() -> list:
     return modules
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuildExt})
+setup(
+    ext_modules=extensions(), cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage}
+)

@@ -23,7 +23,7 @@ die() { say "$*"; exit 2; }
 # "command:package" pairs; a package is asked for only where its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
-    nmap:nmap wrk:wrk)
+    nmap:nmap wrk:wrk node:nodejs npm:npm chromium:chromium)
 # what the benchmark compares with, and its tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
 bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
@@ -149,6 +149,14 @@ build() {
     rm -f "$stamp.new" "$stamp.list"
 }
 
+# page: the web stepper's page, with npm, only where its sources changed; without npm all else works.
+page() {
+    if ! "$venv/bin/python" -c 'import runpy, sys; sys.exit(not runpy.run_path("web/build.py")["up_to_date"]())'; then
+        say "building the web stepper's page"
+        "$venv/bin/python" web/build.py --optional
+    fi
+}
+
 case $level in
 demo)
     # shellcheck disable=SC2046
@@ -167,11 +175,13 @@ test)
     need_compiler
     install cli,netlink,dev
     build
+    page
     ;;
 build)
     make_venv
     need_compiler
     build
+    page
     ;;
 bench)
     # shellcheck disable=SC2046

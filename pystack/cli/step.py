@@ -63,7 +63,10 @@ def step(what: str | None, **options: Any) -> int:
         timeline, cursor = other, Cursor(other)
     if options["export"]:
         export = _face("pystack.stepper.export", "export", "web", "--export")
-        export(timeline, options["export"])
+        try:
+            export(timeline, options["export"])
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
         click.echo(f"written: {options['export']}")
         return 0
     if options["text"] or options["why"] or (hit and not options["web"]):

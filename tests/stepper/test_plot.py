@@ -77,7 +77,7 @@ def test_the_two_syns_of_a_simultaneous_open_cross():
 
 def test_a_summary_is_cut_to_what_a_ladder_does_not_tell():
     line = "IP 10.0.0.1.40000 > 10.0.0.2.80: Flags [S], seq 7, win 65535, options [mss 1460,sackOK], length 0"
-    assert data.short(line) == "[S], seq 7, win 65535, len 0"
+    assert data.short(line) == "[S] seq 7 win 65535 len 0"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -259,4 +259,4 @@ def short(summary: str) -> str:
         text = rest
     text = re.sub(r", options \[[^]]*\]", "", text)
     text = re.sub(r"Flags \[([^]]*)\]", r"[\1]", text)
-    return text.removeprefix("ICMP ").removeprefix("ARP, ").replace(", length ", ", len ")
+    return text.removeprefix("ICMP ").removeprefix("ARP, ").replace(", length ", ", len ").replace(",", "")

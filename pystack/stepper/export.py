@@ -1,0 +1,99 @@
+"""`pystack step --export`: one self-contained page, with the same views and numbers as the served one, that opens offline.
+
+The page holds the bundle's script and style, and the data, compressed; its policy lets it load and ask nothing else.
+"""
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from pystack.stepper.cursor import Cursor
+from pystack.stepper.web import bundle
+from pystack.stepper.web.data import EVENT_CHUNK, FRAME_CHUNK, Trace
+
+if TYPE_CHECKING:
+    from pystack.stepper.scenarios import Scenario
+    from pystack.stepper.timeline import Timeline
+
+#: a page of more would be too much for a browser; such traces are for the served stepper
+MOST_EVENTS = 200_000
+#: connections whose plots are put in: those that sent most
+MOST_PLOTS = 64
+#: units whose steps are worked out beforehand (a step of an event needs none)
+UNITS = ("frame", "layer", "rtt")
+
+
+def export(timeline: "Timeline", path: str, scenario: "Scenario | None" = None) -> None:
+    """Write the page; ValueError says in a line what is wrong."""
+    text = page(Trace(timeline, scenario or scenario_of(timeline)))
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def scenario_of(timeline: "Timeline") -> "Scenario | None":
+    """The scenario that a recording was made by, as it says of itself."""
+    from pystack.stepper import scenarios
+
+    name = timeline.meta.get("scenario")
+    return scenarios.get(name) if isinstance(name, str) and name in scenarios.NAMES else None
+
+
+def page(trace: Trace) -> str:
+    """The page's text."""
+    timeline = trace.timeline
+    count = len(timeline.events)
+    if count > MOST_EVENTS:
+        raise ValueError(f"{timeline.name}: {count} events; a page can hold {MOST_EVENTS}: use --web")
+    data = json.dumps(contents(trace), separators=(",", ":"), ensure_ascii=False, default=str)
+    # no time of day in it: the same trace gives the same page
+    packed = base64.b64encode(gzip.compress(data.encode(), 9, mtime=0)).decode()
+    script, style = bundle.text("stepper.js"), bundle.text("stepper.css")
+    return bundle.text("index.html").replace(
+        '<link rel="stylesheet" href="stepper.css">', f"<meta {_policy(script)}>\n<style>{_inert(style, 'style')}</style>"
+    ).replace(
+        '<script src="stepper.js" defer></script>',
+        f'<script id="data" type="application/octet-stream">{packed}</script>\n<script>{_inert(script, "script")}</script>',
+    ).replace("<title>pystack stepper</title>", f"<title>{html.escape(timeline.name)} - pystack stepper</title>")  # fmt: skip
+
+
+def _inert(text: str, tag: str) -> str:
+    """The bundle's text, which must not end its own element."""
+    if f"</{tag}" in text.lower() or "<!--" in text:
+        raise ValueError(f"the bundle holds </{tag} or <!--: it cannot be put into a page")
+    return text
+
+
+def _policy(script: str) -> str:
+    """Only this script and inline styles; no request to anywhere."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f'http-equiv="Content-Security-Policy" content="{rules}"'
+
+
+def contents(trace: Trace) -> dict[str, Any]:
+    """All that the server would ever be asked for."""
+    timeline = trace.timeline
+    return {
+        "overview": {**trace.overview(), "served": False, "changes": [], "parent": None},
+        "events": [trace.events(n) for n in range(-(-len(timeline.events) // EVENT_CHUNK))],
+        "frames": [trace.frames(n) for n in range(-(-len(timeline.frames) // FRAME_CHUNK))],
+        "plots": {key: trace.plots(key) for key in trace.connections[:MOST_PLOTS]},
+        "why": [trace.why(index) for index in range(len(timeline.events))],
+        "steps": {unit: [_steps(timeline, unit, 1), _steps(timeline, unit, -1)] for unit in UNITS},
+    }
+
+
+def _steps(timeline: "Timeline", unit: str, direction: int) -> list[int]:
+    """Where a step leads from each position, the first one before all events."""
+    cursor = Cursor(timeline)
+    found = []
+    for position in range(-1, len(timeline.events)):
+        cursor.position = position
+        cursor.step(unit, direction)
+        found.append(cursor.position)
+    return found

@@ -1,0 +1,15 @@
+"""The stepper in a browser: one page, served on this machine only, or exported into a file (pystack/stepper/export.py).
+
+`serve(timeline, port=0, browser=True)` needs the extra `web`.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """`serve`, imported only when it is wanted: the export needs no server."""
+    if name == "serve":
+        from pystack.stepper.web.server import serve
+
+        return serve
+    raise AttributeError(name)

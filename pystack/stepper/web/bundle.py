@@ -1,0 +1,26 @@
+"""The page's script and style, which the build puts into the package (folder `web` of the sources; see docs/stepper-web.md)."""
+
+from pathlib import Path
+
+STATIC = Path(__file__).resolve().parent / "static"
+#: name -> media type; nothing else is ever served from the folder
+FILES = {
+    "index.html": "text/html; charset=utf-8",
+    "stepper.js": "text/javascript; charset=utf-8",
+    "stepper.css": "text/css; charset=utf-8",
+    "THIRD-PARTY.txt": "text/plain; charset=utf-8",
+}
+
+
+class BundleMissing(OSError):
+    """The page's bundle was not built."""
+
+
+def text(name: str) -> str:
+    """One of FILES; BundleMissing says what to do where it is not there."""
+    try:
+        return (STATIC / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BundleMissing(
+            "the web stepper's page was not built: that takes npm (Debian: nodejs and npm), then `make build` in the sources"
+        ) from None

@@ -1,0 +1,237 @@
+"""What the page is given: a timeline in chunks, as plain JSON-able data. The server sends it, the exported page carries it.
+
+The shapes are those of web/src/types.ts. Times are the trace's own; the page subtracts `start`.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pystack
+from pystack.stepper import explain, snapshot
+from pystack.stepper.dissect import dissect
+from pystack.stepper.plot import data as plot
+from pystack_c.probe import KINDS
+from pystack_c.tcp.state import TRANSITIONS
+from pystack_c.tcp.tcb import STATE_NAMES
+
+if TYPE_CHECKING:
+    from pystack.stepper.scenarios import Scenario
+    from pystack.stepper.timeline import Timeline
+
+EVENT_CHUNK = 128
+FRAME_CHUNK = 32
+#: bytes of a frame that are shown (a piece for offload has up to 64 KB)
+MOST_BYTES = 2048
+#: connections and ARP entries whose state the page is given beside those that a chunk's events are about
+MOST_OBJECTS = 64
+
+FATES = ("delivered", "lost", "dropped", "unknown")
+#: added to the fate of a frame that repeats something
+AGAIN = 4
+#: what the plots draw of a connection's block
+LINES = ("cwnd", "ssthresh", "in_flight", "srtt", "rto", "snd_wnd")
+
+_OPERATORS = re.compile(r"[=<>()\[\]\"']|\b(?:not|and|or|in|is)\b")
+
+
+def is_words(text: str) -> bool:
+    """Words to look for in the events' lines, not an expression (web/src/embedded.ts has the same rule)."""
+    return _OPERATORS.search(text) is None
+
+
+class Trace:
+    """A timeline made ready for the page: an overview, and chunks of events and frames."""
+
+    def __init__(self, timeline: "Timeline", scenario: "Scenario | None" = None, note: str = ""):
+        self.timeline = timeline
+        self.scenario = scenario
+        self.note = note
+        self.connections = plot.connections(timeline)
+        self._overview: dict[str, Any] | None = None
+        self._plots: dict[str, dict[str, Any]] = {}
+
+    def overview(self) -> dict[str, Any]:
+        """All that is not in chunks: it is fetched once."""
+        if self._overview is None:
+            self._overview = self._make_overview()
+        return self._overview
+
+    def _make_overview(self) -> dict[str, Any]:
+        timeline, scenario = self.timeline, self.scenario
+        scan = _Scan(timeline, {key: number for number, key in enumerate(self.connections)})
+        counts = {kind: {"count": n, "text": KINDS[kind][1] if kind in KINDS else ""} for kind, n in scan.kinds.items()}
+        return {
+            "name": timeline.name,
+            "version": pystack.__version__,
+            "title": scenario.title if scenario else str(timeline.meta.get("title", "")),
+            "question": scenario.question if scenario else "",
+            "story": " ".join(scenario.story.split()) if scenario else "",
+            "note": self.note,
+            "hosts": timeline.hosts,
+            "start": timeline.start,
+            "duration": timeline.end - timeline.start,
+            "events": len(timeline.events),
+            "frames": len(timeline.frames),
+            "eventChunk": EVENT_CHUNK,
+            "frameChunk": FRAME_CHUNK,
+            "chunkTimes": scan.chunk_times,
+            "kinds": counts,
+            "fields": list(snapshot.FIELDS),
+            "transitions": [[STATE_NAMES[old], STATE_NAMES[new], cause] for (old, new), cause in TRANSITIONS.items()],
+            "stateChanges": scan.state_changes,
+            "connections": self.connections,
+            "ladder": _ladder(timeline, scan),
+        }
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def events(self, number: int) -> dict[str, Any]:
+        """A chunk of events, the state before it, and what each event changed."""
+        timeline = self.timeline
+        first = number * EVENT_CHUNK
+        if not 0 <= first < len(timeline.events):
+            raise LookupError(f"no events {number}")
+        entries = timeline.events[first : first + EVENT_CHUNK]
+        changes = [self._changes(entry.index) for entry in entries]
+        touched = [entry.conn for entry in entries]
+        for change in changes:
+            touched.extend(change or ())
+        return {
+            "first": first,
+            "events": [{**entry.as_dict(), "text": words(timeline, entry)} for entry in entries],
+            "links": {entry.rfc: timeline.link(entry.rfc) for entry in entries if entry.rfc},
+            "base": self._base(first - 1, dict.fromkeys(touched)),
+            "changes": changes,
+        }
+
+    def _base(self, index: int, touched: dict[str, None]) -> dict[str, Any]:
+        objects = {**self.timeline.state(index), **self.timeline.arp(index)}
+        if len(objects) <= MOST_OBJECTS:
+            return objects
+        return {key: fields for n, (key, fields) in enumerate(objects.items()) if n < MOST_OBJECTS or key in touched}
+
+    def _changes(self, index: int) -> dict[str, Any] | None:
+        """Key -> the fields that changed, all of them where it is new; None where it is gone."""
+        found: dict[str, Any] = {}
+        timeline = self.timeline
+        for key, fields in timeline.diff(index).items():
+            whole = timeline.arp(index).get(key) if " arp " in key else timeline.tcb(index, key)
+            if whole is None:
+                found[key] = None
+            elif fields.get("state", ("", ""))[0] is None:
+                found[key] = whole
+            else:
+                found[key] = {name: after for name, (_, after) in fields.items()}
+        return found or None
+
+    def why(self, index: int) -> str:
+        """Why an event happened, in sentences."""
+        return str(explain.why(self.timeline, event=index))
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def frames(self, number: int) -> list[dict[str, Any]]:
+        """A chunk of frames, each with its fields as a tree."""
+        first = number * FRAME_CHUNK
+        if not 0 <= first < len(self.timeline.frames):
+            raise LookupError(f"no frames {number}")
+        return [_frame(frame) for frame in self.timeline.frames[first : first + FRAME_CHUNK]]
+
+    # -- plots -------------------------------------------------------------------------------------------------------
+
+    def plots(self, key: str) -> dict[str, Any]:
+        """What is drawn of one connection."""
+        if key not in self.connections:
+            raise LookupError(f"no connection {key!r}")
+        if key not in self._plots:
+            self._plots[key] = self._make_plots(key)
+        return self._plots[key]
+
+    def _make_plots(self, key: str) -> dict[str, Any]:
+        seq = plot.sequence(self.timeline, key)
+        return {
+            "key": key,
+            "segments": {
+                "time": [s.time for s in seq.segments],
+                "low": [s.low for s in seq.segments],
+                "high": [s.high for s in seq.segments],
+                "kind": [s.kind for s in seq.segments],
+                "event": [s.event for s in seq.segments],
+                "lost": [s.lost for s in seq.segments],
+            },
+            "acked": list(seq.acked),
+            "edge": list(seq.edge),
+            "sacks": _columns(("time", "low", "high", "event"), seq.sacks),
+            "lines": {name: list(plot.steps(self.timeline, key, name)) for name in LINES},
+            "samples": _columns(("time", "value", "event"), plot.rtt(self.timeline, key).samples),
+        }
+
+
+def _columns(names: tuple[str, ...], rows: Any) -> dict[str, list[int]]:
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+class _Scan:
+    """What one pass over all events gives: counts, changes of state, marks for the ladder, dropped and repeated frames."""
+
+    def __init__(self, timeline: "Timeline", numbers: dict[str, int]):
+        self.kinds: dict[str, int] = {}
+        self.state_changes: list[list[Any]] = []
+        self.marks: list[list[Any]] = []
+        self.dropped: dict[int, bool] = {}
+        self.again: dict[int, bool] = {}
+        self.chunk_times: list[int] = []
+        lanes = {name: place for place, name in enumerate(timeline.lanes)}
+        for entry in timeline.events:
+            if entry.index % EVENT_CHUNK == 0:
+                self.chunk_times.append(entry.time)
+            kind = str(entry.kind)
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            if kind == "tcp.state":
+                old, new = entry.fields["old"], entry.fields["new"]
+                self.state_changes.append([entry.index, numbers.get(entry.conn, -1), old, new])
+                self.marks.append([entry.index, lanes[entry.host], "state", new])
+            elif kind == "timer.fired":
+                self.marks.append([entry.index, lanes[entry.host], "timer", f"◷ {entry.fields['timer']}"])
+            elif kind == "drop" and entry.frame >= 0:
+                self.dropped[entry.frame] = True
+            elif kind == "tcp.retransmit" and entry.frame >= 0:
+                self.again[entry.frame] = True
+
+
+def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
+    fates = []
+    for frame in timeline.frames:
+        if frame.arrived >= 0:
+            fate = "dropped" if frame.index in scan.dropped else "delivered"
+        else:
+            fate = timeline.missing(frame)
+        fates.append(FATES.index(fate) + (AGAIN if frame.index in scan.again else 0))
+    return {**plot.ladder(timeline)._asdict(), "fates": fates, "marks": scan.marks}
+
+
+def words(timeline: "Timeline", entry: Any) -> str:
+    """An event in words, without its RFC reference, which is shown beside them as a link; a frame by its summary."""
+    if entry.kind in ("frame.in", "frame.out") and entry.frame >= 0:
+        frame = timeline.frames[entry.frame]
+        return f"frame {frame.number} {'into' if entry.kind == 'frame.in' else 'out of'} {entry.fields['iface']}: {plot.short(frame.summary)}"
+    text: str = entry.text()
+    return text.removesuffix(f" [{entry.rfc}]") if entry.rfc else text
+
+
+def _frame(frame: Any) -> dict[str, Any]:
+    return {
+        "index": frame.index, "number": frame.number, "time": frame.time, "arrival": frame.arrival, "host": frame.host,
+        "to": frame.to, "iface": frame.iface, "hex": frame.data[:MOST_BYTES].hex(), "length": frame.length,
+        "altered": frame.altered, "conn": frame.conn, "link": frame.link, "gso_size": frame.gso_size,
+        "summary": frame.summary, "label": plot.short(frame.summary), "reasons": frame.reasons, "drops": frame.drops,
+        "event": frame.event, "arrived": frame.arrived, "fate": frame.fate,
+        "tree": [_node(node) for node in dissect(frame.data, frame.link).layers],
+    }  # fmt: skip
+
+
+def _node(node: Any) -> dict[str, Any]:
+    return {
+        "name": node.name, "abbrev": node.abbrev, "at": node.offset_bits, "width": node.width_bits, "bits": node.bits,
+        "text": node.text, "meaning": node.meaning, "children": [_node(child) for child in node.children],
+    }  # fmt: skip

@@ -1,0 +1,190 @@
+"""The server of the web stepper: Starlette on 127.0.0.1, one page, and JSON for what it shows.
+
+Safe on a machine with other users and other open pages: every address begins with a random secret, the Host must be this
+machine's own name (against DNS rebinding), requests from other pages are refused, expressions go through expr.py alone, and
+of files only the bundle's are served.
+"""
+
+import json
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from pystack.stepper.export import page, scenario_of
+from pystack.stepper.web import bundle
+from pystack.stepper.web.data import Trace
+from pystack.stepper.web.session import Session
+
+if TYPE_CHECKING:
+    from pystack.stepper.cursor import Cursor
+    from pystack.stepper.scenarios import Scenario
+    from pystack.stepper.timeline import Timeline
+
+#: a request is a position and a few expressions
+MOST_BODY = 100_000
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """JSON."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    return Response(text, status, media_type="application/json")
+
+
+class Guard:
+    """Lets through what comes from this server's own page: right Host, right secret, no other page's request."""
+
+    def __init__(self, app: Any, hosts: list[str], secret: str):
+        self.app = app
+        self.hosts = hosts
+        self.secret = secret
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return  # no web sockets, no lifespan
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            await send(message)
+
+        refusal = self.refusal(Request(scope))
+        await (self.app if refusal is None else refusal)(scope, receive, send_with_headers)
+
+    def refusal(self, request: Request) -> Response | None:
+        """Why not, or None."""
+        if request.headers.get("host", "") not in self.hosts:
+            return PlainTextResponse("pystack: this server answers to this machine's own name only\n", 421)
+        origin = request.headers.get("origin")
+        if origin is not None and origin not in [f"http://{host}" for host in self.hosts]:
+            return PlainTextResponse("pystack: not from another page\n", 403)
+        # a link somewhere else may lead here; it cannot know the secret
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return PlainTextResponse("pystack: not from another page\n", 403)
+        first = request.url.path.split("/", 2)[1]
+        if not secrets.compare_digest(first.encode(), self.secret.encode()):
+            return PlainTextResponse("pystack: open the address that `pystack step --web` printed\n", 404)
+        return None
+
+
+def application(session: Session, port: int, secret: str) -> Any:
+    """The ASGI application; every path is below /SECRET/."""
+    lock = threading.Lock()
+
+    def static(name: str) -> Callable[[Request], Response]:
+        return lambda request: Response(bundle.text(name), media_type=bundle.FILES[name])
+
+    def asked(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
+        """An answer in JSON. One asks the timeline at a time."""
+
+        def ask(arguments: dict[str, Any]) -> Response:
+            try:
+                with lock:
+                    return answer(function(**arguments))
+            except LookupError as error:
+                return answer({"error": str(error.args[0] if error.args else error)}, 404)
+            except (ValueError, TypeError) as error:
+                return answer({"error": str(error)}, 400)
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await read(request) if request.method == "POST" else dict(request.query_params)
+            except ValueError as error:
+                return answer({"error": str(error)}, 400)
+            return await run_in_threadpool(ask, {**body, **request.path_params})
+
+        return endpoint
+
+    def download(request: Request) -> Response:
+        """The exported page."""
+        try:
+            with lock:
+                trace = session.trace(request.path_params["trace"])
+                text = page(trace)
+        except (LookupError, ValueError) as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        last = trace.timeline.name.rpartition("/")[2]
+        name = "".join(letter if letter.isascii() and letter.isalnum() or letter in "-_." else "_" for letter in last)
+        return Response(
+            text, media_type="text/html", headers={"Content-Disposition": f'attachment; filename="{name}.html"'}
+        )
+
+    api = f"/{secret}/api/{{trace:str}}"
+    posted = ("step", "run", "filter", "evaluate", "branch")
+    routes = [
+        Route(f"/{secret}/", static("index.html")),
+        *(Route(f"/{secret}/{name}", static(name)) for name in bundle.FILES),
+        Route(f"{api}/overview", asked(session.overview)),
+        Route(f"{api}/events/{{number:int}}", asked(session.events)),
+        Route(f"{api}/frames/{{number:int}}", asked(session.frames)),
+        Route(f"{api}/why/{{index:int}}", asked(session.why)),
+        Route(f"{api}/plots", asked(session.plots)),
+        Route(f"{api}/export", download),
+        *(Route(f"{api}/{name}", asked(getattr(session, name)), methods=["POST"]) for name in posted),
+    ]
+    return Guard(Starlette(routes=routes), [f"{name}:{port}" for name in ("127.0.0.1", "localhost")], secret)
+
+
+async def read(request: Request) -> dict[str, Any]:
+    """The body of a request: a JSON object of bounded size."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise ValueError("JSON expected")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY:
+            raise ValueError("too long")
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError("an object expected")
+    return found
+
+
+def serve(
+    timeline: "Timeline",
+    *,
+    port: int = 0,
+    browser: bool = True,
+    cursor: "Cursor | None" = None,
+    scenario: "Scenario | None" = None,
+) -> None:
+    """Serve the page on 127.0.0.1 until Ctrl-C; the address is printed."""
+    bundle.text("stepper.js")  # says so now where it is missing
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(64)
+        port = listener.getsockname()[1]
+        secret = secrets.token_urlsafe(16)
+        session = Session(Trace(timeline, scenario or scenario_of(timeline)), cursor)
+        address = f"http://127.0.0.1:{port}/{secret}/"
+        print(f"{address}\nCtrl-C ends it.", flush=True)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        app = application(session, port, secret)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listener])

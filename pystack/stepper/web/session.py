@@ -1,0 +1,169 @@
+"""What the page may ask of the server. Each call names the trace: "0" is the one that was opened, others are branches."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pystack.stepper.cursor import UNITS, Breakpoint, Cursor
+from pystack.stepper.expr import Expression, Scope
+from pystack.stepper.web import whatif
+from pystack.stepper.web.data import Trace, is_words, words
+
+if TYPE_CHECKING:
+    from pystack.stepper.records import Entry
+    from pystack.stepper.timeline import Timeline
+
+#: how long a filter looks before it answers with what it has
+SLICE = 0.25
+#: what one step may count, how many breakpoints there may be, how many matches one answer has
+MOST_STEPS = 10_000
+MOST_BREAKPOINTS = 100
+MOST_MATCHES = 20_000
+#: branches kept; the oldest one gives way
+MOST_BRANCHES = 8
+
+
+class Session:
+    """The traces that the page can look at. Position and breakpoints are the page's; the server keeps none.
+
+    ValueError and LookupError tell the reader what was wrong with the question.
+    """
+
+    def __init__(self, trace: Trace, cursor: Cursor | None = None):
+        self.traces: dict[str, Trace] = {"0": trace}
+        self.branches = 0
+        self.begin = -1 if cursor is None else cursor.position
+        given = [] if cursor is None else cursor.breakpoints
+        self.breakpoints = [
+            {"text": one.expression, "watch": one.watch, "enabled": one.enabled, "hits": 0} for one in given
+        ]
+
+    def trace(self, trace: str) -> Trace:
+        """One of the traces by its id."""
+        found = self.traces.get(trace)
+        if found is None:
+            raise LookupError(f"no trace {trace!r}")
+        return found
+
+    def _cursor(self, trace: str, position: Any) -> Cursor:
+        cursor = Cursor(self.trace(trace).timeline)
+        if not isinstance(position, int) or not -1 <= position < len(cursor.timeline.events):
+            raise ValueError(f"no event {position!r}")
+        cursor.position = position
+        return cursor
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def overview(self, trace: str) -> dict[str, Any]:
+        """What there is, and where the command line wants to begin."""
+        found = self.trace(trace)
+        first = trace == "0"
+        return {
+            **found.overview(),
+            "served": True,
+            "parent": None if first else "0",
+            "begin": self.begin if first else -1,
+            "breakpoints": self.breakpoints,
+            "changes": whatif.changes(found) if first else [],
+        }
+
+    def events(self, trace: str, number: int) -> dict[str, Any]:
+        """A chunk of events."""
+        return self.trace(trace).events(number)
+
+    def frames(self, trace: str, number: int) -> list[dict[str, Any]]:
+        """A chunk of frames."""
+        return self.trace(trace).frames(number)
+
+    def plots(self, trace: str, connection: str) -> dict[str, Any]:
+        """What is drawn of a connection."""
+        return self.trace(trace).plots(connection)
+
+    def why(self, trace: str, index: int) -> dict[str, str]:
+        """Why an event happened, in sentences."""
+        self._cursor(trace, index)
+        return {"text": self.trace(trace).why(index)}
+
+    # -- moving ------------------------------------------------------------------------------------------------------
+
+    def step(self, trace: str, unit: str, count: int, **where: Any) -> dict[str, int]:
+        """Where a step of the cursor leads."""
+        cursor = self._cursor(trace, where.get("from"))
+        if unit not in UNITS or not isinstance(count, int) or abs(count) > MOST_STEPS:
+            raise ValueError(f"no step of {count!r} {unit!r}")
+        cursor.step(unit, count)
+        return {"position": cursor.position}
+
+    def run(self, trace: str, direction: int, breakpoints: list[Any], **where: Any) -> dict[str, Any]:
+        """On to the next breakpoint that hits."""
+        cursor = self._cursor(trace, where.get("from"))
+        if direction not in (1, -1) or not isinstance(breakpoints, list) or len(breakpoints) > MOST_BREAKPOINTS:
+            raise ValueError("run: forwards or backwards, to some breakpoints")
+        made: list[Breakpoint] = []
+        for one in breakpoints:
+            text, watch = str(one["text"]), bool(one.get("watch"))
+            made.append(cursor.watch(text) if watch else cursor.add_break(text))
+        stop = cursor.run(direction)
+        if stop is None:
+            return {"position": cursor.position, "hit": -1, "text": ""}
+        hit, told = stop.hits[0], ""
+        if hit.watch:
+            before, after = stop.values[hit.expression]
+            told = f": {before} -> {after}"
+        return {"position": cursor.position, "hit": made.index(hit), "text": told}
+
+    def evaluate(self, trace: str, text: str, at: int) -> dict[str, Any]:
+        """An expression at an event; what is no plain value has none here."""
+        timeline = self._cursor(trace, at).timeline
+        value = _quiet(Expression(str(text), timeline.hosts), Scope(timeline, at))
+        return {"value": value if isinstance(value, (int, float, str, list, dict)) else None}
+
+    def filter(self, trace: str, text: str, most: int, **where: Any) -> dict[str, Any]:
+        """The events that match words or an expression, as many as are found in a while; `next` is where to go on."""
+        timeline = self.trace(trace).timeline
+        index, total = where.get("from"), len(timeline.events)
+        if not isinstance(index, int) or not 0 <= index <= total or not isinstance(most, int):
+            raise ValueError("filter: from where?")
+        text = str(text)
+        wanted = text.lower().split() if is_words(text) else None
+        expression = Expression(text, timeline.hosts) if wanted is None else None
+        deadline = time.monotonic() + SLICE
+        matches: list[int] = []
+        while index < total and len(matches) < min(most, MOST_MATCHES):
+            if wanted is not None:
+                hit = _has_words(timeline, timeline.events[index], wanted)
+            else:
+                hit = bool(_quiet(expression, Scope(timeline, index)))
+            if hit:
+                matches.append(index)
+            index += 1
+            if index % 64 == 0 and time.monotonic() > deadline:
+                break
+        return {"matches": matches, "next": index if index < total else -1}
+
+    # -- what if -----------------------------------------------------------------------------------------------------
+
+    def branch(self, trace: str, at: int, change: str, argument: str) -> dict[str, Any]:
+        """Run the scenario again with a change from here on, and compare."""
+        cursor = self._cursor(trace, at)
+        if trace != "0":
+            raise ValueError("this is a branch already: go back to the scenario first")
+        branched, compared = whatif.branch(self.trace(trace), cursor, str(change), str(argument))
+        self.branches += 1
+        ident = str(self.branches)
+        self.traces[ident] = branched
+        if len(self.traces) > MOST_BRANCHES + 1:
+            del self.traces[next(key for key in self.traces if key != "0")]
+        return {"id": ident, "label": branched.note, **compared}
+
+
+def _quiet(expression: Any, scope: Scope) -> Any:
+    """The value, or None where the values do not allow one."""
+    try:
+        return expression.value(scope)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _has_words(timeline: "Timeline", entry: "Entry", wanted: list[str]) -> bool:
+    line = f"{entry.host} {entry.kind} {entry.subject} {words(timeline, entry)} {entry.rfc}".lower()
+    return all(word in line for word in wanted)

@@ -1,0 +1,79 @@
+"""What-if: a scenario run again with a change, beside the run as it was."""
+
+from typing import Any
+
+from pystack.stepper.cursor import Cursor
+from pystack.stepper.plot.data import short
+from pystack.stepper.web.data import Trace
+
+#: what is filled in to begin with, by what a change takes
+SUGGESTIONS = {"TIME": "50ms", "SHARE": "0.05", "BITS": "1000000", "NAME": "cubic", "NAME=VALUE": "tcp_sack=off"}
+
+
+def changes(trace: Trace) -> list[dict[str, Any]]:
+    """What can be changed; nothing where the trace is no scenario."""
+    if trace.scenario is None:
+        return []
+    from pystack.stepper.changes import FORMS
+
+    hosts = trace.timeline.hosts
+    found = []
+    for form, text in FORMS.items():
+        name, _, argument = form.partition("=")
+        parts = argument.split(":") if argument else []
+        known = {"FRAME": "1", "HOST": hosts[0], **SUGGESTIONS}
+        suggestion = ":".join(known.get(part, "") for part in parts)
+        choices = list(hosts) if argument == "HOST" else []
+        found.append(
+            {
+                "name": name,
+                "label": f"{name}: {text}",
+                "argument": argument,
+                "choices": choices,
+                "suggestion": suggestion,
+            }
+        )
+    return found
+
+
+def branch(trace: Trace, cursor: Cursor, change: str, argument: str) -> tuple[Trace, dict[str, Any]]:
+    """The branched trace, and both runs side by side. ValueError says what cannot be done."""
+    if trace.scenario is None:
+        raise ValueError("only a scenario can run on with a change")
+    from pystack.stepper import branch as engine
+    from pystack.stepper.changes import parse
+
+    made = parse(f"{change}={argument}")
+    seed = trace.timeline.meta.get("seed")
+    other = engine.branch(trace.scenario, cursor, made, seed=seed if isinstance(seed, int) else 1)
+    before, after = engine.figures(trace.timeline), engine.figures(other)
+    rows = [_row(row) for row in engine.compare(trace.timeline, other)]
+    return Trace(other, trace.scenario, f"what if {made.text}?"), {
+        "figures": {name: [_number(value), _number(after[name])] for name, value in before.items()},
+        "rows": rows,
+        "first": next((n for n, row in enumerate(rows) if not row["same"]), -1),
+    }
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6f} s" if isinstance(value, float) else str(value)
+
+
+def _row(row: Any) -> dict[str, Any]:
+    left, right = row.left, row.right
+    return {
+        "left": _text(left),
+        "right": _text(right),
+        "leftTime": None if left is None else left.time,
+        "rightTime": None if right is None else right.time,
+        "leftFrame": -1 if left is None else left.index,
+        "rightFrame": -1 if right is None else right.index,
+        "same": row.same,
+    }
+
+
+def _text(frame: Any) -> str:
+    if frame is None:
+        return ""
+    fate = "" if frame.fate in ("delivered", "unknown") else f" ** {frame.fate} **"
+    return f"{frame.number} {frame.host}>{frame.to or '*'} {short(frame.summary)}{fate}"

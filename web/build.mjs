@@ -1,0 +1,54 @@
+// Builds the page's bundle: one script, one style sheet, the page, and the licences of the packages inside.
+// `node build.mjs [FOLDER]`; the folder is the Python package's, where `pystack step --web` looks for it.
+import { build } from "esbuild";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = resolve(process.argv[2] ?? join(here, "..", "pystack", "stepper", "web", "static"));
+
+const result = await build({
+  absWorkingDir: here,
+  entryPoints: { stepper: "src/main.ts" },
+  outdir: out,
+  bundle: true,
+  minify: true,
+  write: false,
+  metafile: true,
+  format: "iife",
+  target: ["es2022"],
+  legalComments: "none",
+});
+
+/** The notice of every package that ended up in the bundle. */
+function notices(inputs) {
+  const names = new Set();
+  for (const path of Object.keys(inputs)) {
+    const match = path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)\//);
+    if (match) names.add(match[1]);
+  }
+  return [...names].sort().map((name) => {
+    const folder = join(here, "node_modules", name);
+    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (!file) throw new Error(`${name} has no licence file`);
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+  });
+}
+
+const packages = notices(result.metafile.inputs);
+const comment = `/*!\nThis file contains these packages:\n\n${packages.join("\n").replaceAll("*/", "* /")}*/\n`;
+mkdirSync(out, { recursive: true });
+
+/** Written beside, then put in its place: whoever reads meanwhile finds the old one or the new one. */
+function write(name, text) {
+  const path = join(out, name);
+  if (existsSync(path) && readFileSync(path, "utf8") === text) return;
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
+for (const file of result.outputFiles) write(file.path.split(/[\\/]/).pop(), comment + file.text);
+write("index.html", readFileSync(join(here, "src", "index.html"), "utf8"));
+write("THIRD-PARTY.txt", packages.join("\n"));

@@ -1,0 +1,92 @@
+// Small helpers. All text goes in as text, never as markup: names and reasons come out of files that anyone may have made.
+
+type Child = Node | string | number | null | undefined | false;
+type Attributes = Record<string, string | number | boolean | ((event: any) => void) | undefined>;
+
+function fill(node: Element, attributes: Attributes, children: Child[]): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name.slice(2), value as EventListener);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : String(child));
+  }
+}
+
+export function h(tag: string, attributes: Attributes = {}, ...children: Child[]): HTMLElement {
+  const node = document.createElement(tag);
+  fill(node, attributes, children);
+  return node;
+}
+
+export function svg(tag: string, attributes: Attributes = {}, ...children: Child[]): SVGElement {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  fill(node, attributes, children);
+  return node;
+}
+
+export function clear(node: Element, ...children: Child[]): void {
+  node.replaceChildren(...(children.filter((child) => child || child === 0 || child === "") as (Node | string)[]));
+}
+
+/** A link to an RFC's section; anything that is not such a link becomes text. */
+export function rfcLink(rfc: string, address: string | undefined): Node {
+  if (!rfc) return document.createTextNode("");
+  if (!address?.startsWith("https://www.rfc-editor.org/")) return document.createTextNode(rfc);
+  return h("a", { href: address, target: "_blank", rel: "noopener noreferrer", class: "rfc" }, rfc);
+}
+
+export function cssColour(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** A list of many rows of which only those in sight exist. `draw(first, last)` gives them. */
+export class VirtualList {
+  readonly element: HTMLElement;
+  private readonly space: HTMLElement;
+  private readonly rows: HTMLElement;
+  private count = 0;
+  private pending = 0;
+
+  constructor(
+    private readonly height: number,
+    private readonly draw: (first: number, last: number, into: HTMLElement) => void,
+    className = "",
+  ) {
+    this.rows = h("div", { class: "virtual-rows" });
+    this.space = h("div", { class: "virtual-space" }, this.rows);
+    this.element = h("div", { class: `virtual ${className}`, tabindex: 0 }, this.space);
+    this.element.addEventListener("scroll", () => this.refresh());
+    new ResizeObserver(() => this.refresh()).observe(this.element);
+  }
+
+  setCount(count: number): void {
+    this.count = count;
+    this.space.style.height = `${count * this.height}px`;
+  }
+
+  refresh(): void {
+    if (this.pending) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = 0;
+      const shown = this.element.clientHeight;
+      if (!shown) return;
+      const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - 4);
+      const last = Math.min(this.count, Math.ceil((this.element.scrollTop + shown) / this.height) + 4);
+      this.rows.style.transform = `translateY(${first * this.height}px)`;
+      this.draw(first, last, this.rows);
+    });
+  }
+
+  /** Bring a row into sight, with some rows around it. */
+  show(row: number): void {
+    const top = row * this.height;
+    const shown = this.element.clientHeight;
+    const margin = Math.min(shown / 4, 6 * this.height);
+    if (top < this.element.scrollTop + margin) this.element.scrollTop = Math.max(0, top - shown / 3);
+    else if (top + this.height > this.element.scrollTop + shown - margin) this.element.scrollTop = top - (2 * shown) / 3;
+    this.refresh();
+  }
+}

@@ -1,0 +1,158 @@
+// The exported page's data: it is in the page, compressed; nothing is ever asked of anyone.
+import { Expression, Kind, truth } from "./expr";
+import { Scope, type Whole } from "./scope";
+import { valueText } from "./format";
+import type { Source } from "./source";
+import { apply } from "./store";
+import type {
+  Breakpoint, Entry, EventChunk, FilterResult, Frame, Overview, Plots, RunResult, State, Unit,
+} from "./types";
+
+interface Bundle {
+  overview: Overview;
+  events: EventChunk[];
+  frames: Frame[][];
+  plots: Record<string, Plots>;
+  why: string[];
+  /** Unit -> where a step forwards, and backwards, leads from each event (the first is for -1). */
+  steps: Record<string, [number[], number[]]>;
+}
+
+/** Unpack the element that holds the data. */
+export async function embeddedData(element: Element): Promise<Bundle> {
+  const packed = Uint8Array.from(atob(element.textContent!.trim()), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+export class EmbeddedSource implements Source, Whole {
+  readonly served = false;
+  readonly start: number;
+  private readonly states = new Map<number, State[]>();
+
+  constructor(private readonly bundle: Bundle) {
+    this.start = bundle.overview.start;
+  }
+
+  async overview(): Promise<Overview> {
+    return this.bundle.overview;
+  }
+  async events(chunk: number): Promise<EventChunk> {
+    return this.bundle.events[chunk];
+  }
+  async frames(chunk: number): Promise<Frame[]> {
+    return this.bundle.frames[chunk];
+  }
+  async plots(key: string): Promise<Plots> {
+    const found = this.bundle.plots[key];
+    if (!found) throw new Error(`this page has no plots of ${key}`);
+    return found;
+  }
+  async why(index: number): Promise<string> {
+    return this.bundle.why[index] ?? "";
+  }
+  async step(from: number, unit: Unit, count: number): Promise<number> {
+    let position = from;
+    for (let i = 0; i < Math.abs(count); i++) position = this.bundle.steps[unit][count > 0 ? 0 : 1][position + 1];
+    return position;
+  }
+
+  // -- Whole: what expressions look at
+
+  entry(index: number): Entry {
+    const size = this.bundle.overview.eventChunk;
+    return this.bundle.events[Math.floor(index / size)].events[index % size];
+  }
+  frame(index: number): Frame {
+    const size = this.bundle.overview.frameChunk;
+    return this.bundle.frames[Math.floor(index / size)][index % size];
+  }
+  state(index: number): State {
+    if (index < 0) return {};
+    const size = this.bundle.overview.eventChunk;
+    const number = Math.floor(index / size);
+    let states = this.states.get(number);
+    if (!states) {
+      const chunk = this.bundle.events[number];
+      let state: State = chunk.base;
+      states = chunk.changes.map((changes) => (state = changes ? apply(state, changes) : state));
+      if (this.states.size > 8) this.states.clear();
+      this.states.set(number, states);
+    }
+    return states[index % size];
+  }
+
+  private compile(text: string): Expression {
+    const { hosts, fields } = this.bundle.overview;
+    return new Expression(text, hosts, fields);
+  }
+
+  async evaluate(text: string, at: number): Promise<any> {
+    const value = shown(this.compile(text).quiet(new Scope(this, at)));
+    // an event or a frame is no value to show
+    const whole = value && typeof value === "object" && ("hex" in value || "subject" in value);
+    return whole ? null : value;
+  }
+
+  /** The same rules as Cursor.run in pystack/stepper/cursor.py. */
+  async run(from: number, direction: number, breakpoints: Breakpoint[]): Promise<RunResult> {
+    const chosen = breakpoints.map((one) => this.compile(one.text));
+    const value = (one: Expression, index: number) => (index < 0 ? null : one.quiet(new Scope(this, index)));
+    const before = chosen.map((one) => value(one, from));
+    const total = this.bundle.overview.events;
+    for (let index = from + direction; index >= 0 && index < total; index += direction) {
+      let result: RunResult | null = null;
+      chosen.forEach((one, i) => {
+        const watch = breakpoints[i].watch;
+        const now = value(one, index);
+        const old = before[i];
+        const hit = watch
+          ? now !== null && old !== null && JSON.stringify(now) !== JSON.stringify(old)
+          : truth(now) && (one.momentary || !truth(old));
+        if (hit && !result) {
+          const text = watch ? `: ${valueText(old)} -> ${valueText(now)}` : "";
+          result = { position: index, hit: i, text };
+        }
+        if (now !== null || !watch) before[i] = now;
+      });
+      if (result) return result;
+      // leave the page alive on long ways
+      if (index % 20000 === 0) await new Promise((done) => setTimeout(done));
+    }
+    return { position: direction > 0 ? total - 1 : -1, hit: -1, text: "" };
+  }
+
+  async filter(text: string, from: number, most: number): Promise<FilterResult> {
+    const matches: number[] = [];
+    const total = this.bundle.overview.events;
+    const test = isWords(text) ? this.words(text) : this.condition(text);
+    let index = from;
+    for (; index < total && matches.length < most; index++) if (test(index)) matches.push(index);
+    return { matches, next: index < total ? index : -1 };
+  }
+
+  private words(text: string): (index: number) => boolean {
+    const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
+    return (index) => {
+      const { host, kind, subject, text: words, rfc } = this.entry(index);
+      const line = `${host} ${kind} ${subject} ${words} ${rfc}`.toLowerCase();
+      return wanted.every((word) => line.includes(word));
+    };
+  }
+
+  private condition(text: string): (index: number) => boolean {
+    const expression = this.compile(text);
+    return (index) => truth(expression.quiet(new Scope(this, index)));
+  }
+}
+
+/** Words to look for, not an expression (the same rule as is_words in pystack/stepper/web/data.py). */
+export function isWords(text: string): boolean {
+  return !/[=<>()[\]"']|\b(?:not|and|or|in|is)\b/.test(text);
+}
+
+/** A kind of event as its text, inside lists too. */
+function shown(value: any): any {
+  if (value instanceof Kind) return value.text;
+  return Array.isArray(value) ? value.map(shown) : value;
+}

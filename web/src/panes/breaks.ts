@@ -1,0 +1,93 @@
+// Breakpoints and watchpoints: the same expressions as in the terminal.
+import { clear, h } from "../dom";
+import { valueText } from "../format";
+import type { View } from "../store";
+import type { Context, Pane } from "./pane";
+
+const IDEAS = ['event.kind == "retransmit"', "state == TIME_WAIT", "tcb.cwnd < 2*tcb.mss", "frame.number == 12", "tcb.snd_wnd == 0"];
+
+export class BreaksPane implements Pane {
+  readonly name = "breaks";
+  readonly title = "Breakpoints";
+  readonly element: HTMLElement;
+  readonly input: HTMLInputElement;
+  private readonly list = h("div", { class: "break-list" });
+  private readonly value = h("span", { class: "value", id: "expression-value" });
+
+  constructor(private readonly context: Context) {
+    this.input = h("input", {
+      id: "expression", spellcheck: "false", autocomplete: "off", list: "ideas", placeholder: 'event.kind == "retransmit"',
+      title: "an expression over event, tcb, state, frame, time, host, and the hosts' names",
+    }) as HTMLInputElement;
+    const form = h(
+      "form",
+      { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.add(false); } },
+      this.input,
+      h("datalist", { id: "ideas" }, ...IDEAS.map((text) => h("option", { value: text }))),
+      h("button", { id: "add-break", title: "stop where it is true" }, "Break"),
+      h("button", { type: "button", id: "add-watch", title: "stop where its value changes", onclick: () => void this.add(true) }, "Watch"),
+      h("button", { type: "button", id: "show-value", title: "its value here", onclick: () => void this.showValue() }, "="),
+    );
+    const hints = h(
+      "p",
+      { class: "hint" },
+      "For example: ",
+      ...IDEAS.flatMap((text) => [h("code", { onclick: () => { this.input.value = text; this.input.focus(); } }, text), "  "]),
+      "Run forwards with ", h("kbd", {}, "c"), ", backwards with ", h("kbd", {}, "C"), ".",
+    );
+    this.element = h("div", { class: "pane-body column" }, form, h("div", { class: "scroll" }, this.value, this.list, hints));
+  }
+
+  /** An expression is tried before it is taken, so that a mistake is told at once. */
+  private async add(watch: boolean): Promise<void> {
+    const text = this.input.value.trim();
+    if (!text || !(await this.tried(text))) return;
+    this.context.store.breakpoints.push({ text, watch, enabled: true, hits: 0 });
+    this.input.value = "";
+    this.context.say(`${watch ? "watch" : "break"}: ${text}`);
+    this.draw();
+  }
+
+  private async tried(text: string): Promise<{ value: any } | null> {
+    this.input.classList.remove("bad");
+    try {
+      return { value: await this.context.store.source.evaluate(text, Math.max(0, this.context.store.position)) };
+    } catch (error) {
+      this.input.classList.add("bad");
+      this.context.say((error as Error).message, true);
+      return null;
+    }
+  }
+
+  private async showValue(): Promise<void> {
+    const text = this.input.value.trim();
+    const found = text ? await this.tried(text) : null;
+    this.value.textContent = found ? `${text} = ${found.value === null ? "no value here" : valueText(found.value)}` : "";
+  }
+
+  private draw(): void {
+    const { breakpoints } = this.context.store;
+    clear(
+      this.list,
+      ...breakpoints.map((one, i) =>
+        h(
+          "div",
+          { class: `break${one.enabled ? "" : " off"}` },
+          h("input", {
+            type: "checkbox", checked: one.enabled, "aria-label": "enabled",
+            onchange: (event: Event) => { one.enabled = (event.target as HTMLInputElement).checked; this.draw(); },
+          }),
+          h("span", { class: "sort" }, one.watch ? "watch" : "break"),
+          h("code", {}, one.text),
+          h("span", { class: "count" }, one.hits ? `${one.hits} hit${one.hits > 1 ? "s" : ""}` : ""),
+          h("button", { class: "small", title: "remove", onclick: () => { breakpoints.splice(i, 1); this.draw(); } }, "✕"),
+        ),
+      ),
+    );
+  }
+
+  show(_view: View): void {
+    this.value.textContent = "";
+    this.draw();
+  }
+}

@@ -1,0 +1,209 @@
+// A chart with the cursor's line in it: uPlot has the axes, the grid and the zoom, the lines are drawn here, so that a
+// hundred thousand segments cost no more than those in sight.
+import uPlot from "uplot";
+import { cssColour } from "../dom";
+import { duration } from "../format";
+import type { Steps } from "../types";
+
+/** Draws into the plot: x and y give canvas places, first and last the time in sight. */
+export interface Pen {
+  context: CanvasRenderingContext2D;
+  ratio: number;
+  x: (time: number) => number;
+  y: (value: number) => number;
+  from: number;
+  to: number;
+}
+
+export interface ChartOptions {
+  unit: (value: number) => string;
+  draw: (pen: Pen) => void;
+  range: (from: number, to: number) => [number, number];
+  click: (time: number, value: number, chart: uPlot) => void;
+  label: string;
+}
+
+export class Chart {
+  private plot: uPlot | null = null;
+  private time = 0;
+  private end = 1;
+  readonly element: HTMLElement;
+
+  constructor(private readonly options: ChartOptions) {
+    this.element = document.createElement("div");
+    this.element.className = "chart";
+    new ResizeObserver(() => this.resize()).observe(this.element);
+  }
+
+  /** New data: from time 0 to `end`. */
+  setEnd(end: number): void {
+    this.end = Math.max(end, 1);
+    this.plot?.destroy();
+    this.plot = null;
+    this.resize();
+  }
+
+  /** Move the cursor's line; the view follows where it leaves the part in sight. */
+  moveTo(time: number): void {
+    this.time = time;
+    if (!this.plot) return;
+    const { min, max } = this.plot.scales.x;
+    if (min != null && max != null && (time < min || time > max) && max - min < this.end) {
+      const span = max - min;
+      const low = Math.max(0, Math.min(time - span / 2, this.end - span));
+      this.plot.setScale("x", { min: low, max: low + span });
+    } else {
+      this.plot.redraw(false);
+    }
+  }
+
+  redraw(): void {
+    if (this.plot) this.setEnd(this.end);
+  }
+
+  private resize(): void {
+    const width = this.element.clientWidth;
+    const height = this.element.clientHeight;
+    if (width < 50 || height < 40) return;
+    if (this.plot) this.plot.setSize({ width, height });
+    else this.make(width, height);
+  }
+
+  private make(width: number, height: number): void {
+    const { options } = this;
+    const axis = {
+      stroke: () => cssColour("--dim"),
+      grid: { stroke: () => cssColour("--line"), width: 1 },
+      ticks: { show: false },
+      font: "11px system-ui, sans-serif",
+    };
+    this.plot = new uPlot(
+      {
+        width,
+        height,
+        padding: [6, 8, 0, 0],
+        legend: { show: false },
+        cursor: { drag: { x: true, y: false, dist: 5 }, points: { show: false } },
+        scales: {
+          x: { time: false, range: (_u, min, max) => [min, max] },
+          y: { range: (u) => options.range(u.scales.x.min ?? 0, u.scales.x.max ?? this.end) },
+        },
+        axes: [
+          { ...axis, size: 24, gap: 2, space: 70, values: (_u, splits) => splits.map((value) => duration(value)) },
+          { ...axis, size: 50, gap: 3, space: 28, values: (_u, splits) => splits.map(options.unit) },
+        ],
+        series: [{}, { paths: () => null, points: { show: false } }],
+        hooks: { draw: [(u) => this.draw(u)] },
+      },
+      [[0, this.end], [0, 1]],
+      this.element,
+    );
+    this.listenForClicks(this.plot);
+  }
+
+  private draw(u: uPlot): void {
+    const ratio = devicePixelRatio;
+    const from = u.scales.x.min ?? 0;
+    const to = u.scales.x.max ?? this.end;
+    const { left, top, width, height } = u.bbox;
+    const context = u.ctx;
+    context.save();
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    // the cursor's line lies below the data: what is at the cursor stays visible
+    const place = u.valToPos(this.time, "x", true);
+    context.strokeStyle = cssColour("--cursor");
+    context.globalAlpha = 0.35;
+    context.lineWidth = 6 * ratio;
+    line(context, place, top, height);
+    context.globalAlpha = 1;
+    context.lineWidth = ratio;
+    line(context, place, top, height);
+    this.options.draw({
+      context, ratio, from, to,
+      x: (time) => u.valToPos(time, "x", true),
+      y: (value) => u.valToPos(value, "y", true),
+    });
+    context.restore();
+  }
+
+  private listenForClicks(u: uPlot): void {
+    let down: [number, number] | null = null;
+    u.over.addEventListener("mousedown", (event) => (down = [event.clientX, event.clientY]));
+    u.over.addEventListener("mouseup", (event) => {
+      if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return;
+      const box = u.over.getBoundingClientRect();
+      const time = u.posToVal(event.clientX - box.left, "x");
+      const value = u.posToVal(event.clientY - box.top, "y");
+      this.options.click(time, value, u);
+    });
+  }
+}
+
+function line(context: CanvasRenderingContext2D, x: number, top: number, height: number): void {
+  context.beginPath();
+  context.moveTo(x, top);
+  context.lineTo(x, top + height);
+  context.stroke();
+}
+
+/** Index of the last time at or before `time` (or 0). */
+export function placeOf(times: number[], time: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
+}
+
+export interface Look {
+  colour: string;
+  width?: number;
+  dash?: number[];
+  fill?: boolean;
+}
+
+/** A quantity that holds until it changes. */
+export function drawSteps(pen: Pen, [times, values]: Steps, look: Look): void {
+  if (!times.length) return;
+  const { context, ratio } = pen;
+  context.beginPath();
+  let y = 0;
+  const first = placeOf(times, pen.from);
+  const start = pen.x(Math.max(times[first], pen.from));
+  for (let i = first; i < times.length && times[i] <= pen.to; i++) {
+    const x = i === first ? start : pen.x(times[i]);
+    if (i === first) context.moveTo(x, pen.y(values[i]));
+    else context.lineTo(x, y);
+    y = pen.y(values[i]);
+    context.lineTo(x, y);
+  }
+  const end = pen.x(pen.to);
+  context.lineTo(end, y);
+  if (look.fill) {
+    context.lineTo(end, pen.y(0));
+    context.lineTo(start, pen.y(0));
+    context.closePath();
+    context.fillStyle = look.colour;
+    context.globalAlpha = 0.3;
+    context.fill();
+    context.globalAlpha = 1;
+    return;
+  }
+  context.strokeStyle = look.colour;
+  context.lineWidth = (look.width ?? 1.5) * ratio;
+  context.setLineDash((look.dash ?? []).map((length) => length * ratio));
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** The largest value that a line takes between two times. */
+export function highest([times, values]: Steps, from: number, to: number): number {
+  let most = 0;
+  for (let i = placeOf(times, from); i < times.length && times[i] <= to; i++) most = Math.max(most, values[i]);
+  return most;
+}

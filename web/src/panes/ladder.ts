@@ -1,0 +1,217 @@
+// The ladder diagram: one row a departure or arrival, only those in sight are drawn.
+import { clear, svg, VirtualList } from "../dom";
+import { seconds } from "../format";
+import type { View } from "../store";
+import { FATES, type Frame, type Ladder } from "../types";
+import type { Context, Pane } from "./pane";
+
+const ROW = 21;
+const TIMES = 62;
+const MARGIN = 66;
+/** Arrows longer than this many rows are not looked for. */
+const LONGEST = 4000;
+
+export class LadderPane implements Pane {
+  readonly name = "ladder";
+  readonly title = "Ladder";
+  readonly element: HTMLElement;
+  private readonly list: VirtualList;
+  private readonly head: HTMLElement;
+  private readonly ladder: Ladder;
+  private view: View | null = null;
+  private drawing = 0;
+
+  constructor(private readonly context: Context) {
+    this.ladder = context.store.overview.ladder;
+    this.list = new VirtualList(ROW, (first, last, into) => void this.draw(first, last, into), "ladder");
+    this.list.setCount(this.ladder.times.length + 1);
+    this.head = document.createElement("div");
+    this.head.className = "ladder-head";
+    this.element = document.createElement("div");
+    this.element.className = "pane-body column";
+    this.element.append(this.head, this.list.element);
+  }
+
+  show(view: View): void {
+    this.view = view;
+    this.list.show(this.rowOf(view.index));
+  }
+
+  /** The row at or before an event. */
+  private rowOf(event: number): number {
+    const events = this.ladder.events;
+    let low = 0;
+    let high = events.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (events[middle] <= event) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(0, low - 1);
+  }
+
+  private x(line: number): number {
+    const width = Math.max(300, this.list.element.clientWidth) - TIMES - 2 * MARGIN;
+    const last = Math.max(1, this.ladder.lines.length - 1);
+    return TIMES + MARGIN + (width * line) / last;
+  }
+
+  /** The frames with a part between two rows. */
+  private inSight(first: number, last: number): number[] {
+    const { departs, arrives } = this.ladder;
+    const found: number[] = [];
+    let low = 0;
+    let high = departs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (departs[middle] < first) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = Math.max(0, low - LONGEST); i < departs.length && departs[i] <= last; i++) {
+      if (departs[i] >= first || arrives[i] >= first) found.push(i);
+    }
+    return found;
+  }
+
+  private async draw(first: number, last: number, into: HTMLElement): Promise<void> {
+    const ticket = ++this.drawing;
+    const chosen = this.inSight(first, last);
+    const labelled = chosen.filter((i) => this.ladder.departs[i] >= first);
+    const frames = new Map<number, Frame>();
+    for (const i of labelled) {
+      const frame = await this.context.store.frame(i);
+      frames.set(i, frame);
+      if (ticket !== this.drawing) return;
+    }
+    this.drawHead();
+    const height = (last - first) * ROW;
+    const width = Math.max(300, this.list.element.clientWidth);
+    const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "ladder-rows" });
+    const y = (row: number) => (row - first) * ROW + ROW * 0.62;
+    for (let line = 0; line < this.ladder.lines.length; line++) {
+      picture.append(svg("line", { class: "lifeline", x1: this.x(line), x2: this.x(line), y1: 0, y2: height }));
+    }
+    this.drawTimes(picture, first, last, y);
+    for (const i of chosen) this.drawArrow(picture, i, y);
+    for (const [i, frame] of frames) this.drawLabel(picture, i, frame, y);
+    this.drawMarks(picture, first, last, y);
+    this.drawHere(picture, y);
+    clear(into, picture);
+  }
+
+  private drawHead(): void {
+    const width = Math.max(300, this.list.element.clientWidth);
+    const head = svg("svg", { width, height: 20 });
+    this.ladder.lines.forEach((name, line) => {
+      head.append(svg("text", { x: this.x(line), y: 15, class: "line-name" }, name));
+    });
+    clear(this.head, head);
+  }
+
+  private drawTimes(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
+    const { times } = this.ladder;
+    for (let row = first; row < Math.min(last, times.length); row++) {
+      if (row > first && times[row] === times[row - 1]) continue;
+      picture.append(svg("text", { x: TIMES - 4, y: y(row) + 3.5, class: "row-time" }, seconds(times[row])));
+    }
+  }
+
+  private drawArrow(picture: SVGElement, i: number, y: (row: number) => number): void {
+    const { departs, arrives, sender, receiver, fates } = this.ladder;
+    const fate = FATES[fates[i] & 3];
+    const again = fates[i] >= 4;
+    const x0 = this.x(sender[i]);
+    const target = this.x(receiver[i]);
+    const gone = arrives[i] < 0;
+    const x1 = gone && fate === "lost" ? (x0 + target) / 2 : target;
+    const y0 = y(departs[i]);
+    const y1 = gone ? y0 + ROW * 0.5 : y(arrives[i]);
+    const current = this.view?.frame?.index === i;
+    const group = svg("g", {
+      class: `arrow fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
+      "data-frame": i + 1,
+      onclick: () => void this.open(i),
+    });
+    // a wider line that one can hit
+    group.append(svg("line", { class: "hit", x1: x0, y1: y0, x2: x1, y2: y1 }));
+    group.append(svg("line", { x1: x0, y1: y0, x2: x1, y2: y1 }));
+    const angle = (Math.atan2(y1 - y0, x1 - x0) * 180) / Math.PI;
+    if (gone && fate === "lost") {
+      group.append(svg("path", { class: "cross", d: "M-5-5L5 5M-5 5L5-5", transform: `translate(${x1} ${y1})` }));
+    } else {
+      group.append(svg("path", { class: "tip", d: "M0 0L-8-3.5L-8 3.5Z", transform: `translate(${x1} ${y1}) rotate(${angle})` }));
+    }
+    if (fate === "dropped") {
+      const side = x1 > x0 ? -14 : 14;
+      group.append(svg("path", { class: "cross", d: "M-4-4L4 4M-4 4L4-4", transform: `translate(${x1 + side} ${y1})` }));
+    }
+    picture.append(group);
+  }
+
+  /** Over all arrows, so that none strikes it out. */
+  private drawLabel(picture: SVGElement, i: number, frame: Frame, y: (row: number) => number): void {
+    const { departs, sender, receiver, fates } = this.ladder;
+    const x0 = this.x(sender[i]);
+    const x1 = this.x(receiver[i]);
+    const right = x1 >= x0;
+    const room = Math.floor((Math.abs(x1 - x0) - 16) / 5.6);
+    const text = `${frame.number}  ${frame.label}`;
+    const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
+    const current = this.view?.frame?.index === i ? " current" : "";
+    picture.append(
+      svg(
+        "text",
+        { x: x0 + (right ? 7 : -7), y: y(departs[i]) - 4, class: `label fate-${FATES[fates[i] & 3]}${right ? "" : " left"}${current}`, onclick: () => void this.open(i) },
+        shown,
+        svg("title", {}, [frame.summary, ...frame.reasons, ...frame.drops].join("\n")),
+      ),
+    );
+  }
+
+  /** States and timers, written beside the lifelines. */
+  private drawMarks(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
+    const { marks, events, lines } = this.ladder;
+    let low = 0;
+    let high = marks.length;
+    const begin = first > 0 ? events[first] : -1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (marks[middle][0] < begin) low = middle + 1;
+      else high = middle;
+    }
+    const taken = new Map<string, number>();
+    for (let i = low; i < marks.length; i++) {
+      const [event, line, kind, text] = marks[i];
+      const row = this.rowOf(event);
+      if (row > last) break;
+      const left = line < lines.length / 2;
+      // what happens in one row is written below one another
+      const slot = `${row}/${line}`;
+      const below = taken.get(slot) ?? 0;
+      taken.set(slot, below + 1);
+      if (below > 1) continue;
+      const x = this.x(line) + (left ? -7 : 7);
+      picture.append(
+        svg(
+          "text",
+          { x, y: y(row) + 3 + below * 9, class: `mark ${kind}${left ? " left" : ""}`, onclick: () => void this.context.store.goto(event) },
+          text,
+          svg("title", {}, `event ${event + 1}: ${text}`),
+        ),
+      );
+    }
+  }
+
+  private drawHere(picture: SVGElement, y: (row: number) => number): void {
+    const entry = this.view?.entry;
+    if (!entry) return;
+    const line = this.ladder.lines.indexOf(entry.host);
+    if (line < 0) return;
+    picture.append(svg("circle", { class: "marker", cx: this.x(line), cy: y(this.rowOf(entry.index)), r: 5 }));
+  }
+
+  private async open(index: number): Promise<void> {
+    const frame = await this.context.store.frame(index);
+    await this.context.store.goto(frame.event);
+  }
+}

@@ -1,0 +1,149 @@
+// The transmission control blocks: what this event changed on top, then everything, both ends beside each other.
+import { clear, h } from "../dom";
+import { fieldName, fieldText, same } from "../format";
+import type { View } from "../store";
+import type { Fields, State } from "../types";
+import type { Context, Pane } from "./pane";
+
+const GROUPS: [string, string[]][] = [
+  ["State", ["state", "ca_state"]],
+  ["Send", ["snd_una", "snd_nxt", "snd_wnd", "in_flight", "unsent", "sendbuf", "iss", "mss"]],
+  ["Receive", ["rcv_nxt", "rcv_wnd", "rcv_adv", "recvbuf", "ooo", "irs"]],
+  ["Congestion", ["congestion", "cwnd", "ssthresh", "sacked", "lost", "retransmitted", "dupacks", "recover", "total_retrans"]],
+  ["Round trip", ["srtt", "rttvar", "rto", "min_rtt", "backoff", "retries"]],
+];
+const NAMED = new Set([...GROUPS.flatMap(([, names]) => names), "timers"]);
+
+export function isArp(key: string): boolean {
+  return key.includes(" arp ");
+}
+
+/** "a tcp 10.0.0.1:40000-10.0.0.2:80" -> "tcp 10.0.0.2:80-10.0.0.1:40000": the other end's view of it. */
+function reversed(key: string): string {
+  const match = key.match(/ tcp ([^ ]+?)-([^ ]+)/);
+  return match ? ` tcp ${match[2]}-${match[1]}` : "";
+}
+
+export class TcbPane implements Pane {
+  readonly name = "tcb";
+  readonly title = "TCB";
+  readonly element: HTMLElement;
+  private readonly diff = h("div", { class: "diff", id: "diff" });
+  private readonly table = h("div", { class: "scroll" });
+  private readonly choice = h("select", { title: "the connection to show", "aria-label": "connection" }) as HTMLSelectElement;
+  private readonly relative: HTMLInputElement;
+  private readonly more: HTMLInputElement;
+  private view: View | null = null;
+
+  constructor(private readonly context: Context) {
+    const again = () => this.view && this.show(this.view);
+    this.relative = h("input", { type: "checkbox", checked: true, onchange: again }) as HTMLInputElement;
+    this.more = h("input", { type: "checkbox", onchange: again }) as HTMLInputElement;
+    this.choice.addEventListener("change", () => {
+      context.setConnection(this.choice.value);
+      again();
+    });
+    const bar = h(
+      "div",
+      { class: "bar" },
+      this.choice,
+      h("label", { title: "sequence numbers relative to ISS and IRS" }, this.relative, "relative"),
+      h("label", { title: "every field of the block" }, this.more, "all"),
+    );
+    this.element = h("div", { class: "pane-body column" }, bar, this.diff, this.table);
+  }
+
+  show(view: View): void {
+    this.view = view;
+    const keys = Object.keys(view.state).filter((key) => !isArp(key));
+    const gone = Object.keys(view.changed).filter((key) => !isArp(key) && !keys.includes(key));
+    const chosen = this.chosen(view, [...keys, ...gone]);
+    this.fillChoice([...keys, ...gone], chosen);
+    this.showDiff(view);
+    if (!chosen) {
+      clear(this.table, h("p", { class: "empty" }, "no connection yet"));
+      return;
+    }
+    const other = keys.find((key) => key !== chosen && key.includes(reversed(chosen)) && reversed(chosen));
+    const columns = other ? [chosen, other].sort() : [chosen];
+    clear(this.table, this.tableOf(columns, view));
+  }
+
+  /** The connection of the event, else the one looked at before, else the first that is no listener. */
+  private chosen(view: View, keys: string[]): string {
+    const wanted = view.entry && !isArp(view.entry.conn) ? view.entry.conn : "";
+    const last = this.context.connection();
+    const found =
+      (keys.includes(wanted) && wanted) ||
+      (keys.includes(last) && last) ||
+      keys.find((key) => view.state[key]?.state !== "LISTEN" && view.state[key]?.state !== "CLOSED") ||
+      keys[0] ||
+      "";
+    if (found) this.context.setConnection(found);
+    return found;
+  }
+
+  private fillChoice(keys: string[], chosen: string): void {
+    const shown = keys.slice(0, 200);
+    if (chosen && !shown.includes(chosen)) shown.push(chosen);
+    clear(this.choice, ...shown.map((key) => h("option", { value: key, selected: key === chosen }, key)));
+  }
+
+  private text(name: string, key: string, state: State): string {
+    const fields = state[key];
+    return fieldText(name, fields?.[name], fields, this.relative.checked);
+  }
+
+  private showDiff(view: View): void {
+    const rows: HTMLElement[] = [];
+    for (const [key, names] of Object.entries(view.changed)) {
+      if (isArp(key)) continue;
+      const host = key.split(" ")[0];
+      if (!view.before[key] || !view.state[key]) {
+        rows.push(h("div", {}, h("b", { class: "host" }, host), view.state[key] ? ` new block: ${key}` : ` block is gone: ${key}`));
+        continue;
+      }
+      for (const name of names.filter((one) => one !== "timers").slice(0, 40)) {
+        rows.push(
+          h("div", { class: "change", "data-field": name },
+            h("b", { class: "host" }, host),
+            h("span", { class: "name" }, fieldName(name)),
+            h("span", { class: "old" }, this.text(name, key, view.before)),
+            h("span", {}, "→"),
+            h("span", { class: "new" }, this.text(name, key, view.state)),
+          ),
+        );
+      }
+    }
+    clear(this.diff, ...(rows.length ? rows : [h("div", { class: "empty" }, "this event changed no block")]));
+  }
+
+  private tableOf(columns: string[], view: View): HTMLElement {
+    const body = h("tbody", {});
+    const groups = [...GROUPS];
+    if (this.more.checked) {
+      const names = new Set(columns.flatMap((key) => Object.keys(view.state[key] ?? {})));
+      groups.push(["Everything else", [...names].filter((name) => !NAMED.has(name))]);
+    }
+    for (const [title, names] of groups) {
+      body.append(h("tr", { class: "group" }, h("th", { colspan: columns.length + 1 }, title)));
+      for (const name of names) {
+        if (!columns.some((key) => view.state[key]?.[name] !== undefined)) continue;
+        body.append(h("tr", {}, h("th", { title: name }, fieldName(name)), ...columns.map((key) => this.cell(name, key, view))));
+      }
+    }
+    const heads = columns.map((key) => h("th", { title: key, class: key === view.entry?.conn ? "acting" : "" }, key.split(" ")[0]));
+    return h("table", { class: "tcb" }, h("thead", {}, h("tr", {}, h("th", {}), ...heads)), body);
+  }
+
+  private cell(name: string, key: string, view: View): HTMLElement {
+    const fields: Fields | undefined = view.state[key];
+    const changed = view.changed[key]?.includes(name) && !same(view.before[key]?.[name], fields?.[name]);
+    const exact = fields?.[name];
+    return h(
+      "td",
+      { class: changed ? "changed" : "", title: exact === undefined ? "" : String(exact), "data-field": name, "data-key": key },
+      this.text(name, key, view.state),
+    );
+  }
+}

@@ -1,0 +1,70 @@
+// Where the data comes from: the server (pystack step --web), or the page itself (--export).
+import type {
+  Branch, Breakpoint, EventChunk, FilterResult, Frame, Overview, Plots, RunResult, Unit,
+} from "./types";
+
+export interface Source {
+  readonly served: boolean;
+  overview(): Promise<Overview>;
+  events(chunk: number): Promise<EventChunk>;
+  frames(chunk: number): Promise<Frame[]>;
+  plots(key: string): Promise<Plots>;
+  step(from: number, unit: Unit, count: number): Promise<number>;
+  run(from: number, direction: number, breakpoints: Breakpoint[]): Promise<RunResult>;
+  filter(text: string, from: number, most: number): Promise<FilterResult>;
+  /** Why this happened, in sentences. */
+  why(index: number): Promise<string>;
+  /** One expression at one event; throws with the message for the reader where it is wrong. */
+  evaluate(text: string, at: number): Promise<any>;
+  branch?(at: number, change: string, argument: string): Promise<Branch>;
+}
+
+/** The server's answers. All addresses are relative: the page's own server is the only one ever asked. */
+export class ServedSource implements Source {
+  readonly served = true;
+
+  constructor(readonly trace: string) {}
+
+  private async ask(what: string, body?: object): Promise<any> {
+    const options = body && {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    const answer = await fetch(`api/${encodeURIComponent(this.trace)}/${what}`, options || undefined);
+    if (answer.ok) return answer.json();
+    const problem = await answer.json().catch(() => ({}));
+    throw new Error(problem.error ?? `the server answered ${answer.status}`);
+  }
+
+  overview(): Promise<Overview> {
+    return this.ask("overview");
+  }
+  events(chunk: number): Promise<EventChunk> {
+    return this.ask(`events/${chunk}`);
+  }
+  frames(chunk: number): Promise<Frame[]> {
+    return this.ask(`frames/${chunk}`);
+  }
+  plots(key: string): Promise<Plots> {
+    return this.ask(`plots?connection=${encodeURIComponent(key)}`);
+  }
+  async why(index: number): Promise<string> {
+    return (await this.ask(`why/${index}`)).text;
+  }
+  async step(from: number, unit: Unit, count: number): Promise<number> {
+    return (await this.ask("step", { from, unit, count })).position;
+  }
+  run(from: number, direction: number, breakpoints: Breakpoint[]): Promise<RunResult> {
+    return this.ask("run", { from, direction, breakpoints });
+  }
+  filter(text: string, from: number, most: number): Promise<FilterResult> {
+    return this.ask("filter", { text, from, most });
+  }
+  async evaluate(text: string, at: number): Promise<any> {
+    return (await this.ask("evaluate", { text, at })).value;
+  }
+  branch(at: number, change: string, argument: string): Promise<Branch> {
+    return this.ask("branch", { at, change, argument });
+  }
+}
