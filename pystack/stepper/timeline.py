@@ -88,8 +88,7 @@ class Timeline:
         collector = self._collector
         replay = None
         try:
-            replay = StepReplay(source, probe=collector, partial=partial)
-            replay.reader.name = self.name
+            replay = StepReplay(source, probe=collector, partial=partial, name=self.name)
             replay.collector = collector
             done = 0
             for record in replay.steps():

@@ -101,9 +101,10 @@ class Replay:
         stack_class: Callable[..., Any] | None = None,
         config_change: "Callable[[str, Config], None] | None" = None,
         watch: Callable[[Any], object] | None = None,
+        name: str = "",
     ):
         self.file: BinaryIO = open(source, "rb") if isinstance(source, str) else source
-        name = source if isinstance(source, str) else getattr(source, "name", "recording")
+        name = name or (source if isinstance(source, str) else getattr(source, "name", "recording"))
         self.reader = fmt.RecordReader(self.file, str(name), partial)
         self.probe = probe
         self.stack_class = stack_class
