@@ -44,6 +44,7 @@ def step(what: str | None, **options: Any) -> int:
     """Step through a recording or a scenario: forwards, backwards, with every decision explained.
 
     FILE is a recording (`pystack up --record`); SCENARIO a name of --list. Without further options: in the terminal.
+    Exit status 1 where no breakpoint was hit, or --verify found a difference.
     """
     if options["list_"]:
         return _list()

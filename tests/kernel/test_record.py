@@ -5,6 +5,9 @@ import pytest
 from pystack import services
 from pystack.runtime.netns import Namespace
 from pystack.stack import up
+from pystack.stepper import Timeline
+from pystack.stepper.explain import why
+from pystack.stepper.verify import verify
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import ReplayMismatch, replay
 from tests.kernel.conftest import Net
@@ -41,6 +44,27 @@ def test_a_live_run_replays_to_the_byte(offload, tmp_path):
     recorder.close()
     counts = replay(path)
     assert counts.frames > 50 and counts.calls > 20
+    steps_through(path)
     # control: a stack that answers differently is found out
     with pytest.raises(ReplayMismatch):
         replay(path, config_change=lambda name, config: config.update({"ip_default_ttl": 63}))
+
+
+def steps_through(path):
+    """The stepper loads the live recording: the kernel is the world outside, and all states verify."""
+    timeline = Timeline.load(path)
+    assert timeline.complete and timeline.lanes == ["pystack", "peer"]
+    assert {(frame.host, frame.to) for frame in timeline.frames} == {("pystack", "peer"), ("peer", "pystack")}
+    assert sum(frame.length for frame in timeline.frames) > 1_000_000
+    assert {why(timeline, frame=frame.number).mechanism for frame in timeline.frames} >= {
+        "fragment",
+        "data",
+        "reset",
+        "arp",
+    }
+    with open(path, "rb") as file:
+        assert verify(timeline, file).values > 10_000
+    with open(path, "rb") as file:
+        data = file.read()
+    cut = Timeline.of(data[: len(data) * 2 // 3], partial=True)
+    assert not cut.complete and 0 < len(cut.frames) < len(timeline.frames)

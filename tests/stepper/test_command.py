@@ -1,0 +1,102 @@
+"""`pystack step`: what it prints, and how it ends."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli import step as module
+from pystack.cli.main import cli, main
+from pystack.stepper import scenarios
+
+
+def run(*argv, status=0):
+    result = CliRunner().invoke(cli, ["step", *argv])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_list():
+    said = run("--list")
+    for name in scenarios.NAMES:
+        assert re.search(rf"^{name} +{re.escape(scenarios.get(name).title)}$", said, re.M)
+
+
+def test_text_tells_every_frame():
+    said = run("handshake", "--text")
+    assert [line.split()[0] for line in said.splitlines() if re.match(r" {1,4}\d", line)] == ["1", "2", "3"]
+    assert "the handshake's third step" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("loss-fast-retransmit", "Fast retransmit: bytes 5793:7241"),
+        ("rto", "Retransmission timeout: bytes 1:1449"),
+        ("zero-window", "a stopped because b closed its window"),
+        ("nagle", "40 ms are b's delayed ACK"),
+    ],
+)
+def test_why_answers_on_the_screen(name, says):
+    said = run(name, "--why")
+    assert scenarios.get(name).question in said and says in said
+
+
+def test_at_shows_a_place():
+    said = run("rto", "--text", "--at", "frame=7")
+    assert "frame.out" in said and "why: Retransmission timeout" in said and "cwnd 1448" in said
+    assert "https://www.rfc-editor.org/rfc/rfc6298" in run("rto", "--text", "--at", "event=60") or "RFC" in said
+    assert run("rto", "--text", "--at", "time=0.25") != run("rto", "--text", "--at", "time=0.35")
+
+
+def test_break_and_watch():
+    said = run("rto", "--break", 'event.kind == "retransmit"')
+    assert said.count('-- event.kind == "retransmit"') == 5 and said.endswith("5 stops\n")
+    assert "a.backoff: 0 -> 1" in run("rto", "--watch", "a.backoff")
+
+
+def test_no_stop_is_exit_status_1(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["step", "rto", "--break", "tcb.cwnd == 12345"])
+    assert ended.value.code == 1 and capsys.readouterr().out == "0 stops\n"
+
+
+def test_verify():
+    assert "the same forwards, backwards and forwards again" in run("nagle", "--verify")
+
+
+def test_what_if():
+    said = run("nagle", "--what-if", "nodelay=a")
+    assert "last data: 0.19 s, and 0.04 s" in said and "= 4 frames, the same in both" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "which recording or scenario"),
+        (["nothing-like-that"], "neither a file nor a scenario"),
+        (["rto", "--at", "frame=1000"], "there is no frame 1000; there are 14"),
+        (["rto", "--at", "somewhere"], "frame=N, event=N, time=SECONDS"),
+        (["rto", "--break", "tcb.cwind"], "did you mean cwnd"),
+        (["rto", "--what-if", "drop=1000"], "there is no frame 1000"),
+        (["rto", "--what-if", "nonsense"], "is no change"),
+    ],
+)
+def test_wrong_usage(argv, says):
+    assert says in run(*argv, status=2)
+
+
+def test_a_face_that_is_not_installed_says_how_to_get_it():
+    with pytest.raises(Exception, match=r"it needs no_such_package_here: pip install 'pystack\[tui\]'"):
+        module._face("no_such_package_here", "run", "tui", "it")
+
+
+def test_large_files_show_progress(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = module._Progress("run.pytrace")
+    for done in range(11):
+        progress(done << 20, 10 << 20)
+    assert capsys.readouterr().err.endswith("\rreading run.pytrace: 100 %\n")
+    progress = module._Progress("small")
+    progress(1000, 1000)
+    assert capsys.readouterr().err == ""
