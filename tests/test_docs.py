@@ -26,7 +26,9 @@ def test_every_option_of_the_command_is_in_its_page():
         assert options == told, f"pystack {name}: run tools/cli_docs.py"
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/getting-started.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/getting-started.md", "docs/architecture.md", "docs/stepper-terminal.md"]
+)
 def test_links_lead_somewhere(path):
     text = (ROOT / path).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):

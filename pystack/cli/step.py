@@ -77,7 +77,7 @@ def step(what: str | None, **options: Any) -> int:
         serve(timeline, port=options["port"], browser=not options["no_browser"], cursor=cursor, scenario=scenario)
         return 0
     run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
-    run(timeline, cursor=cursor, scenario=scenario)
+    run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"])
     return 0
 
 

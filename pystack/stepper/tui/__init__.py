@@ -12,8 +12,14 @@ from pystack.stepper.tui.session import Session
 __all__ = ["Session", "StepperApp", "run"]
 
 
-def run(timeline: Timeline, cursor: "Cursor | None" = None, scenario: "Scenario | None" = None, **options: Any) -> None:
-    """Step through a timeline on this terminal, until the person quits."""
+def run(
+    timeline: Timeline,
+    cursor: "Cursor | None" = None,
+    scenario: "Scenario | None" = None,
+    seed: int = 1,
+    **options: Any,
+) -> None:
+    """Step through a timeline on this terminal, until the person quits; `seed` is that of the scenario's network."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("pystack step: this needs a terminal; --text prints the same")
-    StepperApp(Session(timeline, cursor, scenario)).run()
+    StepperApp(Session(timeline, cursor, scenario, seed)).run()

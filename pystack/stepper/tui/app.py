@@ -11,16 +11,18 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from pystack.stepper.changes import FORMS
 from pystack.stepper.dissect import Node
 from pystack.stepper.tui import words
-from pystack.stepper.tui.commands import COMMANDS, Commands
+from pystack.stepper.tui.commands import COMMANDS, VIEWS, Commands
 from pystack.stepper.tui.fields import Fields
-from pystack.stepper.tui.panes import Events, Hex, Ladder, Pane, Reason, Tcb, Timers
+from pystack.stepper.tui.panes import Compare, Events, Hex, Ladder, Pane, Reason, Tcb, Timers
 from pystack.stepper.tui.session import Session
 
 #: from this size on everything is on one screen
 WIDE, TALL = 120, 32
-VIEWS = ("ladder", "frame", "events")
+#: the pane that gets the keys first
+FIRST = {"ladder": "#ladder", "frame": "#fields", "events": "#events", "compare": "#compare"}
 #: key, what it does: the help page's first half
 KEYS = (
     ("n p", "next, previous event (also right, left)"),
@@ -32,7 +34,8 @@ KEYS = (
     ("b w", "break or watch: type an expression"),
     ("g", "go to a frame, an event or a time"),
     (":", "a command (below); Esc leaves the line, up brings back older ones"),
-    ("1 2 3", "ladder and connection; frame and bytes; events and timers"),
+    ("1 2 3 4", "ladder and connection; frame and bytes; events and timers; both runs"),
+    ("x", "to the other run after `whatif`, and back"),
     ("Tab", "to the next pane; the arrows scroll it"),
     ("y", "the whole explanation, where it has more lines than there is room; and back"),
     ("z", "this pane alone on the screen, and back"),
@@ -45,7 +48,7 @@ FOOTER = "  ".join(
     f"[b]{key}[/] {what}" if what else f"[b]{key}[/]"
     for key, what in (
         ("n/p", "event"), ("f/F", "frame"), ("t/T", "rtt"), ("r/R", "run"), ("b", "break"), ("g", "goto"), (":", "cmd"),
-        ("1-3", "view"), ("?", "help"),
+        ("1-4", "view"), ("?", "help"),
     )
 )  # fmt: skip
 EXAMPLES = (
@@ -53,6 +56,7 @@ EXAMPLES = (
     "break state == TIME_WAIT              watch tcb.ssthresh",
     "print tcb.srtt / ms                   step rtt -1",
     "goto frame 12     goto event 100      goto time 40.5     goto 1.2s",
+    "whatif nodelay=a                      whatif deliver=8 congestion=a:cubic",
 )
 
 CSS = """
@@ -66,15 +70,13 @@ Pane:focus, Fields:focus { border-top: heavy $accent; }
 #right { width: 31; border-left: solid $secondary; }
 #fields { background: $background; scrollbar-size-horizontal: 0; }
 #hex { height: 6; }
-#events, #timers { display: none; }
+#events, #timers, #compare { display: none; }
 #why { height: 8; }
 #line { height: auto; max-height: 2; min-height: 1; }
 #message { height: auto; max-height: 2; padding: 0 1; }
 #message.failed { background: $error; color: $text; text-style: bold; }
-#prompt { width: 2; display: none; text-style: bold; }
-#command { display: none; height: 1; border: none; padding: 0; width: 1fr; }
-.asking #message { display: none; }
-.asking #command, .asking #prompt { display: block; }
+#prompt { width: 2; text-style: bold; }
+#command { height: 1; border: none; padding: 0; width: 1fr; }
 #why.-maximized { height: 1fr; width: 1fr; }
 #keys { height: 1; background: $panel; color: $text; }
 
@@ -100,6 +102,10 @@ Pane:focus, Fields:focus { border-top: heavy $accent; }
 .wide #hex { height: 2fr; }
 .wide #fields { height: 3fr; }
 
+.view-compare #left, .view-compare #middle, .view-compare #right { display: none; }
+.wide.view-compare #left, .wide.view-compare #middle, .wide.view-compare #right { display: none; }
+.view-compare #compare { display: block; }
+
 Help { align: center middle; }
 Help > VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%; border: round $accent; padding: 0 1; }
 Help Static { height: auto; }
@@ -122,6 +128,9 @@ class Help(ModalScreen[None]):
         for name, (arguments, what) in COMMANDS.items():
             text.append(f"{name} {arguments}".ljust(28), "bold").append(f"{what}\n")
         text.append("\n")
+        for form, what in FORMS.items():
+            text.append(f"whatif {form}".ljust(28), "bold").append(f"{what}\n")
+        text.append("\n")
         for example in EXAMPLES:
             text.append(f"{example}\n", "dim")
         with VerticalScroll():
@@ -129,10 +138,12 @@ class Help(ModalScreen[None]):
 
 
 class CommandLine(Input):
-    """The command line; up and down go through what was typed before."""
+    """The command line; up and down go through what was typed before.
+
+    Enter and Esc act here, at once: the keys that follow, however fast they come, are not the line's any more.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", show=False),
         Binding("up", "older(-1)", show=False),
         Binding("down", "older(1)", show=False),
     ]
@@ -141,11 +152,24 @@ class CommandLine(Input):
         super().__init__(id=id, select_on_focus=False)
         self.history: list[str] = []
         self.place = 0
+        self.display = False
 
-    def action_leave(self) -> None:
-        """Without doing anything."""
+    async def _on_key(self, event: events.Key) -> None:
         app: Any = self.app
-        app.asking(None)
+        if not self.display:
+            event.stop()
+            event.prevent_default()
+            app.post_message(events.Key(event.key, event.character))
+        elif event.key in ("enter", "escape"):
+            event.stop()
+            event.prevent_default()
+            text = self.value.strip() if event.key == "enter" else ""
+            if text and self.history[-1:] != [text]:
+                self.history.append(text)
+            app.asking(None)
+            app.do(text)
+        else:
+            await super()._on_key(event)
 
     def action_older(self, step: int) -> None:
         """An older line, or a newer one."""
@@ -159,32 +183,39 @@ class StepperApp(App[None]):
 
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
+    # Letters come first of all, so that a letter typed right behind a colon is the command line's; see check_action.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n,right", "step('event', 1)", show=False),
-        Binding("p,left", "step('event', -1)", show=False),
-        Binding("f,down", "step('frame', 1)", show=False),
-        Binding("F,up", "step('frame', -1)", show=False),
-        Binding("l", "step('layer', 1)", show=False),
-        Binding("L", "step('layer', -1)", show=False),
-        Binding("t", "step('rtt', 1)", show=False),
-        Binding("T", "step('rtt', -1)", show=False),
-        Binding("r", "do('run')", show=False),
-        Binding("R", "do('back')", show=False),
+        Binding("n", "step('event', 1)", show=False, priority=True),
+        Binding("p", "step('event', -1)", show=False, priority=True),
+        Binding("f", "step('frame', 1)", show=False, priority=True),
+        Binding("F", "step('frame', -1)", show=False, priority=True),
+        Binding("l", "step('layer', 1)", show=False, priority=True),
+        Binding("L", "step('layer', -1)", show=False, priority=True),
+        Binding("t", "step('rtt', 1)", show=False, priority=True),
+        Binding("T", "step('rtt', -1)", show=False, priority=True),
+        Binding("r", "do('run')", show=False, priority=True),
+        Binding("R", "do('back')", show=False, priority=True),
+        Binding("b", "ask('break ')", show=False, priority=True),
+        Binding("w", "ask('watch ')", show=False, priority=True),
+        Binding("g", "ask('goto ')", show=False, priority=True),
+        Binding("colon", "ask('')", show=False, priority=True),
+        Binding("1", "do('view ladder')", show=False, priority=True),
+        Binding("2", "do('view frame')", show=False, priority=True),
+        Binding("3", "do('view events')", show=False, priority=True),
+        Binding("4", "do('view compare')", show=False, priority=True),
+        Binding("x", "do('swap')", show=False, priority=True),
+        Binding("c", "connection", show=False, priority=True),
+        Binding("y", "why", show=False, priority=True),
+        Binding("z", "zoom", show=False, priority=True),
+        Binding("d", "shade", show=False, priority=True),
+        Binding("question_mark", "do('help')", show=False, priority=True),
+        Binding("q", "quit", show=False, priority=True),
+        Binding("right", "step('event', 1)", show=False),
+        Binding("left", "step('event', -1)", show=False),
+        Binding("down", "step('frame', 1)", show=False),
+        Binding("up", "step('frame', -1)", show=False),
         Binding("home", "do('first')", show=False),
         Binding("end", "do('last')", show=False),
-        Binding("b", "ask('break ')", show=False),
-        Binding("w", "ask('watch ')", show=False),
-        Binding("g", "ask('goto ')", show=False),
-        Binding("colon", "ask('')", show=False),
-        Binding("1", "do('view ladder')", show=False),
-        Binding("2", "do('view frame')", show=False),
-        Binding("3", "do('view events')", show=False),
-        Binding("c", "connection", show=False),
-        Binding("y", "why", show=False),
-        Binding("z", "zoom", show=False),
-        Binding("d", "shade", show=False),
-        Binding("question_mark", "do('help')", show=False),
-        Binding("q", "quit", show=False),
     ]
 
     def __init__(self, session: Session):
@@ -208,9 +239,12 @@ class StepperApp(App[None]):
             with Vertical(id="right"):
                 yield Tcb(session, id="tcb")
                 yield Timers(session, id="timers")
+            yield Compare(session, id="compare")
         yield Reason(session, id="why")
         with Horizontal(id="line"):
-            yield Static(":", id="prompt")
+            prompt = Static(":", id="prompt")
+            prompt.display = False
+            yield prompt
             yield CommandLine(id="command")
             yield Static(id="message", markup=False)
         yield Static(FOOTER, id="keys")
@@ -264,8 +298,7 @@ class StepperApp(App[None]):
         self.view = view
         focused = self.focused
         if focused is None or not focused.display or not _shown(focused.ancestors):
-            first = {"ladder": "#ladder", "frame": "#fields", "events": "#events"}[view]
-            base.query_one(first).focus()
+            base.query_one(FIRST[view]).focus()
 
     def choose(self, node: Node) -> None:
         """This field of the frame."""
@@ -329,6 +362,13 @@ class StepperApp(App[None]):
 
     # -- the command line --------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> "bool | None":
+        """No key of ours acts while the command line or the help page is open."""
+        base = self.screen_stack[0] if self.screen_stack else None
+        if base is None or action not in _OURS:
+            return True
+        return len(self.screen_stack) == 1 and not base.query_one("#command").display
+
     def action_ask(self, start: str) -> None:
         """Open the command line with the beginning of a command."""
         self.asking(start)
@@ -336,24 +376,20 @@ class StepperApp(App[None]):
     def asking(self, start: "str | None") -> None:
         """Open the command line, or close it (None)."""
         line = self.query_one("#command", CommandLine)
-        self.screen.set_class(start is not None, "asking")
+        opened = start is not None
+        line.display = self.query_one("#prompt").display = opened
+        self.query_one("#message").display = not opened
         if start is None:
-            self.show(self.view)
-            self.query_one({"ladder": "#ladder", "frame": "#fields", "events": "#events"}[self.view]).focus()
+            self.screen.set_focus(self.query_one(FIRST[self.view]))
             return
         line.value = start
         line.cursor_position = len(start)
         line.place = len(line.history)
-        line.focus()
+        self.screen.set_focus(line)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Do what was typed."""
-        line = self.query_one("#command", CommandLine)
-        text = event.value.strip()
-        if text and (not line.history or line.history[-1] != text):
-            line.history.append(text)
-        self.asking(None)
-        self.do(text)
+
+#: the actions of our keys
+_OURS = ("step", "do", "ask", "connection", "why", "zoom", "shade", "quit")
 
 
 def _shown(ancestors: Iterable[Any]) -> bool:

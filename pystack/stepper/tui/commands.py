@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 
+from pystack.stepper.changes import FORMS
 from pystack.stepper.cursor import Breakpoint
 from pystack.stepper.expr import ExpressionError
 from pystack.stepper.tui.session import Session
 
+#: what there is to look at where not all fits on the screen
+VIEWS = ("ladder", "frame", "events", "compare")
 #: name -> (arguments, what it does)
 COMMANDS = {
     "break": ("EXPR", "stop where this becomes true"),
@@ -25,7 +28,9 @@ COMMANDS = {
     "last": ("", "to the last event"),
     "connection": ("[TEXT]", "show this one; without TEXT the cursor's"),
     "field": ("NAME", "choose a field, such as tcp.ack"),
-    "view": ("ladder | frame | events", "what to show on a small screen"),
+    "whatif": ("CHANGE ...", "run it once more, changed from here on"),
+    "swap": ("", "to the other run, and back"),
+    "view": ("NAME", f"what to show: {', '.join(VIEWS)}"),
     "help": ("", "all keys and commands"),
     "quit": ("", "the end"),
 }
@@ -236,12 +241,25 @@ class Commands:
         return ""
 
     def _view(self, text: str) -> str:
-        views = ("ladder", "frame", "events")
-        chosen = [name for name in views if text and name.startswith(text)]
+        chosen = [name for name in VIEWS if text and name.startswith(text)]
         if not chosen:
-            raise Wrong(f"a view is one of {', '.join(views)}, not {text!r}")
+            raise Wrong(f"a view is one of {', '.join(VIEWS)}, not {text!r}")
+        if chosen[0] == "compare" and self.session.other is None:
+            raise Wrong("nothing to compare with yet: whatif drop=5, for example, makes another run")
         self.act("view", chosen[0])
         return ""
+
+    def _whatif(self, text: str) -> str:
+        if not text:
+            raise Wrong(f"what? One or more of {', '.join(FORMS)}")
+        self.session.what_if(text.split())
+        self.act("view", "compare")
+        return "x goes to the other run; 1, 2, 3 show it as they showed this one"
+
+    def _swap(self, text: str) -> str:
+        if not self.session.swap():
+            raise Wrong("there is no other run: whatif CHANGE makes one")
+        return f"this is {self.session.timeline.name}"
 
     def _help(self, text: str) -> str:
         self.act("help", "")
@@ -253,7 +271,7 @@ class Commands:
 
 
 _SHORT = {"b": "break", "w": "watch", "r": "run", "c": "run", "continue": "run", "s": "step", "g": "goto", "p": "print",
-          "d": "delete", "q": "quit", "h": "help", "?": "help", "exit": "quit", "breaks": "list"}  # fmt: skip
+          "d": "delete", "q": "quit", "h": "help", "?": "help", "exit": "quit", "breaks": "list", "x": "swap"}  # fmt: skip
 
 
 def _needed(text: str, example: str) -> str:

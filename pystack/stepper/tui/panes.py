@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from pystack.stepper.dissect import hex_rows
 from pystack.stepper.explain import why
+from pystack.stepper.records import Frame
 from pystack.stepper.tui import ladder, words
 from pystack.stepper.tui.session import Session
 
@@ -154,6 +155,79 @@ class Events(Pane):
             self.stepper.do(f"goto event {self.first + place.y}")
 
 
+class Compare(Pane):
+    """After `whatif`: the frames of both runs, each beside its counterpart."""
+
+    title = "Compare"
+    frames: list[int]
+
+    def lines(self, width: int, height: int) -> list[Text]:
+        """What each run came to, and the rows around the cursor's frame."""
+        session = self.session
+        runs = session.runs()
+        self.frames = []
+        if runs is None:
+            return []
+        half = (width - 5) // 2
+        found = []
+        for n, (timeline, numbers) in enumerate(zip(runs, session.numbers)):
+            style = "bold" if (n == 1) == session.changed else ""
+            found += [Text(line, style=style) for line in textwrap.wrap(f"{timeline.name}: {numbers}", width)]
+        found.append(Text("─" * width, style="dim"))
+        room = max(height - len(found), 1)
+        here = self._here()
+        first = max(0, min(here - room // 2, len(session.rows) - room))
+        self.frames = [0] * len(found)
+        for index in range(first, min(first + room, len(session.rows))):
+            row = session.rows[index]
+            mark = "=" if row.same else "~" if row.left and row.right else "<" if row.left else ">"
+            cells = (_cell(session, row.left, half), _cell(session, row.right, half))
+            text = Text.assemble(cells[0], f" {mark} ", cells[1])
+            text.stylize("reverse" if index == here else "dim" if row.same else "")
+            found.append(text)
+            mine = row.right if session.changed else row.left
+            self.frames.append(mine.number if mine is not None else 0)
+        return found
+
+    def _here(self) -> int:
+        """The row of the cursor's frame."""
+        session, frame = self.session, self.session.frame
+        if frame is None:
+            return 0
+        for index, row in enumerate(session.rows):
+            mine = row.right if session.changed else row.left
+            if mine is not None and mine.number == frame.number:
+                return index
+        return 0
+
+    def action_line(self, count: int) -> None:
+        """The next frame."""
+        self.stepper.action_step("frame", count)
+
+    def action_page(self, count: int) -> None:
+        """A screenful of frames on."""
+        self.stepper.action_step("frame", count * max(self.content_size.height - 4, 1))
+
+    def on_click(self, event: events.Click) -> None:
+        """To the frame on this line."""
+        place = event.get_content_offset(self)
+        if place is not None and place.y < len(self.frames) and self.frames[place.y]:
+            self.stepper.do(f"goto frame {self.frames[place.y]}")
+
+
+def _cell(session: Session, frame: "Frame | None", width: int) -> Text:
+    if frame is None:
+        return Text(" " * width)
+    start = frame._timeline.start
+    fate = f"{frame.fate.upper()} " if frame.fate in ("lost", "dropped") else ""
+    head = f"{frame.number:>4} {words.since(frame.time, start):>9} {frame.host}>{frame.to or '*'} {fate}"
+    text = Text(head + words.label(frame.summary, max(width - len(head), 8)))
+    look = {"lost": ladder.LOST, "dropped": ladder.DROPPED}.get(frame.fate, "")
+    text.stylize(look)
+    text.truncate(width, pad=True)
+    return text
+
+
 def _event_words(session: Session, entry: Any) -> str:
     if str(entry.kind) in ("frame.in", "frame.out") and entry.frame >= 0:
         frame = session.timeline.frames[entry.frame]
@@ -182,7 +256,7 @@ class Reason(Pane):
         for reason in reasons:
             found += _wrapped(reason, width, WORDS)
         for sentence in why(timeline, event=entry.index).sentences:
-            if sentence.rstrip(".") not in reasons:
+            if not any(sentence.rstrip(".").endswith(reason) for reason in reasons):  # told already
                 found += _wrapped(sentence, width)
         links = [timeline.link(rfc) for rfc in dict.fromkeys(rfcs) if timeline.link(rfc)]
         found += [Text(link, style="underline") for link in links]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pystack.stepper import changes
+from pystack.stepper.branch import ChangeError, Row, branch, compare, figures
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.records import Entry, Frame
@@ -15,10 +17,12 @@ class Session:
     since    the position with which the connection is compared: where the last step came from, or the event before
     pinned   the connection to show, or "" for that of the event at the cursor
     field    the chosen field: Wireshark's name, and which of that name; it stays chosen from frame to frame
-    other    the timeline of a what-if branch, and `rows` the two side by side
+    other    the cursor of the other run, after `whatif`; `rows` has both runs frame beside frame, `numbers` what each came to
     """
 
-    def __init__(self, timeline: Timeline, cursor: "Cursor | None" = None, scenario: "Scenario | None" = None):
+    def __init__(
+        self, timeline: Timeline, cursor: "Cursor | None" = None, scenario: "Scenario | None" = None, seed: int = 1
+    ):
         self.timeline = timeline
         self.cursor = cursor if cursor is not None else Cursor(timeline)
         self.scenario = scenario
@@ -27,8 +31,11 @@ class Session:
         self.field: tuple[str, int] = ("", 0)
         self.message = ""
         self.failed = False
-        self.other: Timeline | None = None
-        self.rows: list[Any] = []
+        self.seed = seed
+        self.other: Cursor | None = None
+        self.changed = False
+        self.rows: list[Row] = []
+        self.numbers: list[str] = []
         self._tree: tuple[int, Tree] | None = None
 
     # -- what is at the cursor -----------------------------------------------------------------------------------------
@@ -102,6 +109,41 @@ class Session:
         self.pinned = known[here] if here < len(known) else ""
         return self.pinned
 
+    # -- what if -------------------------------------------------------------------------------------------------------
+
+    def what_if(self, texts: list[str]) -> None:
+        """Run the scenario once more with changes, made at the cursor (before the first event: where it makes sense)."""
+        if self.scenario is None:
+            raise ChangeError("only a scenario can be run once more with a change, not a recording")
+        if self.changed:
+            raise ChangeError("this is the changed run; x goes back to the first one, where changes are made")
+        chosen = [changes.parse(text) for text in texts]
+        at = self.cursor if self.cursor.position >= 0 else None
+        timeline = branch(self.scenario, at, *chosen, seed=self.seed)
+        self.other = Cursor(timeline)
+        self.other.breakpoints = self.cursor.breakpoints
+        self.rows = compare(self.timeline, timeline)
+        self.numbers = [_numbers(self.timeline), _numbers(timeline)]
+
+    def swap(self) -> bool:
+        """To the other run, at the same time; False where there is none."""
+        if self.other is None:
+            return False
+        time = self.cursor.time
+        self.cursor, self.other = self.other, self.cursor
+        self.timeline = self.cursor.timeline
+        self.cursor.goto(time=time)
+        self.since, self.pinned, self._tree = self.cursor.position - 1, "", None
+        self.changed = not self.changed
+        return True
+
+    def runs(self) -> "tuple[Timeline, Timeline] | None":
+        """The run as it is, and the changed one."""
+        if self.other is None:
+            return None
+        pair = (self.timeline, self.other.timeline)
+        return (pair[1], pair[0]) if self.changed else pair
+
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
@@ -111,3 +153,10 @@ class Session:
     def fail(self, text: str) -> None:
         """What is wrong with what the person asked, on one line."""
         self.message, self.failed = " ".join(text.split()), True
+
+
+def _numbers(timeline: Timeline) -> str:
+    """A run in a few numbers."""
+    found = figures(timeline)
+    last = found.pop("last data")
+    return ", ".join([f"last data at {last * 1000:.3f} ms", *(f"{count} {name}" for name, count in found.items())])

@@ -1,0 +1,58 @@
+"""What if: another run of the scenario, both side by side, and back to the first one."""
+
+import pytest
+
+from tests.stepper.tui.screen import watch
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 45)], ids=["80x24", "140x45"])
+def test_the_lost_frame_arrives(size):
+    async def story(person):
+        await person.command("whatif deliver=8")
+        text = person.text()
+        assert "loss-fast-retransmit, if frame 8 had arrived" in text
+        assert "1 lost, 1 retransmissions" in text and "0 lost, 0 retransmissions" in text
+        await person.command("goto frame 8")
+        (row,) = [line for line in person.lines() if " ~ " in line and "LOST" in line]
+        assert row.count("5793:7241") == 2
+        await person.press("x")
+        assert person.lines()[0].strip().startswith("loss-fast-retransmit, if frame 8 had arrived")
+        assert person.session.frame.fate == "delivered"
+        await person.command('until event.kind == "retransmit"')
+        assert person.session.failed  # there is none in this run
+        await person.press("x", "1")
+        await person.command('until event.kind == "retransmit"')
+        assert not person.session.failed and "fast retransmission" in person.text()
+
+    watch(story, size=size)
+
+
+def test_at_the_cursor():
+    async def story(person):
+        await person.command("goto frame 4")
+        await person.command("whatif nodelay=a")
+        first, other = person.session.runs()
+        assert not person.session.failed
+        assert first.frames[5].time - first.start == 65_000_000  # Nagle and the delayed ACK
+        assert other.frames[4].time - other.start < 65_000_000
+
+    watch(story, "nagle")
+
+
+def test_what_cannot_be_is_told_on_one_line():
+    async def story(person):
+        for line, words in (
+            ("whatif", "what? One or more of drop=FRAME"),
+            ("whatif drop=9999", "there is no frame 9999"),
+            ("whatif fly=1", "'fly=1' is no change"),
+            ("whatif nodelay=nobody", "there is no host 'nobody'"),
+            ("swap", "there is no other run"),
+            ("view compare", "nothing to compare with yet"),
+        ):
+            await person.command(line)
+            assert person.session.failed and words in person.session.message and "\n" not in person.session.message
+        person.session.scenario = None
+        await person.command("whatif drop=5")
+        assert "not a recording" in person.session.message
+
+    watch(story)
