@@ -9,6 +9,7 @@ from array import array
 from typing import Any
 
 import pystack_c.const as C
+from pystack.runtime.addresses import parse_addr
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States
@@ -222,7 +223,7 @@ class Collector:
                 host.announced.append(index)
             elif host.cause:
                 host.cause.append(index)
-            if conn < 0 and kind.startswith("arp."):
+            if conn < 0 and event.subject.startswith("arp "):
                 self._arp(host, event)
 
     def _conn(self, host: HostState, event: Event) -> int:
@@ -244,6 +245,11 @@ class Collector:
 
     def _arp(self, host: HostState, event: Event) -> None:
         addr = event.fields.get("addr")
+        if addr is None:
+            try:
+                addr = parse_addr(event.subject.removeprefix("arp "))
+            except ValueError:
+                return
         for iface in host.stack.ifaces:
             entry = iface.neighbors.get(addr)
             if entry is not None:

@@ -208,7 +208,10 @@ class Cursor:
         """
         chosen = [one for one in self.breakpoints if one.enabled]
         before = {id(one): self._value(one, self.position) for one in chosen}
+        watching = any(one.watch for one in chosen)
         for index in self._ahead(direction):
+            if not watching and self._impossible(chosen, index):
+                continue
             hits: list[Breakpoint] = []
             values: dict[str, tuple[Any, Any]] = {}
             scope = Scope(self.timeline, index)
@@ -233,6 +236,11 @@ class Cursor:
                 return Stop(entry, hits, values)
         self.position = len(self.timeline.events) - 1 if direction > 0 else -1
         return None
+
+    def _impossible(self, chosen: list[Breakpoint], index: int) -> bool:
+        """True where none of them can hit, by the event's kind alone."""
+        kind = self.timeline.kind(index)
+        return not any(one.compiled.possible(kind) for one in chosen)
 
     def _value(self, one: Breakpoint, index: int, scope: "Scope | None" = None) -> Any:
         if index < 0:

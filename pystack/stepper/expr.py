@@ -172,6 +172,12 @@ class Expression:
             self._value = self._compile(tree.body)
         except RecursionError:
             raise ExpressionError(text, 0, "nested too deep") from None
+        #: it can only be true of events of these kinds (full or short names); None: of any
+        self.kinds = _kinds(tree.body)
+
+    def possible(self, kind: str) -> bool:
+        """False where it cannot be true of an event of this kind: then it need not be evaluated."""
+        return self.kinds is None or kind in self.kinds or kind.rpartition(".")[2] in self.kinds
 
     def value(self, scope: Scope) -> Any:
         """The value at an event; None where something that it names is not there."""
@@ -333,6 +339,30 @@ class Expression:
     def _ifexp(self, node: ast.IfExp) -> Value:
         test, body, orelse = self._compile(node.test), self._compile(node.body), self._compile(node.orelse)
         return lambda scope: body(scope) if test(scope) else orelse(scope)
+
+
+def _kinds(node: ast.expr) -> "list[str] | None":
+    """The kinds of events that an expression demands: `kind == "x"`, `event.kind in ("x", "y")`, alone or with `and`."""
+    if isinstance(node, ast.BoolOp):
+        found = [_kinds(part) for part in node.values]
+        known = [kinds for kinds in found if kinds is not None]
+        if isinstance(node.op, ast.And):
+            return known[0] if known else None
+        return [kind for kinds in known for kind in kinds] if len(known) == len(found) else None
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1:
+        return None
+    left, right = node.left, node.comparators[0]
+    named = left.id if isinstance(left, ast.Name) else left.attr if isinstance(left, ast.Attribute) else ""
+    if named != "kind" or (isinstance(left, ast.Attribute) and not isinstance(left.value, ast.Name)):
+        return None
+    if isinstance(node.ops[0], ast.Eq):
+        items: list[ast.expr] = [right]
+    elif isinstance(node.ops[0], ast.In) and isinstance(right, (ast.Tuple, ast.List)):
+        items = right.elts
+    else:
+        return None
+    texts = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return texts if len(texts) == len(items) else None
 
 
 def _number(value: Any) -> Any:

@@ -121,6 +121,8 @@ class Flights:
                 if fresh:
                     self._arrive(fresh[0], event, receiver, time)
                     self.altered[fresh[0][0]] = True
+                    self.pending[data] = [fresh[0]]  # its copy will come in with the same bit changed
+                    self.count += 1
                     return fresh[0][0]
         return -1
 

@@ -73,6 +73,14 @@ class Packed(Sequence[T], Generic[T]):
         made: T = row
         return made
 
+    def raw(self, index: int) -> "tuple[Any, ...] | T":
+        """The plain tuple, or the object where it was made already: for a quick look at many."""
+        number, at = divmod(index, self.block)
+        if number >= len(self.blocks):
+            return tuple(self.tail[index - len(self.blocks) * self.block])
+        row: tuple[Any, ...] | T = self._rows(number)[at]
+        return row
+
     def __iter__(self) -> Iterator[T]:
         for index in range(len(self)):
             yield self[index]

@@ -8,6 +8,7 @@ from pystack.stepper import snapshot
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
+from pystack.trace import annotate
 
 #: fields of a connection in the order in which to read them
 SHOWN = (
@@ -15,7 +16,7 @@ SHOWN = (
     "lost", "dupacks", "ca_state", "mss", "srtt", "rttvar", "rto", "backoff", "recvbuf", "ooo",
 )  # fmt: skip
 TIMES = ("srtt", "rttvar", "rto", "min_rtt")
-QUIET = ("timer.set", "timer.cancelled", "route", "frame.in", "frame.out")
+QUIET = annotate.QUIET | {"frame.in", "frame.out"}
 
 
 def seconds(timeline: Timeline, time: int) -> str:

@@ -51,6 +51,8 @@ class Timeline:
         self.hosts: list[str] = list(self._collector.names)
         self._flights = self._collector.flights
         self._flights.pending.clear()
+        for host in self._collector.hosts.values():
+            host.stack = None  # what was replayed is no longer needed
         self._name_objects()
         self._find_lanes()
         self._series: dict[str, list[tuple[int, dict[str, Any]]]] = {}
@@ -198,6 +200,11 @@ class Timeline:
         frame.altered = index in flights.altered
         frame.conn = self._keys[conn] if conn >= 0 else ""
         return frame
+
+    def kind(self, index: int) -> str:
+        """The kind of an event, without making an Entry of it."""
+        row = self.events.raw(index)
+        return str(row.kind) if isinstance(row, Entry) else str(row[KIND])
 
     def missing(self, frame: Frame) -> str:
         """The fate of a frame that never arrived: "lost", or "unknown"."""

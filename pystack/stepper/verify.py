@@ -145,11 +145,19 @@ class _Second(Probe):
             )
 
     def compare_arp(self, state: Any, host: int, addr: int, entry: Any) -> None:
-        """An ARP entry: state and address."""
+        """An ARP entry: its state, its MAC address, what waits, and its timer."""
         number = self.timeline._collector.numbers.get((host, "arp", addr), -1)
         values = state.get(number)
         self.values += 1
-        if values is None or values[0] != neighbor.STATE_NAMES[entry.state]:
+        mac = entry.mac.to_bytes(6, "big").hex(":")
+        deadline = dict(values[5]).get("arp", -1) if values is not None else -1
+        if (
+            values is None
+            or values[0] != neighbor.STATE_NAMES[entry.state]
+            or values[1] not in ("", mac)
+            or values[4] != len(entry.queue or ())
+            or deadline != entry.timer.deadline
+        ):
             raise VerificationError(f"{self.timeline.name}: after event {self.index}, an ARP entry differs")
 
 

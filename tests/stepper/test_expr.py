@@ -68,6 +68,36 @@ def test_backwards_stops_at_the_same_events(timeline):
     assert hits(timeline, text, -1) == hits(timeline, text)[::-1]
 
 
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ('event.kind == "retransmit"', ["retransmit"]),
+        ('kind in ("a", "b") and tcb.cwnd > 1', ["a", "b"]),
+        ('tcb.cwnd > 1 and event.kind == "tcp.out"', ["tcp.out"]),
+        ('kind == "a" or event.kind == "b"', ["a", "b"]),
+        ('kind == "a" or tcb.cwnd > 1', None),
+        ('not kind == "a"', None),
+        ('kind != "a"', None),
+        ("tcb.cwnd > 1", None),
+        ('event.fields.kind == "a"', None),
+        ("kind == host", None),
+    ],
+)
+def test_what_kinds_an_expression_demands(timeline, text, kinds):
+    assert Expression(text, timeline.hosts).kinds == kinds
+
+
+def test_skipping_by_kind_changes_nothing(timeline, monkeypatch):
+    texts = [
+        'event.kind == "retransmit"',
+        'kind in ("tcp.lost", "cwnd") and host == "a"',
+        'kind == "out" or kind == "state"',
+    ]
+    quick = [hits(timeline, text) for text in texts]
+    monkeypatch.setattr(Expression, "possible", lambda self, kind: True)
+    assert quick == [hits(timeline, text) for text in texts] and all(quick)
+
+
 def test_watchpoints(timeline):
     cursor = Cursor(timeline)
     cursor.watch("a.total_retrans")

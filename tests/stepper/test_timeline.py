@@ -65,3 +65,114 @@ def test_cursor_steps(loss):
     assert stop is not None and stop.entry.kind == "tcp.retransmit"
     assert cursor.run() is None
     assert cursor.run(-1).entry.index == stop.entry.index
+
+
+def test_layers_and_round_trips(loss):
+    cursor = Cursor(loss)
+    cursor.goto(frame=20)
+    here = cursor.entry
+    there = cursor.step("layer")
+    assert (there.layer, there.host) != (here.layer, here.host)
+    assert all((entry.layer, entry.host) == (here.layer, here.host) for entry in loss.events[here.index : there.index])
+    cursor.goto(frame=1)
+    ends = []
+    while (entry := cursor.step("rtt")) is not None:
+        ends.append(entry)
+    times = [entry.time for entry in ends]
+    assert len(ends) >= 5 and all(entry.conn == ends[0].conn for entry in ends)
+    assert all(
+        after - before >= 40_000_000 for before, after in zip(times, times[1:])
+    )  # no round is shorter than the path
+    back = []
+    while (entry := cursor.step("rtt", -1)) is not None:
+        back.append(entry.index)
+    assert back == [entry.index for entry in ends[:-1]][::-1] or back == [entry.index for entry in ends][::-1]
+
+
+def test_to_a_time(loss):
+    cursor = Cursor(loss)
+    for time in (0, 20_059_200, 100_000_000, loss.end):
+        entry = cursor.goto(time=loss.start + time)
+        assert entry.time <= loss.start + time
+        if entry.index + 1 < len(loss.events):
+            assert loss.events[entry.index + 1].time > loss.start + time
+    assert cursor.goto(time=loss.start - 1) is None and cursor.position == -1
+    for wrong in ({"frame": 0}, {"frame": 10_000}, {"event": 100_000}, {}, {"frame": 1, "event": 1}):
+        with pytest.raises(ValueError):
+            cursor.goto(**wrong)
+    with pytest.raises(ValueError, match="event, frame, layer, rtt"):
+        cursor.step("day")
+
+
+def test_each_rfc_has_a_link(loss):
+    assert loss.link("RFC 6298 5.4") == "https://www.rfc-editor.org/rfc/rfc6298#section-5.4"
+    assert loss.link("RFC 7323") == "https://www.rfc-editor.org/rfc/rfc7323"
+    assert loss.link("Linux tcp(7) TCP_CORK") == loss.link("") == ""
+
+
+def test_the_series_is_the_states_changes(loss):
+    key = next(key for key in loss.connections if key.startswith("a "))
+    points = loss.series(key)
+    assert [time for time, _ in points] == sorted({time for time, _ in points})
+    last = {entry.time: entry.index for entry in loss.events}
+    for time, point in points:
+        state = loss.tcb(last[time], key)
+        assert all(point[name] == state[name] for name in point if name != "snd_wnd_edge")
+
+
+def test_arp_and_timers():
+    timeline = scenarios.get("arp").timeline()
+    cursor = Cursor(timeline)
+    cursor.add_break('event.kind == "queued"')
+    cursor.run()
+    cursor.add_break('event.kind == "timer.set"')
+    cursor.run()
+    entry = cursor.arp()["a arp 10.0.0.2"]
+    assert (entry["state"], entry["waiting"], entry["mac"]) == ("INCOMPLETE", 1, "")
+    assert cursor.timers()["a arp 10.0.0.2"] == {"arp": 1_000_000_000}
+    cursor.last()
+    assert cursor.arp()["a arp 10.0.0.2"]["state"] == "REACHABLE"
+    assert cursor.arp()["a arp 10.0.0.2"]["mac"] == "02:50:59:00:00:02"
+
+
+def test_many_connections_do_not_make_a_step_slow():
+    """Keyframes are as far apart as they are large: 400 connections at once cost a step little, and little memory."""
+    import time
+
+    from pystack.runtime.procs import spawn, stream
+    from pystack.runtime.simulated import MS, Network
+    from pystack.stepper.scenarios.base import _Kept, listener, pair
+
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, b, _ = pair(net, delay=5 * MS)
+        waiting = listener(b, backlog=1000)
+
+        def serve():
+            while True:
+                yield (yield waiting.accept()).sendall(b"hello")
+
+        def ask():
+            sock = stream(a)
+            yield sock.connect("10.0.0.2", 80)
+            yield sock.recv_exactly(5)
+
+        spawn(net, serve())
+        for _ in range(400):
+            spawn(net, ask())
+        net.run(1000 * MS)
+    timeline = Timeline.of(out.kept)
+    assert len(timeline.connections) > 800 and len(timeline.events) > 10_000
+    kept = sum(len(key) for key in timeline.states.keys)
+    assert kept < len(timeline.events)
+    cursor = Cursor(timeline)
+    cursor.last()
+    worst = 0.0
+    for _ in range(300):
+        began = time.perf_counter()
+        cursor.step(n=-7)
+        cursor.diff()
+        timeline.tcb(cursor.position, cursor.conn)
+        worst = max(worst, time.perf_counter() - began)
+    assert worst < 0.2

@@ -1,0 +1,79 @@
+"""Which arrival is which frame: what the timeline finds from the bytes alone, against what the channels really did."""
+
+import io
+
+import pytest
+
+from pystack.runtime.simulated import MS
+from pystack.stepper import Timeline
+from tests.sim.hostile import Transfer
+
+EVERYTHING = {
+    "loss": 0.15, "duplicate": 0.1, "reorder": 0.1, "reorder_delay": 15 * MS, "corrupt": 0.05, "jitter": MS
+}  # fmt: skip
+
+
+class Kept(io.BytesIO):
+    def close(self) -> None:
+        self.kept = self.getvalue()
+
+
+def truth(run):
+    """All that the hosts' channels did, as lists of (time sent, frame, arrivals) by sender, filled while it runs."""
+    log = {"a": [], "b": []}
+    for name, channel in (("a", run.link.ab), ("b", run.link.ba)):
+        send = channel.send
+
+        def logged(frame, now, send=send, name=name):
+            arrivals = send(frame, now)
+            log[name].append((now, frame, arrivals))
+            return arrivals
+
+        channel.send = logged
+    return log
+
+
+def run_of(seed, **impairments):
+    out = Kept()
+    run = Transfer(seed, 20_000, impairments, lambda net: net.record(out))
+    log = truth(run)
+    run.run()
+    run.net.close()
+    return Timeline.of(out.kept), log
+
+
+def compared(timeline, log):
+    """(frames, frames whose arrival is not the real one, frames with a bit changed that are not known as such)."""
+    total = wrong = unknown = 0
+    for name, sent in log.items():
+        frames = [frame for frame in timeline.frames if frame.host == name]
+        assert [frame.time for frame in frames] == [time for time, _, _ in sent]
+        for frame, (_, data, arrivals) in zip(frames, sent):
+            assert frame.data == data
+            total += 1
+            found = sorted([frame.arrival, *(time for time, _, _ in frame.copies)]) if frame.arrival is not None else []
+            if found != sorted(time for time, _ in arrivals):
+                wrong += 1
+            unknown += frame.altered != any(other != data for _, other in arrivals)
+            assert (frame.fate in ("lost", "unknown")) == (frame.arrival is None)
+    return total, wrong, unknown
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "impairments",
+    [{}, {"loss": 0.1}, {"duplicate": 0.1}, {"reorder": 0.2, "reorder_delay": 15 * MS}, {"corrupt": 0.1}, EVERYTHING],
+    ids=lambda impairments: "-".join(impairments)[:20] or "clean",
+)
+def test_arrivals_are_found(seed, impairments):
+    total, wrong, unknown = compared(*run_of(seed, **impairments))
+    assert total > 40 and unknown == 0
+    assert wrong == 0
+
+
+def test_control_a_wrong_arrival_is_noticed():
+    timeline, log = run_of(1, loss=0.1)
+    flights = timeline._flights
+    first = next(frame.index for frame in timeline.frames if frame.fate == "delivered")
+    flights.arrival[first] += 1
+    assert compared(timeline, log)[1] == 1
