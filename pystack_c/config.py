@@ -238,6 +238,14 @@ class Config:
         self.tcp_grow_delivered = False
         #: PRR sends a segment beyond what was delivered only on a safe ACK (RFC 9937); False: on every one (RFC 6937)
         self.tcp_prr_safe = False
+        #: every ICMP error ends an opening, host unreachable and time exceeded too (Linux)
+        self.tcp_icmp_opening = False
+        #: the MSS to announce follows the path MTU that ICMP told (Linux)
+        self.tcp_advmss_pmtu = False
+        #: CUBIC reduces from cwnd instead of from the flight size (RFC 9438 4.6 allows it; Linux)
+        self.tcp_ssthresh_cwnd = False
+        #: a SACK block counts for segments that it covers whole only (Linux)
+        self.tcp_sack_whole = False
 
     def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
@@ -382,6 +390,10 @@ FIELDS = (
     "tcp_tlp_at_rto",
     "tcp_grow_delivered",
     "tcp_prr_safe",
+    "tcp_icmp_opening",
+    "tcp_advmss_pmtu",
+    "tcp_ssthresh_cwnd",
+    "tcp_sack_whole",
 )
 
 # Profiles: what differs from the defaults above.

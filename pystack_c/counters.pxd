@@ -75,6 +75,7 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPOFOQueue
     cdef public int64_t TcpExtTCPOFODrop
     cdef public int64_t TcpExtTCPChallengeACK
+    cdef public int64_t TcpExtOutOfWindowIcmps
     cdef public int64_t TcpExtTCPSYNChallenge
     cdef public int64_t TcpExtPAWSEstab
     cdef public int64_t TcpExtTCPKeepAlive

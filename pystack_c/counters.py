@@ -15,7 +15,7 @@ NAMES = (
     "TcpExtTCPRenoRecovery TcpExtTCPSackRecovery TcpExtTCPSACKReneging TcpExtTCPDSACKOldSent "
     "TcpExtTCPDSACKOfoSent TcpExtTCPDSACKRecv TcpExtTCPAbortOnData TcpExtTCPAbortOnClose "
     "TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
-    "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge "
+    "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge TcpExtOutOfWindowIcmps "
     "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
     "TcpExtTCPRcvQDrop "
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
@@ -101,6 +101,7 @@ class Counters:
     TcpExtTCPOFOQueue: int
     TcpExtTCPOFODrop: int
     TcpExtTCPChallengeACK: int
+    TcpExtOutOfWindowIcmps: int
     TcpExtTCPSYNChallenge: int
     TcpExtPAWSEstab: int
     TcpExtTCPKeepAlive: int

@@ -24,6 +24,7 @@ cdef class Endpoint(TimerOwner):
     cdef public bint reuseaddr
     cdef public bint reuseport
     cdef public bint broadcast
+    cdef public bint freebind
     cdef public dict options
     cdef public dict shown
     cpdef dict snapshot(self)

@@ -34,6 +34,7 @@ class Endpoint(TimerOwner):
         self.reuseaddr = False
         self.reuseport = False
         self.broadcast = False
+        self.freebind = False
         self.options: dict[Any, Any] | None = None
         self.shown: dict[str, Any] | None = None
 

@@ -74,7 +74,7 @@ def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> No
         raise OSError(errno.EINVAL, "the socket is bound already")
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, "a port is 0..65535")
-    if addr != 0 and core.local_addr(addr) is None and not (table.groups and _is_group(core, addr)):
+    if addr != 0 and core.local_addr(addr) is None and not ep.freebind and not (table.groups and _is_group(core, addr)):
         raise OSError(errno.EADDRNOTAVAIL, "not an address of this host")
     if port == 0:
         port = _free_port(core, ep, table, addr)

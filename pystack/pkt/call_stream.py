@@ -186,6 +186,10 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
             raise
         fd.wrote += n
         taken[0] += n
+        if opening[0] and not n and not waits:
+            # TCP_FASTOPEN_CONNECT: nothing rides on the SYN, so this was a connect that goes on.
+            fd.connecting = True
+            return Result(-1, errno.EINPROGRESS)
         if opening[0] and waits and n:
             return proceed()
         if taken[0] == size:

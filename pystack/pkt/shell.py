@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.pkt.errors import Unsupported
-from pystack.pkt.sysctl import Sysctls
+from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
 
 #: commands that have nothing to do here
 NOTHING = (
@@ -122,11 +122,13 @@ class Shell:
         raise Unsupported(line, f"the command {text.strip()!r} is not supported")
 
     def _sysctl(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        output = []
+        output: list[str] = []
         for word in words:
             if word.startswith("-"):
                 continue
             name, equals, value = word.partition("=")
+            if name in LINUX_ABSENT:
+                return 255, output
             if equals:
                 self.sysctls.set(name, _ARITHMETIC.sub(_arithmetic, value), line)
             elif name in self.sysctls.values:
@@ -234,7 +236,7 @@ def _split(text: str, separators: str = ";\n&") -> list[str]:
         elif separators != "|" and text[i : i + 2] in ("&&", "||"):
             parts.append(text[i : i + 2])
             i += 1
-        elif c in separators and not (c == "&" and text[i - 1 : i] == ">"):
+        elif c in separators and not (c == "&" and ">" in (text[i - 1 : i], text[i + 1 : i + 2])):
             parts.append("")
         else:
             parts[-1] += c

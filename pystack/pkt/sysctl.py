@@ -63,6 +63,10 @@ LINUX_KNOWN = (
 ).split()
 
 
+#: sysctls of test kernels that no released Linux has: setting them fails, as it does there
+LINUX_ABSENT = ("net.ipv4.tcp_fastopen_cookies",)
+
+
 class Sysctls:
     """Sets them, and remembers what was said."""
 

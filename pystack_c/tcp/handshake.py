@@ -116,6 +116,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.linger = listener.linger
     tcb.ttl = listener.ttl
     tcb.tos = listener.tos
+    tcb.pmtudisc = listener.pmtudisc
     tcb.oobinline = listener.oobinline
     tcb.reuseaddr = listener.reuseaddr
     tcb.sndbuf_size = listener.sndbuf_size

@@ -42,6 +42,7 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
         return
     if not (seq_le(tcb.snd_una, seq) and seq_lt(seq, tcb.snd_nxt)):
         # RFC 5927 4.1: who cannot quote what is in flight is guessing.
+        core.counters.TcpExtOutOfWindowIcmps += 1
         core.drop("icmp-out-of-window", tcb.subject(), "quotes nothing that is in flight", "RFC 5927 4.1")
         return
     if kind == C.ICMP_UNREACHABLE and code == 4:
@@ -51,10 +52,15 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     if kind == C.ICMP_UNREACHABLE:
         problem = UNREACHABLE.get(code, errno.EHOSTUNREACH)
     hard = kind == C.ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13)
+    if core.config.tcp_icmp_opening:
+        hard = True
     if core.config.tcp_icmp_refused:
         problem = errno.ECONNREFUSED if hard else problem
         hard = hard or kind == C.ICMP_TIME_EXCEEDED
     opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
+    if tcb.state == C.SYN_RECEIVED and tcb.fastopen and core.config.tcp_icmp_opening:
+        # (Fast Open: until it is accepted, it is an opening like any other.)
+        opening = True
     if opening and hard:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
@@ -82,7 +88,8 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     """RFC 1191 6.1 to 6.3: smaller segments from now on, and the one that was dropped again at once."""
     core = tcb.core
-    if tcb.route is None:
+    if tcb.route is None or tcb.pmtudisc == 3:
+        # (IP_PMTUDISC_PROBE: the application finds out itself.)
         return
     if mtu == 0:
         # An old router does not say: the next plateau below (RFC 1191 5).
@@ -93,7 +100,22 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     # (Other connections share the Dst: they take its MTU over in have_route.)
     lower_mtu(core, tcb.route, mtu)
     update_mss(tcb)
+    if tcb.syn_out():
+        syn_was_too_large(tcb)
+        return
     send_smaller(tcb)
+
+
+def syn_was_too_large(tcb: Tcb) -> None:
+    """Fast Open's SYN with data did not fit: a plain one at once; its data waits for the answer."""
+    tcb.fastopen_asked = False
+    tcb.syn_again = True
+    head = tcb.rtxq.head()
+    if head is None or head.lost:
+        return
+    tcb.rtxq.mark_lost(head)
+    tcb.force_retransmit = True
+    schedule(tcb)
 
 
 def send_smaller(tcb: Tcb) -> None:

@@ -214,7 +214,9 @@ def text_allowed(tcb: Tcb, pkt: Any) -> bool:
             # SHLD-3: the application is gone, nobody will read this.
             tcb.core.counters.TcpExtTCPAbortOnData += 1
             why = "data for an application that has closed"
-            abort_connection(tcb, errno.ECONNRESET, why, "RFC 9293 3.6.1")
+            # (At SEG.ACK, which is the peer's RCV.NXT, so that RFC 5961 lets it count.)
+            refuse(tcb.core, pkt, why, "RFC 9293 3.6.1")
+            fail_connection(tcb, errno.ECONNRESET, why, "RFC 9293 3.6.1")
             return False
         segment_text(tcb, pkt)
     else:

@@ -48,6 +48,17 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
         tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
 
 
+def whole_segments(seg: SentSegment, edge: int, up: bool) -> int:
+    """The edge of a SACK block, moved to that of a segment where it lies inside of one."""
+    n = seq_diff(seg.end, seg.seq)
+    at = seq_diff(edge, seg.seq)
+    if at <= 0 or at >= n:
+        return edge
+    size = seg.gso if seg.gso > 0 else n
+    at = (at + size - 1) // size * size if up else at // size * size
+    return seq_add(seg.seq, at if at < n else n)
+
+
 def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
     i = q.find(left)
     while i < len(q.segs):
@@ -56,11 +67,19 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
             return
         if not covers(seg, left, right):
             # A group sent in one piece (offload) may be covered in part: cut it.
-            if seq_lt(seg.seq, left):
-                q.split(i, left)
+            begin, end = left, right
+            if tcb.core.config.tcp_sack_whole:
+                begin = whole_segments(seg, left, True)
+                end = whole_segments(seg, right, False)
+            if seq_le(end, begin) or seq_le(seg.end, begin):
                 i += 1
                 continue
-            q.split(i, right)
+            if seq_lt(seg.seq, begin):
+                q.split(i, begin)
+                i += 1
+                continue
+            if seq_lt(end, seg.end):
+                q.split(i, end)
         if not seg.sacked:
             q.mark_sacked(seg)
             delivered(tcb, seg)

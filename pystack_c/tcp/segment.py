@@ -37,6 +37,8 @@ def local_mss(tcb: Tcb) -> int:
     mss = config.tcp_mss
     if mss <= 0:
         mss = tcb.route.iface.mtu - 40
+        if config.tcp_advmss_pmtu:
+            mss = tcb.route.mtu - 40
     if tcb.user_mss > 0 and tcb.user_mss < mss:
         mss = tcb.user_mss
     return mss if mss < 65495 else 65495
@@ -263,7 +265,18 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     core.scratch[C.L4_OFF + 17] = acc & 0xFF
     core.counters.TcpOutSegs += 1
     error = output(
-        core, route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP, tcb.ttl, tos, True, hlen, payload, gso_size, csum_offset
+        core,
+        route,
+        tcb.laddr,
+        tcb.raddr,
+        C.IPPROTO_TCP,
+        tcb.ttl,
+        tos,
+        tcb.pmtudisc != 0,
+        hlen,
+        payload,
+        gso_size,
+        csum_offset,
     )
     if error:
         tcb.soft_error = error

@@ -24,7 +24,7 @@ SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN 
 SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
-IP_TOS, IP_TTL = 1, 2
+IP_TOS, IP_TTL, IP_MTU_DISCOVER, IP_FREEBIND = 1, 2, 10, 15
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
@@ -93,6 +93,12 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
     elif name == IP_TOS:
         # The two ECN bits belong to TCP (RFC 3168).
         tcb.tos = int(value) & 0xFC
+    elif name == IP_MTU_DISCOVER:
+        if not 0 <= value <= 3:
+            raise error(errno.EINVAL)
+        tcb.pmtudisc = value
+    elif name == IP_FREEBIND:
+        tcb.freebind = bool(value)
     else:
         raise error(errno.ENOPROTOOPT)
 
@@ -204,6 +210,8 @@ def _maxseg(tcb: Tcb) -> int:
     return tcb.mss
 
 
+OF_PATHS = {IP_MTU_DISCOVER: lambda t: t.pmtudisc, IP_FREEBIND: lambda t: int(t.freebind)}
+
 GETTERS = {
     SOL_SOCKET: {
         SO_REUSEADDR: lambda t: int(t.reuseaddr),
@@ -224,7 +232,7 @@ GETTERS = {
         SO_TIMESTAMPING: lambda t: t.errqueue.stamps if t.errqueue is not None else 0,
         SO_ACCEPTCONN: lambda t: int(t.state == C.LISTEN),
     },
-    SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos},
+    SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos} | OF_PATHS,
     SOL_TCP: {
         TCP_NODELAY: lambda t: int(t.nodelay),
         TCP_CORK: lambda t: int(t.cork),

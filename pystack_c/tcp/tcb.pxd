@@ -179,6 +179,7 @@ cdef class Tcb(Endpoint):
     cdef public int keep_probes
     cdef public str congestion
     cdef public bint oobinline
+    cdef public int pmtudisc
     cdef public object errqueue
     cdef public object chunks
     cdef public int rcvlowat

@@ -223,6 +223,7 @@ class Tcb(Endpoint):
         self.keep_probes = 0
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
+        self.pmtudisc = 1
         self.errqueue: Any = None
         self.chunks: Any = None
         self.rcvlowat = 1

@@ -112,7 +112,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core = tcb.core
     core.now = now
     if tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive):
-        raise error(errno.EALREADY)
+        raise error(errno.EISCONN if tcb.fastopen_deferred else errno.EALREADY)
     if tcb.state == C.LISTEN or tcb.state != C.CLOSED or tcb.raddr != 0:
         raise error(errno.EISCONN)
     if addr == 0:

@@ -60,6 +60,7 @@ CONTROLS = [
         "write(4, ..., 9000) = 9000\n+0 > P. 1:9001(9000)",
         "14",
     ),
+    ("data-after-close.pkt", "> R 1:1(0)", "> R 2:2(0)", "seq"),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
 ]
 
@@ -71,6 +72,10 @@ SETTINGS = [
     ("growth-by-delivery.pkt", {"tcp_grow_delivered": False}),
     ("send-buffer.pkt", {"tcp_linux_queue": False}),
     ("ack-of-nothing.pkt", {"tcp_ack_unsent": True}),
+    ("icmp-ends-opening.pkt", {"tcp_icmp_opening": False}),
+    ("syn-too-large.pkt", {"tcp_advmss_pmtu": False}),
+    ("sack-of-a-part.pkt", {"tcp_sack_whole": False}),
+    ("reduction.pkt", {"tcp_ssthresh_cwnd": False}),
 ]
 
 

@@ -145,7 +145,7 @@ class Cubic(CongestionControl):
             self.w_max = cwnd
         self.epoch = -1
         self.css_baseline = -1
-        reduced = int(flight_size(t) * BETA)
+        reduced = int((t.cwnd if t.core.config.tcp_ssthresh_cwnd else flight_size(t)) * BETA)
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
 
