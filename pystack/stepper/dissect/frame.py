@@ -32,30 +32,34 @@ ETHERNET = t.c.Struct(
 )
 
 
-def dissect(data: bytes, link: int = C.LINK_ETHERNET) -> Tree:
-    """The fields of a frame. `link` is a const.LINK_*: Ethernet, or bare IP packets. Never raises on what is in the bytes."""
+def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
+    """The fields of a frame. `link` is a const.LINK_*: Ethernet, or bare IP packets. Never raises on what is in the bytes.
+
+    `length` is how long the frame was, where only its beginning was kept: then nothing is wrong with what is not there.
+    """
     data = bytes(data)
+    cut = length > len(data)
     if link == C.LINK_ETHERNET:
-        return Tree(data, _ethernet(data))
-    layers, used = ipv4.dissect(data, 0, len(data))
+        return Tree(data, _ethernet(data, cut))
+    layers, used = ipv4.dissect(data, 0, len(data), cut)
     if used < len(data):
         layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "behind the end of the packet"))
     return Tree(data, layers)
 
 
-def _ethernet(data: bytes) -> list[Node]:
+def _ethernet(data: bytes, cut: bool) -> list[Node]:
     try:
         nodes = t.read(ETHERNET, data, 0, min(len(data), C.ETH_HLEN))
-    except t.Truncated as cut:
-        what = f"the frame ends inside the Ethernet header, before the {cut.missing.lower()} is complete"
-        nodes = [*cut.nodes, t.wrong(what, _end(cut.nodes, 0), len(data))]
+    except t.Truncated as short:
+        what = f"the frame ends inside the Ethernet header, before the {short.missing.lower()} is complete"
+        nodes = [*short.nodes, t.wrong(what, _end(short.nodes, 0), len(data))]
         return [t.header("Ethernet", "eth", nodes, 0, len(data))]
     top = t.header("Ethernet", "eth", nodes, 0, C.ETH_HLEN, f"{nodes[1].text} > {nodes[0].text}")
     kind = nodes[2].value
     layers: list[Node] = []
     used = C.ETH_HLEN
     if kind == C.ETH_P_IP:
-        layers, used = ipv4.dissect(data, C.ETH_HLEN, len(data))
+        layers, used = ipv4.dissect(data, C.ETH_HLEN, len(data), cut)
     elif kind == C.ETH_P_ARP:
         layers, used = arp.dissect(data, C.ETH_HLEN, len(data))
     elif len(data) > C.ETH_HLEN:

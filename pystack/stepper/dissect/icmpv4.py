@@ -81,7 +81,7 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     if kind in ERRORS and at < end:
         from pystack.stepper.dissect import ipv4  # which imports this module
 
-        quote, used = ipv4.dissect(data, at, end, quoted=True)
+        quote, used = ipv4.dissect(data, at, end, cut=True)
         _call_quoted(quote)
         nodes += quote
         at = used

@@ -67,17 +67,17 @@ def _address_meaning(value: int) -> str:
     return ""
 
 
-def dissect(data: bytes, base: int, end: int, quoted: bool = False) -> tuple[list[Node], int]:
-    """The packet at `base`: its nodes, and where it ends. `quoted`: the start of a packet, inside an ICMP error."""
+def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[Node], int]:
+    """The packet at `base`: its nodes, and where it ends. `cut`: only the start of it, as an ICMP error quotes it."""
     try:
         nodes = t.read(HEADER, data, base, min(base + 20, end))
-    except t.Truncated as cut:
-        at = cut.nodes[-1].end if cut.nodes else base
-        what = f"the packet ends before the {cut.missing[0].lower()}{cut.missing[1:]} is complete"
-        return [t.header("IPv4", "ip", [*cut.nodes, t.wrong(what, at, end)], base, end)], end
+    except t.Truncated as short:
+        at = short.nodes[-1].end if short.nodes else base
+        what = f"the packet ends before the {short.missing[0].lower()}{short.missing[1:]} is complete"
+        return [t.header("IPv4", "ip", [*short.nodes, t.wrong(what, at, end)], base, end)], end
     field = {node.abbrev: int(node.value) for top in nodes for node in top.walk()}  # type: ignore[arg-type]
     text = f"{t.address(field['ip.src'])} > {t.address(field['ip.dst'])}"
-    problem, stop = _bounds(field, base, end, quoted)
+    problem, stop = _bounds(field, base, end, cut)
     if stop == base:
         stop = max(min(base + field["ip.hdr_len"] * 4, end), base + 20)
         return [t.header("IPv4", "ip", [*nodes, t.wrong(problem, base + 20, end)], base, stop, text)], end
@@ -89,10 +89,10 @@ def dissect(data: bytes, base: int, end: int, quoted: bool = False) -> tuple[lis
     if problem:
         nodes.append(t.wrong(problem, base, base))
     top = t.header("IPv4", "ip", nodes, base, base + hlen, text)
-    return [top, *_payload(data, base + hlen, stop, field, quoted or bool(problem))], stop
+    return [top, *_payload(data, base + hlen, stop, field, cut or bool(problem))], stop
 
 
-def _bounds(field: dict[str, int], base: int, end: int, quoted: bool) -> tuple[str, int]:
+def _bounds(field: dict[str, int], base: int, end: int, cut: bool) -> tuple[str, int]:
     """What is wrong with the lengths, and where the packet ends; `base` where nothing after the header can be read."""
     hlen, total = field["ip.hdr_len"] * 4, field["ip.len"]
     if field["ip.version"] != 4:
@@ -103,7 +103,7 @@ def _bounds(field: dict[str, int], base: int, end: int, quoted: bool) -> tuple[s
         return f"a header of {hlen} bytes, but only {end - base} are there", base
     if total < hlen:
         return f"a total length of {total} is shorter than the header of {hlen}", base
-    if base + total > end and not quoted:
+    if base + total > end and not cut:
         return f"a total length of {total}, but only {end - base} bytes are there", end
     return "", min(base + total, end)
 
@@ -118,4 +118,5 @@ def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool)
         return [t.raw(data, base, end, "data.data", "Data", "a protocol that is not known here")] if end > base else []
     fragment = bool(field["ip.flags.mf"])
     pseudo = checksum.pseudo_sum(field["ip.src"], field["ip.dst"], field["ip.proto"], max(end - base, 0))
-    return upper(data, base, end, t.Above(pseudo, cut, fragment))
+    missing = max(field["ip.len"] - field["ip.hdr_len"] * 4 - (end - base), 0)
+    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing))

@@ -23,6 +23,7 @@ class Above(NamedTuple):
     pseudo: int  # the sum of the pseudo-header
     cut: bool  # not all of the packet is here: a quote in an ICMP error, or a truncated capture
     fragment: bool  # the first of several fragments
+    missing: int  # so many bytes of it are not here
 
     @property
     def whole(self) -> bool:

@@ -68,8 +68,8 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
         if above.whole:
             nodes.append(t.wrong(f"a header of {hlen} bytes, but only {end - base} are there", base + 12, base + 13))
         elif above.cut:
-            nodes.append(t.note("the quote ends here", end, end))
+            nodes.append(t.note("ends here: not all of the header is quoted, or was captured", end, end))
     if end > stop:
         nodes.append(t.raw(data, stop, end, "tcp.payload", "Payload"))
-    text += f" win {window} len {end - stop}"
+    text += f" win {window} len {end - stop + above.missing}"
     return [t.header("TCP", "tcp", nodes, base, stop, text)]

@@ -57,7 +57,7 @@ class Session:
         if frame is None:
             return None
         if self._tree is None or self._tree[0] != frame.index:
-            self._tree = (frame.index, dissect(frame.data, frame.link))
+            self._tree = (frame.index, dissect(frame.data, frame.link, frame.length))
         return self._tree[1]
 
     @property

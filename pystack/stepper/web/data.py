@@ -226,7 +226,7 @@ def _frame(frame: Any) -> dict[str, Any]:
         "altered": frame.altered, "conn": frame.conn, "link": frame.link, "gso_size": frame.gso_size,
         "summary": frame.summary, "label": plot.short(frame.summary), "reasons": frame.reasons, "drops": frame.drops,
         "event": frame.event, "arrived": frame.arrived, "fate": frame.fate,
-        "tree": [_node(node) for node in dissect(frame.data, frame.link).layers],
+        "tree": [_node(node) for node in dissect(frame.data, frame.link, frame.length).layers],
     }  # fmt: skip
 
 

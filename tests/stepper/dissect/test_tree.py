@@ -125,3 +125,12 @@ def test_odd_links_and_protocols():
     tree = dissect(build.ether(other, 0x0806))
     assert (tree.find("arp.src.hw").value, tree.find("arp.dst.proto").size) == (0x6161, 3) and not tree.errors()
     assert dissect(build.ipv4(A, B, 6, SYN) + b"more", C.LINK_IP).layers[-1].text == '4 bytes "more"'
+
+
+def test_a_frame_of_which_only_the_beginning_was_kept():
+    whole = frame(build.tcp(A, 1, B, 2, 0x18, 5, 6, b"x" * 1000))
+    kept = dissect(whole[:100], length=len(whole))
+    assert kept.errors() == [] and kept.find("tcp").text.endswith("len 1000")
+    assert kept.find("tcp.checksum").meaning.startswith("cannot be checked")
+    assert kept.find("tcp.payload").size == 46
+    assert dissect(whole[:100]).errors() != []  # control: a packet that lies about its length
