@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from pystack.stepper import snapshot
+from pystack.stepper import store as snapshot_store
 from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
 from pystack.stepper.records import Entry, Frame, Kind
@@ -289,10 +290,13 @@ class Timeline:
         places = [snapshot.FIELDS.index(name) for name in SERIES]
         points: list[tuple[int, dict[str, Any]]] = []
         last: tuple[Any, ...] = ()
+        state: snapshot_store.Snapshot = {}
         for index, deltas in enumerate(self.states.deltas):
-            if not any(one == number for one, _ in deltas):
+            own = tuple(delta for delta in deltas if delta[0] == number)
+            if not own:
                 continue
-            values = self.states.at(index).get(number)
+            snapshot_store.apply(state, own)
+            values = state.get(number)
             if values is None:
                 continue
             chosen = tuple(values[place] for place in places)

@@ -5,6 +5,8 @@ Times are nanoseconds from the recording's first event on, sequence numbers rela
 
 import bisect
 import re
+import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,12 +86,50 @@ class Unwrap:
         return self.last
 
 
+class Index:
+    """What the plots need of all events, taken in one pass: long recordings have a million."""
+
+    def __init__(self, timeline: "Timeline"):
+        self.sent = dict.fromkeys(timeline.connections, 0)
+        self.events: dict[str, list[int]] = {}
+
+    def take(self, entry: Any) -> None:
+        """One event after another."""
+        kind = str(entry.kind)
+        if entry.conn and kind in _DRAWN:
+            self.events.setdefault(entry.conn, []).append(entry.index)
+            if kind == "tcp.out":
+                self.sent[entry.conn] = self.sent.get(entry.conn, 0) + 1 + int(entry.fields["length"])
+
+
+#: kinds of events that are drawn
+_DRAWN = ("tcp.out", "tcp.sack", "tcp.rtt")
+_indexes: "weakref.WeakKeyDictionary[Timeline, Index]" = weakref.WeakKeyDictionary()
+
+
+def keep_index(timeline: "Timeline", index: Index) -> None:
+    """For who goes through all events anyway."""
+    _indexes[timeline] = index
+
+
+def index_of(timeline: "Timeline") -> Index:
+    """The index of a timeline, made when first asked for."""
+    found = _indexes.get(timeline)
+    if found is None:
+        found = _indexes[timeline] = Index(timeline)
+        for entry in timeline.events:
+            found.take(entry)
+    return found
+
+
+def events_of(timeline: "Timeline", key: str) -> Iterator[Any]:
+    """The events of a connection that are drawn."""
+    return (timeline.events[index] for index in index_of(timeline).events.get(key, ()))
+
+
 def connections(timeline: "Timeline") -> list[str]:
     """The keys of the connections, the one that sent most data first; listeners last."""
-    sent = dict.fromkeys(timeline.connections, 0)
-    for entry in timeline.events:
-        if entry.kind == "tcp.out" and entry.conn:
-            sent[entry.conn] = sent.get(entry.conn, 0) + 1 + int(entry.fields["length"])
+    sent = index_of(timeline).sent
     return sorted(sent, key=lambda key: -sent[key])
 
 
@@ -122,9 +162,7 @@ def sequence(timeline: "Timeline", key: str) -> Sequence:
     segments: list[Segment] = []
     sacks: list[tuple[int, int, int, int]] = []
     highest, base, unwrap = 0, -1, Unwrap(0)
-    for entry in timeline.events:
-        if entry.conn != key:
-            continue
+    for entry in events_of(timeline, key):
         if entry.kind == "tcp.out":
             if base < 0:
                 # the first segment of a connection is its SYN, whose number is ISS
@@ -149,7 +187,7 @@ def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> Segmen
     if low < highest:
         kind = RETRANSMISSION
     frame = sent_frame(timeline, entry)
-    lost = frame is not None and frame.fate == "lost"
+    lost = frame is not None and frame.arrived < 0 and timeline.missing(frame) == "lost"
     return Segment(
         entry.time - timeline.start, low, high, kind, entry.index, -1 if frame is None else frame.index, lost
     )
@@ -187,8 +225,8 @@ def rtt(timeline: "Timeline", key: str) -> Rtt:
     """The round trips that `key` measured."""
     samples = [
         (entry.time - timeline.start, int(entry.fields["sample"]), entry.index)
-        for entry in timeline.events
-        if entry.kind == "tcp.rtt" and entry.conn == key
+        for entry in events_of(timeline, key)
+        if entry.kind == "tcp.rtt"
     ]
     return Rtt(samples, steps(timeline, key, "srtt"), steps(timeline, key, "rto"))
 

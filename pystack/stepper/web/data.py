@@ -46,6 +46,7 @@ class Trace:
         self.timeline = timeline
         self.scenario = scenario
         self.note = note
+        self.scan = _Scan(timeline)
         self.connections = plot.connections(timeline)
         self._overview: dict[str, Any] | None = None
         self._plots: dict[str, dict[str, Any]] = {}
@@ -58,7 +59,8 @@ class Trace:
 
     def _make_overview(self) -> dict[str, Any]:
         timeline, scenario = self.timeline, self.scenario
-        scan = _Scan(timeline, {key: number for number, key in enumerate(self.connections)})
+        scan = self.scan
+        numbers = {key: number for number, key in enumerate(self.connections)}
         counts = {kind: {"count": n, "text": KINDS[kind][1] if kind in KINDS else ""} for kind, n in scan.kinds.items()}
         return {
             "name": timeline.name,
@@ -78,7 +80,9 @@ class Trace:
             "kinds": counts,
             "fields": list(snapshot.FIELDS),
             "transitions": [[STATE_NAMES[old], STATE_NAMES[new], cause] for (old, new), cause in TRANSITIONS.items()],
-            "stateChanges": scan.state_changes,
+            "stateChanges": [
+                [event, numbers[key], old, new] for event, key, old, new in scan.state_changes if key in numbers
+            ],
             "connections": self.connections,
             "ladder": _ladder(timeline, scan),
         }
@@ -174,7 +178,7 @@ def _columns(names: tuple[str, ...], rows: Any) -> dict[str, list[int]]:
 class _Scan:
     """What one pass over all events gives: counts, changes of state, marks for the ladder, dropped and repeated frames."""
 
-    def __init__(self, timeline: "Timeline", numbers: dict[str, int]):
+    def __init__(self, timeline: "Timeline"):
         self.kinds: dict[str, int] = {}
         self.state_changes: list[list[Any]] = []
         self.marks: list[list[Any]] = []
@@ -182,14 +186,17 @@ class _Scan:
         self.again: dict[int, bool] = {}
         self.chunk_times: list[int] = []
         lanes = {name: place for place, name in enumerate(timeline.lanes)}
+        index = plot.Index(timeline)
+        plot.keep_index(timeline, index)
         for entry in timeline.events:
+            index.take(entry)
             if entry.index % EVENT_CHUNK == 0:
                 self.chunk_times.append(entry.time)
             kind = str(entry.kind)
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if kind == "tcp.state":
                 old, new = entry.fields["old"], entry.fields["new"]
-                self.state_changes.append([entry.index, numbers.get(entry.conn, -1), old, new])
+                self.state_changes.append([entry.index, entry.conn, old, new])
                 self.marks.append([entry.index, lanes[entry.host], "state", new])
             elif kind == "timer.fired":
                 self.marks.append([entry.index, lanes[entry.host], "timer", f"◷ {entry.fields['timer']}"])

@@ -28,10 +28,12 @@ export class Chart {
   private time = 0;
   private end = 1;
   readonly element: HTMLElement;
+  private readonly marker = document.createElement("div");
 
   constructor(private readonly options: ChartOptions) {
     this.element = document.createElement("div");
     this.element.className = "chart";
+    this.marker.className = "chart-marker";
     new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
@@ -53,8 +55,16 @@ export class Chart {
       const low = Math.max(0, Math.min(time - span / 2, this.end - span));
       this.plot.setScale("x", { min: low, max: low + span });
     } else {
-      this.plot.redraw(false);
+      this.placeMarker();
     }
+  }
+
+  /** The cursor's line is an element over the plot: a step moves it and draws nothing again. */
+  private placeMarker(): void {
+    if (!this.plot) return;
+    const place = this.plot.valToPos(this.time, "x");
+    this.marker.style.transform = `translateX(${place}px)`;
+    this.marker.hidden = place < 0 || place > this.plot.over.clientWidth;
   }
 
   redraw(): void {
@@ -98,6 +108,8 @@ export class Chart {
       [[0, this.end], [0, 1]],
       this.element,
     );
+    this.plot.over.append(this.marker);
+    this.placeMarker();
     this.listenForClicks(this.plot);
   }
 
@@ -111,21 +123,13 @@ export class Chart {
     context.beginPath();
     context.rect(left, top, width, height);
     context.clip();
-    // the cursor's line lies below the data: what is at the cursor stays visible
-    const place = u.valToPos(this.time, "x", true);
-    context.strokeStyle = cssColour("--cursor");
-    context.globalAlpha = 0.35;
-    context.lineWidth = 6 * ratio;
-    line(context, place, top, height);
-    context.globalAlpha = 1;
-    context.lineWidth = ratio;
-    line(context, place, top, height);
     this.options.draw({
       context, ratio, from, to,
       x: (time) => u.valToPos(time, "x", true),
       y: (value) => u.valToPos(value, "y", true),
     });
     context.restore();
+    this.placeMarker();
   }
 
   private listenForClicks(u: uPlot): void {
@@ -139,13 +143,6 @@ export class Chart {
       this.options.click(time, value, u);
     });
   }
-}
-
-function line(context: CanvasRenderingContext2D, x: number, top: number, height: number): void {
-  context.beginPath();
-  context.moveTo(x, top);
-  context.lineTo(x, top + height);
-  context.stroke();
 }
 
 /** Index of the last time at or before `time` (or 0). */

@@ -6,8 +6,10 @@ import { FATES, type Frame, type Ladder } from "../types";
 import type { Context, Pane } from "./pane";
 
 const ROW = 21;
-const TIMES = 62;
-const MARGIN = 66;
+const TIMES = 60;
+/** Room for what is written beside the first and the last line. */
+const LEFT = 68;
+const RIGHT = 78;
 /** Arrows longer than this many rows are not looked for. */
 const LONGEST = 4000;
 
@@ -51,9 +53,9 @@ export class LadderPane implements Pane {
   }
 
   private x(line: number): number {
-    const width = Math.max(300, this.list.element.clientWidth) - TIMES - 2 * MARGIN;
+    const width = Math.max(300, this.list.element.clientWidth) - TIMES - LEFT - RIGHT;
     const last = Math.max(1, this.ladder.lines.length - 1);
-    return TIMES + MARGIN + (width * line) / last;
+    return TIMES + LEFT + (width * line) / last;
   }
 
   /** The frames with a part between two rows. */

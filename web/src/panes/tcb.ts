@@ -8,9 +8,9 @@ import type { Context, Pane } from "./pane";
 const GROUPS: [string, string[]][] = [
   ["State", ["state", "ca_state"]],
   ["Send", ["snd_una", "snd_nxt", "snd_wnd", "in_flight", "unsent", "sendbuf", "iss", "mss"]],
-  ["Receive", ["rcv_nxt", "rcv_wnd", "rcv_adv", "recvbuf", "ooo", "irs"]],
   ["Congestion", ["congestion", "cwnd", "ssthresh", "sacked", "lost", "retransmitted", "dupacks", "recover", "total_retrans"]],
   ["Round trip", ["srtt", "rttvar", "rto", "min_rtt", "backoff", "retries"]],
+  ["Receive", ["rcv_nxt", "rcv_wnd", "rcv_adv", "recvbuf", "ooo", "irs"]],
 ];
 const NAMED = new Set([...GROUPS.flatMap(([, names]) => names), "timers"]);
 

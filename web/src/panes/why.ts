@@ -5,7 +5,7 @@ import type { View } from "../store";
 import type { Context } from "./pane";
 
 export class Why {
-  private readonly long = h("div", { class: "long", id: "why" });
+  private readonly long = h("div", { class: "long", id: "why", onclick: () => this.element.classList.toggle("open") });
   readonly element = h("section", { class: "why", "aria-live": "polite" });
 
   constructor(private readonly context: Context) {}
@@ -55,6 +55,6 @@ export class Why {
     const text = await this.context.store.source.why(index);
     if (this.context.store.position !== index) return;
     this.long.textContent = text;
-    this.long.title = text;
+    this.long.title = `${text}\n(click: all of it, or two lines)`;
   }
 }

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Takes the pictures of docs/stepper-web.md: the web stepper in Chromium at 1366x768, and the plots.
+
+Usage: tools/stepper_web_pictures.py [FOLDER]      (docs/images)
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from pystack.stepper import scenarios
+from pystack.stepper.plot.figures import KINDS, draw
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync"
+).split()
+RETRANSMISSION = 'event.kind == "retransmit"'
+FILTER = """document.querySelector('#filter').value = 'tcb.cwnd < 2*tcb.mss or event.kind == "retransmit"';
+document.querySelector('form.bar').requestSubmit();
+document.querySelector('#expression').value = 'event.kind == "retransmit"';
+document.querySelector('#add-break').click()"""
+BRANCH = """const change = document.querySelector('#change'); change.value = 'deliver';
+change.dispatchEvent(new Event('change')); document.querySelector('#argument').value = '8';
+document.querySelector('#run-branch').click()"""
+FIELD = """document.querySelector('[data-abbrev="tcp.seq"]').click()"""
+SIMPLE = "ladder,sequence,frame,tcb,breaks"
+
+#: name -> (scenario, breakpoint to run to, light or dark, panes, place that fills the page, script)
+PICTURES = {
+    "light": ("loss-fast-retransmit", RETRANSMISSION, "light", SIMPLE, "", ""),
+    "dark": ("loss-fast-retransmit", 'event.kind == "tcp.cwnd" and tcb.ssthresh < 65536', "dark",
+             "ladder,windows,frame,tcb,timers", "", ""),
+    "events": ("loss-fast-retransmit", RETRANSMISSION, "light", "events,windows,frame,tcb,breaks", "", FILTER),
+    "sequence": ("loss-fast-retransmit", RETRANSMISSION, "light", SIMPLE, "upper", ""),
+    "windows": ("loss-fast-retransmit", RETRANSMISSION, "dark", "ladder,windows,frame,tcb,breaks", "upper", ""),
+    "states": ("time-wait", 'event.kind == "state" and state == FIN_WAIT_2', "light", "ladder,states,frame,tcb,timers", "", ""),
+    "states-dark": ("simultaneous-open", 'event.kind == "state" and state == SYN_RECEIVED', "dark",
+                    "ladder,states,frame,tcb,timers", "", ""),
+    "frame": ("loss-fast-retransmit", RETRANSMISSION, "dark", SIMPLE, "lower", FIELD),
+    "whatif": ("loss-fast-retransmit", RETRANSMISSION, "light", "ladder,sequence,whatif,tcb,breaks", "lower", BRANCH),
+    "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
+}  # fmt: skip
+
+
+def picture(browser: Browser, folder: Path, name: str) -> None:
+    """One picture of the page."""
+    scenario, condition, colours, panes, place, script = PICTURES[name]
+    command = [sys.executable, "-m", "pystack.cli", "step", scenario, "--web", "--no-browser"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme=colours)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(f"{address}#event=0&panes={panes}" + (f"&zoom={place}" if place else ""))
+        page.wait_for_selector(".facts")
+        breakpoints = [{"text": condition, "watch": False, "enabled": True, "hits": 0}]
+        page.evaluate(
+            """async breakpoints => { const { store } = stepper; const found = await store.source.run(-1, 1, breakpoints);
+               await store.goto(found.position); }""",
+            breakpoints,
+        )
+        page.wait_for_timeout(500)
+        if script:
+            page.evaluate(f"() => {{ {script} }}")
+            page.wait_for_timeout(700)
+        shot = Image.open(io.BytesIO(page.screenshot()))
+        context.close()
+        save(shot, folder / f"stepper-web-{name}.png")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Few colours are enough, and a third of the bytes."""
+    image.convert("RGB").quantize(160, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
+
+
+def plots(folder: Path) -> None:
+    """One plot of each kind."""
+    timeline = scenarios.get("loss-fast-retransmit").timeline()
+    for kind in KINDS:
+        path = folder / f"plot-{kind}.png"
+        draw(timeline, kind, str(path), frames="1-24" if kind == "ladder" else "")
+        save(Image.open(path), path)
+
+
+def main() -> int:
+    """All of them."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    wanted = [name for name in PICTURES if re.search(sys.argv[2] if len(sys.argv) > 2 else "", name)]
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for name in wanted:
+            picture(browser, folder, name)
+        browser.close()
+    plots(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
