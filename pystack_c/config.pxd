@@ -114,3 +114,6 @@ cdef class Config:
     cdef public bint tcp_advmss_pmtu
     cdef public bint tcp_ssthresh_cwnd
     cdef public bint tcp_sack_whole
+    cdef public bint tcp_syn_ts_check
+    cdef public int64_t tcp_window_start
+    cdef public bint tcp_syn_drop_options

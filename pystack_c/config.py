@@ -246,6 +246,12 @@ class Config:
         self.tcp_ssthresh_cwnd = False
         #: a SACK block counts for segments that it covers whole only (Linux)
         self.tcp_sack_whole = False
+        #: a SYN,ACK that echoes a timestamp we never sent is refused with a RST (Linux)
+        self.tcp_syn_ts_check = False
+        #: the window announced begins here and grows by two segments for each that arrives (Linux rcv_ssthresh); 0: all there is
+        self.tcp_window_start = 0
+        #: the third SYN sent again, and those after it, offer only an MSS (FreeBSD rexmit_drop_options)
+        self.tcp_syn_drop_options = False
 
     def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
@@ -394,6 +400,9 @@ FIELDS = (
     "tcp_advmss_pmtu",
     "tcp_ssthresh_cwnd",
     "tcp_sack_whole",
+    "tcp_syn_ts_check",
+    "tcp_window_start",
+    "tcp_syn_drop_options",
 )
 
 # Profiles: what differs from the defaults above.

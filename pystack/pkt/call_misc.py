@@ -225,6 +225,9 @@ def call_splice(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
     def attempt() -> Result | None:
         data = calls.host.call(tcp.recv, source.endpoint, size, 0)
+        if data is None and source.endpoint.mark_left == 0:
+            # (Linux: splice does not go beyond urgent data.)
+            return Result(0)
         if data is None:
             return Result(-1, errno.EAGAIN) if source.nonblocking else None
         check_data(calls, source, data, 0)

@@ -33,6 +33,9 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
     begin = pkt.data_off
     end = pkt.l4_end
     tcb.last_data_recv = tcb.core.now
+    if 0 < tcb.rcv_limit < tcb.recvbuf.size:
+        # tcp_grow_window
+        tcb.rcv_limit += 2 * (pkt.l4_end - pkt.data_off)
     if end - begin > tcb.rcv_mss:
         # What the peer's full-sized segments look like (an offloaded group counts as its parts).
         seen = pkt.gso_size if pkt.gso_size > 0 else end - begin

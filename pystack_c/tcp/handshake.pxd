@@ -13,7 +13,7 @@ from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rate cimport Rate
 from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.segment cimport have_route, send_reset, update_mss
+from pystack_c.tcp.segment cimport have_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -28,7 +28,7 @@ cpdef Tcb fresh_child(Tcb listener, Packet pkt)
 cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
 cpdef start_sequence(Tcb tcb)
-@cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t)
+@cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t, stamp=uint32_t)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t, old=int64_t)

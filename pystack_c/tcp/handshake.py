@@ -13,7 +13,7 @@ from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import Rate
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.segment import have_route, send_reset, update_mss
+from pystack_c.tcp.segment import have_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -40,6 +40,12 @@ def window_scale(tcb: Tcb) -> int:
 def take_syn(tcb: Tcb, pkt: Any) -> None:
     """IRS, the peer's window and its options, from a SYN (options count on a SYN only)."""
     config = tcb.core.config
+    if tcb.noopt:
+        # TCP_NOOPT: as if the peer had sent none.
+        pkt.opt_mss = 0
+        pkt.opt_sack_ok = False
+        pkt.opt_ts = False
+        pkt.opt_wscale = -1
     tcb.irs = pkt.seq
     tcb.rcv_nxt = seq_add(pkt.seq, 1)
     tcb.rcv_adv = tcb.rcv_nxt
@@ -117,6 +123,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.ttl = listener.ttl
     tcb.tos = listener.tos
     tcb.pmtudisc = listener.pmtudisc
+    tcb.noopt = listener.noopt
     tcb.oobinline = listener.oobinline
     tcb.reuseaddr = listener.reuseaddr
     tcb.sndbuf_size = listener.sndbuf_size
@@ -139,6 +146,8 @@ def start_sequence(tcb: Tcb) -> None:
     tcb.cwnd_round = tcb.iss
     tcb.snd_wl2 = tcb.iss
     tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)
+    tcb.syn_stamp = ts_now(tcb)
+    tcb.rcv_limit = tcb.core.config.tcp_window_start
 
 
 def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
@@ -155,6 +164,12 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
                 send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our SYN's ACK", rfc)
             return
         ack_ok = True
+        if core.config.tcp_syn_ts_check and not flags & C.RST and pkt.opt_ts and pkt.tsecr != 0:
+            stamp = ts_now(tcb)
+            if not (seq_le(tcb.syn_stamp, pkt.tsecr) and seq_le(pkt.tsecr, stamp)):
+                core.drop("tcp-paws", tcb.subject(), "echoes a timestamp that was never sent", "RFC 7323 3.2")
+                send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our timestamp", rfc)
+                return
     # Second, the RST bit.
     if flags & C.RST:
         if ack_ok:

@@ -6,7 +6,7 @@ from pystack_c.route cimport Dst
 from pystack_c.ipv4 cimport lower_mtu
 from pystack_c.seqnum cimport seq_le, seq_lt
 from pystack_c.tcp cimport tell, undo
-from pystack_c.tcp.close cimport fail_connection
+from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recovery cimport set_phase
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment

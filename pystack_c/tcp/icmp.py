@@ -7,7 +7,7 @@ import pystack_c.const as C
 from pystack_c.ipv4 import lower_mtu
 from pystack_c.seqnum import seq_le, seq_lt
 from pystack_c.tcp import tell, undo
-from pystack_c.tcp.close import fail_connection
+from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.recovery import set_phase
 from pystack_c.tcp.segment import update_mss
@@ -61,6 +61,11 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     if tcb.state == C.SYN_RECEIVED and tcb.fastopen and core.config.tcp_icmp_opening:
         # (Fast Open: until it is accepted, it is an opening like any other.)
         opening = True
+    if tcb.state == C.SYN_RECEIVED and tcb.passive and not opening and core.config.tcp_icmp_opening:
+        if kind != C.ICMP_UNREACHABLE or code <= 1:
+            # tcp_req_err: nobody waits for it yet.
+            finish(tcb, "an ICMP error about the SYN,ACK", "Linux tcp_req_err")
+            return
     if opening and hard:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1

@@ -70,6 +70,8 @@ def free_space(tcb: Tcb) -> int:
     """Room in the receive buffer, as far as the window field can tell it."""
     free = tcb.recvbuf.size - tcb.recvbuf.used
     limit = 0xFFFF << tcb.rcv_wscale
+    if 0 < tcb.rcv_limit < limit:
+        limit = tcb.rcv_limit
     if free > limit:
         return limit
     return free if free > 0 else 0
@@ -214,10 +216,14 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     ts = tcb.ts_ok if answer else config.tcp_timestamps
     sack = tcb.sack_ok if answer else config.tcp_sack
     scale = tcb.wscale_ok if answer else config.tcp_window_scaling
+    if not answer and tcb.retries > 2 and config.tcp_syn_drop_options:
+        ts = sack = scale = False
     mss = local_mss(tcb)
     o = C.L4_OFF + 20
     wscale = tcb.rcv_wscale if scale else -1
     hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
+    if tcb.noopt:
+        hlen = 20
     cookie = tcb.fastopen_cookie if answer else syn_option(tcb)
     if cookie is not None:
         hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.fastopen_exp)

@@ -28,6 +28,8 @@ IP_TOS, IP_TTL, IP_MTU_DISCOVER, IP_FREEBIND = 1, 2, 10, 15
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
+#: FreeBSD's, which has Linux's TCP_LINGER2 for its number: one of our own
+TCP_NOOPT = 0x10008
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 
@@ -156,6 +158,8 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         if not isinstance(value, bytes) or len(value) != 16:
             raise error(errno.EINVAL)
         tcb.fastopen_key = value
+    elif name == TCP_NOOPT:
+        tcb.noopt = bool(value)
     elif name == TCP_USER_TIMEOUT:
         if value < 0:
             raise error(errno.EINVAL)
@@ -235,6 +239,7 @@ GETTERS = {
     SOL_IP: {IP_TTL: lambda t: t.ttl, IP_TOS: lambda t: t.tos} | OF_PATHS,
     SOL_TCP: {
         TCP_NODELAY: lambda t: int(t.nodelay),
+        TCP_NOOPT: lambda t: int(t.noopt),
         TCP_CORK: lambda t: int(t.cork),
         TCP_MAXSEG: _maxseg,
         TCP_KEEPIDLE: lambda t: t.keepidle // SECOND,

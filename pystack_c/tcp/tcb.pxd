@@ -49,6 +49,8 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t ts_recent
     cdef public int64_t ts_recent_stamp
     cdef public uint32_t ts_offset
+    cdef public uint32_t syn_stamp
+    cdef public int64_t rcv_limit
     cdef public SendBuf sendbuf
     cdef public RecvBuf recvbuf
     cdef public int64_t sndbuf_size
@@ -180,6 +182,7 @@ cdef class Tcb(Endpoint):
     cdef public str congestion
     cdef public bint oobinline
     cdef public int pmtudisc
+    cdef public bint noopt
     cdef public object errqueue
     cdef public object chunks
     cdef public int rcvlowat

@@ -82,6 +82,8 @@ class Tcb(Endpoint):
         self.ts_recent = 0
         self.ts_recent_stamp = 0
         self.ts_offset = 0
+        self.syn_stamp = 0
+        self.rcv_limit = 0
         # buffers
         self.sendbuf = SendBuf()
         self.recvbuf = RecvBuf(core.config.tcp_rmem)
@@ -224,6 +226,7 @@ class Tcb(Endpoint):
         self.congestion = core.config.tcp_congestion
         self.oobinline = False
         self.pmtudisc = 1
+        self.noopt = False
         self.errqueue: Any = None
         self.chunks: Any = None
         self.rcvlowat = 1

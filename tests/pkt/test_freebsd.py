@@ -16,13 +16,20 @@ SCRIPTS = find_scripts(FOLDER)
 def test_script(path):
     verdict = run_path(path, Settings.for_profile("freebsd"))
     assert verdict.verdict == PASSED, (verdict.line, verdict.reason)
-    if not path.endswith(("syn-again.pkt", "syn-with-fin.pkt")):  # (they set what they need)
+    if not path.endswith(("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt")):  # (they set what they need)
         assert run_path(path, Settings()).verdict == FAILED
 
 
-@pytest.mark.parametrize(("old", "new", "word"), [("slop=700", "slop=0", "time"), ("retries=1", "retries=0", "flags")])
-def test_the_sysctls_of_syn_again_count(old, new, word):
-    path = os.path.join(FOLDER, "syn-again.pkt")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "word"),
+    [
+        ("syn-again.pkt", "slop=700", "slop=0", "time"),
+        ("syn-again.pkt", "retries=1", "retries=0", "flags"),
+        ("no-options.pkt", "TCP_NOOPT, [1]", "TCP_NOOPT, [0]", "options"),
+    ],
+)
+def test_what_they_set_counts(name, old, new, word):
+    path = os.path.join(FOLDER, name)
     with open(path, encoding="utf-8") as file:
         text = file.read()
     assert old in text

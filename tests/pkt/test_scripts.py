@@ -61,6 +61,7 @@ CONTROLS = [
         "14",
     ),
     ("data-after-close.pkt", "> R 1:1(0)", "> R 2:2(0)", "seq"),
+    ("splice-urgent.pkt", "urg 10", "urg 5", "splice"),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
 ]
 
@@ -76,6 +77,9 @@ SETTINGS = [
     ("syn-too-large.pkt", {"tcp_advmss_pmtu": False}),
     ("sack-of-a-part.pkt", {"tcp_sack_whole": False}),
     ("reduction.pkt", {"tcp_ssthresh_cwnd": False}),
+    ("window-start.pkt", {"tcp_window_start": 0}),
+    ("syn-timestamp.pkt", {"tcp_syn_ts_check": False}),
+    ("half-open-icmp.pkt", {"tcp_icmp_opening": False}),
 ]
 
 
