@@ -20,6 +20,7 @@ import pystack_c.const as C
 from pystack.phy.channel import Channel
 from pystack.phy.tap import TapDevice
 from pystack.runtime.netns import Namespace, configure
+from pystack.stack import up
 from pystack_c.packet import Transmit
 
 FRAME = 65600
@@ -159,6 +160,4 @@ def carry(left: int, right: int, ab: Channel, ba: Channel, clock: Callable[[], i
 
 def stack_end(address: str, device: PairDevice, **config: Any) -> Any:
     """A running stack on a PairDevice."""
-    from pystack.stack import up
-
     return up(address=address, gateway=None, device=device, config=config, default=False)

@@ -11,7 +11,8 @@ from pystack_c.tcp.close cimport abort_connection, enter_time_wait, fail_connect
 from pystack_c.tcp.data cimport ack_now, fin_again, segment_fin, segment_text
 from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen cimport listen_state
-from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.output cimport schedule, set_rto_timer
+from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state

@@ -11,7 +11,8 @@ from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connecti
 from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, segment_fin, segment_text
 from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen import listen_state
-from pystack_c.tcp.output import schedule
+from pystack_c.tcp.output import schedule, set_rto_timer
+from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import send_reset
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
@@ -305,12 +306,13 @@ def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def syn_again(tcb: Tcb) -> None:
-    """The peer's SYN once more: our SYN-ACK was lost; send it again."""
+    """The peer's SYN once more: our SYN-ACK was lost; send it again, and give its answer a whole timeout (as Linux does)."""
     q = tcb.rtxq
     head = q.head()
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
+        set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
         schedule(tcb)
 
 

@@ -141,7 +141,9 @@ def paced(tcb: Tcb, n: int) -> None:
     limit = pacing_limit(tcb)
     if limit == 0:
         return
-    start = tcb.pace_at if tcb.pace_at > tcb.core.now - 1_000_000 else tcb.core.now
+    # A timer that fired late (by an eighth of a round trip, 5 ms at most) is made good; an idle time is not.
+    slack = tcb.srtt // 8 if tcb.srtt < 40_000_000 else 5_000_000
+    start = tcb.pace_at if tcb.pace_at > tcb.core.now - slack else tcb.core.now
     tcb.pace_at = start + n * S // limit
 
 

@@ -171,8 +171,8 @@ class Bbr(CongestionControl):
         self.inflight_latest = rs.rs_delivered
 
     def _too_much(self, t: Tcb, lost: int, sent: int) -> bool:
-        """More than BBR.LossThresh of what was sent was lost (one segment is no rate yet)."""
-        return lost > max(int(sent * LOSS_THRESH), t.mss)
+        """More than BBR.LossThresh of what was sent was lost (two segments are no rate yet)."""
+        return lost > max(int(sent * LOSS_THRESH), 2 * t.mss)
 
     def _excessive(self, t: Tcb, rs: Rate) -> bool:
         """5.5.10 (IsInflightTooHigh): too much was lost of what was in flight with the segment that is acknowledged now."""

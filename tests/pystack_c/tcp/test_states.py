@@ -128,6 +128,16 @@ def test_syn_received_repeated_syn_repeats_the_syn_ack(make):
     assert again.flags == SYN | ACK and again.seq == syn_ack.seq
 
 
+def test_syn_received_repeated_syn_gives_the_answer_a_whole_timeout(make):
+    # Found by tests/sim/properties.py: the repeated SYN was answered, and the half-open connection given up 4 ms later.
+    peer = make(tcp_synack_retries=2)
+    half_open(peer)
+    peer.advance(7 * S - 1)  # SYN-ACKs at 0, 1, 3 s; given up at 7 s
+    assert len(peer.segment(SYN, peer.irs)) == 1
+    peer.advance(S)
+    assert peer.stack.tcp.find(HOST, 80, PEER, 9).state == 3
+
+
 @pytest.mark.parametrize("off", [0, 2, -1])
 def test_syn_received_bad_ack(make, off):
     peer = make()
