@@ -37,6 +37,7 @@ class Flights:
         self.arrival = array("q")
         self.event = array("q")
         self.receiver = array("l")
+        self.meant = array("l")
         self.copies: dict[int, list[tuple[int, int, int]]] = {}
         self.altered: dict[int, bool] = {}
         self.delay: dict[tuple[int, int], int] = {}
@@ -47,6 +48,13 @@ class Flights:
         self, number: int, sender: int, hosts: "dict[str, Any]", data: bytes, kind: int, gso: int, time: int
     ) -> int:
         """A host sent a frame: remember it; returns the receiver, by its MAC address."""
+        to = self._sent(number, sender, hosts, data, kind, gso, time)
+        self.meant.append(to)
+        return to
+
+    def _sent(
+        self, number: int, sender: int, hosts: "dict[str, Any]", data: bytes, kind: int, gso: int, time: int
+    ) -> int:
         self._append(-1, -1, -1)
         if len(hosts) == 1 and kind != C.LINK_LOOPBACK:
             return OUTSIDE
@@ -104,7 +112,8 @@ class Flights:
 
     def _arrive(self, chosen: tuple[int, int, int], event: int, receiver: int, time: int) -> None:
         number, sender, sent = chosen
-        if self.arrival[number] >= 0:
+        # What a switch floods comes in at others, too: it arrives where it is addressed to.
+        if self.arrival[number] >= 0 or (self.meant[number] >= 0 and self.meant[number] != receiver):
             self.copies.setdefault(number, []).append((time, receiver, event))
             return
         self.arrival[number], self.event[number], self.receiver[number] = time, event, receiver
@@ -129,6 +138,7 @@ class Flights:
     def outside(self, number: int, event: int, receiver: int, time: int) -> None:
         """A frame from outside came in."""
         self._append(time, event, receiver)
+        self.meant.append(receiver)
 
     def _append(self, arrival: int, event: int, receiver: int) -> None:
         self.arrival.append(arrival)

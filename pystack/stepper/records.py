@@ -164,14 +164,16 @@ class Frame:
     @property
     def drops(self) -> list[str]:
         """What its receiver dropped of it, and why."""
-        events = self._timeline.events
-        return [events[i].text() for i in self.effects if events[i].kind == "drop"]
+        return self._timeline.drops(self.arrived)
 
     @property
     def fate(self) -> str:
         """ "delivered", "dropped" (by its receiver), "lost" (on the way) or "unknown" (it left for outside)."""
         if self.arrived >= 0:
-            return "dropped" if self.drops else "delivered"
+            timeline = self._timeline
+            if not self.drops or any(not timeline.drops(event) for _, _, event in self.copies):
+                return "delivered"
+            return "dropped"
         return self._timeline.missing(self)
 
     def as_dict(self) -> dict[str, Any]:

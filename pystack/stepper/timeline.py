@@ -234,6 +234,10 @@ class Timeline:
             found.append(index)
         return found
 
+    def drops(self, arrived: int) -> list[str]:
+        """What was dropped of the frame that came in with the frame.in at index `arrived`, and why."""
+        return [self.events[i].text() for i in self.effects(arrived) if self.events[i].kind == "drop"]
+
     # -- states ------------------------------------------------------------------------------------------------------
 
     def state(self, index: int, host: "str | None" = None) -> dict[str, dict[str, Any]]:

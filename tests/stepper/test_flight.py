@@ -4,8 +4,11 @@ import io
 
 import pytest
 
-from pystack.runtime.simulated import MS
+from pystack.runtime.procs import datagram
+from pystack.runtime.simulated import MS, Network
 from pystack.stepper import Timeline
+from pystack.stepper.scenarios.base import connected, pair
+from pystack.stepper.scenarios.loss import upload
 from tests.sim.hostile import Transfer
 
 EVERYTHING = {
@@ -77,3 +80,41 @@ def test_control_a_wrong_arrival_is_noticed():
     first = next(frame.index for frame in timeline.frames if frame.fate == "delivered")
     flights.arrival[first] += 1
     assert compared(timeline, log)[1] == 1
+
+
+def test_what_a_switch_floods_arrives_where_it_is_addressed_to():
+    out = Kept()
+    with Network(1) as net:
+        net.record(out)
+        switch = net.switch("s")
+        hosts = [net.host(name) for name in "abc"]
+        for number, host in enumerate(hosts):
+            net.link(host, switch, delay=MS)
+            host.addr(f"10.0.0.{number + 1}/24")
+        hosts[0].neighbor("10.0.0.3", hosts[2].port().iface.mac)
+        hosts[0].neighbor("10.0.0.99", 0x020000000099)
+        datagram(hosts[0]).sendto(b"flooded", "10.0.0.3", 9)
+        datagram(hosts[0]).sendto(b"to nobody", "10.0.0.99", 9)
+        datagram(hosts[1]).sendto(b"asks everybody", "10.0.0.3", 9)
+        net.run(1000 * MS)
+    first, nobody, request = Timeline.of(out.kept).frames[:3]
+    assert (first.to, first.arrival) == ("c", 2 * MS) and [host for _, host, _ in first.copies] == ["b"]
+    assert "udp-no-port" in first.drops[0] and first.fate == "dropped"
+    assert nobody.to in ("b", "c", "peer") and nobody.fate == "dropped" and "eth-other-host" in nobody.drops[0]
+    assert request.fate == "delivered" and len(request.copies) == 1  # one of both took it
+
+
+def test_offloaded_frames_arrive_in_pieces():
+    out = Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, b, _ = pair(net, a={"offload": True}, b={"offload": True}, delay=5 * MS)
+        client, server = connected(net, a, b)
+        upload(net, client, server, 100_000)
+    timeline = Timeline.of(out.kept)
+    cut = [frame for frame in timeline.frames if frame.gso_size]
+    assert cut and all(frame.fate == "delivered" for frame in timeline.frames if frame.arrival is not None)
+    for frame in cut:
+        if frame.arrival is not None:
+            assert 1 + len(frame.copies) == -(-(frame.length - 66) // frame.gso_size)
+    assert timeline.peer not in timeline.lanes
