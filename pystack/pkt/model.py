@@ -30,6 +30,8 @@ class IpInfo:
     check: int = TOS_ANY
     tos: int = 0
     ttl: int = 0
+    #: what an ICMP message quotes: sequence number and length (the older form)
+    quoted: "tuple[int, int] | None" = None
 
 
 @dataclass

@@ -57,6 +57,11 @@ def parse_packet(cursor: Cursor) -> Packet:
         cursor.expect(")")
     elif cursor.take_word("icmp"):
         packet.body = _icmp(cursor)
+        if packet.ip.quoted is not None:
+            packet.body.proto = 6
+            packet.body.seq, packet.body.length = packet.ip.quoted
+    elif packet.ip.quoted is not None:
+        raise cursor.error("'icmp', after what it quotes")
     else:
         _ports(cursor, packet)
         packet.body = parse_tcp(cursor, inbound)
@@ -69,6 +74,12 @@ def _ip_info(cursor: Cursor) -> IpInfo:
         return info
     closing = "]" if cursor.next().value == "[" else ")"
     while not cursor.take_punct(closing):
+        if cursor.token.kind == "int":
+            # (The older form: what an ICMP message quotes comes in front.)
+            tcp = TcpSpec()
+            _sequence(cursor, tcp)
+            info.quoted = (tcp.seq, tcp.length)
+            continue
         token = cursor.next()
         name = token.value
         if name == "ecn":

@@ -62,6 +62,7 @@ CONTROLS = [
     ),
     ("data-after-close.pkt", "> R 1:1(0)", "> R 2:2(0)", "seq"),
     ("splice-urgent.pkt", "urg 10", "urg 5", "splice"),
+    ("path-mtu.pkt", "[1:1461(1460)] icmp", "[9000:9001(1)] icmp", "flags"),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
 ]
 
