@@ -38,6 +38,7 @@ class Settings:
     name: str = "pystack"
     seed: int | None = None
     write: str | None = None
+    keylog: str | None = None
     record: str | None = None
     verbose: bool = False
 
@@ -77,6 +78,7 @@ _OPTIONS = [
     click.option("--name", default="pystack", show_default=True, help="Name of the host, and of its control socket."),
     click.option("--seed", type=int, help="Seed of the stack's generator; random where not given."),
     click.option("--write", metavar="FILE", help="Write a pcapng capture, the reasons as comments; - is stdout."),
+    click.option("--keylog", metavar="FILE", help="TLS keys for --write, as SSLKEYLOGFILE has them; FILE is followed."),
     click.option("--record", metavar="FILE", help="Record everything that goes in, for `pystack replay`."),
     click.option("-v", "--verbose", is_flag=True, help="Print each frame and what the stack decided."),
 ]
@@ -244,6 +246,8 @@ def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any]
 
 def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe | None, Narrator | None]":
     """The probe, where something wants to know what happens: --write, -v."""
+    if settings.keylog is not None and settings.write is None:
+        raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
     if settings.write is None and not settings.verbose:
         return None, None
     from pystack.cli.style import Style
@@ -256,7 +260,16 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     sinks: list[Callable[..., None]] = []
     if settings.write is not None:
         file = output(settings.write, undo)
-        sinks.append(while_read(AnnotatedCapture(pcapng.PcapngWriter(file), kinds, epoch=wall_clock()), file))
+        writer = pcapng.PcapngWriter(file)
+        capture: Callable[..., None] = AnnotatedCapture(writer, kinds, epoch=wall_clock())
+        if settings.keylog is None:
+            sinks.append(while_read(capture, file))
+        else:
+            from pystack.trace.keylog import Delayed, Keyed, KeyLog
+
+            delayed = Delayed(while_read(Keyed(capture, writer, KeyLog(settings.keylog)), file))
+            undo.callback(delayed.close)
+            sinks.append(delayed)
     stream = sys.stderr if settings.write == "-" else sys.stdout
     narrator = Narrator(Style(stream=stream), everything=True, quiet=not settings.verbose)
     sinks.append(narrator.frame)

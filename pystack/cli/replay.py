@@ -20,11 +20,18 @@ Examples:
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False))
 @click.option("-v", "--verbose", is_flag=True, help="Print each frame and what the stack decided.")
 @click.option("--write", metavar="FILE", help="Write a pcapng capture, the reasons as comments; - is stdout.")
+@click.option("--keylog", metavar="FILE", help="TLS keys for --write, as SSLKEYLOGFILE has them.")
 @click.option("--series", metavar="FILE", help="Write cwnd, RTT, windows ... of each connection over time, as CSV.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting; repeatable.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off.")
 def replay(
-    recording: str, verbose: bool, write: str | None, series: str | None, settings: tuple[str, ...], partial: bool
+    recording: str,
+    verbose: bool,
+    write: str | None,
+    keylog: str | None,
+    series: str | None,
+    settings: tuple[str, ...],
+    partial: bool,
 ) -> int:
     """Run RECORDING again and compare every frame and result to the byte.
 
@@ -37,6 +44,7 @@ def replay(
     from pystack.trace import pcapng
     from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord, tee
     from pystack.trace.errors import TraceError
+    from pystack.trace.keylog import KeyLog
     from pystack.trace.replay import Replay, ReplayMismatch
     from pystack.trace.series import Series, write_csv
 
@@ -46,10 +54,15 @@ def replay(
     def show(record: FrameRecord) -> None:
         click.echo(record.line(), err="-" in (write, series))
 
+    if keylog is not None and write is None:
+        raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(AnnotatedCapture(pcapng.PcapngWriter(output(write, undo)), hosts=True))
+            writer = pcapng.PcapngWriter(output(write, undo))
+            if keylog is not None:
+                writer.secrets(KeyLog(keylog).new())
+            sinks.append(AnnotatedCapture(writer, hosts=True))
         probe = FrameProbe(tee(*sinks)) if sinks else None
         table = io.TextIOWrapper(output(series, undo), newline="") if series is not None else None
         start = time.monotonic()

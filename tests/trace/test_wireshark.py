@@ -1,0 +1,76 @@
+"""Wireshark says why: what real tshark shows of the comments, the interfaces and the times of our captures."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pystack.phy.match import is_data
+from pystack.runtime.simulated import MS, S
+from pystack.trace import pcapng
+from tests.support.lab import lab_net, pattern
+
+pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
+
+
+def tshark(path: str, expression: str, *fields: str) -> list[list[str]]:
+    """The fields of the frames that match."""
+    command = ["tshark", "-r", path, "-Y", expression, "-T", "fields"]
+    for field in fields:
+        command += ["-e", field]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return [line.split("\t") for line in out.splitlines()]
+
+
+@pytest.fixture(scope="module", params=["lost", "whole"])
+def capture(request, tmp_path_factory):
+    """A connection whose only data segment is lost once, or not at all; and a datagram to a closed port."""
+    path = str(tmp_path_factory.mktemp("wireshark") / "x.pcapng")
+    lab = lab_net(25 * MS, profile="linux", tcp_tlp=False)
+    lab.net.annotated_capture(path)
+    client, server = lab.connected()
+    if request.param == "lost":
+        lab.link.ab.drop(1, match=is_data)
+
+    def put():
+        yield client.sendall(pattern(1000))
+
+    def take():
+        yield server.recv_exactly(1000)
+
+    lab.run(put(), take())
+    lab.a.stack.handle_timeout(lab.net.now)
+    client.close()
+    server.close()
+    lab.net.run(lab.net.now + S)
+    lab.net.close()
+    return path, request.param == "lost"
+
+
+def test_a_retransmission_says_why(capture):
+    path, lost = capture
+    at_a = 'frame.interface_name == "a:eth0" && ip.src == 10.0.0.1 && '
+    found = tshark(path, at_a + "tcp.analysis.retransmission", "frame.comment")
+    assert len(found) == (1 if lost else 0)
+    told = tshark(path, at_a + 'frame.comment contains "retransmission: RTO"', "frame.comment")
+    assert told == found
+    if lost:
+        assert re.search(r"retransmission: RTO 2\d\d(\.\d+)? ms after SRTT 50 ms \[RFC 6298 5\.4\]", found[0][0]), found
+
+
+def test_every_frame_of_tcp_has_a_reason_and_its_interface(capture):
+    path, _ = capture
+    rows = tshark(path, "tcp", "frame.number", "frame.interface_name", "frame.comment")
+    assert len(rows) > 10
+    assert {row[1] for row in rows} == {"a:eth0", "b:eth0"}
+    for row in rows:
+        assert len(row) == 3 and "RFC" in row[2], row
+
+
+def test_times_are_nanoseconds(capture):
+    path, _ = capture
+    shown = [row[0] for row in tshark(path, "frame", "frame.time_epoch")]
+    ours = [frame.time for frame in pcapng.read(path)]
+    assert [int(text.replace(".", "").rstrip("Z")) for text in shown] == ours
+    assert all(len(text.split(".")[1]) == 9 for text in shown)
