@@ -247,6 +247,6 @@ class Cursor:
             return None
         try:
             return one.compiled.value(scope if scope is not None else Scope(self.timeline, index))
-        except (TypeError, ArithmeticError, LookupError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             one.error = f"{type(error).__name__}: {error}"
             return None

@@ -184,3 +184,11 @@ def test_evaluate_at_the_cursor(timeline):
     assert cursor.evaluate("tcb.mss") == 1448
     assert cursor.evaluate("frame.number") == 8
     assert cursor.evaluate("a.cwnd") == cursor.state()[cursor.conn]["cwnd"]
+
+
+@pytest.mark.parametrize("text", ['int("x") > 0', "1 // 0", "min(()) == 0"])
+def test_what_fails_at_every_event_is_told_and_stops_nothing(timeline, text):
+    cursor = Cursor(timeline)
+    point = cursor.add_break(text)
+    assert cursor.run() is None
+    assert point.error and "\n" not in point.error

@@ -168,11 +168,11 @@ def test_many_connections_do_not_make_a_step_slow():
     assert kept < len(timeline.events)
     cursor = Cursor(timeline)
     cursor.last()
-    worst = 0.0
+    steps = []
     for _ in range(300):
         began = time.process_time()
         cursor.step(n=-7)
         cursor.diff()
         timeline.tcb(cursor.position, cursor.conn)
-        worst = max(worst, time.process_time() - began)
-    assert worst < 0.2
+        steps.append(time.process_time() - began)
+    assert sorted(steps)[150] < 0.05  # (a median, as machines stumble; what a step reads is bounded by `kept` above)
