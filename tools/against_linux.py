@@ -167,7 +167,7 @@ sender, as the receiver, and as both, measured at the same time, losing the same
 lay from the mean: differences below it are noise.
 
 Linux's `bbr` is version 1, which does not react to losses at all; pystack's is version 3 (draft-ietf-ccwg-bbr), which gives way
-where more than 2 % are lost, and leaves room for others: with random losses it is slower by design.
+where more than 2 % are lost, and leaves room for others: with more random losses than that it is slower by design.
 
 A snapshot, written by `python -m tools.against_linux` (Linux {linux}; {seeds} runs of {seconds:g} s each).
 
