@@ -24,16 +24,6 @@ STATES = {
     C.LISTEN: "LISTEN",
     C.CLOSING: "CLOSING",
 }
-NUD = {
-    C.NUD_NONE: "NONE",
-    C.NUD_INCOMPLETE: "INCOMPLETE",
-    C.NUD_REACHABLE: "REACHABLE",
-    C.NUD_STALE: "STALE",
-    C.NUD_DELAY: "DELAY",
-    C.NUD_PROBE: "PROBE",
-    C.NUD_FAILED: "FAILED",
-    C.NUD_PERMANENT: "PERMANENT",
-}
 ROUTE_KINDS = {
     C.RT_UNICAST: "unicast",
     C.RT_UNREACHABLE: "unreachable",
@@ -103,7 +93,7 @@ def neighbours(stack: Any) -> list[dict[str, Any]]:
                     "dst": text(entry.addr),
                     "dev": iface.name,
                     "lladdr": mac_text(entry.mac) if known else None,
-                    "state": NUD.get(state, str(state)),
+                    "state": neighbor.STATE_NAMES.get(state, str(state)),
                     "waiting": len(entry.queue or ()),
                 }
             )

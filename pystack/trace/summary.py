@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pystack_c.const as C
+from pystack_c.neighbor import addr_text
 
 #: 0x01 .. 0x80, in tcpdump's letters
 _FLAG_LETTERS = ((C.FIN, "F"), (C.SYN, "S"), (C.RST, "R"), (C.PSH, "P"), (C.URG, "U"), (C.CWR, "W"), (C.ECE, "E"))
@@ -24,12 +25,9 @@ _UNREACHABLE = {
     10: "host {dst} unreachable - admin prohibited",
     13: "host {dst} unreachable - admin prohibited filter",
 }
+#: a 32 bit address as a dotted quad
+ip_text = addr_text
 _PROTO_NAMES = {C.IPPROTO_ICMP: "icmp", C.IPPROTO_TCP: "tcp", C.IPPROTO_UDP: "udp"}
-
-
-def ip_text(addr: int) -> str:
-    """A 32 bit address as a dotted quad."""
-    return f"{addr >> 24}.{addr >> 16 & 255}.{addr >> 8 & 255}.{addr & 255}"
 
 
 def mac_text(mac: int) -> str:
