@@ -62,6 +62,7 @@ COMPILED = [
     "pystack_c/tcp/undo.py",
     "pystack_c/tcp/retransmit.py",
     "pystack_c/tcp/recovery.py",
+    "pystack_c/tcp/accecn.py",
     "pystack_c/tcp/ecn.py",
     "pystack_c/tcp/output.py",
     "pystack_c/tcp/close.py",

@@ -46,7 +46,9 @@ _TCP_INFO_REST = (
     ("Q", "bytes_sent bytes_retrans"),
     ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
     ("H", "total_rto total_rto_recoveries"),
-    ("I", "total_rto_time"),
+    ("I", "total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes"),
+    ("I", "received_e1_bytes received_e0_bytes received_ce_bytes"),
+    ("H", "accecn_fail_mode accecn_opt_seen"),
 )
 
 

@@ -53,6 +53,7 @@ cdef class Config:
     cdef public bint tcp_moderate_rcvbuf
     cdef public bint tcp_moderate_sndbuf
     cdef public int tcp_ecn
+    cdef public int tcp_ecn_option
     cdef public int64_t tcp_rto_initial
     cdef public int64_t tcp_rto_min
     cdef public int64_t tcp_min_rtt_wlen

@@ -118,8 +118,11 @@ class Config:
         self.tcp_moderate_rcvbuf = True
         #: grow send buffers with the congestion window
         self.tcp_moderate_sndbuf = True
-        #: ECN (RFC 3168): 0 never, 1 ask for it and agree, 2 only agree (Linux's default)
+        #: ECN (RFC 3168) and AccECN (RFC 9768), agree to / ask for: 0 none / none, 1 ECN / ECN, 2 ECN / none (Linux's
+        #: default), 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
         self.tcp_ecn = 2
+        #: the AccECN option: 0 never, 1 as little as RFC 9768 allows, 2 whenever a counter moved
+        self.tcp_ecn_option = 2
         # TCP: timers
         #: RTO before the first sample (RFC 6298 2.1)
         self.tcp_rto_initial = 1 * S
@@ -283,6 +286,8 @@ LIMITS = {
     "port_max": (1, 65535),
     "tcp_isn": (-1, 0xFFFFFFFF),
     "tcp_wscale": (-1, 14),
+    "tcp_ecn": (0, 5),
+    "tcp_ecn_option": (0, 2),
 }
 #: the largest number of all: sums of two of them still fit into 64 bits
 MOST = (1 << 62) - 1
@@ -339,6 +344,7 @@ FIELDS = (
     "tcp_moderate_rcvbuf",
     "tcp_moderate_sndbuf",
     "tcp_ecn",
+    "tcp_ecn_option",
     "tcp_rto_initial",
     "tcp_rto_min",
     "tcp_min_rtt_wlen",

@@ -14,6 +14,7 @@ cdef enum:
     URG = 0x20
     ECE = 0x40
     CWR = 0x80
+    AE = 0x100
     ECT = 0x1000
     LINK_ETHERNET = 1
     LINK_IP = 2
@@ -32,6 +33,8 @@ cdef enum:
     TCPOPT_SACK = 5
     TCPOPT_TS = 8
     TCPOPT_FASTOPEN = 34
+    TCPOPT_ACCECN0 = 172
+    TCPOPT_ACCECN1 = 174
     TCPOPT_EXP = 254
     TIMER_RTO = 1
     TIMER_PERSIST = 2

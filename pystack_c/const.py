@@ -23,6 +23,7 @@ ACK = 0x10
 URG = 0x20
 ECE = 0x40
 CWR = 0x80
+AE = 0x100  # RFC 9768 3.1.1
 # (not on the wire: a segment of new data, which may carry ECT)
 ECT = 0x1000
 
@@ -50,6 +51,8 @@ TCPOPT_SACK_OK = 4
 TCPOPT_SACK = 5
 TCPOPT_TS = 8
 TCPOPT_FASTOPEN = 34
+TCPOPT_ACCECN0 = 172
+TCPOPT_ACCECN1 = 174
 TCPOPT_EXP = 254
 
 # TCP timers of a connection

@@ -45,6 +45,11 @@ cdef class Packet:
     cdef public list sack
     cdef public bytes opt_fastopen
     cdef public bint opt_fastopen_exp
+    cdef public int acc_order
+    cdef public int acc_count
+    cdef public int acc_first
+    cdef public int acc_ceb
+    cdef public int acc_last
     cdef public int icmp_type
     cdef public int icmp_code
     cdef public uint32_t icmp_rest

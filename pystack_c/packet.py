@@ -58,6 +58,12 @@ class Packet:
         self.sack = None
         self.opt_fastopen = None
         self.opt_fastopen_exp = False
+        # the AccECN option (RFC 9768): which order (-1: none), how many of its fields are there
+        self.acc_order = -1
+        self.acc_count = 0
+        self.acc_first = 0
+        self.acc_ceb = 0
+        self.acc_last = 0
         # ICMP: type, code, and the 32 bits after the checksum
         self.icmp_type = 0
         self.icmp_code = 0

@@ -32,6 +32,7 @@ class Stats:
         self.duplicated = 0
         self.corrupted = 0
         self.reordered = 0
+        self.marked = 0  # CE, by the queue
         self.queue_max = 0  # most frames that waited at once
         self.wait_max = 0  # longest time a frame waited before its first bit was sent, in ns
         self.busy = 0  # time the wire was in use, in ns
@@ -69,12 +70,26 @@ def flip_bit(frame: bytes, bit: int) -> bytes:
     return bytes(out)
 
 
+def mark_ce(frame: bytes, at: int) -> bytes:
+    """The frame with its IPv4 packet, which begins at `at`, marked CE; as it is where that is not ECN-capable (RFC 3168 5)."""
+    if len(frame) < at + 20 or frame[at] >> 4 != 4 or frame[at + 1] & 3 in (0, 3):
+        return frame
+    out = bytearray(frame)
+    out[at + 1] |= 3
+    # RFC 1624: HC' = ~(~HC + ~m + m')
+    total = (~int.from_bytes(frame[at + 10 : at + 12], "big") & 0xFFFF) + (~frame[at + 1] & 0xFFFF) + out[at + 1]
+    total = (total & 0xFFFF) + (total >> 16)
+    out[at + 10 : at + 12] = (~((total & 0xFFFF) + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
+    return bytes(out)
+
+
 class Channel:
     """One direction of a link. All settings may be changed at any time; they hold for the frames sent from then on.
 
     delay          ns from the last bit sent to its arrival
     rate           bit/s, or 0: infinite
     queue          frames that may wait while one is being sent (None: no bound); queue_bytes: the same in bytes
+    mark           packets that can be marked CE (ECN) are, while more than so many frames wait (None: never)
     mtu            longest IP packet in bytes (0: no bound); longer ones are dropped
     overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
     loss           probability that a frame is lost
@@ -93,6 +108,7 @@ class Channel:
         rate: int = 0,
         queue: int | None = None,
         queue_bytes: int | None = None,
+        mark: int | None = None,
         mtu: int = 0,
         overhead: int = 0,
         loss: float = 0.0,
@@ -109,6 +125,7 @@ class Channel:
         self.rate = rate
         self.queue = queue
         self.queue_bytes = queue_bytes
+        self.mark = mark
         self.mtu = mtu
         self.overhead = overhead
         self.loss = loss
@@ -182,6 +199,9 @@ class Channel:
             sent = self._transmit(length, now)
             if sent < 0:
                 return self._lost("queue")
+            if self.mark is not None and len(self._starts) > self.mark:
+                plain, frame = frame, mark_ce(frame, self.header)
+                stats.marked += frame is not plain
         if not (
             self.loss or self.rules or self.reorder or self.duplicate or self.corrupt or self.jitter
         ):  # the usual case, quickly
@@ -273,6 +293,6 @@ class Channel:
 
 _RANDOM = ("loss", "reorder", "duplicate", "corrupt", "jitter", "bit")
 SETTINGS = (
-    "delay", "rate", "queue", "queue_bytes", "mtu", "overhead", "loss", "reorder", "reorder_delay", "duplicate",
+    "delay", "rate", "queue", "queue_bytes", "mark", "mtu", "overhead", "loss", "reorder", "reorder_delay", "duplicate",
     "corrupt", "jitter", "up",
 )  # fmt: skip

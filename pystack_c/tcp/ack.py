@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, errqueue, rate, rtt, tell
+from pystack_c.tcp import chrono, ecn, errqueue, rate, rtt, tell
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt import backed_off
@@ -44,7 +44,9 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
     )
-    if tcb.ecn_ok and pkt.tcp_flags & C.ECE:
+    if tcb.accecn:
+        ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.acc_newer)
+    elif tcb.ecn_ok and pkt.tcp_flags & C.ECE:
         tcb.delivered_ce += tcb.delivered - before
     if advanced or duplicate or sacked or tcb.ack_dsack:
         if advanced:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport ecn, tell
 from pystack_c.tcp.handshake cimport fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.segment cimport send_syn, ts_now

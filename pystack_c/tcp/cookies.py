@@ -9,7 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp import tell
+from pystack_c.tcp import ecn, tell
 from pystack_c.tcp.handshake import fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.segment import send_syn, ts_now
 from pystack_c.tcp.state import set_state
@@ -112,6 +112,7 @@ def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
     ecn_ok = tcb.ecn_ok
     take_syn(tcb, pkt)
     tcb.ecn_ok = ecn_ok
+    ecn.cookie_returned(tcb, pkt)
     pkt.seq = seq
     tcb.iss = cookie
     tcb.snd_una = seq_add(cookie, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rtt, tell
+from pystack_c.tcp import accecn, rtt, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -72,13 +72,28 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
     if tcb.sack_ok:
         tcb.dsack = (left, right)
         tcb.core.counters.TcpExtTCPDSACKOldSent += 1
+    if tcb.accecn:
+        option_may_be_blocked(tcb)
     tcb.core.drop("tcp-duplicate", tcb.subject(), "all of it was received before", "RFC 9293 3.10.7.4")
     ack_now(tcb, "a duplicate: our ACK may have been lost", "RFC 9293 3.10.7.4")
+
+
+def option_may_be_blocked(tcb: Tcb) -> None:
+    """RFC 9768 3.2.3.2.2: what our ACK with an option acknowledged came again; twice in a row, and there are no more options."""
+    if not tcb.acc_opt_last:
+        return
+    tcb.acc_opt_dups += 1
+    if tcb.acc_opt_dups >= 2 and not tcb.acc_opt_off:
+        tcb.acc_opt_off = True
+        accecn.fail(tcb, accecn.OPT_FAIL_SEND, False)
 
 
 def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
     """Bytes at RCV.NXT: deliver them, and what waited behind them."""
     buf = tcb.recvbuf
+    if tcb.acc_opt_last:
+        # The last ACK with an option got through.
+        tcb.acc_opt_dups = 0
     before = tcb.rcv_nxt
     was_empty = buf.used < tcb.rcvlowat
     buf.put(pkt.frame, begin, end)

@@ -1,30 +1,131 @@
-"""Explicit Congestion Notification (RFC 3168): negotiation, marks, echoes, and the one response a window."""
+"""Explicit Congestion Notification: negotiation of RFC 3168 and RFC 9768, and the one response a window.
+
+With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC 9768) counters tell each mark; see accecn.py.
+"""
 
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_ge
-from pystack_c.tcp import tell
+from pystack_c.seqnum import seq_gt
+from pystack_c.tcp import accecn, tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
 from pystack_c.tcp.tcb import Tcb
 
 CE = 3
 
+# The setting tcp_ecn, as Linux has it: what is agreed to, and what is asked for.
+#   0 none / none, 1 ECN / ECN, 2 ECN / none, 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
+ACCURATE = 3
+
 
 def syn_received(tcb: Tcb, pkt: Any) -> None:
-    """6.1.1: a SYN with ECE and CWR asks for ECN; a SYN,ACK with ECE alone agrees."""
-    mode = tcb.core.config.tcp_ecn
-    bits = pkt.tcp_flags & (C.ECE | C.CWR)
+    """RFC 3168 6.1.1, RFC 9768 table 2: the three flags AE, CWR, ECE of a SYN or SYN-ACK."""
+    code = (pkt.tcp_flags >> 6) & 7
     if pkt.tcp_flags & C.ACK:
-        tcb.ecn_ok = tcb.ecn_asked and bits == C.ECE
+        _syn_ack(tcb, pkt, code)
+        return
+    mode = tcb.core.config.tcp_ecn
+    tcb.ecn_ok = False
+    if mode >= ACCURATE and code != 0 and code != 3:
+        # RFC 9768 3.1.1; any other combination asks for it as well (3.1.3).
+        tcb.acc_syn = pkt.tos & 3
+        accecn.enter(tcb)
+        tell.ecn(tcb, "agreed", "the SYN asks for accurate ECN", "RFC 9768 3.1.1")
     else:
-        tcb.ecn_ok = mode != 0 and bits == (C.ECE | C.CWR)
-    if tcb.ecn_ok:
-        tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+        tcb.ecn_ok = mode != 0 and code & 3 == 3
+        if tcb.ecn_ok:
+            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+
+
+def _syn_ack(tcb: Tcb, pkt: Any, code: int) -> None:
+    """The answer to our SYN."""
+    if not tcb.acc_asked:
+        tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
+        if tcb.ecn_ok:
+            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+        return
+    if code == 1:
+        tcb.ecn_ok = True
+        tell.ecn(tcb, "agreed", "the peer knows ECN, but not accurate ECN", "RFC 9768 3.1.2")
+        return
+    tcb.ecn_ok = False
+    if code == 0 or code == 7:
+        why = "the peer does no ECN" if code == 0 else "the SYN-ACK only mirrors our flags: no ECN"
+        tell.ecn(tcb, "refused", why, "RFC 9768 3.1.2")
+        return
+    accecn.enter(tcb)
+    tell.ecn(tcb, "agreed", "the peer agrees to accurate ECN", "RFC 9768 3.1.1")
+    if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT):
+        # 3.2.2.3: our SYN was Not-ECT; something on the path writes into the IP-ECN field.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+        tcb.acc_respond = code == 6
+    syn_ack_marks(tcb, pkt)
+    if accecn.zeroed(pkt):
+        accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
+    elif pkt.acc_order >= 0:
+        tcb.acc_opt_seen = accecn.COUNTERS_SEEN if pkt.acc_count > 0 else accecn.EMPTY_SEEN
+    tcb.acc_opt_due = accecn.FIRST_ACK | accecn.FIRST_DATA
+
+
+def syn_ack_marks(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 3.2.2.1, client: feed back the IP-ECN field of a SYN-ACK on a pure ACK; a mark counts, but once (3.2.2.2)."""
+    codepoint = pkt.tos & 3
+    tcb.acc_answer = accecn.handshake_code(codepoint)
+    if codepoint == CE and not tcb.acc_counted:
+        tcb.acc_counted = True
+        tcb.r_cep += 1
+
+
+def another_syn(tcb: Tcb, pkt: Any) -> bool:
+    """RFC 9768 3.1.5, server: a valid SYN once more. False where the connection must be reset."""
+    code = (pkt.tcp_flags >> 6) & 7
+    if tcb.accecn:
+        if code == 3:
+            return False
+        tcb.acc_syn = pkt.tos & 3
+        tcb.acc_again = True
+        if code == 0:
+            tcb.acc_no_ect = True
+    elif tcb.ecn_ok and tcb.core.config.tcp_ecn >= ACCURATE:
+        return code == 0 or code == 3
+    return True
+
+
+def third_ack(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 3.2.2.1 and table 4, server in SYN-RECEIVED: the first ACK's field tells how our SYN-ACK arrived."""
+    if accecn.zeroed(pkt):
+        accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
+    if pkt.l4_end > pkt.data_off or pkt.sack is not None or pkt.tcp_flags & C.FIN:
+        return
+    code = (pkt.tcp_flags >> 6) & 7
+    tcb.acc_skip = True
+    if code == 0:
+        # Note 1: no ECT, and no response to feedback, for the rest of the connection.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
+    elif code == 3 or code == 4 or code == 6:
+        # 3.2.2.3: the SYN-ACK was sent Not-ECT.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+    if code == 6:
+        tcb.s_cep = 6
+        tcb.acc_respond = True
+
+
+def cookie_returned(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 5.1: a client in AccECN mode shows it by the field of the ACK that brings a SYN cookie back."""
+    if tcb.core.config.tcp_ecn >= ACCURATE and (pkt.tcp_flags >> 6) & 7 >= 2 and not tcb.ecn_ok:
+        accecn.enter(tcb)
+        third_ack(tcb, pkt)
+
+
+def established(tcb: Tcb) -> None:
+    """A mark that the handshake reported is answered now that there is a window to reduce."""
+    if tcb.acc_respond:
+        tcb.acc_respond = False
+        respond(tcb, "the handshake met congestion", "RFC 9768 3.2.2.2")
 
 
 def segment_received(tcb: Tcb, pkt: Any) -> None:
-    """6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
+    """RFC 3168 6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
     if pkt.tcp_flags & C.CWR:
         if tcb.ecn_echo:
             tell.ecn(tcb, "quiet", "the sender has reacted: echo no more", "RFC 3168 6.1.3")
@@ -39,21 +140,59 @@ def segment_received(tcb: Tcb, pkt: Any) -> None:
 
 
 def ack_received(tcb: Tcb, pkt: Any) -> None:
-    """6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
+    """RFC 3168 6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
     if not pkt.tcp_flags & C.ECE:
         return
     # Only ACKs without ECE let cwnd grow.
     tcb.cwnd_limited = False
     tcb.max_out = 0
+    if may_respond(tcb, pkt.ack):
+        respond(tcb, "the peer echoes a congestion mark", "RFC 3168 6.1.2")
+        tcb.ecn_cwr = True
+
+
+def feedback(tcb: Tcb, pkt: Any, newly: int, progress: bool) -> None:
+    """RFC 9768 3.2.2.2: read the ACE field and the option of an ACK by which `newly` segments were delivered."""
+    if tcb.acc_skip:
+        tcb.acc_skip = False
+        accecn.read_option(tcb, pkt)
+        return
+    if tcb.acc_first:
+        # 3.2.2.4: the first counter after the handshake cannot be zero.
+        tcb.acc_first = False
+        if (pkt.tcp_flags >> 6) & 7 == 0:
+            accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
+    if not progress or tcb.acc_deaf:
+        return
+    marked = accecn.read_option(tcb, pkt)
+    delta = accecn.newly_marked(tcb, pkt, newly, marked)
+    if delta == 0:
+        if marked > 0 and newly <= 7:
+            # 3.2.3.2.5: marked bytes in no marked packet.
+            accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+        return
+    tcb.s_cep += delta
+    tcb.delivered_ce += delta
+    # Only ACKs without news of congestion let cwnd grow.
+    tcb.cwnd_limited = False
+    tcb.max_out = 0
+    if may_respond(tcb, pkt.ack):
+        respond(tcb, f"the peer got {delta} packets with a congestion mark", "RFC 9768 3.2.2.2")
+
+
+def may_respond(tcb: Tcb, ack: int) -> bool:
+    """RFC 3168 6.1.2: once a window of data, and not where a loss is answered already."""
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
-        return
-    if tcb.ecn_recover_set and not seq_ge(pkt.ack, tcb.ecn_recover):
-        return
-    tell.ecn(tcb, "react", "the peer echoes a congestion mark: send less, once a round trip", "RFC 3168 6.1.2")
+        return False
+    return not tcb.ecn_recover_set or seq_gt(ack, tcb.ecn_recover)
+
+
+def respond(tcb: Tcb, why: str, rfc: str) -> None:
+    """As to a loss, but nothing is sent again."""
+    tell.ecn(tcb, "react", f"{why}: send less, once a round trip", rfc)
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.cong_signal(tcb, SIGNAL_ECN)
-    tell.cwnd(tcb, old, ssthresh, "the peer echoes a congestion mark", "RFC 3168 6.1.2")
+    tell.cwnd(tcb, old, ssthresh, why, rfc)
     tcb.ecn_recover = tcb.snd_nxt
     tcb.ecn_recover_set = True
-    tcb.ecn_cwr = True

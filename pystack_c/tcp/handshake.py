@@ -239,6 +239,8 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     tcb.snd_wl1 = pkt.seq
     tcb.snd_wl2 = pkt.ack
     tell.window(tcb, old, "the window that the handshake's last ACK announces", "RFC 9293 3.10.7.4")
+    if tcb.accecn and not tcb.acc_skip:
+        ecn.third_ack(tcb, pkt)
     sample = clean_rtxq(tcb, pkt.ack)
     data_acked(tcb, pkt.ack)
     measure(tcb, pkt, sample)
@@ -285,6 +287,7 @@ def became_established(tcb: Tcb, why: str) -> None:
     tcb.last_data_recv = core.now
     tcb.ca_state = C.CA_OPEN
     start_congestion_control(tcb)
+    ecn.established(tcb)
     if tcb.fin_pending:
         # 3.10.4: a CLOSE that came before the handshake was over.
         set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")

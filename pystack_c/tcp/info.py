@@ -24,7 +24,8 @@ TIMESTAMPS, SACK, WSCALE, ECN, ECN_SEEN, SYN_DATA, FASTOPEN_CHILD = 1, 2, 4, 8, 
 def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
     """Every field of struct tcp_info, and the state's name. Looks, and changes nothing."""
     tcb.core.now = now
-    return {**_state(tcb), **_out(tcb), **_times(tcb, now), **_path(tcb), **_sums(tcb), **_limits(tcb, now)}
+    told = {**_state(tcb), **_out(tcb), **_times(tcb, now), **_path(tcb), **_sums(tcb), **_limits(tcb, now)}
+    return {**told, **_accurate_ecn(tcb)}
 
 
 def _options(tcb: Tcb) -> int:
@@ -33,7 +34,7 @@ def _options(tcb: Tcb) -> int:
         (TIMESTAMPS, tcb.ts_ok),
         (SACK, tcb.sack_ok),
         (WSCALE, tcb.wscale_ok),
-        (ECN, tcb.ecn_ok),
+        (ECN, tcb.ecn_ok or tcb.accecn),
         (ECN_SEEN, tcb.ecn_seen),
         (SYN_DATA, tcb.syn_data_acked),
         (FASTOPEN_CHILD, tcb.fastopen and tcb.passive),
@@ -157,3 +158,15 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
         "tcpi_total_rto_recoveries": tcb.rto_recoveries,
         "tcpi_total_rto_time": rto_time // MSEC,
     }
+
+
+def _accurate_ecn(tcb: Tcb) -> dict[str, Any]:
+    """RFC 9768's counters without their initial values; zero where it was not agreed on."""
+    counts = (tcb.s_e1b - 1, tcb.s_e0b - 1, tcb.s_ceb, tcb.r_e1b - 1, tcb.r_e0b - 1, tcb.r_ceb)
+    names = "delivered_e1 delivered_e0 delivered_ce received_e1 received_e0 received_ce".split()
+    told = {"tcpi_received_ce": tcb.r_cep - 5 if tcb.accecn else 0}
+    for name, value in zip(names, counts):
+        told[f"tcpi_{name}_bytes"] = value & 0xFFFFFFFF if tcb.accecn else 0
+    told["tcpi_accecn_fail_mode"] = tcb.acc_fail
+    told["tcpi_accecn_opt_seen"] = tcb.acc_opt_seen
+    return told

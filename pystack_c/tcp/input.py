@@ -5,10 +5,10 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import ecn, tell
+from pystack_c.tcp import accecn, ecn, tell
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
-from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, segment_fin, segment_text
+from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
 from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen import listen_state
 from pystack_c.tcp.output import schedule, set_rto_timer
@@ -142,13 +142,18 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
         return
     if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
         if not flags & C.ACK and not flags & C.RST:
-            syn_again(tcb)
+            if ecn.another_syn(tcb, pkt):
+                syn_again(tcb)
+            else:
+                abort_connection(tcb, errno.ECONNABORTED, "SYNs that ask for two kinds of ECN", "RFC 9768 3.1.5")
             return
         # Simultaneous open, figure 8: the SYN of the SYN,ACK is known; what follows it counts.
         flags &= ~C.SYN
         pkt.tcp_flags = flags
         pkt.seq = seq_add(pkt.seq, 1)
         length -= 1
+        # (Its flags are no ACE field, RFC 9768 3.2.2.)
+        tcb.acc_skip = tcb.accecn
     # First, the sequence number.
     if paws_reject(tcb, pkt):
         core.counters.TcpExtPAWSEstab += 1
@@ -182,6 +187,8 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
         ecn.segment_received(tcb, pkt)
     if not ack_field(tcb, pkt):
         return
+    if tcb.accecn and accecn.arrived(tcb, pkt):
+        ack_now(tcb, "congestion marks: say so at once", "RFC 9768 3.2.2.5.1")
     # Sixth, the URG bit.
     if flags & C.URG and pkt.urg > 0:
         urgent(tcb, pkt)
@@ -235,6 +242,11 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         fin_again(tcb)
         return
     n = pkt.l4_end - pkt.data_off
+    if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
+        # RFC 9768 3.2.2.1: a SYN-ACK once more.
+        ecn.syn_ack_marks(tcb, pkt)
+    if n > 0 and tcb.accecn and seq_lt(pkt.seq, tcb.rcv_nxt):
+        option_may_be_blocked(tcb)
     if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
         # RFC 2883 4: an old duplicate is reported.
         tcb.dsack = (pkt.seq, seq_add(pkt.seq, n))
@@ -352,6 +364,8 @@ def ack_field(tcb: Tcb, pkt: Any) -> bool:
     if seq_lt(ack, tcb.snd_una) and seq_diff(tcb.snd_una, ack) > tcb.max_window:
         challenge_ack(tcb, "acknowledges what is long gone", "RFC 5961 5.2")
         return False
+    # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
+    tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and seq_gt(pkt.tsval, tcb.ts_recent)
     # Only now: a segment with an impossible ACK must not set TS.Recent for those that follow.
     note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:

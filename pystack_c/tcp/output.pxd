@@ -9,7 +9,7 @@ from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.segment cimport have_route, sack_option_len, send_segment, send_syn
+from pystack_c.tcp.segment cimport accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer

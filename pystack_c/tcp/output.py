@@ -7,7 +7,7 @@ from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.rtxq import SentSegment
-from pystack_c.tcp.segment import have_route, sack_option_len, send_segment, send_syn
+from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
@@ -30,8 +30,9 @@ def tcp_output(tcb: Tcb) -> None:
         if tcb.ack_now:
             send_ack(tcb)
         return
-    if tcb.dsack is not None and tcb.ack_now:
-        # A D-SACK goes ahead on its own: it would take its room from the first data segment.
+    if tcb.ack_now and (tcb.dsack is not None or tcb.acc_answer >= 0):
+        # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
+        # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
         send_ack(tcb)
     retransmit_lost(tcb)
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and len(tcb.rtxq) == 0):
@@ -91,7 +92,7 @@ def first_syn(tcb: Tcb) -> None:
 def send_new(tcb: Tcb) -> None:
     """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
     buf = tcb.sendbuf
-    mss = tcb.mss - sack_option_len(tcb)
+    mss = tcb.mss - new_data_options(tcb)
     after_idle(tcb)
     burst = 0
     held = False
@@ -171,6 +172,9 @@ def group_size(tcb: Tcb, n: int, mss: int) -> int:
         return mss
     if tcb.dsack is not None or tcb.ecn_cwr or seq_gt(tcb.snd_up, tcb.snd_nxt):
         # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
+        return mss
+    if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):
+        # Devices take the CWR bit, which is part of the ACE field here, off all segments but the first (RFC 9768 3.3.4).
         return mss
     if gso_max > tcb.core.config.tcp_gso_max:
         gso_max = tcb.core.config.tcp_gso_max

@@ -6,6 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport expire_mtu, output, route_output
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
+from pystack_c.tcp cimport accecn
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.fastopen cimport syn_option
@@ -29,8 +30,17 @@ cpdef uint32_t ts_now(Tcb tcb)
 @cython.locals(most=int)
 cpdef int most_blocks(Tcb tcb, bint data)
 @cython.locals(count=int, most=int)
+cpdef int sack_blocks(Tcb tcb, bint data)
+@cython.locals(count=int)
 cpdef int sack_option_len(Tcb tcb)
-@cython.locals(core=Core, scratch=bytearray, hlen=int, count=int, blocks=list, most=int, window=int64_t, urg=int, ahead=int64_t, tos=int, payload=object, fields=dict)
+@cython.locals(blocks=int, room=int)
+cpdef int accecn_option(Tcb tcb, bint data) except -100
+@cython.locals(room=int)
+cpdef int blocks_beside(Tcb tcb, int blocks, int chosen)
+@cython.locals(blocks=int, chosen=int, n=int)
+cpdef int new_data_options(Tcb tcb) except -100
+cpdef int ecn_flags(Tcb tcb, int flags, int64_t length, bint sacks) except -100
+@cython.locals(core=Core, scratch=bytearray, hlen=int, count=int, pieces=int, blocks=list, chosen=int, window=int64_t, urg=int, ahead=int64_t, tos=int, payload=object, fields=dict)
 cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc)
 cpdef ack_was_sent(Tcb tcb, int count)
 @cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, free=int64_t, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
@@ -42,3 +52,8 @@ cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, ui
 cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, str reason, str rfc)
 @cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t)
 cpdef reset_connection(Tcb tcb, str reason, str rfc)
+@cython.locals(mode=int, flags=int, again=int)
+cpdef int syn_ecn(Tcb tcb) except -1
+cpdef int syn_ack_ecn(Tcb tcb) except -1
+@cython.locals(chosen=int)
+cpdef int syn_ack_option(Tcb tcb, int hlen) except -1

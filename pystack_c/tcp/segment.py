@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ipv4 import expire_mtu, output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
-from pystack_c.tcp import tell
+from pystack_c.tcp import accecn, tell
 from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
@@ -130,19 +130,75 @@ def most_blocks(tcb: Tcb, data: bool) -> int:
     return 0 if tcb.mss < 8 + 4 + 8 else (tcb.mss - 8 - 4) // 8
 
 
-def sack_option_len(tcb: Tcb) -> int:
-    """Bytes of the SACK option that the next segment with data carries."""
-    if not tcb.sack_ok:
+def sack_blocks(tcb: Tcb, data: bool) -> int:
+    """How many SACK blocks the next segment carries."""
+    if not tcb.sack_ok or (tcb.sacks is None and tcb.dsack is None):
         return 0
-    count = 0
-    if tcb.sacks is not None:
-        count = len(tcb.sacks)
+    count = len(tcb.sacks) if tcb.sacks is not None else 0
     if tcb.dsack is not None:
         count += 1
-    most = most_blocks(tcb, True)
-    if count > most:
-        count = most
+    most = most_blocks(tcb, data)
+    return count if count < most else most
+
+
+def sack_option_len(tcb: Tcb) -> int:
+    """Bytes of the SACK option that a retransmission carries."""
+    count = sack_blocks(tcb, True)
     return 4 + 8 * count if count > 0 else 0
+
+
+def accecn_option(tcb: Tcb, data: bool) -> int:
+    """The AccECN option of the next segment (see accecn.choose), or -1. Two SACK blocks go before it (RFC 9768 3.2.3.3)."""
+    if not accecn.due(tcb, data) or (data and tcb.mss < 128):
+        return -1
+    blocks = sack_blocks(tcb, data)
+    if blocks > 2:
+        blocks = 2
+    room = 28 if tcb.ts_ok else 40
+    if blocks > 0:
+        room -= 4 + 8 * blocks
+    return accecn.choose(tcb, room, tcb.acc_opt_due != 0)
+
+
+def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
+    """How many of the SACK blocks fit beside that AccECN option."""
+    room = (28 if tcb.ts_ok else 40) - accecn.size(chosen & 3)
+    while blocks > 0 and 4 + 8 * blocks > room:
+        blocks -= 1
+    return blocks
+
+
+def new_data_options(tcb: Tcb) -> int:
+    """Bytes of the SACK and AccECN options that the next segment of new data carries."""
+    if not tcb.accecn:
+        return sack_option_len(tcb)
+    blocks = sack_blocks(tcb, True)
+    chosen = accecn_option(tcb, True)
+    n = 0
+    if chosen >= 0:
+        blocks = blocks_beside(tcb, blocks, chosen)
+        n = accecn.size(chosen & 3)
+    return n + 4 + 8 * blocks if blocks > 0 else n
+
+
+def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
+    """AE, CWR and ECE of a segment without SYN, in the mode that was agreed on."""
+    if tcb.accecn:
+        if tcb.acc_answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
+            # RFC 9768 3.2.2.1: how the SYN-ACK arrived; on a pure ACK only.
+            flags |= tcb.acc_answer << 6
+            tcb.acc_answer = -1
+        else:
+            flags |= accecn.ace(tcb)
+        tcb.acc_unacked_ce = 0
+        return flags
+    # RFC 3168 6.1.3, and 6.1.2: CWR goes with new data.
+    if tcb.ecn_echo:
+        flags |= C.ECE
+    if flags & C.ECT and tcb.ecn_cwr:
+        flags |= C.CWR
+        tcb.ecn_cwr = False
+    return flags
 
 
 def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_size: int, reason: str, rfc: str) -> int:
@@ -153,28 +209,35 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     if tcb.ts_ok:
         write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
         hlen += 12
+    chosen = -1
+    if tcb.accecn and (length == 0 or flags & C.ECT):
+        # (Not on a retransmission: it may have been the option that was not let through, RFC 9768 3.2.3.2.2.)
+        chosen = accecn_option(tcb, length > 0)
+        tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
+    count = 0
     if tcb.sack_ok and (tcb.sacks is not None or tcb.dsack is not None):
         blocks = list(tcb.sacks) if tcb.sacks is not None else []
         if tcb.dsack is not None:
             # RFC 2883 4: the duplicate comes first, and once.
             blocks.insert(0, tcb.dsack)
             tcb.dsack = None
-        most = most_blocks(tcb, length > 0)
-        if len(blocks) < most:
-            most = len(blocks)
-        if most > 0:
-            hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, most)
+        count = most_blocks(tcb, length > 0)
+        if len(blocks) < count:
+            count = len(blocks)
+        if chosen >= 0:
+            count = blocks_beside(tcb, count, chosen)
+        if count > 0:
+            hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, count)
+    if chosen >= 0:
+        hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
     window = select_window(tcb)
     tos = tcb.tos
-    if tcb.ecn_ok:
+    if tcb.ecn_ok or tcb.accecn:
         # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
-        if tcb.ecn_echo:
-            flags |= C.ECE
-        if flags & C.ECT:
+        if flags & C.ECT and not tcb.acc_no_ect:
             tos |= 2
-            if tcb.ecn_cwr:
-                flags |= C.CWR
-                tcb.ecn_cwr = False
+        flags = ecn_flags(tcb, flags, length, count > 0)
+        tcb.acc_opt_last = chosen >= 0
     flags &= ~C.ECT
     urg = 0
     if seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq):
@@ -188,14 +251,14 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         fields = {"seq": seq, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window << tcb.rcv_wscale}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
     # What the device will cut counts as the segments that it makes.
-    count = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
-    ack_was_sent(tcb, count)
+    pieces = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
+    ack_was_sent(tcb, pieces)
     tcb.syn_window = False
-    tcb.segs_out += count
+    tcb.segs_out += pieces
     if length > 0:
-        tcb.data_segs_out += count
+        tcb.data_segs_out += pieces
         tcb.bytes_sent += length
-    core.counters.TcpOutSegs += count - 1
+    core.counters.TcpOutSegs += pieces - 1
     return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
 
 
@@ -233,13 +296,9 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
         # (Again after our FIN, a larger window may have been announced since.)
         tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))
         tcb.last_ack_sent = tcb.rcv_nxt
-    flags = C.SYN | C.ACK if answer else C.SYN
-    if answer and tcb.ecn_ok:
-        flags |= C.ECE
-    elif not answer and config.tcp_ecn == 1 and tcb.retries <= config.tcp_ecn_retries:
-        # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
-        flags |= C.ECE | C.CWR
-    tcb.ecn_asked = flags & C.CWR != 0
+    flags = C.SYN | C.ACK | syn_ack_ecn(tcb) if answer else C.SYN | syn_ecn(tcb)
+    if answer and tcb.accecn:
+        hlen += syn_ack_option(tcb, hlen)
     write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
     if core.probe is not None:
         fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window}
@@ -252,6 +311,45 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
         tcb.data_segs_out += 1
         tcb.bytes_sent += length
     return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
+
+
+def syn_ecn(tcb: Tcb) -> int:
+    """The flags by which a SYN asks for ECN, as the setting tcp_ecn says."""
+    mode = tcb.core.config.tcp_ecn
+    flags = 0
+    again = tcb.core.config.tcp_ecn_retries
+    if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
+        # RFC 9768 3.1.1; 3.1.4.1: once more on the first retransmission, then without.
+        flags = C.AE | C.CWR | C.ECE
+        tcb.acc_asked = True
+    elif (mode == 1 or mode == 4) and tcb.retries <= again:
+        # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
+        flags = C.ECE | C.CWR
+    tcb.ecn_asked = flags != 0
+    return flags
+
+
+def syn_ack_ecn(tcb: Tcb) -> int:
+    """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
+    if not tcb.accecn:
+        return C.ECE if tcb.ecn_ok else 0
+    if tcb.retries >= 2:
+        # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
+        tcb.acc_no_ect = True
+        return 0
+    return accecn.handshake_code(tcb.acc_syn) << 6
+
+
+def syn_ack_option(tcb: Tcb, hlen: int) -> int:
+    """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
+    if tcb.core.config.tcp_ecn_option == 0 or tcb.acc_opt_off:
+        return 0
+    if tcb.retries > 0 or tcb.acc_again:
+        tcb.acc_opt_off = True
+        tcb.acc_fail |= accecn.OPT_FAIL_SEND
+        return 0
+    chosen = accecn.choose(tcb, 60 - hlen, True)
+    return accecn.write(tcb, tcb.core.scratch, C.L4_OFF + hlen, chosen) if chosen >= 0 else 0
 
 
 def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, tos: int) -> int:
@@ -334,5 +432,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
         # RFC 7323 3.2: a RST SHOULD carry them.
         hlen += write_timestamps(core.scratch, C.L4_OFF + 20, ts_now(tcb), tcb.ts_recent)
     flags = C.RST | C.ACK
+    if tcb.accecn:
+        flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
     reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, reason, rfc)

@@ -124,6 +124,40 @@ cdef class Tcb(Endpoint):
     cdef public bint ecn_cwr
     cdef public uint32_t ecn_recover
     cdef public bint ecn_recover_set
+    cdef public bint accecn
+    cdef public bint acc_asked
+    cdef public int acc_syn
+    cdef public bint acc_again
+    cdef public int acc_answer
+    cdef public bint acc_counted
+    cdef public bint acc_respond
+    cdef public bint acc_skip
+    cdef public bint acc_first
+    cdef public bint acc_newer
+    cdef public bint acc_no_ect
+    cdef public bint acc_deaf
+    cdef public int acc_fail
+    cdef public int acc_last
+    cdef public int acc_last_data
+    cdef public int acc_switched
+    cdef public int64_t acc_unacked_ce
+    cdef public int acc_opt_seen
+    cdef public bint acc_opt_off
+    cdef public int acc_opt_due
+    cdef public int acc_opt_dups
+    cdef public bint acc_opt_last
+    cdef public int acc_chosen
+    cdef public int64_t r_cep
+    cdef public int64_t r_e0b
+    cdef public int64_t r_ceb
+    cdef public int64_t r_e1b
+    cdef public int64_t s_cep
+    cdef public int64_t s_e0b
+    cdef public int64_t s_ceb
+    cdef public int64_t s_e1b
+    cdef public int64_t told_e0b
+    cdef public int64_t told_ceb
+    cdef public int64_t told_e1b
     cdef public bint rcvbuf_fixed
     cdef public bint sndbuf_fixed
     cdef public int64_t rcv_copied

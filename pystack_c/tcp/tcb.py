@@ -157,13 +157,49 @@ class Tcb(Endpoint):
         self.prior_ssthresh = 0
         self.frto = False
         self.frto_end = 0
-        # ECN (RFC 3168), buffer autotuning
+        # ECN (RFC 3168)
         self.ecn_ok = False
         self.ecn_asked = False
         self.ecn_echo = False
         self.ecn_cwr = False
         self.ecn_recover = 0
         self.ecn_recover_set = False
+        # accurate ECN (RFC 9768; accecn.py)
+        self.accecn = False
+        self.acc_asked = False
+        self.acc_syn = 0
+        self.acc_again = False
+        self.acc_answer = -1
+        self.acc_counted = False
+        self.acc_respond = False
+        self.acc_skip = False
+        self.acc_first = False
+        self.acc_newer = False
+        self.acc_no_ect = False
+        self.acc_deaf = False
+        self.acc_fail = 0
+        self.acc_last = 0
+        self.acc_last_data = 0
+        self.acc_switched = 0
+        self.acc_unacked_ce = 0
+        self.acc_opt_seen = 0
+        self.acc_opt_off = False
+        self.acc_opt_due = 0
+        self.acc_opt_dups = 0
+        self.acc_opt_last = False
+        self.acc_chosen = -1
+        self.r_cep = 0
+        self.r_e0b = 0
+        self.r_ceb = 0
+        self.r_e1b = 0
+        self.s_cep = 0
+        self.s_e0b = 0
+        self.s_ceb = 0
+        self.s_e1b = 0
+        self.told_e0b = 0
+        self.told_ceb = 0
+        self.told_e1b = 0
+        # buffer autotuning
         self.rcvbuf_fixed = False
         self.sndbuf_fixed = False
         self.rcv_copied = 0

@@ -9,6 +9,8 @@ cpdef int parse_tcp(Packet pkt) except? -100
 cdef _timestamps(Packet pkt, Py_ssize_t i)
 @cython.locals(p="const unsigned char*", kind=int, length=int)
 cdef _options(Packet pkt, Py_ssize_t i, Py_ssize_t end)
+@cython.locals(p="const unsigned char*")
+cdef _accecn(Packet pkt, Py_ssize_t i, int n, int order)
 @cython.locals(p="const unsigned char*", blocks=list, left=uint32_t, right=uint32_t)
 cdef _sack_blocks(Packet pkt, Py_ssize_t i, Py_ssize_t end)
 @cython.locals(b="unsigned char*")
@@ -23,3 +25,5 @@ cpdef int write_sack(bytearray buf, Py_ssize_t o, list blocks, int count) except
 cpdef int write_syn_options(bytearray buf, Py_ssize_t o, int mss, int wscale, bint sack_ok, bint ts_ok, uint32_t tsval, uint32_t tsecr) except -1
 @cython.locals(b="unsigned char*", n=Py_ssize_t, i=Py_ssize_t)
 cpdef int write_fastopen(bytearray buf, Py_ssize_t o, bytes cookie, bint exp) except -1
+@cython.locals(b="unsigned char*", i=Py_ssize_t, n=int, value=int64_t)
+cpdef int write_accecn(bytearray buf, Py_ssize_t o, int order, int count, int64_t first, int64_t ceb, int64_t last) except -1

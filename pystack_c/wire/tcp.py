@@ -33,6 +33,7 @@ def parse_tcp(pkt: Any) -> int:
     pkt.opt_ts = False
     pkt.sack = None
     pkt.opt_fastopen = None
+    pkt.acc_order = -1
     if hlen == 20:
         return OK
     # The layout that nearly all data segments have: NOP, NOP, Timestamps (RFC 7323 appendix A).
@@ -78,11 +79,26 @@ def _options(pkt: Any, i: int, end: int) -> None:
         elif kind == C.TCPOPT_FASTOPEN:
             pkt.opt_fastopen = pkt.frame[i + 2 : i + length]
             pkt.opt_fastopen_exp = False
+        elif kind == C.TCPOPT_ACCECN0 or kind == C.TCPOPT_ACCECN1:
+            _accecn(pkt, i + 2, length - 2, 0 if kind == C.TCPOPT_ACCECN0 else 1)
         elif kind == C.TCPOPT_EXP and length >= 4 and p[i + 2] == 0xF9 and p[i + 3] == 0x89:
             # RFC 6994, and its number for Fast Open before RFC 7413
             pkt.opt_fastopen = pkt.frame[i + 4 : i + length]
             pkt.opt_fastopen_exp = True
         i += length
+
+
+def _accecn(pkt: Any, i: int, n: int, order: int) -> None:
+    """RFC 9768 3.2.3: the whole fields that fit; what is left over is padding."""
+    p = pkt.frame
+    pkt.acc_order = order
+    pkt.acc_count = 3 if n >= 9 else n // 3
+    if n >= 3:
+        pkt.acc_first = (p[i] << 16) | (p[i + 1] << 8) | p[i + 2]
+    if n >= 6:
+        pkt.acc_ceb = (p[i + 3] << 16) | (p[i + 4] << 8) | p[i + 5]
+    if n >= 9:
+        pkt.acc_last = (p[i + 6] << 16) | (p[i + 7] << 8) | p[i + 8]
 
 
 def _sack_blocks(pkt: Any, i: int, end: int) -> None:
@@ -203,6 +219,26 @@ def write_fastopen(buf: bytearray, o: int, cookie: bytes, exp: bool) -> int:
         b[o + 1] = (n + 2) & 0xFF
         buf[o + 2 : o + 2 + n] = cookie
         i = o + 2 + n
+    while (i - o) & 3:
+        b[i] = C.TCPOPT_NOP
+        i += 1
+    return i - o
+
+
+def write_accecn(buf: bytearray, o: int, order: int, count: int, first: int, ceb: int, last: int) -> int:
+    """The AccECN option (RFC 9768 3.2.3) with `count` fields, padded with NOPs. Returns the bytes written."""
+    b = buf
+    b[o] = C.TCPOPT_ACCECN0 if order == 0 else C.TCPOPT_ACCECN1
+    b[o + 1] = 2 + 3 * count
+    i = o + 2
+    n = 0
+    while n < count:
+        value = first if n == 0 else ceb if n == 1 else last
+        b[i] = (value >> 16) & 0xFF
+        b[i + 1] = (value >> 8) & 0xFF
+        b[i + 2] = value & 0xFF
+        i += 3
+        n += 1
     while (i - o) & 3:
         b[i] = C.TCPOPT_NOP
         i += 1

@@ -19,6 +19,7 @@ SRC, DST = 0x0A000001, 0x0A000002
 FIELDS = (
     "eth_dst eth_src eth_type l2_group src dst proto ttl tos ident df mf frag_off total_len ip_hlen sport dport seq ack "
     "tcp_flags window urg opt_mss opt_wscale opt_sack_ok opt_ts tsval tsecr sack opt_fastopen icmp_type icmp_code icmp_rest "
+    "acc_order acc_count acc_first acc_ceb acc_last "
     "arp_op arp_sha arp_spa arp_tha arp_tpa"
 ).split()
 OFFSETS = ("ip_off", "l4_off", "l4_end", "data_off")
@@ -48,6 +49,7 @@ tcp_options = st.lists(
         st.builds(build.opt_mss, u16), st.builds(build.opt_wscale, u8), st.just(build.OPT_SACK_OK),
         st.builds(build.opt_ts, u32, u32), st.lists(st.tuples(u32, u32), max_size=4).map(lambda b: build.opt_sack(*b)),
         st.builds(lambda kind, length, body: bytes((kind, length)) + body, u8, u8, st.binary(max_size=20)),
+        st.builds(lambda kind, body: bytes((kind, 2 + len(body))) + body, st.sampled_from((172, 174)), st.binary(max_size=12)),
     ),
     max_size=6,
 ).map(lambda parts: b"".join(parts)[:40])  # fmt: skip

@@ -27,6 +27,8 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_quickack_segs": [16, 0],
     "tcp_nagle": [True, False],
     "tcp_mss": [0, 0, 536, 1000],
+    "tcp_ecn": [0, 1, 3, 3, 5],
+    "tcp_ecn_option": [2, 2, 1, 0],
 }
 
 
@@ -107,6 +109,7 @@ class Sessions:
             "delay": rng.choice((0, MS, 20 * MS, 200 * MS)),
             "rate": rng.choice((0, 10_000_000, 1_000_000)),
             "queue": rng.choice((None, 5, 50)),
+            "mark": rng.choice((None, 0, 3)),
             "loss": rng.choice((0, 0.01, 0.1)),
             "reorder": rng.choice((0, 0.1)),
             "reorder_delay": rng.choice((MS, 30 * MS)),

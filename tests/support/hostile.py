@@ -46,12 +46,12 @@ CONFIGS: tuple[dict[str, Any], ...] = (
         "tcp_keepalive_intvl": S,
         "tcp_keepalive_probes": 2,
     },
-    {"tcp_congestion": "bbr"},
+    {"tcp_congestion": "bbr", "tcp_ecn": 3},
     {"tcp_fastopen": 3, "tcp_syncookies": True, "tcp_congestion": "bbr", "tcp_max_syn_backlog": 2},
-    {"tcp_sack": False, "tcp_rmem": 30000, "tcp_quickack_segs": 0},
+    {"tcp_sack": False, "tcp_rmem": 30000, "tcp_quickack_segs": 0, "tcp_ecn": 5},
     {"tcp_sack": False, "tcp_timestamps": False, "tcp_window_scaling": False, "tcp_nagle": False},
     {"tcp_wscale": 14, "tcp_rmem": 5000, "tcp_isn": 0xFFFFFF00},
-    {"tcp_wscale": 3, "tcp_rmem": 20000, "tcp_isn": 0x7FFFFF00, "tcp_abort_on_overflow": True},
+    {"tcp_wscale": 3, "tcp_rmem": 20000, "tcp_isn": 0x7FFFFF00, "tcp_abort_on_overflow": True, "tcp_ecn": 3},
     {**TIGHT, "ip_forward": True, "tcp_wmem": 3000, "tcp_minshall": False, "tcp_limited_transmit": False},
 )
 

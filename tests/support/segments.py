@@ -115,6 +115,7 @@ def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
         assert ones(packet[12:20] + struct.pack(">HH", 6, len(tcp)) + tcp) == 0xFFFF, "TCP checksum"
     sport, dport, seq, ack, offset, flags, window, _, urg = struct.unpack_from(">HHIIBBHHH", tcp)
     data = (offset >> 4) * 4
+    flags |= (offset & 1) << 8  # AE (RFC 9768)
     options = parse_options(tcp[20:data])
     return Segment(
         time, src, dst, sport, dport, seq, ack, flags, window, urg, tcp[data:], options, ident, bool(fragment & 0x4000),

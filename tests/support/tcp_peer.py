@@ -51,8 +51,8 @@ def build(
 ) -> bytes:  # fmt: skip
     """An IPv4 packet with a TCP segment in it; `damage` spoils its checksum."""
     options += bytes(-len(options) % 4)
-    offset = (20 + len(options)) << 2
-    head = struct.pack(">HHIIBBHHH", sport, dport, seq & M32, ack & M32, offset, flags, window, 0, urg) + options
+    offset = (20 + len(options)) << 2 | flags >> 8 & 1
+    head = struct.pack(">HHIIBBHHH", sport, dport, seq & M32, ack & M32, offset, flags & 0xFF, window, 0, urg) + options
     tcp = head + data
     check = ones(struct.pack(">IIHH", src, dst, 6, len(tcp)) + tcp) ^ 0xFFFF ^ damage
     tcp = tcp[:16] + struct.pack(">H", check) + tcp[18:]

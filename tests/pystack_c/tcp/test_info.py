@@ -304,14 +304,14 @@ def test_a_listener_tells_its_queue():
 
 # struct tcp_info
 
-LAYOUT = "=6B B B 4I 5I 4I 8I 2I I 4Q 2I 4I 4Q 2I 2Q 2I I I I I 2H I"  # linux/tcp.h of 6.18, up to tcpi_total_rto_time
+LAYOUT = "=6B B B 4I 5I 4I 8I 2I I 4Q 2I 4I 4Q 2I 2Q 2I I I I I 2H I 7I 2H"  # linux/tcp.h of 6.18
 
 
 def test_the_struct_has_linuxs_layout(make):
     conn = sender(make)
     told = tcp_info(conn.tcb, conn.peer.now)
     raw = pack_tcp_info(told)
-    assert len(raw) == struct.calcsize(LAYOUT) == 248
+    assert len(raw) == struct.calcsize(LAYOUT) == 280
     values = struct.unpack(LAYOUT, raw)
     assert values[0] == 1 and values[8] == told["tcpi_rto"]
     at = {"unacked": 24, "total_retrans": 100, "bytes_acked": 120, "notsent_bytes": 144, "delivery_rate": 160}
