@@ -69,8 +69,8 @@ vagrant-check: ## the Vagrant VM for real, from Debian's packages alone (as root
 
 clean: ## take away what the build made
 	rm -rf build dist *.egg-info
-	find pystack_c -name '*.so' -delete
-	for c in $$(find pystack_c -name '*.c'); do [ -e "$${c%.c}.pxd" ] && rm -f "$$c"; done; true
+	find pystack_c pystack -name '*.so' -delete
+	for c in $$(find pystack_c pystack -name '*.c'); do [ -e "$${c%.c}.pxd" ] && rm -f "$$c"; done; true
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## the virtual environments too

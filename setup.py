@@ -78,6 +78,7 @@ COMPILED = [
     "pystack_c/tcp/user.py",
     "pystack_c/tcp/icmp.py",
     "pystack_c/tcp/input.py",
+    "pystack/phy/tapio.py",
     "pystack_c/services/base.py",
     "pystack_c/services/streams.py",
     "pystack_c/services/hello.py",
@@ -139,7 +140,7 @@ def cimported(pxd: Path) -> set[Path]:
     """The .pxd files that a .pxd cimports. (Cython itself does not see `from package cimport module`.)"""
     found = set()
     for line in pxd.read_text().splitlines():
-        match = re.match(r"(?:from\s+(pystack_c[\w.]*)\s+)?cimport\s+([\w., ]+)", line)
+        match = re.match(r"(?:from\s+(pystack[\w.]*)\s+)?cimport\s+([\w., ]+)", line)
         if match is None:
             continue
         base = match[1] or ""

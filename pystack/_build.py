@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 CORE = "pystack_c"
+#: what is compiled besides the core
+DRIVER = ("pystack.phy.tapio",)
 
 
 class PureFinder:
@@ -20,7 +22,7 @@ class PureFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module of the core from source; None leaves every other import alone."""
-        if not fullname.startswith(CORE + ".") or path is None:
+        if not (fullname.startswith(CORE + ".") or fullname in DRIVER) or path is None:
             return None
         for entry in path:
             spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
@@ -74,13 +76,17 @@ def core_dir() -> Path:
 
 
 def modules() -> Iterator[ModuleBuild]:
-    """All modules of the core that can be compiled (those with a .pxd beside the .py), by name."""
+    """All modules that can be compiled (those with a .pxd beside the .py), by name."""
     root = core_dir()
-    for source in sorted(root.rglob("*.py")):
+    driver = [root.parent.joinpath(*name.split(".")).with_suffix(".py") for name in DRIVER]
+    for source in sorted([*root.rglob("*.py"), *driver]):
         pxd = source.with_suffix(".pxd")
         if source.name == "__init__.py" or source.name == "const.py" or not pxd.exists():
             continue
-        name = ".".join((CORE, *source.relative_to(root).with_suffix("").parts))
+        base = root if source.is_relative_to(root) else root.parent
+        name = ".".join(source.relative_to(base).with_suffix("").parts)
+        if base is root:
+            name = f"{CORE}.{name}"
         candidates = (source.with_name(source.stem + suffix) for suffix in EXTENSION_SUFFIXES)
         extension = next((path for path in candidates if path.exists()), None)
         newest = max(source.stat().st_mtime, pxd.stat().st_mtime)

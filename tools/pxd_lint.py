@@ -248,7 +248,7 @@ class Lint:
     def run(self) -> list[Finding]:
         """Everything there is to say, in the order of COMPILED."""
         compiled = compiled_list(self.root / "setup.py")
-        for path in sorted((self.root / "pystack_c").rglob("*.pxd")):
+        for path in sorted([*(self.root / "pystack_c").rglob("*.pxd"), *(self.root / "pystack").rglob("*.pxd")]):
             name = path.relative_to(self.root).with_suffix("")
             self.pxds[".".join(name.parts)] = parse_pxd(path.read_text())
             source = str(name) + ".py"

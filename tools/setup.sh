@@ -133,8 +133,8 @@ build() {
     abi=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
     stamp=build/.built$abi
     mkdir -p build
-    if [ -e "$stamp" ] && [ -z "$(find setup.py pystack_c \( -name '*.py' -o -name '*.pxd' \) -newer "$stamp" -print -quit)" ] &&
-        [ "$(cat "$stamp")" = "$(find pystack_c -name "*$abi" | sort)" ]; then
+    if [ -e "$stamp" ] && [ -z "$(find setup.py pystack_c pystack/phy \( -name '*.py' -o -name '*.pxd' \) -newer "$stamp" -print -quit)" ] &&
+        [ "$(cat "$stamp")" = "$(find pystack_c pystack -name "*$abi" | sort)" ]; then
         return
     fi
     say "compiling the core (a minute or two the first time)"
@@ -144,7 +144,7 @@ build() {
         tail -n 60 "$log" >&2
         die "the build failed; the whole log is in $log"
     fi
-    find pystack_c -name "*$abi" | sort >"$stamp.list"
+    find pystack_c pystack -name "*$abi" | sort >"$stamp.list"
     cat "$stamp.list" >"$stamp.new.tmp" && touch -r "$stamp.new" "$stamp.new.tmp" && mv "$stamp.new.tmp" "$stamp"
     rm -f "$stamp.new" "$stamp.list"
 }

@@ -57,7 +57,7 @@ PY
 inputs() {
     cd "$top"
     printf '%s\n' pyproject.toml setup.py tools/setup.sh vagrant/build-box.sh vagrant/packages.txt vagrant/provision.sh
-    find pystack_c -name '*.py' -o -name '*.pxd' | LC_ALL=C sort
+    find pystack_c pystack/phy -name '*.py' -o -name '*.pxd' | LC_ALL=C sort
 }
 
 required=$(requirements) || die "cannot read pyproject.toml: $python must be Python 3.11 or newer"

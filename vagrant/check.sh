@@ -48,7 +48,7 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/tree"
 # A copy, so that the check can break it; the same files that Vagrant copies.
-rsync -a --exclude=.git --exclude='.venv*' --exclude=/build --exclude='*.so' --exclude='pystack_c/**.c' \
+rsync -a --exclude=.git --exclude='.venv*' --exclude=/build --exclude='*.so' --exclude='pystack_c/**.c' --exclude='pystack/**.c' \
     --exclude=__pycache__ --exclude='.*_cache' --exclude=.hypothesis --exclude=.vagrant "$top/" "$work/tree/"
 
 # nice: this must not slow down what else runs on the machine.

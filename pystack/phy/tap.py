@@ -2,16 +2,17 @@
 
 A frame read from the device is one `bytes` object: with offload on, a virtio-net header of ten bytes comes first,
 and the frame starts at offset 10, so nothing is copied to take it off. A frame sent is one writev of the
-virtio-net header, the protocol headers and the payload, which therefore are never joined.
+virtio-net header, the protocol headers and the payload, which therefore are never joined (see tapio.py).
 """
 
 import errno
 import fcntl
 import os
 import struct
-from typing import Any, Self
+from typing import Self
 
 import pystack_c.const as C
+from pystack.phy.tapio import VNET_HDR_LEN, FrameIO
 from pystack.runtime import netns as ns
 from pystack_c.packet import Transmit
 
@@ -27,16 +28,6 @@ IFF_VNET_HDR = 0x4000
 TUN_F_CSUM = 0x01
 TUN_F_TSO4 = 0x02
 TUN_F_TSO_ECN = 0x08
-
-# linux/virtio_net.h: struct virtio_net_hdr, in the machine's byte order
-VNET_HDR = struct.Struct("=BBHHHH")
-VNET_HDR_LEN = VNET_HDR.size
-VIRTIO_NET_HDR_F_NEEDS_CSUM = 1
-VIRTIO_NET_HDR_F_DATA_VALID = 2
-VIRTIO_NET_HDR_GSO_NONE = 0
-VIRTIO_NET_HDR_GSO_TCPV4 = 1
-VIRTIO_NET_HDR_GSO_ECN = 0x80
-_PLAIN = bytes(VNET_HDR_LEN)
 
 #: the longest frame: Ethernet, a VLAN tag, and an IP packet of 65535 bytes
 MAX_FRAME = 14 + 4 + 65535
@@ -88,8 +79,8 @@ class TapDevice:
         if mac is None:
             mac = 0x020000000000 | int.from_bytes(os.urandom(5), "big")
         self.mac = mac if mode == "tap" else 0
-        self._off = VNET_HDR_LEN if offload else 0
-        self._size = self._off + (MAX_FRAME if offload else 14 + 4 + self.mtu)
+        size = VNET_HDR_LEN + MAX_FRAME if offload else 14 + 4 + self.mtu
+        self._io = FrameIO(self._fd, size, offload)
 
     def __repr__(self) -> str:
         return f"<{self.mode} {self.name} mtu {self.mtu} offload {'on' if self.offload else 'off'} fd {self._fd}>"
@@ -101,52 +92,32 @@ class TapDevice:
     def recv(self) -> tuple[bytes, int, int, int] | None:
         """The next frame as (frame, offset, flags, gso_size), or None where none waits."""
         while True:
-            try:
-                frame = os.read(self._fd, self._size)
-            except BlockingIOError:
-                return None
-            if not self.offload:
-                return frame, 0, 0, 0
-            if len(frame) > VNET_HDR_LEN:
-                break
+            got: tuple[bytes, int, int, int] | None = self._io.recv()
+            if got is None or got:
+                return got
             self.rx_errors += 1
-        # Mostly zero in bulk-free traffic: one comparison decides that there is nothing to unpack.
-        if frame.startswith(_PLAIN):
-            return frame, VNET_HDR_LEN, 0, 0
-        vflags, gso_type, _, gso_size, _, _ = VNET_HDR.unpack_from(frame)
-        flags = 0
-        if vflags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID):
-            flags = C.RX_CSUM_OK
-        if gso_type == VIRTIO_NET_HDR_GSO_NONE:
-            gso_size = 0
-        return frame, VNET_HDR_LEN, flags, gso_size
 
     def send(self, tx: Transmit) -> bool:
         """Send one frame; False where the device has no room now. A frame the kernel refuses is counted and gone."""
-        parts: list[Any]
-        if not self.offload:
-            parts = [tx.header] if tx.payload is None else [tx.header, tx.payload]
-        else:
-            vnet = _PLAIN if tx.csum_start == 0 else _vnet_header(tx)
-            parts = [vnet, tx.header] if tx.payload is None else [vnet, tx.header, tx.payload]
-        try:
-            os.writev(self._fd, parts)
-        except BlockingIOError:
+        code = self._io.send(tx)
+        if code == 0:
+            return True
+        if code == errno.EAGAIN:
             return False
-        except OSError as exc:
-            if exc.errno == errno.ENOBUFS or exc.errno == errno.ENOMEM:
-                self.tx_dropped += 1
-            elif exc.errno in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
-                # EIO: the kernel side is down, as if the cable was out. EINVAL: it finds the frame malformed.
-                self.tx_errors += 1
-            else:
-                raise
+        if code == errno.ENOBUFS or code == errno.ENOMEM:
+            self.tx_dropped += 1
+        elif code in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
+            # EIO: the kernel side is down, as if the cable was out. EINVAL: it finds the frame malformed.
+            self.tx_errors += 1
+        else:
+            raise OSError(code, os.strerror(code))
         return True
 
     def close(self) -> None:
         """Give the device back; the kernel takes it away unless it is persistent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            self._io.fd = -1
             os.close(fd)
 
     def __enter__(self) -> Self:
@@ -154,18 +125,6 @@ class TapDevice:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _vnet_header(tx: Transmit) -> bytes:
-    """The virtio-net header of a frame whose checksum, and perhaps segmentation, is left to the kernel."""
-    gso_type = VIRTIO_NET_HDR_GSO_NONE
-    if tx.gso_size > 0:
-        gso_type = VIRTIO_NET_HDR_GSO_TCPV4
-        # RFC 3168 6.1.2: CWR belongs on the first segment only; the kernel must know to cut it so.
-        if tx.header[tx.csum_start + 13] & C.CWR:
-            gso_type |= VIRTIO_NET_HDR_GSO_ECN
-    flags = VIRTIO_NET_HDR_F_NEEDS_CSUM
-    return VNET_HDR.pack(flags, gso_type, tx.hdr_len, tx.gso_size, tx.csum_start, tx.csum_offset)
 
 
 def _open(name: str, mode: str, offload: bool) -> tuple[int, str]:

@@ -12,7 +12,9 @@ The rules, all under the one lock of the host:
 3. A leader that is done leaves the lead vacant. It is back soon, as a rule, and a successor would cost a hand-over.
 4. So the caretaker naps a few milliseconds at a time and takes the lead when nobody led in between. While
    one thread stays in the lead, the caretaker sleeps deeply, and is woken once when the lead is left.
-5. The sleeping leader's deadline is in `_sleep_until`; a call that arms an earlier timer, or that fires the leader's
+5. A leader that served others several times and never itself leaves the lead to them, and follows: the thread that
+   has the traffic should be the one in epoll, or each of its frames costs a hand-over.
+6. The sleeping leader's deadline is in `_sleep_until`; a call that arms an earlier timer, or that fires the leader's
    own endpoint (loopback, close), kicks it out of its epoll.
 
 Nobody polls by time: with all threads waiting, the leader is in epoll until a frame comes or a timer is due.
@@ -30,6 +32,7 @@ from time import monotonic_ns
 from typing import Any
 
 import pystack_c.const as C
+from pystack._build import is_extension
 from pystack.phy.device import Device
 from pystack.runtime.host import Host, HostRecorder
 from pystack.runtime.waiting import Waiter, Watch
@@ -39,11 +42,15 @@ log = logging.getLogger("pystack.runtime")
 
 #: frames read from one device before the stack is drained
 BATCH = 64
+#: times that a leader serves others, and not itself, before it leaves the lead to them
+OTHERS = 4
 #: seconds between two looks of the caretaker whether somebody leads
 NAP = 0.002
 
 _CONNECTED = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
 FOREVER = (1 << 63) - 1
+#: whether the core runs compiled
+_COMPILED = is_extension(tcp)
 _AWAKE = -1
 
 
@@ -72,6 +79,9 @@ class RealtimeHost(Host):
         self._caretaker = Waiter()
         self._thread: threading.Thread | None = None
         self._turns = 0
+        self._told = False
+        self._expected = BATCH
+        self._filled = 0
         self._deep = False
         self._nap = threading.Lock()
         self._nap.acquire()
@@ -161,7 +171,7 @@ class RealtimeHost(Host):
 
         (Signal handlers run between two steps of Python, so never within a call of the compiled core.)
         """
-        return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
+        return not _COMPILED or self.recorder is not None or self.stack.probe is not None
 
     def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:
         """Host.call; a signal handler that interrupted another one gets an error, as from Python's own io."""
@@ -205,23 +215,31 @@ class RealtimeHost(Host):
                 self._waiting[me] = watch
                 watch.add(me)
                 timeout = self._take_lead(me, deadline)
-            if timeout is not None:
-                self._lead(me, self._epoll, timeout, deadline)
-            elif deadline is None:
-                me.gate.acquire()
-                me.parked = False
-            elif me.gate.acquire(timeout=_seconds(deadline - self._now())):
-                me.parked = False
+            while True:
+                if timeout is not None:
+                    self._lead(me, self._epoll, timeout, deadline)
+                    if not me.parked:
+                        break
+                if deadline is None:
+                    me.gate.acquire()
+                elif not me.gate.acquire(timeout=_seconds(deadline - self._now())):
+                    break
+                with self._lock:
+                    me.parked = False
+                    if not me.promoted or me.fired:
+                        break
+                    # Not fired: somebody has to lead.
+                    me.promoted = False
+                    timeout = self._take_lead(me, deadline)
         finally:
             # Also after an exception out of a signal handler, wherever it struck.
             with self._lock:
                 if self._waiting.pop(me, None) is not None:
                     watch.remove(me)
-                if me.parked:
+                if me.parked or me.promoted:
                     # Timed out or interrupted; if it was fired meanwhile, the gate is open: shut it.
-                    me.parked = False
-                    if me.fired:
-                        me.gate.acquire(blocking=False)
+                    me.parked = me.promoted = False
+                    me.gate.acquire(blocking=False)
                 if self._leader is me and me.outer in self._waiting:
                     # Back to what was interrupted: it has to look again.
                     self._leader = me.outer
@@ -238,6 +256,12 @@ class RealtimeHost(Host):
             for waiter in watch.waiters:
                 waiter.fire()
             self._kick_if_fired()
+            if self._leader is None:
+                # Who closes may have led, and not come back: a thread that ends with its connection.
+                for waiter in self._waiting:
+                    if waiter.parked and not waiter.fired:
+                        waiter.promote()
+                        break
 
     def show(self, watch: Watch, hook: Callable[[int], None]) -> None:
         """Call `hook` now, and whenever the endpoint's readiness changes."""
@@ -298,15 +322,26 @@ class RealtimeHost(Host):
             self._nap.release()
 
     def _lead(self, me: Waiter, epoll: select.epoll, timeout: float, deadline: int | None) -> None:
-        """Serve the devices and the timers until `me` is fired, the deadline passes, or somebody takes the lead."""
+        """Serve the devices and the timers until `me` is fired, the deadline passes, or the lead is another's.
+
+        `me.parked` says afterwards that it has to follow from now on.
+        """
+        others = 0
         while True:
             ready = epoll.poll(timeout)
             with self._lock:
                 if self._leader is not me:
                     return
+                self._told = False
                 now = self._serve(ready)
                 if me.fired or (deadline is not None and now >= deadline):
                     return
+                if self._told and me is not self._caretaker:
+                    others += 1
+                    if others == OTHERS:
+                        self._leave()
+                        me.parked = True
+                        return
                 timeout = self._arm(deadline)
 
     def _arm(self, deadline: int | None) -> float:
@@ -347,18 +382,25 @@ class RealtimeHost(Host):
         return now
 
     def _read(self, device: Device, iface: Any, now: int) -> None:
-        """Up to BATCH frames into the stack; the acknowledgements for all of them are made afterwards, once."""
+        """Up to BATCH frames into the stack; the acknowledgements for all of them are made afterwards, once.
+
+        About as many as last time are expected, for a read that finds nothing costs as much as a frame: now and then more.
+        """
         recorded = self.recorder is not None
         receive = self.stack.receive
-        for _ in range(BATCH):
+        for count in range(self._expected):
             got = device.recv()
             if got is None:
+                self._expected = max(1, count)
                 return
             frame, offset, flags, gso_size = got
             if recorded:
                 self.receive(iface, frame, offset, flags, gso_size)
             else:
                 receive(iface, frame, now, offset, flags, gso_size)
+        self._filled += 1
+        if self._filled % 8 == 0:
+            self._expected = min(BATCH, 4 * self._expected)
 
     def _drain(self, now: int) -> None:
         """Send what the stack wants to send, wake whom it concerns, and see to it that its next timer will be served."""
@@ -388,6 +430,7 @@ class RealtimeHost(Host):
                 bits = endpoint.take_pending()
                 if endpoint.waiter is not None:
                     endpoint.waiter.notify(bits)
+                    self._told = True
                 endpoint = stack.poll_event()
             if self._sleep_until >= 0:
                 due = stack.poll_timeout()

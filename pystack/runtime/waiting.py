@@ -8,7 +8,7 @@ from typing import Any
 class Waiter:
     """A thread that waits (each thread has one), or the caretaker."""
 
-    __slots__ = ("bits", "fired", "gate", "outer", "parked")
+    __slots__ = ("bits", "fired", "gate", "outer", "parked", "promoted")
 
     def __init__(self) -> None:
         #: the waiter of the same thread that a signal handler interrupted
@@ -16,6 +16,8 @@ class Waiter:
         self.gate = threading.Lock()
         self.gate.acquire()
         self.parked = False
+        #: let go to take the lead, not because something happened
+        self.promoted = False
         self.fired = False
         self.bits = 0
 
@@ -25,6 +27,12 @@ class Waiter:
             self.fired = True
             if self.parked:
                 self.gate.release()
+
+    def promote(self) -> None:
+        """The lead is vacant: wake up and take it. It must be parked. Under the host's lock."""
+        self.promoted = True
+        self.parked = False
+        self.gate.release()
 
 
 class Watch:

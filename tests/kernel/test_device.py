@@ -1,12 +1,14 @@
 """The TAP device by itself: what it reads, what it writes, what it does when there is nothing to do."""
 
+import os
 import socket as kernel
 import struct
 
 import pytest
 
 import pystack_c.const as C
-from pystack.phy.tap import VNET_HDR, TapDevice
+from pystack.phy.tap import TapDevice
+from pystack.phy.tapio import VNET_HDR, FrameIO
 from pystack.runtime import netns as ns
 from pystack.runtime.netns import Namespace
 from pystack_c.packet import Transmit
@@ -141,16 +143,16 @@ def test_a_device_that_is_down_loses_frames_and_counts_them(space):
 
 def test_vnet_header_says_tso_and_ecn(space):
     seen = []
+    reader, writer = os.pipe()
     with TapDevice("tun0", mode="tun", netns=space) as device:
-        import pystack.phy.tap as module
-
         header = bytearray(40)
         header[20 + 13] = C.ACK
         for flags, gso_type in ((C.ACK, 1), (C.ACK | C.CWR, 0x81)):
             header[20 + 13] = flags
             tx = Transmit(Iface(), bytes(header), b"x" * 3000)
             tx.gso_size, tx.csum_start, tx.csum_offset, tx.hdr_len = 1000, 20, 16, 40
-            seen.append(VNET_HDR.unpack(module._vnet_header(tx)) == (1, gso_type, 40, 1000, 20, 16))
+            assert FrameIO(writer, 2000, True).send(tx) == 0
+            seen.append(VNET_HDR.unpack_from(os.read(reader, 4000)) == (1, gso_type, 40, 1000, 20, 16))
         assert device.gso_max > 60000
     assert seen == [True, True]
 

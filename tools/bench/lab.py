@@ -6,6 +6,7 @@ namespace of its own at the other end of a veth pair. Nothing is shared between 
 
 import json
 import os
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -107,8 +108,11 @@ class Lab:
 
     def idle(self, port: int, count: int) -> "Idle":
         """Idle connections, held as long as the result is not closed."""
-        command = ["ip", "netns", "exec", self.client, self.load, "idle", ADDRESS, str(port), str(count), str(SOURCES)]
-        return Idle(command)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        each = min(count, most - 100) if most != resource.RLIM_INFINITY else count
+        counts = [min(each, count - made) for made in range(0, count, each)]
+        command = ["ip", "netns", "exec", self.client, self.load, "idle", ADDRESS, str(port)]
+        return Idle([[*command, str(one), str(SOURCES)] for one in counts])
 
     # -- the server --------------------------------------------------------------------------------------------------
 
@@ -153,23 +157,28 @@ class Lab:
 
 
 class Idle:
-    """Connections that stay open and say nothing."""
+    """Connections that stay open and say nothing, made by as many processes as descriptors take."""
 
-    def __init__(self, command: list[str]):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.close()
-            raise RuntimeError("the idle connections could not be made")
-        self.count = int(json.loads(line)["count"])
+    def __init__(self, commands: list[list[str]]):
+        self.count = 0
+        self.processes: list[subprocess.Popen[str]] = []
+        for command in commands:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.processes.append(process)
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                self.close()
+                raise RuntimeError("the idle connections could not be made")
+            self.count += int(json.loads(line)["count"])
 
     def close(self) -> None:
         """Let go of them."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait(60)
+        for process in self.processes:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.wait(60)
 
     def __enter__(self) -> Self:
         return self

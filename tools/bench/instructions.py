@@ -1,0 +1,198 @@
+"""Instruction counts of the per-packet paths: the same on any machine of a kind, where wall time is not.
+
+python -m tools.bench.instructions            count, compare with instructions.json
+python -m tools.bench.instructions --write    and keep the counts there
+
+Each path runs in a process of its own under valgrind's callgrind, twice with different numbers of packets: the
+difference is what the packets cost, without start-up. Two stacks talk to each other through a queue in the same
+process, so a count is of both ends: one segment sent and received and its share of acknowledgements.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).with_name("instructions.json")
+A, B = 0x0A000001, 0x0A000002
+FEW, MANY = 50, 250
+
+
+class Pair:
+    """Two stacks on one wire, in virtual time."""
+
+    def __init__(self) -> None:
+        import pystack_c.const as C
+        from pystack_c.config import Config
+        from pystack_c.stack import Stack
+
+        self.now = 1_000_000_000
+        self.stacks = [Stack(seed, Config(), f"host{seed}") for seed in (1, 2)]
+        self.ifaces = []
+        for i, stack in enumerate(self.stacks):
+            stack.now = self.now
+            self.ifaces.append(stack.add_iface("eth0", C.LINK_ETHERNET, 0x020000000001 + i, 1500, False, 0))
+            stack.add_addr(self.ifaces[i], (A, B)[i], 24)
+        for i, stack in enumerate(self.stacks):
+            stack.add_neighbor(self.ifaces[i], (B, A)[i], 0x020000000002 - i)
+
+    def settle(self) -> None:
+        """Carry frames until nobody has any; a microsecond each."""
+        busy = True
+        while busy:
+            busy = False
+            for i, stack in enumerate(self.stacks):
+                tx = stack.poll_transmit(self.now)
+                while tx is not None:
+                    busy = True
+                    self.now += 1000
+                    self.stacks[1 - i].receive(self.ifaces[1 - i], tx.to_bytes(), self.now)
+                    tx = stack.poll_transmit(self.now)
+
+    def connected(self) -> tuple[Any, Any]:
+        """A connection: the client's end, the server's end."""
+        from pystack_c.tcp import user
+
+        listener = user.tcp_open(self.stacks[1], self.now)
+        user.bind(listener, B, 7, self.now)
+        user.listen(listener, 10, self.now)
+        client = user.tcp_open(self.stacks[0], self.now)
+        user.connect(client, B, 7, self.now)
+        self.settle()
+        return client, user.accept(listener, self.now)
+
+
+def segments(count: int) -> None:
+    """Full segments one way, read at once; an acknowledgement for about each second one."""
+    from pystack_c.tcp import user
+
+    pair = Pair()
+    client, server = pair.connected()
+    data = bytes(client.mss)
+    for _ in range(count):
+        user.send(client, data, 0, pair.now)
+        pair.settle()
+        if user.recv(server, 65536, 0, pair.now) is None:
+            raise RuntimeError("nothing arrived")
+
+
+def requests(count: int) -> None:
+    """64 bytes there, 64 bytes back, each with the acknowledgement of the other."""
+    from pystack_c.tcp import user
+
+    pair = Pair()
+    client, server = pair.connected()
+    for _ in range(count):
+        for sender, reader in ((client, server), (server, client)):
+            user.send(sender, bytes(64), 0, pair.now)
+            pair.settle()
+            if len(user.recv(reader, 64, 0, pair.now) or b"") != 64:
+                raise RuntimeError("nothing arrived")
+
+
+def datagrams(count: int) -> None:
+    """A UDP datagram of 64 bytes out and in."""
+    from pystack_c import udp
+
+    pair = Pair()
+    sender, reader = udp.udp_open(pair.stacks[0], pair.now), udp.udp_open(pair.stacks[1], pair.now)
+    udp.bind(reader, B, 7, pair.now)
+    for _ in range(count):
+        udp.sendto(sender, bytes(64), B, 7, 0, pair.now)
+        pair.settle()
+        if udp.recvfrom(reader, 0, pair.now) is None:
+            raise RuntimeError("nothing arrived")
+
+
+def connections(count: int) -> None:
+    """Connect, accept, close both ways."""
+    from pystack_c.tcp import user
+
+    pair = Pair()
+    listener = user.tcp_open(pair.stacks[1], pair.now)
+    user.bind(listener, B, 9, pair.now)
+    user.listen(listener, 10, pair.now)
+    for _ in range(count):
+        client = user.tcp_open(pair.stacks[0], pair.now)
+        user.connect(client, B, 9, pair.now)
+        pair.settle()
+        server = user.accept(listener, pair.now)
+        user.close(client, pair.now)
+        pair.settle()
+        user.close(server, pair.now)
+        pair.settle()
+
+
+PATHS: dict[str, Callable[[int], None]] = {
+    "data segment, both ends": segments,
+    "request and response, both ends": requests,
+    "datagram, both ends": datagrams,
+    "connect and close, both ends": connections,
+}
+
+
+def count(path: str, packets: int) -> int:
+    """The instructions of a process that carries so many packets."""
+    with tempfile.NamedTemporaryFile() as out:
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
+        command += [sys.executable, "-m", "tools.bench.instructions", "--run", path, str(packets)]
+        environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode != 0 or found is None:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return int(found[1])
+
+
+def measure() -> dict[str, int]:
+    """Instructions a packet of each path."""
+    jobs = [(path, packets) for path in PATHS for packets in (FEW, MANY)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = dict(zip(jobs, pool.map(lambda job: count(*job), jobs)))
+    return {path: round((counts[path, MANY] - counts[path, FEW]) / (MANY - FEW)) for path in PATHS}
+
+
+def why_not() -> str:
+    """Why nothing can be counted here, or ""."""
+    import pystack
+
+    if shutil.which("valgrind") is None:
+        return "valgrind is not installed"
+    return "" if all(pystack.compiled().values()) else "the core is not compiled"
+
+
+def main() -> int:
+    """Count and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        PATHS[options.run[0]](int(options.run[1]))
+        return 0
+    reason = why_not()
+    if reason:
+        print(f"bench-instructions: skipped: {reason}")
+        return 0
+    last = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    now = measure()
+    print("instructions a packet (callgrind), against the last figures kept")
+    for path, value in now.items():
+        change = f"{100 * (value / last[path] - 1):+.1f} %" if path in last else "new"
+        print(f"  {path:<34}{value:>10,}  {change}")
+    if options.write:
+        RESULTS.write_text(json.dumps(now, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
