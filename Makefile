@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants bench lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants bench bench-instructions lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +49,9 @@ mutants: setup ## break the core in 180 ways: do the conformance tests notice? (
 bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
 	@tools/setup.sh bench
 	$(PY) -m tools.bench $(ARGS)
+
+bench-instructions: ## instructions a packet, which do not depend on the machine's load (ARGS="--write" keeps them)
+	@$(PY) -m tools.bench.instructions $(ARGS)
 
 lint: setup ## ruff, mypy, and the check of the .pxd files
 	$(PY) -m ruff check .

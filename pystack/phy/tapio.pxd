@@ -32,7 +32,7 @@ cdef class FrameIO:
     cdef bytes spare
     @cython.locals(frame=bytes, flags=int, gso_size=int)
     cpdef recv(self)
-    @cython.locals(gso_type=int)
+    @cython.locals(gso_type=int, parts=list)
     cpdef int send(self, Transmit tx) except -1
 
 # One frame, or None. A long one is read behind SMALL bytes of room into an object that waits for it.

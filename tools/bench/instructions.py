@@ -3,8 +3,8 @@
 python -m tools.bench.instructions            count, compare with instructions.json
 python -m tools.bench.instructions --write    and keep the counts there
 
-Each path runs in a process of its own under valgrind's callgrind, twice with different numbers of packets: the
-difference is what the packets cost, without start-up. Two stacks talk to each other through a queue in the same
+Each path runs in a process of its own under valgrind's callgrind, with many packets; what a process costs that only
+makes the two stacks is taken off. Two stacks talk to each other through a queue in the same
 process, so a count is of both ends: one segment sent and received and its share of acknowledgements.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("instructions.json")
 A, B = 0x0A000001, 0x0A000002
-FEW, MANY = 50, 250
+PACKETS = 500
 
 
 class Pair:
@@ -132,6 +132,15 @@ def connections(count: int) -> None:
         pair.settle()
 
 
+def nothing(count: int) -> None:
+    """Only the imports and the two stacks."""
+    from pystack_c import udp
+    from pystack_c.tcp import user
+
+    assert udp is not None and user is not None
+    Pair()
+
+
 PATHS: dict[str, Callable[[int], None]] = {
     "data segment, both ends": segments,
     "request and response, both ends": requests,
@@ -155,10 +164,10 @@ def count(path: str, packets: int) -> int:
 
 def measure() -> dict[str, int]:
     """Instructions a packet of each path."""
-    jobs = [(path, packets) for path in PATHS for packets in (FEW, MANY)]
+    jobs = ["nothing", *PATHS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = dict(zip(jobs, pool.map(lambda job: count(*job), jobs)))
-    return {path: round((counts[path, MANY] - counts[path, FEW]) / (MANY - FEW)) for path in PATHS}
+        counts = dict(zip(jobs, pool.map(lambda job: count(job, PACKETS), jobs)))
+    return {path: round((counts[path] - counts["nothing"]) / PACKETS) for path in PATHS}
 
 
 def why_not() -> str:
@@ -177,7 +186,7 @@ def main() -> int:
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        PATHS[options.run[0]](int(options.run[1]))
+        PATHS.get(options.run[0], nothing)(int(options.run[1]))
         return 0
     reason = why_not()
     if reason:
