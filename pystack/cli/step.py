@@ -193,7 +193,7 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
             hits += 1
             click.echo(f"-- {stop}")
             click.echo(text.place(cursor))
-        click.echo(f"{hits} stops")
+        click.echo(f"{hits} stop{'' if hits == 1 else 's'}")
         return 0 if hits else 1
     if options["at"]:
         click.echo(text.place(cursor))

@@ -127,20 +127,17 @@ def _why(timeline: Timeline, entry: Entry) -> list[str]:
 
 
 def answer(timeline: Timeline, scenario: Any) -> str:
-    """A scenario's story, question, and the answer at the event that it points to."""
+    """A scenario's story, question, and the answer at the events that it points to."""
     from pystack.stepper.explain import why
 
-    cursor = Cursor(timeline)
-    cursor.add_break(scenario.look)
-    stop = cursor.run()
     lines = [f"{scenario.name}: {scenario.title}", "", *(" ".join(scenario.story.split()),), "", scenario.question]
-    if stop is None:
-        return "\n".join([*lines, "  (nothing of the kind happened in this run)"])
-    explanation = why(timeline, event=stop.entry.index)
-    lines.append(
-        f"  (event {stop.entry.index}, {seconds(timeline, stop.entry.time)} s, {stop.entry.host}: {stop.entry.text()})"
-    )
-    lines.extend(f"  {sentence}" for sentence in explanation.sentences)
+    answers = scenario.answers(timeline)
+    for index in answers:
+        entry = timeline.events[index]
+        lines.append(f"  (event {index}, {seconds(timeline, entry.time)} s, {entry.host}: {entry.text()})")
+        lines.extend(f"  {sentence}" for sentence in why(timeline, event=index).sentences)
+    if not answers:
+        lines.append("  (nothing of the kind happened in this run)")
     return "\n".join(lines)
 
 

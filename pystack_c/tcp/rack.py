@@ -112,6 +112,9 @@ def detect_loss(tcb: Tcb) -> None:
         core.cancel_timer(tcb.reorder_timer, "nothing is missing any more", "RFC 8985 6.2")
         return
     window = reordering_window(tcb)
+    why = "a segment sent later was delivered, and the reordering window has passed"
+    if window == 0:
+        why = "a segment sent later was delivered; no reordering was seen, and it is not waited for"
     wait = 0
     i = q.first
     n = len(q.segs)
@@ -128,7 +131,7 @@ def detect_loss(tcb: Tcb) -> None:
         if left <= 0:
             if seg.retrans > 0:
                 core.counters.TcpExtTCPLostRetransmit += 1
-            lose(tcb, seg, "a segment sent later was delivered, and the reordering window has passed", "RFC 8985 6.2")
+            lose(tcb, seg, why, "RFC 8985 6.2")
         elif left > wait:
             wait = left
     if wait > 0:

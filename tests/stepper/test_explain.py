@@ -6,7 +6,7 @@ import pytest
 
 from pystack.phy import match
 from pystack.runtime.simulated import MS, Network
-from pystack.stepper import Cursor, Timeline, scenarios
+from pystack.stepper import Cursor, Timeline, scenarios, text
 from pystack.stepper.explain import MECHANISMS, why
 from pystack.stepper.scenarios.base import _Kept, connected, pair
 from pystack.stepper.scenarios.loss import upload
@@ -23,9 +23,10 @@ def answer(timeline, look):
 @pytest.mark.parametrize("name", scenarios.NAMES)
 def test_each_scenarios_question_is_answered_by_its_mechanism(name):
     scenario = scenarios.get(name)
-    found = answer(scenario.timeline(), scenario.look)
-    assert found.mechanism == scenario.mechanism
-    assert re.search(r"RFC \d+ \d", str(found))
+    for look in scenario.looks:
+        found = answer(scenario.timeline(), look)
+        assert found.mechanism == scenario.mechanism
+        assert re.search(r"RFC \d+ \d", str(found))
 
 
 @pytest.mark.parametrize("name", scenarios.NAMES)
@@ -38,7 +39,46 @@ def test_every_event_and_frame_has_an_answer(name):
         assert why(timeline, frame=frame.number).sentences
 
 
-def run(prepare, **settings):
+#: what the answer to a scenario's question must say: the mechanism by its name, and the values of this run
+SAYS = {
+    "arp": "not its MAC address|frame 1) was lost on the way, so a asked again after 1000 ms (frame 2|1010 ms later (frame 3)",
+    "ping": "ICMP of b itself answers, no application takes part|identifier, sequence number and data",
+    "traceroute": "TTL of the packet came to 0 at r1|source address of that message is the router's",
+    "fragment": "IP makes 3 fragments|They carry 1480, 1480 and 1048 bytes|if one is lost, all are in vain",
+    "handshake": "20 ms after it was sent|The SYN-ACK: I have that|The third: I have that, too|1460 bytes to b, SACK, timestamps and scaled",
+    "http-get": "a's window (262144 bytes)|congestion window of 10 segments, so b may send so many at once (RFC 6928 2)",
+    "simultaneous-open": "gets a SYN without an ACK|one connection comes of it, not two",
+    "loss-fast-retransmit": "first sent in frame 8 (49.752 ms before), which was lost|three segments were SACKed|in proportion to what is",
+    "rto": "only the timer could tell|200 ms for its variation: 4 RTTVAR would be 80 ms|next timeout is 480 ms away, twice as long",
+    "zero-window": "b closed its window|16384 bytes that its application has not read|only window probes go out|b's application read",
+    "nagle": "Nagle's algorithm: 100 bytes are less than a segment|40 ms are b's delayed ACK|TCP_NODELAY",
+    "delayed-ack": "b has nothing to send now|frame 5 left after 40 ms|allows up to 500 ms",
+    "syn-flood": "answers the SYN of 192.0.2.108:1032 and keeps nothing|keyed hash|made from this ACK alone",
+    "reset": "Refused: b answered the SYN with RST (frame 2)|ECONNREFUSED|Reset: a RST came from b (frame 6)|ECONNRESET",
+    "time-wait": "a closed first|60 s more|b sends its FIN again|old segments of this connection",
+    "pmtud": 'says "fragmentation needed", with the MTU|carry 1348 bytes from now on: the path\'s 1400',
+    "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|a round trip earlier",
+}
+
+
+@pytest.mark.parametrize("name", scenarios.NAMES)
+def test_the_answer_names_the_mechanism_and_the_values(name):
+    said = text.answer(scenarios.get(name).timeline(), scenarios.get(name))
+    for words in SAYS[name].split("|"):
+        assert words in said, said
+
+
+def test_control_an_answer_is_not_another_scenarios():
+    timelines = {
+        name: scenarios.get(name).timeline() for name in ("rto", "nagle", "pmtud", "reset", "loss-fast-retransmit")
+    }
+    for name, timeline in timelines.items():
+        said = text.answer(timeline, scenarios.get(name))
+        for other in set(SAYS) - {name}:
+            assert not all(words in said for words in SAYS[other].split("|")), (name, other)
+
+
+def run(prepare, size=60_000, **settings):
     """60 kB over the link of loss-fast-retransmit; `prepare` breaks something."""
     out = _Kept()
     with Network(1) as net:
@@ -46,7 +86,7 @@ def run(prepare, **settings):
         a, b, link = pair(net, a=settings, delay=20 * MS, rate=10_000_000, queue=100)
         client, server = connected(net, a, b)
         prepare(net, link)
-        upload(net, client, server, 60_000)
+        upload(net, client, server, size)
     return Timeline.of(out.kept)
 
 
@@ -84,6 +124,24 @@ def test_control_a_timeout_is_no_fast_retransmit():
     assert all("Fast retransmit" not in str(one) for one in found)
     assert "No acknowledgement of it came within 240.118 ms" in str(found[0])
     assert any("an ACK came in, cwnd has room again" in str(one) for one in found)
+
+
+def test_control_without_the_floor_the_variation_is_four_rttvar():
+    def down(net, link):
+        link.down()
+        net.after(700 * MS, link.restore)
+
+    found = retransmissions(run(down, tcp_tlp=False, tcp_rto_var_min=0))
+    assert "SRTT 40.1184 ms and 4 RTTVAR, 80.2368 ms, for its variation (RFC 6298 2.3)" in str(found[0])
+    assert "floor" not in str(found[0])
+
+
+def test_control_two_segments_behind_the_hole_and_the_reordering_window_is_waited_for():
+    found = retransmissions(run(lambda net, link: link.ab.drop(5, match=match.is_data), size=7 * 1448, tcp_tlp=False))
+    assert {one.mechanism for one in found} == {"fast-retransmit"}
+    assert "the reordering window (a quarter of the shortest round trip, " in str(found[0])
+    assert "has passed: the reordering timer was due" in str(found[0])
+    assert "three segments" not in str(found[0])
 
 
 def test_control_a_tail_loss_probe_is_neither():
@@ -135,7 +193,7 @@ def test_control_a_window_that_is_full_but_not_closed():
 
 
 def test_why_40_ms():
-    found = answer(scenarios.get("nagle").timeline(), scenarios.get("nagle").look)
+    found = answer(scenarios.get("nagle").timeline(), scenarios.get("nagle").looks[0])
     assert "Nagle's algorithm: 100 bytes are less than a segment" in str(found)
     assert "They waited 50 ms" in str(found) and "40 ms are b's delayed ACK" in str(found)
     assert "RFC 9293 3.7.4" in str(found) and "RFC 9293 3.8.6.3" in str(found)

@@ -149,24 +149,24 @@ PATHS: dict[str, Callable[[int], None]] = {
 }
 
 
-def count(path: str, packets: int) -> int:
-    """The instructions of a process that carries so many packets."""
+def count(path: str, packets: int, root: Path = ROOT) -> int:
+    """The instructions of a process that carries so many packets, with the core under `root`."""
     with tempfile.NamedTemporaryFile() as out:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
         command += [sys.executable, "-m", "tools.bench.instructions", "--run", path, str(packets)]
         environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     return int(found[1])
 
 
-def measure() -> dict[str, int]:
+def measure(root: Path = ROOT) -> dict[str, int]:
     """Instructions a packet of each path."""
     jobs = ["nothing", *PATHS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = dict(zip(jobs, pool.map(lambda job: count(job, PACKETS), jobs)))
+        counts = dict(zip(jobs, pool.map(lambda job: count(job, PACKETS, root), jobs)))
     return {path: round((counts[path] - counts["nothing"]) / PACKETS) for path in PATHS}
 
 

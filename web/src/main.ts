@@ -26,6 +26,7 @@ const HELP: [string, string][] = [
   ["] [", "next, previous layer or host"],
   ["} {", "next, previous round trip"],
   ["Home End", "before the first event, the last one"],
+  ["a", "to the event that answers the scenario's question"],
   ["c C", "run forwards, backwards, to a breakpoint"],
   ["b", "new breakpoint"],
   ["/", "filter the events"],
@@ -244,6 +245,7 @@ class App implements Context {
     const others: Record<string, () => unknown> = {
       Home: () => this.store.goto(-1),
       End: () => this.store.goto(this.store.overview.events - 1),
+      a: () => this.why.showAnswer(),
       c: () => this.store.run(1),
       C: () => this.store.run(-1),
       b: () => (this.layout.open("breaks"), this.breaks.input.focus()),

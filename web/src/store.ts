@@ -132,6 +132,14 @@ export class Store {
     await this.goto(result.position, message);
   }
 
+  /** To the event that answers the scenario's question; to the next one, where there are several. */
+  async answer(): Promise<void> {
+    const { answers, question } = this.overview;
+    if (!answers.length) throw new Error("only a scenario asks a question, and this is none");
+    const next = answers.find((index) => index > this.position) ?? answers[0];
+    await this.goto(next, answers.length > 1 ? `${question} (a: the next of ${answers.length} answers)` : question);
+  }
+
   /** The last event at or before a time (ns from the start). */
   async eventAt(time: number): Promise<number> {
     const { chunkTimes, start, eventChunk } = this.overview;

@@ -27,6 +27,8 @@ export interface Overview {
   version: string;
   title: string;
   question: string;
+  /** The events that answer it. */
+  answers: number[];
   story: string;
   hosts: string[];
   start: number;

@@ -1,6 +1,7 @@
 """Below TCP: ARP, ICMP, fragments, drops, timers."""
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
+from pystack.stepper.records import Entry
 from pystack.trace.summary import ip_text
 
 
@@ -16,16 +17,36 @@ def arp(look: Look) -> Explanation:
             if reply is not None
             else "No answer came."
         )
+        again = _asked_again(look, reply)
         return Explanation(
             "arp",
             f"Address resolution: {look.host} knows the IP address {addr} of the next hop, but not its MAC address, without which no "
             "Ethernet frame can be made. The packet waits in the ARP entry, and a request goes out to everybody "
             "(RFC 826, RFC 1122 2.3.2.2).",
+            again,
             waited,
         )
     if kind == "arp.send":
         return Explanation("arp", f"ARP {fields.get('op', '')} for {addr}: {look.entry.text()}.")
     return Explanation("arp", f"The ARP entry of {addr} on {look.host}: {look.entry.text()}.")
+
+
+def _asked_again(look: Look, reply: "Entry | None") -> str:
+    """Which requests got no answer, before one did."""
+    asked: list[Entry] = []
+    at = look.next("arp.send", host=look.host)
+    while at is not None and (reply is None or at.index < reply.index) and len(asked) < 10:
+        if at.fields.get("addr") == look.entry.fields.get("addr"):
+            asked.append(at)
+        at = look.at(at.index).next("arp.send", host=look.host)
+    if len(asked) < 2:
+        return ""
+    first = look.frame(asked[0])
+    fate = "was lost on the way" if first is not None and first.fate == "lost" else "got no answer"
+    return (
+        f"The first request ({number(first)}) {fate}, so {look.host} asked again after {ms(asked[1].time - asked[0].time)} "
+        f"({number(look.frame(asked[1]))}; RFC 1122 2.3.2.1)."
+    )
 
 
 def icmp(look: Look) -> Explanation:
@@ -34,7 +55,11 @@ def icmp(look: Look) -> Explanation:
     coming = look.entry.kind == "icmp.in"
     if kind in (0, 8):
         if kind == 8 and coming:
-            text = f"Ping: an echo request came in; ICMP of {look.host} itself answers with a reply, no application takes part (RFC 792, RFC 1122 3.2.2.6)."
+            text = (
+                f"Ping: an echo request came in; ICMP of {look.host} itself answers, no application takes part (RFC 1122 3.2.2.6). "
+                "The reply (type 0) carries the request's identifier, sequence number and data, so that the sender knows which of "
+                "its requests it answers (RFC 792)."
+            )
         elif kind == 8:
             text = f"Ping: {look.host} sends an echo request (type 8), which every host must answer (RFC 1122 3.2.2.6)."
         else:
@@ -52,17 +77,28 @@ def icmp(look: Look) -> Explanation:
             "each hop.",
         )
     if kind == 3 and code == 4:
-        mss = f" The connection's segments carry {look.tcb['mss']} bytes from now on." if look.tcb else ""
-        after = look.next("tcp.retransmit", host=look.host, reach=200) if coming else None
-        if after is not None:
-            mss = f" Its segments carry {look.at(after.index).tcb['mss']} bytes from now on, and what was lost is sent again."
         return Explanation(
             "pmtud",
-            "Path MTU discovery: a packet with DF (do not fragment) was larger than the next link's MTU; the router dropped it "
-            f'and says "fragmentation needed" with that MTU (ICMP 3/4, RFC 1191 4).{mss}',
+            "Path MTU discovery: a packet with DF (do not fragment) was larger than the MTU of a link on its way; the router before "
+            'that link dropped it and says "fragmentation needed", with the MTU (ICMP 3/4, RFC 1191 4).',
+            _smaller(look) if coming else "",
         )
     name = {3: "destination unreachable", 5: "redirect", 12: "parameter problem"}.get(kind, f"type {kind}")
     return Explanation("icmp", f"ICMP {name} (type {kind}, code {code}): {look.entry.text()}.")
+
+
+def _smaller(look: Look) -> str:
+    """What the new path MTU made of the connection's segments."""
+    after = look.next("tcp.retransmit", host=look.host, reach=200)
+    tcb = look.at(after.index).tcb if after is not None else look.tcb
+    if not tcb:
+        return ""
+    stamps = ", 12 of timestamps" if tcb["ts_ok"] else ""
+    again = ", and what was dropped is sent again at once" if after is not None else ""
+    return (
+        f"{look.host}'s segments carry {tcb['mss']} bytes from now on: the path's {tcb['path_mtu']}, less 20 of IP header, 20 of "
+        f"TCP header{stamps}{again}."
+    )
 
 
 def fragments(look: Look) -> Explanation:
@@ -73,7 +109,9 @@ def fragments(look: Look) -> Explanation:
         return Explanation(
             "fragment",
             f"Fragmentation: the datagram is larger than the link's MTU and may be cut, so IP makes {fields['count']} fragments of it, "
-            f"all with identification {fields['ident']}, each with its offset; the last one lacks the flag MF (RFC 791 3.2).",
+            f'all with identification {fields["ident"]}, each with its offset; the last one lacks the flag MF, "more fragments" '
+            "(RFC 791 3.2).",
+            _shares(look),
             "Only the receiver puts them together; if one is lost, all are in vain.",
         )
     if kind == "ip.held":
@@ -85,6 +123,21 @@ def fragments(look: Look) -> Explanation:
     return Explanation(
         "fragment", f"Reassembly: the last missing fragment came, {fields['length']} bytes go up (RFC 791 3.2)."
     )
+
+
+def _shares(look: Look) -> str:
+    """How much each fragment carries."""
+    sizes: list[int] = []
+    for index in range(look.index + 1, min(look.index + 200, len(look.timeline.events))):
+        entry = look.timeline.events[index]
+        frame = look.frame(entry) if entry.kind == "frame.out" and entry.host == look.host else None
+        if frame is not None and frame.data[12:14] == b"\x08\x00" and len(sizes) < look.entry.fields["count"]:
+            if int.from_bytes(frame.data[18:20], "big") == look.entry.fields["ident"]:
+                sizes.append(int.from_bytes(frame.data[16:18], "big") - 4 * (frame.data[14] & 15))
+    if len(sizes) < 2:
+        return ""
+    listed = f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
+    return f"They carry {listed} bytes, each behind an IP header of its own; offsets count in units of 8 bytes."
 
 
 def dropped(look: Look) -> Explanation:

@@ -107,7 +107,7 @@ def nagle(look: Look) -> Explanation:
         if fired is not None and fired.time <= sent.time and fired.fields.get("timer") == "delayed-ack":
             lines.append(
                 f"Of these, {ms(fired.time - delayed.time)} are {peer}'s delayed ACK: it had nothing to send, and waited for a "
-                "second segment to acknowledge with the first, until its timer was due (RFC 9293 3.8.6.3). Each side waits "
+                "second segment, to acknowledge both at once, until its timer was due (RFC 9293 3.8.6.3). Each side waits "
                 "for the other."
             )
     lines.append("TCP_NODELAY, or one write instead of two, avoids it.")
@@ -130,7 +130,10 @@ def acknowledge(look: Look) -> Explanation:
         fired = look.at(sent.index).cause()
         if fired is not None and fired.kind == "timer.fired" and fired.fields.get("timer") == "delayed-ack":
             lines.append(
-                f"Nothing came: the delayed-ACK timer was due, and {number(look.frame(sent))} left after {waited}."
+                f"Nothing came: the delayed-ACK timer was due, and {number(look.frame(sent))} left after {waited}. (The RFC allows "
+                "up to 500 ms; 40 ms are Linux's choice.)"
+                if sent.time - look.entry.time == 40_000_000
+                else f"Nothing came: the delayed-ACK timer was due, and {number(look.frame(sent))} left after {waited}."
             )
         elif sent.fields["length"]:
             lines.append(f"After {waited} there was data to send: the ACK went with it, in {number(look.frame(sent))}.")
@@ -189,4 +192,10 @@ def data(look: Look) -> Explanation:
         earlier = hold(look.at(held.index))
         waited = f"It had waited {look.ago(held)}, since {when(look.timeline, held.time)}. {earlier.sentences[0]}"
         return Explanation(earlier.mechanism, text, waited, *earlier.sentences[2:3])
-    return Explanation("data", text)
+    first = ""
+    if not tcb["bytes_acked"] and tcb["in_flight"] > 0:
+        first = (
+            f"Nothing of it is acknowledged yet, and nothing needs to be: a connection begins with a congestion window of "
+            f"{tcb['cwnd'] // tcb['mss']} segments, so {look.host} may send so many at once (RFC 6928 2)."
+        )
+    return Explanation("data", text, first)

@@ -34,7 +34,7 @@ def what(look: Look) -> str:
         return text
     fates = {"lost": "was lost on the way", "dropped": "was dropped by its receiver", "delivered": "did arrive"}
     fate = fates.get(frame.fate, "got no answer")
-    return f"{text}, first sent in frame {frame.number} {look.ago(first)} before, which {fate}"
+    return f"{text}, first sent in frame {frame.number} ({look.ago(first)} before), which {fate}"
 
 
 def fast(look: Look) -> Explanation:
@@ -44,11 +44,7 @@ def fast(look: Look) -> Explanation:
     told = f"frame {look.timeline.frames[cause.frame].number}" if cause is not None and cause.frame >= 0 else "an ACK"
     head = f"Fast retransmit: {what(look)}."
     if "RACK" in look.entry.reason:
-        how = (
-            f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} "
-            f"bytes in {peer}'s SACK blocks. RACK takes a segment for lost when one sent later was delivered and a reordering "
-            f"window (a quarter of the round trip, SRTT {ms(tcb['srtt'])}) has passed (RFC 8985 6.2)."
-        )
+        how = rack(look, told)
     elif tcb["sack_ok"]:
         how = (
             f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, and {peer}'s SACK "
@@ -61,14 +57,47 @@ def fast(look: Look) -> Explanation:
         )
     due = tcb["timers"].get("retransmission")
     wait = f" The retransmission timer would have been due only {ms(due - look.entry.time)} later." if due else ""
-    cut = look.last("tcp.cwnd")
-    halved = ""
-    if cut is not None and look.entry.time - cut.time <= tcb["srtt"] * 2 and cut.fields["new"] < cut.fields["old"]:
-        halved = (
-            f"The loss is taken for congestion: ssthresh is {cut.fields['ssthresh']} now, cwnd was {cut.fields['old']} "
-            "(RFC 5681 3.2)."
+    return Explanation("fast-retransmit", head, how + wait, reduced(look))
+
+
+def rack(look: Look, told: str) -> str:
+    """How RACK found the loss: after a reordering window, or without one."""
+    tcb, cause = look.tcb, look.cause()
+    text = (
+        f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} bytes "
+        f"in {look.peer()}'s SACK blocks. RACK takes a segment for lost when one sent later was delivered, "
+    )
+    marked = look.last("tcp.lost")
+    if marked is not None and "not waited for" in marked.reason:
+        if tcb["sacked"] >= 3 * tcb["mss"]:
+            enough = "three segments were SACKed"
+        else:
+            enough = "it is in recovery already"
+        return (
+            text + f"and waits no longer for it to arrive late, as {enough} and this path was never seen to reorder "
+            "(RFC 8985 6.2)."
         )
-    return Explanation("fast-retransmit", head, how + wait, halved)
+    until = ": the reordering timer was due" if cause is not None and cause.kind == "timer.fired" else ""
+    return (
+        text
+        + "and the time in which it might only have been overtaken, the reordering window (a quarter of the shortest "
+        f"round trip, {ms(tcb['min_rtt'])}), has passed{until} (RFC 8985 6.2)."
+    )
+
+
+def reduced(look: Look) -> str:
+    """What the loss did to the congestion window, where that was just before."""
+    cut = look.last("tcp.cwnd")
+    grew = None
+    while cut is not None and cut.fields["new"] >= cut.fields["old"]:
+        grew, cut = cut, look.at(cut.index).last("tcp.cwnd")
+    if cut is None or look.entry.time - cut.time > look.tcb["srtt"] * 2:
+        return ""
+    slowly = f" On the way down, {look.host} sends in proportion to what is delivered (RFC 6937 3)."
+    return (
+        f"The loss is taken for congestion: cwnd was {cut.fields['old']}, and ssthresh, to which it falls, is "
+        f"{cut.fields['ssthresh']} now (RFC 5681 3.2)."
+    ) + (slowly if grew is not None and "proportion" in grew.reason else "")
 
 
 def timeout(look: Look) -> Explanation:
@@ -84,8 +113,9 @@ def timeout(look: Look) -> Explanation:
         waited = backed.fields["old"] if backed is not None else rto
         how = (
             f"No acknowledgement of it came within {ms(waited)}, and nothing sent later was acknowledged either, so only the timer "
-            f"could tell. RTO is {ms(rto)}: SRTT {ms(srtt)} and {ms(rto - srtt)} for its variation (4 RTTVAR are {ms(4 * rttvar)}; "
-            "RFC 6298 2.3, 2.4)" + (f", doubled with each of {tries - 1} earlier tries" if tries > 1 else "") + "."
+            f"could tell. RTO is {ms(rto)}: SRTT {ms(srtt)} and {variation(rto - srtt, 4 * rttvar)}"
+            + (f"; it was doubled with each of {tries - 1} earlier tries" if tries > 1 else "")
+            + "."
         )
     else:
         how = (
@@ -103,6 +133,16 @@ def timeout(look: Look) -> Explanation:
             after += f"; the next timeout is {ms(due - look.entry.time)} away, twice as long (RFC 6298 5.5)"
         after += "."
     return Explanation("rto", head, how, after)
+
+
+def variation(added: int, four: int) -> str:
+    """What RTO has above SRTT, and why."""
+    if added <= four:
+        return f"4 RTTVAR, {ms(four)}, for its variation (RFC 6298 2.3)"
+    return (
+        f"{ms(added)} for its variation: 4 RTTVAR would be {ms(four)} (RFC 6298 2.3), but an ACK may be delayed, so there is a floor "
+        "(Linux's; RFC 6298 2.4 asks for a whole second)"
+    )
 
 
 def syn_timeout(look: Look) -> Explanation:

@@ -35,7 +35,6 @@ def active_open(look: Look) -> Explanation:
 
 def established(look: Look) -> Explanation:
     """The handshake is over on this side."""
-    tcb, peer = look.tcb, look.peer()
     opened = look.last("tcp.out")
     while opened is not None and not opened.fields["flags"] & SYN:
         opened = look.at(opened.index).last("tcp.out")
@@ -44,9 +43,31 @@ def established(look: Look) -> Explanation:
     return Explanation(
         "handshake",
         f"Three-way handshake: {step} acknowledges {look.host}'s SYN{took}, so {look.host} is ESTABLISHED (RFC 9293 3.5).",
-        f"Both sides know each other's first sequence number now ({tcb.get('iss')} of {look.host}, {tcb.get('irs')} of {peer}): "
-        "that takes three segments, as each SYN must be acknowledged, and one of these ACKs rides on the second SYN.",
+        *_what_each_says(look),
     )
+
+
+def _what_each_says(look: Look) -> list[str]:
+    """What the three segments say, from the side that gets there."""
+    tcb, peer = look.tcb, look.peer()
+    client = look.entry.fields["old"] == "SYN-SENT"
+    opener, other = (look.host, peer) if client else (peer, look.host)
+    first, second = (tcb.get("iss"), tcb.get("irs")) if client else (tcb.get("irs"), tcb.get("iss"))
+    agreed = [
+        word
+        for word, said in (
+            (f"segments of at most {tcb.get('peer_mss')} bytes to {peer}", True),
+            ("SACK", tcb.get("sack_ok")),
+            ("timestamps", tcb.get("ts_ok")),
+            ("scaled windows", tcb.get("snd_wscale") or tcb.get("rcv_wscale")),
+        )
+        if said
+    ]
+    return [
+        f"The SYN said: {opener}'s bytes count from {first}. The SYN-ACK: I have that, and {other}'s count from {second}. "
+        f"The third: I have that, too. It takes three, as each SYN must be acknowledged, and one of these ACKs rides on the second SYN.",
+        f"In their options the SYNs agreed on {' and '.join([', '.join(agreed[:-1]), agreed[-1]]) if agreed[1:] else agreed[0]} (RFC 9293 3.2, RFC 7323, RFC 2018).",
+    ]
 
 
 def simultaneous(look: Look) -> Explanation:
@@ -64,10 +85,11 @@ def time_wait(look: Look) -> Explanation:
     armed = look.next("timer.set", reach=20)
     is_it = armed is not None and armed.fields.get("timer") == "time-wait"
     wait = ms(armed.fields["deadline"] - look.entry.time) if armed is not None and is_it else "a while"
+    first = "closed first" if look.entry.fields["old"] != "CLOSING" else f"and {look.peer()} closed at the same time"
     return Explanation(
         "time-wait",
-        f"TIME-WAIT: {look.host} closed first, and both FINs are acknowledged. It remembers the connection for {wait} more (2 MSL, "
-        "RFC 9293 3.6.1), for two reasons.",
+        f"TIME-WAIT: {look.host} {first}, and both FINs have arrived. It remembers the connection for {wait} more (twice the "
+        "maximum segment lifetime, 2 MSL, RFC 9293 3.6.1), for two reasons.",
         f"If its last ACK is lost, {look.peer()} sends its FIN again, and somebody must be there to answer; and old "
         "segments of this connection must not be taken for those of a new one between the same ports.",
     )
@@ -80,10 +102,12 @@ def closed(look: Look, old: str) -> Explanation:
     came = look.last("tcp.in")
     by_reset = cause is not None and cause.kind == "frame.in" and came is not None and came.fields["flags"] & RST
     if by_reset and cause is not None and came is not None and came.index > cause.index:
+        came_in = look.frame(cause)
+        sender = look.peer() if came_in is None else came_in.host
         if old == "SYN-SENT":
             return Explanation(
                 "reset",
-                f"Refused: {look.peer()} answered the SYN with RST ({number(look.frame(cause))}), because nobody listens on that "
+                f"Refused: {sender} answered the SYN with RST ({number(look.frame(cause))}), because nobody listens on that "
                 "port; connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
             )
         return Explanation(
@@ -107,13 +131,13 @@ def syn_out(look: Look) -> "Explanation | None":
     """Segments with SYN that have a story of their own; None for others."""
     fields, reason = look.entry.fields, look.entry.reason
     if "cookie" in reason and not look.conn:
-        peer = look.entry.subject
+        peer = look.entry.subject.rpartition("-")[2]
         return Explanation(
             "syn-cookie",
             f"SYN cookie: the listener's queue of half-open connections is full, so {look.host} answers the SYN of {peer} and keeps "
             "nothing. The sequence number of its SYN-ACK is a keyed hash of the addresses, ports and the MSS (RFC 4987 3.6).",
-            "Who really asked acknowledges that number, and the connection is made from the ACK alone; who forged its "
-            "address never sees it, and has cost no memory.",
+            "A client that really asked acknowledges that number, and the connection is made from this ACK alone; one with a "
+            "forged address never sees it, and has cost no memory.",
         )
     if fields["flags"] & SYN and fields["length"]:
         return Explanation(

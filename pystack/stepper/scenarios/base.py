@@ -15,17 +15,25 @@ Prepare = Callable[[Network], None]
 
 
 class Scenario:
-    """A named story. `story` is its text; `question` what a learner asks; `look` the expression of the event that answers.
+    """A named story. `story` is its text; `question` what a learner asks; `looks` the expressions of the events that answer.
 
-    `mechanism` is the key under which explain.py explains that event.
+    `mechanism` is the key under which explain.py explains these events.
     """
 
-    def __init__(self, name: str, run: Callable[[Network], None], title: str, question: str, look: str, mechanism: str):
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Network], None],
+        title: str,
+        question: str,
+        looks: tuple[str, ...],
+        mechanism: str,
+    ):
         self.name = name
         self.run = run
         self.title = title
         self.question = question
-        self.look = look
+        self.looks = looks
         self.mechanism = mechanism
         self.story = (run.__doc__ or "").strip()
 
@@ -42,6 +50,18 @@ class Scenario:
     def timeline(self, seed: int = 1) -> Timeline:
         """Run it and load what was recorded."""
         return Timeline.of(self.record(seed), self.name)
+
+    def answers(self, timeline: Timeline) -> list[int]:
+        """The indexes of the events that answer the question, in this run."""
+        from pystack.stepper.cursor import Cursor
+
+        found = []
+        for look in self.looks:
+            cursor = Cursor(timeline)
+            cursor.add_break(look)
+            if cursor.run() is not None:
+                found.append(cursor.position)
+        return found
 
     def __repr__(self) -> str:
         return f"<scenario {self.name}: {self.title}>"
@@ -60,12 +80,13 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, title: str, question: str, *, look: str, mechanism: str
+    name: str, title: str, question: str, *, look: "str | tuple[str, ...]", mechanism: str
 ) -> Callable[[Callable[[Network], None]], Callable[[Network], None]]:
     """The decorator that makes a function a scenario."""
 
     def register(run: Callable[[Network], None]) -> Callable[[Network], None]:
-        SCENARIOS[name] = Scenario(name, run, title, question, look, mechanism)
+        looks = (look,) if isinstance(look, str) else look
+        SCENARIOS[name] = Scenario(name, run, title, question, looks, mechanism)
         return run
 
     return register

@@ -72,9 +72,9 @@ def nagle(net: Network) -> None:
     mechanism="delayed-ack",
 )
 def delayed_ack(net: Network) -> None:
-    """a sends a single small segment three times. The first finds b with nothing to say: its ACK goes out alone, when the
-    delayed-ACK timer is due after 40 ms. The second is answered by b's application after 15 ms: the ACK rides on the
-    data. The third is two full segments: the second one forces an ACK at once.
+    """a sends three times. The first, a small segment, finds b with nothing to say: its ACK goes out alone, when the
+    delayed-ACK timer is due after 40 ms. The second, as small, is answered by b's application after 15 ms: the ACK rides on
+    the data. The third time it is two full segments: the second one forces an ACK at once.
     """
     a, b, _ = pair(net, a={"tcp_quickack_segs": 0}, b={"tcp_quickack_segs": 0}, delay=5 * MS)
     client, server = connected(net, a, b)

@@ -31,7 +31,7 @@ def handshake(net: Network) -> None:
 @scenario(
     "http-get",
     "A whole HTTP exchange, from SYN to the last ACK",
-    "What goes over the wire when I fetch a small page?",
+    "Why do four segments come at once, before any of them is acknowledged?",
     look='event.kind == "out" and event.fields.length > 1000 and host == "b"',
     mechanism="data",
 )
@@ -143,7 +143,10 @@ def _syn(source: str, number: int, mac: int) -> bytes:
     "reset",
     "Two ways to get a RST",
     "Why was my connection refused, and why was it reset?",
-    look='event.kind == "state" and "reset" in event.reason',
+    look=(
+        'event.kind == "state" and event.fields.old == "SYN-SENT" and event.fields.new == "CLOSED"',
+        'event.kind == "state" and "reset" in event.reason',
+    ),
     mechanism="reset",
 )
 def reset(net: Network) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("", "on to the next stop"),
     "back": ("", "backwards to the stop before"),
     "until": ("EXPR", "on to where this is true, once"),
+    "answer": ("", "to the event that answers the question"),
     "step": ("[UNIT] [N]", "N events, frames, layers, rtts; back below 0"),
     "goto": ("frame | event | time N", "go there; a time is in ms"),
     "print": ("EXPR", "its value here"),
@@ -186,6 +187,18 @@ class Commands:
         if reached is None:
             return "the end" if count > 0 else "the beginning"
         return ""
+
+    def _answer(self, text: str) -> str:
+        session = self.session
+        if session.scenario is None:
+            raise Wrong("only a scenario asks a question; a recording has none")
+        found = session.scenario.answers(session.timeline)
+        if not found:
+            raise Wrong("nothing in this run answers the question")
+        cursor = session.cursor
+        cursor.goto(event=next((index for index in found if index > cursor.position), found[0]))
+        more = f"   (a: the other {len(found) - 1})" if len(found) > 1 else ""
+        return f"{session.scenario.question}{more}"
 
     def _goto(self, text: str) -> str:
         match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*=?\s*([\d.]{1,20})\s*(ns|us|ms|s)?", text)

@@ -276,7 +276,7 @@ def _before(session: Session, width: int) -> list[Text]:
     scenario = session.scenario
     if scenario is None:
         return [Text("before the first event: n, f or the arrow down go on", style=WORDS)]
-    title = _wrapped(f"{scenario.title}. {scenario.question}", width, WORDS)
+    title = _wrapped(f"{scenario.title}. {scenario.question} (a: the answer)", width, WORDS)
     return title + _wrapped(" ".join(scenario.story.split()), width)
 
 

@@ -159,4 +159,9 @@ def _numbers(timeline: Timeline) -> str:
     """A run in a few numbers."""
     found = figures(timeline)
     last = found.pop("last data")
-    return ", ".join([f"last data at {last * 1000:.3f} ms", *(f"{count} {name}" for name, count in found.items())])
+    return ", ".join(
+        [
+            f"last data at {last * 1000:.3f} ms",
+            *(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in found.items()),
+        ]
+    )

@@ -67,6 +67,7 @@ class Trace:
             "version": pystack.__version__,
             "title": scenario.title if scenario else str(timeline.meta.get("title", "")),
             "question": scenario.question if scenario else "",
+            "answers": scenario.answers(timeline) if scenario else [],
             "story": " ".join(scenario.story.split()) if scenario else "",
             "note": self.note,
             "hosts": timeline.hosts,

@@ -82,6 +82,35 @@ def test_watch_and_goto(size):
 
 
 @sizes
+def test_a_learners_question_is_one_key_from_its_answer(size):
+    async def story(person):
+        assert "Why 40 ms? (a: the answer)" in person.text()
+        await person.press("a")
+        assert str(person.session.entry.kind) == "tcp.hold" and "Why 40 ms?" in person.lines()[-2]
+        text = person.text()
+        assert "Nagle's algorithm: 100 bytes are less than a segment" in text and "They waited 50 ms" in text
+        await person.press("y")
+        assert "40 ms are b's delayed ACK" in person.text()
+
+    watch(story, scenario="nagle", size=size)
+
+
+def test_several_answers_one_after_the_other_and_none_of_a_recording():
+    async def story(person):
+        await person.press("a")
+        assert "Refused: b answered the SYN with RST" in person.text() and "the other 1" in person.session.message
+        await person.press("a")
+        assert "Reset: a RST came from b" in person.text()
+        await person.press("a")
+        assert "Refused: b answered" in person.text()
+        person.session.scenario = None
+        await person.press("a")
+        assert person.session.failed and "a recording has none" in person.session.message
+
+    watch(story, scenario="reset")
+
+
+@sizes
 def test_wrong_expressions_give_one_line(size):
     async def story(person):
         for line, words in (

@@ -217,6 +217,26 @@ def test_the_states_are_lit_along_the_codes_edges(browser, timeline, exported):
         assert page.complaints == []
 
 
+def test_a_learners_question_is_one_click_from_its_answer(browser, timeline, exported):
+    """And one key; in words, unfolded, without scrolling."""
+    with Page(browser, exported.as_uri()) as page:
+        assert "Why was this segment retransmitted?" in page.text(".reason")
+        page.page.click("#answer")
+        page.settled(retransmission(timeline))
+        page.until("() => document.querySelector('#why').textContent !== ''")
+        why = page.page.locator("#why")
+        assert "Fast retransmit: bytes 5793:7241" in why.inner_text() and "RFC 8985 6.2" in why.inner_text()
+        shown = "node => node.scrollHeight <= node.clientHeight + 1"
+        assert why.evaluate(shown)
+        page.page.click("#why")
+        assert not why.evaluate(shown)  # the control: folded, it has more lines than are in sight
+        page.page.keyboard.press("Home")
+        page.settled(-1)
+        page.page.keyboard.press("a")
+        page.settled(retransmission(timeline))
+        assert page.complaints == []
+
+
 def test_a_field_and_its_bytes_are_marked(browser, timeline, exported):
     with Page(browser, exported.as_uri() + f"#event={timeline.frames[7].event + 1}") as page:
         page.page.click('.node[data-abbrev="tcp.seq"]')

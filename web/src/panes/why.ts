@@ -18,7 +18,7 @@ export class Why {
       clear(
         this.element,
         h("div", { class: "facts" }, h("b", {}, "before the first event"), note),
-        h("div", { class: "reason" }, overview.question || overview.title || "Step forwards to begin (→)."),
+        h("div", { class: "reason" }, overview.question || overview.title || "Step forwards to begin (→).", " ", this.answer()),
       );
       return;
     }
@@ -49,6 +49,20 @@ export class Why {
       ),
       this.long,
     );
+  }
+
+  /** Where a scenario asks something, the way to the answer. */
+  private answer(): HTMLElement | null {
+    const go = () => void this.showAnswer();
+    return this.context.store.overview.answers.length
+      ? h("button", { id: "answer", title: "to the event that answers it (a)", onclick: go }, "Show me (a)")
+      : null;
+  }
+
+  /** To the answer, with the explanation unfolded. */
+  async showAnswer(): Promise<void> {
+    await this.context.store.answer();
+    this.element.classList.add("open");
   }
 
   private async explain(index: number): Promise<void> {
