@@ -11,6 +11,7 @@ from typing import Any
 from pystack import _resolve
 from pystack import _sockopt as opt
 from pystack._handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
+from pystack_c import ip_options
 
 SOCK_STREAM = _resolve.SOCK_STREAM
 SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR = 1, 37, 11
@@ -129,6 +130,13 @@ def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, byte
         yield opt.IPPROTO_IP, opt.IP_TTL, struct.pack("=i", got.ttl)
     if wanted.get(opt.IP_RECVTOS):
         yield opt.IPPROTO_IP, opt.IP_TOS, bytes((got.tos,))
+    if wanted.get(opt.IP_RECVOPTS) and got.options:
+        yield opt.IPPROTO_IP, opt.IP_RECVOPTS, got.options
+    if wanted.get(opt.IP_RETOPTS) and got.options:
+        # What IP_OPTIONS would take to answer along the same way.
+        back = ip_options.reply(got.options, got.src)
+        if back is not None:
+            yield opt.IPPROTO_IP, opt.IP_RETOPTS, back.asked
 
 
 def _fit(messages: list[tuple[int, int, bytes]], space: int) -> tuple[list[tuple[int, int, bytes]], int]:

@@ -18,6 +18,9 @@ SO_DOMAIN = 39
 IPPROTO_IP = 0
 IP_TOS = 1
 IP_TTL = 2
+IP_OPTIONS = 4
+IP_RECVOPTS = 6
+IP_RETOPTS = 7
 IP_PKTINFO = 8
 IP_RECVTTL = 12
 IP_RECVTOS = 13
@@ -130,7 +133,7 @@ def pack_timeval(seconds: float | None) -> bytes:
 # -- options of a description: those that concern the API live here, all others in the core --------------------------
 
 #: asked for with recvmsg(); kept by the description
-_CMSG_OPTIONS = (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)
+_CMSG_OPTIONS = (IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)
 
 
 def set_option(description: Any, level: int, name: int, value: Any) -> None:
@@ -155,9 +158,15 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
             return
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         description.cmsgs[name] = unpack_int(value)
+        if name == IP_RECVTOS and description.type == SOCK_STREAM:
+            # (A stream tells by IP_PKTOPTIONS.)
+            description.setsockopt(level, name, unpack_int(value))
         return
     elif level == IPPROTO_IP and name in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP):
         description.setsockopt(level, name, _multicast(name, value))
+        return
+    elif level == IPPROTO_IP and name == IP_OPTIONS:
+        description.setsockopt(level, name, value if isinstance(value, int) else bytes(value))
         return
     elif level == IPPROTO_TCP and name == TCP_CONGESTION:
         description.setsockopt(level, name, _text(value))

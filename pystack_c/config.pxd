@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 cdef class Config:
     cdef public int ip_default_ttl
     cdef public bint ip_forward
+    cdef public bint accept_source_route
     cdef public int64_t ipfrag_time
     cdef public int64_t ipfrag_high_thresh
     cdef public int ipfrag_max_fragments

@@ -18,6 +18,8 @@ class Config:
         self.ip_default_ttl = 64
         #: forward packets between interfaces (RFC 1812)
         self.ip_forward = False
+        #: follow source routes, and answer along them (RFC 1122 3.2.1.8 wants it; RFC 7126 4.3, and Linux, say: off)
+        self.accept_source_route = False
         #: reassembly timeout (RFC 1122 3.3.2; Linux 30 s)
         self.ipfrag_time = 30 * S
         #: bytes all reassemblies together may hold
@@ -296,6 +298,7 @@ MOST = (1 << 62) - 1
 FIELDS = (
     "ip_default_ttl",
     "ip_forward",
+    "accept_source_route",
     "ipfrag_time",
     "ipfrag_high_thresh",
     "ipfrag_max_fragments",

@@ -21,6 +21,7 @@ cdef class Datagram:
     cdef public tuple icmp
     cdef public uint32_t offender
     cdef public int64_t info
+    cdef public bytes options
 
 cdef class DatagramSocket(Endpoint):
     cdef public object queue
@@ -42,6 +43,7 @@ cdef class DatagramSocket(Endpoint):
     cdef public dict memberships
     @cython.locals(bits=int)
     cpdef int readiness(self)
+    @cython.locals(dgram=Datagram)
     cpdef bint enqueue(self, Packet pkt, Iface iface, bytes data, int sport) except -1
     cpdef bint matches(self, Iface iface, uint32_t laddr, uint32_t raddr) except -1
     @cython.locals(record=Datagram, why=str)

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ipv4, sockopt
+from pystack_c import ip_options, ipv4, sockopt
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
@@ -38,6 +38,7 @@ class Datagram:
         self.icmp = (0, 0)
         self.offender = 0
         self.info = 0
+        self.options = b""
 
 
 class DatagramSocket(Endpoint):
@@ -85,7 +86,11 @@ class DatagramSocket(Endpoint):
         if self.queued_bytes + len(data) + OVERHEAD > self.rcvbuf or self.shut_rd:
             self.dropped += 1
             return False
-        self.queue.append(Datagram(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos))
+        dgram = Datagram(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos)
+        if pkt.ip_hlen > 20:
+            # RFC 1122 4.1.3.2: received IP options are passed up.
+            dgram.options = ip_options.of_packet(pkt)
+        self.queue.append(dgram)
         self.queued_bytes += len(data) + OVERHEAD
         self.wake(C.EV_IN)
         return True
@@ -157,7 +162,7 @@ def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
-    dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface)
+    dst: Dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface)
     if dst is None:
         raise OSError(core.route_error, "no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
@@ -210,6 +215,9 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_RECVERR:
         ep.recverr = sockopt.as_int(value) != 0
         return True
+    if level == sockopt.IPPROTO_IP and name == sockopt.IP_OPTIONS:
+        ep.ip_options = ip_options.make(value)
+        return True
     return sockopt.set_common(core, ep, level, name, value) is not None
 
 
@@ -229,6 +237,8 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
             return ep.mtu_discover
         if name == sockopt.IP_RECVERR:
             return int(ep.recverr)
+        if name == sockopt.IP_OPTIONS:
+            return b"" if ep.ip_options is None else ep.ip_options.asked
         if name == sockopt.IP_MULTICAST_TTL:
             return ep.mcast_ttl
         if name == sockopt.IP_MULTICAST_LOOP:

@@ -26,6 +26,7 @@ cdef class Endpoint(TimerOwner):
     cdef public bint broadcast
     cdef public bint freebind
     cdef public dict options
+    cdef public object ip_options
     cdef public dict shown
     cpdef dict snapshot(self)
     cpdef wake(self, int bits)

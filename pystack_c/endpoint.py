@@ -36,6 +36,7 @@ class Endpoint(TimerOwner):
         self.broadcast = False
         self.freebind = False
         self.options: dict[Any, Any] | None = None
+        self.ip_options: Any = None
         self.shown: dict[str, Any] | None = None
 
     def subject(self) -> str:  # inherited

@@ -4,7 +4,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ipv4, neighbor
+from pystack_c import icmpv4, ip_options, ipv4, neighbor
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
@@ -91,6 +91,8 @@ def _send(core: Core, dst: Dst, pkt: Packet) -> None:
     q[start + 8] = pkt.ttl - 1
     q[start + 10] = csum >> 8
     q[start + 11] = csum & 0xFF
+    if pkt.ip_hlen > 20 and not _sign(core, dst, pkt):
+        return
     if pkt.flags & C.RX_CSUM_OK and pkt.frag_off == 0 and not pkt.mf:
         payload = _payload(pkt)
     else:
@@ -103,6 +105,26 @@ def _send(core: Core, dst: Dst, pkt: Packet) -> None:
         )
         return
     neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)
+
+
+def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
+    """Record route and timestamps in the header that is about to go (it stands in core.scratch). False: dropped."""
+    start = C.L4_OFF - pkt.ip_hlen
+    if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
+        core.counters.IpInHdrErrors += 1
+        core.drop("forward-bad-timestamp", _subject(pkt), "a timestamp option that overflows", "RFC 791 3.1")
+        return False
+    core.scratch[start + 10 : start + 12] = b"\0\0"
+    csum = checksum.sum_scratch(core.scratch, start, C.L4_OFF, 0) ^ 0xFFFF
+    core.scratch[start + 10 : start + 12] = pack(">H", csum & 0xFFFF)
+    return True
+
+
+def _final(pkt: Packet) -> int:
+    """The destination of the pseudo-header: a source route's end (RFC 9293 3.1)."""
+    if pkt.ip_hlen == 20:
+        return pkt.dst
+    return ip_options.final_destination(pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen])
 
 
 def _gso_wire_size(pkt: Packet) -> int:
@@ -127,6 +149,9 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     data = memoryview(pkt.frame)[pkt.l4_off + hlen : pkt.l4_end]
     start = C.L4_OFF - pkt.ip_hlen
     core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
+    if pkt.ip_hlen > 20 and not _sign(core, dst, pkt):
+        return
+    final = _final(pkt)
     seq = int.from_bytes(head[4:8], "big")
     flags = head[13]
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
@@ -136,7 +161,7 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
         head[13] = keep if i == 0 else keep & ~C.CWR
         head[4:8] = pack(">I", seq_add(seq, i * pkt.gso_size))
         head[16:18] = b"\0\0"
-        acc = checksum.sum_any(head, checksum.pseudo_sum(pkt.src, pkt.dst, pkt.proto, hlen + len(piece)))
+        acc = checksum.sum_any(head, checksum.pseudo_sum(pkt.src, final, pkt.proto, hlen + len(piece)))
         head[16:18] = pack(">H", checksum.sum_any(piece, acc) ^ 0xFFFF)
         core.scratch[C.L4_OFF : C.L4_OFF + hlen] = head
         frag = 0x4000 if pkt.df else 0
@@ -159,7 +184,7 @@ def _payload(pkt: Packet) -> Any:
         return data
     data[at] = 0
     data[at + 1] = 0
-    acc = checksum.pseudo_sum(pkt.src, pkt.dst, pkt.proto, len(data))
+    acc = checksum.pseudo_sum(pkt.src, _final(pkt), pkt.proto, len(data))
     csum = checksum.sum_any(data, acc) ^ 0xFFFF
     if csum == 0 and at == 6:
         csum = 0xFFFF

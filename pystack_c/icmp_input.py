@@ -3,7 +3,7 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ipv4, raw, reassembly, udp
+from pystack_c import icmpv4, ip_options, ipv4, raw, reassembly, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
@@ -109,6 +109,8 @@ def deliver_error(
         return
     src = int.from_bytes(quote[12:16], "big")
     dst = int.from_bytes(quote[16:20], "big")
+    if hlen > 20:
+        dst = ip_options.final_destination(quote[:hlen])
     if core.local_addr(src) is None:
         core.counters.IcmpInErrors += 1
         core.drop("icmp-foreign-quote", subject, "it quotes a packet that is not ours", "RFC 1122 3.2.2")

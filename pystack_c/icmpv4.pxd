@@ -1,24 +1,20 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport ipv4
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
 from pystack_c.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport icmpv4 as wire
-from pystack_c.wire cimport ipv4 as ip_wire
 
 cpdef bint is_error(int icmp_type)
 @cython.locals(name=str)
 cpdef count_out(Core core, int icmp_type)
 @cython.locals(dst=Dst)
-cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code, uint32_t rest, object payload, int ttl, int tos, str why, str rfc, bytes options=*) except -1
-@cython.locals(src=uint32_t, options=bytes, data=bytes, why=str, error=int)
+cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code, uint32_t rest, object payload, int ttl, int tos, str why, str rfc, object options=*) except -1
+@cython.locals(src=uint32_t, options=object, data=bytes, why=str, error=int)
 cpdef echo_reply(Core core, Packet pkt)
-@cython.locals(kind=int, raw=bytes, at=int)
-cpdef bytes reply_options(Packet pkt, uint32_t own)
 @cython.locals(p="const unsigned char*")
 cpdef bint may_send_error(Core core, Packet pkt, Iface iface) except -1
 @cython.locals(rate=int64_t, burst=int64_t, interval=int64_t, fresh=int64_t)

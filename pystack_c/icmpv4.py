@@ -1,17 +1,15 @@
 """ICMP output: echo replies, and errors by the rules of RFC 1122 section 3.2.2 and RFC 1812 section 4.3.2."""
 
-from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ipv4
+from pystack_c import ip_options
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import icmpv4 as wire
-from pystack_c.wire import ipv4 as ip_wire
 
 #: An error quotes as much of the offender as fits into a datagram of this size (RFC 1812 4.3.2.3).
 ERROR_SIZE = 576
@@ -57,10 +55,10 @@ def send(
     tos: int,
     why: str,
     rfc: str,
-    options: bytes = b"",
+    options: Any = None,
 ) -> int:
-    """Send one message; `src` 0 takes the route's. 0 or an errno."""
-    dst: Dst = ipv4.route_output(core, daddr, src)
+    """Send one message, with `options` (an IpOptions or None); `src` 0 takes the route's. 0 or an errno."""
+    dst: Dst = ip_options.route_to(core, options, daddr, src, None)
     if dst is None:
         return core.route_error
     if src == 0:
@@ -69,7 +67,7 @@ def send(
     if core.probe is not None:
         core.emit("icmp.out", "icmp " + addr_text(daddr), 0, why, rfc, {"type": icmp_type, "code": code})
     wire.write(core.scratch, C.L4_OFF, icmp_type, code, rest, payload)
-    return ipv4.output_options(core, dst, src, daddr, C.IPPROTO_ICMP, ttl, tos, False, 8, payload, 0, 0, options)
+    return ip_options.output(core, options, dst, src, daddr, C.IPPROTO_ICMP, ttl, tos, False, 8, payload)
 
 
 def echo_reply(core: Core, pkt: Packet) -> None:
@@ -85,7 +83,10 @@ def echo_reply(core: Core, pkt: Packet) -> None:
             return
     # RFC 1122 3.2.2.6: the source of the reply MUST be the specific-destination address, where there is one.
     src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0
-    options = reply_options(pkt, pkt.dst) if pkt.ip_hlen > 20 and src != 0 else b""
+    options = None
+    if pkt.ip_hlen > 20 and src != 0:
+        # RFC 1122 3.2.2.6: record route and timestamps go back with ours added, a source route is turned round.
+        options = ip_options.reply(ip_options.of_packet(pkt), pkt.src)
     data = pkt.frame[pkt.data_off : pkt.l4_end]
     why = "an echo request for us"
     error = send(
@@ -104,18 +105,6 @@ def echo_reply(core: Core, pkt: Packet) -> None:
     )
     if error != 0:
         core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "no way back to the asker", "RFC 1122 3.2.2.6")
-
-
-def reply_options(pkt: Packet, own: int) -> bytes:
-    """The Record Route option of an echo request, our address added, for the reply (RFC 1122 3.2.2.6); the others are left out."""
-    for kind, raw in ip_wire.options_list(pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen]):
-        if kind != ip_wire.IPOPT_RR:
-            continue
-        at = raw[2]
-        if at + 3 <= len(raw):
-            raw = raw[:2] + bytes((at + 4,)) + raw[3 : at - 1] + pack(">I", own) + raw[at + 3 :]
-        return raw + bytes((4 - (len(raw) & 3)) & 3)
-    return b""
 
 
 def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:

@@ -15,7 +15,7 @@ cdef str _subject(Packet pkt)
 cdef bint _drop_martian(Core core, Packet pkt, str name, str reason, str rfc) except -1
 @cython.locals(src=uint32_t, top=uint32_t, loopback=bint, own=LocalAddr)
 cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
-@cython.locals(options=bytes, wrong=int, why=str, rest=uint32_t, kind=int, _raw=bytes)
+@cython.locals(options=bytes, wrong=int, why=str, rest=uint32_t, kind=int, option=bytes, at=int)
 cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(own=LocalAddr)
 cpdef int classify(Core core, Iface iface, uint32_t dst) except -1

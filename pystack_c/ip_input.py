@@ -4,7 +4,7 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 """
 
 import pystack_c.const as C
-from pystack_c import forward, icmp_input, icmpv4, raw, reassembly, udp
+from pystack_c import forward, icmp_input, icmpv4, raw, reassembly, source_route, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
@@ -102,10 +102,7 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """RFC 1122 3.2.1.8: options are parsed, unknown ones ignored; malformed ones are a parameter problem.
-
-    Source routes are refused (RFC 7126 4.3 and 4.4: they serve attacks only).
-    """
+    """RFC 1122 3.2.1.8: options are parsed, unknown ones ignored; malformed ones are a parameter problem."""
     options = pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen]
     wrong = wire.check_options(options)
     if wrong >= 0:
@@ -116,10 +113,11 @@ def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
             rest = (20 + wrong) << 24
             icmpv4.send_error(core, pkt, iface, C.ICMP_PARAMETER_PROBLEM, 0, rest, why, "RFC 1122 3.2.2.5")
         return False
-    for kind, _raw in wire.options_list(options):
+    at = 0
+    for kind, option in wire.options_list(options):
         if kind == wire.IPOPT_LSRR or kind == wire.IPOPT_SSRR:
-            core.drop("ip-source-route", _subject(pkt), "source routes are refused", "RFC 7126 4.3")
-            return False
+            return source_route.arrived(core, iface, pkt, at)
+        at += len(option)
     return True
 
 

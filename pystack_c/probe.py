@@ -123,6 +123,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "ip.held": (("ident", "offset", "length"), "a fragment waits for its siblings"),
     "ip.reassembled": (("ident", "length"), "the last missing fragment came"),
     "ip.forward": (("ttl", "iface"), "a packet is forwarded"),
+    "ip.source_route": (
+        ("hop", "left"),
+        "a source route was followed to `hop`, or turned round for the answers; `left` more hops after it",
+    ),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "an ICMP error was told to the socket whose packet it quotes, as this errno"),

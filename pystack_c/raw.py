@@ -9,7 +9,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, icmpv4, ipv4, neighbor, ports, sockopt
+from pystack_c import datagram, icmpv4, ip_options, ipv4, neighbor, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
@@ -146,7 +146,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
             if core.probe is not None:
                 fields = {"type": payload[0], "code": payload[1]}
                 core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sends", "RFC 792", fields)
-        error = ipv4.output(core, dst, src, addr, ep.proto, ttl, ep.tos, df, 0, payload, 0, 0)
+        error = ip_options.output(core, ep.ip_options, dst, src, addr, ep.proto, ttl, ep.tos, df, 0, payload)
     if error != 0:
         raise OSError(error, "the packet cannot be sent")
     return len(payload)

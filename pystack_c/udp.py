@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, icmpv4, ipv4, ports, sockopt
+from pystack_c import datagram, icmpv4, ip_options, ipv4, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
@@ -117,13 +117,16 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
     df = ep.mtu_discover >= 2  # IP_PMTUDISC_DO
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
-    partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu
+    partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu and ep.ip_options is None
     core.counters.UdpOutDatagrams += 1
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
-    error = ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+    if ep.ip_options is None:
+        error = ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+    else:
+        error = ip_options.output(core, ep.ip_options, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload)
     if error == 0 and (dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop)):
         table: PortTable = core.udp
         if port in table.buckets:

@@ -15,7 +15,7 @@ MSG_ZEROCOPY = 0x4000000
 MSG_PART = 0x40000000
 
 #: linux/errqueue.h and linux/net_tstamp.h
-ORIGIN_TIMESTAMPING, ORIGIN_ZEROCOPY = 4, 5
+ORIGIN_ICMP, ORIGIN_TIMESTAMPING, ORIGIN_ZEROCOPY = 2, 4, 5
 CODE_COPIED = 1
 SENT, SCHEDULED, ACKED = 0, 1, 2
 TX_SOFTWARE, OPT_ID, TX_SCHED, TX_ACK, OPT_TSONLY = 2, 128, 256, 512, 2048
@@ -71,6 +71,18 @@ def of(tcb: Any) -> ErrorQueue:
         tcb.errqueue = ErrorQueue()
     found: ErrorQueue = tcb.errqueue
     return found
+
+
+def icmp(tcb: Any, code: int, kind: int, icmp_code: int) -> None:
+    """An ICMP error about the SYN of a socket with IP_RECVERR, as ip(7) queues it."""
+    queue = of(tcb).queue
+    if len(queue) >= MOST:
+        return
+    told = Told(icmp_code, ORIGIN_ICMP, 0, 0, -1)
+    told.errno = code
+    told.type = kind
+    queue.append(told)
+    tcb.wake(C.EV_ERR)
 
 
 def set_stamps(tcb: Any, flags: int) -> int:

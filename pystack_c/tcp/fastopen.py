@@ -173,6 +173,8 @@ def syn_room(tcb: Tcb) -> int:
         mss = entry.mss
     if 0 < tcb.user_mss < mss:
         mss = tcb.user_mss
+    if tcb.ip_options is not None:
+        mss -= tcb.ip_options.length
     return max(0, mss - 40)
 
 

@@ -13,7 +13,7 @@ from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import Rate
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.segment import have_route, send_reset, ts_now, update_mss
+from pystack_c.tcp.segment import have_route, received_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -47,6 +47,7 @@ def take_syn(tcb: Tcb, pkt: Any) -> None:
         pkt.opt_ts = False
         pkt.opt_wscale = -1
     tcb.irs = pkt.seq
+    tcb.rcv_tos = pkt.tos
     tcb.rcv_nxt = seq_add(pkt.seq, 1)
     tcb.rcv_adv = tcb.rcv_nxt
     tcb.rcv_up = tcb.rcv_nxt
@@ -96,6 +97,8 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     tcb.parent = listener
     inherit(tcb, listener)
     tcb.rcv_wscale = window_scale(tcb)
+    if pkt.ip_hlen > 20:
+        received_route(tcb, pkt)
     if not have_route(tcb):
         core.drop("tcp-no-route", listener.subject(), "no way back to the sender of the SYN", "RFC 9293 3.10.7.2")
         return None
@@ -124,6 +127,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.tos = listener.tos
     tcb.pmtudisc = listener.pmtudisc
     tcb.noopt = listener.noopt
+    tcb.recverr = listener.recverr
     tcb.oobinline = listener.oobinline
     tcb.reuseaddr = listener.reuseaddr
     tcb.sndbuf_size = listener.sndbuf_size

@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ipv4 import lower_mtu
 from pystack_c.seqnum import seq_le, seq_lt
-from pystack_c.tcp import tell, undo
+from pystack_c.tcp import errqueue, tell, undo
 from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.recovery import set_phase
@@ -66,6 +66,8 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
             # tcp_req_err: nobody waits for it yet.
             finish(tcb, "an ICMP error about the SYN,ACK", "Linux tcp_req_err")
             return
+    if opening and tcb.recverr:
+        errqueue.icmp(tcb, problem, kind, code)
     if opening and hard:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
@@ -75,6 +77,9 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
     tcb.soft_error = problem
     tell.soft_error(tcb, problem, "noted; an open connection lives on", "RFC 5927 5.2")
+    if tcb.recverr:
+        # SHLD-20, switched on: the next call fails with it, once (ip(7), IP_RECVERR on a stream).
+        tcb.fail(problem)
 
 
 def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport: int) -> None:

@@ -13,7 +13,7 @@ from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_se
 from pystack_c.tcp.listen import listen_state
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.segment import send_reset
+from pystack_c.tcp.segment import received_route, send_reset
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.wire.checksum import checksum, pseudo_sum
@@ -183,10 +183,14 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
         core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "RFC 9293 3.10.7.4")
         return
     tcb.last_recv = core.now
+    tcb.rcv_tos = pkt.tos
     if tcb.ecn_ok:
         ecn.segment_received(tcb, pkt)
     if not ack_field(tcb, pkt):
         return
+    if pkt.ip_hlen > 20 and tcb.passive:
+        # SHLD-24 (an acceptable segment's only: who can guess no sequence number shall not turn the traffic aside).
+        received_route(tcb, pkt)
     if tcb.accecn and accecn.arrived(tcb, pkt):
         ack_now(tcb, "congestion marks: say so at once", "RFC 9768 3.2.2.5.1")
     # Sixth, the URG bit.

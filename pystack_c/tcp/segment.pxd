@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport expire_mtu, output, route_output
+from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp cimport accecn
@@ -47,9 +48,14 @@ cpdef ack_was_sent(Tcb tcb, int count)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
 @cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
 cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)
+@cython.locals(df=bint, error=int)
+cdef int with_ip_options(Tcb tcb, int hlen, object payload, int tos) except -1
+cpdef use_options(Tcb tcb, object options)
+@cython.locals(asked=bytes, why=str, fields=dict)
+cpdef received_route(Tcb tcb, Packet pkt)
 cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
 @cython.locals(route=Dst, acc=uint32_t, fields=dict)
-cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, str reason, str rfc)
+cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, str reason, str rfc, object options)
 @cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t)
 cpdef reset_connection(Tcb tcb, str reason, str rfc)
 @cython.locals(mode=int, flags=int, again=int)

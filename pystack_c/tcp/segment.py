@@ -3,6 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c import ip_options
 from pystack_c.ipv4 import expire_mtu, output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp import accecn, tell
@@ -23,7 +24,10 @@ def have_route(tcb: Tcb) -> bool:
             # (Another connection may have found out.)
             update_mss(tcb)
         return True
-    route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
+    if tcb.ip_options is None:
+        route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
+    else:
+        route = ip_options.route_to(core, tcb.ip_options, tcb.raddr, tcb.laddr, tcb.bound_iface)
     if route is None:
         return False
     tcb.route = route
@@ -45,7 +49,7 @@ def local_mss(tcb: Tcb) -> int:
 
 
 def update_mss(tcb: Tcb) -> None:
-    """MUST-16: Eff.snd.MSS = min(peer's MSS, what the path carries) less the options of every segment."""
+    """MUST-16: Eff.snd.MSS = min(peer's MSS, what the path carries) less the options of every segment, IP's too."""
     mss = tcb.route.mtu - 40
     if tcb.peer_mss < mss:
         mss = tcb.peer_mss
@@ -53,6 +57,8 @@ def update_mss(tcb: Tcb) -> None:
         mss = tcb.user_mss
     if tcb.ts_ok:
         mss -= 12
+    if tcb.ip_options is not None:
+        mss -= tcb.ip_options.length
     if mss < 8:
         mss = 8
     old = tcb.mss
@@ -358,7 +364,11 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     route = tcb.route
     acc = pseudo_sum(tcb.laddr, tcb.raddr, C.IPPROTO_TCP, hlen + length)
     csum_offset = 0
-    if route.iface.tx_csum and hlen + length + 20 <= (route.mtu if gso_size == 0 else 0xFFFF):
+    if (
+        route.iface.tx_csum
+        and tcb.ip_options is None
+        and hlen + length + 20 <= (route.mtu if gso_size == 0 else 0xFFFF)
+    ):
         csum_offset = 16
     else:
         acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + hlen, acc)
@@ -368,6 +378,9 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
     core.scratch[C.L4_OFF + 17] = acc & 0xFF
     core.counters.TcpOutSegs += 1
+    if tcb.ip_options is not None:
+        # RFC 9293 3.9.2.1: along the source route, with each segment.
+        return with_ip_options(tcb, hlen, payload, tos)
     error = output(
         core,
         route,
@@ -387,11 +400,56 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     return error
 
 
+def with_ip_options(tcb: Tcb, hlen: int, payload: Any, tos: int) -> int:
+    """Down to IP with the options of the connection."""
+    df = tcb.pmtudisc != 0
+    error = ip_options.output(
+        tcb.core,
+        tcb.ip_options,
+        tcb.route,
+        tcb.laddr,
+        tcb.raddr,
+        C.IPPROTO_TCP,
+        tcb.ttl,
+        tos,
+        df,
+        hlen,
+        payload,
+    )
+    if error:
+        tcb.soft_error = error
+    return error
+
+
+def use_options(tcb: Tcb, options: Any) -> None:
+    """Other IP options (or None) from now on: another way, perhaps, and another room for data (MUST-16)."""
+    tcb.ip_options = options
+    if tcb.state == C.CLOSED or tcb.state == C.LISTEN:
+        return
+    tcb.route = None
+    if tcb.raddr != 0:
+        have_route(tcb)
+
+
+def received_route(tcb: Tcb, pkt: Any) -> None:
+    """A passive side answers along the route that a segment came (MUST-53), the latest one (SHLD-24), but an application's
+    own goes first (MUST-52)."""
+    if tcb.options_given or not tcb.core.config.accept_source_route:
+        return
+    asked = ip_options.reverse_route(ip_options.of_packet(pkt), pkt.src)
+    if asked and (tcb.ip_options is None or tcb.ip_options.asked != asked):
+        if tcb.core.probe is not None:
+            fields = {"hop": int.from_bytes(asked[3:7], "big"), "left": len(asked) // 4}
+            why = "this way back, from now on: that of the segment, turned round"
+            tcb.core.emit("ip.source_route", tcb.subject(), tcb.ident, why, "RFC 9293 3.9.2.1", fields)
+        use_options(tcb, ip_options.make(asked))
+
+
 def send_reset(
     core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, flags: int, reason: str, rfc: str
 ) -> None:
     """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
-    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, reason, rfc)
+    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, reason, rfc, None)
 
 
 def reset_segment(
@@ -406,9 +464,10 @@ def reset_segment(
     flags: int,
     reason: str,
     rfc: str,
+    options: Any,
 ) -> None:
-    """A RST with a header of `hlen` bytes; its options are in the scratch buffer already."""
-    route = route_output(core, dst, src, None)
+    """A RST with a header of `hlen` bytes; its options are in the scratch buffer already. `options`: those of IP, or None."""
+    route = ip_options.route_to(core, options, dst, src, None)
     if route is None:
         return
     write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, hlen, flags, 0, 0)
@@ -421,7 +480,7 @@ def reset_segment(
     if core.probe is not None:
         fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
         core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
-    output(core, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, hlen, None, 0, 0)
+    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, hlen, None)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
@@ -435,4 +494,4 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     if tcb.accecn:
         flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
-    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, reason, rfc)
+    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, reason, rfc, tcb.ip_options)

@@ -1,15 +1,17 @@
 """setsockopt and getsockopt of a stream endpoint. Numbers and units are Linux's."""
 
 import errno
+import struct
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c import ip_options
 from pystack_c import sockopt as common
 from pystack_c.tcp import chunks, errqueue, tell
 from pystack_c.tcp.congestion.base import REGISTRY, create
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.segment import update_mss
+from pystack_c.tcp.segment import update_mss, use_options
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import keepalive_arm
 from pystack_c.tcp.user import error
@@ -24,7 +26,8 @@ SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN 
 SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
-IP_TOS, IP_TTL, IP_MTU_DISCOVER, IP_FREEBIND = 1, 2, 10, 15
+IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS = 1, 2, 4, 9, 10, 11, 13
+IP_FREEBIND = 15
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
@@ -101,6 +104,15 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
         tcb.pmtudisc = value
     elif name == IP_FREEBIND:
         tcb.freebind = bool(value)
+    elif name == IP_OPTIONS:
+        # MUST-51, MUST-52
+        options = ip_options.make(value)
+        tcb.options_given = options is not None
+        use_options(tcb, options)
+    elif name == IP_RECVERR:
+        tcb.recverr = bool(value)
+    elif name == IP_RECVTOS:
+        common.set_common(tcb.core, tcb, SOL_IP, name, value)
     else:
         raise error(errno.ENOPROTOOPT)
 
@@ -214,7 +226,21 @@ def _maxseg(tcb: Tcb) -> int:
     return tcb.mss
 
 
-OF_PATHS = {IP_MTU_DISCOVER: lambda t: t.pmtudisc, IP_FREEBIND: lambda t: int(t.freebind)}
+def _packet_options(tcb: Tcb) -> bytes:
+    """ip(7): what recvmsg would say of the last packet, as a control message: its DS field (MAY-9), where asked for."""
+    if not common.get_common(tcb, SOL_IP, IP_RECVTOS):
+        return b""
+    return struct.pack("=QiiB7x", 17, SOL_IP, IP_TOS, tcb.rcv_tos)
+
+
+OF_PATHS = {
+    IP_MTU_DISCOVER: lambda t: t.pmtudisc,
+    IP_FREEBIND: lambda t: int(t.freebind),
+    IP_RECVERR: lambda t: int(t.recverr),
+    IP_RECVTOS: lambda t: common.get_common(t, SOL_IP, IP_RECVTOS),
+    IP_PKTOPTIONS: _packet_options,
+    IP_OPTIONS: lambda t: b"" if t.ip_options is None else t.ip_options.asked,
+}
 
 GETTERS = {
     SOL_SOCKET: {

@@ -217,6 +217,9 @@ cdef class Tcb(Endpoint):
     cdef public bint oobinline
     cdef public int pmtudisc
     cdef public bint noopt
+    cdef public bint options_given
+    cdef public bint recverr
+    cdef public int rcv_tos
     cdef public object errqueue
     cdef public object chunks
     cdef public int rcvlowat

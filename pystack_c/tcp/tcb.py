@@ -263,6 +263,9 @@ class Tcb(Endpoint):
         self.oobinline = False
         self.pmtudisc = 1
         self.noopt = False
+        self.options_given = False
+        self.recverr = False
+        self.rcv_tos = 0
         self.errqueue: Any = None
         self.chunks: Any = None
         self.rcvlowat = 1

@@ -8,8 +8,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ports
-from pystack_c.ipv4 import route_output
+from pystack_c import ip_options, ports
 from pystack_c.tcp import chunks, errqueue, fastopen, tell
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
@@ -118,7 +117,8 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     if addr == 0:
         # Linux: INADDR_ANY as a destination means this host.
         addr = 0x7F000001
-    route = route_output(core, addr, tcb.laddr, tcb.bound_iface)
+    # MUST-51: along the source route that the application gave, if it did.
+    route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface)
     if route is None:
         raise error(core.route_error)
     if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:

@@ -230,7 +230,7 @@ def test_raw_socket_sees_errors_about_its_packets():
 
 
 def test_record_route_comes_back_with_our_address():
-    """RFC 1122 3.2.2.6, what `ping -R` shows; a full one comes back as it is, a timestamp not at all."""
+    """RFC 1122 3.2.2.6, what `ping -R` shows; a full one comes back as it is, a timestamp option with our time."""
     peer = Peer()
     seen_by_router = f.addr("10.0.0.254").to_bytes(4, "big")
     option = bytes((7, 15, 8)) + seen_by_router + bytes(8)
@@ -241,8 +241,9 @@ def test_record_route_comes_back_with_our_address():
     full = bytes((7, 7, 8)) + seen_by_router + b"\0"
     [reply] = peer.send(ECHO, 1, options=full)
     assert reply.ip.options == full
+    peer.now = 5_000_000
     [reply] = peer.send(ECHO, 1, options=b"\x44\x0c\x05\x00" + bytes(8))
-    assert reply.ip.options == b""
+    assert reply.ip.options == b"\x44\x0c\x09\x00\x80\0\0\x05" + bytes(4)
 
 
 def test_path_mtu_is_learnt_for_ten_minutes():

@@ -94,6 +94,30 @@ def test_udp_1_port_unreachable():
     assert peer.udp(1, 9, b"x") == []  # the control
 
 
+OPTIONS = b"\x94\x04\0\0\x83\x07\x08" + bytes((10, 0, 0, 2)) + b"\0"
+
+
+def test_udp_2_received_ip_options_are_told():
+    peer = Peer(accept_source_route=True)
+    ep = opened(peer, port=53)
+    for options in (OPTIONS, b""):
+        peer.udp(1, 53, b"x", options=options)
+        assert udp.recvfrom(ep, 0, 0).options == options
+
+
+def test_udp_3_the_application_sends_ip_options():
+    peer = Peer()
+    ep = opened(peer)
+    for options in (b"\x94\x04\0\0", b"\x07\x07\x04" + bytes(5), b""):
+        peer.call(udp.setsockopt, ep, 0, sockopt.IP_OPTIONS, options)
+        peer.call(udp.sendto, ep, bytes(100), peer.me, 9, 0)
+        sent = peer.seen[-1]
+        assert sent.ip.options[:3] == options[:3].replace(b"\x07\x07\x04", b"\x07\x07\x08") and sent.udp.csum_ok
+    peer.call(udp.setsockopt, ep, 0, sockopt.IP_OPTIONS, b"\x94\x04\0\0")
+    peer.call(udp.sendto, ep, bytes(3000), peer.me, 9, 0)  # in each fragment, as its flag says (RFC 791 3.1)
+    assert [s.ip.options for s in peer.seen[-3:]] == [b"\x94\x04\0\0"] * 3
+
+
 def test_udp_4_icmp_errors_reach_the_application():
     peer = Peer()
     ep = opened(peer)

@@ -7,7 +7,7 @@ import pytest
 from pystack_c import raw, udp
 from tests import frames as f
 from tests.rfc import quoting
-from tests.support.peer import Peer, ip_packet
+from tests.support.peer import PEER_MAC, Peer, ip_packet
 from tests.support.tcp_peer import Peer as TcpPeer
 
 BROADCAST = 0xFFFFFFFFFFFF
@@ -156,6 +156,20 @@ def test_icmp_17_with_the_same_data(size):
     data = (bytes(range(256)) * 6)[:size]
     (reply,) = Peer().send(f.icmp(8, 0, b"\0\1\0\1", data), 1)
     assert reply.icmp.data == data
+
+
+@pytest.mark.parametrize("kind", [131, 137])
+def test_icmp_19_a_source_route_is_turned_round(kind):
+    one, two, me = (f.addr(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
+    for head in (b"", me):  # (who counts itself among the hops is left out)
+        peer = Peer(accept_source_route=True)
+        peer.stack.add_neighbor(peer.iface, f.addr("10.0.0.72"), PEER_MAC)
+        hops = head + one + two
+        (reply,) = peer.send(ECHO, 1, options=bytes((kind, 3 + len(hops), 4 + len(hops))) + hops)
+        assert (reply.ip.dst, reply.ip.options[:-1]) == (f.addr("10.0.0.72"), bytes((kind, 11, 4)) + one + me)
+        assert (reply.icmp.type, reply.icmp.data, reply.icmp.csum_ok) == (0, b"ping", True)
+    (plain,) = Peer(accept_source_route=True).send(ECHO, 1)
+    assert (plain.ip.dst, plain.ip.options) == (f.addr("10.0.0.2"), b"")
 
 
 def test_icmp_18_replies_reach_who_asked():

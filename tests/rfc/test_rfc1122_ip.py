@@ -7,6 +7,7 @@ import pytest
 import pystack_c.const as C
 from pystack_c import raw, sockopt, udp
 from pystack_c.config import PROFILES, profile
+from pystack_c.tcp import sockopt as tcp_sockopt
 from pystack_c.tcp import user
 from tests import frames as f
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, S, ip_packet
@@ -141,6 +142,15 @@ def test_ip_12_options_can_be_sent():
     packet = ip_packet("10.0.0.1", "10.0.0.2", 99, b"x", options=b"\x94\x04\0\0")
     peer.call(raw.sendto, ep, packet, peer.me, 0, 0)
     assert peer.seen[-1].ip.options == b"\x94\x04\0\0"
+    for opened, proto in ((udp.udp_open, ()), (raw.raw_open, (99,)), (user.tcp_open, ())):
+        module = {udp.udp_open: udp, raw.raw_open: raw, user.tcp_open: tcp_sockopt}[opened]
+        ep = peer.call(opened, peer.stack, *proto)
+        peer.call(module.setsockopt, ep, 0, sockopt.IP_OPTIONS, b"\x94\x04\0\0")
+        if opened is user.tcp_open:
+            peer.call(user.connect, ep, peer.me, 80)
+        else:
+            peer.call(module.sendto, ep, b"x", peer.me, 9, 0)
+        assert peer.seen[-1].ip.options == b"\x94\x04\0\0" == module.getsockopt(ep, 0, sockopt.IP_OPTIONS, peer.now)
 
 
 def test_ip_13_received_options_are_passed_up():
@@ -148,7 +158,7 @@ def test_ip_13_received_options_are_passed_up():
     ep = peer.call(raw.raw_open, peer.stack, 99)
     peer.send(b"x", 99, options=b"\x94\x04\0\0")
     got = raw.recvfrom(ep, 0, peer.now)
-    assert got.data[20:24] == b"\x94\x04\0\0"
+    assert got.data[20:24] == got.options == b"\x94\x04\0\0"
 
 
 @pytest.mark.parametrize("options", [b"\x1e\x04\0\0", b"\x88\x04\x12\x34", b"\xde\x08" + bytes(6)])
@@ -156,6 +166,29 @@ def test_ip_14_unknown_options_are_ignored(options):
     peer = Peer()
     (reply,) = peer.send(ECHO, 1, options=options)
     assert reply.icmp.data == b"ping" and peer.drops == {}
+
+
+@pytest.mark.parametrize("kind", [131, 137])
+def test_ip_15_source_routes_begin_and_end_here(kind):
+    peer = Peer(accept_source_route=True)
+    one, two, me = (f.addr(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
+    peer.stack.add_neighbor(peer.iface, f.addr("10.0.0.71"), PEER_MAC)
+    ep = sender(peer)
+    peer.call(udp.setsockopt, ep, 0, sockopt.IP_OPTIONS, bytes((kind, 11, 4)) + one + two)
+    peer.call(udp.sendto, ep, b"x", peer.me, 9, 0)
+    assert (peer.seen[-1].ip.dst, peer.seen[-1].ip.options[:-1]) == (
+        f.addr("10.0.0.71"),
+        bytes((kind, 11, 4)) + two + me,
+    )
+    listener = sender(peer)
+    peer.call(udp.bind, listener, 0, 53)
+    recorded = bytes((kind, 11, 12)) + one + two
+    peer.udp(1, 53, b"x", options=recorded)
+    assert udp.recvfrom(listener, 0, S).options[:-1] == recorded
+    peer.udp(1, 53, b"x", options=bytes((kind, 7, 4)) + two)  # not at its end, and we are no router
+    assert udp.recvfrom(listener, 0, S) is None and peer.seen[-1].icmp[:2] == (3, 5)
+    silent = Peer()
+    assert silent.udp(1, 53, b"x", options=recorded) == [] and silent.drops == {"ip-source-route": 1}  # the default
 
 
 def routed():

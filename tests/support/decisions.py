@@ -166,6 +166,18 @@ def small_path(probe: Probe) -> None:
     chain.net.run(900 * S)
 
 
+def source_route(probe: Probe) -> None:
+    """A datagram over a router that it names."""
+    chain = Chain([{"delay": MS}, {"delay": MS}], accept_source_route=True)
+    watch(chain.net, probe)
+    receiver = datagram(chain.b)
+    receiver.bind("", 53)
+    sender = datagram(chain.a)
+    sender.setsockopt(0, 4, b"\x83\x07\x04" + bytes((10, 0, 0, 2)))
+    sender.sendto(b"hello", chain.addr, 53)
+    chain.net.run(chain.net.now + S)
+
+
 def refused(probe: Probe) -> None:
     """A datagram to an open port, one to a closed port, and a fragment that stays alone."""
     lab = watched_lab(probe, 10 * MS, profile="linux")
@@ -243,6 +255,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     keep_alive_and_wait,
     nobody_closes,
     small_path,
+    source_route,
     refused,
     fast_open,
     marked,

@@ -28,6 +28,7 @@ class Segment:
     df: bool = False
     ttl: int = 0
     tos: int = 0
+    ip_options: bytes = b""
 
     def __len__(self) -> int:
         return len(self.payload)
@@ -102,6 +103,17 @@ def parse_options(data: bytes) -> dict:
     return found
 
 
+def final_address(dst: bytes, options: bytes) -> bytes:
+    """The address that the pseudo-header names: the last one of a source route that is not at its end yet."""
+    at = 0
+    while at < len(options) and options[at] != 0:
+        if options[at] in (131, 137) and options[at + 2] <= options[at + 1]:
+            end = at + options[at + 1]
+            return options[end - 4 : end]
+        at += 1 if options[at] == 1 else options[at + 1]
+    return dst
+
+
 def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
     """A Segment from an IPv4 packet, or None where it is none. A wrong checksum is an error, unless check is off."""
     if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != 6 or packet[6] & 0x3F or packet[7]:
@@ -112,14 +124,15 @@ def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
     tcp = packet[hlen:total]
     if check:
         assert ones(packet[:hlen]) == 0xFFFF, "IPv4 header checksum"
-        assert ones(packet[12:20] + struct.pack(">HH", 6, len(tcp)) + tcp) == 0xFFFF, "TCP checksum"
+        ends = packet[12:16] + final_address(packet[16:20], packet[20:hlen])
+        assert ones(ends + struct.pack(">HH", 6, len(tcp)) + tcp) == 0xFFFF, "TCP checksum"
     sport, dport, seq, ack, offset, flags, window, _, urg = struct.unpack_from(">HHIIBBHHH", tcp)
     data = (offset >> 4) * 4
     flags |= (offset & 1) << 8  # AE (RFC 9768)
     options = parse_options(tcp[20:data])
     return Segment(
         time, src, dst, sport, dport, seq, ack, flags, window, urg, tcp[data:], options, ident, bool(fragment & 0x4000),
-        packet[8], packet[1],
+        packet[8], packet[1], packet[20:hlen],
     )  # fmt: skip
 
 

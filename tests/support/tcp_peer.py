@@ -66,6 +66,15 @@ def with_tos(packet: bytes, tos: int) -> bytes:
     return head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:] + packet[20:]
 
 
+def with_ip_options(packet: bytes, options: bytes) -> bytes:
+    """The packet with IP options (padded to whole words)."""
+    options += bytes(-len(options) % 4)
+    total = len(packet) + len(options)
+    head = bytes((0x45 + len(options) // 4, packet[1])) + struct.pack(">H", total) + packet[4:10] + b"\0\0"
+    head += packet[12:20] + options
+    return head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:] + packet[20:]
+
+
 class Peer:
     """One Stack, its time, and everything that it sends."""
 

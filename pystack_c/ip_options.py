@@ -1,0 +1,240 @@
+"""IP options that a socket sends: source routes, record route, timestamps (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
+
+An application names them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the first one first, without the
+destination. On the wire the first hop is the header's destination, and the destination stands at the route's end. A received
+route, turned round for the way back, has the form of an application's, so both go one way.
+"""
+
+import errno
+from struct import pack
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c import ipv4
+from pystack_c.core import Core
+from pystack_c.wire import ipv4 as wire
+
+MOST = 40
+ROUTES = (wire.IPOPT_LSRR, wire.IPOPT_SSRR)
+# What a timestamp option asks for (RFC 791 3.1): times alone, with each host's address, of the named hosts only.
+TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
+
+
+class IpOptions:
+    """Checked options: `asked` as the application gave them, `length` on the wire, `first_hop` of a source route or 0."""
+
+    def __init__(self, asked: bytes) -> None:
+        if len(asked) > MOST:
+            raise bad("IP options take 40 bytes at most")
+        if wire.check_options(asked) >= 0:
+            raise bad("an option's length or pointer is wrong")
+        self.asked = asked
+        self.first_hop = 0
+        self.strict = False
+        at: dict[int, int] = {}
+        for kind, offset, length in walk(asked):
+            key = wire.IPOPT_LSRR if kind in ROUTES else kind
+            if kind in (*ROUTES, wire.IPOPT_RR, wire.IPOPT_TS):
+                # RFC 1122 3.2.1.8 (c): never more than one source route.
+                if key in at:
+                    raise bad("an option is given twice")
+                at[key] = offset
+            check_one(kind, asked[offset : offset + length])
+        end = max([offset + length for _, offset, length in walk(asked)], default=0)
+        form = bytearray(asked[:end]) + bytes(-end & 3)
+        self.route = at.get(wire.IPOPT_LSRR, -1)
+        self.record = at.get(wire.IPOPT_RR, -1)
+        self.stamp = at.get(wire.IPOPT_TS, -1)
+        if self.route >= 0:
+            a, length = self.route, asked[self.route + 1]
+            self.first_hop = int.from_bytes(asked[a + 3 : a + 7], "big")
+            self.strict = asked[a] == wire.IPOPT_SSRR
+            form[a + 3 : a + length - 4] = asked[a + 7 : a + length]
+            self.route_end = a + length
+        self.form = bytes(form)
+        self.length = len(form)
+
+    def build(self, src: int, dst: int, now: int) -> bytes:
+        """The options of one packet from `src` to `dst`: its route ends at `dst`, and the sender is the first to sign."""
+        form = bytearray(self.form)
+        if self.route >= 0:
+            form[self.route_end - 4 : self.route_end] = pack(">I", dst)
+        if self.record >= 0:
+            record(form, self.record, src)
+        if self.stamp >= 0:
+            stamp(form, self.stamp, src, now)
+        return bytes(form)
+
+    def hop(self, dst: int) -> int:
+        """The address that the header is sent to."""
+        return self.first_hop if self.first_hop else dst
+
+
+def bad(why: str) -> OSError:
+    """EINVAL, as setsockopt(2) gives it."""
+    return OSError(errno.EINVAL, why)
+
+
+def walk(options: bytes) -> list[tuple[int, int, int]]:
+    """The well-formed options as (kind, offset, length)."""
+    found = []
+    at = 0
+    for kind, raw in wire.options_list(options):
+        found.append((kind, at, len(raw)))
+        at += len(raw)
+    return found
+
+
+def check_one(kind: int, raw: bytes) -> None:
+    """What RFC 791 3.1 wants of each option besides its length, as Linux checks it."""
+    if kind in ROUTES:
+        # A route not yet begun, of one hop at least.
+        if raw[2] != 4 or len(raw) < 7 or (len(raw) - 3) & 3:
+            raise bad("a source route starts at its first address, and has one")
+        if any(raw[i] >= 224 or raw[i] in (0, 127) for i in range(3, len(raw), 4)):
+            raise bad("a source route leads over hosts")
+    elif kind == wire.IPOPT_RR:
+        if raw[2] <= len(raw) < raw[2] + 3:
+            raise bad("no room for an address")
+    elif kind == wire.IPOPT_TS:
+        need = 4 if raw[3] & 15 == TS_ONLY else 8
+        if raw[3] & 15 not in (TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED) or raw[2] <= len(raw) < raw[2] + need - 1:
+            raise bad("no such kind of timestamps, or no room for one")
+
+
+def make(asked: Any) -> Any:
+    """What setsockopt(IP_OPTIONS) leaves: an IpOptions, or None for nothing."""
+    if isinstance(asked, int):
+        raise bad("the option takes bytes")
+    options = IpOptions(bytes(asked))
+    return options if options.length else None
+
+
+def record(form: bytearray, at: int, own: int) -> None:
+    """Sign a route: the address goes to the pointer, which moves on (RFC 791 3.1). Full: nothing is done."""
+    pointer = form[at + 2]
+    if pointer + 3 <= form[at + 1]:
+        form[at + pointer - 1 : at + pointer + 3] = pack(">I", own)
+        form[at + 2] = pointer + 4
+
+
+def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
+    """Sign a timestamp option; full, it counts who could not. False where that count is full, too (RFC 791 3.1).
+
+    The time is no UT here: milliseconds of the stack's clock, with the high bit that says so.
+    """
+    length, pointer, kind = form[at + 1], form[at + 2], form[at + 3] & 15
+    if kind not in (TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED):
+        return True
+    if pointer > length:
+        if form[at + 3] >> 4 == 15:
+            return False
+        form[at + 3] += 16
+        return True
+    time = pack(">I", 0x80000000 | (now // 1_000_000 & 0x7FFFFFFF))
+    i = at + pointer - 1
+    if kind == TS_ONLY:
+        if pointer + 3 > length:
+            return False
+        form[i : i + 4] = time
+        form[at + 2] = pointer + 4
+        return True
+    if pointer + 7 > length:
+        return False
+    if kind == TS_PRESPECIFIED and form[i : i + 4] != pack(">I", own):
+        return True
+    form[i : i + 8] = pack(">I", own) + time
+    form[at + 2] = pointer + 8
+    return True
+
+
+def reverse_route(options: bytes, src: int) -> bytes:
+    """A completed source route turned round, as an application would name it; b"" where there is none.
+
+    RFC 1122 3.2.1.8 (c): the recorded route may begin with the source host itself; it is left out.
+    """
+    for kind, at, length in walk(options):
+        if kind in ROUTES and options[at + 2] > length:
+            hops = [options[i : i + 4] for i in range(at + 3, at + length - 3, 4)]
+            if hops and hops[0] == pack(">I", src):
+                hops = hops[1:]
+            if any(hop[0] >= 224 or hop[0] in (0, 127) for hop in hops) or not hops:
+                return b""
+            return bytes((kind, 3 + 4 * len(hops), 4)) + b"".join(reversed(hops))
+    return b""
+
+
+def reply(options: bytes, src: int) -> Any:
+    """What an echo reply sends back (RFC 1122 3.2.2.6): the route turned round, records and timestamps as they came."""
+    back = reverse_route(options, src)
+    for kind, at, length in walk(options):
+        if kind in (wire.IPOPT_RR, wire.IPOPT_TS):
+            back += options[at : at + length]
+    try:
+        return make(back)
+    except OSError:
+        # (Twice the same option, or no whole number of addresses: nothing that could be sent.)
+        return None
+
+
+def of_packet(pkt: Any) -> bytes:
+    """The options of a received packet."""
+    return bytes(pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen])
+
+
+def final_destination(header: bytes) -> int:
+    """Where a packet goes in the end: what the last entry of a source route not yet completed says (RFC 791 3.1)."""
+    options = header[20:]
+    if wire.check_options(options) < 0:
+        for kind, at, length in walk(options):
+            if kind in ROUTES and options[at + 2] + 3 <= length:
+                return int.from_bytes(options[at + length - 4 : at + length], "big")
+    return int.from_bytes(header[16:20], "big")
+
+
+def route_to(core: Core, options: Any, addr: int, src: int, iface: Any) -> Any:
+    """ipv4.route_output to where a packet with these options goes first.
+
+    RFC 791 3.1: a strict route's first hop is on a link of ours.
+    """
+    if options is None:
+        return ipv4.route_output(core, addr, src, iface)
+    dst = ipv4.route_output(core, options.hop(addr), src, iface)
+    if dst is not None and options.strict and dst.kind == C.DST_UNICAST and dst.next_hop != options.first_hop:
+        core.route_error = errno.EHOSTUNREACH
+        return None
+    return dst
+
+
+def output(
+    core: Core,
+    options: Any,
+    dst: Any,
+    src: int,
+    daddr: int,
+    proto: int,
+    ttl: int,
+    tos: int,
+    df: bool,
+    l4_len: int,
+    payload: Any,
+) -> int:
+    """ipv4.output with these options (or None); the transport's checksum is finished, and names `daddr`."""
+    if options is None:
+        return ipv4.output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 0, 0)
+    raw = options.build(src, daddr, core.now)
+    hop = options.hop(daddr)
+    return ipv4.output_options(core, dst, src, hop, proto, ttl, tos, df, l4_len, payload, 0, 0, raw)
+
+
+def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:
+    """RFC 1812 5.3.13.5, 5.3.13.6: a router signs record route and timestamp options, in the header's bytes [start, end).
+
+    False where a timestamp option overflows.
+    """
+    for kind, at, _ in walk(bytes(form[start + 20 : end])):
+        if kind == wire.IPOPT_RR:
+            record(form, start + 20 + at, own)
+        elif kind == wire.IPOPT_TS and not stamp(form, start + 20 + at, own, core.now):
+            return False
+    return True
