@@ -6,6 +6,7 @@ cdef class Config:
     cdef public int ip_default_ttl
     cdef public bint ip_forward
     cdef public bint accept_source_route
+    cdef public int ip_forward_mss
     cdef public int64_t ipfrag_time
     cdef public int64_t ipfrag_high_thresh
     cdef public int ipfrag_max_fragments
@@ -21,6 +22,14 @@ cdef class Config:
     cdef public int neigh_queue_len
     cdef public int neigh_max_entries
     cdef public int64_t mtu_expires
+    cdef public int min_pmtu
+    cdef public int tcp_mtu_probing
+    cdef public int tcp_base_mss
+    cdef public int tcp_min_snd_mss
+    cdef public int tcp_mtu_probe_floor
+    cdef public int64_t tcp_probe_interval
+    cdef public int tcp_probe_threshold
+    cdef public bint tcp_mtu_probe_largest
     cdef public int port_min
     cdef public int port_max
     cdef public int somaxconn

@@ -20,6 +20,8 @@ class Config:
         self.ip_forward = False
         #: follow source routes, and answer along them (RFC 1122 3.2.1.8 wants it; RFC 7126 4.3, and Linux, say: off)
         self.accept_source_route = False
+        #: lower the MSS of SYNs that are forwarded: -1 to what the two links carry, 0 not at all, else to this
+        self.ip_forward_mss = 0
         #: reassembly timeout (RFC 1122 3.3.2; Linux 30 s)
         self.ipfrag_time = 30 * S
         #: bytes all reassemblies together may hold
@@ -52,6 +54,23 @@ class Config:
         # routes
         #: a path MTU that an ICMP error told is forgotten after this long (RFC 1191 6.3: not before 10 minutes)
         self.mtu_expires = 600 * S
+        #: smaller path MTUs are not believed: the packets stay that large, and routers may cut them (Linux; RFC 1191 says 68)
+        self.min_pmtu = 552
+        # path MTU found by TCP itself (RFC 4821)
+        #: 0 not at all, 1 where a black hole is suspected, 2 on every connection, from tcp_base_mss upwards
+        self.tcp_mtu_probing = 0
+        #: the MSS that a search begins with
+        self.tcp_base_mss = 1024
+        #: the smallest MSS that a peer may announce, and that a search may fall to
+        self.tcp_min_snd_mss = 48
+        #: a search does not fall below this MSS on its own
+        self.tcp_mtu_probe_floor = 48
+        #: a finished search begins anew after so long
+        self.tcp_probe_interval = 600 * S
+        #: a search ends where it knows the path MTU but for so many bytes
+        self.tcp_probe_threshold = 8
+        #: the first probe has the largest size of all, as an outage is no black hole; False: the middle (Linux)
+        self.tcp_mtu_probe_largest = True
         # ports and sockets
         #: first ephemeral port
         self.port_min = 32768
@@ -290,6 +309,12 @@ LIMITS = {
     "tcp_wscale": (-1, 14),
     "tcp_ecn": (0, 5),
     "tcp_ecn_option": (0, 2),
+    "ip_forward_mss": (-1, 65535),
+    "min_pmtu": (68, 65535),
+    "tcp_mtu_probing": (0, 2),
+    "tcp_base_mss": (48, 65495),
+    "tcp_min_snd_mss": (48, 65495),
+    "tcp_mtu_probe_floor": (48, 65495),
 }
 #: the largest number of all: sums of two of them still fit into 64 bits
 MOST = (1 << 62) - 1
@@ -299,6 +324,7 @@ FIELDS = (
     "ip_default_ttl",
     "ip_forward",
     "accept_source_route",
+    "ip_forward_mss",
     "ipfrag_time",
     "ipfrag_high_thresh",
     "ipfrag_max_fragments",
@@ -314,6 +340,14 @@ FIELDS = (
     "neigh_queue_len",
     "neigh_max_entries",
     "mtu_expires",
+    "min_pmtu",
+    "tcp_mtu_probing",
+    "tcp_base_mss",
+    "tcp_min_snd_mss",
+    "tcp_mtu_probe_floor",
+    "tcp_probe_interval",
+    "tcp_probe_threshold",
+    "tcp_mtu_probe_largest",
     "port_min",
     "port_max",
     "somaxconn",
@@ -429,6 +463,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_quickack_segs": 0,
         "tcp_time_wait": 240 * S,
         "tcp_fin_timeout": 240 * S,
+        "min_pmtu": 68,
     },
     # For teaching: no options that blur the numbers, no quick ACKs, fixed buffers.
     "lab": {

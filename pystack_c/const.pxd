@@ -100,5 +100,7 @@ cdef enum:
     T_REASM = 101
     T_ACD = 102
     L4_OFF = 96
+    DONT_FRAGMENT = 1
+    LINK_MTU = 2
     M32 = 0xFFFFFFFF
     COMPILED = 1  # 0 in const.py: this is how a module knows

@@ -141,6 +141,10 @@ T_ACD = 102
 # Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
 L4_OFF = 96
 
+# How a packet of ours may be treated (ipv4.output): DF set; or as large as the link carries, whatever the path MTU
+DONT_FRAGMENT = 1
+LINK_MTU = 2
+
 # The mask of 32-bit arithmetic. Compiled, a literal above 2**31 is a Python object, and so is all arithmetic with it; this is not.
 M32 = 0xFFFFFFFF
 

@@ -8,6 +8,7 @@ cdef class Counters:
     cdef public int64_t IpInHdrErrors
     cdef public int64_t IpInAddrErrors
     cdef public int64_t IpForwDatagrams
+    cdef public int64_t IpForwMssClamped
     cdef public int64_t IpInUnknownProtos
     cdef public int64_t IpInDelivers
     cdef public int64_t IpOutRequests
@@ -85,6 +86,8 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPFromZeroWindowAdv
     cdef public int64_t TcpExtTCPToZeroWindowAdv
     cdef public int64_t TcpExtTCPSynRetrans
+    cdef public int64_t TcpExtTCPMTUPFail
+    cdef public int64_t TcpExtTCPMTUPSuccess
     cdef public int64_t TcpExtTCPTimeWaitOverflow
     cdef public int64_t TcpExtTCPReqQFullDrop
     cdef public int64_t TcpExtTCPSpuriousRTOs

@@ -1,7 +1,7 @@
 """Counters, under the names that `nstat` gives them on Linux, and every drop by its reason."""
 
 NAMES = (
-    "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpInUnknownProtos IpInDelivers "
+    "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpForwMssClamped IpInUnknownProtos IpInDelivers "
     "IpOutRequests IpOutDiscards IpOutNoRoutes IpReasmTimeout IpReasmReqds IpReasmOKs IpReasmFails "
     "IpFragOKs IpFragFails IpFragCreates "
     "IcmpInMsgs IcmpInErrors IcmpInCsumErrors IcmpInDestUnreachs IcmpInTimeExcds IcmpInParmProbs "
@@ -19,7 +19,7 @@ NAMES = (
     "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
     "TcpExtTCPRcvQDrop "
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
-    "TcpExtTCPSynRetrans TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
+    "TcpExtTCPSynRetrans TcpExtTCPMTUPFail TcpExtTCPMTUPSuccess TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
     "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
     "TcpExtSyncookiesSent TcpExtSyncookiesRecv TcpExtSyncookiesFailed TcpExtTCPFastOpenActive TcpExtTCPFastOpenActiveFail "
     "TcpExtTCPFastOpenPassive TcpExtTCPFastOpenPassiveFail TcpExtTCPFastOpenCookieReqd TcpExtTCPFastOpenListenOverflow "
@@ -34,6 +34,7 @@ class Counters:
     IpInHdrErrors: int
     IpInAddrErrors: int
     IpForwDatagrams: int
+    IpForwMssClamped: int
     IpInUnknownProtos: int
     IpInDelivers: int
     IpOutRequests: int
@@ -111,6 +112,8 @@ class Counters:
     TcpExtTCPFromZeroWindowAdv: int
     TcpExtTCPToZeroWindowAdv: int
     TcpExtTCPSynRetrans: int
+    TcpExtTCPMTUPFail: int
+    TcpExtTCPMTUPSuccess: int
     TcpExtTCPTimeWaitOverflow: int
     TcpExtTCPReqQFullDrop: int
     TcpExtTCPSpuriousRTOs: int

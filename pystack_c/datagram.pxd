@@ -53,6 +53,8 @@ cdef class DatagramSocket(Endpoint):
 cpdef Datagram take(DatagramSocket ep, int flags)
 @cython.locals(cached=Dst, iface=Iface, dst=Dst)
 cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr)
+@cython.locals(mode=int)
+cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
 cpdef disconnect(DatagramSocket ep)
 cpdef shutdown(DatagramSocket ep, int how)
 @cython.locals(size=int64_t, mode=int)

@@ -172,6 +172,26 @@ def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     return dst
 
 
+def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
+    """What IP_MTU_DISCOVER makes of a packet of `size` bytes, for ipv4.output (ip(7)); EMSGSIZE where it may not go at all.
+
+    0 routers may cut it; 1 DF where it fits, else we cut; 2 DF; 3 DF, whatever the path MTU; 4 and 5 (against forged path MTUs) the
+    link's MTU and no DF, and 5 may be cut by us.
+    """
+    mode = ep.mtu_discover
+    if ep.ip_options is not None:
+        size += ep.ip_options.length
+    if mode == 0 or (mode == 1 and (size > dst.mtu or dst.mtu_locked)):
+        return 0
+    if mode <= 2:
+        return C.DONT_FRAGMENT
+    if mode == 3:
+        return C.DONT_FRAGMENT | C.LINK_MTU
+    if mode == 4 and size > dst.iface.mtu:
+        raise OSError(errno.EMSGSIZE, "larger than the link's MTU")
+    return C.LINK_MTU
+
+
 def disconnect(ep: DatagramSocket) -> None:
     """Forget the peer; an address that connect chose goes with it."""
     ep.raddr = 0
@@ -208,8 +228,8 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
         return True
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_MTU_DISCOVER:
         mode = sockopt.as_int(value)
-        if not 0 <= mode <= 3:
-            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..3")
+        if not 0 <= mode <= 5:
+            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..5")
         ep.mtu_discover = mode
         return True
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_RECVERR:

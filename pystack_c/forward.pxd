@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport icmpv4, ipv4, neighbor
+from pystack_c cimport icmpv4, ipv4, mssclamp, neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
 from pystack_c.neighbor cimport addr_text
@@ -17,7 +17,7 @@ cpdef forward(Core core, Iface iface, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)
 @cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, data=bytes, options=bytes)
-cdef _send(Core core, Dst dst, Packet pkt)
+cdef _send(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(start=Py_ssize_t, csum=uint32_t)
 cdef bint _sign(Core core, Dst dst, Packet pkt) except -1
 cdef uint32_t _final(Packet pkt) except? 0xFFFFFFFF

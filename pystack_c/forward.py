@@ -4,7 +4,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ip_options, ipv4, neighbor
+from pystack_c import icmpv4, ip_options, ipv4, mssclamp, neighbor
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
@@ -62,7 +62,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     if pkt.gso_size > 0 and size <= dst.mtu:
         _send_segments(core, dst, pkt)
     else:
-        _send(core, dst, pkt)
+        _send(core, iface, dst, pkt)
 
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
@@ -79,7 +79,7 @@ def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
 
 
-def _send(core: Core, dst: Dst, pkt: Packet) -> None:
+def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     """The header with its TTL one lower and the checksum updated to match (RFC 1624); the payload as it came."""
     p = pkt.frame
     q = core.scratch
@@ -97,11 +97,25 @@ def _send(core: Core, dst: Dst, pkt: Packet) -> None:
         payload = _payload(pkt)
     else:
         payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
+    if core.config.ip_forward_mss != 0:
+        payload = mssclamp.clamp(core, iface, dst, pkt, payload)
     if pkt.total_len > dst.mtu:
         data = bytes(payload)
         options = bytes(core.scratch[start + 20 : C.L4_OFF])
         ipv4.fragment(
-            core, dst, data, pkt.src, pkt.dst, pkt.proto, pkt.ttl - 1, pkt.tos, pkt.ident, pkt.frag_off, pkt.mf, options
+            core,
+            dst,
+            dst.mtu,
+            data,
+            pkt.src,
+            pkt.dst,
+            pkt.proto,
+            pkt.ttl - 1,
+            pkt.tos,
+            pkt.ident,
+            pkt.frag_off,
+            pkt.mf,
+            options,
         )
         return
     neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)

@@ -143,10 +143,10 @@ def deliver_error(
 
 
 def _path_mtu(core: Core, dst: int, mtu: int) -> None:
-    """Fragmentation Needed about a datagram that a socket did send: as Linux, never below 552 bytes, whoever says so."""
+    """Fragmentation Needed about a datagram that a socket did send."""
     route: Dst = ipv4.route_output(core, dst)
     if route is not None and route.kind == C.DST_UNICAST:
-        ipv4.lower_mtu(core, route, mtu if mtu > 552 else 552)
+        ipv4.lower_mtu(core, route, mtu)
 
 
 def _next_hop_mtu(info: int, length: int) -> int:

@@ -215,7 +215,7 @@ def output(
     proto: int,
     ttl: int,
     tos: int,
-    df: bool,
+    df: int,
     l4_len: int,
     payload: Any,
 ) -> int:

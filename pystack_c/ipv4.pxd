@@ -18,7 +18,7 @@ cdef Dst _resolve_group(Core core, uint32_t addr, Iface iface)
 cpdef uint32_t source_address(Core core, Iface iface, uint32_t hop) except? 0xFFFFFFFF
 @cython.locals(fields=dict, why=str, rfc=str)
 cdef _tell_route(Core core, uint32_t addr, Dst dst)
-@cython.locals(old=int)
+@cython.locals(old=int, locked=bint)
 cpdef lower_mtu(Core core, Dst dst, int mtu)
 @cython.locals(old=int)
 cpdef expire_mtu(Core core, Dst dst)
@@ -26,12 +26,12 @@ cpdef expire_mtu(Core core, Dst dst)
 cdef _tell_mtu(Core core, Dst dst, int old, str why, str rfc)
 @cython.locals(value=int)
 cpdef int new_ident(Dst dst, int count) except -1
-cpdef int output(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, bint df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset) except -1
-@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, count=int, ident=int, data=bytes)
-cpdef int output_options(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, bint df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset, bytes options) except -1
+cpdef int output(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset) except -1
+@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, count=int, ident=int, mtu=int, data=bytes)
+cpdef int output_options(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset, bytes options) except -1
 @cython.locals(start=Py_ssize_t, total=Py_ssize_t, packet=bytes)
 cpdef loop_back(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, Py_ssize_t l4_len, bytes payload)
 @cython.locals(s=uint32_t)
 cpdef bytes _finish_checksum(bytes data, Py_ssize_t csum_offset)
 @cython.locals(pos=Py_ssize_t, count=int, length=Py_ssize_t, view=object, opts=bytes, hlen=Py_ssize_t, room=Py_ssize_t, last=bint, size=Py_ssize_t, flags=int, start=Py_ssize_t, field=int, reason=str, subject=str)
-cpdef fragment(Core core, Dst dst, bytes data, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int ident, Py_ssize_t offset, bint more, bytes options)
+cpdef fragment(Core core, Dst dst, int mtu, bytes data, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int ident, Py_ssize_t offset, bint more, bytes options)

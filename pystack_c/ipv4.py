@@ -127,11 +127,18 @@ def source_address(core: Core, iface: Iface, hop: int) -> int:
 
 
 def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
-    """A router told the MTU of the path (RFC 1191 6.3): keep it for `mtu_expires` (ten minutes), then try the interface's again."""
+    """A router told the MTU of the path (RFC 1191 6.3): keep it for `mtu_expires` (ten minutes), then try the interface's again.
+
+    Less than `min_pmtu` would cost the sender more headers than data, and a liar nothing: DF goes off instead (RFC 5927 7).
+    """
+    locked = mtu < core.config.min_pmtu
+    if locked:
+        mtu = core.config.min_pmtu if core.config.min_pmtu < dst.mtu else dst.mtu
     if mtu > dst.mtu:
         return
     old = dst.mtu
     dst.mtu = mtu
+    dst.mtu_locked = dst.mtu_locked or locked
     dst.mtu_until = core.now + core.config.mtu_expires
     if core.probe is not None and mtu != old:
         _tell_mtu(core, dst, old, "a router on the path can carry no more", "RFC 1191 6.3")
@@ -142,6 +149,7 @@ def expire_mtu(core: Core, dst: Dst) -> None:
     if core.now >= dst.mtu_until:
         old = dst.mtu
         dst.mtu_until = 0
+        dst.mtu_locked = False
         dst.mtu = min(dst.iface.mtu, 65535)
         if core.probe is not None:
             _tell_mtu(core, dst, old, "what the router said is old: the path may carry more by now", "RFC 1191 6.3")
@@ -171,7 +179,7 @@ def output(
     proto: int,
     ttl: int,
     tos: int,
-    df: bool,
+    df: int,
     l4_len: int,
     payload: Any,
     gso_size: int,
@@ -179,7 +187,7 @@ def output(
 ) -> int:
     """Send the transport header core.scratch[L4_OFF:L4_OFF+l4_len] and `payload` in one IP packet, or fragments of it.
 
-    0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
+    `df`: DONT_FRAGMENT, LINK_MTU, both, or 0. 0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
     """
     return output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b"")
 
@@ -192,7 +200,7 @@ def output_options(
     proto: int,
     ttl: int,
     tos: int,
-    df: bool,
+    df: int,
     l4_len: int,
     payload: Any,
     gso_size: int,
@@ -215,16 +223,21 @@ def output_options(
     if gso_size > 0:
         count = (total - hlen - l4_len + gso_size - 1) // gso_size
     ident = new_ident(dst, count)
-    if total > dst.mtu and gso_size == 0:
-        if df:
+    mtu = dst.mtu
+    if df & C.LINK_MTU:
+        mtu = dst.iface.mtu
+    if total > mtu and gso_size == 0:
+        if df & C.DONT_FRAGMENT:
             core.counters.IpFragFails += 1
             return errno.EMSGSIZE
         data = bytes(core.scratch[C.L4_OFF : C.L4_OFF + l4_len]) + (b"" if payload is None else bytes(payload))
         if csum_offset > 0:
             data = _finish_checksum(data, csum_offset)
-        fragment(core, dst, data, src, daddr, proto, ttl, tos, ident, 0, False, options)
+        fragment(core, dst, mtu, data, src, daddr, proto, ttl, tos, ident, 0, False, options)
         return 0
-    wire.write(core.scratch, start, hlen, tos, total, ident, 0x4000 if df else 0, ttl, proto, src, daddr)
+    wire.write(
+        core.scratch, start, hlen, tos, total, ident, 0x4000 if df & C.DONT_FRAGMENT else 0, ttl, proto, src, daddr
+    )
     neighbor.output(core, dst, start, C.L4_OFF + l4_len, payload, gso_size, csum_offset)
     return 0
 
@@ -263,6 +276,7 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
 def fragment(
     core: Core,
     dst: Dst,
+    mtu: int,
     data: bytes,
     src: int,
     daddr: int,
@@ -289,8 +303,8 @@ def fragment(
         else:
             opts = wire.copied_options(options) if options else b""
         hlen = 20 + len(opts)
-        room = (dst.mtu - hlen) & -8
-        last = length - pos <= dst.mtu - hlen
+        room = (mtu - hlen) & -8
+        last = length - pos <= mtu - hlen
         size = length - pos if last else room
         flags = 0 if last and not more else 0x2000
         start = C.L4_OFF - hlen

@@ -127,6 +127,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("hop", "left"),
         "a source route was followed to `hop`, or turned round for the answers; `left` more hops after it",
     ),
+    "ip.mss": (("old", "new"), "the MSS that a forwarded SYN announces was lowered"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "an ICMP error was told to the socket whose packet it quotes, as this errno"),
@@ -150,6 +151,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "tcp.dsack": (("seq", "length"), "the peer reports that it received this twice"),
     "tcp.reordering": (("seq", "length"), "RACK saw that the path reorders"),
     "tcp.mss": (("old", "new"), "the size of our segments changed"),
+    "tcp.mtu": (
+        ("action", "size"),
+        "our own search for the path MTU: search (begin there), probe, success, failed, inconclusive, again",
+    ),
     "tcp.ecn": (("action",), "ECN: agreed, echo (a mark was seen), quiet (the sender reacted), react (we did)"),
     "tcp.fastopen": (("action",), "Fast Open: asked, shown, cookie, accepted, refused, kept, worked, failed"),
     "tcp.window": (("old", "new"), "the peer's window changed"),

@@ -35,7 +35,7 @@ cdef _check_open(RawSocket ep)
 cpdef bind(RawSocket ep, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, dst=Dst)
 cpdef connect(RawSocket ep, uint32_t addr, int port, int64_t now)
-@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=uint32_t, ttl=int, df=bint, fields=dict)
+@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=uint32_t, ttl=int, df=int, fields=dict)
 cpdef Py_ssize_t sendto(RawSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
 @cython.locals(table=RawTable, message=bytes, csum=object)
 cdef bytes _ping_message(Core core, RawSocket ep, bytes data)

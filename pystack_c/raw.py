@@ -140,7 +140,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
             payload = _ping_message(core, ep, payload)
         src = ep.laddr if ep.laddr != 0 else dst.src
         ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-        df = ep.mtu_discover >= 2  # IP_PMTUDISC_DO
+        df = datagram.fragmenting(ep, dst, len(payload) + 20)
         if ep.proto == C.IPPROTO_ICMP and len(payload) >= 2:
             icmpv4.count_out(core, payload[0])
             if core.probe is not None:

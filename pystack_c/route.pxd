@@ -21,6 +21,7 @@ cdef class Dst:
     cdef public uint32_t src
     cdef public int mtu
     cdef public int64_t mtu_until
+    cdef public bint mtu_locked
     cdef public int kind
     cdef public int epoch
     cdef public int ident

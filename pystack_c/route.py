@@ -29,7 +29,7 @@ class Dst:
 
     `addr` is that address; `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
     once known; `src` the address to use where the caller has none; `ident` the next IP ID. `mtu` is the path's: where an ICMP
-    error told it, it holds until `mtu_until`.
+    error told it, it holds until `mtu_until`; `mtu_locked`: it told less than the setting min_pmtu, so routers must cut.
     """
 
     def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
@@ -39,6 +39,7 @@ class Dst:
         self.src = src
         self.mtu = mtu
         self.mtu_until = 0
+        self.mtu_locked = False
         self.kind = kind
         self.epoch = epoch
         self.ident = 0

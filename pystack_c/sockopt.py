@@ -102,8 +102,8 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
     elif name in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVERR):
         remember(ep, (IPPROTO_IP, name), 1 if number else 0)
     elif name == IP_MTU_DISCOVER:
-        if not 0 <= number <= 3:
-            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..3")
+        if not 0 <= number <= 5:
+            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..5")
         remember(ep, (IPPROTO_IP, name), number)
     else:
         return None

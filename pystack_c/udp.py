@@ -115,7 +115,7 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
     src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-    df = ep.mtu_discover >= 2  # IP_PMTUDISC_DO
+    df = datagram.fragmenting(ep, dst, len(payload) + 28)
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
     partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu and ep.ip_options is None
     core.counters.UdpOutDatagrams += 1

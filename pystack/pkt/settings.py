@@ -55,6 +55,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_advmss_pmtu": True,
             "tcp_ssthresh_cwnd": True,
             "tcp_grow_delivered": True,
+            "tcp_mtu_probe_largest": False,
         },
         {},
     ),

@@ -18,6 +18,7 @@ LINUX_UNITS = {
     "tcp_keepalive_intvl": S,
     "tcp_invalid_ratelimit": MS,
     "tcp_probe_interval": S,
+    "route.mtu_expires": S,
     "tcp_fastopen_blackhole_timeout_sec": S,
     "tcp_min_rtt_wlen": S,
     "tcp_rto_min_us": 1000,
@@ -25,6 +26,8 @@ LINUX_UNITS = {
 }
 #: Linux's name -> the core's, where they differ
 LINUX_NAMES = {
+    "route.min_pmtu": "min_pmtu",
+    "route.mtu_expires": "mtu_expires",
     "tcp_congestion_control": "tcp_congestion",
     "tcp_rto_max_ms": "tcp_rto_max",
     "tcp_rto_min_us": "tcp_rto_var_min",

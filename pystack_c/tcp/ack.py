@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, ecn, errqueue, rate, rtt, tell
+from pystack_c.tcp import chrono, ecn, errqueue, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt import backed_off
@@ -31,6 +31,8 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         sample = clean_rtxq(tcb, ack)
         acked = seq_diff(ack, una)
         data_acked(tcb, ack)
+        if tcb.mtup is not None:
+            mtuprobe.acked(tcb)
     plain = pkt.sack is None or not tcb.sack_ok
     if not plain:
         update_scoreboard(tcb, pkt.sack)

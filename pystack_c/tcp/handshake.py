@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
-from pystack_c.tcp import ecn, errqueue, fastopen, tell
+from pystack_c.tcp import ecn, errqueue, fastopen, mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
@@ -59,8 +59,8 @@ def take_syn(tcb: Tcb, pkt: Any) -> None:
     tell.window(tcb, old, "the window that the SYN announces (never scaled)", "RFC 7323 2.2")
     # MUST-15: no MSS option means 536. A tiny MSS is a way to make us work; Linux's floor is 88 - 40.
     tcb.peer_mss = pkt.opt_mss if pkt.opt_mss > 0 else config.tcp_mss_default
-    if tcb.peer_mss < 48:
-        tcb.peer_mss = 48
+    if tcb.peer_mss < config.tcp_min_snd_mss:
+        tcb.peer_mss = config.tcp_min_snd_mss
     tcb.sack_ok = config.tcp_sack and pkt.opt_sack_ok
     tcb.ts_ok = config.tcp_timestamps and pkt.opt_ts
     tcb.wscale_ok = config.tcp_window_scaling and pkt.opt_wscale >= 0
@@ -290,6 +290,7 @@ def became_established(tcb: Tcb, why: str) -> None:
     # (Linux: until data comes, the handshake is what came last.)
     tcb.last_data_recv = core.now
     tcb.ca_state = C.CA_OPEN
+    mtuprobe.established(tcb)
     start_congestion_control(tcb)
     ecn.established(tcb)
     if tcb.fin_pending:

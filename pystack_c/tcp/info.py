@@ -9,7 +9,7 @@ import pystack_c.const as C
 from pystack_c.tcp import chrono
 from pystack_c.tcp.rate import pacing_limit
 from pystack_c.tcp.rtxq import SentSegment
-from pystack_c.tcp.segment import local_mss
+from pystack_c.tcp.segment import local_mss, path_mtu
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 
 USEC = 1_000
@@ -103,7 +103,7 @@ def _path(tcb: Tcb) -> dict[str, Any]:
         most = min(most, tcb.window_clamp)
     infinite = tcb.ssthresh >= tcb.core.config.tcp_init_ssthresh
     return {
-        "tcpi_pmtu": tcb.route.mtu if tcb.route is not None else 0,
+        "tcpi_pmtu": _pmtu(tcb),
         "tcpi_rcv_ssthresh": most,
         "tcpi_rtt": tcb.srtt // USEC,
         "tcpi_rttvar": tcb.rttvar // USEC,
@@ -116,6 +116,13 @@ def _path(tcb: Tcb) -> dict[str, Any]:
         "tcpi_rcv_space": tcb.rcv_space,
         "tcpi_total_retrans": tcb.total_retrans,
     }
+
+
+def _pmtu(tcb: Tcb) -> int:
+    """What the path carries: as the route knows, or as far as a search of our own got (RFC 4821)."""
+    if tcb.route is None:
+        return 0
+    return tcb.mtup.low if tcb.mtup is not None else path_mtu(tcb)
 
 
 def _sums(tcb: Tcb) -> dict[str, Any]:

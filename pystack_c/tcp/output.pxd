@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.tcp cimport chrono, fastopen, rate, tell
+from pystack_c.tcp cimport chrono, fastopen, mtuprobe, rate, tell
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
@@ -24,6 +24,8 @@ cpdef send_ack(Tcb tcb)
 cpdef first_syn(Tcb tcb)
 @cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, push=int, held=bint, limited=bint)
 cpdef send_new(Tcb tcb)
+@cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
+cpdef bint mtu_probe_waits(Tcb tcb, int64_t mss) except -1
 @cython.locals(out=int64_t)
 cpdef note_cwnd_use(Tcb tcb, bint limited)
 @cython.locals(gso_max=int64_t)

@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.tcp import chrono, chunks, errqueue, fastopen, rate, tell
+from pystack_c.tcp import chrono, chunks, errqueue, fastopen, mtuprobe, rate, tell
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
@@ -99,6 +99,8 @@ def send_new(tcb: Tcb) -> None:
     usable = 0
     room = 0
     unsent = 0
+    if tcb.mtup is not None and mtu_probe_waits(tcb, mss):
+        return
     while True:
         offset = tcb.send_offset()
         unsent = buf.tail - offset
@@ -154,6 +156,24 @@ def send_new(tcb: Tcb) -> None:
         rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
+
+
+def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
+    """Send a probe of the path MTU where one is due. True where it waits for cwnd, and everything else with it."""
+    offset = tcb.send_offset()
+    unsent = tcb.sendbuf.tail - offset
+    usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
+    room = tcb.cwnd - tcb.in_flight()
+    n = mtuprobe.payload(tcb, mss, unsent, usable, room)
+    if n < 0:
+        explain_hold(tcb, unsent, usable, 0)
+        note_cwnd_use(tcb, True)
+        return True
+    if n > 0:
+        mtuprobe.sent(tcb, tcb.snd_nxt, n)
+        # (In one piece, whatever the device could cut.)
+        send_data(tcb, offset, n, n, False, 0)
+    return False
 
 
 def note_cwnd_use(tcb: Tcb, limited: bool) -> None:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport rack, rate, tell, undo
+from pystack_c.tcp cimport mtuprobe, rack, rate, tell, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb cimport Tcb
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import rack, rate, tell, undo
+from pystack_c.tcp import mtuprobe, rack, rate, tell, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
 from pystack_c.tcp.tcb import PHASES, Tcb
@@ -194,6 +194,10 @@ def find_losses(tcb: Tcb) -> None:
     if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_DISORDER:
         return
     if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
+        if tcb.mtup is not None and mtuprobe.alone_is_lost(tcb):
+            mtuprobe.failed(tcb)
+            set_phase(tcb, C.CA_LOSS, "a probe was too large for the path", "RFC 4821 7.6.2")
+            return
         enter_recovery(tcb)
     elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
         set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")

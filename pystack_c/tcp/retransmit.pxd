@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
-from pystack_c.tcp cimport rack, rate, undo
+from pystack_c.tcp cimport mtuprobe, rack, rate, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb cimport Tcb
@@ -15,5 +15,5 @@ cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(text=str)
 cpdef str recovery_reason(Tcb tcb)
 cpdef str recovery_rfc(Tcb tcb)
-@cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, edge=uint32_t, seg=SentSegment, whole=int64_t)
+@cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, edge=uint32_t, seg=SentSegment, size=int64_t, whole=int64_t)
 cpdef bint tail_loss_probe(Tcb tcb)

@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_lt
-from pystack_c.tcp import rack, rate, undo
+from pystack_c.tcp import mtuprobe, rack, rate, undo
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb import Tcb
@@ -40,6 +40,8 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     n = seq_diff(seg.end, seg.seq)
     if core.probe is not None:
         core.emit("tcp.retransmit", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
+    if tcb.mtup is not None:
+        mtuprobe.inconclusive(tcb)
     core.counters.TcpRetransSegs += 1
     tcb.total_retrans += 1
     tcb.bytes_retrans += n
@@ -87,6 +89,8 @@ def recovery_reason(tcb: Tcb) -> str:
 
 def recovery_rfc(tcb: Tcb) -> str:
     """The section that rules the retransmission."""
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+        return "RFC 1191 6.5"
     if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return "RFC 6298 5.4"
     if rack.in_use(tcb):
@@ -107,9 +111,10 @@ def tail_loss_probe(tcb: Tcb) -> bool:
         tcb.tlp_new = True
         return True
     seg: SentSegment = q.segs[i]
-    if seg.pieces() > 1:
-        # The last segment of an offloaded group, as it went over the wire.
-        whole = (seg.data_length() - 1) // seg.gso * seg.gso
+    size = seg.gso if seg.gso > 0 else tcb.mss
+    if seg.data_length() > size:
+        # The last segment of an offloaded group, as it went over the wire; or the end of a probe of the path MTU.
+        whole = (seg.data_length() - 1) // size * size
         q.split(i, seq_add(seg.seq, whole))
         seg = q.segs[i + 1]
     resend(tcb, seg, "tail loss probe: the last segment again, before the RTO", "RFC 8985 7.3")

@@ -20,7 +20,10 @@ from pystack_c.wire.tcp cimport put32, write_fastopen, write_sack, write_syn_opt
 cpdef bint have_route(Tcb tcb)
 @cython.locals(config=Config, mss=int)
 cpdef int local_mss(Tcb tcb)
-@cython.locals(mss=int, old=int64_t)
+cpdef int path_mtu(Tcb tcb) except -1
+@cython.locals(mode=int)
+cpdef int fragmenting(Tcb tcb) except -1
+@cython.locals(mtu=int, mss=int, old=int64_t)
 cpdef update_mss(Tcb tcb)
 @cython.locals(free=int64_t, limit=int64_t)
 cpdef int64_t free_space(Tcb tcb) noexcept
@@ -48,13 +51,13 @@ cpdef ack_was_sent(Tcb tcb, int count)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
 @cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
 cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)
-@cython.locals(df=bint, error=int)
+@cython.locals(df=int, error=int)
 cdef int with_ip_options(Tcb tcb, int hlen, object payload, int tos) except -1
 cpdef use_options(Tcb tcb, object options)
 @cython.locals(asked=bytes, why=str, fields=dict)
 cpdef received_route(Tcb tcb, Packet pkt)
 cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
-@cython.locals(route=Dst, acc=uint32_t, fields=dict)
+@cython.locals(route=Dst, acc=uint32_t, fields=dict, df=int)
 cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, str reason, str rfc, object options)
 @cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t)
 cpdef reset_connection(Tcb tcb, str reason, str rfc)

@@ -48,9 +48,32 @@ def local_mss(tcb: Tcb) -> int:
     return mss if mss < 65495 else 65495
 
 
+def path_mtu(tcb: Tcb) -> int:
+    """The largest packet that the connection may send, as far as the route knows (IP_MTU_DISCOVER 3 to 5: the link)."""
+    if tcb.pmtudisc >= 3:
+        return min(tcb.route.iface.mtu, 65535)  # type: ignore[no-any-return]
+    return tcb.route.mtu  # type: ignore[no-any-return]
+
+
+def fragmenting(tcb: Tcb) -> int:
+    """IP_MTU_DISCOVER, as ipv4.output takes it: DF with 1 (unless the path MTU is absurdly small), 2 and 3; the link's MTU from 3 on."""
+    mode = tcb.pmtudisc
+    if mode == 0 or (mode == 1 and tcb.route.mtu_locked):
+        return 0
+    if mode <= 2:
+        return C.DONT_FRAGMENT
+    return C.DONT_FRAGMENT | C.LINK_MTU if mode == 3 else C.LINK_MTU
+
+
 def update_mss(tcb: Tcb) -> None:
     """MUST-16: Eff.snd.MSS = min(peer's MSS, what the path carries) less the options of every segment, IP's too."""
-    mss = tcb.route.mtu - 40
+    mtu = path_mtu(tcb)
+    if tcb.mtup is not None:
+        # RFC 4821 3: what ICMP tells bounds the search, and what the search knows bounds the segments.
+        tcb.mtup.high = min(tcb.mtup.high, mtu)
+        tcb.mtup.low = min(tcb.mtup.low, tcb.mtup.high)
+        mtu = tcb.mtup.low
+    mss = mtu - 40
     if tcb.peer_mss < mss:
         mss = tcb.peer_mss
     if tcb.user_mss > 0 and tcb.user_mss < mss:
@@ -64,7 +87,7 @@ def update_mss(tcb: Tcb) -> None:
     old = tcb.mss
     tcb.mss = mss
     tcb.path_mtu = tcb.route.mtu
-    tell.mss(tcb, old, tcb.route.mtu)
+    tell.mss(tcb, old, mtu)
     if tcb.cc is not None and tcb.cwnd < mss:
         old = tcb.cwnd
         # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
@@ -367,7 +390,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     if (
         route.iface.tx_csum
         and tcb.ip_options is None
-        and hlen + length + 20 <= (route.mtu if gso_size == 0 else 0xFFFF)
+        and hlen + length + 20 <= (path_mtu(tcb) if gso_size == 0 else 0xFFFF)
     ):
         csum_offset = 16
     else:
@@ -389,7 +412,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
         C.IPPROTO_TCP,
         tcb.ttl,
         tos,
-        tcb.pmtudisc != 0,
+        fragmenting(tcb),
         hlen,
         payload,
         gso_size,
@@ -402,7 +425,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
 
 def with_ip_options(tcb: Tcb, hlen: int, payload: Any, tos: int) -> int:
     """Down to IP with the options of the connection."""
-    df = tcb.pmtudisc != 0
+    df = fragmenting(tcb)
     error = ip_options.output(
         tcb.core,
         tcb.ip_options,
@@ -480,7 +503,8 @@ def reset_segment(
     if core.probe is not None:
         fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
         core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
-    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, True, hlen, None)
+    df = C.DONT_FRAGMENT
+    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, df, hlen, None)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:

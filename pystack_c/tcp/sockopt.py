@@ -27,7 +27,7 @@ SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 3
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS = 1, 2, 4, 9, 10, 11, 13
-IP_FREEBIND = 15
+IP_MTU, IP_FREEBIND = 14, 15
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
@@ -99,9 +99,11 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
         # The two ECN bits belong to TCP (RFC 3168).
         tcb.tos = int(value) & 0xFC
     elif name == IP_MTU_DISCOVER:
-        if not 0 <= value <= 3:
+        if not 0 <= value <= 5:
             raise error(errno.EINVAL)
         tcb.pmtudisc = value
+        if tcb.route is not None and tcb.state != C.CLOSED:
+            update_mss(tcb)
     elif name == IP_FREEBIND:
         tcb.freebind = bool(value)
     elif name == IP_OPTIONS:
@@ -128,8 +130,9 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         tcb.cork = bool(value)
         schedule(tcb)
     elif name == TCP_MAXSEG:
-        if not 88 <= value <= 32767:
+        if value != 0 and not 88 <= value <= 32767:
             raise error(errno.EINVAL)
+        # (0: no bound any more.)
         tcb.user_mss = value
         if tcb.route is not None and tcb.state != C.CLOSED:
             update_mss(tcb)
@@ -233,7 +236,15 @@ def _packet_options(tcb: Tcb) -> bytes:
     return struct.pack("=QiiB7x", 17, SOL_IP, IP_TOS, tcb.rcv_tos)
 
 
+def _mtu(tcb: Tcb) -> int:
+    """The path MTU that the route knows."""
+    if tcb.route is None or tcb.state in (C.CLOSED, C.LISTEN):
+        raise error(errno.ENOTCONN)
+    return tcb.route.mtu  # type: ignore[no-any-return]
+
+
 OF_PATHS = {
+    IP_MTU: _mtu,
     IP_MTU_DISCOVER: lambda t: t.pmtudisc,
     IP_FREEBIND: lambda t: int(t.freebind),
     IP_RECVERR: lambda t: int(t.recverr),

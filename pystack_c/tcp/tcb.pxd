@@ -38,6 +38,7 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t rcv_up
     cdef public int mss
     cdef public int path_mtu
+    cdef public object mtup
     cdef public int peer_mss
     cdef public int user_mss
     cdef public int rcv_mss

@@ -71,6 +71,7 @@ class Tcb(Endpoint):
         # options agreed on
         self.mss = core.config.tcp_mss_default
         self.path_mtu = 0
+        self.mtup: Any = None  # the search for the path MTU (mtuprobe.py)
         self.peer_mss = core.config.tcp_mss_default
         self.user_mss = 0
         self.rcv_mss = core.config.tcp_mss_default

@@ -38,6 +38,12 @@ def mss(tcb: Tcb, old: int, mtu: int) -> None:
         tcb.core.emit("tcp.mss", tcb.subject(), tcb.ident, why, "RFC 9293 3.7.1", {"old": old, "new": tcb.mss})
 
 
+def mtu_search(tcb: Tcb, action: str, size: int, why: str, rfc: str) -> None:
+    """The search for the path MTU took a step (mtuprobe.py)."""
+    fields = {"action": action, "size": size}
+    tcb.core.emit("tcp.mtu", tcb.subject(), tcb.ident, why, rfc, fields)
+
+
 def fastopen(tcb: Tcb, action: str, why: str, rfc: str) -> None:
     """A decision about Fast Open."""
     if tcb.core.probe is not None:

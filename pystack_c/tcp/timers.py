@@ -4,7 +4,7 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp import fastopen, tell
+from pystack_c.tcp import fastopen, mtuprobe, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
@@ -89,6 +89,7 @@ def retransmission(tcb: Tcb) -> None:
         tcb.force_retransmit = True
     else:
         timeout(tcb)
+        mtuprobe.timed_out(tcb)
     old = backed_off(tcb)
     if tcb.state != C.SYN_SENT or tcb.retries > core.config.tcp_syn_linear_timeouts:
         tcb.backoff += 1

@@ -153,7 +153,7 @@ def test_an_idle_world_says_so():
 
 def test_a_path_too_narrow_for_sack_beside_data():
     """An ICMP error with the smallest MTU (68) and SACK blocks to tell of: data still goes, in segments of its own size."""
-    made = world()
+    made = world(min_pmtu=68)
     options = build.opt_wscale(0) + build.OPT_SACK_OK + build.opt_ts(1, 0)
     rx(made, build.ipv4(PEER, HOST, 6, build.tcp(PEER, 5, HOST, 80, C.SYN, 0, 0, b"", options)))
     tcb = made.stack.tcp.all()[1]

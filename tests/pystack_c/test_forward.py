@@ -1,5 +1,7 @@
 """Forwarding (RFC 1812 5.2.1, 5.3; LABS sections 3, 6 and 7)."""
 
+import struct
+
 import pytest
 
 import pystack_c.const as C
@@ -208,3 +210,63 @@ def test_an_offloaded_group_that_is_no_tcp_is_refused():
     frame = f.ether(ip_packet("10.0.0.2", "192.0.2.2", 6, bytes(30)), 0x0800, PEER_MAC, STACK_MAC)
     peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 10)
     assert peer.drain() == [] and peer.drops == {"forward-bad-gso": 1}
+
+
+# -- MSS clamping (RFC 4459 3.4) ---------------------------------------------------------------------------------------------
+
+
+def syn(options: bytes, flags: int = 2) -> bytes:
+    """A TCP segment with that option field."""
+    options += bytes(-len(options) % 4)
+    head = struct.pack(">HHIIBBHHH", 4000, 80, 1, 0, (20 + len(options)) << 2, flags, 65535, 0, 0) + options
+    pseudo = struct.pack(">IIHH", f.addr("10.0.0.2"), f.addr("192.0.2.2"), 6, len(head))
+    return head[:16] + struct.pack(">H", f.ones(pseudo + head) ^ 0xFFFF) + head[18:]
+
+
+def through(peer: Peer, segment: bytes) -> bytes:
+    """The segment as the router passes it on, its checksum still right."""
+    [out] = peer.packet(ip_packet("10.0.0.2", "192.0.2.2", 6, segment))
+    pseudo = struct.pack(">IIHH", f.addr("10.0.0.2"), f.addr("192.0.2.2"), 6, len(out.l4))
+    assert f.ones(pseudo + out.l4) == 0xFFFF
+    return out.l4
+
+
+MSS_1460 = b"\2\4" + struct.pack(">H", 1460)
+
+
+@pytest.mark.parametrize("before", [b"", b"\1", b"\4\2", b"\1\3\3\7", b"\3\3\7"])
+@pytest.mark.parametrize(("setting", "want"), [(-1, 1360), (1200, 1200), (0, 1460), (1460, 1460), (9000, 1460)])
+@pytest.mark.parametrize("flags", [0x02, 0x12])
+def test_the_mss_of_a_syn_is_lowered_to_what_the_links_carry(before, setting, want, flags):
+    peer = router(1400, ip_forward_mss=setting)
+    options = before + MSS_1460
+    sent = syn(options + b"\1\1", flags)
+    got = through(peer, sent)
+    at = 20 + len(before) + 2
+    assert struct.unpack_from(">H", got, at) == (want,)
+    assert got[:16] + got[18:at] + got[at + 2 :] == sent[:16] + sent[18:at] + sent[at + 2 :]
+    assert peer.stack.counters.IpForwMssClamped == (want != 1460)
+
+
+def test_smaller_mss_and_segments_without_syn_pass_as_they_are():
+    peer = router(1400, ip_forward_mss=-1)
+    for segment in (syn(b"\2\4\2\x18"), syn(b"\1\1\1\1"), syn(MSS_1460, 0x10), syn(b"")):
+        assert through(peer, segment) == segment
+    assert peer.stack.counters.IpForwMssClamped == 0
+
+
+@pytest.mark.parametrize(
+    "options", [b"\2", b"\2\0\5\xb4", b"\2\1\5\xb4", b"\2\5\5\xb4\0", b"\x08\x0a\0\0", b"\0" + MSS_1460]
+)
+def test_malformed_options_pass_as_they_are(options):
+    peer = router(1400, ip_forward_mss=-1)
+    segment = syn(options)
+    assert through(peer, segment) == segment
+
+
+def test_a_header_length_beyond_the_segment_is_not_followed():
+    peer = router(1400, ip_forward_mss=-1)
+    segment = bytearray(syn(MSS_1460))
+    segment[12] = 0xF0
+    [out] = peer.packet(ip_packet("10.0.0.2", "192.0.2.2", 6, bytes(segment)))
+    assert out.l4 == bytes(segment)

@@ -32,11 +32,26 @@ class Middlebox:
             if frame[23] == 6:
                 self.last[source] = frame
             if len(frame) - 14 > self.mtu:
+                if not frame[20] & 0x40:
+                    self.cut(target, frame)
+                    return
                 self.too_big += 1
                 if self.tells:
                     self.complain(source, frame, 3, 4, self.mtu)
                 return
         self.wires[target].send(frame)
+
+    def cut(self, target: str, frame: bytes) -> None:
+        """In fragments, where DF does not forbid it (RFC 791 3.2)."""
+        head, body = frame[14:34], frame[34 : 14 + int.from_bytes(frame[16:18], "big")]
+        room = (self.mtu - 20) & -8
+        for at in range(0, len(body), room):
+            piece = body[at : at + room]
+            field = at >> 3 | (0x2000 if at + room < len(body) else 0)
+            part = head[:2] + struct.pack(">H", 20 + len(piece)) + head[4:6] + struct.pack(">H", field) + head[8:10]
+            part += b"\0\0" + head[12:]
+            part = part[:10] + struct.pack(">H", ones(part) ^ 0xFFFF) + part[12:]
+            self.wires[target].send(frame[:14] + part + piece)
 
     def complain(self, source: str, frame: bytes, kind: int, code: int, rest: int) -> None:
         """An ICMP error about a frame that came from `source`, back to there."""

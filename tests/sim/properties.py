@@ -52,6 +52,8 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_timestamps": [False],
     "tcp_window_scaling": [False],
     "tcp_wscale": [0, 3, 14],
+    "tcp_mtu_probing": [1, 2],
+    "min_pmtu": [68],
     "tcp_rack": [False],
     "tcp_tlp": [False],
     "tcp_prr": [False],

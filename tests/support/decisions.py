@@ -245,6 +245,22 @@ def address_probe(probe: Probe) -> None:
     net.run(20 * S)
 
 
+def path_mtu_search(probe: Probe) -> None:
+    """A path that drops what is longer than 1,400 bytes and says nothing, and a sender that finds out."""
+    lab = watched_lab(probe, 10 * MS, client={"tcp_mtu_probing": 2, "tcp_init_ssthresh": 20 * 1460})
+    lab.link.ab.set(mtu=1400)
+    client, server = lab.connected()
+    lab.upload(pattern(400_000), client, server)
+
+
+def clamped(probe: Probe) -> None:
+    """A router before a narrow link that lowers the MSS of SYNs."""
+    chain = Chain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], ip_forward_mss=-1)
+    watch(chain.net, probe)
+    stream(chain.a).connect(chain.addr, 80).poll()
+    chain.net.run(S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -260,6 +276,8 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     fast_open,
     marked,
     address_probe,
+    path_mtu_search,
+    clamped,
 )
 
 

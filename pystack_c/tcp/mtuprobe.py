@@ -1,0 +1,218 @@
+"""Packetization layer path MTU discovery (RFC 4821, RFC 8899): what the path carries, found out without ICMP.
+
+Routers that drop what is too large and say nothing (or whose ICMP errors are filtered) make a black hole: small segments pass,
+full ones never do. After R1 timeouts the segments shrink to `tcp_base_mss` (tcp_mtu_probing 1), or begin with it (2). From
+there one larger segment at a time, a probe, searches upwards; a probe alone that is lost says something about its size and
+nothing about congestion.
+"""
+
+import pystack_c.const as C
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge
+from pystack_c.tcp import rate, tell, undo
+from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.segment import path_mtu, update_mss
+from pystack_c.tcp.tcb import Tcb
+
+
+class MtuProbe:
+    """A connection's search, in sizes of IP packets: `low` passes, above `high` nothing does; `size` is the probe that is out, or 0.
+
+    `top`: the largest size has had its try. The probe covers [start, end) of the sequence numbers.
+    """
+
+    def __init__(self, low: int, high: int, now: int) -> None:
+        self.low = low
+        self.high = high
+        self.size = 0
+        self.start = 0
+        self.end = 0
+        self.top = False
+        self.since = now
+
+
+def header(tcb: Tcb) -> int:
+    """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
+    n = 52 if tcb.ts_ok else 40
+    if tcb.ip_options is not None:
+        n += tcb.ip_options.length
+    return n
+
+
+def largest(tcb: Tcb) -> int:
+    """The largest packet worth a probe: what the first hop carries and the peer takes."""
+    mtu = path_mtu(tcb)
+    if tcb.peer_mss + 40 < mtu:
+        mtu = tcb.peer_mss + 40
+    if 0 < tcb.user_mss < mtu - 40:
+        mtu = tcb.user_mss + 40
+    return mtu
+
+
+def start(tcb: Tcb, why: str, rfc: str) -> None:
+    """RFC 4821 7.2: begin with the base MSS, and search from there."""
+    core = tcb.core
+    high = largest(tcb)
+    low = core.config.tcp_base_mss + header(tcb)
+    if low > high:
+        low = high
+    tcb.mtup = MtuProbe(low, high, core.now)
+    tell_mtu(tcb, "search", low, why, rfc)
+    update_mss(tcb)
+
+
+def established(tcb: Tcb) -> None:
+    """tcp_mtu_probing 2: every connection begins with the base MSS."""
+    if tcb.core.config.tcp_mtu_probing >= 2 and tcb.mtup is None and tcb.pmtudisc != 0:
+        start(tcb, "the connection begins with the base MSS and searches upwards", "RFC 4821 7.2")
+
+
+def timed_out(tcb: Tcb) -> None:
+    """RFC 4821 7.7, RFC 8899 4.3: R1 timeouts in a row, nothing comes through. Is what we send too large for the path?"""
+    config = tcb.core.config
+    if config.tcp_mtu_probing == 0 or tcb.pmtudisc == 0 or tcb.retries <= config.tcp_retries1 or tcb.route is None:
+        return
+    search: MtuProbe = tcb.mtup
+    why = "no answer to many retransmissions: perhaps a black hole, so try small segments"
+    if search is None:
+        start(tcb, why, "RFC 4821 7.7")
+        tcb.rtxq.recut(tcb.mss)
+        return
+    # Still nothing: half of it, as far down as the settings allow.
+    mss = (search.low - header(tcb)) >> 1
+    if mss > config.tcp_base_mss:
+        mss = config.tcp_base_mss
+    if mss < config.tcp_mtu_probe_floor:
+        mss = config.tcp_mtu_probe_floor
+    if mss < config.tcp_min_snd_mss:
+        mss = config.tcp_min_snd_mss
+    if mss + header(tcb) >= search.low:
+        return
+    search.low = mss + header(tcb)
+    search.size = 0
+    tell_mtu(tcb, "search", search.low, why, "RFC 4821 7.7")
+    update_mss(tcb)
+    tcb.rtxq.recut(tcb.mss)
+
+
+def next_size(tcb: Tcb) -> int:
+    """RFC 4821 7.3: the size of the next probe, or 0 where the search is over.
+
+    The largest first, as an outage is not a black hole; then always the middle of what is not known yet.
+    """
+    config = tcb.core.config
+    search: MtuProbe = tcb.mtup
+    span = search.high - search.low
+    if span <= 0 or span < config.tcp_probe_threshold:
+        if tcb.core.now - search.since < config.tcp_probe_interval:
+            return 0
+        # RFC 4821 7.2: routes change; after a while the path may carry more.
+        search.since = tcb.core.now
+        search.high = largest(tcb)
+        search.top = False
+        span = search.high - search.low
+        if span <= 0:
+            return 0
+        tell_mtu(tcb, "again", search.high, "the last search is old: the path may carry more by now", "RFC 4821 7.2")
+    if config.tcp_mtu_probe_largest and not search.top:
+        return search.high
+    return (search.high + search.low) >> 1
+
+
+def payload(tcb: Tcb, mss: int, unsent: int, usable: int, room: int) -> int:
+    """RFC 4821 7.4: bytes of data that the next segment carries as a probe; 0: no probe now; -1: one is due, wait for cwnd.
+
+    Not in a recovery, nor where too little would follow it to show its loss by.
+    """
+    search: MtuProbe = tcb.mtup
+    if search.size != 0 or tcb.ca_state != C.CA_OPEN or tcb.sacks is not None or tcb.dsack is not None:
+        return 0
+    size = next_size(tcb)
+    if size == 0:
+        return 0
+    n = size - header(tcb)
+    needed = n + (tcb.core.config.tcp_reordering + 1) * mss
+    if mss < tcb.mss or n <= mss or unsent < needed or usable < needed or tcb.cwnd < needed:
+        return 0
+    if tcb.chunks is not None and not tcb.chunks.linux and tcb.chunks.rest(tcb, tcb.send_offset()) < n:
+        # (A record ends inside it, MSG_EOR.)
+        return 0
+    if room < n:
+        return -1 if tcb.in_flight() > 0 else 0
+    return n
+
+
+def sent(tcb: Tcb, begin: int, n: int) -> None:
+    """A probe with `n` bytes from `begin` on went out (RFC 4821 7.5)."""
+    search: MtuProbe = tcb.mtup
+    search.size = n + header(tcb)
+    search.start = begin
+    search.end = seq_add(begin, n)
+    if search.size >= search.high:
+        search.top = True
+    why = f"does the path carry {search.size} bytes? {search.low} it does, {search.high} is the most"
+    tell_mtu(tcb, "probe", search.size, why, "RFC 4821 7.5")
+
+
+def acked(tcb: Tcb) -> None:
+    """RFC 4821 7.6.1: SND.UNA moved. Past the probe: it arrived, and segments may be as large from now on."""
+    search: MtuProbe = tcb.mtup
+    if search.size == 0 or not seq_ge(tcb.snd_una, search.end):
+        return
+    tcb.core.counters.TcpExtTCPMTUPSuccess += 1
+    search.low = search.size
+    search.size = 0
+    tell_mtu(tcb, "success", search.low, "the probe arrived: the path carries packets of its size", "RFC 4821 7.6.1")
+    update_mss(tcb)
+
+
+def alone_is_lost(tcb: Tcb) -> bool:
+    """RFC 4821 7.6.2 and 7.6.4: is the probe missing, and nothing but the probe? (More losses mean congestion.)"""
+    search: MtuProbe = tcb.mtup
+    if search.size == 0 or tcb.snd_una != search.start:
+        return False
+    q = tcb.rtxq
+    head: SentSegment = q.head()
+    if head is None or head.sacked or head.end != search.end or head.retrans > 0:
+        return False
+    lost = q.lost_out
+    if head.lost:
+        return lost == seq_diff(head.end, head.seq)
+    # (Without SACK nothing is marked yet: three duplicate ACKs ask for the head.)
+    return lost == 0 and not tcb.sack_ok
+
+
+def failed(tcb: Tcb) -> None:
+    """RFC 4821 7.6.2: the path does not carry that size. The data goes again, in segments that it does; no congestion."""
+    search: MtuProbe = tcb.mtup
+    q: RtxQueue = tcb.rtxq
+    tcb.core.counters.TcpExtTCPMTUPFail += 1
+    size = search.size
+    search.high = size - 1
+    search.size = 0
+    tell_mtu(tcb, "failed", size, "the probe alone was lost: it was too large, and cwnd stays", "RFC 4821 7.6.2")
+    head: SentSegment = q.head()
+    if head.lost and tcb.rate is not None:
+        # (Nor does it count for those that go by the rate of losses.)
+        rate.lost(tcb, -seq_diff(head.end, head.seq))
+    q.mark_lost(head)
+    q.recut(tcb.mss)
+    tcb.recover = tcb.snd_nxt
+    tcb.frto = False
+    tcb.force_retransmit = True
+    undo.forget(tcb)
+
+
+def inconclusive(tcb: Tcb) -> None:
+    """RFC 4821 7.6.4: something is sent again for another reason: this probe tells nothing, a later one may."""
+    search: MtuProbe = tcb.mtup
+    if search.size == 0:
+        return
+    size = search.size
+    search.size = 0
+    tell_mtu(tcb, "inconclusive", size, "other segments are missing too: the probe tells nothing", "RFC 4821 7.6.4")
+
+
+def tell_mtu(tcb: Tcb, action: str, size: int, why: str, rfc: str) -> None:
+    """The tcp.mtu event."""
+    if tcb.core.probe is not None:
+        tell.mtu_search(tcb, action, size, why, rfc)
