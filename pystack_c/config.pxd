@@ -127,4 +127,18 @@ cdef class Config:
     cdef public bint tcp_sack_whole
     cdef public bint tcp_syn_ts_check
     cdef public int64_t tcp_window_start
+    cdef public bint tcp_accecn_linux
+    cdef public bint tcp_crossed_ack
+    cdef public int64_t tcp_timeout_slack
+    cdef public bint tcp_hystart_linux
+    cdef public bint tcp_ecn_fallback
+    cdef public bint tcp_pacing
+    cdef public int64_t tcp_pacing_ss_ratio
+    cdef public int64_t tcp_pacing_ca_ratio
+    cdef public bint tcp_reset_bound
+    cdef public bint tcp_listen_reset
+    cdef public bint tcp_icmp_may_rst
+    cdef public int64_t tcp_keepinit
+    cdef public bint tcp_old_ack
+    cdef public bint tcp_update_quarter
     cdef public bint tcp_syn_drop_options

@@ -276,6 +276,34 @@ class Config:
         self.tcp_window_start = 0
         #: the third SYN sent again, and those after it, offer only an MSS (FreeBSD rexmit_drop_options)
         self.tcp_syn_drop_options = False
+        #: AccECN as Linux does it: ECT on every packet, and the option in every one once the peer sent one, before SACK, ECT(1) first
+        self.tcp_accecn_linux = False
+        #: the SYN,ACK of a simultaneous open is acknowledged at once (Linux); RFC 9293 3.5, figure 8 does without
+        self.tcp_crossed_ack = False
+        #: added to the times of loss probe and reordering timer, which are cut to ticks elsewhere (Linux TCP_TIMEOUT_MIN: 2 ms)
+        self.tcp_timeout_slack = 0
+        #: a rise of round-trip time over the smallest one ends CUBIC's slow start at once, with a window of 16 segments and more (Linux; before RFC 9406)
+        self.tcp_hystart_linux = False
+        #: ask for ECN no more where a SYN got no answer (RFC 3168 6.1.1.1), and doubt a handshake that tells of impossible IP-ECN fields (RFC 9768 3.2.2.3)
+        self.tcp_ecn_fallback = True
+        #: spread segments over the round trip with algorithms that set no rate of their own, too (Linux with fq)
+        self.tcp_pacing = False
+        #: with tcp_pacing, percent of a window a round trip: in slow start
+        self.tcp_pacing_ss_ratio = 200
+        #: and in congestion avoidance
+        self.tcp_pacing_ca_ratio = 120
+        #: a RST has TOS and TTL of a socket that is bound to the port, though it neither listens nor is connected (FreeBSD)
+        self.tcp_reset_bound = False
+        #: a SYN,ACK at a listener is answered with a RST (RFC 9293 3.10.7.2; FreeBSD drops it)
+        self.tcp_listen_reset = True
+        #: an ICMP error may end an opening (RFC 9293 SHLD-26; FreeBSD icmp_may_rst)
+        self.tcp_icmp_may_rst = True
+        #: an opening that is not answered in this time is given up, however often the SYN was sent (FreeBSD keepinit); 0: count only
+        self.tcp_keepinit = 0
+        #: the ACK of an old duplicate that ends at RCV.NXT counts (Linux, FreeBSD)
+        self.tcp_old_ack = False
+        #: window updates by two segments and a quarter of the buffer, not by doubling (FreeBSD)
+        self.tcp_update_quarter = False
 
     def as_dict(self) -> dict[str, Any]:  # python
         """All settings by name, in a fixed order (what a recording keeps)."""
@@ -445,6 +473,20 @@ FIELDS = (
     "tcp_sack_whole",
     "tcp_syn_ts_check",
     "tcp_window_start",
+    "tcp_accecn_linux",
+    "tcp_crossed_ack",
+    "tcp_timeout_slack",
+    "tcp_hystart_linux",
+    "tcp_ecn_fallback",
+    "tcp_pacing",
+    "tcp_pacing_ss_ratio",
+    "tcp_pacing_ca_ratio",
+    "tcp_reset_bound",
+    "tcp_listen_reset",
+    "tcp_icmp_may_rst",
+    "tcp_keepinit",
+    "tcp_old_ack",
+    "tcp_update_quarter",
     "tcp_syn_drop_options",
 )
 

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.route cimport Dst, Route
+from pystack_c.route cimport Dst, Route, link_mtu
 from pystack_c.wire cimport ipv4 as wire
 from pystack_c.wire.checksum cimport sum_bytes
 

@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack_c import neighbor
 from pystack_c.core import Core
 from pystack_c.iface import Iface, LocalAddr
-from pystack_c.route import Dst, Route
+from pystack_c.route import Dst, Route, link_mtu
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes
 
@@ -73,6 +73,7 @@ def _resolve(core: Core, addr: int, iface: Iface | None) -> Any:
     dst = Dst(route.iface, hop, src, min(route.iface.mtu, 65535), kind, core.route_epoch)
     dst.addr = addr
     dst.route = route
+    dst.mtu = link_mtu(dst)
     return dst
 
 
@@ -150,7 +151,7 @@ def expire_mtu(core: Core, dst: Dst) -> None:
         old = dst.mtu
         dst.mtu_until = 0
         dst.mtu_locked = False
-        dst.mtu = min(dst.iface.mtu, 65535)
+        dst.mtu = link_mtu(dst)
         if core.probe is not None:
             _tell_mtu(core, dst, old, "what the router said is old: the path may carry more by now", "RFC 1191 6.3")
 

@@ -12,6 +12,9 @@ cdef class Route:
     cdef public int64_t metric
     cdef public uint32_t src
     cdef public int kind
+    cdef public int mtu
+    cdef public int advmss
+    cdef public int initcwnd
 
 @cython.final
 cdef class Dst:
@@ -28,6 +31,8 @@ cdef class Dst:
     cdef public object neigh
     cdef public Route route
 
+@cython.locals(mtu=int)
+cpdef int link_mtu(Dst dst) noexcept
 cpdef uint32_t netmask(int prefixlen) noexcept
 
 @cython.final

@@ -22,6 +22,10 @@ class Route:
         self.metric = metric
         self.src = src
         self.kind = kind
+        # Linux's metrics of a route; 0: none. The largest packet, the MSS to announce, the initial window in segments.
+        self.mtu = 0
+        self.advmss = 0
+        self.initcwnd = 0
 
 
 class Dst:
@@ -45,6 +49,14 @@ class Dst:
         self.ident = 0
         self.neigh: Any = None
         self.route: Route | None = None
+
+
+def link_mtu(dst: Dst) -> int:
+    """The largest packet that the first hop takes: the interface's, or less where the route says so."""
+    mtu = dst.iface.mtu if dst.iface.mtu < 65535 else 65535
+    if dst.route is not None and 0 < dst.route.mtu < mtu:
+        mtu = dst.route.mtu
+    return mtu
 
 
 def netmask(prefixlen: int) -> int:

@@ -103,8 +103,15 @@ class Stack(Core):
         metric: int = 0,
         src: int = 0,
         kind: int = C.RT_UNICAST,
+        mtu: int = 0,
+        advmss: int = 0,
+        initcwnd: int = 0,
     ) -> Any:
-        """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse."""
+        """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse.
+
+        `mtu`, `advmss` and `initcwnd` are what Linux's `ip route` calls so: the largest packet for this route, the MSS to
+        announce to its destinations, and the initial window in segments.
+        """
         if not 0 <= prefixlen <= 32:
             raise ValueError("a prefix length is 0..32")
         if dst & (netmask(prefixlen) ^ C.M32):
@@ -115,6 +122,11 @@ class Stack(Core):
                 raise ValueError("the gateway is on none of our links")
             iface = via.iface
         route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
+        if not (mtu == 0 or mtu >= 68) or advmss < 0 or initcwnd < 0:
+            raise ValueError("an MTU is 68 and more; advmss and initcwnd are 0 and more")
+        route.mtu = mtu
+        route.advmss = advmss
+        route.initcwnd = initcwnd
         self.routes.add(route)
         self._routes_changed()
         return route

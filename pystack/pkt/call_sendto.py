@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 from pystack.pkt.call_open import begin_connect, connect_result, once
-from pystack.pkt.call_stream import MSG_DONTWAIT, MSG_FASTOPEN, iov_size, transmit
+from pystack.pkt.call_stream import MSG_DONTWAIT, MSG_FASTOPEN, iov_size, iov_sizes, transmit
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall
@@ -111,4 +111,7 @@ def call_sendmsg(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     size, flags = iov_size(calls, message.fields.get("msg_iov")), calls.number(args, 2)
     if fd.kind == "tcp" and flags & MSG_FASTOPEN and fd.endpoint.state in (CLOSED, SYN_SENT):
         return fast_open(calls, fd, size, flags, False, Ellipsis)
-    return transmit(calls, fd, size, flags)
+    parts = (
+        iov_sizes(calls, message.fields.get("msg_iov")) if fd.kind == "tcp" and flags & errqueue.MSG_ZEROCOPY else None
+    )
+    return transmit(calls, fd, size, flags, parts=parts)

@@ -82,6 +82,11 @@ def call_read(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     return receive(calls, fd, calls.number(args, 2), flags, calls.is_null(args, 1))
 
 
+def iov_sizes(calls: Calls, vectors: Any) -> list[int]:
+    """The bytes of each of [{..., n}, {..., n}]."""
+    return [iov_size(calls, [vector]) for vector in vectors] if isinstance(vectors, list) else []
+
+
 def iov_size(calls: Calls, vectors: Any) -> int:
     """Bytes in [{..., n}, {..., n}]."""
     total = 0
@@ -145,8 +150,10 @@ def control_messages(calls: Calls, fd: Fd) -> list[tuple[int, int, int]]:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to: Any = None) -> Attempt:
-    """send and its kin: the test pattern from where writing stands."""
+def transmit(
+    calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to: Any = None, parts: "list[int] | None" = None
+) -> Attempt:
+    """send and its kin: the test pattern from where writing stands. `parts`: one send of several pieces of memory."""
     if size > LARGEST:
         raise Unsupported(calls.line, "so large a write is not supported")
     if fd.kind == "udp":
@@ -157,7 +164,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
     opening = [fd.endpoint.fastopen_deferred]
     calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
-    part = MSG_PART if waits and fd.endpoint.errqueue is not None else 0
+    part = MSG_PART if (waits or parts) and fd.endpoint.errqueue is not None else 0
     pass_on = flags & ~(MSG_DONTWAIT | 0x4000 | MSG_FASTOPEN)
 
     def attempt() -> Result | None:
@@ -179,7 +186,7 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
             # (Linux wakes a writer when a third of the buffer is free, not before.)
             return None
         try:
-            n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size - taken[0]), pass_on | part)
+            n = _put(calls, fd, size - taken[0], pass_on | part, parts)
         except OSError:
             if taken[0]:
                 return Result(taken[0])
@@ -200,6 +207,22 @@ def transmit(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to
         return None
 
     return attempt
+
+
+def _put(calls: Calls, fd: Fd, size: int, flags: int, parts: "list[int] | None") -> int:
+    """Give bytes to the stack; how many it took. Several pieces of memory are given one by one, before anything is sent."""
+    if not parts or len(parts) == 1 or size != sum(parts):
+        return int(calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size), flags))
+    taken, was = 0, calls.host.held
+    calls.host.held = True
+    for part in parts:
+        n = calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote + taken, part), flags)
+        taken += n
+        if n < part:
+            break
+    calls.host.held = was
+    calls.host.pump()
+    return taken
 
 
 def _send_datagram(calls: Calls, fd: Fd, size: int, to: Any) -> Attempt:

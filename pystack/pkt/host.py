@@ -6,7 +6,7 @@ from typing import Any
 from pystack.pkt.settings import Settings
 from pystack.pkt.wire import Segment, parse_frame
 from pystack.runtime.host import Host
-from pystack_c.const import LINK_IP
+from pystack_c.const import LINK_IP, RT_UNICAST
 from pystack_c.stack import Stack
 
 #: when scripts begin: late enough that no clock of the stack is near zero
@@ -27,6 +27,13 @@ class PktHost(Host):
         self.tun = self.setup("add_iface", "tun0", LINK_IP, 0, settings.mtu)
         self.setup("add_addr", self.tun, self.local, 16)
         self.setup("add_route", 0, 0, 0, self.tun)
+
+    def route(self, dst: int, prefixlen: int, metrics: tuple[int, int, int] | None) -> None:
+        """A route over the one link there is, with its MTU, MSS to announce and initial window (0: none); None takes it away."""
+        if metrics is None:
+            self.setup("del_route", dst, prefixlen)
+        else:
+            self.setup("add_route", dst, prefixlen, 0, self.tun, 0, 0, RT_UNICAST, *metrics)
 
     def clock(self) -> int:
         """Virtual time."""

@@ -50,7 +50,7 @@ class LastEvents:
 
     def event(self, event: Any) -> None:
         """Keep it."""
-        if event.kind not in QUIET:
+        if event.kind not in QUIET and not (event.kind == "return" and event.fields.get("name") == "tcp_info"):
             self.events.append(event)
             if len(self.events) > 4 * self.most:
                 del self.events[: -self.most]

@@ -44,6 +44,8 @@ class Runner:
         self.line = 0
         self.last_start = 0
         self.tolerance = 0
+        #: routes that commands made, with MTU, MSS to announce and initial window
+        self.routes: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         self.time_range = (0, 0)
         for name in settings.init_scripts:
             self.shell.include(name, 1)
@@ -54,6 +56,8 @@ class Runner:
         self.stack = self.host.stack
         self.stack.probe = probe
         self.sysctls.flush = self.stack.tcp.fastopen_cache.clear
+        for (dst, prefixlen), metrics in self.routes.items():
+            self.host.route(dst, prefixlen, metrics)
         self.calls = Calls(self)
 
     # -- the events ------------------------------------------------------------------------------------------------
@@ -185,6 +189,9 @@ class Runner:
         if isinstance(body, TcpSpec):
             if packet.inbound and (conn is None or conn.state == match.LISTENING):
                 return self._passive(body)
+            if packet.inbound and conn is not None and conn.state == match.NEW and not conn.lport:
+                # A socket that is bound, or not even that: the segment comes to its port all the same.
+                conn.lport, conn.rport = self.settings.bind_port, FIRST_REMOTE_PORT + self.remote_ports
             syn = body.flags & (model.SYN | model.ACK) == model.SYN
             if not packet.inbound and syn and conn is not None and conn.state == match.CONNECTING:
                 conn.state = match.SYN_SENT
@@ -313,6 +320,12 @@ class Runner:
         if tcb is None:
             tcb = self.stack.tcp.find(self.host.local, conn.lport, self.host.remote, conn.rport)
         return tcb
+
+    def change_route(self, dst: int, prefixlen: int, metrics: tuple[int, int, int] | None) -> None:
+        """ip route: a route of the script's network, or (None) no longer one."""
+        self.routes[(dst, prefixlen)] = metrics
+        if hasattr(self, "host"):
+            self.host.route(dst, prefixlen, metrics)
 
     def drop_connection(self, tcb: Any) -> None:
         """tcpdrop: gone without a word."""

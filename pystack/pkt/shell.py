@@ -1,4 +1,5 @@
-"""The few shell commands that scripts use, acted out: sysctl, included scripts, sockstat, tcpdrop, nstat, grep.
+"""The few shell commands that scripts use, acted out: sysctl, included scripts, sockstat, tcpdrop, nstat, grep; and those
+of shell_net.
 
 No process is ever started. What is not known is Unsupported.
 """
@@ -10,12 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.pkt.errors import Unsupported
+from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
 
 #: commands that have nothing to do here
 NOTHING = (
-    "ip tcp_metrics",
-    "tc qdisc add dev tun0 root pfifo",
     "ethtool -K",
     "rm ",
     "/bin/rm ",
@@ -84,8 +84,6 @@ class Shell:
 
     def _pipeline(self, text: str, line: int) -> int:
         text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
-        if text.startswith("ip tcp_metrics flush"):
-            self.sysctls.flush()
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
             return 0
         output: list[str] | None = None
@@ -217,6 +215,9 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
     "nstat": Shell.nstat,
     "sleep": Shell.sleep,
     "echo": Shell.echo,
+    "ip": ip_command,
+    "tc": tc_command,
+    "ss": ss,
 }
 
 

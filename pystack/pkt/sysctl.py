@@ -33,6 +33,11 @@ LINUX_NAMES = {
     "tcp_rto_min_us": "tcp_rto_var_min",
     "tcp_fastopen_blackhole_timeout_sec": "tcp_fastopen_blackhole_timeout",
 }
+#: Linux's sysctls that are switches here -> the setting, and for which values it is on
+LINUX_SWITCHES: dict[str, tuple[str, Callable[[int], bool]]] = {
+    "tcp_recovery": ("tcp_rack", lambda value: value & 1 != 0),
+    "tcp_early_retrans": ("tcp_tlp", lambda value: value >= 3),
+}
 #: Linux's sysctls that mean nothing here, and why
 LINUX_MEANINGLESS = {
     "tcp_fack": "Linux has no FACK any more",
@@ -55,7 +60,7 @@ LINUX_MEANINGLESS = {
 }
 #: known sysctls of Linux that the core may or may not have; without them the script runs, with a note
 LINUX_KNOWN = (
-    "tcp_dsack tcp_frto tcp_recovery tcp_early_retrans tcp_ecn tcp_ecn_fallback tcp_ecn_option tcp_ecn_option_beacon "
+    "tcp_dsack tcp_frto tcp_recovery tcp_early_retrans tcp_ecn tcp_ecn_option tcp_ecn_option_beacon "
     "tcp_fastopen tcp_fastopen_key tcp_fastopen_blackhole_timeout_sec tcp_syncookies tcp_mtu_probing tcp_base_mss "
     "tcp_mtu_probe_floor tcp_min_snd_mss tcp_probe_threshold tcp_probe_interval tcp_notsent_lowat "
     "tcp_pacing_ss_ratio tcp_pacing_ca_ratio tcp_moderate_rcvbuf tcp_rfc1337 tcp_tw_reuse tcp_abc tcp_max_reordering "
@@ -127,6 +132,9 @@ class Sysctls:
             self._assign(name, value.replace("-", "").partition(",")[0])
         else:
             number = int(value, 0) * LINUX_UNITS.get(name, 1)
+            if name in LINUX_SWITCHES:
+                setting, on = LINUX_SWITCHES[name]
+                number, name = int(on(number)), setting
             if self._assign(LINUX_NAMES.get(name, name), number):
                 return
             if name not in LINUX_KNOWN:
@@ -134,19 +142,13 @@ class Sysctls:
             self.note(f"sysctl {name}={value}: there is no such setting")
 
     def _buffers(self, name: str, value: str, line: int) -> None:
-        """min, default, max. The largest receive buffer decides the window scale, as in Linux."""
+        """min, default, max. (The largest receive buffer decides the window scale, in the core.)"""
         try:
             _, default, most = (int(part) for part in value.split())
         except ValueError:
             raise Unsupported(line, f"sysctl {name}={value}: three numbers") from None
         self._assign(name, default)
         self._assign(name + "_max", most)
-        if name == "tcp_rmem":
-            shift = 0
-            while most > 65535 and shift < 14:
-                most >>= 1
-                shift += 1
-            self._assign("tcp_wscale", shift)
 
     def _congestion(self, name: str) -> None:
         from pystack_c.tcp.congestion.base import REGISTRY
@@ -184,9 +186,6 @@ class Sysctls:
             self._assign("tcp_drop_synfin", 2 if number else 0)
         elif short == "msl":
             self._assign("tcp_time_wait", 2 * number * MS)
-        elif short == "keepinit":
-            if not self._assign("tcp_keepinit", number * MS):
-                self.note(f"sysctl {name}: there is no such timer")
         elif name == "kern.ipc.maxsockbuf":
             shift = 0
             while shift < 14 and (65535 << shift) < number:
@@ -215,6 +214,8 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
     "rexmit_min": (("tcp_rto_min",), MS),
     "rexmit_drop_options": (("tcp_syn_drop_options",), 1),
     "delacktime": (("tcp_delack_time",), MS),
+    "keepinit": (("tcp_keepinit",), MS),
+    "icmp_may_rst": (("tcp_icmp_may_rst",), 1),
     "keepidle": (("tcp_keepalive_time",), MS),
     "keepintvl": (("tcp_keepalive_intvl",), MS),
     "keepcnt": (("tcp_keepalive_probes",), 1),
@@ -228,7 +229,6 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
 #: those that the core cannot change: what they have to be
 FREEBSD_DEFAULTS = {
     "blackhole": 0,
-    "icmp_may_rst": 1,
     "path_mtu_discovery": 1,
     "pmtud_blackhole_detection": 0,
     "syncookies_only": 0,

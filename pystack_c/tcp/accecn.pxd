@@ -16,6 +16,8 @@ cpdef bint arrived(Tcb tcb, Packet pkt) except -1
 cpdef bint due(Tcb tcb, bint data) except -1
 @cython.locals(order=int, count=int, other=int)
 cpdef int choose(Tcb tcb, int room, bint full) noexcept
+@cython.locals(least=int, count=int)
+cpdef int fit(Tcb tcb, int room, int blocks) noexcept
 @cython.locals(first=bint, last=bint)
 cpdef int needed(Tcb tcb, int order) noexcept
 cpdef int size(int count) noexcept
@@ -26,5 +28,7 @@ cpdef int64_t read_option(Tcb tcb, Packet pkt) except? -100
 @cython.locals(delta=int64_t)
 cpdef int64_t grown(int64_t field, int64_t counter) noexcept
 cpdef bint zeroed(Packet pkt) noexcept
+@cython.locals(average=int64_t)
+cpdef count_acks(Tcb tcb, int64_t newly)
 @cython.locals(delta=int64_t, safest=int64_t)
 cpdef int64_t newly_marked(Tcb tcb, Packet pkt, int64_t newly, int64_t marked) noexcept

@@ -22,6 +22,9 @@ FIRST_ACK, FIRST_DATA = 1, 2
 # Why the other half does without (tcpi_accecn_fail_mode, as Linux numbers it).
 ACE_FAIL_SEND, ACE_FAIL_RECV, OPT_FAIL_SEND, OPT_FAIL_RECV = 1, 2, 4, 8
 
+# An average of so many segments an ACK (6 bits after the point) says that ACKs are few because they are put together.
+ACKS_JOINED = 4 << 6
+
 # A counter is told at least once in so many bytes (3.2.3.3).
 REPEAT = 1 << 22
 
@@ -107,6 +110,8 @@ def due(tcb: Tcb, data: bool) -> bool:
     mode = tcb.core.config.tcp_ecn_option
     if mode == 0 or tcb.acc_opt_off:
         return False
+    if mode == 2 and tcb.core.config.tcp_accecn_linux:
+        return tcb.acc_opt_seen == EMPTY_SEEN or tcb.acc_opt_seen == COUNTERS_SEEN
     if tcb.acc_opt_due & FIRST_ACK or (data and tcb.acc_opt_due & FIRST_DATA):
         return True
     if mode == 1:
@@ -136,6 +141,24 @@ def choose(tcb: Tcb, room: int, full: bool) -> int:
     other = 1 - order
     count = needed(tcb, other)
     return other * 4 + count if size(count) <= room else -1
+
+
+def fit(tcb: Tcb, room: int, blocks: int) -> int:
+    """Linux's tcp_options_fit_accecn: as many fields as fit beside `blocks` SACK blocks, ECT(1) first; one block gives way.
+
+    Returns what `choose` returns; -1 where what changed does not fit.
+    """
+    least = needed(tcb, 1)
+    count = 3
+    while size(count) > room or count < least:
+        if count <= least:
+            if blocks <= 2 or least == 0:
+                return -1
+            blocks -= 1
+            room += 8
+            count = 4
+        count -= 1
+    return 4 + count
 
 
 def needed(tcb: Tcb, order: int) -> int:
@@ -210,6 +233,17 @@ def zeroed(pkt: Any) -> bool:
     return (pkt.acc_count >= 1 and pkt.acc_first == 0) or (pkt.acc_count >= 3 and pkt.acc_last == 0)
 
 
+def count_acks(tcb: Tcb, newly: int) -> None:
+    """How many segments an ACK delivers, on average: the moving average that Linux keeps (weight 1/64)."""
+    if newly <= 0:
+        return
+    if tcb.acc_per_ack == 0:
+        tcb.acc_per_ack = newly << 6
+        return
+    average = ((tcb.acc_per_ack << 6) - tcb.acc_per_ack + (newly << 6)) >> 6
+    tcb.acc_per_ack = average if average < 0xFFFF else 0xFFFF
+
+
 def newly_marked(tcb: Tcb, pkt: Any, newly: int, marked: int) -> int:
     """3.2.2.2 and 3.2.2.5.2: how many of our packets this ACK reports as CE-marked; `newly` were delivered by it.
 
@@ -221,7 +255,7 @@ def newly_marked(tcb: Tcb, pkt: Any, newly: int, marked: int) -> int:
         return delta
     safest = newly - ((newly - delta) & 7)
     if marked < 0:
-        return safest
+        return delta if tcb.core.config.tcp_accecn_linux and tcb.acc_per_ack > ACKS_JOINED else safest
     while delta < safest and delta * tcb.mss < marked:
         delta += 8
     return delta

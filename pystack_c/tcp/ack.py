@@ -61,6 +61,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
                 tcb.cc.sample(tcb)
                 tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
             rate.next_sample(tcb)
+            rate.set_pacing(tcb)
         restart_rto(tcb, advanced)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
         # (Linux: MSG_MORE holds data until the next reason to send.)

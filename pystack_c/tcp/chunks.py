@@ -10,11 +10,13 @@ from typing import Any
 
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt
 
-MSG_EOR, MSG_MORE = 0x80, 0x8000
+MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
 #: what a chunk costs besides its payload, on a 64-bit Linux: sk_buff, its head and its skb_shared_info
 OVERHEAD = 1280
 #: of an skb's largest size, 64 KiB, this much is for headers
 LARGEST = 65536 - 1 - 320
+#: MAX_SKB_FRAGS, and what one of them holds
+MOST_FRAGS, PAGE = 17, 4096
 #: SOCK_MIN_SNDBUF
 LEAST_SNDBUF = 4608
 NO_LIMIT = 1 << 31
@@ -31,6 +33,8 @@ class Chunk:
         self.end = end
         self.push = False
         self.eor = False
+        #: pages that MSG_ZEROCOPY pinned for it
+        self.frags = 0
 
 
 class Chunks:
@@ -64,6 +68,7 @@ class Chunks:
     def admit(self, tcb: Any, n: int, flags: int) -> int:
         """How many of `n` bytes may be written now, as tcp_sendmsg does it: in chunks, each if there is any room left."""
         goal = size_goal(tcb)
+        pinned = flags & MSG_ZEROCOPY and tcb.errqueue is not None and tcb.errqueue.zerocopy
         tail = tcb.sendbuf.tail
         sent = tcb.send_offset()
         edge = sent
@@ -73,6 +78,11 @@ class Chunks:
             room = 0
             if last is not None and last.end > edge and not last.eor:
                 room = goal - (last.end - max(last.start, edge))
+                if pinned and last.frags >= MOST_FRAGS:
+                    # Each piece of the application's memory is a fragment of its own, and there are no more.
+                    last.push = True
+                    self.pushed = tail
+                    room = 0
             if last is None or room <= 0:
                 if not self.has_room(tcb, tail, edge, 1):
                     break
@@ -83,6 +93,7 @@ class Chunks:
                 last.push = False
             take = min(room, n - taken)
             last.end += take
+            last.frags += -(-take // PAGE) if pinned else 0
             tail += take
             taken += take
             if taken < n and take == room:
@@ -117,7 +128,14 @@ class Chunks:
     def charge(self, tcb: Any, tail: int, edge: int) -> int:
         """sk_wmem_queued: the bytes from the first unacknowledged one to `tail`, with what their chunks cost besides."""
         unsent = sum(1 for chunk in self.queue if chunk.end > edge)
-        pieces = len(self.pieces) + (1 if edge > tcb.send_offset() else 0)
+        pieces = len(self.pieces)
+        sent = tcb.send_offset()
+        if edge > sent:
+            # What leaves while the writer still writes is cut into pieces, and each of them costs as much.
+            size = tso_segments(tcb, tcb.mss) * tcb.mss
+            for chunk in self.queue:
+                n = min(chunk.end, edge) - max(chunk.start, sent)
+                pieces += max(0, (n + size - 1) // size)
         return tail - tcb.sendbuf.head + OVERHEAD * (unsent + pieces)  # type: ignore[no-any-return]
 
     def has_room(self, tcb: Any, tail: int, edge: int, weight: int) -> bool:
@@ -171,6 +189,10 @@ class Chunks:
             return MARKED
         # (__tcp_transmit_skb: what offload cuts into several ends with PSH.)
         return PIECE if end >= self.piece_end and n < self.piece_end - self.piece_start else 0
+
+    def within(self, offset: int) -> bool:
+        """Is that inside of a piece that has begun to go out? (Linux paces whole pieces.)"""
+        return self.linux and offset < self.piece_end
 
     def defers(self, tcb: Any, offset: int, mss: int, usable: int, room: int) -> bool:
         """tcp_tso_should_defer: is it better to wait for the next ACK, for a larger piece? Only if that is due at once."""

@@ -55,7 +55,7 @@ def _syn_ack(tcb: Tcb, pkt: Any, code: int) -> None:
         return
     accecn.enter(tcb)
     tell.ecn(tcb, "agreed", "the peer agrees to accurate ECN", "RFC 9768 3.1.1")
-    if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT):
+    if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT) and tcb.core.config.tcp_ecn_fallback:
         # 3.2.2.3: our SYN was Not-ECT; something on the path writes into the IP-ECN field.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
         tcb.acc_respond = code == 6
@@ -95,6 +95,11 @@ def third_ack(tcb: Tcb, pkt: Any) -> None:
     """RFC 9768 3.2.2.1 and table 4, server in SYN-RECEIVED: the first ACK's field tells how our SYN-ACK arrived."""
     if accecn.zeroed(pkt):
         accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
+    accecn.read_option(tcb, pkt)
+    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == accecn.COUNTERS_SEEN:
+        # (Linux: options come through one way, so ours may have been lost by chance.)
+        tcb.acc_opt_off = False
+        tcb.acc_fail &= ~accecn.OPT_FAIL_SEND
     if pkt.l4_end > pkt.data_off or pkt.sack is not None or pkt.tcp_flags & C.FIN:
         return
     code = (pkt.tcp_flags >> 6) & 7
@@ -102,11 +107,12 @@ def third_ack(tcb: Tcb, pkt: Any) -> None:
     if code == 0:
         # Note 1: no ECT, and no response to feedback, for the rest of the connection.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
-    elif code == 3 or code == 4 or code == 6:
+    elif (code == 3 or code == 4 or code == 6) and tcb.core.config.tcp_ecn_fallback:
         # 3.2.2.3: the SYN-ACK was sent Not-ECT.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
     if code == 6:
         tcb.s_cep = 6
+        tcb.delivered_ce += 1
         tcb.acc_respond = True
 
 
@@ -162,6 +168,7 @@ def feedback(tcb: Tcb, pkt: Any, newly: int, progress: bool) -> None:
         tcb.acc_first = False
         if (pkt.tcp_flags >> 6) & 7 == 0:
             accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
+    accecn.count_acks(tcb, newly)
     if not progress or tcb.acc_deaf:
         return
     marked = accecn.read_option(tcb, pkt)

@@ -11,7 +11,7 @@ from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.rate cimport Rate
+from pystack_c.tcp.rate cimport Rate, set_pacing
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state cimport set_state
@@ -19,6 +19,7 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
+@cython.locals(size=int64_t)
 cpdef round_buffer(Tcb tcb)
 @cython.locals(config=Config, old=int64_t)
 cpdef take_syn(Tcb tcb, Packet pkt)

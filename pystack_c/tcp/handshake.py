@@ -11,7 +11,7 @@ from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.rate import Rate
+from pystack_c.tcp.rate import Rate, set_pacing
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, received_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
@@ -82,7 +82,9 @@ def take_syn(tcb: Tcb, pkt: Any) -> None:
 def round_buffer(tcb: Tcb) -> None:
     """FreeBSD's way, where the setting asks for it: a receive buffer of whole segments."""
     if tcb.core.config.tcp_round_buffers:
-        tcb.recvbuf.size = (tcb.recvbuf.size + tcb.mss - 1) // tcb.mss * tcb.mss
+        # (Timestamps do not count there.)
+        size = tcb.mss + 12 if tcb.ts_ok else tcb.mss
+        tcb.recvbuf.size = (tcb.recvbuf.size + size - 1) // size * size
 
 
 def fresh_child(listener: Tcb, pkt: Any) -> Any:
@@ -121,6 +123,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.keepintvl = listener.keepintvl
     tcb.keepcnt = listener.keepcnt
     tcb.user_timeout = listener.user_timeout
+    tcb.keepinit = listener.keepinit
     tcb.user_mss = listener.user_mss
     tcb.linger = listener.linger
     tcb.ttl = listener.ttl
@@ -204,9 +207,14 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         tcb.fin_expected = flags & C.FIN != 0 and pkt.l4_end <= pkt.data_off + tcb.recvbuf.size
         tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
-    tcb.rtxq.clear()
     core.cancel_timer(tcb.rto_timer, "our SYN goes again, as SYN,ACK", "RFC 9293 3.5")
-    tcb.snd_nxt = tcb.iss
+    if tcb.syn_data:
+        # Fast Open: only the SYN goes again, its data is out already (RFC 7413 4.2.1).
+        tcb.rtxq.mark_lost(tcb.rtxq.head())
+        tcb.force_retransmit = True
+    else:
+        tcb.rtxq.clear()
+        tcb.snd_nxt = tcb.iss
     schedule(tcb)
 
 
@@ -250,6 +258,8 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     measure(tcb, pkt, sample)
     restart_rto(tcb, True)
     became_established(tcb, "the peer acknowledged our SYN")
+    if parent is None:
+        fastopen.answered(tcb, pkt)
     if tcb.syn_text is not None:
         text_of_syn(tcb)
     if parent is not None:
@@ -312,4 +322,5 @@ def start_congestion_control(tcb: Tcb) -> None:
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
         tcb.cc.conn_init(tcb)
+        set_pacing(tcb)
         tell.cwnd(tcb, old, ssthresh, "the initial window", "RFC 6928 2")

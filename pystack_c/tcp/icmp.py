@@ -56,7 +56,7 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
         hard = True
     if core.config.tcp_icmp_refused:
         problem = errno.ECONNREFUSED if hard else problem
-        hard = hard or kind == C.ICMP_TIME_EXCEEDED
+        hard = hard or (kind == C.ICMP_TIME_EXCEEDED and code == 0)
     opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
     if tcb.state == C.SYN_RECEIVED and tcb.fastopen and core.config.tcp_icmp_opening:
         # (Fast Open: until it is accepted, it is an opening like any other.)
@@ -68,7 +68,7 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
             return
     if opening and tcb.recverr:
         errqueue.icmp(tcb, problem, kind, code)
-    if opening and hard:
+    if opening and hard and core.config.tcp_icmp_may_rst:
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
         tell.soft_error(tcb, problem, "while opening, that is the end", "RFC 9293 3.9.2.2")
@@ -112,7 +112,9 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     lower_mtu(core, tcb.route, mtu)
     update_mss(tcb)
     if tcb.syn_out():
-        syn_was_too_large(tcb)
+        if tcb.syn_data:
+            # (A plain SYN is never too large.)
+            syn_was_too_large(tcb)
         return
     send_smaller(tcb)
 

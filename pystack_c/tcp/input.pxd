@@ -50,6 +50,7 @@ cpdef challenge_ack(Tcb tcb, str why, str rfc)
 cpdef syn_again(Tcb tcb)
 @cython.locals(newer=bint, core=Core, listener=Tcb)
 cpdef bint reopen(Tcb tcb, Packet pkt)
+cpdef bint old_ack(Tcb tcb, Packet pkt) except -1
 @cython.locals(core=Core, ack=uint32_t)
 cpdef bint ack_field(Tcb tcb, Packet pkt)
 @cython.locals(state=int, rfc=str)

@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import accecn, ecn, tell
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
@@ -149,11 +149,18 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             return
         # Simultaneous open, figure 8: the SYN of the SYN,ACK is known; what follows it counts.
         flags &= ~C.SYN
+        if tcb.accecn:
+            # (Its flags are no ACE field, RFC 9768 3.2.2.)
+            tcb.acc_skip = True
+            ecn.syn_ack_marks(tcb, pkt)
+        else:
+            # (Nor is its ECE an echo, RFC 3168 6.1.1.)
+            flags &= ~(C.ECE | C.CWR)
         pkt.tcp_flags = flags
         pkt.seq = seq_add(pkt.seq, 1)
         length -= 1
-        # (Its flags are no ACE field, RFC 9768 3.2.2.)
-        tcb.acc_skip = tcb.accecn
+        if core.config.tcp_crossed_ack:
+            ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
     # First, the sequence number.
     if paws_reject(tcb, pkt):
         core.counters.TcpExtPAWSEstab += 1
@@ -246,10 +253,15 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         fin_again(tcb)
         return
     n = pkt.l4_end - pkt.data_off
+    if core.config.tcp_old_ack and seq_add(pkt.seq, segment_len(pkt)) == tcb.rcv_nxt and old_ack(tcb, pkt):
+        return
     if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
         # RFC 9768 3.2.2.1: a SYN-ACK once more.
         ecn.syn_ack_marks(tcb, pkt)
     if n > 0 and tcb.accecn and seq_lt(pkt.seq, tcb.rcv_nxt):
+        if core.config.tcp_accecn_linux and seq_ge(seq_add(pkt.seq, n), tcb.last_ack_sent):
+            # (Linux takes what ends at the last ACK for acceptable.)
+            accecn.arrived(tcb, pkt)
         option_may_be_blocked(tcb)
     if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
         # RFC 2883 4: an old duplicate is reported.
@@ -346,6 +358,15 @@ def reopen(tcb: Tcb, pkt: Any) -> bool:
     finish(tcb, "a new SYN reopens the address pair", "RFC 6191 2")
     listen_state(listener, pkt)
     return True
+
+
+def old_ack(tcb: Tcb, pkt: Any) -> bool:
+    """Linux and FreeBSD: what an old duplicate acknowledges counts, where it ends at RCV.NXT. True where that is the end of it."""
+    if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK or pkt.seq == tcb.rcv_nxt:
+        return False
+    if not seq_lt(tcb.snd_una, pkt.ack) or seq_gt(pkt.ack, tcb.snd_nxt):
+        return False
+    return not ack_field(tcb, pkt)
 
 
 def ack_field(tcb: Tcb, pkt: Any) -> bool:

@@ -29,6 +29,8 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
             if child is not None:
                 return child
         core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
+        if flags & C.SYN and not core.config.tcp_listen_reset:
+            return None
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
         return None
     # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)

@@ -130,7 +130,7 @@ def send_new(tcb: Tcb) -> None:
         elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
             explain_hold(tcb, unsent, usable, room)
             break
-        if not rate.may_send_now(tcb):
+        if not rate.may_send_now(tcb) and (tcb.chunks is None or not tcb.chunks.within(offset)):
             break
         if n > mss and n > rate.quantum(tcb, mss):
             n = rate.quantum(tcb, mss) // mss * mss

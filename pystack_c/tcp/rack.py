@@ -135,6 +135,7 @@ def detect_loss(tcb: Tcb) -> None:
         elif left > wait:
             wait = left
     if wait > 0:
+        wait += core.config.tcp_timeout_slack
         if tcb.reorder_timer is None:
             tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
         core.set_timer(tcb.reorder_timer, core.now + wait, "later than that, what is missing is lost", "RFC 8985 6.2")
@@ -153,6 +154,8 @@ def probe_timeout(tcb: Tcb) -> int:
     pto = 2 * tcb.srtt
     if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:
         pto += tcb.core.config.tcp_tlp_max_ack_delay
+    else:
+        pto += tcb.core.config.tcp_timeout_slack
     return pto if pto < tcb.rto or tcb.core.config.tcp_tlp_at_rto else 0
 
 

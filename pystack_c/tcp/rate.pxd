@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
+from pystack_c.config cimport Config
 from pystack_c.seqnum cimport seq_diff
 from pystack_c.tcp.rtxq cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
@@ -40,11 +41,13 @@ cpdef bint finish_sample(Tcb tcb)
 cpdef next_sample(Tcb tcb)
 @cython.locals(rate=Rate, in_flight=int64_t)
 cpdef note_app_limited(Tcb tcb)
+@cython.locals(config=Config, ratio=int64_t, window=int64_t, rtt=int64_t)
+cpdef set_pacing(Tcb tcb)
 @cython.locals(rate=int64_t)
 cpdef int64_t pacing_limit(Tcb tcb)
 @cython.locals(why=str)
 cpdef bint may_send_now(Tcb tcb)
-@cython.locals(limit=int64_t, start=int64_t, slack=int64_t)
+@cython.locals(limit=int64_t, start=int64_t, slack=int64_t, wait=int64_t, late=int64_t)
 cpdef paced(Tcb tcb, int64_t n)
 @cython.locals(limit=int64_t, n=int64_t)
 cpdef int64_t quantum(Tcb tcb, int64_t mss)

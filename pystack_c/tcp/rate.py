@@ -11,6 +11,8 @@ from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
 S = 1_000_000_000
+# Segments that a connection may send before it is paced, by the setting tcp_pacing.
+UNPACED = 10
 
 
 class Rate:
@@ -116,6 +118,20 @@ def note_app_limited(tcb: Tcb) -> None:
         rate.app_limited = 1
 
 
+def set_pacing(tcb: Tcb) -> None:
+    """Linux's tcp_update_pacing_rate, for algorithms that set none: a part more than a window a round trip."""
+    config = tcb.core.config
+    if not config.tcp_pacing or tcb.own_recovery or tcb.srtt <= 0:
+        return
+    ratio = config.tcp_pacing_ss_ratio if tcb.cwnd < tcb.ssthresh // 2 else config.tcp_pacing_ca_ratio
+    window = seq_diff(tcb.snd_nxt, tcb.snd_una)
+    if window < tcb.cwnd:
+        window = tcb.cwnd
+    # (In microseconds: the product would not fit otherwise.)
+    rtt = tcb.srtt // 1000 if tcb.srtt >= 1000 else 1
+    tcb.pacing_rate = window * ratio // 100 * 1_000_000 // rtt
+
+
 def pacing_limit(tcb: Tcb) -> int:
     """The pacing rate in force, in bytes a second; 0 sends at once."""
     rate = tcb.pacing_rate
@@ -140,6 +156,16 @@ def paced(tcb: Tcb, n: int) -> None:
     """`n` bytes went out: when may the next go?"""
     limit = pacing_limit(tcb)
     if limit == 0:
+        return
+    if tcb.core.config.tcp_pacing and not tcb.own_recovery:
+        # (Linux: the first segments of a connection go at once, and lateness is made good by half a segment at most.)
+        wait = n * S // limit
+        late = tcb.core.now - tcb.pace_at
+        if late > 0:
+            tcb.pace_at = tcb.core.now
+            wait -= late if late < wait // 2 else wait // 2
+        if tcb.data_segs_out >= UNPACED:
+            tcb.pace_at += wait
         return
     # A timer that fired late (by an eighth of a round trip, 5 ms at most) is made good; an idle time is not.
     slack = tcb.srtt // 8 if tcb.srtt < 40_000_000 else 5_000_000

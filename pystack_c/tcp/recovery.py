@@ -170,7 +170,16 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     lost = tcb.rtxq.lost_out
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
-        reduce_rate(tcb, acked > 0 and tcb.rtxq.lost_out <= lost)
+        reduce_rate(tcb, tcb.ack_delivered, acked > 0 and tcb.rtxq.lost_out <= lost)
+
+
+def overdue(tcb: Tcb) -> None:
+    """The reordering timer fired (RFC 8985 6.2). A recovery that it begins is paced from its first segment (RFC 6937 3)."""
+    phase = tcb.ca_state
+    find_losses(tcb)
+    if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:
+        # (What was delivered, and armed the timer, is one segment at least.)
+        reduce_rate(tcb, tcb.mss, False)
 
 
 def grow_by_sack(tcb: Tcb) -> None:
@@ -222,13 +231,12 @@ def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
             tcb.frto = False
 
 
-def reduce_rate(tcb: Tcb, safe: bool) -> None:
-    """RFC 6937 3: send in proportion to what is delivered, so that cwnd ends at ssthresh.
+def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
+    """RFC 6937 3: send in proportion to what is delivered (`newly`, by this ACK), so that cwnd ends at ssthresh.
 
     `safe`: the ACK moves SND.UNA and shows no further loss (SafeACK, RFC 9937 6.2).
     """
     old = tcb.cwnd
-    newly = tcb.ack_delivered
     tcb.prr_delivered += newly
     pipe = tcb.in_flight()
     if pipe > tcb.ssthresh:

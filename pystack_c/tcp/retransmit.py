@@ -73,6 +73,8 @@ def recovery_reason(tcb: Tcb) -> str:
     """Why a retransmission happens, in words."""
     if tcb.core.probe is None:
         return ""
+    if tcb.state == C.SYN_RECEIVED and tcb.retries == 0:
+        return "both sides opened: our SYN again, as SYN,ACK"
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:

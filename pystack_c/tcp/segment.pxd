@@ -56,13 +56,14 @@ cdef int with_ip_options(Tcb tcb, int hlen, object payload, int tos) except -1
 cpdef use_options(Tcb tcb, object options)
 @cython.locals(asked=bytes, why=str, fields=dict)
 cpdef received_route(Tcb tcb, Packet pkt)
+@cython.locals(ttl=int, tos=int, owner=Tcb, item=object)
 cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
 @cython.locals(route=Dst, acc=uint32_t, fields=dict, df=int)
-cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, str reason, str rfc, object options)
-@cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t)
+cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, int ttl, int tos, str reason, str rfc, object options)
+@cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t, ttl=int, tos=int)
 cpdef reset_connection(Tcb tcb, str reason, str rfc)
 @cython.locals(mode=int, flags=int, again=int)
 cpdef int syn_ecn(Tcb tcb) except -1
 cpdef int syn_ack_ecn(Tcb tcb) except -1
-@cython.locals(chosen=int)
+@cython.locals(chosen=int, scratch=bytearray, end=Py_ssize_t, at=Py_ssize_t, rest=bytes, n=int)
 cpdef int syn_ack_option(Tcb tcb, int hlen) except -1

@@ -43,6 +43,8 @@ def local_mss(tcb: Tcb) -> int:
         mss = tcb.route.iface.mtu - 40
         if config.tcp_advmss_pmtu:
             mss = tcb.route.mtu - 40
+        if tcb.route.route is not None and tcb.route.route.advmss > 0:
+            mss = tcb.route.route.advmss
     if tcb.user_mss > 0 and tcb.user_mss < mss:
         mss = tcb.user_mss
     return mss if mss < 65495 else 65495
@@ -181,9 +183,11 @@ def accecn_option(tcb: Tcb, data: bool) -> int:
     if not accecn.due(tcb, data) or (data and tcb.mss < 128):
         return -1
     blocks = sack_blocks(tcb, data)
+    room = 28 if tcb.ts_ok else 40
+    if tcb.core.config.tcp_accecn_linux:
+        return accecn.fit(tcb, room - (4 + 8 * blocks if blocks > 0 else 0), blocks)
     if blocks > 2:
         blocks = 2
-    room = 28 if tcb.ts_ok else 40
     if blocks > 0:
         room -= 4 + 8 * blocks
     return accecn.choose(tcb, room, tcb.acc_opt_due != 0)
@@ -217,7 +221,7 @@ def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
             # RFC 9768 3.2.2.1: how the SYN-ACK arrived; on a pure ACK only.
             flags |= tcb.acc_answer << 6
             tcb.acc_answer = -1
-        else:
+        elif tcb.state != C.TIME_WAIT or not tcb.core.config.tcp_accecn_linux:
             flags |= accecn.ace(tcb)
         tcb.acc_unacked_ce = 0
         return flags
@@ -239,7 +243,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
         hlen += 12
     chosen = -1
-    if tcb.accecn and (length == 0 or flags & C.ECT):
+    if tcb.accecn and (length == 0 or flags & C.ECT or core.config.tcp_accecn_linux):
         # (Not on a retransmission: it may have been the option that was not let through, RFC 9768 3.2.3.2.2.)
         chosen = accecn_option(tcb, length > 0)
         tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
@@ -255,6 +259,9 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
             count = len(blocks)
         if chosen >= 0:
             count = blocks_beside(tcb, count, chosen)
+            if core.config.tcp_accecn_linux:
+                hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
+                chosen = -2
         if count > 0:
             hlen += write_sack(scratch, C.L4_OFF + hlen, blocks, count)
     if chosen >= 0:
@@ -263,10 +270,10 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     tos = tcb.tos
     if tcb.ecn_ok or tcb.accecn:
         # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
-        if flags & C.ECT and not tcb.acc_no_ect:
+        if (flags & C.ECT or (tcb.accecn and core.config.tcp_accecn_linux)) and not tcb.acc_no_ect:
             tos |= 2
         flags = ecn_flags(tcb, flags, length, count > 0)
-        tcb.acc_opt_last = chosen >= 0
+        tcb.acc_opt_last = chosen != -1
     flags &= ~C.ECT
     urg = 0
     if seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq):
@@ -347,6 +354,8 @@ def syn_ecn(tcb: Tcb) -> int:
     mode = tcb.core.config.tcp_ecn
     flags = 0
     again = tcb.core.config.tcp_ecn_retries
+    if not tcb.core.config.tcp_ecn_fallback:
+        again = tcb.retries
     if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
         # RFC 9768 3.1.1; 3.1.4.1: once more on the first retransmission, then without.
         flags = C.AE | C.CWR | C.ECE
@@ -362,7 +371,7 @@ def syn_ack_ecn(tcb: Tcb) -> int:
     """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
     if not tcb.accecn:
         return C.ECE if tcb.ecn_ok else 0
-    if tcb.retries >= 2:
+    if tcb.retries >= 2 and (tcb.passive or not tcb.core.config.tcp_accecn_linux):
         # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
         tcb.acc_no_ect = True
         return 0
@@ -373,12 +382,25 @@ def syn_ack_option(tcb: Tcb, hlen: int) -> int:
     """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
     if tcb.core.config.tcp_ecn_option == 0 or tcb.acc_opt_off:
         return 0
-    if tcb.retries > 0 or tcb.acc_again:
+    if tcb.retries > (0 if tcb.passive or not tcb.core.config.tcp_accecn_linux else 1) or tcb.acc_again:
+        # (Linux: in a simultaneous open the second one still has it.)
         tcb.acc_opt_off = True
         tcb.acc_fail |= accecn.OPT_FAIL_SEND
         return 0
-    chosen = accecn.choose(tcb, 60 - hlen, True)
-    return accecn.write(tcb, tcb.core.scratch, C.L4_OFF + hlen, chosen) if chosen >= 0 else 0
+    scratch = tcb.core.scratch
+    end = C.L4_OFF + hlen
+    if not tcb.core.config.tcp_accecn_linux:
+        chosen = accecn.choose(tcb, 60 - hlen, True)
+        return accecn.write(tcb, scratch, end, chosen) if chosen >= 0 else 0
+    chosen = accecn.fit(tcb, 60 - hlen, 0)
+    if chosen < 0:
+        return 0
+    # After MSS and timestamps, before the others.
+    at = C.L4_OFF + (36 if tcb.ts_ok else 24)
+    rest = bytes(scratch[at:end])
+    n = accecn.write(tcb, scratch, at, chosen)
+    scratch[at + n : end + n] = rest
+    return n
 
 
 def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, tos: int) -> int:
@@ -472,7 +494,13 @@ def send_reset(
     core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, flags: int, reason: str, rfc: str
 ) -> None:
     """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
-    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, reason, rfc, None)
+    ttl, tos = core.config.ip_default_ttl, 0
+    if core.config.tcp_reset_bound:
+        for item in core.tcp.buckets.get(sport, {}).values():
+            owner: Tcb = item
+            ttl = owner.ttl
+            tos = owner.tos
+    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, ttl, tos, reason, rfc, None)
 
 
 def reset_segment(
@@ -485,6 +513,8 @@ def reset_segment(
     ack: int,
     hlen: int,
     flags: int,
+    ttl: int,
+    tos: int,
     reason: str,
     rfc: str,
     options: Any,
@@ -504,7 +534,7 @@ def reset_segment(
         fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
         core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
     df = C.DONT_FRAGMENT
-    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, core.config.ip_default_ttl, 0, df, hlen, None)
+    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, ttl, tos, df, hlen, None)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
@@ -518,4 +548,5 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     if tcb.accecn:
         flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
-    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, reason, rfc, tcb.ip_options)
+    ttl, tos = tcb.ttl, tcb.tos
+    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, ttl, tos, reason, rfc, tcb.ip_options)

@@ -33,6 +33,8 @@ TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23,
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
 #: FreeBSD's, which has Linux's TCP_LINGER2 for its number: one of our own
 TCP_NOOPT = 0x10008
+#: and the time that an opening may take, in seconds
+TCP_KEEPINIT = 0x10080
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 
@@ -175,6 +177,10 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         tcb.fastopen_key = value
     elif name == TCP_NOOPT:
         tcb.noopt = bool(value)
+    elif name == TCP_KEEPINIT:
+        if value < 0:
+            raise error(errno.EINVAL)
+        tcb.keepinit = value * SECOND
     elif name == TCP_USER_TIMEOUT:
         if value < 0:
             raise error(errno.EINVAL)
@@ -292,6 +298,7 @@ GETTERS = {
         TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
         TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
         TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
+        TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,
     },

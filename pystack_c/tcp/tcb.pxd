@@ -146,6 +146,7 @@ cdef class Tcb(Endpoint):
     cdef public bint acc_opt_off
     cdef public int acc_opt_due
     cdef public int acc_opt_dups
+    cdef public int64_t acc_per_ack
     cdef public bint acc_opt_last
     cdef public int acc_chosen
     cdef public int64_t r_cep
@@ -209,6 +210,7 @@ cdef class Tcb(Endpoint):
     cdef public int64_t keepintvl
     cdef public int keepcnt
     cdef public int64_t user_timeout
+    cdef public int64_t keepinit
     cdef public int syn_retries
     cdef public int64_t linger
     cdef public bint push_now

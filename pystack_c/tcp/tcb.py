@@ -187,6 +187,7 @@ class Tcb(Endpoint):
         self.acc_opt_off = False
         self.acc_opt_due = 0
         self.acc_opt_dups = 0
+        self.acc_per_ack = 0
         self.acc_opt_last = False
         self.acc_chosen = -1
         self.r_cep = 0
@@ -255,6 +256,7 @@ class Tcb(Endpoint):
         self.keepintvl = core.config.tcp_keepalive_intvl
         self.keepcnt = core.config.tcp_keepalive_probes
         self.user_timeout = 0
+        self.keepinit = core.config.tcp_keepinit
         self.syn_retries = core.config.tcp_syn_retries
         self.linger = -1
         self.push_now = False

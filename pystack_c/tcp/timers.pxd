@@ -8,7 +8,7 @@ from pystack_c.tcp cimport fastopen, mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack cimport note_probe
-from pystack_c.tcp.recovery cimport find_losses, timeout
+from pystack_c.tcp.recovery cimport overdue, timeout
 from pystack_c.tcp.retransmit cimport tail_loss_probe
 from pystack_c.tcp.rtxq cimport SentSegment
 from pystack_c.tcp.rtt cimport backed_off
@@ -19,10 +19,13 @@ from pystack_c.timer cimport Timer
 cpdef fire(Tcb tcb, int kind)
 @cython.locals(config=Config)
 cpdef int give_up_after(Tcb tcb)
+@cython.locals(limit=int64_t)
+cpdef int64_t time_limit(Tcb tcb)
+@cython.locals(limit=int64_t)
 cpdef bint user_timeout_over(Tcb tcb)
 cpdef bint window_shrunk(Tcb tcb)
 cpdef loss_probe(Tcb tcb)
-@cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t)
+@cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t, limit=int64_t)
 cpdef retransmission(Tcb tcb)
 @cython.locals(core=Core, old=int64_t)
 cpdef persist(Tcb tcb)

@@ -8,7 +8,7 @@ from pystack_c.tcp import fastopen, mtuprobe, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
-from pystack_c.tcp.recovery import find_losses, timeout
+from pystack_c.tcp.recovery import overdue, timeout
 from pystack_c.tcp.retransmit import tail_loss_probe
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, send_segment
@@ -27,7 +27,7 @@ def fire(tcb: Tcb, kind: int) -> None:
     elif kind == C.TIMER_PACE:
         schedule(tcb)
     elif kind == C.TIMER_REORDER:
-        find_losses(tcb)
+        overdue(tcb)
         schedule(tcb)
     elif kind == C.TIMER_DELACK:
         delayed_ack(tcb)
@@ -51,9 +51,18 @@ def give_up_after(tcb: Tcb) -> int:
     return config.tcp_retries2
 
 
+def time_limit(tcb: Tcb) -> int:
+    """TCP_USER_TIMEOUT (RFC 5482), or while opening the shorter of it and FreeBSD's TCP_KEEPINIT; 0: none."""
+    limit = tcb.user_timeout
+    if tcb.syn_out() and tcb.keepinit > 0 and (limit == 0 or tcb.keepinit < limit):
+        limit = tcb.keepinit
+    return limit
+
+
 def user_timeout_over(tcb: Tcb) -> bool:
-    """TCP_USER_TIMEOUT (RFC 5482): data has been unacknowledged for that long."""
-    return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
+    """Data, or a SYN, has been unacknowledged for that long."""
+    limit = time_limit(tcb)
+    return limit > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= limit
 
 
 def window_shrunk(tcb: Tcb) -> bool:
@@ -96,8 +105,9 @@ def retransmission(tcb: Tcb) -> None:
     new = backed_off(tcb)
     tell.rto(tcb, old, "the timeout doubles with each try", "RFC 6298 5.5")
     deadline = core.now + new
-    if tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.retry_start + tcb.user_timeout < deadline:
-        deadline = tcb.retry_start + tcb.user_timeout
+    limit = time_limit(tcb)
+    if limit > 0 and tcb.retry_start >= 0 and tcb.retry_start + limit < deadline:
+        deadline = tcb.retry_start + limit
         if deadline <= core.now:
             deadline = core.now + 1
     set_rto_timer(tcb, deadline)

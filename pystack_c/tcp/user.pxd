@@ -46,7 +46,7 @@ cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 @cython.locals(core=Core, config=Config, space=int64_t, round_trip=int64_t)
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)
-@cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t)
+@cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t, most=int64_t)
 cpdef window_update(Tcb tcb)
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)

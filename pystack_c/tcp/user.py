@@ -336,6 +336,11 @@ def window_update(tcb: Tcb) -> None:
     if tcb.syn_window and left >= 0x8000:
         # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
         return
+    if tcb.core.config.tcp_update_quarter:
+        most = 0xFFFF << tcb.rcv_wscale
+        if free - left >= 2 * tcb.mss and free - left >= (buf.size if buf.size < most else most) // 4:
+            ack_now(tcb, f"window update: {free} bytes are free again", "FreeBSD tcp_output")
+        return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
     if not tcb.core.config.tcp_sws:
         step = free - left

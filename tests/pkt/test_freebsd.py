@@ -10,13 +10,15 @@ from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 
 FOLDER = os.path.join(os.path.dirname(__file__), "freebsd")
 SCRIPTS = find_scripts(FOLDER)
+#: pass with any profile
+SET_WHAT_THEY_NEED = ("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt", "keepinit.pkt")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
 def test_script(path):
     verdict = run_path(path, Settings.for_profile("freebsd"))
     assert verdict.verdict == PASSED, (verdict.line, verdict.reason)
-    if not path.endswith(("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt")):  # (they set what they need)
+    if not path.endswith(SET_WHAT_THEY_NEED):
         assert run_path(path, Settings()).verdict == FAILED
 
 
@@ -25,6 +27,9 @@ def test_script(path):
     [
         ("syn-again.pkt", "slop=700", "slop=0", "time"),
         ("syn-again.pkt", "retries=1", "retries=0", "flags"),
+        ("keepinit.pkt", "TCP_KEEPINIT, [5]", "TCP_KEEPINIT, [9]", "blocks"),
+        ("icmp-may-not-reset.pkt", "icmp_may_rst=0", "icmp_may_rst=1", "SO_ERROR"),
+        ("icmp-may-not-reset.pkt", "+.9 > S", "+.1 > S", "time"),
         ("no-options.pkt", "TCP_NOOPT, [1]", "TCP_NOOPT, [0]", "options"),
     ],
 )

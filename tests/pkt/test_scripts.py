@@ -64,6 +64,18 @@ CONTROLS = [
     ("splice-urgent.pkt", "urg 10", "urg 5", "splice"),
     ("path-mtu.pkt", "[1:1461(1460)] icmp", "[9000:9001(1)] icmp", "flags"),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
+    ("accecn-linux.pkt", "e1b 301 ceb 100 e0b 101,nop", "e1b 301 ceb 100 e0b 1,nop", "AccECN1"),
+    (
+        "accecn-linux.pkt",
+        "[ect0] .6 2001:2001(0) ack 101 <ECN e1b 201",
+        "[noecn] .6 2001:2001(0) ack 101 <ECN e1b 201",
+        "ecn",
+    ),
+    ("crossed-syn-ack.pkt", "[ect0] P. 1:1001", "[ect0] PW. 1:1001", "flags"),
+    ("recovery-by-timer.pkt", "tcpi_retrans == 1, tcpi_retrans", "tcpi_retrans == 2, tcpi_retrans", "assertion"),
+    ("fastopen-crossed.pkt", "> S. 0:0(0) ack 901", "> S. 0:500(500) ack 901", "payload"),
+    ("fastopen-crossed.pkt", "> P. 1:501(500)", "> . 1:1(0)", "flags"),
+    ("ecn-fallback.pkt", "tcp_ecn_fallback=0", "tcp_ecn_fallback=1", "flags"),
 ]
 
 
@@ -81,6 +93,13 @@ SETTINGS = [
     ("window-start.pkt", {"tcp_window_start": 0}),
     ("syn-timestamp.pkt", {"tcp_syn_ts_check": False}),
     ("half-open-icmp.pkt", {"tcp_icmp_opening": False}),
+    ("accecn-linux.pkt", {"tcp_accecn_linux": False}),
+    ("accecn-joined-acks.pkt", {"tcp_accecn_linux": False}),
+    ("crossed-syn-ack.pkt", {"tcp_crossed_ack": False}),
+    ("probe-by-the-tick.pkt", {"tcp_timeout_slack": 0}),
+    ("recovery-by-timer.pkt", {"tcp_prr": False}),
+    ("hystart-by-delay.pkt", {"tcp_hystart_linux": False}),
+    ("pieces-cost-too.pkt", {"tcp_linux_queue": False}),
 ]
 
 

@@ -25,6 +25,8 @@ cdef class Cubic(CongestionControl):
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
     @cython.locals(limit=int64_t, grow=int64_t, thresh=int64_t)
     cdef _slow_start(self, Tcb t, int64_t acked)
+    @cython.locals(rtt=int64_t, thresh=int64_t)
+    cdef _hystart(self, Tcb t, int64_t acked)
     cdef _round(self, Tcb t)
     @cython.locals(mss=double, cwnd=double, now=int64_t, segments=double, elapsed=double, w_cubic=double, alpha=double, target=double)
     cdef _avoidance(self, Tcb t, int64_t acked)

@@ -20,6 +20,7 @@ MIN_RTT_THRESH = 4_000_000
 MAX_RTT_THRESH = 16_000_000
 MIN_RTT_DIVISOR = 8
 N_RTT_SAMPLE = 8
+HYSTART_LOW_WINDOW = 16
 CSS_GROWTH_DIVISOR = 4
 CSS_ROUNDS = 5
 
@@ -60,6 +61,9 @@ class Cubic(CongestionControl):
     def _slow_start(self, t: Tcb, acked: int) -> None:
         """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop."""
         self._round(t)
+        if t.core.config.tcp_hystart_linux:
+            self._hystart(t, acked)
+            return
         if t.last_rtt >= 0:
             if self.round_min < 0 or t.last_rtt < self.round_min:
                 self.round_min = t.last_rtt
@@ -78,6 +82,21 @@ class Cubic(CongestionControl):
                 self.css_baseline = self.round_min
                 self.css_rounds = 0
         t.cwnd += grow
+        if t.cwnd > t.ssthresh:
+            t.cwnd = t.ssthresh
+
+    def _hystart(self, t: Tcb, acked: int) -> None:
+        """Linux's hystart_update, by delay: from 16 segments on, the round's least time of nine is too far above the least."""
+        rtt = t.last_rtt
+        if rtt >= 0 and t.cwnd >= HYSTART_LOW_WINDOW * t.mss:
+            if self.round_min < 0 or rtt < self.round_min:
+                self.round_min = rtt
+            self.samples += 1
+            thresh = min(max(t.min_rtt // MIN_RTT_DIVISOR, MIN_RTT_THRESH), MAX_RTT_THRESH)
+            if self.samples > N_RTT_SAMPLE and t.min_rtt >= 0 and self.round_min > t.min_rtt + thresh:
+                t.ssthresh = t.cwnd
+                return
+        t.cwnd += acked
         if t.cwnd > t.ssthresh:
             t.cwnd = t.ssthresh
 

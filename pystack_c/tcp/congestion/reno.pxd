@@ -1,10 +1,12 @@
 cimport cython
 from libc.stdint cimport int64_t
 from pystack_c.endpoint cimport Endpoint
+from pystack_c.route cimport Route
 from pystack_c.seqnum cimport seq_diff
 from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.tcb cimport Tcb
 
+@cython.locals(route=Route)
 cpdef int64_t initial_window(Tcb tcb)
 
 @cython.locals(flight=int64_t)

@@ -9,6 +9,9 @@ from pystack_c.tcp.tcb import Tcb
 
 def initial_window(tcb: Tcb) -> int:
     """RFC 6928: min(10 * MSS, max(2 * MSS, 14600)); another count of segments counts plainly."""
+    route = None if tcb.route is None else tcb.route.route
+    if route is not None and route.initcwnd > 0:
+        return route.initcwnd * tcb.mss
     return tcb.core.config.tcp_init_cwnd * tcb.mss
 
 
