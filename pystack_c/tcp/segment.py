@@ -549,4 +549,6 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
         flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
     ttl, tos = tcb.ttl, tcb.tos
-    reset_segment(core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, ttl, tos, reason, rfc, tcb.ip_options)
+    reset_segment(
+        core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, ttl, tos, reason, rfc, tcb.ip_options
+    )

@@ -61,8 +61,9 @@ def time_limit(tcb: Tcb) -> int:
 
 def user_timeout_over(tcb: Tcb) -> bool:
     """Data, or a SYN, has been unacknowledged for that long."""
-    limit = time_limit(tcb)
-    return limit > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= limit
+    if tcb.keepinit > 0 and tcb.syn_out() and tcb.retry_start >= 0:
+        return tcb.core.now - tcb.retry_start >= time_limit(tcb)
+    return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
 
 
 def window_shrunk(tcb: Tcb) -> bool:
