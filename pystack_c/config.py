@@ -192,7 +192,7 @@ class Config:
         self.tcp_reordering = 3
         #: segments by which one ACK may grow cwnd in CUBIC's slow start (RFC 9406 4.2: L); 0: all it acknowledges (Linux)
         self.tcp_hystart_limit = 8
-        #: congestion control by name
+        #: congestion control by name: reno, cubic, bbr, tahoe, fixed, fixed(n), or one of your own (docs/congestion.md)
         self.tcp_congestion = "reno"
         #: losses found by time instead of by count (RFC 8985 RACK)
         self.tcp_rack = True
@@ -515,6 +515,28 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_moderate_sndbuf": False,
         "tcp_rmem": 4 << 20,
         "tcp_wmem": 4 << 20,
+    },
+    # TCP as of 1988: slow start from one segment after every loss, whole windows of 64 KiB, cumulative ACKs alone.
+    "tahoe": {
+        "tcp_congestion": "tahoe",
+        "tcp_init_cwnd": 1,
+        "tcp_abc_l": 0,
+        "tcp_sack": False,
+        "tcp_timestamps": False,
+        "tcp_window_scaling": False,
+        "tcp_ecn": 0,
+        "tcp_rack": False,
+        "tcp_tlp": False,
+        "tcp_prr": False,
+        "tcp_frto": False,
+        "tcp_undo": False,
+        "tcp_limited_transmit": False,
+        "tcp_minshall": False,
+        "tcp_syncookies": False,
+        "tcp_fastopen": 0,
+        "tcp_quickack_segs": 0,
+        "tcp_moderate_rcvbuf": False,
+        "tcp_moderate_sndbuf": False,
     },
 }
 

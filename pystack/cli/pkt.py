@@ -20,7 +20,7 @@ Exit status: 0 passed, 1 something failed, 2 wrong usage, a script that cannot b
 
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--profile", default="linux", show_default=True, help="linux, freebsd, rfc or lab.")
+@click.option("--profile", default="linux", show_default=True, help="linux, freebsd, rfc, lab or tahoe.")
 @click.option("-D", "--define", "defines", multiple=True, metavar="NAME=VALUE", help="A name for the scripts.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="One setting of the stack; repeatable.")
 @click.option("--options", type=click.Choice(["exact", "any-order"]), help="How the options of segments are compared.")

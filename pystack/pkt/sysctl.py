@@ -151,9 +151,9 @@ class Sysctls:
         self._assign(name + "_max", most)
 
     def _congestion(self, name: str) -> None:
-        from pystack_c.tcp.congestion.base import REGISTRY
+        from pystack_c.tcp.congestion.base import known
 
-        if name in REGISTRY:
+        if known(name):
             self.config.tcp_congestion = name
         else:
             self.note(f"there is no congestion control {name!r}: {self.config.tcp_congestion} runs")

@@ -7,7 +7,7 @@ from pystack_c.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.tcp import ecn, errqueue, fastopen, mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
-from pystack_c.tcp.congestion.base import create
+from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
@@ -316,6 +316,9 @@ def became_established(tcb: Tcb, why: str) -> None:
 def start_congestion_control(tcb: Tcb) -> None:
     """The algorithm that the socket asks for, with its initial window (once a connection)."""
     if tcb.cc is None:
+        if not known(tcb.congestion):
+            # (A setting changed since the stack began; Linux takes Reno then, too.)
+            tcb.congestion = "reno"
         tcb.cc = create(tcb.congestion)
         tcb.rate = Rate()
         tcb.rcv_space = min(tcb.recvbuf.size, 10 * tcb.mss)

@@ -24,6 +24,8 @@ cpdef send_ack(Tcb tcb)
 cpdef first_syn(Tcb tcb)
 @cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, push=int, held=bint, limited=bint)
 cpdef send_new(Tcb tcb)
+@cython.locals(old=int64_t)
+cdef one_segment(Tcb tcb)
 @cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
 cpdef bint mtu_probe_waits(Tcb tcb, int64_t mss) except -1
 @cython.locals(out=int64_t)

@@ -94,6 +94,8 @@ def send_new(tcb: Tcb) -> None:
     buf = tcb.sendbuf
     mss = tcb.mss - new_data_options(tcb)
     after_idle(tcb)
+    if tcb.cwnd < tcb.mss:
+        one_segment(tcb)
     burst = 0
     held = False
     usable = 0
@@ -156,6 +158,13 @@ def send_new(tcb: Tcb) -> None:
         rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
+
+
+def one_segment(tcb: Tcb) -> None:
+    """A user's algorithm set a window that could never send anything: RFC 5681 3.1's loss window is the least there is."""
+    old = tcb.cwnd
+    tcb.cwnd = tcb.mss
+    tell.cwnd(tcb, old, tcb.ssthresh, "one full-sized segment at least", "RFC 5681 3.1")
 
 
 def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:

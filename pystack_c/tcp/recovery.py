@@ -160,7 +160,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
         _new_data_acked(tcb, acked)
     elif duplicate:
         tcb.dupacks += 1
-        if not tcb.sack_ok and (tcb.core.config.tcp_limited_transmit or tcb.dupacks >= tcb.core.config.tcp_reordering):
+        if not tcb.sack_ok and duplicate_counts(tcb):
             # Each duplicate ACK means that one more segment left the network.
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
     if len(tcb.rtxq) == 0:
@@ -171,6 +171,14 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
         reduce_rate(tcb, tcb.ack_delivered, acked > 0 and tcb.rtxq.lost_out <= lost)
+
+
+def duplicate_counts(tcb: Tcb) -> bool:
+    """Without SACK: does this duplicate ACK let another segment go? (Not in Tahoe's slow start, where all is sent again.)"""
+    config = tcb.core.config
+    if not config.tcp_limited_transmit and tcb.dupacks < config.tcp_reordering:
+        return False
+    return tcb.ca_state != C.CA_LOSS or tcb.cc.fast_recovery  # type: ignore[no-any-return]
 
 
 def overdue(tcb: Tcb) -> None:
@@ -207,7 +215,10 @@ def find_losses(tcb: Tcb) -> None:
             mtuprobe.failed(tcb)
             set_phase(tcb, C.CA_LOSS, "a probe was too large for the path", "RFC 4821 7.6.2")
             return
-        enter_recovery(tcb)
+        if tcb.cc.fast_recovery:
+            enter_recovery(tcb)
+        else:
+            start_over(tcb)
     elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
         set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")
 
@@ -374,6 +385,25 @@ def timeout(tcb: Tcb) -> None:
         # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
         tcb.core.counters.TcpExtTCPSACKReneging += 1
         forget_sacks(tcb)
+    all_lost(tcb, "the retransmission timer fired", "RFC 6298 5.4")
+
+
+def start_over(tcb: Tcb) -> None:
+    """An algorithm without fast recovery (Tahoe): a fast retransmit, then slow start, as after a timeout."""
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    undo.save(tcb, True)
+    tcb.frto = False
+    tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
+    why += ": slow start, this algorithm has no fast recovery"
+    tell.cwnd(tcb, old, ssthresh, why, "RFC 5681 3.1")
+    all_lost(tcb, why, "RFC 5681 3.1")
+
+
+def all_lost(tcb: Tcb, why: str, rfc: str) -> None:
+    """Everything that is not SACKed is presumed lost, and goes again as slow start allows."""
+    q = tcb.rtxq
     for item in q.segs[q.first :]:
         seg: SentSegment = item
         if not seg.sacked:
@@ -382,7 +412,7 @@ def timeout(tcb: Tcb) -> None:
     tcb.dupacks = 0
     tcb.recover = tcb.snd_nxt
     tcb.force_retransmit = True
-    set_phase(tcb, C.CA_LOSS, "the retransmission timer fired", "RFC 6298 5.4")
+    set_phase(tcb, C.CA_LOSS, why, rfc)
 
 
 def forget_sacks(tcb: Tcb) -> None:

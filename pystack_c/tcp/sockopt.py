@@ -8,7 +8,7 @@ import pystack_c.const as C
 from pystack_c import ip_options
 from pystack_c import sockopt as common
 from pystack_c.tcp import chunks, errqueue, tell
-from pystack_c.tcp.congestion.base import REGISTRY, create
+from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import update_mss, use_options
@@ -198,7 +198,7 @@ def _seconds(value: int, most: int) -> int:
 
 
 def _set_congestion(tcb: Tcb, name: str) -> None:
-    if name not in REGISTRY:
+    if not known(name):
         raise error(errno.ENOENT)
     tcb.congestion = name
     if tcb.cc is None:
@@ -209,8 +209,9 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
     cwnd = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.conn_init(tcb)
-    if name != "fixed":
+    if tcb.cc.keeps_window:
         tcb.cwnd = cwnd
+        tcb.ssthresh = ssthresh
     tell.cwnd(tcb, cwnd, ssthresh, f"the application chose {name}", "RFC 5681 3")
 
 

@@ -5,11 +5,8 @@ from typing import Any
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
-from pystack_c.tcp.congestion import bbr, cubic, reno
+from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
-
-# The algorithms register themselves.
-ALGORITHMS = (reno.Reno, reno.Fixed, cubic.Cubic, bbr.Bbr)
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:
@@ -22,6 +19,8 @@ class TcpTables(PortTable):
 
     def __init__(self, core: Core) -> None:
         PortTable.__init__(self)
+        # (A ValueError now is better than one in mid-handshake.)
+        create(core.config.tcp_congestion)
         self.core = core
         self.conns: dict[int, dict[int, Any]] = {}
         self.listeners: dict[int, list[Any]] = {}

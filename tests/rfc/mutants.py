@@ -134,7 +134,7 @@ RFC9293 = [
     Mutant("MAY-15", "tcp/output.py", "if (tcb.cork or tcb.more) and not tcb.shut_wr:", "if tcb.cork and not tcb.shut_wr:"),
     Mutant("MAY-16", "tcp/output.py", "if (tcb.cork or tcb.more) and not tcb.shut_wr:", "if tcb.cork and not tcb.shut_wr:"),
     Mutant("MAY-17", "tcp/user.py", "        data = buf.get(n, flags & MSG_PEEK != 0)", "        data = buf.get(3, flags & MSG_PEEK != 0)"),
-    Mutant("MAY-18", "tcp/sockopt.py", "    if name not in REGISTRY:\n        raise error(errno.ENOENT)", "    if name not in REGISTRY:\n        return"),
+    Mutant("MAY-18", "tcp/sockopt.py", "    if not known(name):\n        raise error(errno.ENOENT)", "    if not known(name):\n        return"),
     Mutant("REC-1", "tcp/ack.py", "window = pkt.window << tcb.snd_wscale", "window = (pkt.window << tcb.snd_wscale) & 0xFFFF"),
 ]  # fmt: skip
 
@@ -167,7 +167,7 @@ RFC1122 = [
     Mutant("IP-20", "neighbor.py", '        core.cancel_timer(entry.timer, "it answered", "RFC 826")\n        set_state(core, entry, C.NUD_REACHABLE, "it answered", "RFC 826")', '        entry.state = C.NUD_PROBE\n        entry.probes = -9'),
     Mutant("IP-21", "reassembly.py", "        if self.first:", "        if False:"),
     Mutant("IP-22", "tcp/segment.py", "mss = tcb.route.iface.mtu - 40", "mss = 1460"),
-    Mutant("IP-23", "ipv4.py", "    if total > dst.mtu and gso_size == 0:", "    if total > 4000 and gso_size == 0:"),
+    Mutant("IP-23", "ipv4.py", "    if total > mtu and gso_size == 0:", "    if total > 4000 and gso_size == 0:"),
     Mutant("IP-24", "udp.py", "src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src", "src = dst.src"),
     Mutant("IP-25", "icmpv4.py", "src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0", "src = pkt.dst"),
     Mutant("IP-26", "ip_input.py", "        if own.broadcast == dst:", "        if False:"),

@@ -1,12 +1,20 @@
 """Reno, CUBIC, BBR and fixed windows side by side on one bottleneck; pacing; a user's own algorithm."""
 
+import errno
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 
+from pystack.phy.match import is_data
 from pystack.runtime.simulated import MS, S
+from pystack.trace.series import Series
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.congestion.base import REGISTRY, CongestionControl, register
 from tests.support.lab import lab_net, pattern
 
+ROOT = Path(__file__).resolve().parents[2]
 RATE = 10_000_000
 TCP_CONGESTION, SO_MAX_PACING_RATE = 13, 47
 
@@ -62,7 +70,33 @@ def test_pacing_spreads_segments_evenly():
     assert lab.upload(pattern(1_000_000), client, server) < 0.3 * S
 
 
-def test_a_users_own_algorithm_in_thirty_lines():
+@pytest.fixture
+def registry():
+    """What a test registers is gone afterwards."""
+    before = dict(REGISTRY)
+    yield REGISTRY
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+def test_the_guides_own_algorithm(registry):
+    """docs/congestion.md is a program: its Vegas fills the link with a short queue, Reno with a long one."""
+    text = (ROOT / "docs" / "congestion.md").read_text()
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+    names: dict = {}
+    exec(compile(program, "congestion.md", "exec"), names)
+    own = names["Vegas"]
+    assert len(inspect.cleandoc(text.split("@register\n")[1].split("\n```")[0]).splitlines()) <= 30
+    (vegas, short, _), (reno, long, series), (fixed, _, still) = (
+        names["results"][n] for n in ("vegas", "reno", "fixed(8)")
+    )
+    assert vegas > 9 and reno > 9 and 2 < fixed < 2.5
+    assert short < 6 < 150 < long
+    assert set(still.column("cwnd")) == {0, 8 * 1448} and len(set(series.column("cwnd"))) > 100
+    assert registry["vegas"] is own
+
+
+def half():
     @register
     class Half(CongestionControl):
         """Grows by a segment a round trip, halves on loss, from four segments."""
@@ -78,8 +112,123 @@ def test_a_users_own_algorithm_in_thirty_lines():
         def cong_signal(self, tcb, signal):
             tcb.ssthresh = tcb.cwnd = max(tcb.cwnd // 2, 2 * tcb.mss)
 
-    try:
-        mbits, lab = goodput("half", size=300_000)
-        assert 0.5 < mbits < goodput("reno", size=300_000)[0]
-    finally:
-        del REGISTRY["half"]
+    return Half
+
+
+def test_one_of_ones_own_by_setting_and_by_option(registry):
+    half()
+    mbits, _ = goodput("half", size=300_000)
+    assert 0.5 < mbits < goodput("reno", size=300_000)[0]
+    lab = lab_net(10 * MS, profile="linux")
+    client, server = lab.connected()
+    client.setsockopt(6, TCP_CONGESTION, "half")
+    assert client.endpoint.cc.name == "half" and client.endpoint.cwnd == 10 * client.endpoint.mss
+    assert client.getsockopt(6, TCP_CONGESTION) == "half"
+
+
+def test_names_that_are_none(registry):
+    for name in ("none", "vegas", "fixed(0)", "fixed()", "fixed(3", "reno(3)", "", "Fixed(3)"):
+        with pytest.raises(ValueError):
+            lab_net(MS, tcp_congestion=name)
+        lab = lab_net(MS)
+        client, server = lab.connected()
+        with pytest.raises(OSError) as caught:
+            client.setsockopt(6, TCP_CONGESTION, name)
+        assert caught.value.errno == errno.ENOENT and client.endpoint.cc.name == "reno"
+
+
+def test_what_cannot_be_registered(registry):
+    with pytest.raises(TypeError):
+        register(object)
+    for name in ("", "none", "Upper", "x" * 16, "two words", 3):
+        with pytest.raises(ValueError):
+            register(type("Odd", (CongestionControl,), {"name": name}))
+    before = dict(registry)
+    register(type("Other", (CongestionControl,), {"name": "cubic"}))
+    assert registry["cubic"] is not before["cubic"]
+
+
+def test_a_name_taken_away_leaves_reno(registry):
+    """As on Linux: a connection has an algorithm, whatever the setting says."""
+    half()
+    lab = lab_net(MS, tcp_congestion="half")
+    del registry["half"]
+    client, server = lab.connected()
+    assert client.endpoint.cc.name == "reno" == client.getsockopt(6, TCP_CONGESTION)
+
+
+@pytest.mark.parametrize("window", [0, -5, 1])
+def test_a_window_that_sends_nothing_is_one_segment(registry, window):
+    """A mistake in a hook slows a connection down, and does not stop it for good."""
+    register(
+        type("Nil", (CongestionControl,), {"name": "nil", "conn_init": lambda self, t: setattr(t, "cwnd", window)})
+    )
+    lab = lab_net(10 * MS, profile="linux", tcp_congestion="nil")
+    client, server = lab.connected()
+    size = 20 * client.endpoint.mss
+    # (One segment a round trip of 20 ms; without the floor, a zero-window probe now and then.)
+    assert 19 * 20 * MS <= lab.upload(pattern(size), client, server) <= 21 * 20 * MS + 200 * MS
+    assert client.endpoint.cwnd == client.endpoint.mss
+
+
+def test_fixed_windows_by_number():
+    """n segments a round trip, to the segment; cwnd never moves, whatever is lost."""
+    for n in (1, 4, 30):
+        lab = lab_net(10 * MS, profile="linux", tcp_congestion=f"fixed({n})")
+        lab.link.ab.drop(25, match=is_data)
+        client, server = lab.connected()
+        lab.upload(pattern(200_000), client, server)
+        assert client.endpoint.cwnd == n * client.endpoint.mss
+        times = [s.time for s in lab.log.data("a")]
+        first = [t for t in times if t < times[0] + 20 * MS]
+        assert len(first) == n
+    lab = lab_net(10 * MS, profile="linux")
+    client, server = lab.connected()
+    client.setsockopt(6, TCP_CONGESTION, "fixed(7)")
+    assert client.endpoint.cwnd == 7 * client.endpoint.mss
+
+
+def after_one_loss(lab):
+    """cwnd in segments, event by event, after the 40th data segment is lost."""
+    series = Series(lab.a.stack)
+    lab.link.ab.drop(40, match=is_data)
+    client, server = lab.connected()
+    lab.upload(pattern(250_000), client, server)
+    conn = series.connections()[0]
+    mss = client.endpoint.mss
+    lost = conn.column("phase")
+    start = next(i for i, phase in enumerate(lost) if phase in ("recovery", "loss"))
+    return lost[start], [w // mss for w in conn.column("cwnd")[start:]], conn, mss
+
+
+def test_tahoe_begins_anew_after_a_loss_and_reno_halves():
+    """The profile of 1988: three duplicate ACKs, one retransmission, then slow start from one segment."""
+    lab = lab_net(20 * MS, profile="tahoe")
+    phase, windows, conn, mss = after_one_loss(lab)
+    assert phase == "loss" and windows[0] == 1
+    assert lab.a.counters.TcpExtTCPTimeouts == 0 and lab.a.counters.TcpRetransSegs == 1
+    ssthresh = max(conn.column("ssthresh")) // mss
+    # One segment more at a time; in slow start several a round trip, from ssthresh on one.
+    assert list(dict.fromkeys(windows)) == list(range(1, max(windows) + 1)) and max(windows) >= ssthresh + 4
+    when = {w: next(r[0] for r in conn.rows[-len(windows) :] if r[4] // mss == w) for w in (1, ssthresh, ssthresh + 4)}
+    rtt = 40 * MS
+    assert (when[ssthresh] - when[1]) / (ssthresh - 1) < 0.7 * rtt < (when[ssthresh + 4] - when[ssthresh]) / 4
+    # Control: Reno with the same settings halves, and never falls to one segment.
+    lab = lab_net(20 * MS, profile="tahoe", tcp_congestion="reno")
+    phase, windows, _, _ = after_one_loss(lab)
+    assert phase == "recovery" and min(windows) > 3 and lab.a.counters.TcpRetransSegs == 1
+
+
+def test_tahoe_sends_a_window_again_where_several_are_lost():
+    lab = lab_net(20 * MS, profile="tahoe")
+    for number in (40, 41, 44):
+        lab.link.ab.drop(number, match=is_data)
+    client, server = lab.connected()
+    lab.upload(pattern(250_000), client, server)
+    assert lab.a.counters.TcpExtTCPTimeouts == 0 and 3 <= lab.a.counters.TcpRetransSegs < 20
+
+
+def test_tahoe_by_option_on_a_modern_stack():
+    lab = lab_net(20 * MS, profile="linux", tcp_congestion="tahoe")
+    phase, windows, _, _ = after_one_loss(lab)
+    assert phase == "loss" and windows[0] == 1 and lab.a.counters.TcpRetransSegs == 1

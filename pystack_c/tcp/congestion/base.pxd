@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 from pystack_c.endpoint cimport Endpoint
 
 cdef class CongestionControl:
+    cpdef argument(self, int64_t n)
     cpdef conn_init(self, Endpoint tcb)
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
     cpdef sample(self, Endpoint tcb)

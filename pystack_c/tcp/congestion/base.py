@@ -1,9 +1,10 @@
 """The interface of congestion control; the hook names are those of FreeBSD's cc_algo.
 
 A user's own algorithm subclasses CongestionControl, overrides the hooks, sets `tcb.cwnd` and
-`tcb.ssthresh` (bytes), and registers under its name with `congestion.register`.
+`tcb.ssthresh` (ints, bytes), and registers under its name with `register` (docs/congestion.md).
 """
 
+import re
 from typing import Any
 
 # What cong_signal tells.
@@ -15,7 +16,16 @@ SIGNAL_ECN = 3  # the peer echoes congestion marks
 class CongestionControl:
     """One instance a connection. The base class is a fixed interface that leaves cwnd alone."""
 
+    #: what TCP_CONGESTION and the setting tcp_congestion call it
     name = "none"
+    #: a fast retransmit is followed by fast recovery (RFC 5681 3.2); False: by slow start, as after a timeout
+    fast_recovery = True
+    #: chosen in mid-connection, it goes on with the window that is there; False: with its own
+    keeps_window = True
+
+    def argument(self, n: int) -> None:
+        """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""
+        raise ValueError(f"{self.name} takes no number")
 
     def conn_init(self, tcb: Any) -> None:
         """The connection is established: set the initial window."""
@@ -43,14 +53,38 @@ class CongestionControl:
 
 
 REGISTRY: dict[Any, Any] = {}
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,14}")
+CALL = re.compile(r"([a-z][a-z0-9_-]{0,14})(?:\(([1-9][0-9]{0,6})\))?")
 
 
 def register(cls: Any) -> type:  # python
-    """Make an algorithm available by its `name` (a class decorator)."""
+    """Make an algorithm available by its `name` (a class decorator); one of the same name takes its place.
+
+    A TypeError where it is no subclass of CongestionControl, a ValueError where the name is not a short lower-case word.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, CongestionControl)):
+        raise TypeError(f"{cls!r} is no subclass of CongestionControl")
+    if not isinstance(cls.name, str) or NAME.fullmatch(cls.name) is None or cls.name == CongestionControl.name:
+        raise ValueError(f"{cls.name!r} is no name for an algorithm: up to 15 of a-z, 0-9, - and _, a letter first")
     REGISTRY[cls.name] = cls
     return cls
 
 
 def create(name: str) -> CongestionControl:  # python
-    """A new instance by name; KeyError for an unknown one."""
-    return REGISTRY[name]()
+    """A new instance by `name` or `name(n)`; a ValueError, which lists what there is, where nothing is called that."""
+    found = CALL.fullmatch(name)
+    if found is None or found[1] not in REGISTRY:
+        raise ValueError(f"no congestion control named {name!r}; there are {', '.join(sorted(REGISTRY))}")
+    made: CongestionControl = REGISTRY[found[1]]()
+    if found[2] is not None:
+        made.argument(int(found[2]))
+    return made
+
+
+def known(name: str) -> bool:  # python
+    """Can `create` make it?"""
+    try:
+        create(name)
+    except ValueError:
+        return False
+    return True

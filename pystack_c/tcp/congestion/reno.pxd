@@ -25,7 +25,12 @@ cdef class Reno(CongestionControl):
     @cython.locals(t=Tcb, window=int64_t)
     cpdef after_idle(self, Endpoint tcb)
 
+cdef class Tahoe(Reno):
+    @cython.locals(t=Tcb)
+    cpdef cong_signal(self, Endpoint tcb, int signal)
+
 cdef class Fixed(CongestionControl):
     cdef public int64_t segments
+    cpdef argument(self, int64_t n)
     @cython.locals(t=Tcb)
     cpdef conn_init(self, Endpoint tcb)

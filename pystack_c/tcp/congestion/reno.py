@@ -3,7 +3,7 @@
 from typing import Any
 
 from pystack_c.seqnum import seq_diff
-from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
+from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -85,13 +85,35 @@ class Reno(CongestionControl):
 register(Reno)
 
 
+class Tahoe(Reno):
+    """Reno's ancestor (1988): every loss, however it is found, leads back to slow start from one segment. For comparison."""
+
+    name = "tahoe"
+    fast_recovery = False
+
+    def cong_signal(self, tcb: Any, signal: int) -> None:
+        """RFC 5681 equation 4 for ssthresh; cwnd is the loss window of its section 3.1 (ECN is younger: halved, as Reno)."""
+        t: Tcb = tcb
+        Reno.cong_signal(self, t, signal)
+        if signal != SIGNAL_ECN:
+            t.cwnd = t.mss
+
+
+register(Tahoe)
+
+
 class Fixed(CongestionControl):
     """A window that never changes: `fixed` (1000 segments), or `fixed(n)`: for teaching what the others are for."""
 
     name = "fixed"
+    keeps_window = False
 
     def __init__(self) -> None:
         self.segments = 1000
+
+    def argument(self, n: int) -> None:
+        """So many segments."""
+        self.segments = n
 
     def conn_init(self, tcb: Any) -> None:
         """The window for good."""
