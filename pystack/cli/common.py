@@ -73,7 +73,9 @@ _OPTIONS = [
     click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
     click.option("--mac", help="MAC address of the stack; made from the seed where not given."),
     click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload."),
-    click.option("--profile", default="linux", show_default=True, help="Settings to start from: linux, rfc, lab or tahoe."),
+    click.option(
+        "--profile", default="linux", show_default=True, help="Settings to start from: linux, rfc, lab or tahoe."
+    ),
     click.option("--set", multiple=True, metavar="NAME=VALUE", help="One setting, such as tcp_nagle=false."),
     click.option("--name", default="pystack", show_default=True, help="Name of the host, and of its control socket."),
     click.option("--seed", type=int, help="Seed of the stack's generator; random where not given."),
