@@ -85,6 +85,11 @@ COMPILED = [
     "pystack_c/services/streams.py",
     "pystack_c/services/hello.py",
     "pystack_c/stack.py",
+    "pystack/runtime/lock.py",
+    "pystack/runtime/sleep.py",
+    "pystack/runtime/waiting.py",
+    "pystack/runtime/host.py",
+    "pystack/runtime/serving.py",
 ]
 
 DIRECTIVES = {
@@ -94,6 +99,8 @@ DIRECTIVES = {
     "cdivision": True,
     "annotation_typing": False,
     "initializedcheck": False,
+    # As the classes of Python's own _socket: sockets cannot be pickled.
+    "auto_pickle": False,
 }
 
 # Comparing signed with unsigned is where compiled and uncompiled arithmetic part: an error.
@@ -149,7 +156,7 @@ def cimported(pxd: Path) -> set[Path]:
         names = [name.split(" as ")[0].strip() for name in match[2].split(",")]
         for name in [base, *(f"{base}.{name}" if base else name for name in names)]:
             path = Path(name.replace(".", "/") + ".pxd")
-            if name.startswith("pystack_c") and path.exists():
+            if name.startswith("pystack") and path.exists():
                 found.add(path)
     return found
 

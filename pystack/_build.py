@@ -12,7 +12,14 @@ from types import ModuleType
 
 CORE = "pystack_c"
 #: what is compiled besides the core
-DRIVER = ("pystack.phy.tapio",)
+DRIVER = (
+    "pystack.phy.tapio",
+    "pystack.runtime.lock",
+    "pystack.runtime.sleep",
+    "pystack.runtime.waiting",
+    "pystack.runtime.host",
+    "pystack.runtime.serving",
+)
 
 
 class PureFinder:
@@ -39,7 +46,7 @@ def pure() -> bool:
 def prepare() -> None:
     """Set imports up, before anything of the core is imported."""
     # A class whose layout changed under a stale extension is only a RuntimeWarning to Cython: it would corrupt memory.
-    warnings.filterwarnings("error", message=rf"{CORE}\..*size changed", category=RuntimeWarning)
+    warnings.filterwarnings("error", message=r"pystack(_c)?\..*size changed", category=RuntimeWarning)
     if not pure() or any(isinstance(finder, PureFinder) for finder in sys.meta_path):
         return
     loaded = [name for name, module in sys.modules.items() if name.startswith(CORE + ".") and is_extension(module)]

@@ -62,6 +62,8 @@ class PxdClass:
     line: int
     base: str = ""
     attributes: dict[str, int] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Attributes that only C sees: not public, set by inline functions of the .pxd."""
     methods: dict[str, PxdFunction] = field(default_factory=dict)
 
 
@@ -157,6 +159,8 @@ def parse_pxd(text: str) -> Pxd:
             first, *rest = split_commas(found[1])
             for part in (first, *rest):
                 (pxd.variables if owner is None else owner.attributes)[declared_name(part)] = line
+                if owner is not None and not re.match(r"cdef\s+(public|readonly)\b", code):
+                    owner.hidden.add(declared_name(part))
     return pxd
 
 
@@ -302,7 +306,7 @@ class Lint:
                 self.add(path, line, "attribute", f"{node.name}.{name} is not in the .pxd")
         dynamic = any(isinstance(n, ast.Name) and n.id == "setattr" for n in ast.walk(node))
         for name, line in declared.attributes.items():
-            if name not in stored and not dynamic:
+            if name not in stored and name not in declared.hidden and not dynamic:
                 text = f"attribute {node.name}.{name} is never assigned in the class"
                 self.add(path.with_suffix(".pxd"), line, "unknown", text)
 

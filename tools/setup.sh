@@ -133,7 +133,7 @@ build() {
     abi=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
     stamp=build/.built$abi
     mkdir -p build
-    if [ -e "$stamp" ] && [ -z "$(find setup.py pystack_c pystack/phy \( -name '*.py' -o -name '*.pxd' \) -newer "$stamp" -print -quit)" ] &&
+    if [ -e "$stamp" ] && [ -z "$(find setup.py pystack_c pystack \( -name '*.py' -o -name '*.pxd' \) -newer "$stamp" -print -quit)" ] &&
         [ "$(cat "$stamp")" = "$(find pystack_c pystack -name "*$abi" | sort)" ]; then
         return
     fi

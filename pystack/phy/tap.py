@@ -65,10 +65,11 @@ class TapDevice:
         self.netns = netns
         self.tx_csum = offload
         self.gso_max = GSO_MAX if offload else 0
-        self.rx_errors = 0
         self.tx_dropped = 0
         self.tx_errors = 0
         self._fd, self.name = ns.call(netns, _open, name, mode, offload)
+        #: what reads and writes; the driver uses it directly
+        self.frame_io = FrameIO(self._fd, 0, offload)
         try:
             if address is not None or mtu is not None:
                 ns.configure(self.name, address=address, mtu=mtu, up=address is not None, netns=netns)
@@ -79,8 +80,7 @@ class TapDevice:
         if mac is None:
             mac = 0x020000000000 | int.from_bytes(os.urandom(5), "big")
         self.mac = mac if mode == "tap" else 0
-        size = VNET_HDR_LEN + MAX_FRAME if offload else 14 + 4 + self.mtu
-        self._io = FrameIO(self._fd, size, offload)
+        self.frame_io.size = VNET_HDR_LEN + MAX_FRAME if offload else 14 + 4 + self.mtu
 
     def __repr__(self) -> str:
         return f"<{self.mode} {self.name} mtu {self.mtu} offload {'on' if self.offload else 'off'} fd {self._fd}>"
@@ -89,19 +89,24 @@ class TapDevice:
         """The device's file descriptor (-1 once closed)."""
         return self._fd
 
+    @property
+    def rx_errors(self) -> int:
+        """Frames that were too short."""
+        return self.frame_io.short
+
     def recv(self) -> tuple[bytes, int, int, int] | None:
         """The next frame as (frame, offset, flags, gso_size), or None where none waits."""
-        while True:
-            got: tuple[bytes, int, int, int] | None = self._io.recv()
-            if got is None or got:
-                return got
-            self.rx_errors += 1
+        io = self.frame_io
+        frame = io.recv()
+        return None if frame is None else (frame, io.offset, io.flags, io.gso_size)
 
     def send(self, tx: Transmit) -> bool:
         """Send one frame; False where the device has no room now. A frame the kernel refuses is counted and gone."""
-        code = self._io.send(tx)
-        if code == 0:
-            return True
+        code = self.frame_io.send(tx)
+        return code == 0 or self.refused(code)
+
+    def refused(self, code: int) -> bool:
+        """The kernel did not take a frame, with this errno: False where it may take it later, True where it is gone."""
         if code == errno.EAGAIN:
             return False
         if code == errno.ENOBUFS or code == errno.ENOMEM:
@@ -117,7 +122,7 @@ class TapDevice:
         """Give the device back; the kernel takes it away unless it is persistent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._io.fd = -1
+            self.frame_io.fd = -1
             os.close(fd)
 
     def __enter__(self) -> Self:

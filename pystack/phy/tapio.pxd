@@ -6,7 +6,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINTR, errno as c_errno
-from libc.stdint cimport uint16_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memcpy, memset
 from pystack_c.packet cimport Transmit
 
@@ -30,8 +30,12 @@ cdef class FrameIO:
     cdef public Py_ssize_t size
     cdef public bint vnet
     cdef bytes spare
-    @cython.locals(frame=bytes, flags=int, gso_size=int)
-    cpdef recv(self)
+    cdef public Py_ssize_t offset
+    cdef public int flags
+    cdef public int gso_size
+    cdef public int64_t short
+    @cython.locals(frame=bytes)
+    cpdef bytes recv(self)
     @cython.locals(gso_type=int, parts=list)
     cpdef int send(self, Transmit tx) except -1
 

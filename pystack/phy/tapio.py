@@ -8,7 +8,6 @@ giving the lock away for as long lets another thread take it, which costs two ch
 import errno
 import os
 import struct
-from typing import Any
 
 import pystack_c.const as C
 from pystack_c.packet import Transmit
@@ -31,26 +30,34 @@ class FrameIO:
         self.fd = fd
         self.size = size
         self.vnet = vnet
-        self.spare = None
+        self.spare: bytes | None = None
+        #: where the frame begins in what `recv` gave last, its const.RX_* flags, and the size of its segments (0: it is one)
+        self.offset = VNET_HDR_LEN if vnet else 0
+        self.flags = 0
+        self.gso_size = 0
+        #: frames that were too short to have the header they must have
+        self.short = 0
 
-    def recv(self) -> Any:
-        """The next frame as (frame, offset, flags, gso_size), None where none waits, or () for one that is too short."""
-        if C.COMPILED:
-            frame = read_frame(self)  # type: ignore[name-defined] # noqa: F821
-        else:
-            try:
-                frame = os.read(self.fd, self.size)
-            except BlockingIOError:
-                frame = None
-        if frame is None:
-            return None
-        if not self.vnet:
-            return frame, 0, 0, 0
-        if len(frame) <= VNET_HDR_LEN:
-            return ()
-        flags = C.RX_CSUM_OK if frame[0] & (NEEDS_CSUM | DATA_VALID) else 0
-        gso_size = 0 if frame[1] == GSO_NONE else VNET_HDR.unpack_from(frame)[3]
-        return frame, VNET_HDR_LEN, flags, gso_size
+    def recv(self) -> bytes | None:
+        """The next frame, which begins at `offset`; None where none waits."""
+        while True:
+            frame: bytes | None
+            if C.COMPILED:
+                frame = read_frame(self)  # type: ignore[name-defined] # noqa: F821
+            else:
+                try:
+                    frame = os.read(self.fd, self.size)
+                except BlockingIOError:
+                    frame = None
+            if frame is None or not self.vnet:
+                return frame
+            if len(frame) > VNET_HDR_LEN:
+                self.flags = C.RX_CSUM_OK if frame[0] & (NEEDS_CSUM | DATA_VALID) else 0
+                self.gso_size = 0
+                if frame[1] != GSO_NONE:
+                    self.gso_size = VNET_HDR.unpack_from(frame)[3]
+                return frame
+            self.short += 1
 
     def send(self, tx: Transmit) -> int:
         """Send one frame: 0, or the errno."""

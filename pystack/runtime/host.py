@@ -21,12 +21,12 @@ CALLS = {
 }
 
 
-def call_rfc(fn: Callable[..., Any]) -> str:
+def call_rfc(fn: Callable[..., Any]) -> str:  # python
     """The section that rules an application call, or "" for what is none of the core's."""
     return CALLS.get(getattr(fn, "__module__", ""), "")
 
 
-class HostRecorder(Protocol):
+class HostRecorder(Protocol):  # python
     """What a Host tells its recorder (trace.recorder has the real one)."""
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
@@ -59,17 +59,17 @@ class Host:
         self.name: str = stack.name
         self.recorder = recorder
 
-    def clock(self) -> int:
+    def clock(self) -> int:  # python
         """The time now, in nanoseconds. Never goes back."""
         raise NotImplementedError
 
-    def pump(self) -> None:
+    def pump(self) -> None:  # python
         """Called after each application call and set-up: drain the stack, or arrange that it is drained."""
         raise NotImplementedError
 
     # -- what goes in ------------------------------------------------------------------------------------------
 
-    def setup(self, name: str, *args: Any) -> Any:
+    def setup(self, name: str, *args: Any) -> Any:  # python
         """Call a method of the stack that sets it up (`add_iface`, `add_addr`, `add_route`, ...), recorded."""
         now = self.clock()
         if self.recorder is not None:
@@ -79,21 +79,21 @@ class Host:
         self.pump()
         return result
 
-    def receive(self, iface: Any, frame: bytes, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:
+    def receive(self, iface: Any, frame: bytes, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:  # python
         """Give the stack a frame. The caller drains afterwards."""
         now = self.clock()
         if self.recorder is not None:
             self.recorder.receive(now, iface, frame, offset, flags, gso_size)
         self.stack.receive(iface, frame, now, offset, flags, gso_size)
 
-    def handle_timeout(self) -> None:
+    def handle_timeout(self) -> None:  # python
         """Fire the timers that are due. The caller drains afterwards."""
         now = self.clock()
         if self.recorder is not None:
             self.recorder.timeout(now)
         self.stack.handle_timeout(now)
 
-    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
         """`fn(target, *args, now)`, recorded and pumped: every application call is made this way.
 
         `fn` is a public function of the core's user-call modules (see architecture.md); `target` is the endpoint,
@@ -124,7 +124,7 @@ class Host:
             self.pump()
         return result
 
-    def _tell_call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Event:
+    def _tell_call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Event:  # python
         """The probe's `call` event. (The field gets its result when it is known: a probe that keeps events sees it.)"""
         ident = getattr(target, "ident", 0)
         subject = target.subject() if ident else self.name
@@ -135,7 +135,7 @@ class Host:
         )
         return event
 
-    def _tell_return(self, event: Event, result: Any) -> None:
+    def _tell_return(self, event: Event, result: Any) -> None:  # python
         """The probe's `return` event."""
         event.fields["result"] = result
         name = event.fields["name"]
@@ -146,7 +146,7 @@ class Host:
 
     # -- what comes out ----------------------------------------------------------------------------------------
 
-    def poll_transmit(self) -> Transmit | None:
+    def poll_transmit(self) -> Transmit | None:  # python
         """The next frame to send, or None. Poll until None after everything that went in."""
         now = self.clock()
         tx: Transmit | None = self.stack.poll_transmit(now)
@@ -154,11 +154,11 @@ class Host:
             self.recorder.transmit(now, tx)
         return tx
 
-    def poll_event(self) -> Any:
+    def poll_event(self) -> Any:  # python
         """The next endpoint whose readiness changed, or None."""
         return self.stack.poll_event()
 
-    def poll_timeout(self) -> int | None:
+    def poll_timeout(self) -> int | None:  # python
         """The next deadline, or None."""
         deadline: int | None = self.stack.poll_timeout()
         if self.recorder is not None:

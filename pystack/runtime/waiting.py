@@ -1,71 +1,130 @@
 """Threads that wait for endpoints, and who is told when an endpoint has news. All under the host's lock."""
 
-import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from pystack.runtime.lock import Gate
+from pystack_c.endpoint import Endpoint
 
 
 class Waiter:
     """A thread that waits (each thread has one), or the caretaker."""
 
-    __slots__ = ("bits", "fired", "gate", "outer", "parked", "promoted")
-
     def __init__(self) -> None:
         #: the waiter of the same thread that a signal handler interrupted
         self.outer: Waiter | None = None
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.gate = Gate()
+        #: it waits at its gate, or is about to
         self.parked = False
+        #: its gate was opened, and it has not come through yet
+        self.opened = False
         #: let go to take the lead, not because something happened
         self.promoted = False
         self.fired = False
         self.bits = 0
+        #: how long it shall sleep, in ns (-1: for ever), and the gate it opens first
+        self.timeout = -1
+        self.opens: Gate | None = None
+
+    def let_go(self) -> None:
+        """Open its gate."""
+        if self.parked and not self.opened:
+            self.opened = True
+            self.gate.open()
 
     def fire(self) -> None:
-        """Something this thread waits for happened. Under the host's lock."""
-        if not self.fired:
-            self.fired = True
-            if self.parked:
-                self.gate.release()
+        """Something this thread waits for happened."""
+        self.fired = True
+        self.let_go()
 
     def promote(self) -> None:
-        """The lead is vacant: wake up and take it. It must be parked. Under the host's lock."""
+        """The lead is vacant: wake up and take it. It must be parked."""
         self.promoted = True
+        self.let_go()
+
+    def unpark(self, passed: bool) -> None:
+        """It goes on. Where it did not come `passed` its gate, but this was opened for it meanwhile, it is shut again."""
         self.parked = False
-        self.gate.release()
+        if self.opened:
+            self.opened = False
+            if not passed:
+                # Whoever opened it may be just about to: a moment. (Come too late, it is a look more next time.)
+                self.gate.wait(50_000_000, None)
 
 
 class Watch:
     """Those who wait for one endpoint: set as `Endpoint.waiter` while there are any."""
 
-    __slots__ = ("endpoint", "hooks", "waiters")
-
     def __init__(self, endpoint: Any):
-        self.endpoint = endpoint
-        self.waiters: list[Waiter] = []
+        self.endpoint: Any = endpoint
+        #: the same, where it is one of the core
+        self.inner: Any = endpoint if isinstance(endpoint, Endpoint) else None
+        #: the first one, as a rule the only one, and the others
+        self.first: Waiter | None = None
+        self.others: list[Waiter] | None = None
         #: called with the EV_* bits at each change (readiness descriptors); replaced, never changed
         self.hooks: tuple[Callable[[int], None], ...] = ()
 
+    def readiness(self) -> int:
+        """EV_* bits as poll(2) would report them now."""
+        if self.inner is not None:
+            return self.inner.readiness()
+        return int(self.endpoint.readiness())
+
+    def waiters(self) -> list[Waiter]:
+        """All that wait."""
+        found = [] if self.first is None else [self.first]
+        return found if self.others is None else found + self.others
+
     def add(self, waiter: Waiter) -> None:
         """One more."""
-        self.waiters.append(waiter)
-        self.endpoint.waiter = self
+        if self.first is None:
+            self.first = waiter
+        elif self.others is None:
+            self.others = [waiter]
+        else:
+            self.others.append(waiter)
+        if self.inner is not None:
+            self.inner.waiter = self
+        else:
+            self.endpoint.waiter = self
 
     def remove(self, waiter: Waiter) -> None:
         """One less."""
-        if waiter in self.waiters:
-            self.waiters.remove(waiter)
-        if not self.waiters and not self.hooks:
-            self.endpoint.waiter = None
+        if self.first is waiter:
+            self.first = None
+            if self.others:
+                self.first = self.others.pop(0)
+        elif self.others is not None and waiter in self.others:
+            self.others.remove(waiter)
+        if self.first is None and not self.hooks:
+            if self.inner is not None:
+                self.inner.waiter = None
+            else:
+                self.endpoint.waiter = None
 
-    def hide(self, hook: Callable[[int], None]) -> None:
+    def hide(self, hook: Callable[[int], None]) -> None:  # python
         """Take a hook away. May run in a finalizer, so without the lock: one assignment."""
         self.hooks = tuple(other for other in self.hooks if other != hook)
 
-    def notify(self, bits: int) -> None:
-        """The endpoint's readiness changed: let go those that wait for one of `bits`."""
-        for waiter in self.waiters:
-            if waiter.bits & bits:
-                waiter.fire()
+    def notify(self, bits: int, later: "deque[Waiter] | None" = None) -> None:
+        """The endpoint's readiness changed: fire those that wait for one of `bits`.
+
+        Their gates are opened at once, or by and by where a queue is given for it (see serving.py).
+        """
+        if self.first is not None:
+            self._tell(self.first, bits, later)
+        if self.others:
+            for waiter in self.others:
+                self._tell(waiter, bits, later)
         for hook in self.hooks:
             hook(bits)
+
+    def _tell(self, waiter: Waiter, bits: int, later: "deque[Waiter] | None") -> None:
+        if waiter.bits & bits and not waiter.fired:
+            waiter.fired = True
+            if later is None:
+                waiter.let_go()
+            elif waiter.parked:
+                later.append(waiter)

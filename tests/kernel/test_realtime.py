@@ -10,6 +10,7 @@ import pytest
 
 import pystack_c.const as const
 from pystack import socket
+from pystack_c.probe import Probe
 from tests.kernel.test_tcp import connected, in_thread, listener
 
 
@@ -17,9 +18,17 @@ def waiting(net, count, timeout=2):
     """Wait until `count` threads are blocked in the host."""
     host = net.running.host
     limit = time.monotonic() + timeout
-    while host.inspect(lambda _: len(host._waiting)) != count:
-        assert time.monotonic() < limit, f"{len(host._waiting)} threads wait, not {count}"
+    while host.inspect(lambda _: len(host.waiting)) != count:
+        assert time.monotonic() < limit, f"{len(host.waiting)} threads wait, not {count}"
         time.sleep(0.002)
+
+
+def cares(host):
+    """Wait until the caretaker leads."""
+    limit = time.monotonic() + 2
+    while host.leader is not host.caretaker:
+        assert time.monotonic() < limit
+        time.sleep(0.001)
 
 
 def test_a_waiting_thread_leads_and_others_follow(net):
@@ -28,18 +37,54 @@ def test_a_waiting_thread_leads_and_others_follow(net):
     other = listener(net, 81)
     first = in_thread(conn.recv, 10)
     waiting(net, 1)
-    leader = host._leader
-    assert leader is not host._caretaker
+    leader = host.leader
+    assert leader is not host.caretaker
     second = in_thread(other.accept)
     waiting(net, 2)
-    assert host._leader is leader
-    # the follower is served by the leader, which stays
+    assert host.leader is leader
+    # The follower is served by the leader, which leaves it the lead; it does not take it, so that the caretaker has to.
+    assert host.stay == 0
     peer = net.kernel()
     peer.connect(("10.0.0.2", 81))
-    second()[0].close()
-    assert host._leader is leader
+    accepted = second()[0]
+    cares(host)
+    assert host.stay > 0
+    # From now on leaders stay for a while.
+    third = in_thread(other.accept)
+    waiting(net, 2)
+    leader = host.leader
+    assert leader is not host.caretaker
     client.sendall(b"x")
     assert first() == b"x"
+    assert host.leader is leader
+    net.kernel().connect(("10.0.0.2", 81))
+    third()[0].close()
+    accepted.close()
+
+
+def test_the_lead_goes_to_the_thread_that_has_the_traffic(net):
+    host = net.running.host
+    conn, client = connected(net)
+    accepting = in_thread(listener(net, 81).accept)
+    waiting(net, 1)
+    first = host.leader
+
+    def serve():
+        while data := conn.recv(10):
+            conn.sendall(data)
+
+    serving = in_thread(serve)
+    waiting(net, 2)
+    assert host.leader is first
+    for _ in range(20):
+        client.sendall(b"x")
+        assert client.recv(10) == b"x"
+    waiting(net, 2)
+    assert host.leader not in (first, host.caretaker, None)
+    client.close()
+    serving()
+    net.kernel().connect(("10.0.0.2", 81))
+    accepting()[0].close()
 
 
 def test_the_caretaker_takes_a_vacant_lead(net):
@@ -47,11 +92,34 @@ def test_the_caretaker_takes_a_vacant_lead(net):
     conn, client = connected(net)
     client.sendall(b"x")
     assert conn.recv(1) == b"x"
-    limit = time.monotonic() + 2
-    while host._leader is not host._caretaker:
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    cares(host)
     assert "1 received" in net.sh("ping -c 1 -W 2 10.0.0.2").stdout
+
+
+def test_followers_fired_together_run_one_after_the_other(net):
+    """Each opens the next one's gate; none is left behind, also where one of them goes off and does something else."""
+    pairs = [connected(net, 80 + i) for i in range(8)]
+    pause = threading.Event()
+
+    def answer(i, conn):
+        conn.recv(10)
+        if i == 3:
+            pause.wait(5)
+        conn.sendall(b"y")
+
+    results = [in_thread(answer, i, pair[0]) for i, pair in enumerate(pairs)]
+    waiting(net, 8)
+    with net.running.host.lock:
+        # All of it is there before the leader gets to look.
+        for _, client in pairs:
+            client.sendall(b"x")
+    for i, (_, client) in enumerate(pairs):
+        if i != 3:
+            assert client.recv(10) == b"y"
+    pause.set()
+    assert pairs[3][1].recv(10) == b"y"
+    for result in results:
+        result()
 
 
 def test_followers_are_served_after_the_leader_left(net):
@@ -146,28 +214,23 @@ def test_close_lets_closed_connections_finish(net):
     closing()
 
 
-@pytest.mark.parametrize("where", ["receive", "poll_transmit", "handle_timeout"])
+class Planted(Probe):
+    """Raises at one kind of event, once `armed`."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.armed = False
+
+    def event(self, event):
+        if self.armed and event.kind == self.kind:
+            raise ZeroDivisionError("planted")
+
+
+@pytest.mark.parametrize("where", ["frame.in", "frame.out", "timer.fired"])
 def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
     from pystack.runtime.netns import Namespace
     from pystack.stack import up
 
-    class Broken:
-        """A stack one of whose methods raises, once `armed`."""
-
-        armed = False
-
-        def __init__(self, stack):
-            self.__dict__["_stack"] = stack
-
-        def __getattr__(self, name):
-            if name == where and Broken.armed:
-                raise ZeroDivisionError("planted")
-            return getattr(self._stack, name)
-
-        def __setattr__(self, name, value):
-            setattr(self._stack, name, value)
-
-    Broken.armed = False
     with Namespace.new() as space:
         space.quiet()
         running = up(netns=space)
@@ -177,13 +240,15 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                 sock.listen()
                 result = in_thread(sock.accept)
                 time.sleep(0.1)
-                running.host.stack = Broken(running.host.stack)
-                Broken.armed = True
+                probe = Planted(where)
+                running.host.set_probe(probe)
+                if where == "timer.fired":
+                    arm_a_timer(other)
+                probe.armed = True
                 with caplog.at_level(logging.CRITICAL):
-                    # A frame for receive, an answer for poll_transmit; a TCP timer for handle_timeout.
-                    space.run(["ping", "-c", "1", "-W", "1", "10.0.0.2"], capture_output=True)
-                    if where == "handle_timeout":
-                        arm_a_timer(other)
+                    # A frame that comes in, and its answer; or the timer of a connection that opens.
+                    if where != "timer.fired":
+                        space.run(["ping", "-c", "1", "-W", "1", "10.0.0.2"], capture_output=True)
                     with pytest.raises(OSError) as caught:
                         result(5)
                 assert caught.value.errno == errno.ENETDOWN
@@ -195,7 +260,6 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
 def arm_a_timer(sock):
     sock.setblocking(False)
     sock.connect_ex(("10.0.0.99", 1))
-    time.sleep(1.2)
 
 
 def test_keyboard_interrupt_in_a_leader_and_in_a_follower(net):
@@ -218,7 +282,7 @@ def test_keyboard_interrupt_in_a_leader_and_in_a_follower(net):
             conn.recv(1)
     finally:
         signal.signal(signal.SIGALRM, old)
-    assert len(net.running.host._waiting) == 1
+    assert len(net.running.host.waiting) == 1
     client.sendall(b"still here")
     assert conn.recv(100) == b"still here"
     net.kernel().connect(("10.0.0.2", 81))

@@ -1,0 +1,80 @@
+"""Sleeping until a descriptor is readable or a time has come; waking who sleeps so; the clock for it.
+
+Two bodies, as phy.tapio has: compiled, ppoll(2) on an array of our own (see sleep.pxd); uncompiled, `select.epoll`
+(whose objects, other than those of `select.poll`, a signal handler may use in the middle of a call).
+"""
+
+import os
+import select
+from time import monotonic_ns
+from typing import Any
+
+import pystack_c.const as C
+from pystack.runtime.lock import Gate
+
+#: the most descriptors one Sleeper has: interfaces and a few of the driver's own
+MOST = 256
+
+
+def monotonic() -> int:
+    """CLOCK_MONOTONIC in nanoseconds."""
+    if C.COMPILED:
+        return clock_now()  # type: ignore[name-defined,no-any-return] # noqa: F821
+    else:
+        return monotonic_ns()
+
+
+def poke(fd: int) -> None:
+    """Make an eventfd readable."""
+    os.eventfd_write(fd, 1)
+
+
+def calm(fd: int) -> None:
+    """Take an eventfd back to zero."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        pass
+
+
+class Sleeper:
+    """Descriptors to sleep on; `ready(i)` says afterwards whether the i-th that was added is readable."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.fds: list[int] = []
+        self.found: list[int] = []
+        self.epoll: Any = None if C.COMPILED else select.epoll()
+
+    def add(self, fd: int) -> None:
+        """One more. OSError-free: a descriptor that is closed later is reported as readable."""
+        if self.count == MOST:
+            raise ValueError(f"more than {MOST} descriptors")
+        self.fds.append(fd)
+        if C.COMPILED:
+            add_fd(self, fd)  # type: ignore[name-defined] # noqa: F821
+        else:
+            self.epoll.register(fd, select.EPOLLIN)
+        self.count += 1
+
+    def ready(self, place: int) -> bool:
+        """Whether the last sleep ended with this one readable (or broken)."""
+        if C.COMPILED:
+            return is_ready(self, place)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        else:
+            return self.fds[place] in self.found
+
+    def sleep(self, timeout: int, opens: Gate | None) -> int:
+        """Open a gate, if there is one, and sleep up to `timeout` ns (-1: for ever). How many are readable.
+
+        A signal ends it early, after its handler ran; what that raises comes out.
+        """
+        if C.COMPILED:
+            return sleep_on(self, timeout, opens)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        else:
+            if opens is not None:
+                opens.open()
+            self.found = []
+            found = self.epoll.poll(-1 if timeout < 0 else min(timeout / 1e9, 1e6))
+            self.found = [fd for fd, _ in found]
+            return len(found)

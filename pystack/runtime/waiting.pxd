@@ -1,0 +1,36 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack.runtime.lock cimport Gate
+from pystack_c.endpoint cimport Endpoint
+
+@cython.final
+cdef class Waiter:
+    cdef public Waiter outer
+    cdef public Gate gate
+    cdef public bint parked
+    cdef public bint opened
+    cdef public bint promoted
+    cdef public bint fired
+    cdef public int bits
+    cdef public int64_t timeout
+    cdef public Gate opens
+    cpdef let_go(self)
+    cpdef fire(self)
+    cpdef promote(self)
+    cpdef unpark(self, bint passed)
+
+@cython.final
+cdef class Watch:
+    cdef public object endpoint
+    cdef public Endpoint inner
+    cpdef int readiness(self) except -1
+    cdef public Waiter first
+    cdef public list others
+    cdef public tuple hooks
+    @cython.locals(found=list)
+    cpdef list waiters(self)
+    cpdef add(self, Waiter waiter)
+    cpdef remove(self, Waiter waiter)
+    @cython.locals(waiter=Waiter, hook=object)
+    cpdef notify(self, int bits, later=*)
+    cdef _tell(self, Waiter waiter, int bits, later)
