@@ -207,6 +207,8 @@ def up(
         if card is None and tap is not None:
             kernel_side = _host_address(host_address, gateway, own, tap, space)
             card = TapDevice(tap, mode=mode, netns=space, offload=offload, address=kernel_side, mtu=mtu, mac=mac)
+            if gate is not None and kernel_side is not None:
+                ns.be_patient(card.name, space)
         if card is not None and wrap is not None:
             card = wrap(card)
         if seed is None:

@@ -193,6 +193,14 @@ def _configure(name: str, address: str | None, mtu: int | None, up: bool | None)
             fcntl.ioctl(sock, SIOCSIFFLAGS, ifreq(name, struct.pack("=H", flags)))
 
 
+def be_patient(name: str, netns: Namespace | None = None) -> None:
+    """The kernel's side waits a minute, not a second, for the answer to each of its three ARP requests, where it lets us say so."""
+    try:
+        call(netns, _write, f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000")
+    except OSError:
+        pass
+
+
 def _sockaddr(addr: ipaddress.IPv4Address) -> bytes:
     return struct.pack("=HH", socket.AF_INET, 0) + addr.packed
 

@@ -7,9 +7,13 @@
 
 The gate stands at the device: a frame that came in waits before the stack sees it, one that goes out waits before the
 device gets it. The thread that brings the frame waits with the host's lock held, so nothing else happens in the stack; its
-clock stands still, so no timer fires and no round trip gets longer. The other side waits in real time.
+clock stands still, so no timer fires and no round trip gets longer. Where the next frame is in the device already, the
+clock goes on standing until that one has passed, too: it goes only while the stack waits for something to come.
+
+The other side waits in real time, and does what it does then: a kernel sends a SYN again after one second.
 """
 
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -172,6 +176,13 @@ class GateDevice(Wrapper):
         self.gate = gate
         self.summarizer = Summarizer(device.kind)
         self.paused = False
+        self._poll = select.poll()
+        if device.fileno() >= 0:
+            self._poll.register(device.fileno(), select.POLLIN)
+
+    def waits(self) -> bool:
+        """Whether the next frame is there already."""
+        return self.device.fileno() >= 0 and bool(self._poll.poll(0))
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
         """The next frame, once it may pass. One at a time: the stack answers before the next."""
@@ -183,13 +194,16 @@ class GateDevice(Wrapper):
             self.paused = True
             frame = bytes(got[0][got[1] :])
             self.gate.arrived("in", self.name, len(frame), self.summarizer.line(frame))
+        self.gate.passes(got is not None and self.waits())
         return got
 
     def send(self, tx: Transmit) -> bool:
         """Send it, once it may pass."""
         frame = bytes(tx.to_bytes())
         self.gate.arrived("out", self.name, len(frame), self.summarizer.line(frame))
-        return self.device.send(tx)
+        sent = self.device.send(tx)
+        self.gate.passes(self.waits())  # (A kernel has often answered by now.)
+        return sent
 
 
 class Gate:
@@ -237,30 +251,32 @@ class Gate:
                     self.hits.append(text)
 
     def arrived(self, direction: str, iface: str, length: int, summary: str) -> None:
-        """A frame is at the gate: hold it, or let it pass."""
+        """A frame is at the gate: hold it, or let it pass. The clock stands from here to `passes`."""
         if self.ended:
             return
         self.clock.stop()
-        try:
-            self.number += 1
-            held = Held(self.number, direction, iface, self.clock(), length, summary)
-            self.look(self.last, held)
-            held.story, held.hits, held.changes = list(self.story), self.hits, self._changes()
-            self.story.clear()
-            self.hits = []
-            with self._change:
-                if self._left > 0 and not held.hits:
-                    self._left -= 1
-                    self.passed.append(held.line())
-                    self._change.notify_all()
-                    return
-                self._left = 0
-                held.stopped = True
-                self.held = held
+        self.number += 1
+        held = Held(self.number, direction, iface, self.clock(), length, summary)
+        self.look(self.last, held)
+        held.story, held.hits, held.changes = list(self.story), self.hits, self._changes()
+        self.story.clear()
+        self.hits = []
+        with self._change:
+            if self._left > 0 and not held.hits:
+                self._left -= 1
+                self.passed.append(held.line())
                 self._change.notify_all()
-                while self.held is held and not self.ended:
-                    self._change.wait()
-        finally:
+                return
+            self._left = 0
+            held.stopped = True
+            self.held = held
+            self._change.notify_all()
+            while self.held is held and not self.ended:
+                self._change.wait()
+
+    def passes(self, next_waits: bool) -> None:
+        """The frame has gone through: the clock goes on, unless the next one is there already, and will be held."""
+        if self.ended or self._left > 0 or not next_waits:
             self.clock.go()
 
     def _changes(self) -> dict[str, list[str]]:

@@ -212,6 +212,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         # Fast Open: only the SYN goes again, its data is out already (RFC 7413 4.2.1).
         tcb.rtxq.mark_lost(tcb.rtxq.head())
         tcb.force_retransmit = True
+        tcb.syn_why = "both sides opened: our SYN again, as SYN,ACK"
     else:
         tcb.rtxq.clear()
         tcb.snd_nxt = tcb.iss

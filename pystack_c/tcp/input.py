@@ -340,6 +340,7 @@ def syn_again(tcb: Tcb) -> None:
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
+        tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
         schedule(tcb)
 

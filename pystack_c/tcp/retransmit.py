@@ -51,6 +51,7 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     tcb.rtxq.mark_retransmitted(seg, core.now)
     if seg.syn_fin == C.SYN:
         core.counters.TcpExtTCPSynRetrans += 1
+        tcb.syn_why = ""
         send_syn(tcb, why, rfc, 0)
         return
     undo.retransmitted(tcb, seg.end, ts_now(tcb))
@@ -73,8 +74,8 @@ def recovery_reason(tcb: Tcb) -> str:
     """Why a retransmission happens, in words."""
     if tcb.core.probe is None:
         return ""
-    if tcb.state == C.SYN_RECEIVED and tcb.retries == 0:
-        return "both sides opened: our SYN again, as SYN,ACK"
+    if tcb.syn_why:
+        return tcb.syn_why
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
@@ -91,6 +92,8 @@ def recovery_reason(tcb: Tcb) -> str:
 
 def recovery_rfc(tcb: Tcb) -> str:
     """The section that rules the retransmission."""
+    if tcb.syn_why:
+        return "Linux tcp_check_req" if tcb.passive else "RFC 9293 3.5"
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
         return "RFC 1191 6.5"
     if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:

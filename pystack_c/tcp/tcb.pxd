@@ -16,6 +16,7 @@ cdef class Tcb(Endpoint):
     cdef public object listener
     cdef public object parent
     cdef public bint passive
+    cdef public str syn_why
     cdef public bint detached
     cdef public bint output_queued
     cdef public bint registered

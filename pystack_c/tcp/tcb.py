@@ -45,6 +45,8 @@ class Tcb(Endpoint):
         self.listener: Any = None
         self.parent: Any = None
         self.passive = False
+        #: why the SYN or SYN,ACK goes again though no timer was due; "" where none does
+        self.syn_why = ""
         self.detached = False
         self.output_queued = False
         self.registered = False

@@ -94,6 +94,49 @@ def test_frames_are_held_both_ways_and_the_clock_stands(held):
     assert gate.wait(2, 0.1) is None and len(device.sent) == 1
 
 
+def times(gate, device, between):
+    """Two echo requests, the second put in by hand or already there: the stack's times of the four frames held."""
+    device.put(ping(1))
+    gate.wait(0, 5)
+    seen = []
+    for number in range(1, 5):
+        if number == 1 and not between:
+            device.put(ping(2))
+        held = gate.wait(number - 1, 5)
+        seen.append((held.direction, held.time))
+        gate.command("")
+        if number == 2 and between:
+            time.sleep(between)
+            device.put(ping(2))
+    return seen
+
+
+def test_the_clock_stands_on_while_the_next_frame_is_in_the_device(held):
+    gate, device, _ = held
+    (in1, first), (out1, second), (in2, third), (out2, _) = times(gate, device, 0)
+    assert (in1, out1, in2, out2) == ("in", "out", "in", "out")
+    assert first == second == third, "nothing was waited for in between"
+
+
+def test_control_the_clock_goes_while_there_is_nothing_to_hold(held):
+    gate, device, _ = held
+    (_, first), (_, second), (_, third), _ = times(gate, device, 0.2)
+    assert first < second and third - second > 190_000_000
+
+
+def test_frames_that_pass_unheld_do_not_stop_the_clock(held):
+    gate, device, running = held
+    gate.command("c")
+    before = running.host.clock()
+    for number in range(200):
+        device.put(ping(number))
+    limit = time.monotonic() + 5
+    while len(device.sent) < 200 and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert len(device.sent) == 200 and running.host.clock() > before
+    assert gate.clock.behind < 200_000_000
+
+
 def test_control_without_a_gate_nothing_is_held():
     device = Pipe()
     with up(None, "10.0.0.2/24", "10.0.0.1", device=device, default=False) as running:

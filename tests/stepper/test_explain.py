@@ -170,6 +170,22 @@ def test_control_a_lost_syn():
     assert found.mechanism == "syn-timeout" and "RFC 6298 2.1" in str(found) and "1000 ms" in str(found)
 
 
+def test_a_syn_that_comes_again_is_no_timeout():
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, b, link = pair(net, delay=20 * MS)
+        link.ab.hold(1, extra=100 * MS)  # so that a's second SYN is there before b's own timer is due
+        link.ba.drop(1)
+        connected(net, a, b)
+    timeline = Timeline.of(out.kept)
+    again = [entry for entry in timeline.events if str(entry.kind) == "tcp.retransmit"]
+    assert [(entry.host, entry.rfc) for entry in again] == [("a", "RFC 6298 5.4"), ("b", "Linux tcp_check_req")]
+    first, second = [why(timeline, event=entry.index) for entry in again]
+    assert first.mechanism == "syn-timeout"  # control: a's was one
+    assert second.mechanism == "syn-again" and "has not seen our SYN,ACK" in str(second) and "frame 3" in str(second)
+
+
 def test_why_did_the_sender_stop_here():
     timeline = scenarios.get("zero-window").timeline()
     found = answer(timeline, 'host == "a" and event.kind == "hold" and tcb.snd_wnd == 0')

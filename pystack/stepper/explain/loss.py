@@ -149,6 +149,13 @@ def syn_timeout(look: Look) -> Explanation:
     """No answer to a SYN or SYN-ACK."""
     tcb = look.tcb
     which = "SYN" if tcb["state"] == "SYN-SENT" else "SYN-ACK"
+    cause = look.cause()
+    if cause is not None and cause.kind == "frame.in":
+        return Explanation(
+            "syn-again",
+            f"The {which} again, and no timer was due: {look.entry.reason} ({look.entry.rfc}). The SYN that told it is frame "
+            f"{look.timeline.frames[cause.frame].number}: {look.peer()} sends it until it is answered.",
+        )
     return Explanation(
         "syn-timeout",
         f"Retransmission timeout of the {which}: no answer came within {ms(tcb['rto'])}; nothing is known of the round trip "
