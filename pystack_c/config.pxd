@@ -129,6 +129,7 @@ cdef class Config:
     cdef public int64_t tcp_window_start
     cdef public bint tcp_accecn_linux
     cdef public bint tcp_crossed_ack
+    cdef public long tcp_crossed_text
     cdef public int64_t tcp_timeout_slack
     cdef public bint tcp_hystart_linux
     cdef public bint tcp_ecn_fallback

@@ -280,6 +280,8 @@ class Config:
         self.tcp_accecn_linux = False
         #: the SYN,ACK of a simultaneous open is acknowledged at once (Linux); RFC 9293 3.5, figure 8 does without
         self.tcp_crossed_ack = False
+        #: of a SYN that crosses ours: 1 keeps its text, 2 its FIN, 3 both (RFC 9293 3.10.7.3); 1 FreeBSD, 0 Linux
+        self.tcp_crossed_text = 3
         #: added to the times of loss probe and reordering timer, which are cut to ticks elsewhere (Linux TCP_TIMEOUT_MIN: 2 ms)
         self.tcp_timeout_slack = 0
         #: a rise of round-trip time over the smallest one ends CUBIC's slow start at once, with a window of 16 segments and more (Linux; before RFC 9406)
@@ -337,6 +339,7 @@ LIMITS = {
     "tcp_wscale": (-1, 14),
     "tcp_ecn": (0, 5),
     "tcp_ecn_option": (0, 2),
+    "tcp_crossed_text": (0, 3),
     "ip_forward_mss": (-1, 65535),
     "min_pmtu": (68, 65535),
     "tcp_mtu_probing": (0, 2),
@@ -475,6 +478,7 @@ FIELDS = (
     "tcp_window_start",
     "tcp_accecn_linux",
     "tcp_crossed_ack",
+    "tcp_crossed_text",
     "tcp_timeout_slack",
     "tcp_hystart_linux",
     "tcp_ecn_fallback",

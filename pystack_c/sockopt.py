@@ -12,6 +12,7 @@ from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 
 SOL_SOCKET = 1
+SO_DEBUG = 1
 SO_REUSEADDR = 2
 SO_TYPE = 3
 SO_ERROR = 4
@@ -33,6 +34,9 @@ SO_ACCEPTCONN = 30
 SO_MARK = 36
 SO_PROTOCOL = 38
 SO_DOMAIN = 39
+
+#: kept and told again, no more
+REMEMBERED = (SO_DEBUG, SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK)
 
 IPPROTO_IP = 0
 IP_TOS = 1
@@ -83,7 +87,7 @@ def _set_socket(core: Core, ep: Endpoint, name: int, value: Any) -> Any:
         ep.broadcast = as_int(value) != 0
     elif name == SO_BINDTODEVICE:
         _bind_device(core, ep, value)
-    elif name in (SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK):
+    elif name in REMEMBERED:
         remember(ep, (SOL_SOCKET, name), as_int(value))
     else:
         return None
@@ -160,7 +164,7 @@ def _get_socket(ep: Endpoint, name: int) -> Any:
         return AF_INET
     if name == SO_BINDTODEVICE:
         return b"" if ep.bound_iface is None else ep.bound_iface.name.encode() + b"\0"
-    if name in (SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK):
+    if name in REMEMBERED:
         return recall(ep, (SOL_SOCKET, name), 0)
     return None
 

@@ -202,10 +202,13 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         rest_of_syn(tcb, pkt)
         return
     # Simultaneous open: answer the SYN with SYN,ACK; text and FIN wait until the connection is open.
-    if pkt.l4_end > pkt.data_off or flags & C.FIN:
-        tcb.syn_text = pkt.frame[pkt.data_off : min(pkt.l4_end, pkt.data_off + tcb.recvbuf.size)]
-        tcb.fin_expected = flags & C.FIN != 0 and pkt.l4_end <= pkt.data_off + tcb.recvbuf.size
-        tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
+    keep = core.config.tcp_crossed_text
+    if keep & 1 and pkt.l4_end > pkt.data_off or keep & 2 and flags & C.FIN:
+        end = pkt.l4_end if keep & 1 else pkt.data_off
+        tcb.syn_text = pkt.frame[pkt.data_off : min(end, pkt.data_off + tcb.recvbuf.size)]
+        if keep & 2 and flags & C.FIN and pkt.data_off + len(tcb.syn_text) == pkt.l4_end:
+            tcb.fin_expected = True
+            tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     core.cancel_timer(tcb.rto_timer, "our SYN goes again, as SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:

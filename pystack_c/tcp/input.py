@@ -160,6 +160,9 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
         pkt.seq = seq_add(pkt.seq, 1)
         length -= 1
         if core.config.tcp_crossed_ack:
+            if tcb.sack_ok and tcb.syn_data:
+                # (Linux tells a client with Fast Open that the SYN came twice.)
+                tcb.dsack = (tcb.irs, tcb.rcv_nxt)
             ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
     # First, the sequence number.
     if paws_reject(tcb, pkt):

@@ -11,6 +11,9 @@ from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 FOLDER = os.path.join(os.path.dirname(__file__), "scripts")
 SCRIPTS = find_scripts(FOLDER)
 
+#: what a script needs beside the profile
+NEEDS = {"simultaneous-open-text.pkt": {"tcp_crossed_text": 3}}
+
 #: script, what to write instead of what, and a word of the reason
 CONTROLS = [
     ("handshake.pkt", "> S. 0:0(0) ack 1", "> S. 0:0(0) ack 2", "ack"),
@@ -75,6 +78,7 @@ CONTROLS = [
     ("recovery-by-timer.pkt", "tcpi_retrans == 1, tcpi_retrans", "tcpi_retrans == 2, tcpi_retrans", "assertion"),
     ("fastopen-crossed.pkt", "> S. 0:0(0) ack 901", "> S. 0:500(500) ack 901", "payload"),
     ("fastopen-crossed.pkt", "> P. 1:501(500)", "> . 1:1(0)", "flags"),
+    ("crossed-syn-text.pkt", "SO_DEBUG, [1], [4]", "SO_DEBUG, [0], [4]", "SO_DEBUG"),
     ("ecn-fallback.pkt", "tcp_ecn_fallback=0", "tcp_ecn_fallback=1", "flags"),
 ]
 
@@ -96,6 +100,7 @@ SETTINGS = [
     ("accecn-linux.pkt", {"tcp_accecn_linux": False}),
     ("accecn-joined-acks.pkt", {"tcp_accecn_linux": False}),
     ("crossed-syn-ack.pkt", {"tcp_crossed_ack": False}),
+    ("crossed-syn-text.pkt", {"tcp_crossed_text": 3}),
     ("probe-by-the-tick.pkt", {"tcp_timeout_slack": 0}),
     ("recovery-by-timer.pkt", {"tcp_prr": False}),
     ("hystart-by-delay.pkt", {"tcp_hystart_linux": False}),
@@ -112,7 +117,7 @@ def test_setting(name, config):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
 def test_script(path):
-    verdict = run_path(path, Settings())
+    verdict = run_path(path, Settings(config=NEEDS.get(os.path.basename(path), {})))
     assert verdict.verdict == PASSED, verdict.reason
     assert verdict.seconds < 5
 
@@ -122,7 +127,7 @@ def test_control(name, old, new, word):
     with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
         text = file.read()
     assert old in text
-    verdict = run_script(parse(text.replace(old, new, 1), name), Settings())
+    verdict = run_script(parse(text.replace(old, new, 1), name), Settings(config=NEEDS.get(name, {})))
     assert verdict.verdict == FAILED
     assert word in verdict.reason
     at = text[: text.index(old)].count("\n") + 1
