@@ -90,6 +90,11 @@ COMPILED = [
     "pystack/runtime/waiting.py",
     "pystack/runtime/host.py",
     "pystack/runtime/serving.py",
+    "pystack/_readiness.py",
+    "pystack/_handles.py",
+    "pystack/_stream.py",
+    "pystack/_dgram.py",
+    "pystack/_sockbase.py",
 ]
 
 DIRECTIVES = {

@@ -19,6 +19,11 @@ DRIVER = (
     "pystack.runtime.waiting",
     "pystack.runtime.host",
     "pystack.runtime.serving",
+    "pystack._readiness",
+    "pystack._handles",
+    "pystack._stream",
+    "pystack._dgram",
+    "pystack._sockbase",
 )
 
 

@@ -15,16 +15,17 @@ from pystack._handles import (
     deadline_of,
     error,
 )
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.serving import ServingHost
 from pystack_c import raw, udp
+from pystack_c import udp as direct
+from pystack_c.datagram import Datagram
+from pystack_c.udp import UdpSocket
 
 
 class Datagrams(Description):
     """An open UDP or raw socket."""
 
-    __slots__ = ("calls", "connected")
-
-    def __init__(self, host: RealtimeHost, kind: int, proto: int):
+    def __init__(self, host: ServingHost, kind: int, proto: int):
         if kind == _std.SOCK_DGRAM and proto == C.IPPROTO_ICMP:
             self.calls: Any = raw
             endpoint = host.call(raw.ping_open, host.stack)
@@ -35,6 +36,8 @@ class Datagrams(Description):
             self.calls = raw
             endpoint = host.call(raw.raw_open, host.stack, proto)
         super().__init__(host, endpoint, kind, proto)
+        #: the endpoint where it is UDP's, which the compiled code calls directly (see _stream.py on two names for one module)
+        self.udp: UdpSocket | None = endpoint if self.calls is udp else None
         self.connected = False
 
     def bind(self, addr: int, port: int) -> None:
@@ -56,25 +59,37 @@ class Datagrams(Description):
         self.connected = False
 
     def recvfrom(self, flags: int, timeout: float | None) -> Any:
-        """The next datagram (the core's object: data, addr, port, ...)."""
+        """The next datagram (the core's object: data, src, sport, ...)."""
         if flags & MSG_OOB:
             raise error(errno.EOPNOTSUPP)
         core_flags = flags & (MSG_PEEK | MSG_ERRQUEUE)
-        got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
+        got = self._take(core_flags)
         if got is None:
             if flags & MSG_DONTWAIT:
                 timeout = 0
             deadline = deadline_of(timeout)
             while got is None:
                 self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
-                got = self.host.call(self.calls.recvfrom, self.endpoint, core_flags)
+                got = self._take(core_flags)
         if self.watch.hooks:
             self.shown()
         return got
 
+    def _take(self, flags: int) -> Datagram | None:
+        """recvfrom of the protocol."""
+        host = self.host
+        now = -1 if self.udp is None else host.begin()
+        if now < 0:
+            return host.call(self.calls.recvfrom, self.endpoint, flags)  # type: ignore[no-any-return]
+        try:
+            return direct.recvfrom(self.udp, flags, now)  # type: ignore[no-any-return,arg-type]
+        finally:
+            host.end(now)
+
     def recv(self, n: int, flags: int, timeout: float | None) -> bytes:
         """recv(2): the first `n` bytes of the next datagram; the rest of it is lost."""
-        return self.recvfrom(flags, timeout).data[:n]  # type: ignore[no-any-return]
+        got: Datagram = self.recvfrom(flags, timeout)
+        return got.data if len(got.data) <= n else got.data[:n]
 
     def send(self, data: "bytes | memoryview", flags: int, timeout: float | None) -> int:
         """send(2), to the connected peer."""
@@ -88,7 +103,16 @@ class Datagrams(Description):
         """sendto(2); addr 0 and port 0: to the connected peer."""
         if flags & MSG_OOB:
             raise error(errno.EOPNOTSUPP)
-        self.host.call(self.calls.sendto, self.endpoint, data, addr, port, flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
+        flags &= ~(MSG_DONTWAIT | MSG_NOSIGNAL)
+        host = self.host
+        now = -1 if self.udp is None else host.begin()
+        if now < 0:
+            host.call(self.calls.sendto, self.endpoint, data, addr, port, flags)
+            return len(data)
+        try:
+            direct.sendto(self.udp, data, addr, port, flags, now)  # type: ignore[arg-type]
+        finally:
+            host.end(now)
         return len(data)
 
     def shutdown(self, how: int) -> None:

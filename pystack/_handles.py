@@ -8,12 +8,12 @@ real descriptor, so it is unique in the process and the kernel will not give it 
 import _socket as _kernel
 import errno
 import os
-import threading
-from time import monotonic_ns
 from typing import Any
 
 from pystack._readiness import Readiness
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.lock import Lock
+from pystack.runtime.serving import ServingHost
+from pystack.runtime.sleep import monotonic
 from pystack.runtime.waiting import Watch
 
 # linux/socket.h
@@ -40,28 +40,13 @@ def error(code: int) -> OSError:
 
 def deadline_of(timeout: float | None) -> int | None:
     """`timeout` seconds from now, on the host's clock."""
-    return None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+    return None if timeout is None else monotonic() + int(timeout * 1e9)
 
 
 class Description:
-    """An open socket of a stack: shared by all handles that dup() made. Subclasses: Stream, Datagram, Raw."""
+    """An open socket of a stack: shared by all handles that dup() made. Subclasses: Stream, Datagrams."""
 
-    __slots__ = (
-        "closed",
-        "cmsgs",
-        "endpoint",
-        "family",
-        "host",
-        "linger",
-        "proto",
-        "rcvtimeo",
-        "refs",
-        "sndtimeo",
-        "type",
-        "watch",
-    )
-
-    def __init__(self, host: RealtimeHost, endpoint: Any, kind: int, proto: int):
+    def __init__(self, host: ServingHost, endpoint: Any, kind: int, proto: int):
         self.host = host
         self.endpoint = endpoint
         self.family = int(_kernel.AF_INET)
@@ -94,11 +79,11 @@ class Description:
         """Bring the readiness descriptors up to date, after a call that may have changed what they show."""
         self.host.refresh(self.watch)
 
-    def release(self) -> None:
+    def release(self) -> None:  # python
         """The last handle was closed."""
         raise NotImplementedError
 
-    def discard(self) -> None:
+    def discard(self) -> None:  # python
         """The last handle was lost to the garbage collector."""
         raise NotImplementedError
 
@@ -106,14 +91,13 @@ class Description:
 class Handle:
     """One descriptor."""
 
-    __slots__ = ("description", "number", "readiness")
-
     def __init__(self, description: Description):
         self.description: Description | None = description
         self.number = -1
         self.readiness: Readiness | None = None
-        with _lock:
-            description.refs += 1
+        _lock.acquire()
+        description.refs += 1
+        _lock.release()
 
     def fileno(self) -> int:
         """The number, made when first asked for."""
@@ -121,12 +105,15 @@ class Handle:
             description = self.description
             if description is None:
                 return -1
-            with _lock:
+            _lock.acquire()
+            try:
                 if self.number < 0:
                     self.readiness = Readiness(description.endpoint)
                     description.host.show(description.watch, self.readiness.update)
                     self.number = self.readiness.fileno()
                     _table[self.number] = self
+            finally:
+                _lock.release()
         return self.number
 
     def show_blocking(self, blocking: bool) -> None:
@@ -152,42 +139,47 @@ class Handle:
             self._give_back(description)
 
     def _drop(self) -> Description | None:
-        # The lock is an RLock because a finalizer may run while its own thread holds it.
-        with _lock:
-            description, self.description = self.description, None
+        # The lock is reentrant because a finalizer may run while its own thread holds it.
+        _lock.acquire()
+        try:
+            description = self.description
             if description is None:
                 return None
+            self.description = None
             description.refs -= 1
             if self.number >= 0:
                 _table.pop(self.number, None)
             return description
+        finally:
+            _lock.release()
 
     def _give_back(self, description: Description) -> None:
-        readiness, self.readiness = self.readiness, None
+        readiness = self.readiness
+        self.readiness = None
         if readiness is not None:
             description.watch.hide(readiness.update)
             readiness.close()
 
 
-class Token(int):
+class Token(int):  # python
     """A descriptor on its way from `_accept` to `socket(fileno=...)`: carries the handle, has no number yet."""
 
     handle: Handle
 
 
-def token(handle: Handle) -> Token:
+def token(handle: Handle) -> Token:  # python
     """A Token for the handle."""
     made = Token(-2)
     made.handle = handle
     return made
 
 
-def lookup(fd: Any) -> Handle | None:
+def lookup(fd: Any) -> Handle | None:  # python
     """The handle behind a number or Token, or None: then it is the kernel's."""
     if type(fd) is Token:
         return fd.handle
     return _table.get(fd)
 
 
-_lock = threading.RLock()
+_lock = Lock()
 _table: dict[int, Handle] = {}

@@ -22,8 +22,6 @@ _STOPPER = bytes(1400)
 class Readiness:
     """The descriptor of one endpoint. Under the host's lock, but for `close`."""
 
-    __slots__ = ("endpoint", "mine", "other", "readable", "writable")
-
     def __init__(self, endpoint: Any):
         self.endpoint = endpoint
         self.mine, self.other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM | _kernel.SOCK_NONBLOCK)
@@ -36,7 +34,7 @@ class Readiness:
         """The user's end."""
         return self.mine.fileno()
 
-    def update(self, bits: int = 0) -> None:
+    def update(self, bits: int) -> None:
         """Show what the endpoint is ready for now."""
         level = self.endpoint.readiness()
         readable = level & _READABLE != 0

@@ -14,7 +14,8 @@ from typing import Any
 from pystack import _cmsg, _current, _resolve
 from pystack import _sockopt as opt
 from pystack._dgram import Datagrams
-from pystack._handles import Description, Handle, Token, error, lookup, token
+from pystack._handles import Description, Handle, error, lookup
+from pystack._sockbase import SocketBase
 from pystack._stream import Stream
 
 AF_INET = int(_std.AF_INET)
@@ -41,44 +42,16 @@ def _open(cls: type, kind: int, proto: int) -> Description:
     raise error(errno.ESOCKTNOSUPPORT)
 
 
-def _immutable(data: Any) -> bytes:
-    """bytes-like to bytes."""
-    view = _bytes_view(data)
-    return view if isinstance(view, bytes) else bytes(view)
-
-
-def _bytes_view(data: Any) -> "bytes | memoryview":
-    """bytes-like to bytes, or to a view of bytes: a stream copies what it sends piece by piece."""
-    if type(data) is bytes:
-        return data
-    try:
-        view = memoryview(data)
-    except TypeError:
-        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
-    return view.cast("B") if view.c_contiguous else bytes(view)
-
-
 def _c_int(value: int) -> int:
     if not -0x80000000 <= value <= 0x7FFFFFFF:
         raise OverflowError("Python int too large to convert to C int")
     return value
 
 
-def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
-    view = memoryview(buffer).cast("B")
-    if view.readonly:
-        raise TypeError(f"{what}() argument 1 must be read-write bytes-like object, not {type(buffer).__name__}")
-    if nbytes < 0:
-        raise ValueError(f"negative buffersize in {what}")
-    if nbytes > len(view):
-        raise ValueError("buffer too small for requested bytes")
-    return view, nbytes or len(view)
-
-
-class socket:
+class socket(SocketBase):
     """A socket of a pystack stack."""
 
-    __slots__ = ("_family", "_handle", "_proto", "_timeout", "_type")
+    __slots__ = ()
 
     def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None, **kwargs: Any) -> Any:
         if fileno is not None:
@@ -86,7 +59,7 @@ class socket:
         else:
             ours = family in (-1, AF_INET)
         if ours:
-            return object.__new__(cls)
+            return super().__new__(cls)
         made = _std.socket(family, type, proto, fileno)
         if fileno is None:
             made.settimeout(_current.default_timeout)
@@ -137,12 +110,6 @@ class socket:
         fd = self.fileno() if self._handle is not None else -1
         return f"<socket object, fd={fd}, family={self._family}, type={self._type}, proto={self._proto}>"
 
-    def _open_description(self) -> Any:
-        handle = self._handle
-        if handle is None or handle.description is None:
-            raise error(errno.EBADF)
-        return handle.description
-
     # -- the descriptor ----------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
@@ -189,13 +156,6 @@ class socket:
         if self._type != SOCK_STREAM:
             raise error(errno.EOPNOTSUPP)
         description.listen(max(0, _c_int(backlog)))
-
-    def _accept(self) -> tuple[Token, tuple[str, int]]:
-        description = self._open_description()
-        if self._type != SOCK_STREAM:
-            raise error(errno.EOPNOTSUPP)
-        handle, (addr, port) = description.accept(self._timeout)
-        return token(handle), (_resolve.text(addr), port)
 
     def connect(self, address: Any, /) -> None:
         """Connect to (host, port)."""
@@ -254,37 +214,7 @@ class socket:
         """False where the socket never waits."""
         return self._timeout != 0
 
-    # -- receiving ---------------------------------------------------------------------------------------------
-
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Receive up to bufsize bytes."""
-        if bufsize < 0:
-            raise ValueError("negative buffersize in recv")
-        return self._open_description().recv(bufsize, flags, self._timeout)  # type: ignore[no-any-return]
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into a buffer; returns the number of bytes."""
-        view, n = _writable(buffer, nbytes, "recv_into")
-        data = self._open_description().recv(n, flags, self._timeout)
-        view[: len(data)] = data
-        return len(data)
-
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """Receive a datagram and its sender's address (None for TCP)."""
-        if bufsize < 0:
-            raise ValueError("negative buffersize in recvfrom")
-        description = self._open_description()
-        if self._type == SOCK_STREAM:
-            return description.recv(bufsize, flags, self._timeout), None
-        got = description.recvfrom(flags, self._timeout)
-        return got.data[:bufsize], (_resolve.text(got.src), got.sport)
-
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """recvfrom into a buffer."""
-        view, n = _writable(buffer, nbytes, "recvfrom_into")
-        data, address = self.recvfrom(n, flags)
-        view[: len(data)] = data
-        return len(data), address
+    # -- with control messages (without: _sockbase.py) ----------------------------------------------------------
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """Receive data and control messages."""
@@ -305,34 +235,6 @@ class socket:
         )
         _cmsg.scatter(data, views)
         return len(data), ancillary, msg_flags, address
-
-    # -- sending -----------------------------------------------------------------------------------------------
-
-    def send(self, data: Any, flags: int = 0, /) -> int:
-        """Send; returns how many bytes were taken."""
-        if type(data) is not bytes:
-            data = _bytes_view(data)
-        return self._open_description().send(data, flags, self._timeout)  # type: ignore[no-any-return]
-
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send all of it."""
-        if type(data) is not bytes:
-            data = _bytes_view(data)
-        self._open_description().sendall(data, flags, self._timeout)
-
-    def sendto(self, data: Any, *args: Any) -> int:
-        """sendto(data, [flags,] address)."""
-        if not 1 <= len(args) <= 2:
-            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(args) + 1} given)")
-        flags, address = (0, args[0]) if len(args) == 1 else args
-        if not isinstance(flags, int):
-            raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
-        data = _immutable(data)
-        description = self._open_description()
-        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
-        if self._type == SOCK_STREAM:
-            return int(description.send_to(data, addr, port, flags, self._timeout))
-        return int(description.sendto(data, addr, port, flags, self._timeout))
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /

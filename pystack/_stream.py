@@ -2,11 +2,13 @@
 
 `timeout` everywhere is a socket object's: None blocks, 0 never waits, else seconds. As in CPython's C module, a
 call is tried first and waits only when the core has nothing; OSError comes as the core raised it.
+
+What carries data goes from C to C where it can (`_take`, `_put`, `_next`: Host.begin and Host.end); all else through Host.call. So
+there are two names for one module: `tcp`, of which the compiled code calls the C functions, and `user`, whose functions are handed on.
 """
 
 import errno
 import socket as _std
-from time import monotonic_ns
 from typing import Any
 
 import pystack_c.const as C
@@ -22,28 +24,30 @@ from pystack._handles import (
     deadline_of,
     error,
 )
-from pystack.runtime.realtime import RealtimeHost
-from pystack_c.tcp import errqueue, sockopt
+from pystack.runtime.serving import ServingHost
+from pystack.runtime.sleep import monotonic
+from pystack_c.tcp import errqueue, sockopt, user
 from pystack_c.tcp import user as tcp
+from pystack_c.tcp.tcb import Tcb
 
 #: what is sent: immutable, or copied a piece at a time
 Buffer = bytes | memoryview
 #: what a reader, and what a writer, waits for
-IN = C.EV_IN | C.EV_ERR | C.EV_HUP
-OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
+_IN = C.EV_IN | C.EV_ERR | C.EV_HUP
+_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 #: the most bytes handed to the core at once (a copy is made of a slice only)
-PIECE = 1 << 18
+_PIECE = 1 << 18
 
 
 class Stream(Description):
     """An open TCP socket."""
 
-    __slots__ = ("connecting", "listening")
-
-    def __init__(self, host: RealtimeHost, endpoint: Any = None):
+    def __init__(self, host: ServingHost, endpoint: Any = None):
         if endpoint is None:
-            endpoint = host.call(tcp.tcp_open, host.stack)
+            endpoint = host.call(user.tcp_open, host.stack)
         super().__init__(host, endpoint, int(_std.SOCK_STREAM), C.IPPROTO_TCP)
+        #: the endpoint, for the compiled
+        self.tcb: Tcb = endpoint
         self.connecting = False
         self.listening = False
 
@@ -51,28 +55,39 @@ class Stream(Description):
 
     def bind(self, addr: int, port: int) -> None:
         """bind(2)."""
-        self.host.call(tcp.bind, self.endpoint, addr, port)
+        self.host.call(user.bind, self.endpoint, addr, port)
         if self.watch.hooks:
             self.shown()
 
     def listen(self, backlog: int) -> None:
         """listen(2)."""
-        self.host.call(tcp.listen, self.endpoint, backlog)
+        self.host.call(user.listen, self.endpoint, backlog)
         if self.watch.hooks:
             self.shown()
         self.listening = True
 
     def accept(self, timeout: float | None) -> tuple[Handle, tuple[int, int]]:
         """accept(2): a handle on the new connection, and its peer."""
-        endpoint = self.host.call(tcp.accept, self.endpoint)
+        endpoint = self._next()
         if endpoint is None:
             deadline = deadline_of(timeout)
             while endpoint is None:
-                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
-                endpoint = self.host.call(tcp.accept, self.endpoint)
+                self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
+                endpoint = self._next()
         if self.watch.hooks:
             self.shown()
         return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
+
+    def _next(self) -> Any:
+        """tcp.accept."""
+        host = self.host
+        now = host.begin()
+        if now < 0:
+            return host.call(user.accept, self.endpoint)
+        try:
+            return tcp.accept(self.tcb, now)
+        finally:
+            host.end(now)
 
     def connect(self, addr: int, port: int, timeout: float | None) -> int:
         """connect(2): 0 or the errno. EAGAIN says that the timeout passed, EINPROGRESS that it must not wait."""
@@ -84,7 +99,7 @@ class Stream(Description):
                 return errno.EALREADY
         else:
             try:
-                self.host.call(tcp.connect, self.endpoint, addr, port)
+                self.host.call(user.connect, self.endpoint, addr, port)
             except OSError as exc:
                 return exc.errno or errno.EINVAL
             self.connecting = True
@@ -97,7 +112,7 @@ class Stream(Description):
                 return errno.EINPROGRESS
         limit = deadline_of(timeout if timeout is not None else self.sndtimeo)
         while True:
-            if not self.host.wait(self.watch, OUT, limit):
+            if not self.host.wait(self.watch, _OUT, limit):
                 return errno.EAGAIN if timeout is not None else errno.EINPROGRESS
             if self.closed:
                 return errno.EBADF
@@ -122,19 +137,30 @@ class Stream(Description):
         """recv(2)."""
         if flags:
             return self._recv_flags(n, flags, timeout)
-        data = self.host.call(tcp.recv, self.endpoint, n, 0)
+        data = self._take(n, 0)
         if data is None:
             deadline = deadline_of(timeout)
             while data is None:
-                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
-                data = self.host.call(tcp.recv, self.endpoint, n, 0)
+                self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
+                data = self._take(n, 0)
         if self.watch.hooks:
             self.shown()
-        return data  # type: ignore[no-any-return]
+        return data
+
+    def _take(self, n: int, flags: int) -> bytes | None:
+        """tcp.recv."""
+        host = self.host
+        now = host.begin()
+        if now < 0:
+            return host.call(user.recv, self.endpoint, n, flags)  # type: ignore[no-any-return]
+        try:
+            return tcp.recv(self.tcb, n, flags, now)
+        finally:
+            host.end(now)
 
     def _recv_flags(self, n: int, flags: int, timeout: float | None) -> bytes:
         if flags & MSG_OOB:
-            urgent: bytes = self.host.call(tcp.recv, self.endpoint, n, flags & (MSG_OOB | MSG_PEEK))
+            urgent: bytes = self.host.call(user.recv, self.endpoint, n, flags & (MSG_OOB | MSG_PEEK))
             return urgent
         if flags & MSG_DONTWAIT:
             timeout = 0
@@ -143,19 +169,19 @@ class Stream(Description):
         parts: list[bytes] = []
         got = 0
         while True:
-            data = self.host.call(tcp.recv, self.endpoint, n - got, core_flags)
+            data = self._take(n - got, core_flags)
             if self.watch.hooks:
                 self.shown()
             if data is not None:
                 if not flags & MSG_WAITALL or flags & MSG_PEEK or timeout == 0:
-                    return data  # type: ignore[no-any-return]
+                    return data
                 parts.append(data)
                 got += len(data)
                 if got >= n or not data:
                     return b"".join(parts)
                 continue
             try:
-                self.await_ready(IN, timeout, deadline, self.rcvtimeo)
+                self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
             except OSError:
                 if parts:
                     return b"".join(parts)
@@ -174,13 +200,32 @@ class Stream(Description):
         """send(2): a blocking socket takes all, one with a timeout what there is room for."""
         if flags & MSG_DONTWAIT:
             timeout = 0
-        return self._send(data, flags, timeout, deadline_of(timeout), partial=timeout is not None)
+        if type(data) is bytes and len(data) <= _PIECE and self.tcb.errqueue is None:
+            # As a rule all of it is taken at once.
+            took = self._put(data, flags)
+            if self.watch.hooks:
+                self.shown()
+            if took == len(data) or (took > 0 and timeout is not None):
+                return took
+            return took + self._send(data[took:], flags, timeout, deadline_of(timeout), timeout is not None, took > 0)
+        return self._send(data, flags, timeout, deadline_of(timeout), timeout is not None, False)
+
+    def _put(self, data: bytes, flags: int) -> int:
+        """tcp.send."""
+        host = self.host
+        now = host.begin()
+        if now < 0:
+            return host.call(user.send, self.endpoint, data, flags)  # type: ignore[no-any-return]
+        try:
+            return tcp.send(self.tcb, data, flags, now)
+        finally:
+            host.end(now)
 
     def send_to(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
         """sendto(2): the address counts only with MSG_FASTOPEN, which opens the connection with the data in its SYN."""
         if not flags & MSG_FASTOPEN or addr == 0:
             return self.send(data, flags & ~MSG_FASTOPEN, timeout)
-        taken: int = self.host.call(tcp.connect_fastopen, self.endpoint, data[:PIECE], addr, port)
+        taken: int = self.host.call(user.connect_fastopen, self.endpoint, data[:_PIECE], addr, port)
         self.connecting = True
         if taken:
             return taken
@@ -192,16 +237,24 @@ class Stream(Description):
         """All of it, or an exception; the timeout is for the whole."""
         deadline = deadline_of(timeout)
         sent = 0
+        if type(data) is bytes and 0 < len(data) <= _PIECE and self.tcb.errqueue is None:
+            # As a rule all of it is taken at once.
+            sent = self._put(data, flags)
+            if self.watch.hooks:
+                self.shown()
         while sent < len(data):
-            sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, partial=False)
+            sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, False, False)
 
-    def _send(self, data: Buffer, flags: int, timeout: float | None, deadline: int | None, partial: bool) -> int:
+    def _send(
+        self, data: Buffer, flags: int, timeout: float | None, deadline: int | None, partial: bool, began: bool
+    ) -> int:
+        """As much of `data` as there is room for (`partial`), or all of it, in pieces. `began`: some of it was sent before."""
         size = len(data)
         sent = 0
         told = self.endpoint.errqueue is not None
         try:
             while True:
-                piece = data[sent : sent + PIECE]
+                piece = data[sent : sent + _PIECE]
                 if type(piece) is not bytes:
                     # The core keeps what it sends until it is acknowledged; the caller may change this meanwhile.
                     piece = bytes(piece)
@@ -209,19 +262,19 @@ class Stream(Description):
                 these = flags & ~MSG_OOB if sent + len(piece) < size else flags
                 if told:
                     these |= errqueue.MSG_PART
-                took = self.host.call(tcp.send, self.endpoint, piece, these)
+                took = self._put(piece, these)
                 if self.watch.hooks:
                     self.shown()
                 sent += took
                 if sent == size or (partial and sent):
                     return sent
                 if took < len(piece):
-                    self.await_ready(OUT, timeout, deadline, self.sndtimeo)
+                    self.await_ready(_OUT, timeout, deadline, self.sndtimeo)
         except TimeoutError:
             raise
         except OSError:
             # As send(2): what was taken before the error counts; the error comes with the next call.
-            if sent:
+            if sent or began:
                 return sent
             raise
         finally:
@@ -232,7 +285,7 @@ class Stream(Description):
 
     def shutdown(self, how: int) -> None:
         """shutdown(2)."""
-        self.host.call(tcp.shutdown, self.endpoint, how)
+        self.host.call(user.shutdown, self.endpoint, how)
         if self.watch.hooks:
             self.shown()
 
@@ -265,19 +318,19 @@ class Stream(Description):
     def release(self) -> None:
         """close(2); waits for SO_LINGER's seconds where it is set."""
         self.closed = True
-        self.host.call(tcp.close, self.endpoint)
+        self.host.call(user.close, self.endpoint)
         self.host.wake(self.watch)
         if self.linger:
-            self._linger(monotonic_ns() + self.linger * 1_000_000_000)
+            self._linger(monotonic() + self.linger * 1_000_000_000)
 
     def _linger(self, deadline: int) -> None:
         """Wait until the peer has acknowledged everything, the FIN too."""
         unsent = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
-        while self.endpoint.state in unsent and (now := monotonic_ns()) < deadline:
+        while self.endpoint.state in unsent and (now := monotonic()) < deadline:
             # A closed endpoint tells nobody when it is done: lead, and look now and then.
             self.host.wait(self.watch, 0, min(deadline, now + 5_000_000))
 
     def discard(self) -> None:
         """Close without waiting, from the garbage collector."""
         self.closed = True
-        self.host.later(tcp.close, self.endpoint)
+        self.host.later(user.close, self.endpoint)

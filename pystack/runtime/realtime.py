@@ -94,20 +94,6 @@ class RealtimeHost(ServingHost):
         with self.lock:
             return fn(self.stack, *args)
 
-    def later(self, fn: Callable[..., Any], target: Any) -> None:
-        """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
-        if self.error is not None:
-            return
-        self.garbage.append((fn, target))
-        if not self.lock.mine() and self.lock.try_acquire():
-            try:
-                self.drain(self.time(), None)
-            finally:
-                self.lock.release()
-        else:
-            poke(self.wake_fd)
-            poke(self.kick_fd)
-
     # -- the end -----------------------------------------------------------------------------------------------
 
     @property

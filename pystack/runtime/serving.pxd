@@ -66,6 +66,7 @@ cdef class ServingHost(Host):
     cpdef show(self, Watch watch, hook)
     @cython.locals(hook=object)
     cpdef refresh(self, Watch watch)
+    cpdef later(self, fn, target)
     cdef _take_lead(self, Waiter me, int64_t limit)
     @cython.locals(waiter=Waiter)
     cpdef Gate next_gate(self)

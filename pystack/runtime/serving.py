@@ -304,6 +304,20 @@ class ServingHost(Host):
         finally:
             self.lock.release()
 
+    def later(self, fn: Callable[..., Any], target: Any) -> None:
+        """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
+        if self.error is not None:
+            return
+        self.garbage.append((fn, target))
+        if not self.lock.mine() and self.lock.try_acquire():
+            try:
+                self.drain(self.time(), None)
+            finally:
+                self.lock.release()
+        else:
+            poke(self.wake_fd)
+            poke(self.kick_fd)
+
     # -- leading -----------------------------------------------------------------------------------------------
 
     def _take_lead(self, me: Waiter, limit: int) -> None:

@@ -1,0 +1,35 @@
+cimport cython
+cimport pystack_c.const as C
+from libc.stdint cimport int64_t, uint32_t
+from pystack._handles cimport Description, deadline_of, error
+from pystack.runtime.serving cimport ServingHost
+from pystack_c cimport udp as direct
+from pystack_c.datagram cimport Datagram
+from pystack_c.udp cimport UdpSocket
+
+@cython.final
+cdef class Datagrams(Description):
+    cdef public object calls
+    cdef public UdpSocket udp
+    cdef public bint connected
+    cpdef bind(self, addr, port)
+    cpdef connect(self, addr, port, timeout)
+    cpdef disconnect(self)
+    @cython.locals(core_flags=int, got=Datagram, deadline=object)
+    cpdef recvfrom(self, int flags, timeout)
+    @cython.locals(host=ServingHost, now=int64_t)
+    cdef Datagram _take(self, int flags)
+    @cython.locals(got=Datagram)
+    cpdef bytes recv(self, int64_t n, int flags, timeout)
+    cpdef send(self, data, int flags, timeout)
+    cpdef sendall(self, data, int flags, timeout)
+    @cython.locals(host=ServingHost, now=int64_t)
+    cpdef sendto(self, bytes data, uint32_t addr, int port, int flags, timeout)
+    cpdef shutdown(self, how)
+    cpdef getsockname(self)
+    cpdef getpeername(self)
+    cpdef setsockopt(self, level, name, value)
+    @cython.locals(value=object)
+    cpdef getsockopt(self, level, name)
+    cpdef release(self)
+    cpdef discard(self)

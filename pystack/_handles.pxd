@@ -1,0 +1,47 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack._readiness cimport Readiness
+from pystack.runtime.lock cimport Lock
+from pystack.runtime.serving cimport ServingHost
+from pystack.runtime.sleep cimport monotonic
+from pystack.runtime.waiting cimport Watch
+
+cdef Lock _lock
+cdef dict _table
+
+cpdef again()
+cpdef error(int code)
+cpdef deadline_of(timeout)
+
+cdef class Description:
+    cdef public ServingHost host
+    cdef public object endpoint
+    cdef public int family
+    cdef public int type
+    cdef public int proto
+    cdef public Watch watch
+    cdef public int refs
+    cdef public bint closed
+    cdef public object rcvtimeo
+    cdef public object sndtimeo
+    cdef public object linger
+    cdef public dict cmsgs
+    cpdef await_ready(self, int bits, timeout, deadline, limit)
+    cpdef shown(self)
+
+@cython.final
+cdef class Handle:
+    cdef public Description description
+    cdef public int number
+    cdef public Readiness readiness
+    @cython.locals(description=Description)
+    cpdef int fileno(self) except -2
+    cpdef show_blocking(self, bint blocking)
+    @cython.locals(description=Description)
+    cpdef close(self)
+    @cython.locals(description=Description)
+    cpdef lost(self)
+    @cython.locals(description=Description)
+    cdef Description _drop(self)
+    @cython.locals(readiness=Readiness)
+    cdef _give_back(self, Description description)

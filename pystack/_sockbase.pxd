@@ -1,0 +1,26 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack._dgram cimport Datagrams
+from pystack._handles cimport Description, Handle, error
+from pystack._stream cimport Stream
+from pystack_c.datagram cimport Datagram
+
+@cython.locals(view=object)
+cpdef bytes immutable(data)
+@cython.locals(view=object)
+cpdef bytes_view(data)
+@cython.locals(view=object)
+cdef _writable(buffer, nbytes, what)
+
+cdef class SocketBase:
+    cdef public Handle _handle
+    cdef public object _timeout
+    cdef public object _family
+    cdef public object _type
+    cdef public object _proto
+    @cython.locals(handle=Handle)
+    cpdef Description _open_description(self)
+    @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)
+    cdef bytes _recv(self, int64_t n, int flags)
+    @cython.locals(description=Description, stream=Stream, datagrams=Datagrams, got=Datagram, data=bytes)
+    cdef _recvfrom(self, int64_t n, int flags)

@@ -1,0 +1,58 @@
+cimport cython
+cimport pystack_c.const as C
+from libc.stdint cimport int64_t
+from pystack._handles cimport Description, Handle, again, deadline_of, error
+from pystack.runtime.serving cimport ServingHost
+from pystack.runtime.sleep cimport monotonic
+from pystack_c.tcp cimport user as tcp
+from pystack_c.tcp.tcb cimport Tcb
+
+cdef int _IN
+cdef int _OUT
+cdef int64_t _PIECE
+
+@cython.final
+cdef class Stream(Description):
+    cdef public Tcb tcb
+    cdef public bint connecting
+    cdef public bint listening
+    cpdef bind(self, addr, port)
+    cpdef listen(self, backlog)
+    @cython.locals(endpoint=Tcb, deadline=object)
+    cpdef accept(self, timeout)
+    @cython.locals(host=ServingHost, now=int64_t)
+    cdef _next(self)
+    @cython.locals(done=object, limit=object)
+    cpdef connect(self, addr, port, timeout)
+    @cython.locals(state=int, code=int)
+    cpdef _connect_result(self)
+    @cython.locals(data=bytes, deadline=object)
+    cpdef bytes recv(self, int64_t n, int flags, timeout)
+    @cython.locals(host=ServingHost, now=int64_t)
+    cdef bytes _take(self, int64_t n, int flags)
+    @cython.locals(urgent=bytes, deadline=object, core_flags=int, parts=list, got=int64_t, data=bytes)
+    cdef bytes _recv_flags(self, int64_t n, int flags, timeout)
+    @cython.locals(told=object)
+    cpdef recv_error(self)
+    @cython.locals(took=int64_t)
+    cpdef int64_t send(self, data, int flags, timeout) except -1
+    @cython.locals(host=ServingHost, now=int64_t)
+    cdef int64_t _put(self, bytes data, int flags) except -1
+    @cython.locals(taken=int64_t)
+    cpdef int64_t send_to(self, bytes data, addr, port, int flags, timeout) except -1
+    @cython.locals(deadline=object, sent=int64_t)
+    cpdef sendall(self, data, int flags, timeout)
+    @cython.locals(size=int64_t, sent=int64_t, told=bint, piece=object, these=int, took=int64_t)
+    cdef int64_t _send(self, data, int flags, timeout, deadline, bint partial, bint began) except -1
+    cpdef shutdown(self, how)
+    cpdef getsockname(self)
+    @cython.locals(endpoint=Tcb)
+    cpdef getpeername(self)
+    cpdef setsockopt(self, level, name, value)
+    @cython.locals(value=object)
+    cpdef getsockopt(self, level, name)
+    cpdef info(self)
+    cpdef release(self)
+    @cython.locals(unsent=tuple, now=int64_t)
+    cpdef _linger(self, int64_t deadline)
+    cpdef discard(self)
