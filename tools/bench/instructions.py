@@ -27,6 +27,17 @@ A, B = 0x0A000001, 0x0A000002
 PACKETS = 500
 
 
+#: set in the environment: a probe listens
+LISTEN = "PYSTACK_BENCH_PROBE"
+
+
+class Listener:
+    """A probe that does nothing with what it hears."""
+
+    def event(self, event: Any) -> None:
+        """Called by the core."""
+
+
 class Pair:
     """Two stacks on one wire, in virtual time."""
 
@@ -38,6 +49,8 @@ class Pair:
         self.now = 1_000_000_000
         self.stacks = [Stack(seed, Config(), f"host{seed}") for seed in (1, 2)]
         self.ifaces = []
+        if LISTEN in os.environ:
+            self.stacks[0].probe = self.stacks[1].probe = Listener()
         for i, stack in enumerate(self.stacks):
             stack.now = self.now
             self.ifaces.append(stack.add_iface("eth0", C.LINK_ETHERNET, 0x020000000001 + i, 1500, False, 0))
@@ -149,12 +162,14 @@ PATHS: dict[str, Callable[[int], None]] = {
 }
 
 
-def count(path: str, packets: int, root: Path = ROOT) -> int:
-    """The instructions of a process that carries so many packets, with the core under `root`."""
+def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> int:
+    """The instructions of a process that carries so many packets, with the core under `root`; `listen`: to a probe."""
     with tempfile.NamedTemporaryFile() as out:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
         command += [sys.executable, "-m", "tools.bench.instructions", "--run", path, str(packets)]
         environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        if listen:
+            environ[LISTEN] = "1"
         done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
