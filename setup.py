@@ -50,6 +50,7 @@ COMPILED = [
     "pystack_c/tcp/rtxq.py",
     "pystack_c/tcp/tcb.py",
     "pystack_c/tcp/state.py",
+    "pystack_c/tcp/memory.py",
     "pystack_c/tcp/segment.py",
     "pystack_c/tcp/mtuprobe.py",
     "pystack_c/tcp/congestion/base.py",

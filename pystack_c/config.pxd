@@ -60,6 +60,10 @@ cdef class Config:
     cdef public int64_t tcp_rmem_max
     cdef public int64_t tcp_wmem
     cdef public int64_t tcp_wmem_max
+    cdef public int64_t tcp_mem_low
+    cdef public int64_t tcp_mem_pressure
+    cdef public int64_t tcp_mem_high
+    cdef public int64_t tcp_max_orphans
     cdef public bint tcp_moderate_rcvbuf
     cdef public bint tcp_moderate_sndbuf
     cdef public int tcp_ecn

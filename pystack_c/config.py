@@ -135,6 +135,14 @@ class Config:
         self.tcp_wmem = 256 << 10
         #: the most that autotuning gives a send buffer
         self.tcp_wmem_max = 4 << 20
+        #: bytes that all buffers together hold: above tcp_mem_pressure none grows and windows stay small, until it is below this
+        self.tcp_mem_low = 192 << 20
+        #: see tcp_mem_low
+        self.tcp_mem_pressure = 256 << 20
+        #: no more than this, but for 4 KiB each way a connection: out-of-order data goes, new connections are refused
+        self.tcp_mem_high = 384 << 20
+        #: connections that were closed and are not over; one more is reset
+        self.tcp_max_orphans = 65536
         #: grow receive buffers with what the application reads in a round trip
         self.tcp_moderate_rcvbuf = True
         #: grow send buffers with the congestion window
@@ -409,6 +417,10 @@ FIELDS = (
     "tcp_rmem_max",
     "tcp_wmem",
     "tcp_wmem_max",
+    "tcp_mem_low",
+    "tcp_mem_pressure",
+    "tcp_mem_high",
+    "tcp_max_orphans",
     "tcp_moderate_rcvbuf",
     "tcp_moderate_sndbuf",
     "tcp_ecn",

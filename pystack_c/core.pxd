@@ -46,6 +46,11 @@ cdef class Core:
     cdef public Iface ok_iface
     cdef public int ok_epoch
     cdef public int64_t port_counter
+    cdef public int64_t tcp_memory
+    cdef public bint tcp_pressure
+    cdef public int64_t tcp_pressure_at
+    cdef public int64_t tcp_reclaimed
+    cdef public int64_t tcp_orphans
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int)

@@ -62,6 +62,12 @@ class Core:
         self.ok_iface: Any = None
         self.ok_epoch = -1
         self.port_counter = self.rng.u32() & 0xFFFF
+        # what TCP's buffers hold together, and whether that is much (tcp/memory.py)
+        self.tcp_memory = 0
+        self.tcp_pressure = False
+        self.tcp_pressure_at = 0
+        self.tcp_reclaimed = -1
+        self.tcp_orphans = 0
 
     def transmit(self, tx: Transmit) -> None:
         """Hand a finished frame to its interface: the driver takes it by poll_transmit."""

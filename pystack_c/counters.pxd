@@ -83,6 +83,11 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPWinProbe
     cdef public int64_t TcpExtTCPOrigDataSent
     cdef public int64_t TcpExtTCPRcvQDrop
+    cdef public int64_t TcpExtTCPMemoryPressures
+    cdef public int64_t TcpExtTCPMemoryPressuresChrono
+    cdef public int64_t TcpExtPruneCalled
+    cdef public int64_t TcpExtOfoPruned
+    cdef public int64_t TcpExtTCPAbortOnMemory
     cdef public int64_t TcpExtTCPFromZeroWindowAdv
     cdef public int64_t TcpExtTCPToZeroWindowAdv
     cdef public int64_t TcpExtTCPSynRetrans

@@ -17,7 +17,8 @@ NAMES = (
     "TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
     "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge TcpExtOutOfWindowIcmps "
     "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
-    "TcpExtTCPRcvQDrop "
+    "TcpExtTCPRcvQDrop TcpExtPruneCalled TcpExtOfoPruned TcpExtTCPAbortOnMemory "
+    "TcpExtTCPMemoryPressures TcpExtTCPMemoryPressuresChrono "
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
     "TcpExtTCPSynRetrans TcpExtTCPMTUPFail TcpExtTCPMTUPSuccess TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
     "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
@@ -109,6 +110,11 @@ class Counters:
     TcpExtTCPWinProbe: int
     TcpExtTCPOrigDataSent: int
     TcpExtTCPRcvQDrop: int
+    TcpExtTCPMemoryPressures: int
+    TcpExtTCPMemoryPressuresChrono: int
+    TcpExtPruneCalled: int
+    TcpExtOfoPruned: int
+    TcpExtTCPAbortOnMemory: int
     TcpExtTCPFromZeroWindowAdv: int
     TcpExtTCPToZeroWindowAdv: int
     TcpExtTCPSynRetrans: int

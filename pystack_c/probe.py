@@ -161,6 +161,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "tcp.ack": (("action",), "an acknowledgement was delayed, or sent at once"),
     "tcp.hold": (("length",), "the sender had data but held it back"),
     "tcp.ooo": (("seq", "length"), "a segment arrived out of order and was kept"),
+    "tcp.memory": (
+        ("action", "used"),
+        "all buffers together: pressure (they hold much), relief (little again), pruned (out-of-order data given up)",
+    ),
     "tcp.probe": (("count",), "a zero-window or keep-alive probe is sent"),
     "tcp.listen": (("queue", "length"), "a connection entered or left a listener's queue"),
 }

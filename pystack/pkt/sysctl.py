@@ -47,8 +47,6 @@ LINUX_MEANINGLESS = {
     "tcp_tso_rtt_log": "segments go out one by one",
     "tcp_autocorking": "there is no queue below TCP",
     "tcp_no_metrics_save": "a script starts without metrics",
-    "tcp_max_orphans": "no bound is reached",
-    "tcp_mem": "no bound is reached",
     "tcp_adv_win_scale": "buffers hold payload only",
     "tcp_app_win": "buffers hold payload only",
     "tcp_comp_sack_nr": "",
@@ -126,6 +124,8 @@ class Sysctls:
             self.note(f"sysctl {name}: {LINUX_MEANINGLESS[name] or 'no ACKs are compressed'}")
         elif name in ("tcp_rmem", "tcp_wmem"):
             self._buffers(name, value, line)
+        elif name == "tcp_mem":
+            self._memory(value, line)
         elif name == "tcp_congestion_control":
             self._congestion(value)
         elif name == "tcp_fastopen_key":
@@ -149,6 +149,15 @@ class Sysctls:
             raise Unsupported(line, f"sysctl {name}={value}: three numbers") from None
         self._assign(name, default)
         self._assign(name + "_max", most)
+
+    def _memory(self, value: str, line: int) -> None:
+        """low, pressure, high, in pages of 4 KiB."""
+        try:
+            sizes = [int(part) << 12 for part in value.split()]
+            for name, size in zip(("low", "pressure", "high"), sizes, strict=True):
+                self._assign(f"tcp_mem_{name}", size)
+        except ValueError:
+            raise Unsupported(line, f"sysctl tcp_mem={value}: three numbers") from None
 
     def _congestion(self, name: str) -> None:
         from pystack_c.tcp.congestion.base import known

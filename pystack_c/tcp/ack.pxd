@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport chrono, ecn, mtuprobe, rate, rtt, tell
+from pystack_c.tcp cimport chrono, ecn, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output cimport schedule, set_rto_timer
 from pystack_c.tcp.recovery cimport after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt cimport backed_off

@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, ecn, errqueue, mtuprobe, rate, rtt, tell
+from pystack_c.tcp import chrono, ecn, errqueue, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt import backed_off
@@ -126,17 +126,19 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         return
     tcb.bytes_acked += before
     buf = tcb.sendbuf
-    full = tcb.send_space() == 0
+    full = tcb.no_space or tcb.send_space() == 0
     config = tcb.core.config
     if (
         not tcb.sndbuf_fixed
         and config.tcp_moderate_sndbuf
         and not config.tcp_linux_queue
+        and not tcb.core.tcp_pressure
         and tcb.sndbuf_size < 2 * tcb.cwnd
     ):
         # Room for what is in flight, and as much again while it is.
         tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
+    memory.settle(tcb)
     if tcb.errqueue is not None:
         errqueue.acked(tcb, buf.head)
     if tcb.chunks is not None:

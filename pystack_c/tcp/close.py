@@ -3,7 +3,7 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c.tcp import errqueue, tell
+from pystack_c.tcp import errqueue, memory, tell
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
@@ -29,6 +29,8 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
     stop_timers(tcb, why, rfc)
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
+    memory.settle(tcb)
+    memory.adopted(tcb)
     if core.tcp.count_time_wait(tcb):
         start_wait(tcb, C.TIMER_TIME_WAIT, core.config.tcp_time_wait)
         return
@@ -61,6 +63,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     if tcb.errqueue is not None:
         errqueue.over(tcb)
     core.tcp.unregister(tcb)
+    memory.adopted(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
         tell.listen(tcb.parent, "syn", "a half-open connection is over", "RFC 9293 3.10.7.4")
@@ -71,8 +74,10 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
         tcb.parent = None
     if tcb.detached:
         tcb.recvbuf.clear()
+        memory.settle(tcb)
         core.tcp.release(tcb)
     else:
+        memory.settle(tcb)
         tcb.wake(C.EV_IN | C.EV_OUT | C.EV_HUP | C.EV_RDHUP)
 
 

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport accecn, rtt, tell
+from pystack_c.tcp cimport accecn, memory, rtt, tell
 from pystack_c.tcp.close cimport enter_time_wait, start_wait
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
@@ -13,7 +13,7 @@ from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
 cpdef ack_now(Tcb tcb, str why, str rfc)
-@cython.locals(seq=uint32_t, begin=Py_ssize_t, end=Py_ssize_t, seen=Py_ssize_t, old=int64_t, over=int64_t)
+@cython.locals(seq=uint32_t, begin=Py_ssize_t, end=Py_ssize_t, seen=Py_ssize_t, old=int64_t, over=int64_t, core=Core)
 cpdef segment_text(Tcb tcb, Packet pkt)
 cpdef duplicate_text(Tcb tcb, uint32_t left, uint32_t right)
 cpdef option_may_be_blocked(Tcb tcb)

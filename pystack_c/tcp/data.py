@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import accecn, rtt, tell
+from pystack_c.tcp import accecn, memory, rtt, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -61,6 +61,11 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
             tcb.core.counters.TcpExtTCPRcvQDrop += 1
             ack_now(tcb, "data beyond the window: say where it ends", "RFC 9293 3.10.7.4")
             return
+    core = tcb.core
+    if core.tcp_memory + (end - begin) > core.config.tcp_mem_high:
+        if not memory.admits(tcb, end - begin, seq == tcb.rcv_nxt):
+            ack_now(tcb, "no memory for it: say how little may come", "Linux tcp_data_queue")
+            return
     if seq == tcb.rcv_nxt:
         in_order(tcb, pkt, begin, end)
     else:
@@ -107,6 +112,7 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
             tcb.dsack = buf.known
             tcb.core.counters.TcpExtTCPDSACKOfoSent += 1
         forget_sacks(tcb)
+    memory.settle(tcb)
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
     tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
@@ -134,6 +140,7 @@ def urgent_byte(tcb: Tcb) -> None:
         tcb.oob_state = OOB_NONE
     else:
         tcb.oob_byte = buf.cut(place)
+        memory.settle(tcb)
     tcb.mark_left = place
     tcb.wake(C.EV_PRI)
 
@@ -171,6 +178,7 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
         core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
+        memory.settle(tcb)
         tcb.rcv_ooopack += pkt.segments()
         if core.probe is not None:
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
@@ -223,6 +231,7 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
     # Nothing follows a FIN: what claims to was never the peer's.
     tcb.recvbuf.ooo = None
     tcb.recvbuf.ooo_bytes = 0
+    memory.settle(tcb)
     tcb.sacks = None
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
     if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):

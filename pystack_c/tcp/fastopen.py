@@ -8,7 +8,7 @@ from typing import Any
 
 from pystack_c.seqnum import seq_add
 from pystack_c.siphash import siphash
-from pystack_c.tcp import tell
+from pystack_c.tcp import memory, tell
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
@@ -120,6 +120,7 @@ def take_data(tcb: Tcb, pkt: Any) -> None:
         n = tcb.recvbuf.size
     if n > 0:
         tcb.recvbuf.put(pkt.frame, pkt.data_off, pkt.data_off + n)
+        memory.settle(tcb)
         tcb.syn_data_acked = True
     before = tcb.rcv_nxt
     tcb.rcv_nxt = seq_add(before, n)

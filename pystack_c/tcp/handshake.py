@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_gt, seq_le
-from pystack_c.tcp import ecn, errqueue, fastopen, mtuprobe, tell
+from pystack_c.tcp import ecn, errqueue, fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create, known
@@ -90,6 +90,9 @@ def round_buffer(tcb: Tcb) -> None:
 def fresh_child(listener: Tcb, pkt: Any) -> Any:
     """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
     core = listener.core
+    if memory.refuses(core, listener.subject()):
+        core.counters.TcpExtListenDrops += 1
+        return None
     tcb = Tcb(core, core.new_ident())
     tcb.laddr = pkt.dst
     tcb.lport = pkt.dport
@@ -281,6 +284,7 @@ def text_of_syn(tcb: Tcb) -> None:
     n = len(tcb.syn_text)
     if n > 0:
         tcb.recvbuf.put(tcb.syn_text, 0, n)
+        memory.settle(tcb)
         before = tcb.rcv_nxt
         tcb.rcv_nxt = seq_add(before, n)
         tcb.bytes_received += n

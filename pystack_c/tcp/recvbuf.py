@@ -47,6 +47,11 @@ class RecvBuf:
                     last.begin = 0
                     last.end = have + n
                     return
+        if 2 * n < len(data):
+            # A part must not keep a whole frame, which may be many times its size (offload).
+            data = data[begin:end]
+            begin = 0
+            end = n
         self.pieces.append(Piece(data, begin, end, 0))
 
     def get(self, n: int, peek: bool) -> bytes:
@@ -161,7 +166,10 @@ class RecvBuf:
                 stop = right
             gap = seq_diff(stop, seq)
             if gap > 0:
-                self.ooo.insert(i, Piece(data, begin, begin + gap, seq))
+                if 2 * gap < len(data):
+                    self.ooo.insert(i, Piece(data[begin : begin + gap], 0, gap, seq))
+                else:
+                    self.ooo.insert(i, Piece(data, begin, begin + gap, seq))
                 self.ooo_bytes += gap
                 new = True
                 begin += gap

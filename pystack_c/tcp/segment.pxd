@@ -9,7 +9,7 @@ from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp cimport accecn
 from pystack_c.tcp.recvbuf cimport RecvBuf
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport memory, tell
 from pystack_c.tcp.fastopen cimport syn_option
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer

@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c import ip_options
 from pystack_c.ipv4 import expire_mtu, output, route_output
 from pystack_c.seqnum import seq_add, seq_diff, seq_gt, seq_max
-from pystack_c.tcp import accecn, tell
+from pystack_c.tcp import accecn, memory, tell
 from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
@@ -104,8 +104,10 @@ def free_space(tcb: Tcb) -> int:
     if 0 < tcb.rcv_limit < limit:
         limit = tcb.rcv_limit
     if free > limit:
-        return limit
-    return free if free > 0 else 0
+        free = limit
+    elif free < 0:
+        free = 0
+    return memory.window(tcb, free) if tcb.core.tcp_pressure else free
 
 
 def select_window(tcb: Tcb) -> int:

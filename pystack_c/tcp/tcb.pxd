@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
+from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.neighbor cimport addr_text
 from pystack_c.route cimport Dst
@@ -253,6 +254,8 @@ cdef class Tcb(Endpoint):
     cdef public int fastopen_fail
     cdef public bint ecn_seen
     cdef public int64_t rcv_space
+    cdef public int64_t charged
+    cdef public bint orphan
     cdef public int chrono
     cdef public int64_t chrono_at
     cdef public int64_t chrono_busy
@@ -273,6 +276,8 @@ cdef class Tcb(Endpoint):
     @cython.locals(n=int64_t, head=int64_t)
     cpdef int64_t send_offset(self) noexcept
     cpdef bint syn_out(self) noexcept
-    @cython.locals(used=int64_t)
+    @cython.locals(used=int64_t, size=int64_t)
     cpdef int64_t send_space(self) noexcept
+    @cython.locals(size=int64_t, core=Core, limit=int64_t)
+    cpdef int64_t send_limit(self) noexcept
     cpdef rto_ended(self)

@@ -27,6 +27,9 @@ STATE_NAMES = {
 
 PHASES = {C.CA_OPEN: "open", C.CA_DISORDER: "disorder", C.CA_RECOVERY: "recovery", C.CA_LOSS: "loss"}
 
+# What a connection's buffers may hold each way, however scarce memory is (Linux: the least of tcp_rmem and of tcp_wmem).
+LEAST = 4096
+
 # What a snapshot of a TCB holds (probe events, the stepper).
 SNAPSHOT = (
     "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
@@ -301,6 +304,9 @@ class Tcb(Endpoint):
         self.fastopen_fail = 0
         self.ecn_seen = False
         self.rcv_space = 0
+        # what the sum of all memory counts of this, and whether the application has let go of it (memory.py)
+        self.charged = 0
+        self.orphan = False
         # what holds the sender up, since when, and for how long in all (chrono.py)
         self.chrono = 0
         self.chrono_at = 0
@@ -390,10 +396,22 @@ class Tcb(Endpoint):
         """Bytes that send() would take now; writable again only when a third is free, as Linux does."""
         if self.chunks is not None and self.core.config.tcp_linux_queue:
             return self.chunks.space(self)
+        size = self.send_limit()
         used = self.sendbuf.tail - self.sendbuf.head
-        if self.sndbuf_size - used >= self.sndbuf_size // 3:
-            return self.sndbuf_size - used
+        if size - used >= size // 3:
+            return size - used
         return 0
+
+    def send_limit(self) -> int:
+        """What the send buffer may hold now: half of its size where memory is scarce, and LEAST where there is none."""
+        size = self.sndbuf_size
+        core = self.core
+        if not core.tcp_pressure:
+            return size
+        limit = LEAST if core.tcp_memory + LEAST > core.config.tcp_mem_high else size // 2
+        if limit < LEAST:
+            limit = LEAST
+        return limit if limit < size else size
 
     def rto_ended(self) -> None:
         """What began with a retransmission timeout is over (tcpi_total_rto_time)."""

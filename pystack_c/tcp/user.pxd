@@ -5,7 +5,7 @@ from pystack_c cimport ports
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
-from pystack_c.tcp cimport fastopen, tell
+from pystack_c.tcp cimport fastopen, memory, tell
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
 from pystack_c.tcp.data cimport ack_now
 from pystack_c.tcp.handshake cimport start_sequence, window_scale

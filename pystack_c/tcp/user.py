@@ -9,7 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import ip_options, ports
-from pystack_c.tcp import chunks, errqueue, fastopen, tell
+from pystack_c.tcp import chunks, errqueue, fastopen, memory, tell
 from pystack_c.tcp.close import abort_connection, finish, start_wait
 from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
@@ -51,6 +51,7 @@ ERROR_TEXT = {
     errno.ENOPROTOOPT: "Protocol not available",
     errno.EOPNOTSUPP: "Operation not supported",
     errno.EACCES: "Permission denied",
+    errno.ENOBUFS: "No buffer space available",
 }
 
 
@@ -131,6 +132,8 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         ports.connect_port(core, tcb, core.tcp, laddr, addr, port)
     elif core.tcp.find(laddr, tcb.lport, addr, port) is not None:
         raise error(errno.EADDRNOTAVAIL)
+    if memory.refuses(core, tcb.subject()):
+        raise error(errno.ENOBUFS)
     tcb.laddr = laddr
     tcb.raddr = addr
     tcb.rport = port
@@ -177,7 +180,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     if state != C.ESTABLISHED and state != C.CLOSE_WAIT and state != C.SYN_RECEIVED:
         raise error(errno.EPIPE)
     buf = tcb.sendbuf
-    room = tcb.sndbuf_size - (buf.tail - buf.head)
+    room = tcb.send_limit() - (buf.tail - buf.head)
     n = len(data)
     pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & chunks.MSG_EOR else tcb.chunks
     if pieces is not None and pieces.linux:
@@ -192,6 +195,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     if pieces is not None and not pieces.linux and n > 0:
         pieces.written(tcb, n, flags)
     buf.append(data)
+    memory.settle(tcb)
     if tcb.errqueue is not None and n > 0:
         errqueue.written(tcb, flags, n)
     tcb.more = flags & MSG_MORE != 0
@@ -214,6 +218,7 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
             n = tcb.mark_left
         data = buf.get(n, flags & MSG_PEEK != 0)
         if not flags & MSG_PEEK:
+            memory.settle(tcb)
             pass_mark(tcb, len(data))
             tune_receive_buffer(tcb, len(data))
             window_update(tcb)
@@ -240,6 +245,7 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
     if n <= 0:
         return 0
     buf.drop(n)
+    memory.settle(tcb)
     pass_mark(tcb, n)
     tune_receive_buffer(tcb, n)
     window_update(tcb)
@@ -302,6 +308,7 @@ def syn_with_data(tcb: Tcb, data: bytes) -> int:
     if len(data) < n:
         n = len(data)
     tcb.sendbuf.append(data[:n])
+    memory.settle(tcb)
     schedule(tcb)
     return n
 
@@ -317,7 +324,7 @@ def tune_receive_buffer(tcb: Tcb, n: int) -> None:
     config = core.config
     if tcb.rcv_copied > tcb.rcv_space:
         tcb.rcv_space = tcb.rcv_copied
-    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed:
+    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed and not core.tcp_pressure:
         space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
         if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
             tcb.recvbuf.size = min(space, config.tcp_rmem_max)
@@ -412,6 +419,7 @@ def close(tcb: Tcb, now: int) -> None:
         ports.release(tcb, core.tcp)
         core.tcp.release(tcb)
         tcb.recvbuf.clear()
+        memory.settle(tcb)
     elif state == C.SYN_SENT:
         finish(tcb, "closed before the connection was made", "RFC 9293 3.10.4")
     elif tcb.recvbuf.used > 0 and state != C.TIME_WAIT:
@@ -425,6 +433,11 @@ def close(tcb: Tcb, now: int) -> None:
         close_write(tcb)
     elif state == C.FIN_WAIT_2:
         start_wait(tcb, C.TIMER_FIN_WAIT_2, core.config.tcp_fin_timeout)
+    if not memory.orphaned(tcb):
+        core.counters.TcpExtTCPAbortOnMemory += 1
+        abort_connection(
+            tcb, 0, "too many closed connections are not over, or no memory for this one", "Linux tcp_close"
+        )
 
 
 def abort(tcb: Tcb, now: int) -> None:

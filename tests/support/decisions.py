@@ -70,6 +70,19 @@ def reordering(probe: Probe) -> None:
     lab.run(take(), put())
 
 
+def scarce_memory(probe: Probe) -> None:
+    """Unread and out-of-order data of two connections is more than all buffers may hold."""
+    peer = Peer(tcp_rmem=400_000, tcp_wscale=3, tcp_mem_low=1000, tcp_mem_pressure=20_000, tcp_mem_high=30_000)
+    peer.stack.probe = probe
+    options = mss_option(1460) + b"\x01\x03\x03\x03"
+    holes, unread = peer.established(options=options), peer.established(options=options)
+    for number in range(1, 10):
+        holes.rx(data=bytes(1000), seq=1000 * number)
+    for _ in range(25):
+        unread.rx(data=bytes(1000))
+    unread.recv()
+
+
 def tail_loss(probe: Probe) -> None:
     """The last two segments are lost: the probe finds out before the RTO."""
     lab = watched_lab(probe, 10 * MS, profile="linux")
@@ -265,6 +278,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
     reordering,
+    scarce_memory,
     tail_loss,
     pacing,
     closed_window,

@@ -9,6 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ipv4 import DST_CACHE_MAX
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import memory
 from pystack_c.tcp.tables import conn_key
 from pystack_c.tcp.tcb import STATE_NAMES
 
@@ -125,6 +126,7 @@ def check_tables(stack: Any) -> None:
     assert established == stack.counters.TcpCurrEstab, (
         f"{established} established, counted {stack.counters.TcpCurrEstab}"
     )
+    check_memory(stack)
     for port, bucket in tables.buckets.items():
         assert bucket, f"port {port} is kept by nobody"
     for port, group in tables.listeners.items():
@@ -132,6 +134,21 @@ def check_tables(stack: Any) -> None:
         for tcb in group:
             assert tcb.lport == port
             check_listener(stack, tcb)
+
+
+def check_memory(stack: Any) -> None:
+    """What all buffers hold is counted right, and bounded but for every connection's least share; orphans are counted."""
+    tcbs = [e for e in stack.endpoints.values() if hasattr(e, "sendbuf")]
+    for tcb in tcbs:
+        assert tcb.charged == memory.held(tcb), f"{tcb.subject()}: holds {memory.held(tcb)}, charged {tcb.charged}"
+    total = sum(tcb.charged for tcb in tcbs)
+    assert total == stack.tcp_memory, f"{total} bytes in all buffers, counted {stack.tcp_memory}"
+    least = len(tcbs) * (2 * memory.LEAST + (1 << 16))
+    assert total <= stack.config.tcp_mem_high + least, f"{total} bytes in all buffers"
+    orphans = sum(tcb.orphan for tcb in tcbs)
+    assert orphans == stack.tcp_orphans <= stack.config.tcp_max_orphans, (
+        f"{orphans} orphans, counted {stack.tcp_orphans}"
+    )
 
 
 def check_listener(stack: Any, tcb: Any) -> None:

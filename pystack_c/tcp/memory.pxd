@@ -1,0 +1,29 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.seqnum cimport seq_add
+from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(send=SendBuf, buf=RecvBuf, n=int64_t)
+cpdef int64_t held(Tcb tcb)
+@cython.locals(n=int64_t, core=Core)
+cpdef settle(Tcb tcb)
+cdef pressed(Core core)
+cdef relieved(Core core)
+cdef tell(Core core, str action, str why)
+cpdef bint over(Core core, int64_t n)
+cpdef bint refuses(Core core, str subject)
+@cython.locals(buf=RecvBuf, most=int64_t)
+cpdef int64_t window(Tcb tcb, int64_t free)
+@cython.locals(core=Core, free=int64_t, edge=uint32_t)
+cpdef bint admits(Tcb tcb, int64_t n, bint in_order)
+@cython.locals(found=list, tcb=Tcb, item=tuple)
+cpdef reclaim(Core core)
+@cython.locals(buf=RecvBuf, n=int64_t, why=str, fields=dict)
+cpdef prune(Tcb tcb)
+@cython.locals(core=Core)
+cpdef bint orphaned(Tcb tcb)
+cpdef adopted(Tcb tcb)

@@ -1,0 +1,174 @@
+"""The memory of all connections together, and what is given up where it gets scarce (Linux tcp(7), tcp_mem).
+
+Counted is what the buffers hold: data that waits to be sent, acknowledged, read, or put in order. Above `tcp_mem_pressure` no
+buffer grows, send buffers are halved and windows of connections that nobody reads stay small, until `tcp_mem_low` is
+reached. Above `tcp_mem_high` out-of-order data goes first (RFC 2018 8 allows it), then what arrives is dropped, the window is
+closed, new connections are refused; but LEAST bytes each way are every connection's own, so that all of them go on.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.core import Core
+from pystack_c.seqnum import seq_add
+from pystack_c.tcp.tcb import LEAST, Tcb
+
+# What an out-of-order piece costs besides its bytes: its record, its place in the list, the frame's headers.
+PIECE = 200
+# Out-of-order data of all connections is looked through once in so long.
+RECLAIM_EVERY = 100_000_000
+
+RULE = "Linux tcp(7) tcp_mem"
+
+
+def held(tcb: Tcb) -> int:
+    """Bytes that the connection's buffers hold."""
+    send = tcb.sendbuf
+    buf = tcb.recvbuf
+    n = send.tail - send.head + buf.used + buf.ooo_bytes
+    if buf.ooo is not None:
+        n += PIECE * len(buf.ooo)
+    return n
+
+
+def settle(tcb: Tcb) -> None:
+    """The connection's buffers changed: bring the sum up to date. Called wherever they do."""
+    n = held(tcb)
+    if n == tcb.charged:
+        return
+    core = tcb.core
+    core.tcp_memory += n - tcb.charged
+    tcb.charged = n
+    if core.tcp_pressure:
+        if core.tcp_memory < core.config.tcp_mem_low:
+            relieved(core)
+    elif core.tcp_memory > core.config.tcp_mem_pressure:
+        pressed(core)
+
+
+def pressed(core: Core) -> None:
+    """Memory gets scarce."""
+    core.tcp_pressure = True
+    core.tcp_pressure_at = core.now
+    core.counters.TcpExtTCPMemoryPressures += 1
+    if core.probe is not None:
+        tell(core, "pressure", "more than tcp_mem_pressure: buffers do not grow, windows stay small")
+
+
+def relieved(core: Core) -> None:
+    """It is not scarce any more."""
+    core.tcp_pressure = False
+    core.counters.TcpExtTCPMemoryPressuresChrono += (core.now - core.tcp_pressure_at) // 1_000_000
+    if core.probe is not None:
+        tell(core, "relief", "less than tcp_mem_low: as before")
+
+
+def tell(core: Core, action: str, why: str) -> None:
+    """An event about all connections."""
+    core.emit("tcp.memory", "tcp", 0, why, RULE, {"action": action, "used": core.tcp_memory})
+
+
+def over(core: Core, n: int) -> bool:
+    """Would `n` bytes more be too much?"""
+    return core.tcp_memory + n > core.config.tcp_mem_high
+
+
+def refuses(core: Core, subject: str) -> bool:
+    """Is there no memory for another connection? Then say so (the caller drops or refuses it)."""
+    if not over(core, LEAST):
+        return False
+    core.drop("tcp-no-memory", subject, "no memory for another connection", RULE)
+    return True
+
+
+def window(tcb: Tcb, free: int) -> int:
+    """How much of the receive buffer's `free` bytes may be announced under pressure (Linux __tcp_select_window)."""
+    buf = tcb.recvbuf
+    if over(tcb.core, LEAST):
+        most = LEAST - buf.used
+    elif free < buf.size // 2:
+        # More than half of it waits for the application.
+        most = 4 * tcb.rcv_mss
+    else:
+        return free
+    if most < 0:
+        most = 0
+    return most if most < free else free
+
+
+def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
+    """Data arrived for which there is no memory: can out-of-order data make room, or is it the connection's least share?"""
+    core = tcb.core
+    core.counters.TcpExtPruneCalled += 1
+    reclaim(core)
+    if not over(core, n):
+        return True
+    if in_order:
+        if tcb.recvbuf.ooo is not None:
+            prune(tcb)
+        if not over(core, n) or tcb.recvbuf.used + n <= LEAST:
+            return True
+    core.counters.TcpExtTCPRcvQDrop += 1
+    core.drop("tcp-no-memory", tcb.subject(), f"{core.tcp_memory} bytes in all buffers: no room for this", RULE)
+    # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
+    free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)
+    edge = seq_add(tcb.rcv_nxt, free)
+    if tcb.rcv_wnd() > free:
+        tcb.rcv_adv = edge
+        tcb.syn_window = False
+    return False
+
+
+def reclaim(core: Core) -> None:
+    """Give up out-of-order data, the largest queues first, until there is no more pressure than need be."""
+    if core.tcp_reclaimed >= 0 and core.now - core.tcp_reclaimed < RECLAIM_EVERY:
+        return
+    core.tcp_reclaimed = core.now
+    found: list[Any] = []
+    for tcb in core.tcp.all():
+        if tcb.recvbuf.ooo is not None:
+            found.append((-tcb.recvbuf.ooo_bytes, tcb.ident, tcb))
+    found.sort()
+    for item in found:
+        tcb = item[2]
+        if core.tcp_memory <= core.config.tcp_mem_pressure:
+            return
+        prune(tcb)
+
+
+def prune(tcb: Tcb) -> None:
+    """Forget a connection's out-of-order data: the peer still has it (RFC 2018 8: SACK is advice, not a promise)."""
+    buf = tcb.recvbuf
+    n = buf.ooo_bytes
+    buf.ooo = None
+    buf.ooo_bytes = 0
+    buf.known = None
+    tcb.sacks = None
+    tcb.core.counters.TcpExtOfoPruned += 1
+    settle(tcb)
+    if tcb.core.probe is not None:
+        why = f"{n} out-of-order bytes are given up; the peer still has them"
+        fields = {"action": "pruned", "used": tcb.core.tcp_memory}
+        tcb.core.emit("tcp.memory", tcb.subject(), tcb.ident, why, "RFC 2018 8", fields)
+
+
+# Orphans: connections that the application has closed, and that hold data for nobody.
+
+
+def orphaned(tcb: Tcb) -> bool:
+    """The application let go of a connection that goes on by itself. False where there are too many (Linux tcp_too_many_orphans)."""
+    core = tcb.core
+    if not tcb.registered or tcb.state == C.TIME_WAIT or tcb.orphan:
+        return True
+    tcb.orphan = True
+    core.tcp_orphans += 1
+    if core.tcp_orphans > core.config.tcp_max_orphans:
+        return False
+    return not (over(core, LEAST) and tcb.sendbuf.tail - tcb.sendbuf.head > LEAST)
+
+
+def adopted(tcb: Tcb) -> None:
+    """It is over, or in TIME-WAIT, where it holds nothing."""
+    if tcb.orphan:
+        tcb.orphan = False
+        tcb.core.tcp_orphans -= 1

@@ -1,0 +1,366 @@
+"""The bound on all buffers together (tcp_mem): pressure, what goes first, what is refused; orphans; frames kept for a few bytes."""
+
+import errno
+import sys
+from contextlib import suppress
+
+import pytest
+
+from pystack.runtime.procs import sleep
+from pystack.runtime.simulated import MS, S
+from pystack_c.probe import ListProbe
+from pystack_c.tcp import memory, user
+from pystack_c.tcp.recvbuf import RecvBuf
+from tests.support import invariants
+from tests.support.lab import lab_net, pattern
+from tests.support.segments import ACK, FIN, RST, SYN
+from tests.support.tcp_peer import SACK_OK, mss_option
+
+KB = 1024
+SCARCE = {"tcp_mem_low": 64 * KB, "tcp_mem_pressure": 128 * KB, "tcp_mem_high": 256 * KB}
+
+
+def writes(sock, size):
+    """A program that writes so much."""
+    yield sock.sendall(bytes(size))
+
+
+def flood(count, **server):
+    """`count` connections push at a server that reads none of them, and one at a server that reads: (lab, its time)."""
+    lab = lab_net(5 * MS, profile="linux", server={"tcp_rmem": 64 * KB, **server}, link={"rate": 100_000_000})
+    most = [0]
+
+    def push(client):
+        with suppress(ConnectionResetError):
+            while True:
+                yield client.sendall(bytes(64 * KB))
+
+    def watch():
+        while True:
+            most[0] = max(most[0], lab.b.stack.tcp_memory)
+            invariants.check_memory(lab.b.stack)
+            yield sleep(MS)
+
+    lab.spawn(watch())
+    client, server = lab.connected(80)
+    for hog, _ in [lab.connected(1000 + number) for number in range(count)]:
+        lab.spawn(push(hog))
+    lab.net.run(until=lab.net.now + 2 * S)
+    elapsed = lab.upload(pattern(200_000), client, server)
+    return lab, elapsed, most[0]
+
+
+def test_connections_that_nobody_reads_do_not_take_all_memory():
+    lab, elapsed, most = flood(12, **SCARCE)
+    counters = lab.b.counters
+    assert most <= SCARCE["tcp_mem_high"] + 13 * memory.LEAST
+    assert counters.TcpExtTCPMemoryPressures >= 1 and lab.b.stack.tcp_pressure
+    # The one that is read goes on, and those that are not are alive: closed windows, probed, no resets.
+    assert elapsed < 3 * S
+    assert counters.TcpCurrEstab == 13 and counters.TcpEstabResets == 0 == counters.TcpOutRsts
+    lab.net.run(until=lab.net.now + 60 * S)
+    assert counters.TcpCurrEstab == 13
+
+
+def test_control_without_the_bound_they_do():
+    lab, elapsed, most = flood(12)
+    assert most > 12 * 60 * KB and lab.b.counters.TcpExtTCPMemoryPressures == 0 and elapsed < S
+
+
+def test_pressure_ends_and_says_how_long_it_was():
+    lab, _, _ = flood(12, **SCARCE)
+    probe = lab.b.stack.probe = ListProbe()
+    since = lab.b.stack.tcp_pressure_at
+    for tcb in lab.b.stack.tcp.all():
+        lab.b.call(user.close, tcb)
+    assert not lab.b.stack.tcp_pressure and lab.b.stack.tcp_memory == 0
+    assert lab.b.counters.TcpExtTCPMemoryPressuresChrono == (lab.net.now - since) // MS
+    assert [event.fields["action"] for event in probe.events if event.kind == "tcp.memory"] == ["relief"]
+    # As before: a buffer is filled to its size.
+    client, server = lab.connected(81)
+    lab.run(writes(client, 40_000), limit=lab.net.now + 10 * S)
+    lab.net.run(until=lab.net.now + S)
+    assert server.endpoint.recvbuf.used == 40_000
+
+
+def scarce(peer, other=200 * KB):
+    """Another connection's unread data holds so much; that connection."""
+    conn = peer.established(options=mss_option(1460))
+    for _ in range(other // 1000):
+        conn.rx(data=bytes(1000))
+    return conn
+
+
+def test_windows_of_what_nobody_reads_stay_small_under_pressure(make):
+    settings = {"tcp_rmem": 60_000, "tcp_wscale": 0}
+    windows = {}
+    for name, bounds in (("scarce", SCARCE), ("plenty", {})):
+        peer = make(**settings, **bounds)
+        for _ in range(3):
+            scarce(peer, 58 * KB)
+        conn = peer.established()
+        for _ in range(20):
+            conn.rx(data=bytes(1000))
+        edges = []
+        for _ in range(20):
+            out = conn.rx(data=bytes(1000)) or peer.advance(500 * MS)
+            edges.append(out[-1].window)
+        windows[name] = edges
+        conn.recv(1 << 20)
+        out = peer.take()
+        # Read, it has all its room again.
+        if name == "scarce":
+            assert peer.stack.tcp_pressure and out and out[-1].window > 30_000
+        assert peer.dropped("tcp-zero-window") == 0
+    # The edge never moves left: the window shrinks as data comes; then it is four segments at most.
+    assert windows["plenty"][0] - windows["plenty"][5] == 5000
+    assert all(window <= 60_000 - 21_000 - 1000 * i for i, window in enumerate(windows["scarce"]))
+    assert windows["scarce"][-1] <= windows["plenty"][-1]
+
+
+def test_buffers_do_not_grow_under_pressure():
+    def sizes(**bounds):
+        lab = lab_net(20 * MS, profile="linux", tcp_rmem=32 * KB, tcp_wmem=32 * KB, **bounds)
+        hog, idle = lab.connected(79)
+        lab.run(writes(hog, 30_000), limit=lab.net.now + 10 * S)
+        client, server = lab.connected(80)
+        lab.upload(pattern(2_000_000), client, server)
+        return server.endpoint.recvbuf.size, client.endpoint.sndbuf_size
+
+    bounds = {"tcp_mem_low": 1, "tcp_mem_pressure": 8 * KB}
+    assert sizes(**bounds) == (32 * KB, 32 * KB)
+    receive, send = sizes()
+    assert receive > 64 * KB and send > 64 * KB
+
+
+def test_out_of_order_data_goes_first(make):
+    """At the bound a hole's rest is forgotten, all of it, and no SACK tells of it any more; data in order is taken."""
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **SCARCE)
+    options = mss_option(1460) + SACK_OK + b"\x01\x03\x03\x03"
+    conn = peer.established(options=options)
+    for number in range(100):
+        out = conn.rx(data=bytes(1000), seq=1000 + 1000 * number)
+    assert out[-1].sack and conn.tcb.recvbuf.ooo_bytes == 100_000
+    hog = peer.established(options=options)
+    probe = peer.stack.probe = ListProbe()
+    for _ in range(165):
+        hog.rx(data=bytes(1000))
+        invariants.check_memory(peer.stack)
+    assert peer.counters.TcpExtOfoPruned == 1 and conn.tcb.recvbuf.ooo is None
+    assert peer.counters.TcpExtPruneCalled == 1 and peer.dropped("tcp-no-memory") == 0
+    assert hog.tcb.recvbuf.used == 165_000
+    (pruned,) = (event for event in probe.events if event.fields.get("action") == "pruned")
+    assert pruned.endpoint == conn.tcb.ident and pruned.rfc == "RFC 2018 8"
+    # The hole is filled: the peer sends the rest again, and every byte is there once.
+    out = conn.rx(data=b"a" * 1000) or peer.advance(500 * MS)
+    assert out[-1].ack == conn.seq and not out[-1].sack
+    conn.rx(data=b"b" * 1000)
+    assert conn.recv() == b"a" * 1000 + b"b" * 1000
+
+
+def test_control_with_enough_memory_it_is_kept(make):
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3)
+    conn = peer.established(options=mss_option(1460) + SACK_OK + b"\x01\x03\x03\x03")
+    for number in range(100):
+        conn.rx(data=bytes(1000), seq=1000 + 1000 * number)
+    scarce(peer, 165 * KB)
+    assert conn.tcb.recvbuf.ooo_bytes == 100_000
+    conn.rx(data=bytes(1000))
+    assert conn.tcb.recvbuf.used == 101_000
+
+
+def test_what_arrives_at_the_bound_is_dropped_and_the_window_closes(make):
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **SCARCE)
+    options = mss_option(1460) + b"\x01\x03\x03\x03"
+    hog = peer.established(options=options)
+    for _ in range(262):
+        out = hog.rx(data=bytes(1000))
+    assert peer.dropped("tcp-no-memory") == 0 and peer.stack.tcp_memory == 262_000
+    out = hog.rx(data=bytes(1000), seq=0)
+    assert peer.dropped("tcp-no-memory") == 1 == peer.counters.TcpExtTCPRcvQDrop and hog.tcb.recvbuf.used == 262_000
+    assert out[-1].window == 0
+    # Another connection has its least share, and no more.
+    hog.seq -= 1000
+    conn = hog
+    peer.now += S
+    assert conn.rx(data=b"x")[-1].window == 0 and conn.tcb.recvbuf.used == 262_000
+    conn.seq -= 1
+    # What is read makes room for what comes.
+    assert len(conn.recv(1 << 20)) == 262_000 and peer.take()[-1].window > 0
+    conn.rx(data=b"y" * 1000)
+    assert conn.recv() == b"y" * 1000
+
+
+def test_every_connection_has_its_least_share(make):
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **SCARCE)
+    conn = peer.established(options=mss_option(1460) + b"\x01\x03\x03\x03")
+    hog = peer.established(options=mss_option(1460) + b"\x01\x03\x03\x03")
+    for _ in range(262):
+        hog.rx(data=bytes(1000))
+    for number in range(10):
+        conn.rx(data=bytes([number]) * 1000)
+        conn.seq = conn.tcb.rcv_nxt
+    assert conn.tcb.recvbuf.used == memory.LEAST
+    # (Of the fifth nothing was taken, and the window closed to what is left; the sixth fills it.)
+    assert conn.recv() == b"".join(bytes([n]) * 1000 for n in (0, 1, 2, 3, 5))[: memory.LEAST]
+    conn.rx(data=b"z" * 1000)
+    assert conn.recv() == b"z" * 1000
+
+
+def test_new_connections_are_refused_at_the_bound(make):
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **SCARCE)
+    hog = peer.established(options=mss_option(1460) + b"\x01\x03\x03\x03")
+    tcb = peer.call(user.tcp_open, peer.stack)
+    for _ in range(263):
+        hog.rx(data=bytes(1000))
+    assert peer.segment(SYN, 1, sport=999) == []
+    assert peer.dropped("tcp-no-memory") == 2 and peer.counters.TcpExtListenDrops == 1
+    with pytest.raises(OSError) as caught:
+        peer.call(user.connect, tcb, 0x0A000002, 7)
+    assert caught.value.errno == errno.ENOBUFS
+    # Control: with room again, both.
+    hog.recv(1 << 20)
+    peer.take()
+    (answer,) = peer.segment(SYN, 1, sport=999)
+    assert answer.has(SYN | ACK)
+    peer.call(user.connect, tcb, 0x0A000002, 7)
+    assert peer.take()[-1].has(SYN)
+
+
+def test_no_cookie_is_redeemed_at_the_bound(make):
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, tcp_max_syn_backlog=0, **SCARCE)
+    peer.listener()
+    (cookie,) = peer.segment(SYN, 1, sport=999, options=mss_option(1460))
+    hog = peer.established(options=mss_option(1460))
+    while not memory.over(peer.stack, 0):
+        hog.rx(data=bytes(1000))
+        hog.seq = hog.tcb.rcv_nxt
+        peer.stack.config.tcp_mem_high -= 1000
+    assert peer.segment(ACK, 2, cookie.end, sport=999)[-1].has(RST)
+    assert peer.counters.TcpExtListenDrops == 1
+
+
+def test_a_writer_has_half_a_buffer_under_pressure_and_a_page_at_the_bound(make):
+    peer = make(tcp_wmem=100 * KB, tcp_rmem=400 * KB, tcp_wscale=3, tcp_init_cwnd=200, **SCARCE)
+    options = mss_option(1000) + b"\x01\x03\x03\x03"
+    hog = peer.established(options=options)
+    conn = peer.established(options=options)
+    write = lambda: peer.call(user.send, conn.tcb, bytes(200 * KB), 0)  # noqa: E731
+    for _ in range(140):
+        hog.rx(data=bytes(1000))
+    assert peer.stack.tcp_pressure and write() == 50 * KB and write() == 0
+    assert not conn.tcb.readiness() & 4
+    peer.take()
+    # Acknowledged little by little, it becomes writable when a third of that is free.
+    taken = 0
+    while not conn.tcb.readiness() & 4:
+        conn.has(1000)
+        taken += 1000
+        conn.rx()
+        assert taken < 100_000
+    assert 50 * KB // 3 <= taken <= 50 * KB // 3 + 1000
+    for _ in range(120):
+        hog.rx(data=bytes(1000))
+        hog.seq = hog.tcb.rcv_nxt
+    assert memory.over(peer.stack, 1000) and write() == 0
+    conn.has((conn.tcb.snd_nxt - conn.ack) & 0xFFFFFFFF)
+    conn.rx()
+    assert len(conn.tcb.sendbuf) == 0
+    peer.stack.config.tcp_mem_high = 1
+    assert write() == memory.LEAST
+    # Control: without pressure, the whole buffer.
+    peer = make(tcp_wmem=100 * KB)
+    conn = peer.established(options=options, window=20)
+    assert peer.call(user.send, conn.tcb, bytes(200 * KB), 0) == 100 * KB
+
+
+def test_a_writer_that_waited_for_memory_is_woken():
+    """The stream is whole, and its end comes, with memory for nothing but every connection's least share."""
+    lab = lab_net(10 * MS, profile="linux", tcp_mem_low=1, tcp_mem_pressure=1, tcp_mem_high=1)
+    client, server = (None, None)
+    lab.a.stack.config.tcp_mem_high = lab.b.stack.config.tcp_mem_high = 1 << 20
+    client, server = lab.connected()
+    lab.a.stack.config.tcp_mem_high = lab.b.stack.config.tcp_mem_high = 1
+    size = 100_000
+    # (A page a round trip, and no more.)
+    assert size / memory.LEAST * 20 * MS * 0.5 < lab.upload(pattern(size), client, server) < 20 * S
+    lab.net.run(until=lab.net.now + S)
+    assert lab.a.stack.tcp_memory == 0 == lab.b.stack.tcp_memory
+
+
+def test_a_lossy_path_and_little_memory():
+    """Out-of-order data is given up now and then; nothing is lost for good."""
+    bounds = {"tcp_mem_low": 20 * KB, "tcp_mem_pressure": 30 * KB, "tcp_mem_high": 40 * KB}
+    lab = lab_net(10 * MS, profile="linux", server=bounds, link={"ab": {"loss": 0.02, "rate": 50_000_000}})
+    pairs = [lab.connected(port) for port in (80, 81, 82)]
+    data = pattern(300_000)
+
+    def put(sock):
+        yield sock.sendall(data)
+
+    def take(sock):
+        return (yield sock.recv_exactly(len(data)))
+
+    got = lab.run(*(put(c) for c, _ in pairs), *(take(s) for _, s in pairs), limit=600 * S)
+    assert all(part == data for part in got[3:])
+    assert lab.b.counters.TcpExtOfoPruned > 0 and lab.b.stack.tcp_memory == 0
+
+
+def test_too_many_orphans_are_reset(make):
+    peer = make(tcp_max_orphans=3)
+    conns = [peer.established(window=0) for _ in range(5)]
+    ends = []
+    for conn in conns:
+        peer.call(user.send, conn.tcb, b"never taken", 0)
+        ends.append(conn.close())
+    assert [len(out) for out in ends[:3]] == [0, 0, 0] and all(out[-1].flags & RST for out in ends[3:])
+    assert peer.counters.TcpExtTCPAbortOnMemory == 2 and peer.stack.tcp_orphans == 3
+    # One that is over makes room.
+    conns[0].rx(RST | ACK)
+    assert peer.stack.tcp_orphans == 2
+    sixth = peer.established(window=0)
+    peer.call(user.send, sixth.tcb, b"x", 0)
+    assert sixth.close() == [] and peer.stack.tcp_orphans == 3
+    # TIME-WAIT counts by itself (tcp_max_tw_buckets).
+    seventh = peer.established()
+    seventh.close()
+    assert peer.counters.TcpExtTCPAbortOnMemory == 3
+    peer.config.tcp_max_orphans = 10
+    eighth = peer.established()
+    (fin,) = eighth.close()
+    assert peer.stack.tcp_orphans == 4
+    eighth.has(1)
+    eighth.rx(FIN | ACK)
+    assert eighth.state == "TIME-WAIT" and peer.stack.tcp_orphans == 3
+
+
+def test_orphans_with_data_go_at_the_bound(make):
+    peer = make(tcp_wmem=100 * KB, **SCARCE)
+    conn, small = peer.established(window=0), peer.established(window=0)
+    peer.call(user.send, conn.tcb, bytes(50 * KB), 0)
+    peer.call(user.send, small.tcb, bytes(1 * KB), 0)
+    peer.config.tcp_mem_high = 1
+    assert small.close() == []
+    assert conn.close()[-1].flags & RST and peer.counters.TcpExtTCPAbortOnMemory == 1
+
+
+def test_a_few_bytes_do_not_keep_a_whole_frame():
+    """Frames of 64 KiB with one new byte each (offload): what is kept is about what is counted."""
+    frame = bytes(65000)
+
+    def kept(buf):
+        pieces = list(buf.pieces[buf.first :]) + list(buf.ooo or ())
+        return sum({id(p.data): sys.getsizeof(p.data) for p in pieces}.values())
+
+    buf = RecvBuf(1 << 20)
+    for number in range(100):
+        buf.insert(frame, 100, 102, 1000 + 4 * number)
+    assert buf.ooo_bytes == 200 and kept(buf) < 100 * memory.PIECE
+    buf = RecvBuf(1 << 20)
+    for _ in range(20):
+        buf.put(frame, 0, 2000)
+    assert kept(buf) < 2 * buf.used
+    # Control: a frame that is mostly wanted is kept as it came, without a copy.
+    buf = RecvBuf(1 << 20)
+    buf.put(frame, 54, 65000)
+    assert buf.pieces[0].data is frame
