@@ -143,6 +143,23 @@ def detect_loss(tcb: Tcb) -> None:
         core.cancel_timer(tcb.reorder_timer, "nothing can be late any more", "RFC 8985 6.2")
 
 
+def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
+    """RACK_mark_losses_on_RTO (6.3): the earliest segment, and what was sent a round trip ago or longer.
+
+    What is younger may still arrive. Without RACK, or where `everything` is in doubt, all that is not SACKed is lost.
+    """
+    q = tcb.rtxq
+    if not in_use(tcb) or not tcb.rack_started:
+        everything = True
+    limit = tcb.core.now - tcb.rack_rtt - reordering_window(tcb)
+    i = q.first
+    while i < len(q.segs):
+        seg: SentSegment = q.segs[i]
+        if not seg.sacked and (everything or i == q.first or seg.sent_at <= limit):
+            q.mark_lost(seg)
+        i += 1
+
+
 def probe_timeout(tcb: Tcb) -> int:
     """TLP_calc_PTO (7.2), or 0 where no probe is due now: RTO rules then."""
     if not tcb.sack_ok or not tcb.core.config.tcp_tlp or tcb.tlp_out:

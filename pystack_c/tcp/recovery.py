@@ -364,7 +364,7 @@ def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
 
 
 def timeout(tcb: Tcb) -> None:
-    """The retransmission timer fired: everything not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1)."""
+    """The retransmission timer fired: what is not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1, RFC 8985 6.3)."""
     q = tcb.rtxq
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
@@ -381,11 +381,13 @@ def timeout(tcb: Tcb) -> None:
         tcb.cwnd = tcb.mss
     tell.cwnd(tcb, old, ssthresh, "the retransmission timer fired: loss window", "RFC 5681 3.1")
     head = q.head()
+    everything = False
     if head is not None and head.sacked:
         # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
         tcb.core.counters.TcpExtTCPSACKReneging += 1
         forget_sacks(tcb)
-    all_lost(tcb, "the retransmission timer fired", "RFC 6298 5.4")
+        everything = True
+    all_lost(tcb, everything, "the retransmission timer fired", "RFC 6298 5.4")
 
 
 def start_over(tcb: Tcb) -> None:
@@ -398,16 +400,12 @@ def start_over(tcb: Tcb) -> None:
     why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
     why += ": slow start, this algorithm has no fast recovery"
     tell.cwnd(tcb, old, ssthresh, why, "RFC 5681 3.1")
-    all_lost(tcb, why, "RFC 5681 3.1")
+    all_lost(tcb, True, why, "RFC 5681 3.1")
 
 
-def all_lost(tcb: Tcb, why: str, rfc: str) -> None:
-    """Everything that is not SACKed is presumed lost, and goes again as slow start allows."""
-    q = tcb.rtxq
-    for item in q.segs[q.first :]:
-        seg: SentSegment = item
-        if not seg.sacked:
-            q.mark_lost(seg)
+def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
+    """What is not SACKed is presumed lost (`everything` of it, or what RACK thinks is), and goes again as slow start allows."""
+    rack.mark_on_timeout(tcb, everything)
     tcb.reno_sacked = 0
     tcb.dupacks = 0
     tcb.recover = tcb.snd_nxt

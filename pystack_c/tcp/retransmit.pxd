@@ -8,8 +8,8 @@ from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb cimport Tcb
 
-@cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, why=str)
-cpdef retransmit_lost(Tcb tcb)
+@cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, why=str, head=bint)
+cpdef bint retransmit_lost(Tcb tcb)
 @cython.locals(core=Core, n=int64_t, flags=int, offset=int64_t)
 cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(text=str)

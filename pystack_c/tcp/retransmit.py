@@ -8,11 +8,16 @@ from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_no
 from pystack_c.tcp.tcb import Tcb
 
 
-def retransmit_lost(tcb: Tcb) -> None:
-    """Send again what was marked lost, as far as cwnd allows; the first of a recovery always goes."""
+def retransmit_lost(tcb: Tcb) -> bool:
+    """Send again what was marked lost, as far as cwnd allows; the first of a recovery always goes.
+
+    True where fast recovery sent the earliest segment again: the retransmission timer begins anew (RFC 6675 6 allows it),
+    or a retransmission that is lost too, which RACK finds a round trip later, would come too late for it.
+    """
     q = tcb.rtxq
     if q.lost_out == 0:
-        return
+        return False
+    head = False
     # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
     mss = tcb.mss - sack_option_len(tcb)
     i = q.next_lost(q.first)
@@ -26,12 +31,15 @@ def retransmit_lost(tcb: Tcb) -> None:
             if tcb.core.probe is not None:
                 why = f"what is lost waits: {tcb.in_flight()} of {tcb.cwnd} bytes of the congestion window in flight"
                 tcb.core.emit("tcp.hold", tcb.subject(), tcb.ident, why, "RFC 5681 3.1", {"length": q.lost_out})
-            return
+            break
         if not tcb.force_retransmit and not rate.may_send_now(tcb):
-            return
+            break
         tcb.force_retransmit = False
         resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))
+        if i == q.first and tcb.ca_state == C.CA_RECOVERY:
+            head = True
         i = q.next_lost(i + 1)
+    return head
 
 
 def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:

@@ -53,6 +53,7 @@ cdef class Bbr(CongestionControl):
     cdef _max_bandwidth(self, Rate rs)
     @cython.locals(probing=bint, much=bint, lost=int64_t)
     cdef _congestion(self, Tcb t, Rate rs)
+    @cython.locals(expected=double, excess=double)
     cdef bint _too_much(self, Tcb t, int64_t lost, int64_t sent)
     cdef bint _excessive(self, Tcb t, Rate rs)
     cdef _inflight_too_high(self, Tcb t, Rate rs)

@@ -171,8 +171,17 @@ class Bbr(CongestionControl):
         self.inflight_latest = rs.rs_delivered
 
     def _too_much(self, t: Tcb, lost: int, sent: int) -> bool:
-        """More than BBR.LossThresh of what was sent was lost (two segments are no rate yet)."""
-        return lost > max(int(sent * LOSS_THRESH), 2 * t.mss)
+        """More than BBR.LossThresh of what was sent was lost, and more than chance makes of that rate.
+
+        Where n segments are sent and one in fifty is lost at random, n / 50 are lost give or take the root of it; so twice the
+        root on top, and two segments at least, may be lost. Else a link that loses much less passes the threshold every few
+        rounds, and each time leaves bandwidth that nobody else takes.
+        """
+        if lost <= 2 * t.mss:
+            return False
+        expected = LOSS_THRESH * sent / t.mss
+        excess = lost / t.mss - expected
+        return excess > 0.0 and excess * excess > 4.0 * expected
 
     def _excessive(self, t: Tcb, rs: Rate) -> bool:
         """5.5.10 (IsInflightTooHigh): too much was lost of what was in flight with the segment that is acknowledged now."""

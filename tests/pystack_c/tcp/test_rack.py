@@ -86,6 +86,42 @@ def test_a_lost_retransmission_is_found(make):
     assert conn.peer.counters.TcpExtTCPTimeouts == 0
 
 
+def test_the_timeout_begins_anew_with_a_retransmission_of_the_earliest(make):
+    # RFC 6675 6: RTO is 300 ms; sent again at 50 ms, segment 0 has as long from there.
+    conn = sender(make, segments=20)
+    conn.peer.advance(RTT // 2)
+    assert 0 in numbers(conn, sacked(conn, (1, 8)))
+    conn.peer.advance(300 * MS - 1)
+    assert conn.peer.counters.TcpExtTCPTimeouts == 0
+    conn.peer.advance(1)
+    assert conn.peer.counters.TcpExtTCPTimeouts == 1
+
+
+def test_control_a_retransmission_further_on_puts_nothing_off(make):
+    # At 150 ms it is segment 5 that goes again; the timer runs for segment 0, since 50 ms.
+    conn = sender(make, segments=20)
+    conn.peer.advance(RTT // 2)
+    assert 0 in numbers(conn, sacked(conn, (1, 5)))
+    conn.peer.advance(RTT)
+    assert 5 in numbers(conn, sacked(conn, (1, 5), (6, 20)))
+    conn.peer.advance(200 * MS - 1)
+    assert conn.peer.counters.TcpExtTCPTimeouts == 0
+    conn.peer.advance(1)
+    assert conn.peer.counters.TcpExtTCPTimeouts == 1
+
+
+@pytest.mark.parametrize("racked", [True, False])
+def test_a_timeout_leaves_what_is_younger_than_a_round_trip(make, racked):
+    """6.3: segments 0 to 9 went out 300 ms ago, ten more 50 ms ago. (Control: without RACK all twenty are lost.)"""
+    conn = sender(make, tcp_rack=racked, tcp_tlp=False)
+    conn.peer.advance(250 * MS)
+    conn.tcb.cwnd = 20 * MSS
+    assert len(conn.send(bytes(1))) == 10
+    out = conn.peer.advance(50 * MS)
+    assert conn.peer.counters.TcpExtTCPTimeouts == 1 and numbers(conn, out) == [0]
+    assert conn.tcb.rtxq.lost_out == (10 if racked else 20) * MSS
+
+
 def test_dsack_widens_the_window(make):
     conn = sender(make)
     for n in range(2, 5):
