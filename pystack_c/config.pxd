@@ -135,7 +135,8 @@ cdef class Config:
     cdef public bint tcp_crossed_ack
     cdef public long tcp_crossed_text
     cdef public int64_t tcp_timeout_slack
-    cdef public bint tcp_hystart_linux
+    cdef public bint tcp_delack_fin
+    cdef public bint tcp_cubic_linux
     cdef public bint tcp_ecn_fallback
     cdef public bint tcp_pacing
     cdef public int64_t tcp_pacing_ss_ratio

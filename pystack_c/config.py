@@ -292,8 +292,10 @@ class Config:
         self.tcp_crossed_text = 3
         #: added to the times of loss probe and reordering timer, which are cut to ticks elsewhere (Linux TCP_TIMEOUT_MIN: 2 ms)
         self.tcp_timeout_slack = 0
-        #: a rise of round-trip time over the smallest one ends CUBIC's slow start at once, with a window of 16 segments and more (Linux; before RFC 9406)
-        self.tcp_hystart_linux = False
+        #: the ACK of a FIN waits for data, or for the application to close (Linux)
+        self.tcp_delack_fin = False
+        #: CUBIC in Linux's arithmetic (see congestion/cubic_linux.py): slow start ends by delay at once, growth by whole segments
+        self.tcp_cubic_linux = False
         #: ask for ECN no more where a SYN got no answer (RFC 3168 6.1.1.1), and doubt a handshake that tells of impossible IP-ECN fields (RFC 9768 3.2.2.3)
         self.tcp_ecn_fallback = True
         #: spread segments over the round trip with algorithms that set no rate of their own, too (Linux with fq)
@@ -492,7 +494,8 @@ FIELDS = (
     "tcp_crossed_ack",
     "tcp_crossed_text",
     "tcp_timeout_slack",
-    "tcp_hystart_linux",
+    "tcp_delack_fin",
+    "tcp_cubic_linux",
     "tcp_ecn_fallback",
     "tcp_pacing",
     "tcp_pacing_ss_ratio",

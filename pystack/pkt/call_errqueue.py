@@ -45,6 +45,7 @@ def _take(calls: Calls, fd: Fd, size: int) -> "tuple[int, list[Message], int] | 
         icmp = datagram.icmp
         fields = {"ee_errno": datagram.error, "ee_origin": ORIGIN_ICMP if icmp else ORIGIN_LOCAL}
         fields |= {"ee_type": icmp[0] if icmp else 0, "ee_code": icmp[1] if icmp else 0}
+        fields |= {"ee_info": datagram.info, "ee_data": 0}
         cut = MSG_TRUNC if len(datagram.data) > size else 0
         return min(size, len(datagram.data)), [(SOL_IP, IP_RECVERR, fields)], cut
     told = calls.host.call(errqueue.take, fd.endpoint)

@@ -145,6 +145,11 @@ def call_fcntl(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     if command == 4:
         fd.flags = 2 | calls.number(args, 2) & 0o4000
         return once(value=0)
+    if command in (1, 2):  # F_GETFD, F_SETFD: FD_CLOEXEC
+        if command == 2:
+            fd.close_on_exec = calls.number(args, 2) & 1
+            return once(value=0)
+        return once(value=fd.close_on_exec)
     raise Unsupported(calls.line, f"fcntl command {command} is not supported")
 
 
@@ -180,6 +185,8 @@ def _ioctl_value(calls: Calls, fd: Fd, command: int) -> int:
         return int(tcb.sendbuf.tail - tcb.sendbuf.head)
     if command == 0x894B:  # SIOCOUTQNSD: unsent
         return int(tcb.unsent())
+    if command == 0x8905:  # SIOCATMARK
+        return int(calls.host.call(tcp.at_mark, tcb))
     raise Unsupported(calls.line, f"ioctl {command:#x} is not supported")
 
 

@@ -40,6 +40,8 @@ def call_socket(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
         conn = Conn(proto=17, fd=number, lport=settings.bind_port, rport=settings.connect_port)
         conn.lport = 0
         fd = Fd("udp", number, endpoint, conn, flags)
+    elif (kind, proto) in ((1, IPPROTO_UDP), (2, IPPROTO_TCP)):
+        return once(value=-1, code=errno.EPROTONOSUPPORT)
     else:
         raise Unsupported(calls.line, f"socket type {kind} with protocol {proto} is not supported")
     assert fd.conn is not None

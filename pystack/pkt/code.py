@@ -35,7 +35,7 @@ def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], 
     scope.update(_CALLABLE)
     scope["print"] = lambda *args: output.append(" ".join(str(a) for a in args))
     scope["__builtins__"] = {}
-    before = dict(scope)
+    before = set(scope) - set(names)
     for statement in tree.body:
         at = line + statement.lineno - 1
         try:

@@ -44,6 +44,8 @@ class Parser:
             name, _, value = str(token.value).partition("=")
             if name == "ip_version" and value != "ipv4":
                 raise Unsupported(token.line, f"{value} is not supported")
+            if name == "psp_udp_port":
+                raise Unsupported(token.line, "PSP is not supported")
             result.options.append((name, value.strip('"'), token.line))
         if cursor.token.kind == "backquoted":
             token = cursor.next()

@@ -108,6 +108,8 @@ class Shell:
             return 0, []
         if name == "grep":
             return self._grep(words[1:], stdin, line)
+        if name == "awk" and stdin is not None and len(words) == 2:
+            return 0, _awk(words[1], stdin, line)
         if name == "wc" and words[1:] == ["-l"] and stdin is not None:
             return 0, [str(len(stdin))]
         if name in COMMANDS:
@@ -219,6 +221,16 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
     "tc": tc_command,
     "ss": ss,
 }
+
+
+def _awk(program: str, lines: list[str], line: int) -> list[str]:
+    """awk '{print $N}': that word of each line."""
+    match = re.fullmatch(r"\s*\{\s*print \$(\d+);?\s*\}\s*", program)
+    if match is None:
+        raise Unsupported(line, f"awk {program!r} is not supported")
+    number = int(match.group(1))
+    cut = [text.split() for text in lines]
+    return [" ".join(words) if number == 0 else words[number - 1] if number <= len(words) else "" for words in cut]
 
 
 def _split(text: str, separators: str = ";\n&") -> list[str]:

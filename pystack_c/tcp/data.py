@@ -158,6 +158,13 @@ def ack_policy(tcb: Tcb) -> None:
     if core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0:
         ack_now(tcb, "a second segment", "FreeBSD tcp_input")
         return
+    delay_ack(tcb)
+
+
+def delay_ack(tcb: Tcb) -> None:
+    """An ACK is owed, but not yet."""
+    core = tcb.core
+    timer = tcb.delack_timer
     if timer is None:
         timer = Timer(tcb, C.TIMER_DELACK)
         tcb.delack_timer = timer
@@ -238,8 +245,12 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
         tcb.rcv_adv = tcb.rcv_nxt
     tell.received(tcb, "tcp.fin", seq_add(tcb.rcv_nxt, -1), 0, "the peer sends nothing more", "RFC 9293 3.10.7.4")
     tcb.wake(C.EV_IN | C.EV_RDHUP)
-    ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
     state = tcb.state
+    if tcb.core.config.tcp_delack_fin and state == C.ESTABLISHED and tcb.data_segs_in > 0:
+        # (Linux: data came, so an answer may, or the application's FIN, and carry the ACK.)
+        delay_ack(tcb)
+    else:
+        ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
     if state == C.SYN_RECEIVED or state == C.ESTABLISHED:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:

@@ -11,7 +11,7 @@ from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 FOLDER = os.path.join(os.path.dirname(__file__), "freebsd")
 SCRIPTS = find_scripts(FOLDER)
 #: pass with any profile
-SET_WHAT_THEY_NEED = ("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt", "keepinit.pkt")
+SET_WHAT_THEY_NEED = ("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt", "keepinit.pkt", "sockstat-awk.pkt")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
@@ -30,6 +30,7 @@ def test_script(path):
         ("keepinit.pkt", "TCP_KEEPINIT, [5]", "TCP_KEEPINIT, [9]", "blocks"),
         ("icmp-may-not-reset.pkt", "icmp_may_rst=0", "icmp_may_rst=1", "SO_ERROR"),
         ("icmp-may-not-reset.pkt", "+.9 > S", "+.1 > S", "time"),
+        ("sockstat-awk.pkt", "{print $8}", "{print $7}", "command"),
         ("no-options.pkt", "TCP_NOOPT, [1]", "TCP_NOOPT, [0]", "options"),
     ],
 )

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from pystack.cli.pkt import pkt
 from pystack.pkt import Settings, report
+from pystack.pkt.errors import Unsupported
 from pystack.pkt.parser import parse
 from pystack.pkt.report import FAILED, PASSED, UNSUPPORTED, diagnosis, run_path, run_script
 
@@ -81,6 +82,8 @@ def test_payload_is_compared_both_ways():
         ("+0 %{ assert tcpi_no_such_field == 1 }%", "tcpi_no_such_field"),
         ("+0 recv(4, ..., 1, MSG_ERRQUEUE) = 0", "MSG_ERRQUEUE"),
         ("+0 %{ open('x') }%", "open"),
+        ("+0 getsockopt(4, SOL_TCP, TCP_CC_INFO, ..., [64]) = 0", "TCP_CC_INFO"),
+        ("+0 `sockstat | awk '{print NR}'`", "awk"),
     ],
 )
 def test_unsupported_is_neither_passed_nor_failed(line, what):
@@ -167,6 +170,9 @@ def test_profiles_and_settings():
     with pytest.raises(ValueError, match="no profile"):
         Settings.for_profile("plan9")
     assert run("--no_such_option=1\n" + OPEN).verdict == UNSUPPORTED
+    with pytest.raises(Unsupported, match="PSP"):
+        # (Before what follows it is read: names that only such scripts define are no errors.)
+        run("--psp_udp_port=1000\n" + OPEN.replace("1000", "MSS"))
     assert "script error" in run("--mtu=abc\n" + OPEN).reason
 
 

@@ -79,6 +79,13 @@ CONTROLS = [
     ("fastopen-crossed.pkt", "> S. 0:0(0) ack 901", "> S. 0:500(500) ack 901", "payload"),
     ("fastopen-crossed.pkt", "> P. 1:501(500)", "> . 1:1(0)", "flags"),
     ("crossed-syn-text.pkt", "SO_DEBUG, [1], [4]", "SO_DEBUG, [0], [4]", "SO_DEBUG"),
+    ("code-variables.pkt", "count += 1 }%\n+0 %{ count", "count += 2 }%\n+0 %{ count", "assertion"),
+    ("ack-of-a-fin.pkt", "+0 > . 1:1(0) ack 2", "+.04 > . 1:1(0) ack 2", "time"),
+    ("small-calls.pkt", "fcntl(3, F_GETFD) = 1", "fcntl(3, F_GETFD) = 0", "result"),
+    ("small-calls.pkt", "SIOCATMARK, [1]", "SIOCATMARK, [0]", "ioctl"),
+    ("small-calls.pkt", "RCVBUF == 30000", "RCVBUF == 30001", "assertion"),
+    ("small-calls.pkt", "-1 EPROTONOSUPPORT", "-1 EINVAL", "result"),
+    ("udp-frag-needed.pkt", "ee_info=1300", "ee_info=1299", "ee_info"),
     ("ecn-fallback.pkt", "tcp_ecn_fallback=0", "tcp_ecn_fallback=1", "flags"),
 ]
 
@@ -103,7 +110,9 @@ SETTINGS = [
     ("crossed-syn-text.pkt", {"tcp_crossed_text": 3}),
     ("probe-by-the-tick.pkt", {"tcp_timeout_slack": 0}),
     ("recovery-by-timer.pkt", {"tcp_prr": False}),
-    ("hystart-by-delay.pkt", {"tcp_hystart_linux": False}),
+    ("hystart-by-delay.pkt", {"tcp_cubic_linux": False}),
+    ("cubic-linux.pkt", {"tcp_cubic_linux": False}),
+    ("ack-of-a-fin.pkt", {"tcp_delack_fin": False}),
     ("pieces-cost-too.pkt", {"tcp_linux_queue": False}),
 ]
 

@@ -11,6 +11,7 @@ cdef class Cubic(CongestionControl):
     cdef public double k
     cdef public double w_est
     cdef public int64_t epoch
+    cdef public int64_t updated
     cdef public double saved_w_max
     cdef public uint32_t round_end
     cdef public bint round_started
@@ -19,14 +20,16 @@ cdef class Cubic(CongestionControl):
     cdef public int samples
     cdef public int64_t css_baseline
     cdef public int css_rounds
+    cdef public object steps
     @cython.locals(t=Tcb)
     cpdef conn_init(self, Endpoint tcb)
     @cython.locals(t=Tcb)
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
     @cython.locals(limit=int64_t, grow=int64_t, thresh=int64_t)
     cdef _slow_start(self, Tcb t, int64_t acked)
-    @cython.locals(rtt=int64_t, thresh=int64_t)
-    cdef _hystart(self, Tcb t, int64_t acked)
+    @cython.locals(steps=object, room=int64_t, grow=int64_t)
+    cdef _as_linux(self, Tcb t, int64_t acked)
+    cdef _anew(self)
     cdef _round(self, Tcb t)
     @cython.locals(mss=double, cwnd=double, now=int64_t, segments=double, elapsed=double, w_cubic=double, alpha=double, target=double)
     cdef _avoidance(self, Tcb t, int64_t acked)

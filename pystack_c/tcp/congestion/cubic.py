@@ -7,6 +7,7 @@ from typing import Any
 
 from pystack_c.seqnum import seq_ge
 from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
+from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
 from pystack_c.tcp.tcb import Tcb
 
@@ -20,7 +21,6 @@ MIN_RTT_THRESH = 4_000_000
 MAX_RTT_THRESH = 16_000_000
 MIN_RTT_DIVISOR = 8
 N_RTT_SAMPLE = 8
-HYSTART_LOW_WINDOW = 16
 CSS_GROWTH_DIVISOR = 4
 CSS_ROUNDS = 5
 
@@ -35,6 +35,7 @@ class Cubic(CongestionControl):
         self.k = 0.0
         self.w_est = 0.0
         self.epoch = -1
+        self.updated = 0
         self.saved_w_max = 0.0
         # HyStart++
         self.round_end = 0
@@ -44,16 +45,22 @@ class Cubic(CongestionControl):
         self.samples = 0
         self.css_baseline = -1
         self.css_rounds = 0
+        #: Linux's arithmetic, where the setting asks for it
+        self.steps: Any = None
 
     def conn_init(self, tcb: Any) -> None:
         """The initial window (RFC 6928)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
+        if t.core.config.tcp_cubic_linux:
+            self.steps = LinuxCubic()
 
     def ack_received(self, tcb: Any, acked: int) -> None:
         """Slow start below ssthresh, the cubic function above."""
         t: Tcb = tcb
-        if t.cwnd < t.ssthresh:
+        if self.steps is not None:
+            self._as_linux(t, acked)
+        elif t.cwnd < t.ssthresh:
             self._slow_start(t, acked)
         else:
             self._avoidance(t, acked)
@@ -61,9 +68,6 @@ class Cubic(CongestionControl):
     def _slow_start(self, t: Tcb, acked: int) -> None:
         """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop."""
         self._round(t)
-        if t.core.config.tcp_hystart_linux:
-            self._hystart(t, acked)
-            return
         if t.last_rtt >= 0:
             if self.round_min < 0 or t.last_rtt < self.round_min:
                 self.round_min = t.last_rtt
@@ -85,20 +89,17 @@ class Cubic(CongestionControl):
         if t.cwnd > t.ssthresh:
             t.cwnd = t.ssthresh
 
-    def _hystart(self, t: Tcb, acked: int) -> None:
-        """Linux's hystart_update, by delay: from 16 segments on, the round's least time of nine is too far above the least."""
-        rtt = t.last_rtt
-        if rtt >= 0 and t.cwnd >= HYSTART_LOW_WINDOW * t.mss:
-            if self.round_min < 0 or rtt < self.round_min:
-                self.round_min = rtt
-            self.samples += 1
-            thresh = min(max(t.min_rtt // MIN_RTT_DIVISOR, MIN_RTT_THRESH), MAX_RTT_THRESH)
-            if self.samples > N_RTT_SAMPLE and t.min_rtt >= 0 and self.round_min > t.min_rtt + thresh:
-                t.ssthresh = t.cwnd
-                return
-        t.cwnd += acked
-        if t.cwnd > t.ssthresh:
-            t.cwnd = t.ssthresh
+    def _as_linux(self, t: Tcb, acked: int) -> None:
+        """cubictcp_cong_avoid: slow start up to ssthresh; the rest of the ACK counts above it."""
+        steps = self.steps
+        steps.rtt(t)
+        if t.cwnd < t.ssthresh:
+            room = t.ssthresh - t.cwnd
+            grow = acked if acked < room else room
+            t.cwnd += grow
+            acked -= grow
+        if acked > 0 and t.cwnd_limited:
+            steps.avoid(t, acked, self.w_max)
 
     def _round(self, t: Tcb) -> None:
         """A round ends when what was out at its start is acknowledged."""
@@ -129,6 +130,10 @@ class Cubic(CongestionControl):
                 self.k = 0.0
             else:
                 self.k = ((self.w_max - cwnd) / CUBIC_C) ** (1.0 / 3.0)
+        elif now - self.updated > t.srtt:
+            # 4.2: time in which cwnd was not updated, as the application had nothing to send, is not counted.
+            self.epoch += now - self.updated - t.srtt
+        self.updated = now
         segments = acked / mss
         elapsed = (now - self.epoch) / 1e9
         w_cubic = self._w(elapsed)
@@ -162,22 +167,25 @@ class Cubic(CongestionControl):
             self.w_max = cwnd * (1.0 + BETA) / 2.0
         else:
             self.w_max = cwnd
-        self.epoch = -1
+        self._anew()
         self.css_baseline = -1
         reduced = int((t.cwnd if t.core.config.tcp_ssthresh_cwnd else flight_size(t)) * BETA)
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
+        if self.steps is not None and signal == SIGNAL_RTO:
+            self.w_max = 0.0
+            self.steps.reset(True)
 
     def post_recovery(self, tcb: Any) -> None:
         """The epoch begins with the first ACK after recovery."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
-        self.epoch = -1
+        self._anew()
 
     def undone(self, tcb: Any) -> None:
         """RFC 9438 4.9.2."""
         self.w_max = self.saved_w_max
-        self.epoch = -1
+        self._anew()
 
     def after_idle(self, tcb: Any) -> None:
         """The time without data does not count (RFC 9438 4.2)."""
@@ -185,7 +193,13 @@ class Cubic(CongestionControl):
         window = initial_window(t)
         if window < t.cwnd:
             t.cwnd = window
+        self._anew()
+
+    def _anew(self) -> None:
+        """The next ACK begins an epoch."""
         self.epoch = -1
+        if self.steps is not None:
+            self.steps.reset(False)
 
 
 register(Cubic)
