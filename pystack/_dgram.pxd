@@ -21,10 +21,10 @@ cdef class Datagrams(Description):
     cdef Datagram _take(self, int flags)
     @cython.locals(got=Datagram)
     cpdef bytes recv(self, int64_t n, int flags, timeout)
-    cpdef send(self, data, int flags, timeout)
+    cpdef int64_t send(self, data, int flags, timeout) except -1
     cpdef sendall(self, data, int flags, timeout)
     @cython.locals(host=ServingHost, now=int64_t)
-    cpdef sendto(self, bytes data, uint32_t addr, int port, int flags, timeout)
+    cpdef int64_t sendto(self, bytes data, uint32_t addr, int port, int flags, timeout) except -1
     cpdef shutdown(self, how)
     cpdef getsockname(self)
     cpdef getpeername(self)

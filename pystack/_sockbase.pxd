@@ -24,3 +24,9 @@ cdef class SocketBase:
     cdef bytes _recv(self, int64_t n, int flags)
     @cython.locals(description=Description, stream=Stream, datagrams=Datagrams, got=Datagram, data=bytes)
     cdef _recvfrom(self, int64_t n, int flags)
+    @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)
+    cdef int64_t _send(self, data, int flags) except -1
+    @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)
+    cdef _sendall(self, data, int flags)
+    @cython.locals(description=Description, stream=Stream, datagrams=Datagrams, addr=object, port=object)
+    cdef int64_t _sendto(self, bytes data, int flags, address) except -1

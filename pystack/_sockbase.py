@@ -41,6 +41,8 @@ def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
 class SocketBase:
     """The attributes of a socket object, and its calls that carry data or connections; `socket.socket`'s documentation holds."""
 
+    __slots__ = ("_family", "_handle", "_proto", "_timeout", "_type")
+
     def __init__(self, handle: Handle, timeout: float | None, family: int, kind: int, proto: int):
         self._handle: Handle | None = handle
         self._timeout = timeout
@@ -115,22 +117,30 @@ class SocketBase:
         """Send; returns how many bytes were taken."""
         if type(data) is not bytes:
             data = bytes_view(data)
+        return self._send(data, flags)
+
+    def _send(self, data: Any, flags: int) -> int:
         description: Description = self._open_description()
         if isinstance(description, Stream):
             stream: Stream = description
             return stream.send(data, flags, self._timeout)
-        return description.send(data, flags, self._timeout)  # type: ignore[attr-defined,no-any-return]
+        datagrams: Datagrams = description  # type: ignore[assignment]
+        return datagrams.send(data, flags, self._timeout)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # python
         """Send all of it."""
         if type(data) is not bytes:
             data = bytes_view(data)
+        self._sendall(data, flags)
+
+    def _sendall(self, data: Any, flags: int) -> None:
         description: Description = self._open_description()
         if isinstance(description, Stream):
             stream: Stream = description
             stream.sendall(data, flags, self._timeout)
         else:
-            description.sendall(data, flags, self._timeout)  # type: ignore[attr-defined]
+            datagrams: Datagrams = description  # type: ignore[assignment]
+            datagrams.sendall(data, flags, self._timeout)
 
     def sendto(self, data: Any, *args: Any) -> int:  # python
         """sendto(data, [flags,] address)."""
@@ -139,9 +149,11 @@ class SocketBase:
         flags, address = (0, args[0]) if len(args) == 1 else args  # object
         if not isinstance(flags, int):
             raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
-        data = immutable(data)
+        return self._sendto(immutable(data), flags, address)
+
+    def _sendto(self, data: bytes, flags: int, address: Any) -> int:
         description: Description = self._open_description()
-        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")  # object
+        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
         if isinstance(description, Stream):
             stream: Stream = description
             return stream.send_to(data, addr, port, flags, self._timeout)

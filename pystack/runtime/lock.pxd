@@ -23,6 +23,8 @@ cdef extern from "time.h" nogil:
     int clock_gettime(int clock, timespec* ts)
     int CLOCK_MONOTONIC
 
+cpdef object this_thread()
+
 @cython.final
 cdef class Lock:
     cdef public object rlock
@@ -40,6 +42,9 @@ cdef class Gate:
     cdef PyThread_type_lock lock
     cpdef open(self)
     cpdef bint wait(self, int64_t timeout, Gate opens) except -1
+
+cdef inline unsigned long thread_ident() noexcept:
+    return PyThread_get_thread_ident()
 
 cdef inline int make_lock(Lock self) except -1:
     self.lock = PyThread_allocate_lock()

@@ -9,6 +9,14 @@ from typing import Any
 import pystack_c.const as C
 
 
+def this_thread() -> int:
+    """The number of the thread that asks."""
+    if C.COMPILED:
+        return thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
+    else:
+        return threading.get_ident()
+
+
 class Lock:
     """A reentrant lock: a signal handler may use the stack wherever it interrupted its thread."""
 

@@ -3,7 +3,7 @@ cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack.phy.tapio cimport FrameIO
 from pystack.runtime.host cimport Host
-from pystack.runtime.lock cimport Gate, Lock
+from pystack.runtime.lock cimport Gate, Lock, this_thread
 from pystack.runtime.sleep cimport Sleeper, calm, monotonic, poke
 from pystack.runtime.waiting cimport Waiter, Watch
 from pystack_c.endpoint cimport Endpoint
@@ -34,7 +34,7 @@ cdef class ServingHost(Host):
     cdef public object error
     cdef public list ports
     cdef public dict by_index
-    cdef public object local
+    cdef public dict waiters
     cdef public dict waiting
     cdef public object garbage
     cdef public object fired
@@ -50,13 +50,13 @@ cdef class ServingHost(Host):
     cdef public Sleeper sleeper
     cdef public Sleeper care_sleeper
     cdef public int64_t tx_dropped
-    cpdef int64_t time(self) except? -1
-    cpdef int64_t begin(self) except? -2
-    cpdef end(self, int64_t now)
+    cdef int64_t time(self) except? -1
+    cdef int64_t begin(self) except? -2
+    cdef end(self, int64_t now)
     cdef bint _in_order(self) except -1
     @cython.locals(limit=int64_t, me=Waiter, passed=bint)
     cpdef bint wait(self, Watch watch, int bits, deadline) except -1
-    @cython.locals(me=Waiter, outer=Waiter)
+    @cython.locals(ident=object, me=Waiter, outer=Waiter)
     cdef Waiter _me(self)
     cdef bint _begin_wait(self, Waiter me, Watch watch, int64_t limit) except -1
     cdef bint _back(self, Waiter me, bint passed, int64_t limit) except -1
@@ -69,24 +69,24 @@ cdef class ServingHost(Host):
     cpdef later(self, fn, target)
     cdef _take_lead(self, Waiter me, int64_t limit)
     @cython.locals(waiter=Waiter)
-    cpdef Gate next_gate(self)
+    cdef Gate next_gate(self)
     @cython.locals(waiter=Waiter)
-    cpdef open_all(self)
-    cpdef kick(self)
-    cpdef kick_if_fired(self)
-    cpdef leave(self)
+    cdef open_all(self)
+    cdef kick(self)
+    cdef kick_if_fired(self)
+    cdef leave(self)
     @cython.locals(now=int64_t)
-    cpdef lead(self, Waiter me, Sleeper sleeper, int64_t limit)
+    cdef lead(self, Waiter me, Sleeper sleeper, int64_t limit)
     @cython.locals(until=int64_t, left=int64_t)
-    cpdef int64_t arm(self, int64_t limit) except? -2
+    cdef int64_t arm(self, int64_t limit) except? -2
     @cython.locals(now=int64_t, due=int64_t, item=object, port=Port)
-    cpdef int64_t serve(self, Sleeper sleeper) except? -1
+    cdef int64_t serve(self, Sleeper sleeper) except? -1
     @cython.locals(io=FrameIO, frame=bytes, count=int)
     cdef _read(self, Port port, int64_t now)
     @cython.locals(count=int, got=object, frame=object, offset=object, flags=object, gso_size=object)
     cdef _read_any(self, Port port, int64_t now)
     @cython.locals(tx=Transmit, endpoint=Endpoint, pending=int, due=int64_t, watch=Watch)
-    cpdef drain(self, int64_t now, later)
+    cdef drain(self, int64_t now, later)
     @cython.locals(iface=Iface, port=Port, code=int)
     cdef _send(self, Transmit tx)
     @cython.locals(fn=object, target=object)

@@ -25,7 +25,6 @@ Nobody polls by time: with all threads waiting, the leader sleeps until a frame 
 import errno
 import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +33,7 @@ import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.phy.tapio import FrameIO
 from pystack.runtime.host import Host, HostRecorder
-from pystack.runtime.lock import Gate, Lock
+from pystack.runtime.lock import Gate, Lock, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
 from pystack_c.iface import Iface
@@ -87,7 +86,8 @@ class ServingHost(Host):
         self.error: OSError | None = None
         self.ports: list[Port] = []
         self.by_index: dict[int, Port] = {}
-        self.local = threading.local()
+        #: by thread; that of a thread that ended serves the next with its number
+        self.waiters: dict[int, Waiter] = {}
         self.waiting: dict[Waiter, Watch] = {}
         self.garbage: deque[tuple[Callable[..., Any], Any]] = deque()
         self.fired: deque[Waiter] = deque()
@@ -208,10 +208,11 @@ class ServingHost(Host):
 
     def _me(self) -> Waiter:
         """This thread's Waiter; one of its own for a signal handler that waits, in the middle of a wait of its thread."""
-        me: Waiter | None = getattr(self.local, "waiter", None)
+        ident = this_thread()
+        me: Waiter | None = self.waiters.get(ident)
         if me is None:
             me = Waiter()
-            self.local.waiter = me
+            self.waiters[ident] = me
         elif me in self.waiting:
             outer = me
             me = Waiter()
