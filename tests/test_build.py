@@ -65,6 +65,15 @@ def test_stale_extension_is_reported(tmp_path, monkeypatch, so_age, stale):
     assert ("STALE" in _build.compiled_report()) == stale
 
 
+@pytest.mark.parametrize(("so_age", "stale"), [(5, False), (3600, True)])
+def test_an_installed_wheel_is_as_old_as_its_unpacking(tmp_path, monkeypatch, so_age, stale):
+    package = tmp_path / "pystack_c"
+    package.mkdir()
+    (tmp_path / "pystack-0.1.0.dist-info").mkdir()
+    make_core(package, monkeypatch, so_age)
+    assert next(iter(_build.modules())).stale == stale
+
+
 def test_changed_layout_is_an_error():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -218,6 +218,8 @@ class Gate:
         self.last: Event | None = None
         self.hits: list[str] = []
         self.breakpoints: list[Expression] = []
+        #: why a breakpoint could not be evaluated, last time that it could not
+        self.errors: dict[Expression, str] = {}
         self.number = 0
         self.held: Held | None = None
         self.passed: deque[str] = deque(maxlen=20)
@@ -245,6 +247,9 @@ class Gate:
                 value = expression.value(_Scope(self.stack, event, frame))  # type: ignore[arg-type]
             except AttributeError:
                 value = None  # a field that only recordings have
+            except (ValueError, ArithmeticError, LookupError) as error:
+                self.errors[expression] = f"{type(error).__name__}: {error}"
+                continue
             if value:
                 text = expression.text if event is None else f"{expression.text} at {event.kind}: {event.reason}"
                 if len(self.hits) < 10:
@@ -354,7 +359,10 @@ class Gate:
 
     def _break(self, text: str) -> str:
         if not text:
-            listed = [f"{number} {one.text}" for number, one in enumerate(self.breakpoints, 1)]
+            listed = [
+                f"{number} {one.text}" + (f"   failed with {self.errors[one]}" if one in self.errors else "")
+                for number, one in enumerate(self.breakpoints, 1)
+            ]
             return "\n".join(listed) or "no breakpoints"
         try:
             expression = Expression(text, [self.stack.name])
@@ -368,6 +376,7 @@ class Gate:
             return f"there is no breakpoint {text!r}"
         gone = self.breakpoints[int(text) - 1]
         self.breakpoints = [one for one in self.breakpoints if one is not gone]
+        self.errors.pop(gone, None)
         return f"deleted: {gone.text}"
 
     def end(self) -> None:

@@ -224,3 +224,15 @@ def test_closing_while_a_frame_is_held(held):
     begin = time.monotonic()
     running.close()
     assert time.monotonic() - begin < 3
+
+
+def test_a_breakpoint_that_fails_is_told_and_does_not_stop_the_stack(held):
+    gate, device, running = held
+    assert gate.command("b 1 // 0 == 1 or kind == 'icmp.in'").startswith("breakpoint 1")
+    assert gate.command("b kind == 'icmp.in'").startswith("breakpoint 2")
+    gate.command("c")
+    device.put(ping(1))
+    assert gate.wait(0, 5).hits[0].startswith("kind ==")  # control: the other one works
+    listed = gate.command("b").splitlines()
+    assert "failed with ZeroDivisionError" in listed[0] and "failed" not in listed[1]
+    assert running.host.failure is None

@@ -2,8 +2,11 @@
 
 import pytest
 
-from pystack.stepper import Cursor, branch, changes, scenarios
+from pystack.runtime.simulated import MS, Network
+from pystack.stepper import Cursor, Timeline, branch, changes, scenarios
 from pystack.stepper.branch import ChangeError, compare, diverges, figures
+from pystack.stepper.scenarios.base import _Kept, pair
+from pystack.stepper.scenarios.link import datagram
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,11 @@ def test_side_by_side(runs):
         ("rto", "drop=99", "there is no frame 99; there are 14"),
         ("rto", "drop=x", "drop=FRAME is meant"),
         ("rto", "foo=1", "is no change; there are drop=FRAME"),
-        ("rto", "congestion=a:none", "No such file"),
+        (
+            "rto",
+            "congestion=a:none",
+            "a used none: there is no such congestion control; there are .*bbr, cubic, .*reno",
+        ),
         ("rto", "nodelay=z", "there is no host 'z'; there are a, b"),
         ("ping", "nodelay=a", "a has no connection in this scenario"),
         ("rto", "delay=nowhere:1ms", "there is no link 'nowhere'; there are a-b"),
@@ -132,3 +139,31 @@ def test_what_cannot_be_changed_says_why(name, text, says):
     with pytest.raises(ChangeError, match=says) as caught:
         branch.branch(scenarios.get(name), None, changes.parse(text))
     assert "\n" not in str(caught.value)
+
+
+def test_a_packet_more_makes_no_difference_of_those_after_it():
+    """a sends an echo request more in one run: the numbers of all later packets are others, and nothing else is."""
+    out = []
+    for more in (False, True):
+        kept = _Kept()
+        with Network(1) as net:
+            net.record(kept)
+            a, b, _ = pair(net, delay=MS)
+            sender, reader = datagram(a), datagram(b)
+            reader.bind("", 9)
+            sender.sendto(b"first", "10.0.0.2", 9)
+            net.run(10 * MS)
+            if more:
+                datagram(a).sendto(b"one more", "10.0.0.2", 9)
+            net.run(20 * MS)
+            sender.sendto(b"last", "10.0.0.2", 9)
+            net.run(30 * MS)
+        out.append(Timeline.of(kept.kept))
+    plain, longer = out
+    assert plain.frames[-1].data != longer.frames[-1].data and plain.frames[-1].summary == longer.frames[-1].summary
+    rows = compare(plain, longer)
+    assert [(row.left is not None, row.right is not None, row.same) for row in rows] == [
+        (True, True, True),
+        (False, True, False),  # control: what is not in the other one is different
+        (True, True, True),
+    ]

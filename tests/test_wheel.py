@@ -1,0 +1,58 @@
+"""What a wheel holds: the finished page of the web stepper, and nothing that Cython wrote on the way."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pystack
+from pystack.stepper.web.bundle import STATIC
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("pystack", "pystack_c", "web", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Path, Path]:
+    """A copy of the tree as `make build` leaves it, and what build_py puts into a wheel from there."""
+    if not all(pystack.compiled().values()) or not (STATIC / "stepper.js").exists():
+        pytest.skip("the core or the page is not built here")
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("out")
+    ignore = shutil.ignore_patterns("node_modules", "__pycache__", "*.so")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, tree / part, ignore=ignore)
+        else:
+            shutil.copy2(ROOT / part, tree)
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(out)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    return tree, out
+
+
+def test_the_page_is_in_it(built):
+    _, out = built
+    for name in ("index.html", "stepper.js", "stepper.css", "THIRD-PARTY.txt"):
+        assert (out / "pystack" / "stepper" / "web" / "static" / name).read_bytes() == (STATIC / name).read_bytes()
+    assert not list(out.rglob("*.ts")) and not list(out.rglob("node_modules"))
+
+
+def test_generated_c_is_not_in_it(built):
+    tree, out = built
+    assert len(list(tree.rglob("*.c"))) > 70  # control: it lies beside the sources
+    assert not list(out.rglob("*.c"))
+    assert (out / "pystack_c" / "core.py").exists() and (out / "pystack_c" / "core.pxd").exists()
+
+
+def test_it_is_typed_and_what_it_needs_is_in_it(built):
+    _, out = built
+    assert (out / "pystack" / "py.typed").exists()
+    missing = [
+        path.relative_to(ROOT)
+        for package in ("pystack", "pystack_c")
+        for path in (ROOT / package).rglob("*.py")
+        if not (out / path.relative_to(ROOT)).exists()
+    ]
+    assert missing == []
