@@ -90,6 +90,7 @@ COMPILED = [
     "pystack/runtime/sleep.py",
     "pystack/runtime/waiting.py",
     "pystack/runtime/host.py",
+    "pystack/runtime/calling.py",
     "pystack/runtime/serving.py",
     "pystack/_readiness.py",
     "pystack/_handles.py",

@@ -18,6 +18,7 @@ DRIVER = (
     "pystack.runtime.sleep",
     "pystack.runtime.waiting",
     "pystack.runtime.host",
+    "pystack.runtime.calling",
     "pystack.runtime.serving",
     "pystack._readiness",
     "pystack._handles",

@@ -15,9 +15,10 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.device import Device
+from pystack.runtime.calling import Port
 from pystack.runtime.host import Host, HostRecorder
 from pystack.runtime.lock import Lock
-from pystack.runtime.serving import Port, ServingHost
+from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
 

@@ -22,27 +22,16 @@ The rules, all under the one lock of the host:
 Nobody polls by time: with all threads waiting, the leader sleeps until a frame comes or a timer is due.
 """
 
-import errno
-import logging
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import pystack_c.const as C
-from pystack.phy.device import Device
-from pystack.phy.tapio import FrameIO
-from pystack.runtime.host import Host, HostRecorder
-from pystack.runtime.lock import Gate, Lock, this_thread
+from pystack.runtime.calling import CallingHost, Port
+from pystack.runtime.host import HostRecorder
+from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
-from pystack_c.iface import Iface
-from pystack_c.packet import Transmit
 
-log = logging.getLogger("pystack.runtime")
-
-#: frames read from one device before the stack is drained
-_BATCH = 64
 #: batches for which leaders keep the lead, after those they left it to did not take it
 _STAY = 64
 #: nanoseconds between two looks of the caretaker whether somebody leads
@@ -52,127 +41,26 @@ _FOREVER = (1 << 63) - 1
 _AWAKE = -1
 
 
-class Port:
-    """A device that is served: `place` is its descriptor's in both sleepers, `io` what reads and writes it where it is a TAP."""
-
-    def __init__(self, device: Device, iface: Iface, place: int) -> None:
-        self.device: Any = device
-        self.iface = iface
-        self.place = place
-        self.io: FrameIO | None = getattr(device, "frame_io", None)
-        self.expected = _BATCH
-        self.filled = 0
-
-    def expect(self, count: int) -> None:
-        """A read found nothing after `count` frames: expect as many next time."""
-        self.expected = count if count > 1 else 1
-
-    def expect_more(self) -> None:
-        """There were as many as expected, or more: now and then try whether it is more."""
-        self.filled += 1
-        if self.filled & 7 == 0:
-            self.expected = 4 * self.expected if self.expected < _BATCH // 4 else _BATCH
-
-
-class ServingHost(Host):
-    """A Host that is served by the threads that use it. RealtimeHost is the rest: setting up, starting and ending."""
+class ServingHost(CallingHost):
+    """A host that is served by the threads that use it. RealtimeHost is the rest: setting up, starting and ending."""
 
     def __init__(self, stack: Any, recorder: HostRecorder | None = None, clock: Callable[[], int] | None = None):
-        super().__init__(stack, recorder)
-        self.lock = Lock()
-        #: a clock that was given, or None: CLOCK_MONOTONIC
-        self.source: Callable[[], int] | None = clock
-        self.busy = False
-        self.error: OSError | None = None
-        self.ports: list[Port] = []
-        self.by_index: dict[int, Port] = {}
+        super().__init__(stack, recorder, clock)
         #: by thread; that of a thread that ended serves the next with its number
         self.waiters: dict[int, Waiter] = {}
         self.waiting: dict[Waiter, Watch] = {}
-        self.garbage: deque[tuple[Callable[..., Any], Any]] = deque()
         self.fired: deque[Waiter] = deque()
-        self.leader: Waiter | None = None
-        self.caretaker = Waiter()
         self.turns = 0
         self.stay = 0
         self.deep = False
         self.nap = Gate()
-        self.sleep_until = _AWAKE
-        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.kick_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Two sleepers over the same devices, so that kicking the caretaker wakes the caretaker, not its successor.
         self.sleeper = Sleeper()
         self.care_sleeper = Sleeper()
         self.sleeper.add(self.wake_fd)
         self.care_sleeper.add(self.kick_fd)
-        #: frames a device had no room for
-        self.tx_dropped = 0
 
-    def clock(self) -> int:  # python
-        """CLOCK_MONOTONIC, or the clock that was given."""
-        return self.time()
-
-    def time(self) -> int:
-        """`clock`, for the compiled."""
-        return monotonic() if self.source is None else self.source()
-
-    # -- calls -------------------------------------------------------------------------------------------------
-
-    def begin(self) -> int:
-        """Begin a plain call into the core: take the lock. Returns `now`; `end(now)` must follow. -1: make it by `call`.
-
-        What this saves is all that `call` does for recorders, probes and the uncompiled core.
-        """
-        self.lock.acquire()
-        if self.error is not None or self.recorder is not None or self.stack.probe is not None or not C.COMPILED:
-            self.lock.release()
-            return -1
-        return self.time()
-
-    def end(self, now: int) -> None:
-        """End what `begin` began: everything the stack has to send is sent, the lock given back."""
-        try:
-            self.drain(now, None)
-        finally:
-            self.lock.release()
-
-    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """`fn(target, *args, now)` under the lock, then everything the stack has to send is sent."""
-        with self.lock:
-            if self.error is not None:
-                self.check()
-            if self._in_order():
-                return self._call_in_order(fn, target, args)
-            now = self.time()  # object
-            try:
-                return fn(target, *args, now)
-            finally:
-                self.drain(now, None)
-
-    def _in_order(self) -> bool:
-        """Whether one thing must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
-
-        (Signal handlers run between two steps of Python, so never within a call of the compiled core.)
-        """
-        return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
-
-    def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:  # python
-        """Host.call; a signal handler that interrupted another one gets an error, as from Python's own io."""
-        if self.busy:
-            raise RuntimeError(
-                f"reentrant call of the stack {self.name!r}: a signal handler interrupted its own thread"
-            )
-        self.busy = True
-        try:
-            return Host.call(self, fn, target, *args)
-        finally:
-            self.busy = False
-
-    def pump(self) -> None:  # python
-        """Drain (for Host.call and Host.setup, which run under the lock)."""
-        self.drain(self.time(), None)
-
-    # -- waiting -----------------------------------------------------------------------------------------------
+    # -- waiting ------------------------------------------------------------------------------------------------
 
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
         """Wait until the endpoint is ready for one of `bits` (EV_*). False: `deadline` (ns) passed first.
@@ -305,21 +193,7 @@ class ServingHost(Host):
         finally:
             self.lock.release()
 
-    def later(self, fn: Callable[..., Any], target: Any) -> None:
-        """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
-        if self.error is not None:
-            return
-        self.garbage.append((fn, target))
-        if not self.lock.mine() and self.lock.try_acquire():
-            try:
-                self.drain(self.time(), None)
-            finally:
-                self.lock.release()
-        else:
-            poke(self.wake_fd)
-            poke(self.kick_fd)
-
-    # -- leading -----------------------------------------------------------------------------------------------
+    # -- leading ------------------------------------------------------------------------------------------------
 
     def _take_lead(self, me: Waiter, limit: int) -> None:
         """Take the lead if it is to be had; otherwise be parked. `me.timeout` and `me.opens` are for the sleep that follows."""
@@ -357,11 +231,6 @@ class ServingHost(Host):
             waiter: Waiter = self.fired.popleft()
             if waiter.fired:
                 waiter.let_go()
-
-    def kick(self) -> None:
-        """Get the leader out of its sleep: it was fired, or has to look at the timers again."""
-        self.sleep_until = _AWAKE
-        poke(self.kick_fd if self.leader is self.caretaker else self.wake_fd)
 
     def kick_if_fired(self) -> None:
         """The leader itself was fired by a call."""
@@ -447,91 +316,7 @@ class ServingHost(Host):
             self.busy = False
         return now
 
-    def _read(self, port: Port, now: int) -> None:
-        """Frames into the stack; the acknowledgements for all of them are made afterwards, once.
-
-        About as many as last time are expected, for a read that finds nothing costs as much as a frame: now and then more.
-        """
-        io: Any = port.io
-        for count in range(port.expected):
-            frame = io.recv()
-            if frame is None:
-                port.expect(count)
-                return
-            self.stack.receive(port.iface, frame, now, io.offset, io.flags, io.gso_size)
-        port.expect_more()
-
-    def _read_any(self, port: Port, now: int) -> None:
-        """The same from any device, and for a recorder."""
-        for count in range(port.expected):
-            got = port.device.recv()
-            if got is None:
-                port.expect(count)
-                return
-            frame, offset, flags, gso_size = got
-            if self.recorder is not None:
-                self.receive(port.iface, frame, offset, flags, gso_size)
-            else:
-                self.stack.receive(port.iface, frame, now, offset, flags, gso_size)
-        port.expect_more()
-
-    # -- what comes out ----------------------------------------------------------------------------------------
-
-    def drain(self, now: int, later: "deque[Waiter] | None") -> None:
-        """Send what the stack wants to send, fire whom it concerns, and see to it that its next timer will be served.
-
-        Gates are opened at once, or the waiters put into `later`.
-        """
-        try:
-            if self.garbage:
-                self._collect(now)
-            if self.recorder is None:
-                tx = self.stack.poll_transmit(now)
-                while tx is not None:
-                    self._send(tx)
-                    tx = self.stack.poll_transmit(now)
-            else:
-                tx = self.poll_transmit()
-                while tx is not None:
-                    self._send(tx)
-                    tx = self.poll_transmit()
-            endpoint = self.stack.poll_event()
-            while endpoint is not None:
-                pending = endpoint.take_pending()
-                if endpoint.waiter is not None:
-                    watch: Watch = endpoint.waiter
-                    watch.notify(pending, later)
-                endpoint = self.stack.poll_event()
-            if self.sleep_until >= 0:
-                due = self.stack.timers.next_deadline()
-                if (due >= 0 and due < self.sleep_until) or (self.leader is not None and self.leader.fired):
-                    self.kick()
-        except Exception as exc:
-            self.fail(exc)
-
-    def _send(self, tx: Transmit) -> None:
-        """One frame to its device."""
-        iface: Iface = tx.iface
-        port: Port = self.by_index[iface.index]
-        if port.io is None:
-            if not port.device.send(tx):
-                self.tx_dropped += 1
-            return
-        code = port.io.send(tx)
-        if code != 0 and not port.device.refused(code):
-            self.tx_dropped += 1
-
-    def _collect(self, now: int) -> None:
-        """Make the calls that finalizers asked for (`later`)."""
-        while self.garbage:
-            fn, target = self.garbage.popleft()
-            if self.recorder is not None:
-                self.recorder.call(now, fn, target, ())
-            fn(target, now)
-            if self.recorder is not None:
-                self.recorder.result(None, None)
-
-    # -- the caretaker -----------------------------------------------------------------------------------------
+    # -- the caretaker ------------------------------------------------------------------------------------------
 
     def care(self) -> None:
         """The caretaker: leads while nobody is in a call. Returns when the host is stopped."""
@@ -575,30 +360,12 @@ class ServingHost(Host):
         me.timeout = self.arm(-1)
         return True
 
-    # -- the end -----------------------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """Raise what stopped the stack, if anything did."""
-        error = self.error
-        if error is not None:
-            raise OSError(error.errno, error.strerror) from error.__cause__
-
-    def fail(self, exc: BaseException) -> None:
-        """The core or a device failed: say so, and let nobody wait for it any more. Under the lock."""
-        if self.error is None:
-            log.critical("the stack %s stopped: %r", self.name, exc, exc_info=exc)
-            error = OSError(errno.ENETDOWN, f"the stack {self.name!r} stopped: {type(exc).__name__}: {exc}")
-            error.__cause__ = exc
-            self.stop(error)
-
     def stop(self, error: OSError) -> None:
-        """From now on every call raises `error`. Under the lock."""
-        self.error = error
+        """From now on every call raises `error`, and nobody waits any more. Under the lock."""
+        CallingHost.stop(self, error)
         for waiter in self.waiting:
             waiter.fire()
         self.caretaker.fired = True
-        poke(self.wake_fd)
-        poke(self.kick_fd)
         if self.deep:
             self.deep = False
             self.nap.open()
