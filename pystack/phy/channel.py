@@ -236,11 +236,20 @@ class Channel:
             self._waiting_bytes += length
             stats.queue_max = max(stats.queue_max, len(starts))
             stats.wait_max = max(stats.wait_max, start - now)
-        bits = (length + self.overhead) * 8
-        duration = -(-bits * 1_000_000_000 // self.rate)  # rounded up: never faster than the rate
+        duration = self._duration(length)
         stats.busy += duration
         self._free_at = start + duration
         return self._free_at
+
+    def _duration(self, length: int) -> int:
+        bits = (length + self.overhead) * 8
+        return -(-bits * 1_000_000_000 // self.rate)  # rounded up: never faster than the rate
+
+    def arrival_of(self, length: int, now: int, queued: bool) -> int:
+        """When the frame that was sent just now, and lost, would have arrived. `queued`: it had its place on the wire."""
+        if self.rate:
+            now = max(now, self._free_at) + (0 if queued else self._duration(length))
+        return now + self.delay
 
     def _wire(self, frame: bytes, arrival: int) -> Arrivals:
         """What happens on the way: rules first, then chance."""

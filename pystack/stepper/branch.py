@@ -78,7 +78,7 @@ class FrameChange(Change):
         self.count = 0
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """What arrives instead; `usual` is what would arrive on a free link."""
+        """What arrives instead; `usual` is what would arrive if nothing were lost."""
         raise NotImplementedError
 
     def prepare(self, net: Network, timeline: Timeline) -> None:
@@ -112,9 +112,11 @@ class FrameChange(Change):
 
         def changed(frame: bytes, now: int) -> list[tuple[int, bytes]]:
             self.count += 1
+            full = channel.stats.drops.get("queue", 0)
             arrivals = send(frame, now)  # asked in any case: what is random stays as it was
             if self.count in self.wanted:
-                arrivals = self.fate(arrivals, (now + channel.delay, frame))
+                queued = channel.stats.drops.get("queue", 0) == full
+                arrivals = self.fate(arrivals, (channel.arrival_of(len(frame), now, queued), frame))
             return arrivals
 
         channel.send = changed
@@ -140,7 +142,7 @@ class Deliver(FrameChange):
         self.text = f"frame {frame} had arrived"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """What would arrive on a free link."""
+        """It, when its turn on the wire is over."""
         return arrivals or [usual]
 
 

@@ -53,6 +53,21 @@ def test_queue_in_bytes():
     assert channel.send(b"1", 1_000_000_000 + 1)  # one second later the first of those has started
 
 
+def test_when_a_lost_frame_would_have_arrived():
+    free = Channel(delay=5)
+    free.drop(1)
+    assert free.send(FRAME, 100) == [] and free.arrival_of(1514, 100, True) == 105
+    # one that was lost on the wire had its turn there
+    wire, same = Channel(delay=5, rate=10_000_000), Channel(delay=5, rate=10_000_000)
+    wire.drop(2)
+    assert wire.send(FRAME, 0) == same.send(FRAME, 0)
+    assert wire.send(FRAME, 0) == [] and wire.arrival_of(1514, 0, True) == same.send(FRAME, 0)[0][0]
+    # one that the queue had no room for would have come after those that are in it
+    full, more = Channel(delay=5, rate=10_000_000, queue=1), Channel(delay=5, rate=10_000_000, queue=2)
+    assert [len(full.send(FRAME, 0)) for _ in range(3)] == [1, 1, 0]
+    assert full.arrival_of(1514, 0, False) == [more.send(FRAME, 0) for _ in range(3)][2][0][0]
+
+
 def test_rules_by_number_and_period_count_only_what_matches():
     syn = f.ether(f.ipv4("10.0.0.1", "10.0.0.2", 6, f.tcp("10.0.0.1", 1, "10.0.0.2", 2, 2, 0, 0)))
     data = f.ether(f.ipv4("10.0.0.1", "10.0.0.2", 6, f.tcp("10.0.0.1", 1, "10.0.0.2", 2, 16, 0, 0, b"x")))

@@ -64,6 +64,8 @@ def test_drop_this_frame(runs, number):
 def test_a_frame_that_had_arrived(runs):
     with_it = other("loss-fast-retransmit", runs, "deliver=8")
     assert with_it.frames[7].fate == "delivered"
+    arrivals = [frame.arrival for frame in with_it.frames[3:13]]
+    assert arrivals == sorted(arrivals), "it had its turn on the wire, and overtakes nothing"
     numbers = figures(with_it)
     assert (numbers["lost"], numbers["retransmissions"]) == (0, 0)
     assert figures(runs["loss-fast-retransmit"])["retransmissions"] == 1

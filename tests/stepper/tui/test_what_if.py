@@ -11,7 +11,7 @@ def test_the_lost_frame_arrives(size):
         await person.command("whatif deliver=8")
         text = person.text()
         assert "loss-fast-retransmit, if frame 8 had arrived" in text
-        assert "1 lost, 1 retransmissions" in text and "0 lost, 0 retransmissions" in text
+        assert "1 lost, 1 retransmission " in f"{text} " and "0 lost, 0 retransmissions" in text
         await person.command("goto frame 8")
         (row,) = [line for line in person.lines() if " ~ " in line and "LOST" in line]
         assert row.count("5793:7241") == 2
