@@ -60,6 +60,7 @@ cdef class Config:
     cdef public int64_t tcp_rmem_max
     cdef public int64_t tcp_wmem
     cdef public int64_t tcp_wmem_max
+    cdef public int tcp_tw_reuse
     cdef public int64_t tcp_mem_low
     cdef public int64_t tcp_mem_pressure
     cdef public int64_t tcp_mem_high

@@ -109,6 +109,8 @@ class Config:
         self.tcp_time_wait = 60 * S
         #: TIME-WAIT states kept
         self.tcp_max_tw_buckets = 65536
+        #: an active OPEN may take four numbers in TIME-WAIT, by timestamps (RFC 6191): 0 never, 1 yes, 2 to this host only (Linux)
+        self.tcp_tw_reuse = 2
         #: MSS of a peer that announces none (RFC 9293 MUST-15)
         self.tcp_mss_default = 536
         #: first sequence number of every connection; -1 chooses it by RFC 6528
@@ -353,6 +355,7 @@ LIMITS = {
     "ip_forward_mss": (-1, 65535),
     "min_pmtu": (68, 65535),
     "tcp_mtu_probing": (0, 2),
+    "tcp_tw_reuse": (0, 2),
     "tcp_base_mss": (48, 65495),
     "tcp_min_snd_mss": (48, 65495),
     "tcp_mtu_probe_floor": (48, 65495),
@@ -407,6 +410,7 @@ FIELDS = (
     "tcp_fin_timeout",
     "tcp_time_wait",
     "tcp_max_tw_buckets",
+    "tcp_tw_reuse",
     "tcp_mss_default",
     "tcp_isn",
     "tcp_minshall",

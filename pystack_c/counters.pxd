@@ -58,6 +58,7 @@ cdef class Counters:
     cdef public int64_t TcpExtListenOverflows
     cdef public int64_t TcpExtListenDrops
     cdef public int64_t TcpExtTW
+    cdef public int64_t TcpExtTWRecycled
     cdef public int64_t TcpExtDelayedACKs
     cdef public int64_t TcpExtTCPLostRetransmit
     cdef public int64_t TcpExtTCPFastRetrans

@@ -10,7 +10,7 @@ NAMES = (
     "UdpInDatagrams UdpNoPorts UdpInErrors UdpOutDatagrams UdpRcvbufErrors UdpInCsumErrors "
     "TcpActiveOpens TcpPassiveOpens TcpAttemptFails TcpEstabResets TcpCurrEstab TcpInSegs TcpOutSegs "
     "TcpRetransSegs TcpInErrs TcpOutRsts TcpInCsumErrors "
-    "TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtDelayedACKs "
+    "TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtTWRecycled TcpExtDelayedACKs "
     "TcpExtTCPLostRetransmit TcpExtTCPFastRetrans TcpExtTCPSlowStartRetrans TcpExtTCPTimeouts "
     "TcpExtTCPRenoRecovery TcpExtTCPSackRecovery TcpExtTCPSACKReneging TcpExtTCPDSACKOldSent "
     "TcpExtTCPDSACKOfoSent TcpExtTCPDSACKRecv TcpExtTCPAbortOnData TcpExtTCPAbortOnClose "
@@ -85,6 +85,7 @@ class Counters:
     TcpExtListenOverflows: int
     TcpExtListenDrops: int
     TcpExtTW: int
+    TcpExtTWRecycled: int
     TcpExtDelayedACKs: int
     TcpExtTCPLostRetransmit: int
     TcpExtTCPFastRetrans: int

@@ -61,7 +61,7 @@ LINUX_KNOWN = (
     "tcp_dsack tcp_frto tcp_recovery tcp_early_retrans tcp_ecn tcp_ecn_option tcp_ecn_option_beacon "
     "tcp_fastopen tcp_fastopen_key tcp_fastopen_blackhole_timeout_sec tcp_syncookies tcp_mtu_probing tcp_base_mss "
     "tcp_mtu_probe_floor tcp_min_snd_mss tcp_probe_threshold tcp_probe_interval tcp_notsent_lowat "
-    "tcp_pacing_ss_ratio tcp_pacing_ca_ratio tcp_moderate_rcvbuf tcp_rfc1337 tcp_tw_reuse tcp_abc tcp_max_reordering "
+    "tcp_pacing_ss_ratio tcp_pacing_ca_ratio tcp_moderate_rcvbuf tcp_rfc1337 tcp_abc tcp_max_reordering "
     "tcp_thin_linear_timeouts tcp_min_rtt_wlen tcp_reflect_tos tcp_shrink_window tcp_plb_enabled tcp_migrate_req "
     "tcp_backlog_ack_defer tcp_syn_linear_timeouts tcp_pingpong_thresh tcp_child_ehash_entries tcp_rto_min_us "
     "tcp_rto_max_ms tcp_allowed_congestion_control tcp_rcvbuf_low_rtt tcp_l3mdev_accept tcp_max_tw_buckets "

@@ -31,11 +31,26 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
     tcb.sendbuf.clear()
     memory.settle(tcb)
     memory.adopted(tcb)
+    slim(tcb)
     if core.tcp.count_time_wait(tcb):
         start_wait(tcb, C.TIMER_TIME_WAIT, core.config.tcp_time_wait)
         return
     core.counters.TcpExtTCPTimeWaitOverflow += 1
     finish(tcb, "too many connections in TIME-WAIT", "Linux tcp_max_tw_buckets")
+
+
+def slim(tcb: Tcb) -> None:
+    """Nothing is sent any more but ACKs: what only a sender needs goes (65,536 such blocks are the default bound)."""
+    tcb.cc = None
+    tcb.rate = None
+    tcb.mtup = None
+    tcb.sacks = None
+    tcb.syn_text = None
+    tcb.rto_timer = None
+    tcb.reorder_timer = None
+    tcb.pace_timer = None
+    tcb.delack_timer = None
+    tcb.keep_timer = None
 
 
 def start_wait(tcb: Tcb, kind: int, wait: int) -> None:

@@ -146,9 +146,12 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
         errqueue.of(tcb).zerocopy = True
 
 
-def start_sequence(tcb: Tcb) -> None:
-    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1."""
-    tcb.iss = tcb.core.tcp.isn(tcb)
+def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
+    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1.
+
+    Where it takes the place of `old` in TIME-WAIT, ISS lies beyond all that was sent there (RFC 1122 4.2.2.13 (1)).
+    """
+    tcb.iss = tcb.core.tcp.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)
     tcb.snd_una = tcb.iss
     tcb.snd_nxt = tcb.iss
     tcb.snd_up = tcb.iss

@@ -67,7 +67,7 @@ def spawn(listener: Tcb, queue: Listener, pkt: Any) -> None:
     if tcb is None:
         return
     take_syn(tcb, pkt)
-    start_sequence(tcb)
+    start_sequence(tcb, None)
     core.tcp.register(tcb)
     queue.add_syn(tcb)
     core.counters.TcpPassiveOpens += 1

@@ -44,6 +44,9 @@ cdef class TcpTables(PortTable):
     cpdef bint challenge_allowed(self)
     cpdef bint count_time_wait(self, Tcb tcb)
     cpdef keepalive_start(self, Tcb tcb)
+    @cython.locals(tcb=Tcb)
     cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
+    @cython.locals(core=Core, how=int)
+    cpdef bint reusable(self, Tcb tcb) except -1
     @cython.locals(found=dict, group=list, of_addr=dict, tcb=Tcb)
     cpdef list all(self)

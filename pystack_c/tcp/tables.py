@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
 from pystack_c.tcp import timers
@@ -107,8 +108,22 @@ class TcpTables(PortTable):
                 del self.listeners[tcb.lport]
 
     def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
-        """Is there such a connection? (For ports.connect_port; TIME-WAIT counts.)"""
-        return self.find(laddr, lport, raddr, rport) is not None
+        """Is there such a connection? (For ports.connect_port; TIME-WAIT counts, unless it may be reused.)"""
+        tcb = self.find(laddr, lport, raddr, rport)
+        return tcb is not None and not self.reusable(tcb)
+
+    def reusable(self, tcb: Tcb) -> bool:
+        """May an active OPEN take the four numbers of a connection in TIME-WAIT (Linux tcp_tw_reuse)?
+
+        Timestamps tell old segments from new ones, once their clock has moved on (RFC 6191 2, RFC 7323 5.3): a second is enough.
+        """
+        core = self.core
+        how = core.config.tcp_tw_reuse
+        if tcb.state != C.TIME_WAIT or how == 0 or not tcb.ts_ok:
+            return False
+        if how == 2 and core.local_addr(tcb.raddr) is None:
+            return False
+        return core.now - tcb.ts_recent_stamp > 1_000_000_000
 
     # Numbers an attacker must not guess.
 

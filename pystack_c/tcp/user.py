@@ -130,7 +130,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         raise error(errno.EADDRNOTAVAIL)
     if tcb.lport == 0:
         ports.connect_port(core, tcb, core.tcp, laddr, addr, port)
-    elif core.tcp.find(laddr, tcb.lport, addr, port) is not None:
+    elif core.tcp.tuple_busy(laddr, tcb.lport, addr, port):
         raise error(errno.EADDRNOTAVAIL)
     if memory.refuses(core, tcb.subject()):
         raise error(errno.ENOBUFS)
@@ -140,7 +140,11 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     tcb.so_error = 0
     tcb.was_reset = False
     tcb.rcv_wscale = window_scale(tcb)
-    start_sequence(tcb)
+    old: Tcb = core.tcp.find(laddr, tcb.lport, addr, port)
+    start_sequence(tcb, old)
+    if old is not None:
+        core.counters.TcpExtTWRecycled += 1
+        finish(old, "a new connection takes its four numbers", "RFC 6191 2")
     have_route(tcb)
     core.tcp.register(tcb)
     core.counters.TcpActiveOpens += 1
