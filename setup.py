@@ -16,6 +16,7 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 COMPILED = [
+    "pystack_c/fifo.py",
     "pystack_c/seqnum.py",
     "pystack_c/rng.py",
     "pystack_c/timer.py",

@@ -145,6 +145,29 @@ L4_OFF = 96
 DONT_FRAGMENT = 1
 LINK_MTU = 2
 
+# What holds a sender up (Tcb.chrono, tcp/chrono.py)
+CHRONO_IDLE = 0
+CHRONO_BUSY = 1
+CHRONO_RWND = 2
+CHRONO_SNDBUF = 3
+
+# Where the urgent byte is (Tcb.oob_state): none, announced, here to be read with MSG_OOB, or read already
+OOB_NONE = 0
+OOB_EXPECTED = 1
+OOB_HERE = 2
+OOB_READ = 3
+
+# Flags of send and recv, as Linux has them
+MSG_OOB = 0x01
+MSG_PEEK = 0x02
+MSG_EOR = 0x80
+MSG_ERRQUEUE = 0x2000
+MSG_MORE = 0x8000
+
+# Nanoseconds of a second, and of a millisecond
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
 # The mask of 32-bit arithmetic. Compiled, a literal above 2**31 is a Python object, and so is all arithmetic with it; this is not.
 M32 = 0xFFFFFFFF
 

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
+from pystack_c.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.rng cimport Rng
@@ -23,18 +24,18 @@ cdef class Core:
     cdef public object routes
     cdef public int next_ident
     cdef public dict endpoints
-    cdef public object txq
-    cdef public object loopq
-    cdef public object output_queue
-    cdef public object events
-    cdef public object service_queue
+    cdef public Fifo txq
+    cdef public Fifo loopq
+    cdef public Fifo output_queue
+    cdef public Fifo events
+    cdef public Fifo service_queue
     cdef public object tcp
     cdef public object udp
     cdef public object raw
     cdef public object reasm
     cdef public bytearray scratch
     cdef public int route_epoch
-    cdef public object error_queue
+    cdef public Fifo error_queue
     cdef public int64_t icmp_tokens
     cdef public int64_t icmp_stamp
     cdef public dict acd

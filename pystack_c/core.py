@@ -4,12 +4,12 @@
 order on top. A layer takes the Core as its first argument and never another layer's caller.
 """
 
-from collections import deque
 from typing import Any
 
 import pystack_c.const as C
 from pystack_c.config import Config
 from pystack_c.counters import Counters
+from pystack_c.fifo import Fifo
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
@@ -38,18 +38,18 @@ class Core:
         self.routes: Any = None
         self.next_ident = 1
         self.endpoints: dict[int, Any] = {}
-        self.txq: deque[Transmit] = deque()
-        self.loopq: deque[Any] = deque()
-        self.output_queue: deque[Any] = deque()
-        self.events: deque[Any] = deque()
-        self.service_queue: deque[Any] = deque()
+        self.txq = Fifo()
+        self.loopq = Fifo()
+        self.output_queue = Fifo()
+        self.events = Fifo()
+        self.service_queue = Fifo()
         self.tcp: Any = None
         self.udp: Any = None
         self.raw: Any = None
         self.reasm: Any = None
         self.scratch = bytearray(512)
         self.route_epoch = 0
-        self.error_queue: deque[Any] = deque()
+        self.error_queue = Fifo()
         self.icmp_tokens = 0
         self.icmp_stamp = -1
         self.acd: dict[int, Any] = {}

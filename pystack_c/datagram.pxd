@@ -4,11 +4,15 @@ cimport pystack_c.const as C
 from pystack_c cimport ipv4
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
+from pystack_c.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 
+cdef int64_t _OVERHEAD
+
 @cython.final
+@cython.freelist(64)
 cdef class Datagram:
     cdef public bytes data
     cdef public uint32_t src
@@ -22,9 +26,13 @@ cdef class Datagram:
     cdef public uint32_t offender
     cdef public int64_t info
     cdef public bytes options
+    cpdef fill(self, bytes data, uint32_t src, int sport, uint32_t dst, Iface iface, int ttl, int tos)
+
+@cython.locals(dgram=Datagram)
+cpdef Datagram received(Packet pkt, Iface iface, bytes data, int sport)
 
 cdef class DatagramSocket(Endpoint):
-    cdef public object queue
+    cdef public Fifo queue
     cdef public int64_t queued_bytes
     cdef public int64_t rcvbuf
     cdef public int64_t sndbuf

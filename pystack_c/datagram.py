@@ -8,15 +8,13 @@ import pystack_c.const as C
 from pystack_c import ip_options, ipv4, sockopt
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
+from pystack_c.fifo import Fifo
 from pystack_c.iface import Iface
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 
-MSG_PEEK = 0x02
-MSG_ERRQUEUE = 0x2000
-
 #: what one queued datagram costs besides its bytes, so that empty ones are bounded too
-OVERHEAD = 256
+_OVERHEAD = 256
 
 
 class Datagram:
@@ -27,6 +25,10 @@ class Datagram:
     """
 
     def __init__(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
+        self.fill(data, src, sport, dst, iface, ttl, tos)
+
+    def fill(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
+        """Give every field its first value."""
         self.data = data
         self.src = src
         self.sport = sport
@@ -41,12 +43,19 @@ class Datagram:
         self.options = b""
 
 
+def received(pkt: Packet, iface: Iface, data: bytes, sport: int) -> Datagram:
+    """The datagram of a packet: Datagram(...) without its cost."""
+    dgram: Datagram = Datagram.__new__(Datagram)
+    dgram.fill(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos)
+    return dgram
+
+
 class DatagramSocket(Endpoint):
     """Base of UdpSocket and RawSocket. `raddr` is 0 while unconnected."""
 
     def __init__(self, core: Any, ident: int) -> None:
         Endpoint.__init__(self, core, ident)
-        self.queue: deque[Datagram] = deque()
+        self.queue = Fifo()
         self.queued_bytes = 0
         self.rcvbuf = core.config.udp_rmem
         self.sndbuf = core.config.udp_wmem
@@ -71,7 +80,7 @@ class DatagramSocket(Endpoint):
     def readiness(self) -> int:
         """EV_* bits: readable with a datagram, an error or after shutdown; always writable."""
         bits = C.EV_OUT
-        if self.queue or self.shut_rd or self.so_error:
+        if self.queue.count or self.shut_rd or self.so_error:
             bits |= C.EV_IN
         if self.so_error or self.errqueue:
             bits |= C.EV_ERR
@@ -83,15 +92,15 @@ class DatagramSocket(Endpoint):
 
     def enqueue(self, pkt: Packet, iface: Iface, data: bytes, sport: int) -> bool:
         """Queue one datagram; False (the caller counts the drop) where the queue is full."""
-        if self.queued_bytes + len(data) + OVERHEAD > self.rcvbuf or self.shut_rd:
+        if self.queued_bytes + len(data) + _OVERHEAD > self.rcvbuf or self.shut_rd:
             self.dropped += 1
             return False
-        dgram = Datagram(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos)
+        dgram = received(pkt, iface, data, sport)
         if pkt.ip_hlen > 20:
             # RFC 1122 4.1.3.2: received IP options are passed up.
             dgram.options = ip_options.of_packet(pkt)
         self.queue.append(dgram)
-        self.queued_bytes += len(data) + OVERHEAD
+        self.queued_bytes += len(data) + _OVERHEAD
         self.wake(C.EV_IN)
         return True
 
@@ -138,17 +147,17 @@ class DatagramSocket(Endpoint):
 
 def take(ep: DatagramSocket, flags: int) -> Any:
     """The next datagram or None; raises the pending error."""
-    if flags & MSG_ERRQUEUE:
+    if flags & C.MSG_ERRQUEUE:
         return ep.errqueue.popleft() if ep.errqueue else None
     if ep.so_error != 0:
         error = ep.take_error()
         raise OSError(error, "an earlier datagram caused an ICMP error")
-    if not ep.queue:
+    if not ep.queue.count:
         return Datagram(b"", 0, 0, 0, None, 0, 0) if ep.shut_rd else None
-    if flags & MSG_PEEK:
-        return ep.queue[0]
+    if flags & C.MSG_PEEK:
+        return ep.queue.first()
     dgram: Datagram = ep.queue.popleft()
-    ep.queued_bytes -= len(dgram.data) + OVERHEAD
+    ep.queued_bytes -= len(dgram.data) + _OVERHEAD
     return dgram
 
 
@@ -162,7 +171,10 @@ def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
-    dst: Dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface)
+    if ep.ip_options is None:
+        dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface)
+    else:
+        dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface)
     if dst is None:
         raise OSError(core.route_error, "no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.packet cimport Packet, Transmit
+from pystack_c.packet cimport Packet, Transmit, new_transmit
 from pystack_c.route cimport Dst
 from pystack_c.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport arp, ethernet

@@ -16,7 +16,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.packet import Packet, Transmit
+from pystack_c.packet import Packet, new_transmit
 from pystack_c.route import Dst
 from pystack_c.timer import Timer, TimerOwner
 from pystack_c.wire import arp, ethernet
@@ -118,7 +118,7 @@ def send_arp(
     if core.probe is not None:
         fields = {"op": "request" if op == C.ARPOP_REQUEST else "reply", "addr": tpa}
         core.emit("arp.send", "arp " + addr_text(tpa), 0, reason, rfc, fields)
-    core.transmit(Transmit(iface, arp.frame(eth_dst, op, iface.mac, spa, tha, tpa)))
+    core.transmit(new_transmit(iface, arp.frame(eth_dst, op, iface.mac, spa, tha, tpa), None))
 
 
 def _solicit(core: Core, entry: NeighborEntry) -> None:
@@ -273,7 +273,7 @@ def transmit(
 ) -> None:
     """Make the Transmit of scratch[start:end] + payload."""
     p = scratch
-    tx = Transmit(iface, bytes(p[start:end]), payload)
+    tx = new_transmit(iface, bytes(p[start:end]), payload)
     if csum_offset > 0:
         tx.gso_size = gso_size
         tx.csum_start = C.L4_OFF - start
@@ -294,7 +294,7 @@ def _enqueue(
 ) -> None:
     """Keep the packet until the address is known; start asking if nobody did."""
     subject = "arp " + addr_text(entry.addr)
-    tx = Transmit(entry.iface, bytes(core.scratch[start:end]) + (b"" if payload is None else bytes(payload)), None)
+    tx = new_transmit(entry.iface, bytes(core.scratch[start:end]) + (b"" if payload is None else bytes(payload)), None)
     if csum_offset > 0:
         tx.gso_size = gso_size
         tx.csum_start = C.L4_OFF - start

@@ -2,6 +2,9 @@ cimport cython
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 
+@cython.locals(p="const unsigned char*")
+cpdef bytes cut(bytes data, Py_ssize_t begin, Py_ssize_t end)
+
 @cython.final
 cdef class Packet:
     cdef public bytes frame
@@ -62,6 +65,7 @@ cdef class Packet:
     cpdef Py_ssize_t segments(self) noexcept
 
 @cython.final
+@cython.freelist(64)
 cdef class Transmit:
     cdef public object iface
     cdef public bytes header
@@ -70,4 +74,8 @@ cdef class Transmit:
     cdef public int csum_start
     cdef public int csum_offset
     cdef public int hdr_len
+    cpdef fill(self, object iface, bytes header, object payload)
     cpdef bytes to_bytes(self)
+
+@cython.locals(tx=Transmit)
+cpdef Transmit new_transmit(object iface, bytes header, object payload)

@@ -5,6 +5,12 @@ from typing import Any
 import pystack_c.const as C
 
 
+def cut(data: bytes, begin: int, end: int) -> bytes:
+    """A copy of data[begin:end]; the caller has checked the bounds."""
+    p = data
+    return bytes(p[begin:end])
+
+
 class Packet:
     """A received frame, parsed once: each layer's codec fills its fields, later layers read them.
 
@@ -96,6 +102,10 @@ class Transmit:
     """
 
     def __init__(self, iface: Any, header: bytes, payload: Any = None) -> None:
+        self.fill(iface, header, payload)
+
+    def fill(self, iface: Any, header: bytes, payload: Any) -> None:
+        """Give every field its first value."""
         self.iface = iface
         self.header = header
         self.payload = payload
@@ -113,4 +123,13 @@ class Transmit:
         """The whole frame in one piece (checksum and segmentation still as described above)."""
         if self.payload is None:
             return self.header
+        if type(self.payload) is bytes:
+            return self.header + self.payload
         return b"".join((self.header, self.payload))
+
+
+def new_transmit(iface: Any, header: bytes, payload: Any) -> Transmit:
+    """A new frame to send: Transmit(...) without its cost."""
+    tx: Transmit = Transmit.__new__(Transmit)
+    tx.fill(iface, header, payload)
+    return tx

@@ -212,9 +212,9 @@ class Stack(Core):
         """The next frame to send, or None. Poll until None after every input, timeout and call."""
         self.now = now
         while True:
-            if self.txq:
+            if self.txq.count:
                 return self.txq.popleft()
-            if self.loopq:
+            if self.loopq.count:
                 self._loop(self.loopq.popleft())
             elif not self._produce():
                 return None
@@ -233,7 +233,7 @@ class Stack(Core):
 
     def _produce(self) -> bool:
         """Let a layer that has something to say make frames of it; False where none has."""
-        if self.service_queue:
+        if self.service_queue.count:
             # Before the segments are made, so that an answer and the acknowledgement of its request are one.
             ep: Endpoint = self.service_queue.popleft()
             ep.queued = False
@@ -242,12 +242,12 @@ class Stack(Core):
             if service is not None:
                 service.serve(ep, self.now)
             return True
-        if self.output_queue:
+        if self.output_queue.count:
             tcb: Tcb = self.output_queue.popleft()
             tcb.output_queued = False
             tcp_output(tcb)
             return True
-        if self.error_queue:
+        if self.error_queue.count:
             iface, icmp_type, code, packet = self.error_queue.popleft()
             icmp_input.process_failure(self, iface, icmp_type, code, packet)
             return True
@@ -255,7 +255,7 @@ class Stack(Core):
 
     def poll_event(self) -> Any:
         """The next endpoint with news for its waiter, or None."""
-        if not self.events:
+        if not self.events.count:
             return None
         ep: Endpoint = self.events.popleft()
         ep.queued = False

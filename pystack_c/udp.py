@@ -9,7 +9,7 @@ from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
-from pystack_c.packet import Packet
+from pystack_c.packet import Packet, cut
 from pystack_c.ports import PortTable
 from pystack_c.route import Dst
 from pystack_c.wire import udp as wire
@@ -281,7 +281,7 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
-    data = pkt.frame[pkt.data_off : pkt.l4_end]
+    data = cut(pkt.frame, pkt.data_off, pkt.l4_end)
     if not ep.enqueue(pkt, iface, data, pkt.sport):
         core.counters.UdpRcvbufErrors += 1
         core.counters.UdpInErrors += 1

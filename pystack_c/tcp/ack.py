@@ -41,7 +41,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
     # RFC 5681 2: a duplicate ACK acknowledges nothing new, carries no data, and leaves the window as it was.
     duplicate = (
         ack == una
-        and len(tcb.rtxq) > 0
+        and tcb.rtxq.count() > 0
         and pkt.l4_end == pkt.data_off
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
@@ -68,8 +68,8 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         tcb.more = False
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending or (tcb.no_space and tcb.chunks is not None):
         schedule(tcb)
-    elif len(tcb.rtxq) == 0:
-        chrono.switch(tcb, chrono.IDLE)
+    elif tcb.rtxq.count() == 0:
+        chrono.switch(tcb, C.CHRONO_IDLE)
 
 
 def clean_rtxq(tcb: Tcb, ack: int) -> int:
@@ -121,7 +121,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if seq_lt(tcb.snd_up, ack):
         tcb.snd_up = ack
     tcb.retries = 0
-    tcb.retry_start = -1 if len(tcb.rtxq) == 0 else tcb.core.now
+    tcb.retry_start = -1 if tcb.rtxq.count() == 0 else tcb.core.now
     if before <= 0:
         return
     tcb.bytes_acked += before
@@ -158,7 +158,7 @@ def measure(tcb: Tcb, pkt: Any, sample: int) -> None:
         return
     if tcb.ts_ok and pkt.opt_ts and pkt.tsecr != 0:
         # RFC 7323 4.1: TSecr names the transmission that is acknowledged.
-        elapsed = (tcb.core.now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & 0xFFFFFFFF
+        elapsed = (tcb.core.now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & C.M32
         if elapsed < 0x7FFFFFFF:
             rtt.update(tcb, elapsed * 1_000_000)
 
@@ -193,7 +193,7 @@ def update_window(tcb: Tcb, pkt: Any) -> bool:
 def restart_rto(tcb: Tcb, advanced: bool) -> None:
     """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
     timer = tcb.rto_timer
-    if len(tcb.rtxq) == 0:
+    if tcb.rtxq.count() == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
             tcb.core.cancel_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
     elif advanced:

@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
+cimport pystack_c.const as C
 from pystack_c.tcp.tcb cimport Tcb
 
 cpdef switch(Tcb tcb, int kind)

@@ -4,12 +4,11 @@ At each moment a connection with something to send is in one of these, and the t
 them as Linux does: busy_time is the sum of all three.
 """
 
+import pystack_c.const as C
 from pystack_c.tcp.tcb import Tcb
 
-IDLE = 0  # nothing is out and nothing waits
-BUSY = 1  # the network, or the congestion window
-RWND = 2  # the peer's window holds back what cwnd would allow
-SNDBUF = 3  # all is sent, cwnd has room, and the application could not write more
+# (C.CHRONO_*) IDLE: nothing is out and nothing waits. BUSY: the network, or the congestion window. RWND: the peer's window holds
+# back what cwnd would allow. SNDBUF: all is sent, cwnd has room, and the application could not write more.
 
 
 def switch(tcb: Tcb, kind: int) -> None:
@@ -24,11 +23,11 @@ def settle(tcb: Tcb) -> None:
     """Count the time until now."""
     elapsed = tcb.core.now - tcb.chrono_at
     tcb.chrono_at = tcb.core.now
-    if tcb.chrono == BUSY:
+    if tcb.chrono == C.CHRONO_BUSY:
         tcb.chrono_busy += elapsed
-    elif tcb.chrono == RWND:
+    elif tcb.chrono == C.CHRONO_RWND:
         tcb.chrono_rwnd += elapsed
-    elif tcb.chrono == SNDBUF:
+    elif tcb.chrono == C.CHRONO_SNDBUF:
         tcb.chrono_sndbuf += elapsed
 
 
@@ -37,10 +36,10 @@ def after_output(tcb: Tcb, unsent: int, usable: int) -> None:
     room = tcb.cwnd - tcb.in_flight()
     if unsent > 0:
         limited = usable < unsent and usable < tcb.mss and usable < room
-        switch(tcb, RWND if limited else BUSY)
-    elif len(tcb.rtxq) == 0:
-        switch(tcb, IDLE)
+        switch(tcb, C.CHRONO_RWND if limited else C.CHRONO_BUSY)
+    elif tcb.rtxq.count() == 0:
+        switch(tcb, C.CHRONO_IDLE)
     elif tcb.no_space and room >= tcb.mss:
-        switch(tcb, SNDBUF)
+        switch(tcb, C.CHRONO_SNDBUF)
     else:
-        switch(tcb, BUSY)
+        switch(tcb, C.CHRONO_BUSY)

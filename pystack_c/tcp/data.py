@@ -11,12 +11,6 @@ from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
-# Where the urgent byte is (Tcb.oob_state): none, announced, here to be read with MSG_OOB, or read already.
-OOB_NONE = 0
-OOB_EXPECTED = 1
-OOB_HERE = 2
-OOB_READ = 3
-
 
 def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
     """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
@@ -116,7 +110,7 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
     tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
-    if tcb.oob_state == OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
+    if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None:
         tcb.wake(C.EV_IN)
@@ -133,11 +127,11 @@ def urgent_byte(tcb: Tcb) -> None:
     """The last urgent byte is here: its place is the mark; it leaves the stream unless SO_OOBINLINE (RFC 6093 3.2)."""
     buf = tcb.recvbuf
     place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1
-    tcb.oob_state = OOB_HERE
+    tcb.oob_state = C.OOB_HERE
     if place < 0:
         return
     if tcb.oobinline:
-        tcb.oob_state = OOB_NONE
+        tcb.oob_state = C.OOB_NONE
     else:
         tcb.oob_byte = buf.cut(place)
         memory.settle(tcb)
@@ -149,7 +143,8 @@ def ack_policy(tcb: Tcb) -> None:
     """Delay the ACK, but not for a second full-sized segment, nor for long (SHLD-18, SHLD-19, MUST-40)."""
     core = tcb.core
     if seq_diff(tcb.rcv_nxt, tcb.last_ack_sent) >= core.config.tcp_delack_segs * tcb.rcv_mss:
-        ack_now(tcb, f"{core.config.tcp_delack_segs} full-sized segments", "RFC 9293 3.8.6.3")
+        why = "" if core.probe is None else f"{core.config.tcp_delack_segs} full-sized segments"
+        ack_now(tcb, why, "RFC 9293 3.8.6.3")
         return
     if tcb.quickack > 0:
         ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")

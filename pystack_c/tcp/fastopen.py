@@ -9,7 +9,7 @@ from typing import Any
 from pystack_c.seqnum import seq_add
 from pystack_c.siphash import siphash
 from pystack_c.tcp import memory, tell
-from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.rtxq import sent_segment
 from pystack_c.tcp.tcb import Tcb
 
 # Bits of the setting tcp_fastopen, as Linux has them.
@@ -191,7 +191,7 @@ def data_in_syn(tcb: Tcb) -> int:
 
 def record_data(tcb: Tcb, n: int) -> None:
     """`n` bytes went with the SYN."""
-    seg = SentSegment(tcb.snd_nxt, seq_add(tcb.snd_nxt, n), tcb.core.now)
+    seg = sent_segment(tcb.snd_nxt, seq_add(tcb.snd_nxt, n), tcb.core.now)
     seg.push = True
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
@@ -210,7 +210,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
         entry.cookie = cookie
         entry.exp = pkt.opt_fastopen_exp
         tell.fastopen(tcb, "kept", "the server's cookie is kept for the next time", "RFC 7413 4.1.3")
-    elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or len(tcb.rtxq) > 0):
+    elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or tcb.rtxq.count() > 0):
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
         # It does not know the option: the older form the next time, then the RFC's again.

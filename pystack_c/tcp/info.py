@@ -6,7 +6,6 @@ Times are microseconds (those that begin with last_, and total_rto_time: millise
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.tcp import chrono
 from pystack_c.tcp.rate import pacing_limit
 from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import local_mss, path_mtu
@@ -158,9 +157,9 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
     times[tcb.chrono] += now - tcb.chrono_at
     rto_time = tcb.rto_time + (now - tcb.rto_stamp if tcb.rto_stamp >= 0 else 0)
     return {
-        "tcpi_busy_time": (times[chrono.BUSY] + times[chrono.RWND] + times[chrono.SNDBUF]) // USEC,
-        "tcpi_rwnd_limited": times[chrono.RWND] // USEC,
-        "tcpi_sndbuf_limited": times[chrono.SNDBUF] // USEC,
+        "tcpi_busy_time": (times[C.CHRONO_BUSY] + times[C.CHRONO_RWND] + times[C.CHRONO_SNDBUF]) // USEC,
+        "tcpi_rwnd_limited": times[C.CHRONO_RWND] // USEC,
+        "tcpi_sndbuf_limited": times[C.CHRONO_SNDBUF] // USEC,
         "tcpi_total_rto": tcb.total_rto,
         "tcpi_total_rto_recoveries": tcb.rto_recoveries,
         "tcpi_total_rto_time": rto_time // MSEC,

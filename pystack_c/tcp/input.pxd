@@ -16,11 +16,12 @@ from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.wire.checksum cimport checksum, pseudo_sum
 from pystack_c.wire.tcp cimport parse_tcp
 
-@cython.locals(acc=uint32_t, tcb=Tcb, child=Tcb)
+@cython.locals(acc=uint32_t, tables=TcpTables, tcb=Tcb, child=Tcb)
 cpdef segment_arrives(Core core, Packet pkt)
 @cython.locals(fields=dict, reason=str)
 cpdef explain_arrival(Tcb tcb, Packet pkt)

@@ -8,13 +8,14 @@ from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import accecn, ecn, tell
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
-from pystack_c.tcp.data import OOB_EXPECTED, ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
+from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
 from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen import listen_state
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import received_route, send_reset
 from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp
@@ -42,7 +43,8 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and core.config.tcp_drop_synfin > 1:
         core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN with FIN", "FreeBSD tcp(4) drop_synfin")
         return
-    tcb: Tcb = core.tcp.lookup(pkt)
+    tables: TcpTables = core.tcp
+    tcb: Tcb = tables.lookup(pkt)
     if tcb is None:
         closed_state(core, pkt)
         return
@@ -429,6 +431,6 @@ def urgent(tcb: Tcb, pkt: Any) -> None:
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
         tcb.rcv_up = up
         tcb.urg_seen = True
-        tcb.oob_state = OOB_EXPECTED
+        tcb.oob_state = C.OOB_EXPECTED
         tell.received(tcb, "tcp.urgent", up, 0, "urgent data ends there: tell the application", "RFC 9293 3.8.5")
         tcb.wake(C.EV_PRI)

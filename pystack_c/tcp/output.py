@@ -6,7 +6,7 @@ from pystack_c.tcp import chrono, chunks, errqueue, fastopen, mtuprobe, rate, te
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.rtxq import sent_segment
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
@@ -36,8 +36,8 @@ def tcp_output(tcb: Tcb) -> None:
         send_ack(tcb)
     if retransmit_lost(tcb):
         set_rto_timer(tcb, core.now + backed_off(tcb))
-    if state == C.SYN_SENT or (state == C.SYN_RECEIVED and len(tcb.rtxq) == 0):
-        if len(tcb.rtxq) == 0 and not tcb.fastopen_deferred:
+    if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count() == 0):
+        if tcb.rtxq.count() == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:
@@ -52,7 +52,7 @@ def tcp_output(tcb: Tcb) -> None:
 
 def waiting(tcb: Tcb) -> bool:
     """True where nothing is out, but something is still to be sent: the SYN, data, or the FIN."""
-    if len(tcb.rtxq) > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
+    if tcb.rtxq.count() > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
         return False
     return tcb.syn_out() or tcb.unsent() > 0 or (tcb.fin_pending and not tcb.fin_sent)
 
@@ -77,7 +77,7 @@ def send_ack(tcb: Tcb) -> None:
 def first_syn(tcb: Tcb) -> None:
     """Send the SYN, or the SYN-ACK, for the first time, and remember it."""
     core = tcb.core
-    seg = SentSegment(tcb.iss, seq_add(tcb.iss, 1), core.now)
+    seg = sent_segment(tcb.iss, seq_add(tcb.iss, 1), core.now)
     seg.syn_fin = C.SYN
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
@@ -139,7 +139,7 @@ def send_new(tcb: Tcb) -> None:
             n = rate.quantum(tcb, mss) // mss * mss
         if burst >= BURST:
             schedule(tcb)
-            chrono.switch(tcb, chrono.BUSY)
+            chrono.switch(tcb, C.CHRONO_BUSY)
             return
         burst += 1
         if tcb.tlp_new:
@@ -262,7 +262,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     if final and tcb.fin_pending:
         flags |= C.FIN
     seq = tcb.snd_nxt
-    seg = SentSegment(seq, end, core.now)
+    seg = sent_segment(seq, end, core.now)
     seg.push = last == 1
     if n > mss:
         seg.gso = mss
@@ -295,7 +295,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
 def send_fin(tcb: Tcb) -> None:
     """The FIN on its own, after all data."""
     core = tcb.core
-    seg = SentSegment(tcb.snd_nxt, seq_add(tcb.snd_nxt, 1), core.now)
+    seg = sent_segment(tcb.snd_nxt, seq_add(tcb.snd_nxt, 1), core.now)
     seg.syn_fin = C.FIN
     tcb.fin_sent = True
     tcb.fin_seq = tcb.snd_nxt
@@ -366,7 +366,7 @@ def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
     """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
     timer = tcb.rto_timer
     armed = timer is not None and timer.deadline >= 0
-    if len(tcb.rtxq) > 0:
+    if tcb.rtxq.count() > 0:
         if not armed or timer.kind == C.TIMER_PERSIST:
             set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
         elif sent_now and probe_timeout(tcb) > 0:

@@ -10,7 +10,6 @@ from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
-S = 1_000_000_000
 # Segments that a connection may send before it is paced, by the setting tcp_pacing.
 UNPACED = 10
 
@@ -45,7 +44,7 @@ def sent(tcb: Tcb, seg: SentSegment) -> None:
     """A segment is about to join the retransmission queue, or goes again."""
     rate: Rate = tcb.rate
     now = tcb.core.now
-    if len(tcb.rtxq) == 0:
+    if tcb.rtxq.count() == 0:
         rate.first_sent_at = now
         rate.delivered_at = now
     seg.delivered = rate.delivered
@@ -93,7 +92,7 @@ def finish_sample(tcb: Tcb) -> bool:
     if not rate.rs_valid:
         return False
     if interval > 0 and (tcb.min_rtt < 0 or interval >= tcb.min_rtt):
-        rate.rs_rate = rate.rs_delivered * S // interval
+        rate.rs_rate = rate.rs_delivered * C.NS_PER_S // interval
         if not rate.rs_app_limited or rate.rs_rate >= rate.rate:
             rate.rate = rate.rs_rate
             rate.rate_app_limited = rate.rs_app_limited
@@ -159,7 +158,7 @@ def paced(tcb: Tcb, n: int) -> None:
         return
     if tcb.core.config.tcp_pacing and not tcb.own_recovery:
         # (Linux: the first segments of a connection go at once, and lateness is made good by half a segment at most.)
-        wait = n * S // limit
+        wait = n * C.NS_PER_S // limit
         late = tcb.core.now - tcb.pace_at
         if late > 0:
             tcb.pace_at = tcb.core.now
@@ -170,7 +169,7 @@ def paced(tcb: Tcb, n: int) -> None:
     # A timer that fired late (by an eighth of a round trip, 5 ms at most) is made good; an idle time is not.
     slack = tcb.srtt // 8 if tcb.srtt < 40_000_000 else 5_000_000
     start = tcb.pace_at if tcb.pace_at > tcb.core.now - slack else tcb.core.now
-    tcb.pace_at = start + n * S // limit
+    tcb.pace_at = start + n * C.NS_PER_S // limit
 
 
 def quantum(tcb: Tcb, mss: int) -> int:

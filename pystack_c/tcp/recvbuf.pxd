@@ -1,13 +1,21 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
+from pystack_c.packet cimport cut
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 
+cdef Py_ssize_t _JOIN_BELOW, _JOIN_UP_TO, _TRIM_FROM
+
 @cython.final
+@cython.freelist(64)
 cdef class Piece:
     cdef public bytes data
     cdef public Py_ssize_t begin
     cdef public Py_ssize_t end
     cdef public uint32_t seq
+    cpdef fill(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq)
+
+@cython.locals(piece=Piece)
+cpdef Piece new_piece(bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq)
 
 @cython.final
 cdef class RecvBuf:

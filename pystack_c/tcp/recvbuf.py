@@ -6,20 +6,34 @@ copy. Small pieces are joined, so that a flood of tiny segments cannot make memo
 
 from typing import Any
 
+from pystack_c.packet import cut
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 
-JOIN_BELOW = 1024
-JOIN_UP_TO = 16384
+_JOIN_BELOW = 1024
+_JOIN_UP_TO = 16384
+#: Places free at the front of a list before what follows is moved up.
+_TRIM_FROM = 8
 
 
 class Piece:
     """Bytes [begin, end) of `data`; `seq` is the sequence number of the first (out-of-order queue only)."""
 
     def __init__(self, data: bytes, begin: int, end: int, seq: int) -> None:
+        self.fill(data, begin, end, seq)
+
+    def fill(self, data: bytes, begin: int, end: int, seq: int) -> None:
+        """Give every field its value."""
         self.data = data
         self.begin = begin
         self.end = end
         self.seq = seq
+
+
+def new_piece(data: bytes, begin: int, end: int, seq: int) -> Piece:
+    """Piece(...) without its cost."""
+    piece: Piece = Piece.__new__(Piece)
+    piece.fill(data, begin, end, seq)
+    return piece
 
 
 class RecvBuf:
@@ -38,21 +52,21 @@ class RecvBuf:
         """Append in-order bytes."""
         n = end - begin
         self.used += n
-        if n < JOIN_BELOW and self.first < len(self.pieces):
+        if n < _JOIN_BELOW and self.first < len(self.pieces):
             last: Piece = self.pieces[len(self.pieces) - 1]
             have = last.end - last.begin
-            if have < JOIN_BELOW or last.begin == 0:
-                if have + n <= JOIN_UP_TO:
-                    last.data = last.data[last.begin : last.end] + data[begin:end]
+            if have < _JOIN_BELOW or last.begin == 0:
+                if have + n <= _JOIN_UP_TO:
+                    last.data = cut(last.data, last.begin, last.end) + cut(data, begin, end)
                     last.begin = 0
                     last.end = have + n
                     return
         if 2 * n < len(data):
             # A part must not keep a whole frame, which may be many times its size (offload).
-            data = data[begin:end]
+            data = cut(data, begin, end)
             begin = 0
             end = n
-        self.pieces.append(Piece(data, begin, end, 0))
+        self.pieces.append(new_piece(data, begin, end, 0))
 
     def get(self, n: int, peek: bool) -> bytes:
         """Up to `n` bytes in order; with `peek` they stay."""
@@ -63,7 +77,7 @@ class RecvBuf:
         have = piece.end - piece.begin
         if have >= n or have == self.used:
             take = n if n < have else have
-            result = piece.data[piece.begin : piece.begin + take]
+            result = cut(piece.data, piece.begin, piece.begin + take)
             if not peek:
                 self._consume(take)
             return result
@@ -73,7 +87,7 @@ class RecvBuf:
             piece = self.pieces[i]
             have = piece.end - piece.begin
             take = left if left < have else have
-            parts.append(piece.data[piece.begin : piece.begin + take])
+            parts.append(cut(piece.data, piece.begin, piece.begin + take))
             left -= take
             i += 1
         if not peek:
@@ -97,10 +111,7 @@ class RecvBuf:
             self.pieces[i] = None
             i += 1
         self.first = i
-        if i == len(self.pieces):
-            self.pieces.clear()
-            self.first = 0
-        elif i >= 64 and 2 * i >= len(self.pieces):
+        if i >= _TRIM_FROM and 2 * i >= len(self.pieces):
             del self.pieces[:i]
             self.first = 0
 
@@ -121,13 +132,13 @@ class RecvBuf:
             piece.begin += 1
         elif at == piece.end - 1:
             piece.end = at
-        elif piece.end - piece.begin <= JOIN_UP_TO:
+        elif piece.end - piece.begin <= _JOIN_UP_TO:
             # (A piece for each byte between urgent ones would be many times the window.)
             piece.data = piece.data[piece.begin : at] + piece.data[at + 1 : piece.end]
             piece.end -= piece.begin + 1
             piece.begin = 0
         else:
-            self.pieces.insert(i + 1, Piece(piece.data, at + 1, piece.end, 0))
+            self.pieces.insert(i + 1, new_piece(piece.data, at + 1, piece.end, 0))
             piece.end = at
         if piece.begin == piece.end:
             del self.pieces[i]
@@ -167,9 +178,9 @@ class RecvBuf:
             gap = seq_diff(stop, seq)
             if gap > 0:
                 if 2 * gap < len(data):
-                    self.ooo.insert(i, Piece(data[begin : begin + gap], 0, gap, seq))
+                    self.ooo.insert(i, new_piece(cut(data, begin, begin + gap), 0, gap, seq))
                 else:
-                    self.ooo.insert(i, Piece(data, begin, begin + gap, seq))
+                    self.ooo.insert(i, new_piece(data, begin, begin + gap, seq))
                 self.ooo_bytes += gap
                 new = True
                 begin += gap
@@ -261,7 +272,7 @@ class RecvBuf:
     def clear(self) -> None:
         """Forget everything (the connection is over)."""
         self.used = 0
-        self.pieces.clear()
+        self.pieces = []
         self.first = 0
         self.ooo = None
         self.ooo_bytes = 0

@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_lt

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_lt
 from pystack_c.tcp.tcb import Tcb
 
@@ -57,7 +58,7 @@ def receiver_sample(tcb: Tcb, pkt: Any) -> None:
     if tcb.ts_ok:
         if pkt.opt_ts and pkt.tsecr != 0 and pkt.tsecr != tcb.rcv_rtt_echo and pkt.l4_end - pkt.data_off >= tcb.rcv_mss:
             tcb.rcv_rtt_echo = pkt.tsecr
-            elapsed = (now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & 0xFFFFFFFF
+            elapsed = (now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & C.M32
             if elapsed < 0x7FFFFFFF:
                 sample = elapsed * 1_000_000 if elapsed > 0 else 1_000_000
                 tcb.rcv_rtt = sample if tcb.rcv_rtt == 0 else (7 * tcb.rcv_rtt + sample) // 8

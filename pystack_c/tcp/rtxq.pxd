@@ -2,7 +2,10 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_le, seq_lt
 
+cdef Py_ssize_t _TRIM_FROM
+
 @cython.final
+@cython.freelist(64)
 cdef class SentSegment:
     cdef public uint32_t seq
     cdef public uint32_t end
@@ -21,10 +24,14 @@ cdef class SentSegment:
     cdef public int64_t lost_before
     cdef public int64_t tx_in_flight
     cdef public bint app_limited
+    cpdef fill(self, uint32_t seq, uint32_t end, int64_t sent_at)
     cpdef int64_t length(self) noexcept
     @cython.locals(n=int64_t)
     cpdef int64_t data_length(self) noexcept
     cpdef int64_t pieces(self) noexcept
+
+@cython.locals(seg=SentSegment)
+cpdef SentSegment sent_segment(uint32_t seq, uint32_t end, int64_t sent_at)
 
 @cython.final
 cdef class RtxQueue:
@@ -34,6 +41,7 @@ cdef class RtxQueue:
     cdef public int64_t lost_out
     cdef public int64_t retrans_out
     cdef public int64_t transmissions
+    cpdef Py_ssize_t count(self) noexcept
     cpdef append(self, SentSegment seg)
     cpdef SentSegment head(self)
     @cython.locals(seg=SentSegment)

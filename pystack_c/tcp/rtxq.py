@@ -4,6 +4,9 @@ from typing import Any
 
 from pystack_c.seqnum import seq_add, seq_diff, seq_le, seq_lt
 
+#: Places free at the front of a list before what follows is moved up.
+_TRIM_FROM = 8
+
 
 class SentSegment:
     """Sequence space [seq, end) that was sent in one piece, and what happened to it since.
@@ -13,6 +16,10 @@ class SentSegment:
     """
 
     def __init__(self, seq: int, end: int, sent_at: int) -> None:
+        self.fill(seq, end, sent_at)
+
+    def fill(self, seq: int, end: int, sent_at: int) -> None:
+        """Give every field its first value."""
         self.seq = seq
         self.end = end
         self.sent_at = sent_at
@@ -48,6 +55,13 @@ class SentSegment:
         return (self.data_length() + self.gso - 1) // self.gso
 
 
+def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:
+    """A new record: SentSegment(...) without its cost."""
+    seg: SentSegment = SentSegment.__new__(SentSegment)
+    seg.fill(seq, end, sent_at)
+    return seg
+
+
 class RtxQueue:
     """Records in sequence order, with the sums that say how much of them is where.
 
@@ -63,6 +77,10 @@ class RtxQueue:
         self.transmissions = 0
 
     def __len__(self) -> int:
+        return self.count()
+
+    def count(self) -> int:
+        """How many records there are."""
         return len(self.segs) - self.first
 
     def append(self, seg: SentSegment) -> None:
@@ -83,10 +101,7 @@ class RtxQueue:
         self.forget(seg)
         self.segs[self.first] = None
         self.first += 1
-        if self.first == len(self.segs):
-            self.segs.clear()
-            self.first = 0
-        elif self.first >= 64 and 2 * self.first >= len(self.segs):
+        if self.first >= _TRIM_FROM and 2 * self.first >= len(self.segs):
             del self.segs[: self.first]
             self.first = 0
 
@@ -111,7 +126,7 @@ class RtxQueue:
     def split(self, i: int, seq: int) -> None:
         """Cut record `i` in two at `seq`, inside it."""
         seg: SentSegment = self.segs[i]
-        rest = SentSegment(seq, seg.end, seg.sent_at)
+        rest = sent_segment(seq, seg.end, seg.sent_at)
         rest.sacked = seg.sacked
         rest.lost = seg.lost
         rest.in_flight_again = seg.in_flight_again

@@ -30,7 +30,7 @@ cpdef int64_t free_space(Tcb tcb) noexcept
 @cython.locals(buf=RecvBuf, free=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
 cpdef int64_t select_window(Tcb tcb)
 cdef count_zero_window(Tcb tcb, int64_t window)
-cpdef uint32_t ts_now(Tcb tcb)
+cpdef uint32_t ts_now(Tcb tcb) noexcept
 @cython.locals(most=int)
 cpdef int most_blocks(Tcb tcb, bint data)
 @cython.locals(count=int, most=int)

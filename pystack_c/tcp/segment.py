@@ -149,7 +149,7 @@ def count_zero_window(tcb: Tcb, window: int) -> None:
 
 def ts_now(tcb: Tcb) -> int:
     """The timestamp clock: milliseconds, offset per connection (RFC 7323 5.4)."""
-    return (tcb.core.now // 1_000_000 + tcb.ts_offset) & 0xFFFFFFFF
+    return (tcb.core.now // 1_000_000 + tcb.ts_offset) & C.M32
 
 
 def most_blocks(tcb: Tcb, data: bool) -> int:

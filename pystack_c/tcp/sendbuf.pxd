@@ -1,20 +1,24 @@
 cimport cython
 from libc.stdint cimport int64_t
+from pystack_c.packet cimport cut
+
+cdef Py_ssize_t _JOIN_BELOW, _TRIM_FROM
 
 @cython.final
 cdef class SendBuf:
     cdef public int64_t head
     cdef public int64_t tail
     cdef public list chunks
-    cdef public list starts
     cdef public Py_ssize_t first
+    cdef public int64_t first_at
     cdef public Py_ssize_t cursor
+    cdef public int64_t cursor_at
     @cython.locals(n=Py_ssize_t, last=bytes)
     cpdef append(self, bytes data)
-    @cython.locals(i=Py_ssize_t)
+    @cython.locals(i=Py_ssize_t, at=int64_t, chunk=bytes)
     cdef Py_ssize_t _find(self, int64_t offset)
     @cython.locals(i=Py_ssize_t, chunk=bytes, begin=Py_ssize_t, parts=list, left=Py_ssize_t)
     cpdef object peek(self, int64_t offset, Py_ssize_t n)
-    @cython.locals(i=Py_ssize_t, count=Py_ssize_t)
+    @cython.locals(i=Py_ssize_t, count=Py_ssize_t, chunk=bytes)
     cpdef ack(self, int64_t offset)
     cpdef clear(self)

@@ -6,19 +6,28 @@ acknowledged. Chunks are immutable `bytes`: a large write is kept as it came, sm
 
 from typing import Any
 
-JOIN_BELOW = 4096
+from pystack_c.packet import cut
+
+_JOIN_BELOW = 4096
+#: Places free at the front of a list before what follows is moved up.
+_TRIM_FROM = 8
 
 
 class SendBuf:
-    """Chunks of the stream from `head` (first unacknowledged byte) to `tail` (end of what was written)."""
+    """Chunks of the stream from `head` (first unacknowledged byte) to `tail` (end of what was written).
+
+    `first` is the index of the first chunk that is still needed, `cursor` of the one sent from last; `first_at` and `cursor_at` are
+    the offsets where these two begin.
+    """
 
     def __init__(self) -> None:
         self.head = 0
         self.tail = 0
         self.chunks: list[Any] = []
-        self.starts: list[int] = []
         self.first = 0
+        self.first_at = 0
         self.cursor = 0
+        self.cursor_at = 0
 
     def __len__(self) -> int:
         return self.tail - self.head
@@ -29,36 +38,44 @@ class SendBuf:
         if n == 0:
             return
         if self.first < len(self.chunks):
-            last = self.chunks[len(self.chunks) - 1]
-            if len(last) + n <= JOIN_BELOW:
+            last: bytes = self.chunks[len(self.chunks) - 1]
+            if len(last) + n <= _JOIN_BELOW:
                 self.chunks[len(self.chunks) - 1] = last + data
                 self.tail += n
                 return
+        else:
+            self.first_at = self.tail
         self.chunks.append(data)
-        self.starts.append(self.tail)
         self.tail += n
 
     def _find(self, offset: int) -> int:
         """Index of the chunk that holds the byte at `offset`; sending goes forward, so look from the cursor on."""
         i = self.cursor
-        if i < self.first or i >= len(self.chunks) or self.starts[i] > offset:
+        at = self.cursor_at
+        if i <= self.first or at > offset:
             i = self.first
-        while i + 1 < len(self.chunks) and self.starts[i + 1] <= offset:
+            at = self.first_at
+        while i + 1 < len(self.chunks):
+            chunk: bytes = self.chunks[i]
+            if at + len(chunk) > offset:
+                break
+            at += len(chunk)
             i += 1
         self.cursor = i
+        self.cursor_at = at
         return i
 
     def peek(self, offset: int, n: int) -> Any:
         """`n` bytes from `offset` on, all inside the buffer: bytes, or a view where a large piece lies in one chunk."""
         i = self._find(offset)
-        chunk = self.chunks[i]
-        begin = offset - self.starts[i]
+        chunk: bytes = self.chunks[i]
+        begin = offset - self.cursor_at
         if begin + n <= len(chunk):
             if begin == 0 and n == len(chunk):
                 return chunk
             if n > 16384:
                 return memoryview(chunk)[begin : begin + n]
-            return chunk[begin : begin + n]
+            return cut(chunk, begin, begin + n)
         parts = [chunk[begin:]]
         left = n - (len(chunk) - begin)
         while left > 0:
@@ -77,25 +94,22 @@ class SendBuf:
         self.head = offset
         i = self.first
         count = len(self.chunks)
-        while i < count and self.starts[i] + len(self.chunks[i]) <= offset:
-            self.chunks[i] = b""
+        while i < count:
+            chunk: bytes = self.chunks[i]
+            if self.first_at + len(chunk) > offset:
+                break
+            self.first_at += len(chunk)
+            self.chunks[i] = None
             i += 1
         self.first = i
-        if i == count:
-            self.chunks.clear()
-            self.starts.clear()
-            self.first = 0
-            self.cursor = 0
-        elif i >= 64 and 2 * i >= count:
+        if i >= _TRIM_FROM and 2 * i >= count:
             del self.chunks[:i]
-            del self.starts[:i]
             self.first = 0
-            self.cursor = max(0, self.cursor - i)
+            self.cursor -= i
 
     def clear(self) -> None:
         """Forget all data (the connection is over)."""
         self.head = self.tail
-        self.chunks.clear()
-        self.starts.clear()
+        self.chunks = []
         self.first = 0
         self.cursor = 0

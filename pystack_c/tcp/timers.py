@@ -74,7 +74,7 @@ def window_shrunk(tcb: Tcb) -> bool:
 def retransmission(tcb: Tcb) -> None:
     """RFC 6298 5.4 to 5.6: retransmit the earliest segment, back off, restart the timer."""
     core = tcb.core
-    if len(tcb.rtxq) == 0:
+    if tcb.rtxq.count() == 0:
         return
     core.counters.TcpExtTCPTimeouts += 1
     if (tcb.retries >= give_up_after(tcb) and not window_shrunk(tcb)) or user_timeout_over(tcb):
@@ -117,7 +117,7 @@ def retransmission(tcb: Tcb) -> None:
 
 def loss_probe(tcb: Tcb) -> None:
     """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
-    if len(tcb.rtxq) == 0:
+    if tcb.rtxq.count() == 0:
         return
     if have_route(tcb) and tail_loss_probe(tcb):
         send_new(tcb)
@@ -216,7 +216,7 @@ def keepalive(tcb: Tcb) -> None:
     if tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
         return
     idle = core.now - tcb.last_recv
-    if len(tcb.rtxq) > 0 or tcb.unsent() > 0:
+    if tcb.rtxq.count() > 0 or tcb.unsent() > 0:
         core.set_timer(tcb.keep_timer, core.now + tcb.keepidle, "data is out: its ACK will tell", "RFC 9293 3.8.4")
         return
     if idle < tcb.keepidle:

@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c cimport ports
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
+from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp cimport fastopen, memory, tell
 from pystack_c.tcp.close cimport abort_connection, finish, start_wait
@@ -48,6 +49,7 @@ cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int
 cpdef tune_receive_buffer(Tcb tcb, int64_t n)
 @cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t, most=int64_t)
 cpdef window_update(Tcb tcb)
+cdef str _why_update(Tcb tcb, int64_t free)
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)
 @cython.locals(queue=Listener, child=Tcb)

@@ -9,19 +9,16 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import ip_options, ports
+from pystack_c.ipv4 import route_output
 from pystack_c.tcp import chunks, errqueue, fastopen, memory, tell
 from pystack_c.tcp.close import abort_connection, finish, start_wait
-from pystack_c.tcp.data import OOB_EXPECTED, OOB_NONE, OOB_READ, ack_now
+from pystack_c.tcp.data import ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import free_space, have_route
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
-
-MSG_OOB = 0x01
-MSG_PEEK = 0x02
-MSG_MORE = 0x8000
 
 SHUT_RD = 0
 SHUT_WR = 1
@@ -119,7 +116,10 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         # Linux: INADDR_ANY as a destination means this host.
         addr = 0x7F000001
     # MUST-51: along the source route that the application gave, if it did.
-    route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface)
+    if tcb.ip_options is None:
+        route = route_output(core, addr, tcb.laddr, tcb.bound_iface)
+    else:
+        route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface)
     if route is None:
         raise error(core.route_error)
     if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:
@@ -186,7 +186,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     buf = tcb.sendbuf
     room = tcb.send_limit() - (buf.tail - buf.head)
     n = len(data)
-    pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & chunks.MSG_EOR else tcb.chunks
+    pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & C.MSG_EOR else tcb.chunks
     if pieces is not None and pieces.linux:
         room = pieces.admit(tcb, n, flags)
     if room <= 0 and n > 0:
@@ -202,10 +202,10 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     memory.settle(tcb)
     if tcb.errqueue is not None and n > 0:
         errqueue.written(tcb, flags, n)
-    tcb.more = flags & MSG_MORE != 0
-    if flags & MSG_OOB:
+    tcb.more = flags & C.MSG_MORE != 0
+    if flags & C.MSG_OOB:
         # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
-        tcb.snd_up = (tcb.snd_una + buf.tail - buf.head) & 0xFFFFFFFF
+        tcb.snd_up = (tcb.snd_una + buf.tail - buf.head) & C.M32
     schedule(tcb)
     return n
 
@@ -214,14 +214,14 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
     """RECEIVE (3.10.3): up to n bytes; b"" at the end of the stream; None where there is nothing yet."""
     tcb.core.now = now
     buf = tcb.recvbuf
-    if flags & MSG_OOB:
+    if flags & C.MSG_OOB:
         return recv_urgent(tcb, flags)
     if buf.used > 0 and n > 0:
         if tcb.mark_left > 0 and n > tcb.mark_left:
             # One read never crosses the mark.
             n = tcb.mark_left
-        data = buf.get(n, flags & MSG_PEEK != 0)
-        if not flags & MSG_PEEK:
+        data = buf.get(n, flags & C.MSG_PEEK != 0)
+        if not flags & C.MSG_PEEK:
             memory.settle(tcb)
             pass_mark(tcb, len(data))
             tune_receive_buffer(tcb, len(data))
@@ -258,13 +258,13 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
 
 def recv_urgent(tcb: Tcb, flags: int) -> bytes:
     """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
-    if tcb.oobinline or tcb.oob_state == OOB_NONE or tcb.oob_state == OOB_READ:
+    if tcb.oobinline or tcb.oob_state == C.OOB_NONE or tcb.oob_state == C.OOB_READ:
         raise error(errno.EINVAL)
-    if tcb.oob_state == OOB_EXPECTED:
+    if tcb.oob_state == C.OOB_EXPECTED:
         raise error(errno.EAGAIN)
     data = bytes((tcb.oob_byte,))
-    if not flags & MSG_PEEK:
-        tcb.oob_state = OOB_READ
+    if not flags & C.MSG_PEEK:
+        tcb.oob_state = C.OOB_READ
         tcb.urg_seen = False
     return data
 
@@ -277,8 +277,8 @@ def pass_mark(tcb: Tcb, n: int) -> None:
         # It reads on beyond the mark: the urgent data is history.
         tcb.mark_left = -1
         tcb.urg_seen = False
-        if tcb.oob_state == OOB_READ:
-            tcb.oob_state = OOB_NONE
+        if tcb.oob_state == C.OOB_READ:
+            tcb.oob_state = C.OOB_NONE
         return
     tcb.mark_left -= n
 
@@ -350,13 +350,17 @@ def window_update(tcb: Tcb) -> None:
     if tcb.core.config.tcp_update_quarter:
         most = 0xFFFF << tcb.rcv_wscale
         if free - left >= 2 * tcb.mss and free - left >= (buf.size if buf.size < most else most) // 4:
-            ack_now(tcb, f"window update: {free} bytes are free again", "FreeBSD tcp_output")
+            ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
         return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
     if not tcb.core.config.tcp_sws:
         step = free - left
     if free - left >= step > 0 and (free >= 2 * left or not tcb.core.config.tcp_sws):
-        ack_now(tcb, f"window update: {free} bytes are free again", "RFC 9293 3.8.6.2.2")
+        ack_now(tcb, _why_update(tcb, free), "RFC 9293 3.8.6.2.2")
+
+
+def _why_update(tcb: Tcb, free: int) -> str:
+    return "" if tcb.core.probe is None else f"window update: {free} bytes are free again"
 
 
 def shutdown(tcb: Tcb, how: int, now: int) -> None:

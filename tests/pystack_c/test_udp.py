@@ -46,7 +46,7 @@ def test_a_datagram_tells_where_it_came_from():
     peer = Peer()
     ep = bound(peer)
     peer.udp(1000, 53, b"hi", ttl=9, tos=0x2E)
-    peek = udp.recvfrom(ep, udp.datagram.MSG_PEEK, 0)
+    peek = udp.recvfrom(ep, C.MSG_PEEK, 0)
     dgram = udp.recvfrom(ep, 0, 0)
     assert dgram is peek
     assert (dgram.data, dgram.src, dgram.sport, dgram.dst) == (b"hi", peer.me, 1000, peer.addr)

@@ -248,14 +248,16 @@ def check_sendbuf(tcb: Any, who: str) -> None:
     """Chunks follow one another from the first unacknowledged byte to the end; what is out and what waits add up."""
     buf = tcb.sendbuf
     assert 0 <= buf.head <= buf.tail, f"{who}: send buffer {buf.head}..{buf.tail}"
-    chunks = list(zip(buf.starts, buf.chunks))[buf.first :]
+    chunks = buf.chunks[buf.first :]
+    assert all(chunk is None for chunk in buf.chunks[: buf.first]), f"{who}: acknowledged chunks are kept"
     if not chunks:
         assert buf.head == buf.tail, f"{who}: {buf.tail - buf.head} bytes are missing from the send buffer"
     else:
-        assert chunks[0][0] <= buf.head < chunks[0][0] + len(chunks[0][1]), f"{who}: acknowledged bytes are kept"
-        for (start, chunk), (following, _) in zip(chunks, chunks[1:]):
-            assert start + len(chunk) == following, f"{who}: the send buffer has a hole"
-        assert chunks[-1][0] + len(chunks[-1][1]) == buf.tail, f"{who}: the send buffer's end"
+        assert buf.first_at <= buf.head < buf.first_at + len(chunks[0]), f"{who}: acknowledged bytes are kept"
+        assert buf.first_at + sum(len(chunk) for chunk in chunks) == buf.tail, f"{who}: the send buffer's end"
+        if buf.cursor >= buf.first:
+            before = buf.chunks[buf.first : buf.cursor]
+            assert buf.cursor_at == buf.first_at + sum(len(chunk) for chunk in before), f"{who}: the cursor's place"
     assert buf.head <= tcb.send_offset() <= buf.tail or tcb.state == C.CLOSED, (
         f"{who}: next to send {tcb.send_offset()} outside of {buf.head}..{buf.tail}"
     )

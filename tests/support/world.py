@@ -26,7 +26,6 @@ from pystack_c.config import Config
 from pystack_c.probe import ListProbe
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
-from pystack_c.tcp.data import OOB_EXPECTED
 from tests.support import invariants
 from tests.support.outputs import OutputCheck
 
@@ -113,7 +112,7 @@ class World:
                 self._accounted(step, before)
             self.watch.check()
             for tcb in self.stack.tcp.all():
-                if tcb.oob_state > OOB_EXPECTED:
+                if tcb.oob_state > C.OOB_EXPECTED:
                     self.cut[tcb.ident] = True
         return (result, frames)
 
@@ -185,7 +184,7 @@ class World:
         endpoint = self.endpoints.get(handle)
         if endpoint is None:
             return None
-        self.urgent_sent = self.urgent_sent or flags & user.MSG_OOB != 0
+        self.urgent_sent = self.urgent_sent or flags & C.MSG_OOB != 0
         try:
             return user.send(endpoint, host_bytes(endpoint.sendbuf.tail, n), flags, self.now)
         except OSError as exc:
@@ -199,7 +198,7 @@ class World:
             data = user.recv(endpoint, n, flags, self.now)
         except OSError as exc:
             return -(exc.errno or 0)
-        if data and self.oracles and self.honest and endpoint.ident not in self.cut and not flags & user.MSG_OOB:
+        if data and self.oracles and self.honest and endpoint.ident not in self.cut and not flags & C.MSG_OOB:
             at, n = self.read[handle], min(len(data), PERIOD)
             ours = self.stack.local_addr(endpoint.raddr) is not None
             if ours and self.urgent_sent:
@@ -207,7 +206,7 @@ class World:
             want = host_bytes(at, n) if ours else peer_bytes(endpoint.irs + 1 + at, n)
             if data[: len(want)] != want:
                 raise Failure(f"{endpoint.subject()}: bytes read at {self.read[handle]} are not those that were sent")
-        if data and not flags & (user.MSG_PEEK | user.MSG_OOB):
+        if data and not flags & (C.MSG_PEEK | C.MSG_OOB):
             self.read[handle] += len(data)
         return data
 
