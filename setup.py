@@ -93,6 +93,7 @@ COMPILED = [
     "pystack/runtime/host.py",
     "pystack/runtime/calling.py",
     "pystack/runtime/serving.py",
+    "pystack/runtime/selecting.py",
     "pystack/_readiness.py",
     "pystack/_handles.py",
     "pystack/_stream.py",

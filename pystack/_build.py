@@ -20,6 +20,7 @@ DRIVER = (
     "pystack.runtime.host",
     "pystack.runtime.calling",
     "pystack.runtime.serving",
+    "pystack.runtime.selecting",
     "pystack._readiness",
     "pystack._handles",
     "pystack._stream",

@@ -109,7 +109,7 @@ class Handle:
             try:
                 if self.number < 0:
                     self.readiness = Readiness(description.endpoint)
-                    description.host.show(description.watch, self.readiness.update)
+                    description.host.show(description.watch, self.readiness)
                     self.number = self.readiness.fileno()
                     _table[self.number] = self
             finally:
@@ -126,9 +126,11 @@ class Handle:
         description = self._drop()
         if description is None:
             raise error(errno.EBADF)
-        if description.refs == 0:
-            description.release()
-        self._give_back(description)
+        try:
+            if description.refs == 0:
+                description.release()
+        finally:
+            self._give_back(description)
 
     def lost(self) -> None:
         """The garbage collector found the last reference."""
@@ -157,7 +159,7 @@ class Handle:
         readiness = self.readiness
         self.readiness = None
         if readiness is not None:
-            description.watch.hide(readiness.update)
+            description.watch.hide(readiness)
             readiness.close()
 
 

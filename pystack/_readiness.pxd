@@ -1,11 +1,11 @@
 cimport cython
+from pystack.runtime.waiting cimport Hook
 from pystack_c.endpoint cimport Endpoint
 
 cdef int _READABLE
 cdef int _WRITABLE
 
-@cython.final
-cdef class Readiness:
+cdef class Readiness(Hook):
     cdef public Endpoint endpoint
     cdef public object mine
     cdef public object other
@@ -13,5 +13,5 @@ cdef class Readiness:
     cdef public bint writable
     cpdef int fileno(self) except -2
     @cython.locals(level=int, readable=bint, writable=bint)
-    cpdef update(self, int bits)
+    cpdef notify(self, int bits)
     cpdef close(self)

@@ -12,6 +12,7 @@ import _socket as _kernel
 from typing import Any
 
 import pystack_c.const as C
+from pystack.runtime.waiting import Hook
 
 _READABLE = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
 _WRITABLE = C.EV_OUT | C.EV_ERR | C.EV_HUP
@@ -19,11 +20,11 @@ _WRITABLE = C.EV_OUT | C.EV_ERR | C.EV_HUP
 _STOPPER = bytes(1400)
 
 
-class Readiness:
+class Readiness(Hook):
     """The descriptor of one endpoint. Under the host's lock, but for `close`."""
 
     def __init__(self, endpoint: Any):
-        self.endpoint = endpoint
+        self.endpoint: Any = endpoint
         self.mine, self.other = _kernel.socketpair(_kernel.AF_UNIX, _kernel.SOCK_DGRAM | _kernel.SOCK_NONBLOCK)
         self.mine.setsockopt(_kernel.SOL_SOCKET, _kernel.SO_SNDBUF, 1)
         self.mine.setblocking(True)  # its flag is the user's to see; we never wait on it
@@ -34,7 +35,7 @@ class Readiness:
         """The user's end."""
         return self.mine.fileno()
 
-    def update(self, bits: int) -> None:
+    def notify(self, bits: int) -> None:
         """Show what the endpoint is ready for now."""
         level = self.endpoint.readiness()
         readable = level & _READABLE != 0

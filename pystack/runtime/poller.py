@@ -14,12 +14,12 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.runtime.realtime import RealtimeHost
-from pystack.runtime.waiting import Watch
+from pystack.runtime.waiting import Hook, Watch
 
 READABLE = C.EV_IN | C.EV_ERR | C.EV_HUP
 
 
-class Entry:
+class Entry(Hook):
     """A registered socket."""
 
     __slots__ = ("data", "description", "poller", "queued", "registered")
@@ -59,14 +59,14 @@ class Poller:
         description = sock._open_description()
         entry = Entry(self, description, data)
         self.entries[sock] = entry
-        self.host.show(description.watch, entry.notify)
+        self.host.show(description.watch, entry)
 
     def unregister(self, sock: Any) -> None:
         """Report it no more."""
         entry = self.entries.pop(sock, None)
         if entry is not None:
             entry.registered = False
-            entry.description.watch.hide(entry.notify)
+            entry.description.watch.hide(entry)
 
     def poll(self, timeout: float | None = None) -> list[Any]:
         """The data of the sockets that are readable; waits up to `timeout` seconds for the first."""

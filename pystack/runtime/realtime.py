@@ -58,8 +58,8 @@ class RealtimeHost(ServingHost):
             place = -1
             if fd >= 0:
                 place = self.sleeper.count
-                self.sleeper.add(fd)
-                self.care_sleeper.add(fd)
+                for sleeper in self.sleepers:
+                    sleeper.add(fd)
             port = Port(device, iface, place)
             self.by_index[iface.index] = port
             self.ports.append(port)

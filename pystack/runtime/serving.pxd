@@ -1,9 +1,10 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack.runtime.calling cimport CallingHost, Port
 from pystack.runtime.lock cimport Gate, this_thread
 from pystack.runtime.sleep cimport Sleeper, calm, monotonic, poke
-from pystack.runtime.waiting cimport Waiter, Watch
+from pystack.runtime.waiting cimport Hook, Waiter, Watch
 
 cdef int _STAY
 cdef int64_t _NAP
@@ -20,8 +21,15 @@ cdef class ServingHost(CallingHost):
     cdef public Gate nap
     cdef public Sleeper sleeper
     cdef public Sleeper care_sleeper
-    @cython.locals(limit=int64_t, me=Waiter, passed=bint)
+    cdef public list sleepers
+    @cython.locals(limit=int64_t, me=Waiter)
     cpdef bint wait(self, Watch watch, int bits, deadline) except -1
+    cpdef await_loop(self, Waiter me, Watch watch, int64_t limit)
+    @cython.locals(sleeper=Sleeper, passed=bint)
+    cdef _await(self, Waiter me, Watch watch, int64_t limit)
+    @cython.locals(me=Waiter, port=Port)
+    cpdef Waiter loop_waiter(self, int fd)
+    cpdef end_loop(self, Waiter me)
     @cython.locals(ident=object, me=Waiter, outer=Waiter)
     cdef Waiter _me(self)
     cdef bint _begin_wait(self, Waiter me, Watch watch, int64_t limit) except -1
@@ -29,8 +37,8 @@ cdef class ServingHost(CallingHost):
     cdef _end_wait(self, Waiter me, Watch watch)
     @cython.locals(waiter=Waiter)
     cpdef wake(self, Watch watch)
-    cpdef show(self, Watch watch, hook)
-    @cython.locals(hook=object)
+    cpdef show(self, Watch watch, Hook hook)
+    @cython.locals(item=object, hook=Hook)
     cpdef refresh(self, Watch watch)
     cdef _take_lead(self, Waiter me, int64_t limit)
     @cython.locals(waiter=Waiter)

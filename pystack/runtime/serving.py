@@ -22,15 +22,17 @@ The rules, all under the one lock of the host:
 Nobody polls by time: with all threads waiting, the leader sleeps until a frame comes or a timer is due.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pystack_c.const as C
 from pystack.runtime.calling import CallingHost, Port
 from pystack.runtime.host import HostRecorder
 from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
-from pystack.runtime.waiting import Waiter, Watch
+from pystack.runtime.waiting import Hook, Waiter, Watch
 
 #: batches for which leaders keep the lead, after those they left it to did not take it
 _STAY = 64
@@ -57,8 +59,10 @@ class ServingHost(CallingHost):
         # Two sleepers over the same devices, so that kicking the caretaker wakes the caretaker, not its successor.
         self.sleeper = Sleeper()
         self.care_sleeper = Sleeper()
-        self.sleeper.add(self.wake_fd)
-        self.care_sleeper.add(self.kick_fd)
+        self.sleepers = [self.sleeper, self.care_sleeper]
+        for sleeper, fd in ((self.sleeper, self.wake_fd), (self.care_sleeper, self.kick_fd)):  # object
+            sleeper.add(fd)
+            sleeper.add(-1)
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
@@ -74,25 +78,35 @@ class ServingHost(CallingHost):
                 # Callers count by the system's clock.
                 limit += self.time() - monotonic()
         me = self._me()
-        me.fired = False
         me.bits = bits
+        self._await(me, watch, limit)
+        if me.fired and self.error is not None:
+            self.check()
+        return me.fired
+
+    def await_loop(self, me: Waiter, watch: Watch, limit: int) -> None:
+        """An event loop's wait: at least one look at the devices, then until news, the kernel's descriptors or `limit` ns."""
+        me.outside = False
+        self._await(me, watch, limit)
+
+    def _await(self, me: Waiter, watch: Watch, limit: int) -> None:
+        sleeper = self.sleeper if me.leading is None else me.leading
+        me.fired = False
         try:
             if self._begin_wait(me, watch, limit):
-                return True
+                me.fired = True
+                return
             while True:
                 if not me.parked:
-                    self.lead(me, self.sleeper, limit)
+                    self.lead(me, sleeper, limit)
                     if not me.parked:
                         break
-                passed = me.gate.wait(me.timeout, me.opens)
+                passed = me.park()
                 if self._back(me, passed, limit):
                     break
         finally:
             # Also after an exception out of a signal handler, wherever it struck.
             self._end_wait(me, watch)
-        if me.fired and self.error is not None:
-            self.check()
-        return me.fired
 
     def _me(self) -> Waiter:
         """This thread's Waiter; one of its own for a signal handler that waits, in the middle of a wait of its thread."""
@@ -114,7 +128,11 @@ class ServingHost(CallingHost):
             if self.error is not None:
                 self.check()
             if watch.readiness() & me.bits:
-                return True
+                if me.event_fd < 0:
+                    return True
+                # An event loop that always has something to do: a look at the devices all the same.
+                me.fired = True
+                limit = 0
             self.waiting[me] = watch
             watch.add(me)
             self._take_lead(me, limit)
@@ -127,7 +145,7 @@ class ServingHost(CallingHost):
         self.lock.acquire()
         try:
             me.unpark(passed)
-            if me.fired or (not passed and limit >= 0 and self.time() >= limit):
+            if me.fired or me.outside or (not passed and limit >= 0 and self.time() >= limit):
                 return True
             # Promoted: somebody has to lead.
             me.promoted = False
@@ -156,6 +174,38 @@ class ServingHost(CallingHost):
         finally:
             self.lock.release()
 
+    def loop_waiter(self, fd: int) -> Waiter:
+        """A Waiter for an event loop: `fd` (an epoll's) is readable while there is something of the kernel's to do."""
+        me = Waiter()
+        me.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        me.bits = C.EV_IN
+        me.leading = Sleeper()
+        me.following = Sleeper()
+        self.lock.acquire()
+        try:
+            me.leading.add(self.wake_fd)
+            me.leading.add(fd)
+            me.following.add(me.event_fd)
+            me.following.add(fd)
+            for port in self.ports:
+                if port.place >= 0:
+                    me.leading.add(port.device.fileno())
+            self.sleepers.append(me.leading)
+        finally:
+            self.lock.release()
+        return me
+
+    def end_loop(self, me: Waiter) -> None:
+        """Its event loop is closed."""
+        self.lock.acquire()
+        try:
+            if me.leading in self.sleepers:
+                self.sleepers.remove(me.leading)
+                os.close(me.event_fd)
+                me.event_fd = -1
+        finally:
+            self.lock.release()
+
     def wake(self, watch: Watch) -> None:
         """Let all threads go that wait for this endpoint (somebody closed it)."""
         self.lock.acquire()
@@ -172,23 +222,24 @@ class ServingHost(CallingHost):
         finally:
             self.lock.release()
 
-    def show(self, watch: Watch, hook: Callable[[int], None]) -> None:
-        """Call `hook` now, and whenever the endpoint's readiness changes."""
+    def show(self, watch: Watch, hook: Hook) -> None:
+        """Notify `hook` now, and whenever the endpoint's readiness changes."""
         self.lock.acquire()
         try:
             watch.hooks = (*watch.hooks, hook)
             watch.endpoint.waiter = watch
-            hook(0)
+            hook.notify(0)
             self.kick_if_fired()
         finally:
             self.lock.release()
 
     def refresh(self, watch: Watch) -> None:
-        """Call the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
+        """Notify the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
         self.lock.acquire()
         try:
-            for hook in watch.hooks:
-                hook(0)
+            for item in watch.hooks:
+                hook: Hook = item
+                hook.notify(0)
             self.kick_if_fired()
         finally:
             self.lock.release()
@@ -221,8 +272,10 @@ class ServingHost(CallingHost):
         while self.fired:
             waiter: Waiter = self.fired.popleft()
             if waiter.fired and waiter.parked and not waiter.opened:
-                waiter.opened = True
-                return waiter.gate
+                if waiter.event_fd < 0:
+                    waiter.opened = True
+                    return waiter.gate
+                waiter.let_go()
         return None
 
     def open_all(self) -> None:
@@ -257,8 +310,9 @@ class ServingHost(CallingHost):
             try:
                 if self.leader is not me:
                     return
+                me.outside = sleeper.ready(1)
                 now = self.serve(sleeper)
-                if me.fired or (limit >= 0 and now >= limit):
+                if me.fired or me.outside or (limit >= 0 and now >= limit):
                     return
                 if self.fired and me is not self.caretaker:
                     if self.stay == 0:

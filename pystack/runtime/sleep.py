@@ -47,13 +47,13 @@ class Sleeper:
         self.epoll: Any = None if C.COMPILED else select.epoll()
 
     def add(self, fd: int) -> None:
-        """One more. OSError-free: a descriptor that is closed later is reported as readable."""
+        """One more; -1 keeps the place free. (A descriptor that is closed later is reported as readable.)"""
         if self.count == MOST:
             raise ValueError(f"more than {MOST} descriptors")
         self.fds.append(fd)
         if C.COMPILED:
             add_fd(self, fd)  # type: ignore[name-defined] # noqa: F821
-        else:
+        elif fd >= 0:
             self.epoll.register(fd, select.EPOLLIN)
         self.count += 1
 

@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 from pystack.runtime.lock cimport Gate
+from pystack.runtime.sleep cimport Sleeper, calm, poke
 from pystack_c.endpoint cimport Endpoint
 
 @cython.final
@@ -14,10 +15,18 @@ cdef class Waiter:
     cdef public int bits
     cdef public int64_t timeout
     cdef public Gate opens
+    cdef public int event_fd
+    cdef public Sleeper leading
+    cdef public Sleeper following
+    cdef public bint outside
     cpdef let_go(self)
+    cpdef bint park(self) except -1
     cpdef fire(self)
     cpdef promote(self)
     cpdef unpark(self, bint passed)
+
+cdef class Hook:
+    cpdef notify(self, int bits)
 
 @cython.final
 cdef class Watch:
@@ -31,6 +40,6 @@ cdef class Watch:
     cpdef list waiters(self)
     cpdef add(self, Waiter waiter)
     cpdef remove(self, Waiter waiter)
-    @cython.locals(waiter=Waiter, hook=object)
+    @cython.locals(waiter=Waiter, item=object, hook=Hook)
     cpdef notify(self, int bits, later=*)
     cdef _tell(self, Waiter waiter, int bits, later)

@@ -1,10 +1,10 @@
 """Threads that wait for endpoints, and who is told when an endpoint has news. All under the host's lock."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from pystack.runtime.lock import Gate
+from pystack.runtime.sleep import Sleeper, calm, poke
 from pystack_c.endpoint import Endpoint
 
 
@@ -26,12 +26,29 @@ class Waiter:
         #: how long it shall sleep, in ns (-1: for ever), and the gate it opens first
         self.timeout = -1
         self.opens: Gate | None = None
+        #: an event loop also waits for descriptors of the kernel: its gate is an eventfd (else -1), it has sleepers of its own
+        #: to lead and to follow with, and `outside` says that the kernel's were ready
+        self.event_fd = -1
+        self.leading: Sleeper | None = None
+        self.following: Sleeper | None = None
+        self.outside = False
 
     def let_go(self) -> None:
         """Open its gate."""
         if self.parked and not self.opened:
             self.opened = True
-            self.gate.open()
+            if self.event_fd < 0:
+                self.gate.open()
+            else:
+                poke(self.event_fd)
+
+    def park(self) -> bool:
+        """Wait at the gate; False: `timeout` passed first, or the kernel's descriptors are ready."""
+        if self.following is None:
+            return self.gate.wait(self.timeout, self.opens)
+        self.following.sleep(self.timeout, self.opens)
+        self.outside = self.following.ready(1)
+        return self.following.ready(0)
 
     def fire(self) -> None:
         """Something this thread waits for happened."""
@@ -48,9 +65,19 @@ class Waiter:
         self.parked = False
         if self.opened:
             self.opened = False
-            if not passed:
+            if self.event_fd >= 0:
+                calm(self.event_fd)
+            elif not passed:
                 # Whoever opened it may be just about to: a moment. (Come too late, it is a look more next time.)
                 self.gate.wait(50_000_000, None)
+
+
+class Hook:
+    """Who is told of each change of an endpoint's readiness."""
+
+    def notify(self, bits: int) -> None:
+        """The endpoint's readiness may have changed: `bits` (EV_*) did, or 0: look. Under the host's lock; must not raise."""
+        raise NotImplementedError
 
 
 class Watch:
@@ -63,8 +90,8 @@ class Watch:
         #: the first one, as a rule the only one, and the others
         self.first: Waiter | None = None
         self.others: list[Waiter] | None = None
-        #: called with the EV_* bits at each change (readiness descriptors); replaced, never changed
-        self.hooks: tuple[Callable[[int], None], ...] = ()
+        #: told at each change (readiness descriptors, event loops); replaced, never changed
+        self.hooks: tuple[Hook, ...] = ()
 
     def readiness(self) -> int:
         """EV_* bits as poll(2) would report them now."""
@@ -104,9 +131,9 @@ class Watch:
             else:
                 self.endpoint.waiter = None
 
-    def hide(self, hook: Callable[[int], None]) -> None:  # python
+    def hide(self, hook: Hook) -> None:  # python
         """Take a hook away. May run in a finalizer, so without the lock: one assignment."""
-        self.hooks = tuple(other for other in self.hooks if other != hook)
+        self.hooks = tuple(other for other in self.hooks if other is not hook)
 
     def notify(self, bits: int, later: "deque[Waiter] | None" = None) -> None:
         """The endpoint's readiness changed: fire those that wait for one of `bits`.
@@ -118,8 +145,9 @@ class Watch:
         if self.others:
             for waiter in self.others:
                 self._tell(waiter, bits, later)
-        for hook in self.hooks:
-            hook(bits)
+        for item in self.hooks:
+            hook: Hook = item
+            hook.notify(bits)
 
     def _tell(self, waiter: Waiter, bits: int, later: "deque[Waiter] | None") -> None:
         if waiter.bits & bits and not waiter.fired:

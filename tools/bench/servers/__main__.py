@@ -1,4 +1,4 @@
-"""python -m tools.bench.servers {kernel,pystack,pystack-plain} {blocking,asyncio,compiled} [TAP]"""
+"""python -m tools.bench.servers {kernel,pystack,pystack-plain} {blocking,asyncio,asyncio-own,compiled} [TAP]"""
 
 import resource
 import sys
@@ -24,10 +24,18 @@ def main(stack: str, program: str, tap: str = "tap0") -> None:
         if program == "compiled":
             _compiled(running)
     if program == "blocking":
-        from tools.bench.servers import blocking as module
+        from tools.bench.servers import blocking
+
+        blocking.main(socket, ADDRESS)
+        return
+    from tools.bench.servers import aio
+
+    if stack == "kernel" or program == "asyncio-own":
+        aio.main(socket, ADDRESS)
     else:
-        from tools.bench.servers import aio as module  # type: ignore[no-redef]
-    module.main(socket, ADDRESS)
+        from pystack.aio import run
+
+        aio.main(socket, ADDRESS, run)
 
 
 def _compiled(running: Any) -> None:

@@ -1,6 +1,7 @@
 """The same services on asyncio: protocols on the loop's own transports."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from tools.bench.servers.blocking import CHUNK, PAGE
@@ -90,6 +91,6 @@ async def _serve(socket: Any, address: str) -> None:
     await asyncio.Event().wait()
 
 
-def main(socket: Any, address: str) -> None:
-    """Serve with this module `socket`, until killed."""
-    asyncio.run(_serve(socket, address))
+def main(socket: Any, address: str, run: Callable[[Any], Any] = asyncio.run) -> None:
+    """Serve with this module `socket`, until killed; `run` is asyncio.run, or that of another loop."""
+    run(_serve(socket, address))
