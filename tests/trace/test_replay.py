@@ -106,43 +106,32 @@ def test_another_core_fails_at_the_first_frame_that_differs(recording):
 
 
 def test_a_missing_and_an_extra_frame_are_told(recording):
-    class Mute:
-        def __init__(self, stack_class, swallow):
-            self.stack_class, self.swallow = stack_class, swallow
+    from pystack_c.stack import Stack
 
-        def __call__(self, seed, config, name):
-            stack = self.stack_class(seed, config, name)
-            return Wrapped(stack, self.swallow)
+    class Faulty(Stack):
+        """Its third frame is missing, or its fourth a byte too long."""
 
-    class Wrapped:
-        def __init__(self, stack, swallow):
-            object.__setattr__(self, "stack", stack)
-            object.__setattr__(self, "swallow", swallow)
-            object.__setattr__(self, "count", 0)
-
-        def __getattr__(self, name):
-            return getattr(self.stack, name)
-
-        def __setattr__(self, name, value):
-            setattr(self.stack, name, value)
+        swallow = True
+        sent = 0
 
         def poll_transmit(self, now):
-            tx = self.stack.poll_transmit(now)
+            tx = super().poll_transmit(now)
             if tx is None:
                 return None
-            object.__setattr__(self, "count", self.count + 1)
-            if self.count == 3:
-                return None if self.swallow else tx
-            if self.count == 4 and not self.swallow:
+            self.sent += 1
+            if self.sent == 3 and self.swallow:
+                return None
+            if self.sent == 4 and not self.swallow:
                 tx.header = tx.header + b"!"
             return tx
 
-    from pystack_c.stack import Stack
+    class Long(Faulty):
+        swallow = False
 
     with pytest.raises(ReplayMismatch, match="frame 3 .*missing, expected was IP 10.0.0.2 > 10.0.0.1: ICMP echo reply"):
-        replay(io.BytesIO(recording), stack_class=Mute(Stack, True))
+        replay(io.BytesIO(recording), stack_class=Faulty)
     with pytest.raises(ReplayMismatch, match="frame 4 .*length 142 expected, 143 got"):
-        replay(io.BytesIO(recording), stack_class=Mute(Stack, False))
+        replay(io.BytesIO(recording), stack_class=Long)
 
 
 def test_replay_feeds_a_probe(recording):
