@@ -23,6 +23,7 @@ TUNSETOFFLOAD = 0x400454D0
 TUNSETVNETHDRSZ = 0x400454D8
 IFF_TUN = 0x0001
 IFF_TAP = 0x0002
+IFF_MULTI_QUEUE = 0x0100
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 TUN_F_CSUM = 0x01
@@ -44,6 +45,9 @@ class TapDevice:
     offload   let the kernel hand over and take up to 64 KB in one frame, checksums unfinished
     address   the kernel side's own address, such as "10.0.0.1/24"; with it the device is also set up
     mac       the stack's MAC (not the kernel side's); made up, locally administered, where None
+    multi_queue  this is one queue of several: each `TapDevice` of that name, in whatever process, is another one (with the same
+              mac and offload). The kernel gives each flow to the queue that last sent for it, and a new one by its hash; see
+              docs/speed.md
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class TapDevice:
         address: str | None = None,
         mtu: int | None = None,
         mac: int | None = None,
+        multi_queue: bool = False,
     ):
         if mode not in ("tap", "tun"):
             raise ValueError(f"mode is 'tap' or 'tun', not {mode!r}")
@@ -67,7 +72,7 @@ class TapDevice:
         self.gso_max = GSO_MAX if offload else 0
         self.tx_dropped = 0
         self.tx_errors = 0
-        self._fd, self.name = ns.call(netns, _open, name, mode, offload)
+        self._fd, self.name = ns.call(netns, _open, name, mode, offload, multi_queue)
         #: what reads and writes; the driver uses it directly
         self.frame_io = FrameIO(self._fd, 0, offload)
         try:
@@ -132,11 +137,13 @@ class TapDevice:
         self.close()
 
 
-def _open(name: str, mode: str, offload: bool) -> tuple[int, str]:
+def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str]:
     """Open /dev/net/tun in the current namespace and attach to (or make) the device: (fd, its name)."""
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
         flags |= IFF_VNET_HDR
+    if multi_queue:
+        flags |= IFF_MULTI_QUEUE
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as exc:

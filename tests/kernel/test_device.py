@@ -190,3 +190,54 @@ def test_namespace_leaves_nothing_behind():
     space.close()
     with pytest.raises(OSError):
         space.call(int)
+
+
+def arrived(device):
+    """The kernel's ports of the UDP datagrams that wait."""
+    return sorted(int.from_bytes(f[o + 20 : o + 22], "big") for f, o, _, _ in drain(device) if f[o + 9] == 17)
+
+
+def from_us(port):
+    """An empty UDP datagram of the stack's own, 10.0.0.2:9 to 10.0.0.1:port, without a checksum."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, bytes((10, 0, 0, 2)), bytes((10, 0, 0, 1)))
+    checksum = 0xFFFF - sum(struct.unpack("!10H", head)) % 0xFFFF
+    return head[:10] + checksum.to_bytes(2, "big") + head[12:] + struct.pack("!HHHH", 9, port, 8, 0)
+
+
+def test_a_flow_stays_with_the_queue_that_sent_for_it(space):
+    with (
+        TapDevice("tun0", mode="tun", netns=space, address="10.0.0.1/24", multi_queue=True) as first,
+        TapDevice("tun0", mode="tun", netns=space, multi_queue=True) as second,
+    ):
+        assert first.name == second.name and first.fileno() != second.fileno()
+        socks = [space.call(kernel.socket, kernel.AF_INET, kernel.SOCK_DGRAM) for _ in range(32)]
+        for sock in socks:
+            sock.bind(("10.0.0.1", 0))
+        ports = sorted(sock.getsockname()[1] for sock in socks)
+        for sender, other in ((first, second), (second, first)):
+            for port in ports:
+                assert sender.send(Transmit(None, from_us(port)))
+            drain(first), drain(second)
+            for sock in socks:
+                sock.sendto(b"x", ("10.0.0.2", 9))
+            # Each once, and all where the stack's own datagrams of these flows came from.
+            assert (arrived(sender), arrived(other)) == (ports, [])
+        for sock in socks:
+            sock.close()
+
+
+def test_new_flows_are_spread_over_the_queues(space):
+    with (
+        TapDevice("tun0", mode="tun", netns=space, address="10.0.0.1/24", multi_queue=True) as first,
+        TapDevice("tun0", mode="tun", netns=space, multi_queue=True) as second,
+    ):
+        for _ in range(64):
+            udp_to(space, b"x")
+        here, there = arrived(first), arrived(second)
+        assert len(here) + len(there) == 64 and min(len(here), len(there)) >= 8
+
+
+def test_a_second_queue_needs_a_device_that_may_have_several(space):
+    with TapDevice("tun0", mode="tun", netns=space, address="10.0.0.1/24"):
+        with pytest.raises(OSError):
+            TapDevice("tun0", mode="tun", netns=space, multi_queue=True)
