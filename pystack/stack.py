@@ -206,9 +206,7 @@ def up(
     try:
         if card is None and tap is not None:
             kernel_side = _host_address(host_address, gateway, own, tap, space)
-            card = TapDevice(tap, mode=mode, netns=space, offload=offload, address=kernel_side, mtu=mtu, mac=mac)
-            if gate is not None and kernel_side is not None:
-                ns.be_patient(card.name, space)
+            card = _tap(tap, kernel_side, gate is not None, mode=mode, netns=space, offload=offload, mtu=mtu, mac=mac)
         if card is not None and wrap is not None:
             card = wrap(card)
         if seed is None:
@@ -243,6 +241,20 @@ def up(
     if default:
         _current.push(host)
     return running
+
+
+def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:
+    """The device; where its frames will be held, its kernel's side is told so before it is on."""
+    if not stepped or kernel_side is None:
+        return TapDevice(name, address=kernel_side, **options)
+    card = TapDevice(name, **options)
+    try:
+        ns.be_patient(card.name, options["netns"])
+        ns.configure(card.name, address=kernel_side, up=True, netns=options["netns"])
+    except BaseException:
+        card.close()
+        raise
+    return card
 
 
 def _host_address(

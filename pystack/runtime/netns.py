@@ -194,11 +194,16 @@ def _configure(name: str, address: str | None, mtu: int | None, up: bool | None)
 
 
 def be_patient(name: str, netns: Namespace | None = None) -> None:
-    """The kernel's side waits a minute, not a second, for the answer to each of its three ARP requests, where it lets us say so."""
-    try:
-        call(netns, _write, f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000")
-    except OSError:
-        pass
+    """The kernel's side waits a minute, not a second, for the answer to each of its three ARP requests; and it speaks no IPv6,
+    so that what is held first is not a router solicitation. Where it does not let us say so, all is as ever."""
+    for path, value in (
+        (f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1"),
+        (f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000"),
+    ):
+        try:
+            call(netns, _write, path, value)
+        except OSError:
+            pass
 
 
 def _sockaddr(addr: ipaddress.IPv4Address) -> bytes:

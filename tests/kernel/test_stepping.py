@@ -89,6 +89,23 @@ def test_control_an_impatient_kernel_gives_up(stepped):
     assert "Host Unreachable" in net.sh("ping -c 1 -W 10 10.0.0.2").stdout
 
 
+def test_no_ipv6_of_the_kernels_is_held():
+    """In a namespace that is as it is: what comes first is what somebody asked for."""
+    gate = Gate()
+    with Namespace.new() as space, up(netns=space, gate=gate) as running:
+        net = Net(space, running)
+        Driver(gate, lambda held: 0).start()
+        assert gate.wait(0, 1.5) is None
+        assert " 0% packet loss" in net.sh("ping -c 1 -W 10 10.0.0.2").stdout
+        assert net.sh(f"cat /proc/sys/net/ipv6/conf/{running.iface.name}/disable_ipv6").stdout == "1\n"
+
+
+def test_control_without_a_gate_the_kernel_speaks_ipv6():
+    with Namespace.new() as space, up(netns=space) as running:
+        shown = space.run(["cat", f"/proc/sys/net/ipv6/conf/{running.iface.name}/disable_ipv6"], capture_output=True)
+        assert shown.stdout == b"0\n"
+
+
 class Resent:
     """Listens behind the gate: what the stack sends again."""
 
