@@ -6,7 +6,6 @@ deltas. Any index can be asked at any time, in any order.
 
 import io
 import os
-import re
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -15,6 +14,7 @@ from pystack.stepper import snapshot
 from pystack.stepper import store as snapshot_store
 from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
+from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign
 from pystack.stepper.store import Packed
@@ -319,13 +319,8 @@ class Timeline:
 
     @staticmethod
     def link(rfc: str) -> str:
-        """The address of an RFC reference: "RFC 6298 5.4" leads to that section; "" where it is none."""
-        found = re.match(r"RFC (\d+)(?:[ ,]+(?:section )?(\d+(?:\.\d+)*|[A-Z](?:\.\d+)*))?\b", rfc)
-        if found is None:
-            return ""
-        number, section = found.groups()
-        anchor = "" if section is None else f"#{'section' if section[0].isdigit() else 'appendix'}-{section}"
-        return f"https://www.rfc-editor.org/rfc/rfc{number}{anchor}"
+        """The address of a reference (pystack.stepper.links): "RFC 6298 5.4" leads to that section; "" where there is none."""
+        return link(rfc)
 
     def to_json(self, first: int = 0, last: "int | None" = None) -> dict[str, Any]:
         """Events first to last (not included), their frames, and the state after each as differences, fit for JSON."""

@@ -31,10 +31,13 @@ export function clear(node: Element, ...children: Child[]): void {
   node.replaceChildren(...(children.filter((child) => child || child === 0 || child === "") as (Node | string)[]));
 }
 
-/** A link to an RFC's section; anything that is not such a link becomes text. */
+/** Where rules are (pystack/stepper/links.py): a page may lead nowhere else. */
+const RULES = ["www.rfc-editor.org", "datatracker.ietf.org", "man7.org", "man.freebsd.org", "docs.kernel.org"].map((host) => `https://${host}/`);
+
+/** A link to an RFC's section, a draft or a manual page; anything that is not such a link becomes text. */
 export function rfcLink(rfc: string, address: string | undefined): Node {
   if (!rfc) return document.createTextNode("");
-  if (!address?.startsWith("https://www.rfc-editor.org/")) return document.createTextNode(rfc);
+  if (!address || !RULES.some((start) => address.startsWith(start))) return document.createTextNode(rfc);
   return h("a", { href: address, target: "_blank", rel: "noopener noreferrer", class: "rfc" }, rfc);
 }
 
