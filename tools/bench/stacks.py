@@ -47,6 +47,7 @@ def stacks(build: Path) -> list[Stack]:
         Stack("limit, plain", [str(limit), "tap0", "plain"], bulk=True, offload=False),
         Stack("pystack blocking", python("pystack", "blocking")),
         Stack("pystack asyncio", python("pystack", "asyncio")),
+        Stack("pystack, asyncio's own loop", python("pystack", "asyncio-own")),
         Stack("pystack compiled", python("pystack", "compiled")),
         Stack("kernel blocking", python("kernel", "blocking"), kernel=True),
         Stack("kernel asyncio", python("kernel", "asyncio"), kernel=True),
