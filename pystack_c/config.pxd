@@ -39,7 +39,7 @@ cdef class Config:
     cdef public int tcp_syn_linear_timeouts
     cdef public int tcp_synack_retries
     cdef public int tcp_max_syn_backlog
-    cdef public bint tcp_syncookies
+    cdef public int tcp_syncookies
     cdef public int tcp_fastopen
     cdef public str tcp_fastopen_key
     cdef public int64_t tcp_fastopen_blackhole_timeout
@@ -136,6 +136,8 @@ cdef class Config:
     cdef public bint tcp_crossed_ack
     cdef public long tcp_crossed_text
     cdef public int64_t tcp_timeout_slack
+    cdef public bint tcp_always_keepalive
+    cdef public int tcp_udp_port
     cdef public bint tcp_delack_fin
     cdef public bint tcp_cubic_linux
     cdef public bint tcp_ecn_fallback

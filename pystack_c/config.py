@@ -91,8 +91,8 @@ class Config:
         self.tcp_synack_retries = 5
         #: half-open connections a listener holds
         self.tcp_max_syn_backlog = 1024
-        #: answer with SYN cookies where the SYN queue is full (RFC 4987 3.6)
-        self.tcp_syncookies = True
+        #: answer SYNs with cookies (RFC 4987 3.6): 0 never, 1 when the SYN queue is full, 2 always (Linux)
+        self.tcp_syncookies = 1
         #: TCP Fast Open (RFC 7413): 1 as a client, 2 as a server, 3 both
         self.tcp_fastopen = 1
         #: the key of cookies as 32 hex digits, for servers that share it (Linux tcp_fastopen_key); empty: a random one
@@ -248,7 +248,7 @@ class Config:
         self.tcp_buffer_window = False
         #: a second segment forces an ACK, whatever its size (FreeBSD)
         self.tcp_delack_any_size = False
-        #: added to the timeout of a SYN sent again (FreeBSD rexmit_slop)
+        #: added to every timeout but a SYN's first (FreeBSD rexmit_slop)
         self.tcp_rto_slop = 0
         #: so many SYNs sent again still ask for ECN (RFC 3168 6.1.1.1; FreeBSD ecn.maxretries)
         self.tcp_ecn_retries = 0
@@ -294,6 +294,10 @@ class Config:
         self.tcp_crossed_text = 3
         #: added to the times of loss probe and reordering timer, which are cut to ticks elsewhere (Linux TCP_TIMEOUT_MIN: 2 ms)
         self.tcp_timeout_slack = 0
+        #: keep-alives on every connection, asked for or not (FreeBSD always_keepalive; RFC 9293 MUST-25 has them off)
+        self.tcp_always_keepalive = False
+        #: TCP in UDP: the port of this host that takes and sends segments in datagrams; 0: none (FreeBSD udp_tunneling_port)
+        self.tcp_udp_port = 0
         #: the ACK of a FIN waits for data, or for the application to close (Linux)
         self.tcp_delack_fin = False
         #: CUBIC in Linux's arithmetic (see congestion/cubic_linux.py): slow start ends by delay at once, growth by whole segments
@@ -352,6 +356,8 @@ LIMITS = {
     "tcp_ecn": (0, 5),
     "tcp_ecn_option": (0, 2),
     "tcp_crossed_text": (0, 3),
+    "tcp_udp_port": (0, 65535),
+    "tcp_syncookies": (0, 2),
     "ip_forward_mss": (-1, 65535),
     "min_pmtu": (68, 65535),
     "tcp_mtu_probing": (0, 2),
@@ -498,6 +504,8 @@ FIELDS = (
     "tcp_crossed_ack",
     "tcp_crossed_text",
     "tcp_timeout_slack",
+    "tcp_always_keepalive",
+    "tcp_udp_port",
     "tcp_delack_fin",
     "tcp_cubic_linux",
     "tcp_ecn_fallback",
@@ -555,7 +563,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_undo": False,
         "tcp_limited_transmit": False,
         "tcp_minshall": False,
-        "tcp_syncookies": False,
+        "tcp_syncookies": 0,
         "tcp_fastopen": 0,
         "tcp_quickack_segs": 0,
         "tcp_moderate_rcvbuf": False,

@@ -32,6 +32,7 @@ cdef class Core:
     cdef public object tcp
     cdef public object udp
     cdef public object raw
+    cdef public object tunnel
     cdef public object reasm
     cdef public bytearray scratch
     cdef public int route_epoch

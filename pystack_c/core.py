@@ -46,6 +46,8 @@ class Core:
         self.tcp: Any = None
         self.udp: Any = None
         self.raw: Any = None
+        #: the way that the segment in hand came, where it was in a datagram (tcp/tunnel.py)
+        self.tunnel: Any = None
         self.reasm: Any = None
         self.scratch = bytearray(512)
         self.route_epoch = 0

@@ -10,6 +10,7 @@ from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.tcp import icmp as tcp_icmp
+from pystack_c.tcp import tunnel
 from pystack_c.wire import icmpv4 as wire
 
 # The errno of each code of Destination Unreachable (RFC 1122 3.2.2.1, RFC 1812 5.2.7.1), as Linux maps them.
@@ -127,6 +128,9 @@ def deliver_error(
     dport = (l4[2] << 8) | l4[3]
     found = raw.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, proto, l4, local)
     if proto == C.IPPROTO_UDP:
+        if sport != 0 and sport == core.config.tcp_udp_port:
+            if tunnel.icmp_error(core, icmp_type, code, info, src, dst, dport, l4):
+                return
         if udp.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, l4[8:], local):
             found = True
             if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED:

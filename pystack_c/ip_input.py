@@ -10,6 +10,7 @@ from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.tcp import input as tcp_input
+from pystack_c.tcp import tunnel
 from pystack_c.wire import ipv4 as wire
 
 
@@ -163,7 +164,11 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
         tcp_input.segment_arrives(core, pkt)
     elif pkt.proto == C.IPPROTO_UDP:
         core.counters.IpInDelivers += 1
-        udp.input(core, iface, pkt)
+        if core.config.tcp_udp_port != 0 and tunnel.unwrap(core, pkt):
+            tcp_input.segment_arrives(core, pkt)
+            core.tunnel = None
+        else:
+            udp.input(core, iface, pkt)
     elif pkt.proto == C.IPPROTO_ICMP:
         core.counters.IpInDelivers += 1
         icmp_input.input(core, iface, pkt, taken)

@@ -21,7 +21,12 @@ TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
 class IpOptions:
-    """Checked options: `asked` as the application gave them, `length` on the wire, `first_hop` of a source route or 0."""
+    """Checked options: `asked` as the application gave them, `length` on the wire, `first_hop` of a source route or 0.
+
+    `overhead`: bytes between IP's header and TCP's (see tcp/tunnel.py, which is used in the place of options).
+    """
+
+    overhead = 0
 
     def __init__(self, asked: bytes) -> None:
         if len(asked) > MOST:
@@ -64,6 +69,23 @@ class IpOptions:
         if self.stamp >= 0:
             stamp(form, self.stamp, src, now)
         return bytes(form)
+
+    def send(
+        self,
+        core: Core,
+        dst: Any,
+        src: int,
+        daddr: int,
+        proto: int,
+        ttl: int,
+        tos: int,
+        df: int,
+        l4_len: int,
+        payload: Any,
+    ) -> int:
+        """ipv4.output with these options."""
+        raw = self.build(src, daddr, core.now)
+        return ipv4.output_options(core, dst, src, self.hop(daddr), proto, ttl, tos, df, l4_len, payload, 0, 0, raw)
 
     def hop(self, dst: int) -> int:
         """The address that the header is sent to."""
@@ -222,9 +244,7 @@ def output(
     """ipv4.output with these options (or None); the transport's checksum is finished, and names `daddr`."""
     if options is None:
         return ipv4.output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 0, 0)
-    raw = options.build(src, daddr, core.now)
-    hop = options.hop(daddr)
-    return ipv4.output_options(core, dst, src, hop, proto, ttl, tos, df, l4_len, payload, 0, 0, raw)
+    return options.send(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload)  # type: ignore[no-any-return]
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:

@@ -45,7 +45,7 @@ class PktHost(Host):
             tx = self.poll_transmit()
             if tx is None:
                 break
-            self.sent.append(parse_frame(tx.to_bytes(), self.now))
+            self.sent.append(parse_frame(tx.to_bytes(), self.now, self.stack.config.tcp_udp_port))
         while self.poll_event() is not None:
             pass
 

@@ -26,6 +26,10 @@ def build(packet: Packet, conn: Conn, host: PktHost, settings: Settings, line: i
     else:
         data = _icmp(body, conn, host)
         return ip_packet(src, dst, 1, data, packet.ip.tos, packet.ip.ttl or 255)
+    if isinstance(body, TcpSpec) and body.udp is not None:
+        # (The datagram's checksum covers the segment.)
+        segment = struct.pack(">HHHH", *body.udp, 8 + len(segment), 0) + segment
+        proto, at = 17, 6
     segment = transport(src, dst, proto, segment, at)
     if len(segment) > 65515:
         raise ScriptError(line, "the packet is larger than IPv4 allows")
@@ -62,7 +66,11 @@ def _icmp(spec: IcmpSpec, conn: Conn, host: PktHost) -> bytes:
     if spec.proto == 6:
         seq = (spec.seq + conn.local_offset(False)) & M32
         inner = struct.pack(">HHI", conn.lport, conn.rport, seq)
-        quote = _quoted_ip(host, 6, 20 + spec.length) + inner
+        proto, length = 6, 20 + spec.length
+        if spec.udp is not None:
+            proto, length = 17, length + 8
+            inner = struct.pack(">HHHH", *spec.udp, length, 0) + inner
+        quote = _quoted_ip(host, proto, length) + inner
     elif spec.proto == 17:
         inner = struct.pack(">HHHH", conn.lport, conn.rport, 8 + spec.length, 0)
         quote = _quoted_ip(host, 17, 8 + spec.length) + inner

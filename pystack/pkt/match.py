@@ -160,6 +160,9 @@ def _compare_tcp(spec: TcpSpec, seg: Segment, settings: Settings, found: list[Di
         found.append(Difference("ack", str(spec.ack), str(seg.ack)))
     if spec.window >= 0 and spec.window != seg.window:
         found.append(Difference("win", str(spec.window), str(seg.window)))
+    if spec.udp != seg.udp:
+        ports = [f"udp({way[0]} > {way[1]})" if way else "no udp" for way in (spec.udp, seg.udp)]
+        found.append(Difference("encapsulation", *ports))
     if spec.urg != seg.urg and (spec.flags | seg.flags) & model.URG:
         found.append(Difference("urg", str(spec.urg), str(seg.urg)))
 

@@ -60,6 +60,8 @@ class TcpSpec:
     #: None: `<...>`, not compared
     options: "list[TcpOption] | None" = field(default_factory=list)
     ts_val_ignored: bool = False
+    #: source and destination port of the UDP datagram around it, or None
+    udp: "tuple[int, int] | None" = None
     ts_ecr_absolute: bool = False
 
 
@@ -82,6 +84,7 @@ class IcmpSpec:
     proto: int = 6
     seq: int = 0
     length: int = 0
+    udp: "tuple[int, int] | None" = None
 
 
 @dataclass

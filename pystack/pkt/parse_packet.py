@@ -131,9 +131,22 @@ def parse_tcp(cursor: Cursor, inbound: bool) -> TcpSpec:
         raise ScriptError(line, "the options do not fill a multiple of four bytes: pad them with nop or eol")
     if cursor.is_punct("[") and cursor.ahead().text == "cause_code":
         raise Unsupported(line, "diagnostic payloads of RST are not supported")
-    if cursor.is_punct("/"):
-        raise Unsupported(line, "UDP encapsulation is not supported")
+    spec.udp = _around(cursor)
     return spec
+
+
+def _around(cursor: Cursor) -> "tuple[int, int] | None":
+    """`/udp(9811 > 1)`: the datagram around a segment."""
+    if not cursor.take_punct("/"):
+        return None
+    if not cursor.take_word("udp"):
+        raise cursor.error("'udp'")
+    cursor.expect("(")
+    sport = cursor.u16("a port")
+    cursor.expect(">")
+    ports = sport, cursor.u16("a port")
+    cursor.expect(")")
+    return ports
 
 
 def _is_inbound_packet(cursor: Cursor) -> bool:
@@ -232,6 +245,7 @@ def _quoted(cursor: Cursor, spec: IcmpSpec) -> None:
     tcp = TcpSpec()
     _sequence(cursor, tcp)
     spec.seq, spec.length = tcp.seq, tcp.length
+    spec.udp = _around(cursor)
 
 
 def _options(cursor: Cursor, spec: TcpSpec) -> None:

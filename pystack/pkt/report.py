@@ -9,7 +9,7 @@ from typing import Any
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
 from pystack.pkt.model import Script
 from pystack.pkt.parser import load
-from pystack.pkt.settings import DEFINES, Settings
+from pystack.pkt.settings import DEFINES, PLATFORMS, Settings
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
 
@@ -70,7 +70,10 @@ def run_path(path: str, settings: Settings, explain: bool = True) -> Verdict:
 
 def _run_path(path: str, settings: Settings, explain: bool) -> Verdict:
     try:
-        script = load(path, {**DEFINES, **settings.defines})
+        platform = {}
+        if settings.profile in PLATFORMS and "STANDARD" not in settings.defines:
+            platform[PLATFORMS[settings.profile]] = "1"
+        script = load(path, {**DEFINES, **platform, **settings.defines})
     except OSError as error:
         return Verdict(path, FAILED, f"cannot be read: {error.strerror}", kind="syntax")
     except ScriptError as error:

@@ -228,6 +228,8 @@ class Runner:
         while True:
             seg = self._sniff(event, packet, conn, parts)
             mapped = match.to_script(seg, conn)
+            if isinstance(body, TcpSpec) and body.seq_absolute:
+                mapped.seq = seg.seq
             if parts and isinstance(body, TcpSpec):
                 differences = match.continues(parts[-1], mapped, body, length)
                 if differences:

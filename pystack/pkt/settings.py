@@ -33,6 +33,9 @@ DEFINES = {
     "TFO_COOKIE": "3021b9d889017eeb",
 }
 
+#: the name that packetdrill defines for the system it runs on, by profile
+PLATFORMS = {"linux": "Linux", "freebsd": "FreeBSD"}
+
 #: comparing the options of a segment: as written, or whatever their order and padding
 EXACT, ANY_ORDER = "exact", "any-order"
 
@@ -74,7 +77,8 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_wmem": 32768,
             "tcp_delack_time": 40_000_000,
             "tcp_quickack_segs": 0,
-            "tcp_minshall": False,
+            "tcp_rto_min": 30_000_000,
+            "tcp_rto_var_min": 0,
             "tcp_round_buffers": True,
             "tcp_exact_window": True,
             "tcp_rfc1337": True,
@@ -90,6 +94,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_reset_bound": True,
             "tcp_listen_reset": False,
             "tcp_crossed_text": 1,
+            "tcp_always_keepalive": True,
             "tcp_keepinit": 75_000_000_000,
             "tcp_old_ack": True,
             "tcp_update_quarter": True,
@@ -183,6 +188,8 @@ class Settings:
         elif name == "mss":
             self.defines.setdefault("MSS", value)
             self.gro_size = int(value)
+        elif name == "udp_encapsulation" and value == "tcp":
+            pass
         elif name == "ip_version":
             if value != "ipv4":
                 raise Unsupported(line, f"{value} is not supported")

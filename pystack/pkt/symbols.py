@@ -32,7 +32,7 @@ _NAMES: dict[str, int] = {
     "TCP_SAVE_SYN": 27, "TCP_SAVED_SYN": 28, "TCP_FASTOPEN_CONNECT": 30, "TCP_ULP": 31, "TCP_FASTOPEN_KEY": 33,
     "TCP_FASTOPEN_NO_COOKIE": 34, "TCP_ZEROCOPY_RECEIVE": 35, "TCP_INQ": 36, "TCP_CM_INQ": 36, "TCP_TX_DELAY": 37,
     # (FreeBSD's: a number of the core's own)
-    "TCP_NOOPT": 0x10008, "TCP_KEEPINIT": 0x10080,
+    "TCP_NOOPT": 0x10008, "TCP_KEEPINIT": 0x10080, "TCP_REMOTE_UDP_ENCAPS_PORT": 0x10047,
     # flags of send and recv
     "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_CTRUNC": 8, "MSG_TRUNC": 0x20, "MSG_DONTWAIT": 0x40,
     "MSG_EOR": 0x80, "MSG_WAITALL": 0x100, "MSG_NOSIGNAL": 0x4000, "MSG_MORE": 0x8000, "MSG_ERRQUEUE": 0x2000,
@@ -63,6 +63,9 @@ _NAMES: dict[str, int] = {
     "SOF_TIMESTAMPING_TX_SCHED": 256, "SOF_TIMESTAMPING_TX_ACK": 512, "SOF_TIMESTAMPING_OPT_TSONLY": 2048,
 }  # fmt: skip
 
+#: the number of a socket option that nobody has
+NO_OPTION = 0x1FFFF
+
 #: what code blocks know besides the fields of tcp_info
 CODE_NAMES: dict[str, int] = {
     "TCP_ESTABLISHED": 1, "TCP_SYN_SENT": 2, "TCP_SYN_RECV": 3, "TCP_FIN_WAIT1": 4, "TCP_FIN_WAIT2": 5,
@@ -80,6 +83,9 @@ CODE_NAMES: dict[str, int] = {
 def value_of(name: str) -> int | None:
     """The number of a name, or None."""
     value = _NAMES.get(name)
+    if value is None and name.startswith(("TCP_RACK_", "TCP_BBR_")):
+        # Knobs of FreeBSD's TCP stacks, which this one does not have.
+        return NO_OPTION
     if value is None:
         value = getattr(errno, name, None) if name[:1] == "E" else None
     return value

@@ -185,6 +185,8 @@ class Sysctls:
             missing = [n for n in names if not self._assign(n, number * unit)]
             if missing and len(missing) == len(names) and number:
                 self.note(f"sysctl {name}={value}: there is no such setting")
+        elif short == "udp_tunneling_overhead" and number in (0, 8):
+            self.note(f"sysctl {name}: a UDP header's 8 bytes, always")
         elif short in FREEBSD_DEFAULTS:
             if number != FREEBSD_DEFAULTS[short]:
                 raise Unsupported(line, f"sysctl {name}={value} is not supported")
@@ -193,6 +195,8 @@ class Sysctls:
             self._assign("tcp_timestamps", number in (1, 3))
         elif short == "drop_synfin":
             self._assign("tcp_drop_synfin", 2 if number else 0)
+        elif short == "syncookies_only":
+            self._assign("tcp_syncookies", 2 if number else min(self.config.tcp_syncookies, 1))
         elif short == "msl":
             self._assign("tcp_time_wait", 2 * number * MS)
         elif name == "kern.ipc.maxsockbuf":
@@ -233,6 +237,8 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
     "syncookies": (("tcp_syncookies",), 1),
     "insecure_rst": (("tcp_insecure_rst",), 1),
     "insecure_syn": (("tcp_insecure_syn",), 1),
+    "udp_tunneling_port": (("tcp_udp_port",), 1),
+    "always_keepalive": (("tcp_always_keepalive",), 1),
     "initcwnd_segments": (("tcp_init_cwnd",), 1),
 }
 #: those that the core cannot change: what they have to be
@@ -240,15 +246,11 @@ FREEBSD_DEFAULTS = {
     "blackhole": 0,
     "path_mtu_discovery": 1,
     "pmtud_blackhole_detection": 0,
-    "syncookies_only": 0,
     "tolerate_missing_ts": 0,
-    "udp_tunneling_port": 0,
-    "udp_tunneling_overhead": 0,
     "rfc3042": 1,
     "rfc3390": 1,
     "rfc3465": 1,
     "v6mssdflt": 1220,
-    "always_keepalive": 1,
     "delayed_ack": 1,
     "cc.algorithm": 0,
     "nolocaltimewait": 0,

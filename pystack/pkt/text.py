@@ -86,7 +86,8 @@ def tcp_text(spec: TcpSpec) -> str:
         text += f" win {spec.window}"
     if spec.flags & model.URG:
         text += f" urg {spec.urg}"
-    return text + options_text(spec.options)
+    around = f"/udp({spec.udp[0]} > {spec.udp[1]})" if spec.udp is not None else ""
+    return text + options_text(spec.options) + around
 
 
 def segment_text(seg: Segment, ace: bool = False) -> str:
@@ -97,5 +98,5 @@ def segment_text(seg: Segment, ace: bool = False) -> str:
         return f"> {icmp_text(*seg.icmp)}"
     ecn = f" [{_ECN_NAMES[seg.tos & 3]}]" if seg.tos & 3 else ""
     spec = TcpSpec(seg.flags, 0 if ace else None, seg.seq, len(seg.payload))
-    spec.ack, spec.window, spec.urg, spec.options = seg.ack, seg.window, seg.urg, seg.options
+    spec.ack, spec.window, spec.urg, spec.options, spec.udp = seg.ack, seg.window, seg.urg, seg.options, seg.udp
     return f">{ecn} {tcp_text(spec)}"

@@ -65,6 +65,8 @@ class Segment:
     options: list[TcpOption] = field(default_factory=list)
     payload: bytes = b""
     icmp: tuple[int, int] = (0, 0)
+    #: ports of the UDP datagram around a segment, or None
+    udp: "tuple[int, int] | None" = None
     problem: str = ""
 
     def option(self, kind: int) -> TcpOption | None:
@@ -85,8 +87,8 @@ def build_tcp(spec: model.TcpSpec, seq: int, ack: int, options: list[TcpOption],
     return head + raw
 
 
-def parse_frame(frame: bytes, time: int) -> Segment:
-    """Read a packet of the stack; `problem` says what is wrong with it."""
+def parse_frame(frame: bytes, time: int, tunnel: int = 0) -> Segment:
+    """Read a packet of the stack; `problem` says what is wrong with it. Datagrams from port `tunnel` carry segments."""
     seg = Segment(time)
     (seg.tos, total, seg.ttl, seg.proto, seg.src, seg.dst) = struct.unpack_from(">xBHxxxxBBxxII", frame)
     hlen = (frame[0] & 15) * 4
@@ -109,6 +111,11 @@ def parse_frame(frame: bytes, time: int) -> Segment:
         pseudo = struct.pack(">IIBBH", seg.src, seg.dst, 0, seg.proto, len(body))
         if checksum(pseudo + body):
             seg.problem = "bad checksum"
+    if seg.proto == 17 and tunnel and seg.sport == tunnel and len(seg.payload) >= 20:
+        seg.proto, seg.udp = 6, (seg.sport, seg.dport)
+        if seg.payload[16:18] != b"\0\0" or body[6:8] == b"\0\0":
+            seg.problem = "the datagram's checksum covers the segment, not its own"
+        _parse_tcp(seg, seg.payload)
     return seg
 
 

@@ -101,6 +101,10 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     tcb.passive = True
     tcb.parent = listener
     inherit(tcb, listener)
+    if core.tunnel is not None:
+        # TCP in UDP: the way back is the way it came.
+        tcb.ip_options = core.tunnel
+        tcb.options_given = True
     tcb.rcv_wscale = window_scale(tcb)
     if pkt.ip_hlen > 20:
         received_route(tcb, pkt)

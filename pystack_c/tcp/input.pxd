@@ -23,6 +23,8 @@ from pystack_c.wire.tcp cimport parse_tcp
 
 @cython.locals(acc=uint32_t, tables=TcpTables, tcb=Tcb, child=Tcb)
 cpdef segment_arrives(Core core, Packet pkt)
+@cython.locals(core=Core, flags=int, rfc=str)
+cpdef bint came_another_way(Tcb tcb, Packet pkt) except -1
 @cython.locals(fields=dict, reason=str)
 cpdef explain_arrival(Tcb tcb, Packet pkt)
 @cython.locals(n=int64_t)

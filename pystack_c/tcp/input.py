@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import accecn, ecn, tell
+from pystack_c.tcp import accecn, ecn, tell, tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
 from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
@@ -48,6 +48,8 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if tcb is None:
         closed_state(core, pkt)
         return
+    if (core.tunnel is not None or tcb.ip_options is not None) and came_another_way(tcb, pkt):
+        return
     if core.probe is not None:
         explain_arrival(tcb, pkt)
     tcb.segs_in += pkt.segments()
@@ -62,6 +64,21 @@ def segment_arrives(core: Any, pkt: Any) -> None:
         syn_sent_state(tcb, pkt)
     else:
         other_states(tcb, pkt)
+
+
+def came_another_way(tcb: Tcb, pkt: Any) -> bool:
+    """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
+    core = tcb.core
+    if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.ip_options):
+        return False
+    flags = pkt.tcp_flags
+    if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+        return True
+    rfc = "FreeBSD tcp(4) udp_tunneling_port"
+    core.drop("tcp-another-way", tcb.subject(), "it came in another datagram than the connection's, or in none", rfc)
+    if not flags & C.RST:
+        refuse(core, pkt, "the connection has another way", rfc)
+    return True
 
 
 def explain_arrival(tcb: Tcb, pkt: Any) -> None:
@@ -137,11 +154,12 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     core = tcb.core
     flags = pkt.tcp_flags
     length = segment_len(pkt)
-    if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK | C.FIN) and reopen(tcb, pkt):
-        return
-    if tcb.state == C.TIME_WAIT and core.config.tcp_tw_answer and not flags & (C.RST | C.SYN):
-        time_wait_answer(tcb, pkt)
-        return
+    if tcb.state == C.TIME_WAIT:
+        if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+            return
+        if core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
+            time_wait_answer(tcb, pkt)
+            return
     if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
         if not flags & C.ACK and not flags & C.RST:
             if ecn.another_syn(tcb, pkt):
@@ -352,6 +370,9 @@ def syn_again(tcb: Tcb) -> None:
 
 def reopen(tcb: Tcb, pkt: Any) -> bool:
     """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate."""
+    if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
+        # (A SYN with FIN opens nothing.)
+        return False
     newer = seq_gt(pkt.seq, tcb.rcv_nxt)
     if tcb.ts_ok and pkt.opt_ts:
         newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)

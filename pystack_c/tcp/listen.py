@@ -47,8 +47,11 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
             why = "the accept queue is full"
             send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
         return None
-    if queue.syn_full(core.config) and core.config.tcp_syncookies:
-        tell.listen(listener, "syn", "full: the answer carries a cookie, and nothing is kept", "RFC 4987 3.6")
+    if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
+        why = "full: the answer carries a cookie, and nothing is kept"
+        if core.config.tcp_syncookies > 1:
+            why = "the answer carries a cookie, as every one does, and nothing is kept"
+        tell.listen(listener, "syn", why, "RFC 4987 3.6")
         cookies.answer(listener, pkt)
         return None
     if queue.syn_full(core.config):

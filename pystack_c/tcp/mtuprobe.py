@@ -34,7 +34,7 @@ def header(tcb: Tcb) -> int:
     """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
     n = 52 if tcb.ts_ok else 40
     if tcb.ip_options is not None:
-        n += tcb.ip_options.length
+        n += tcb.ip_options.length + tcb.ip_options.overhead
     return n
 
 

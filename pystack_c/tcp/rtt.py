@@ -78,6 +78,7 @@ def backed_off(tcb: Tcb) -> int:
     rto_max = tcb.core.config.tcp_rto_max
     shift = tcb.backoff if tcb.backoff < 20 else 20
     rto = tcb.rto << shift
-    if shift > 0 and tcb.syn_out():
+    if tcb.core.config.tcp_rto_slop > 0 and (shift > 0 or not tcb.syn_out()):
+        # (FreeBSD, to all but the first timeout of a SYN.)
         rto += tcb.core.config.tcp_rto_slop
     return rto if rto < rto_max else rto_max

@@ -45,6 +45,8 @@ def local_mss(tcb: Tcb) -> int:
             mss = tcb.route.mtu - 40
         if tcb.route.route is not None and tcb.route.route.advmss > 0:
             mss = tcb.route.route.advmss
+        if tcb.ip_options is not None:
+            mss -= tcb.ip_options.overhead
     if tcb.user_mss > 0 and tcb.user_mss < mss:
         mss = tcb.user_mss
     return mss if mss < 65495 else 65495
@@ -76,6 +78,8 @@ def update_mss(tcb: Tcb) -> None:
         tcb.mtup.low = min(tcb.mtup.low, tcb.mtup.high)
         mtu = tcb.mtup.low
     mss = mtu - 40
+    if tcb.ip_options is not None:
+        mss -= tcb.ip_options.overhead
     if tcb.peer_mss < mss:
         mss = tcb.peer_mss
     if tcb.user_mss > 0 and tcb.user_mss < mss:
@@ -502,7 +506,7 @@ def send_reset(
             owner: Tcb = item
             ttl = owner.ttl
             tos = owner.tos
-    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, ttl, tos, reason, rfc, None)
+    reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, ttl, tos, reason, rfc, core.tunnel)
 
 
 def reset_segment(

@@ -7,7 +7,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ip_options
 from pystack_c import sockopt as common
-from pystack_c.tcp import chunks, errqueue, tell
+from pystack_c.tcp import chunks, errqueue, tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
@@ -35,6 +35,7 @@ TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
 TCP_NOOPT = 0x10008
 #: and the time that an opening may take, in seconds
 TCP_KEEPINIT = 0x10080
+TCP_REMOTE_UDP_ENCAPS_PORT = 0x10047
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 
@@ -110,6 +111,8 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
         tcb.freebind = bool(value)
     elif name == IP_OPTIONS:
         # MUST-51, MUST-52
+        if tunnel.port_of(tcb.ip_options):
+            raise error(errno.EINVAL)
         options = ip_options.make(value)
         tcb.options_given = options is not None
         use_options(tcb, options)
@@ -177,6 +180,8 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         tcb.fastopen_key = value
     elif name == TCP_NOOPT:
         tcb.noopt = bool(value)
+    elif name == TCP_REMOTE_UDP_ENCAPS_PORT:
+        _set_tunnel(tcb, value)
     elif name == TCP_KEEPINIT:
         if value < 0:
             raise error(errno.EINVAL)
@@ -189,6 +194,16 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         _set_congestion(tcb, value)
     else:
         raise error(errno.ENOPROTOOPT)
+
+
+def _set_tunnel(tcb: Tcb, port: int) -> None:
+    """TCP in UDP: the peer's port, before the connection is opened; 0: plain."""
+    if tcb.state != C.CLOSED or not 0 <= port <= 0xFFFF or (port and not tcb.core.config.tcp_udp_port):
+        raise error(errno.EINVAL)
+    if tcb.ip_options is not None and not tunnel.port_of(tcb.ip_options):
+        raise error(errno.EINVAL)
+    tcb.ip_options = tunnel.Tunnel(port) if port else None
+    tcb.options_given = port != 0
 
 
 def _seconds(value: int, most: int) -> int:
@@ -299,6 +314,7 @@ GETTERS = {
         TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
         TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
         TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
+        TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.ip_options),
         TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,

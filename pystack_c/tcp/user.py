@@ -56,6 +56,8 @@ def tcp_open(core: Any, now: int) -> Tcb:
     """A new stream endpoint, CLOSED and unbound."""
     core.now = now
     tcb = Tcb(core, core.new_ident())
+    if core.config.tcp_always_keepalive:
+        tcb.keepalive = True
     core.endpoints[tcb.ident] = tcb
     return tcb
 

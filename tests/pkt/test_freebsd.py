@@ -11,7 +11,14 @@ from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 FOLDER = os.path.join(os.path.dirname(__file__), "freebsd")
 SCRIPTS = find_scripts(FOLDER)
 #: pass with any profile
-SET_WHAT_THEY_NEED = ("syn-again.pkt", "syn-with-fin.pkt", "no-options.pkt", "keepinit.pkt", "sockstat-awk.pkt")
+SET_WHAT_THEY_NEED = (
+    "syn-again.pkt",
+    "syn-with-fin.pkt",
+    "no-options.pkt",
+    "keepinit.pkt",
+    "sockstat-awk.pkt",
+    "last-piece.pkt",
+)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
@@ -30,6 +37,14 @@ def test_script(path):
         ("keepinit.pkt", "TCP_KEEPINIT, [5]", "TCP_KEEPINIT, [9]", "blocks"),
         ("icmp-may-not-reset.pkt", "icmp_may_rst=0", "icmp_may_rst=1", "SO_ERROR"),
         ("icmp-may-not-reset.pkt", "+.9 > S", "+.1 > S", "time"),
+        ("tcp-in-udp-client.pkt", "/udp(9899 > 7)\n+0 setsockopt", "/udp(9899 > 8)\n+0 setsockopt", "encapsulation"),
+        ("tcp-in-udp-client.pkt", "1:1(0) ack 1 win 65535/udp(9899 > 7)", "1:1(0) ack 1 win 65535", "encapsulation"),
+        ("tcp-in-udp-client.pkt", "frag_needed mtu 1300", "frag_needed mtu 1299", "flags"),
+        ("tcp-in-udp-server.pkt", "tunneling_port=9899", "tunneling_port=9898", "no packet"),
+        ("tcp-in-udp-server.pkt", "ENCAPS_PORT, [7], [4]", "ENCAPS_PORT, [8], [4]", "ENCAPS_PORT"),
+        ("always-keepalive.pkt", " 0 socket", " 0 `sysctl -w net.inet.tcp.always_keepalive=0`\n+0 socket", "no packet"),
+        ("slop-on-every-timeout.pkt", "+.5 > P", "+.3 > P", "time"),
+        ("syn-in-time-wait.pkt", " 0 socket", " 0 `sysctl -w net.inet.tcp.drop_synfin=1`\n+0 socket", "no packet"),
         ("sockstat-awk.pkt", "{print $8}", "{print $7}", "command"),
         ("no-options.pkt", "TCP_NOOPT, [1]", "TCP_NOOPT, [0]", "options"),
     ],

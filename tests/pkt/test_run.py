@@ -155,6 +155,24 @@ def test_code_keeps_names_and_sees_the_moment():
     assert "before = " in verdict.failure.actual
 
 
+def test_the_profile_names_its_system(tmp_path):
+    # As packetdrill defines the name of the system that it runs on.
+    path = tmp_path / "x.pkt"
+    path.write_text("#ifdef FreeBSD\n" + OPEN + "+0 > . 1:1(0) ack 77\n#endif\n")
+    freebsd = Settings.for_profile("freebsd")
+    assert run_path(str(path), Settings()).verdict == PASSED
+    assert run_path(str(path), freebsd).verdict == FAILED
+    # What a script says of all systems stands in the place of what it says of one.
+    freebsd.defines["STANDARD"] = "1"
+    assert run_path(str(path), freebsd).verdict == PASSED
+
+
+def test_an_absolute_sequence_number_is_not_mapped():
+    text = " 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 < S 0:0(0) win 9\n"
+    assert run(text + "+0 > R. 0:0(0)! ack 1\n").verdict == PASSED
+    assert run(text + "+0 > R. 1:1(0)! ack 1\n").verdict == FAILED
+
+
 def test_strict_segments():
     text = OPEN + "+0 write(4, ..., 2000) = 2000\n+0 > P. 1:2001(2000) ack 1\n"
     assert run(text).verdict == PASSED

@@ -86,6 +86,7 @@ CONTROLS = [
     ("small-calls.pkt", "RCVBUF == 30000", "RCVBUF == 30001", "assertion"),
     ("small-calls.pkt", "-1 EPROTONOSUPPORT", "-1 EINVAL", "result"),
     ("udp-frag-needed.pkt", "ee_info=1300", "ee_info=1299", "ee_info"),
+    ("syncookies-always.pkt", "tcp_syncookies=2", "tcp_syncookies=1", "flags"),
     ("ecn-fallback.pkt", "tcp_ecn_fallback=0", "tcp_ecn_fallback=1", "flags"),
 ]
 

@@ -1,0 +1,87 @@
+"""TCP in UDP, FreeBSD's way (its tcp(4): udp_tunneling_port): for paths that let nothing but UDP through.
+
+A segment travels in a datagram between this host's port (the setting tcp_udp_port; 0 is off) and the peer's, which belongs to the
+connection: a segment that comes another way, or plainly, belongs to no connection. The datagram's checksum covers the segment,
+whose own is zero; so it must be there.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c import ipv4
+from pystack_c.core import Core
+from pystack_c.packet import Packet
+from pystack_c.tcp import icmp as tcp_icmp
+from pystack_c.wire import udp as wire
+
+
+class Tunnel:
+    """The way of a connection whose peer takes segments at UDP `port`; stands where IP options would."""
+
+    #: bytes of a UDP header, in each packet; none of IP options
+    overhead = 8
+    length = 0
+    asked = b""
+    strict = False
+    first_hop = 0
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def hop(self, dst: int) -> int:
+        """Straight to the peer."""
+        return dst
+
+    def send(
+        self,
+        core: Core,
+        dst: Any,
+        src: int,
+        daddr: int,
+        proto: int,
+        ttl: int,
+        tos: int,
+        df: int,
+        l4_len: int,
+        payload: Any,
+    ) -> int:
+        """The segment whose header is in the scratch buffer, in a datagram."""
+        segment = bytearray(core.scratch[C.L4_OFF : C.L4_OFF + l4_len])
+        segment[16:18] = b"\0\0"
+        if payload is not None:
+            segment += payload
+        data = bytes(segment)
+        wire.write(core.scratch, C.L4_OFF, src, daddr, core.config.tcp_udp_port, self.port, data, True, False)
+        return ipv4.output(core, dst, src, daddr, C.IPPROTO_UDP, ttl, tos, df, 8, data, 0, 0)
+
+
+def port_of(way: Any) -> int:
+    """The UDP port of a way (a Tunnel, or IP options, or None), or 0."""
+    return way.port if isinstance(way, Tunnel) else 0
+
+
+def unwrap(core: Core, pkt: Packet) -> bool:
+    """Is this UDP datagram one with a segment? Then the packet's transport is that segment, and `core.tunnel` its way."""
+    start = pkt.l4_off
+    frame = pkt.frame
+    if pkt.l4_end - start < 8 or (frame[start + 2] << 8) | frame[start + 3] != core.config.tcp_udp_port:
+        return False
+    if wire.parse(pkt) < 0 or frame[start + 6] | frame[start + 7] == 0 or pkt.dst_kind != C.DST_UNICAST:
+        # (UDP counts what is broken; where the datagram has no checksum, nothing covers the segment.)
+        return False
+    core.tunnel = Tunnel(pkt.sport)
+    pkt.l4_off = start + 8
+    pkt.flags |= C.RX_CSUM_OK
+    return True
+
+
+def icmp_error(core: Core, kind: int, code: int, info: int, src: int, dst: int, dport: int, quote: bytes) -> bool:
+    """An ICMP error quotes a datagram from our port to (dst, dport). True where it carried a segment of a connection."""
+    if core.tcp is None or len(quote) < 16:
+        return False
+    sport, rport = (quote[8] << 8) | quote[9], (quote[10] << 8) | quote[11]
+    tcb = core.tcp.find(src, sport, dst, rport)
+    if tcb is None or port_of(tcb.ip_options) != dport:
+        return False
+    tcp_icmp.icmp_error(core, kind, code, info, src, dst, sport, rport, int.from_bytes(quote[12:16], "big"))
+    return True
