@@ -10,7 +10,9 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from pystack.pkt import shell_flow
 from pystack.pkt.errors import Unsupported
+from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
 
@@ -48,12 +50,14 @@ class Shell:
         self.folder = folder
         self.files: dict[str, int] = {}
         self.counted: dict[str, int] = {}
+        self.variables: dict[str, str] = {}
         self.depth = 0
 
     def run(self, text: str, line: int) -> int:
         """A command or several; the exit status of the last."""
         status = 0
         text = re.sub(r"(?m)(^|\s)#.*$", "", text.replace("\\\n", " "))
+        flow = shell_flow.Flow(self)
         for part in _split(text):
             if part.startswith("||"):
                 if status == 0:
@@ -63,12 +67,29 @@ class Shell:
                 if status != 0:
                     continue
                 part = part[2:]
-            status = self._pipeline(part.strip(), line)
+            part = flow.word(part.strip(), line)
+            if part and flow.runs:
+                status = self.step(part, line)
+        if flow.open:
+            raise Unsupported(line, "an 'if' without 'fi' is not supported")
         return status
 
+    def step(self, part: str, line: int) -> int:
+        """One command, or an assignment."""
+        part = shell_flow.expand(self, part, line)
+        if shell_flow.assign(self, part, line):
+            return 0
+        return self._pipeline(part, line)[0]
+
+    def output(self, part: str, line: int) -> list[str]:
+        """What a command prints."""
+        return self._pipeline(part, line)[1]
+
     def include(self, path: str, line: int) -> int:
-        """A script of commands in a file; its directory counts from the script's."""
+        """A script of commands in a file; its directory counts from the script's, else from where we are."""
         full = os.path.join(self.folder, path)
+        if not os.path.exists(full):
+            full = path
         try:
             with open(full, encoding="utf-8", errors="replace") as file:
                 text = file.read()
@@ -82,10 +103,10 @@ class Shell:
         finally:
             self.depth -= 1
 
-    def _pipeline(self, text: str, line: int) -> int:
+    def _pipeline(self, text: str, line: int) -> tuple[int, list[str]]:
         text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
-            return 0
+            return 0, []
         output: list[str] | None = None
         status = 0
         for stage in _split(text, "|"):
@@ -95,7 +116,7 @@ class Shell:
                 raise Unsupported(line, f"command {stage.strip()!r}: {error}") from None
             if words:
                 status, output = self._command(words, output, line, text)
-        return status
+        return status, output or []
 
     def _command(self, words: list[str], stdin: "list[str] | None", line: int, text: str) -> tuple[int, list[str]]:
         name = os.path.basename(words[0])
@@ -114,6 +135,10 @@ class Shell:
             return 0, [str(len(stdin))]
         if name in COMMANDS:
             return COMMANDS[name](self, words[1:], line)
+        if name in (".", "source") and len(words) == 2:
+            return self.include(words[1], line), []
+        if name in ("[", "test") and (name == "test" or words[-1] == "]"):
+            return shell_flow.test(words[1 : None if name == "test" else -1], line), []
         if name == "dd":
             self._dd(words[1:])
             return 0, []
@@ -206,6 +231,12 @@ class Shell:
         self.runner.advance(self.runner.host.now + int(float(words[0]) * 1e9))
         return 0, []
 
+    def uname(self, words: list[str], line: int) -> tuple[int, list[str]]:
+        """uname: the system that the profile stands for."""
+        if words not in ([], ["-s"]) or self.runner.settings.profile not in PLATFORMS:
+            raise Unsupported(line, f"uname {' '.join(words)} is not supported")
+        return 0, [PLATFORMS[self.runner.settings.profile]]
+
     def echo(self, words: list[str], line: int) -> tuple[int, list[str]]:
         """echo."""
         return 0, [" ".join(words)]
@@ -217,6 +248,7 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
     "nstat": Shell.nstat,
     "sleep": Shell.sleep,
     "echo": Shell.echo,
+    "uname": Shell.uname,
     "ip": ip_command,
     "tc": tc_command,
     "ss": ss,

@@ -128,6 +128,48 @@ def test_included_scripts(tmp_path):
     assert run_path(str(path), Settings()).verdict == PASSED
 
 
+def test_commands_with_conditions(tmp_path, monkeypatch):
+    (tmp_path / "common.sh").write_text(
+        '#!/bin/sh\nSYSTEM=$(uname)\n\nif [ "$SYSTEM" = "Linux" ] ; then\n  echo "Linux"\n  . ./no-sack.sh\n'
+        'elif [ "$SYSTEM" = "FreeBSD" ] ; then\n  nothing_that_exists\nelse\n  nothing_that_exists\nfi\n'
+    )
+    (tmp_path / "no-sack.sh").write_text('if test 1 -gt 2; then true; else sysctl -q "net.ipv4.tcp_sack=0"; fi\n')
+    path = tmp_path / "x.pkt"
+    path.write_text("`./common.sh`\n" + OPEN.replace("<...>", "<mss 1460>"))
+    assert run_path(str(path), Settings()).verdict == PASSED
+    verdict = run_path(str(path), Settings.for_profile("freebsd"))
+    assert verdict.verdict == UNSUPPORTED and "nothing_that_exists" in verdict.reason
+    # A path may count from where we are, too, as the commands of packetdrill do.
+    (tmp_path / "deep").mkdir()
+    inside = tmp_path / "deep" / "y.pkt"
+    inside.write_text(path.read_text())
+    assert run_path(str(inside), Settings()).verdict == UNSUPPORTED
+    monkeypatch.chdir(tmp_path)
+    assert run_path(str(inside), Settings()).verdict == PASSED
+
+
+@pytest.mark.parametrize(
+    "command", ["if true; then true", "fi", "else true", "if [ a -zz b ]; then true; fi", "uname -a"]
+)
+def test_conditions_that_are_none(command):
+    assert run(OPEN + f"+0 `{command}`\n").verdict == UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("if [ -n x ] && true; then true; fi; [ 2 -ge 2 ]", PASSED),
+        ("A=b; [ $A = b ]", PASSED),
+        ("A='b'; [ ${A} != b ]", FAILED),
+        ("if false_or_not; then true; fi", UNSUPPORTED),
+        ("if [ 1 = 2 ]; then what; elif [ 1 = 1 ]; then [ -z '' ]; else what; fi", PASSED),
+        ("if [ 1 = 2 ]; then if [ 1 = 1 ]; then what; else what; fi; what; fi; true", PASSED),
+    ],
+)
+def test_conditions(command, verdict):
+    assert run(OPEN + f"+0 `{command}`\n").verdict == verdict
+
+
 def test_options_in_any_order():
     text = OPEN.replace("<...>", "<nop,sackOK,mss 1460,eol>")
     assert run(text).verdict == FAILED
