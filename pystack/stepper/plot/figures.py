@@ -204,7 +204,6 @@ def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
 
 def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
     """Arrows between the hosts' lines; one row a departure or arrival, times at the left."""
-    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import offset_copy
 
     if last <= first:
@@ -218,7 +217,7 @@ def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
     span = len(ladder.lines)
     look = {
         "transform": offset_copy(axes.transData, figure, 0, 2.5, units="points"),
-        "path_effects": [withStroke(linewidth=2.5, foreground="white")],
+        "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.4},
     }
     for number, name in enumerate(ladder.lines):
         axes.plot([number, number], [-1, len(rows)], color=GREY, lw=1.5, zorder=1)
