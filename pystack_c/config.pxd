@@ -150,4 +150,6 @@ cdef class Config:
     cdef public int64_t tcp_keepinit
     cdef public bint tcp_old_ack
     cdef public bint tcp_update_quarter
+    cdef public bint tcp_push_bursts
+    cdef public bint tcp_ack_pushed
     cdef public bint tcp_syn_drop_options

@@ -218,6 +218,10 @@ class Config:
         self.tcp_undo = True
         #: RFC 3042
         self.tcp_limited_transmit = True
+        #: the last segment of a burst that the windows end carries PSH, so that its ACK need not wait (Linux, on offloaded groups)
+        self.tcp_push_bursts = True
+        #: a full-sized segment with PSH is acknowledged at once, unless the application answers (Linux)
+        self.tcp_ack_pushed = True
         #: restart window after an idle RTO (RFC 5681 4.1)
         self.tcp_slow_start_after_idle = True
         #: most payload bytes handed to a device in one piece
@@ -468,6 +472,8 @@ FIELDS = (
     "tcp_frto",
     "tcp_undo",
     "tcp_limited_transmit",
+    "tcp_push_bursts",
+    "tcp_ack_pushed",
     "tcp_slow_start_after_idle",
     "tcp_gso_max",
     "tcp_challenge_ack_limit",
@@ -534,6 +540,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_rto_max": 60 * S,
         "tcp_delack_time": 200 * MS,
         "tcp_quickack_segs": 0,
+        "tcp_push_bursts": False,
+        "tcp_ack_pushed": False,
         "tcp_time_wait": 240 * S,
         "tcp_fin_timeout": 240 * S,
         "min_pmtu": 68,
@@ -542,6 +550,8 @@ PROFILES: dict[str, dict[str, Any]] = {
     "lab": {
         "tcp_timestamps": False,
         "tcp_quickack_segs": 0,
+        "tcp_push_bursts": False,
+        "tcp_ack_pushed": False,
         "tcp_moderate_rcvbuf": False,
         "tcp_moderate_sndbuf": False,
         "tcp_rmem": 4 << 20,
@@ -566,6 +576,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_syncookies": 0,
         "tcp_fastopen": 0,
         "tcp_quickack_segs": 0,
+        "tcp_push_bursts": False,
+        "tcp_ack_pushed": False,
         "tcp_moderate_rcvbuf": False,
         "tcp_moderate_sndbuf": False,
     },

@@ -44,6 +44,8 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "linux": (
         "linux",
         {
+            "tcp_push_bursts": False,
+            "tcp_ack_pushed": False,
             "tcp_fastopen_blackhole_timeout": 0,
             "tcp_hystart_limit": 0,
             "tcp_abc_l": 1000,
@@ -72,6 +74,8 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "freebsd": (
         "linux",
         {
+            "tcp_push_bursts": False,
+            "tcp_ack_pushed": False,
             "tcp_wscale": 6,
             "tcp_rmem": 65536,
             "tcp_wmem": 32768,

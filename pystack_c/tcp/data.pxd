@@ -19,6 +19,7 @@ cpdef duplicate_text(Tcb tcb, uint32_t left, uint32_t right)
 cpdef option_may_be_blocked(Tcb tcb)
 @cython.locals(buf=RecvBuf, before=uint32_t, was_empty=bint, filled=bint, n=int64_t)
 cpdef in_order(Tcb tcb, Packet pkt, Py_ssize_t begin, Py_ssize_t end)
+cdef bint answering(Tcb tcb) except -1
 @cython.locals(buf=RecvBuf, place=int64_t)
 cpdef urgent_byte(Tcb tcb)
 @cython.locals(core=Core, timer=Timer, why=str)

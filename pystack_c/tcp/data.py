@@ -11,6 +11,9 @@ from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
+# How long after its last data an application is one that answers.
+ANSWERING = 1_000_000_000
+
 
 def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
     """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
@@ -119,8 +122,15 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
         ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
     elif tcb.dsack is not None:
         ack_now(tcb, "part of it came twice: say so while it is news", "RFC 2883 4")
+    elif tcb.core.config.tcp_ack_pushed and pkt.tcp_flags & C.PSH and end - begin >= tcb.rcv_mss and not answering(tcb):
+        ack_now(tcb, "a full segment with PSH: more may not come before its ACK", "Linux tcp_measure_rcv_mss")
     else:
         ack_policy(tcb)
+
+
+def answering(tcb: Tcb) -> bool:
+    """The application sends data of its own, which will carry the ACK."""
+    return tcb.last_send > 0 and tcb.core.now - tcb.last_send < ANSWERING
 
 
 def urgent_byte(tcb: Tcb) -> None:

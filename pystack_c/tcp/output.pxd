@@ -26,6 +26,7 @@ cpdef first_syn(Tcb tcb)
 cpdef send_new(Tcb tcb)
 @cython.locals(old=int64_t)
 cdef one_segment(Tcb tcb)
+cdef bint ends_burst(Tcb tcb, int64_t n, int64_t mss, int64_t room) except -1
 @cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
 cpdef bint mtu_probe_waits(Tcb tcb, int64_t mss) except -1
 @cython.locals(out=int64_t)

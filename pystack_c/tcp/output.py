@@ -145,7 +145,7 @@ def send_new(tcb: Tcb) -> None:
         if tcb.tlp_new:
             tcb.tlp_new = False
             n = n if n < mss else mss
-        push = 1 if n == unsent else 0
+        push = 1 if n == unsent or (n >= mss and ends_burst(tcb, n, mss, usable if usable < room else room)) else 0
         if tcb.chunks is not None:
             push = tcb.chunks.sending(tcb, offset, n, mss, usable if usable < room else room)
         send_data(tcb, offset, n, mss, n == unsent, push)
@@ -159,6 +159,17 @@ def send_new(tcb: Tcb) -> None:
         rate.note_app_limited(tcb)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
+
+
+def ends_burst(tcb: Tcb, n: int, mss: int, room: int) -> bool:
+    """More than one full segment leaves at this instant, and this is the last for which there is room.
+
+    A receiver that delays ACKs waits after an odd number of segments for one more, which only its ACK would release. PSH tells
+    it that none will come soon (RFC 9293 3.9.1.2 asks for PSH where the buffer empties, and leaves the rest to the sender).
+    """
+    if not tcb.core.config.tcp_push_bursts or room - n >= mss or rate.pacing_limit(tcb) > 0:
+        return False
+    return n > mss or tcb.last_send == tcb.core.now
 
 
 def one_segment(tcb: Tcb) -> None:
