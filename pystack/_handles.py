@@ -65,7 +65,7 @@ class Description:
 
     def await_ready(self, bits: int, timeout: float | None, deadline: int | None, limit: float | None) -> None:
         """Wait, or raise what a socket with this timeout raises. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""
-        if timeout == 0:
+        if timeout is not None and timeout == 0:
             raise again()
         if deadline is None and limit is not None:
             if not self.host.wait(self.watch, bits, deadline_of(limit)):

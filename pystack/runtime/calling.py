@@ -99,7 +99,8 @@ class CallingHost(Host):
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
         """`fn(target, *args, now)` under the lock, then everything the stack has to send is sent."""
-        with self.lock:
+        self.lock.acquire()
+        try:
             if self.error is not None:
                 self.check()
             if self._in_order():
@@ -109,6 +110,8 @@ class CallingHost(Host):
                 return fn(target, *args, now)
             finally:
                 self.drain(now, None)
+        finally:
+            self.lock.release()
 
     def _in_order(self) -> bool:
         """Whether one thing must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
