@@ -18,6 +18,7 @@ from setuptools.command.sdist import sdist
 COMPILED = [
     "pystack_c/fifo.py",
     "pystack_c/seqnum.py",
+    "pystack_c/siphash.py",
     "pystack_c/rng.py",
     "pystack_c/timer.py",
     "pystack_c/packet.py",

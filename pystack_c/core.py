@@ -112,9 +112,19 @@ class Core:
 
     def cancel_timer(self, timer: Timer | None, why: str, rfc: str) -> None:
         """Take a timer out; nothing where it is not set, or was never made. Every timer is cancelled here."""
+        if timer is None:
+            return
+        told = timer.deadline >= 0
+        # (One that was stopped may still have its place.)
+        self.timers.cancel(timer)
+        if told and self.probe is not None:
+            self.tell_timer("timer.cancelled", timer, why, rfc)
+
+    def stop_timer(self, timer: Timer | None, why: str, rfc: str) -> None:
+        """As cancel_timer, for one that will probably be set again before its time was up."""
         if timer is None or timer.deadline < 0:
             return
-        self.timers.cancel(timer)
+        self.timers.stop(timer)
         if self.probe is not None:
             self.tell_timer("timer.cancelled", timer, why, rfc)
 

@@ -29,7 +29,7 @@ class Endpoint(TimerOwner):
         self.rport = 0
         self.bound = False
         self.bound_iface: Iface | None = None
-        self.ttl = core.config.ip_default_ttl
+        self.ttl = self.core.config.ip_default_ttl
         self.tos = 0
         self.reuseaddr = False
         self.reuseport = False

@@ -1,16 +1,18 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport uint32_t, uint64_t
+from pystack_c.siphash cimport SipHash
 
 cdef class Rng:
     cdef public uint32_t s0
     cdef public uint32_t s1
     cdef public uint32_t s2
     cdef public uint32_t s3
-    cdef public bytes secret
+    cdef public SipHash hasher
     @cython.locals(x=uint32_t, result=uint32_t, t=uint32_t, y=uint32_t)
     cpdef uint32_t u32(self) noexcept
     @cython.locals(r=uint64_t)
     cpdef uint64_t below(self, uint64_t n) noexcept
     cpdef double random(self) noexcept
     cpdef uint64_t keyed_hash(self, bytes data)
+    cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second)

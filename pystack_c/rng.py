@@ -8,6 +8,7 @@ attacker must not guess (ISN, RFC 6528) goes through `keyed_hash` instead.
 import hashlib
 
 import pystack_c.const as C
+from pystack_c.siphash import SipHash
 
 
 class Rng:
@@ -19,7 +20,7 @@ class Rng:
         self.s1 = int.from_bytes(digest[4:8], "big")
         self.s2 = int.from_bytes(digest[8:12], "big")
         self.s3 = int.from_bytes(digest[12:16], "big")
-        self.secret = digest[16:32]
+        self.hasher = SipHash(digest[16:32])
 
     def u32(self) -> int:
         """The next 32 random bits."""
@@ -45,5 +46,12 @@ class Rng:
         return self.u32() / 4294967296.0
 
     def keyed_hash(self, data: bytes) -> int:
-        """64 bits of BLAKE2s over `data`, keyed with this generator's secret: a pseudo-random function."""
-        return int.from_bytes(hashlib.blake2s(data, digest_size=8, key=self.secret).digest(), "big")
+        """64 bits of SipHash-2-4 over `data`, keyed with this generator's secret: a pseudo-random function."""
+        return self.hasher.hash(data)
+
+    def keyed_pair(self, first: int, second: int) -> int:
+        """The same over two words of 64 bits."""
+        self.hasher.begin()
+        self.hasher.word(first)
+        self.hasher.word(second)
+        return self.hasher.end(0, 16)

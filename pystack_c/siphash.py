@@ -1,42 +1,72 @@
-"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, where others must come to the same number."""
+"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, a pseudo-random function under a secret key."""
 
-from typing import Any
-
-MASK = 0xFFFFFFFFFFFFFFFF
+_M64 = 0xFFFFFFFFFFFFFFFF
 
 
-def rotate(x: int, n: int) -> int:
-    """Rotate 64 bits to the left."""
-    return (x << n | x >> (64 - n)) & MASK
+class SipHash:
+    """The hash under one key of 16 bytes. `begin`, any number of `word` (8 bytes each, little-endian), and `end`."""
 
+    def __init__(self, key: bytes) -> None:
+        self.k0 = int.from_bytes(key[:8], "little")
+        self.k1 = int.from_bytes(key[8:16], "little")
+        self.begin()
 
-def rounds(v: list[Any], count: int) -> None:
-    """`count` SipRounds over the four words of the state."""
-    for _ in range(count):
-        v[0] = (v[0] + v[1]) & MASK
-        v[1] = rotate(v[1], 13) ^ v[0]
-        v[0] = rotate(v[0], 32)
-        v[2] = (v[2] + v[3]) & MASK
-        v[3] = rotate(v[3], 16) ^ v[2]
-        v[0] = (v[0] + v[3]) & MASK
-        v[3] = rotate(v[3], 21) ^ v[0]
-        v[2] = (v[2] + v[1]) & MASK
-        v[1] = rotate(v[1], 17) ^ v[2]
-        v[2] = rotate(v[2], 32)
+    def begin(self) -> None:
+        """Start anew."""
+        self.v0 = self.k0 ^ 0x736F6D6570736575
+        self.v1 = self.k1 ^ 0x646F72616E646F6D
+        self.v2 = self.k0 ^ 0x6C7967656E657261
+        self.v3 = self.k1 ^ 0x7465646279746573
+
+    def _rounds(self, count: int) -> None:
+        """`count` SipRounds over the four words of the state."""
+        a, b, c, d = self.v0, self.v1, self.v2, self.v3
+        for _ in range(count):
+            a = (a + b) & _M64
+            b = ((b << 13) & _M64 | (b >> 51)) ^ a
+            a = (a << 32) & _M64 | (a >> 32)
+            c = (c + d) & _M64
+            d = ((d << 16) & _M64 | (d >> 48)) ^ c
+            a = (a + d) & _M64
+            d = ((d << 21) & _M64 | (d >> 43)) ^ a
+            c = (c + b) & _M64
+            b = ((b << 17) & _M64 | (b >> 47)) ^ c
+            c = (c << 32) & _M64 | (c >> 32)
+        self.v0, self.v1, self.v2, self.v3 = a, b, c, d
+
+    def word(self, value: int) -> None:
+        """The next 8 bytes."""
+        self.v3 ^= value
+        self._rounds(2)
+        self.v0 ^= value
+
+    def end(self, tail: int, length: int) -> int:
+        """The last `length` % 8 bytes, and the hash of all `length` of them."""
+        self.word((length & 0xFF) << 56 | tail)
+        self.v2 ^= 0xFF
+        self._rounds(4)
+        return self.v0 ^ self.v1 ^ self.v2 ^ self.v3
+
+    def hash(self, data: bytes) -> int:
+        """The hash of `data`."""
+        self.begin()
+        p = data
+        n = len(data)
+        at = 0
+        while n - at >= 8:
+            value = 0
+            for i in range(8):
+                byte = p[at + i]
+                value |= byte << (8 * i)
+            self.word(value)
+            at += 8
+        value = 0
+        for i in range(n - at):
+            byte = p[at + i]
+            value |= byte << (8 * i)
+        return self.end(value, n)
 
 
 def siphash(key: bytes, data: bytes) -> int:
     """The hash of `data` under a key of 16 bytes."""
-    k0 = int.from_bytes(key[:8], "little")
-    k1 = int.from_bytes(key[8:16], "little")
-    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
-    whole = len(data) // 8 * 8
-    words = [int.from_bytes(data[i : i + 8], "little") for i in range(0, whole, 8)]
-    words.append((len(data) & 0xFF) << 56 | int.from_bytes(data[whole:], "little"))
-    for word in words:
-        v[3] ^= word
-        rounds(v, 2)
-        v[0] ^= word
-    v[2] ^= 0xFF
-    rounds(v, 4)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    return SipHash(key).hash(data)

@@ -24,6 +24,7 @@ cdef class TimerQueue:
     cdef public int64_t next_order
     cpdef arm(self, Timer timer, int64_t deadline)
     cpdef cancel(self, Timer timer)
+    cpdef stop(self, Timer timer)
     @cython.locals(top=Timer)
     cpdef int64_t next_deadline(self)
     @cython.locals(top=Timer, deadline=int64_t)

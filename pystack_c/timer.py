@@ -3,7 +3,7 @@
 A timer belongs to one owner and one kind, can be armed, moved and cancelled from anywhere, and fires
 only from `Stack.handle_timeout`. Moving a timer later (the common case: each ACK pushes the
 retransmission timer out) costs nothing: the heap entry keeps its old, earlier key and is put right
-when it reaches the top.
+when it reaches the top. A timer that was only stopped is thrown out there.
 """
 
 from typing import Any
@@ -76,12 +76,19 @@ class TimerQueue:
         if timer.index >= 0:
             self._remove(timer)
 
+    def stop(self, timer: Timer) -> None:
+        """As cancel, but the timer keeps its place in the heap: cheap where it will soon be set again, to a later time."""
+        timer.deadline = -1
+
     def next_deadline(self) -> int:
         """The earliest deadline, or -1 when no timer is set."""
         while self.heap:
             top: Timer = self.heap[0]
             if top.key == top.deadline and top.key_order == top.order:
                 return top.deadline
+            if top.deadline < 0:
+                self._remove(top)
+                continue
             top.key = top.deadline
             top.key_order = top.order
             self._down(0)

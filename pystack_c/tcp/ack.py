@@ -195,6 +195,6 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
     timer = tcb.rto_timer
     if tcb.rtxq.count() == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
-            tcb.core.cancel_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
+            tcb.core.stop_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
     elif advanced:
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))

@@ -310,7 +310,7 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
     tcb.ack_reason = ""
     tcb.last_ack_sent = tcb.rcv_nxt
     tcb.quickack = tcb.quickack - count if tcb.quickack > count else 0
-    tcb.core.cancel_timer(tcb.delack_timer, "a segment carries the ACK", "RFC 9293 3.8.6.3")
+    tcb.core.stop_timer(tcb.delack_timer, "a segment carries the ACK", "RFC 9293 3.8.6.3")
 
 
 def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:

@@ -129,19 +129,18 @@ class TcpTables(PortTable):
 
     def hash4(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
         """The keyed hash of a connection's four."""
-        data = (laddr << 64 | lport << 48 | raddr << 16 | rport).to_bytes(12, "big")
-        return self.core.rng.keyed_hash(data)
+        return self.core.rng.keyed_pair(laddr << 32 | raddr, lport << 16 | rport)
 
     def isn(self, tcb: Tcb) -> int:
         """RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 us."""
         forced = self.core.config.tcp_isn
         if forced >= 0:
-            return forced & 0xFFFFFFFF
-        return (self.core.now // 4000 + self.hash4(tcb.laddr, tcb.lport, tcb.raddr, tcb.rport)) & 0xFFFFFFFF
+            return forced & C.M32
+        return (self.core.now // 4000 + self.hash4(tcb.laddr, tcb.lport, tcb.raddr, tcb.rport)) & C.M32
 
     def ts_offset(self, tcb: Tcb) -> int:
         """RFC 7323 7.1: a timestamp offset per address pair that tells nothing about the uptime."""
-        return self.hash4(tcb.laddr, 1, tcb.raddr, 0) & 0xFFFFFFFF
+        return self.hash4(tcb.laddr, 1, tcb.raddr, 0) & C.M32
 
     # Bounds.
 

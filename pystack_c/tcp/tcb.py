@@ -74,12 +74,12 @@ class Tcb(Endpoint):
         self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
         self.rcv_up = 0
         # options agreed on
-        self.mss = core.config.tcp_mss_default
+        self.mss = self.core.config.tcp_mss_default
         self.path_mtu = 0
         self.mtup: Any = None  # the search for the path MTU (mtuprobe.py)
-        self.peer_mss = core.config.tcp_mss_default
+        self.peer_mss = self.core.config.tcp_mss_default
         self.user_mss = 0
-        self.rcv_mss = core.config.tcp_mss_default
+        self.rcv_mss = self.core.config.tcp_mss_default
         self.snd_wscale = 0
         self.rcv_wscale = 0
         self.wscale_ok = False
@@ -92,8 +92,8 @@ class Tcb(Endpoint):
         self.rcv_limit = 0
         # buffers
         self.sendbuf = SendBuf()
-        self.recvbuf = RecvBuf(core.config.tcp_rmem)
-        self.sndbuf_size = core.config.tcp_wmem
+        self.recvbuf = RecvBuf(self.core.config.tcp_rmem)
+        self.sndbuf_size = self.core.config.tcp_wmem
         self.rtxq = RtxQueue()
         # closing
         self.fin_pending = False
@@ -109,20 +109,20 @@ class Tcb(Endpoint):
         self.ack_now = False
         self.ack_reason = ""
         self.last_ack_sent = 0
-        self.quickack = core.config.tcp_quickack_segs
+        self.quickack = self.core.config.tcp_quickack_segs
         self.sacks: Any = None
         self.dsack: Any = None
         self.last_bad_ack = -1
         # round trip and timeout (RFC 6298)
         self.srtt = 0
         self.rttvar = 0
-        self.rto = core.config.tcp_rto_initial
+        self.rto = self.core.config.tcp_rto_initial
         self.backoff = 0
         self.min_rtt = -1
         # congestion control and loss recovery (RFC 5681, 6582, 6675)
         self.cc: Any = None
         self.cwnd = 0
-        self.ssthresh = core.config.tcp_init_ssthresh
+        self.ssthresh = self.core.config.tcp_init_ssthresh
         self.cwnd_limited = False
         self.max_out = 0
         self.cwnd_round = 0
@@ -253,21 +253,21 @@ class Tcb(Endpoint):
         self.last_recv = 0
         self.last_send = 0
         # socket options
-        self.nodelay = not core.config.tcp_nagle
+        self.nodelay = not self.core.config.tcp_nagle
         self.cork = False
         self.more = False
         self.keepalive = False
-        self.keepidle = core.config.tcp_keepalive_time
-        self.keepintvl = core.config.tcp_keepalive_intvl
-        self.keepcnt = core.config.tcp_keepalive_probes
+        self.keepidle = self.core.config.tcp_keepalive_time
+        self.keepintvl = self.core.config.tcp_keepalive_intvl
+        self.keepcnt = self.core.config.tcp_keepalive_probes
         self.user_timeout = 0
-        self.keepinit = core.config.tcp_keepinit
-        self.syn_retries = core.config.tcp_syn_retries
+        self.keepinit = self.core.config.tcp_keepinit
+        self.syn_retries = self.core.config.tcp_syn_retries
         self.linger = -1
         self.push_now = False
         self.time_waiting = False
         self.keep_probes = 0
-        self.congestion = core.config.tcp_congestion
+        self.congestion = self.core.config.tcp_congestion
         self.oobinline = False
         self.pmtudisc = 1
         self.noopt = False
@@ -291,7 +291,7 @@ class Tcb(Endpoint):
         self.delivered = 0
         self.delivered_ce = 0
         self.dsack_dups = 0
-        self.reordering = core.config.tcp_reordering
+        self.reordering = self.core.config.tcp_reordering
         self.reord_seen = 0
         self.ack_reordered = False
         self.rcv_ooopack = 0

@@ -7,6 +7,26 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 cdef extern from "arpa/inet.h":
     uint16_t ntohs(uint16_t v) nogil
 
+cdef extern from *:
+    """
+    /* 32 bytes at a time: the lower and the upper half of each 64-bit lane are summed apart, so that no carry is lost. */
+    typedef uint64_t pystack_lanes __attribute__((vector_size(32), aligned(1), may_alias));
+    static inline uint64_t pystack_sum32(const unsigned char *p, Py_ssize_t blocks)
+    {
+        pystack_lanes low = {0, 0, 0, 0}, high = {0, 0, 0, 0};
+        const pystack_lanes mask = {0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu};
+        Py_ssize_t i;
+        for (i = 0; i < blocks; i++) {
+            pystack_lanes w = *(const pystack_lanes *)(p + 32 * i);
+            low += w & mask;
+            high += w >> 32;
+        }
+        low += high;
+        return low[0] + low[1] + low[2] + low[3];
+    }
+    """
+    uint64_t pystack_sum32(const unsigned char* p, Py_ssize_t blocks) nogil
+
 # The compiled body. Words are added in the machine's byte order; one swap at the end puts the sum right (RFC 1071 2 (B)).
 cdef inline uint32_t sum_at(const unsigned char* p, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept nogil:
     cdef uint64_t s = 0
@@ -18,6 +38,10 @@ cdef inline uint32_t sum_at(const unsigned char* p, Py_ssize_t off, Py_ssize_t e
     if n <= 0:
         n = 0
     p = p + off
+    if n >= 64:
+        s = pystack_sum32(p, n >> 5)
+        p = p + (n & -32)
+        n = n & 31
     words = n >> 2
     for i in range(words):
         memcpy(&w, p + 4 * i, 4)

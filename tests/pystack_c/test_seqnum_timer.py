@@ -66,3 +66,23 @@ def test_timers_fire_in_order_of_deadline_and_arming(steps):
             assert fired == [entry[2] for entry in due]
         assert queue.next_deadline() == min((entry[0] for entry in model), default=-1)
         assert [timer.armed() for timer in timers] == [n in {entry[2] for entry in model} for n in range(8)]
+
+
+def test_a_stopped_timer_is_not_due_and_keeps_its_place_until_then():
+    queue = TimerQueue()
+    stopped, other = Timer(Owner(), 1), Timer(Owner(), 2)
+    queue.arm(stopped, 10)
+    queue.arm(other, 20)
+    queue.stop(stopped)
+    assert not stopped.armed() and len(queue) == 2
+    # Set again, to a later time: its place is put right when it comes up.
+    queue.arm(stopped, 30)
+    assert queue.next_deadline() == 20
+    assert queue.pop_due(30) is other and queue.pop_due(30) is stopped and queue.pop_due(30) is None
+    queue.arm(stopped, 40)
+    queue.stop(stopped)
+    assert queue.next_deadline() == -1 and len(queue) == 0
+    queue.arm(stopped, 50)
+    queue.stop(stopped)
+    queue.cancel(stopped)
+    assert len(queue) == 0 and stopped.index == -1

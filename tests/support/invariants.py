@@ -52,12 +52,15 @@ def check_queues(stack: Any) -> None:
 
 
 def check_timers(stack: Any) -> None:
-    """The heap is a heap, each timer knows its place in it, and none is kept that is not set."""
+    """The heap is a heap, each timer knows its place in it, and none is kept that is not set, but for those of connections."""
     heap = stack.timers.heap
     for i, timer in enumerate(heap):
         assert timer.index == i, "a timer does not know its place"
-        assert timer.deadline >= 0, "a timer in the heap that is not set"
-        assert timer.key <= timer.deadline, "a timer's key is later than its deadline"
+        stopped = timer.deadline < 0
+        if stopped:
+            # (rto_timer and delack_timer of a connection are set again and again.)
+            assert getattr(timer.owner, "registered", False), "a timer in the heap that is not set"
+        assert stopped or timer.key <= timer.deadline, "a timer's key is later than its deadline"
         if i:
             parent = heap[(i - 1) >> 1]
             assert (parent.key, parent.key_order) <= (timer.key, timer.key_order), "the heap is out of order"

@@ -72,6 +72,9 @@ def register(cls: Any) -> type:  # python
 
 def create(name: str) -> CongestionControl:  # python
     """A new instance by `name` or `name(n)`; a ValueError, which lists what there is, where nothing is called that."""
+    plain = REGISTRY.get(name)
+    if plain is not None:
+        return plain()  # type: ignore[no-any-return]
     found = CALL.fullmatch(name)
     if found is None or found[1] not in REGISTRY:
         raise ValueError(f"no congestion control named {name!r}; there are {', '.join(sorted(REGISTRY))}")

@@ -1,0 +1,22 @@
+cimport cython
+from libc.stdint cimport uint64_t
+
+cdef uint64_t _M64
+
+@cython.final
+cdef class SipHash:
+    cdef uint64_t k0
+    cdef uint64_t k1
+    cdef uint64_t v0
+    cdef uint64_t v1
+    cdef uint64_t v2
+    cdef uint64_t v3
+    cpdef begin(self)
+    @cython.locals(a=uint64_t, b=uint64_t, c=uint64_t, d=uint64_t, _=int)
+    cdef void _rounds(self, int count) noexcept
+    cpdef word(self, uint64_t value)
+    cpdef uint64_t end(self, uint64_t tail, uint64_t length)
+    @cython.locals(p="const unsigned char*", n=Py_ssize_t, at=Py_ssize_t, i=Py_ssize_t, value=uint64_t, byte=uint64_t)
+    cpdef uint64_t hash(self, bytes data)
+
+cpdef uint64_t siphash(bytes key, bytes data)
