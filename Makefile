@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants bench bench-instructions lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,9 @@ bench: setup ## speed, side by side with the peers that are installed (as root, 
 
 bench-instructions: ## instructions a packet, which do not depend on the machine's load (ARGS="--write" keeps them)
 	@$(PY) -m tools.bench.instructions $(ARGS)
+
+bench-probe: build ## what the probe costs while nobody listens, by instruction counts; builds a second core (minutes)
+	@$(PY) -m tools.bench.probe_cost
 
 lint: setup ## ruff, mypy, and the check of the .pxd files
 	$(PY) -m ruff check .
