@@ -4,21 +4,20 @@ from collections import deque
 
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Transmit
+from pystack_c.stack import Stack
 
 
-class FakeStack:
-    """The seam, without protocols. `echo` sends every frame back with its first bytes swapped."""
+class FakeStack(Stack):
+    """The seam, without protocols (a Stack, as the compiled driver wants). `echo` sends every frame back with its first bytes swapped."""
 
     def __init__(self, seed, config, name):
-        self.seed, self.config, self.name = seed, config, name
-        self.probe = None
+        super().__init__(seed, config, name)
         self.ifaces = []
         self.got = []
         self.out = deque()
-        self.timers = []
+        self.deadlines = []
         self.fired = []
         self.echo = False
-        self.events = deque()
 
     def add_iface(self, name, kind, mac, mtu, tx_csum=False, gso_max=0):
         iface = Iface(len(self.ifaces) + 1, name, kind, mac, mtu)
@@ -37,18 +36,18 @@ class FakeStack:
             self.out.append(Transmit(iface, frame[6:12] + frame[:6] + frame[12:]))
 
     def handle_timeout(self, now):
-        due = [t for t in self.timers if t <= now]
-        self.timers = [t for t in self.timers if t > now]
+        due = [t for t in self.deadlines if t <= now]
+        self.deadlines = [t for t in self.deadlines if t > now]
         self.fired.extend((now, t) for t in due)
 
     def poll_transmit(self, now):
         return self.out.popleft() if self.out else None
 
     def poll_event(self):
-        return self.events.popleft() if self.events else None
+        return None
 
     def poll_timeout(self):
-        return min(self.timers, default=None)
+        return min(self.deadlines, default=None)
 
 
 def send(stack, *args):
@@ -59,4 +58,4 @@ def send(stack, *args):
 
 def arm(stack, *args):
     """An application call: set timers."""
-    stack.timers.extend(args[:-1])
+    stack.deadlines.extend(args[:-1])

@@ -52,7 +52,7 @@ def test_an_event_born_now_comes_after_those_that_were_there():
 def test_timers_fire_at_their_time_and_stale_wake_ups_do_not():
     net, a, _, _ = pair()
     a.call(arm, a.stack, 3 * S, 2 * S)
-    a.stack.timers.remove(2 * S)  # cancelled behind the simulator's back, as an ACK would do
+    a.stack.deadlines.remove(2 * S)  # cancelled behind the simulator's back, as an ACK would do
     a.call(arm, a.stack, 5 * S)
     net.run(until=10 * S)
     assert a.stack.fired == [(3 * S, 3 * S), (5 * S, 5 * S)]
