@@ -273,7 +273,8 @@ def transmit(
 ) -> None:
     """Make the Transmit of scratch[start:end] + payload."""
     p = scratch
-    tx = new_transmit(iface, bytes(p[start:end]), payload)
+    # (A slice is bytes where p is a pointer; `bytes` would call Python once more.)
+    tx = new_transmit(iface, b"" + p[start:end], payload)
     if csum_offset > 0:
         tx.gso_size = gso_size
         tx.csum_start = C.L4_OFF - start

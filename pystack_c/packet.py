@@ -8,7 +8,7 @@ import pystack_c.const as C
 def cut(data: bytes, begin: int, end: int) -> bytes:
     """A copy of data[begin:end]; the caller has checked the bounds."""
     p = data
-    return bytes(p[begin:end])
+    return p[begin:end]
 
 
 class Packet:

@@ -7,16 +7,17 @@ A thread may enter another namespace without taking the process along (setns(2))
 happen inside one runs in a thread of its own, which ends afterwards.
 """
 
-import ctypes
 import fcntl
 import ipaddress
 import os
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import subprocess
 
 CLONE_NEWNET = 0x40000000
 # linux/sockios.h
@@ -85,10 +86,14 @@ class Namespace:
 
     def popen(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
         """subprocess.Popen inside the namespace."""
+        import subprocess
+
         return subprocess.Popen(self.command(argv), pass_fds=[self.fd], **kwargs)
 
     def run(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.CompletedProcess[Any]":
         """subprocess.run inside the namespace."""
+        import subprocess
+
         return subprocess.run(self.command(argv), pass_fds=[self.fd], **kwargs)  # noqa: PLW1510
 
     def quiet(self) -> None:
@@ -137,6 +142,8 @@ def _in_thread(fd: int | None, fn: Callable[..., Any], *args: Any) -> Any:
 
 
 def _libc(name: str, *args: int) -> None:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*args) != 0:
         code = ctypes.get_errno()

@@ -15,6 +15,7 @@ cdef class TcpTables(PortTable):
     cdef public Core core
     cdef public dict conns
     cdef public dict listeners
+    cdef public Tcb latest
     cdef public int64_t time_wait
     cdef public int64_t challenge_second
     cdef public int64_t challenges

@@ -25,6 +25,7 @@ class TcpTables(PortTable):
         self.core = core
         self.conns: dict[int, dict[int, Any]] = {}
         self.listeners: dict[int, list[Any]] = {}
+        self.latest: Any = None
         self.time_wait = 0
         self.challenge_second = -1
         self.challenges = 0
@@ -39,10 +40,16 @@ class TcpTables(PortTable):
 
     def lookup(self, pkt: Any) -> Any:
         """The Tcb that a segment belongs to, or None."""
+        tcb: Tcb = self.latest
+        if tcb is not None and tcb.rport == pkt.sport and tcb.lport == pkt.dport:
+            # (Segments come in runs: often it is the connection of the one before.)
+            if tcb.raddr == pkt.src and tcb.laddr == pkt.dst:
+                return tcb
         of_addr = self.conns.get(pkt.dst)
         if of_addr is not None:
             tcb = of_addr.get(conn_key(pkt.src, pkt.sport, pkt.dport))
             if tcb is not None:
+                self.latest = tcb
                 return tcb
         return self.listener_for(pkt)
 
@@ -80,6 +87,8 @@ class TcpTables(PortTable):
 
     def unregister(self, tcb: Tcb) -> None:
         """Segments do not reach it any more; its port is free."""
+        if tcb is self.latest:
+            self.latest = None
         if tcb.registered:
             tcb.registered = False
             of_addr = self.conns[tcb.laddr]

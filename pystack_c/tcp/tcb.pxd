@@ -6,6 +6,7 @@ from pystack_c.endpoint cimport Endpoint
 from pystack_c.neighbor cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_diff
+from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sendbuf cimport SendBuf
@@ -79,7 +80,7 @@ cdef class Tcb(Endpoint):
     cdef public int64_t rto
     cdef public int backoff
     cdef public int64_t min_rtt
-    cdef public object cc
+    cdef public CongestionControl cc
     cdef public int64_t cwnd
     cdef public int64_t ssthresh
     cdef public bint cwnd_limited

@@ -1,0 +1,116 @@
+"""Two queues of one device, two processes, against one: requests that cost the server work (as root).
+
+python -m tools.bench.queues [SECONDS]      one process, two, one, two ...; the medians and their ratio
+
+Each server process has a queue of the same TUN device and a stack of its own on it, all with one address, and answers each
+request, on blocking sockets, with a hash of a quarter of a megabyte. Such work is what more processes are for; the client,
+on kernel sockets, does next to nothing for a request, as on a machine of two CPUs it has none to itself.
+"""
+
+import hashlib
+import os
+import select
+import socket as kernel
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+ADDRESS, PORT = "10.78.0.2", 7
+CONNECTIONS = 32
+WORK = bytes(1 << 18)
+ROUNDS = 3
+
+
+def _answer(conn: Any) -> None:
+    with conn:
+        while conn.recv(64):
+            conn.sendall(hashlib.sha256(WORK).digest())
+
+
+def serve() -> None:
+    """One server process on a queue of tun0, until its input ends."""
+    import pystack
+    from pystack import socket
+    from pystack.phy.tap import TapDevice
+
+    address = None if os.environ.get("SECOND") else "10.78.0.1/24"
+    device = TapDevice("tun0", mode="tun", address=address, multi_queue=True)
+    with pystack.up(None, f"{ADDRESS}/24", "10.78.0.1", device=device):
+        listener = socket.socket()
+        listener.bind((ADDRESS, PORT))
+        listener.listen(CONNECTIONS)
+
+        def accept() -> None:
+            while True:
+                conn, _ = listener.accept()
+                threading.Thread(target=_answer, args=(conn,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+def load(seconds: float) -> float:
+    """Requests a second over all connections, each with one request under way."""
+    conns = [kernel.create_connection((ADDRESS, PORT)) for _ in range(CONNECTIONS)]
+    poll = select.epoll()
+    by_fd = {conn.fileno(): conn for conn in conns}
+    for fd, conn in by_fd.items():
+        poll.register(fd, select.EPOLLIN)
+        conn.sendall(b"?")
+    count = 0
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds:
+        for fd, _ in poll.poll(0.1):
+            if len(by_fd[fd].recv(64)) != 32:
+                raise RuntimeError("a short answer")
+            by_fd[fd].sendall(b"?")
+            count += 1
+    elapsed = time.monotonic() - begin
+    for conn in conns:
+        conn.close()
+    return count / elapsed
+
+
+def rate(processes: int, seconds: float) -> float:
+    """Requests a second with so many server processes."""
+    servers = []
+    try:
+        for number in range(processes):
+            environ = {**os.environ, "SECOND": "1" if number else ""}
+            command = [sys.executable, "-m", "tools.bench.queues", "--serve"]
+            server = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            servers.append(server)
+            if server.stdout is None or server.stdout.readline() != b"ready\n":
+                raise RuntimeError("a server did not start")
+        return load(seconds)
+    finally:
+        for server in reversed(servers):
+            if server.stdin is not None:
+                server.stdin.close()
+        for server in reversed(servers):
+            server.wait(30)
+
+
+def main(seconds: float) -> None:
+    """Measure, interleaved."""
+    found: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(ROUNDS):
+        for processes in found:
+            found[processes].append(rate(processes, seconds))
+    one, two = (statistics.median(found[n]) for n in (1, 2))
+    print(f"one queue {one:,.0f} requests/s, two queues in two processes {two:,.0f}: {two / one:.2f} times")
+
+
+if __name__ == "__main__":
+    if "--serve" in sys.argv:
+        serve()
+    elif "--inside" in sys.argv:
+        main(float(sys.argv[-1]))
+    else:
+        # (In a network namespace of its own.)
+        wanted = sys.argv[1] if len(sys.argv) > 1 else "3"
+        sys.exit(subprocess.call(["unshare", "-n", sys.executable, "-m", "tools.bench.queues", "--inside", wanted]))
