@@ -40,7 +40,7 @@ class TcpTables(PortTable):
 
     def lookup(self, pkt: Any) -> Any:
         """The Tcb that a segment belongs to, or None."""
-        tcb: Tcb = self.latest
+        tcb: Any = self.latest
         if tcb is not None and tcb.rport == pkt.sport and tcb.lport == pkt.dport:
             # (Segments come in runs: often it is the connection of the one before.)
             if tcb.raddr == pkt.src and tcb.laddr == pkt.dst:
