@@ -273,14 +273,14 @@ class StreamSocket(SimSocket):
 
         return _Try(self, attempt)
 
-    def sendall(self, data: bytes) -> Op:
-        """Send it all: done once the last byte is in the send buffer; `value` is the number of bytes."""
+    def sendall(self, data: bytes, flags: int = 0) -> Op:
+        """Send it all (`flags` as send() takes them): done once the last byte is in the send buffer; `value` is the number of bytes."""
         at = 0
 
         def attempt() -> int | None:
             nonlocal at
             while at < len(data):
-                taken = self.call("send", data[at : at + 65536], 0)
+                taken = self.call("send", data[at : at + 65536], flags)
                 if not taken:
                     return None
                 at += taken

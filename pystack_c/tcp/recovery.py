@@ -71,7 +71,7 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
             if tcb.core.config.tcp_sack_whole:
                 begin = whole_segments(seg, left, True)
                 end = whole_segments(seg, right, False)
-            if seq_le(end, begin) or seq_le(seg.end, begin):
+            if seq_le(end, begin) or seq_le(end, seg.seq) or seq_le(seg.end, begin):
                 i += 1
                 continue
             if seq_lt(seg.seq, begin):

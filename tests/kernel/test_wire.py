@@ -15,6 +15,7 @@ from tools.wire import KernelEnd, PairDevice, Wire, stack_end
 MS = 1_000_000
 BULK = hashlib.shake_128(b"bulk").digest(200_000)
 BAD = {"delay": 5 * MS, "loss": 0.02, "reorder": 0.05, "reorder_delay": 8 * MS, "duplicate": 0.02, "jitter": MS}
+BAD["corrupt"] = 0.005
 CLEAN = {"delay": 5 * MS}
 #: settings of the stack
 OURS = {
@@ -24,10 +25,13 @@ OURS = {
     "no-scaling": {"tcp_window_scaling": False},
     "none": {"tcp_sack": False, "tcp_timestamps": False, "tcp_window_scaling": False},
     "ecn": {"tcp_ecn": 1},
+    "accecn": {"tcp_ecn": 3},
     "no-rack": {"tcp_rack": False, "tcp_tlp": False, "tcp_prr": False},
     "cubic": {"tcp_congestion": "cubic"},
     "bbr": {"tcp_congestion": "bbr"},
     "small": {"tcp_rmem": 8192, "tcp_wmem": 8192, "tcp_mss": 536},
+    "paced": {"tcp_pacing": True, "tcp_push_bursts": False, "tcp_ack_pushed": False},
+    "queue": {"tcp_linux_queue": True, "tcp_mtu_probing": 2, "tcp_nagle": False},
 }
 #: sysctls of the kernel
 THEIRS = {
@@ -36,6 +40,10 @@ THEIRS = {
     "no-scaling": {"tcp_window_scaling": 0},
     "none": {"tcp_sack": 0, "tcp_timestamps": 0, "tcp_window_scaling": 0},
     "ecn": {"tcp_ecn": 1},
+    "no-rack": {"tcp_recovery": 0, "tcp_early_retrans": 0, "tcp_frto": 0},
+    "bbr": {"tcp_congestion_control": "bbr"},
+    "reno": {"tcp_congestion_control": "reno", "tcp_mtu_probing": 2},
+    "small": {"tcp_rmem": "4096 8192 8192", "tcp_wmem": "4096 8192 8192"},
 }
 
 

@@ -22,6 +22,8 @@ class Middlebox:
         #: the last segment that came from each side
         self.last: dict[str, bytes] = {}
         self.too_big = 0
+        #: segments with IP options that came by
+        self.with_options = 0
         self.wires["a"].on_frame = lambda frame: self.pass_on("a", "b", frame)
         self.wires["b"].on_frame = lambda frame: self.pass_on("b", "a", frame)
 
@@ -31,6 +33,7 @@ class Middlebox:
         if frame[12:14] == b"\x08\x00" and len(frame) >= 54:
             if frame[23] == 6:
                 self.last[source] = frame
+                self.with_options += frame[14] != 0x45
             if len(frame) - 14 > self.mtu:
                 if not frame[20] & 0x40:
                     self.cut(target, frame)
@@ -43,19 +46,20 @@ class Middlebox:
 
     def cut(self, target: str, frame: bytes) -> None:
         """In fragments, where DF does not forbid it (RFC 791 3.2)."""
-        head, body = frame[14:34], frame[34 : 14 + int.from_bytes(frame[16:18], "big")]
-        room = (self.mtu - 20) & -8
+        size = (frame[14] & 15) * 4
+        head, body = frame[14 : 14 + size], frame[14 + size : 14 + int.from_bytes(frame[16:18], "big")]
+        room = (self.mtu - size) & -8
         for at in range(0, len(body), room):
             piece = body[at : at + room]
             field = at >> 3 | (0x2000 if at + room < len(body) else 0)
-            part = head[:2] + struct.pack(">H", 20 + len(piece)) + head[4:6] + struct.pack(">H", field) + head[8:10]
+            part = head[:2] + struct.pack(">H", size + len(piece)) + head[4:6] + struct.pack(">H", field) + head[8:10]
             part += b"\0\0" + head[12:]
             part = part[:10] + struct.pack(">H", ones(part) ^ 0xFFFF) + part[12:]
             self.wires[target].send(frame[:14] + part + piece)
 
     def complain(self, source: str, frame: bytes, kind: int, code: int, rest: int) -> None:
         """An ICMP error about a frame that came from `source`, back to there."""
-        body = struct.pack(">BBHI", kind, code, 0, rest) + frame[14 : 14 + 28]
+        body = struct.pack(">BBHI", kind, code, 0, rest) + frame[14 : 14 + (frame[14] & 15) * 4 + 8]
         body = body[:2] + struct.pack(">H", ones(body) ^ 0xFFFF) + body[4:]
         head = struct.pack(">BBHHHBBHI4s", 0x45, 0, 20 + len(body), 1, 0, 64, 1, 0, ROUTER, frame[26:30])
         head = head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:]

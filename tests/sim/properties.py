@@ -16,6 +16,7 @@ import random
 from collections.abc import Callable, Generator
 from typing import Any
 
+import pystack_c.const as C
 from pystack.runtime.procs import StreamSocket, sleep, spawn, stream
 from pystack.runtime.simulated import MS, Network, S
 from tests.sim.hostile import Transfer, pattern
@@ -46,6 +47,7 @@ NETWORK: dict[str, list[Any]] = {
     "corrupt": [0.02],
     "jitter": [1, 10],
     "mtu": [576, 1000, 1499, 296],
+    "mark": [0, 3],
 }
 SETTINGS: dict[str, list[Any]] = {
     "tcp_sack": [False],
@@ -60,7 +62,9 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_frto": [False],
     "tcp_undo": [False],
     "tcp_limited_transmit": [False],
-    "tcp_ecn": [1],
+    "tcp_ecn": [0, 1, 3, 4, 5],
+    "tcp_ecn_option": [0, 1],
+    "tcp_accecn_linux": [True],
     "tcp_rmem": [65536, 8192, 2048],
     "tcp_wmem": [16384, 2048],
     "tcp_delack_time": [1 * MS, 200 * MS],
@@ -69,13 +73,28 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_nagle": [False],
     "tcp_minshall": [False],
     "tcp_mss": [536, 1000, 88],
-    "tcp_congestion": ["cubic", "bbr"],
+    "tcp_congestion": ["cubic", "bbr", "tahoe"],
+    "tcp_notsent_lowat": [1, 4000],
+    "tcp_linux_queue": [True],
+    "tcp_pacing": [True],
+    "tcp_push_bursts": [False],
+    "tcp_ack_pushed": [False],
+    "tcp_grow_delivered": [True],
+    "tcp_prr_safe": [True],
+    "tcp_sack_whole": [True],
     "tcp_init_cwnd": [1, 2, 40],
     "tcp_slow_start_after_idle": [False],
     "tcp_max_ooo": [4],
     "tcp_rto_min": [1 * S],
     "offload": [True],
 }
+#: IP options of a client's segments (RFC 791 3.1): record route; loose and strict source route by way of the server itself
+OPTIONS = {
+    "record": bytes((7, 15, 4)) + bytes(12),
+    "loose": bytes((131, 7, 4, 10, 0, 0, 2)),
+    "strict": bytes((137, 7, 4, 10, 0, 0, 2)),
+}
+MSG_OOB, MSG_MORE = 1, 0x8000
 #: of the two: passes through zero at once, or soon; or not at all
 ISNS = (0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFC00, 0xFFFFE000, 0x7FFFFF00, 5)
 
@@ -97,8 +116,12 @@ def draw(seed: int) -> list[Ingredient]:
                 found.append([host, name, rng.choice(values)])
     for _ in range(rng.choice((0, 0, 0, 1, 2, 4))):
         found.append(_event(rng))
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        found.append(["flow", _flow(rng)])
+    flows = [_flow(rng) for _ in range(rng.choice((1, 1, 2, 3)))]
+    for later in flows[1:]:
+        # (The first asks for a cookie, the others have one.)
+        later["tfo"] = flows[0]["tfo"]
+        later["start"] += 1000 if later["tfo"] else 0
+    found += [["flow", flow] for flow in flows]
     return found
 
 
@@ -120,6 +143,8 @@ def _flow(rng: random.Random) -> dict[str, Any]:
     ends = ("close",) * 6 + ("abort", "early", "linger")
     return {
         "start": rng.choice((0, 0, 10, 700)),
+        "tfo": rng.random() < 0.25,
+        "options": rng.choice(tuple(OPTIONS)) if rng.random() < 0.1 else "",
         **{
             side: {
                 "size": rng.choice((0, 1, 100, 1460, 5000, 20_000, 60_000)),
@@ -130,6 +155,11 @@ def _flow(rng: random.Random) -> dict[str, Any]:
                 "end": rng.choice(ends),
                 "nodelay": rng.random() < 0.2,
                 "keep": rng.random() < 0.1,
+                "cork": rng.random() < 0.1,
+                "more": rng.random() < 0.1,
+                "oob": rng.random() < 0.1,
+                "lowat": rng.choice((1, 2000, 16_384)) if rng.random() < 0.1 else 0,
+                "patience": rng.choice((100, 3000, 10_000_000)) if rng.random() < 0.1 else 0,
             }
             for side in ("a", "b")
         },
@@ -145,6 +175,8 @@ class Program:
         # No more than some 300 pieces, and pauses, of each.
         self.chunk = max(wish["chunk"], len(self.data) // 300)
         self.graceful = wish["end"] == "close"
+        #: TCP_USER_TIMEOUT so short that a bad network alone may end it
+        self.impatient = 0 < wish.get("patience", 0) < 1_000_000
         self.sent = 0
         self.got = bytearray()
         self.ended = self.eof = False
@@ -157,6 +189,10 @@ class Program:
         wish = self.wish
         if wish["nodelay"]:
             sock.setsockopt(6, 1, 1)
+        if wish.get("lowat"):
+            sock.setsockopt(6, 25, wish["lowat"])
+        if wish.get("patience"):
+            sock.setsockopt(6, 18, wish["patience"])
         # Who only reads would never hear of a peer whose RST was lost.
         sock.setsockopt(1, 9, 1)
         sock.setsockopt(6, 4, 2 if wish["keep"] else 100)
@@ -177,15 +213,27 @@ class Program:
 
     def _write(self, sock: StreamSocket) -> Generator[Any, Any, None]:
         wish = self.wish
+        flags = MSG_MORE if wish.get("more") else 0
         try:
+            if wish.get("cork"):
+                sock.setsockopt(6, 3, 1)
             while self.sent < len(self.data):
                 piece = self.data[self.sent : self.sent + self.chunk]
-                yield sock.sendall(piece)
-                self.sent += len(piece)
+                urgent = 1 if wish.get("oob") else 0
+                yield sock.sendall(piece[: len(piece) - urgent], flags)
+                self.sent += len(piece) - urgent
+                if urgent:
+                    yield sock.sendall(piece[-1:], MSG_OOB)
+                    self.sent += 1
                 if wish["pause"]:
                     yield sleep(wish["pause"] * MS)
                 if not self.graceful and self.sent > len(self.data) // 2:
                     return
+            if wish.get("cork"):
+                sock.setsockopt(6, 3, 0)
+            while sock.endpoint.state == C.SYN_SENT:
+                # (Fast Open: the data went with the SYN. Who shuts down now gives the opening up.)
+                yield sleep(100 * MS)
             sock.shutdown()
         except OSError as error:
             self.error = self.error or error
@@ -227,8 +275,13 @@ class Scenario:
         self.net = net = Network(seed)
         prepare(net)
         self.hosts = {}
+        flows = [i[1] for i in ingredients if i[0] == "flow"]
         for name in "ab":
             chosen = {i[1]: i[2] for i in ingredients if i[0] == name}
+            if any(flow.get("tfo") for flow in flows):
+                chosen.setdefault("tcp_fastopen", 3)
+            if any(flow.get("options") for flow in flows):
+                chosen.setdefault("accept_source_route", True)
             # (Who has closed tries as long as who has not: an outage is no reason to fail.)
             chosen.setdefault("tcp_orphan_retries", 15)
             self.hosts[name] = net.host(name, offload=chosen.pop("offload", False), **chosen)
@@ -248,7 +301,8 @@ class Scenario:
         mtus = [i[2] for i in ingredients if i[:2] == ["net", "mtu"]] + sizes
         self.black_hole = not self.box.tells and min(mtus) < 1500
         self.flows: list[tuple[Program, Program]] = []
-        for number, flow in enumerate(i[1] for i in ingredients if i[0] == "flow"):
+        self.wishes = flows
+        for number, flow in enumerate(flows):
             pair = (Program(seed + number, "a", flow["a"]), Program(seed + number, "b", flow["b"]))
             self.flows.append(pair)
             spawn(net, self._server(7000 + number, pair[1]))
@@ -259,8 +313,11 @@ class Scenario:
 
     def _server(self, port: int, program: Program) -> Generator[Any, Any, None]:
         listener = stream(self.hosts["b"])
+        self._before(listener, port - 7000)
         listener.bind("", port)
         listener.listen(1)
+        if self.wishes[port - 7000].get("tfo"):
+            listener.setsockopt(6, 23, 5)
         try:
             sock = yield listener.within(listener.accept(), 1000 * S)
         except TimeoutError:
@@ -272,6 +329,13 @@ class Scenario:
 
     def _client(self, number: int, program: Program) -> Generator[Any, Any, None]:
         sock = stream(self.hosts["a"])
+        wish = self.wishes[number]
+        self._before(sock, number)
+        if wish.get("options"):
+            sock.setsockopt(0, 4, OPTIONS[wish["options"]])
+        if wish.get("tfo") and wish["a"]["size"] > 0:
+            # (TCP_FASTOPEN_CONNECT: the first data goes with the SYN, where a cookie is known.)
+            sock.setsockopt(6, 30, 1)
         try:
             yield sock.connect("10.0.0.2", 7000 + number)
         except OSError as error:
@@ -280,6 +344,11 @@ class Scenario:
             sock.close()
             return
         yield from program.run(sock)
+
+    def _before(self, sock: StreamSocket, number: int) -> None:
+        """What must be set before data can come: urgent bytes stay in the stream."""
+        if any(self.wishes[number][side].get("oob") for side in "ab"):
+            sock.setsockopt(1, 10, 1)
 
     def run(self) -> int:
         """Run to the end, checking all the while; returns the virtual time it took."""
@@ -319,7 +388,7 @@ class Scenario:
 
     def _judge(self, number: int, a: Program, b: Program) -> None:
         """What came is what was sent; and how it ended is how it may."""
-        rude = not (a.graceful and b.graceful)
+        rude = not (a.graceful and b.graceful) or a.impatient or b.impatient
         failed = a.error is not None or b.error is not None
         for here, there in ((a, b), (b, a)):
             where = f"flow {number}, {'b to a' if here is a else 'a to b'}"
@@ -330,7 +399,7 @@ class Scenario:
                 assert here.eof and len(here.got) == len(there.data), f"{where}: {len(here.got)} of {len(there.data)}"
         if rude or self.black_hole:
             return
-        refused = self.lies and not a.connected
+        refused = self.lies and (not a.connected or self.wishes[number].get("tfo"))
         assert not failed or refused, f"flow {number} failed for no reason: {a.error!r} {b.error!r}"
 
 
@@ -372,7 +441,8 @@ def shrink(seed: int, ingredients: list[Ingredient], tries: int = 400) -> tuple[
     return best, why
 
 
-PLAIN = {"pause": 0, "slow": 0, "read": 65536, "chunk": 20_000, "end": "close", "nodelay": False, "keep": False}
+PLAIN = {"pause": 0, "slow": 0, "read": 65536, "chunk": 20_000, "end": "close", "nodelay": False, "keep": False,
+         "cork": False, "more": False, "oob": False, "lowat": 0, "patience": 0}  # fmt: skip
 
 
 def _shrink_flow(
@@ -386,7 +456,7 @@ def _shrink_flow(
 
     for side in "ab":
         for name, value in PLAIN.items():
-            if now()[number][1][side][name] != value:
+            if now()[number][1][side].get(name, value) != value:
                 attempt(changed(side, name, value))
         while (size := now()[number][1][side]["size"]) > 0:
             if not attempt(changed(side, "size", 0 if size == 1 else size // 2)):

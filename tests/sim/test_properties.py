@@ -48,6 +48,14 @@ def test_what_the_seeds_are_made_of():
         assert {("net", name) for name in properties.NETWORK} <= kinds
         assert {(host, name) for host in "ab" for name in properties.SETTINGS} <= kinds
         assert {("at", kind) for kind in ("mtu", "down", "loss", "lie")} <= kinds
+        wishes = [item[1] for run in runs for item in run.ingredients if item[0] == "flow"]
+        sides = [wish[side] for wish in wishes for side in "ab"]
+        for name in ("cork", "more", "oob", "lowat", "patience"):
+            assert sum(bool(side[name]) for side in sides) > len(sides) // 30, name
+        assert {wish["options"] for wish in wishes} == {"", *properties.OPTIONS}
+        servers = [run.hosts["b"].stack.counters for run in runs]
+        assert sum(one.TcpExtTCPFastOpenPassive for one in servers) >= 10  # data in SYNs, with a cookie
+        assert sum(run.box.with_options for run in runs) > 100  # segments with source routes
     wrapped = sum(run.wraps() > 0 for run in runs)
     assert wrapped > len(runs) // 3
     assert sum(run.box.too_big > 0 for run in runs) > len(runs) // 20
@@ -98,7 +106,7 @@ def test_a_bug_in_the_core_is_found_shrunk_and_replayed(tmp_path):
             [sys.executable, "-m", *args], cwd=where, env=env, capture_output=True, text=True, timeout=100
         )
 
-    soak = ["tools.sim_soak", "--properties", "--first", "30", "--seeds", "16", "--check", "20"]
+    soak = ["tools.sim_soak", "--properties", "--first", "30", "--seeds", "90", "--check", "20"]
     assert run(*soak).returncode == 0  # the control
     path.write_text(source.replace(old, "            tcb.fin_expected_seq = tcb.rcv_nxt\n"))
     found = run(*soak)

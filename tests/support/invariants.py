@@ -218,7 +218,9 @@ def check_closing(tcb: Any, who: str) -> None:
     if tcb.fin_sent:
         assert seq_add(tcb.fin_seq, 1) == tcb.snd_nxt, f"{who}: sent beyond our FIN"
         assert tcb.fin_pending
-    if state in (C.SYN_SENT, C.SYN_RECEIVED, C.ESTABLISHED, C.CLOSE_WAIT):
+    # (Fast Open: the answer, and its FIN, need not wait for the third step.)
+    early = state == C.SYN_RECEIVED and tcb.fastopen
+    if state in (C.SYN_SENT, C.SYN_RECEIVED, C.ESTABLISHED, C.CLOSE_WAIT) and not early:
         assert not tcb.fin_sent, f"{who}: FIN sent"
 
 

@@ -122,6 +122,16 @@ def test_a_timeout_leaves_what_is_younger_than_a_round_trip(make, racked):
     assert conn.tcb.rtxq.lost_out == (10 if racked else 20) * MSS
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_sack_block_that_ends_inside_a_segment(make, whole):
+    """Linux counts whole segments only. (Looking for their edges never came to an end, and kept an empty record each time.)"""
+    conn = sender(make, tcp_sack_whole=whole)
+    conn.rx(options=sack_option((conn.ack + MSS, conn.ack + 2 * MSS + 500)))
+    q = conn.tcb.rtxq
+    assert q.sacked_out == (MSS if whole else MSS + 500)
+    assert all(seg.length() > 0 for seg in q.segs[q.first :]) and len(q) <= 13
+
+
 def test_dsack_widens_the_window(make):
     conn = sender(make)
     for n in range(2, 5):
