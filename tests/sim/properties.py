@@ -284,6 +284,7 @@ class Scenario:
                 chosen.setdefault("accept_source_route", True)
             # (Who has closed tries as long as who has not: an outage is no reason to fail.)
             chosen.setdefault("tcp_orphan_retries", 15)
+            chosen.setdefault("tcp_syn_retries", 9)
             self.hosts[name] = net.host(name, offload=chosen.pop("offload", False), **chosen)
         bad = {i[1]: i[2] for i in ingredients if i[0] == "net"}
         self.box = Middlebox(net, self.hosts["a"], self.hosts["b"], bad.pop("mtu", 1500), not bad.pop("silent", False))
