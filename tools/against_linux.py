@@ -208,9 +208,9 @@ sender, as the receiver, and as both, measured at the same time, losing the same
 of the least certain of the three: differences below it are noise. **SRTT** is what the senders measured, for Linux and the three.
 
 Where losses set the pace, goodput falls as the round trip grows: MSS / RTT * sqrt(1.5 / loss) is Mathis' law. A stack in user space
-adds the time in which the machine gives it the processor, the more the busier it is. So compare the column SRTT before the ratios:
-a sender whose round trip is a tenth longer has a tenth less. In virtual time, where nothing takes time, pystack's Reno has
-50.1 Mbit/s at 1 % and 10 ms with four connections, where Linux has 49.4 here at an SRTT of 11.2 ms.
+adds the time in which the machine gives it the processor, the more the busier it is, so look at the column SRTT before the ratios:
+whose round trip is a tenth longer has a tenth less. In virtual time, where nothing takes time, two of pystack's Reno connections
+have 26.1 Mbit/s at 1 % and 10 ms, with an SRTT of 10.5 ms; six have 16.7 Mbit/s at 50 ms, with one of 51.6 ms.
 
 Linux's `bbr` is version 1, which does not react to losses at all; pystack's is version 3 (draft-ietf-ccwg-bbr), which gives way
 where more than 2 % are lost, and leaves room for others: with more random losses than that it is slower by design. It also looks
