@@ -157,7 +157,7 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
             description.setsockopt(level, name, _text(value))
             return
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
-        description.cmsgs[name] = unpack_int(value)
+        description.cmsgs[name] = int(unpack_int(value) != 0)
         if name == IP_RECVTOS and description.type == SOCK_STREAM:
             # (A stream tells by IP_PKTOPTIONS.)
             description.setsockopt(level, name, unpack_int(value))

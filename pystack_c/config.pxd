@@ -107,6 +107,8 @@ cdef class Config:
     cdef public int tcp_max_ooo
     cdef public bint tcp_rfc1337
     cdef public bint tcp_round_buffers
+    cdef public int tcp_idle_cwnd
+    cdef public bint tcp_tell_double
     cdef public bint tcp_exact_window
     cdef public bint tcp_insecure_rst
     cdef public bint tcp_insecure_syn

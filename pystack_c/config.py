@@ -222,7 +222,10 @@ class Config:
         self.tcp_push_bursts = True
         #: a full-sized segment with PSH is acknowledged at once, unless the application answers (Linux)
         self.tcp_ack_pushed = True
-        #: restart window after an idle RTO (RFC 5681 4.1)
+        #: what an idle time longer than the RTO does to cwnd: 0 the restart window at once (RFC 5681 4.1), 1 half of it for each RTO
+        #: (RFC 2861, Linux), 2 nothing for five minutes (RFC 7661 4.4)
+        self.tcp_idle_cwnd = 0
+        #: any of it at all (Linux); False: cwnd outlasts every idle time
         self.tcp_slow_start_after_idle = True
         #: most payload bytes handed to a device in one piece
         self.tcp_gso_max = 65226
@@ -239,6 +242,8 @@ class Config:
         self.tcp_rfc1337 = False
         #: round SO_RCVBUF up to whole segments when the connection is made (FreeBSD)
         self.tcp_round_buffers = False
+        #: SO_RCVBUF and SO_SNDBUF of streams tell twice what the buffer holds, as socket(7) says (FreeBSD: once)
+        self.tcp_tell_double = True
         #: announce every free byte, not only worthwhile steps (FreeBSD, and Linux with a window scale)
         self.tcp_exact_window = False
         #: any RST in the window resets, any SYN in it too: before RFC 5961 (FreeBSD insecure_rst, insecure_syn)
@@ -366,6 +371,7 @@ LIMITS = {
     "min_pmtu": (68, 65535),
     "tcp_mtu_probing": (0, 2),
     "tcp_tw_reuse": (0, 2),
+    "tcp_idle_cwnd": (0, 2),
     "tcp_base_mss": (48, 65495),
     "tcp_min_snd_mss": (48, 65495),
     "tcp_mtu_probe_floor": (48, 65495),
@@ -475,12 +481,14 @@ FIELDS = (
     "tcp_push_bursts",
     "tcp_ack_pushed",
     "tcp_slow_start_after_idle",
+    "tcp_idle_cwnd",
     "tcp_gso_max",
     "tcp_challenge_ack_limit",
     "tcp_invalid_ratelimit",
     "tcp_max_ooo",
     "tcp_rfc1337",
     "tcp_round_buffers",
+    "tcp_tell_double",
     "tcp_exact_window",
     "tcp_insecure_rst",
     "tcp_insecure_syn",

@@ -84,6 +84,7 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPWinProbe
     cdef public int64_t TcpExtTCPOrigDataSent
     cdef public int64_t TcpExtTCPRcvQDrop
+    cdef public int64_t TcpExtTCPMinTTLDrop
     cdef public int64_t TcpExtTCPMemoryPressures
     cdef public int64_t TcpExtTCPMemoryPressuresChrono
     cdef public int64_t TcpExtPruneCalled

@@ -17,7 +17,7 @@ NAMES = (
     "TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
     "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge TcpExtOutOfWindowIcmps "
     "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
-    "TcpExtTCPRcvQDrop TcpExtPruneCalled TcpExtOfoPruned TcpExtTCPAbortOnMemory "
+    "TcpExtTCPMinTTLDrop TcpExtTCPRcvQDrop TcpExtPruneCalled TcpExtOfoPruned TcpExtTCPAbortOnMemory "
     "TcpExtTCPMemoryPressures TcpExtTCPMemoryPressuresChrono "
     "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
     "TcpExtTCPSynRetrans TcpExtTCPMTUPFail TcpExtTCPMTUPSuccess TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
@@ -111,6 +111,7 @@ class Counters:
     TcpExtTCPWinProbe: int
     TcpExtTCPOrigDataSent: int
     TcpExtTCPRcvQDrop: int
+    TcpExtTCPMinTTLDrop: int
     TcpExtTCPMemoryPressures: int
     TcpExtTCPMemoryPressuresChrono: int
     TcpExtPruneCalled: int

@@ -83,6 +83,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_quickack_segs": 0,
             "tcp_rto_min": 30_000_000,
             "tcp_rto_var_min": 0,
+            "tcp_tell_double": False,
             "tcp_round_buffers": True,
             "tcp_exact_window": True,
             "tcp_rfc1337": True,

@@ -12,6 +12,7 @@ from pystack_c.timer cimport Timer
 cpdef stop_timers(Tcb tcb, str why, str rfc)
 @cython.locals(core=Core)
 cpdef enter_time_wait(Tcb tcb, str why, str rfc)
+cpdef bint await_fin(Tcb tcb)
 cdef slim(Tcb tcb)
 @cython.locals(core=Core, why=str, rfc=str)
 cpdef start_wait(Tcb tcb, int kind, int64_t wait)

@@ -39,6 +39,16 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
     finish(tcb, "too many connections in TIME-WAIT", "Linux tcp_max_tw_buckets")
 
 
+def await_fin(tcb: Tcb) -> bool:
+    """FIN-WAIT-2, and the application is gone: the peer's FIN has so long. False where there is no waiting (tcp(7) TCP_LINGER2)."""
+    if tcb.linger2 < 0:
+        tcb.core.counters.TcpExtTCPAbortOnLinger += 1
+        abort_connection(tcb, 0, "TCP_LINGER2: no waiting for the peer's FIN", "Linux tcp(7) TCP_LINGER2")
+        return False
+    start_wait(tcb, C.TIMER_FIN_WAIT_2, tcb.linger2 if tcb.linger2 > 0 else tcb.core.config.tcp_fin_timeout)
+    return True
+
+
 def slim(tcb: Tcb) -> None:
     """Nothing is sent any more but ACKs: what only a sender needs goes (65,536 such blocks are the default bound)."""
     tcb.cc = None

@@ -7,7 +7,7 @@ from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport ecn, tell
 from pystack_c.tcp.handshake cimport fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener
-from pystack_c.tcp.segment cimport send_syn, ts_now
+from pystack_c.tcp.segment cimport opening_window, send_syn, ts_now
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 

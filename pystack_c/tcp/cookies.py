@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp import ecn, tell
 from pystack_c.tcp.handshake import fresh_child, take_syn, to_accept_queue
-from pystack_c.tcp.segment import send_syn, ts_now
+from pystack_c.tcp.segment import opening_window, send_syn, ts_now
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -125,5 +125,5 @@ def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
     tell.window(tcb, old, "the window of the ACK that brought the cookie back", "RFC 4987 3.6")
     tcb.snd_wl1 = seq
     tcb.snd_wl2 = pkt.ack
-    tcb.rcv_adv = seq_add(tcb.rcv_nxt, min(tcb.recvbuf.size, 0xFFFF))
+    tcb.rcv_adv = seq_add(tcb.rcv_nxt, opening_window(tcb))
     tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)

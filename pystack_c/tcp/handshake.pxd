@@ -13,7 +13,7 @@ from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.rate cimport Rate, set_pacing
 from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.segment cimport have_route, send_reset, ts_now, update_mss
+from pystack_c.tcp.segment cimport have_route, opening_window, send_reset, ts_now, update_mss
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 

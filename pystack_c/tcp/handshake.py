@@ -13,7 +13,7 @@ from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.rate import Rate, set_pacing
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.segment import have_route, received_route, send_reset, ts_now, update_mss
+from pystack_c.tcp.segment import have_route, opening_window, received_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 
@@ -146,6 +146,14 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.sndbuf_fixed = listener.sndbuf_fixed
     tcb.bound_iface = listener.bound_iface
     tcb.congestion = listener.congestion
+    tcb.window_clamp = listener.window_clamp
+    tcb.notsent_lowat = listener.notsent_lowat
+    tcb.max_pacing_rate = listener.max_pacing_rate
+    tcb.rcvlowat = listener.rcvlowat
+    tcb.linger2 = listener.linger2
+    tcb.min_ttl = listener.min_ttl
+    if listener.options is not None:
+        tcb.options = dict(listener.options)
     if listener.errqueue is not None and listener.errqueue.zerocopy:
         errqueue.of(tcb).zerocopy = True
 
@@ -237,7 +245,7 @@ def rest_of_syn(tcb: Tcb, pkt: Any) -> None:
     if pkt.l4_end > pkt.data_off or pkt.tcp_flags & C.FIN:
         pkt.seq = seq_add(pkt.seq, 1)
         pkt.tcp_flags &= ~C.SYN
-        tcb.rcv_adv = seq_add(tcb.rcv_nxt, min(tcb.recvbuf.size, 0xFFFF))
+        tcb.rcv_adv = seq_add(tcb.rcv_nxt, opening_window(tcb))
         if pkt.l4_end > pkt.data_off:
             segment_text(tcb, pkt)
         segment_fin(tcb, pkt)

@@ -7,7 +7,7 @@ from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport accecn, ecn, tell
 from pystack_c.tcp.ack cimport process_ack
-from pystack_c.tcp.close cimport abort_connection, enter_time_wait, fail_connection, finish, start_wait
+from pystack_c.tcp.close cimport abort_connection, await_fin, enter_time_wait, fail_connection, finish
 from pystack_c.tcp.data cimport ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
 from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen cimport listen_state

@@ -7,7 +7,7 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import accecn, ecn, tell, tunnel
 from pystack_c.tcp.ack import process_ack
-from pystack_c.tcp.close import abort_connection, enter_time_wait, fail_connection, finish, start_wait
+from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish
 from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
 from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen import listen_state
@@ -49,6 +49,10 @@ def segment_arrives(core: Any, pkt: Any) -> None:
         closed_state(core, pkt)
         return
     if (core.tunnel is not None or tcb.ip_options is not None) and came_another_way(tcb, pkt):
+        return
+    if pkt.ttl < tcb.min_ttl:
+        core.counters.TcpExtTCPMinTTLDrop += 1
+        core.drop("tcp-min-ttl", tcb.subject(), "it comes from farther away than IP_MINTTL allows", "RFC 5082 3")
         return
     if core.probe is not None:
         explain_arrival(tcb, pkt)
@@ -437,7 +441,7 @@ def fin_acked(tcb: Tcb) -> bool:
     if state == C.FIN_WAIT_1:
         set_state(tcb, C.FIN_WAIT_2, "our FIN is acknowledged", rfc)
         if tcb.detached:
-            start_wait(tcb, C.TIMER_FIN_WAIT_2, tcb.core.config.tcp_fin_timeout)
+            return await_fin(tcb)
     elif state == C.CLOSING:
         enter_time_wait(tcb, "our FIN is acknowledged, after a simultaneous close", rfc)
     elif state == C.LAST_ACK:

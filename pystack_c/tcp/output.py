@@ -317,6 +317,10 @@ def send_fin(tcb: Tcb) -> None:
     send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")
 
 
+# How long a window that was not used stays as it is (RFC 7661 4.4.3).
+NON_VALIDATED = 300_000_000_000
+
+
 def after_idle(tcb: Tcb) -> None:
     """RFC 5681 4.1: after an idle time longer than RTO, cwnd tells nothing any more: restart from the initial window."""
     if not tcb.core.config.tcp_slow_start_after_idle or tcb.last_send == 0:
@@ -324,9 +328,28 @@ def after_idle(tcb: Tcb) -> None:
     if tcb.snd_nxt == tcb.snd_una and tcb.core.now - tcb.last_send > tcb.rto and tcb.unsent() > 0:
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
+        idle = tcb.core.now - tcb.last_send
         tcb.cc.after_idle(tcb)
-        tell.cwnd(tcb, old, ssthresh, "after an idle time longer than the RTO, start anew", "RFC 5681 4.1")
+        how = tcb.core.config.tcp_idle_cwnd
+        if how == 0:
+            tell.cwnd(tcb, old, ssthresh, "after an idle time longer than the RTO, start anew", "RFC 5681 4.1")
+        else:
+            decay(tcb, old, idle, tcb.rto if how == 1 else NON_VALIDATED)
+            why = "half of the window for each RTO without data" if how == 1 else "half of it for each five minutes"
+            tell.cwnd(tcb, old, ssthresh, why, "RFC 2861 3.2" if how == 1 else "RFC 7661 4.4.3")
         tcb.last_send = tcb.core.now
+
+
+def decay(tcb: Tcb, old: int, idle: int, every: int) -> None:
+    """cwnd is half of what it was for each `every` of idle time, down to the restart window; ssthresh remembers it."""
+    window = old
+    while idle > every and window > tcb.cwnd:
+        window //= 2
+        idle -= every
+    if window != old and tcb.ssthresh < old // 4 * 3:
+        tcb.ssthresh = old // 4 * 3
+    if window > tcb.cwnd:
+        tcb.cwnd = window
 
 
 def set_rto_timer(tcb: Tcb, deadline: int) -> None:

@@ -27,6 +27,8 @@ cpdef int fragmenting(Tcb tcb) except -1
 cpdef update_mss(Tcb tcb)
 @cython.locals(free=int64_t, limit=int64_t)
 cpdef int64_t free_space(Tcb tcb) noexcept
+@cython.locals(window=int64_t)
+cpdef int64_t opening_window(Tcb tcb)
 @cython.locals(buf=RecvBuf, free=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
 cpdef int64_t select_window(Tcb tcb)
 cdef count_zero_window(Tcb tcb, int64_t window)
@@ -47,7 +49,7 @@ cpdef int ecn_flags(Tcb tcb, int flags, int64_t length, bint sacks) except -100
 @cython.locals(core=Core, scratch=bytearray, hlen=int, count=int, pieces=int, blocks=list, chosen=int, window=int64_t, urg=int, ahead=int64_t, tos=int, payload=object, fields=dict)
 cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc)
 cpdef ack_was_sent(Tcb tcb, int count)
-@cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, free=int64_t, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
+@cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
 @cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
 cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)

@@ -107,6 +107,9 @@ def free_space(tcb: Tcb) -> int:
     limit = 0xFFFF << tcb.rcv_wscale
     if 0 < tcb.rcv_limit < limit:
         limit = tcb.rcv_limit
+    if 0 < tcb.window_clamp < limit:
+        # tcp(7) TCP_WINDOW_CLAMP
+        limit = tcb.window_clamp
     if free > limit:
         free = limit
     elif free < 0:
@@ -114,12 +117,16 @@ def free_space(tcb: Tcb) -> int:
     return memory.window(tcb, free) if tcb.core.tcp_pressure else free
 
 
+def opening_window(tcb: Tcb) -> int:
+    """The window of a SYN: never scaled (RFC 7323 2.2)."""
+    window = tcb.recvbuf.size if tcb.recvbuf.size < 0xFFFF else 0xFFFF
+    return tcb.window_clamp if 0 < tcb.window_clamp < window else window
+
+
 def select_window(tcb: Tcb) -> int:
     """The window to announce: RCV.ADV moves right only by a worthwhile step (MUST-39) and never left (SHLD-14)."""
     buf = tcb.recvbuf
     free = free_space(tcb)
-    if tcb.window_clamp > 0 and free > tcb.window_clamp:
-        free = tcb.window_clamp
     edge = seq_add(tcb.rcv_nxt, free)
     step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
     if not tcb.core.config.tcp_sws or tcb.core.config.tcp_exact_window:
@@ -332,8 +339,7 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     cookie = tcb.fastopen_cookie if answer else syn_option(tcb)
     if cookie is not None:
         hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.fastopen_exp)
-    free = tcb.recvbuf.size
-    window = free if free < 0xFFFF else 0xFFFF
+    window = opening_window(tcb)
     if answer:
         # (Again after our FIN, a larger window may have been announced since.)
         tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))

@@ -24,13 +24,17 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
 SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
+#: the least that SO_RCVBUF reads back (Linux SOCK_MIN_RCVBUF), and the most that a buffer may have
+LEAST_RCVBUF, BUFFER_MAX = 2304, 1 << 29
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_DEBUG, common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS = 1, 2, 4, 9, 10, 11, 13
-IP_MTU, IP_FREEBIND = 14, 15
+IP_MTU, IP_FREEBIND, IP_MINTTL = 14, 15, 21
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
+#: seconds (Linux TCP_FIN_TIMEOUT_MAX)
+LINGER2_MAX = 120
 #: FreeBSD's, which has Linux's TCP_LINGER2 for its number: one of our own
 TCP_NOOPT = 0x10008
 #: and the time that an opening may take, in seconds
@@ -62,13 +66,14 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         keepalive_arm(tcb)
     elif name == SO_SNDBUF:
         tcb.sndbuf_fixed = True
-        tcb.sndbuf_size = max(2048, min(int(value), 1 << 30))
+        # socket(7): the kernel doubles this value, for what it costs to keep the bytes, and says so when asked; the bytes of
+        # data that go in are about as many as were asked for, and here exactly.
+        tcb.sndbuf_size = max(chunks.LEAST_SNDBUF // 2, _size(value))
         if tcb.core.config.tcp_linux_queue:
-            # socket(7): the kernel doubles this value, for what it costs to keep the bytes.
-            tcb.sndbuf_size = max(chunks.LEAST_SNDBUF, 2 * tcb.sndbuf_size if value >= 2048 else 2 * int(value))
+            tcb.sndbuf_size *= 2
     elif name == SO_RCVBUF:
         tcb.rcvbuf_fixed = True
-        tcb.recvbuf.size = max(1024, min(int(value), 1 << 30))
+        tcb.recvbuf.size = max(LEAST_RCVBUF // 2, _size(value))
     elif name == SO_LINGER:
         onoff, seconds = value
         tcb.linger = int(seconds) * SECOND if onoff else -1
@@ -80,7 +85,7 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         # (2**32 - 1, and 2**64 - 1, mean no limit.)
         tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
     elif name == SO_RCVLOWAT:
-        tcb.rcvlowat = max(1, int(value))
+        tcb.rcvlowat = BUFFER_MAX if value < 0 else max(1, int(value))
     elif name == SO_ZEROCOPY:
         if value not in (0, 1):
             raise error(errno.EINVAL)
@@ -91,6 +96,11 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
             raise error(code)
     elif name not in COMMON or common.set_common(tcb.core, tcb, SOL_SOCKET, name, value) is None:
         raise error(errno.ENOPROTOOPT)
+
+
+def _size(value: int) -> int:
+    """What SO_RCVBUF and SO_SNDBUF ask for; a negative number is a huge one, as in Linux."""
+    return BUFFER_MAX if value < 0 or value > BUFFER_MAX else int(value)
 
 
 def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
@@ -107,6 +117,11 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
         tcb.pmtudisc = value
         if tcb.route is not None and tcb.state != C.CLOSED:
             update_mss(tcb)
+    elif name == IP_MINTTL:
+        # RFC 5082 3
+        if not 0 <= value <= 255:
+            raise error(errno.EINVAL)
+        tcb.min_ttl = value
     elif name == IP_FREEBIND:
         tcb.freebind = bool(value)
     elif name == IP_OPTIONS:
@@ -157,21 +172,32 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
     elif name == TCP_QUICKACK:
         tcb.quickack = 1 << 30 if value else 0
     elif name == TCP_DEFER_ACCEPT:
-        tcb.defer_accept = max(0, value) * SECOND
+        tcb.defer_accept = _deferral(value) * SECOND
         if tcb.listener is not None:
             tcb.listener.defer_accept = tcb.defer_accept
     elif name == TCP_WINDOW_CLAMP:
-        tcb.window_clamp = max(0, value)
+        if value == 0 and tcb.state != C.CLOSED:
+            raise error(errno.EINVAL)
+        tcb.window_clamp = max(LEAST_RCVBUF // 2, value) if value else 0
     elif name == TCP_NOTSENT_LOWAT:
-        tcb.notsent_lowat = max(0, value)
+        # (Unsigned: -1 is no limit, 0 what the setting says.)
+        tcb.notsent_lowat = int(value) & 0xFFFFFFFF
+        if tcb.send_space() > 0:
+            tcb.wake(C.EV_OUT)
+    elif name == TCP_LINGER2:
+        tcb.linger2 = -1 if value < 0 else min(value, LINGER2_MAX) * SECOND
     elif name == TCP_FASTOPEN:
-        tcb.fastopen_qlen = max(0, value)
+        if value < 0 or tcb.state not in (C.CLOSED, C.LISTEN):
+            raise error(errno.EINVAL)
+        tcb.fastopen_qlen = min(value, tcb.core.config.somaxconn)
     elif name == TCP_FASTOPEN_NO_COOKIE:
+        if value not in (0, 1):
+            raise error(errno.EINVAL)
         tcb.fastopen_no_cookie = bool(value)
     elif name == TCP_FASTOPEN_CONNECT:
         if not tcb.core.config.tcp_fastopen & 1:
             raise error(errno.EOPNOTSUPP)
-        if tcb.state != C.CLOSED:
+        if tcb.state != C.CLOSED or value not in (0, 1):
             raise error(errno.EINVAL)
         tcb.fastopen_connect = bool(value)
     elif name == TCP_FASTOPEN_KEY:
@@ -204,6 +230,15 @@ def _set_tunnel(tcb: Tcb, port: int) -> None:
         raise error(errno.EINVAL)
     tcb.ip_options = tunnel.Tunnel(port) if port else None
     tcb.options_given = port != 0
+
+
+def _deferral(seconds: int) -> int:
+    """Linux counts the SYN,ACKs that go again in so many seconds (1, 3, 7, 15 ..., every 120 at last), and tells their time."""
+    total, step = 0, 1
+    while total < seconds:
+        total += step
+        step = min(2 * step, 120)
+    return total
 
 
 def _seconds(value: int, most: int) -> int:
@@ -245,6 +280,10 @@ def _linger(tcb: Tcb) -> tuple[Any, ...]:
     return (0, 0) if tcb.linger < 0 else (1, tcb.linger // SECOND)
 
 
+def _told(tcb: Tcb, size: int) -> int:
+    return 2 * size if tcb.core.config.tcp_tell_double else size
+
+
 def _maxseg(tcb: Tcb) -> int:
     if tcb.state in (C.CLOSED, C.LISTEN) and tcb.user_mss:
         return tcb.user_mss
@@ -268,6 +307,7 @@ def _mtu(tcb: Tcb) -> int:
 OF_PATHS = {
     IP_MTU: _mtu,
     IP_MTU_DISCOVER: lambda t: t.pmtudisc,
+    IP_MINTTL: lambda t: t.min_ttl,
     IP_FREEBIND: lambda t: int(t.freebind),
     IP_RECVERR: lambda t: int(t.recverr),
     IP_RECVTOS: lambda t: common.get_common(t, SOL_IP, IP_RECVTOS),
@@ -280,8 +320,8 @@ GETTERS = {
         SO_REUSEADDR: lambda t: int(t.reuseaddr),
         SO_REUSEPORT: lambda t: int(t.reuseport),
         SO_KEEPALIVE: lambda t: int(t.keepalive),
-        SO_SNDBUF: lambda t: t.sndbuf_size,
-        SO_RCVBUF: lambda t: t.recvbuf.size,
+        SO_SNDBUF: lambda t: t.sndbuf_size if t.core.config.tcp_linux_queue else _told(t, t.sndbuf_size),
+        SO_RCVBUF: lambda t: _told(t, t.recvbuf.size),
         SO_LINGER: _linger,
         SO_OOBINLINE: lambda t: int(t.oobinline),
         SO_BROADCAST: lambda t: int(t.broadcast),
@@ -305,11 +345,11 @@ GETTERS = {
         TCP_KEEPINTVL: lambda t: t.keepintvl // SECOND,
         TCP_KEEPCNT: lambda t: t.keepcnt,
         TCP_SYNCNT: lambda t: t.syn_retries,
-        TCP_LINGER2: lambda t: t.core.config.tcp_fin_timeout // SECOND,
+        TCP_LINGER2: lambda t: -1 if t.linger2 < 0 else (t.linger2 or t.core.config.tcp_fin_timeout) // SECOND,
         TCP_QUICKACK: lambda t: int(t.quickack > 0),
         TCP_DEFER_ACCEPT: lambda t: t.defer_accept // SECOND,
         TCP_WINDOW_CLAMP: lambda t: t.window_clamp,
-        TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat,
+        TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat - (t.notsent_lowat >> 31 << 32),
         TCP_FASTOPEN: lambda t: t.fastopen_qlen,
         TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
         TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,

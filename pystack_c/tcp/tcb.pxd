@@ -185,6 +185,8 @@ cdef class Tcb(Endpoint):
     cdef public int64_t defer_accept
     cdef public int64_t window_clamp
     cdef public int64_t notsent_lowat
+    cdef public int64_t linger2
+    cdef public int min_ttl
     cdef public bint urg_seen
     cdef public int oob_byte
     cdef public int oob_state
@@ -279,6 +281,8 @@ cdef class Tcb(Endpoint):
     cpdef bint syn_out(self) noexcept
     @cython.locals(used=int64_t, size=int64_t)
     cpdef int64_t send_space(self) noexcept
+    @cython.locals(lowat=int64_t)
+    cpdef bint few_unsent(self) noexcept
     @cython.locals(size=int64_t, core=Core, limit=int64_t)
     cpdef int64_t send_limit(self) noexcept
     cpdef rto_ended(self)

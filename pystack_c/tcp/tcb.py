@@ -230,6 +230,8 @@ class Tcb(Endpoint):
         self.defer_accept = 0
         self.window_clamp = 0
         self.notsent_lowat = 0
+        self.linger2 = 0
+        self.min_ttl = 0
         self.urg_seen = False
         self.oob_byte = -1
         self.oob_state = 0
@@ -388,9 +390,14 @@ class Tcb(Endpoint):
             bits |= C.EV_HUP
         if self.urg_seen:
             bits |= C.EV_PRI
-        if self.shut_wr or (self.send_space() > 0 and (self.notsent_lowat == 0 or self.unsent() < self.notsent_lowat)):
+        if self.shut_wr or (self.send_space() > 0 and self.few_unsent()):
             bits |= C.EV_OUT
         return bits
+
+    def few_unsent(self) -> bool:
+        """TCP_NOTSENT_LOWAT: is so little unsent that the application may write more?"""
+        lowat = self.notsent_lowat if self.notsent_lowat > 0 else self.core.config.tcp_notsent_lowat
+        return lowat == 0 or self.unsent() < lowat
 
     def send_space(self) -> int:
         """Bytes that send() would take now; writable again only when a third is free, as Linux does."""

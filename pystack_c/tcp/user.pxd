@@ -7,7 +7,7 @@ from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp cimport fastopen, memory, tell
-from pystack_c.tcp.close cimport abort_connection, finish, start_wait
+from pystack_c.tcp.close cimport abort_connection, await_fin, finish
 from pystack_c.tcp.data cimport ack_now
 from pystack_c.tcp.handshake cimport start_sequence, window_scale
 from pystack_c.tcp.listener cimport Listener

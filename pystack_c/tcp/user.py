@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack_c import ip_options, ports
 from pystack_c.ipv4 import route_output
 from pystack_c.tcp import chunks, errqueue, fastopen, memory, tell
-from pystack_c.tcp.close import abort_connection, finish, start_wait
+from pystack_c.tcp.close import abort_connection, await_fin, finish
 from pystack_c.tcp.data import ack_now
 from pystack_c.tcp.handshake import start_sequence, window_scale
 from pystack_c.tcp.listener import Listener
@@ -442,7 +442,7 @@ def close(tcb: Tcb, now: int) -> None:
     elif not tcb.shut_wr:
         close_write(tcb)
     elif state == C.FIN_WAIT_2:
-        start_wait(tcb, C.TIMER_FIN_WAIT_2, core.config.tcp_fin_timeout)
+        await_fin(tcb)
     if not memory.orphaned(tcb):
         core.counters.TcpExtTCPAbortOnMemory += 1
         abort_connection(

@@ -261,3 +261,43 @@ def test_tahoe_by_option_on_a_modern_stack():
     lab = lab_net(20 * MS, profile="linux", tcp_congestion="tahoe")
     phase, windows, _, _ = after_one_loss(lab)
     assert phase == "loss" and windows[0] == 1 and lab.a.counters.TcpRetransSegs == 1
+
+
+def after_a_pause(pause, **settings):
+    """(cwnd before, cwnd after, segments sent at once after), where the application writes nothing for `pause`."""
+    lab = lab_net(20 * MS, profile="linux", tcp_init_ssthresh=40 * 1448, **settings)
+    client, server = lab.connected()
+    lab.upload(pattern(500_000), client, server)
+    lab.net.run(until=lab.net.now + 100 * MS)
+    tcb = client.endpoint
+    before, since = tcb.cwnd // tcb.mss, tcb.last_send
+    lab.net.run(until=since + pause)
+    lab.upload(pattern(100_000), client, server)
+    burst = [s for s in lab.log.data("a") if since + pause <= s.time < since + pause + 20 * MS]
+    return before, len(burst), tcb.rto
+
+
+def test_idle_windows():
+    """RTO is 241 ms. RFC 5681: ten segments at once; RFC 2861: half for each RTO; RFC 7661: five minutes as it was."""
+    before, burst, rto = after_a_pause(1000 * MS)
+    assert before > 40 and burst == 10 and 240 * MS < rto < 242 * MS
+    assert after_a_pause(200 * MS)[1] > 40  # (control: not yet an RTO)
+    for pause, halves in ((250 * MS, 1), (500 * MS, 2), (2000 * MS, 9)):
+        assert after_a_pause(pause, tcp_idle_cwnd=1)[1] == max(10, before >> halves), pause
+    assert after_a_pause(200 * MS, tcp_idle_cwnd=1)[1] == before
+    assert after_a_pause(299 * S, tcp_idle_cwnd=2)[1] == before
+    assert after_a_pause(301 * S, tcp_idle_cwnd=2)[1] == before >> 1
+    assert after_a_pause(3600 * S, tcp_slow_start_after_idle=False)[1] == before
+
+
+@pytest.mark.parametrize("algorithm", ["cubic", "reno"])
+def test_what_was_never_used_does_not_grow(algorithm):
+    """RFC 7661 4.1: a sender that writes ten segments a second does not collect a window; one that fills it does."""
+    lab = lab_net(20 * MS, profile="linux", tcp_congestion=algorithm, tcp_slow_start_after_idle=False)
+    client, server = lab.connected()
+    for _ in range(60):
+        lab.upload(pattern(10_000), client, server)
+        lab.net.run(until=lab.net.now + 100 * MS)
+    assert client.endpoint.cwnd <= 20 * client.endpoint.mss
+    lab.upload(pattern(600_000), client, server)
+    assert client.endpoint.cwnd > 60 * client.endpoint.mss

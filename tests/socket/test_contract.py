@@ -189,6 +189,55 @@ def test_rcvtimeo_is_eagain(pair):
     assert struct.unpack("ll", raw) == (0, 50_000)
 
 
+#: level, option, values: what is set, and what is told then, are the kernel's, errors too
+AS_THE_KERNEL = [
+    ("SOL_SOCKET", "SO_RCVBUF", (0, 100, 5000, 100_000)),
+    ("SOL_SOCKET", "SO_SNDBUF", (0, 100, 5000, 100_000)),
+    ("SOL_SOCKET", "SO_RCVLOWAT", (0, 1, 5000)),
+    ("SOL_SOCKET", "SO_KEEPALIVE", (0, 1, 5)),
+    ("IPPROTO_TCP", "TCP_NODELAY", (0, 5)),
+    ("IPPROTO_TCP", "TCP_CORK", (0, 9)),
+    ("IPPROTO_TCP", "TCP_MAXSEG", (-1, 0, 87, 88, 32767, 32768)),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", (-1, 0, 1, 32767, 32768)),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", (0, 1, 32767, 32768)),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", (0, 1, 127, 128)),
+    ("IPPROTO_TCP", "TCP_SYNCNT", (0, 1, 127, 128)),
+    ("IPPROTO_TCP", "TCP_LINGER2", (-2, -1, 0, 5, 120, 121, 1000)),
+    ("IPPROTO_TCP", "TCP_DEFER_ACCEPT", (-1, 0, 1, 2, 3, 4, 8, 30, 1000)),
+    ("IPPROTO_TCP", "TCP_WINDOW_CLAMP", (-1, 0, 1, 1152, 1153, 5000, 1 << 20)),
+    ("IPPROTO_TCP", "TCP_QUICKACK", (0, 1)),
+    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", (-1, 0, 1, 14000)),
+    ("IPPROTO_TCP", "TCP_NOTSENT_LOWAT", (-1, 0, 1, 100_000)),
+    ("IPPROTO_TCP", "TCP_FASTOPEN", (-1, 0, 5)),
+    ("IPPROTO_TCP", 30, (0, 1, 2)),  # TCP_FASTOPEN_CONNECT
+    ("IPPROTO_TCP", 34, (0, 1, 2)),  # TCP_FASTOPEN_NO_COOKIE
+    ("IPPROTO_IP", "IP_TTL", (-1, 0, 1, 255, 256)),
+    ("IPPROTO_IP", "IP_TOS", (0, 0x10, 0xFF, 0x100)),
+    ("IPPROTO_IP", 10, (-1, 0, 5, 6)),  # IP_MTU_DISCOVER
+    ("IPPROTO_IP", 12, (0, 1, 3)),  # IP_RECVTTL
+    ("IPPROTO_IP", 13, (0, 1, 3)),  # IP_RECVTOS
+    ("IPPROTO_IP", 15, (0, 1, 2)),  # IP_FREEBIND
+    ("IPPROTO_IP", 21, (-1, 0, 5, 255, 256)),  # IP_MINTTL
+]
+
+
+@pytest.mark.parametrize("level, name, values", AS_THE_KERNEL)
+def test_options_answer_as_the_kernels(level, name, values):
+    def ask(module, value):
+        with module.socket() as sock:
+            try:
+                sock.setsockopt(number, option, value)
+                failed = 0
+            except OSError as error:
+                failed = error.errno
+            return failed, sock.getsockopt(number, option)
+
+    number = getattr(socket, level)
+    option = getattr(socket, name) if isinstance(name, str) else name
+    for value in values:
+        assert ask(socket, value) == ask(std, value), f"{name} {value}"
+
+
 @pytest.mark.parametrize(
     "level, name, value",
     [
