@@ -5,10 +5,10 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 CORE = "pystack_c"
 #: what is compiled besides the core
@@ -71,8 +71,7 @@ def is_extension(module: ModuleType) -> bool:
     return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
 
 
-@dataclass(frozen=True)
-class ModuleBuild:
+class ModuleBuild(NamedTuple):
     """One module of the core: what an import of it gives."""
 
     name: str

@@ -1,7 +1,6 @@
 """Calls into a stack under one lock, and what comes out of it: frames to the devices, news to those that wait."""
 
 import errno
-import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from pystack.runtime.sleep import monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
-
-log = logging.getLogger("pystack.runtime")
 
 #: frames read from one device before the stack is drained
 _BATCH = 64
@@ -252,6 +249,9 @@ class CallingHost(Host):
     def fail(self, exc: BaseException) -> None:
         """The core or a device failed: say so, and let nobody wait for it any more. Under the lock."""
         if self.error is None:
+            import logging  # slow to import, and seldom needed
+
+            log = logging.getLogger("pystack.runtime")  # object
             log.critical("the stack %s stopped: %r", self.name, exc, exc_info=exc)
             error = OSError(errno.ENETDOWN, f"the stack {self.name!r} stopped: {type(exc).__name__}: {exc}")
             error.__cause__ = exc

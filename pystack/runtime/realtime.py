@@ -5,7 +5,6 @@ starting, looking inside, ending.
 """
 
 import errno
-import logging
 import os
 import threading
 import weakref
@@ -21,8 +20,6 @@ from pystack.runtime.lock import Lock
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
-
-log = logging.getLogger("pystack.runtime")
 
 _CONNECTED = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
 
@@ -136,7 +133,9 @@ class RealtimeHost(ServingHost):
                 if getattr(endpoint, "state", C.CLOSED) in _CONNECTED:
                     Host.call(self, tcp.abort, endpoint)
         except Exception:
-            log.exception("the stack %s could not reset its connections", self.name)
+            import logging  # slow to import, and seldom needed
+
+            logging.getLogger("pystack.runtime").exception("the stack %s could not reset its connections", self.name)
 
     def __enter__(self) -> "RealtimeHost":  # noqa: PYI034
         self.start()
