@@ -150,8 +150,10 @@ def test_a_real_curl_waits_and_the_stacks_rto_does_not_grow(stepped):
     srtt, again, stood = transfer(*stepped, 0.25)
     assert stood >= 0, "the clock went on while a frame was held"
     assert 0 < srtt < 150_000_000
-    # (A loaded machine may let the kernel's second pass all the same, and its SYN come again; the stack's timers may not.)
-    assert [reason for reason in again if "its SYN came again" not in reason] == []
+    # (A loaded machine may let the kernel's second pass all the same, and its SYN come again; or answer so late, with nothing
+    # held, that the tail is probed. No RTO may pass.)
+    excused = ("its SYN came again", "tail loss probe")
+    assert [reason for reason in again if not any(words in reason for words in excused)] == []
 
 
 def test_control_a_clock_that_goes_on_measures_the_pauses(stepped):
