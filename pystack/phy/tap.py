@@ -12,7 +12,7 @@ import struct
 from typing import Self
 
 import pystack_c.const as C
-from pystack.phy.tapio import VNET_HDR_LEN, FrameIO
+from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
 from pystack.runtime import netns as ns
 from pystack_c.packet import Transmit
 
@@ -75,6 +75,8 @@ class TapDevice:
         self._fd, self.name = ns.call(netns, _open, name, mode, offload, multi_queue)
         #: what reads and writes; the driver uses it directly
         self.frame_io = FrameIO(self._fd, 0, offload)
+        if offload and not any(name.startswith("MALLOC_") for name in os.environ):
+            keep_memory()
         try:
             if address is not None or mtu is not None:
                 ns.configure(self.name, address=address, mtu=mtu, up=address is not None, netns=netns)

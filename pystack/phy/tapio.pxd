@@ -20,6 +20,23 @@ cdef extern from "sys/uio.h":
     Py_ssize_t readv(int fd, const iovec* parts, int count)
     Py_ssize_t writev(int fd, const iovec* parts, int count)
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    static void keep_heap(void) {
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+        mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    }
+    #else
+    static void keep_heap(void) {}
+    #endif
+    """
+    void keep_heap()
+
+cpdef keep_memory()
+
 cdef enum:
     # Most frames are small: they are read onto the C stack, and get an object of their own size.
     SMALL = 2048
