@@ -34,7 +34,7 @@ class Selector(selectors.BaseSelector):
             raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
-        self._keys: dict[int, selectors.SelectorKey] = {}
+        #: by descriptor; the `data` of each is (its SelectorKey, its Handle)
         self._interests: dict[int, Interest] = {}
         #: sockets whose descriptors have to show their readiness again
         self._restore: list[tuple[Handle, Watch]] = []
@@ -58,9 +58,9 @@ class Selector(selectors.BaseSelector):
             return self._kernel.register(fileobj, events, data)
         if not events or events & ~(READ | WRITE):
             raise ValueError(f"Invalid events: {events!r}")
-        if fd in self._keys:
+        if fd in self._interests:
             raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
-        key = self._keys[fd] = selectors.SelectorKey(fileobj, fd, events, data)
+        key = selectors.SelectorKey(fileobj, fd, events, data)
         description: Any = handle.description
         if handle.readiness is not None:
             description.watch.hide(handle.readiness)
@@ -70,35 +70,36 @@ class Selector(selectors.BaseSelector):
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
         fd = self._find(fileobj)
-        if fd not in self._keys:
+        interest = self._interests.pop(fd, None)
+        if interest is None:
             return self._kernel.unregister(fileobj)
-        key = self._keys.pop(fd)
-        interest = self._interests.pop(fd)
+        key, handle = interest.data
         self._selection.remove(interest)
         # As a rule it is closed next: a descriptor that shows nothing until then is less to do.
-        self._restore.append((interest.data[1], interest.watch))
-        return key
+        self._restore.append((handle, interest.watch))
+        return key  # type: ignore[no-any-return]
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
         fd = self._find(fileobj)
-        if fd not in self._keys:
+        interest = self._interests.get(fd)
+        if interest is None:
             return self._kernel.modify(fileobj, events, data)
         if not events or events & ~(READ | WRITE):
             raise ValueError(f"Invalid events: {events!r}")
-        key = self._keys[fd] = self._keys[fd]._replace(events=events, data=data)
-        interest = self._interests[fd]
-        self._selection.change(interest, events, (key, interest.data[1]))
-        return key
+        key, handle = interest.data
+        key = key._replace(events=events, data=data)
+        self._selection.change(interest, events, (key, handle))
+        return key  # type: ignore[no-any-return]
 
     def _find(self, fileobj: Any) -> int:
         """The descriptor of what was registered, also where it is closed by now."""
         try:
             return _fd(fileobj)
         except ValueError:
-            for key in self._keys.values():
-                if key.fileobj is fileobj:
-                    return key.fd
+            for fd, interest in self._interests.items():
+                if interest.data[0].fileobj is fileobj:
+                    return fd
             return -1
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
@@ -107,8 +108,8 @@ class Selector(selectors.BaseSelector):
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
-        found = self._keys.get(self._find(fileobj))
-        return found if found is not None else self._kernel.get_key(fileobj)
+        interest = self._interests.get(self._find(fileobj))
+        return self._kernel.get_key(fileobj) if interest is None else interest.data[0]
 
     # -- selecting ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class Selector(selectors.BaseSelector):
             if exc.errno != errno.ENETDOWN:
                 raise
             self._down = True
-            return [(key, key.events) for key in self._keys.values()]
+            return [(interest.data[0], interest.events) for interest in self._interests.values()]
         ready = [(interest.data[0], events) for interest, events in found]
         if selection.outside:
             ready += self._kernel.select(0)
@@ -136,12 +137,12 @@ class Selector(selectors.BaseSelector):
         restore, self._restore = self._restore, []
         for handle, watch in restore:
             fd = handle.number
-            if handle.description is not None and handle.readiness is not None and fd not in self._keys:
+            if handle.description is not None and handle.readiness is not None and fd not in self._interests:
                 handle.description.host.show(watch, handle.readiness)
 
     def close(self) -> None:
         """See selectors.BaseSelector."""
-        for fd in list(self._keys):
+        for fd in list(self._interests):
             self.unregister(fd)
         if not self._down:
             self._show_again()
@@ -156,13 +157,13 @@ class _Keys(Mapping[Any, selectors.SelectorKey]):
         self._selector = selector
 
     def __len__(self) -> int:
-        return len(self._selector._keys) + len(self._selector._kernel.get_map())
+        return len(self._selector._interests) + len(self._selector._kernel.get_map())
 
     def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
         return self._selector.get_key(fileobj)
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._selector._keys
+        yield from self._selector._interests
         yield from self._selector._kernel.get_map()
 
 

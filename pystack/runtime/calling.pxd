@@ -51,6 +51,7 @@ cdef class CallingHost(Host):
     cdef drain(self, int64_t now, later)
     @cython.locals(iface=Iface, port=Port, code=int)
     cdef _send(self, Transmit tx)
+    cdef Transmit _next_frame(self, int64_t now)
     @cython.locals(fn=object, target=object)
     cdef _collect(self, int64_t now)
     cdef kick(self)

@@ -82,7 +82,7 @@ class CallingHost(Host):
         What this saves is all that `call` does for recorders, probes and the uncompiled core.
         """
         self.lock.acquire()
-        if self.error is not None or self.recorder is not None or self.stack.probe is not None or not C.COMPILED:
+        if self.error is not None or self._in_order():
             self.lock.release()
             return -1
         return self.time()
@@ -187,16 +187,10 @@ class CallingHost(Host):
         try:
             if self.garbage:
                 self._collect(now)
-            if self.recorder is None:
-                tx = self.stack.poll_transmit(now)
-                while tx is not None:
-                    self._send(tx)
-                    tx = self.stack.poll_transmit(now)
-            else:
-                tx = self.poll_transmit()
-                while tx is not None:
-                    self._send(tx)
-                    tx = self.poll_transmit()
+            tx = self._next_frame(now)
+            while tx is not None:
+                self._send(tx)
+                tx = self._next_frame(now)
             endpoint = self.stack.poll_event()
             while endpoint is not None:
                 pending = endpoint.take_pending()
@@ -210,6 +204,12 @@ class CallingHost(Host):
                     self.kick()
         except Exception as exc:
             self.fail(exc)
+
+    def _next_frame(self, now: int) -> Transmit | None:
+        """The next frame to send, told to the recorder if there is one."""
+        if self.recorder is not None:
+            return self.poll_transmit()
+        return self.stack.poll_transmit(now)  # type: ignore[no-any-return]
 
     def _send(self, tx: Transmit) -> None:
         """One frame to its device."""

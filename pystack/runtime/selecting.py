@@ -81,7 +81,7 @@ class Selection:
         """Wait up to `timeout` ns (-1: for ever): what is ready, level-triggered. `outside` says that the kernel has something."""
         host = self.host
         self._look_again()
-        host.await_loop(self.me, self.watch, -1 if timeout < 0 else host.clock() + timeout)
+        host.await_loop(self.me, self.watch, -1 if timeout < 0 else host.time() + timeout)
         self.outside = self.me.outside
         found: list[tuple[Interest, int]] = []
         ready = self.ready
