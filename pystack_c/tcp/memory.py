@@ -73,11 +73,12 @@ def over(core: Core, n: int) -> bool:
     return core.tcp_memory + n > core.config.tcp_mem_high
 
 
-def refuses(core: Core, subject: str) -> bool:
-    """Is there no memory for another connection? Then say so (the caller drops or refuses it)."""
+def refuses(tcb: Tcb) -> bool:
+    """Is there no memory for another connection, which `tcb` asks for? Then say so (the caller drops or refuses it)."""
+    core = tcb.core
     if not over(core, LEAST):
         return False
-    core.drop("tcp-no-memory", subject, "no memory for another connection", RULE)
+    core.drop("tcp-no-memory", tcb.subject(), "no memory for another connection", RULE)
     return True
 
 

@@ -134,7 +134,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         ports.connect_port(core, tcb, core.tcp, laddr, addr, port)
     elif core.tcp.tuple_busy(laddr, tcb.lport, addr, port):
         raise error(errno.EADDRNOTAVAIL)
-    if memory.refuses(core, tcb.subject()):
+    if memory.refuses(tcb):
         raise error(errno.ENOBUFS)
     tcb.laddr = laddr
     tcb.raddr = addr
