@@ -11,36 +11,22 @@ from types import ModuleType
 from typing import NamedTuple
 
 CORE = "pystack_c"
-#: what is compiled besides the core
-DRIVER = (
-    "pystack.phy.tapio",
-    "pystack.runtime.lock",
-    "pystack.runtime.sleep",
-    "pystack.runtime.waiting",
-    "pystack.runtime.host",
-    "pystack.runtime.calling",
-    "pystack.runtime.serving",
-    "pystack.runtime.selecting",
-    "pystack._readiness",
-    "pystack._handles",
-    "pystack._stream",
-    "pystack._dgram",
-    "pystack._sockbase",
-)
-
-
+#: the driver, of which the parts that run for every frame and call are compiled
+DRIVER = "pystack"
+#: what names of modules begin with that may be compiled
+_OURS = (CORE + ".", DRIVER + ".")
 #: seconds that may lie between the files of an installed wheel: they are as old as their unpacking
 UNPACKING = 60
 
 
 class PureFinder:
-    """A meta-path finder that gives the modules of the core from their .py files, also where extensions lie beside them."""
+    """A meta-path finder that gives our modules from their .py files, also where extensions lie beside them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module of the core from source; None leaves every other import alone."""
-        if not (fullname.startswith(CORE + ".") or fullname in DRIVER) or path is None:
+        """The spec of one of our modules from source; None leaves every other import alone."""
+        if not fullname.startswith(_OURS) or path is None:
             return None
         for entry in path:
             spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
@@ -60,7 +46,7 @@ def prepare() -> None:
     warnings.filterwarnings("error", message=r"pystack(_c)?\..*size changed", category=RuntimeWarning)
     if not pure() or any(isinstance(finder, PureFinder) for finder in sys.meta_path):
         return
-    loaded = [name for name, module in sys.modules.items() if name.startswith(CORE + ".") and is_extension(module)]
+    loaded = [name for name, module in sys.modules.items() if name.startswith(_OURS) and is_extension(module)]
     if loaded:
         raise ImportError(f"PYSTACK_PURE=1, but {loaded[0]} is already loaded compiled; import pystack before {CORE}")
     sys.meta_path.insert(0, PureFinder())
@@ -96,15 +82,11 @@ def modules() -> Iterator[ModuleBuild]:
     """All modules that can be compiled (those with a .pxd beside the .py), by name."""
     root = core_dir()
     slack = UNPACKING if any(root.parent.glob("pystack-*.dist-info")) else 0
-    driver = [root.parent.joinpath(*name.split(".")).with_suffix(".py") for name in DRIVER]
-    for source in sorted([*root.rglob("*.py"), *driver]):
+    for source in sorted([*root.rglob("*.py"), *root.with_name(DRIVER).rglob("*.py")]):
         pxd = source.with_suffix(".pxd")
         if source.name == "__init__.py" or source.name == "const.py" or not pxd.exists():
             continue
-        base = root if source.is_relative_to(root) else root.parent
-        name = ".".join(source.relative_to(base).with_suffix("").parts)
-        if base is root:
-            name = f"{CORE}.{name}"
+        name = ".".join(source.relative_to(root.parent).with_suffix("").parts)
         candidates = (source.with_name(source.stem + suffix) for suffix in EXTENSION_SUFFIXES)
         extension = next((path for path in candidates if path.exists()), None)
         newest = max(source.stat().st_mtime, pxd.stat().st_mtime)
