@@ -188,7 +188,7 @@ def main(argv: list[str]) -> int:
         if other is not None:
             failure = compare(program, other)
             if failure:
-                report(program, failure, seed + rounds, lambda p: compare(p, other) != "", args.save)
+                report(program, failure, seed + rounds, lambda p: not fails(p) and compare(p, other) != "", args.save)
                 return 1
         rounds += 1
         steps += count

@@ -8,7 +8,7 @@ from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(config=Config, delta=int64_t, var=int64_t, rto=int64_t, fields=dict, why=str)
 cpdef update(Tcb tcb, int64_t sample)
-@cython.locals(now=int64_t, elapsed=uint32_t, sample=int64_t)
+@cython.locals(now=int64_t, elapsed=int64_t, sample=int64_t)
 cpdef receiver_sample(Tcb tcb, Packet pkt)
 @cython.locals(rto_max=int64_t, shift=int, rto=int64_t)
 cpdef int64_t backed_off(Tcb tcb)

@@ -12,6 +12,7 @@ from pystack.runtime.simulated import MS, S
 from pystack.trace.series import Series
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.congestion.base import REGISTRY, CongestionControl, register
+from pystack_c.tcp.congestion.bbr import PROBE_BW_REFILL, PROBE_BW_UP
 from tests.support.lab import lab_net, pattern
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,38 @@ def slowed_down(loss: float) -> float:
         if lab.net.now > 1 * S:
             samples.append(cc.bw_lo < 0.98 * max(cc.bw_now, cc.bw_last))
     return sum(samples) / len(samples)
+
+
+def slopes(rounds: int) -> tuple[set[int], int]:
+    """How many acknowledged bytes BBR's upper bound takes to grow by a segment, after so many rounds of probing; and the MSS."""
+    lab = lab_net(25 * MS, profile="linux", tcp_congestion="bbr", link={"rate": 20_000_000, "queue": 400})
+    client, server = lab.connected()
+    cc = client.endpoint.cc
+
+    def put():
+        yield client.sendall(bytes(1 << 24))
+
+    def take():
+        yield server.recv_exactly(1 << 24)
+
+    lab.spawn(put())
+    lab.spawn(take())
+    seen = set()
+    while lab.net.now < 5 * S:
+        lab.net.run(until=lab.net.now + 5 * MS)
+        if cc.state == PROBE_BW_REFILL:
+            cc.probe_up_rounds = rounds
+        elif cc.state == PROBE_BW_UP:
+            seen.add(cc.probe_up_count)
+    return seen, client.endpoint.mss
+
+
+def test_bbr_raises_its_bound_by_a_segment_an_ack_at_most():
+    """The slope doubles each round; after 30 of them the product of MSS and 2^30 must still be a number."""
+    seen, mss = slopes(30)
+    assert seen == {mss}
+    seen, mss = slopes(0)
+    assert min(seen) > 20 * mss
 
 
 def test_bbr_takes_chance_for_what_it_is():

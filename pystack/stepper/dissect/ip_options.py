@@ -99,7 +99,11 @@ def _single(data: bytes, at: int, stop: int) -> list[Node]:
 
 
 def _alert(data: bytes, at: int, stop: int) -> list[Node]:
-    return _read(ALERT, data, at, stop)
+    """Of 4 bytes, always (RFC 2113 2.1)."""
+    nodes = _read(ALERT, data, at, stop)
+    if stop > at + 4:
+        nodes.append(t.wrong(f"a length of {stop - at} is wrong for this option", at + 4, stop))
+    return nodes
 
 
 def _route(data: bytes, at: int, stop: int) -> list[Node]:
