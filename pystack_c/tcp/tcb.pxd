@@ -39,12 +39,12 @@ cdef class Tcb(Endpoint):
     cdef public bint syn_window
     cdef public uint32_t rcv_wnd_told
     cdef public uint32_t rcv_up
-    cdef public int mss
+    cdef public int64_t mss  # (wide, as the products with counts and shifts are)
     cdef public int path_mtu
     cdef public object mtup
     cdef public int peer_mss
     cdef public int user_mss
-    cdef public int rcv_mss
+    cdef public int64_t rcv_mss
     cdef public int snd_wscale
     cdef public int rcv_wscale
     cdef public bint wscale_ok

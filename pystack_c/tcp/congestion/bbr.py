@@ -307,8 +307,7 @@ class Bbr(CongestionControl):
 
     def _raise_slope(self, t: Tcb) -> None:
         """5.3.3.7: inflight_hi grows twice as fast each round."""
-        growth: int = t.mss  # (widened first: in 32 bits the shift would run over)
-        growth <<= min(self.probe_up_rounds, 30)
+        growth = t.mss << min(self.probe_up_rounds, 30)
         self.probe_up_rounds += 1
         self.probe_up_count = max(t.cwnd * t.mss // growth, t.mss)
 
