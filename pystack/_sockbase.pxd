@@ -1,4 +1,5 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack._dgram cimport Datagrams
 from pystack._handles cimport Description, Handle, error
@@ -20,6 +21,9 @@ cdef class SocketBase:
     cdef public object _proto
     @cython.locals(handle=Handle)
     cpdef Description _open_description(self)
+    @cython.locals(description=Description)
+    cdef Stream _stream(self)
+    cpdef _set_timeout(self, value)
     @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)
     cdef bytes _recv(self, int64_t n, int flags)
     @cython.locals(description=Description, stream=Stream, datagrams=Datagrams, got=Datagram, data=bytes)

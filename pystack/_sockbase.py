@@ -1,9 +1,11 @@
-"""The half of the socket class that carries data, compiled: what every recv and send runs through. See _sockobj.py."""
+"""The half of the socket class that every connection and every recv and send runs through, compiled. See _sockobj.py."""
 
 import errno
 from typing import Any
 
+import pystack_c.const as C
 from pystack import _current, _resolve
+from pystack import _sockopt as opt
 from pystack._dgram import Datagrams
 from pystack._handles import Description, Handle, error, token
 from pystack._stream import Stream
@@ -39,7 +41,10 @@ def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
 
 
 class SocketBase:
-    """The attributes of a socket object, and its calls that carry data or connections; `socket.socket`'s documentation holds."""
+    """The attributes of a socket object, and its calls that are made for each connection or all the time.
+
+    What `socket.socket`'s documentation says holds.
+    """
 
     __slots__ = ("_family", "_handle", "_proto", "_timeout", "_type")
 
@@ -56,14 +61,128 @@ class SocketBase:
             raise error(errno.EBADF)
         return handle.description
 
+    @property
+    def family(self) -> Any:  # python
+        """The socket family."""
+        return self._family
+
+    @property
+    def type(self) -> Any:  # python
+        """The socket type."""
+        return self._type
+
+    @property
+    def proto(self) -> Any:  # python
+        """The socket protocol."""
+        return self._proto
+
+    @property
+    def timeout(self) -> float | None:  # python
+        """The socket timeout."""
+        return self._timeout
+
+    # -- the descriptor ----------------------------------------------------------------------------------------
+
+    def fileno(self) -> int:  # python
+        """The descriptor's number, -1 once closed."""
+        handle: Handle | None = self._handle  # object
+        if handle is None:
+            return -1
+        if handle.number < 0 and handle.fileno() >= 0:
+            handle.show_blocking(self._timeout is None)
+        return handle.number
+
+    def close(self) -> None:  # python
+        """Close the socket."""
+        handle: Handle | None = self._handle  # object
+        if handle is not None:
+            self._handle = None
+            try:
+                handle.close()
+            except OSError as exc:
+                # A connection that was reset is closed all the same, and so is one of a stack that is gone.
+                if exc.errno not in (errno.ECONNRESET, errno.ENETDOWN):
+                    raise
+
+    def __del__(self) -> None:  # python
+        if self._handle is not None:
+            self._unclosed()
+
+    def _unclosed(self) -> None:  # python
+        """The garbage collector found it open."""
+        raise NotImplementedError
+
+    # -- connections -------------------------------------------------------------------------------------------
+
     def _accept(self) -> Any:  # python
         """A Token of the new connection, and its peer's (host, port)."""
+        handle, (addr, port) = self._stream().accept(self._timeout)  # object
+        return token(handle), (_resolve.text(addr), port)
+
+    def _accept_as(self, cls: Any) -> Any:  # python
+        """What Lib/socket.py's accept makes of a Token, without the way through a number: a socket of its class, and the peer."""
+        handle, (addr, port) = self._stream().accept(self._timeout)  # object
+        made: SocketBase = SocketBase.__new__(cls)  # object
+        made._handle = handle
+        made._timeout = _current.default_timeout
+        made._family = self._family
+        made._type = self._type
+        made._proto = self._proto
+        return made, (_resolve.text(addr), port)
+
+    def _stream(self) -> Stream:
+        """What listens; a socket that cannot gets the error."""
         description: Description = self._open_description()
         if not isinstance(description, Stream):
             raise error(errno.EOPNOTSUPP)
-        stream: Stream = description
-        handle, (addr, port) = stream.accept(self._timeout)  # object
-        return token(handle), (_resolve.text(addr), port)
+        return description
+
+    def getsockname(self) -> tuple[str, int]:  # python
+        """The local address."""
+        addr, port = self._open_description().getsockname()  # object
+        return _resolve.text(addr), port
+
+    def getpeername(self) -> tuple[str, int]:  # python
+        """The peer's address."""
+        peer = self._open_description().getpeername()  # object
+        if peer is None:
+            raise error(errno.ENOTCONN)
+        return _resolve.text(peer[0]), peer[1]
+
+    # -- options -----------------------------------------------------------------------------------------------
+
+    def settimeout(self, value: float | None, /) -> None:  # python
+        """None blocks, 0 never waits, else seconds."""
+        self._set_timeout(_current.check_timeout(value))
+
+    def setblocking(self, flag: bool, /) -> None:  # python
+        """True: block, False: never wait."""
+        self._set_timeout(None if flag else 0.0)
+
+    def _set_timeout(self, value: float | None) -> None:
+        self._open_description()
+        self._timeout = value
+        if self._handle is not None:
+            self._handle.show_blocking(value is None)
+
+    def gettimeout(self) -> float | None:  # python
+        """The timeout."""
+        return self._timeout
+
+    def getblocking(self) -> bool:  # python
+        """False where the socket never waits."""
+        return self._timeout != 0
+
+    def setsockopt(self, level: int, name: int, value: Any, optlen: int | None = None, /) -> None:  # python
+        """setsockopt(level, option, int | bytes), or (level, option, None, length)."""
+        description = self._open_description()  # object
+        if level == C.IPPROTO_TCP and type(value) is int and name != opt.TCP_CONGESTION:
+            # As a rule: TCP_NODELAY.
+            description.setsockopt(level, name, value)
+            return
+        if value is None:
+            value = bytes(optlen or 0)
+        opt.set_option(description, level, name, value)
 
     # -- receiving ---------------------------------------------------------------------------------------------
 

@@ -89,13 +89,8 @@ class socket(SocketBase):
             self._proto = max(proto, 0)
         self._handle = handle
 
-    family = property(lambda self: self._family, doc="the socket family")
-    type = property(lambda self: self._type, doc="the socket type")
-    proto = property(lambda self: self._proto, doc="the socket protocol")
-    timeout = property(lambda self: self._timeout, doc="the socket timeout")
-
-    def __del__(self, _warn: Any = warnings.warn) -> None:
-        handle = getattr(self, "_handle", None)
+    def _unclosed(self, _warn: Any = warnings.warn) -> None:
+        handle = self._handle
         if handle is not None:
             # repr() makes a descriptor where there is none yet, under the lock that this very thread may hold now.
             if handle.number >= 0:
@@ -112,15 +107,6 @@ class socket(SocketBase):
 
     # -- the descriptor ----------------------------------------------------------------------------------------
 
-    def fileno(self) -> int:
-        """The descriptor's number, -1 once closed."""
-        handle = self._handle
-        if handle is None:
-            return -1
-        if handle.number < 0 and handle.fileno() >= 0:
-            handle.show_blocking(self._timeout is None)
-        return handle.number
-
     def detach(self) -> int:
         """Give up the descriptor without closing it; returns its number."""
         handle = self._handle
@@ -129,18 +115,6 @@ class socket(SocketBase):
         fd = self.fileno()
         self._handle = None
         return fd
-
-    def close(self) -> None:
-        """Close the socket."""
-        handle = self._handle
-        if handle is not None:
-            self._handle = None
-            try:
-                handle.close()
-            except OSError as exc:
-                # A connection that was reset is closed all the same, and so is one of a stack that is gone.
-                if exc.errno not in (errno.ECONNRESET, errno.ENETDOWN):
-                    raise
 
     # -- opening -----------------------------------------------------------------------------------------------
 
@@ -177,42 +151,6 @@ class socket(SocketBase):
     def shutdown(self, how: int, /) -> None:
         """Shut down reading, writing or both."""
         self._open_description().shutdown(_c_int(how))
-
-    def getsockname(self) -> tuple[str, int]:
-        """The local address."""
-        addr, port = self._open_description().getsockname()
-        return _resolve.text(addr), port
-
-    def getpeername(self) -> tuple[str, int]:
-        """The peer's address."""
-        peer = self._open_description().getpeername()
-        if peer is None:
-            raise error(errno.ENOTCONN)
-        return _resolve.text(peer[0]), peer[1]
-
-    # -- waiting -----------------------------------------------------------------------------------------------
-
-    def settimeout(self, value: float | None, /) -> None:
-        """None blocks, 0 never waits, else seconds."""
-        self._set_timeout(_current.check_timeout(value))
-
-    def _set_timeout(self, value: float | None) -> None:
-        self._open_description()
-        self._timeout = value
-        if self._handle is not None:
-            self._handle.show_blocking(value is None)
-
-    def gettimeout(self) -> float | None:
-        """The timeout."""
-        return self._timeout
-
-    def setblocking(self, flag: bool, /) -> None:
-        """True: block, False: never wait."""
-        self._set_timeout(None if flag else 0.0)
-
-    def getblocking(self) -> bool:
-        """False where the socket never waits."""
-        return self._timeout != 0
 
     # -- with control messages (without: _sockbase.py) ----------------------------------------------------------
 
@@ -253,13 +191,6 @@ class socket(SocketBase):
         return int(description.sendto(data, addr, port, flags, self._timeout))
 
     # -- options -----------------------------------------------------------------------------------------------
-
-    def setsockopt(self, level: int, name: int, value: Any, optlen: int | None = None, /) -> None:
-        """setsockopt(level, option, int | bytes), or (level, option, None, length)."""
-        description = self._open_description()
-        if value is None:
-            value = bytes(optlen or 0)
-        opt.set_option(description, level, name, value)
 
     def getsockopt(self, level: int, name: int, buflen: int = 0, /) -> Any:
         """The option as an int, or as bytes where a length is given."""

@@ -70,4 +70,17 @@ def _sendfile_from_disk(self: _Any, file: _Any, offset: int = 0, count: int | No
     return sent
 
 
-globals()["socket"]._sendfile_use_sendfile = _sendfile_from_disk
+def _accept(self: _Any) -> tuple[_Any, _Any]:
+    """Wait for an incoming connection: a new socket object for it, and the (host, port) of its other end."""
+    made, peer = self._accept_as(_class)
+    # What Lib/socket.py's __init__ sets. (A new socket has the default timeout, as there; it is not its listener's.)
+    made._io_refs = 0
+    made._closed = False
+    return made, peer
+
+
+_accept.__name__ = "accept"
+_accept.__qualname__ = "socket.accept"
+_class = globals()["socket"]
+_class.accept = _accept
+_class._sendfile_use_sendfile = _sendfile_from_disk

@@ -177,6 +177,31 @@ def test_accepted_sockets_block_by_default():
                 assert address == client.getsockname()
 
 
+def test_accepted_sockets_are_what_lib_sockets_accept_makes():
+    """Ours goes another way than Lib/socket.py's own accept, which is the control."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    clients = [socket.create_connection(listener.getsockname(), timeout=5) for _ in range(2)]
+    taken, _ = listener.accept()
+    fd, _ = listener._accept()
+    control = socket.socket(listener.family, listener.type, listener.proto, fileno=fd)
+    names = ("family", "type", "proto", "timeout", "_closed", "_io_refs")
+    for name in names:
+        assert getattr(taken, name) == getattr(control, name), name
+    assert type(taken) is type(control) is socket.socket and type(taken.type) is std.SocketKind
+    for client, conn in zip(clients, (taken, control)):
+        assert conn.getpeername() == client.getsockname()
+        client.sendall(b"line\n")
+        with conn.makefile("rb") as file:
+            conn.close()
+            assert file.readline() == b"line\n" and conn.fileno() >= 0
+        assert conn.fileno() == -1 and client.recv(1) == b""
+        client.close()
+    listener.close()
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(OSError) as caught:
+        datagrams.accept()
+    assert caught.value.errno == errno.EOPNOTSUPP
+
+
 def test_rcvtimeo_is_eagain(pair):
     client, _ = pair
     client.settimeout(None)
