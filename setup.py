@@ -58,6 +58,7 @@ COMPILED = [
     "pystack_c/tcp/congestion/base.py",
     "pystack_c/tcp/congestion/reno.py",
     "pystack_c/tcp/congestion/cubic.py",
+    "pystack_c/tcp/congestion/bbr_model.py",
     "pystack_c/tcp/congestion/bbr.py",
     "pystack_c/tcp/rtt.py",
     "pystack_c/tcp/tell.py",

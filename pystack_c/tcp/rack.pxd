@@ -12,6 +12,8 @@ cpdef bint in_use(Tcb tcb)
 cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t end2) noexcept
 @cython.locals(n=int64_t)
 cpdef lose(Tcb tcb, SentSegment seg, str why, str rfc)
+@cython.locals(newly=bint)
+cpdef count_lost(Tcb tcb, SentSegment seg)
 @cython.locals(now=int64_t, rtt=int64_t, why=str)
 cpdef delivered(Tcb tcb, SentSegment seg)
 @cython.locals(distance=int64_t)

@@ -30,12 +30,19 @@ def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
 
 def lose(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     """Mark one segment lost, by whichever rule found it."""
-    tcb.rtxq.mark_lost(seg)
+    count_lost(tcb, seg)
     n = seq_diff(seg.end, seg.seq)
-    if tcb.rate is not None:
-        rate.lost(tcb, n)
     if tcb.core.probe is not None:
         tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
+
+
+def count_lost(tcb: Tcb, seg: SentSegment) -> None:
+    """It left the network without arriving: for the retransmission queue, the rate of losses, and congestion control."""
+    newly = not seg.lost or seg.in_flight_again
+    tcb.rtxq.mark_lost(seg)
+    if newly and tcb.rate is not None:
+        rate.lost(tcb, seq_diff(seg.end, seg.seq))
+        tcb.cc.segment_lost(tcb, seg)
 
 
 def delivered(tcb: Tcb, seg: SentSegment) -> None:
@@ -156,7 +163,7 @@ def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
     while i < len(q.segs):
         seg: SentSegment = q.segs[i]
         if not seg.sacked and (everything or i == q.first or seg.sent_at <= limit):
-            q.mark_lost(seg)
+            count_lost(tcb, seg)
         i += 1
 
 

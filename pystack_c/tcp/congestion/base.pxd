@@ -8,6 +8,7 @@ cdef class CongestionControl:
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
     cpdef sample(self, Endpoint tcb)
     cpdef cong_signal(self, Endpoint tcb, int signal)
+    cpdef segment_lost(self, Endpoint tcb, object seg)
     cpdef post_recovery(self, Endpoint tcb)
     cpdef undone(self, Endpoint tcb)
     cpdef after_idle(self, Endpoint tcb)

@@ -42,6 +42,9 @@ class CongestionControl:
     def cong_signal(self, tcb: Any, signal: int) -> None:
         """Congestion: lower ssthresh and cwnd."""
 
+    def segment_lost(self, tcb: Any, seg: Any) -> None:
+        """`seg` was marked lost (seg.seq, seg.end, seg.tx_in_flight), one call each; what follows for cwnd, cong_signal says."""
+
     def post_recovery(self, tcb: Any) -> None:
         """Fast recovery is over."""
 
