@@ -28,6 +28,7 @@ cdef class Endpoint(TimerOwner):
     cdef public dict options
     cdef public object ip_options
     cdef public dict shown
+    cpdef begin(self, Core core, int ident)
     cpdef dict snapshot(self)
     cpdef wake(self, int bits)
     cpdef int readiness(self)

@@ -16,6 +16,10 @@ class Endpoint(TimerOwner):
     """
 
     def __init__(self, core: Any, ident: int) -> None:
+        self.begin(core, ident)
+
+    def begin(self, core: Any, ident: int) -> None:
+        """Give every field its first value."""
         self.core = core
         self.ident = ident
         self.waiter = None

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint64_t
 
-cdef uint64_t _M64
+cdef uint64_t _M64, _S0, _S1, _S2, _S3
 
 @cython.final
 cdef class SipHash:

@@ -1,6 +1,11 @@
 """SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, a pseudo-random function under a secret key."""
 
 _M64 = 0xFFFFFFFFFFFFFFFF
+# "somepseudorandomlygeneratedbytes"
+_S0 = 0x736F6D6570736575
+_S1 = 0x646F72616E646F6D
+_S2 = 0x6C7967656E657261
+_S3 = 0x7465646279746573
 
 
 class SipHash:
@@ -13,10 +18,10 @@ class SipHash:
 
     def begin(self) -> None:
         """Start anew."""
-        self.v0 = self.k0 ^ 0x736F6D6570736575
-        self.v1 = self.k1 ^ 0x646F72616E646F6D
-        self.v2 = self.k0 ^ 0x6C7967656E657261
-        self.v3 = self.k1 ^ 0x7465646279746573
+        self.v0 = self.k0 ^ _S0
+        self.v1 = self.k1 ^ _S1
+        self.v2 = self.k0 ^ _S2
+        self.v3 = self.k1 ^ _S3
 
     def _rounds(self, count: int) -> None:
         """`count` SipRounds over the four words of the state."""

@@ -9,8 +9,8 @@ from pystack_c.packet cimport Packet, Transmit
 from pystack_c.route cimport Route, RouteTable, netmask
 from pystack_c.services.base cimport Service
 from pystack_c.tcp.output cimport tcp_output
-from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.tcp.timers cimport TcpLayer
 from pystack_c.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.neighbor cimport NeighborEntry

@@ -15,8 +15,8 @@ from pystack_c.probe import TIMERS
 from pystack_c.route import Route, RouteTable, netmask
 from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
-from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.timers import TcpLayer
 from pystack_c.timer import Timer
 from pystack_c.wire import ethernet
 
@@ -27,7 +27,7 @@ class Stack(Core):
     def __init__(self, seed: int, config: Any = None, name: str = "host") -> None:
         Core.__init__(self, seed, config, name)
         self.routes = RouteTable()
-        self.tcp = TcpTables(self)
+        self.tcp = TcpLayer(self)
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, 0x7F000001, 8)
 

@@ -41,7 +41,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
     # RFC 5681 2: a duplicate ACK acknowledges nothing new, carries no data, and leaves the window as it was.
     duplicate = (
         ack == una
-        and tcb.rtxq.count() > 0
+        and tcb.rtxq.count > 0
         and pkt.l4_end == pkt.data_off
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
@@ -68,7 +68,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         tcb.more = False
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending or (tcb.no_space and tcb.chunks is not None):
         schedule(tcb)
-    elif tcb.rtxq.count() == 0:
+    elif tcb.rtxq.count == 0:
         chrono.switch(tcb, C.CHRONO_IDLE)
 
 
@@ -78,9 +78,13 @@ def clean_rtxq(tcb: Tcb, ack: int) -> int:
     now = tcb.core.now
     sample = -1
     retransmitted = False
-    q.cut(ack)
     seg = q.head()
-    while seg is not None and seq_le(seg.end, ack):
+    while seg is not None and seq_lt(seg.seq, ack):
+        if seq_gt(seg.end, ack):
+            if seg.gso == 0:
+                break
+            # An offloaded group: its segments are acknowledged as if sent one by one.
+            q.split(q.first, ack)
         if seg.retrans > 0:
             retransmitted = True
         if not seg.sacked:
@@ -121,7 +125,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if seq_lt(tcb.snd_up, ack):
         tcb.snd_up = ack
     tcb.retries = 0
-    tcb.retry_start = -1 if tcb.rtxq.count() == 0 else tcb.core.now
+    tcb.retry_start = -1 if tcb.rtxq.count == 0 else tcb.core.now
     if before <= 0:
         return
     tcb.bytes_acked += before
@@ -193,7 +197,7 @@ def update_window(tcb: Tcb, pkt: Any) -> bool:
 def restart_rto(tcb: Tcb, advanced: bool) -> None:
     """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
     timer = tcb.rto_timer
-    if tcb.rtxq.count() == 0:
+    if tcb.rtxq.count == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
             tcb.core.stop_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
     elif advanced:

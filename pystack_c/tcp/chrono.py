@@ -37,7 +37,7 @@ def after_output(tcb: Tcb, unsent: int, usable: int) -> None:
     if unsent > 0:
         limited = usable < unsent and usable < tcb.mss and usable < room
         switch(tcb, C.CHRONO_RWND if limited else C.CHRONO_BUSY)
-    elif tcb.rtxq.count() == 0:
+    elif tcb.rtxq.count == 0:
         switch(tcb, C.CHRONO_IDLE)
     elif tcb.no_space and room >= tcb.mss:
         switch(tcb, C.CHRONO_SNDBUF)

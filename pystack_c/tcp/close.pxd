@@ -5,18 +5,19 @@ from pystack_c.core cimport Core
 from pystack_c.tcp cimport memory, tell
 from pystack_c.tcp.segment cimport reset_connection
 from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
 @cython.locals(core=Core)
 cpdef stop_timers(Tcb tcb, str why, str rfc)
-@cython.locals(core=Core)
+@cython.locals(core=Core, tables=TcpTables)
 cpdef enter_time_wait(Tcb tcb, str why, str rfc)
 cpdef bint await_fin(Tcb tcb)
 cdef slim(Tcb tcb)
 @cython.locals(core=Core, why=str, rfc=str)
 cpdef start_wait(Tcb tcb, int kind, int64_t wait)
-@cython.locals(core=Core)
+@cython.locals(core=Core, tables=TcpTables)
 cpdef finish(Tcb tcb, str why, str rfc)
 cpdef fail_connection(Tcb tcb, int error, str why, str rfc)
 @cython.locals(state=int)

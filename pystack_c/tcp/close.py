@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.tcp import errqueue, memory, tell
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
@@ -32,7 +33,8 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
     memory.settle(tcb)
     memory.adopted(tcb)
     slim(tcb)
-    if core.tcp.count_time_wait(tcb):
+    tables: TcpTables = core.tcp
+    if tables.count_time_wait(tcb):
         start_wait(tcb, C.TIMER_TIME_WAIT, core.config.tcp_time_wait)
         return
     core.counters.TcpExtTCPTimeWaitOverflow += 1
@@ -87,7 +89,8 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     tcb.sendbuf.clear()
     if tcb.errqueue is not None:
         errqueue.over(tcb)
-    core.tcp.unregister(tcb)
+    tables: TcpTables = core.tcp
+    tables.unregister(tcb)
     memory.adopted(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
@@ -100,7 +103,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     if tcb.detached:
         tcb.recvbuf.clear()
         memory.settle(tcb)
-        core.tcp.release(tcb)
+        tables.release(tcb)
     else:
         memory.settle(tcb)
         tcb.wake(C.EV_IN | C.EV_OUT | C.EV_HUP | C.EV_RDHUP)

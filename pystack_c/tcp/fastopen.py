@@ -210,7 +210,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
         entry.cookie = cookie
         entry.exp = pkt.opt_fastopen_exp
         tell.fastopen(tcb, "kept", "the server's cookie is kept for the next time", "RFC 7413 4.1.3")
-    elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or tcb.rtxq.count() > 0):
+    elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or tcb.rtxq.count > 0):
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
         # It does not know the option: the older form the next time, then the RFC's again.

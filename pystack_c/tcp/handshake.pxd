@@ -6,6 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
 from pystack_c.tcp cimport ecn, fastopen, memory, tell
+from pystack_c.tcp.congestion.base cimport create
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
@@ -15,7 +16,9 @@ from pystack_c.tcp.rate cimport Rate, set_pacing
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, opening_window, send_reset, ts_now, update_mss
 from pystack_c.tcp.state cimport set_state
-from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.tcp.tables cimport TcpTables
+from pystack_c.tcp.tcb cimport Tcb, new_tcb
+from pystack_c.tcp.timers cimport keepalive_arm
 
 @cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
@@ -28,6 +31,7 @@ cpdef Tcb fresh_child(Tcb listener, Packet pkt)
 @cython.locals(queue=Listener)
 cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
+@cython.locals(tables=TcpTables)
 cpdef start_sequence(Tcb tcb, Tcb old)
 @cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t, stamp=uint32_t, keep=long, end=int)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)

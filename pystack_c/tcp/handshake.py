@@ -7,7 +7,7 @@ from pystack_c.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.tcp import ecn, errqueue, fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
-from pystack_c.tcp.congestion.base import create, known
+from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
@@ -15,7 +15,9 @@ from pystack_c.tcp.rate import Rate, set_pacing
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, opening_window, received_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
-from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.tables import TcpTables
+from pystack_c.tcp.tcb import Tcb, new_tcb
+from pystack_c.tcp.timers import keepalive_arm
 
 ECONNREFUSED = 111
 ECONNABORTED = 103
@@ -93,7 +95,7 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     if memory.refuses(listener):
         core.counters.TcpExtListenDrops += 1
         return None
-    tcb = Tcb(core, core.new_ident())
+    tcb = new_tcb(core)
     tcb.laddr = pkt.dst
     tcb.lport = pkt.dport
     tcb.raddr = pkt.src
@@ -163,14 +165,15 @@ def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
 
     Where it takes the place of `old` in TIME-WAIT, ISS lies beyond all that was sent there (RFC 1122 4.2.2.13 (1)).
     """
-    tcb.iss = tcb.core.tcp.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)
+    tables: TcpTables = tcb.core.tcp
+    tcb.iss = tables.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)
     tcb.snd_una = tcb.iss
     tcb.snd_nxt = tcb.iss
     tcb.snd_up = tcb.iss
     tcb.snd_sml = tcb.iss
     tcb.cwnd_round = tcb.iss
     tcb.snd_wl2 = tcb.iss
-    tcb.ts_offset = tcb.core.tcp.ts_offset(tcb)
+    tcb.ts_offset = tables.ts_offset(tcb)
     tcb.syn_stamp = ts_now(tcb)
     tcb.rcv_limit = tcb.core.config.tcp_window_start
 
@@ -331,7 +334,8 @@ def became_established(tcb: Tcb, why: str) -> None:
         set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
     if tcb.passive:
         round_buffer(tcb)
-    core.tcp.keepalive_start(tcb)
+    if tcb.keepalive:
+        keepalive_arm(tcb)
     tcb.wake(C.EV_OUT)
     schedule(tcb)
 
@@ -339,10 +343,12 @@ def became_established(tcb: Tcb, why: str) -> None:
 def start_congestion_control(tcb: Tcb) -> None:
     """The algorithm that the socket asks for, with its initial window (once a connection)."""
     if tcb.cc is None:
-        if not known(tcb.congestion):
+        try:
+            tcb.cc = create(tcb.congestion)
+        except ValueError:
             # (A setting changed since the stack began; Linux takes Reno then, too.)
             tcb.congestion = "reno"
-        tcb.cc = create(tcb.congestion)
+            tcb.cc = create("reno")
         tcb.rate = Rate()
         tcb.rcv_space = min(tcb.recvbuf.size, 10 * tcb.mss)
         old = tcb.cwnd

@@ -10,9 +10,10 @@ from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state
+from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, flags=int, rfc=str, child=Tcb, queue=Listener, ack=uint32_t, why=str)
 cpdef Tcb listen_state(Tcb listener, Packet pkt)
-@cython.locals(core=Core, tcb=Tcb, asks=bint)
+@cython.locals(core=Core, tables=TcpTables, tcb=Tcb, asks=bint)
 cpdef spawn(Tcb listener, Listener queue, Packet pkt)

@@ -10,6 +10,7 @@ from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import send_reset
 from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -71,7 +72,8 @@ def spawn(listener: Tcb, queue: Listener, pkt: Any) -> None:
         return
     take_syn(tcb, pkt)
     start_sequence(tcb, None)
-    core.tcp.register(tcb)
+    tables: TcpTables = core.tcp
+    tables.register(tcb)
     queue.add_syn(tcb)
     core.counters.TcpPassiveOpens += 1
     tcb.opened_at = core.now

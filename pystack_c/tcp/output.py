@@ -36,8 +36,8 @@ def tcp_output(tcb: Tcb) -> None:
         send_ack(tcb)
     if retransmit_lost(tcb):
         set_rto_timer(tcb, core.now + backed_off(tcb))
-    if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count() == 0):
-        if tcb.rtxq.count() == 0 and not tcb.fastopen_deferred:
+    if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
+        if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:
@@ -52,7 +52,7 @@ def tcp_output(tcb: Tcb) -> None:
 
 def waiting(tcb: Tcb) -> bool:
     """True where nothing is out, but something is still to be sent: the SYN, data, or the FIN."""
-    if tcb.rtxq.count() > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
+    if tcb.rtxq.count > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
         return False
     return tcb.syn_out() or tcb.unsent() > 0 or (tcb.fin_pending and not tcb.fin_sent)
 
@@ -400,7 +400,7 @@ def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
     """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
     timer = tcb.rto_timer
     armed = timer is not None and timer.deadline >= 0
-    if tcb.rtxq.count() > 0:
+    if tcb.rtxq.count > 0:
         if not armed or timer.kind == C.TIMER_PERSIST:
             set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
         elif sent_now and probe_timeout(tcb) > 0:

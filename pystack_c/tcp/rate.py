@@ -44,7 +44,7 @@ def sent(tcb: Tcb, seg: SentSegment) -> None:
     """A segment is about to join the retransmission queue, or goes again."""
     rate: Rate = tcb.rate
     now = tcb.core.now
-    if tcb.rtxq.count() == 0:
+    if tcb.rtxq.count == 0:
         rate.first_sent_at = now
         rate.delivered_at = now
     seg.delivered = rate.delivered

@@ -163,7 +163,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
         if not tcb.sack_ok and duplicate_counts(tcb):
             # Each duplicate ACK means that one more segment left the network.
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
-    if tcb.rtxq.count() == 0:
+    if tcb.rtxq.count == 0:
         return
     if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
         grow_by_sack(tcb)

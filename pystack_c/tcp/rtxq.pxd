@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_le, seq_lt
+from pystack_c.seqnum cimport seq_add, seq_diff, seq_le
 
 cdef Py_ssize_t _TRIM_FROM
 
@@ -37,11 +37,11 @@ cpdef SentSegment sent_segment(uint32_t seq, uint32_t end, int64_t sent_at)
 cdef class RtxQueue:
     cdef public list segs
     cdef public Py_ssize_t first
+    cdef public Py_ssize_t count
     cdef public int64_t sacked_out
     cdef public int64_t lost_out
     cdef public int64_t retrans_out
     cdef public int64_t transmissions
-    cpdef Py_ssize_t count(self) noexcept
     cpdef append(self, SentSegment seg)
     cpdef SentSegment head(self)
     @cython.locals(seg=SentSegment)
@@ -56,8 +56,6 @@ cdef class RtxQueue:
     cpdef recut(self, int64_t mss)
     @cython.locals(seg=SentSegment)
     cpdef single(self, Py_ssize_t i)
-    @cython.locals(i=Py_ssize_t, seg=SentSegment)
-    cpdef cut(self, uint32_t seq)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t find(self, uint32_t seq)
     @cython.locals(n=int64_t)

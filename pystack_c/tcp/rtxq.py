@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_add, seq_diff, seq_le, seq_lt
+from pystack_c.seqnum import seq_add, seq_diff, seq_le
 
 #: Places free at the front of a list before what follows is moved up.
 _TRIM_FROM = 8
@@ -65,33 +65,32 @@ def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:
 class RtxQueue:
     """Records in sequence order, with the sums that say how much of them is where.
 
+    count   how many records there are
     sacked_out, lost_out, retrans_out   bytes SACKed, marked lost, and retransmitted and still out
     """
 
     def __init__(self) -> None:
         self.segs: list[Any] = []
         self.first = 0
+        self.count = 0
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
         self.transmissions = 0
 
     def __len__(self) -> int:
-        return self.count()
-
-    def count(self) -> int:
-        """How many records there are."""
-        return len(self.segs) - self.first
+        return self.count
 
     def append(self, seg: SentSegment) -> None:
         """A new segment was sent."""
         self.transmissions += 1
         seg.order = self.transmissions
         self.segs.append(seg)
+        self.count += 1
 
     def head(self) -> Any:
         """The oldest record, or None."""
-        if self.first < len(self.segs):
+        if self.count > 0:
             return self.segs[self.first]
         return None
 
@@ -101,6 +100,7 @@ class RtxQueue:
         self.forget(seg)
         self.segs[self.first] = None
         self.first += 1
+        self.count -= 1
         if self.first >= _TRIM_FROM and 2 * self.first >= len(self.segs):
             del self.segs[: self.first]
             self.first = 0
@@ -145,6 +145,7 @@ class RtxQueue:
         seg.syn_fin = 0
         seg.push = False
         self.segs.insert(i + 1, rest)
+        self.count += 1
 
     def single(self, i: int) -> None:
         """Cut the first segment, as it was on the wire, off record `i`: what is sent again does not depend on offload."""
@@ -157,6 +158,7 @@ class RtxQueue:
         segs = self.segs[self.first :]
         self.segs = []
         self.first = 0
+        self.count = 0
         last: Any = None
         for item in segs:
             seg: SentSegment = item
@@ -169,18 +171,11 @@ class RtxQueue:
                 last.gso = 0
             else:
                 self.segs.append(seg)
+                self.count += 1
             last = self.segs[len(self.segs) - 1] if mine else None
             while last is not None and last.data_length() > mss:
                 self.split(len(self.segs) - 1, seq_add(last.seq, mss))
                 last = self.segs[len(self.segs) - 1]
-
-    def cut(self, seq: int) -> None:
-        """Cut the offloaded group that `seq` lies inside of: its segments are acknowledged as if sent one by one."""
-        i = self.find(seq)
-        if i < len(self.segs):
-            seg: SentSegment = self.segs[i]
-            if seg.gso > 0 and seq_lt(seg.seq, seq):
-                self.split(i, seq)
 
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""
@@ -245,6 +240,7 @@ class RtxQueue:
         """The connection is over."""
         self.segs.clear()
         self.first = 0
+        self.count = 0
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0

@@ -110,6 +110,6 @@ class SendBuf:
     def clear(self) -> None:
         """Forget all data (the connection is over)."""
         self.head = self.tail
-        self.chunks = []
+        self.chunks.clear()
         self.first = 0
         self.cursor = 0

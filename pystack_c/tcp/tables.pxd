@@ -5,7 +5,6 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.ports cimport PortTable
-from pystack_c.tcp cimport timers
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
@@ -21,7 +20,6 @@ cdef class TcpTables(PortTable):
     cdef public int64_t challenges
     cdef public int64_t cookie_at
     cdef public dict fastopen_cache
-    cpdef on_timer(self, Tcb tcb, int kind)
     @cython.locals(of_addr=dict, tcb=Tcb)
     cpdef Tcb lookup(self, Packet pkt)
     @cython.locals(group=list, exact=list)
@@ -43,7 +41,6 @@ cdef class TcpTables(PortTable):
     @cython.locals(second=int64_t)
     cpdef bint challenge_allowed(self)
     cpdef bint count_time_wait(self, Tcb tcb)
-    cpdef keepalive_start(self, Tcb tcb)
     @cython.locals(tcb=Tcb)
     cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
     @cython.locals(core=Core, how=int)

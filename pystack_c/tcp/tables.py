@@ -5,7 +5,6 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
-from pystack_c.tcp import timers
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
 
@@ -31,10 +30,6 @@ class TcpTables(PortTable):
         self.challenges = 0
         self.cookie_at = -1
         self.fastopen_cache: dict[int, Any] = {}
-
-    def on_timer(self, tcb: Tcb, kind: int) -> None:
-        """A timer of a connection is due."""
-        timers.fire(tcb, kind)
 
     # Demultiplexing (RFC 9293 3.10.7: the connection first, then a listener for the address, then any).
 
@@ -169,10 +164,6 @@ class TcpTables(PortTable):
         self.time_wait += 1
         tcb.time_waiting = True
         return True
-
-    def keepalive_start(self, tcb: Tcb) -> None:
-        """The connection is established: arm keep-alive where it is asked for."""
-        timers.keepalive_arm(tcb)
 
     def all(self) -> list[Any]:
         """Every Tcb: listeners, then connections, in order of their numbers."""

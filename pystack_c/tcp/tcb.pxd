@@ -286,3 +286,6 @@ cdef class Tcb(Endpoint):
     @cython.locals(size=int64_t, core=Core, limit=int64_t)
     cpdef int64_t send_limit(self) noexcept
     cpdef rto_ended(self)
+
+@cython.locals(tcb=Tcb)
+cpdef Tcb new_tcb(Core core)

@@ -42,7 +42,11 @@ class Tcb(Endpoint):
     """One connection (or one listener, or a socket that is neither yet)."""
 
     def __init__(self, core: Any, ident: int) -> None:
-        Endpoint.__init__(self, core, ident)
+        self.begin(core, ident)
+
+    def begin(self, core: Any, ident: int) -> None:  # inherited
+        """Give every field its first value."""
+        Endpoint.begin(self, core, ident)
         # state
         self.state = C.CLOSED
         self.listener: Any = None
@@ -453,3 +457,10 @@ class Tcb(Endpoint):
                 timers[TIMER_NAMES[timer.kind]] = timer.deadline
         result["timers"] = timers
         return result
+
+
+def new_tcb(core: Any) -> Tcb:
+    """A new block with the next number: Tcb(...) without its cost."""
+    tcb: Tcb = Tcb.__new__(Tcb)
+    tcb.begin(core, core.new_ident())
+    return tcb

@@ -13,10 +13,15 @@ from pystack_c.tcp.retransmit cimport tail_loss_probe
 from pystack_c.tcp.rtxq cimport SentSegment
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_segment
+from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
 cpdef fire(Tcb tcb, int kind)
+
+cdef class TcpLayer(TcpTables):
+    cpdef on_timer(self, Tcb tcb, int kind)
+
 @cython.locals(config=Config)
 cpdef int give_up_after(Tcb tcb)
 @cython.locals(limit=int64_t)

@@ -12,6 +12,7 @@ from pystack_c.tcp.recovery import overdue, timeout
 from pystack_c.tcp.retransmit import tail_loss_probe
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, send_segment
+from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
@@ -37,6 +38,14 @@ def fire(tcb: Tcb, kind: int) -> None:
         finish(tcb, "2 MSL are over", "RFC 9293 3.6.1")
     elif kind == C.TIMER_FIN_WAIT_2:
         finish(tcb, "the peer never closed its side", "Linux tcp_fin_timeout")
+
+
+class TcpLayer(TcpTables):
+    """The TCP of one host: its tables, and what its timers do."""
+
+    def on_timer(self, tcb: Tcb, kind: int) -> None:
+        """A timer of a connection is due."""
+        fire(tcb, kind)
 
 
 def give_up_after(tcb: Tcb) -> int:
@@ -74,7 +83,7 @@ def window_shrunk(tcb: Tcb) -> bool:
 def retransmission(tcb: Tcb) -> None:
     """RFC 6298 5.4 to 5.6: retransmit the earliest segment, back off, restart the timer."""
     core = tcb.core
-    if tcb.rtxq.count() == 0:
+    if tcb.rtxq.count == 0:
         return
     core.counters.TcpExtTCPTimeouts += 1
     if (tcb.retries >= give_up_after(tcb) and not window_shrunk(tcb)) or user_timeout_over(tcb):
@@ -117,7 +126,7 @@ def retransmission(tcb: Tcb) -> None:
 
 def loss_probe(tcb: Tcb) -> None:
     """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
-    if tcb.rtxq.count() == 0:
+    if tcb.rtxq.count == 0:
         return
     if have_route(tcb) and tail_loss_probe(tcb):
         send_new(tcb)
@@ -216,7 +225,7 @@ def keepalive(tcb: Tcb) -> None:
     if tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
         return
     idle = core.now - tcb.last_recv
-    if tcb.rtxq.count() > 0 or tcb.unsent() > 0:
+    if tcb.rtxq.count > 0 or tcb.unsent() > 0:
         core.set_timer(tcb.keep_timer, core.now + tcb.keepidle, "data is out: its ACK will tell", "RFC 9293 3.8.4")
         return
     if idle < tcb.keepidle:

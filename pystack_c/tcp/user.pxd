@@ -16,7 +16,8 @@ from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.segment cimport free_space, have_route
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
-from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.tcp.tables cimport TcpTables
+from pystack_c.tcp.tcb cimport Tcb, new_tcb
 
 cpdef object error(int code)
 @cython.locals(tcb=Tcb)
@@ -27,7 +28,7 @@ cpdef bind(Tcb tcb, uint32_t addr, int port, int64_t now)
 cpdef listen(Tcb tcb, int backlog, int64_t now)
 @cython.locals(child=Tcb)
 cpdef Tcb accept(Tcb tcb, int64_t now)
-@cython.locals(core=Core, route=Dst, laddr=uint32_t, old=Tcb)
+@cython.locals(core=Core, route=Dst, laddr=uint32_t, tables=TcpTables, old=Tcb)
 cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)
 @cython.locals(code=int)
 cpdef check_error(Tcb tcb)

@@ -18,7 +18,8 @@ from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.segment import free_space, have_route
 from pystack_c.tcp.state import set_state
-from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.tables import TcpTables
+from pystack_c.tcp.tcb import Tcb, new_tcb
 
 SHUT_RD = 0
 SHUT_WR = 1
@@ -55,7 +56,7 @@ ERROR_TEXT = {
 def tcp_open(core: Any, now: int) -> Tcb:
     """A new stream endpoint, CLOSED and unbound."""
     core.now = now
-    tcb = Tcb(core, core.new_ident())
+    tcb = new_tcb(core)
     if core.config.tcp_always_keepalive:
         tcb.keepalive = True
     core.endpoints[tcb.ident] = tcb
@@ -130,9 +131,10 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     laddr = tcb.laddr if tcb.laddr != 0 else route.src
     if laddr == 0:
         raise error(errno.EADDRNOTAVAIL)
+    tables: TcpTables = core.tcp
     if tcb.lport == 0:
-        ports.connect_port(core, tcb, core.tcp, laddr, addr, port)
-    elif core.tcp.tuple_busy(laddr, tcb.lport, addr, port):
+        ports.connect_port(core, tcb, tables, laddr, addr, port)
+    elif tables.tuple_busy(laddr, tcb.lport, addr, port):
         raise error(errno.EADDRNOTAVAIL)
     if memory.refuses(tcb):
         raise error(errno.ENOBUFS)
@@ -142,13 +144,13 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     tcb.so_error = 0
     tcb.was_reset = False
     tcb.rcv_wscale = window_scale(tcb)
-    old: Tcb = core.tcp.find(laddr, tcb.lport, addr, port)
+    old: Tcb = tables.find(laddr, tcb.lport, addr, port)
     start_sequence(tcb, old)
     if old is not None:
         core.counters.TcpExtTWRecycled += 1
         finish(old, "a new connection takes its four numbers", "RFC 6191 2")
     have_route(tcb)
-    core.tcp.register(tcb)
+    tables.register(tcb)
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "active OPEN", "RFC 9293 3.10.1")
     if tcb.fastopen_connect and core.config.tcp_fastopen & fastopen.CLIENT:

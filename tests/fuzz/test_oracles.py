@@ -31,6 +31,7 @@ BREAKS = {
     "sacked_out": lambda s, t: spoil(t.rtxq, "sacked_out", lambda n: n + 1),
     "lost_out": lambda s, t: spoil(t.rtxq, "lost_out", lambda n: n + 1),
     "a record is missing": lambda s, t: t.rtxq.segs.pop(t.rtxq.first + 1),
+    "records": lambda s, t: spoil(t.rtxq, "count", lambda n: n + 1),
     "SND.UNA": lambda s, t: spoil(t, "snd_una", lambda n: n - 1),
     "SND.NXT": lambda s, t: spoil(t, "snd_nxt", lambda n: n + 1),
     "RCV.NXT beyond the window": lambda s, t: spoil(t, "rcv_nxt", lambda n: t.rcv_adv + 1),

@@ -45,7 +45,7 @@ RFC9293 = [
     Mutant("MUST-23", "config.py", '"tcp_syn_retries": 7,', '"tcp_syn_retries": 6,'),
     Mutant("MUST-24", "tcp/timers.py", "if not tcb.keepalive or tcb.state not in", "if tcb.state not in"),
     Mutant("MUST-25", "tcp/tcb.py", "self.keepalive = False", "self.keepalive = True"),
-    Mutant("MUST-26", "tcp/timers.py", "if tcb.rtxq.count() > 0 or tcb.unsent() > 0:\n        core.set_timer(tcb.keep_timer", "if False:\n        core.set_timer(tcb.keep_timer"),
+    Mutant("MUST-26", "tcp/timers.py", "if tcb.rtxq.count > 0 or tcb.unsent() > 0:\n        core.set_timer(tcb.keep_timer", "if False:\n        core.set_timer(tcb.keep_timer"),
     Mutant("MUST-27", "tcp/sockopt.py", "tcb.keepidle = _seconds(value, 32767)", "_seconds(value, 32767)"),
     Mutant("MUST-28", "config.py", "self.tcp_keepalive_time = 7200 * S", "self.tcp_keepalive_time = 3600 * S"),
     Mutant("MUST-29", "tcp/timers.py", "over = tcb.keep_probes >= tcb.keepcnt", "over = tcb.keep_probes >= 1"),

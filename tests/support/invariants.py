@@ -271,9 +271,10 @@ def check_sendbuf(tcb: Any, who: str) -> None:
 
 
 def check_rtxq(tcb: Any, who: str) -> None:
-    """The records cover [SND.UNA, SND.NXT) without holes, and the three sums are those of the records."""
+    """The records cover [SND.UNA, SND.NXT) without holes, and their count and the three sums are those of the records."""
     q = tcb.rtxq
     segs = q.segs[q.first :]
+    assert q.count == len(segs), f"{who}: {q.count} records, there are {len(segs)}"
     sacked = lost = again = 0
     for i, seg in enumerate(segs):
         n = seq_diff(seg.end, seg.seq)

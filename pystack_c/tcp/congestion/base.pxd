@@ -12,3 +12,7 @@ cdef class CongestionControl:
     cpdef post_recovery(self, Endpoint tcb)
     cpdef undone(self, Endpoint tcb)
     cpdef after_idle(self, Endpoint tcb)
+
+@cython.locals(plain=object, found=object, made=CongestionControl)
+cpdef CongestionControl create(str name)
+cpdef bint known(str name) except -1

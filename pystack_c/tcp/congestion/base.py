@@ -73,7 +73,7 @@ def register(cls: Any) -> type:  # python
     return cls
 
 
-def create(name: str) -> CongestionControl:  # python
+def create(name: str) -> CongestionControl:
     """A new instance by `name` or `name(n)`; a ValueError, which lists what there is, where nothing is called that."""
     plain = REGISTRY.get(name)
     if plain is not None:
@@ -87,7 +87,7 @@ def create(name: str) -> CongestionControl:  # python
     return made
 
 
-def known(name: str) -> bool:  # python
+def known(name: str) -> bool:
     """Can `create` make it?"""
     try:
         create(name)
