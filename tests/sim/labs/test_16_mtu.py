@@ -94,8 +94,11 @@ def test_a_second_narrower_hop_corrects_again():
 def test_control_no_narrow_hop():
     chain, log = chain_of(1500, 1500, 1500)
     told = icmp_of(chain, chain.a.port())
-    upload(chain, SIZE)
+    end = upload(chain, SIZE)
     assert told == [] and {len(seg) for seg in log.data("a")} == {1460}
+    # No stall: the handshake, three rounds (10, 20, 20 segments), and the way there, at 30 ms a round trip.
+    assert end == 30 * MS + 2 * 30 * MS + 15 * MS
+    assert chain.a.counters.TcpRetransSegs == chain.a.counters.TcpExtTCPTimeouts == 0
 
 
 def black_hole(size, **settings):

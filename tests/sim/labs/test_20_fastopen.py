@@ -85,6 +85,36 @@ def test_a_lost_fast_open_syn_is_repeated_plain():
     assert exchange(lab, listener)[0] == 2 * R
 
 
+@pytest.mark.parametrize("how", ["the SYN arrives twice", "the SYN-ACK is lost"])
+def test_a_syn_that_repeats_is_delivered_once(how):
+    lab, listener = fastopen_lab()
+    exchange(lab, listener)
+    before = len(lab.log.got["b"])
+    if how == "the SYN arrives twice":
+        lab.link.ab.repeat(1, extra=5 * MS)
+    else:
+        lab.link.ba.drop(1)
+    elapsed, got = exchange(lab, listener)
+    assert got == b"q" * 100
+    syns = [len(seg) for seg in lab.log.got["b"][before:] if seg.flags & C.SYN]
+    if how == "the SYN arrives twice":
+        assert syns == [100, 100] and elapsed == R
+    else:
+        # It goes again without data after a second; then the answer, which was thrown away without a SYN, after its own timeout.
+        assert syns == [100, 0] and elapsed == 1000 * MS + R + 2000 * MS + R
+    assert not listener.listener.accept_queue
+    counters = lab.b.stack.counters
+    assert counters.TcpExtTCPFastOpenPassive == 1 and counters.TcpPassiveOpens == 2
+
+
+def test_control_without_a_cookie_a_repeated_syn_brings_nothing():
+    """The first SYN, which asks for a cookie, carries no data: sent twice or not, it takes 2 R."""
+    lab, listener = fastopen_lab()
+    lab.link.ab.repeat(1, extra=5 * MS)
+    assert exchange(lab, listener) == (2 * R, b"q" * 100)
+    assert lab.b.stack.counters.TcpExtTCPFastOpenPassive == 0
+
+
 def flood(lab, count=256):
     """SYNs from `count` hosts that do not exist, thrown into b; its answers are thrown away."""
     stack = lab.b.stack

@@ -61,22 +61,44 @@ def test_control_with_delayed_acks_the_first_retransmissions_ack_waits():
     assert resent(lab) == [300] + [440] * 2 + [540] * 4 + [640] * 3
 
 
-def test_last_two_lost_are_found_by_the_probe():
-    lab, elapsed = answer(9, 10)
-    # 2 SRTT after the last ACK that brought something new, which is R after they were sent (RFC 8985 7.2, second case).
-    assert resent(lab)[0] == 300
+def test_all_ten_lost_with_the_probe():
+    """The probe is the last segment; its SACK, R later, shows the nine others lost: no timeout, 100 ms sooner."""
+    lab, elapsed = answer(*range(1, 11))
+    assert resent(lab) == [200] + [300] * 2 + [400] * 4 + [500] * 3
+    assert elapsed == 600 * MS and lab.b.counters.TcpExtTCPTimeouts == 0
+
+
+def test_two_segments_both_lost_are_probed_two_srtt_after_they_were_sent():
+    lab, elapsed = answer(1, 2, segments=2)
+    assert resent(lab) == [200, 300] and elapsed == 400 * MS
     assert lab.b.counters.TcpExtTCPTimeouts == 0
 
 
-def test_last_one_lost_waits_for_the_ack_delay_too():
-    # RFC 8985 7.2: the probe would come no sooner than the RTO.
-    lab, elapsed = answer(10)
-    assert resent(lab)[0] >= 300
+def test_last_two_lost_are_found_by_the_probe():
+    # ACKs of the eight before them come R after they were sent, and each sets the timer anew: 2 SRTT from there (RFC 8985 7.2).
+    lab, elapsed = answer(9, 10)
+    assert resent(lab) == [300, 400] and elapsed == 500 * MS
+    assert (lab.b.counters.TcpExtTCPLossProbes, lab.b.counters.TcpExtTCPTimeouts) == (1, 0)
 
 
-def test_control_without_probe():
-    lab, _ = answer(9, 10, tcp_tlp=False, tcp_rack=False)
-    assert resent(lab)[0] >= 300 and lab.b.counters.TcpExtTCPTimeouts == 1
+@pytest.mark.parametrize(("segments", "sent"), [(10, 400), (1, 300)])
+@pytest.mark.parametrize("probe", [True, False])
+def test_last_one_lost_waits_for_the_ack_delay_too(probe, segments, sent):
+    # RFC 8985 7.2: 2 SRTT and the peer's 200 ms are no sooner than the RTO (300 ms, from the last ACK on), with or without a probe.
+    lab, elapsed = answer(segments, segments=segments, tcp_tlp=probe)
+    assert resent(lab) == [sent] and elapsed == sent * MS + R
+    assert (lab.b.counters.TcpExtTCPLossProbes, lab.b.counters.TcpExtTCPTimeouts) == (0, 1)
+
+
+def test_control_a_peer_that_delays_acks_less_is_probed():
+    lab, _ = answer(10, server={"tcp_tlp_max_ack_delay": 40 * MS})
+    assert resent(lab) == [340] and lab.b.counters.TcpExtTCPTimeouts == 0
+
+
+@pytest.mark.parametrize(("segments", "sent"), [(10, [400, 500]), (2, [300, 400])])
+def test_control_without_probe(segments, sent):
+    lab, _ = answer(segments - 1, segments, segments=segments, tcp_tlp=False, tcp_rack=False)
+    assert resent(lab) == sent and lab.b.counters.TcpExtTCPTimeouts == 1
 
 
 def test_three_holes_take_one_round_with_sack():
