@@ -35,7 +35,7 @@ cdef class Handle:
     cdef public int number
     cdef public Readiness readiness
     @cython.locals(description=Description)
-    cpdef int fileno(self) except -2
+    cpdef int fileno(self, bint blocking=*) except -2
     cpdef show_blocking(self, bint blocking)
     @cython.locals(description=Description)
     cpdef close(self)

@@ -28,9 +28,12 @@ MSG_NOSIGNAL = 0x4000
 MSG_FASTOPEN = 0x20000000
 
 
+_AGAIN = os.strerror(errno.EAGAIN)
+
+
 def again() -> BlockingIOError:
     """What a socket that must not wait raises instead of waiting."""
-    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return BlockingIOError(errno.EAGAIN, _AGAIN)
 
 
 def error(code: int) -> OSError:
@@ -99,8 +102,8 @@ class Handle:
         description.refs += 1
         _lock.release()
 
-    def fileno(self) -> int:
-        """The number, made when first asked for."""
+    def fileno(self, blocking: bool = True) -> int:
+        """The number, made when first asked for; `blocking` as in `show_blocking`."""
         if self.number < 0:
             description = self.description
             if description is None:
@@ -108,7 +111,7 @@ class Handle:
             _lock.acquire()
             try:
                 if self.number < 0:
-                    self.readiness = Readiness(description.endpoint)
+                    self.readiness = Readiness(description.endpoint, blocking)
                     description.host.show(description.watch, self.readiness)
                     self.number = self.readiness.fileno()
                     _table[self.number] = self

@@ -11,6 +11,7 @@ cdef class Readiness(Hook):
     cdef public object other
     cdef public bint readable
     cdef public bint writable
+    cdef public bint small
     cpdef int fileno(self) except -2
     @cython.locals(level=int, readable=bint, writable=bint)
     cpdef notify(self, int bits)

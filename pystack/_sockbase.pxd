@@ -12,6 +12,8 @@ cpdef bytes immutable(data)
 cpdef bytes_view(data)
 @cython.locals(view=object)
 cdef _writable(buffer, nbytes, what)
+@cython.locals(host=object, port=object, addr=object)
+cdef tuple _sockaddr(Description description, address)
 
 cdef class SocketBase:
     cdef public Handle _handle

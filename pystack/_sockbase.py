@@ -8,6 +8,7 @@ from pystack import _current, _resolve
 from pystack import _sockopt as opt
 from pystack._dgram import Datagrams
 from pystack._handles import Description, Handle, error, token
+from pystack._resolve import literal, text
 from pystack._stream import Stream
 from pystack_c.datagram import Datagram
 
@@ -38,6 +39,18 @@ def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
     if nbytes > len(view):
         raise ValueError("buffer too small for requested bytes")
     return view, nbytes or len(view)
+
+
+def _sockaddr(description: Description, address: Any) -> tuple[int, int]:
+    """What sendto() is given as (host, port); as a rule it is what recvfrom() gave, which needs no names looked up."""
+    if type(address) is tuple and len(address) == 2:
+        host = address[0]
+        port = address[1]
+        if type(host) is str and type(port) is int and 0 <= port <= 0xFFFF:
+            addr = literal(host)
+            if addr is not None:
+                return addr, port
+    return _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
 
 
 class SocketBase:
@@ -88,9 +101,7 @@ class SocketBase:
         handle: Handle | None = self._handle  # object
         if handle is None:
             return -1
-        if handle.number < 0 and handle.fileno() >= 0:
-            handle.show_blocking(self._timeout is None)
-        return handle.number
+        return handle.number if handle.number >= 0 else handle.fileno(self._timeout is None)
 
     def close(self) -> None:  # python
         """Close the socket."""
@@ -117,7 +128,7 @@ class SocketBase:
     def _accept(self) -> Any:  # python
         """A Token of the new connection, and its peer's (host, port)."""
         handle, (addr, port) = self._stream().accept(self._timeout)  # object
-        return token(handle), (_resolve.text(addr), port)
+        return token(handle), (text(addr), port)
 
     def _accept_as(self, cls: Any) -> Any:  # python
         """What Lib/socket.py's accept makes of a Token, without the way through a number: a socket of its class, and the peer."""
@@ -128,7 +139,7 @@ class SocketBase:
         made._family = self._family
         made._type = self._type
         made._proto = self._proto
-        return made, (_resolve.text(addr), port)
+        return made, (text(addr), port)
 
     def _stream(self) -> Stream:
         """What listens; a socket that cannot gets the error."""
@@ -140,14 +151,14 @@ class SocketBase:
     def getsockname(self) -> tuple[str, int]:  # python
         """The local address."""
         addr, port = self._open_description().getsockname()  # object
-        return _resolve.text(addr), port
+        return text(addr), port
 
     def getpeername(self) -> tuple[str, int]:  # python
         """The peer's address."""
         peer = self._open_description().getpeername()  # object
         if peer is None:
             raise error(errno.ENOTCONN)
-        return _resolve.text(peer[0]), peer[1]
+        return text(peer[0]), peer[1]
 
     # -- options -----------------------------------------------------------------------------------------------
 
@@ -221,7 +232,7 @@ class SocketBase:
         datagrams: Datagrams = description  # type: ignore[assignment]
         got: Datagram = datagrams.recvfrom(flags, self._timeout)
         data = got.data
-        return data if len(data) <= n else data[:n], (_resolve.text(got.src), got.sport)
+        return data if len(data) <= n else data[:n], (text(got.src), got.sport)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:  # python
         """recvfrom into a buffer."""
@@ -272,7 +283,7 @@ class SocketBase:
 
     def _sendto(self, data: bytes, flags: int, address: Any) -> int:
         description: Description = self._open_description()
-        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendto")
+        addr, port = _sockaddr(description, address)
         if isinstance(description, Stream):
             stream: Stream = description
             return stream.send_to(data, addr, port, flags, self._timeout)

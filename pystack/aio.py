@@ -34,8 +34,10 @@ class Selector(selectors.BaseSelector):
             raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
-        #: by descriptor; the `data` of each is (its SelectorKey, its Handle)
+        #: by descriptor: ours, whose `key` is a SelectorKey, with their handles, and the kernel's
         self._interests: dict[int, Interest] = {}
+        self._handles: dict[int, Handle] = {}
+        self._kernels: set[int] = set()
         #: sockets whose descriptors have to show their readiness again
         self._restore: list[tuple[Handle, Watch]] = []
         self._down = False
@@ -55,7 +57,9 @@ class Selector(selectors.BaseSelector):
         fd = _fd(fileobj)
         handle = self._ours(fd)
         if handle is None:
-            return self._kernel.register(fileobj, events, data)
+            theirs = self._kernel.register(fileobj, events, data)
+            self._kernels.add(fd)
+            return theirs
         if not events or events & ~(READ | WRITE):
             raise ValueError(f"Invalid events: {events!r}")
         if fd in self._interests:
@@ -64,7 +68,8 @@ class Selector(selectors.BaseSelector):
         description: Any = handle.description
         if handle.readiness is not None:
             description.watch.hide(handle.readiness)
-        self._interests[fd] = self._selection.add(description.watch, events, (key, handle))
+        self._handles[fd] = handle
+        self._interests[fd] = self._selection.add(description.watch, events, key)
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
@@ -72,12 +77,13 @@ class Selector(selectors.BaseSelector):
         fd = self._find(fileobj)
         interest = self._interests.pop(fd, None)
         if interest is None:
-            return self._kernel.unregister(fileobj)
-        key, handle = interest.data
+            theirs = self._kernel.unregister(fileobj)
+            self._kernels.discard(theirs.fd)
+            return theirs
         self._selection.remove(interest)
         # As a rule it is closed next: a descriptor that shows nothing until then is less to do.
-        self._restore.append((handle, interest.watch))
-        return key  # type: ignore[no-any-return]
+        self._restore.append((self._handles.pop(fd), interest.watch))
+        return interest.key  # type: ignore[no-any-return]
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
@@ -87,18 +93,19 @@ class Selector(selectors.BaseSelector):
             return self._kernel.modify(fileobj, events, data)
         if not events or events & ~(READ | WRITE):
             raise ValueError(f"Invalid events: {events!r}")
-        key, handle = interest.data
-        key = key._replace(events=events, data=data)
-        self._selection.change(interest, events, (key, handle))
-        return key  # type: ignore[no-any-return]
+        key = selectors.SelectorKey(interest.key.fileobj, fd, events, data)
+        self._selection.change(interest, events, key)
+        return key
 
     def _find(self, fileobj: Any) -> int:
         """The descriptor of what was registered, also where it is closed by now."""
+        if type(fileobj) is int:
+            return fileobj
         try:
             return _fd(fileobj)
         except ValueError:
             for fd, interest in self._interests.items():
-                if interest.data[0].fileobj is fileobj:
+                if interest.key.fileobj is fileobj:
                     return fd
             return -1
 
@@ -108,8 +115,14 @@ class Selector(selectors.BaseSelector):
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
-        interest = self._interests.get(self._find(fileobj))
-        return self._kernel.get_key(fileobj) if interest is None else interest.data[0]
+        fd = self._find(fileobj)
+        interest = self._interests.get(fd)
+        if interest is not None:
+            return interest.key  # type: ignore[no-any-return]
+        if fd >= 0 and fd not in self._kernels:
+            # asyncio asks this way whether a socket is registered: what the kernel's would say takes it longer.
+            raise KeyError(f"{fileobj!r} is not registered")
+        return self._kernel.get_key(fileobj)
 
     # -- selecting ---------------------------------------------------------------------------------------------------
 
@@ -119,17 +132,14 @@ class Selector(selectors.BaseSelector):
             self._show_again()
         if self._down:
             return self._kernel.select(timeout)
-        wait = -1 if timeout is None else max(0, int(min(timeout, 1e9) * 1e9))
-        selection = self._selection
         try:
-            found: list[Any] = selection.select(wait)
+            ready: list[Any] = self._selection.select(timeout)
         except OSError as exc:
             if exc.errno != errno.ENETDOWN:
                 raise
             self._down = True
-            return [(interest.data[0], interest.events) for interest in self._interests.values()]
-        ready = [(interest.data[0], events) for interest, events in found]
-        if selection.outside:
+            return [(interest.key, interest.events) for interest in self._interests.values()]
+        if self._selection.outside:
             ready += self._kernel.select(0)
         return ready
 

@@ -11,7 +11,7 @@ cdef class Interest(Hook):
     cdef public Selection owner
     cdef public Watch watch
     cdef public int events
-    cdef public object data
+    cdef public object key
     cdef public bint queued
     cdef public bint registered
     @cython.locals(bits=int, found=int)
@@ -29,11 +29,11 @@ cdef class Selection:
     cdef public object waiter
     cpdef int readiness(self)
     @cython.locals(interest=Interest)
-    cpdef Interest add(self, Watch watch, int events, data)
-    cpdef change(self, Interest interest, int events, data)
+    cpdef Interest add(self, Watch watch, int events, key)
+    cpdef change(self, Interest interest, int events, key)
     cpdef remove(self, Interest interest)
-    @cython.locals(host=ServingHost, found=list, ready=list, interest=Interest, level=int)
-    cpdef list select(self, int64_t timeout)
+    @cython.locals(host=ServingHost, limit=int64_t, found=list, ready=list, interest=Interest, level=int)
+    cpdef list select(self, timeout)
     @cython.locals(interest=Interest)
     cdef _look_again(self)
     cpdef close(self)

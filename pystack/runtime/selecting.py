@@ -18,13 +18,13 @@ _OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 
 
 class Interest(Hook):
-    """One endpoint, and what of it is of interest (READ, WRITE)."""
+    """One endpoint, and what of it is of interest (READ, WRITE). `key` is what the event loop knows it by."""
 
-    def __init__(self, owner: "Selection", watch: Watch, events: int, data: Any):
+    def __init__(self, owner: "Selection", watch: Watch, events: int, key: Any):
         self.owner = owner
         self.watch = watch
         self.events = events
-        self.data = data
+        self.key = key
         self.queued = False
         self.registered = True
 
@@ -60,16 +60,16 @@ class Selection:
         """As an endpoint's: readable while something is ready."""
         return C.EV_IN if self.ready else 0
 
-    def add(self, watch: Watch, events: int, data: Any) -> Interest:
-        """Be interested; `data` is the caller's."""
-        interest = Interest(self, watch, events, data)
+    def add(self, watch: Watch, events: int, key: Any) -> Interest:
+        """Be interested; `key` is the caller's."""
+        interest = Interest(self, watch, events, key)
         self.host.show(watch, interest)
         return interest
 
-    def change(self, interest: Interest, events: int, data: Any) -> None:
+    def change(self, interest: Interest, events: int, key: Any) -> None:
         """Be interested in something else."""
         interest.events = events
-        interest.data = data
+        interest.key = key
         self.host.refresh(interest.watch)
 
     def remove(self, interest: Interest) -> None:
@@ -77,20 +77,28 @@ class Selection:
         interest.registered = False
         interest.watch.hide(interest)
 
-    def select(self, timeout: int) -> list[tuple[Interest, int]]:
-        """Wait up to `timeout` ns (-1: for ever): what is ready, level-triggered. `outside` says that the kernel has something."""
+    def select(self, timeout: float | None) -> list[tuple[Any, int]]:
+        """Wait up to `timeout` seconds (None: for ever): (key, events) of what is ready, level-triggered.
+
+        `outside` says afterwards that the kernel has something.
+        """
         host = self.host
+        limit = -1
+        if timeout is not None:
+            limit = host.time()
+            if timeout > 0:
+                limit += int(min(timeout, 1e9) * 1e9)
         self._look_again()
-        host.await_loop(self.me, self.watch, -1 if timeout < 0 else host.time() + timeout)
+        host.await_loop(self.me, self.watch, limit)
         self.outside = self.me.outside
-        found: list[tuple[Interest, int]] = []
+        found: list[tuple[Any, int]] = []
         ready = self.ready
         self.ready = []
         for interest in ready:
             interest.queued = False
             level = interest.level() if interest.registered else 0
             if level != 0:
-                found.append((interest, level))
+                found.append((interest.key, level))
                 self.told.append(interest)
         return found
 

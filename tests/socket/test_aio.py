@@ -183,6 +183,29 @@ def test_readers_are_told_again_and_again_and_writers_while_there_is_room():
     selector.close()
 
 
+def test_what_is_registered_is_known_by_its_key_and_nothing_else_is():
+    client, conn = pair()
+    ends = os.pipe()
+    selector = aio.Selector()
+    with client, conn:
+        for fileobj, events in ((conn, selectors.EVENT_READ), (ends[0], selectors.EVENT_READ)):
+            fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+            with pytest.raises(KeyError):
+                selector.get_key(fd)
+            with pytest.raises(KeyError):
+                selector.unregister(fd)
+            made = selector.register(fileobj, events, "data")
+            assert selector.get_key(fd) == selector.get_key(fileobj) == made == (fileobj, fd, events, "data")
+            changed = selector.modify(fileobj, events, "other")
+            assert selector.get_key(fd) == selector.get_map()[fileobj] == changed == (fileobj, fd, events, "other")
+            assert len(selector.get_map()) == 1
+            assert selector.unregister(fileobj) == changed
+            assert selector.get_map().get(fileobj) is None and fileobj not in selector.get_map()
+        selector.close()
+    for fd in ends:
+        os.close(fd)
+
+
 def test_the_descriptor_shows_its_readiness_again_afterwards():
     client, conn = pair()
     poll = select.poll()
