@@ -14,5 +14,5 @@ cdef class Hello(StreamService):
     @cython.locals(data=bytes, end=Py_ssize_t, answer=bytes, keep=bint)
     cpdef work(self, Tcb tcb, int64_t now)
     cdef _last(self, Tcb tcb, bytes answer, int64_t now)
-    @cython.locals(line=bytes, _=bytes, fields=bytes, words=list, lower=bytes, close=bint, begin=Py_ssize_t, value=bytes, page=bytes)
+    @cython.locals(at=Py_ssize_t, words=list, get=bint, fields=bytes, close=bint, begin=Py_ssize_t, value=bytes, page=bytes)
     cdef tuple _answer(self, bytes head)

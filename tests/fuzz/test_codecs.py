@@ -87,7 +87,7 @@ CODECS = {
 
 @pytest.mark.parametrize("name", CODECS)
 @given(data=st.data(), junk=st.binary(min_size=3, max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_give_an_answer_that_depends_on_nothing_around_them(name, data, junk):
     parse, codes, strategy = CODECS[name]
     packet = data.draw(st.one_of(strategy, st.binary(max_size=80)))
@@ -119,7 +119,7 @@ def test_every_truncation_of_a_good_one_is_refused(name):
 @given(ip_options)
 @example(b"\x07\0")
 @example(b"\x44\x04\x05")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ip_options_are_walked_to_the_end_or_to_what_is_wrong(options):
     wrong = ipv4.check_options(options)
     assert -1 <= wrong < len(options)
@@ -130,7 +130,7 @@ def test_ip_options_are_walked_to_the_end_or_to_what_is_wrong(options):
 
 
 @given(st.binary(max_size=70), st.integers(0, 0xFFFF), st.integers(0, 70), st.integers(0, 70))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_checksum_of_any_part(data, acc, a, b):
     low, high = sorted((min(a, len(data)), min(b, len(data))))
     assert checksum.sum_bytes(data, low, high, acc) % 0xFFFF == build.fold(data[low:high], acc) % 0xFFFF

@@ -26,7 +26,7 @@ def test_rounds_of_the_fuzzer(first):
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(0, 1 << 32), max_size=40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_moves_in_any_order(begin, moves):
     """Each move has a seed of its own: Hypothesis may leave out any of them."""
     program = start(Random(begin))
@@ -113,7 +113,7 @@ edits = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=4
     ),
     fixed=st.booleans(),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_changed_frames_in_every_state(state, changes, fixed):
     """Any flags near the window, any bytes changed, cut anywhere; with right checksums, so that they get deep, and without."""
     peer = Opposite(state)

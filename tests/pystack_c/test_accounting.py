@@ -93,7 +93,7 @@ def check(events) -> None:
 
 
 @given(st.lists(frames(), min_size=1, max_size=12), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_frame_is_accounted_for(received, forward):
     peer = crowded(forward)
     for frame in received:

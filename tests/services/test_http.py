@@ -140,7 +140,7 @@ TOKEN = st.text(alphabet=string.ascii_letters + string.digits + "-_", min_size=1
 VALUE = st.text(alphabet=string.ascii_letters + string.digits + " ;=,/", max_size=20).map(str.strip)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     method=st.sampled_from(["GET", "PUT", "HEAD", "X"]),
     target=st.from_regex(r"/[a-z/]{0,10}", fullmatch=True),
@@ -162,7 +162,7 @@ def test_parser_agrees_with_h11(method, target, minor, fields):
 SPECIAL = {"host", "content-length", "transfer-encoding", "connection", "expect"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60))
 def test_parser_survives_anything(junk):
     try:

@@ -44,7 +44,7 @@ def inside(node, first, last):
         at = max(at, child.offset_bits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=120), LINKS)
 @example(b"", C.LINK_ETHERNET)
 def test_random_bytes(data, link):
@@ -64,7 +64,7 @@ def spoiled(draw):
     return data, sample.link
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(spoiled())
 def test_spoiled_frames(case):
     check(*case)

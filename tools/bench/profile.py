@@ -1,0 +1,112 @@
+"""Where a server's CPU time goes: `python -m tools.bench.profile` (as root, with perf; about a minute).
+
+For each stack and work below: the server's CPU microseconds an operation, and how they are divided between the core, the driver
+and the sockets around it, the Python interpreter, the C library, and the kernel under the server's own system calls. Samples of perf's
+CPU clock, sorted by the shared object that they fell into. `--symbols N` adds the N most expensive functions of each.
+"""
+
+import argparse
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tools.bench.lab import ADDRESS, SERVER_CPU, Lab
+from tools.bench.stacks import ROOT, Stack, stacks
+
+WORKS = {
+    "request": ("rr", ["pystack blocking", "kernel blocking", "pystack asyncio", "kernel asyncio", "pystack compiled", "lwIP"]),
+    "connection": ("crc", ["pystack blocking", "kernel blocking", "pystack asyncio", "kernel asyncio", "pystack compiled", "lwIP"]),
+    "datagram": ("udp", ["pystack blocking", "kernel blocking", "pystack compiled", "lwIP"]),
+    "HTTP request": ("http", ["pystack blocking", "kernel blocking", "pystack asyncio", "kernel asyncio", "pystack compiled", "lwIP"]),
+}  # fmt: skip
+PARTS = ("core", "driver", "Python", "libc", "kernel", "other")
+
+
+def part(dso: str) -> str:
+    """Whose code a shared object is."""
+    name = Path(dso).name
+    if dso.startswith("[") or name.endswith(".ko"):
+        return "kernel"
+    if "/pystack_c/" in dso or "lwip" in name:
+        return "core"
+    if "/pystack/" in dso:
+        return "driver"
+    if name.startswith(("libc.", "ld-", "libm.")):
+        return "libc"
+    return "Python" if name.startswith(("python", "libpython")) or ".cpython-" in name else "other"
+
+
+def operations(lab: Lab, work: str, seconds: int) -> tuple[int, float]:
+    """Do the work; how many operations, and the server's CPU seconds."""
+    before = lab.cpu()
+    if work == "http":
+        text = lab.inside("wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{ADDRESS}/")
+        found = re.search(r"(\d+) requests in", text)
+        assert found is not None
+        return int(found[1]), lab.cpu() - before
+    return int(lab.measure(work, ADDRESS, 7, seconds, 64)["count"]), lab.cpu() - before
+
+
+def samples(data: Path) -> Counter[tuple[str, str]]:
+    """How many samples fell into each (shared object, function)."""
+    command = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
+    text = subprocess.run(command, capture_output=True, text=True).stdout
+    return Counter((m[2], m[1]) for m in re.finditer(r"^\s*[0-9a-f]+ (.+) \((.+)\)$", text, re.M))
+
+
+def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) -> dict[str, float]:
+    """Microseconds an operation by part, and "all"."""
+    data = build / "perf.data"
+    with Lab(stack.command, stack.kernel, build) as lab:
+        lab.pin(SERVER_CPU)
+        command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-p", str(lab.pid)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
+            time.sleep(0.5)
+            count, cpu = operations(lab, work, seconds)
+            perf.send_signal(signal.SIGINT)
+    each = cpu / count * 1e6
+    found = dict.fromkeys(PARTS, 0.0)
+    counted = samples(data)
+    for (dso, _), n in counted.items():
+        found[part(dso)] += n / counted.total() * each
+    for (dso, symbol), n in counted.most_common(symbols):
+        print(f"    {n / counted.total() * each:5.1f} us  {part(dso)}: {symbol}")
+    return {"all": each, **found}
+
+
+def main(argv: list[str]) -> int:
+    """The table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--only", default="", help="works whose name has this word")
+    parser.add_argument("--symbols", type=int, default=0)
+    args = parser.parse_args(argv)
+    if shutil.which("perf") is None:
+        print("profile: no perf here (Debian: linux-perf)", file=sys.stderr)
+        return 1
+    build = ROOT / "build" / "bench"
+    build.mkdir(parents=True, exist_ok=True)
+    known = {stack.name: stack for stack in stacks(build)}
+    print("| work | stack | CPU, us | " + " | ".join(PARTS) + " |\n|---|---|" + "---|" * (len(PARTS) + 1))
+    for name, (work, names) in WORKS.items():
+        if args.only not in name:
+            continue
+        for one in names:
+            stack = known[one]
+            if stack.missing:
+                print(f"| {name} | {one} | not measured: {stack.missing} |")
+                continue
+            found = profile(stack, work, args.seconds, build, args.symbols)
+            print(
+                f"| {name} | {one} | " + " | ".join(f"{found[key]:.1f}" for key in ("all", *PARTS)) + " |", flush=True
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
