@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 @cython.final
 cdef class Counters:
     cdef public dict drops
+    cdef public dict icmp_msg
     cdef public int64_t IpInReceives
     cdef public int64_t IpInHdrErrors
     cdef public int64_t IpInAddrErrors
@@ -21,6 +22,7 @@ cdef class Counters:
     cdef public int64_t IpFragOKs
     cdef public int64_t IpFragFails
     cdef public int64_t IpFragCreates
+    cdef public int64_t IpOutTransmits
     cdef public int64_t IcmpInMsgs
     cdef public int64_t IcmpInErrors
     cdef public int64_t IcmpInCsumErrors
@@ -28,6 +30,11 @@ cdef class Counters:
     cdef public int64_t IcmpInTimeExcds
     cdef public int64_t IcmpInParmProbs
     cdef public int64_t IcmpInRedirects
+    cdef public int64_t IcmpInSrcQuenchs
+    cdef public int64_t IcmpInTimestamps
+    cdef public int64_t IcmpInTimestampReps
+    cdef public int64_t IcmpInAddrMasks
+    cdef public int64_t IcmpInAddrMaskReps
     cdef public int64_t IcmpInEchos
     cdef public int64_t IcmpInEchoReps
     cdef public int64_t IcmpOutMsgs
@@ -36,6 +43,12 @@ cdef class Counters:
     cdef public int64_t IcmpOutDestUnreachs
     cdef public int64_t IcmpOutTimeExcds
     cdef public int64_t IcmpOutParmProbs
+    cdef public int64_t IcmpOutSrcQuenchs
+    cdef public int64_t IcmpOutRedirects
+    cdef public int64_t IcmpOutTimestamps
+    cdef public int64_t IcmpOutTimestampReps
+    cdef public int64_t IcmpOutAddrMasks
+    cdef public int64_t IcmpOutAddrMaskReps
     cdef public int64_t IcmpOutEchos
     cdef public int64_t IcmpOutEchoReps
     cdef public int64_t UdpInDatagrams
@@ -44,6 +57,7 @@ cdef class Counters:
     cdef public int64_t UdpOutDatagrams
     cdef public int64_t UdpRcvbufErrors
     cdef public int64_t UdpInCsumErrors
+    cdef public int64_t UdpIgnoredMulti
     cdef public int64_t TcpActiveOpens
     cdef public int64_t TcpPassiveOpens
     cdef public int64_t TcpAttemptFails
@@ -77,19 +91,19 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPOFOQueue
     cdef public int64_t TcpExtTCPOFODrop
     cdef public int64_t TcpExtTCPChallengeACK
-    cdef public int64_t TcpExtOutOfWindowIcmps
     cdef public int64_t TcpExtTCPSYNChallenge
+    cdef public int64_t TcpExtOutOfWindowIcmps
     cdef public int64_t TcpExtPAWSEstab
     cdef public int64_t TcpExtTCPKeepAlive
     cdef public int64_t TcpExtTCPWinProbe
     cdef public int64_t TcpExtTCPOrigDataSent
-    cdef public int64_t TcpExtTCPRcvQDrop
     cdef public int64_t TcpExtTCPMinTTLDrop
-    cdef public int64_t TcpExtTCPMemoryPressures
-    cdef public int64_t TcpExtTCPMemoryPressuresChrono
+    cdef public int64_t TcpExtTCPRcvQDrop
     cdef public int64_t TcpExtPruneCalled
     cdef public int64_t TcpExtOfoPruned
     cdef public int64_t TcpExtTCPAbortOnMemory
+    cdef public int64_t TcpExtTCPMemoryPressures
+    cdef public int64_t TcpExtTCPMemoryPressuresChrono
     cdef public int64_t TcpExtTCPFromZeroWindowAdv
     cdef public int64_t TcpExtTCPToZeroWindowAdv
     cdef public int64_t TcpExtTCPSynRetrans
@@ -111,10 +125,71 @@ cdef class Counters:
     cdef public int64_t TcpExtTCPFastOpenPassiveFail
     cdef public int64_t TcpExtTCPFastOpenCookieReqd
     cdef public int64_t TcpExtTCPFastOpenListenOverflow
+    cdef public int64_t TcpExtEmbryonicRsts
+    cdef public int64_t TcpExtRcvPruned
+    cdef public int64_t TcpExtPAWSActive
+    cdef public int64_t TcpExtPAWSOldAck
+    cdef public int64_t TcpExtPAWSTimewait
+    cdef public int64_t TcpExtBeyondWindow
+    cdef public int64_t TcpExtDelayedACKLost
+    cdef public int64_t TcpExtTCPPureAcks
+    cdef public int64_t TcpExtTCPSACKReorder
+    cdef public int64_t TcpExtTCPRenoReorder
+    cdef public int64_t TcpExtTCPTSReorder
+    cdef public int64_t TcpExtTCPDSACKUndo
+    cdef public int64_t TcpExtTCPRenoFailures
+    cdef public int64_t TcpExtTCPSackFailures
+    cdef public int64_t TcpExtTCPLossFailures
+    cdef public int64_t TcpExtTCPRenoRecoveryFail
+    cdef public int64_t TcpExtTCPSackRecoveryFail
+    cdef public int64_t TcpExtTCPLossProbeRecovery
+    cdef public int64_t TcpExtTCPDSACKOfoRecv
+    cdef public int64_t TcpExtTCPDSACKRecvSegs
+    cdef public int64_t TcpExtTCPDSACKIgnoredOld
+    cdef public int64_t TcpExtTCPDSACKIgnoredNoUndo
+    cdef public int64_t TcpExtTCPDSACKIgnoredDubious
+    cdef public int64_t TcpExtTCPSACKDiscard
+    cdef public int64_t TcpExtTCPDeferAcceptDrop
+    cdef public int64_t TcpExtTCPReqQFullDoCookies
+    cdef public int64_t TcpExtTCPRetransFail
+    cdef public int64_t TcpExtTCPRcvCoalesce
+    cdef public int64_t TcpExtTCPOFOMerge
+    cdef public int64_t TcpExtTCPFastOpenBlackhole
+    cdef public int64_t TcpExtTCPWantZeroWindowAdv
+    cdef public int64_t TcpExtTCPHystartDelayDetect
+    cdef public int64_t TcpExtTCPHystartDelayCwnd
+    cdef public int64_t TcpExtTCPACKSkippedSynRecv
+    cdef public int64_t TcpExtTCPACKSkippedPAWS
+    cdef public int64_t TcpExtTCPACKSkippedSeq
+    cdef public int64_t TcpExtTCPACKSkippedFinWait2
+    cdef public int64_t TcpExtTCPACKSkippedTimeWait
+    cdef public int64_t TcpExtTCPACKSkippedChallenge
+    cdef public int64_t TcpExtTCPDelivered
+    cdef public int64_t TcpExtTCPDeliveredCE
+    cdef public int64_t TcpExtTCPZeroWindowDrop
     cdef public int64_t IpExtInCEPkts
+    cdef public int64_t IpExtInNoRoutes
+    cdef public int64_t IpExtInTruncatedPkts
+    cdef public int64_t IpExtInMcastPkts
+    cdef public int64_t IpExtOutMcastPkts
+    cdef public int64_t IpExtInBcastPkts
+    cdef public int64_t IpExtOutBcastPkts
+    cdef public int64_t IpExtInOctets
+    cdef public int64_t IpExtOutOctets
+    cdef public int64_t IpExtInMcastOctets
+    cdef public int64_t IpExtOutMcastOctets
+    cdef public int64_t IpExtInBcastOctets
+    cdef public int64_t IpExtOutBcastOctets
+    cdef public int64_t IpExtInCsumErrors
+    cdef public int64_t IpExtInNoECTPkts
+    cdef public int64_t IpExtInECT1Pkts
+    cdef public int64_t IpExtInECT0Pkts
+    cdef public int64_t IpExtReasmOverlaps
     cdef public int64_t ArpInRequests
     cdef public int64_t ArpInReplies
     cdef public int64_t ArpOutRequests
     cdef public int64_t ArpOutReplies
     cdef public int64_t ArpTableOverflow
     cpdef drop(self, str reason)
+    @cython.locals(name=str)
+    cpdef message(self, str way, int icmp_type)

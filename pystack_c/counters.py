@@ -2,34 +2,46 @@
 
 NAMES = (
     "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpForwMssClamped IpInUnknownProtos IpInDelivers "
-    "IpOutRequests IpOutDiscards IpOutNoRoutes IpReasmTimeout IpReasmReqds IpReasmOKs IpReasmFails "
-    "IpFragOKs IpFragFails IpFragCreates "
-    "IcmpInMsgs IcmpInErrors IcmpInCsumErrors IcmpInDestUnreachs IcmpInTimeExcds IcmpInParmProbs "
-    "IcmpInRedirects IcmpInEchos IcmpInEchoReps IcmpOutMsgs IcmpOutErrors IcmpOutRateLimitGlobal "
-    "IcmpOutDestUnreachs IcmpOutTimeExcds IcmpOutParmProbs IcmpOutEchos IcmpOutEchoReps "
-    "UdpInDatagrams UdpNoPorts UdpInErrors UdpOutDatagrams UdpRcvbufErrors UdpInCsumErrors "
-    "TcpActiveOpens TcpPassiveOpens TcpAttemptFails TcpEstabResets TcpCurrEstab TcpInSegs TcpOutSegs "
-    "TcpRetransSegs TcpInErrs TcpOutRsts TcpInCsumErrors "
-    "TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtTWRecycled TcpExtDelayedACKs "
-    "TcpExtTCPLostRetransmit TcpExtTCPFastRetrans TcpExtTCPSlowStartRetrans TcpExtTCPTimeouts "
-    "TcpExtTCPRenoRecovery TcpExtTCPSackRecovery TcpExtTCPSACKReneging TcpExtTCPDSACKOldSent "
-    "TcpExtTCPDSACKOfoSent TcpExtTCPDSACKRecv TcpExtTCPAbortOnData TcpExtTCPAbortOnClose "
-    "TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
-    "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge TcpExtOutOfWindowIcmps "
-    "TcpExtPAWSEstab TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent "
-    "TcpExtTCPMinTTLDrop TcpExtTCPRcvQDrop TcpExtPruneCalled TcpExtOfoPruned TcpExtTCPAbortOnMemory "
-    "TcpExtTCPMemoryPressures TcpExtTCPMemoryPressuresChrono "
-    "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv "
-    "TcpExtTCPSynRetrans TcpExtTCPMTUPFail TcpExtTCPMTUPSuccess TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop "
-    "TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo TcpExtTCPFullUndo TcpExtTCPPartialUndo "
-    "TcpExtSyncookiesSent TcpExtSyncookiesRecv TcpExtSyncookiesFailed TcpExtTCPFastOpenActive TcpExtTCPFastOpenActiveFail "
-    "TcpExtTCPFastOpenPassive TcpExtTCPFastOpenPassiveFail TcpExtTCPFastOpenCookieReqd TcpExtTCPFastOpenListenOverflow "
-    "IpExtInCEPkts ArpInRequests ArpInReplies ArpOutRequests ArpOutReplies ArpTableOverflow"
+    "IpOutRequests IpOutDiscards IpOutNoRoutes IpReasmTimeout IpReasmReqds IpReasmOKs IpReasmFails IpFragOKs "
+    "IpFragFails IpFragCreates IpOutTransmits IcmpInMsgs IcmpInErrors IcmpInCsumErrors IcmpInDestUnreachs "
+    "IcmpInTimeExcds IcmpInParmProbs IcmpInRedirects IcmpInSrcQuenchs IcmpInTimestamps IcmpInTimestampReps "
+    "IcmpInAddrMasks IcmpInAddrMaskReps IcmpInEchos IcmpInEchoReps IcmpOutMsgs IcmpOutErrors IcmpOutRateLimitGlobal "
+    "IcmpOutDestUnreachs IcmpOutTimeExcds IcmpOutParmProbs IcmpOutSrcQuenchs IcmpOutRedirects IcmpOutTimestamps "
+    "IcmpOutTimestampReps IcmpOutAddrMasks IcmpOutAddrMaskReps IcmpOutEchos IcmpOutEchoReps UdpInDatagrams UdpNoPorts "
+    "UdpInErrors UdpOutDatagrams UdpRcvbufErrors UdpInCsumErrors UdpIgnoredMulti TcpActiveOpens TcpPassiveOpens "
+    "TcpAttemptFails TcpEstabResets TcpCurrEstab TcpInSegs TcpOutSegs TcpRetransSegs TcpInErrs TcpOutRsts "
+    "TcpInCsumErrors TcpExtListenOverflows TcpExtListenDrops TcpExtTW TcpExtTWRecycled TcpExtDelayedACKs "
+    "TcpExtTCPLostRetransmit TcpExtTCPFastRetrans TcpExtTCPSlowStartRetrans TcpExtTCPTimeouts TcpExtTCPRenoRecovery "
+    "TcpExtTCPSackRecovery TcpExtTCPSACKReneging TcpExtTCPDSACKOldSent TcpExtTCPDSACKOfoSent TcpExtTCPDSACKRecv "
+    "TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout TcpExtTCPAbortOnLinger TcpExtTCPOFOQueue "
+    "TcpExtTCPOFODrop TcpExtTCPChallengeACK TcpExtTCPSYNChallenge TcpExtOutOfWindowIcmps TcpExtPAWSEstab "
+    "TcpExtTCPKeepAlive TcpExtTCPWinProbe TcpExtTCPOrigDataSent TcpExtTCPMinTTLDrop TcpExtTCPRcvQDrop "
+    "TcpExtPruneCalled TcpExtOfoPruned TcpExtTCPAbortOnMemory TcpExtTCPMemoryPressures TcpExtTCPMemoryPressuresChrono "
+    "TcpExtTCPFromZeroWindowAdv TcpExtTCPToZeroWindowAdv TcpExtTCPSynRetrans TcpExtTCPMTUPFail TcpExtTCPMTUPSuccess "
+    "TcpExtTCPTimeWaitOverflow TcpExtTCPReqQFullDrop TcpExtTCPSpuriousRTOs TcpExtTCPLossProbes TcpExtTCPLossUndo "
+    "TcpExtTCPFullUndo TcpExtTCPPartialUndo TcpExtSyncookiesSent TcpExtSyncookiesRecv TcpExtSyncookiesFailed "
+    "TcpExtTCPFastOpenActive TcpExtTCPFastOpenActiveFail TcpExtTCPFastOpenPassive TcpExtTCPFastOpenPassiveFail "
+    "TcpExtTCPFastOpenCookieReqd TcpExtTCPFastOpenListenOverflow TcpExtEmbryonicRsts TcpExtRcvPruned TcpExtPAWSActive "
+    "TcpExtPAWSOldAck TcpExtPAWSTimewait TcpExtBeyondWindow TcpExtDelayedACKLost TcpExtTCPPureAcks "
+    "TcpExtTCPSACKReorder TcpExtTCPRenoReorder TcpExtTCPTSReorder TcpExtTCPDSACKUndo TcpExtTCPRenoFailures "
+    "TcpExtTCPSackFailures TcpExtTCPLossFailures TcpExtTCPRenoRecoveryFail TcpExtTCPSackRecoveryFail "
+    "TcpExtTCPLossProbeRecovery TcpExtTCPDSACKOfoRecv TcpExtTCPDSACKRecvSegs TcpExtTCPDSACKIgnoredOld "
+    "TcpExtTCPDSACKIgnoredNoUndo TcpExtTCPDSACKIgnoredDubious TcpExtTCPSACKDiscard TcpExtTCPDeferAcceptDrop "
+    "TcpExtTCPReqQFullDoCookies TcpExtTCPRetransFail TcpExtTCPRcvCoalesce TcpExtTCPOFOMerge "
+    "TcpExtTCPFastOpenBlackhole TcpExtTCPWantZeroWindowAdv TcpExtTCPHystartDelayDetect TcpExtTCPHystartDelayCwnd "
+    "TcpExtTCPACKSkippedSynRecv TcpExtTCPACKSkippedPAWS TcpExtTCPACKSkippedSeq TcpExtTCPACKSkippedFinWait2 "
+    "TcpExtTCPACKSkippedTimeWait TcpExtTCPACKSkippedChallenge TcpExtTCPDelivered TcpExtTCPDeliveredCE "
+    "TcpExtTCPZeroWindowDrop IpExtInCEPkts IpExtInNoRoutes IpExtInTruncatedPkts IpExtInMcastPkts IpExtOutMcastPkts "
+    "IpExtInBcastPkts IpExtOutBcastPkts IpExtInOctets IpExtOutOctets IpExtInMcastOctets IpExtOutMcastOctets "
+    "IpExtInBcastOctets IpExtOutBcastOctets IpExtInCsumErrors IpExtInNoECTPkts IpExtInECT1Pkts IpExtInECT0Pkts "
+    "IpExtReasmOverlaps ArpInRequests ArpInReplies ArpOutRequests ArpOutReplies ArpTableOverflow"
 ).split()
 
 
 class Counters:
-    """One attribute a counter (see NAMES), plus `drops`: a count for every reason a frame or segment was dropped."""
+    """One attribute a counter (see NAMES), plus `drops`: a count for every reason a frame or segment was dropped,
+    and `icmp_msg`: ICMP messages by type (IcmpMsgInType8).
+    """
 
     IpInReceives: int
     IpInHdrErrors: int
@@ -48,6 +60,7 @@ class Counters:
     IpFragOKs: int
     IpFragFails: int
     IpFragCreates: int
+    IpOutTransmits: int
     IcmpInMsgs: int
     IcmpInErrors: int
     IcmpInCsumErrors: int
@@ -55,6 +68,11 @@ class Counters:
     IcmpInTimeExcds: int
     IcmpInParmProbs: int
     IcmpInRedirects: int
+    IcmpInSrcQuenchs: int
+    IcmpInTimestamps: int
+    IcmpInTimestampReps: int
+    IcmpInAddrMasks: int
+    IcmpInAddrMaskReps: int
     IcmpInEchos: int
     IcmpInEchoReps: int
     IcmpOutMsgs: int
@@ -63,6 +81,12 @@ class Counters:
     IcmpOutDestUnreachs: int
     IcmpOutTimeExcds: int
     IcmpOutParmProbs: int
+    IcmpOutSrcQuenchs: int
+    IcmpOutRedirects: int
+    IcmpOutTimestamps: int
+    IcmpOutTimestampReps: int
+    IcmpOutAddrMasks: int
+    IcmpOutAddrMaskReps: int
     IcmpOutEchos: int
     IcmpOutEchoReps: int
     UdpInDatagrams: int
@@ -71,6 +95,7 @@ class Counters:
     UdpOutDatagrams: int
     UdpRcvbufErrors: int
     UdpInCsumErrors: int
+    UdpIgnoredMulti: int
     TcpActiveOpens: int
     TcpPassiveOpens: int
     TcpAttemptFails: int
@@ -104,19 +129,19 @@ class Counters:
     TcpExtTCPOFOQueue: int
     TcpExtTCPOFODrop: int
     TcpExtTCPChallengeACK: int
-    TcpExtOutOfWindowIcmps: int
     TcpExtTCPSYNChallenge: int
+    TcpExtOutOfWindowIcmps: int
     TcpExtPAWSEstab: int
     TcpExtTCPKeepAlive: int
     TcpExtTCPWinProbe: int
     TcpExtTCPOrigDataSent: int
-    TcpExtTCPRcvQDrop: int
     TcpExtTCPMinTTLDrop: int
-    TcpExtTCPMemoryPressures: int
-    TcpExtTCPMemoryPressuresChrono: int
+    TcpExtTCPRcvQDrop: int
     TcpExtPruneCalled: int
     TcpExtOfoPruned: int
     TcpExtTCPAbortOnMemory: int
+    TcpExtTCPMemoryPressures: int
+    TcpExtTCPMemoryPressuresChrono: int
     TcpExtTCPFromZeroWindowAdv: int
     TcpExtTCPToZeroWindowAdv: int
     TcpExtTCPSynRetrans: int
@@ -129,23 +154,99 @@ class Counters:
     TcpExtTCPLossUndo: int
     TcpExtTCPFullUndo: int
     TcpExtTCPPartialUndo: int
+    TcpExtSyncookiesSent: int
+    TcpExtSyncookiesRecv: int
+    TcpExtSyncookiesFailed: int
+    TcpExtTCPFastOpenActive: int
+    TcpExtTCPFastOpenActiveFail: int
+    TcpExtTCPFastOpenPassive: int
+    TcpExtTCPFastOpenPassiveFail: int
+    TcpExtTCPFastOpenCookieReqd: int
+    TcpExtTCPFastOpenListenOverflow: int
+    TcpExtEmbryonicRsts: int
+    TcpExtRcvPruned: int
+    TcpExtPAWSActive: int
+    TcpExtPAWSOldAck: int
+    TcpExtPAWSTimewait: int
+    TcpExtBeyondWindow: int
+    TcpExtDelayedACKLost: int
+    TcpExtTCPPureAcks: int
+    TcpExtTCPSACKReorder: int
+    TcpExtTCPRenoReorder: int
+    TcpExtTCPTSReorder: int
+    TcpExtTCPDSACKUndo: int
+    TcpExtTCPRenoFailures: int
+    TcpExtTCPSackFailures: int
+    TcpExtTCPLossFailures: int
+    TcpExtTCPRenoRecoveryFail: int
+    TcpExtTCPSackRecoveryFail: int
+    TcpExtTCPLossProbeRecovery: int
+    TcpExtTCPDSACKOfoRecv: int
+    TcpExtTCPDSACKRecvSegs: int
+    TcpExtTCPDSACKIgnoredOld: int
+    TcpExtTCPDSACKIgnoredNoUndo: int
+    TcpExtTCPDSACKIgnoredDubious: int
+    TcpExtTCPSACKDiscard: int
+    TcpExtTCPDeferAcceptDrop: int
+    TcpExtTCPReqQFullDoCookies: int
+    TcpExtTCPRetransFail: int
+    TcpExtTCPRcvCoalesce: int
+    TcpExtTCPOFOMerge: int
+    TcpExtTCPFastOpenBlackhole: int
+    TcpExtTCPWantZeroWindowAdv: int
+    TcpExtTCPHystartDelayDetect: int
+    TcpExtTCPHystartDelayCwnd: int
+    TcpExtTCPACKSkippedSynRecv: int
+    TcpExtTCPACKSkippedPAWS: int
+    TcpExtTCPACKSkippedSeq: int
+    TcpExtTCPACKSkippedFinWait2: int
+    TcpExtTCPACKSkippedTimeWait: int
+    TcpExtTCPACKSkippedChallenge: int
+    TcpExtTCPDelivered: int
+    TcpExtTCPDeliveredCE: int
+    TcpExtTCPZeroWindowDrop: int
+    IpExtInCEPkts: int
+    IpExtInNoRoutes: int
+    IpExtInTruncatedPkts: int
+    IpExtInMcastPkts: int
+    IpExtOutMcastPkts: int
+    IpExtInBcastPkts: int
+    IpExtOutBcastPkts: int
+    IpExtInOctets: int
+    IpExtOutOctets: int
+    IpExtInMcastOctets: int
+    IpExtOutMcastOctets: int
+    IpExtInBcastOctets: int
+    IpExtOutBcastOctets: int
+    IpExtInCsumErrors: int
+    IpExtInNoECTPkts: int
+    IpExtInECT1Pkts: int
+    IpExtInECT0Pkts: int
+    IpExtReasmOverlaps: int
     ArpInRequests: int
     ArpInReplies: int
     ArpOutRequests: int
     ArpOutReplies: int
     ArpTableOverflow: int
     drops: dict[str, int]
+    icmp_msg: dict[str, int]
 
     def __init__(self) -> None:
         for name in NAMES:
             setattr(self, name, 0)
         self.drops = {}
+        self.icmp_msg = {}
 
     def drop(self, reason: str) -> None:
         """Count one drop."""
         self.drops[reason] = self.drops.get(reason, 0) + 1
 
+    def message(self, way: str, icmp_type: int) -> None:
+        """Count an ICMP message by its type; `way`: "In" or "Out"."""
+        name = f"IcmpMsg{way}Type{icmp_type}"
+        self.icmp_msg[name] = self.icmp_msg.get(name, 0) + 1
+
     def nonzero(self) -> dict[str, int]:  # python
-        """All counters that moved, by name, in the order of NAMES."""
+        """All counters that moved, by name, in the order of NAMES; then ICMP's by type."""
         values = ((name, getattr(self, name)) for name in NAMES)
-        return {name: value for name, value in values if value}
+        return {name: value for name, value in values if value} | self.icmp_msg

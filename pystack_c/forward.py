@@ -67,7 +67,9 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     """RFC 1812 5.2.7.1: net unreachable where there is no route, host unreachable or prohibited where a route says so."""
-    core.counters.IpOutNoRoutes += 1
+    # (Which route_output took for one of our own.)
+    core.counters.IpOutNoRoutes -= 1
+    core.counters.IpExtInNoRoutes += 1
     code = C.ICMP_NET_UNREACH
     if core.route_error == 113:  # EHOSTUNREACH
         code = C.ICMP_HOST_UNREACH

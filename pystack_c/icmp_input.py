@@ -58,6 +58,7 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
             core.counters.IcmpInCsumErrors += 1
             core.drop("icmp-bad-checksum", "icmp " + addr_text(pkt.src), "the checksum is wrong", "RFC 792")
         return
+    icmpv4.count_in(core, pkt.icmp_type)
     if core.probe is not None:
         fields = {"type": pkt.icmp_type, "code": pkt.icmp_code}
         core.emit("icmp.in", "icmp " + addr_text(pkt.src), 0, "an ICMP message for us", "RFC 1122 3.2.2", fields)

@@ -11,6 +11,8 @@ from pystack_c.wire cimport icmpv4 as wire
 cpdef bint is_error(int icmp_type)
 @cython.locals(name=str)
 cpdef count_out(Core core, int icmp_type)
+@cython.locals(name=str)
+cpdef count_in(Core core, int icmp_type)
 @cython.locals(dst=Dst)
 cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code, uint32_t rest, object payload, int ttl, int tos, str why, str rfc, object options=*) except -1
 @cython.locals(src=uint32_t, options=object, data=bytes, why=str, error=int)

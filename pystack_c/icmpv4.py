@@ -21,6 +21,21 @@ _OUT = {
     C.ICMP_TIME_EXCEEDED: "IcmpOutTimeExcds",
     C.ICMP_PARAMETER_PROBLEM: "IcmpOutParmProbs",
     C.ICMP_ECHO: "IcmpOutEchos",
+    C.ICMP_SOURCE_QUENCH: "IcmpOutSrcQuenchs",
+    C.ICMP_REDIRECT: "IcmpOutRedirects",
+    13: "IcmpOutTimestamps",
+    14: "IcmpOutTimestampReps",
+    17: "IcmpOutAddrMasks",
+    18: "IcmpOutAddrMaskReps",
+}
+
+# (counter by type) of what comes in and is of no use here (RFC 6918 deprecates them, RFC 1122 3.2.2.8 makes them optional)
+_IN = {
+    C.ICMP_SOURCE_QUENCH: "IcmpInSrcQuenchs",
+    13: "IcmpInTimestamps",
+    14: "IcmpInTimestampReps",
+    17: "IcmpInAddrMasks",
+    18: "IcmpInAddrMaskReps",
 }
 
 
@@ -38,7 +53,16 @@ def is_error(icmp_type: int) -> bool:
 def count_out(core: Core, icmp_type: int) -> None:
     """Count a message that goes out."""
     core.counters.IcmpOutMsgs += 1
+    core.counters.message("Out", icmp_type)
     name = _OUT.get(icmp_type)
+    if name is not None:
+        setattr(core.counters, name, getattr(core.counters, name) + 1)
+
+
+def count_in(core: Core, icmp_type: int) -> None:
+    """Count a sound message that came in (what is of use here has its counter where it is used)."""
+    core.counters.message("In", icmp_type)
+    name = _IN.get(icmp_type)
     if name is not None:
         setattr(core.counters, name, getattr(core.counters, name) + 1)
 

@@ -3,14 +3,21 @@ from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
 from pystack_c cimport forward, icmp_input, icmpv4, raw, reassembly, udp
 from pystack_c.core cimport Core
+from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport input as tcp_input
 from pystack_c.wire cimport ipv4 as wire
 
-@cython.locals(code=int, error=tuple)
+cdef int _BAD_CHECKSUM, _TRUNCATED
+
+@cython.locals(code=int, counters=Counters)
 cpdef input(Core core, Iface iface, Packet pkt)
+@cython.locals(error=tuple)
+cdef _drop_error(Core core, Iface iface, int code)
+@cython.locals(count=int, codepoint=int)
+cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)
 cdef bint _drop_martian(Core core, Packet pkt, str name, str reason, str rfc) except -1
 @cython.locals(src=uint32_t, top=uint32_t, loopback=bint, own=LocalAddr)

@@ -6,6 +6,7 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 import pystack_c.const as C
 from pystack_c import forward, icmp_input, icmpv4, raw, reassembly, source_route, udp
 from pystack_c.core import Core
+from pystack_c.counters import Counters
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
@@ -13,16 +14,29 @@ from pystack_c.tcp import input as tcp_input
 from pystack_c.tcp import tunnel
 from pystack_c.wire import ipv4 as wire
 
+# two of the codec's answers that have counters of their own
+_BAD_CHECKSUM = -4
+_TRUNCATED = -6
+
 
 def input(core: Core, iface: Iface, pkt: Packet) -> None:
     """An IPv4 packet came in on `iface`, at pkt.ip_off."""
-    core.counters.IpInReceives += 1
+    counters = core.counters
+    counters.IpInReceives += 1
+    counters.IpExtInOctets += pkt.end - pkt.ip_off
     code = wire.parse(pkt)
+    if code == _TRUNCATED:
+        # RFC 4293 ipSystemStatsInTruncatedPkts: the header is sound.
+        counters.IpExtInTruncatedPkts += 1
+        _drop_error(core, iface, code)
+        return
     if code != 0:
         core.counters.IpInHdrErrors += 1
-        error = wire.ERRORS[-code]
-        core.drop(error[0], "ip " + iface.name, error[1], error[2])
+        if code == _BAD_CHECKSUM:
+            counters.IpExtInCsumErrors += 1
+        _drop_error(core, iface, code)
         return
+    _count_ecn(counters, pkt)
     if (
         pkt.src == core.ok_src
         and pkt.dst == core.ok_dst
@@ -35,7 +49,13 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         if not _check_addresses(core, iface, pkt):
             return
         pkt.dst_kind = classify(core, iface, pkt.dst)
-        if pkt.dst_kind == C.DST_UNICAST:
+        if pkt.dst_kind == C.DST_MULTICAST:
+            counters.IpExtInMcastPkts += 1
+            counters.IpExtInMcastOctets += pkt.total_len
+        elif pkt.dst_kind == C.DST_BROADCAST:
+            counters.IpExtInBcastPkts += 1
+            counters.IpExtInBcastOctets += pkt.total_len
+        elif pkt.dst_kind == C.DST_UNICAST:
             core.ok_src = pkt.src
             core.ok_dst = pkt.dst
             core.ok_iface = iface
@@ -56,6 +76,28 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         if not reassembly.input(core, iface, pkt):
             return
     deliver(core, iface, pkt)
+
+
+def _drop_error(core: Core, iface: Iface, code: int) -> None:
+    """What the codec says is wrong with a header."""
+    error = wire.ERRORS[-code]
+    core.drop(error[0], "ip " + iface.name, error[1], error[2])
+
+
+def _count_ecn(counters: Counters, pkt: Packet) -> None:
+    """The ECN field of what comes in (RFC 3168 5), by packets as they were on the wire."""
+    count = 1
+    if pkt.gso_size > 0:
+        count = (pkt.l4_end - pkt.l4_off + pkt.gso_size - 1) // pkt.gso_size
+    codepoint = pkt.tos & 3
+    if codepoint == 0:
+        counters.IpExtInNoECTPkts += count
+    elif codepoint == 1:
+        counters.IpExtInECT1Pkts += count
+    elif codepoint == 2:
+        counters.IpExtInECT0Pkts += count
+    else:
+        counters.IpExtInCEPkts += count
 
 
 def _subject(pkt: Packet) -> str:

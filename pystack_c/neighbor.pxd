@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
+from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit, new_transmit
 from pystack_c.route cimport Dst
@@ -53,6 +54,7 @@ cpdef int current_state(NeighborEntry entry, int64_t now)
 cpdef confirm(NeighborEntry entry)
 @cython.locals(iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
 cpdef output(Core core, Dst dst, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+cdef void count_out(Counters counters, int kind, int64_t n) noexcept
 @cython.locals(q="unsigned char*", h="const unsigned char*", i=int)
 cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
 @cython.locals(p="const unsigned char*", tx=Transmit)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
+from pystack_c.counters import Counters
 from pystack_c.iface import Iface
 from pystack_c.packet import Packet, new_transmit
 from pystack_c.route import Dst
@@ -227,6 +228,7 @@ def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: i
     `csum_offset` > 0: the device finishes the transport checksum there, counted from the start of layer 4.
     """
     iface = dst.iface
+    count_out(core.counters, dst.kind, end - start if payload is None else end - start + len(payload))
     if iface.kind != C.LINK_ETHERNET:
         transmit(core, iface, core.scratch, start, end, payload, gso_size, csum_offset)
         return
@@ -258,6 +260,18 @@ def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: i
         header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)
     _prepend(core.scratch, start - C.ETH_HLEN, header)
     transmit(core, iface, core.scratch, start - C.ETH_HLEN, end, payload, gso_size, csum_offset)
+
+
+def count_out(counters: Counters, kind: int, n: int) -> None:
+    """An IP packet of `n` bytes is on its way to a link (RFC 4293; what a device cuts is one, as on Linux)."""
+    counters.IpOutTransmits += 1
+    counters.IpExtOutOctets += n
+    if kind == C.DST_MULTICAST:
+        counters.IpExtOutMcastPkts += 1
+        counters.IpExtOutMcastOctets += n
+    elif kind == C.DST_BROADCAST:
+        counters.IpExtOutBcastPkts += 1
+        counters.IpExtOutBcastOctets += n
 
 
 def _prepend(scratch: bytearray, off: int, header: bytes) -> None:

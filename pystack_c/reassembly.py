@@ -191,6 +191,8 @@ def _forget(core: Core, frags: Fragments, why: str) -> None:
 def _poison(core: Core, frags: Fragments, name: str, reason: str) -> bool:
     """Give the datagram up, and remember to refuse its other fragments until the timeout (RFC 5722 section 4)."""
     core.counters.IpReasmFails += 1
+    if name == "ip-fragment-overlap":
+        core.counters.IpExtReasmOverlaps += 1
     core.drop(name, frags.subject(), reason, "RFC 5722 4")
     _release(core, frags)
     frags.first = b""

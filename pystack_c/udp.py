@@ -118,7 +118,6 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     df = datagram.fragmenting(ep, dst, len(payload) + 28)
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
     partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu and ep.ip_options is None
-    core.counters.UdpOutDatagrams += 1
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
@@ -127,11 +126,14 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
         error = ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
     else:
         error = ip_options.output(core, ep.ip_options, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload)
-    if error == 0 and (dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop)):
+    if error != 0:
+        return error
+    core.counters.UdpOutDatagrams += 1
+    if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
         table: PortTable = core.udp
         if port in table.buckets:
             ipv4.loop_back(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, 8, payload)
-    return error
+    return 0
 
 
 def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
@@ -276,7 +278,7 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
                 _deliver(core, iface, pkt, ep)
                 count += 1
     if count == 0:
-        core.counters.UdpNoPorts += 1
+        core.counters.UdpIgnoredMulti += 1
         core.drop("udp-no-port", "udp " + addr_text(pkt.src), "nobody listens to this broadcast", "RFC 1122 4.1.3.1")
 
 

@@ -96,7 +96,6 @@ def arrived(tcb: Tcb, pkt: Any) -> bool:
     tcb.r_ceb += n
     tcb.r_cep += pkt.segments()
     tcb.acc_unacked_ce += pkt.segments()
-    tcb.core.counters.IpExtInCEPkts += 1
     tell.ecn(tcb, "echo", "a router marked congestion: the counter tells", "RFC 9768 3.2")
     if n > 0:
         # Change-triggered, or two marks since the last ACK.

@@ -23,6 +23,8 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
     tcb.ack_delivered = 0
     tcb.ack_reordered = False
     tcb.last_ack_recv = tcb.core.now
+    if pkt.l4_end == pkt.data_off and not pkt.tcp_flags & (C.SYN | C.FIN):
+        tcb.core.counters.TcpExtTCPPureAcks += 1
     before = tcb.delivered
     advanced = seq_gt(ack, una)
     acked = 0
@@ -50,6 +52,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.acc_newer)
     elif tcb.ecn_ok and pkt.tcp_flags & C.ECE:
         tcb.delivered_ce += tcb.delivered - before
+        tcb.core.counters.TcpExtTCPDeliveredCE += tcb.delivered - before
     if advanced or duplicate or sacked or tcb.ack_dsack:
         if advanced:
             measure(tcb, pkt, sample)

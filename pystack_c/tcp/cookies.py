@@ -81,12 +81,14 @@ def redeem(listener: Tcb, pkt: Any) -> Any:
     queue = listener.listener
     if queue.accept_full():
         core.counters.TcpExtListenOverflows += 1
+        core.counters.TcpExtListenDrops += 1
         core.drop("tcp-accept-queue-full", listener.subject(), "the accept queue is full", "Linux listen(2)")
         return None
     tcb = fresh_child(listener, pkt)
     if tcb is None:
         return None
     core.counters.TcpExtSyncookiesRecv += 1
+    core.counters.TcpPassiveOpens += 1
     restore(tcb, pkt, cookie, irs, MSS_TABLE[index])
     core.tcp.register(tcb)
     set_state(tcb, C.SYN_RECEIVED, "the ACK carries a valid SYN cookie", "RFC 4987 3.6")

@@ -55,7 +55,10 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
         end -= over
         if end <= begin:
             tcb.core.drop("tcp-zero-window", tcb.subject(), "data beyond the window", "RFC 9293 3.10.7.4")
-            tcb.core.counters.TcpExtTCPRcvQDrop += 1
+            if tcb.rcv_wnd() == 0:
+                tcb.core.counters.TcpExtTCPZeroWindowDrop += 1
+            else:
+                tcb.core.counters.TcpExtBeyondWindow += 1
             ack_now(tcb, "data beyond the window: say where it ends", "RFC 9293 3.10.7.4")
             return
     core = tcb.core
@@ -71,6 +74,7 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
 
 def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
     """All of it is known: say so at once, with D-SACK (RFC 2883 4)."""
+    tcb.core.counters.TcpExtDelayedACKLost += 1
     if tcb.sack_ok:
         tcb.dsack = (left, right)
         tcb.core.counters.TcpExtTCPDSACKOldSent += 1
@@ -109,6 +113,9 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
             tcb.dsack = buf.known
             tcb.core.counters.TcpExtTCPDSACKOfoSent += 1
         forget_sacks(tcb)
+    if buf.joined > 0:
+        tcb.core.counters.TcpExtTCPRcvCoalesce += buf.joined
+        buf.joined = 0
     memory.settle(tcb)
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
@@ -190,11 +197,17 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
         core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
+        if buf.known is not None:
+            core.counters.TcpExtTCPOFOMerge += 1
         memory.settle(tcb)
         tcb.rcv_ooopack += pkt.segments()
         if core.probe is not None:
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
             tell.received(tcb, "tcp.ooo", seq, end - begin, why, "RFC 9293 3.10.7.4")
+    else:
+        # All of it waits here already.
+        core.counters.TcpExtTCPOFOQueue += 1
+        core.counters.TcpExtTCPOFOMerge += 1
     if tcb.sack_ok:
         if buf.known is not None:
             tcb.dsack = buf.known

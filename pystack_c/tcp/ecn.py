@@ -113,6 +113,7 @@ def third_ack(tcb: Tcb, pkt: Any) -> None:
     if code == 6:
         tcb.s_cep = 6
         tcb.delivered_ce += 1
+        tcb.core.counters.TcpExtTCPDeliveredCE += 1
         tcb.acc_respond = True
 
 
@@ -142,7 +143,6 @@ def segment_received(tcb: Tcb, pkt: Any) -> None:
         if not tcb.ecn_echo:
             tell.ecn(tcb, "echo", "a router marked congestion: echo it until the sender reacts", "RFC 3168 6.1.3")
         tcb.ecn_echo = True
-        tcb.core.counters.IpExtInCEPkts += 1
 
 
 def ack_received(tcb: Tcb, pkt: Any) -> None:
@@ -180,6 +180,7 @@ def feedback(tcb: Tcb, pkt: Any, newly: int, progress: bool) -> None:
         return
     tcb.s_cep += delta
     tcb.delivered_ce += delta
+    tcb.core.counters.TcpExtTCPDeliveredCE += delta
     # Only ACKs without news of congestion let cwnd grow.
     tcb.cwnd_limited = False
     tcb.max_out = 0

@@ -211,6 +211,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
         entry.exp = pkt.opt_fastopen_exp
         tell.fastopen(tcb, "kept", "the server's cookie is kept for the next time", "RFC 7413 4.1.3")
     elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or tcb.rtxq.count > 0):
+        core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
         # It does not know the option: the older form the next time, then the RFC's again.
@@ -222,6 +223,7 @@ def answered(tcb: Tcb, pkt: Any) -> None:
         tcb.syn_data_acked = True
         # (Linux: the SYN and its data were one segment.)
         tcb.delivered -= 1
+        core.counters.TcpExtTCPDelivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
         tell.fastopen(tcb, "worked", "the server took the SYN's data", "RFC 7413 4.2.1")
         return
@@ -238,6 +240,7 @@ def no_answer(tcb: Tcb) -> None:
     timeout = tcb.core.config.tcp_fastopen_blackhole_timeout
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
     if tcb.fastopen_asked and entry is not None and timeout > 0:
+        tcb.core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = tcb.core.now + timeout
     tcb.fastopen_asked = False
     tcb.syn_again = True

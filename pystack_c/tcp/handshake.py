@@ -111,6 +111,7 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     if pkt.ip_hlen > 20:
         received_route(tcb, pkt)
     if not have_route(tcb):
+        core.counters.TcpExtListenDrops += 1
         core.drop("tcp-no-route", listener.subject(), "no way back to the sender of the SYN", "RFC 9293 3.10.7.2")
         return None
     return tcb
@@ -195,6 +196,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         if core.config.tcp_syn_ts_check and not flags & C.RST and pkt.opt_ts and pkt.tsecr != 0:
             stamp = ts_now(tcb)
             if not (seq_le(tcb.syn_stamp, pkt.tsecr) and seq_le(pkt.tsecr, stamp)):
+                core.counters.TcpExtPAWSActive += 1
                 core.drop("tcp-paws", tcb.subject(), "echoes a timestamp that was never sent", "RFC 7323 3.2")
                 send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our timestamp", rfc)
                 return
@@ -261,10 +263,12 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     if parent is not None and not tcb.fastopen:
         queue: Listener = parent.listener
         if queue.defer_accept > 0 and pkt.l4_end == pkt.data_off and core.now - tcb.opened_at < queue.defer_accept:
+            core.counters.TcpExtTCPDeferAcceptDrop += 1
             core.drop("tcp-defer-accept", tcb.subject(), "no data yet, and the listener waits for it", "Linux tcp(7)")
             return False
         if queue.accept_full():
             core.counters.TcpExtListenOverflows += 1
+            core.counters.TcpExtListenDrops += 1
             if core.config.tcp_abort_on_overflow:
                 abort_connection(tcb, ECONNABORTED, "the accept queue is full", "Linux tcp_abort_on_overflow")
             else:

@@ -153,6 +153,17 @@ def paws_reject(tcb: Tcb, pkt: Any) -> bool:
     return tcb.core.now - tcb.ts_recent_stamp < 24 * 86_400_000_000_000
 
 
+def count_paws(tcb: Tcb, pkt: Any) -> None:
+    """Count a segment with an old timestamp; a mere ACK that was overtaken is a common thing, and has a counter of its own."""
+    counters = tcb.core.counters
+    if tcb.state == C.TIME_WAIT:
+        counters.TcpExtPAWSTimewait += 1
+    elif segment_len(pkt) == 0 and pkt.tcp_flags & C.ACK and seq_lt(pkt.seq, tcb.rcv_nxt):
+        counters.TcpExtPAWSOldAck += 1
+    else:
+        counters.TcpExtPAWSEstab += 1
+
+
 def other_states(tcb: Tcb, pkt: Any) -> None:
     """3.10.7.4: SYN-RECEIVED and all synchronized states."""
     core = tcb.core
@@ -190,9 +201,9 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
     # First, the sequence number.
     if paws_reject(tcb, pkt):
-        core.counters.TcpExtPAWSEstab += 1
+        count_paws(tcb, pkt)
         core.drop("tcp-paws", tcb.subject(), "timestamp older than the last", "RFC 7323 5.3 R1")
-        bad_segment_ack(tcb, "old timestamp")
+        bad_segment_ack(tcb, "old timestamp", True)
         return
     zero_window = tcb.rcv_wnd() == 0 and pkt.seq == tcb.rcv_nxt
     if not zero_window and not acceptable(tcb, pkt, length):
@@ -280,6 +291,11 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         fin_again(tcb)
         return
     n = pkt.l4_end - pkt.data_off
+    if seq_ge(pkt.seq, tcb.rcv_nxt):
+        core.counters.TcpExtBeyondWindow += 1
+    elif segment_len(pkt) > 0:
+        # It came again: perhaps our ACK was lost.
+        core.counters.TcpExtDelayedACKLost += 1
     if core.config.tcp_old_ack and seq_add(pkt.seq, segment_len(pkt)) == tcb.rcv_nxt and old_ack(tcb, pkt):
         return
     if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
@@ -298,16 +314,32 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
         ack_now(tcb, "outside the window: say where it is", "RFC 9293 3.10.7.4")
     else:
-        bad_segment_ack(tcb, "outside the window: say where it is")
+        bad_segment_ack(tcb, "outside the window: say where it is", False)
 
 
-def bad_segment_ack(tcb: Tcb, why: str) -> None:
+def bad_segment_ack(tcb: Tcb, why: str, paws: bool) -> None:
     """An ACK in answer to a bad segment without data, not more often than tcp_invalid_ratelimit (two peers could loop)."""
     core = tcb.core
     if tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit:
+        ack_skipped(tcb, paws)
         return
     tcb.last_bad_ack = core.now
     ack_now(tcb, why, "RFC 9293 3.10.7.4")
+
+
+def ack_skipped(tcb: Tcb, paws: bool) -> None:
+    """Count the ACK that was not sent, by the state it concerns, or by what was wrong."""
+    counters = tcb.core.counters
+    if tcb.state == C.SYN_RECEIVED:
+        counters.TcpExtTCPACKSkippedSynRecv += 1
+    elif tcb.state == C.TIME_WAIT:
+        counters.TcpExtTCPACKSkippedTimeWait += 1
+    elif tcb.state == C.FIN_WAIT_2 and tcb.detached:
+        counters.TcpExtTCPACKSkippedFinWait2 += 1
+    elif paws:
+        counters.TcpExtTCPACKSkippedPAWS += 1
+    else:
+        counters.TcpExtTCPACKSkippedSeq += 1
 
 
 def note_timestamp(tcb: Tcb, pkt: Any) -> None:
@@ -333,12 +365,11 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
         counters.TcpAttemptFails += 1
         if tcb.passive and not tcb.fastopen:
             # (A passive open returns to LISTEN: the listener itself never left it.)
+            counters.TcpExtEmbryonicRsts += 1
             finish(tcb, "the peer took its SYN back", rfc)
         else:
             fail_connection(tcb, errno.ECONNRESET if tcb.fastopen else errno.ECONNREFUSED, why, rfc)
         return
-    if state == C.ESTABLISHED or state == C.CLOSE_WAIT:
-        counters.TcpEstabResets += 1
     if state != C.TIME_WAIT and tcb.core.config.tcp_reset_error:
         fail_connection(tcb, errno.ECONNRESET, why, rfc)
         return
@@ -355,6 +386,7 @@ def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
     core = tcb.core
     core.drop("tcp-challenged", tcb.subject(), why, rfc)
     if not core.tcp.challenge_allowed():
+        core.counters.TcpExtTCPACKSkippedChallenge += 1
         return
     core.counters.TcpExtTCPChallengeACK += 1
     ack_now(tcb, f"challenge ACK: {why}", rfc)

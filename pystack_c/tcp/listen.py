@@ -52,6 +52,7 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
         why = "full: the answer carries a cookie, and nothing is kept"
         if core.config.tcp_syncookies > 1:
             why = "the answer carries a cookie, as every one does, and nothing is kept"
+        core.counters.TcpExtTCPReqQFullDoCookies += 1
         tell.listen(listener, "syn", why, "RFC 4987 3.6")
         cookies.answer(listener, pkt)
         return None

@@ -109,7 +109,11 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
             prune(tcb)
         if not over(core, n) or tcb.recvbuf.used + n <= LEAST:
             return True
-    core.counters.TcpExtTCPRcvQDrop += 1
+    core.counters.TcpExtRcvPruned += 1
+    if in_order:
+        core.counters.TcpExtTCPRcvQDrop += 1
+    else:
+        core.counters.TcpExtTCPOFODrop += 1
     core.drop("tcp-no-memory", tcb.subject(), f"{core.tcp_memory} bytes in all buffers: no room for this", RULE)
     # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)

@@ -23,6 +23,8 @@ def tcp_output(tcb: Tcb) -> None:
         return
     if not have_route(tcb):
         tcb.soft_error = core.route_error
+        if tcb.rtxq.lost_out > 0:
+            core.counters.TcpExtTCPRetransFail += 1
         if waiting(tcb) and not (tcb.rto_timer is not None and tcb.rto_timer.deadline >= 0):
             set_persist_timer(tcb)
         return

@@ -77,6 +77,7 @@ def note_reordering(tcb: Tcb, seg: SentSegment) -> None:
     if not tcb.ack_reordered:
         tcb.ack_reordered = True
         tcb.reord_seen += 1
+        tcb.core.counters.TcpExtTCPSACKReorder += 1
 
 
 def dsack_seen(tcb: Tcb) -> None:

@@ -23,6 +23,7 @@ def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
         if seq_le(right, tcb.snd_una):
             continue
         if not (seq_lt(left, right) and seq_ge(left, tcb.snd_una) and seq_le(right, tcb.snd_nxt)):
+            tcb.core.counters.TcpExtTCPSACKDiscard += 1
             tcb.core.drop("tcp-bad-sack", tcb.subject(), "SACK block outside what was sent", "RFC 2018 4")
             continue
         _mark_block(tcb, q, left, right)
@@ -41,11 +42,28 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
     if len(blocks) > 1:
         left2, right2 = blocks[1]
         inside = seq_ge(left, left2) and seq_le(right, right2)
-    if below or inside:
-        tcb.core.counters.TcpExtTCPDSACKRecv += 1
-        tcb.dsack_dups += max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
-        tcb.ack_dsack = True
-        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
+    if not below and not inside:
+        return
+    counters = tcb.core.counters
+    if below:
+        counters.TcpExtTCPDSACKRecv += 1
+    else:
+        counters.TcpExtTCPDSACKOfoRecv += 1
+    n = max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
+    tcb.dsack_dups += n
+    if tcb.dsack_dups > tcb.total_retrans:
+        # More copies than were sent: the network makes them, or the peer makes them up (RFC 3708 5 warns of both).
+        counters.TcpExtTCPDSACKIgnoredDubious += 1
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "a copy that was never sent", "RFC 3708 5")
+        return
+    counters.TcpExtTCPDSACKRecvSegs += n
+    if below and not tcb.undo_possible:
+        counters.TcpExtTCPDSACKIgnoredNoUndo += 1
+    elif below and seq_le(right, tcb.undo_marker):
+        counters.TcpExtTCPDSACKIgnoredOld += 1
+    tcb.ack_dsack = True
+    tcb.dsack_end = right
+    tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
 
 
 def whole_segments(seg: SentSegment, edge: int, up: bool) -> int:
@@ -90,8 +108,10 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
     """A segment was newly acknowledged or SACKed: for RACK, for this ACK's sums, for the rate sample."""
     rack.delivered(tcb, seg)
     n = seq_diff(seg.end, seg.seq)
+    pieces = seg.pieces()
     tcb.ack_delivered += n
-    tcb.delivered += seg.pieces()
+    tcb.delivered += pieces
+    tcb.core.counters.TcpExtTCPDelivered += pieces
     if seg.retrans == 0:
         tcb.ack_orig = True
     if tcb.rate is not None:
@@ -154,6 +174,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     if rack.probe_answered(tcb, tcb.snd_una, tcb.ack_dsack, duplicate and plain):
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
+        tcb.core.counters.TcpExtTCPLossProbeRecovery += 1
         tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
         tell.cwnd(tcb, old, ssthresh, "the tail loss probe repaired a loss", "RFC 8985 7.4.2")
     if acked > 0:
@@ -162,7 +183,12 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
         tcb.dupacks += 1
         if not tcb.sack_ok and duplicate_counts(tcb):
             # Each duplicate ACK means that one more segment left the network.
-            tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, seq_diff(tcb.snd_nxt, tcb.snd_una))
+            out = seq_diff(tcb.snd_nxt, tcb.snd_una)
+            if tcb.reno_sacked + tcb.mss + max(tcb.rtxq.lost_out, tcb.mss) > out:
+                # More of them than segments that can cause them: the path reorders, or makes copies.
+                tcb.core.counters.TcpExtTCPRenoReorder += 1
+                tcb.reord_seen += 1
+            tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, out)
     if tcb.rtxq.count == 0:
         return
     if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
@@ -369,6 +395,8 @@ def timeout(tcb: Tcb) -> None:
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     fresh = tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER
+    if tcb.retries <= 1:
+        count_failure(tcb)
     undo.save(tcb, fresh)
     # RFC 5682 3.1 step 1: not where a recovery is under way already. (Without SACK an old hole that fills looks the same.)
     tcb.frto = fresh and tcb.sack_ok and tcb.core.config.tcp_frto
@@ -388,6 +416,23 @@ def timeout(tcb: Tcb) -> None:
         forget_sacks(tcb)
         everything = True
     all_lost(tcb, everything, "the retransmission timer fired", "RFC 6298 5.4")
+
+
+def count_failure(tcb: Tcb) -> None:
+    """The timer fires for the first time: which other repair failed?"""
+    counters = tcb.core.counters
+    if tcb.ca_state == C.CA_RECOVERY:
+        if tcb.sack_ok:
+            counters.TcpExtTCPSackRecoveryFail += 1
+        else:
+            counters.TcpExtTCPRenoRecoveryFail += 1
+    elif tcb.ca_state == C.CA_LOSS:
+        counters.TcpExtTCPLossFailures += 1
+    elif tcb.ca_state == C.CA_DISORDER or tcb.rtxq.sacked_out > 0:
+        if tcb.sack_ok:
+            counters.TcpExtTCPSackFailures += 1
+        else:
+            counters.TcpExtTCPRenoFailures += 1
 
 
 def start_over(tcb: Tcb) -> None:

@@ -26,6 +26,7 @@ cdef class RecvBuf:
     cdef public list ooo
     cdef public int64_t ooo_bytes
     cdef public tuple known
+    cdef public int joined
     @cython.locals(n=Py_ssize_t, last=Piece, have=Py_ssize_t)
     cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes, parts=list, left=Py_ssize_t)

@@ -47,6 +47,8 @@ class RecvBuf:
         self.ooo: Any = None
         self.ooo_bytes = 0
         self.known: Any = None
+        #: how many segments were joined to what waited before them, since that was counted
+        self.joined = 0
 
     def put(self, data: bytes, begin: int, end: int) -> None:
         """Append in-order bytes."""
@@ -60,6 +62,7 @@ class RecvBuf:
                     last.data = cut(last.data, last.begin, last.end) + cut(data, begin, end)
                     last.begin = 0
                     last.end = have + n
+                    self.joined += 1
                     return
         if 2 * n < len(data):
             # A part must not keep a whole frame, which may be many times its size (offload).

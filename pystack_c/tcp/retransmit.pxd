@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
+from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
 from pystack_c.tcp cimport mtuprobe, rack, rate, undo
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
@@ -12,6 +13,8 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef bint retransmit_lost(Tcb tcb)
 @cython.locals(core=Core, n=int64_t, flags=int, offset=int64_t)
 cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
+@cython.locals(counters=Counters)
+cdef sent_again(Tcb tcb, int error)
 @cython.locals(text=str)
 cpdef str recovery_reason(Tcb tcb)
 cpdef str recovery_rfc(Tcb tcb)

@@ -60,7 +60,7 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     if seg.syn_fin == C.SYN:
         core.counters.TcpExtTCPSynRetrans += 1
         tcb.syn_why = ""
-        send_syn(tcb, why, rfc, 0)
+        sent_again(tcb, send_syn(tcb, why, rfc, 0))
         return
     undo.retransmitted(tcb, seg.end, ts_now(tcb))
     if tcb.ca_state == C.CA_LOSS:
@@ -75,7 +75,15 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
     offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
     if n > 0 and (seg.push or offset + n == tcb.sendbuf.tail):
         flags |= C.PSH
-    send_segment(tcb, seg.seq, flags, offset, n, 0, why, rfc)
+    sent_again(tcb, send_segment(tcb, seg.seq, flags, offset, n, 0, why, rfc))
+
+
+def sent_again(tcb: Tcb, error: int) -> None:
+    """RFC 4022 tcpOutSegs: without segments that only carry what was sent before."""
+    counters = tcb.core.counters
+    counters.TcpOutSegs -= 1
+    if error:
+        counters.TcpExtTCPRetransFail += 1
 
 
 def recovery_reason(tcb: Tcb) -> str:

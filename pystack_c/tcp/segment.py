@@ -134,6 +134,9 @@ def select_window(tcb: Tcb) -> int:
     if seq_diff(edge, tcb.rcv_adv) >= step:
         tcb.rcv_adv = edge
     window = tcb.rcv_wnd()
+    if free < step and window > 0:
+        # There is no room worth a segment, but what was promised stands.
+        tcb.core.counters.TcpExtTCPWantZeroWindowAdv += 1
     if tcb.rcv_wscale > 0:
         # Round up, so that the edge already announced does not come back (the few bytes more are accepted). But by less
         # than a unit beyond the room there is: a peer that fills each rounding would otherwise never see a closed window.

@@ -43,6 +43,9 @@ def set_state(tcb: Tcb, new: int, why: str, rfc: str) -> None:
         core.counters.TcpCurrEstab += 1
     elif (old == C.ESTABLISHED and new != C.CLOSE_WAIT) or (old == C.CLOSE_WAIT):
         core.counters.TcpCurrEstab -= 1
+    if new == C.CLOSED and (old == C.ESTABLISHED or old == C.CLOSE_WAIT):
+        # RFC 4022 tcpEstabResets: whoever reset it, and why.
+        core.counters.TcpEstabResets += 1
     if core.probe is None:
         tcb.state = new
         return

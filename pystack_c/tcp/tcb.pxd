@@ -118,6 +118,8 @@ cdef class Tcb(Endpoint):
     cdef public int undo_retrans
     cdef public uint32_t undo_stamp
     cdef public uint32_t undo_end
+    cdef public uint32_t undo_marker
+    cdef public uint32_t dsack_end
     cdef public int64_t prior_cwnd
     cdef public int64_t prior_ssthresh
     cdef public bint frto

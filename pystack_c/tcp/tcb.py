@@ -163,6 +163,8 @@ class Tcb(Endpoint):
         self.undo_retrans = 0
         self.undo_stamp = 0
         self.undo_end = 0
+        self.undo_marker = 0
+        self.dsack_end = 0
         self.prior_cwnd = 0
         self.prior_ssthresh = 0
         self.frto = False

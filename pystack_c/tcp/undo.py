@@ -6,7 +6,7 @@ after a timeout the originals are acknowledged (F-RTO).
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_ge, seq_gt, seq_lt
+from pystack_c.seqnum import seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import tell
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
@@ -20,6 +20,7 @@ def save(tcb: Tcb, fresh: bool) -> None:
     tcb.undo_possible = True
     tcb.undo_retrans = 0
     tcb.undo_stamp = 0
+    tcb.undo_marker = tcb.snd_una
     tcb.prior_cwnd = tcb.cwnd
     tcb.prior_ssthresh = tcb.ssthresh
 
@@ -42,6 +43,9 @@ def dsack_arrived(tcb: Tcb) -> bool:
     """RFC 3708: one retransmission was a duplicate. True when all of them were."""
     if not tcb.undo_possible or tcb.undo_retrans <= 0:
         return False
+    if seq_le(tcb.dsack_end, tcb.undo_marker):
+        # About something from before this recovery.
+        return False
     tcb.undo_retrans -= 1
     return tcb.undo_retrans == 0
 
@@ -58,8 +62,14 @@ def undo(tcb: Tcb, why: str, rfc: str) -> None:
     counters = tcb.core.counters
     if tcb.ca_state == C.CA_LOSS:
         counters.TcpExtTCPLossUndo += 1
+    elif tcb.undo_retrans == 0:
+        counters.TcpExtTCPDSACKUndo += 1
     elif seq_gt(tcb.recover, tcb.snd_una):
         counters.TcpExtTCPPartialUndo += 1
+        if tcb.rtxq.sacked_out > 0:
+            # The timestamp shows what the scoreboard could not: an original that was overtaken.
+            counters.TcpExtTCPTSReorder += 1
+            tcb.reord_seen += 1
     else:
         counters.TcpExtTCPFullUndo += 1
     q: RtxQueue = tcb.rtxq

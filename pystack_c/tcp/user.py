@@ -439,7 +439,7 @@ def close(tcb: Tcb, now: int) -> None:
         core.counters.TcpExtTCPAbortOnClose += 1
         abort_connection(tcb, 0, "closed with unread data", "RFC 9293 3.6.1")
     elif tcb.linger == 0 and state != C.TIME_WAIT:
-        core.counters.TcpExtTCPAbortOnLinger += 1
+        core.counters.TcpExtTCPAbortOnData += 1
         abort_connection(tcb, 0, "SO_LINGER with zero time", "POSIX SO_LINGER")
     elif not tcb.shut_wr:
         close_write(tcb)

@@ -28,7 +28,8 @@ ERRORS = (
     ("ip-bad-version", "the version field is not 4", "RFC 1122 3.2.1.1"),
     ("ip-bad-ihl", "the header length is below 5 words or longer than the packet", "RFC 791 3.1"),
     ("ip-bad-checksum", "the header checksum is wrong", "RFC 1122 3.2.1.2"),
-    ("ip-bad-length", "total length is below the header's or beyond the frame's end", "RFC 791 3.1"),
+    ("ip-bad-length", "total length is below the header's", "RFC 791 3.1"),
+    ("ip-bad-length", "total length is beyond the frame's end", "RFC 791 3.1"),
 )
 
 # Options (RFC 791 section 3.1)
@@ -56,8 +57,10 @@ def parse(pkt: Any) -> int:
     if sum_bytes(pkt.frame, off, off + hlen, 0) != 0xFFFF:
         return -4
     total = (p[off + 2] << 8) | p[off + 3]
-    if total < hlen or total > room:
+    if total < hlen:
         return -5
+    if total > room:
+        return -6
     pkt.ip_hlen = hlen
     pkt.total_len = total
     pkt.tos = p[off + 1]

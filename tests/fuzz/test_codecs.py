@@ -78,7 +78,7 @@ arps = st.builds(
 CODECS = {
     "ethernet": (ethernet.parse, (0, -1, -2), st.binary(max_size=40)),
     "arp": (arp.parse, (0, -1, -2, -3), arps),
-    "ipv4": (ipv4.parse, (0, -1, -2, -3, -4, -5), packets),
+    "ipv4": (ipv4.parse, (0, -1, -2, -3, -4, -5, -6), packets),
     "icmpv4": (icmpv4.parse, (0, -1, -2), messages),
     "udp": (udp.parse, (0, -1, -2, -3), datagrams),
     "tcp": (tcp.parse_tcp, (0, -1, -2), segments),

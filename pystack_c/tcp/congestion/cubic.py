@@ -116,6 +116,8 @@ class Cubic(CongestionControl):
                 # RFC 9406 4.2: five rounds of it: congestion avoidance.
                 t.ssthresh = t.cwnd
                 self.css_baseline = -1
+                t.core.counters.TcpExtTCPHystartDelayDetect += 1
+                t.core.counters.TcpExtTCPHystartDelayCwnd += t.cwnd // t.mss
 
     def _avoidance(self, t: Tcb, acked: int) -> None:
         """RFC 9438 4.2 to 4.5."""

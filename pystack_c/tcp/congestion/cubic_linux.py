@@ -65,6 +65,8 @@ class LinuxCubic:
         if self.round_min > self.delay_min + min(max(self.delay_min // 8, MIN_RISE), MAX_RISE):
             self.found = True
             t.ssthresh = t.cwnd
+            t.core.counters.TcpExtTCPHystartDelayDetect += 1
+            t.core.counters.TcpExtTCPHystartDelayCwnd += t.cwnd // t.mss
 
     def avoid(self, t: Tcb, acked: int, w_max: float) -> None:
         """bictcp_update and tcp_cong_avoid_ai, for `acked` bytes above ssthresh."""

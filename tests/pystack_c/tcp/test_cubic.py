@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pystack_c.counters import Counters
 from pystack_c.tcp.congestion.cubic import Cubic
 from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from tests.support.tcp_peer import Peer
@@ -13,7 +14,7 @@ MS = 1_000_000
 
 def flow(cwnd, ssthresh):
     """What the arithmetic looks at of a Tcb with segments of 1000 bytes, busy since time 0."""
-    core = SimpleNamespace(now=0)
+    core = SimpleNamespace(now=0, counters=Counters())
     times = {"chrono": 1, "chrono_at": 0, "chrono_busy": 0, "chrono_rwnd": 0, "chrono_sndbuf": 0}
     return SimpleNamespace(core=core, mss=1000, cwnd=cwnd * 1000, ssthresh=ssthresh * 1000, last_rtt=-1, **times)
 

@@ -134,6 +134,7 @@ def test_a_sack_block_that_ends_inside_a_segment(make, whole):
 
 def test_dsack_widens_the_window(make):
     conn = sender(make)
+    conn.tcb.total_retrans = 3  # (as if so many had been sent again: more copies than that are the network's)
     for n in range(2, 5):
         conn.has(2 * MSS)
         conn.rx(options=sack_option((conn.ack - 2 * MSS, conn.ack - MSS)))
