@@ -163,19 +163,23 @@ class Idle:
         self.count = 0
         self.processes: list[subprocess.Popen[str]] = []
         for command in commands:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
             self.processes.append(process)
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
+                assert process.stderr is not None
+                why = process.stderr.read().strip()
                 self.close()
-                raise RuntimeError("the idle connections could not be made")
+                raise RuntimeError(f"the idle connections could not be made: {why}")
             self.count += int(json.loads(line)["count"])
 
     def close(self) -> None:
         """Let go of them."""
         for process in self.processes:
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
             process.wait(60)

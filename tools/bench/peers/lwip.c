@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
     netif_add(&netif, &addr, &mask, &gateway, NULL, tap_init, ethernet_input);
     netif_set_default(&netif);
     netif_set_up(&netif);
-    serve(7, echo), serve(9, discard), serve(19, NULL), serve(80, http);
+    serve(7, echo), serve(9, discard), serve(19, NULL), serve(80, http), serve(99, discard);
     struct udp_pcb *udp = udp_new();
     udp_bind(udp, IP_ADDR_ANY, 7);
     udp_recv(udp, udp_echo, NULL);

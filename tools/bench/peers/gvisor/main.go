@@ -39,6 +39,7 @@ func main() {
 	serve(s, 9, func(conn net.Conn) { discard(conn) })
 	serve(s, 19, chargen)
 	serve(s, 80, http)
+	serve(s, 99, func(conn net.Conn) { discard(conn) })
 	go udpEcho(s)
 	fmt.Println("ready")
 	select {}
