@@ -71,7 +71,7 @@ class Datagrams(Description):
             while got is None:
                 self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
                 got = self._take(core_flags)
-        if self.watch.hooks:
+        if self.watch.falls:
             self.shown()
         return got
 

@@ -25,6 +25,7 @@ class Readiness(Hook):
     """The descriptor of one endpoint. Under the host's lock, but for `close`."""
 
     def __init__(self, endpoint: Any, blocking: bool):
+        self.rising = False
         self.endpoint: Any = endpoint
         # The flag O_NONBLOCK is the user's to see; we never wait.
         kind = _kernel.SOCK_DGRAM if blocking else _kernel.SOCK_DGRAM | _kernel.SOCK_NONBLOCK

@@ -74,7 +74,7 @@ class Stream(Description):
             while endpoint is None:
                 self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
                 endpoint = self._next()
-        if self.watch.hooks:
+        if self.watch.falls:
             self.shown()
         return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
 
@@ -143,7 +143,7 @@ class Stream(Description):
             while data is None:
                 self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
                 data = self._take(n, 0)
-        if self.watch.hooks:
+        if self.watch.falls:
             self.shown()
         return data
 
@@ -170,7 +170,7 @@ class Stream(Description):
         got = 0
         while True:
             data = self._take(n - got, core_flags)
-            if self.watch.hooks:
+            if self.watch.falls:
                 self.shown()
             if data is not None:
                 if not flags & MSG_WAITALL or flags & MSG_PEEK or timeout == 0:
@@ -203,7 +203,7 @@ class Stream(Description):
         if type(data) is bytes and len(data) <= _PIECE and self.tcb.errqueue is None:
             # As a rule all of it is taken at once.
             took = self._put(data, flags)
-            if self.watch.hooks:
+            if self.watch.falls:
                 self.shown()
             if took == len(data) or (took > 0 and timeout is not None):
                 return took
@@ -240,7 +240,7 @@ class Stream(Description):
         if type(data) is bytes and 0 < len(data) <= _PIECE and self.tcb.errqueue is None:
             # As a rule all of it is taken at once.
             sent = self._put(data, flags)
-            if self.watch.hooks:
+            if self.watch.falls:
                 self.shown()
         while sent < len(data):
             sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, False, False)
@@ -263,7 +263,7 @@ class Stream(Description):
                 if told:
                     these |= errqueue.MSG_PART
                 took = self._put(piece, these)
-                if self.watch.hooks:
+                if self.watch.falls:
                     self.shown()
                 sent += took
                 if sent == size or (partial and sent):

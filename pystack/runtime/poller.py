@@ -25,6 +25,7 @@ class Entry(Hook):
     __slots__ = ("data", "description", "poller", "queued", "registered")
 
     def __init__(self, poller: "Poller", description: Any, data: Any):
+        self.rising = False
         self.poller = poller
         self.description = description
         self.data = data

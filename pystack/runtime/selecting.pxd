@@ -4,6 +4,8 @@ from libc.stdint cimport int64_t
 from pystack.runtime.serving cimport ServingHost
 from pystack.runtime.waiting cimport Hook, Waiter, Watch
 
+cdef int _READ
+cdef int _WRITE
 cdef int _IN
 cdef int _OUT
 

@@ -13,6 +13,8 @@ from pystack.runtime.waiting import Hook, Watch
 #: what an event loop calls readable, and writable
 READ = 1
 WRITE = 2
+_READ = READ
+_WRITE = WRITE
 _IN = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
 _OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 
@@ -21,6 +23,8 @@ class Interest(Hook):
     """One endpoint, and what of it is of interest (READ, WRITE). `key` is what the event loop knows it by."""
 
     def __init__(self, owner: "Selection", watch: Watch, events: int, key: Any):
+        # What was told before is looked at again before the next sleep, whatever was called meanwhile.
+        self.rising = True
         self.owner = owner
         self.watch = watch
         self.events = events
@@ -31,8 +35,8 @@ class Interest(Hook):
     def level(self) -> int:
         """READ and WRITE as they are now, of what is of interest."""
         bits = self.watch.readiness()
-        found = READ if self.events & READ and bits & _IN else 0
-        return found | WRITE if self.events & WRITE and bits & _OUT else found
+        found = _READ if self.events & _READ and bits & _IN else 0
+        return found | _WRITE if self.events & _WRITE and bits & _OUT else found
 
     def notify(self, bits: int) -> None:
         """The endpoint's readiness may have changed. Under the host's lock."""

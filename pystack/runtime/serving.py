@@ -226,7 +226,7 @@ class ServingHost(CallingHost):
         """Notify `hook` now, and whenever the endpoint's readiness changes."""
         self.lock.acquire()
         try:
-            watch.hooks = (*watch.hooks, hook)
+            watch.show(hook)
             watch.endpoint.waiter = watch
             hook.notify(0)
             self.kick_if_fired()

@@ -26,6 +26,7 @@ cdef class Waiter:
     cpdef unpark(self, bint passed)
 
 cdef class Hook:
+    cdef public bint rising
     cpdef notify(self, int bits)
 
 @cython.final
@@ -36,10 +37,12 @@ cdef class Watch:
     cdef public Waiter first
     cdef public list others
     cdef public tuple hooks
+    cdef public bint falls
     @cython.locals(found=list)
     cpdef list waiters(self)
     cpdef add(self, Waiter waiter)
     cpdef remove(self, Waiter waiter)
+    cpdef show(self, Hook hook)
     @cython.locals(waiter=Waiter, item=object, hook=Hook)
     cpdef notify(self, int bits, later=*)
     cdef _tell(self, Waiter waiter, int bits, later)

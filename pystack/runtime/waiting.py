@@ -73,7 +73,13 @@ class Waiter:
 
 
 class Hook:
-    """Who is told of each change of an endpoint's readiness."""
+    """Who is told of each change of an endpoint's readiness.
+
+    `rising`: told is enough when there is more of it. Others also hear of calls that took what there was.
+    """
+
+    def __init__(self) -> None:
+        self.rising = False
 
     def notify(self, bits: int) -> None:
         """The endpoint's readiness may have changed: `bits` (EV_*) did, or 0: look. Under the host's lock; must not raise."""
@@ -92,6 +98,8 @@ class Watch:
         self.others: list[Waiter] | None = None
         #: told at each change (readiness descriptors, event loops); replaced, never changed
         self.hooks: tuple[Hook, ...] = ()
+        #: one of them is not `rising`
+        self.falls = False
 
     def readiness(self) -> int:
         """EV_* bits as poll(2) would report them now."""
@@ -131,9 +139,16 @@ class Watch:
             else:
                 self.endpoint.waiter = None
 
+    def show(self, hook: Hook) -> None:
+        """One hook more."""
+        self.hooks = (*self.hooks, hook)
+        if not hook.rising:
+            self.falls = True
+
     def hide(self, hook: Hook) -> None:  # python
-        """Take a hook away. May run in a finalizer, so without the lock: one assignment."""
+        """Take a hook away. May run in a finalizer, so without the lock: two assignments."""
         self.hooks = tuple(other for other in self.hooks if other is not hook)
+        self.falls = not all(other.rising for other in self.hooks)
 
     def notify(self, bits: int, later: "deque[Waiter] | None" = None) -> None:
         """The endpoint's readiness changed: fire those that wait for one of `bits`.
