@@ -1,14 +1,16 @@
 """Which build of the core runs: compiled or not, and whether the compiled one is out of date."""
 
-import importlib.util
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
-from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    # Each program that imports pystack imports this module: pathlib is for those that ask what is compiled.
+    from pathlib import Path
 
 CORE = "pystack_c"
 #: the driver, of which the parts that run for every frame and call are compiled
@@ -61,8 +63,8 @@ class ModuleBuild(NamedTuple):
     """One module of the core: what an import of it gives."""
 
     name: str
-    source: Path
-    extension: Path | None
+    source: "Path"
+    extension: "Path | None"
     """The shared object beside the source that fits this Python, used or not."""
     compiled: bool
     """True where the import gives the extension."""
@@ -70,8 +72,11 @@ class ModuleBuild(NamedTuple):
     """True where the extension is older than its .py or .pxd."""
 
 
-def core_dir() -> Path:
+def core_dir() -> "Path":
     """Where the core's sources lie."""
+    import importlib.util
+    from pathlib import Path
+
     spec = importlib.util.find_spec(CORE)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"no package {CORE}")
