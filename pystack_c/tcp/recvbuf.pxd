@@ -1,5 +1,8 @@
 cimport cython
+cimport pystack_c.const as C
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
 from pystack_c.packet cimport cut
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 
@@ -29,8 +32,10 @@ cdef class RecvBuf:
     cdef public int joined
     @cython.locals(n=Py_ssize_t, last=Piece, have=Py_ssize_t)
     cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
-    @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes, parts=list, left=Py_ssize_t)
+    @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes)
     cpdef bytes get(self, Py_ssize_t n, bint peek)
+    @cython.locals(parts=list, i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t)
+    cdef bytes _gather(self, Py_ssize_t n)
     cpdef drop(self, Py_ssize_t n)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
     cdef _consume(self, Py_ssize_t n)
@@ -46,3 +51,20 @@ cdef class RecvBuf:
     @cython.locals(i=Py_ssize_t, piece=Piece, left=uint32_t, right=uint32_t, j=Py_ssize_t)
     cpdef tuple block_at(self, uint32_t seq)
     cpdef clear(self)
+
+# The first n bytes of the pieces from number i on, in an object of their own.
+cdef inline bytes gather(list pieces, Py_ssize_t i, Py_ssize_t n):
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, n)
+    cdef char* to = PyBytes_AS_STRING(result)
+    cdef Piece piece
+    cdef Py_ssize_t take
+    while n > 0:
+        piece = pieces[i]
+        take = piece.end - piece.begin
+        if take > n:
+            take = n
+        memcpy(to, PyBytes_AS_STRING(piece.data) + piece.begin, take)
+        to += take
+        n -= take
+        i += 1
+    return result

@@ -6,6 +6,7 @@ copy. Small pieces are joined, so that a flood of tiny segments cannot make memo
 
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.packet import cut
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 
@@ -84,18 +85,28 @@ class RecvBuf:
             if not peek:
                 self._consume(take)
             return result
-        parts = []
-        left = n
-        while left > 0 and i < len(self.pieces):
-            piece = self.pieces[i]
-            have = piece.end - piece.begin
-            take = left if left < have else have
-            parts.append(cut(piece.data, piece.begin, piece.begin + take))
-            left -= take
-            i += 1
+        if n > self.used:
+            n = self.used
+        result = self._gather(n)
         if not peek:
-            self._consume(n - left)
-        return b"".join(parts)
+            self._consume(n)
+        return result
+
+    def _gather(self, n: int) -> bytes:
+        """The first `n` bytes, which lie in several pieces: each copied once."""
+        if C.COMPILED:
+            return gather(self.pieces, self.first, n)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        else:
+            parts = []
+            i = self.first
+            while n > 0:
+                piece: Piece = self.pieces[i]
+                have = piece.end - piece.begin
+                take = n if n < have else have
+                parts.append(cut(piece.data, piece.begin, piece.begin + take))
+                n -= take
+                i += 1
+            return b"".join(parts)
 
     def drop(self, n: int) -> None:
         """Throw away the first `n` bytes, which must be there."""
