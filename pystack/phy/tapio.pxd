@@ -35,6 +35,8 @@ cdef extern from *:
     """
     void keep_heap()
 
+cdef Py_ssize_t _LOW, _HIGH
+
 cpdef keep_memory()
 
 cdef enum:

@@ -8,6 +8,7 @@ giving the lock away for as long lets another thread take it, which costs two ch
 import errno
 import os
 import struct
+import sys
 
 import pystack_c.const as C
 from pystack_c.packet import Transmit
@@ -21,6 +22,8 @@ GSO_NONE = 0
 GSO_TCPV4 = 1
 GSO_ECN = 0x80
 _PLAIN = bytes(VNET_HDR_LEN)
+#: where gso_size stands in it
+_LOW, _HIGH = (4, 5) if sys.byteorder == "little" else (5, 4)
 
 
 def keep_memory() -> None:
@@ -65,7 +68,7 @@ class FrameIO:
                 self.flags = C.RX_CSUM_OK if frame[0] & (NEEDS_CSUM | DATA_VALID) else 0
                 self.gso_size = 0
                 if frame[1] != GSO_NONE:
-                    self.gso_size = VNET_HDR.unpack_from(frame)[3]
+                    self.gso_size = frame[_LOW] | frame[_HIGH] << 8
                 return frame
             self.short += 1
 
