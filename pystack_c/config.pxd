@@ -128,6 +128,7 @@ cdef class Config:
     cdef public bint tcp_tlp_at_rto
     cdef public bint tcp_grow_delivered
     cdef public bint tcp_prr_safe
+    cdef public bint tcp_prr_ecn
     cdef public bint tcp_icmp_opening
     cdef public bint tcp_advmss_pmtu
     cdef public bint tcp_ssthresh_cwnd

@@ -281,6 +281,8 @@ class Config:
         self.tcp_grow_delivered = False
         #: PRR sends a segment beyond what was delivered only on a safe ACK (RFC 9937); False: on every one (RFC 6937)
         self.tcp_prr_safe = False
+        #: the answer to a congestion mark is spread over a round trip by PRR, too, instead of being taken at once (Linux's CWR)
+        self.tcp_prr_ecn = False
         #: every ICMP error ends an opening, host unreachable and time exceeded too (Linux)
         self.tcp_icmp_opening = False
         #: the MSS to announce follows the path MTU that ICMP told (Linux)
@@ -508,6 +510,7 @@ FIELDS = (
     "tcp_tlp_at_rto",
     "tcp_grow_delivered",
     "tcp_prr_safe",
+    "tcp_prr_ecn",
     "tcp_icmp_opening",
     "tcp_advmss_pmtu",
     "tcp_ssthresh_cwnd",

@@ -47,6 +47,7 @@ cdef enum:
     TIMER_PACE = 9
     CA_OPEN = 0
     CA_DISORDER = 1
+    CA_CWR = 2
     CA_RECOVERY = 3
     CA_LOSS = 4
     ESTABLISHED = 1

@@ -69,6 +69,7 @@ TIMER_PACE = 9
 # Phases of loss recovery (the names of Linux's tcp_ca_state)
 CA_OPEN = 0
 CA_DISORDER = 1
+CA_CWR = 2
 CA_RECOVERY = 3
 CA_LOSS = 4
 

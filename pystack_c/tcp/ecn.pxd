@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
+from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_gt
 from pystack_c.tcp cimport accecn, tell
@@ -23,5 +24,7 @@ cpdef ack_received(Tcb tcb, Packet pkt)
 @cython.locals(marked=int64_t, delta=int64_t)
 cpdef feedback(Tcb tcb, Packet pkt, int64_t newly, bint progress)
 cpdef bint may_respond(Tcb tcb, uint32_t ack) noexcept
-@cython.locals(old=int64_t, ssthresh=int64_t)
+@cython.locals(old=int64_t, ssthresh=int64_t, config=Config, spread=bint)
 cpdef respond(Tcb tcb, str why, str rfc)
+@cython.locals(fields=dict)
+cdef begin_cwr(Tcb tcb, str why)

@@ -9,7 +9,7 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_gt
 from pystack_c.tcp import accecn, tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
-from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.tcb import PHASES, Tcb
 
 CE = 3
 
@@ -201,6 +201,24 @@ def respond(tcb: Tcb, why: str, rfc: str) -> None:
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.cong_signal(tcb, SIGNAL_ECN)
-    tell.cwnd(tcb, old, ssthresh, why, rfc)
     tcb.ecn_recover = tcb.snd_nxt
     tcb.ecn_recover_set = True
+    config = tcb.core.config
+    spread = config.tcp_prr_ecn and config.tcp_prr and tcb.sack_ok and not tcb.own_recovery
+    if spread and tcb.cwnd == tcb.ssthresh < old and tcb.in_flight() >= tcb.mss:
+        # Not at once, but by what is delivered (recovery.reduce_rate).
+        tcb.cwnd = old
+        begin_cwr(tcb, why)
+    tell.cwnd(tcb, old, ssthresh, why, rfc)
+
+
+def begin_cwr(tcb: Tcb, why: str) -> None:
+    """Linux's tcp_enter_cwr: until more is acknowledged than is out now, cwnd goes down to ssthresh as in fast recovery."""
+    tcb.prr_delivered = 0
+    tcb.prr_out = 0
+    tcb.prr_flight = 0
+    tcb.recover = tcb.snd_nxt
+    tcb.ca_state = C.CA_CWR
+    if tcb.core.probe is not None:
+        fields = {"phase": PHASES[C.CA_CWR], "recover": tcb.recover}
+        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, "RFC 6937 3", fields)

@@ -142,7 +142,7 @@ def send_smaller(tcb: Tcb) -> None:
     if not found:
         return
     q.recut(tcb.mss)
-    if tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER:
+    if tcb.ca_state < C.CA_RECOVERY:
         tcb.recover = tcb.snd_nxt
         tcb.frto = False
         undo.forget(tcb)

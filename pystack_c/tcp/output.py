@@ -292,7 +292,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     if n < mss:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
-    if tcb.ca_state == C.CA_RECOVERY:
+    if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_CWR:
         tcb.prr_out += n
     if tcb.retry_start < 0:
         tcb.retry_start = core.now

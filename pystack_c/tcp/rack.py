@@ -174,7 +174,9 @@ def probe_timeout(tcb: Tcb) -> int:
         return 0
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return 0
-    if tcb.ca_state != C.CA_OPEN or tcb.srtt == 0 or tcb.rtxq.sacked_out > 0 or tcb.backoff > 0:
+    if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_CWR:
+        return 0
+    if tcb.srtt == 0 or tcb.rtxq.sacked_out > 0 or tcb.backoff > 0:
         return 0
     pto = 2 * tcb.srtt
     if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:

@@ -190,6 +190,8 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
                 tcb.reord_seen += 1
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, out)
     if tcb.rtxq.count == 0:
+        if tcb.ca_state == C.CA_CWR:
+            end_cwr(tcb, "all that was out is acknowledged: no ACK is left to reduce the window by")
         return
     if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
         grow_by_sack(tcb)
@@ -197,6 +199,12 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
         reduce_rate(tcb, tcb.ack_delivered, acked > 0 and tcb.rtxq.lost_out <= lost)
+    elif tcb.ca_state == C.CA_CWR:
+        first = tcb.prr_flight == 0
+        if first:
+            # RFC 9937 6.2: RecoverFS, what was in flight before this ACK. The one that tells of congestion is no safe one.
+            tcb.prr_flight = max(tcb.in_flight() + tcb.ack_delivered, 1)
+        reduce_rate(tcb, tcb.ack_delivered, acked > 0 and not first and tcb.rtxq.lost_out <= lost)
 
 
 def duplicate_counts(tcb: Tcb) -> bool:
@@ -218,7 +226,7 @@ def overdue(tcb: Tcb) -> None:
 
 def grow_by_sack(tcb: Tcb) -> None:
     """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
-    if tcb.ca_state >= C.CA_RECOVERY or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
+    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
         return
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
@@ -234,7 +242,7 @@ def find_losses(tcb: Tcb) -> None:
         mark_losses(tcb)
         if tcb.rtxq.lost_out > 0 and tcb.unsent() <= 0:
             mark_holes(tcb)
-    if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_DISORDER:
+    if tcb.ca_state >= C.CA_RECOVERY:
         return
     if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
         if tcb.mtup is not None and mtuprobe.alone_is_lost(tcb):
@@ -245,7 +253,7 @@ def find_losses(tcb: Tcb) -> None:
             enter_recovery(tcb)
         else:
             start_over(tcb)
-    elif tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0:
+    elif (tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0) and tcb.ca_state != C.CA_CWR:
         set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")
 
 
@@ -297,7 +305,7 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:
         tcb.cwnd = tcb.mss
-    tell.cwnd(tcb, old, tcb.ssthresh, "in recovery, send in proportion to what is delivered", "RFC 6937 3")
+    tell.cwnd(tcb, old, tcb.ssthresh, "send in proportion to what is delivered, down to ssthresh", "RFC 6937 3")
 
 
 def _new_data_acked(tcb: Tcb, acked: int) -> None:
@@ -307,6 +315,10 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
             leave_recovery(tcb)
         else:
             partial_ack(tcb, acked)
+        return
+    if tcb.ca_state == C.CA_CWR:
+        if seq_gt(tcb.snd_una, tcb.recover):
+            end_cwr(tcb, "data sent since the mark is acknowledged")
         return
     fresh = acked
     if tcb.core.config.tcp_grow_delivered:
@@ -338,18 +350,30 @@ def partial_ack(tcb: Tcb, acked: int) -> None:
     tcb.force_retransmit = True
 
 
+def end_cwr(tcb: Tcb, why: str) -> None:
+    """The answer to a mark is complete (Linux's tcp_end_cwnd_reduction)."""
+    old = tcb.cwnd
+    tcb.cwnd = tcb.ssthresh
+    tell.cwnd(tcb, old, tcb.ssthresh, why, "RFC 6937 3")
+    set_phase(tcb, C.CA_OPEN, why, "RFC 3168 6.1.2")
+
+
 def enter_recovery(tcb: Tcb) -> None:
     """Fast retransmit and fast recovery."""
     counters = tcb.core.counters
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     undo.save(tcb, True)
-    tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
-    tell.cwnd(tcb, old, ssthresh, "a segment was lost", "RFC 5681 3.2")
+    if tcb.ca_state != C.CA_CWR:
+        tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+        tell.cwnd(tcb, old, ssthresh, "a segment was lost", "RFC 5681 3.2")
+        tcb.prr_delivered = 0
+        tcb.prr_out = 0
+        tcb.prr_flight = 0
+    # (Else RFC 3168 6.1.2: one answer a window; a mark of it is being answered.)
+    if tcb.prr_flight == 0:
+        tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
     tcb.recover = tcb.snd_nxt
-    tcb.prr_delivered = 0
-    tcb.prr_out = 0
-    tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
     if tcb.sack_ok:
         counters.TcpExtTCPSackRecovery += 1
         if tcb.rtxq.lost_out == 0:
@@ -394,7 +418,7 @@ def timeout(tcb: Tcb) -> None:
     q = tcb.rtxq
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
-    fresh = tcb.ca_state == C.CA_OPEN or tcb.ca_state == C.CA_DISORDER
+    fresh = tcb.ca_state < C.CA_RECOVERY
     if tcb.retries <= 1:
         count_failure(tcb)
     undo.save(tcb, fresh)

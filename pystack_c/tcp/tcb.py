@@ -25,7 +25,13 @@ STATE_NAMES = {
     C.CLOSING: "CLOSING",
 }
 
-PHASES = {C.CA_OPEN: "open", C.CA_DISORDER: "disorder", C.CA_RECOVERY: "recovery", C.CA_LOSS: "loss"}
+PHASES = {
+    C.CA_OPEN: "open",
+    C.CA_DISORDER: "disorder",
+    C.CA_CWR: "cwr",
+    C.CA_RECOVERY: "recovery",
+    C.CA_LOSS: "loss",
+}
 
 # What a connection's buffers may hold each way, however scarce memory is (Linux: the least of tcp_rmem and of tcp_wmem).
 LEAST = 4096

@@ -87,6 +87,8 @@ CONTROLS = [
     ("small-calls.pkt", "-1 EPROTONOSUPPORT", "-1 EINVAL", "result"),
     ("udp-frag-needed.pkt", "ee_info=1300", "ee_info=1299", "ee_info"),
     ("syncookies-always.pkt", "tcp_syncookies=2", "tcp_syncookies=1", "flags"),
+    ("ecn-spread.pkt", "tcpi_snd_cwnd == 9", "tcpi_snd_cwnd == 8", "assertion"),
+    ("ecn-spread.pkt", "< E. 1:1(0) ack 1001", "< . 1:1(0) ack 1001", "flags"),
     ("ecn-fallback.pkt", "tcp_ecn_fallback=0", "tcp_ecn_fallback=1", "flags"),
 ]
 
@@ -95,6 +97,7 @@ CONTROLS = [
 SETTINGS = [
     ("probe-before-timeout.pkt", {"tcp_tlp_at_rto": False}),
     ("recovery-is-safe.pkt", {"tcp_prr_safe": False}),
+    ("ecn-spread.pkt", {"tcp_prr_ecn": False}),
     ("growth-by-delivery.pkt", {"tcp_grow_delivered": False}),
     ("send-buffer.pkt", {"tcp_linux_queue": False}),
     ("ack-of-nothing.pkt", {"tcp_ack_unsent": True}),

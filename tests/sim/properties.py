@@ -81,6 +81,7 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_ack_pushed": [False],
     "tcp_grow_delivered": [True],
     "tcp_prr_safe": [True],
+    "tcp_prr_ecn": [True],
     "tcp_sack_whole": [True],
     "tcp_init_cwnd": [1, 2, 40],
     "tcp_slow_start_after_idle": [False],

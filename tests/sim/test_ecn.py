@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from pystack.phy.channel import mark_ce
 from pystack.phy.match import is_data
 from tests.support.lab import MS, S, lab_net, pattern
 
@@ -49,6 +50,46 @@ def test_the_responses_are_those_of_classic_ecn():
     _, _, _, accurate = transfer(3)
     _, _, _, classic = transfer(1)
     assert accurate == pytest.approx(classic, rel=0.05)
+
+
+def longest_silence(**settings):
+    """The longest time between two of the sender's segments, once the queue marks, and what became of the link."""
+    lab, _, _, elapsed = transfer(1, **settings)
+    times = [seg.time for seg in lab.log.data("a")]
+    silence = max(b - a for a, b in zip(times, times[1:]) if a - times[0] > 10 * 40 * MS)
+    return silence, elapsed, lab.b.stack.counters.IpExtInCEPkts
+
+
+@pytest.mark.parametrize("algorithm", ["reno", "cubic"])
+def test_the_response_may_be_spread_over_a_round_trip(algorithm):
+    """tcp_prr_ecn: no pause while half of the window drains, and no other goodput."""
+    silence, elapsed, marks = longest_silence(algorithm=algorithm, tcp_prr_ecn=True)
+    assert silence < 10 * MS and marks > 10
+    at_once, control, marks = longest_silence(algorithm=algorithm)
+    assert at_once > 20 * MS and marks > 10
+    assert elapsed == pytest.approx(control, rel=0.03)
+
+
+def test_a_loss_while_the_response_is_spread_is_answered_by_it():
+    """RFC 3168 6.1.2: once a window of data."""
+    lab = lab_net(
+        20 * MS, tcp_ecn=1, tcp_congestion="reno", tcp_prr_ecn=True, tcp_init_cwnd=20, tcp_init_ssthresh=20 * 1460
+    )
+    client, server = lab.connected()
+    told = []
+
+    class Watch:
+        def event(self, event):
+            if event.kind in ("tcp.recovery", "tcp.cwnd"):
+                told.append((event.kind, event.fields.get("phase"), event.fields.get("ssthresh")))
+
+    lab.a.stack.probe = Watch()
+    lab.link.ab.rule(is_data, lambda n: n == 1, lambda frame, arrival: [(arrival, mark_ce(frame, 14))])
+    lab.link.ab.drop(12, match=is_data)
+    lab.upload(pattern(100 * 1460), client, server)
+    assert [phase for kind, phase, _ in told if kind == "tcp.recovery"] == ["cwr", "recovery", "open"]
+    assert {ssthresh for kind, _, ssthresh in told if kind == "tcp.cwnd"} == {10 * 1460}
+    assert lab.a.counters.TcpRetransSegs == 1 and lab.a.counters.TcpExtTCPTimeouts == 0
 
 
 def test_control_without_ecn_nothing_is_marked_and_the_queue_overflows():
