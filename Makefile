@@ -78,7 +78,7 @@ vagrant-check: ## the Vagrant VM for real, from Debian's packages alone (as root
 	@vagrant/check.sh $(ARGS)
 
 clean: ## take away what the build made
-	rm -rf build dist *.egg-info
+	rm -rf build dist *.egg-info pystack_c/.directives
 	find pystack_c pystack -name '*.so' -delete
 	for c in $$(find pystack_c pystack -name '*.c'); do [ -e "$${c%.c}.pxd" ] && rm -f "$$c"; done; true
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@
 is compiled: the same sources run as they are. CFLAGS=-O1 is for quick builds while developing.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -110,6 +111,8 @@ DIRECTIVES = {
     "cdivision": True,
     "annotation_typing": False,
     "initializedcheck": False,
+    # Attributes of None are not looked for (nonecheck is off): no Python caller may pass None where an object of the core is due.
+    "allow_none_for_extension_args": False,
     # As the classes of Python's own _socket: sockets cannot be pickled.
     "auto_pickle": False,
 }
@@ -172,8 +175,19 @@ def cimported(pxd: Path) -> set[Path]:
     return found
 
 
+def other_directives() -> bool:
+    """Was the C that lies there made with other directives? (Cython does not ask.) Those of now are noted for the next time."""
+    note = Path("pystack_c", ".directives")
+    text = json.dumps(DIRECTIVES, indent=0)
+    if note.exists() and note.read_text() == text:
+        return False
+    note.write_text(text)
+    return True
+
+
 def drop_stale_c() -> None:
-    """Remove generated C that is older than a .pxd it depends on, at any distance: class layouts must agree."""
+    """Remove generated C that is older than a .pxd it depends on, at any distance (class layouts must agree), or made otherwise."""
+    anew = other_directives()
     for source in COMPILED:
         c_file = Path(source).with_suffix(".c")
         if not c_file.exists():
@@ -186,7 +200,7 @@ def drop_stale_c() -> None:
                 continue
             seen.add(pxd)
             todo.extend(cimported(pxd))
-        if any(pxd.stat().st_mtime > c_file.stat().st_mtime for pxd in seen):
+        if anew or any(pxd.stat().st_mtime > c_file.stat().st_mtime for pxd in seen):
             c_file.unlink()
 
 

@@ -14,7 +14,7 @@ from pystack._handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
 from pystack_c import ip_options
 
 SOCK_STREAM = _resolve.SOCK_STREAM
-SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR = 1, 37, 11
+SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR, TCP_INQ = 1, 37, 11, 36
 IOV_MAX = 1024
 _HDR = 16
 _ALIGN = 8
@@ -104,7 +104,12 @@ def recvmsg(
         messages, cut = _fit(list(_told(told)), ancbufsize)
         return b"", messages, MSG_ERRQUEUE | cut | (MSG_TRUNC if told.length > bufsize else 0), None
     if description.type == SOCK_STREAM:
-        return description.recv(bufsize, flags, timeout), [], 0, None
+        data = description.recv(bufsize, flags, timeout)
+        if not description.getsockopt(opt.IPPROTO_TCP, TCP_INQ):
+            return data, [], 0, None
+        # tcp(7): how much is left to be read.
+        messages, cut = _fit([(opt.IPPROTO_TCP, TCP_INQ, struct.pack("=i", description.unread()))], ancbufsize)
+        return data, messages, cut, None
     got = description.recvfrom(flags, timeout)
     msg_flags = MSG_TRUNC if len(got.data) > bufsize else 0
     messages, cut = _fit(list(_messages(description.cmsgs, got)), ancbufsize)

@@ -51,6 +51,7 @@ cdef class Stream(Description):
     cpdef setsockopt(self, level, name, value)
     @cython.locals(value=object)
     cpdef getsockopt(self, level, name)
+    cpdef unread(self)
     cpdef info(self)
     cpdef release(self)
     @cython.locals(unsent=tuple, now=int64_t)

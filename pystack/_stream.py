@@ -311,6 +311,10 @@ class Stream(Description):
             self.shown()
         return value
 
+    def unread(self) -> int:
+        """How much can be read at once, as TCP_INQ tells it."""
+        return self.host.call(user.unread, self.endpoint)  # type: ignore[no-any-return]
+
     def info(self) -> dict[str, Any]:
         """tcp_info(7) by name."""
         return self.host.call(sockopt.tcp_info, self.endpoint)  # type: ignore[no-any-return]

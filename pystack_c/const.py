@@ -161,6 +161,7 @@ OOB_READ = 3
 # Flags of send and recv, as Linux has them
 MSG_OOB = 0x01
 MSG_PEEK = 0x02
+MSG_DONTROUTE = 0x04
 MSG_EOR = 0x80
 MSG_ERRQUEUE = 0x2000
 MSG_MORE = 0x8000

@@ -59,8 +59,8 @@ cdef class DatagramSocket(Endpoint):
 
 @cython.locals(error=int, dgram=Datagram)
 cpdef Datagram take(DatagramSocket ep, int flags)
-@cython.locals(cached=Dst, iface=Iface, dst=Dst)
-cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr)
+@cython.locals(cached=Dst, iface=Iface, dst=Dst, once=bint)
+cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr, int flags=*)
 @cython.locals(mode=int)
 cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
 cpdef disconnect(DatagramSocket ep)

@@ -161,10 +161,11 @@ def take(ep: DatagramSocket, flags: int) -> Any:
     return dgram
 
 
-def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
-    """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none."""
+def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
+    """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none. `flags`: MSG_DONTROUTE counts."""
     cached: Dst | None = ep.dst
-    if cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
+    once = flags & C.MSG_DONTROUTE != 0
+    if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
         if cached.mtu_until > 0:
             ipv4.expire_mtu(core, cached)
         return cached
@@ -172,14 +173,14 @@ def route_for(core: Core, ep: DatagramSocket, addr: int) -> Any:
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
     if ep.ip_options is None:
-        dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface)
+        dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
     else:
-        dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface)
+        dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
         raise OSError(core.route_error, "no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
         raise OSError(errno.EACCES, "broadcast needs SO_BROADCAST")
-    if addr == ep.raddr:
+    if addr == ep.raddr and not once:
         ep.dst = dst
     return dst
 

@@ -25,6 +25,7 @@ cdef class Endpoint(TimerOwner):
     cdef public bint reuseport
     cdef public bint broadcast
     cdef public bint freebind
+    cdef public bint dontroute
     cdef public dict options
     cdef public object ip_options
     cdef public dict shown

@@ -20,6 +20,8 @@ class Endpoint(TimerOwner):
 
     def begin(self, core: Any, ident: int) -> None:
         """Give every field its first value."""
+        if core is None:
+            raise TypeError("an endpoint needs a core")
         self.core = core
         self.ident = ident
         self.waiter = None
@@ -39,6 +41,7 @@ class Endpoint(TimerOwner):
         self.reuseport = False
         self.broadcast = False
         self.freebind = False
+        self.dontroute = False
         self.options: dict[Any, Any] | None = None
         self.ip_options: Any = None
         self.shown: dict[str, Any] | None = None

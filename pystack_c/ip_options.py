@@ -214,14 +214,14 @@ def final_destination(header: bytes) -> int:
     return int.from_bytes(header[16:20], "big")
 
 
-def route_to(core: Core, options: Any, addr: int, src: int, iface: Any) -> Any:
+def route_to(core: Core, options: Any, addr: int, src: int, iface: Any, onlink: bool = False) -> Any:
     """ipv4.route_output to where a packet with these options goes first.
 
     RFC 791 3.1: a strict route's first hop is on a link of ours.
     """
     if options is None:
-        return ipv4.route_output(core, addr, src, iface)
-    dst = ipv4.route_output(core, options.hop(addr), src, iface)
+        return ipv4.route_output(core, addr, src, iface, onlink)
+    dst = ipv4.route_output(core, options.hop(addr), src, iface, onlink)
     if dst is not None and options.strict and dst.kind == C.DST_UNICAST and dst.next_hop != options.first_hop:
         core.route_error = errno.EHOSTUNREACH
         return None

@@ -19,34 +19,34 @@ from pystack_c.wire.checksum import sum_bytes
 DST_CACHE_MAX = 4096
 
 
-def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None) -> Any:
+def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
     """Where packets to `addr` go, as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
 
     `src` is the address the caller will use (0: take Dst.src); the weak model does not route by it. `iface` restricts
-    the search to one interface (SO_BINDTODEVICE). Dsts are shared: all connections to one address hold the same one.
+    the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). Dsts are shared: all connections to one address hold the same one.
     """
-    if iface is None:
+    if iface is None and not onlink:
         found: Dst | None = core.dst_cache.get(addr)
         if found is not None and found.epoch == core.route_epoch:
             if found.mtu_until > 0:
                 expire_mtu(core, found)
             return found
     core.route_error = 0
-    dst: Dst = _resolve(core, addr, iface)
+    dst: Dst = _resolve(core, addr, iface, onlink)
     if core.probe is not None:
         _tell_route(core, addr, dst)
     if dst is None:
         core.counters.IpOutNoRoutes += 1
         return None
     dst.ident = core.rng.u32() & 0xFFFF
-    if iface is None:
+    if iface is None and not onlink:
         if len(core.dst_cache) >= DST_CACHE_MAX:
             core.dst_cache.clear()
         core.dst_cache[addr] = dst
     return dst
 
 
-def _resolve(core: Core, addr: int, iface: Iface | None) -> Any:
+def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
     mine: LocalAddr | None = core.local_addr(addr)
     if mine is not None:
         # RFC 1122 3.2.1.3 (g): what is addressed to this host never reaches a wire.
@@ -57,7 +57,7 @@ def _resolve(core: Core, addr: int, iface: Iface | None) -> Any:
     if addr == 0 or (addr >> 24) == 127:
         core.route_error = errno.ENETUNREACH
         return None
-    route: Route = core.routes.lookup(addr, iface)
+    route: Route = core.routes.lookup(addr, iface, onlink)
     if route is None:
         core.route_error = errno.ENETUNREACH
         return None

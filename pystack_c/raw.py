@@ -132,7 +132,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 65535:
         raise OSError(errno.EMSGSIZE, "larger than an IP packet can be")
-    dst: Dst = datagram.route_for(core, ep, addr)
+    dst: Dst = datagram.route_for(core, ep, addr, flags)
     if ep.hdrincl:
         error = _send_whole(core, ep, dst, payload)
     else:

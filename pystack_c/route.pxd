@@ -44,7 +44,7 @@ cdef class RouteTable:
     @cython.locals(bucket=dict, old=list, keep=list)
     cpdef remove(self, uint32_t dst, int prefixlen, int64_t gateway=*, Iface iface=*)
     @cython.locals(length=int, bucket=dict, key=uint32_t, found=list, route=Route)
-    cpdef Route lookup(self, uint32_t dst, Iface iface=*)
+    cpdef Route lookup(self, uint32_t dst, Iface iface=*, bint onlink=*)
     cpdef list all(self)
 
 cpdef object _by_metric(Route route)

@@ -104,8 +104,8 @@ class RouteTable:
                 self.lengths.remove(prefixlen)
         return len(keep) < len(old)
 
-    def lookup(self, dst: int, iface: Any = None) -> Any:
-        """The route for an address, or None. With `iface`, only routes through that interface count."""
+    def lookup(self, dst: int, iface: Any = None, onlink: bool = False) -> Any:
+        """The route for an address, or None. With `iface`, only routes through that interface count; `onlink`: none by a gateway."""
         for length in self.lengths:
             bucket = self.by_length[length]
             key = dst & netmask(length)
@@ -113,6 +113,8 @@ class RouteTable:
             if found is None:
                 continue
             for route in found:
+                if onlink and route.gateway != 0:
+                    continue
                 if route.iface is None:
                     return route
                 if route.iface.up and (iface is None or route.iface is iface):

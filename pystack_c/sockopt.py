@@ -36,7 +36,7 @@ SO_PROTOCOL = 38
 SO_DOMAIN = 39
 
 #: kept and told again, no more
-REMEMBERED = (SO_DEBUG, SO_DONTROUTE, SO_PRIORITY, SO_TIMESTAMP, SO_MARK)
+REMEMBERED = (SO_DEBUG, SO_PRIORITY, SO_TIMESTAMP, SO_MARK)
 
 IPPROTO_IP = 0
 IP_TOS = 1
@@ -85,6 +85,8 @@ def _set_socket(core: Core, ep: Endpoint, name: int, value: Any) -> Any:
         ep.reuseport = as_int(value) != 0
     elif name == SO_BROADCAST:
         ep.broadcast = as_int(value) != 0
+    elif name == SO_DONTROUTE:
+        ep.dontroute = as_int(value) != 0
     elif name == SO_BINDTODEVICE:
         _bind_device(core, ep, value)
     elif name in REMEMBERED:
@@ -156,6 +158,8 @@ def _get_socket(ep: Endpoint, name: int) -> Any:
         return int(ep.reuseport)
     if name == SO_BROADCAST:
         return int(ep.broadcast)
+    if name == SO_DONTROUTE:
+        return int(ep.dontroute)
     if name == SO_ERROR:
         return ep.take_error()
     if name == SO_ACCEPTCONN:

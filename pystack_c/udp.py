@@ -102,7 +102,7 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 65507:
         raise OSError(errno.EMSGSIZE, "larger than a UDP datagram can be")
-    dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001)
+    dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001, flags)
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
         ep.bound = False

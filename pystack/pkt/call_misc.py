@@ -16,7 +16,7 @@ from pystack_c.tcp import user as tcp
 
 SOL_SOCKET, SOL_TCP = 1, 6
 SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SO_SNDBUF = 13, 20, 21, 7
-TCP_CONGESTION, TCP_INFO, TCP_INQ, TCP_FASTOPEN_KEY = 13, 11, 36, 33
+TCP_CONGESTION, TCP_INFO, TCP_FASTOPEN_KEY = 13, 11, 33
 ERRNO_OPTION = 4
 
 
@@ -74,9 +74,6 @@ def call_setsockopt(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
         value = calls.value(given)
         if fd.kind == "udp":
             value = struct.pack("=I", value & 0xFFFFFFFF)
-    if (level, name) == (SOL_TCP, TCP_INQ) and fd.kind == "tcp":
-        fd.interests = "inq" if value else None
-        return once(value=0)
     return lambda: Result(calls.host.call(options_of(fd).setsockopt, fd.endpoint, level, name, value) or 0)
 
 
@@ -105,11 +102,7 @@ def call_getsockopt(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
         return once(value=0)
 
     def attempt() -> Result:
-        actual: Any
-        if (level, name) == (SOL_TCP, TCP_INQ) and fd.kind == "tcp":
-            actual = int(fd.interests == "inq")
-        else:
-            actual = calls.host.call(options_of(fd).getsockopt, fd.endpoint, level, name)
+        actual = calls.host.call(options_of(fd).getsockopt, fd.endpoint, level, name)
         return Result(0, 0, lambda: _check_option(calls, call, given, actual, line))
 
     return attempt

@@ -10,6 +10,7 @@ from pystack.pkt.errors import Failure, ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.wire import pattern
 from pystack_c import udp
+from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
 from pystack_c.tcp.errqueue import MSG_PART, end_send
 
@@ -140,11 +141,9 @@ def _cmsg(calls: Calls, cmsg: Any) -> tuple[int, int, int]:
 
 def control_messages(calls: Calls, fd: Fd) -> list[tuple[int, int, int]]:
     """What recvmsg tells besides the data: TCP_INQ's count."""
-    if fd.kind == "tcp" and fd.interests == "inq":
-        tcb = fd.endpoint
-        left = tcb.recvbuf.used
-        return [(6, 36, left + (1 if tcb.fin_received and left == 0 else 0))]
-    return []
+    if fd.kind != "tcp" or not calls.host.call(sockopt.getsockopt, fd.endpoint, sockopt.SOL_TCP, sockopt.TCP_INQ):
+        return []
+    return [(sockopt.SOL_TCP, sockopt.TCP_INQ, calls.host.call(tcp.unread, fd.endpoint))]
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

@@ -148,6 +148,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.rcvbuf_fixed = listener.rcvbuf_fixed
     tcb.sndbuf_fixed = listener.sndbuf_fixed
     tcb.bound_iface = listener.bound_iface
+    tcb.dontroute = listener.dontroute
     tcb.congestion = listener.congestion
     tcb.window_clamp = listener.window_clamp
     tcb.notsent_lowat = listener.notsent_lowat
@@ -283,6 +284,9 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     if tcb.accecn and not tcb.acc_skip:
         ecn.third_ack(tcb, pkt)
     sample = clean_rtxq(tcb, pkt.ack)
+    if tcb.passive:
+        # (Of all that is delivered the SYN,ACK alone is not in Linux's sum.)
+        core.counters.TcpExtTCPDelivered -= 1
     data_acked(tcb, pkt.ack)
     measure(tcb, pkt, sample)
     restart_rto(tcb, True)

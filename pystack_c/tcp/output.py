@@ -88,6 +88,7 @@ def first_syn(tcb: Tcb) -> None:
     why = "open: first SYN" if tcb.state == C.SYN_SENT else "answer the SYN"
     send_syn(tcb, why, "RFC 9293 3.10.7", n)
     if n > 0:
+        core.counters.TcpExtTCPOrigDataSent += 1
         fastopen.record_data(tcb, n)
     set_rto_timer(tcb, core.now + tcb.rto)
 
@@ -316,6 +317,8 @@ def send_fin(tcb: Tcb) -> None:
         rate.sent(tcb, seg)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
+    # (On Linux, too, it has the FIN on its own among the data.)
+    core.counters.TcpExtTCPOrigDataSent += 1
     send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")
 
 

@@ -25,9 +25,9 @@ def have_route(tcb: Tcb) -> bool:
             update_mss(tcb)
         return True
     if tcb.ip_options is None:
-        route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface)
+        route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
-        route = ip_options.route_to(core, tcb.ip_options, tcb.raddr, tcb.laddr, tcb.bound_iface)
+        route = ip_options.route_to(core, tcb.ip_options, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     if route is None:
         return False
     tcb.route = route

@@ -32,7 +32,7 @@ IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVT
 IP_MTU, IP_FREEBIND, IP_MINTTL = 14, 15, 21
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
-TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 30, 33, 34
+TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE, TCP_INQ = 30, 33, 34, 36
 #: seconds (Linux TCP_FIN_TIMEOUT_MAX)
 LINGER2_MAX = 120
 #: FreeBSD's, which has Linux's TCP_LINGER2 for its number: one of our own
@@ -81,6 +81,10 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         tcb.oobinline = bool(value)
     elif name == SO_BROADCAST:
         tcb.broadcast = bool(value)
+    elif name == common.SO_DONTROUTE:
+        tcb.dontroute = bool(value)
+        # (The way is looked for anew.)
+        tcb.route = None
     elif name == SO_MAX_PACING_RATE:
         # (2**32 - 1, and 2**64 - 1, mean no limit.)
         tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
@@ -204,6 +208,10 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         if not isinstance(value, bytes) or len(value) != 16:
             raise error(errno.EINVAL)
         tcb.fastopen_key = value
+    elif name == TCP_INQ:
+        if value not in (0, 1):
+            raise error(errno.EINVAL)
+        common.remember(tcb, (SOL_TCP, TCP_INQ), value)
     elif name == TCP_NOOPT:
         tcb.noopt = bool(value)
     elif name == TCP_REMOTE_UDP_ENCAPS_PORT:
@@ -325,6 +333,7 @@ GETTERS = {
         SO_LINGER: _linger,
         SO_OOBINLINE: lambda t: int(t.oobinline),
         SO_BROADCAST: lambda t: int(t.broadcast),
+        common.SO_DONTROUTE: lambda t: int(t.dontroute),
         SO_MAX_PACING_RATE: lambda t: t.max_pacing_rate or 0xFFFFFFFF,
         SO_RCVLOWAT: lambda t: t.rcvlowat,
         SO_ERROR: lambda t: t.take_error(),
@@ -354,6 +363,7 @@ GETTERS = {
         TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
         TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
         TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
+        TCP_INQ: lambda t: common.recall(t, (SOL_TCP, TCP_INQ), 0),
         TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.ip_options),
         TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,

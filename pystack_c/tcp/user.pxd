@@ -42,6 +42,7 @@ cpdef int64_t skip(Tcb tcb, int64_t n, int64_t now) except? -1
 cpdef bytes recv_urgent(Tcb tcb, int flags)
 cpdef pass_mark(Tcb tcb, int64_t n)
 cpdef bint at_mark(Tcb tcb, int64_t now)
+cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 @cython.locals(core=Core)

@@ -120,9 +120,9 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         addr = 0x7F000001
     # MUST-51: along the source route that the application gave, if it did.
     if tcb.ip_options is None:
-        route = route_output(core, addr, tcb.laddr, tcb.bound_iface)
+        route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
-        route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface)
+        route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     if route is None:
         raise error(core.route_error)
     if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:
@@ -291,6 +291,12 @@ def at_mark(tcb: Tcb, now: int) -> bool:
     """SIOCATMARK (MUST-33): is the next byte the first after the urgent data?"""
     tcb.core.now = now
     return tcb.mark_left == 0
+
+
+def unread(tcb: Tcb, now: int) -> int:
+    """What TCP_INQ tells: how many bytes can be read at once; the peer's FIN is one more, as the end is there to be read."""
+    tcb.core.now = now
+    return tcb.recvbuf.used + 1 if tcb.fin_received else tcb.recvbuf.used
 
 
 def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> int:

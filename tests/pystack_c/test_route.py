@@ -6,9 +6,11 @@ import random
 import pytest
 
 import pystack_c.const as C
-from pystack_c import ipv4
+from pystack_c import ipv4, sockopt, udp
 from pystack_c.iface import Iface
 from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.tcp import sockopt as tcp_sockopt
+from pystack_c.tcp import user
 from tests import frames as f
 from tests.support.peer import Peer
 
@@ -146,3 +148,75 @@ def test_an_address_taken_away_takes_its_route_with_it():
     peer.stack.del_addr(peer.iface, peer.addr)
     assert ipv4.route_output(peer.stack, f.addr("10.0.0.2")) is None
     assert not peer.arp(1, 0x0200000000BB, "10.0.0.2", 0, "10.0.0.1")
+
+
+# SO_DONTROUTE and MSG_DONTROUTE: only to hosts on a link of ours (socket(7))
+
+
+def gated() -> Peer:
+    """A host whose way to everywhere is 10.0.0.2, and to half of everywhere a link of its own besides."""
+    peer = Peer()
+    peer.stack.add_route(0, 0, peer.me, peer.iface)
+    peer.stack.add_route(f.addr("192.0.2.0"), 24, 0, peer.iface)
+    peer.stack.add_route(f.addr("192.0.2.128"), 25, peer.me, peer.iface)
+    return peer
+
+
+FAR, NEAR, BEHIND = f.addr("198.51.100.7"), f.addr("10.0.0.2"), f.addr("192.0.2.200")
+
+
+@pytest.mark.parametrize("how", ["option", "flag"])
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_datagram_that_must_not_be_routed(how, connected):
+    peer = gated()
+    ep = peer.call(udp.udp_open, peer.stack)
+    if connected:
+        peer.call(udp.connect, ep, FAR, 9)
+    flags = C.MSG_DONTROUTE if how == "flag" else 0
+    if how == "option":
+        peer.call(udp.setsockopt, ep, 1, sockopt.SO_DONTROUTE, 1)
+        assert peer.call(udp.getsockopt, ep, 1, sockopt.SO_DONTROUTE) == 1
+    with pytest.raises(OSError, match="route") as caught:
+        peer.call(udp.sendto, ep, b"far", 0 if connected else FAR, 0 if connected else 9, flags)
+    assert caught.value.errno == errno.ENETUNREACH and not [s for s in peer.seen if s.udp]
+    peer.call(udp.sendto, ep, b"near", NEAR, 9, flags)
+    assert [s.udp.data for s in peer.seen if s.udp] == [b"near"]
+    # Control: without it, the gateway takes it.
+    peer.call(udp.setsockopt, ep, 1, sockopt.SO_DONTROUTE, 0)
+    peer.call(udp.sendto, ep, b"far", 0 if connected else FAR, 0 if connected else 9, 0)
+    assert [s.udp.data for s in peer.seen if s.udp] == [b"near", b"far"]
+
+
+def test_a_shorter_prefix_on_the_link_is_taken_where_the_longer_has_a_gateway():
+    peer = gated()
+    ep = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.sendto, ep, b"by the gateway", BEHIND, 9, 0)
+    assert [s.arp for s in peer.seen] == [None]
+    peer.call(udp.sendto, ep, b"itself", BEHIND, 9, C.MSG_DONTROUTE)
+    assert peer.seen[-1].arp.tpa == BEHIND
+
+
+def test_a_stream_that_must_not_be_routed():
+    peer = gated()
+    tcb = peer.call(user.tcp_open, peer.stack)
+    peer.call(tcp_sockopt.setsockopt, tcb, 1, sockopt.SO_DONTROUTE, 1)
+    with pytest.raises(OSError, match="unreachable") as caught:
+        peer.call(user.connect, tcb, FAR, 7)
+    assert caught.value.errno == errno.ENETUNREACH
+    peer.call(user.connect, tcb, NEAR, 7)
+    assert peer.seen[-1].ip.dst == NEAR
+    other = peer.call(user.tcp_open, peer.stack)  # the control
+    peer.call(user.connect, other, FAR, 7)
+    assert peer.seen[-1].ip.dst == FAR
+
+
+def test_a_listener_hands_it_on_and_its_answer_finds_no_gateway():
+    for value in (0, 1):
+        peer = gated()
+        tcb = peer.call(user.tcp_open, peer.stack)
+        peer.call(user.bind, tcb, 0, 80)
+        peer.call(tcp_sockopt.setsockopt, tcb, 1, sockopt.SO_DONTROUTE, value)
+        peer.call(user.listen, tcb, 1)
+        syn = f.tcp("198.51.100.7", 1000, "10.0.0.1", 80, C.SYN, 1, 0)
+        assert len(peer.send(syn, 6, src=FAR)) == (not value)
+        assert peer.drops.get("tcp-no-route", 0) == value

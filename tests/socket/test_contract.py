@@ -236,6 +236,8 @@ AS_THE_KERNEL = [
     ("IPPROTO_TCP", "TCP_FASTOPEN", (-1, 0, 5)),
     ("IPPROTO_TCP", 30, (0, 1, 2)),  # TCP_FASTOPEN_CONNECT
     ("IPPROTO_TCP", 34, (0, 1, 2)),  # TCP_FASTOPEN_NO_COOKIE
+    ("IPPROTO_TCP", 36, (-1, 0, 1, 2)),  # TCP_INQ
+    ("SOL_SOCKET", "SO_DONTROUTE", (-1, 0, 1, 7)),
     ("IPPROTO_IP", "IP_TTL", (-1, 0, 1, 255, 256)),
     ("IPPROTO_IP", "IP_TOS", (0, 0x10, 0xFF, 0x100)),
     ("IPPROTO_IP", 10, (-1, 0, 5, 6)),  # IP_MTU_DISCOVER
@@ -248,6 +250,8 @@ AS_THE_KERNEL = [
 
 @pytest.mark.parametrize("level, name, values", AS_THE_KERNEL)
 def test_options_answer_as_the_kernels(level, name, values):
+    """Set and read again, on a fresh stream socket."""
+
     def ask(module, value):
         with module.socket() as sock:
             try:
@@ -261,6 +265,51 @@ def test_options_answer_as_the_kernels(level, name, values):
     option = getattr(socket, name) if isinstance(name, str) else name
     for value in values:
         assert ask(socket, value) == ask(std, value), f"{name} {value}"
+
+
+def left_to_read(module):
+    """What recvmsg says with TCP_INQ, in one conversation: bytes left, the FIN with them, and what does not fit is told so."""
+    with module.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(6, 36, 1)
+        client = module.create_connection(server.getsockname(), timeout=5)
+        conn, _ = server.accept()
+    said = [conn.getsockopt(6, 36)]
+    with client, conn:
+        conn.settimeout(5)
+        client.sendall(b"hello")
+        told(conn, 5)
+        said += [conn.recvmsg(2, 100), conn.recvmsg(2, 20), conn.recvmsg(1, 0)]
+        client.sendall(b"again")
+        client.close()
+        told(conn, 5)
+        time.sleep(0.1)  # (for the FIN, which nothing that can be read shows)
+        said += [conn.recvmsg(2, 100), conn.recvmsg(9, 100, module.MSG_PEEK), conn.recvmsg(3, 100)]
+        said += [conn.recvmsg(3, 100), conn.recvmsg(3, 100)]
+        conn.setsockopt(6, 36, 0)
+        said.append(conn.recvmsg(3, 100))
+    return said
+
+
+def told(conn, count):
+    """Wait until so much can be read."""
+    while len(conn.recv(100, std.MSG_PEEK)) < count:
+        time.sleep(0.001)
+
+
+def test_what_is_left_to_read_is_told_as_the_kernel_does():
+    said = left_to_read(socket)
+    assert said == left_to_read(std)
+    assert said[1][1] == [(6, 36, struct.pack("=i", 3))] and said[-1][1] == []
+
+
+@pytest.mark.parametrize("name", [37, 38])  # TCP_TX_DELAY, TCP_AO_ADD_KEY
+def test_options_that_are_not_here_are_not_taken(name):
+    with socket.socket() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        for one in (sock, datagram):
+            for call in (lambda one=one: one.setsockopt(6, name, 1), lambda one=one: one.getsockopt(6, name)):
+                with pytest.raises(OSError) as caught:
+                    call()
+                assert caught.value.errno == errno.ENOPROTOOPT
 
 
 @pytest.mark.parametrize(

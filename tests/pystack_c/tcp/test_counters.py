@@ -676,6 +676,23 @@ def data_that_is_new(cause):
         conn.send(bytes(3 * MSS))
 
 
+@cases.counts(TcpExtTCPOrigDataSent=1)
+def a_fin_of_its_own(cause):
+    conn = Peer().established()
+    yield conn.peer
+    if cause:
+        conn.shutdown()
+
+
+@cases.counts(TcpExtTCPOrigDataSent=1)
+def data_in_a_syn(cause):
+    peer = Peer(tcp_fastopen=1)
+    tcb = peer.call(user.tcp_open, peer.stack)
+    remember(peer.stack, PEER).cookie = b"cookie!!" if cause else b""
+    yield peer
+    peer.call(user.connect_fastopen, tcb, b"data", PEER, 7)
+
+
 @cases.counts(TcpExtTCPSYNChallenge=1, TcpExtTCPChallengeACK=1)
 def a_syn_on_an_open_connection(cause):
     conn = Peer().established()

@@ -102,3 +102,19 @@ def test_syns_into_nothing(retries, times):
     lab.run(dial())
     assert [seg.time for seg in lab.log.sent["a"]] == [t * S for t in times]
     assert lab.net.now == (2 ** (retries + 1) - 1) * S
+
+
+@pytest.mark.parametrize(
+    ("linear", "times"), [(4, [0, 1, 2, 3, 4, 5, 7, 11, 19]), (0, [0, 1, 3, 7, 15, 31, 63, 127, 255])]
+)
+def test_syns_into_nothing_as_linux_sends_them(linear, times):
+    """tcp_syn_linear_timeouts: the first four go again after a second each; the control has none such."""
+    lab = lab_net(R // 2, tcp_syn_retries=8, tcp_syn_linear_timeouts=linear, tcp_rto_max=1000 * S)
+    lab.link.down()
+
+    def dial():
+        with pytest.raises(TimeoutError):
+            yield from lab.client()
+
+    lab.run(dial())
+    assert [seg.time for seg in lab.log.sent["a"]] == [t * S for t in times]
