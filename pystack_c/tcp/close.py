@@ -85,6 +85,9 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     core = tcb.core
     set_state(tcb, C.CLOSED, why, rfc)
     stop_timers(tcb, why, rfc)
+    # A timer knows its owner: without this a block would stay until the garbage collector looks for cycles.
+    tcb.rto_timer = tcb.delack_timer = tcb.reorder_timer = None
+    tcb.pace_timer = tcb.wait_timer = tcb.keep_timer = None
     tcb.rtxq.clear()
     tcb.sendbuf.clear()
     if tcb.errqueue is not None:

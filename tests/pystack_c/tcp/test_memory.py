@@ -1,6 +1,7 @@
 """The bound on all buffers together (tcp_mem): pressure, what goes first, what is refused; orphans; frames kept for a few bytes."""
 
 import errno
+import gc
 import sys
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ from pystack.runtime.simulated import MS, S
 from pystack_c.probe import ListProbe
 from pystack_c.tcp import memory, user
 from pystack_c.tcp.recvbuf import RecvBuf
+from pystack_c.tcp.tcb import Tcb
 from tests.support import invariants
 from tests.support.lab import lab_net, pattern
 from tests.support.segments import ACK, FIN, RST, SYN
@@ -364,3 +366,45 @@ def test_a_few_bytes_do_not_keep_a_whole_frame():
     buf = RecvBuf(1 << 20)
     buf.put(frame, 54, 65000)
     assert buf.pieces[0].data is frame
+
+
+@pytest.mark.parametrize("end", ["LAST-ACK", "TIME-WAIT", "reset"])
+def test_the_block_of_a_connection_that_is_over_goes_without_the_garbage_collector(make, end):
+    """A timer knows its owner, and the owner its timers: a circle, which is broken when the connection is over."""
+
+    def blocks():
+        return sum(type(thing) is Tcb for thing in gc.get_objects())
+
+    def life(peer):
+        conn = peer.established()
+        assert len(conn.send(bytes(100))) == 1  # the retransmission timer is made
+        conn.has(100)
+        conn.rx(data=b"x")  # and that of delayed ACKs
+        assert conn.tcb.rto_timer is not None and conn.recv() == b"x"
+        if end == "reset":
+            conn.rx(RST | ACK)
+            conn.close()
+        elif end == "LAST-ACK":
+            conn.rx(FIN | ACK)
+            conn.close()
+            conn.has(1)
+            conn.rx()
+        else:
+            conn.close()
+            conn.has(1)
+            conn.rx(FIN | ACK)
+            assert conn.state == "TIME-WAIT" and conn.tcb.wait_timer.deadline > 0
+            peer.advance(10 * 60 * S)
+        assert conn.state == "CLOSED"
+
+    peer = make()
+    life(peer)
+    gc.collect()
+    gc.disable()
+    try:
+        before = blocks()
+        for _ in range(3):
+            life(peer)
+        assert blocks() == before
+    finally:
+        gc.enable()
