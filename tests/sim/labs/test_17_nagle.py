@@ -51,6 +51,11 @@ def test_control_without_delayed_acks():
     assert exchanges(server={"tcp_quickack_segs": 1 << 20, "tcp_delack_time": 0}) == ([2 * R] * 30, 60)
 
 
+def test_as_linux_the_first_exchange_is_quick():
+    # (Its first ACKs are quick ones; measured there: 2 R, then 64 ms with a kernel's clock ticks.)
+    assert exchanges(profile="linux") == ([2 * R] + [2 * R + D] * 29, 60)
+
+
 @pytest.mark.parametrize("minshall", [False, True])
 def test_minshall_holds_only_behind_another_small_segment(minshall):
     # Five segments and a bit: classic Nagle keeps the bit until all is acknowledged, Minshall's form sends it.
