@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
     [
         ("pystack_c", "*.pxd", 500),
         ("pystack_c", "*/*.pxd", 1000),
-        ("pystack_c", "*/*/*.pxd", 50),
+        ("pystack_c", "*/*/*.pxd", 100),
         ("pystack", "*.pxd", 40),
         ("pystack", "*/*.pxd", 80),
     ],

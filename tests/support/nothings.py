@@ -13,12 +13,20 @@ from typing import Any
 
 import pystack  # noqa: F401
 from pystack_c.counters import Counters
+from pystack_c.datagram import Datagram
 from pystack_c.fifo import Fifo
 from pystack_c.packet import Packet, Transmit
 from pystack_c.raw import raw_open
+from pystack_c.route import RouteTable
+from pystack_c.services.base import DatagramService, Service, StreamService
+from pystack_c.services.hello import Hello
+from pystack_c.services.streams import Chargen, ChargenDatagram, Discard, DiscardDatagram, Echo, EchoDatagram
+from pystack_c.siphash import SipHash
 from pystack_c.stack import Stack
 from pystack_c.tcp import user
+from pystack_c.tcp.congestion.base import CongestionControl, create
 from pystack_c.tcp.listener import Listener
+from pystack_c.tcp.recvbuf import Piece
 from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.timer import Timer, TimerQueue
 from pystack_c.udp import udp_open
@@ -40,8 +48,12 @@ def samples() -> dict[str, Any]:
     made = [stack, stack.config, stack.timers, iface, tcb, udp, raw, timer, Packet(), Counters(), Fifo(), tcb.sendbuf]
     made += [tcb.recvbuf, RtxQueue(), SentSegment(0, 1, 0), Listener(1), TimerQueue(), stack.tcp, stack.rng]
     made += [Transmit(iface, b"", None), "", b"", [], {}, (), bytearray(64)]
+    made += [RouteTable(), stack.udp, SipHash(bytes(16)), Piece(b"", 0, 0, 0), Datagram(b"", 0, 0, 0, iface, 0, 0)]
+    made += [create(name) for name in ("reno", "cubic", "bbr", "tahoe", "fixed(4)")]
+    made += [CongestionControl(), *(kind(1) for kind in (StreamService, Hello, Echo, Discard, Chargen))]
+    made += [kind() for kind in (Service, DatagramService, EchoDatagram, DiscardDatagram, ChargenDatagram)]
     found = {type(thing).__name__: thing for thing in made}
-    found |= {"Core": stack, "Endpoint": tcb, "DatagramSocket": udp, "TimerOwner": tcb}
+    found |= {"Core": stack, "Endpoint": tcb, "DatagramSocket": udp, "TimerOwner": tcb, "TcpTables": stack.tcp}
     return found
 
 
