@@ -12,7 +12,7 @@ from pystack.runtime.simulated import MS, S
 from pystack.trace.series import Series
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.congestion.base import REGISTRY, CongestionControl, register
-from pystack_c.tcp.congestion.bbr import PROBE_BW_REFILL, PROBE_BW_UP
+from pystack_c.tcp.congestion.bbr import PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP
 from tests.support.lab import lab_net, pattern
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +108,37 @@ def test_bbr_keeps_the_queue_short_where_cubic_fills_it():
         return max(tcb.srtt for tcb in lab.a.stack.tcp.all())
 
     assert worst("bbr") < 120 * MS < worst("reno")
+
+
+def cruising(rate: int) -> float:
+    """BBR's largest window in ProbeBW_CRUISE, in segments, from the third second to the tenth; R = 20 ms."""
+    lab = lab_net(10 * MS, profile="linux", tcp_congestion="bbr", link={"ab": {"rate": rate, "queue": 100}})
+    client, server = lab.connected()
+    tcb = client.endpoint
+
+    def put():
+        yield client.sendall(bytes(16 << 20))
+
+    def take():
+        yield server.recv_exactly(16 << 20)
+
+    lab.spawn(put())
+    lab.spawn(take())
+    lab.net.run(until=3 * S)
+    largest = 0
+    while lab.net.now < 10 * S:
+        lab.net.run(until=lab.net.now + 20 * MS)
+        if tcb.cc.state == PROBE_BW_CRUISE:
+            largest = max(largest, tcb.cwnd)
+    return largest / tcb.mss
+
+
+def test_bbrs_window_follows_what_the_path_holds():
+    """draft-ietf-ccwg-bbr-06 5.6.4.2: twice the BDP and what ACKs bring at once (two segments), six segments at least."""
+    bdp = 1_000_000 / 8 * (0.020 + 1514 * 8 / 1_000_000) / 1448  # with the time that a frame takes on the wire
+    assert 2 * bdp < 6 <= cruising(1_000_000) < 2 * bdp + 2.1
+    bdp = 10_000_000 / 8 * (0.020 + 1514 * 8 / 10_000_000) / 1448
+    assert 2 * bdp - 2 < cruising(10_000_000) < 2 * bdp + 2.1
 
 
 def test_hystart_leaves_slow_start_before_the_queue_overflows():
@@ -334,3 +365,28 @@ def test_what_was_never_used_does_not_grow(algorithm):
     assert client.endpoint.cwnd <= 20 * client.endpoint.mss
     lab.upload(pattern(600_000), client, server)
     assert client.endpoint.cwnd > 60 * client.endpoint.mss
+
+
+@pytest.mark.parametrize(
+    ("lost", "timeouts", "settings"),
+    [((3, 5), 0, {}), (range(1, 11), 1, {"tcp_tlp": False}), ((), 0, {})],
+    ids=["two holes", "a whole window", "control: none"],
+)
+def test_each_segment_that_is_lost_is_told_once(registry, lost, timeouts, settings):
+    """segment_lost, by whichever rule found it; and the rate of losses counts the same bytes."""
+    told = []
+
+    @register
+    class Told(registry["reno"]):
+        name = "told"
+
+        def segment_lost(self, tcb, seg):
+            told.append((seg.seq - tcb.iss - 1) % 2**32 // 1460 + 1)
+
+    lab = lab_net(25 * MS, tcp_congestion="told", **settings)
+    client, server = lab.connected()
+    lab.link.ab.drop(*lost, match=is_data)
+    lab.upload(pattern(10 * 1460), client, server)
+    assert sorted(told) == list(lost)
+    assert client.endpoint.rate.lost == len(lost) * 1460
+    assert lab.a.counters.TcpExtTCPTimeouts == timeouts
