@@ -117,6 +117,16 @@ DIRECTIVES = {
     "auto_pickle": False,
 }
 
+# What only holds for some modules, for all of their classes. (A class says it in its source, not in its .pxd; that source would
+# have to import cython.) no_gc: none of them can be part of a cycle, and the collector need not count or look at them.
+BUFFERS = {"freelist": 64, "no_gc": True}
+DIRECTIVES_OF = {
+    "pystack_c/packet.py": {"freelist": 64},
+    "pystack_c/tcp/rtxq.py": BUFFERS,
+    "pystack_c/tcp/recvbuf.py": BUFFERS,
+    "pystack_c/tcp/sendbuf.py": BUFFERS,
+}
+
 # Comparing signed with unsigned is where compiled and uncompiled arithmetic part: an error.
 # No fused multiply-add: floats, too, must come out as uncompiled.
 C_FLAGS = ["-Wsign-compare", "-Werror=sign-compare", "-Wno-unused-function", "-ffp-contract=off"]
@@ -178,7 +188,7 @@ def cimported(pxd: Path) -> set[Path]:
 def other_directives() -> bool:
     """Was the C that lies there made with other directives? (Cython does not ask.) Those of now are noted for the next time."""
     note = Path("pystack_c", ".directives")
-    text = json.dumps(DIRECTIVES, indent=0)
+    text = json.dumps([DIRECTIVES, DIRECTIVES_OF], indent=0)
     if note.exists() and note.read_text() == text:
         return False
     note.write_text(text)
@@ -212,8 +222,13 @@ def extensions() -> list:
     from Cython.Compiler import Options
 
     Options.warning_errors = True
+    # (By its defaults it checks what it is given, and of these it has none.)
+    Options.get_directive_defaults().update(freelist=0, no_gc=False)
     drop_stale_c()
-    modules = cythonize(COMPILED, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
+    plain = [source for source in COMPILED if source not in DIRECTIVES_OF]
+    modules = cythonize(plain, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
+    for source, special in DIRECTIVES_OF.items():
+        modules += cythonize([source], compiler_directives={**DIRECTIVES, **special})
     for module in modules:
         module.extra_compile_args = C_FLAGS
     return modules

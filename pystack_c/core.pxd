@@ -42,6 +42,7 @@ cdef class Core:
     cdef public dict acd
     cdef public Iface lo
     cdef public dict dst_cache
+    cdef public object latest_dst
     cdef public int route_error
     cdef public uint32_t ok_src
     cdef public uint32_t ok_dst

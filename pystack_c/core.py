@@ -56,7 +56,9 @@ class Core:
         self.icmp_stamp = -1
         self.acd: dict[int, Any] = {}
         self.lo: Any = None
+        #: where packets to an address go (ipv4.route_output), and the answer before
         self.dst_cache: dict[int, Any] = {}
+        self.latest_dst: Any = None
         self.route_error = 0
         # the last packet that passed all address checks, see ip_input
         self.ok_src = 0

@@ -12,7 +12,6 @@ from pystack_c.route cimport Dst
 cdef int64_t _OVERHEAD
 
 @cython.final
-@cython.freelist(64)
 cdef class Datagram:
     cdef public bytes data
     cdef public uint32_t src

@@ -9,6 +9,7 @@ class Fifo:
 
     def __init__(self) -> None:
         self.slots: list[Any] = [None] * 8
+        self.size = 8
         self.head = 0
         self.count = 0
 
@@ -20,13 +21,12 @@ class Fifo:
 
     def append(self, item: Any) -> None:
         """Add to the end."""
-        size = len(self.slots)
-        if self.count == size:
-            self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * size
+        if self.count == self.size:
+            self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * self.size
             self.head = 0
-            size += size
+            self.size += self.size
         # (The size is a power of two.)
-        self.slots[(self.head + self.count) & (size - 1)] = item
+        self.slots[(self.head + self.count) & (self.size - 1)] = item
         self.count += 1
 
     def first(self) -> Any:
@@ -36,6 +36,7 @@ class Fifo:
     def clear(self) -> None:
         """Forget all that wait."""
         self.slots = [None] * 8
+        self.size = 8
         self.head = 0
         self.count = 0
 
@@ -43,6 +44,6 @@ class Fifo:
         """Take the first one out; there must be one."""
         item = self.slots[self.head]
         self.slots[self.head] = None
-        self.head = (self.head + 1) & (len(self.slots) - 1)
+        self.head = (self.head + 1) & (self.size - 1)
         self.count -= 1
         return item

@@ -26,8 +26,11 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). Dsts are shared: all connections to one address hold the same one.
     """
     if iface is None and not onlink:
-        found: Dst | None = core.dst_cache.get(addr)
+        found: Dst | None = core.latest_dst
+        if found is None or found.addr != addr:
+            found = core.dst_cache.get(addr)
         if found is not None and found.epoch == core.route_epoch:
+            core.latest_dst = found
             if found.mtu_until > 0:
                 expire_mtu(core, found)
             return found
@@ -43,6 +46,7 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
         if len(core.dst_cache) >= DST_CACHE_MAX:
             core.dst_cache.clear()
         core.dst_cache[addr] = dst
+        core.latest_dst = dst
     return dst
 
 

@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
@@ -55,7 +56,7 @@ cpdef confirm(NeighborEntry entry)
 @cython.locals(iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
 cpdef output(Core core, Dst dst, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
 cdef void count_out(Counters counters, int kind, int64_t n) noexcept
-@cython.locals(q="unsigned char*", h="const unsigned char*", i=int)
+@cython.locals(q="unsigned char*", h="const unsigned char*")
 cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
 @cython.locals(p="const unsigned char*", tx=Transmit)
 cpdef transmit(Core core, Iface iface, bytearray scratch, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)

@@ -276,10 +276,12 @@ def count_out(counters: Counters, kind: int, n: int) -> None:
 
 def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
     """Copy the 14 header bytes to scratch[off:]."""
-    q = scratch
-    h = header
-    for i in range(14):
-        q[off + i] = h[i]
+    if C.COMPILED:
+        q = scratch
+        h = header
+        memcpy(q + off, h, 14)  # type: ignore[name-defined, operator] # noqa: F821
+    else:
+        scratch[off : off + 14] = header
 
 
 def transmit(

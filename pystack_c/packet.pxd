@@ -65,7 +65,6 @@ cdef class Packet:
     cpdef Py_ssize_t segments(self) noexcept
 
 @cython.final
-@cython.freelist(64)
 cdef class Transmit:
     cdef public object iface
     cdef public bytes header

@@ -22,7 +22,7 @@ cpdef release(Endpoint ep, PortTable table)
 cdef bint _is_group(Core core, uint32_t addr) except -1
 @cython.locals(first=int, count=int, start=int, i=int, port=int)
 cdef int _free_port(Core core, Endpoint ep, PortTable table, uint32_t addr) except -1
-@cython.locals(first=int, count=int, key=bytes, offset=int64_t, _=int, port=int)
+@cython.locals(first=int, count=int, offset=int64_t, _=int, port=int)
 cpdef int connect_port(Core core, Endpoint ep, PortTable table, uint32_t laddr, uint32_t raddr, int rport) except -1
 @cython.locals(bucket=dict, item=object, other=Endpoint)
 cdef bint _connectable(PortTable table, int port, uint32_t laddr, uint32_t raddr, int rport) except -1

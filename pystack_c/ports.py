@@ -7,7 +7,6 @@ both say SO_REUSEPORT. No port is privileged.
 """
 
 import errno
-from struct import pack
 from typing import Any
 
 import pystack_c.const as C
@@ -129,8 +128,7 @@ def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: 
     """
     first = core.config.port_min
     count = core.config.port_max - first + 1
-    key = b"port" + pack(">IIH", laddr, raddr, rport)
-    offset = core.rng.keyed_hash(key) % count
+    offset = core.rng.keyed_port(laddr, raddr, rport) % count
     for _ in range(count):
         port = first + (core.port_counter + offset) % count
         core.port_counter += 1

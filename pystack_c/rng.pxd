@@ -3,6 +3,10 @@ cimport pystack_c.const as C
 from libc.stdint cimport uint32_t, uint64_t
 from pystack_c.siphash cimport SipHash
 
+cdef uint64_t _PORT
+
+cdef uint64_t _swapped(uint64_t x) noexcept
+
 cdef class Rng:
     cdef public uint32_t s0
     cdef public uint32_t s1
@@ -15,4 +19,5 @@ cdef class Rng:
     cpdef uint64_t below(self, uint64_t n) noexcept
     cpdef double random(self) noexcept
     cpdef uint64_t keyed_hash(self, bytes data)
+    cpdef uint64_t keyed_port(self, uint64_t laddr, uint64_t raddr, uint64_t rport)
     cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second)

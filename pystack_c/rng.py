@@ -14,6 +14,13 @@ except ImportError:
 import pystack_c.const as C
 from pystack_c.siphash import SipHash
 
+_PORT = int.from_bytes(b"port", "little")
+
+
+def _swapped(x: int) -> int:
+    """The four bytes of `x` in the other order."""
+    return (x & 0xFF) << 24 | (x & 0xFF00) << 8 | (x >> 8) & 0xFF00 | x >> 24
+
 
 class Rng:
     """A seeded generator. Same seed, same sequence, on every build."""
@@ -52,6 +59,12 @@ class Rng:
     def keyed_hash(self, data: bytes) -> int:
         """64 bits of SipHash-2-4 over `data`, keyed with this generator's secret: a pseudo-random function."""
         return self.hasher.hash(data)
+
+    def keyed_port(self, laddr: int, raddr: int, rport: int) -> int:
+        """The same over "port", two addresses and a port in network order: without the bytes, which a hash takes as little-endian words."""
+        self.hasher.begin()
+        self.hasher.word(_swapped(laddr) << 32 | _PORT)
+        return self.hasher.end((rport & 0xFF) << 40 | (rport >> 8) << 32 | _swapped(raddr), 14)
 
     def keyed_pair(self, first: int, second: int) -> int:
         """The same over two words of 64 bits."""

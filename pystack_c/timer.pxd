@@ -14,7 +14,11 @@ cdef class Timer:
     cdef public int64_t key
     cdef public int64_t key_order
     cdef public Py_ssize_t index
+    cpdef begin(self, TimerOwner owner, int kind)
     cpdef bint armed(self) noexcept
+
+@cython.locals(timer=Timer)
+cpdef Timer new_timer(TimerOwner owner, int kind)
 
 cdef bint _before(Timer a, Timer b) noexcept
 

@@ -119,9 +119,9 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
         before -= 1
     tcb.snd_una = ack
-    tell.received(
-        tcb, "tcp.acked", ack, before if before > 0 else 0, "the peer has everything before it", "RFC 9293 3.4"
-    )
+    if tcb.core.probe is not None:
+        n = before if before > 0 else 0
+        tell.received(tcb, "tcp.acked", ack, n, "the peer has everything before it", "RFC 9293 3.4")
     if tcb.route is not None and tcb.route.neigh is not None:
         # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress shows that the next hop is alive.
         confirm(tcb.route.neigh)

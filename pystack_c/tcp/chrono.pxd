@@ -6,5 +6,5 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef switch(Tcb tcb, int kind)
 @cython.locals(elapsed=int64_t)
 cpdef settle(Tcb tcb)
-@cython.locals(room=int64_t, limited=bint)
-cpdef after_output(Tcb tcb, int64_t unsent, int64_t usable)
+@cython.locals(limited=bint)
+cpdef after_output(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)

@@ -31,9 +31,8 @@ def settle(tcb: Tcb) -> None:
         tcb.chrono_sndbuf += elapsed
 
 
-def after_output(tcb: Tcb, unsent: int, usable: int) -> None:
-    """All was sent that could be: what is in the way of more? `usable` is what the peer's window leaves."""
-    room = tcb.cwnd - tcb.in_flight()
+def after_output(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
+    """All was sent that could be: what is in the way of more? `usable` is what the peer's window leaves, `room` what cwnd does."""
     if unsent > 0:
         limited = usable < unsent and usable < tcb.mss and usable < room
         switch(tcb, C.CHRONO_RWND if limited else C.CHRONO_BUSY)

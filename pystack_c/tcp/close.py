@@ -8,7 +8,7 @@ from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
+from pystack_c.timer import new_timer
 
 
 def stop_timers(tcb: Tcb, why: str, rfc: str) -> None:
@@ -69,7 +69,7 @@ def start_wait(tcb: Tcb, kind: int, wait: int) -> None:
     """(Re)start the timer of TIME-WAIT or FIN-WAIT-2."""
     core = tcb.core
     if tcb.wait_timer is None:
-        tcb.wait_timer = Timer(tcb, kind)
+        tcb.wait_timer = new_timer(tcb, kind)
     elif tcb.wait_timer.kind != kind:
         core.cancel_timer(tcb.wait_timer, "the state's own timer takes its place", "RFC 9293 3.6.1")
     tcb.wait_timer.kind = kind

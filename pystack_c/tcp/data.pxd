@@ -10,7 +10,7 @@ from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.timer cimport Timer, new_timer
 
 cpdef ack_now(Tcb tcb, str why, str rfc)
 @cython.locals(seq=uint32_t, begin=Py_ssize_t, end=Py_ssize_t, seen=Py_ssize_t, old=int64_t, over=int64_t, core=Core)

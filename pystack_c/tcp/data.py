@@ -9,7 +9,7 @@ from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
+from pystack_c.timer import new_timer
 
 # How long after its last data an application is one that answers.
 ANSWERING = 1_000_000_000
@@ -119,7 +119,8 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
     memory.settle(tcb)
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
-    tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
+    if tcb.core.probe is not None:
+        tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
     if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None:
@@ -178,7 +179,7 @@ def delay_ack(tcb: Tcb) -> None:
     core = tcb.core
     timer = tcb.delack_timer
     if timer is None:
-        timer = Timer(tcb, C.TIMER_DELACK)
+        timer = new_timer(tcb, C.TIMER_DELACK)
         tcb.delack_timer = timer
     if timer.deadline < 0:
         deadline = core.now + core.config.tcp_delack_time

@@ -12,7 +12,7 @@ from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.timer cimport Timer, new_timer
 
 @cython.locals(core=Core, state=int, before=uint32_t)
 cpdef tcp_output(Tcb tcb)
@@ -22,7 +22,7 @@ cpdef schedule(Tcb tcb)
 cpdef send_ack(Tcb tcb)
 @cython.locals(core=Core, seg=SentSegment, n=int64_t, why=str)
 cpdef first_syn(Tcb tcb)
-@cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, push=int, held=bint, limited=bint)
+@cython.locals(buf=SendBuf, mss=int64_t, burst=int, offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, push=int, held=bint, limited=bint, pipe=int64_t)
 cpdef send_new(Tcb tcb)
 @cython.locals(old=int64_t)
 cdef one_segment(Tcb tcb)

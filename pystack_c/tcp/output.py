@@ -9,7 +9,7 @@ from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.rtxq import sent_segment
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
+from pystack_c.timer import new_timer
 
 # Segments (or offloaded groups of them) one connection may send before others get their turn.
 BURST = 64
@@ -153,13 +153,14 @@ def send_new(tcb: Tcb) -> None:
             push = tcb.chunks.sending(tcb, offset, n, mss, usable if usable < room else room)
         send_data(tcb, offset, n, mss, n == unsent, push)
     limited = (unsent > 0 and room < mss and room <= usable) or (held and room < usable)
+    pipe = tcb.in_flight()
     if limited or burst > 0:
-        note_cwnd_use(tcb, limited or tcb.in_flight() > tcb.cwnd - mss)
-    chrono.after_output(tcb, unsent, usable)
+        note_cwnd_use(tcb, limited or pipe > tcb.cwnd - mss)
+    chrono.after_output(tcb, unsent, usable, tcb.cwnd - pipe)
     if tcb.no_space and tcb.chunks is not None and tcb.chunks.linux:
         chunks.check_space(tcb)
-    if tcb.rate is not None and unsent <= 0 and tcb.in_flight() < tcb.cwnd:
-        rate.note_app_limited(tcb)
+    if tcb.rate is not None and unsent <= 0 and pipe < tcb.cwnd:
+        rate.note_app_limited(tcb, pipe)
     if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
         send_fin(tcb)
 
@@ -378,7 +379,7 @@ def take_rto_timer(tcb: Tcb, kind: int) -> None:
     """One timer serves retransmission, loss probe and persist, as only one of them runs; a change is told."""
     timer = tcb.rto_timer
     if timer is None:
-        tcb.rto_timer = Timer(tcb, kind)
+        tcb.rto_timer = new_timer(tcb, kind)
         return
     if timer.kind != kind and timer.deadline >= 0 and tcb.core.probe is not None:
         tcb.core.cancel_timer(timer, "another timer takes its place", "RFC 8985 7.2")

@@ -108,10 +108,9 @@ def next_sample(tcb: Tcb) -> None:
     rate.rs_rtt = -1
 
 
-def note_app_limited(tcb: Tcb) -> None:
+def note_app_limited(tcb: Tcb, in_flight: int) -> None:
     """The application has nothing to send, and the window is not full: samples until now tell too little."""
     rate: Rate = tcb.rate
-    in_flight = tcb.in_flight()
     rate.app_limited = rate.delivered + in_flight
     if rate.app_limited == 0:
         rate.app_limited = 1

@@ -9,7 +9,6 @@ from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 cdef Py_ssize_t _JOIN_BELOW, _JOIN_UP_TO, _TRIM_FROM
 
 @cython.final
-@cython.freelist(64)
 cdef class Piece:
     cdef public bytes data
     cdef public Py_ssize_t begin
@@ -30,6 +29,7 @@ cdef class RecvBuf:
     cdef public int64_t ooo_bytes
     cdef public tuple known
     cdef public int joined
+    cpdef begin(self, int64_t size)
     @cython.locals(n=Py_ssize_t, last=Piece, have=Py_ssize_t)
     cpdef put(self, bytes data, Py_ssize_t begin, Py_ssize_t end)
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t, take=Py_ssize_t, result=bytes)
@@ -51,6 +51,9 @@ cdef class RecvBuf:
     @cython.locals(i=Py_ssize_t, piece=Piece, left=uint32_t, right=uint32_t, j=Py_ssize_t)
     cpdef tuple block_at(self, uint32_t seq)
     cpdef clear(self)
+
+@cython.locals(buf=RecvBuf)
+cpdef RecvBuf new_recvbuf(int64_t size)
 
 # The first n bytes of the pieces from number i on, in an object of their own.
 cdef inline bytes gather(list pieces, Py_ssize_t i, Py_ssize_t n):

@@ -41,6 +41,10 @@ class RecvBuf:
     """In-order pieces (`used` bytes) and out-of-order pieces (`ooo`, sorted, not overlapping)."""
 
     def __init__(self, size: int) -> None:
+        self.begin(size)
+
+    def begin(self, size: int) -> None:
+        """Give every field its first value."""
         self.size = size
         self.used = 0
         self.pieces: list[Any] = []
@@ -290,3 +294,10 @@ class RecvBuf:
         self.first = 0
         self.ooo = None
         self.ooo_bytes = 0
+
+
+def new_recvbuf(size: int) -> RecvBuf:
+    """RecvBuf(size) without its cost."""
+    buf: RecvBuf = RecvBuf.__new__(RecvBuf)
+    buf.begin(size)
+    return buf

@@ -5,7 +5,6 @@ from pystack_c.seqnum cimport seq_add, seq_diff, seq_le
 cdef Py_ssize_t _TRIM_FROM
 
 @cython.final
-@cython.freelist(64)
 cdef class SentSegment:
     cdef public uint32_t seq
     cdef public uint32_t end
@@ -42,6 +41,7 @@ cdef class RtxQueue:
     cdef public int64_t lost_out
     cdef public int64_t retrans_out
     cdef public int64_t transmissions
+    cpdef begin(self)
     cpdef append(self, SentSegment seg)
     cpdef SentSegment head(self)
     @cython.locals(seg=SentSegment)
@@ -67,4 +67,6 @@ cdef class RtxQueue:
     cpdef Py_ssize_t next_lost(self, Py_ssize_t i)
     cpdef clear(self)
 
+@cython.locals(q=RtxQueue)
+cpdef RtxQueue new_rtxq()
 cpdef bint covers(SentSegment seg, uint32_t left, uint32_t right) noexcept

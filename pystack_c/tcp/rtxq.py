@@ -70,6 +70,10 @@ class RtxQueue:
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Give every field its first value."""
         self.segs: list[Any] = []
         self.first = 0
         self.count = 0
@@ -238,12 +242,20 @@ class RtxQueue:
 
     def clear(self) -> None:
         """The connection is over."""
-        self.segs.clear()
+        if len(self.segs) > 0:
+            self.segs.clear()
         self.first = 0
         self.count = 0
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
+
+
+def new_rtxq() -> RtxQueue:
+    """RtxQueue() without its cost."""
+    q: RtxQueue = RtxQueue.__new__(RtxQueue)
+    q.begin()
+    return q
 
 
 def covers(seg: SentSegment, left: int, right: int) -> bool:

@@ -13,6 +13,7 @@ cdef class SendBuf:
     cdef public int64_t first_at
     cdef public Py_ssize_t cursor
     cdef public int64_t cursor_at
+    cpdef begin(self)
     @cython.locals(n=Py_ssize_t, last=bytes)
     cpdef append(self, bytes data)
     @cython.locals(i=Py_ssize_t, at=int64_t, chunk=bytes)
@@ -22,3 +23,6 @@ cdef class SendBuf:
     @cython.locals(i=Py_ssize_t, count=Py_ssize_t, chunk=bytes)
     cpdef ack(self, int64_t offset)
     cpdef clear(self)
+
+@cython.locals(buf=SendBuf)
+cpdef SendBuf new_sendbuf()

@@ -21,6 +21,10 @@ class SendBuf:
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Give every field its first value."""
         self.head = 0
         self.tail = 0
         self.chunks: list[Any] = []
@@ -110,6 +114,14 @@ class SendBuf:
     def clear(self) -> None:
         """Forget all data (the connection is over)."""
         self.head = self.tail
-        self.chunks.clear()
+        if len(self.chunks) > 0:
+            self.chunks.clear()
         self.first = 0
         self.cursor = 0
+
+
+def new_sendbuf() -> SendBuf:
+    """SendBuf() without its cost."""
+    buf: SendBuf = SendBuf.__new__(SendBuf)
+    buf.begin()
+    return buf

@@ -22,7 +22,7 @@ cdef class TcpTables(PortTable):
     cdef public dict fastopen_cache
     @cython.locals(of_addr=dict, tcb=Tcb)
     cpdef Tcb lookup(self, Packet pkt)
-    @cython.locals(group=list, exact=list)
+    @cython.locals(group=list, only=Tcb, exact=list)
     cpdef Tcb listener_for(self, Packet pkt)
     @cython.locals(of_addr=dict)
     cpdef Tcb find(self, uint32_t laddr, int lport, uint32_t raddr, int rport)

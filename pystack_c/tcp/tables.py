@@ -10,8 +10,11 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:
-    """The key of a connection among those of one local address (the remote port varies most: low bits)."""
-    return (lport << 48) | (raddr << 16) | rport
+    """The key of a connection among those of one local address.
+
+    A dict looks at the low bits first: whatever of the three differs, remote ports at a server or local ones at a client, shows there.
+    """
+    return (raddr << 32) | (lport << 16) | ((rport ^ lport ^ raddr ^ (raddr >> 16)) & 0xFFFF)
 
 
 class TcpTables(PortTable):
@@ -53,6 +56,9 @@ class TcpTables(PortTable):
         group = self.listeners.get(pkt.dport)
         if group is None:
             return None
+        if len(group) == 1:
+            only: Tcb = group[0]
+            return only if only.laddr == 0 or only.laddr == pkt.dst else None
         exact = [tcb for tcb in group if tcb.laddr == pkt.dst]
         if not exact:
             exact = [tcb for tcb in group if tcb.laddr == 0]
@@ -70,14 +76,15 @@ class TcpTables(PortTable):
         return of_addr.get(conn_key(raddr, rport, lport))
 
     def register(self, tcb: Tcb) -> None:
-        """A connection has its four: from now on segments reach it."""
+        """A connection has its four: from now on segments reach it. (One that we open has entered its port before.)"""
         of_addr = self.conns.get(tcb.laddr)
         if of_addr is None:
             of_addr = {}
             self.conns[tcb.laddr] = of_addr
         of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)] = tcb
         tcb.registered = True
-        self.add(tcb, tcb.lport)
+        if tcb.passive:
+            self.add(tcb, tcb.lport)
         self.core.endpoints[tcb.ident] = tcb
 
     def unregister(self, tcb: Tcb) -> None:

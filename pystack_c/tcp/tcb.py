@@ -7,9 +7,9 @@ from pystack_c.endpoint import Endpoint
 from pystack_c.neighbor import addr_text
 from pystack_c.probe import TIMER_NAMES
 from pystack_c.seqnum import seq_diff
-from pystack_c.tcp.recvbuf import RecvBuf
-from pystack_c.tcp.rtxq import RtxQueue
-from pystack_c.tcp.sendbuf import SendBuf
+from pystack_c.tcp.recvbuf import new_recvbuf
+from pystack_c.tcp.rtxq import new_rtxq
+from pystack_c.tcp.sendbuf import new_sendbuf
 
 STATE_NAMES = {
     C.ESTABLISHED: "ESTABLISHED",
@@ -101,10 +101,10 @@ class Tcb(Endpoint):
         self.syn_stamp = 0
         self.rcv_limit = 0
         # buffers
-        self.sendbuf = SendBuf()
-        self.recvbuf = RecvBuf(self.core.config.tcp_rmem)
+        self.sendbuf = new_sendbuf()
+        self.recvbuf = new_recvbuf(self.core.config.tcp_rmem)
         self.sndbuf_size = self.core.config.tcp_wmem
-        self.rtxq = RtxQueue()
+        self.rtxq = new_rtxq()
         # closing
         self.fin_pending = False
         self.fin_sent = False

@@ -9,20 +9,20 @@ cdef extern from "arpa/inet.h":
 
 cdef extern from *:
     """
-    /* 32 bytes at a time: the lower and the upper half of each 64-bit lane are summed apart, so that no carry is lost. */
-    typedef uint64_t pystack_lanes __attribute__((vector_size(32), aligned(1), may_alias));
+    /* 32 bytes at a time: two sums of 64-bit words, so that neither waits for the other, and their carries counted. */
+    typedef uint64_t pystack_word __attribute__((aligned(1), may_alias));
     static inline uint64_t pystack_sum32(const unsigned char *p, Py_ssize_t blocks)
     {
-        pystack_lanes low = {0, 0, 0, 0}, high = {0, 0, 0, 0};
-        const pystack_lanes mask = {0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu};
+        uint64_t a = 0, b = 0, carries_a = 0, carries_b = 0;
         Py_ssize_t i;
-        for (i = 0; i < blocks; i++) {
-            pystack_lanes w = *(const pystack_lanes *)(p + 32 * i);
-            low += w & mask;
-            high += w >> 32;
+        for (i = 0; i < blocks; i++, p += 32) {
+            const pystack_word *w = (const pystack_word *) p;
+            carries_a += __builtin_add_overflow(a, w[0], &a);
+            carries_b += __builtin_add_overflow(b, w[1], &b);
+            carries_a += __builtin_add_overflow(a, w[2], &a);
+            carries_b += __builtin_add_overflow(b, w[3], &b);
         }
-        low += high;
-        return low[0] + low[1] + low[2] + low[3];
+        return (a & 0xFFFFFFFFu) + (a >> 32) + (b & 0xFFFFFFFFu) + (b >> 32) + carries_a + carries_b;
     }
     """
     uint64_t pystack_sum32(const unsigned char* p, Py_ssize_t blocks) nogil

@@ -16,7 +16,7 @@ cdef _sack_blocks(Packet pkt, Py_ssize_t i, Py_ssize_t end)
 @cython.locals(b="unsigned char*")
 cpdef write_tcp(bytearray buf, Py_ssize_t o, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, int window, int urg)
 @cython.locals(b="unsigned char*")
-cpdef put32(bytearray buf, Py_ssize_t o, uint32_t value)
+cpdef void put32(bytearray buf, Py_ssize_t o, uint32_t value) noexcept
 @cython.locals(b="unsigned char*")
 cpdef int write_timestamps(bytearray buf, Py_ssize_t o, uint32_t tsval, uint32_t tsecr) except -1
 @cython.locals(b="unsigned char*", i=Py_ssize_t, left=uint32_t, right=uint32_t)

@@ -13,6 +13,6 @@ cdef class CongestionControl:
     cpdef undone(self, Endpoint tcb)
     cpdef after_idle(self, Endpoint tcb)
 
-@cython.locals(plain=object, found=object, made=CongestionControl)
+@cython.locals(algorithms=dict, plain=object, found=object, made=CongestionControl)
 cpdef CongestionControl create(str name)
 cpdef bint known(str name) except -1

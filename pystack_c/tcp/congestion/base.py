@@ -75,7 +75,8 @@ def register(cls: Any) -> type:  # python
 
 def create(name: str) -> CongestionControl:
     """A new instance by `name` or `name(n)`; a ValueError, which lists what there is, where nothing is called that."""
-    plain = REGISTRY.get(name)
+    algorithms: dict[Any, Any] = REGISTRY
+    plain = algorithms.get(name)
     if plain is not None:
         return plain()  # type: ignore[no-any-return]
     found = CALL.fullmatch(name)

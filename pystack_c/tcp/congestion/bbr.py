@@ -311,7 +311,7 @@ class Bbr(BbrModel):
             self.start_round(rs)
         if self.state == PROBE_RTT:
             # What is sent now tells nothing of the bandwidth.
-            note_app_limited(t)
+            note_app_limited(t, t.in_flight())
             if self.probe_rtt_done_at == 0:
                 if t.in_flight() <= self._probe_rtt_window(t):
                     self.probe_rtt_done_at = t.core.now + PROBE_RTT_DURATION
