@@ -5,14 +5,14 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
-from pystack_c.tcp cimport ecn, fastopen, memory, tell
+from pystack_c.tcp cimport ecn, fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.congestion.base cimport create
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
 from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.rate cimport Rate, set_pacing
+from pystack_c.tcp.rate cimport new_rate, set_pacing
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, opening_window, send_reset, ts_now, update_mss
 from pystack_c.tcp.state cimport set_state

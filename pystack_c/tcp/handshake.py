@@ -11,7 +11,7 @@ from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.rate import Rate, set_pacing
+from pystack_c.tcp.rate import new_rate, set_pacing
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, opening_window, received_route, send_reset, ts_now, update_mss
 from pystack_c.tcp.state import set_state
@@ -357,7 +357,7 @@ def start_congestion_control(tcb: Tcb) -> None:
             # (A setting changed since the stack began; Linux takes Reno then, too.)
             tcb.congestion = "reno"
             tcb.cc = create("reno")
-        tcb.rate = Rate()
+        tcb.rate = new_rate()
         tcb.rcv_space = min(tcb.recvbuf.size, 10 * tcb.mss)
         old = tcb.cwnd
         ssthresh = tcb.ssthresh

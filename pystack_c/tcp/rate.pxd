@@ -28,7 +28,10 @@ cdef class Rate:
     cdef public int64_t rs_rate
     cdef public int64_t rate
     cdef public bint rate_app_limited
+    cpdef begin(self)
 
+@cython.locals(rate=Rate)
+cpdef Rate new_rate()
 @cython.locals(rate=Rate, now=int64_t)
 cpdef sent(Tcb tcb, SentSegment seg)
 @cython.locals(rate=Rate, now=int64_t)

@@ -18,6 +18,10 @@ class Rate:
     """What is counted for one connection, and the last sample (the fields that begin with rs_)."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Give every field its first value."""
         self.delivered = 0
         self.delivered_at = 0
         self.first_sent_at = 0
@@ -38,6 +42,13 @@ class Rate:
         # the last sample that told something (tcpi_delivery_rate)
         self.rate = 0
         self.rate_app_limited = False
+
+
+def new_rate() -> Rate:
+    """Rate() without its cost."""
+    rate: Rate = Rate.__new__(Rate)
+    rate.begin()
+    return rate
 
 
 def sent(tcb: Tcb, seg: SentSegment) -> None:

@@ -242,8 +242,7 @@ class RtxQueue:
 
     def clear(self) -> None:
         """The connection is over."""
-        if len(self.segs) > 0:
-            self.segs.clear()
+        del self.segs[:]
         self.first = 0
         self.count = 0
         self.sacked_out = 0

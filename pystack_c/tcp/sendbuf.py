@@ -114,8 +114,7 @@ class SendBuf:
     def clear(self) -> None:
         """Forget all data (the connection is over)."""
         self.head = self.tail
-        if len(self.chunks) > 0:
-            self.chunks.clear()
+        del self.chunks[:]
         self.first = 0
         self.cursor = 0
 

@@ -76,7 +76,7 @@ class TcpTables(PortTable):
         return of_addr.get(conn_key(raddr, rport, lport))
 
     def register(self, tcb: Tcb) -> None:
-        """A connection has its four: from now on segments reach it. (One that we open has entered its port before.)"""
+        """A connection has its four: from now on segments reach it. (One that we open is an endpoint, and has its port, already.)"""
         of_addr = self.conns.get(tcb.laddr)
         if of_addr is None:
             of_addr = {}
@@ -85,7 +85,7 @@ class TcpTables(PortTable):
         tcb.registered = True
         if tcb.passive:
             self.add(tcb, tcb.lport)
-        self.core.endpoints[tcb.ident] = tcb
+            self.core.endpoints[tcb.ident] = tcb
 
     def unregister(self, tcb: Tcb) -> None:
         """Segments do not reach it any more; its port is free."""

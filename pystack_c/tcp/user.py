@@ -136,9 +136,6 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         ports.connect_port(core, tcb, tables, laddr, addr, port)
     elif tables.tuple_busy(laddr, tcb.lport, addr, port):
         raise error(errno.EADDRNOTAVAIL)
-    else:
-        # (An attempt that failed has given it back.)
-        tables.add(tcb, tcb.lport)
     if memory.refuses(tcb):
         raise error(errno.ENOBUFS)
     tcb.laddr = laddr

@@ -1,5 +1,6 @@
 """The Internet checksum against a plain reference (RFC 1071)."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,17 @@ def test_any_part_of_any_bytes(data, draw, acc):
 def test_long_runs_of_one_byte(length, byte):
     data = bytes([byte]) * length
     assert checksum.sum_any(data, 0) == reference(data)
+
+
+@pytest.mark.parametrize(
+    "word", [b"\xff" * 8, b"\xff" * 7 + b"\0", b"\0" * 7 + b"\xff", b"\x80" + b"\0" * 7, b"\xfe\xff" * 4]
+)
+def test_words_that_carry(word):
+    # Sums of 64-bit words, whose carries are counted: where each of them, or every other one, carries.
+    for other in (word, bytes(8), bytes(255 - byte for byte in word)):
+        for words in (8, 9, 11, 100, 187, 8191):
+            data = (word + other) * (words // 2) + word * (words & 1) + b"\x12\x34\x56"
+            assert checksum.sum_any(data, 7) == reference(data, 7)
 
 
 @given(st.binary(max_size=64), st.binary(max_size=64))

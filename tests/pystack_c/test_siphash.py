@@ -1,5 +1,8 @@
 """SipHash-2-4 against its authors' vectors, and the Fast Open cookie that Linux gives for a key."""
 
+from random import Random
+from struct import pack
+
 from pystack_c.core import Core
 from pystack_c.siphash import siphash
 from pystack_c.tcp.fastopen import make_cookie
@@ -27,3 +30,10 @@ def test_cookie_under_a_shared_key():
     assert make_cookie(core, b"", 0xC0000202, 0xC0A80001) != cookie
     assert make_cookie(core, bytes(16), 0xC0000201, 0xC0A80001) != cookie
     assert make_cookie(Core(1), b"", 0xC0000201, 0xC0A80001) != make_cookie(Core(2), b"", 0xC0000201, 0xC0A80001)
+
+
+def test_a_ports_hash_is_that_of_its_bytes():
+    rng, random = Core(1).rng, Random(1)
+    edges = [(0, 0, 0), (0xFFFFFFFF, 0xFFFFFFFF, 65535), (0x01020304, 0xFFFE0000, 0x0102)]
+    for laddr, raddr, rport in edges + [(random.getrandbits(32), random.getrandbits(32), n * 13) for n in range(200)]:
+        assert rng.keyed_port(laddr, raddr, rport) == rng.keyed_hash(b"port" + pack(">IIH", laddr, raddr, rport))

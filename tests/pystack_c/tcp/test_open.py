@@ -6,6 +6,7 @@ import pytest
 
 from pystack_c.siphash import SipHash
 from pystack_c.tcp import user
+from pystack_c.tcp.tables import conn_key
 from tests.support.segments import ACK, RST, SYN
 from tests.support.tcp_peer import HOST, MS, PEER, Peer, S
 
@@ -236,6 +237,38 @@ def test_everything_is_given_back(make):
     assert peer.stack.endpoints == {listener.ident: listener}
     assert peer.stack.tcp.conns == {} and list(peer.stack.tcp.buckets) == [80]
     assert peer.stack.poll_timeout() is None and peer.stack.tcp.time_wait == 0 and peer.counters.TcpCurrEstab == 0
+
+
+def test_keys_are_unique_and_spread_wherever_they_differ():
+    # A dict of 1,024 places looks at the low 10 bits of a key first.
+    some = range(1000)
+    for keys in (
+        [conn_key(PEER, port + 20_000, 80) for port in some],
+        [conn_key(PEER, 80, port + 20_000) for port in some],
+        [conn_key(PEER + n, 80, 20_000) for n in some],
+        [conn_key(PEER + (n << 16), 80, 20_000) for n in some],
+    ):
+        assert len({key & 0x3FF for key in keys}) > 900
+    four = [
+        conn_key(PEER ^ n, a, b)
+        for n in (0, 1, 1 << 16, 1 << 31)
+        for a in range(0, 65536, 3855)
+        for b in range(0, 65536, 3855)
+    ]
+    assert len(set(four)) == 4 * 18 * 18
+
+
+def test_a_listener_of_one_address_hears_of_that_only():
+    peer = Peer()
+    peer.stack.add_addr(peer.stack.ifaces[1], HOST + 50, 24)
+    listener = peer.listener()
+    bound = peer.call(user.tcp_open, peer.stack)
+    peer.call(user.bind, bound, HOST + 50, 81)
+    peer.call(user.listen, bound, 5)
+    pkt = peer.stack.packet
+    for dst, port, found in ((HOST, 80, listener), (HOST + 50, 80, listener), (HOST + 50, 81, bound), (HOST, 81, None)):
+        pkt.dst, pkt.dport = dst, port
+        assert peer.stack.tcp.listener_for(pkt) is found
 
 
 def test_time_wait_is_bounded(make):
