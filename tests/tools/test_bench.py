@@ -71,6 +71,11 @@ def test_picture_shows_each_ratio(tmp_path):
     assert "connections: pystack blocking / kernel blocking" in svg and "0.50 (≥ 1)" in svg
 
 
+def test_picture_of_a_work_that_costs_nothing():
+    free = {"work": "CPU", "of": "pystack", "to": "%", "ratio": 0.0, "bar": 0.1, "at_most": True, "met": True}
+    assert "0.00 (≤ 0.1)" in draw([free])
+
+
 def test_simulated_transfer_counts_real_segments():
     seconds, segments = simulator.transfer(1_000_000)
     # 685 segments of at most 1460 bytes, their acknowledgements, and the ends.

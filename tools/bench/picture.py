@@ -17,7 +17,7 @@ def draw(verdicts: "list[dict[str, Any]]") -> str:
     ]
     for i, one in enumerate(verdicts):
         y = ROW * (i + 1)
-        reached = one["bar"] / one["ratio"] if one["at_most"] else one["ratio"] / one["bar"]
+        reached = one["bar"] / max(one["ratio"], 1e-9) if one["at_most"] else one["ratio"] / one["bar"]
         length = min(reached, SCALE) / SCALE * WIDTH
         colour = "#2a7" if one["met"] else "#c63"
         sign = "≤" if one["at_most"] else "≥"
