@@ -41,13 +41,11 @@ def test_bbr_does_not_mind_random_loss_that_halves_the_others():
     assert results["bbr"] > 1.5 * results["cubic"] and results["bbr"] > 1.5 * results["reno"]
 
 
-def slowed_down(loss: float) -> float:
-    """The share of the time that BBR's short-term bound on bandwidth costs more than 2 %: 20 Mbit/s, R = 50 ms, so 83 segments a round trip."""
-    link = {"rate": 20_000_000, "queue": 400, "loss": loss}
+def bbr_flow(loss: float = 0):
+    """A bulk transfer with BBR that is under way, 20 Mbit/s, R = 50 ms, so 83 segments a round trip: the lab, and the sender's block."""
+    link = {"rate": 20_000_000, "queue": 400} | ({"loss": loss} if loss else {})
     lab = lab_net(25 * MS, profile="linux", tcp_congestion="bbr", link=link)
     client, server = lab.connected()
-    cc = client.endpoint.cc
-    samples = []
 
     def put():
         yield client.sendall(bytes(1 << 24))
@@ -57,6 +55,14 @@ def slowed_down(loss: float) -> float:
 
     lab.spawn(put())
     lab.spawn(take())
+    return lab, client.endpoint
+
+
+def slowed_down(loss: float) -> float:
+    """The share of the time that BBR's short-term bound on bandwidth costs more than 2 %."""
+    lab, tcb = bbr_flow(loss)
+    cc = tcb.cc
+    samples = []
     while lab.net.now < 5 * S:
         lab.net.run(until=lab.net.now + 10 * MS)
         if lab.net.now > 1 * S:
@@ -66,18 +72,8 @@ def slowed_down(loss: float) -> float:
 
 def slopes(rounds: int) -> tuple[set[int], int]:
     """How many acknowledged bytes BBR's upper bound takes to grow by a segment, after so many rounds of probing; and the MSS."""
-    lab = lab_net(25 * MS, profile="linux", tcp_congestion="bbr", link={"rate": 20_000_000, "queue": 400})
-    client, server = lab.connected()
-    cc = client.endpoint.cc
-
-    def put():
-        yield client.sendall(bytes(1 << 24))
-
-    def take():
-        yield server.recv_exactly(1 << 24)
-
-    lab.spawn(put())
-    lab.spawn(take())
+    lab, tcb = bbr_flow()
+    cc = tcb.cc
     seen = set()
     while lab.net.now < 5 * S:
         lab.net.run(until=lab.net.now + 5 * MS)
@@ -85,7 +81,7 @@ def slopes(rounds: int) -> tuple[set[int], int]:
             cc.probe_up_rounds = rounds
         elif cc.state == PROBE_BW_UP:
             seen.add(cc.probe_up_count)
-    return seen, client.endpoint.mss
+    return seen, tcb.mss
 
 
 def test_bbr_raises_its_bound_by_a_segment_an_ack_at_most():
