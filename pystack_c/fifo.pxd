@@ -3,9 +3,9 @@ cimport cython
 @cython.final
 cdef class Fifo:
     cdef public list slots
-    cdef public Py_ssize_t size
     cdef public Py_ssize_t head
     cdef public Py_ssize_t count
+    @cython.locals(size=Py_ssize_t)
     cpdef append(self, object item)
     cpdef object first(self)
     cpdef clear(self)

@@ -9,7 +9,6 @@ class Fifo:
 
     def __init__(self) -> None:
         self.slots: list[Any] = [None] * 8
-        self.size = 8
         self.head = 0
         self.count = 0
 
@@ -21,12 +20,13 @@ class Fifo:
 
     def append(self, item: Any) -> None:
         """Add to the end."""
-        if self.count == self.size:
-            self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * self.size
+        size = len(self.slots)
+        if self.count == size:
+            self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * size
             self.head = 0
-            self.size += self.size
+            size += size
         # (The size is a power of two.)
-        self.slots[(self.head + self.count) & (self.size - 1)] = item
+        self.slots[(self.head + self.count) & (size - 1)] = item
         self.count += 1
 
     def first(self) -> Any:
@@ -36,7 +36,6 @@ class Fifo:
     def clear(self) -> None:
         """Forget all that wait."""
         self.slots = [None] * 8
-        self.size = 8
         self.head = 0
         self.count = 0
 
@@ -44,6 +43,6 @@ class Fifo:
         """Take the first one out; there must be one."""
         item = self.slots[self.head]
         self.slots[self.head] = None
-        self.head = (self.head + 1) & (self.size - 1)
+        self.head = (self.head + 1) & (len(self.slots) - 1)
         self.count -= 1
         return item

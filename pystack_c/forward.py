@@ -34,7 +34,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    dst: Dst = ipv4.route_output(core, pkt.dst)
+    dst: Dst = ipv4.find_route(core, pkt.dst)
     if dst is None:
         _no_route(core, iface, pkt)
         return
@@ -67,8 +67,6 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     """RFC 1812 5.2.7.1: net unreachable where there is no route, host unreachable or prohibited where a route says so."""
-    # (Which route_output took for one of our own.)
-    core.counters.IpOutNoRoutes -= 1
     core.counters.IpExtInNoRoutes += 1
     code = C.ICMP_NET_UNREACH
     if core.route_error == 113:  # EHOSTUNREACH

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
+from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface
 from pystack_c.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
@@ -9,10 +10,10 @@ from pystack_c.route cimport Dst
 from pystack_c.wire cimport icmpv4 as wire
 
 cpdef bint is_error(int icmp_type)
-@cython.locals(name=str)
 cpdef count_out(Core core, int icmp_type)
-@cython.locals(name=str)
 cpdef count_in(Core core, int icmp_type)
+@cython.locals(name=str)
+cdef _count(Counters counters, str way, int icmp_type, dict names)
 @cython.locals(dst=Dst)
 cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code, uint32_t rest, object payload, int ttl, int tos, str why, str rfc, object options=*) except -1
 @cython.locals(src=uint32_t, options=object, data=bytes, why=str, error=int)

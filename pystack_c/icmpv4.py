@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import ip_options
 from pystack_c.core import Core
+from pystack_c.counters import Counters
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
@@ -53,18 +54,19 @@ def is_error(icmp_type: int) -> bool:
 def count_out(core: Core, icmp_type: int) -> None:
     """Count a message that goes out."""
     core.counters.IcmpOutMsgs += 1
-    core.counters.message("Out", icmp_type)
-    name = _OUT.get(icmp_type)
-    if name is not None:
-        setattr(core.counters, name, getattr(core.counters, name) + 1)
+    _count(core.counters, "Out", icmp_type, _OUT)
 
 
 def count_in(core: Core, icmp_type: int) -> None:
     """Count a sound message that came in (what is of use here has its counter where it is used)."""
-    core.counters.message("In", icmp_type)
-    name = _IN.get(icmp_type)
+    _count(core.counters, "In", icmp_type, _IN)
+
+
+def _count(counters: Counters, way: str, icmp_type: int, names: dict[int, str]) -> None:
+    counters.message(way, icmp_type)
+    name = names.get(icmp_type)
     if name is not None:
-        setattr(core.counters, name, getattr(core.counters, name) + 1)
+        setattr(counters, name, getattr(counters, name) + 1)
 
 
 def send(

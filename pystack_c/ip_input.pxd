@@ -12,10 +12,8 @@ from pystack_c.wire cimport ipv4 as wire
 
 cdef int _BAD_CHECKSUM, _TRUNCATED
 
-@cython.locals(code=int, counters=Counters)
+@cython.locals(code=int, counters=Counters, error=tuple)
 cpdef input(Core core, Iface iface, Packet pkt)
-@cython.locals(error=tuple)
-cdef _drop_error(Core core, Iface iface, int code)
 @cython.locals(count=int, codepoint=int)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)

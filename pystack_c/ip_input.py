@@ -25,16 +25,16 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     counters.IpInReceives += 1
     counters.IpExtInOctets += pkt.end - pkt.ip_off
     code = wire.parse(pkt)
-    if code == _TRUNCATED:
-        # RFC 4293 ipSystemStatsInTruncatedPkts: the header is sound.
-        counters.IpExtInTruncatedPkts += 1
-        _drop_error(core, iface, code)
-        return
     if code != 0:
-        core.counters.IpInHdrErrors += 1
+        if code == _TRUNCATED:
+            # RFC 4293 ipSystemStatsInTruncatedPkts: the header is sound.
+            counters.IpExtInTruncatedPkts += 1
+        else:
+            counters.IpInHdrErrors += 1
         if code == _BAD_CHECKSUM:
             counters.IpExtInCsumErrors += 1
-        _drop_error(core, iface, code)
+        error = wire.ERRORS[-code]
+        core.drop(error[0], "ip " + iface.name, error[1], error[2])
         return
     _count_ecn(counters, pkt)
     if (
@@ -76,12 +76,6 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         if not reassembly.input(core, iface, pkt):
             return
     deliver(core, iface, pkt)
-
-
-def _drop_error(core: Core, iface: Iface, code: int) -> None:
-    """What the codec says is wrong with a header."""
-    error = wire.ERRORS[-code]
-    core.drop(error[0], "ip " + iface.name, error[1], error[2])
 
 
 def _count_ecn(counters: Counters, pkt: Packet) -> None:

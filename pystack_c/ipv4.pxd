@@ -8,8 +8,10 @@ from pystack_c.route cimport Dst, Route, link_mtu
 from pystack_c.wire cimport ipv4 as wire
 from pystack_c.wire.checksum cimport sum_bytes
 
-@cython.locals(found=Dst, dst=Dst)
+@cython.locals(dst=Dst)
 cpdef Dst route_output(Core core, uint32_t addr, uint32_t src=*, Iface iface=*, bint onlink=*)
+@cython.locals(found=Dst, dst=Dst)
+cpdef Dst find_route(Core core, uint32_t addr, uint32_t src=*, Iface iface=*, bint onlink=*)
 @cython.locals(mine=LocalAddr, own=LocalAddr, route=Route, src=uint32_t, hop=uint32_t, kind=int, dst=Dst)
 cdef Dst _resolve(Core core, uint32_t addr, Iface iface, bint onlink)
 @cython.locals(route=Route, other=Iface, kind=int)

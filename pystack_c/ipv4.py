@@ -20,6 +20,14 @@ DST_CACHE_MAX = 4096
 
 
 def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
+    """`find_route` for a packet of our own; that there is no route is counted."""
+    dst: Dst = find_route(core, addr, src, iface, onlink)
+    if dst is None:
+        core.counters.IpOutNoRoutes += 1
+    return dst
+
+
+def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
     """Where packets to `addr` go, as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
 
     `src` is the address the caller will use (0: take Dst.src); the weak model does not route by it. `iface` restricts
@@ -39,7 +47,6 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
     if core.probe is not None:
         _tell_route(core, addr, dst)
     if dst is None:
-        core.counters.IpOutNoRoutes += 1
         return None
     dst.ident = core.rng.u32() & 0xFFFF
     if iface is None and not onlink:

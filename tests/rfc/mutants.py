@@ -174,7 +174,7 @@ RFC1122 = [
     Mutant("IP-27", "neighbor.py", "        header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)", "        header = ethernet.header(0x020000000001, iface.mac, C.ETH_P_IP)"),
     Mutant("IP-28", "ip_input.py", "if pkt.l2_group and pkt.dst_kind == C.DST_UNICAST:", "if False:"),
     Mutant("IP-29", "config.py", "self.ip_forward = False", "self.ip_forward = True"),
-    Mutant("IP-30", "ip_input.py", "    if code != 0:\n        core.counters.IpInHdrErrors += 1", "    if code != 0:"),
+    Mutant("IP-30", "ip_input.py", "            counters.IpInHdrErrors += 1", "            pass"),
     Mutant("IP-31", "datagram.py", "dgram.fill(data, pkt.src, sport, pkt.dst, iface,", "dgram.fill(data, pkt.src, sport, pkt.dst, None,"),
     Mutant("ICMP-1", "icmp_input.py", "    elif not taken:\n        # RFC 1122 3.2.2", "    elif not taken:\n        icmpv4.echo_reply(core, pkt)\n        # RFC 1122 3.2.2"),
     Mutant("ICMP-2", "icmpv4.py", "quote = pkt.frame[pkt.ip_off : end]", "quote = bytes(8) + pkt.frame[pkt.ip_off + 8 : end]"),

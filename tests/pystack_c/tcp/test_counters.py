@@ -5,8 +5,10 @@ import pytest
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp.congestion.cubic import Cubic
 from pystack_c.tcp.fastopen import remember
+from tests import frames as f
 from tests.support.counting import Cases, check
-from tests.support.segments import ACK, RST, SYN, ones
+from tests.support.peer import ip_packet
+from tests.support.segments import ACK, RST, SYN
 from tests.support.tcp_peer import (
     HOST,
     MS,
@@ -783,11 +785,7 @@ def an_icmp_error_about_nothing_that_is_out(cause):
     yield conn.peer
     seq = conn.ack + (0 if not cause else 50_000)
     quote = build(HOST, PEER, conn.dport, conn.sport, seq, 0, ACK)[:28]
-    message = bytes((3, 1, 0, 0, 0, 0, 0, 0)) + quote
-    message = message[:2] + (ones(message) ^ 0xFFFF).to_bytes(2, "big") + message[4:]
-    packet = bytes((0x45, 0)) + (20 + len(message)).to_bytes(2, "big") + bytes((0, 1, 0, 0, 64, 1, 0, 0))
-    packet += PEER.to_bytes(4, "big") + HOST.to_bytes(4, "big")
-    conn.peer.packet(packet[:10] + (ones(packet) ^ 0xFFFF).to_bytes(2, "big") + packet[12:] + message)
+    conn.peer.packet(ip_packet(PEER, HOST, 1, f.icmp(3, 1, bytes(4), quote)))
     assert conn.peer.counters.IcmpInDestUnreachs == 1
 
 
