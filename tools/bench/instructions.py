@@ -145,15 +145,6 @@ def connections(count: int) -> None:
         pair.settle()
 
 
-def nothing(count: int) -> None:
-    """Only the imports and the two stacks."""
-    from pystack_c import udp
-    from pystack_c.tcp import user
-
-    assert udp is not None and user is not None
-    Pair()
-
-
 PATHS: dict[str, Callable[[int], None]] = {
     "data segment, both ends": segments,
     "request and response, both ends": requests,
@@ -177,12 +168,16 @@ def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> i
     return int(found[1])
 
 
+def cost(path: str, root: Path = ROOT, listen: bool = False) -> int:
+    """Instructions a packet: what a second lot of packets costs, so that no start or warming up is among them."""
+    once, twice = (count(path, packets, root, listen) for packets in (PACKETS, 2 * PACKETS))
+    return round((twice - once) / PACKETS)
+
+
 def measure(root: Path = ROOT) -> dict[str, int]:
-    """Instructions a packet of each path: what a second lot of packets costs, so that no start or warming up is among them."""
-    jobs = [(path, n) for path in PATHS for n in (PACKETS, 2 * PACKETS)]
+    """Instructions a packet of each path."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = dict(zip(jobs, pool.map(lambda job: count(job[0], job[1], root), jobs)))
-    return {path: round((counts[path, 2 * PACKETS] - counts[path, PACKETS]) / PACKETS) for path in PATHS}
+        return dict(zip(PATHS, pool.map(lambda path: cost(path, root), PATHS)))
 
 
 def why_not() -> str:
@@ -201,7 +196,7 @@ def main() -> int:
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        PATHS.get(options.run[0], nothing)(int(options.run[1]))
+        PATHS[options.run[0]](int(options.run[1]))
         return 0
     reason = why_not()
     if reason:

@@ -154,12 +154,7 @@ def main() -> int:
 
 def listened() -> float:
     """How much more (%) a data segment takes where a probe listens."""
-    packets = instructions.PACKETS
-    off, on, base = (
-        instructions.count(path, packets, listen=listen)
-        for path, listen in ((CONTROL, False), (CONTROL, True), ("nothing", False))
-    )
-    return 100 * ((on - base) / (off - base) - 1)
+    return 100 * (instructions.cost(CONTROL, listen=True) / instructions.cost(CONTROL) - 1)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.bench.lab import ADDRESS, SERVER_CPU, Lab
 from tools.bench.stacks import ROOT, Stack, stacks
+from tools.bench.works import ECHO, SIZE, wrk
 
 WORKS = {
     "request": ("rr", ["pystack blocking", "kernel blocking", "pystack asyncio", "kernel asyncio", "pystack compiled", "lwIP"]),
@@ -45,11 +46,10 @@ def operations(lab: Lab, work: str, seconds: int) -> tuple[int, float]:
     """Do the work; how many operations, and the server's CPU seconds."""
     before = lab.cpu()
     if work == "http":
-        text = lab.inside("wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{ADDRESS}/")
-        found = re.search(r"(\d+) requests in", text)
-        assert found is not None
-        return int(found[1]), lab.cpu() - before
-    return int(lab.measure(work, ADDRESS, 7, seconds, 64)["count"]), lab.cpu() - before
+        count = wrk(lab, seconds, r"(\d+) requests in")
+    else:
+        count = lab.measure(work, ADDRESS, ECHO, seconds, SIZE)["count"]
+    return int(count), lab.cpu() - before
 
 
 def samples(data: Path) -> Counter[tuple[str, str]]:

@@ -51,14 +51,19 @@ def rate(name: str, job: str, cpu: int = CLIENT_CPU) -> Callable[[Lab, float], d
     return measure
 
 
-def http(lab: Lab, seconds: float) -> dict[str, float]:
-    """wrk, 16 connections that are kept open."""
+def wrk(lab: Lab, seconds: float, wanted: str) -> float:
+    """One number of what wrk says of 16 connections that are kept open: the pattern's first group."""
     text = lab.inside("wrk", "-t1", "-c16", f"-d{max(1, round(seconds))}s", f"http://{ADDRESS}/")
     if "Socket errors" in text or "Non-2xx" in text:
         raise RuntimeError(text)
-    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    found = re.search(wanted, text)
     assert found is not None
-    return {"HTTP keep-alive": float(found[1])}
+    return float(found[1])
+
+
+def http(lab: Lab, seconds: float) -> dict[str, float]:
+    """Requests a second over connections that are kept open."""
+    return {"HTTP keep-alive": wrk(lab, seconds, r"Requests/sec:\s+([\d.]+)")}
 
 
 def ping(lab: Lab, seconds: float) -> dict[str, float]:
