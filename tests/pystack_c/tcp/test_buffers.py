@@ -55,6 +55,24 @@ def test_receive_buffer_keeps_every_byte_once(start, pieces):
 
 
 @settings(max_examples=200)
+@given(
+    st.lists(st.integers(1, 5000), min_size=1, max_size=8), st.lists(st.tuples(st.integers(1, 12000), st.booleans()))
+)
+def test_a_read_goes_on_over_the_ends_of_pieces(sizes, reads):
+    """Segments of over 1 KiB stay pieces of their own."""
+    buf, model = RecvBuf(1 << 20), b""
+    for i, n in enumerate(sizes):
+        data = bytes((i * 31 + k) & 255 for k in range(n))
+        buf.put(b"head" + data + b"tail", 4, 4 + n)
+        model += data
+    for n, peek in reads:
+        assert buf.get(n, peek) == model[:n]
+        if not peek:
+            model = model[n:]
+        assert buf.used == len(model)
+
+
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(["append", "ack", "peek"]), st.integers(0, 9000), st.integers(0, 9000))))
 def test_send_buffer_is_a_window_on_the_stream(steps):
     buf, model = SendBuf(), b""

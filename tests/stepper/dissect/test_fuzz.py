@@ -64,7 +64,16 @@ def spoiled(draw):
     return data, sample.link
 
 
+#: a router alert option of 11 bytes, seven more than it has fields for
+LONG_ALERT = bytes.fromhex(
+    "02000000000202000000000108004800002c000700004001"
+    "53b20a0000010a000002940b080a0000010000000001"
+    "0800b0821234567870696e67"
+)
+
+
 @settings(max_examples=400)
 @given(spoiled())
+@example((LONG_ALERT, C.LINK_ETHERNET))
 def test_spoiled_frames(case):
     check(*case)
