@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from pystack.runtime.addresses import parse_addr, parse_network
+from pystack.runtime.sleep import BUSY_POLL
 
 if TYPE_CHECKING:
     from pystack.demo.narrator import Narrator
@@ -33,6 +34,7 @@ class Settings:
     mtu: int | None = None
     mac: str | None = None
     no_offload: bool = False
+    busy_poll: int = BUSY_POLL
     profile: str = "linux"
     set: tuple[str, ...] = ()
     name: str = "pystack"
@@ -73,6 +75,14 @@ _OPTIONS = [
     click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
     click.option("--mac", help="MAC address of the stack; made from the seed where not given."),
     click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload."),
+    click.option(
+        "--busy-poll",
+        type=click.IntRange(0),
+        default=BUSY_POLL,
+        show_default=True,
+        metavar="US",
+        help="Look at the device instead of sleeping while sleeps are shorter than this; 0: never.",
+    ),
     click.option(
         "--profile", default="linux", show_default=True, help="Settings to start from: linux, rfc, lab or tahoe."
     ),
@@ -205,6 +215,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = No
             mode="tun" if settings.tun else "tap",
             mtu=settings.mtu,
             offload=not settings.no_offload,
+            busy_poll=settings.busy_poll,
             mac=mac,
             config=config,
             seed=seed,

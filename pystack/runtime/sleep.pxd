@@ -19,7 +19,9 @@ cdef extern from *:
     #endif
     #include <errno.h>
     #include <poll.h>
+    #include <sched.h>
     #include <stdint.h>
+    #include <time.h>
     /* ppoll(2) is declared only with _GNU_SOURCE, which Python.h defines. */
     static int pystack_ppoll(struct pollfd* fds, int count, int64_t timeout) {
         struct timespec ts;
@@ -29,8 +31,23 @@ cdef extern from *:
         n = ppoll(fds, (nfds_t)count, timeout < 0 ? NULL : &ts, NULL);
         return n < 0 ? -errno : n;
     }
+    /* The same again and again, without sleeping, until CLOCK_MONOTONIC says `until`; others get the processor in between. */
+    static int pystack_look(struct pollfd* fds, int count, int64_t until) {
+        struct timespec ts;
+        int n;
+        do {
+            n = pystack_ppoll(fds, count, 0);
+            if (n != 0) break;
+            sched_yield();
+            clock_gettime(CLOCK_MONOTONIC, &ts);
+        } while ((int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec < until);
+        return n;
+    }
     """
     int pystack_ppoll(pollfd* fds, int count, int64_t timeout) nogil
+    int pystack_look(pollfd* fds, int count, int64_t until) nogil
+
+cdef int64_t _FIRST_LOOK
 
 cpdef int64_t monotonic() noexcept
 cpdef poke(int fd)
@@ -39,11 +56,14 @@ cpdef calm(int fd)
 @cython.final
 cdef class Sleeper:
     cdef public int count
+    cdef public int64_t busy_poll
+    cdef public int64_t looking
     cdef public list fds
     cdef public list found
     cdef public object epoll
     cdef pollfd polled[256]
     cpdef add(self, int fd)
+    cpdef learn(self, int64_t slept)
     cpdef bint ready(self, int place) except -1
     @cython.locals(found=list)
     cpdef int sleep(self, int64_t timeout, Gate opens) except -1
@@ -58,12 +78,34 @@ cdef inline bint is_ready(Sleeper self, int place) noexcept:
 
 cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
     cdef int count = self.count
+    cdef int64_t looking = self.looking
+    cdef int64_t began = 0
     cdef int place
-    cdef int n
+    cdef int n = 0
+    if timeout == 0 or self.busy_poll == 0:
+        looking = 0
+    elif 0 < timeout < looking:
+        looking = timeout
     with nogil:
         if opens is not None:
             open_gate(opens)
-        n = pystack_ppoll(self.polled, count, timeout)
+        if self.busy_poll > 0:
+            began = clock_now()
+        if looking > 0:
+            n = pystack_look(self.polled, count, began + looking)
+        else:
+            n = pystack_ppoll(self.polled, count, timeout)
+    if looking > 0 and n == 0:
+        # A signal that came meanwhile does not end the sleep to come.
+        PyErr_CheckSignals()
+        with nogil:
+            if timeout > 0:
+                timeout -= clock_now() - began
+                if timeout < 0:
+                    timeout = 0
+            n = pystack_ppoll(self.polled, count, timeout)
+    if n > 0 and timeout != 0 and self.busy_poll > 0:
+        self.learn(clock_now() - began)
     if n < 0:
         for place in range(count):
             self.polled[place].revents = 0

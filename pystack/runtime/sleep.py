@@ -2,6 +2,12 @@
 
 Two bodies, as phy.tapio has: compiled, ppoll(2) on an array of our own (see sleep.pxd); uncompiled, `select.epoll`
 (whose objects, other than those of `select.poll`, a signal handler may use in the middle of a call).
+
+Compiled, a sleeper may look for a moment before it sleeps (Linux calls it busy polling): to be woken takes a processor that
+went idle several times as long as a request needs, and whoever wakes it pays for that as well. How long it looks it learns from how
+long its sleeps were, as KVM does before it lets a processor halt (Documentation/virt/kvm/halt-polling.rst): while they are shorter
+than `busy_poll`, twice as long each time; after a longer one, not at all. So a stack with nothing to do never looks. Between
+two looks whoever else wants the processor gets it (sched_yield(2)).
 """
 
 import os
@@ -14,6 +20,10 @@ from pystack.runtime.lock import Gate
 
 #: the most descriptors one Sleeper has: interfaces and a few of the driver's own
 MOST = 256
+#: microseconds of busy polling where nobody says otherwise (see Sleeper)
+BUSY_POLL = 100
+#: ns of looking to begin with
+_FIRST_LOOK = 10_000
 
 
 def monotonic() -> int:
@@ -42,6 +52,9 @@ class Sleeper:
 
     def __init__(self) -> None:
         self.count = 0
+        #: sleeps up to this many ns are worth looking instead (0: none is), and how long it looks now, if at all
+        self.busy_poll = 0
+        self.looking = 0
         self.fds: list[int] = []
         self.found: list[int] = []
         self.epoll: Any = None if C.COMPILED else select.epoll()
@@ -56,6 +69,15 @@ class Sleeper:
         elif fd >= 0:
             self.epoll.register(fd, select.EPOLLIN)
         self.count += 1
+
+    def learn(self, slept: int) -> None:
+        """It took `slept` ns until a descriptor was readable: how long shall it look next time?"""
+        if slept > self.busy_poll:
+            self.looking = 0
+        elif slept > self.looking:
+            self.looking = 2 * self.looking if self.looking > 0 else _FIRST_LOOK
+            if self.looking > self.busy_poll:
+                self.looking = self.busy_poll
 
     def ready(self, place: int) -> bool:
         """Whether the last sleep ended with this one readable (or broken)."""

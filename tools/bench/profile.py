@@ -66,9 +66,11 @@ def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) ->
         lab.pin(SERVER_CPU)
         command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-p", str(lab.pid)]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
-            time.sleep(0.5)
-            count, cpu = operations(lab, work, seconds)
-            perf.send_signal(signal.SIGINT)
+            try:
+                time.sleep(0.5)
+                count, cpu = operations(lab, work, seconds)
+            finally:
+                perf.send_signal(signal.SIGINT)
     each = cpu / count * 1e6
     found = dict.fromkeys(PARTS, 0.0)
     counted = samples(data)

@@ -1,0 +1,106 @@
+"""Sleeping, and looking before a sleep (busy polling)."""
+
+import os
+import signal
+
+import pytest
+
+from pystack.runtime.lock import Gate
+from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
+from pystack_c.stack import Stack
+
+US = 1_000
+
+
+@pytest.fixture
+def eventfd():
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    yield fd
+    os.close(fd)
+
+
+def sleeper_on(fd: int, busy_poll: int = 0, looking: int = 0) -> Sleeper:
+    sleeper = Sleeper()
+    sleeper.add(fd)
+    sleeper.busy_poll = busy_poll
+    sleeper.looking = looking
+    return sleeper
+
+
+def test_while_sleeps_are_short_it_looks_longer_each_time():
+    sleeper = Sleeper()
+    sleeper.busy_poll = 100 * US
+    seen = []
+    for _ in range(6):
+        sleeper.learn(90 * US)
+        seen.append(sleeper.looking // US)
+    assert seen == [10, 20, 40, 80, 100, 100]
+
+
+def test_what_was_found_by_looking_changes_nothing():
+    sleeper = sleeper_on(-1, 100 * US, 40 * US)
+    sleeper.learn(30 * US)
+    assert sleeper.looking == 40 * US
+    sleeper.learn(41 * US)  # control
+    assert sleeper.looking == 80 * US
+
+
+@pytest.mark.parametrize(("busy_poll", "slept", "looking"), [(100, 101, 0), (100, 100, 80), (0, 1, 0)])
+def test_after_a_long_sleep_it_does_not_look(busy_poll, slept, looking):
+    sleeper = sleeper_on(-1, busy_poll * US, 40 * US)
+    sleeper.learn(slept * US)
+    assert sleeper.looking == looking * US
+
+
+@pytest.mark.parametrize("looking", [0, 50 * US])
+def test_a_readable_descriptor_is_found(eventfd, looking):
+    sleeper = sleeper_on(eventfd, 100 * US, looking)
+    assert sleeper.sleep(0, Gate()) == 0
+    assert not sleeper.ready(0)
+    poke(eventfd)
+    for timeout in (0, 1_000_000_000, -1):
+        assert sleeper.sleep(timeout, Gate()) == 1
+        assert sleeper.ready(0)
+
+
+@pytest.mark.parametrize("looking", [0, 1_000 * US, 60_000_000 * US])
+def test_the_timeout_holds_whether_it_looks_or_not(eventfd, looking):
+    sleeper = sleeper_on(eventfd, looking, looking)
+    before = monotonic()
+    assert sleeper.sleep(20_000 * US, Gate()) == 0
+    assert monotonic() - before >= 19_000 * US
+    assert sleeper.looking == looking  # a timer is no news
+
+
+@pytest.mark.parametrize("looking", [0, 10_000 * US])
+def test_a_signal_ends_it_while_it_looks_too(eventfd, looking):
+    """Its handler runs when the look is over, at the latest. (Thirty times: a look that a signal interrupts in the kernel ends anyway.)"""
+    sleeper = sleeper_on(eventfd, looking, looking)
+    old = signal.signal(signal.SIGALRM, lambda *_: poke(eventfd))
+    before = monotonic()
+    try:
+        for _ in range(30):
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+            while not sleeper.sleep(60_000_000 * US, Gate()):
+                pass
+            calm(eventfd)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert monotonic() - before < 30_000_000 * US
+
+
+def test_a_host_tells_its_sleepers():
+    host = RealtimeHost(Stack(1))
+    try:
+        assert [sleeper.busy_poll for sleeper in host.sleepers] == [0, 0]
+        host.set_busy_poll(70)
+        loop = host.loop_waiter(-1)
+        assert [sleeper.busy_poll for sleeper in host.sleepers] == [70 * US] * 3
+        assert loop.following.busy_poll == 0  # who follows does not poll devices
+        host.end_loop(loop)
+        with pytest.raises(ValueError, match="busy_poll"):
+            host.set_busy_poll(-1)
+    finally:
+        host.close()
