@@ -8,11 +8,25 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef bytes response(str status, bytes body, str extra=*)
 cpdef bytes refusal(str status)
 
+cdef int _CR, _LF, _SPACE, _ZERO, _HOST, _BODY, _CLOSE, _KEEP
+
 cdef class Hello(StreamService):
     cdef public bytes page
     cdef public bytes last_page
-    @cython.locals(data=bytes, end=Py_ssize_t, answer=bytes, keep=bint)
+    cdef public bint closes
+    @cython.locals(data=bytes, end=Py_ssize_t, answer=bytes)
     cpdef work(self, Tcb tcb, int64_t now)
     cdef _last(self, Tcb tcb, bytes answer, int64_t now)
-    @cython.locals(at=Py_ssize_t, words=list, get=bint, fields=bytes, close=bint, begin=Py_ssize_t, value=bytes, page=bytes)
-    cdef tuple _answer(self, bytes head)
+    @cython.locals(begin=Py_ssize_t, line=Py_ssize_t, target=Py_ssize_t, version=Py_ssize_t, get=bint, close=bint, fields=int, page=bytes)
+    cdef bytes _answer(self, bytes head, Py_ssize_t end)
+    @cython.locals(found=int, stop=Py_ssize_t, value=bytes)
+    cdef int _fields(self, bytes head, Py_ssize_t at, Py_ssize_t end) except -1
+
+cdef Py_ssize_t find(bytes data, int byte, Py_ssize_t begin, Py_ssize_t end) except -1
+cdef Py_ssize_t line_end(bytes data, Py_ssize_t begin, Py_ssize_t end) except -1
+@cython.locals(size=Py_ssize_t, at=Py_ssize_t)
+cpdef Py_ssize_t head_end(bytes data) except? -1
+@cython.locals(size=Py_ssize_t, i=Py_ssize_t)
+cdef bint same(bytes data, Py_ssize_t begin, Py_ssize_t end, bytes word) except -1
+@cython.locals(size=Py_ssize_t, i=Py_ssize_t, byte=int)
+cdef bint named(bytes data, Py_ssize_t begin, Py_ssize_t end, bytes name) except -1
