@@ -8,7 +8,7 @@ from pystack.runtime.waiting cimport Hook, Waiter, Watch
 
 cdef int _STAY
 cdef int64_t _NAP
-cdef int64_t _FOREVER
+cdef int64_t _FOREVER, _LOOK
 cdef int64_t _AWAKE
 
 cdef class ServingHost(CallingHost):

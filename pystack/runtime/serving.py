@@ -38,6 +38,8 @@ from pystack.runtime.waiting import Hook, Waiter, Watch
 _STAY = 64
 #: nanoseconds between two looks of the caretaker whether somebody leads
 _NAP = 2_000_000
+#: nanoseconds between two looks of an event loop that has something to do all the time
+_LOOK = 50_000
 _FOREVER = (1 << 63) - 1
 #: `sleep_until` of a leader that is awake, and of nobody
 _AWAKE = -1
@@ -129,11 +131,13 @@ class ServingHost(CallingHost):
             if self.error is not None:
                 self.check()
             if watch.readiness() & me.bits:
-                if me.event_fd < 0:
+                if me.event_fd < 0 or self.time() - me.looked < _LOOK:
                     return True
-                # An event loop that always has something to do: a look at the devices all the same.
+                # An event loop that always has something to do: now and then a look at the devices all the same.
                 me.fired = True
                 limit = 0
+            if me.event_fd >= 0:
+                me.looked = self.time()
             self.waiting[me] = watch
             watch.add(me)
             self._take_lead(me, limit)

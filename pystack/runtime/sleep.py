@@ -21,7 +21,7 @@ from pystack.runtime.lock import Gate
 #: the most descriptors one Sleeper has: interfaces and a few of the driver's own
 MOST = 256
 #: microseconds of busy polling where nobody says otherwise (see Sleeper)
-BUSY_POLL = 100
+BUSY_POLL = 200
 #: ns of looking to begin with
 _FIRST_LOOK = 10_000
 

@@ -19,6 +19,7 @@ cdef class Waiter:
     cdef public Sleeper leading
     cdef public Sleeper following
     cdef public bint outside
+    cdef public int64_t looked
     cpdef let_go(self)
     cpdef bint park(self) except -1
     cpdef fire(self)

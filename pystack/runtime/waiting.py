@@ -32,6 +32,8 @@ class Waiter:
         self.leading: Sleeper | None = None
         self.following: Sleeper | None = None
         self.outside = False
+        #: when it began its last look at the devices and the kernel's descriptors
+        self.looked = 0
 
     def let_go(self) -> None:
         """Open its gate."""
