@@ -1,6 +1,6 @@
 """Frames in and out of a TAP's descriptor: one system call each, and little else.
 
-Two bodies, as wire.checksum has: compiled, plain readv(2) and writev(2) (see tapio.pxd); uncompiled, those of `os`. The
+Two bodies, as wire.checksum has: compiled, plain read(2), write(2) and writev(2) (see tapio.pxd); uncompiled, those of `os`. The
 compiled ones keep the interpreter's lock: the descriptor does not block, a call takes about two microseconds, and
 giving the lock away for as long lets another thread take it, which costs two changes of threads a frame.
 """
