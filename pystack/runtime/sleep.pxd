@@ -31,23 +31,29 @@ cdef extern from *:
         n = ppoll(fds, (nfds_t)count, timeout < 0 ? NULL : &ts, NULL);
         return n < 0 ? -errno : n;
     }
-    /* The same again and again, without sleeping, until CLOCK_MONOTONIC says `until`; others get the processor in between. */
-    static int pystack_look(struct pollfd* fds, int count, int64_t until) {
+    /* The same again and again, without sleeping, until CLOCK_MONOTONIC says `until`; others get the processor in between, and
+       `away` is the longest that one of them kept it. */
+    static int pystack_look(struct pollfd* fds, int count, int64_t now, int64_t until, int64_t* away) {
         struct timespec ts;
+        int64_t before;
         int n;
+        *away = 0;
         do {
             n = pystack_ppoll(fds, count, 0);
             if (n != 0) break;
+            before = now;
             sched_yield();
             clock_gettime(CLOCK_MONOTONIC, &ts);
-        } while ((int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec < until);
+            now = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+            if (now - before > *away) *away = now - before;
+        } while (now < until);
         return n;
     }
     """
     int pystack_ppoll(pollfd* fds, int count, int64_t timeout) nogil
-    int pystack_look(pollfd* fds, int count, int64_t until) nogil
+    int pystack_look(pollfd* fds, int count, int64_t now, int64_t until, int64_t* away) nogil
 
-cdef int64_t _FIRST_LOOK
+cdef int64_t _FIRST_LOOK, _SHORT_REST, _LONG_REST
 
 cpdef int64_t monotonic() noexcept
 cpdef poke(int fd)
@@ -58,12 +64,15 @@ cdef class Sleeper:
     cdef public int count
     cdef public int64_t busy_poll
     cdef public int64_t looking
+    cdef public int64_t resting
+    cdef public int64_t rests_until
     cdef public list fds
     cdef public list found
     cdef public object epoll
     cdef pollfd polled[256]
     cpdef add(self, int fd)
     cpdef learn(self, int64_t slept)
+    cpdef rest(self, int64_t now)
     cpdef bint ready(self, int place) except -1
     @cython.locals(found=list)
     cpdef int sleep(self, int64_t timeout, Gate opens) except -1
@@ -78,33 +87,39 @@ cdef inline bint is_ready(Sleeper self, int place) noexcept:
 
 cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
     cdef int count = self.count
-    cdef int64_t looking = self.looking
+    cdef int64_t looking = 0
     cdef int64_t began = 0
+    cdef int64_t away = 0
     cdef int place
     cdef int n = 0
-    if timeout == 0 or self.busy_poll == 0:
-        looking = 0
-    elif 0 < timeout < looking:
-        looking = timeout
+    if timeout != 0 and self.busy_poll > 0:
+        began = clock_now()
+        if began >= self.rests_until:
+            looking = self.looking
+            if 0 < timeout < looking:
+                looking = timeout
     with nogil:
         if opens is not None:
             open_gate(opens)
-        if self.busy_poll > 0:
-            began = clock_now()
         if looking > 0:
-            n = pystack_look(self.polled, count, began + looking)
+            n = pystack_look(self.polled, count, began, began + looking, &away)
         else:
             n = pystack_ppoll(self.polled, count, timeout)
-    if looking > 0 and n == 0:
-        # A signal that came meanwhile does not end the sleep to come.
-        PyErr_CheckSignals()
-        with nogil:
-            if timeout > 0:
-                timeout -= clock_now() - began
-                if timeout < 0:
-                    timeout = 0
-            n = pystack_ppoll(self.polled, count, timeout)
-    if n > 0 and timeout != 0 and self.busy_poll > 0:
+    if looking > 0:
+        if away > self.busy_poll:
+            self.rest(clock_now())
+        elif n > 0:
+            self.resting >>= 1
+        if n == 0:
+            # A signal that came meanwhile does not end the sleep to come.
+            PyErr_CheckSignals()
+            with nogil:
+                if timeout > 0:
+                    timeout -= clock_now() - began
+                    if timeout < 0:
+                        timeout = 0
+                n = pystack_ppoll(self.polled, count, timeout)
+    if began > 0 and n > 0:
         self.learn(clock_now() - began)
     if n < 0:
         for place in range(count):

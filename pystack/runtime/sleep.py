@@ -7,7 +7,8 @@ Compiled, a sleeper may look for a moment before it sleeps (Linux calls it busy 
 went idle several times as long as a request needs, and whoever wakes it pays for that as well. How long it looks it learns from how
 long its sleeps were, as KVM does before it lets a processor halt (Documentation/virt/kvm/halt-polling.rst): while they are shorter
 than `busy_poll`, twice as long each time; after a longer one, not at all. So a stack with nothing to do never looks. Between
-two looks whoever else wants the processor gets it (sched_yield(2)).
+two looks whoever else wants the processor gets it (sched_yield(2)); if that takes long, because a program there computes, the
+stack sleeps for a while as it would without all this, for the kernel prefers who slept to who was ready all the time.
 """
 
 import os
@@ -24,6 +25,9 @@ MOST = 256
 BUSY_POLL = 200
 #: ns of looking to begin with
 _FIRST_LOOK = 10_000
+#: ns without looking where others need the processor: the first time, and at most
+_SHORT_REST = 1_000_000
+_LONG_REST = 128_000_000
 
 
 def monotonic() -> int:
@@ -55,6 +59,9 @@ class Sleeper:
         #: sleeps up to this many ns are worth looking instead (0: none is), and how long it looks now, if at all
         self.busy_poll = 0
         self.looking = 0
+        #: it does not look before this time, and how long that pause is, in ns
+        self.rests_until = 0
+        self.resting = 0
         self.fds: list[int] = []
         self.found: list[int] = []
         self.epoll: Any = None if C.COMPILED else select.epoll()
@@ -78,6 +85,11 @@ class Sleeper:
             self.looking = 2 * self.looking if self.looking > 0 else _FIRST_LOOK
             if self.looking > self.busy_poll:
                 self.looking = self.busy_poll
+
+    def rest(self, now: int) -> None:
+        """Somebody else kept the processor for longer than a look is worth: sleep for a while, whoever sleeps is woken at once."""
+        self.resting = min(2 * self.resting, _LONG_REST) if self.resting >= _SHORT_REST else _SHORT_REST
+        self.rests_until = now + self.resting
 
     def ready(self, place: int) -> bool:
         """Whether the last sleep ended with this one readable (or broken)."""

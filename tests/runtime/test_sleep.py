@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+import pystack
 from pystack.runtime.lock import Gate
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
@@ -51,6 +52,28 @@ def test_after_a_long_sleep_it_does_not_look(busy_poll, slept, looking):
     sleeper = sleeper_on(-1, busy_poll * US, 40 * US)
     sleeper.learn(slept * US)
     assert sleeper.looking == looking * US
+
+
+def test_where_others_need_the_processor_the_pauses_grow():
+    sleeper = Sleeper()
+    for k in [*range(8), 7, 7]:
+        sleeper.rest(5 * US)
+        assert sleeper.rests_until == 5 * US + (1_000 * US << k)
+
+
+@pytest.mark.skipif(not any(pystack.compiled().values()), reason="only the compiled sleeper looks")
+@pytest.mark.parametrize(
+    ("looking", "rests_until", "resting"),
+    [(100 * US, 0, 4_000 * US), (0, 0, 8_000 * US), (100 * US, 1 << 62, 8_000 * US)],
+)
+def test_a_look_that_finds_something_halves_the_next_pause(eventfd, looking, rests_until, resting):
+    """And in a pause it does not look."""
+    sleeper = sleeper_on(eventfd, 100 * US, looking)
+    sleeper.resting = 8_000 * US
+    sleeper.rests_until = rests_until
+    poke(eventfd)
+    assert sleeper.sleep(-1, Gate()) == 1
+    assert sleeper.resting == resting
 
 
 @pytest.mark.parametrize("looking", [0, 50 * US])
