@@ -15,6 +15,7 @@ import pystack_c.const as C
 from pystack._handles import (
     MSG_DONTWAIT,
     MSG_FASTOPEN,
+    MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
@@ -258,8 +259,10 @@ class Stream(Description):
                 if type(piece) is not bytes:
                     # The core keeps what it sends until it is acknowledged; the caller may change this meanwhile.
                     piece = bytes(piece)
-                # The urgent byte is the very last one.
-                these = flags & ~MSG_OOB if sent + len(piece) < size else flags
+                these = flags
+                if sent + len(piece) < size:
+                    # The urgent byte is the very last one, and where all is sent, more follows at once.
+                    these = flags & ~MSG_OOB if partial else flags & ~MSG_OOB | MSG_MORE
                 if told:
                     these |= errqueue.MSG_PART
                 took = self._put(piece, these)

@@ -129,7 +129,7 @@ def send_new(tcb: Tcb) -> None:
             held = True
             break
         if n >= mss:
-            n = group_size(tcb, n, mss)
+            n = group_size(tcb, n, mss, unsent)
         elif n > 0 and n == rest and rest < unsent:
             # (A record ends here, MSG_EOR, and another follows: nothing will be added to it.)
             pass
@@ -210,8 +210,8 @@ def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
         tcb.cwnd_round = tcb.snd_nxt
 
 
-def group_size(tcb: Tcb, n: int, mss: int) -> int:
-    """Full segments only: one, or as many as the device takes in one piece (offload)."""
+def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
+    """One full segment, or as many as the device takes in one piece (offload), and with the last of them a small one behind it."""
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
@@ -225,8 +225,19 @@ def group_size(tcb: Tcb, n: int, mss: int) -> int:
         gso_max = tcb.core.config.tcp_gso_max
     if n > gso_max:
         n = gso_max
+    if n == unsent and small_follows(tcb):
+        return n
     n = n // mss * mss
     return n if n > 0 else mss
+
+
+def small_follows(tcb: Tcb) -> bool:
+    """A small segment at the end of all data would go at once behind the full ones: no rule of `may_send_small` holds it."""
+    if tcb.chunks is not None or ((tcb.cork or tcb.more) and not tcb.shut_wr):
+        return False
+    if tcb.nodelay or tcb.fin_pending:
+        return True
+    return tcb.core.config.tcp_minshall and not seq_gt(tcb.snd_sml, tcb.snd_una)
 
 
 def may_send_small(tcb: Tcb, n: int, unsent: int, usable: int) -> bool:
@@ -291,7 +302,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     rate.paced(tcb, n)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
-    if n < mss:
+    if n % mss != 0:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_CWR:

@@ -32,7 +32,7 @@ cpdef Tcb accept(Tcb tcb, int64_t now)
 cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)
 @cython.locals(code=int)
 cpdef check_error(Tcb tcb)
-@cython.locals(core=Core, state=int, buf=SendBuf, room=int64_t, n=int64_t, pieces=object)
+@cython.locals(core=Core, state=int, buf=SendBuf, room=int64_t, n=int64_t, pieces=object, more=bint)
 cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 @cython.locals(buf=RecvBuf, data=bytes, state=int)
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)

@@ -193,11 +193,17 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & C.MSG_EOR else tcb.chunks
     if pieces is not None and pieces.linux:
         room = pieces.admit(tcb, n, flags)
+    more = flags & C.MSG_MORE != 0
     if room <= 0 and n > 0:
         tcb.no_space = True
+        if tcb.more:
+            # What was to come has to wait for room: what is here must not wait for it.
+            tcb.more = False
+            schedule(tcb)
         return 0
     if n > room:
         tcb.no_space = True
+        more = False
         n = room
         data = data[:n]
     if pieces is not None and not pieces.linux and n > 0:
@@ -206,7 +212,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     memory.settle(tcb)
     if tcb.errqueue is not None and n > 0:
         errqueue.written(tcb, flags, n)
-    tcb.more = flags & C.MSG_MORE != 0
+    tcb.more = more
     if flags & C.MSG_OOB:
         # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
         tcb.snd_up = (tcb.snd_una + buf.tail - buf.head) & C.M32

@@ -113,7 +113,7 @@ RFC9293 = [
     Mutant("SHLD-25", "tcp/icmp.py", "problem = UNREACHABLE.get(code, errno.EHOSTUNREACH)", "problem = errno.EHOSTUNREACH"),
     Mutant("SHLD-26", "tcp/icmp.py", "code in (2, 3, 9, 10, 13)", "code in (9, 10, 13)"),
     Mutant("SHLD-27", "tcp/output.py", "        return not seq_gt(tcb.snd_sml, tcb.snd_una)", "        return True"),
-    Mutant("SHLD-28", "tcp/output.py", "        if n >= mss:\n            n = group_size(tcb, n, mss)", "        if n >= mss:\n            n = group_size(tcb, n, mss) // 2"),
+    Mutant("SHLD-28", "tcp/output.py", "        if n >= mss:\n            n = group_size(tcb, n, mss, unsent)", "        if n >= mss:\n            n = group_size(tcb, n, mss, unsent) // 2"),
     Mutant("SHLD-29", "tcp/output.py", "    wait = backed_off(tcb)\n    if wait > core", "    wait = 2 * backed_off(tcb)\n    if wait > core"),
     Mutant("SHLD-30", "tcp/timers.py", "    tcb.backoff += 1\n    tell.rto(tcb, old, \"probes", "    tell.rto(tcb, old, \"probes"),
     Mutant("SHLD-31", "tcp/data.py", "elif buf.insert(pkt.frame, begin, end, seq):", "elif False:"),

@@ -3,7 +3,7 @@
 import pytest
 
 from pystack_c.tcp import user
-from tests.support.segments import ACK, RST, SYN
+from tests.support.segments import ACK, FIN, PSH, RST, SYN
 from tests.support.tcp_peer import MS, S, mss_option, wscale_option
 
 M32 = 0xFFFFFFFF
@@ -241,3 +241,64 @@ def test_maxseg_of_the_application(make):
     peer.segment(SYN | ACK, 1, syn.end, syn.dport, syn.sport, options=mss_option(1460))
     peer.call(user.send, tcb, bytes(1000), 0)
     assert [len(seg) for seg in peer.take()] == [500, 500]
+
+
+TCP_NODELAY, TCP_CORK, MSG_MORE = 1, 3, 0x8000
+
+
+def sizes(out) -> list[int]:
+    return [len(seg.payload) for seg in out]
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "flags", "segments", "pieces"),
+    [
+        ({}, TCP_NODELAY, 0, [1460, 1460, 100], [3020]),
+        ({}, None, 0, [1460, 1460, 100], [3020]),
+        ({"tcp_minshall": False}, None, 0, [1460, 1460], [2920]),
+        ({}, TCP_CORK, 0, [1460, 1460], [2920]),
+        ({}, TCP_NODELAY, MSG_MORE, [1460, 1460], [2920]),
+    ],
+)
+def test_a_small_end_goes_with_the_full_segments_before_it(make, settings, option, flags, segments, pieces):
+    """Offload cuts it off again: one piece for the device instead of two, where nothing holds a small segment back."""
+    for gso_max, expected in ((0, segments), (60_000, pieces)):
+        conn = make(**settings).established()
+        conn.peer.iface.gso_max = gso_max
+        if option is not None:
+            conn.set(6, option, 1)
+        out = conn.send(bytes(3020), flags)
+        assert sizes(out) == expected
+        assert bool(out[-1].flags & PSH) == (sum(segments) == 3020)
+
+
+def test_only_the_first_small_end_goes_where_nagle_holds_the_second(make):
+    conn = make().established()
+    conn.peer.iface.gso_max = 60_000
+    assert [sizes(conn.send(bytes(1500))) for _ in range(2)] == [[1500], [1460]]
+    conn.has(1500)
+    assert sizes(conn.rx()) == [40]  # of the second
+
+
+@pytest.mark.parametrize(("closes", "pieces"), [(True, [3020]), (False, [2920])])
+def test_a_small_end_goes_with_the_fin(make, closes, pieces):
+    conn = make(tcp_minshall=False).established(window=0)
+    conn.peer.iface.gso_max = 60_000
+    assert conn.send(bytes(3020)) == []
+    if closes:
+        assert conn.shutdown() == []
+    out = conn.rx(window=60_000)
+    assert sizes(out) == pieces
+    assert bool(out[0].flags & FIN) == closes
+
+
+def test_more_that_there_is_no_room_for_holds_nothing_back(make):
+    """The write was cut short: its end must not wait for what only its acknowledgement makes room for."""
+    for size, held in ((10_000, False), (2_000, True)):
+        conn = make(tcp_wmem=2_000, tcp_moderate_sndbuf=False).established()
+        conn.set(6, TCP_NODELAY, 1)
+        assert conn.peer.call(user.send, conn.tcb, bytes(size), MSG_MORE) == 2_000
+        assert sizes(conn.peer.take()) == ([1460] if held else [1460, 540])
+    # And what is held is let go when more comes that finds no room.
+    assert conn.peer.call(user.send, conn.tcb, b"more", MSG_MORE) == 0
+    assert sizes(conn.peer.take()) == [540]
