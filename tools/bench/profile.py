@@ -1,8 +1,8 @@
-"""Where a server's CPU time goes: `python -m tools.bench.profile` (as root, with perf; about a minute).
+"""Where a server's CPU time goes: `python -m tools.bench.profile` (as root, with perf; two minutes).
 
 For each stack and work below: the server's CPU microseconds an operation, and how they are divided between the core, the driver
 and the sockets around it, the Python interpreter, the C library, and the kernel under the server's own system calls. Samples of perf's
-CPU clock, sorted by the shared object that they fell into. `--symbols N` adds the N most expensive functions of each.
+CPU clock in a second run, sorted by the shared object that they fell into. `--symbols N` adds the N most expensive functions of each.
 """
 
 import argparse
@@ -64,11 +64,13 @@ def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) ->
     data = build / "perf.data"
     with Lab(stack.command, stack.kernel, build) as lab:
         lab.pin(SERVER_CPU)
+        # What an operation takes is measured without perf, which makes changing threads several times as expensive.
+        count, cpu = operations(lab, work, seconds)
         command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-p", str(lab.pid)]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
             try:
                 time.sleep(0.5)
-                count, cpu = operations(lab, work, seconds)
+                operations(lab, work, seconds)
             finally:
                 perf.send_signal(signal.SIGINT)
     each = cpu / count * 1e6
