@@ -1,8 +1,8 @@
 """TAP and TUN: the door between the stack and the Linux kernel (Documentation/networking/tuntap.rst).
 
 A frame read from the device is one `bytes` object: with offload on, a virtio-net header of ten bytes comes first,
-and the frame starts at offset 10, so nothing is copied to take it off. A frame sent is one writev of the
-virtio-net header, the protocol headers and the payload, which therefore are never joined (see tapio.py).
+and the frame starts at offset 10, so nothing is copied to take it off. A long frame sent is one writev of the
+virtio-net header, the protocol headers and the payload, which therefore are never joined; a small one is put together first (see tapio.py).
 """
 
 import errno
