@@ -131,13 +131,13 @@ class ServingHost(CallingHost):
             if self.error is not None:
                 self.check()
             if watch.readiness() & me.bits:
-                if me.event_fd < 0 or self.time() - me.looked < _LOOK:
+                if me.event_fd < 0 or monotonic() - me.looked < _LOOK:
                     return True
                 # An event loop that always has something to do: now and then a look at the devices all the same.
                 me.fired = True
                 limit = 0
             if me.event_fd >= 0:
-                me.looked = self.time()
+                me.looked = monotonic()
             self.waiting[me] = watch
             watch.add(me)
             self._take_lead(me, limit)

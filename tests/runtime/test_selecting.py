@@ -39,9 +39,12 @@ def pipe():
         os.close(fd)
 
 
-@pytest.mark.parametrize("written", [True, False])
-def test_what_is_always_ready_does_not_hide_the_kernels_descriptors(selector, readable, pipe, written):
-    """Not every call looks at them where something is ready anyway, but soon one does."""
+@pytest.mark.parametrize(("written", "stopped"), [(True, False), (True, True), (False, False)])
+def test_what_is_always_ready_does_not_hide_the_kernels_descriptors(selector, readable, pipe, written, stopped):
+    """Not every call looks at them where something is ready anyway, but soon one does; also where the stack's clock stands."""
+    if stopped:
+        host = selector._host
+        host.source = lambda now=host.time(): now
     selector.register(readable, READ, "stack")
     selector.register(pipe[0], READ, "kernel")
     if written:
