@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench import report, simulator
+from tools.bench import queues, report, simulator
 from tools.bench.picture import draw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,20 @@ def test_less_is_better_for_cpu(tmp_path):
     results.add("gVisor, TSO", "bulk send, CPU", 0.9)
     (one,) = results.verdicts()
     assert one["met"] and one["ratio"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("answer", "ratio"), [({1: [10, 12, 50], 2: [30, 20, 24]}, 2.0), (None, None)])
+def test_two_queues_against_one(tmp_path, monkeypatch, answer, ratio):
+    def apart(seconds):
+        if answer is None:
+            raise RuntimeError("a server did not start")
+        return answer
+
+    monkeypatch.setattr(queues, "apart", apart)
+    results = report.Results(tmp_path / "bench.json")
+    queues.measure(results, quick=True)
+    assert [(one["ratio"], one["bar"]) for one in results.verdicts()] == ([] if ratio is None else [(ratio, 1.5)])
+    assert ("a server did not start" in results.table()) == (ratio is None)
 
 
 def test_json_and_adding_to_it(tmp_path):

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools.bench import report, simulator
+from tools.bench import queues, report, simulator
 from tools.bench.lab import SERVER_CPU, Lab
 from tools.bench.stacks import ROOT, Stack, stacks
 from tools.bench.works import WORKS, Work, start_up
@@ -34,7 +34,7 @@ def chosen(only: list[str], everything: list[Stack]) -> tuple[list[Stack], list[
     """The stacks and works that --only leaves, and whether the simulator and the start-up are among them."""
     named = [stack for stack in everything if any(word in stack.name for word in only)]
     works = [work for work in WORKS if any(word in work.name for word in only)]
-    others = [word for word in only if word in ("simulator", "start-up")]
+    others = [word for word in only if word in ("simulator", "start-up", "queues")]
     if only and not named and not works:
         return [], [], bool(others)
     return named or everything, works or WORKS, not only or bool(others)
@@ -85,6 +85,7 @@ def main() -> int:
         for name, values in start_up(sys.executable).items():
             results.rows[name, "start-up"] = values
         simulator.measure(results, options.quick)
+        queues.measure(results, options.quick)
     results.write()
     print(results.table())
     if options.picture:

@@ -18,10 +18,14 @@ import threading
 import time
 from typing import Any
 
+from tools.bench import report
+
 ADDRESS, PORT = "10.78.0.2", 7
 CONNECTIONS = 32
 WORK = json.dumps([1000 + n for n in range(5000)])
 ROUNDS = 3
+TASK = report.BUSY
+STACKS = report.QUEUES
 
 
 def _answer(conn: Any) -> None:
@@ -102,12 +106,37 @@ def rate(processes: int, seconds: float) -> float:
             server.wait(30)
 
 
-def main(seconds: float) -> None:
-    """Measure, interleaved."""
+def rates(seconds: float) -> dict[int, list[float]]:
+    """Requests a second by the number of processes, interleaved."""
     found: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         for processes in found:
             found[processes].append(rate(processes, seconds))
+    return found
+
+
+def apart(seconds: float) -> dict[int, list[float]]:
+    """The same in a network namespace of its own. RuntimeError."""
+    command = ["unshare", "-n", sys.executable, "-m", "tools.bench.queues", "--inside", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return {int(processes): values for processes, values in json.loads(done.stdout).items()}
+
+
+def measure(results: report.Results, quick: bool) -> None:
+    """The rows of both."""
+    try:
+        for processes, values in apart(1 if quick else 3).items():
+            for value in values:
+                results.add(STACKS[processes], TASK, value)
+    except RuntimeError as exc:
+        results.fail(STACKS[2], TASK, str(exc))
+
+
+def main() -> None:
+    """Measure and tell."""
+    found = apart(float(sys.argv[1]) if len(sys.argv) > 1 else 3)
     one, two = (statistics.median(found[n]) for n in (1, 2))
     print(f"one queue {one:,.0f} requests/s, two queues in two processes {two:,.0f}: {two / one:.2f} times")
 
@@ -116,8 +145,6 @@ if __name__ == "__main__":
     if "--serve" in sys.argv:
         serve()
     elif "--inside" in sys.argv:
-        main(float(sys.argv[-1]))
+        print(json.dumps(rates(float(sys.argv[-1]))))
     else:
-        # (In a network namespace of its own.)
-        wanted = sys.argv[1] if len(sys.argv) > 1 else "3"
-        sys.exit(subprocess.call(["unshare", "-n", sys.executable, "-m", "tools.bench.queues", "--inside", wanted]))
+        main()

@@ -12,6 +12,9 @@ from tools.bench.works import unit
 
 PYTHON = ("blocking", "asyncio")
 RATES = ("request-response, same core", "request-response, across", "connections", "HTTP keep-alive", "UDP echo")
+#: two queues of one device, two processes, against one (queues.py)
+BUSY = "requests that cost the server work"
+QUEUES = {1: "pystack, one queue", 2: "pystack, two queues"}
 
 
 @dataclass
@@ -37,6 +40,7 @@ def ratios() -> list[Ratio]:
         found += [Ratio(work, f"pystack {program}", (f"kernel {program}",), 1.0) for work in RATES]
     found += [Ratio(work, "pystack compiled", ("gVisor, TSO", "lwIP", "smoltcp"), 1.0) for work in RATES]
     found.append(Ratio("start-up", "pystack", ("asyncio",), 1.0, at_most=True))
+    found.append(Ratio(BUSY, QUEUES[2], (QUEUES[1],), 1.5))
     return found
 
 
