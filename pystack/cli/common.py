@@ -77,7 +77,7 @@ _OPTIONS = [
     click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload."),
     click.option(
         "--busy-poll",
-        type=click.IntRange(0),
+        type=click.IntRange(0, 1_000_000),
         default=BUSY_POLL,
         show_default=True,
         metavar="US",

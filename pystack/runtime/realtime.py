@@ -73,12 +73,11 @@ class RealtimeHost(ServingHost):
 
     def set_busy_poll(self, microseconds: int) -> None:
         """Before a sleep that will be shorter than this, as a rule, look instead (see sleep.py); 0: always sleep."""
-        if microseconds < 0:
-            raise ValueError(f"busy_poll is a number of microseconds, 0 or more, not {microseconds}")
+        if not 0 <= microseconds <= 1_000_000:
+            raise ValueError(f"busy_poll is a number of microseconds up to a second, not {microseconds}")
         with self.lock:
-            self.busy_poll = 1000 * microseconds
             for sleeper in self.sleepers:
-                sleeper.busy_poll = self.busy_poll
+                sleeper.busy_poll = 1000 * microseconds
 
     def start(self) -> None:
         """Start the caretaker: from now on the stack answers by itself."""

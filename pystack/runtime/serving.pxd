@@ -22,7 +22,6 @@ cdef class ServingHost(CallingHost):
     cdef public Sleeper sleeper
     cdef public Sleeper care_sleeper
     cdef public list sleepers
-    cdef public int64_t busy_poll
     @cython.locals(limit=int64_t, me=Waiter)
     cpdef bint wait(self, Watch watch, int bits, deadline) except -1
     cpdef await_loop(self, Waiter me, Watch watch, int64_t limit)

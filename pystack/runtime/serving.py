@@ -62,7 +62,6 @@ class ServingHost(CallingHost):
         self.sleeper = Sleeper()
         self.care_sleeper = Sleeper()
         self.sleepers = [self.sleeper, self.care_sleeper]
-        self.busy_poll = 0
         for sleeper, fd in ((self.sleeper, self.wake_fd), (self.care_sleeper, self.kick_fd)):  # object
             sleeper.add(fd)
             sleeper.add(-1)
@@ -195,7 +194,7 @@ class ServingHost(CallingHost):
             for port in self.ports:
                 if port.place >= 0:
                     me.leading.add(port.device.fileno())
-            me.leading.busy_poll = self.busy_poll
+            me.leading.busy_poll = self.sleeper.busy_poll
             self.sleepers.append(me.leading)
         finally:
             self.lock.release()

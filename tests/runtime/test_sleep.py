@@ -123,7 +123,8 @@ def test_a_host_tells_its_sleepers():
         assert [sleeper.busy_poll for sleeper in host.sleepers] == [70 * US] * 3
         assert loop.following.busy_poll == 0  # who follows does not poll devices
         host.end_loop(loop)
-        with pytest.raises(ValueError, match="busy_poll"):
-            host.set_busy_poll(-1)
+        for wrong in (-1, 1_000_001, 1 << 70):
+            with pytest.raises(ValueError, match="busy_poll"):
+                host.set_busy_poll(wrong)
     finally:
         host.close()
