@@ -15,7 +15,6 @@ import pystack_c.const as C
 from pystack._handles import (
     MSG_DONTWAIT,
     MSG_FASTOPEN,
-    MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
@@ -261,8 +260,10 @@ class Stream(Description):
                     piece = bytes(piece)
                 these = flags
                 if sent + len(piece) < size:
-                    # The urgent byte is the very last one, and where all is sent, more follows at once.
-                    these = flags & ~MSG_OOB if partial else flags & ~MSG_OOB | MSG_MORE
+                    # The urgent byte is the very last one.
+                    these &= ~MSG_OOB
+                    if not partial:
+                        these |= C.MSG_MORE
                 if told:
                     these |= errqueue.MSG_PART
                 took = self._put(piece, these)

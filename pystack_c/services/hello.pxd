@@ -26,7 +26,5 @@ cdef Py_ssize_t find(bytes data, int byte, Py_ssize_t begin, Py_ssize_t end) exc
 cdef Py_ssize_t line_end(bytes data, Py_ssize_t begin, Py_ssize_t end) except -1
 @cython.locals(size=Py_ssize_t, at=Py_ssize_t)
 cpdef Py_ssize_t head_end(bytes data) except? -1
-@cython.locals(size=Py_ssize_t, i=Py_ssize_t)
-cdef bint same(bytes data, Py_ssize_t begin, Py_ssize_t end, bytes word) except -1
 @cython.locals(size=Py_ssize_t, i=Py_ssize_t, byte=int)
-cdef bint named(bytes data, Py_ssize_t begin, Py_ssize_t end, bytes name) except -1
+cdef bint begins(bytes data, Py_ssize_t begin, Py_ssize_t end, bytes word, bint fold) except -1

@@ -71,10 +71,10 @@ class Hello(StreamService):
         line = line_end(head, begin, end)
         target = find(head, _SPACE, begin, line) + 1
         version = find(head, _SPACE, target, line) + 1
-        if find(head, _SPACE, version, line) < line or not same(head, version, line, b"HTTP/1."):
+        if find(head, _SPACE, version, line) < line or not begins(head, version, line, b"HTTP/1.", False):
             return refusal("400 Bad Request")
-        get = same(head, begin, target, b"GET ")
-        if not get and not same(head, begin, target, b"HEAD "):
+        get = begins(head, begin, target, b"GET ", False)
+        if not get and not begins(head, begin, target, b"HEAD ", False):
             return refusal("405 Method Not Allowed")
         close = line - version == 8 and head[line - 1] == _ZERO  # HTTP/1.0
         fields = self._fields(head, line, end)
@@ -95,11 +95,13 @@ class Hello(StreamService):
         while at < end:
             at += 2
             stop = line_end(head, at, end)
-            if named(head, at, stop, b"host:"):
+            if begins(head, at, stop, b"host:", True):
                 found |= _HOST
-            elif named(head, at, stop, b"content-length:") or named(head, at, stop, b"transfer-encoding:"):
+            elif begins(head, at, stop, b"content-length:", True) or begins(
+                head, at, stop, b"transfer-encoding:", True
+            ):
                 found |= _BODY
-            elif named(head, at, stop, b"connection:"):
+            elif begins(head, at, stop, b"connection:", True):
                 value = head[at:stop].lower()
                 if value.find(b"close") >= 0:
                     found |= _CLOSE
@@ -140,26 +142,15 @@ def head_end(data: bytes) -> int:
     return -1
 
 
-def same(data: bytes, begin: int, end: int, word: bytes) -> bool:
-    """Whether data[begin:end] begins with `word`."""
+def begins(data: bytes, begin: int, end: int, word: bytes, fold: bool) -> bool:
+    """Whether data[begin:end] begins with `word`; `fold`: in letters of any case, where `word` has small ones (RFC 9110 5.1)."""
     size = len(word)
     if end - begin < size:
         return False
     for i in range(size):
-        if data[begin + i] != word[i]:
-            return False
-    return True
-
-
-def named(data: bytes, begin: int, end: int, name: bytes) -> bool:
-    """The same for a field's name, which is given in lower case: RFC 9110 5.1, names are case-insensitive."""
-    size = len(name)
-    if end - begin < size:
-        return False
-    for i in range(size):
         byte = data[begin + i]
-        if 65 <= byte <= 90:
+        if fold and 65 <= byte <= 90:
             byte += 32
-        if byte != name[i]:
+        if byte != word[i]:
             return False
     return True

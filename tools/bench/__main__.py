@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(only: list[str], everything: list[Stack]) -> tuple[list[Stack], list[Work], bool]:
-    """The stacks and works that --only leaves, and whether the simulator and the start-up are among them."""
+    """The stacks and works that --only leaves, and whether the simulator, the start-up and the queues are among them."""
     named = [stack for stack in everything if any(word in stack.name for word in only)]
     works = [work for work in WORKS if any(word in work.name for word in only)]
     others = [word for word in only if word in ("simulator", "start-up", "queues")]

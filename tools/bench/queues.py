@@ -24,8 +24,6 @@ ADDRESS, PORT = "10.78.0.2", 7
 CONNECTIONS = 32
 WORK = json.dumps([1000 + n for n in range(5000)])
 ROUNDS = 3
-TASK = report.BUSY
-STACKS = report.QUEUES
 
 
 def _answer(conn: Any) -> None:
@@ -129,9 +127,9 @@ def measure(results: report.Results, quick: bool) -> None:
     try:
         for processes, values in apart(1 if quick else 3).items():
             for value in values:
-                results.add(STACKS[processes], TASK, value)
+                results.add(report.QUEUES[processes], report.BUSY, value)
     except RuntimeError as exc:
-        results.fail(STACKS[2], TASK, str(exc))
+        results.fail(report.QUEUES[2], report.BUSY, str(exc))
 
 
 def main() -> None:

@@ -246,10 +246,6 @@ def test_maxseg_of_the_application(make):
 TCP_NODELAY, TCP_CORK, MSG_MORE = 1, 3, 0x8000
 
 
-def sizes(out) -> list[int]:
-    return [len(seg.payload) for seg in out]
-
-
 @pytest.mark.parametrize(
     ("settings", "option", "flags", "segments", "pieces"),
     [
@@ -268,16 +264,16 @@ def test_a_small_end_goes_with_the_full_segments_before_it(make, settings, optio
         if option is not None:
             conn.set(6, option, 1)
         out = conn.send(bytes(3020), flags)
-        assert sizes(out) == expected
+        assert [len(seg) for seg in out] == expected
         assert bool(out[-1].flags & PSH) == (sum(segments) == 3020)
 
 
 def test_only_the_first_small_end_goes_where_nagle_holds_the_second(make):
     conn = make().established()
     conn.peer.iface.gso_max = 60_000
-    assert [sizes(conn.send(bytes(1500))) for _ in range(2)] == [[1500], [1460]]
+    assert [[len(seg) for seg in conn.send(bytes(1500))] for _ in range(2)] == [[1500], [1460]]
     conn.has(1500)
-    assert sizes(conn.rx()) == [40]  # of the second
+    assert [len(seg) for seg in conn.rx()] == [40]  # of the second
 
 
 @pytest.mark.parametrize(("closes", "pieces"), [(True, [3020]), (False, [2920])])
@@ -288,7 +284,7 @@ def test_a_small_end_goes_with_the_fin(make, closes, pieces):
     if closes:
         assert conn.shutdown() == []
     out = conn.rx(window=60_000)
-    assert sizes(out) == pieces
+    assert [len(seg) for seg in out] == pieces
     assert bool(out[0].flags & FIN) == closes
 
 
@@ -298,7 +294,7 @@ def test_more_that_there_is_no_room_for_holds_nothing_back(make):
         conn = make(tcp_wmem=2_000, tcp_moderate_sndbuf=False).established()
         conn.set(6, TCP_NODELAY, 1)
         assert conn.peer.call(user.send, conn.tcb, bytes(size), MSG_MORE) == 2_000
-        assert sizes(conn.peer.take()) == ([1460] if held else [1460, 540])
+        assert [len(seg) for seg in conn.peer.take()] == ([1460] if held else [1460, 540])
     # And what is held is let go when more comes that finds no room.
     assert conn.peer.call(user.send, conn.tcb, b"more", MSG_MORE) == 0
-    assert sizes(conn.peer.take()) == [540]
+    assert [len(seg) for seg in conn.peer.take()] == [540]
