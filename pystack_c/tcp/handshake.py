@@ -165,7 +165,8 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
 def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
     """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1.
 
-    Where it takes the place of `old` in TIME-WAIT, ISS lies beyond all that was sent there (RFC 1122 4.2.2.13 (1)).
+    Where it takes the place of `old` in TIME-WAIT, whichever side opens, ISS lies beyond all that was sent there: no old segment
+    of ours can be taken for a new one (RFC 1122 4.2.2.13 (1)). This goes before the setting tcp_isn.
     """
     tables: TcpTables = tcb.core.tcp
     tcb.iss = tables.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)

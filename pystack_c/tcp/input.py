@@ -20,6 +20,9 @@ from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp
 
+#: TS.Recent is invalid when no segment has set it for so long (RFC 7323 5.5): less than 2**31 ticks of a clock of 1 ms
+TS_RECENT_VALID = 24 * 86_400_000_000_000
+
 
 def segment_arrives(core: Any, pkt: Any) -> None:
     """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
@@ -60,7 +63,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if pkt.l4_end > pkt.data_off:
         tcb.data_segs_in += pkt.segments()
     if tcb.state == C.LISTEN:
-        child: Tcb = listen_state(tcb, pkt)
+        child: Tcb = listen_state(tcb, pkt, None)
         if child is not None:
             became_established(child, "the SYN cookie came back")
             other_states(child, pkt)
@@ -144,13 +147,21 @@ def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
     return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
 
 
+def newer_stamp(tcb: Tcb, pkt: Any) -> bool:
+    """Is the segment's timestamp no older than TS.Recent? Each is, where TS.Recent is invalid.
+
+    RFC 7323 5.5: TS.Recent is invalid after 24 idle days, in which the peer's clock may have passed half of its range.
+    """
+    if seq_le(tcb.ts_recent, pkt.tsval):
+        return True
+    return tcb.core.now - tcb.ts_recent_stamp >= TS_RECENT_VALID
+
+
 def paws_reject(tcb: Tcb, pkt: Any) -> bool:
-    """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment, unless the connection idled for 24 days."""
+    """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment."""
     if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
         return False
-    if not seq_lt(pkt.tsval, tcb.ts_recent):
-        return False
-    return tcb.core.now - tcb.ts_recent_stamp < 24 * 86_400_000_000_000
+    return not newer_stamp(tcb, pkt)
 
 
 def count_paws(tcb: Tcb, pkt: Any) -> None:
@@ -344,7 +355,7 @@ def ack_skipped(tcb: Tcb, paws: bool) -> None:
 
 def note_timestamp(tcb: Tcb, pkt: Any) -> None:
     """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
-    if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and seq_le(tcb.ts_recent, pkt.tsval):
+    if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and newer_stamp(tcb, pkt):
         tcb.ts_recent = pkt.tsval
         tcb.ts_recent_stamp = tcb.core.now
 
@@ -405,7 +416,10 @@ def syn_again(tcb: Tcb) -> None:
 
 
 def reopen(tcb: Tcb, pkt: Any) -> bool:
-    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate."""
+    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate.
+
+    What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.
+    """
     if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
         # (A SYN with FIN opens nothing.)
         return False
@@ -414,12 +428,10 @@ def reopen(tcb: Tcb, pkt: Any) -> bool:
         newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
     if not newer:
         return False
-    core = tcb.core
-    listener = core.tcp.listener_for(pkt)
+    listener = tcb.core.tcp.listener_for(pkt)
     if listener is None:
         return False
-    finish(tcb, "a new SYN reopens the address pair", "RFC 6191 2")
-    listen_state(listener, pkt)
+    listen_state(listener, pkt, tcb)
     return True
 
 
@@ -453,7 +465,7 @@ def ack_field(tcb: Tcb, pkt: Any) -> bool:
         challenge_ack(tcb, "acknowledges what is long gone", "RFC 5961 5.2")
         return False
     # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
-    tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and seq_gt(pkt.tsval, tcb.ts_recent)
+    tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
     # Only now: a segment with an impossible ACK must not set TS.Recent for those that follow.
     note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:

@@ -5,6 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport cookies, fastopen, tell
+from pystack_c.tcp.close cimport finish
 from pystack_c.tcp.handshake cimport fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
@@ -14,6 +15,6 @@ from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, flags=int, rfc=str, child=Tcb, queue=Listener, ack=uint32_t, why=str)
-cpdef Tcb listen_state(Tcb listener, Packet pkt)
+cpdef Tcb listen_state(Tcb listener, Packet pkt, Tcb old)
 @cython.locals(core=Core, tables=TcpTables, tcb=Tcb, asks=bint)
-cpdef spawn(Tcb listener, Listener queue, Packet pkt)
+cpdef spawn(Tcb listener, Listener queue, Packet pkt, Tcb old)

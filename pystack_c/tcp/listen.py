@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
 from pystack_c.tcp import cookies, fastopen, tell
+from pystack_c.tcp.close import finish
 from pystack_c.tcp.handshake import fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.output import schedule
@@ -14,8 +15,12 @@ from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 
 
-def listen_state(listener: Tcb, pkt: Any) -> Any:
-    """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None."""
+def listen_state(listener: Tcb, pkt: Any, old: Tcb | None) -> Any:
+    """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None.
+
+    `old` is the connection in TIME-WAIT that the SYN reopens, or None. As on Linux, such a SYN needs no room in the SYN queue, as it
+    takes the place of a connection, and its answer carries no cookie, as a cookie is no number beyond those of the old connection.
+    """
     core = listener.core
     flags = pkt.tcp_flags
     rfc = "RFC 9293 3.10.7.2"
@@ -48,6 +53,9 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
             why = "the accept queue is full"
             send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
         return None
+    if old is not None:
+        spawn(listener, queue, pkt, old)
+        return None
     if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
         why = "full: the answer carries a cookie, and nothing is kept"
         if core.config.tcp_syncookies > 1:
@@ -61,18 +69,20 @@ def listen_state(listener: Tcb, pkt: Any) -> Any:
         core.counters.TcpExtListenDrops += 1
         core.drop("tcp-syn-queue-full", listener.subject(), "too many half-open connections", "RFC 4987 2")
         return None
-    spawn(listener, queue, pkt)
+    spawn(listener, queue, pkt, None)
     return None
 
 
-def spawn(listener: Tcb, queue: Listener, pkt: Any) -> None:
-    """A new connection in SYN-RECEIVED."""
+def spawn(listener: Tcb, queue: Listener, pkt: Any, old: Tcb | None) -> None:
+    """A new connection in SYN-RECEIVED, which takes the place of `old` in TIME-WAIT where there is one."""
     core = listener.core
     tcb = fresh_child(listener, pkt)
     if tcb is None:
         return
     take_syn(tcb, pkt)
-    start_sequence(tcb, None)
+    start_sequence(tcb, old)
+    if old is not None:
+        finish(old, "a new SYN reopens the address pair", "RFC 6191 2")
     tables: TcpTables = core.tcp
     tables.register(tcb)
     queue.add_syn(tcb)

@@ -119,6 +119,7 @@ RFC9293 = [
     Mutant("SHLD-31", "tcp/data.py", "elif buf.insert(pkt.frame, begin, end, seq):", "elif False:"),
     Mutant("MAY-1", "tcp/input.py", "        if tcb.detached:\n            # SHLD-3", "        if False:\n            # SHLD-3"),
     Mutant("MAY-2", "tcp/input.py", "newer = seq_gt(pkt.seq, tcb.rcv_nxt)", "newer = False"),
+    Mutant("MAY-2", "tcp/listen.py", "start_sequence(tcb, old)", "start_sequence(tcb, None)"),
     Mutant("MAY-3", "tcp/segment.py", "hlen = 20 + write_syn_options(core.scratch, o, mss,", "hlen = 20 + write_syn_options(core.scratch, o, 0 if mss == 536 else mss,"),
     Mutant("MAY-4", "ipv4.py", "    dst.ident = (value + count) & 0xFFFF", "    dst.ident = value"),
     Mutant("MAY-5", "tcp/sockopt.py", "        tcb.keepalive = bool(value)\n", "        tcb.keepalive = False\n"),

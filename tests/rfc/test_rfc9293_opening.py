@@ -97,6 +97,53 @@ def test_may_2_a_new_syn_reopens_a_connection_in_time_wait(make, off, opens):
     assert (conn.state == "CLOSED") == opens
 
 
+def reopened(make, active=False, **settings):
+    """SND.NXT of a connection that sent 100,000 bytes and closed first, and the first segment of the one in its place."""
+    peer = make(tcp_tw_reuse=1, tcp_timestamps=active, **settings)
+    conn = peer.established(active, options=mss_option(1460) + ts_option(1000))
+    conn.ts = (1000, 0) if active else None
+    sent = conn.send(bytes(100_000))
+    while sent:
+        conn.has(sum(len(seg.payload) for seg in sent))
+        sent = conn.rx()
+    assert conn.tcb.bytes_acked == 100_000
+    conn.to("TIME-WAIT")
+    last = conn.tcb.snd_nxt
+    if not active:
+        (segment,) = conn.rx(SYN, seq=1)
+        return last, segment
+    peer.now += 2 * S
+    tcb = peer.call(user.tcp_open, peer.stack)
+    tcb.reuseaddr = conn.tcb.reuseaddr = True
+    peer.call(user.bind, tcb, 0, conn.tcb.lport)
+    peer.call(user.connect, tcb, PEER, conn.tcb.rport)
+    (segment,) = peer.take()
+    return last, segment
+
+
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"tcp_isn": -1}, {"tcp_syncookies": 2}, {"tcp_max_syn_backlog": 0}])
+def test_may_2_the_new_connection_begins_beyond_the_old_one(make, active, settings):
+    # RFC 1122 4.2.2.13 (1): ISS is larger than the largest sequence number of the old incarnation, so nothing of that can be taken.
+    last, segment = reopened(make, active, **settings)
+    assert segment.flags == (SYN if active else SYN | ACK)
+    assert 0 < (segment.seq - last) & M32 < 1 << 31
+
+
+def test_may_2_time_wait_goes_on_where_nothing_is_opened(make):
+    peer = make()
+    conn = peer.established().to("TIME-WAIT")
+    listener = next(iter(peer.stack.tcp.listeners.values()))[0]
+    peer.call(user.listen, listener, 0)
+    (syn_ack,) = peer.segment(SYN, 1, sport=1)
+    peer.segment(ACK, 2, syn_ack.end, sport=1)
+    assert conn.rx(SYN, seq=1) == [] and conn.state == "TIME-WAIT"  # the accept queue is full
+    peer.call(user.accept, listener)
+    (syn_ack,) = conn.rx(SYN, seq=1)
+    assert syn_ack.flags == SYN | ACK and conn.state == "CLOSED"
+    assert (syn_ack.seq - conn.tcb.snd_nxt) & M32 < 1 << 31
+
+
 def test_may_1_close_ends_reading_too(make):
     conn = make().established()
     conn.close()

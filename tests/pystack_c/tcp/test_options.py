@@ -127,6 +127,21 @@ def test_paws_after_24_days(make):
     assert conn.recv() == b"new"
 
 
+@pytest.mark.parametrize("days", [24, 25, 40, 49])
+def test_ts_recent_is_set_anew_after_24_idle_days(make, days):
+    # 5.5: a peer with a clock of 1 ms: after 25 days its timestamps look older than the last; they count, and the next ones are measured by them
+    conn = stamped(make)
+    conn.peer.advance(days * DAY)
+    stamp = (1000 + days * DAY // MS) & M32
+    for more in (0, 7, 2000):
+        conn.ts = ((stamp + more) & M32, 0)
+        (ack,) = conn.rx(data=b"new") or conn.peer.advance(S)
+        assert conn.recv() == b"new" and ack.ts[1] == (stamp + more) & M32
+    conn.ts = ((stamp + 1000) & M32, 0)  # PAWS works again
+    conn.rx(data=b"old")
+    assert conn.recv() is None and conn.peer.dropped("tcp-paws") == 1
+
+
 def test_time_wait_reopens_by_timestamp(make):
     # RFC 6191 2: a newer timestamp is enough, whatever the sequence number
     peer = make(tcp_timestamps=True)

@@ -9,6 +9,7 @@ import pytest
 from pystack import compiled
 from pystack.runtime.procs import stream
 from pystack.runtime.simulated import MS, S
+from pystack.trace.pcapng import OUTBOUND
 from pystack_c.tcp import user
 from tests.support.lab import B, lab_net, pattern
 from tests.support.segments import ACK, FIN, M32, RST, SYN
@@ -175,3 +176,35 @@ def test_ephemeral_ports_that_are_all_in_time_wait():
     with pytest.raises(OSError) as caught:
         eleventh()
     assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_nothing_of_the_old_connection_is_delivered_in_the_new_one():
+    """RFC 1122 4.2.2.13 (1): the network delivers an old data segment after the SYN that reopens TIME-WAIT; no timestamp tells it."""
+    lab = lab_net(MS, profile="linux", tcp_timestamps=False)
+    listener = lab.listener()
+    frames = []
+    lab.b.port().taps.append(lambda time, direction, frame: direction == OUTBOUND and frames.append(frame))
+
+    def serve(data):
+        sock = yield listener.accept()
+        yield sock.sendall(data)
+        sock.close()
+
+    def read(late):
+        sock = stream(lab.a)
+        sock.setsockopt(1, 2, 1)
+        sock.bind("", 5555)
+        yield sock.connect(B, 80)
+        if late:
+            lab.a.deliver(lab.a.port(), late)
+            lab.a.pump()
+        got = yield sock.recv_all()
+        sock.close()
+        return got
+
+    old, new = pattern(100_000), bytes(100_000)
+    assert lab.run(serve(old), read(b""))[1] == old
+    lab.net.run(until=lab.net.now + S // 10)
+    assert lab.b.stack.tcp.time_wait == 1
+    data = [frame for frame in frames if len(frame) == 1514]
+    assert lab.run(serve(new), read(data[30]))[1] == new
