@@ -117,6 +117,7 @@ cdef enum:
     MSG_EOR = 0x80
     MSG_ERRQUEUE = 0x2000
     MSG_MORE = 0x8000
+    MARK_SHIFT = 28
     NS_PER_S = 1000000000
     NS_PER_MS = 1000000
     M32 = 0xFFFFFFFF

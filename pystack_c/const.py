@@ -166,6 +166,9 @@ MSG_EOR = 0x80
 MSG_ERRQUEUE = 0x2000
 MSG_MORE = 0x8000
 
+# Sequence numbers that are kept are looked at when SND.UNA or RCV.NXT changes in a bit above these, every 256 MB (tcp/marks.py).
+MARK_SHIFT = 28
+
 # Nanoseconds of a second, and of a millisecond
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000

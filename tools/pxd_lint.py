@@ -13,6 +13,8 @@ This lint does. For each module in setup.py's list COMPILED it reports
   unknown    a name in the .pxd that the .py does not have
   constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
   module     a module that lacks its .pxd, or has one and is not in COMPILED
+  mark       an attribute under pystack_c/tcp that holds a sequence number, or has 32 bits, and is not declared in tcp/marks.py
+  division   a division that may come out otherwise compiled, or uncompiled (see `divisions`)
 
 Usage: tools/pxd_lint.py [ROOT]; exit status 1 where something was found.
 """
@@ -266,6 +268,8 @@ class Lint:
                 self.add(Path(source), 1, "module", "no .pxd beside it")
             else:
                 self.check_module(module, Path(source))
+        if (self.root / MARKS).exists():
+            self.findings += check_marks(self.root)
         return self.findings
 
     def add(self, path: Path, line: int, kind: str, text: str) -> None:
@@ -355,6 +359,60 @@ class Lint:
             if local not in stores.names and local not in args:
                 text = f"{name}: @cython.locals names {local}, which the function does not have"
                 self.add(path.with_suffix(".pxd"), declared.line, "unknown", text)
+
+
+# -- sequence numbers ----------------------------------------------------------------------------------------------
+
+MARKS = "pystack_c/tcp/marks.py"
+#: attributes whose value is a sequence number, and functions that give one
+SOURCES = ("snd_una", "snd_nxt", "rcv_nxt", "rcv_adv", "seq", "end", "ack", "iss", "irs")
+GIVERS = ("seq_add", "seq_max")
+#: holders of SOURCES' names for which they are something else: a piece's place in its frame, a sum of bytes
+NO_NUMBERS = ("piece", "self", "last")
+
+
+def declared_marks(root: Path) -> set[str]:
+    """The names in SENT, RECEIVED and OTHERS of marks.py, and in the `marks` of algorithms of congestion control."""
+    names: set[str] = set()
+    for path in (root / MARKS, *sorted((root / "pystack_c/tcp/congestion").glob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(target, ast.Name) and target.id in ("SENT", "RECEIVED", "OTHERS", "marks"):
+                names.update(part.split(".")[-1] for part in ast.literal_eval(node.value))
+    return names
+
+
+def holds_number(node: ast.expr) -> bool:
+    """Is this expression a sequence number, or does it hold one (in a tuple or a choice)?"""
+    if isinstance(node, ast.Tuple):
+        return any(holds_number(item) for item in node.elts)
+    if isinstance(node, ast.IfExp):
+        return holds_number(node.body) or holds_number(node.orelse)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in GIVERS
+    if isinstance(node, ast.Attribute) and node.attr in SOURCES:
+        return not (isinstance(node.value, ast.Name) and node.value.id in NO_NUMBERS)
+    return False
+
+
+def check_marks(root: Path) -> list[Finding]:
+    """Each attribute that holds a sequence number is declared, with how it is kept comparable."""
+    known = declared_marks(root)
+    found = []
+    for path in sorted((root / "pystack_c/tcp").rglob("*.pxd")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = re.match(rf"\s+cdef public uint32_t ({IDENT})", line)
+            if match is not None and match[1] not in known:
+                text = f"{match[1]} has 32 bits: declare in marks.py how it stays comparable, or what else it is"
+                found.append(Finding(str(path.relative_to(root)), number, "mark", text))
+    for path in sorted((root / "pystack_c/tcp").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            for target in targets:
+                if isinstance(target, ast.Attribute) and target.attr not in known and holds_number(node.value):
+                    text = f"{target.attr} is set to a sequence number: declare in marks.py how it stays comparable"
+                    found.append(Finding(str(path.relative_to(root)), node.lineno, "mark", text))
+    return found
 
 
 def compiled_list(setup: Path) -> list[str]:

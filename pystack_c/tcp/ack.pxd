@@ -18,7 +18,7 @@ from pystack_c.timer cimport Timer
 cpdef process_ack(Tcb tcb, Packet pkt)
 @cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment, n=int64_t)
 cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack)
-@cython.locals(before=int64_t, n=int64_t, buf=SendBuf, full=bint, config=Config)
+@cython.locals(before=int64_t, n=int64_t, far=uint32_t, buf=SendBuf, full=bint, config=Config)
 cpdef data_acked(Tcb tcb, uint32_t ack)
 @cython.locals(elapsed=int64_t)
 cpdef measure(Tcb tcb, Packet pkt, int64_t sample)

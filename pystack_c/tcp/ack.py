@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.neighbor import confirm
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import chrono, ecn, errqueue, memory, mtuprobe, rate, rtt, tell
+from pystack_c.tcp import chrono, ecn, errqueue, marks, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt import backed_off
@@ -118,7 +118,10 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         before -= 1
     if tcb.fin_sent and seq_gt(ack, tcb.fin_seq):
         before -= 1
+    far = (ack ^ tcb.snd_una) >> C.MARK_SHIFT
     tcb.snd_una = ack
+    if far != 0:
+        marks.sent(tcb)
     if tcb.core.probe is not None:
         n = before if before > 0 else 0
         tell.received(tcb, "tcp.acked", ack, n, "the peer has everything before it", "RFC 9293 3.4")

@@ -121,6 +121,7 @@ def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
     tcb.snd_nxt = tcb.snd_una
     tcb.snd_up = tcb.snd_una
     tcb.snd_sml = tcb.snd_una
+    tcb.cwnd_round = tcb.snd_una
     old = tcb.snd_wnd
     tcb.snd_wnd = window << tcb.snd_wscale
     tcb.max_window = tcb.snd_wnd

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import accecn, memory, rtt, tell
+from pystack_c.tcp import accecn, marks, memory, rtt, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.output import schedule
 from pystack_c.tcp.state import set_state
@@ -117,6 +117,8 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
         tcb.core.counters.TcpExtTCPRcvCoalesce += buf.joined
         buf.joined = 0
     memory.settle(tcb)
+    if (tcb.rcv_nxt ^ before) >> C.MARK_SHIFT != 0:
+        marks.received(tcb)
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
     if tcb.core.probe is not None:

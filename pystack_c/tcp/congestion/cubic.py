@@ -29,6 +29,7 @@ class Cubic(CongestionControl):
     """One connection's CUBIC."""
 
     name = "cubic"
+    marks = ("round_end", "steps.round_end")
 
     def __init__(self) -> None:
         self.w_max = 0.0
