@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from pystack.trace import calls
 from pystack.trace import format as fmt
 from pystack_c.config import Config
 from pystack_c.core import Core
@@ -102,6 +103,8 @@ class Recorder:
         """The number of a function; the first time, it is announced. The lock is held."""
         number = self.functions.get(fn)
         if number is None:
+            if not calls.is_call(fn.__module__, fn.__name__):
+                raise ValueError(f"{function_name(fn)} is no application call: a recording of it could not be replayed")
             number = self.functions[fn] = len(self.functions)
             self.writer.buffer.append(fmt.FUNCTION)
             fmt.put_bytes(self.writer.buffer, function_name(fn).encode())

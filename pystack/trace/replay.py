@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.runtime.host import Host
-from pystack.trace import fields
+from pystack.trace import calls, fields
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import digest, error_name, short_result
@@ -19,15 +19,6 @@ from pystack.trace.summary import Summarizer
 from pystack_c.config import Config
 from pystack_c.packet import Transmit
 
-#: a recording may call the public functions of these modules, and no others
-MODULES = frozenset(
-    "pystack_c." + name
-    for name in ("tcp.user", "tcp.sockopt", "tcp.info", "udp", "raw", "neighbor", "icmpv4", "services.serve")
-)
-#: and these methods of the stack
-SETUP = frozenset(
-    ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
-)
 #: endpoints that were closed and may still be asked something
 MAX_CLOSED = 4096
 
@@ -169,17 +160,14 @@ class Replay:
         self.hosts.append(ReplayHost(stack))
 
     def _function(self, name: str) -> None:
-        module, _, function = name.partition(":")
-        if module not in MODULES or function.startswith("_"):
-            raise self._bad(f"it calls {name}, which is no application call")
-        found = getattr(importlib.import_module(module), function, None)
-        if found is None or getattr(found, "__module__", None) != module:
-            raise self._bad(f"it calls {name}, which this core does not have")
+        found = calls.find(name)
+        if found is None:
+            raise self._bad(f"it calls {name}, which is no application call of this core")
         self.functions.append(found)
 
     def _setup(self, number: int, time: int, name: str, args: tuple[Any, ...]) -> None:
         host = self._at(number, time)
-        if name not in SETUP:
+        if name not in calls.SETUP:
             raise self._bad(f"it sets the stack up by {name}, which is not allowed")
         host.setup(name, *(self._resolve(host, arg) for arg in args))
 

@@ -1,0 +1,198 @@
+"""Every call that reaches a stack through its Host can be recorded and replayed; none can be forgotten."""
+
+import ast
+import importlib
+import io
+from pathlib import Path
+
+import pytest
+
+import pystack
+from pystack.runtime.procs import sleep, spawn, stream
+from pystack.runtime.simulated import MS, Network, S
+from pystack.trace import calls
+from pystack.trace.recorder import Recorder
+from pystack.trace.replay import replay
+from pystack_c import acd
+from pystack_c.config import Config
+from pystack_c.tcp import errqueue, sockopt, user
+from tests.trace.test_replay import Kept
+
+ROOT = Path(pystack.__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "pystack").rglob("*.py"))
+#: who calls through a Host, as the sources write it (a network namespace and a program have a `call` as well)
+HOSTS = ("host", "self.host", "calls.host", "Host", "host_of", "super()")
+#: functions that are chosen while the program runs: where they can come from
+CHOICES = {
+    "module(fd)": ("pystack_c.tcp.user", "pystack_c.udp"),
+    "options_of(fd)": ("pystack_c.tcp.sockopt", "pystack_c.udp"),
+    "self.calls": ("pystack_c.udp", "pystack_c.raw"),
+}
+#: the same, where a name stands for the function: (file, name) -> functions
+NAMES = {
+    ("pystack/runtime/procs.py", "self.calls[name]"): "every name in procs.CALLS (below)",
+    ("pystack/runtime/procs.py", "calls['tcp_open']"): "a name in procs.CALLS",
+    ("pystack/runtime/procs.py", "calls['udp_open']"): "a name in procs.CALLS",
+    ("pystack/runtime/procs.py", "calls['raw_open']"): "a name in procs.CALLS",
+    ("pystack/runtime/calling.py", "fn"): "passed on: Host.call, and what `later` was given",
+    ("pystack/trace/replay.py", "fn"): "the replay itself",
+    ("pystack/services/base.py", "fn"): "serve.stream or serve.datagram",
+    ("pystack/pkt/call_misc.py", "own"): "tcp.ioctl, which the core does not have",
+    ("pystack/pkt/call_open.py", "undo"): "tcp.disconnect, which the core does not have",
+    ("pystack/pkt/call_sendto.py", "opener"): "tcp.connect_fastopen",
+}
+
+
+def imports(tree):
+    """Name -> the module, or module:function, that it stands for."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update((item.asname or item.name, item.name) for item in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for item in node.names:
+                whole = f"{node.module}.{item.name}"
+                try:
+                    importlib.import_module(whole)
+                except ImportError:
+                    whole = f"{node.module}:{item.name}"
+                found[item.asname or item.name] = whole
+    return found
+
+
+def made(path):
+    """The application calls that a source makes through a Host, as module:function, and what could not be told, as text."""
+    tree = ast.parse(path.read_text())
+    known = {}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        if node.func.attr not in ("call", "later") or ast.unparse(node.func.value) not in HOSTS:
+            continue
+        known = known or imports(tree)
+        args = node.args[1:] if ast.unparse(node.func.value) == "Host" else node.args
+        yield node.lineno, resolve(args[0], known)
+
+
+def resolve(fn, known):
+    """Where a function comes from: module:function, several of them, or the source's own words for it."""
+    text = ast.unparse(fn)
+    if isinstance(fn, ast.Name):
+        return [known.get(text, text)]
+    if isinstance(fn, ast.Attribute):
+        base = ast.unparse(fn.value)
+        if base in CHOICES:
+            return [f"{module}:{fn.attr}" for module in CHOICES[base]]
+        return [f"{known.get(base, base)}:{fn.attr}"]
+    return [text]
+
+
+def owner(name):
+    """module:function, by the module that defines the function (sockopt passes tcp_info on)."""
+    module, _, function = name.partition(":")
+    found = getattr(importlib.import_module(module), function)
+    return f"{found.__module__}:{found.__name__}"
+
+
+def test_every_call_that_is_made_can_be_replayed():
+    seen, unknown, named = set(), [], set()
+    for path in SOURCES:
+        short = str(path.relative_to(ROOT))
+        for line, names in made(path):
+            for name in names:
+                if (short, name) in NAMES:
+                    named.add((short, name))
+                    continue
+                if not name.startswith("pystack_c.") or ":" not in name:
+                    unknown.append(f"{short}:{line}: {name}: which function is this? (see NAMES)")
+                elif calls.find(owner(name)) is None:
+                    unknown.append(f"{short}:{line}: {name} is not in pystack.trace.calls.CALLS")
+                else:
+                    seen.add(owner(name))
+    assert not unknown, "\n".join(unknown)
+    assert {"pystack_c.tcp.errqueue:take", "pystack_c.tcp.errqueue:end_send", "pystack_c.raw:sendto"} <= seen
+    assert len(seen) > 30 and named == set(NAMES)
+
+
+def test_the_simulators_calls_can_be_replayed():
+    from pystack.runtime import procs
+
+    for modules in (("pystack_c.tcp.user", "pystack_c.tcp.sockopt"), ("pystack_c.udp",), ("pystack_c.raw",)):
+        for fn in procs._calls(*modules).values():
+            assert calls.find(f"{fn.__module__}:{fn.__name__}") is not None, fn
+
+
+def test_every_call_that_can_be_made_can_be_replayed():
+    """Public functions of the core whose last parameter is `now`, save those that are none of an application's."""
+    inner = {"pystack_c.neighbor:current_state", "pystack_c.ip_options:stamp"}
+    found = set()
+    for path in sorted((ROOT / "pystack_c").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[-1].arg == "now":
+                if not node.name.startswith("_"):
+                    found.add(f"{module}:{node.name}")
+    listed = {f"{module}:{name}" for module, names in calls.CALLS.items() for name in names.split()}
+    assert found - inner == listed
+    assert all(calls.find(name) is not None for name in listed)
+
+
+def test_every_method_that_sets_a_stack_up_can_be_replayed():
+    used = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setup":
+                if node.args and isinstance(node.args[0], ast.Constant):
+                    used.add(node.args[0].value)
+    assert {"add_iface", "add_addr", "del_route"} <= used <= calls.SETUP
+
+
+def test_what_cannot_be_replayed_is_not_recorded():
+    recorder = Recorder(Kept())
+    with pytest.raises(ValueError, match="print is no application call"):
+        recorder.host("h", 1, Config()).call(0, print, None, ())
+    with pytest.raises(ValueError, match="close_write is no application call"):
+        recorder.host("h", 1, Config()).call(0, user.close_write, None, ())
+
+
+def test_the_error_queue_of_a_stream_replays():
+    """recvmsg with MSG_ERRQUEUE: zero-copy completions and time stamps; and address conflict detection."""
+    out = Kept()
+    told = []
+    with Network(1) as net:
+        net.record(out)
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, delay=5 * MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+
+        def server():
+            listener = stream(b)
+            listener.bind("", 80)
+            listener.listen()
+            sock = yield listener.accept()
+            return (yield sock.recv_all())
+
+        def client():
+            sock = stream(a)
+            a.call(acd.start, a.stack, a.port().iface, 0x0A000009)
+            a.call(acd.announce_twice, a.stack, a.port().iface, 0x0A000001)
+            yield sock.connect("10.0.0.2", 80)
+            tcb = sock.endpoint
+            a.call(sockopt.setsockopt, tcb, 1, 60, 1)  # SO_ZEROCOPY
+            a.call(
+                sockopt.setsockopt, tcb, 1, 37, 2 | 16 | 128 | 512
+            )  # SO_TIMESTAMPING: SOFTWARE, OPT_ID, TX_SOFTWARE, TX_ACK
+            a.call(user.send, tcb, bytes(3000), errqueue.MSG_ZEROCOPY | errqueue.MSG_PART)
+            a.call(user.send, tcb, bytes(3000), errqueue.MSG_ZEROCOPY | errqueue.MSG_PART)
+            a.call(errqueue.note, tcb, 0, 0)
+            a.call(errqueue.end_send, tcb)
+            yield sleep(S)
+            while (one := a.call(errqueue.take, tcb)) is not None:
+                told.append((one.origin, one.info))
+            sock.close()
+
+        procs = [spawn(net, server()), spawn(net, client())]
+        net.run(until=20 * S)
+        assert all(proc.done for proc in procs) and procs[0].value == bytes(6000)
+    assert len(told) >= 2
+    counts = replay(io.BytesIO(out.kept))
+    assert counts.calls > 10
