@@ -108,7 +108,8 @@ DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
     "wraparound": False,
-    "cdivision": True,
+    # With it, `/` of integers loses the fraction, rounding goes to zero, and a division by 0 kills the process (tools/core_lint.py).
+    "cdivision": False,
     "annotation_typing": False,
     "initializedcheck": False,
     # Attributes of None are not looked for (nonecheck is off): no Python caller may pass None where an object of the core is due.

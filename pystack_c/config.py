@@ -339,27 +339,44 @@ class Config:
         return {name: getattr(self, name) for name in FIELDS}
 
     def update(self, settings: dict[str, Any]) -> "Config":  # python
-        """Set several by name. An unknown name, another type or a negative number is a ValueError. Returns self."""
-        for name, value in settings.items():
-            if name not in FIELDS:
-                raise ValueError(f"no setting named {name!r}")
-            was = getattr(self, name)
-            if isinstance(was, str) != isinstance(value, str) or not isinstance(value, (int, str)):
-                raise ValueError(f"{name} is set by {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
-            if isinstance(value, int):
-                least, most = LIMITS.get(name, (0, MOST))
-                if not least <= value <= most:
-                    raise ValueError(f"{name} must be from {least} to {most}, not {value}")
-            try:
+        """Set several by name. An unknown name, another type, or a number out of its bounds is a ValueError, and nothing is set.
+
+        Returns self.
+        """
+        before = {name: getattr(self, name) for name in settings if name in FIELDS}
+        try:
+            for name, value in settings.items():
+                self._set(name, value)
+            self.check()
+        except ValueError:
+            for name, value in before.items():
                 setattr(self, name, value)
-            except OverflowError:
-                raise ValueError(f"{name} cannot be as large as {value}") from None
+            raise
         return self
 
+    def _set(self, name: str, value: Any) -> None:  # python
+        """Set one, if its value is one that the setting can have."""
+        if name not in FIELDS:
+            raise ValueError(f"no setting named {name!r}")
+        was = getattr(self, name)
+        if isinstance(was, str) != isinstance(value, str) or not isinstance(value, (int, str)):
+            raise ValueError(f"{name} is set by {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
+        if isinstance(value, int):
+            least, most = limits(name) if not isinstance(was, bool) else (0, 1)
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+        setattr(self, name, bool(value) if isinstance(was, bool) else value)
 
-#: what a number may be where it is not just 0 or more; -1 is "the stack chooses"
+    def check(self) -> None:  # python
+        """A ValueError where two settings do not fit together."""
+        if self.port_min > self.port_max:
+            raise ValueError(f"port_min must not be above port_max, but {self.port_min} is above {self.port_max}")
+
+
+#: what a number may be where it is more than a time, a size or a count; -1 is "the stack chooses"
 LIMITS = {
     "ip_default_ttl": (1, 255),
+    "icmp_ratelimit": (0, S),
     "port_min": (1, 65535),
     "port_max": (1, 65535),
     "tcp_isn": (-1, 0xFFFFFFFF),
@@ -367,6 +384,7 @@ LIMITS = {
     "tcp_ecn": (0, 5),
     "tcp_ecn_option": (0, 2),
     "tcp_crossed_text": (0, 3),
+    "tcp_drop_synfin": (0, 2),
     "tcp_udp_port": (0, 65535),
     "tcp_syncookies": (0, 2),
     "ip_forward_mss": (-1, 65535),
@@ -377,9 +395,46 @@ LIMITS = {
     "tcp_base_mss": (48, 65495),
     "tcp_min_snd_mss": (48, 65495),
     "tcp_mtu_probe_floor": (48, 65495),
+    "tcp_mss_default": (0, 65495),
+    "tcp_mss": (0, 65495),
+    # the window is a product of segments and bytes, and the pacing rate one of the window, the ratio and a million
+    "tcp_init_cwnd": (0, 65535),
+    "tcp_pacing_ss_ratio": (0, 1000),
+    "tcp_pacing_ca_ratio": (0, 1000),
+    # doubled 20 times, they still fit into 64 bits
+    "tcp_rto_initial": (0, 3600 * S),
+    "tcp_rto_min": (0, 3600 * S),
+    "tcp_rto_max": (0, 3600 * S),
+    # no window is larger; and urgent data at the end of a buffer must not lie 2 GB ahead (tcp/marks.py)
+    "tcp_rmem": (0, 1 << 30),
+    "tcp_rmem_max": (0, 1 << 30),
+    "tcp_wmem": (0, 1 << 30),
+    "tcp_wmem_max": (0, 1 << 30),
+    "tcp_window_start": (0, 1 << 30),
+    "tcp_notsent_lowat": (0, 0xFFFFFFFF),
 }
-#: the largest number of all: sums of two of them still fit into 64 bits
-MOST = (1 << 62) - 1
+#: counts, which the compiled core keeps in 32 bits: 0 to 2**31 - 1
+COUNTS = (
+    "ipfrag_max_fragments icmp_burst neigh_mcast_solicit neigh_ucast_solicit neigh_queue_len neigh_max_entries tcp_probe_threshold "
+    "somaxconn tcp_syn_retries tcp_syn_linear_timeouts tcp_synack_retries tcp_max_syn_backlog tcp_fastopen tcp_max_tw_buckets "
+    "tcp_max_orphans tcp_retries1 tcp_retries2 tcp_orphan_retries tcp_delack_segs tcp_quickack_segs tcp_keepalive_probes "
+    "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs"
+).split()
+#: sizes of buffers and windows, in bytes: 0 to a TiB
+SIZES = ("ipfrag_high_thresh udp_rmem udp_wmem tcp_mem_low tcp_mem_pressure tcp_mem_high tcp_init_ssthresh").split()
+COUNT_MOST = (1 << 31) - 1
+SIZE_MOST = 1 << 40
+#: all others are times: 0 to ten years, of which sums and small multiples fit into 64 bits, beside a clock of 200 years
+TIME_MOST = 10 * 365 * 86400 * S
+
+
+def limits(name: str) -> tuple[int, int]:  # python
+    """The least and the largest value of a setting that is a number."""
+    if name in LIMITS:
+        return LIMITS[name]
+    if name in COUNTS:
+        return 0, COUNT_MOST
+    return 0, SIZE_MOST if name in SIZES else TIME_MOST
 
 
 FIELDS = (

@@ -82,7 +82,7 @@ def _count_ecn(counters: Counters, pkt: Packet) -> None:
     """The ECN field of what comes in (RFC 3168 5), by packets as they were on the wire."""
     count = 1
     if pkt.gso_size > 0:
-        count = (pkt.l4_end - pkt.l4_off + pkt.gso_size - 1) // pkt.gso_size
+        count = (pkt.l4_end - pkt.l4_off + pkt.gso_size - 1) // pkt.gso_size  # not 0: it is above 0 here
     codepoint = pkt.tos & 3
     if codepoint == 0:
         counters.IpExtInNoECTPkts += count

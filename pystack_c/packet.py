@@ -89,7 +89,7 @@ class Packet:
         """TCP segments on the wire: a device may have put several into one packet."""
         if self.gso_size <= 0 or self.l4_end - self.data_off <= self.gso_size:
             return 1
-        return (self.l4_end - self.data_off + self.gso_size - 1) // self.gso_size
+        return (self.l4_end - self.data_off + self.gso_size - 1) // self.gso_size  # not 0: it is above 0 here
 
 
 class Transmit:

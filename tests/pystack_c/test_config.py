@@ -1,10 +1,23 @@
 """Settings: what is refused by a clear error, and that no accepted number brings a stack down."""
 
+import io
+import re
+from pathlib import Path
+
 import pytest
 
+import pystack
 from pystack.runtime.procs import datagram, sleep, spawn, stream
 from pystack.runtime.simulated import MS, Network, S
-from pystack_c.config import FIELDS, LIMITS, MOST, Config
+from pystack.trace.errors import TraceError
+from pystack.trace.recorder import Recorder
+from pystack.trace.replay import replay
+from pystack_c.config import COUNT_MOST, FIELDS, TIME_MOST, Config, limits
+from pystack_c.stack import Stack
+from pystack_c.udp import bind as udp_bind
+from pystack_c.udp import udp_open
+from tests.support.tcp_peer import Peer
+from tests.trace.test_replay import Kept
 
 NUMBERS = [name for name in FIELDS if type(getattr(Config(), name)) is int]
 
@@ -19,6 +32,14 @@ NUMBERS = [name for name in FIELDS if type(getattr(Config(), name)) is int]
         ({"tcp_nagle": "no"}, "tcp_nagle is set by a number, not 'no'"),
         ({"tcp_congestion": 1}, "tcp_congestion is set by a text, not 1"),
         ({"tcp_rmem": 1.5}, "tcp_rmem is set by a number, not 1.5"),
+        ({"tcp_init_cwnd": 2**40}, "tcp_init_cwnd must be from 0 to 65535, not 1099511627776"),
+        ({"tcp_reordering": 2**31}, "tcp_reordering must be from 0 to 2147483647, not 2147483648"),
+        ({"tcp_rto_max": 3601 * S}, "tcp_rto_max must be from 0 to 3600000000000, not"),
+        ({"tcp_time_wait": 2**62}, "tcp_time_wait must be from 0 to 315360000000000000, not"),
+        ({"icmp_ratelimit": 10**9 + 1}, "icmp_ratelimit must be from 0 to 1000000000, not 1000000001"),
+        ({"port_min": 61_000}, "port_min must not be above port_max, but 61000 is above 60999"),
+        ({"ip_default_ttl": 5, "port_min": 40_001, "port_max": 40_000}, "40001 is above 40000"),
+        ({"tcp_sack": 2}, "tcp_sack must be from 0 to 1, not 2"),
     ],
 )
 def test_refused(settings, text):
@@ -27,6 +48,53 @@ def test_refused(settings, text):
     with pytest.raises(ValueError, match=text):
         config.update(settings)
     assert config.as_dict() == before
+
+
+def test_a_stack_checks_what_was_assigned():
+    config = Config()
+    config.port_min, config.port_max = 50_000, 49_999
+    with pytest.raises(ValueError, match="50000 is above 49999"):
+        Stack(1, config, "host")
+
+
+def test_a_recording_cannot_set_more_than_a_program():
+    class Settings:
+        """Settings as a file may have them."""
+
+        def as_dict(self):
+            return {**Config().as_dict(), "port_min": 61_000}
+
+    out = Kept()
+    recorder = Recorder(out)
+    recorder.host("h", 1, Settings())
+    recorder.close()
+    with pytest.raises(TraceError, match="port_min must not be above port_max"):
+        replay(io.BytesIO(out.kept))
+
+
+@pytest.mark.parametrize("udp", [False, True])
+def test_no_ephemeral_ports(udp):
+    """A setting that was changed while the stack runs is not checked, and does no harm."""
+    peer = Peer()
+    peer.config.port_max = peer.config.port_min - 1
+    with pytest.raises(OSError, match="no ephemeral ports"):
+        if udp:
+            peer.call(udp_bind, peer.call(udp_open, peer.stack), 0, 0)
+        else:
+            peer.connecting()
+
+
+def test_what_the_compiled_core_keeps_in_32_bits_is_bounded():
+    """Both builds refuse the same numbers: config.pxd says how wide each setting is."""
+    text = (Path(pystack.__file__).parents[1] / "pystack_c" / "config.pxd").read_text()
+    kinds = dict(reversed(found) for found in re.findall(r"cdef public (\w+) (\w+)", text))
+    assert sorted(kinds) == sorted(FIELDS)
+    for name in NUMBERS:
+        least, most = limits(name)
+        assert -1 <= least <= getattr(Config(), name) <= most, name
+        assert most <= (COUNT_MOST if kinds[name] == "int" else TIME_MOST), (
+            f"{name}: see COUNTS and LIMITS in config.py"
+        )
 
 
 def transfer(settings) -> int:
@@ -63,13 +131,22 @@ def transfer(settings) -> int:
     return proc.value if proc.done else 0
 
 
-@pytest.mark.parametrize("value", [0, 1, 2**31 - 1])
+def pair(settings):
+    """The settings, with both bounds of the ephemeral ports where there is one."""
+    if "port_min" in settings:
+        settings["port_max"] = settings["port_min"]
+    elif "port_max" in settings:
+        settings["port_min"] = settings["port_max"]
+    return settings
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**31 - 1, 2**63])
 def test_no_number_brings_a_stack_down(value):
     assert transfer({}) == 30_000
     results = {}
     for name in NUMBERS:
-        least, most = LIMITS.get(name, (0, MOST))
-        results[name] = transfer({name: min(max(value, least), most)})
+        least, most = limits(name)
+        results[name] = transfer(pair({name: min(max(value, least), most)}))
     assert set(results.values()) <= {0, 30_000}
     assert 30_000 in results.values()
     if value == 0:

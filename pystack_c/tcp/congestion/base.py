@@ -23,7 +23,7 @@ class CongestionControl:
     #: chosen in mid-connection, it goes on with the window that is there; False: with its own
     keeps_window = True
     #: attributes that hold sequence numbers of ours (such as the end of a round): what they hold stays comparable (tcp/marks.py)
-    marks: tuple[str, ...] = ()
+    marks = ()  # type: tuple[str, ...]
 
     def argument(self, n: int) -> None:
         """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""

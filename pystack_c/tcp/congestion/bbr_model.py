@@ -190,7 +190,7 @@ class BbrModel(CongestionControl):
         if lost < 2 * t.mss:
             return False
         expected = LOSS_THRESH * sent / t.mss
-        excess = lost / t.mss - expected
+        excess = float(lost) / t.mss - expected
         return excess > 0.0 and excess * excess > 4.0 * expected
 
     def lossy(self, t: Tcb) -> bool:

@@ -11,7 +11,7 @@ from pystack_c.seqnum import seq_diff
 from pystack_c.stack import Stack
 from pystack_c.tcp import user
 from tests.support.tcp_peer import with_tos
-from tools import pxd_lint
+from tools import core_lint
 
 A, B = 0x0A000001, 0x0A000002
 MB, GB = 1 << 20, 1 << 30
@@ -166,8 +166,8 @@ def test_the_algorithms_own_numbers_are_carried_along():
 
 def test_control_a_new_number_must_be_declared(tmp_path):
     """The lint: 32 bits in the control block, and an attribute anywhere in tcp that is set to a sequence number."""
-    root = pxd_lint.Path(__file__).resolve().parents[3]
-    assert pxd_lint.check_marks(root) == []
+    root = core_lint.Path(__file__).resolve().parents[3]
+    assert core_lint.check_marks(root) == []
     for name in ("tcb.pxd", "tcb.py", "marks.py", "rack.py", "rack.pxd"):
         path = tmp_path / "pystack_c" / "tcp" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,5 +180,5 @@ def test_control_a_new_number_must_be_declared(tmp_path):
     )
     text = (here / "rack.py").read_text()
     (here / "rack.py").write_text(text + "\n\ndef note(tcb):\n    tcb.wide = tcb.snd_nxt\n")
-    found = [(finding.kind, finding.text.split()[0]) for finding in pxd_lint.check_marks(tmp_path)]
+    found = [(finding.kind, finding.text.split()[0]) for finding in core_lint.check_marks(tmp_path)]
     assert found == [("mark", "new_one"), ("mark", "wide")]
