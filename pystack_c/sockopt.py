@@ -58,9 +58,17 @@ IP_DROP_MEMBERSHIP = 36
 AF_INET = 2
 
 
+def check_width(value: Any, bits: int = 32) -> None:
+    """EINVAL for a number, or one in a tuple, that setsockopt(2) could not carry: one of more than 32 bits, with a sign or without."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and not -(1 << (bits - 1)) <= number < 1 << bits:
+            raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits")
+
+
 def as_int(value: Any) -> int:
     """The int in an option value; EINVAL for what is none."""
     if isinstance(value, int):
+        check_width(value)
         return value
     if len(value) >= 4:
         return struct.unpack_from("=i", value)[0]

@@ -26,6 +26,8 @@ SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN 
 SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
 #: the least that SO_RCVBUF reads back (Linux SOCK_MIN_RCVBUF), and the most that a buffer may have
 LEAST_RCVBUF, BUFFER_MAX = 2304, 1 << 29
+#: bytes a second: no faster pace is kept
+RATE_MAX = 1 << 60
 #: options of the socket level that are the same for all endpoints
 COMMON = (common.SO_DEBUG, common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS = 1, 2, 4, 9, 10, 11, 13
@@ -46,6 +48,7 @@ TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 def setsockopt(tcb: Tcb, level: int, name: int, value: Any, now: int) -> None:
     """Set an option to an int (TCP_CONGESTION: a str; SO_LINGER: (onoff, seconds))."""
     tcb.core.now = now
+    common.check_width(value, 64 if level == SOL_SOCKET and name == SO_MAX_PACING_RATE else 32)
     if level == SOL_SOCKET:
         _set_socket(tcb, name, value)
     elif level == SOL_IP:
@@ -87,9 +90,10 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         tcb.route = None
     elif name == SO_MAX_PACING_RATE:
         # (2**32 - 1, and 2**64 - 1, mean no limit.)
-        tcb.max_pacing_rate = 0 if value in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else max(1, int(value))
+        limited = value not in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+        tcb.max_pacing_rate = max(1, min(int(value), RATE_MAX)) if limited else 0
     elif name == SO_RCVLOWAT:
-        tcb.rcvlowat = BUFFER_MAX if value < 0 else max(1, int(value))
+        tcb.rcvlowat = BUFFER_MAX if value < 0 else max(1, min(int(value), BUFFER_MAX))
     elif name == SO_ZEROCOPY:
         if value not in (0, 1):
             raise error(errno.EINVAL)
@@ -241,11 +245,12 @@ def _set_tunnel(tcb: Tcb, port: int) -> None:
 
 
 def _deferral(seconds: int) -> int:
-    """Linux counts the SYN,ACKs that go again in so many seconds (1, 3, 7, 15 ..., every 120 at last), and tells their time."""
-    total, step = 0, 1
-    while total < seconds:
+    """Linux counts the SYN,ACKs that go again in so many seconds (1, 3, 7, 15 ..., every 120 at last; 255 at most), and tells their time."""
+    total, step, count = 0, 1, 0
+    while total < seconds and count < 255:
         total += step
         step = min(2 * step, 120)
+        count += 1
     return total
 
 
