@@ -22,7 +22,7 @@ cdef class Core:
     cdef public list ifaces
     cdef public dict local
     cdef public object routes
-    cdef public int next_ident
+    cdef public int64_t next_ident
     cdef public dict endpoints
     cdef public Fifo txq
     cdef public Fifo loopq
@@ -35,7 +35,7 @@ cdef class Core:
     cdef public object tunnel
     cdef public object reasm
     cdef public bytearray scratch
-    cdef public int route_epoch
+    cdef public int64_t route_epoch
     cdef public Fifo error_queue
     cdef public int64_t icmp_tokens
     cdef public int64_t icmp_stamp
@@ -47,7 +47,7 @@ cdef class Core:
     cdef public uint32_t ok_src
     cdef public uint32_t ok_dst
     cdef public Iface ok_iface
-    cdef public int ok_epoch
+    cdef public int64_t ok_epoch
     cdef public int64_t port_counter
     cdef public int64_t tcp_memory
     cdef public bint tcp_pressure
@@ -56,8 +56,8 @@ cdef class Core:
     cdef public int64_t tcp_orphans
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
-    @cython.locals(ident=int)
-    cpdef int new_ident(self)
+    @cython.locals(ident=int64_t)
+    cpdef int64_t new_ident(self) except -1
     @cython.locals(found=LocalAddr)
     cpdef LocalAddr local_addr(self, uint32_t addr)
     cpdef drop(self, str name, str subject, str reason, str rfc)
@@ -68,4 +68,4 @@ cdef class Core:
     @cython.locals(owner=TimerOwner, fields=dict)
     cpdef tell_timer(self, str kind, Timer timer, str why, str rfc)
     @cython.locals(event=object, probe=object, about=object)
-    cpdef emit(self, str kind, str subject, int endpoint, str reason, str rfc, dict fields, before=*, after=*)
+    cpdef emit(self, str kind, str subject, int64_t endpoint, str reason, str rfc, dict fields, before=*, after=*)

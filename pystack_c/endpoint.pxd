@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
@@ -7,7 +7,7 @@ from pystack_c.timer cimport TimerOwner
 
 cdef class Endpoint(TimerOwner):
     cdef public Core core
-    cdef public int ident
+    cdef public int64_t ident
     cdef public object waiter
     cdef public object service
     cdef public int pending
@@ -29,7 +29,7 @@ cdef class Endpoint(TimerOwner):
     cdef public dict options
     cdef public object ip_options
     cdef public dict shown
-    cpdef begin(self, Core core, int ident)
+    cpdef begin(self, Core core, int64_t ident)
     cpdef dict snapshot(self)
     cpdef wake(self, int bits)
     cpdef int readiness(self)

@@ -26,7 +26,7 @@ cdef class Dst:
     cdef public int64_t mtu_until
     cdef public bint mtu_locked
     cdef public int kind
-    cdef public int epoch
+    cdef public int64_t epoch
     cdef public int ident
     cdef public object neigh
     cdef public Route route

@@ -32,9 +32,9 @@ def declared_marks(root: Path) -> set[str]:
     names: set[str] = set()
     for path in (root / MARKS, *sorted((root / "pystack_c/tcp/congestion").glob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
-            target = node.targets[0] if isinstance(node, ast.Assign) else None
-            if isinstance(target, ast.Name) and target.id in ("SENT", "RECEIVED", "OTHERS", "marks"):
-                names.update(part.split(".")[-1] for part in ast.literal_eval(node.value))
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if node.targets[0].id in ("SENT", "RECEIVED", "OTHERS", "marks"):
+                    names.update(part.split(".")[-1] for part in ast.literal_eval(node.value))
     return names
 
 
@@ -63,8 +63,9 @@ def check_marks(root: Path) -> list[Finding]:
                 found.append(Finding(str(path.relative_to(root)), number, "mark", text))
     for path in sorted((root / "pystack_c/tcp").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            for target in targets:
+            if not isinstance(node, ast.Assign):
+                continue
+            for target in node.targets:
                 if isinstance(target, ast.Attribute) and target.attr not in known and holds_number(node.value):
                     text = f"{target.attr} is set to a sequence number: declare in marks.py how it stays comparable"
                     found.append(Finding(str(path.relative_to(root)), node.lineno, "mark", text))
