@@ -88,6 +88,7 @@ cdef class Config:
     cdef public bint tcp_nagle
     cdef public bint tcp_sws
     cdef public int tcp_init_cwnd
+    cdef public int tcp_init_cwnd_retrans
     cdef public int64_t tcp_init_ssthresh
     cdef public int tcp_abc_l
     cdef public int tcp_reordering

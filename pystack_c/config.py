@@ -194,6 +194,9 @@ class Config:
         self.tcp_sws = True
         #: initial window in segments (RFC 6928)
         self.tcp_init_cwnd = 10
+        #: the initial window is one segment where the SYN or SYN,ACK was sent again so often: 1 RFC 5681 3.1; 2 RFC 6928 2, as the
+        #: first time may be a round trip longer than the RTO (Linux); 0 never
+        self.tcp_init_cwnd_retrans = 1
         #: initial slow start threshold in bytes
         self.tcp_init_ssthresh = 1 << 30
         #: Appropriate Byte Counting's L (RFC 3465); 0 counts ACKs instead of bytes
@@ -523,6 +526,7 @@ FIELDS = (
     "tcp_nagle",
     "tcp_sws",
     "tcp_init_cwnd",
+    "tcp_init_cwnd_retrans",
     "tcp_init_ssthresh",
     "tcp_abc_l",
     "tcp_reordering",

@@ -139,7 +139,9 @@ class Channel:
         self.rules: list[Rule] = []
         self.stats = Stats()
         self._rngs = {what: Rng(f"{seed}/{name}/{what}") for what in _RANDOM}
-        self._free_at = 0  # when the wire has sent all that was accepted
+        self._free_at = 0  # when the wire has sent all that was accepted, rounded up to ns
+        self._ahead = 0  # by so much of a ns, in parts of 1 / _ahead_of, it has sent it earlier
+        self._ahead_of = 1
         self._last_arrival = 0
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
         self._waiting_bytes = 0
@@ -227,6 +229,7 @@ class Channel:
         start = self._free_at
         if start <= now:
             start = now
+            self._ahead = 0
         else:
             if self.queue is not None and len(starts) >= self.queue:
                 return -1
@@ -236,19 +239,27 @@ class Channel:
             self._waiting_bytes += length
             stats.queue_max = max(stats.queue_max, len(starts))
             stats.wait_max = max(stats.wait_max, start - now)
-        duration = self._duration(length)
+        duration, self._ahead = self._duration(length, start)
+        self._ahead_of = self.rate
         stats.busy += duration
         self._free_at = start + duration
         return self._free_at
 
-    def _duration(self, length: int) -> int:
+    def _duration(self, length: int, start: int) -> tuple[int, int]:
+        """How long the frame occupies the wire from `start` on, in ns, rounded up, and by how many 1 / rate of a ns that is too long.
+
+        Never faster than the rate. Frames one right after the other do not add up what was rounded: the next begins that much earlier.
+        """
+        ahead = self._ahead if start == self._free_at and self._ahead_of == self.rate else 0
         bits = (length + self.overhead) * 8
-        return -(-bits * 1_000_000_000 // self.rate)  # rounded up: never faster than the rate
+        duration, over = divmod(ahead - bits * 1_000_000_000, self.rate)
+        return -duration, over
 
     def arrival_of(self, length: int, now: int, queued: bool) -> int:
         """When the frame that was sent just now, and lost, would have arrived. `queued`: it had its place on the wire."""
         if self.rate:
-            now = max(now, self._free_at) + (0 if queued else self._duration(length))
+            start = max(now, self._free_at)
+            now = start + (0 if queued else self._duration(length, start)[0])
         return now + self.delay
 
     def _wire(self, frame: bytes, arrival: int) -> Arrivals:
@@ -275,8 +286,9 @@ class Channel:
             self.stats.reordered += 1
             arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
         elif self.jitter:
-            self._last_arrival = max(self._last_arrival, arrivals[0][0] + extra)
-            arrivals = [(self._last_arrival, data) for _, data in arrivals]
+            # (What a rule holds back is overtaken, as without jitter; those behind it do not wait.)
+            self._last_arrival = max(self._last_arrival, arrival + extra)
+            arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
         if bad and frame:
             self.stats.corrupted += 1
             bit = rngs["bit"].below(len(frame) * 8)

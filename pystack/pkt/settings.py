@@ -61,6 +61,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_advmss_pmtu": True,
             "tcp_ssthresh_cwnd": True,
             "tcp_grow_delivered": True,
+            "tcp_init_cwnd_retrans": 2,
             "tcp_mtu_probe_largest": False,
             "tcp_accecn_linux": True,
             "tcp_crossed_ack": True,

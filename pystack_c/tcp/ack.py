@@ -207,4 +207,10 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
             tcb.core.stop_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
     elif advanced:
+        if tcb.ca_state == C.CA_RECOVERY and not tcb.sack_ok:
+            # RFC 6582 3.2 step 3: only the first partial ACK restarts it. A round trip for each hole, of hundreds, takes longer
+            # than the slow start that follows the timeout (section 4: the Impatient variant).
+            if tcb.partial_seen:
+                return
+            tcb.partial_seen = True
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))

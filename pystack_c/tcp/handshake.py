@@ -222,7 +222,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         measure(tcb, pkt, sample)
         restart_rto(tcb, True)
         ack_now(tcb, "the handshake's third step", rfc)
-        became_established(tcb, "our SYN is acknowledged")
+        became_established(tcb, pkt, "our SYN is acknowledged")
         fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
         return
@@ -291,7 +291,7 @@ def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
     data_acked(tcb, pkt.ack)
     measure(tcb, pkt, sample)
     restart_rto(tcb, True)
-    became_established(tcb, "the peer acknowledged our SYN")
+    became_established(tcb, pkt, "the peer acknowledged our SYN")
     if parent is None:
         fastopen.answered(tcb, pkt)
     if tcb.syn_text is not None:
@@ -321,7 +321,7 @@ def text_of_syn(tcb: Tcb) -> None:
     tcb.syn_text = None
 
 
-def became_established(tcb: Tcb, why: str) -> None:
+def became_established(tcb: Tcb, pkt: Any, why: str) -> None:
     """ESTABLISHED: congestion control starts, keep-alive runs, the writer may write."""
     core = tcb.core
     set_state(tcb, C.ESTABLISHED, why, "RFC 9293 3.10.7")
@@ -336,7 +336,12 @@ def became_established(tcb: Tcb, why: str) -> None:
     tcb.last_data_recv = core.now
     tcb.ca_state = C.CA_OPEN
     mtuprobe.established(tcb)
+    fresh = tcb.cc is None
     start_congestion_control(tcb)
+    if fresh and syn_lost(tcb, pkt) and tcb.cc.keeps_window and tcb.cwnd > tcb.mss:
+        old = tcb.cwnd
+        tcb.cwnd = tcb.mss
+        tell.cwnd(tcb, old, tcb.ssthresh, "the SYN or its answer was lost: begin with one segment", "RFC 5681 3.1")
     ecn.established(tcb)
     if tcb.fin_pending:
         # 3.10.4: a CLOSE that came before the handshake was over.
@@ -347,6 +352,17 @@ def became_established(tcb: Tcb, why: str) -> None:
         keepalive_arm(tcb)
     tcb.wake(C.EV_OUT)
     schedule(tcb)
+
+
+def syn_lost(tcb: Tcb, pkt: Any) -> bool:
+    """Was the SYN, or the SYN,ACK, sent again so often that the path must be thought congested (RFC 5681 3.1)?
+
+    Not where `pkt`, the segment that opens the connection, echoes the timestamp of the first one: then nothing was lost (RFC 3522).
+    """
+    least = tcb.core.config.tcp_init_cwnd_retrans
+    if least == 0 or tcb.total_retrans < least or (tcb.total_rto == 0 and not tcb.passive):
+        return False
+    return not (tcb.ts_ok and pkt.opt_ts and pkt.tsecr == tcb.syn_stamp)
 
 
 def start_congestion_control(tcb: Tcb) -> None:

@@ -65,7 +65,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if tcb.state == C.LISTEN:
         child: Tcb = listen_state(tcb, pkt, None)
         if child is not None:
-            became_established(child, "the SYN cookie came back")
+            became_established(child, pkt, "the SYN cookie came back")
             other_states(child, pkt)
     elif tcb.state == C.SYN_SENT:
         syn_sent_state(tcb, pkt)

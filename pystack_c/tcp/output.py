@@ -36,7 +36,7 @@ def tcp_output(tcb: Tcb) -> None:
         # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
         # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
         send_ack(tcb)
-    if retransmit_lost(tcb):
+    if retransmit_lost(tcb) and not (tcb.partial_seen and not tcb.sack_ok):
         set_rto_timer(tcb, core.now + backed_off(tcb))
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
         if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:

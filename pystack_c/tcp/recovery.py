@@ -374,6 +374,7 @@ def enter_recovery(tcb: Tcb) -> None:
     if tcb.prr_flight == 0:
         tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
     tcb.recover = tcb.snd_nxt
+    tcb.partial_seen = False
     if tcb.sack_ok:
         counters.TcpExtTCPSackRecovery += 1
         if tcb.rtxq.lost_out == 0:

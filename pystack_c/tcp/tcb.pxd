@@ -91,6 +91,7 @@ cdef class Tcb(Endpoint):
     cdef public int dupacks
     cdef public int64_t reno_sacked
     cdef public bint force_retransmit
+    cdef public bint partial_seen
     cdef public bint fin_expected
     cdef public uint32_t fin_expected_seq
     cdef public bint rack_started

@@ -141,6 +141,8 @@ class Tcb(Endpoint):
         self.dupacks = 0
         self.reno_sacked = 0
         self.force_retransmit = False
+        #: NewReno: a partial ACK of this recovery restarted the retransmission timer already
+        self.partial_seen = False
         self.fin_expected = False
         self.fin_expected_seq = 0
         # RACK-TLP, PRR, undo (RFC 8985, 6937, 4015)

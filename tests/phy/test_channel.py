@@ -94,6 +94,38 @@ def test_rules_hold_repeat_and_flip():
     assert (channel.stats.reordered, channel.stats.duplicated, channel.stats.corrupted) == (1, 1, 1)
 
 
+def test_rules_are_exact_with_jitter_too():
+    """A frame that is held back is overtaken, and delays no other; a copy comes as much later as it shall."""
+    channel = Channel(3, delay=1000, jitter=10)
+    channel.hold(2, extra=100_000)
+    channel.repeat(4, extra=5_000)
+    times = [[at for at, _ in channel.send(b"x", number * 100)] for number in range(6)]
+    plain = Channel(3, delay=1000, jitter=10)
+    expected = [[at for at, _ in plain.send(b"x", number * 100)] for number in range(6)]
+    expected[1] = [expected[1][0] + 100_000]
+    expected[3] = [expected[3][0], expected[3][0] + 5_000]
+    assert times == expected
+    assert all(1000 <= at[0] - number * 100 <= 1010 for number, at in enumerate(times) if number != 1)
+
+
+@pytest.mark.parametrize(
+    ("rate", "length"), [(10**12, 64), (10**12, 1514), (40 * 10**9, 64), (999_999_937, 1514), (3, 1)]
+)
+def test_many_frames_take_as_long_as_their_bits(rate, length):
+    """What is rounded up for one frame is taken off the next; each arrives at its exact time, rounded up to a nanosecond."""
+    channel = Channel(rate=rate)
+    frame = bytes(length)
+    bits = length * 8 * 10**9
+    for number in range(1, 2001):
+        assert channel.send(frame, 0)[0][0] == -(-number * bits // rate)
+    assert abs(channel.stats.busy - 2000 * bits / rate) <= 1
+    # An idle wire begins anew; another rate, too.
+    later = 10 * channel.stats.busy
+    assert channel.send(frame, later)[0][0] == later - (-bits // rate)
+    channel.set(rate=2 * rate)
+    assert channel.send(frame, later)[0][0] == later - (-bits // rate) - (-bits // (2 * rate))
+
+
 def test_mtu_counts_the_ip_packet():
     channel = Channel(mtu=1500)
     assert channel.send(FRAME, 0) and not channel.send(FRAME + b"x", 0)

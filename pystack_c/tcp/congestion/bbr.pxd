@@ -22,7 +22,6 @@ cdef class Bbr(BbrModel):
     cdef public bint idle_restart
     cdef public int64_t prior_cwnd
     cdef public bint recovering
-    cdef public int64_t undo_state
     cdef public int64_t cycle_at
     cdef public int64_t probe_wait
     cdef public int64_t probe_up_acks

@@ -69,7 +69,6 @@ class Bbr(BbrModel):
         # the window before it was cut (5.6.4.4)
         self.prior_cwnd = 0
         self.recovering = False
-        self.undo_state = -1
         # probing (5.3.3)
         self.cycle_at = 0
         self.probe_wait = 2 * S
@@ -281,7 +280,7 @@ class Bbr(BbrModel):
         t: Tcb = tcb
         gone: SentSegment = seg
         rs: Rate = t.rate
-        self.note_loss(t)
+        self.note_loss(t, gone.length())
         if not self.probe_samples:
             return
         lost = rs.lost - gone.lost_before
@@ -351,10 +350,12 @@ class Bbr(BbrModel):
 
     def _window(self, t: Tcb, rs: Rate) -> None:
         """5.6.4.6: towards max_inflight, within the model's bounds."""
-        if self.recovering and t.ca_state != C.CA_RECOVERY and t.ca_state != C.CA_LOSS:
-            # 5.6.4.4: recovery is over.
-            self.recovering = False
-            t.cwnd = max(t.cwnd, self.prior_cwnd)
+        if t.ca_state != C.CA_RECOVERY and t.ca_state != C.CA_LOSS:
+            self.saved = False
+            if self.recovering:
+                # 5.6.4.4: recovery is over.
+                self.recovering = False
+                t.cwnd = max(t.cwnd, self.prior_cwnd)
         most = self.bdp(t, self.bw, self.cwnd_gain) + max(self.extra_acked, self.extra_acked_before)
         most = self.budget(t, most)
         if self.full_bw_reached:
@@ -385,8 +386,7 @@ class Bbr(BbrModel):
         if signal != SIGNAL_RTO and signal != SIGNAL_LOSS:
             return
         self._save_cwnd(t)
-        self.save_bounds()
-        self.undo_state = -1
+        self.save_bounds(t.rate.lost)
         self.recovering = True
         if signal == SIGNAL_RTO:
             t.cwnd = t.mss
@@ -397,7 +397,7 @@ class Bbr(BbrModel):
         t.cwnd = max(t.cwnd, self.prior_cwnd)
         self.recovering = False
         self._reset_full_bw()
-        self.restore_bounds()
+        self.restore_bounds(t)
         if self.undo_state == STARTUP and self.state != STARTUP:
             self.full_bw_reached = False
             if self.state != PROBE_RTT:

@@ -28,6 +28,9 @@ cdef class BbrModel(CongestionControl):
     cdef public int64_t seen_lost
     cdef public int64_t late_delivered
     cdef public int64_t late_lost
+    cdef public bint saved
+    cdef public int64_t undo_state
+    cdef public int64_t undo_lost
     cdef public int64_t undo_bw_lo
     cdef public int64_t undo_inflight_lo
     cdef public int64_t undo_inflight_hi
@@ -51,16 +54,17 @@ cdef class BbrModel(CongestionControl):
     cdef update_max_bw(self, Rate rs)
     cdef advance_max_bw(self)
     @cython.locals(rs=Rate)
-    cdef note_loss(self, Tcb t)
-    cdef save_bounds(self)
-    cdef restore_bounds(self)
+    cdef note_loss(self, Tcb t, int64_t n)
+    cdef save_bounds(self, int64_t lost)
+    @cython.locals(rs=Rate)
+    cdef restore_bounds(self, Tcb t)
     cdef reset_bounds(self)
     @cython.locals(lost=int64_t, delivered=int64_t, probing=bint)
     cdef lower_bounds(self, Tcb t, Rate rs)
     @cython.locals(expected=double, excess=double)
     cdef bint too_much(self, Tcb t, int64_t lost, int64_t sent)
     cdef bint lossy(self, Tcb t)
-    @cython.locals(now=int64_t)
+    @cython.locals(now=int64_t, interval=int64_t)
     cdef update_min_rtt(self, Tcb t, Rate rs)
     @cython.locals(now=int64_t, expected=int64_t)
     cdef update_aggregation(self, Tcb t, Rate rs)

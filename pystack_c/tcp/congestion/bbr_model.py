@@ -18,8 +18,10 @@ STARTUP, DRAIN, PROBE_BW_DOWN, PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP, PR
 LOSS_THRESH = 0.02
 BETA = 0.7
 HEADROOM = 0.15
-MIN_RTT_FILTER = 10 * S
 PROBE_RTT_INTERVAL = 5 * S
+# ours: at least so many round trips between two ProbeRTTs; and min_rtt's window is two intervals, which is the draft's 10 s
+PROBE_RTT_ROUNDS = 20
+MIN_RTT_FILTER = 2
 EXTRA_ACKED_ROUNDS = 5
 INFINITE = 1 << 60
 
@@ -53,7 +55,10 @@ class BbrModel(CongestionControl):
         self.seen_lost = 0
         self.late_delivered = 0
         self.late_lost = 0
-        # what the losses changed, should they prove to be none (5.5.11)
+        # what the losses changed, should they prove to be none (5.5.11); `saved`: it is kept for the episode that goes on now
+        self.saved = False
+        self.undo_state = -1
+        self.undo_lost = 0
         self.undo_bw_lo = INFINITE
         self.undo_inflight_lo = INFINITE
         self.undo_inflight_hi = INFINITE
@@ -128,23 +133,38 @@ class BbrModel(CongestionControl):
 
     # Losses
 
-    def note_loss(self, t: Tcb) -> None:
-        """5.5.10.2 (NoteLoss): the first loss of a round begins a round of its own, so that a whole one is looked at."""
+    def note_loss(self, t: Tcb, n: int) -> None:
+        """5.5.10.2 (NoteLoss), of `n` bytes: the first loss of a round begins a round of its own, so that a whole one is looked at."""
+        rs: Rate = t.rate
         if not self.loss_in_round:
-            rs: Rate = t.rate
             self.loss_round_delivered = rs.delivered
-            self.save_bounds()
+        self.save_bounds(rs.lost - n)
         self.loss_in_round = True
 
-    def save_bounds(self) -> None:
-        """5.5.11.1."""
+    def save_bounds(self, lost: int) -> None:
+        """5.5.11.1 (SaveStateUponLoss), at the first loss of an episode; `lost` bytes were lost before it.
+
+        Later losses of the same episode find bounds that it has lowered already, and an undo must not restore those.
+        """
+        if self.saved:
+            return
+        self.saved = True
+        self.undo_state = -1
+        self.undo_lost = lost
         self.undo_bw_lo = self.bw_lo
         self.undo_inflight_lo = self.inflight_lo
         self.undo_inflight_hi = self.inflight_hi
 
-    def restore_bounds(self) -> None:
-        """5.5.11.2."""
+    def restore_bounds(self, t: Tcb) -> None:
+        """5.5.11.2. What was counted as lost was not: else the next sample would lower the bounds for it again."""
+        rs: Rate = t.rate
+        self.saved = False
         self.loss_in_round = False
+        if rs.lost > self.undo_lost:
+            rs.lost = self.undo_lost
+        if self.seen_lost > rs.lost:
+            self.late_lost = max(self.late_lost - (self.seen_lost - rs.lost), 0)
+            self.seen_lost = rs.lost
         self.bw_lo = max(self.bw_lo, self.undo_bw_lo)
         self.inflight_lo = max(self.inflight_lo, self.undo_inflight_lo)
         self.inflight_hi = max(self.inflight_hi, self.undo_inflight_hi)
@@ -200,13 +220,23 @@ class BbrModel(CongestionControl):
     # Round-trip time and aggregation
 
     def update_min_rtt(self, t: Tcb, rs: Rate) -> None:
-        """5.3.4.3 (UpdateMinRTT): two windowed minima, ten seconds and five."""
+        """5.3.4.3 (UpdateMinRTT): two windowed minima, ten seconds and five, or longer on a long path.
+
+        A ProbeRTT costs what the path carries in a round trip R: nothing is sent while what is in flight falls to half, which
+        takes R / 2, and nothing again a round trip later, when no ACKs come. It takes 1.5 * R. By the draft there are 5 s from the
+        end of one to the next, so it takes R / (5 s + 1.5 * R) of a path: 15 % at 1 s, 60 % at 30 s, and where R is above 5 s it
+        begins anew before Startup can learn the bandwidth. The draft's interval is a minimum: 20 round trips make that 4.7 %
+        at most, and change nothing up to 250 ms.
+        """
         now = t.core.now
-        self.probe_rtt_expired = now > self.probe_rtt_min_at + PROBE_RTT_INTERVAL
+        interval = PROBE_RTT_INTERVAL
+        if self.min_rtt != INFINITE and PROBE_RTT_ROUNDS * self.min_rtt > interval:
+            interval = PROBE_RTT_ROUNDS * self.min_rtt
+        self.probe_rtt_expired = now > self.probe_rtt_min_at + interval
         if rs.rs_rtt >= 0 and (rs.rs_rtt < self.probe_rtt_min or self.probe_rtt_expired):
             self.probe_rtt_min = rs.rs_rtt
             self.probe_rtt_min_at = now
-        if self.probe_rtt_min < self.min_rtt or now > self.min_rtt_at + MIN_RTT_FILTER:
+        if self.probe_rtt_min < self.min_rtt or now > self.min_rtt_at + MIN_RTT_FILTER * interval:
             self.min_rtt = self.probe_rtt_min
             self.min_rtt_at = self.probe_rtt_min_at
 

@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.seqnum cimport seq_ge
 from pystack_c.tcp.congestion.base cimport CongestionControl
@@ -12,7 +13,15 @@ cdef class Cubic(CongestionControl):
     cdef public double w_est
     cdef public int64_t epoch
     cdef public int64_t updated
+    cdef public double cwnd_prior
+    cdef public bint saved
     cdef public double saved_w_max
+    cdef public double saved_k
+    cdef public double saved_w_est
+    cdef public int64_t saved_epoch
+    cdef public double saved_cwnd_prior
+    cdef public bint saved_initial
+    cdef public bint initial
     cdef public uint32_t round_end
     cdef public bint round_started
     cdef public int64_t round_min
@@ -25,8 +34,11 @@ cdef class Cubic(CongestionControl):
     cpdef conn_init(self, Endpoint tcb)
     @cython.locals(t=Tcb)
     cpdef ack_received(self, Endpoint tcb, int64_t acked)
-    @cython.locals(limit=int64_t, grow=int64_t, thresh=int64_t)
+    @cython.locals(limit=int64_t, grow=int64_t)
     cdef _slow_start(self, Tcb t, int64_t acked)
+    @cython.locals(thresh=int64_t)
+    cdef int64_t _watch(self, Tcb t, int64_t grow)
+    cdef _save(self, Tcb t, int signal)
     @cython.locals(steps=object, room=int64_t, grow=int64_t)
     cdef _as_linux(self, Tcb t, int64_t acked)
     cdef _anew(self)
@@ -39,6 +51,7 @@ cdef class Cubic(CongestionControl):
     cpdef cong_signal(self, Endpoint tcb, int signal)
     @cython.locals(t=Tcb)
     cpdef post_recovery(self, Endpoint tcb)
+    @cython.locals(t=Tcb)
     cpdef undone(self, Endpoint tcb)
     @cython.locals(t=Tcb, window=int64_t)
     cpdef after_idle(self, Endpoint tcb)

@@ -5,8 +5,9 @@ Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's form
 
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.seqnum import seq_ge
-from pystack_c.tcp.congestion.base import SIGNAL_RTO, CongestionControl, register
+from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
 from pystack_c.tcp.tcb import Tcb
@@ -37,8 +38,17 @@ class Cubic(CongestionControl):
         self.w_est = 0.0
         self.epoch = -1
         self.updated = 0
+        self.cwnd_prior = 0.0
+        # 4.9: what was there before the last reduction, in case that was wrong
+        self.saved = False
         self.saved_w_max = 0.0
-        # HyStart++
+        self.saved_k = 0.0
+        self.saved_w_est = 0.0
+        self.saved_epoch = -1
+        self.saved_cwnd_prior = 0.0
+        self.saved_initial = True
+        # HyStart++, in the initial slow start only (RFC 9406 4.1)
+        self.initial = True
         self.round_end = 0
         self.round_started = False
         self.round_min = -1
@@ -67,14 +77,22 @@ class Cubic(CongestionControl):
             self._avoidance(t, acked)
 
     def _slow_start(self, t: Tcb, acked: int) -> None:
-        """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop."""
+        """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop. Later slow starts know where to stop."""
+        limit = t.core.config.tcp_hystart_limit * t.mss
+        grow = acked if acked < limit or limit == 0 else limit
+        if self.initial:
+            grow = self._watch(t, grow)
+        t.cwnd += grow
+        if t.cwnd > t.ssthresh:
+            t.cwnd = t.ssthresh
+
+    def _watch(self, t: Tcb, grow: int) -> int:
+        """RFC 9406 4.2: how much of `grow` is left for cwnd."""
         self._round(t)
         if t.last_rtt >= 0:
             if self.round_min < 0 or t.last_rtt < self.round_min:
                 self.round_min = t.last_rtt
             self.samples += 1
-        limit = t.core.config.tcp_hystart_limit * t.mss
-        grow = acked if acked < limit or limit == 0 else limit
         if self.css_baseline >= 0:
             # In conservative slow start: the rise was a blip where the time falls below the baseline again.
             grow = grow // CSS_GROWTH_DIVISOR
@@ -86,9 +104,7 @@ class Cubic(CongestionControl):
             if self.round_min >= self.last_round_min + thresh:
                 self.css_baseline = self.round_min
                 self.css_rounds = 0
-        t.cwnd += grow
-        if t.cwnd > t.ssthresh:
-            t.cwnd = t.ssthresh
+        return grow
 
     def _as_linux(self, t: Tcb, acked: int) -> None:
         """cubictcp_cong_avoid: slow start up to ssthresh; the rest of the ACK counts above it."""
@@ -116,7 +132,9 @@ class Cubic(CongestionControl):
             if self.css_rounds >= CSS_ROUNDS:
                 # RFC 9406 4.2: five rounds of it: congestion avoidance.
                 t.ssthresh = t.cwnd
+                self.cwnd_prior = t.cwnd / float(t.mss)
                 self.css_baseline = -1
+                self.initial = False
                 t.core.counters.TcpExtTCPHystartDelayDetect += 1
                 t.core.counters.TcpExtTCPHystartDelayCwnd += t.cwnd // t.mss
 
@@ -140,8 +158,8 @@ class Cubic(CongestionControl):
         segments = acked / mss
         elapsed = (now - self.epoch) / 1e9
         w_cubic = self._w(elapsed)
-        # 4.3: what Reno would have. At least as fast once past its old window (alpha 1).
-        alpha = 1.0 if self.w_est >= self.w_max else ALPHA
+        # 4.3: what Reno would have. As fast as Reno (alpha 1) once past the window before the last reduction.
+        alpha = 1.0 if self.w_est >= self.cwnd_prior else ALPHA
         self.w_est += alpha * segments / cwnd
         if w_cubic < self.w_est:
             if self.w_est > cwnd:
@@ -165,7 +183,9 @@ class Cubic(CongestionControl):
         t: Tcb = tcb
         mss = float(t.mss)
         cwnd = t.cwnd / mss
-        self.saved_w_max = self.w_max
+        self._save(t, signal)
+        self.cwnd_prior = cwnd
+        self.initial = False
         if cwnd < self.w_max:
             self.w_max = cwnd * (1.0 + BETA) / 2.0
         else:
@@ -175,9 +195,24 @@ class Cubic(CongestionControl):
         reduced = int((t.cwnd if t.core.config.tcp_ssthresh_cwnd else flight_size(t)) * BETA)
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
-        if self.steps is not None and signal == SIGNAL_RTO:
+        if signal == SIGNAL_RTO:
+            # 4.8: the next congestion avoidance begins with K = 0 and W_max = cwnd, as the first of a connection does.
             self.w_max = 0.0
-            self.steps.reset(True)
+            if self.steps is not None:
+                self.steps.reset(True)
+
+    def _save(self, t: Tcb, signal: int) -> None:
+        """RFC 9438 4.9, where undo.py has saved cwnd just now: a timeout inside of a recovery is part of the same episode."""
+        if signal == SIGNAL_ECN or not t.undo_possible:
+            self.saved = False
+        elif t.undo_retrans == 0 and t.ca_state < C.CA_RECOVERY:
+            self.saved = True
+            self.saved_w_max = self.w_max
+            self.saved_k = self.k
+            self.saved_w_est = self.w_est
+            self.saved_epoch = self.epoch
+            self.saved_cwnd_prior = self.cwnd_prior
+            self.saved_initial = self.initial
 
     def post_recovery(self, tcb: Any) -> None:
         """The epoch begins with the first ACK after recovery."""
@@ -186,9 +221,18 @@ class Cubic(CongestionControl):
         self._anew()
 
     def undone(self, tcb: Any) -> None:
-        """RFC 9438 4.9.2."""
-        self.w_max = self.saved_w_max
-        self._anew()
+        """RFC 9438 4.9.2: cwnd goes on along the curve that it was on. (Linux restores cwnd and ssthresh alone.)"""
+        t: Tcb = tcb
+        if self.saved and self.steps is None:
+            self.w_max = self.saved_w_max
+            self.k = self.saved_k
+            self.w_est = self.saved_w_est
+            self.epoch = self.saved_epoch
+            self.cwnd_prior = self.saved_cwnd_prior
+            self.initial = self.saved_initial
+            # The episode is no time in which the application had nothing to send (4.2).
+            self.updated = t.core.now
+        self.saved = False
 
     def after_idle(self, tcb: Any) -> None:
         """The time without data does not count (RFC 9438 4.2)."""
