@@ -7,6 +7,7 @@ b takes packets for any of its addresses on any link (the weak model), so an att
 
 import struct
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -100,12 +101,15 @@ def keep(sock: StreamSocket) -> Generator:
     sock.close()
 
 
+_pattern = lru_cache(4)(pattern)
+
+
 class Exchange:
     """An honest transfer each way between a and b: it must arrive, whole, about as fast as without the attacker."""
 
     def __init__(self, arena: Arena, size: int = 200_000, port: int = 8000):
         self.arena, self.size = arena, size
-        self.data = pattern(size)
+        self.data = _pattern(size)
         self.got: list[bytes] = []
         self.errors: list[OSError] = []
         self.done = 0
@@ -164,6 +168,8 @@ class MiniPeer:
         self.rcv_nxt = 0
         self.high = 0
         self.closed = False
+        #: what a liar says that it has; -1: nothing yet
+        self.told = -1
         self.got: list[Segment] = []
         self.on_segment: Callable[[Segment], None] = lambda seg: None
 
