@@ -21,6 +21,7 @@ COMPILED = [
     "pystack_c/seqnum.py",
     "pystack_c/siphash.py",
     "pystack_c/rng.py",
+    "pystack_c/ratelimit.py",
     "pystack_c/timer.py",
     "pystack_c/packet.py",
     "pystack_c/counters.py",

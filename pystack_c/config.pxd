@@ -12,6 +12,7 @@ cdef class Config:
     cdef public int ipfrag_max_fragments
     cdef public int64_t icmp_ratelimit
     cdef public int64_t icmp_burst
+    cdef public int64_t icmp_peer_interval
     cdef public bint icmp_echo_ignore_broadcasts
     cdef public int64_t neigh_retrans_time
     cdef public int neigh_mcast_solicit
@@ -21,6 +22,7 @@ cdef class Config:
     cdef public int64_t neigh_gc_stale_time
     cdef public int neigh_queue_len
     cdef public int neigh_max_entries
+    cdef public int neigh_max_unresolved
     cdef public int64_t mtu_expires
     cdef public int min_pmtu
     cdef public int tcp_mtu_probing

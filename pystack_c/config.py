@@ -28,10 +28,12 @@ class Config:
         self.ipfrag_high_thresh = 4 << 20
         #: fragments one datagram may come in
         self.ipfrag_max_fragments = 256
-        #: ICMP errors a second (RFC 1812 4.3.2.8)
+        #: ICMP errors a second to all together, about: the stack draws from half to one and a half of it (Linux icmp_msgs_per_sec); 0: no limit of errors
         self.icmp_ratelimit = 1000
-        #: ICMP errors at once
-        self.icmp_burst = 50
+        #: one ICMP error to each host in this time (RFC 1812 4.3.2.8; Linux icmp_ratelimit), Fragmentation Needed apart; 0: no such limit
+        self.icmp_peer_interval = 1 * S
+        #: ICMP errors to one host at once
+        self.icmp_burst = 6
         #: no answer to broadcast pings (RFC 1122 3.2.2.6 allows it)
         self.icmp_echo_ignore_broadcasts = True
         # ARP and neighbours
@@ -51,6 +53,8 @@ class Config:
         self.neigh_queue_len = 3
         #: entries an interface's table may hold
         self.neigh_max_entries = 1024
+        #: those of them whose address is not known (asked for, or without an answer): beyond that the oldest of these gives way
+        self.neigh_max_unresolved = 256
         # routes
         #: a path MTU that an ICMP error told is forgotten after this long (RFC 1191 6.3: not before 10 minutes)
         self.mtu_expires = 600 * S
@@ -233,9 +237,10 @@ class Config:
         #: most payload bytes handed to a device in one piece
         self.tcp_gso_max = 65226
         # TCP: security
-        #: challenge ACKs a second, over all connections (RFC 5961 7)
-        self.tcp_challenge_ack_limit = 1000
-        #: between two ACKs in answer to bad segments of one connection
+        #: challenge ACKs a second over all connections, about (RFC 5961 7): the stack draws from half to one and a half of it.
+        #: 2**31 - 1: no limit but each connection's own, tcp_invalid_ratelimit (Linux)
+        self.tcp_challenge_ack_limit = 0x7FFFFFFF
+        #: between two ACKs in answer to bad segments of one connection, challenge ACKs too, and two SYN,ACKs for a SYN that came again
         self.tcp_invalid_ratelimit = 500 * MS
         #: out-of-order pieces one connection keeps
         self.tcp_max_ooo = 4096
@@ -449,6 +454,7 @@ FIELDS = (
     "ipfrag_high_thresh",
     "ipfrag_max_fragments",
     "icmp_ratelimit",
+    "icmp_peer_interval",
     "icmp_burst",
     "icmp_echo_ignore_broadcasts",
     "neigh_retrans_time",
@@ -459,6 +465,7 @@ FIELDS = (
     "neigh_gc_stale_time",
     "neigh_queue_len",
     "neigh_max_entries",
+    "neigh_max_unresolved",
     "mtu_expires",
     "min_pmtu",
     "tcp_mtu_probing",

@@ -6,6 +6,7 @@ from pystack_c.counters cimport Counters
 from pystack_c.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
+from pystack_c.ratelimit cimport PeerBuckets, SharedBudget
 from pystack_c.rng cimport Rng
 from pystack_c.timer cimport Timer, TimerOwner, TimerQueue
 
@@ -37,8 +38,8 @@ cdef class Core:
     cdef public bytearray scratch
     cdef public int64_t route_epoch
     cdef public Fifo error_queue
-    cdef public int64_t icmp_tokens
-    cdef public int64_t icmp_stamp
+    cdef public SharedBudget icmp_budget
+    cdef public PeerBuckets icmp_peers
     cdef public dict acd
     cdef public Iface lo
     cdef public dict dst_cache

@@ -13,6 +13,7 @@ from pystack_c.fifo import Fifo
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
+from pystack_c.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.rng import Rng
 from pystack_c.timer import Timer, TimerQueue
 
@@ -54,8 +55,9 @@ class Core:
         self.scratch = bytearray(512)
         self.route_epoch = 0
         self.error_queue = Fifo()
-        self.icmp_tokens = 0
-        self.icmp_stamp = -1
+        # what limits ICMP errors (icmpv4.py)
+        self.icmp_budget = SharedBudget()
+        self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
         self.lo: Any = None
         #: where packets to an address go (ipv4.route_output), and the answer before

@@ -40,6 +40,7 @@ cdef class Counters:
     cdef public int64_t IcmpOutMsgs
     cdef public int64_t IcmpOutErrors
     cdef public int64_t IcmpOutRateLimitGlobal
+    cdef public int64_t IcmpOutRateLimitHost
     cdef public int64_t IcmpOutDestUnreachs
     cdef public int64_t IcmpOutTimeExcds
     cdef public int64_t IcmpOutParmProbs

@@ -6,7 +6,7 @@ NAMES = (
     "IpFragFails IpFragCreates IpOutTransmits IcmpInMsgs IcmpInErrors IcmpInCsumErrors IcmpInDestUnreachs "
     "IcmpInTimeExcds IcmpInParmProbs IcmpInRedirects IcmpInSrcQuenchs IcmpInTimestamps IcmpInTimestampReps "
     "IcmpInAddrMasks IcmpInAddrMaskReps IcmpInEchos IcmpInEchoReps IcmpOutMsgs IcmpOutErrors IcmpOutRateLimitGlobal "
-    "IcmpOutDestUnreachs IcmpOutTimeExcds IcmpOutParmProbs IcmpOutSrcQuenchs IcmpOutRedirects IcmpOutTimestamps "
+    "IcmpOutRateLimitHost IcmpOutDestUnreachs IcmpOutTimeExcds IcmpOutParmProbs IcmpOutSrcQuenchs IcmpOutRedirects IcmpOutTimestamps "
     "IcmpOutTimestampReps IcmpOutAddrMasks IcmpOutAddrMaskReps IcmpOutEchos IcmpOutEchoReps UdpInDatagrams UdpNoPorts "
     "UdpInErrors UdpOutDatagrams UdpRcvbufErrors UdpInCsumErrors UdpIgnoredMulti TcpActiveOpens TcpPassiveOpens "
     "TcpAttemptFails TcpEstabResets TcpCurrEstab TcpInSegs TcpOutSegs TcpRetransSegs TcpInErrs TcpOutRsts "
@@ -78,6 +78,7 @@ class Counters:
     IcmpOutMsgs: int
     IcmpOutErrors: int
     IcmpOutRateLimitGlobal: int
+    IcmpOutRateLimitHost: int
     IcmpOutDestUnreachs: int
     IcmpOutTimeExcds: int
     IcmpOutParmProbs: int

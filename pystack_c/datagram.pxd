@@ -62,6 +62,8 @@ cpdef Datagram take(DatagramSocket ep, int flags)
 cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr, int flags=*)
 @cython.locals(mode=int)
 cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
+@cython.locals(route=Dst)
+cpdef bint path_mtu(Core core, DatagramSocket ep, uint32_t addr, int64_t mtu) except -1
 cpdef disconnect(DatagramSocket ep)
 cpdef shutdown(DatagramSocket ep, int how)
 @cython.locals(size=int64_t, mode=int)

@@ -196,13 +196,26 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
         size += ep.ip_options.length
     if mode == 0 or (mode == 1 and (size > dst.mtu or dst.mtu_locked)):
         return 0
-    if mode <= 2:
-        return C.DONT_FRAGMENT
-    if mode == 3:
-        return C.DONT_FRAGMENT | C.LINK_MTU
+    if mode <= 3:
+        if dst.df_size < size <= (dst.mtu if mode < 3 else dst.iface.mtu):
+            dst.df_size = size
+        return C.DONT_FRAGMENT if mode < 3 else C.DONT_FRAGMENT | C.LINK_MTU
     if mode == 4 and size > dst.iface.mtu:
         raise OSError(errno.EMSGSIZE, "larger than the link's MTU")
     return C.LINK_MTU
+
+
+def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
+    """Fragmentation Needed quotes a datagram to `addr` (RFC 1191 6.3). False where the socket cannot have caused it.
+
+    Nothing in a datagram is hard to guess. So what counts is what was sent: with DF, larger than that, and from such a socket; the
+    host's other traffic, TCP's, must not suffer for what a forger says of a socket that lets routers cut (RFC 5927 7).
+    """
+    route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else ipv4.find_route(core, addr)
+    if not 1 <= ep.mtu_discover <= 3 or route is None or route.kind != C.DST_UNICAST or route.df_size <= mtu:
+        return False
+    ipv4.lower_mtu(core, route, mtu)
+    return True
 
 
 def disconnect(ep: DatagramSocket) -> None:

@@ -3,12 +3,11 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ip_options, ipv4, raw, reassembly, udp
+from pystack_c import icmpv4, ip_options, raw, reassembly, udp
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.neighbor import addr_text
 from pystack_c.packet import Packet
-from pystack_c.route import Dst
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.tcp import tunnel
 from pystack_c.wire import icmpv4 as wire
@@ -120,8 +119,16 @@ def deliver_error(
     if ((quote[6] << 8) | quote[7]) & 0x1FFF:
         core.drop("icmp-fragment-quote", subject, "it quotes an inner fragment: nobody can be told", "RFC 1122 3.2.2")
         return
-    if icmp_type == C.ICMP_UNREACHABLE:
-        info = _next_hop_mtu(info, (quote[2] << 8) | quote[3]) if code == C.ICMP_FRAG_NEEDED else 0
+    if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED:
+        length = (quote[2] << 8) | quote[3]
+        info = _next_hop_mtu(info, length)
+        if quote[6] & 0x40 == 0 or length <= info:
+            # RFC 1191 4: a router sends it about a datagram with DF that is larger than the next hop's MTU, and about no other.
+            why = "it quotes a packet that any router could have sent on: without DF, or not larger than that MTU"
+            core.drop("icmp-impossible-mtu", subject, why, "RFC 1191 4")
+            return
+    elif icmp_type == C.ICMP_UNREACHABLE:
+        info = 0
     proto = quote[9]
     error = error_of(icmp_type, code)
     l4 = quote[hlen:]
@@ -134,8 +141,6 @@ def deliver_error(
                 return
         if udp.icmp_error(core, iface, error, icmp_type, code, info, offender, src, dst, sport, dport, l4[8:], local):
             found = True
-            if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED:
-                _path_mtu(core, dst, info)
     elif proto == C.IPPROTO_TCP:
         seq = int.from_bytes(l4[4:8], "big")
         if local:
@@ -145,13 +150,6 @@ def deliver_error(
         return
     if not found:
         core.drop("icmp-no-socket", subject, "no socket sent the packet that it quotes", "RFC 1122 3.2.2")
-
-
-def _path_mtu(core: Core, dst: int, mtu: int) -> None:
-    """Fragmentation Needed about a datagram that a socket did send."""
-    route: Dst = ipv4.route_output(core, dst)
-    if route is not None and route.kind == C.DST_UNICAST:
-        ipv4.lower_mtu(core, route, mtu)
 
 
 def _next_hop_mtu(info: int, length: int) -> int:

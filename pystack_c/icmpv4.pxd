@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
+from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface
@@ -20,7 +21,7 @@ cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code,
 cpdef echo_reply(Core core, Packet pkt)
 @cython.locals(p="const unsigned char*")
 cpdef bint may_send_error(Core core, Packet pkt, Iface iface) except -1
-@cython.locals(rate=int64_t, burst=int64_t, interval=int64_t, fresh=int64_t)
-cpdef bint take_token(Core core) except -1
+@cython.locals(config=Config)
+cpdef bint may_send_now(Core core, uint32_t addr, Iface iface, int icmp_type, int code) except -1
 @cython.locals(end=Py_ssize_t, quote=bytes, src=uint32_t, tos=int, error=int)
 cpdef send_error(Core core, Packet pkt, Iface iface, int icmp_type, int code, uint32_t rest, str why, str rfc)

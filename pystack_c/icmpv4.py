@@ -154,23 +154,25 @@ def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
     return True
 
 
-def take_token(core: Core) -> bool:
-    """The token bucket of all errors (RFC 1812 4.3.2.8): icmp_ratelimit a second, icmp_burst at once."""
-    rate = core.config.icmp_ratelimit
-    burst = core.config.icmp_burst
-    if rate <= 0:
+def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int) -> bool:
+    """The rate limits of errors (RFC 1812 4.3.2.8), in Linux's order: the peer's own first, so that one address takes little of all.
+
+    As on Linux, Fragmentation Needed has no limit of its own peer (without it, nothing gets through), and loopback has none at all.
+    """
+    config = core.config
+    if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0:
         return True
-    interval = 1_000_000_000 // rate
-    if core.icmp_stamp < 0:
-        core.icmp_stamp = core.now
-        core.icmp_tokens = burst
-    fresh = (core.now - core.icmp_stamp) // interval
-    if fresh > 0:
-        core.icmp_tokens = min(burst, core.icmp_tokens + fresh)
-        core.icmp_stamp += fresh * interval
-    if core.icmp_tokens <= 0:
+    if icmp_type != C.ICMP_UNREACHABLE or code != C.ICMP_FRAG_NEEDED:
+        if not core.icmp_peers.take(core.rng, core.now, addr, config.icmp_peer_interval, config.icmp_burst):
+            core.counters.IcmpOutRateLimitHost += 1
+            core.drop(
+                "icmp-ratelimit", "icmp " + addr_text(addr), "too many ICMP errors to this host", "RFC 1812 4.3.2.8"
+            )
+            return False
+    if not core.icmp_budget.take(core.rng, core.now, config.icmp_ratelimit):
+        core.counters.IcmpOutRateLimitGlobal += 1
+        core.drop("icmp-ratelimit", "icmp " + addr_text(addr), "too many ICMP errors a second", "RFC 1812 4.3.2.8")
         return False
-    core.icmp_tokens -= 1
     return True
 
 
@@ -178,9 +180,7 @@ def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int,
     """Tell pkt's sender what went wrong with it, where the rules allow it. pkt itself is counted by the caller."""
     if not may_send_error(core, pkt, iface):
         return
-    if not take_token(core):
-        core.counters.IcmpOutRateLimitGlobal += 1
-        core.drop("icmp-ratelimit", "icmp " + addr_text(pkt.src), "too many ICMP errors a second", "RFC 1812 4.3.2.8")
+    if not may_send_now(core, pkt.src, iface, icmp_type, code):
         return
     # RFC 1122 3.2.2: the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
     end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)

@@ -21,6 +21,8 @@ cdef class Iface:
     cdef public int gso_max
     cdef public list addrs
     cdef public dict neighbors
+    cdef public object asked
+    cdef public object failed
     cdef public int64_t rx_frames
     cdef public int64_t rx_bytes
     cdef public int64_t tx_frames

@@ -1,5 +1,6 @@
 """Interfaces, their addresses, and what a device can do for the stack."""
 
+from collections import OrderedDict
 from typing import Any
 
 
@@ -28,6 +29,9 @@ class Iface:
         self.gso_max = 0
         self.addrs: list[LocalAddr] = []
         self.neighbors: dict[int, Any] = {}
+        # those of them that have no MAC address, in the order in which they got into that state: INCOMPLETE, FAILED
+        self.asked: OrderedDict[int, Any] = OrderedDict()
+        self.failed: OrderedDict[int, Any] = OrderedDict()
         self.rx_frames = 0
         self.rx_bytes = 0
         self.tx_frames = 0

@@ -18,8 +18,10 @@ cpdef input(Core core, Iface iface, Packet pkt)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)
 cdef bint _drop_martian(Core core, Packet pkt, str name, str reason, str rfc) except -1
-@cython.locals(src=uint32_t, top=uint32_t, loopback=bint, own=LocalAddr)
+@cython.locals(src=uint32_t, top=uint32_t, loopback=bint)
 cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
+@cython.locals(iface=Iface, own=LocalAddr)
+cdef bint _is_broadcast(Core core, uint32_t src) except -1
 @cython.locals(options=bytes, wrong=int, why=str, rest=uint32_t, kind=int, option=bytes, at=int)
 cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(own=LocalAddr)

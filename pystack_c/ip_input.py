@@ -131,11 +131,18 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
         return _drop_martian(
             core, pkt, "ip-martian-source", "our own address as source, from outside", "RFC 1122 3.2.1.3"
         )
-    if not loopback:
+    if not loopback and _is_broadcast(core, src):
+        return _drop_martian(core, pkt, "ip-martian-source", "a broadcast source", "RFC 1122 3.2.1.3")
+    return True
+
+
+def _is_broadcast(core: Core, src: int) -> bool:
+    """Is it the broadcast address of one of our networks? (On whichever interface: an answer would go to all hosts there.)"""
+    for iface in core.ifaces:
         for own in iface.addrs:
             if own.broadcast == src:
-                return _drop_martian(core, pkt, "ip-martian-source", "a broadcast source", "RFC 1122 3.2.1.3")
-    return True
+                return True
+    return False
 
 
 def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:

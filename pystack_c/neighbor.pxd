@@ -32,6 +32,8 @@ cdef class NeighborEntry(TimerOwner):
 
 @cython.locals(old=int, fields=dict)
 cpdef set_state(Core core, NeighborEntry entry, int state, str reason, str rfc)
+@cython.locals(iface=Iface)
+cdef _keep_lists(NeighborEntry entry, int old, int state)
 cdef _set_mac(NeighborEntry entry, uint64_t mac)
 @cython.locals(tx=Transmit, waiting=object)
 cdef _failed(Core core, NeighborEntry entry, str reason, str rfc)
@@ -46,6 +48,8 @@ cpdef NeighborEntry lookup(Core core, Iface iface, uint32_t addr)
 cpdef NeighborEntry create(Core core, Iface iface, uint32_t addr)
 @cython.locals(oldest=NeighborEntry, entry=NeighborEntry, before=int64_t)
 cdef bint _make_room(Core core, Iface iface) except -1
+cdef bint _gives_way(NeighborEntry entry, NeighborEntry other) noexcept
+cdef bint _drop_unresolved(Core core, Iface iface) except -1
 @cython.locals(_tx=Transmit)
 cpdef remove(Core core, NeighborEntry entry)
 @cython.locals(entry=NeighborEntry)
@@ -62,7 +66,7 @@ cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
 cpdef transmit(Core core, Iface iface, bytearray scratch, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
 @cython.locals(why=str)
 cdef _use_stale(Core core, NeighborEntry entry)
-@cython.locals(subject=str, tx=Transmit, fields=dict)
+@cython.locals(subject=str, tx=Transmit, fields=dict, iface=Iface)
 cdef _enqueue(Core core, NeighborEntry entry, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
 @cython.locals(waiting=object, tx=Transmit)
 cdef _flush(Core core, NeighborEntry entry)

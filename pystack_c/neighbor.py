@@ -52,9 +52,11 @@ class NeighborEntry(TimerOwner):
         self.state = C.NUD_NONE
         self.mac = 0
         self.header = b""
-        self.confirmed = 0
+        #: when it last answered a question of ours; -1: never
+        self.confirmed = -1
         self.updated = 0
-        self.used = core.now
+        #: when a packet was last sent to it; -1: never
+        self.used = -1
         self.probes = 0
         self.queue: deque[Any] | None = None
         self.timer = Timer(self, C.T_NEIGH)
@@ -86,9 +88,24 @@ def set_state(core: Core, entry: NeighborEntry, state: int, reason: str, rfc: st
     """Change the state, and say why."""
     old = entry.state
     entry.state = state
+    if (old | state) & (C.NUD_INCOMPLETE | C.NUD_FAILED) and old != state:
+        _keep_lists(entry, old, state)
     if core.probe is not None and old != state:
         fields = {"addr": entry.addr, "old": STATE_NAMES[old], "new": STATE_NAMES[state]}
         core.emit("arp.state", "arp " + addr_text(entry.addr), 0, reason, rfc, fields)
+
+
+def _keep_lists(entry: NeighborEntry, old: int, state: int) -> None:
+    """The interface's lists of entries that have no MAC address, by their age."""
+    iface: Iface = entry.iface
+    if old == C.NUD_INCOMPLETE:
+        iface.asked.pop(entry.addr, None)
+    elif old == C.NUD_FAILED:
+        iface.failed.pop(entry.addr, None)
+    if state == C.NUD_INCOMPLETE:
+        iface.asked[entry.addr] = entry
+    elif state == C.NUD_FAILED:
+        iface.failed[entry.addr] = entry
 
 
 def _set_mac(entry: NeighborEntry, mac: int) -> None:
@@ -153,7 +170,7 @@ def lookup(core: Core, iface: Iface, addr: int) -> Any:
 
 
 def create(core: Core, iface: Iface, addr: int) -> Any:
-    """A new entry in state NONE, or None where the table is full of entries in use."""
+    """A new entry in state NONE, or None where the table is full of permanent entries."""
     if len(iface.neighbors) >= core.config.neigh_max_entries and not _make_room(core, iface):
         core.counters.ArpTableOverflow += 1
         return None
@@ -163,15 +180,22 @@ def create(core: Core, iface: Iface, addr: int) -> Any:
 
 
 def _make_room(core: Core, iface: Iface) -> bool:
-    """Take out what nobody used for a while; if that is nothing, the entry used least recently of those not in resolution."""
-    oldest: NeighborEntry | None = None
+    """Take out entries in Linux's order: those without a MAC address first, those in use last, permanent ones never.
+
+    Anybody can make us ask for an address (a forged SYN does), and anybody on the link can tell us one unasked. So what nobody ever
+    sent a packet to, or for a while, goes next; then what never answered a question of ours; then what did: each time the one used
+    least recently.
+    """
+    if _drop_unresolved(core, iface):
+        return True
     before = core.now - core.config.neigh_gc_stale_time
+    oldest: NeighborEntry | None = None
     for entry in list(iface.neighbors.values()):
-        if entry.state == C.NUD_PERMANENT or entry.timer.deadline >= 0:
+        if entry.state == C.NUD_PERMANENT:
             continue
-        if entry.used < before:
+        if entry.used < 0 or entry.used < before:
             remove(core, entry)
-        elif oldest is None or entry.used < oldest.used:
+        elif oldest is None or _gives_way(entry, oldest):
             oldest = entry
     if len(iface.neighbors) < core.config.neigh_max_entries:
         return True
@@ -179,6 +203,24 @@ def _make_room(core: Core, iface: Iface) -> bool:
         return False
     remove(core, oldest)
     return True
+
+
+def _gives_way(entry: NeighborEntry, other: NeighborEntry) -> bool:
+    """Is `entry` worth less than `other`?"""
+    if (entry.confirmed >= 0) != (other.confirmed >= 0):
+        return entry.confirmed < 0
+    return entry.used < other.used
+
+
+def _drop_unresolved(core: Core, iface: Iface) -> bool:
+    """Take out the oldest FAILED entry, or else the INCOMPLETE one that has waited longest. False where there is neither."""
+    if len(iface.failed) > 0:
+        remove(core, next(iter(iface.failed.values())))
+        return True
+    if len(iface.asked) > 0:
+        remove(core, next(iter(iface.asked.values())))
+        return True
+    return False
 
 
 def remove(core: Core, entry: NeighborEntry) -> None:
@@ -328,6 +370,12 @@ def _enqueue(
         core.emit("arp.queued", subject, 0, "the packet waits for the MAC address", "RFC 1122 2.3.2.2", fields)
     if entry.state != C.NUD_INCOMPLETE:
         entry.probes = 0
+        if entry.state != C.NUD_FAILED:
+            # A scan, or a flood of forged senders, must not fill the table with questions.
+            iface = entry.iface
+            while len(iface.asked) + len(iface.failed) >= core.config.neigh_max_unresolved:
+                if not _drop_unresolved(core, iface):
+                    break
         set_state(core, entry, C.NUD_INCOMPLETE, "a packet is to be sent to it", "RFC 826")
         _solicit(core, entry)
 

@@ -25,6 +25,7 @@ cdef class Dst:
     cdef public int mtu
     cdef public int64_t mtu_until
     cdef public bint mtu_locked
+    cdef public Py_ssize_t df_size
     cdef public int kind
     cdef public int64_t epoch
     cdef public int ident

@@ -34,6 +34,7 @@ class Dst:
     `addr` is that address; `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
     once known; `src` the address to use where the caller has none; `ident` the next IP ID. `mtu` is the path's: where an ICMP
     error told it, it holds until `mtu_until`; `mtu_locked`: it told less than the setting min_pmtu, so routers must cut.
+    `df_size` is the largest datagram that a socket other than TCP's sent with DF.
     """
 
     def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
@@ -44,6 +45,7 @@ class Dst:
         self.mtu = mtu
         self.mtu_until = 0
         self.mtu_locked = False
+        self.df_size = 0
         self.kind = kind
         self.epoch = epoch
         self.ident = 0

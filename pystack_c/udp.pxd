@@ -45,5 +45,5 @@ cpdef input(Core core, Iface iface, Packet pkt)
 cdef _deliver_all(Core core, Iface iface, Packet pkt)
 @cython.locals(data=bytes, subject=str)
 cdef _deliver(Core core, Iface iface, Packet pkt, UdpSocket ep)
-@cython.locals(ep=UdpSocket)
+@cython.locals(ep=UdpSocket, why=str)
 cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t src, uint32_t dst, int sport, int dport, bytes quote, bint local) except -1

@@ -314,5 +314,9 @@ def icmp_error(
     ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
     if ep is None:
         return False
+    if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED and not datagram.path_mtu(core, ep, dst, info):
+        why = "no datagram with DF that was too large for that went there: it cannot have caused the error"
+        core.drop("icmp-impossible-mtu", ep.subject(), why, "RFC 5927 7")
+        return True
     ep.hard_error(error, icmp_type, code, info, offender, dst, dport, quote, local)
     return True

@@ -65,7 +65,11 @@ def answer(listener: Tcb, pkt: Any) -> None:
 
 
 def redeem(listener: Tcb, pkt: Any) -> Any:
-    """An ACK for no connection: the Tcb that its cookie brings back, or None."""
+    """An ACK for no connection: the Tcb that its cookie brings back, or None where it carries none.
+
+    The listener itself, where the cookie is good but nothing can be opened: the ACK is dropped in silence, as Linux does. (Its sender
+    takes the connection for open; what it sends next carries the cookie again, and may find room. A RST would end it for good.)
+    """
     core = listener.core
     if core.tcp.cookie_at < 0 or core.now - core.tcp.cookie_at > 2 * PERIOD:
         return None
@@ -83,10 +87,10 @@ def redeem(listener: Tcb, pkt: Any) -> Any:
         core.counters.TcpExtListenOverflows += 1
         core.counters.TcpExtListenDrops += 1
         core.drop("tcp-accept-queue-full", listener.subject(), "the accept queue is full", "Linux listen(2)")
-        return None
+        return listener
     tcb = fresh_child(listener, pkt)
     if tcb is None:
-        return None
+        return listener
     core.counters.TcpExtSyncookiesRecv += 1
     core.counters.TcpPassiveOpens += 1
     restore(tcb, pkt, cookie, irs, MSS_TABLE[index])

@@ -98,8 +98,9 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     """RFC 1191 6.1 to 6.3: smaller segments from now on, and the one that was dropped again at once."""
     core = tcb.core
-    if tcb.route is None or tcb.pmtudisc >= 3:
-        # (IP_PMTUDISC_PROBE: the application finds out itself; INTERFACE and OMIT: so that nobody can lie.)
+    if tcb.route is None or tcb.pmtudisc == 0 or tcb.pmtudisc >= 3:
+        # (IP_PMTUDISC_DONT: without DF nothing is too large; PROBE: the application finds out itself; INTERFACE and OMIT: so that
+        # nobody can lie.)
         core.drop("icmp-mtu-ignored", tcb.subject(), "the socket asks not to believe path MTUs", "Linux ip(7)")
         return
     if mtu == 0:

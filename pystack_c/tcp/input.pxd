@@ -12,12 +12,12 @@ from pystack_c.tcp.data cimport ack_now, fin_again, option_may_be_blocked, segme
 from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen cimport listen_state
 from pystack_c.tcp.output cimport schedule, set_rto_timer
-from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.tcp.timers cimport give_up_after
 from pystack_c.wire.checksum cimport checksum, pseudo_sum
 from pystack_c.wire.tcp cimport parse_tcp
 
@@ -45,8 +45,9 @@ cpdef other_states(Tcb tcb, Packet pkt)
 cpdef bint text_allowed(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, n=int64_t)
 cpdef unacceptable(Tcb tcb, Packet pkt)
-@cython.locals(core=Core)
 cpdef bad_segment_ack(Tcb tcb, str why, bint paws)
+@cython.locals(core=Core)
+cpdef bint bad_ack_too_soon(Tcb tcb) except -1
 @cython.locals(counters=Counters)
 cdef ack_skipped(Tcb tcb, bint paws)
 cpdef note_timestamp(Tcb tcb, Packet pkt)
@@ -54,7 +55,7 @@ cpdef note_timestamp(Tcb tcb, Packet pkt)
 cpdef reset_arrived(Tcb tcb, Packet pkt)
 @cython.locals(core=Core)
 cpdef challenge_ack(Tcb tcb, str why, str rfc)
-@cython.locals(q=RtxQueue, head=SentSegment)
+@cython.locals(core=Core, q=RtxQueue, head=SentSegment)
 cpdef syn_again(Tcb tcb)
 @cython.locals(newer=bint, listener=Tcb)
 cpdef bint reopen(Tcb tcb, Packet pkt)

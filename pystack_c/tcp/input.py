@@ -12,11 +12,11 @@ from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segmen
 from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen import listen_state
 from pystack_c.tcp.output import schedule, set_rto_timer
-from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import received_route, send_reset
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.timers import give_up_after
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp
 
@@ -321,7 +321,7 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         # RFC 2883 4: an old duplicate is reported.
         tcb.dsack = (pkt.seq, seq_add(pkt.seq, n))
         core.counters.TcpExtTCPDSACKOldSent += 1
-    if n > 0 or pkt.tcp_flags & (C.SYN | C.FIN) or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
+    if n > 0 or pkt.tcp_flags & C.FIN or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
         # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
         ack_now(tcb, "outside the window: say where it is", "RFC 9293 3.10.7.4")
     else:
@@ -330,12 +330,17 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
 
 def bad_segment_ack(tcb: Tcb, why: str, paws: bool) -> None:
     """An ACK in answer to a bad segment without data, not more often than tcp_invalid_ratelimit (two peers could loop)."""
-    core = tcb.core
-    if tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit:
+    if bad_ack_too_soon(tcb):
         ack_skipped(tcb, paws)
         return
-    tcb.last_bad_ack = core.now
+    tcb.last_bad_ack = tcb.core.now
     ack_now(tcb, why, "RFC 9293 3.10.7.4")
+
+
+def bad_ack_too_soon(tcb: Tcb) -> bool:
+    """Was a bad segment of this connection answered less than tcp_invalid_ratelimit ago?"""
+    core = tcb.core
+    return tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit
 
 
 def ack_skipped(tcb: Tcb, paws: bool) -> None:
@@ -393,25 +398,44 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
 
 
 def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 5961: an ACK that only the real peer can answer, throttled over all connections (section 7)."""
+    """RFC 5961: an ACK that only the real peer can answer, throttled (section 7) for each connection by itself.
+
+    What one connection is answered must tell nobody whether another one exists, and where its window is (CVE-2016-5696). So the
+    budget of all, where there is one, comes second: a connection spends no more of it than its own limit allows.
+    """
     core = tcb.core
     core.drop("tcp-challenged", tcb.subject(), why, rfc)
-    if not core.tcp.challenge_allowed():
+    if bad_ack_too_soon(tcb) or not core.tcp.challenge_allowed():
         core.counters.TcpExtTCPACKSkippedChallenge += 1
         return
+    tcb.last_bad_ack = core.now
     core.counters.TcpExtTCPChallengeACK += 1
     ack_now(tcb, f"challenge ACK: {why}", rfc)
 
 
 def syn_again(tcb: Tcb) -> None:
-    """The peer's SYN once more: our SYN-ACK was lost; send it again, and give its answer a whole timeout (as Linux does)."""
+    """The peer's SYN once more: our SYN-ACK was lost; send it again, but not more often than tcp_invalid_ratelimit (as Linux does).
+
+    The timer stays as it is: else whoever repeats a SYN (a forged one, too) would keep the half-open connection for as long as it likes.
+    Only where it is about to give up, the answer to this SYN-ACK gets one RTO to arrive, once.
+    """
+    core = tcb.core
+    if bad_ack_too_soon(tcb):
+        core.drop(
+            "tcp-syn-again", tcb.subject(), "a SYN came again just before, and was answered", "Linux tcp_check_req"
+        )
+        ack_skipped(tcb, False)
+        return
+    tcb.last_bad_ack = core.now
     q = tcb.rtxq
     head = q.head()
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
         tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
-        set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+        if tcb.retries == give_up_after(tcb) and tcb.rto_timer.deadline < core.now + tcb.rto:
+            tcb.retries += 1
+            set_rto_timer(tcb, core.now + tcb.rto)
         schedule(tcb)
 
 

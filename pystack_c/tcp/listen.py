@@ -33,7 +33,7 @@ def listen_state(listener: Tcb, pkt: Any, old: Tcb | None) -> Any:
         if core.config.tcp_syncookies and not flags & C.SYN:
             child = cookies.redeem(listener, pkt)
             if child is not None:
-                return child
+                return None if child is listener else child
         core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
         if flags & C.SYN and not core.config.tcp_listen_reset:
             return None

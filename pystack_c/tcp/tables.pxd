@@ -5,6 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.ports cimport PortTable
+from pystack_c.ratelimit cimport SharedBudget
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
@@ -16,8 +17,7 @@ cdef class TcpTables(PortTable):
     cdef public dict listeners
     cdef public Tcb latest
     cdef public int64_t time_wait
-    cdef public int64_t challenge_second
-    cdef public int64_t challenges
+    cdef public SharedBudget challenge_budget
     cdef public int64_t cookie_at
     cdef public dict fastopen_cache
     @cython.locals(of_addr=dict, tcb=Tcb)
@@ -38,7 +38,7 @@ cdef class TcpTables(PortTable):
     @cython.locals(forced=int64_t)
     cpdef uint32_t isn(self, Tcb tcb)
     cpdef uint32_t ts_offset(self, Tcb tcb)
-    @cython.locals(second=int64_t)
+    @cython.locals(core=Core)
     cpdef bint challenge_allowed(self)
     cpdef bint count_time_wait(self, Tcb tcb)
     @cython.locals(tcb=Tcb)

@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ports import PortTable
+from pystack_c.ratelimit import SharedBudget
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
 
@@ -29,8 +30,7 @@ class TcpTables(PortTable):
         self.listeners: dict[int, list[Any]] = {}
         self.latest: Any = None
         self.time_wait = 0
-        self.challenge_second = -1
-        self.challenges = 0
+        self.challenge_budget = SharedBudget()
         self.cookie_at = -1
         self.fastopen_cache: dict[int, Any] = {}
 
@@ -156,13 +156,9 @@ class TcpTables(PortTable):
     # Bounds.
 
     def challenge_allowed(self) -> bool:
-        """RFC 5961 7: so many challenge ACKs a second over all connections."""
-        second = self.core.now // 1_000_000_000
-        if second != self.challenge_second:
-            self.challenge_second = second
-            self.challenges = 0
-        self.challenges += 1
-        return self.challenges <= self.core.config.tcp_challenge_ack_limit
+        """RFC 5961 7: about so many challenge ACKs a second over all connections (an exact number would reveal who gets them)."""
+        core = self.core
+        return self.challenge_budget.take(core.rng, core.now, core.config.tcp_challenge_ack_limit)
 
     def count_time_wait(self, tcb: Tcb) -> bool:
         """One more in TIME-WAIT; False where that is too many."""

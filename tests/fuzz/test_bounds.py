@@ -32,7 +32,7 @@ def test_arp_flood():
     iface = made.ifaces["eth0"]
     for i in range(200):
         made.apply(("rx", "eth0", build.arp(1, 0x020000010000 + i, 0x0A000000 + 3 + i, 0, HOST), 0, 0))
-    assert len(iface.neighbors) == 16
+        assert len(iface.neighbors) <= 16
     assert iface.neighbors[PEER].state == C.NUD_PERMANENT
     made.finish()
 

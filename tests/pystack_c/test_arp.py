@@ -230,14 +230,75 @@ def test_the_table_is_bounded():
     assert entry(peer) is not None
 
 
-def test_a_table_full_of_resolutions_refuses_more():
-    """A scan of absent addresses cannot push out what is being resolved."""
-    peer = Peer(known=False, neigh_max_entries=4)
+def forged_senders(peer: Peer, count: int, network: str = "10.0.4.0") -> None:
+    """TCP SYNs to a closed port from `count` addresses of the link: each is answered with a RST, if its sender can be found."""
+    for number in range(count):
+        src = neighbor.addr_text(f.addr(network) + number + 1)
+        peer.send(f.tcp(src, 999, "10.0.0.1", 81, C.SYN, 1, 0), 6, src=src)
+
+
+def gateway(peer: Peer) -> None:
+    """10.0.0.2 is the way to everywhere, and was found by ARP."""
+    peer.stack.add_route(0, 0, peer.me)
+    reachable(peer)
+
+
+@pytest.mark.parametrize("quiet", [0, 2, 20, 50])
+def test_forged_senders_do_not_push_the_gateway_out(quiet):
+    """1,100 of them did: what is valid gave way, and what was asked for in vain stayed. Linux's order is the other one."""
+    peer = Peer(known=False, addr="10.0.0.1/16")
+    gateway(peer)
+    peer.run(quiet)
+    forged_senders(peer, 1100)
+    assert entry(peer) is not None and entry(peer).state & (C.NUD_REACHABLE | C.NUD_STALE)
+    assert len(peer.iface.neighbors) == 1 + len(peer.iface.asked) + len(peer.iface.failed) == 1 + 256
+    before = len(peer.seen)
+    talk(peer, "192.0.2.1")
+    assert [s.eth_dst for s in peer.seen[before:]] == [PEER_MAC]
+    peer.run(5)
+    assert entry(peer) is not None and len(peer.iface.failed) == 256 and not peer.iface.asked
+    # And what is really there is found at once, beside all of them.
+    talk(peer, "10.0.0.9")
+    peer.arp(2, OTHER_MAC, "10.0.0.9", STACK_MAC, "10.0.0.1")
+    assert entry(peer, "10.0.0.9").state == C.NUD_REACHABLE and len(peer.iface.neighbors) <= 1 + 256
+
+
+def test_forged_announcers_do_not_push_the_gateway_out():
+    """As many hosts that ask us by ARP, and are answered a ping: used, but never asked by us; the gateway answered once."""
+    peer = Peer(known=False, addr="10.0.0.1/16")
+    gateway(peer)
+    peer.run(20)
+    for number in range(1500):
+        src = f.addr("10.0.4.0") + number + 1
+        peer.arp(1, 0x020000010000 + number, neighbor.addr_text(src), 0, "10.0.0.1")
+        peer.send(ECHO, 1, src=src)
+        assert len(peer.iface.neighbors) <= 1024
+    assert entry(peer) is not None and entry(peer).mac == PEER_MAC
+
+
+def test_what_is_asked_in_vain_gives_way_to_newer_questions():
+    """A scan of absent addresses holds no more than its bound, and what is known stays."""
+    peer = Peer(known=False, neigh_max_entries=8, neigh_max_unresolved=4)
+    reachable(peer)
     for number in range(6):
         talk(peer, f"10.0.0.{100 + number}")
-    assert len(peer.iface.neighbors) == 4
-    assert peer.drops == {"arp-table-full": 2}
-    assert peer.stack.counters.ArpTableOverflow == 2
+    assert list(peer.iface.asked) == [f.addr(f"10.0.0.{100 + number}") for number in (2, 3, 4, 5)]
+    assert peer.drops == {"arp-removed": 2} and entry(peer).state == C.NUD_REACHABLE
+    peer.run(4)
+    assert not peer.iface.asked and len(peer.iface.failed) == 4
+    # A FAILED one that is asked for again takes no other's place; a new one takes the oldest FAILED one's.
+    talk(peer, "10.0.0.104")
+    assert list(peer.iface.asked) == [f.addr("10.0.0.104")] and len(peer.iface.failed) == 3
+    talk(peer, "10.0.0.200")
+    assert list(peer.iface.failed) == [f.addr("10.0.0.103"), f.addr("10.0.0.105")]
+
+
+def test_a_table_full_of_permanent_entries_refuses_more():
+    peer = Peer(known=False, neigh_max_entries=2)
+    for number in range(2):
+        peer.stack.add_neighbor(peer.iface, f.addr(f"10.0.0.{50 + number}"), OTHER_MAC)
+    talk(peer)
+    assert peer.drops == {"arp-table-full": 1} and peer.stack.counters.ArpTableOverflow == 1
 
 
 def test_packets_for_another_subnet_ask_for_the_gateway():

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c import raw, udp
+from pystack_c import ipv4, raw, udp
 from tests import frames as f
 from tests.support.peer import Peer, S, ip_packet
 
@@ -81,16 +81,45 @@ def test_no_error_about_a_later_fragment():
     assert (error.icmp.type, error.icmp.code) == (3, 0)
 
 
-def test_errors_are_rate_limited():
-    """RFC 1812 4.3.2.8: a burst of 50, then 1,000 a second."""
+def test_errors_to_one_host_are_rate_limited():
+    """RFC 1812 4.3.2.8, with Linux's numbers: a burst of 6, then one a second; another host has its own."""
     peer = Peer()
-    assert sum(len(closed(peer)) for _ in range(200)) == 50
-    assert peer.drops["icmp-ratelimit"] == 150
-    assert peer.stack.counters.IcmpOutRateLimitGlobal == 150
-    peer.now += S // 100
-    assert sum(len(closed(peer)) for _ in range(200)) == 10
-    peer.now += 10 * S
-    assert sum(len(closed(peer)) for _ in range(200)) == 50
+    assert sum(len(closed(peer)) for _ in range(200)) == 6
+    assert peer.drops["icmp-ratelimit"] == 194
+    assert peer.stack.counters.IcmpOutRateLimitHost == 194
+    peer.stack.add_route(0, 0, peer.me)
+    assert sum(len(closed(peer, src="192.0.2.1")) for _ in range(200)) == 6
+    peer.now += S
+    assert sum(len(closed(peer)) for _ in range(200)) == 1
+    peer.now += 100 * S
+    assert sum(len(closed(peer)) for _ in range(200)) == 6
+
+
+def test_errors_to_all_hosts_are_rate_limited_by_a_number_that_nobody_knows():
+    """About 1,000 a second (Linux icmp_msgs_per_sec), drawn anew for each period."""
+    peer = Peer()
+    peer.stack.add_route(0, 0, peer.me)
+    sent = []
+    for _ in range(20):
+        peer.now += 2 * S
+        sent.append(sum(len(closed(peer, src=f"20.{n >> 8}.{n & 255}.1")) for n in range(1600)))
+    assert peer.stack.counters.IcmpOutRateLimitGlobal == 20 * 1600 - sum(sent)
+    assert all(500 <= count <= 1500 for count in sent) and len(set(sent)) == 20
+    assert len(peer.stack.icmp_peers.by_addr) == len(peer.stack.icmp_peers.places) == 1024
+
+
+def test_errors_without_limits():
+    """icmp_ratelimit 0; on loopback there is never one (as on Linux)."""
+    peer = Peer(icmp_ratelimit=0)
+    assert sum(len(closed(peer)) for _ in range(200)) == 200
+    peer = Peer()
+    lo = peer.stack.lo
+    packet = ip_packet(payload=f.udp("127.0.0.1", 1000, "127.0.0.1", 9, b"x"), src="127.0.0.1", dst="127.0.0.1")
+    for _ in range(200):
+        peer.stack.receive(lo, packet, peer.now)
+        peer.drain()
+    assert peer.drops["udp-no-port"] == 200 == peer.stack.counters.IcmpOutDestUnreachs
+    assert "icmp-ratelimit" not in peer.drops
 
 
 def test_echo_is_not_rate_limited():
@@ -168,7 +197,10 @@ def test_unreachable_reaches_the_connected_socket(code, error):
     """RFC 1122 4.1.3.3, 3.2.2.1."""
     peer = Peer()
     ep = connected(peer)
-    assert told(peer, ep, 3, code) == error
+    if code == C.ICMP_FRAG_NEEDED:
+        peer.call(udp.setsockopt, ep, 0, 10, 2)
+        peer.call(udp.sendto, ep, bytes(600), 0, 0, 0)
+    assert told(peer, ep, 3, code, (560).to_bytes(4, "big")) == error
     assert peer.drops == {}
 
 
@@ -209,6 +241,7 @@ def test_next_hop_mtu(mtu, length, want):
     peer = Peer()
     ep = peer.call(udp.udp_open, peer.stack)
     peer.call(udp.setsockopt, ep, 0, 11, 1)
+    peer.call(udp.setsockopt, ep, 0, 10, 2)
     peer.call(udp.sendto, ep, bytes(length - 28), peer.me, 9, 0)
     told(peer, ep, 3, 4, mtu.to_bytes(4, "big"))
     assert udp.recvfrom(ep, 0x2000, 0).info == want
@@ -266,5 +299,53 @@ def test_path_mtu_is_learnt_for_ten_minutes():
 def test_a_forged_mtu_does_not_go_below_552():
     peer = Peer()
     ep = connected(peer)
+    peer.call(udp.setsockopt, ep, 0, 10, 2)
+    peer.call(udp.sendto, ep, bytes(600), 0, 0, 0)
     told(peer, ep, 3, 4, (68).to_bytes(4, "big"))
     assert udp.getsockopt(ep, 0, 14, peer.now) == 552
+
+
+def forged(peer: Peer, quoted: int = 1500, df: bool = True, mtu: int = 560, sport: int = 53):
+    """Fragmentation Needed about a datagram of that size from 10.0.0.1:sport to the peer's port 9."""
+    payload = f.udp("10.0.0.1", sport, "10.0.0.2", 9, bytes(quoted - 28))
+    quote = ip_packet(src="10.0.0.1", dst="10.0.0.2", payload=payload, df=df)
+    return peer.send(f.icmp(3, 4, mtu.to_bytes(4, "big"), quote[:28]), 1)
+
+
+@pytest.mark.parametrize("connects", [False, True])
+@pytest.mark.parametrize("mode, size", [(0, 1400), (1, 0), (2, 500), (4, 1400), (5, 1400)])
+def test_a_path_mtu_is_not_believed_of_datagrams_that_never_had_df(mode, size, connects):
+    """What cannot have caused an error causes nothing: a forger needs no more than the port of a server that answers anyone."""
+    peer = Peer()
+    ep = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.bind, ep, 0, 53)
+    peer.call(udp.setsockopt, ep, 0, 11, 1)
+    peer.call(udp.setsockopt, ep, 0, 10, mode)
+    if connects:
+        peer.call(udp.connect, ep, peer.me, 9)
+    if size:
+        peer.call(udp.sendto, ep, bytes(size), peer.me, 9, 0)
+    forged(peer)
+    assert ipv4.route_output(peer.stack, peer.me).mtu == 1500 and ep.so_error == 0 and not ep.errqueue
+    assert peer.drops == {"icmp-impossible-mtu": 1}
+
+
+def test_control_a_path_mtu_of_datagrams_that_had_df_is_believed():
+    peer = Peer()
+    ep = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.bind, ep, 0, 53)
+    peer.call(udp.setsockopt, ep, 0, 10, 2)
+    peer.call(udp.sendto, ep, bytes(1400), peer.me, 9, 0)
+    forged(peer)
+    assert ipv4.route_output(peer.stack, peer.me).mtu == 560 and peer.drops == {}
+
+
+@pytest.mark.parametrize("quoted, df, mtu", [(1500, False, 560), (560, True, 560), (100, True, 560), (60, True, 0)])
+def test_a_quote_that_fits_its_own_mtu_is_not_believed(quoted, df, mtu):
+    peer = Peer()
+    ep = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.bind, ep, 0, 53)
+    peer.call(udp.setsockopt, ep, 0, 10, 2)
+    peer.call(udp.sendto, ep, bytes(1400), peer.me, 9, 0)
+    forged(peer, quoted, df, mtu)
+    assert ipv4.route_output(peer.stack, peer.me).mtu == 1500 and peer.drops == {"icmp-impossible-mtu": 1}

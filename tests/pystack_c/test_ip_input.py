@@ -3,6 +3,7 @@
 import pytest
 
 import pystack_c.const as C
+from pystack_c.tcp import user
 from tests import frames as f
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet
 
@@ -90,6 +91,32 @@ def test_refused_in_silence(header, name):
     peer = Peer()
     assert peer.send(ECHO, 1, **header) == []
     assert peer.drops == {name: 1}
+
+
+@pytest.mark.parametrize("src", ["10.0.1.255", "10.0.7.255"])
+@pytest.mark.parametrize("forward", [False, True])
+def test_broadcast_source_of_another_interface(src, forward):
+    """RFC 1122 3.2.1.3: whatever answered it (a pong, a SYN-ACK, a RST, an ICMP error) went to every host of that other link."""
+    peer = Peer(ip_forward=forward)
+    other = peer.stack.add_iface("eth1", C.LINK_ETHERNET, STACK_MAC + 1, 1500)
+    peer.stack.add_addr(other, f.addr("10.0.1.1"), 24)
+    peer.stack.add_addr(other, f.addr("10.0.4.1"), 22)
+    listener = peer.call(user.tcp_open, peer.stack)
+    peer.call(user.bind, listener, 0, 80)
+    peer.call(user.listen, listener, 5)
+    for proto, payload in (
+        (1, ECHO),
+        (6, f.tcp(src, 999, "10.0.0.1", 80, C.SYN, 1, 0)),
+        (6, f.tcp(src, 999, "10.0.0.1", 81, C.SYN, 1, 0)),
+        (17, f.udp(src, 999, "10.0.0.1", 9, b"x")),
+        (89, b"no such protocol"),
+    ):
+        assert peer.send(payload, proto, src=src) == [], proto
+    assert peer.drops == {"ip-martian-source": 5} and peer.stack.counters.IpInAddrErrors == 5
+    # The control: its neighbour in the address space is a host, and is answered (if there is a way to it).
+    peer.stack.add_neighbor(other, f.addr("10.0.1.254"), PEER_MAC)
+    [pong] = peer.send(ECHO, 1, src="10.0.1.254")
+    assert pong.eth_dst == PEER_MAC and pong.iface == "eth1"
 
 
 def test_land_attack():

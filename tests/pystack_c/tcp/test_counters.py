@@ -393,7 +393,7 @@ def a_second_one_while_half_open(cause):
 
 @cases.counts(TcpExtTCPACKSkippedChallenge=1)
 def more_challenges_than_a_second_may_have(cause):
-    conn = Peer(tcp_challenge_ack_limit=1).established()
+    conn = Peer().established()
     conn.rx(SYN, seq=1)
     yield conn.peer
     conn.peer.advance(10 * MS if cause else S)

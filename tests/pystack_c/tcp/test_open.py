@@ -7,7 +7,7 @@ import pytest
 from pystack_c.siphash import SipHash
 from pystack_c.tcp import user
 from pystack_c.tcp.tables import conn_key
-from tests.support.segments import ACK, RST, SYN
+from tests.support.segments import ACK, PSH, RST, SYN
 from tests.support.tcp_peer import HOST, MS, PEER, Peer, S
 
 M32 = 0xFFFFFFFF
@@ -134,6 +134,25 @@ def test_accept_queue_holds_backlog_plus_one(make):
     assert [peer.call(user.accept, listener).rport for _ in range(5)] == [1, 2, 3, 4, 5]
     assert peer.call(user.accept, listener) is None
     assert knock(peer, 9)
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_a_good_cookie_at_a_full_accept_queue_is_dropped_in_silence(make, abort):
+    """As on Linux (a RST ended the client's connection): it comes again with the client's data, and there may be room then."""
+    peer = make(tcp_syncookies=2, tcp_abort_on_overflow=abort)
+    listener = peer.listener(backlog=0)
+    (one,), (two,) = peer.segment(SYN, 100, sport=1), peer.segment(SYN, 100, sport=2)
+    peer.segment(ACK, 101, one.end, sport=1)
+    assert peer.segment(ACK, 101, two.end, sport=2) == []
+    assert peer.counters.TcpExtListenOverflows == peer.counters.TcpExtListenDrops == 1
+    assert peer.dropped("tcp-accept-queue-full") == 1 and peer.counters.TcpOutRsts == 0
+    assert peer.dropped("tcp-no-connection") == 0 and peer.counters.TcpExtSyncookiesFailed == 0
+    assert peer.call(user.accept, listener).rport == 1
+    peer.segment(ACK | PSH, 101, two.end, sport=2, data=b"hello")
+    assert peer.call(user.recv, peer.call(user.accept, listener), 10, 0) == b"hello"
+    # The control: a bad one is refused, whether there is room or not.
+    peer.segment(ACK, 101, two.end, sport=3)
+    assert peer.counters.TcpOutRsts == 1
 
 
 def test_third_step_at_a_full_accept_queue_is_ignored_and_comes_again(make):

@@ -97,9 +97,15 @@ def test_a_stream_may_ask_not_to_believe_path_mtus(make, mode):
 
 
 def test_control_the_others_believe_them(make):
-    for mode in (DONT, WANT, DO):
+    for mode in (WANT, DO):
         conn = sending(make, mode)
         assert icmp(conn, 3, 4, conn.ack, 1000) and conn.tcb.mss == 960
+
+
+def test_a_stream_without_df_cannot_have_caused_it(make):
+    conn = sending(make, DONT)
+    assert icmp(conn, 3, 4, conn.ack, 1000) == [] and conn.tcb.mss == 1460
+    assert conn.peer.dropped("icmp-mtu-ignored") == 1
 
 
 def test_a_mode_that_is_set_late_counts_at_once(make):
@@ -120,6 +126,7 @@ def test_datagrams_by_mode_on_a_path_of_600(mode, small, large):
     peer = IpPeer()
     ep = peer.call(udp.udp_open, peer.stack)
     peer.call(udp.connect, ep, peer.me, 9)
+    peer.call(udp.setsockopt, ep, SOL_IP, IP_MTU_DISCOVER, DO)
     peer.call(udp.sendto, ep, bytes(1400), 0, 0, 0)
     peer.send(f.icmp(3, 4, (600).to_bytes(4, "big"), peer.seen[-1].packet), 1)
     ep.take_error()

@@ -6,7 +6,7 @@ import pytest
 
 from pystack_c.tcp import user
 from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG
-from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option
+from tests.support.tcp_peer import HOST, MS, PEER, Peer, S, build, mss_option
 
 SYNCHRONIZED = ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"]
 SEVEN = pytest.mark.parametrize("state", SYNCHRONIZED)
@@ -134,8 +134,29 @@ def test_syn_received_repeated_syn_gives_the_answer_a_whole_timeout(make):
     half_open(peer)
     peer.advance(7 * S - 1)  # SYN-ACKs at 0, 1, 3 s; given up at 7 s
     assert len(peer.segment(SYN, peer.irs)) == 1
-    peer.advance(S)
+    peer.advance(S - 1)
     assert peer.stack.tcp.find(HOST, 80, PEER, 9).state == 3
+    # Once: another SYN gets no more time.
+    assert len(peer.segment(SYN, peer.irs)) == 1
+    peer.advance(1)
+    assert peer.stack.tcp.find(HOST, 80, PEER, 9) is None
+
+
+def test_syns_that_come_again_are_answered_twice_a_second_and_do_not_keep_it_half_open(make):
+    """One forged SYN each half second kept the queue's place for an hour, and each was answered (Linux tcp_check_req)."""
+    peer = make(tcp_invalid_ratelimit=500 * MS)
+    half_open(peer)
+    sent = 0
+    started = peer.now
+    while peer.stack.tcp.find(HOST, 80, PEER, 9) is not None and peer.now - started < 3600 * S:
+        sent += sum(seg.has(SYN | ACK) for seg in peer.advance(100 * MS))
+        if peer.stack.tcp.find(HOST, 80, PEER, 9) is not None:
+            sent += len(peer.segment(SYN, peer.irs))
+    # SYN-ACKs by the timer at 0, 1, 3, 7, 15, 31 s; given up at 63 s, or one RTO later as the last of these SYNs was answered.
+    lived = peer.now - started
+    assert 63 * S <= lived <= 64 * S + 100 * MS
+    assert 100 < sent <= 2 * lived // S + 7
+    assert peer.counters.TcpExtTCPACKSkippedSynRecv == peer.dropped("tcp-syn-again") > 400
 
 
 @pytest.mark.parametrize("off", [0, 2, -1])
@@ -239,14 +260,26 @@ def test_syn_in_a_synchronized_state_is_challenged(make, state, flags):
     assert ack.pure_ack and ack.ack == conn.seq and conn.state == state
 
 
-def test_challenge_acks_are_limited_over_all_connections(make):
-    # RFC 5961 7
-    peer = make(tcp_challenge_ack_limit=3)
+def test_challenge_acks_are_limited_for_each_connection_by_itself(make):
+    # RFC 5961 7, in Linux's way: an exact budget of all would tell one connection's peer what another one gets (CVE-2016-5696).
+    peer = make(tcp_invalid_ratelimit=500 * MS)
     one, two = peer.established(), peer.established()
     acks = [len(conn.rx(RST, seq=10)) for conn in (one, two, one, two, one)]
-    assert acks == [1, 1, 1, 0, 0]
-    peer.advance(S)
-    assert len(two.rx(RST, seq=10)) == 1
+    assert acks == [1, 1, 0, 0, 0]
+    peer.advance(500 * MS)
+    assert len(two.rx(RST, seq=10)) == 1 and len(one.rx(SYN, seq=10)) == 1
+    assert peer.counters.TcpExtTCPACKSkippedChallenge == 3
+
+
+def test_the_budget_of_all_challenge_acks_is_never_the_same(make):
+    peer = make(tcp_challenge_ack_limit=20)
+    conns = [peer.established() for _ in range(40)]
+    answered = []
+    for _ in range(100):
+        peer.advance(2 * S)
+        answered.append(sum(len(conn.rx(RST, seq=10)) for conn in conns))
+    assert 10 <= min(answered) <= 13 and 26 <= max(answered) <= 29 and len(set(answered)) > 10
+    assert 18 < sum(answered) / 100 < 22
 
 
 @SEVEN

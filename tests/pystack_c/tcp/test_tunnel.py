@@ -112,7 +112,7 @@ def test_rubbish_in_datagrams():
 
 def error_about(sport, dport, quote, length=28):
     """ICMP port unreachable about a datagram of ours."""
-    head = struct.pack(">BBHHHBBHII", 0x45, 0, 100, 1, 0x4000, 64, UDP, 0, HOST, PEER)
+    head = struct.pack(">BBHHHBBHII", 0x45, 0, 1076, 1, 0x4000, 64, UDP, 0, HOST, PEER)
     head = head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:]
     body = struct.pack(">BBHI", 3, 4, 0, 1000) + head + struct.pack(">HHHH", sport, dport, length, 0) + quote
     body = body[:2] + struct.pack(">H", ones(body + b"\0" * (len(body) % 2)) ^ 0xFFFF) + body[4:]

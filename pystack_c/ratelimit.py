@@ -1,0 +1,88 @@
+"""Rate limits that reveal nothing: what a host sees of its own share must not depend on what others were sent.
+
+An attacker who can forge source addresses, but sees only answers to its own, uses a shared exact budget as a counter: it spends most
+of the budget itself, sends the forged packet, and looks whether one answer is missing (CVE-2016-5696, CVE-2020-25705). So the limit
+that works is one for each peer or connection, and a limit over all is random by more than one peer or connection can spend of it.
+"""
+
+from pystack_c.rng import Rng
+
+#: a shared budget lasts so long on average, and is about the limit each time
+PERIOD = 1_000_000_000
+#: peers that have a bucket of their own at the same time
+PEERS = 1024
+#: the least limit that means "no limit" (Linux's INT_MAX)
+NO_LIMIT = 0x7FFFFFFF
+
+
+class SharedBudget:
+    """About `limit` a second for everyone: between half of it and one and a half, in periods of half a second to one and a half."""
+
+    def __init__(self) -> None:
+        self.until = -1
+        self.left = 0
+
+    def take(self, rng: Rng, now: int, limit: int) -> bool:
+        """Spend one; False if this period's budget is spent. A limit of 0 allows nothing, and one of 2**31 - 1 everything."""
+        if limit >= NO_LIMIT:
+            return True
+        if limit <= 0:
+            return False
+        if now >= self.until:
+            self.until = now + PERIOD // 2 + rng.below(PERIOD)
+            self.left = (limit + 1) // 2 + rng.below(limit)
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        return True
+
+
+class PeerBucket:
+    """The token bucket of one address."""
+
+    def __init__(self) -> None:
+        self.addr = 0
+        self.tokens = 0
+        self.stamp = 0
+
+
+class PeerBuckets:
+    """A token bucket for each of the latest `PEERS` addresses.
+
+    If there are more, a random one gives way: which one that was depends on the stack's own generator alone, and one forged address
+    (of the server that a socket is connected to, say) takes one place, however often it is used.
+    """
+
+    def __init__(self) -> None:
+        self.by_addr: dict[int, PeerBucket] = {}
+        self.places: list[PeerBucket] = []
+
+    def take(self, rng: Rng, now: int, addr: int, interval: int, burst: int) -> bool:
+        """One token of `addr`: there is a new one each `interval` ns, and `burst` at most. An interval of 0: no limit."""
+        if interval <= 0:
+            return True
+        bucket: PeerBucket = self.by_addr.get(addr)  # type: ignore[assignment]
+        if bucket is None:
+            bucket = self._place(rng, addr)
+            bucket.tokens = burst
+            bucket.stamp = now
+        fresh = (now - bucket.stamp) // interval
+        if fresh > 0:
+            bucket.stamp += fresh * interval
+            bucket.tokens = burst if fresh >= burst - bucket.tokens else bucket.tokens + fresh
+        if bucket.tokens <= 0:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def _place(self, rng: Rng, addr: int) -> PeerBucket:
+        """A bucket for an address that has none."""
+        if len(self.places) < PEERS:
+            bucket = PeerBucket()
+            self.places.append(bucket)
+        else:
+            bucket = self.places[rng.below(PEERS)]
+            del self.by_addr[bucket.addr]
+        bucket.addr = addr
+        self.by_addr[addr] = bucket
+        return bucket
