@@ -87,6 +87,7 @@ COMPILED = [
     "pystack_c/tcp/icmp.py",
     "pystack_c/tcp/input.py",
     "pystack/phy/tapio.py",
+    "pystack_c/services/session.py",
     "pystack_c/services/base.py",
     "pystack_c/services/streams.py",
     "pystack_c/services/hello.py",

@@ -159,3 +159,9 @@ cdef class Config:
     cdef public bint tcp_push_bursts
     cdef public bint tcp_ack_pushed
     cdef public bint tcp_syn_drop_options
+    cdef public int64_t service_idle_time
+    cdef public int64_t service_head_time
+    cdef public int64_t service_stall_time
+    cdef public int64_t service_min_rate
+    cdef public int64_t service_total_time
+    cdef public int64_t service_max_conns

@@ -245,6 +245,21 @@ class Config:
         #: out-of-order pieces one connection keeps
         self.tcp_max_ooo = 4096
 
+        # services (pystack_c/services and pystack/services; docs/limits.md); a time of 0 is no limit
+        #: a connection on which nothing moves is closed after this long
+        self.service_idle_time = 300 * S
+        #: a request's head has to be whole this long after its first byte
+        self.service_head_time = 30 * S
+        #: a peer that takes less than service_min_rate of what is sent to it is reset after this long; under memory pressure after
+        #: a quarter of it
+        self.service_stall_time = 60 * S
+        #: bytes a second that a peer has to take, or has to send of a request's body
+        self.service_min_rate = 500
+        #: no connection lasts longer
+        self.service_total_time = 14400 * S
+        #: connections of one service; a peer may have as many as are still free
+        self.service_max_conns = 262144
+
         # TCP: other stacks' ways, for their conformance scripts
         #: RSTs do not end TIME-WAIT (RFC 1337's first fix; Linux has it off, FreeBSD on)
         self.tcp_rfc1337 = False
@@ -420,6 +435,13 @@ LIMITS = {
     "tcp_wmem_max": (0, 1 << 30),
     "tcp_window_start": (0, 1 << 30),
     "tcp_notsent_lowat": (0, 0xFFFFFFFF),
+    # (A year at most, and a rate whose product with it fits into 64 bits.)
+    "service_idle_time": (0, 365 * 86400 * S),
+    "service_head_time": (0, 365 * 86400 * S),
+    "service_stall_time": (0, 365 * 86400 * S),
+    "service_total_time": (0, 365 * 86400 * S),
+    "service_min_rate": (0, 1 << 27),
+    "service_max_conns": (1, 1 << 24),
 }
 #: counts, which the compiled core keeps in 32 bits: 0 to 2**31 - 1
 COUNTS = (
@@ -554,6 +576,12 @@ FIELDS = (
     "tcp_challenge_ack_limit",
     "tcp_invalid_ratelimit",
     "tcp_max_ooo",
+    "service_idle_time",
+    "service_head_time",
+    "service_stall_time",
+    "service_min_rate",
+    "service_total_time",
+    "service_max_conns",
     "tcp_rfc1337",
     "tcp_round_buffers",
     "tcp_tell_double",

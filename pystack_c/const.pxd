@@ -100,6 +100,7 @@ cdef enum:
     T_NEIGH = 100
     T_REASM = 101
     T_ACD = 102
+    T_SERVICE = 103
     L4_OFF = 96
     DONT_FRAGMENT = 1
     LINK_MTU = 2

@@ -139,6 +139,9 @@ T_NEIGH = 100
 T_REASM = 101
 T_ACD = 102
 
+# The one kind of timer of the services (pystack_c/services)
+T_SERVICE = 103
+
 # Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
 L4_OFF = 96
 

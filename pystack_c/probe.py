@@ -93,6 +93,7 @@ TIMERS: dict[int, tuple[str, str, str]] = {
     C.T_NEIGH: ("arp", "no answer, or no hint, in time", "RFC 1122 2.3.2.1"),
     C.T_REASM: ("reassembly", "not all fragments came in time", "RFC 1122 3.3.2"),
     C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
+    C.T_SERVICE: ("service", "is the client of a service slower than it may be?", "docs/limits.md"),
 }
 TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
 
@@ -103,7 +104,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         "a frame came in; all events up to the next frame.in, frame.out or timer.fired follow from it",
     ),
     "frame.out": (("iface", "frame", "gso_size"), "a frame goes out; the events just before it say why"),
-    "drop": (("name",), "a frame, packet or segment was dropped; `name` is its counter in `drops`"),
+    "drop": (
+        ("name",),
+        "a frame, packet or segment was dropped, or a service ended a connection; `name` is its counter in `drops`",
+    ),
     "timer.set": (("timer", "deadline"), "a timer was set or moved; the names are in TIMERS"),
     "timer.fired": (("timer",), "a timer was due"),
     "timer.cancelled": (("timer",), "a timer was taken out"),

@@ -133,7 +133,7 @@ class Steps:
         status, output = self.kernel.run(argv)
         seconds = time.monotonic() - start
         text = output.decode(errors="replace")
-        received = re.search(r"(\d+) received", text)
+        received = re.search(r"(\d{1,9}) received", text)
         rtt = re.search(r"= ([\d.]+)/([\d.]+)/([\d.]+)", text)
         answered = int(received[1]) if received else 0
         detail = f"{answered} of {count} answered"

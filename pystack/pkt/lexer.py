@@ -9,7 +9,7 @@ from pystack.pkt.errors import ScriptError
 _SEG = r"[0-9a-fA-F]{1,4}"
 _V4 = r"\d+\.\d+\.\d+\.\d+"
 #: an address has `::` or seven colons: `1:1001` is a range of sequence numbers
-_V6 = rf"(?:(?:{_SEG}:)*{_SEG})?::(?:(?:{_SEG}:)*(?:{_V4}|{_SEG}))?|(?:{_SEG}:){{7}}{_SEG}"
+_V6 = rf"(?:(?:{_SEG}:){{0,7}}{_SEG})?::(?:(?:{_SEG}:){{0,7}}(?:{_V4}|{_SEG}))?|(?:{_SEG}:){{7}}{_SEG}"
 
 _TOKEN = re.compile(
     rf"""
@@ -31,8 +31,26 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_DIRECTIVE = re.compile(r"#[ \t]*(define|undef|ifdef|ifndef|else|endif|include)\b[ \t]*([^\n]*)")
-_DEFINE = re.compile(r"([A-Za-z_]\w*)(?:[ \t=]+(.*))?$")
+_DIRECTIVE = re.compile(r"#[ \t]*(define|undef|ifdef|ifndef|else|endif|include)\b[ \t]*+([^\n]*)")
+_DEFINE = re.compile(r"([A-Za-z_]\w*)(?:[ \t=]++(.*))?$")
+
+
+def _without_comments(text: str) -> str:
+    """A line without its comments."""
+    kept = []
+    at = 0
+    while (begin := text.find("/", at)) >= 0:
+        kept.append(text[at:begin])
+        if text.startswith("//", begin):
+            return "".join(kept)
+        end = text.find("*/", begin + 2) if text.startswith("/*", begin) else -1
+        if end < 0 and text.startswith("/*", begin):
+            # (It is not closed in this line: it stays, and so does what is behind it but for `//`.)
+            return "".join(kept) + text[begin:].partition("//")[0]
+        if end < 0:
+            kept.append("/")
+        at = end + 2 if end >= 0 else begin + 1
+    return "".join(kept) + text[at:]
 
 
 @dataclass
@@ -117,7 +135,7 @@ class Lexer:
             self._option(token, raw)
         elif kind == "word":
             self._word(token, raw)
-        elif raw in '"`' or raw == "%" and self.text.startswith("%{", at):
+        elif raw in '"`' or raw in "%/" and self.text.startswith(("%{", "/*"), at):
             raise ScriptError(self.line, f"{raw} is never closed", token.column)
         return token
 
@@ -145,7 +163,7 @@ class Lexer:
                 token.value = value
 
     def _directive(self, name: str, rest: str) -> Iterator[Token]:
-        rest = re.sub(r"//.*|/\*.*?\*/", "", rest).strip()
+        rest = _without_comments(rest).strip()
         taken = all(taken for taken, _ in self.conditions)
         if name in ("ifdef", "ifndef"):
             self.conditions.append(((rest in self.defines) == (name == "ifdef"), self.line))

@@ -12,6 +12,7 @@ from typing import Any
 
 from pystack.pkt import shell_flow
 from pystack.pkt.errors import Unsupported
+from pystack.pkt.pattern import trouble
 from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
@@ -56,7 +57,7 @@ class Shell:
     def run(self, text: str, line: int) -> int:
         """A command or several; the exit status of the last."""
         status = 0
-        text = re.sub(r"(?m)(^|\s)#.*$", "", text.replace("\\\n", " "))
+        text = re.sub(r"(?m)(?:^|\s)#[^\n]*", "", text.replace("\\\n", " "))
         flow = shell_flow.Flow(self)
         for part in _split(text):
             if part.startswith("||"):
@@ -104,7 +105,7 @@ class Shell:
             self.depth -= 1
 
     def _pipeline(self, text: str, line: int) -> tuple[int, list[str]]:
-        text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
+        text = re.sub(r"[12&]?>>?\s*(?:/dev/null|&[12])", "", text).rstrip()
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
             return 0, []
         output: list[str] | None = None
@@ -169,7 +170,7 @@ class Shell:
         if not rest or any(c not in "cqviE" for c in letters):
             raise Unsupported(line, f"grep {' '.join(words)} is not supported")
         lines = stdin if stdin is not None else [text for path in rest[1:] for text in self._file(path, line)]
-        pattern = re.compile(rest[0] if "E" in letters else re.escape(rest[0]), re.I if "i" in letters else 0)
+        pattern = _grep_pattern(rest[0], letters, line)
         hits = [text for text in lines if bool(pattern.search(text)) != ("v" in letters)]
         output = [str(len(hits))] if "c" in letters else [] if "q" in letters else hits
         return (0 if hits else 1), output
@@ -253,6 +254,20 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
     "tc": tc_command,
     "ss": ss,
 }
+
+
+def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
+    """What grep looks for. A pattern comes from the script, so it must not take longer than the lines are long."""
+    flags = re.I if "i" in letters else 0
+    if "E" not in letters:
+        return re.compile(re.escape(text), flags)
+    try:
+        why = trouble(text, flags, search=True)
+        if not why:
+            return re.compile(text, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = str(error)
+    raise Unsupported(line, f"grep -E {text!r} is not supported: {why}")
 
 
 def _awk(program: str, lines: list[str], line: int) -> list[str]:

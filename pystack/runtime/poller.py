@@ -3,9 +3,10 @@
     poller = Poller(host)
     poller.register(sock, data)         # a non-blocking socket
     for data in poller.poll(): ...      # those with something to read since the last time
+    poller.watch(sock, WRITE)           # from now on, those that can be written to
 
-A socket is reported when it becomes readable, and again while it still is after a call on it; whoever got it reads
-until there is nothing, or calls `again`.
+A socket is reported when it becomes readable (or writable, if that was asked for), and again while it still is after a
+call on it; whoever got it reads until there is nothing, or calls `again`.
 """
 
 from collections import deque
@@ -16,28 +17,37 @@ import pystack_c.const as C
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.waiting import Hook, Watch
 
-READABLE = C.EV_IN | C.EV_ERR | C.EV_HUP
+#: what may be of interest
+READ = 1
+WRITE = 2
+_BITS = (
+    0,
+    C.EV_IN | C.EV_ERR | C.EV_HUP,
+    C.EV_OUT | C.EV_ERR | C.EV_HUP,
+    C.EV_IN | C.EV_OUT | C.EV_ERR | C.EV_HUP,
+)
 
 
 class Entry(Hook):
     """A registered socket."""
 
-    __slots__ = ("data", "description", "poller", "queued", "registered")
+    __slots__ = ("bits", "data", "description", "poller", "queued", "registered")
 
     def __init__(self, poller: "Poller", description: Any, data: Any):
         self.rising = False
         self.poller = poller
         self.description = description
         self.data = data
+        self.bits = _BITS[READ]
         self.queued = False
         self.registered = True
 
     def notify(self, bits: int) -> None:
         """Its readiness changed. Under the host's lock."""
-        if not self.queued and self.description.endpoint.readiness() & READABLE:
+        if not self.queued and self.description.endpoint.readiness() & self.bits:
             self.queued = True
             self.poller.ready.append(self)
-            self.poller.watch.notify(C.EV_IN)
+            self.poller.told.notify(C.EV_IN)
 
 
 class Poller:
@@ -49,7 +59,7 @@ class Poller:
         self.entries: dict[Any, Entry] = {}
         #: an Endpoint, as far as `host.wait` is concerned
         self.waiter: Any = None
-        self.watch = Watch(self)
+        self.told = Watch(self)
 
     def readiness(self) -> int:
         """As an endpoint's: readable while there is something to report."""
@@ -62,6 +72,19 @@ class Poller:
         self.entries[sock] = entry
         self.host.show(description.watch, entry)
 
+    def watch(self, sock: Any, events: int) -> None:
+        """Report the socket when it is ready for one of `events` (READ and WRITE; 0: not at all)."""
+        entry = self.entries[sock]
+        entry.bits = _BITS[events]
+        self.host.refresh(entry.description.watch)
+
+    def again(self, sock: Any) -> None:
+        """Report the socket once more: there is still something to do with it."""
+        entry = self.entries[sock]
+        if not entry.queued:
+            entry.queued = True
+            self.ready.append(entry)
+
     def unregister(self, sock: Any) -> None:
         """Report it no more."""
         entry = self.entries.pop(sock, None)
@@ -72,7 +95,7 @@ class Poller:
     def poll(self, timeout: float | None = None) -> list[Any]:
         """The data of the sockets that are readable; waits up to `timeout` seconds for the first."""
         deadline = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
-        if not self.ready and not self.host.wait(self.watch, C.EV_IN, deadline):
+        if not self.ready and not self.host.wait(self.told, C.EV_IN, deadline):
             return []
         found = []
         for _ in range(len(self.ready)):
@@ -84,4 +107,4 @@ class Poller:
 
     def wake(self) -> None:
         """Let `poll` return (from another thread)."""
-        self.host.wake(self.watch)
+        self.host.wake(self.told)

@@ -6,6 +6,7 @@ starts whenever none is left in accept(). So a short connection is served by the
 
 import errno
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,8 @@ log = logging.getLogger("pystack.services")
 
 #: threads that may wait in accept() at the same time
 SPARE = 4
-#: connections served at the same time; more wait in the listen queue
+#: connections served at the same time; a client may have as many as are still free
 MAX_CONNECTIONS = 4096
-#: seconds without a byte after which a connection is dropped
-IDLE = 300.0
 
 
 class Service:
@@ -78,20 +77,27 @@ class CoreService(Service):
 
 
 class StreamService(Service):
-    """A TCP service: `serve(conn)` is called for each connection and returns when it is done."""
+    """A TCP service: `serve(conn)` is called for each connection and returns when it is done.
+
+    A call on the connection may take `service_idle_time`, and all of them together `service_total_time` (pystack_c/config.py).
+    """
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int], serve: Callable[[Any], None]):
         super().__init__(name, sock, address)
         self.serve = serve
-        self.idle_timeout: float | None = IDLE
+        self.host: Any = sock._open_description().host
         self._lock = threading.Lock()
         self._waiting = 0
         self._threads = 0
-        self._conns: set[Any] = set()
+        #: connection -> (its client, when it began), the oldest first
+        self._conns: dict[Any, tuple[str, int]] = {}
+        self._reaper: threading.Thread | None = None
+        self._end_reaper = threading.Event()
 
     def start(self) -> None:
         """Listen, and start the first thread."""
         self.sock.setsockopt(1, 2, 1)  # SO_REUSEADDR
+        self.sock.setsockopt(1, 10, 1)  # SO_OOBINLINE (RFC 6093 6); connections have it from their listener
         self.sock.bind(self.address)
         self.sock.listen(1024)
         self._spawn()
@@ -99,13 +105,11 @@ class StreamService(Service):
     def close(self) -> None:
         """Stop: no new connections, and those that are open are reset or closed."""
         super().close()
+        self._end_reaper.set()
         with self._lock:
             conns = list(self._conns)
         for conn in conns:
-            try:
-                conn.shutdown(2)
-            except OSError:
-                continue
+            self._cut(conn)
 
     def _spawn(self) -> None:
         with self._lock:
@@ -115,75 +119,147 @@ class StreamService(Service):
 
     def _run(self) -> None:
         while True:
-            conn = self._accept()
+            accepted = self._accept()
             with self._lock:
                 self._waiting -= 1
-                more = conn is not None and self._waiting == 0 and self._threads < MAX_CONNECTIONS
-                if conn is None:
+                if accepted is None:
                     self._threads -= 1
                     return
-                self._conns.add(conn)
+                conn, client = accepted
+                # As in the core: a client may have as many connections as are still free.
+                held = sum(client == other for other, _ in self._conns.values())
+                admitted = held < MAX_CONNECTIONS - len(self._conns)
+                if admitted:
+                    self._conns[conn] = client, self.host.clock()
+                more = admitted and self._waiting == 0 and self._threads < MAX_CONNECTIONS
             if more:
                 self._spawn()
-            try:
-                conn.settimeout(self.idle_timeout)
-                self.serve(conn)
-            except OSError as exc:
-                log.debug("%s: %s", self.name, exc)
-            except Exception:
-                log.exception("%s failed", self.name)
-            finally:
-                self._end(conn)
+            if admitted:
+                self._serve_connection(conn)
+            self._end(conn)
             with self._lock:
                 if self._waiting >= SPARE:
                     self._threads -= 1
                     return
                 self._waiting += 1
 
+    def _serve_connection(self, conn: Any) -> None:
+        self._watch()
+        try:
+            limit = self.host.stack.config.service_idle_time
+            conn.settimeout(limit / 1e9 if limit else None)
+            self.serve(conn)
+        except OSError as exc:
+            log.debug("%s: %s", self.name, exc)
+        except Exception:
+            log.exception("%s failed", self.name)
+
     def _accept(self) -> Any:
         while not self.closing:
             try:
-                return self.sock.accept()[0]
+                conn, peer = self.sock.accept()
+                return conn, peer[0]
             except OSError as exc:
                 if self.closing or exc.errno in (errno.EBADF, errno.ENETDOWN, errno.EINVAL):
                     return None
                 log.debug("%s: accept: %s", self.name, exc)
         return None
 
+    def _watch(self) -> None:
+        """See that somebody looks at how long connections last."""
+        with self._lock:
+            if self._reaper is None and self.host.stack.config.service_total_time:
+                self._reaper = threading.Thread(target=self._reap, name=f"pystack-{self.name}-reaper", daemon=True)
+                self._reaper.start()
+
+    def _reap(self) -> None:
+        """Cut the connections that last too long, until there is none left."""
+        wait = 0
+        while not self._end_reaper.wait(wait / 1e9):
+            limit = self.host.stack.config.service_total_time
+            now = self.host.clock()
+            with self._lock:
+                late = [conn for conn, (_, since) in self._conns.items() if now >= since + limit]
+                if not self._conns:
+                    self._reaper = None
+                    return
+                wait = max(1_000_000, min(since for _, since in self._conns.values()) + limit - now)
+            for conn in late:
+                self._cut(conn)
+                wait = 1_000_000_000
+
+    @staticmethod
+    def _cut(conn: Any) -> None:
+        """Make the thread that serves it fail."""
+        try:
+            conn.shutdown(2)
+        except OSError:
+            pass
+
     def _end(self, conn: Any) -> None:
         with self._lock:
-            self._conns.discard(conn)
+            self._conns.pop(conn, None)
         try:
             conn.close()
         except OSError:
             pass
 
 
+#: how much of a datagram's time to live its answer loses: see DatagramService in pystack_c/services/base.py
+TTL_STEP = 8
+
+
 class DatagramService(Service):
-    """A UDP service: `answer(data)` gives the datagram to send back, or None."""
+    """A UDP service: `answer(data)` gives the datagram to send back, or None.
+
+    What keeps services from answering each other for ever is in pystack_c/services/base.py; the rules here are the same.
+    """
 
     protocol = "udp"
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int], answer: Callable[[bytes], bytes | None]):
         super().__init__(name, sock, address)
         self.answer = answer
+        self.host: Any = sock._open_description().host
+        self.ttl = 0
+        #: datagrams that were looked at
+        self.seen = 0
 
     def start(self) -> None:
         """Bind, and start the thread."""
+        self.sock.setsockopt(0, 12, 1)  # IP_RECVTTL
+        self.sock.setsockopt(0, 8, 1)  # IP_PKTINFO
         self.sock.bind(self.address)
         threading.Thread(target=self._run, name=f"pystack-{self.name}-udp", daemon=True).start()
 
     def _run(self) -> None:
         while not self.closing:
             try:
-                data, peer = self.sock.recvfrom(65535)
-                # Two such services must not be set upon each other by a forged source port.
-                if peer[1] < 1024 and peer[1] in (7, 9, 13, 19):
-                    continue
+                data, told, _, peer = self.sock.recvmsg(65535, 128)
                 reply = self.answer(data)
-                if reply is not None:
-                    self.sock.sendto(reply, peer)
+                if reply is None or not self._answers(peer[1], {kind: value for _, kind, value in told}):
+                    continue
+                self.sock.sendto(reply, peer)
             except OSError as exc:
                 if self.closing or exc.errno in (errno.EBADF, errno.ENETDOWN):
                     return
                 log.debug("%s: %s", self.name, exc)
+
+    def _answers(self, port: int, told: dict[int, bytes]) -> bool:
+        """Whether a datagram from this port may be answered; then the socket's TTL is set for it."""
+        self.seen += 1
+        ttl = min(int.from_bytes(told[2], sys.byteorder), self.host.stack.config.ip_default_ttl) - TTL_STEP  # IP_TTL
+        to_group = told[8][4:8] != told[8][8:12]  # IP_PKTINFO: our address, and the one that the datagram was sent to
+        if ttl <= 0 or to_group or port < 1024 or port == self.address[1] or self.seen % (1 << 20) == 0:
+            return False
+        if self.host.inspect(_has_service, port):
+            return False
+        if ttl != self.ttl:
+            self.ttl = ttl
+            self.sock.setsockopt(0, 2, ttl)  # IP_TTL
+        return True
+
+
+def _has_service(stack: Any, port: int) -> bool:
+    """Whether a service of the core has the UDP port."""
+    return any(ep.service is not None for ep in stack.udp.buckets.get(port, {}).values())

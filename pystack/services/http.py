@@ -1,5 +1,7 @@
 """A small HTTP/1.1 server (RFC 9112): a page, downloads of any size, uploads answered with their SHA-256.
 
+(`exchange` has the order of requests and answers, `httploop` the connections.)
+
     GET /           a page
     GET /bytes/N    N bytes of a fixed pattern (see `pattern`), its SHA-256 in the X-SHA256 header up to 64 MB
     PUT or POST     the SHA-256 of the body, in hexadecimal
@@ -8,15 +10,16 @@ No dependency, strict limits: a head of at most 16 KB, bodies with Content-Lengt
 """
 
 import hashlib
-import re
+import string
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 MAX_HEAD = 16384
 MAX_BYTES = 1 << 40
-CHUNK = 1 << 18
-#: seconds for the next request on a connection, and for a body's next byte
+#: up to this length the X-SHA256 header is there
+MAX_HASHED = 1 << 26
+#: seconds for the next request on a connection
 KEEP_ALIVE = 30.0
 
 PAGE = b"""<!doctype html>
@@ -31,18 +34,23 @@ REASONS = {
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     411: "Length Required",
     413: "Content Too Large",
     417: "Expectation Failed",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
+    503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
-# RFC 9110 5.6.2
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]{1,8000}) HTTP/(\d)\.(\d)")
-_FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
-_BYTES = re.compile(r"/bytes/(\d{1,13})")
+# What bytes a part of a head may have. They are looked for with `translate`, which deletes them: what is left is wrong. This is
+# one pass over the bytes, whatever they are; a pattern that may try again from another byte is not used on what a client sends.
+#: RFC 9110 5.6.2
+_TOKEN = b"!#$%&'*+-.^_`|~" + (string.digits + string.ascii_letters).encode()
+_VISIBLE = bytes(range(0x21, 0x7F))
+#: RFC 9110 5.5
+_VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_HEX = string.hexdigits.encode()
 
 
 class BadRequest(Exception):
@@ -68,31 +76,24 @@ class Request(NamedTuple):
 def parse_head(head: bytes) -> Request:
     """Parse a request head (without the empty line at its end). BadRequest says what is wrong with it."""
     lines = head.split(b"\r\n")
-    found = _REQUEST_LINE.fullmatch(lines[0])
-    if found is None:
-        raise BadRequest(400, "malformed request line")
-    method, target, major, minor = found.groups()
-    if major != b"1":
-        raise BadRequest(505, "HTTP/1.0 and HTTP/1.1 only")
-    fields: dict[bytes, bytes] = {}
+    method, target, minor = _request_line(lines[0])
+    fields: dict[bytes, list[bytes]] = {}
     for line in lines[1:]:
-        field = _FIELD.fullmatch(line)
-        if field is None:
+        name, colon, value = line.partition(b":")
+        value = value.strip(b" \t")
+        if not colon or not name or name.translate(None, _TOKEN) or value.translate(None, _VALUE):
             raise BadRequest(400, "malformed header field")
-        key = field[1].lower()
-        if key in fields:
+        key = name.lower()
+        if key in fields and key in (b"content-length", b"host", b"transfer-encoding"):
             # RFC 9110 5.3; two different lengths or hosts are an attack on whoever is between (RFC 9112 11.2)
-            if key in (b"content-length", b"host", b"transfer-encoding"):
-                raise BadRequest(400, f"{key.decode()} twice")
-            fields[key] += b", " + field[2]
-        else:
-            fields[key] = field[2]
+            raise BadRequest(400, f"{key.decode()} twice")
+        fields.setdefault(key, []).append(value)
     if minor != b"0" and b"host" not in fields:
         raise BadRequest(400, "HTTP/1.1 needs a Host field (RFC 9112 3.2)")
-    options = [word.strip() for word in fields.get(b"connection", b"").lower().split(b",")]
+    options = [word.strip() for value in fields.get(b"connection", ()) for word in value.lower().split(b",")]
     keep = b"close" not in options if minor != b"0" else b"keep-alive" in options
     length, chunked = _framing(fields, minor)
-    expect = fields.get(b"expect", b"").lower()
+    expect = b", ".join(fields.get(b"expect", ())).lower()
     if expect not in (b"", b"100-continue"):
         raise BadRequest(417, "only 100-continue can be expected")
     path = target.decode("ascii")
@@ -101,120 +102,46 @@ def parse_head(head: bytes) -> Request:
     return Request(method.decode(), path.partition("?")[0], keep, length, chunked, bool(expect) and minor != b"0")
 
 
-def _framing(fields: dict[bytes, bytes], minor: bytes) -> tuple[int, bool]:
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and minor version (RFC 9112 3)."""
+    words = line.split(b" ")
+    if len(words) != 3:
+        raise BadRequest(400, "malformed request line")
+    method, target, version = words
+    wrong = not method or method.translate(None, _TOKEN) or not target or target.translate(None, _VISIBLE)
+    if wrong or len(target) > 8000 or len(version) != 8 or version[:5] != b"HTTP/" or version[6:7] != b".":
+        raise BadRequest(400, "malformed request line")
+    major, minor = version[5:6], version[7:8]
+    if not major.isdigit() or not minor.isdigit():
+        raise BadRequest(400, "malformed request line")
+    if major != b"1":
+        raise BadRequest(505, "HTTP/1.0 and HTTP/1.1 only")
+    return method, target, minor
+
+
+def _framing(fields: dict[bytes, list[bytes]], minor: bytes) -> tuple[int, bool]:
     """How the body is delimited (RFC 9112 6.3)."""
     coding = fields.get(b"transfer-encoding")
-    text = fields.get(b"content-length")
+    length = fields.get(b"content-length")
     if coding is not None:
-        if text is not None or minor == b"0":
+        if length is not None or minor == b"0":
             raise BadRequest(400, "Transfer-Encoding cannot be combined so")
-        if coding.lower() != b"chunked":
+        if coding[0].lower() != b"chunked":
             raise BadRequest(501, "the only transfer coding here is chunked")
         return 0, True
-    if text is None:
+    if length is None:
         return 0, False
+    text = length[0]
     if not text.isdigit() or len(text) > 13:
         raise BadRequest(400, "Content-Length is a number")
     return int(text), False
 
 
-class Reader:
-    """The bytes of a connection, cut where the protocol says."""
-
-    def __init__(self, conn: Any):
-        self.conn = conn
-        self.buffer = b""
-
-    def take_head(self) -> bytes | None:
-        """The next head, if it is in the buffer; BadRequest where it is too long."""
-        end = self.buffer.find(b"\r\n\r\n")
-        if end >= 0:
-            head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
-            return head.removeprefix(b"\r\n")  # RFC 9112 2.2: an empty line before it is allowed
-        if len(self.buffer) > MAX_HEAD:
-            raise BadRequest(431, "the head is too long")
-        return None
-
-    def head(self) -> bytes | None:
-        """Up to the empty line, or None where the peer has closed."""
-        while (head := self.take_head()) is None:
-            data = self.conn.recv(65536)
-            if not data:
-                return None
-            self.buffer = self.buffer + data if self.buffer else data
-        return head
-
-    def some(self, limit: int) -> bytes:
-        """At least one byte, at most `limit`."""
-        if self.buffer:
-            data, self.buffer = self.buffer[:limit], self.buffer[limit:]
-        else:
-            data = self.conn.recv(min(limit, CHUNK))
-        if not data:
-            raise ConnectionAbortedError("the peer closed in the middle of a body")
-        return data  # type: ignore[no-any-return]
-
-    def line(self, limit: int = 256) -> bytes:
-        """Up to CRLF."""
-        while b"\r\n" not in self.buffer:
-            if len(self.buffer) > limit:
-                raise BadRequest(400, "a line is too long")
-            data = self.conn.recv(65536)
-            if not data:
-                raise ConnectionAbortedError("the peer closed in the middle of a body")
-            self.buffer += data
-        line, _, self.buffer = self.buffer.partition(b"\r\n")
-        return line
-
-    def body(self, request: Request) -> Iterator[bytes]:
-        """The body in pieces."""
-        left = request.length
-        while left > 0:
-            piece = self.some(left)
-            left -= len(piece)
-            yield piece
-        while request.chunked:
-            size = self.line().partition(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-                raise BadRequest(400, "malformed chunk size")
-            left = int(size, 16)
-            if left == 0:
-                while self.line(MAX_HEAD):
-                    pass
-                return
-            while left > 0:
-                piece = self.some(left)
-                left -= len(piece)
-                yield piece
-            if self.line():
-                raise BadRequest(400, "a chunk is longer than it says")
-
-
-def quick(request: Request) -> bytes | None:
-    """The response to a request that is answered at once, or None where there is a body to take or to send."""
-    if request.method == "GET" and request.target == "/" and not request.length and not request.chunked:
-        return _page(request.keep_alive)
-    return None
-
-
-def serve_one(conn: Any, reader: Reader) -> bool:
-    """Answer one request of a blocking connection. True: there may be more."""
-    try:
-        head = reader.head()
-        if head is None:
-            return False
-        request = parse_head(head)
-        response_ = quick(request)
-        if response_ is not None:
-            conn.sendall(response_)
-        else:
-            _answer(conn, reader, request)
-        return request.keep_alive
-    except BadRequest as exc:
-        conn.sendall(refusal(exc))
-    except TimeoutError:
-        pass
-    return False
+def chunk_size(text: bytes) -> int:
+    """The size of a chunk (RFC 9112 7.1), without its extensions."""
+    if not 0 < len(text) <= 8 or text.translate(None, _HEX):
+        raise BadRequest(400, "malformed chunk size")
+    return int(text, 16)
 
 
 def refusal(exc: BadRequest) -> bytes:
@@ -222,27 +149,13 @@ def refusal(exc: BadRequest) -> bytes:
     return response(exc.status, f"{exc}\n".encode(), keep_alive=False)
 
 
-def _answer(conn: Any, reader: Reader, request: Request) -> None:
-    if request.expects and (request.length or request.chunked):
-        conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-    digest = hashlib.sha256()
-    for piece in reader.body(request):
-        digest.update(piece)
-    if request.method in ("PUT", "POST"):
-        conn.sendall(response(200, digest.hexdigest().encode() + b"\n", keep_alive=request.keep_alive))
-        return
-    if request.method not in ("GET", "HEAD"):
-        body = b"GET, HEAD, PUT and POST are known here.\n"
-        conn.sendall(response(405, body, keep_alive=request.keep_alive, extra="Allow: GET, HEAD, PUT, POST\r\n"))
-        return
-    only_head = request.method == "HEAD"
-    found = _BYTES.fullmatch(request.target)
-    if found is not None and int(found[1]) <= MAX_BYTES:
-        _send_bytes(conn, int(found[1]), request.keep_alive, only_head)
-    elif request.target == "/":
-        conn.sendall(response(200, PAGE, "text/html; charset=utf-8", request.keep_alive, head=only_head))
-    else:
-        conn.sendall(response(404, b"Nothing here.\n", keep_alive=request.keep_alive, head=only_head))
+def bytes_wanted(target: str) -> int:
+    """N of /bytes/N, or -1."""
+    digits = target.removeprefix("/bytes/")
+    if digits == target or len(digits) > 13 or not digits.isdigit():
+        return -1
+    length = int(digits)
+    return length if length <= MAX_BYTES else -1
 
 
 def response(
@@ -262,9 +175,10 @@ def response(
     return text.encode("ascii") + (b"" if head else body)
 
 
-@lru_cache(2)
-def _page(keep_alive: bool) -> bytes:
-    return response(200, PAGE, "text/html; charset=utf-8", keep_alive)
+@lru_cache(4)
+def page(keep_alive: bool, head: bool) -> bytes:
+    """The response to GET /, or to HEAD /."""
+    return response(200, PAGE, "text/html; charset=utf-8", keep_alive, head)
 
 
 @lru_cache(1)
@@ -275,30 +189,44 @@ def _block() -> bytes:
 
 def pattern(length: int) -> Iterator[bytes]:
     """The content of /bytes/N, in pieces."""
-    piece = _block() * 4
+    piece = _block()
     for _ in range(length // len(piece)):
         yield piece
     if length % len(piece):
         yield piece[: length % len(piece)]
 
 
+#: the hash of the first n * _STEP blocks of the pattern, as far as anybody has asked for it
+_STEP = 4
+_hashes = [hashlib.sha256()]
+
+
 @lru_cache(16)
 def pattern_sha256(length: int) -> str:
-    """The SHA-256 of `pattern(length)`."""
-    digest = hashlib.sha256()
-    for piece in pattern(length):
+    """The SHA-256 of `pattern(length)`. (No request costs more than _STEP blocks; the first one makes the steps up to its length.)"""
+    block = _block()
+    step = _STEP * len(block)
+    while len(_hashes) <= length // step:
+        digest = _hashes[-1].copy()
+        digest.update(block * _STEP)
+        _hashes.append(digest)
+    digest = _hashes[length // step].copy()
+    for piece in pattern(length % step):
         digest.update(piece)
     return digest.hexdigest()
 
 
-def _send_bytes(conn: Any, length: int, keep_alive: bool, only_head: bool) -> None:
+def download_head(length: int, keep_alive: bool) -> bytes:
+    """The head of the response to /bytes/N."""
     connection = "" if keep_alive else "Connection: close\r\n"
-    sha = f"X-SHA256: {pattern_sha256(length)}\r\n" if length <= 1 << 26 else ""
+    sha = f"X-SHA256: {pattern_sha256(length)}\r\n" if length <= MAX_HASHED else ""
     text = (
         "HTTP/1.1 200 OK\r\nServer: pystack\r\nContent-Type: application/octet-stream\r\n"
         f"Content-Length: {length}\r\n{sha}{connection}\r\n"
     )
-    conn.sendall(text.encode("ascii"))
-    if not only_head:
-        for piece in pattern(length):
-            conn.sendall(piece)
+    return text.encode("ascii")
+
+
+def busy() -> bytes:
+    """The response to a client for which there is no place (RFC 9110 15.6.4)."""
+    return response(503, b"Too many connections; try again.\n", keep_alive=False, extra="Retry-After: 5\r\n")

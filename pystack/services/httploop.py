@@ -1,34 +1,56 @@
-"""The HTTP service: one thread for all connections that wait for a request or get a short answer.
+"""The HTTP service: one thread for all connections; none of them can hold up another one.
 
-A request with a body, or a download, goes to a thread of its own, in which the connection blocks as long as that
-takes; afterwards it comes back to the loop. So thousands of idle connections cost nothing but their memory.
+Each connection has an `Exchange`, which answers, and `Limits`, which say when the client is late. What cannot be sent at once
+waits until the stack has room for it, and the thread does something else meanwhile. A client without a place is told so (503).
 """
 
 import errno
+import heapq
 import logging
 import threading
-import time
 from typing import Any
 
-from pystack.runtime.poller import Poller
+from pystack.runtime.poller import READ, WRITE, Poller
 from pystack.services import http
 from pystack.services.base import Service
+from pystack.services.exchange import OVER, Exchange
+from pystack.services.limits import LEAST, NEVER, QUARTERS, RETRY, Limits, share
 
 log = logging.getLogger("pystack.services")
 
-#: bodies and downloads under way at the same time; more are refused
-MAX_THREADS = 256
+#: connections at the same time; a client may have as many as are still free
+MAX_CONNECTIONS = 16384
+#: refused clients that are told so at the same time; more are only closed
+MAX_REFUSED = 1024
+#: how long a client has to close after our side of the connection is closed; what it sends meanwhile is thrown away
+LINGER = 5_000_000_000
+#: how often to look whether a client has taken what was left when it closed its side
+DRAIN = 1_000_000_000
+#: the most that one connection sends or reads before it is the next one's turn
+TURN = 1 << 20
+#: SO_LINGER's value for a reset
+_RESET = b"\1\0\0\0\0\0\0\0"
 
 
 class Connection:
-    """One connection: what came and was not answered yet, and when it was last heard of."""
+    """One connection."""
 
-    __slots__ = ("heard", "reader", "sock")
-
-    def __init__(self, sock: Any):
+    def __init__(self, sock: Any, peer: int, now: int, config: Any):
         self.sock = sock
-        self.reader = http.Reader(sock)
-        self.heard = time.monotonic()
+        self.endpoint = sock._open_description().endpoint
+        self.peer = peer
+        self.exchange = Exchange()
+        self.limits = Limits(self.exchange, self.endpoint, config, now)
+        #: what is of interest now: READ, WRITE
+        self.events = READ
+        #: our side is closed; the client's is
+        self.shut = False
+        self.ended = False
+        self.closed = False
+        #: counted among the refused ones
+        self.refused = False
+        #: the earliest entry in the queue of deadlines
+        self.due = NEVER
 
 
 class HttpService(Service):
@@ -36,18 +58,25 @@ class HttpService(Service):
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int]):
         super().__init__(name, sock, address)
+        self.host: Any = sock._open_description().host
         self.poller: Poller | None = None
         self._conns: dict[Any, Connection] = {}
-        self._threads = threading.Semaphore(MAX_THREADS)
+        self._peers: dict[int, int] = {}
+        self._refused = 0
+        self._deadlines: list[tuple[int, int, Connection]] = []
+        self._order = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Listen, and start the loop."""
         self.sock.setsockopt(1, 2, 1)  # SO_REUSEADDR
+        # Connections have these from their listener: TCP_NODELAY, and SO_OOBINLINE (RFC 6093 6).
+        self.sock.setsockopt(6, 1, 1)
+        self.sock.setsockopt(1, 10, 1)
         self.sock.bind(self.address)
         self.sock.listen(4096)
         self.sock.setblocking(False)
-        self.poller = Poller(self.sock._open_description().host)
+        self.poller = Poller(self.host)
         self.poller.register(self.sock, None)
         self._thread = threading.Thread(target=self._run, args=(self.poller,), name="pystack-http", daemon=True)
         self._thread.start()
@@ -60,24 +89,57 @@ class HttpService(Service):
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
 
+    # -- the loop ----------------------------------------------------------------------------------------------
+
     def _run(self, poller: Poller) -> None:
-        looked = time.monotonic()
         try:
             while not self.closing:
-                for conn in poller.poll(http.KEEP_ALIVE / 4 if self._conns else None):
+                for conn in poller.poll(self._wait()):
                     if conn is None:
                         self._accept(poller)
-                    else:
-                        self._readable(poller, conn)
-                if time.monotonic() - looked > http.KEEP_ALIVE / 4:
-                    looked = time.monotonic()
-                    self._forget_idle(looked)
+                    elif not conn.closed:
+                        self._guarded(self._ready, poller, conn)
+                self._expire(poller)
         except OSError as exc:
             if exc.errno not in (errno.ENETDOWN, errno.EBADF):
                 log.exception("http failed")
         finally:
             for conn in list(self._conns.values()):
-                self._close(conn)
+                self._close(poller, conn)
+
+    def _guarded(self, step: Any, poller: Poller, conn: Connection) -> None:
+        """What goes wrong with a connection ends that one."""
+        try:
+            step(poller, conn)
+        except OSError as exc:
+            log.debug("http: %s", exc)
+            self._close(poller, conn)
+        except Exception:
+            log.exception("http failed")
+            self._close(poller, conn)
+
+    def _wait(self) -> float | None:
+        """Seconds until the next deadline."""
+        if not self._deadlines:
+            return None
+        return max(0.0, (self._deadlines[0][0] - self.host.clock()) / 1e9)
+
+    def _expire(self, poller: Poller) -> None:
+        now = self.host.clock()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            conn = heapq.heappop(self._deadlines)[2]
+            if not conn.closed:
+                conn.due = NEVER
+                self._guarded(self._due, poller, conn)
+
+    def _remember(self, conn: Connection, at: int) -> None:
+        """Look at the connection at `at`, or before."""
+        if at < conn.due:
+            conn.due = at
+            self._order += 1
+            heapq.heappush(self._deadlines, (at, self._order, conn))
+
+    # -- connections -------------------------------------------------------------------------------------------
 
     def _accept(self, poller: Poller) -> None:
         while not self.closing:
@@ -85,93 +147,141 @@ class HttpService(Service):
                 sock, _ = self.sock.accept()
             except BlockingIOError:
                 return
-            sock.setblocking(False)
-            conn = self._conns[sock] = Connection(sock)
-            poller.register(sock, conn)
+            except OSError as exc:
+                if exc.errno in (errno.ENETDOWN, errno.EBADF, errno.EINVAL):
+                    raise
+                log.debug("http: accept: %s", exc)
+                return
+            try:
+                self._admit(poller, sock)
+            except OSError as exc:
+                log.debug("http: %s", exc)
+                sock.close()
 
-    def _readable(self, poller: Poller, conn: Connection) -> None:
-        """Read what is there, and answer the requests in it that can be answered at once."""
-        out = b""
+    def _admit(self, poller: Poller, sock: Any) -> None:
+        sock.setblocking(False)
+        now = self.host.clock()
+        conn = Connection(sock, sock._open_description().endpoint.raddr, now, self.host.stack.config)
+        held = self._peers.get(conn.peer, 0)
+        if held >= MAX_CONNECTIONS - (len(self._conns) - self._refused):
+            if self._refused >= MAX_REFUSED:
+                sock.close()
+                return
+            conn.refused = True
+            self._refused += 1
+            conn.exchange.give_back(http.busy())
+            conn.exchange.over()
+        else:
+            self._peers[conn.peer] = held + 1
+        self._conns[sock] = conn
+        poller.register(sock, conn)
+        self._remember(conn, conn.limits.next(now))
+        if conn.refused:
+            self._guarded(self._ready, poller, conn)
+
+    def _ready(self, poller: Poller, conn: Connection) -> None:
+        """Read and write what can be."""
+        now = self.host.clock()
+        if conn.events & READ and not conn.ended:
+            self._read(conn, now)
+        self._write(poller, conn, now)
+        self._settle(poller, conn, now)
+
+    def _read(self, conn: Connection, now: int) -> None:
+        """What the client sent. (It is reported again if that was not all.)"""
         try:
             data = conn.sock.recv(65536)
-            reader = conn.reader
-            reader.buffer = reader.buffer + data if reader.buffer else data
-            keep = bool(data)
-            while keep and reader.buffer:
-                before = reader.buffer
-                head = reader.take_head()
-                if head is None:
-                    break
-                request = http.parse_head(head)
-                answer = http.quick(request)
-                if answer is None:
-                    reader.buffer = before
-                    self._hand_over(poller, conn, out)
-                    return
-                out += answer
-                keep = request.keep_alive
         except BlockingIOError:
             return
-        except http.BadRequest as exc:
-            out += http.refusal(exc)
-            keep = False
-        except OSError:
-            self._close(conn)
+        conn.ended = not data
+        if not conn.shut:
+            conn.limits.received(len(data), now)
+            conn.exchange.receive(data)
+
+    def _write(self, poller: Poller, conn: Connection, now: int) -> None:
+        """Send until the stack has no room, or it is another connection's turn."""
+        exchange = conn.exchange
+        sent = 0
+        while exchange.pending() or exchange.input:
+            if sent >= TURN:
+                poller.again(conn.sock)
+                return
+            most = 65536
+            if self.host.stack.tcp_pressure:
+                most = share(conn.endpoint, self.host.stack, len(self._peers), self._peers.get(conn.peer, 1))
+                if most <= 0:
+                    self._remember(conn, now + RETRY)
+                    return
+            piece = exchange.take()
+            if not piece:
+                return
+            try:
+                took = conn.sock.send(piece[:most] if len(piece) > most else piece)
+            except BlockingIOError:
+                took = 0
+            sent += took
+            if took < len(piece):
+                exchange.give_back(piece[took:])
+                if took < most:
+                    return
+
+    def _settle(self, poller: Poller, conn: Connection, now: int) -> None:
+        """What to wait for now."""
+        exchange = conn.exchange
+        over = exchange.state == OVER and not exchange.pending()
+        if over and not conn.shut:
+            conn.shut = True
+            conn.limits.linger_at = now + LINGER
+            conn.sock.shutdown(1)
+        if conn.shut and conn.ended:
+            # (The rest is the stack's to send; if it is much, the client has to go on taking it.)
+            if conn.limits.waits() <= LEAST:
+                self._close(poller, conn)
+                return
+            self._remember(conn, now + DRAIN)
+        events = 0
+        if not conn.ended and (conn.shut or exchange.wants()):
+            events = READ
+        if exchange.pending():
+            events |= WRITE
+        if events != conn.events:
+            conn.events = events
+            poller.watch(conn.sock, events)
+        self._remember(conn, conn.limits.next(now))
+
+    def _due(self, poller: Poller, conn: Connection) -> None:
+        """A deadline, or one that has moved meanwhile."""
+        now = self.host.clock()
+        greedy = self._peers.get(conn.peer, 0) * len(self._peers) >= len(self._conns)
+        late = conn.limits.late(now, 1 if greedy and self.host.stack.tcp_pressure else QUARTERS)
+        if late in ("head", "body"):
+            conn.exchange.refuse(http.BadRequest(408, "the request was not whole in time"))
+        elif late == "idle" and not conn.shut:
+            conn.exchange.over()
+        elif late == "idle":
+            self._close(poller, conn)
             return
-        conn.heard = time.monotonic()
-        self._send(poller, conn, out, keep)
-
-    def _send(self, poller: Poller, conn: Connection, out: bytes, keep: bool) -> None:
-        try:
-            if out and conn.sock.send(out) != len(out):
-                # A peer that asks and does not read: not worth a thread.
-                keep = False
-        except OSError:
-            keep = False
-        if not keep:
-            self._close(conn)
-
-    def _hand_over(self, poller: Poller, conn: Connection, out: bytes) -> None:
-        """The next request takes a while: a thread of its own."""
-        poller.unregister(conn.sock)
-        if not self._threads.acquire(blocking=False):
-            self._close(conn)
+        elif late:
+            conn.sock.setsockopt(1, 13, _RESET)  # SO_LINGER
+            self._close(poller, conn)
             return
-        threading.Thread(target=self._serve, args=(poller, conn, out), name="pystack-http-body", daemon=True).start()
+        self._write(poller, conn, now)
+        self._settle(poller, conn, now)
 
-    def _serve(self, poller: Poller, conn: Connection, out: bytes) -> None:
-        try:
-            conn.sock.settimeout(http.KEEP_ALIVE)
-            if out:
-                conn.sock.sendall(out)
-            more = http.serve_one(conn.sock, conn.reader)
-            # What came behind it is answered here, too: the loop only wakes up for new bytes.
-            while more and conn.reader.buffer:
-                more = http.serve_one(conn.sock, conn.reader)
-            if more and not self.closing:
-                conn.sock.setblocking(False)
-                conn.heard = time.monotonic()
-                poller.register(conn.sock, conn)
-            else:
-                self._close(conn)
-        except OSError as exc:
-            log.debug("http: %s", exc)
-            self._close(conn)
-        except Exception:
-            log.exception("http failed")
-            self._close(conn)
-        finally:
-            self._threads.release()
-
-    def _forget_idle(self, now: float) -> None:
-        for conn in list(self._conns.values()):
-            if now - conn.heard > http.KEEP_ALIVE and conn.sock.gettimeout() == 0:
-                self._close(conn)
-
-    def _close(self, conn: Connection) -> None:
+    def _close(self, poller: Poller, conn: Connection) -> None:
+        if conn.closed:
+            return
+        conn.closed = True
         self._conns.pop(conn.sock, None)
-        if self.poller is not None:
-            self.poller.unregister(conn.sock)
+        if conn.refused:
+            self._refused -= 1
+        else:
+            held = self._peers.get(conn.peer, 0)
+            if held > 1:
+                self._peers[conn.peer] = held - 1
+            else:
+                self._peers.pop(conn.peer, None)
+        poller.unregister(conn.sock)
         try:
             conn.sock.close()
         except OSError:

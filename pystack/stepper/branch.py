@@ -385,7 +385,7 @@ def _unnumbered(data: bytes) -> bytes:
 
 def _key(frame: Frame) -> tuple[Any, ...]:
     """What makes a frame the counterpart of another: who sends what to whom; not when, nor with which timestamps."""
-    return (frame.host, frame.to, re.sub(r", (options \[[^]]*\]|win \d+)", "", frame.summary))
+    return (frame.host, frame.to, re.sub(r", (options \[[^][]*\]|win \d+)", "", frame.summary))
 
 
 def figures(timeline: Timeline) -> dict[str, Any]:

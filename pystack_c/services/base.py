@@ -5,10 +5,22 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import udp
+from pystack_c.datagram import Datagram
 from pystack_c.endpoint import Endpoint
+from pystack_c.ports import PortTable
+from pystack_c.services.session import REASONS, RULE, Session
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.udp import UdpSocket
+
+#: what a client may leave in the send buffer of a closed connection without being watched (tcp.tcb.LEAST)
+_LEAST = 4096
+#: what a connection may write where nearly all memory is taken
+_LITTLE = 1024
+#: how much of a datagram's time to live its answer loses
+_TTL_STEP = 8
+#: the mask of the answers that are not sent
+_SKIPPED = (1 << 20) - 1
 
 
 class Service:
@@ -20,12 +32,19 @@ class Service:
 
 
 class StreamService(Service):
-    """A TCP service: one for a listener and all of its connections. Subclasses say what `work` there is."""
+    """A TCP service: one for a listener and all of its connections. Subclasses say what `work` there is.
+
+    `limit` bounds the connections, and no client may have more of them than are still free: one client fills half of the
+    service, two fill two thirds, and there is always room for another one. What is refused is reset.
+    """
 
     def __init__(self, limit: int) -> None:
-        #: connections at the same time; more are reset
+        #: connections at the same time
         self.limit = limit
-        self.conns: dict[int, Any] = {}
+        #: endpoint number -> Session
+        self.conns: dict[int, Session] = {}
+        #: client's address -> how many of the connections are its
+        self.peers: dict[int, int] = {}
 
     def serve(self, ep: Any, now: int) -> None:  # inherited
         """A connection to accept, or one with something to do."""
@@ -40,10 +59,13 @@ class StreamService(Service):
             tcb: Tcb = user.accept(listener, now)
             if tcb is None:
                 return
-            if len(self.conns) >= self.limit:
+            held = self.peers.get(tcb.raddr, 0)
+            if held >= self.limit - len(self.conns):
+                tcb.core.drop("service-full", tcb.subject(), f"the client has {held} connections already", RULE)
                 user.abort(tcb, now)
                 continue
-            self.conns[tcb.ident] = tcb
+            self.peers[tcb.raddr] = held + 1
+            self.conns[tcb.ident] = Session(self, tcb, now)
             tcb.service = self
             tcb.nodelay = True
             self._serve_connection(tcb, now)
@@ -62,25 +84,132 @@ class StreamService(Service):
 
     def end(self, tcb: Tcb, now: int) -> None:
         """Close, after what was written; nothing more is served."""
-        self.conns.pop(tcb.ident, None)
         tcb.service = None
         user.close(tcb, now)
+        session: Session | None = self.conns.get(tcb.ident)
+        if session is None:
+            return
+        if tcb.state != C.CLOSED and session.waits() > _LEAST:
+            # Much is still to be sent: the client has to go on taking it.
+            session.draining = True
+            session.blocked(now)
+        else:
+            self.forget(session)
+
+    def forget(self, session: Session) -> None:
+        """The connection does not count any more."""
+        session.over()
+        if self.conns.pop(session.ident, None) is None:
+            return
+        held = self.peers.get(session.peer, 0)
+        if held > 1:
+            self.peers[session.peer] = held - 1
+        else:
+            self.peers.pop(session.peer, None)
+
+    def expire(self, session: Session, name: str, now: int) -> None:
+        """The client is late: `name` is a key of session.REASONS."""
+        tcb = session.tcb
+        tcb.core.drop(name, tcb.subject(), REASONS[name], RULE)
+        if name == "service-head" and not session.draining:
+            self.late(tcb, now)
+        elif name == "service-idle":
+            self.end(tcb, now)
+        else:
+            # (A FIN would have to wait behind what the client does not take.)
+            tcb.service = None
+            user.abort(tcb, now)
+            self.forget(session)
+
+    def late(self, tcb: Tcb, now: int) -> None:
+        """A request was not whole in time."""
+        self.end(tcb, now)
+
+    def blocked(self, tcb: Tcb, now: int) -> None:
+        """There is more to write than there is room for."""
+        session: Session | None = self.conns.get(tcb.ident)
+        if session is not None:
+            session.blocked(now)
+
+    def begun(self, tcb: Tcb, now: int) -> None:
+        """A request has begun and is not whole."""
+        session: Session | None = self.conns.get(tcb.ident)
+        if session is not None:
+            session.begun(now)
+
+    def greedy(self, peer: int) -> bool:
+        """Whether the client has as many connections as its fair share, or more."""
+        held = self.peers.get(peer, 0)
+        return held * len(self.peers) >= len(self.conns)
+
+    def share(self, tcb: Tcb, room: int) -> int:
+        """Under memory pressure: of `room` bytes, those that the connection may still write.
+
+        All clients together get tcp_mem_low, each the same part of it, for all of its connections; and no connection gets more
+        than a quarter of what is free below seven eighths of tcp_mem_high. So however many come, the last eighth is for others.
+        """
+        config = tcb.core.config
+        held = self.peers.get(tcb.raddr, 1)
+        peers = len(self.peers)
+        most = config.tcp_mem_low // (held * (peers if peers > 0 else 1))
+        free = config.tcp_mem_high - config.tcp_mem_high // 8 - tcb.core.tcp_memory
+        if free // 4 < most:
+            most = free // 4
+        if most < _LEAST:
+            most = _LEAST if free > 0 else _LITTLE
+        left = most - (tcb.sendbuf.tail - tcb.sendbuf.head)
+        if left >= room:
+            return room
+        # As at the end of a send buffer: no small pieces, and a wake-up when there is room again.
+        tcb.no_space = True
+        return left if left >= most // 3 else 0
 
     def stop(self, now: int) -> None:
         """The service ends: its connections are reset."""
-        for tcb in list(self.conns.values()):
-            tcb.service = None
-            user.abort(tcb, now)
+        for session in list(self.conns.values()):
+            session.tcb.service = None
+            user.abort(session.tcb, now)
+            session.over()
         self.conns.clear()
+        self.peers.clear()
 
 
 def room(tcb: Tcb) -> int:
     """Bytes that can be written now: none before the send buffer would also tell a waiting writer to go on."""
-    return tcb.send_space() if not tcb.shut_wr and tcb.state in (C.ESTABLISHED, C.CLOSE_WAIT) else 0
+    if tcb.shut_wr or (tcb.state != C.ESTABLISHED and tcb.state != C.CLOSE_WAIT):
+        return 0
+    n = tcb.send_space()
+    if n > 0 and tcb.core.tcp_pressure:
+        service: StreamService = tcb.service
+        if service is not None:
+            n = service.share(tcb, n)
+    return n
+
+
+def skip(tcb: Tcb, n: int, now: int) -> None:
+    """Read and throw away n bytes, urgent ones among them (one call of user.skip ends at the mark, RFC 6093 6)."""
+    while n > 0:
+        done = user.skip(tcb, n, now)
+        if done <= 0:
+            return
+        n -= done
 
 
 class DatagramService(Service):
-    """A UDP service: `answer` each datagram."""
+    """A UDP service: `answer` each datagram.
+
+    Two services must not answer each other for ever because of one forged datagram, whatever their ports are. An answer
+    looks like a request, and so does each datagram of a loop, but its time to live can tell how often it was answered: an
+    answer is sent with less than what its datagram arrived with. So a loop between services of this kind ends after
+    ip_default_ttl / _TTL_STEP answers, without a table of clients, and a client may ask as fast as it likes. A client that sends with
+    a TTL of 64 gets its answers over up to 28 routers. For services that are not of this kind there are two more rules: a
+    well-known port, the service's own port and a port on which this host serves are no client's ports; and one answer in
+    a million is not sent, which ends every loop at some time.
+    """
+
+    def __init__(self) -> None:
+        #: datagrams that were looked at
+        self.seen = 0
 
     def serve(self, ep: Any, now: int) -> None:  # inherited
         """Everything that is queued."""
@@ -90,12 +219,18 @@ class DatagramService(Service):
                 datagram = udp.recvfrom(sock, 0, now)
                 if datagram is None:
                     return
-                # Two such services must not be set upon each other by a forged source port.
-                if datagram.sport in (7, 9, 13, 19):
-                    continue
                 reply = self.answer(datagram.data)
-                if reply is not None:
-                    udp.sendto(sock, reply, datagram.src, datagram.sport, 0, now)
+                if reply is None:
+                    continue
+                why = self.refuses(sock, datagram)
+                if why:
+                    sock.core.drop("service-loop", sock.subject(), why, RULE)
+                    continue
+                ttl = (
+                    datagram.ttl if datagram.ttl < sock.core.config.ip_default_ttl else sock.core.config.ip_default_ttl
+                )
+                sock.ttl = ttl - _TTL_STEP
+                udp.sendto(sock, reply, datagram.src, datagram.sport, 0, now)
             except OSError:
                 # An ICMP error to an earlier answer, or no route to this one: the next one counts.
                 continue
@@ -103,6 +238,25 @@ class DatagramService(Service):
     def answer(self, data: bytes) -> Any:
         """What to send back, or None."""
         raise NotImplementedError
+
+    def refuses(self, sock: UdpSocket, datagram: Datagram) -> str:
+        """Why the datagram is not answered, or ""."""
+        self.seen += 1
+        if datagram.ttl <= _TTL_STEP:
+            return "its time to live is nearly over: services may be answering each other"
+        if datagram.sport < 1024 or datagram.sport == sock.lport:
+            return "it comes from a service's port: an answer might be answered"
+        if datagram.dst != sock.laddr and sock.core.local_addr(datagram.dst) is None:
+            return "it was sent to a group: an answer would multiply it"
+        ports: PortTable = sock.core.udp
+        others = ports.buckets.get(datagram.sport)
+        if others is not None:
+            for other in others.values():
+                if other.service is not None:
+                    return "it comes from a port on which this host has a service, too"
+        if self.seen & _SKIPPED == 0:
+            return "one in a million is not answered, so that no loop goes on for ever"
+        return ""
 
 
 def not_there(name: str) -> OSError:

@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
-from pystack_c.services.base cimport StreamService, room
+from pystack_c.services.base cimport StreamService, room, skip
 from pystack_c.tcp cimport user
 from pystack_c.tcp.tcb cimport Tcb
 
@@ -16,6 +16,8 @@ cdef class Hello(StreamService):
     cdef public bint closes
     @cython.locals(data=bytes, end=Py_ssize_t, answer=bytes)
     cpdef work(self, Tcb tcb, int64_t now)
+    cdef _incomplete(self, Tcb tcb, Py_ssize_t size, int64_t now)
+    cpdef late(self, Tcb tcb, int64_t now)
     cdef _last(self, Tcb tcb, bytes answer, int64_t now)
     @cython.locals(begin=Py_ssize_t, line=Py_ssize_t, target=Py_ssize_t, version=Py_ssize_t, get=bint, close=bint, fields=int, page=bytes)
     cdef bytes _answer(self, bytes head, Py_ssize_t end)

@@ -1,6 +1,6 @@
 """A fixed HTTP responder (RFC 9112): every GET and HEAD gets the same page, connections are kept open."""
 
-from pystack_c.services.base import StreamService, room
+from pystack_c.services.base import StreamService, room, skip
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
@@ -40,25 +40,40 @@ class Hello(StreamService):
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """Every request that is here as a whole, one after the other (9.3.2: in order)."""
-        while tcb.recvbuf.used > 0 and room(tcb) > 0:
+        while tcb.recvbuf.used > 0:
+            if room(tcb) == 0:
+                self.blocked(tcb, now)
+                return
             data = tcb.recvbuf.get(MAX_HEAD, True)
             end = head_end(data)
             if end < 0:
-                if len(data) < MAX_HEAD:
-                    return
-                self._last(tcb, refusal("431 Request Header Fields Too Large"), now)
+                self._incomplete(tcb, len(data), now)
                 return
-            user.skip(tcb, end + 4, now)
+            skip(tcb, end + 4, now)
             answer = self._answer(data, end)
             if self.closes:
                 self._last(tcb, answer, now)
                 return
             user.send(tcb, answer, 0, now)
 
+    def _incomplete(self, tcb: Tcb, size: int, now: int) -> None:
+        """So much of a request is here, and not its end."""
+        if size >= MAX_HEAD:
+            self._last(tcb, refusal("431 Request Header Fields Too Large"), now)
+        elif tcb.fin_received:
+            # RFC 9112 8: the rest will never come.
+            self._last(tcb, refusal("400 Bad Request"), now)
+        else:
+            self.begun(tcb, now)
+
+    def late(self, tcb: Tcb, now: int) -> None:  # inherited
+        """RFC 9110 15.5.9"""
+        self._last(tcb, refusal("408 Request Timeout"), now)
+
     def _last(self, tcb: Tcb, answer: bytes, now: int) -> None:
         """The response that ends the connection; what else the peer says is not for us."""
         user.send(tcb, answer, 0, now)
-        user.skip(tcb, tcb.recvbuf.used, now)
+        skip(tcb, tcb.recvbuf.used, now)
         self.end(tcb, now)
 
     def _answer(self, head: bytes, end: int) -> bytes:

@@ -19,8 +19,6 @@ from pystack_c.tcp import user
 STREAMS: dict[str, Any] = {"echo": Echo, "discard": Discard, "chargen": Chargen, "hello": Hello}
 DATAGRAMS: dict[str, Any] = {"echo": EchoDatagram, "discard": DiscardDatagram, "chargen": ChargenDatagram}
 BACKLOG = 4096
-#: connections a service holds at the same time
-LIMIT = 1 << 18
 
 
 def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
@@ -29,13 +27,15 @@ def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
         raise not_there(name)
     listener = user.tcp_open(core, now)
     listener.reuseaddr = True
+    # RFC 6093 6: urgent data is read in line. (A connection has this from its listener.)
+    listener.oobinline = True
     try:
         user.bind(listener, addr, port, now)
         user.listen(listener, BACKLOG, now)
     except OSError:
         user.close(listener, now)
         raise
-    attach(listener, STREAMS[name](LIMIT))
+    attach(listener, STREAMS[name](core.config.service_max_conns))
     return listener
 
 

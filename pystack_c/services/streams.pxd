@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
-from pystack_c.services.base cimport DatagramService, StreamService, room
+from pystack_c.services.base cimport DatagramService, StreamService, room, skip
 from pystack_c.tcp cimport user
 from pystack_c.tcp.tcb cimport Tcb
 

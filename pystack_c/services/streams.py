@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.services.base import DatagramService, StreamService, room
+from pystack_c.services.base import DatagramService, StreamService, room, skip
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
@@ -22,6 +22,7 @@ class Echo(StreamService):
         while tcb.recvbuf.used > 0:
             n = room(tcb)
             if n == 0:
+                self.blocked(tcb, now)
                 return
             data = user.recv(tcb, n if n < CHUNK else CHUNK, 0, now)
             if data is not None:
@@ -33,7 +34,7 @@ class Discard(StreamService):
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """All of it."""
-        user.skip(tcb, tcb.recvbuf.used, now)
+        skip(tcb, tcb.recvbuf.used, now)
 
 
 class Chargen(StreamService):
@@ -41,10 +42,11 @@ class Chargen(StreamService):
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """Fill the send buffer; where the lines go on is what was sent so far."""
-        user.skip(tcb, tcb.recvbuf.used, now)
+        skip(tcb, tcb.recvbuf.used, now)
         while not tcb.fin_received:
             n = room(tcb)
             if n == 0:
+                self.blocked(tcb, now)
                 return
             begin = tcb.sendbuf.tail % len(_BLOCK)
             user.send(tcb, _BLOCK[begin : begin + n], 0, now)

@@ -125,7 +125,8 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
         tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
     if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
-    if was_empty or tcb.waiter is not None:
+    if was_empty or tcb.waiter is not None or tcb.service is not None:
+        # (A service may be waiting for the rest of what it has left in the buffer.)
         tcb.wake(C.EV_IN)
     if filled:
         # RFC 5681 4.2: a segment that fills a gap is acknowledged at once.

@@ -155,6 +155,10 @@ def persist(tcb: Tcb) -> None:
         # (Probes that are answered start the count anew: MUST-37.)
         timed_out(tcb, "the window stayed closed", "RFC 9293 3.8.6.1")
         return
+    if tcb.detached and tcb.backoff >= give_up_after(tcb):
+        # MUST-37 is for connections that somebody still has. (The backoff ends when the window opens.)
+        timed_out(tcb, "the window stayed closed, and the application has closed the connection", "RFC 6429 3")
+        return
     if tcb.snd_wnd > 0:
         # The override timeout of sender SWS avoidance (3.8.6.2.1, condition 4): send what fits.
         flush(tcb)

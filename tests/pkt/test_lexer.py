@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.pkt.errors import ScriptError
-from pystack.pkt.lexer import Lexer
+from pystack.pkt.lexer import Lexer, _without_comments
 
 
 def kinds(text, **defines):
@@ -72,3 +72,26 @@ def test_what_is_wrong_is_said_with_its_line(text, line, what):
 def test_include_reads_tokens_in_place():
     lexer = Lexer('a\n#include "x"\nb', {}, lambda name: f"in {name}\n")
     assert [(t.value, t.line) for t in lexer.tokens()[:-1]] == [("a", 1), ("in", 2), ("x", 2), ("b", 3)]
+
+
+@pytest.mark.parametrize(
+    ("rest", "left"),
+    [
+        ("1 // 2", "1"),
+        ("1 /* 2 */ + 3 /* 4 */", "1  + 3"),
+        ("1 / 2 /* // */ / 3 // 4", "1 / 2  / 3"),
+        ("1 /* 2", "1 /* 2"),
+        ("1 /* 2 // 3", "1 /* 2"),
+        ("/*/", "/*/"),
+        ("/", "/"),
+        ("", ""),
+    ],
+)
+def test_a_define_without_its_comments(rest, left):
+    assert _without_comments(rest).strip() == left
+
+
+def test_a_comment_that_is_not_closed():
+    """(Each `/*` of a file was the beginning of another look through all of it.)"""
+    with pytest.raises(ScriptError, match="never closed"):
+        list(Lexer("0 > . /* 1 " * 3, {}).tokens())

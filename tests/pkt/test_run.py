@@ -284,3 +284,12 @@ def test_a_verdict_for_anything(tmp_path):
         verdict = run_path(str(path), Settings())
         assert verdict.verdict in (PASSED, FAILED, UNSUPPORTED)
         assert report.diagnosis(verdict)
+
+
+def test_a_pattern_that_could_take_for_ever_is_refused():
+    """grep -E with a pattern of the script's; control: an ordinary one finds what is there."""
+    text = OPEN + "+0 `nstat | grep -E 'TcpPassive(Opens|X)' > /dev/null`\n"
+    assert run(text).verdict == PASSED
+    found = run(text.replace("TcpPassive(Opens|X)", "(T+c*p*)+$"))
+    assert found.verdict == UNSUPPORTED
+    assert "is repeated" in found.reason

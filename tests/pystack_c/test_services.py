@@ -74,7 +74,8 @@ def test_echo_waits_for_a_reader():
     proc = spawn(world.net, program())
     world.net.run(until=20 * S)
     assert not proc.done
-    (conn,) = listener.service.conns.values()
+    (session,) = listener.service.conns.values()
+    conn = session.tcb
     config = world.server.stack.config
     assert len(conn.sendbuf) <= config.tcp_wmem_max + 4 * config.tcp_rmem
     assert conn.recvbuf.used <= config.tcp_rmem_max
@@ -208,9 +209,9 @@ def test_stop_resets_and_frees_the_port():
     world.serve("discard")
 
 
-def test_more_connections_than_allowed_are_reset(monkeypatch):
-    monkeypatch.setattr(serve, "LIMIT", 1)
+def test_more_connections_than_allowed_are_reset():
     world = World()
+    world.server.stack.config.update({"service_max_conns": 1})
     listener = world.serve("echo")
 
     def program(wait):

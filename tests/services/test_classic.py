@@ -1,10 +1,12 @@
 """echo, discard, chargen, daytime, and what names a service."""
 
+import threading
 import time
 
 import pytest
 
 from pystack import services, socket
+from pystack.services import base
 from pystack.stack import up
 from pystack_c.services import streams
 
@@ -82,8 +84,6 @@ def test_lines_are_rfc_864():
 
 
 def test_many_connections_at_once_and_threads_go_again(running):
-    import threading
-
     socks = [socket.create_connection(("127.0.0.1", 7), timeout=5) for _ in range(100)]
     for i, sock in enumerate(socks):
         sock.sendall(b"%d" % i)
@@ -94,3 +94,67 @@ def test_many_connections_at_once_and_threads_go_again(running):
     while sum("pystack-echo" in thread.name for thread in threading.enumerate()) > 8:
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_the_urgent_byte_is_in_line():
+    """RFC 6093 6."""
+    with socket.create_connection(("127.0.0.1", 7), timeout=5) as sock:
+        sock.send(b"abc", socket.MSG_OOB)
+        sock.sendall(b"def")
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.makefile("rb").read() == b"abcdef"
+
+
+def test_two_programs_do_not_answer_each_other(running):
+    """A datagram from one daytime service's port to another one; control: a client is answered (above)."""
+    started = services.start("daytime:2013/udp", "daytime:2014/udp")
+    sent = running.host.inspect(lambda stack: stack.counters.UdpOutDatagrams)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock._open_description().endpoint.lport = 2014  # forged: not the table's
+        sock.sendto(b"x", ("127.0.0.1", 2013))
+        sock._open_description().endpoint.lport = 0
+    time.sleep(0.5)
+    assert 1 < running.host.inspect(lambda stack: stack.counters.UdpOutDatagrams) - sent <= 9
+    for service in started:
+        service.close()
+
+
+def test_a_connection_of_a_program_does_not_last_for_ever():
+    """A program that would never end, and a client that would not either."""
+    ended = threading.Event()
+
+    def program(conn):
+        while conn.recv(100):
+            pass
+        ended.set()
+
+    with up(tap=None, name="other", default=False, config={"service_total_time": 300_000_000}) as other:
+        service = services.StreamService("forever", other.socket(), ("", 4000), program)
+        service.start()
+        with other.socket() as sock:
+            sock.settimeout(5)
+            sock.connect(("127.0.0.1", 4000))
+            assert sock.recv(1) == b""
+            assert ended.wait(5)
+        service.close()
+
+
+def test_a_client_of_a_program_leaves_room_for_others(monkeypatch):
+    monkeypatch.setattr(base, "MAX_CONNECTIONS", 8)
+    with up(tap=None, name="other", default=False) as other:
+        service = services.StreamService("held", other.socket(), ("", 4000), lambda conn: conn.recv(1))
+        service.start()
+        socks = [other.socket() for _ in range(8)]
+        for sock in socks:
+            sock.settimeout(5)
+            sock.connect(("127.0.0.1", 4000))
+        ends = 0
+        for sock in socks[4:]:
+            try:
+                ends += sock.recv(1) == b""
+            except ConnectionResetError:
+                ends += 1
+        assert ends == 4
+        for sock in socks:
+            sock.close()
+        service.close()

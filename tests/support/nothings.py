@@ -20,6 +20,7 @@ from pystack_c.raw import raw_open
 from pystack_c.route import RouteTable
 from pystack_c.services.base import DatagramService, Service, StreamService
 from pystack_c.services.hello import Hello
+from pystack_c.services.session import Session
 from pystack_c.services.streams import Chargen, ChargenDatagram, Discard, DiscardDatagram, Echo, EchoDatagram
 from pystack_c.siphash import SipHash
 from pystack_c.stack import Stack
@@ -51,6 +52,7 @@ def samples() -> dict[str, Any]:
     made += [RouteTable(), stack.udp, SipHash(bytes(16)), Piece(b"", 0, 0, 0), Datagram(b"", 0, 0, 0, iface, 0, 0)]
     made += [create(name) for name in ("reno", "cubic", "bbr", "tahoe", "fixed(4)")]
     made += [CongestionControl(), *(kind(1) for kind in (StreamService, Hello, Echo, Discard, Chargen))]
+    made += [Session(StreamService(1), tcb, 0)]
     made += [kind() for kind in (Service, DatagramService, EchoDatagram, DiscardDatagram, ChargenDatagram)]
     found = {type(thing).__name__: thing for thing in made}
     found |= {"Core": stack, "Endpoint": tcb, "DatagramSocket": udp, "TimerOwner": tcb, "TcpTables": stack.tcp}

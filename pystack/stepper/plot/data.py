@@ -295,6 +295,6 @@ def short(summary: str) -> str:
     head, separator, rest = text.partition(": ")
     if separator and " > " in head:
         text = rest
-    text = re.sub(r", options \[[^]]*\]", "", text)
-    text = re.sub(r"Flags \[([^]]*)\]", r"[\1]", text)
+    text = re.sub(r", options \[[^][]*\]", "", text)
+    text = re.sub(r"Flags \[([^][]*)\]", r"[\1]", text)
     return text.removeprefix("ICMP ").removeprefix("ARP, ").replace(", length ", ", len ").replace(",", "")

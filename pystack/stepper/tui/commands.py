@@ -201,7 +201,7 @@ class Commands:
         return f"{session.scenario.question}{more}"
 
     def _goto(self, text: str) -> str:
-        match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*=?\s*([\d.]{1,20})\s*(ns|us|ms|s)?", text)
+        match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*(?:=\s*)?([\d.]{1,20})\s*(ns|us|ms|s)?", text)
         if match is None:
             raise Wrong("goto takes a place: frame 12, event 100, time 40.5 (in ms)")
         what, number, unit = match.groups()

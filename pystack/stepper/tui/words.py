@@ -84,22 +84,34 @@ def segments(name: str, raw: Any, tcb: dict[str, Any]) -> str:
     return f"{raw / mss:.1f} seg"
 
 
+_OPTIONS = re.compile(r"(?:, win \d+)?, options \[([^][]*)\]")
+#: what a label can do without, the first ones first
+_LESS = (
+    re.compile(r", options \[[^][]*\]"),
+    re.compile(r", win \d+"),
+    re.compile(r", length \d+"),
+    re.compile(r", urg \d+"),
+    re.compile(r"\.\.\..*"),
+    re.compile(r", ack \d+"),
+)
+
+
 def label(summary: str, room: int) -> str:
     """A frame in few words, for the arrow of a ladder: what tcpdump would print, with less and less of it."""
     text = re.sub(r"^IP [\d.]+ > [\d.]+: ", "", summary)
     text = text.replace("Flags ", "").replace("], ", "] ", 1).replace("seq ", "")
-    text = re.sub(r"(, win \d+)?, options \[[^]]*sack \d[^]]*\]", " +SACK", text)
+    text = _OPTIONS.sub(lambda found: " +SACK" if re.search(r"sack \d", found[1]) else found[0], text)
     text = re.sub(r", length 0$", "", text)
-    for pattern in (r", options \[[^]]*\]", r", win \d+", r", length \d+", r", urg \d+", r"\.\.\..*", r", ack \d+"):
+    for pattern in _LESS:
         if len(text) <= room:
             break
-        text = re.sub(pattern, "", text, count=1)
+        text = pattern.sub("", text, count=1)
     return text if len(text) <= room else text[: max(room - 1, 0)] + "~"
 
 
 def connection(key: str) -> str:
     """A connection's key, shorter: "a:40000 > 10.0.0.2:80"."""
-    match = re.fullmatch(r"(\S+) tcp [\d.]+:(\d+)-([\d.]+:\d+)(.*)", key)
+    match = re.fullmatch(r"(\S+) tcp [\d.]+:(\d+)-([\d.]+:\d++)(.*)", key)
     if match is None:
         return key
     host, port, peer, number = match.groups()
