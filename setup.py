@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -142,12 +142,19 @@ if "CFLAGS" not in os.environ:
 
 
 class ParallelBuildExt(build_ext):
-    """build_ext on all cores, unless -j says otherwise."""
+    """build_ext on all cores, unless -j says otherwise. Cython runs here, and not for a command that compiles nothing, such as sdist."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
         if self.parallel is None:
             self.parallel = os.cpu_count() or 1
+
+    def run(self) -> None:
+        translated = {module.name: module for module in translate()}
+        for extension in self.extensions:
+            extension.sources = translated[extension.name].sources
+            extension.depends = translated[extension.name].depends
+        super().run()
 
 
 def build_page() -> None:
@@ -220,10 +227,13 @@ def drop_stale_c() -> None:
             c_file.unlink()
 
 
-def extensions() -> list:
-    """The extension modules, or none with PYSTACK_PURE=1."""
-    if os.environ.get("PYSTACK_PURE") == "1":
-        return []
+def extension(source: str) -> Extension:
+    """The extension module of one source."""
+    return Extension(source.removesuffix(".py").replace("/", "."), [source], extra_compile_args=C_FLAGS)
+
+
+def translate() -> list[Extension]:
+    """Let Cython write the C of the extension modules."""
     from Cython.Build import cythonize
     from Cython.Compiler import Options
 
@@ -231,15 +241,14 @@ def extensions() -> list:
     # (By its defaults it checks what it is given, and of these it has none.)
     Options.get_directive_defaults().update(freelist=0, no_gc=False)
     drop_stale_c()
-    plain = [source for source in COMPILED if source not in DIRECTIVES_OF]
-    modules = cythonize(plain, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
+    plain = [extension(source) for source in COMPILED if source not in DIRECTIVES_OF]
+    modules: list[Extension] = cythonize(plain, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
     for source, special in DIRECTIVES_OF.items():
-        modules += cythonize([source], compiler_directives={**DIRECTIVES, **special})
-    for module in modules:
-        module.extra_compile_args = C_FLAGS
+        modules += cythonize([extension(source)], compiler_directives={**DIRECTIVES, **special})
     return modules
 
 
 setup(
-    ext_modules=extensions(), cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage}
+    ext_modules=[] if os.environ.get("PYSTACK_PURE") == "1" else [extension(source) for source in COMPILED],
+    cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage},
 )

@@ -96,6 +96,7 @@ def c_flags(tmp_path: Path, **environ: str) -> list[str]:
         "setuptools.setup = lambda **kwargs: None\n"
         "build.cythonize = lambda *args, **kwargs: []\n"
         f"made = runpy.run_path({str(ROOT / 'setup.py')!r})\n"
+        "made['translate']()\n"
         "print(json.dumps(made['C_FLAGS'] + (['cython'] if options.warning_errors else [])))"
     )
     (tmp_path / "pystack_c").mkdir(exist_ok=True)  # it notes there what it was called with

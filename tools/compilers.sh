@@ -3,6 +3,7 @@
 #
 #   tools/compilers.sh              all compilers, for .venv's Python and for the system's, where that is another version
 #   tools/compilers.sh --others     without the compiler that the build in place was made with (CI has tested that one)
+#   tools/compilers.sh --here       for .venv's Python alone
 #
 # Environment: COMPILERS ("gcc-12 gcc-14 clang-19"), JOBS (2), TESTS ("tests/pystack_c tests/parity"), VENV (.venv),
 # CFLAGS ("-O1 -g0").
@@ -20,12 +21,15 @@ unset PYSTACK_PURE
 say() { printf 'compilers: %s\n' "$*"; }
 die() { say "$*" >&2; exit 2; }
 
-others=
-case ${1:-} in
-"") ;;
---others) others=1 ;;
-*) die "usage: compilers.sh [--others]" ;;
-esac
+others=""
+here=""
+for option in "$@"; do
+    case $option in
+    --others) others=1 ;;
+    --here) here=1 ;;
+    *) die "usage: compilers.sh [--others] [--here]" ;;
+    esac
+done
 
 # installed COMPILER: it is there, or becomes so.
 installed() {
@@ -52,7 +56,9 @@ own() {
 environments=("$venv")
 VENV=$venv tools/setup.sh test
 system=/usr/bin/python3
-if "$system" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
+if [ -n "$here" ]; then
+    say "skipped: the system's Python: --here"
+elif "$system" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
     [ "$(version $system)" != "$(version "$venv/bin/python")" ]; then
     environments+=(".venv-$(version $system)")
     PYTHON=$system VENV=${environments[1]} tools/setup.sh test

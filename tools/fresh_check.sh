@@ -63,9 +63,10 @@ if [ ! -e "$root/etc/debian_version" ]; then
         chroot "$root" update-ca-certificates >/dev/null
     fi
 fi
-rm -rf "$root/root/pystack"
+clone=/srv/pystack # where other users can read it, as some tests want
+rm -rf "$root$clone"
 git diff --quiet HEAD || say "what is not committed is left out"
-git clone -q --no-hardlinks . "$root/root/pystack"
+git clone -q --no-hardlinks . "$root$clone"
 
 # --- What is handed over -----------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ step() {
     local name=$1 begin=$SECONDS
     shift
     say "$name"
-    if inside bash -c 'cd /root/pystack && "$@"' bash "$@" 2>&1 | tee "$root/root/log-$name"; then
+    if inside bash -c "cd $clone && \"\$@\"" bash "$@" 2>&1 | tee "$root/root/log-$name"; then
         say "ok: $name, $((SECONDS - begin)) s"
     else
         say "FAILED: $name"
@@ -164,7 +165,7 @@ step() {
 }
 
 if [ "$mode" = shell ]; then
-    inside bash -c 'cd /root/pystack && exec bash -i' || true
+    inside bash -c "cd $clone && exec bash -i" || true
     exit 0
 fi
 # What the README says to do first.
@@ -173,8 +174,8 @@ inside sh -c 'apt-get update -qq && apt-get install -qq -y git make >/dev/null 2
 say "$(inside sh -c '. /etc/os-release; echo "$PRETTY_NAME"; cat /etc/debian_version' | paste -sd' ')"
 [ "$mode" = test ] || step demo make demo
 [ "$mode" = demo ] || step test make test ARGS="$*"
-inside sh -c '/root/pystack/.venv/bin/python --version; cc --version | head -n1' | while IFS= read -r line; do say "with $line"; done
-inside sh -c 'grep -h "warning:" /root/pystack/build/log*.txt' | while IFS= read -r line; do say "the build warned: $line"; done || true
+inside sh -c "$clone/.venv/bin/python --version; cc --version | head -n1" | while IFS= read -r line; do say "with $line"; done
+inside sh -c "grep -h warning: $clone/build/log*.txt" | while IFS= read -r line; do say "the build warned: $line"; done || true
 if [ -e "$root/root/log-test" ]; then
     grep -E '^(SKIPPED|FAILED|ERROR) |^=+ .*(passed|failed)' "$root/root/log-test" | while IFS= read -r line; do say "$line"; done || true
 fi
