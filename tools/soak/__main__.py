@@ -155,10 +155,9 @@ class Soak:
         services.start("echo:7", "http:80", host=self.running.host)
         self.programs = Programs(self.running, options.leak)
         argv = [sys.executable, "-m", "tools.soak.load", STACK, "--seed", str(options.seed)]
-        self.load = space.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.load: Any = space.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.wrong: list[str] = []
         self.connections = 0
-        self.load.stdout.readline()  # it is ready
         self.quiet = self.moving()
 
     def moving(self) -> tuple[int, int, int]:
@@ -229,6 +228,7 @@ class Soak:
 
     def run(self) -> None:
         """Warm up, rest, soak, rest."""
+        self.load.stdout.readline()  # it is ready
         begin = time.monotonic()
         print(HEAD)
         self.under_load(max(3.0, self.seconds * 0.1), begin)

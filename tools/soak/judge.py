@@ -77,8 +77,8 @@ def under_load(samples: list[Sample]) -> list[str]:
         return wrong
     for kind in sorted(samples[0].latency):
         told = [sample.latency[kind] for sample in samples if kind in sample.latency]
-        for index, name, share, floor in ((0, "median", 2.0, 5.0), (1, "99th percentile", 3.0, 250.0)):
+        for index, name, factor, extra in ((0, "median", 2.0, 5.0), (1, "99th percentile", 3.0, 250.0)):
             old, new = quarters([each[index] for each in told])
-            if new > old * share + floor:
+            if new > old * factor + extra:
                 wrong.append(f"{kind}, {name}: {old:.1f} ms in the second quarter, {new:.1f} ms in the last")
     return wrong
