@@ -30,7 +30,7 @@ lines() {
         options=
         [ ! -r "$signed" ] || options="[signed-by=$signed] "
         echo "deb $options$uri $release $component"
-    done | sort -u
+    done | LC_ALL=C sort -u
 }
 
 found=$(targets | lines)
