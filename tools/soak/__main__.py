@@ -152,7 +152,7 @@ class Soak:
             netns=space, offload=False, wrap=link, seed=options.seed, default=False,
             config={"tcp_time_wait": int(self.time_wait * 1e9)},
         )  # fmt: skip
-        services.start("echo:7", "http:80", host=self.running.host)
+        services.start("echo:7", "http:80", "hello:8080", host=self.running.host)
         self.programs = Programs(self.running, options.leak)
         argv = [sys.executable, "-m", "tools.soak.load", STACK, "--seed", str(options.seed)]
         self.load: Any = space.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)

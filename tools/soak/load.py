@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-ECHO, HTTP, THREADED, CLOSED, REVERSE = 7, 80, 4000, 4999, 5000
+ECHO, HTTP, HELLO, THREADED, CLOSED, REVERSE = 7, 80, 8080, 4000, 4999, 5000
 # An exchange that takes longer than this has failed: many retransmissions after a loss have room in it.
 PATIENCE = 30.0
 
@@ -170,13 +170,18 @@ class Load:
 
     def churn(self, rng: random.Random) -> None:
         """A connection that ends in a way nobody likes."""
-        kind = rng.choice(("reset", "reset with data", "refused", "half closed", "silent"))
+        kind = rng.choice(("reset", "reset with data", "refused", "half closed", "half a request", "silent"))
         if kind == "refused":
             try:
                 connect(self.address, CLOSED).close()
                 self.log.error("churn: a closed port took a connection")
             except ConnectionRefusedError:
                 pass
+        elif kind == "half a request":
+            with connect(self.address, rng.choice((HTTP, HELLO))) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
+                sock.shutdown(socket.SHUT_WR)
+                read(sock, 1 << 16)  # an error, or nothing, and the end
         else:
             # To the echo that has keep-alive on: a reset may get lost, and then only that finds out.
             with connect(self.address, THREADED) as sock:
