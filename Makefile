@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,7 +20,9 @@ setup-demo: # what the demo needs
 setup: ## .venv, Debian packages (as root) and the build: all that the tests need
 	@VENV=$(VENV) tools/setup.sh test
 
-build: ## compile the core in place
+# Warnings are errors for developers and CI, never in what the README says to users: demo and test.
+build: export PYSTACK_WERROR ?= 1
+build: ## compile the core in place; warnings are errors (PYSTACK_WERROR=0: they are not)
 	@VENV=$(VENV) tools/setup.sh build
 
 demo: setup-demo ## a real ping and a real curl against the stack, each frame explained
@@ -53,6 +55,9 @@ fuzz: setup ## new random cases: the property tests five times over, the fuzzer 
 attack: setup ## a malicious peer, 10,000 seeds on each build (ARGS="--seeds 100")
 	$(PY) -m tools.attack --both --jobs $(JOBS) $(ARGS)
 
+soak: build ## an hour of a live TAP with mixed load, faults and churn: flat, or it fails (as root; ARGS="--hours 0.1")
+	@$(PY) -m tools.soak $(ARGS)
+
 bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
 	@tools/setup.sh bench
 	$(PY) -m tools.bench $(ARGS)
@@ -73,6 +78,15 @@ lint: setup ## ruff, mypy, and the check of the .pxd files
 format: setup ## let ruff put the source in form
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+compilers: ## gcc-12, gcc-14 and clang-19 on each Python, warnings being errors, and the core's tests (20 minutes; ARGS="--others")
+	@VENV=$(VENV) JOBS=$(JOBS) tools/compilers.sh $(ARGS)
+
+dist-check: ## an sdist and a wheel, each installed outside the tree and tried (5 minutes)
+	@tools/dist_check.sh
+
+fresh-check: ## the README's two commands in a minimal Debian 13 of its own (as root, an hour; ARGS="demo": the first alone)
+	@tools/fresh_check.sh $(ARGS)
 
 vagrant-lint: ## shellcheck, and `vagrant validate`; says what it skips
 	@vagrant/lint.sh

@@ -1,7 +1,8 @@
 """The one list of compiled modules. Everything else about the package is in pyproject.toml.
 
 `python setup.py build_ext --inplace` compiles what changed, on all cores. With PYSTACK_PURE=1 in the environment nothing
-is compiled: the same sources run as they are. CFLAGS=-O1 is for quick builds while developing.
+is compiled: the same sources run as they are. CFLAGS=-O1 is for quick builds while developing. With PYSTACK_WERROR=1 the
+warnings of Cython and of the C compiler are errors: `make build`, `make compilers` and CI set it.
 """
 
 import json
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -130,21 +131,33 @@ DIRECTIVES_OF = {
     "pystack_c/tcp/sendbuf.py": BUFFERS,
 }
 
-# Comparing signed with unsigned is where compiled and uncompiled arithmetic part: an error.
+# Comparing signed with unsigned is where compiled and uncompiled arithmetic part.
 # No fused multiply-add: floats, too, must come out as uncompiled.
-C_FLAGS = ["-Wsign-compare", "-Werror=sign-compare", "-Wno-unused-function", "-ffp-contract=off"]
+C_FLAGS = ["-Wall", "-Wsign-compare", "-Wno-unused-function", "-ffp-contract=off"]
+# Warnings are errors for those who can mend them: developers and CI. A compiler or a Cython that is newer than this source, and
+# warns of more, must not keep a user from building it.
+STRICT = os.environ.get("PYSTACK_WERROR") == "1"
+if STRICT:
+    C_FLAGS.append("-Werror")
 if "CFLAGS" not in os.environ:
     # -g0: no debugging information, which is a third of the compiler's time
     C_FLAGS += ["-O2", "-g0"]
 
 
 class ParallelBuildExt(build_ext):
-    """build_ext on all cores, unless -j says otherwise."""
+    """build_ext on all cores, unless -j says otherwise. Cython runs here, and not for a command that compiles nothing, such as sdist."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
         if self.parallel is None:
             self.parallel = os.cpu_count() or 1
+
+    def run(self) -> None:
+        translated = {module.name: module for module in translate()}
+        for extension in self.extensions:
+            extension.sources = translated[extension.name].sources
+            extension.depends = translated[extension.name].depends
+        super().run()
 
 
 def build_page() -> None:
@@ -217,26 +230,28 @@ def drop_stale_c() -> None:
             c_file.unlink()
 
 
-def extensions() -> list:
-    """The extension modules, or none with PYSTACK_PURE=1."""
-    if os.environ.get("PYSTACK_PURE") == "1":
-        return []
+def extension(source: str) -> Extension:
+    """The extension module of one source."""
+    return Extension(source.removesuffix(".py").replace("/", "."), [source], extra_compile_args=C_FLAGS)
+
+
+def translate() -> list[Extension]:
+    """Let Cython write the C of the extension modules."""
     from Cython.Build import cythonize
     from Cython.Compiler import Options
 
-    Options.warning_errors = True
+    Options.warning_errors = STRICT
     # (By its defaults it checks what it is given, and of these it has none.)
     Options.get_directive_defaults().update(freelist=0, no_gc=False)
     drop_stale_c()
-    plain = [source for source in COMPILED if source not in DIRECTIVES_OF]
-    modules = cythonize(plain, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
+    plain = [extension(source) for source in COMPILED if source not in DIRECTIVES_OF]
+    modules: list[Extension] = cythonize(plain, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
     for source, special in DIRECTIVES_OF.items():
-        modules += cythonize([source], compiler_directives={**DIRECTIVES, **special})
-    for module in modules:
-        module.extra_compile_args = C_FLAGS
+        modules += cythonize([extension(source)], compiler_directives={**DIRECTIVES, **special})
     return modules
 
 
 setup(
-    ext_modules=extensions(), cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage}
+    ext_modules=[] if os.environ.get("PYSTACK_PURE") == "1" else [extension(source) for source in COMPILED],
+    cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage},
 )

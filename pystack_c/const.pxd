@@ -121,5 +121,9 @@ cdef enum:
     MARK_SHIFT = 28
     NS_PER_S = 1000000000
     NS_PER_MS = 1000000
-    M32 = 0xFFFFFFFF
     COMPILED = 1  # 0 in const.py: this is how a module knows
+
+# What an int cannot hold has an enum of its own. From GCC 13 on, one such number makes every constant of its enum unsigned
+# (C23, 6.7.2.2), and then `length - C.L4_OFF` is about four billion where the difference is negative.
+cdef enum:
+    M32 = 0xFFFFFFFF

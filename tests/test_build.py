@@ -1,5 +1,6 @@
 """compiled(), PYSTACK_PURE=1, and the guards against stale extensions."""
 
+import json
 import os
 import subprocess
 import sys
@@ -86,3 +87,44 @@ def test_changed_layout_is_an_error():
 
 def test_versions_agree():
     assert f'version = "{pystack.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def c_flags(tmp_path: Path, **environ: str) -> list[str]:
+    """The C compiler's flags of setup.py; with "cython" among them where Cython's warnings are errors too."""
+    code = (
+        "import json, runpy, setuptools, Cython.Build as build, Cython.Compiler.Options as options\n"
+        "setuptools.setup = lambda **kwargs: None\n"
+        "build.cythonize = lambda *args, **kwargs: []\n"
+        f"made = runpy.run_path({str(ROOT / 'setup.py')!r})\n"
+        "made['translate']()\n"
+        "print(json.dumps(made['C_FLAGS'] + (['cython'] if options.warning_errors else [])))"
+    )
+    (tmp_path / "pystack_c").mkdir(exist_ok=True)  # it notes there what it was called with
+    env = {name: value for name, value in os.environ.items() if name not in ("PYSTACK_WERROR", "PYSTACK_PURE")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env | environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    flags: list[str] = json.loads(done.stdout)
+    return flags
+
+
+def test_warnings_are_errors_for_developers_only(tmp_path):
+    """A compiler or a Cython that warns of more than those of today must not keep a user from building."""
+    plain, strict = c_flags(tmp_path), c_flags(tmp_path, PYSTACK_WERROR="1")
+    assert "-Wsign-compare" in plain and "-Wall" in plain
+    assert not any(flag.startswith("-Werror") or flag == "cython" for flag in plain)
+    assert [flag for flag in strict if flag not in plain] == ["-Werror", "cython"]
+
+
+@pytest.mark.parametrize(("target", "strict"), [("build", True), ("setup-demo", False), ("setup", False)])
+def test_the_commands_of_the_readme_are_not_strict(tmp_path, target, strict):
+    """`make demo` and `make test`, by their set-ups, are for users; `make build` is for developers."""
+    shell = tmp_path / "shell"  # shows what a recipe is given instead of running it
+    shell.write_text("#!/bin/sh\nenv\n")
+    shell.chmod(0o755)
+    env = {name: value for name, value in os.environ.items() if name not in ("PYSTACK_WERROR", "MAKEFLAGS")}
+    command = ["make", "-s", target, f"SHELL={shell}"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "PATH=" in done.stdout, done.stdout + done.stderr
+    assert ("PYSTACK_WERROR=1" in done.stdout.split("\n")) == strict

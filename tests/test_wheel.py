@@ -1,8 +1,9 @@
-"""What a wheel holds: the finished page of the web stepper, and nothing that Cython wrote on the way."""
+"""What a wheel and an sdist hold: the finished page of the web stepper, and nothing that Cython wrote on the way."""
 
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,19 @@ def test_it_is_typed_and_what_it_needs_is_in_it(built):
         if not (out / path.relative_to(ROOT)).exists()
     ]
     assert missing == []
+
+
+def test_an_sdist_has_the_sources_and_the_page_and_no_generated_c(built, tmp_path):
+    """Cython has no part in it: whoever builds from it has Cython, by pyproject.toml, and would translate again."""
+    tree, _ = built
+    command = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert not [name for name in names if name.endswith((".c", ".so")) or name.startswith("tests/")]
+    for package in ("pystack", "pystack_c"):
+        for path in (ROOT / package).rglob("*.p*"):
+            if path.suffix in (".py", ".pxd"):
+                assert str(path.relative_to(ROOT)) in names
+    assert {"setup.py", "pyproject.toml", "web/build.py", "pystack/stepper/web/static/stepper.js"} <= names

@@ -117,10 +117,12 @@ need_compiler() {
 
 # install EXTRAS: the project, editable, with these extras; only where pyproject.toml or the Python changed.
 install() {
-    local extras=$1 stamp key
+    local extras=$1 stamp key earlier
     stamp=$venv/.installed-${extras//,/-}
     key=$( { "$venv/bin/python" --version; pwd; cat pyproject.toml; } | sha256sum)
-    [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && return
+    for earlier in "$stamp"*; do # these extras, or these and more
+        [ -e "$earlier" ] && [ "$(cat "$earlier")" = "$key" ] && return
+    done
     say "installing Python packages ($extras)"
     "$venv/bin/pip" install -q "setuptools>=77" "cython>=3.1"
     PYSTACK_PURE=1 "$venv/bin/pip" install -q --no-build-isolation -e ".[$extras]"
@@ -180,6 +182,7 @@ test)
 build)
     make_venv
     need_compiler
+    install cli,netlink
     build
     page
     ;;

@@ -11,7 +11,7 @@
 #
 # Environment:
 #   PYSTACK_CACHE   where boxes are kept (${XDG_CACHE_HOME:-~/.cache}/pystack)
-#   PYSTACK_MIRROR  the Debian mirror (http://deb.debian.org/debian)
+#   PYSTACK_MIRROR  the Debian mirror (by default those of this machine's own apt sources, which the guest then has too)
 #   PYTHON          the interpreter that downloads the wheels (python3; needs its venv module)
 #
 # Needs root (mmdebstrap, file owners) and the Debian packages mmdebstrap, grub-pc-bin, grub-common, e2fsprogs, fdisk,
@@ -23,7 +23,6 @@ top=$(dirname "$here")
 PATH=$PATH:/usr/sbin:/sbin
 
 cache=${PYSTACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pystack}
-mirror=${PYSTACK_MIRROR:-http://deb.debian.org/debian}
 python=${PYTHON:-python3}
 suite=trixie
 guest_python=3.13  # of that suite: which wheels to fetch
@@ -56,8 +55,8 @@ PY
 # The files that decide what is in the box.
 inputs() {
     cd "$top"
-    printf '%s\n' pyproject.toml setup.py tools/setup.sh vagrant/build-box.sh vagrant/packages.txt vagrant/provision.sh
-    find pystack_c pystack/phy -name '*.py' -o -name '*.pxd' | LC_ALL=C sort
+    printf '%s\n' pyproject.toml setup.py tools/setup.sh tools/apt_sources.sh vagrant/build-box.sh vagrant/packages.txt vagrant/provision.sh
+    find pystack_c pystack -name '*.py' -o -name '*.pxd' | LC_ALL=C sort
 }
 
 required=$(requirements) || die "cannot read pyproject.toml: $python must be Python 3.11 or newer"
@@ -75,6 +74,8 @@ esac
 for tool in mmdebstrap:mmdebstrap grub-mkimage:grub-common mke2fs:e2fsprogs sfdisk:fdisk qemu-img:qemu-utils; do
     command -v "${tool%%:*}" >/dev/null || die "${tool%%:*} is missing: apt-get install ${tool#*:}"
 done
+mapfile -t sources < <("$top/tools/apt_sources.sh" $suite)
+[ ${#sources[@]} -gt 0 ] || die "no mirror of Debian $suite"
 grub=/usr/lib/grub/i386-pc
 [ -e $grub/boot.img ] || die "GRUB's images are missing: apt-get install grub-pc-bin"
 
@@ -112,7 +113,7 @@ mmdebstrap --quiet --mode=root --variant=minbase --include="$include" --skip=cle
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && echo MODULES=list >"$1/etc/initramfs-tools/conf.d/box" &&
         printf "%s\n" virtio_pci virtio_blk virtio_scsi sd_mod ext4 >"$1/etc/initramfs-tools/modules"' \
-    "$suite" "$work/root" "$mirror" >&2 || die "mmdebstrap failed"
+    "$suite" "$work/root" "${sources[@]}" >&2 || die "mmdebstrap failed"
 
 root=$work/root
 put() { install -D -m "${2:-644}" /dev/stdin "$root/$1"; }
@@ -121,8 +122,6 @@ echo trixie >"$root/etc/hostname"
 printf '127.0.0.1\tlocalhost\n127.0.1.1\ttrixie\n' >"$root/etc/hosts"
 uuid=$(cat /proc/sys/kernel/random/uuid)
 echo "UUID=$uuid / ext4 noatime,errors=remount-ro 0 1" >"$root/etc/fstab"
-printf 'deb http://deb.debian.org/debian %s main\ndeb http://deb.debian.org/debian-security %s-security main\n' \
-    $suite $suite >"$root/etc/apt/sources.list"
 rm -rf "$root"/var/lib/apt/lists/*
 : >"$root/etc/.updated" && : >"$root/var/.updated" # nothing for systemd to bring up to date at the first boot
 mkdir -p "$root$home/wheels" && cp "$work"/wheels/*.whl "$root$home/wheels/"

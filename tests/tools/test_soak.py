@@ -1,0 +1,80 @@
+"""make soak: half a minute of it is flat, what leaks is found, and what flat means."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pystack.runtime.netns import Namespace
+from tools.soak.judge import Sample, at_rest, under_load
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAT = Sample(0, 40 << 20, 80000, 14, 9, 25, 20, {"request": [1.0, 30.0, 50.0]})
+
+
+def soak(*arguments: str) -> subprocess.CompletedProcess:
+    """Run it; skip where there can be no namespace."""
+    try:
+        Namespace.new().close()
+    except OSError as error:
+        pytest.skip(f"no network namespace here: {error}")
+    command = [sys.executable, "-m", "tools.soak", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, env=os.environ)
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_it_is_flat():
+    done = soak("--hours", "0.01")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "at rest:" in done.stdout and ": 0 findings after" in done.stdout
+    assert int(done.stdout.split()[-2]) > 100  # control: there were connections
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_leaks_are_found():
+    """The control: memory, descriptors and sockets that the program does not give back."""
+    done = soak("--hours", "0.002", "--leak", "memory", "--leak", "descriptors", "--leak", "sockets")
+    assert done.returncode == 1, done.stdout + done.stderr
+    for name in ("descriptors", "endpoints"):
+        assert f"NOT FLAT: {name} at rest" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["descriptors", "threads", "endpoints", "timers", "blocks", "memory"])
+def test_at_rest_the_same_number_is_there(name):
+    assert at_rest(FLAT, FLAT, 1000) == []
+    more = {"blocks": 3000, "memory": 20 << 20, "timers": 2}.get(name, 1)
+    (wrong,) = at_rest(FLAT, replace(FLAT, **{name: getattr(FLAT, name) + more}), 1000)
+    assert "at rest" in wrong
+
+
+def test_an_object_for_each_connection_is_too_much():
+    assert at_rest(FLAT, replace(FLAT, blocks=FLAT.blocks + 100_000), 100_000) != []
+    assert at_rest(FLAT, replace(FLAT, blocks=FLAT.blocks + 1_000), 100_000) == []
+
+
+@pytest.mark.parametrize("name", ["descriptors", "threads", "endpoints", "timers", "blocks", "memory"])
+def test_growth_under_load_is_seen(name):
+    samples = [replace(FLAT, at=60.0 * i) for i in range(60)]
+    assert under_load(samples) == []
+    grown = [replace(each, **{name: getattr(FLAT, name) * (1 + i // 10)}) for i, each in enumerate(samples)]
+    (wrong,) = under_load(grown)
+    assert "in the second quarter" in wrong
+
+
+def test_latency_is_judged_where_there_are_enough_of_them():
+    slow = [
+        replace(FLAT, at=60.0 * i, latency={"request": [1.0 + i * i, 30.0 * (1 + i * i), 2000.0]}) for i in range(60)
+    ]
+    assert [text.split(":")[0] for text in under_load(slow)] == ["request, median", "request, 99th percentile"]
+    assert under_load([replace(each, at=i) for i, each in enumerate(slow)]) == []  # a minute is too short to tell
+
+
+def test_a_run_that_was_too_short_says_so():
+    assert "too few" in under_load([FLAT])[0]

@@ -1,0 +1,306 @@
+"""make soak: a stack on a live TAP for an hour, with load, faults and churn. Flat, or it fails.
+
+The stack runs in this process, in a network namespace that was made for it; the load is a process of its own on the kernel's side
+of the TAP. Between them a faulty link loses, delays, swaps and doubles frames. There are bulk transfers (every byte compared),
+requests and responses, short connections, UDP, connections that the stack opens, and connections that end badly. Each line shows
+the memory, the objects, the descriptors, the threads, the endpoints and the timers of the stack's process, and the round trips.
+
+Before and after, the load rests: then the same number of each must be there. Exit status 1 if it is not, if anything grew under
+load, or if an exchange failed.
+"""
+
+import argparse
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pystack
+from pystack import services
+from pystack.phy.channel import Channel
+from pystack.phy.device import Device
+from pystack.phy.fault import FaultDevice
+from pystack.runtime.netns import Namespace
+from tools.soak.judge import Sample, at_rest, under_load
+from tools.soak.load import PATIENCE, REVERSE, THREADED
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL, STACK = "10.0.0.1", "10.0.0.2"
+MS = 1_000_000
+KEEP_ALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 2),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 5),
+)
+LEAKS = ("memory", "descriptors", "sockets")
+
+
+def link(device: Device) -> Device:
+    """The faulty link in front of the TAP: half a per cent lost, one in a hundred overtaken, some doubled, all a little late."""
+    faults: dict[str, Any] = {
+        "loss": 0.005,
+        "reorder": 0.01,
+        "reorder_delay": 2 * MS,
+        "duplicate": 0.002,
+        "jitter": MS // 2,
+    }
+    return FaultDevice(
+        device, inbound=Channel(1, "to the stack", **faults), outbound=Channel(1, "from the stack", **faults)
+    )
+
+
+class Programs:
+    """What runs on the stack: an echo with a thread for each connection, and a client of the kernel's echo."""
+
+    def __init__(self, running: Any, leaks: list[str]):
+        self.running = running
+        self.leaks = leaks
+        self.leaked: list[Any] = []
+        self.accepted = 0
+        self.opened = 0
+        self.errors: list[str] = []
+        self.go = threading.Event()
+        self.idle = threading.Event()
+        self.idle.set()
+        self.ended = False
+        self.listener = running.socket()
+        self.listener.bind((STACK, THREADED))
+        self.listener.listen(64)
+        for body in (self.accept, self.client):
+            threading.Thread(target=body, daemon=True).start()
+
+    def leak(self, sock: Any) -> None:
+        """The controls: what a program, or the stack, might forget."""
+        if "memory" in self.leaks:
+            self.leaked.append(bytearray(200_000))
+        if "descriptors" in self.leaks:
+            self.leaked.append(os.dup(0))
+        if "sockets" in self.leaks:
+            self.leaked.append(sock.dup())
+
+    def accept(self) -> None:
+        """Take connections, a thread for each."""
+        while not self.ended:
+            try:
+                sock = self.listener.accept()[0]
+            except OSError as error:
+                if not self.ended:
+                    self.errors.append(f"accept: {error}")
+                return
+            self.accepted += 1
+            for option, value in KEEP_ALIVE:
+                sock.setsockopt(*option, value)
+            self.leak(sock)
+            threading.Thread(target=self.echo, args=(sock,), daemon=True).start()
+
+    def echo(self, sock: Any) -> None:
+        """One connection; that the peer resets it, or has gone, is no error."""
+        with sock:
+            try:
+                while data := sock.recv(1 << 16):
+                    sock.sendall(data)
+            except (ConnectionError, TimeoutError):
+                pass
+            except OSError as error:
+                if not self.ended:
+                    self.errors.append(f"echo: {error}")
+
+    def client(self) -> None:
+        """Connections from the stack to the kernel."""
+        number = 0
+        while not self.ended:
+            if not self.go.is_set():
+                self.idle.set()
+                self.go.wait(0.1)
+                continue
+            self.idle.clear()
+            number += 1
+            data = (b"%d." % number) * (1 + number * 7919 % 5000)
+            try:
+                with self.running.socket() as sock:
+                    sock.settimeout(PATIENCE)
+                    sock.connect((KERNEL, REVERSE))
+                    sock.sendall(data)
+                    got = bytearray()
+                    while len(got) < len(data) and (piece := sock.recv(1 << 16)):
+                        got += piece
+                if got != data:
+                    self.errors.append("client: other bytes came back")
+                self.opened += 1
+            except OSError as error:
+                self.errors.append(f"client: {type(error).__name__}: {error}")
+            time.sleep(0.05)
+        self.idle.set()
+
+
+class Soak:
+    """The stack, the load, and the samples."""
+
+    def __init__(self, options: argparse.Namespace, space: Namespace):
+        self.seconds = options.hours * 3600
+        # So many samples in an hour; a short run has shorter intervals, and a shorter TIME-WAIT.
+        self.interval = min(60.0, max(0.2, self.seconds / 40))
+        self.time_wait = min(10.0, max(0.5, self.seconds / 40))
+        self.running = pystack.up(
+            netns=space, offload=False, wrap=link, seed=options.seed, default=False,
+            config={"tcp_time_wait": int(self.time_wait * 1e9)},
+        )  # fmt: skip
+        services.start("echo:7", "http:80", "hello:8080", host=self.running.host)
+        self.programs = Programs(self.running, options.leak)
+        argv = [sys.executable, "-m", "tools.soak.load", STACK, "--seed", str(options.seed)]
+        self.load: Any = space.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.wrong: list[str] = []
+        self.connections = 0
+        self.quiet = self.moving()
+
+    def moving(self) -> tuple[int, int, int]:
+        """What goes up and down with the connections: endpoints, timers, threads."""
+        told: tuple[int, int] = self.running.host.inspect(lambda stack: (len(stack.endpoints), len(stack.timers)))
+        return (*told, threading.active_count())
+
+    def ask(self, word: str) -> Any:
+        """Tell the load something, and read its answer."""
+        self.load.stdin.write(word + "\n")
+        self.load.stdin.flush()
+        if word in ("rest", "report"):
+            line = self.load.stdout.readline()
+            if not line:
+                raise RuntimeError("the load has ended by itself")
+            return json.loads(line)
+        return None
+
+    def sample(self, begin: float) -> Sample:
+        """Look, and show it."""
+        told = self.ask("report")
+        gc.collect()
+        endpoints, timers, threads = self.moving()
+        made = Sample(
+            at=time.monotonic() - begin,
+            memory=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
+            blocks=sys.getallocatedblocks(),
+            descriptors=len(os.listdir("/proc/self/fd")),
+            threads=threads,
+            endpoints=endpoints,
+            timers=timers,
+            latency=told["times"],
+            counts=told["counts"],
+        )
+        self.connections += made.counts.get("connections", 0)
+        if told["failed"]:
+            self.wrong.append(f"{told['failed']} exchanges failed at {made.at:.0f} s: {'; '.join(told['errors'])}")
+        show(made)
+        return made
+
+    def under_load(self, seconds: float, begin: float) -> list[Sample]:
+        """Load for so long."""
+        samples = []
+        limit = time.monotonic() + seconds
+        self.ask("go")
+        self.programs.go.set()
+        while (left := limit - time.monotonic()) > 0 and self.running.host.failure is None:
+            time.sleep(min(self.interval, left))
+            samples.append(self.sample(begin))
+        return samples
+
+    def at_rest(self, begin: float) -> Sample:
+        """Let everything end, and look."""
+        self.programs.go.clear()
+        if not self.ask("rest")["rests"]:
+            self.wrong.append("the load did not come to rest")
+        self.programs.idle.wait(PATIENCE)
+        # What was closed delivers its last bytes, and TIME-WAIT ends. ARP has a timer that may be set.
+        limit = time.monotonic() + self.time_wait + 30
+        endpoints, timers, threads = self.quiet
+        while time.monotonic() < limit:
+            time.sleep(0.25)
+            now = self.moving()
+            if now[0] <= endpoints and now[1] <= timers + 1 and now[2] <= threads:
+                break
+        print("at rest:")
+        return self.sample(begin)
+
+    def run(self) -> None:
+        """Warm up, rest, soak, rest."""
+        self.load.stdout.readline()  # it is ready
+        begin = time.monotonic()
+        print(HEAD)
+        self.under_load(max(3.0, self.seconds * 0.1), begin)
+        before = self.at_rest(begin)
+        self.connections = -self.programs.opened - self.programs.accepted
+        samples = self.under_load(self.seconds * 0.9, begin)
+        after = self.at_rest(begin)
+        self.connections += self.programs.opened + self.programs.accepted
+        self.wrong += at_rest(before, after, self.connections) + under_load(samples)
+        if self.running.host.failure is not None:
+            self.wrong.append(f"the stack stopped: {self.running.host.failure!r}")
+        self.wrong += self.programs.errors[:5]
+
+    def close(self) -> None:
+        """End the load and the stack."""
+        self.programs.ended = True
+        try:
+            self.load.communicate("end\n", timeout=10)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.load.kill()
+            self.load.wait()
+        self.programs.listener.close()
+        self.running.close()
+
+
+HEAD = (
+    "     s  memory KB   objects   fds  threads  endpoints  timers  "
+    "request ms p50/p99   short ms p50/p99  datagram ms p50/p99  connections  MB"
+)
+
+
+def show(sample: Sample) -> None:
+    """One line of the table."""
+
+    def times(kind: str) -> str:
+        return "{:.1f}/{:.1f}".format(*sample.latency[kind][:2]) if kind in sample.latency else "-"
+
+    print(
+        f"{sample.at:6.0f}  {sample.memory >> 10:9}  {sample.blocks:8}  {sample.descriptors:4}  {sample.threads:7}  "
+        f"{sample.endpoints:9}  {sample.timers:6}  {times('request'):>18}  {times('short'):>17}  {times('datagram'):>19}  "
+        f"{sample.counts.get('connections', 0):11}  {sample.counts.get('bulk bytes', 0) / 1e6:.1f}",
+        flush=True,
+    )
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="make soak", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--hours", type=float, default=1.0, help="how long (default: %(default)s; 0.01 is 36 seconds)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--leak", action="append", default=[], choices=LEAKS, help="a control: leak this; it must fail")
+    options = parser.parse_args(argv)
+    try:
+        space = Namespace.new()
+    except OSError as error:
+        print(f"make soak: skipped: no network namespace here: {error} (as root, or: unshare -Urn make soak)")
+        return 0
+    built = "compiled" if all(pystack.compiled().values()) else "uncompiled"
+    with space:
+        space.quiet()
+        soak = Soak(options, space)
+        try:
+            soak.run()
+        except KeyboardInterrupt:
+            soak.wrong.append("interrupted")
+        finally:
+            soak.close()
+    for text in soak.wrong:
+        print(f"NOT FLAT: {text}")
+    print(f"soak of {soak.seconds:.0f} s, {built}: {len(soak.wrong)} findings after {soak.connections} connections")
+    return 1 if soak.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
