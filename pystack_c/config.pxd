@@ -133,6 +133,7 @@ cdef class Config:
     cdef public bint tcp_advmss_pmtu
     cdef public bint tcp_ssthresh_cwnd
     cdef public bint tcp_sack_whole
+    cdef public int tcp_sack_maxholes
     cdef public bint tcp_syn_ts_check
     cdef public int64_t tcp_window_start
     cdef public bint tcp_accecn_linux

@@ -291,6 +291,8 @@ class Config:
         self.tcp_ssthresh_cwnd = False
         #: a SACK block counts for segments that it covers whole only (Linux)
         self.tcp_sack_whole = False
+        #: so many segments in flight are cut where a SACK block ends inside of them (FreeBSD net.inet.tcp.sack.maxholes)
+        self.tcp_sack_maxholes = 128
         #: a SYN,ACK that echoes a timestamp we never sent is refused with a RST (Linux)
         self.tcp_syn_ts_check = False
         #: the window announced begins here and grows by two segments for each that arrives (Linux rcv_ssthresh); 0: all there is
@@ -515,6 +517,7 @@ FIELDS = (
     "tcp_advmss_pmtu",
     "tcp_ssthresh_cwnd",
     "tcp_sack_whole",
+    "tcp_sack_maxholes",
     "tcp_syn_ts_check",
     "tcp_window_start",
     "tcp_accecn_linux",

@@ -6,8 +6,8 @@ from pystack_c.tcp import chrono, chunks, errqueue, fastopen, mtuprobe, rate, te
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.rtxq import sent_segment
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
+from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import new_timer
 

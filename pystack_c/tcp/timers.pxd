@@ -10,7 +10,7 @@ from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto
 from pystack_c.tcp.rack cimport note_probe
 from pystack_c.tcp.recovery cimport overdue, timeout
 from pystack_c.tcp.retransmit cimport tail_loss_probe
-from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_segment
 from pystack_c.tcp.tables cimport TcpTables

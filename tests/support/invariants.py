@@ -289,11 +289,56 @@ def check_rtxq(tcb: Any, who: str) -> None:
     assert (q.sacked_out, q.lost_out, q.retrans_out) == (sacked, lost, again), (
         f"{who}: sums {q.sacked_out} {q.lost_out} {q.retrans_out}, the records say {sacked} {lost} {again}"
     )
+    check_scoreboard(q, segs, who)
     if segs:
         assert segs[0].seq == tcb.snd_una, f"{who}: the first record is at {segs[0].seq}, SND.UNA {tcb.snd_una}"
         assert segs[-1].end == tcb.snd_nxt, f"{who}: the last record ends at {segs[-1].end}, SND.NXT {tcb.snd_nxt}"
     elif tcb.state not in (C.CLOSED, C.LISTEN):
         assert tcb.snd_una == tcb.snd_nxt, f"{who}: data is out and not remembered"
+
+
+def check_scoreboard(q: Any, segs: list[Any], who: str) -> None:
+    """The scoreboard's lists have what the records say: what is SACKed, what waits to be sent again, what RACK must look at."""
+    board = q.board
+    assert q.cuts == sum(seg.part for seg in segs), f"{who}: {q.cuts} cuts counted"
+    assert q.sacked_segs == sum(seg.whole_pieces() for seg in segs if seg.sacked), (
+        f"{who}: {q.sacked_segs} segments SACKed"
+    )
+    if board is None:
+        assert not any(seg.sacked or seg.lost or seg.retrans or seg.part or seg.place or seg.queued for seg in segs), (
+            f"{who}: something is missing, and there is no scoreboard"
+        )
+        return
+    ranges: list[list[int]] = []
+    for seg in segs:
+        if seg.sacked and ranges and ranges[-1][1] == seg.seq:
+            ranges[-1][1] = seg.end
+        elif seg.sacked:
+            ranges.append([seg.seq, seg.end])
+    found = [[item.left, item.right] for item in board.sacks.ranges[board.sacks.first :]]
+    if found and segs and seq_lt(found[0][0], segs[0].seq):
+        found[0][0] = segs[0].seq
+    assert found == ranges, f"{who}: SACKed is {ranges}, the scoreboard says {found}"
+    heap = board.waiting.items
+    assert all(seq_le(heap[(i - 1) >> 1].seq, seg.seq) for i, seg in enumerate(heap) if i), f"{who}: the heap's order"
+    listed = {id(seg) for seg in heap}
+    late = board.late.items[board.late.first :]
+    assert all(seq_lt(a.seq, b.seq) for a, b in zip(late, late[1:])), f"{who}: the order of `late`"
+    again = [line.items[line.first :] for line in (board.again, board.overdue)]
+    for line in again:
+        keys = [(seg.order, seq_diff(seg.end, q.segs[q.first].seq)) for seg in line]
+        assert keys == sorted(keys), f"{who}: the order of retransmissions"
+    in_late, in_again = {id(seg) for seg in late}, {id(seg) for line in again for seg in line}
+    in_again |= {id(seg) for seg in board.beyond.items}
+    for seg in segs:
+        assert seg.queued == (id(seg) in listed) and not seg.gone
+        assert not seg.lost or seg.in_flight_again or seg.queued, f"{who}: what is lost is not in the heap"
+        if seg.sacked or (seg.lost and not seg.in_flight_again):
+            continue
+        if seg.retrans > 0:
+            assert seg.place > 1 and id(seg) in in_again, f"{who}: a retransmission is not listed"
+        else:
+            assert seq_ge(seg.seq, board.edge) or id(seg) in in_late, f"{who}: an original is not listed"
 
 
 def check_recvbuf(tcb: Any, who: str) -> None:

@@ -27,7 +27,8 @@ from pystack_c.tcp import user
 from pystack_c.tcp.congestion.base import CongestionControl, create
 from pystack_c.tcp.listener import Listener
 from pystack_c.tcp.recvbuf import Piece
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.timer import Timer, TimerQueue
 from pystack_c.udp import udp_open
 
