@@ -55,6 +55,7 @@ COMPILED = [
     "pystack_c/tcp/sackranges.py",
     "pystack_c/tcp/scoreboard.py",
     "pystack_c/tcp/rtxq.py",
+    "pystack_c/tcp/pieces.py",
     "pystack_c/tcp/tcb.py",
     "pystack_c/tcp/state.py",
     "pystack_c/tcp/memory.py",
@@ -131,6 +132,7 @@ DIRECTIVES_OF = {
     "pystack_c/tcp/sackranges.py": BUFFERS,
     "pystack_c/tcp/scoreboard.py": BUFFERS,
     "pystack_c/tcp/rtxq.py": BUFFERS,
+    "pystack_c/tcp/pieces.py": BUFFERS,
     "pystack_c/tcp/recvbuf.py": BUFFERS,
     "pystack_c/tcp/sendbuf.py": BUFFERS,
 }

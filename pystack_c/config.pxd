@@ -64,6 +64,7 @@ cdef class Config:
     cdef public int64_t tcp_mem_low
     cdef public int64_t tcp_mem_pressure
     cdef public int64_t tcp_mem_high
+    cdef public int tcp_mem_share
     cdef public int64_t tcp_max_orphans
     cdef public bint tcp_moderate_rcvbuf
     cdef public bint tcp_moderate_sndbuf

@@ -143,6 +143,8 @@ class Config:
         self.tcp_mem_pressure = 256 << 20
         #: no more than this, but for 4 KiB each way a connection: out-of-order data goes, new connections are refused
         self.tcp_mem_high = 384 << 20
+        #: per cent of tcp_mem_high that one peer (an address) gets under pressure; those that hold much share it
+        self.tcp_mem_share = 75
         #: connections that were closed and are not over; one more is reset
         self.tcp_max_orphans = 65536
         #: grow receive buffers with what the application reads in a round trip
@@ -234,7 +236,7 @@ class Config:
         self.tcp_challenge_ack_limit = 1000
         #: between two ACKs in answer to bad segments of one connection
         self.tcp_invalid_ratelimit = 500 * MS
-        #: out-of-order pieces one connection keeps
+        #: holes in what one connection received: data behind one more is not kept
         self.tcp_max_ooo = 4096
 
         # TCP: other stacks' ways, for their conformance scripts
@@ -446,6 +448,7 @@ FIELDS = (
     "tcp_mem_low",
     "tcp_mem_pressure",
     "tcp_mem_high",
+    "tcp_mem_share",
     "tcp_max_orphans",
     "tcp_moderate_rcvbuf",
     "tcp_moderate_sndbuf",

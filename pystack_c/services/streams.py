@@ -42,6 +42,7 @@ class Chargen(StreamService):
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """Fill the send buffer; where the lines go on is what was sent so far."""
         user.skip(tcb, tcb.recvbuf.used, now)
+        tcb.sendbuf.constant = _BLOCK
         while not tcb.fin_received:
             n = room(tcb)
             if n == 0:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.tcp cimport chrono, fastopen, mtuprobe, rate, tell
+from pystack_c.tcp cimport chrono, fastopen, memory, mtuprobe, rate, tell
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
 from pystack_c.tcp.rtxq cimport RtxQueue

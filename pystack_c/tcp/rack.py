@@ -104,11 +104,11 @@ def recovery_ended(tcb: Tcb) -> None:
 
 
 def reordering_window(tcb: Tcb) -> int:
-    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd)."""
+    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd); DupThresh counts segments."""
     if not tcb.rack_reordering:
         if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
             return 0
-        if tcb.rtxq.sacked_out >= tcb.core.config.tcp_reordering * tcb.mss:
+        if tcb.rtxq.sacked_segs >= tcb.core.config.tcp_reordering:
             return 0
     if tcb.min_rtt < 0:
         return 0

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add
-from pystack_c.tcp cimport fastopen, mtuprobe, tell
+from pystack_c.tcp cimport fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack cimport note_probe

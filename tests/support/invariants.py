@@ -11,7 +11,7 @@ from pystack_c.ipv4 import DST_CACHE_MAX
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import memory
 from pystack_c.tcp.tables import conn_key
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.tcp.tcb import LARGE, STATE_NAMES
 
 SYNCHRONIZED = (
     C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.LAST_ACK, C.CLOSING, C.TIME_WAIT
@@ -146,6 +146,11 @@ def check_memory(stack: Any) -> None:
         assert tcb.charged == memory.held(tcb), f"{tcb.subject()}: holds {memory.held(tcb)}, charged {tcb.charged}"
     total = sum(tcb.charged for tcb in tcbs)
     assert total == stack.tcp_memory, f"{total} bytes in all buffers, counted {stack.tcp_memory}"
+    assert (stack.tcp_peers is not None) == stack.tcp_pressure, "peers are counted under pressure"
+    if stack.tcp_pressure:
+        much = stack.config.tcp_mem_high // LARGE
+        assert stack.tcp_large == sum(n > much for n in stack.tcp_peers.values()), "peers that hold much"
+        assert all(n > 0 for n in stack.tcp_peers.values())
     least = len(tcbs) * (2 * memory.LEAST + (1 << 16))
     assert total <= stack.config.tcp_mem_high + least, f"{total} bytes in all buffers"
     orphans = sum(tcb.orphan for tcb in tcbs)
@@ -349,16 +354,19 @@ def check_recvbuf(tcb: Any, who: str) -> None:
         assert 0 <= piece.begin < piece.end <= len(piece.data), f"{who}: a bad piece"
     assert buf.used == sum(piece.end - piece.begin for piece in pieces), f"{who}: used {buf.used}"
     if buf.ooo is None:
-        assert buf.ooo_bytes == 0, f"{who}: {buf.ooo_bytes} bytes out of order in no piece"
+        assert buf.ooo_bytes == buf.ooo_pieces == 0, f"{who}: {buf.ooo_bytes} bytes out of order in no piece"
     else:
-        assert buf.ooo and len(buf.ooo) <= tcb.core.config.tcp_max_ooo + 1, f"{who}: {len(buf.ooo)} pieces"
+        assert buf.ooo and len(buf.ooo) <= tcb.core.config.tcp_max_ooo, f"{who}: {len(buf.ooo)} runs"
         edge = tcb.rcv_nxt
         total = 0
-        for i, piece in enumerate(buf.ooo):
-            assert 0 <= piece.begin < piece.end <= len(piece.data), f"{who}: a bad piece"
-            assert seq_gt(piece.seq, edge) or (i > 0 and piece.seq == edge), f"{who}: pieces overlap"
-            edge = seq_add(piece.seq, piece.end - piece.begin)
-            total += piece.end - piece.begin
+        for run in buf.ooo:
+            assert all(0 <= piece.begin < piece.end <= len(piece.data) for piece in run.pieces), f"{who}: a bad piece"
+            assert seq_gt(run.seq, edge), f"{who}: runs overlap, or there is no hole between them"
+            edge = run.right
+            n = sum(piece.end - piece.begin for piece in run.pieces)
+            assert n > 0 and seq_add(run.seq, n) == edge, f"{who}: the pieces of a run"
+            total += n
+        assert buf.ooo_pieces == sum(len(run.pieces) for run in buf.ooo), f"{who}: {buf.ooo_pieces} pieces counted"
         assert total == buf.ooo_bytes, f"{who}: {total} bytes out of order, counted {buf.ooo_bytes}"
         assert seq_le(edge, tcb.rcv_adv), f"{who}: kept beyond the window"
     if tcb.sacks is not None and tcb.state != C.CLOSED:
