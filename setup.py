@@ -52,7 +52,12 @@ COMPILED = [
     "pystack_c/wire/tcp.py",
     "pystack_c/tcp/sendbuf.py",
     "pystack_c/tcp/recvbuf.py",
+    "pystack_c/tcp/sentseg.py",
+    "pystack_c/tcp/seglists.py",
+    "pystack_c/tcp/sackranges.py",
+    "pystack_c/tcp/scoreboard.py",
     "pystack_c/tcp/rtxq.py",
+    "pystack_c/tcp/pieces.py",
     "pystack_c/tcp/tcb.py",
     "pystack_c/tcp/state.py",
     "pystack_c/tcp/memory.py",
@@ -126,7 +131,12 @@ DIRECTIVES = {
 BUFFERS = {"freelist": 64, "no_gc": True}
 DIRECTIVES_OF = {
     "pystack_c/packet.py": {"freelist": 64},
+    "pystack_c/tcp/sentseg.py": BUFFERS,
+    "pystack_c/tcp/seglists.py": BUFFERS,
+    "pystack_c/tcp/sackranges.py": BUFFERS,
+    "pystack_c/tcp/scoreboard.py": BUFFERS,
     "pystack_c/tcp/rtxq.py": BUFFERS,
+    "pystack_c/tcp/pieces.py": BUFFERS,
     "pystack_c/tcp/recvbuf.py": BUFFERS,
     "pystack_c/tcp/sendbuf.py": BUFFERS,
 }

@@ -66,6 +66,7 @@ cdef class Config:
     cdef public int64_t tcp_mem_low
     cdef public int64_t tcp_mem_pressure
     cdef public int64_t tcp_mem_high
+    cdef public int tcp_mem_share
     cdef public int64_t tcp_max_orphans
     cdef public bint tcp_moderate_rcvbuf
     cdef public bint tcp_moderate_sndbuf
@@ -136,6 +137,7 @@ cdef class Config:
     cdef public bint tcp_advmss_pmtu
     cdef public bint tcp_ssthresh_cwnd
     cdef public bint tcp_sack_whole
+    cdef public int tcp_sack_maxholes
     cdef public bint tcp_syn_ts_check
     cdef public int64_t tcp_window_start
     cdef public bint tcp_accecn_linux

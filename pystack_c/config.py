@@ -147,6 +147,8 @@ class Config:
         self.tcp_mem_pressure = 256 << 20
         #: no more than this, but for 4 KiB each way a connection: out-of-order data goes, new connections are refused
         self.tcp_mem_high = 384 << 20
+        #: per cent of tcp_mem_high that one peer (an address) gets under pressure; those that hold much share it
+        self.tcp_mem_share = 75
         #: connections that were closed and are not over; one more is reset
         self.tcp_max_orphans = 65536
         #: grow receive buffers with what the application reads in a round trip
@@ -242,7 +244,7 @@ class Config:
         self.tcp_challenge_ack_limit = 0x7FFFFFFF
         #: between two ACKs in answer to bad segments of one connection, challenge ACKs too, and two SYN,ACKs for a SYN that came again
         self.tcp_invalid_ratelimit = 500 * MS
-        #: out-of-order pieces one connection keeps
+        #: holes in what one connection received: data behind one more is not kept
         self.tcp_max_ooo = 4096
 
         # services (pystack_c/services and pystack/services; docs/limits.md); a time of 0 is no limit
@@ -314,6 +316,8 @@ class Config:
         self.tcp_ssthresh_cwnd = False
         #: a SACK block counts for segments that it covers whole only (Linux)
         self.tcp_sack_whole = False
+        #: so many segments in flight are cut where a SACK block ends inside of them (FreeBSD net.inet.tcp.sack.maxholes)
+        self.tcp_sack_maxholes = 128
         #: a SYN,ACK that echoes a timestamp we never sent is refused with a RST (Linux)
         self.tcp_syn_ts_check = False
         #: the window announced begins here and grows by two segments for each that arrives (Linux rcv_ssthresh); 0: all there is
@@ -531,6 +535,7 @@ FIELDS = (
     "tcp_mem_low",
     "tcp_mem_pressure",
     "tcp_mem_high",
+    "tcp_mem_share",
     "tcp_max_orphans",
     "tcp_moderate_rcvbuf",
     "tcp_moderate_sndbuf",
@@ -609,6 +614,7 @@ FIELDS = (
     "tcp_advmss_pmtu",
     "tcp_ssthresh_cwnd",
     "tcp_sack_whole",
+    "tcp_sack_maxholes",
     "tcp_syn_ts_check",
     "tcp_window_start",
     "tcp_accecn_linux",

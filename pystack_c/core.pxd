@@ -53,6 +53,8 @@ cdef class Core:
     cdef public int64_t tcp_memory
     cdef public bint tcp_pressure
     cdef public int64_t tcp_pressure_at
+    cdef public dict tcp_peers
+    cdef public int tcp_large
     cdef public int64_t tcp_reclaimed
     cdef public int64_t tcp_orphans
     @cython.locals(iface=Iface, fields=dict)

@@ -74,6 +74,9 @@ class Core:
         self.tcp_memory = 0
         self.tcp_pressure = False
         self.tcp_pressure_at = 0
+        #: under pressure, what each peer's connections hold, by address; and how many peers hold much (see tcp/memory.py)
+        self.tcp_peers: Any = None
+        self.tcp_large = 0
         self.tcp_reclaimed = -1
         self.tcp_orphans = 0
 

@@ -43,6 +43,7 @@ class Chargen(StreamService):
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """Fill the send buffer; where the lines go on is what was sent so far."""
         skip(tcb, tcb.recvbuf.used, now)
+        tcb.sendbuf.constant = _BLOCK
         while not tcb.fin_received:
             n = room(tcb)
             if n == 0:

@@ -9,7 +9,8 @@ from pystack_c.tcp cimport chrono, ecn, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output cimport schedule, set_rto_timer
 from pystack_c.tcp.recovery cimport after_ack, delivered, update_scoreboard
 from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer

@@ -66,6 +66,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
             rate.next_sample(tcb)
             rate.set_pacing(tcb)
         restart_rto(tcb, advanced)
+        memory.settle(tcb)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
         # (Linux: MSG_MORE holds data until the next reason to send.)
         tcb.more = False
@@ -133,6 +134,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     tcb.retries = 0
     tcb.retry_start = -1 if tcb.rtxq.count == 0 else tcb.core.now
     if before <= 0:
+        memory.settle(tcb)
         return
     tcb.bytes_acked += before
     buf = tcb.sendbuf

@@ -118,8 +118,7 @@ def fail_connection(tcb: Tcb, error: int, why: str, rfc: str) -> None:
     tcb.was_reset = True
     tcb.shut_rd = True
     tcb.shut_wr = True
-    tcb.recvbuf.ooo = None
-    tcb.recvbuf.ooo_bytes = 0
+    tcb.recvbuf.forget_ooo()
     tcb.wake(C.EV_ERR)
     finish(tcb, why, rfc)
 

@@ -62,7 +62,9 @@ def segment_text(tcb: Tcb, pkt: Any) -> None:
             ack_now(tcb, "data beyond the window: say where it ends", "RFC 9293 3.10.7.4")
             return
     core = tcb.core
-    if core.tcp_memory + (end - begin) > core.config.tcp_mem_high:
+    if core.tcp_memory + (end - begin) > core.config.tcp_mem_high or (
+        core.tcp_pressure and memory.short(tcb, end - begin)
+    ):
         if not memory.admits(tcb, end - begin, seq == tcb.rcv_nxt):
             ack_now(tcb, "no memory for it: say how little may come", "Linux tcp_data_queue")
             return
@@ -196,9 +198,10 @@ def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
     """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
     buf = tcb.recvbuf
     core = tcb.core
-    if buf.ooo is not None and len(buf.ooo) >= core.config.tcp_max_ooo:
+    right = seq_add(seq, end - begin)
+    if buf.ooo is not None and len(buf.ooo) >= core.config.tcp_max_ooo and not buf.touches(seq, right):
         core.counters.TcpExtTCPOFODrop += 1
-        core.drop("tcp-ooo-full", tcb.subject(), "too many out-of-order pieces", "RFC 9293 3.10.7.4")
+        core.drop("tcp-ooo-full", tcb.subject(), "too many holes in what was received", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
         if buf.known is not None:
@@ -258,8 +261,7 @@ def segment_fin(tcb: Tcb, pkt: Any) -> None:
     tcb.fin_expected = False
     tcb.fin_received = True
     # Nothing follows a FIN: what claims to was never the peer's.
-    tcb.recvbuf.ooo = None
-    tcb.recvbuf.ooo_bytes = 0
+    tcb.recvbuf.forget_ooo()
     memory.settle(tcb)
     tcb.sacks = None
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)

@@ -5,7 +5,8 @@ from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.seqnum cimport seq_add
 from pystack_c.tcp cimport memory, tell
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, sent_segment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment, sent_segment
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.final

@@ -9,7 +9,7 @@ from typing import Any
 from pystack_c.seqnum import seq_add
 from pystack_c.siphash import siphash
 from pystack_c.tcp import memory, tell
-from pystack_c.tcp.rtxq import sent_segment
+from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
 
 # Bits of the setting tcp_fastopen, as Linux has them.

@@ -92,7 +92,7 @@ def round_buffer(tcb: Tcb) -> None:
 def fresh_child(listener: Tcb, pkt: Any) -> Any:
     """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
     core = listener.core
-    if memory.refuses(listener):
+    if memory.refuses(listener, pkt.src):
         core.counters.TcpExtListenDrops += 1
         return None
     tcb = new_tcb(core)

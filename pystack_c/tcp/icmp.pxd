@@ -9,7 +9,8 @@ from pystack_c.tcp cimport tell, undo
 from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recovery cimport set_phase
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 

@@ -12,7 +12,8 @@ from pystack_c.tcp.data cimport ack_now, fin_again, option_may_be_blocked, segme
 from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.listen cimport listen_state
 from pystack_c.tcp.output cimport schedule, set_rto_timer
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables

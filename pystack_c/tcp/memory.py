@@ -1,8 +1,10 @@
 """The memory of all connections together, and what is given up where it gets scarce (Linux tcp(7), tcp_mem).
 
-Counted is what the buffers hold: data that waits to be sent, acknowledged, read, or put in order. Above `tcp_mem_pressure` no
-buffer grows, send buffers are halved and windows of connections that nobody reads stay small, until `tcp_mem_low` is
-reached. Above `tcp_mem_high` out-of-order data goes first (RFC 2018 8 allows it), then what arrives is dropped, the window is
+Counted is what the buffers hold: data that waits to be sent, acknowledged, read, or put in order, and the records of segments in
+flight; a block that many connections send is not counted. Above `tcp_mem_pressure` no buffer grows, send buffers are halved and
+windows of connections that nobody reads stay small, until `tcp_mem_low` is reached; and no peer (an address, all its connections)
+gets more than its share: above `tcp_mem_share` per cent of `tcp_mem_high`, nobody who holds more than an equal part of that with
+the others that hold much; half-way to `tcp_mem_high`, nobody who holds much. Above `tcp_mem_high` out-of-order data goes first (RFC 2018 8 allows it), then what arrives is dropped, the window is
 closed, new connections are refused; but LEAST bytes each way are every connection's own, so that all of them go on.
 """
 
@@ -11,10 +13,12 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp.tcb import LEAST, Tcb
+from pystack_c.tcp.tcb import LARGE, LEAST, Tcb, over_share
 
 # What an out-of-order piece costs besides its bytes: its record, its place in the list, the frame's headers.
 PIECE = 200
+# What the record of a segment in flight costs, with its place in the list.
+RECORD = 136
 # Out-of-order data of all connections is looked through once in so long.
 RECLAIM_EVERY = 100_000_000
 
@@ -25,10 +29,7 @@ def held(tcb: Tcb) -> int:
     """Bytes that the connection's buffers hold."""
     send = tcb.sendbuf
     buf = tcb.recvbuf
-    n = send.tail - send.head + buf.used + buf.ooo_bytes
-    if buf.ooo is not None:
-        n += PIECE * len(buf.ooo)
-    return n
+    return send.own() + RECORD * tcb.rtxq.count + buf.used + buf.ooo_bytes + PIECE * buf.ooo_pieces  # type: ignore[no-any-return]
 
 
 def settle(tcb: Tcb) -> None:
@@ -38,6 +39,8 @@ def settle(tcb: Tcb) -> None:
         return
     core = tcb.core
     core.tcp_memory += n - tcb.charged
+    if core.tcp_pressure:
+        count(core, tcb.raddr, n - tcb.charged)
     tcb.charged = n
     if core.tcp_pressure:
         if core.tcp_memory < core.config.tcp_mem_low:
@@ -51,6 +54,11 @@ def pressed(core: Core) -> None:
     core.tcp_pressure = True
     core.tcp_pressure_at = core.now
     core.counters.TcpExtTCPMemoryPressures += 1
+    core.tcp_peers = {}
+    core.tcp_large = 0
+    for tcb in core.tcp.all():
+        if tcb.charged > 0:
+            count(core, tcb.raddr, tcb.charged)
     if core.probe is not None:
         tell(core, "pressure", "more than tcp_mem_pressure: buffers do not grow, windows stay small")
 
@@ -58,9 +66,22 @@ def pressed(core: Core) -> None:
 def relieved(core: Core) -> None:
     """It is not scarce any more."""
     core.tcp_pressure = False
+    core.tcp_peers = None
     core.counters.TcpExtTCPMemoryPressuresChrono += (core.now - core.tcp_pressure_at) // 1_000_000
     if core.probe is not None:
         tell(core, "relief", "less than tcp_mem_low: as before")
+
+
+def count(core: Core, addr: int, n: int) -> None:
+    """Under pressure: a peer's connections hold `n` bytes more."""
+    old = core.tcp_peers.get(addr, 0)
+    new = old + n
+    large = core.config.tcp_mem_high // LARGE
+    core.tcp_large += (new > large) - (old > large)
+    if new > 0:
+        core.tcp_peers[addr] = new
+    else:
+        core.tcp_peers.pop(addr, None)
 
 
 def tell(core: Core, action: str, why: str) -> None:
@@ -73,19 +94,29 @@ def over(core: Core, n: int) -> bool:
     return core.tcp_memory + n > core.config.tcp_mem_high
 
 
-def refuses(tcb: Tcb) -> bool:
-    """Is there no memory for another connection, which `tcb` asks for? Then say so (the caller drops or refuses it)."""
+def short(tcb: Tcb, n: int) -> bool:
+    """Would `n` bytes more be too much, for all connections or for the share of this one's peer?"""
+    return over(tcb.core, n) or over_share(tcb.core, tcb.raddr, n)
+
+
+def refuses(tcb: Tcb, addr: int) -> bool:
+    """Is there no memory for a connection with `addr`, which `tcb` asks for? Then say so (the caller drops or refuses it)."""
     core = tcb.core
-    if not over(core, LEAST):
-        return False
-    core.drop("tcp-no-memory", tcb.subject(), "no memory for another connection", RULE)
-    return True
+    if over(core, LEAST):
+        core.drop("tcp-no-memory", tcb.subject(), "no memory for another connection", RULE)
+        return True
+    if over_share(core, addr, LEAST):
+        core.drop(
+            "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share of it", RULE
+        )
+        return True
+    return False
 
 
 def window(tcb: Tcb, free: int) -> int:
     """How much of the receive buffer's `free` bytes may be announced under pressure (Linux __tcp_select_window)."""
     buf = tcb.recvbuf
-    if over(tcb.core, LEAST):
+    if short(tcb, LEAST):
         most = LEAST - buf.used
     elif free < buf.size // 2:
         # More than half of it waits for the application.
@@ -101,20 +132,24 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
     """Data arrived for which there is no memory: can out-of-order data make room, or is it the connection's least share?"""
     core = tcb.core
     core.counters.TcpExtPruneCalled += 1
-    reclaim(core)
-    if not over(core, n):
+    if over(core, n):
+        reclaim(core)
+    if not short(tcb, n):
         return True
     if in_order:
         if tcb.recvbuf.ooo is not None:
             prune(tcb)
-        if not over(core, n) or tcb.recvbuf.used + n <= LEAST:
+        if not short(tcb, n) or tcb.recvbuf.used + n <= LEAST:
             return True
     core.counters.TcpExtRcvPruned += 1
     if in_order:
         core.counters.TcpExtTCPRcvQDrop += 1
     else:
         core.counters.TcpExtTCPOFODrop += 1
-    core.drop("tcp-no-memory", tcb.subject(), f"{core.tcp_memory} bytes in all buffers: no room for this", RULE)
+    why = f"{core.tcp_memory} bytes in all buffers: no room for this"
+    if not over(core, n):
+        why = f"{core.tcp_peers[tcb.raddr]} bytes in this peer's buffers: its share"
+    core.drop("tcp-no-memory", tcb.subject(), why, RULE)
     # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)
     edge = seq_add(tcb.rcv_nxt, free)
@@ -145,9 +180,7 @@ def prune(tcb: Tcb) -> None:
     """Forget a connection's out-of-order data: the peer still has it (RFC 2018 8: SACK is advice, not a promise)."""
     buf = tcb.recvbuf
     n = buf.ooo_bytes
-    buf.ooo = None
-    buf.ooo_bytes = 0
-    buf.known = None
+    buf.forget_ooo()
     tcb.sacks = None
     tcb.core.counters.TcpExtOfoPruned += 1
     settle(tcb)

@@ -5,7 +5,8 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge
 from pystack_c.tcp cimport rate, tell, undo
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport path_mtu, update_mss
 from pystack_c.tcp.tcb cimport Tcb
 

@@ -9,8 +9,9 @@ nothing about congestion.
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge
 from pystack_c.tcp import rate, tell, undo
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.segment import path_mtu, update_mss
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 

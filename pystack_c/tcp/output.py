@@ -2,12 +2,12 @@
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.tcp import chrono, chunks, errqueue, fastopen, mtuprobe, rate, tell
+from pystack_c.tcp import chrono, chunks, errqueue, fastopen, memory, mtuprobe, rate, tell
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.rtxq import sent_segment
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
+from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import new_timer
 
@@ -41,6 +41,7 @@ def tcp_output(tcb: Tcb) -> None:
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
         if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
+        memory.settle(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:
             return
@@ -49,6 +50,7 @@ def tcp_output(tcb: Tcb) -> None:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
+    memory.settle(tcb)
     arm_retransmit(tcb, tcb.snd_nxt != before)
 
 

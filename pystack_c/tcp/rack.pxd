@@ -4,7 +4,11 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
 from pystack_c.tcp cimport rate, tell
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sackranges cimport SackRange
+from pystack_c.tcp.scoreboard cimport Scoreboard, fresh
+from pystack_c.tcp.seglists cimport SegHeap
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 
@@ -22,13 +26,21 @@ cpdef dsack_seen(Tcb tcb)
 cpdef recovery_ended(Tcb tcb)
 @cython.locals(window=int64_t)
 cpdef int64_t reordering_window(Tcb tcb)
-@cython.locals(core=Core, q=RtxQueue, window=int64_t, why=str, wait=int64_t, i=Py_ssize_t, n=Py_ssize_t, seg=SentSegment, left=int64_t)
+@cython.locals(core=Core, q=RtxQueue, window=int64_t, why=str, wait=int64_t)
 cpdef detect_loss(Tcb tcb)
+@cython.locals(board=Scoreboard, seg=SentSegment, i=Py_ssize_t, n=Py_ssize_t)
+cdef look_at(Tcb tcb, RtxQueue q)
+@cython.locals(board=Scoreboard, i=Py_ssize_t, other=SentSegment)
+cdef bint is_near(Tcb tcb, RtxQueue q, SentSegment seg) except? -1
+@cython.locals(board=Scoreboard, again=SegHeap, second=SentSegment, seg=SentSegment)
+cdef lose_overdue(Tcb tcb, int64_t limit, str why)
+@cython.locals(wait=int64_t, seg=SentSegment)
+cdef int64_t longest_wait(Scoreboard board, int64_t limit) except? -1
 @cython.locals(q=RtxQueue, limit=int64_t, i=Py_ssize_t, seg=SentSegment)
 cpdef mark_on_timeout(Tcb tcb, bint everything)
 @cython.locals(pto=int64_t)
 cpdef int64_t probe_timeout(Tcb tcb)
 cpdef note_probe(Tcb tcb, bint retransmission)
 cpdef bint probe_answered(Tcb tcb, uint32_t ack, bint dsack, bint plain_duplicate)
-@cython.locals(i=Py_ssize_t, seg=SentSegment)
+@cython.locals(i=Py_ssize_t, seg=SentSegment, found=SackRange)
 cpdef Py_ssize_t last_segment(RtxQueue q)

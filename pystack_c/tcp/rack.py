@@ -7,7 +7,11 @@ that nobody acknowledges is probed before the retransmission timer fires (sectio
 import pystack_c.const as C
 from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
 from pystack_c.tcp import rate, tell
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp.sackranges import SackRange
+from pystack_c.tcp.scoreboard import Scoreboard, fresh
+from pystack_c.tcp.seglists import SegHeap
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 
@@ -100,11 +104,11 @@ def recovery_ended(tcb: Tcb) -> None:
 
 
 def reordering_window(tcb: Tcb) -> int:
-    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd)."""
+    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd); DupThresh counts segments."""
     if not tcb.rack_reordering:
         if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
             return 0
-        if tcb.rtxq.sacked_out >= tcb.core.config.tcp_reordering * tcb.mss:
+        if tcb.rtxq.sacked_segs >= tcb.core.config.tcp_reordering:
             return 0
     if tcb.min_rtt < 0:
         return 0
@@ -117,31 +121,16 @@ def detect_loss(tcb: Tcb) -> None:
     core = tcb.core
     q = tcb.rtxq
     if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
+        q.calm()
         core.cancel_timer(tcb.reorder_timer, "nothing is missing any more", "RFC 8985 6.2")
         return
     window = reordering_window(tcb)
     why = "a segment sent later was delivered, and the reordering window has passed"
     if window == 0:
         why = "a segment sent later was delivered; no reordering was seen, and it is not waited for"
-    wait = 0
-    i = q.first
-    n = len(q.segs)
-    while i < n:
-        seg: SentSegment = q.segs[i]
-        i += 1
-        if seq_ge(seg.seq, tcb.rack_fack) and seg.retrans == 0:
-            break
-        if seg.sacked or (seg.lost and not seg.in_flight_again):
-            continue
-        if not sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
-            continue
-        left = seg.sent_at + tcb.rack_rtt + window - core.now
-        if left <= 0:
-            if seg.retrans > 0:
-                core.counters.TcpExtTCPLostRetransmit += 1
-            lose(tcb, seg, why, "RFC 8985 6.2")
-        elif left > wait:
-            wait = left
+    look_at(tcb, q)
+    lose_overdue(tcb, core.now - tcb.rack_rtt - window, why)
+    wait = longest_wait(q.board, core.now - tcb.rack_rtt - window)
     if wait > 0:
         wait += core.config.tcp_timeout_slack
         if tcb.reorder_timer is None:
@@ -149,6 +138,89 @@ def detect_loss(tcb: Tcb) -> None:
         core.set_timer(tcb.reorder_timer, core.now + wait, "later than that, what is missing is lost", "RFC 8985 6.2")
     else:
         core.cancel_timer(tcb.reorder_timer, "nothing can be late any more", "RFC 8985 6.2")
+
+
+def look_at(tcb: Tcb, q: RtxQueue) -> None:
+    """Which segments were sent before something that was delivered? Only those that were not so the last time are touched."""
+    board: Scoreboard = q.board
+    seg: SentSegment
+    # What was sent once is in the order of sending as it is.
+    i = q.find(board.edge)
+    n = len(q.segs)
+    while i < n:
+        seg = q.segs[i]
+        if seq_ge(seg.seq, tcb.rack_fack):
+            break
+        if fresh(seg):
+            if not sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
+                break
+            board.becomes_late(seg)
+        board.edge = seg.end
+        i += 1
+    seg = board.first_again()
+    while seg is not None and sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
+        board.becomes_overdue(seg, is_near(tcb, q, seg))
+        seg = board.first_again()
+    seg = board.first_beyond()
+    while seg is not None and is_near(tcb, q, seg):
+        board.comes_near(seg)
+        seg = board.first_beyond()
+
+
+def is_near(tcb: Tcb, q: RtxQueue, seg: SentSegment) -> bool:
+    """Is a retransmission before the first segment that was sent once and is above all that was delivered?"""
+    if seq_lt(seg.seq, tcb.rack_fack):
+        return True
+    board: Scoreboard = q.board
+    if seq_lt(board.whole, tcb.rack_fack):
+        board.whole = tcb.rack_fack
+    i = q.find(board.whole)
+    while i < len(q.segs):
+        other: SentSegment = q.segs[i]
+        if other.retrans == 0:
+            break
+        board.whole = other.end
+        i += 1
+    return seq_lt(seg.seq, board.whole)
+
+
+def lose_overdue(tcb: Tcb, limit: int, why: str) -> None:
+    """Mark lost what was sent at `limit` or before, of what is overdue, by sequence numbers."""
+    board: Scoreboard = tcb.rtxq.board
+    again: SegHeap = None  # type: ignore[assignment]
+    second: SentSegment = board.first_overdue()
+    while second is not None and second.sent_at <= limit:
+        if again is None:
+            again = SegHeap()
+        board.take_overdue(second)
+        again.push(second)
+        second = board.first_overdue()
+    while True:
+        seg: SentSegment = board.first_late()
+        if seg is not None and seg.sent_at > limit:
+            seg = None  # type: ignore[assignment]
+        second = None if again is None else again.top()  # type: ignore[assignment]
+        if seg is None and second is None:
+            return
+        if second is None or (seg is not None and seq_lt(seg.seq, second.seq)):
+            board.take_late(seg)
+        else:
+            again.pop()
+            seg = second
+            tcb.core.counters.TcpExtTCPLostRetransmit += 1
+        lose(tcb, seg, why, "RFC 8985 6.2")
+
+
+def longest_wait(board: Scoreboard, limit: int) -> int:
+    """How long until the youngest of what is overdue is lost."""
+    wait = 0
+    seg: SentSegment = board.last_late()
+    if seg is not None:
+        wait = seg.sent_at - limit
+    seg = board.last_overdue()
+    if seg is not None and seg.sent_at - limit > wait:
+        wait = seg.sent_at - limit
+    return wait
 
 
 def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
@@ -214,9 +286,9 @@ def probe_answered(tcb: Tcb, ack: int, dsack: bool, plain_duplicate: bool) -> bo
 def last_segment(q: RtxQueue) -> int:
     """Index of the segment with the highest sequence numbers that is still out, or -1."""
     i = len(q.segs) - 1
-    while i >= q.first:
+    if i >= q.first:
         seg: SentSegment = q.segs[i]
-        if not seg.sacked:
-            return i
-        i -= 1
-    return -1
+        if seg.sacked:
+            found: SackRange = q.board.sacks.top()
+            i = q.find(found.left) - 1
+    return i if i >= q.first else -1

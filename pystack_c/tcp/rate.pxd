@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.seqnum cimport seq_diff
-from pystack_c.tcp.rtxq cimport SentSegment
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.timer cimport Timer
 

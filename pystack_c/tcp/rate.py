@@ -6,7 +6,7 @@ what time. Pacing spreads segments over time instead of sending a window at once
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_diff
-from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.timer import Timer
 

@@ -5,21 +5,26 @@ from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport mtuprobe, rack, rate, tell, undo
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment, covers
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sackranges cimport SackRange
+from pystack_c.tcp.scoreboard cimport Scoreboard, fresh
+from pystack_c.tcp.sentseg cimport SentSegment, covers
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(q=RtxQueue, before=int64_t, left=uint32_t, right=uint32_t, fields=dict, why=str)
 cpdef int64_t update_scoreboard(Tcb tcb, list blocks)
 @cython.locals(n=int64_t, at=int64_t, size=int64_t)
 cdef uint32_t whole_segments(SentSegment seg, uint32_t edge, bint up)
-@cython.locals(i=Py_ssize_t, seg=SentSegment, begin=uint32_t, end=uint32_t)
+@cython.locals(i=Py_ssize_t, seg=SentSegment, begin=uint32_t, end=uint32_t, edge=uint32_t)
 cdef _mark_block(Tcb tcb, RtxQueue q, uint32_t left, uint32_t right)
 @cython.locals(n=int64_t, pieces=int)
 cpdef delivered(Tcb tcb, SentSegment seg)
-@cython.locals(q=RtxQueue, thresh=int, above=int64_t, pieces=int, i=Py_ssize_t, limit=int64_t, seg=SentSegment)
+@cython.locals(thresh=int64_t, found=SackRange)
 cpdef mark_losses(Tcb tcb)
-@cython.locals(q=RtxQueue, below=bint, i=Py_ssize_t, seg=SentSegment)
+@cython.locals(found=SackRange)
 cpdef mark_holes(Tcb tcb)
+@cython.locals(q=RtxQueue, board=Scoreboard, low=Py_ssize_t, i=Py_ssize_t, seg=SentSegment)
+cdef lose_below(Tcb tcb, uint32_t seq)
 cpdef lose_by_count(Tcb tcb, SentSegment seg)
 @cython.locals(q=RtxQueue, seg=SentSegment)
 cpdef lose_head(Tcb tcb)
@@ -56,5 +61,3 @@ cdef count_failure(Tcb tcb)
 cdef all_lost(Tcb tcb, bint everything, str why, str rfc)
 @cython.locals(config=Config)
 cdef bint duplicate_counts(Tcb tcb)
-@cython.locals(q=RtxQueue, seg=SentSegment, item=object)
-cpdef forget_sacks(Tcb tcb)

@@ -10,7 +10,10 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import mtuprobe, rack, rate, tell, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment, covers
+from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp.sackranges import SackRange
+from pystack_c.tcp.scoreboard import Scoreboard, fresh
+from pystack_c.tcp.sentseg import SentSegment, covers
 from pystack_c.tcp.tcb import PHASES, Tcb
 
 
@@ -83,24 +86,30 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
         seg: SentSegment = q.segs[i]
         if seq_ge(seg.seq, right):
             return
+        if seg.sacked:
+            # (It, and what follows it, may have been there for long.)
+            edge = q.board.sacks.end(seg.seq)
+            if seq_ge(edge, right):
+                return
+            i = q.find(edge)
+            continue
         if not covers(seg, left, right):
             # A group sent in one piece (offload) may be covered in part: cut it.
             begin, end = left, right
-            if tcb.core.config.tcp_sack_whole:
+            if tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes:
                 begin = whole_segments(seg, left, True)
                 end = whole_segments(seg, right, False)
             if seq_le(end, begin) or seq_le(end, seg.seq) or seq_le(seg.end, begin):
                 i += 1
                 continue
             if seq_lt(seg.seq, begin):
-                q.split(i, begin)
+                q.cut(i, begin)
                 i += 1
                 continue
             if seq_lt(end, seg.end):
-                q.split(i, end)
-        if not seg.sacked:
-            q.mark_sacked(seg)
-            delivered(tcb, seg)
+                q.cut(i, end)
+        q.mark_sacked(seg)
+        delivered(tcb, seg)
         i += 1
 
 
@@ -120,32 +129,30 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
 
 def mark_losses(tcb: Tcb) -> None:
     """RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) * SMSS bytes, are SACKed above it."""
-    q = tcb.rtxq
     thresh = tcb.core.config.tcp_reordering
-    above = 0
-    pieces = 0
-    i = len(q.segs) - 1
-    limit = (thresh - 1) * tcb.mss
-    while i >= q.first:
-        seg: SentSegment = q.segs[i]
-        if seg.sacked:
-            above += seq_diff(seg.end, seg.seq)
-            pieces += seg.pieces()
-        elif (above > limit or pieces >= thresh) and not seg.lost and seg.retrans == 0:
-            lose_by_count(tcb, seg)
-        i -= 1
+    found: SackRange = tcb.rtxq.board.sacks.below(thresh, (thresh - 1) * tcb.mss)
+    if found is not None:
+        lose_below(tcb, found.left)
 
 
 def mark_holes(tcb: Tcb) -> None:
     """RFC 6675 4, NextSeg() rule 3: in recovery with no new data to send, fill the holes IsLost() does not hold for yet."""
+    found: SackRange = tcb.rtxq.board.sacks.top()
+    lose_below(tcb, found.left)
+
+
+def lose_below(tcb: Tcb, seq: int) -> None:
+    """Mark lost what was sent once, from where the last walk ended up to `seq`."""
     q = tcb.rtxq
-    below = False
-    i = len(q.segs) - 1
-    while i >= q.first:
+    board: Scoreboard = q.board
+    if seq_le(seq, board.counted):
+        return
+    low = q.find(board.counted)
+    board.counted = seq
+    i = q.find(seq) - 1
+    while i >= low:
         seg: SentSegment = q.segs[i]
-        if seg.sacked:
-            below = True
-        elif below and not seg.lost and seg.retrans == 0:
+        if fresh(seg):
             lose_by_count(tcb, seg)
         i -= 1
 
@@ -438,7 +445,7 @@ def timeout(tcb: Tcb) -> None:
     if head is not None and head.sacked:
         # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
         tcb.core.counters.TcpExtTCPSACKReneging += 1
-        forget_sacks(tcb)
+        q.nothing_sacked()
         everything = True
     all_lost(tcb, everything, "the retransmission timer fired", "RFC 6298 5.4")
 
@@ -481,12 +488,3 @@ def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
     tcb.recover = tcb.snd_nxt
     tcb.force_retransmit = True
     set_phase(tcb, C.CA_LOSS, why, rfc)
-
-
-def forget_sacks(tcb: Tcb) -> None:
-    """Clear the scoreboard."""
-    q = tcb.rtxq
-    for item in q.segs[q.first :]:
-        seg: SentSegment = item
-        seg.sacked = False
-    q.sacked_out = 0

@@ -2,6 +2,7 @@
 
 Pieces keep the received frame and their place in it, so the core copies nothing: `recv` makes the one
 copy. Small pieces are joined, so that a flood of tiny segments cannot make memory many times the window.
+Out of order, pieces that adjoin make a run: there are as many runs as holes, and a run is one SACK block.
 """
 
 from typing import Any
@@ -9,36 +10,19 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.packet import cut
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp.pieces import Piece, Run, join, keep, new_piece
 
-_JOIN_BELOW = 1024
-_JOIN_UP_TO = 16384
 #: Places free at the front of a list before what follows is moved up.
 _TRIM_FROM = 8
-
-
-class Piece:
-    """Bytes [begin, end) of `data`; `seq` is the sequence number of the first (out-of-order queue only)."""
-
-    def __init__(self, data: bytes, begin: int, end: int, seq: int) -> None:
-        self.fill(data, begin, end, seq)
-
-    def fill(self, data: bytes, begin: int, end: int, seq: int) -> None:
-        """Give every field its value."""
-        self.data = data
-        self.begin = begin
-        self.end = end
-        self.seq = seq
-
-
-def new_piece(data: bytes, begin: int, end: int, seq: int) -> Piece:
-    """Piece(...) without its cost."""
-    piece: Piece = Piece.__new__(Piece)
-    piece.fill(data, begin, end, seq)
-    return piece
+#: a byte is cut out of a piece of up to this size by a copy of it
+_COPY_UP_TO = 16384
 
 
 class RecvBuf:
-    """In-order pieces (`used` bytes) and out-of-order pieces (`ooo`, sorted, not overlapping)."""
+    """In-order pieces (`used` bytes) and runs of out-of-order pieces (`ooo`, sorted, apart from each other).
+
+    ooo_bytes, ooo_pieces   bytes, and pieces, in all runs
+    """
 
     def __init__(self, size: int) -> None:
         self.begin(size)
@@ -51,30 +35,18 @@ class RecvBuf:
         self.first = 0
         self.ooo: Any = None
         self.ooo_bytes = 0
+        self.ooo_pieces = 0
         self.known: Any = None
         #: how many segments were joined to what waited before them, since that was counted
         self.joined = 0
 
     def put(self, data: bytes, begin: int, end: int) -> None:
         """Append in-order bytes."""
-        n = end - begin
-        self.used += n
-        if n < _JOIN_BELOW and self.first < len(self.pieces):
-            last: Piece = self.pieces[len(self.pieces) - 1]
-            have = last.end - last.begin
-            if have < _JOIN_BELOW or last.begin == 0:
-                if have + n <= _JOIN_UP_TO:
-                    last.data = cut(last.data, last.begin, last.end) + cut(data, begin, end)
-                    last.begin = 0
-                    last.end = have + n
-                    self.joined += 1
-                    return
-        if 2 * n < len(data):
-            # A part must not keep a whole frame, which may be many times its size (offload).
-            data = cut(data, begin, end)
-            begin = 0
-            end = n
-        self.pieces.append(new_piece(data, begin, end, 0))
+        self.used += end - begin
+        if self.first < len(self.pieces) and join(self.pieces[len(self.pieces) - 1], data, begin, end):
+            self.joined += 1
+            return
+        self.pieces.append(keep(data, begin, end))
 
     def get(self, n: int, peek: bool) -> bytes:
         """Up to `n` bytes in order; with `peek` they stay."""
@@ -150,13 +122,13 @@ class RecvBuf:
             piece.begin += 1
         elif at == piece.end - 1:
             piece.end = at
-        elif piece.end - piece.begin <= _JOIN_UP_TO:
+        elif piece.end - piece.begin <= _COPY_UP_TO:
             # (A piece for each byte between urgent ones would be many times the window.)
             piece.data = piece.data[piece.begin : at] + piece.data[at + 1 : piece.end]
             piece.end -= piece.begin + 1
             piece.begin = 0
         else:
-            self.pieces.insert(i + 1, new_piece(piece.data, at + 1, piece.end, 0))
+            self.pieces.insert(i + 1, new_piece(piece.data, at + 1, piece.end))
             piece.end = at
         if piece.begin == piece.end:
             del self.pieces[i]
@@ -166,7 +138,7 @@ class RecvBuf:
         return value
 
     def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:
-        """Keep an out-of-order piece (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new.
+        """Keep out-of-order data (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new.
 
         `known` tells the first stretch of it that was here before, as D-SACK reports it (RFC 2883 4).
         """
@@ -175,61 +147,93 @@ class RecvBuf:
             self.ooo = []
         right = seq_add(seq, end - begin)
         i = self._position(seq)
-        if i > 0:
-            before: Piece = self.ooo[i - 1]
-            edge = seq_add(before.seq, before.end - before.begin)
-            if seq_gt(edge, seq):
-                if seq_ge(edge, right):
-                    self.known = (seq, right)
-                    return False
-                self.known = (seq, edge)
-                begin += seq_diff(edge, seq)
-                seq = edge
-        new = False
+        before = self.ooo_bytes
         while seq_lt(seq, right):
+            run: Run = None  # type: ignore[assignment]
+            stop = right
             if i < len(self.ooo):
-                after: Piece = self.ooo[i]
-                stop = after.seq if seq_lt(after.seq, right) else right
-            else:
-                after = None  # type: ignore[assignment]
-                stop = right
-            gap = seq_diff(stop, seq)
-            if gap > 0:
-                if 2 * gap < len(data):
-                    self.ooo.insert(i, new_piece(cut(data, begin, begin + gap), 0, gap, seq))
+                run = self.ooo[i]
+                if seq_ge(seq, run.seq):
+                    # It begins inside of this run, or where that ends.
+                    self._also_known(seq, run.right, right)
+                    if seq_gt(run.right, seq):
+                        begin += seq_diff(run.right, seq)
+                        seq = run.right
+                    if seq_ge(seq, right):
+                        break
+                    n = self._grow(i, data, begin, seq, right)
+                    begin += n
+                    seq = seq_add(seq, n)
+                    continue
+                if seq_gt(run.seq, right):
+                    run = None  # type: ignore[assignment]
                 else:
-                    self.ooo.insert(i, new_piece(data, begin, begin + gap, seq))
-                self.ooo_bytes += gap
-                new = True
-                begin += gap
-                seq = stop
-                i += 1
-            if after is None or seq_ge(seq, right):
-                break
-            skip = after.end - after.begin
-            self._also_known(seq, seq_add(seq, skip), right)
-            begin += skip
-            seq = seq_add(seq, skip)
-            i += 1
-        return new
+                    stop = run.seq
+            gap = seq_diff(stop, seq)
+            if run is not None:
+                self._count(gap, run.put_before(data, begin, begin + gap))
+            else:
+                self.ooo.insert(i, Run(seq, keep(data, begin, begin + gap)))
+                self._count(gap, True)
+            begin += gap
+            seq = stop
+        return self.ooo_bytes > before
+
+    def _grow(self, i: int, data: bytes, begin: int, seq: int, right: int) -> int:
+        """[seq, right) follows on run `i`: put it there, up to the next run, and join the two where they meet now."""
+        run: Run = self.ooo[i]
+        after: Run = None  # type: ignore[assignment]
+        stop = right
+        if i + 1 < len(self.ooo):
+            after = self.ooo[i + 1]
+            if seq_gt(after.seq, right):
+                after = None  # type: ignore[assignment]
+            else:
+                stop = after.seq
+        gap = seq_diff(stop, seq)
+        self._count(gap, run.put_behind(data, begin, begin + gap))
+        if after is not None:
+            run.take(after)
+            del self.ooo[i + 1]
+        return gap
+
+    def _count(self, n: int, piece: bool) -> None:
+        """`n` bytes are new, in a piece of their own or joined to another."""
+        self.ooo_bytes += n
+        if piece:
+            self.ooo_pieces += 1
+        else:
+            self.joined += 1
+
+    def touches(self, seq: int, right: int) -> bool:
+        """Does [seq, right) lie at, or over, a run? Then it makes no other hole."""
+        if self.ooo is None:
+            return False
+        i = self._position(seq)
+        if i >= len(self.ooo):
+            return False
+        run: Run = self.ooo[i]
+        return seq_le(run.seq, right)
 
     def _also_known(self, left: int, edge: int, right: int) -> None:
         """[left, edge), as far as `right`, was here before: the first such stretch, and what adjoins it, is told."""
         if seq_gt(edge, right):
             edge = right
+        if seq_ge(left, edge):
+            return
         if self.known is None:
             self.known = (left, edge)
         elif self.known[1] == left:
             self.known = (self.known[0], edge)
 
     def _position(self, seq: int) -> int:
-        """Index of the first piece that starts after `seq`, or at it."""
+        """Index of the first run that ends at `seq` or after it."""
         low = 0
         high = len(self.ooo)
         while low < high:
             mid = (low + high) >> 1
-            piece: Piece = self.ooo[mid]
-            if seq_lt(piece.seq, seq):
+            run: Run = self.ooo[mid]
+            if seq_lt(run.right, seq):
                 low = mid + 1
             else:
                 high = mid
@@ -242,58 +246,59 @@ class RecvBuf:
             return rcv_nxt
         count = 0
         for item in self.ooo:
-            piece: Piece = item
-            if seq_gt(piece.seq, rcv_nxt):
+            run: Run = item
+            if seq_gt(run.seq, rcv_nxt):
                 break
             count += 1
-            n = piece.end - piece.begin
-            self.ooo_bytes -= n
-            old = seq_diff(rcv_nxt, piece.seq)
-            if old > 0:
-                self._also_known(piece.seq, seq_add(piece.seq, n), rcv_nxt)
-            if old < n:
-                self.put(piece.data, piece.begin + old, piece.end)
-                rcv_nxt = seq_add(rcv_nxt, n - old)
+            self._also_known(run.seq, run.right, rcv_nxt)
+            old = seq_diff(rcv_nxt, run.seq)
+            self.ooo_bytes -= seq_diff(run.right, run.seq)
+            self.ooo_pieces -= len(run.pieces)
+            if seq_gt(run.right, rcv_nxt):
+                rcv_nxt = run.right
+                self._move(run, old)
         if count:
             del self.ooo[:count]
         if not self.ooo:
             self.ooo = None
         return rcv_nxt
 
+    def _move(self, run: Run, old: int) -> None:
+        """A run is in order now, but for its first `old` bytes, which had come before."""
+        for item in run.pieces:
+            piece: Piece = item
+            n = piece.end - piece.begin
+            if old < n:
+                self.put(piece.data, piece.begin + old, piece.end)
+                old = 0
+            else:
+                old -= n
+
+    def forget_ooo(self) -> None:
+        """Throw away what is out of order."""
+        self.ooo = None
+        self.ooo_bytes = 0
+        self.ooo_pieces = 0
+        self.known = None
+
     def block_at(self, seq: int) -> tuple[Any, ...] | None:
-        """The contiguous out-of-order block (left, right) that holds `seq`, or None."""
+        """The run (left, right) that holds `seq`, or None."""
         if self.ooo is None:
             return None
-        i = self._position(seq_add(seq, 1)) - 1
-        if i < 0:
+        i = self._position(seq_add(seq, 1))
+        if i >= len(self.ooo):
             return None
-        piece: Piece = self.ooo[i]
-        left = piece.seq
-        right = seq_add(left, piece.end - piece.begin)
-        if seq_le(right, seq):
+        run: Run = self.ooo[i]
+        if seq_gt(run.seq, seq):
             return None
-        j = i + 1
-        while j < len(self.ooo):
-            piece = self.ooo[j]
-            if piece.seq != right:
-                break
-            right = seq_add(right, piece.end - piece.begin)
-            j += 1
-        while i > 0:
-            piece = self.ooo[i - 1]
-            if seq_add(piece.seq, piece.end - piece.begin) != left:
-                break
-            left = piece.seq
-            i -= 1
-        return (left, right)
+        return (run.seq, run.right)
 
     def clear(self) -> None:
         """Forget everything (the connection is over)."""
         self.used = 0
         self.pieces = []
         self.first = 0
-        self.ooo = None
-        self.ooo_bytes = 0
+        self.forget_ooo()
 
 
 def new_recvbuf(size: int) -> RecvBuf:

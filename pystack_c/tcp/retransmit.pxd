@@ -5,7 +5,8 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
 from pystack_c.tcp cimport mtuprobe, rack, rate, undo
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
+from pystack_c.tcp.rtxq cimport RtxQueue
+from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.tcb cimport Tcb
 

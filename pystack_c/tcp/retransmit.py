@@ -3,8 +3,8 @@
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add, seq_diff, seq_lt
 from pystack_c.tcp import mtuprobe, rack, rate, undo
-from pystack_c.tcp.rtxq import SentSegment
 from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -20,7 +20,7 @@ def retransmit_lost(tcb: Tcb) -> bool:
     head = False
     # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
     mss = tcb.mss - sack_option_len(tcb)
-    i = q.next_lost(q.first)
+    i = q.next_lost()
     while i >= 0:
         q.single(i)
         seg: SentSegment = q.segs[i]
@@ -38,7 +38,7 @@ def retransmit_lost(tcb: Tcb) -> bool:
         resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))
         if i == q.first and tcb.ca_state == C.CA_RECOVERY:
             head = True
-        i = q.next_lost(i + 1)
+        i = q.next_lost()
     return head
 
 

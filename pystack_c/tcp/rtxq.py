@@ -3,63 +3,12 @@
 from typing import Any
 
 from pystack_c.seqnum import seq_add, seq_diff, seq_le
+from pystack_c.tcp.sackranges import SackRanges
+from pystack_c.tcp.scoreboard import Scoreboard
+from pystack_c.tcp.sentseg import SentSegment, sent_segment
 
 #: Places free at the front of a list before what follows is moved up.
 _TRIM_FROM = 8
-
-
-class SentSegment:
-    """Sequence space [seq, end) that was sent in one piece, and what happened to it since.
-
-    gso   the segment size where a device cut the piece into several, or 0
-    order   the count of this transmission among the connection's (see rack.sent_after)
-    """
-
-    def __init__(self, seq: int, end: int, sent_at: int) -> None:
-        self.fill(seq, end, sent_at)
-
-    def fill(self, seq: int, end: int, sent_at: int) -> None:
-        """Give every field its first value."""
-        self.seq = seq
-        self.end = end
-        self.sent_at = sent_at
-        self.sacked = False
-        self.lost = False
-        self.in_flight_again = False
-        self.retrans = 0
-        self.syn_fin = 0
-        self.gso = 0
-        self.order = 0
-        self.push = False
-        # for delivery rate samples (rate.py)
-        self.delivered = 0
-        self.delivered_at = 0
-        self.first_sent_at = 0
-        self.lost_before = 0
-        self.tx_in_flight = 0
-        self.app_limited = False
-
-    def length(self) -> int:
-        """Sequence numbers covered."""
-        return seq_diff(self.end, self.seq)
-
-    def data_length(self) -> int:
-        """Bytes of data covered: SYN and FIN are no data."""
-        n = seq_diff(self.end, self.seq)
-        return n - 1 if self.syn_fin != 0 else n
-
-    def pieces(self) -> int:
-        """Segments on the wire."""
-        if self.gso == 0:
-            return 1
-        return (self.data_length() + self.gso - 1) // self.gso  # not 0: that was looked at
-
-
-def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:
-    """A new record: SentSegment(...) without its cost."""
-    seg: SentSegment = SentSegment.__new__(SentSegment)
-    seg.fill(seq, end, sent_at)
-    return seg
 
 
 class RtxQueue:
@@ -67,6 +16,9 @@ class RtxQueue:
 
     count   how many records there are
     sacked_out, lost_out, retrans_out   bytes SACKed, marked lost, and retransmitted and still out
+    sacked_segs   segments SACKed
+    cuts   records that an edge of a SACK block cut off the rest of their segments
+    board   the scoreboard, or None where nothing was missing lately
     """
 
     def __init__(self) -> None:
@@ -80,7 +32,10 @@ class RtxQueue:
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
+        self.sacked_segs = 0
+        self.cuts = 0
         self.transmissions = 0
+        self.board: Any = None
 
     def __len__(self) -> int:
         return self.count
@@ -101,17 +56,33 @@ class RtxQueue:
     def pop_head(self) -> None:
         """The oldest record is acknowledged."""
         seg: SentSegment = self.segs[self.first]
-        self.forget(seg)
         self.segs[self.first] = None
         self.first += 1
         self.count -= 1
+        if self.board is not None:
+            self.forget(seg)
         if self.first >= _TRIM_FROM and 2 * self.first >= len(self.segs):
             del self.segs[: self.first]
             self.first = 0
 
+    def missing(self) -> Scoreboard:
+        """The scoreboard, which begins with the first loss."""
+        if self.board is None:
+            head: SentSegment = self.segs[self.first]
+            self.board = Scoreboard(head.seq)
+        return self.board  # type: ignore[no-any-return]
+
     def forget(self, seg: SentSegment) -> None:
-        """Take a record's bytes out of the sums."""
+        """A record has left the queue: take it out of the sums and the scoreboard."""
+        board: Scoreboard = self.board
         self._take_out(seg, seq_diff(seg.end, seg.seq))
+        if seg.sacked:
+            self.sacked_segs -= seg.whole_pieces()
+        if seg.part:
+            self.cuts -= 1
+        board.acked(seg)
+        if self.count == 0:
+            self.board = None
 
     def _take_out(self, seg: SentSegment, n: int) -> None:
         if seg.sacked:
@@ -125,11 +96,17 @@ class RtxQueue:
         """The oldest record is acknowledged up to `seq`, inside it."""
         seg: SentSegment = self.segs[self.first]
         self._take_out(seg, seq_diff(seq, seg.seq))
+        if seg.sacked:
+            self.sacked_segs -= seg.whole_pieces()
         seg.seq = seq
+        if seg.sacked:
+            self.sacked_segs += seg.whole_pieces()
 
     def split(self, i: int, seq: int) -> None:
         """Cut record `i` in two at `seq`, inside it."""
         seg: SentSegment = self.segs[i]
+        if seg.sacked:
+            self.sacked_segs -= seg.whole_pieces()
         rest = sent_segment(seq, seg.end, seg.sent_at)
         rest.sacked = seg.sacked
         rest.lost = seg.lost
@@ -146,10 +123,27 @@ class RtxQueue:
         rest.tx_in_flight = seg.tx_in_flight
         rest.app_limited = seg.app_limited
         seg.end = seq
+        rest.part = seg.part
         seg.syn_fin = 0
         seg.push = False
+        seg.part = False
         self.segs.insert(i + 1, rest)
         self.count += 1
+        if seg.sacked:
+            self.sacked_segs += seg.whole_pieces() + rest.whole_pieces()
+        if self.board is not None:
+            self.board.split(seg, rest)
+
+    def cut(self, i: int, seq: int) -> None:
+        """An edge of a SACK block lies at `seq`, inside record `i`: cut it there; such records are counted."""
+        seg: SentSegment = self.segs[i]
+        n = seq_diff(seg.end, seg.seq)
+        at = seq_diff(seq, seg.seq)
+        size = seg.gso if seg.gso > 0 else n
+        self.split(i, seq)
+        if at % size != 0:
+            seg.part = True
+            self.cuts += 1
 
     def single(self, i: int) -> None:
         """Cut the first segment, as it was on the wire, off record `i`: what is sent again does not depend on offload."""
@@ -173,6 +167,10 @@ class RtxQueue:
                 last.push = seg.push
                 last.retrans = max(last.retrans, seg.retrans)
                 last.gso = 0
+                if last.part:
+                    self.cuts -= 1
+                last.part = seg.part
+                seg.gone = True
             else:
                 self.segs.append(seg)
                 self.count += 1
@@ -180,6 +178,17 @@ class RtxQueue:
             while last is not None and last.data_length() > mss:
                 self.split(len(self.segs) - 1, seq_add(last.seq, mss))
                 last = self.segs[len(self.segs) - 1]
+        if self.board is not None:
+            self._list_anew()
+
+    def _list_anew(self) -> None:
+        """Records or their marks changed all at once: make the scoreboard's lists of those in flight, and of those lost, again."""
+        board: Scoreboard = self.board
+        segs = self.segs[self.first :]
+        if len(segs) == 0:
+            return
+        head: SentSegment = segs[0]
+        board.rebuild(segs, head.seq)
 
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""
@@ -199,6 +208,8 @@ class RtxQueue:
         n = seq_diff(seg.end, seg.seq)
         seg.sacked = True
         self.sacked_out += n
+        self.sacked_segs += seg.whole_pieces()
+        self.missing().sacks.add(seg.seq, seg.end, seg.pieces())
         if seg.lost:
             seg.lost = False
             self.lost_out -= n
@@ -215,9 +226,12 @@ class RtxQueue:
         if seg.in_flight_again:
             seg.in_flight_again = False
             self.retrans_out -= n
+        self.missing().lost(seg)
 
     def mark_retransmitted(self, seg: SentSegment, now: int) -> None:
         """A copy of it is in flight again."""
+        board = self.missing()
+        board.leave(seg)
         seg.retrans += 1
         seg.sent_at = now
         self.transmissions += 1
@@ -225,20 +239,48 @@ class RtxQueue:
         if not seg.in_flight_again:
             seg.in_flight_again = True
             self.retrans_out += seq_diff(seg.end, seg.seq)
+        board.sent_again(seg)
 
-    def next_lost(self, i: int) -> int:
-        """Index of the first record from `i` on that is lost and not yet sent again, or -1."""
-        n = len(self.segs)
-        if i < self.first:
-            i = self.first
-        if self.lost_out == 0:
+    def next_lost(self) -> int:
+        """Index of the first record that is lost and was not sent again since, or -1."""
+        if self.board is None:
             return -1
-        while i < n:
-            seg: SentSegment = self.segs[i]
-            if seg.lost and not seg.in_flight_again:
-                return i
-            i += 1
-        return -1
+        board: Scoreboard = self.board
+        if self.lost_out == 0:
+            if len(board.waiting.items) > 0:
+                board.none_lost()
+            return -1
+        seg: SentSegment = board.next_lost()
+        if seg is None:
+            return -1
+        return self.find(seg.seq)
+
+    def nothing_lost(self) -> None:
+        """All marks of losses were wrong (RFC 4015 3.2)."""
+        for item in self.segs[self.first :]:
+            seg: SentSegment = item
+            seg.lost = False
+            seg.in_flight_again = False
+        self.lost_out = 0
+        self.retrans_out = 0
+        if self.board is not None:
+            self._list_anew()
+
+    def nothing_sacked(self) -> None:
+        """The peer does not have what it SACKed (RFC 2018 8)."""
+        for item in self.segs[self.first :]:
+            seg: SentSegment = item
+            seg.sacked = False
+        self.sacked_out = 0
+        self.sacked_segs = 0
+        if self.board is not None:
+            self.board.sacks = SackRanges()
+            self._list_anew()
+
+    def calm(self) -> None:
+        """Nothing is missing, and nothing late."""
+        if self.board is not None and self.board.calm() and self.cuts == 0:
+            self.board = None
 
     def clear(self) -> None:
         """The connection is over."""
@@ -248,6 +290,9 @@ class RtxQueue:
         self.sacked_out = 0
         self.lost_out = 0
         self.retrans_out = 0
+        self.sacked_segs = 0
+        self.cuts = 0
+        self.board = None
 
 
 def new_rtxq() -> RtxQueue:
@@ -255,8 +300,3 @@ def new_rtxq() -> RtxQueue:
     q: RtxQueue = RtxQueue.__new__(RtxQueue)
     q.begin()
     return q
-
-
-def covers(seg: SentSegment, left: int, right: int) -> bool:
-    """True where [left, right) covers the whole record."""
-    return seq_le(left, seg.seq) and seq_le(seg.end, right)

@@ -12,10 +12,13 @@ cdef class SendBuf:
     cdef public Py_ssize_t first
     cdef public int64_t first_at
     cdef public Py_ssize_t cursor
+    cdef public bytes constant
+    cdef public int64_t shared
     cdef public int64_t cursor_at
     cpdef begin(self)
     @cython.locals(n=Py_ssize_t, last=bytes)
     cpdef append(self, bytes data)
+    cpdef int64_t own(self) except? -1
     @cython.locals(i=Py_ssize_t, at=int64_t, chunk=bytes)
     cdef Py_ssize_t _find(self, int64_t offset)
     @cython.locals(i=Py_ssize_t, chunk=bytes, begin=Py_ssize_t, parts=list, left=Py_ssize_t)

@@ -17,7 +17,8 @@ class SendBuf:
     """Chunks of the stream from `head` (first unacknowledged byte) to `tail` (end of what was written).
 
     `first` is the index of the first chunk that is still needed, `cursor` of the one sent from last; `first_at` and `cursor_at` are
-    the offsets where these two begin.
+    the offsets where these two begin. `constant` is None or a block that many connections send: its bytes in the buffer (`shared`)
+    cost this connection nothing.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class SendBuf:
         self.first_at = 0
         self.cursor = 0
         self.cursor_at = 0
+        self.constant: Any = None
+        self.shared = 0
 
     def __len__(self) -> int:
         return self.tail - self.head
@@ -51,6 +54,14 @@ class SendBuf:
             self.first_at = self.tail
         self.chunks.append(data)
         self.tail += n
+        if data is self.constant:
+            self.shared += n
+
+    def own(self) -> int:
+        """Bytes that this connection alone keeps: chunks are let go whole, and a block that many send is not its own."""
+        if self.head == self.tail:
+            return 0
+        return self.tail - self.first_at - self.shared
 
     def _find(self, offset: int) -> int:
         """Index of the chunk that holds the byte at `offset`; sending goes forward, so look from the cursor on."""
@@ -103,6 +114,8 @@ class SendBuf:
             if self.first_at + len(chunk) > offset:
                 break
             self.first_at += len(chunk)
+            if chunk is self.constant:
+                self.shared -= len(chunk)
             self.chunks[i] = None
             i += 1
         self.first = i
@@ -117,6 +130,7 @@ class SendBuf:
         del self.chunks[:]
         self.first = 0
         self.cursor = 0
+        self.shared = 0
 
 
 def new_sendbuf() -> SendBuf:

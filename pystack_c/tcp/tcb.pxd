@@ -292,3 +292,5 @@ cdef class Tcb(Endpoint):
 
 @cython.locals(tcb=Tcb)
 cpdef Tcb new_tcb(Core core)
+@cython.locals(share=int64_t)
+cpdef bint over_share(Core core, object addr, int64_t n) except? -1

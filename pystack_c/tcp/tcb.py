@@ -3,6 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.neighbor import addr_text
 from pystack_c.probe import TIMER_NAMES
@@ -35,6 +36,8 @@ PHASES = {
 
 # What a connection's buffers may hold each way, however scarce memory is (Linux: the least of tcp_rmem and of tcp_wmem).
 LEAST = 4096
+# A peer holds much that holds more than this part of tcp_mem_high.
+LARGE = 64
 
 # What a snapshot of a TCB holds (probe events, the stepper).
 SNAPSHOT = (
@@ -429,7 +432,9 @@ class Tcb(Endpoint):
         core = self.core
         if not core.tcp_pressure:
             return size
-        limit = LEAST if core.tcp_memory + LEAST > core.config.tcp_mem_high else size // 2
+        limit = size // 2
+        if core.tcp_memory + LEAST > core.config.tcp_mem_high or over_share(core, self.raddr, LEAST):
+            limit = LEAST
         if limit < LEAST:
             limit = LEAST
         return limit if limit < size else size
@@ -474,3 +479,20 @@ def new_tcb(core: Any) -> Tcb:
     tcb: Tcb = Tcb.__new__(Tcb)
     tcb.begin(core, core.new_ident())
     return tcb
+
+
+def over_share(core: Core, addr: int, n: int) -> bool:
+    """Under pressure: would a peer's connections hold more than its share with `n` bytes more? (See memory.)"""
+    if not core.tcp_pressure:
+        return False
+    share = core.config.tcp_mem_high * core.config.tcp_mem_share // 100
+    if core.tcp_memory + n <= share:
+        return False
+    if core.tcp_memory + n > (share + core.config.tcp_mem_high) // 2:
+        # (Some had their part before others came.)
+        share = 0
+    elif core.tcp_large > 1:
+        share //= core.tcp_large
+    if share < core.config.tcp_mem_high // LARGE:
+        share = core.config.tcp_mem_high // LARGE
+    return core.tcp_peers.get(addr, 0) + n > share  # type: ignore[no-any-return]

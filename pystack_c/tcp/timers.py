@@ -4,7 +4,7 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.seqnum import seq_add
-from pystack_c.tcp import fastopen, mtuprobe, tell
+from pystack_c.tcp import fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
 from pystack_c.tcp.rack import note_probe
@@ -132,6 +132,7 @@ def loss_probe(tcb: Tcb) -> None:
         send_new(tcb)
         tcb.tlp_new = False
         note_probe(tcb, False)
+    memory.settle(tcb)
     set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
 
 

@@ -6,7 +6,6 @@ from pystack_c.counters cimport Counters
 from pystack_c.seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.rtxq cimport RtxQueue, SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 
 cpdef save(Tcb tcb, bint fresh)
@@ -14,5 +13,5 @@ cpdef forget(Tcb tcb)
 cpdef retransmitted(Tcb tcb, uint32_t end, uint32_t tsval)
 cpdef bint dsack_arrived(Tcb tcb)
 cpdef bint eifel(Tcb tcb, uint32_t tsecr)
-@cython.locals(counters=Counters, q=RtxQueue, item=object, seg=SentSegment, old=int64_t, ssthresh=int64_t, timeout=int64_t, core=Core)
+@cython.locals(counters=Counters, old=int64_t, ssthresh=int64_t, timeout=int64_t, core=Core)
 cpdef undo(Tcb tcb, str why, str rfc)

@@ -9,7 +9,6 @@ import pystack_c.const as C
 from pystack_c.seqnum import seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import tell
 from pystack_c.tcp.rtt import backed_off
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -72,15 +71,8 @@ def undo(tcb: Tcb, why: str, rfc: str) -> None:
             tcb.reord_seen += 1
     else:
         counters.TcpExtTCPFullUndo += 1
-    q: RtxQueue = tcb.rtxq
-    for item in q.segs[q.first :]:
-        seg: SentSegment = item
-        if seg.lost:
-            seg.lost = False
-        if seg.in_flight_again:
-            seg.in_flight_again = False
-    q.lost_out = 0
-    q.retrans_out = 0
+    if tcb.rtxq.lost_out > 0 or tcb.rtxq.retrans_out > 0:
+        tcb.rtxq.nothing_lost()
     tcb.ca_state = C.CA_OPEN
     core = tcb.core
     if core.probe is not None:

@@ -136,7 +136,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         ports.connect_port(core, tcb, tables, laddr, addr, port)
     elif tables.tuple_busy(laddr, tcb.lport, addr, port):
         raise error(errno.EADDRNOTAVAIL)
-    if memory.refuses(tcb):
+    if memory.refuses(tcb, addr):
         raise error(errno.ENOBUFS)
     tcb.laddr = laddr
     tcb.raddr = addr

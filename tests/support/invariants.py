@@ -11,7 +11,7 @@ from pystack_c.ipv4 import DST_CACHE_MAX
 from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import memory
 from pystack_c.tcp.tables import conn_key
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.tcp.tcb import LARGE, STATE_NAMES
 
 SYNCHRONIZED = (
     C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.LAST_ACK, C.CLOSING, C.TIME_WAIT
@@ -146,6 +146,11 @@ def check_memory(stack: Any) -> None:
         assert tcb.charged == memory.held(tcb), f"{tcb.subject()}: holds {memory.held(tcb)}, charged {tcb.charged}"
     total = sum(tcb.charged for tcb in tcbs)
     assert total == stack.tcp_memory, f"{total} bytes in all buffers, counted {stack.tcp_memory}"
+    assert (stack.tcp_peers is not None) == stack.tcp_pressure, "peers are counted under pressure"
+    if stack.tcp_pressure:
+        much = stack.config.tcp_mem_high // LARGE
+        assert stack.tcp_large == sum(n > much for n in stack.tcp_peers.values()), "peers that hold much"
+        assert all(n > 0 for n in stack.tcp_peers.values())
     least = len(tcbs) * (2 * memory.LEAST + (1 << 16))
     assert total <= stack.config.tcp_mem_high + least, f"{total} bytes in all buffers"
     orphans = sum(tcb.orphan for tcb in tcbs)
@@ -289,11 +294,56 @@ def check_rtxq(tcb: Any, who: str) -> None:
     assert (q.sacked_out, q.lost_out, q.retrans_out) == (sacked, lost, again), (
         f"{who}: sums {q.sacked_out} {q.lost_out} {q.retrans_out}, the records say {sacked} {lost} {again}"
     )
+    check_scoreboard(q, segs, who)
     if segs:
         assert segs[0].seq == tcb.snd_una, f"{who}: the first record is at {segs[0].seq}, SND.UNA {tcb.snd_una}"
         assert segs[-1].end == tcb.snd_nxt, f"{who}: the last record ends at {segs[-1].end}, SND.NXT {tcb.snd_nxt}"
     elif tcb.state not in (C.CLOSED, C.LISTEN):
         assert tcb.snd_una == tcb.snd_nxt, f"{who}: data is out and not remembered"
+
+
+def check_scoreboard(q: Any, segs: list[Any], who: str) -> None:
+    """The scoreboard's lists have what the records say: what is SACKed, what waits to be sent again, what RACK must look at."""
+    board = q.board
+    assert q.cuts == sum(seg.part for seg in segs), f"{who}: {q.cuts} cuts counted"
+    assert q.sacked_segs == sum(seg.whole_pieces() for seg in segs if seg.sacked), (
+        f"{who}: {q.sacked_segs} segments SACKed"
+    )
+    if board is None:
+        assert not any(seg.sacked or seg.lost or seg.retrans or seg.part or seg.place or seg.queued for seg in segs), (
+            f"{who}: something is missing, and there is no scoreboard"
+        )
+        return
+    ranges: list[list[int]] = []
+    for seg in segs:
+        if seg.sacked and ranges and ranges[-1][1] == seg.seq:
+            ranges[-1][1] = seg.end
+        elif seg.sacked:
+            ranges.append([seg.seq, seg.end])
+    found = [[item.left, item.right] for item in board.sacks.ranges[board.sacks.first :]]
+    if found and segs and seq_lt(found[0][0], segs[0].seq):
+        found[0][0] = segs[0].seq
+    assert found == ranges, f"{who}: SACKed is {ranges}, the scoreboard says {found}"
+    heap = board.waiting.items
+    assert all(seq_le(heap[(i - 1) >> 1].seq, seg.seq) for i, seg in enumerate(heap) if i), f"{who}: the heap's order"
+    listed = {id(seg) for seg in heap}
+    late = board.late.items[board.late.first :]
+    assert all(seq_lt(a.seq, b.seq) for a, b in zip(late, late[1:])), f"{who}: the order of `late`"
+    again = [line.items[line.first :] for line in (board.again, board.overdue)]
+    for line in again:
+        keys = [(seg.order, seq_diff(seg.end, q.segs[q.first].seq)) for seg in line]
+        assert keys == sorted(keys), f"{who}: the order of retransmissions"
+    in_late, in_again = {id(seg) for seg in late}, {id(seg) for line in again for seg in line}
+    in_again |= {id(seg) for seg in board.beyond.items}
+    for seg in segs:
+        assert seg.queued == (id(seg) in listed) and not seg.gone
+        assert not seg.lost or seg.in_flight_again or seg.queued, f"{who}: what is lost is not in the heap"
+        if seg.sacked or (seg.lost and not seg.in_flight_again):
+            continue
+        if seg.retrans > 0:
+            assert seg.place > 1 and id(seg) in in_again, f"{who}: a retransmission is not listed"
+        else:
+            assert seq_ge(seg.seq, board.edge) or id(seg) in in_late, f"{who}: an original is not listed"
 
 
 def check_recvbuf(tcb: Any, who: str) -> None:
@@ -304,16 +354,19 @@ def check_recvbuf(tcb: Any, who: str) -> None:
         assert 0 <= piece.begin < piece.end <= len(piece.data), f"{who}: a bad piece"
     assert buf.used == sum(piece.end - piece.begin for piece in pieces), f"{who}: used {buf.used}"
     if buf.ooo is None:
-        assert buf.ooo_bytes == 0, f"{who}: {buf.ooo_bytes} bytes out of order in no piece"
+        assert buf.ooo_bytes == buf.ooo_pieces == 0, f"{who}: {buf.ooo_bytes} bytes out of order in no piece"
     else:
-        assert buf.ooo and len(buf.ooo) <= tcb.core.config.tcp_max_ooo + 1, f"{who}: {len(buf.ooo)} pieces"
+        assert buf.ooo and len(buf.ooo) <= tcb.core.config.tcp_max_ooo, f"{who}: {len(buf.ooo)} runs"
         edge = tcb.rcv_nxt
         total = 0
-        for i, piece in enumerate(buf.ooo):
-            assert 0 <= piece.begin < piece.end <= len(piece.data), f"{who}: a bad piece"
-            assert seq_gt(piece.seq, edge) or (i > 0 and piece.seq == edge), f"{who}: pieces overlap"
-            edge = seq_add(piece.seq, piece.end - piece.begin)
-            total += piece.end - piece.begin
+        for run in buf.ooo:
+            assert all(0 <= piece.begin < piece.end <= len(piece.data) for piece in run.pieces), f"{who}: a bad piece"
+            assert seq_gt(run.seq, edge), f"{who}: runs overlap, or there is no hole between them"
+            edge = run.right
+            n = sum(piece.end - piece.begin for piece in run.pieces)
+            assert n > 0 and seq_add(run.seq, n) == edge, f"{who}: the pieces of a run"
+            total += n
+        assert buf.ooo_pieces == sum(len(run.pieces) for run in buf.ooo), f"{who}: {buf.ooo_pieces} pieces counted"
         assert total == buf.ooo_bytes, f"{who}: {total} bytes out of order, counted {buf.ooo_bytes}"
         assert seq_le(edge, tcb.rcv_adv), f"{who}: kept beyond the window"
     if tcb.sacks is not None and tcb.state != C.CLOSED:

@@ -27,8 +27,12 @@ from pystack_c.stack import Stack
 from pystack_c.tcp import user
 from pystack_c.tcp.congestion.base import CongestionControl, create
 from pystack_c.tcp.listener import Listener
-from pystack_c.tcp.recvbuf import Piece
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.pieces import Piece, Run
+from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp.sackranges import SackRange, SackRanges
+from pystack_c.tcp.scoreboard import Scoreboard
+from pystack_c.tcp.seglists import SegHeap, SegList
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.timer import Timer, TimerQueue
 from pystack_c.udp import udp_open
 
@@ -48,8 +52,9 @@ def samples() -> dict[str, Any]:
     timer = Timer(tcb, 0)
     made = [stack, stack.config, stack.timers, iface, tcb, udp, raw, timer, Packet(), Counters(), Fifo(), tcb.sendbuf]
     made += [tcb.recvbuf, RtxQueue(), SentSegment(0, 1, 0), Listener(1), TimerQueue(), stack.tcp, stack.rng]
+    made += [Run(0, Piece(b"x", 0, 1)), SackRanges(), SackRange(0, 1, 1), SegList(), SegHeap(), Scoreboard(0)]
     made += [Transmit(iface, b"", None), "", b"", [], {}, (), bytearray(64)]
-    made += [RouteTable(), stack.udp, SipHash(bytes(16)), Piece(b"", 0, 0, 0), Datagram(b"", 0, 0, 0, iface, 0, 0)]
+    made += [RouteTable(), stack.udp, SipHash(bytes(16)), Piece(b"", 0, 0), Datagram(b"", 0, 0, 0, iface, 0, 0)]
     made += [create(name) for name in ("reno", "cubic", "bbr", "tahoe", "fixed(4)")]
     made += [CongestionControl(), *(kind(1) for kind in (StreamService, Hello, Echo, Discard, Chargen))]
     made += [Session(StreamService(1), tcb, 0)]

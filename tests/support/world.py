@@ -331,7 +331,7 @@ def control_block(tcb: Any) -> tuple[Any, ...]:
     records = [
         (s.seq, s.end, s.sent_at, int(s.sacked), int(s.lost), int(s.in_flight_again), s.retrans) for s in q.segs[q.first :]
     ]  # fmt: skip
-    ooo = [(p.seq, p.end - p.begin) for p in buf.ooo or ()]
+    ooo = [(run.seq, run.right) for run in buf.ooo or ()]
     timers = [
         -1 if t is None else t.deadline for t in (tcb.rto_timer, tcb.delack_timer, tcb.wait_timer, tcb.keep_timer)
     ]

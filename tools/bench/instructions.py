@@ -11,11 +11,13 @@ process, so a count is of both ends: one segment sent and received and its share
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,13 +43,13 @@ class Listener:
 class Pair:
     """Two stacks on one wire, in virtual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         import pystack_c.const as C
         from pystack_c.config import Config
         from pystack_c.stack import Stack
 
         self.now = 1_000_000_000
-        self.stacks = [Stack(seed, Config(), f"host{seed}") for seed in (1, 2)]
+        self.stacks = [Stack(seed, Config().update(settings), f"host{seed}") for seed in (1, 2)]
         self.ifaces = []
         if LISTEN in os.environ:
             self.stacks[0].probe = self.stacks[1].probe = Listener()
@@ -145,12 +147,55 @@ def connections(count: int) -> None:
         pair.settle()
 
 
+def lossy(count: int) -> None:
+    """10 MB in flight over a path of 100 ms that loses each hundredth segment; the window stays as it is."""
+    from pystack_c.tcp import user
+
+    pair = Pair(
+        tcp_congestion=f"fixed({WINDOW})", tcp_rmem=64 << 20, tcp_wmem=11 << 20, tcp_moderate_rcvbuf=False,
+        tcp_moderate_sndbuf=False, tcp_max_ooo=1 << 20, tcp_wscale=11,
+    )  # fmt: skip
+    client, server = pair.connected()
+    rng = random.Random(1)
+    wires: list[deque[tuple[int, bytes]]] = [deque(), deque()]
+    last = [0, 0]
+    data = bytes(64 * client.mss)
+    left = client.mss * (WINDOW + count)
+    while left > 0:
+        while left > 0 and client.send_space() >= len(data):
+            left -= user.send(client, data, 0, pair.now)
+        for i, stack in enumerate(pair.stacks):
+            while (tx := stack.poll_transmit(pair.now)) is not None:
+                frame = tx.to_bytes()
+                if len(frame) > 1000 and rng.random() < 0.01:
+                    continue
+                last[i] = max(last[i] + 12_000 * (len(frame) > 1000), pair.now + 50_000_000)
+                wires[i].append((last[i], frame))
+        due = [wire[0][0] for wire in wires if wire]
+        due += [timeout for stack in pair.stacks if (timeout := stack.poll_timeout()) is not None]
+        pair.now = max(pair.now, min(due))
+        for i, stack in enumerate(pair.stacks):
+            wire = wires[1 - i]
+            while wire and wire[0][0] <= pair.now:
+                stack.receive(pair.ifaces[i], wire.popleft()[1], pair.now)
+            stack.handle_timeout(pair.now)
+        user.recv(server, 1 << 20, 0, pair.now)
+    if client.rto_recoveries > 0 or client.total_retrans < count // 200:
+        raise RuntimeError("the losses are not repaired as they should be")
+
+
+LOSSY = "1 % loss, 10 MB window, both ends"
+#: segments of 1448 bytes
+WINDOW = 7000
 PATHS: dict[str, Callable[[int], None]] = {
     "data segment, both ends": segments,
     "request and response, both ends": requests,
     "datagram, both ends": datagrams,
     "connect and close, both ends": connections,
+    LOSSY: lossy,
 }
+#: paths that need more packets than the others
+TIMES = {LOSSY: 20}
 
 
 def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> int:
@@ -170,8 +215,9 @@ def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> i
 
 def cost(path: str, root: Path = ROOT, listen: bool = False) -> int:
     """Instructions a packet: what a second lot of packets costs, so that no start or warming up is among them."""
-    once, twice = (count(path, packets, root, listen) for packets in (PACKETS, 2 * PACKETS))
-    return round((twice - once) / PACKETS)
+    packets = PACKETS * TIMES.get(path, 1)
+    once, twice = (count(path, many, root, listen) for many in (packets, 2 * packets))
+    return round((twice - once) / packets)
 
 
 def measure(root: Path = ROOT) -> dict[str, int]:

@@ -24,7 +24,7 @@ from pystack_c.tcp.congestion.bbr_model import (
 )
 from pystack_c.tcp.congestion.reno import initial_window
 from pystack_c.tcp.rate import Rate, note_app_limited
-from pystack_c.tcp.rtxq import SentSegment
+from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 STATE_NAMES = ("startup", "drain", "down", "cruise", "refill", "up", "probe-rtt")

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from pystack_c.seqnum import seq_add, seq_diff
 from pystack_c.tcp.recvbuf import RecvBuf
-from pystack_c.tcp.rtxq import RtxQueue, SentSegment
+from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.sendbuf import SendBuf
+from pystack_c.tcp.sentseg import SentSegment
 
 TEXT = bytes(i * 7 & 255 for i in range(600))
 STARTS = st.sampled_from([0, 1000, 2**32 - 1, 2**32 - 100, 2**31 - 50])
@@ -146,4 +147,4 @@ def check(q, una, end, cut):
     assert q.retrans_out == sum(seg.length() for seg in segs if seg.in_flight_again)
     assert not any(seg.sacked and seg.lost for seg in segs)
     waiting = [i for i in range(q.first, len(q.segs)) if q.segs[i].lost and not q.segs[i].in_flight_again]
-    assert q.next_lost(q.first) == (waiting[0] if waiting else -1)
+    assert q.next_lost() == (waiting[0] if waiting else -1)

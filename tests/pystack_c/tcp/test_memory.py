@@ -1,5 +1,6 @@
 """The bound on all buffers together (tcp_mem): pressure, what goes first, what is refused; orphans; frames kept for a few bytes."""
 
+import copy
 import errno
 import gc
 import sys
@@ -10,16 +11,19 @@ import pytest
 from pystack.runtime.procs import sleep
 from pystack.runtime.simulated import MS, S
 from pystack_c.probe import ListProbe
+from pystack_c.services import serve
 from pystack_c.tcp import memory, user
 from pystack_c.tcp.recvbuf import RecvBuf
+from pystack_c.tcp.sendbuf import SendBuf
 from pystack_c.tcp.tcb import Tcb
 from tests.support import invariants
 from tests.support.lab import lab_net, pattern
 from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import HOST, PEER, SACK_OK, mss_option
+from tests.support.tcp_peer import HOST, PEER, SACK_OK, SERVICE, build, mss_option, sack_option
 
 KB = 1024
-SCARCE = {"tcp_mem_low": 64 * KB, "tcp_mem_pressure": 128 * KB, "tcp_mem_high": 256 * KB}
+# (One peer stands for all: it may have everything.)
+SCARCE = {"tcp_mem_low": 64 * KB, "tcp_mem_pressure": 128 * KB, "tcp_mem_high": 256 * KB, "tcp_mem_share": 100}
 
 
 def writes(sock, size):
@@ -75,7 +79,8 @@ def test_pressure_ends_and_says_how_long_it_was():
     since = lab.b.stack.tcp_pressure_at
     for tcb in lab.b.stack.tcp.all():
         lab.b.call(user.close, tcb)
-    assert not lab.b.stack.tcp_pressure and lab.b.stack.tcp_memory == 0
+    # (Of the one that was read a FIN is out, and its record counts.)
+    assert not lab.b.stack.tcp_pressure and lab.b.stack.tcp_memory == memory.RECORD
     assert lab.b.counters.TcpExtTCPMemoryPressuresChrono == (lab.net.now - since) // MS
     assert [event.fields["action"] for event in probe.events if event.kind == "tcp.memory"] == ["relief"]
     # As before: a buffer is filled to its size.
@@ -352,7 +357,7 @@ def test_a_few_bytes_do_not_keep_a_whole_frame():
     frame = bytes(65000)
 
     def kept(buf):
-        pieces = list(buf.pieces[buf.first :]) + list(buf.ooo or ())
+        pieces = list(buf.pieces[buf.first :]) + [piece for run in buf.ooo or () for piece in run.pieces]
         return sum({id(p.data): sys.getsizeof(p.data) for p in pieces}.values())
 
     buf = RecvBuf(1 << 20)
@@ -409,3 +414,150 @@ def test_the_block_of_a_connection_that_is_over_goes_without_the_garbage_collect
         assert blocks() == before
     finally:
         gc.enable()
+
+
+def test_joined_pieces_keep_little_more_than_their_bytes(make):
+    """A run of 4,000 bytes that came one by one, forwards and backwards: few pieces, and about as much memory as bytes."""
+    for step in (1, -1):
+        conn = make(tcp_rmem=1 << 20).established(options=mss_option(1460) + SACK_OK)
+        for number in range(4000):
+            conn.rx(data=b"x", seq=10_000 + step * number)
+        buf = conn.tcb.recvbuf
+        (run,) = buf.ooo
+        assert buf.ooo_bytes == 4000 and len(run.pieces) == buf.ooo_pieces <= 8
+        assert sum(sys.getsizeof(piece.data) for piece in run.pieces) < 1.2 * 4000
+        assert memory.held(conn.tcb) == 4000 + memory.PIECE * buf.ooo_pieces
+        invariants.check(conn.peer.stack)
+
+
+def test_one_lost_frame_costs_one_retransmission():
+    """1 Gbit/s and 100 ms, 6,000 small segments behind the hole, more than `tcp_max_ooo`: one goes again, no other."""
+    lab = lab_net(50 * MS, profile="linux", link={"rate": 1_000_000_000}, tcp_congestion="fixed(7000)", tcp_mss=536)
+    assert lab.b.stack.config.tcp_max_ooo == 4096
+    for host in (lab.a, lab.b):
+        host.stack.config.tcp_rmem = host.stack.config.tcp_wmem = 6 << 20
+    client, server = lab.connected(80)
+    lab.link.ab.drop(20)
+    lab.upload(pattern(6500 * 524), client, server)
+    assert client.endpoint.total_retrans == 1 and "tcp-ooo-full" not in lab.b.counters.drops
+
+
+# What is counted, and each peer's share of it.
+
+
+def test_a_block_that_all_send_is_not_counted_for_each():
+    """Connections to chargen that nobody reads: what is counted is what the buffers keep, each object once."""
+    lab = lab_net(5 * MS, profile="linux", client={"tcp_rmem": 64 * KB}, server={"tcp_wmem": 150_000})
+    lab.b.call(serve.stream, lab.b.stack, "chargen", 0, 19)
+    clients = [lab.run(lab.client(19), limit=lab.net.now + S)[0] for _ in range(20)]
+    lab.net.run(until=lab.net.now + 2 * S)
+    tcbs = [tcb for tcb in lab.b.stack.tcp.all() if tcb.service is not None and tcb.sendbuf.tail > 0]
+    assert len(tcbs) == len(clients) == 20
+    objects = {id(chunk): len(chunk) for tcb in tcbs for chunk in tcb.sendbuf.chunks[tcb.sendbuf.first :]}
+    real = sum(objects.values())
+    written = sum(len(tcb.sendbuf) for tcb in tcbs)
+    records = sum(len(tcb.rtxq) for tcb in tcbs) * memory.RECORD
+    assert written > 1.3 * real  # (or there was nothing to see)
+    block = len(tcbs[0].sendbuf.constant)
+    assert real > 10 * block and lab.b.stack.tcp_memory == real - block + records
+    # The peers read on: in the end all is counted back.
+    for client in clients:
+        lab.a.call(user.abort, client.endpoint)
+    lab.net.run(until=lab.net.now + S)
+    assert lab.b.stack.tcp_memory == 0 and all(tcb.sendbuf.shared == 0 for tcb in tcbs)
+
+
+def test_a_shared_block_in_a_send_buffer():
+    """`own` is what chunks beside the shared ones hold, wherever the acknowledgement is."""
+    block, buf = bytes(10_000), SendBuf()
+    buf.constant = block
+    for data in (block, bytes(5000), block, block[:6000]):
+        buf.append(data)
+    assert (len(buf), buf.own()) == (31_000, 11_000)
+    sizes = [
+        (4000, 11_000),
+        (10_000, 11_000),
+        (12_000, 11_000),
+        (14_999, 11_000),
+        (15_000, 6000),
+        (24_999, 6000),
+        (25_000, 6000),
+    ]
+    sizes += [(30_999, 6000), (31_000, 0)]
+    for offset, own in sizes:
+        buf.ack(offset)
+        assert buf.own() == own, offset
+    assert buf.shared == 0
+
+
+def test_records_of_segments_are_counted(make):
+    """Segments in flight cost more than their bytes; what a peer's SACK blocks cut counts, too."""
+    peer = make(tcp_sack_whole=False, tcp_init_cwnd=40)
+    conn = peer.established(options=mss_option(1000) + SACK_OK)
+    conn.send(bytes(20_000))
+    assert peer.stack.tcp_memory == 20_000 + 20 * memory.RECORD
+    for at in range(1000, 20_000, 100):
+        conn.rx(options=sack_option((conn.ack + at, conn.ack + at + 1)))
+        invariants.check_memory(peer.stack)
+    records = len(conn.tcb.rtxq)
+    assert records > 100 and peer.stack.tcp_memory == 20_000 + records * memory.RECORD
+    conn.has(20_000)
+    conn.rx()
+    assert peer.stack.tcp_memory == 0
+
+
+def another(peer, number=1):
+    """The same stack and time, and a neighbour with another address."""
+    other = copy.copy(peer)
+
+    def segment(flags, seq, ack=0, sport=9, dport=SERVICE, **fields):
+        return other.packet(build(PEER + number, HOST, sport, dport, seq, ack, flags, **fields))
+
+    other.segment, other.sent = segment, []
+    return other
+
+
+@pytest.mark.parametrize("share", [50, 100], ids=["a share", "control: all of it"])
+def test_one_peer_may_not_take_all_memory(make, share):
+    """Under pressure what the peer that holds most sends is refused, and others go on and connect."""
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **{**SCARCE, "tcp_mem_share": share})
+    other = another(peer)
+    options = mss_option(1460) + b"\x01\x03\x03\x03"
+    hogs = [peer.established(options=options) for _ in range(3)]
+    for hog in hogs:
+        for _ in range(120):
+            hog.rx(data=bytes(1000), seq=0 if hog.tcb.rcv_wnd() >= 1000 else 1)
+            invariants.check_memory(peer.stack)
+    stack = peer.stack
+    if share == 100:
+        assert stack.tcp_memory > 250 * KB
+        assert other.segment(SYN, 5000, sport=4000, options=options) == []
+        return
+    assert stack.tcp_pressure and stack.tcp_memory <= 128 * KB + 3 * memory.LEAST
+    assert peer.dropped("tcp-no-memory") > 0
+    assert peer.segment(SYN, 5000, sport=4000, options=options) == []
+    good = other.established(options=options)
+    before = peer.dropped("tcp-no-memory")
+    for _ in range(40):
+        good.rx(data=bytes(1000))
+    assert good.recv() == bytes(40_000) and peer.dropped("tcp-no-memory") == before
+    assert len(good.send(bytes(40_000))) > 0 and len(good.tcb.sendbuf) == 40_000
+    # A hog's own writes are small now; and when it is read, everything is as before.
+    assert peer.call(user.send, hogs[0].tcb, bytes(40_000), 0) <= memory.LEAST
+    for hog in hogs:
+        hog.recv()
+    assert not stack.tcp_pressure and stack.tcp_peers is None
+    assert peer.segment(SYN, 6000, sport=4001, options=options)[-1].has(SYN | ACK)
+
+
+def test_many_greedy_peers_leave_room_for_others(make):
+    """The share is divided among those that hold much."""
+    peer = make(tcp_rmem=400 * KB, tcp_wscale=3, **{**SCARCE, "tcp_mem_share": 75})
+    options = mss_option(1460) + b"\x01\x03\x03\x03"
+    for number in range(6):
+        conn = another(peer, number).established(options=options)
+        for _ in range(200):
+            conn.rx(data=bytes(1000), seq=0 if conn.tcb.rcv_wnd() >= 1000 else 1)
+        invariants.check_memory(peer.stack)
+    assert peer.stack.tcp_memory <= (192 + 256) // 2 * KB + 6 * memory.LEAST
+    assert another(peer, 9).established(options=options).state == "ESTABLISHED"

@@ -247,6 +247,25 @@ def test_out_of_order_pieces_are_bounded(make):
     assert len(conn.tcb.recvbuf.ooo) == 50 and conn.peer.dropped("tcp-ooo-full") == 30
 
 
+def test_adjacent_pieces_join(make):
+    """`tcp_max_ooo` bounds holes: what adjoins a piece that is kept makes no other hole, and is kept."""
+    conn = sacking(make, tcp_max_ooo=2)
+    conn.rx(data=b"c", seq=20)
+    conn.rx(data=b"x", seq=40)
+    for n in range(100):
+        conn.rx(data=b"y", seq=41 + n)
+    for n in range(5):
+        conn.rx(data=b"z", seq=39 - n)
+    assert blocks(conn, conn.rx(data=b"w" * 19, seq=141)) == [(35, 160), (20, 21)]
+    assert conn.peer.dropped("tcp-ooo-full") == 0 and len(conn.tcb.recvbuf.ooo) == 2
+    conn.rx(data=b"v", seq=30)
+    assert conn.peer.dropped("tcp-ooo-full") == 1
+    conn.rx(data=bytes(14), seq=21)  # the hole between the two is filled
+    assert len(conn.tcb.recvbuf.ooo) == 1
+    conn.rx(data=bytes(20))
+    assert len(conn.recv()) == 160 and conn.tcb.recvbuf.ooo is None
+
+
 def test_reassembly_in_every_order(make):
     text = b"abcdefghijklmnopqrstuvwxyz"
     orders = [

@@ -69,6 +69,35 @@ def test_three_above_are_enough_while_no_reordering_was_seen(make):
     assert 0 in numbers(conn, sacked(conn, (1, 4)))
 
 
+@pytest.mark.parametrize("size", [100, MSS])
+def test_the_threshold_counts_segments(make, size):
+    """RFC 8985 6.2: DupThresh segments are SACKed, and nobody waits, small as they may be."""
+    conn = sender(make, segments=1, size=MSS, tcp_tlp=False)
+    conn.peer.advance(RTT)
+    conn.has(MSS)
+    conn.rx()
+    conn.tcb.nodelay, conn.tcb.cwnd = True, 20 * MSS
+    for _ in range(6):
+        conn.send(bytes(size))
+    conn.peer.advance(RTT)
+    for count in (1, 2):
+        out = conn.rx(options=sack_option((conn.ack + size, conn.ack + (1 + count) * size)))
+        assert not any(len(seg) and conn.rel(seg.seq) == 0 for seg in out)
+    out = conn.rx(options=sack_option((conn.ack + size, conn.ack + 4 * size)))
+    assert [conn.rel(seg.seq) for seg in out if len(seg)] == [0]
+
+
+def test_parts_of_one_segment_are_not_three_segments(make):
+    """A peer that SACKs two edges of a segment has not got three segments."""
+    conn = sender(make, tcp_sack_whole=False)
+    conn.peer.advance(RTT)
+    base = conn.ack + MSS
+    conn.rx(options=sack_option((base, base + 10), (base + 20, base + 30), (base + 40, base + 50)))
+    assert conn.tcb.rtxq.sacked_segs == 0 and conn.tcb.rtxq.lost_out == 0
+    conn.rx(options=sack_option((base, base + MSS)))
+    assert conn.tcb.rtxq.sacked_segs == 1 and conn.tcb.rtxq.lost_out == 0
+
+
 def test_a_lost_retransmission_is_found(make):
     # What RFC 6675 leaves to the timeout
     conn = sender(make)
