@@ -12,6 +12,7 @@ from typing import Any
 
 from pystack.pkt import shell_flow
 from pystack.pkt.errors import Unsupported
+from pystack.pkt.parser import read
 from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
@@ -25,6 +26,9 @@ NOTHING = (
     "true",
     "setkey -F",
 )
+#: characters of commands, and commands in one script
+MAX_TEXT = 1 << 16
+MAX_COMMANDS = 10_000
 FREEBSD_STATES = {
     1: "ESTABLISHED",
     2: "SYN_SENT",
@@ -52,10 +56,13 @@ class Shell:
         self.counted: dict[str, int] = {}
         self.variables: dict[str, str] = {}
         self.depth = 0
+        self.commands = 0
 
     def run(self, text: str, line: int) -> int:
         """A command or several; the exit status of the last."""
         status = 0
+        if len(text) > MAX_TEXT:
+            raise Unsupported(line, f"commands of more than {MAX_TEXT} characters are not supported")
         text = re.sub(r"(?m)(^|\s)#.*$", "", text.replace("\\\n", " "))
         flow = shell_flow.Flow(self)
         for part in _split(text):
@@ -91,8 +98,7 @@ class Shell:
         if not os.path.exists(full):
             full = path
         try:
-            with open(full, encoding="utf-8", errors="replace") as file:
-                text = file.read()
+            text = read(full)
         except OSError:
             raise Unsupported(line, f"the included script {path} is not there") from None
         if self.depth > 4:
@@ -104,7 +110,10 @@ class Shell:
             self.depth -= 1
 
     def _pipeline(self, text: str, line: int) -> tuple[int, list[str]]:
-        text = re.sub(r"\s*(?:[12&]?>>?\s*(?:/dev/null|&[12]))", "", text)
+        self.commands += 1
+        if self.commands > MAX_COMMANDS:
+            raise Unsupported(line, f"a script of more than {MAX_COMMANDS} commands is not supported")
+        text = re.sub(r"[12&]?>>?[ \t]{0,9}(?:/dev/null|&[12])", "", text).strip()
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
             return 0, []
         output: list[str] | None = None
@@ -155,7 +164,7 @@ class Shell:
             if name in LINUX_ABSENT:
                 return 255, output
             if equals:
-                self.sysctls.set(name, _ARITHMETIC.sub(_arithmetic, value), line)
+                self.sysctls.set(name, _ARITHMETIC.sub(lambda match: _arithmetic(match, line), value), line)
             elif name in self.sysctls.values:
                 output.append(self.sysctls.values[name])
             else:
@@ -169,7 +178,7 @@ class Shell:
         if not rest or any(c not in "cqviE" for c in letters):
             raise Unsupported(line, f"grep {' '.join(words)} is not supported")
         lines = stdin if stdin is not None else [text for path in rest[1:] for text in self._file(path, line)]
-        pattern = re.compile(rest[0] if "E" in letters else re.escape(rest[0]), re.I if "i" in letters else 0)
+        pattern = _pattern(rest[0], "E" in letters, "i" in letters, lines, line)
         hits = [text for text in lines if bool(pattern.search(text)) != ("v" in letters)]
         output = [str(len(hits))] if "c" in letters else [] if "q" in letters else hits
         return (0 if hits else 1), output
@@ -289,15 +298,35 @@ def _split(text: str, separators: str = ";\n&") -> list[str]:
     return [part for part in parts if part.strip(" &|")]
 
 
-def _arithmetic(match: "re.Match[str]") -> str:
-    """$((15*1024*1024)): products and sums of numbers."""
+def _arithmetic(match: "re.Match[str]", line: int) -> str:
+    """$((15*1024*1024)): products and sums of numbers, of 64 bits like a shell's."""
     total = 0
     for term in match.group(1).replace(" ", "").split("+"):
         value = 1
         for factor in term.split("*"):
-            value *= int(factor, 0)
+            if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}|[0-9]{1,19}", factor):
+                raise Unsupported(line, f"the number {factor[:40]!r} is not supported")
+            value *= int(factor, 16 if factor.startswith("0x") else 10)
+            if value >> 63:
+                raise Unsupported(line, "numbers of more than 64 bits are not supported")
         total += value
+    if total >> 63:
+        raise Unsupported(line, "numbers of more than 64 bits are not supported")
     return str(total)
+
+
+def _pattern(text: str, extended: bool, any_case: bool, lines: list[str], line: int) -> "re.Pattern[str]":
+    """grep's pattern. An extended one comes from the script: only one that cannot go back and forth for long is taken."""
+    if extended:
+        # Each of these may have to be tried with each length, from each place of a line.
+        repeats = len(re.findall(r"[*+?{]", text))
+        longest = max(map(len, lines), default=0)
+        if re.search(r"\)[*+?{]|\\[1-9]|\(\?", text) or (longest + 1) ** (repeats + 1) > 1_000_000:
+            raise Unsupported(line, f"the pattern {text[:80]!r} is not supported")
+    try:
+        return re.compile(text if extended else re.escape(text), re.I if any_case else 0)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Unsupported(line, f"the pattern {text[:80]!r} is not supported: {error}") from None
 
 
 def _proc_line(index: int, tcb: Any) -> str:
