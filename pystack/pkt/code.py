@@ -7,6 +7,7 @@ all that is in it) more than MAX_SIZE parts, and there are no loops. So each lin
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -179,16 +180,22 @@ def _parse(text: str, line: int) -> ast.Module:
     if len(text) > MAX_LENGTH:
         raise Unsupported(line, f"code of more than {MAX_LENGTH} characters is not supported")
     try:
-        try:
-            return ast.parse(text.strip(" \t\r\n\\"))
-        except SyntaxError:
-            return ast.parse(textwrap.dedent(text.strip("\n").rstrip(" \t\\\n")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _tree(text)
     except SyntaxError as error:
         raise ScriptError(line + (error.lineno or 1) - 1, f"in the code: {error.msg}") from None
     except ValueError as error:
         raise ScriptError(line, f"in the code: {error}") from None
     except (RecursionError, MemoryError):
         raise ScriptError(line, "in the code: nested too deep") from None
+
+
+def _tree(text: str) -> ast.Module:
+    try:
+        return ast.parse(text.strip(" \t\r\n\\"))
+    except SyntaxError:
+        return ast.parse(textwrap.dedent(text.strip("\n").rstrip(" \t\\\n")))
 
 
 def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], output: list[str]) -> None:

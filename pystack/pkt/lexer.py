@@ -14,7 +14,7 @@ _V6 = rf"(?:(?:{_SEG}:){{0,7}}{_SEG})?::(?:(?:{_SEG}:){{0,7}}(?:{_V4}|{_SEG}))?|
 
 _TOKEN = re.compile(
     rf"""
-    (?P<space>[ \t\r]+)
+    (?P<space>[^\S\n]+)
   | (?P<newline>\n)
   | (?P<comment>//[^\n]*|/\*.*?\*/)
   | (?P<code>%\{{.*?\}}%)
@@ -212,7 +212,7 @@ class Lexer:
 
 def _uncomment(text: str) -> str:
     """A line of a directive without its comments."""
-    parts = []
+    parts: list[str] = []
     while True:
         slash, star = text.find("//"), text.find("/*")
         if slash >= 0 and (star < 0 or slash < star):
