@@ -3,6 +3,7 @@
     python tools/fuzz.py --seconds 60             the compiled core (or the uncompiled one: --pure)
     python tools/fuzz.py --seconds 60 --both      both, comparing everything observable
     python tools/fuzz.py --replay crash.json      a saved program again
+    python tools/fuzz.py --cost --seconds 60      inputs that take too much work or memory (tools/cost.py)
 
 Each round is one small world (three interfaces, listeners, sockets) and 150 moves of tests.support.hostile, chosen by the
 round's seed: first seed (--seed) + number of the round. A failure is cut down to the steps that it takes, printed, and saved
@@ -35,6 +36,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--pure", action="store_true", help="the uncompiled core")
     parser.add_argument("--both", action="store_true", help="compare the two builds after every step")
     parser.add_argument("--replay", type=Path, help="run a saved program")
+    parser.add_argument("--cost", action="store_true", help="the cost oracle: work and memory for what comes in")
+    parser.add_argument("--target", action="append", help="with --cost: this target only; repeatable")
+    parser.add_argument("--keep-going", action="store_true", help="with --cost: a failure does not end it")
     parser.add_argument("--save", type=Path, default=Path("fuzz-failure.json"), help="where a failure is saved")
     return parser.parse_args(argv)
 
@@ -173,6 +177,10 @@ def main(argv: list[str]) -> int:
 
     here = pystack.compiled()
     build = "compiled" if all(here.values()) else "uncompiled" if not any(here.values()) else "partly compiled"
+    if args.cost:
+        from tools import cost
+
+        return cost.run(args, not any(here.values()))
     other = Worker(pure=not args.pure) if args.both else None
     if args.replay is not None:
         return replay(args.replay, other)

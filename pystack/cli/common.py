@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from pystack.cli.style import echo
 from pystack.runtime.addresses import parse_addr, parse_network
 from pystack.runtime.sleep import BUSY_POLL
 
@@ -181,7 +182,7 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
             # What is still buffered has nowhere to go: without this, it would fail once more at exit.
             with open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), file.fileno())
-            click.echo("the reader of the capture is gone: no more of it is written", err=True)
+            echo("the reader of the capture is gone: no more of it is written", err=True)
 
     return one
 

@@ -6,6 +6,7 @@ import click
 
 import pystack
 from pystack import _build
+from pystack.cli.style import echo
 
 
 @click.command(epilog="\b\nExample:\n  pystack compiled && echo all of it")
@@ -17,7 +18,7 @@ def compiled(as_json: bool) -> int:
     """
     rows = list(_build.modules())
     if as_json:
-        click.echo(json.dumps({row.name: {"compiled": row.compiled, "stale": row.stale} for row in rows}, indent=2))
+        echo(json.dumps({row.name: {"compiled": row.compiled, "stale": row.stale} for row in rows}, indent=2))
     else:
-        click.echo(pystack.compiled_report())
+        echo(pystack.compiled_report())
     return 0 if all(row.compiled and not row.stale for row in rows) else 1

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.style import echo
+
 if TYPE_CHECKING:
     from pystack.runtime.stepping import Gate
 
@@ -26,7 +28,7 @@ def prompt(gate: "Gate", host: Any, err: bool = False) -> None:
     """Ask at each held frame what to do, until `q`, Ctrl-D or the end of the stack."""
     from pystack.runtime.stepping import HELP
 
-    click.echo(HELP, err=err)
+    echo(HELP, err=err)
     seen = 0
     while host.failure is None and not gate.quit:
         held = gate.wait(seen, 0.2)
@@ -34,17 +36,17 @@ def prompt(gate: "Gate", host: Any, err: bool = False) -> None:
             continue
         seen = held.number
         for line in gate.take_passed():
-            click.echo(line, err=err)
-        click.echo(held.text(), err=err)
+            echo(line, err=err)
+        echo(held.text(), err=err)
         while gate.held is held:
             try:
-                click.echo("(step) ", nl=False, err=err)
+                echo("(step) ", nl=False, err=err)
                 line = input()
             except EOFError:
                 line = "q"
             said = gate.command(line)
             if said:
-                click.echo(said, err=err)
+                echo(said, err=err)
 
 
 @click.group(epilog=EXAMPLES)
@@ -79,7 +81,7 @@ def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int
     except ControlError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     else:
         _show(answer, going)
     return 1 if going and answer["held"] is None else 0
@@ -87,12 +89,12 @@ def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int
 
 def _show(answer: dict[str, Any], going: bool) -> None:
     if answer["said"]:
-        click.echo(answer["said"])
+        echo(answer["said"])
     if not going:
         return
     for line in answer["passed"]:
-        click.echo(line)
+        echo(line)
     if answer["held"] is None:
-        click.echo("no frame is held")
+        echo("no frame is held")
     else:
-        click.echo(answer["held"]["text"])
+        echo(answer["held"]["text"])

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from pystack.cli.style import Style
+from pystack.cli.style import Style, echo
 
 EXAMPLES = """\b
 Examples:
@@ -33,7 +33,7 @@ def demo(size: float, no_offload: bool, seed: int | None, all_frames: bool, quie
     try:
         checks.ready(sys.argv[1:])
     except checks.Missing as missing:
-        click.echo(f"pystack demo: {missing}", err=True)
+        echo(f"pystack demo: {missing}", err=True)
         return 2
     from pystack.demo.run import Demo, Options
 

@@ -12,6 +12,9 @@ try:
 except ImportError:
     sys.exit("pystack: the command line needs click: pip install 'pystack[cli]'")
 
+from pystack.cli.style import echo  # noqa: E402 (click is there)
+from pystack.visible import visible  # noqa: E402
+
 # name -> (where it is, what `pystack --help` says of it); nothing is imported before it is used
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("pystack.cli.demo:demo", "A real ping and a real curl against the stack, each frame explained."),
@@ -72,7 +75,7 @@ def version_text() -> str:
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(version_text())
+        echo(version_text())
         ctx.exit()
 
 
@@ -106,6 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     except click.exceptions.Abort:
         status = 128 + signal.SIGINT
     except click.ClickException as error:
+        vars(error)["message"] = visible(error.message)
         error.show()
         status = error.exit_code
     except KeyboardInterrupt:
@@ -117,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.stderr.close()
         status = 1
     except OSError as error:
-        print(f"pystack: {error}", file=sys.stderr)
+        print(visible(f"pystack: {error}"), file=sys.stderr)
         status = 1
     try:
         sys.stdout.flush()

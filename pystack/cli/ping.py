@@ -8,6 +8,7 @@ import click
 
 from pystack.cli import icmp
 from pystack.cli.common import AddressType, Settings, bring_up, stack_options
+from pystack.cli.style import echo
 
 EXAMPLES = """\b
 Examples:
@@ -37,12 +38,12 @@ class Pinger:
         try:
             self.sock.sendto(icmp.echo(self.ident, seq, payload), (self.target, 0))
         except OSError as error:
-            click.echo(f"ping: {error.strerror or error}")
+            echo(f"ping: {error.strerror or error}")
             return
         while True:
             left = start + timeout - time.monotonic()
             if left <= 0:
-                click.echo(f"no answer to icmp_seq={seq} within {timeout:g} s")
+                echo(f"no answer to icmp_seq={seq} within {timeout:g} s")
                 return
             self.sock.settimeout(left)
             try:
@@ -50,7 +51,7 @@ class Pinger:
             except TimeoutError:
                 continue
             except OSError as error:
-                click.echo(f"From the stack: icmp_seq={seq} {error.strerror or error}")
+                echo(f"From the stack: icmp_seq={seq} {error.strerror or error}")
                 return
             if self._answer(icmp.parse(packet), source, seq, (time.monotonic() - start) * 1000, payload):
                 return
@@ -60,24 +61,24 @@ class Pinger:
             return False
         if message.kind != icmp.ECHO_REPLY:
             reason = _REASONS.get(message.kind, f"ICMP type {message.kind}")
-            click.echo(f"From {source} icmp_seq={seq} {reason} (code {message.code})")
+            echo(f"From {source} icmp_seq={seq} {reason} (code {message.code})")
             return True
         if message.payload != payload:
-            click.echo(f"From {source} icmp_seq={seq}: the answer's bytes are not those that were sent")
+            echo(f"From {source} icmp_seq={seq}: the answer's bytes are not those that were sent")
             return True
         self.received += 1
         self.times.append(ms)
-        click.echo(f"{message.length} bytes from {source}: icmp_seq={seq} ttl={message.ttl} time={ms:.3f} ms")
+        echo(f"{message.length} bytes from {source}: icmp_seq={seq} ttl={message.ttl} time={ms:.3f} ms")
         return True
 
     def summary(self) -> None:
         """What ping prints at the end."""
         lost = 100 * (self.sent - self.received) / self.sent if self.sent else 0
-        click.echo(f"\n--- {self.target} ping statistics ---")
-        click.echo(f"{self.sent} packets transmitted, {self.received} received, {lost:g}% packet loss")
+        echo(f"\n--- {self.target} ping statistics ---")
+        echo(f"{self.sent} packets transmitted, {self.received} received, {lost:g}% packet loss")
         if self.times:
             mean = sum(self.times) / len(self.times)
-            click.echo(f"rtt min/avg/max = {min(self.times):.3f}/{mean:.3f}/{max(self.times):.3f} ms")
+            echo(f"rtt min/avg/max = {min(self.times):.3f}/{mean:.3f}/{max(self.times):.3f} ms")
 
 
 @click.command(epilog=EXAMPLES)
@@ -102,7 +103,7 @@ def ping(
             if ttl is not None:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
             pinger = Pinger(sock, target, size)
-            click.echo(f"PING {target} {size}({size + 28}) bytes of data.")
+            echo(f"PING {target} {size}({size + 28}) bytes of data.")
             seq = 0
             try:
                 while count == 0 or seq < count:

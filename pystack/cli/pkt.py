@@ -6,6 +6,8 @@ import time
 
 import click
 
+from pystack.cli.style import echo
+
 EXAMPLES = """\b
 Examples:
   pystack pkt tests/pkt/scripts/handshake.pkt      one script
@@ -102,24 +104,24 @@ def run_all(paths: tuple[str, ...], settings: object, json_path: str | None, ver
             verdict = report.run_path(script, settings, explain=not quiet)
             verdicts.append(verdict)
             if verdict.verdict == report.FAILED and not quiet:
-                click.echo(report.diagnosis(verdict), err=to_stdout)
+                echo(report.diagnosis(verdict), err=to_stdout)
             elif verdict.verdict == report.UNSUPPORTED and (verbose or os.path.isfile(path)):
-                click.echo(report.diagnosis(verdict), err=to_stdout)
+                echo(report.diagnosis(verdict), err=to_stdout)
             elif verbose:
-                click.echo(f"{verdict.path}: passed in {verdict.seconds * 1e3:.1f} ms", err=to_stdout)
+                echo(f"{verdict.path}: passed in {verdict.seconds * 1e3:.1f} ms", err=to_stdout)
                 for note in verdict.notes:
-                    click.echo(f"  note      {note}", err=to_stdout)
+                    echo(f"  note      {note}", err=to_stdout)
     total = report.counts(verdicts)
     if len(verdicts) > 1 or any(os.path.isdir(path) for path in paths):
         root = os.path.commonpath([os.path.abspath(p) for p in paths])
         for verdict in verdicts:
             verdict.path = os.path.relpath(verdict.path)
-        click.echo(report.table(verdicts, root), err=to_stdout)
-        click.echo(f"{len(verdicts)} scripts in {time.perf_counter() - start:.2f} s", err=to_stdout)
+        echo(report.table(verdicts, root), err=to_stdout)
+        echo(f"{len(verdicts)} scripts in {time.perf_counter() - start:.2f} s", err=to_stdout)
     if json_path is not None:
         text = json.dumps(report.as_json(verdicts, settings), indent=1)
         if to_stdout:
-            click.echo(text)
+            echo(text)
         else:
             with open(json_path, "w", encoding="utf-8") as file:
                 file.write(text + "\n")

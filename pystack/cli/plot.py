@@ -30,7 +30,8 @@ Examples:
     "--connection", metavar="TEXT", help="Whose sending: a part of host and addresses.  [default: who sent most]"
 )
 @click.option("--frames", default="", metavar="FIRST-LAST", help="Ladder: the frames to draw.  [default: the first 60]")
-def plot(source: str, kind: str, output: str, connection: str | None, frames: str) -> None:
+@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
+def plot(source: str, kind: str, output: str, connection: str | None, frames: str, trusted: bool) -> None:
     """Draw a plot of a recording, or of a scenario by its name."""
     if os.path.splitext(output)[1] not in (".png", ".svg", ".pdf"):
         raise click.BadParameter("it must end in .png, .svg or .pdf", param_hint="--output")
@@ -42,7 +43,7 @@ def plot(source: str, kind: str, output: str, connection: str | None, frames: st
         if source in scenarios.NAMES and not os.path.exists(source):
             timeline = scenarios.get(source).timeline()
         else:
-            timeline = Timeline.load(source)
+            timeline = Timeline.load(source, trusted=trusted)
         draw(timeline, kind, output, connection=connection, frames=frames)
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):

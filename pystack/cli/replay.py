@@ -5,6 +5,9 @@ from typing import Any
 
 import click
 
+from pystack.cli.style import echo
+from pystack.visible import one_line
+
 EXAMPLES = """\b
 Examples:
   pystack up -a 10.0.0.2/24 --serve http:80 --record run.pytrace
@@ -24,6 +27,7 @@ Examples:
 @click.option("--series", metavar="FILE", help="Write cwnd, RTT, windows ... of each connection over time, as CSV.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting; repeatable.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off.")
+@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
 def replay(
     recording: str,
     verbose: bool,
@@ -32,6 +36,7 @@ def replay(
     series: str | None,
     settings: tuple[str, ...],
     partial: bool,
+    trusted: bool,
 ) -> int:
     """Run RECORDING again and compare every frame and result to the byte.
 
@@ -52,7 +57,7 @@ def replay(
         config.update(dict(parse_setting(config, text) for text in settings))
 
     def show(record: FrameRecord) -> None:
-        click.echo(record.line(), err="-" in (write, series))
+        echo(one_line(record.line()), err="-" in (write, series))
 
     if keylog is not None and write is None:
         raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
@@ -72,6 +77,7 @@ def replay(
                 recording,
                 probe=probe,
                 partial=partial,
+                trusted=trusted,
                 config_change=change if settings else None,
                 watch=None if table is None else lambda stack: watched.append(Series(stack)),
             )
@@ -83,7 +89,7 @@ def replay(
                     table.flush()
                     table.detach()
         except ReplayMismatch as difference:
-            click.echo(f"DIFFERS: {difference}")
+            echo(f"DIFFERS: {difference}")
             return 1
         except TraceError as error:
             raise click.ClickException(str(error)) from None
@@ -91,7 +97,7 @@ def replay(
             if probe is not None:
                 probe.flush()
         seconds = time.monotonic() - start
-    click.echo(
+    echo(
         f"the same to the byte: {counts.hosts} host{'s' if counts.hosts != 1 else ''}, {counts.frames} frames sent, "
         f"{counts.calls} calls, {counts.duration / 1e9:.3f} s replayed in {seconds:.3f} s",
         err="-" in (write, series),

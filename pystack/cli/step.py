@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.style import echo
+from pystack.visible import one_line
+
 if TYPE_CHECKING:
     from pystack.stepper.cursor import Cursor
     from pystack.stepper.scenarios import Scenario
@@ -40,6 +43,7 @@ Examples:
 @click.option("--export", metavar="FILE", help="Write one HTML page that opens offline.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, as a crash leaves it.")
+@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
 def step(what: str | None, **options: Any) -> int:
     """Step through a recording or a scenario: forwards, backwards, with every decision explained.
 
@@ -52,7 +56,7 @@ def step(what: str | None, **options: Any) -> int:
         raise click.UsageError("which recording or scenario? `pystack step --list` shows the scenarios")
     from pystack.stepper.cursor import Cursor
 
-    timeline, scenario = _open(what, options["seed"], options["partial"])
+    timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
     if options["verify"]:
         return _verify(timeline, what, scenario, options["seed"])
     cursor = Cursor(timeline)
@@ -68,7 +72,7 @@ def step(what: str | None, **options: Any) -> int:
             export(timeline, options["export"])
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        click.echo(f"written: {options['export']}")
+        echo(f"written: {options['export']}")
         return 0
     if options["text"] or options["why"] or (hit and not options["web"]):
         return _text(cursor, scenario, options)
@@ -86,11 +90,11 @@ def _list() -> int:
 
     for name in scenarios.NAMES:
         found = scenarios.get(name)
-        click.echo(f"{name:22}{found.title}\n{'':22}  {found.question}")
+        echo(f"{name:22}{found.title}\n{'':22}  {found.question}")
     return 0
 
 
-def _open(what: str, seed: int, partial: bool) -> "tuple[Timeline, Scenario | None]":
+def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline, Scenario | None]":
     """The timeline of a file, or of a scenario where no file has that name."""
     import os
 
@@ -104,7 +108,7 @@ def _open(what: str, seed: int, partial: bool) -> "tuple[Timeline, Scenario | No
     if not os.path.exists(what):
         raise click.UsageError(f"{what}: neither a file nor a scenario; `pystack step --list` shows the scenarios")
     try:
-        return Timeline.load(what, partial=partial, progress=_Progress(what)), None
+        return Timeline.load(what, partial=partial, progress=_Progress(what), trusted=trusted), None
     except TraceError as error:
         hint = "; --partial takes what is there" if ": truncated" in str(error) and not partial else ""
         raise click.ClickException(f"{error}{hint}") from None
@@ -128,7 +132,8 @@ class _Progress:
         percent = min(done * 100 // size, 100)
         if percent != self.shown:
             self.shown = percent
-            click.echo(f"\rreading {self.name}: {percent} %" + ("\n" if percent == 100 else ""), nl=False, err=True)
+            end = "\n" if percent == 100 else ""
+            click.echo(f"\rreading {one_line(self.name)}: {percent} %{end}", nl=False, err=True)
 
 
 def _face(module: str, name: str, extra: str, what: str) -> Any:
@@ -166,7 +171,7 @@ def _side_by_side(one: "Timeline", two: "Timeline") -> int:
     from pystack.stepper import text
 
     for line in text.side_by_side(one, two, shutil.get_terminal_size((160, 0)).columns):
-        click.echo(line)
+        echo(one_line(line))
     return 0
 
 
@@ -191,19 +196,19 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
         hits = 0
         while (stop := cursor.run()) is not None:
             hits += 1
-            click.echo(f"-- {stop}")
-            click.echo(text.place(cursor))
-        click.echo(f"{hits} stop{'' if hits == 1 else 's'}")
+            echo(f"-- {stop}")
+            echo(text.place(cursor))
+        echo(f"{hits} stop{'' if hits == 1 else 's'}")
         return 0 if hits else 1
     if options["at"]:
-        click.echo(text.place(cursor))
+        echo(text.place(cursor))
     elif options["why"]:
         if scenario is None:
             raise click.UsageError("--why explains a place of a recording: add --at or --break")
-        click.echo(text.answer(cursor.timeline, scenario))
+        echo(text.answer(cursor.timeline, scenario))
     else:
         for line in text.story(cursor.timeline):
-            click.echo(line)
+            echo(line)
     return 0
 
 
@@ -222,12 +227,12 @@ def _verify(timeline: "Timeline", what: str, scenario: "Scenario | None", seed: 
         else:
             result = verify(timeline)
     except VerificationError as error:
-        click.echo(f"DIFFERS: {error}")
+        echo(f"DIFFERS: {error}")
         return 1
     second = (
         f"{result.values} values as a second replay has them" if result.values else "no second replay: it was cut off"
     )
-    click.echo(
+    echo(
         f"the same forwards, backwards and forwards again: {result.events} events, {result.frames} frames, "
         f"{result.states} states hashed ({result.digest}), {second}, in {time.monotonic() - start:.1f} s"
     )

@@ -1,9 +1,14 @@
-"""Colour, only where it can be seen: on a terminal, and not where NO_COLOR forbids it (https://no-color.org)."""
+"""Colour, only where it can be seen: on a terminal, and not where NO_COLOR forbids it (https://no-color.org).
+
+All output of the commands goes through `echo`, or through a Style: the only escape sequences that a terminal gets are Style's.
+"""
 
 import os
 import shutil
 import sys
 from typing import TextIO
+
+from pystack.visible import visible
 
 
 def wants_color(stream: TextIO) -> bool:
@@ -13,6 +18,13 @@ def wants_color(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def echo(text: str = "", nl: bool = True, err: bool = False) -> None:
+    """Print text that may come from anywhere: control characters are shown, not sent (tests/cli/test_terminal.py)."""
+    import click
+
+    click.echo(visible(text), nl=nl, err=err)
 
 
 class Style:
@@ -34,7 +46,8 @@ class Style:
         self.color = wants_color(self.stream) if color is None else color
 
     def __call__(self, text: str, *names: str) -> str:
-        """The text in these colours."""
+        """The text in these colours, its own control characters as escapes."""
+        text = visible(text)
         if not self.color or not text or not names:
             return text
         codes = ";".join(self.CODES[name] for name in names)

@@ -8,6 +8,7 @@ import click
 
 from pystack.cli import icmp
 from pystack.cli.common import AddressType, Settings, bring_up, stack_options
+from pystack.cli.style import echo
 
 EXAMPLES = """\b
 Example:
@@ -47,32 +48,32 @@ def traceroute(settings: Settings, target: str, max_hops: int, queries: int, wai
     ident = os.getpid() & 0xFFFF
     with bring_up(settings) as running:
         with running.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
-            click.echo(f"traceroute to {target}, {max_hops} hops max, 60 byte packets")
+            echo(f"traceroute to {target}, {max_hops} hops max, 60 byte packets")
             seq = 0
             for ttl in range(1, max_hops + 1):
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
                 last = ""
                 arrived = refused = False
-                click.echo(f"{ttl:2} ", nl=False)
+                echo(f"{ttl:2} ", nl=False)
                 for _ in range(queries):
                     seq += 1
                     try:
                         answer = probe(sock, target, ident, seq, wait)
                     except OSError as error:
-                        click.echo(f" {error.strerror or error}", nl=False)
+                        echo(f" {error.strerror or error}", nl=False)
                         refused = True
                         break
                     if answer is None:
-                        click.echo(" *", nl=False)
+                        echo(" *", nl=False)
                         continue
                     source, ms, message = answer
-                    click.echo(("" if source == last else f" {source} ") + f" {ms:.3f} ms", nl=False)
+                    echo(("" if source == last else f" {source} ") + f" {ms:.3f} ms", nl=False)
                     last = source
                     arrived |= message.kind == icmp.ECHO_REPLY
                     if message.kind == icmp.UNREACHABLE:
-                        click.echo(f" !{message.code}", nl=False)
+                        echo(f" !{message.code}", nl=False)
                         refused = True
-                click.echo()
+                echo()
                 if arrived or refused:
                     return 0 if arrived else 1
     return 1

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pystack.cli.common import Settings, bring_up, stack_options
+from pystack.cli.style import echo
 
 EXAMPLES = """\b
 Examples:
@@ -35,13 +36,13 @@ def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str,
 def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
     """Say what runs; on stderr, for stdout may be a capture."""
     where = "" if settings.netns is None else f" in namespace {settings.netns}"
-    click.echo(
+    echo(
         f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
         f"MTU {running.iface.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
         err=True,
     )
     for service in started:
-        click.echo(f"  {service!r}", err=True)
+        echo(f"  {service!r}", err=True)
 
 
 def wait_for_the_end(host: Any) -> None:
@@ -92,6 +93,6 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
             for service in started:
                 service.close()
         if running.host.failure is not None:
-            click.echo(f"pystack: the stack stopped: {running.host.failure!r}", err=True)
+            echo(f"pystack: the stack stopped: {running.host.failure!r}", err=True)
             return 1
     return 0

@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from pystack.cli.style import echo
+from pystack.visible import one_line
+
 Row = dict[str, Any]
 
 
@@ -31,16 +34,16 @@ def ask(name: str, view: str, **arguments: bool) -> Any:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns, as wide as they need to be."""
-    lines = [list(head), *([("-" if cell is None or cell == "" else str(cell)) for cell in row] for row in rows)]
+    lines = [list(head), *([("-" if cell is None or cell == "" else one_line(cell)) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
 def show(answer: Any, as_json: bool, human: Callable[[Any], None]) -> int:
     """Print it, one way or the other."""
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        echo(json.dumps(answer, indent=2))
     else:
         human(answer)
     return 0
@@ -66,7 +69,7 @@ def _sockets(rows: list[Row]) -> None:
     for row, line in zip(rows, lines):
         if row.get("info"):
             values = " ".join(f"{name}:{value}" for name, value in row["info"].items())
-            click.echo(f"{line[4]} > {line[5]}\n    {values}")
+            echo(f"{line[4]} > {line[5]}\n    {values}")
 
 
 @click.command(
@@ -114,13 +117,13 @@ def route(name: str, as_json: bool) -> int:
 def _addresses(rows: list[Row]) -> None:
     for row in rows:
         state = "up" if row["up"] else "down"
-        click.echo(f"{row['ifindex']}: {row['ifname']}: {state}, MTU {row['mtu']}, {row['link_type']} {row['address']}")
+        echo(f"{row['ifindex']}: {row['ifname']}: {state}, MTU {row['mtu']}, {row['link_type']} {row['address']}")
         for own in row["addr_info"]:
-            click.echo(f"    inet {own['local']}/{own['prefixlen']}")
+            echo(f"    inet {own['local']}/{own['prefixlen']}")
         offload = f"checksum {'on' if row['tx_csum'] else 'off'}, segmentation {row['gso_max'] or 'off'}"
-        click.echo(f"    offload: {offload}")
-        click.echo(f"    rx {row['rx_frames']} frames, {row['rx_bytes']} bytes")
-        click.echo(f"    tx {row['tx_frames']} frames, {row['tx_bytes']} bytes")
+        echo(f"    offload: {offload}")
+        echo(f"    rx {row['rx_frames']} frames, {row['rx_bytes']} bytes")
+        echo(f"    tx {row['tx_frames']} frames, {row['tx_bytes']} bytes")
 
 
 @click.command(epilog="\b\nExample:\n  pystack addr -n other")
@@ -133,7 +136,7 @@ def addr(name: str, as_json: bool) -> int:
 def _counters(answer: dict[str, dict[str, int]]) -> None:
     table(("Counter", "Value"), list(answer["counters"].items()))
     if answer["drops"]:
-        click.echo()
+        echo()
         table(("Dropped because", "Frames"), list(answer["drops"].items()))
 
 

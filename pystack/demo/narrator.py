@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pystack.cli.style import Style
 from pystack.trace.annotate import CALL, IN, OUT, TIMER, FrameRecord
+from pystack.visible import one_line
 
 #: frames of a step that are shown before the counting starts, and at its end
 HEAD = 14
@@ -193,9 +194,9 @@ class Narrator:
         """One frame: time, direction, what it says, and what the stack made of it."""
         arrow, color = _ARROWS[record.direction]
         head = f"{when:10.6f} {arrow} "
-        summary = self._short(record.summary)
+        summary = one_line(self._short(record.summary))
         drops = [line for line in record.comments() if line.startswith("DROPPED")]
-        why = "; ".join([*record.reasons, *drops])
+        why = one_line("; ".join([*record.reasons, *drops]))
         why_color = "red" if drops else "dim"
         width = self.style.width()
         paint = self.style

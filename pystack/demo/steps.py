@@ -14,6 +14,7 @@ from random import Random
 from pystack.demo.narrator import Narrator, Tally, amount
 from pystack.runtime.netns import Namespace
 from pystack.services import http
+from pystack.visible import one_line
 
 #: seconds that a program may take before the step counts as failed
 LIMIT = 60
@@ -79,7 +80,7 @@ class Kernel:
 
     def tell(self, name: str, line: bytes) -> None:
         """A line that a program printed."""
-        text = line.decode(errors="replace").rstrip()
+        text = one_line(line.decode(errors="replace").rstrip())
         if text:
             self.narrator.say(self.narrator.style(f"{name:>10} | ", "dim") + text)
 

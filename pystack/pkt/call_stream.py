@@ -17,7 +17,7 @@ from pystack_c.tcp.errqueue import MSG_PART, end_send
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_WAITALL = 1, 2, 0x20, 0x40, 0x100
 MSG_ERRQUEUE, MSG_FASTOPEN = 0x2000, 0x20000000
 #: the largest buffer that a script may ask for
-LARGEST = 1 << 28
+LARGEST = 1 << 26
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,13 @@
 """A position in a list of tokens, and the small steps that all parsers here take."""
 
+import contextlib
+from collections.abc import Iterator
+
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Token
+
+#: expressions within expressions
+MAX_DEPTH = 50
 
 #: what an event can start with that is packetdrill's but not ours
 FOREIGN = {
@@ -22,6 +28,16 @@ class Cursor:
     def __init__(self, tokens: list[Token]):
         self.tokens = tokens
         self.at = 0
+        self.depth = 0
+
+    @contextlib.contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Inside, an expression within another is read."""
+        if self.depth >= MAX_DEPTH:
+            raise ScriptError(self.token.line, "nested too deep", self.token.column)
+        self.depth += 1
+        yield
+        self.depth -= 1
 
     @property
     def token(self) -> Token:

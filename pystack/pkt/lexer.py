@@ -8,12 +8,13 @@ from pystack.pkt.errors import ScriptError
 
 _SEG = r"[0-9a-fA-F]{1,4}"
 _V4 = r"\d+\.\d+\.\d+\.\d+"
-#: an address has `::` or seven colons: `1:1001` is a range of sequence numbers
+#: an address has `::` or seven colons: `1:1001` is a range of sequence numbers. (Not more: else a chain of colons is looked at
+#: from each of its places to its end.)
 _V6 = rf"(?:(?:{_SEG}:){{0,7}}{_SEG})?::(?:(?:{_SEG}:){{0,7}}(?:{_V4}|{_SEG}))?|(?:{_SEG}:){{7}}{_SEG}"
 
 _TOKEN = re.compile(
     rf"""
-    (?P<space>[ \t\r]+)
+    (?P<space>[^\S\n]+)
   | (?P<newline>\n)
   | (?P<comment>//[^\n]*|/\*.*?\*/)
   | (?P<code>%\{{.*?\}}%)
@@ -31,26 +32,16 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: digits of a number: more than any that fits somewhere
+_MAX_DIGITS = 40
+#: what begins something that needs an end
+_OPENERS = ("%{", "/*", '"', "`")
+_MAX_DEPTH = 64
+_MAX_INCLUDES = 100
+_MAX_TEXT = 1 << 24
+_MAX_DEFINITION = 1024
 _DIRECTIVE = re.compile(r"#[ \t]*(define|undef|ifdef|ifndef|else|endif|include)\b[ \t]*+([^\n]*)")
 _DEFINE = re.compile(r"([A-Za-z_]\w*)(?:[ \t=]++(.*))?$")
-
-
-def _without_comments(text: str) -> str:
-    """A line without its comments."""
-    kept = []
-    at = 0
-    while (begin := text.find("/", at)) >= 0:
-        kept.append(text[at:begin])
-        if text.startswith("//", begin):
-            return "".join(kept)
-        end = text.find("*/", begin + 2) if text.startswith("/*", begin) else -1
-        if end < 0 and text.startswith("/*", begin):
-            # (It is not closed in this line: it stays, and so does what is behind it but for `//`.)
-            return "".join(kept) + text[begin:].partition("//")[0]
-        if end < 0:
-            kept.append("/")
-        at = end + 2 if end >= 0 else begin + 1
-    return "".join(kept) + text[at:]
 
 
 @dataclass
@@ -77,6 +68,9 @@ class Lexer:
         #: for each open #ifdef: (this branch is taken, line)
         self.conditions: list[tuple[bool, int]] = []
         self.depth = 0
+        self.includes = 0
+        #: characters read, with those of included files; and the bytes of all tokens
+        self.read = 0
 
     def tokens(self) -> list[Token]:
         """All tokens, an `end` last."""
@@ -89,6 +83,9 @@ class Lexer:
     def _scan(self, text: str) -> Iterator[Token]:
         at = 0
         fresh = True  # nothing but blanks on this line so far
+        self.read += len(text)
+        if self.read > _MAX_TEXT:
+            raise ScriptError(self.line, f"more than {_MAX_TEXT} characters")
         while at < len(text):
             if fresh and text[at] == "#":
                 match = _DIRECTIVE.match(text, at)
@@ -108,6 +105,9 @@ class Lexer:
                 self._lines(text, at, match.end())
             elif kind != "space":
                 fresh = False
+                if kind == "punct" and text.startswith(_OPENERS, at):
+                    opener = next(one for one in _OPENERS if text.startswith(one, at))
+                    raise ScriptError(self.line, f"{opener} is never closed", at - self.line_start + 1)
                 if all(taken for taken, _ in self.conditions):
                     yield self._token(kind, raw, at)
                 self._lines(text, at, match.end())
@@ -121,6 +121,8 @@ class Lexer:
 
     def _token(self, kind: str, raw: str, at: int) -> Token:
         token = Token(kind, raw, self.line, at - self.line_start + 1, raw)
+        if kind in ("int", "hex", "float") and len(raw) > _MAX_DIGITS:
+            raise ScriptError(self.line, f"a number of more than {_MAX_DIGITS} digits", token.column)
         if kind == "int":
             token.value = int(raw)
         elif kind == "hex":
@@ -135,8 +137,6 @@ class Lexer:
             self._option(token, raw)
         elif kind == "word":
             self._word(token, raw)
-        elif raw in '"`' or raw in "%/" and self.text.startswith(("%{", "/*"), at):
-            raise ScriptError(self.line, f"{raw} is never closed", token.column)
         return token
 
     def _option(self, token: Token, raw: str) -> None:
@@ -144,7 +144,13 @@ class Lexer:
         name, _, value = raw[2:].partition("=")
         if name == "define":
             symbol, _, meaning = value.partition("=")
-            self.defines[symbol] = meaning
+            self._define(symbol, meaning)
+
+    def _define(self, symbol: str, meaning: str) -> None:
+        if len(meaning) > _MAX_DEFINITION:
+            # (Each use is a token of this length.)
+            raise ScriptError(self.line, f"a definition of more than {_MAX_DEFINITION} characters")
+        self.defines[symbol] = meaning
 
     def _word(self, token: Token, raw: str) -> None:
         """A defined name is replaced by its meaning: an int, a string, a command, or another word."""
@@ -158,7 +164,7 @@ class Lexer:
             token.kind, token.value = "backquoted", value[1:-1]
         else:
             try:
-                token.kind, token.value = "int", int(value, 0)
+                token.kind, token.value = "int", int(value[: _MAX_DIGITS + 1], 0)
             except ValueError:
                 token.value = value
 
@@ -166,6 +172,8 @@ class Lexer:
         rest = _without_comments(rest).strip()
         taken = all(taken for taken, _ in self.conditions)
         if name in ("ifdef", "ifndef"):
+            if len(self.conditions) >= _MAX_DEPTH:
+                raise ScriptError(self.line, f"#{name} goes too deep")
             self.conditions.append(((rest in self.defines) == (name == "ifdef"), self.line))
         elif name in ("else", "endif"):
             if not self.conditions:
@@ -179,7 +187,7 @@ class Lexer:
             match = _DEFINE.match(rest)
             if match is None:
                 raise ScriptError(self.line, "#define NAME VALUE")
-            self.defines[match.group(1)] = match.group(2) or "1"
+            self._define(match.group(1), match.group(2) or "1")
         elif taken and name == "include":
             yield from self._include(rest.strip('"<>'))
 
@@ -188,6 +196,9 @@ class Lexer:
             raise ScriptError(self.line, "#include is not possible here")
         if self.depth >= 8:
             raise ScriptError(self.line, "#include goes too deep")
+        self.includes += 1
+        if self.includes > _MAX_INCLUDES:
+            raise ScriptError(self.line, f"more than {_MAX_INCLUDES} files are included")
         try:
             text = self.include(name)
         except OSError as error:
@@ -197,3 +208,21 @@ class Lexer:
             token.line = line
             yield token
         self.line, self.line_start, self.depth = line, start, self.depth - 1
+
+
+def _without_comments(text: str) -> str:
+    """A line without its comments."""
+    kept = []
+    at = 0
+    while (begin := text.find("/", at)) >= 0:
+        kept.append(text[at:begin])
+        if text.startswith("//", begin):
+            return "".join(kept)
+        end = text.find("*/", begin + 2) if text.startswith("/*", begin) else -1
+        if end < 0 and text.startswith("/*", begin):
+            # (It is not closed in this line: it stays, and so does what is behind it but for `//`.)
+            return "".join(kept) + text[begin:].partition("//")[0]
+        if end < 0:
+            kept.append("/")
+        at = end + 2 if end >= 0 else begin + 1
+    return "".join(kept) + text[at:]

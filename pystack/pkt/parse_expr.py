@@ -1,9 +1,15 @@
 """System calls and the expressions in them."""
 
+import warnings
 from typing import Any
 
 from pystack.pkt.cursor import Cursor
+from pystack.pkt.errors import ScriptError
+from pystack.pkt.lexer import Token
 from pystack.pkt.model import Either, Invocation, Struct, Syscall, Word
+
+#: characters of one string, all its pieces together
+MAX_STRING = 1 << 16
 
 
 def parse_syscall(cursor: Cursor, end: int) -> Syscall:
@@ -47,6 +53,11 @@ def parse_list(cursor: Cursor, closing: str) -> list[Any]:
 
 def parse_expr(cursor: Cursor) -> Any:
     """One expression: an int, bytes, `...`, a Word, a list, a Struct, an Invocation or an Either."""
+    with cursor.deeper():
+        return _expr(cursor)
+
+
+def _expr(cursor: Cursor) -> Any:
     value = _simple(cursor)
     if not cursor.is_punct("|"):
         return value
@@ -81,13 +92,27 @@ def _simple(cursor: Cursor) -> Any:
 
 def _string(cursor: Cursor) -> bytes:
     """Strings side by side are one; C's escapes count."""
-    parts = b""
+    parts: list[bytes] = []
+    length = 0
     while cursor.token.kind == "string":
-        text = str(cursor.next().value)
-        parts += text.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1", "replace")
+        token = cursor.next()
+        length += len(str(token.value))
+        if length > MAX_STRING:
+            raise ScriptError(token.line, f"a string of more than {MAX_STRING} characters", token.column)
+        parts.append(_unescape(token))
     if cursor.token.kind == "ellipsis":
         cursor.next()
-    return parts
+    return b"".join(parts)
+
+
+def _unescape(token: Token) -> bytes:
+    raw = str(token.value).encode("latin-1", "replace")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an escape that C does not know stands for itself
+            return raw.decode("unicode_escape").encode("latin-1", "replace")
+    except UnicodeDecodeError as error:
+        raise ScriptError(token.line, f"in the string: {error.reason}", token.column) from None
 
 
 def _struct(cursor: Cursor) -> Struct:

@@ -8,6 +8,8 @@ from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Token
 from pystack.pkt.model import IcmpSpec, IpInfo, Packet, TcpOption, TcpSpec, UdpSpec
 
+#: bytes of options that a TCP header has room for
+MAX_OPTIONS = 40
 ECN = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
 
 ICMP_TYPES = {
@@ -207,14 +209,14 @@ def _icmp(cursor: Cursor) -> IcmpSpec:
     if name in ICMP_TYPES:
         spec = IcmpSpec(ICMP_TYPES[name], 0)
     elif name.startswith("type_") and name[5:].isdigit():
-        spec = IcmpSpec(int(name[5:]), 0)
+        spec = IcmpSpec(_byte(token, name[5:], "an ICMP type"), 0)
     else:
         raise ScriptError(token.line, f"unknown ICMP type {name!r}", token.column)
     if cursor.token.kind == "word" and not cursor.is_word("mtu", "id"):
         token = cursor.token
         code = cursor.expect_word()
         if code.startswith("code_") and code[5:].isdigit():
-            spec.code = int(code[5:])
+            spec.code = _byte(token, code[5:], "an ICMP code")
         elif spec.type == 3 and code in UNREACHABLE_CODES:
             spec.code = UNREACHABLE_CODES.index(code)
         elif spec.type == 11 and code in EXCEEDED_CODES:
@@ -229,6 +231,14 @@ def _icmp(cursor: Cursor) -> IcmpSpec:
         _quoted(cursor, spec)
         cursor.expect("]")
     return spec
+
+
+def _byte(token: Token, digits: str, what: str) -> int:
+    """type_N, code_N."""
+    value = int(digits[:4]) if digits.isascii() else 256
+    if value > 255:
+        raise ScriptError(token.line, f"{what} is 0..255", token.column)
+    return value
 
 
 def _quoted(cursor: Cursor, spec: IcmpSpec) -> None:
@@ -257,15 +267,17 @@ def _options(cursor: Cursor, spec: TcpSpec) -> None:
         return
     options: list[TcpOption] = []
     if cursor.ahead().text == ">" and _is_hex(cursor.token) and len(cursor.token.text) >= 4:
-        options = decode_options(bytes.fromhex(cursor.next().text))
+        options = decode_options(_blob(cursor))
     else:
         while True:
             options.append(_option(cursor, spec))
+            if len(options) > MAX_OPTIONS:
+                raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options")
             if not cursor.take_punct(","):
                 break
     cursor.expect(">")
     spec.options = options
-    if len(encode_options(options)) > 40:
+    if len(encode_options(options)) > MAX_OPTIONS:
         raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options")
 
 
@@ -278,6 +290,8 @@ def _is_hex(token: Token) -> bool:
 
 def _blob(cursor: Cursor) -> bytes:
     """Hex digits, or nothing."""
+    if len(cursor.token.text) > 2 * MAX_OPTIONS and cursor.token.kind in ("int", "word"):
+        raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options", cursor.token.column)
     if not _is_hex(cursor.token):
         if cursor.token.kind in ("int", "word"):
             raise cursor.error("an even number of hex digits")
@@ -324,6 +338,8 @@ def _sack(cursor: Cursor) -> bytes:
         left = cursor.u32("the left edge of a SACK block")
         cursor.expect(":")
         blocks += struct.pack(">II", left, cursor.u32("the right edge of a SACK block"))
+        if len(blocks) > MAX_OPTIONS:
+            raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options")
     return blocks
 
 

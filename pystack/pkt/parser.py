@@ -1,6 +1,8 @@
 """A script's text to a Script."""
 
+import errno
 import os
+import stat
 
 from pystack.pkt import model
 from pystack.pkt.cursor import Cursor
@@ -10,11 +12,33 @@ from pystack.pkt.model import Code, Command, Event, EventTime, Packet, Script
 from pystack.pkt.parse_expr import parse_syscall
 from pystack.pkt.parse_packet import parse_packet
 
+#: characters of one file
+MAX_TEXT = 1 << 24
+#: seconds: a time beyond has no use, and its microseconds would be too large for a clock
+MAX_TIME = 10_000_000
+
 
 def load(path: str, defines: dict[str, str] | None = None) -> Script:
     """Read and parse a script file."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return parse(file.read(), path, defines)
+    return parse(read(path), path, defines)
+
+
+def read(path: str) -> str:
+    """The text of a file: a regular one, of a size that a script can have."""
+    with open(path, encoding="utf-8", errors="replace", opener=_opener) as file:
+        text = file.read(MAX_TEXT + 1)
+    if len(text) > MAX_TEXT:
+        raise ScriptError(1, f"{path} has more than {MAX_TEXT} characters")
+    return text
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open without waiting, and only what has an end."""
+    number = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return number
 
 
 def parse(text: str, path: str = "script", defines: dict[str, str] | None = None) -> Script:
@@ -22,8 +46,7 @@ def parse(text: str, path: str = "script", defines: dict[str, str] | None = None
     folder = os.path.dirname(path)
 
     def include(name: str) -> str:
-        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read(os.path.join(folder, name))
 
     return Parser(Script(path, text), Cursor(Lexer(text, dict(defines or {}), include).tokens())).script()
 
@@ -109,4 +132,6 @@ class Parser:
         value = float(token.value)
         if value < 0:
             raise ScriptError(token.line, "a time cannot be negative", token.column)
+        if value > MAX_TIME:
+            raise ScriptError(token.line, f"a time of more than {MAX_TIME} s", token.column)
         return round(value * 1_000_000)

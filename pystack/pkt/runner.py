@@ -6,7 +6,7 @@ from typing import Any
 from pystack.pkt import match, model
 from pystack.pkt.calls import Calls
 from pystack.pkt.code import run_code
-from pystack.pkt.errors import Difference, Failure, ScriptError
+from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.host import START, PktHost
 from pystack.pkt.inject import build
 from pystack.pkt.match import Conn
@@ -22,6 +22,8 @@ USEC = 1000
 PATIENCE = 2_000_000_000
 #: how long a packet expected at any time (`*`) is waited for
 FOREVER = 3600_000_000_000
+#: what may happen by itself in one script
+MOST_STEPS = 200_000
 #: remote ports of the connections to a listener, one after the other
 FIRST_REMOTE_PORT = 50000
 
@@ -47,6 +49,7 @@ class Runner:
         #: routes that commands made, with MTU, MSS to announce and initial window
         self.routes: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         self.time_range = (0, 0)
+        self.steps = 0
         for name in settings.init_scripts:
             self.shell.include(name, 1)
         if script.init is not None:
@@ -137,6 +140,9 @@ class Runner:
 
     def step(self, limit: int) -> bool:
         """Go to the next thing that happens by itself, up to a time; False where there is none."""
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise Unsupported(self.line, f"a script in which more than {MOST_STEPS} timers fire is not supported")
         deadline = self.host.poll_timeout()
         own = self.calls.deadline()
         if own is not None and (deadline is None or own < deadline):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pystack.pkt import shell_flow
 from pystack.pkt.errors import Unsupported
+from pystack.pkt.parser import read
 from pystack.pkt.pattern import trouble
 from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
@@ -26,6 +27,9 @@ NOTHING = (
     "true",
     "setkey -F",
 )
+#: characters of commands, and commands in one script
+MAX_TEXT = 1 << 16
+MAX_COMMANDS = 10_000
 FREEBSD_STATES = {
     1: "ESTABLISHED",
     2: "SYN_SENT",
@@ -53,10 +57,13 @@ class Shell:
         self.counted: dict[str, int] = {}
         self.variables: dict[str, str] = {}
         self.depth = 0
+        self.commands = 0
 
     def run(self, text: str, line: int) -> int:
         """A command or several; the exit status of the last."""
         status = 0
+        if len(text) > MAX_TEXT:
+            raise Unsupported(line, f"commands of more than {MAX_TEXT} characters are not supported")
         text = re.sub(r"(?m)(?:^|\s)#[^\n]*", "", text.replace("\\\n", " "))
         flow = shell_flow.Flow(self)
         for part in _split(text):
@@ -92,8 +99,7 @@ class Shell:
         if not os.path.exists(full):
             full = path
         try:
-            with open(full, encoding="utf-8", errors="replace") as file:
-                text = file.read()
+            text = read(full)
         except OSError:
             raise Unsupported(line, f"the included script {path} is not there") from None
         if self.depth > 4:
@@ -105,7 +111,10 @@ class Shell:
             self.depth -= 1
 
     def _pipeline(self, text: str, line: int) -> tuple[int, list[str]]:
-        text = re.sub(r"[12&]?>>?\s*(?:/dev/null|&[12])", "", text).rstrip()
+        self.commands += 1
+        if self.commands > MAX_COMMANDS:
+            raise Unsupported(line, f"a script of more than {MAX_COMMANDS} commands is not supported")
+        text = re.sub(r"[12&]?>>?[ \t]{0,9}(?:/dev/null|&[12])", "", text).strip()
         if not text or text.startswith(NOTHING) or "sysctl_restore" in text:
             return 0, []
         output: list[str] | None = None
@@ -156,7 +165,7 @@ class Shell:
             if name in LINUX_ABSENT:
                 return 255, output
             if equals:
-                self.sysctls.set(name, _ARITHMETIC.sub(_arithmetic, value), line)
+                self.sysctls.set(name, _ARITHMETIC.sub(lambda match: _arithmetic(match, line), value), line)
             elif name in self.sysctls.values:
                 output.append(self.sysctls.values[name])
             else:
@@ -256,20 +265,6 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
 }
 
 
-def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
-    """What grep looks for. A pattern comes from the script, so it must not take longer than the lines are long."""
-    flags = re.I if "i" in letters else 0
-    if "E" not in letters:
-        return re.compile(re.escape(text), flags)
-    try:
-        why = trouble(text, flags, search=True)
-        if not why:
-            return re.compile(text, flags)
-    except (re.error, OverflowError, RecursionError) as error:
-        why = str(error)
-    raise Unsupported(line, f"grep -E {text!r} is not supported: {why}")
-
-
 def _awk(program: str, lines: list[str], line: int) -> list[str]:
     """awk '{print $N}': that word of each line."""
     match = re.fullmatch(r"\s*\{\s*print \$(\d+);?\s*\}\s*", program)
@@ -304,15 +299,35 @@ def _split(text: str, separators: str = ";\n&") -> list[str]:
     return [part for part in parts if part.strip(" &|")]
 
 
-def _arithmetic(match: "re.Match[str]") -> str:
-    """$((15*1024*1024)): products and sums of numbers."""
+def _arithmetic(match: "re.Match[str]", line: int) -> str:
+    """$((15*1024*1024)): products and sums of numbers, of 64 bits like a shell's."""
     total = 0
     for term in match.group(1).replace(" ", "").split("+"):
         value = 1
         for factor in term.split("*"):
-            value *= int(factor, 0)
+            if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}|[0-9]{1,19}", factor):
+                raise Unsupported(line, f"the number {factor[:40]!r} is not supported")
+            value *= int(factor, 16 if factor.startswith("0x") else 10)
+            if value >> 63:
+                raise Unsupported(line, "numbers of more than 64 bits are not supported")
         total += value
+    if total >> 63:
+        raise Unsupported(line, "numbers of more than 64 bits are not supported")
     return str(total)
+
+
+def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
+    """What grep looks for. A pattern comes from the script, so it must not take longer than the lines are long."""
+    flags = re.I if "i" in letters else 0
+    if "E" not in letters:
+        return re.compile(re.escape(text), flags)
+    try:
+        why = trouble(text, flags, search=True)
+        if not why:
+            return re.compile(text, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = str(error)
+    raise Unsupported(line, f"the pattern {text[:80]!r} is not supported: {why}")
 
 
 def _proc_line(index: int, tcb: Any) -> str:

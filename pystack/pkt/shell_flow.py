@@ -8,6 +8,9 @@ from pystack.pkt.errors import Unsupported
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|\S*)$")
 _COMMAND = re.compile(r"\$\(([^()]+)\)")
 _NUMBERS = {"-eq": "__eq__", "-ne": "__ne__", "-gt": "__gt__", "-ge": "__ge__", "-lt": "__lt__", "-le": "__le__"}
+#: characters of a command with its variables filled in, and how many of these there may be
+MAX_COMMAND = 1 << 14
+MAX_VARIABLES = 100
 #: what ends a branch, and what begins one
 WORDS = ("if", "then", "elif", "else", "fi")
 
@@ -57,6 +60,8 @@ def assign(shell: Any, part: str, line: int) -> bool:
     value = match.group(2)
     if value[:1] in "\"'" and value:
         value = value[1:-1]
+    if len(shell.variables) >= MAX_VARIABLES and match.group(1) not in shell.variables:
+        raise Unsupported(line, f"more than {MAX_VARIABLES} variables are not supported")
     shell.variables[match.group(1)] = value
     return True
 
@@ -67,7 +72,10 @@ def expand(shell: Any, part: str, line: int) -> str:
     for i in range(0, len(pieces), 2):
         text = _COMMAND.sub(lambda match: " ".join(shell.output(match.group(1), line)), pieces[i])
         for name, value in shell.variables.items():
-            text = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", value.replace("\\", "\\\\"), text)
+            parts = re.split(rf"\$(?:{name}\b|\{{{name}\}})", text)
+            if len(text) + (len(parts) - 1) * len(value) > MAX_COMMAND:
+                raise Unsupported(line, f"a command of more than {MAX_COMMAND} characters is not supported")
+            text = value.join(parts)
         pieces[i] = text
     return "".join(pieces)
 

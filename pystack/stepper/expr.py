@@ -10,6 +10,7 @@ dot the fields of its connection that an event told of last. What is not there h
 """
 
 import ast
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,10 @@ class Expression:
         if len(text) > MAX_LENGTH:
             raise ExpressionError(text[:40], 0, f"longer than {MAX_LENGTH} characters")
         try:
-            tree = ast.parse(text.strip() or "", mode="eval")
+            with warnings.catch_warnings():
+                # What Python would say of a text, it would say on the terminal.
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text.strip() or "", mode="eval")
         except SyntaxError as error:
             column = error.offset - 1 if error.offset else len(text)  # (0: at the end)
             raise ExpressionError(text, min(column, len(text)), f"not an expression: {error.msg}") from None

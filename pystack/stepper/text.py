@@ -1,4 +1,7 @@
-"""A timeline as plain text: the story of all frames, one place, the answer to a scenario's question."""
+"""A timeline as plain text: the story of all frames, one place, the answer to a scenario's question.
+
+What a host is called cannot make a line of its own, nor reach a terminal's controls.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from pystack.stepper.cursor import Cursor
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.trace import annotate
+from pystack.visible import one_line
 
 #: fields of a connection in the order in which to read them
 SHOWN = (
@@ -57,9 +61,9 @@ def story(timeline: Timeline) -> Iterator[str]:
             frame = timeline.frames[entry.frame]
             if frame.index != told:
                 told = frame.index
-                yield frame_line(frame)
+                yield one_line(frame_line(frame))
         if kind not in QUIET:
-            yield f"{'':6}{seconds(timeline, entry.time)} {entry.host:4} {kind:16} {entry.text()}"
+            yield one_line(f"{'':6}{seconds(timeline, entry.time)} {entry.host:4} {kind:16} {entry.text()}")
 
 
 def changes(timeline: Timeline, index: int) -> list[str]:
@@ -113,7 +117,7 @@ def place(cursor: Cursor) -> str:
     if entry.conn:
         lines.extend(connection(timeline, entry.index, entry.conn))
     lines.extend(_why(timeline, entry))
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _why(timeline: Timeline, entry: Entry) -> list[str]:
@@ -138,7 +142,7 @@ def answer(timeline: Timeline, scenario: Any) -> str:
         lines.extend(f"  {sentence}" for sentence in why(timeline, event=index).sentences)
     if not answers:
         lines.append("  (nothing of the kind happened in this run)")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str]:

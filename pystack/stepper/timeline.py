@@ -38,7 +38,14 @@ class Timeline:
     """Everything a face of the stepper shows. Made by `load`, `of`, or a scenario's `timeline()`."""
 
     def __init__(
-        self, source: BinaryIO, name: str, *, partial: bool = False, progress: "Progress | None" = None, size: int = 0
+        self,
+        source: BinaryIO,
+        name: str,
+        *,
+        partial: bool = False,
+        progress: "Progress | None" = None,
+        size: int = 0,
+        trusted: bool = False,
     ):
         self.name = name
         self.meta: dict[str, Any] = {}
@@ -47,7 +54,7 @@ class Timeline:
         self.events: Packed[Entry] = Packed(self._entry)
         self.frames: Packed[Frame] = Packed(self._frame, 128)
         self._collector = Collector(self.events, self.frames)
-        self._replay(source, partial, progress, size)
+        self._replay(source, partial, progress, size, trusted)
         self.states = self._collector.states
         self.hosts: list[str] = list(self._collector.names)
         self._flights = self._collector.flights
@@ -61,10 +68,12 @@ class Timeline:
     # -- making ------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str, *, partial: bool = False, progress: "Progress | None" = None) -> "Timeline":
+    def load(
+        cls, path: str, *, partial: bool = False, progress: "Progress | None" = None, trusted: bool = False
+    ) -> "Timeline":
         """The timeline of a recording's file; TraceError says in one line what is wrong with it.
 
-        `partial` takes one that was cut off, as a crash leaves it, as far as it goes.
+        `partial` takes one that was cut off, as a crash leaves it, as far as it goes; `trusted` one of any size.
         """
         try:
             size = os.path.getsize(path)
@@ -77,7 +86,7 @@ class Timeline:
             what = foreign(head)
             if what:
                 raise TraceError(f"{path}: not a pystack recording: {what}")
-            return cls(file, path, partial=partial, progress=progress, size=size)
+            return cls(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
 
     @classmethod
     def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":
@@ -87,11 +96,11 @@ class Timeline:
             raise TraceError(f"{name}: not a pystack recording: {what}")
         return cls(io.BytesIO(recording), name, partial=partial)
 
-    def _replay(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int) -> None:
+    def _replay(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int, trusted: bool) -> None:
         collector = self._collector
         replay = None
         try:
-            replay = StepReplay(source, probe=collector, partial=partial, name=self.name)
+            replay = StepReplay(source, probe=collector, partial=partial, name=self.name, trusted=trusted)
             replay.collector = collector
             done = 0
             for record in replay.steps():

@@ -5,6 +5,8 @@
     record  = kind (1 byte), fields
 
 Chunks hold whole records, so whatever is left of a file after a crash can be read up to the last whole chunk.
+A file may come from anybody. Chunks are expanded piece by piece, a record may hold so many bytes and so many values, and all
+records together so many bytes (`limit`), however small the file is: reading needs memory for one record.
 The last record of a finished file is END. Numbers are LEB128; times are differences to the record before.
 What the records mean is written at `RECORDS`; recorder.py writes them, replay.py reads them.
 """
@@ -20,6 +22,18 @@ MAGIC = b"PYSTACKT"
 VERSION = 1
 CHUNK = 1 << 18
 MAX_CHUNK = 1 << 26
+#: bytes that are expanded at a time
+PIECE = 1 << 16
+#: values in one record (a few hundred settings are the most there are)
+MAX_VALUES = 1 << 16
+#: bytes that all records of a file may have together, where the reader is not told otherwise
+LIMIT = 1 << 30
+#: what a message about a limit ends with
+TRUST = "if you trust where it comes from, --trusted (trusted=True) takes it without limits"
+#: longest frame that a device can have: IPv4's 64 KiB behind an Ethernet header, rounded up
+MAX_FRAME = 1 << 17
+#: numbers of fields have 64 bits; those in values (a call's arguments) may have a few more
+FIELD_BITS, VALUE_BITS = 64, 512
 
 # kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
 META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END = range(1, 14)
@@ -38,6 +52,10 @@ RECORDS: dict[int, tuple[str, str]] = {
     DEADLINE: ("deadline", "nv"),  # host, what poll_timeout gives: ns from the last time on, or None
     END: ("end", "n"),  # records before this one
 }
+
+
+#: nanoseconds of 64 bits, signed
+_TIMES = 1 << 63
 
 
 class Record(NamedTuple):
@@ -148,39 +166,58 @@ class _Bad(Exception):
     """What is wrong inside a chunk."""
 
 
-class _Cursor:
-    """Reads fields of one chunk."""
+class _Early(_Bad):
+    """The data ends within a record: more of it may come."""
 
-    def __init__(self, data: bytes):
+
+class _Cursor:
+    """Reads the fields of records from the bytes that are there; `more` says that others follow."""
+
+    def __init__(self, data: bytes, more: bool = False):
         self.data = data
         self.at = 0
         self.end = len(data)
+        self.more = more
+        self.values = 0
+
+    def begin(self) -> None:
+        """A record begins: it may have so many values."""
+        self.values = 0
+
+    def missing(self, length: int, what: str) -> None:
+        """The data has no `length` bytes more: fine if others follow, and a chunk can have so many."""
+        raise _Early(what) if self.more and length <= MAX_CHUNK else _Bad(what)
 
     def byte(self) -> int:
         if self.at >= self.end:
-            raise _Bad("a record ends too early")
+            self.missing(1, "a record ends too early")
         self.at += 1
         return self.data[self.at - 1]
 
-    def number(self) -> int:
+    def number(self, bits: int = FIELD_BITS) -> int:
         value = shift = 0
         while True:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return value
+                break
             shift += 7
-            if shift > 4096:
+            if shift >= bits:
                 raise _Bad("an endless number")
+        if value >> bits:
+            raise _Bad(f"a number of more than {bits} bits")
+        return value
 
-    def signed(self) -> int:
-        value = self.number()
+    def signed(self, bits: int = FIELD_BITS) -> int:
+        value = self.number(bits)
         return value >> 1 if not value & 1 else -((value + 1) >> 1)
 
-    def bytes(self) -> bytes:
+    def bytes(self, most: int = MAX_CHUNK) -> bytes:
         length = self.number()
+        if length > most:
+            raise _Bad(f"{length} bytes where {most} are the most")
         if length > self.end - self.at:
-            raise _Bad("bytes longer than their chunk")
+            self.missing(length, "bytes longer than their chunk")
         self.at += length
         return self.data[self.at - length : self.at]
 
@@ -189,18 +226,23 @@ class _Cursor:
 
     def count(self) -> int:
         count = self.number()
+        if count > MAX_VALUES:
+            raise _Bad(f"a list of {count}: a record may have {MAX_VALUES} values")
         if count > self.end - self.at:
-            raise _Bad("a list longer than its chunk")
+            self.missing(count, "a list longer than its chunk")
         return count
 
     def value(self, depth: int = 0) -> Any:
         if depth > 20:
             raise _Bad("a value nested too deep")
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _Bad(f"a record of more than {MAX_VALUES} values")
         tag = self.byte()
         if tag < 3:
             return (None, False, True)[tag]
         if tag == 3:
-            return self.signed()
+            return self.signed(VALUE_BITS)
         if tag == 4:
             return self.bytes()
         if tag == 5:
@@ -259,12 +301,15 @@ class RecordReader:
     """Iterates over the records of an open recording. TraceError says in one line what is wrong, and where.
 
     A recording that was cut off gives all its whole chunks, then the error; with `partial`, it just ends.
+    `limit`: the bytes that all records may have together once they are expanded (None: no limit, for a source that is trusted).
     """
 
-    def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False):
+    def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False, limit: int | None = LIMIT):
         self.source = source
         self.name = name
         self.partial = partial
+        self.limit = limit
+        self.expanded = 0
         self.position = 0
         self.length = 0
         self.records = 0
@@ -298,35 +343,57 @@ class RecordReader:
             raise self._fail(f"truncated: {len(data)} of {length} bytes of a chunk")
         if zlib.crc32(data) != crc:
             raise self._fail("corrupted: wrong checksum")
-        expand = zlib.decompressobj()
-        try:
-            plain = expand.decompress(data, MAX_CHUNK)
-        except zlib.error:
-            raise self._fail("corrupted: cannot be decompressed") from None
-        if expand.unconsumed_tail:
-            raise self._fail("corrupted: a chunk expands beyond all bounds")
         self.length = 8 + length
-        return plain
+        return data
+
+    def _pieces(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """A chunk expanded, a piece at a time, and whether there is more of it."""
+        expand = zlib.decompressobj()
+        total = 0
+        while not expand.eof:
+            try:
+                piece = expand.decompress(data, PIECE)
+            except zlib.error:
+                raise self._fail("corrupted: cannot be decompressed") from None
+            data = expand.unconsumed_tail
+            if not piece and not data and not expand.eof:
+                raise self._fail("corrupted: cannot be decompressed")
+            total += len(piece)
+            self.expanded += len(piece)
+            if total > MAX_CHUNK:
+                raise self._fail("corrupted: a chunk expands beyond all bounds")
+            if self.limit is not None and self.expanded > self.limit:
+                raise self._fail(f"it expands to more than the limit of {self.limit} bytes; {TRUST}")
+            yield piece, not expand.eof
+        if expand.unused_data:
+            raise self._fail("corrupted: something follows within a chunk")
 
     def _record(self, cursor: _Cursor) -> Record:
+        cursor.begin()
         kind = cursor.byte()
         if kind not in RECORDS:
             raise _Bad(f"an unknown kind of record ({kind})")
         fields: list[Any] = []
+        time = self.time
         for code in RECORDS[kind][1]:
             if code == "n":
                 fields.append(cursor.number())
             elif code == "t":
-                self.time += cursor.signed()
-                fields.append(self.time)
+                time += cursor.signed()
+                if not -_TIMES <= time < _TIMES:
+                    raise _Bad("a time of more than 64 bits")
+                fields.append(time)
             elif code == "b":
-                fields.append(cursor.bytes())
+                fields.append(cursor.bytes(MAX_FRAME))
             elif code == "s":
                 fields.append(cursor.text())
             elif code == "z":
                 fields.append(cursor.signed())
             else:
                 fields.append(cursor.value())
+        if kind == TRANSMIT and fields[7] > MAX_FRAME:
+            raise _Bad(f"a frame of {fields[7]} bytes where {MAX_FRAME} are the most")
+        self.time = time
         self.records += 1
         return Record(self.records, kind, tuple(fields))
 
@@ -343,12 +410,31 @@ class RecordReader:
             raise self._fail("truncated: the recording has no end; its writer was cut off")
 
     def _records(self, chunk: bytes) -> Iterator[Record]:
-        cursor = _Cursor(chunk)
+        parts: list[bytes] = []
+        size = wanted = 0
+        for piece, more in self._pieces(chunk):
+            parts.append(piece)
+            size += len(piece)
+            if more and size < wanted:
+                continue
+            cursor = _Cursor(b"".join(parts), more)
+            yield from self._whole(cursor)
+            parts = [cursor.data[cursor.at :]]
+            size = len(parts[0])
+            # A record that is not whole is looked at again once there is twice as much of it: the work stays linear.
+            wanted = 2 * size
+
+    def _whole(self, cursor: _Cursor) -> Iterator[Record]:
+        """The records that are whole in what is there; the cursor stays at the first byte of the one that is not."""
         while cursor.at < cursor.end:
+            begin = cursor.at
             if self.complete:
                 raise self._fail("corrupted: something follows the end of the recording")
             try:
                 record = self._record(cursor)
+            except _Early:
+                cursor.at = begin
+                return
             except _Bad as bad:
                 raise self._fail(f"corrupted: {bad}") from None
             if record.kind == END:

@@ -14,8 +14,10 @@ from pystack.runtime.host import Host
 from pystack.trace import calls, fields
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
+from pystack.trace.limits import Budget
 from pystack.trace.recorder import digest, error_name, short_result
 from pystack.trace.summary import Summarizer
+from pystack.visible import one_line
 from pystack_c.config import Config
 from pystack_c.packet import Transmit
 
@@ -52,11 +54,13 @@ class ReplayHost(Host):
     def pump(self) -> None:
         """Nothing: the recording says when the stack was drained."""
 
-    def learn(self, value: Any) -> None:
-        """Remember an endpoint that a call gave."""
-        ident = getattr(value, "ident", 0)
+    def learn(self, value: Any) -> bool:
+        """Remember an endpoint that a call gave; True where it is a new one."""
+        ident: int = getattr(value, "ident", 0)
+        new = ident != 0 and ident not in self.endpoints
         if ident:
             self.endpoints[ident] = value
+        return new
 
     def forget(self, ident: int) -> None:
         """An endpoint was closed."""
@@ -79,7 +83,7 @@ class Counts(NamedTuple):
 class Replay:
     """One recording, replayed record by record.
 
-    `probe` is given to every stack; `config_change(host name, Config)` may change settings to see what they would have
+    `trusted`: without the limits of limits.py and format.py. `probe` is given to every stack; `config_change(host name, Config)` may change settings to see what they would have
     changed (a mismatch then is the answer). `hosts` are the stacks as they are at the record reached.
     """
 
@@ -93,10 +97,17 @@ class Replay:
         config_change: "Callable[[str, Config], None] | None" = None,
         watch: Callable[[Any], object] | None = None,
         name: str = "",
+        trusted: bool = False,
     ):
         self.file: BinaryIO = open(source, "rb") if isinstance(source, str) else source
         name = name or (source if isinstance(source, str) else getattr(source, "name", "recording"))
-        self.reader = fmt.RecordReader(self.file, str(name), partial)
+        try:
+            self.reader = fmt.RecordReader(self.file, str(name), partial, None if trusted else fmt.LIMIT)
+        except TraceError:
+            if isinstance(source, str):
+                self.file.close()
+            raise
+        self.budget = Budget(str(name), trusted)
         self.probe = probe
         self.stack_class = stack_class
         self.config_change = config_change
@@ -144,6 +155,7 @@ class Replay:
 
     def _host(self, name: str, seed: str, settings: dict[str, Any]) -> None:
         config = Config()
+        self.budget.host(settings)
         try:
             config.update(settings)
         except ValueError as error:
@@ -160,6 +172,7 @@ class Replay:
         self.hosts.append(ReplayHost(stack))
 
     def _function(self, name: str) -> None:
+        self.budget.object(self._read())
         found = calls.find(name)
         if found is None:
             raise self._bad(f"it calls {name}, which is no application call of this core")
@@ -169,6 +182,7 @@ class Replay:
         host = self._at(number, time)
         if name not in calls.SETUP:
             raise self._bad(f"it sets the stack up by {name}, which is not allowed")
+        self.budget.object(self._read())
         host.setup(name, *(self._resolve(host, arg) for arg in args))
 
     def _receive(self, number: int, time: int, iface: int, flags: int, gso_size: int, frame: bytes) -> None:
@@ -188,7 +202,8 @@ class Replay:
         except Exception as error:
             self._results[number] = (b"", error_name(error), getattr(error, "errno", None) or 0)
             return
-        host.learn(result)
+        if host.learn(result):
+            self.budget.object(self._read())
         if fn.__name__ in ("close", "abort"):
             host.forget(ident)
         self._results[number] = (short_result(result), "", 0)
@@ -263,6 +278,10 @@ class Replay:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
+    def _read(self) -> int:
+        """Bytes of the file that were read."""
+        return self.reader.position + self.reader.length
+
     def _at(self, number: int, time: int) -> ReplayHost:
         if self.start < 0:
             self.start = time
@@ -274,12 +293,12 @@ class Replay:
         for iface in host.stack.ifaces:
             if iface.index == index:
                 return iface
-        raise self._bad(f"there is no interface {index} on {host.name}")
+        raise self._bad(f"there is no interface {index} on {one_line(host.name)}")
 
     def _endpoint(self, host: ReplayHost, ident: int) -> Any:
         endpoint = host.endpoints.get(ident, host.closed.get(ident))
         if endpoint is None:
-            raise self._bad(f"there is no endpoint {ident} on {host.name}")
+            raise self._bad(f"there is no endpoint {ident} on {one_line(host.name)}")
         return endpoint
 
     def _resolve(self, host: ReplayHost, value: Any) -> Any:
@@ -300,7 +319,7 @@ class Replay:
     def _mismatch(self, number: int, what: str) -> ReplayMismatch:
         assert self._record is not None
         host = self.hosts[number]
-        where = f"{self.reader.name}: {host.name} differs at {host.time / 1e9:.9f} s"
+        where = f"{self.reader.name}: {one_line(host.name)} differs at {host.time / 1e9:.9f} s"
         text = f"{where}, frame {self.frames} (record {self._record.number}): {what}"
         return ReplayMismatch(text, host=host.name, time=host.time, record=self._record.number, frame=self.frames)
 

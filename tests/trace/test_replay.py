@@ -190,6 +190,13 @@ def chunk(body: bytes) -> bytes:
     return struct.pack(">II", len(data), zlib.crc32(data)) + data
 
 
+def blob(size: int) -> bytes:
+    """A record of `size` zeros."""
+    out = bytearray((fmt.META, 4))
+    fmt.put_bytes(out, bytes(size))
+    return bytes(out)
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -204,7 +211,21 @@ def chunk(body: bytes) -> bytes:
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 9, 1, 9, 0, 0))), "unhashable"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META,)) + b"\x07\x01" * 50), "nested too deep"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.TIMEOUT,)) + b"\xff" * 2000), "endless number"),
-        (b"PYSTACKT\x01" + chunk(bytes(1 << 20) * 65), "bounds"),
+        (b"PYSTACKT\x01" + chunk(blob(33 << 20) * 2), "bounds"),
+        (b"PYSTACKT\x01" + chunk(blob(1 << 20)[:-1]), "bytes longer than their chunk"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 4)) + b"\xff" * 9 + b"\0"), "are the most"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 7)) + b"\x80\x80\x08" + bytes(1 << 17)), "a list of 131072"),
+        (
+            b"PYSTACKT\x01" + chunk(bytes((fmt.META, 7, 3)) + (b"\x07\xff\xff\3" + bytes(65535)) * 3),
+            "more than 65536 values",
+        ),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.TIMEOUT, 0)) + b"\xff" * 9 + b"\x7f"), "more than 64 bits"),
+        (b"PYSTACKT\x01" + chunk((bytes((fmt.TIMEOUT, 0)) + b"\xfe" + b"\xff" * 8 + b"\1") * 3), "a time of more than"),
+        (b"PYSTACKT\x01" + chunk(bytes((fmt.TRANSMIT, 0, 0, 1, 0, 0, 0, 0)) + b"\xff" * 6 + b"\1\0"), "a frame of"),
+        (
+            b"PYSTACKT\x01" + chunk(bytes((fmt.RECEIVE, 0, 0, 1, 0, 0)) + b"\x81\x80\x08" + bytes(131073)),
+            "are the most",
+        ),
     ],
 )
 def test_foreign_and_broken_recordings(data, text):

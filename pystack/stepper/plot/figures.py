@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.plot import data
+from pystack.visible import one_line
 
 if TYPE_CHECKING:
     from pystack.stepper.timeline import Timeline
@@ -36,6 +37,8 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pystack",
     "figure.dpi": 130,
+    # what a host or a file is called is no mathematics
+    "text.parse_math": False,
 }
 #: a ladder of more frames than this cannot be read
 LADDER_FRAMES = 60
@@ -59,7 +62,7 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
             key = data.find_connection(timeline, connection)
             axes = figure.add_subplot()
             _PLOTS[kind](axes, timeline, key)
-            axes.set_title(f"{timeline.name}: {key}", loc="left", fontsize=11)
+            axes.set_title(one_line(f"{timeline.name}: {key}"), loc="left", fontsize=11)
         # no date in the file: the same run gives the same file
         metadata = {"Date": None} if path.endswith(".svg") else None
         figure.savefig(path, metadata=metadata)
@@ -221,7 +224,7 @@ def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
     }
     for number, name in enumerate(ladder.lines):
         axes.plot([number, number], [-1, len(rows)], color=GREY, lw=1.5, zorder=1)
-        axes.text(number, -1.4, name, ha="center", va="bottom", fontweight="bold")
+        axes.text(number, -1.4, one_line(name), ha="center", va="bottom", fontweight="bold")
     last_time = None
     for row in rows:
         time = ladder.times[row]
@@ -233,7 +236,7 @@ def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
     axes.set_xlim(-0.35, span - 0.65)
     axes.set_ylim(len(rows), -2.6)
     axes.axis("off")
-    title = f"{timeline.name}: frames {first + 1}-{last}"
+    title = one_line(f"{timeline.name}: frames {first + 1}-{last}")
     axes.set_title(title + (f" of {len(timeline.frames)}" if last - first < len(timeline.frames) else ""), loc="left")
 
 

@@ -18,6 +18,7 @@ from pystack.stepper.tui.commands import COMMANDS, VIEWS, Commands
 from pystack.stepper.tui.fields import Fields
 from pystack.stepper.tui.panes import Compare, Events, Hex, Ladder, Pane, Reason, Tcb, Timers
 from pystack.stepper.tui.session import Session
+from pystack.visible import pictures
 
 #: from this size on everything is on one screen
 WIDE, TALL = 120, 32
@@ -225,7 +226,7 @@ class StepperApp(App[None]):
         self.session = session
         self.commands = Commands(session, self.act)
         self.view = "ladder"
-        self.title = f"pystack step {session.timeline.name}"
+        self.title = pictures(f"pystack step {session.timeline.name}")
 
     def compose(self) -> ComposeResult:
         """Title, panes, why, command line, keys."""
@@ -273,7 +274,7 @@ class StepperApp(App[None]):
             pane.changed()
         base.query_one("#fields", Fields).changed()
         message = base.query_one("#message", Static)
-        message.update(self.session.message)
+        message.update(pictures(self.session.message))
         message.set_class(self.session.failed, "failed")
 
     def _position(self) -> Text:
@@ -290,7 +291,7 @@ class StepperApp(App[None]):
         points = sum(one.enabled for one in session.cursor.breakpoints)
         if points:
             parts.append(f"{points} stop{'s' if points > 1 else ''}")
-        return Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
+        return Text(pictures("   ".join(parts)), no_wrap=True, overflow="ellipsis")
 
     def show(self, view: str) -> None:
         """One of VIEWS, where not all fit."""
@@ -308,7 +309,7 @@ class StepperApp(App[None]):
         self.query_one("#hex", Hex).changed()
         if node.meaning:
             self.session.say(f"{node.name}: {node.meaning}")
-            self.query_one("#message", Static).update(self.session.message)
+            self.query_one("#message", Static).update(pictures(self.session.message))
 
     # -- what is done ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from textual.widgets.tree import TreeNode
 
 from pystack.stepper.dissect import MALFORMED, Node
 from pystack.stepper.tui.session import Session
+from pystack.visible import pictures
 
 if TYPE_CHECKING:
     from pystack.stepper.tui.app import StepperApp
@@ -58,11 +59,11 @@ class Fields(Tree[Node]):
         self._choose()
 
     def _add(self, parent: TreeNode[Node], node: Node) -> None:
-        words = Text(node.line, no_wrap=True)
+        words = Text(pictures(node.line), no_wrap=True)
         if node.abbrev == MALFORMED or node.meaning.startswith("WRONG"):
             words.stylize("bold red")
         if node.meaning:
-            words.append(f"  {node.meaning}", "dim")
+            words.append(pictures(f"  {node.meaning}"), "dim")
         if not node.children:
             parent.add_leaf(words, node)
             return

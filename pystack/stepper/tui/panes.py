@@ -13,12 +13,18 @@ from pystack.stepper.explain import why
 from pystack.stepper.records import Frame
 from pystack.stepper.tui import ladder, words
 from pystack.stepper.tui.session import Session
+from pystack.visible import pictures
 
 if TYPE_CHECKING:
     from pystack.stepper.tui.app import StepperApp
 
 CHANGED = "bold yellow"
 WORDS = "bold"
+
+
+def border(text: str) -> Text:
+    """A title for a border: what may be in a name is neither markup nor a control character there."""
+    return Text(pictures(text))
 
 
 class Pane(Widget, can_focus=True):
@@ -36,7 +42,7 @@ class Pane(Widget, can_focus=True):
         super().__init__(id=id)
         self.session = session
         self.top = 0
-        self.border_title = self.title
+        self.border_title = border(self.title)
 
     @property
     def stepper(self) -> "StepperApp":
@@ -54,9 +60,10 @@ class Pane(Widget, can_focus=True):
         found = self.lines(width, height)
         self.top = max(0, min(self.top, len(found) - height))
         more = len(found) - self.top - height
-        self.border_title = self.heading() + (f" (+{more})" if more > 0 else "")
+        self.border_title = border(self.heading() + (f" (+{more})" if more > 0 else ""))
         shown = found[self.top : self.top + height]
         for line in shown:
+            line.plain = pictures(line.plain)
             line.truncate(width, overflow="ellipsis")
         return Text("\n").join(shown)
 

@@ -71,9 +71,14 @@ class Person:
 def watch(story, scenario="loss-fast-retransmit", size=(80, 24)):
     """Run `story(person)` on a terminal of this size."""
     found = scenarios.get(scenario)
+    watch_session(story, Session(found.timeline(), scenario=found), size)
+
+
+def watch_session(story, session, size=(80, 24)):
+    """The same with a session of one's own."""
 
     async def run():
-        app = StepperApp(Session(found.timeline(), scenario=found))
+        app = StepperApp(session)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             await story(Person(app, pilot))
