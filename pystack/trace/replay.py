@@ -22,7 +22,17 @@ from pystack_c.packet import Transmit
 #: a recording may call the public functions of these modules, and no others
 MODULES = frozenset(
     "pystack_c." + name
-    for name in ("tcp.user", "tcp.sockopt", "tcp.info", "udp", "raw", "neighbor", "icmpv4", "services.serve")
+    for name in (
+        "tcp.user",
+        "tcp.again",
+        "tcp.sockopt",
+        "tcp.info",
+        "udp",
+        "raw",
+        "neighbor",
+        "icmpv4",
+        "services.serve",
+    )
 )
 #: and these methods of the stack
 SETUP = frozenset(
