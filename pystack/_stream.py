@@ -330,6 +330,8 @@ class Stream(Description):
             if sent < 0:
                 sent = 0
         while sent < len(data):
+            if self.closed:
+                raise error(errno.EBADF)
             sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, False, False)
 
     def _send(

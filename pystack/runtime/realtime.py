@@ -17,7 +17,6 @@ from pystack.phy.device import Device
 from pystack.runtime.calling import Port
 from pystack.runtime.closings import Closings
 from pystack.runtime.host import Host, HostRecorder
-from pystack.runtime.lock import Lock
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
@@ -167,12 +166,7 @@ class RealtimeHost(ServingHost):
 
     def belongs_to_parent(self) -> None:
         """In a child process: every call raises OSError(ENETDOWN), and nothing that the parent still uses is touched."""
-        old = self.lock
-        self.lock = Lock()
-        while old.mine():
-            # The thread that forked was in a call (a probe, a device): it will give the lock back as often as it took it.
-            old.release()
-            self.lock.acquire()
+        self.lock.renew()
         self.busy = False
         self._thread = None
         self.leader = None
