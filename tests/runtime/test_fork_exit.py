@@ -61,7 +61,9 @@ def run(code, env=None, seconds=40):
     """The program's standard output and error; it must end normally."""
     whole = HEAD + textwrap.dedent(code)
     command = ["timeout", "-s", "KILL", str(seconds), sys.executable, "-W", "ignore", "-c", whole]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=seconds + 5)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=seconds + 5
+    )
     assert done.returncode == 0, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout, done.stderr
 
@@ -101,7 +103,8 @@ def test_every_call_in_a_child_says_whose_the_stack_is():
 
 def test_forked_while_other_threads_are_in_calls():
     """Each lock that another thread has is the child's to take: none of these children hangs, and the parent goes on."""
-    out, err = run("""
+    out, err = run(
+        """
         stack = pystack.up(tap=None, name="busy")
         stop = threading.Event()
 
@@ -134,12 +137,15 @@ def test_forked_while_other_threads_are_in_calls():
         mine[0].sendall(b"y")
         print(mine[1].recv(1), stack.host.failure)
         stack.close()
-    """, seconds=100)
+    """,
+        seconds=100,
+    )
     assert out == "True\nb'y' None\n" and err == ""
 
 
 def test_a_child_that_ends_normally_leaves_the_parents_control_socket(tmp_path):
-    out, err = run("""
+    out, err = run(
+        """
         from pystack.runtime import control
         stack = pystack.up(tap=None, name="ctl", control=True)
 
@@ -157,7 +163,9 @@ def test_a_child_that_ends_normally_leaves_the_parents_control_socket(tmp_path):
             print(child(work), os.path.exists(stack.control.path), len(control.query("ctl", "sockets")) >= 0)
         stack.close()
         print(os.path.exists(stack.control.path))
-    """, {"XDG_RUNTIME_DIR": str(tmp_path)})
+    """,
+        {"XDG_RUNTIME_DIR": str(tmp_path)},
+    )
     assert out == "0 True True\n" * 3 + "False\n" and err == ""
 
 
@@ -281,7 +289,9 @@ def test_multiprocessing_by_fork():
 # -- the interpreter ends --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("waits", ["accept", "recv", "recvfrom", "send", "select", "connect", "poll-loop", "aio", "turn"])
+@pytest.mark.parametrize(
+    "waits", ["accept", "recv", "recvfrom", "send", "select", "connect", "poll-loop", "aio", "turn"]
+)
 def test_daemon_threads_that_wait_end_without_a_word(waits):
     """As threads that are blocked in the kernel do."""
     out, err = run(f"""
