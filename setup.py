@@ -90,6 +90,7 @@ COMPILED = [
     "pystack_c/tcp/timers.py",
     "pystack_c/tcp/tables.py",
     "pystack_c/tcp/user.py",
+    "pystack_c/tcp/again.py",
     "pystack_c/tcp/icmp.py",
     "pystack_c/tcp/input.py",
     "pystack/phy/tapio.py",

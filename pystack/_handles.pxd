@@ -6,7 +6,6 @@ from pystack.runtime.serving cimport ServingHost
 from pystack.runtime.sleep cimport monotonic
 from pystack.runtime.waiting cimport Watch
 
-cdef Lock _lock
 cdef dict _table
 
 cpdef again()
@@ -34,14 +33,22 @@ cdef class Handle:
     cdef public Description description
     cdef public int number
     cdef public Readiness readiness
-    @cython.locals(description=Description)
+    @cython.locals(description=Description, host=ServingHost)
     cpdef int fileno(self, bint blocking=*) except -2
+    @cython.locals(readiness=Readiness)
+    cdef _make_number(self, Description description, bint blocking)
+    cpdef bint ours(self) except -1
+    @cython.locals(readiness=Readiness)
     cpdef show_blocking(self, bint blocking)
-    @cython.locals(description=Description)
+    @cython.locals(description=Description, lock=Lock, last=bint, ours=bint)
     cpdef close(self)
     @cython.locals(description=Description)
     cpdef lost(self)
+    @cython.locals(description=Description, last=bint)
+    cpdef bury(self)
     @cython.locals(description=Description)
-    cdef Description _drop(self)
+    cpdef vanish(self)
+    cpdef mute(self)
+    cdef bint _drop(self, Description description) except -1
     @cython.locals(readiness=Readiness)
-    cdef _give_back(self, Description description)
+    cdef bint _give_back(self, Description description) except -1

@@ -11,7 +11,6 @@ import os
 from typing import Any
 
 from pystack._readiness import Readiness
-from pystack.runtime.lock import Lock
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import monotonic
 from pystack.runtime.waiting import Watch
@@ -27,7 +26,8 @@ MSG_ERRQUEUE = 0x2000
 MSG_NOSIGNAL = 0x4000
 MSG_FASTOPEN = 0x20000000
 
-
+#: seconds: more than that is for ever (a clock of 64 bits counts nanoseconds for 292 years)
+LONGEST = 4e9
 _AGAIN = os.strerror(errno.EAGAIN)
 
 
@@ -43,7 +43,7 @@ def error(code: int) -> OSError:
 
 def deadline_of(timeout: float | None) -> int | None:
     """`timeout` seconds from now, on the host's clock."""
-    return None if timeout is None else monotonic() + int(timeout * 1e9)
+    return None if timeout is None else monotonic() + int(min(timeout, LONGEST) * 1e9)
 
 
 class Description:
@@ -82,6 +82,10 @@ class Description:
         """Bring the readiness descriptors up to date, after a call that may have changed what they show."""
         self.host.refresh(self.watch)
 
+    def wake_all(self) -> None:  # python
+        """The socket is closed: threads that wait for it shall see that."""
+        self.host.wake(self.watch)
+
     def release(self) -> None:  # python
         """The last handle was closed."""
         raise NotImplementedError
@@ -92,15 +96,20 @@ class Description:
 
 
 class Handle:
-    """One descriptor."""
+    """One descriptor. Whatever is done to it is done under the lock of its stack."""
 
     def __init__(self, description: Description):
+        lock = description.host.lock
+        lock.acquire()
+        try:
+            if description.closed:
+                raise error(errno.EBADF)
+            description.refs += 1
+        finally:
+            lock.release()
         self.description: Description | None = description
         self.number = -1
         self.readiness: Readiness | None = None
-        _lock.acquire()
-        description.refs += 1
-        _lock.release()
 
     def fileno(self, blocking: bool = True) -> int:
         """The number, made when first asked for; `blocking` as in `show_blocking`."""
@@ -108,62 +117,109 @@ class Handle:
             description = self.description
             if description is None:
                 return -1
-            _lock.acquire()
+            host = description.host
+            host.lock.acquire()
             try:
-                if self.number < 0:
-                    self.readiness = Readiness(description.endpoint, blocking)
-                    description.host.show(description.watch, self.readiness)
-                    self.number = self.readiness.fileno()
-                    _table[self.number] = self
+                if self.number < 0 and self.description is not None:
+                    self._make_number(description, blocking)
             finally:
-                _lock.release()
+                host.lock.release()
         return self.number
+
+    def _make_number(self, description: Description, blocking: bool) -> None:
+        readiness = Readiness(description.endpoint, blocking)
+        self.readiness = readiness
+        try:
+            description.host.watch_descriptor(self)
+        except BaseException:
+            self.readiness = None
+            readiness.close()
+            raise
+        self.number = readiness.number
+        # Where the table has this number already, somebody closed it behind its socket's back.
+        _table[self.number] = self
+        if description.host.error is not None:
+            readiness.down = True
+        description.host.show(description.watch, readiness)
+
+    def ours(self) -> bool:
+        """Whether the number still is this descriptor's."""
+        return self.readiness is not None and self.readiness.ours()
 
     def show_blocking(self, blocking: bool) -> None:
         """O_NONBLOCK of the descriptor as the kernel's sockets have it: set while there is a timeout."""
-        if self.readiness is not None:
-            self.readiness.mine.setblocking(blocking)
+        readiness = self.readiness
+        if readiness is not None:
+            readiness.set_blocking(blocking)
 
     def close(self) -> None:
-        """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already."""
-        description = self._drop()
+        """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already, by whomever."""
+        description = self.description
         if description is None:
             raise error(errno.EBADF)
+        lock = description.host.lock
+        last = False
+        lock.acquire()
         try:
-            if description.refs == 0:
-                description.release()
+            if self.description is None:
+                raise error(errno.EBADF)
+            last = self._drop(description)
+            ours = self._give_back(description)
         finally:
-            self._give_back(description)
+            lock.release()
+        if last:
+            description.release()
+        if not ours:
+            raise error(errno.EBADF)
 
     def lost(self) -> None:
-        """The garbage collector found the last reference."""
-        description = self._drop()
+        """The garbage collector found the last reference: it is closed soon, without waiting for any lock."""
+        description = self.description
         if description is not None:
-            if description.refs == 0:
-                description.discard()
+            description.host.abandon(self)
+
+    def bury(self) -> None:
+        """Close it as far as that needs no waiting. Under the host's lock."""
+        description = self.description
+        if description is not None:
+            last = self._drop(description)
             self._give_back(description)
+            if last:
+                description.discard()
 
-    def _drop(self) -> Description | None:
-        # The lock is reentrant because a finalizer may run while its own thread holds it.
-        _lock.acquire()
-        try:
-            description = self.description
-            if description is None:
-                return None
-            self.description = None
-            description.refs -= 1
-            if self.number >= 0:
-                _table.pop(self.number, None)
-            return description
-        finally:
-            _lock.release()
+    def vanish(self) -> None:
+        """Somebody closed the number, and the kernel has told. Under the host's lock."""
+        description = self.description
+        if description is not None:
+            self.bury()
+            if description.closed:
+                description.wake_all()
 
-    def _give_back(self, description: Description) -> None:
+    def mute(self) -> None:
+        """In a child process: the descriptor is the parent's to change."""
+        if self.readiness is not None:
+            self.readiness.over = True
+
+    def _drop(self, description: Description) -> bool:
+        """It names the description no more; True where it was the last one that did."""
+        self.description = None
+        if self.number >= 0 and _table.get(self.number) is self:
+            del _table[self.number]
+        description.refs -= 1
+        if description.refs == 0:
+            description.closed = True
+            return True
+        return False
+
+    def _give_back(self, description: Description) -> bool:
+        """No hook and no number any more. False: somebody else had closed the number."""
         readiness = self.readiness
+        if readiness is None:
+            return True
+        description.watch.hide(readiness)
+        description.host.forget_descriptor(self)
         self.readiness = None
-        if readiness is not None:
-            description.watch.hide(readiness)
-            readiness.close()
+        return readiness.close()
 
 
 class Token(int):  # python
@@ -183,8 +239,20 @@ def lookup(fd: Any) -> Handle | None:  # python
     """The handle behind a number or Token, or None: then it is the kernel's."""
     if type(fd) is Token:
         return fd.handle
-    return _table.get(fd)
+    handle = _table.get(fd)
+    if handle is not None and not handle.ours():
+        # It was closed behind its socket's back, and is another file's by now.
+        return None
+    return handle
 
 
-_lock = Lock()
 _table: dict[int, Handle] = {}
+
+
+def _after_fork() -> None:  # python
+    """In a child process. The descriptors are shared with the parent, whose stack goes on showing its readiness there."""
+    for handle in list(_table.values()):
+        handle.mute()
+
+
+os.register_at_fork(after_in_child=_after_fork)

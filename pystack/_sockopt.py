@@ -34,6 +34,8 @@ TCP_CONGESTION = 13
 _INT = struct.Struct("=i")
 _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("@ll")
+#: seconds that no longer fit into the kernel's count of ticks (of which it has 250 or 1000 a second): it waits for ever
+_FOREVER_FROM = (1 << 63) // 1000 - 1
 
 # linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without the tcpi_ in front
 _TCP_INFO_U8 = ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "flags")
@@ -121,6 +123,11 @@ def unpack_timeval(value: Any) -> float | None:
     sec, usec = _TIMEVAL.unpack_from(raw)
     if not 0 <= usec < 1_000_000:
         raise OSError(errno.EDOM, os.strerror(errno.EDOM))
+    if sec < 0:
+        # The kernel takes that for no time at all.
+        return 0.0
+    if sec >= _FOREVER_FROM:
+        return None
     return sec + usec / 1e6 or None
 
 

@@ -1,21 +1,34 @@
 cimport cython
 cimport pystack_c.const as C
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from pystack._handles cimport Description, Handle, again, deadline_of, error
+from pystack.runtime.lock cimport this_thread
 from pystack.runtime.serving cimport ServingHost
 from pystack.runtime.sleep cimport monotonic
+from pystack.runtime.waiting cimport Watch
 from pystack_c.tcp cimport user as tcp
 from pystack_c.tcp.tcb cimport Tcb
 
 cdef int _IN
 cdef int _OUT
 cdef int64_t _PIECE
+cdef int _BUSY
+cdef int _LOOSE
+
+@cython.final
+cdef class Turn:
+    cdef public Stream stream
+    cdef public object waiter
+    cdef public Watch watch
 
 @cython.final
 cdef class Stream(Description):
     cdef public Tcb tcb
     cdef public bint connecting
     cdef public bint listening
+    cdef public object bound_to
+    cdef public uint64_t sender
+    cdef public Turn turn
     cpdef bind(self, addr, port)
     cpdef listen(self, backlog)
     @cython.locals(endpoint=Tcb, deadline=object)
@@ -36,8 +49,13 @@ cdef class Stream(Description):
     cpdef recv_error(self)
     @cython.locals(took=int64_t)
     cpdef int64_t send(self, data, int flags, timeout) except -1
-    @cython.locals(host=ServingHost, now=int64_t)
-    cdef int64_t _put(self, bytes data, int flags) except -1
+    @cython.locals(host=ServingHost, now=int64_t, took=int64_t)
+    cdef int64_t _put(self, bytes data, int flags, int64_t left) except -1
+    @cython.locals(host=ServingHost, took=int64_t)
+    cdef int64_t _put_in_order(self, bytes data, int flags, int64_t left) except -1
+    @cython.locals(host=ServingHost, turn=Turn)
+    cdef _await_turn(self, timeout, deadline)
+    cdef _end_turn(self)
     @cython.locals(taken=int64_t)
     cpdef int64_t send_to(self, bytes data, addr, port, int flags, timeout) except -1
     @cython.locals(deadline=object, sent=int64_t)

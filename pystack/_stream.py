@@ -24,8 +24,11 @@ from pystack._handles import (
     deadline_of,
     error,
 )
+from pystack.runtime.lock import this_thread
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import monotonic
+from pystack.runtime.waiting import Watch
+from pystack_c.tcp import again as retry
 from pystack_c.tcp import errqueue, sockopt, user
 from pystack_c.tcp import user as tcp
 from pystack_c.tcp.tcb import Tcb
@@ -37,10 +40,31 @@ _IN = C.EV_IN | C.EV_ERR | C.EV_HUP
 _OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 #: the most bytes handed to the core at once (a copy is made of a slice only)
 _PIECE = 1 << 18
+#: what `_put` returns while another thread is in the middle of a send
+_BUSY = -2
+#: `left` of a send that takes what there is room for, and keeps no turn
+_LOOSE = -1
+
+
+class Turn:
+    """Whose turn it is to send on a stream: an endpoint, as far as `host.wait` is concerned, that is writable when it is nobody's."""
+
+    def __init__(self, stream: "Stream") -> None:
+        self.stream = stream
+        self.waiter: Any = None
+        self.watch = Watch(self)
+
+    def readiness(self) -> int:  # python
+        """As an endpoint's."""
+        return C.EV_OUT if self.stream.sender == 0 or self.stream.closed else 0
 
 
 class Stream(Description):
-    """An open TCP socket."""
+    """An open TCP socket.
+
+    A send that has to wait for room keeps its turn until all of it is taken, and the sends of other threads wait: what one call
+    sends arrives in one piece, as on the kernel.
+    """
 
     def __init__(self, host: ServingHost, endpoint: Any = None):
         if endpoint is None:
@@ -50,12 +74,18 @@ class Stream(Description):
         self.tcb: Tcb = endpoint
         self.connecting = False
         self.listening = False
+        #: the address that bind() was given (0: any)
+        self.bound_to = 0
+        #: the thread that is in the middle of a send, or 0; `turn` is made when another one has to wait for it
+        self.sender = 0
+        self.turn: Turn | None = None
 
     # -- opening -----------------------------------------------------------------------------------------------
 
     def bind(self, addr: int, port: int) -> None:
         """bind(2)."""
         self.host.call(user.bind, self.endpoint, addr, port)
+        self.bound_to = addr
         if self.watch.hooks:
             self.shown()
 
@@ -127,8 +157,12 @@ class Stream(Description):
             return None
         self.connecting = False
         code = int(self.host.call(sockopt.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
-        if code == 0 and state == C.CLOSED:
-            return errno.ECONNABORTED
+        if state == C.CLOSED:
+            # As Linux: with the error told, the socket is as it was before, and may try again.
+            self.host.call(retry.disconnect, self.endpoint, self.bound_to)
+            if self.watch.hooks:
+                self.shown()
+            return code if code else errno.ECONNABORTED
         return code
 
     # -- data --------------------------------------------------------------------------------------------------
@@ -202,24 +236,75 @@ class Stream(Description):
             timeout = 0
         if type(data) is bytes and len(data) <= _PIECE and self.tcb.errqueue is None:
             # As a rule all of it is taken at once.
-            took = self._put(data, flags)
+            took = self._put(data, flags, 0 if timeout is None else _LOOSE)
             if self.watch.falls:
                 self.shown()
             if took == len(data) or (took > 0 and timeout is not None):
                 return took
+            if took < 0:
+                took = 0
             return took + self._send(data[took:], flags, timeout, deadline_of(timeout), timeout is not None, took > 0)
         return self._send(data, flags, timeout, deadline_of(timeout), timeout is not None, False)
 
-    def _put(self, data: bytes, flags: int) -> int:
-        """tcp.send."""
+    def _put(self, data: bytes, flags: int, left: int) -> int:
+        """tcp.send; _BUSY where it is another thread's turn.
+
+        `left`: what the same send has to come after this. Unless all is taken, the turn is this thread's until `_end_turn`.
+        """
         host = self.host
         now = host.begin()
         if now < 0:
-            return host.call(user.send, self.endpoint, data, flags)  # type: ignore[no-any-return]
+            return self._put_in_order(data, flags, left)
         try:
-            return tcp.send(self.tcb, data, flags, now)
+            if self.sender != 0 and self.sender != this_thread():
+                return _BUSY
+            took: int = tcp.send(self.tcb, data, flags, now)
+            if left >= 0 and (left > 0 or took < len(data)):
+                self.sender = this_thread()
+            return took
         finally:
             host.end(now)
+
+    def _put_in_order(self, data: bytes, flags: int, left: int) -> int:
+        """The same by Host.call, which recorders, probes and the uncompiled core need."""
+        host = self.host
+        host.lock.acquire()
+        try:
+            if self.sender != 0 and self.sender != this_thread() and host.error is None:
+                return _BUSY
+            took: int = host.call(user.send, self.endpoint, data, flags)
+            if left >= 0 and (left > 0 or took < len(data)):
+                self.sender = this_thread()
+            return took
+        finally:
+            host.lock.release()
+
+    def _await_turn(self, timeout: float | None, deadline: int | None) -> None:
+        """Wait until no other thread is in the middle of a send, as `await_ready` waits for the endpoint."""
+        if timeout is not None and timeout == 0:
+            raise again()
+        host = self.host
+        host.lock.acquire()
+        try:
+            if self.turn is None:
+                self.turn = Turn(self)
+            turn = self.turn
+        finally:
+            host.lock.release()
+        if deadline is None and self.sndtimeo is not None:
+            if not host.wait(turn.watch, C.EV_OUT, deadline_of(self.sndtimeo)):
+                raise again()
+        elif not host.wait(turn.watch, C.EV_OUT, deadline):
+            raise TimeoutError("timed out")
+        if self.closed:
+            raise error(errno.EBADF)
+
+    def _end_turn(self) -> None:
+        """This thread's send is over: others may go on."""
+        if self.sender != 0 and self.sender == this_thread():
+            self.sender = 0
+            if self.turn is not None:
+                self.host.wake(self.turn.watch)
 
     def send_to(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
         """sendto(2): the address counts only with MSG_FASTOPEN, which opens the connection with the data in its SYN."""
@@ -239,10 +324,14 @@ class Stream(Description):
         sent = 0
         if type(data) is bytes and 0 < len(data) <= _PIECE and self.tcb.errqueue is None:
             # As a rule all of it is taken at once.
-            sent = self._put(data, flags)
+            sent = self._put(data, flags, 0)
             if self.watch.falls:
                 self.shown()
+            if sent < 0:
+                sent = 0
         while sent < len(data):
+            if self.closed:
+                raise error(errno.EBADF)
             sent += self._send(data[sent:] if sent else data, flags, timeout, deadline, False, False)
 
     def _send(
@@ -266,9 +355,12 @@ class Stream(Description):
                         these |= C.MSG_MORE
                 if told:
                     these |= errqueue.MSG_PART
-                took = self._put(piece, these)
+                took = self._put(piece, these, _LOOSE if partial else size - sent - len(piece))
                 if self.watch.falls:
                     self.shown()
+                if took < 0:
+                    self._await_turn(timeout, deadline)
+                    continue
                 sent += took
                 if sent == size or (partial and sent):
                     return sent
@@ -282,6 +374,7 @@ class Stream(Description):
                 return sent
             raise
         finally:
+            self._end_turn()
             if told:
                 self.host.call(errqueue.end_send, self.endpoint)
 
@@ -328,8 +421,16 @@ class Stream(Description):
         self.closed = True
         self.host.call(user.close, self.endpoint)
         self.host.wake(self.watch)
+        if self.turn is not None:
+            self.host.wake(self.turn.watch)
         if self.linger:
             self._linger(monotonic() + self.linger * 1_000_000_000)
+
+    def wake_all(self) -> None:  # python
+        """Description.wake_all; those too that wait for their turn to send."""
+        self.host.wake(self.watch)
+        if self.turn is not None:
+            self.host.wake(self.turn.watch)
 
     def _linger(self, deadline: int) -> None:
         """Wait until the peer has acknowledged everything, the FIN too."""

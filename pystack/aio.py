@@ -12,6 +12,7 @@ While a socket is registered here, its descriptor shows no news to anybody else'
 
 import asyncio
 import errno
+import os
 import selectors
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
@@ -21,6 +22,9 @@ from pystack._handles import Handle, lookup
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import READ, WRITE, Interest, Selection
 from pystack.runtime.waiting import Watch
+
+#: bytes of a file that are read at once
+_PIECE = 1 << 18
 
 assert (READ, WRITE) == (selectors.EVENT_READ, selectors.EVENT_WRITE)
 
@@ -67,7 +71,7 @@ class Selector(selectors.BaseSelector):
         key = selectors.SelectorKey(fileobj, fd, events, data)
         description: Any = handle.description
         if handle.readiness is not None:
-            description.watch.hide(handle.readiness)
+            description.host.hide(description.watch, handle.readiness)
         self._handles[fd] = handle
         self._interests[fd] = self._selection.add(description.watch, events, key)
         return key
@@ -200,6 +204,26 @@ class EventLoop(asyncio.SelectorEventLoop):
             self._closed = True  # asyncio's finalizer looks at it
             raise
         super().__init__(selector)
+
+    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
+        """What os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
+        if lookup(sock.fileno()) is None:
+            return await super()._sock_sendfile_native(sock, file, offset, count)  # type: ignore[misc,no-any-return]
+        try:
+            fileno = file.fileno()
+            size = os.fstat(fileno).st_size
+        except (AttributeError, OSError) as exc:
+            raise asyncio.SendfileNotAvailableError("not a regular file") from exc
+        end = size if count is None else min(size, offset + count)
+        at = offset
+        try:
+            while at < end and (data := os.pread(fileno, min(end - at, _PIECE), at)):
+                await self.sock_sendall(sock, data)
+                at += len(data)
+        finally:
+            if at > offset:
+                os.lseek(fileno, at, os.SEEK_SET)
+        return at - offset
 
 
 def run(main: Coroutine[Any, Any, Any], *, debug: bool | None = None) -> Any:

@@ -76,6 +76,8 @@ class Running:
         self.control: Any = None
         self._own_netns = own_netns
         self._closed = False
+        #: this is a child process's copy of what runs in the parent
+        self._parents = False
         _open.add(self)
 
     @property
@@ -112,12 +114,19 @@ class Running:
             sleep(0.002)
         return True
 
-    def close(self, flush: float = 1.0) -> None:
-        """Stop. Connections that were closed get up to `flush` seconds to deliver their last bytes."""
+    def close(self, flush: float = 1.0, leaving: bool = False) -> None:
+        """Stop. Connections that were closed get up to `flush` seconds to deliver their last bytes.
+
+        `leaving`: the interpreter ends, and threads that are in a call stay there (RealtimeHost.close). In a child process made by
+        os.fork() only the child's copies of descriptors are closed: the parent's stack goes on.
+        """
         if self._closed:
             return
         self._closed = True
         _open.discard(self)
+        if self._parents:
+            self._forget()
+            return
         if self.host.gate is not None:
             self.host.gate.end()
         try:
@@ -128,9 +137,18 @@ class Running:
             _current.drop(self.host)
             if self.control is not None:
                 self.control.close()
-            self.host.close()
+            self.host.close(leaving)
             if self._own_netns and self.netns is not None:
                 self.netns.close()
+
+    def _forget(self) -> None:
+        """Give back the child's copies of the parent's descriptors."""
+        _current.drop(self.host)
+        if self.control is not None:
+            self.control.close()
+        self.host.close()
+        if self._own_netns and self.netns is not None:
+            self.netns.close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +167,17 @@ _open: "weakref.WeakSet[Running]" = weakref.WeakSet()
 def _close_all() -> None:
     """A program that ends without closing its stacks still lets its closed connections finish, briefly."""
     for running in list(_open):
-        running.close()
+        running.close(leaving=True)
+
+
+def _after_fork() -> None:
+    """A child that ends normally runs what is registered with atexit; the parent's stacks are none of its business."""
+    for running in list(_open):
+        running._parents = True
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _unfinished(stack: Stack) -> bool:

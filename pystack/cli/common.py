@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from pystack.cli.style import echo
+from pystack.runtime import forked
 from pystack.runtime.addresses import parse_addr, parse_network
 from pystack.runtime.sleep import BUSY_POLL
 
@@ -164,7 +165,7 @@ def output(path: str, undo: contextlib.ExitStack) -> BinaryIO:
     """The file to write to; `-` is standard output."""
     if path == "-":
         return sys.stdout.buffer
-    return undo.enter_context(open(path, "wb"))
+    return undo.enter_context(forked.parents(open(path, "wb")))
 
 
 def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., None]":

@@ -3,7 +3,7 @@ cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack.phy.tapio cimport FrameIO
 from pystack.runtime.host cimport Host
-from pystack.runtime.lock cimport Lock
+from pystack.runtime.lock cimport Gate, Lock, this_thread
 from pystack.runtime.sleep cimport monotonic, poke
 from pystack.runtime.waiting cimport Waiter, Watch
 from pystack_c.endpoint cimport Endpoint
@@ -29,6 +29,7 @@ cdef class CallingHost(Host):
     cdef public object source
     cdef public bint busy
     cdef public object error
+    cdef public object leaver
     cdef public list ports
     cdef public dict by_index
     cdef public object garbage
@@ -43,6 +44,7 @@ cdef class CallingHost(Host):
     cdef end(self, int64_t now)
     cdef bint _in_order(self) except -1
     cpdef later(self, fn, target)
+    cpdef abandon(self, handle)
     @cython.locals(io=FrameIO, frame=bytes, count=int)
     cdef _read(self, Port port, int64_t now)
     @cython.locals(count=int, got=object, frame=object, offset=object, flags=object, gso_size=object)

@@ -10,7 +10,7 @@ import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.phy.tapio import FrameIO
 from pystack.runtime.host import Host, HostRecorder
-from pystack.runtime.lock import Lock
+from pystack.runtime.lock import Gate, Lock, this_thread
 from pystack.runtime.sleep import monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
 from pystack_c.iface import Iface
@@ -54,9 +54,12 @@ class CallingHost(Host):
         self.source: Callable[[], int] | None = clock
         self.busy = False
         self.error: OSError | None = None
+        #: the thread that ends the process, or 0 (see `check`)
+        self.leaver = 0
         self.ports: list[Port] = []
         self.by_index: dict[int, Port] = {}
-        self.garbage: deque[tuple[Callable[..., Any], Any]] = deque()
+        #: what finalizers left: calls, and (None, descriptor)
+        self.garbage: deque[tuple[Any, Any]] = deque()
         #: who polls the devices now (see serving.py), until when it sleeps, and what wakes it
         self.leader: Waiter | None = None
         self.caretaker = Waiter()
@@ -147,6 +150,21 @@ class CallingHost(Host):
             poke(self.wake_fd)
             poke(self.kick_fd)
 
+    def abandon(self, handle: Any) -> None:
+        """`handle.bury()` under the lock, now or soon: for finalizers, which may not wait for a lock, whatever their thread has."""
+        self.garbage.append((None, handle))
+        if not self.lock.mine() and self.lock.try_acquire():
+            try:
+                if self.error is None:
+                    self.drain(self.time(), None)
+                else:
+                    self._collect(0)
+            finally:
+                self.lock.release()
+        elif self.error is None:
+            poke(self.wake_fd)
+            poke(self.kick_fd)
+
     # -- what goes in -------------------------------------------------------------------------------------------
 
     def _read(self, port: Port, now: int) -> None:
@@ -224,9 +242,14 @@ class CallingHost(Host):
             self.tx_dropped += 1
 
     def _collect(self, now: int) -> None:
-        """Make the calls that finalizers asked for (`later`)."""
+        """Make the calls that finalizers asked for (`later`), and close the descriptors that they left (`abandon`)."""
         while self.garbage:
             fn, target = self.garbage.popleft()
+            if fn is None:
+                target.bury()
+                continue
+            if self.error is not None:
+                continue
             if self.recorder is not None:
                 self.recorder.call(now, fn, target, ())
             fn(target, now)
@@ -241,9 +264,18 @@ class CallingHost(Host):
     # -- the end ------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise what stopped the stack, if anything did."""
+        """Raise what stopped the stack, if anything did.
+
+        While the interpreter ends, only the thread that ends it hears of that: any other one, a daemon that waits in accept() as a
+        rule, waits on without the lock until the process is over, as it would in a call of the kernel.
+        """
         error = self.error
         if error is not None:
+            if self.leaver != 0 and self.leaver != this_thread():
+                while self.lock.mine():
+                    self.lock.release()
+                while True:
+                    Gate().wait(-1, None)
             raise OSError(error.errno, error.strerror) from error.__cause__
 
     def fail(self, exc: BaseException) -> None:

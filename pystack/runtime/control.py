@@ -64,6 +64,7 @@ class ControlServer:
         self.host = host
         self.path = socket_path(name or host.name, create=True)
         self._sock: socket.socket | None = None
+        self._owner = os.getpid()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -91,6 +92,10 @@ class ControlServer:
         """Stop serving; the socket is removed."""
         sock, self._sock = self._sock, None
         if sock is None:
+            return
+        if self._owner != os.getpid():
+            # A child's copy: the parent still listens there.
+            sock.close()
             return
         try:
             os.unlink(self.path)

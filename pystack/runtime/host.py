@@ -14,6 +14,7 @@ from pystack_c.probe import Event
 #: the sections that describe what a program may ask of a protocol
 CALLS = {
     "pystack_c.tcp.user": "RFC 9293 3.9.1",
+    "pystack_c.tcp.again": "RFC 9293 3.10.1",
     "pystack_c.tcp.sockopt": "RFC 9293 3.9.1",
     "pystack_c.udp": "RFC 1122 4.1.4",
     "pystack_c.raw": "Linux raw(7)",

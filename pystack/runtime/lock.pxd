@@ -35,6 +35,8 @@ cdef class Lock:
     cpdef bint try_acquire(self) except -1
     cpdef release(self)
     cpdef bint mine(self)
+    @cython.locals(old=object)
+    cpdef renew(self)
 
 @cython.final
 cdef class Gate:
@@ -87,6 +89,17 @@ cdef inline int drop_lock(Lock self) except -1:
 
 cdef inline bint has_lock(Lock self):
     return self.depth > 0 and self.owner == PyThread_get_thread_ident()
+
+# (The old one may be half taken: it is left as it is, not freed.)
+cdef inline int renew_lock(Lock self) except -1:
+    cdef bint mine = has_lock(self)
+    self.lock = NULL
+    make_lock(self)
+    if mine:
+        PyThread_acquire_lock(self.lock, 0)
+    else:
+        self.depth = 0
+    return 0
 
 cdef inline int make_gate(Gate self) except -1:
     self.lock = PyThread_allocate_lock()

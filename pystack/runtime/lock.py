@@ -59,6 +59,17 @@ class Lock:
         else:
             return bool(self.rlock._is_owned())
 
+    def renew(self) -> None:
+        """In a child process after fork: the threads that had it, or waited for it, are not there. It stays this thread's if it was."""
+        if C.COMPILED:
+            renew_lock(self)  # type: ignore[name-defined] # noqa: F821
+        else:
+            old = self.rlock
+            self.rlock = threading.RLock()
+            while old._is_owned():
+                old.release()
+                self.rlock.acquire()
+
     def __enter__(self) -> "Lock":  # noqa: PYI034
         self.acquire()
         return self

@@ -57,6 +57,7 @@ class Namespace:
         self.fd = fd
         self.name = name
         self._created = created
+        self._owner = os.getpid()
 
     @classmethod
     def new(cls) -> "Namespace":
@@ -106,7 +107,7 @@ class Namespace:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
-            if self._created:
+            if self._created and self._owner == os.getpid():
                 pyroute2().netns.remove(self.name)
 
     def __enter__(self) -> Self:

@@ -90,7 +90,7 @@ class Poller:
         entry = self.entries.pop(sock, None)
         if entry is not None:
             entry.registered = False
-            entry.description.watch.hide(entry)
+            self.host.hide(entry.description.watch, entry)
 
     def poll(self, timeout: float | None = None) -> list[Any]:
         """The data of the sockets that are readable; waits up to `timeout` seconds for the first."""

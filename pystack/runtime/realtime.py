@@ -15,8 +15,8 @@ from typing import Any
 import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.runtime.calling import Port
+from pystack.runtime.closings import Closings
 from pystack.runtime.host import Host, HostRecorder
-from pystack.runtime.lock import Lock
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
@@ -41,6 +41,8 @@ class RealtimeHost(ServingHost):
         self.gate: Any = None
         #: `socket.socket` on this host, made when first asked for (pystack.stack.socket_class)
         self.socket_type: Any = None
+        #: the descriptors that show the readiness of sockets, once there are any
+        self.closings: Closings | None = None
         _hosts.add(self)
 
     # -- setting up --------------------------------------------------------------------------------------------
@@ -51,19 +53,37 @@ class RealtimeHost(ServingHost):
             "add_iface", device.name, device.kind, device.mac, device.mtu, device.tx_csum, device.gso_max
         )
         with self.lock:
-            fd = device.fileno()
-            place = -1
-            if fd >= 0:
-                place = self.sleeper.count
-                for sleeper in self.sleepers:
-                    sleeper.add(fd)
-            port = Port(device, iface, place)
-            self.by_index[iface.index] = port
-            self.ports.append(port)
-            # Who sleeps now does not know it yet.
-            poke(self.wake_fd)
-            poke(self.kick_fd)
+            self.by_index[iface.index] = self._serve_too(device, iface)
         return iface
+
+    def _serve_too(self, device: Any, iface: Any) -> Port:
+        """One device more to be read from when its descriptor is readable."""
+        fd = device.fileno()
+        place = -1
+        if fd >= 0:
+            place = self.sleeper.count
+            for sleeper in self.sleepers:
+                sleeper.add(fd)
+        port = Port(device, iface, place)
+        self.ports.append(port)
+        # Who sleeps now does not know it yet.
+        poke(self.wake_fd)
+        poke(self.kick_fd)
+        return port
+
+    def watch_descriptor(self, handle: Any) -> None:
+        """A socket has got a number: know when somebody else closes it, and show there when the stack stops. Under the lock."""
+        if self.error is not None:
+            return
+        if self.closings is None:
+            self.closings = Closings()
+            self._serve_too(self.closings, None)
+        self.closings.watch(handle)
+
+    def forget_descriptor(self, handle: Any) -> None:
+        """The socket gives its number back. Under the lock."""
+        if self.closings is not None:
+            self.closings.forget(handle)
 
     def setup(self, name: str, *args: Any) -> Any:
         """Host.setup, under the lock."""
@@ -107,21 +127,31 @@ class RealtimeHost(ServingHost):
         """What stopped the stack by itself, or None."""
         return None if self.error is None else self.error.__cause__
 
-    def close(self) -> None:
+    def stop(self, error: OSError) -> None:
+        """ServingHost.stop; and what waits for a socket's descriptor is woken too."""
+        super().stop(error)
+        if self.closings is not None and self.leaver == 0:
+            self.closings.fall()
+
+    def close(self, leaving: bool = False) -> None:
         """Stop: threads in a call get OSError(ENETDOWN), open connections are reset, the devices are closed.
 
-        A second call does nothing.
+        `leaving`: the interpreter ends, and threads that are in a call stay there. A second call does nothing.
         """
         with self.lock:
             if self._closed:
                 return
             self._closed = True
+            if leaving:
+                self.leaver = threading.get_ident()
             if self.error is None:
                 self.stop(OSError(errno.ENETDOWN, f"the stack {self.name!r} is closed"))
                 self._reset_connections()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
         # The leader was fired and kicked: it is out of its sleep before the descriptors go.
+        if leaving:
+            self.leader = None
         limit = monotonic_ns() + 2_000_000_000
         pause = threading.Event()
         while self.leader is not None and monotonic_ns() < limit:
@@ -131,8 +161,31 @@ class RealtimeHost(ServingHost):
                 port.device.close()
             os.close(self.wake_fd)
             os.close(self.kick_fd)
-            self.garbage.clear()
+            self._collect_rest()
             self.wake_fd = self.kick_fd = -1
+
+    def belongs_to_parent(self) -> None:
+        """In a child process: every call raises OSError(ENETDOWN), and nothing that the parent still uses is touched."""
+        self.lock.renew()
+        self.busy = False
+        self._thread = None
+        self.leader = None
+        self.sleep_until = -1
+        self.deep = False
+        self.waiters.clear()
+        self.waiting.clear()
+        self.fired.clear()
+        self.garbage.clear()
+        self.closings = None
+        self.gate = None
+        self.error = OSError(errno.ENETDOWN, f"the stack {self.name!r} belongs to the parent process")
+
+    def _collect_rest(self) -> None:
+        """The descriptors that finalizers left; nobody drains any more."""
+        while self.garbage:
+            fn, handle = self.garbage.popleft()
+            if fn is None:
+                handle.bury()
 
     def _reset_connections(self) -> None:
         """Tell the peers of connections that are still open, as a kernel does when a program ends."""
@@ -158,12 +211,8 @@ _hosts: "weakref.WeakSet[RealtimeHost]" = weakref.WeakSet()
 
 def _after_fork() -> None:
     # A child has the descriptors but not the threads, and two stacks must not serve one device.
-    for host in _hosts:
-        host.lock = Lock()
-        host.busy = False
-        host._thread = None
-        host.leader = None
-        host.error = OSError(errno.ENETDOWN, f"the stack {host.name!r} belongs to the parent process")
+    for host in list(_hosts):
+        host.belongs_to_parent()
 
 
 os.register_at_fork(after_in_child=_after_fork)

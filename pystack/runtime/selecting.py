@@ -79,7 +79,7 @@ class Selection:
     def remove(self, interest: Interest) -> None:
         """Be interested no more."""
         interest.registered = False
-        interest.watch.hide(interest)
+        self.host.hide(interest.watch, interest)
 
     def select(self, timeout: float | None) -> list[tuple[Any, int]]:
         """Wait up to `timeout` seconds (None: for ever): (key, events) of what is ready, level-triggered.

@@ -38,6 +38,7 @@ cdef class ServingHost(CallingHost):
     @cython.locals(waiter=Waiter)
     cpdef wake(self, Watch watch)
     cpdef show(self, Watch watch, Hook hook)
+    cpdef hide(self, Watch watch, Hook hook)
     @cython.locals(item=object, hook=Hook)
     cpdef refresh(self, Watch watch)
     cdef _take_lead(self, Waiter me, int64_t limit)

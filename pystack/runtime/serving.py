@@ -82,7 +82,7 @@ class ServingHost(CallingHost):
         me = self._me()
         me.bits = bits
         self._await(me, watch, limit)
-        if me.fired and self.error is not None:
+        if self.error is not None and (me.fired or self.leaver != 0):
             self.check()
         return me.fired
 
@@ -235,6 +235,14 @@ class ServingHost(CallingHost):
             watch.endpoint.waiter = watch
             hook.notify(0)
             self.kick_if_fired()
+        finally:
+            self.lock.release()
+
+    def hide(self, watch: Watch, hook: Hook) -> None:
+        """Notify `hook` no more."""
+        self.lock.acquire()
+        try:
+            watch.hide(hook)
         finally:
             self.lock.release()
 
@@ -422,8 +430,9 @@ class ServingHost(CallingHost):
     def stop(self, error: OSError) -> None:
         """From now on every call raises `error`, and nobody waits any more. Under the lock."""
         CallingHost.stop(self, error)
-        for waiter in self.waiting:
-            waiter.fire()
+        if self.leaver == 0:
+            for waiter in self.waiting:
+                waiter.fire()
         self.caretaker.fired = True
         if self.deep:
             self.deep = False

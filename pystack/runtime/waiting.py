@@ -148,7 +148,7 @@ class Watch:
             self.falls = True
 
     def hide(self, hook: Hook) -> None:  # python
-        """Take a hook away. May run in a finalizer, so without the lock: two assignments."""
+        """Take a hook away."""
         self.hooks = tuple(other for other in self.hooks if other is not hook)
         self.falls = not all(other.rising for other in self.hooks)
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pystack.runtime import forked
 from pystack.runtime.addresses import parse_addr
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.services import serve
@@ -86,7 +87,8 @@ class StreamService(Service):
         super().__init__(name, sock, address)
         self.serve = serve
         self.host: Any = sock._open_description().host
-        self._lock = threading.Lock()
+        self._lock: Any
+        forked.renewed(self, "_lock", threading.Lock)
         self._waiting = 0
         self._threads = 0
         #: connection -> (its client, when it began), the oldest first

@@ -13,6 +13,7 @@ CALLS = {
     "pystack_c.tcp.user": (
         "tcp_open bind listen accept connect send recv skip at_mark unread connect_fastopen shutdown close abort"
     ),
+    "pystack_c.tcp.again": "disconnect",
     "pystack_c.tcp.sockopt": "setsockopt getsockopt",
     "pystack_c.tcp.info": "tcp_info",
     "pystack_c.tcp.errqueue": "take note end_send",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from pystack.runtime import forked
 from pystack.trace.errors import TraceError
 from pystack.trace.pcapng import PcapngReader, PcapngWriter
 
@@ -71,7 +72,8 @@ class Delayed:
         self.sink = sink
         self.delay = delay
         self._queue: deque[tuple[float, Any]] = deque()
-        self._lock = threading.Lock()
+        self._lock: Any
+        forked.renewed(self, "_lock", threading.Lock)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pystack-capture", daemon=True)
         self._thread.start()

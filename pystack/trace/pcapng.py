@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
+from pystack.runtime import forked
 from pystack.trace.errors import TraceError
 
 # Block types (section 10.1.1)
@@ -75,7 +76,7 @@ class PcapngWriter:
     @classmethod
     def open(cls, path: str, **kwargs: Any) -> "PcapngWriter":
         """Create the file at `path`; its close() closes the file."""
-        return cls(open(path, "wb"), **kwargs)
+        return cls(forked.parents(open(path, "wb")), **kwargs)
 
     def _write(self, block: bytes) -> None:
         self.out.write(block)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from pystack.runtime import forked
 from pystack.trace import calls
 from pystack.trace import format as fmt
 from pystack_c.config import Config
@@ -76,9 +77,10 @@ class Recorder:
     """Writes one recording, of any number of hosts, to a file. Safe to share between threads."""
 
     def __init__(self, out: "str | BinaryIO", meta: Mapping[str, Any] | None = None, level: int = 1):
-        self.out = open(out, "wb") if isinstance(out, str) else out
+        self.out = forked.parents(open(out, "wb")) if isinstance(out, str) else out
         self.writer = fmt.ChunkWriter(self.out, level)
-        self.lock = threading.Lock()
+        self.lock: Any
+        forked.renewed(self, "lock", threading.Lock)
         self.functions: dict[Callable[..., Any], int] = {}
         self.hosts = 0
         self.time = 0

@@ -1,15 +1,17 @@
-"""Run CPython's own test_socket on pystack's sockets: one TestCase class a process.
+"""Run CPython's own test_socket and test_selectors on pystack's sockets: one TestCase class a process.
 
     python -m tests.cpython.runner [CLASS...]
 
 The standard library's Lib/socket.py is executed on our `_socket` (`pystack.socket`), put into sys.modules in place of
-both modules, and then Lib/test/test_socket.py is imported as it is. The stack has only its loopback.
+both modules, and then Lib/test/test_socket.py is imported as it is. The stack has only its loopback. (test_selectors asks for
+socketpair(), which gives sockets of the kernel: its pairs are connections of the stack instead.)
 """
 
 import faulthandler
 import importlib
 import json
 import re
+import resource
 import subprocess
 import sys
 import unittest
@@ -36,6 +38,22 @@ def classes() -> list[str]:
     return found
 
 
+#: of test_selectors
+SELECTORS = ["DefaultSelectorTestCase", "SelectSelectorTestCase", "PollSelectorTestCase", "EpollSelectorTestCase"]
+
+
+def connection(*_: Any) -> tuple[Any, Any]:
+    """What socketpair() is on other platforms: both ends of a connection."""
+    from pystack import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        conn, _ = server.accept()
+        # The kernel's sockets have their numbers from the beginning.
+        assert client.fileno() != conn.fileno()
+        return client, conn
+
+
 def child(name: str) -> int:
     """Run one class in this process; the result is a line of JSON."""
     faulthandler.dump_traceback_later(SECONDS - 10, exit=True)
@@ -55,7 +73,11 @@ def child(name: str) -> int:
         sys.modules["socket"], sys.modules["_socket"] = socket, _socket
         try:
             importlib.reload(test.support.socket_helper)
-            module = importlib.import_module("test.test_socket")
+            module = importlib.import_module("test.test_selectors" if name in SELECTORS else "test.test_socket")
+            if name in SELECTORS:
+                module.socketpair = connection  # type: ignore[attr-defined]
+                # (One test makes as many pairs as there may be descriptors.)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (1200, 1200))
             suite = unittest.defaultTestLoader.loadTestsFromTestCase(getattr(module, name))
             result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
         finally:
@@ -95,7 +117,7 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["--child"]:
         return child(argv[1])
     total = failed = skipped = 0
-    for name in argv or classes():
+    for name in argv or [*classes(), *SELECTORS]:
         report = run(name)
         total += report["run"]
         failed += len(report["failed"])

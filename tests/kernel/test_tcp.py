@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import select
 import socket as std
 import threading
 import time
@@ -454,3 +455,35 @@ def test_fast_open_client(net):
             assert peer.recv(100) == message
     out = net.sh("nstat -az TcpExtTCPFastOpenPassive").stdout
     assert " 1 " in out
+
+
+@pytest.mark.parametrize("ask", [False, True])
+def test_connecting_again_after_a_refusal_as_the_kernel_does(net, ask):
+    """Without waiting: EINPROGRESS, the error (or ECONNABORTED where SO_ERROR told it), and then the next attempt."""
+    listener = net.kernel()
+    listener.bind(("10.0.0.1", 0))
+    address = listener.getsockname()  # nobody listens there yet
+
+    def attempts(sock):
+        codes = []
+        for _ in range(2):
+            codes.append(sock.connect_ex(address))
+            if ask:
+                select.select([], [sock], [], 5)
+                codes.append(sock.getsockopt(std.SOL_SOCKET, std.SO_ERROR))
+            while (code := sock.connect_ex(address)) == errno.EALREADY:
+                time.sleep(0.01)
+            codes.append(code)
+        return codes
+
+    ours = net.socket(timeout=0)
+    told = errno.ECONNABORTED if ask else errno.ECONNREFUSED
+    once = [errno.EINPROGRESS, errno.ECONNREFUSED, told] if ask else [errno.EINPROGRESS, told]
+    assert attempts(ours) == once * 2
+    listener.listen(1)
+    ours.settimeout(5)
+    ours.connect(address)
+    conn, _ = listener.accept()
+    ours.sendall(b"hello")
+    assert conn.recv(10) == b"hello"
+    conn.close()

@@ -1,0 +1,13 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c cimport ports
+from pystack_c.tcp cimport memory, tell
+from pystack_c.tcp.rtt cimport backed_off
+from pystack_c.tcp.tcb cimport Tcb
+
+@cython.locals(core=Core, kept=dict, size=int64_t, name=object, value=object)
+cpdef disconnect(Tcb tcb, uint32_t laddr, int64_t now)
+@cython.locals(core=Core, config=object, old=int64_t, srtt=int64_t, rttvar=int64_t, fields=dict, window=int64_t, cwnd=int64_t, ssthresh=int64_t, mss=int64_t)
+cdef _forget(Tcb tcb)

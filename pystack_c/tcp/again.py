@@ -1,0 +1,77 @@
+"""A stream socket whose connect() failed may try again, with the options that it has."""
+
+import errno
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c import ports
+from pystack_c.tcp import memory, tell
+from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.user import error
+
+#: What a socket is, and what the application has asked for. All else belongs to the connection, and begins anew.
+KEPT = (
+    "waiter service pending queued so_error laddr lport bound bound_iface ttl tos reuseaddr reuseport broadcast freebind dontroute "
+    "options ip_options shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed fastopen_qlen fastopen_key fastopen_no_cookie "
+    "fastopen_connect defer_accept window_clamp notsent_lowat linger2 min_ttl max_pacing_rate nodelay cork keepalive keepidle "
+    "keepintvl keepcnt user_timeout keepinit syn_retries linger congestion oobinline pmtudisc noopt options_given recverr errqueue "
+    "rcvlowat"
+).split()
+
+WHY = "connect() failed: what it left is forgotten, and the socket may try again"
+RFC = "Linux tcp_disconnect"
+
+
+def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
+    """The application has heard that connect() failed: CLOSED as at first, bound to `laddr` (0: any) if it was bound.
+
+    RFC 9293 3.10.1: an OPEN is possible in the state CLOSED.
+    """
+    core = tcb.core
+    core.now = now
+    if tcb.state != C.CLOSED or tcb.detached:
+        raise error(errno.EISCONN)
+    tcb.recvbuf.clear()
+    memory.settle(tcb)
+    _forget(tcb)
+    if not tcb.bound:
+        ports.release(tcb, core.tcp)
+    kept = {name: getattr(tcb, name) for name in KEPT}
+    size = tcb.recvbuf.size
+    tcb.begin(core, tcb.ident)
+    for name, value in kept.items():
+        setattr(tcb, name, value)
+    if tcb.rcvbuf_fixed:
+        tcb.recvbuf.size = size
+    if not tcb.sndbuf_fixed:
+        tcb.sndbuf_size = core.config.tcp_wmem
+    tcb.laddr = laddr if tcb.bound else 0
+
+
+def _forget(tcb: Tcb) -> None:
+    """What a learner watches goes back to its first values, each with its event."""
+    core = tcb.core
+    config = core.config
+    srtt, rttvar, old = tcb.srtt, tcb.rttvar, backed_off(tcb)  # object
+    tcb.rto = config.tcp_rto_initial
+    tcb.backoff = 0
+    tcb.srtt = tcb.rttvar = 0
+    if core.probe is not None and (srtt or rttvar):
+        fields: dict[str, Any] = {"sample": 0, "srtt": 0, "rttvar": 0, "rto": tcb.rto}
+        core.emit("tcp.rtt", tcb.subject(), tcb.ident, WHY, RFC, fields)
+    else:
+        tell.rto(tcb, old, WHY, RFC)
+    window, cwnd, ssthresh, mss = tcb.snd_wnd, tcb.cwnd, tcb.ssthresh, tcb.mss  # object
+    tcb.snd_wnd = 0
+    tell.window(tcb, window, WHY, RFC)
+    tcb.cwnd = 0
+    tcb.ssthresh = config.tcp_init_ssthresh
+    tell.cwnd(tcb, cwnd, ssthresh, WHY, RFC)
+    tcb.mss = config.tcp_mss_default
+    if core.probe is not None and mss != tcb.mss:
+        core.emit("tcp.mss", tcb.subject(), tcb.ident, WHY, RFC, {"old": mss, "new": tcb.mss})
+    if tcb.ca_state != C.CA_OPEN:
+        tcb.ca_state = C.CA_OPEN
+        if core.probe is not None:
+            core.emit("tcp.recovery", tcb.subject(), tcb.ident, WHY, RFC, {"phase": "open", "recover": 0})
