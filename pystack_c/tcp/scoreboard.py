@@ -73,6 +73,8 @@ class Scoreboard:
 
     def none_lost(self) -> None:
         """Nothing waits to be sent again."""
+        if len(self.waiting.items) == 0:
+            return
         for item in self.waiting.items:
             seg: SentSegment = item
             seg.queued = False
@@ -218,11 +220,12 @@ class Scoreboard:
 
     def calm(self) -> bool:
         """Nothing is missing: forget what is not needed. True if nothing is left at all."""
-        for item in self.late.items[self.late.first :]:
-            seg: SentSegment = item
-            if seg.place == _LATE:
-                seg.place = _NOWHERE
-        self.late = SegList()
+        if self.late.first < len(self.late.items):
+            for item in self.late.items[self.late.first :]:
+                seg: SentSegment = item
+                if seg.place == _LATE:
+                    seg.place = _NOWHERE
+            self.late = SegList()
         self.none_lost()
         return self.first_again() is None and self.first_overdue() is None and self.first_beyond() is None
 

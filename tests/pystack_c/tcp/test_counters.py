@@ -320,7 +320,7 @@ def data_out_of_order_for_which_there_is_no_memory(cause):
 
 def full():
     """A connection that holds all the memory that there is."""
-    bounds = {"tcp_mem_low": 20_000, "tcp_mem_pressure": 30_000, "tcp_mem_high": 40_000}
+    bounds = {"tcp_mem_low": 20_000, "tcp_mem_pressure": 30_000, "tcp_mem_high": 40_000, "tcp_mem_share": 100}
     conn = Peer(tcp_rmem=400_000, tcp_wscale=3, **bounds).established(options=mss_option(1460) + wscale_option(3))
     for _ in range(40):
         conn.rx(data=bytes(1000))
