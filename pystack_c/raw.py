@@ -238,7 +238,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> No
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:
         ep.hdrincl = sockopt.as_int(value) != 0
     elif level == SOL_RAW and name == ICMP_FILTER and ep.proto == C.IPPROTO_ICMP:
-        ep.icmp_filter = sockopt.as_int(value) & C.M32
+        ep.icmp_filter = sockopt.as_int(value) & 0xFFFFFFFF
     elif not datagram.setsockopt(core, ep, level, name, value):
         raise sockopt.bad_option()
     ep.dst = None

@@ -66,10 +66,10 @@ def check_width(value: Any, bits: int = 32) -> None:
 
 
 def as_int(value: Any) -> int:
-    """The int in an option value; EINVAL for what is none."""
+    """The int in an option value, as C reads it; EINVAL for what is none."""
     if isinstance(value, int):
         check_width(value)
-        return value
+        return value if value < 1 << 31 else value - (1 << 32)
     if len(value) >= 4:
         return struct.unpack_from("=i", value)[0]
     if len(value) == 1:
