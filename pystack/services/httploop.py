@@ -37,10 +37,10 @@ class Connection:
 
     def __init__(self, sock: Any, peer: int, now: int, config: Any):
         self.sock = sock
-        self.endpoint = sock._open_description().endpoint
+        self.endpoint: Any = sock._open_description().endpoint
         self.peer = peer
-        self.exchange = Exchange()
-        self.limits = Limits(self.exchange, self.endpoint, config, now)
+        self.exchange: Any = Exchange()
+        self.limits: Any = Limits(self.exchange, self.endpoint, config, now)
         #: what is of interest now: READ, WRITE
         self.events = READ
         #: our side is closed; the client's is
@@ -286,3 +286,8 @@ class HttpService(Service):
             conn.sock.close()
         except OSError:
             pass
+        # The queue of deadlines still has the connection: what it holds goes now, and the queue does not grow.
+        conn.sock = conn.endpoint = conn.exchange = conn.limits = None
+        if len(self._deadlines) > 1024 + 4 * len(self._conns):
+            self._deadlines = [item for item in self._deadlines if not item[2].closed]
+            heapq.heapify(self._deadlines)

@@ -170,6 +170,20 @@ def test_a_failed_connection_is_not_the_end_of_the_others():
         assert ask(other)[0] == 200
 
 
+def test_what_is_closed_is_forgotten():
+    """The queue of deadlines holds neither the blocks of closed connections nor more and more entries."""
+    with up(tap=None, name="local", default=False) as made:
+        (service,) = services.start("http:80", host=made.host)
+        for _ in range(1200):
+            with clients(made) as (sock,):
+                sock.sendall(GET[:-2] + b"Connection: close\r\n\r\n")
+                rest(sock)
+        closed = [conn for _, _, conn in list(service._deadlines) if conn.closed]
+        assert len(service._deadlines) <= 1024 + 4 * 2
+        assert closed and all(conn.endpoint is conn.exchange is conn.limits is None for conn in closed)
+        service.close()
+
+
 # Deadlines in virtual time
 
 

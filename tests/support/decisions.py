@@ -8,6 +8,7 @@ from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
 from pystack.runtime.simulated import MS, Network, S
 from pystack_c import acd
 from pystack_c.probe import Event, ListProbe, Probe
+from pystack_c.services import serve
 from pystack_c.tcp import sockopt, user
 from tests import frames as f
 from tests.sim import scenario
@@ -274,6 +275,31 @@ def clamped(probe: Probe) -> None:
     chain.net.run(S)
 
 
+def late_client(probe: Probe) -> None:
+    """A service whose client begins a request and says no more, and two UDP services that are set upon each other."""
+    net = Network(9)
+    client, server = net.host("client"), net.host("server")
+    net.link(client, server, delay=MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    server.call(serve.stream, server.stack, "hello", 0, 80)
+    for host in (client, server):
+        host.call(serve.datagram, host.stack, "echo", 0, 2007)
+    watch(net, probe)
+
+    def program(request: bytes) -> Any:
+        sock = stream(client)
+        yield sock.connect("10.0.0.2", 80)
+        yield sock.sendall(request)
+        yield sock.recv(1000)
+        sock.close()
+
+    spawn(net, program(b"GET / HTTP"))
+    spawn(net, program(b"GET / HTTP/1.0\r\n\r\n"))
+    forger = datagram(client)
+    forger.endpoint.lport = 2008
+    forger.sendto(b"x", "10.0.0.2", 2007)
+    net.run(60 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -292,6 +318,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     address_probe,
     path_mtu_search,
     clamped,
+    late_client,
 )
 
 
