@@ -56,7 +56,7 @@ class Core:
         self.route_epoch = 0
         self.error_queue = Fifo()
         # what limits ICMP errors (icmpv4.py)
-        self.icmp_budget = SharedBudget()
+        self.icmp_budget = SharedBudget(1)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
         self.lo: Any = None

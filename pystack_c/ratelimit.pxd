@@ -1,12 +1,18 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+cimport pystack_c.const as C
 from pystack_c.rng cimport Rng
 
 
+cdef uint64_t _BUDGET, _PLACE
+
 @cython.final
 cdef class SharedBudget:
+    cdef public uint64_t use
     cdef public int64_t until
     cdef public int64_t left
+    cdef public uint64_t drawn
+    @cython.locals(drawn=uint64_t)
     cpdef bint take(self, Rng rng, int64_t now, int64_t limit) except -1
 
 @cython.final
@@ -19,6 +25,7 @@ cdef class PeerBucket:
 cdef class PeerBuckets:
     cdef public dict by_addr
     cdef public list places
+    cdef public uint64_t drawn
     @cython.locals(bucket=PeerBucket, fresh=int64_t)
     cpdef bint take(self, Rng rng, int64_t now, uint32_t addr, int64_t interval, int64_t burst) except -1
     @cython.locals(bucket=PeerBucket)

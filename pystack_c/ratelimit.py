@@ -3,24 +3,35 @@
 An attacker who can forge source addresses, but sees only answers to its own, uses a shared exact budget as a counter: it spends most
 of the budget itself, sends the forged packet, and looks whether one answer is missing (CVE-2016-5696, CVE-2020-25705). So the limit
 that works is one for each peer or connection, and a limit over all is random by more than one peer or connection can spend of it.
+
+What is random here comes from the keyed hash: the generator's numbers are seen elsewhere (in IP IDs), and could be continued.
 """
 
+import pystack_c.const as C
 from pystack_c.rng import Rng
 
 #: a shared budget lasts so long on average, and is about the limit each time
 PERIOD = 1_000_000_000
 #: peers that have a bucket of their own at the same time
 PEERS = 1024
+# what is hashed beside a count, so that no two uses of the hash meet
+_BUDGET = int.from_bytes(b"budget", "little")
+_PLACE = int.from_bytes(b"place", "little")
 #: the least limit that means "no limit" (Linux's INT_MAX)
 NO_LIMIT = 0x7FFFFFFF
 
 
 class SharedBudget:
-    """About `limit` a second for everyone: between half of it and one and a half, in periods of half a second to one and a half."""
+    """About `limit` a second for everyone: between half of it and one and a half, in periods of half a second to one and a half.
 
-    def __init__(self) -> None:
+    `use` (1 to 255) is another number for each budget of a stack, so that one says nothing about the next.
+    """
+
+    def __init__(self, use: int) -> None:
+        self.use = use
         self.until = -1
         self.left = 0
+        self.drawn = 0
 
     def take(self, rng: Rng, now: int, limit: int) -> bool:
         """Spend one; False if this period's budget is spent. A limit of 0 allows nothing, and one of 2**31 - 1 everything."""
@@ -29,8 +40,10 @@ class SharedBudget:
         if limit <= 0:
             return False
         if now >= self.until:
-            self.until = now + PERIOD // 2 + rng.below(PERIOD)
-            self.left = (limit + 1) // 2 + rng.below(limit)
+            self.drawn += 1
+            drawn = rng.keyed_pair(self.use << 48 | _BUDGET, self.drawn)
+            self.until = now + PERIOD // 2 + ((drawn >> 32) * PERIOD >> 32)
+            self.left = (limit + 1) // 2 + ((drawn & C.M32) * limit >> 32)
         if self.left <= 0:
             return False
         self.left -= 1
@@ -56,6 +69,7 @@ class PeerBuckets:
     def __init__(self) -> None:
         self.by_addr: dict[int, PeerBucket] = {}
         self.places: list[PeerBucket] = []
+        self.drawn = 0
 
     def take(self, rng: Rng, now: int, addr: int, interval: int, burst: int) -> bool:
         """One token of `addr`: there is a new one each `interval` ns, and `burst` at most. An interval of 0: no limit."""
@@ -81,7 +95,8 @@ class PeerBuckets:
             bucket = PeerBucket()
             self.places.append(bucket)
         else:
-            bucket = self.places[rng.below(PEERS)]
+            self.drawn += 1
+            bucket = self.places[rng.keyed_pair(_PLACE, self.drawn) % PEERS]
             del self.by_addr[bucket.addr]
         bucket.addr = addr
         self.by_addr[addr] = bucket

@@ -433,7 +433,8 @@ def syn_again(tcb: Tcb) -> None:
         q.mark_lost(head)
         tcb.force_retransmit = True
         tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
-        if tcb.retries == give_up_after(tcb) and tcb.rto_timer.deadline < core.now + tcb.rto:
+        last = tcb.retries == give_up_after(tcb) and tcb.rto_timer is not None
+        if last and tcb.rto_timer.deadline < core.now + tcb.rto:
             tcb.retries += 1
             set_rto_timer(tcb, core.now + tcb.rto)
         schedule(tcb)

@@ -30,7 +30,7 @@ class TcpTables(PortTable):
         self.listeners: dict[int, list[Any]] = {}
         self.latest: Any = None
         self.time_wait = 0
-        self.challenge_budget = SharedBudget()
+        self.challenge_budget = SharedBudget(2)
         self.cookie_at = -1
         self.fastopen_cache: dict[int, Any] = {}
 
