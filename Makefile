@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ soak: build ## an hour of a live TAP with mixed load, faults and churn: flat, or
 bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
 	@tools/setup.sh bench
 	$(PY) -m tools.bench $(ARGS)
+
+networks: build ## what each algorithm gets of networks of all kinds, in virtual time; writes docs/networks.md (minutes)
+	@$(PY) -m tools.networks $(ARGS)
 
 bench-instructions: ## instructions a packet, which do not depend on the machine's load (ARGS="--write" keeps them)
 	@$(PY) -m tools.bench.instructions $(ARGS)

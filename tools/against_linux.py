@@ -214,7 +214,8 @@ have 26.1 Mbit/s at 1 % and 10 ms, with an SRTT of 10.5 ms; six have 16.7 Mbit/s
 
 Linux's `bbr` is version 1, which does not react to losses at all; pystack's is version 3 (draft-ietf-ccwg-bbr), which gives way
 where more than 2 % are lost, and leaves room for others: with more random losses than that it is slower by design. It also looks
-for the shortest round trip every 5 s instead of every 10, with half a window in flight: 2 to 3 % on a link that is its own.
+for the shortest round trip every 5 s instead of every 10, with half a window in flight: 2 to 4 % on a link that is its own, by the
+round trip ([congestion.md](congestion.md)).
 
 A snapshot, written by `python -m tools.against_linux` (Linux {linux}; {seeds} runs of {seconds:g} s each).
 

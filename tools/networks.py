@@ -1,0 +1,519 @@
+"""How much of a network each algorithm uses: `python -m tools.networks` writes docs/networks.md (minutes; in virtual time).
+
+Bulk transfers over simulated paths from 10 kbit/s to 40 Gbit/s and from 10 us to 30 s, with short and long queues; over paths that
+lose, reorder, delay and police; over paths that change; and several connections at once on one link. A seed gives the same figures
+on each machine and on both builds. The page has a word for each figure below 0.9 on a clean path: they are in WORDS, and a figure
+without one makes the command fail (exit status 1).
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
+from pystack.phy.channel import Channel
+from pystack.runtime.procs import Program, sleep, spawn, stream
+from pystack.runtime.simulated import MS, US, Link, Network, S
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "networks.md"
+ALGORITHMS = ("reno", "cubic", "bbr")
+TCP, TCP_CONGESTION = 6, 13
+ETHERNET = 14
+HEADERS = 52  # IPv4, TCP and timestamps
+LOW = 0.9
+BLOCK = bytes(1 << 18)
+GIB = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One network, and what happens on it."""
+
+    name: str
+    rate: int
+    rtt: int
+    queue: float = 1.0  # of a BDP
+    mtu: int = 1500
+    trouble: str = ""  # one of TROUBLES
+    flows: tuple[str, ...] = ()  # algorithms, one a connection; empty: one connection of each of ALGORITHMS in turn
+
+    def frame(self) -> int:
+        """Bytes of a full-sized frame."""
+        return self.mtu + ETHERNET
+
+    def bdp(self) -> float:
+        """Frames that the path holds."""
+        return self.rate * self.rtt / S / 8 / self.frame()
+
+    def frames_in_queue(self) -> int:
+        """The queue's room: a part of a BDP, and ten frames at least."""
+        return max(round(self.queue * self.bdp()), 10)
+
+    def useful(self) -> float:
+        """The part of the rate that is payload: what an ideal transfer has."""
+        return (self.mtu - HEADERS) / self.frame()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was seen."""
+
+    used: float  # of the link's payload rate
+    repeated: float  # of all data segments
+    shares: tuple[int, ...]  # bytes by connection
+    timeouts: int
+    seconds: float  # measured
+    ninths: tuple[float, ...]  # of the link's payload rate, in each ninth of the whole time
+
+
+def aggregate(channel: Channel, step: int) -> None:
+    """Frames arrive together, at multiples of `step` ns."""
+    channel.rule(None, lambda n: True, lambda frame, arrival: [(-(-arrival // step) * step, frame)])
+
+
+def aggregate_both(link: Link, step: int) -> None:
+    """Both ways."""
+    for channel in link.channels():
+        aggregate(channel, step)
+
+
+def police(channel: Channel, rate: int, burst: int) -> None:
+    """Drop what exceeds a token bucket of `rate` bit/s and `burst` bytes, however short the queue is."""
+    state = [burst * 8 * S, 0]  # bits times ns of a second, so that all is exact; when they were counted
+
+    def action(frame: bytes, arrival: int) -> Any:
+        tokens = min(burst * 8 * S, state[0] + (arrival - state[1]) * rate)
+        state[1] = arrival
+        cost = len(frame) * 8 * S
+        if cost > tokens:
+            state[0] = tokens
+            return "policed"
+        state[0] = tokens - cost
+        return [(arrival, frame)]
+
+    channel.rule(None, lambda n: True, action)
+
+
+#: what may happen on a path, by name: done before the first frame
+TROUBLES: dict[str, Callable[[Link, Case], None]] = {
+    "0.01 % of the frames are lost": lambda link, path: link.ab.set(loss=0.0001),
+    "0.1 % are lost": lambda link, path: link.ab.set(loss=0.001),
+    "1 % are lost": lambda link, path: link.ab.set(loss=0.01),
+    "3 % are lost": lambda link, path: link.ab.set(loss=0.03),
+    "1 % are overtaken for 3 ms": lambda link, path: link.ab.set(reorder=0.01, reorder_delay=3 * MS),
+    "10 % are overtaken for 20 ms": lambda link, path: link.ab.set(reorder=0.1, reorder_delay=20 * MS),
+    "1 % arrive twice": lambda link, path: link.ab.set(duplicate=0.01),
+    "up to 10 ms of jitter": lambda link, path: link.ab.set(jitter=10 * MS),
+    "10 % of the ACKs are lost": lambda link, path: link.ba.set(loss=0.1),
+    "50 % of the ACKs are lost": lambda link, path: link.ba.set(loss=0.5),
+    "ACKs arrive each 5 ms": lambda link, path: aggregate(link.ba, 5 * MS),
+    "ACKs arrive each 25 ms": lambda link, path: aggregate(link.ba, 25 * MS),
+    "data and ACKs arrive each 10 ms": lambda link, path: aggregate_both(link, 10 * MS),
+    "the way back has a fiftieth of the rate": lambda link, path: link.ba.set(rate=path.rate // 50, queue=20),
+}
+#: a policer is measured against its rate, not the link's
+POLICERS = {"policed, bursts of 15 kB": 15_000, "policed, bursts of 150 kB": 150_000}
+#: (what changes, factor of the delay, factor of the rate): in the first third of the measured time
+CHANGES = {
+    "the round trip becomes ten times as long": (10.0, 1.0),
+    "the round trip becomes a tenth": (0.1, 1.0),
+    "the rate becomes ten times as high": (1.0, 10.0),
+    "the rate becomes a tenth": (1.0, 0.1),
+}
+
+
+def times(path: Case, frames: int) -> tuple[int, int]:
+    """(from when, until when) a path is measured: 100 round trips, 30 s and 500 frames, or what `frames` allow, but 30 round trips."""
+    each = path.frame() * 8 * S // path.rate
+    whole = max(100 * path.rtt, 30 * S, 500 * each)
+    whole = max(min(whole, frames * each), 30 * path.rtt)
+    if path.flows:
+        whole = max(whole, frames * each)
+    if path.trouble in CHANGES:
+        whole = 3600 * S * frames // 600_000
+    return whole // 9 * 3, whole // 9 * 9
+
+
+def run(path: Case, algorithm: str, frames: int) -> Result:
+    """One path, one algorithm (or the path's own several)."""
+    flows = path.flows or (algorithm,)
+    net = Network(1)
+    top = CHANGES.get(path.trouble, (1.0, 1.0))
+    window = int(path.rate * max(top[1], 1) * path.rtt * max(top[0], 1) / S / 8 * (2 + path.queue) * 2)
+    size = min(max(window, 4 << 20), GIB)
+    settings: dict[str, Any] = {"tcp_mem_low": GIB << 10, "tcp_mem_pressure": GIB << 10, "tcp_mem_high": GIB << 10}
+    settings |= {"tcp_rmem": size, "tcp_rmem_max": size, "tcp_wmem": size, "tcp_wmem_max": size}
+    a, b = (net.host(name, **settings) for name in "ab")
+    rate, policed = path.rate, POLICERS.get(path.trouble)
+    wire: dict[str, Any] = {"rate": rate * 10 if policed else rate, "queue": path.frames_in_queue()}
+    if len(flows) > 1:
+        # (In virtual time, to the nanosecond, frames of one connection would meet the full queue again and again.)
+        wire["jitter"] = 2 * path.frame() * 8 * S // rate
+    link = net.link(
+        a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=path.rtt // 2, mtu=path.mtu, ab=wire, ba={"rate": rate}
+    )
+    if policed:
+        police(link.ab, rate, policed)
+    elif path.trouble in TROUBLES:
+        TROUBLES[path.trouble](link, path)
+    net.introduce()
+    socks: list[Any] = []
+    listener = stream(b)
+    listener.bind("", 80)
+    listener.listen(len(flows))
+
+    def drain(sock: Any) -> Program:
+        while True:
+            yield sock.recv(1 << 18)
+
+    def serve() -> Program:
+        while True:
+            spawn(net, drain((yield listener.accept())))
+
+    def pour(number: int) -> Program:
+        yield sleep(number * 100 * MS)
+        sock = stream(a)
+        socks.append(sock)
+        sock.setsockopt(TCP, TCP_CONGESTION, flows[number])
+        yield sock.connect("10.0.0.2", 80)
+        while True:
+            yield sock.sendall(BLOCK)
+
+    spawn(net, serve())
+    for number in range(len(flows)):
+        spawn(net, pour(number))
+    begin, end = times(path, frames)
+
+    def delivered() -> list[int]:
+        """By connection: what lies behind a hole has arrived, too, though the application does not have it yet."""
+        return [sock.endpoint.bytes_acked + sock.endpoint.rtxq.sacked_out for sock in socks]
+
+    marks = [0]
+
+    def pass_time(until: int) -> None:
+        while net.now < until:
+            net.run(until=net.now + end // 9)
+            marks.append(sum(delivered()))
+
+    pass_time(begin)
+    before = delivered()
+    if path.trouble in CHANGES:
+        delay, speed = CHANGES[path.trouble]
+        rate = int(rate * speed)
+        link.set(delay=int(path.rtt / 2 * delay))
+        link.set(rate=rate)
+    pass_time(end)
+    shares = tuple(after - one for after, one in zip(delivered(), before, strict=True))
+    sent = sum(sock.endpoint.data_segs_out for sock in socks)
+    again = sum(sock.endpoint.total_retrans for sock in socks)
+    whole = rate * path.useful() * (end - begin) / 8 / S
+    ninths = tuple((after - one) * 6 / whole for one, after in zip(marks, marks[1:], strict=False))
+    timeouts = int(a.counters.TcpExtTCPTimeouts)
+    return Result(sum(shares) / whole, again / max(sent, 1), shares, timeouts, (end - begin) / 1e9, ninths)
+
+
+def jain(shares: tuple[int, ...]) -> float:
+    """Jain's index: 1 where all have the same, 1/n where one has everything."""
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
+
+
+#: (rate, round trip, MTU): large MTUs where there would be too many frames to simulate
+CLEAN = (
+    (10_000, 1 * S, 1500),
+    (10_000, 30 * S, 1500),
+    (64_000, 100 * MS, 1500),
+    (64_000, 1 * S, 1500),
+    (1_000_000, 10 * MS, 1500),
+    (1_000_000, 600 * MS, 1500),
+    (100_000, 30 * S, 1500),
+    (10_000_000, 1 * MS, 1500),
+    (10_000_000, 20 * MS, 1500),
+    (10_000_000, 100 * MS, 1500),
+    (10_000_000, 2 * S, 1500),
+    (100_000_000, 1 * MS, 1500),
+    (100_000_000, 50 * MS, 1500),
+    (1_000_000_000, 100 * US, 1500),
+    (1_000_000_000, 10 * MS, 1500),
+    (1_000_000_000, 100 * MS, 9000),
+    (10_000_000_000, 10 * US, 1500),
+    (10_000_000_000, 1 * MS, 9000),
+    (10_000_000_000, 10 * MS, 65535),
+    (40_000_000_000, 10 * US, 1500),
+    (40_000_000_000, 100 * US, 9000),
+    (40_000_000_000, 10 * MS, 65535),
+)
+QUICK = ((64_000, 1 * S, 1500), (10_000_000, 20 * MS, 1500), (40_000_000_000, 100 * US, 9000))
+SHORT, LONG = 0.25, 2.0
+RACES = (
+    ("reno", "reno"),
+    ("cubic", "cubic"),
+    ("bbr", "bbr"),
+    ("reno", "cubic"),
+    ("reno", "bbr"),
+    ("cubic", "bbr"),
+    ("reno",) * 8,
+    ("cubic",) * 8,
+    ("bbr",) * 8,
+    ("reno",) * 4 + ("bbr",) * 4,
+    ("cubic",) * 4 + ("bbr",) * 4,
+)
+
+
+def clean(quick: bool) -> list[Case]:
+    """Paths on which nothing goes wrong."""
+    return [
+        Case("clean", rate, rtt, queue, mtu)
+        for rate, rtt, mtu in (QUICK if quick else CLEAN)
+        for queue in (SHORT, LONG)
+    ]
+
+
+def troubled(quick: bool) -> list[Case]:
+    """20 Mbit/s, 50 ms, a queue of one BDP, and a trouble."""
+    names = [*TROUBLES, *POLICERS, *CHANGES]
+    if quick:
+        names = ["1 % are lost", "policed, bursts of 15 kB", "the rate becomes a tenth"]
+    steady = [Case("trouble", 20_000_000, 50 * MS, trouble=name) for name in names if name not in CHANGES]
+    return steady + [Case("change", 2_000_000, 50 * MS, 4.0, trouble=name) for name in names if name in CHANGES]
+
+
+def races(quick: bool) -> list[Case]:
+    """20 Mbit/s, 40 ms, several connections."""
+    chosen = RACES[:1] if quick else RACES
+    return [Case("race", 20_000_000, 40 * MS, queue, flows=flows) for flows in chosen for queue in (1.0, 4.0)]
+
+
+# -- the page -----------------------------------------------------------------------------------------------------------
+
+
+def sawtooth(queue: float) -> float:
+    """What Reno has in the long run of a link with a queue of so many BDPs (1 at most), were a round trip no step in its growth.
+
+    Its window goes from (1 + queue) / 2 BDPs to 1 + queue, the same step each round trip, and a round trip is as long as the window where
+    that exceeds a BDP.
+    """
+    low, high = (1 + queue) / 2, 1 + queue
+    return (high**2 - low**2) / 2 / ((1 - low) + (high**2 - 1) / 2)
+
+
+SAWTOOTH = (
+    f"Reno halves its window at each loss. A queue of a quarter of a BDP lasts for a part of the time until the window has grown again, and "
+    f"{sawtooth(SHORT):.2f} of the link is what is left in the long run. This is the algorithm's, not the stack's: with a longer queue it "
+    f"has the whole."
+)
+GROWTH = (
+    "Slow start ended with half of BDP and queue, 0.63 of a BDP, and Reno grows by a segment a round trip from there. To fill the path takes "
+    "it 0.38 round trips for each frame of the BDP, which is longer than what is measured. This is the algorithm's, too; CUBIC was made for "
+    "such paths."
+)
+#: why a figure on a clean path is below 0.9, by (rate, round trip, queue, algorithm)
+WORDS: dict[tuple[int, int, float, str], str] = {
+    (1_000_000, 600 * MS, SHORT, "reno"): SAWTOOTH,
+    (10_000_000, 100 * MS, SHORT, "reno"): SAWTOOTH,
+    (40_000_000_000, 10 * US, SHORT, "reno"): SAWTOOTH,
+    (40_000_000_000, 100 * US, SHORT, "reno"): SAWTOOTH,
+    (100_000, 30 * S, SHORT, "reno"): GROWTH,
+    (10_000_000, 2 * S, SHORT, "reno"): GROWTH,
+    (100_000_000, 50 * MS, SHORT, "reno"): GROWTH,
+    (1_000_000_000, 10 * MS, SHORT, "reno"): GROWTH,
+    (1_000_000_000, 100 * MS, SHORT, "reno"): GROWTH,
+    (40_000_000_000, 10 * MS, SHORT, "reno"): GROWTH,
+}
+
+
+def rate_text(rate: int) -> str:
+    """A rate in the unit that fits."""
+    for unit, name in ((10**9, "Gbit/s"), (10**6, "Mbit/s"), (10**3, "kbit/s")):
+        if rate >= unit:
+            return f"{rate / unit:g} {name}"
+    return f"{rate} bit/s"
+
+
+def time_text(ns: int) -> str:
+    """A time in the unit that fits."""
+    for unit, name in ((S, "s"), (MS, "ms"), (US, "us")):
+        if ns >= unit:
+            return f"{ns / unit:g} {name}"
+    return f"{ns} ns"
+
+
+def figure(result: Result, note: int = 0) -> str:
+    """The part of the link, the part sent again where there is one, and a note's number."""
+    text = f"{result.used:.2f}"
+    if result.repeated >= 0.0005:
+        text += f" ({100 * result.repeated:.1f} %)"
+    return text + (f" [{note}]" if note else "")
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def flows_text(flows: tuple[str, ...]) -> str:
+    """Several connections, in words."""
+    names = list(dict.fromkeys(flows))
+    return ", ".join(f"{flows.count(name)} {name}" for name in names)
+
+
+def race_row(case: Case, result: Result) -> list[str]:
+    """Jain's index of all, and what each algorithm's connections have, of the mean."""
+    mean = sum(result.shares) / len(result.shares)
+    parts = []
+    for name in dict.fromkeys(case.flows):
+        own = [share for share, flow in zip(result.shares, case.flows, strict=True) if flow == name]
+        parts.append(f"{name} {sum(own) / len(own) / mean:.2f}")
+    least = min(result.shares) / mean
+    return [
+        flows_text(case.flows),
+        f"{case.queue:g}",
+        f"{result.used:.2f}",
+        f"{100 * result.repeated:.1f} %",
+        f"{jain(result.shares):.2f}",
+        ", ".join(parts),
+        f"{least:.2f}",
+    ]
+
+
+HEAD = """# A table of networks
+
+What a bulk transfer gets of a link, as a part of what the link can carry of payload (1 is everything), in virtual time, by
+`python -m tools.networks` (`make networks`). A number in brackets is the part of the data segments that was sent again. BDP is what the
+path holds in full-sized frames; a queue is counted in BDPs, and has ten frames at least. Each path is measured for 100 round trips
+and 30 s, or as long as its share of simulated frames lasts (but 30 round trips), and counted from the end of the first third on: what the
+sender knows to have arrived. Both ends have buffers that are no limit, and all settings else are the stack's own. There is one seed, and
+the figures are the same on each machine.
+
+For high rates the MTU is larger: a simulated second of 40 Gbit/s in frames of 1500 bytes would take minutes. A path that would need a window
+above 1 GiB (40 Gbit/s at 1 s, for example) cannot be filled by TCP at all (RFC 7323 2.2), and is not here.
+
+CUBIC grows by time, not by round trips. Where a round trip, its time in the queue included, takes seconds, it comes back to its old window within
+one of them and overruns the queue at once; that is why it sends 9 to 14 % again on the slowest paths. BBR's least window is four segments
+([congestion.md](congestion.md)).
+
+## Clean paths
+"""
+
+
+def trouble_rows(found: "list[tuple[Case, str, Result]]", kind: str, title: str) -> list[str]:
+    """A row for each trouble, or each change, with how it goes on."""
+    rows: dict[str, list[str]] = {}
+    for case, _, result in found:
+        if case.name == kind:
+            text = figure(result)
+            if kind == "change":
+                text += ": " + " ".join(f"{part:.2f}" for part in result.ninths[3:])
+            rows.setdefault(case.trouble, [case.trouble]).append(text)
+    return table([title, *ALGORITHMS], list(rows.values()))
+
+
+def page(found: "list[tuple[Case, str, Result]]") -> tuple[str, list[str]]:
+    """The page, and which figures have no word."""
+    lines = [HEAD]
+    notes: dict[str, int] = {}
+    missing = []
+    rows: dict[tuple[int, int, int], list[str]] = {}
+    for case, algorithm, result in found:
+        if case.name != "clean":
+            continue
+        row = rows.setdefault(
+            (case.rate, case.rtt, case.mtu),
+            [
+                rate_text(case.rate),
+                time_text(case.rtt),
+                str(case.mtu),
+                f"{case.bdp():.1f}",
+                time_text(int(float(f"{result.seconds:.3g}") * S)),
+            ],
+        )
+        note = 0
+        if round(result.used, 2) < LOW:
+            word = WORDS.get((case.rate, case.rtt, case.queue, algorithm), "")
+            if not word:
+                missing.append(
+                    f"{row[0]} {row[1]}, queue {case.queue:g}, {algorithm}: {result.used:.3f} of the link, without a word"
+                )
+            note = notes.setdefault(word, len(notes) + 1)
+        row.append(figure(result, note))
+    head = ["Rate", "Round trip", "MTU", "BDP", "Measured"]
+    head += [f"{algorithm}, queue {queue:g}" for queue in (SHORT, LONG) for algorithm in ALGORITHMS]
+    lines += table(head, list(rows.values()))
+    if notes:
+        lines += ["", f"Why a figure is below {LOW}:", ""]
+        lines += [f"{number}. {word}" for word, number in notes.items()]
+    lines += ["", "## Troubles", "", TROUBLE_HEAD, ""]
+    lines += trouble_rows(found, "trouble", "Trouble")
+    lines += ["", "## Changes", "", CHANGE_HEAD, ""]
+    lines += trouble_rows(found, "change", "Change")
+    lines += ["", "## Several connections", "", RACE_HEAD, ""]
+    head = ["Connections", "Queue", "Link", "Sent again", "Jain", "Mean shares", "Least share"]
+    lines += table(head, [race_row(case, result) for case, _, result in found if case.name == "race"])
+    return "\n".join(lines) + "\n", missing
+
+
+TROUBLE_HEAD = """20 Mbit/s, 50 ms, a queue of one BDP (83 frames), one connection. A policer drops what exceeds 20 Mbit/s on a link of
+200 Mbit/s, and the figure is the part of its rate: a window of bursts of 200 Mbit/s exceeds a small bucket at a small part of the rate, and a
+paced sender does not send bursts."""
+CHANGE_HEAD = """2 Mbit/s, 50 ms, a queue of 33 frames (four BDPs), one connection. After 60 s the path changes, without a loss; the figure is for
+the 120 s after that, of the new rate, followed by that of each 20 s of them. The queue keeps its size in frames. (What was in
+the queue when the rate fell counts, too.)"""
+RACE_HEAD = """20 Mbit/s, 40 ms, the queue in BDPs (66 frames); the connections begin 100 ms apart. Jain's index is 1 where all have the same, and
+1/n where one has everything. Shares are parts of the mean share, by algorithm; the least share is that of one connection."""
+
+
+def work(job: tuple[Case, str, int]) -> Result:
+    """One run, in a process of its own."""
+    case, algorithm, frames = job
+    return run(case, algorithm, frames)
+
+
+def jobs(quick: bool, frames: int) -> list[tuple[Case, str, int]]:
+    """All that is to be run."""
+    single = [*clean(quick), *troubled(quick)]
+    found = [(case, algorithm, frames) for case in single for algorithm in ALGORITHMS]
+    return found + [(case, "", 2 * frames) for case in races(quick)]
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tools.networks", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="a few paths, a tenth of the frames, printed instead of written"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=30_000, help="simulated data frames of a run (default: %(default)s)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=PAGE, help="the page (default: docs/networks.md)")
+    options = parser.parse_args(argv)
+    todo = jobs(options.quick, options.frames // 10 if options.quick else options.frames)
+    found = []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for (case, algorithm, _), result in zip(todo, pool.map(work, todo), strict=True):
+            found.append((case, algorithm, result))
+            print(
+                f"{len(found)}/{len(todo)} {rate_text(case.rate)} {time_text(case.rtt)} queue {case.queue:g} {case.trouble} "
+                f"{flows_text(case.flows)} {algorithm}: {figure(result)}; {result.timeouts} timeouts; "
+                + " ".join(f"{part:.2f}" for part in result.ninths),
+                file=sys.stderr,
+                flush=True,
+            )
+    text, missing = page(found)
+    if options.quick:
+        print(text)
+        return 0
+    options.output.write_text(text)
+    for line in missing:
+        print(line)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
