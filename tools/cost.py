@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 #: twice the input may take this much more
 GROWTH = 2.7
 #: below so much work a growth says nothing: what is made once outweighs it
-LEAST_LINES = 20_000
+LEAST_LINES = 10_000
 LEAST_TIME = 10_000_000
 #: inputs that are kept, and how many times the bound ends a run
 POOL = 16

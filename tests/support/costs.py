@@ -261,6 +261,10 @@ class Wire:
         """A frame comes in; what the stack says is counted."""
         self.count += 1
         self.now += 10_000
+        deadline = self.stack.poll_timeout()
+        if deadline is not None and deadline <= self.now:
+            self.stack.handle_timeout(self.now)
+            self.drain()
         self.stack.receive(self.iface, frame, self.now)
         self.drain()
 
