@@ -143,7 +143,7 @@ class Replay:
                 self._record = record
                 try:
                     self._do[record.kind](*record.fields)
-                except (LookupError, TypeError, ValueError, AttributeError) as error:
+                except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                     if isinstance(error, TraceError):
                         raise
                     raise self._bad(f"{type(error).__name__}: {error}") from error

@@ -124,6 +124,13 @@ def test_memory_for_reading_is_of_one_piece():
         tracemalloc.stop()
 
 
+def test_a_number_that_the_core_cannot_hold_is_an_error_of_one_line():
+    """Compiled, it was an OverflowError out of the core."""
+    setup = record(fmt.SETUP, 0, 0, b"add_route", (-10, 0, 0, fmt.IfaceRef(1)))
+    with pytest.raises(TraceError, match="x: "):
+        replay(io.BytesIO(file(HOST + setup)), name="x")
+
+
 def test_a_file_that_cannot_be_read_is_closed(tmp_path, recwarn):
     path = tmp_path / "x.pytrace"
     path.write_bytes(b"nothing")
