@@ -139,7 +139,7 @@ def fuzz(target: str, seconds: float) -> int:
     with log.open("w") as out:
         done = subprocess.run(command, env=environment(), stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
     lines = log.read_text(errors="replace").splitlines()
-    stats = {line.split(":")[1].strip(): line.split()[-1] for line in lines if line.startswith("stat::")}
+    stats = {line.split(":")[2].strip(): line.split()[-1] for line in lines if line.startswith("stat::")}
     covered = [line for line in lines if " cov: " in line]
     if done.returncode:
         print(f"{target}: FAILED, see {log.relative_to(ROOT)} and build/fuzz/found", flush=True)

@@ -326,7 +326,7 @@ class Replay:
 
     def _bad(self, what: str) -> TraceError:
         number = self._record.number if self._record is not None else 0
-        return TraceError(f"{self.reader.name}: record {number} cannot be replayed: {what}")
+        return TraceError(f"{self.reader.name}: record {number} cannot be replayed: {one_line(what)}")
 
     def _mismatch(self, number: int, what: str) -> ReplayMismatch:
         assert self._record is not None
