@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,9 +48,15 @@ rfc: setup ## the conformance tests, and from their results docs/rfc9293.md and 
 mutants: setup ## break the core in 180 ways: do the conformance tests notice? (5 minutes; then make rfc)
 	@$(PY) -m tools.mutate
 
-fuzz: setup ## new random cases: the property tests five times over, the fuzzer for two minutes (4 minutes)
+fuzz: setup ## new random cases: property tests, the fuzzer on both builds, the cost oracle on both (10 minutes)
 	for pass in 1 2 3 4 5; do HYPOTHESIS_PROFILE=search $(PYTEST) -q $$(grep -rl '^@given' tests) || exit; done
 	$(PY) tools/fuzz.py --both --seconds 120
+	$(PY) tools/fuzz.py --cost --seconds 120
+	$(PY) tools/fuzz.py --cost --pure --seconds 120
+
+fuzz-coverage: setup ## coverage-guided, the core compiled with sanitizers (an hour; ARGS="--seconds 600")
+	@tools/setup.sh fuzz
+	$(PY) tools/fuzz_coverage.py $(ARGS)
 
 attack: setup ## a malicious peer, 10,000 seeds on each build (ARGS="--seeds 100")
 	$(PY) -m tools.attack --both --jobs $(JOBS) $(ARGS)

@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 #: twice the input may take this much more
 GROWTH = 2.7
 #: below so much work a growth says nothing: what is made once outweighs it
-LEAST_LINES = 20_000
+LEAST_LINES = 10_000
 LEAST_TIME = 10_000_000
 #: inputs that are kept, and how many times the bound ends a run
 POOL = 16
@@ -37,7 +37,7 @@ MOST = 20
 #: seconds of the processor's time that one run may take
 PATIENCE = 4.0
 #: how many times longer inputs for a compiled core may be
-SCALE = 20
+SCALE = 8
 #: every so many inputs the worst is made longer
 EVERY = 12
 
@@ -184,10 +184,12 @@ class Gauge:
         )
 
     def climb(self, given: Any, enough: Callable[[], bool]) -> Failure | None:
-        """Judge the same runs, twice as long each time, up to as long as can be."""
+        """Judge the same runs at ever greater lengths, up to as long as can be."""
         while not enough():
             twice = longer(given, 2)
             last = not self.fits(twice)
+            if not last and not self.exact and self.fits(four := longer(given, 4)):
+                twice = four
             failure = self.judge(given, last)
             if failure is not None or last:
                 return failure
@@ -284,7 +286,8 @@ def search(
     mutator = Mutator(target, rng)
     pool: list[tuple[float, Any]] = [] if worst is None else worst
     tried = 0
-    queue = [list(seed) for seed in target.seeds]
+    queue = [] if pool else [list(seed) for seed in target.seeds]
+    rng.shuffle(queue)
     while not enough(tried):
         first = bool(queue)
         if queue:
@@ -330,7 +333,7 @@ def run(args: Any, pure: bool) -> int:
     while time.monotonic() < end and rounds < args.rounds and not failures:
         for name in names:
             target = TARGETS[name]
-            slot = time.monotonic() + min(10.0, args.seconds / len(names))
+            slot = time.monotonic() + args.seconds / len(names)
             count = [0]
 
             def enough(inputs: int, slot: float = slot, count: list[int] = count) -> bool:

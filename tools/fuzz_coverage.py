@@ -12,12 +12,14 @@ in build/fuzz/found; run it again by `--replay FILE --target NAME`, on any build
 
 import argparse
 import hashlib
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "fuzz"
@@ -45,7 +47,7 @@ def compiler() -> str:
 def runtime() -> Path:
     """atheris' library with libFuzzer and the address sanitizer."""
     try:
-        import atheris
+        atheris: Any = importlib.import_module("atheris")
     except ImportError:
         sys.exit("fuzz-coverage: no atheris; .venv/bin/pip install atheris")
     return Path(atheris.path()) / "asan_with_fuzzer.so"
@@ -137,7 +139,7 @@ def fuzz(target: str, seconds: float) -> int:
     with log.open("w") as out:
         done = subprocess.run(command, env=environment(), stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
     lines = log.read_text(errors="replace").splitlines()
-    stats = {line.split(":")[1].strip(): line.split()[-1] for line in lines if line.startswith("stat::")}
+    stats = {line.split(":")[2].strip(): line.split()[-1] for line in lines if line.startswith("stat::")}
     covered = [line for line in lines if " cov: " in line]
     if done.returncode:
         print(f"{target}: FAILED, see {log.relative_to(ROOT)} and build/fuzz/found", flush=True)
@@ -151,11 +153,10 @@ def fuzz(target: str, seconds: float) -> int:
 
 def run(target: str, arguments: list[str]) -> None:
     """The process of a target: hand its function to libFuzzer."""
-    import atheris
-
     import pystack
     from tests.support.targets import TARGETS
 
+    atheris: Any = importlib.import_module("atheris")
     if not all(pystack.compiled().values()):
         sys.exit(f"fuzz-coverage: not the compiled core: {pystack.__file__}")
     one = TARGETS[target]

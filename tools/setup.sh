@@ -5,6 +5,7 @@
 #   tools/setup.sh test     what the tests and the linters need as well
 #   tools/setup.sh build    the build alone
 #   tools/setup.sh bench    the peers to compare with, those that Debian has
+#   tools/setup.sh fuzz     clang with its sanitizers, and atheris
 #
 # Environment: PYTHON (the interpreter to use), VENV (where to put the environment; .venv).
 # Safe to run again: what is there already is left alone, and the second run takes about a second.
@@ -190,7 +191,14 @@ bench)
     # shellcheck disable=SC2046
     want $(missing_packages "${bench_tools[@]}") $(missing_files "${bench_files[@]}")
     ;;
+fuzz)
+    make_venv
+    if ! command -v clang-19 >/dev/null || [ ! -e /usr/lib/llvm-19/lib/clang ]; then
+        need clang-19 libclang-rt-19-dev
+    fi
+    "$venv/bin/python" -c 'import atheris' 2>/dev/null || { say "installing atheris" && "$venv/bin/pip" install -q "atheris>=3"; }
+    ;;
 *)
-    die "usage: tools/setup.sh demo|test|build|bench"
+    die "usage: tools/setup.sh demo|test|build|bench|fuzz"
     ;;
 esac

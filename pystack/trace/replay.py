@@ -134,7 +134,7 @@ class Replay:
                 self._record = record
                 try:
                     self._do[record.kind](*record.fields)
-                except (LookupError, TypeError, ValueError, AttributeError) as error:
+                except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                     if isinstance(error, TraceError):
                         raise
                     raise self._bad(f"{type(error).__name__}: {error}") from error
@@ -314,7 +314,7 @@ class Replay:
 
     def _bad(self, what: str) -> TraceError:
         number = self._record.number if self._record is not None else 0
-        return TraceError(f"{self.reader.name}: record {number} cannot be replayed: {what}")
+        return TraceError(f"{self.reader.name}: record {number} cannot be replayed: {one_line(what)}")
 
     def _mismatch(self, number: int, what: str) -> ReplayMismatch:
         assert self._record is not None

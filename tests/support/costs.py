@@ -128,13 +128,13 @@ def http_loop(pieces: list[bytes]) -> int:
 
     getattr(service.parse_head, "cache_clear", int)()
     wire = _Wire(pieces)
-    loop = HttpService("http", wire, ("", 80))
+    loop: Any = HttpService("http", wire, ("", 80))
     conn = Connection(wire)
-    closed = []
-    loop._close = closed.append  # type: ignore[method-assign, assignment]
-    loop._hand_over = lambda poller, one, out: closed.append(one)  # type: ignore[method-assign]
+    closed: list[Any] = []
+    loop._close = closed.append
+    loop._hand_over = lambda poller, one, out: closed.append(one)
     while wire.pieces and not closed:
-        loop._readable(None, conn)  # type: ignore[arg-type]
+        loop._readable(None, conn)
     return wire.sent
 
 
@@ -261,6 +261,10 @@ class Wire:
         """A frame comes in; what the stack says is counted."""
         self.count += 1
         self.now += 10_000
+        deadline = self.stack.poll_timeout()
+        if deadline is not None and deadline <= self.now:
+            self.stack.handle_timeout(self.now)
+            self.drain()
         self.stack.receive(self.iface, frame, self.now)
         self.drain()
 

@@ -124,6 +124,20 @@ def test_memory_for_reading_is_of_one_piece():
         tracemalloc.stop()
 
 
+def test_a_number_that_the_core_cannot_hold_is_an_error_of_one_line():
+    """Compiled, it was an OverflowError out of the core."""
+    setup = record(fmt.SETUP, 0, 0, b"add_route", (-10, 0, 0, fmt.IfaceRef(1)))
+    with pytest.raises(TraceError, match="x: "):
+        replay(io.BytesIO(file(HOST + setup)), name="x")
+
+
+def test_what_a_record_says_makes_no_line_of_an_error():
+    forged = record(fmt.FUNCTION, b"pystack_\nx: the same to the byte")
+    with pytest.raises(TraceError, match="no application call") as caught:
+        replay(io.BytesIO(file(HOST + forged)), name="x")
+    assert "\n" not in str(caught.value) and "\\nx: the same" in str(caught.value)
+
+
 def test_a_file_that_cannot_be_read_is_closed(tmp_path, recwarn):
     path = tmp_path / "x.pytrace"
     path.write_bytes(b"nothing")
