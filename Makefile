@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz tsan bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +49,10 @@ mutants: setup ## break the core in 180 ways: do the conformance tests notice? (
 fuzz: setup ## new random cases: the property tests five times over, the fuzzer for two minutes (4 minutes)
 	for pass in 1 2 3 4 5; do HYPOTHESIS_PROFILE=search $(PYTEST) -q $$(grep -rl '^@given' tests) || exit; done
 	$(PY) tools/fuzz.py --both --seconds 120
+	$(PY) tools/fuzz_driver.py --seconds 30
+
+tsan: build ## the driver's compiled modules under ThreadSanitizer (minutes)
+	@$(PY) tools/tsan.py
 
 bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
 	@tools/setup.sh bench
