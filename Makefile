@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,7 @@ fuzz: setup ## new random cases: property tests, the fuzzer on both builds, the 
 	$(PY) tools/fuzz.py --both --seconds 120
 	$(PY) tools/fuzz.py --cost --seconds 120
 	$(PY) tools/fuzz.py --cost --pure --seconds 120
+	$(PY) tools/fuzz_driver.py --seconds 30
 
 fuzz-coverage: setup ## coverage-guided, the core compiled with sanitizers (an hour; ARGS="--seconds 600")
 	@tools/setup.sh fuzz
@@ -63,6 +64,9 @@ attack: setup ## a malicious peer, 10,000 seeds on each build (ARGS="--seeds 100
 
 soak: build ## an hour of a live TAP with mixed load, faults and churn: flat, or it fails (as root; ARGS="--hours 0.1")
 	@$(PY) -m tools.soak $(ARGS)
+
+tsan: build ## the driver's compiled modules under ThreadSanitizer (minutes)
+	@$(PY) tools/tsan.py
 
 bench: setup ## speed, side by side with the peers that are installed (as root, about 20 minutes; ARGS="--quick")
 	@tools/setup.sh bench

@@ -5,6 +5,8 @@ import contextlib
 import ipaddress
 import os
 import socket as _std
+import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
@@ -230,6 +232,7 @@ def up(
     default       new sockets of `pystack.socket` belong to this stack
     gate          holds the stack at each frame, its clock stopped (pystack.runtime.stepping)
     """
+    _look_at_interpreter()
     own = ipaddress.IPv4Interface(address)
     space, own_netns = _namespace(netns)
     card: Device | None = device
@@ -274,6 +277,14 @@ def up(
     if default:
         _current.push(host)
     return running
+
+
+def _look_at_interpreter() -> None:
+    """An interpreter without its lock: say what was not tested. (The compiled modules switch that lock on as they are imported.)"""
+    has_lock: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
+    if not has_lock():
+        text = "pystack has not been tested on an interpreter without the GIL; PYTHON_GIL=1 switches it on"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:

@@ -246,6 +246,14 @@ class ServingHost(CallingHost):
         finally:
             self.lock.release()
 
+    def watch_descriptor(self, handle: Any) -> None:  # python
+        """A socket has got a number (RealtimeHost)."""
+        raise NotImplementedError
+
+    def forget_descriptor(self, handle: Any) -> None:  # python
+        """It gives it back."""
+        raise NotImplementedError
+
     def refresh(self, watch: Watch) -> None:
         """Notify the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
         self.lock.acquire()

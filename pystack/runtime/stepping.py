@@ -22,6 +22,7 @@ from typing import Any
 
 from pystack.phy.device import Device
 from pystack.phy.wrapper import Wrapper
+from pystack.runtime import forked
 from pystack.stepper.expr import Expression, ExpressionError, Missing
 from pystack.trace.annotate import describe
 from pystack.trace.summary import Summarizer
@@ -227,7 +228,8 @@ class Gate:
         self.quit = False
         self._left = 0  # frames that may pass without a stop
         self._blocks: dict[str, dict[str, Any]] = {}
-        self._change = threading.Condition()
+        self._change: Any
+        forked.renewed(self, "_change", threading.Condition)
 
     def install(self, stack: Any, device: Device | None) -> Device | None:
         """Stand between a stack and its device; a probe that the stack has goes on hearing everything."""

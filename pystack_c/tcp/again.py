@@ -47,6 +47,8 @@ def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
     if not tcb.sndbuf_fixed:
         tcb.sndbuf_size = core.config.tcp_wmem
     tcb.laddr = laddr if tcb.bound else 0
+    if core.probe is not None:
+        core.emit("tcp.state", tcb.subject(), tcb.ident, WHY, RFC, {"old": "CLOSED", "new": "CLOSED"})
 
 
 def _forget(tcb: Tcb) -> None:

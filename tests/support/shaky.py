@@ -75,6 +75,7 @@ class Shaky:
         if not self.trouble:
             return frame, self.io.offset, self.io.flags, self.io.gso_size
         if self.down_for > 0:
+            self.down_for -= 1
             return b"\0" * 12, 10, 0, 0
         chance = self.rng.random()
         if chance < 0.02:
