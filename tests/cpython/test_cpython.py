@@ -38,7 +38,7 @@ except ImportError:
     CLASSES = []
 
 
-@pytest.mark.skipif(not CLASSES, reason="this Python comes without its own tests (Lib/test)")
+@pytest.mark.skipif(not CLASSES, reason="this Python comes without its own tests (Debian: libpython3.X-testsuite)")
 def test_there_are_classes_to_run():
     assert len(CLASSES) >= 30
     assert {"GeneralModuleTests", "BasicTCPTest", "BasicUDPTest", "NonBlockingTCPTests"} <= set(CLASSES)
