@@ -321,7 +321,11 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         # RFC 2883 4: an old duplicate is reported.
         tcb.dsack = (pkt.seq, seq_add(pkt.seq, n))
         core.counters.TcpExtTCPDSACKOldSent += 1
-    if n > 0 or pkt.tcp_flags & C.FIN or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
+    if n == 0 and pkt.tcp_flags & C.SYN:
+        # RFC 5961 4.2, wherever it is, with the limit of section 7.
+        bad_segment_ack(tcb, "outside the window: say where it is", False)
+        return
+    if n > 0 or pkt.tcp_flags & (C.SYN | C.FIN) or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
         # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
         ack_now(tcb, "outside the window: say where it is", "RFC 9293 3.10.7.4")
     else:
