@@ -168,7 +168,7 @@ def test_sockets_are_collected_while_others_send_to_them(local):
         thread.start()
     before = len(os.listdir("/proc/self/fd"))
     try:
-        for i in range(300):
+        for i in range(1500):
             client = socket.create_connection(address, timeout=5)
             client.fileno()
             conn, _ = server.accept()
@@ -194,7 +194,7 @@ def test_sockets_are_collected_while_others_send_to_them(local):
 def test_dup_and_close_race_with_recv_and_send(local):
     """Two threads use a socket while a third makes and closes descriptors of it: nothing is lost, nothing stops."""
     client, conn = pair(20)
-    total = 200_000
+    total = 3_000_000
     got = bytearray()
     stop = threading.Event()
     errors = []
@@ -407,3 +407,54 @@ def _python(code):
     import sys
 
     return [sys.executable, "-c", code]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed")
+@pytest.mark.parametrize("how", ["lost", "closed", "twin"])
+def test_a_descriptor_is_closed_only_under_the_lock_of_its_stack(local, how):
+    """Another thread may be telling of its readiness at this very moment: whoever has the lock still finds it open."""
+    client, conn = pair()
+    number = client.fileno()
+    twin = client.dup()
+    if how == "twin":
+        number = twin.fileno()
+    inside = threading.Event()
+    go = threading.Event()
+    found = []
+
+    def look(stack):
+        inside.set()
+        go.wait(10)
+        try:
+            os.fstat(number)
+            found.append("open")
+        except OSError:
+            found.append("closed")
+
+    holder = threading.Thread(target=lambda: local.host.inspect(look))
+    holder.start()
+    assert inside.wait(5)
+    closing = threading.Thread(target=(twin if how == "twin" else client).close)
+    if how == "lost":
+        closing = threading.Thread(target=gc.collect, args=(0,))
+        del client
+    closing.start()
+    time.sleep(0.1)
+    go.set()
+    holder.join(10)
+    closing.join(10)
+    assert found == ["open"]
+    limit = time.monotonic() + 5
+    while time.monotonic() < limit:
+        try:
+            os.fstat(number)
+        except OSError:
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("it is never closed")
+    twin.close()
+    if how == "twin":
+        client.close()
+    conn.close()
+    assert local.host.failure is None
