@@ -8,6 +8,8 @@ from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.tcb cimport Tcb, over_share
 
+cdef int64_t _PIECE, _RECORD
+
 @cython.locals(send=SendBuf, buf=RecvBuf)
 cpdef int64_t held(Tcb tcb)
 @cython.locals(n=int64_t, core=Core)

@@ -16,9 +16,11 @@ from pystack_c.seqnum import seq_add
 from pystack_c.tcp.tcb import LARGE, LEAST, Tcb, over_share
 
 # What an out-of-order piece costs besides its bytes: its record, its place in the list, the frame's headers.
-PIECE = 200
+_PIECE = 200
+PIECE = _PIECE
 # What the record of a segment in flight costs, with its place in the list.
-RECORD = 136
+_RECORD = 136
+RECORD = _RECORD
 # Out-of-order data of all connections is looked through once in so long.
 RECLAIM_EVERY = 100_000_000
 
@@ -29,7 +31,7 @@ def held(tcb: Tcb) -> int:
     """Bytes that the connection's buffers hold."""
     send = tcb.sendbuf
     buf = tcb.recvbuf
-    return send.own() + RECORD * tcb.rtxq.count + buf.used + buf.ooo_bytes + PIECE * buf.ooo_pieces  # type: ignore[no-any-return]
+    return send.own() + _RECORD * tcb.rtxq.count + buf.used + buf.ooo_bytes + _PIECE * buf.ooo_pieces  # type: ignore[no-any-return]
 
 
 def settle(tcb: Tcb) -> None:
