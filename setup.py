@@ -18,12 +18,12 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 COMPILED = [
-    "pystack_c/fifo.py",
-    "pystack_c/seqnum.py",
-    "pystack_c/siphash.py",
-    "pystack_c/rng.py",
+    "pystack_c/base/fifo.py",
+    "pystack_c/base/seqnum.py",
+    "pystack_c/base/siphash.py",
+    "pystack_c/base/rng.py",
     "pystack_c/ratelimit.py",
-    "pystack_c/timer.py",
+    "pystack_c/base/timer.py",
     "pystack_c/packet.py",
     "pystack_c/counters.py",
     "pystack_c/config.py",

@@ -3,12 +3,12 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
-from pystack_c.fifo cimport Fifo
+from pystack_c.base.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.ratelimit cimport PeerBuckets, SharedBudget
-from pystack_c.rng cimport Rng
-from pystack_c.timer cimport Timer, TimerOwner, TimerQueue
+from pystack_c.base.rng cimport Rng
+from pystack_c.base.timer cimport Timer, TimerOwner, TimerQueue
 
 cdef class Core:
     cdef public Config config

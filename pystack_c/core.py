@@ -7,15 +7,15 @@ order on top. A layer takes the Core as its first argument and never another lay
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.fifo import Fifo
+from pystack_c.base.rng import Rng
+from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.config import Config
 from pystack_c.counters import Counters
-from pystack_c.fifo import Fifo
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
 from pystack_c.ratelimit import PeerBuckets, SharedBudget
-from pystack_c.rng import Rng
-from pystack_c.timer import Timer, TimerQueue
 
 # What carries a frame on each kind of link.
 LINK_RFC = {C.LINK_ETHERNET: "RFC 894", C.LINK_IP: "RFC 791 2.2", C.LINK_LOOPBACK: "RFC 1122 3.2.1.3"}

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c cimport ipv4
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
-from pystack_c.fifo cimport Fifo
+from pystack_c.base.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst

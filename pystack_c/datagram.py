@@ -6,9 +6,9 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import ip_options, ipv4, sockopt
+from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.fifo import Fifo
 from pystack_c.iface import Iface
 from pystack_c.packet import Packet
 from pystack_c.route import Dst

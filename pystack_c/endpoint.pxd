@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.timer cimport TimerOwner
+from pystack_c.base.timer cimport TimerOwner
 
 cdef class Endpoint(TimerOwner):
     cdef public Core core

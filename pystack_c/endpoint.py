@@ -3,8 +3,8 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.timer import TimerOwner
 from pystack_c.iface import Iface
-from pystack_c.timer import TimerOwner
 
 
 class Endpoint(TimerOwner):

@@ -7,7 +7,7 @@ from pystack_c.iface cimport Iface
 from pystack_c.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire cimport checksum
 from pystack_c.wire cimport ipv4 as wire
 

@@ -7,7 +7,7 @@ from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit, new_transmit
 from pystack_c.route cimport Dst
-from pystack_c.timer cimport Timer, TimerOwner
+from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport arp, ethernet
 
 cdef int _VALID

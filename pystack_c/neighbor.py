@@ -14,12 +14,12 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
 from pystack_c.packet import Packet, new_transmit
 from pystack_c.route import Dst
-from pystack_c.timer import Timer, TimerOwner
 from pystack_c.wire import arp, ethernet
 
 STATE_NAMES = {

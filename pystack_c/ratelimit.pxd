@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
-from pystack_c.rng cimport Rng
+from pystack_c.base.rng cimport Rng
 
 
 cdef uint64_t _BUDGET, _PLACE

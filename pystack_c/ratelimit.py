@@ -8,7 +8,7 @@ What is random here comes from the keyed hash: the generator's numbers are seen 
 """
 
 import pystack_c.const as C
-from pystack_c.rng import Rng
+from pystack_c.base.rng import Rng
 
 #: a shared budget lasts so long on average, and is about the limit each time
 PERIOD = 1_000_000_000

@@ -11,7 +11,7 @@ from pystack_c.services.base cimport Service
 from pystack_c.tcp.output cimport tcp_output
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.tcp.timers cimport TcpLayer
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.neighbor cimport NeighborEntry
 

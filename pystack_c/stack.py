@@ -7,6 +7,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c import icmp_input, ip_input, neighbor
+from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
@@ -17,7 +18,6 @@ from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import TcpLayer
-from pystack_c.timer import Timer
 from pystack_c.wire import ethernet
 
 

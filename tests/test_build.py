@@ -23,30 +23,32 @@ def run(code: str, **environ: str) -> str:
 
 
 def test_pure_runs_every_module_from_source():
-    code = "import pystack, pystack_c.timer as t; print(t.__file__, any(pystack.compiled().values()))"
-    assert run(code, PYSTACK_PURE="1").strip() == f"{ROOT / 'pystack_c' / 'timer.py'} False"
+    code = "import pystack, pystack_c.base.timer as t; print(t.__file__, any(pystack.compiled().values()))"
+    assert run(code, PYSTACK_PURE="1").strip() == f"{ROOT / 'pystack_c' / 'base/timer.py'} False"
 
 
 @pytest.mark.skipif(_build.pure(), reason="needs the compiled core")
 def test_compiled_control():
-    code = "import pystack, pystack_c.timer as t; print(t.__file__, pystack.compiled()['pystack_c.timer'])"
-    built = next(m for m in _build.modules() if m.name == "pystack_c.timer")
+    code = "import pystack, pystack_c.base.timer as t; print(t.__file__, pystack.compiled()['pystack_c.base.timer'])"
+    built = next(m for m in _build.modules() if m.name == "pystack_c.base.timer")
     if built.extension is None:
         pytest.skip("not compiled here")
     assert run(code, PYSTACK_PURE="").strip() == f"{built.extension} True"
 
 
 def test_compiled_says_what_was_loaded():
-    import pystack_c.timer
+    import pystack_c.base.timer
 
-    assert pystack.compiled()["pystack_c.timer"] == (not pystack_c.timer.__file__.endswith(".py"))
+    assert pystack.compiled()["pystack_c.base.timer"] == (not pystack_c.base.timer.__file__.endswith(".py"))
 
 
 def test_pure_after_a_compiled_module_is_an_error():
-    built = next(m for m in _build.modules() if m.name == "pystack_c.timer")
+    built = next(m for m in _build.modules() if m.name == "pystack_c.base.timer")
     if built.extension is None:
         pytest.skip("not compiled here")
-    assert "ImportError: PYSTACK_PURE=1, but pystack_c." in run("import pystack_c.timer, pystack", PYSTACK_PURE="1")
+    assert "ImportError: PYSTACK_PURE=1, but pystack_c." in run(
+        "import pystack_c.base.timer, pystack", PYSTACK_PURE="1"
+    )
 
 
 def make_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, so_age: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pystack_c.const as C
 from pystack.phy.match import Match
-from pystack_c.rng import Rng
+from pystack_c.base.rng import Rng
 
 Arrivals = list[tuple[int, bytes]]
 #: what a rule does to a frame it has chosen: (frame, arrival) -> arrivals, or a drop's reason

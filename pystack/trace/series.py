@@ -15,8 +15,8 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
+from pystack_c.base.seqnum import seq_diff
 from pystack_c.probe import Event, Probe
-from pystack_c.seqnum import seq_diff
 from pystack_c.tcp.rate import pacing_limit
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 

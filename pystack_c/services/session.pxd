@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer, TimerOwner, new_timer
+from pystack_c.base.timer cimport Timer, TimerOwner, new_timer
 
 cdef int _QUARTERS
 

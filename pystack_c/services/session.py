@@ -12,8 +12,8 @@ variables show what happened meanwhile. It is moved forward only when a request 
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.timer import Timer, TimerOwner, new_timer
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer, TimerOwner, new_timer
 
 #: quarters of `service_stall_time` in a row in which the client took too little
 _QUARTERS = 4

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.neighbor cimport confirm
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport chrono, ecn, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output cimport schedule, set_rto_timer
 from pystack_c.tcp.recovery cimport after_ack, delivered, update_scoreboard
@@ -13,7 +13,7 @@ from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 @cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint, old=int64_t, ssthresh=int64_t, before=int64_t)
 cpdef process_ack(Tcb tcb, Packet pkt)

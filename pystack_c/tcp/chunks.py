@@ -8,7 +8,7 @@ PSH, and so does each piece that its offload would cut. None of this changes wha
 from collections import deque
 from typing import Any
 
-from pystack_c.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
 
 MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
 #: what a chunk costs besides its payload, on a 64-bit Linux: sk_buff, its head and its skb_shared_info

@@ -7,7 +7,7 @@ from pystack_c.tcp.segment cimport reset_connection
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer, new_timer
+from pystack_c.base.timer cimport Timer, new_timer
 
 @cython.locals(core=Core)
 cpdef stop_timers(Tcb tcb, str why, str rfc)

@@ -3,12 +3,12 @@
 import errno
 
 import pystack_c.const as C
+from pystack_c.base.timer import new_timer
 from pystack_c.tcp import errqueue, memory, tell
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import new_timer
 
 
 def stop_timers(tcb: Tcb, why: str, rfc: str) -> None:

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp cimport ecn, tell
 from pystack_c.tcp.handshake cimport fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.listener cimport Listener

@@ -8,7 +8,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add
+from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import ecn, tell
 from pystack_c.tcp.handshake import fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.segment import opening_window, send_syn, ts_now

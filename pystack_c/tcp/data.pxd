@@ -3,14 +3,14 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport accecn, memory, rtt, tell
 from pystack_c.tcp.close cimport enter_time_wait, start_wait
 from pystack_c.tcp.output cimport schedule
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer, new_timer
+from pystack_c.base.timer cimport Timer, new_timer
 
 cpdef ack_now(Tcb tcb, str why, str rfc)
 @cython.locals(seq=uint32_t, begin=Py_ssize_t, end=Py_ssize_t, seen=Py_ssize_t, old=int64_t, over=int64_t, core=Core)

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_gt
+from pystack_c.base.seqnum cimport seq_gt
 from pystack_c.tcp cimport accecn, tell
 from pystack_c.tcp.tcb cimport Tcb
 

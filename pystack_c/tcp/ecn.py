@@ -6,7 +6,7 @@ With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_gt
+from pystack_c.base.seqnum import seq_gt
 from pystack_c.tcp import accecn, tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
 from pystack_c.tcp.tcb import PHASES, Tcb

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp cimport memory, tell
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sentseg cimport SentSegment, sent_segment

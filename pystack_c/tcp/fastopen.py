@@ -6,8 +6,8 @@ The option has two forms: the RFC's own kind, and the experimental one that came
 from struct import pack
 from typing import Any
 
-from pystack_c.seqnum import seq_add
-from pystack_c.siphash import siphash
+from pystack_c.base.seqnum import seq_add
+from pystack_c.base.siphash import siphash
 from pystack_c.tcp import memory, tell
 from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add, seq_gt, seq_le
+from pystack_c.base.seqnum cimport seq_add, seq_gt, seq_le
 from pystack_c.tcp cimport ecn, fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.congestion.base cimport create
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_gt, seq_le
+from pystack_c.base.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.tcp import ecn, errqueue, fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection

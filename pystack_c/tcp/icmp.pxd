@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.ipv4 cimport lower_mtu
-from pystack_c.seqnum cimport seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_le, seq_lt
 from pystack_c.tcp cimport tell, undo
 from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.output cimport schedule

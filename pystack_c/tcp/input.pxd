@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport accecn, ecn, tell
 from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, await_fin, enter_time_wait, fail_connection, finish

@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import accecn, ecn, tell, tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add
+from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import cookies, fastopen, tell
 from pystack_c.tcp.close import finish
 from pystack_c.tcp.handshake import fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue

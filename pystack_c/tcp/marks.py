@@ -18,7 +18,7 @@ window at most, which is 1 GB. So all numbers of a space stay within 0.75 GB beh
 
 from typing import Any
 
-from pystack_c.seqnum import seq_add, seq_diff
+from pystack_c.base.seqnum import seq_add, seq_diff
 from pystack_c.tcp.tcb import Tcb
 
 #: what is farther behind is moved up to here

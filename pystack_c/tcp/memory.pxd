@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.rtxq cimport RtxQueue

@@ -11,8 +11,8 @@ closed, new connections are refused; but LEAST bytes each way are every connecti
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
-from pystack_c.seqnum import seq_add
 from pystack_c.tcp.tcb import LARGE, LEAST, Tcb, over_share
 
 # What an out-of-order piece costs besides its bytes: its record, its place in the list, the frame's headers.

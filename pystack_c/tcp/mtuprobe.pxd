@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge
 from pystack_c.tcp cimport rate, tell, undo
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sentseg cimport SentSegment

@@ -7,7 +7,7 @@ nothing about congestion.
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge
 from pystack_c.tcp import rate, tell, undo
 from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.segment import path_mtu, update_mss

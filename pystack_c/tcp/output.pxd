@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
 from pystack_c.tcp cimport chrono, fastopen, memory, mtuprobe, rate, tell
 from pystack_c.tcp.rack cimport probe_timeout
 from pystack_c.tcp.retransmit cimport retransmit_lost
@@ -13,7 +13,7 @@ from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer, new_timer
+from pystack_c.base.timer cimport Timer, new_timer
 
 @cython.locals(core=Core, state=int, before=uint32_t)
 cpdef tcp_output(Tcb tcb)

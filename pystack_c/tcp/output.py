@@ -1,7 +1,8 @@
 """What to send now: lost segments first, then new data, then the FIN, then a bare ACK (RFC 9293 section 3.8)."""
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt
+from pystack_c.base.timer import new_timer
 from pystack_c.tcp import chrono, chunks, errqueue, fastopen, memory, mtuprobe, rate, tell
 from pystack_c.tcp.rack import probe_timeout
 from pystack_c.tcp.retransmit import retransmit_lost
@@ -9,7 +10,6 @@ from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
 from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import new_timer
 
 # Segments (or offloaded groups of them) one connection may send before others get their turn.
 BURST = 64

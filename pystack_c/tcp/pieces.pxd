@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from pystack_c.packet cimport cut
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 
 cdef Py_ssize_t _JOIN_BELOW, _JOIN_UP_TO
 

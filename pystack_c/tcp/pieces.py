@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from pystack_c.base.seqnum import seq_add
 from pystack_c.packet import cut
-from pystack_c.seqnum import seq_add
 
 #: smaller pieces than this are joined
 _JOIN_BELOW = 1024

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
-from pystack_c.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.base.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
 from pystack_c.tcp cimport rate, tell
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sackranges cimport SackRange
@@ -10,7 +10,7 @@ from pystack_c.tcp.scoreboard cimport Scoreboard, fresh
 from pystack_c.tcp.seglists cimport SegHeap
 from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 cpdef bint in_use(Tcb tcb)
 cpdef bint sent_after(int64_t order1, uint32_t end1, int64_t order2, uint32_t end2) noexcept

@@ -5,7 +5,8 @@ that nobody acknowledges is probed before the retransmission timer fires (sectio
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.base.timer import Timer
 from pystack_c.tcp import rate, tell
 from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.sackranges import SackRange
@@ -13,7 +14,6 @@ from pystack_c.tcp.scoreboard import Scoreboard, fresh
 from pystack_c.tcp.seglists import SegHeap
 from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
 
 
 def in_use(tcb: Tcb) -> bool:

@@ -2,10 +2,10 @@ cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
-from pystack_c.seqnum cimport seq_diff
+from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.sentseg cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 @cython.final
 cdef class Rate:

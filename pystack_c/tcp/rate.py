@@ -5,10 +5,10 @@ what time. Pacing spreads segments over time instead of sending a window at once
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_diff
+from pystack_c.base.seqnum import seq_diff
+from pystack_c.base.timer import Timer
 from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
 
 # Segments that a connection may send before it is paced, by the setting tcp_pacing.
 UNPACED = 10

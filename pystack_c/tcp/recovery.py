@@ -7,7 +7,7 @@ cwnd and the pipe. With SACK the marks follow RACK (RFC 8985), or RFC 6675 where
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import mtuprobe, rack, rate, tell, undo
 from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.rtxq import RtxQueue

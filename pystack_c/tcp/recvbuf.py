@@ -8,8 +8,8 @@ Out of order, pieces that adjoin make a run: there are as many runs as holes, an
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.packet import cut
-from pystack_c.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp.pieces import Piece, Run, join, keep, new_piece
 
 #: Places free at the front of a list before what follows is moved up.

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_lt
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_lt
 from pystack_c.tcp cimport mtuprobe, rack, rate, undo
 from pystack_c.tcp.rtxq cimport RtxQueue
 from pystack_c.tcp.sentseg cimport SentSegment

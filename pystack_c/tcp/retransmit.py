@@ -1,7 +1,7 @@
 """Sending again: what was marked lost, as cwnd allows, and the tail loss probe (RFC 6298, 6582, 6675, 8985)."""
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_diff, seq_lt
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_lt
 from pystack_c.tcp import mtuprobe, rack, rate, undo
 from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
 from pystack_c.tcp.sentseg import SentSegment

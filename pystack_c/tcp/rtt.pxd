@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
-from pystack_c.seqnum cimport seq_add, seq_lt
+from pystack_c.base.seqnum cimport seq_add, seq_lt
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(config=Config, delta=int64_t, var=int64_t, rto=int64_t, fields=dict, why=str)

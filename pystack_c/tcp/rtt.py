@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add, seq_lt
+from pystack_c.base.seqnum import seq_add, seq_lt
 from pystack_c.tcp.tcb import Tcb
 
 

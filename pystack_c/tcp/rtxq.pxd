@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_le
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_le
 from pystack_c.tcp.sackranges cimport SackRanges
 from pystack_c.tcp.scoreboard cimport Scoreboard
 from pystack_c.tcp.sentseg cimport SentSegment, sent_segment

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_add, seq_diff, seq_le
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_le
 from pystack_c.tcp.sackranges import SackRanges
 from pystack_c.tcp.scoreboard import Scoreboard
 from pystack_c.tcp.sentseg import SentSegment, sent_segment

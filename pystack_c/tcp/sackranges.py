@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_diff, seq_le
+from pystack_c.base.seqnum import seq_diff, seq_le
 
 #: Places free at the front of a list before what follows is moved up.
 _TRIM_FROM = 8

@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.seqnum cimport seq_lt
+from pystack_c.base.seqnum cimport seq_lt
 from pystack_c.tcp.sackranges cimport SackRanges
 from pystack_c.tcp.seglists cimport SegHeap, SegList
 from pystack_c.tcp.sentseg cimport SentSegment

@@ -6,7 +6,7 @@ these lists point to them, and a record that is in a list and does not belong th
 
 from typing import Any
 
-from pystack_c.seqnum import seq_lt
+from pystack_c.base.seqnum import seq_lt
 from pystack_c.tcp.sackranges import SackRanges
 from pystack_c.tcp.seglists import SegHeap, SegList
 from pystack_c.tcp.sentseg import SentSegment

@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.seqnum cimport seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_gt, seq_le, seq_lt
 from pystack_c.tcp.sentseg cimport SentSegment
 
 cdef Py_ssize_t _TRIM_FROM

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum import seq_gt, seq_le, seq_lt
 from pystack_c.tcp.sentseg import SentSegment
 
 #: Places free at the front of a list before what follows is moved up.

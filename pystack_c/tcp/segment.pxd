@@ -6,13 +6,13 @@ from pystack_c.core cimport Core
 from pystack_c.ipv4 cimport expire_mtu, output, route_output
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
+from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp cimport accecn
 from pystack_c.tcp.recvbuf cimport RecvBuf
 from pystack_c.tcp cimport memory, tell
 from pystack_c.tcp.fastopen cimport syn_option
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch
 from pystack_c.wire.tcp cimport put32, write_fastopen, write_sack, write_syn_options, write_tcp, write_timestamps
 

@@ -1,6 +1,6 @@
 """The record of one transmission: what was sent in one piece, and what happened to it since."""
 
-from pystack_c.seqnum import seq_diff, seq_le
+from pystack_c.base.seqnum import seq_diff, seq_le
 
 
 class SentSegment:

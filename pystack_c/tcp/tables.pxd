@@ -7,7 +7,7 @@ from pystack_c.packet cimport Packet
 from pystack_c.ports cimport PortTable
 from pystack_c.ratelimit cimport SharedBudget
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 cpdef uint64_t conn_key(uint64_t raddr, uint64_t rport, uint64_t lport) noexcept
 

@@ -5,12 +5,12 @@ from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.neighbor cimport addr_text
 from pystack_c.route cimport Dst
-from pystack_c.seqnum cimport seq_diff
+from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.recvbuf cimport RecvBuf, new_recvbuf
 from pystack_c.tcp.rtxq cimport RtxQueue, new_rtxq
 from pystack_c.tcp.sendbuf cimport SendBuf, new_sendbuf
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 @cython.final
 cdef class Tcb(Endpoint):

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.seqnum cimport seq_add
+from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp cimport fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
@@ -15,7 +15,7 @@ from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_segment
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.timer cimport Timer
+from pystack_c.base.timer cimport Timer
 
 cpdef fire(Tcb tcb, int kind)
 

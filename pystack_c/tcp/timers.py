@@ -3,7 +3,8 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_add
+from pystack_c.base.seqnum import seq_add
+from pystack_c.base.timer import Timer
 from pystack_c.tcp import fastopen, memory, mtuprobe, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
@@ -14,7 +15,6 @@ from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.segment import have_route, send_segment
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.timer import Timer
 
 
 def fire(tcb: Tcb, kind: int) -> None:

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
-from pystack_c.seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum cimport seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.tcb cimport Tcb

@@ -6,7 +6,7 @@ after a timeout the originals are acknowledged (F-RTO).
 """
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.base.seqnum import seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp import tell
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.tcb import Tcb

@@ -3,7 +3,7 @@
 import random
 from collections import deque
 
-from pystack_c.fifo import Fifo
+from pystack_c.base.fifo import Fifo
 
 
 def test_it_is_a_queue_whatever_the_order_of_calls():

@@ -1,7 +1,7 @@
 """The rate limits that reveal nothing (pystack_c/ratelimit.py)."""
 
+from pystack_c.base.rng import Rng
 from pystack_c.ratelimit import PeerBuckets, SharedBudget
-from pystack_c.rng import Rng
 
 S = 1_000_000_000
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pystack_c import seqnum
-from pystack_c.timer import Timer, TimerOwner, TimerQueue
+from pystack_c.base import seqnum
+from pystack_c.base.timer import Timer, TimerOwner, TimerQueue
 
 M = 1 << 32
 NUMBERS = st.one_of(st.integers(0, M - 1), st.sampled_from([0, 1, M - 1, M - 2, 1 << 31, (1 << 31) - 1, (1 << 31) + 1]))

@@ -3,8 +3,8 @@
 from random import Random
 from struct import pack
 
+from pystack_c.base.siphash import siphash
 from pystack_c.core import Core
-from pystack_c.siphash import siphash
 from pystack_c.tcp.fastopen import make_cookie
 
 KEY = bytes(range(16))

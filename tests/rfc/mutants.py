@@ -28,7 +28,7 @@ RFC9293 = [
     Mutant("MUST-6", "wire/tcp.py", "            pkt.opt_fastopen_exp = True\n        i += length", "            pkt.opt_fastopen_exp = True\n        elif kind > 8:\n            return\n        i += length"),
     Mutant("MUST-7", "wire/tcp.py", "if length < 2 or i + length > end:", "if length < 2 and i + length > end:"),
     Mutant("MUST-8", "tcp/tables.py", "self.core.now // 4000 + self.hash4", "1 + self.hash4"),
-    Mutant("MUST-9", "rng.py", "SipHash(digest[16:32])", "SipHash(bytes(16))"),
+    Mutant("MUST-9", "base/rng.py", "SipHash(digest[16:32])", "SipHash(bytes(16))"),
     Mutant("MUST-10", "tcp/handshake.py", 'set_state(tcb, C.SYN_RECEIVED, "both sides', 'return\n    set_state(tcb, C.SYN_RECEIVED, "both sides'),
     Mutant("MUST-11", "tcp/input.py", "if tcb.passive and not tcb.fastopen:", "if True:"),
     Mutant("MUST-12", "tcp/close.py", "    tcb.so_error = error\n    tcb.was_reset = True", "    tcb.was_reset = True"),

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pystack_c.siphash import SipHash
+from pystack_c.base.siphash import SipHash
 from pystack_c.tcp import user
 from tests.support.segments import ACK, M32, RST, SYN, URG, ones
 from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option, ts_option

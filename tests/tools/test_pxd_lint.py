@@ -148,4 +148,4 @@ def test_parse_pxd_names():
 
 def test_the_real_tree_is_read():
     root = Path(__file__).resolve().parents[2]
-    assert "pystack_c/timer.py" in compiled_list(root / "setup.py")
+    assert "pystack_c/base/timer.py" in compiled_list(root / "setup.py")

@@ -6,7 +6,7 @@ Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's form
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.seqnum import seq_ge
+from pystack_c.base.seqnum import seq_ge
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window

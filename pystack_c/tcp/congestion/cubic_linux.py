@@ -4,7 +4,7 @@ Against RFC 9438, which cubic.py follows: the target lies the least delay ahead 
 loss cwnd grows by 5 % a round trip at least, and slow start ends by delay at once (before RFC 9406).
 """
 
-from pystack_c.seqnum import seq_gt
+from pystack_c.base.seqnum import seq_gt
 from pystack_c.tcp.tcb import Tcb
 
 MS = 1_000_000

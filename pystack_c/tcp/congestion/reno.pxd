@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.route cimport Route
-from pystack_c.seqnum cimport seq_diff
+from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.tcb cimport Tcb
 

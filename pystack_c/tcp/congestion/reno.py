@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.seqnum import seq_diff
+from pystack_c.base.seqnum import seq_diff
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.tcb import Tcb
 

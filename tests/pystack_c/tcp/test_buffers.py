@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pystack_c.seqnum import seq_add, seq_diff
+from pystack_c.base.seqnum import seq_add, seq_diff
 from pystack_c.tcp.recvbuf import RecvBuf
 from pystack_c.tcp.rtxq import RtxQueue
 from pystack_c.tcp.sendbuf import SendBuf

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pystack_c.siphash import SipHash
+from pystack_c.base.siphash import SipHash
 from pystack_c.tcp import user
 from pystack_c.tcp.tables import conn_key
 from tests.support.segments import ACK, PSH, RST, SYN

@@ -1,7 +1,7 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport uint32_t, uint64_t
-from pystack_c.siphash cimport SipHash
+from pystack_c.base.siphash cimport SipHash
 
 cdef uint64_t _PORT
 

@@ -12,7 +12,7 @@ except ImportError:
     from hashlib import blake2b
 
 import pystack_c.const as C
-from pystack_c.siphash import SipHash
+from pystack_c.base.siphash import SipHash
 
 _PORT = int.from_bytes(b"port", "little")
 
