@@ -37,7 +37,7 @@ COMPILED = [
     "pystack_c/wire/icmpv4.py",
     "pystack_c/wire/udp.py",
     "pystack_c/route.py",
-    "pystack_c/neighbor.py",
+    "pystack_c/link/neighbor.py",
     "pystack_c/ipv4.py",
     "pystack_c/icmpv4.py",
     "pystack_c/mssclamp.py",

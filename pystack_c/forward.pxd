@@ -1,10 +1,11 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport icmpv4, ipv4, mssclamp, neighbor
+from pystack_c cimport icmpv4, ipv4, mssclamp
+from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.neighbor cimport addr_text
+from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add

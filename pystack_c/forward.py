@@ -4,11 +4,12 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ip_options, ipv4, mssclamp, neighbor
+from pystack_c import icmpv4, ip_options, ipv4, mssclamp
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.neighbor import addr_text
+from pystack_c.link import neighbor
+from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import checksum

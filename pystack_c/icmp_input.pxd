@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c cimport icmpv4, raw, reassembly, udp
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.neighbor cimport addr_text
+from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport icmp as tcp_icmp
 from pystack_c.wire cimport icmpv4 as wire

@@ -7,7 +7,7 @@ from pystack_c import ip_options
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
-from pystack_c.neighbor import addr_text
+from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import icmpv4 as wire

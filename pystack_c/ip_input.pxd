@@ -5,7 +5,7 @@ from pystack_c cimport forward, icmp_input, icmpv4, raw, reassembly, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.neighbor cimport addr_text
+from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport input as tcp_input
 from pystack_c.wire cimport ipv4 as wire

@@ -8,7 +8,7 @@ from pystack_c import forward, icmp_input, icmpv4, raw, reassembly, source_route
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
-from pystack_c.neighbor import addr_text
+from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.tcp import input as tcp_input
 from pystack_c.tcp import tunnel

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport neighbor
+from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.route cimport Dst, Route, link_mtu

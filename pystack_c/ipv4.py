@@ -8,9 +8,9 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import neighbor
 from pystack_c.core import Core
 from pystack_c.iface import Iface, LocalAddr
+from pystack_c.link import neighbor
 from pystack_c.route import Dst, Route, link_mtu
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes

@@ -1,11 +1,12 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport datagram, icmpv4, ipv4, neighbor, ports
+from pystack_c cimport datagram, icmpv4, ipv4, ports
+from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
-from pystack_c.neighbor cimport addr_text
+from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.ports cimport PortTable
 from pystack_c.route cimport Dst

@@ -9,11 +9,12 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, icmpv4, ip_options, ipv4, neighbor, ports, sockopt
+from pystack_c import datagram, icmpv4, ip_options, ipv4, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
-from pystack_c.neighbor import addr_text
+from pystack_c.link import neighbor
+from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.ports import PortTable
 from pystack_c.route import Dst

@@ -9,7 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c import icmpv4, ipv4
 from pystack_c.core import Core
-from pystack_c.neighbor import addr_text
+from pystack_c.link.neighbor import addr_text
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes
 

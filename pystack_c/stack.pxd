@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
-from pystack_c cimport icmp_input, ip_input, neighbor
+from pystack_c cimport icmp_input, ip_input
+from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr
@@ -13,7 +14,7 @@ from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.tcp.timers cimport TcpLayer
 from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
-from pystack_c.neighbor cimport NeighborEntry
+from pystack_c.link.neighbor cimport NeighborEntry
 
 cdef class Stack(Core):
     @cython.locals(iface=Iface, other=Iface)

@@ -5,7 +5,7 @@ from pystack_c cimport datagram, icmpv4, ipv4, ports
 from pystack_c.core cimport Core
 from pystack_c.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
-from pystack_c.neighbor cimport addr_text
+from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet, cut
 from pystack_c.ports cimport PortTable
 from pystack_c.route cimport Dst

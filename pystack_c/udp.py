@@ -8,7 +8,7 @@ from pystack_c import datagram, icmpv4, ip_options, ipv4, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
-from pystack_c.neighbor import addr_text
+from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet, cut
 from pystack_c.ports import PortTable
 from pystack_c.route import Dst

@@ -8,7 +8,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack._resolve import text
-from pystack_c import neighbor
+from pystack_c.link import neighbor
 from pystack_c.tcp.sockopt import tcp_info
 
 STATES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from pystack_c import neighbor
 from pystack_c.const import NUD_FAILED, NUD_INCOMPLETE, NUD_NONE
+from pystack_c.link import neighbor
 from pystack_c.probe import TIMER_NAMES
 from pystack_c.tcp.tcb import PHASES, STATE_NAMES
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from pystack.stepper import snapshot
 from pystack.stepper.timeline import Timeline
 from pystack.trace.replay import Replay
-from pystack_c import neighbor
+from pystack_c.link import neighbor
 from pystack_c.probe import Event, Probe
 from pystack_c.tcp.tcb import Tcb
 

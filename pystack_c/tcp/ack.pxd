@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
-from pystack_c.neighbor cimport confirm
+from pystack_c.link.neighbor cimport confirm
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.tcp cimport chrono, ecn, memory, mtuprobe, rate, rtt, tell

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.neighbor import confirm
+from pystack_c.link.neighbor import confirm
 from pystack_c.tcp import chrono, ecn, errqueue, marks, memory, mtuprobe, rate, rtt, tell
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard

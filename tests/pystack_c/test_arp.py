@@ -5,7 +5,8 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c import acd, neighbor, raw, udp
+from pystack_c import raw, udp
+from pystack_c.link import acd, neighbor
 from tests import frames as f
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, S
 

@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
 from pystack.runtime.simulated import MS, Network, S
-from pystack_c import acd
+from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
 from pystack_c.services import serve
 from pystack_c.tcp import sockopt, user

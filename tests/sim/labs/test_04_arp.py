@@ -8,8 +8,8 @@ from pystack.phy.match import is_arp
 from pystack.runtime.addresses import parse_addr
 from pystack.runtime.procs import datagram, sleep, spawn
 from pystack.runtime.simulated import MS, Network, S
-from pystack_c import neighbor
 from pystack_c.config import Config
+from pystack_c.link import neighbor
 from tests.support.routed import ping
 
 VIP = "10.0.0.100"

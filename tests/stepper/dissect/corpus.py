@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pystack_c.const as C
 from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
 from pystack.runtime.simulated import MS, Network, S
-from pystack_c import acd
+from pystack_c.link import acd
 from pystack_c.tcp import sockopt, user
 from tests.support import build
 from tests.support.lab import A, B, lab_net, pattern

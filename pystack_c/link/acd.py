@@ -9,10 +9,10 @@ Defence of addresses in use (section 2.4) is in neighbor.input.
 """
 
 import pystack_c.const as C
-from pystack_c import neighbor
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
+from pystack_c.link import neighbor
 from pystack_c.wire import arp
 
 # Section 1.1, in nanoseconds
