@@ -11,7 +11,7 @@ from typing import Any
 from pystack import _resolve
 from pystack import _sockopt as opt
 from pystack._handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
-from pystack_c import ip_options
+from pystack_c.ip import options as ip_options
 
 SOCK_STREAM = _resolve.SOCK_STREAM
 SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR, TCP_INQ = 1, 37, 11, 36

@@ -13,9 +13,9 @@ from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.config import Config
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
+from pystack_c.ip.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
-from pystack_c.ratelimit import PeerBuckets, SharedBudget
 
 # What carries a frame on each kind of link.
 LINK_RFC = {C.LINK_ETHERNET: "RFC 894", C.LINK_IP: "RFC 791 2.2", C.LINK_LOOPBACK: "RFC 1122 3.2.1.3"}
@@ -55,7 +55,7 @@ class Core:
         self.scratch = bytearray(512)
         self.route_epoch = 0
         self.error_queue = Fifo()
-        # what limits ICMP errors (icmpv4.py)
+        # what limits ICMP errors (ip/icmpv4.py)
         self.icmp_budget = SharedBudget(1)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport ipv4
+from pystack_c.ip cimport output as ip_output
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.base.fifo cimport Fifo

@@ -5,11 +5,13 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ip_options, ipv4, sockopt
+from pystack_c import sockopt
 from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
+from pystack_c.ip import options as ip_options
+from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 
@@ -167,13 +169,13 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     once = flags & C.MSG_DONTROUTE != 0
     if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
         if cached.mtu_until > 0:
-            ipv4.expire_mtu(core, cached)
+            ip_output.expire_mtu(core, cached)
         return cached
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
     if ep.ip_options is None:
-        dst: Dst = ipv4.route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
+        dst: Dst = ip_output.route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
     else:
         dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
@@ -186,7 +188,7 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
 
 
 def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
-    """What IP_MTU_DISCOVER makes of a packet of `size` bytes, for ipv4.output (ip(7)); EMSGSIZE where it may not go at all.
+    """What IP_MTU_DISCOVER makes of a packet of `size` bytes, for ip_output.output (ip(7)); EMSGSIZE where it may not go at all.
 
     0 routers may cut it; 1 DF where it fits, else we cut; 2 DF; 3 DF, whatever the path MTU; 4 and 5 (against forged path MTUs) the
     link's MTU and no DF, and 5 may be cut by us.
@@ -211,10 +213,10 @@ def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
     Nothing in a datagram is hard to guess. So what counts is what was sent: with DF, larger than that, and from such a socket; the
     host's other traffic, TCP's, must not suffer for what a forger says of a socket that lets routers cut (RFC 5927 7).
     """
-    route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else ipv4.find_route(core, addr)
+    route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else ip_output.find_route(core, addr)
     if not 1 <= ep.mtu_discover <= 3 or route is None or route.kind != C.DST_UNICAST or route.df_size <= mtu:
         return False
-    ipv4.lower_mtu(core, route, mtu)
+    ip_output.lower_mtu(core, route, mtu)
     return True
 
 

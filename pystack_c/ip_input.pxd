@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport forward, icmp_input, icmpv4, raw, reassembly, udp
+from pystack_c.ip cimport forward, icmpv4, reassembly
+from pystack_c cimport icmp_input, raw, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr

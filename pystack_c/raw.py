@@ -9,10 +9,13 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, icmpv4, ip_options, ipv4, ports, sockopt
+from pystack_c import datagram, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
+from pystack_c.ip import icmpv4
+from pystack_c.ip import options as ip_options
+from pystack_c.ip import output as ip_output
 from pystack_c.link import neighbor
 from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
@@ -178,7 +181,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
     daddr = int.from_bytes(packet[16:20], "big")
     ident = int.from_bytes(packet[4:6], "big")
     if ident == 0:
-        ident = ipv4.new_ident(dst, 1)
+        ident = ip_output.new_ident(dst, 1)
     frag = int.from_bytes(packet[6:8], "big")
     start = C.L4_OFF - hlen
     core.scratch[start + 20 : C.L4_OFF] = packet[20:hlen]

@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport datagram, icmpv4, ipv4, ports
+from pystack_c cimport datagram, ports
+from pystack_c.ip cimport icmpv4, output as ip_output
 from pystack_c.core cimport Core
 from pystack_c.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface

@@ -4,10 +4,13 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, icmpv4, ip_options, ipv4, ports, sockopt
+from pystack_c import datagram, ports, sockopt
 from pystack_c.core import Core
 from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
+from pystack_c.ip import icmpv4
+from pystack_c.ip import options as ip_options
+from pystack_c.ip import output as ip_output
 from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet, cut
 from pystack_c.ports import PortTable
@@ -123,7 +126,9 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
     if ep.ip_options is None:
-        error = ipv4.output(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)
+        error = ip_output.output(
+            core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0
+        )
     else:
         error = ip_options.output(core, ep.ip_options, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload)
     if error != 0:
@@ -132,7 +137,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
         table: PortTable = core.udp
         if port in table.buckets:
-            ipv4.loop_back(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, 8, payload)
+            ip_output.loop_back(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, 8, payload)
     return 0
 
 

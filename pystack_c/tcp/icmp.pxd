@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
-from pystack_c.ipv4 cimport lower_mtu
+from pystack_c.ip.output cimport lower_mtu
 from pystack_c.base.seqnum cimport seq_le, seq_lt
 from pystack_c.tcp cimport tell, undo
 from pystack_c.tcp.close cimport fail_connection, finish

@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_le, seq_lt
-from pystack_c.ipv4 import lower_mtu
+from pystack_c.ip.output import lower_mtu
 from pystack_c.tcp import errqueue, tell, undo
 from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.output import schedule

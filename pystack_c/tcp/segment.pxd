@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ipv4 cimport expire_mtu, output, route_output
+from pystack_c.ip.output cimport expire_mtu, output, route_output
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_gt, seq_max

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ip_options
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt, seq_max
-from pystack_c.ipv4 import expire_mtu, output, route_output
+from pystack_c.ip import options as ip_options
+from pystack_c.ip.output import expire_mtu, output, route_output
 from pystack_c.tcp import accecn, memory, tell
 from pystack_c.tcp.fastopen import syn_option
 from pystack_c.tcp.tcb import Tcb

@@ -8,8 +8,8 @@ whose own is zero; so it must be there.
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ipv4
 from pystack_c.core import Core
+from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import udp as wire
@@ -52,7 +52,7 @@ class Tunnel:
             segment += payload
         data = bytes(segment)
         wire.write(core.scratch, C.L4_OFF, src, daddr, core.config.tcp_udp_port, self.port, data, True, False)
-        return ipv4.output(core, dst, src, daddr, C.IPPROTO_UDP, ttl, tos, df, 8, data, 0, 0)
+        return ip_output.output(core, dst, src, daddr, C.IPPROTO_UDP, ttl, tos, df, 8, data, 0, 0)
 
 
 def port_of(way: Any) -> int:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c cimport ports
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ipv4 cimport route_output
+from pystack_c.ip.output cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp cimport fastopen, memory, tell
 from pystack_c.tcp.close cimport abort_connection, await_fin, finish

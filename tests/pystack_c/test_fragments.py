@@ -224,11 +224,11 @@ def test_congestion_marks_survive_reassembly():
 def test_fragments_of_fragments_carry_options():
     """The first fragment has all options, the others those with the copied flag."""
     peer = Peer()
-    from pystack_c import ipv4
+    from pystack_c.ip import output as ip_output
 
-    dst = ipv4.route_output(peer.stack, peer.me)
+    dst = ip_output.route_output(peer.stack, peer.me)
     options = bytes((7, 7, 4, 0, 0, 0, 0, 1)) + bytes((136, 4, 1, 2))
-    ipv4.output_options(peer.stack, dst, peer.addr, peer.me, 99, 64, 0, False, 0, bytes(3000), 0, 0, options)
+    ip_output.output_options(peer.stack, dst, peer.addr, peer.me, 99, 64, 0, False, 0, bytes(3000), 0, 0, options)
     frames = peer.drain()
     assert frames[0].ip.options == options
     assert all(s.ip.options == options[8:] for s in frames[1:])

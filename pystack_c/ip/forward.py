@@ -4,10 +4,12 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import icmpv4, ip_options, ipv4, mssclamp
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.iface import Iface
+from pystack_c.ip import icmpv4, mssclamp
+from pystack_c.ip import options as ip_options
+from pystack_c.ip import output as ip_output
 from pystack_c.link import neighbor
 from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
@@ -35,7 +37,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    dst: Dst = ipv4.find_route(core, pkt.dst)
+    dst: Dst = ip_output.find_route(core, pkt.dst)
     if dst is None:
         _no_route(core, iface, pkt)
         return
@@ -103,7 +105,7 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     if pkt.total_len > dst.mtu:
         data = bytes(payload)
         options = bytes(core.scratch[start + 20 : C.L4_OFF])
-        ipv4.fragment(
+        ip_output.fragment(
             core,
             dst,
             dst.mtu,

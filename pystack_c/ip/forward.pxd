@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport icmpv4, ipv4, mssclamp
+from pystack_c.ip cimport icmpv4, output as ip_output, mssclamp
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface

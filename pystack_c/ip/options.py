@@ -10,8 +10,8 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ipv4
 from pystack_c.core import Core
+from pystack_c.ip import output as ip_output
 from pystack_c.wire import ipv4 as wire
 
 MOST = 40
@@ -85,7 +85,9 @@ class IpOptions:
     ) -> int:
         """ipv4.output with these options."""
         raw = self.build(src, daddr, core.now)
-        return ipv4.output_options(core, dst, src, self.hop(daddr), proto, ttl, tos, df, l4_len, payload, 0, 0, raw)
+        return ip_output.output_options(
+            core, dst, src, self.hop(daddr), proto, ttl, tos, df, l4_len, payload, 0, 0, raw
+        )
 
     def hop(self, dst: int) -> int:
         """The address that the header is sent to."""
@@ -220,8 +222,8 @@ def route_to(core: Core, options: Any, addr: int, src: int, iface: Any, onlink: 
     RFC 791 3.1: a strict route's first hop is on a link of ours.
     """
     if options is None:
-        return ipv4.route_output(core, addr, src, iface, onlink)
-    dst = ipv4.route_output(core, options.hop(addr), src, iface, onlink)
+        return ip_output.route_output(core, addr, src, iface, onlink)
+    dst = ip_output.route_output(core, options.hop(addr), src, iface, onlink)
     if dst is not None and options.strict and dst.kind == C.DST_UNICAST and dst.next_hop != options.first_hop:
         core.route_error = errno.EHOSTUNREACH
         return None
@@ -243,7 +245,7 @@ def output(
 ) -> int:
     """ipv4.output with these options (or None); the transport's checksum is finished, and names `daddr`."""
     if options is None:
-        return ipv4.output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 0, 0)
+        return ip_output.output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 0, 0)
     return options.send(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload)  # type: ignore[no-any-return]
 
 
