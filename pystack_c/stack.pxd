@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
-from pystack_c cimport icmp_input, ip_input
+from pystack_c.ingress cimport icmpv4 as icmp_input, ipv4 as ip_input
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint

@@ -6,11 +6,12 @@ receive(iface, frame, now)    handle_timeout(now)    application calls    poll_t
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import icmp_input, ip_input
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
+from pystack_c.ingress import icmpv4 as icmp_input
+from pystack_c.ingress import ipv4 as ip_input
 from pystack_c.link import neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
