@@ -3,9 +3,9 @@ cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint32_t
 from pystack._handles cimport Description, deadline_of, error
 from pystack.runtime.serving cimport ServingHost
-from pystack_c cimport udp as direct
-from pystack_c.datagram cimport Datagram
-from pystack_c.udp cimport UdpSocket
+from pystack_c.sockets cimport udp as direct
+from pystack_c.sockets.datagram cimport Datagram
+from pystack_c.sockets.udp cimport UdpSocket
 
 @cython.final
 cdef class Datagrams(Description):

@@ -1,4 +1,4 @@
-"""UDP, raw and ping sockets as a user sees them: waiting, timeouts and errno around `pystack_c.udp` and `pystack_c.raw`."""
+"""UDP, raw and ping sockets as a user sees them: waiting, timeouts and errno around `pystack_c.sockets.udp` and `pystack_c.sockets.raw`."""
 
 import errno
 import socket as _std
@@ -16,10 +16,10 @@ from pystack._handles import (
     error,
 )
 from pystack.runtime.serving import ServingHost
-from pystack_c import raw, udp
-from pystack_c import udp as direct
-from pystack_c.datagram import Datagram
-from pystack_c.udp import UdpSocket
+from pystack_c.sockets import raw, udp
+from pystack_c.sockets import udp as direct
+from pystack_c.sockets.datagram import Datagram
+from pystack_c.sockets.udp import UdpSocket
 
 
 class Datagrams(Description):

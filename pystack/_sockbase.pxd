@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from pystack._dgram cimport Datagrams
 from pystack._handles cimport Description, Handle, error
 from pystack._stream cimport Stream
-from pystack_c.datagram cimport Datagram
+from pystack_c.sockets.datagram cimport Datagram
 
 @cython.locals(view=object)
 cpdef bytes immutable(data)

@@ -10,7 +10,7 @@ from pystack._dgram import Datagrams
 from pystack._handles import Description, Handle, error, token
 from pystack._resolve import literal, text
 from pystack._stream import Stream
-from pystack_c.datagram import Datagram
+from pystack_c.sockets.datagram import Datagram
 
 
 def immutable(data: Any) -> bytes:

@@ -8,7 +8,7 @@ from pystack.pkt.errors import Difference, Failure, Unsupported
 from pystack.pkt.host import START
 from pystack.pkt.model import Struct
 from pystack.pkt.symbols import value_of
-from pystack_c import udp
+from pystack_c.sockets import udp
 from pystack_c.tcp import errqueue
 
 MSG_TRUNC, MSG_ERRQUEUE = 0x20, 0x2000

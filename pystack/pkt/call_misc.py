@@ -9,8 +9,8 @@ from pystack.pkt.call_stream import check_data, transmit
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall, Word
-from pystack_c import udp
 from pystack_c.const import CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, LAST_ACK
+from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt as tcp_sockopt
 from pystack_c.tcp import user as tcp
 

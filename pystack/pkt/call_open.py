@@ -8,8 +8,8 @@ from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.match import Conn
 from pystack.pkt.model import Struct, Syscall
-from pystack_c import udp
 from pystack_c.const import CLOSED, IPPROTO_TCP, IPPROTO_UDP, SYN_RECEIVED, SYN_SENT
+from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt as tcp_sockopt
 from pystack_c.tcp import user as tcp
 

@@ -9,7 +9,7 @@ from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.wire import pattern
-from pystack_c import udp
+from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
 from pystack_c.tcp.errqueue import MSG_PART, end_send

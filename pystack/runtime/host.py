@@ -16,8 +16,8 @@ CALLS = {
     "pystack_c.tcp.user": "RFC 9293 3.9.1",
     "pystack_c.tcp.again": "RFC 9293 3.10.1",
     "pystack_c.tcp.sockopt": "RFC 9293 3.9.1",
-    "pystack_c.udp": "RFC 1122 4.1.4",
-    "pystack_c.raw": "Linux raw(7)",
+    "pystack_c.sockets.udp": "RFC 1122 4.1.4",
+    "pystack_c.sockets.raw": "Linux raw(7)",
     "pystack_c.link.acd": "RFC 5227 2.1",
 }
 

@@ -370,11 +370,11 @@ def stream(host: SimHost) -> StreamSocket:
 
 def datagram(host: SimHost) -> DatagramSocket:
     """A new UDP socket."""
-    calls = _calls("pystack_c.udp")
+    calls = _calls("pystack_c.sockets.udp")
     return DatagramSocket(host, host.call(calls["udp_open"], host.stack), calls)
 
 
 def raw(host: SimHost, proto: int) -> DatagramSocket:
     """A new raw socket."""
-    calls = _calls("pystack_c.raw")
+    calls = _calls("pystack_c.sockets.raw")
     return DatagramSocket(host, host.call(calls["raw_open"], host.stack, proto), calls)

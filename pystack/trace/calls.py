@@ -17,8 +17,8 @@ CALLS = {
     "pystack_c.tcp.sockopt": "setsockopt getsockopt",
     "pystack_c.tcp.info": "tcp_info",
     "pystack_c.tcp.errqueue": "take note end_send",
-    "pystack_c.udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
-    "pystack_c.raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
+    "pystack_c.sockets.udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
+    "pystack_c.sockets.raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
     "pystack_c.link.acd": "start announce_twice",
     "pystack_c.services.serve": "stream datagram stop",
 }

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.ip cimport icmpv4, reassembly
-from pystack_c cimport raw, udp
+from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text

@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
 from pystack_c.ip cimport forward, icmpv4, reassembly
 from pystack_c.ingress cimport icmpv4 as icmp_input
-from pystack_c cimport raw, udp
+from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr

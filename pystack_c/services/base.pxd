@@ -1,15 +1,15 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport udp
+from pystack_c.sockets cimport udp
 from pystack_c.config cimport Config
 from pystack_c.endpoint cimport Endpoint
-from pystack_c.ports cimport PortTable
+from pystack_c.sockets.ports cimport PortTable
 from pystack_c.services.session cimport Session
 from pystack_c.tcp cimport user
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.udp cimport UdpSocket
-from pystack_c.datagram cimport Datagram
+from pystack_c.sockets.udp cimport UdpSocket
+from pystack_c.sockets.datagram cimport Datagram
 
 cdef class Service:
     cpdef serve(self, Endpoint ep, int64_t now)

@@ -4,14 +4,14 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import udp
-from pystack_c.datagram import Datagram
 from pystack_c.endpoint import Endpoint
-from pystack_c.ports import PortTable
 from pystack_c.services.session import REASONS, RULE, Session
+from pystack_c.sockets import udp
+from pystack_c.sockets.datagram import Datagram
+from pystack_c.sockets.ports import PortTable
+from pystack_c.sockets.udp import UdpSocket
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.udp import UdpSocket
 
 #: what a client may leave in the send buffer of a closed connection without being watched (tcp.tcb.LEAST)
 _LEAST = 4096

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pystack_c import udp
 from pystack_c.endpoint import Endpoint
 from pystack_c.services.base import StreamService, attach, not_there
 from pystack_c.services.hello import Hello
@@ -14,6 +13,7 @@ from pystack_c.services.streams import (
     Echo,
     EchoDatagram,
 )
+from pystack_c.sockets import udp
 from pystack_c.tcp import user
 
 STREAMS: dict[str, Any] = {"echo": Echo, "discard": Discard, "chargen": Chargen, "hello": Hello}

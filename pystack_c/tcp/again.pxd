@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
-from pystack_c cimport ports
+from pystack_c.sockets cimport ports
 from pystack_c.tcp cimport memory, tell
 from pystack_c.tcp.rtt cimport backed_off
 from pystack_c.tcp.tcb cimport Tcb

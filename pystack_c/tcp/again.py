@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ports
+from pystack_c.sockets import ports
 from pystack_c.tcp import memory, tell
 from pystack_c.tcp.rtt import backed_off
 from pystack_c.tcp.tcb import Tcb

@@ -5,8 +5,8 @@ import struct
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import sockopt as common
 from pystack_c.ip import options as ip_options
+from pystack_c.sockets import sockopt as common
 from pystack_c.tcp import chunks, errqueue, tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.info import tcp_info as tcp_info

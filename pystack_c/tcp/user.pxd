@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport ports
+from pystack_c.sockets cimport ports
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ip.output cimport route_output

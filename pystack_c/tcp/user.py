@@ -8,9 +8,9 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import ports
 from pystack_c.ip import options as ip_options
 from pystack_c.ip.output import route_output
+from pystack_c.sockets import ports
 from pystack_c.tcp import chunks, errqueue, fastopen, memory, tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
 from pystack_c.tcp.data import ack_now

@@ -8,7 +8,7 @@ import pytest
 import pystack_c.const as C
 from pystack.phy.tap import TapDevice
 from pystack.runtime.netns import Namespace
-from pystack_c import udp
+from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer
 

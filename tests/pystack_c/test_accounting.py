@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import pystack_c
 import pystack_c.const as C
-from pystack_c import raw, udp
 from pystack_c.counters import NAMES
 from pystack_c.probe import KINDS
+from pystack_c.sockets import raw, udp
 from pystack_c.tcp import user
 from tests import frames as f
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet

@@ -13,9 +13,9 @@ from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay
 from pystack_c.config import COUNT_MOST, FIELDS, TIME_MOST, Config, limits
+from pystack_c.sockets.udp import bind as udp_bind
+from pystack_c.sockets.udp import udp_open
 from pystack_c.stack import Stack
-from pystack_c.udp import bind as udp_bind
-from pystack_c.udp import udp_open
 from tests.support.tcp_peer import Peer
 from tests.trace.test_replay import Kept
 

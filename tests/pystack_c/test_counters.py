@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pystack_c import raw, udp
 from pystack_c.counters import NAMES
+from pystack_c.sockets import raw, udp
 from tests import frames as f
 from tests.support.counting import Cases, check
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet

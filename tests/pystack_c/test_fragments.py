@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pystack_c import udp
+from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer, S, ip_packet
 

@@ -5,8 +5,8 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c import raw, udp
 from pystack_c.ip import output as ip_output
+from pystack_c.sockets import raw, udp
 from tests import frames as f
 from tests.support.peer import Peer, S, ip_packet
 

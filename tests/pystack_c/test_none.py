@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pystack
-from pystack_c import raw, udp
+from pystack_c.sockets import raw, udp
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp.tcb import Tcb

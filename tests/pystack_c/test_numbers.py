@@ -1,6 +1,6 @@
 """Numbers that only grow do not stop at 32 bits: endpoints have theirs, and each half-open connection of a flood takes one."""
 
-from pystack_c import udp
+from pystack_c.sockets import udp
 from pystack_c.tcp import user
 from tests.support.segments import ACK, SYN
 from tests.support.tcp_peer import HOST, PEER, Peer

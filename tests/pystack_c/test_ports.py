@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
-from pystack_c import ports
 from pystack_c.endpoint import Endpoint
-from pystack_c.ports import PortTable
+from pystack_c.sockets import ports
+from pystack_c.sockets.ports import PortTable
 from pystack_c.stack import Stack
 from tests import frames as f
 

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pystack_c import raw, sockopt
+from pystack_c.sockets import raw, sockopt
 from tests import frames as f
 from tests.support.peer import Peer, ip_packet
 

@@ -6,10 +6,10 @@ import random
 import pytest
 
 import pystack_c.const as C
-from pystack_c import sockopt, udp
 from pystack_c.iface import Iface
 from pystack_c.ip import output as ip_output
 from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.sockets import sockopt, udp
 from pystack_c.tcp import sockopt as tcp_sockopt
 from pystack_c.tcp import user
 from tests import frames as f

@@ -6,8 +6,8 @@ import pytest
 
 import pystack_c.const as C
 from pystack.runtime.procs import datagram, spawn, stream
-from pystack_c import udp
 from pystack_c.ip import options as ip_options
+from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer, S
 from tests.support.routed import Chain

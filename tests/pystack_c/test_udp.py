@@ -5,7 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c import sockopt, udp
+from pystack_c.sockets import sockopt, udp
 from tests import frames as f
 from tests.support.peer import Peer, ip_packet
 

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pystack_c import raw, udp
+from pystack_c.sockets import raw, udp
 from tests import frames as f
 from tests.rfc import quoting
 from tests.support.peer import PEER_MAC, Peer, ip_packet

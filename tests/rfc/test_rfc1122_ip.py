@@ -5,8 +5,8 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c import raw, sockopt, udp
 from pystack_c.config import PROFILES, profile
+from pystack_c.sockets import raw, sockopt, udp
 from pystack_c.tcp import sockopt as tcp_sockopt
 from pystack_c.tcp import user
 from tests import frames as f

@@ -16,14 +16,15 @@ from pystack_c.base.fifo import Fifo
 from pystack_c.base.siphash import SipHash
 from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.counters import Counters
-from pystack_c.datagram import Datagram
 from pystack_c.packet import Packet, Transmit
-from pystack_c.raw import raw_open
 from pystack_c.route import RouteTable
 from pystack_c.services.base import DatagramService, Service, StreamService
 from pystack_c.services.hello import Hello
 from pystack_c.services.session import Session
 from pystack_c.services.streams import Chargen, ChargenDatagram, Discard, DiscardDatagram, Echo, EchoDatagram
+from pystack_c.sockets.datagram import Datagram
+from pystack_c.sockets.raw import raw_open
+from pystack_c.sockets.udp import udp_open
 from pystack_c.stack import Stack
 from pystack_c.tcp import user
 from pystack_c.tcp.congestion.base import CongestionControl, create
@@ -34,7 +35,6 @@ from pystack_c.tcp.sackranges import SackRange, SackRanges
 from pystack_c.tcp.scoreboard import Scoreboard
 from pystack_c.tcp.seglists import SegHeap, SegList
 from pystack_c.tcp.sentseg import SentSegment
-from pystack_c.udp import udp_open
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = re.compile(r"^(\s*)cpdef\s+(?:[^(=]*?[\s*])?([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")

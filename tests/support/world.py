@@ -21,9 +21,9 @@ from types import ModuleType
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import raw, udp
 from pystack_c.config import Config
 from pystack_c.probe import ListProbe
+from pystack_c.sockets import raw, udp
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
 from tests.support import invariants

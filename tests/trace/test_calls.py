@@ -24,9 +24,9 @@ SOURCES = sorted((ROOT / "pystack").rglob("*.py"))
 HOSTS = ("host", "self.host", "calls.host", "Host", "host_of", "super()")
 #: functions that are chosen while the program runs: where they can come from
 CHOICES = {
-    "module(fd)": ("pystack_c.tcp.user", "pystack_c.udp"),
-    "options_of(fd)": ("pystack_c.tcp.sockopt", "pystack_c.udp"),
-    "self.calls": ("pystack_c.udp", "pystack_c.raw"),
+    "module(fd)": ("pystack_c.tcp.user", "pystack_c.sockets.udp"),
+    "options_of(fd)": ("pystack_c.tcp.sockopt", "pystack_c.sockets.udp"),
+    "self.calls": ("pystack_c.sockets.udp", "pystack_c.sockets.raw"),
 }
 #: the same, where a name stands for the function: (file, name) -> functions
 NAMES = {
@@ -110,14 +110,18 @@ def test_every_call_that_is_made_can_be_replayed():
                 else:
                     seen.add(owner(name))
     assert not unknown, "\n".join(unknown)
-    assert {"pystack_c.tcp.errqueue:take", "pystack_c.tcp.errqueue:end_send", "pystack_c.raw:sendto"} <= seen
+    assert {"pystack_c.tcp.errqueue:take", "pystack_c.tcp.errqueue:end_send", "pystack_c.sockets.raw:sendto"} <= seen
     assert len(seen) > 30 and named == set(NAMES)
 
 
 def test_the_simulators_calls_can_be_replayed():
     from pystack.runtime import procs
 
-    for modules in (("pystack_c.tcp.user", "pystack_c.tcp.sockopt"), ("pystack_c.udp",), ("pystack_c.raw",)):
+    for modules in (
+        ("pystack_c.tcp.user", "pystack_c.tcp.sockopt"),
+        ("pystack_c.sockets.udp",),
+        ("pystack_c.sockets.raw",),
+    ):
         for fn in procs._calls(*modules).values():
             assert calls.find(f"{fn.__module__}:{fn.__name__}") is not None, fn
 

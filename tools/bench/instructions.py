@@ -116,7 +116,7 @@ def requests(count: int) -> None:
 
 def datagrams(count: int) -> None:
     """A UDP datagram of 64 bytes out and in."""
-    from pystack_c import udp
+    from pystack_c.sockets import udp
 
     pair = Pair()
     sender, reader = udp.udp_open(pair.stacks[0], pair.now), udp.udp_open(pair.stacks[1], pair.now)

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pystack_c import udp
+from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt
 from tests import frames as f
 from tests.pystack_c.tcp.test_recovery import icmp

@@ -9,9 +9,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import datagram, ports, sockopt
 from pystack_c.core import Core
-from pystack_c.datagram import DatagramSocket
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4
 from pystack_c.ip import options as ip_options
@@ -19,8 +17,10 @@ from pystack_c.ip import output as ip_output
 from pystack_c.link import neighbor
 from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
-from pystack_c.ports import PortTable
 from pystack_c.route import Dst
+from pystack_c.sockets import datagram, ports, sockopt
+from pystack_c.sockets.datagram import DatagramSocket
+from pystack_c.sockets.ports import PortTable
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_any
 

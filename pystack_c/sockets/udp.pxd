@@ -1,14 +1,14 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c cimport datagram, ports
+from pystack_c.sockets cimport datagram, ports
 from pystack_c.ip cimport icmpv4, output as ip_output
 from pystack_c.core cimport Core
-from pystack_c.datagram cimport DatagramSocket
+from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet, cut
-from pystack_c.ports cimport PortTable
+from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport udp as wire
 

@@ -5,7 +5,6 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c import sockopt
 from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
@@ -14,6 +13,7 @@ from pystack_c.ip import options as ip_options
 from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
+from pystack_c.sockets import sockopt
 
 #: what one queued datagram costs besides its bytes, so that empty ones are bounded too
 _OVERHEAD = 256
