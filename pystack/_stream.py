@@ -29,8 +29,9 @@ from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import monotonic
 from pystack.runtime.waiting import Watch
 from pystack_c.tcp import again as retry
-from pystack_c.tcp import errqueue, sockopt, user
+from pystack_c.tcp import sockopt, user
 from pystack_c.tcp import user as tcp
+from pystack_c.tcp.queues import errqueue
 from pystack_c.tcp.tcb import Tcb
 
 #: what is sent: immutable, or copied a piece at a time

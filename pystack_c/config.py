@@ -294,7 +294,7 @@ class Config:
         self.tcp_drop_synfin = 1
         #: in TIME-WAIT segments without ACK are dropped, and all but a plain duplicate ACK are answered (FreeBSD)
         self.tcp_tw_answer = False
-        #: the write queue as Linux keeps it, and its count of SO_SNDBUF, which is doubled (see tcp/chunks.py)
+        #: the write queue as Linux keeps it, and its count of SO_SNDBUF, which is doubled (see tcp/queues/chunks.py)
         self.tcp_linux_queue = False
         #: segments that Linux's offload would cut a piece into at least (with tcp_linux_queue)
         self.tcp_min_tso_segs = 2

@@ -149,7 +149,7 @@ L4_OFF = 96
 DONT_FRAGMENT = 1
 LINK_MTU = 2
 
-# What holds a sender up (Tcb.chrono, tcp/chrono.py)
+# What holds a sender up (Tcb.chrono, tcp/congestion/chrono.py)
 CHRONO_IDLE = 0
 CHRONO_BUSY = 1
 CHRONO_RWND = 2

@@ -70,11 +70,11 @@ class Core:
         self.ok_iface: Any = None
         self.ok_epoch = -1
         self.port_counter = self.rng.u32() & 0xFFFF
-        # what TCP's buffers hold together, and whether that is much (tcp/memory.py)
+        # what TCP's buffers hold together, and whether that is much (tcp/queues/memory.py)
         self.tcp_memory = 0
         self.tcp_pressure = False
         self.tcp_pressure_at = 0
-        #: under pressure, what each peer's connections hold, by address; and how many peers hold much (see tcp/memory.py)
+        #: under pressure, what each peer's connections hold, by address; and how many peers hold much (see tcp/queues/memory.py)
         self.tcp_peers: Any = None
         self.tcp_large = 0
         self.tcp_reclaimed = -1

@@ -9,7 +9,7 @@ from pystack.pkt.host import START
 from pystack.pkt.model import Struct
 from pystack.pkt.symbols import value_of
 from pystack_c.sockets import udp
-from pystack_c.tcp import errqueue
+from pystack_c.tcp.queues import errqueue
 
 MSG_TRUNC, MSG_ERRQUEUE = 0x20, 0x2000
 SOL_SOCKET, SOL_IP, SCM_TIMESTAMPING, IP_RECVERR = 1, 0, 37, 11

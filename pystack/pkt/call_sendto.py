@@ -10,8 +10,8 @@ from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.model import Struct, Syscall
 from pystack.pkt.wire import pattern
 from pystack_c.const import CLOSED, SYN_SENT
-from pystack_c.tcp import errqueue
 from pystack_c.tcp import user as tcp
+from pystack_c.tcp.queues import errqueue
 
 
 def call_sendto(calls: Calls, args: list[Any], call: Syscall) -> Attempt:

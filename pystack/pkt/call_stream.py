@@ -12,7 +12,7 @@ from pystack.pkt.wire import pattern
 from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt
 from pystack_c.tcp import user as tcp
-from pystack_c.tcp.errqueue import MSG_PART, end_send
+from pystack_c.tcp.queues.errqueue import MSG_PART, end_send
 
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_WAITALL = 1, 2, 0x20, 0x40, 0x100
 MSG_ERRQUEUE, MSG_FASTOPEN = 0x2000, 0x20000000

@@ -16,7 +16,7 @@ CALLS = {
     "pystack_c.tcp.again": "disconnect",
     "pystack_c.tcp.sockopt": "setsockopt getsockopt",
     "pystack_c.tcp.info": "tcp_info",
-    "pystack_c.tcp.errqueue": "take note end_send",
+    "pystack_c.tcp.queues.errqueue": "take note end_send",
     "pystack_c.sockets.udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
     "pystack_c.sockets.raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
     "pystack_c.link.acd": "start announce_twice",

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer, TimerOwner, new_timer
 

@@ -5,13 +5,17 @@ from pystack_c.config cimport Config
 from pystack_c.link.neighbor cimport confirm
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport chrono, ecn, memory, mtuprobe, rate, rtt, tell
+from pystack_c.tcp.congestion cimport chrono, rate
+from pystack_c.tcp.ecn cimport ecn
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport mtuprobe, tell
+from pystack_c.tcp.loss cimport rtt
 from pystack_c.tcp.output cimport schedule, set_rto_timer
-from pystack_c.tcp.recovery cimport after_ack, delivered, update_scoreboard
-from pystack_c.tcp.rtt cimport backed_off
-from pystack_c.tcp.rtxq cimport RtxQueue
-from pystack_c.tcp.sentseg cimport SentSegment
-from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.loss.recovery cimport after_ack, delivered, update_scoreboard
+from pystack_c.tcp.loss.rtt cimport backed_off
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.queues.sentseg cimport SentSegment
+from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer
 

@@ -5,10 +5,14 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.link.neighbor import confirm
-from pystack_c.tcp import chrono, ecn, errqueue, marks, memory, mtuprobe, rate, rtt, tell
+from pystack_c.tcp import marks, mtuprobe, tell
+from pystack_c.tcp.congestion import chrono, rate
+from pystack_c.tcp.ecn import ecn
+from pystack_c.tcp.loss import rtt
+from pystack_c.tcp.loss.recovery import after_ack, delivered, update_scoreboard
+from pystack_c.tcp.loss.rtt import backed_off
 from pystack_c.tcp.output import schedule, set_rto_timer
-from pystack_c.tcp.recovery import after_ack, delivered, update_scoreboard
-from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp.queues import errqueue, memory
 from pystack_c.tcp.tcb import Tcb
 
 

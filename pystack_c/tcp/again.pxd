@@ -3,8 +3,9 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.sockets cimport ports
-from pystack_c.tcp cimport memory, tell
-from pystack_c.tcp.rtt cimport backed_off
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport tell
+from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, kept=dict, size=int64_t, name=object, value=object)

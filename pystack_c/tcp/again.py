@@ -5,8 +5,9 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.sockets import ports
-from pystack_c.tcp import memory, tell
-from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp import tell
+from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.user import error
 

@@ -2,7 +2,8 @@ cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
-from pystack_c.tcp cimport memory, tell
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.segment cimport reset_connection
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables

@@ -4,7 +4,8 @@ import errno
 
 import pystack_c.const as C
 from pystack_c.base.timer import new_timer
-from pystack_c.tcp import errqueue, memory, tell
+from pystack_c.tcp import tell
+from pystack_c.tcp.queues import errqueue, memory
 from pystack_c.tcp.segment import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables

@@ -4,10 +4,13 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport accecn, memory, rtt, tell
+from pystack_c.tcp.ecn cimport accecn
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp.loss cimport rtt
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.close cimport enter_time_wait, start_wait
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer, new_timer

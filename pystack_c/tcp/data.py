@@ -5,9 +5,12 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.base.timer import new_timer
-from pystack_c.tcp import accecn, marks, memory, rtt, tell
+from pystack_c.tcp import marks, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
+from pystack_c.tcp.ecn import accecn
+from pystack_c.tcp.loss import rtt
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.queues import memory
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
 

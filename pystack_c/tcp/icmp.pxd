@@ -5,12 +5,13 @@ from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.ip.output cimport lower_mtu
 from pystack_c.base.seqnum cimport seq_le, seq_lt
-from pystack_c.tcp cimport tell, undo
+from pystack_c.tcp cimport tell
+from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.recovery cimport set_phase
-from pystack_c.tcp.rtxq cimport RtxQueue
-from pystack_c.tcp.sentseg cimport SentSegment
+from pystack_c.tcp.loss.recovery cimport set_phase
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 

@@ -6,10 +6,12 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_le, seq_lt
 from pystack_c.ip.output import lower_mtu
-from pystack_c.tcp import errqueue, tell, undo
+from pystack_c.tcp import tell
 from pystack_c.tcp.close import fail_connection, finish
+from pystack_c.tcp.loss import undo
+from pystack_c.tcp.loss.recovery import set_phase
 from pystack_c.tcp.output import schedule
-from pystack_c.tcp.recovery import set_phase
+from pystack_c.tcp.queues import errqueue
 from pystack_c.tcp.segment import update_mss
 from pystack_c.tcp.tcb import Tcb
 

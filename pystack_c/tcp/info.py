@@ -6,9 +6,9 @@ Times are microseconds (those that begin with last_, and total_rto_time: millise
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.tcp.rate import pacing_limit
+from pystack_c.tcp.congestion.rate import pacing_limit
+from pystack_c.tcp.queues.sentseg import SentSegment
 from pystack_c.tcp.segment import local_mss, path_mtu
-from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 
 USEC = 1_000

@@ -5,15 +5,16 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp cimport accecn, ecn, tell
+from pystack_c.tcp.ecn cimport accecn, ecn
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, await_fin, enter_time_wait, fail_connection, finish
 from pystack_c.tcp.data cimport ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
-from pystack_c.tcp.handshake cimport became_established, syn_received_ack, syn_sent_state
-from pystack_c.tcp.listen cimport listen_state
+from pystack_c.tcp.opening.handshake cimport became_established, syn_received_ack, syn_sent_state
+from pystack_c.tcp.opening.listen cimport listen_state
 from pystack_c.tcp.output cimport schedule, set_rto_timer
-from pystack_c.tcp.rtxq cimport RtxQueue
-from pystack_c.tcp.sentseg cimport SentSegment
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport send_reset
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables

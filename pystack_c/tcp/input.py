@@ -5,12 +5,13 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import accecn, ecn, tell, tunnel
+from pystack_c.tcp import tell, tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish
 from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
-from pystack_c.tcp.handshake import became_established, syn_received_ack, syn_sent_state
-from pystack_c.tcp.listen import listen_state
+from pystack_c.tcp.ecn import accecn, ecn
+from pystack_c.tcp.opening.handshake import became_established, syn_received_ack, syn_sent_state
+from pystack_c.tcp.opening.listen import listen_state
 from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.segment import received_route, send_reset
 from pystack_c.tcp.state import set_state

@@ -4,9 +4,11 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge
-from pystack_c.tcp cimport rate, tell, undo
-from pystack_c.tcp.rtxq cimport RtxQueue
-from pystack_c.tcp.sentseg cimport SentSegment
+from pystack_c.tcp.congestion cimport rate
+from pystack_c.tcp cimport tell
+from pystack_c.tcp.loss cimport undo
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.segment cimport path_mtu, update_mss
 from pystack_c.tcp.tcb cimport Tcb
 

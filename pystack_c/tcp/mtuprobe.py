@@ -8,10 +8,12 @@ nothing about congestion.
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge
-from pystack_c.tcp import rate, tell, undo
-from pystack_c.tcp.rtxq import RtxQueue
+from pystack_c.tcp import tell
+from pystack_c.tcp.congestion import rate
+from pystack_c.tcp.loss import undo
+from pystack_c.tcp.queues.rtxq import RtxQueue
+from pystack_c.tcp.queues.sentseg import SentSegment
 from pystack_c.tcp.segment import path_mtu, update_mss
-from pystack_c.tcp.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 

@@ -4,14 +4,17 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.tcp cimport chrono, fastopen, memory, mtuprobe, rate, tell
-from pystack_c.tcp.rack cimport probe_timeout
-from pystack_c.tcp.retransmit cimport retransmit_lost
-from pystack_c.tcp.rtxq cimport RtxQueue
-from pystack_c.tcp.sentseg cimport SentSegment, sent_segment
-from pystack_c.tcp.rtt cimport backed_off
+from pystack_c.tcp.congestion cimport chrono, rate
+from pystack_c.tcp.opening cimport fastopen
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport mtuprobe, tell
+from pystack_c.tcp.loss.rack cimport probe_timeout
+from pystack_c.tcp.loss.retransmit cimport retransmit_lost
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.queues.sentseg cimport SentSegment, sent_segment
+from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.segment cimport accecn_option, have_route, new_data_options, send_segment, send_syn
-from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer, new_timer
 

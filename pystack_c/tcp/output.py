@@ -3,12 +3,15 @@
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt
 from pystack_c.base.timer import new_timer
-from pystack_c.tcp import chrono, chunks, errqueue, fastopen, memory, mtuprobe, rate, tell
-from pystack_c.tcp.rack import probe_timeout
-from pystack_c.tcp.retransmit import retransmit_lost
-from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp.congestion import chrono, rate
+from pystack_c.tcp.loss.rack import probe_timeout
+from pystack_c.tcp.loss.retransmit import retransmit_lost
+from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.opening import fastopen
+from pystack_c.tcp.queues import chunks, errqueue, memory
+from pystack_c.tcp.queues.sentseg import sent_segment
 from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
-from pystack_c.tcp.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
 
 # Segments (or offloaded groups of them) one connection may send before others get their turn.

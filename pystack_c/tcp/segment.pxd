@@ -7,10 +7,11 @@ from pystack_c.ip.output cimport expire_mtu, output, route_output
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
-from pystack_c.tcp cimport accecn
-from pystack_c.tcp.recvbuf cimport RecvBuf
-from pystack_c.tcp cimport memory, tell
-from pystack_c.tcp.fastopen cimport syn_option
+from pystack_c.tcp.ecn cimport accecn
+from pystack_c.tcp.queues.recvbuf cimport RecvBuf
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport tell
+from pystack_c.tcp.opening.fastopen cimport syn_option
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer
 from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch

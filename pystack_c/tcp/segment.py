@@ -6,8 +6,10 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.ip import options as ip_options
 from pystack_c.ip.output import expire_mtu, output, route_output
-from pystack_c.tcp import accecn, memory, tell
-from pystack_c.tcp.fastopen import syn_option
+from pystack_c.tcp import tell
+from pystack_c.tcp.ecn import accecn
+from pystack_c.tcp.opening.fastopen import syn_option
+from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
 from pystack_c.wire.tcp import write_fastopen, write_sack, write_syn_options, write_tcp, write_timestamps

@@ -7,10 +7,11 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import sockopt as common
-from pystack_c.tcp import chunks, errqueue, tell, tunnel
+from pystack_c.tcp import tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.queues import chunks, errqueue
 from pystack_c.tcp.segment import update_mss, use_options
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import keepalive_arm

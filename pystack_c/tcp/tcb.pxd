@@ -7,9 +7,9 @@ from pystack_c.link.neighbor cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.congestion.base cimport CongestionControl
-from pystack_c.tcp.recvbuf cimport RecvBuf, new_recvbuf
-from pystack_c.tcp.rtxq cimport RtxQueue, new_rtxq
-from pystack_c.tcp.sendbuf cimport SendBuf, new_sendbuf
+from pystack_c.tcp.queues.recvbuf cimport RecvBuf, new_recvbuf
+from pystack_c.tcp.queues.rtxq cimport RtxQueue, new_rtxq
+from pystack_c.tcp.queues.sendbuf cimport SendBuf, new_sendbuf
 from pystack_c.base.timer cimport Timer
 
 @cython.final

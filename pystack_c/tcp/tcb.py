@@ -8,9 +8,9 @@ from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.link.neighbor import addr_text
 from pystack_c.probe import TIMER_NAMES
-from pystack_c.tcp.recvbuf import new_recvbuf
-from pystack_c.tcp.rtxq import new_rtxq
-from pystack_c.tcp.sendbuf import new_sendbuf
+from pystack_c.tcp.queues.recvbuf import new_recvbuf
+from pystack_c.tcp.queues.rtxq import new_rtxq
+from pystack_c.tcp.queues.sendbuf import new_sendbuf
 
 STATE_NAMES = {
     C.ESTABLISHED: "ESTABLISHED",

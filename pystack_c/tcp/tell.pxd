@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.tcp.rtt cimport backed_off
+from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(fields=dict)

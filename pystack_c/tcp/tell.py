@@ -3,7 +3,7 @@
 Each function is called after the change, with the old value, and says nothing where nothing changed.
 """
 
-from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp.loss.rtt import backed_off
 from pystack_c.tcp.tcb import Tcb
 
 

@@ -4,14 +4,16 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.base.seqnum cimport seq_add
-from pystack_c.tcp cimport fastopen, memory, mtuprobe, tell
+from pystack_c.tcp.opening cimport fastopen
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
-from pystack_c.tcp.rack cimport note_probe
-from pystack_c.tcp.recovery cimport overdue, timeout
-from pystack_c.tcp.retransmit cimport tail_loss_probe
-from pystack_c.tcp.sentseg cimport SentSegment
-from pystack_c.tcp.rtt cimport backed_off
+from pystack_c.tcp.loss.rack cimport note_probe
+from pystack_c.tcp.loss.recovery cimport overdue, timeout
+from pystack_c.tcp.loss.retransmit cimport tail_loss_probe
+from pystack_c.tcp.queues.sentseg cimport SentSegment
+from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.segment cimport have_route, send_segment
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb

@@ -5,13 +5,15 @@ import errno
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.timer import Timer
-from pystack_c.tcp import fastopen, memory, mtuprobe, tell
+from pystack_c.tcp import mtuprobe, tell
 from pystack_c.tcp.close import finish, timed_out
+from pystack_c.tcp.loss.rack import note_probe
+from pystack_c.tcp.loss.recovery import overdue, timeout
+from pystack_c.tcp.loss.retransmit import tail_loss_probe
+from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
-from pystack_c.tcp.rack import note_probe
-from pystack_c.tcp.recovery import overdue, timeout
-from pystack_c.tcp.retransmit import tail_loss_probe
-from pystack_c.tcp.rtt import backed_off
+from pystack_c.tcp.queues import memory
 from pystack_c.tcp.segment import have_route, send_segment
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb

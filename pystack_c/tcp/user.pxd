@@ -6,15 +6,17 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ip.output cimport route_output
 from pystack_c.route cimport Dst
-from pystack_c.tcp cimport fastopen, memory, tell
+from pystack_c.tcp.opening cimport fastopen
+from pystack_c.tcp.queues cimport memory
+from pystack_c.tcp cimport tell
 from pystack_c.tcp.close cimport abort_connection, await_fin, finish
 from pystack_c.tcp.data cimport ack_now
-from pystack_c.tcp.handshake cimport start_sequence, window_scale
-from pystack_c.tcp.listener cimport Listener
+from pystack_c.tcp.opening.handshake cimport start_sequence, window_scale
+from pystack_c.tcp.opening.listener cimport Listener
 from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.recvbuf cimport RecvBuf
+from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.segment cimport free_space, have_route
-from pystack_c.tcp.sendbuf cimport SendBuf
+from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb, new_tcb

@@ -11,12 +11,14 @@ import pystack_c.const as C
 from pystack_c.ip import options as ip_options
 from pystack_c.ip.output import route_output
 from pystack_c.sockets import ports
-from pystack_c.tcp import chunks, errqueue, fastopen, memory, tell
+from pystack_c.tcp import tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
 from pystack_c.tcp.data import ack_now
-from pystack_c.tcp.handshake import start_sequence, window_scale
-from pystack_c.tcp.listener import Listener
+from pystack_c.tcp.opening import fastopen
+from pystack_c.tcp.opening.handshake import start_sequence, window_scale
+from pystack_c.tcp.opening.listener import Listener
 from pystack_c.tcp.output import schedule
+from pystack_c.tcp.queues import chunks, errqueue, memory
 from pystack_c.tcp.segment import free_space, have_route
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables

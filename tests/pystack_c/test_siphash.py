@@ -5,7 +5,7 @@ from struct import pack
 
 from pystack_c.base.siphash import siphash
 from pystack_c.core import Core
-from pystack_c.tcp.fastopen import make_cookie
+from pystack_c.tcp.opening.fastopen import make_cookie
 
 KEY = bytes(range(16))
 

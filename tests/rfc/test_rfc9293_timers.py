@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from pystack_c.tcp import rtt, sockopt, user
+from pystack_c.tcp import sockopt, user
+from pystack_c.tcp.loss import rtt
 from tests.rfc import quoting
 from tests.support.segments import ACK, RST, SYN
 from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, Conn, Peer, S, build, mss_option, with_tos

@@ -15,7 +15,7 @@ from typing import Any
 
 import pystack  # noqa: F401
 from pystack_c.base.seqnum import seq_add
-from pystack_c.tcp import memory
+from pystack_c.tcp.queues import memory
 from tests.support import invariants
 from tests.support.tcp_peer import MS, SACK_OK, Conn, Peer, mss_option, sack_option, wscale_option
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.config import FIELDS
-from pystack_c.tcp import fastopen
+from pystack_c.tcp.opening import fastopen
 from tests.support import build
 from tests.support.build import MAC_BCAST, MAC_HOST, MAC_PEER
 from tests.support.calls import HOST, PEER, Calls, Step

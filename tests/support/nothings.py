@@ -28,13 +28,13 @@ from pystack_c.sockets.udp import udp_open
 from pystack_c.stack import Stack
 from pystack_c.tcp import user
 from pystack_c.tcp.congestion.base import CongestionControl, create
-from pystack_c.tcp.listener import Listener
-from pystack_c.tcp.pieces import Piece, Run
-from pystack_c.tcp.rtxq import RtxQueue
-from pystack_c.tcp.sackranges import SackRange, SackRanges
-from pystack_c.tcp.scoreboard import Scoreboard
-from pystack_c.tcp.seglists import SegHeap, SegList
-from pystack_c.tcp.sentseg import SentSegment
+from pystack_c.tcp.loss.sackranges import SackRange, SackRanges
+from pystack_c.tcp.loss.scoreboard import Scoreboard
+from pystack_c.tcp.loss.seglists import SegHeap, SegList
+from pystack_c.tcp.opening.listener import Listener
+from pystack_c.tcp.queues.pieces import Piece, Run
+from pystack_c.tcp.queues.rtxq import RtxQueue
+from pystack_c.tcp.queues.sentseg import SentSegment
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = re.compile(r"^(\s*)cpdef\s+(?:[^(=]*?[\s*])?([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")

@@ -15,7 +15,8 @@ from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay
 from pystack_c.config import Config
 from pystack_c.link import acd
-from pystack_c.tcp import errqueue, sockopt, user
+from pystack_c.tcp import sockopt, user
+from pystack_c.tcp.queues import errqueue
 from tests.trace.test_replay import Kept
 
 ROOT = Path(pystack.__file__).resolve().parents[1]
@@ -110,7 +111,11 @@ def test_every_call_that_is_made_can_be_replayed():
                 else:
                     seen.add(owner(name))
     assert not unknown, "\n".join(unknown)
-    assert {"pystack_c.tcp.errqueue:take", "pystack_c.tcp.errqueue:end_send", "pystack_c.sockets.raw:sendto"} <= seen
+    assert {
+        "pystack_c.tcp.queues.errqueue:take",
+        "pystack_c.tcp.queues.errqueue:end_send",
+        "pystack_c.sockets.raw:sendto",
+    } <= seen
     assert len(seen) > 30 and named == set(NAMES)
 
 

@@ -4,8 +4,8 @@ cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.tcp.congestion.bbr_model cimport BbrModel
 from pystack_c.tcp.congestion.reno cimport initial_window
-from pystack_c.tcp.rate cimport Rate, note_app_limited
-from pystack_c.tcp.sentseg cimport SentSegment
+from pystack_c.tcp.congestion.rate cimport Rate, note_app_limited
+from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.tcb cimport Tcb
 
 cdef class Bbr(BbrModel):

@@ -22,9 +22,9 @@ from pystack_c.tcp.congestion.bbr_model import (
     BbrModel,
     S,
 )
+from pystack_c.tcp.congestion.rate import Rate, note_app_limited
 from pystack_c.tcp.congestion.reno import initial_window
-from pystack_c.tcp.rate import Rate, note_app_limited
-from pystack_c.tcp.sentseg import SentSegment
+from pystack_c.tcp.queues.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
 STATE_NAMES = ("startup", "drain", "down", "cruise", "refill", "up", "probe-rtt")

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.congestion.reno cimport initial_window
-from pystack_c.tcp.rate cimport Rate
+from pystack_c.tcp.congestion.rate cimport Rate
 from pystack_c.tcp.tcb cimport Tcb
 
 cdef class BbrModel(CongestionControl):

@@ -5,8 +5,8 @@ section numbers are of draft-ietf-ccwg-bbr-06. Bandwidths are bytes a second, vo
 """
 
 from pystack_c.tcp.congestion.base import CongestionControl
+from pystack_c.tcp.congestion.rate import Rate
 from pystack_c.tcp.congestion.reno import initial_window
-from pystack_c.tcp.rate import Rate
 from pystack_c.tcp.tcb import Tcb
 
 S = 1_000_000_000

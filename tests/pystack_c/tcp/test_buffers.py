@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pystack_c.base.seqnum import seq_add, seq_diff
-from pystack_c.tcp.recvbuf import RecvBuf
-from pystack_c.tcp.rtxq import RtxQueue
-from pystack_c.tcp.sendbuf import SendBuf
-from pystack_c.tcp.sentseg import SentSegment
+from pystack_c.tcp.queues.recvbuf import RecvBuf
+from pystack_c.tcp.queues.rtxq import RtxQueue
+from pystack_c.tcp.queues.sendbuf import SendBuf
+from pystack_c.tcp.queues.sentseg import SentSegment
 
 TEXT = bytes(i * 7 & 255 for i in range(600))
 STARTS = st.sampled_from([0, 1000, 2**32 - 1, 2**32 - 100, 2**31 - 50])

@@ -4,7 +4,7 @@ import pytest
 
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp.congestion.cubic import Cubic
-from pystack_c.tcp.fastopen import remember
+from pystack_c.tcp.opening.fastopen import remember
 from tests import frames as f
 from tests.support.counting import Cases, check
 from tests.support.peer import ip_packet

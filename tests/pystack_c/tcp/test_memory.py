@@ -12,9 +12,10 @@ from pystack.runtime.procs import sleep
 from pystack.runtime.simulated import MS, S
 from pystack_c.probe import ListProbe
 from pystack_c.services import serve
-from pystack_c.tcp import memory, user
-from pystack_c.tcp.recvbuf import RecvBuf
-from pystack_c.tcp.sendbuf import SendBuf
+from pystack_c.tcp import user
+from pystack_c.tcp.queues import memory
+from pystack_c.tcp.queues.recvbuf import RecvBuf
+from pystack_c.tcp.queues.sendbuf import SendBuf
 from pystack_c.tcp.tcb import Tcb
 from tests.support import invariants
 from tests.support.lab import lab_net, pattern

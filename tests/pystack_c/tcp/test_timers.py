@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from pystack_c.tcp import rtt, user
+from pystack_c.tcp import user
+from pystack_c.tcp.loss import rtt
 from tests.support.segments import ACK, FIN, RST, SYN
 from tests.support.tcp_peer import MS, PEER, Peer, S, mss_option
 

@@ -1,0 +1,225 @@
+"""Explicit Congestion Notification: negotiation of RFC 3168 and RFC 9768, and the one response a window.
+
+With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC 9768) counters tell each mark; see accecn.py.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_gt
+from pystack_c.tcp import tell
+from pystack_c.tcp.congestion.base import SIGNAL_ECN
+from pystack_c.tcp.ecn import accecn
+from pystack_c.tcp.tcb import PHASES, Tcb
+
+CE = 3
+
+# The setting tcp_ecn, as Linux has it: what is agreed to, and what is asked for.
+#   0 none / none, 1 ECN / ECN, 2 ECN / none, 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
+ACCURATE = 3
+
+
+def syn_received(tcb: Tcb, pkt: Any) -> None:
+    """RFC 3168 6.1.1, RFC 9768 table 2: the three flags AE, CWR, ECE of a SYN or SYN-ACK."""
+    code = (pkt.tcp_flags >> 6) & 7
+    if pkt.tcp_flags & C.ACK:
+        _syn_ack(tcb, pkt, code)
+        return
+    mode = tcb.core.config.tcp_ecn
+    tcb.ecn_ok = False
+    if mode >= ACCURATE and code != 0 and code != 3:
+        # RFC 9768 3.1.1; any other combination asks for it as well (3.1.3).
+        tcb.acc_syn = pkt.tos & 3
+        accecn.enter(tcb)
+        tell.ecn(tcb, "agreed", "the SYN asks for accurate ECN", "RFC 9768 3.1.1")
+    else:
+        tcb.ecn_ok = mode != 0 and code & 3 == 3
+        if tcb.ecn_ok:
+            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+
+
+def _syn_ack(tcb: Tcb, pkt: Any, code: int) -> None:
+    """The answer to our SYN."""
+    if not tcb.acc_asked:
+        tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
+        if tcb.ecn_ok:
+            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+        return
+    if code == 1:
+        tcb.ecn_ok = True
+        tell.ecn(tcb, "agreed", "the peer knows ECN, but not accurate ECN", "RFC 9768 3.1.2")
+        return
+    tcb.ecn_ok = False
+    if code == 0 or code == 7:
+        why = "the peer does no ECN" if code == 0 else "the SYN-ACK only mirrors our flags: no ECN"
+        tell.ecn(tcb, "refused", why, "RFC 9768 3.1.2")
+        return
+    accecn.enter(tcb)
+    tell.ecn(tcb, "agreed", "the peer agrees to accurate ECN", "RFC 9768 3.1.1")
+    if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT) and tcb.core.config.tcp_ecn_fallback:
+        # 3.2.2.3: our SYN was Not-ECT; something on the path writes into the IP-ECN field.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+        tcb.acc_respond = code == 6
+    syn_ack_marks(tcb, pkt)
+    if accecn.zeroed(pkt):
+        accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
+    elif pkt.acc_order >= 0:
+        tcb.acc_opt_seen = accecn.COUNTERS_SEEN if pkt.acc_count > 0 else accecn.EMPTY_SEEN
+    tcb.acc_opt_due = accecn.FIRST_ACK | accecn.FIRST_DATA
+
+
+def syn_ack_marks(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 3.2.2.1, client: feed back the IP-ECN field of a SYN-ACK on a pure ACK; a mark counts, but once (3.2.2.2)."""
+    codepoint = pkt.tos & 3
+    tcb.acc_answer = accecn.handshake_code(codepoint)
+    if codepoint == CE and not tcb.acc_counted:
+        tcb.acc_counted = True
+        tcb.r_cep += 1
+
+
+def another_syn(tcb: Tcb, pkt: Any) -> bool:
+    """RFC 9768 3.1.5, server: a valid SYN once more. False where the connection must be reset."""
+    code = (pkt.tcp_flags >> 6) & 7
+    if tcb.accecn:
+        if code == 3:
+            return False
+        tcb.acc_syn = pkt.tos & 3
+        tcb.acc_again = True
+        if code == 0:
+            tcb.acc_no_ect = True
+    elif tcb.ecn_ok and tcb.core.config.tcp_ecn >= ACCURATE:
+        return code == 0 or code == 3
+    return True
+
+
+def third_ack(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 3.2.2.1 and table 4, server in SYN-RECEIVED: the first ACK's field tells how our SYN-ACK arrived."""
+    if accecn.zeroed(pkt):
+        accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
+    accecn.read_option(tcb, pkt)
+    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == accecn.COUNTERS_SEEN:
+        # (Linux: options come through one way, so ours may have been lost by chance.)
+        tcb.acc_opt_off = False
+        tcb.acc_fail &= ~accecn.OPT_FAIL_SEND
+    if pkt.l4_end > pkt.data_off or pkt.sack is not None or pkt.tcp_flags & C.FIN:
+        return
+    code = (pkt.tcp_flags >> 6) & 7
+    tcb.acc_skip = True
+    if code == 0:
+        # Note 1: no ECT, and no response to feedback, for the rest of the connection.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
+    elif (code == 3 or code == 4 or code == 6) and tcb.core.config.tcp_ecn_fallback:
+        # 3.2.2.3: the SYN-ACK was sent Not-ECT.
+        accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+    if code == 6:
+        tcb.s_cep = 6
+        tcb.delivered_ce += 1
+        tcb.core.counters.TcpExtTCPDeliveredCE += 1
+        tcb.acc_respond = True
+
+
+def cookie_returned(tcb: Tcb, pkt: Any) -> None:
+    """RFC 9768 5.1: a client in AccECN mode shows it by the field of the ACK that brings a SYN cookie back."""
+    if tcb.core.config.tcp_ecn >= ACCURATE and (pkt.tcp_flags >> 6) & 7 >= 2 and not tcb.ecn_ok:
+        accecn.enter(tcb)
+        third_ack(tcb, pkt)
+
+
+def established(tcb: Tcb) -> None:
+    """A mark that the handshake reported is answered now that there is a window to reduce."""
+    if tcb.acc_respond:
+        tcb.acc_respond = False
+        respond(tcb, "the handshake met congestion", "RFC 9768 3.2.2.2")
+
+
+def segment_received(tcb: Tcb, pkt: Any) -> None:
+    """RFC 3168 6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
+    if pkt.tcp_flags & C.CWR:
+        if tcb.ecn_echo:
+            tell.ecn(tcb, "quiet", "the sender has reacted: echo no more", "RFC 3168 6.1.3")
+        tcb.ecn_echo = False
+    if pkt.tos & CE:
+        tcb.ecn_seen = True
+    if pkt.tos & CE == CE:
+        if not tcb.ecn_echo:
+            tell.ecn(tcb, "echo", "a router marked congestion: echo it until the sender reacts", "RFC 3168 6.1.3")
+        tcb.ecn_echo = True
+
+
+def ack_received(tcb: Tcb, pkt: Any) -> None:
+    """RFC 3168 6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
+    if not pkt.tcp_flags & C.ECE:
+        return
+    # Only ACKs without ECE let cwnd grow.
+    tcb.cwnd_limited = False
+    tcb.max_out = 0
+    if may_respond(tcb, pkt.ack):
+        respond(tcb, "the peer echoes a congestion mark", "RFC 3168 6.1.2")
+        tcb.ecn_cwr = True
+
+
+def feedback(tcb: Tcb, pkt: Any, newly: int, progress: bool) -> None:
+    """RFC 9768 3.2.2.2: read the ACE field and the option of an ACK by which `newly` segments were delivered."""
+    if tcb.acc_skip:
+        tcb.acc_skip = False
+        accecn.read_option(tcb, pkt)
+        return
+    if tcb.acc_first:
+        # 3.2.2.4: the first counter after the handshake cannot be zero.
+        tcb.acc_first = False
+        if (pkt.tcp_flags >> 6) & 7 == 0:
+            accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
+    accecn.count_acks(tcb, newly)
+    if not progress or tcb.acc_deaf:
+        return
+    marked = accecn.read_option(tcb, pkt)
+    delta = accecn.newly_marked(tcb, pkt, newly, marked)
+    if delta == 0:
+        if marked > 0 and newly <= 7:
+            # 3.2.3.2.5: marked bytes in no marked packet.
+            accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
+        return
+    tcb.s_cep += delta
+    tcb.delivered_ce += delta
+    tcb.core.counters.TcpExtTCPDeliveredCE += delta
+    # Only ACKs without news of congestion let cwnd grow.
+    tcb.cwnd_limited = False
+    tcb.max_out = 0
+    if may_respond(tcb, pkt.ack):
+        respond(tcb, f"the peer got {delta} packets with a congestion mark", "RFC 9768 3.2.2.2")
+
+
+def may_respond(tcb: Tcb, ack: int) -> bool:
+    """RFC 3168 6.1.2: once a window of data, and not where a loss is answered already."""
+    if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
+        return False
+    return not tcb.ecn_recover_set or seq_gt(ack, tcb.ecn_recover)
+
+
+def respond(tcb: Tcb, why: str, rfc: str) -> None:
+    """As to a loss, but nothing is sent again."""
+    tell.ecn(tcb, "react", f"{why}: send less, once a round trip", rfc)
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.cc.cong_signal(tcb, SIGNAL_ECN)
+    tcb.ecn_recover = tcb.snd_nxt
+    tcb.ecn_recover_set = True
+    config = tcb.core.config
+    spread = config.tcp_prr_ecn and config.tcp_prr and tcb.sack_ok and not tcb.own_recovery
+    if spread and tcb.cwnd == tcb.ssthresh < old and tcb.in_flight() >= tcb.mss:
+        # Not at once, but by what is delivered (recovery.reduce_rate).
+        tcb.cwnd = old
+        begin_cwr(tcb, why)
+    tell.cwnd(tcb, old, ssthresh, why, rfc)
+
+
+def begin_cwr(tcb: Tcb, why: str) -> None:
+    """Linux's tcp_enter_cwr: until more is acknowledged than is out now, cwnd goes down to ssthresh as in fast recovery."""
+    tcb.prr_delivered = 0
+    tcb.prr_out = 0
+    tcb.prr_flight = 0
+    tcb.recover = tcb.snd_nxt
+    tcb.ca_state = C.CA_CWR
+    if tcb.core.probe is not None:
+        fields = {"phase": PHASES[C.CA_CWR], "recover": tcb.recover}
+        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, "RFC 6937 3", fields)

@@ -1,0 +1,295 @@
+"""RACK-TLP: losses found by time, and a probe for the tail (RFC 8985).
+
+A segment is lost when one sent later was delivered and a reordering window has passed (section 6.2); a tail
+that nobody acknowledges is probed before the retransmission timer fires (section 7). Both need SACK.
+"""
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
+from pystack_c.base.timer import Timer
+from pystack_c.tcp import tell
+from pystack_c.tcp.congestion import rate
+from pystack_c.tcp.loss.sackranges import SackRange
+from pystack_c.tcp.loss.scoreboard import Scoreboard, fresh
+from pystack_c.tcp.loss.seglists import SegHeap
+from pystack_c.tcp.queues.rtxq import RtxQueue
+from pystack_c.tcp.queues.sentseg import SentSegment
+from pystack_c.tcp.tcb import Tcb
+
+
+def in_use(tcb: Tcb) -> bool:
+    """RACK works on SACK (RFC 8985 5.1)."""
+    return tcb.sack_ok and tcb.core.config.tcp_rack
+
+
+def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
+    """RFC 8985 6.2: was the first sent after the second?
+
+    The RFC compares times, and sequence numbers where they are equal. In virtual time much happens at one instant, so
+    the order of transmissions is counted; only parts of one offloaded group share a count.
+    """
+    if order1 != order2:
+        return order1 > order2
+    return seq_gt(end1, end2)
+
+
+def lose(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
+    """Mark one segment lost, by whichever rule found it."""
+    count_lost(tcb, seg)
+    n = seq_diff(seg.end, seg.seq)
+    if tcb.core.probe is not None:
+        tcb.core.emit("tcp.lost", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
+
+
+def count_lost(tcb: Tcb, seg: SentSegment) -> None:
+    """It left the network without arriving: for the retransmission queue, the rate of losses, and congestion control."""
+    newly = not seg.lost or seg.in_flight_again
+    tcb.rtxq.mark_lost(seg)
+    if newly and tcb.rate is not None:
+        rate.lost(tcb, seq_diff(seg.end, seg.seq))
+        tcb.cc.segment_lost(tcb, seg)
+
+
+def delivered(tcb: Tcb, seg: SentSegment) -> None:
+    """Steps 2 to 4, for one segment newly acknowledged or SACKed."""
+    now = tcb.core.now
+    # Step 3: detect reordering: an original arrived after one with higher sequence numbers.
+    if not tcb.rack_started or seq_gt(seg.end, tcb.rack_fack):
+        tcb.rack_fack = seg.end
+    elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
+        if not tcb.rack_reordering:
+            tcb.rack_reordering = True
+            why = "an original arrived after one sent later: the path reorders, be patient"
+            tell.received(tcb, "tcp.reordering", seg.seq, seq_diff(seg.end, seg.seq), why, "RFC 8985 6.2")
+        note_reordering(tcb, seg)
+    # Step 4: the most recently sent segment that was delivered.
+    rtt = now - seg.sent_at
+    if seg.retrans > 0 and tcb.min_rtt >= 0 and rtt < tcb.min_rtt:
+        # Too soon for the retransmission: the original was delivered.
+        return
+    tcb.rack_rtt = rtt
+    if not tcb.rack_started or sent_after(seg.order, seg.end, tcb.rack_order, tcb.rack_end):
+        tcb.rack_order = seg.order
+        tcb.rack_end = seg.end
+    tcb.rack_started = True
+
+
+def note_reordering(tcb: Tcb, seg: SentSegment) -> None:
+    """How far, in segments, the network moved one behind others: tcpi_reordering; an ACK counts once in tcpi_reord_seen."""
+    distance = (seq_diff(tcb.rack_fack, seg.seq) + tcb.mss - 1) // tcb.mss
+    if distance > tcb.reordering:
+        tcb.reordering = distance if distance < 300 else 300
+    if not tcb.ack_reordered:
+        tcb.ack_reordered = True
+        tcb.reord_seen += 1
+        tcb.core.counters.TcpExtTCPSACKReorder += 1
+
+
+def dsack_seen(tcb: Tcb) -> None:
+    """Step 5, first half: a D-SACK widens the reordering window, once a round trip."""
+    if tcb.rack_dsack_round and seq_ge(tcb.snd_una, tcb.rack_dsack_seq):
+        tcb.rack_dsack_round = False
+    if not tcb.rack_dsack_round:
+        tcb.rack_dsack_round = True
+        tcb.rack_dsack_seq = tcb.snd_nxt
+        tcb.rack_mult += 1
+        tcb.rack_persist = 16
+
+
+def recovery_ended(tcb: Tcb) -> None:
+    """Step 5: after 16 recoveries without a D-SACK the window is small again."""
+    tcb.rack_persist -= 1
+    if tcb.rack_persist <= 0:
+        tcb.rack_mult = 1
+        tcb.rack_persist = 16
+
+
+def reordering_window(tcb: Tcb) -> int:
+    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd); DupThresh counts segments."""
+    if not tcb.rack_reordering:
+        if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
+            return 0
+        if tcb.rtxq.sacked_segs >= tcb.core.config.tcp_reordering:
+            return 0
+    if tcb.min_rtt < 0:
+        return 0
+    window = tcb.rack_mult * tcb.min_rtt // 4
+    return window if window < tcb.srtt else tcb.srtt
+
+
+def detect_loss(tcb: Tcb) -> None:
+    """RACK_detect_loss: mark what is overdue, and set the timer for what will be next."""
+    core = tcb.core
+    q = tcb.rtxq
+    if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
+        q.calm()
+        core.cancel_timer(tcb.reorder_timer, "nothing is missing any more", "RFC 8985 6.2")
+        return
+    window = reordering_window(tcb)
+    why = "a segment sent later was delivered, and the reordering window has passed"
+    if window == 0:
+        why = "a segment sent later was delivered; no reordering was seen, and it is not waited for"
+    look_at(tcb, q)
+    lose_overdue(tcb, core.now - tcb.rack_rtt - window, why)
+    wait = longest_wait(q.board, core.now - tcb.rack_rtt - window)
+    if wait > 0:
+        wait += core.config.tcp_timeout_slack
+        if tcb.reorder_timer is None:
+            tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
+        core.set_timer(tcb.reorder_timer, core.now + wait, "later than that, what is missing is lost", "RFC 8985 6.2")
+    else:
+        core.cancel_timer(tcb.reorder_timer, "nothing can be late any more", "RFC 8985 6.2")
+
+
+def look_at(tcb: Tcb, q: RtxQueue) -> None:
+    """Which segments were sent before something that was delivered? Only those that were not so the last time are touched."""
+    board: Scoreboard = q.board
+    seg: SentSegment
+    # What was sent once is in the order of sending as it is.
+    i = q.find(board.edge)
+    n = len(q.segs)
+    while i < n:
+        seg = q.segs[i]
+        if seq_ge(seg.seq, tcb.rack_fack):
+            break
+        if fresh(seg):
+            if not sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
+                break
+            board.becomes_late(seg)
+        board.edge = seg.end
+        i += 1
+    seg = board.first_again()
+    while seg is not None and sent_after(tcb.rack_order, tcb.rack_end, seg.order, seg.end):
+        board.becomes_overdue(seg, is_near(tcb, q, seg))
+        seg = board.first_again()
+    seg = board.first_beyond()
+    while seg is not None and is_near(tcb, q, seg):
+        board.comes_near(seg)
+        seg = board.first_beyond()
+
+
+def is_near(tcb: Tcb, q: RtxQueue, seg: SentSegment) -> bool:
+    """Is a retransmission before the first segment that was sent once and is above all that was delivered?"""
+    if seq_lt(seg.seq, tcb.rack_fack):
+        return True
+    board: Scoreboard = q.board
+    if seq_lt(board.whole, tcb.rack_fack):
+        board.whole = tcb.rack_fack
+    i = q.find(board.whole)
+    while i < len(q.segs):
+        other: SentSegment = q.segs[i]
+        if other.retrans == 0:
+            break
+        board.whole = other.end
+        i += 1
+    return seq_lt(seg.seq, board.whole)
+
+
+def lose_overdue(tcb: Tcb, limit: int, why: str) -> None:
+    """Mark lost what was sent at `limit` or before, of what is overdue, by sequence numbers."""
+    board: Scoreboard = tcb.rtxq.board
+    again: SegHeap = None  # type: ignore[assignment]
+    second: SentSegment = board.first_overdue()
+    while second is not None and second.sent_at <= limit:
+        if again is None:
+            again = SegHeap()
+        board.take_overdue(second)
+        again.push(second)
+        second = board.first_overdue()
+    while True:
+        seg: SentSegment = board.first_late()
+        if seg is not None and seg.sent_at > limit:
+            seg = None  # type: ignore[assignment]
+        second = None if again is None else again.top()  # type: ignore[assignment]
+        if seg is None and second is None:
+            return
+        if second is None or (seg is not None and seq_lt(seg.seq, second.seq)):
+            board.take_late(seg)
+        else:
+            again.pop()
+            seg = second
+            tcb.core.counters.TcpExtTCPLostRetransmit += 1
+        lose(tcb, seg, why, "RFC 8985 6.2")
+
+
+def longest_wait(board: Scoreboard, limit: int) -> int:
+    """How long until the youngest of what is overdue is lost."""
+    wait = 0
+    seg: SentSegment = board.last_late()
+    if seg is not None:
+        wait = seg.sent_at - limit
+    seg = board.last_overdue()
+    if seg is not None and seg.sent_at - limit > wait:
+        wait = seg.sent_at - limit
+    return wait
+
+
+def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
+    """RACK_mark_losses_on_RTO (6.3): the earliest segment, and what was sent a round trip ago or longer.
+
+    What is younger may still arrive. Without RACK, or where `everything` is in doubt, all that is not SACKed is lost.
+    """
+    q = tcb.rtxq
+    if not in_use(tcb) or not tcb.rack_started:
+        everything = True
+    limit = tcb.core.now - tcb.rack_rtt - reordering_window(tcb)
+    i = q.first
+    while i < len(q.segs):
+        seg: SentSegment = q.segs[i]
+        if not seg.sacked and (everything or i == q.first or seg.sent_at <= limit):
+            count_lost(tcb, seg)
+        i += 1
+
+
+def probe_timeout(tcb: Tcb) -> int:
+    """TLP_calc_PTO (7.2), or 0 where no probe is due now: RTO rules then."""
+    if not tcb.sack_ok or not tcb.core.config.tcp_tlp or tcb.tlp_out:
+        return 0
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return 0
+    if tcb.ca_state != C.CA_OPEN and tcb.ca_state != C.CA_CWR:
+        return 0
+    if tcb.srtt == 0 or tcb.rtxq.sacked_out > 0 or tcb.backoff > 0:
+        return 0
+    pto = 2 * tcb.srtt
+    if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:
+        pto += tcb.core.config.tcp_tlp_max_ack_delay
+    else:
+        pto += tcb.core.config.tcp_timeout_slack
+    return pto if pto < tcb.rto or tcb.core.config.tcp_tlp_at_rto else 0
+
+
+def note_probe(tcb: Tcb, retransmission: bool) -> None:
+    """The probe was sent (7.3)."""
+    tcb.tlp_out = True
+    tcb.tlp_is_retrans = retransmission
+    tcb.tlp_end = tcb.snd_nxt
+
+
+def probe_answered(tcb: Tcb, ack: int, dsack: bool, plain_duplicate: bool) -> bool:
+    """TLP_process_ack (7.4.2). True where the probe repaired a loss that nothing else would have shown."""
+    if not tcb.tlp_out or not seq_ge(ack, tcb.tlp_end):
+        return False
+    if not tcb.tlp_is_retrans:
+        tcb.tlp_out = False
+    elif dsack:
+        # The receiver got both copies: nothing was lost.
+        tcb.tlp_out = False
+    elif seq_gt(ack, tcb.tlp_end):
+        tcb.tlp_out = False
+        return True
+    elif plain_duplicate:
+        tcb.tlp_out = False
+    # (Else it is the ACK of the probe, or of an original that was only late: wait for what comes after.)
+    return False
+
+
+def last_segment(q: RtxQueue) -> int:
+    """Index of the segment with the highest sequence numbers that is still out, or -1."""
+    i = len(q.segs) - 1
+    if i >= q.first:
+        seg: SentSegment = q.segs[i]
+        if seg.sacked:
+            found: SackRange = q.board.sacks.top()
+            i = q.find(found.left) - 1
+    return i if i >= q.first else -1

@@ -1,0 +1,492 @@
+"""Loss recovery: what an ACK says about losses, and the phases it leads to.
+
+Marking (which segments are lost) is here and in rack; sending them again is retransmit.retransmit_lost, which asks only
+cwnd and the pipe. With SACK the marks follow RACK (RFC 8985), or RFC 6675 where that is off; without it NewReno, RFC 6582.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp.congestion import rate
+from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
+from pystack_c.tcp.loss import rack, undo
+from pystack_c.tcp.loss.sackranges import SackRange
+from pystack_c.tcp.loss.scoreboard import Scoreboard, fresh
+from pystack_c.tcp.queues.rtxq import RtxQueue
+from pystack_c.tcp.queues.sentseg import SentSegment, covers
+from pystack_c.tcp.tcb import PHASES, Tcb
+
+
+def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
+    """RFC 6675 Update(): mark what SACK blocks cover. Returns the bytes newly SACKed."""
+    q = tcb.rtxq
+    before = q.sacked_out
+    note_dsack(tcb, blocks)
+    for left, right in blocks:
+        if seq_le(right, tcb.snd_una):
+            continue
+        if not (seq_lt(left, right) and seq_ge(left, tcb.snd_una) and seq_le(right, tcb.snd_nxt)):
+            tcb.core.counters.TcpExtTCPSACKDiscard += 1
+            tcb.core.drop("tcp-bad-sack", tcb.subject(), "SACK block outside what was sent", "RFC 2018 4")
+            continue
+        _mark_block(tcb, q, left, right)
+    if q.sacked_out != before and tcb.core.probe is not None:
+        fields = {"blocks": list(blocks)}
+        why = f"{q.sacked_out - before} bytes more are SACKed"
+        tcb.core.emit("tcp.sack", tcb.subject(), tcb.ident, why, "RFC 2018 4", fields)
+    return q.sacked_out - before
+
+
+def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
+    """RFC 2883 5: a first block below the cumulative ACK, or inside the second block, reports a duplicate."""
+    left, right = blocks[0]
+    below = seq_le(right, tcb.snd_una)
+    inside = False
+    if len(blocks) > 1:
+        left2, right2 = blocks[1]
+        inside = seq_ge(left, left2) and seq_le(right, right2)
+    if not below and not inside:
+        return
+    counters = tcb.core.counters
+    if below:
+        counters.TcpExtTCPDSACKRecv += 1
+    else:
+        counters.TcpExtTCPDSACKOfoRecv += 1
+    n = max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
+    tcb.dsack_dups += n
+    if tcb.dsack_dups > tcb.total_retrans:
+        # More copies than were sent: the network makes them, or the peer makes them up (RFC 3708 5 warns of both).
+        counters.TcpExtTCPDSACKIgnoredDubious += 1
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "a copy that was never sent", "RFC 3708 5")
+        return
+    counters.TcpExtTCPDSACKRecvSegs += n
+    if below and not tcb.undo_possible:
+        counters.TcpExtTCPDSACKIgnoredNoUndo += 1
+    elif below and seq_le(right, tcb.undo_marker):
+        counters.TcpExtTCPDSACKIgnoredOld += 1
+    tcb.ack_dsack = True
+    tcb.dsack_end = right
+    tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
+
+
+def whole_segments(seg: SentSegment, edge: int, up: bool) -> int:
+    """The edge of a SACK block, moved to that of a segment where it lies inside of one."""
+    n = seq_diff(seg.end, seg.seq)
+    at = seq_diff(edge, seg.seq)
+    if at <= 0 or at >= n:
+        return edge
+    size = seg.gso if seg.gso > 0 else n
+    at = (at + size - 1) // size * size if up else at // size * size
+    return seq_add(seg.seq, at if at < n else n)
+
+
+def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
+    i = q.find(left)
+    while i < len(q.segs):
+        seg: SentSegment = q.segs[i]
+        if seq_ge(seg.seq, right):
+            return
+        if seg.sacked:
+            # (It, and what follows it, may have been there for long.)
+            edge = q.board.sacks.end(seg.seq)
+            if seq_ge(edge, right):
+                return
+            i = q.find(edge)
+            continue
+        if not covers(seg, left, right):
+            # A group sent in one piece (offload) may be covered in part: cut it.
+            begin, end = left, right
+            if tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes:
+                begin = whole_segments(seg, left, True)
+                end = whole_segments(seg, right, False)
+            if seq_le(end, begin) or seq_le(end, seg.seq) or seq_le(seg.end, begin):
+                i += 1
+                continue
+            if seq_lt(seg.seq, begin):
+                q.cut(i, begin)
+                i += 1
+                continue
+            if seq_lt(end, seg.end):
+                q.cut(i, end)
+        q.mark_sacked(seg)
+        delivered(tcb, seg)
+        i += 1
+
+
+def delivered(tcb: Tcb, seg: SentSegment) -> None:
+    """A segment was newly acknowledged or SACKed: for RACK, for this ACK's sums, for the rate sample."""
+    rack.delivered(tcb, seg)
+    n = seq_diff(seg.end, seg.seq)
+    pieces = seg.pieces()
+    tcb.ack_delivered += n
+    tcb.delivered += pieces
+    tcb.core.counters.TcpExtTCPDelivered += pieces
+    if seg.retrans == 0:
+        tcb.ack_orig = True
+    if tcb.rate is not None:
+        rate.delivered(tcb, seg, n)
+
+
+def mark_losses(tcb: Tcb) -> None:
+    """RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) * SMSS bytes, are SACKed above it."""
+    thresh = tcb.core.config.tcp_reordering
+    found: SackRange = tcb.rtxq.board.sacks.below(thresh, (thresh - 1) * tcb.mss)
+    if found is not None:
+        lose_below(tcb, found.left)
+
+
+def mark_holes(tcb: Tcb) -> None:
+    """RFC 6675 4, NextSeg() rule 3: in recovery with no new data to send, fill the holes IsLost() does not hold for yet."""
+    found: SackRange = tcb.rtxq.board.sacks.top()
+    lose_below(tcb, found.left)
+
+
+def lose_below(tcb: Tcb, seq: int) -> None:
+    """Mark lost what was sent once, from where the last walk ended up to `seq`."""
+    q = tcb.rtxq
+    board: Scoreboard = q.board
+    if seq_le(seq, board.counted):
+        return
+    low = q.find(board.counted)
+    board.counted = seq
+    i = q.find(seq) - 1
+    while i >= low:
+        seg: SentSegment = q.segs[i]
+        if fresh(seg):
+            lose_by_count(tcb, seg)
+        i -= 1
+
+
+def lose_by_count(tcb: Tcb, seg: SentSegment) -> None:
+    """Mark one segment lost by RFC 6675 or 6582: so much later data arrived."""
+    rack.lose(tcb, seg, "later data arrived, this did not", "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2")
+
+
+def lose_head(tcb: Tcb) -> None:
+    """NewReno: the first unacknowledged segment (one MSS of it) is lost."""
+    q = tcb.rtxq
+    if len(q) == 0:
+        return
+    q.single(q.first)
+    seg: SentSegment = q.head()
+    if seg.data_length() > tcb.mss:
+        q.split(q.first, seq_add(seg.seq, tcb.mss))
+    if not seg.lost or seg.in_flight_again:
+        lose_by_count(tcb, seg)
+
+
+def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:
+    """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5, RFC 8985)."""
+    _take_back(tcb, acked, tsecr)
+    if rack.probe_answered(tcb, tcb.snd_una, tcb.ack_dsack, duplicate and plain):
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
+        tcb.core.counters.TcpExtTCPLossProbeRecovery += 1
+        tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+        tell.cwnd(tcb, old, ssthresh, "the tail loss probe repaired a loss", "RFC 8985 7.4.2")
+    if acked > 0:
+        _new_data_acked(tcb, acked)
+    elif duplicate:
+        tcb.dupacks += 1
+        if not tcb.sack_ok and duplicate_counts(tcb):
+            # Each duplicate ACK means that one more segment left the network.
+            out = seq_diff(tcb.snd_nxt, tcb.snd_una)
+            if tcb.reno_sacked + tcb.mss + max(tcb.rtxq.lost_out, tcb.mss) > out:
+                # More of them than segments that can cause them: the path reorders, or makes copies.
+                tcb.core.counters.TcpExtTCPRenoReorder += 1
+                tcb.reord_seen += 1
+            tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, out)
+    if tcb.rtxq.count == 0:
+        if tcb.ca_state == C.CA_CWR:
+            end_cwr(tcb, "all that was out is acknowledged: no ACK is left to reduce the window by")
+        return
+    if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
+        grow_by_sack(tcb)
+    lost = tcb.rtxq.lost_out
+    find_losses(tcb)
+    if tcb.ca_state == C.CA_RECOVERY and tcb.sack_ok and tcb.core.config.tcp_prr and not tcb.own_recovery:
+        reduce_rate(tcb, tcb.ack_delivered, acked > 0 and tcb.rtxq.lost_out <= lost)
+    elif tcb.ca_state == C.CA_CWR:
+        first = tcb.prr_flight == 0
+        if first:
+            # RFC 9937 6.2: RecoverFS, what was in flight before this ACK. The one that tells of congestion is no safe one.
+            tcb.prr_flight = max(tcb.in_flight() + tcb.ack_delivered, 1)
+        reduce_rate(tcb, tcb.ack_delivered, acked > 0 and not first and tcb.rtxq.lost_out <= lost)
+
+
+def duplicate_counts(tcb: Tcb) -> bool:
+    """Without SACK: does this duplicate ACK let another segment go? (Not in Tahoe's slow start, where all is sent again.)"""
+    config = tcb.core.config
+    if not config.tcp_limited_transmit and tcb.dupacks < config.tcp_reordering:
+        return False
+    return tcb.ca_state != C.CA_LOSS or tcb.cc.fast_recovery  # type: ignore[no-any-return]
+
+
+def overdue(tcb: Tcb) -> None:
+    """The reordering timer fired (RFC 8985 6.2). A recovery that it begins is paced from its first segment (RFC 6937 3)."""
+    phase = tcb.ca_state
+    find_losses(tcb)
+    if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:
+        # (What was delivered, and armed the timer, is one segment at least.)
+        reduce_rate(tcb, tcb.mss, False)
+
+
+def grow_by_sack(tcb: Tcb) -> None:
+    """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
+    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
+        return
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.cc.ack_received(tcb, tcb.ack_delivered)
+    tell.cwnd(tcb, old, ssthresh, "data arrived, if out of order", "Linux tcp_may_raise_cwnd")
+
+
+def find_losses(tcb: Tcb) -> None:
+    """Mark what is lost by the rules in force, and enter recovery where something is."""
+    if rack.in_use(tcb):
+        rack.detect_loss(tcb)
+    elif tcb.sack_ok and tcb.rtxq.sacked_out > 0:
+        mark_losses(tcb)
+        if tcb.rtxq.lost_out > 0 and tcb.unsent() <= 0:
+            mark_holes(tcb)
+    if tcb.ca_state >= C.CA_RECOVERY:
+        return
+    if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
+        if tcb.mtup is not None and mtuprobe.alone_is_lost(tcb):
+            mtuprobe.failed(tcb)
+            set_phase(tcb, C.CA_LOSS, "a probe was too large for the path", "RFC 4821 7.6.2")
+            return
+        if tcb.cc.fast_recovery:
+            enter_recovery(tcb)
+        else:
+            start_over(tcb)
+    elif (tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0) and tcb.ca_state != C.CA_CWR:
+        set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")
+
+
+def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
+    """Was the last response to a loss wrong? D-SACK, Eifel and F-RTO tell (see undo.py)."""
+    config = tcb.core.config
+    if tcb.ack_dsack:
+        rack.dsack_seen(tcb)
+        if undo.dsack_arrived(tcb) and config.tcp_undo:
+            undo.undo(tcb, "every retransmission was a duplicate: nothing was lost", "RFC 3708 3")
+    if tcb.ca_state != C.CA_RECOVERY and tcb.ca_state != C.CA_LOSS:
+        return
+    if acked > 0 and config.tcp_undo and undo.eifel(tcb, tsecr):
+        undo.undo(tcb, "the echoed timestamp is older than the retransmission: the original arrived", "RFC 3522 3.2")
+    elif tcb.frto and tcb.ca_state == C.CA_LOSS:
+        if tcb.ack_orig and config.tcp_undo:
+            tcb.core.counters.TcpExtTCPSpuriousRTOs += 1
+            undo.undo(tcb, "data sent before the timeout is acknowledged: the timeout was spurious", "RFC 5682 3.1")
+        elif acked > 0 and seq_ge(tcb.snd_una, tcb.frto_end):
+            tcb.frto = False
+
+
+def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
+    """RFC 6937 3: send in proportion to what is delivered (`newly`, by this ACK), so that cwnd ends at ssthresh.
+
+    `safe`: the ACK moves SND.UNA and shows no further loss (SafeACK, RFC 9937 6.2).
+    """
+    old = tcb.cwnd
+    tcb.prr_delivered += newly
+    pipe = tcb.in_flight()
+    if pipe > tcb.ssthresh:
+        # Proportional part: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out
+        quota = (tcb.prr_delivered * tcb.ssthresh + tcb.prr_flight - 1) // tcb.prr_flight - tcb.prr_out
+    else:
+        # Below ssthresh: as much as was delivered, and one segment more (PRR-SSRB), by RFC 9937 only where that is safe.
+        limit = tcb.prr_delivered - tcb.prr_out
+        if limit < newly:
+            limit = newly
+        if safe or not tcb.core.config.tcp_prr_safe:
+            limit += tcb.mss
+        quota = tcb.ssthresh - pipe
+        if quota > limit:
+            quota = limit
+    if quota < 0:
+        quota = 0
+    if tcb.prr_out == 0 and quota < tcb.mss and tcb.core.config.tcp_prr_safe:
+        # The fast retransmission that recovery begins with.
+        quota = tcb.mss
+    tcb.cwnd = pipe + quota
+    if tcb.cwnd < tcb.mss:
+        tcb.cwnd = tcb.mss
+    tell.cwnd(tcb, old, tcb.ssthresh, "send in proportion to what is delivered, down to ssthresh", "RFC 6937 3")
+
+
+def _new_data_acked(tcb: Tcb, acked: int) -> None:
+    tcb.dupacks = 0
+    if tcb.ca_state == C.CA_RECOVERY:
+        if seq_ge(tcb.snd_una, tcb.recover):
+            leave_recovery(tcb)
+        else:
+            partial_ack(tcb, acked)
+        return
+    if tcb.ca_state == C.CA_CWR:
+        if seq_gt(tcb.snd_una, tcb.recover):
+            end_cwr(tcb, "data sent since the mark is acknowledged")
+        return
+    fresh = acked
+    if tcb.core.config.tcp_grow_delivered:
+        fresh = tcb.ack_delivered
+        if not tcb.sack_ok:
+            # Without SACK each duplicate ACK told of one segment already.
+            fresh = acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
+    tcb.reno_sacked = 0
+    if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
+        tcb.frto = False
+        rack.recovery_ended(tcb)
+        set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
+    elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
+        set_phase(tcb, C.CA_OPEN, "what was late has arrived", "RFC 5681 3.2")
+    if tcb.may_grow() or tcb.ca_state == C.CA_LOSS:
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
+        tcb.cc.ack_received(tcb, fresh)
+        slow = old < ssthresh
+        tell.cwnd(tcb, old, ssthresh, "slow start" if slow else "congestion avoidance", "RFC 5681 3.1")
+
+
+def partial_ack(tcb: Tcb, acked: int) -> None:
+    """RFC 6582 3.2 step 3, partial acknowledgement: the next hole is at the new SND.UNA."""
+    if tcb.sack_ok:
+        return
+    tcb.reno_sacked = max(0, tcb.reno_sacked - max(0, acked - tcb.mss))
+    lose_head(tcb)
+    tcb.force_retransmit = True
+
+
+def end_cwr(tcb: Tcb, why: str) -> None:
+    """The answer to a mark is complete (Linux's tcp_end_cwnd_reduction)."""
+    old = tcb.cwnd
+    tcb.cwnd = tcb.ssthresh
+    tell.cwnd(tcb, old, tcb.ssthresh, why, "RFC 6937 3")
+    set_phase(tcb, C.CA_OPEN, why, "RFC 3168 6.1.2")
+
+
+def enter_recovery(tcb: Tcb) -> None:
+    """Fast retransmit and fast recovery."""
+    counters = tcb.core.counters
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    undo.save(tcb, True)
+    if tcb.ca_state != C.CA_CWR:
+        tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+        tell.cwnd(tcb, old, ssthresh, "a segment was lost", "RFC 5681 3.2")
+        tcb.prr_delivered = 0
+        tcb.prr_out = 0
+        tcb.prr_flight = 0
+    # (Else RFC 3168 6.1.2: one answer a window; a mark of it is being answered.)
+    if tcb.prr_flight == 0:
+        tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
+    tcb.recover = tcb.snd_nxt
+    tcb.partial_seen = False
+    if tcb.sack_ok:
+        counters.TcpExtTCPSackRecovery += 1
+        if tcb.rtxq.lost_out == 0:
+            lose_head(tcb)
+    else:
+        counters.TcpExtTCPRenoRecovery += 1
+        # RFC 5681 3.2 (3): the duplicates so far stand for segments that have left the network.
+        left = tcb.dupacks * tcb.mss
+        if tcb.reno_sacked < left:
+            tcb.reno_sacked = left
+        lose_head(tcb)
+    tcb.force_retransmit = True
+    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
+    set_phase(tcb, C.CA_RECOVERY, why, "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2")
+
+
+def leave_recovery(tcb: Tcb) -> None:
+    """A full acknowledgement: everything that was out at the loss has arrived."""
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.reno_sacked = 0
+    rack.recovery_ended(tcb)
+    tcb.cc.post_recovery(tcb)
+    tell.cwnd(tcb, old, ssthresh, "fast recovery is over", "RFC 6582 3.2")
+    set_phase(tcb, C.CA_OPEN, "all that was out at the loss is acknowledged", "RFC 6582 3.2")
+
+
+def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
+    """Change the phase of recovery and tell the probe."""
+    if phase == C.CA_DISORDER and tcb.ca_state == phase:
+        return
+    if phase != C.CA_LOSS:
+        tcb.rto_ended()
+    tcb.ca_state = phase
+    if tcb.core.probe is not None:
+        fields = {"phase": PHASES[phase], "recover": tcb.recover}
+        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, rfc, fields)
+
+
+def timeout(tcb: Tcb) -> None:
+    """The retransmission timer fired: what is not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1, RFC 8985 6.3)."""
+    q = tcb.rtxq
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    fresh = tcb.ca_state < C.CA_RECOVERY
+    if tcb.retries <= 1:
+        count_failure(tcb)
+    undo.save(tcb, fresh)
+    # RFC 5682 3.1 step 1: not where a recovery is under way already. (Without SACK an old hole that fills looks the same.)
+    tcb.frto = fresh and tcb.sack_ok and tcb.core.config.tcp_frto
+    tcb.frto_end = tcb.snd_nxt
+    tcb.tlp_out = False
+    if tcb.ca_state != C.CA_LOSS or seq_gt(tcb.snd_una, tcb.recover) or tcb.retries <= 1:
+        # RFC 5681 3.1: ssthresh is lowered by the first timeout of a segment, not by the next of the same.
+        tcb.cc.cong_signal(tcb, SIGNAL_RTO)
+    else:
+        tcb.cwnd = tcb.mss
+    tell.cwnd(tcb, old, ssthresh, "the retransmission timer fired: loss window", "RFC 5681 3.1")
+    head = q.head()
+    everything = False
+    if head is not None and head.sacked:
+        # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
+        tcb.core.counters.TcpExtTCPSACKReneging += 1
+        q.nothing_sacked()
+        everything = True
+    all_lost(tcb, everything, "the retransmission timer fired", "RFC 6298 5.4")
+
+
+def count_failure(tcb: Tcb) -> None:
+    """The timer fires for the first time: which other repair failed?"""
+    counters = tcb.core.counters
+    if tcb.ca_state == C.CA_RECOVERY:
+        if tcb.sack_ok:
+            counters.TcpExtTCPSackRecoveryFail += 1
+        else:
+            counters.TcpExtTCPRenoRecoveryFail += 1
+    elif tcb.ca_state == C.CA_LOSS:
+        counters.TcpExtTCPLossFailures += 1
+    elif tcb.ca_state == C.CA_DISORDER or tcb.rtxq.sacked_out > 0:
+        if tcb.sack_ok:
+            counters.TcpExtTCPSackFailures += 1
+        else:
+            counters.TcpExtTCPRenoFailures += 1
+
+
+def start_over(tcb: Tcb) -> None:
+    """An algorithm without fast recovery (Tahoe): a fast retransmit, then slow start, as after a timeout."""
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    undo.save(tcb, True)
+    tcb.frto = False
+    tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
+    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
+    why += ": slow start, this algorithm has no fast recovery"
+    tell.cwnd(tcb, old, ssthresh, why, "RFC 5681 3.1")
+    all_lost(tcb, True, why, "RFC 5681 3.1")
+
+
+def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
+    """What is not SACKed is presumed lost (`everything` of it, or what RACK thinks is), and goes again as slow start allows."""
+    rack.mark_on_timeout(tcb, everything)
+    tcb.reno_sacked = 0
+    tcb.dupacks = 0
+    tcb.recover = tcb.snd_nxt
+    tcb.force_retransmit = True
+    set_phase(tcb, C.CA_LOSS, why, rfc)

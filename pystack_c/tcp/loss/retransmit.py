@@ -1,0 +1,145 @@
+"""Sending again: what was marked lost, as cwnd allows, and the tail loss probe (RFC 6298, 6582, 6675, 8985)."""
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_lt
+from pystack_c.tcp import mtuprobe
+from pystack_c.tcp.congestion import rate
+from pystack_c.tcp.loss import rack, undo
+from pystack_c.tcp.queues.sentseg import SentSegment
+from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.tcb import Tcb
+
+
+def retransmit_lost(tcb: Tcb) -> bool:
+    """Send again what was marked lost, as far as cwnd allows; the first of a recovery always goes.
+
+    True where fast recovery sent the earliest segment again: the retransmission timer begins anew (RFC 6675 6 allows it),
+    or a retransmission that is lost too, which RACK finds a round trip later, would come too late for it.
+    """
+    q = tcb.rtxq
+    if q.lost_out == 0:
+        return False
+    head = False
+    # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
+    mss = tcb.mss - sack_option_len(tcb)
+    i = q.next_lost()
+    while i >= 0:
+        q.single(i)
+        seg: SentSegment = q.segs[i]
+        room = tcb.cwnd - tcb.in_flight()
+        if seg.data_length() > mss:
+            q.split(i, seq_add(seg.seq, mss))
+        if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
+            if tcb.core.probe is not None:
+                why = f"what is lost waits: {tcb.in_flight()} of {tcb.cwnd} bytes of the congestion window in flight"
+                tcb.core.emit("tcp.hold", tcb.subject(), tcb.ident, why, "RFC 5681 3.1", {"length": q.lost_out})
+            break
+        if not tcb.force_retransmit and not rate.may_send_now(tcb):
+            break
+        tcb.force_retransmit = False
+        resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))
+        if i == q.first and tcb.ca_state == C.CA_RECOVERY:
+            head = True
+        i = q.next_lost()
+    return head
+
+
+def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
+    """One retransmission, counted and explained."""
+    core = tcb.core
+    n = seq_diff(seg.end, seg.seq)
+    if core.probe is not None:
+        core.emit("tcp.retransmit", tcb.subject(), tcb.ident, why, rfc, {"seq": seg.seq, "length": n})
+    if tcb.mtup is not None:
+        mtuprobe.inconclusive(tcb)
+    core.counters.TcpRetransSegs += 1
+    tcb.total_retrans += 1
+    tcb.bytes_retrans += n
+    if tcb.rate is not None:
+        rate.sent(tcb, seg)
+    rate.paced(tcb, n)
+    tcb.rtxq.mark_retransmitted(seg, core.now)
+    if seg.syn_fin == C.SYN:
+        core.counters.TcpExtTCPSynRetrans += 1
+        tcb.syn_why = ""
+        sent_again(tcb, send_syn(tcb, why, rfc, 0))
+        return
+    undo.retransmitted(tcb, seg.end, ts_now(tcb))
+    if tcb.ca_state == C.CA_LOSS:
+        core.counters.TcpExtTCPSlowStartRetrans += 1
+    elif tcb.ca_state == C.CA_RECOVERY:
+        core.counters.TcpExtTCPFastRetrans += 1
+        tcb.prr_out += n
+    flags = C.ACK
+    if seg.syn_fin == C.FIN:
+        flags |= C.FIN
+        n -= 1
+    offset = tcb.sendbuf.head + seq_diff(seg.seq, tcb.snd_una)
+    if n > 0 and (seg.push or offset + n == tcb.sendbuf.tail):
+        flags |= C.PSH
+    sent_again(tcb, send_segment(tcb, seg.seq, flags, offset, n, 0, why, rfc))
+
+
+def sent_again(tcb: Tcb, error: int) -> None:
+    """RFC 4022 tcpOutSegs: without segments that only carry what was sent before."""
+    counters = tcb.core.counters
+    counters.TcpOutSegs -= 1
+    if error:
+        counters.TcpExtTCPRetransFail += 1
+
+
+def recovery_reason(tcb: Tcb) -> str:
+    """Why a retransmission happens, in words."""
+    if tcb.core.probe is None:
+        return ""
+    if tcb.syn_why:
+        return tcb.syn_why
+    if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+        return f"what was too large for the path, cut anew: MSS {tcb.mss}"
+    if tcb.ca_state == C.CA_LOSS:
+        text = f"retransmission: RTO {tcb.rto / 1e6:g} ms after SRTT {tcb.srtt / 1e6:g} ms"
+        return text if tcb.retries <= 1 else text + f", try {tcb.retries}, the timeout doubled each time"
+    if rack.in_use(tcb):
+        return "fast retransmission: a segment sent later was delivered (RACK)"
+    if tcb.sack_ok:
+        return "fast retransmission: SACK shows a hole"
+    return f"fast retransmission: {tcb.dupacks} duplicate ACKs"
+
+
+def recovery_rfc(tcb: Tcb) -> str:
+    """The section that rules the retransmission."""
+    if tcb.syn_why:
+        return "Linux tcp_check_req" if tcb.passive else "RFC 9293 3.5"
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+        return "RFC 1191 6.5"
+    if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
+        return "RFC 6298 5.4"
+    if rack.in_use(tcb):
+        return "RFC 8985 6.2"
+    return "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2"
+
+
+def tail_loss_probe(tcb: Tcb) -> bool:
+    """TLP_send_probe (RFC 8985 7.3). True where new data is to be the probe: the caller's output sends it."""
+    core = tcb.core
+    q = tcb.rtxq
+    i = rack.last_segment(q)
+    if i < 0:
+        return False
+    core.counters.TcpExtTCPLossProbes += 1
+    edge = seq_add(tcb.snd_una, tcb.snd_wnd)
+    if tcb.unsent() > 0 and seq_lt(tcb.snd_nxt, edge):
+        tcb.tlp_new = True
+        return True
+    seg: SentSegment = q.segs[i]
+    size = seg.gso if seg.gso > 0 else tcb.mss
+    if seg.data_length() > size:
+        # The last segment of an offloaded group, as it went over the wire; or the end of a probe of the path MTU.
+        whole = (seg.data_length() - 1) // size * size
+        q.split(i, seq_add(seg.seq, whole))
+        seg = q.segs[i + 1]
+    resend(tcb, seg, "tail loss probe: the last segment again, before the RTO", "RFC 8985 7.3")
+    rack.note_probe(tcb, True)
+    return False

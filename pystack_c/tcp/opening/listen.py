@@ -1,0 +1,107 @@
+"""SYNs at a listener (RFC 9293 section 3.10.7.2): queues, SYN cookies, Fast Open."""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add
+from pystack_c.tcp import tell
+from pystack_c.tcp.close import finish
+from pystack_c.tcp.opening import cookies, fastopen
+from pystack_c.tcp.opening.handshake import (
+    fresh_child,
+    start_congestion_control,
+    start_sequence,
+    take_syn,
+    to_accept_queue,
+)
+from pystack_c.tcp.opening.listener import Listener
+from pystack_c.tcp.output import schedule
+from pystack_c.tcp.segment import send_reset
+from pystack_c.tcp.state import set_state
+from pystack_c.tcp.tables import TcpTables
+from pystack_c.tcp.tcb import Tcb
+
+
+def listen_state(listener: Tcb, pkt: Any, old: Tcb | None) -> Any:
+    """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None.
+
+    `old` is the connection in TIME-WAIT that the SYN reopens, or None. As on Linux, such a SYN needs no room in the SYN queue, as it
+    takes the place of a connection, and its answer carries no cookie, as a cookie is no number beyond those of the old connection.
+    """
+    core = listener.core
+    flags = pkt.tcp_flags
+    rfc = "RFC 9293 3.10.7.2"
+    # First, a RST is ignored.
+    if flags & C.RST:
+        core.drop("tcp-reset-unknown", listener.subject(), "RST at a listener", rfc)
+        return None
+    # Second, an ACK cannot belong to anything, but for the answer to a SYN cookie.
+    if flags & C.ACK:
+        if core.config.tcp_syncookies and not flags & C.SYN:
+            child = cookies.redeem(listener, pkt)
+            if child is not None:
+                return None if child is listener else child
+        core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
+        if flags & C.SYN and not core.config.tcp_listen_reset:
+            return None
+        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
+        return None
+    # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)
+    if not flags & C.SYN or (flags & C.FIN and core.config.tcp_drop_synfin > 0):
+        core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
+        return None
+    queue: Listener = listener.listener
+    if queue.accept_full():
+        core.counters.TcpExtListenOverflows += 1
+        core.counters.TcpExtListenDrops += 1
+        core.drop("tcp-accept-queue-full", listener.subject(), "the application does not accept", "Linux listen(2)")
+        if core.config.tcp_abort_on_overflow:
+            ack = seq_add(pkt.seq, 1)
+            why = "the accept queue is full"
+            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
+        return None
+    if old is not None:
+        spawn(listener, queue, pkt, old)
+        return None
+    if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
+        why = "full: the answer carries a cookie, and nothing is kept"
+        if core.config.tcp_syncookies > 1:
+            why = "the answer carries a cookie, as every one does, and nothing is kept"
+        core.counters.TcpExtTCPReqQFullDoCookies += 1
+        tell.listen(listener, "syn", why, "RFC 4987 3.6")
+        cookies.answer(listener, pkt)
+        return None
+    if queue.syn_full(core.config):
+        core.counters.TcpExtTCPReqQFullDrop += 1
+        core.counters.TcpExtListenDrops += 1
+        core.drop("tcp-syn-queue-full", listener.subject(), "too many half-open connections", "RFC 4987 2")
+        return None
+    spawn(listener, queue, pkt, None)
+    return None
+
+
+def spawn(listener: Tcb, queue: Listener, pkt: Any, old: Tcb | None) -> None:
+    """A new connection in SYN-RECEIVED, which takes the place of `old` in TIME-WAIT where there is one."""
+    core = listener.core
+    tcb = fresh_child(listener, pkt)
+    if tcb is None:
+        return
+    take_syn(tcb, pkt)
+    start_sequence(tcb, old)
+    if old is not None:
+        finish(old, "a new SYN reopens the address pair", "RFC 6191 2")
+    tables: TcpTables = core.tcp
+    tables.register(tcb)
+    queue.add_syn(tcb)
+    core.counters.TcpPassiveOpens += 1
+    tcb.opened_at = core.now
+    set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
+    tell.listen(listener, "syn", "half-open", "RFC 9293 3.10.7.2")
+    asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off
+    if asks and listener.fastopen_qlen > 0 and fastopen.accept_data(tcb, listener, pkt):
+        tcb.fastopen = True
+        fastopen.take_data(tcb, pkt)
+        queue.fastopen_pending += 1
+        start_congestion_control(tcb)
+        to_accept_queue(tcb, listener)
+    schedule(tcb)

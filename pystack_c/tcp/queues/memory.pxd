@@ -1,0 +1,37 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.base.seqnum cimport seq_add
+from pystack_c.tcp.queues.recvbuf cimport RecvBuf
+from pystack_c.tcp.queues.sendbuf cimport SendBuf
+from pystack_c.tcp.queues.rtxq cimport RtxQueue
+from pystack_c.tcp.tcb cimport Tcb, over_share
+
+cdef int64_t _PIECE, _RECORD
+
+@cython.locals(send=SendBuf, buf=RecvBuf)
+cpdef int64_t held(Tcb tcb)
+@cython.locals(n=int64_t, core=Core)
+cpdef settle(Tcb tcb)
+@cython.locals(tcb=Tcb)
+cdef pressed(Core core)
+cdef relieved(Core core)
+@cython.locals(old=int64_t, new=int64_t, large=int64_t)
+cdef count(Core core, object addr, int64_t n)
+cdef tell(Core core, str action, str why)
+cpdef bint over(Core core, int64_t n)
+cpdef bint short(Tcb tcb, int64_t n)
+@cython.locals(core=Core)
+cpdef bint refuses(Tcb tcb, uint32_t addr)
+@cython.locals(buf=RecvBuf, most=int64_t)
+cpdef int64_t window(Tcb tcb, int64_t free)
+@cython.locals(core=Core, free=int64_t, edge=uint32_t, why=str)
+cpdef bint admits(Tcb tcb, int64_t n, bint in_order)
+@cython.locals(found=list, tcb=Tcb, item=tuple)
+cpdef reclaim(Core core)
+@cython.locals(buf=RecvBuf, n=int64_t, why=str, fields=dict)
+cpdef prune(Tcb tcb)
+@cython.locals(core=Core)
+cpdef bint orphaned(Tcb tcb)
+cpdef adopted(Tcb tcb)
