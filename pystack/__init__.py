@@ -16,13 +16,13 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "compiled", "compiled_report", "up"]
 
 if TYPE_CHECKING:
-    from pystack.stack import up
+    from pystack.running import up
 
 
 def __getattr__(name: str) -> Any:
     # Loaded when first used: `import pystack` alone brings in neither the core nor the driver.
     if name == "up":
-        from pystack.stack import up as value
+        from pystack.running import up as value
 
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

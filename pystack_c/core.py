@@ -1,6 +1,6 @@
 """What all layers share: settings, time, randomness, timers, tables, counters, queues, the probe hook.
 
-`Core` is the ground that the layers stand on; `Stack` (stack.py) is the Core with the layers put in
+`Core` is the ground that the layers stand on; `Stack` (running.py) is the Core with the layers put in
 order on top. A layer takes the Core as its first argument and never another layer's caller.
 """
 

@@ -19,8 +19,8 @@ from typing import Any
 import pystack_c.const as C
 from pystack.phy.channel import Channel
 from pystack.phy.tap import TapDevice
+from pystack.running import up
 from pystack.runtime.netns import Namespace, configure
-from pystack.stack import up
 from pystack_c.packet import Transmit
 
 FRAME = 65600

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from pystack.cli.style import echo
+from pystack.addresses import parse_addr, parse_network
 from pystack.runtime import forked
-from pystack.runtime.addresses import parse_addr, parse_network
 from pystack.runtime.sleep import BUSY_POLL
+from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.demo.narrator import Narrator
+    from pystack.running import Running
     from pystack.runtime.stepping import Gate
-    from pystack.stack import Running
     from pystack.trace.annotate import FrameProbe
 
 
@@ -196,8 +196,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = No
     mac = parse_mac(settings.mac) if settings.mac is not None else None
     if not settings.address:
         raise click.UsageError("an address is needed: -a 10.0.0.2/24")
+    from pystack.running import up
     from pystack.runtime.netns import Namespace
-    from pystack.stack import up
 
     seed = int.from_bytes(os.urandom(8), "big") >> 1 if settings.seed is None else settings.seed
     if mac is None and settings.seed is not None:
@@ -265,8 +265,8 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
         raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
     if settings.write is None and not settings.verbose:
         return None, None
-    from pystack.cli.style import Style
     from pystack.demo.narrator import Narrator
+    from pystack.style import Style
     from pystack.trace import pcapng
     from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
     from pystack_c.const import LINK_ETHERNET, LINK_IP

@@ -6,7 +6,7 @@ import click
 
 import pystack
 from pystack import _build
-from pystack.cli.style import echo
+from pystack.style import echo
 
 
 @click.command(epilog="\b\nExample:\n  pystack compiled && echo all of it")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pystack.cli.style import echo
+from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.runtime.stepping import Gate

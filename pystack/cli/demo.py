@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from pystack.cli.style import Style, echo
+from pystack.style import Style, echo
 
 EXAMPLES = """\b
 Examples:

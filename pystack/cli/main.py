@@ -12,7 +12,7 @@ try:
 except ImportError:
     sys.exit("pystack: the command line needs click: pip install 'pystack[cli]'")
 
-from pystack.cli.style import echo  # noqa: E402 (click is there)
+from pystack.style import echo  # noqa: E402 (click is there)
 from pystack.visible import visible  # noqa: E402
 
 # name -> (where it is, what `pystack --help` says of it); nothing is imported before it is used

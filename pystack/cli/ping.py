@@ -8,7 +8,7 @@ import click
 
 from pystack.cli import icmp
 from pystack.cli.common import AddressType, Settings, bring_up, stack_options
-from pystack.cli.style import echo
+from pystack.style import echo
 
 EXAMPLES = """\b
 Examples:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from pystack.cli.style import echo
+from pystack.style import echo
 
 EXAMPLES = """\b
 Examples:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pystack.cli.style import echo
+from pystack.style import echo
 from pystack.visible import one_line
 
 EXAMPLES = """\b

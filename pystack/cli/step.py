@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pystack.cli.style import echo
+from pystack.style import echo
 from pystack.visible import one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pystack.cli.common import Settings, bring_up, stack_options
-from pystack.cli.style import echo
+from pystack.style import echo
 
 EXAMPLES = """\b
 Examples:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pystack.cli.style import Style
+from pystack.style import Style
 from pystack.trace.annotate import CALL, IN, OUT, TIMER, FrameRecord
 from pystack.visible import one_line
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pystack
 from pystack import services
-from pystack.cli.style import Style
 from pystack.demo.narrator import Narrator, amount
 from pystack.demo.steps import Kernel, Result, Steps
+from pystack.running import up
 from pystack.runtime.netns import Namespace
 from pystack.runtime.realtime import RealtimeHost
-from pystack.stack import up
+from pystack.style import Style
 from pystack.trace import pcapng
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
 

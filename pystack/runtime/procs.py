@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.addresses import parse_addr
+from pystack.addresses import parse_addr
 from pystack.runtime.scheduler import Scheduler
 from pystack.runtime.simulated import SimHost
 

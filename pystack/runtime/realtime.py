@@ -39,7 +39,7 @@ class RealtimeHost(ServingHost):
         self._closed = False
         #: what holds the frames of this host (stepping.Gate), or None
         self.gate: Any = None
-        #: `socket.socket` on this host, made when first asked for (pystack.stack.socket_class)
+        #: `socket.socket` on this host, made when first asked for (pystack.running.socket_class)
         self.socket_type: Any = None
         #: the descriptors that show the readiness of sockets, once there are any
         self.closings: Closings | None = None

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, TypeAlias
 
 import pystack_c.const as C
+from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.phy.channel import Channel
 from pystack.phy.segmenter import segments
-from pystack.runtime.addresses import parse_addr, parse_interface, parse_network
 from pystack.runtime.host import Host
 from pystack.runtime.scheduler import Scheduler, SimError
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord

@@ -86,6 +86,6 @@ def _host(host: RealtimeHost | None) -> RealtimeHost:
 
 
 def _socket(host: RealtimeHost | None, kind: int) -> Any:
-    from pystack.stack import socket_class
+    from pystack.running import socket_class
 
     return socket_class(host)(_std.AF_INET, kind)

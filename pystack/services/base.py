@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pystack.addresses import parse_addr
 from pystack.runtime import forked
-from pystack.runtime.addresses import parse_addr
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.services import serve
 

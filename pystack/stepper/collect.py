@@ -9,7 +9,7 @@ from array import array
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.addresses import parse_addr
+from pystack.addresses import parse_addr
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States

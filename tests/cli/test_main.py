@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pystack import _build
 from pystack.cli import main as cli_main
-from pystack.cli.style import Style, wants_color
+from pystack.style import Style, wants_color
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,8 +2,8 @@
 
 import io
 
-from pystack.cli.style import Style
 from pystack.demo.narrator import HEAD, TAIL, Narrator, amount
+from pystack.style import Style
 from pystack.trace.annotate import IN, OUT, Drop, FrameRecord
 
 

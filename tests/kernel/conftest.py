@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pystack.phy.tap import TapDevice
+from pystack.running import Running, up
 from pystack.runtime.netns import Namespace
-from pystack.stack import Running, up
 
 KERNEL = "10.0.0.1"
 STACK = "10.0.0.2"

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from pystack import aio
+from pystack.running import up
 from pystack.runtime.netns import Namespace
 from pystack.runtime.poller import Poller
-from pystack.stack import up
 from tests.kernel.conftest import KERNEL
 
 

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from pystack import services
+from pystack.running import up
 from pystack.runtime.netns import Namespace
 from pystack.runtime.stepping import Gate
-from pystack.stack import up
 from tests.kernel.conftest import Net
 
 PAUSE = 0.5

@@ -8,8 +8,8 @@ import stat
 import pytest
 
 from pystack import socket
+from pystack.running import up
 from pystack.runtime import control
-from pystack.stack import up
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from pystack import socket
+from pystack.running import up
 from pystack.runtime.poller import Poller
-from pystack.stack import up
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pystack_c.const as C
-from pystack import stack
+from pystack import running as stack
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "driver-safety.md").read_text(encoding="utf-8")
@@ -59,16 +59,16 @@ def test_without_the_gil_up_warns(monkeypatch):
 def test_a_second_interpreter_is_refused():
     code = """
 import _xxsubinterpreters as sub
-import pystack.stack
+import pystack.running
 other = sub.create()
 sub.run_string(other, '''
 try:
-    import pystack.stack
+    import pystack.running
 except ImportError as exc:
     print("refused:", exc)
 ''')
 sub.destroy(other)
-pystack.stack.up(tap=None, name="first").close()
+pystack.running.up(tap=None, name="first").close()
 print("the first goes on")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

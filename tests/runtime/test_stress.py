@@ -9,8 +9,8 @@ import time
 import pytest
 
 from pystack import socket
+from pystack.running import up
 from pystack.runtime.lock import Gate, Lock
-from pystack.stack import up
 
 THREADS = 8
 ROUNDS = 2000

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from pystack import services, socket
+from pystack.running import up
 from pystack.services import base
-from pystack.stack import up
 from pystack_c.services import streams
 
 

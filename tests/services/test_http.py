@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pystack import services, socket
+from pystack.running import up
 from pystack.services import http
-from pystack.stack import up
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from pystack import services, socket
+from pystack.running import up
 from pystack.services import http, httploop
 from pystack.services.exchange import Exchange
 from pystack.services.limits import NEVER, QUARTERS, Limits
-from pystack.stack import up
 from pystack_c.config import MS, Config, S
 from tests.services.test_http import answer
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pystack.stack import Running, up
+from pystack.running import Running, up
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO
-from pystack.stack import Host, socket_class
+from pystack.running import Host, socket_class
 from pystack_c.config import Config
 from pystack_c.packet import Transmit
 from pystack_c.stack import Stack

@@ -127,8 +127,8 @@ def _syn(source: str, number: int, mac: int) -> bytes:
     """A SYN as an attacker writes it, checksums and all."""
     import struct
 
+    from pystack.addresses import parse_addr
     from pystack.phy.segmenter import ones_sum
-    from pystack.runtime.addresses import parse_addr
 
     src, dst = parse_addr(source), parse_addr(B)
     tcp = struct.pack(">HHIIBBHHH", 1024 + number, 80, 1000 * number, 0, 0x50, 2, 64000, 0, 0)

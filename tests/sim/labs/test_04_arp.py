@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
+from pystack.addresses import parse_addr
 from pystack.phy.match import is_arp
-from pystack.runtime.addresses import parse_addr
 from pystack.runtime.procs import datagram, sleep, spawn
 from pystack.runtime.simulated import MS, Network, S
 from pystack_c.config import Config
