@@ -106,11 +106,11 @@ COMPILED = [
     "pystack/runtime/calling.py",
     "pystack/runtime/serving.py",
     "pystack/runtime/selecting.py",
-    "pystack/_readiness.py",
-    "pystack/_handles.py",
-    "pystack/_stream.py",
-    "pystack/_dgram.py",
-    "pystack/_sockbase.py",
+    "pystack/sockets/readiness.py",
+    "pystack/sockets/handles.py",
+    "pystack/sockets/stream.py",
+    "pystack/sockets/dgram.py",
+    "pystack/sockets/sockbase.py",
 ]
 
 DIRECTIVES = {

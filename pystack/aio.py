@@ -17,11 +17,11 @@ import selectors
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
-from pystack import _current
-from pystack._handles import Handle, lookup
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import READ, WRITE, Interest, Selection
 from pystack.runtime.waiting import Watch
+from pystack.sockets import current as _current
+from pystack.sockets.handles import Handle, lookup
 
 #: bytes of a file that are read at once
 _PIECE = 1 << 18

@@ -14,7 +14,7 @@ import sys as _sys
 from types import ModuleType as _ModuleType
 from typing import Any as _Any
 
-from pystack import _socket as _ours
+from pystack.sockets import module as _ours
 
 
 def _import(name: str, globals: _Any = None, locals: _Any = None, fromlist: _Any = (), level: int = 0) -> _ModuleType:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
-from pystack._resolve import text
+from pystack.sockets.resolve import text
 from pystack_c.link import neighbor
 from pystack_c.tcp.sockopt import tcp_info
 

@@ -9,11 +9,11 @@ import logging
 import socket as _std
 from typing import Any
 
-from pystack import _current
 from pystack.runtime.realtime import RealtimeHost
 from pystack.services import classic
 from pystack.services.base import CoreService, DatagramService, Service, StreamService
 from pystack.services.httploop import HttpService
+from pystack.sockets import current as _current
 
 __all__ = ["CoreService", "DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
 

@@ -63,7 +63,8 @@ def child(name: str) -> int:
     import selectors  # noqa: F401
 
     import pystack
-    from pystack import _socket, socket
+    from pystack import socket
+    from pystack.sockets import module as _socket
 
     real = {key: sys.modules[key] for key in ("socket", "_socket")}
     with pystack.up(tap=None, name="local") as running:

@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from pystack import _socket, socket
+from pystack import socket
+from pystack.sockets import module as _socket
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -382,7 +383,7 @@ def test_getaddrinfo_agrees_with_the_kernels_for_literals():
 
 
 def test_names_of_the_stack(local, tmp_path):
-    from pystack._resolve import Names
+    from pystack.sockets.resolve import Names
 
     local.host.names = Names({"server": ["127.0.0.5"]}, hook=lambda name: ["127.0.0.9"] if name == "far" else [])
     assert socket.gethostbyname("server") == "127.0.0.5"
@@ -573,7 +574,7 @@ def test_the_standard_librarys_servers_and_clients_run_on_it(local):
 
 def test_stub_names_exist():
     """pystack/socket.pyi is what type checkers see: nothing in it that is not there."""
-    path = inspect.getsourcefile(_socket).replace("_socket.py", "socket.pyi")
+    path = inspect.getsourcefile(_socket).replace("sockets/module.py", "socket.pyi")
     for node in ast.parse(open_text(path)).body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:

@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from pystack import _sockopt
-from pystack._sockopt import pack_tcp_info
 from pystack.runtime.procs import stream
+from pystack.sockets import sockopt as _sockopt
+from pystack.sockets.sockopt import pack_tcp_info
 from pystack_c.tcp import user
 from pystack_c.tcp.info import tcp_info
 from tests.support.lab import B, lab_net, pattern

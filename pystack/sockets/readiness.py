@@ -118,7 +118,7 @@ def _tell_robbed(number: int, times: int) -> None:  # python
         )
 
 
-# -- each use of a number: 0 or the errno (EBADF: it is another file's by now). Compiled in C, see _readiness.pxd ----------
+# -- each use of a number: 0 or the errno (EBADF: it is another file's by now). Compiled in C, see sockets/readiness.pxd ----------
 
 
 def is_ours(number: int, inode: int) -> bool:

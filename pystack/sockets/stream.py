@@ -12,7 +12,11 @@ import socket as _std
 from typing import Any
 
 import pystack_c.const as C
-from pystack._handles import (
+from pystack.runtime.lock import this_thread
+from pystack.runtime.serving import ServingHost
+from pystack.runtime.sleep import monotonic
+from pystack.runtime.waiting import Watch
+from pystack.sockets.handles import (
     MSG_DONTWAIT,
     MSG_FASTOPEN,
     MSG_OOB,
@@ -24,10 +28,6 @@ from pystack._handles import (
     deadline_of,
     error,
 )
-from pystack.runtime.lock import this_thread
-from pystack.runtime.serving import ServingHost
-from pystack.runtime.sleep import monotonic
-from pystack.runtime.waiting import Watch
 from pystack_c.tcp import again as retry
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp import user as tcp

@@ -1,7 +1,7 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint32_t
-from pystack._handles cimport Description, deadline_of, error
+from pystack.sockets.handles cimport Description, deadline_of, error
 from pystack.runtime.serving cimport ServingHost
 from pystack_c.sockets cimport udp as direct
 from pystack_c.sockets.datagram cimport Datagram

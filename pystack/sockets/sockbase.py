@@ -1,15 +1,16 @@
-"""The half of the socket class that every connection and every recv and send runs through, compiled. See _sockobj.py."""
+"""The half of the socket class that every connection and every recv and send runs through, compiled. See sockets/sockobj.py."""
 
 import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack import _current, _resolve
-from pystack import _sockopt as opt
-from pystack._dgram import Datagrams
-from pystack._handles import Description, Handle, error, token
-from pystack._resolve import literal, text
-from pystack._stream import Stream
+from pystack.sockets import current as _current
+from pystack.sockets import resolve as _resolve
+from pystack.sockets import sockopt as opt
+from pystack.sockets.dgram import Datagrams
+from pystack.sockets.handles import Description, Handle, error, token
+from pystack.sockets.resolve import literal, text
+from pystack.sockets.stream import Stream
 from pystack_c.sockets.datagram import Datagram
 
 

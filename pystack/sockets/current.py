@@ -3,8 +3,8 @@
 import errno
 from typing import Any
 
-from pystack._resolve import Names
 from pystack.runtime.realtime import RealtimeHost
+from pystack.sockets.resolve import Names
 
 default_timeout: float | None = None
 _hosts: list[RealtimeHost] = []

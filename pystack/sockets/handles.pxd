@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
-from pystack._readiness cimport Readiness
+from pystack.sockets.readiness cimport Readiness
 from pystack.runtime.lock cimport Lock
 from pystack.runtime.serving cimport ServingHost
 from pystack.runtime.sleep cimport monotonic

@@ -8,10 +8,12 @@ import _socket as _kernel
 import errno
 from typing import Any
 
-from pystack import _cmsg, _current, _resolve
-from pystack._sockobj import close as close
-from pystack._sockobj import dup as dup
-from pystack._sockobj import socket
+from pystack.sockets import cmsg as _cmsg
+from pystack.sockets import current as _current
+from pystack.sockets import resolve as _resolve
+from pystack.sockets.sockobj import close as close
+from pystack.sockets.sockobj import dup as dup
+from pystack.sockets.sockobj import socket
 
 for _name in dir(_kernel):
     if not _name.startswith("_") and _name not in globals():

@@ -10,10 +10,10 @@ import errno
 import os
 from typing import Any
 
-from pystack._readiness import Readiness
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import monotonic
 from pystack.runtime.waiting import Watch
+from pystack.sockets.readiness import Readiness
 
 # linux/socket.h
 MSG_OOB = 0x1

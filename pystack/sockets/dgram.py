@@ -5,7 +5,8 @@ import socket as _std
 from typing import Any
 
 import pystack_c.const as C
-from pystack._handles import (
+from pystack.runtime.serving import ServingHost
+from pystack.sockets.handles import (
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_NOSIGNAL,
@@ -15,7 +16,6 @@ from pystack._handles import (
     deadline_of,
     error,
 )
-from pystack.runtime.serving import ServingHost
 from pystack_c.sockets import raw, udp
 from pystack_c.sockets import udp as direct
 from pystack_c.sockets.datagram import Datagram
@@ -36,7 +36,7 @@ class Datagrams(Description):
             self.calls = raw
             endpoint = host.call(raw.raw_open, host.stack, proto)
         super().__init__(host, endpoint, kind, proto)
-        #: the endpoint where it is UDP's, which the compiled code calls directly (see _stream.py on two names for one module)
+        #: the endpoint where it is UDP's, which the compiled code calls directly (see sockets/stream.py on two names for one module)
         self.udp: UdpSocket | None = endpoint if self.calls is udp else None
         self.connected = False
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from pystack import _resolve
-from pystack import _sockopt as opt
-from pystack._handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
+from pystack.sockets import resolve as _resolve
+from pystack.sockets import sockopt as opt
+from pystack.sockets.handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
 from pystack_c.ip import options as ip_options
 
 SOCK_STREAM = _resolve.SOCK_STREAM

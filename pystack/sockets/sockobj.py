@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from pystack import _cmsg, _current, _resolve
-from pystack import _sockopt as opt
-from pystack._dgram import Datagrams
-from pystack._handles import Description, Handle, error, lookup
-from pystack._sockbase import SocketBase
-from pystack._stream import Stream
+from pystack.sockets import cmsg as _cmsg
+from pystack.sockets import current as _current
+from pystack.sockets import resolve as _resolve
+from pystack.sockets import sockopt as opt
+from pystack.sockets.dgram import Datagrams
+from pystack.sockets.handles import Description, Handle, error, lookup
+from pystack.sockets.sockbase import SocketBase
+from pystack.sockets.stream import Stream
 
 AF_INET = int(_std.AF_INET)
 SOCK_STREAM = int(_std.SOCK_STREAM)
@@ -152,7 +154,7 @@ class socket(SocketBase):
         """Shut down reading, writing or both."""
         self._open_description().shutdown(_c_int(how))
 
-    # -- with control messages (without: _sockbase.py) ----------------------------------------------------------
+    # -- with control messages (without: sockets/sockbase.py) ----------------------------------------------------------
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """Receive data and control messages."""

@@ -1,9 +1,9 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t
-from pystack._dgram cimport Datagrams
-from pystack._handles cimport Description, Handle, error
-from pystack._stream cimport Stream
+from pystack.sockets.dgram cimport Datagrams
+from pystack.sockets.handles cimport Description, Handle, error
+from pystack.sockets.stream cimport Stream
 from pystack_c.sockets.datagram cimport Datagram
 
 @cython.locals(view=object)
