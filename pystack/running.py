@@ -13,9 +13,9 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
+from pystack.kernel import netns as ns
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
-from pystack.runtime import netns as ns
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.sockets import current as _current

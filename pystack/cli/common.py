@@ -196,8 +196,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = No
     mac = parse_mac(settings.mac) if settings.mac is not None else None
     if not settings.address:
         raise click.UsageError("an address is needed: -a 10.0.0.2/24")
+    from pystack.kernel.netns import Namespace
     from pystack.running import up
-    from pystack.runtime.netns import Namespace
 
     seed = int.from_bytes(os.urandom(8), "big") >> 1 if settings.seed is None else settings.seed
     if mac is None and settings.seed is not None:
@@ -239,8 +239,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = No
 
 def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
     """up(...), where a name that is taken, or a package that is missing, is an error for people."""
+    from pystack.kernel.netns import NetlinkMissing
     from pystack.runtime.control import ControlError
-    from pystack.runtime.netns import NetlinkMissing
 
     try:
         return up(*args, **kwargs)

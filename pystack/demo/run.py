@@ -11,8 +11,8 @@ import pystack
 from pystack import services
 from pystack.demo.narrator import Narrator, amount
 from pystack.demo.steps import Kernel, Result, Steps
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from pystack.runtime.realtime import RealtimeHost
 from pystack.style import Style
 from pystack.trace import pcapng

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from pystack.demo.narrator import Narrator, Tally, amount
-from pystack.runtime.netns import Namespace
+from pystack.kernel.netns import Namespace
 from pystack.services import http
 from pystack.visible import one_line
 

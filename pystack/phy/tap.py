@@ -12,8 +12,8 @@ import struct
 from typing import Self
 
 import pystack_c.const as C
+from pystack.kernel import netns as ns
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
-from pystack.runtime import netns as ns
 from pystack_c.packet import Transmit
 
 # linux/if_tun.h

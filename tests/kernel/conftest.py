@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pystack.kernel.netns import Namespace
 from pystack.phy.tap import TapDevice
 from pystack.running import Running, up
-from pystack.runtime.netns import Namespace
 
 KERNEL = "10.0.0.1"
 STACK = "10.0.0.2"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pystack import socket as ours_socket
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from pystack_c.counters import NAMES
 
 #: what depends on when ACKs go, or is not here: not compared

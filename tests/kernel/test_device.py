@@ -7,10 +7,10 @@ import struct
 import pytest
 
 import pystack_c.const as C
+from pystack.kernel import netns as ns
+from pystack.kernel.netns import Namespace
 from pystack.phy.tap import TapDevice
 from pystack.phy.tapio import VNET_HDR, FrameIO
-from pystack.runtime import netns as ns
-from pystack.runtime.netns import Namespace
 from pystack_c.packet import Transmit
 
 

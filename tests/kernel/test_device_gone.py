@@ -10,8 +10,8 @@ import time
 import pytest
 
 from pystack import aio
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from pystack.runtime.poller import Poller
 from tests.kernel.conftest import KERNEL
 

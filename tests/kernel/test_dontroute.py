@@ -6,8 +6,8 @@ import socket as std
 import pytest
 
 import pystack_c.const as C
+from pystack.kernel.netns import Namespace
 from pystack.phy.tap import TapDevice
-from pystack.runtime.netns import Namespace
 from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer

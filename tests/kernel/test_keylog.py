@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from pystack.cli.common import Settings, _probe
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from tests.kernel.conftest import Net
 from tests.trace.test_keylog import certificate, http
 

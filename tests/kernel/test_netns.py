@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from pystack.kernel import netns as ns
+from pystack.kernel.netns import Namespace, NetlinkMissing
 from pystack.phy.tap import TapDevice
-from pystack.runtime import netns as ns
-from pystack.runtime.netns import Namespace, NetlinkMissing
 
 
 @pytest.fixture

@@ -228,8 +228,8 @@ class Planted(Probe):
 
 @pytest.mark.parametrize("where", ["frame.in", "frame.out", "timer.fired"])
 def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
+    from pystack.kernel.netns import Namespace
     from pystack.running import up
-    from pystack.runtime.netns import Namespace
 
     with Namespace.new() as space:
         space.quiet()
@@ -382,8 +382,8 @@ def test_calls_without_a_stack_are_enetdown():
 
 
 def test_two_stacks_talk_to_each_other_through_the_kernel():
+    from pystack.kernel.netns import Namespace, _write
     from pystack.running import up
-    from pystack.runtime.netns import Namespace, _write
 
     with Namespace.new() as space:
         space.quiet()
@@ -443,8 +443,8 @@ def test_link_down_and_up_again(net):
 
 
 def test_a_device_taken_away_stops_the_stack_loudly(caplog):
+    from pystack.kernel.netns import Namespace
     from pystack.running import up
-    from pystack.runtime.netns import Namespace
 
     with Namespace.new() as space, up(netns=space) as running:
         with running.socket() as sock:

@@ -3,8 +3,8 @@
 import pytest
 
 from pystack import services
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from pystack.stepper import Timeline
 from pystack.stepper.explain import why
 from pystack.stepper.verify import verify

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pystack import services
+from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.netns import Namespace
 from pystack.runtime.stepping import Gate
 from tests.kernel.conftest import Net
 

@@ -378,7 +378,7 @@ def fresh(net):
     if not hasattr(net, "maker"):
         from concurrent.futures import ThreadPoolExecutor
 
-        from pystack.runtime.netns import CLONE_NEWNET, _libc
+        from pystack.kernel.netns import CLONE_NEWNET, _libc
 
         net.maker = net._undo.enter_context(ThreadPoolExecutor(1))
         net.maker.submit(_libc, "setns", net.space.fd, CLONE_NEWNET).result()
@@ -439,7 +439,7 @@ def test_linger_waits_for_the_peer(net):
 def test_fast_open_client(net):
     """MSG_FASTOPEN: the first time a cookie is asked for, then the data goes with the SYN."""
     net.running.host.inspect(lambda stack: stack.config.update({"tcp_fastopen": 3}))
-    from pystack.runtime.netns import _write
+    from pystack.kernel.netns import _write
 
     net.space.call(_write, "/proc/sys/net/ipv4/tcp_fastopen", "3")
     server = net.kernel()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pystack.runtime.netns import Namespace
+from pystack.kernel.netns import Namespace
 from tools.soak.judge import Sample, at_rest, under_load
 
 ROOT = Path(__file__).resolve().parents[2]
