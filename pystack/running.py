@@ -261,7 +261,7 @@ def up(
                 host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
         running = Running(host, card, iface, space, own_netns)
         if control:
-            from pystack.runtime.control import ControlServer
+            from pystack.control.server import ControlServer
 
             running.control = ControlServer(host)
             running.control.start()

@@ -239,8 +239,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = No
 
 def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
     """up(...), where a name that is taken, or a package that is missing, is an error for people."""
+    from pystack.control.server import ControlError
     from pystack.kernel.netns import NetlinkMissing
-    from pystack.runtime.control import ControlError
 
     try:
         return up(*args, **kwargs)

@@ -64,8 +64,8 @@ def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int
 
     Exit status 1 where no frame is held within the time.
     """
-    from pystack.runtime.control import ControlError
-    from pystack.runtime.control import step as ask
+    from pystack.control.server import ControlError
+    from pystack.control.server import step as ask
 
     text = " ".join(command)
     try:

@@ -24,7 +24,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def ask(name: str, view: str, **arguments: bool) -> Any:
     """What the stack answers, or an error for people."""
-    from pystack.runtime.control import ControlError, query
+    from pystack.control.server import ControlError, query
 
     try:
         return query(name, view, **arguments)

@@ -91,7 +91,7 @@ def test_pkt_reports_are_escaped(tmp_path, source):
 def test_tables_of_a_running_stack_are_escaped(monkeypatch):
     rows = [{"ifindex": 1, "ifname": NASTY, "up": True, "mtu": 1500, "link_type": NASTY, "address": NASTY}]
     rows[0].update(addresses=[], offload={}, rx_frames=0, rx_bytes=0, tx_frames=0, tx_bytes=0)
-    monkeypatch.setattr("pystack.runtime.control.query", lambda *_, **__: rows)
+    monkeypatch.setattr("pystack.control.server.query", lambda *_, **__: rows)
     for argv in (["addr"], ["addr", "-j"]):
         result = CliRunner().invoke(cli, argv)
         assert result.output and unsafe(result.output) == []

@@ -8,8 +8,8 @@ import stat
 import pytest
 
 from pystack import socket
+from pystack.control import server as control
 from pystack.running import up
-from pystack.runtime import control
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_forked_while_other_threads_are_in_calls():
 def test_a_child_that_ends_normally_leaves_the_parents_control_socket(tmp_path):
     out, err = run(
         """
-        from pystack.runtime import control
+        from pystack.control import server as control
         stack = pystack.up(tap=None, name="ctl", control=True)
 
         def leave():

@@ -17,8 +17,8 @@ import tempfile
 import threading
 from typing import Any
 
+from pystack.control.views import VIEWS
 from pystack.runtime.realtime import RealtimeHost
-from pystack.runtime.views import VIEWS
 
 log = logging.getLogger("pystack.control")
 
