@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
-from pystack.phy.channel import Channel
+from pystack.sim.channel import Channel
 from tools.wire import KernelEnd, PairDevice, Wire, stack_end
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
-from pystack.phy.channel import Channel
-from pystack.runtime.procs import Program, sleep, spawn, stream
-from pystack.runtime.simulated import MS, US, Link, Network, S
+from pystack.sim.channel import Channel
+from pystack.sim.network import MS, US, Link, Network, S
+from pystack.sim.programs import Program, sleep, spawn, stream
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "networks.md"

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from pystack.runtime.procs import spawn
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import spawn
 from pystack.stepper import Cursor, Timeline
 from pystack.stepper.scenarios.base import connected, finish, pair
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.kernel.netns import Namespace, configure
-from pystack.phy.channel import Channel
 from pystack.phy.tap import TapDevice
 from pystack.running import up
+from pystack.sim.channel import Channel
 from pystack_c.packet import Transmit
 
 FRAME = 65600

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from pystack.runtime.simulated import Network
+from pystack.sim.network import Network
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.flight import on_the_wire
 from pystack.stepper.records import Frame

@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.procs import StreamSocket, stream
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import StreamSocket, stream
 from tests.support import invariants
 from tests.support.lab import B, lab_net, pattern
 from tests.support.segments import ACK, FIN, M32, RST, SYN, Segment, decode, ones

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from random import Random
 from typing import Any
 
-from pystack.runtime.procs import StreamSocket, sleep, spawn
+from pystack.sim.programs import StreamSocket, sleep, spawn
 from tests.attack.arena import EVIL, GATE, MS, Arena, Crowd, Exchange, MiniPeer, S, bounded, icmp_packet
 from tests.support import invariants
 from tests.support.lab import pattern

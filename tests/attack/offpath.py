@@ -5,8 +5,8 @@ from collections.abc import Generator
 from random import Random
 from typing import Any
 
-from pystack.runtime.procs import datagram
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import datagram
 from tests.attack.arena import (
     A_ADDR,
     B_ADDR,

@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.procs import StreamSocket, sleep, spawn
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import StreamSocket, sleep, spawn
 from tests.attack.arena import A_ADDR, B_ADDR, Arena, Exchange, bounded
 from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG, Segment, decode
 from tests.support.tcp_peer import build

@@ -3,7 +3,7 @@
 import pytest
 
 import pystack_c.tcp.output
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from pystack_c.ip.output import lower_mtu
 from tests.attack import malicious
 from tests.attack.malicious import CHECKS, MANNERS, Siege, Work

@@ -3,7 +3,7 @@
 import pytest
 
 import pystack_c.tcp.output
-from pystack.runtime.simulated import S
+from pystack.sim.network import S
 from tests.attack.onpath import OnPath
 
 COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")

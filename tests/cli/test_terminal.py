@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pystack.cli import main as cli_main
 from pystack.cli.main import cli
 from pystack.demo.narrator import Narrator
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
 from pystack.stepper import Timeline
 from pystack.stepper.tui import Session
 from pystack.style import Style

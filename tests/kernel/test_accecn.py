@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from pystack import socket
-from pystack.phy.channel import Channel
-from pystack.phy.fault import FaultDevice
+from pystack.sim.channel import Channel
+from pystack.sim.fault import FaultDevice
 from tests.kernel.conftest import make
 
 DATA = hashlib.shake_128(b"accecn").digest(1_500_000)

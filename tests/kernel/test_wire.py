@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pystack.phy.channel import Channel
+from pystack.sim.channel import Channel
 from tools.wire import KernelEnd, PairDevice, Wire, stack_end
 
 MS = 1_000_000

@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.phy import match
-from pystack.phy.channel import Channel, flip_bit
+from pystack.sim.channel import Channel, flip_bit
 from tests import frames as f
 
 MS = 1_000_000

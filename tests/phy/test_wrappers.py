@@ -10,10 +10,10 @@ import time
 import pytest
 
 import pystack_c.const as C
-from pystack.phy.channel import Channel
-from pystack.phy.fault import FaultDevice
 from pystack.phy.pcap import PcapDevice
 from pystack.phy.tracer import TracerDevice
+from pystack.sim.channel import Channel
+from pystack.sim.fault import FaultDevice
 from pystack.trace import pcapng
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import pystack
-from pystack.runtime.procs import datagram, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep, spawn, stream
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pystack.runtime.procs import datagram, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep, spawn, stream
 from pystack_c.services import serve, streams
 from tests.pystack_c.test_services import GET, SERVER, World
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pystack.runtime.procs import datagram, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, spawn, stream
 from pystack_c.services import serve, streams
 
 SERVER = "10.0.0.2"

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 import pystack_c.const as C
-from pystack.runtime.procs import datagram, spawn, stream
+from pystack.sim.programs import datagram, spawn, stream
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import udp
 from tests import frames as f

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from pystack.phy.channel import Channel
-from pystack.runtime.procs import Proc, StreamSocket, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.channel import Channel
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import Proc, StreamSocket, spawn, stream
 
 SIZE = 1_000_000
 #: virtual time within which the transfer must be through

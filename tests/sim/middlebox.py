@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from pystack.runtime.simulated import MS, Network, SimHost
+from pystack.sim.network import MS, Network, SimHost
 from tests.frames import ones
 
 ROUTER = 0x0A000063

@@ -17,8 +17,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.procs import StreamSocket, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import StreamSocket, sleep, spawn, stream
 from tests.sim.hostile import Transfer, pattern
 from tests.sim.middlebox import Middlebox
 from tests.support.invariants import Watch, idle

@@ -5,8 +5,8 @@ import io
 import struct
 import sys
 
-from pystack.runtime.procs import datagram, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep, spawn, stream
 from tests import frames as f
 
 

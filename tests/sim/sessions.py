@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable, Generator
 from typing import Any
 
-from pystack.runtime.procs import StreamSocket, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import StreamSocket, sleep, spawn, stream
 from tests.sim.hostile import Transfer, pattern
 
 LIMIT = 20_000 * S

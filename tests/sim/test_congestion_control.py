@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pystack.phy.match import is_data
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from pystack.trace.series import Series
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.congestion.base import REGISTRY, CongestionControl, register

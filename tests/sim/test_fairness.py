@@ -5,8 +5,8 @@ from typing import NamedTuple
 import pytest
 
 import pystack_c.tcp.output
-from pystack.runtime.procs import sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import sleep, spawn, stream
 
 # (A hundred thousand segments: seconds compiled, minutes uncompiled.)
 compiled_only = pytest.mark.skipif(pystack_c.tcp.output.__file__.endswith(".py"), reason="compiled only")

@@ -6,7 +6,7 @@ More seeds by command: `python -m tools.sim_soak --seeds 1000`.
 import pytest
 
 import pystack_c.tcp.output
-from pystack.runtime.simulated import MS
+from pystack.sim.network import MS
 from tests.sim.hostile import IMPAIRMENTS, Transfer
 
 COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from pystack.runtime.procs import sleep, spawn
-from pystack.runtime.scheduler import Scheduler, SimError
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import sleep, spawn
+from pystack.sim.scheduler import Scheduler, SimError
 from tests.sim.fakes import FakeStack, arm, send
 
 BROADCAST = b"\xff" * 6

@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.phy.match import is_data
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from pystack.trace.series import Series
 from pystack_c.tcp.congestion.bbr import PROBE_RTT
 from tests.support.lab import lab_net

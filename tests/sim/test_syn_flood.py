@@ -6,8 +6,8 @@ import pytest
 
 import pystack_c.const as C
 from pystack import compiled
-from pystack.runtime.procs import StreamSocket, stream
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import StreamSocket, stream
 from tests.support import invariants
 from tests.support.lab import B, lab_net, pattern
 from tests.support.segments import ACK, SYN, ones

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pystack.cli.main import cli
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
 from pystack.stepper import Timeline, scenarios
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
 from pystack.stepper import Cursor, Timeline, branch, changes, scenarios
 from pystack.stepper.branch import ChangeError, compare, diverges, figures
 from pystack.stepper.scenarios.base import _Kept, pair

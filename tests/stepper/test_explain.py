@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pystack.phy import match
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
 from pystack.stepper import Cursor, Timeline, scenarios, text
 from pystack.stepper.explain import MECHANISMS, why
 from pystack.stepper.scenarios.base import _Kept, connected, pair

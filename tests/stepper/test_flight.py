@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from pystack.runtime.procs import datagram
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import datagram
 from pystack.stepper import Timeline
 from pystack.stepper.scenarios.base import connected, pair
 from pystack.stepper.scenarios.loss import upload

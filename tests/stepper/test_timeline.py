@@ -143,8 +143,8 @@ def test_many_connections_do_not_make_a_step_slow():
     """Keyframes are as far apart as they are large: 400 connections at once cost a step little, and little memory."""
     import time
 
-    from pystack.runtime.procs import spawn, stream
-    from pystack.runtime.simulated import MS, Network
+    from pystack.sim.network import MS, Network
+    from pystack.sim.programs import spawn, stream
     from pystack.stepper.scenarios.base import _Kept, listener, pair
 
     out = _Kept()

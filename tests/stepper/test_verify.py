@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pystack.runtime.simulated import MS
+from pystack.sim.network import MS
 from pystack.stepper import Timeline, scenarios
 from pystack.stepper.verify import VerificationError, verify, walk
 from tests.sim.hostile import Transfer

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
 from pystack_c.services import serve

@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from typing import Any
 
-from pystack.runtime.procs import Proc, StreamSocket, sleep, spawn, stream
-from pystack.runtime.simulated import MS, US, Network, S, SimHost
+from pystack.sim.network import MS, US, Network, S, SimHost
+from pystack.sim.programs import Proc, StreamSocket, sleep, spawn, stream
 from tests.support.segments import Segment, WireLog, rounds
 
 __all__ = ["A", "B", "MS", "US", "S", "Lab", "Segment", "lab_net", "pattern", "rounds", "sleep", "stream"]

@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pystack.runtime.procs import sleep, spawn, stream
-from pystack.runtime.simulated import MS, US, Network, S
+from pystack.sim.network import MS, US, Network, S
+from pystack.sim.programs import sleep, spawn, stream
 from pystack.trace.replay import ReplayMismatch, replay
 
 #: most bytes that the connections of a network carry together, and how long they may take

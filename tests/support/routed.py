@@ -4,8 +4,8 @@ import struct
 from collections.abc import Generator
 from typing import Any
 
-from pystack.runtime.procs import raw
-from pystack.runtime.simulated import Network, SimHost
+from pystack.sim.network import Network, SimHost
+from pystack.sim.programs import raw
 from tests.support.segments import ones
 
 IPPROTO_ICMP = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import pystack_c.tcp.output
-from pystack.phy.channel import Channel
+from pystack.sim.channel import Channel
 from tools import networks
 from tools.networks import MS, Case, Result, S
 

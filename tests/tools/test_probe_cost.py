@@ -14,8 +14,8 @@ RUN = """
 import hashlib, os
 os.environ["PYSTACK_PURE"] = "1"
 import pystack
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.programs import spawn, stream
+from pystack.sim.network import MS, Network
 seen = hashlib.sha256()
 with Network(7) as net:
     a, b = net.host("a"), net.host("b")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import pystack
-from pystack.runtime.procs import sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import sleep, spawn, stream
 from pystack.trace import calls
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay
@@ -31,10 +31,10 @@ CHOICES = {
 }
 #: the same, where a name stands for the function: (file, name) -> functions
 NAMES = {
-    ("pystack/runtime/procs.py", "self.calls[name]"): "every name in procs.CALLS (below)",
-    ("pystack/runtime/procs.py", "calls['tcp_open']"): "a name in procs.CALLS",
-    ("pystack/runtime/procs.py", "calls['udp_open']"): "a name in procs.CALLS",
-    ("pystack/runtime/procs.py", "calls['raw_open']"): "a name in procs.CALLS",
+    ("pystack/sim/programs.py", "self.calls[name]"): "every name in procs.CALLS (below)",
+    ("pystack/sim/programs.py", "calls['tcp_open']"): "a name in procs.CALLS",
+    ("pystack/sim/programs.py", "calls['udp_open']"): "a name in procs.CALLS",
+    ("pystack/sim/programs.py", "calls['raw_open']"): "a name in procs.CALLS",
     ("pystack/runtime/calling.py", "fn"): "passed on: Host.call, and what `later` was given",
     ("pystack/trace/replay.py", "fn"): "the replay itself",
     ("pystack/services/base.py", "fn"): "serve.stream or serve.datagram",
@@ -120,7 +120,7 @@ def test_every_call_that_is_made_can_be_replayed():
 
 
 def test_the_simulators_calls_can_be_replayed():
-    from pystack.runtime import procs
+    from pystack.sim import programs as procs
 
     for modules in (
         ("pystack_c.tcp.user", "pystack_c.tcp.sockopt"),

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import spawn, stream
 from pystack.trace import pcapng
 from pystack.trace.errors import TraceError
 from pystack.trace.keylog import Delayed, Keyed, KeyLog, inject

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
 from pystack.trace import format as fmt
 from pystack.trace.annotate import FrameProbe
 from pystack.trace.errors import TraceError

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from pystack.cli.main import cli
 from pystack.phy import match
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import Network, S
+from pystack.sim.network import Network, S
+from pystack.sim.programs import spawn, stream
 from pystack.trace.series import COLUMNS, Series, write_csv
 from pystack_c.probe import ListProbe
 from tests.support.lab import MS, lab_net

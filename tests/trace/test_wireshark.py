@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from pystack.phy.match import is_data
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from pystack.trace import pcapng
 from tests.support.lab import lab_net, pattern
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from pystack.runtime.procs import StreamSocket, spawn, stream
-from pystack.runtime.simulated import MS, Network, S, SimHost
+from pystack.sim.network import MS, Network, S, SimHost
+from pystack.sim.programs import StreamSocket, spawn, stream
 from tools.bench import report
 
 GB = 10**9

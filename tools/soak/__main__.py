@@ -24,9 +24,9 @@ from typing import Any
 import pystack
 from pystack import services
 from pystack.kernel.netns import Namespace
-from pystack.phy.channel import Channel
 from pystack.phy.device import Device
-from pystack.phy.fault import FaultDevice
+from pystack.sim.channel import Channel
+from pystack.sim.fault import FaultDevice
 from tools.soak.judge import Sample, at_rest, under_load
 from tools.soak.load import PATIENCE, REVERSE, THREADED
 

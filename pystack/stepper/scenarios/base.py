@@ -4,8 +4,8 @@ import io
 from collections.abc import Callable, Generator
 from typing import Any
 
-from pystack.runtime.procs import Proc, StreamSocket, spawn, stream
-from pystack.runtime.simulated import Link, Network, SimHost
+from pystack.sim.network import Link, Network, SimHost
+from pystack.sim.programs import Proc, StreamSocket, spawn, stream
 from pystack.stepper.timeline import Timeline
 
 A, B = "10.0.0.1", "10.0.0.2"

@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from typing import Any
 
-from pystack.runtime.procs import sleep, spawn
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import sleep, spawn
 from pystack.stepper.scenarios.base import connected, finish, pair, pattern, scenario
 
 

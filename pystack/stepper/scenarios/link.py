@@ -5,8 +5,8 @@ from collections.abc import Generator
 from typing import Any
 
 from pystack.phy.segmenter import ones_sum
-from pystack.runtime.procs import Proc, datagram, raw, sleep, spawn
-from pystack.runtime.simulated import MS, Network, S, SimHost
+from pystack.sim.network import MS, Network, S, SimHost
+from pystack.sim.programs import Proc, datagram, raw, sleep, spawn
 from pystack.stepper.scenarios.base import B, finish, listener, pair, pattern, scenario
 
 IPPROTO_ICMP = 1
@@ -156,7 +156,7 @@ def pmtud(net: Network) -> None:
         yield sock.recv_exactly(30_000)
 
     def put() -> Generator[Any, Any, None]:
-        from pystack.runtime.procs import stream
+        from pystack.sim.programs import stream
 
         sock = stream(a)
         yield sock.connect("10.0.2.2", 80)

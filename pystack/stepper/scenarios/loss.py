@@ -4,8 +4,8 @@ from collections.abc import Generator
 from typing import Any
 
 from pystack.phy import match
-from pystack.runtime.procs import StreamSocket, spawn
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import StreamSocket, spawn
 from pystack.stepper.scenarios.base import connected, finish, pair, pattern, scenario
 
 _SLOW: dict[str, Any] = {"rate": 10_000_000, "queue": 100}

@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from typing import Any
 
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import spawn, stream
 from pystack.stepper.scenarios.base import B, connected, finish, listener, pair, pattern, scenario
 from pystack_c.tcp import user
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pystack.runtime.procs import stream
+from pystack.sim.programs import stream
 from pystack.sockets import sockopt as _sockopt
 from pystack.sockets.sockopt import pack_tcp_info
 from pystack_c.tcp import user

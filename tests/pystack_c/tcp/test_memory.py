@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from pystack.runtime.procs import sleep
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import sleep
 from pystack_c.probe import ListProbe
 from pystack_c.services import serve
 from pystack_c.tcp import user

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from pystack_c.tcp import sockopt, user
 from tests.support.segments import ACK, FIN, RST
 from tests.support.tcp_peer import HOST, PEER, build, mss_option

@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from pystack import compiled
-from pystack.runtime.procs import stream
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import stream
 from pystack.trace.pcapng import OUTBOUND
 from pystack_c.tcp import user
 from tests.support.lab import B, lab_net, pattern

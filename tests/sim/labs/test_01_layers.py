@@ -5,8 +5,8 @@ import struct
 import pytest
 
 import pystack_c.const as C
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import spawn, stream
 from tests.support.lab import A, B, pattern
 from tests.support.segments import decode
 

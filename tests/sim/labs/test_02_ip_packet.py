@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
-from pystack.phy.channel import flip_bit
 from pystack.phy.match import is_ip, is_udp
-from pystack.runtime.procs import datagram
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.channel import flip_bit
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram
 from tests.support.lab import A, B
 
 

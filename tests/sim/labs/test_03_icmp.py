@@ -4,14 +4,14 @@ import errno
 
 import pytest
 
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
 from tests.support.routed import Chain, echo, ping
 
 LINKS = [{"delay": 5 * MS}, {"delay": 10 * MS}, {"delay": 20 * MS}]
 
 
 def run(chain, program):
-    from pystack.runtime.procs import spawn
+    from pystack.sim.programs import spawn
 
     proc = spawn(chain.net, program)
     chain.net.run_until(proc.finished, limit=chain.net.now + 100 * S)
@@ -50,7 +50,7 @@ def test_control_a_silent_hop_does_not_move_the_others():
 
 def test_100_injected_errors_cause_no_reply():
     chain = Chain(LINKS)
-    from pystack.runtime.procs import raw
+    from pystack.sim.programs import raw
 
     sock = raw(chain.a, 1)
     sent = []

@@ -6,8 +6,8 @@ import pytest
 
 from pystack.addresses import parse_addr
 from pystack.phy.match import is_arp
-from pystack.runtime.procs import datagram, sleep, spawn
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep, spawn
 from pystack_c.config import Config
 from pystack_c.link import neighbor
 from tests.support.routed import ping

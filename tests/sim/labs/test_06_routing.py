@@ -7,8 +7,8 @@ import random
 import pytest
 
 from pystack.phy.match import is_icmp, is_udp
-from pystack.runtime.procs import datagram, spawn
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, spawn
 
 ROUTES = [("10.0.0.0/8", 1), ("10.1.0.0/16", 2), ("10.1.2.0/24", 3), ("default", 0)]
 

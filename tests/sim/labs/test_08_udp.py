@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from pystack.runtime.procs import datagram, sleep, spawn
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep, spawn
 from tests.support.lab import lab_net, pattern
 
 A, B = "10.0.0.1", "10.0.0.2"

@@ -4,8 +4,8 @@ import pytest
 
 import pystack
 from pystack.phy.match import is_data
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import spawn, stream
 from tests.support.lab import lab_net, pattern, sleep
 
 MSS = 1460

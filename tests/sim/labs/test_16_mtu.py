@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from pystack.phy.match import is_icmp
-from pystack.runtime.procs import sleep, spawn, stream
-from pystack.runtime.simulated import MS, S
+from pystack.sim.network import MS, S
+from pystack.sim.programs import sleep, spawn, stream
 from pystack_c.probe import Probe
 from pystack_c.tcp.sockopt import tcp_info
 from tests.support.lab import pattern

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack.runtime.simulated import MS
+from pystack.sim.network import MS
 from pystack_c.tcp import sockopt, user
 from tests.support import build
 from tests.support.lab import lab_net, pattern

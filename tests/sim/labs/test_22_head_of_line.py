@@ -1,7 +1,7 @@
 """Lab 22: head-of-line blocking: 1,000 bytes every 10 ms, stream = i mod 6, R = 100 ms, message 20 dropped once."""
 
 from pystack.phy.match import is_data, is_udp
-from pystack.runtime.procs import datagram
+from pystack.sim.programs import datagram
 from tests.support.lab import MS, B, S, lab_net, sleep
 
 R = 100 * MS

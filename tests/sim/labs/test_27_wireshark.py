@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from pystack.phy.match import is_data
-from pystack.runtime.procs import datagram, sleep
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, sleep
 from tests.support.lab import lab_net, pattern
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pystack.runtime.procs import spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import spawn, stream
 from tests.support.lab import pattern, sleep
 from tests.support.segments import WireLog
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 import pystack_c.tcp.output
-from pystack.runtime.procs import sleep
+from pystack.sim.programs import sleep
 from tests.sim.hostile import Transfer
 from tests.support.lab import MS, S, lab_net
 

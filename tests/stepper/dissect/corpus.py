@@ -6,8 +6,8 @@ from functools import cache
 from typing import NamedTuple
 
 import pystack_c.const as C
-from pystack.runtime.procs import datagram, raw, sleep, spawn, stream
-from pystack.runtime.simulated import MS, Network, S
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack_c.link import acd
 from pystack_c.tcp import sockopt, user
 from tests.support import build

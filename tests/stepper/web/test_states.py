@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pystack.runtime.simulated import MS, Network
+from pystack.sim.network import MS, Network
 from pystack.stepper import Timeline, scenarios
 from pystack_c.tcp.state import TRANSITIONS
 from pystack_c.tcp.tcb import STATE_NAMES

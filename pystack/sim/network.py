@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, TypeAlias
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
-from pystack.phy.channel import Channel
 from pystack.phy.segmenter import segments
 from pystack.runtime.host import Host
-from pystack.runtime.scheduler import Scheduler, SimError
+from pystack.sim.channel import Channel
+from pystack.sim.scheduler import Scheduler, SimError
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import INBOUND, LINKTYPE_ETHERNET, LINKTYPE_RAW, OUTBOUND, PcapngWriter
 from pystack.trace.recorder import Recorder

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pystack.phy.channel import Channel
 from pystack.phy.device import Device
 from pystack.phy.wrapper import Wrapper
+from pystack.sim.channel import Channel
 from pystack_c.packet import Transmit
 
 _CLOCK_MONOTONIC = 1

@@ -23,8 +23,8 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr
-from pystack.runtime.scheduler import Scheduler
-from pystack.runtime.simulated import SimHost
+from pystack.sim.network import SimHost
+from pystack.sim.scheduler import Scheduler
 
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
 SOL_SOCKET, SO_ERROR, SO_REUSEADDR = 1, 4, 2
