@@ -16,10 +16,10 @@ from pystack.runtime.sleep import BUSY_POLL
 from pystack.style import echo
 
 if TYPE_CHECKING:
-    from pystack.demo.narrator import Narrator
     from pystack.running import Running
     from pystack.runtime.stepping import Gate
     from pystack.trace.annotate import FrameProbe
+    from pystack.trace.narrator import Narrator
 
 
 @dataclass
@@ -265,10 +265,10 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
         raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
     if settings.write is None and not settings.verbose:
         return None, None
-    from pystack.demo.narrator import Narrator
     from pystack.style import Style
     from pystack.trace import pcapng
     from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
+    from pystack.trace.narrator import Narrator
     from pystack_c.const import LINK_ETHERNET, LINK_IP
 
     kinds = {settings.device: LINK_IP if settings.tun else LINK_ETHERNET}

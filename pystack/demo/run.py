@@ -9,7 +9,6 @@ from typing import Any
 
 import pystack
 from pystack import services
-from pystack.demo.narrator import Narrator, amount
 from pystack.demo.steps import Kernel, Result, Steps
 from pystack.kernel.netns import Namespace
 from pystack.running import up
@@ -17,6 +16,7 @@ from pystack.runtime.realtime import RealtimeHost
 from pystack.style import Style
 from pystack.trace import pcapng
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, tee, wall_clock
+from pystack.trace.narrator import Narrator, amount
 
 KERNEL = "10.0.0.1"
 STACK = "10.0.0.2"

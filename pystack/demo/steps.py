@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from pystack.demo.narrator import Narrator, Tally, amount
 from pystack.kernel.netns import Namespace
 from pystack.services import http
+from pystack.trace.narrator import Narrator, Tally, amount
 from pystack.visible import one_line
 
 #: seconds that a program may take before the step counts as failed

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from pystack.cli import main as cli_main
 from pystack.cli.main import cli
-from pystack.demo.narrator import Narrator
 from pystack.sim.network import MS, Network, S
 from pystack.stepper import Timeline
 from pystack.stepper.tui import Session
 from pystack.style import Style
+from pystack.trace.narrator import Narrator
 from pystack.visible import one_line, pictures, visible
 from pystack_c.tcp import user
 

@@ -2,9 +2,9 @@
 
 import io
 
-from pystack.demo.narrator import HEAD, TAIL, Narrator, amount
 from pystack.style import Style
 from pystack.trace.annotate import IN, OUT, Drop, FrameRecord
+from pystack.trace.narrator import HEAD, TAIL, Narrator, amount
 
 
 def record(number: int, direction: str = IN, reason: str = "", drop: str = "") -> FrameRecord:

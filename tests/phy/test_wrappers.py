@@ -10,11 +10,11 @@ import time
 import pytest
 
 import pystack_c.const as C
-from pystack.phy.pcap import PcapDevice
-from pystack.phy.tracer import TracerDevice
 from pystack.sim.channel import Channel
 from pystack.sim.fault import FaultDevice
 from pystack.trace import pcapng
+from pystack.trace.capture import PcapDevice
+from pystack.trace.tracer import TracerDevice
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
 from tests import frames as f
