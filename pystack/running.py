@@ -24,7 +24,7 @@ from pystack_c.config import Config, profile
 from pystack_c.stack import Stack
 
 if TYPE_CHECKING:
-    from pystack.runtime.stepping import Gate
+    from pystack.stepper.live import Gate
 
 
 class Host(RealtimeHost):
@@ -230,7 +230,7 @@ def up(
     names         what names mean: Names, a dict name -> addresses, or the path of a hosts file
     control       serve a control socket (`pystack ss`, ...) under `name`
     default       new sockets of `pystack.socket` belong to this stack
-    gate          holds the stack at each frame, its clock stopped (pystack.runtime.stepping)
+    gate          holds the stack at each frame, its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
     own = ipaddress.IPv4Interface(address)

@@ -17,7 +17,7 @@ from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.running import Running
-    from pystack.runtime.stepping import Gate
+    from pystack.stepper.live import Gate
     from pystack.trace.annotate import FrameProbe
     from pystack.trace.narrator import Narrator
 

@@ -9,7 +9,7 @@ import click
 from pystack.style import echo
 
 if TYPE_CHECKING:
-    from pystack.runtime.stepping import Gate
+    from pystack.stepper.live import Gate
 
 EXAMPLES = """\b
 Examples:
@@ -26,7 +26,7 @@ GOING = ("", "s", "step", "next", "n", "c", "continue")
 
 def prompt(gate: "Gate", host: Any, err: bool = False) -> None:
     """Ask at each held frame what to do, until `q`, Ctrl-D or the end of the stack."""
-    from pystack.runtime.stepping import HELP
+    from pystack.stepper.live import HELP
 
     echo(HELP, err=err)
     seen = 0

@@ -72,7 +72,7 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
 
     gate = None
     if step:
-        from pystack.runtime.stepping import Gate
+        from pystack.stepper.live import Gate
 
         gate = Gate()
     with bring_up(settings, control=True, gate=gate) as running:

@@ -9,7 +9,7 @@ import pytest
 from pystack import services
 from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.runtime.stepping import Gate
+from pystack.stepper.live import Gate
 from tests.kernel.conftest import Net
 
 PAUSE = 0.5

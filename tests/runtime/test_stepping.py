@@ -8,7 +8,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack.running import up
-from pystack.runtime.stepping import FOREVER, Gate, HeldClock
+from pystack.stepper.live import FOREVER, Gate, HeldClock
 from tests import frames as f
 
 MAC = 0x020000000001
