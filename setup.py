@@ -22,7 +22,7 @@ COMPILED = [
     "pystack_c/base/seqnum.py",
     "pystack_c/base/siphash.py",
     "pystack_c/base/rng.py",
-    "pystack_c/ip/ratelimit.py",
+    "pystack_c/base/ratelimit.py",
     "pystack_c/base/timer.py",
     "pystack_c/packet.py",
     "pystack_c/counters.py",

@@ -6,7 +6,7 @@ from pystack_c.counters cimport Counters
 from pystack_c.base.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
-from pystack_c.ip.ratelimit cimport PeerBuckets, SharedBudget
+from pystack_c.base.ratelimit cimport PeerBuckets, SharedBudget
 from pystack_c.base.rng cimport Rng
 from pystack_c.base.timer cimport Timer, TimerOwner, TimerQueue
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.fifo import Fifo
+from pystack_c.base.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.base.rng import Rng
 from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.config import Config
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
-from pystack_c.ip.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
 

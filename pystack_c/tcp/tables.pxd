@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.sockets.ports cimport PortTable
-from pystack_c.ip.ratelimit cimport SharedBudget
+from pystack_c.base.ratelimit cimport SharedBudget
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.ratelimit import SharedBudget
 from pystack_c.core import Core
-from pystack_c.ip.ratelimit import SharedBudget
 from pystack_c.sockets.ports import PortTable
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb

@@ -1,7 +1,7 @@
-"""The rate limits that reveal nothing (pystack_c/ip/ratelimit.py)."""
+"""The rate limits that reveal nothing (pystack_c/base/ratelimit.py)."""
 
+from pystack_c.base.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.base.rng import Rng
-from pystack_c.ip.ratelimit import PeerBuckets, SharedBudget
 
 S = 1_000_000_000
 
