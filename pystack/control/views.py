@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
+from pystack._build import compiled as compiled_report
 from pystack.sockets.resolve import text
 from pystack_c.link import neighbor
 from pystack_c.tcp.sockopt import tcp_info
@@ -149,9 +150,7 @@ def counters(stack: Any) -> dict[str, Any]:
 
 def compiled(stack: Any) -> dict[str, bool]:
     """Which core modules run compiled."""
-    from pystack import compiled as report
-
-    return report()
+    return compiled_report()
 
 
 def status(stack: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A call becomes an `Attempt`: a function that does as much as can be done now and
 where a blocking socket would wait. The runner tries it again whenever something happened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class Result:
 
 
 Attempt = Callable[[], "Result | None"]
+#: a system call: its arguments and its line of the script become an Attempt
+Handler = Callable[["Calls", list[Any], Syscall], Attempt]
 
 
 @dataclass
@@ -75,8 +77,12 @@ class Pending:
 class Calls:
     """The file descriptors of one run, and the call that blocks."""
 
-    def __init__(self, runner: Any):
+    def __init__(self, runner: Any, table: "Mapping[str, Handler]", wakes: "Callable[[Calls], None]"):
         self.runner = runner
+        #: what each system call does, by name (calltable.TABLE)
+        self.table = table
+        #: collects the wake-ups that poll and epoll wait for (call_poll.gather_wakes)
+        self.wakes = wakes
         self.host = runner.host
         self.fds: dict[int, Fd] = {}
         self.pending: Pending | None = None
@@ -92,12 +98,10 @@ class Calls:
 
     def start(self, call: Syscall, event: Event, end: int) -> None:
         """Make the call. `end`: when it returns, by the script; -1 at once."""
-        from pystack.pkt.calltable import TABLE
-
         self.line = event.line
         self.timeout = None
         self.writes_soon = False
-        handler = TABLE.get(call.name)
+        handler = self.table.get(call.name)
         if handler is None:
             raise Unsupported(event.line, f"the system call {call.name} is not supported")
         attempt = handler(self, call.args, call)
@@ -111,9 +115,7 @@ class Calls:
 
     def poll(self) -> None:
         """Something happened: try the waiting call again."""
-        from pystack.pkt.call_poll import gather_wakes
-
-        gather_wakes(self)
+        self.wakes(self)
         self.background = [attempt for attempt in self.background if attempt() is None]
         pending = self.pending
         if pending is None:

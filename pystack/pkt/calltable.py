@@ -1,17 +1,13 @@
 """The system calls by name."""
 
-from collections.abc import Callable
-from typing import Any
-
 from pystack.pkt import call_misc as misc
 from pystack.pkt import call_open as opening
 from pystack.pkt import call_poll as poll
 from pystack.pkt import call_sendto as sendto
 from pystack.pkt import call_stream as stream
-from pystack.pkt.calls import Attempt, Calls
-from pystack.pkt.model import Syscall
+from pystack.pkt.calls import Handler
 
-TABLE: dict[str, Callable[[Calls, list[Any], Syscall], Attempt]] = {
+TABLE: dict[str, Handler] = {
     "socket": opening.call_socket,
     "bind": opening.call_bind,
     "listen": opening.call_listen,

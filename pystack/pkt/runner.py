@@ -4,7 +4,9 @@ import os
 from typing import Any
 
 from pystack.pkt import match, model
+from pystack.pkt.call_poll import gather_wakes
 from pystack.pkt.calls import Calls
+from pystack.pkt.calltable import TABLE
 from pystack.pkt.code import run_code
 from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.host import START, PktHost
@@ -61,7 +63,7 @@ class Runner:
         self.sysctls.flush = self.stack.tcp.fastopen_cache.clear
         for (dst, prefixlen), metrics in self.routes.items():
             self.host.route(dst, prefixlen, metrics)
-        self.calls = Calls(self)
+        self.calls = Calls(self, TABLE, gather_wakes)
 
     # -- the events ------------------------------------------------------------------------------------------------
 

@@ -79,9 +79,7 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     at = base + size
     text = TYPES.get(kind, f"type {kind}") + (f": {nodes[1].text}" if kind in CODES else "")
     if kind in ERRORS and at < end:
-        from pystack.stepper.dissect import ipv4  # which imports this module
-
-        quote, used = ipv4.dissect(data, at, end, cut=True)
+        quote, used = above.quoted(data, at, end)
         _call_quoted(quote)
         nodes += quote
         at = used

@@ -92,6 +92,11 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     return [top, *_payload(data, base + hlen, stop, field, cut or bool(problem))], stop
 
 
+def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
+    """The start of a packet that an ICMP error quotes."""
+    return dissect(data, base, end, cut=True)
+
+
 def _bounds(field: dict[str, int], base: int, end: int, cut: bool) -> tuple[str, int]:
     """What is wrong with the lengths, and where the packet ends; `base` where nothing after the header can be read."""
     hlen, total = field["ip.hdr_len"] * 4, field["ip.len"]
@@ -119,4 +124,4 @@ def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool)
     fragment = bool(field["ip.flags.mf"])
     pseudo = checksum.pseudo_sum(field["ip.src"], field["ip.dst"], field["ip.proto"], max(end - base, 0))
     missing = max(field["ip.len"] - field["ip.hdr_len"] * 4 - (end - base), 0)
-    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing))
+    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing, _quoted))

@@ -24,6 +24,8 @@ class Above(NamedTuple):
     cut: bool  # not all of the packet is here: a quote in an ICMP error, or a truncated capture
     fragment: bool  # the first of several fragments
     missing: int  # so many bytes of it are not here
+    #: dissects an IP packet that this one quotes: (data, base, end) -> its nodes, and where it ends
+    quoted: "Callable[[bytes, int, int], tuple[list[Node], int]]"
 
     @property
     def whole(self) -> bool:
