@@ -1,11 +1,13 @@
-"""The one rule: pystack_c is sans-I/O and knows nothing of pystack (docs/architecture.md)."""
+"""The rules of structure (docs/architecture.md): the core is sans-I/O, and imports go down, never up or in a circle."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-CORE = Path(__file__).parent.parent / "pystack_c"
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "pystack_c"
 FORBIDDEN = {
     "os",
     "time",
@@ -21,6 +23,33 @@ FORBIDDEN = {
 }
 SOURCES = sorted(CORE.rglob("*.py"))
 
+#: the rooms of each package, the lowest first: a module imports only from its own line and from the lines above it.
+#: A name with a dot in front is a module of the package itself.
+ORDER = {
+    "pystack_c": [
+        [".const", ".counters", ".config", ".iface"],
+        ["base", "wire", ".packet", ".probe", ".route"],
+        [".core", ".endpoint"],
+        ["link"],
+        ["ip"],
+        ["sockets"],
+        ["tcp"],
+        ["ingress", "services"],
+        [".stack"],
+    ],
+    "pystack": [
+        ["._build", ".addresses", ".style", "kernel"],
+        ["phy"],
+        ["runtime"],
+        ["sockets", "trace", "pkt"],
+        ["sim", "control", ".socket", ".aio"],
+        [".running"],
+        ["services", "."],
+        ["stepper", "demo"],
+        ["cli"],
+    ],
+}
+
 
 def imported(source: str) -> set[str]:
     """The top-level packages that a source imports."""
@@ -31,6 +60,74 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").split(".")[0])
     return found
+
+
+def runtime_imports(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of every import that runs, deferred ones included; not those for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, "") for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield from ((child.module or "", alias.name) for alias in child.names)
+        else:
+            yield from runtime_imports(child)
+
+
+def graph(package: str) -> dict[str, set[str]]:
+    """Each module of the package, and the modules of the package that it imports."""
+    paths = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        paths[name] = path
+    edges: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        edges[name] = set()
+        for module, attribute in runtime_imports(ast.parse(path.read_text())):
+            full = f"{module}.{attribute}"
+            target = full if full in paths else module
+            if target in paths and target != name:
+                edges[name].add(target)
+    return edges
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that import each other (Tarjan's strongly connected components of more than one)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in sorted(edges.get(name, ())):
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            at = stack.index(name)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for name in sorted(edges):
+        if name not in index:
+            visit(name)
+    return found
+
+
+def room(package: str, module: str) -> str:
+    """The folder that a module is in, or its own name with a dot in front where it is in none."""
+    parts = module.split(".")[1:]
+    if not parts:
+        return "."
+    if (ROOT / package / parts[0]).is_dir():
+        return parts[0]
+    return "." + parts[0]
 
 
 def test_there_are_sources():
@@ -55,8 +152,41 @@ def test_the_check_sees_a_forbidden_import():
     assert imported("import os.path\nfrom threading import Lock") & FORBIDDEN == {"os", "threading"}
 
 
+@pytest.mark.parametrize("package", ORDER)
+def test_no_modules_import_each_other(package):
+    """A deferred import counts, too: it hides a circle, and does not undo it."""
+    assert circles(graph(package)) == []
+
+
+def test_the_check_sees_a_circle():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    names = list(runtime_imports(ast.parse("def f():\n    from pystack import stack\n")))
+    assert names == [("pystack", "stack")]
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_go_down(package):
+    level = {name: number for number, names in enumerate(ORDER[package]) for name in names}
+    wrong = []
+    for module, others in graph(package).items():
+        here = room(package, module)
+        for other in sorted(others):
+            there = room(package, other)
+            # A package's own __init__ is its front door, and may import what is in the room; nothing is above ".".
+            if here != there and (package, other) != (package, package) and level[there] >= level[here]:
+                wrong.append(f"{module} -> {other}")
+    assert wrong == []
+
+
+def test_every_room_is_in_the_order():
+    for package, rows in ORDER.items():
+        names = {name for row in rows for name in row}
+        there = {room(package, module) for module in graph(package)} - {"."}
+        assert there == names - {"."}
+
+
 def test_timers_are_set_and_cancelled_in_one_place():
-    """Core.set_timer and Core.cancel_timer tell the probe; nobody goes round them."""
+    """Core.set_timer and Core.cancel_timer report to the probe; no other code arms or cancels a timer."""
     found = []
     for path in sorted(CORE.rglob("*.py")):
         if path.name != "core.py":
