@@ -3,6 +3,8 @@ cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
     ETH_HLEN = 14
+    TCP_HLEN = 20
+    UDP_HLEN = 8
     IPPROTO_ICMP = 1
     IPPROTO_TCP = 6
     IPPROTO_UDP = 17

@@ -8,6 +8,9 @@ Modules say `import pystack_c.const as C` in the .py and `cimport pystack_c.cons
 ETH_P_IP = 0x0800
 ETH_P_ARP = 0x0806
 ETH_HLEN = 14
+# RFC 9293 3.1, RFC 768: headers without options
+TCP_HLEN = 20
+UDP_HLEN = 8
 
 # IP protocol numbers (IANA protocol-numbers)
 IPPROTO_ICMP = 1

@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
 from pystack_c.base.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.packet cimport Packet, Transmit
+from pystack_c.packet cimport Outgoing, Packet, Transmit
 from pystack_c.base.ratelimit cimport PeerBuckets, SharedBudget
 from pystack_c.base.rng cimport Rng
 from pystack_c.base.timer cimport Timer, TimerOwner, TimerQueue
@@ -19,6 +19,7 @@ cdef class Core:
     cdef public TimerQueue timers
     cdef public Counters counters
     cdef public Packet packet
+    cdef public Outgoing out
     cdef public object probe
     cdef public list ifaces
     cdef public dict local

@@ -14,7 +14,7 @@ from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.config import Config
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
-from pystack_c.packet import Packet, Transmit
+from pystack_c.packet import Outgoing, Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
 
 # What carries a frame on each kind of link.
@@ -34,7 +34,9 @@ class Core:
         self.rng = Rng(seed)
         self.timers = TimerQueue()
         self.counters = Counters()
+        #: the packet that is coming in, and the one that is going out
         self.packet = Packet()
+        self.out = Outgoing()
         self.probe: Any = None
         self.ifaces: list[Iface] = []
         self.local: dict[int, LocalAddr] = {}

@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 cimport pystack_c.const as C
+from pystack_c.route cimport Dst
 
 @cython.locals(p="const unsigned char*")
 cpdef bytes cut(bytes data, Py_ssize_t begin, Py_ssize_t end)
@@ -63,6 +64,25 @@ cdef class Packet:
     cdef public uint32_t arp_tpa
     cpdef Py_ssize_t data_len(self) noexcept
     cpdef Py_ssize_t segments(self) noexcept
+
+@cython.final
+cdef class Outgoing:
+    cdef public Dst dst
+    cdef public uint32_t src
+    cdef public uint32_t daddr
+    cdef public int proto
+    cdef public int ttl
+    cdef public int tos
+    cdef public int df
+    cdef public Py_ssize_t l4_len
+    cdef public object payload
+    cdef public int gso_size
+    cdef public int csum_offset
+    cdef public bytes options
+    cdef public int ident
+    cdef public Py_ssize_t frag_off
+    cdef public bint mf
+    cpdef begin(self, Dst dst, uint32_t src, uint32_t daddr, int proto)
 
 @cython.final
 cdef class Transmit:

@@ -92,6 +92,41 @@ class Packet:
         return (self.l4_end - self.data_off + self.gso_size - 1) // self.gso_size  # not 0: it is above 0 here
 
 
+class Outgoing:
+    """An IP packet on its way down: the transport fills it in, IP and the link read it.
+
+    Its transport header is core.scratch[L4_OFF : L4_OFF + l4_len], and `payload` (bytes, a memoryview, or None) follows. One Outgoing
+    serves a stack for all packets, one after the other: `begin` gives every field its first value.
+    """
+
+    def __init__(self) -> None:
+        self.begin(None, 0, 0, 0)
+
+    def begin(self, dst: Any, src: int, daddr: int, proto: int) -> None:
+        """A new packet of protocol `proto` from `src` to `daddr`, along the route `dst` (a Dst)."""
+        self.dst = dst
+        self.src = src
+        self.daddr = daddr
+        self.proto = proto
+        self.ttl = 64
+        self.tos = 0
+        #: DONT_FRAGMENT, LINK_MTU (the link's MTU counts, not the path's), both, or 0
+        self.df = 0
+        #: bytes of transport header in the scratch buffer
+        self.l4_len = 0
+        self.payload: Any = None
+        #: > 0: the device cuts the payload into segments of so many bytes
+        self.gso_size = 0
+        #: > 0: the device finishes the transport checksum there; the field holds the pseudo-header's sum
+        self.csum_offset = 0
+        #: IP options, in whole words
+        self.options = b""
+        #: of a packet that is itself a fragment (RFC 791 3.2): identification, offset in bytes, more fragments
+        self.ident = 0
+        self.frag_off = 0
+        self.mf = False
+
+
 class Transmit:
     """One frame to send: `header` and `payload` behind each other, with the offload fields of virtio-net.
 

@@ -31,6 +31,7 @@ cdef class Dst:
     cdef public int ident
     cdef public object neigh
     cdef public Route route
+    cdef public int overhead
 
 @cython.locals(mtu=int)
 cpdef int link_mtu(Dst dst) noexcept

@@ -8,6 +8,9 @@ from typing import Any
 
 import pystack_c.const as C
 
+#: RFC 791 3.1: an IPv4 header without options
+IPV4_HLEN = 20
+
 
 class Route:
     """One route. `gateway` 0 means that the destination itself is on the link; `kind` RT_UNREACHABLE and its like refuse."""
@@ -51,6 +54,8 @@ class Dst:
         self.ident = 0
         self.neigh: Any = None
         self.route: Route | None = None
+        #: bytes of the network header of each packet, without options
+        self.overhead = IPV4_HLEN
 
 
 def link_mtu(dst: Dst) -> int:

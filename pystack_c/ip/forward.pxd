@@ -6,7 +6,7 @@ from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
-from pystack_c.packet cimport Packet
+from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire cimport checksum
@@ -17,14 +17,14 @@ cdef str _subject(Packet pkt)
 cpdef forward(Core core, Iface iface, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)
-@cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, data=bytes, options=bytes)
+@cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, out=Outgoing)
 cdef _send(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(start=Py_ssize_t, csum=uint32_t)
 cdef bint _sign(Core core, Dst dst, Packet pkt) except -1
 cdef uint32_t _final(Packet pkt) except? 0xFFFFFFFF
 @cython.locals(p="const unsigned char*", hlen=int, size=int)
 cdef int _gso_wire_size(Packet pkt) except -2
-@cython.locals(hlen=Py_ssize_t, head=bytearray, data=object, start=Py_ssize_t, seq=uint32_t, flags=int, count=int, i=int, piece=object, keep=int, acc=uint32_t, frag=int, total=int, ident=int, final=uint32_t)
+@cython.locals(hlen=Py_ssize_t, head=bytearray, data=object, start=Py_ssize_t, seq=uint32_t, flags=int, count=int, i=int, piece=object, keep=int, acc=uint32_t, frag=int, total=int, ident=int, final=uint32_t, out=Outgoing)
 cdef _send_segments(Core core, Dst dst, Packet pkt)
 @cython.locals(data=bytearray, at=int, acc=uint32_t, csum=uint32_t)
 cdef object _payload(Packet pkt)

@@ -102,26 +102,19 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
     if core.config.ip_forward_mss != 0:
         payload = mssclamp.clamp(core, iface, dst, pkt, payload)
+    out = core.out
+    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
     if pkt.total_len > dst.mtu:
-        data = bytes(payload)
-        options = bytes(core.scratch[start + 20 : C.L4_OFF])
-        ip_output.fragment(
-            core,
-            dst,
-            dst.mtu,
-            data,
-            pkt.src,
-            pkt.dst,
-            pkt.proto,
-            pkt.ttl - 1,
-            pkt.tos,
-            pkt.ident,
-            pkt.frag_off,
-            pkt.mf,
-            options,
-        )
+        out.ttl = pkt.ttl - 1
+        out.tos = pkt.tos
+        out.options = bytes(core.scratch[start + 20 : C.L4_OFF])
+        out.ident = pkt.ident
+        out.frag_off = pkt.frag_off
+        out.mf = pkt.mf
+        ip_output.fragment(core, out, dst.mtu, bytes(payload))
         return
-    neighbor.output(core, dst, start, C.L4_OFF, payload, 0, 0)
+    out.payload = payload
+    neighbor.output(core, out, start, C.L4_OFF)
 
 
 def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
@@ -172,6 +165,8 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     seq = int.from_bytes(head[4:8], "big")
     flags = head[13]
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
+    out = core.out
+    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
     for i in range(count):
         piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
         keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)
@@ -187,7 +182,8 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
         wire.write(
             core.scratch, start, pkt.ip_hlen, pkt.tos, total, ident, frag, pkt.ttl - 1, pkt.proto, pkt.src, pkt.dst
         )
-        neighbor.output(core, dst, start, C.L4_OFF + hlen, piece, 0, 0)
+        out.payload = piece
+        neighbor.output(core, out, start, C.L4_OFF + hlen)
 
 
 def _payload(pkt: Packet) -> Any:

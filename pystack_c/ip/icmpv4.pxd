@@ -6,7 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
-from pystack_c.packet cimport Packet
+from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport icmpv4 as wire
 
@@ -15,7 +15,7 @@ cpdef count_out(Core core, int icmp_type)
 cpdef count_in(Core core, int icmp_type)
 @cython.locals(name=str)
 cdef _count(Counters counters, str way, int icmp_type, dict names)
-@cython.locals(dst=Dst)
+@cython.locals(dst=Dst, out=Outgoing)
 cpdef int send(Core core, uint32_t src, uint32_t daddr, int icmp_type, int code, uint32_t rest, object payload, int ttl, int tos, str why, str rfc, object options=*) except -1
 @cython.locals(src=uint32_t, options=object, data=bytes, why=str, error=int)
 cpdef echo_reply(Core core, Packet pkt)

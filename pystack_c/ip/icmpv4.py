@@ -93,7 +93,13 @@ def send(
     if core.probe is not None:
         core.emit("icmp.out", "icmp " + addr_text(daddr), 0, why, rfc, {"type": icmp_type, "code": code})
     wire.write(core.scratch, C.L4_OFF, icmp_type, code, rest, payload)
-    return ip_options.output(core, options, dst, src, daddr, C.IPPROTO_ICMP, ttl, tos, 0, 8, payload)
+    out = core.out
+    out.begin(dst, src, daddr, C.IPPROTO_ICMP)
+    out.ttl = ttl
+    out.tos = tos
+    out.l4_len = 8
+    out.payload = payload
+    return ip_options.output(core, options, out)
 
 
 def echo_reply(core: Core, pkt: Packet) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
+from pystack_c.packet import Outgoing
 from pystack_c.wire import ipv4 as wire
 
 MOST = 40
@@ -70,24 +71,11 @@ class IpOptions:
             stamp(form, self.stamp, src, now)
         return bytes(form)
 
-    def send(
-        self,
-        core: Core,
-        dst: Any,
-        src: int,
-        daddr: int,
-        proto: int,
-        ttl: int,
-        tos: int,
-        df: int,
-        l4_len: int,
-        payload: Any,
-    ) -> int:
-        """ipv4.output with these options."""
-        raw = self.build(src, daddr, core.now)
-        return ip_output.output_options(
-            core, dst, src, self.hop(daddr), proto, ttl, tos, df, l4_len, payload, 0, 0, raw
-        )
+    def send(self, core: Core, out: Outgoing) -> int:
+        """ip.output.output with these options."""
+        out.options = self.build(out.src, out.daddr, core.now)
+        out.daddr = self.hop(out.daddr)
+        return ip_output.output(core, out)
 
     def hop(self, dst: int) -> int:
         """The address that the header is sent to."""
@@ -230,23 +218,11 @@ def route_to(core: Core, options: Any, addr: int, src: int, iface: Any, onlink: 
     return dst
 
 
-def output(
-    core: Core,
-    options: Any,
-    dst: Any,
-    src: int,
-    daddr: int,
-    proto: int,
-    ttl: int,
-    tos: int,
-    df: int,
-    l4_len: int,
-    payload: Any,
-) -> int:
-    """ipv4.output with these options (or None); the transport's checksum is finished, and names `daddr`."""
+def output(core: Core, options: Any, out: Outgoing) -> int:
+    """ip.output.output with these options (or None); the transport's checksum is finished, and names `out.daddr`."""
     if options is None:
-        return ip_output.output(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, 0, 0)
-    return options.send(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload)  # type: ignore[no-any-return]
+        return ip_output.output(core, out)
+    return options.send(core, out)  # type: ignore[no-any-return]
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:

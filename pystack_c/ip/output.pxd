@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
+from pystack_c.packet cimport Outgoing
 from pystack_c.route cimport Dst, Route, link_mtu
 from pystack_c.wire cimport ipv4 as wire
 from pystack_c.wire.checksum cimport sum_bytes
@@ -28,12 +29,11 @@ cpdef expire_mtu(Core core, Dst dst)
 cdef _tell_mtu(Core core, Dst dst, int old, str why, str rfc)
 @cython.locals(value=int)
 cpdef int new_ident(Dst dst, int count) except -1
-cpdef int output(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset) except -1
-@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, count=int, ident=int, mtu=int, data=bytes)
-cpdef int output_options(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int df, Py_ssize_t l4_len, object payload, int gso_size, int csum_offset, bytes options) except -1
+@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, dst=Dst, count=int, ident=int, mtu=int, data=bytes, flags=int)
+cpdef int output(Core core, Outgoing out) except -1
 @cython.locals(start=Py_ssize_t, total=Py_ssize_t, packet=bytes)
-cpdef loop_back(Core core, Dst dst, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, Py_ssize_t l4_len, bytes payload)
+cpdef loop_back(Core core, Outgoing out, bytes payload)
 @cython.locals(s=uint32_t)
 cpdef bytes _finish_checksum(bytes data, Py_ssize_t csum_offset)
-@cython.locals(pos=Py_ssize_t, count=int, length=Py_ssize_t, view=object, opts=bytes, hlen=Py_ssize_t, room=Py_ssize_t, last=bint, size=Py_ssize_t, flags=int, start=Py_ssize_t, field=int, reason=str, subject=str)
-cpdef fragment(Core core, Dst dst, int mtu, bytes data, uint32_t src, uint32_t daddr, int proto, int ttl, int tos, int ident, Py_ssize_t offset, bint more, bytes options)
+@cython.locals(pos=Py_ssize_t, count=int, length=Py_ssize_t, view=object, options=bytes, opts=bytes, hlen=Py_ssize_t, room=Py_ssize_t, last=bint, size=Py_ssize_t, flags=int, start=Py_ssize_t, field=int, reason=str, fields=dict)
+cpdef fragment(Core core, Outgoing out, int mtu, bytes data)

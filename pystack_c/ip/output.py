@@ -11,6 +11,7 @@ import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.link import neighbor
+from pystack_c.packet import Outgoing
 from pystack_c.route import Dst, Route, link_mtu
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes
@@ -183,88 +184,58 @@ def new_ident(dst: Dst, count: int) -> int:
     return value
 
 
-def output(
-    core: Core,
-    dst: Dst,
-    src: int,
-    daddr: int,
-    proto: int,
-    ttl: int,
-    tos: int,
-    df: int,
-    l4_len: int,
-    payload: Any,
-    gso_size: int,
-    csum_offset: int,
-) -> int:
-    """Send the transport header core.scratch[L4_OFF:L4_OFF+l4_len] and `payload` in one IP packet, or fragments of it.
+def output(core: Core, out: Outgoing) -> int:
+    """Send one IP packet, or fragments of it. 0, or an errno.
 
-    `df`: DONT_FRAGMENT, LINK_MTU, both, or 0. 0, or an errno: EMSGSIZE where it must not be fragmented or is longer than IP allows. See docs/architecture.md.
+    EMSGSIZE: it must not be fragmented, or is longer than IP allows. The record keeps no hold of the payload afterwards.
     """
-    return output_options(core, dst, src, daddr, proto, ttl, tos, df, l4_len, payload, gso_size, csum_offset, b"")
-
-
-def output_options(
-    core: Core,
-    dst: Dst,
-    src: int,
-    daddr: int,
-    proto: int,
-    ttl: int,
-    tos: int,
-    df: int,
-    l4_len: int,
-    payload: Any,
-    gso_size: int,
-    csum_offset: int,
-    options: bytes,
-) -> int:
-    """`output` with IP options (whole words)."""
-    hlen = 20 + len(options)
-    total = hlen + l4_len
-    if payload is not None:
-        total += len(payload)
+    hlen = 20 + len(out.options)
+    total = hlen + out.l4_len
+    if out.payload is not None:
+        total += len(out.payload)
     if total > 65535:
         core.counters.IpOutDiscards += 1
         return errno.EMSGSIZE
     core.counters.IpOutRequests += 1
     start = C.L4_OFF - hlen
     if hlen > 20:
-        core.scratch[start + 20 : C.L4_OFF] = options
+        core.scratch[start + 20 : C.L4_OFF] = out.options
+    dst: Dst = out.dst
     count = 1
-    if gso_size > 0:
-        count = (total - hlen - l4_len + gso_size - 1) // gso_size
+    if out.gso_size > 0:
+        count = (total - hlen - out.l4_len + out.gso_size - 1) // out.gso_size
     ident = new_ident(dst, count)
     mtu = dst.mtu
-    if df & C.LINK_MTU:
+    if out.df & C.LINK_MTU:
         mtu = dst.iface.mtu
-    if total > mtu and gso_size == 0:
-        if df & C.DONT_FRAGMENT:
+    if total > mtu and out.gso_size == 0:
+        if out.df & C.DONT_FRAGMENT:
             core.counters.IpFragFails += 1
             return errno.EMSGSIZE
-        data = bytes(core.scratch[C.L4_OFF : C.L4_OFF + l4_len]) + (b"" if payload is None else bytes(payload))
-        if csum_offset > 0:
-            data = _finish_checksum(data, csum_offset)
-        fragment(core, dst, mtu, data, src, daddr, proto, ttl, tos, ident, 0, False, options)
+        data = bytes(core.scratch[C.L4_OFF : C.L4_OFF + out.l4_len])
+        if out.payload is not None:
+            data += bytes(out.payload)
+        if out.csum_offset > 0:
+            data = _finish_checksum(data, out.csum_offset)
+        out.ident = ident
+        fragment(core, out, mtu, data)
         return 0
-    wire.write(
-        core.scratch, start, hlen, tos, total, ident, 0x4000 if df & C.DONT_FRAGMENT else 0, ttl, proto, src, daddr
-    )
-    neighbor.output(core, dst, start, C.L4_OFF + l4_len, payload, gso_size, csum_offset)
+    flags = 0x4000 if out.df & C.DONT_FRAGMENT else 0
+    wire.write(core.scratch, start, hlen, out.tos, total, ident, flags, out.ttl, out.proto, out.src, out.daddr)
+    neighbor.output(core, out, start, C.L4_OFF + out.l4_len)
+    out.payload = None
     return 0
 
 
-def loop_back(
-    core: Core, dst: Dst, src: int, daddr: int, proto: int, ttl: int, tos: int, l4_len: int, payload: bytes
-) -> None:
+def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
     """A copy to this host of a broadcast or group datagram that it sent (RFC 1112 6.1, as Linux does for broadcasts too).
 
-    It arrives as if on dst.iface, whole, through the loopback queue.
+    It arrives as if on the interface that it left by, whole, through the loopback queue.
     """
     start = C.L4_OFF - 20
-    total = 20 + l4_len + len(payload)
-    wire.write(core.scratch, start, 20, tos, total, 0, 0, ttl, proto, src, daddr)
-    packet = bytes(core.scratch[start : C.L4_OFF + l4_len]) + payload
+    total = 20 + out.l4_len + len(payload)
+    wire.write(core.scratch, start, 20, out.tos, total, 0, 0, out.ttl, out.proto, out.src, out.daddr)
+    packet = bytes(core.scratch[start : C.L4_OFF + out.l4_len]) + payload
     if core.probe is not None:
         core.emit(
             "frame.out",
@@ -274,7 +245,7 @@ def loop_back(
             "RFC 1112 6.1",
             {"iface": "lo", "frame": packet, "gso_size": 0},
         )
-    core.loopq.append((dst.iface, packet))
+    core.loopq.append((out.dst.iface, packet))
 
 
 def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
@@ -285,32 +256,20 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
     return data[:csum_offset] + bytes((s >> 8, s & 0xFF)) + data[csum_offset + 2 :]
 
 
-def fragment(
-    core: Core,
-    dst: Dst,
-    mtu: int,
-    data: bytes,
-    src: int,
-    daddr: int,
-    proto: int,
-    ttl: int,
-    tos: int,
-    ident: int,
-    offset: int,
-    more: bool,
-    options: bytes,
-) -> None:
+def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
     """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
 
-    `offset` and `more` are those of a packet that is itself a fragment (a router cuts it further). Every piece but the
+    `out.frag_off` and `out.mf` are those of a packet that is itself a fragment (a router cuts it further). Every piece but the
     last is a multiple of 8 bytes. The first one carries all options, the others those with the copied flag.
     """
     pos = 0
     count = 0
     length = len(data)
     view = memoryview(data)
+    options = out.options
+    out.gso_size = out.csum_offset = 0
     while pos < length:
-        if offset + pos == 0:
+        if out.frag_off + pos == 0:
             opts = options
         else:
             opts = wire.copied_options(options) if options else b""
@@ -318,19 +277,21 @@ def fragment(
         room = (mtu - hlen) & -8
         last = length - pos <= mtu - hlen
         size = length - pos if last else room
-        flags = 0 if last and not more else 0x2000
+        flags = 0 if last and not out.mf else 0x2000
         start = C.L4_OFF - hlen
         core.scratch[start + 20 : C.L4_OFF] = opts
-        field = flags | ((offset + pos) >> 3)
-        wire.write(core.scratch, start, hlen, tos, hlen + size, ident, field, ttl, proto, src, daddr)
+        field = flags | ((out.frag_off + pos) >> 3)
+        wire.write(
+            core.scratch, start, hlen, out.tos, hlen + size, out.ident, field, out.ttl, out.proto, out.src, out.daddr
+        )
         if core.probe is not None and count == 0:
             reason = "larger than the link's MTU, and fragmentation is allowed"
-            subject = "ip " + neighbor.addr_text(daddr)
-            core.emit(
-                "ip.fragment", subject, 0, reason, "RFC 791 3.2", {"ident": ident, "count": (length + room - 1) // room}
-            )
-        neighbor.output(core, dst, start, C.L4_OFF, view[pos : pos + size], 0, 0)
+            fields = {"ident": out.ident, "count": (length + room - 1) // room}
+            core.emit("ip.fragment", "ip " + neighbor.addr_text(out.daddr), 0, reason, "RFC 791 3.2", fields)
+        out.payload = view[pos : pos + size]
+        neighbor.output(core, out, start, C.L4_OFF)
         count += 1
         pos += size
+    out.payload = None
     core.counters.IpFragOKs += 1
     core.counters.IpFragCreates += count

@@ -5,7 +5,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.packet cimport Packet, Transmit, new_transmit
+from pystack_c.packet cimport Outgoing, Packet, Transmit, new_transmit
 from pystack_c.route cimport Dst
 from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport arp, ethernet
@@ -57,17 +57,18 @@ cpdef NeighborEntry set_permanent(Core core, Iface iface, uint32_t addr, uint64_
 cpdef int current_state(NeighborEntry entry, int64_t now)
 @cython.locals(core=Core)
 cpdef confirm(NeighborEntry entry)
-@cython.locals(iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
-cpdef output(Core core, Dst dst, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+@cython.locals(dst=Dst, iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
+cpdef output(Core core, Outgoing out, Py_ssize_t start, Py_ssize_t end)
 cdef void count_out(Counters counters, int kind, int64_t n) noexcept
 @cython.locals(q="unsigned char*", h="const unsigned char*")
 cdef void _prepend(bytearray scratch, Py_ssize_t off, bytes header) noexcept
 @cython.locals(p="const unsigned char*", tx=Transmit)
-cpdef transmit(Core core, Iface iface, bytearray scratch, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+cpdef transmit(Core core, Iface iface, Outgoing out, Py_ssize_t start, Py_ssize_t end)
+cdef void _offload(Transmit tx, Outgoing out, Py_ssize_t start, Py_ssize_t end) noexcept
 @cython.locals(why=str)
 cdef _use_stale(Core core, NeighborEntry entry)
-@cython.locals(subject=str, tx=Transmit, fields=dict, iface=Iface)
-cdef _enqueue(Core core, NeighborEntry entry, Py_ssize_t start, Py_ssize_t end, object payload, int gso_size, int csum_offset)
+@cython.locals(payload=bytes, subject=str, tx=Transmit, fields=dict, iface=Iface)
+cdef _enqueue(Core core, NeighborEntry entry, Outgoing out, Py_ssize_t start, Py_ssize_t end)
 @cython.locals(waiting=object, tx=Transmit)
 cdef _flush(Core core, NeighborEntry entry)
 @cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str, op=str, fields=dict)

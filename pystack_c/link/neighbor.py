@@ -18,7 +18,7 @@ from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
-from pystack_c.packet import Packet, new_transmit
+from pystack_c.packet import Outgoing, Packet, Transmit, new_transmit
 from pystack_c.route import Dst
 from pystack_c.wire import arp, ethernet
 
@@ -264,15 +264,13 @@ def confirm(entry: NeighborEntry) -> None:
         set_state(core, entry, C.NUD_REACHABLE, "a transport made progress through it", "RFC 4861 7.3.1")
 
 
-def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: int, csum_offset: int) -> None:
-    """Send the IP packet core.scratch[start:end] + payload to dst.next_hop, now or when its MAC address is known.
-
-    `csum_offset` > 0: the device finishes the transport checksum there, counted from the start of layer 4.
-    """
+def output(core: Core, out: Outgoing, start: int, end: int) -> None:
+    """Send the IP packet core.scratch[start:end] + out.payload to the next hop, now or when its MAC address is known."""
+    dst: Dst = out.dst
     iface = dst.iface
-    count_out(core.counters, dst.kind, end - start if payload is None else end - start + len(payload))
+    count_out(core.counters, dst.kind, end - start if out.payload is None else end - start + len(out.payload))
     if iface.kind != C.LINK_ETHERNET:
-        transmit(core, iface, core.scratch, start, end, payload, gso_size, csum_offset)
+        transmit(core, iface, out, start, end)
         return
     if dst.kind == C.DST_UNICAST:
         entry: NeighborEntry | None = dst.neigh
@@ -291,7 +289,7 @@ def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: i
                 set_state(core, entry, C.NUD_STALE, reason, "RFC 4861 7.3.3")
                 _use_stale(core, entry)
         elif entry.state & _VALID == 0:
-            _enqueue(core, entry, start, end, payload, gso_size, csum_offset)
+            _enqueue(core, entry, out, start, end)
             return
         elif entry.state == C.NUD_STALE:
             _use_stale(core, entry)
@@ -301,7 +299,7 @@ def output(core: Core, dst: Dst, start: int, end: int, payload: Any, gso_size: i
     else:
         header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)
     _prepend(core.scratch, start - C.ETH_HLEN, header)
-    transmit(core, iface, core.scratch, start - C.ETH_HLEN, end, payload, gso_size, csum_offset)
+    transmit(core, iface, out, start - C.ETH_HLEN, end)
 
 
 def count_out(counters: Counters, kind: int, n: int) -> None:
@@ -326,19 +324,22 @@ def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
         scratch[off : off + 14] = header
 
 
-def transmit(
-    core: Core, iface: Iface, scratch: bytearray, start: int, end: int, payload: Any, gso_size: int, csum_offset: int
-) -> None:
-    """Make the Transmit of scratch[start:end] + payload."""
-    p = scratch
+def transmit(core: Core, iface: Iface, out: Outgoing, start: int, end: int) -> None:
+    """Make the Transmit of core.scratch[start:end] + out.payload."""
+    p = core.scratch
     # (A slice is bytes where p is a pointer; `bytes` would call Python once more.)
-    tx = new_transmit(iface, b"" + p[start:end], payload)
-    if csum_offset > 0:
-        tx.gso_size = gso_size
-        tx.csum_start = C.L4_OFF - start
-        tx.csum_offset = csum_offset
-        tx.hdr_len = end - start
+    tx = new_transmit(iface, b"" + p[start:end], out.payload)
+    if out.csum_offset > 0:
+        _offload(tx, out, start, end)
     core.transmit(tx)
+
+
+def _offload(tx: Transmit, out: Outgoing, start: int, end: int) -> None:
+    """What the device shall finish: the checksum, and the cutting into segments."""
+    tx.gso_size = out.gso_size
+    tx.csum_start = C.L4_OFF - start
+    tx.csum_offset = out.csum_offset
+    tx.hdr_len = end - start
 
 
 def _use_stale(core: Core, entry: NeighborEntry) -> None:
@@ -348,17 +349,13 @@ def _use_stale(core: Core, entry: NeighborEntry) -> None:
     core.set_timer(entry.timer, core.now + core.config.neigh_delay_probe_time, why, "RFC 4861 7.3.3")
 
 
-def _enqueue(
-    core: Core, entry: NeighborEntry, start: int, end: int, payload: Any, gso_size: int, csum_offset: int
-) -> None:
+def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: int) -> None:
     """Keep the packet until the address is known; start asking if nobody did."""
     subject = "arp " + addr_text(entry.addr)
-    tx = new_transmit(entry.iface, bytes(core.scratch[start:end]) + (b"" if payload is None else bytes(payload)), None)
-    if csum_offset > 0:
-        tx.gso_size = gso_size
-        tx.csum_start = C.L4_OFF - start
-        tx.csum_offset = csum_offset
-        tx.hdr_len = end - start
+    payload = b"" if out.payload is None else bytes(out.payload)
+    tx = new_transmit(entry.iface, bytes(core.scratch[start:end]) + payload, None)
+    if out.csum_offset > 0:
+        _offload(tx, out, start, end)
     if entry.queue is None:
         entry.queue = deque()
     entry.queue.append(tx)

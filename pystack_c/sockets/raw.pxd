@@ -8,7 +8,7 @@ from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
-from pystack_c.packet cimport Packet
+from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport ipv4 as wire
@@ -37,11 +37,11 @@ cdef _check_open(RawSocket ep)
 cpdef bind(RawSocket ep, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, dst=Dst)
 cpdef connect(RawSocket ep, uint32_t addr, int port, int64_t now)
-@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=uint32_t, ttl=int, df=int, fields=dict)
+@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=uint32_t, ttl=int, df=int, fields=dict, out=Outgoing)
 cpdef Py_ssize_t sendto(RawSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
 @cython.locals(table=RawTable, message=bytes, csum=object)
 cdef bytes _ping_message(Core core, RawSocket ep, bytes data)
-@cython.locals(hlen=Py_ssize_t, src=uint32_t, daddr=uint32_t, ident=int, frag=int, start=Py_ssize_t)
+@cython.locals(hlen=Py_ssize_t, src=uint32_t, daddr=uint32_t, ident=int, frag=int, start=Py_ssize_t, out=Outgoing)
 cdef int _send_whole(Core core, RawSocket ep, Dst dst, bytes packet) except -1
 cpdef recvfrom(RawSocket ep, int flags, int64_t now)
 cpdef shutdown(RawSocket ep, int how, int64_t now)

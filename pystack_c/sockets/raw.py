@@ -144,13 +144,19 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
             payload = _ping_message(core, ep, payload)
         src = ep.laddr if ep.laddr != 0 else dst.src
         ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-        df = datagram.fragmenting(ep, dst, len(payload) + 20)
+        df = datagram.fragmenting(ep, dst, len(payload) + dst.overhead)
         if ep.proto == C.IPPROTO_ICMP and len(payload) >= 2:
             icmpv4.count_out(core, payload[0])
             if core.probe is not None:
                 fields = {"type": payload[0], "code": payload[1]}
                 core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sends", "RFC 792", fields)
-        error = ip_options.output(core, ep.ip_options, dst, src, addr, ep.proto, ttl, ep.tos, df, 0, payload)
+        out = core.out
+        out.begin(dst, src, addr, ep.proto)
+        out.ttl = ttl
+        out.tos = ep.tos
+        out.df = df
+        out.payload = payload
+        error = ip_options.output(core, ep.ip_options, out)
     if error != 0:
         raise OSError(error, "the packet cannot be sent")
     return len(payload)
@@ -199,7 +205,10 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
         src if src != 0 else dst.src,
         daddr,
     )
-    neighbor.output(core, dst, start, C.L4_OFF, packet[hlen:], 0, 0)
+    out = core.out
+    out.begin(dst, src, daddr, packet[9])
+    out.payload = packet[hlen:]
+    neighbor.output(core, out, start, C.L4_OFF)
     return 0
 
 

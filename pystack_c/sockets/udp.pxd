@@ -7,7 +7,7 @@ from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
-from pystack_c.packet cimport Packet, cut
+from pystack_c.packet cimport Outgoing, Packet, cut
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport udp as wire
@@ -25,7 +25,7 @@ cpdef bind(UdpSocket ep, uint32_t addr, int port, int64_t now)
 cpdef connect(UdpSocket ep, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, payload=bytes, dst=Dst, error=int)
 cpdef Py_ssize_t sendto(UdpSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
-@cython.locals(src=uint32_t, ttl=int, df=int, partial=bint, subject=str, error=int, table=PortTable)
+@cython.locals(src=uint32_t, ttl=int, df=int, partial=bint, subject=str, error=int, table=PortTable, out=Outgoing, size=Py_ssize_t)
 cdef int _output(Core core, UdpSocket ep, Dst dst, uint32_t addr, int port, bytes payload) except -1
 cpdef recvfrom(UdpSocket ep, int flags, int64_t now)
 cpdef shutdown(UdpSocket ep, int how, int64_t now)

@@ -118,26 +118,34 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
     src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
-    df = datagram.fragmenting(ep, dst, len(payload) + 28)
+    size = dst.overhead + C.UDP_HLEN + len(payload)
+    df = datagram.fragmenting(ep, dst, size)
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
-    partial = dst.iface.tx_csum and not ep.no_check and len(payload) + 28 <= dst.mtu and ep.ip_options is None
+    partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.ip_options is None
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
+    out = core.out
+    out.begin(dst, src, addr, C.IPPROTO_UDP)
+    out.ttl = ttl
+    out.tos = ep.tos
+    out.df = df
+    out.l4_len = 8
+    out.payload = payload
+    if partial:
+        out.csum_offset = 6
     if ep.ip_options is None:
-        error = ip_output.output(
-            core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0
-        )
+        error = ip_output.output(core, out)
     else:
-        error = ip_options.output(core, ep.ip_options, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload)
+        error = ip_options.output(core, ep.ip_options, out)
     if error != 0:
         return error
     core.counters.UdpOutDatagrams += 1
     if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
         table: PortTable = core.udp
         if port in table.buckets:
-            ip_output.loop_back(core, dst, src, addr, C.IPPROTO_UDP, ttl, ep.tos, 8, payload)
+            ip_output.loop_back(core, out, payload)
     return 0
 
 

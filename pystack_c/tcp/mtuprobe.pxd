@@ -9,7 +9,7 @@ from pystack_c.tcp cimport tell
 from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
-from pystack_c.tcp.segment cimport path_mtu, update_mss
+from pystack_c.tcp.segment cimport headers, path_mtu, update_mss
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.final
@@ -24,7 +24,7 @@ cdef class MtuProbe:
 
 @cython.locals(n=int)
 cpdef int header(Tcb tcb) except -1
-@cython.locals(mtu=int)
+@cython.locals(mtu=int, bare=int)
 cpdef int largest(Tcb tcb) except -1
 @cython.locals(core=Core, high=int, low=int)
 cpdef start(Tcb tcb, str why, str rfc)

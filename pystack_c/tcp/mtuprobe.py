@@ -13,7 +13,7 @@ from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import undo
 from pystack_c.tcp.queues.rtxq import RtxQueue
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.segment import path_mtu, update_mss
+from pystack_c.tcp.segment import headers, path_mtu, update_mss
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -35,7 +35,7 @@ class MtuProbe:
 
 def header(tcb: Tcb) -> int:
     """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
-    n = 52 if tcb.ts_ok else 40
+    n = headers(tcb) + (12 if tcb.ts_ok else 0)
     if tcb.ip_options is not None:
         n += tcb.ip_options.length + tcb.ip_options.overhead
     return n
@@ -44,10 +44,11 @@ def header(tcb: Tcb) -> int:
 def largest(tcb: Tcb) -> int:
     """The largest packet worth a probe: what the first hop carries and the peer takes."""
     mtu = path_mtu(tcb)
-    if tcb.peer_mss + 40 < mtu:
-        mtu = tcb.peer_mss + 40
-    if 0 < tcb.user_mss < mtu - 40:
-        mtu = tcb.user_mss + 40
+    bare = headers(tcb)
+    if tcb.peer_mss + bare < mtu:
+        mtu = tcb.peer_mss + bare
+    if 0 < tcb.user_mss < mtu - bare:
+        mtu = tcb.user_mss + bare
     return mtu
 
 

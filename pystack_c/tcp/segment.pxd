@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.ip.output cimport expire_mtu, output, route_output
-from pystack_c.packet cimport Packet
+from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_gt, seq_max
 from pystack_c.tcp.ecn cimport accecn
@@ -19,6 +19,8 @@ from pystack_c.wire.tcp cimport put32, write_fastopen, write_sack, write_syn_opt
 
 @cython.locals(core=Core, route=Dst)
 cpdef bint have_route(Tcb tcb)
+@cython.locals(route=Dst)
+cpdef int headers(Tcb tcb) except -1
 @cython.locals(config=Config, mss=int)
 cpdef int local_mss(Tcb tcb)
 cpdef int path_mtu(Tcb tcb) except -1
@@ -52,16 +54,14 @@ cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t
 cpdef ack_was_sent(Tcb tcb, int count)
 @cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
 cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
-@cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, error=int)
+@cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, out=Outgoing, error=int)
 cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)
-@cython.locals(df=int, error=int)
-cdef int with_ip_options(Tcb tcb, int hlen, object payload, int tos) except -1
 cpdef use_options(Tcb tcb, object options)
 @cython.locals(asked=bytes, why=str, fields=dict)
 cpdef received_route(Tcb tcb, Packet pkt)
 @cython.locals(ttl=int, tos=int, owner=Tcb, item=object)
 cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
-@cython.locals(route=Dst, acc=uint32_t, fields=dict, df=int)
+@cython.locals(route=Dst, acc=uint32_t, fields=dict, out=Outgoing)
 cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, int ttl, int tos, str reason, str rfc, object options)
 @cython.locals(core=Core, hlen=int, flags=int, seq=uint32_t, ack=uint32_t, ttl=int, tos=int)
 cpdef reset_connection(Tcb tcb, str reason, str rfc)

@@ -37,14 +37,20 @@ def have_route(tcb: Tcb) -> bool:
     return True
 
 
+def headers(tcb: Tcb) -> int:
+    """Bytes of the network's header and of TCP's, both without options (RFC 9293 3.7.1)."""
+    route = tcb.route
+    return route.overhead + C.TCP_HLEN
+
+
 def local_mss(tcb: Tcb) -> int:
-    """The MSS to announce (MUST-67): what the interface can receive, less 40 bytes of headers."""
+    """The MSS to announce (MUST-67): what the interface can receive, less the headers without options."""
     config = tcb.core.config
     mss = config.tcp_mss
     if mss <= 0:
-        mss = tcb.route.iface.mtu - 40
+        mss = tcb.route.iface.mtu - headers(tcb)
         if config.tcp_advmss_pmtu:
-            mss = tcb.route.mtu - 40
+            mss = tcb.route.mtu - headers(tcb)
         if tcb.route.route is not None and tcb.route.route.advmss > 0:
             mss = tcb.route.route.advmss
         if tcb.ip_options is not None:
@@ -79,7 +85,7 @@ def update_mss(tcb: Tcb) -> None:
         tcb.mtup.high = min(tcb.mtup.high, mtu)
         tcb.mtup.low = min(tcb.mtup.low, tcb.mtup.high)
         mtu = tcb.mtup.low
-    mss = mtu - 40
+    mss = mtu - headers(tcb)
     if tcb.ip_options is not None:
         mss -= tcb.ip_options.overhead
     if tcb.peer_mss < mss:
@@ -429,7 +435,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     if (
         route.iface.tx_csum
         and tcb.ip_options is None
-        and hlen + length + 20 <= (path_mtu(tcb) if gso_size == 0 else 0xFFFF)
+        and hlen + length + route.overhead <= (path_mtu(tcb) if gso_size == 0 else 0xFFFF)
     ):
         csum_offset = 16
     else:
@@ -440,44 +446,20 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
     core.scratch[C.L4_OFF + 17] = acc & 0xFF
     core.counters.TcpOutSegs += 1
-    if tcb.ip_options is not None:
+    out = core.out
+    out.begin(route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP)
+    out.ttl = tcb.ttl
+    out.tos = tos
+    out.df = fragmenting(tcb)
+    out.l4_len = hlen
+    out.payload = payload
+    out.gso_size = gso_size
+    out.csum_offset = csum_offset
+    if tcb.ip_options is None:
+        error = output(core, out)
+    else:
         # RFC 9293 3.9.2.1: along the source route, with each segment.
-        return with_ip_options(tcb, hlen, payload, tos)
-    error = output(
-        core,
-        route,
-        tcb.laddr,
-        tcb.raddr,
-        C.IPPROTO_TCP,
-        tcb.ttl,
-        tos,
-        fragmenting(tcb),
-        hlen,
-        payload,
-        gso_size,
-        csum_offset,
-    )
-    if error:
-        tcb.soft_error = error
-    return error
-
-
-def with_ip_options(tcb: Tcb, hlen: int, payload: Any, tos: int) -> int:
-    """Down to IP with the options of the connection."""
-    df = fragmenting(tcb)
-    error = ip_options.output(
-        tcb.core,
-        tcb.ip_options,
-        tcb.route,
-        tcb.laddr,
-        tcb.raddr,
-        C.IPPROTO_TCP,
-        tcb.ttl,
-        tos,
-        df,
-        hlen,
-        payload,
-    )
+        error = ip_options.output(core, tcb.ip_options, out)
     if error:
         tcb.soft_error = error
     return error
@@ -550,8 +532,13 @@ def reset_segment(
     if core.probe is not None:
         fields = {"seq": seq, "ack": ack, "flags": flags, "length": 0, "window": 0}
         core.emit("tcp.out", f"tcp port {sport}", 0, reason, rfc, fields)
-    df = C.DONT_FRAGMENT
-    ip_options.output(core, options, route, src, dst, C.IPPROTO_TCP, ttl, tos, df, hlen, None)
+    out = core.out
+    out.begin(route, src, dst, C.IPPROTO_TCP)
+    out.ttl = ttl
+    out.tos = tos
+    out.df = C.DONT_FRAGMENT
+    out.l4_len = hlen
+    ip_options.output(core, options, out)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
-from pystack_c.packet import Packet
+from pystack_c.packet import Outgoing, Packet
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import udp as wire
 
@@ -32,27 +32,18 @@ class Tunnel:
         """Straight to the peer."""
         return dst
 
-    def send(
-        self,
-        core: Core,
-        dst: Any,
-        src: int,
-        daddr: int,
-        proto: int,
-        ttl: int,
-        tos: int,
-        df: int,
-        l4_len: int,
-        payload: Any,
-    ) -> int:
+    def send(self, core: Core, out: Outgoing) -> int:
         """The segment whose header is in the scratch buffer, in a datagram."""
-        segment = bytearray(core.scratch[C.L4_OFF : C.L4_OFF + l4_len])
+        segment = bytearray(core.scratch[C.L4_OFF : C.L4_OFF + out.l4_len])
         segment[16:18] = b"\0\0"
-        if payload is not None:
-            segment += payload
+        if out.payload is not None:
+            segment += out.payload
         data = bytes(segment)
-        wire.write(core.scratch, C.L4_OFF, src, daddr, core.config.tcp_udp_port, self.port, data, True, False)
-        return ip_output.output(core, dst, src, daddr, C.IPPROTO_UDP, ttl, tos, df, 8, data, 0, 0)
+        wire.write(core.scratch, C.L4_OFF, out.src, out.daddr, core.config.tcp_udp_port, self.port, data, True, False)
+        out.proto = C.IPPROTO_UDP
+        out.l4_len = 8
+        out.payload = data
+        return ip_output.output(core, out)
 
 
 def port_of(way: Any) -> int:

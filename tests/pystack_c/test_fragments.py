@@ -228,7 +228,10 @@ def test_fragments_of_fragments_carry_options():
 
     dst = ip_output.route_output(peer.stack, peer.me)
     options = bytes((7, 7, 4, 0, 0, 0, 0, 1)) + bytes((136, 4, 1, 2))
-    ip_output.output_options(peer.stack, dst, peer.addr, peer.me, 99, 64, 0, False, 0, bytes(3000), 0, 0, options)
+    out = peer.stack.out
+    out.begin(dst, peer.addr, peer.me, 99)
+    out.payload, out.options = bytes(3000), options
+    assert ip_output.output(peer.stack, out) == 0
     frames = peer.drain()
     assert frames[0].ip.options == options
     assert all(s.ip.options == options[8:] for s in frames[1:])

@@ -1,4 +1,5 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint32_t
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core

@@ -6,6 +6,7 @@ The option has two forms: the RFC's own kind, and the experimental one that came
 from struct import pack
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.siphash import siphash
 from pystack_c.tcp import tell
@@ -170,7 +171,7 @@ def syn_option(tcb: Tcb) -> bytes | None:
 def syn_room(tcb: Tcb) -> int:
     """How many bytes may ride on the SYN (4.2.1): a segment of the MSS last heard, less the longest options."""
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
-    mss = tcb.route.mtu - 40
+    mss = tcb.route.mtu - tcb.route.overhead - C.TCP_HLEN
     if entry is not None and 0 < entry.mss < mss:
         mss = entry.mss
     if 0 < tcb.user_mss < mss:
