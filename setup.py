@@ -37,6 +37,7 @@ COMPILED = [
     "pystack_c/wire/icmpv4.py",
     "pystack_c/wire/udp.py",
     "pystack_c/route.py",
+    "pystack_c/filter/hooks.py",
     "pystack_c/link/neighbor.py",
     "pystack_c/ip/output.py",
     "pystack_c/ip/icmpv4.py",

@@ -46,6 +46,7 @@ cdef class Core:
     cdef public dict dst_cache
     cdef public object latest_dst
     cdef public int route_error
+    cdef public object hooks
     cdef public uint32_t ok_src
     cdef public uint32_t ok_dst
     cdef public Iface ok_iface

@@ -66,6 +66,8 @@ class Core:
         self.dst_cache: dict[int, Any] = {}
         self.latest_dst: Any = None
         self.route_error = 0
+        #: filter.hooks.Hooks, or None while no hook is attached
+        self.hooks: Any = None
         # the last packet that passed all address checks, see ip_input
         self.ok_src = 0
         self.ok_dst = 0

@@ -28,9 +28,10 @@ SOURCES = sorted(CORE.rglob("*.py"))
 ORDER = {
     "pystack_c": [
         [".const", ".counters", ".config", ".iface"],
-        ["base", "wire", ".packet", ".probe", ".route"],
+        [".route", "base"],
+        ["wire", ".packet", ".probe"],
         [".core", ".endpoint"],
-        ["link"],
+        ["link", "filter"],
         ["ip"],
         ["sockets"],
         ["tcp"],

@@ -6,6 +6,7 @@ from pystack_c.ingress cimport icmpv4 as icmp_input
 from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
+from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Packet

@@ -6,6 +6,7 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.counters import Counters
+from pystack_c.filter.hooks import INPUT, PREROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ip import forward, icmpv4, reassembly, source_route
@@ -39,6 +40,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop(error[0], "ip " + iface.name, error[1], error[2])
         return
     _count_ecn(counters, pkt)
+    if core.hooks is not None and not passes(core, PREROUTING, iface, pkt):
+        return
     if (
         pkt.src == core.ok_src
         and pkt.dst == core.ok_dst
@@ -200,6 +203,8 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
+    if core.hooks is not None and not passes(core, INPUT, iface, pkt):
+        return
     if core.probe is not None:
         fields = {"proto": pkt.proto, "length": pkt.l4_end - pkt.l4_off, "ttl": pkt.ttl}
         core.emit("ip.in", _subject(pkt), 0, "a packet for this host: up to its protocol", "RFC 1122 3.2.1.3", fields)

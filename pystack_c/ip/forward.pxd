@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.ip cimport icmpv4, output as ip_output, mssclamp
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
+from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface
 from pystack_c.link.neighbor cimport addr_text
 from pystack_c.packet cimport Outgoing, Packet

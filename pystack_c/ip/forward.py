@@ -6,6 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
+from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4, mssclamp
 from pystack_c.ip import options as ip_options
@@ -58,6 +59,8 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
             core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
             icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
             return
+    if core.hooks is not None and not passes(core, FORWARD, iface, pkt):
+        return
     if core.probe is not None:
         fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
         core.emit("ip.forward", _subject(pkt), 0, "not for us: to the next hop", "RFC 1812 5.2.1", fields)
@@ -104,6 +107,8 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         payload = mssclamp.clamp(core, iface, dst, pkt, payload)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
+        return
     if pkt.total_len > dst.mtu:
         out.ttl = pkt.ttl - 1
         out.tos = pkt.tos
@@ -167,6 +172,8 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
+        return
     for i in range(count):
         piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
         keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
+from pystack_c.filter.hooks import OUTPUT, POSTROUTING, passes
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.link import neighbor
 from pystack_c.packet import Outgoing
@@ -197,6 +198,8 @@ def output(core: Core, out: Outgoing) -> int:
         core.counters.IpOutDiscards += 1
         return errno.EMSGSIZE
     core.counters.IpOutRequests += 1
+    if core.hooks is not None and not _leaves(core, out):
+        return errno.EPERM
     start = C.L4_OFF - hlen
     if hlen > 20:
         core.scratch[start + 20 : C.L4_OFF] = out.options
@@ -225,6 +228,12 @@ def output(core: Core, out: Outgoing) -> int:
     neighbor.output(core, out, start, C.L4_OFF + out.l4_len)
     out.payload = None
     return 0
+
+
+def _leaves(core: Core, out: Outgoing) -> bool:
+    """The hooks of a packet of our own, before it is cut into fragments. False: refused (EPERM, as on Linux)."""
+    iface = out.dst.iface
+    return passes(core, OUTPUT, iface, out) and passes(core, POSTROUTING, iface, out)
 
 
 def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:

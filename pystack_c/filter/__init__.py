@@ -1,0 +1,1 @@
+"""Packet filtering: the hooks where a filter, connection tracking or address translation sees packets."""

@@ -1,0 +1,85 @@
+"""The five places at which a filter sees a packet. Names and numbers are those of Linux's netfilter.
+
+    arrives -> PREROUTING -> for this host? -> INPUT -> a socket
+                                  |
+                                  no -> FORWARD -> POSTROUTING -> leaves
+    a socket sends -> OUTPUT -> POSTROUTING -> leaves
+
+A hook is called as `hook(core, place, iface, packet)` and returns ACCEPT, DROP or STOLEN. `packet` is the core's Packet at the first three
+places and its Outgoing at the other two; `iface` is the interface that the packet came in on, or leaves by. A hook that returns STOLEN has
+taken the packet over, and must have copied what it needs: both records serve the next packet, too.
+
+Without hooks, `core.hooks` is None, and each place costs one comparison.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pystack_c.core import Core
+
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
+NAMES = ("prerouting", "input", "forward", "output", "postrouting")
+#: verdicts, by Linux's numbers
+DROP, ACCEPT, STOLEN = 0, 1, 2
+
+Hook = Callable[[Core, int, Any, Any], int]
+
+
+class Hooks:
+    """The hooks of one stack: for each place a list of (priority, order, hook), the lowest priority first."""
+
+    def __init__(self) -> None:
+        self.places: list[list[tuple[int, int, Hook]]] = [[] for _ in NAMES]
+        self.attached = 0
+
+
+def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
+    """Ask the hooks of a place, one after the other. False: one of them dropped the packet, or took it over."""
+    hooks: Hooks = core.hooks
+    for item in hooks.places[place]:
+        verdict = item[2](core, place, iface, packet)
+        if verdict == ACCEPT:
+            continue
+        if verdict == DROP:
+            why = "a hook at " + NAMES[place] + " refused the packet"
+            core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
+        return False
+    return True
+
+
+def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
+    """Add a hook; hooks of one priority run in the order in which they were attached.
+
+    ValueError: there is no such place.
+    """
+    if not 0 <= place < len(NAMES):
+        raise ValueError(f"a place is 0..{len(NAMES) - 1} ({', '.join(NAMES)}), not {place}")
+    hooks: Hooks = core.hooks
+    if hooks is None:
+        hooks = Hooks()
+        core.hooks = hooks
+    hooks.attached += 1
+    hooks.places[place].append((priority, hooks.attached, hook))
+    hooks.places[place].sort(key=_order)
+    # What earlier packets were found to be may no longer hold.
+    core.route_epoch += 1
+
+
+def detach(core: Core, place: int, hook: Hook) -> None:
+    """Remove a hook. ValueError: it is not attached at that place."""
+    hooks: Hooks = core.hooks
+    found = (
+        []
+        if hooks is None or not 0 <= place < len(NAMES)
+        else [item for item in hooks.places[place] if item[2] is hook]
+    )
+    if not found:
+        raise ValueError("this hook is not attached at that place")
+    hooks.places[place].remove(found[0])
+    if not any(hooks.places):
+        core.hooks = None
+    core.route_epoch += 1
+
+
+def _order(item: tuple[int, int, Hook]) -> tuple[int, int]:
+    return item[0], item[1]
