@@ -24,6 +24,7 @@ from pystack.trace.pcapng import INBOUND, LINKTYPE_ETHERNET, LINKTYPE_RAW, OUTBO
 from pystack.trace.recorder import Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
+from pystack_c.link.fdb import ForwardingTable
 from pystack_c.packet import Transmit
 
 __all__ = ["MS", "S", "US", "Link", "Network", "Port", "SimError", "SimHost", "Switch", "Wire"]
@@ -205,7 +206,8 @@ class Switch:
         self.net = net
         self.name = name
         self.ports: list[Port] = []
-        self.fdb: dict[bytes, Port] = {}
+        #: addresses never age here: a run may last for days of virtual time
+        self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
         self.flooded = 0
 
     def attach(self, mtu: int, kind: int) -> Port:
@@ -219,9 +221,8 @@ class Switch:
         if len(frame) < C.ETH_HLEN:
             return
         dst, src = frame[:6], frame[6:12]
-        if not src[0] & 1:
-            self.fdb[src] = port
-        out = None if dst[0] & 1 else self.fdb.get(dst)
+        self.fdb.learn(src, port, self.net.now)
+        out = self.fdb.lookup(dst, self.net.now)
         if out is port:
             return
         if out is not None:

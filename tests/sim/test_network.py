@@ -86,7 +86,7 @@ def test_switch_floods_then_learns():
     c.call(send, c.stack, BROADCAST + bytes(8))
     net.run(until=30 * MS)
     assert (len(a.stack.got), len(b.stack.got), len(c.stack.got)) == (2, 3, 1)
-    assert len(switch.fdb) == 3 and switch.flooded == 2
+    assert len(switch.fdb.entries) == 3 and switch.flooded == 2
 
 
 def test_directions_may_differ_and_statistics_tell():

@@ -1,0 +1,87 @@
+"""The forwarding table of a bridge: behind which port a MAC address was seen last (IEEE 802.1D sections 7.8 and 7.9).
+
+The simulator's switch uses it, and a bridge of the stack will. Ports are whatever objects the bridge has.
+"""
+
+from typing import Any
+
+#: IEEE 802.1D table 7-5: an address that was not seen for 300 s is forgotten
+AGEING_TIME = 300_000_000_000
+#: learned addresses at most; a flood of forged sources cannot use more memory than that
+MAX_LEARNED = 16_384
+
+
+class Entry:
+    """One address: its port, when it was seen last (ns), and whether it was set by hand."""
+
+    __slots__ = ("port", "seen", "static")
+
+    def __init__(self, port: Any, seen: int, static: bool) -> None:
+        self.port = port
+        self.seen = seen
+        self.static = static
+
+
+class ForwardingTable:
+    """Addresses (6 bytes) and their ports.
+
+    `ageing` is in nanoseconds; 0 keeps addresses for ever. `refused` counts addresses that were not learned because the table was full.
+    """
+
+    def __init__(self, ageing: int = AGEING_TIME, limit: int = MAX_LEARNED) -> None:
+        self.ageing = ageing
+        self.limit = limit
+        self.refused = 0
+        self.entries: dict[bytes, Entry] = {}
+
+    def learn(self, mac: bytes, port: Any, now: int) -> None:
+        """A frame from `mac` came in on `port`. Group addresses and static entries are left alone (802.1D 7.8)."""
+        if mac[0] & 1:
+            return
+        entry = self.entries.get(mac)
+        if entry is None:
+            if len(self.entries) >= self.limit and not self._make_room(now):
+                self.refused += 1
+                return
+            self.entries[mac] = Entry(port, now, False)
+        elif not entry.static:
+            entry.port = port
+            if entry.seen != now:
+                # To the end of the dict, which is so ordered by the time of the last frame.
+                entry.seen = now
+                del self.entries[mac]
+                self.entries[mac] = entry
+
+    def lookup(self, mac: bytes, now: int) -> Any:
+        """The port of an address, or None: the frame goes to every other port (802.1D 7.7.2)."""
+        if mac[0] & 1:
+            return None
+        entry = self.entries.get(mac)
+        if entry is None:
+            return None
+        if self._is_old(entry, now):
+            del self.entries[mac]
+            return None
+        return entry.port
+
+    def set_static(self, mac: bytes, port: Any) -> None:
+        """An entry that is neither learned nor forgotten (802.1D 7.9.1)."""
+        self.entries[mac] = Entry(port, 0, True)
+
+    def forget_port(self, port: Any) -> None:
+        """A port is gone, and with it all that was learned there."""
+        self.entries = {mac: entry for mac, entry in self.entries.items() if entry.port is not port}
+
+    def _is_old(self, entry: Entry, now: int) -> bool:
+        return not entry.static and self.ageing > 0 and now - entry.seen > self.ageing
+
+    def _make_room(self, now: int) -> bool:
+        """Forget the entry that was seen least recently, if it is old: constant work for each frame (static ones apart)."""
+        for mac, entry in self.entries.items():
+            if entry.static:
+                continue
+            if not self._is_old(entry, now):
+                return False
+            del self.entries[mac]
+            return True
+        return False
