@@ -42,7 +42,7 @@ test-pure: setup ## every test, on the uncompiled core
 test-other: # a reduced run on the system's Python, where that is another one
 	@tools/test_other.sh $(JOBS) $(ARGS)
 
-rfc: setup ## the conformance tests, and from their results docs/rfc9293.md and docs/rfc1122.md
+rfc: setup ## the conformance tests, and from their results docs/reference/rfc9293.md and docs/reference/rfc1122.md
 	@$(PY) -m tools.conformance
 
 mutants: setup ## break the core in 180 ways: do the conformance tests notice? (5 minutes; then make rfc)
@@ -72,7 +72,7 @@ bench: setup ## speed, side by side with the peers that are installed (as root, 
 	@tools/setup.sh bench
 	$(PY) -m tools.bench $(ARGS)
 
-networks: build ## what each algorithm gets of networks of all kinds, in virtual time; writes docs/networks.md (minutes)
+networks: build ## what each algorithm gets of networks of all kinds, in virtual time; writes docs/explanation/networks.md (minutes)
 	@$(PY) -m tools.networks $(ARGS)
 
 bench-instructions: ## instructions a packet, which do not depend on the machine's load (ARGS="--write" keeps them)

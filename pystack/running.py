@@ -24,10 +24,10 @@ from pystack_c.config import Config, profile
 from pystack_c.stack import Stack
 
 if TYPE_CHECKING:
-    from pystack.stepper.live import Gate
+    from pystack.stepper.live import StepGate
 
 
-class Host(RealtimeHost):
+class NamedHost(RealtimeHost):
     """A RealtimeHost that knows names (`pystack.socket` asks for them)."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Running:
     netns    the namespace the kernel's side of the card lives in, or None
     """
 
-    def __init__(self, host: Host, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool):
+    def __init__(self, host: NamedHost, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool):
         self.host = host
         self.device: Any = device
         self.iface = iface
@@ -210,7 +210,7 @@ def up(
     names: "Names | dict[str, list[str]] | str | None" = None,
     control: bool = False,
     default: bool = True,
-    gate: "Gate | None" = None,
+    gate: "StepGate | None" = None,
 ) -> Running:
     """Bring a stack up on a TAP device and serve it; returns when it answers.
 
@@ -236,7 +236,7 @@ def up(
     own = ipaddress.IPv4Interface(address)
     space, own_netns = _namespace(netns)
     card: Device | None = device
-    host: Host | None = None
+    host: NamedHost | None = None
     iface = None
     try:
         if card is None and tap is not None:
@@ -251,7 +251,7 @@ def up(
         if gate is not None:
             card = gate.install(stack, card)
         clock = None if gate is None else gate.clock
-        host = Host(stack, None if recorder is None else recorder(stack), _names(names), clock)
+        host = NamedHost(stack, None if recorder is None else recorder(stack), _names(names), clock)
         host.gate = gate
         host.set_busy_poll(busy_poll)
         if card is not None:

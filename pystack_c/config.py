@@ -211,7 +211,7 @@ class Config:
         self.tcp_reordering = 3
         #: segments by which one ACK may grow cwnd in CUBIC's slow start (RFC 9406 4.2: L); 0: all it acknowledges (Linux)
         self.tcp_hystart_limit = 8
-        #: congestion control by name: reno, cubic, bbr, tahoe, fixed, fixed(n), or one of your own (docs/congestion.md)
+        #: congestion control by name: reno, cubic, bbr, tahoe, fixed, fixed(n), or one of your own (docs/howto/congestion.md)
         self.tcp_congestion = "reno"
         #: losses found by time instead of by count (RFC 8985 RACK)
         self.tcp_rack = True
@@ -247,7 +247,7 @@ class Config:
         #: holes in what one connection received: data behind one more is not kept
         self.tcp_max_ooo = 4096
 
-        # services (pystack_c/services and pystack/services; docs/limits.md); a time of 0 is no limit
+        # services (pystack_c/services and pystack/services; docs/reference/limits.md); a time of 0 is no limit
         #: a connection on which nothing moves is closed after this long
         self.service_idle_time = 300 * S
         #: a request's head has to be whole this long after its first byte

@@ -93,7 +93,7 @@ TIMERS: dict[int, tuple[str, str, str]] = {
     C.T_NEIGH: ("arp", "no answer, or no hint, in time", "RFC 1122 2.3.2.1"),
     C.T_REASM: ("reassembly", "not all fragments came in time", "RFC 1122 3.3.2"),
     C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
-    C.T_SERVICE: ("service", "is the client of a service slower than it may be?", "docs/limits.md"),
+    C.T_SERVICE: ("service", "is the client of a service slower than it may be?", "docs/reference/limits.md"),
 }
 TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
 

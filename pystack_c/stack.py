@@ -1,4 +1,4 @@
-"""The seam: one host, its interfaces, and the four verbs of a driver (docs/architecture.md).
+"""The seam: one host, its interfaces, and the four verbs of a driver (docs/explanation/architecture.md).
 
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """

@@ -1,4 +1,4 @@
-"""docs/debugging.md: uncompiled, the state machine stops under pdb and under VS Code's launch configuration."""
+"""docs/howto/debugging.md: uncompiled, the state machine stops under pdb and under VS Code's launch configuration."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def debug(tmp_path) -> str:
     """What pdb prints for the page's commands."""
-    page = (ROOT / "docs" / "debugging.md").read_text()
+    page = (ROOT / "docs" / "howto" / "debugging.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     commands = re.findall(r"^\(Pdb\) (.*)$", page, re.MULTILINE)
     (tmp_path / "handshake.py").write_text(program)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_option_of_the_command_is_in_its_page():
-    page = (ROOT / "docs" / "cli.md").read_text()
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text()
     for name in COMMANDS:
         section = page.split(f"\n## pystack {name}\n")[1].split("\n## ")[0]
         text = CliRunner().invoke(cli, [name, "--help"], prog_name="pystack").output
@@ -27,7 +27,13 @@ def test_every_option_of_the_command_is_in_its_page():
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "docs/getting-started.md", "docs/architecture.md", "docs/stepper-terminal.md"]
+    "path",
+    [
+        "README.md",
+        "docs/tutorial/getting-started.md",
+        "docs/explanation/architecture.md",
+        "docs/reference/stepper-terminal.md",
+    ],
 )
 def test_links_lead_somewhere(path):
     text = (ROOT / path).read_text()
@@ -38,7 +44,7 @@ def test_links_lead_somewhere(path):
 
 def test_the_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for path in ("README.md", "docs/getting-started.md"):
+    for path in ("README.md", "docs/tutorial/getting-started.md"):
         assert set(re.findall(r"\bmake ([a-z-]+)", (ROOT / path).read_text())) <= targets | {"git"}
 
 
@@ -46,7 +52,7 @@ def possible() -> bool:
     try:
         checks.check_tun()
         return os.geteuid() == 0 and checks.may_unshare()
-    except checks.Missing:
+    except checks.MissingRequirement:
         return False
 
 

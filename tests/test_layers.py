@@ -1,4 +1,4 @@
-"""The rules of structure (docs/architecture.md): the core is sans-I/O, and imports go down, never up or in a circle."""
+"""The rules of structure (docs/explanation/architecture.md): the core is sans-I/O, and imports go down, never up or in a circle."""
 
 import ast
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ ORDER = {
         [".stack"],
     ],
     "pystack": [
-        ["._build", ".addresses", ".style", "kernel"],
-        ["phy"],
+        ["._build", ".addresses", ".visible", "kernel"],
+        [".style", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],
         ["sim", "control", ".socket", ".aio"],

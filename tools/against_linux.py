@@ -1,4 +1,4 @@
-"""pystack beside Linux over the same wire: `python -m tools.against_linux` writes docs/against-linux.md.
+"""pystack beside Linux over the same wire: `python -m tools.against_linux` writes docs/explanation/against-linux.md.
 
 Bulk transfers over a wire in user space (tools/wire.py) of a given loss and round-trip time, several connections at once,
 with Reno, CUBIC and BBR: from the kernel to the kernel, and with a stack of ours in the place of the sender, of the
@@ -29,7 +29,7 @@ from pystack.sim.channel import Channel
 from tools.wire import KernelEnd, PairDevice, Wire, stack_end
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "against-linux.md"
+PAGE = ROOT / "docs" / "explanation" / "against-linux.md"
 MS = 1_000_000
 PORT = 5000
 PAIRS = (("kernel", "kernel"), ("stack", "kernel"), ("kernel", "stack"), ("stack", "stack"))

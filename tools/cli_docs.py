@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/cli.md from the help texts of the command, so that the page says what the command says.
+"""Writes docs/reference/cli.md from the help texts of the command, so that the page says what the command says.
 
 Usage: tools/cli_docs.py [--check]      with --check: exit status 1 where the page is out of date
 """
@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pystack.cli.main import COMMANDS, cli
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """# The command `pystack`
 
 Installed with the extra `cli`. This page is made from the command's own help by `tools/cli_docs.py`.

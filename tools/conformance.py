@@ -1,5 +1,5 @@
 """The conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core and writes
-docs/rfc9293.md and docs/rfc1122.md from what it finds.
+docs/reference/rfc9293.md and docs/reference/rfc1122.md from what it finds.
 
 What is required stands in tests/rfc/requirements/*.csv, in our own words; a test belongs to a requirement by its name
 (test_must_2_... in test_rfc9293_*.py is MUST-2's); the results are the run's; tools/mutate.py says for which requirement a

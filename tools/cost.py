@@ -5,7 +5,7 @@
     python tools/fuzz.py --cost --replay cost-failure.json
 
 A target (tests/support/costs.py) is fed with runs of units. The worst inputs so far (by work for their length) are kept and
-changed: units added, taken away, moved, repeated. Two rules decide, and docs/fuzzing.md tells more:
+changed: units added, taken away, moved, repeated. Two rules decide, and docs/howto/fuzzing.md tells more:
 
 * the bound: work is at most so much a byte and a unit, and memory too;
 * the growth: an input of twice the runs may take GROWTH times the work, not more. What is quadratic takes four times.
@@ -121,7 +121,7 @@ class Gauge:
         return self.time(given) / self.allowed(given, self.target.nanoseconds)
 
     def judge(self, given: Any, growth: bool = True) -> Failure | None:
-        """Is it too much work or memory, or does it grow too fast? (What is bounded may grow until it is there: see docs/fuzzing.md.)"""
+        """Is it too much work or memory, or does it grow too fast? (What is bounded may grow until it is there: see docs/howto/fuzzing.md.)"""
         from tests.support.meter import Endless
 
         try:

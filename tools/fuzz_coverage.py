@@ -7,7 +7,7 @@
 The core is compiled once more in build/fuzz, by clang with the address and undefined-behaviour sanitizers and with counters of the edges
 that are taken. Each target (tests/support/targets.py) runs there in a process of its own; atheris (libFuzzer) changes inputs
 and keeps those that take new edges, in build/fuzz/corpus. An input that crashes, raises, hangs or uses too much memory is kept
-in build/fuzz/found; run it again by `--replay FILE --target NAME`, on any build. docs/fuzzing.md tells more.
+in build/fuzz/found; run it again by `--replay FILE --target NAME`, on any build. docs/howto/fuzzing.md tells more.
 """
 
 import argparse

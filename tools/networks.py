@@ -1,4 +1,4 @@
-"""How much of a network each algorithm uses: `python -m tools.networks` writes docs/networks.md (minutes; in virtual time).
+"""How much of a network each algorithm uses: `python -m tools.networks` writes docs/explanation/networks.md (minutes; in virtual time).
 
 Bulk transfers over simulated paths from 10 kbit/s to 40 Gbit/s and from 10 us to 30 s, with short and long queues; over paths that
 lose, reorder, delay and police; over paths that change; and several connections at once on one link. A seed gives the same figures
@@ -20,7 +20,7 @@ from pystack.sim.network import MS, US, Link, Network, S
 from pystack.sim.programs import Program, sleep, spawn, stream
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "networks.md"
+PAGE = ROOT / "docs" / "explanation" / "networks.md"
 ALGORITHMS = ("reno", "cubic", "bbr")
 TCP, TCP_CONGESTION = 6, 13
 ETHERNET = 14
@@ -491,7 +491,7 @@ def main(argv: "list[str] | None" = None) -> int:
         "--frames", type=int, default=30_000, help="simulated data frames of a run (default: %(default)s)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=PAGE, help="the page (default: docs/networks.md)")
+    parser.add_argument("--output", type=Path, default=PAGE, help="the page (default: docs/explanation/networks.md)")
     options = parser.parse_args(argv)
     todo = jobs(options.quick, options.frames // 10 if options.quick else options.frames)
     found = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/probe.md: every kind of event of the core, with an example of each from a simulated run.
+"""Writes docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
 
 Usage: tools/probe_docs.py [--check]      with --check: exit status 1 where the page is out of date
 
@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from pystack.stepper.timeline import Timeline  # noqa: E402
 from pystack_c.probe import KINDS, TIMERS, Event  # noqa: E402
 
-PAGE = ROOT / "docs" / "probe.md"
+PAGE = ROOT / "docs" / "reference" / "probe.md"
 HEAD = """# The probe: every decision is an event
 
 Set `stack.probe` to an object with a method `event(event)`, and it hears of each decision that the stack takes, in order: an

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pystack.stepper import scenarios
-from pystack.stepper.tui import Session, StepperApp
+from pystack.stepper.tui import StepperApp, TerminalSession
 
 RETRANSMISSION = 'until event.kind == "retransmit"'
 #: file -> (scenario, columns and lines, commands)
@@ -27,7 +27,7 @@ async def draw(name: str) -> str:
     """One picture as SVG, without fonts from the network."""
     scenario, size, lines = PICTURES[name]
     found = scenarios.get(scenario)
-    app = StepperApp(Session(found.timeline(), scenario=found))
+    app = StepperApp(TerminalSession(found.timeline(), scenario=found))
     async with app.run_test(size=size) as pilot:
         for line in lines:
             app.do(line)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes the pictures of docs/stepper-web.md: the web stepper in Chromium at 1366x768, and the plots.
+"""Takes the pictures of docs/reference/stepper-web.md: the web stepper in Chromium at 1366x768, and the plots.
 
 Usage: tools/stepper_web_pictures.py [FOLDER]      (docs/images)
 """

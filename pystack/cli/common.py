@@ -17,7 +17,7 @@ from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.running import Running
-    from pystack.stepper.live import Gate
+    from pystack.stepper.live import StepGate
     from pystack.trace.annotate import FrameProbe
     from pystack.trace.narrator import Narrator
 
@@ -189,7 +189,7 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
 
 
 @contextlib.contextmanager
-def bring_up(settings: Settings, control: bool = False, gate: "Gate | None" = None) -> "Iterator[Running]":
+def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
     """A running stack as the settings say; everything is given back at the end."""
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]

@@ -9,7 +9,7 @@ import click
 from pystack.style import echo
 
 if TYPE_CHECKING:
-    from pystack.stepper.live import Gate
+    from pystack.stepper.live import StepGate
 
 EXAMPLES = """\b
 Examples:
@@ -24,7 +24,7 @@ Examples:
 GOING = ("", "s", "step", "next", "n", "c", "continue")
 
 
-def prompt(gate: "Gate", host: Any, err: bool = False) -> None:
+def prompt(gate: "StepGate", host: Any, err: bool = False) -> None:
     """Ask at each held frame what to do, until `q`, Ctrl-D or the end of the stack."""
     from pystack.stepper.live import HELP
 

@@ -32,7 +32,7 @@ def demo(size: float, no_offload: bool, seed: int | None, all_frames: bool, quie
 
     try:
         checks.ready(sys.argv[1:])
-    except checks.Missing as missing:
+    except checks.MissingRequirement as missing:
         echo(f"pystack demo: {missing}", err=True)
         return 2
     from pystack.demo.run import Demo, Options

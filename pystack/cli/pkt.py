@@ -62,10 +62,10 @@ def pkt(  # noqa: PLR0913
     PATHS are scripts, or directories of them. No root, no kernel, no device is needed.
     """
     from pystack.cli.common import parse_setting
-    from pystack.pkt.settings import Settings
+    from pystack.pkt.settings import ScriptSettings
 
     try:
-        settings = Settings.for_profile(profile)
+        settings = ScriptSettings.for_profile(profile)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     settings.seed = seed
@@ -92,9 +92,9 @@ def pkt(  # noqa: PLR0913
 def run_all(paths: tuple[str, ...], settings: object, json_path: str | None, verbose: bool, quiet: bool) -> int:
     """Run the scripts, print, write the JSON; the exit status."""
     from pystack.pkt import report
-    from pystack.pkt.settings import Settings
+    from pystack.pkt.settings import ScriptSettings
 
-    assert isinstance(settings, Settings)
+    assert isinstance(settings, ScriptSettings)
     start = time.perf_counter()
     to_stdout = json_path == "-"
     verdicts = []

@@ -72,9 +72,9 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
 
     gate = None
     if step:
-        from pystack.stepper.live import Gate
+        from pystack.stepper.live import StepGate
 
-        gate = Gate()
+        gate = StepGate()
     with bring_up(settings, control=True, gate=gate) as running:
         started = services.start(*serve, host=running.host)
         try:

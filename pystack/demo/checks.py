@@ -19,33 +19,33 @@ INNER = "PYSTACK_DEMO_INNER"
 TUN = "/dev/net/tun"
 
 
-class Missing(Exception):
+class MissingRequirement(Exception):
     """Something the demo needs is not there; the text says what, and how to get it."""
 
 
 def check_commands() -> None:
-    """All commands are installed, or Missing."""
+    """All commands are installed, or MissingRequirement."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/bin:/bin"
     packages = sorted({package for name, package in COMMANDS.items() if shutil.which(name, path=path) is None})
     if packages:
         names = [name for name in COMMANDS if shutil.which(name, path=path) is None]
-        raise Missing(
+        raise MissingRequirement(
             f"these commands are missing: {', '.join(names)}\n"
             f"as root, run:  apt-get install -y --no-install-recommends {' '.join(packages)}"
         )
 
 
 def check_tun() -> None:
-    """/dev/net/tun can be opened, or Missing."""
+    """/dev/net/tun can be opened, or MissingRequirement."""
     try:
         os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
     except OSError as exc:
         if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             how = "as root, run:  modprobe tun\n(in a container: give it the device, such as docker run --device /dev/net/tun)"
-            raise Missing(f"there is no {TUN}, the door to TAP devices\n{how}") from None
+            raise MissingRequirement(f"there is no {TUN}, the door to TAP devices\n{how}") from None
         if exc.errno in (errno.EACCES, errno.EPERM):
             how = f"as root, run:  chmod 666 {TUN}   (Debian's own default), or run the demo as root"
-            raise Missing(f"this user may not open {TUN}, the door to TAP devices\n{how}") from None
+            raise MissingRequirement(f"this user may not open {TUN}, the door to TAP devices\n{how}") from None
         raise
 
 
@@ -56,7 +56,7 @@ def may_unshare() -> bool:
 
 
 def check_user_namespace() -> None:
-    """An unprivileged user namespace with a network namespace in it can be made, or Missing."""
+    """An unprivileged user namespace with a network namespace in it can be made, or MissingRequirement."""
     probe = subprocess.run(
         ["unshare", "-Urn", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
     )
@@ -74,14 +74,14 @@ def check_user_namespace() -> None:
     }
     fixes = [fix for path, (bad, fix) in knobs.items() if _read(path) == bad]
     how = "".join(f"as root, run:  {fix}\n" for fix in fixes)
-    raise Missing(
+    raise MissingRequirement(
         f"a network namespace of its own is needed, and this process ({who}) may not make one: {reason}\n"
         f"{how}or run the demo as root (in a container: with --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
     )
 
 
 def ready(arguments: Sequence[str]) -> None:
-    """Return where the demo can run in this process; else run it again inside a user namespace, or raise Missing.
+    """Return where the demo can run in this process; else run it again inside a user namespace, or raise MissingRequirement.
 
     `arguments` are those of `pystack`, for the second case; that one replaces this process.
     """
@@ -90,7 +90,7 @@ def ready(arguments: Sequence[str]) -> None:
     if may_unshare():
         return
     if os.environ.get(INNER):
-        raise Missing("even inside a user namespace, making a network namespace is refused")
+        raise MissingRequirement("even inside a user namespace, making a network namespace is refused")
     check_user_namespace()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pystack
 from pystack import services
-from pystack.demo.steps import Kernel, Result, Steps
+from pystack.demo.steps import DemoSteps, Kernel, StepResult
 from pystack.kernel.netns import Namespace
 from pystack.running import up
 from pystack.runtime.realtime import RealtimeHost
@@ -43,7 +43,7 @@ class Demo:
         self.style = style
         self.seed = int.from_bytes(os.urandom(8), "big") if options.seed is None else options.seed
         self.narrator = Narrator(style, options.everything, options.quiet)
-        self.results: list[Result] = []
+        self.results: list[StepResult] = []
 
     def run(self) -> bool:
         """All of it; True where every step did what it should."""
@@ -71,7 +71,7 @@ class Demo:
             self._introduce(running.device)
             for service in services.start("http:80", host=running.host):
                 undo.callback(service.close)
-            self._steps(Steps(Kernel(space, self.narrator), STACK, self.options.size, self.seed))
+            self._steps(DemoSteps(Kernel(space, self.narrator), STACK, self.options.size, self.seed))
             ok = self._summary(running.host)
         return ok
 
@@ -96,7 +96,7 @@ class Demo:
             f"Each frame: seconds, {arrow_in} from the kernel or {arrow_out} from the stack, # what the stack decided."
         )
 
-    def _steps(self, steps: Steps) -> None:
+    def _steps(self, steps: DemoSteps) -> None:
         for step in (steps.ping, steps.page, steps.download, steps.upload):
             self.results.append(step())
 
@@ -126,7 +126,7 @@ class Demo:
         return ok
 
 
-def table(results: list[Result], style: Style) -> list[str]:
+def table(results: list[StepResult], style: Style) -> list[str]:
     """The results, one line each."""
     rows = [("step", "result", "time", "rate", "frames in/out", "")]
     for result in results:

@@ -21,7 +21,7 @@ LIMIT = 60
 
 
 @dataclass
-class Result:
+class StepResult:
     """How a step ended."""
 
     name: str
@@ -115,8 +115,8 @@ def _close(stream: object) -> None:
         pass
 
 
-class Steps:
-    """The steps, in order. Each returns a Result that says whether what it shows is true."""
+class DemoSteps:
+    """The steps, in order. Each returns a StepResult that says whether what it shows is true."""
 
     def __init__(self, kernel: Kernel, address: str, size: int, seed: int):
         self.kernel = kernel
@@ -126,7 +126,7 @@ class Steps:
         self.seed = seed
         self.curl = ["curl", "-q", "-sS", "--fail", "--noproxy", "*", "--max-time", str(LIMIT - 5)]
 
-    def ping(self, count: int = 3) -> Result:
+    def ping(self, count: int = 3) -> StepResult:
         """ping -c 3: every request answered."""
         argv = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "2", self.address]
         self.narrator.step(f"$ {' '.join(argv)}")
@@ -142,7 +142,7 @@ class Steps:
             detail += f", {rtt[1]} to {rtt[3]} ms"
         return self._result("ping", status == 0 and answered == count, detail, seconds, status)
 
-    def page(self) -> Result:
+    def page(self) -> StepResult:
         """curl of the page: every byte as the server has it."""
         argv = [*self.curl, f"http://{self.address}/"]
         self.narrator.step(f"$ curl http://{self.address}/")
@@ -153,7 +153,7 @@ class Steps:
         detail = f"{len(output)} bytes, {'as the server sent them' if same else 'NOT what the server sent'}"
         return self._result("curl, a page", status == 0 and same, detail, seconds, status)
 
-    def download(self) -> Result:
+    def download(self) -> StepResult:
         """curl of some megabytes: SHA-256 of what curl got against what the server has."""
         url = f"http://{self.address}/bytes/{self.size}"
         self.narrator.step(f"$ curl {url} | sha256sum      ({amount(self.size)} from the stack)")
@@ -167,7 +167,7 @@ class Steps:
         name = f"curl, {amount(self.size)} from the stack"
         return self._result(name, status == 0 and same, _equal(same), seconds, status, len(output))
 
-    def upload(self) -> Result:
+    def upload(self) -> StepResult:
         """curl of some megabytes to the stack: SHA-256 of what was sent against what the server says it got."""
         data = Random(self.seed).randbytes(self.size)
         url = f"http://{self.address}/upload"
@@ -188,13 +188,13 @@ class Steps:
         self.narrator.say(f"{first:>20}: sha256 {one}")
         self.narrator.say(f"{second:>20}: sha256 {two}")
 
-    def _result(self, name: str, ok: bool, detail: str, seconds: float, status: int, size: int = 0) -> Result:
+    def _result(self, name: str, ok: bool, detail: str, seconds: float, status: int, size: int = 0) -> StepResult:
         tally = self.narrator.settle()
         if status != 0:
             detail += f"; exit status {status}" if status > 0 else f"; killed by signal {-status}"
         mark = self.narrator.style("ok", "green") if ok else self.narrator.style("FAILED", "red", "bold")
         self.narrator.say(f"{mark}  {name}: {detail}")
-        return Result(name, ok, detail, seconds, size, tally)
+        return StepResult(name, ok, detail, seconds, size, tally)
 
 
 def _equal(same: bool) -> str:

@@ -47,7 +47,7 @@ class TapDevice:
     mac       the stack's MAC (not the kernel side's); made up, locally administered, where None
     multi_queue  this is one queue of several: each `TapDevice` of that name, in whatever process, is another one (with the same
               mac and offload). The kernel gives each flow to the queue that last sent for it, and a new one by its hash; see
-              docs/speed.md
+              docs/explanation/speed.md
     """
 
     def __init__(

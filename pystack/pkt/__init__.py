@@ -1,12 +1,12 @@
 """Packetdrill scripts, in process: a script's packets and system calls against a fresh stack, in virtual time.
 
 `load(path)` reads a script, `run(script, settings)` runs it, `run_path` does both and never raises for what is in
-the file: it answers with a `Verdict` (passed, failed or unsupported, and why). docs/pkt.md tells the language.
+the file: it answers with a `Verdict` (passed, failed or unsupported, and why). docs/reference/pkt.md tells the language.
 """
 
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
 from pystack.pkt.model import Script
 from pystack.pkt.report import Verdict, run_path
-from pystack.pkt.settings import Settings
+from pystack.pkt.settings import ScriptSettings
 
-__all__ = ["Failure", "Script", "ScriptError", "Settings", "Unsupported", "Verdict", "run_path"]
+__all__ = ["Failure", "Script", "ScriptError", "ScriptSettings", "Unsupported", "Verdict", "run_path"]

@@ -64,7 +64,7 @@ def call_poll(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 @dataclass
-class Interest:
+class EpollInterest:
     """What an epoll instance wants to know of a file descriptor."""
 
     fd: Fd
@@ -116,7 +116,7 @@ def call_epoll_ctl(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
         return once(value=-1, code=2)
     fd.endpoint.waiter = epoll
     fd.endpoint.take_pending()
-    epoll.interests[fd.number] = Interest(fd, calls.value(event.fields.get("events", 0)), _data(calls, event))
+    epoll.interests[fd.number] = EpollInterest(fd, calls.value(event.fields.get("events", 0)), _data(calls, event))
     return once(value=0)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pystack.pkt import match, model, symbols
 from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.match import Conn
-from pystack.pkt.model import Either, Event, Invocation, Syscall, Word
+from pystack.pkt.model import Either, Invocation, ScriptEvent, Syscall, Word
 from pystack_c.tcp import sockopt as tcp_sockopt
 
 
@@ -96,7 +96,7 @@ class Calls:
 
     # -- running a call ----------------------------------------------------------------------------------------------
 
-    def start(self, call: Syscall, event: Event, end: int) -> None:
+    def start(self, call: Syscall, event: ScriptEvent, end: int) -> None:
         """Make the call. `end`: when it returns, by the script; -1 at once."""
         self.line = event.line
         self.timeout = None

@@ -22,7 +22,7 @@ FOREIGN = {
 }
 
 
-class Cursor:
+class TokenCursor:
     """Reads tokens one by one."""
 
     def __init__(self, tokens: list[Token]):

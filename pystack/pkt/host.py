@@ -3,8 +3,8 @@
 from ipaddress import IPv4Address
 from typing import Any
 
-from pystack.pkt.settings import Settings
-from pystack.pkt.wire import Segment, parse_frame
+from pystack.pkt.settings import ScriptSettings
+from pystack.pkt.wire import ScriptSegment, parse_frame
 from pystack.runtime.host import Host
 from pystack_c.const import LINK_IP, RT_UNICAST
 from pystack_c.stack import Stack
@@ -16,10 +16,10 @@ START = 1_000_000_000_000
 class PktHost(Host):
     """A Host whose clock the runner sets, and whose packets are kept in `sent`."""
 
-    def __init__(self, settings: Settings, config: Any):
+    def __init__(self, settings: ScriptSettings, config: Any):
         super().__init__(Stack(settings.seed, config, "pkt"))
         self.now = START
-        self.sent: list[Segment] = []
+        self.sent: list[ScriptSegment] = []
         #: True: several things happen before the stack is asked for packets
         self.held = False
         self.local = int(IPv4Address(settings.local_ip))

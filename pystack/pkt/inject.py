@@ -6,12 +6,12 @@ from pystack.pkt import model
 from pystack.pkt.errors import ScriptError
 from pystack.pkt.host import PktHost
 from pystack.pkt.match import M32, Conn, shift_sack
-from pystack.pkt.model import IcmpSpec, Packet, TcpOption, TcpSpec, UdpSpec
-from pystack.pkt.settings import Settings
+from pystack.pkt.model import IcmpSpec, ScriptPacket, TcpOption, TcpSpec, UdpSpec
+from pystack.pkt.settings import ScriptSettings
 from pystack.pkt.wire import build_tcp, checksum, ip_packet, pattern, transport
 
 
-def build(packet: Packet, conn: Conn, host: PktHost, settings: Settings, line: int) -> bytes:
+def build(packet: ScriptPacket, conn: Conn, host: PktHost, settings: ScriptSettings, line: int) -> bytes:
     """The packet with live addresses, ports, numbers and checksums."""
     src, dst = host.remote, host.local
     ports = (packet.sport or conn.rport, packet.dport or conn.lport)
@@ -36,7 +36,7 @@ def build(packet: Packet, conn: Conn, host: PktHost, settings: Settings, line: i
     return ip_packet(src, dst, proto, segment, packet.ip.tos, packet.ip.ttl or 255)
 
 
-def _tcp(spec: TcpSpec, conn: Conn, settings: Settings, ports: tuple[int, int], line: int) -> bytes:
+def _tcp(spec: TcpSpec, conn: Conn, settings: ScriptSettings, ports: tuple[int, int], line: int) -> bytes:
     syn = bool(spec.flags & model.SYN)
     seq = spec.seq if spec.seq_absolute else (spec.seq + conn.remote_offset(syn)) & M32
     offset = conn.local_offset(syn)
@@ -48,7 +48,7 @@ def _tcp(spec: TcpSpec, conn: Conn, settings: Settings, ports: tuple[int, int], 
     return build_tcp(spec, seq, ack, options, ports) + payload
 
 
-def _echo(option: TcpOption, conn: Conn, settings: Settings, line: int) -> TcpOption:
+def _echo(option: TcpOption, conn: Conn, settings: ScriptSettings, line: int) -> TcpOption:
     """The live timestamp for the script's echo: one that was sent, or (tcp_ts_ecr_scaled) one on the same clock."""
     echo = int.from_bytes(option.data[4:], "big")
     live = conn.timestamps.get(echo)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from pystack.pkt import model
 from pystack.pkt.errors import Difference
-from pystack.pkt.model import IcmpSpec, Packet, TcpOption, TcpSpec, UdpSpec
-from pystack.pkt.settings import ANY_ORDER, Settings
+from pystack.pkt.model import IcmpSpec, ScriptPacket, TcpOption, TcpSpec, UdpSpec
+from pystack.pkt.settings import ANY_ORDER, ScriptSettings
 from pystack.pkt.text import flags_text, icmp_text, option_text, options_text
-from pystack.pkt.wire import Segment, pattern
+from pystack.pkt.wire import ScriptSegment, pattern
 
 M32 = 0xFFFFFFFF
 
@@ -53,7 +53,7 @@ def shift_sack(options: list[TcpOption], offset: int) -> list[TcpOption]:
     return result
 
 
-def to_script(seg: Segment, conn: Conn) -> Segment:
+def to_script(seg: ScriptSegment, conn: Conn) -> ScriptSegment:
     """A live packet in the script's numbers."""
     if seg.proto != 6:
         return seg
@@ -64,7 +64,7 @@ def to_script(seg: Segment, conn: Conn) -> Segment:
     return replace(seg, seq=seq, ack=ack, options=shift_sack(seg.options, -remote))
 
 
-def map_timestamp(seg: Segment, spec: TcpSpec, conn: Conn) -> Segment:
+def map_timestamp(seg: ScriptSegment, spec: TcpSpec, conn: Conn) -> ScriptSegment:
     """Remember which live timestamp the script's stands for, and move the live one to the script's clock."""
     if spec.options is None:
         return seg
@@ -83,7 +83,7 @@ def map_timestamp(seg: Segment, spec: TcpSpec, conn: Conn) -> Segment:
     return replace(seg, options=options)
 
 
-def merge(parts: list[Segment]) -> Segment:
+def merge(parts: list[ScriptSegment]) -> ScriptSegment:
     """Several segments in a row as the one that the script writes: first's number, last's flags."""
     first, last = parts[0], parts[-1]
     if len(parts) == 1:
@@ -93,7 +93,7 @@ def merge(parts: list[Segment]) -> Segment:
     return replace(last, seq=first.seq, flags=flags, payload=payload, time=last.time)
 
 
-def continues(before: Segment, seg: Segment, spec: TcpSpec, so_far: int) -> "list[Difference]":
+def continues(before: ScriptSegment, seg: ScriptSegment, spec: TcpSpec, so_far: int) -> "list[Difference]":
     """Why `seg` cannot be the rest of a packet that `before` began; empty where it can."""
     found = []
     check = model.SYN | model.RST | model.ACK | model.URG
@@ -110,7 +110,9 @@ def continues(before: Segment, seg: Segment, spec: TcpSpec, so_far: int) -> "lis
     return found
 
 
-def compare(packet: Packet, seg: Segment, settings: Settings, conn: Conn, tolerance: float) -> list[Difference]:
+def compare(
+    packet: ScriptPacket, seg: ScriptSegment, settings: ScriptSettings, conn: Conn, tolerance: float
+) -> list[Difference]:
     """Every field of a packet (already in the script's numbers) that is not what the script says."""
     found: list[Difference] = []
     if seg.problem:
@@ -132,7 +134,7 @@ def compare(packet: Packet, seg: Segment, settings: Settings, conn: Conn, tolera
     return found
 
 
-def _compare_ip(packet: Packet, seg: Segment, found: list[Difference]) -> None:
+def _compare_ip(packet: ScriptPacket, seg: ScriptSegment, found: list[Difference]) -> None:
     ip = packet.ip
     if ip.check == model.TOS_ECN and seg.tos & 3 != ip.tos:
         found.append(Difference("ecn", str(ip.tos), str(seg.tos & 3)))
@@ -147,7 +149,7 @@ def _compare_ip(packet: Packet, seg: Segment, found: list[Difference]) -> None:
             found.append(Difference(name, str(wanted), str(got)))
 
 
-def _compare_tcp(spec: TcpSpec, seg: Segment, settings: Settings, found: list[Difference]) -> None:
+def _compare_tcp(spec: TcpSpec, seg: ScriptSegment, settings: ScriptSettings, found: list[Difference]) -> None:
     mask = 0x1FF if settings.push else 0x1FF & ~model.PSH
     ace = spec.ace is not None
     if (spec.flags ^ seg.flags) & mask:
@@ -168,7 +170,7 @@ def _compare_tcp(spec: TcpSpec, seg: Segment, settings: Settings, found: list[Di
 
 
 def _compare_options(
-    spec: TcpSpec, seg: Segment, settings: Settings, tolerance: float, found: list[Difference]
+    spec: TcpSpec, seg: ScriptSegment, settings: ScriptSettings, tolerance: float, found: list[Difference]
 ) -> None:
     """Kinds in their order (or in any order, without padding), then each value. The TS echo is not compared."""
     wanted, got = list(spec.options or []), list(seg.options)
@@ -187,7 +189,7 @@ def _compare_options(
 
 
 def _compare_timestamp(
-    want: TcpOption, have: TcpOption, spec: TcpSpec, settings: Settings, tolerance: float, found: list[Difference]
+    want: TcpOption, have: TcpOption, spec: TcpSpec, settings: ScriptSettings, tolerance: float, found: list[Difference]
 ) -> None:
     if not settings.ts_tick_usecs or spec.ts_val_ignored:
         return
@@ -197,7 +199,7 @@ def _compare_timestamp(
         found.append(Difference("option TS val", str(wanted), str(got)))
 
 
-def _compare_payload(spec: TcpSpec, seg: Segment, found: list[Difference]) -> None:
+def _compare_payload(spec: TcpSpec, seg: ScriptSegment, found: list[Difference]) -> None:
     """The bytes written, from the place in the stream that the sequence number names."""
     if len(seg.payload) != spec.length or not spec.length or seg.flags & model.RST:
         return

@@ -88,7 +88,7 @@ class IcmpSpec:
 
 
 @dataclass
-class Packet:
+class ScriptPacket:
     """A packet line."""
 
     inbound: bool
@@ -154,12 +154,12 @@ class Code:
 
 
 @dataclass
-class Event:
+class ScriptEvent:
     """One line of a script."""
 
     line: int
     time: EventTime
-    action: "Packet | Syscall | Command | Code"
+    action: "ScriptPacket | Syscall | Command | Code"
 
 
 @dataclass
@@ -170,7 +170,7 @@ class Script:
     text: str
     options: list[tuple[str, str, int]] = field(default_factory=list)
     init: "tuple[Command, int] | None" = None
-    events: list[Event] = field(default_factory=list)
+    events: list[ScriptEvent] = field(default_factory=list)
     cleanup: "tuple[Command, int] | None" = None
 
     def source(self, line: int) -> str:

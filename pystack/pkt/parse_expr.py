@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from pystack.pkt.cursor import Cursor
+from pystack.pkt.cursor import TokenCursor
 from pystack.pkt.errors import ScriptError
 from pystack.pkt.lexer import Token
 from pystack.pkt.model import Either, Invocation, Struct, Syscall, Word
@@ -12,7 +12,7 @@ from pystack.pkt.model import Either, Invocation, Struct, Syscall, Word
 MAX_STRING = 1 << 16
 
 
-def parse_syscall(cursor: Cursor, end: int) -> Syscall:
+def parse_syscall(cursor: TokenCursor, end: int) -> Syscall:
     """name(args) = result [ERRNO (text)] [(note)]"""
     name = cursor.expect_word("a packet, a system call, a command or code")
     cursor.expect("(")
@@ -29,7 +29,7 @@ def parse_syscall(cursor: Cursor, end: int) -> Syscall:
     return call
 
 
-def _note(cursor: Cursor) -> None:
+def _note(cursor: TokenCursor) -> None:
     """(words): what the errno or the flags mean, for the reader."""
     cursor.expect("(")
     while not cursor.take_punct(")"):
@@ -38,7 +38,7 @@ def _note(cursor: Cursor) -> None:
         cursor.next()
 
 
-def parse_list(cursor: Cursor, closing: str) -> list[Any]:
+def parse_list(cursor: TokenCursor, closing: str) -> list[Any]:
     """Expressions with commas between, up to the closing character."""
     items: list[Any] = []
     if cursor.take_punct(closing):
@@ -51,13 +51,13 @@ def parse_list(cursor: Cursor, closing: str) -> list[Any]:
             raise cursor.error(f"',' or '{closing}'")
 
 
-def parse_expr(cursor: Cursor) -> Any:
+def parse_expr(cursor: TokenCursor) -> Any:
     """One expression: an int, bytes, `...`, a Word, a list, a Struct, an Invocation or an Either."""
     with cursor.deeper():
         return _expr(cursor)
 
 
-def _expr(cursor: Cursor) -> Any:
+def _expr(cursor: TokenCursor) -> Any:
     value = _simple(cursor)
     if not cursor.is_punct("|"):
         return value
@@ -67,7 +67,7 @@ def _expr(cursor: Cursor) -> Any:
     return Either(parts)
 
 
-def _simple(cursor: Cursor) -> Any:
+def _simple(cursor: TokenCursor) -> Any:
     token = cursor.token
     if token.kind in ("int", "hex"):
         cursor.next()
@@ -90,7 +90,7 @@ def _simple(cursor: Cursor) -> Any:
     raise cursor.error("an expression")
 
 
-def _string(cursor: Cursor) -> bytes:
+def _string(cursor: TokenCursor) -> bytes:
     """Strings side by side are one; C's escapes count."""
     parts: list[bytes] = []
     length = 0
@@ -115,7 +115,7 @@ def _unescape(token: Token) -> bytes:
         raise ScriptError(token.line, f"in the string: {error.reason}", token.column) from None
 
 
-def _struct(cursor: Cursor) -> Struct:
+def _struct(cursor: TokenCursor) -> Struct:
     """{name=value, name(...)=value, value, ...}"""
     struct = Struct()
     while not cursor.take_punct("}"):
@@ -130,7 +130,7 @@ def _struct(cursor: Cursor) -> Struct:
     return struct
 
 
-def _member(cursor: Cursor) -> str:
+def _member(cursor: TokenCursor) -> str:
     """The name of a member with its `=`, or "" where a bare value comes."""
     if cursor.token.kind != "word":
         return ""

@@ -1,12 +1,12 @@
-"""Packet lines."""
+"""ScriptPacket lines."""
 
 import struct
 
 from pystack.pkt import model
-from pystack.pkt.cursor import Cursor
+from pystack.pkt.cursor import TokenCursor
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Token
-from pystack.pkt.model import IcmpSpec, IpInfo, Packet, TcpOption, TcpSpec, UdpSpec
+from pystack.pkt.model import IcmpSpec, IpInfo, ScriptPacket, TcpOption, TcpSpec, UdpSpec
 
 #: bytes of options that a TCP header has room for
 MAX_OPTIONS = 40
@@ -43,7 +43,7 @@ ICMPV6_NAMES = (
 EXCEEDED_CODES = ["ttl_exceeded_in_transit", "frag_reass_exceeded"]
 
 
-def parse_packet(cursor: Cursor) -> Packet:
+def parse_packet(cursor: TokenCursor) -> ScriptPacket:
     """`<` or `>`, what the IP header should be, and the transport."""
     inbound = cursor.next().value == "<"
     cursor.foreign()
@@ -51,7 +51,7 @@ def parse_packet(cursor: Cursor) -> Packet:
     cursor.foreign()
     if inbound and ip.check == model.TOS_ECT01:
         raise ScriptError(cursor.token.line, "[ect01] is for outbound packets only")
-    packet = Packet(inbound, ip, TcpSpec())
+    packet = ScriptPacket(inbound, ip, TcpSpec())
     if cursor.take_word("udp"):
         _ports(cursor, packet)
         cursor.expect("(")
@@ -70,7 +70,7 @@ def parse_packet(cursor: Cursor) -> Packet:
     return packet
 
 
-def _ip_info(cursor: Cursor) -> IpInfo:
+def _ip_info(cursor: TokenCursor) -> IpInfo:
     info = IpInfo()
     if not (cursor.is_punct("[") or cursor.is_punct("(")):
         return info
@@ -104,14 +104,14 @@ def _ip_info(cursor: Cursor) -> IpInfo:
     return info
 
 
-def _ports(cursor: Cursor, packet: Packet) -> None:
+def _ports(cursor: TokenCursor, packet: ScriptPacket) -> None:
     if cursor.token.kind == "int" and cursor.ahead().text == ">":
         packet.sport = cursor.u16("a port")
         cursor.expect(">")
         packet.dport = cursor.u16("a port")
 
 
-def parse_tcp(cursor: Cursor, inbound: bool) -> TcpSpec:
+def parse_tcp(cursor: TokenCursor, inbound: bool) -> TcpSpec:
     """flags seq [ack N] [win N] [urg N] [<options>]"""
     line = cursor.token.line
     spec = TcpSpec()
@@ -137,7 +137,7 @@ def parse_tcp(cursor: Cursor, inbound: bool) -> TcpSpec:
     return spec
 
 
-def _around(cursor: Cursor) -> "tuple[int, int] | None":
+def _around(cursor: TokenCursor) -> "tuple[int, int] | None":
     """`/udp(9811 > 1)`: the datagram around a segment."""
     if not cursor.take_punct("/"):
         return None
@@ -151,13 +151,13 @@ def _around(cursor: Cursor) -> "tuple[int, int] | None":
     return ports
 
 
-def _is_inbound_packet(cursor: Cursor) -> bool:
+def _is_inbound_packet(cursor: TokenCursor) -> bool:
     """`<` starts options here, or (where a time is missing) a packet: options are names."""
     after = cursor.ahead(2)
     return cursor.ahead().kind == "int" and after.text not in (">", ",")
 
 
-def _flags(cursor: Cursor, spec: TcpSpec) -> None:
+def _flags(cursor: TokenCursor, spec: TcpSpec) -> None:
     """`S`, `S.`, `.`, `SEW`, `F.5` (a digit is the ACE counter), `-` for none."""
     letters = ""
     token = cursor.token
@@ -184,7 +184,7 @@ def _flags(cursor: Cursor, spec: TcpSpec) -> None:
         spec.flags |= (spec.ace & 1) * model.ECE | (spec.ace >> 1 & 1) * model.CWR | (spec.ace >> 2) * model.AE
 
 
-def _sequence(cursor: Cursor, spec: TcpSpec) -> None:
+def _sequence(cursor: TokenCursor, spec: TcpSpec) -> None:
     if cursor.token.kind == "ellipsis":
         cursor.next()
         spec.seq_ignored = True
@@ -201,7 +201,7 @@ def _sequence(cursor: Cursor, spec: TcpSpec) -> None:
     spec.seq_absolute = cursor.take_punct("!")
 
 
-def _icmp(cursor: Cursor) -> IcmpSpec:
+def _icmp(cursor: TokenCursor) -> IcmpSpec:
     token = cursor.token
     name = cursor.expect_word("an ICMP type")
     if name in ICMPV6_NAMES or cursor.token.value in ICMPV6_NAMES:
@@ -241,7 +241,7 @@ def _byte(token: Token, digits: str, what: str) -> int:
     return value
 
 
-def _quoted(cursor: Cursor, spec: IcmpSpec) -> None:
+def _quoted(cursor: TokenCursor, spec: IcmpSpec) -> None:
     """[seq:end(length)], [udp (length)], [raw (length)]"""
     cursor.foreign()
     if cursor.is_word("udp", "raw"):
@@ -258,7 +258,7 @@ def _quoted(cursor: Cursor, spec: IcmpSpec) -> None:
     spec.udp = _around(cursor)
 
 
-def _options(cursor: Cursor, spec: TcpSpec) -> None:
+def _options(cursor: TokenCursor, spec: TcpSpec) -> None:
     """Everything between < and >."""
     if cursor.token.kind == "ellipsis":
         cursor.next()
@@ -288,7 +288,7 @@ def _is_hex(token: Token) -> bool:
         return False
 
 
-def _blob(cursor: Cursor) -> bytes:
+def _blob(cursor: TokenCursor) -> bytes:
     """Hex digits, or nothing."""
     if len(cursor.token.text) > 2 * MAX_OPTIONS and cursor.token.kind in ("int", "word"):
         raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options", cursor.token.column)
@@ -299,7 +299,7 @@ def _blob(cursor: Cursor) -> bytes:
     return bytes.fromhex(cursor.next().text)
 
 
-def _option(cursor: Cursor, spec: TcpSpec) -> TcpOption:
+def _option(cursor: TokenCursor, spec: TcpSpec) -> TcpOption:
     token = cursor.token
     name = cursor.expect_word("a TCP option")
     if name in ("nop", "eol"):
@@ -332,7 +332,7 @@ def _option(cursor: Cursor, spec: TcpSpec) -> TcpOption:
     raise ScriptError(token.line, f"unknown TCP option {name!r}", token.column)
 
 
-def _sack(cursor: Cursor) -> bytes:
+def _sack(cursor: TokenCursor) -> bytes:
     blocks = b""
     while not blocks or cursor.token.kind == "int":
         left = cursor.u32("the left edge of a SACK block")
@@ -343,7 +343,7 @@ def _sack(cursor: Cursor) -> bytes:
     return blocks
 
 
-def _timestamps(cursor: Cursor, spec: TcpSpec) -> TcpOption:
+def _timestamps(cursor: TokenCursor, spec: TcpSpec) -> TcpOption:
     value = 0
     if not cursor.take_word("val"):
         raise cursor.error("'val'")
@@ -359,7 +359,7 @@ def _timestamps(cursor: Cursor, spec: TcpSpec) -> TcpOption:
     return TcpOption(8, struct.pack(">II", value, echo))
 
 
-def _accecn(cursor: Cursor, name: str) -> TcpOption:
+def _accecn(cursor: TokenCursor, name: str) -> TcpOption:
     """RFC 9768's option: kind 172 starts with the ECT(0) counter, 174 with ECT(1)'s."""
     zero = ("e0b", "ee0b"), ("ceb", "eceb"), ("e1b", "ee1b")
     if name == "AccECN1" or name == "ECN" and cursor.is_word("e1b"):

@@ -5,10 +5,10 @@ import os
 import stat
 
 from pystack.pkt import model
-from pystack.pkt.cursor import Cursor
+from pystack.pkt.cursor import TokenCursor
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Lexer
-from pystack.pkt.model import Code, Command, Event, EventTime, Packet, Script
+from pystack.pkt.model import Code, Command, EventTime, Script, ScriptEvent, ScriptPacket
 from pystack.pkt.parse_expr import parse_syscall
 from pystack.pkt.parse_packet import parse_packet
 
@@ -48,13 +48,13 @@ def parse(text: str, path: str = "script", defines: dict[str, str] | None = None
     def include(name: str) -> str:
         return read(os.path.join(folder, name))
 
-    return Parser(Script(path, text), Cursor(Lexer(text, dict(defines or {}), include).tokens())).script()
+    return Parser(Script(path, text), TokenCursor(Lexer(text, dict(defines or {}), include).tokens())).script()
 
 
 class Parser:
     """Recursive descent over the events."""
 
-    def __init__(self, script: Script, cursor: Cursor):
+    def __init__(self, script: Script, cursor: TokenCursor):
         self.result = script
         self.cursor = cursor
 
@@ -83,7 +83,7 @@ class Parser:
             result.events.append(self._event())
         return result
 
-    def _event(self) -> Event:
+    def _event(self) -> ScriptEvent:
         line = self.cursor.token.line
         time = self._time()
         end = -1
@@ -91,7 +91,7 @@ class Parser:
         if cursor.token.kind == "ellipsis":
             cursor.next()
             end = self._number()
-        action: Packet | model.Syscall | Command | Code
+        action: ScriptPacket | model.Syscall | Command | Code
         if cursor.is_punct("<") or cursor.is_punct(">"):
             if end >= 0:
                 raise ScriptError(line, "only a system call can take from one time to another")
@@ -102,11 +102,11 @@ class Parser:
             action = Code(str(cursor.next().value))
         else:
             action = parse_syscall(cursor, end)
-        outbound = isinstance(action, Packet) and not action.inbound
+        outbound = isinstance(action, ScriptPacket) and not action.inbound
         if time.kind not in (model.RELATIVE, model.ABSOLUTE) and not outbound:
             what = "*" if time.kind == model.ANY else "a range of times"
             raise ScriptError(line, f"{what} is for outbound packets only")
-        return Event(line, time, action)
+        return ScriptEvent(line, time, action)
 
     def _time(self) -> EventTime:
         cursor = self.cursor

@@ -9,7 +9,7 @@ from typing import Any
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
 from pystack.pkt.model import Script
 from pystack.pkt.parser import load
-from pystack.pkt.settings import DEFINES, PLATFORMS, Settings
+from pystack.pkt.settings import DEFINES, PLATFORMS, ScriptSettings
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
 
@@ -60,7 +60,7 @@ class LastEvents:
         return self.events[-self.most :]
 
 
-def run_path(path: str, settings: Settings, explain: bool = True) -> Verdict:
+def run_path(path: str, settings: ScriptSettings, explain: bool = True) -> Verdict:
     """Load and run one script. Whatever is in the file, the answer is a Verdict."""
     start = time.perf_counter()
     verdict = _run_path(path, settings, explain)
@@ -68,7 +68,7 @@ def run_path(path: str, settings: Settings, explain: bool = True) -> Verdict:
     return verdict
 
 
-def _run_path(path: str, settings: Settings, explain: bool) -> Verdict:
+def _run_path(path: str, settings: ScriptSettings, explain: bool) -> Verdict:
     try:
         platform = {}
         if settings.profile in PLATFORMS and "STANDARD" not in settings.defines:
@@ -86,7 +86,7 @@ def _run_path(path: str, settings: Settings, explain: bool) -> Verdict:
     return verdict
 
 
-def run_script(script: Script, settings: Settings, probe: Any = None) -> Verdict:
+def run_script(script: Script, settings: ScriptSettings, probe: Any = None) -> Verdict:
     """Run a parsed script."""
     from pystack.pkt.runner import Runner
 
@@ -115,7 +115,7 @@ def run_script(script: Script, settings: Settings, probe: Any = None) -> Verdict
     return verdict
 
 
-def _explain(script: Script, settings: Settings, failure: Failure) -> None:
+def _explain(script: Script, settings: ScriptSettings, failure: Failure) -> None:
     """Run again with a probe: the run is the same, and this time the core tells why."""
     probe = LastEvents()
     again = run_script(script, settings, probe)
@@ -192,7 +192,7 @@ def counts(verdicts: list[Verdict]) -> dict[str, int]:
     return {name: sum(v.verdict == name for v in verdicts) for name in (PASSED, FAILED, UNSUPPORTED)}
 
 
-def as_json(verdicts: list[Verdict], settings: Settings) -> dict[str, Any]:
+def as_json(verdicts: list[Verdict], settings: ScriptSettings) -> dict[str, Any]:
     """The whole run."""
     result: dict[str, Any] = dict(counts(verdicts))
     result["profile"] = settings.profile

@@ -12,12 +12,12 @@ from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.host import START, PktHost
 from pystack.pkt.inject import build
 from pystack.pkt.match import Conn
-from pystack.pkt.model import Code, Command, Event, IcmpSpec, Packet, Script, Syscall, TcpSpec, UdpSpec
-from pystack.pkt.settings import Settings
+from pystack.pkt.model import Code, Command, IcmpSpec, Script, ScriptEvent, ScriptPacket, Syscall, TcpSpec, UdpSpec
+from pystack.pkt.settings import ScriptSettings
 from pystack.pkt.shell import Shell
 from pystack.pkt.sysctl import Sysctls
 from pystack.pkt.text import packet_text, segment_text
-from pystack.pkt.wire import Segment
+from pystack.pkt.wire import ScriptSegment
 
 USEC = 1000
 #: how long past its time an expected packet is waited for, so that a late one can be shown
@@ -33,7 +33,7 @@ FIRST_REMOTE_PORT = 50000
 class Runner:
     """One run of one script."""
 
-    def __init__(self, script: Script, settings: Settings, probe: Any = None):
+    def __init__(self, script: Script, settings: ScriptSettings, probe: Any = None):
         self.script = script
         self.settings = settings
         self.notes: list[str] = []
@@ -82,9 +82,9 @@ class Runner:
             failure.time = self.seconds(self.host.now)
             raise
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: ScriptEvent) -> None:
         action = event.action
-        if isinstance(action, Packet) and not action.inbound:
+        if isinstance(action, ScriptPacket) and not action.inbound:
             self._expect(event, action)
             return
         if isinstance(action, Syscall):
@@ -93,7 +93,7 @@ class Runner:
         if start + self.tolerance < self.host.now:
             self._late("this line", start)
         self.advance(start)
-        if isinstance(action, Packet):
+        if isinstance(action, ScriptPacket):
             self._inject(action)
         elif isinstance(action, Syscall):
             self.calls.start(action, event, self._end_of(action, event))
@@ -102,7 +102,7 @@ class Runner:
         elif isinstance(action, Code):
             self._code(action, event.line)
 
-    def _set_time(self, event: Event) -> None:
+    def _set_time(self, event: ScriptEvent) -> None:
         """From and to, in live nanoseconds; and how far off is still right."""
         time = event.time
         relative = time.kind in (model.RELATIVE, model.RELATIVE_RANGE, model.ANY)
@@ -112,7 +112,7 @@ class Runner:
         percent = int(since * self.settings.tolerance_percent / 100)
         self.tolerance = max(self.settings.tolerance_usecs * USEC, percent)
 
-    def _end_of(self, call: Syscall, event: Event) -> int:
+    def _end_of(self, call: Syscall, event: ScriptEvent) -> int:
         if call.end < 0:
             return -1
         return self.time_range[0] - event.time.start * USEC + call.end * USEC
@@ -167,7 +167,7 @@ class Runner:
 
     # -- packets in --------------------------------------------------------------------------------------------------
 
-    def _inject(self, packet: Packet) -> None:
+    def _inject(self, packet: ScriptPacket) -> None:
         conn = self._conn_for(packet)
         body = packet.body
         if isinstance(body, TcpSpec):
@@ -190,7 +190,7 @@ class Runner:
             self.host.inject(data, gso_size)
         self.calls.poll()
 
-    def _conn_for(self, packet: Packet) -> Conn:
+    def _conn_for(self, packet: ScriptPacket) -> Conn:
         """The connection that a packet of the script belongs to; an inbound one at a listener makes it."""
         conn = self.conn
         body = packet.body
@@ -223,14 +223,14 @@ class Runner:
 
     # -- packets out -------------------------------------------------------------------------------------------------
 
-    def _expect(self, event: Event, packet: Packet) -> None:
+    def _expect(self, event: ScriptEvent, packet: ScriptPacket) -> None:
         """The next packet of the connection must be this one (or, for a large one, the next few together)."""
         conn = self._conn_for(packet)
         body = packet.body
         if isinstance(body, TcpSpec) and conn.state == match.SYN_RECEIVED:
             if body.flags & model.SYN and body.flags & model.ACK and not body.seq_ignored:
                 conn.script_local_isn = body.seq
-        parts: list[Segment] = []
+        parts: list[ScriptSegment] = []
         length = 0
         wanted = body.length if isinstance(body, TcpSpec) else 0
         while True:
@@ -261,7 +261,7 @@ class Runner:
         elif event.time.kind != model.ANY:
             self._check_time(packet, whole)
 
-    def _check_time(self, packet: Packet, seg: Segment) -> None:
+    def _check_time(self, packet: ScriptPacket, seg: ScriptSegment) -> None:
         first, last = self.time_range
         if first - self.tolerance <= seg.time <= last + self.tolerance:
             return
@@ -269,7 +269,7 @@ class Runner:
         detail = Difference("time", f"{wanted} s", f"{self.seconds(seg.time):.6f} s")
         self._mismatch(packet, [seg], [detail])
 
-    def _mismatch(self, packet: Packet, parts: list[Segment], differences: list[Difference]) -> None:
+    def _mismatch(self, packet: ScriptPacket, parts: list[ScriptSegment], differences: list[Difference]) -> None:
         ace = isinstance(packet.body, TcpSpec) and packet.body.ace is not None
         failure = Failure(
             self.line,
@@ -283,7 +283,7 @@ class Runner:
             return
         raise failure
 
-    def _sniff(self, event: Event, packet: Packet, conn: Conn, parts: list[Segment]) -> Segment:
+    def _sniff(self, event: ScriptEvent, packet: ScriptPacket, conn: Conn, parts: list[ScriptSegment]) -> ScriptSegment:
         """The next packet that the stack sends for this connection."""
         last = self.time_range[1]
         limit = self.host.now + FOREVER if event.time.kind == model.ANY else max(last, self.host.now) + PATIENCE
@@ -299,7 +299,7 @@ class Runner:
         text = "no packet came" if not parts else f"only {sum(len(p.payload) for p in parts)} bytes came"
         raise Failure(self.line, text, packet_text(packet), have)
 
-    def _belongs(self, seg: Segment, packet: Packet, conn: Conn) -> bool:
+    def _belongs(self, seg: ScriptSegment, packet: ScriptPacket, conn: Conn) -> bool:
         """Is it the connection's? A first SYN or datagram tells its local port and sequence number."""
         if isinstance(packet.body, IcmpSpec) or seg.proto == 1:
             return isinstance(packet.body, IcmpSpec) and seg.proto == 1

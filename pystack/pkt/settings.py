@@ -116,7 +116,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
 
 
 @dataclass
-class Settings:
+class ScriptSettings:
     """Everything that a run can be told."""
 
     profile: str = "linux"
@@ -151,7 +151,7 @@ class Settings:
     seed: int = 1
 
     @classmethod
-    def for_profile(cls, profile: str) -> "Settings":
+    def for_profile(cls, profile: str) -> "ScriptSettings":
         """The settings that a profile starts from."""
         if profile not in PROFILES:
             raise ValueError(f"no profile named {profile!r}; there are {', '.join(PROFILES)}")

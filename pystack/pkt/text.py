@@ -3,9 +3,9 @@
 import struct
 
 from pystack.pkt import model
-from pystack.pkt.model import IcmpSpec, Packet, TcpOption, TcpSpec, UdpSpec
+from pystack.pkt.model import IcmpSpec, ScriptPacket, TcpOption, TcpSpec, UdpSpec
 from pystack.pkt.parse_packet import ECN, ICMP_TYPES, UNREACHABLE_CODES
-from pystack.pkt.wire import Segment
+from pystack.pkt.wire import ScriptSegment
 
 _ECN_NAMES = {value: name for name, value in ECN.items()}
 _ICMP_NAMES = {value: name for name, value in ICMP_TYPES.items()}
@@ -51,7 +51,7 @@ def options_text(options: "list[TcpOption] | None") -> str:
     return " <" + ",".join(option_text(o) for o in options) + ">" if options else ""
 
 
-def packet_text(packet: Packet) -> str:
+def packet_text(packet: ScriptPacket) -> str:
     """A packet line without its time."""
     start = "<" if packet.inbound else ">"
     if packet.ip.check == model.TOS_ECN:
@@ -90,7 +90,7 @@ def tcp_text(spec: TcpSpec) -> str:
     return text + options_text(spec.options) + around
 
 
-def segment_text(seg: Segment, ace: bool = False) -> str:
+def segment_text(seg: ScriptSegment, ace: bool = False) -> str:
     """A packet of the stack, mapped to the script's numbers, as a packet line."""
     if seg.proto == 17:
         return f"> udp ({len(seg.payload)})"

@@ -46,7 +46,7 @@ def transport(src: int, dst: int, proto: int, segment: bytes, at: int) -> bytes:
 
 
 @dataclass
-class Segment:
+class ScriptSegment:
     """One packet that the stack sent."""
 
     time: int
@@ -87,9 +87,9 @@ def build_tcp(spec: model.TcpSpec, seq: int, ack: int, options: list[TcpOption],
     return head + raw
 
 
-def parse_frame(frame: bytes, time: int, tunnel: int = 0) -> Segment:
+def parse_frame(frame: bytes, time: int, tunnel: int = 0) -> ScriptSegment:
     """Read a packet of the stack; `problem` says what is wrong with it. Datagrams from port `tunnel` carry segments."""
-    seg = Segment(time)
+    seg = ScriptSegment(time)
     (seg.tos, total, seg.ttl, seg.proto, seg.src, seg.dst) = struct.unpack_from(">xBHxxxxBBxxII", frame)
     hlen = (frame[0] & 15) * 4
     if checksum(frame[:hlen]):
@@ -119,7 +119,7 @@ def parse_frame(frame: bytes, time: int, tunnel: int = 0) -> Segment:
     return seg
 
 
-def _parse_tcp(seg: Segment, body: bytes) -> None:
+def _parse_tcp(seg: ScriptSegment, body: bytes) -> None:
     (seg.sport, seg.dport, seg.seq, seg.ack, offset, flags, seg.window, seg.urg) = struct.unpack_from(
         ">HHIIBBHxxH", body
     )

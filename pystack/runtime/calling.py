@@ -9,7 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.phy.tapio import FrameIO
-from pystack.runtime.host import Host, HostRecorder
+from pystack.runtime.host import Host, RecorderProtocol
 from pystack.runtime.lock import Gate, Lock, this_thread
 from pystack.runtime.sleep import monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
@@ -47,7 +47,7 @@ class Port:
 class CallingHost(Host):
     """A Host with a lock and devices. ServingHost adds the threads that wait."""
 
-    def __init__(self, stack: Any, recorder: HostRecorder | None = None, clock: Callable[[], int] | None = None):
+    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
         self.lock = Lock()
         #: a clock that was given, or None: CLOCK_MONOTONIC

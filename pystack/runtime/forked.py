@@ -1,6 +1,6 @@
 """What a child process made by os.fork() inherits and must not use: locks that a thread of the parent has, files that the parent writes.
 
-The table in docs/driver-safety.md lists them all.
+The table in docs/reference/driver-safety.md lists them all.
 """
 
 import os

@@ -27,7 +27,7 @@ def call_rfc(fn: Callable[..., Any]) -> str:  # python
     return CALLS.get(getattr(fn, "__module__", ""), "")
 
 
-class HostRecorder(Protocol):  # python
+class RecorderProtocol(Protocol):  # python
     """What a Host tells its recorder (trace.recorder has the real one)."""
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
@@ -55,7 +55,7 @@ class HostRecorder(Protocol):  # python
 class Host:
     """A stack and its calls. Not thread-safe: a driver with threads takes its own lock around every method."""
 
-    def __init__(self, stack: Any, recorder: HostRecorder | None = None):
+    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None):
         self.stack = stack
         self.name: str = stack.name
         self.recorder = recorder

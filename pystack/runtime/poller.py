@@ -28,7 +28,7 @@ _BITS = (
 )
 
 
-class Entry(Hook):
+class PollEntry(Hook):
     """A registered socket."""
 
     __slots__ = ("bits", "data", "description", "poller", "queued", "registered")
@@ -55,8 +55,8 @@ class Poller:
 
     def __init__(self, host: RealtimeHost):
         self.host = host
-        self.ready: deque[Entry] = deque()
-        self.entries: dict[Any, Entry] = {}
+        self.ready: deque[PollEntry] = deque()
+        self.entries: dict[Any, PollEntry] = {}
         #: an Endpoint, as far as `host.wait` is concerned
         self.waiter: Any = None
         self.told = Watch(self)
@@ -68,7 +68,7 @@ class Poller:
     def register(self, sock: Any, data: Any) -> None:
         """Report `data` when the socket is readable."""
         description = sock._open_description()
-        entry = Entry(self, description, data)
+        entry = PollEntry(self, description, data)
         self.entries[sock] = entry
         self.host.show(description.watch, entry)
 

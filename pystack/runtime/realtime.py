@@ -16,7 +16,7 @@ import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.runtime.calling import Port
 from pystack.runtime.closings import Closings
-from pystack.runtime.host import Host, HostRecorder
+from pystack.runtime.host import Host, RecorderProtocol
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
@@ -33,7 +33,7 @@ class RealtimeHost(ServingHost):
     >>> host.start()
     """
 
-    def __init__(self, stack: Any, recorder: HostRecorder | None = None, clock: Callable[[], int] | None = None):
+    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder, clock)
         self._thread: threading.Thread | None = None
         self._closed = False

@@ -29,7 +29,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.runtime.calling import CallingHost, Port
-from pystack.runtime.host import HostRecorder
+from pystack.runtime.host import RecorderProtocol
 from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
 from pystack.runtime.waiting import Hook, Waiter, Watch
@@ -48,7 +48,7 @@ _AWAKE = -1
 class ServingHost(CallingHost):
     """A host that is served by the threads that use it. RealtimeHost is the rest: setting up, starting and ending."""
 
-    def __init__(self, stack: Any, recorder: HostRecorder | None = None, clock: Callable[[], int] | None = None):
+    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder, clock)
         #: by thread; that of a thread that ended serves the next with its number
         self.waiters: dict[int, Waiter] = {}

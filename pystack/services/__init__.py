@@ -11,11 +11,11 @@ from typing import Any
 
 from pystack.runtime.realtime import RealtimeHost
 from pystack.services import classic
-from pystack.services.base import CoreService, DatagramService, Service, StreamService
+from pystack.services.base import CoreService, ThreadDatagramService, ThreadService, ThreadStreamService
 from pystack.services.httploop import HttpService
 from pystack.sockets import current as _current
 
-__all__ = ["CoreService", "DatagramService", "SERVICES", "Service", "StreamService", "parse", "start"]
+__all__ = ["CoreService", "ThreadDatagramService", "SERVICES", "ThreadService", "ThreadStreamService", "parse", "start"]
 
 logging.getLogger("pystack.services").addHandler(logging.NullHandler())
 
@@ -50,14 +50,14 @@ def parse(spec: str) -> list[tuple[str, str, int]]:
     return found
 
 
-def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> list[Service]:
+def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> list[ThreadService]:
     """Start the services; OSError where a port is taken (then none of them runs)."""
     wanted = [item for spec in specs for item in parse(spec)]
-    running: list[Service] = []
+    running: list[ThreadService] = []
     try:
         for name, proto, port in wanted:
             stream, datagram = SERVICES[name]
-            service: Service
+            service: ThreadService
             if (stream if proto == "tcp" else datagram) is CORE:
                 service = CoreService(name, _host(host), (address, port), proto)
             elif proto == "tcp":
@@ -65,9 +65,9 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
                 if stream is HttpService:
                     service = HttpService(name, sock, (address, port))
                 else:
-                    service = StreamService(name, sock, (address, port), stream)
+                    service = ThreadStreamService(name, sock, (address, port), stream)
             else:
-                service = DatagramService(name, _socket(host, _std.SOCK_DGRAM), (address, port), datagram)
+                service = ThreadDatagramService(name, _socket(host, _std.SOCK_DGRAM), (address, port), datagram)
             running.append(service)
             service.start()
     except BaseException:

@@ -24,7 +24,7 @@ SPARE = 4
 MAX_CONNECTIONS = 4096
 
 
-class Service:
+class ThreadService:
     """A socket that is being served."""
 
     protocol = "tcp"
@@ -51,7 +51,7 @@ class Service:
         return f"<service {self}>"
 
 
-class CoreService(Service):
+class CoreService(ThreadService):
     """A service that runs inside the core: no thread, no socket (see pystack_c.services)."""
 
     def __init__(self, name: str, host: RealtimeHost, address: tuple[str, int], protocol: str):
@@ -77,7 +77,7 @@ class CoreService(Service):
                 log.debug("%s: %s", self.name, exc)
 
 
-class StreamService(Service):
+class ThreadStreamService(ThreadService):
     """A TCP service: `serve(conn)` is called for each connection and returns when it is done.
 
     A call on the connection may take `service_idle_time`, and all of them together `service_total_time` (pystack_c/config.py).
@@ -207,11 +207,11 @@ class StreamService(Service):
             pass
 
 
-#: how much of a datagram's time to live its answer loses: see DatagramService in pystack_c/services/base.py
+#: how much of a datagram's time to live its answer loses: see ThreadDatagramService in pystack_c/services/base.py
 TTL_STEP = 8
 
 
-class DatagramService(Service):
+class ThreadDatagramService(ThreadService):
     """A UDP service: `answer(data)` gives the datagram to send back, or None.
 
     What keeps services from answering each other for ever is in pystack_c/services/base.py; the rules here are the same.

@@ -12,7 +12,7 @@ from typing import Any
 
 from pystack.runtime.poller import READ, WRITE, Poller
 from pystack.services import http
-from pystack.services.base import Service
+from pystack.services.base import ThreadService
 from pystack.services.exchange import OVER, Exchange
 from pystack.services.limits import LEAST, NEVER, QUARTERS, RETRY, Limits, share
 
@@ -32,7 +32,7 @@ TURN = 1 << 20
 _RESET = b"\1\0\0\0\0\0\0\0"
 
 
-class Connection:
+class HttpConnection:
     """One connection."""
 
     def __init__(self, sock: Any, peer: int, now: int, config: Any):
@@ -53,17 +53,17 @@ class Connection:
         self.due = NEVER
 
 
-class HttpService(Service):
+class HttpService(ThreadService):
     """HTTP at one address."""
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int]):
         super().__init__(name, sock, address)
         self.host: Any = sock._open_description().host
         self.poller: Poller | None = None
-        self._conns: dict[Any, Connection] = {}
+        self._conns: dict[Any, HttpConnection] = {}
         self._peers: dict[int, int] = {}
         self._refused = 0
-        self._deadlines: list[tuple[int, int, Connection]] = []
+        self._deadlines: list[tuple[int, int, HttpConnection]] = []
         self._order = 0
         self._thread: threading.Thread | None = None
 
@@ -107,7 +107,7 @@ class HttpService(Service):
             for conn in list(self._conns.values()):
                 self._close(poller, conn)
 
-    def _guarded(self, step: Any, poller: Poller, conn: Connection) -> None:
+    def _guarded(self, step: Any, poller: Poller, conn: HttpConnection) -> None:
         """What goes wrong with a connection ends that one."""
         try:
             step(poller, conn)
@@ -132,7 +132,7 @@ class HttpService(Service):
                 conn.due = NEVER
                 self._guarded(self._due, poller, conn)
 
-    def _remember(self, conn: Connection, at: int) -> None:
+    def _remember(self, conn: HttpConnection, at: int) -> None:
         """Look at the connection at `at`, or before."""
         if at < conn.due:
             conn.due = at
@@ -161,7 +161,7 @@ class HttpService(Service):
     def _admit(self, poller: Poller, sock: Any) -> None:
         sock.setblocking(False)
         now = self.host.clock()
-        conn = Connection(sock, sock._open_description().endpoint.raddr, now, self.host.stack.config)
+        conn = HttpConnection(sock, sock._open_description().endpoint.raddr, now, self.host.stack.config)
         held = self._peers.get(conn.peer, 0)
         if held >= MAX_CONNECTIONS - (len(self._conns) - self._refused):
             if self._refused >= MAX_REFUSED:
@@ -179,7 +179,7 @@ class HttpService(Service):
         if conn.refused:
             self._guarded(self._ready, poller, conn)
 
-    def _ready(self, poller: Poller, conn: Connection) -> None:
+    def _ready(self, poller: Poller, conn: HttpConnection) -> None:
         """Read and write what can be."""
         now = self.host.clock()
         if conn.events & READ and not conn.ended:
@@ -187,7 +187,7 @@ class HttpService(Service):
         self._write(poller, conn, now)
         self._settle(poller, conn, now)
 
-    def _read(self, conn: Connection, now: int) -> None:
+    def _read(self, conn: HttpConnection, now: int) -> None:
         """What the client sent. (It is reported again if that was not all.)"""
         try:
             data = conn.sock.recv(65536)
@@ -198,7 +198,7 @@ class HttpService(Service):
             conn.limits.received(len(data), now)
             conn.exchange.receive(data)
 
-    def _write(self, poller: Poller, conn: Connection, now: int) -> None:
+    def _write(self, poller: Poller, conn: HttpConnection, now: int) -> None:
         """Send until the stack has no room, or it is another connection's turn."""
         exchange = conn.exchange
         sent = 0
@@ -225,7 +225,7 @@ class HttpService(Service):
                 if took < most:
                     return
 
-    def _settle(self, poller: Poller, conn: Connection, now: int) -> None:
+    def _settle(self, poller: Poller, conn: HttpConnection, now: int) -> None:
         """What to wait for now."""
         exchange = conn.exchange
         over = exchange.state == OVER and not exchange.pending()
@@ -249,7 +249,7 @@ class HttpService(Service):
             poller.watch(conn.sock, events)
         self._remember(conn, conn.limits.next(now))
 
-    def _due(self, poller: Poller, conn: Connection) -> None:
+    def _due(self, poller: Poller, conn: HttpConnection) -> None:
         """A deadline, or one that has moved meanwhile."""
         now = self.host.clock()
         greedy = self._peers.get(conn.peer, 0) * len(self._peers) >= len(self._conns)
@@ -268,7 +268,7 @@ class HttpService(Service):
         self._write(poller, conn, now)
         self._settle(poller, conn, now)
 
-    def _close(self, poller: Poller, conn: Connection) -> None:
+    def _close(self, poller: Poller, conn: HttpConnection) -> None:
         if conn.closed:
             return
         conn.closed = True

@@ -1,6 +1,6 @@
 """When a client of the HTTP service is late, and how much memory its answers may take.
 
-The rules and the settings are those of the services in the core (pystack_c/services/session.py, docs/limits.md), by the stack's
+The rules and the settings are those of the services in the core (pystack_c/services/session.py, docs/reference/limits.md), by the stack's
 clock. In addition the body of a request has to come at `service_min_rate`, and the next request within http.KEEP_ALIVE.
 """
 

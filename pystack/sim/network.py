@@ -27,7 +27,7 @@ from pystack_c.config import profile as config_profile
 from pystack_c.link.fdb import ForwardingTable
 from pystack_c.packet import Transmit
 
-__all__ = ["MS", "S", "US", "Link", "Network", "Port", "SimError", "SimHost", "Switch", "Wire"]
+__all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
 US = 1_000
 MS = 1_000_000
@@ -38,7 +38,7 @@ Tap = Callable[[int, int, bytes], None]
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
-class Port:
+class SimPort:
     """Where a link ends in a node: frames go out through `send`, frames that arrive go to the node's `deliver`."""
 
     def __init__(self, net: "Network", node: Node, name: str, kind: int):
@@ -48,7 +48,7 @@ class Port:
         self.kind = kind
         self.iface: Any = None
         self.out: Channel | None = None
-        self.peer: Port | None = None
+        self.peer: SimPort | None = None
         self.taps: list[Tap] = []
 
     def send(self, frame: bytes) -> None:
@@ -67,7 +67,7 @@ class Port:
         self.node.deliver(self, frame)
 
     def __repr__(self) -> str:
-        return f"<Port {self.node.name}:{self.name}>"
+        return f"<SimPort {self.node.name}:{self.name}>"
 
 
 class SimHost(Host):
@@ -77,8 +77,8 @@ class SimHost(Host):
         super().__init__(stack)
         self.net = net
         self.offload = offload
-        self.ports: list[Port] = []
-        self._by_iface: dict[Any, Port] = {}
+        self.ports: list[SimPort] = []
+        self._by_iface: dict[Any, SimPort] = {}
         self._wake_at = -1  # the earliest timer event in the scheduler that is still good
         self._draining = False
         self.up = True
@@ -136,7 +136,7 @@ class SimHost(Host):
             # The invariant of the seam, without which a driver would turn for ever.
             raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
 
-    def deliver(self, port: Port, frame: bytes) -> None:
+    def deliver(self, port: SimPort, frame: bytes) -> None:
         """A frame arrives at a port: one receive, then everything that follows from it."""
         if not self.up:
             return
@@ -153,10 +153,10 @@ class SimHost(Host):
 
     # -- set-up ------------------------------------------------------------------------------------------------------
 
-    def attach(self, mtu: int, kind: int) -> Port:
+    def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port, with an interface eth0, eth1, ... of the stack behind it."""
         number = len(self.ports)
-        port = Port(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
+        port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
         offload = (True, 65226) if self.offload else (False, 0)
         port.iface = self.setup("add_iface", port.name, kind, mac, mtu, *offload)
@@ -164,7 +164,7 @@ class SimHost(Host):
         self._by_iface[port.iface.index] = port
         return port
 
-    def port(self, name: str = "") -> Port:
+    def port(self, name: str = "") -> SimPort:
         """A port by name; without one, the last that was made."""
         for port in self.ports:
             if port.name == name:
@@ -205,18 +205,18 @@ class Switch:
     def __init__(self, net: "Network", name: str):
         self.net = net
         self.name = name
-        self.ports: list[Port] = []
+        self.ports: list[SimPort] = []
         #: addresses never age here: a run may last for days of virtual time
         self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
         self.flooded = 0
 
-    def attach(self, mtu: int, kind: int) -> Port:
+    def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port."""
-        port = Port(self.net, self, f"port{len(self.ports)}", kind)
+        port = SimPort(self.net, self, f"port{len(self.ports)}", kind)
         self.ports.append(port)
         return port
 
-    def deliver(self, port: Port, frame: bytes) -> None:
+    def deliver(self, port: SimPort, frame: bytes) -> None:
         """Learn where the sender is; send the frame where its receiver is, or everywhere else."""
         if len(frame) < C.ETH_HLEN:
             return
@@ -240,17 +240,17 @@ class Wire:
     def __init__(self, net: "Network", name: str):
         self.net = net
         self.name = name
-        self.ports: list[Port] = []
+        self.ports: list[SimPort] = []
         self.got: list[tuple[int, bytes]] = []
         self.on_frame: Callable[[bytes], None] | None = None
 
-    def attach(self, mtu: int, kind: int) -> Port:
+    def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port."""
-        port = Port(self.net, self, f"port{len(self.ports)}", kind)
+        port = SimPort(self.net, self, f"port{len(self.ports)}", kind)
         self.ports.append(port)
         return port
 
-    def deliver(self, port: Port, frame: bytes) -> None:
+    def deliver(self, port: SimPort, frame: bytes) -> None:
         """Keep a frame that arrived, with its time, and show it to `on_frame`."""
         self.got.append((self.net.now, frame))
         if self.on_frame is not None:
@@ -264,7 +264,7 @@ class Wire:
 class Link:
     """Two channels between two ports. `link.ab` goes from the first to the second, `link.ba` back."""
 
-    def __init__(self, name: str, a: Port, b: Port, ab: Channel, ba: Channel):
+    def __init__(self, name: str, a: SimPort, b: SimPort, ab: Channel, ba: Channel):
         self.name = name
         self.a = a
         self.b = b
@@ -392,7 +392,7 @@ class Network(Scheduler):
 
     def introduce(self) -> None:
         """Give every host permanent ARP entries for all hosts on its networks: no ARP traffic in between."""
-        known: list[tuple[Port, int, int]] = []
+        known: list[tuple[SimPort, int, int]] = []
         for host in self.hosts.values():
             for port in host.ports:
                 known.extend((port, local.addr, local.mask) for local in port.iface.addrs)
@@ -411,7 +411,7 @@ class Network(Scheduler):
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def capture(self, out: "str | BinaryIO", *ports: Port) -> PcapngWriter:
+    def capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
         """Write what passes these ports (all ports of all hosts, if none is named) to a pcapng file.
 
         A port of the sender has the frames as they were sent; one of the receiver, as they arrived."""

@@ -329,7 +329,7 @@ class StreamSocket(SimSocket):
         return info
 
 
-class DatagramSocket(SimSocket):
+class ProgramDatagrams(SimSocket):
     """A UDP or raw socket."""
 
     def connect(self, addr: str, port: int = 0) -> None:
@@ -355,7 +355,7 @@ def _calls(*modules: str) -> dict[str, Callable[..., Any]]:
     return found
 
 
-#: the names of application calls (docs/architecture.md)
+#: the names of application calls (docs/explanation/architecture.md)
 CALLS = frozenset(
     "tcp_open udp_open raw_open bind listen accept connect send sendto recv recvfrom shutdown close abort "
     "setsockopt getsockopt tcp_info".split()
@@ -368,13 +368,13 @@ def stream(host: SimHost) -> StreamSocket:
     return StreamSocket(host, host.call(calls["tcp_open"], host.stack), calls)
 
 
-def datagram(host: SimHost) -> DatagramSocket:
+def datagram(host: SimHost) -> ProgramDatagrams:
     """A new UDP socket."""
     calls = _calls("pystack_c.sockets.udp")
-    return DatagramSocket(host, host.call(calls["udp_open"], host.stack), calls)
+    return ProgramDatagrams(host, host.call(calls["udp_open"], host.stack), calls)
 
 
-def raw(host: SimHost, proto: int) -> DatagramSocket:
+def raw(host: SimHost, proto: int) -> ProgramDatagrams:
     """A new raw socket."""
     calls = _calls("pystack_c.sockets.raw")
-    return DatagramSocket(host, host.call(calls["raw_open"], host.stack, proto), calls)
+    return ProgramDatagrams(host, host.call(calls["raw_open"], host.stack, proto), calls)

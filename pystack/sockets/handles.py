@@ -222,22 +222,22 @@ class Handle:
         return readiness.close()
 
 
-class Token(int):  # python
+class HandleToken(int):  # python
     """A descriptor on its way from `_accept` to `socket(fileno=...)`: carries the handle, has no number yet."""
 
     handle: Handle
 
 
-def token(handle: Handle) -> Token:  # python
-    """A Token for the handle."""
-    made = Token(-2)
+def token(handle: Handle) -> HandleToken:  # python
+    """A HandleToken for the handle."""
+    made = HandleToken(-2)
     made.handle = handle
     return made
 
 
 def lookup(fd: Any) -> Handle | None:  # python
-    """The handle behind a number or Token, or None: then it is the kernel's."""
-    if type(fd) is Token:
+    """The handle behind a number or HandleToken, or None: then it is the kernel's."""
+    if type(fd) is HandleToken:
         return fd.handle
     handle = _table.get(fd)
     if handle is not None and not handle.ours():

@@ -1,6 +1,6 @@
 """Live stepping: the real stack, held at each frame, its clock stopped meanwhile (`pystack up --step`).
 
-    gate = Gate()
+    gate = StepGate()
     running = up(..., gate=gate)
     print(gate.wait(0, 10).text())  # the first frame
     gate.command("n 3")             # let three frames pass; see HELP
@@ -154,7 +154,7 @@ class _Scope:
 class _GateProbe(Probe):
     """Collects the story, and looks at the breakpoints at each event."""
 
-    def __init__(self, gate: "Gate"):
+    def __init__(self, gate: "StepGate"):
         self.gate = gate
 
     def event(self, event: Event) -> None:
@@ -172,7 +172,7 @@ class _GateProbe(Probe):
 class GateDevice(Wrapper):
     """The device at whose side the frames are held."""
 
-    def __init__(self, device: Device, gate: "Gate"):
+    def __init__(self, device: Device, gate: "StepGate"):
         super().__init__(device)
         self.gate = gate
         self.summarizer = Summarizer(device.kind)
@@ -207,7 +207,7 @@ class GateDevice(Wrapper):
         return sent
 
 
-class Gate:
+class StepGate:
     """Holds frames and lets them pass. Commands may come from any thread."""
 
     def __init__(self, clock: HeldClock | None = None):

@@ -1,6 +1,6 @@
 """From the probe's events to frames with their story: what came in, what the stack decided, what it sent and why.
 
-The rule that groups events (docs/architecture.md): what follows a `frame.in` belongs to that frame, up to the
+The rule that groups events (docs/explanation/architecture.md): what follows a `frame.in` belongs to that frame, up to the
 next frame, timer or call. The events that announce a frame (OUTGOING) belong to the `frame.out` after them, and
 so does what a timer or a call decided before it.
 """
@@ -30,7 +30,7 @@ OUTGOING = frozenset(
 QUIET = frozenset(("timer.set", "timer.cancelled", "route", "return", "ip.in", "tcp.acked", "tcp.data", "tcp.mss"))
 
 
-class Drop(NamedTuple):
+class DroppedFrame(NamedTuple):
     """A drop: the counter's name, why, and the section that rules it."""
 
     name: str
@@ -59,14 +59,14 @@ class FrameRecord:
         self.gso_size = gso_size
         self.summary = summary
         self.reasons: list[str] = []
-        self.drops: list[Drop] = []
+        self.drops: list[DroppedFrame] = []
         self.events: list[Event] = []
 
     def add(self, event: Event) -> None:
         """Take in an event that belongs to this record."""
         self.events.append(event)
         if event.kind == "drop":
-            self.drops.append(Drop(event.fields["name"], event.reason, event.rfc))
+            self.drops.append(DroppedFrame(event.fields["name"], event.reason, event.rfc))
         elif event.kind not in QUIET:
             text = describe(event)
             if text:

@@ -1,42 +1,72 @@
 """What a recording may do to a stack: the application calls and the methods that set it up. Recorder and replay share this list.
 
-A call that is missing here is refused when it is recorded. (tests/trace/test_calls.py goes through the sources for the calls that are
-made, and through the core for those that can be made.)
+A recording names a call by a stable name, `group:function`, such as `tcp:connect`. So a module may move, and files made before it moved
+still replay. A call that is missing here is refused when it is recorded. (tests/trace/test_calls.py goes through the sources for the
+calls that are made, and through the core for those that can be made.)
 """
 
 import importlib
 from collections.abc import Callable
 from typing import Any
 
-#: module -> its application calls: functions that take the endpoint (or the stack) first and `now` last
+#: group -> the module that has its calls today
+MODULES = {
+    "tcp": "pystack_c.tcp.user",
+    "tcp.again": "pystack_c.tcp.again",
+    "tcp.option": "pystack_c.tcp.sockopt",
+    "tcp.info": "pystack_c.tcp.info",
+    "tcp.errqueue": "pystack_c.tcp.queues.errqueue",
+    "udp": "pystack_c.sockets.udp",
+    "raw": "pystack_c.sockets.raw",
+    "acd": "pystack_c.link.acd",
+    "services": "pystack_c.services.serve",
+}
+#: group -> its application calls: functions that take the endpoint (or the stack) first and `now` last
 CALLS = {
-    "pystack_c.tcp.user": (
-        "tcp_open bind listen accept connect send recv skip at_mark unread connect_fastopen shutdown close abort"
-    ),
-    "pystack_c.tcp.again": "disconnect",
-    "pystack_c.tcp.sockopt": "setsockopt getsockopt",
-    "pystack_c.tcp.info": "tcp_info",
-    "pystack_c.tcp.queues.errqueue": "take note end_send",
-    "pystack_c.sockets.udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
-    "pystack_c.sockets.raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
-    "pystack_c.link.acd": "start announce_twice",
-    "pystack_c.services.serve": "stream datagram stop",
+    "tcp": "tcp_open bind listen accept connect send recv skip at_mark unread connect_fastopen shutdown close abort",
+    "tcp.again": "disconnect",
+    "tcp.option": "setsockopt getsockopt",
+    "tcp.info": "tcp_info",
+    "tcp.errqueue": "take note end_send",
+    "udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
+    "raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
+    "acd": "start announce_twice",
+    "services": "stream datagram stop",
+}
+#: recordings made before there were groups name a call by its module, where that was then, below `pystack_c.`
+FORMER = {
+    "tcp.user": "tcp",
+    "tcp.sockopt": "tcp.option",
+    "tcp.info": "tcp.info",
+    "tcp.errqueue": "tcp.errqueue",
+    "udp": "udp",
+    "raw": "raw",
+    "acd": "acd",
+    "services.serve": "services",
 }
 #: methods of the stack
 SETUP = frozenset(
     ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
 )
+_GROUPS = {module: group for group, module in MODULES.items()}
 
 
-def is_call(module: str, function: str) -> bool:
-    """Is this an application call?"""
-    return function in CALLS.get(module, "").split()
+def name_of(fn: Callable[..., Any]) -> str:
+    """The stable name of an application call, `group:function`. ValueError: it is none, so it could not be replayed."""
+    group = _GROUPS.get(fn.__module__, "")
+    if fn.__name__ not in CALLS.get(group, "").split():
+        raise ValueError(
+            f"{fn.__module__}:{fn.__name__} is no application call: a recording of it could not be replayed"
+        )
+    return f"{group}:{fn.__name__}"
 
 
 def find(name: str) -> Callable[..., Any] | None:
-    """The application call that a recording names `module:function`; None where this core has none of that name."""
-    module, _, function = name.partition(":")
-    if not is_call(module, function):
+    """The application call of a stable name (or of a former one); None if this core has none of that name."""
+    group, _, function = name.partition(":")
+    if group.startswith("pystack_c."):
+        group = FORMER.get(group.removeprefix("pystack_c."), "")
+    if function not in CALLS.get(group, "").split():
         return None
-    found: Callable[..., Any] | None = getattr(importlib.import_module(module), function, None)
+    found: Callable[..., Any] | None = getattr(importlib.import_module(MODULES[group]), function, None)
     return found

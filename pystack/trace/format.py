@@ -71,7 +71,7 @@ class Record(NamedTuple):
         return RECORDS[self.kind][0]
 
 
-class Endpoint(NamedTuple):
+class EndpointRef(NamedTuple):
     """In a value: the endpoint of that number."""
 
     ident: int
@@ -158,7 +158,7 @@ def put_value(out: bytearray, value: Any) -> None:
         raise TypeError(f"a recording cannot hold a {type(value).__name__}")
 
 
-_REFS: dict[type, int] = {Endpoint: 10, IfaceRef: 11, StackRef: 12, Digest: 13, Other: 14}
+_REFS: dict[type, int] = {EndpointRef: 10, IfaceRef: 11, StackRef: 12, Digest: 13, Other: 14}
 _REF_TYPES = {number: made for made, number in _REFS.items()}
 
 

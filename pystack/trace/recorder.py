@@ -28,11 +28,6 @@ def digest(data: Any) -> bytes:
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
-def function_name(fn: Callable[..., Any]) -> str:
-    """How a recording names an application call."""
-    return f"{fn.__module__}:{fn.__name__}"
-
-
 def portable(value: Any, depth: int = 0) -> Any:
     """A value as a recording can hold it: endpoints, interfaces and stacks become references."""
     if value is None or isinstance(value, (int, str, float, bytes, bytearray)):
@@ -40,7 +35,7 @@ def portable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, memoryview):
         return bytes(value)
     if isinstance(value, Endpoint):
-        return fmt.Endpoint(value.ident)
+        return fmt.EndpointRef(value.ident)
     if isinstance(value, Iface):
         return fmt.IfaceRef(value.index)
     if isinstance(value, Core):
@@ -105,11 +100,10 @@ class Recorder:
         """The number of a function; the first time, it is announced. The lock is held."""
         number = self.functions.get(fn)
         if number is None:
-            if not calls.is_call(fn.__module__, fn.__name__):
-                raise ValueError(f"{function_name(fn)} is no application call: a recording of it could not be replayed")
+            name = calls.name_of(fn)
             number = self.functions[fn] = len(self.functions)
             self.writer.buffer.append(fmt.FUNCTION)
-            fmt.put_bytes(self.writer.buffer, function_name(fn).encode())
+            fmt.put_bytes(self.writer.buffer, name.encode())
             self.writer.end_record()
         return number
 

@@ -302,7 +302,7 @@ class Replay:
         return endpoint
 
     def _resolve(self, host: ReplayHost, value: Any) -> Any:
-        if isinstance(value, fmt.Endpoint):
+        if isinstance(value, fmt.EndpointRef):
             return self._endpoint(host, value.ident)
         if isinstance(value, fmt.IfaceRef):
             return self._iface(host, value.number)

@@ -10,7 +10,7 @@ from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport ipv4 as wire
 
 @cython.final
-cdef class Piece:
+cdef class Fragment:
     cdef public Py_ssize_t start
     cdef public Py_ssize_t end
     cdef public bytes data
@@ -39,7 +39,7 @@ cpdef int load(Packet pkt, bytes packet) except -100
 @cython.locals(size=Py_ssize_t, all_=Reassembly, key=tuple, frags=Fragments, fields=dict, why=str)
 cpdef bint input(Core core, Iface iface, Packet pkt) except -1
 cdef bint _refuse(Core core, Packet pkt, str name, str reason) except -1
-@cython.locals(start=Py_ssize_t, end=Py_ssize_t, total=Py_ssize_t, i=Py_ssize_t, piece=Piece, cost=int64_t, all_=Reassembly)
+@cython.locals(start=Py_ssize_t, end=Py_ssize_t, total=Py_ssize_t, i=Py_ssize_t, piece=Fragment, cost=int64_t, all_=Reassembly)
 cdef bint _insert(Core core, Fragments frags, Packet pkt, Py_ssize_t size) except -1
 @cython.locals(all_=Reassembly)
 cdef _release(Core core, Fragments frags)
@@ -49,5 +49,5 @@ cdef _forget(Core core, Fragments frags, str why)
 cdef bint _poison(Core core, Fragments frags, str name, str reason) except -1
 @cython.locals(all_=Reassembly, oldest=Fragments)
 cdef _make_room(Core core)
-@cython.locals(hlen=Py_ssize_t, head=bytearray, tos=int, parts=list, item=object, piece=Piece, ident=int, kind=int, group=bint, subject=str, fields=dict)
+@cython.locals(hlen=Py_ssize_t, head=bytearray, tos=int, parts=list, item=object, piece=Fragment, ident=int, kind=int, group=bint, subject=str, fields=dict)
 cdef bint _complete(Core core, Fragments frags, Packet pkt) except -1

@@ -21,7 +21,7 @@ from pystack_c.wire import ipv4 as wire
 OVERHEAD = 128
 
 
-class Piece:
+class Fragment:
     """Bytes [start, end) of a datagram's payload."""
 
     def __init__(self, start: int, end: int, data: bytes) -> None:
@@ -37,7 +37,7 @@ class Fragments(TimerOwner):
         self.core = core
         self.iface = iface
         self.key = key
-        self.pieces: list[Piece] = []
+        self.pieces: list[Fragment] = []
         self.total = -1
         self.covered = 0
         self.held = OVERHEAD
@@ -160,7 +160,7 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     if len(frags.pieces) >= core.config.ipfrag_max_fragments:
         return _poison(core, frags, "ip-fragment-too-many", "more fragments than allowed")
     frags.total = total
-    frags.pieces.insert(i, Piece(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
+    frags.pieces.insert(i, Fragment(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
     frags.covered += size
     frags.ecn |= 1 << (pkt.tos & 3)
     cost = size + OVERHEAD
@@ -226,7 +226,7 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     wire.write(head, 0, hlen, tos, hlen + frags.total, pkt.ident, 0, head[8], pkt.proto, pkt.src, pkt.dst)
     parts = [bytes(head)]
     for item in frags.pieces:
-        piece: Piece = item
+        piece: Fragment = item
         parts.append(piece.data)
     ident = pkt.ident
     kind = pkt.dst_kind

@@ -1,4 +1,4 @@
-"""How long the client of a service may take: one timer for each connection (docs/limits.md).
+"""How long the client of a service may take: one timer for each connection (docs/reference/limits.md).
 
 Three things can be late. A *head*: a request that has begun is not whole after `service_head_time`. A *reader*: of what is
 sent to it, the client takes less than `service_min_rate` bytes a second for `service_stall_time`; this is measured in quarters
@@ -17,7 +17,7 @@ from pystack_c.tcp.tcb import Tcb
 
 #: quarters of `service_stall_time` in a row in which the client took too little
 _QUARTERS = 4
-RULE = "docs/limits.md"
+RULE = "docs/reference/limits.md"
 #: name of a counter in `drops` -> why
 REASONS = {
     "service-idle": "nothing moved on the connection for service_idle_time",

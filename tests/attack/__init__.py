@@ -1,1 +1,1 @@
-"""Attackers that keep state: off the path, on the path, and as a peer; and what each of them must not achieve (docs/threat-model.md)."""
+"""Attackers that keep state: off the path, on the path, and as a peer; and what each of them must not achieve (docs/explanation/threat-model.md)."""

@@ -1,4 +1,4 @@
-"""docs/threat-model.md: its bounds are the settings' defaults, and the tests that it names are there."""
+"""docs/explanation/threat-model.md: its bounds are the settings' defaults, and the tests that it names are there."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pystack_c.config import FIELDS, Config
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "threat-model.md"
+PAGE = ROOT / "docs" / "explanation" / "threat-model.md"
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)` \| ([^|]+) \|$", re.M)
 
 

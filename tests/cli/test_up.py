@@ -27,7 +27,7 @@ def possible() -> bool:
     try:
         checks.check_tun()
         return os.geteuid() == 0 and checks.may_unshare()
-    except checks.Missing:
+    except checks.MissingRequirement:
         return False
 
 

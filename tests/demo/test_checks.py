@@ -11,7 +11,7 @@ from pystack.demo import checks
 
 def test_missing_commands_name_the_packages(monkeypatch):
     monkeypatch.setattr(checks.shutil, "which", lambda name, path: None if name in ("curl", "ping") else "/bin/" + name)
-    with pytest.raises(checks.Missing) as info:
+    with pytest.raises(checks.MissingRequirement) as info:
         checks.check_commands()
     assert "missing: ping, curl" in str(info.value)
     assert str(info.value).endswith("apt-get install -y --no-install-recommends curl iputils-ping")
@@ -30,7 +30,7 @@ def test_tun_that_cannot_be_opened(monkeypatch, code, told):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(checks.os, "open", refuse)
-    with pytest.raises(checks.Missing, match=told):
+    with pytest.raises(checks.MissingRequirement, match=told):
         checks.check_tun()
 
 
@@ -42,7 +42,7 @@ def test_no_user_namespaces(monkeypatch):
     monkeypatch.setattr(checks.subprocess, "run", finished(1, "unshare: unshare failed: Operation not permitted\n"))
     knobs = {"/proc/sys/user/max_user_namespaces": "0"}
     monkeypatch.setattr(checks, "_read", lambda path: knobs.get(path, ""))
-    with pytest.raises(checks.Missing) as info:
+    with pytest.raises(checks.MissingRequirement) as info:
         checks.check_user_namespace()
     assert "Operation not permitted" in str(info.value)
     assert "sysctl user.max_user_namespaces=15000" in str(info.value)
@@ -54,5 +54,5 @@ def test_a_second_user_namespace_is_not_tried(monkeypatch):
     monkeypatch.setattr(checks, "check_commands", lambda: None)
     monkeypatch.setattr(checks, "check_tun", lambda: None)
     monkeypatch.setattr(checks, "may_unshare", lambda: False)
-    with pytest.raises(checks.Missing, match="even inside"):
+    with pytest.raises(checks.MissingRequirement, match="even inside"):
         checks.ready([])

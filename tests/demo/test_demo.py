@@ -25,7 +25,7 @@ def possible() -> bool:
         checks.check_commands()
         checks.check_tun()
         return checks.may_unshare()
-    except checks.Missing:
+    except checks.MissingRequirement:
         return False
 
 

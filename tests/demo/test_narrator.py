@@ -3,7 +3,7 @@
 import io
 
 from pystack.style import Style
-from pystack.trace.annotate import IN, OUT, Drop, FrameRecord
+from pystack.trace.annotate import IN, OUT, DroppedFrame, FrameRecord
 from pystack.trace.narrator import HEAD, TAIL, Narrator, amount
 
 
@@ -12,7 +12,7 @@ def record(number: int, direction: str = IN, reason: str = "", drop: str = "") -
     if reason:
         made.reasons.append(reason)
     if drop:
-        made.drops.append(Drop(drop, "why", "RFC 0"))
+        made.drops.append(DroppedFrame(drop, "why", "RFC 0"))
     return made
 
 

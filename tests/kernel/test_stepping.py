@@ -9,7 +9,7 @@ import pytest
 from pystack import services
 from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.stepper.live import Gate
+from pystack.stepper.live import StepGate
 from tests.kernel.conftest import Net
 
 PAUSE = 0.5
@@ -18,7 +18,7 @@ PAUSE = 0.5
 class Driver(threading.Thread):
     """Lets every frame go after a pause that the test chooses; keeps what was held, and when."""
 
-    def __init__(self, gate: Gate, pause):
+    def __init__(self, gate: StepGate, pause):
         super().__init__(daemon=True)
         self.gate, self.pause = gate, pause
         self.held = []
@@ -38,7 +38,7 @@ class Driver(threading.Thread):
 @pytest.fixture
 def stepped():
     """A net whose stack is held at each frame."""
-    gate = Gate()
+    gate = StepGate()
     with Namespace.new() as space:
         space.quiet()
         net = Net(space, up(netns=space, gate=gate))
@@ -91,7 +91,7 @@ def test_control_an_impatient_kernel_gives_up(stepped):
 
 def test_no_ipv6_of_the_kernels_is_held():
     """In a namespace that is as it is: what comes first is what somebody asked for."""
-    gate = Gate()
+    gate = StepGate()
     with Namespace.new() as space, up(netns=space, gate=gate) as running:
         net = Net(space, running)
         Driver(gate, lambda held: 0).start()

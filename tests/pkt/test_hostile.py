@@ -10,7 +10,7 @@ from pystack.pkt import code, parser
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Lexer
 from pystack.pkt.report import FAILED, PASSED, UNSUPPORTED, run_path, run_script
-from pystack.pkt.settings import Settings
+from pystack.pkt.settings import ScriptSettings
 from tests.pkt.test_run import OPEN, run
 from tests.support.meter import lines_of
 
@@ -134,7 +134,7 @@ def test_what_code_may_do_goes_on_working():
 def test_a_line_that_asks_for_too_much(tmp_path, line, verdict, what):
     path = tmp_path / "x.pkt"
     path.write_text(OPEN + line + "\n")
-    found = run_path(str(path), Settings(), explain=False)
+    found = run_path(str(path), ScriptSettings(), explain=False)
     assert (found.verdict, what in found.reason) == (verdict, True), found
     assert "\n" not in found.reason and "the stack raised" not in found.reason
 
@@ -182,7 +182,7 @@ def _lex(text: str) -> None:
 
 def test_files_that_include_each_other(tmp_path):
     (tmp_path / "a.pkt").write_text('#include "a.pkt"\n' * 100)
-    found = run_path(str(tmp_path / "a.pkt"), Settings())
+    found = run_path(str(tmp_path / "a.pkt"), ScriptSettings())
     assert found.verdict == FAILED and ("too deep" in found.reason or "files are included" in found.reason)
 
 
@@ -191,21 +191,21 @@ def test_only_regular_files_are_read(tmp_path, name):
     if name == "fifo":
         name = str(tmp_path / "fifo")
         os.mkfifo(name)
-    found = run_path(name, Settings())
+    found = run_path(name, ScriptSettings())
     assert found.verdict == FAILED and "not a regular file" in found.reason
     (tmp_path / "a.pkt").write_text(f'#include "{name}"\n')
-    found = run_path(str(tmp_path / "a.pkt"), Settings())
+    found = run_path(str(tmp_path / "a.pkt"), ScriptSettings())
     assert found.verdict == FAILED and "not a regular file" in found.reason
 
 
 def test_a_file_of_any_size_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parser, "MAX_TEXT", 1000)
     (tmp_path / "a.pkt").write_text("x" * 1001)
-    found = run_path(str(tmp_path / "a.pkt"), Settings())
+    found = run_path(str(tmp_path / "a.pkt"), ScriptSettings())
     assert found.verdict == FAILED and "more than 1000 characters" in found.reason
 
 
 def test_the_opening_of_these_scripts_passes():
     """Control."""
     assert run(OPEN).verdict == PASSED
-    assert run_script(parser.parse(OPEN), Settings()).verdict == PASSED
+    assert run_script(parser.parse(OPEN), ScriptSettings()).verdict == PASSED

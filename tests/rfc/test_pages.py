@@ -1,4 +1,4 @@
-"""docs/rfc9293.md and docs/rfc1122.md say what the tests are, and every mutant fits the source.
+"""docs/reference/rfc9293.md and docs/reference/rfc1122.md say what the tests are, and every mutant fits the source.
 
 `make rfc` writes the pages (tools/conformance.py), `make mutants` tries the mutants (tools/mutate.py).
 """

@@ -1,4 +1,4 @@
-"""docs/driver-safety.md: each test that it names exists, and each lock, hook and file of the driver is in it."""
+"""docs/reference/driver-safety.md: each test that it names exists, and each lock, hook and file of the driver is in it."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ import pystack_c.const as C
 from pystack import running as stack
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "driver-safety.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "driver-safety.md").read_text(encoding="utf-8")
 
 
 def test_each_line_of_the_first_table_names_a_test():

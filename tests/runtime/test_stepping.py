@@ -8,7 +8,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack.running import up
-from pystack.stepper.live import FOREVER, Gate, HeldClock
+from pystack.stepper.live import FOREVER, HeldClock, StepGate
 from tests import frames as f
 
 MAC = 0x020000000001
@@ -54,7 +54,7 @@ def ping(number):
 @pytest.fixture
 def held():
     """A gate, the device behind it, and the running stack; the peer's address is known."""
-    gate, device = Gate(), Pipe()
+    gate, device = StepGate(), Pipe()
     running = up(None, "10.0.0.2/24", "10.0.0.1", device=device, gate=gate, default=False)
     running.host.setup("add_neighbor", running.iface, f.addr("10.0.0.1"), 0x020000000009)
     yield gate, device, running
@@ -199,7 +199,7 @@ def test_n_lets_frames_pass_and_a_breakpoint_stops(held):
     ],
 )
 def test_what_a_command_says(line, said):
-    gate = Gate()
+    gate = StepGate()
     gate.stack = type("Stack", (), {"name": "x"})()
     assert said in gate.command(line)
     assert gate._left < FOREVER

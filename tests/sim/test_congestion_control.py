@@ -169,8 +169,8 @@ def registry():
 
 
 def test_the_guides_own_algorithm(registry):
-    """docs/congestion.md is a program: its Vegas fills the link with a short queue, Reno with a long one."""
-    text = (ROOT / "docs" / "congestion.md").read_text()
+    """docs/howto/congestion.md is a program: its Vegas fills the link with a short queue, Reno with a long one."""
+    text = (ROOT / "docs" / "howto" / "congestion.md").read_text()
     program = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
     names: dict = {}
     exec(compile(program, "congestion.md", "exec"), names)

@@ -1,9 +1,9 @@
-"""docs/simulator.md is a program that runs."""
+"""docs/howto/simulator.md is a program that runs."""
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "simulator.md"
 
 
 def test_the_guide_runs(tmp_path):

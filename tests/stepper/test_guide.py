@@ -1,11 +1,11 @@
-"""docs/stepper.md: its program runs, and its list of scenarios is the list of scenarios."""
+"""docs/tutorial/stepper.md: its program runs, and its list of scenarios is the list of scenarios."""
 
 import re
 from pathlib import Path
 
 from pystack.stepper import changes, expr, scenarios
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "stepper.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "stepper.md"
 
 
 def table() -> str:

@@ -111,7 +111,7 @@ def http(pieces: list[bytes]) -> int:
 
     getattr(service.parse_head, "cache_clear", int)()
     wire = _Wire(pieces)
-    reader = service.Reader(wire)
+    reader = service.RequestReader(wire)
     try:
         while service.serve_one(wire, reader):
             if not wire.pieces and not reader.buffer:
@@ -124,12 +124,12 @@ def http(pieces: list[bytes]) -> int:
 def http_loop(pieces: list[bytes]) -> int:
     """The same in the service's loop: what comes at once is answered at once."""
     from pystack.services import http as service
-    from pystack.services.httploop import Connection, HttpService
+    from pystack.services.httploop import HttpConnection, HttpService
 
     getattr(service.parse_head, "cache_clear", int)()
     wire = _Wire(pieces)
     loop: Any = HttpService("http", wire, ("", 80))
-    conn = Connection(wire)
+    conn = HttpConnection(wire)
     closed: list[Any] = []
     loop._close = closed.append
     loop._hand_over = lambda poller, one, out: closed.append(one)
@@ -174,19 +174,19 @@ TRACE_HEAD = (
 
 def pkt(given: Input) -> Any:
     """A script, parsed and run."""
-    from pystack.pkt.cursor import Cursor
+    from pystack.pkt.cursor import TokenCursor
     from pystack.pkt.errors import ScriptError, Unsupported
     from pystack.pkt.lexer import Lexer
     from pystack.pkt.parser import Parser, Script
     from pystack.pkt.report import run_script
-    from pystack.pkt.settings import Settings
+    from pystack.pkt.settings import ScriptSettings
 
     text = b"".join(expand(given)).decode("latin-1")
     try:
-        script = Parser(Script("x", text), Cursor(Lexer(text, {}).tokens())).script()
+        script = Parser(Script("x", text), TokenCursor(Lexer(text, {}).tokens())).script()
     except (ScriptError, Unsupported):
         return None
-    return run_script(script, Settings()).verdict
+    return run_script(script, ScriptSettings()).verdict
 
 
 def code(given: Input) -> Any:
@@ -419,7 +419,7 @@ def _octets(low: int, high: int) -> Callable[[Random], bytes]:
 HTTP = (
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n", b"x:", b" ", b"\t",
     b"\1", b"\r\n", b"a: b\r\n", b"a", b":", b"\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n",
-    b"0\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b";", b"0", b"\n", b"\xff", b",", b"Connection: close,",
+    b"0\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b";", b"0", b"\n", b"\xff", b",", b"HttpConnection: close,",
 )  # fmt: skip
 TRACE = (
     _record(1, b"\x09\x00"), _record(2, b"\x01h\x011\x09\x00"), _record(3, b"\x1bpystack_c.tcp.user:tcp_open"),

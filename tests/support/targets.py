@@ -226,13 +226,13 @@ def script(data: bytes) -> None:
     from pystack.pkt.errors import ScriptError, Unsupported
     from pystack.pkt.parser import parse
     from pystack.pkt.report import diagnosis, run_script
-    from pystack.pkt.settings import Settings
+    from pystack.pkt.settings import ScriptSettings
 
     try:
         made = parse(data.decode("utf-8", "replace").replace("#include", "#Include"))
     except (ScriptError, Unsupported):
         return
-    diagnosis(run_script(made, Settings()))
+    diagnosis(run_script(made, ScriptSettings()))
 
 
 def expression(data: bytes) -> None:

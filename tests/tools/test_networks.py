@@ -71,7 +71,7 @@ def test_a_low_figure_on_a_clean_path_needs_a_word(monkeypatch):
 
 def test_the_page_is_what_the_tool_writes():
     """Each clean path, trouble and race has its row, and each figure below 0.9 on a clean path its word."""
-    text = (ROOT / "docs" / "networks.md").read_text()
+    text = (ROOT / "docs" / "explanation" / "networks.md").read_text()
     clean, rest = text.split("\n## Troubles\n")
     rows = re.findall(r"^\| [0-9.]+ [kMG]?bit/s \|.*$", clean, re.M)
     assert len(rows) == len(networks.CLEAN)

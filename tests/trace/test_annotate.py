@@ -1,4 +1,4 @@
-"""Events become frames with their story, by the rule of docs/architecture.md."""
+"""Events become frames with their story, by the rule of docs/explanation/architecture.md."""
 
 import io
 

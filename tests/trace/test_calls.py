@@ -11,8 +11,9 @@ import pystack
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import sleep, spawn, stream
 from pystack.trace import calls
+from pystack.trace import format as fmt
 from pystack.trace.recorder import Recorder
-from pystack.trace.replay import replay
+from pystack.trace.replay import Replay, replay
 from pystack_c.config import Config
 from pystack_c.link import acd
 from pystack_c.tcp import sockopt, user
@@ -106,7 +107,7 @@ def test_every_call_that_is_made_can_be_replayed():
                     continue
                 if not name.startswith("pystack_c.") or ":" not in name:
                     unknown.append(f"{short}:{line}: {name}: which function is this? (see NAMES)")
-                elif calls.find(owner(name)) is None:
+                elif not is_call(owner(name)):
                     unknown.append(f"{short}:{line}: {name} is not in pystack.trace.calls.CALLS")
                 else:
                     seen.add(owner(name))
@@ -119,6 +120,15 @@ def test_every_call_that_is_made_can_be_replayed():
     assert len(seen) > 30 and named == set(NAMES)
 
 
+def is_call(name):
+    """Is `module:function` an application call?"""
+    module, _, function = name.partition(":")
+    try:
+        return calls.find(calls.name_of(getattr(importlib.import_module(module), function))) is not None
+    except (AttributeError, ValueError):
+        return False
+
+
 def test_the_simulators_calls_can_be_replayed():
     from pystack.sim import programs as procs
 
@@ -128,7 +138,7 @@ def test_the_simulators_calls_can_be_replayed():
         ("pystack_c.sockets.raw",),
     ):
         for fn in procs._calls(*modules).values():
-            assert calls.find(f"{fn.__module__}:{fn.__name__}") is not None, fn
+            assert calls.find(calls.name_of(fn)) is fn
 
 
 def test_every_call_that_can_be_made_can_be_replayed():
@@ -141,9 +151,9 @@ def test_every_call_that_can_be_made_can_be_replayed():
             if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[-1].arg == "now":
                 if not node.name.startswith("_"):
                     found.add(f"{module}:{node.name}")
-    listed = {f"{module}:{name}" for module, names in calls.CALLS.items() for name in names.split()}
+    listed = {f"{calls.MODULES[group]}:{name}" for group, names in calls.CALLS.items() for name in names.split()}
     assert found - inner == listed
-    assert all(calls.find(name) is not None for name in listed)
+    assert all(is_call(name) for name in listed)
 
 
 def test_every_method_that_sets_a_stack_up_can_be_replayed():
@@ -205,3 +215,23 @@ def test_the_error_queue_of_a_stream_replays():
     assert len(told) >= 2
     counts = replay(io.BytesIO(out.kept))
     assert counts.calls > 10
+
+
+FORMER = Path(__file__).parent / "data" / "before-moves.pytrace"
+
+
+def test_a_recording_from_before_the_modules_moved_replays():
+    """`pystack up --record` with a ping, a request and a refused connection, made when calls had the names of their modules."""
+    names = []
+    replayed = Replay(str(FORMER))
+    announce = replayed._do[fmt.FUNCTION]
+    replayed._do[fmt.FUNCTION] = lambda name: (names.append(name), announce(name))[1]
+    counts = replayed.run()
+    assert counts.frames > 0 and counts.calls > 0
+    assert names and all(name.startswith("pystack_c.") for name in names)
+
+
+def test_a_former_name_that_is_no_call_is_refused():
+    for name in ("pystack_c.tcp.user:close_write", "pystack_c.nowhere:send", "os:system", "tcp:__init__", "send", ""):
+        assert calls.find(name) is None
+    assert calls.find("pystack_c.udp:sendto") is calls.find("udp:sendto")

@@ -265,7 +265,7 @@ def test_a_recording_cannot_do_more_than_a_run(write, text):
 def test_values_round_trip():
     values = [
         None, True, False, 0, -1, 1 << 70, -(1 << 70), b"", b"x" * 300, "", "zü", 1.5, (1, [2, (3,)]), {"a": {1: b"2"}},
-        fmt.Endpoint(7), fmt.IfaceRef(2), fmt.StackRef(), fmt.Digest(9, b"12345678"), fmt.Other("Thing"),
+        fmt.EndpointRef(7), fmt.IfaceRef(2), fmt.StackRef(), fmt.Digest(9, b"12345678"), fmt.Other("Thing"),
     ]  # fmt: skip
     out = bytearray()
     fmt.put_value(out, values)

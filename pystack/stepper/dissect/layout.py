@@ -62,7 +62,7 @@ class Reader:
         return self.number >> (self.total - stop) & ((1 << (stop - start)) - 1)
 
 
-class Told(c.Subconstruct):  # type: ignore[misc]
+class BitsRead(c.Subconstruct):  # type: ignore[misc]
     """A construct that tells the reader where its value stood."""
 
     def __init__(self, subcon: Any, abbrev: str, name: str, text: Show, meaning: str | Show):
@@ -106,12 +106,12 @@ def field(
     width: Any, abbrev: str, name: str, text: Show = str, meaning: str | Show = "", key: str | None = None
 ) -> Any:
     """A field of `width` bits (a number, or a function of what was parsed before). `key` is its name in construct."""
-    return (key or abbrev.replace(".", "_")) / Told(c.BitsInteger(width), abbrev, name, text, meaning)
+    return (key or abbrev.replace(".", "_")) / BitsRead(c.BitsInteger(width), abbrev, name, text, meaning)
 
 
 def group(abbrev: str, name: str, *fields: Any, text: Show = hex, meaning: str | Show = "") -> Any:
     """Fields that stand together as one."""
-    return abbrev.replace(".", "_") / Told(c.Struct(*fields), abbrev, name, text, meaning)
+    return abbrev.replace(".", "_") / BitsRead(c.Struct(*fields), abbrev, name, text, meaning)
 
 
 def read(struct: Any, data: bytes, base: int, end: int) -> list[Node]:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 M32 = 0xFFFFFFFF
 FIN, SYN = 1, 2
 
-#: kinds of a Segment
+#: kinds of a SegmentBar
 DATA, RETRANSMISSION, SYN_FIN, PROBE = "data", "retransmission", "syn/fin", "probe"
 
 
-class Segment(NamedTuple):
+class SegmentBar(NamedTuple):
     """A segment as its sender sent it: bytes `low` up to `high`; `event` and `frame` lead to it in the timeline."""
 
     time: int
@@ -31,7 +31,7 @@ class Segment(NamedTuple):
     lost: bool
 
 
-class Steps(NamedTuple):
+class StepLine(NamedTuple):
     """A quantity that holds its value until the next change."""
 
     times: list[int]
@@ -46,9 +46,9 @@ class Sequence(NamedTuple):
     """The time-sequence graph (tcptrace's) of one direction, as its sender sees it."""
 
     key: str
-    segments: list[Segment]
-    acked: Steps
-    edge: Steps
+    segments: list[SegmentBar]
+    acked: StepLine
+    edge: StepLine
     sacks: list[tuple[int, int, int, int]]  # time, low, high, event
 
 
@@ -56,8 +56,8 @@ class Rtt(NamedTuple):
     """Measured round trips (time, sample, event), and what became of them."""
 
     samples: list[tuple[int, int, int]]
-    srtt: Steps
-    rto: Steps
+    srtt: StepLine
+    rto: StepLine
 
 
 class Throughput(NamedTuple):
@@ -144,7 +144,7 @@ def find_connection(timeline: "Timeline", wanted: str | None) -> str:
     raise ValueError(f"no connection {wanted!r}; there are: {', '.join(keys)}")
 
 
-def steps(timeline: "Timeline", key: str, field: str) -> Steps:
+def steps(timeline: "Timeline", key: str, field: str) -> StepLine:
     """One field of the block over time."""
     times: list[int] = []
     values: list[int] = []
@@ -154,12 +154,12 @@ def steps(timeline: "Timeline", key: str, field: str) -> Steps:
             continue
         times.append(time - timeline.start)
         values.append(value)
-    return Steps(times, values)
+    return StepLine(times, values)
 
 
 def sequence(timeline: "Timeline", key: str) -> Sequence:
     """Segments, the line of acknowledgements, the window's edge and SACK blocks of what `key` sends."""
-    segments: list[Segment] = []
+    segments: list[SegmentBar] = []
     sacks: list[tuple[int, int, int, int]] = []
     highest, base, unwrap = 0, -1, Unwrap(0)
     for entry in events_of(timeline, key):
@@ -178,7 +178,7 @@ def sequence(timeline: "Timeline", key: str) -> Sequence:
     return Sequence(key, segments, *_lines(timeline, key, base, segments), sacks)
 
 
-def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> Segment | None:
+def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> SegmentBar | None:
     flags, length = entry.fields["flags"], entry.fields["length"]
     high = low + length + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
     if high == low:
@@ -188,7 +188,7 @@ def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> Segmen
         kind = RETRANSMISSION
     frame = sent_frame(timeline, entry)
     lost = frame is not None and frame.arrived < 0 and timeline.missing(frame) == "lost"
-    return Segment(
+    return SegmentBar(
         entry.time - timeline.start, low, high, kind, entry.index, -1 if frame is None else frame.index, lost
     )
 
@@ -199,10 +199,10 @@ def sent_frame(timeline: "Timeline", entry: Any) -> Any:
     return frame if frame is not None and frame.host == entry.host else None
 
 
-def _lines(timeline: "Timeline", key: str, base: int, segments: list[Segment]) -> tuple[Steps, Steps]:
+def _lines(timeline: "Timeline", key: str, base: int, segments: list[SegmentBar]) -> tuple[StepLine, StepLine]:
     """SND.UNA and SND.UNA + SND.WND over time."""
     unwrap = Unwrap(base)
-    acked, edge = Steps([], []), Steps([], [])
+    acked, edge = StepLine([], []), StepLine([], [])
     first = segments[0].time if segments else 0
     for time, fields in timeline.series(key):
         when = time - timeline.start
@@ -214,7 +214,7 @@ def _lines(timeline: "Timeline", key: str, base: int, segments: list[Segment]) -
     return acked, edge
 
 
-def _change(line: Steps, time: int, value: int) -> None:
+def _change(line: StepLine, time: int, value: int) -> None:
     if line.values and line.values[-1] == value:
         return
     line.times.append(time)

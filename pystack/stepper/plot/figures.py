@@ -92,7 +92,7 @@ def _legend(axes: Any) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=10)
 
 
-def _stairs(axes: Any, line: data.Steps, end: int, scale: float, **style: Any) -> None:
+def _stairs(axes: Any, line: data.StepLine, end: int, scale: float, **style: Any) -> None:
     """A quantity that holds until the next change, drawn up to `end`."""
     if line.times:
         times = _seconds([*line.times, max(end, line.times[-1])])
@@ -147,7 +147,7 @@ def _cwnd(axes: Any, timeline: "Timeline", key: str) -> None:
     # Before the first loss, ssthresh is "as high as possible" (RFC 5681 3.1): not worth an axis.
     ssthresh = lines["ssthresh"]
     known = [(time, value) for time, value in zip(ssthresh.times, ssthresh.values) if value < UNLIMITED]
-    lines["ssthresh"] = data.Steps([time for time, _ in known], [value for _, value in known])
+    lines["ssthresh"] = data.StepLine([time for time, _ in known], [value for _, value in known])
     flight = lines["in_flight"]
     if flight.times:
         times = _seconds([*flight.times, max(end, flight.times[-1])])
@@ -173,7 +173,7 @@ def _rtt(axes: Any, timeline: "Timeline", key: str) -> None:
         raise ValueError(f"{key} measured no round trip")
     end = rtt.samples[-1][0]
     _stairs(axes, rtt.rto, end, 1e6, color=RED, lw=1.4, label="RTO")
-    known = data.Steps([t for t, v in zip(*rtt.srtt) if v > 0], [v for v in rtt.srtt.values if v > 0])
+    known = data.StepLine([t for t, v in zip(*rtt.srtt) if v > 0], [v for v in rtt.srtt.values if v > 0])
     _stairs(axes, known, end, 1e6, color=BLUE, lw=1.8, label="SRTT")
     axes.plot(_seconds([s[0] for s in rtt.samples]), [s[1] / 1e6 for s in rtt.samples], ".", color=GREEN, ms=7,
               label="sample", zorder=3)  # fmt: skip

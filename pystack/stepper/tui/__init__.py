@@ -7,9 +7,9 @@ from pystack.stepper.cursor import Cursor
 from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.tui.app import StepperApp
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.session import TerminalSession
 
-__all__ = ["Session", "StepperApp", "run"]
+__all__ = ["TerminalSession", "StepperApp", "run"]
 
 
 def run(
@@ -22,4 +22,4 @@ def run(
     """Step through a timeline on this terminal, until the person quits; `seed` is that of the scenario's network."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("pystack step: this needs a terminal; --text prints the same")
-    StepperApp(Session(timeline, cursor, scenario, seed)).run()
+    StepperApp(TerminalSession(timeline, cursor, scenario, seed)).run()

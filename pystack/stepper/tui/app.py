@@ -16,8 +16,8 @@ from pystack.stepper.dissect import Node
 from pystack.stepper.tui import words
 from pystack.stepper.tui.commands import COMMANDS, VIEWS, Commands
 from pystack.stepper.tui.fields import Fields
-from pystack.stepper.tui.panes import Compare, Events, Hex, Ladder, Pane, Reason, Tcb, Timers
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.panes import Compare, ConnectionPane, Events, Hex, LadderPane, Pane, Reason, Timers
+from pystack.stepper.tui.session import TerminalSession
 from pystack.visible import pictures
 
 #: from this size on everything is on one screen
@@ -221,7 +221,7 @@ class StepperApp(App[None]):
         Binding("end", "do('last')", show=False),
     ]
 
-    def __init__(self, session: Session):
+    def __init__(self, session: TerminalSession):
         super().__init__()
         self.session = session
         self.commands = Commands(session, self.act)
@@ -234,13 +234,13 @@ class StepperApp(App[None]):
         yield Static(id="top")
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield Ladder(session, id="ladder")
+                yield LadderPane(session, id="ladder")
                 yield Events(session, id="events")
             with Vertical(id="middle"):
                 yield Fields(session, id="fields")
                 yield Hex(session, id="hex")
             with Vertical(id="right"):
-                yield Tcb(session, id="tcb")
+                yield ConnectionPane(session, id="tcb")
                 yield Timers(session, id="timers")
             yield Compare(session, id="compare")
         yield Reason(session, id="why")

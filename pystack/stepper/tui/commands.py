@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pystack.stepper.changes import FORMS
 from pystack.stepper.cursor import Breakpoint
 from pystack.stepper.expr import ExpressionError
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.session import TerminalSession
 
 #: what there is to look at where not all fits on the screen
 VIEWS = ("ladder", "frame", "events", "compare")
@@ -45,7 +45,7 @@ class Wrong(ValueError):
 class Commands:
     """Does what a line says. `act` is called with (name, argument) for what concerns the screen: view, help, quit."""
 
-    def __init__(self, session: Session, act: Callable[[str, str], None] = lambda name, argument: None):
+    def __init__(self, session: TerminalSession, act: Callable[[str, str], None] = lambda name, argument: None):
         self.session = session
         self.act = act
 

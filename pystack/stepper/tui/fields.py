@@ -8,7 +8,7 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from pystack.stepper.dissect import MALFORMED, Node
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.session import TerminalSession
 from pystack.visible import pictures
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Fields(Tree[Node]):
         Binding("right", "app.step('event', 1)", show=False),
     ]
 
-    def __init__(self, session: Session, *, id: str):
+    def __init__(self, session: TerminalSession, *, id: str):
         super().__init__("frame", id=id)
         self.session = session
         self.open = set(OPEN)

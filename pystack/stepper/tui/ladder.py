@@ -6,7 +6,7 @@ from rich.text import Text
 
 from pystack.stepper.records import Frame
 from pystack.stepper.tui import words
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.session import TerminalSession
 
 #: room for mark, number and time before the columns
 PREFIX = 16
@@ -36,7 +36,7 @@ class Columns:
         return cls(names, [n * space for n in range(len(names))], gaps * space + 2)
 
 
-def lines(session: Session, width: int, height: int) -> tuple[list[Text], list[int]]:
+def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text], list[int]]:
     """The heading and as many frames around the cursor's as fit; and the number of the frame on each line, or 0."""
     timeline = session.timeline
     columns = Columns.fit(timeline.lanes, width - PREFIX)
@@ -63,7 +63,7 @@ def _heading(columns: Columns) -> Text:
     return Text(f"{'frame':>5} {'ms':>9} " + "".join(cells).rstrip(), style="bold", no_wrap=True)
 
 
-def style(session: Session, frame: Frame) -> str:
+def style(session: TerminalSession, frame: Frame) -> str:
     """How a frame looks: lost, dropped, sent again."""
     if frame.fate == "lost":
         return LOST
@@ -75,7 +75,7 @@ def style(session: Session, frame: Frame) -> str:
     return ""
 
 
-def _row(session: Session, columns: Columns, frame: Frame, current: bool, width: int) -> Text:
+def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool, width: int) -> Text:
     time = words.since(frame.time, session.timeline.start)
     text = Text(f"{'>' if current else ' '}{frame.number:>4} {time:>9} ", no_wrap=True, end="")
     look = style(session, frame)

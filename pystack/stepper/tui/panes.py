@@ -12,7 +12,7 @@ from pystack.stepper.dissect import hex_rows
 from pystack.stepper.explain import why
 from pystack.stepper.records import Frame
 from pystack.stepper.tui import ladder, words
-from pystack.stepper.tui.session import Session
+from pystack.stepper.tui.session import TerminalSession
 from pystack.visible import pictures
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Pane(Widget, can_focus=True):
     ]
     title = ""
 
-    def __init__(self, session: Session, *, id: str):
+    def __init__(self, session: TerminalSession, *, id: str):
         super().__init__(id=id)
         self.session = session
         self.top = 0
@@ -94,10 +94,10 @@ class Pane(Widget, can_focus=True):
         self.action_line(-1)
 
 
-class Ladder(Pane):
+class LadderPane(Pane):
     """The hosts and their frames; up and down go from frame to frame."""
 
-    title = "Ladder"
+    title = "LadderPane"
     numbers: list[int]
 
     def lines(self, width: int, height: int) -> list[Text]:
@@ -222,7 +222,7 @@ class Compare(Pane):
             self.stepper.do(f"goto frame {self.frames[place.y]}")
 
 
-def _cell(session: Session, frame: "Frame | None", width: int) -> Text:
+def _cell(session: TerminalSession, frame: "Frame | None", width: int) -> Text:
     if frame is None:
         return Text(" " * width)
     start = frame._timeline.start
@@ -235,7 +235,7 @@ def _cell(session: Session, frame: "Frame | None", width: int) -> Text:
     return text
 
 
-def _event_words(session: Session, entry: Any) -> str:
+def _event_words(session: TerminalSession, entry: Any) -> str:
     if str(entry.kind) in ("frame.in", "frame.out") and entry.frame >= 0:
         frame = session.timeline.frames[entry.frame]
         return f"{frame.number}: {words.label(frame.summary, 200)}"
@@ -278,7 +278,7 @@ def _wrapped(text: str, width: int, style: str = "") -> list[Text]:
     return [Text(line, style=style) for line in textwrap.wrap(text, width)]
 
 
-def _before(session: Session, width: int) -> list[Text]:
+def _before(session: TerminalSession, width: int) -> list[Text]:
     """Before the first event: what this is about."""
     scenario = session.scenario
     if scenario is None:
@@ -287,7 +287,7 @@ def _before(session: Session, width: int) -> list[Text]:
     return title + _wrapped(" ".join(scenario.story.split()), width)
 
 
-def _reasons(session: Session, entry: Any, frame: Any) -> tuple[list[str], list[str]]:
+def _reasons(session: TerminalSession, entry: Any, frame: Any) -> tuple[list[str], list[str]]:
     """The words, and the RFC references to link to."""
     kind = str(entry.kind)
     if kind == "frame.out" and frame is not None and frame.why:
@@ -303,7 +303,7 @@ def _reasons(session: Session, entry: Any, frame: Any) -> tuple[list[str], list[
     return [entry.text()], [entry.rfc]
 
 
-class Tcb(Pane):
+class ConnectionPane(Pane):
     """The connection's state; what the event changed stands on top and is marked."""
 
     def heading(self) -> str:
@@ -402,7 +402,7 @@ class Hex(Pane):
         return field_place(self.session)
 
 
-def field_place(session: Session) -> str:
+def field_place(session: TerminalSession) -> str:
     """Name and place of the chosen field."""
     node = session.node
     if node is None:

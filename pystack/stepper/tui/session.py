@@ -11,7 +11,7 @@ from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
 
 
-class Session:
+class TerminalSession:
     """One person looking at one timeline.
 
     since    the position with which the connection is compared: where the last step came from, or the event before

@@ -1,4 +1,4 @@
-"""The page's script and style, which the build puts into the package (folder `web` of the sources; see docs/stepper-web.md)."""
+"""The page's script and style, which the build puts into the package (folder `web` of the sources; see docs/reference/stepper-web.md)."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from pystack.stepper.export import page, scenario_of
 from pystack.stepper.web import bundle
 from pystack.stepper.web.data import Trace
-from pystack.stepper.web.session import Session
+from pystack.stepper.web.session import WebSession
 
 if TYPE_CHECKING:
     from pystack.stepper.cursor import Cursor
@@ -85,7 +85,7 @@ class Guard:
         return None
 
 
-def application(session: Session, port: int, secret: str) -> Any:
+def application(session: WebSession, port: int, secret: str) -> Any:
     """The ASGI application; every path is below /SECRET/."""
     lock = threading.Lock()
 
@@ -178,7 +178,7 @@ def serve(
         listener.listen(64)
         port = listener.getsockname()[1]
         secret = secrets.token_urlsafe(16)
-        session = Session(Trace(timeline, scenario or scenario_of(timeline)), cursor)
+        session = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor)
         address = f"http://127.0.0.1:{port}/{secret}/"
         print(f"{address}\nCtrl-C ends it.", flush=True)
         if browser:

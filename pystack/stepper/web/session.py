@@ -22,7 +22,7 @@ MOST_MATCHES = 20_000
 MOST_BRANCHES = 8
 
 
-class Session:
+class WebSession:
     """The traces that the page can look at. Position and breakpoints are the page's; the server keeps none.
 
     ValueError and LookupError tell the reader what was wrong with the question.

@@ -1,4 +1,4 @@
-"""Congestion control: the interface, the algorithms that come with the stack, and `register` for one's own (docs/congestion.md)."""
+"""Congestion control: the interface, the algorithms that come with the stack, and `register` for one's own (docs/howto/congestion.md)."""
 
 from pystack_c.tcp.congestion import bbr, cubic, reno
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_LOSS, SIGNAL_RTO, CongestionControl, register

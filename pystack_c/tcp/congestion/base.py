@@ -1,7 +1,7 @@
 """The interface of congestion control; the hook names are those of FreeBSD's cc_algo.
 
 A user's own algorithm subclasses CongestionControl, overrides the hooks, sets `tcb.cwnd` and
-`tcb.ssthresh` (ints, bytes), and registers under its name with `register` (docs/congestion.md).
+`tcb.ssthresh` (ints, bytes), and registers under its name with `register` (docs/howto/congestion.md).
 """
 
 import re

@@ -5,7 +5,7 @@ import html
 import re
 
 from pystack.stepper import scenarios
-from pystack.stepper.tui import Session, StepperApp
+from pystack.stepper.tui import StepperApp, TerminalSession
 
 #: size of a character in Textual's SVG
 WIDTH, HEIGHT = 12.2, 24.4
@@ -71,7 +71,7 @@ class Person:
 def watch(story, scenario="loss-fast-retransmit", size=(80, 24)):
     """Run `story(person)` on a terminal of this size."""
     found = scenarios.get(scenario)
-    watch_session(story, Session(found.timeline(), scenario=found), size)
+    watch_session(story, TerminalSession(found.timeline(), scenario=found), size)
 
 
 def watch_session(story, session, size=(80, 24)):
