@@ -166,7 +166,7 @@ def main(argv: "list[str] | None" = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         results, good = run_builds(Path(scratch))
     for page in PAGES:
-        (ROOT / "docs" / f"{page}.md").write_text(render(page, results))
+        (ROOT / "docs" / "reference" / f"{page}.md").write_text(render(page, results))
     return 0 if good else 1
 
 

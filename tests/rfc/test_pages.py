@@ -17,7 +17,7 @@ PAGES = pytest.mark.parametrize("page", conformance.PAGES)
 
 def rows(page):
     """The page's table, by requirement."""
-    lines = (ROOT / "docs" / f"{page}.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "reference" / f"{page}.md").read_text().splitlines()
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| [A-Z]+-\d+ ", line)
     ]
