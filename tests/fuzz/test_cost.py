@@ -15,8 +15,6 @@ from tests.support.costs import TARGETS, Target
 from tools import cost
 
 PURE = not any(pystack.compiled().values())
-#: what the oracle finds on this commit; each is taken out by its mend
-KNOWN = {"tcp": "the scoreboard walks over all that is SACKed for each ACK, and one-byte blocks split records"}
 
 
 def seeds(given):
@@ -124,12 +122,10 @@ def test_lines_are_the_same_each_time():
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_comes_in_costs_no_more_than_its_bounds(name, request):
+def test_what_comes_in_costs_no_more_than_its_bounds(name):
     target = TARGETS[name]
     if target.core and not PURE:
         pytest.skip("the core runs no lines where it is compiled")
-    if name in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=KNOWN[name]))
     small = replace(target, most_units=min(target.most_units, 160), longest=min(target.longest, 4000))
     failure = cost.search(
         small, Random(f"test {name}"), True, lambda tried: tried >= len(target.seeds) + 4, timing=False

@@ -5,6 +5,8 @@ import pytest
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep, spawn, stream
 from pystack_c.services import serve, streams
+from pystack_c.services.base import StreamService, attach, room
+from pystack_c.tcp import user
 from tests.pystack_c.test_services import GET, SERVER, World
 
 MSG_OOB = 1
@@ -34,6 +36,11 @@ def rest(world, listener):
     stack = world.server.stack
     assert not listener.service.peers
     return len(listener.service.conns), len(stack.endpoints) - 1, stack.tcp_memory
+
+
+def waiting(stack):
+    """Bytes that the server's connections have written and that no client has acknowledged."""
+    return sum(len(tcb.sendbuf) for tcb in stack.tcp.all())
 
 
 def nothing(sock):
@@ -174,7 +181,9 @@ def test_a_client_that_does_not_read_is_reset(name):
     proc = spawn(world.net, program())
     world.net.run(until=40 * S)
     assert len(listener.service.conns) == 1
-    assert stack.tcp_memory > 200_000
+    assert waiting(stack) > 200_000
+    # chargen's block is there once for all connections.
+    assert (stack.tcp_memory > 200_000) == (name != "chargen")
     world.net.run(until=80 * S)
     assert stack.counters.drops["service-stalled"] == 1
     assert rest(world, listener) == (0, 0, 0)
@@ -222,7 +231,7 @@ def test_what_a_closed_connection_still_has_to_say_does_not_stay_for_ever(left):
 
     spawn(world.net, program())
     world.net.run(until=5 * S)
-    assert 0 < stack.tcp_memory
+    assert 0 < waiting(stack)
     world.net.run(until=400 * S)
     assert rest(world, listener) == (0, 0, 0)
 
@@ -265,60 +274,127 @@ def test_one_client_takes_half_and_leaves_room_for_others():
     assert world.server.stack.counters.drops["service-full"] == 36 - 11
 
 
-def test_unread_connections_do_not_stop_new_ones():
-    """A client fills memory with connections that it does not read; another one is served all the time, and memory comes back."""
-    world = World()
-    stack = world.server.stack
-    low, pressure, high = 2 << 20, 3 << 20, 5 << 20
-    stack.config.update({"tcp_mem_low": low, "tcp_mem_pressure": pressure, "tcp_mem_high": high})
+class Own(StreamService):
+    """chargen, but what a connection writes is its own: it takes memory for each of them."""
+
+    def work(self, tcb, now):
+        """Fill the send buffer."""
+        while not tcb.fin_received:
+            n = room(tcb)
+            if n == 0:
+                self.blocked(tcb, now)
+                return
+            n = min(n, 65536)
+            begin = tcb.sendbuf.tail % len(PATTERN)
+            user.send(tcb, (PATTERN * (n // len(PATTERN) + 2))[begin : begin + n], 0, now)
+
+
+class Generous(Own):
+    """The same without shares: a connection may write what its send buffer takes."""
+
+    def share(self, tcb, room):
+        """All of it."""
+        return room
+
+
+PATTERN = b"".join(streams.LINES)
+
+
+def unread(world, kind, count):
+    """The server offers `kind`, and a client opens `count` connections to it that it never reads.
+
+    Returns the listener, and a list that the connections get into when they open.
+    """
+    opened = []
     listener = world.serve("chargen", 19)
-    world.serve("hello", 80)
+    attach(listener, kind(world.server.stack.config.service_max_conns))
 
     def attack():
-        for _ in range(100):
+        for _ in range(count):
             sock = stream(world.client)
             try:
                 yield sock.connect(SERVER, 19)
+                opened.append(sock)
             except OSError:
                 pass
 
     spawn(world.net, attack())
+    return listener, opened
+
+
+def served(world, other, addr):
+    """Whether `hello` answers another client within 10 s."""
+
+    def ask():
+        sock = stream(other)
+        try:
+            yield sock.within(sock.connect(addr, 80), 5 * S)
+            yield sock.sendall(GET)
+            return (yield sock.within(sock.recv(1000), 5 * S))
+        except OSError:
+            return b""
+        finally:
+            sock.close()
+
+    return world.run(ask(), limit=1000 * S).startswith(b"HTTP/1.1 200")
+
+
+def short_of_memory(kind, share):
+    """A client that opens 100 connections and does not read them, and another one that asks each second, for a minute.
+
+    Returns the world, the listener, how many connections opened, how often the other one was served, and the most memory.
+    """
+    world = World()
+    stack = world.server.stack
+    bounds = {"tcp_mem_low": 2 << 20, "tcp_mem_pressure": 3 << 20, "tcp_mem_high": 5 << 20, "tcp_mem_share": share}
+    stack.config.update(bounds)
+    listener, opened = unread(world, kind, 100)
+    world.serve("hello", 80)
     ((other, addr),) = clients(world, 1)
-    most = 0
+    most = times = 0
     for _ in range(60):
         world.net.run(until=world.net.now + 1 * S)
         most = max(most, stack.tcp_memory)
+        times += served(world, other, addr)
+    # (If memory were not scarce, this would show nothing.)
+    assert most > stack.config.tcp_mem_pressure
+    return world, listener, len(opened), times, most
 
-        def ask():
-            sock = stream(other)
-            yield sock.within(sock.connect(addr, 80), 5 * S)
-            yield sock.sendall(GET)
-            got = yield sock.recv(1000)
-            sock.close()
-            return got
 
-        assert world.run(ask(), limit=1000 * S).startswith(b"HTTP/1.1 200")
-    assert pressure < most < high
+@pytest.mark.parametrize(("kind", "share"), [(Own, 75), (Own, 100), (Generous, 75)])
+def test_unread_connections_do_not_stop_new_ones(kind, share):
+    """A client fills memory with connections that it does not read; another one is served all the time, and memory comes back.
+
+    The services' shares and those of all of TCP (`tcp_mem_share`) are each enough for it.
+    """
+    world, listener, opened, times, most = short_of_memory(kind, share)
+    stack = world.server.stack
+    assert times == 60
+    assert most < stack.config.tcp_mem_high
     world.net.run(until=world.net.now + 30 * S)
-    assert stack.counters.drops["service-stalled"] == 100
+    # (With `tcp_mem_share`, the stack itself refuses a peer that holds its share: the service does not see those connections.)
+    stalled = stack.counters.drops["service-stalled"]
+    assert stalled == opened == 100 if share == 100 else 30 < stalled <= opened
     assert not listener.service.conns
     assert stack.tcp_memory < 10_000
     assert not stack.tcp_pressure
 
 
-def test_under_pressure_a_client_that_reads_gets_its_share():
-    """2 MB through a service whose memory is full, beside connections that are not read."""
+def test_control_without_shares_unread_connections_stop_new_ones():
+    world, _, _, times, most = short_of_memory(Generous, 100)
+    assert most > world.server.stack.config.tcp_mem_high
+    assert times < 55
+
+
+@pytest.mark.parametrize("name", ["own", "chargen"])
+def test_under_pressure_a_client_that_reads_gets_its_share(name):
+    """2 MB through a service whose memory is full, or through another one, beside connections that are not read."""
     world = World()
     stack = world.server.stack
     stack.config.update({"tcp_mem_low": 1 << 19, "tcp_mem_pressure": 1 << 20, "tcp_mem_high": 2 << 20})
-    world.serve("chargen", 19)
-
-    def attack():
-        for _ in range(30):
-            sock = stream(world.client)
-            yield sock.connect(SERVER, 19)
-
-    spawn(world.net, attack())
+    unread(world, Own, 30)
+    if name == "chargen":
+        world.serve("chargen", 20)
     world.net.run(until=3 * S)
     assert stack.tcp_pressure
     ((other, addr),) = clients(world, 1)
@@ -326,11 +402,10 @@ def test_under_pressure_a_client_that_reads_gets_its_share():
 
     def read():
         sock = stream(other)
-        yield sock.connect(addr, 19)
+        yield sock.connect(addr, 20 if name == "chargen" else 19)
         return (yield sock.recv_exactly(size))
 
-    pattern = b"".join(streams.LINES)
-    assert world.run(read(), limit=8 * S) == (pattern * (size // len(pattern) + 1))[:size]
+    assert world.run(read(), limit=8 * S) == (PATTERN * (size // len(PATTERN) + 1))[:size]
 
 
 @pytest.mark.parametrize("name", ["echo", "discard", "hello"])

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pystack_c.const as C
@@ -89,10 +90,6 @@ class _Wire:
             piece = piece[:size]
         return piece
 
-    def sendall(self, data: bytes) -> None:
-        """Count."""
-        self.sent += len(data)
-
     def send(self, data: bytes) -> int:
         """Count."""
         self.sent += len(data)
@@ -101,40 +98,69 @@ class _Wire:
     def setblocking(self, _: bool) -> None:
         """Nothing."""
 
+    def shutdown(self, _: int) -> None:
+        """Nothing."""
+
     def close(self) -> None:
+        """Nothing."""
+
+    def _open_description(self) -> Any:
+        """The service looks at the endpoint, whose send buffer is always empty here, and at the stack's clock, which stands."""
+        return _OPEN
+
+
+_OPEN = SimpleNamespace(
+    host=SimpleNamespace(clock=lambda: 0, stack=SimpleNamespace(config=Config(), tcp_pressure=False)),
+    endpoint=SimpleNamespace(raddr=PEER, last_send=0, sendbuf=SimpleNamespace(head=0, tail=0)),
+)
+
+
+class _Poller:
+    """A poller for one connection, which is always ready."""
+
+    def register(self, sock: Any, data: Any) -> None:
+        """Nothing."""
+
+    def unregister(self, sock: Any) -> None:
+        """Nothing."""
+
+    def watch(self, sock: Any, events: int) -> None:
+        """Nothing."""
+
+    def again(self, sock: Any) -> None:
         """Nothing."""
 
 
 def http(pieces: list[bytes]) -> int:
-    """The bytes of a connection to the HTTP service: requests one by one, as its threads answer them. Bytes answered."""
-    from pystack.services import http as service
+    """The bytes of a connection to the HTTP service, without the service's loop. Bytes answered."""
+    from pystack.services.exchange import OVER, Exchange
+    from pystack.services.http import parse_head
 
-    getattr(service.parse_head, "cache_clear", int)()
-    wire = _Wire(pieces)
-    reader = service.RequestReader(wire)
-    try:
-        while service.serve_one(wire, reader):
-            if not wire.pieces and not reader.buffer:
-                break
-    except OSError:
-        pass
-    return wire.sent
+    parse_head.cache_clear()
+    exchange = Exchange()
+    answered = 0
+    for piece in (*pieces, b""):
+        exchange.receive(piece)
+        while exchange.pending():
+            answered += len(exchange.take())
+        if exchange.state == OVER:
+            break
+    return answered
 
 
 def http_loop(pieces: list[bytes]) -> int:
-    """The same in the service's loop: what comes at once is answered at once."""
-    from pystack.services import http as service
-    from pystack.services.httploop import HttpConnection, HttpService
+    """The same through the service's loop, which also keeps the connection's deadlines."""
+    from pystack.services.http import parse_head
+    from pystack.services.httploop import HttpService
 
-    getattr(service.parse_head, "cache_clear", int)()
+    parse_head.cache_clear()
     wire = _Wire(pieces)
     loop: Any = HttpService("http", wire, ("", 80))
-    conn = HttpConnection(wire)
-    closed: list[Any] = []
-    loop._close = closed.append
-    loop._hand_over = lambda poller, one, out: closed.append(one)
-    while wire.pieces and not closed:
-        loop._readable(None, conn)
+    poller = _Poller()
+    loop._admit(poller, wire)
+    conn = loop._conns[wire]
+    while not conn.closed:
+        loop._ready(poller, conn)
     return wire.sent
 
 
@@ -419,7 +445,7 @@ def _octets(low: int, high: int) -> Callable[[Random], bytes]:
 HTTP = (
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n", b"x:", b" ", b"\t",
     b"\1", b"\r\n", b"a: b\r\n", b"a", b":", b"\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n",
-    b"0\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b";", b"0", b"\n", b"\xff", b",", b"HttpConnection: close,",
+    b"0\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b";", b"0", b"\n", b"\xff", b",", b"Connection: close,",
 )  # fmt: skip
 TRACE = (
     _record(1, b"\x09\x00"), _record(2, b"\x01h\x011\x09\x00"), _record(3, b"\x1bpystack_c.tcp.user:tcp_open"),
