@@ -381,6 +381,13 @@ class Config:
             raise
         return self
 
+    def verify(self) -> None:  # python
+        """A ValueError if a setting that a program assigned is out of its bounds."""
+        for name, least, most in BOUNDS:
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from {least} to {most}, not {getattr(self, name)}")
+        self.check()
+
     def _set(self, name: str, value: Any) -> None:  # python
         """Set one, if its value is one that the setting can have."""
         if name not in FIELDS:
@@ -437,6 +444,7 @@ LIMITS = {
     "tcp_rmem_max": (0, 1 << 30),
     "tcp_wmem": (0, 1 << 30),
     "tcp_wmem_max": (0, 1 << 30),
+    "tcp_mem_share": (0, 100),
     "tcp_window_start": (0, 1 << 30),
     "tcp_notsent_lowat": (0, 0xFFFFFFFF),
     # (A year at most, and a rate whose product with it fits into 64 bits.)
@@ -452,7 +460,8 @@ COUNTS = (
     "ipfrag_max_fragments icmp_burst neigh_mcast_solicit neigh_ucast_solicit neigh_queue_len neigh_max_entries neigh_max_unresolved tcp_probe_threshold "
     "somaxconn tcp_syn_retries tcp_syn_linear_timeouts tcp_synack_retries tcp_max_syn_backlog tcp_fastopen tcp_max_tw_buckets "
     "tcp_max_orphans tcp_retries1 tcp_retries2 tcp_orphan_retries tcp_delack_segs tcp_quickack_segs tcp_keepalive_probes "
-    "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs"
+    "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs "
+    "tcp_init_cwnd_retrans tcp_sack_maxholes"
 ).split()
 #: sizes of buffers and windows, in bytes: 0 to a TiB
 SIZES = ("ipfrag_high_thresh udp_rmem udp_wmem tcp_mem_low tcp_mem_pressure tcp_mem_high tcp_init_ssthresh").split()
@@ -700,3 +709,7 @@ def profile(name: str) -> Config:  # python
     if name not in PROFILES:
         raise ValueError(f"no profile named {name!r}; there are {', '.join(PROFILES)}")
     return Config().update(PROFILES[name])
+
+
+#: the settings that are numbers, each with its least and its largest value
+BOUNDS = tuple((name, *limits(name)) for name in FIELDS if type(getattr(Config(), name)) is int)

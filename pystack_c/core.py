@@ -27,7 +27,7 @@ class Core:
     def __init__(self, seed: int, config: Config | None = None, name: str = "host") -> None:
         self.config = Config() if config is None else config
         # (What was assigned is checked here, as what `update` sets is.)
-        self.config.update(self.config.as_dict())
+        self.config.verify()
         self.name = name
         self.seed = seed
         self.now = 0

@@ -47,12 +47,14 @@ def test_control_with_exact_shared_budgets_what_it_sees_differs():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_forged_packets_neither_reset_nor_inject_nor_stall(seed):
+    """The worst is one lost SYN: a forged one may come before it. (RFC 5681 3.1: then the window begins with one segment.)"""
     arena = Arena(seed)
+    arena.lab.link.ab.drop(1)
     exchange = Exchange(arena)
     exchange.start(40000)
     arena.run(30 * S)
     took, attacked = offpath.harass(seed)
-    assert took <= exchange.took() + S
+    assert took <= exchange.took()
     assert attacked.b.stack.dst_cache[0x0A000001].mtu == 1500
     bounded(attacked)
 

@@ -301,11 +301,7 @@ PATTERN = b"".join(streams.LINES)
 
 
 def unread(world, kind, count):
-    """The server offers `kind`, and a client opens `count` connections to it that it never reads.
-
-    Returns the listener, and a list that the connections get into when they open.
-    """
-    opened = []
+    """The server offers `kind`, and a client opens `count` connections to it that it never reads; the listener."""
     listener = world.serve("chargen", 19)
     attach(listener, kind(world.server.stack.config.service_max_conns))
 
@@ -314,12 +310,11 @@ def unread(world, kind, count):
             sock = stream(world.client)
             try:
                 yield sock.connect(SERVER, 19)
-                opened.append(sock)
             except OSError:
                 pass
 
     spawn(world.net, attack())
-    return listener, opened
+    return listener
 
 
 def served(world, other, addr):
@@ -342,13 +337,13 @@ def served(world, other, addr):
 def short_of_memory(kind, share):
     """A client that opens 100 connections and does not read them, and another one that asks each second, for a minute.
 
-    Returns the world, the listener, how many connections opened, how often the other one was served, and the most memory.
+    Returns the world, the listener, how often the other one was served, and the most memory.
     """
     world = World()
     stack = world.server.stack
     bounds = {"tcp_mem_low": 2 << 20, "tcp_mem_pressure": 3 << 20, "tcp_mem_high": 5 << 20, "tcp_mem_share": share}
     stack.config.update(bounds)
-    listener, opened = unread(world, kind, 100)
+    listener = unread(world, kind, 100)
     world.serve("hello", 80)
     ((other, addr),) = clients(world, 1)
     most = times = 0
@@ -358,7 +353,7 @@ def short_of_memory(kind, share):
         times += served(world, other, addr)
     # (If memory were not scarce, this would show nothing.)
     assert most > stack.config.tcp_mem_pressure
-    return world, listener, len(opened), times, most
+    return world, listener, times, most
 
 
 @pytest.mark.parametrize(("kind", "share"), [(Own, 75), (Own, 100), (Generous, 75)])
@@ -367,21 +362,21 @@ def test_unread_connections_do_not_stop_new_ones(kind, share):
 
     The services' shares and those of all of TCP (`tcp_mem_share`) are each enough for it.
     """
-    world, listener, opened, times, most = short_of_memory(kind, share)
+    world, listener, times, most = short_of_memory(kind, share)
     stack = world.server.stack
     assert times == 60
     assert most < stack.config.tcp_mem_high
-    world.net.run(until=world.net.now + 30 * S)
-    # (With `tcp_mem_share`, the stack itself refuses a peer that holds its share: the service does not see those connections.)
+    # (With `tcp_mem_share`, the stack itself refuses a peer that holds its share; some of those connections come in later.)
+    world.net.run(until=world.net.now + (30 if share == 100 else 150) * S)
     stalled = stack.counters.drops["service-stalled"]
-    assert stalled == opened == 100 if share == 100 else 30 < stalled <= opened
+    assert stalled == 100 if share == 100 else stalled > 90
     assert not listener.service.conns
     assert stack.tcp_memory < 10_000
     assert not stack.tcp_pressure
 
 
 def test_control_without_shares_unread_connections_stop_new_ones():
-    world, _, _, times, most = short_of_memory(Generous, 100)
+    world, _, times, most = short_of_memory(Generous, 100)
     assert most > world.server.stack.config.tcp_mem_high
     assert times < 55
 

@@ -129,7 +129,7 @@ def test_a_connection_of_a_program_does_not_last_for_ever():
         ended.set()
 
     with up(tap=None, name="other", default=False, config={"service_total_time": 300_000_000}) as other:
-        service = services.StreamService("forever", other.socket(), ("", 4000), program)
+        service = services.ThreadStreamService("forever", other.socket(), ("", 4000), program)
         service.start()
         with other.socket() as sock:
             sock.settimeout(5)
@@ -142,7 +142,7 @@ def test_a_connection_of_a_program_does_not_last_for_ever():
 def test_a_client_of_a_program_leaves_room_for_others(monkeypatch):
     monkeypatch.setattr(base, "MAX_CONNECTIONS", 8)
     with up(tap=None, name="other", default=False) as other:
-        service = services.StreamService("held", other.socket(), ("", 4000), lambda conn: conn.recv(1))
+        service = services.ThreadStreamService("held", other.socket(), ("", 4000), lambda conn: conn.recv(1))
         service.start()
         socks = [other.socket() for _ in range(8)]
         for sock in socks:

@@ -258,7 +258,7 @@ class Wire:
 
     def __init__(self, **config: Any):
         settings = {
-            "tcp_init_cwnd": 1 << 20, "tcp_wmem": 64 << 20, "tcp_wmem_max": 64 << 20, "tcp_rmem": 8 << 20, "tcp_sack_whole": False,
+            "tcp_init_cwnd": 65535, "tcp_wmem": 64 << 20, "tcp_wmem_max": 64 << 20, "tcp_rmem": 8 << 20, "tcp_sack_whole": False,
             **config,
         }  # fmt: skip
         known = Config().as_dict()

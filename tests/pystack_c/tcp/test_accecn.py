@@ -24,6 +24,7 @@ NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 #: table 2 and 3: IP-ECN field -> the three flags
 CODES = {NOT_ECT: 0b010, ECT1: 0b011, ECT0: 0b100, CE: 0b110}
 MSS = 1000
+MS = 1_000_000
 SYN_OPTIONS = mss_option(MSS) + SACK_OK
 M32 = 0xFFFFFFFF
 
@@ -258,6 +259,7 @@ def test_a_syn_ack_again_is_answered_in_the_same_way_and_counted_once(make):
             options=mss_option(MSS),
         )  # fmt: skip
         assert ace(again) == 0b110
+        conn.peer.advance(600 * MS)  # (A SYN that comes again sooner is not answered: tcp_invalid_ratelimit.)
     assert conn.tcb.r_cep == 6
 
 
