@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/cli.md from the help texts of the command, so that the page says what the command says.
+"""Writes docs/reference/cli.md from the help texts of the command, so the page and the help are the same.
 
-Usage: tools/cli_docs.py [--check]      with --check: exit status 1 where the page is out of date
+Usage: tools/cli_docs.py [--check]      with --check: exit status 1 if the page is out of date
 """
 
 import sys
@@ -14,10 +14,10 @@ from pystack.cli.main import COMMANDS, cli
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """# The command `pystack`
 
-Installed with the extra `cli`. This page is made from the command's own help by `tools/cli_docs.py`.
+The extra `cli` installs the command (`pip install '.[cli]'`). `tools/cli_docs.py` makes this page from the command's own help.
 
-Colour is used on a terminal only, and never where `NO_COLOR` is set. Exit status: 0 done, 1 something failed, 2 wrong usage or
-something missing; 130 after Ctrl-C.
+The output has colours only if it goes to a terminal and `NO_COLOR` is not set. The exit status is 0 if the command did what it should, 1 if
+something failed, 2 if the usage is wrong or something is missing, and 130 after Ctrl-C.
 """
 
 

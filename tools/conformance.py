@@ -1,9 +1,9 @@
 """The conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core and writes
-docs/reference/rfc9293.md and docs/reference/rfc1122.md from what it finds.
+docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results.
 
-What is required stands in tests/rfc/requirements/*.csv, in our own words; a test belongs to a requirement by its name
-(test_must_2_... in test_rfc9293_*.py is MUST-2's); the results are the run's; tools/mutate.py says for which requirement a
-broken core was noticed. tests/rfc/test_pages.py compares the pages with the tests. Exit status 1 where a test failed.
+The requirements are in tests/rfc/requirements/*.csv, in our own words. A test belongs to a requirement by its name (test_must_2_...
+in test_rfc9293_*.py is a test of MUST-2). tools/mutate.py finds out for which requirements the tests notice a broken core.
+tests/rfc/test_pages.py compares the pages with the tests. The exit status is 1 if a test failed.
 """
 
 import argparse
@@ -28,15 +28,17 @@ NAME = re.compile(r"test_([a-z]+)_(\d+)_")
 HEADS = {
     "rfc9293": """# RFC 9293, requirement by requirement
 
-The numbers are those of the RFC's appendix B; the text is ours. A test is named after its requirement and stands in `tests/rfc/`.""",
+The numbers are those of the RFC's appendix B, and the words are our own. Each test is named after its requirement. The tests are in `tests/rfc/`.""",
     "rfc1122": """# RFC 1122: IP, ICMP, ARP and UDP
 
-What the sections 2.3, 3.2 to 3.4 and 4.1 demand of a host, with numbers of our own. The tests stand in `tests/rfc/`.""",
+This page lists the requirements of sections 2.3, 3.2 to 3.4 and 4.1 for a host. The RFC does not number them, so the numbers are our own.
+The tests are in `tests/rfc/`.""",
 }
-TAIL = """**Result**: the run on the compiled and on the uncompiled core. **Broken**: one change of the source that breaks the behaviour
-(`tests/rfc/mutants.py`) and whether the tests noticed.
+TAIL = """**Result** is the result on the compiled and on the uncompiled core, with the number of runs. **Broken** says whether the tests noticed a core
+that was broken on purpose: `tests/rfc/mutants.py` has, for each requirement, a change of the source that breaks it.
 
-This page is written by `make rfc`, the last column by `make mutants`; `tests/rfc/test_pages.py` holds it to the tests."""
+`make rfc` writes this page, and `make mutants` finds the results of the column **Broken**. `tests/rfc/test_pages.py` compares the page
+with the tests."""
 
 
 class Requirement(NamedTuple):
@@ -147,8 +149,8 @@ def render(page: str, results: list[dict[str, dict[str, int]]]) -> str:
         cells = (need.id, need.level, need.section, need.text, names, result, noticed, need.note)
         rows.append("| " + " | ".join(cells) + " |")
     summary = (
-        f"{sums['all']} requirements; {sums['tested']} with tests, {sums['passed']} of these pass; "
-        f"for {sums['noticed']} a broken core was noticed. The notes say what is missing, or otherwise."
+        f"Of {sums['all']} requirements, {sums['tested']} have tests, and the tests of {sums['passed']} pass. "
+        f"For {sums['noticed']} of them, the tests noticed a broken core. The notes say what is missing or different."
     )
     head = "| | Level | Section | What | Tests | Result | Broken | Note |\n|---|---|---|---|---|---|---|---|"
     return "\n\n".join((HEADS[page], summary, "\n".join((head, *rows)), TAIL)) + "\n"

@@ -303,14 +303,14 @@ def sawtooth(queue: float) -> float:
 
 
 SAWTOOTH = (
-    f"Reno halves its window at each loss. A queue of a quarter of a BDP lasts for a part of the time until the window has grown again, and "
-    f"{sawtooth(SHORT):.2f} of the link is what is left in the long run. This is the algorithm's, not the stack's: with a longer queue it "
-    f"has the whole."
+    "Reno halves its window at each loss. A queue of a quarter of a BDP keeps the link busy only for a part of "
+    f"the time until the window has grown again. In the long run this uses {sawtooth(SHORT):.2f} of the link. The reason is the "
+    "algorithm and not the stack: with a longer queue Reno uses the whole link."
 )
 GROWTH = (
-    "Slow start ended with half of BDP and queue, 0.63 of a BDP, and Reno grows by a segment a round trip from there. To fill the path takes "
-    "it 0.38 round trips for each frame of the BDP, which is longer than what is measured. This is the algorithm's, too; CUBIC was made for "
-    "such paths."
+    "Slow start ended with half of the BDP and the queue, which is 0.63 of a BDP, and from there Reno grows by "
+    "one segment in each round trip. To fill the path, it needs 0.38 round trips for each frame of the BDP, which "
+    "is longer than the measurement. The reason is the algorithm again. CUBIC was made for such paths."
 )
 #: why a figure on a clean path is below 0.9, by (rate, round trip, queue, algorithm)
 WORDS: dict[tuple[int, int, float, str], str] = {
@@ -384,19 +384,20 @@ def race_row(case: Case, result: Result) -> list[str]:
 
 HEAD = """# A table of networks
 
-What a bulk transfer gets of a link, as a part of what the link can carry of payload (1 is everything), in virtual time, by
-`python -m tools.networks` (`make networks`). A number in brackets is the part of the data segments that was sent again. BDP is what the
-path holds in full-sized frames; a queue is counted in BDPs, and has ten frames at least. Each path is measured for 100 round trips
-and 30 s, or as long as its share of simulated frames lasts (but 30 round trips), and counted from the end of the first third on: what the
-sender knows to have arrived. Both ends have buffers that are no limit, and all settings else are the stack's own. There is one seed, and
-the figures are the same on each machine.
+The tables say how much of a link a bulk transfer uses, as a fraction of the payload that the link can carry (1 is everything). The transfers
+run in virtual time. `python -m tools.networks` (`make networks`) writes this page. A number in brackets is the percentage of the data segments
+that were retransmitted. BDP, the bandwidth-delay product, is the number of full-sized frames that the path holds. The size of a queue is
+given in BDPs, and each queue has room for at least ten frames. A path is measured for 100 round trips, 30 s or 500 frames, whichever is
+longest. If that would take more simulated frames than a run may have, the measurement is shorter, but never shorter than 30 round trips. The figure counts
+the data that the sender knows to have arrived from the end of the first third on. The buffers at both ends are so large
+that they limit nothing, and all other settings are the defaults. There is one seed, and the figures are the same on each machine.
 
-For high rates the MTU is larger: a simulated second of 40 Gbit/s in frames of 1500 bytes would take minutes. A path that would need a window
-above 1 GiB (40 Gbit/s at 1 s, for example) cannot be filled by TCP at all (RFC 7323 2.2), and is not here.
+High rates have a larger MTU, because a simulated second of 40 Gbit/s in frames of 1500 bytes would take minutes. If a path would need a
+window above 1 GiB (40 Gbit/s at 1 s, for example), TCP cannot fill it (RFC 7323 2.2), so it is not in the table.
 
-CUBIC grows by time, not by round trips. Where a round trip, its time in the queue included, takes seconds, it comes back to its old window within
-one of them and overruns the queue at once; that is why it sends 9 to 14 % again on the slowest paths. BBR's least window is four segments
-([congestion.md](congestion.md)).
+CUBIC's window grows with time, not with round trips. If a round trip takes seconds, its time in the queue included, the window is back at
+its old size within one round trip, and the queue overflows at once. That is why CUBIC retransmits 9 to 14 % on the slowest paths. BBR's
+smallest window is four segments ([congestion control](../howto/congestion.md)).
 
 ## Clean paths
 """
@@ -453,19 +454,20 @@ def page(found: "list[tuple[Case, str, Result]]") -> tuple[str, list[str]]:
     lines += ["", "## Changes", "", CHANGE_HEAD, ""]
     lines += trouble_rows(found, "change", "Change")
     lines += ["", "## Several connections", "", RACE_HEAD, ""]
-    head = ["Connections", "Queue", "Link", "Sent again", "Jain", "Mean shares", "Least share"]
+    head = ["Connections", "Queue", "Link", "Retransmitted", "Jain", "Mean shares", "Least share"]
     lines += table(head, [race_row(case, result) for case, _, result in found if case.name == "race"])
     return "\n".join(lines) + "\n", missing
 
 
-TROUBLE_HEAD = """20 Mbit/s, 50 ms, a queue of one BDP (83 frames), one connection. A policer drops what exceeds 20 Mbit/s on a link of
-200 Mbit/s, and the figure is the part of its rate: a window of bursts of 200 Mbit/s exceeds a small bucket at a small part of the rate, and a
-paced sender does not send bursts."""
-CHANGE_HEAD = """2 Mbit/s, 50 ms, a queue of 33 frames (four BDPs), one connection. After 60 s the path changes, without a loss; the figure is for
-the 120 s after that, of the new rate, followed by that of each 20 s of them. The queue keeps its size in frames. (What was in
-the queue when the rate fell counts, too.)"""
-RACE_HEAD = """20 Mbit/s, 40 ms, the queue in BDPs (66 frames); the connections begin 100 ms apart. Jain's index is 1 where all have the same, and
-1/n where one has everything. Shares are parts of the mean share, by algorithm; the least share is that of one connection."""
+TROUBLE_HEAD = """These runs have 20 Mbit/s, a round trip of 50 ms, a queue of one BDP (83 frames) and one connection. A policer drops what exceeds 20 Mbit/s
+on a link of 200 Mbit/s, and the figure is relative to the policer's rate. A sender that sends its window in bursts of 200 Mbit/s exceeds a
+small bucket while its rate is still low. A paced sender does not send bursts."""
+CHANGE_HEAD = """These runs have 2 Mbit/s, a round trip of 50 ms, a queue of 33 frames (four BDPs) and one connection. After 60 s the path changes, without
+a loss. The first figure covers the next 120 s, relative to the new rate. The figures after the colon cover 20 s each. The queue keeps its size
+in frames. (The frames that were in the queue when the rate fell are counted, too, so a figure may exceed 1.)"""
+RACE_HEAD = """These runs have 20 Mbit/s, a round trip of 40 ms, and a queue of so many BDPs (66 frames each). The connections begin 100 ms apart. Jain's
+index is 1 if all connections have the same rate, and 1/n if one of n connections has everything. Shares are relative to the mean share: the
+mean share of each algorithm, and the least share of a single connection."""
 
 
 def work(job: tuple[Case, str, int]) -> Result:

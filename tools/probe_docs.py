@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
 
-Usage: tools/probe_docs.py [--check]      with --check: exit status 1 where the page is out of date
+Usage: tools/probe_docs.py [--check]      with --check: exit status 1 if the page is out of date
 
 The list is pystack_c.probe.KINDS; the runs are tests/support/decisions.py. A kind that no run makes is an error.
 """
@@ -20,13 +20,14 @@ from pystack_c.probe import KINDS, TIMERS, Event  # noqa: E402
 PAGE = ROOT / "docs" / "reference" / "probe.md"
 HEAD = """# The probe: every decision is an event
 
-Set `stack.probe` to an object with a method `event(event)`, and it hears of each decision that the stack takes, in order: an
-`Event` (pystack_c/probe.py) with `kind`, `time` (ns), `host`, `subject` (a connection, an interface, a neighbour), `endpoint` (its
-number, or 0), `reason` (why, in words), `rfc` (the section that rules it) and `fields` (by kind, below). A probe with
-`snapshots = True` also gets, with each event about a socket, its variables `before` and `after` the decision.
-[architecture.md](architecture.md#the-probe) has the rules. Without a probe, a decision costs one comparison.
+Set `stack.probe` to an object with a method `event(event)`. The stack then calls this method for each decision that it takes, in order. An
+`Event` (`pystack_c/probe.py`) has `kind`, `time` (ns), `host`, `subject` (a connection, an interface, a neighbour), `endpoint` (its number, or 0),
+`reason` (why, in words), `rfc` (the section that requires or allows the decision) and `fields` (they depend on the kind, see below). If the
+probe has `snapshots = True`, each event about a socket also has the variables of the socket `before` and `after` the decision.
+[How pystack is built](../explanation/architecture.md#the-probe) gives the rules. Without a probe, a decision costs one comparison.
 
-This page is made by `tools/probe_docs.py` from the list in the code and from simulated runs in which every kind occurs.
+`tools/probe_docs.py` makes this page from the list in the code and from simulated runs in which every kind of event occurs. The example of
+each kind names the subject, the reason, and in brackets the fields.
 """
 #: the kinds, by what they are about
 GROUPS = (
@@ -75,7 +76,7 @@ def timers() -> str:
 
 
 def page(events: list[Event]) -> str:
-    """The page's text. SystemExit where a kind does not occur, or one is not in the list."""
+    """The page's text. SystemExit if a kind does not occur, or is not in the list."""
     by_kind: dict[str, list[Event]] = {}
     for event in events:
         by_kind.setdefault(event.kind, []).append(event)
