@@ -27,20 +27,6 @@ if TYPE_CHECKING:
     from pystack.stepper.live import StepGate
 
 
-class NamedHost(RealtimeHost):
-    """A RealtimeHost that knows names (`pystack.socket` asks for them)."""
-
-    def __init__(
-        self,
-        stack: Stack,
-        recorder: Any = None,
-        names: Names | None = None,
-        clock: Callable[[], int] | None = None,
-    ):
-        super().__init__(stack, recorder, clock)
-        self.names = names if names is not None else Names()
-
-
 def socket_class(host: RealtimeHost | None) -> Any:
     """The class `socket.socket`, its sockets on `host` (None: on the default stack)."""
     from pystack import socket as module
@@ -70,7 +56,9 @@ class Running:
     netns    the namespace the kernel's side of the card lives in, or None
     """
 
-    def __init__(self, host: NamedHost, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool):
+    def __init__(
+        self, host: RealtimeHost, device: Device | None, iface: Any, netns: ns.Namespace | None, own_netns: bool
+    ):
         self.host = host
         self.device: Any = device
         self.iface = iface
@@ -81,6 +69,17 @@ class Running:
         #: this is a child process's copy of what runs in the parent
         self._parents = False
         _open.add(self)
+
+    def _start(self, control: bool, default: bool) -> None:
+        """Serve the stack from now on (`up` calls this): with a control socket, and as the default stack for new sockets."""
+        if control:
+            from pystack.control.server import ControlServer
+
+            self.control = ControlServer(self.host)
+            self.control.start()
+        self.host.start()
+        if default:
+            _current.push(self.host)
 
     @property
     def name(self) -> str:
@@ -212,71 +211,82 @@ def up(
     default: bool = True,
     gate: "StepGate | None" = None,
 ) -> Running:
-    """Bring a stack up on a TAP device and serve it; returns when it answers.
+    """Bring a stack up on a TAP device and serve it; returns as soon as the stack answers.
 
-    tap           the device's name (made if it is not there); None: no device, only the loopback
-    address       the stack's own address
-    gateway       the default route, None for none
+    tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
+    address       the stack's own address with its prefix length
+    gateway       the default route, or None for none
     netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
     host_address  the kernel side's address; "auto" is the gateway's, None leaves the device as it is
-    mode          "tap" or "tun"
-    busy_poll     microseconds: while sleeps are shorter than that, as in an exchange of small messages, the stack looks at its device
-                  instead of sleeping, which takes processor time and is several times as fast; 0: it always sleeps
-    device, wrap  another device than a TAP; a wrapper around it (capture, faults)
+    mode, mtu, offload, mac  of the device: see phy.tap.TapDevice
+    busy_poll     microseconds: before a sleep shorter than this the stack polls its device (see runtime/sleep.py); 0: it always sleeps
+    device        another device than a TAP; `wrap` puts a wrapper around the device (capture, faults)
     config        a Config, a dict of settings, or a profile's name
-    seed          of the stack's generator; from os.urandom where None
-    probe         gets every event of the core
-    recorder      called with the stack: returns the recorder of everything that goes in
-    names         what names mean: Names, a dict name -> addresses, or the path of a hosts file
-    control       serve a control socket (`pystack ss`, ...) under `name`
+    seed          of the stack's random generator; None: from os.urandom
+    probe         receives every event of the core
+    recorder      called with the stack; returns the recorder of everything that goes in
+    names         the names that sockets know: Names, a dict name -> addresses, or the path of a hosts file
+    control       serve a control socket under `name`, for `pystack ss` and others
     default       new sockets of `pystack.socket` belong to this stack
-    gate          holds the stack at each frame, its clock stopped (pystack.stepper.live)
+    gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
     own = ipaddress.IPv4Interface(address)
-    space, own_netns = _namespace(netns)
-    card: Device | None = device
-    host: NamedHost | None = None
-    iface = None
-    try:
-        if card is None and tap is not None:
+    with contextlib.ExitStack() as undo:
+        space = _namespace(netns, undo)
+        if device is None and tap is not None:
             kernel_side = _host_address(host_address, gateway, own, tap, space)
-            card = _tap(tap, kernel_side, gate is not None, mode=mode, netns=space, offload=offload, mtu=mtu, mac=mac)
-        if card is not None and wrap is not None:
-            card = wrap(card)
-        if seed is None:
-            seed = int.from_bytes(os.urandom(8), "big") >> 1
-        stack = Stack(seed, _config(config), name)
+            device = _tap(tap, kernel_side, gate is not None, mode=mode, netns=space, offload=offload, mtu=mtu, mac=mac)
+        stack = Stack(_seed(seed), _config(config), name)
         stack.probe = probe
-        if gate is not None:
-            card = gate.install(stack, card)
-        clock = None if gate is None else gate.clock
-        host = NamedHost(stack, None if recorder is None else recorder(stack), _names(names), clock)
-        host.gate = gate
+        card = _card(stack, device, wrap, gate, undo)
+        host = _host(stack, recorder, _names(names), gate, undo)
         host.set_busy_poll(busy_poll)
-        if card is not None:
-            iface = host.attach(card)
-            host.setup("add_addr", iface, int(own.ip), own.network.prefixlen)
-            if gateway is not None:
-                host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
-        running = Running(host, card, iface, space, own_netns)
-        if control:
-            from pystack.control.server import ControlServer
-
-            running.control = ControlServer(host)
-            running.control.start()
-        host.start()
-    except BaseException:
-        if host is not None:
-            host.close()
-        if card is not None:
-            card.close()
-        if own_netns and space is not None:
-            space.close()
-        raise
-    if default:
-        _current.push(host)
+        iface = None if card is None else _attach(host, card, own, gateway)
+        running = Running(host, card, iface, space, space is not netns)
+        running._start(control, default)
+        undo.pop_all()
     return running
+
+
+def _card(
+    stack: Stack,
+    device: Device | None,
+    wrap: Callable[[Device], Device] | None,
+    gate: "StepGate | None",
+    undo: contextlib.ExitStack,
+) -> Device | None:
+    """The device that the host serves: `device` in its wrappers. `undo` closes it."""
+    if device is not None:
+        undo.callback(device.close)
+        if wrap is not None:
+            device = wrap(device)
+            undo.callback(device.close)
+    return device if gate is None else gate.install(stack, device)
+
+
+def _host(
+    stack: Stack,
+    recorder: "Callable[[Stack], Any] | None",
+    names: Names,
+    gate: "StepGate | None",
+    undo: contextlib.ExitStack,
+) -> RealtimeHost:
+    """The host that drives the stack. `undo` closes it."""
+    clock = None if gate is None else gate.clock
+    host = RealtimeHost(stack, None if recorder is None else recorder(stack), clock, names)
+    host.gate = gate
+    undo.callback(host.close)
+    return host
+
+
+def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gateway: str | None) -> Any:
+    """Make `card` an interface with the stack's address and its default route. Returns the Iface."""
+    iface = host.attach(card)
+    host.setup("add_addr", iface, int(own.ip), own.network.prefixlen)
+    if gateway is not None:
+        host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
+    return iface
 
 
 def _look_at_interpreter() -> None:
@@ -312,13 +322,18 @@ def _host_address(
     return f"{gateway}/{own.network.prefixlen}"
 
 
-def _namespace(netns: "ns.Namespace | str | None") -> tuple[ns.Namespace | None, bool]:
-    """The namespace asked for, and whether it is ours to close."""
+def _namespace(netns: "ns.Namespace | str | None", undo: contextlib.ExitStack) -> ns.Namespace | None:
+    """The namespace that was asked for. `undo` closes it if it was opened here."""
     if netns is None or isinstance(netns, ns.Namespace):
-        return netns, False
-    if netns == "new":
-        return ns.Namespace.new(), True
-    return ns.Namespace.open(netns), True
+        return netns
+    space = ns.Namespace.new() if netns == "new" else ns.Namespace.open(netns)
+    undo.callback(space.close)
+    return space
+
+
+def _seed(seed: int | None) -> int:
+    """The seed that was given, or a random one of 63 bits."""
+    return int.from_bytes(os.urandom(8), "big") >> 1 if seed is None else seed
 
 
 def _config(config: "Config | dict[str, Any] | str | None") -> Config | None:

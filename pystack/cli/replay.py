@@ -1,7 +1,9 @@
 """`pystack replay`."""
 
+import contextlib
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import click
 
@@ -38,20 +40,14 @@ def replay(
     partial: bool,
     trusted: bool,
 ) -> int:
-    """Run RECORDING again and compare every frame and result to the byte.
+    """Run RECORDING again and compare every frame and every result to the byte.
 
-    Exit status 1 where something differs; the first difference is named.
+    The exit status is 1 if something differs; the message names the first difference.
     """
-    import contextlib
-    import io
-
     from pystack.cli.common import output, parse_setting
-    from pystack.trace import pcapng
-    from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord, tee
+    from pystack.trace.annotate import FrameProbe, FrameRecord, tee
     from pystack.trace.errors import TraceError
-    from pystack.trace.keylog import KeyLog
     from pystack.trace.replay import Replay, ReplayMismatch
-    from pystack.trace.series import Series, write_csv
 
     def change(name: str, config: Any) -> None:
         config.update(dict(parse_setting(config, text) for text in settings))
@@ -60,34 +56,24 @@ def replay(
         echo(one_line(record.line()), err="-" in (write, series))
 
     if keylog is not None and write is None:
-        raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
+        raise click.UsageError("--keylog needs --write: the keys are written into the capture")
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            writer = pcapng.PcapngWriter(output(write, undo))
-            if keylog is not None:
-                writer.secrets(KeyLog(keylog).new())
-            sinks.append(AnnotatedCapture(writer, hosts=True))
+            sinks.append(_capture(output(write, undo), keylog))
         probe = FrameProbe(tee(*sinks)) if sinks else None
-        table = io.TextIOWrapper(output(series, undo), newline="") if series is not None else None
+        watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
         try:
-            watched: list[Series] = []
             player = Replay(
                 recording,
                 probe=probe,
                 partial=partial,
                 trusted=trusted,
                 config_change=change if settings else None,
-                watch=None if table is None else lambda stack: watched.append(Series(stack)),
+                watch=watch,
             )
-            try:
-                counts = player.run()
-            finally:
-                if table is not None:
-                    write_csv(watched, table)
-                    table.flush()
-                    table.detach()
+            counts = player.run()
         except ReplayMismatch as difference:
             echo(f"DIFFERS: {difference}")
             return 1
@@ -103,3 +89,33 @@ def replay(
         err="-" in (write, series),
     )
     return 0
+
+
+def _capture(file: BinaryIO, keylog: str | None) -> Any:
+    """A sink that writes each frame to a pcapng file, with the keys of `keylog` in front of them."""
+    from pystack.trace.annotate import AnnotatedCapture
+    from pystack.trace.keylog import KeyLog
+    from pystack.trace.pcapng import PcapngWriter
+
+    writer = PcapngWriter(file)
+    if keylog is not None:
+        writer.secrets(KeyLog(keylog).new())
+    return AnnotatedCapture(writer, hosts=True)
+
+
+def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:
+    """A `watch` for Replay: it records each stack's variables, and `undo` writes them to `file` as CSV."""
+    import io
+
+    from pystack.trace.series import Series, write_csv
+
+    table = io.TextIOWrapper(file, newline="")
+    watched: list[Series] = []
+
+    def write() -> None:
+        write_csv(watched, table)
+        table.flush()
+        table.detach()
+
+    undo.callback(write)
+    return lambda stack: watched.append(Series(stack))

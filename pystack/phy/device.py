@@ -1,13 +1,18 @@
-"""What a driver needs of a device, whatever is behind it: a TAP, a simulated link, a wrapper around another one."""
+"""What a driver needs from a device: a TAP, one end of a cable in a test, or a wrapper around another device."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from pystack.phy.tapio import FrameIO
 from pystack_c.packet import Transmit
 
 
 class Received(NamedTuple):
-    """One frame from a device: it starts at `offset` of `frame`; `flags` are const.RX_*; `gso_size` > 0 says that
-    it is several segments of that size in one (they share the headers)."""
+    """One frame from a device.
+
+    frame     the bytes; the frame starts at `offset`
+    flags     const.RX_* bits
+    gso_size  if it is above 0, the frame carries several segments with `gso_size` bytes of payload each, behind one copy of the headers
+    """
 
     frame: bytes
     offset: int = 0
@@ -15,14 +20,19 @@ class Received(NamedTuple):
     gso_size: int = 0
 
 
+@runtime_checkable
 class Device(Protocol):
-    """A network interface card, to the driver. All calls return at once.
+    """A network interface card, as a driver sees it. No call waits.
 
-    kind       const.LINK_ETHERNET or LINK_IP (bare IP packets)
-    mac        48 bit, the address the stack shall use on it (0 for LINK_IP)
-    mtu        bytes of IP packet a frame may carry
-    tx_csum    True where the device finishes checksums (Transmit.csum_start)
-    gso_max    the most payload bytes it cuts into segments by itself; 0: it cannot
+    name       the interface's name in the stack
+    kind       const.LINK_ETHERNET, or const.LINK_IP for bare IP packets
+    mac        the stack's own address on it, 48 bits (0 for LINK_IP)
+    mtu        the size of the largest IP packet, in bytes
+    tx_csum    whether the device completes checksums (Transmit.csum_start)
+    gso_max    the most bytes of TCP payload that the device cuts into segments by itself; 0 if it cannot
+
+    The driver reads these values once, when the device is attached, and uses the same descriptor until it closes the device.
+    An OSError from `recv` or `send` means that the device is gone: it stops the stack.
     """
 
     name: str
@@ -33,13 +43,33 @@ class Device(Protocol):
     gso_max: int
 
     def fileno(self) -> int:
-        """What to select() on, or -1 where there is no file behind the device."""
+        """A descriptor that is readable while a frame waits, or -1 if there is none: then the driver calls `recv` each time it wakes up."""
 
     def recv(self) -> "tuple[bytes, int, int, int] | None":
-        """The next frame as (frame, offset, flags, gso_size) (see Received), or None where none waits."""
+        """The next frame as (frame, offset, flags, gso_size), see Received; None if no frame waits."""
 
     def send(self, tx: Transmit) -> bool:
-        """Send one frame. False: no room now; the driver keeps it and tries again once the device is writable."""
+        """Send one frame. False means that the device has no room: the driver drops the frame and counts it in `tx_dropped`.
+
+        Nothing tries the frame again, as in a network card with a full queue: TCP notices the loss, other protocols do not.
+        A frame that is dropped behind the device, or that the device refuses for good, was sent as far as the driver knows (True).
+        """
 
     def close(self) -> None:
-        """Give everything back. A second call does nothing."""
+        """Release the descriptor and all else. A second call does nothing."""
+
+
+@runtime_checkable
+class DescriptorDevice(Device, Protocol):
+    """A device with nothing but a descriptor behind it, such as a TAP: the driver may call `frame_io` instead of `recv` and `send`.
+
+    A wrapper must not pass `frame_io` on, because the driver would then go past the wrapper.
+    """
+
+    frame_io: FrameIO
+
+    def refused(self, code: int) -> bool:
+        """Decide about a frame that `frame_io.send` refused with this errno: as `send` answers, False if the device has no room.
+
+        Raises OSError if the error means that the device is gone.
+        """

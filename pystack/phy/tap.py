@@ -1,8 +1,8 @@
-"""TAP and TUN: the door between the stack and the Linux kernel (Documentation/networking/tuntap.rst).
+"""TAP and TUN devices, which connect the stack with the Linux kernel (Documentation/networking/tuntap.rst).
 
-A frame read from the device is one `bytes` object: with offload on, a virtio-net header of ten bytes comes first,
-and the frame starts at offset 10, so nothing is copied to take it off. A long frame sent is one writev of the
-virtio-net header, the protocol headers and the payload, which therefore are never joined; a small one is put together first (see tapio.py).
+A frame that was read is one `bytes` object. With offload on, a virtio-net header of ten bytes comes first and the frame starts at
+offset 10, so no copy is needed to remove the header. A long frame is sent by one writev of the virtio-net header, the protocol headers
+and the payload, which are never joined. A short frame is put together first (see tapio.py).
 """
 
 import errno
@@ -37,17 +37,20 @@ GSO_MAX = 65535 - 120
 
 
 class TapDevice:
-    """A TAP (Ethernet) or TUN (bare IP) device; a `phy.device.Device`.
+    """A TAP (Ethernet) or TUN (bare IP) device; a `phy.device.DescriptorDevice`.
 
-    name      the kernel's name of it; "" or one with %d lets the kernel choose
+    name      the kernel's name of the device; the kernel chooses one if it is "" or contains %d
     mode      "tap" or "tun"
-    netns     the namespace the kernel's side shall live in: a `netns.Namespace`, or None for this one
-    offload   let the kernel hand over and take up to 64 KB in one frame, checksums unfinished
-    address   the kernel side's own address, such as "10.0.0.1/24"; with it the device is also set up
-    mac       the stack's MAC (not the kernel side's); made up, locally administered, where None
-    multi_queue  this is one queue of several: each `TapDevice` of that name, in whatever process, is another one (with the same
-              mac and offload). The kernel gives each flow to the queue that last sent for it, and a new one by its hash; see
+    netns     the namespace in which the kernel's side lives: a `netns.Namespace`, or None for the current one
+    offload   let the kernel hand over and accept frames of up to 64 KB with unfinished checksums
+    address   the kernel side's own address, such as "10.0.0.1/24"; with an address the device is also set up
+    mtu       the MTU in bytes that the device gets; None leaves it as it is
+    mac       the stack's MAC address (not the kernel side's); None makes up a locally administered one
+    multi_queue  open one queue of several: each `TapDevice` of the same name, in any process, is another queue (with the same mac
+              and offload). The kernel gives each flow to the queue that sent for it last, and a new flow to a queue by its hash; see
               docs/explanation/speed.md
+
+    Errors of the kernel come as OSError: PermissionError without CAP_NET_ADMIN, FileNotFoundError without /dev/net/tun.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class TapDevice:
         multi_queue: bool = False,
     ):
         if mode not in ("tap", "tun"):
-            raise ValueError(f"mode is 'tap' or 'tun', not {mode!r}")
+            raise ValueError(f"mode must be 'tap' or 'tun', not {mode!r}")
         self.mode = mode
         self.kind = C.LINK_ETHERNET if mode == "tap" else C.LINK_IP
         self.offload = offload
@@ -73,7 +76,7 @@ class TapDevice:
         self.tx_dropped = 0
         self.tx_errors = 0
         self._fd, self.name = ns.call(netns, _open, name, mode, offload, multi_queue)
-        #: what reads and writes; the driver uses it directly
+        #: reads and writes the descriptor; the driver uses it directly
         self.frame_io = FrameIO(self._fd, 0, offload)
         if offload and not any(name.startswith("MALLOC_") for name in os.environ):
             keep_memory()
@@ -98,35 +101,35 @@ class TapDevice:
 
     @property
     def rx_errors(self) -> int:
-        """Frames that were too short."""
+        """The number of received frames that were too short."""
         return self.frame_io.short
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame as (frame, offset, flags, gso_size), or None where none waits."""
+        """The next frame as (frame, offset, flags, gso_size), or None if no frame waits."""
         io = self.frame_io
         frame = io.recv()
         return None if frame is None else (frame, io.offset, io.flags, io.gso_size)
 
     def send(self, tx: Transmit) -> bool:
-        """Send one frame; False where the device has no room now. A frame the kernel refuses is counted and gone."""
+        """Send one frame; False if the device has no room. A frame that the kernel refuses for good is counted and lost."""
         code = self.frame_io.send(tx)
         return code == 0 or self.refused(code)
 
     def refused(self, code: int) -> bool:
-        """The kernel did not take a frame, with this errno: False where it may take it later, True where it is gone."""
+        """The kernel refused a frame with this errno: False if the device has no room, True if the frame is counted here and lost."""
         if code == errno.EAGAIN:
             return False
         if code == errno.ENOBUFS or code == errno.ENOMEM:
             self.tx_dropped += 1
         elif code in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
-            # EIO: the kernel side is down, as if the cable was out. EINVAL: it finds the frame malformed.
+            # EIO: the kernel side is down, as if the cable was unplugged. EINVAL: the kernel finds the frame malformed.
             self.tx_errors += 1
         else:
             raise OSError(code, os.strerror(code))
         return True
 
     def close(self) -> None:
-        """Give the device back; the kernel takes it away unless it is persistent."""
+        """Close the descriptor; the kernel then removes the device unless it is persistent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             self.frame_io.fd = -1
@@ -140,7 +143,7 @@ class TapDevice:
 
 
 def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str]:
-    """Open /dev/net/tun in the current namespace and attach to (or make) the device: (fd, its name)."""
+    """Open /dev/net/tun in the current namespace and attach to the device, which is created if needed: (fd, its name)."""
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
         flags |= IFF_VNET_HDR
@@ -149,12 +152,12 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as exc:
-        raise FileNotFoundError(exc.errno, "no /dev/net/tun here (modprobe tun)", "/dev/net/tun") from None
+        raise FileNotFoundError(exc.errno, "/dev/net/tun does not exist (try: modprobe tun)", "/dev/net/tun") from None
     try:
         try:
             answer = fcntl.ioctl(fd, TUNSETIFF, ns.ifreq(name, struct.pack("=H", flags)))
         except PermissionError as exc:
-            text = f"making the device {name!r} needs CAP_NET_ADMIN in its namespace (root, or unshare -Urn)"
+            text = f"creating the device {name!r} needs CAP_NET_ADMIN in its namespace (run as root, or under unshare -Urn)"
             raise PermissionError(exc.errno, text) from None
         if offload:
             fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("=i", VNET_HDR_LEN))

@@ -1,11 +1,11 @@
-"""Base of the devices that stand in front of another one."""
+"""The base class of the devices that stand in front of another device."""
 
 from pystack.phy.device import Device
 from pystack_c.packet import Transmit
 
 
 class Wrapper:
-    """Passes everything on. Subclasses look at it, or change it."""
+    """A device that passes everything on to the device behind it. Subclasses look at the frames, or change them."""
 
     def __init__(self, device: Device):
         self.device = device
@@ -17,15 +17,15 @@ class Wrapper:
         self.gso_max = device.gso_max
 
     def fileno(self) -> int:
-        """The file of the device behind."""
+        """The descriptor of the device behind."""
         return self.device.fileno()
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame of the device behind."""
+        """The next frame of the device behind, or None."""
         return self.device.recv()
 
     def send(self, tx: Transmit) -> bool:
-        """Give the frame to the device behind."""
+        """Give the frame to the device behind; False if that one has no room."""
         return self.device.send(tx)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from pystack.phy.tapio cimport FrameIO
 from pystack.runtime.host cimport Host
 from pystack.runtime.lock cimport Gate, Lock, this_thread
 from pystack.runtime.sleep cimport monotonic, poke
-from pystack.runtime.waiting cimport Waiter, Watch
+from pystack.runtime.waiting cimport Hook, Waiter, Watch
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface
 from pystack_c.packet cimport Transmit
@@ -57,6 +57,11 @@ cdef class CallingHost(Host):
     @cython.locals(fn=object, target=object)
     cdef _collect(self, int64_t now)
     cdef kick(self)
+    cdef kick_if_fired(self)
+    cpdef show(self, Watch watch, Hook hook)
+    cpdef hide(self, Watch watch, Hook hook)
+    @cython.locals(item=object, hook=Hook)
+    cpdef refresh(self, Watch watch)
     @cython.locals(error=object)
     cpdef check(self)
     @cython.locals(error=object)

@@ -12,7 +12,7 @@ from pystack.phy.tapio import FrameIO
 from pystack.runtime.host import Host, RecorderProtocol
 from pystack.runtime.lock import Gate, Lock, this_thread
 from pystack.runtime.sleep import monotonic, poke
-from pystack.runtime.waiting import Waiter, Watch
+from pystack.runtime.waiting import Hook, Waiter, Watch
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
 
@@ -80,20 +80,21 @@ class CallingHost(Host):
     # -- calls --------------------------------------------------------------------------------------------------
 
     def begin(self) -> int:
-        """Begin a plain call into the core: take the lock. Returns `now`; `end(now)` must follow. -1: make it by `call`.
+        """Begin a call into the core: take the lock, which `end` gives back. Returns `now` for a direct call of the core.
 
-        What this saves is all that `call` does for recorders, probes and the uncompiled core.
+        -1 means that the call has to be made by `call`, which serves recorders, probes and the uncompiled core, and which raises
+        the error of a stack that has stopped.
         """
         self.lock.acquire()
         if self.error is not None or self._in_order():
-            self.lock.release()
             return -1
         return self.time()
 
     def end(self, now: int) -> None:
-        """End what `begin` began: everything the stack has to send is sent, the lock given back."""
+        """End the call that `begin` began: after a direct call, send everything the stack has to send; release the lock."""
         try:
-            self.drain(now, None)
+            if now >= 0:
+                self.drain(now, None)
         finally:
             self.lock.release()
 
@@ -260,6 +261,51 @@ class CallingHost(Host):
         """Get the leader out of its sleep: it was fired, or has to look at the timers again."""
         self.sleep_until = _AWAKE
         poke(self.kick_fd if self.leader is self.caretaker else self.wake_fd)
+
+    def kick_if_fired(self) -> None:
+        """The leader itself was fired by a call."""
+        if self.leader is not None and self.leader.fired and self.sleep_until >= 0:
+            self.kick()
+
+    # -- hooks --------------------------------------------------------------------------------------------------
+
+    def show(self, watch: Watch, hook: Hook) -> None:
+        """Notify `hook` now, and whenever the endpoint's readiness changes."""
+        self.lock.acquire()
+        try:
+            watch.show(hook)
+            watch.endpoint.waiter = watch
+            hook.notify(0)
+            self.kick_if_fired()
+        finally:
+            self.lock.release()
+
+    def hide(self, watch: Watch, hook: Hook) -> None:
+        """Notify `hook` no more."""
+        self.lock.acquire()
+        try:
+            watch.hide(hook)
+        finally:
+            self.lock.release()
+
+    def watch_descriptor(self, handle: Any) -> None:  # python
+        """A socket has got a number (RealtimeHost)."""
+        raise NotImplementedError
+
+    def forget_descriptor(self, handle: Any) -> None:  # python
+        """It gives it back."""
+        raise NotImplementedError
+
+    def refresh(self, watch: Watch) -> None:
+        """Notify the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
+        self.lock.acquire()
+        try:
+            for item in watch.hooks:
+                hook: Hook = item
+                hook.notify(0)
+            self.kick_if_fired()
+        finally:
+            self.lock.release()
 
     # -- the end ------------------------------------------------------------------------------------------------
 

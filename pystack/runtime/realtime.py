@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystack_c.const as C
 from pystack.phy.device import Device
@@ -20,6 +20,9 @@ from pystack.runtime.host import Host, RecorderProtocol
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.sleep import poke
 from pystack_c.tcp import user as tcp
+
+if TYPE_CHECKING:
+    from pystack.sockets.resolve import Names
 
 _CONNECTED = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
 
@@ -33,8 +36,16 @@ class RealtimeHost(ServingHost):
     >>> host.start()
     """
 
-    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
+    def __init__(
+        self,
+        stack: Any,
+        recorder: RecorderProtocol | None = None,
+        clock: Callable[[], int] | None = None,
+        names: "Names | None" = None,
+    ):
         super().__init__(stack, recorder, clock)
+        #: the names that this host's sockets know (pystack.sockets.resolve), or None: only "localhost"
+        self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False
         #: what holds the frames of this host (stepping.Gate), or None

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from pystack.runtime.calling cimport CallingHost, Port
 from pystack.runtime.lock cimport Gate, this_thread
 from pystack.runtime.sleep cimport Sleeper, calm, monotonic, poke
-from pystack.runtime.waiting cimport Hook, Waiter, Watch
+from pystack.runtime.waiting cimport Waiter, Watch
 
 cdef int _STAY
 cdef int64_t _NAP
@@ -37,16 +37,11 @@ cdef class ServingHost(CallingHost):
     cdef _end_wait(self, Waiter me, Watch watch)
     @cython.locals(waiter=Waiter)
     cpdef wake(self, Watch watch)
-    cpdef show(self, Watch watch, Hook hook)
-    cpdef hide(self, Watch watch, Hook hook)
-    @cython.locals(item=object, hook=Hook)
-    cpdef refresh(self, Watch watch)
     cdef _take_lead(self, Waiter me, int64_t limit)
     @cython.locals(waiter=Waiter)
     cdef Gate next_gate(self)
     @cython.locals(waiter=Waiter)
     cdef open_all(self)
-    cdef kick_if_fired(self)
     cdef leave(self)
     @cython.locals(now=int64_t)
     cdef lead(self, Waiter me, Sleeper sleeper, int64_t limit)

@@ -32,7 +32,7 @@ from pystack.runtime.calling import CallingHost, Port
 from pystack.runtime.host import RecorderProtocol
 from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
-from pystack.runtime.waiting import Hook, Waiter, Watch
+from pystack.runtime.waiting import Waiter, Watch
 
 #: batches for which leaders keep the lead, after those they left it to did not take it
 _STAY = 64
@@ -227,44 +227,6 @@ class ServingHost(CallingHost):
         finally:
             self.lock.release()
 
-    def show(self, watch: Watch, hook: Hook) -> None:
-        """Notify `hook` now, and whenever the endpoint's readiness changes."""
-        self.lock.acquire()
-        try:
-            watch.show(hook)
-            watch.endpoint.waiter = watch
-            hook.notify(0)
-            self.kick_if_fired()
-        finally:
-            self.lock.release()
-
-    def hide(self, watch: Watch, hook: Hook) -> None:
-        """Notify `hook` no more."""
-        self.lock.acquire()
-        try:
-            watch.hide(hook)
-        finally:
-            self.lock.release()
-
-    def watch_descriptor(self, handle: Any) -> None:  # python
-        """A socket has got a number (RealtimeHost)."""
-        raise NotImplementedError
-
-    def forget_descriptor(self, handle: Any) -> None:  # python
-        """It gives it back."""
-        raise NotImplementedError
-
-    def refresh(self, watch: Watch) -> None:
-        """Notify the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
-        self.lock.acquire()
-        try:
-            for item in watch.hooks:
-                hook: Hook = item
-                hook.notify(0)
-            self.kick_if_fired()
-        finally:
-            self.lock.release()
-
     # -- leading ------------------------------------------------------------------------------------------------
 
     def _take_lead(self, me: Waiter, limit: int) -> None:
@@ -305,11 +267,6 @@ class ServingHost(CallingHost):
             waiter: Waiter = self.fired.popleft()
             if waiter.fired:
                 waiter.let_go()
-
-    def kick_if_fired(self) -> None:
-        """The leader itself was fired by a call."""
-        if self.leader is not None and self.leader.fired and self.sleep_until >= 0:
-            self.kick()
 
     def leave(self) -> None:
         """Leave the lead vacant; the caretaker will look."""

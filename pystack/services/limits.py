@@ -20,8 +20,8 @@ LITTLE = 1024
 _KEEP_ALIVE = int(http.KEEP_ALIVE * 1e9)
 
 
-class Rate:
-    """A client has to do so much in each quarter of `service_stall_time`."""
+class Pace:
+    """The least that a client has to do in each quarter of `service_stall_time`."""
 
     def __init__(self) -> None:
         self.at = NEVER
@@ -63,8 +63,8 @@ class Limits:
         #: of the request with the number `head`, by when its head has to be whole
         self.head = -1
         self.head_at = NEVER
-        self.body = Rate()
-        self.reader = Rate()
+        self.body = Pace()
+        self.reader = Pace()
         #: our side is closed: by when the client's has to be
         self.linger_at = NEVER
 

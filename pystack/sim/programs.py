@@ -23,7 +23,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr
-from pystack.sim.network import SimHost
+from pystack.sim.nodes import SimHost
 from pystack.sim.scheduler import Scheduler
 
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2

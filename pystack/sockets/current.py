@@ -36,12 +36,12 @@ def host_for(cls: type) -> RealtimeHost:
 
 
 def names_of(host: Any) -> Names | None:
-    """What the stack knows about names."""
+    """The names that the sockets of `host` know; None: only "localhost"."""
     return getattr(host, "names", None)
 
 
 def default_names() -> Names | None:
-    """What the default stack knows about names."""
+    """The names that the sockets of the default stack know."""
     return names_of(default())
 
 

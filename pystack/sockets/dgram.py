@@ -78,10 +78,12 @@ class Datagrams(Description):
     def _take(self, flags: int) -> Datagram | None:
         """recvfrom of the protocol."""
         host = self.host
-        now = -1 if self.udp is None else host.begin()
-        if now < 0:
-            return host.call(self.calls.recvfrom, self.endpoint, flags)  # type: ignore[no-any-return]
+        now = host.begin()
+        if self.udp is None:
+            now = -1  # only UDP has calls that compiled code can make directly
         try:
+            if now < 0:
+                return host.call(self.calls.recvfrom, self.endpoint, flags)  # type: ignore[no-any-return]
             return direct.recvfrom(self.udp, flags, now)  # type: ignore[no-any-return,arg-type]
         finally:
             host.end(now)
@@ -105,12 +107,14 @@ class Datagrams(Description):
             raise error(errno.EOPNOTSUPP)
         flags &= ~(MSG_DONTWAIT | MSG_NOSIGNAL)
         host = self.host
-        now = -1 if self.udp is None else host.begin()
-        if now < 0:
-            host.call(self.calls.sendto, self.endpoint, data, addr, port, flags)
-            return len(data)
+        now = host.begin()
+        if self.udp is None:
+            now = -1
         try:
-            direct.sendto(self.udp, data, addr, port, flags, now)  # type: ignore[arg-type]
+            if now < 0:
+                host.call(self.calls.sendto, self.endpoint, data, addr, port, flags)
+            else:
+                direct.sendto(self.udp, data, addr, port, flags, now)  # type: ignore[arg-type]
         finally:
             host.end(now)
         return len(data)

@@ -51,8 +51,6 @@ cdef class Stream(Description):
     cpdef int64_t send(self, data, int flags, timeout) except -1
     @cython.locals(host=ServingHost, now=int64_t, took=int64_t)
     cdef int64_t _put(self, bytes data, int flags, int64_t left) except -1
-    @cython.locals(host=ServingHost, took=int64_t)
-    cdef int64_t _put_in_order(self, bytes data, int flags, int64_t left) except -1
     @cython.locals(host=ServingHost, turn=Turn)
     cdef _await_turn(self, timeout, deadline)
     cdef _end_turn(self)

@@ -3,8 +3,9 @@
 `timeout` everywhere is a socket object's: None blocks, 0 never waits, else seconds. As in CPython's C module, a
 call is tried first and waits only when the core has nothing; OSError comes as the core raised it.
 
-What carries data goes from C to C where it can (`_take`, `_put`, `_next`: Host.begin and Host.end); all else through Host.call. So
-there are two names for one module: `tcp`, of which the compiled code calls the C functions, and `user`, whose functions are handed on.
+The calls that carry data (`_take`, `_put`, `_next`) go from C to C between Host.begin and Host.end, unless begin asks for Host.call;
+all other calls go through Host.call. So there are two names for one module: compiled code calls the C functions of `tcp`, and Host.call
+receives the Python functions of `user`.
 """
 
 import errno
@@ -113,10 +114,8 @@ class Stream(Description):
         """tcp.accept."""
         host = self.host
         now = host.begin()
-        if now < 0:
-            return host.call(user.accept, self.endpoint)
         try:
-            return tcp.accept(self.tcb, now)
+            return host.call(user.accept, self.endpoint) if now < 0 else tcp.accept(self.tcb, now)
         finally:
             host.end(now)
 
@@ -186,9 +185,9 @@ class Stream(Description):
         """tcp.recv."""
         host = self.host
         now = host.begin()
-        if now < 0:
-            return host.call(user.recv, self.endpoint, n, flags)  # type: ignore[no-any-return]
         try:
+            if now < 0:
+                return host.call(user.recv, self.endpoint, n, flags)  # type: ignore[no-any-return]
             return tcp.recv(self.tcb, n, flags, now)
         finally:
             host.end(now)
@@ -248,37 +247,23 @@ class Stream(Description):
         return self._send(data, flags, timeout, deadline_of(timeout), timeout is not None, False)
 
     def _put(self, data: bytes, flags: int, left: int) -> int:
-        """tcp.send; _BUSY where it is another thread's turn.
+        """tcp.send; _BUSY if another thread is in the middle of a send.
 
-        `left`: what the same send has to come after this. Unless all is taken, the turn is this thread's until `_end_turn`.
+        `left`: the bytes of the same send that come after these. Unless all bytes are taken, the turn is this thread's until `_end_turn`.
         """
         host = self.host
         now = host.begin()
-        if now < 0:
-            return self._put_in_order(data, flags, left)
         try:
-            if self.sender != 0 and self.sender != this_thread():
+            if self.sender != 0 and self.sender != this_thread() and host.error is None:
                 return _BUSY
-            took: int = tcp.send(self.tcb, data, flags, now)
+            took: int = (
+                host.call(user.send, self.endpoint, data, flags) if now < 0 else tcp.send(self.tcb, data, flags, now)
+            )
             if left >= 0 and (left > 0 or took < len(data)):
                 self.sender = this_thread()
             return took
         finally:
             host.end(now)
-
-    def _put_in_order(self, data: bytes, flags: int, left: int) -> int:
-        """The same by Host.call, which recorders, probes and the uncompiled core need."""
-        host = self.host
-        host.lock.acquire()
-        try:
-            if self.sender != 0 and self.sender != this_thread() and host.error is None:
-                return _BUSY
-            took: int = host.call(user.send, self.endpoint, data, flags)
-            if left >= 0 and (left > 0 or took < len(data)):
-                self.sender = this_thread()
-            return took
-        finally:
-            host.lock.release()
 
     def _await_turn(self, timeout: float | None, deadline: int | None) -> None:
         """Wait until no other thread is in the middle of a send, as `await_ready` waits for the endpoint."""

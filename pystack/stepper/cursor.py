@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pystack.stepper import rounds
-from pystack.stepper.expr import Expression, Scope
+from pystack.stepper.expr import Expression
 from pystack.stepper.records import Entry, Frame
+from pystack.stepper.scope import Scope
 from pystack.stepper.timeline import Timeline
 
 UNITS = ("event", "frame", "layer", "rtt")

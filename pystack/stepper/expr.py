@@ -12,13 +12,11 @@ dot the fields of its connection that an event told of last. What is not there h
 import ast
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pystack.stepper import snapshot
+from pystack.stepper.scope import Missing, Scope
 from pystack_c.tcp.tcb import STATE_NAMES
-
-if TYPE_CHECKING:
-    from pystack.stepper.timeline import Timeline
 
 MAX_LENGTH = 1000
 MAX_NUMBER = 10**30
@@ -89,64 +87,6 @@ class ExpressionError(ValueError):
     def caret(self) -> str:
         """The expression with a caret under the place, and what is wrong."""
         return f"{self.text}\n{' ' * self.column}^ {self.what}"
-
-
-class Missing(LookupError):
-    """A value that is not there at this event."""
-
-
-class Scope:
-    """What the names mean at one event; looked up when asked for."""
-
-    def __init__(self, timeline: "Timeline", index: int):
-        self.timeline = timeline
-        self.index = index
-        self._conn: str | None = None
-
-    def event(self) -> Any:
-        """The event."""
-        if self.index < 0:
-            raise Missing("before the first event")
-        return self.timeline.events[self.index]
-
-    def conn(self) -> str:
-        """The connection's key; "" where the event has none."""
-        if self._conn is None:
-            self._conn = self.event().conn
-        return self._conn
-
-    def tcb(self, field: str) -> Any:
-        """A field of the event's connection."""
-        return self._field(self.conn(), field)
-
-    def _field(self, conn: str, field: str) -> Any:
-        timeline = self.timeline
-        number = timeline._numbers.get(conn, -1)
-        values = timeline.states.at(self.index).get(number)
-        if values is None:
-            raise Missing("no connection")
-        value = values[snapshot.FIELDS.index(field)]
-        return dict(value) if field == "timers" else value
-
-    def of_host(self, host: str, field: str) -> Any:
-        """A field of the connection of a host that was told of last."""
-        timeline = self.timeline
-        for index in range(self.index, max(self.index - 2000, -1), -1):
-            entry = timeline.events[index]
-            if entry.host == host and entry.conn:
-                return self._field(entry.conn, field)
-        raise Missing(f"{host} has no connection yet")
-
-    def frame(self) -> Any:
-        """The event's frame."""
-        number = self.event().frame
-        if number < 0:
-            raise Missing("no frame")
-        return self.timeline.frames[number]
-
-    def time(self) -> float:
-        """Seconds since the start."""
-        return float(self.event().time - self.timeline.start) / 1e9
 
 
 Value = Callable[[Scope], Any]

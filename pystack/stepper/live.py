@@ -23,7 +23,8 @@ from typing import Any
 from pystack.phy.device import Device
 from pystack.phy.wrapper import Wrapper
 from pystack.runtime import forked
-from pystack.stepper.expr import Expression, ExpressionError, Missing
+from pystack.stepper.expr import Expression, ExpressionError
+from pystack.stepper.scope import Missing
 from pystack.trace.annotate import describe
 from pystack.trace.summary import Summarizer
 from pystack_c.packet import Transmit

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from pystack.runtime import forked
-from pystack.trace import calls
+from pystack.trace import calls, values
 from pystack.trace import format as fmt
 from pystack_c.config import Config
 from pystack_c.core import Core
@@ -35,17 +35,17 @@ def portable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, memoryview):
         return bytes(value)
     if isinstance(value, Endpoint):
-        return fmt.EndpointRef(value.ident)
+        return values.EndpointRef(value.ident)
     if isinstance(value, Iface):
-        return fmt.IfaceRef(value.index)
+        return values.IfaceRef(value.index)
     if isinstance(value, Core):
-        return fmt.StackRef()
+        return values.StackRef()
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
         return type(value)(portable(item, depth + 1) for item in value)
     if isinstance(value, dict):
         return {portable(key): portable(item, depth + 1) for key, item in value.items()}
     if depth > 3:
-        return fmt.Other(type(value).__name__)
+        return values.Other(type(value).__name__)
     return (type(value).__name__, *((name, portable(getattr(value, name), depth + 1)) for name in public_names(value)))
 
 
@@ -61,10 +61,10 @@ def public_names(value: Any) -> list[str]:
 def short_result(result: Any) -> bytes:
     """A call's result in its encoded form, or the hash of that form."""
     out = bytearray()
-    fmt.put_value(out, portable(result))
+    values.put_value(out, portable(result))
     if len(out) > SHORT:
-        long, out = fmt.Digest(len(out), digest(out)), bytearray()
-        fmt.put_value(out, long)
+        long, out = values.Digest(len(out), digest(out)), bytearray()
+        values.put_value(out, long)
     return bytes(out)
 
 
@@ -81,7 +81,7 @@ class Recorder:
         self.time = 0
         self.closed = False
         self.writer.buffer.append(fmt.META)
-        fmt.put_value(self.writer.buffer, dict(meta or {}))
+        values.put_value(self.writer.buffer, dict(meta or {}))
         self.writer.end_record()
 
     def host(self, name: str, seed: object, config: Config) -> "HostRecorder":
@@ -89,9 +89,9 @@ class Recorder:
         with self.lock:
             buffer = self.writer.buffer
             buffer.append(fmt.HOST)
-            fmt.put_bytes(buffer, name.encode())
-            fmt.put_bytes(buffer, str(seed).encode())
-            fmt.put_value(buffer, config.as_dict())
+            values.put_bytes(buffer, name.encode())
+            values.put_bytes(buffer, str(seed).encode())
+            values.put_value(buffer, config.as_dict())
             self.writer.end_record()
             self.hosts += 1
             return HostRecorder(self, self.hosts - 1)
@@ -103,7 +103,7 @@ class Recorder:
             name = calls.name_of(fn)
             number = self.functions[fn] = len(self.functions)
             self.writer.buffer.append(fmt.FUNCTION)
-            fmt.put_bytes(self.writer.buffer, name.encode())
+            values.put_bytes(self.writer.buffer, name.encode())
             self.writer.end_record()
         return number
 
@@ -111,8 +111,8 @@ class Recorder:
         """Begin a record with host and time. The lock is held."""
         buffer = self.writer.buffer
         buffer.append(kind)
-        fmt.put_number(buffer, host)
-        fmt.put_signed(buffer, now - self.time)
+        values.put_number(buffer, host)
+        values.put_signed(buffer, now - self.time)
         self.time = now
         return buffer
 
@@ -128,7 +128,7 @@ class Recorder:
             if self.closed:
                 return
             self.writer.buffer.append(fmt.END)
-            fmt.put_number(self.writer.buffer, self.writer.records)
+            values.put_number(self.writer.buffer, self.writer.records)
             self.writer.end_record()
             self.writer.flush()
             self.closed = True
@@ -151,8 +151,8 @@ class HostRecorder:
             if recorder.closed:
                 return
             buffer = recorder.head(fmt.SETUP, self.number, now)
-            fmt.put_bytes(buffer, name.encode())
-            fmt.put_value(buffer, arguments)
+            values.put_bytes(buffer, name.encode())
+            values.put_value(buffer, arguments)
             recorder.writer.end_record()
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
@@ -163,8 +163,8 @@ class HostRecorder:
                 return
             buffer = recorder.head(fmt.RECEIVE, self.number, now)
             for number in (iface.index, flags, gso_size):
-                fmt.put_number(buffer, number)
-            fmt.put_bytes(buffer, frame[offset:] if offset else frame)
+                values.put_number(buffer, number)
+            values.put_bytes(buffer, frame[offset:] if offset else frame)
             recorder.writer.end_record()
 
     def timeout(self, now: int) -> None:
@@ -184,9 +184,9 @@ class HostRecorder:
                 return
             function = recorder.function(fn)
             buffer = recorder.head(fmt.CALL, self.number, now)
-            fmt.put_number(buffer, function)
-            fmt.put_number(buffer, getattr(target, "ident", 0))
-            fmt.put_value(buffer, arguments)
+            values.put_number(buffer, function)
+            values.put_number(buffer, getattr(target, "ident", 0))
+            values.put_value(buffer, arguments)
             recorder.writer.end_record()
 
     def result(self, result: Any, error: BaseException | None) -> None:
@@ -198,12 +198,12 @@ class HostRecorder:
                 return
             buffer = recorder.writer.buffer
             buffer.append(fmt.RESULT if error is None else fmt.ERROR)
-            fmt.put_number(buffer, self.number)
+            values.put_number(buffer, self.number)
             if error is None:
                 buffer += encoded
             else:
-                fmt.put_bytes(buffer, error_name(error).encode())
-                fmt.put_signed(buffer, getattr(error, "errno", None) or 0)
+                values.put_bytes(buffer, error_name(error).encode())
+                values.put_signed(buffer, getattr(error, "errno", None) or 0)
             recorder.writer.end_record()
 
     def transmit(self, now: int, tx: Transmit | None) -> None:
@@ -219,10 +219,10 @@ class HostRecorder:
             else:
                 buffer = recorder.head(fmt.TRANSMIT, self.number, now)
                 for number in (tx.iface.index, tx.gso_size, tx.csum_start, tx.csum_offset):
-                    fmt.put_number(buffer, number)
-                fmt.put_bytes(buffer, tx.header)
-                fmt.put_number(buffer, 0 if payload is None else len(payload))
-                fmt.put_bytes(buffer, mark)
+                    values.put_number(buffer, number)
+                values.put_bytes(buffer, tx.header)
+                values.put_number(buffer, 0 if payload is None else len(payload))
+                values.put_bytes(buffer, mark)
             recorder.writer.end_record()
 
     def deadline(self, deadline: int | None) -> None:
@@ -236,8 +236,8 @@ class HostRecorder:
                 return
             buffer = recorder.writer.buffer
             buffer.append(fmt.DEADLINE)
-            fmt.put_number(buffer, self.number)
-            fmt.put_value(buffer, None if deadline is None else deadline - recorder.time)
+            values.put_number(buffer, self.number)
+            values.put_value(buffer, None if deadline is None else deadline - recorder.time)
             recorder.writer.end_record()
 
 

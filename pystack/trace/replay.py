@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.runtime.host import Host
-from pystack.trace import calls, fields
+from pystack.trace import calls, fields, values
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.limits import Budget
@@ -210,7 +210,7 @@ class Replay:
 
     def _result(self, number: int, expected: Any) -> None:
         encoded = bytearray()
-        fmt.put_value(encoded, expected)
+        values.put_value(encoded, expected)
         self._check_result(number, (bytes(encoded), "", 0))
 
     def _error(self, number: int, name: str, errno: int) -> None:
@@ -302,11 +302,11 @@ class Replay:
         return endpoint
 
     def _resolve(self, host: ReplayHost, value: Any) -> Any:
-        if isinstance(value, fmt.EndpointRef):
+        if isinstance(value, values.EndpointRef):
             return self._endpoint(host, value.ident)
-        if isinstance(value, fmt.IfaceRef):
+        if isinstance(value, values.IfaceRef):
             return self._iface(host, value.number)
-        if isinstance(value, fmt.StackRef):
+        if isinstance(value, values.StackRef):
             return host.stack
         if type(value) in (tuple, list):
             return type(value)(self._resolve(host, item) for item in value)
@@ -328,8 +328,8 @@ def _result_text(result: tuple[bytes, str, int]) -> str:
     encoded, error, errno = result
     if error:
         return f"{error} {errno}" if errno else error
-    value = fmt.decode_value(encoded)
-    if isinstance(value, fmt.Digest):
+    value = values.decode_value(encoded)
+    if isinstance(value, values.Digest):
         return f"{value.length} bytes with hash {value.digest.hex()}"
     return repr(value)
 

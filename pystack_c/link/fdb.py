@@ -11,7 +11,7 @@ AGEING_TIME = 300_000_000_000
 MAX_LEARNED = 16_384
 
 
-class Entry:
+class ForwardingEntry:
     """One address: its port, when it was seen last (ns), and whether it was set by hand."""
 
     __slots__ = ("port", "seen", "static")
@@ -32,7 +32,7 @@ class ForwardingTable:
         self.ageing = ageing
         self.limit = limit
         self.refused = 0
-        self.entries: dict[bytes, Entry] = {}
+        self.entries: dict[bytes, ForwardingEntry] = {}
 
     def learn(self, mac: bytes, port: Any, now: int) -> None:
         """A frame from `mac` came in on `port`. Group addresses and static entries are left alone (802.1D 7.8)."""
@@ -43,7 +43,7 @@ class ForwardingTable:
             if len(self.entries) >= self.limit and not self._make_room(now):
                 self.refused += 1
                 return
-            self.entries[mac] = Entry(port, now, False)
+            self.entries[mac] = ForwardingEntry(port, now, False)
         elif not entry.static:
             entry.port = port
             if entry.seen != now:
@@ -66,13 +66,13 @@ class ForwardingTable:
 
     def set_static(self, mac: bytes, port: Any) -> None:
         """An entry that is neither learned nor forgotten (802.1D 7.9.1)."""
-        self.entries[mac] = Entry(port, 0, True)
+        self.entries[mac] = ForwardingEntry(port, 0, True)
 
     def forget_port(self, port: Any) -> None:
         """A port is gone, and with it all that was learned there."""
         self.entries = {mac: entry for mac, entry in self.entries.items() if entry.port is not port}
 
-    def _is_old(self, entry: Entry, now: int) -> bool:
+    def _is_old(self, entry: ForwardingEntry, now: int) -> bool:
         return not entry.static and self.ageing > 0 and now - entry.seen > self.ageing
 
     def _make_room(self, now: int) -> bool:

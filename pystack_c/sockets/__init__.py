@@ -1,0 +1,1 @@
+"""Endpoints other than TCP's: ports, socket options, UDP and raw sockets."""

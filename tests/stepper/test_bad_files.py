@@ -14,6 +14,7 @@ from pystack.cli.main import cli
 from pystack.sim.network import MS, Network, S
 from pystack.stepper import Timeline, scenarios
 from pystack.trace import format as fmt
+from pystack.trace import values
 from pystack.trace.errors import TraceError
 
 
@@ -149,15 +150,15 @@ def test_two_hosts_of_one_name():
     out = bytearray()
     for _ in range(2):
         out.append(fmt.HOST)
-        fmt.put_bytes(out, b"a")
-        fmt.put_bytes(out, b"1")
-        fmt.put_value(out, {})
+        values.put_bytes(out, b"a")
+        values.put_bytes(out, b"1")
+        values.put_value(out, {})
     assert "two hosts are named 'a'" in error_of(b"PYSTACKT\x01" + chunk(bytes(out)))
 
 
 def test_no_host_at_all():
     out = bytearray((fmt.END,))
-    fmt.put_number(out, 0)
+    values.put_number(out, 0)
     assert "holds no host" in error_of(b"PYSTACKT\x01" + chunk(bytes(out)))
 
 

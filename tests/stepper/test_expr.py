@@ -3,7 +3,8 @@
 import pytest
 
 from pystack.stepper import Cursor, scenarios
-from pystack.stepper.expr import Expression, ExpressionError, Scope, names
+from pystack.stepper.expr import Expression, ExpressionError, names
+from pystack.stepper.scope import Scope
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO
-from pystack.running import NamedHost, socket_class
+from pystack.running import socket_class
+from pystack.runtime.realtime import RealtimeHost
 from pystack_c.config import Config
 from pystack_c.packet import Transmit
 from pystack_c.stack import Stack
@@ -147,7 +148,7 @@ class Lab:
         }
         for i in range(2):
             stack = Stack(seed + i, Config().update(settings), f"shaky{i}")
-            host = NamedHost(stack, None, None, self.clocks[i])
+            host = RealtimeHost(stack, None, self.clocks[i])
             iface = host.attach(self.devices[i])
             host.setup("add_addr", iface, 0x0A000001 + i, 24)
             host.set_busy_poll(self.rng.choice((0, 200)))

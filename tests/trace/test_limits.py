@@ -9,7 +9,7 @@ import pytest
 
 from pystack.stepper import Timeline
 from pystack.trace import format as fmt
-from pystack.trace import limits
+from pystack.trace import limits, values
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import Replay, replay
 
@@ -19,13 +19,13 @@ def record(kind: int, *fields: object) -> bytes:
     out = bytearray((kind,))
     for code, field in zip(fmt.RECORDS[kind][1], fields, strict=True):
         if code == "n":
-            fmt.put_number(out, field)
+            values.put_number(out, field)
         elif code in "tz":
-            fmt.put_signed(out, field)
+            values.put_signed(out, field)
         elif code == "v":
-            fmt.put_value(out, field)
+            values.put_value(out, field)
         else:
-            fmt.put_bytes(out, field)
+            values.put_bytes(out, field)
     return bytes(out)
 
 
@@ -99,12 +99,12 @@ def test_a_record_of_many_pieces_is_read_in_linear_work(monkeypatch):
     """Bytes that are joined and looked at again: at most a few times those that there are."""
     seen = []
 
-    class Counting(fmt._Cursor):
+    class Counting(values.ValueCursor):
         def __init__(self, data, more=False):
             super().__init__(data, more)
             seen.append(len(data))
 
-    monkeypatch.setattr(fmt, "_Cursor", Counting)
+    monkeypatch.setattr(fmt, "ValueCursor", Counting)
     size = 8 << 20
     data = file(record(fmt.META, bytes(size)), record(fmt.END, 1), chunk=1 << 24)
     found = list(fmt.RecordReader(io.BytesIO(data), "x"))
@@ -126,7 +126,7 @@ def test_memory_for_reading_is_of_one_piece():
 
 def test_a_number_that_the_core_cannot_hold_is_an_error_of_one_line():
     """Compiled, it was an OverflowError out of the core."""
-    setup = record(fmt.SETUP, 0, 0, b"add_route", (-10, 0, 0, fmt.IfaceRef(1)))
+    setup = record(fmt.SETUP, 0, 0, b"add_route", (-10, 0, 0, values.IfaceRef(1)))
     with pytest.raises(TraceError, match="x: "):
         replay(io.BytesIO(file(HOST + setup)), name="x")
 

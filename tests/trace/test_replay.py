@@ -11,6 +11,7 @@ import pytest
 
 from pystack.sim.network import MS, Network, S
 from pystack.trace import format as fmt
+from pystack.trace import values
 from pystack.trace.annotate import FrameProbe
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
@@ -193,7 +194,7 @@ def chunk(body: bytes) -> bytes:
 def blob(size: int) -> bytes:
     """A record of `size` zeros."""
     out = bytearray((fmt.META, 4))
-    fmt.put_bytes(out, bytes(size))
+    values.put_bytes(out, bytes(size))
     return bytes(out)
 
 
@@ -237,7 +238,7 @@ def test_foreign_and_broken_recordings(data, text):
 def announce(recorder, name):
     """Write down that a function of that name is called (the recorder itself would refuse it)."""
     recorder.writer.buffer.append(fmt.FUNCTION)
-    fmt.put_bytes(recorder.writer.buffer, name.encode())
+    values.put_bytes(recorder.writer.buffer, name.encode())
     recorder.writer.end_record()
 
 
@@ -263,16 +264,16 @@ def test_a_recording_cannot_do_more_than_a_run(write, text):
 
 
 def test_values_round_trip():
-    values = [
+    samples = [
         None, True, False, 0, -1, 1 << 70, -(1 << 70), b"", b"x" * 300, "", "zü", 1.5, (1, [2, (3,)]), {"a": {1: b"2"}},
-        fmt.EndpointRef(7), fmt.IfaceRef(2), fmt.StackRef(), fmt.Digest(9, b"12345678"), fmt.Other("Thing"),
+        values.EndpointRef(7), values.IfaceRef(2), values.StackRef(), values.Digest(9, b"12345678"), values.Other("Thing"),
     ]  # fmt: skip
     out = bytearray()
-    fmt.put_value(out, values)
-    back = fmt.decode_value(bytes(out))
-    assert back == values and [type(v) for v in back] == [type(v) for v in values]
+    values.put_value(out, samples)
+    back = values.decode_value(bytes(out))
+    assert back == samples and [type(v) for v in back] == [type(v) for v in samples]
     with pytest.raises(TypeError):
-        fmt.put_value(out, object())
+        values.put_value(out, object())
 
 
 def hostile_recording(seed: int, out: Kept, **settings) -> None:

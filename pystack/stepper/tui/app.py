@@ -15,8 +15,9 @@ from pystack.stepper.changes import FORMS
 from pystack.stepper.dissect import Node
 from pystack.stepper.tui import words
 from pystack.stepper.tui.commands import COMMANDS, VIEWS, Commands
+from pystack.stepper.tui.details import ConnectionPane, Hex, Reason, Timers
 from pystack.stepper.tui.fields import Fields
-from pystack.stepper.tui.panes import Compare, ConnectionPane, Events, Hex, LadderPane, Pane, Reason, Timers
+from pystack.stepper.tui.panes import Compare, Events, LadderPane, Pane
 from pystack.stepper.tui.session import TerminalSession
 from pystack.visible import pictures
 

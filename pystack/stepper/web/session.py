@@ -4,7 +4,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.cursor import UNITS, Breakpoint, Cursor
-from pystack.stepper.expr import Expression, Scope
+from pystack.stepper.expr import Expression
+from pystack.stepper.scope import Scope
 from pystack.stepper.web import whatif
 from pystack.stepper.web.data import Trace, is_words, words
 

@@ -1,0 +1,1 @@
+"""Opening a connection: the handshake, SYN cookies and TCP Fast Open."""

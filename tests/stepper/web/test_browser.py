@@ -333,7 +333,7 @@ def made_up(count):
 
 def in_python(timeline, text, at):
     """What the server would answer."""
-    from pystack.stepper.expr import Scope
+    from pystack.stepper.scope import Scope
 
     try:
         value = _quiet(Expression(text, timeline.hosts), Scope(timeline, at))

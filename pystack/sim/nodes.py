@@ -1,0 +1,244 @@
+"""The nodes of a simulated network: hosts, switches and bare wires, and the ports by which links join them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pystack_c.const as C
+from pystack.addresses import parse_addr, parse_interface, parse_network
+from pystack.phy.segmenter import segments
+from pystack.runtime.host import Host
+from pystack.sim.channel import Channel
+from pystack.sim.scheduler import SimError
+from pystack.trace.pcapng import INBOUND, OUTBOUND
+from pystack_c.link.fdb import ForwardingTable
+from pystack_c.packet import Transmit
+
+if TYPE_CHECKING:
+    from pystack.sim.network import Network
+
+#: tap(time, direction, frame): what passes a port, direction INBOUND or OUTBOUND as the node sees it
+Tap = Callable[[int, int, bytes], None]
+Node: TypeAlias = "SimHost | Switch | Wire"
+
+
+class SimPort:
+    """Where a link ends in a node: frames go out through `send`, frames that arrive go to the node's `deliver`."""
+
+    def __init__(self, net: "Network", node: Node, name: str, kind: int):
+        self.net = net
+        self.node = node
+        self.name = name
+        self.kind = kind
+        self.iface: Any = None
+        self.out: Channel | None = None
+        self.peer: SimPort | None = None
+        self.taps: list[Tap] = []
+
+    def send(self, frame: bytes) -> None:
+        """Put a frame on the link, now."""
+        net = self.net
+        for tap in self.taps:
+            tap(net.now, OUTBOUND, frame)
+        if self.out is not None and self.peer is not None:
+            for time, data in self.out.send(frame, net.now):
+                net.at(time, self.peer.arrive, data)
+
+    def arrive(self, frame: bytes) -> None:
+        """A frame comes out of the link."""
+        for tap in self.taps:
+            tap(self.net.now, INBOUND, frame)
+        self.node.deliver(self, frame)
+
+    def __repr__(self) -> str:
+        return f"<SimPort {self.node.name}:{self.name}>"
+
+
+class SimHost(Host):
+    """A host in virtual time. Made by `Network.host`."""
+
+    def __init__(self, net: "Network", stack: Any, offload: bool = False):
+        super().__init__(stack)
+        self.net = net
+        self.offload = offload
+        self.ports: list[SimPort] = []
+        self._by_iface: dict[Any, SimPort] = {}
+        self._wake_at = -1  # the earliest timer event in the scheduler that is still good
+        self._draining = False
+        self.up = True
+
+    # -- the clock and the loop --------------------------------------------------------------------------------------
+
+    def clock(self) -> int:
+        """Virtual time."""
+        return self.net.now
+
+    def pump(self) -> None:
+        """Take everything the stack has to say."""
+        if self._draining:  # a device or tap called back: the loop below goes on anyway
+            return
+        self._draining = True
+        try:
+            poll_transmit = self.poll_transmit
+            while (tx := poll_transmit()) is not None:
+                self._send(tx)
+            poll_event = self.stack.poll_event
+            while (endpoint := poll_event()) is not None:
+                waiter = endpoint.waiter
+                if waiter is not None:
+                    waiter.wake(endpoint.take_pending())  # schedules, and calls nothing back at once
+            deadline = self.poll_timeout()
+        finally:
+            self._draining = False
+        if deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
+            self._wake_at = deadline
+            self.net.at(deadline, self._timer, deadline)
+        if self.net.frame_probe is not None:
+            self.net.frame_probe.flush()
+
+    def _send(self, tx: Transmit) -> None:
+        port = self._by_iface.get(tx.iface.index)
+        if port is None or not self.up:
+            return
+        if tx.gso_size or tx.csum_start:
+            for frame in segments(tx):
+                port.send(frame)
+        else:
+            port.send(tx.to_bytes())
+
+    def _timer(self, set_for: int) -> None:
+        if set_for != self._wake_at:
+            return  # an earlier one was set since, and did the work
+        self._wake_at = -1
+        deadline = self.poll_timeout()
+        if not self.up or deadline is None:
+            return
+        if deadline <= self.net.now:
+            self.handle_timeout()
+        self.pump()
+        if 0 <= self._wake_at <= self.net.now:
+            # The invariant of the seam, without which a driver would turn for ever.
+            raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
+
+    def deliver(self, port: SimPort, frame: bytes) -> None:
+        """A frame arrives at a port: one receive, then everything that follows from it."""
+        if not self.up:
+            return
+        self.receive(port.iface, frame)
+        self.pump()
+
+    def poll_transmit(self) -> Transmit | None:
+        """The next frame to send, or None."""
+        now = self.net.now
+        tx: Transmit | None = self.stack.poll_transmit(now)
+        if self.recorder is not None:
+            self.recorder.transmit(now, tx)
+        return tx
+
+    # -- set-up ------------------------------------------------------------------------------------------------------
+
+    def attach(self, mtu: int, kind: int) -> SimPort:
+        """A new port, with an interface eth0, eth1, ... of the stack behind it."""
+        number = len(self.ports)
+        port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
+        mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
+        offload = (True, 65226) if self.offload else (False, 0)
+        port.iface = self.setup("add_iface", port.name, kind, mac, mtu, *offload)
+        self.ports.append(port)
+        self._by_iface[port.iface.index] = port
+        return port
+
+    def port(self, name: str = "") -> SimPort:
+        """A port by name; without one, the last that was made."""
+        for port in self.ports:
+            if port.name == name:
+                return port
+        if name or not self.ports:
+            raise KeyError(f"{self.name} has no interface {name!r}; it has {', '.join(p.name for p in self.ports)}")
+        return self.ports[-1]
+
+    def addr(self, address: str, iface: str = "") -> None:
+        """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
+        value, prefixlen = parse_interface(address)
+        self.setup("add_addr", self.port(iface).iface, value, prefixlen)
+
+    def route(self, network: str, via: str = "", iface: str = "") -> None:
+        """A route: `network` is "default" or such as "10.1.0.0/16"; via a gateway, or straight to an interface."""
+        dst, prefixlen = parse_network(network)
+        gateway = parse_addr(via) if via else 0
+        out = self.port(iface).iface if iface or not via else None
+        self.setup("add_route", dst, prefixlen, gateway, out)
+
+    def neighbor(self, address: str, mac: int, iface: str = "") -> None:
+        """A permanent ARP entry."""
+        self.setup("add_neighbor", self.port(iface).iface, parse_addr(address), mac)
+
+    def crash(self) -> None:
+        """Power off: nothing is received, sent or timed any more."""
+        self.up = False
+
+    @property
+    def counters(self) -> Any:
+        """The stack's counters."""
+        return self.stack.counters
+
+
+class Switch:
+    """A learning bridge: forwards at once, floods what it does not know (IEEE 802.1D 7.7, 7.8)."""
+
+    def __init__(self, net: "Network", name: str):
+        self.net = net
+        self.name = name
+        self.ports: list[SimPort] = []
+        #: addresses never age here: a run may last for days of virtual time
+        self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
+        self.flooded = 0
+
+    def attach(self, mtu: int, kind: int) -> SimPort:
+        """A new port."""
+        port = SimPort(self.net, self, f"port{len(self.ports)}", kind)
+        self.ports.append(port)
+        return port
+
+    def deliver(self, port: SimPort, frame: bytes) -> None:
+        """Learn where the sender is; send the frame where its receiver is, or everywhere else."""
+        if len(frame) < C.ETH_HLEN:
+            return
+        dst, src = frame[:6], frame[6:12]
+        self.fdb.learn(src, port, self.net.now)
+        out = self.fdb.lookup(dst, self.net.now)
+        if out is port:
+            return
+        if out is not None:
+            out.send(frame)
+            return
+        self.flooded += 1
+        for other in self.ports:
+            if other is not port:
+                other.send(frame)
+
+
+class Wire:
+    """The bare end of a link, with no stack: for tests and tools that write and read frames themselves."""
+
+    def __init__(self, net: "Network", name: str):
+        self.net = net
+        self.name = name
+        self.ports: list[SimPort] = []
+        self.got: list[tuple[int, bytes]] = []
+        self.on_frame: Callable[[bytes], None] | None = None
+
+    def attach(self, mtu: int, kind: int) -> SimPort:
+        """A new port."""
+        port = SimPort(self.net, self, f"port{len(self.ports)}", kind)
+        self.ports.append(port)
+        return port
+
+    def deliver(self, port: SimPort, frame: bytes) -> None:
+        """Keep a frame that arrived, with its time, and show it to `on_frame`."""
+        self.got.append((self.net.now, frame))
+        if self.on_frame is not None:
+            self.on_frame(frame)
+
+    def send(self, frame: bytes, port: int = -1) -> None:
+        """Put a frame on the link, now."""
+        self.ports[port].send(frame)

@@ -1,0 +1,224 @@
+"""Numbers and values in a recording: how they are written, and how they are read from bytes that nobody vouches for."""
+
+import struct
+from typing import Any, NamedTuple
+
+#: bytes that a chunk may expand to
+MAX_CHUNK = 1 << 26
+#: values in one record (a few hundred settings are the most there are)
+MAX_VALUES = 1 << 16
+#: numbers of fields have 64 bits; numbers in values (a call's arguments) may have more
+FIELD_BITS, VALUE_BITS = 64, 512
+
+
+class EndpointRef(NamedTuple):
+    """In a value: the endpoint of that number."""
+
+    ident: int
+
+
+class IfaceRef(NamedTuple):
+    """In a value: the interface of that index."""
+
+    number: int
+
+
+class StackRef(NamedTuple):
+    """In a value: the stack itself."""
+
+
+class Digest(NamedTuple):
+    """In a result: something long, by its length and hash."""
+
+    length: int
+    digest: bytes
+
+
+class Other(NamedTuple):
+    """In a result: an object that has no form of its own here, by the name of its type."""
+
+    type: str
+
+
+# -- numbers and values --------------------------------------------------------------------------------------------
+
+
+def put_number(out: bytearray, value: int) -> None:
+    """An unsigned number, seven bits a byte."""
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+def put_signed(out: bytearray, value: int) -> None:
+    """A signed number, zigzag."""
+    put_number(out, value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def put_bytes(out: bytearray, value: "bytes | bytearray | memoryview") -> None:
+    """Bytes behind their length."""
+    put_number(out, len(value))
+    out += value
+
+
+def put_value(out: bytearray, value: Any) -> None:
+    """Any value that has a form here; TypeError for others."""
+    if value is None:
+        out.append(0)
+    elif value is True or value is False:
+        out.append(2 if value else 1)
+    elif isinstance(value, int):
+        out.append(3)
+        put_signed(out, int(value))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        out.append(4)
+        put_bytes(out, value)
+    elif isinstance(value, str):
+        out.append(5)
+        put_bytes(out, value.encode("utf-8", "surrogateescape"))
+    elif isinstance(value, float):
+        out.append(6)
+        out += struct.pack(">d", value)
+    elif type(value) in _REFS:
+        out.append(_REFS[type(value)])
+        put_value(out, tuple(value))
+    elif isinstance(value, (tuple, list)):
+        out.append(7 if isinstance(value, tuple) else 8)
+        put_number(out, len(value))
+        for item in value:
+            put_value(out, item)
+    elif isinstance(value, dict):
+        out.append(9)
+        put_number(out, len(value))
+        for key, item in value.items():
+            put_value(out, key)
+            put_value(out, item)
+    else:
+        raise TypeError(f"a recording cannot hold a {type(value).__name__}")
+
+
+_REFS: dict[type, int] = {EndpointRef: 10, IfaceRef: 11, StackRef: 12, Digest: 13, Other: 14}
+_REF_TYPES = {number: made for made, number in _REFS.items()}
+
+
+class BadData(Exception):
+    """The data does not have the form of a recording; the text says what is wrong."""
+
+
+class ShortData(BadData):
+    """The data ends within a record: more of it may come."""
+
+
+class ValueCursor:
+    """Reads the fields of records from the bytes that are there; `more` means that further bytes may follow."""
+
+    def __init__(self, data: bytes, more: bool = False):
+        self.data = data
+        self.at = 0
+        self.end = len(data)
+        self.more = more
+        self.values = 0
+
+    def begin(self) -> None:
+        """Begin a record: count its values from 0."""
+        self.values = 0
+
+    def missing(self, length: int, what: str) -> None:
+        """Raise the error for data with less than `length` bytes left: ShortData if more can follow, else BadData."""
+        raise ShortData(what) if self.more and length <= MAX_CHUNK else BadData(what)
+
+    def byte(self) -> int:
+        """The next byte."""
+        if self.at >= self.end:
+            self.missing(1, "a record ends too early")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def number(self, bits: int = FIELD_BITS) -> int:
+        """An unsigned number of at most `bits` bits; BadData if it is longer."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift >= bits:
+                raise BadData("an endless number")
+        if value >> bits:
+            raise BadData(f"a number of more than {bits} bits")
+        return value
+
+    def signed(self, bits: int = FIELD_BITS) -> int:
+        """A signed number (zigzag) of at most `bits` bits."""
+        value = self.number(bits)
+        return value >> 1 if not value & 1 else -((value + 1) >> 1)
+
+    def bytes(self, most: int = MAX_CHUNK) -> bytes:
+        """Bytes behind their length; BadData if there are more than `most`."""
+        length = self.number()
+        if length > most:
+            raise BadData(f"{length} bytes where {most} are the most")
+        if length > self.end - self.at:
+            self.missing(length, "bytes longer than their chunk")
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+    def text(self) -> str:
+        """A string in UTF-8."""
+        return self.bytes().decode("utf-8", "surrogateescape")
+
+    def count(self) -> int:
+        """How many values follow; BadData if the record would have more than MAX_VALUES."""
+        count = self.number()
+        if count > MAX_VALUES:
+            raise BadData(f"a list of {count}: a record may have {MAX_VALUES} values")
+        if count > self.end - self.at:
+            self.missing(count, "a list longer than its chunk")
+        return count
+
+    def value(self, depth: int = 0) -> Any:
+        """A value as `put_value` writes it; BadData if it has no such form, is nested too deep, or has too many parts."""
+        if depth > 20:
+            raise BadData("a value nested too deep")
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise BadData(f"a record of more than {MAX_VALUES} values")
+        tag = self.byte()
+        if tag < 3:
+            return (None, False, True)[tag]
+        if tag == 3:
+            return self.signed(VALUE_BITS)
+        if tag == 4:
+            return self.bytes()
+        if tag == 5:
+            return self.text()
+        if tag == 6:
+            raw = bytes(self.byte() for _ in range(8))
+            return struct.unpack(">d", raw)[0]
+        if tag in (7, 8):
+            items = [self.value(depth + 1) for _ in range(self.count())]
+            return tuple(items) if tag == 7 else items
+        if tag == 9:
+            pairs = [(self.value(depth + 1), self.value(depth + 1)) for _ in range(self.count())]
+            try:
+                return dict(pairs)
+            except TypeError:
+                raise BadData("a dict with an unhashable key") from None
+        made = _REF_TYPES.get(tag)
+        if made is None:
+            raise BadData(f"an unknown kind of value ({tag})")
+        parts = self.value(depth + 1)
+        try:
+            return made(*parts)
+        except TypeError:
+            raise BadData(f"a malformed {made.__name__}") from None
+
+
+def decode_value(data: bytes) -> Any:
+    """The value in its encoded form; ValueError where it is none."""
+    try:
+        return ValueCursor(data).value()
+    except BadData as bad:
+        raise ValueError(str(bad)) from None

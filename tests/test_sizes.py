@@ -1,0 +1,112 @@
+"""The rules of size and naming (CONTRIBUTING.md): short functions, one public class of a name, and a docstring on every public name."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ["pystack", "pystack_c"]
+
+#: the packages in which no function may be longer than LONGEST lines
+SHORT = ["pystack"]
+LONGEST = 60
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def sources(package: str) -> Iterator[tuple[str, ast.Module]]:
+    """The name and the syntax tree of each file of a package."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def definitions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, Definition]]:
+    """Every function and class below `node` with its qualified name; those inside a function are named like its attributes."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Definition):
+            yield outer + child.name, child
+            yield from definitions(child, f"{outer}{child.name}.")
+        else:
+            yield from definitions(child, outer)
+
+
+def long_functions(tree: ast.Module) -> list[str]:
+    """The functions of more than LONGEST lines, from `def` (decorators apart) to the last line of the body."""
+    found = []
+    for name, node in definitions(tree):
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if not isinstance(node, ast.ClassDef) and lines > LONGEST:
+            found.append(f"{name}: {lines} lines")
+    return found
+
+
+def public(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
+    """What others may use: classes, functions, methods and properties without an underscore in front, at any depth of classes."""
+
+    def visit(node: ast.AST, outer: str) -> Iterator[tuple[str, Definition]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, Definition):
+                if child.name.startswith("_"):
+                    continue
+                yield outer + child.name, child
+                if isinstance(child, ast.ClassDef):
+                    yield from visit(child, f"{outer}{child.name}.")
+            else:
+                yield from visit(child, outer)
+
+    return visit(tree, "")
+
+
+def undocumented(tree: ast.Module) -> list[str]:
+    """The public names without a docstring; "module" for the file itself."""
+    found = [] if ast.get_docstring(tree) else ["module"]
+    return found + [name for name, node in public(tree) if not ast.get_docstring(node)]
+
+
+@pytest.mark.parametrize("package", SHORT)
+def test_functions_are_short(package):
+    found = [f"{path} {text}" for path, tree in sources(package) for text in long_functions(tree)]
+    assert found == []
+
+
+def test_the_check_sees_a_long_function():
+    body = "    pass\n" * (LONGEST - 1)
+    assert long_functions(ast.parse("def fits():\n" + body)) == []
+    assert long_functions(ast.parse("def over():\n    pass\n" + body)) == [f"over: {LONGEST + 1} lines"]
+    inner = "class C:\n    def outer(self):\n        def inner():\n" + "            pass\n" * LONGEST
+    assert [text.split(":")[0] for text in long_functions(ast.parse(inner))] == ["C.outer", "C.outer.inner"]
+
+
+def test_no_two_public_classes_have_one_name():
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path, tree in sources(package):
+            for name, node in public(tree):
+                if isinstance(node, ast.ClassDef) and "." not in name:
+                    places.setdefault(name, []).append(path)
+    assert len(places) > 100
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_has_a_docstring(package):
+    found = [f"{path} {name}" for path, tree in sources(package) for name in undocumented(tree)]
+    assert found == []
+
+
+def test_the_check_sees_a_missing_docstring():
+    source = '''
+class Seen:
+    def method(self): pass
+    def _own(self): pass
+    @property
+    def also(self): return 1
+    def fine(self):
+        """Has one."""
+        def inner(): pass
+if True:
+    def function(): pass
+'''
+    assert undocumented(ast.parse(source)) == ["module", "Seen", "Seen.method", "Seen.also", "function"]
