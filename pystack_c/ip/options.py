@@ -12,6 +12,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
+from pystack_c.ip.routing import route_output
 from pystack_c.packet import Outgoing
 from pystack_c.wire import ipv4 as wire
 
@@ -210,8 +211,8 @@ def route_to(core: Core, options: Any, addr: int, src: int, iface: Any, onlink: 
     RFC 791 3.1: a strict route's first hop is on a link of ours.
     """
     if options is None:
-        return ip_output.route_output(core, addr, src, iface, onlink)
-    dst = ip_output.route_output(core, options.hop(addr), src, iface, onlink)
+        return route_output(core, addr, src, iface, onlink)
+    dst = route_output(core, options.hop(addr), src, iface, onlink)
     if dst is not None and options.strict and dst.kind == C.DST_UNICAST and dst.next_hop != options.first_hop:
         core.route_error = errno.EHOSTUNREACH
         return None

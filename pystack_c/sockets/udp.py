@@ -4,12 +4,12 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4
 from pystack_c.ip import options as ip_options
 from pystack_c.ip import output as ip_output
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet, cut
 from pystack_c.route import Dst
 from pystack_c.sockets import datagram, ports, sockopt

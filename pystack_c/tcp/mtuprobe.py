@@ -11,9 +11,9 @@ from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge
 from pystack_c.tcp import tell
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import undo
+from pystack_c.tcp.mss import headers, path_mtu, update_mss
 from pystack_c.tcp.queues.rtxq import RtxQueue
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.segment import headers, path_mtu, update_mss
 from pystack_c.tcp.tcb import Tcb
 
 

@@ -9,13 +9,14 @@ from pystack_c.ip import options as ip_options
 from pystack_c.sockets import sockopt as common
 from pystack_c.tcp import tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
+from pystack_c.tcp.encap import use_options
+from pystack_c.tcp.errors import error
 from pystack_c.tcp.info import tcp_info as tcp_info
-from pystack_c.tcp.output import schedule
+from pystack_c.tcp.mss import update_mss
 from pystack_c.tcp.queues import chunks, errqueue
-from pystack_c.tcp.segment import update_mss, use_options
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import keepalive_arm
-from pystack_c.tcp.user import error
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
