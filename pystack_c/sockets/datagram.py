@@ -9,6 +9,7 @@ from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
+from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
 from pystack_c.ip.pmtu import expire_mtu, lower_mtu
 from pystack_c.ip.routing import find_route, route_output
@@ -175,10 +176,10 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
-    if ep.ip_options is None:
+    if ep.encap is None:
         dst: Dst = route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
     else:
-        dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface, once or ep.dontroute)
+        dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
         raise OSError(core.route_error, "no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
@@ -195,8 +196,8 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
     link's MTU and no DF, and 5 may be cut by us.
     """
     mode = ep.mtu_discover
-    if ep.ip_options is not None:
-        size += ep.ip_options.length
+    if ep.encap is not None:
+        size += ep.encap.length
     if mode == 0 or (mode == 1 and (size > dst.mtu or dst.mtu_locked)):
         return 0
     if mode <= 3:
@@ -265,7 +266,7 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
         ep.recverr = sockopt.as_int(value) != 0
         return True
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_OPTIONS:
-        ep.ip_options = ip_options.make(value)
+        ep.encap = ip_options.make(value)
         return True
     return sockopt.set_common(core, ep, level, name, value) is not None
 
@@ -287,7 +288,7 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
         if name == sockopt.IP_RECVERR:
             return int(ep.recverr)
         if name == sockopt.IP_OPTIONS:
-            return b"" if ep.ip_options is None else ep.ip_options.asked
+            return b"" if ep.encap is None else ep.encap.asked
         if name == sockopt.IP_MULTICAST_TTL:
             return ep.mcast_ttl
         if name == sockopt.IP_MULTICAST_LOOP:

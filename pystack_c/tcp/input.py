@@ -54,7 +54,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if tcb is None:
         closed_state(core, pkt)
         return
-    if (core.tunnel is not None or tcb.ip_options is not None) and came_another_way(tcb, pkt):
+    if (core.tunnel is not None or tcb.encap is not None) and came_another_way(tcb, pkt):
         return
     if pkt.ttl < tcb.min_ttl:
         core.counters.TcpExtTCPMinTTLDrop += 1
@@ -79,7 +79,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
 def came_another_way(tcb: Tcb, pkt: Any) -> bool:
     """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
     core = tcb.core
-    if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.ip_options):
+    if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.encap):
         return False
     flags = pkt.tcp_flags
     if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):

@@ -1,7 +1,7 @@
 """The route of a connection, and the size of segments that it leaves room for (RFC 9293 section 3.7.1)."""
 
 import pystack_c.const as C
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap
 from pystack_c.ip.pmtu import expire_mtu
 from pystack_c.ip.routing import route_output
 from pystack_c.tcp import tell
@@ -19,10 +19,10 @@ def have_route(tcb: Tcb) -> bool:
             # (Another connection may have found out.)
             update_mss(tcb)
         return True
-    if tcb.ip_options is None:
+    if tcb.encap is None:
         route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
-        route = ip_options.route_to(core, tcb.ip_options, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
+        route = encap.route_to(core, tcb.encap, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     if route is None:
         return False
     tcb.route = route
@@ -46,8 +46,8 @@ def local_mss(tcb: Tcb) -> int:
             mss = tcb.route.mtu - headers(tcb)
         if tcb.route.route is not None and tcb.route.route.advmss > 0:
             mss = tcb.route.route.advmss
-        if tcb.ip_options is not None:
-            mss -= tcb.ip_options.overhead
+        if tcb.encap is not None:
+            mss -= tcb.encap.overhead
     if tcb.user_mss > 0 and tcb.user_mss < mss:
         mss = tcb.user_mss
     return mss if mss < 65495 else 65495
@@ -79,16 +79,16 @@ def update_mss(tcb: Tcb) -> None:
         tcb.mtup.low = min(tcb.mtup.low, tcb.mtup.high)
         mtu = tcb.mtup.low
     mss = mtu - headers(tcb)
-    if tcb.ip_options is not None:
-        mss -= tcb.ip_options.overhead
+    if tcb.encap is not None:
+        mss -= tcb.encap.overhead
     if tcb.peer_mss < mss:
         mss = tcb.peer_mss
     if tcb.user_mss > 0 and tcb.user_mss < mss:
         mss = tcb.user_mss
     if tcb.ts_ok:
         mss -= 12
-    if tcb.ip_options is not None:
-        mss -= tcb.ip_options.length
+    if tcb.encap is not None:
+        mss -= tcb.encap.length
     if mss < 8:
         mss = 8
     old = tcb.mss

@@ -36,8 +36,8 @@ class MtuProbe:
 def header(tcb: Tcb) -> int:
     """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
     n = headers(tcb) + (12 if tcb.ts_ok else 0)
-    if tcb.ip_options is not None:
-        n += tcb.ip_options.length + tcb.ip_options.overhead
+    if tcb.encap is not None:
+        n += tcb.encap.length + tcb.encap.overhead
     return n
 
 

@@ -209,7 +209,7 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
-    if tcb.dsack is not None or tcb.ecn_cwr or tcb.ip_options is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
+    if tcb.dsack is not None or tcb.ecn_cwr or tcb.encap is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
         # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
         return mss
     if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
@@ -42,7 +42,7 @@ def reset_segment(
     options: Any,
 ) -> None:
     """A RST with a header of `hlen` bytes; its options are in the scratch buffer already. `options`: those of IP, or None."""
-    route = ip_options.route_to(core, options, dst, src, None)
+    route = encap.route_to(core, options, dst, src, None)
     if route is None:
         return
     write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, hlen, flags, 0, 0)
@@ -61,7 +61,7 @@ def reset_segment(
     out.tos = tos
     out.df = C.DONT_FRAGMENT
     out.l4_len = hlen
-    ip_options.output(core, options, out)
+    encap.output(core, options, out)
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
@@ -77,7 +77,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
     ttl, tos = tcb.ttl, tcb.tos
     reset_segment(
-        core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, ttl, tos, reason, rfc, tcb.ip_options
+        core, tcb.laddr, tcb.raddr, tcb.lport, tcb.rport, seq, ack, hlen, flags, ttl, tos, reason, rfc, tcb.encap
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_gt
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap
 from pystack_c.ip.output import output
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.mss import fragmenting, path_mtu
@@ -117,7 +117,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     csum_offset = 0
     if (
         route.iface.tx_csum
-        and tcb.ip_options is None
+        and tcb.encap is None
         and hlen + length + route.overhead <= (path_mtu(tcb) if gso_size == 0 else 0xFFFF)
     ):
         csum_offset = 16
@@ -138,11 +138,11 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     out.payload = payload
     out.gso_size = gso_size
     out.csum_offset = csum_offset
-    if tcb.ip_options is None:
+    if tcb.encap is None:
         error = output(core, out)
     else:
         # RFC 9293 3.9.2.1: along the source route, with each segment.
-        error = ip_options.output(core, tcb.ip_options, out)
+        error = encap.output(core, tcb.encap, out)
     if error:
         tcb.soft_error = error
     return error

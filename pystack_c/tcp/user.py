@@ -8,7 +8,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap
 from pystack_c.ip.routing import route_output
 from pystack_c.sockets import ports
 from pystack_c.tcp import tell
@@ -99,10 +99,10 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         # Linux: INADDR_ANY as a destination means this host.
         addr = 0x7F000001
     # MUST-51: along the source route that the application gave, if it did.
-    if tcb.ip_options is None:
+    if tcb.encap is None:
         route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
-        route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
+        route = encap.route_to(core, tcb.encap, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     if route is None:
         raise error(core.route_error)
     if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:

@@ -112,7 +112,7 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     inherit(tcb, listener)
     if core.tunnel is not None:
         # TCP in UDP: the way back is the way it came.
-        tcb.ip_options = core.tunnel
+        tcb.encap = core.tunnel
         tcb.options_given = True
     tcb.rcv_wscale = window_scale(tcb)
     if pkt.ip_hlen > 20:
