@@ -27,7 +27,7 @@ cdef class Endpoint(TimerOwner):
     cdef public bint freebind
     cdef public bint dontroute
     cdef public dict options
-    cdef public object ip_options
+    cdef public object encap
     cdef public dict shown
     cpdef begin(self, Core core, int64_t ident)
     cpdef dict snapshot(self)

@@ -43,7 +43,8 @@ class Endpoint(TimerOwner):
         self.freebind = False
         self.dontroute = False
         self.options: dict[Any, Any] | None = None
-        self.ip_options: Any = None
+        #: an ip.encap.Encap, or None
+        self.encap: Any = None
         self.shown: dict[str, Any] | None = None
 
     def subject(self) -> str:  # inherited

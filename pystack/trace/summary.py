@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pystack_c.const as C
-from pystack_c.link.neighbor import addr_text
+from pystack_c.base.address import addr_text
 
 #: 0x01 .. 0x80, in tcpdump's letters
 _FLAG_LETTERS = ((C.FIN, "F"), (C.SYN, "S"), (C.RST, "R"), (C.PSH, "P"), (C.URG, "U"), (C.CWR, "W"), (C.ECE, "E"))

@@ -5,7 +5,7 @@ from pystack_c.ip cimport icmpv4, reassembly
 from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport icmp as tcp_icmp
 from pystack_c.wire cimport icmpv4 as wire

@@ -3,11 +3,11 @@
 import errno
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4, reassembly
 from pystack_c.ip import options as ip_options
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.sockets import raw, udp
 from pystack_c.tcp import icmp as tcp_icmp

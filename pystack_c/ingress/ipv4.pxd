@@ -8,7 +8,7 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport input as tcp_input
 from pystack_c.wire cimport ipv4 as wire

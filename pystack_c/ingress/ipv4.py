@@ -4,13 +4,13 @@ Every packet is delivered, answered, forwarded or held, or it is counted as a dr
 """
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.filter.hooks import INPUT, PREROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ip import forward, icmpv4, reassembly, source_route
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.sockets import raw, udp
 from pystack_c.tcp import input as tcp_input

@@ -6,12 +6,13 @@ from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire cimport checksum
 from pystack_c.wire cimport ipv4 as wire
+from pystack_c.ip.routing cimport find_route
 
 cdef str _subject(Packet pkt)
 @cython.locals(dst=Dst, why=str, fields=dict, size=Py_ssize_t)

@@ -4,6 +4,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
@@ -11,8 +12,8 @@ from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4, mssclamp
 from pystack_c.ip import options as ip_options
 from pystack_c.ip import output as ip_output
+from pystack_c.ip.routing import find_route
 from pystack_c.link import neighbor
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import checksum
@@ -38,7 +39,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    dst: Dst = ip_output.find_route(core, pkt.dst)
+    dst: Dst = find_route(core, pkt.dst)
     if dst is None:
         _no_route(core, iface, pkt)
         return

@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport icmpv4 as wire

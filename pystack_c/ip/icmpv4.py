@@ -3,11 +3,12 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
+from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import icmpv4 as wire
@@ -84,7 +85,7 @@ def send(
     options: Any = None,
 ) -> int:
     """Send one message, with `options` (an IpOptions or None); `src` 0 takes the route's. 0 or an errno."""
-    dst: Dst = ip_options.route_to(core, options, daddr, src, None)
+    dst: Dst = encap.route_to(core, options, daddr, src, None)
     if dst is None:
         return core.route_error
     if src == 0:
@@ -99,7 +100,7 @@ def send(
     out.tos = tos
     out.l4_len = 8
     out.payload = payload
-    return ip_options.output(core, options, out)
+    return encap.output(core, options, out)
 
 
 def echo_reply(core: Core, pkt: Packet) -> None:

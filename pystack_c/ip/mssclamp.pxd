@@ -2,7 +2,7 @@ cimport cython
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport checksum

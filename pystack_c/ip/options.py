@@ -9,9 +9,9 @@ import errno
 from struct import pack
 from typing import Any
 
-import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
+from pystack_c.ip.encap import Encap
 from pystack_c.packet import Outgoing
 from pystack_c.wire import ipv4 as wire
 
@@ -21,13 +21,8 @@ ROUTES = (wire.IPOPT_LSRR, wire.IPOPT_SSRR)
 TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
-class IpOptions:
-    """Checked options: `asked` as the application gave them, `length` on the wire, `first_hop` of a source route or 0.
-
-    `overhead`: bytes between IP's header and TCP's (see tcp/tunnel.py, which is used in the place of options).
-    """
-
-    overhead = 0
+class IpOptions(Encap):
+    """Checked options. An encapsulation (ip/encap.py) that adds `length` bytes of options to the header."""
 
     def __init__(self, asked: bytes) -> None:
         if len(asked) > MOST:
@@ -76,10 +71,6 @@ class IpOptions:
         out.options = self.build(out.src, out.daddr, core.now)
         out.daddr = self.hop(out.daddr)
         return ip_output.output(core, out)
-
-    def hop(self, dst: int) -> int:
-        """The address that the header is sent to."""
-        return self.first_hop if self.first_hop else dst
 
 
 def bad(why: str) -> OSError:
@@ -202,27 +193,6 @@ def final_destination(header: bytes) -> int:
             if kind in ROUTES and options[at + 2] + 3 <= length:
                 return int.from_bytes(options[at + length - 4 : at + length], "big")
     return int.from_bytes(header[16:20], "big")
-
-
-def route_to(core: Core, options: Any, addr: int, src: int, iface: Any, onlink: bool = False) -> Any:
-    """ipv4.route_output to where a packet with these options goes first.
-
-    RFC 791 3.1: a strict route's first hop is on a link of ours.
-    """
-    if options is None:
-        return ip_output.route_output(core, addr, src, iface, onlink)
-    dst = ip_output.route_output(core, options.hop(addr), src, iface, onlink)
-    if dst is not None and options.strict and dst.kind == C.DST_UNICAST and dst.next_hop != options.first_hop:
-        core.route_error = errno.EHOSTUNREACH
-        return None
-    return dst
-
-
-def output(core: Core, options: Any, out: Outgoing) -> int:
-    """ip.output.output with these options (or None); the transport's checksum is finished, and names `out.daddr`."""
-    if options is None:
-        return ip_output.output(core, out)
-    return options.send(core, out)  # type: ignore[no-any-return]
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.ip cimport icmpv4
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Packet
 from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport ipv4 as wire

@@ -9,11 +9,11 @@ and Linux does here: no honest sender makes overlaps); an exact duplicate is ign
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.wire import ipv4 as wire
 

@@ -7,10 +7,10 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.ip import icmpv4
-from pystack_c.ip import output as ip_output
-from pystack_c.link.neighbor import addr_text
+from pystack_c.ip.routing import route_output
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes
 
@@ -44,7 +44,7 @@ def follow(core: Core, iface: Any, pkt: Any, at: int, strict: bool) -> bool:
         to = int.from_bytes(p[i : i + 4], "big")
         if not core.config.ip_forward and core.local_addr(to) is None:
             return refuse(core, iface, pkt, "this host forwards nothing", "RFC 1122 3.3.5", True)
-        dst = ip_output.route_output(core, to, 0)
+        dst = route_output(core, to, 0)
         if dst is None or to >> 24 == 127 or dst.kind not in (C.DST_UNICAST, C.DST_LOCAL):
             return refuse(core, iface, pkt, "no route to the next hop", "RFC 1812 5.2.7.1", True)
         if strict and dst.kind == C.DST_UNICAST and dst.next_hop != to:

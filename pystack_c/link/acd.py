@@ -9,6 +9,7 @@ Defence of addresses in use (section 2.4) is in neighbor.input.
 """
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
@@ -38,7 +39,7 @@ class AddressProbe(TimerOwner):  # python
 
     def subject(self) -> str:
         """As events name it."""
-        return "arp " + neighbor.addr_text(self.addr)
+        return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
         """Send the next probe, or conclude that nobody has the address."""
@@ -78,7 +79,7 @@ class _Announcer(TimerOwner):  # python
 
     def subject(self) -> str:
         """As events name it."""
-        return "arp " + neighbor.addr_text(self.addr)
+        return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
         """Announce, if the address is still ours."""

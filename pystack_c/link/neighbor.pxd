@@ -9,10 +9,9 @@ from pystack_c.packet cimport Outgoing, Packet, Transmit, new_transmit
 from pystack_c.route cimport Dst
 from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport arp, ethernet
+from pystack_c.base.address cimport addr_text
 
 cdef int _VALID
-
-cpdef str addr_text(uint32_t addr)
 
 cdef class NeighborEntry(TimerOwner):
     cdef public Core core

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.counters import Counters
@@ -35,11 +36,6 @@ STATE_NAMES = {
 
 # States in which the MAC address is good to send to.
 _VALID = C.NUD_REACHABLE | C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE | C.NUD_PERMANENT
-
-
-def addr_text(addr: int) -> str:
-    """Dotted decimal."""
-    return f"{addr >> 24}.{(addr >> 16) & 255}.{(addr >> 8) & 255}.{addr & 255}"
 
 
 class NeighborEntry(TimerOwner):

@@ -1,13 +1,14 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
-from pystack_c.ip cimport output as ip_output
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.base.fifo cimport Fifo
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
+from pystack_c.ip.pmtu cimport expire_mtu, lower_mtu
+from pystack_c.ip.routing cimport find_route, route_output
 
 cdef int64_t _OVERHEAD
 

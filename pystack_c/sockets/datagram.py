@@ -9,8 +9,10 @@ from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
+from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
-from pystack_c.ip import output as ip_output
+from pystack_c.ip.pmtu import expire_mtu, lower_mtu
+from pystack_c.ip.routing import find_route, route_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.sockets import sockopt
@@ -169,15 +171,15 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     once = flags & C.MSG_DONTROUTE != 0
     if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
         if cached.mtu_until > 0:
-            ip_output.expire_mtu(core, cached)
+            expire_mtu(core, cached)
         return cached
     iface = ep.bound_iface
     if (addr >> 28) == 14 and ep.mcast_iface is not None:
         iface = ep.mcast_iface
-    if ep.ip_options is None:
-        dst: Dst = ip_output.route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
+    if ep.encap is None:
+        dst: Dst = route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
     else:
-        dst = ip_options.route_to(core, ep.ip_options, addr, ep.laddr, iface, once or ep.dontroute)
+        dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
         raise OSError(core.route_error, "no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
@@ -194,8 +196,8 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
     link's MTU and no DF, and 5 may be cut by us.
     """
     mode = ep.mtu_discover
-    if ep.ip_options is not None:
-        size += ep.ip_options.length
+    if ep.encap is not None:
+        size += ep.encap.length
     if mode == 0 or (mode == 1 and (size > dst.mtu or dst.mtu_locked)):
         return 0
     if mode <= 3:
@@ -213,10 +215,10 @@ def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
     Nothing in a datagram is hard to guess. So what counts is what was sent: with DF, larger than that, and from such a socket; the
     host's other traffic, TCP's, must not suffer for what a forger says of a socket that lets routers cut (RFC 5927 7).
     """
-    route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else ip_output.find_route(core, addr)
+    route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else find_route(core, addr)
     if not 1 <= ep.mtu_discover <= 3 or route is None or route.kind != C.DST_UNICAST or route.df_size <= mtu:
         return False
-    ip_output.lower_mtu(core, route, mtu)
+    lower_mtu(core, route, mtu)
     return True
 
 
@@ -264,7 +266,7 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
         ep.recverr = sockopt.as_int(value) != 0
         return True
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_OPTIONS:
-        ep.ip_options = ip_options.make(value)
+        ep.encap = ip_options.make(value)
         return True
     return sockopt.set_common(core, ep, level, name, value) is not None
 
@@ -286,7 +288,7 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
         if name == sockopt.IP_RECVERR:
             return int(ep.recverr)
         if name == sockopt.IP_OPTIONS:
-            return b"" if ep.ip_options is None else ep.ip_options.asked
+            return b"" if ep.encap is None else ep.encap.asked
         if name == sockopt.IP_MULTICAST_TTL:
             return ep.mcast_ttl
         if name == sockopt.IP_MULTICAST_LOOP:

@@ -7,7 +7,7 @@ from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst

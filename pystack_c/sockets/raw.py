@@ -9,13 +9,12 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.ip import icmpv4
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
 from pystack_c.link import neighbor
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.sockets import datagram, ports, sockopt
@@ -156,7 +155,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         out.tos = ep.tos
         out.df = df
         out.payload = payload
-        error = ip_options.output(core, ep.ip_options, out)
+        error = encap.output(core, ep.encap, out)
     if error != 0:
         raise OSError(error, "the packet cannot be sent")
     return len(payload)

@@ -6,7 +6,7 @@ from pystack_c.ip cimport icmpv4, output as ip_output
 from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
-from pystack_c.link.neighbor cimport addr_text
+from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Outgoing, Packet, cut
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst

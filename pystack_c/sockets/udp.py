@@ -4,12 +4,11 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.ip import icmpv4
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
-from pystack_c.link.neighbor import addr_text
 from pystack_c.packet import Packet, cut
 from pystack_c.route import Dst
 from pystack_c.sockets import datagram, ports, sockopt
@@ -121,7 +120,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     size = dst.overhead + C.UDP_HLEN + len(payload)
     df = datagram.fragmenting(ep, dst, size)
     # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
-    partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.ip_options is None
+    partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.encap is None
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
@@ -135,10 +134,10 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     out.payload = payload
     if partial:
         out.csum_offset = 6
-    if ep.ip_options is None:
+    if ep.encap is None:
         error = ip_output.output(core, out)
     else:
-        error = ip_options.output(core, ep.ip_options, out)
+        error = encap.output(core, ep.encap, out)
     if error != 0:
         return error
     core.counters.UdpOutDatagrams += 1

@@ -10,8 +10,10 @@ from pystack_c.tcp.ecn cimport ecn
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.loss cimport rtt
-from pystack_c.tcp.output cimport schedule, set_rto_timer
-from pystack_c.tcp.loss.recovery cimport after_ack, delivered, update_scoreboard
+from pystack_c.tcp.rtotimer cimport set_rto_timer
+from pystack_c.tcp.schedule cimport schedule
+from pystack_c.tcp.loss.recovery cimport after_ack
+from pystack_c.tcp.loss.marking cimport delivered, update_scoreboard
 from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment

@@ -9,10 +9,12 @@ from pystack_c.tcp import marks, mtuprobe, tell
 from pystack_c.tcp.congestion import chrono, rate
 from pystack_c.tcp.ecn import ecn
 from pystack_c.tcp.loss import rtt
-from pystack_c.tcp.loss.recovery import after_ack, delivered, update_scoreboard
+from pystack_c.tcp.loss.marking import delivered, update_scoreboard
+from pystack_c.tcp.loss.recovery import after_ack
 from pystack_c.tcp.loss.rtt import backed_off
-from pystack_c.tcp.output import schedule, set_rto_timer
 from pystack_c.tcp.queues import errqueue, memory
+from pystack_c.tcp.rtotimer import set_rto_timer
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
 

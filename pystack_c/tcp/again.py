@@ -6,10 +6,10 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.sockets import ports
 from pystack_c.tcp import tell
+from pystack_c.tcp.errors import error
 from pystack_c.tcp.loss.rtt import backed_off
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
-from pystack_c.tcp.user import error
 
 #: What a socket is, and what the application has asked for. All else belongs to the connection, and begins anew.
 KEPT = (

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport tell
-from pystack_c.tcp.segment cimport reset_connection
+from pystack_c.tcp.reset cimport reset_connection
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb

@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.timer import new_timer
 from pystack_c.tcp import tell
 from pystack_c.tcp.queues import errqueue, memory
-from pystack_c.tcp.segment import reset_connection
+from pystack_c.tcp.reset import reset_connection
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb

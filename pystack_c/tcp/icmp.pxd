@@ -3,16 +3,16 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
-from pystack_c.ip.output cimport lower_mtu
+from pystack_c.ip.pmtu cimport lower_mtu
 from pystack_c.base.seqnum cimport seq_le, seq_lt
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.close cimport fail_connection, finish
-from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.loss.recovery cimport set_phase
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
-from pystack_c.tcp.segment cimport update_mss
+from pystack_c.tcp.mss cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(tcb=Tcb, problem=int, hard=bint, opening=bint)

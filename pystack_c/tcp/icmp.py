@@ -5,14 +5,14 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_le, seq_lt
-from pystack_c.ip.output import lower_mtu
+from pystack_c.ip.pmtu import lower_mtu
 from pystack_c.tcp import tell
 from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.loss import undo
 from pystack_c.tcp.loss.recovery import set_phase
-from pystack_c.tcp.output import schedule
+from pystack_c.tcp.mss import update_mss
 from pystack_c.tcp.queues import errqueue
-from pystack_c.tcp.segment import update_mss
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
 # What a destination-unreachable code means to an application, as Linux maps them.

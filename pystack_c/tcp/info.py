@@ -7,8 +7,8 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.tcp.congestion.rate import pacing_limit
+from pystack_c.tcp.mss import local_mss, path_mtu
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.segment import local_mss, path_mtu
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 
 USEC = 1_000

@@ -5,24 +5,26 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
-from pystack_c.tcp import tell, tunnel
+from pystack_c.tcp import tunnel
 from pystack_c.tcp.ack import process_ack
+from pystack_c.tcp.challenge import bad_segment_ack, challenge_ack
 from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish
-from pystack_c.tcp.data import ack_now, fin_again, option_may_be_blocked, segment_fin, segment_text
+from pystack_c.tcp.data import fin_again, option_may_be_blocked, segment_fin, segment_text
+from pystack_c.tcp.delack import ack_now
 from pystack_c.tcp.ecn import accecn, ecn
+from pystack_c.tcp.encap import received_route
 from pystack_c.tcp.opening.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.opening.listen import listen_state
-from pystack_c.tcp.output import schedule, set_rto_timer
-from pystack_c.tcp.segment import received_route, send_reset
+from pystack_c.tcp.opening.repeat import syn_again
+from pystack_c.tcp.reset import refuse
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
-from pystack_c.tcp.timers import give_up_after
+from pystack_c.tcp.timestamps import count_paws, newer_stamp, note_timestamp, paws_reject
+from pystack_c.tcp.timewait import reopen, time_wait_answer
+from pystack_c.tcp.urgent import urgent
 from pystack_c.wire.checksum import checksum, pseudo_sum
-from pystack_c.wire.tcp import parse_tcp
-
-#: TS.Recent is invalid when no segment has set it for so long (RFC 7323 5.5): less than 2**31 ticks of a clock of 1 ms
-TS_RECENT_VALID = 24 * 86_400_000_000_000
+from pystack_c.wire.tcp import parse_tcp, segment_len
 
 
 def segment_arrives(core: Any, pkt: Any) -> None:
@@ -52,7 +54,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
     if tcb is None:
         closed_state(core, pkt)
         return
-    if (core.tunnel is not None or tcb.ip_options is not None) and came_another_way(tcb, pkt):
+    if (core.tunnel is not None or tcb.encap is not None) and came_another_way(tcb, pkt):
         return
     if pkt.ttl < tcb.min_ttl:
         core.counters.TcpExtTCPMinTTLDrop += 1
@@ -77,7 +79,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
 def came_another_way(tcb: Tcb, pkt: Any) -> bool:
     """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
     core = tcb.core
-    if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.ip_options):
+    if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.encap):
         return False
     flags = pkt.tcp_flags
     if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
@@ -102,16 +104,6 @@ def explain_arrival(tcb: Tcb, pkt: Any) -> None:
     tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
-def segment_len(pkt: Any) -> int:
-    """SEG.LEN: payload plus SYN and FIN."""
-    n = pkt.l4_end - pkt.data_off
-    if pkt.tcp_flags & C.SYN:
-        n += 1
-    if pkt.tcp_flags & C.FIN:
-        n += 1
-    return n
-
-
 def closed_state(core: Any, pkt: Any) -> None:
     """3.10.7.1: no connection: everything but a RST is answered with a RST."""
     subject = f"tcp port {pkt.dport}"
@@ -120,15 +112,6 @@ def closed_state(core: Any, pkt: Any) -> None:
         return
     core.drop("tcp-no-connection", subject, "no connection and no listener here", "RFC 9293 3.10.7.1")
     refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
-
-
-def refuse(core: Any, pkt: Any, why: str, rfc: str) -> None:
-    """The RST that answers an unexpected segment (3.5.3, group 1 and 2)."""
-    if pkt.tcp_flags & C.ACK:
-        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)
-    else:
-        ack = seq_add(pkt.seq, segment_len(pkt))
-        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, 0, ack, C.RST | C.ACK, why, rfc)
 
 
 def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
@@ -146,34 +129,6 @@ def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
         return False
     last = seq_add(seq, length - 1)
     return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
-
-
-def newer_stamp(tcb: Tcb, pkt: Any) -> bool:
-    """Is the segment's timestamp no older than TS.Recent? Each is, where TS.Recent is invalid.
-
-    RFC 7323 5.5: TS.Recent is invalid after 24 idle days, in which the peer's clock may have passed half of its range.
-    """
-    if seq_le(tcb.ts_recent, pkt.tsval):
-        return True
-    return tcb.core.now - tcb.ts_recent_stamp >= TS_RECENT_VALID
-
-
-def paws_reject(tcb: Tcb, pkt: Any) -> bool:
-    """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment."""
-    if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
-        return False
-    return not newer_stamp(tcb, pkt)
-
-
-def count_paws(tcb: Tcb, pkt: Any) -> None:
-    """Count a segment with an old timestamp; a mere ACK that was overtaken is a common thing, and has a counter of its own."""
-    counters = tcb.core.counters
-    if tcb.state == C.TIME_WAIT:
-        counters.TcpExtPAWSTimewait += 1
-    elif segment_len(pkt) == 0 and pkt.tcp_flags & C.ACK and seq_lt(pkt.seq, tcb.rcv_nxt):
-        counters.TcpExtPAWSOldAck += 1
-    else:
-        counters.TcpExtPAWSEstab += 1
 
 
 def other_states(tcb: Tcb, pkt: Any) -> None:
@@ -264,17 +219,6 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             segment_fin(tcb, pkt)
 
 
-def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
-    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
-    flags = pkt.tcp_flags
-    if not flags & C.ACK:
-        tcb.core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "FreeBSD tcp_twcheck")
-    elif flags & C.FIN:
-        fin_again(tcb)
-    elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
-        ack_now(tcb, "outside the window: say where it is", "FreeBSD tcp_twcheck")
-
-
 def text_allowed(tcb: Tcb, pkt: Any) -> bool:
     """Process the text where the state allows it. False where the connection ended by it."""
     state = tcb.state
@@ -333,43 +277,6 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         bad_segment_ack(tcb, "outside the window: say where it is", False)
 
 
-def bad_segment_ack(tcb: Tcb, why: str, paws: bool) -> None:
-    """An ACK in answer to a bad segment without data, not more often than tcp_invalid_ratelimit (two peers could loop)."""
-    if bad_ack_too_soon(tcb):
-        ack_skipped(tcb, paws)
-        return
-    tcb.last_bad_ack = tcb.core.now
-    ack_now(tcb, why, "RFC 9293 3.10.7.4")
-
-
-def bad_ack_too_soon(tcb: Tcb) -> bool:
-    """Was a bad segment of this connection answered less than tcp_invalid_ratelimit ago?"""
-    core = tcb.core
-    return tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit
-
-
-def ack_skipped(tcb: Tcb, paws: bool) -> None:
-    """Count the ACK that was not sent, by the state it concerns, or by what was wrong."""
-    counters = tcb.core.counters
-    if tcb.state == C.SYN_RECEIVED:
-        counters.TcpExtTCPACKSkippedSynRecv += 1
-    elif tcb.state == C.TIME_WAIT:
-        counters.TcpExtTCPACKSkippedTimeWait += 1
-    elif tcb.state == C.FIN_WAIT_2 and tcb.detached:
-        counters.TcpExtTCPACKSkippedFinWait2 += 1
-    elif paws:
-        counters.TcpExtTCPACKSkippedPAWS += 1
-    else:
-        counters.TcpExtTCPACKSkippedSeq += 1
-
-
-def note_timestamp(tcb: Tcb, pkt: Any) -> None:
-    """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
-    if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and newer_stamp(tcb, pkt):
-        tcb.ts_recent = pkt.tsval
-        tcb.ts_recent_stamp = tcb.core.now
-
-
 def reset_arrived(tcb: Tcb, pkt: Any) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
     if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
@@ -400,69 +307,6 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
         return
     error = errno.EPIPE if state == C.CLOSE_WAIT else errno.ECONNRESET
     fail_connection(tcb, error, why, rfc)
-
-
-def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 5961: an ACK that only the real peer can answer, throttled (section 7) for each connection by itself.
-
-    What one connection is answered must tell nobody whether another one exists, and where its window is (CVE-2016-5696). So the
-    budget of all, where there is one, comes second: a connection spends no more of it than its own limit allows.
-    """
-    core = tcb.core
-    core.drop("tcp-challenged", tcb.subject(), why, rfc)
-    if bad_ack_too_soon(tcb) or not core.tcp.challenge_allowed():
-        core.counters.TcpExtTCPACKSkippedChallenge += 1
-        return
-    tcb.last_bad_ack = core.now
-    core.counters.TcpExtTCPChallengeACK += 1
-    ack_now(tcb, f"challenge ACK: {why}", rfc)
-
-
-def syn_again(tcb: Tcb) -> None:
-    """The peer's SYN once more: our SYN-ACK was lost; send it again, but not more often than tcp_invalid_ratelimit (as Linux does).
-
-    The timer stays as it is: else whoever repeats a SYN (a forged one, too) would keep the half-open connection for as long as it likes.
-    Only where it is about to give up, the answer to this SYN-ACK gets one RTO to arrive, once.
-    """
-    core = tcb.core
-    if bad_ack_too_soon(tcb):
-        core.drop(
-            "tcp-syn-again", tcb.subject(), "a SYN came again just before, and was answered", "Linux tcp_check_req"
-        )
-        ack_skipped(tcb, False)
-        return
-    tcb.last_bad_ack = core.now
-    q = tcb.rtxq
-    head = q.head()
-    if head is not None:
-        q.mark_lost(head)
-        tcb.force_retransmit = True
-        tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
-        last = tcb.retries == give_up_after(tcb) and tcb.rto_timer is not None
-        if last and tcb.rto_timer.deadline < core.now + tcb.rto:
-            tcb.retries += 1
-            set_rto_timer(tcb, core.now + tcb.rto)
-        schedule(tcb)
-
-
-def reopen(tcb: Tcb, pkt: Any) -> bool:
-    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate.
-
-    What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.
-    """
-    if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
-        # (A SYN with FIN opens nothing.)
-        return False
-    newer = seq_gt(pkt.seq, tcb.rcv_nxt)
-    if tcb.ts_ok and pkt.opt_ts:
-        newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
-    if not newer:
-        return False
-    listener = tcb.core.tcp.listener_for(pkt)
-    if listener is None:
-        return False
-    listen_state(listener, pkt, tcb)
-    return True
 
 
 def old_ack(tcb: Tcb, pkt: Any) -> bool:
@@ -522,14 +366,3 @@ def fin_acked(tcb: Tcb) -> bool:
         finish(tcb, "our FIN is acknowledged", rfc)
         return False
     return True
-
-
-def urgent(tcb: Tcb, pkt: Any) -> None:
-    """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
-    up = seq_add(pkt.seq, pkt.urg)
-    if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
-        tcb.rcv_up = up
-        tcb.urg_seen = True
-        tcb.oob_state = C.OOB_EXPECTED
-        tell.received(tcb, "tcp.urgent", up, 0, "urgent data ends there: tell the application", "RFC 9293 3.8.5")
-        tcb.wake(C.EV_PRI)

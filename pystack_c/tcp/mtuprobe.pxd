@@ -9,7 +9,7 @@ from pystack_c.tcp cimport tell
 from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
-from pystack_c.tcp.segment cimport headers, path_mtu, update_mss
+from pystack_c.tcp.mss cimport headers, path_mtu, update_mss
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.final

@@ -11,9 +11,9 @@ from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge
 from pystack_c.tcp import tell
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import undo
+from pystack_c.tcp.mss import headers, path_mtu, update_mss
 from pystack_c.tcp.queues.rtxq import RtxQueue
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.segment import headers, path_mtu, update_mss
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -36,8 +36,8 @@ class MtuProbe:
 def header(tcb: Tcb) -> int:
     """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
     n = headers(tcb) + (12 if tcb.ts_ok else 0)
-    if tcb.ip_options is not None:
-        n += tcb.ip_options.length + tcb.ip_options.overhead
+    if tcb.encap is not None:
+        n += tcb.encap.length + tcb.encap.overhead
     return n
 
 

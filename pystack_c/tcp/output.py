@@ -1,17 +1,22 @@
 """What to send now: lost segments first, then new data, then the FIN, then a bare ACK (RFC 9293 section 3.8)."""
 
 import pystack_c.const as C
-from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt
-from pystack_c.base.timer import new_timer
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
 from pystack_c.tcp import mtuprobe, tell
 from pystack_c.tcp.congestion import chrono, rate
-from pystack_c.tcp.loss.rack import probe_timeout
+from pystack_c.tcp.congestion.idle import after_idle, note_cwnd_use
 from pystack_c.tcp.loss.retransmit import retransmit_lost
 from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.mss import have_route
+from pystack_c.tcp.nagle import may_send_small, small_follows
 from pystack_c.tcp.opening import fastopen
+from pystack_c.tcp.opening.syn import send_syn
+from pystack_c.tcp.optionroom import accecn_option, new_data_options
 from pystack_c.tcp.queues import chunks, errqueue, memory
 from pystack_c.tcp.queues.sentseg import sent_segment
-from pystack_c.tcp.segment import accecn_option, have_route, new_data_options, send_segment, send_syn
+from pystack_c.tcp.rtotimer import arm_retransmit, set_persist_timer, set_rto_timer
+from pystack_c.tcp.schedule import schedule
+from pystack_c.tcp.segment import send_segment
 from pystack_c.tcp.tcb import Tcb
 
 # Segments (or offloaded groups of them) one connection may send before others get their turn.
@@ -62,13 +67,6 @@ def waiting(tcb: Tcb) -> bool:
     if tcb.rtxq.count > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
         return False
     return tcb.syn_out() or tcb.unsent() > 0 or (tcb.fin_pending and not tcb.fin_sent)
-
-
-def schedule(tcb: Tcb) -> None:
-    """Ask to be called by poll_transmit."""
-    if not tcb.output_queued:
-        tcb.output_queued = True
-        tcb.core.output_queue.append(tcb)
 
 
 def send_ack(tcb: Tcb) -> None:
@@ -206,21 +204,12 @@ def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
     return False
 
 
-def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
-    """RFC 7661: only a window that was filled may grow: how much of it was used in this round trip (tcp_cwnd_validate)."""
-    out = seq_diff(tcb.snd_nxt, tcb.snd_una)
-    if seq_ge(tcb.snd_una, tcb.cwnd_round) or limited or (not tcb.cwnd_limited and out > tcb.max_out):
-        tcb.cwnd_limited = limited
-        tcb.max_out = out
-        tcb.cwnd_round = tcb.snd_nxt
-
-
 def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
     """One full segment, or as many as the device takes in one piece (offload), and with the last of them a small one behind it."""
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
-    if tcb.dsack is not None or tcb.ecn_cwr or tcb.ip_options is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
+    if tcb.dsack is not None or tcb.ecn_cwr or tcb.encap is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
         # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
         return mss
     if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):
@@ -234,38 +223,6 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
         return n
     n = n // mss * mss
     return n if n > 0 else mss
-
-
-def small_follows(tcb: Tcb) -> bool:
-    """A small segment at the end of all data would go at once behind the full ones: no rule of `may_send_small` holds it."""
-    if tcb.chunks is not None or corked(tcb):
-        return False
-    return tcb.fin_pending or not nagle_holds(tcb)
-
-
-def corked(tcb: Tcb) -> bool:
-    """The application said that more will follow (TCP_CORK, MSG_MORE), and has not closed its side."""
-    return (tcb.cork or tcb.more) and not tcb.shut_wr
-
-
-def nagle_holds(tcb: Tcb) -> bool:
-    """Nagle (3.7.4, RFC 896), for a small segment behind data that is not acknowledged; with `tcp_minshall`, behind a small one."""
-    if tcb.nodelay:
-        return False
-    return not tcb.core.config.tcp_minshall or seq_gt(tcb.snd_sml, tcb.snd_una)
-
-
-def may_send_small(tcb: Tcb, n: int, unsent: int, usable: int) -> bool:
-    """RFC 9293 3.8.6.2.1, for a segment below the MSS: (2) all queued data, or (3) half of the largest window."""
-    if tcb.push_now or (n == unsent and tcb.fin_pending):
-        tcb.push_now = False
-        return True
-    if corked(tcb):
-        return False
-    if n < unsent and tcb.core.config.tcp_sws and not (n == usable and n * 2 >= tcb.max_window):
-        return False
-    # The bracketed condition: hold a small segment while data is unacknowledged.
-    return tcb.snd_nxt == tcb.snd_una or not nagle_holds(tcb)
 
 
 def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
@@ -343,114 +300,3 @@ def send_fin(tcb: Tcb) -> None:
     # (On Linux, too, it has the FIN on its own among the data.)
     core.counters.TcpExtTCPOrigDataSent += 1
     send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")
-
-
-# How long a window that was not used stays as it is (RFC 7661 4.4.3).
-NON_VALIDATED = 300_000_000_000
-
-
-def after_idle(tcb: Tcb) -> None:
-    """RFC 5681 4.1: after an idle time longer than RTO, cwnd tells nothing any more: restart from the initial window."""
-    if not tcb.core.config.tcp_slow_start_after_idle or tcb.last_send == 0:
-        return
-    if tcb.snd_nxt == tcb.snd_una and tcb.core.now - tcb.last_send > tcb.rto and tcb.unsent() > 0:
-        old = tcb.cwnd
-        ssthresh = tcb.ssthresh
-        idle = tcb.core.now - tcb.last_send
-        tcb.cc.after_idle(tcb)
-        how = tcb.core.config.tcp_idle_cwnd
-        if how == 0:
-            tell.cwnd(tcb, old, ssthresh, "after an idle time longer than the RTO, start anew", "RFC 5681 4.1")
-        else:
-            decay(tcb, old, idle, tcb.rto if how == 1 else NON_VALIDATED)
-            why = "half of the window for each RTO without data" if how == 1 else "half of it for each five minutes"
-            tell.cwnd(tcb, old, ssthresh, why, "RFC 2861 3.2" if how == 1 else "RFC 7661 4.4.3")
-        tcb.last_send = tcb.core.now
-
-
-def decay(tcb: Tcb, old: int, idle: int, every: int) -> None:
-    """cwnd is half of what it was for each `every` of idle time, down to the restart window; ssthresh remembers it."""
-    window = old
-    while idle > every and window > tcb.cwnd:
-        window //= 2
-        idle -= every
-    if window != old and tcb.ssthresh < old // 4 * 3:
-        tcb.ssthresh = old // 4 * 3
-    if window > tcb.cwnd:
-        tcb.cwnd = window
-
-
-def set_rto_timer(tcb: Tcb, deadline: int) -> None:
-    """Arm the retransmission timer, or in its place the earlier loss probe (RFC 8985 7.2)."""
-    core = tcb.core
-    tcb.rto_deadline = deadline
-    pto = probe_timeout(tcb)
-    if pto > 0 and core.now + pto >= deadline and core.config.tcp_tlp_at_rto:
-        pto = deadline - core.now
-    if pto > 0 and (core.now + pto < deadline or core.config.tcp_tlp_at_rto):
-        take_rto_timer(tcb, C.TIMER_TLP)
-        why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
-        core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")
-        return
-    take_rto_timer(tcb, C.TIMER_RTO)
-    why = "" if core.probe is None else explain_rto(tcb, deadline - core.now)
-    core.set_timer(tcb.rto_timer, deadline, why, "RFC 6298 5.1")
-
-
-def take_rto_timer(tcb: Tcb, kind: int) -> None:
-    """One timer serves retransmission, loss probe and persist, as only one of them runs; a change is told."""
-    timer = tcb.rto_timer
-    if timer is None:
-        tcb.rto_timer = new_timer(tcb, kind)
-        return
-    if timer.kind != kind and timer.deadline >= 0 and tcb.core.probe is not None:
-        tcb.core.cancel_timer(timer, "another timer takes its place", "RFC 8985 7.2")
-    timer.kind = kind
-
-
-def explain_rto(tcb: Tcb, left: int) -> str:
-    """Where the retransmission timer's time comes from."""
-    text = f"RTO {tcb.rto / 1e6:g} ms"
-    if tcb.srtt > 0:
-        text += f" after SRTT {tcb.srtt / 1e6:g} ms"
-    if tcb.backoff > 0:
-        text += f", doubled {tcb.backoff} times"
-    if tcb.state == C.SYN_RECEIVED:
-        text = "for the ACK of our SYN,ACK: " + text
-    elif tcb.state == C.SYN_SENT:
-        text = "for the answer to our SYN: " + text
-    if tcb.user_timeout > 0 and left < backed_off(tcb):
-        text += ", cut by the user timeout (RFC 5482)"
-    return text
-
-
-def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
-    """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
-    timer = tcb.rto_timer
-    armed = timer is not None and timer.deadline >= 0
-    if tcb.rtxq.count > 0:
-        if not armed or timer.kind == C.TIMER_PERSIST:
-            set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
-        elif sent_now and probe_timeout(tcb) > 0:
-            # RFC 8985 7.2: new data puts the probe off, never the RTO.
-            set_rto_timer(tcb, tcb.rto_deadline)
-        elif timer.kind == C.TIMER_TLP and probe_timeout(tcb) == 0:
-            # RFC 8985 7.2: no probe once loss recovery is under way; the RTO is what remains.
-            set_rto_timer(tcb, tcb.rto_deadline)
-        return
-    if tcb.state == C.CLOSED:
-        return
-    if tcb.unsent() > 0 and not armed and (tcb.core.config.tcp_persist or tcb.snd_wnd > 0):
-        set_persist_timer(tcb)
-
-
-def set_persist_timer(tcb: Tcb) -> None:
-    """Arm the persist timer: one RTO, then twice as long each time (SHLD-29, SHLD-30)."""
-    core = tcb.core
-    wait = backed_off(tcb)
-    if wait > core.config.tcp_persist_max:
-        wait = core.config.tcp_persist_max
-    if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
-        wait = 200_000_000
-    take_rto_timer(tcb, C.TIMER_PERSIST)
-    core.set_timer(tcb.rto_timer, core.now + wait, "data waits, nothing is in flight", "RFC 9293 3.8.6.1")

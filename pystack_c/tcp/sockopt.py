@@ -9,13 +9,14 @@ from pystack_c.ip import options as ip_options
 from pystack_c.sockets import sockopt as common
 from pystack_c.tcp import tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
+from pystack_c.tcp.encap import use_encap
+from pystack_c.tcp.errors import error
 from pystack_c.tcp.info import tcp_info as tcp_info
-from pystack_c.tcp.output import schedule
+from pystack_c.tcp.mss import update_mss
 from pystack_c.tcp.queues import chunks, errqueue
-from pystack_c.tcp.segment import update_mss, use_options
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import keepalive_arm
-from pystack_c.tcp.user import error
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -135,11 +136,11 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
         tcb.freebind = bool(value)
     elif name == IP_OPTIONS:
         # MUST-51, MUST-52
-        if tunnel.port_of(tcb.ip_options):
+        if tunnel.port_of(tcb.encap):
             raise error(errno.EINVAL)
         options = ip_options.make(value)
         tcb.options_given = options is not None
-        use_options(tcb, options)
+        use_encap(tcb, options)
     elif name == IP_RECVERR:
         tcb.recverr = bool(value)
     elif name == IP_RECVTOS:
@@ -239,9 +240,9 @@ def _set_tunnel(tcb: Tcb, port: int) -> None:
     """TCP in UDP: the peer's port, before the connection is opened; 0: plain."""
     if tcb.state != C.CLOSED or not 0 <= port <= 0xFFFF or (port and not tcb.core.config.tcp_udp_port):
         raise error(errno.EINVAL)
-    if tcb.ip_options is not None and not tunnel.port_of(tcb.ip_options):
+    if tcb.encap is not None and not tunnel.port_of(tcb.encap):
         raise error(errno.EINVAL)
-    tcb.ip_options = tunnel.Tunnel(port) if port else None
+    tcb.encap = tunnel.Tunnel(port) if port else None
     tcb.options_given = port != 0
 
 
@@ -326,7 +327,7 @@ OF_PATHS = {
     IP_RECVERR: lambda t: int(t.recverr),
     IP_RECVTOS: lambda t: common.get_common(t, SOL_IP, IP_RECVTOS),
     IP_PKTOPTIONS: _packet_options,
-    IP_OPTIONS: lambda t: b"" if t.ip_options is None else t.ip_options.asked,
+    IP_OPTIONS: lambda t: b"" if t.encap is None else t.encap.asked,
 }
 
 GETTERS = {
@@ -370,7 +371,7 @@ GETTERS = {
         TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
         TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
         TCP_INQ: lambda t: common.recall(t, (SOL_TCP, TCP_INQ), 0),
-        TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.ip_options),
+        TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.encap),
         TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,

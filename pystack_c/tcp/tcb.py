@@ -3,10 +3,10 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.link.neighbor import addr_text
 from pystack_c.probe import TIMER_NAMES
 from pystack_c.tcp.queues.recvbuf import new_recvbuf
 from pystack_c.tcp.queues.rtxq import new_rtxq

@@ -8,13 +8,16 @@ from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
-from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output cimport send_new, waiting
+from pystack_c.tcp.rtotimer cimport set_persist_timer, set_rto_timer
+from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.loss.rack cimport note_probe
 from pystack_c.tcp.loss.recovery cimport overdue, timeout
 from pystack_c.tcp.loss.retransmit cimport tail_loss_probe
 from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.loss.rtt cimport backed_off
-from pystack_c.tcp.segment cimport have_route, send_segment
+from pystack_c.tcp.segment cimport send_segment
+from pystack_c.tcp.mss cimport have_route
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer

@@ -11,10 +11,13 @@ from pystack_c.tcp.loss.rack import note_probe
 from pystack_c.tcp.loss.recovery import overdue, timeout
 from pystack_c.tcp.loss.retransmit import tail_loss_probe
 from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.mss import have_route
 from pystack_c.tcp.opening import fastopen
-from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output import send_new, waiting
 from pystack_c.tcp.queues import memory
-from pystack_c.tcp.segment import have_route, send_segment
+from pystack_c.tcp.rtotimer import set_persist_timer, set_rto_timer
+from pystack_c.tcp.schedule import schedule
+from pystack_c.tcp.segment import send_segment
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 

@@ -10,27 +10,20 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
+from pystack_c.ip.encap import Encap
 from pystack_c.packet import Outgoing, Packet
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import udp as wire
 
 
-class Tunnel:
-    """The way of a connection whose peer takes segments at UDP `port`; stands where IP options would."""
+class Tunnel(Encap):
+    """The encapsulation (ip/encap.py) of a connection whose peer takes segments at UDP `port`."""
 
-    #: bytes of a UDP header, in each packet; none of IP options
+    #: the UDP header
     overhead = 8
-    length = 0
-    asked = b""
-    strict = False
-    first_hop = 0
 
     def __init__(self, port: int) -> None:
         self.port = port
-
-    def hop(self, dst: int) -> int:
-        """Straight to the peer."""
-        return dst
 
     def send(self, core: Core, out: Outgoing) -> int:
         """The segment whose header is in the scratch buffer, in a datagram."""
@@ -72,7 +65,7 @@ def icmp_error(core: Core, kind: int, code: int, info: int, src: int, dst: int, 
         return False
     sport, rport = (quote[8] << 8) | quote[9], (quote[10] << 8) | quote[11]
     tcb = core.tcp.find(src, sport, dst, rport)
-    if tcb is None or port_of(tcb.ip_options) != dport:
+    if tcb is None or port_of(tcb.encap) != dport:
         return False
     tcp_icmp.icmp_error(core, kind, code, info, src, dst, sport, rport, int.from_bytes(quote[12:16], "big"))
     return True

@@ -2,26 +2,28 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.sockets cimport ports
-from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ip.output cimport route_output
+from pystack_c.ip.routing cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.close cimport abort_connection, await_fin, finish
-from pystack_c.tcp.data cimport ack_now
-from pystack_c.tcp.opening.handshake cimport start_sequence, window_scale
+from pystack_c.tcp.opening.handshake cimport window_scale
+from pystack_c.tcp.opening.isn cimport start_sequence
 from pystack_c.tcp.opening.listener cimport Listener
-from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf
-from pystack_c.tcp.segment cimport free_space, have_route
+from pystack_c.tcp.mss cimport have_route
 from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb, new_tcb
+from pystack_c.tcp.window cimport window_update
+from pystack_c.tcp.queues.autotune cimport tune_receive_buffer
+from pystack_c.tcp.errors cimport error
+from pystack_c.tcp.urgent cimport pass_mark, recv_urgent
 
-cpdef object error(int code)
 @cython.locals(tcb=Tcb)
 cpdef Tcb tcp_open(Core core, int64_t now)
 @cython.locals(core=Core)
@@ -40,20 +42,12 @@ cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
 @cython.locals(buf=RecvBuf)
 cpdef int64_t skip(Tcb tcb, int64_t n, int64_t now) except? -1
-@cython.locals(data=bytes)
-cpdef bytes recv_urgent(Tcb tcb, int flags)
-cpdef pass_mark(Tcb tcb, int64_t n)
 cpdef bint at_mark(Tcb tcb, int64_t now)
 cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 @cython.locals(core=Core)
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
-@cython.locals(core=Core, config=Config, space=int64_t, round_trip=int64_t)
-cpdef tune_receive_buffer(Tcb tcb, int64_t n)
-@cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t, most=int64_t)
-cpdef window_update(Tcb tcb)
-cdef str _why_update(Tcb tcb, int64_t free)
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)
 @cython.locals(queue=Listener, child=Tcb)

@@ -8,52 +8,29 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.ip import options as ip_options
-from pystack_c.ip.output import route_output
+from pystack_c.ip import encap
+from pystack_c.ip.routing import route_output
 from pystack_c.sockets import ports
 from pystack_c.tcp import tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
-from pystack_c.tcp.data import ack_now
+from pystack_c.tcp.errors import error
+from pystack_c.tcp.mss import have_route
 from pystack_c.tcp.opening import fastopen
-from pystack_c.tcp.opening.handshake import start_sequence, window_scale
+from pystack_c.tcp.opening.handshake import window_scale
+from pystack_c.tcp.opening.isn import start_sequence
 from pystack_c.tcp.opening.listener import Listener
-from pystack_c.tcp.output import schedule
 from pystack_c.tcp.queues import chunks, errqueue, memory
-from pystack_c.tcp.segment import free_space, have_route
+from pystack_c.tcp.queues.autotune import tune_receive_buffer
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb, new_tcb
+from pystack_c.tcp.urgent import pass_mark, recv_urgent
+from pystack_c.tcp.window import window_update
 
 SHUT_RD = 0
 SHUT_WR = 1
 SHUT_RDWR = 2
-
-
-def error(code: int) -> OSError:
-    """An OSError by its errno (Python chooses the subclass)."""
-    return OSError(code, ERROR_TEXT.get(code, errno.errorcode.get(code, "error")))
-
-
-ERROR_TEXT = {
-    errno.EADDRINUSE: "Address already in use",
-    errno.EADDRNOTAVAIL: "Cannot assign requested address",
-    errno.ECONNREFUSED: "Connection refused",
-    errno.ECONNRESET: "Connection reset by peer",
-    errno.EPIPE: "Broken pipe",
-    errno.ENOTCONN: "Transport endpoint is not connected",
-    errno.EISCONN: "Transport endpoint is already connected",
-    errno.EINVAL: "Invalid argument",
-    errno.ENETUNREACH: "Network is unreachable",
-    errno.EHOSTUNREACH: "No route to host",
-    errno.ETIMEDOUT: "Connection timed out",
-    errno.EALREADY: "Operation already in progress",
-    errno.EINPROGRESS: "Operation now in progress",
-    errno.ECONNABORTED: "Software caused connection abort",
-    errno.ENOPROTOOPT: "Protocol not available",
-    errno.EOPNOTSUPP: "Operation not supported",
-    errno.EACCES: "Permission denied",
-    errno.ENOBUFS: "No buffer space available",
-}
 
 
 def tcp_open(core: Any, now: int) -> Tcb:
@@ -122,10 +99,10 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         # Linux: INADDR_ANY as a destination means this host.
         addr = 0x7F000001
     # MUST-51: along the source route that the application gave, if it did.
-    if tcb.ip_options is None:
+    if tcb.encap is None:
         route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
-        route = ip_options.route_to(core, tcb.ip_options, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
+        route = encap.route_to(core, tcb.encap, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     if route is None:
         raise error(core.route_error)
     if route.kind == C.DST_BROADCAST or route.kind == C.DST_MULTICAST:
@@ -269,33 +246,6 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
     return n
 
 
-def recv_urgent(tcb: Tcb, flags: int) -> bytes:
-    """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
-    if tcb.oobinline or tcb.oob_state == C.OOB_NONE or tcb.oob_state == C.OOB_READ:
-        raise error(errno.EINVAL)
-    if tcb.oob_state == C.OOB_EXPECTED:
-        raise error(errno.EAGAIN)
-    data = bytes((tcb.oob_byte,))
-    if not flags & C.MSG_PEEK:
-        tcb.oob_state = C.OOB_READ
-        tcb.urg_seen = False
-    return data
-
-
-def pass_mark(tcb: Tcb, n: int) -> None:
-    """The application read `n` bytes: how far is the mark now?"""
-    if tcb.mark_left < 0:
-        return
-    if tcb.mark_left == 0:
-        # It reads on beyond the mark: the urgent data is history.
-        tcb.mark_left = -1
-        tcb.urg_seen = False
-        if tcb.oob_state == C.OOB_READ:
-            tcb.oob_state = C.OOB_NONE
-        return
-    tcb.mark_left -= n
-
-
 def at_mark(tcb: Tcb, now: int) -> bool:
     """SIOCATMARK (MUST-33): is the next byte the first after the urgent data?"""
     tcb.core.now = now
@@ -334,52 +284,6 @@ def syn_with_data(tcb: Tcb, data: bytes) -> int:
     memory.settle(tcb)
     schedule(tcb)
     return n
-
-
-def tune_receive_buffer(tcb: Tcb, n: int) -> None:
-    """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
-    tcb.rcv_copied += n
-    # (A receiver's own SRTT is that of the handshake; it does not see the queues that data has filled since.)
-    round_trip = tcb.rcv_rtt if tcb.rcv_rtt > 0 else tcb.srtt
-    core = tcb.core
-    if round_trip == 0 or core.now - tcb.rcv_space_at < round_trip:
-        return
-    config = core.config
-    if tcb.rcv_copied > tcb.rcv_space:
-        tcb.rcv_space = tcb.rcv_copied
-    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed and not core.tcp_pressure:
-        space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
-        if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
-            tcb.recvbuf.size = min(space, config.tcp_rmem_max)
-    tcb.rcv_copied = 0
-    tcb.rcv_space_at = core.now
-
-
-def window_update(tcb: Tcb) -> None:
-    """The application read: tell the peer where the window grew by a worthwhile step (3.8.6.2.2, MUST-39)."""
-    state = tcb.state
-    if state != C.ESTABLISHED and state != C.FIN_WAIT_1 and state != C.FIN_WAIT_2:
-        return
-    buf = tcb.recvbuf
-    free = free_space(tcb)
-    left = tcb.rcv_wnd()
-    if tcb.syn_window and left >= 0x8000:
-        # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
-        return
-    if tcb.core.config.tcp_update_quarter:
-        most = 0xFFFF << tcb.rcv_wscale
-        if free - left >= 2 * tcb.mss and free - left >= (buf.size if buf.size < most else most) // 4:
-            ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
-        return
-    step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
-    if not tcb.core.config.tcp_sws:
-        step = free - left
-    if free - left >= step > 0 and (free >= 2 * left or not tcb.core.config.tcp_sws):
-        ack_now(tcb, _why_update(tcb, free), "RFC 9293 3.8.6.2.2")
-
-
-def _why_update(tcb: Tcb, free: int) -> str:
-    return "" if tcb.core.probe is None else f"window update: {free} bytes are free again"
 
 
 def shutdown(tcb: Tcb, how: int, now: int) -> None:

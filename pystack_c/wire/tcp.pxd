@@ -27,3 +27,5 @@ cpdef int write_syn_options(bytearray buf, Py_ssize_t o, int mss, int wscale, bi
 cpdef int write_fastopen(bytearray buf, Py_ssize_t o, bytes cookie, bint exp) except -1
 @cython.locals(b="unsigned char*", i=Py_ssize_t, n=int, value=int64_t)
 cpdef int write_accecn(bytearray buf, Py_ssize_t o, int order, int count, int64_t first, int64_t ceb, int64_t last) except -1
+@cython.locals(n=int64_t)
+cpdef int64_t segment_len(Packet pkt)

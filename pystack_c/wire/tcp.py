@@ -243,3 +243,13 @@ def write_accecn(buf: bytearray, o: int, order: int, count: int, first: int, ceb
         b[i] = C.TCPOPT_NOP
         i += 1
     return i - o
+
+
+def segment_len(pkt: Any) -> int:
+    """SEG.LEN: payload plus SYN and FIN."""
+    n = pkt.l4_end - pkt.data_off
+    if pkt.tcp_flags & C.SYN:
+        n += 1
+    if pkt.tcp_flags & C.FIN:
+        n += 1
+    return n

@@ -4,7 +4,7 @@ import pytest
 
 import pystack_c.tcp.output
 from pystack.sim.network import MS, S
-from pystack_c.ip.output import lower_mtu
+from pystack_c.ip.pmtu import lower_mtu
 from tests.attack import malicious
 from tests.attack.malicious import CHECKS, MANNERS, Siege, Work
 

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.link import acd, neighbor
 from pystack_c.sockets import raw, udp
 from tests import frames as f
@@ -234,7 +235,7 @@ def test_the_table_is_bounded():
 def forged_senders(peer: Peer, count: int, network: str = "10.0.4.0") -> None:
     """TCP SYNs to a closed port from `count` addresses of the link: each is answered with a RST, if its sender can be found."""
     for number in range(count):
-        src = neighbor.addr_text(f.addr(network) + number + 1)
+        src = addr_text(f.addr(network) + number + 1)
         peer.send(f.tcp(src, 999, "10.0.0.1", 81, C.SYN, 1, 0), 6, src=src)
 
 
@@ -271,7 +272,7 @@ def test_forged_announcers_do_not_push_the_gateway_out():
     peer.run(20)
     for number in range(1500):
         src = f.addr("10.0.4.0") + number + 1
-        peer.arp(1, 0x020000010000 + number, neighbor.addr_text(src), 0, "10.0.0.1")
+        peer.arp(1, 0x020000010000 + number, addr_text(src), 0, "10.0.0.1")
         peer.send(ECHO, 1, src=src)
         assert len(peer.iface.neighbors) <= 1024
     assert entry(peer) is not None and entry(peer).mac == PEER_MAC

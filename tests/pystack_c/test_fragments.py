@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pystack_c.ip.routing import route_output
 from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer, S, ip_packet
@@ -226,7 +227,7 @@ def test_fragments_of_fragments_carry_options():
     peer = Peer()
     from pystack_c.ip import output as ip_output
 
-    dst = ip_output.route_output(peer.stack, peer.me)
+    dst = route_output(peer.stack, peer.me)
     options = bytes((7, 7, 4, 0, 0, 0, 0, 1)) + bytes((136, 4, 1, 2))
     out = peer.stack.out
     out.begin(dst, peer.addr, peer.me, 99)

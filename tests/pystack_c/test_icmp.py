@@ -5,7 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
-from pystack_c.ip import output as ip_output
+from pystack_c.ip.routing import route_output
 from pystack_c.sockets import raw, udp
 from tests import frames as f
 from tests.support.peer import Peer, S, ip_packet
@@ -327,7 +327,7 @@ def test_a_path_mtu_is_not_believed_of_datagrams_that_never_had_df(mode, size, c
     if size:
         peer.call(udp.sendto, ep, bytes(size), peer.me, 9, 0)
     forged(peer)
-    assert ip_output.route_output(peer.stack, peer.me).mtu == 1500 and ep.so_error == 0 and not ep.errqueue
+    assert route_output(peer.stack, peer.me).mtu == 1500 and ep.so_error == 0 and not ep.errqueue
     assert peer.drops == {"icmp-impossible-mtu": 1}
 
 
@@ -338,7 +338,7 @@ def test_control_a_path_mtu_of_datagrams_that_had_df_is_believed():
     peer.call(udp.setsockopt, ep, 0, 10, 2)
     peer.call(udp.sendto, ep, bytes(1400), peer.me, 9, 0)
     forged(peer)
-    assert ip_output.route_output(peer.stack, peer.me).mtu == 560 and peer.drops == {}
+    assert route_output(peer.stack, peer.me).mtu == 560 and peer.drops == {}
 
 
 @pytest.mark.parametrize("quoted, df, mtu", [(1500, False, 560), (560, True, 560), (100, True, 560), (60, True, 0)])
@@ -349,4 +349,4 @@ def test_a_quote_that_fits_its_own_mtu_is_not_believed(quoted, df, mtu):
     peer.call(udp.setsockopt, ep, 0, 10, 2)
     peer.call(udp.sendto, ep, bytes(1400), peer.me, 9, 0)
     forged(peer, quoted, df, mtu)
-    assert ip_output.route_output(peer.stack, peer.me).mtu == 1500 and peer.drops == {"icmp-impossible-mtu": 1}
+    assert route_output(peer.stack, peer.me).mtu == 1500 and peer.drops == {"icmp-impossible-mtu": 1}

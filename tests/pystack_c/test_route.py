@@ -7,7 +7,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack_c.iface import Iface
-from pystack_c.ip import output as ip_output
+from pystack_c.ip.routing import route_output
 from pystack_c.route import Route, RouteTable, netmask
 from pystack_c.sockets import sockopt, udp
 from pystack_c.tcp import sockopt as tcp_sockopt
@@ -85,11 +85,11 @@ def test_the_lower_metric_wins_and_the_other_takes_over():
 def test_route_output_is_cached_until_routes_change():
     peer = Peer()
     to = f.addr("10.0.0.2")
-    dst = ip_output.route_output(peer.stack, to)
-    assert dst is ip_output.route_output(peer.stack, to)
+    dst = route_output(peer.stack, to)
+    assert dst is route_output(peer.stack, to)
     assert (dst.iface.name, dst.next_hop, dst.src, dst.mtu, dst.kind) == ("eth0", to, peer.addr, 1500, C.DST_UNICAST)
     peer.stack.add_route(to, 32, f.addr("10.0.0.9"))
-    again = ip_output.route_output(peer.stack, to)
+    again = route_output(peer.stack, to)
     assert again is not dst and again.next_hop == f.addr("10.0.0.9")
     assert dst.epoch != peer.stack.route_epoch
 
@@ -101,9 +101,9 @@ def test_route_output_is_cached_until_routes_change():
 def test_routes_that_refuse(kind, error):
     peer = Peer()
     peer.stack.add_route(f.addr("192.0.2.0"), 24, kind=kind)
-    assert ip_output.route_output(peer.stack, f.addr("192.0.2.1")) is None
+    assert route_output(peer.stack, f.addr("192.0.2.1")) is None
     assert peer.stack.route_error == error
-    assert ip_output.route_output(peer.stack, f.addr("192.0.3.1")) is None
+    assert route_output(peer.stack, f.addr("192.0.3.1")) is None
     assert peer.stack.route_error == errno.ENETUNREACH
 
 
@@ -115,9 +115,9 @@ def test_kinds_of_destination():
         "224.0.0.5": (C.DST_MULTICAST, "eth0"), "10.0.0.7": (C.DST_UNICAST, "eth0"),
     }  # fmt: skip
     for text, (kind, iface) in kinds.items():
-        dst = ip_output.route_output(peer.stack, f.addr(text))
+        dst = route_output(peer.stack, f.addr(text))
         assert (dst.kind, dst.iface.name) == (kind, iface), text
-    assert ip_output.route_output(peer.stack, f.addr("0.0.0.0")) is None
+    assert route_output(peer.stack, f.addr("0.0.0.0")) is None
 
 
 def test_source_address_is_the_one_of_the_next_hops_subnet():
@@ -125,9 +125,9 @@ def test_source_address_is_the_one_of_the_next_hops_subnet():
     peer = Peer()
     peer.stack.add_addr(peer.iface, f.addr("192.168.7.1"), 24)
     peer.stack.add_route(0, 0, f.addr("192.168.7.254"))
-    assert ip_output.route_output(peer.stack, f.addr("10.0.0.9")).src == f.addr("10.0.0.1")
-    assert ip_output.route_output(peer.stack, f.addr("192.168.7.9")).src == f.addr("192.168.7.1")
-    assert ip_output.route_output(peer.stack, f.addr("8.8.8.8")).src == f.addr("192.168.7.1")
+    assert route_output(peer.stack, f.addr("10.0.0.9")).src == f.addr("10.0.0.1")
+    assert route_output(peer.stack, f.addr("192.168.7.9")).src == f.addr("192.168.7.1")
+    assert route_output(peer.stack, f.addr("8.8.8.8")).src == f.addr("192.168.7.1")
 
 
 def test_bad_configuration_is_refused():
@@ -147,7 +147,7 @@ def test_bad_configuration_is_refused():
 def test_an_address_taken_away_takes_its_route_with_it():
     peer = Peer()
     peer.stack.del_addr(peer.iface, peer.addr)
-    assert ip_output.route_output(peer.stack, f.addr("10.0.0.2")) is None
+    assert route_output(peer.stack, f.addr("10.0.0.2")) is None
     assert not peer.arp(1, 0x0200000000BB, "10.0.0.2", 0, "10.0.0.1")
 
 

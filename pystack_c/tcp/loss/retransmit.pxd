@@ -9,7 +9,10 @@ from pystack_c.tcp.loss cimport rack, undo
 from pystack_c.tcp.congestion cimport rate
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
-from pystack_c.tcp.segment cimport sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.segment cimport send_segment
+from pystack_c.tcp.opening.syn cimport send_syn
+from pystack_c.tcp.optionroom cimport sack_option_len
+from pystack_c.tcp.timestamps cimport ts_now
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, why=str, head=bint)

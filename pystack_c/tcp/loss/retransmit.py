@@ -5,9 +5,12 @@ from pystack_c.base.seqnum import seq_add, seq_diff, seq_lt
 from pystack_c.tcp import mtuprobe
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import rack, undo
+from pystack_c.tcp.opening.syn import send_syn
+from pystack_c.tcp.optionroom import sack_option_len
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.segment import sack_option_len, send_segment, send_syn, ts_now
+from pystack_c.tcp.segment import send_segment
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.timestamps import ts_now
 
 
 def retransmit_lost(tcb: Tcb) -> bool:

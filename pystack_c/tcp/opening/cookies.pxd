@@ -8,7 +8,9 @@ from pystack_c.tcp.ecn cimport ecn
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.opening.handshake cimport fresh_child, take_syn, to_accept_queue
 from pystack_c.tcp.opening.listener cimport Listener
-from pystack_c.tcp.segment cimport opening_window, send_syn, ts_now
+from pystack_c.tcp.opening.syn cimport send_syn
+from pystack_c.tcp.timestamps cimport ts_now
+from pystack_c.tcp.window cimport opening_window
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
 

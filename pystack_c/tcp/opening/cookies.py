@@ -12,9 +12,11 @@ from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import tell
 from pystack_c.tcp.ecn import ecn
 from pystack_c.tcp.opening.handshake import fresh_child, take_syn, to_accept_queue
-from pystack_c.tcp.segment import opening_window, send_syn, ts_now
+from pystack_c.tcp.opening.syn import send_syn
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.timestamps import ts_now
+from pystack_c.tcp.window import opening_window
 
 # The eight values of the MSS that a cookie can carry.
 MSS_TABLE = (536, 1024, 1220, 1300, 1360, 1400, 1440, 1460)

@@ -176,8 +176,8 @@ def syn_room(tcb: Tcb) -> int:
         mss = entry.mss
     if 0 < tcb.user_mss < mss:
         mss = tcb.user_mss
-    if tcb.ip_options is not None:
-        mss -= tcb.ip_options.length
+    if tcb.encap is not None:
+        mss -= tcb.encap.length
     return max(0, mss - 40)
 
 

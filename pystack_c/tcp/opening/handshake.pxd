@@ -12,14 +12,17 @@ from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.congestion.base cimport create
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
-from pystack_c.tcp.data cimport ack_now, ack_policy, segment_fin, segment_text
+from pystack_c.tcp.data cimport segment_fin, segment_text
+from pystack_c.tcp.delack cimport ack_now, ack_policy
 from pystack_c.tcp.opening.listener cimport Listener
-from pystack_c.tcp.output cimport schedule
+from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.congestion.rate cimport new_rate, set_pacing
 from pystack_c.tcp.loss.rtt cimport backed_off
-from pystack_c.tcp.segment cimport have_route, opening_window, send_reset, ts_now, update_mss
+from pystack_c.tcp.reset cimport send_reset
+from pystack_c.tcp.timestamps cimport ts_now
+from pystack_c.tcp.mss cimport have_route, update_mss
+from pystack_c.tcp.window cimport opening_window
 from pystack_c.tcp.state cimport set_state
-from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb, new_tcb
 from pystack_c.tcp.timers cimport keepalive_arm
 
@@ -34,8 +37,6 @@ cpdef Tcb fresh_child(Tcb listener, Packet pkt)
 @cython.locals(queue=Listener)
 cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
-@cython.locals(tables=TcpTables)
-cpdef start_sequence(Tcb tcb, Tcb old)
 @cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t, stamp=uint32_t, keep=long, end=int)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)

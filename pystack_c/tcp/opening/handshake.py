@@ -9,18 +9,22 @@ from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.congestion.rate import new_rate, set_pacing
-from pystack_c.tcp.data import ack_now, ack_policy, segment_fin, segment_text
+from pystack_c.tcp.data import segment_fin, segment_text
+from pystack_c.tcp.delack import ack_now, ack_policy
 from pystack_c.tcp.ecn import ecn
+from pystack_c.tcp.encap import received_route
 from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.mss import have_route, update_mss
 from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.opening.listener import Listener
-from pystack_c.tcp.output import schedule
 from pystack_c.tcp.queues import errqueue, memory
-from pystack_c.tcp.segment import have_route, opening_window, received_route, send_reset, ts_now, update_mss
+from pystack_c.tcp.reset import send_reset
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.state import set_state
-from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb, new_tcb
 from pystack_c.tcp.timers import keepalive_arm
+from pystack_c.tcp.timestamps import ts_now
+from pystack_c.tcp.window import opening_window
 
 ECONNREFUSED = 111
 ECONNABORTED = 103
@@ -108,7 +112,7 @@ def fresh_child(listener: Tcb, pkt: Any) -> Any:
     inherit(tcb, listener)
     if core.tunnel is not None:
         # TCP in UDP: the way back is the way it came.
-        tcb.ip_options = core.tunnel
+        tcb.encap = core.tunnel
         tcb.options_given = True
     tcb.rcv_wscale = window_scale(tcb)
     if pkt.ip_hlen > 20:
@@ -163,25 +167,6 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
         tcb.options = dict(listener.options)
     if listener.errqueue is not None and listener.errqueue.zerocopy:
         errqueue.of(tcb).zerocopy = True
-
-
-def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
-    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1.
-
-    Where it takes the place of `old` in TIME-WAIT, whichever side opens, ISS lies beyond all that was sent there: no old segment
-    of ours can be taken for a new one (RFC 1122 4.2.2.13 (1)). This goes before the setting tcp_isn.
-    """
-    tables: TcpTables = tcb.core.tcp
-    tcb.iss = tables.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)
-    tcb.snd_una = tcb.iss
-    tcb.snd_nxt = tcb.iss
-    tcb.snd_up = tcb.iss
-    tcb.snd_sml = tcb.iss
-    tcb.cwnd_round = tcb.iss
-    tcb.snd_wl2 = tcb.iss
-    tcb.ts_offset = tables.ts_offset(tcb)
-    tcb.syn_stamp = ts_now(tcb)
-    tcb.rcv_limit = tcb.core.config.tcp_window_start
 
 
 def syn_sent_state(tcb: Tcb, pkt: Any) -> None:

@@ -7,10 +7,11 @@ from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp.opening cimport cookies, fastopen
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.close cimport finish
-from pystack_c.tcp.opening.handshake cimport fresh_child, start_congestion_control, start_sequence, take_syn, to_accept_queue
+from pystack_c.tcp.opening.handshake cimport fresh_child, start_congestion_control, take_syn, to_accept_queue
+from pystack_c.tcp.opening.isn cimport start_sequence
 from pystack_c.tcp.opening.listener cimport Listener
-from pystack_c.tcp.output cimport schedule
-from pystack_c.tcp.segment cimport send_reset
+from pystack_c.tcp.schedule cimport schedule
+from pystack_c.tcp.reset cimport send_reset
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tables cimport TcpTables
 from pystack_c.tcp.tcb cimport Tcb

@@ -7,16 +7,11 @@ from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import tell
 from pystack_c.tcp.close import finish
 from pystack_c.tcp.opening import cookies, fastopen
-from pystack_c.tcp.opening.handshake import (
-    fresh_child,
-    start_congestion_control,
-    start_sequence,
-    take_syn,
-    to_accept_queue,
-)
+from pystack_c.tcp.opening.handshake import fresh_child, start_congestion_control, take_syn, to_accept_queue
+from pystack_c.tcp.opening.isn import start_sequence
 from pystack_c.tcp.opening.listener import Listener
-from pystack_c.tcp.output import schedule
-from pystack_c.tcp.segment import send_reset
+from pystack_c.tcp.reset import send_reset
+from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb

@@ -1,0 +1,56 @@
+"""Delayed acknowledgments: when an ACK is due at once, and how long it may wait (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2)."""
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_diff
+from pystack_c.base.timer import new_timer
+from pystack_c.tcp.schedule import schedule
+from pystack_c.tcp.tcb import Tcb
+
+# How long after its last data an application is one that answers.
+ANSWERING = 1_000_000_000
+
+
+def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
+    """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
+    tcb.ack_now = True
+    if tcb.core.probe is not None:
+        tcb.ack_reason = why
+        tcb.core.emit("tcp.ack", tcb.subject(), tcb.ident, why, rfc, {"action": "now"})
+    schedule(tcb)
+
+
+def answering(tcb: Tcb) -> bool:
+    """The application sends data of its own, which will carry the ACK."""
+    return tcb.last_send > 0 and tcb.core.now - tcb.last_send < ANSWERING
+
+
+def ack_policy(tcb: Tcb) -> None:
+    """Delay the ACK, but not for a second full-sized segment, nor for long (SHLD-18, SHLD-19, MUST-40)."""
+    core = tcb.core
+    if seq_diff(tcb.rcv_nxt, tcb.last_ack_sent) >= core.config.tcp_delack_segs * tcb.rcv_mss:
+        why = "" if core.probe is None else f"{core.config.tcp_delack_segs} full-sized segments"
+        ack_now(tcb, why, "RFC 9293 3.8.6.3")
+        return
+    if tcb.quickack > 0:
+        ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
+        return
+    timer = tcb.delack_timer
+    if core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0:
+        ack_now(tcb, "a second segment", "FreeBSD tcp_input")
+        return
+    delay_ack(tcb)
+
+
+def delay_ack(tcb: Tcb) -> None:
+    """An ACK is owed, but not yet."""
+    core = tcb.core
+    timer = tcb.delack_timer
+    if timer is None:
+        timer = new_timer(tcb, C.TIMER_DELACK)
+        tcb.delack_timer = timer
+    if timer.deadline < 0:
+        deadline = core.now + core.config.tcp_delack_time
+        if core.probe is not None:
+            why = "wait for data to carry the ACK, or for a second segment"
+            core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
+        core.set_timer(timer, deadline, "the ACK may wait no longer than that", "RFC 9293 3.8.6.3")

@@ -1,0 +1,3 @@
+cimport cython
+
+cpdef object error(int code)

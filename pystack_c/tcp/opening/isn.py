@@ -1,0 +1,25 @@
+"""Initial sequence numbers (RFC 6528), and where the timestamp clock begins (RFC 7323 section 7.1)."""
+
+from pystack_c.base.seqnum import seq_add
+from pystack_c.tcp.tables import TcpTables
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.timestamps import ts_now
+
+
+def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
+    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1.
+
+    Where it takes the place of `old` in TIME-WAIT, whichever side opens, ISS lies beyond all that was sent there: no old segment
+    of ours can be taken for a new one (RFC 1122 4.2.2.13 (1)). This goes before the setting tcp_isn.
+    """
+    tables: TcpTables = tcb.core.tcp
+    tcb.iss = tables.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)
+    tcb.snd_una = tcb.iss
+    tcb.snd_nxt = tcb.iss
+    tcb.snd_up = tcb.iss
+    tcb.snd_sml = tcb.iss
+    tcb.cwnd_round = tcb.iss
+    tcb.snd_wl2 = tcb.iss
+    tcb.ts_offset = tables.ts_offset(tcb)
+    tcb.syn_stamp = ts_now(tcb)
+    tcb.rcv_limit = tcb.core.config.tcp_window_start

@@ -1,0 +1,107 @@
+"""Sending the SYN and the SYN,ACK, with their options (RFC 9293 section 3.10.7, RFC 7323, RFC 9768 section 3.1)."""
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add, seq_max
+from pystack_c.tcp.ecn import accecn
+from pystack_c.tcp.mss import local_mss
+from pystack_c.tcp.opening.fastopen import syn_option
+from pystack_c.tcp.segment import hand_to_ip
+from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.timestamps import ts_now
+from pystack_c.tcp.window import opening_window
+from pystack_c.wire.tcp import write_fastopen, write_syn_options, write_tcp
+
+
+def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
+    """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018), and `length` bytes of Fast Open data."""
+    core = tcb.core
+    config = core.config
+    answer = tcb.state != C.SYN_SENT
+    ts = tcb.ts_ok if answer else config.tcp_timestamps
+    sack = tcb.sack_ok if answer else config.tcp_sack
+    scale = tcb.wscale_ok if answer else config.tcp_window_scaling
+    if not answer and tcb.retries > 2 and config.tcp_syn_drop_options:
+        ts = sack = scale = False
+    mss = local_mss(tcb)
+    o = C.L4_OFF + 20
+    wscale = tcb.rcv_wscale if scale else -1
+    hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
+    if tcb.noopt:
+        hlen = 20
+    cookie = tcb.fastopen_cookie if answer else syn_option(tcb)
+    if cookie is not None:
+        hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.fastopen_exp)
+    window = opening_window(tcb)
+    if answer:
+        # (Again after our FIN, a larger window may have been announced since.)
+        tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))
+        tcb.last_ack_sent = tcb.rcv_nxt
+    flags = C.SYN | C.ACK | syn_ack_ecn(tcb) if answer else C.SYN | syn_ecn(tcb)
+    if answer and tcb.accecn:
+        hlen += syn_ack_option(tcb, hlen)
+    write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
+    if core.probe is not None:
+        fields = {"seq": tcb.iss, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window}
+        core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
+    tcb.segs_out += 1
+    tcb.syn_window = True
+    payload = None
+    if length > 0:
+        payload = tcb.sendbuf.peek(tcb.sendbuf.head, length)
+        tcb.data_segs_out += 1
+        tcb.bytes_sent += length
+    return hand_to_ip(tcb, hlen, payload, length, 0, tcb.tos)
+
+
+def syn_ecn(tcb: Tcb) -> int:
+    """The flags by which a SYN asks for ECN, as the setting tcp_ecn says."""
+    mode = tcb.core.config.tcp_ecn
+    flags = 0
+    again = tcb.core.config.tcp_ecn_retries
+    if not tcb.core.config.tcp_ecn_fallback:
+        again = tcb.retries
+    if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
+        # RFC 9768 3.1.1; 3.1.4.1: once more on the first retransmission, then without.
+        flags = C.AE | C.CWR | C.ECE
+        tcb.acc_asked = True
+    elif (mode == 1 or mode == 4) and tcb.retries <= again:
+        # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
+        flags = C.ECE | C.CWR
+    tcb.ecn_asked = flags != 0
+    return flags
+
+
+def syn_ack_ecn(tcb: Tcb) -> int:
+    """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
+    if not tcb.accecn:
+        return C.ECE if tcb.ecn_ok else 0
+    if tcb.retries >= 2 and (tcb.passive or not tcb.core.config.tcp_accecn_linux):
+        # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
+        tcb.acc_no_ect = True
+        return 0
+    return accecn.handshake_code(tcb.acc_syn) << 6
+
+
+def syn_ack_option(tcb: Tcb, hlen: int) -> int:
+    """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
+    if tcb.core.config.tcp_ecn_option == 0 or tcb.acc_opt_off:
+        return 0
+    if tcb.retries > (0 if tcb.passive or not tcb.core.config.tcp_accecn_linux else 1) or tcb.acc_again:
+        # (Linux: in a simultaneous open the second one still has it.)
+        tcb.acc_opt_off = True
+        tcb.acc_fail |= accecn.OPT_FAIL_SEND
+        return 0
+    scratch = tcb.core.scratch
+    end = C.L4_OFF + hlen
+    if not tcb.core.config.tcp_accecn_linux:
+        chosen = accecn.choose(tcb, 60 - hlen, True)
+        return accecn.write(tcb, scratch, end, chosen) if chosen >= 0 else 0
+    chosen = accecn.fit(tcb, 60 - hlen, 0)
+    if chosen < 0:
+        return 0
+    # After MSS and timestamps, before the others.
+    at = C.L4_OFF + (36 if tcb.ts_ok else 24)
+    rest = bytes(scratch[at:end])
+    n = accecn.write(tcb, scratch, at, chosen)
+    scratch[at + n : end + n] = rest
+    return n

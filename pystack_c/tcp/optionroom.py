@@ -1,0 +1,68 @@
+"""The SACK and AccECN options of the next segment, and the room that they take."""
+
+from pystack_c.tcp.ecn import accecn
+from pystack_c.tcp.tcb import Tcb
+
+
+def most_blocks(tcb: Tcb, data: bool) -> int:
+    """How many SACK blocks fit: 3 beside timestamps, else 4; beside data, no more than leave 8 bytes of the MSS for it.
+
+    (A path MTU of 68 leaves less than the blocks take. RFC 2018 3: the option is there as far as there is room.)
+    """
+    most = 3 if tcb.ts_ok else 4
+    if not data or tcb.mss >= 8 + 4 + 8 * most:
+        return most
+    return 0 if tcb.mss < 8 + 4 + 8 else (tcb.mss - 8 - 4) // 8
+
+
+def sack_blocks(tcb: Tcb, data: bool) -> int:
+    """How many SACK blocks the next segment carries."""
+    if not tcb.sack_ok or (tcb.sacks is None and tcb.dsack is None):
+        return 0
+    count = len(tcb.sacks) if tcb.sacks is not None else 0
+    if tcb.dsack is not None:
+        count += 1
+    most = most_blocks(tcb, data)
+    return count if count < most else most
+
+
+def sack_option_len(tcb: Tcb) -> int:
+    """Bytes of the SACK option that a retransmission carries."""
+    count = sack_blocks(tcb, True)
+    return 4 + 8 * count if count > 0 else 0
+
+
+def accecn_option(tcb: Tcb, data: bool) -> int:
+    """The AccECN option of the next segment (see accecn.choose), or -1. Two SACK blocks go before it (RFC 9768 3.2.3.3)."""
+    if not accecn.due(tcb, data) or (data and tcb.mss < 128):
+        return -1
+    blocks = sack_blocks(tcb, data)
+    room = 28 if tcb.ts_ok else 40
+    if tcb.core.config.tcp_accecn_linux:
+        return accecn.fit(tcb, room - (4 + 8 * blocks if blocks > 0 else 0), blocks)
+    if blocks > 2:
+        blocks = 2
+    if blocks > 0:
+        room -= 4 + 8 * blocks
+    return accecn.choose(tcb, room, tcb.acc_opt_due != 0)
+
+
+def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
+    """How many of the SACK blocks fit beside that AccECN option."""
+    room = (28 if tcb.ts_ok else 40) - accecn.size(chosen & 3)
+    while blocks > 0 and 4 + 8 * blocks > room:
+        blocks -= 1
+    return blocks
+
+
+def new_data_options(tcb: Tcb) -> int:
+    """Bytes of the SACK and AccECN options that the next segment of new data carries."""
+    if not tcb.accecn:
+        return sack_option_len(tcb)
+    blocks = sack_blocks(tcb, True)
+    chosen = accecn_option(tcb, True)
+    n = 0
+    if chosen >= 0:
+        blocks = blocks_beside(tcb, blocks, chosen)
+        n = accecn.size(chosen & 3)
+    return n + 4 + 8 * blocks if blocks > 0 else n

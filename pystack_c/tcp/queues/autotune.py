@@ -1,0 +1,22 @@
+"""Receive-buffer autotuning: the buffer grows with what the application reads in a round trip."""
+
+from pystack_c.tcp.tcb import Tcb
+
+
+def tune_receive_buffer(tcb: Tcb, n: int) -> None:
+    """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
+    tcb.rcv_copied += n
+    # (A receiver's own SRTT is that of the handshake; it does not see the queues that data has filled since.)
+    round_trip = tcb.rcv_rtt if tcb.rcv_rtt > 0 else tcb.srtt
+    core = tcb.core
+    if round_trip == 0 or core.now - tcb.rcv_space_at < round_trip:
+        return
+    config = core.config
+    if tcb.rcv_copied > tcb.rcv_space:
+        tcb.rcv_space = tcb.rcv_copied
+    if config.tcp_moderate_rcvbuf and not tcb.rcvbuf_fixed and not core.tcp_pressure:
+        space = 2 * tcb.rcv_copied + 16 * tcb.rcv_mss
+        if space > tcb.recvbuf.size and tcb.recvbuf.size < config.tcp_rmem_max:
+            tcb.recvbuf.size = min(space, config.tcp_rmem_max)
+    tcb.rcv_copied = 0
+    tcb.rcv_space_at = core.now

@@ -1,0 +1,83 @@
+"""The one timer of what is in flight: retransmission, loss probe, or persist (RFC 6298 section 5, RFC 8985 section 7.2)."""
+
+import pystack_c.const as C
+from pystack_c.base.timer import new_timer
+from pystack_c.tcp.loss.rack import probe_timeout
+from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.tcb import Tcb
+
+
+def set_rto_timer(tcb: Tcb, deadline: int) -> None:
+    """Arm the retransmission timer, or in its place the earlier loss probe (RFC 8985 7.2)."""
+    core = tcb.core
+    tcb.rto_deadline = deadline
+    pto = probe_timeout(tcb)
+    if pto > 0 and core.now + pto >= deadline and core.config.tcp_tlp_at_rto:
+        pto = deadline - core.now
+    if pto > 0 and (core.now + pto < deadline or core.config.tcp_tlp_at_rto):
+        take_rto_timer(tcb, C.TIMER_TLP)
+        why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
+        core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")
+        return
+    take_rto_timer(tcb, C.TIMER_RTO)
+    why = "" if core.probe is None else explain_rto(tcb, deadline - core.now)
+    core.set_timer(tcb.rto_timer, deadline, why, "RFC 6298 5.1")
+
+
+def take_rto_timer(tcb: Tcb, kind: int) -> None:
+    """One timer serves retransmission, loss probe and persist, as only one of them runs; a change is told."""
+    timer = tcb.rto_timer
+    if timer is None:
+        tcb.rto_timer = new_timer(tcb, kind)
+        return
+    if timer.kind != kind and timer.deadline >= 0 and tcb.core.probe is not None:
+        tcb.core.cancel_timer(timer, "another timer takes its place", "RFC 8985 7.2")
+    timer.kind = kind
+
+
+def explain_rto(tcb: Tcb, left: int) -> str:
+    """Where the retransmission timer's time comes from."""
+    text = f"RTO {tcb.rto / 1e6:g} ms"
+    if tcb.srtt > 0:
+        text += f" after SRTT {tcb.srtt / 1e6:g} ms"
+    if tcb.backoff > 0:
+        text += f", doubled {tcb.backoff} times"
+    if tcb.state == C.SYN_RECEIVED:
+        text = "for the ACK of our SYN,ACK: " + text
+    elif tcb.state == C.SYN_SENT:
+        text = "for the answer to our SYN: " + text
+    if tcb.user_timeout > 0 and left < backed_off(tcb):
+        text += ", cut by the user timeout (RFC 5482)"
+    return text
+
+
+def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
+    """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
+    timer = tcb.rto_timer
+    armed = timer is not None and timer.deadline >= 0
+    if tcb.rtxq.count > 0:
+        if not armed or timer.kind == C.TIMER_PERSIST:
+            set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+        elif sent_now and probe_timeout(tcb) > 0:
+            # RFC 8985 7.2: new data puts the probe off, never the RTO.
+            set_rto_timer(tcb, tcb.rto_deadline)
+        elif timer.kind == C.TIMER_TLP and probe_timeout(tcb) == 0:
+            # RFC 8985 7.2: no probe once loss recovery is under way; the RTO is what remains.
+            set_rto_timer(tcb, tcb.rto_deadline)
+        return
+    if tcb.state == C.CLOSED:
+        return
+    if tcb.unsent() > 0 and not armed and (tcb.core.config.tcp_persist or tcb.snd_wnd > 0):
+        set_persist_timer(tcb)
+
+
+def set_persist_timer(tcb: Tcb) -> None:
+    """Arm the persist timer: one RTO, then twice as long each time (SHLD-29, SHLD-30)."""
+    core = tcb.core
+    wait = backed_off(tcb)
+    if wait > core.config.tcp_persist_max:
+        wait = core.config.tcp_persist_max
+    if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
+        wait = 200_000_000
+    take_rto_timer(tcb, C.TIMER_PERSIST)
+    core.set_timer(tcb.rto_timer, core.now + wait, "data waits, nothing is in flight", "RFC 9293 3.8.6.1")

@@ -1,0 +1,41 @@
+"""Segments for a connection in TIME-WAIT (RFC 6191, RFC 9293 section 3.10.7.4)."""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_gt
+from pystack_c.tcp.data import fin_again
+from pystack_c.tcp.delack import ack_now
+from pystack_c.tcp.opening.listen import listen_state
+from pystack_c.tcp.tcb import Tcb
+
+
+def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
+    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
+    flags = pkt.tcp_flags
+    if not flags & C.ACK:
+        tcb.core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "FreeBSD tcp_twcheck")
+    elif flags & C.FIN:
+        fin_again(tcb)
+    elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
+        ack_now(tcb, "outside the window: say where it is", "FreeBSD tcp_twcheck")
+
+
+def reopen(tcb: Tcb, pkt: Any) -> bool:
+    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate.
+
+    What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.
+    """
+    if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
+        # (A SYN with FIN opens nothing.)
+        return False
+    newer = seq_gt(pkt.seq, tcb.rcv_nxt)
+    if tcb.ts_ok and pkt.opt_ts:
+        newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
+    if not newer:
+        return False
+    listener = tcb.core.tcp.listener_for(pkt)
+    if listener is None:
+        return False
+    listen_state(listener, pkt, tcb)
+    return True

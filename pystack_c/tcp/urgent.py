@@ -1,0 +1,65 @@
+"""Urgent data: the pointer, the byte, and the mark (RFC 9293 section 3.8.5, RFC 6093)."""
+
+import errno
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp import tell
+from pystack_c.tcp.errors import error
+from pystack_c.tcp.queues import memory
+from pystack_c.tcp.tcb import Tcb
+
+
+def recv_urgent(tcb: Tcb, flags: int) -> bytes:
+    """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
+    if tcb.oobinline or tcb.oob_state == C.OOB_NONE or tcb.oob_state == C.OOB_READ:
+        raise error(errno.EINVAL)
+    if tcb.oob_state == C.OOB_EXPECTED:
+        raise error(errno.EAGAIN)
+    data = bytes((tcb.oob_byte,))
+    if not flags & C.MSG_PEEK:
+        tcb.oob_state = C.OOB_READ
+        tcb.urg_seen = False
+    return data
+
+
+def pass_mark(tcb: Tcb, n: int) -> None:
+    """The application read `n` bytes: how far is the mark now?"""
+    if tcb.mark_left < 0:
+        return
+    if tcb.mark_left == 0:
+        # It reads on beyond the mark: the urgent data is history.
+        tcb.mark_left = -1
+        tcb.urg_seen = False
+        if tcb.oob_state == C.OOB_READ:
+            tcb.oob_state = C.OOB_NONE
+        return
+    tcb.mark_left -= n
+
+
+def urgent(tcb: Tcb, pkt: Any) -> None:
+    """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
+    up = seq_add(pkt.seq, pkt.urg)
+    if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
+        tcb.rcv_up = up
+        tcb.urg_seen = True
+        tcb.oob_state = C.OOB_EXPECTED
+        tell.received(tcb, "tcp.urgent", up, 0, "urgent data ends there: tell the application", "RFC 9293 3.8.5")
+        tcb.wake(C.EV_PRI)
+
+
+def urgent_byte(tcb: Tcb) -> None:
+    """The last urgent byte is here: its place is the mark; it leaves the stream unless SO_OOBINLINE (RFC 6093 3.2)."""
+    buf = tcb.recvbuf
+    place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1
+    tcb.oob_state = C.OOB_HERE
+    if place < 0:
+        return
+    if tcb.oobinline:
+        tcb.oob_state = C.OOB_NONE
+    else:
+        tcb.oob_byte = buf.cut(place)
+        memory.settle(tcb)
+    tcb.mark_left = place
+    tcb.wake(C.EV_PRI)
