@@ -24,7 +24,7 @@ Set `stack.probe` to an object with a method `event(event)`, and it hears of eac
 `Event` (pystack_c/probe.py) with `kind`, `time` (ns), `host`, `subject` (a connection, an interface, a neighbour), `endpoint` (its
 number, or 0), `reason` (why, in words), `rfc` (the section that rules it) and `fields` (by kind, below). A probe with
 `snapshots = True` also gets, with each event about a socket, its variables `before` and `after` the decision.
-[architecture.md](architecture.md#the-probe) has the rules. Without a probe, a decision costs one comparison.
+[architecture.md](../explanation/architecture.md#the-probe) has the rules. Without a probe, a decision costs one comparison.
 
 This page is made by `tools/probe_docs.py` from the list in the code and from simulated runs in which every kind occurs.
 """

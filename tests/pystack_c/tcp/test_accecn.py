@@ -24,7 +24,6 @@ NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 #: table 2 and 3: IP-ECN field -> the three flags
 CODES = {NOT_ECT: 0b010, ECT1: 0b011, ECT0: 0b100, CE: 0b110}
 MSS = 1000
-MS = 1_000_000
 SYN_OPTIONS = mss_option(MSS) + SACK_OK
 M32 = 0xFFFFFFFF
 
