@@ -288,6 +288,6 @@ class HttpService(ThreadService):
             pass
         # The queue of deadlines still has the connection: what it holds goes now, and the queue does not grow.
         conn.sock = conn.endpoint = conn.exchange = conn.limits = None
-        if len(self._deadlines) > 1024 + 4 * len(self._conns):
+        if len(self._deadlines) > 64 + 4 * len(self._conns):
             self._deadlines = [item for item in self._deadlines if not item[2].closed]
             heapq.heapify(self._deadlines)

@@ -366,10 +366,10 @@ def test_unread_connections_do_not_stop_new_ones(kind, share):
     stack = world.server.stack
     assert times == 60
     assert most < stack.config.tcp_mem_high
-    # (With `tcp_mem_share`, the stack itself refuses a peer that holds its share; some of those connections come in later.)
-    world.net.run(until=world.net.now + (30 if share == 100 else 150) * S)
-    stalled = stack.counters.drops["service-stalled"]
-    assert stalled == 100 if share == 100 else stalled > 90
+    # (With `tcp_mem_share`, the stack itself refuses a peer that holds its share. The last connections come in later, and one of
+    # them gets to write nothing: it is idle.)
+    world.net.run(until=world.net.now + (30 if share == 100 else 350) * S)
+    assert stack.counters.drops["service-stalled"] == (100 if share == 100 else 99)
     assert not listener.service.conns
     assert stack.tcp_memory < 10_000
     assert not stack.tcp_pressure

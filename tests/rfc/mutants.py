@@ -153,7 +153,7 @@ RFC1122 = [
     Mutant("IP-5", "ingress/ipv4.py", "            return C.DST_BROADCAST\n    return C.DST_OTHER", "            return C.DST_BROADCAST\n    return C.DST_UNICAST"),
     Mutant("IP-6", "ingress/ipv4.py", "            if own.broadcast == src:", "            if False:"),
     Mutant("IP-7", "ip/reassembly.py", "if frags.covered == frags.total:", "if frags.covered == frags.total and frags.total < 500:"),
-    Mutant("IP-8", "sockets/udp.py", "C.IPPROTO_UDP, ttl, ep.tos, df, 8, payload, 0, 6 if partial else 0)", "C.IPPROTO_UDP, ttl, 0, df, 8, payload, 0, 6 if partial else 0)"),
+    Mutant("IP-8", "sockets/udp.py", "    out.tos = ep.tos", "    out.tos = 0"),
     Mutant("IP-9", "ip/forward.py", "    if pkt.ttl <= 1:", "    if pkt.ttl < 1:"),
     Mutant("IP-10", "ingress/ipv4.py", "    if pkt.ip_hlen > 20 and not _check_options", "    if pkt.ttl < 2:\n        core.drop('ttl', '', '', '')\n        return\n    if pkt.ip_hlen > 20 and not _check_options"),
     Mutant("IP-11", "sockets/udp.py", "ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl", "ttl = 64"),

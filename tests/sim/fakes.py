@@ -14,7 +14,7 @@ class FakeStack(Stack):
         super().__init__(seed, config, name)
         self.ifaces = []
         self.got = []
-        self.out = deque()
+        self.outbox = deque()
         self.deadlines = []
         self.fired = []
         self.echo = False
@@ -33,7 +33,7 @@ class FakeStack(Stack):
     def receive(self, iface, frame, now, offset=0, flags=0, gso_size=0):
         self.got.append((now, frame))
         if self.echo:
-            self.out.append(Transmit(iface, frame[6:12] + frame[:6] + frame[12:]))
+            self.outbox.append(Transmit(iface, frame[6:12] + frame[:6] + frame[12:]))
 
     def handle_timeout(self, now):
         due = [t for t in self.deadlines if t <= now]
@@ -41,7 +41,7 @@ class FakeStack(Stack):
         self.fired.extend((now, t) for t in due)
 
     def poll_transmit(self, now):
-        return self.out.popleft() if self.out else None
+        return self.outbox.popleft() if self.outbox else None
 
     def poll_event(self):
         return None
@@ -53,7 +53,7 @@ class FakeStack(Stack):
 def send(stack, *args):
     """An application call: send frames from the first interface (the last argument is `now`)."""
     for frame in args[:-1]:
-        stack.out.append(Transmit(stack.ifaces[0], frame))
+        stack.outbox.append(Transmit(stack.ifaces[0], frame))
 
 
 def arm(stack, *args):

@@ -50,11 +50,16 @@ def lines_of(work: Callable[[], object], most: int = 1 << 62) -> int:
         return line
 
     before = sys.gettrace()
+    collecting = gc.isenabled()
+    # (A collection would run the finalizers of others, whenever it comes.)
+    gc.disable()
     sys.settrace(line)
     try:
         work()
     finally:
         sys.settrace(before)
+        if collecting:
+            gc.enable()
     return count
 
 
