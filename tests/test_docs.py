@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from pystack.cli.main import COMMANDS, cli
 from pystack.demo import checks
 from pystack_c.config import FIELDS
-from tools import cli_docs, conformance, networks
+from tools import against_linux, cli_docs, conformance, networks
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -189,6 +189,8 @@ def test_the_generated_pages_have_the_words_of_the_tools():
     text = (DOCS / "explanation" / "networks.md").read_text()
     words = [networks.HEAD, networks.TROUBLE_HEAD, networks.CHANGE_HEAD, networks.RACE_HEAD]
     assert [word for word in words if word not in text] == []
+    text = (DOCS / "explanation" / "against-linux.md").read_text()
+    assert text.startswith(against_linux.HEAD.partition("(Linux")[0])
     for page in conformance.PAGES:
         text = (DOCS / "reference" / f"{page}.md").read_text()
         assert text.startswith(conformance.HEADS[page]) and text.endswith(conformance.TAIL + "\n"), "run make rfc"
