@@ -1,7 +1,8 @@
-"""What README, CONTRIBUTING and docs/ say is so: links, files, settings, commands and functions that a page names are there."""
+"""The documentation agrees with the code: the links, files, settings, commands and functions that a page names exist."""
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -195,6 +196,14 @@ def test_the_generated_pages_have_the_words_of_the_tools():
     for page in conformance.PAGES:
         text = (DOCS / "reference" / f"{page}.md").read_text()
         assert text.startswith(conformance.HEADS[page]) and text.endswith(conformance.TAIL + "\n"), "run make rfc"
+
+
+def test_the_page_about_speed_has_the_instructions_that_are_kept():
+    kept = json.loads((ROOT / "tools" / "bench" / "instructions.json").read_text())
+    page = (DOCS / "explanation" / "speed.md").read_text().partition("| path | instructions |")[2].partition("\n\n")[0]
+    assert [int(number.replace(",", "")) for number in re.findall(r"\| ([\d,]+) \|$", page, re.M)] == list(
+        kept.values()
+    )
 
 
 def test_the_page_of_the_command_is_its_help():
