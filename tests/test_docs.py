@@ -78,6 +78,22 @@ def defined() -> frozenset[str]:
     return frozenset(names)
 
 
+#: words of the old dialect, which CONTRIBUTING.md names beside what to write instead
+DIALECT = re.compile(r"\btells of\b|\b(?:is|are|was|be) told\b|\bsent again\b|\bbelieved\b|^(?:Who|What) [^?\n]*$", re.M)
+PROSE = [path for path in PAGES if not path.startswith("docs/reference/") and path != "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("path", PROSE)
+def test_the_pages_are_in_the_style_of_the_guide(path):
+    text = re.sub(r"<!-- scenarios -->.*?<!-- end -->", "", (ROOT / path).read_text(), flags=re.S)
+    assert DIALECT.findall(text) == []
+
+
+def test_control_the_dialect_is_noticed():
+    page = "Who closes first must wait.\nA probe is told of it, and the segment is sent again.\nWho is there?\n"
+    assert DIALECT.findall(page) == ["Who closes first must wait.", "is told", "sent again"]
+
+
 def test_every_page_is_linked_from_the_index():
     linked = {(DOCS / target).resolve() for target, _ in links("docs/index.md")}
     missing = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.resolve() not in linked]
