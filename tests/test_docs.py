@@ -1,7 +1,8 @@
-"""What README, CONTRIBUTING and docs/ say is so: links, files, settings, commands and functions that a page names are there."""
+"""The documentation agrees with the code: the links, files, settings, commands and functions that a page names exist."""
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from pystack.cli.main import COMMANDS, cli
 from pystack.demo import checks
 from pystack_c.config import FIELDS
-from tools import cli_docs, conformance, networks
+from tools import against_linux, cli_docs, conformance, networks
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -77,6 +78,22 @@ def defined() -> frozenset[str]:
     return frozenset(names)
 
 
+#: words of the old dialect, which CONTRIBUTING.md names beside what to write instead
+DIALECT = re.compile(r"\btells of\b|\b(?:is|are|was|be) told\b|\bsent again\b|\bbelieved\b|^(?:Who|What) [^?\n]*$", re.M)
+PROSE = [path for path in PAGES if not path.startswith("docs/reference/") and path != "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("path", PROSE)
+def test_the_pages_are_in_the_style_of_the_guide(path):
+    text = re.sub(r"<!-- scenarios -->.*?<!-- end -->", "", (ROOT / path).read_text(), flags=re.S)
+    assert DIALECT.findall(text) == []
+
+
+def test_control_the_dialect_is_noticed():
+    page = "Who closes first must wait.\nA probe is told of it, and the segment is sent again.\nWho is there?\n"
+    assert DIALECT.findall(page) == ["Who closes first must wait.", "is told", "sent again"]
+
+
 def test_every_page_is_linked_from_the_index():
     linked = {(DOCS / target).resolve() for target, _ in links("docs/index.md")}
     missing = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.resolve() not in linked]
@@ -112,8 +129,9 @@ def test_control_a_make_target_is_found_in_spans_and_blocks():
 
 @EACH_PAGE
 def test_the_files_exist(path):
-    folders = r"`((?:pystack|pystack_c|tests|tools|docs|web|vagrant|\.vscode)/[\w./-]*)`"
-    named = set(re.findall(folders, (ROOT / path).read_text()))
+    # (The tree lies in /pystack in the VM.)
+    folders = r"(?:`|\s)(?:/pystack/)?((?:pystack|pystack_c|tests|tools|docs|web|vagrant|\.vscode)/[\w./-]*)(?=`|$)"
+    named = set(re.findall(folders, (ROOT / path).read_text(), re.M))
     missing = [name for name in named if not (ROOT / name).exists() and name != "pystack/stepper/web/static"]
     assert missing == []
 
@@ -189,9 +207,19 @@ def test_the_generated_pages_have_the_words_of_the_tools():
     text = (DOCS / "explanation" / "networks.md").read_text()
     words = [networks.HEAD, networks.TROUBLE_HEAD, networks.CHANGE_HEAD, networks.RACE_HEAD]
     assert [word for word in words if word not in text] == []
+    text = (DOCS / "explanation" / "against-linux.md").read_text()
+    assert text.startswith(against_linux.HEAD.partition("(Linux")[0])
     for page in conformance.PAGES:
         text = (DOCS / "reference" / f"{page}.md").read_text()
         assert text.startswith(conformance.HEADS[page]) and text.endswith(conformance.TAIL + "\n"), "run make rfc"
+
+
+def test_the_page_about_speed_has_the_instructions_that_are_kept():
+    kept = json.loads((ROOT / "tools" / "bench" / "instructions.json").read_text())
+    page = (DOCS / "explanation" / "speed.md").read_text().partition("| path | instructions |")[2].partition("\n\n")[0]
+    assert [int(number.replace(",", "")) for number in re.findall(r"\| ([\d,]+) \|$", page, re.M)] == list(
+        kept.values()
+    )
 
 
 def test_the_page_of_the_command_is_its_help():

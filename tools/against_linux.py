@@ -202,22 +202,23 @@ def table(rows: list[tuple[str, tuple[float, int, int, int], list[list[tuple[flo
 
 HEAD = """# Beside Linux, on the same wire
 
-Goodput of bulk transfers over a wire that loses frames at random, in user space ([tools/wire.py](../tools/wire.py)), queue of one
-bandwidth-delay product. **Linux** is the kernel's TCP at both ends; the next columns are the ratio to it with pystack as the
-sender, as the receiver, and as both, measured at the same time, losing the same frames by number. **±** is twice the standard error
-of the least certain of the three: differences below it are noise. **SRTT** is what the senders measured, for Linux and the three.
+The table shows the goodput of bulk transfers over a wire in user space ([tools/wire.py](../../tools/wire.py)) that loses frames at random. The
+queue has one bandwidth-delay product. **Linux** is the kernel's TCP at both ends. The next columns are the ratio to it with pystack as the
+sender, as the receiver, and as both. All of these run at the same time and lose the same frames by number. **±** is twice the standard error
+of the least certain of the three ratios, so smaller differences are noise. **SRTT** is the round trip that the senders measured, for
+Linux and for the three.
 
-Where losses set the pace, goodput falls as the round trip grows: MSS / RTT * sqrt(1.5 / loss) is Mathis' law. A stack in user space
-adds the time in which the machine gives it the processor, the more the busier it is, so look at the column SRTT before the ratios:
-whose round trip is a tenth longer has a tenth less. In virtual time, where nothing takes time, two of pystack's Reno connections
-have 26.1 Mbit/s at 1 % and 10 ms, with an SRTT of 10.5 ms; six have 16.7 Mbit/s at 50 ms, with one of 51.6 ms.
+If losses limit the rate, goodput falls as the round trip grows. Mathis' law is MSS / RTT * sqrt(1.5 / loss). A stack in user space
+adds the time until the machine gives it the processor, and this time grows with the load of the machine. So compare the column SRTT before the
+ratios: a connection whose round trip is a tenth longer has a tenth less goodput. In virtual time, where no work takes time, two of pystack's Reno
+connections have 26.1 Mbit/s at 1 % and 10 ms, with an SRTT of 10.5 ms. Six have 16.7 Mbit/s at 50 ms, with an SRTT of 51.6 ms.
 
-Linux's `bbr` is version 1, which does not react to losses at all; pystack's is version 3 (draft-ietf-ccwg-bbr), which gives way
-where more than 2 % are lost, and leaves room for others: with more random losses than that it is slower by design. It also looks
-for the shortest round trip every 5 s instead of every 10, with half a window in flight: 2 to 4 % on a link that is its own, by the
-round trip ([congestion.md](congestion.md)).
+Linux's `bbr` is version 1, which does not react to losses at all. pystack's `bbr` is version 3 (draft-ietf-ccwg-bbr). It slows down if
+more than 2 % are lost, and leaves room for others, so with more random losses than that it is slower by design. It also looks
+for the shortest round trip every 5 s instead of every 10 s, with half a window in flight. On a link without other traffic this costs 2 to 4 %,
+depending on the round trip ([congestion control](../howto/congestion.md)).
 
-A snapshot, written by `python -m tools.against_linux` (Linux {linux}; {seeds} runs of {seconds:g} s each).
+The figures are a snapshot, written by `python -m tools.against_linux` (Linux {linux}; {seeds} runs of {seconds:g} s each).
 
 """
 

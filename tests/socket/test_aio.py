@@ -12,6 +12,7 @@ import time
 import pytest
 
 from pystack import aio, socket
+from pystack.sockets.handles import lookup
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -245,3 +246,36 @@ def test_without_a_stack_there_is_no_loop(local):
     with pytest.raises(OSError) as caught:
         aio.EventLoop()
     assert caught.value.errno == errno.ENETDOWN
+
+
+@pytest.mark.parametrize("run", [aio.run, asyncio.run], ids=["pystack.aio", "asyncio"])
+def test_what_the_readme_says_of_asyncio(run):
+    """Calls that get the socket use the stack; calls with a host and a port use the kernel; and both work side by side in one loop."""
+
+    async def answer(reader, writer):
+        writer.write(await reader.readexactly(5))
+        await writer.drain()
+        writer.close()
+
+    async def ask(sock_or_none, *where):
+        reader, writer = await asyncio.open_connection(*where, sock=sock_or_none)
+        writer.write(b"hello")
+        data = await reader.read(-1)
+        writer.close()
+        return data
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        ours = await asyncio.start_server(answer, sock=socket.create_server(("127.0.0.1", 0)))
+        theirs = await asyncio.start_server(answer, "127.0.0.1", 0)
+        sock = socket.socket()
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ours.sockets[0].getsockname())
+        of_stack = [lookup(server.sockets[0].fileno()) is not None for server in (ours, theirs)]
+        answers = [await ask(sock), await ask(None, *theirs.sockets[0].getsockname())]
+        ours.close()
+        theirs.close()
+        return of_stack, answers
+
+    of_stack, answers = run(asyncio.wait_for(main(), 10))
+    assert of_stack == [True, False] and answers == [b"hello", b"hello"]
