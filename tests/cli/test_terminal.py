@@ -13,7 +13,7 @@ from pystack.cli import main as cli_main
 from pystack.cli.main import cli
 from pystack.sim.network import MS, Network, S
 from pystack.stepper import Timeline
-from pystack.stepper.tui import Session
+from pystack.stepper.tui import TerminalSession
 from pystack.style import Style
 from pystack.trace.narrator import Narrator
 from pystack.visible import one_line, pictures, visible
@@ -120,7 +120,7 @@ def test_the_narrator_tells_it_escaped(recording):
 def test_the_terminal_stepper_shows_pictures(recording):
     from tests.stepper.tui.screen import watch_session
 
-    session = Session(Timeline.load(recording))
+    session = TerminalSession(Timeline.load(recording))
 
     async def story(person):
         for keys in ("f", "f", "1", "2", "3"):

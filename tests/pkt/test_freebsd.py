@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pystack.pkt import Settings, run_path
+from pystack.pkt import ScriptSettings, run_path
 from pystack.pkt.parser import parse
 from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 
@@ -23,10 +23,10 @@ SET_WHAT_THEY_NEED = (
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
 def test_script(path):
-    verdict = run_path(path, Settings.for_profile("freebsd"))
+    verdict = run_path(path, ScriptSettings.for_profile("freebsd"))
     assert verdict.verdict == PASSED, (verdict.line, verdict.reason)
     if not path.endswith(SET_WHAT_THEY_NEED):
-        assert run_path(path, Settings()).verdict == FAILED
+        assert run_path(path, ScriptSettings()).verdict == FAILED
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_they_set_counts(name, old, new, word):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     assert old in text
-    verdict = run_script(parse(text.replace(old, new), path), Settings.for_profile("freebsd"))
+    verdict = run_script(parse(text.replace(old, new), path), ScriptSettings.for_profile("freebsd"))
     assert verdict.verdict == FAILED and word in verdict.reason
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from pystack.cli.pkt import pkt
-from pystack.pkt import Settings, report
+from pystack.pkt import ScriptSettings, report
 from pystack.pkt.errors import Unsupported
 from pystack.pkt.parser import parse
 from pystack.pkt.report import FAILED, PASSED, UNSUPPORTED, diagnosis, run_path, run_script
@@ -23,13 +23,13 @@ OPEN = """
 
 
 def run(text, settings=None):
-    return run_script(parse(text), settings or Settings())
+    return run_script(parse(text), settings or ScriptSettings())
 
 
 def test_diagnosis_says_what_a_person_needs(tmp_path):
     path = tmp_path / "x.pkt"
     path.write_text(OPEN + "+0 write(4, ..., 10) = 10\n+0 > P. 1:12(11) ack 1 win 5\n")
-    verdict = run_path(str(path), Settings())
+    verdict = run_path(str(path), ScriptSettings())
     text = diagnosis(verdict)
     assert verdict.line == 10
     for part in (
@@ -121,11 +121,11 @@ def test_included_scripts(tmp_path):
     (tmp_path / "defaults.sh").write_text("#!/bin/sh\n# comment\nsysctl -q net.ipv4.tcp_sack=0  # off\n")
     path = tmp_path / "x.pkt"
     path.write_text("`./defaults.sh`\n" + OPEN.replace("<...>", "<mss 1460>"))
-    assert run_path(str(path), Settings()).verdict == PASSED
+    assert run_path(str(path), ScriptSettings()).verdict == PASSED
     path.write_text("`./missing.sh`\n" + OPEN)
-    assert run_path(str(path), Settings()).verdict == UNSUPPORTED
+    assert run_path(str(path), ScriptSettings()).verdict == UNSUPPORTED
     path.write_text("--init_scripts=./defaults.sh\n" + OPEN.replace("<...>", "<mss 1460>"))
-    assert run_path(str(path), Settings()).verdict == PASSED
+    assert run_path(str(path), ScriptSettings()).verdict == PASSED
 
 
 def test_commands_with_conditions(tmp_path, monkeypatch):
@@ -136,16 +136,16 @@ def test_commands_with_conditions(tmp_path, monkeypatch):
     (tmp_path / "no-sack.sh").write_text('if test 1 -gt 2; then true; else sysctl -q "net.ipv4.tcp_sack=0"; fi\n')
     path = tmp_path / "x.pkt"
     path.write_text("`./common.sh`\n" + OPEN.replace("<...>", "<mss 1460>"))
-    assert run_path(str(path), Settings()).verdict == PASSED
-    verdict = run_path(str(path), Settings.for_profile("freebsd"))
+    assert run_path(str(path), ScriptSettings()).verdict == PASSED
+    verdict = run_path(str(path), ScriptSettings.for_profile("freebsd"))
     assert verdict.verdict == UNSUPPORTED and "nothing_that_exists" in verdict.reason
     # A path may count from where we are, too, as the commands of packetdrill do.
     (tmp_path / "deep").mkdir()
     inside = tmp_path / "deep" / "y.pkt"
     inside.write_text(path.read_text())
-    assert run_path(str(inside), Settings()).verdict == UNSUPPORTED
+    assert run_path(str(inside), ScriptSettings()).verdict == UNSUPPORTED
     monkeypatch.chdir(tmp_path)
-    assert run_path(str(inside), Settings()).verdict == PASSED
+    assert run_path(str(inside), ScriptSettings()).verdict == PASSED
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_conditions(command, verdict):
 def test_options_in_any_order():
     text = OPEN.replace("<...>", "<nop,sackOK,mss 1460,eol>")
     assert run(text).verdict == FAILED
-    assert run(text, Settings(options="any-order")).verdict == PASSED
+    assert run(text, ScriptSettings(options="any-order")).verdict == PASSED
     wrong = OPEN.replace("<...>", "<nop,sackOK,mss 1461,eol>")
-    assert run(wrong, Settings(options="any-order")).verdict == FAILED
+    assert run(wrong, ScriptSettings(options="any-order")).verdict == FAILED
 
 
 def test_non_fatal():
@@ -201,8 +201,8 @@ def test_the_profile_names_its_system(tmp_path):
     # As packetdrill defines the name of the system that it runs on.
     path = tmp_path / "x.pkt"
     path.write_text("#ifdef FreeBSD\n" + OPEN + "+0 > . 1:1(0) ack 77\n#endif\n")
-    freebsd = Settings.for_profile("freebsd")
-    assert run_path(str(path), Settings()).verdict == PASSED
+    freebsd = ScriptSettings.for_profile("freebsd")
+    assert run_path(str(path), ScriptSettings()).verdict == PASSED
     assert run_path(str(path), freebsd).verdict == FAILED
     # What a script says of all systems stands in the place of what it says of one.
     freebsd.defines["STANDARD"] = "1"
@@ -224,11 +224,11 @@ def test_strict_segments():
 def test_profiles_and_settings():
     text = OPEN.replace("<...>", "<mss 1460,nop,wscale 6,sackOK,eol>").replace("nop,nop>", "nop,nop,nop,wscale 1>", 1)
     text = text.replace("sackOK,nop,nop,nop,wscale 1", "sackOK,nop,wscale 1,nop,nop")
-    settings = Settings.for_profile("freebsd")
+    settings = ScriptSettings.for_profile("freebsd")
     assert settings.make_config().tcp_wscale == 6
     assert settings.options == "any-order"
     with pytest.raises(ValueError, match="no profile"):
-        Settings.for_profile("plan9")
+        ScriptSettings.for_profile("plan9")
     assert run("--no_such_option=1\n" + OPEN).verdict == UNSUPPORTED
     with pytest.raises(Unsupported, match="PSP"):
         # (Before what follows it is read: names that only such scripts define are no errors.)
@@ -281,7 +281,7 @@ def test_a_verdict_for_anything(tmp_path):
         "0 socket() = 3",
     ):
         path.write_text(text)
-        verdict = run_path(str(path), Settings())
+        verdict = run_path(str(path), ScriptSettings())
         assert verdict.verdict in (PASSED, FAILED, UNSUPPORTED)
         assert report.diagnosis(verdict)
 

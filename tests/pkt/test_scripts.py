@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pystack.pkt import Settings, run_path
+from pystack.pkt import ScriptSettings, run_path
 from pystack.pkt.parser import parse
 from pystack.pkt.report import FAILED, PASSED, find_scripts, run_script
 
@@ -124,13 +124,13 @@ SETTINGS = [
 @pytest.mark.parametrize(("name", "config"), SETTINGS)
 def test_setting(name, config):
     path = os.path.join(FOLDER, name)
-    assert run_path(path, Settings()).verdict == PASSED
-    assert run_path(path, Settings(config=config)).verdict == FAILED
+    assert run_path(path, ScriptSettings()).verdict == PASSED
+    assert run_path(path, ScriptSettings(config=config)).verdict == FAILED
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[os.path.basename(p) for p in SCRIPTS])
 def test_script(path):
-    verdict = run_path(path, Settings(config=NEEDS.get(os.path.basename(path), {})))
+    verdict = run_path(path, ScriptSettings(config=NEEDS.get(os.path.basename(path), {})))
     assert verdict.verdict == PASSED, verdict.reason
     assert verdict.seconds < 5
 
@@ -140,7 +140,7 @@ def test_control(name, old, new, word):
     with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
         text = file.read()
     assert old in text
-    verdict = run_script(parse(text.replace(old, new, 1), name), Settings(config=NEEDS.get(name, {})))
+    verdict = run_script(parse(text.replace(old, new, 1), name), ScriptSettings(config=NEEDS.get(name, {})))
     assert verdict.verdict == FAILED
     assert word in verdict.reason
     at = text[: text.index(old)].count("\n") + 1
@@ -149,7 +149,7 @@ def test_control(name, old, new, word):
 
 def test_the_seed_does_not_matter():
     path = os.path.join(FOLDER, "sack-sender.pkt")
-    assert all(run_path(path, Settings(seed=seed)).verdict == PASSED for seed in range(20))
+    assert all(run_path(path, ScriptSettings(seed=seed)).verdict == PASSED for seed in range(20))
 
 
 def test_there_are_scripts():
