@@ -1,4 +1,4 @@
-"""Options that bring a stack up, shared by `up`, `ping` and `traceroute`."""
+"""The options that bring a stack up. `up`, `ping` and `traceroute` share them."""
 
 import contextlib
 import ipaddress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Settings:
-    """What the options say."""
+    """The values of the options."""
 
     device: str = "tap0"
     tun: bool = False
@@ -55,12 +55,12 @@ class AddressType(click.ParamType):
         self.prefix = prefix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text, once it is known to be right."""
+        """The address in its usual form; a usage error if it is malformed."""
         try:
             if not self.prefix:
                 return str(ipaddress.IPv4Address(value))
             if "/" not in value:
-                self.fail(f"{value!r} lacks a prefix length, such as /24", param, ctx)
+                self.fail(f"{value!r} needs a prefix length, such as /24", param, ctx)
             return str(ipaddress.IPv4Interface(value))
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
@@ -68,38 +68,48 @@ class AddressType(click.ParamType):
 
 _OPTIONS = [
     click.option("--device", "--tap", default="tap0", show_default=True, help="Name of the TAP or TUN device."),
-    click.option("--tun", is_flag=True, help="TUN: bare IP packets, no Ethernet, no ARP."),
-    click.option("--netns", help="Namespace of the kernel's side: a name of `ip netns` (made if new) or a path."),
+    click.option("--tun", is_flag=True, help="Use a TUN device: bare IP packets without Ethernet and ARP."),
+    click.option(
+        "--netns", help="Namespace of the kernel's side: a name as in `ip netns` (it is created if needed) or a path."
+    ),
     click.option("-a", "--address", type=AddressType(True), multiple=True, help="Address of the stack; repeatable."),
-    click.option("--kernel-address", type=AddressType(True), help="Address to give to the kernel's side."),
+    click.option("--kernel-address", type=AddressType(True), help="Address for the kernel's side of the device."),
     click.option("--gateway", type=AddressType(False), help="Default gateway of the stack."),
     click.option("--route", multiple=True, metavar="NET=GATEWAY", help="A route, such as 10.1.0.0/16=10.0.0.9."),
     click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
-    click.option("--mac", help="MAC address of the stack; made from the seed where not given."),
-    click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload."),
+    click.option("--mac", help="MAC address of the stack; derived from --seed if that is given, otherwise random."),
+    click.option("--no-offload", is_flag=True, help="Use plain frames without segmentation and checksum offload."),
     click.option(
         "--busy-poll",
         type=click.IntRange(0, 1_000_000),
         default=BUSY_POLL,
         show_default=True,
         metavar="US",
-        help="Look at the device instead of sleeping while sleeps are shorter than this; 0: never.",
+        help="Poll the device instead of sleeping as long as sleeps are shorter than this many microseconds; 0 never polls.",
     ),
     click.option(
         "--profile", default="linux", show_default=True, help="Settings to start from: linux, rfc, lab or tahoe."
     ),
-    click.option("--set", multiple=True, metavar="NAME=VALUE", help="One setting, such as tcp_nagle=false."),
+    click.option(
+        "--set", multiple=True, metavar="NAME=VALUE", help="Change a setting, such as tcp_nagle=false; repeatable."
+    ),
     click.option("--name", default="pystack", show_default=True, help="Name of the host, and of its control socket."),
-    click.option("--seed", type=int, help="Seed of the stack's generator; random where not given."),
-    click.option("--write", metavar="FILE", help="Write a pcapng capture, the reasons as comments; - is stdout."),
-    click.option("--keylog", metavar="FILE", help="TLS keys for --write, as SSLKEYLOGFILE has them; FILE is followed."),
-    click.option("--record", metavar="FILE", help="Record everything that goes in, for `pystack replay`."),
-    click.option("-v", "--verbose", is_flag=True, help="Print each frame and what the stack decided."),
+    click.option("--seed", type=int, help="Seed of the stack's random generator; random by default."),
+    click.option(
+        "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
+    ),
+    click.option(
+        "--keylog",
+        metavar="FILE",
+        help="TLS keys for --write, in the format of SSLKEYLOGFILE; FILE is read as it grows.",
+    ),
+    click.option("--record", metavar="FILE", help="Record everything that enters the stack, for `pystack replay`."),
+    click.option("-v", "--verbose", is_flag=True, help="Print each frame and the stack's decisions."),
 ]
 
 
 def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The decorator that adds the options; the command gets them as one argument, `settings`."""
+    """A decorator that adds the options; the command receives them as one argument, `settings`."""
 
     def wrapper(**options: Any) -> Any:
         mine = {name: options.pop(name) for name in Settings.__dataclass_fields__ if name in options}
@@ -114,22 +124,26 @@ def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parse_setting(config: Any, text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value in the type that the setting has; UsageError where it is neither."""
+    """Split NAME=VALUE and convert the value to the type of the setting; UsageError if that is not possible."""
     name, equals, value = text.partition("=")
     known = config.as_dict()
     if not equals or name not in known:
-        raise click.UsageError(f"--set {text}: there is no setting {name!r}" if equals else f"--set {text}: NAME=VALUE")
+        raise click.UsageError(
+            f"--set {text}: there is no setting {name!r}" if equals else f"--set {text}: write NAME=VALUE"
+        )
     old = known[name]
     try:
         if isinstance(old, bool):
             return name, {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}[value.lower()]
         return name, type(old)(value.replace("_", "") if isinstance(old, int) else value)
     except (KeyError, ValueError):
-        raise click.UsageError(f"--set {text}: {name} is {type(old).__name__}, such as {old}") from None
+        raise click.UsageError(
+            f"--set {text}: the value of {name} must be of type {type(old).__name__}, such as {old}"
+        ) from None
 
 
 def make_config(settings: Settings) -> Any:
-    """The Config of the profile and the single settings."""
+    """The Config of the profile, changed by the settings of --set."""
     from pystack_c import config as core_config
 
     try:
@@ -144,7 +158,7 @@ def parse_route(text: str) -> tuple[int, int, int]:
     net, equals, gateway = text.partition("=")
     try:
         if not equals:
-            raise ValueError("NET=GATEWAY")
+            raise ValueError("write NET=GATEWAY")
         return (*parse_network(net), parse_addr(gateway))
     except ValueError as error:
         raise click.UsageError(f"--route {text}: {error}") from None
@@ -154,22 +168,24 @@ def parse_mac(text: str) -> int:
     """A MAC address as a number."""
     digits = text.replace(":", "").replace("-", "")
     if len(digits) != 12 or any(c not in "0123456789abcdefABCDEF" for c in digits):
-        raise click.UsageError(f"--mac {text}: twelve hexadecimal digits, such as 02:00:00:00:00:02")
+        raise click.UsageError(f"--mac {text}: a MAC address has twelve hexadecimal digits, such as 02:00:00:00:00:02")
     mac = int(digits, 16)
     if mac >> 40 & 1 or mac == 0:
-        raise click.UsageError(f"--mac {text}: not the address of a single station")
+        raise click.UsageError(
+            f"--mac {text}: this is not the address of a single station (it is a group address or zero)"
+        )
     return mac
 
 
 def output(path: str, undo: contextlib.ExitStack) -> BinaryIO:
-    """The file to write to; `-` is standard output."""
+    """Open the file to write to; `-` is standard output. `undo` closes it."""
     if path == "-":
         return sys.stdout.buffer
     return undo.enter_context(forked.parents(open(path, "wb")))
 
 
 def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., None]":
-    """`sink`, until whoever reads `file` is gone (Wireshark was closed): then the capture ends, and the stack goes on."""
+    """`sink`, until the reader of `file` is gone (for example, Wireshark was closed). Then the capture ends and the stack goes on."""
     gone = False
 
     def one(record: Any) -> None:
@@ -180,22 +196,22 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
             sink(record)
         except BrokenPipeError:
             gone = True
-            # What is still buffered has nowhere to go: without this, it would fail once more at exit.
+            # Nobody reads the data that is still buffered: without this, writing it would fail again at exit.
             with open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), file.fileno())
-            echo("the reader of the capture is gone: no more of it is written", err=True)
+            echo("the reader of the capture is gone: nothing more is written to it", err=True)
 
     return one
 
 
 @contextlib.contextmanager
 def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
-    """A running stack as the settings say; everything is given back at the end."""
+    """Run a stack with these settings; at the end everything is released."""
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]
     mac = parse_mac(settings.mac) if settings.mac is not None else None
     if not settings.address:
-        raise click.UsageError("an address is needed: -a 10.0.0.2/24")
+        raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24")
     from pystack.kernel.netns import Namespace
     from pystack.running import up
 
@@ -238,7 +254,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
 
 
 def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
-    """up(...), where a name that is taken, or a package that is missing, is an error for people."""
+    """Call up(...); a name that is taken or a package that is missing becomes an error message."""
     from pystack.control.server import ControlError
     from pystack.kernel.netns import NetlinkMissing
 
@@ -260,9 +276,9 @@ def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any]
 
 
 def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe | None, Narrator | None]":
-    """The probe, where something wants to know what happens: --write, -v."""
+    """The probe for --write and -v, or None if neither is given."""
     if settings.keylog is not None and settings.write is None:
-        raise click.UsageError("--keylog goes with --write: the keys are written into the capture")
+        raise click.UsageError("--keylog needs --write: the keys are written into the capture")
     if settings.write is None and not settings.verbose:
         return None, None
     from pystack.style import Style

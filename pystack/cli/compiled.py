@@ -10,11 +10,11 @@ from pystack.style import echo
 
 
 @click.command(epilog="\b\nExample:\n  pystack compiled && echo all of it")
-@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON.")
 def compiled(as_json: bool) -> int:
-    """Show which modules of the core run compiled.
+    """Show which modules run compiled.
 
-    Exit status 1 where one that can be compiled is not, or is older than its source.
+    The exit status is 1 if a module that can be compiled is not compiled, or if it is older than its source.
     """
     rows = list(_build.modules())
     if as_json:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  pystack ctl step                       let the held frame pass, show the next one that is held
-  pystack ctl step n 5                   let five pass
-  pystack ctl step b 'tcb.cwnd < 5000'   a breakpoint, as in `pystack step`
-  pystack ctl step c                     run on, until a breakpoint holds
+  pystack ctl step                       let the held frame pass and show the next one
+  pystack ctl step n 5                   let five frames pass
+  pystack ctl step b 'tcb.cwnd < 5000'   set a breakpoint, as in `pystack step`
+  pystack ctl step c                     continue until a breakpoint stops the stack
   pystack ctl step p                     show the frame that is held
   pystack ctl step d 1 / q               delete a breakpoint / end the stack
 """
-#: commands that let frames pass: the answer is the next frame that is held
+#: commands that let frames pass: the answer shows the next frame that is held
 GOING = ("", "s", "step", "next", "n", "c", "continue")
 
 
 def prompt(gate: "StepGate", host: Any, err: bool = False) -> None:
-    """Ask at each held frame what to do, until `q`, Ctrl-D or the end of the stack."""
+    """Ask for a command at each held frame, until `q`, Ctrl-D or the end of the stack."""
     from pystack.stepper.live import HELP
 
     echo(HELP, err=err)
@@ -51,18 +51,18 @@ def prompt(gate: "StepGate", host: Any, err: bool = False) -> None:
 
 @click.group(epilog=EXAMPLES)
 def ctl() -> None:
-    """Control a running stack. So far: step one that was started with `pystack up --step`."""
+    """Control a running stack that was started with `pystack up --step`."""
 
 
 @ctl.command(epilog=EXAMPLES, context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1)
 @click.option("-n", "--name", default="pystack", show_default=True, help="Name of the running stack.")
 @click.option("-w", "--wait", default=5.0, show_default=True, help="Seconds to wait for the next frame to be held.")
-@click.option("-j", "--json", "as_json", is_flag=True, help="The answer as JSON.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int:
-    """Give a command to a stack that is held at each frame, and show what it holds then.
+    """Send a command to a stack that is held at each frame, and show the frame that it holds then.
 
-    Exit status 1 where no frame is held within the time.
+    The exit status is 1 if no frame is held within the time of --wait.
     """
     from pystack.control.server import ControlError
     from pystack.control.server import step as ask
@@ -74,7 +74,7 @@ def step(command: tuple[str, ...], name: str, wait: float, as_json: bool) -> int
         going = not command or command[0] in GOING
         held = None if before["held"] is None else before["held"]["number"]
         limit = time.monotonic() + wait
-        # (What was just let go may still be at the gate.)
+        # The frame that was just released may still be at the gate.
         while going and (answer["held"] is None or answer["held"]["number"] == held) and time.monotonic() < limit:
             time.sleep(0.01)
             answer = {**ask(name, look=True), "said": answer["said"]}

@@ -8,25 +8,27 @@ from pystack.style import Style, echo
 
 EXAMPLES = """\b
 Examples:
-  pystack demo                        ping, a page, 10 MB each way
-  pystack demo --no-offload           every segment a frame of its own
-  pystack demo --all-frames | less    nothing left out
-  pystack demo --write demo.pcapng    for Wireshark, the reasons as comments
+  pystack demo                        run ping, fetch a page, send 10 MB each way
+  pystack demo --no-offload           send every segment in a frame of its own
+  pystack demo --all-frames | less    show every frame
+  pystack demo --write demo.pcapng    write a capture for Wireshark with the reasons as comments
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--size", type=click.FloatRange(0.001, 1000), default=10, show_default=True, help="Megabytes each way.")
-@click.option("--no-offload", is_flag=True, help="Plain frames: no segmentation or checksum offload.")
-@click.option("--seed", type=int, help="Seed of the stack's generator; random where not given.")
-@click.option("--all-frames", is_flag=True, help="Show every frame of the big transfers too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no frames, only the programs and the results.")
+@click.option(
+    "--size", type=click.FloatRange(0.001, 1000), default=10, show_default=True, help="Megabytes to send each way."
+)
+@click.option("--no-offload", is_flag=True, help="Use plain frames without segmentation and checksum offload.")
+@click.option("--seed", type=int, help="Seed of the stack's random generator; random by default.")
+@click.option("--all-frames", is_flag=True, help="Show every frame of the large transfers, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only the programs and the results, no frames.")
 @click.option("--write", type=click.Path(dir_okay=False, writable=True), help="Write a pcapng capture as well.")
 def demo(size: float, no_offload: bool, seed: int | None, all_frames: bool, quiet: bool, write: str | None) -> int:
-    """A real ping and a real curl against the stack, each frame explained.
+    """Run a real ping and a real curl against the stack and explain each frame.
 
-    Makes a private network namespace, brings the stack up on a TAP there, and runs the real programs from the
-    kernel's side. As an ordinary user it does so inside a user namespace. Nothing is left behind.
+    The demo creates a private network namespace, brings the stack up on a TAP device there, and runs the programs on the
+    kernel's side. For an ordinary user it does so inside a user namespace. Afterwards it removes everything it created.
     """
     from pystack.demo import checks
 

@@ -1,4 +1,4 @@
-"""ICMP echo from user space, over a raw socket of the stack (RFC 792): what ping and traceroute share."""
+"""ICMP echo messages over a raw socket of the stack (RFC 792), for ping and traceroute."""
 
 import struct
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ class Message:
 
 
 def parse(packet: bytes) -> Message | None:
-    """An IPv4 packet as a raw socket gives it. For errors, ident and seq are those of the request inside."""
+    """Parse an IPv4 packet as a raw socket returns it; None if it is no ICMP message about an echo.
+
+    In an error message, ident and seq are those of the request that the error quotes.
+    """
     if len(packet) < 28:
         return None
     hlen = (packet[0] & 15) * 4
@@ -50,7 +53,7 @@ def parse(packet: bytes) -> Message | None:
     if kind in (ECHO_REPLY, ECHO):
         ident, seq = struct.unpack_from(">HH", icmp, 4)
         return Message(kind, code, ident, seq, packet[8], len(icmp), icmp[8:])
-    # RFC 792: an error carries the IP header and at least 8 bytes of what it is about.
+    # RFC 792: an error carries the IP header and at least 8 bytes of the packet that caused it.
     inner = icmp[8:]
     if len(inner) < 28:
         return None

@@ -19,7 +19,7 @@ _REASONS = {icmp.UNREACHABLE: "Destination unreachable", icmp.TIME_EXCEEDED: "Ti
 
 
 class Pinger:
-    """Sends echo requests and matches the answers."""
+    """Sends echo requests and matches the replies to them."""
 
     def __init__(self, sock: Any, target: str, size: int):
         self.sock = sock
@@ -31,7 +31,7 @@ class Pinger:
         self.times: list[float] = []
 
     def one(self, seq: int, timeout: float) -> None:
-        """One request; its answer, or its silence, is printed."""
+        """Send one request and print its reply; wait at most `timeout` seconds for it."""
         payload = bytes(i & 255 for i in range(self.size))
         start = time.monotonic()
         self.sent += 1
@@ -64,7 +64,7 @@ class Pinger:
             echo(f"From {source} icmp_seq={seq} {reason} (code {message.code})")
             return True
         if message.payload != payload:
-            echo(f"From {source} icmp_seq={seq}: the answer's bytes are not those that were sent")
+            echo(f"From {source} icmp_seq={seq}: the reply's data differs from the data that was sent")
             return True
         self.received += 1
         self.times.append(ms)
@@ -72,7 +72,7 @@ class Pinger:
         return True
 
     def summary(self) -> None:
-        """What ping prints at the end."""
+        """Print the statistics, as ping(8) does at the end."""
         lost = 100 * (self.sent - self.received) / self.sent if self.sent else 0
         echo(f"\n--- {self.target} ping statistics ---")
         echo(f"{self.sent} packets transmitted, {self.received} received, {lost:g}% packet loss")
@@ -83,18 +83,31 @@ class Pinger:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("target", type=AddressType(False))
-@click.option("-c", "--count", type=click.IntRange(0), default=3, show_default=True, help="Requests; 0 without end.")
-@click.option("-i", "--interval", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds between.")
-@click.option("-s", "--size", type=click.IntRange(0, 65507), default=56, show_default=True, help="Payload bytes.")
-@click.option("-t", "--ttl", type=click.IntRange(1, 255), help="Time to live.")
-@click.option("-W", "--timeout", type=click.FloatRange(0.001), default=2.0, show_default=True, help="Seconds to wait.")
+@click.option(
+    "-c",
+    "--count",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    help="Number of requests; 0 sends without end.",
+)
+@click.option(
+    "-i", "--interval", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds between two requests."
+)
+@click.option(
+    "-s", "--size", type=click.IntRange(0, 65507), default=56, show_default=True, help="Payload size in bytes."
+)
+@click.option("-t", "--ttl", type=click.IntRange(1, 255), help="Time to live of the requests.")
+@click.option(
+    "-W", "--timeout", type=click.FloatRange(0.001), default=2.0, show_default=True, help="Seconds to wait for a reply."
+)
 @stack_options
 def ping(
     settings: Settings, target: str, count: int, interval: float, size: int, ttl: int | None, timeout: float
 ) -> int:
-    """Send ICMP echo requests from a stack of its own to TARGET.
+    """Start a stack and send ICMP echo requests from it to TARGET.
 
-    Exit status 0 where at least one answer came, as ping(8) has it.
+    The exit status is 0 if at least one reply arrived, as for ping(8).
     """
     from pystack import socket
 

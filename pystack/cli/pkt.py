@@ -10,33 +10,43 @@ from pystack.style import echo
 
 EXAMPLES = """\b
 Examples:
-  pystack pkt tests/pkt/scripts/handshake.pkt      one script
-  pystack pkt -v script.pkt                        what is printed, and the notes, too
-  pystack pkt suite/ --json result.json            all of a directory: a table, and the rest in a file
-  pystack pkt --profile freebsd suite/             with FreeBSD's settings; options in any order
+  pystack pkt tests/pkt/scripts/handshake.pkt      run one script
+  pystack pkt -v script.pkt                        print its output and the notes, too
+  pystack pkt suite/ --json result.json            run a directory, print a table, write the details to a file
+  pystack pkt --profile freebsd suite/             use FreeBSD's settings; options may come in any order
   pystack pkt --set tcp_init_cwnd=2 -D MSS=1000 script.pkt
 
-Exit status: 0 passed, 1 something failed, 2 wrong usage, a script that cannot be read, or nothing that could be run.
+The exit status is 0 if all scripts passed, 1 if one failed, and 2 for wrong usage, an unreadable script or if nothing could be run.
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--profile", default="linux", show_default=True, help="linux, freebsd, rfc, lab or tahoe.")
-@click.option("-D", "--define", "defines", multiple=True, metavar="NAME=VALUE", help="A name for the scripts.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="One setting of the stack; repeatable.")
+@click.option(
+    "--profile", default="linux", show_default=True, help="Settings to start from: linux, freebsd, rfc, lab or tahoe."
+)
+@click.option(
+    "-D", "--define", "defines", multiple=True, metavar="NAME=VALUE", help="Define a name for the scripts; repeatable."
+)
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting of the stack; repeatable."
+)
 @click.option("--options", type=click.Choice(["exact", "any-order"]), help="How the options of segments are compared.")
 @click.option("--ignore-push", is_flag=True, help="Do not compare the PSH flag.")
-@click.option("--strict-segments", is_flag=True, help="A packet of the script is one on the wire, never several.")
+@click.option(
+    "--strict-segments",
+    is_flag=True,
+    help="Require that a packet of the script is one packet on the wire, never several.",
+)
 @click.option("--wscale", type=click.IntRange(0, 14), help="Window scale to offer.")
 @click.option("--initial-window", type=click.IntRange(1, 1000), help="Initial congestion window, in segments.")
-@click.option("--delayed-ack", type=int, metavar="MS", help="Delayed ACK timer.")
-@click.option("--syn-rto", type=int, metavar="MS", help="First retransmission of a SYN after so long.")
-@click.option("--tolerance-usecs", type=int, help="How far off in time a packet may be.")
-@click.option("--init-scripts", metavar="FILE,...", help="Shell scripts whose sysctl lines come first.")
-@click.option("--json", "json_path", metavar="FILE", help="Write counts and every verdict; - is stdout.")
-@click.option("-v", "--verbose", is_flag=True, help="Every script by name, and notes.")
-@click.option("-q", "--quiet", is_flag=True, help="No diagnosis, only the table.")
+@click.option("--delayed-ack", type=int, metavar="MS", help="Delayed-ACK timer.")
+@click.option("--syn-rto", type=int, metavar="MS", help="Time until the first retransmission of a SYN.")
+@click.option("--tolerance-usecs", type=int, help="Largest allowed difference in time of a packet.")
+@click.option("--init-scripts", metavar="FILE,...", help="Shell scripts whose sysctl lines are applied first.")
+@click.option("--json", "json_path", metavar="FILE", help="Write the counts and every verdict; - is standard output.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the name of every script, and the notes.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table, no diagnosis.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the stack.")
 def pkt(  # noqa: PLR0913
     paths: tuple[str, ...],
@@ -59,7 +69,7 @@ def pkt(  # noqa: PLR0913
 ) -> int:
     """Run packetdrill scripts against the stack, in process and in virtual time.
 
-    PATHS are scripts, or directories of them. No root, no kernel, no device is needed.
+    PATHS are scripts, or directories of scripts. The command needs no root rights, no kernel support and no device.
     """
     from pystack.cli.common import parse_setting
     from pystack.pkt.settings import ScriptSettings
@@ -90,7 +100,7 @@ def pkt(  # noqa: PLR0913
 
 
 def run_all(paths: tuple[str, ...], settings: object, json_path: str | None, verbose: bool, quiet: bool) -> int:
-    """Run the scripts, print, write the JSON; the exit status."""
+    """Run the scripts, print the results, write the JSON file, and return the exit status."""
     from pystack.pkt import report
     from pystack.pkt.settings import ScriptSettings
 

@@ -1,4 +1,4 @@
-"""`pystack plot`: plots of a recording or a scenario, into files."""
+"""`pystack plot`: draws a recording or a scenario into a file."""
 
 import os
 
@@ -24,17 +24,23 @@ Examples:
 @click.argument("source", metavar="FILE|SCENARIO")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="sequence", show_default=True, help="What to draw.")
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="Where to; the ending says how: .png, .svg or .pdf."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="File to write; its ending chooses the format: .png, .svg or .pdf.",
 )
 @click.option(
-    "--connection", metavar="TEXT", help="Whose sending: a part of host and addresses.  [default: who sent most]"
+    "--connection",
+    metavar="TEXT",
+    help="Connection to draw: a part of its host and addresses.  [default: the one that sent most]",
 )
-@click.option("--frames", default="", metavar="FIRST-LAST", help="Ladder: the frames to draw.  [default: the first 60]")
-@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
+@click.option("--frames", default="", metavar="FIRST-LAST", help="Frames that a ladder shows.  [default: the first 60]")
+@click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
 def plot(source: str, kind: str, output: str, connection: str | None, frames: str, trusted: bool) -> None:
-    """Draw a plot of a recording, or of a scenario by its name."""
+    """Draw a plot of a recording, or of the scenario with that name."""
     if os.path.splitext(output)[1] not in (".png", ".svg", ".pdf"):
-        raise click.BadParameter("it must end in .png, .svg or .pdf", param_hint="--output")
+        raise click.BadParameter("the file name must end in .png, .svg or .pdf", param_hint="--output")
     from pystack.stepper import scenarios
     from pystack.stepper.timeline import Timeline
     from pystack.trace.errors import TraceError
@@ -48,6 +54,6 @@ def plot(source: str, kind: str, output: str, connection: str | None, frames: st
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
             raise
-        raise click.ClickException("plots need matplotlib: pip install 'pystack[plot]'") from None
+        raise click.ClickException("plots need the package matplotlib: pip install 'pystack[plot]'") from None
     except (TraceError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -13,23 +13,27 @@ from pystack.visible import one_line
 EXAMPLES = """\b
 Examples:
   pystack up -a 10.0.0.2/24 --serve http:80 --record run.pytrace
-  pystack replay run.pytrace                       to the byte, or where it differs
-  pystack replay -v run.pytrace | less             each frame explained
-  pystack replay --write run.pcapng run.pytrace    for Wireshark
-  pystack replay --series run.csv run.pytrace      cwnd and the like over time
-  pystack replay --set tcp_nagle=false run.pytrace what that setting would have changed
+  pystack replay run.pytrace                       compare every byte and show the first difference
+  pystack replay -v run.pytrace | less             explain each frame
+  pystack replay --write run.pcapng run.pytrace    write a capture for Wireshark
+  pystack replay --series run.csv run.pytrace      write cwnd and other variables over time
+  pystack replay --set tcp_nagle=false run.pytrace find out what that setting would have changed
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False))
-@click.option("-v", "--verbose", is_flag=True, help="Print each frame and what the stack decided.")
-@click.option("--write", metavar="FILE", help="Write a pcapng capture, the reasons as comments; - is stdout.")
-@click.option("--keylog", metavar="FILE", help="TLS keys for --write, as SSLKEYLOGFILE has them.")
-@click.option("--series", metavar="FILE", help="Write cwnd, RTT, windows ... of each connection over time, as CSV.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each frame and the stack's decisions.")
+@click.option(
+    "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
+)
+@click.option("--keylog", metavar="FILE", help="TLS keys for --write, in the format of SSLKEYLOGFILE.")
+@click.option(
+    "--series", metavar="FILE", help="Write each connection's cwnd, RTT, windows and so on over time, as CSV."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting; repeatable.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off.")
-@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
+@click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
 def replay(
     recording: str,
     verbose: bool,
@@ -84,7 +88,7 @@ def replay(
                 probe.flush()
         seconds = time.monotonic() - start
     echo(
-        f"the same to the byte: {counts.hosts} host{'s' if counts.hosts != 1 else ''}, {counts.frames} frames sent, "
+        f"every byte is the same: {counts.hosts} host{'s' if counts.hosts != 1 else ''}, {counts.frames} frames sent, "
         f"{counts.calls} calls, {counts.duration / 1e9:.3f} s replayed in {seconds:.3f} s",
         err="-" in (write, series),
     )

@@ -14,46 +14,58 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  pystack step --list                               the scenarios, and what each one asks
+  pystack step --list                               list the scenarios and their questions
   pystack step loss-fast-retransmit                 step through one in the terminal
-  pystack step run.pytrace --web                    a recording, in the browser
-  pystack step nagle --why                          the question and its answer, in words
+  pystack step run.pytrace --web                    step through a recording in the browser
+  pystack step nagle --why                          print the question and its answer
   pystack step rto --break 'event.kind == "retransmit"'
-  pystack step rto --text --at frame=5              one frame, its reasons, and the state after it
-  pystack step nagle --what-if nodelay=a            the run as it is, and with TCP_NODELAY, side by side
-  pystack step run.pytrace --verify                 forwards, backwards, and by a second replay
+  pystack step rto --text --at frame=5              print one frame, its reasons and the state after it
+  pystack step nagle --what-if nodelay=a            show the run with and without TCP_NODELAY, side by side
+  pystack step run.pytrace --verify                 check the states forwards, backwards and by a second replay
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("what", metavar="[FILE|SCENARIO]", required=False)
 @click.option("--list", "list_", is_flag=True, help="List the scenarios.")
-@click.option("--text", is_flag=True, help="Print the frames and what the stacks decided, and exit.")
-@click.option("--why", is_flag=True, help="Explain in words: the scenario's question, or what --at or --break names.")
-@click.option("--at", metavar="PLACE", help="Begin at frame=N, event=N, time=SECONDS, first or last.")
-@click.option("--break", "breaks", metavar="EXPR", multiple=True, help="A breakpoint, such as 'state == TIME_WAIT'.")
-@click.option("--watch", "watches", metavar="EXPR", multiple=True, help="Stop where the value changes; repeatable.")
+@click.option("--text", is_flag=True, help="Print the frames and the stacks' decisions, and exit.")
 @click.option(
-    "--what-if", "changes", metavar="CHANGE", multiple=True, help="Run a scenario with a change, and compare."
+    "--why", is_flag=True, help="Answer the scenario's question in words, or explain the place of --at or --break."
 )
-@click.option("--verify", is_flag=True, help="Check the states: forwards, backwards, and by a second replay.")
+@click.option("--at", metavar="PLACE", help="Begin at frame=N, event=N, time=SECONDS, first or last.")
+@click.option(
+    "--break",
+    "breaks",
+    metavar="EXPR",
+    multiple=True,
+    help="Set a breakpoint, such as 'state == TIME_WAIT'; repeatable.",
+)
+@click.option("--watch", "watches", metavar="EXPR", multiple=True, help="Stop when the value changes; repeatable.")
+@click.option(
+    "--what-if",
+    "changes",
+    metavar="CHANGE",
+    multiple=True,
+    help="Run a scenario with a change and compare the two runs.",
+)
+@click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of --web; 0 takes a free one.")
-@click.option("--no-browser", is_flag=True, help="With --web: open no browser.")
-@click.option("--export", metavar="FILE", help="Write one HTML page that opens offline.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
+@click.option("--export", metavar="FILE", help="Write one HTML page that works without a server.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
-@click.option("--partial", is_flag=True, help="Accept a recording that was cut off, as a crash leaves it.")
-@click.option("--trusted", is_flag=True, help="No limits on what the recording expands to and makes.")
+@click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
+@click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
 def step(what: str | None, **options: Any) -> int:
-    """Step through a recording or a scenario: forwards, backwards, with every decision explained.
+    """Step through a recording or a scenario, forwards and backwards, with every decision explained.
 
-    FILE is a recording (`pystack up --record`); SCENARIO a name of --list. Without further options: in the terminal.
-    Exit status 1 where no breakpoint was hit, or --verify found a difference.
+    FILE is a recording (`pystack up --record`), and SCENARIO is a name from --list. Without further options the stepper runs in
+    the terminal. The exit status is 1 if no breakpoint was hit or if --verify found a difference.
     """
     if options["list_"]:
         return _list()
     if what is None:
-        raise click.UsageError("which recording or scenario? `pystack step --list` shows the scenarios")
+        raise click.UsageError("a recording or a scenario is needed; `pystack step --list` lists the scenarios")
     from pystack.stepper.cursor import Cursor
 
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
@@ -72,7 +84,7 @@ def step(what: str | None, **options: Any) -> int:
             export(timeline, options["export"])
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        echo(f"written: {options['export']}")
+        echo(f"wrote {options['export']}")
         return 0
     if options["text"] or options["why"] or (hit and not options["web"]):
         return _text(cursor, scenario, options)
@@ -95,7 +107,7 @@ def _list() -> int:
 
 
 def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline, Scenario | None]":
-    """The timeline of a file, or of a scenario where no file has that name."""
+    """The timeline of a file, or of a scenario if no file has that name."""
     import os
 
     from pystack.stepper import scenarios
@@ -106,11 +118,11 @@ def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline
         found = scenarios.get(what)
         return found.timeline(seed), found
     if not os.path.exists(what):
-        raise click.UsageError(f"{what}: neither a file nor a scenario; `pystack step --list` shows the scenarios")
+        raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
     try:
         return Timeline.load(what, partial=partial, progress=_Progress(what), trusted=trusted), None
     except TraceError as error:
-        hint = "; --partial takes what is there" if ": truncated" in str(error) and not partial else ""
+        hint = "; --partial accepts the part that exists" if ": truncated" in str(error) and not partial else ""
         raise click.ClickException(f"{error}{hint}") from None
 
 
@@ -124,7 +136,7 @@ class _Progress:
         self.shown = -1
 
     def __call__(self, done: int, size: int) -> None:
-        """Shown at each full percent."""
+        """Print each full percent."""
         import sys
 
         if size < self.LARGE or not sys.stderr.isatty():
@@ -137,17 +149,17 @@ class _Progress:
 
 
 def _face(module: str, name: str, extra: str, what: str) -> Any:
-    """A function of a face, imported only now; a clear message where its packages are missing."""
+    """Import a function of a user interface; a clear message if its packages are missing."""
     import importlib
 
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise click.ClickException(f"{what} needs {error.name}: pip install 'pystack[{extra}]'") from None
+        raise click.ClickException(f"{what} needs the package {error.name}: pip install 'pystack[{extra}]'") from None
 
 
 def _place(cursor: "Cursor", options: dict[str, Any]) -> bool:
-    """Put the cursor where --at says, and set the breakpoints; True where there are any."""
+    """Move the cursor to the place of --at and set the breakpoints; True if there are any."""
     from pystack.stepper.expr import ExpressionError
 
     at = options["at"]
@@ -186,7 +198,7 @@ def _goto(cursor: "Cursor", at: str) -> None:
     elif unit in ("frame", "event"):
         cursor.goto(**{unit: int(value)})
     else:
-        raise ValueError("frame=N, event=N, time=SECONDS, first or last")
+        raise ValueError("write frame=N, event=N, time=SECONDS, first or last")
 
 
 def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> int:
@@ -204,7 +216,7 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
         echo(text.place(cursor))
     elif options["why"]:
         if scenario is None:
-            raise click.UsageError("--why explains a place of a recording: add --at or --break")
+            raise click.UsageError("--why needs a place in the recording: add --at or --break")
         echo(text.answer(cursor.timeline, scenario))
     else:
         for line in text.story(cursor.timeline):
@@ -230,19 +242,23 @@ def _verify(timeline: "Timeline", what: str, scenario: "Scenario | None", seed: 
         echo(f"DIFFERS: {error}")
         return 1
     second = (
-        f"{result.values} values as a second replay has them" if result.values else "no second replay: it was cut off"
+        f"{result.values} values equal those of a second replay"
+        if result.values
+        else "no second replay because the recording was cut off"
     )
     echo(
-        f"the same forwards, backwards and forwards again: {result.events} events, {result.frames} frames, "
+        f"the states are the same forwards, backwards and forwards again: {result.events} events, {result.frames} frames, "
         f"{result.states} states hashed ({result.digest}), {second}, in {time.monotonic() - start:.1f} s"
     )
     return 0
 
 
 def _what_if(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> "Timeline":
-    """The other run."""
+    """Run the scenario with the changes and return its timeline."""
     if scenario is None:
-        raise click.UsageError("--what-if needs a scenario: a recording of the world cannot be run on otherwise")
+        raise click.UsageError(
+            "--what-if needs a scenario: a recording has no other side that could react to the change"
+        )
     from pystack.stepper import changes
     from pystack.stepper.branch import ChangeError, branch
 

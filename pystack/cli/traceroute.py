@@ -17,7 +17,7 @@ Example:
 
 
 def probe(sock: Any, target: str, ident: int, seq: int, timeout: float) -> tuple[str, float, icmp.Message] | None:
-    """One echo request: (who answered, after how many milliseconds, what), or None."""
+    """Send one echo request: (address that answered, milliseconds, message), or None if no answer came in `timeout` seconds."""
     start = time.monotonic()
     sock.sendto(icmp.echo(ident, seq, bytes(32)), (target, 0))
     while (left := start + timeout - time.monotonic()) > 0:
@@ -35,13 +35,17 @@ def probe(sock: Any, target: str, ident: int, seq: int, timeout: float) -> tuple
 @click.command(epilog=EXAMPLES)
 @click.argument("target", type=AddressType(False))
 @click.option("-m", "--max-hops", type=click.IntRange(1, 255), default=30, show_default=True, help="Largest TTL.")
-@click.option("-q", "--queries", type=click.IntRange(1, 10), default=3, show_default=True, help="Probes for each hop.")
-@click.option("-w", "--wait", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Seconds to wait.")
+@click.option(
+    "-q", "--queries", type=click.IntRange(1, 10), default=3, show_default=True, help="Number of probes for each hop."
+)
+@click.option(
+    "-w", "--wait", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Seconds to wait for an answer."
+)
 @stack_options
 def traceroute(settings: Settings, target: str, max_hops: int, queries: int, wait: float) -> int:
-    """Show the path of ICMP echo requests from a stack of its own to TARGET.
+    """Start a stack and show the path of its ICMP echo requests to TARGET.
 
-    Each hop is the router that sent "time exceeded" (RFC 792) for packets of that TTL. Exit status 0 where TARGET answered.
+    Each hop is the router that sent "time exceeded" (RFC 792) for packets with that TTL. The exit status is 0 if TARGET answered.
     """
     from pystack import socket
 

@@ -14,7 +14,7 @@ EXAMPLES = """\b
 Examples:
   pystack up --kernel-address 10.0.0.1/24 -a 10.0.0.2/24 --serve http:80 --serve echo:7
   curl http://10.0.0.2/                                     from another terminal
-  pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       each frame explained
+  pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       explain each frame
   pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
   pystack up -a 10.0.0.2/24 --write - | wireshark -k -i -
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --step    then `ping 10.0.0.2` from another terminal
@@ -22,7 +22,7 @@ Examples:
 
 
 def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no service before anything is made."""
+    """Refuse an unknown service before anything is created."""
     from pystack import services
 
     for spec in value:
@@ -34,11 +34,11 @@ def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str,
 
 
 def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
-    """Say what runs; on stderr, for stdout may be a capture."""
+    """Print what runs, to stderr because stdout may be a capture."""
     where = "" if settings.netns is None else f" in namespace {settings.netns}"
     echo(
         f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
-        f"MTU {running.iface.mtu}, seed {running.stack.seed}; Ctrl-C ends it",
+        f"MTU {running.iface.mtu}, seed {running.stack.seed}; press Ctrl-C to stop",
         err=True,
     )
     for service in started:
@@ -46,7 +46,7 @@ def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
 
 
 def wait_for_the_end(host: Any) -> None:
-    """Until Ctrl-C, or until the stack stops by itself."""
+    """Wait until Ctrl-C, or until the stack stops by itself."""
     pause = threading.Event()
     while host.failure is None and not (host.gate is not None and host.gate.quit):
         pause.wait(1 if host.gate is None else 0.1)
@@ -58,15 +58,18 @@ def wait_for_the_end(host: Any) -> None:
     multiple=True,
     metavar="SERVICE:PORT",
     callback=check_services,
-    help="http, hello, echo, discard, chargen or daytime; over TCP and UDP, or SERVICE:PORT/tcp or /udp. Repeatable.",
+    help="Serve http, hello, echo, discard, chargen or daytime over TCP and UDP, or over one of them with /tcp or /udp; repeatable.",
 )
-@click.option("--step", is_flag=True, help="Hold the stack at each frame, its clock stopped; see `pystack ctl step`.")
+@click.option(
+    "--step", is_flag=True, help="Hold the stack at each frame with its clock stopped; see `pystack ctl step`."
+)
 @stack_options
 def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
     """Run a host on a TAP or TUN device until Ctrl-C.
 
-    The kernel's side of the device is in this network namespace (the host itself), or in the one that --netns names.
-    Making it needs root, or a user namespace: `unshare -Urn`. While it runs, `pystack ss` and the other views show it.
+    The kernel's side of the device is in the current network namespace, or in the one that --netns names.
+    Creating the device needs root or a user namespace (`unshare -Urn`). While the host runs, `pystack ss` and the other views
+    show its state.
     """
     from pystack import services
 
@@ -86,7 +89,7 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
             else:
                 wait_for_the_end(running.host)
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for anything
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the program at once
         finally:
             if gate is not None:
                 gate.end()

@@ -1,4 +1,4 @@
-"""`pystack ss`, `neigh`, `route`, `addr`, `counters`: tables of a running stack, through its control socket."""
+"""`pystack ss`, `neigh`, `route`, `addr` and `counters`: tables of a running stack, read through its control socket."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that all views have."""
     for option in (
-        click.option("-j", "--json", "as_json", is_flag=True, help="As JSON."),
+        click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("-n", "--name", default="pystack", show_default=True, help="Name of the running stack."),
     ):
         command = option(command)
@@ -23,7 +23,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ask(name: str, view: str, **arguments: bool) -> Any:
-    """What the stack answers, or an error for people."""
+    """Ask the stack for a view; ClickException if no stack answers."""
     from pystack.control.server import ControlError, query
 
     try:
@@ -33,7 +33,7 @@ def ask(name: str, view: str, **arguments: bool) -> Any:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns, as wide as they need to be."""
+    """Print a table whose columns are as wide as their longest cell."""
     lines = [list(head), *([("-" if cell is None or cell == "" else one_line(cell)) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
@@ -41,7 +41,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def show(answer: Any, as_json: bool, human: Callable[[Any], None]) -> int:
-    """Print it, one way or the other."""
+    """Print the answer as JSON or by `human`. Returns the exit status."""
     if as_json:
         echo(json.dumps(answer, indent=2))
     else:
@@ -73,15 +73,15 @@ def _sockets(rows: list[Row]) -> None:
 
 
 @click.command(
-    epilog="\b\nExamples:\n  pystack ss\n  pystack ss -ti        TCP, with its inner numbers\n  pystack ss -l -j"
+    epilog="\b\nExamples:\n  pystack ss\n  pystack ss -ti        show TCP with its internal values\n  pystack ss -l -j"
 )
-@click.option("-t", "--tcp", is_flag=True, help="TCP only.")
-@click.option("-u", "--udp", is_flag=True, help="UDP only.")
-@click.option("-l", "--listening", is_flag=True, help="Listening sockets only.")
-@click.option("-i", "--info", is_flag=True, help="TCP's own numbers: RTT, windows, retransmissions.")
+@click.option("-t", "--tcp", is_flag=True, help="Show only TCP sockets.")
+@click.option("-u", "--udp", is_flag=True, help="Show only UDP sockets.")
+@click.option("-l", "--listening", is_flag=True, help="Show only listening sockets.")
+@click.option("-i", "--info", is_flag=True, help="Show TCP's internal values: RTT, windows, retransmissions.")
 @common
 def ss(tcp: bool, udp: bool, listening: bool, info: bool, name: str, as_json: bool) -> int:
-    """Sockets of a running stack."""
+    """Show the sockets of a running stack."""
     rows: list[Row] = ask(name, "sockets", info=info)
     if tcp or udp:
         rows = [row for row in rows if row["netid"] == "tcp" and tcp or row["netid"] == "udp" and udp]
@@ -98,7 +98,7 @@ def _neighbours(rows: list[Row]) -> None:
 @click.command(epilog="\b\nExample:\n  pystack neigh -j")
 @common
 def neigh(name: str, as_json: bool) -> int:
-    """Neighbour (ARP) table of a running stack."""
+    """Show the neighbour (ARP) table of a running stack."""
     return show(ask(name, "neighbours"), as_json, _neighbours)
 
 
@@ -110,7 +110,7 @@ def _routes(rows: list[Row]) -> None:
 @click.command(epilog="\b\nExample:\n  pystack route")
 @common
 def route(name: str, as_json: bool) -> int:
-    """Routing table of a running stack."""
+    """Show the routing table of a running stack."""
     return show(ask(name, "routes"), as_json, _routes)
 
 
@@ -129,7 +129,7 @@ def _addresses(rows: list[Row]) -> None:
 @click.command(epilog="\b\nExample:\n  pystack addr -n other")
 @common
 def addr(name: str, as_json: bool) -> int:
-    """Interfaces and addresses of a running stack."""
+    """Show the interfaces and addresses of a running stack."""
     return show(ask(name, "addresses"), as_json, _addresses)
 
 
@@ -143,5 +143,5 @@ def _counters(answer: dict[str, dict[str, int]]) -> None:
 @click.command(epilog="\b\nExamples:\n  pystack counters\n  watch pystack counters")
 @common
 def counters(name: str, as_json: bool) -> int:
-    """Counters of a running stack (those that moved), and what it dropped and why."""
+    """Show the counters of a running stack that are not zero, and why it dropped frames."""
     return show(ask(name, "counters"), as_json, _counters)

@@ -46,14 +46,16 @@ def directory(create: bool = False) -> str:
         found = os.lstat(path)
         # In a directory that all may write to, somebody else may have been first.
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise ControlError(f"{path} must be a directory of this user's with mode 0700")
+            raise ControlError(f"{path} must be a directory that belongs to this user and has mode 0700")
     return path
 
 
 def socket_path(name: str, create: bool = False) -> str:
     """The path of a stack's control socket."""
     if not _NAME.fullmatch(name):
-        raise ControlError(f"{name!r} is no name for a stack: letters, digits, _ . - only, at most 64")
+        raise ControlError(
+            f"{name!r} is not a valid name for a stack: use at most 64 letters, digits and the characters _ . -"
+        )
     return os.path.join(directory(create), f"{name}.sock")
 
 
@@ -73,7 +75,7 @@ class ControlServer:
         try:
             if os.path.exists(self.path):
                 if _alive(self.path):
-                    raise ControlError(f"a stack named {self.host.name!r} is running already ({self.path})")
+                    raise ControlError(f"a stack named {self.host.name!r} is already running ({self.path})")
                 os.unlink(self.path)
             mask = os.umask(0o177)
             try:

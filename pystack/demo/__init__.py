@@ -1,1 +1,1 @@
-"""The demo: a real ping and a real curl, from the kernel's side, against the stack on a TAP; each frame explained."""
+"""The demo: a real ping and a real curl on the kernel's side talk to the stack on a TAP, and each frame is explained."""

@@ -1,4 +1,4 @@
-"""May this process make a namespace and a TAP? If not, can it after all, and what is missing?"""
+"""Checks whether this process may create a namespace and a TAP device, and reports what is missing."""
 
 import errno
 import os
@@ -20,11 +20,11 @@ TUN = "/dev/net/tun"
 
 
 class MissingRequirement(Exception):
-    """Something the demo needs is not there; the text says what, and how to get it."""
+    """A requirement of the demo is missing; the text says which one, and how to get it."""
 
 
 def check_commands() -> None:
-    """All commands are installed, or MissingRequirement."""
+    """Raise MissingRequirement if a command is not installed."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/bin:/bin"
     packages = sorted({package for name, package in COMMANDS.items() if shutil.which(name, path=path) is None})
     if packages:
@@ -36,27 +36,27 @@ def check_commands() -> None:
 
 
 def check_tun() -> None:
-    """/dev/net/tun can be opened, or MissingRequirement."""
+    """Raise MissingRequirement if /dev/net/tun cannot be opened."""
     try:
         os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
     except OSError as exc:
         if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-            how = "as root, run:  modprobe tun\n(in a container: give it the device, such as docker run --device /dev/net/tun)"
-            raise MissingRequirement(f"there is no {TUN}, the door to TAP devices\n{how}") from None
+            how = "as root, run:  modprobe tun\n(in a container: pass the device to it, for example with docker run --device /dev/net/tun)"
+            raise MissingRequirement(f"{TUN} does not exist, so TAP devices cannot be created\n{how}") from None
         if exc.errno in (errno.EACCES, errno.EPERM):
             how = f"as root, run:  chmod 666 {TUN}   (Debian's own default), or run the demo as root"
-            raise MissingRequirement(f"this user may not open {TUN}, the door to TAP devices\n{how}") from None
+            raise MissingRequirement(f"this user may not open {TUN}, so TAP devices cannot be created\n{how}") from None
         raise
 
 
 def may_unshare() -> bool:
-    """True where this process may make a network namespace as it is (root has CAP_SYS_ADMIN as a rule)."""
+    """True if this process may create a network namespace directly (root usually has CAP_SYS_ADMIN)."""
     probe = ["unshare", "-n", "true"]
     return subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, timeout=10).returncode == 0
 
 
 def check_user_namespace() -> None:
-    """An unprivileged user namespace with a network namespace in it can be made, or MissingRequirement."""
+    """Raise MissingRequirement if no unprivileged user namespace with a network namespace can be created."""
     probe = subprocess.run(
         ["unshare", "-Urn", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
     )
@@ -75,22 +75,22 @@ def check_user_namespace() -> None:
     fixes = [fix for path, (bad, fix) in knobs.items() if _read(path) == bad]
     how = "".join(f"as root, run:  {fix}\n" for fix in fixes)
     raise MissingRequirement(
-        f"a network namespace of its own is needed, and this process ({who}) may not make one: {reason}\n"
+        f"the demo needs its own network namespace, and this process ({who}) may not create one: {reason}\n"
         f"{how}or run the demo as root (in a container: with --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
     )
 
 
 def ready(arguments: Sequence[str]) -> None:
-    """Return where the demo can run in this process; else run it again inside a user namespace, or raise MissingRequirement.
+    """Return if the demo can run in this process. Otherwise run it again inside a user namespace, or raise MissingRequirement.
 
-    `arguments` are those of `pystack`, for the second case; that one replaces this process.
+    `arguments` are the arguments of `pystack` for the second case, in which the new program replaces this process.
     """
     check_commands()
     check_tun()
     if may_unshare():
         return
     if os.environ.get(INNER):
-        raise MissingRequirement("even inside a user namespace, making a network namespace is refused")
+        raise MissingRequirement("the kernel refuses to create a network namespace, even inside a user namespace")
     check_user_namespace()
     sys.stdout.flush()
     sys.stderr.flush()

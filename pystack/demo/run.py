@@ -1,4 +1,4 @@
-"""Puts the demo together: namespace, TAP, stack, web server, steps, summary; and takes it apart again."""
+"""Sets the demo up (namespace, TAP, stack, web server), runs its steps, prints the summary, and removes everything again."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ PREFIX = 24
 
 @dataclass
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     size: int = 10_000_000
     offload: bool = True
@@ -36,7 +36,7 @@ class Options:
 
 
 class Demo:
-    """One run. `run()` gives the results; whatever happens, nothing is left behind."""
+    """One run of the demo. `run()` leaves nothing behind, even if a step fails."""
 
     def __init__(self, options: Options, style: Style):
         self.options = options
@@ -46,7 +46,7 @@ class Demo:
         self.results: list[StepResult] = []
 
     def run(self) -> bool:
-        """All of it; True where every step did what it should."""
+        """Run all steps; True if every step passed."""
         with contextlib.ExitStack() as undo:
             undo.callback(self.narrator.close)
             space = undo.enter_context(Namespace.new())
@@ -60,7 +60,7 @@ class Demo:
                 netns=space,
                 host_address=f"{KERNEL}/{PREFIX}",
                 offload=self.options.offload,
-                # One's own seed gives the same MAC each time; a secret one must not show in it.
+                # A seed that the user gave yields the same MAC each time; a random seed must not be visible in the MAC.
                 mac=None if self.options.seed is None else 0x020000000000 | self.seed & 0xFFFFFFFFFF,
                 seed=self.seed,
                 probe=probe,
@@ -88,12 +88,12 @@ class Demo:
         core = f"{sum(states)} of {len(states)} core modules compiled" if any(states) else "core uncompiled"
         self.narrator.say(f"{bold} {pystack.__version__}: {core}, seed {self.seed}")
         self.narrator.say(
-            f"A network namespace of its own: the kernel is {KERNEL}, the stack is {STACK} behind {device.name} "
+            f"In a private network namespace the kernel is {KERNEL}, and the stack is {STACK} behind {device.name} "
             f"(MTU {device.mtu}, offload {'on' if device.offload else 'off'})."
         )
         arrow_in, arrow_out = self.style("<", "cyan"), self.style(">", "green")
         self.narrator.say(
-            f"Each frame: seconds, {arrow_in} from the kernel or {arrow_out} from the stack, # what the stack decided."
+            f"Each line shows a frame: seconds, {arrow_in} from the kernel or {arrow_out} from the stack, # the stack's decision."
         )
 
     def _steps(self, steps: DemoSteps) -> None:
@@ -101,7 +101,7 @@ class Demo:
             self.results.append(step())
 
     def _summary(self, host: RealtimeHost) -> bool:
-        # curl is content with the data; the connections' last frames may still be on their way
+        # curl ends when it has the data; the connections' last frames may still be on their way
         time.sleep(0.05)
         self.narrator.settle()
         say = self.narrator.say
@@ -127,7 +127,7 @@ class Demo:
 
 
 def table(results: list[StepResult], style: Style) -> list[str]:
-    """The results, one line each."""
+    """The lines of a table with one result each."""
     rows = [("step", "result", "time", "rate", "frames in/out", "")]
     for result in results:
         tally = result.tally

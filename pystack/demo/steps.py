@@ -1,4 +1,4 @@
-"""What the demo does: real programs on the kernel's side, each with a check that can fail."""
+"""The steps of the demo: each runs a real program on the kernel's side and checks its result."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ LIMIT = 60
 
 @dataclass
 class StepResult:
-    """How a step ended."""
+    """The result of a step; `seconds` is its duration, `size` the bytes that it moved."""
 
     name: str
     ok: bool
@@ -32,7 +32,7 @@ class StepResult:
     tally: Tally | None = None
 
     def rate(self) -> str:
-        """Megabits a second, where bytes were moved."""
+        """The rate in megabits per second; "" if no bytes were moved."""
         return f"{self.size * 8 / self.seconds / 1e6:.0f} Mbit/s" if self.size and self.seconds else ""
 
 
@@ -44,7 +44,7 @@ class Kernel:
         self.narrator = narrator
 
     def run(self, argv: Sequence[str], data: bytes | None = None, show: bool = True) -> tuple[int, bytes]:
-        """Run a program to its end: (exit status, its output). With `show`, its lines are told as they come."""
+        """Run a program to its end: (exit status, output). With `show`, its lines are printed as they arrive."""
         name = argv[0]
         process = self.space.popen(
             argv,
@@ -79,7 +79,7 @@ class Kernel:
                     _close(stream)
 
     def tell(self, name: str, line: bytes) -> None:
-        """A line that a program printed."""
+        """Print a line of a program's output."""
         text = one_line(line.decode(errors="replace").rstrip())
         if text:
             self.narrator.say(self.narrator.style(f"{name:>10} | ", "dim") + text)
@@ -90,7 +90,7 @@ class Kernel:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a program, gently first."""
+    """End a program with SIGTERM, and after a second with SIGKILL."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -105,7 +105,7 @@ def _feed(stream: object, data: bytes | None) -> None:
         stream.write(data)  # type: ignore[attr-defined]
         stream.close()  # type: ignore[attr-defined]
     except OSError:
-        pass  # it ended early; its exit status tells
+        pass  # the program ended early; its exit status says so
 
 
 def _close(stream: object) -> None:
@@ -116,7 +116,7 @@ def _close(stream: object) -> None:
 
 
 class DemoSteps:
-    """The steps, in order. Each returns a StepResult that says whether what it shows is true."""
+    """The steps, in order. Each returns a StepResult that says whether its check passed."""
 
     def __init__(self, kernel: Kernel, address: str, size: int, seed: int):
         self.kernel = kernel
@@ -127,7 +127,7 @@ class DemoSteps:
         self.curl = ["curl", "-q", "-sS", "--fail", "--noproxy", "*", "--max-time", str(LIMIT - 5)]
 
     def ping(self, count: int = 3) -> StepResult:
-        """ping -c 3: every request answered."""
+        """Run ping -c 3; the stack must answer every request."""
         argv = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "2", self.address]
         self.narrator.step(f"$ {' '.join(argv)}")
         start = time.monotonic()
@@ -143,7 +143,7 @@ class DemoSteps:
         return self._result("ping", status == 0 and answered == count, detail, seconds, status)
 
     def page(self) -> StepResult:
-        """curl of the page: every byte as the server has it."""
+        """Fetch the page with curl; every byte must be as the server sent it."""
         argv = [*self.curl, f"http://{self.address}/"]
         self.narrator.step(f"$ curl http://{self.address}/")
         start = time.monotonic()
@@ -154,7 +154,7 @@ class DemoSteps:
         return self._result("curl, a page", status == 0 and same, detail, seconds, status)
 
     def download(self) -> StepResult:
-        """curl of some megabytes: SHA-256 of what curl got against what the server has."""
+        """Fetch some megabytes with curl; the SHA-256 of both sides must be equal."""
         url = f"http://{self.address}/bytes/{self.size}"
         self.narrator.step(f"$ curl {url} | sha256sum      ({amount(self.size)} from the stack)")
         start = time.monotonic()
@@ -168,7 +168,7 @@ class DemoSteps:
         return self._result(name, status == 0 and same, _equal(same), seconds, status, len(output))
 
     def upload(self) -> StepResult:
-        """curl of some megabytes to the stack: SHA-256 of what was sent against what the server says it got."""
+        """Send some megabytes to the stack with curl; the server must report the SHA-256 of the data that was sent."""
         data = Random(self.seed).randbytes(self.size)
         url = f"http://{self.address}/upload"
         self.narrator.step(f"$ curl -X PUT --data-binary @- {url}      ({amount(len(data))} to the stack)")

@@ -88,7 +88,7 @@ def _check(calls: Calls, line: int, wanted: tuple[int, list[Message]], found: tu
             continue
         for name, value in want[2].items():
             if name not in have[2]:
-                raise Unsupported(line, f"the member {name} of a control message is not told here")
+                raise Unsupported(line, f"the member {name} of a control message is not available here")
             if value != have[2][name]:
                 _fail(line, name, str(value), str(have[2][name]))
 

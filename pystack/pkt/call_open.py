@@ -28,7 +28,7 @@ def call_socket(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     kind, proto = calls.number(args, 1), calls.number(args, 2)
     number = calls.value(call.result)
     if number in calls.fds:
-        raise ScriptError(calls.line, f"file descriptor {number} is open already")
+        raise ScriptError(calls.line, f"file descriptor {number} is already open")
     flags = 2 | kind & 0o4000
     kind &= 0xF
     if kind == 1 and proto in (0, IPPROTO_TCP):

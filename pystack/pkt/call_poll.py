@@ -36,7 +36,7 @@ def call_poll(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     """poll([{fd=, events=, revents=}], n, timeout)"""
     wanted = calls.arg(args, 0)
     if not isinstance(wanted, list) or len(wanted) != calls.number(args, 1):
-        raise ScriptError(calls.line, "poll: the count is not that of the array")
+        raise ScriptError(calls.line, "poll: the count differs from the size of the array")
     polled = [entry.fields for entry in wanted if isinstance(entry, Struct)]
     line = calls.line
 

@@ -57,7 +57,7 @@ def check_data(calls: Calls, fd: Fd, data: bytes, flags: int) -> None:
     if not fd.unordered and data != pattern(fd.read, len(data)) and not fd.endpoint.oobinline:
         if fd.endpoint.rcv_up == fd.endpoint.irs + 1:
             at = next(i for i in range(len(data)) if data[i] != pattern(fd.read, len(data))[i])
-            raise Failure(calls.line, f"byte {fd.read + at} of the stream is not the one that was sent")
+            raise Failure(calls.line, f"byte {fd.read + at} of the stream differs from the byte that was sent")
         fd.unordered = True
     if not flags & MSG_PEEK:
         fd.read += len(data)
@@ -70,7 +70,7 @@ def _receive_datagram(calls: Calls, fd: Fd, size: int, flags: int) -> Attempt:
             return Result(-1, errno.EAGAIN) if fd.nonblocking or flags & MSG_DONTWAIT else None
         data = bytes(datagram.data)
         if data != pattern(0, len(data)):
-            raise Failure(calls.line, "the datagram is not the one that was sent")
+            raise Failure(calls.line, "the datagram differs from the one that was sent")
         return Result(len(data) if flags & MSG_TRUNC else min(size, len(data)))
 
     return attempt
@@ -154,7 +154,7 @@ def transmit(
 ) -> Attempt:
     """send and its kin: the test pattern from where writing stands. `parts`: one send of several pieces of memory."""
     if size > LARGEST:
-        raise Unsupported(calls.line, "so large a write is not supported")
+        raise Unsupported(calls.line, "a write of that size is not supported")
     if fd.kind == "udp":
         return _send_datagram(calls, fd, size, to)
     if null and size:

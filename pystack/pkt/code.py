@@ -96,7 +96,7 @@ def _shift(left: Any, right: Any) -> Any:
 
 def _modulo(left: Any, right: Any) -> Any:
     if isinstance(left, (str, bytes)):
-        raise TooMuch('a text with %; f"..." is possible')
+        raise TooMuch('a text formatted with %; use f"..." instead')
     return left % right
 
 
@@ -129,7 +129,7 @@ def _sum(values: Any, start: Any = 0) -> Any:
     total = start
     for value in values:
         if not isinstance(value, (int, float)):
-            raise TypeError("sum is for numbers here")
+            raise TypeError("sum accepts only numbers here")
         total = total + value
         _bits(total)
     return total
@@ -188,7 +188,7 @@ def _parse(text: str, line: int) -> ast.Module:
     except ValueError as error:
         raise ScriptError(line, f"in the code: {error}") from None
     except (RecursionError, MemoryError):
-        raise ScriptError(line, "in the code: nested too deep") from None
+        raise ScriptError(line, "in the code: nested too deeply") from None
 
 
 def _tree(text: str) -> ast.Module:
@@ -232,11 +232,11 @@ def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], 
                 actual=_values(statement, scope, error),
             ) from None
         except NameError as error:
-            raise Unsupported(at, f"code asks for {error.name}, which is not told here") from None
+            raise Unsupported(at, f"code asks for {error.name}, which is not available here") from None
         except TooMuch as error:
             raise Unsupported(at, f"code that makes {error} is not supported") from None
         except (RecursionError, MemoryError):
-            raise ScriptError(at, "in the code: nested too deep") from None
+            raise ScriptError(at, "in the code: nested too deeply") from None
         except Exception as error:
             raise ScriptError(at, f"in the code: {type(error).__name__}: {error}") from None
     names.update({k: v for k, v in scope.items() if k not in before and not k.startswith("__")})

@@ -34,7 +34,7 @@ class TokenCursor:
     def deeper(self) -> Iterator[None]:
         """Inside, an expression within another is read."""
         if self.depth >= MAX_DEPTH:
-            raise ScriptError(self.token.line, "nested too deep", self.token.column)
+            raise ScriptError(self.token.line, "nested too deeply", self.token.column)
         self.depth += 1
         yield
         self.depth -= 1

@@ -55,7 +55,7 @@ def _echo(option: TcpOption, conn: Conn, settings: ScriptSettings, line: int) ->
     if live is None and settings.ts_ecr_scaled and conn.first_ts is not None:
         live = (echo - conn.first_ts[0] + conn.first_ts[1]) & M32
     if live is None:
-        raise ScriptError(line, f"TS ecr {echo}: no packet with that TS val went out before")
+        raise ScriptError(line, f"TS ecr {echo}: no packet with that TS val was sent before")
     return TcpOption(8, option.data[:4] + struct.pack(">I", live))
 
 

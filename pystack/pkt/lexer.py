@@ -173,7 +173,7 @@ class Lexer:
         taken = all(taken for taken, _ in self.conditions)
         if name in ("ifdef", "ifndef"):
             if len(self.conditions) >= _MAX_DEPTH:
-                raise ScriptError(self.line, f"#{name} goes too deep")
+                raise ScriptError(self.line, f"#{name} is nested too deeply")
             self.conditions.append(((rest in self.defines) == (name == "ifdef"), self.line))
         elif name in ("else", "endif"):
             if not self.conditions:
@@ -186,7 +186,7 @@ class Lexer:
         elif taken and name == "define":
             match = _DEFINE.match(rest)
             if match is None:
-                raise ScriptError(self.line, "#define NAME VALUE")
+                raise ScriptError(self.line, "write #define NAME VALUE")
             self._define(match.group(1), match.group(2) or "1")
         elif taken and name == "include":
             yield from self._include(rest.strip('"<>'))
@@ -195,7 +195,7 @@ class Lexer:
         if self.include is None:
             raise ScriptError(self.line, "#include is not possible here")
         if self.depth >= 8:
-            raise ScriptError(self.line, "#include goes too deep")
+            raise ScriptError(self.line, "#include is nested too deeply")
         self.includes += 1
         if self.includes > _MAX_INCLUDES:
             raise ScriptError(self.line, f"more than {_MAX_INCLUDES} files are included")

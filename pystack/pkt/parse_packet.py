@@ -98,7 +98,7 @@ def _ip_info(cursor: TokenCursor) -> IpInfo:
         elif name in ("flowlabel", "hlim"):
             raise Unsupported(token.line, "IPv6 is not supported")
         else:
-            raise ScriptError(token.line, f"{token.text!r} says nothing of an IP header", token.column)
+            raise ScriptError(token.line, f"{token.text!r} does not belong to an IP header", token.column)
         if not cursor.is_punct(closing):
             cursor.expect(",")
     return info
@@ -180,7 +180,7 @@ def _flags(cursor: TokenCursor, spec: TcpSpec) -> None:
             spec.flags |= model.FLAG_LETTERS[letter]
     if spec.ace is not None:
         if spec.flags & (model.ECE | model.CWR | model.AE):
-            raise ScriptError(token.line, f"flags {letters!r}: either ECN bits or their ACE counter")
+            raise ScriptError(token.line, f"flags {letters!r}: use either the ECN bits or the ACE counter")
         spec.flags |= (spec.ace & 1) * model.ECE | (spec.ace >> 1 & 1) * model.CWR | (spec.ace >> 2) * model.AE
 
 

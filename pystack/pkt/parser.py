@@ -94,7 +94,7 @@ class Parser:
         action: ScriptPacket | model.Syscall | Command | Code
         if cursor.is_punct("<") or cursor.is_punct(">"):
             if end >= 0:
-                raise ScriptError(line, "only a system call can take from one time to another")
+                raise ScriptError(line, "only a system call can last from one time to another")
             action = parse_packet(cursor)
         elif cursor.token.kind == "backquoted":
             action = Command(str(cursor.next().value))

@@ -124,7 +124,7 @@ class Runner:
     def _code(self, code: Code, line: int) -> None:
         tcb = self.current_tcb()
         if tcb is None:
-            raise ScriptError(line, "code needs a connection to tell of")
+            raise ScriptError(line, "code needs a connection that it can look at")
         run_code(code.text, line, self.calls.tcp_info(tcb), self.names, self.output)
 
     # -- time --------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Runner:
         elif conn is None:
             conn = self.conn = Conn(proto=17, lport=self.settings.bind_port, rport=self.settings.connect_port)
         if conn is None:
-            raise ScriptError(self.line, "no socket for this packet")
+            raise ScriptError(self.line, "there is no socket for this packet")
         wanted = {6: TcpSpec, 17: UdpSpec}[conn.proto]
         if not isinstance(body, wanted | IcmpSpec) and not (packet.sport or packet.dport):
             raise ScriptError(self.line, "no matching socket for this packet")

@@ -101,9 +101,9 @@ class Shell:
         try:
             text = read(full)
         except OSError:
-            raise Unsupported(line, f"the included script {path} is not there") from None
+            raise Unsupported(line, f"the included script {path} does not exist") from None
         if self.depth > 4:
-            raise Unsupported(line, f"{path}: scripts include each other too deep")
+            raise Unsupported(line, f"{path}: scripts include each other too deeply")
         self.depth += 1
         try:
             return self.run(text, line)

@@ -58,7 +58,7 @@ def _prefix(text: str, line: int) -> tuple[int, int]:
     try:
         network = IPv4Network("0.0.0.0/0" if text == "default" else text)
     except ValueError:
-        raise Unsupported(line, f"ip route: {text} is no IPv4 destination") from None
+        raise Unsupported(line, f"ip route: {text} is not an IPv4 destination") from None
     return int(network.network_address), network.prefixlen
 
 
@@ -92,7 +92,7 @@ def tc_command(shell: Any, words: list[str], line: int) -> tuple[int, list[str]]
     if rest[1] not in ("add", "replace", "change") or rest[2:3] not in (["pfifo"], ["pfifo_fast"], ["fq"]):
         raise Unsupported(line, f"the command 'tc {text}' is not supported")
     if rest[3:]:
-        raise Unsupported(line, "a queue of the device that is full is not supported")
+        raise Unsupported(line, "a full device queue is not supported")
     shell.sysctls.config.tcp_pacing = rest[2] == "fq"
     return 0, []
 

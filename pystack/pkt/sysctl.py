@@ -147,7 +147,7 @@ class Sysctls:
         try:
             _, default, most = (int(part) for part in value.split())
         except ValueError:
-            raise Unsupported(line, f"sysctl {name}={value}: three numbers") from None
+            raise Unsupported(line, f"sysctl {name}={value}: three numbers are needed") from None
         self._assign(name, default)
         self._assign(name + "_max", most)
 
@@ -158,7 +158,7 @@ class Sysctls:
             for name, size in zip(("low", "pressure", "high"), sizes, strict=True):
                 self._assign(f"tcp_mem_{name}", size)
         except ValueError:
-            raise Unsupported(line, f"sysctl tcp_mem={value}: three numbers") from None
+            raise Unsupported(line, f"sysctl tcp_mem={value}: three numbers are needed") from None
 
     def _congestion(self, name: str) -> None:
         from pystack_c.tcp.congestion.base import known

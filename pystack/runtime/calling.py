@@ -1,4 +1,4 @@
-"""Calls into a stack under one lock, and what comes out of it: frames to the devices, news to those that wait."""
+"""Calls into a stack under one lock, and its output: frames for the devices, and events for the threads that wait."""
 
 import errno
 import os
@@ -18,12 +18,17 @@ from pystack_c.packet import Transmit
 
 #: frames read from one device before the stack is drained
 _BATCH = 64
-#: `sleep_until` of a leader that is awake, and of nobody
+#: the value of `sleep_until` while the leader is awake or there is no leader
 _AWAKE = -1
 
 
 class Port:
-    """A device that is served: `place` is its descriptor's in both sleepers, `io` what reads and writes it where it is a TAP."""
+    """A device that the host serves.
+
+    place     the position of its descriptor in both sleepers; -1: it has none
+    io        the FrameIO of a phy.device.DescriptorDevice, which the driver uses directly, or None
+    expected  frames that the next read tries to get
+    """
 
     def __init__(self, device: Device, iface: Iface, place: int) -> None:
         self.device: Any = device
@@ -34,23 +39,23 @@ class Port:
         self.filled = 0
 
     def expect(self, count: int) -> None:
-        """A read found nothing after `count` frames: expect as many next time."""
+        """Note that a read found nothing after `count` frames; the next read expects as many."""
         self.expected = count if count > 1 else 1
 
     def expect_more(self) -> None:
-        """There were as many as expected, or more: now and then try whether it is more."""
+        """Note that a read found all the frames it expected; every eighth time, expect more."""
         self.filled += 1
         if self.filled & 7 == 0:
             self.expected = 4 * self.expected if self.expected < _BATCH // 4 else _BATCH
 
 
 class CallingHost(Host):
-    """A Host with a lock and devices. ServingHost adds the threads that wait."""
+    """A Host with a lock and devices. ServingHost adds the threads that wait; see realtime.py for all classes of a host."""
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
         self.lock = Lock()
-        #: a clock that was given, or None: CLOCK_MONOTONIC
+        #: the clock in ns that the caller gave, or None for CLOCK_MONOTONIC
         self.source: Callable[[], int] | None = clock
         self.busy = False
         self.error: OSError | None = None
@@ -58,23 +63,23 @@ class CallingHost(Host):
         self.leaver = 0
         self.ports: list[Port] = []
         self.by_index: dict[int, Port] = {}
-        #: what finalizers left: calls, and (None, descriptor)
+        #: the work that finalizers left: (function, endpoint), or (None, handle)
         self.garbage: deque[tuple[Any, Any]] = deque()
-        #: who polls the devices now (see serving.py), until when it sleeps, and what wakes it
+        #: the waiter that polls the devices (see serving.py), the time until which it sleeps, and the eventfds that wake it
         self.leader: Waiter | None = None
         self.caretaker = Waiter()
         self.sleep_until = _AWAKE
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.kick_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        #: frames a device had no room for
+        #: frames that were dropped because a device had no room
         self.tx_dropped = 0
 
     def clock(self) -> int:  # python
-        """CLOCK_MONOTONIC, or the clock that was given."""
+        """The time now in ns: CLOCK_MONOTONIC, or the clock that the caller gave."""
         return self.time()
 
     def time(self) -> int:
-        """`clock`, for the compiled."""
+        """`clock` for compiled code."""
         return monotonic() if self.source is None else self.source()
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -99,7 +104,7 @@ class CallingHost(Host):
             self.lock.release()
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """`fn(target, *args, now)` under the lock, then everything the stack has to send is sent."""
+        """Return `fn(target, *args, now)`, called under the lock; then send everything the stack has to send."""
         self.lock.acquire()
         try:
             if self.error is not None:
@@ -115,17 +120,17 @@ class CallingHost(Host):
             self.lock.release()
 
     def _in_order(self) -> bool:
-        """Whether one thing must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
+        """Whether one call must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
 
-        (Signal handlers run between two steps of Python, so never within a call of the compiled core.)
+        Signal handlers run between two steps of Python, so they never interrupt a call of the compiled core.
         """
         return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
 
     def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:  # python
-        """Host.call; a signal handler that interrupted another one gets an error, as from Python's own io."""
+        """Host.call. A signal handler that interrupted another call gets RuntimeError, as from Python's own io."""
         if self.busy:
             raise RuntimeError(
-                f"reentrant call of the stack {self.name!r}: a signal handler interrupted its own thread"
+                f"reentrant call of the stack {self.name!r}: a signal handler interrupted another call of its thread"
             )
         self.busy = True
         try:
@@ -138,7 +143,7 @@ class CallingHost(Host):
         self.drain(self.time(), None)
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
-        """`call(fn, target)`, now or soon: for finalizers, which may run while this very thread has the lock."""
+        """Make the call `fn(target)` now or soon. Finalizers use it, because they may run while this thread already holds the lock."""
         if self.error is not None:
             return
         self.garbage.append((fn, target))
@@ -152,7 +157,7 @@ class CallingHost(Host):
             poke(self.kick_fd)
 
     def abandon(self, handle: Any) -> None:
-        """`handle.bury()` under the lock, now or soon: for finalizers, which may not wait for a lock, whatever their thread has."""
+        """Call `handle.bury()` under the lock, now or soon. Finalizers use it, because they must not wait for a lock."""
         self.garbage.append((None, handle))
         if not self.lock.mine() and self.lock.try_acquire():
             try:
@@ -169,9 +174,9 @@ class CallingHost(Host):
     # -- what goes in -------------------------------------------------------------------------------------------
 
     def _read(self, port: Port, now: int) -> None:
-        """Frames into the stack; the acknowledgements for all of them are made afterwards, once.
+        """Read frames into the stack. It makes the acknowledgements for all of them once, afterwards.
 
-        About as many as last time are expected, for a read that finds nothing costs as much as a frame: now and then more.
+        A read that finds nothing costs as much as a frame, so the driver tries to read about as many frames as last time.
         """
         io: Any = port.io
         for count in range(port.expected):
@@ -183,7 +188,7 @@ class CallingHost(Host):
         port.expect_more()
 
     def _read_any(self, port: Port, now: int) -> None:
-        """The same from any device, and for a recorder."""
+        """As `_read`, from a device without a FrameIO, or with a recorder."""
         for count in range(port.expected):
             got = port.device.recv()
             if got is None:
@@ -199,9 +204,9 @@ class CallingHost(Host):
     # -- what comes out -----------------------------------------------------------------------------------------
 
     def drain(self, now: int, later: "deque[Waiter] | None") -> None:
-        """Send what the stack wants to send, fire whom it concerns, and see to it that its next timer will be served.
+        """Send the stack's frames, fire the waiters of its events, and make sure that the leader wakes up for its next timer.
 
-        Gates are opened at once, or the waiters put into `later`.
+        The gates of these waiters are opened at once. If `later` is given, the waiters are appended to it instead.
         """
         try:
             if self.garbage:
@@ -225,13 +230,13 @@ class CallingHost(Host):
             self.fail(exc)
 
     def _next_frame(self, now: int) -> Transmit | None:
-        """The next frame to send, told to the recorder if there is one."""
+        """The next frame to send, or None; the recorder learns about it."""
         if self.recorder is not None:
             return self.poll_transmit()
         return self.stack.poll_transmit(now)  # type: ignore[no-any-return]
 
     def _send(self, tx: Transmit) -> None:
-        """One frame to its device."""
+        """Send one frame to its device, or drop and count it if the device has no room."""
         iface: Iface = tx.iface
         port: Port = self.by_index[iface.index]
         if port.io is None:
@@ -258,19 +263,19 @@ class CallingHost(Host):
                 self.recorder.result(None, None)
 
     def kick(self) -> None:
-        """Get the leader out of its sleep: it was fired, or has to look at the timers again."""
+        """Wake the leader: it was fired, or it has to look at the timers again."""
         self.sleep_until = _AWAKE
         poke(self.kick_fd if self.leader is self.caretaker else self.wake_fd)
 
     def kick_if_fired(self) -> None:
-        """The leader itself was fired by a call."""
+        """Wake the leader if a call fired it."""
         if self.leader is not None and self.leader.fired and self.sleep_until >= 0:
             self.kick()
 
     # -- hooks --------------------------------------------------------------------------------------------------
 
     def show(self, watch: Watch, hook: Hook) -> None:
-        """Notify `hook` now, and whenever the endpoint's readiness changes."""
+        """Notify `hook` now and at each change of the endpoint's readiness."""
         self.lock.acquire()
         try:
             watch.show(hook)
@@ -281,7 +286,7 @@ class CallingHost(Host):
             self.lock.release()
 
     def hide(self, watch: Watch, hook: Hook) -> None:
-        """Notify `hook` no more."""
+        """Stop notifying `hook`."""
         self.lock.acquire()
         try:
             watch.hide(hook)
@@ -289,15 +294,15 @@ class CallingHost(Host):
             self.lock.release()
 
     def watch_descriptor(self, handle: Any) -> None:  # python
-        """A socket has got a number (RealtimeHost)."""
+        """Watch the descriptor that a socket has received (RealtimeHost)."""
         raise NotImplementedError
 
     def forget_descriptor(self, handle: Any) -> None:  # python
-        """It gives it back."""
+        """Stop watching the descriptor of a socket (RealtimeHost)."""
         raise NotImplementedError
 
     def refresh(self, watch: Watch) -> None:
-        """Notify the watch's hooks: a call may have changed the endpoint's readiness without an event (recv took the last)."""
+        """Notify the watch's hooks, because a call may have changed the readiness without an event (recv took the last bytes)."""
         self.lock.acquire()
         try:
             for item in watch.hooks:
@@ -310,10 +315,10 @@ class CallingHost(Host):
     # -- the end ------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise what stopped the stack, if anything did.
+        """Raise OSError(ENETDOWN) if the stack has stopped, with the reason as its cause.
 
-        While the interpreter ends, only the thread that ends it hears of that: any other one, a daemon that waits in accept() as a
-        rule, waits on without the lock until the process is over, as it would in a call of the kernel.
+        While the interpreter ends, only the thread that ends it gets the error. Any other thread, usually a daemon that waits in
+        accept(), waits without the lock until the process is over, as it would in a call of the kernel.
         """
         error = self.error
         if error is not None:
@@ -325,7 +330,7 @@ class CallingHost(Host):
             raise OSError(error.errno, error.strerror) from error.__cause__
 
     def fail(self, exc: BaseException) -> None:
-        """The core or a device failed: say so, and let nobody wait for it any more. Under the lock."""
+        """Log that the core or a device failed, and stop the stack. Under the lock."""
         if self.error is None:
             import logging  # slow to import, and seldom needed
 
@@ -336,7 +341,7 @@ class CallingHost(Host):
             self.stop(error)
 
     def stop(self, error: OSError) -> None:
-        """From now on every call raises `error`. Under the lock."""
+        """Make every call raise `error` from now on. Under the lock."""
         self.error = error
         poke(self.wake_fd)
         poke(self.kick_fd)

@@ -1,8 +1,7 @@
-"""Descriptors of sockets that somebody else closed: `os.close(sock.detach())`, or a kernel socket object on the same number.
+"""Notices descriptors of sockets that other code closed: `os.close(sock.detach())`, or a kernel socket object on the same number.
 
-The kernel would close the connection then, so a stack has to know of it. The other end of each descriptor's pair is in an epoll of
-its own, which tells when the user's end is closed by all who have it; the host serves that epoll as if it were a device that
-has no frames.
+The kernel would close the connection then, so the stack has to do the same. The other end of each descriptor's pair is in an epoll,
+which becomes readable when every copy of the user's end is closed. The host serves that epoll like a device without frames.
 """
 
 import select
@@ -10,13 +9,16 @@ from typing import Any
 
 
 class Closings:
-    """What a host's descriptors are watched by. Everything under the host's lock."""
+    """Watches the descriptors of a host's sockets. Everything here needs the host's lock.
+
+    To the driver it is a device of which only `fileno`, `recv` and `close` are used.
+    """
 
     name = "closings"
 
     def __init__(self) -> None:
         self.epoll = select.epoll()
-        #: by the number of our end
+        #: handles by the descriptor of the stack's end
         self.handles: dict[int, Any] = {}
 
     def fileno(self) -> int:
@@ -24,26 +26,26 @@ class Closings:
         return -1 if self.epoll.closed else self.epoll.fileno()
 
     def watch(self, handle: Any) -> None:
-        """From now on `handle.vanish()` is called when its descriptor is closed by somebody else."""
+        """Call `handle.vanish()` when other code closes the descriptor."""
         fd = handle.readiness.other.fileno()
         self.handles[fd] = handle
-        self.epoll.register(fd, 0)  # (EPOLLHUP is always told)
+        self.epoll.register(fd, 0)  # EPOLLHUP is always reported
 
     def forget(self, handle: Any) -> None:
-        """It is closed by us. (The epoll forgets it by itself.)"""
+        """Stop watching a handle that the stack closes. (The epoll forgets it by itself.)"""
         fd = handle.readiness.other.fileno()
         if self.handles.get(fd) is handle:
             del self.handles[fd]
 
     def recv(self) -> None:
-        """As a device's: there never is a frame."""
+        """Handle the descriptors that were closed. Returns None, because there are no frames."""
         for fd, _ in self.epoll.poll(0):
             handle = self.handles.pop(fd, None)
             if handle is not None:
                 handle.vanish()
 
     def fall(self) -> None:
-        """The stack has stopped: every descriptor becomes ready, and the next call on its socket says why."""
+        """Make every descriptor ready, because the stack has stopped; the next call on its socket raises the reason."""
         for handle in list(self.handles.values()):
             handle.readiness.fall()
 

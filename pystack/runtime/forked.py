@@ -1,6 +1,6 @@
-"""What a child process made by os.fork() inherits and must not use: locks that a thread of the parent has, files that the parent writes.
+"""Locks and files that a child process inherits from os.fork() and must not use.
 
-The table in docs/reference/driver-safety.md lists them all.
+A thread of the parent may hold such a lock, and the parent goes on writing such a file. docs/reference/driver-safety.md lists them.
 """
 
 import os
@@ -8,19 +8,19 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-#: objects, and by attribute what makes the lock anew
+#: for each object, the function that makes the lock of an attribute
 _locks: "weakref.WeakKeyDictionary[Any, dict[str, Callable[[], Any]]]" = weakref.WeakKeyDictionary()
 _files: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def renewed(owner: Any, attribute: str, make: Callable[[], Any]) -> None:
-    """Set an attribute to `make()`, and to another one in each child: the thread that has the lock is not there to give it back."""
+    """Set an attribute to `make()`, and again in each child, where the thread that held the old lock does not exist."""
     setattr(owner, attribute, make())
     _locks.setdefault(owner, {})[attribute] = make
 
 
 def parents(file: Any) -> Any:
-    """A file that this process writes. What a child has inherited of it, the bytes in its buffer too, goes nowhere."""
+    """Mark `file` as written by this process only, and return it. In a child, the bytes in its buffer are discarded."""
     _files.add(file)
     return file
 

@@ -1,8 +1,8 @@
 """A host: one stack, and the only way by which anything reaches it.
 
-Everything that enters the core goes through a method of `Host`: it adds `now`, tells the recorder when there
-is one, and so makes every run replayable. Subclasses own a clock and a loop: `SimHost` (virtual time), the
-realtime host (TAP and threads), `ReplayHost`.
+Everything that enters the core goes through a method of `Host`, which adds `now` and reports to the recorder if there is one.
+So every run can be replayed. Subclasses own a clock and a loop: `SimHost` (virtual time), `RealtimeHost` (devices and threads) and
+`ReplayHost` (a recording).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pystack_c.packet import Transmit
 from pystack_c.probe import Event
 
-#: the sections that describe what a program may ask of a protocol
+#: the sections that describe the calls that a program can make
 CALLS = {
     "pystack_c.tcp.user": "RFC 9293 3.9.1",
     "pystack_c.tcp.again": "RFC 9293 3.10.1",
@@ -23,33 +23,33 @@ CALLS = {
 
 
 def call_rfc(fn: Callable[..., Any]) -> str:  # python
-    """The section that rules an application call, or "" for what is none of the core's."""
+    """The section that describes an application call, or "" if `fn` is not one of the core's calls."""
     return CALLS.get(getattr(fn, "__module__", ""), "")
 
 
 class RecorderProtocol(Protocol):  # python
-    """What a Host tells its recorder (trace.recorder has the real one)."""
+    """The calls by which a Host reports to its recorder (see trace.recorder). Times are in ns."""
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
-        """A method of the stack that sets it up is about to be called (interface, address, route)."""
+        """The host is about to call a method that sets up the stack (interface, address, route)."""
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
-        """A frame is about to be given to the stack."""
+        """The host is about to give a frame to the stack."""
 
     def timeout(self, now: int) -> None:
-        """Timers are about to be fired."""
+        """The host is about to fire the timers that are due."""
 
     def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> None:
-        """An application call is about to be made."""
+        """The host is about to make an application call."""
 
     def result(self, result: Any, error: BaseException | None) -> None:
-        """How the application call ended."""
+        """The application call returned `result` or raised `error`."""
 
     def transmit(self, now: int, tx: Transmit | None) -> None:
-        """What a poll_transmit gave."""
+        """poll_transmit returned `tx`."""
 
     def deadline(self, deadline: int | None) -> None:
-        """What a poll_timeout gave."""
+        """poll_timeout returned `deadline`."""
 
 
 class Host:
@@ -61,17 +61,17 @@ class Host:
         self.recorder = recorder
 
     def clock(self) -> int:  # python
-        """The time now, in nanoseconds. Never goes back."""
+        """The time now, in nanoseconds. It never goes back."""
         raise NotImplementedError
 
     def pump(self) -> None:  # python
-        """Called after each application call and set-up: drain the stack, or arrange that it is drained."""
+        """Drain the stack, or arrange that it is drained. The host calls this after each application call and set-up."""
         raise NotImplementedError
 
     # -- what goes in ------------------------------------------------------------------------------------------
 
     def setup(self, name: str, *args: Any) -> Any:  # python
-        """Call a method of the stack that sets it up (`add_iface`, `add_addr`, `add_route`, ...), recorded."""
+        """Call a method that sets up the stack (`add_iface`, `add_addr`, `add_route`, ...) and record the call."""
         now = self.clock()
         if self.recorder is not None:
             self.recorder.setup(now, name, args)
@@ -95,7 +95,7 @@ class Host:
         self.stack.handle_timeout(now)
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """`fn(target, *args, now)`, recorded and pumped: every application call is made this way.
+        """Return `fn(target, *args, now)`, recorded and pumped. Every application call is made this way.
 
         `fn` is a public function of the core's user-call modules (see architecture.md); `target` is the endpoint,
         or the stack for functions that take the core first.
@@ -126,7 +126,7 @@ class Host:
         return result
 
     def _tell_call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Event:  # python
-        """The probe's `call` event. (The field gets its result when it is known: a probe that keeps events sees it.)"""
+        """Emit the `call` event. Its result is filled in later, so a probe that keeps events sees it."""
         ident = getattr(target, "ident", 0)
         subject = target.subject() if ident else self.name
         fields = {"name": fn.__name__, "args": args, "result": None}
@@ -137,7 +137,7 @@ class Host:
         return event
 
     def _tell_return(self, event: Event, result: Any) -> None:  # python
-        """The probe's `return` event."""
+        """Emit the `return` event."""
         event.fields["result"] = result
         name = event.fields["name"]
         why = f"{name} raised {result}" if isinstance(result, BaseException) else f"{name} returned"
@@ -160,7 +160,7 @@ class Host:
         return self.stack.poll_event()
 
     def poll_timeout(self) -> int | None:  # python
-        """The next deadline, or None."""
+        """The next deadline in ns, or None."""
         deadline: int | None = self.stack.poll_timeout()
         if self.recorder is not None:
             self.recorder.deadline(deadline)

@@ -1,6 +1,6 @@
-"""A lock that knows its thread, and a gate that one thread waits at.
+"""A lock that knows its thread, and a gate at which one thread waits.
 
-Two bodies, as phy.tapio has: compiled, the interpreter's own C locks (see lock.pxd); uncompiled, those of `threading`.
+There are two bodies, as in phy.tapio: compiled, the interpreter's C locks (see lock.pxd); uncompiled, those of `threading`.
 """
 
 import threading
@@ -10,7 +10,7 @@ import pystack_c.const as C
 
 
 def this_thread() -> int:
-    """The number of the thread that asks."""
+    """The number of the calling thread."""
     if C.COMPILED:
         return thread_ident()  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -18,7 +18,7 @@ def this_thread() -> int:
 
 
 class Lock:
-    """A reentrant lock: a signal handler may use the stack wherever it interrupted its thread."""
+    """A reentrant lock, because a signal handler may use the stack wherever it interrupted its thread."""
 
     def __init__(self) -> None:
         self.rlock: Any = None
@@ -32,35 +32,35 @@ class Lock:
             free_lock(self)  # type: ignore[name-defined] # noqa: F821
 
     def acquire(self) -> None:
-        """Take it; waits while another thread has it."""
+        """Take the lock; wait while another thread holds it."""
         if C.COMPILED:
             take_lock(self, True)  # type: ignore[name-defined] # noqa: F821
         else:
             self.rlock.acquire()
 
     def try_acquire(self) -> bool:
-        """Take it if no other thread has it."""
+        """Take the lock if no other thread holds it. Returns whether it was taken."""
         if C.COMPILED:
             return take_lock(self, False)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
             return bool(self.rlock.acquire(blocking=False))
 
     def release(self) -> None:
-        """Give it back, once for each time it was taken."""
+        """Release the lock, once for each time it was taken."""
         if C.COMPILED:
             drop_lock(self)  # type: ignore[name-defined] # noqa: F821
         else:
             self.rlock.release()
 
     def mine(self) -> bool:
-        """Whether this very thread has it."""
+        """Whether the calling thread holds the lock."""
         if C.COMPILED:
             return has_lock(self)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
             return bool(self.rlock._is_owned())
 
     def renew(self) -> None:
-        """In a child process after fork: the threads that had it, or waited for it, are not there. It stays this thread's if it was."""
+        """Renew the lock in a child process after fork, where the other threads do not exist. A thread that held it still holds it."""
         if C.COMPILED:
             renew_lock(self)  # type: ignore[name-defined] # noqa: F821
         else:
@@ -79,7 +79,7 @@ class Lock:
 
 
 class Gate:
-    """Shut until somebody opens it once for the one thread that waits at it."""
+    """A gate for one waiting thread: it is shut until another thread opens it, which lets the thread through once."""
 
     def __init__(self) -> None:
         self.plain: Any = None
@@ -94,20 +94,20 @@ class Gate:
             free_gate(self)  # type: ignore[name-defined] # noqa: F821
 
     def open(self) -> None:
-        """Let through the thread that waits, or the next that comes. It must be shut."""
+        """Let the waiting thread through, or the next one that waits. The gate must be shut."""
         if C.COMPILED:
             open_gate(self)  # type: ignore[name-defined] # noqa: F821
         else:
             try:
                 self.plain.release()
             except RuntimeError:
-                return  # it is open already: whoever it was opened for went on without
+                return  # it is open already: the thread for which it was opened went on without it
 
     def wait(self, timeout: int, opens: "Gate | None") -> bool:
-        """Open another gate, if there is one, and wait up to `timeout` ns (-1: for ever) to be let through.
+        """Open `opens`, if given, and wait up to `timeout` ns (-1: for ever). Returns whether the thread was let through.
 
-        Signal handlers run; what they raise comes out. Compiled, the other is opened without the interpreter's lock, so
-        that its thread finds that lock free.
+        Signal handlers run, and their exceptions leave this call. Compiled, the other gate is opened without the interpreter's
+        lock, so that its thread finds that lock free.
         """
         if C.COMPILED:
             return wait_gate(self, timeout, opens)  # type: ignore[name-defined,no-any-return] # noqa: F821

@@ -1,12 +1,12 @@
-"""Wait for many sockets of a stack in one thread, without descriptors: the thread leads, as one blocked in recv does.
+"""Waits for many sockets of a stack in one thread, without descriptors. The thread leads like a thread that blocks in recv.
 
     poller = Poller(host)
     poller.register(sock, data)         # a non-blocking socket
     for data in poller.poll(): ...      # those with something to read since the last time
     poller.watch(sock, WRITE)           # from now on, those that can be written to
 
-A socket is reported when it becomes readable (or writable, if that was asked for), and again while it still is after a
-call on it; whoever got it reads until there is nothing, or calls `again`.
+A socket is reported when it becomes readable (or writable, if that was requested), and again if it is still so after a
+call on it. The caller either reads until nothing is left or calls `again`.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ import pystack_c.const as C
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.waiting import Hook, Watch
 
-#: what may be of interest
+#: the events that `watch` accepts
 READ = 1
 WRITE = 2
 _BITS = (
@@ -43,7 +43,7 @@ class PollEntry(Hook):
         self.registered = True
 
     def notify(self, bits: int) -> None:
-        """Its readiness changed. Under the host's lock."""
+        """Queue the socket if it is ready. Under the host's lock."""
         if not self.queued and self.description.endpoint.readiness() & self.bits:
             self.queued = True
             self.poller.ready.append(self)
@@ -51,18 +51,18 @@ class PollEntry(Hook):
 
 
 class Poller:
-    """The sockets one thread waits for."""
+    """The sockets for which one thread waits."""
 
     def __init__(self, host: RealtimeHost):
         self.host = host
         self.ready: deque[PollEntry] = deque()
         self.entries: dict[Any, PollEntry] = {}
-        #: an Endpoint, as far as `host.wait` is concerned
+        #: `host.wait` treats the poller as an endpoint, which has a waiter
         self.waiter: Any = None
         self.told = Watch(self)
 
     def readiness(self) -> int:
-        """As an endpoint's: readable while there is something to report."""
+        """EV_IN while there is a socket to report, as for an endpoint."""
         return C.EV_IN if self.ready else 0
 
     def register(self, sock: Any, data: Any) -> None:
@@ -86,14 +86,14 @@ class Poller:
             self.ready.append(entry)
 
     def unregister(self, sock: Any) -> None:
-        """Report it no more."""
+        """Stop reporting the socket."""
         entry = self.entries.pop(sock, None)
         if entry is not None:
             entry.registered = False
             self.host.hide(entry.description.watch, entry)
 
     def poll(self, timeout: float | None = None) -> list[Any]:
-        """The data of the sockets that are readable; waits up to `timeout` seconds for the first."""
+        """The data of the sockets that are ready. Waits up to `timeout` seconds (None: for ever) for the first one."""
         deadline = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
         if not self.ready and not self.host.wait(self.told, C.EV_IN, deadline):
             return []
@@ -106,5 +106,5 @@ class Poller:
         return found
 
     def wake(self) -> None:
-        """Let `poll` return (from another thread)."""
+        """Make `poll` return; for other threads."""
         self.host.wake(self.told)

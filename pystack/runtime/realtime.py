@@ -1,7 +1,13 @@
-"""The real-time driver: one stack over TAP devices, served by the very threads that wait for it.
+"""The real-time driver: the threads that wait for a stack serve its devices themselves.
 
-What runs for every frame and call is in serving.py (rules of leading and following at its head), compiled; here is the rest: setting up,
-starting, looking inside, ending.
+A host is put together from four classes, each of which adds one thing and can be read without those above it:
+
+    Host          host.py      every way into a stack, recorded if a recorder listens; drivers in virtual time use it directly
+    CallingHost   calling.py   one lock around the calls; sending frames to devices; waking the threads that an event concerns
+    ServingHost   serving.py   threads that wait, and the leader among them, which polls the devices
+    RealtimeHost  here         setting up, starting, inspecting and ending; names; descriptors; fork
+
+Programs use RealtimeHost only. The first three are compiled, because they run for every frame and call. This one is plain Python.
 """
 
 import errno
@@ -48,9 +54,9 @@ class RealtimeHost(ServingHost):
         self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False
-        #: what holds the frames of this host (stepping.Gate), or None
+        #: the gate that holds the frames of this host (stepper.live.StepGate), or None
         self.gate: Any = None
-        #: `socket.socket` on this host, made when first asked for (pystack.running.socket_class)
+        #: `socket.socket` on this host, made when it is first needed (pystack.running.socket_class)
         self.socket_type: Any = None
         #: the descriptors that show the readiness of sockets, once there are any
         self.closings: Closings | None = None
@@ -68,7 +74,7 @@ class RealtimeHost(ServingHost):
         return iface
 
     def _serve_too(self, device: Any, iface: Any) -> Port:
-        """One device more to be read from when its descriptor is readable."""
+        """Read another device when its descriptor is readable. Under the lock."""
         fd = device.fileno()
         place = -1
         if fd >= 0:
@@ -77,13 +83,13 @@ class RealtimeHost(ServingHost):
                 sleeper.add(fd)
         port = Port(device, iface, place)
         self.ports.append(port)
-        # Who sleeps now does not know it yet.
+        # A thread that sleeps now does not watch the new descriptor yet: wake it.
         poke(self.wake_fd)
         poke(self.kick_fd)
         return port
 
     def watch_descriptor(self, handle: Any) -> None:
-        """A socket has got a number: know when somebody else closes it, and show there when the stack stops. Under the lock."""
+        """Watch the descriptor of a socket: if other code closes it, close the socket; if the stack stops, make it readable. Under the lock."""
         if self.error is not None:
             return
         if self.closings is None:
@@ -92,7 +98,7 @@ class RealtimeHost(ServingHost):
         self.closings.watch(handle)
 
     def forget_descriptor(self, handle: Any) -> None:
-        """The socket gives its number back. Under the lock."""
+        """Stop watching the descriptor of a socket. Under the lock."""
         if self.closings is not None:
             self.closings.forget(handle)
 
@@ -103,9 +109,9 @@ class RealtimeHost(ServingHost):
             return super().setup(name, *args)
 
     def set_busy_poll(self, microseconds: int) -> None:
-        """Before a sleep that will be shorter than this, as a rule, look instead (see sleep.py); 0: always sleep."""
+        """Poll the devices instead of sleeping while sleeps are shorter than this (see sleep.py); 0: always sleep."""
         if not 0 <= microseconds <= 1_000_000:
-            raise ValueError(f"busy_poll is a number of microseconds up to a second, not {microseconds}")
+            raise ValueError(f"busy_poll must be in 0..1000000 microseconds, not {microseconds}")
         with self.lock:
             for sleeper in self.sleepers:
                 sleeper.busy_poll = 1000 * microseconds
@@ -117,12 +123,12 @@ class RealtimeHost(ServingHost):
             self._thread.start()
 
     def set_probe(self, probe: Any) -> None:
-        """Set, change or (None) take away the stack's probe. It is called under the lock: it must not call back."""
+        """Set, change or (None) remove the stack's probe. The probe runs under the lock and must not call the host."""
         with self.lock:
             self.stack.probe = probe
 
     def inspect(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """fn(stack, *args) under the lock: to look at the core's tables, not to change them."""
+        """Return fn(stack, *args), called under the lock. `fn` may look at the core's tables but must not change them."""
         if self.gate is not None:
             # While a frame is held, its thread has the lock, and the stack is at rest.
             done, result = self.gate.inspect(lambda stack: fn(stack, *args))
@@ -135,11 +141,11 @@ class RealtimeHost(ServingHost):
 
     @property
     def failure(self) -> BaseException | None:
-        """What stopped the stack by itself, or None."""
+        """The exception that stopped the stack, or None."""
         return None if self.error is None else self.error.__cause__
 
     def stop(self, error: OSError) -> None:
-        """ServingHost.stop; and what waits for a socket's descriptor is woken too."""
+        """ServingHost.stop, and wake the threads that wait for the descriptor of a socket."""
         super().stop(error)
         if self.closings is not None and self.leaver == 0:
             self.closings.fall()
@@ -147,7 +153,7 @@ class RealtimeHost(ServingHost):
     def close(self, leaving: bool = False) -> None:
         """Stop: threads in a call get OSError(ENETDOWN), open connections are reset, the devices are closed.
 
-        `leaving`: the interpreter ends, and threads that are in a call stay there. A second call does nothing.
+        `leaving` means that the interpreter ends and that threads in a call stay there. A second call does nothing.
         """
         with self.lock:
             if self._closed:
@@ -160,7 +166,7 @@ class RealtimeHost(ServingHost):
                 self._reset_connections()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
-        # The leader was fired and kicked: it is out of its sleep before the descriptors go.
+        # The leader was fired and kicked. It must leave its sleep before the descriptors are closed.
         if leaving:
             self.leader = None
         limit = monotonic_ns() + 2_000_000_000
@@ -176,7 +182,7 @@ class RealtimeHost(ServingHost):
             self.wake_fd = self.kick_fd = -1
 
     def belongs_to_parent(self) -> None:
-        """In a child process: every call raises OSError(ENETDOWN), and nothing that the parent still uses is touched."""
+        """In a child process, make every call raise OSError(ENETDOWN). The parent still uses the devices, so they are not touched."""
         self.lock.renew()
         self.busy = False
         self._thread = None
@@ -192,14 +198,14 @@ class RealtimeHost(ServingHost):
         self.error = OSError(errno.ENETDOWN, f"the stack {self.name!r} belongs to the parent process")
 
     def _collect_rest(self) -> None:
-        """The descriptors that finalizers left; nobody drains any more."""
+        """Close the descriptors that finalizers left; nothing drains the stack any more."""
         while self.garbage:
             fn, handle = self.garbage.popleft()
             if fn is None:
                 handle.bury()
 
     def _reset_connections(self) -> None:
-        """Tell the peers of connections that are still open, as a kernel does when a program ends."""
+        """Reset the connections that are still open, as a kernel does when a program ends."""
         try:
             for endpoint in list(self.stack.endpoints.values()):
                 if getattr(endpoint, "state", C.CLOSED) in _CONNECTED:
@@ -221,7 +227,7 @@ _hosts: "weakref.WeakSet[RealtimeHost]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # A child has the descriptors but not the threads, and two stacks must not serve one device.
+    # A child inherits the descriptors but not the threads, and two stacks must not serve one device.
     for host in list(_hosts):
         host.belongs_to_parent()
 

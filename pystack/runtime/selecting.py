@@ -1,7 +1,7 @@
-"""Endpoints that an event loop is interested in: it leads the stack itself while it waits (see serving.py).
+"""The endpoints in which an event loop is interested. The loop leads the stack while it waits (see serving.py).
 
-No descriptors of readiness are needed for this, and no hand-over between threads: what a frame makes ready, the loop knows as
-soon as it has read the frame. `pystack.aio` makes asyncio's selector of it.
+This needs neither readiness descriptors nor a hand-over between threads: the loop learns which endpoint is ready as soon as it has
+read the frame. `pystack.aio` builds asyncio's selector on it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import pystack_c.const as C
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.waiting import Hook, Watch
 
-#: what an event loop calls readable, and writable
+#: readable and writable, to an event loop
 READ = 1
 WRITE = 2
 _READ = READ
@@ -20,10 +20,10 @@ _OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 
 
 class Interest(Hook):
-    """One endpoint, and what of it is of interest (READ, WRITE). `key` is what the event loop knows it by."""
+    """One endpoint and the events of interest (READ, WRITE). `key` is the event loop's own."""
 
     def __init__(self, owner: "Selection", watch: Watch, events: int, key: Any):
-        # What was told before is looked at again before the next sleep, whatever was called meanwhile.
+        # An endpoint that was reported is looked at again before the next sleep, so calls in between do not matter.
         self.rising = True
         self.owner = owner
         self.watch = watch
@@ -33,13 +33,13 @@ class Interest(Hook):
         self.registered = True
 
     def level(self) -> int:
-        """READ and WRITE as they are now, of what is of interest."""
+        """The events of interest (READ, WRITE) that are ready now."""
         bits = self.watch.readiness()
         found = _READ if self.events & _READ and bits & _IN else 0
         return found | _WRITE if self.events & _WRITE and bits & _OUT else found
 
     def notify(self, bits: int) -> None:
-        """The endpoint's readiness may have changed. Under the host's lock."""
+        """Queue the endpoint if it is ready. Under the host's lock."""
         if not self.queued and self.registered and self.level() != 0:
             self.queued = True
             self.owner.ready.append(self)
@@ -47,7 +47,7 @@ class Interest(Hook):
 
 
 class Selection:
-    """All that one event loop is interested in. `fd`: readable while the kernel has something for the loop."""
+    """All interests of one event loop. `fd` is readable while one of the kernel's descriptors is ready."""
 
     def __init__(self, host: ServingHost, fd: int):
         self.host = host
@@ -55,36 +55,36 @@ class Selection:
         self.told: list[Interest] = []
         self.watch = Watch(self)
         self.me = host.loop_waiter(fd)
-        #: after `select`: whether the kernel has something
+        #: whether one of the kernel's descriptors was ready in the last `select`
         self.outside = False
-        #: an Endpoint, as far as Watch is concerned
+        #: Watch treats the selection as an endpoint, which has a waiter
         self.waiter: Any = None
 
     def readiness(self) -> int:
-        """As an endpoint's: readable while something is ready."""
+        """EV_IN while an endpoint is ready, as for an endpoint."""
         return C.EV_IN if self.ready else 0
 
     def add(self, watch: Watch, events: int, key: Any) -> Interest:
-        """Be interested; `key` is the caller's."""
+        """Add an interest in `events` (READ, WRITE); `select` returns `key`."""
         interest = Interest(self, watch, events, key)
         self.host.show(watch, interest)
         return interest
 
     def change(self, interest: Interest, events: int, key: Any) -> None:
-        """Be interested in something else."""
+        """Change the events and the key of an interest."""
         interest.events = events
         interest.key = key
         self.host.refresh(interest.watch)
 
     def remove(self, interest: Interest) -> None:
-        """Be interested no more."""
+        """Remove an interest."""
         interest.registered = False
         self.host.hide(interest.watch, interest)
 
     def select(self, timeout: float | None) -> list[tuple[Any, int]]:
-        """Wait up to `timeout` seconds (None: for ever): (key, events) of what is ready, level-triggered.
+        """Wait up to `timeout` seconds (None: for ever). Returns (key, events) of each ready endpoint, level-triggered.
 
-        `outside` says afterwards that the kernel has something.
+        Afterwards `outside` says whether one of the kernel's descriptors is ready.
         """
         host = self.host
         limit = -1
@@ -107,7 +107,7 @@ class Selection:
         return found
 
     def _look_again(self) -> None:
-        """What was told last time and is still so is told again."""
+        """Queue the endpoints of the last result again that are still ready."""
         if self.told:
             self.host.lock.acquire()
             try:
@@ -118,5 +118,5 @@ class Selection:
                 self.host.lock.release()
 
     def close(self) -> None:
-        """The loop is closed."""
+        """Forget the event loop, which is closed."""
         self.host.end_loop(self.me)

@@ -1,25 +1,25 @@
-"""Serving a stack: calls into it, threads that wait for it, and the leader that polls its devices. See realtime.py.
+"""Serving a stack: the threads that wait for it, and the leader among them, which polls the devices. See realtime.py.
 
 A hand-over between threads costs more than the protocol does. So a thread that blocks in recv, accept or connect
 becomes the *leader*: it polls the devices itself, runs the core, and returns as soon as its own endpoint is ready. Other
-blocked threads are *followers*: each waits at a gate of its own. A background *caretaker* leads while nobody is in a call.
+blocked threads are *followers*: each waits at its own gate. A background thread, the *caretaker*, leads while no thread is in a call.
 
 The rules, all under the one lock of the host:
 
 1. `leader` is the waiter that polls the devices, the caretaker, or None (the lead is vacant).
-2. A thread that must wait takes a vacant lead, and takes the caretaker's (kicking it out of its sleep); otherwise it follows.
-3. A leader that is done leaves the lead vacant. It is back soon, as a rule, and a successor would cost a hand-over.
-4. So the caretaker naps a few milliseconds at a time and takes the lead when nobody led in between. While
-   one thread stays in the lead, the caretaker sleeps deeply, and is woken once when the lead is left.
-5. Followers that one batch of frames fired wait in `fired`, and run one after the other, as the interpreter's lock would have it
-   anyway: each opens the next one's gate as it goes to sleep. The last one finds the lead vacant, and leads.
-6. A leader whose batch was for others leaves the lead to them, and follows: the thread that has the traffic should be the
-   one that polls, or each of its frames costs a hand-over. Where they did not take it (the caretaker had to), leaders stay
-   for the next _STAY batches, and all that are fired run at once.
-7. The sleeping leader's deadline is in `sleep_until`; a call that arms an earlier timer, or that fires the leader's
-   own endpoint (loopback, close), kicks it out of its sleep.
+2. A thread that must wait takes a vacant lead, or takes the caretaker's lead and wakes it; otherwise it follows.
+3. A leader that has finished leaves the lead vacant. It usually comes back soon, and a successor would cost a hand-over.
+4. Therefore the caretaker naps for a few milliseconds at a time and takes the lead if no thread led in the meantime. While
+   one thread stays in the lead, the caretaker sleeps deeply, and it is woken once when that thread leaves the lead.
+5. Followers that were fired by one batch of frames wait in `fired` and run one after the other, as the interpreter's lock would
+   make them do anyway: each opens the gate of the next when it goes to sleep. The last one finds the lead vacant and leads.
+6. A leader whose batch was for others leaves the lead to them and follows, because the thread that has the traffic should
+   poll; otherwise each of its frames costs a hand-over. If the others did not take the lead (the caretaker had to), leaders
+   keep it for the next _STAY batches, and all fired threads run at once.
+7. The sleeping leader's deadline is in `sleep_until`. A call that arms an earlier timer, or that fires the leader's
+   own endpoint (loopback, close), wakes the leader.
 
-Nobody polls by time: with all threads waiting, the leader sleeps until a frame comes or a timer is due.
+No thread polls by time: if all threads wait, the leader sleeps until a frame arrives or a timer is due.
 """
 
 import os
@@ -34,23 +34,23 @@ from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
 from pystack.runtime.waiting import Waiter, Watch
 
-#: batches for which leaders keep the lead, after those they left it to did not take it
+#: batches for which leaders keep the lead after other threads did not take it
 _STAY = 64
-#: nanoseconds between two looks of the caretaker whether somebody leads
+#: nanoseconds between two checks of the caretaker whether a thread leads
 _NAP = 2_000_000
-#: nanoseconds between two looks of an event loop that has something to do all the time
+#: nanoseconds between two polls by an event loop that is always busy
 _LOOK = 50_000
 _FOREVER = (1 << 63) - 1
-#: `sleep_until` of a leader that is awake, and of nobody
+#: the value of `sleep_until` while the leader is awake or there is no leader
 _AWAKE = -1
 
 
 class ServingHost(CallingHost):
-    """A host that is served by the threads that use it. RealtimeHost is the rest: setting up, starting and ending."""
+    """A host that is served by the threads that use it. RealtimeHost adds setting up, starting and ending."""
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder, clock)
-        #: by thread; that of a thread that ended serves the next with its number
+        #: the Waiter of each thread by the thread's number; a later thread with the same number uses it again
         self.waiters: dict[int, Waiter] = {}
         self.waiting: dict[Waiter, Watch] = {}
         self.fired: deque[Waiter] = deque()
@@ -69,15 +69,15 @@ class ServingHost(CallingHost):
     # -- waiting ------------------------------------------------------------------------------------------------
 
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
-        """Wait until the endpoint is ready for one of `bits` (EV_*). False: `deadline` (ns) passed first.
+        """Wait until the endpoint is ready for one of `bits` (EV_*). Returns False if `deadline` (ns) passed first.
 
-        Whoever waits may lead: see the head of this file. Signal handlers run, and what they raise comes out here.
+        The thread may lead while it waits: see the head of this file. Signal handlers run, and their exceptions leave this call.
         """
         limit = -1
         if deadline is not None:
             limit = deadline
             if self.source is not None:
-                # Callers count by the system's clock.
+                # Callers use the system's clock.
                 limit += self.time() - monotonic()
         me = self._me()
         me.bits = bits
@@ -87,7 +87,7 @@ class ServingHost(CallingHost):
         return me.fired
 
     def await_loop(self, me: Waiter, watch: Watch, limit: int) -> None:
-        """An event loop's wait: at least one look at the devices, then until news, the kernel's descriptors or `limit` ns."""
+        """Wait for an event loop: poll the devices once, then wait for an event, for the kernel's descriptors, or until `limit` (ns)."""
         me.outside = False
         self._await(me, watch, limit)
 
@@ -107,11 +107,11 @@ class ServingHost(CallingHost):
                 if self._back(me, passed, limit):
                     break
         finally:
-            # Also after an exception out of a signal handler, wherever it struck.
+            # This also runs after an exception in a signal handler, wherever it came.
             self._end_wait(me, watch)
 
     def _me(self) -> Waiter:
-        """This thread's Waiter; one of its own for a signal handler that waits, in the middle of a wait of its thread."""
+        """This thread's Waiter; a new one for a signal handler that waits while its thread waits already."""
         ident = this_thread()
         me: Waiter | None = self.waiters.get(ident)
         if me is None:
@@ -124,7 +124,7 @@ class ServingHost(CallingHost):
         return me
 
     def _begin_wait(self, me: Waiter, watch: Watch, limit: int) -> bool:
-        """True: there is nothing to wait for. Otherwise `me` leads, or is parked."""
+        """Begin to wait. True means that the endpoint is ready already; otherwise `me` leads or is parked."""
         self.lock.acquire()
         try:
             if self.error is not None:
@@ -132,7 +132,7 @@ class ServingHost(CallingHost):
             if watch.readiness() & me.bits:
                 if me.event_fd < 0 or monotonic() - me.looked < _LOOK:
                     return True
-                # An event loop that always has something to do: now and then a look at the devices all the same.
+                # An event loop that is always busy has to poll the devices now and then all the same.
                 me.fired = True
                 limit = 0
             if me.event_fd >= 0:
@@ -145,13 +145,13 @@ class ServingHost(CallingHost):
             self.lock.release()
 
     def _back(self, me: Waiter, passed: bool, limit: int) -> bool:
-        """Back from its gate: True where the wait is over. Otherwise `me` leads, or is parked again."""
+        """Return from the gate: True if the wait is over; otherwise `me` leads or is parked again."""
         self.lock.acquire()
         try:
             me.unpark(passed)
             if me.fired or me.outside or (not passed and limit >= 0 and self.time() >= limit):
                 return True
-            # Promoted: somebody has to lead.
+            # The thread was promoted because a thread has to lead.
             me.promoted = False
             self._take_lead(me, limit)
             return False
@@ -165,12 +165,12 @@ class ServingHost(CallingHost):
                 del self.waiting[me]
                 watch.remove(me)
             if me.parked:
-                # Interrupted; if it was fired meanwhile, the gate is open, or about to be.
+                # The wait was interrupted. If the waiter was fired meanwhile, its gate is open or about to be opened.
                 me.unpark(False)
             me.promoted = False
             if self.leader is me:
                 if me.outer is not None and me.outer in self.waiting:
-                    # Back to what was interrupted: it has to look again.
+                    # Go back to the wait that was interrupted: it has to look again.
                     self.leader = me.outer
                     self.kick()
                 else:
@@ -179,7 +179,7 @@ class ServingHost(CallingHost):
             self.lock.release()
 
     def loop_waiter(self, fd: int) -> Waiter:
-        """A Waiter for an event loop: `fd` (an epoll's) is readable while there is something of the kernel's to do."""
+        """Make a Waiter for an event loop. `fd` (of an epoll) is readable while one of the kernel's descriptors is ready."""
         me = Waiter()
         me.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         me.bits = C.EV_IN
@@ -201,7 +201,7 @@ class ServingHost(CallingHost):
         return me
 
     def end_loop(self, me: Waiter) -> None:
-        """Its event loop is closed."""
+        """Forget the Waiter of an event loop that is closed."""
         self.lock.acquire()
         try:
             if me.leading in self.sleepers:
@@ -212,14 +212,14 @@ class ServingHost(CallingHost):
             self.lock.release()
 
     def wake(self, watch: Watch) -> None:
-        """Let all threads go that wait for this endpoint (somebody closed it)."""
+        """Release all threads that wait for this endpoint, for example because it was closed."""
         self.lock.acquire()
         try:
             for waiter in watch.waiters():
                 waiter.fire()
             self.kick_if_fired()
             if self.leader is None:
-                # Who closes may have led, and not come back: a thread that ends with its connection.
+                # The thread that closed the endpoint may have led and may never come back, if it ends with its connection.
                 for waiter in self.waiting:
                     if waiter.parked and not waiter.fired:
                         waiter.promote()
@@ -230,7 +230,7 @@ class ServingHost(CallingHost):
     # -- leading ------------------------------------------------------------------------------------------------
 
     def _take_lead(self, me: Waiter, limit: int) -> None:
-        """Take the lead if it is to be had; otherwise be parked. `me.timeout` and `me.opens` are for the sleep that follows."""
+        """Take the lead if it is free, otherwise be parked. Sets `me.timeout` and `me.opens` for the sleep that follows."""
         if self.leader is None or self.leader is me.outer:
             me.opens = self.next_gate()
             me.parked = me.opens is not None
@@ -251,7 +251,7 @@ class ServingHost(CallingHost):
         me.timeout = self.arm(limit)
 
     def next_gate(self) -> Gate | None:
-        """The gate of the next follower that was fired and is still behind it: whoever asks must open it."""
+        """The gate of the next fired follower that still waits at it, or None. The caller must open it."""
         while self.fired:
             waiter: Waiter = self.fired.popleft()
             if waiter.fired and waiter.parked and not waiter.opened:
@@ -262,14 +262,14 @@ class ServingHost(CallingHost):
         return None
 
     def open_all(self) -> None:
-        """Let all go that were fired."""
+        """Release all waiters that were fired."""
         while self.fired:
             waiter: Waiter = self.fired.popleft()
             if waiter.fired:
                 waiter.let_go()
 
     def leave(self) -> None:
-        """Leave the lead vacant; the caretaker will look."""
+        """Leave the lead vacant; the caretaker will check for that."""
         self.leader = None
         self.sleep_until = _AWAKE
         if self.deep:
@@ -277,9 +277,9 @@ class ServingHost(CallingHost):
             self.nap.open()
 
     def lead(self, me: Waiter, sleeper: Sleeper, limit: int) -> None:
-        """Serve the devices and the timers until `me` is fired, `limit` passes, or the lead is another's.
+        """Serve the devices and the timers until `me` is fired, `limit` (ns) passes, or another thread has the lead.
 
-        `me.parked` says afterwards that it has to follow from now on.
+        Afterwards `me.parked` is True if the thread has to follow from now on.
         """
         while True:
             sleeper.sleep(me.timeout, me.opens)
@@ -306,7 +306,7 @@ class ServingHost(CallingHost):
                 self.lock.release()
 
     def arm(self, limit: int) -> int:
-        """How long the leader may sleep, in ns (-1: for ever); from here on calls kick it for earlier timers."""
+        """How long the leader may sleep, in ns (-1: for ever). From now on a call with an earlier timer wakes it."""
         if self.garbage:
             return 0
         until = self.stack.timers.next_deadline()
@@ -320,7 +320,7 @@ class ServingHost(CallingHost):
         return left if left > 0 else 0
 
     def serve(self, sleeper: Sleeper) -> int:
-        """Read what the devices have, fire what is due, drain. Returns `now`."""
+        """Read the devices, fire the timers that are due, and drain. Returns `now`."""
         self.sleep_until = _AWAKE
         now = self.time()
         self.busy = self._in_order()
@@ -351,7 +351,7 @@ class ServingHost(CallingHost):
     # -- the caretaker ------------------------------------------------------------------------------------------
 
     def care(self) -> None:
-        """The caretaker: leads while nobody is in a call. Returns when the host is stopped."""
+        """Run the caretaker, which leads while no thread is in a call. Returns when the host is stopped."""
         me = self.caretaker
         seen = self.turns
         while True:
@@ -376,13 +376,13 @@ class ServingHost(CallingHost):
                 self.nap.wait(_NAP, None)
 
     def _take_care(self, seen: int) -> bool:
-        """One look of the caretaker, which last saw this many turns: True where it has to lead."""
+        """Check for the caretaker, which last saw `seen` turns of the lead, whether it has to lead."""
         me = self.caretaker
         if self.turns == seen:
             if self.leader is None:
                 self.leader = me
                 if self.waiting:
-                    # Somebody waits, but who had the lead, or was left it, did not come back.
+                    # A thread waits, but the thread that had the lead, or to which it was left, did not come back.
                     self.stay = _STAY
                     self.open_all()
             elif self.leader is not me:
@@ -393,7 +393,7 @@ class ServingHost(CallingHost):
         return True
 
     def stop(self, error: OSError) -> None:
-        """From now on every call raises `error`, and nobody waits any more. Under the lock."""
+        """Make every call raise `error` from now on, and release all threads that wait. Under the lock."""
         CallingHost.stop(self, error)
         if self.leaver == 0:
             for waiter in self.waiting:

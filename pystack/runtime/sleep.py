@@ -1,14 +1,14 @@
-"""Sleeping until a descriptor is readable or a time has come; waking who sleeps so; the clock for it.
+"""Sleeping until a descriptor is readable or a time has come, waking a thread that sleeps, and the clock for both.
 
-Two bodies, as phy.tapio has: compiled, ppoll(2) on an array of our own (see sleep.pxd); uncompiled, `select.epoll`
-(whose objects, other than those of `select.poll`, a signal handler may use in the middle of a call).
+There are two bodies, as in phy.tapio. Compiled, a sleep is a ppoll(2) on an array (see sleep.pxd). Uncompiled, it uses
+`select.epoll`, whose objects a signal handler may use in the middle of a call, unlike those of `select.poll`.
 
-Compiled, a sleeper may look for a moment before it sleeps (Linux calls it busy polling): to be woken takes a processor that
-went idle several times as long as a request needs, and whoever wakes it pays for that as well. How long it looks it learns from how
-long its sleeps were, as KVM does before it lets a processor halt (Documentation/virt/kvm/halt-polling.rst): while they are shorter
-than `busy_poll`, twice as long each time; after a longer one, not at all. So a stack with nothing to do never looks. Between
-two looks whoever else wants the processor gets it (sched_yield(2)); if that takes long, because a program there computes, the
-stack sleeps for a while as it would without all this, for the kernel prefers who slept to who was ready all the time.
+Compiled, a sleeper may poll for a moment before it sleeps (Linux calls this busy polling). The reason is that waking an idle
+processor takes several times as long as a request needs, and the thread that wakes it pays for that as well. The sleeper learns from
+its sleeps how long to poll, as KVM does before it halts a processor (Documentation/virt/kvm/halt-polling.rst): while sleeps are
+shorter than `busy_poll`, it polls twice as long each time; after a longer sleep it does not poll. So an idle stack never polls.
+Between two polls the sleeper yields the processor (sched_yield(2)). If that takes long because another program computes, the stack
+sleeps for a while without polling, because the kernel prefers a thread that slept to a thread that was always ready.
 """
 
 import os
@@ -19,13 +19,13 @@ from typing import Any
 import pystack_c.const as C
 from pystack.runtime.lock import Gate
 
-#: the most descriptors one Sleeper has: interfaces and a few of the driver's own
+#: the most descriptors of one Sleeper: interfaces and a few of the driver's own
 MOST = 256
-#: microseconds of busy polling where nobody says otherwise (see Sleeper)
+#: the default of `busy_poll`, in microseconds
 BUSY_POLL = 200
-#: ns of looking to begin with
+#: the first time of polling, in ns
 _FIRST_LOOK = 10_000
-#: ns without looking where others need the processor: the first time, and at most
+#: ns without polling while other programs need the processor: the first time, and at most
 _SHORT_REST = 1_000_000
 _LONG_REST = 128_000_000
 
@@ -44,7 +44,7 @@ def poke(fd: int) -> None:
 
 
 def calm(fd: int) -> None:
-    """Take an eventfd back to zero."""
+    """Reset an eventfd to zero."""
     try:
         os.eventfd_read(fd)
     except BlockingIOError:
@@ -56,10 +56,10 @@ class Sleeper:
 
     def __init__(self) -> None:
         self.count = 0
-        #: sleeps up to this many ns are worth looking instead (0: none is), and how long it looks now, if at all
+        #: the longest sleep, in ns, that polling replaces (0: it never polls), and the time for which it polls now
         self.busy_poll = 0
         self.looking = 0
-        #: it does not look before this time, and how long that pause is, in ns
+        #: the time before which it does not poll, and the length of that pause in ns
         self.rests_until = 0
         self.resting = 0
         self.fds: list[int] = []
@@ -67,9 +67,9 @@ class Sleeper:
         self.epoll: Any = None if C.COMPILED else select.epoll()
 
     def add(self, fd: int) -> None:
-        """One more; -1 keeps the place free. (A descriptor that is closed later is reported as readable.)"""
+        """Add a descriptor; -1 leaves its place empty. A descriptor that is closed later is reported as readable."""
         if self.count == MOST:
-            raise ValueError(f"more than {MOST} descriptors")
+            raise ValueError(f"a sleeper holds at most {MOST} descriptors")
         self.fds.append(fd)
         if C.COMPILED:
             add_fd(self, fd)  # type: ignore[name-defined] # noqa: F821
@@ -78,7 +78,7 @@ class Sleeper:
         self.count += 1
 
     def learn(self, slept: int) -> None:
-        """It took `slept` ns until a descriptor was readable: how long shall it look next time?"""
+        """Choose the time of the next polling, after a descriptor became readable within `slept` ns."""
         if slept > self.busy_poll:
             self.looking = 0
         elif slept > self.looking:
@@ -87,21 +87,21 @@ class Sleeper:
                 self.looking = self.busy_poll
 
     def rest(self, now: int) -> None:
-        """Somebody else kept the processor for longer than a look is worth: sleep for a while, whoever sleeps is woken at once."""
+        """Stop polling for a while, because another program kept the processor too long. A thread that sleeps is scheduled at once."""
         self.resting = min(2 * self.resting, _LONG_REST) if self.resting >= _SHORT_REST else _SHORT_REST
         self.rests_until = now + self.resting
 
     def ready(self, place: int) -> bool:
-        """Whether the last sleep ended with this one readable (or broken)."""
+        """Whether the descriptor at this place was readable (or broken) at the end of the last sleep."""
         if C.COMPILED:
             return is_ready(self, place)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
             return self.fds[place] in self.found
 
     def sleep(self, timeout: int, opens: Gate | None) -> int:
-        """Open a gate, if there is one, and sleep up to `timeout` ns (-1: for ever). How many are readable.
+        """Open `opens`, if given, and sleep up to `timeout` ns (-1: for ever). Returns how many descriptors are readable.
 
-        A signal ends it early, after its handler ran; what that raises comes out.
+        A signal ends the sleep after its handler ran; an exception of the handler leaves this call.
         """
         if C.COMPILED:
             return sleep_on(self, timeout, opens)  # type: ignore[name-defined,no-any-return] # noqa: F821

@@ -1,4 +1,4 @@
-"""Threads that wait for endpoints, and who is told when an endpoint has news. All under the host's lock."""
+"""The threads that wait for endpoints, and the hooks that are notified of changes. Everything here needs the host's lock."""
 
 from collections import deque
 from typing import Any
@@ -15,28 +15,28 @@ class Waiter:
         #: the waiter of the same thread that a signal handler interrupted
         self.outer: Waiter | None = None
         self.gate = Gate()
-        #: it waits at its gate, or is about to
+        #: the thread waits at its gate, or is about to
         self.parked = False
-        #: its gate was opened, and it has not come through yet
+        #: its gate was opened, and the thread has not come through yet
         self.opened = False
-        #: let go to take the lead, not because something happened
+        #: it was released to take the lead, not because of an event
         self.promoted = False
         self.fired = False
         self.bits = 0
-        #: how long it shall sleep, in ns (-1: for ever), and the gate it opens first
+        #: how long it sleeps, in ns (-1: for ever), and the gate that it opens first
         self.timeout = -1
         self.opens: Gate | None = None
-        #: an event loop also waits for descriptors of the kernel: its gate is an eventfd (else -1), it has sleepers of its own
-        #: to lead and to follow with, and `outside` says that the kernel's were ready
+        #: an event loop also waits for the kernel's descriptors: its gate is an eventfd (else -1), it has its own sleepers
+        #: for leading and for following, and `outside` says that one of the kernel's descriptors was ready
         self.event_fd = -1
         self.leading: Sleeper | None = None
         self.following: Sleeper | None = None
         self.outside = False
-        #: when it began its last look at the devices and the kernel's descriptors
+        #: the time (ns) at which it last began to poll the devices and the kernel's descriptors
         self.looked = 0
 
     def let_go(self) -> None:
-        """Open its gate."""
+        """Open the gate of this waiter, if it is parked."""
         if self.parked and not self.opened:
             self.opened = True
             if self.event_fd < 0:
@@ -45,7 +45,7 @@ class Waiter:
                 poke(self.event_fd)
 
     def park(self) -> bool:
-        """Wait at the gate; False: `timeout` passed first, or the kernel's descriptors are ready."""
+        """Wait at the gate. Returns False if `timeout` passed first or a descriptor of the kernel is ready."""
         if self.following is None:
             return self.gate.wait(self.timeout, self.opens)
         self.following.sleep(self.timeout, self.opens)
@@ -53,69 +53,69 @@ class Waiter:
         return self.following.ready(0)
 
     def fire(self) -> None:
-        """Something this thread waits for happened."""
+        """Release this thread, because an event that it waits for happened."""
         self.fired = True
         self.let_go()
 
     def promote(self) -> None:
-        """The lead is vacant: wake up and take it. It must be parked."""
+        """Wake this waiter, which must be parked, so that it takes the vacant lead."""
         self.promoted = True
         self.let_go()
 
     def unpark(self, passed: bool) -> None:
-        """It goes on. Where it did not come `passed` its gate, but this was opened for it meanwhile, it is shut again."""
+        """Stop being parked. If the thread did not pass its gate (`passed`), but the gate was opened meanwhile, shut it again."""
         self.parked = False
         if self.opened:
             self.opened = False
             if self.event_fd >= 0:
                 calm(self.event_fd)
             elif not passed:
-                # Whoever opened it may be just about to: a moment. (Come too late, it is a look more next time.)
+                # The other thread may be just about to open it: wait for a moment. If it is later, the next wait looks once more.
                 self.gate.wait(50_000_000, None)
 
 
 class Hook:
-    """Who is told of each change of an endpoint's readiness.
+    """An object that is notified of each change of an endpoint's readiness.
 
-    `rising`: told is enough when there is more of it. Others also hear of calls that took what there was.
+    A hook with `rising` set is only notified if there is more to do. Other hooks are also notified after calls that took data.
     """
 
     def __init__(self) -> None:
         self.rising = False
 
     def notify(self, bits: int) -> None:
-        """The endpoint's readiness may have changed: `bits` (EV_*) did, or 0: look. Under the host's lock; must not raise."""
+        """React to a change of `bits` (EV_*) of the readiness; with 0 the hook has to look. Under the host's lock; must not raise."""
         raise NotImplementedError
 
 
 class Watch:
-    """Those who wait for one endpoint: set as `Endpoint.waiter` while there are any."""
+    """The waiters and hooks of one endpoint. It is the endpoint's `waiter` while it has any."""
 
     def __init__(self, endpoint: Any):
         self.endpoint: Any = endpoint
-        #: the same, where it is one of the core
+        #: the endpoint, if it is one of the core's
         self.inner: Any = endpoint if isinstance(endpoint, Endpoint) else None
-        #: the first one, as a rule the only one, and the others
+        #: the first waiter, usually the only one, and the others
         self.first: Waiter | None = None
         self.others: list[Waiter] | None = None
-        #: told at each change (readiness descriptors, event loops); replaced, never changed
+        #: notified at each change (readiness descriptors, event loops); the tuple is replaced, never changed
         self.hooks: tuple[Hook, ...] = ()
-        #: one of them is not `rising`
+        #: whether one of the hooks is not `rising`
         self.falls = False
 
     def readiness(self) -> int:
-        """EV_* bits as poll(2) would report them now."""
+        """The EV_* bits that poll(2) would report now."""
         if self.inner is not None:
             return self.inner.readiness()
         return int(self.endpoint.readiness())
 
     def waiters(self) -> list[Waiter]:
-        """All that wait."""
+        """All waiters."""
         found = [] if self.first is None else [self.first]
         return found if self.others is None else found + self.others
 
     def add(self, waiter: Waiter) -> None:
-        """One more."""
+        """Add a waiter."""
         if self.first is None:
             self.first = waiter
         elif self.others is None:
@@ -128,7 +128,7 @@ class Watch:
             self.endpoint.waiter = self
 
     def remove(self, waiter: Waiter) -> None:
-        """One less."""
+        """Remove a waiter."""
         if self.first is waiter:
             self.first = None
             if self.others:
@@ -142,20 +142,20 @@ class Watch:
                 self.endpoint.waiter = None
 
     def show(self, hook: Hook) -> None:
-        """One hook more."""
+        """Add a hook."""
         self.hooks = (*self.hooks, hook)
         if not hook.rising:
             self.falls = True
 
     def hide(self, hook: Hook) -> None:  # python
-        """Take a hook away."""
+        """Remove a hook."""
         self.hooks = tuple(other for other in self.hooks if other is not hook)
         self.falls = not all(other.rising for other in self.hooks)
 
     def notify(self, bits: int, later: "deque[Waiter] | None" = None) -> None:
-        """The endpoint's readiness changed: fire those that wait for one of `bits`.
+        """Fire the waiters that wait for one of `bits`, and notify the hooks.
 
-        Their gates are opened at once, or by and by where a queue is given for it (see serving.py).
+        The gates are opened at once. If `later` is given, the waiters are appended to it instead (see serving.py).
         """
         if self.first is not None:
             self._tell(self.first, bits, later)

@@ -37,12 +37,12 @@ def parse(spec: str) -> list[tuple[str, str, int]]:
     name, colon, rest = spec.partition(":")
     port, slash, proto = rest.partition("/")
     if name not in SERVICES:
-        raise ValueError(f"{spec!r}: no service {name!r}; there are {', '.join(SERVICES)}")
+        raise ValueError(f"{spec!r}: there is no service {name!r}; choose one of {', '.join(SERVICES)}")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{spec!r}: SERVICE:PORT, a port from 1 to 65535")
+        raise ValueError(f"{spec!r}: write SERVICE:PORT with a port from 1 to 65535")
     wanted = [proto] if slash else ["tcp", "udp"]
     if slash and proto not in ("tcp", "udp"):
-        raise ValueError(f"{spec!r}: /tcp or /udp")
+        raise ValueError(f"{spec!r}: the protocol must be /tcp or /udp")
     has = {"tcp": SERVICES[name][0] is not None, "udp": SERVICES[name][1] is not None}
     found = [(name, p, int(port)) for p in wanted if has[p]]
     if not found:

@@ -47,7 +47,7 @@ class FaultDevice(Wrapper):
         self, device: Device, *, inbound: Channel, outbound: Channel, clock: Callable[[], int] = time.monotonic_ns
     ):
         if device.gso_max or device.tx_csum:
-            raise ValueError(f"{device.name}: a faulty link needs a device with its offload off")
+            raise ValueError(f"{device.name}: a faulty link needs a device with offload switched off")
         super().__init__(device)
         self.inbound = inbound
         self.outbound = outbound

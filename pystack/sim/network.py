@@ -174,7 +174,7 @@ class Network(Scheduler):
     def record(self, out: "str | BinaryIO", **meta: Any) -> Recorder:
         """Record everything that goes into the hosts, which are made after this call. See trace.replay."""
         if self.hosts:
-            raise ValueError("record() comes before the first host: a recording begins with the stacks' beginnings")
+            raise ValueError("call record() before the first host is made: a recording starts when the stacks start")
         self.recorder = Recorder(out, {"seed": self.seed, **meta})
         return self.recorder
 

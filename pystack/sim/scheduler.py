@@ -25,7 +25,7 @@ class Scheduler:
     def at(self, time: int, fn: Callable[..., Any], *args: Any) -> None:
         """Call fn(*args) at `time` (ns). A time that has passed is an error."""
         if time < self.now:
-            raise ValueError(f"time {time} has passed: it is {self.now}")
+            raise ValueError(f"the time {time} has already passed: it is {self.now} now")
         self._order += 1
         heapq.heappush(self._heap, (time, self._order, fn, args))
 

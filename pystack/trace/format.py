@@ -4,11 +4,10 @@
     chunk   = length (4 bytes), CRC-32 of the rest (4 bytes), deflated records   (big-endian)
     record  = kind (1 byte), fields
 
-Chunks hold whole records, so whatever is left of a file after a crash can be read up to the last whole chunk.
-A file may come from anybody. Chunks are expanded piece by piece, a record may hold so many bytes and so many values, and all
-records together so many bytes (`limit`), however small the file is: reading needs memory for one record.
-The last record of a finished file is END. Numbers are LEB128; times are differences to the record before.
-What the records mean is written at `RECORDS`; recorder.py writes them, replay.py reads them.
+Chunks hold whole records, so after a crash the file can be read up to its last whole chunk. The reader does not trust the file: it
+expands chunks piece by piece, and it limits the bytes and values of a record and the bytes of all records (`limit`), so reading needs
+memory for one record only. The last record of a finished file is END. Numbers are LEB128. Times are differences to the time of the
+previous record. `RECORDS` lists the records; recorder.py writes them, replay.py reads them, and values.py has the forms of values.
 """
 
 import struct
@@ -24,10 +23,10 @@ VERSION = 1
 CHUNK = 1 << 18
 #: bytes that are expanded at a time
 PIECE = 1 << 16
-#: bytes that all records of a file may have together, where the reader is not told otherwise
+#: bytes that all records of a file may have together, by default
 LIMIT = 1 << 30
-#: what a message about a limit ends with
-TRUST = "if you trust where it comes from, --trusted (trusted=True) takes it without limits"
+#: the end of every message about a limit
+TRUST = "if you trust its origin, --trusted (trusted=True) removes the limits"
 #: longest frame that a device can have: IPv4's 64 KiB behind an Ethernet header, rounded up
 MAX_FRAME = 1 << 17
 
@@ -156,12 +155,12 @@ class RecordReader:
             total += len(piece)
             self.expanded += len(piece)
             if total > MAX_CHUNK:
-                raise self._fail("corrupted: a chunk expands beyond all bounds")
+                raise self._fail(f"corrupted: a chunk expands to more than {MAX_CHUNK} bytes")
             if self.limit is not None and self.expanded > self.limit:
                 raise self._fail(f"it expands to more than the limit of {self.limit} bytes; {TRUST}")
             yield piece, not expand.eof
         if expand.unused_data:
-            raise self._fail("corrupted: something follows within a chunk")
+            raise self._fail("corrupted: a chunk contains data after its end")
 
     def _record(self, cursor: ValueCursor) -> Record:
         cursor.begin()
@@ -187,7 +186,7 @@ class RecordReader:
             else:
                 fields.append(cursor.value())
         if kind == TRANSMIT and fields[7] > MAX_FRAME:
-            raise BadData(f"a frame of {fields[7]} bytes where {MAX_FRAME} are the most")
+            raise BadData(f"a frame of {fields[7]} bytes, but at most {MAX_FRAME} are allowed")
         self.time = time
         self.records += 1
         return Record(self.records, kind, tuple(fields))
@@ -202,7 +201,7 @@ class RecordReader:
                 return
             raise
         if not self.complete and not self.partial:
-            raise self._fail("truncated: the recording has no end; its writer was cut off")
+            raise self._fail("truncated: the recording has no end because its writer was interrupted")
 
     def _records(self, chunk: bytes) -> Iterator[Record]:
         parts: list[bytes] = []
@@ -224,7 +223,7 @@ class RecordReader:
         while cursor.at < cursor.end:
             begin = cursor.at
             if self.complete:
-                raise self._fail("corrupted: something follows the end of the recording")
+                raise self._fail("corrupted: data follows the end of the recording")
             try:
                 record = self._record(cursor)
             except ShortData:

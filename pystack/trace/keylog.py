@@ -103,7 +103,7 @@ def inject(source: str, target: str, keys: bytes) -> None:
     lines = [line.strip() for line in keys.splitlines()]
     good = b"".join(line + b"\n" for line in lines if LINE.fullmatch(line))
     if not good:
-        raise TraceError("there are no keys in the key log")
+        raise TraceError("the key log contains no keys")
     with open(source, "rb") as file, open(target, "wb") as out:
         writer = PcapngWriter(out)
         writer.secrets(good)

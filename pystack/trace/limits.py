@@ -50,7 +50,7 @@ class Budget:
         for setting, most in SETTINGS.items():
             value = settings.get(setting, 0)
             if isinstance(value, int) and value > most:
-                raise TraceError(f"{self.name}: it sets {setting} to {value}, and {most} is the most; {TRUST}")
+                raise TraceError(f"{self.name}: it sets {setting} to {value}, but the limit is {most}; {TRUST}")
 
     def object(self, size: int) -> None:
         """An interface, a route, a socket ... is about to be made, `size` bytes into the file."""

@@ -1,8 +1,8 @@
-"""Tells what happens, as it happens: one line a frame, with what the stack decided and why.
+"""Prints frames as they pass: one line for each frame, with the stack's decisions and reasons.
 
-Frames come from the probe, inside the stack's lock: they are only put into a queue there, and a thread of the
-narrator's own prints them. A step may carry thousands of frames; then the first and the last ones are shown, and in
-between only those with something to tell (a drop, a retransmission, a change of state), and a count of the rest.
+The probe delivers frames while the stack's lock is held, so they are only put into a queue there. The narrator's own thread
+prints them. If a step carries thousands of frames, the narrator shows the first and the last ones, the remarkable ones between
+them (a drop, a retransmission, a change of state), and a count of the others.
 """
 
 import queue
@@ -30,7 +30,7 @@ _ARROWS = {IN: ("<", "cyan"), OUT: (">", "green"), TIMER: ("*", "yellow"), CALL:
 
 @dataclass
 class Tally:
-    """What a step (or the whole run) carried."""
+    """Counts of the frames and bytes of a step or of the whole run."""
 
     frames_in: int = 0
     frames_out: int = 0
@@ -50,7 +50,7 @@ class Tally:
 
 
 def amount(count: float) -> str:
-    """Bytes for people: 512 B, 1.5 KB, 10.0 MB."""
+    """A number of bytes in readable form: 512 B, 1.5 KB, 10.0 MB."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -80,21 +80,21 @@ class Narrator:
     # -- from any thread -----------------------------------------------------------------------------------------
 
     def frame(self, record: FrameRecord) -> None:
-        """A frame and its story (the sink of a FrameProbe)."""
+        """Queue a frame with its reasons (the sink of a FrameProbe)."""
         self._queue.put(lambda: self._frame(record))
 
     def say(self, text: str = "") -> None:
-        """A line of text, after all frames that went before it."""
+        """Print a line of text after all frames that came before it."""
         if self.flush is not None:
             self.flush()
         self._queue.put(lambda: self._print(text))
 
     def step(self, title: str) -> None:
-        """A new step begins."""
+        """Begin a new step."""
         self._queue.put(lambda: self._step(title))
 
     def settle(self) -> Tally:
-        """Print all that is still to be printed of this step, and give its tally."""
+        """Print the rest of this step and return its tally; TimeoutError if that takes more than 30 s."""
         if self.flush is not None:
             self.flush()
         done = threading.Event()
@@ -105,11 +105,11 @@ class Narrator:
 
         self._queue.put(end)
         if not done.wait(30):
-            raise TimeoutError("the narrator does not come to an end")
+            raise TimeoutError("the narrator did not finish within 30 s")
         return self.step_tally
 
     def close(self) -> None:
-        """Print what waits, and end. A second call does nothing."""
+        """Print the rest and end the thread. A second call does nothing."""
         self._queue.put(None)
         self._thread.join(10)
 
@@ -187,11 +187,11 @@ class Narrator:
         self._print(self.frame_line((record.time - self._start) / 1e9, record))
 
     def _short(self, summary: str) -> str:
-        """Without the timestamps that every segment carries: SYNs and SACKs keep their options."""
+        """The summary without the timestamps that every segment carries; SYNs and SACKs keep their options."""
         return summary if self.everything else _TIMESTAMPS.sub("", summary)
 
     def frame_line(self, when: float, record: FrameRecord) -> str:
-        """One frame: time, direction, what it says, and what the stack made of it."""
+        """The line for a frame: time, direction, summary, and the stack's reasons."""
         arrow, color = _ARROWS[record.direction]
         head = f"{when:10.6f} {arrow} "
         summary = one_line(self._short(record.summary))

@@ -158,7 +158,7 @@ class PcapngReader:
     def _take(self, count: int, what: str) -> bytes:
         data = self.source.read(count)
         if len(data) < count:
-            raise self.fail(f"truncated in {what} ({count} bytes needed, {len(data)} there)")
+            raise self.fail(f"truncated in {what} ({count} bytes needed, {len(data)} available)")
         return data
 
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
@@ -167,7 +167,7 @@ class PcapngReader:
             if not head:
                 return
             if len(head) < 8:
-                raise self.fail(f"truncated in a block header (8 bytes needed, {len(head)} there)")
+                raise self.fail(f"truncated in a block header (8 bytes needed, {len(head)} available)")
             kind = struct.unpack(self.order + "I", head[:4])[0]
             if kind == SHB:
                 magic = self._take(4, "SHB")

@@ -1,7 +1,7 @@
-"""Replays a recording: the same seed, settings and inputs into a fresh core, and every output compared.
+"""Replays a recording: gives the same seed, settings and inputs to a new core, and compares every output.
 
-A core that decides anything differently fails at the first frame or result that is not the recorded one; the
-ReplayMismatch says which, when, and in which field.
+If the core decides anything differently, the replay fails at the first frame or result that differs from the recorded one. The
+ReplayMismatch names the record, the time and the field.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from pystack.visible import one_line
 from pystack_c.config import Config
 from pystack_c.packet import Transmit
 
-#: endpoints that were closed and may still be asked something
+#: the most closed endpoints that are kept, because a later record may still name one
 MAX_CLOSED = 4096
 
 
 class ReplayMismatch(AssertionError):
-    """The core did something else than when the run was recorded."""
+    """The core's output differs from the recorded one. `time` is in ns; `record` and `frame` count from 1."""
 
     def __init__(self, text: str, *, host: str, time: int, record: int, frame: int):
         super().__init__(text)
@@ -37,7 +37,7 @@ class ReplayMismatch(AssertionError):
 
 
 class ReplayHost(Host):
-    """A host whose clock is the recording's."""
+    """A host whose clock shows the recording's times."""
 
     def __init__(self, stack: Any):
         super().__init__(stack)
@@ -48,14 +48,14 @@ class ReplayHost(Host):
         self.frames = 0
 
     def clock(self) -> int:
-        """The time of the record being replayed."""
+        """The time of the current record, in ns."""
         return self.time
 
     def pump(self) -> None:
-        """Nothing: the recording says when the stack was drained."""
+        """Do nothing: the recording says when the stack was drained."""
 
     def learn(self, value: Any) -> bool:
-        """Remember an endpoint that a call gave; True where it is a new one."""
+        """Remember an endpoint that a call returned; True if it is new."""
         ident: int = getattr(value, "ident", 0)
         new = ident != 0 and ident not in self.endpoints
         if ident:
@@ -63,7 +63,7 @@ class ReplayHost(Host):
         return new
 
     def forget(self, ident: int) -> None:
-        """An endpoint was closed."""
+        """Note that an endpoint was closed."""
         if ident in self.endpoints:
             self.closed[ident] = self.endpoints.pop(ident)
             if len(self.closed) > MAX_CLOSED:
@@ -71,7 +71,7 @@ class ReplayHost(Host):
 
 
 class Counts(NamedTuple):
-    """What a replay went through."""
+    """The numbers of a replay; `duration` is in ns."""
 
     records: int
     hosts: int
@@ -83,8 +83,14 @@ class Counts(NamedTuple):
 class Replay:
     """One recording, replayed record by record.
 
-    `trusted`: without the limits of limits.py and format.py. `probe` is given to every stack; `config_change(host name, Config)` may change settings to see what they would have
-    changed (a mismatch then is the answer). `hosts` are the stacks as they are at the record reached.
+    source         path or open file of the recording
+    probe          every stack reports its events to it
+    partial        accept a recording that was cut off
+    config_change  called with the name and the Config of each host; if it changes settings, a mismatch shows their effect
+    watch          called with each stack when it is made
+    trusted        apply none of the limits of limits.py and format.py
+
+    `hosts` holds the stacks in their state after the current record.
     """
 
     def __init__(
@@ -128,7 +134,7 @@ class Replay:
         }  # fmt: skip
 
     def steps(self) -> Iterator[fmt.Record]:
-        """Replay one record after the other, each given once it is done."""
+        """Replay one record after the other; yields each record after it was replayed."""
         with contextlib.closing(self.file):
             for record in self.reader:
                 self._record = record
@@ -141,7 +147,7 @@ class Replay:
                 yield record
 
     def run(self) -> Counts:
-        """Replay it all; ReplayMismatch at the first difference."""
+        """Replay the whole recording; raises ReplayMismatch at the first difference and TraceError for a bad file."""
         records = 0
         for record in self.steps():
             records = record.number
@@ -175,7 +181,7 @@ class Replay:
         self.budget.object(self._read())
         found = calls.find(name)
         if found is None:
-            raise self._bad(f"it calls {name}, which is no application call of this core")
+            raise self._bad(f"it calls {name}, which is not an application call of this core")
         self.functions.append(found)
 
     def _setup(self, number: int, time: int, name: str, args: tuple[Any, ...]) -> None:
@@ -219,7 +225,9 @@ class Replay:
     def _check_result(self, number: int, expected: tuple[bytes, str, int]) -> None:
         got = self._results.pop(number)
         if got != expected:
-            raise self._mismatch(number, f"a call's result: {_result_text(expected)} expected, {_result_text(got)} got")
+            raise self._mismatch(
+                number, f"the result of a call: {_result_text(expected)} expected, {_result_text(got)} got"
+            )
 
     def _transmit(self, number: int, time: int, *expected: Any) -> None:
         host = self._at(number, time)
@@ -229,7 +237,7 @@ class Replay:
         iface, gso_size, csum_start, csum_offset, header, length, mark = expected
         if tx is None:
             line = host.summarizer.line(header + bytes(length), self._iface(host, iface).kind)
-            raise self._mismatch(number, f"missing, expected was {line}")
+            raise self._mismatch(number, f"the frame is missing; expected {line}")
         wrong = self._difference(host, tx, iface, header, length, mark)
         for name, was, now in (
             ("gso_size", gso_size, tx.gso_size),
@@ -266,7 +274,7 @@ class Replay:
         if tx is not None:
             self.frames += 1
             line = Summarizer(relative=False).line(tx.to_bytes(), tx.iface.kind)
-            raise self._mismatch(number, f"one too many: {line}")
+            raise self._mismatch(number, f"one frame too many: {line}")
 
     def _deadline(self, number: int, expected: int | None) -> None:
         host = self.hosts[number]

@@ -78,7 +78,7 @@ class Connection:
                 break
             found = row
         if found is None:
-            raise ValueError(f"nothing is known of {self.subject} at {time}")
+            raise ValueError(f"there is no value for {self.subject} at {time}")
         return dict(zip(COLUMNS, found))
 
     def _add(self, time: int, event: str, values: tuple[Any, ...]) -> None:

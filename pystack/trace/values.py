@@ -1,4 +1,4 @@
-"""Numbers and values in a recording: how they are written, and how they are read from bytes that nobody vouches for."""
+"""Numbers and values in a recording: how they are written, and how they are read from untrusted bytes."""
 
 import struct
 from typing import Any, NamedTuple
@@ -12,30 +12,30 @@ FIELD_BITS, VALUE_BITS = 64, 512
 
 
 class EndpointRef(NamedTuple):
-    """In a value: the endpoint of that number."""
+    """In a value, it stands for the endpoint with that number."""
 
     ident: int
 
 
 class IfaceRef(NamedTuple):
-    """In a value: the interface of that index."""
+    """In a value, it stands for the interface with that index."""
 
     number: int
 
 
 class StackRef(NamedTuple):
-    """In a value: the stack itself."""
+    """In a value, it stands for the stack itself."""
 
 
 class Digest(NamedTuple):
-    """In a result: something long, by its length and hash."""
+    """In a result, it stands for a long value, by length and hash."""
 
     length: int
     digest: bytes
 
 
 class Other(NamedTuple):
-    """In a result: an object that has no form of its own here, by the name of its type."""
+    """In a result, it stands for an object of another type, by the name of the type."""
 
     type: str
 
@@ -44,7 +44,7 @@ class Other(NamedTuple):
 
 
 def put_number(out: bytearray, value: int) -> None:
-    """An unsigned number, seven bits a byte."""
+    """Append an unsigned number, seven bits in each byte."""
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
@@ -52,18 +52,18 @@ def put_number(out: bytearray, value: int) -> None:
 
 
 def put_signed(out: bytearray, value: int) -> None:
-    """A signed number, zigzag."""
+    """Append a signed number in zigzag form."""
     put_number(out, value << 1 if value >= 0 else (-value << 1) - 1)
 
 
 def put_bytes(out: bytearray, value: "bytes | bytearray | memoryview") -> None:
-    """Bytes behind their length."""
+    """Append the length, then the bytes."""
     put_number(out, len(value))
     out += value
 
 
 def put_value(out: bytearray, value: Any) -> None:
-    """Any value that has a form here; TypeError for others."""
+    """Append a value; TypeError if it has no form in a recording."""
     if value is None:
         out.append(0)
     elif value is True or value is False:
@@ -145,7 +145,7 @@ class ValueCursor:
                 break
             shift += 7
             if shift >= bits:
-                raise BadData("an endless number")
+                raise BadData("a number without an end")
         if value >> bits:
             raise BadData(f"a number of more than {bits} bits")
         return value
@@ -159,7 +159,7 @@ class ValueCursor:
         """Bytes behind their length; BadData if there are more than `most`."""
         length = self.number()
         if length > most:
-            raise BadData(f"{length} bytes where {most} are the most")
+            raise BadData(f"{length} bytes, but at most {most} are allowed")
         if length > self.end - self.at:
             self.missing(length, "bytes longer than their chunk")
         self.at += length
@@ -173,7 +173,7 @@ class ValueCursor:
         """How many values follow; BadData if the record would have more than MAX_VALUES."""
         count = self.number()
         if count > MAX_VALUES:
-            raise BadData(f"a list of {count}: a record may have {MAX_VALUES} values")
+            raise BadData(f"a list of {count} values, but a record may have at most {MAX_VALUES}")
         if count > self.end - self.at:
             self.missing(count, "a list longer than its chunk")
         return count
@@ -181,7 +181,7 @@ class ValueCursor:
     def value(self, depth: int = 0) -> Any:
         """A value as `put_value` writes it; BadData if it has no such form, is nested too deep, or has too many parts."""
         if depth > 20:
-            raise BadData("a value nested too deep")
+            raise BadData("a value nested too deeply")
         self.values += 1
         if self.values > MAX_VALUES:
             raise BadData(f"a record of more than {MAX_VALUES} values")
@@ -217,7 +217,7 @@ class ValueCursor:
 
 
 def decode_value(data: bytes) -> Any:
-    """The value in its encoded form; ValueError where it is none."""
+    """Decode one value; ValueError if the data is not the form of a value."""
     try:
         return ValueCursor(data).value()
     except BadData as bad:

@@ -66,7 +66,7 @@ class Lab:
         )
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert "Ctrl-C ends it" in line, line + process.stderr.read()
+        assert "press Ctrl-C to stop" in line, line + process.stderr.read()
         try:
             yield process
             process.send_signal(signal.SIGINT)
@@ -175,7 +175,7 @@ def test_record_then_replay(lab, tmp_path):
         assert lab.run("curl", "-sS", "http://10.0.0.2/bytes/300000", "-o", "/dev/null").returncode == 0
         assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
     same = lab.pystack("replay", str(recording))
-    assert same.returncode == 0 and "the same to the byte: 1 host" in same.stdout, same.stdout + same.stderr
+    assert same.returncode == 0 and "every byte is the same: 1 host" in same.stdout, same.stdout + same.stderr
     told = lab.pystack("replay", "-v", str(recording)).stdout
     assert "ICMP echo reply" in told and "[RFC 9293" in told
     different = lab.pystack("replay", "--set", "ip_default_ttl=9", str(recording))
@@ -273,13 +273,13 @@ def test_a_named_namespace_is_made_and_removed():
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["up"], "an address is needed"),
-        (["up", "-a", "10.0.0.2"], "lacks a prefix length"),
+        (["up"], "the stack needs an address"),
+        (["up", "-a", "10.0.0.2"], "needs a prefix length"),
         (["up", "-a", "10.0.0.300/24"], "10.0.0.300"),
         (["up", *UP, "--serve", "gopher:70"], "no service 'gopher'"),
         (["up", *UP, "--serve", "http:0"], "a port from 1 to 65535"),
         (["up", *UP, "--set", "tcp_nagel=0"], "no setting 'tcp_nagel'"),
-        (["up", *UP, "--set", "tcp_nagle=maybe"], "tcp_nagle is bool"),
+        (["up", *UP, "--set", "tcp_nagle=maybe"], "the value of tcp_nagle must be of type bool"),
         (["up", *UP, "--mac", "ff:ff:ff:ff:ff:ff"], "not the address of a single station"),
         (["up", *UP, "--route", "10.0.0.0/8"], "NET=GATEWAY"),
         (["up", *UP, "--profile", "windows"], "there are linux, rfc, lab"),

@@ -148,5 +148,5 @@ def test_a_held_back_frame_wakes_the_driver(card):
 
 def test_faults_need_a_device_without_offload(card):
     card.gso_max = 65536
-    with pytest.raises(ValueError, match="offload off"):
+    with pytest.raises(ValueError, match="offload switched off"):
         FaultDevice(card, inbound=Channel(), outbound=Channel())

@@ -119,7 +119,7 @@ def test_what_code_may_do_goes_on_working():
         ("/* open", FAILED, "/* is never closed"),
         ('+0 "open', FAILED, '" is never closed'),
         ("#ifdef X\n%{ open\n#endif", FAILED, "%{ is never closed"),
-        ("#ifdef A\n" * 100 + "#endif\n" * 100, FAILED, "#ifdef goes too deep"),
+        ("#ifdef A\n" * 100 + "#endif\n" * 100, FAILED, "#ifdef is nested too deeply"),
         ("#define A " + "x" * 2000, FAILED, "a definition of more than"),
         ("+0 `A=\"xx\"\n" + "A=\"$A$A\"\n" * 40 + "`", UNSUPPORTED, "a command of more than"),
         ("+0 `" + "\n".join(f"A{n}=1" for n in range(200)) + "`", UNSUPPORTED, "variables"),

@@ -62,7 +62,7 @@ def test_no_stop_is_exit_status_1(capsys):
 
 
 def test_verify():
-    assert "the same forwards, backwards and forwards again" in run("nagle", "--verify")
+    assert "the states are the same forwards, backwards and forwards again" in run("nagle", "--verify")
 
 
 def test_what_if():
@@ -73,8 +73,8 @@ def test_what_if():
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        ([], "which recording or scenario"),
-        (["nothing-like-that"], "neither a file nor a scenario"),
+        ([], "a recording or a scenario is needed"),
+        (["nothing-like-that"], "there is no such file or scenario"),
         (["rto", "--at", "frame=1000"], "there is no frame 1000; there are 14"),
         (["rto", "--at", "somewhere"], "frame=N, event=N, time=SECONDS"),
         (["rto", "--break", "tcb.cwind"], "did you mean cwnd"),
@@ -87,7 +87,7 @@ def test_wrong_usage(argv, says):
 
 
 def test_a_face_that_is_not_installed_says_how_to_get_it():
-    with pytest.raises(Exception, match=r"it needs no_such_package_here: pip install 'pystack\[tui\]'"):
+    with pytest.raises(Exception, match=r"it needs the package no_such_package_here: pip install 'pystack\[tui\]'"):
         module._face("no_such_package_here", "run", "tui", "it")
 
 

@@ -133,7 +133,7 @@ def test_a_number_that_the_core_cannot_hold_is_an_error_of_one_line():
 
 def test_what_a_record_says_makes_no_line_of_an_error():
     forged = record(fmt.FUNCTION, b"pystack_\nx: the same to the byte")
-    with pytest.raises(TraceError, match="no application call") as caught:
+    with pytest.raises(TraceError, match="not an application call") as caught:
         replay(io.BytesIO(file(HOST + forged)), name="x")
     assert "\n" not in str(caught.value) and "\\nx: the same" in str(caught.value)
 
