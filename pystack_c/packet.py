@@ -70,6 +70,10 @@ class Packet:
         self.acc_first = 0
         self.acc_ceb = 0
         self.acc_last = 0
+        self._no_message()
+
+    def _no_message(self) -> None:
+        """The fields of ICMP and ARP."""
         # ICMP: type, code, and the 32 bits after the checksum
         self.icmp_type = 0
         self.icmp_code = 0

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ["pystack", "pystack_c"]
 
 #: the packages in which no function may be longer than LONGEST lines
-SHORT = ["pystack"]
+SHORT = ["pystack", "pystack_c"]
 LONGEST = 60
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -64,13 +64,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
             measure(tcb, pkt, sample)
         after_ack(tcb, acked, duplicate, pkt.tsecr if pkt.opt_ts else 0, plain)
         if tcb.rate is not None:
-            if rate.finish_sample(tcb):
-                old = tcb.cwnd
-                ssthresh = tcb.ssthresh
-                tcb.cc.sample(tcb)
-                tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
-            rate.next_sample(tcb)
-            rate.set_pacing(tcb)
+            sample_rate(tcb)
         restart_rto(tcb, advanced)
         memory.settle(tcb)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
@@ -80,6 +74,17 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         schedule(tcb)
     elif tcb.rtxq.count == 0:
         chrono.switch(tcb, C.CHRONO_IDLE)
+
+
+def sample_rate(tcb: Tcb) -> None:
+    """The ACK ends a sample of the delivery rate, which may move the model of the path, and the pace."""
+    if rate.finish_sample(tcb):
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
+        tcb.cc.sample(tcb)
+        tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
+    rate.next_sample(tcb)
+    rate.set_pacing(tcb)
 
 
 def clean_rtxq(tcb: Tcb, ack: int) -> int:

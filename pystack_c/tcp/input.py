@@ -15,13 +15,13 @@ from pystack_c.tcp.ecn import accecn, ecn
 from pystack_c.tcp.encap import received_route
 from pystack_c.tcp.opening.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.opening.listen import listen_state
-from pystack_c.tcp.opening.repeat import syn_again
+from pystack_c.tcp.opening.repeat import syn_received_syn
 from pystack_c.tcp.reset import refuse
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.tcp.timestamps import count_paws, newer_stamp, note_timestamp, paws_reject
-from pystack_c.tcp.timewait import reopen, time_wait_answer
+from pystack_c.tcp.timewait import reopen, time_wait
 from pystack_c.tcp.urgent import urgent
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp, segment_len
@@ -72,8 +72,17 @@ def segment_arrives(core: Any, pkt: Any) -> None:
             other_states(child, pkt)
     elif tcb.state == C.SYN_SENT:
         syn_sent_state(tcb, pkt)
-    else:
+    elif not goes_first(tcb, pkt):
         other_states(tcb, pkt)
+
+
+def goes_first(tcb: Tcb, pkt: Any) -> bool:
+    """The cases that come before the sequence number: TIME-WAIT, and a SYN in SYN-RECEIVED. True if the segment is done with."""
+    if tcb.state == C.TIME_WAIT:
+        return time_wait(tcb, pkt)
+    if tcb.state == C.SYN_RECEIVED and pkt.tcp_flags & C.SYN and pkt.seq == tcb.irs:
+        return syn_received_syn(tcb, pkt)
+    return False
 
 
 def came_another_way(tcb: Tcb, pkt: Any) -> bool:
@@ -136,36 +145,6 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     core = tcb.core
     flags = pkt.tcp_flags
     length = segment_len(pkt)
-    if tcb.state == C.TIME_WAIT:
-        if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
-            return
-        if core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
-            time_wait_answer(tcb, pkt)
-            return
-    if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
-        if not flags & C.ACK and not flags & C.RST:
-            if ecn.another_syn(tcb, pkt):
-                syn_again(tcb)
-            else:
-                abort_connection(tcb, errno.ECONNABORTED, "SYNs that ask for two kinds of ECN", "RFC 9768 3.1.5")
-            return
-        # Simultaneous open, figure 8: the SYN of the SYN,ACK is known; what follows it counts.
-        flags &= ~C.SYN
-        if tcb.accecn:
-            # (Its flags are no ACE field, RFC 9768 3.2.2.)
-            tcb.acc_skip = True
-            ecn.syn_ack_marks(tcb, pkt)
-        else:
-            # (Nor is its ECE an echo, RFC 3168 6.1.1.)
-            flags &= ~(C.ECE | C.CWR)
-        pkt.tcp_flags = flags
-        pkt.seq = seq_add(pkt.seq, 1)
-        length -= 1
-        if core.config.tcp_crossed_ack:
-            if tcb.sack_ok and tcb.syn_data:
-                # (Linux tells a client with Fast Open that the SYN came twice.)
-                tcb.dsack = (tcb.irs, tcb.rcv_nxt)
-            ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
     # First, the sequence number.
     if paws_reject(tcb, pkt):
         count_paws(tcb, pkt)
@@ -183,12 +162,7 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     # (Third, security and compartment, is not implemented, as the RFC allows.)
     # Fourth, the SYN bit.
     if flags & C.SYN:
-        if core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
-            # As before RFC 5961.
-            abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
-        else:
-            core.counters.TcpExtTCPSYNChallenge += 1
-            challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+        syn_arrived(tcb)
         return
     # Fifth, the ACK field.
     if not flags & C.ACK:
@@ -217,6 +191,16 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             fin_again(tcb)
         else:
             segment_fin(tcb, pkt)
+
+
+def syn_arrived(tcb: Tcb) -> None:
+    """RFC 5961 4.2: a SYN on an open connection is challenged."""
+    if tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
+        # As before RFC 5961.
+        abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
+        return
+    tcb.core.counters.TcpExtTCPSYNChallenge += 1
+    challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
 
 
 def text_allowed(tcb: Tcb, pkt: Any) -> bool:

@@ -10,6 +10,17 @@ from pystack_c.tcp.opening.listen import listen_state
 from pystack_c.tcp.tcb import Tcb
 
 
+def time_wait(tcb: Tcb, pkt: Any) -> bool:
+    """A segment in TIME-WAIT, before its sequence number is looked at. True if it is done with."""
+    flags = pkt.tcp_flags
+    if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+        return True
+    if tcb.core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
+        time_wait_answer(tcb, pkt)
+        return True
+    return False
+
+
 def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
     """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
     flags = pkt.tcp_flags

@@ -214,7 +214,13 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
         return
-    # Simultaneous open: answer the SYN with SYN,ACK; text and FIN wait until the connection is open.
+    crossed_syns(tcb, pkt)
+
+
+def crossed_syns(tcb: Tcb, pkt: Any) -> None:
+    """Simultaneous open: answer the SYN with SYN,ACK. Text and FIN wait until the connection is open."""
+    core = tcb.core
+    flags = pkt.tcp_flags
     keep = core.config.tcp_crossed_text
     if keep & 1 and pkt.l4_end > pkt.data_off or keep & 2 and flags & C.FIN:
         end = pkt.l4_end if keep & 1 else pkt.data_off
