@@ -61,8 +61,8 @@ class Packet:
         self.opt_ts = False
         self.tsval = 0
         self.tsecr = 0
-        self.sack = None
-        self.opt_fastopen = None
+        self.sack: Any = None
+        self.opt_fastopen: bytes | None = None
         self.opt_fastopen_exp = False
         # the AccECN option (RFC 9768): which order (-1: none), how many of its fields are there
         self.acc_order = -1

@@ -5,6 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.packet import Packet
 from pystack_c.tcp import tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.challenge import bad_segment_ack, challenge_ack
@@ -27,7 +28,7 @@ from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp, segment_len
 
 
-def segment_arrives(core: Any, pkt: Any) -> None:
+def segment_arrives(core: Any, pkt: Packet) -> None:
     """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
     core.counters.TcpInSegs += 1
     if parse_tcp(pkt) != 0:
@@ -76,7 +77,7 @@ def segment_arrives(core: Any, pkt: Any) -> None:
         other_states(tcb, pkt)
 
 
-def goes_first(tcb: Tcb, pkt: Any) -> bool:
+def goes_first(tcb: Tcb, pkt: Packet) -> bool:
     """The cases that come before the sequence number: TIME-WAIT, and a SYN in SYN-RECEIVED. True if the segment is done with."""
     if tcb.state == C.TIME_WAIT:
         return time_wait(tcb, pkt)
@@ -85,7 +86,7 @@ def goes_first(tcb: Tcb, pkt: Any) -> bool:
     return False
 
 
-def came_another_way(tcb: Tcb, pkt: Any) -> bool:
+def came_another_way(tcb: Tcb, pkt: Packet) -> bool:
     """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
     core = tcb.core
     if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.encap):
@@ -100,7 +101,7 @@ def came_another_way(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def explain_arrival(tcb: Tcb, pkt: Any) -> None:
+def explain_arrival(tcb: Tcb, pkt: Packet) -> None:
     """The tcp.in event."""
     fields = {
         "seq": pkt.seq,
@@ -113,7 +114,7 @@ def explain_arrival(tcb: Tcb, pkt: Any) -> None:
     tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
-def closed_state(core: Any, pkt: Any) -> None:
+def closed_state(core: Any, pkt: Packet) -> None:
     """3.10.7.1: no connection: everything but a RST is answered with a RST."""
     subject = f"tcp port {pkt.dport}"
     if pkt.tcp_flags & C.RST:
@@ -123,7 +124,7 @@ def closed_state(core: Any, pkt: Any) -> None:
     refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
 
 
-def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
+def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
     """3.10.7.4, first: the four cases of the acceptability test."""
     wnd = tcb.rcv_wnd()
     if tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None:
@@ -140,7 +141,7 @@ def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
     return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
 
 
-def other_states(tcb: Tcb, pkt: Any) -> None:
+def other_states(tcb: Tcb, pkt: Packet) -> None:
     """3.10.7.4: SYN-RECEIVED and all synchronized states."""
     core = tcb.core
     flags = pkt.tcp_flags
@@ -203,7 +204,7 @@ def syn_arrived(tcb: Tcb) -> None:
     challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
 
 
-def text_allowed(tcb: Tcb, pkt: Any) -> bool:
+def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
     """Process the text where the state allows it. False where the connection ended by it."""
     state = tcb.state
     if state == C.ESTABLISHED or state == C.FIN_WAIT_1 or state == C.FIN_WAIT_2:
@@ -221,7 +222,7 @@ def text_allowed(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def unacceptable(tcb: Tcb, pkt: Any) -> None:
+def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     """Not in the window: drop it, but say where the window is (unless it is a RST)."""
     core = tcb.core
     core.drop("tcp-out-of-window", tcb.subject(), "sequence numbers outside the window", "RFC 9293 3.10.7.4")
@@ -261,7 +262,7 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         bad_segment_ack(tcb, "outside the window: say where it is", False)
 
 
-def reset_arrived(tcb: Tcb, pkt: Any) -> None:
+def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
     if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
         challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
@@ -293,7 +294,7 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
     fail_connection(tcb, error, why, rfc)
 
 
-def old_ack(tcb: Tcb, pkt: Any) -> bool:
+def old_ack(tcb: Tcb, pkt: Packet) -> bool:
     """Linux and FreeBSD: what an old duplicate acknowledges counts, where it ends at RCV.NXT. True where that is the end of it."""
     if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK or pkt.seq == tcb.rcv_nxt:
         return False
@@ -302,7 +303,7 @@ def old_ack(tcb: Tcb, pkt: Any) -> bool:
     return not ack_field(tcb, pkt)
 
 
-def ack_field(tcb: Tcb, pkt: Any) -> bool:
+def ack_field(tcb: Tcb, pkt: Packet) -> bool:
     """3.10.7.4, fifth. False where the segment goes no further."""
     core = tcb.core
     ack = pkt.ack

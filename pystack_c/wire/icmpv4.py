@@ -8,10 +8,11 @@
 
 from typing import Any
 
+from pystack_c.packet import Packet
 from pystack_c.wire.checksum import sum_any, sum_bytes
 
 
-def parse(pkt: Any) -> int:
+def parse(pkt: Packet) -> int:
     """Check and read the message in [l4_off, l4_end). 0, -1 (truncated) or -2 (wrong checksum)."""
     off = pkt.l4_off
     if pkt.l4_end - off < 8:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.packet import Packet
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_bytes
 
 
-def parse(pkt: Any) -> int:
+def parse(pkt: Packet) -> int:
     """Check and read the datagram in [l4_off, l4_end); cuts l4_end to the UDP length.
 
     0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).

@@ -1,10 +1,10 @@
 """A SYN for a half-open connection: the first one again, or the answer to ours that crossed it (RFC 9293 section 3.5)."""
 
 import errno
-from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
+from pystack_c.packet import Packet
 from pystack_c.tcp.challenge import ack_skipped, bad_ack_too_soon
 from pystack_c.tcp.close import abort_connection
 from pystack_c.tcp.delack import ack_now
@@ -15,7 +15,7 @@ from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import give_up_after
 
 
-def syn_received_syn(tcb: Tcb, pkt: Any) -> bool:
+def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
     """A SYN at IRS in SYN-RECEIVED. True if the segment is done with."""
     if pkt.tcp_flags & (C.ACK | C.RST):
         crossed_syn_ack(tcb, pkt)
@@ -27,7 +27,7 @@ def syn_received_syn(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def crossed_syn_ack(tcb: Tcb, pkt: Any) -> None:
+def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
     """Simultaneous open, figure 8: the SYN of the SYN,ACK is known. The rest of the segment counts, so the SYN is taken off."""
     flags = pkt.tcp_flags & ~C.SYN
     if tcb.accecn:
