@@ -61,6 +61,8 @@ class Core:
         self.icmp_budget = SharedBudget(1)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
+        #: the link.neighbor.Resolver of the host
+        self.resolver: Any = None
         self.lo: Any = None
         #: where packets to an address go (ipv4.route_output), and the answer before
         self.dst_cache: dict[int, Any] = {}

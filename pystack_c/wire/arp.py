@@ -10,8 +10,6 @@ import pystack_c.const as C
 from pystack_c.packet import Packet
 from pystack_c.wire import ethernet
 
-BROADCAST = 0xFFFFFFFFFFFF
-
 
 def parse(pkt: Packet) -> int:
     """Read the ARP packet at pkt.ip_off. 0, -1 (truncated), -2 (not IPv4 over Ethernet) or -3 (unknown operation)."""
