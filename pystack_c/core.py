@@ -57,8 +57,7 @@ class Core:
         self.scratch = bytearray(512)
         self.route_epoch = 0
         self.error_queue = Fifo()
-        # what limits ICMP errors (ip/icmpv4.py)
-        self.icmp_budget = SharedBudget(1)
+        self.icmp_budget = SharedBudget(1)  # what limits ICMP errors (ip/icmpv4.py)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
         #: the link.neighbor.Resolver of the host

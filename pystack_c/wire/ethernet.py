@@ -6,13 +6,18 @@
 +-------------------+-------------------+-------+----------
 """
 
+from typing import TYPE_CHECKING
+
 import pystack_c.const as C
-from pystack_c.packet import Packet
+
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
+
 
 BROADCAST = 0xFFFFFFFFFFFF
 
 
-def parse(pkt: Packet) -> int:
+def parse(pkt: "Packet") -> int:
     """Read the header at pkt.l2_off. 0, -1 (truncated) or -2 (an 802.3 length, not a type)."""
     off = pkt.l2_off
     if pkt.end - off < C.ETH_HLEN:
