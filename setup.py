@@ -39,6 +39,7 @@ COMPILED = [
     "pystack_c/route.py",
     "pystack_c/filter/hooks.py",
     "pystack_c/base/address.py",
+    "pystack_c/link/arp.py",
     "pystack_c/link/neighbor.py",
     "pystack_c/ip/pmtu.py",
     "pystack_c/ip/routing.py",

@@ -42,6 +42,7 @@ cdef class Core:
     cdef public SharedBudget icmp_budget
     cdef public PeerBuckets icmp_peers
     cdef public dict acd
+    cdef public object resolver
     cdef public Iface lo
     cdef public dict dst_cache
     cdef public object latest_dst

@@ -57,10 +57,11 @@ class Core:
         self.scratch = bytearray(512)
         self.route_epoch = 0
         self.error_queue = Fifo()
-        # what limits ICMP errors (ip/icmpv4.py)
-        self.icmp_budget = SharedBudget(1)
+        self.icmp_budget = SharedBudget(1)  # what limits ICMP errors (ip/icmpv4.py)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
+        #: the link.neighbor.Resolver of the host
+        self.resolver: Any = None
         self.lo: Any = None
         #: where packets to an address go (ipv4.route_output), and the answer before
         self.dst_cache: dict[int, Any] = {}

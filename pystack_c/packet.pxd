@@ -62,6 +62,7 @@ cdef class Packet:
     cdef public uint32_t arp_spa
     cdef public uint64_t arp_tha
     cdef public uint32_t arp_tpa
+    cdef void _no_message(self) noexcept
     cpdef Py_ssize_t data_len(self) noexcept
     cpdef Py_ssize_t segments(self) noexcept
 

@@ -61,8 +61,8 @@ class Packet:
         self.opt_ts = False
         self.tsval = 0
         self.tsecr = 0
-        self.sack = None
-        self.opt_fastopen = None
+        self.sack: Any = None
+        self.opt_fastopen: bytes | None = None
         self.opt_fastopen_exp = False
         # the AccECN option (RFC 9768): which order (-1: none), how many of its fields are there
         self.acc_order = -1
@@ -70,6 +70,10 @@ class Packet:
         self.acc_first = 0
         self.acc_ceb = 0
         self.acc_last = 0
+        self._no_message()
+
+    def _no_message(self) -> None:
+        """The fields of ICMP and ARP."""
         # ICMP: type, code, and the 32 bits after the checksum
         self.icmp_type = 0
         self.icmp_code = 0

@@ -15,6 +15,7 @@ from pystack_c.tcp.timers cimport TcpLayer
 from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.link.neighbor cimport NeighborEntry
+from pystack_c.link cimport arp
 
 cdef class Stack(Core):
     @cython.locals(iface=Iface, other=Iface)

@@ -12,7 +12,7 @@ from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
-from pystack_c.link import neighbor
+from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
 from pystack_c.route import Route, RouteTable, netmask
@@ -29,6 +29,7 @@ class Stack(Core):
     def __init__(self, seed: int, config: Any = None, name: str = "host") -> None:
         Core.__init__(self, seed, config, name)
         self.routes = RouteTable()
+        self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, 0x7F000001, 8)
@@ -64,7 +65,7 @@ class Stack(Core):
         raise KeyError(name)
 
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
-        """Give an interface an address, and the route to its subnet. Nothing is announced; see neighbor.announce."""
+        """Give an interface an address, and the route to its subnet. Nothing is announced; see arp.announce."""
         if not 0 <= prefixlen <= 32:
             raise ValueError("a prefix length is 0..32")
         if addr in self.local:
@@ -192,7 +193,7 @@ class Stack(Core):
         elif pkt.eth_type == C.ETH_P_IP:
             ip_input.input(self, iface, pkt)
         elif pkt.eth_type == C.ETH_P_ARP:
-            neighbor.input(self, iface, pkt)
+            arp.input(self, iface, pkt)
         else:
             self.drop("eth-unknown-type", iface.name, "neither IPv4 nor ARP", "RFC 1122 2.3.3")
 

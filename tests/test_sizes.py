@@ -10,8 +10,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ["pystack", "pystack_c"]
 
 #: the packages in which no function may be longer than LONGEST lines
-SHORT = ["pystack"]
+SHORT = ["pystack", "pystack_c"]
 LONGEST = 60
+#: one line a setting, each with its comment
+ALLOWED = ["pystack_c/config.py Config.__init__"]
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -68,7 +70,7 @@ def undocumented(tree: ast.Module) -> list[str]:
 @pytest.mark.parametrize("package", SHORT)
 def test_functions_are_short(package):
     found = [f"{path} {text}" for path, tree in sources(package) for text in long_functions(tree)]
-    assert found == []
+    assert [text for text in found if text.split(":")[0] not in ALLOWED] == []
 
 
 def test_the_check_sees_a_long_function():

@@ -12,7 +12,7 @@ from typing import Any
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
 from pystack_c.ip.encap import Encap
-from pystack_c.packet import Outgoing
+from pystack_c.packet import Outgoing, Packet
 from pystack_c.wire import ipv4 as wire
 
 MOST = 40
@@ -180,7 +180,7 @@ def reply(options: bytes, src: int) -> Any:
         return None
 
 
-def of_packet(pkt: Any) -> bytes:
+def of_packet(pkt: Packet) -> bytes:
     """The options of a received packet."""
     return bytes(pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen])
 

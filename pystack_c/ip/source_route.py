@@ -11,11 +11,12 @@ from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.ip import icmpv4
 from pystack_c.ip.routing import route_output
+from pystack_c.packet import Packet
 from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_bytes
 
 
-def arrived(core: Core, iface: Any, pkt: Any, at: int) -> bool:
+def arrived(core: Core, iface: Any, pkt: Packet, at: int) -> bool:
     """A packet whose source route stands at `at` in its options. True where it goes on: up, or (DST_OTHER) to the next hop."""
     strict = pkt.frame[pkt.ip_off + 20 + at] == wire.IPOPT_SSRR
     if not core.config.accept_source_route:
@@ -31,7 +32,7 @@ def arrived(core: Core, iface: Any, pkt: Any, at: int) -> bool:
     return follow(core, iface, pkt, at, strict)
 
 
-def follow(core: Core, iface: Any, pkt: Any, at: int, strict: bool) -> bool:
+def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
     """The route's next hop: each one that is this host itself is done with at once."""
     p = bytearray(pkt.frame)
     o = pkt.ip_off + 20 + at
@@ -70,7 +71,7 @@ def follow(core: Core, iface: Any, pkt: Any, at: int, strict: bool) -> bool:
     return True
 
 
-def rewritten(pkt: Any, p: bytearray, to: int) -> None:
+def rewritten(pkt: Packet, p: bytearray, to: int) -> None:
     """The packet with its new destination and its changed route."""
     o = pkt.ip_off
     p[o + 16 : o + 20] = pack(">I", to)
@@ -80,12 +81,12 @@ def rewritten(pkt: Any, p: bytearray, to: int) -> None:
     pkt.dst = to
 
 
-def subject(pkt: Any) -> str:
+def subject(pkt: Packet) -> str:
     """A short text for events."""
     return "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst)
 
 
-def refuse(core: Core, iface: Any, pkt: Any, why: str, rfc: str, tell: bool) -> bool:
+def refuse(core: Core, iface: Any, pkt: Packet, why: str, rfc: str, tell: bool) -> bool:
     """Dropped; `tell`: with Source Route Failed (RFC 1122 3.2.2.1)."""
     core.drop("ip-source-route", subject(pkt), why, rfc)
     if tell:

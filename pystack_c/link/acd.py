@@ -5,7 +5,7 @@
     probe.conflict                            # the MAC address of who has it, or 0: then add_addr, and
     acd.announce_twice(core, iface, addr, now) # two announcements, 2 s apart (section 2.3)
 
-Defence of addresses in use (section 2.4) is in neighbor.input.
+Defence of addresses in use (section 2.4) is in arp.input.
 """
 
 import pystack_c.const as C
@@ -13,8 +13,8 @@ from pystack_c.base.address import addr_text
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.link import neighbor
-from pystack_c.wire import arp
+from pystack_c.link import arp
+from pystack_c.wire.ethernet import BROADCAST
 
 # Section 1.1, in nanoseconds
 PROBE_WAIT = 1_000_000_000
@@ -50,7 +50,7 @@ class AddressProbe(TimerOwner):  # python
         self.sent += 1
         # 2.1.1: sender address 0, so that nobody's cache is touched.
         why = "does anybody have this address?"
-        neighbor.send_arp(core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
+        arp.send_arp(core, self.iface, C.ARPOP_REQUEST, BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
         last = self.sent == PROBE_NUM
         why = "silence until then: the address is free" if last else "the next probe, at a random time"
@@ -84,7 +84,7 @@ class _Announcer(TimerOwner):  # python
     def on_timer(self, kind: int) -> None:
         """Announce, if the address is still ours."""
         if self.addr in self.core.local:
-            neighbor.announce(self.core, self.iface, self.addr)
+            arp.announce(self.core, self.iface, self.addr)
 
 
 def _between(core: Core, low: int, high: int) -> int:
@@ -104,5 +104,5 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
 def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
     """Two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
     core.now = now
-    neighbor.announce(core, iface, addr)
+    arp.announce(core, iface, addr)
     core.set_timer(_Announcer(core, iface, addr).timer, now + ANNOUNCE_INTERVAL, "announce it again", "RFC 5227 2.3")

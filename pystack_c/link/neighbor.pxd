@@ -5,10 +5,10 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.packet cimport Outgoing, Packet, Transmit, new_transmit
+from pystack_c.packet cimport Outgoing, Transmit, new_transmit
 from pystack_c.route cimport Dst
 from pystack_c.base.timer cimport Timer, TimerOwner
-from pystack_c.wire cimport arp, ethernet
+from pystack_c.wire cimport ethernet
 from pystack_c.base.address cimport addr_text
 
 cdef int _VALID
@@ -29,6 +29,9 @@ cdef class NeighborEntry(TimerOwner):
     @cython.locals(core=Core)
     cpdef on_timer(self, int kind)
 
+cdef class Resolver:
+    cpdef solicit(self, Core core, NeighborEntry entry)
+
 @cython.locals(old=int, fields=dict)
 cpdef set_state(Core core, NeighborEntry entry, int state, str reason, str rfc)
 @cython.locals(iface=Iface)
@@ -36,10 +39,9 @@ cdef _keep_lists(NeighborEntry entry, int old, int state)
 cdef _set_mac(NeighborEntry entry, uint64_t mac)
 @cython.locals(tx=Transmit, waiting=object)
 cdef _failed(Core core, NeighborEntry entry, str reason, str rfc)
-@cython.locals(fields=dict)
-cpdef send_arp(Core core, Iface iface, int op, uint64_t eth_dst, uint32_t spa, uint64_t tha, uint32_t tpa, str reason, str rfc)
-@cython.locals(spa=uint32_t, reason=str, why=str)
-cdef _solicit(Core core, NeighborEntry entry)
+@cython.locals(resolver=Resolver, why=str)
+cdef ask(Core core, NeighborEntry entry)
+cpdef bint has_mac(NeighborEntry entry) noexcept
 @cython.locals(own=LocalAddr)
 cpdef uint32_t source_for(Iface iface, uint32_t addr) except? 0xFFFFFFFF
 cpdef NeighborEntry lookup(Core core, Iface iface, uint32_t addr)
@@ -70,16 +72,5 @@ cdef _use_stale(Core core, NeighborEntry entry)
 cdef _enqueue(Core core, NeighborEntry entry, Outgoing out, Py_ssize_t start, Py_ssize_t end)
 @cython.locals(waiting=object, tx=Transmit)
 cdef _flush(Core core, NeighborEntry entry)
-@cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str, op=str, fields=dict)
-cpdef input(Core core, Iface iface, Packet pkt)
-@cython.locals(own=LocalAddr)
-cdef bint _is_own(Iface iface, uint32_t addr) except -1
-@cython.locals(watch=object)
-cdef bint _conflict(Core core, Iface iface, Packet pkt) except -1
-@cython.locals(addr=uint32_t, entry=NeighborEntry, gratuitous=bint, solicited=bint)
-cdef bint _learn(Core core, Iface iface, Packet pkt, bint for_us) except -1
 @cython.locals(changed=bint, known=bint, asked=bint)
-cdef _update(Core core, NeighborEntry entry, uint64_t mac, bint solicited)
-@cython.locals(own=LocalAddr)
-cdef bint _on_link(Iface iface, uint32_t addr) except -1
-cpdef announce(Core core, Iface iface, uint32_t addr)
+cpdef update(Core core, NeighborEntry entry, uint64_t mac, bint solicited)

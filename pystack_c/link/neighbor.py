@@ -1,13 +1,12 @@
-"""Address resolution: ARP (RFC 826, RFC 1122 section 2.3.2) with the states of RFC 4861 section 7.3.2.
+"""The neighbours of a link: their addresses, and the states of RFC 4861 section 7.3.2 that say whether they can be reached.
 
     (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --time--> STALE --packet--> DELAY --time--> PROBE
                                    |                     ^                                   |             |
                                    +--no answer-> FAILED +---------- reply or hint ----------+-------------+
 
-Requests go out once a second at most (RFC 1122 2.3.2.1). While an entry is INCOMPLETE the latest packets wait in its
-queue (2.3.2.2). A reply is believed only for an address that was asked for or is in use; a request for one of our own
-addresses is the only thing that makes a new entry from outside. REACHABLE turns STALE lazily, when the entry is used,
-so an idle stack has no timers.
+How to ask is left to a Resolver: ARP for IPv4 (link/arp.py). Requests go out once a second at most (RFC 1122 2.3.2.1).
+While an entry is INCOMPLETE the latest packets wait in its queue (2.3.2.2). REACHABLE turns STALE lazily, when the entry is
+used, so an idle stack has no timers.
 """
 
 from collections import deque
@@ -19,9 +18,9 @@ from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
-from pystack_c.packet import Outgoing, Packet, Transmit, new_transmit
+from pystack_c.packet import Outgoing, Transmit, new_transmit
 from pystack_c.route import Dst
-from pystack_c.wire import arp, ethernet
+from pystack_c.wire import ethernet
 
 STATE_NAMES = {
     C.NUD_NONE: "NONE",
@@ -36,6 +35,14 @@ STATE_NAMES = {
 
 # States in which the MAC address is good to send to.
 _VALID = C.NUD_REACHABLE | C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE | C.NUD_PERMANENT
+
+
+class Resolver:
+    """Asks for the MAC address of a neighbour: ARP for IPv4 (link/arp.py). `core.resolver` holds one."""
+
+    def solicit(self, core: Core, entry: Any) -> None:
+        """Send one question for `entry`, to everybody, or in PROBE to the neighbour alone."""
+        raise NotImplementedError
 
 
 class NeighborEntry(TimerOwner):
@@ -77,7 +84,7 @@ class NeighborEntry(TimerOwner):
                 return
         else:
             return
-        _solicit(core, self)
+        ask(core, self)
 
 
 def set_state(core: Core, entry: NeighborEntry, state: int, reason: str, rfc: str) -> None:
@@ -121,32 +128,18 @@ def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
             core.error_queue.append((entry.iface, C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, tx.to_bytes()))
 
 
-def send_arp(
-    core: Core, iface: Iface, op: int, eth_dst: int, spa: int, tha: int, tpa: int, reason: str, rfc: str
-) -> None:
-    """Send one ARP packet from this interface."""
-    if op == C.ARPOP_REQUEST:
-        core.counters.ArpOutRequests += 1
-    else:
-        core.counters.ArpOutReplies += 1
-    if core.probe is not None:
-        fields = {"op": "request" if op == C.ARPOP_REQUEST else "reply", "addr": tpa}
-        core.emit("arp.send", "arp " + addr_text(tpa), 0, reason, rfc, fields)
-    core.transmit(new_transmit(iface, arp.frame(eth_dst, op, iface.mac, spa, tha, tpa), None))
-
-
-def _solicit(core: Core, entry: NeighborEntry) -> None:
-    """Send one request, broadcast or (PROBE) unicast, and wait for the answer."""
-    spa = source_for(entry.iface, entry.addr)
+def ask(core: Core, entry: NeighborEntry) -> None:
+    """Send one question, and wait for the answer."""
     entry.probes += 1
-    if entry.state == C.NUD_PROBE:
-        reason = "is the neighbour still there?"
-        send_arp(core, entry.iface, C.ARPOP_REQUEST, entry.mac, spa, entry.mac, entry.addr, reason, "RFC 1122 2.3.2.1")
-    else:
-        reason = "the next hop's MAC address is not known"
-        send_arp(core, entry.iface, C.ARPOP_REQUEST, arp.BROADCAST, spa, 0, entry.addr, reason, "RFC 826")
+    resolver: Resolver = core.resolver
+    resolver.solicit(core, entry)
     why = "no answer until then: ask again, or give up"
     core.set_timer(entry.timer, core.now + core.config.neigh_retrans_time, why, "RFC 1122 2.3.2.1")
+
+
+def has_mac(entry: NeighborEntry) -> bool:
+    """Is the entry's MAC address good to send to?"""
+    return entry.state & _VALID != 0
 
 
 def source_for(iface: Iface, addr: int) -> int:
@@ -293,7 +286,7 @@ def output(core: Core, out: Outgoing, start: int, end: int) -> None:
     elif dst.kind == C.DST_MULTICAST:
         header = ethernet.header(ethernet.group_mac(dst.next_hop), iface.mac, C.ETH_P_IP)
     else:
-        header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)
+        header = ethernet.header(ethernet.BROADCAST, iface.mac, C.ETH_P_IP)
     _prepend(core.scratch, start - C.ETH_HLEN, header)
     transmit(core, iface, out, start - C.ETH_HLEN, end)
 
@@ -370,7 +363,7 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
                 if not _drop_unresolved(core, iface):
                     break
         set_state(core, entry, C.NUD_INCOMPLETE, "a packet is to be sent to it", "RFC 826")
-        _solicit(core, entry)
+        ask(core, entry)
 
 
 def _flush(core: Core, entry: NeighborEntry) -> None:
@@ -387,102 +380,7 @@ def _flush(core: Core, entry: NeighborEntry) -> None:
         core.transmit(tx)
 
 
-def input(core: Core, iface: Iface, pkt: Packet) -> None:
-    """An ARP packet came in (RFC 826 "Packet Reception", RFC 5227 section 2.4 for conflicts)."""
-    code = arp.parse(pkt)
-    subject = "arp " + iface.name
-    if code < 0:
-        core.drop(_PARSE_DROPS[-code], subject, _PARSE_REASONS[-code], "RFC 826")
-        return
-    # A sender with a group address, or none, would make us shout at everyone.
-    if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or (pkt.arp_spa >> 28) == 14 or pkt.arp_spa == C.M32:
-        core.drop("arp-bad-sender", subject, "the sender's address is not one host's", "RFC 826")
-        return
-    if pkt.arp_op == C.ARPOP_REQUEST:
-        core.counters.ArpInRequests += 1
-    else:
-        core.counters.ArpInReplies += 1
-    if pkt.arp_sha == iface.mac:
-        core.drop("arp-own", subject, "our own ARP packet came back", "RFC 5227 2.1.1")
-        return
-    if _conflict(core, iface, pkt):
-        return
-    for_us = _is_own(iface, pkt.arp_tpa)
-    if core.probe is not None:
-        op = "request" if pkt.arp_op == C.ARPOP_REQUEST else "reply"
-        fields = {"op": op, "addr": pkt.arp_spa, "target": pkt.arp_tpa}
-        core.emit("arp.in", "arp " + addr_text(pkt.arp_spa), 0, "an ARP " + op, "RFC 826", fields)
-    merged = _learn(core, iface, pkt, for_us)
-    if pkt.arp_op == C.ARPOP_REQUEST and for_us:
-        reason = "we are asked for our address"
-        send_arp(core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826")
-    elif not merged:
-        core.drop("arp-not-for-us", subject, "neither our address nor a neighbour that we know", "RFC 826")
-
-
-_PARSE_DROPS = ("", "arp-truncated", "arp-bad-type", "arp-bad-op")
-_PARSE_REASONS = ("", "shorter than 28 bytes", "not IPv4 over Ethernet", "neither request nor reply")
-
-
-def _is_own(iface: Iface, addr: int) -> bool:
-    for own in iface.addrs:
-        if own.addr == addr:
-            return True
-    return False
-
-
-def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """Somebody else uses, or probes for, an address that is ours or that we probe for (RFC 5227 2.1.1, 2.4)."""
-    watch = core.acd.get(pkt.arp_spa) if core.acd else None
-    if watch is None and pkt.arp_spa == 0 and core.acd:
-        watch = core.acd.get(pkt.arp_tpa)
-    if watch is not None and watch.iface is iface and watch.on_arp(pkt.arp_spa, pkt.arp_sha):
-        core.drop(
-            "arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address we probe", "RFC 5227 2.1.1"
-        )
-        return True
-    if pkt.arp_spa == 0 or not _is_own(iface, pkt.arp_spa):
-        return False
-    core.drop("arp-conflict", "arp " + addr_text(pkt.arp_spa), "another host uses our address", "RFC 5227 2.4")
-    # 2.4 (b): defend it, with one announcement in DEFEND_INTERVAL (10 s) at most.
-    if iface.defended < 0 or core.now - iface.defended >= 10_000_000_000:
-        iface.defended = core.now
-        announce(core, iface, pkt.arp_spa)
-    return True
-
-
-def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
-    """RFC 826's merge: update the entry of the sender; make one only where we are the target of a request. True if used."""
-    addr = pkt.arp_spa
-    if addr == 0:  # RFC 5227 1.1: an ARP probe says nothing about its sender
-        return False
-    entry: NeighborEntry | None = iface.neighbors.get(addr)
-    if entry is None:
-        if not for_us or pkt.arp_op != C.ARPOP_REQUEST or not _on_link(iface, addr):
-            return False
-        entry = create(core, iface, addr)
-        if entry is None:
-            core.drop("arp-table-full", iface.name, "no room for another neighbour", "RFC 1122 2.3.2.1")
-            return False
-    if entry.state == C.NUD_PERMANENT:
-        return True
-    gratuitous = pkt.arp_tpa == addr
-    solicited = pkt.arp_op == C.ARPOP_REPLY and for_us and not pkt.l2_group
-    if entry.state & _VALID and pkt.arp_sha != entry.mac:
-        # Two answers within a second: the first one wins, unless the second is an announcement (proxy ARP, spoofing).
-        if not gratuitous and core.now - entry.updated < 1_000_000_000:
-            core.drop(
-                "arp-locked",
-                "arp " + addr_text(addr),
-                "another answer was believed less than 1 s ago",
-                "Linux arp(7) locktime",
-            )
-            return True
-    _update(core, entry, pkt.arp_sha, solicited)
-    return True
-
-
-def _update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None:
+def update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None:
     """Believe a MAC address (RFC 4861 7.2.5 in ARP's clothes: only an answer to our question makes an entry REACHABLE)."""
     changed = mac != entry.mac
     known = entry.state & _VALID != 0
@@ -501,15 +399,3 @@ def _update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None
             _use_stale(core, entry)
     if entry.queue is not None:
         _flush(core, entry)
-
-
-def _on_link(iface: Iface, addr: int) -> bool:
-    for own in iface.addrs:
-        if (own.addr ^ addr) & own.mask == 0:
-            return True
-    return False
-
-
-def announce(core: Core, iface: Iface, addr: int) -> None:
-    """A gratuitous ARP request: everyone who knows the address updates it (RFC 5227 section 3, RFC 826)."""
-    send_arp(core, iface, C.ARPOP_REQUEST, arp.BROADCAST, addr, 0, addr, "we announce our address", "RFC 5227 2.3")

@@ -1,10 +1,9 @@
 """The acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.link.neighbor import confirm
+from pystack_c.packet import Packet
 from pystack_c.tcp import marks, mtuprobe, tell
 from pystack_c.tcp.congestion import chrono, rate
 from pystack_c.tcp.ecn import ecn
@@ -18,7 +17,7 @@ from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
 
-def process_ack(tcb: Tcb, pkt: Any) -> None:
+def process_ack(tcb: Tcb, pkt: Packet) -> None:
     """SND.UNA =< SEG.ACK =< SND.NXT is known: take what is acknowledged, the window, and what follows for recovery."""
     ack = pkt.ack
     una = tcb.snd_una
@@ -64,13 +63,7 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
             measure(tcb, pkt, sample)
         after_ack(tcb, acked, duplicate, pkt.tsecr if pkt.opt_ts else 0, plain)
         if tcb.rate is not None:
-            if rate.finish_sample(tcb):
-                old = tcb.cwnd
-                ssthresh = tcb.ssthresh
-                tcb.cc.sample(tcb)
-                tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
-            rate.next_sample(tcb)
-            rate.set_pacing(tcb)
+            sample_rate(tcb)
         restart_rto(tcb, advanced)
         memory.settle(tcb)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
@@ -80,6 +73,17 @@ def process_ack(tcb: Tcb, pkt: Any) -> None:
         schedule(tcb)
     elif tcb.rtxq.count == 0:
         chrono.switch(tcb, C.CHRONO_IDLE)
+
+
+def sample_rate(tcb: Tcb) -> None:
+    """The ACK ends a sample of the delivery rate, which may move the model of the path, and the pace."""
+    if rate.finish_sample(tcb):
+        old = tcb.cwnd
+        ssthresh = tcb.ssthresh
+        tcb.cc.sample(tcb)
+        tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
+    rate.next_sample(tcb)
+    rate.set_pacing(tcb)
 
 
 def clean_rtxq(tcb: Tcb, ack: int) -> int:
@@ -169,7 +173,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         tcb.wake(C.EV_OUT)
 
 
-def measure(tcb: Tcb, pkt: Any, sample: int) -> None:
+def measure(tcb: Tcb, pkt: Packet, sample: int) -> None:
     """A round-trip time: from the record, or from the echoed timestamp where a retransmission made it ambiguous."""
     if sample >= 0:
         rtt.update(tcb, sample)
@@ -181,7 +185,7 @@ def measure(tcb: Tcb, pkt: Any, sample: int) -> None:
             rtt.update(tcb, elapsed * 1_000_000)
 
 
-def update_window(tcb: Tcb, pkt: Any) -> bool:
+def update_window(tcb: Tcb, pkt: Packet) -> bool:
     """SND.WND from a segment that is not older than the last one that set it (WL1, WL2). True where it changed."""
     if not (seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))):
         return False

@@ -1,9 +1,8 @@
 """The text and the FIN of an acceptable segment (RFC 9293 section 3.10.7.4, seventh and eighth), and when to ACK."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.packet import Packet
 from pystack_c.tcp import marks, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.delack import ack_now, ack_policy, answering, delay_ack
@@ -15,7 +14,7 @@ from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.urgent import urgent_byte
 
 
-def segment_text(tcb: Tcb, pkt: Any) -> None:
+def segment_text(tcb: Tcb, pkt: Packet) -> None:
     """Take the payload: in order, to be kept for later, or already known."""
     seq = pkt.seq
     begin = pkt.data_off
@@ -87,7 +86,7 @@ def option_may_be_blocked(tcb: Tcb) -> None:
         accecn.fail(tcb, accecn.OPT_FAIL_SEND, False)
 
 
-def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
+def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     """Bytes at RCV.NXT: deliver them, and what waited behind them."""
     buf = tcb.recvbuf
     if tcb.acc_opt_last:
@@ -132,7 +131,7 @@ def in_order(tcb: Tcb, pkt: Any, begin: int, end: int) -> None:
         ack_policy(tcb)
 
 
-def out_of_order(tcb: Tcb, pkt: Any, seq: int, begin: int, end: int) -> None:
+def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
     """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
     buf = tcb.recvbuf
     core = tcb.core
@@ -185,7 +184,7 @@ def forget_sacks(tcb: Tcb) -> None:
     tcb.sacks = rest if rest else None
 
 
-def segment_fin(tcb: Tcb, pkt: Any) -> None:
+def segment_fin(tcb: Tcb, pkt: Packet) -> None:
     """Eighth, the FIN: it counts when everything before it is here; until then its place is remembered."""
     if pkt.tcp_flags & C.FIN:
         seq = seq_add(pkt.seq, pkt.l4_end - pkt.data_off)

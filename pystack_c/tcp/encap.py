@@ -4,6 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.ip import options as ip_options
+from pystack_c.packet import Packet
 from pystack_c.tcp.mss import have_route
 from pystack_c.tcp.tcb import Tcb
 
@@ -18,7 +19,7 @@ def use_encap(tcb: Tcb, encap: Any) -> None:
         have_route(tcb)
 
 
-def received_route(tcb: Tcb, pkt: Any) -> None:
+def received_route(tcb: Tcb, pkt: Packet) -> None:
     """A passive side answers along the route that a segment came (MUST-53), the latest one (SHLD-24), but an application's
     own goes first (MUST-52)."""
     if tcb.options_given or not tcb.core.config.accept_source_route:

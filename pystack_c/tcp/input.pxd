@@ -22,8 +22,8 @@ from pystack_c.tcp.timestamps cimport count_paws, newer_stamp, note_timestamp, p
 from pystack_c.tcp.reset cimport refuse
 from pystack_c.tcp.challenge cimport bad_segment_ack, challenge_ack
 from pystack_c.tcp.urgent cimport urgent
-from pystack_c.tcp.opening.repeat cimport syn_again
-from pystack_c.tcp.timewait cimport reopen, time_wait_answer
+from pystack_c.tcp.opening.repeat cimport syn_received_syn
+from pystack_c.tcp.timewait cimport reopen, time_wait
 
 @cython.locals(acc=uint32_t, tables=TcpTables, tcb=Tcb, child=Tcb)
 cpdef segment_arrives(Core core, Packet pkt)
@@ -35,6 +35,8 @@ cpdef explain_arrival(Tcb tcb, Packet pkt)
 cpdef closed_state(Core core, Packet pkt)
 @cython.locals(wnd=int64_t, seq=uint32_t, edge=uint32_t, last=uint32_t)
 cpdef bint acceptable(Tcb tcb, Packet pkt, int64_t length)
+cdef bint goes_first(Tcb tcb, Packet pkt) except -1
+cdef syn_arrived(Tcb tcb)
 @cython.locals(core=Core, flags=int, length=int64_t, zero_window=bint)
 cpdef other_states(Tcb tcb, Packet pkt)
 @cython.locals(state=int, why=str)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.packet import Packet
 from pystack_c.tcp import tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.challenge import bad_segment_ack, challenge_ack
@@ -15,19 +16,19 @@ from pystack_c.tcp.ecn import accecn, ecn
 from pystack_c.tcp.encap import received_route
 from pystack_c.tcp.opening.handshake import became_established, syn_received_ack, syn_sent_state
 from pystack_c.tcp.opening.listen import listen_state
-from pystack_c.tcp.opening.repeat import syn_again
+from pystack_c.tcp.opening.repeat import syn_received_syn
 from pystack_c.tcp.reset import refuse
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 from pystack_c.tcp.timestamps import count_paws, newer_stamp, note_timestamp, paws_reject
-from pystack_c.tcp.timewait import reopen, time_wait_answer
+from pystack_c.tcp.timewait import reopen, time_wait
 from pystack_c.tcp.urgent import urgent
 from pystack_c.wire.checksum import checksum, pseudo_sum
 from pystack_c.wire.tcp import parse_tcp, segment_len
 
 
-def segment_arrives(core: Any, pkt: Any) -> None:
+def segment_arrives(core: Any, pkt: Packet) -> None:
     """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
     core.counters.TcpInSegs += 1
     if parse_tcp(pkt) != 0:
@@ -72,11 +73,20 @@ def segment_arrives(core: Any, pkt: Any) -> None:
             other_states(child, pkt)
     elif tcb.state == C.SYN_SENT:
         syn_sent_state(tcb, pkt)
-    else:
+    elif not goes_first(tcb, pkt):
         other_states(tcb, pkt)
 
 
-def came_another_way(tcb: Tcb, pkt: Any) -> bool:
+def goes_first(tcb: Tcb, pkt: Packet) -> bool:
+    """The cases that come before the sequence number: TIME-WAIT, and a SYN in SYN-RECEIVED. True if the segment is done with."""
+    if tcb.state == C.TIME_WAIT:
+        return time_wait(tcb, pkt)
+    if tcb.state == C.SYN_RECEIVED and pkt.tcp_flags & C.SYN and pkt.seq == tcb.irs:
+        return syn_received_syn(tcb, pkt)
+    return False
+
+
+def came_another_way(tcb: Tcb, pkt: Packet) -> bool:
     """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
     core = tcb.core
     if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.encap):
@@ -91,7 +101,7 @@ def came_another_way(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def explain_arrival(tcb: Tcb, pkt: Any) -> None:
+def explain_arrival(tcb: Tcb, pkt: Packet) -> None:
     """The tcp.in event."""
     fields = {
         "seq": pkt.seq,
@@ -104,7 +114,7 @@ def explain_arrival(tcb: Tcb, pkt: Any) -> None:
     tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
-def closed_state(core: Any, pkt: Any) -> None:
+def closed_state(core: Any, pkt: Packet) -> None:
     """3.10.7.1: no connection: everything but a RST is answered with a RST."""
     subject = f"tcp port {pkt.dport}"
     if pkt.tcp_flags & C.RST:
@@ -114,7 +124,7 @@ def closed_state(core: Any, pkt: Any) -> None:
     refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
 
 
-def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
+def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
     """3.10.7.4, first: the four cases of the acceptability test."""
     wnd = tcb.rcv_wnd()
     if tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None:
@@ -131,41 +141,11 @@ def acceptable(tcb: Tcb, pkt: Any, length: int) -> bool:
     return seq_le(tcb.rcv_nxt, last) and seq_lt(last, edge)
 
 
-def other_states(tcb: Tcb, pkt: Any) -> None:
+def other_states(tcb: Tcb, pkt: Packet) -> None:
     """3.10.7.4: SYN-RECEIVED and all synchronized states."""
     core = tcb.core
     flags = pkt.tcp_flags
     length = segment_len(pkt)
-    if tcb.state == C.TIME_WAIT:
-        if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
-            return
-        if core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
-            time_wait_answer(tcb, pkt)
-            return
-    if tcb.state == C.SYN_RECEIVED and flags & C.SYN and pkt.seq == tcb.irs:
-        if not flags & C.ACK and not flags & C.RST:
-            if ecn.another_syn(tcb, pkt):
-                syn_again(tcb)
-            else:
-                abort_connection(tcb, errno.ECONNABORTED, "SYNs that ask for two kinds of ECN", "RFC 9768 3.1.5")
-            return
-        # Simultaneous open, figure 8: the SYN of the SYN,ACK is known; what follows it counts.
-        flags &= ~C.SYN
-        if tcb.accecn:
-            # (Its flags are no ACE field, RFC 9768 3.2.2.)
-            tcb.acc_skip = True
-            ecn.syn_ack_marks(tcb, pkt)
-        else:
-            # (Nor is its ECE an echo, RFC 3168 6.1.1.)
-            flags &= ~(C.ECE | C.CWR)
-        pkt.tcp_flags = flags
-        pkt.seq = seq_add(pkt.seq, 1)
-        length -= 1
-        if core.config.tcp_crossed_ack:
-            if tcb.sack_ok and tcb.syn_data:
-                # (Linux tells a client with Fast Open that the SYN came twice.)
-                tcb.dsack = (tcb.irs, tcb.rcv_nxt)
-            ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
     # First, the sequence number.
     if paws_reject(tcb, pkt):
         count_paws(tcb, pkt)
@@ -183,12 +163,7 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
     # (Third, security and compartment, is not implemented, as the RFC allows.)
     # Fourth, the SYN bit.
     if flags & C.SYN:
-        if core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
-            # As before RFC 5961.
-            abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
-        else:
-            core.counters.TcpExtTCPSYNChallenge += 1
-            challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+        syn_arrived(tcb)
         return
     # Fifth, the ACK field.
     if not flags & C.ACK:
@@ -219,7 +194,17 @@ def other_states(tcb: Tcb, pkt: Any) -> None:
             segment_fin(tcb, pkt)
 
 
-def text_allowed(tcb: Tcb, pkt: Any) -> bool:
+def syn_arrived(tcb: Tcb) -> None:
+    """RFC 5961 4.2: a SYN on an open connection is challenged."""
+    if tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
+        # As before RFC 5961.
+        abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
+        return
+    tcb.core.counters.TcpExtTCPSYNChallenge += 1
+    challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+
+
+def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
     """Process the text where the state allows it. False where the connection ended by it."""
     state = tcb.state
     if state == C.ESTABLISHED or state == C.FIN_WAIT_1 or state == C.FIN_WAIT_2:
@@ -237,7 +222,7 @@ def text_allowed(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def unacceptable(tcb: Tcb, pkt: Any) -> None:
+def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     """Not in the window: drop it, but say where the window is (unless it is a RST)."""
     core = tcb.core
     core.drop("tcp-out-of-window", tcb.subject(), "sequence numbers outside the window", "RFC 9293 3.10.7.4")
@@ -277,7 +262,7 @@ def unacceptable(tcb: Tcb, pkt: Any) -> None:
         bad_segment_ack(tcb, "outside the window: say where it is", False)
 
 
-def reset_arrived(tcb: Tcb, pkt: Any) -> None:
+def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
     if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
         challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
@@ -309,7 +294,7 @@ def reset_arrived(tcb: Tcb, pkt: Any) -> None:
     fail_connection(tcb, error, why, rfc)
 
 
-def old_ack(tcb: Tcb, pkt: Any) -> bool:
+def old_ack(tcb: Tcb, pkt: Packet) -> bool:
     """Linux and FreeBSD: what an old duplicate acknowledges counts, where it ends at RCV.NXT. True where that is the end of it."""
     if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK or pkt.seq == tcb.rcv_nxt:
         return False
@@ -318,7 +303,7 @@ def old_ack(tcb: Tcb, pkt: Any) -> bool:
     return not ack_field(tcb, pkt)
 
 
-def ack_field(tcb: Tcb, pkt: Any) -> bool:
+def ack_field(tcb: Tcb, pkt: Packet) -> bool:
     """3.10.7.4, fifth. False where the segment goes no further."""
     core = tcb.core
     ack = pkt.ack

@@ -22,6 +22,9 @@ from pystack_c.tcp.tcb import Tcb
 # Segments (or offloaded groups of them) one connection may send before others get their turn.
 BURST = 64
 
+# next_size: the next segment is held back, for a larger group (tcp_linux_queue).
+_HELD = -1
+
 
 def tcp_output(tcb: Tcb) -> None:
     """Send what the connection may send now. Called by Stack.poll_transmit for queued connections."""
@@ -98,83 +101,112 @@ def first_syn(tcb: Tcb) -> None:
 
 def send_new(tcb: Tcb) -> None:
     """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
-    buf = tcb.sendbuf
     mss = tcb.mss - new_data_options(tcb)
     after_idle(tcb)
     if tcb.cwnd < tcb.mss:
         one_segment(tcb)
-    burst = 0
-    held = False
-    usable = 0
-    room = 0
-    unsent = 0
     if tcb.mtup is not None and mtu_probe_waits(tcb, mss):
         return
-    while True:
-        offset = tcb.send_offset()
-        unsent = buf.tail - offset
-        if unsent <= 0:
+    burst = 0
+    n = 0
+    unsent = tcb.unsent()
+    while unsent > 0:
+        n = next_size(tcb, mss, unsent)
+        if n <= 0:
             break
-        usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
-        room = tcb.cwnd - tcb.in_flight()
-        if tcb.syn_out():
-            # (Fast Open: the SYN that is out is no data.)
-            room += 1
-            usable += 1
-        if tcb.tlp_new and room < mss:
-            # RFC 8985 7.3: the probe may exceed cwnd by one segment.
-            room = mss
-        n = usable if usable < room else room
-        rest = unsent if tcb.chunks is None else tcb.chunks.rest(tcb, offset)
-        if rest < n:
-            n = rest
-        if n >= mss and tcb.chunks is not None and tcb.chunks.defers(tcb, offset, mss, usable, room):
-            held = True
-            break
-        if n >= mss:
-            n = group_size(tcb, n, mss, unsent)
-        elif n > 0 and n == rest and rest < unsent:
-            # (A record ends here, MSG_EOR, and another follows: nothing will be added to it.)
-            pass
-        elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
-            explain_hold(tcb, unsent, usable, room)
-            break
-        if not rate.may_send_now(tcb) and (tcb.chunks is None or not tcb.chunks.within(offset)):
-            break
-        if n > mss and n > rate.quantum(tcb, mss):
-            n = rate.quantum(tcb, mss) // mss * mss
         if burst >= BURST:
             schedule(tcb)
             chrono.switch(tcb, C.CHRONO_BUSY)
             return
         burst += 1
-        if tcb.tlp_new:
-            tcb.tlp_new = False
-            n = n if n < mss else mss
-        push = 1 if n == unsent or (n >= mss and ends_burst(tcb, n, mss, usable if usable < room else room)) else 0
-        if tcb.chunks is not None:
-            push = tcb.chunks.sending(tcb, offset, n, mss, usable if usable < room else room)
-        send_data(tcb, offset, n, mss, n == unsent, push)
+        send_next(tcb, mss, n, unsent)
+        unsent = tcb.unsent()
+    note_limits(tcb, mss, unsent, burst > 0, n == _HELD)
+    if tcb.fin_pending and not tcb.fin_sent and tcb.unsent() <= 0:
+        send_fin(tcb)
+
+
+def peer_room(tcb: Tcb) -> int:
+    """The usable window (3.8.6.2.1): bytes that the peer's window leaves. It may be below 0."""
+    usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
+    # (Fast Open: the SYN that is out is no data.)
+    return usable + 1 if tcb.syn_out() else usable
+
+
+def path_room(tcb: Tcb, mss: int) -> int:
+    """Bytes that cwnd leaves."""
+    room = tcb.cwnd - tcb.in_flight()
+    if tcb.syn_out():
+        room += 1
+    # RFC 8985 7.3: the probe may exceed cwnd by one segment.
+    return mss if tcb.tlp_new and room < mss else room
+
+
+def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
+    """The payload of the next segment or group of them: 0 if nothing may go now, _HELD if a larger group is worth waiting for."""
+    offset = tcb.sendbuf.tail - unsent
+    usable = peer_room(tcb)
+    room = path_room(tcb, mss)
+    n = usable if usable < room else room
+    rest = unsent if tcb.chunks is None else tcb.chunks.rest(tcb, offset)
+    if rest < n:
+        n = rest
+    if n >= mss:
+        if tcb.chunks is not None and tcb.chunks.defers(tcb, offset, mss, usable, room):
+            return _HELD
+        n = group_size(tcb, n, mss, unsent)
+    elif n > 0 and n == rest and rest < unsent:
+        # (A record ends here, MSG_EOR, and another follows: nothing will be added to it.)
+        pass
+    elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
+        explain_hold(tcb, unsent, usable, room)
+        return 0
+    if not rate.may_send_now(tcb) and (tcb.chunks is None or not tcb.chunks.within(offset)):
+        return 0
+    if n > mss and n > rate.quantum(tcb, mss):
+        n = rate.quantum(tcb, mss) // mss * mss
+    return n
+
+
+def send_next(tcb: Tcb, mss: int, n: int, unsent: int) -> None:
+    """Send the next `n` of `unsent` bytes. PSH goes with what empties the buffer, or ends a burst."""
+    offset = tcb.sendbuf.tail - unsent
+    if tcb.tlp_new and n > mss:
+        n = mss
+    if tcb.chunks is not None:
+        room = min(peer_room(tcb), path_room(tcb, mss))
+        tcb.tlp_new = False
+        push = tcb.chunks.sending(tcb, offset, n, mss, room)
+    else:
+        push = 1 if n == unsent or (n >= mss and ends_burst(tcb, n, mss)) else 0
+        tcb.tlp_new = False
+    send_data(tcb, offset, n, mss, n == unsent, push)
+
+
+def note_limits(tcb: Tcb, mss: int, unsent: int, sent: bool, held: bool) -> None:
+    """What stopped the sending: cwnd (which may grow only then), the peer's window, or the application."""
+    usable = peer_room(tcb)
+    room = path_room(tcb, mss)
     limited = (unsent > 0 and room < mss and room <= usable) or (held and room < usable)
     pipe = tcb.in_flight()
-    if limited or burst > 0:
+    if limited or sent:
         note_cwnd_use(tcb, limited or pipe > tcb.cwnd - mss)
     chrono.after_output(tcb, unsent, usable, tcb.cwnd - pipe)
     if tcb.no_space and tcb.chunks is not None and tcb.chunks.linux:
         chunks.check_space(tcb)
     if tcb.rate is not None and unsent <= 0 and pipe < tcb.cwnd:
         rate.note_app_limited(tcb, pipe)
-    if tcb.fin_pending and not tcb.fin_sent and tcb.send_offset() >= buf.tail:
-        send_fin(tcb)
 
 
-def ends_burst(tcb: Tcb, n: int, mss: int, room: int) -> bool:
+def ends_burst(tcb: Tcb, n: int, mss: int) -> bool:
     """More than one full segment leaves at this instant, and this is the last for which there is room.
 
     A receiver that delays ACKs waits after an odd number of segments for one more, which only its ACK would release. PSH tells
     it that none will come soon (RFC 9293 3.9.1.2 asks for PSH where the buffer empties, and leaves the rest to the sender).
     """
-    if not tcb.core.config.tcp_push_bursts or room - n >= mss or rate.pacing_limit(tcb) > 0:
+    if not tcb.core.config.tcp_push_bursts or rate.pacing_limit(tcb) > 0:
+        return False
+    if min(peer_room(tcb), path_room(tcb, mss)) - n >= mss:
         return False
     return n > mss or tcb.last_send == tcb.core.now
 

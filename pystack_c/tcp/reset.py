@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.ip import encap
+from pystack_c.packet import Packet
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
@@ -81,7 +82,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
     )
 
 
-def refuse(core: Any, pkt: Any, why: str, rfc: str) -> None:
+def refuse(core: Any, pkt: Packet, why: str, rfc: str) -> None:
     """The RST that answers an unexpected segment (3.5.3, group 1 and 2)."""
     if pkt.tcp_flags & C.ACK:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)

@@ -77,11 +77,8 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         flags = ecn_flags(tcb, flags, length, count > 0)
         tcb.acc_opt_last = chosen != -1
     flags &= ~C.ECT
-    urg = 0
-    if seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq):
-        # RFC 9293 3.8.5, MUST-62: the pointer names the byte after the urgent data.
-        ahead = seq_diff(tcb.snd_up, seq)
-        urg = ahead if ahead < 0xFFFF else 0xFFFF
+    urg = urgent_pointer(tcb, seq)
+    if urg > 0:
         flags |= C.URG
     write_tcp(scratch, C.L4_OFF, tcb.lport, tcb.rport, seq, tcb.rcv_nxt, hlen, flags, window, urg)
     payload = tcb.sendbuf.peek(offset, length) if length > 0 else None
@@ -91,13 +88,26 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     # What the device will cut counts as the segments that it makes.
     pieces = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
     ack_was_sent(tcb, pieces)
+    count_sent(tcb, length, pieces)
+    return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
+
+
+def urgent_pointer(tcb: Tcb, seq: int) -> int:
+    """The urgent pointer of a segment at `seq`, or 0. It names the byte after the urgent data (RFC 9293 3.8.5, MUST-62)."""
+    if not (seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq)):
+        return 0
+    ahead = seq_diff(tcb.snd_up, seq)
+    return ahead if ahead < 0xFFFF else 0xFFFF
+
+
+def count_sent(tcb: Tcb, length: int, pieces: int) -> None:
+    """`pieces` segments leave with `length` bytes of data in all."""
     tcb.syn_window = False
     tcb.segs_out += pieces
     if length > 0:
         tcb.data_segs_out += pieces
         tcb.bytes_sent += length
-    core.counters.TcpOutSegs += pieces - 1
-    return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
+    tcb.core.counters.TcpOutSegs += pieces - 1
 
 
 def ack_was_sent(tcb: Tcb, count: int) -> None:

@@ -150,6 +150,12 @@ def _set_ip(tcb: Tcb, name: int, value: Any) -> None:
 
 
 def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
+    if not (_set_sending(tcb, name, value) or _set_timing(tcb, name, value) or _set_opening(tcb, name, value)):
+        raise error(errno.ENOPROTOOPT)
+
+
+def _set_sending(tcb: Tcb, name: int, value: Any) -> bool:
+    """The options of the sender. False if `name` is none of them."""
     if name == TCP_NODELAY:
         tcb.nodelay = bool(value)
         if value:
@@ -166,7 +172,23 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         tcb.user_mss = value
         if tcb.route is not None and tcb.state != C.CLOSED:
             update_mss(tcb)
-    elif name == TCP_KEEPIDLE:
+    elif name == TCP_NOTSENT_LOWAT:
+        # (Unsigned: -1 is no limit, 0 what the setting says.)
+        tcb.notsent_lowat = int(value) & 0xFFFFFFFF
+        if tcb.send_space() > 0:
+            tcb.wake(C.EV_OUT)
+    elif name == TCP_CONGESTION:
+        _set_congestion(tcb, value)
+    elif name == TCP_NOOPT:
+        tcb.noopt = bool(value)
+    else:
+        return False
+    return True
+
+
+def _set_timing(tcb: Tcb, name: int, value: Any) -> bool:
+    """The options about time, and about how often something is tried. False if `name` is none of them."""
+    if name == TCP_KEEPIDLE:
         tcb.keepidle = _seconds(value, 32767)
         keepalive_arm(tcb)
     elif name == TCP_KEEPINTVL:
@@ -175,6 +197,10 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         if not 1 <= value <= 127:
             raise error(errno.EINVAL)
         tcb.keepcnt = value
+    elif name == TCP_KEEPINIT:
+        if value < 0:
+            raise error(errno.EINVAL)
+        tcb.keepinit = value * SECOND
     elif name == TCP_SYNCNT:
         if not 1 <= value <= 127:
             raise error(errno.EINVAL)
@@ -185,17 +211,23 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         tcb.defer_accept = _deferral(value) * SECOND
         if tcb.listener is not None:
             tcb.listener.defer_accept = tcb.defer_accept
-    elif name == TCP_WINDOW_CLAMP:
+    elif name == TCP_LINGER2:
+        tcb.linger2 = -1 if value < 0 else min(value, LINGER2_MAX) * SECOND
+    elif name == TCP_USER_TIMEOUT:
+        if value < 0:
+            raise error(errno.EINVAL)
+        tcb.user_timeout = value * MILLISECOND
+    else:
+        return False
+    return True
+
+
+def _set_opening(tcb: Tcb, name: int, value: Any) -> bool:
+    """Fast Open, the window, and the rest. False if `name` is none of them."""
+    if name == TCP_WINDOW_CLAMP:
         if value == 0 and tcb.state != C.CLOSED:
             raise error(errno.EINVAL)
         tcb.window_clamp = max(LEAST_RCVBUF // 2, value) if value else 0
-    elif name == TCP_NOTSENT_LOWAT:
-        # (Unsigned: -1 is no limit, 0 what the setting says.)
-        tcb.notsent_lowat = int(value) & 0xFFFFFFFF
-        if tcb.send_space() > 0:
-            tcb.wake(C.EV_OUT)
-    elif name == TCP_LINGER2:
-        tcb.linger2 = -1 if value < 0 else min(value, LINGER2_MAX) * SECOND
     elif name == TCP_FASTOPEN:
         if value < 0 or tcb.state not in (C.CLOSED, C.LISTEN):
             raise error(errno.EINVAL)
@@ -218,22 +250,11 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
         if value not in (0, 1):
             raise error(errno.EINVAL)
         common.remember(tcb, (SOL_TCP, TCP_INQ), value)
-    elif name == TCP_NOOPT:
-        tcb.noopt = bool(value)
     elif name == TCP_REMOTE_UDP_ENCAPS_PORT:
         _set_tunnel(tcb, value)
-    elif name == TCP_KEEPINIT:
-        if value < 0:
-            raise error(errno.EINVAL)
-        tcb.keepinit = value * SECOND
-    elif name == TCP_USER_TIMEOUT:
-        if value < 0:
-            raise error(errno.EINVAL)
-        tcb.user_timeout = value * MILLISECOND
-    elif name == TCP_CONGESTION:
-        _set_congestion(tcb, value)
     else:
-        raise error(errno.ENOPROTOOPT)
+        return False
+    return True
 
 
 def _set_tunnel(tcb: Tcb, port: int) -> None:

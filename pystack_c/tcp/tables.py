@@ -5,6 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.ratelimit import SharedBudget
 from pystack_c.core import Core
+from pystack_c.packet import Packet
 from pystack_c.sockets.ports import PortTable
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
@@ -36,7 +37,7 @@ class TcpTables(PortTable):
 
     # Demultiplexing (RFC 9293 3.10.7: the connection first, then a listener for the address, then any).
 
-    def lookup(self, pkt: Any) -> Any:
+    def lookup(self, pkt: Packet) -> Any:
         """The Tcb that a segment belongs to, or None."""
         tcb: Any = self.latest
         if tcb is not None and tcb.rport == pkt.sport and tcb.lport == pkt.dport:
@@ -51,7 +52,7 @@ class TcpTables(PortTable):
                 return tcb
         return self.listener_for(pkt)
 
-    def listener_for(self, pkt: Any) -> Any:
+    def listener_for(self, pkt: Packet) -> Any:
         """The listener for a packet's destination: a bound address beats any, a hash shares out SO_REUSEPORT groups."""
         group = self.listeners.get(pkt.dport)
         if group is None:

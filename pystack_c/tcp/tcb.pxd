@@ -154,7 +154,6 @@ cdef class Tcb(Endpoint):
     cdef public int acc_opt_dups
     cdef public int64_t acc_per_ack
     cdef public bint acc_opt_last
-    cdef public int acc_chosen
     cdef public int64_t r_cep
     cdef public int64_t r_e0b
     cdef public int64_t r_ceb
@@ -273,6 +272,27 @@ cdef class Tcb(Endpoint):
     cdef public uint32_t rcv_rtt_seq
     cdef public uint32_t rcv_rtt_echo
     cdef public int64_t min_rtt_at
+    cdef void _begin_connection(self) noexcept
+    cdef void _begin_sequence_spaces(self) noexcept
+    cdef void _begin_windows(self) noexcept
+    cdef void _begin_closing(self) noexcept
+    cdef void _begin_acknowledging(self) noexcept
+    cdef void _begin_round_trip(self) noexcept
+    cdef void _begin_timers(self) noexcept
+    cdef void _begin_congestion(self) noexcept
+    cdef void _begin_recovery(self) noexcept
+    cdef void _begin_rack(self) noexcept
+    cdef void _begin_undo(self) noexcept
+    cdef void _begin_ecn(self) noexcept
+    cdef void _begin_accecn(self) noexcept
+    cdef void _begin_accecn_counters(self) noexcept
+    cdef void _begin_fastopen(self) noexcept
+    cdef void _begin_urgent(self) noexcept
+    cdef void _begin_options(self) noexcept
+    cdef void _begin_statistics(self) noexcept
+    cdef void _begin_progress(self) noexcept
+    @cython.locals(default=int)
+    cdef void _begin_segment_size(self) noexcept
     cpdef bint may_grow(self) noexcept
     @cython.locals(q=RtxQueue, sacked=int64_t, pipe=int64_t)
     cpdef int64_t in_flight(self) noexcept

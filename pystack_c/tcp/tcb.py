@@ -54,166 +54,271 @@ class Tcb(Endpoint):
         self.begin(core, ident)
 
     def begin(self, core: Any, ident: int) -> None:  # inherited
-        """Give every field its first value."""
+        """Give every field its first value.
+
+        The fields are grouped by mechanism. Times are nanoseconds, sizes are bytes, and sequence numbers are 32 bits wide
+        (tcp/marks.py says how each stays comparable), unless a comment says otherwise. -1 means "never" or "none".
+        """
         Endpoint.begin(self, core, ident)
-        # state
-        self.state = C.CLOSED
-        self.listener: Any = None
-        self.parent: Any = None
-        self.passive = False
-        #: why the SYN or SYN,ACK goes again though no timer was due; "" where none does
-        self.syn_why = ""
-        self.detached = False
-        self.output_queued = False
-        self.registered = False
-        # route and demultiplexing
-        self.route: Any = None
-        self.key: Any = None
-        # send sequence variables (RFC 9293 3.3.1)
-        self.iss = 0
-        self.snd_una = 0
-        self.snd_nxt = 0
-        self.snd_wnd = 0
-        self.snd_wl1 = 0
-        self.snd_wl2 = 0
-        self.snd_up = 0
-        self.max_window = 0
-        self.snd_sml = 0
-        # receive sequence variables
-        self.irs = 0
-        self.rcv_nxt = 0
-        self.rcv_adv = 0
-        self.syn_window = False
-        self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
-        self.rcv_up = 0
-        # options agreed on
-        self.mss = self.core.config.tcp_mss_default
-        self.path_mtu = 0
-        self.mtup: Any = None  # the search for the path MTU (mtuprobe.py)
-        self.peer_mss = self.core.config.tcp_mss_default
-        self.user_mss = 0
-        self.rcv_mss = self.core.config.tcp_mss_default
-        self.snd_wscale = 0
-        self.rcv_wscale = 0
-        self.wscale_ok = False
-        self.sack_ok = False
-        self.ts_ok = False
-        self.ts_recent = 0
-        self.ts_recent_stamp = 0
-        self.ts_offset = 0
-        self.syn_stamp = 0
-        self.rcv_limit = 0
-        # buffers
+        self._begin_connection()
+        self._begin_sequence_spaces()
+        self._begin_segment_size()
+        self._begin_windows()
+        self._begin_closing()
+        self._begin_acknowledging()
+        self._begin_round_trip()
+        self._begin_timers()
+        self._begin_congestion()
+        self._begin_recovery()
+        self._begin_rack()
+        self._begin_undo()
+        self._begin_ecn()
+        self._begin_accecn()
+        self._begin_accecn_counters()
+        self._begin_fastopen()
+        self._begin_urgent()
+        self._begin_options()
+        self._begin_statistics()
+        self._begin_progress()
+        # the queues: SND.UNA to what is unsent, RCV.NXT and what waits beyond it, and the records of what is in flight
         self.sendbuf = new_sendbuf()
         self.recvbuf = new_recvbuf(self.core.config.tcp_rmem)
-        self.sndbuf_size = self.core.config.tcp_wmem
         self.rtxq = new_rtxq()
-        # closing
-        self.fin_pending = False
+
+    def _begin_connection(self) -> None:
+        """The state (RFC 9293 3.3.2), how the connection is opened, and who knows it."""
+        self.state = C.CLOSED
+        self.passive = False  # opened by a SYN that came in
+        self.listener: Any = None  # LISTEN: the queue of connections to accept (opening/listener.py)
+        self.parent: Any = None  # the listening Tcb, until the connection is handed to it
+        self.key: Any = None  # the key in the table of connections (tables.conn_key)
+        self.registered = False  # in that table
+        self.detached = False  # closed by the application: nobody reads, and only the protocol goes on
+        self.time_waiting = False  # counted among those in TIME-WAIT (tcp_max_tw_buckets)
+        self.output_queued = False  # in core.output_queue (schedule.py)
+        self.route: Any = None  # the route.Dst that segments take
+        self.opened_at = 0  # when the SYN came, for TCP_DEFER_ACCEPT
+        self.syn_why = ""  # why the SYN or SYN,ACK goes again though no timer was due; "" if it does not
+        self.syn_text: Any = None  # data that came with the SYN of a simultaneous open (3.10.7.3)
+        self.soft_error = 0  # errno that ICMP or IP reported and that aborts nothing (RFC 1122 4.2.3.9)
+        self.was_reset = False  # ended by a RST, or as if by one: reads return the end of the stream
+        # what the sum of all memory counts of this connection (queues/memory.py)
+        self.charged = 0
+        self.orphan = False  # counted among those that the application has let go of (tcp_max_orphans)
+
+    def _begin_sequence_spaces(self) -> None:
+        """The send and receive sequence variables (RFC 9293 3.3.1)."""
+        self.iss = 0  # ISS
+        self.snd_una = 0  # SND.UNA
+        self.snd_nxt = 0  # SND.NXT
+        self.snd_up = 0  # SND.UP, the byte after the urgent data
+        self.snd_sml = 0  # the end of the last segment that was not full (Minshall's Nagle)
+        self.irs = 0  # IRS
+        self.rcv_nxt = 0  # RCV.NXT
+        self.rcv_up = 0  # RCV.UP
+        self.last_ack_sent = 0  # Last.ACK.sent (RFC 7323 4.3)
+
+    def _begin_segment_size(self) -> None:
+        """The size of segments, the path MTU, and the options agreed on in the handshake."""
+        default = self.core.config.tcp_mss_default
+        self.mss = default  # Eff.snd.MSS (3.7.1), less the options of every segment
+        self.peer_mss = default  # SendMSS: what the peer announced
+        self.rcv_mss = default  # the peer's full-sized segments, as seen
+        self.user_mss = 0  # TCP_MAXSEG; 0: no bound
+        self.path_mtu = 0  # that of the route, when `mss` was last computed
+        self.pmtudisc = 1  # IP_MTU_DISCOVER
+        self.mtup: Any = None  # the search for the path MTU (RFC 4821, mtuprobe.py), or None
+        self.sack_ok = False  # SACK permitted (RFC 2018)
+        self.ts_ok = False  # Snd.TS.OK (RFC 7323 3)
+        self.ts_recent = 0  # TS.Recent, of the peer's clock
+        self.ts_recent_stamp = 0  # when it was set: it is invalid after 24 days (5.5)
+        self.ts_offset = 0  # milliseconds that this connection's clock is ahead of ours (7.1)
+        self.syn_stamp = 0  # the TSval of the first SYN, in milliseconds
+
+    def _begin_windows(self) -> None:
+        """Flow control: the peer's window, and ours (RFC 9293 3.8.6), with receive-buffer autotuning."""
+        self.snd_wnd = 0  # SND.WND
+        self.snd_wl1 = 0  # SND.WL1: SEG.SEQ of the segment that set SND.WND
+        self.snd_wl2 = 0  # SND.WL2: its SEG.ACK
+        self.max_window = 0  # Max(SND.WND) (3.8.6.2.1)
+        self.wscale_ok = False  # both sides scale (RFC 7323 2)
+        self.snd_wscale = 0  # Snd.Wind.Shift, a count of bits
+        self.rcv_wscale = 0  # Rcv.Wind.Shift
+        self.rcv_adv = 0  # RCV.NXT + RCV.WND: the right edge that was announced
+        self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
+        self.syn_window = False  # the peer has seen no window but that of our SYN
+        self.rcv_limit = 0  # the window grows with what comes, up to the buffer (tcp_window_start); 0: no bound
+        self.window_clamp = 0  # TCP_WINDOW_CLAMP; 0: none
+        # autotuning (queues/autotune.py): bytes read in this round trip, since when, and the most in one
+        self.rcv_copied = 0
+        self.rcv_space_at = 0
+        self.rcv_space = 0
+        self.sndbuf_size = self.core.config.tcp_wmem  # SO_SNDBUF
+        self.rcvbuf_fixed = False  # the application set SO_RCVBUF: no autotuning
+        self.sndbuf_fixed = False
+
+    def _begin_closing(self) -> None:
+        """FIN and shutdown (RFC 9293 3.6)."""
+        self.fin_pending = False  # a FIN follows the data that is queued
         self.fin_sent = False
-        self.fin_seq = 0
+        self.fin_seq = 0  # its sequence number, while fin_sent
         self.fin_received = False
-        self.closing_fin = False
-        self.syn_text: Any = None
-        self.shut_rd = False
-        self.shut_wr = False
-        self.was_reset = False
-        # acknowledging
-        self.ack_now = False
-        self.ack_reason = ""
-        self.last_ack_sent = 0
-        self.quickack = self.core.config.tcp_quickack_segs
-        self.sacks: Any = None
-        self.dsack: Any = None
-        self.last_bad_ack = -1
-        # round trip and timeout (RFC 6298)
-        self.srtt = 0
-        self.rttvar = 0
-        self.rto = self.core.config.tcp_rto_initial
-        self.backoff = 0
-        self.min_rtt = -1
-        # congestion control and loss recovery (RFC 5681, 6582, 6675)
-        self.cc: Any = None
-        self.cwnd = 0
-        self.ssthresh = self.core.config.tcp_init_ssthresh
-        self.cwnd_limited = False
-        self.max_out = 0
-        self.cwnd_round = 0
-        self.ca_state = C.CA_OPEN
-        self.recover = 0
-        self.dupacks = 0
-        self.reno_sacked = 0
-        self.force_retransmit = False
-        #: NewReno: a partial ACK of this recovery restarted the retransmission timer already
-        self.partial_seen = False
-        self.fin_expected = False
+        self.fin_expected = False  # a FIN came out of order, with this sequence number
         self.fin_expected_seq = 0
-        # RACK-TLP, PRR, undo (RFC 8985, 6937, 4015)
-        self.rack_started = False
-        self.rack_order = 0
-        self.rack_end = 0
-        self.rack_rtt = 0
-        self.rack_fack = 0
-        self.rack_reordering = False
-        self.rack_mult = 1
-        self.rack_persist = 16
-        self.rack_dsack_round = False
-        self.rack_dsack_seq = 0
-        self.tlp_out = False
-        self.tlp_new = False
-        self.rto_deadline = 0
-        self.ack_dsack = False
-        self.ack_orig = False
-        self.ack_delivered = 0
-        self.tlp_is_retrans = False
-        self.tlp_end = 0
-        self.prr_delivered = 0
-        self.prr_out = 0
-        self.prr_flight = 0
-        self.undo_possible = False
-        self.undo_retrans = 0
-        self.undo_stamp = 0
-        self.undo_end = 0
-        self.undo_marker = 0
-        self.dsack_end = 0
-        self.prior_cwnd = 0
+        self.closing_fin = False  # CLOSING: the next ACK carries the FIN again (FreeBSD, tcp_closing_fin)
+        self.shut_rd = False  # shutdown(SHUT_RD)
+        self.shut_wr = False  # shutdown(SHUT_WR), or close
+
+    def _begin_acknowledging(self) -> None:
+        """What the next ACK says, and when it is due (3.8.6.3, RFC 5681 4.2; delack.py)."""
+        self.ack_now = False  # an ACK is owed, and goes at the next poll
+        self.ack_reason = ""  # why, for the probe
+        self.quickack = self.core.config.tcp_quickack_segs  # segments that are acknowledged at once (TCP_QUICKACK)
+        self.sacks: Any = None  # blocks to report, the most recent first (RFC 2018 4), or None
+        self.dsack: Any = None  # a duplicate to report once (RFC 2883), or None
+        self.last_bad_ack = -1  # when a bad segment was answered last (tcp_invalid_ratelimit, RFC 5961 7)
+
+    def _begin_round_trip(self) -> None:
+        """The round trip and the retransmission timeout (RFC 6298; loss/rtt.py)."""
+        self.srtt = 0  # SRTT; 0: no sample yet
+        self.rttvar = 0  # RTTVAR
+        self.rto = self.core.config.tcp_rto_initial  # RTO, without backoff
+        self.backoff = 0  # how often the RTO is doubled (5.5)
+        self.last_rtt = -1  # the latest sample
+        self.min_rtt = -1  # the least in tcp_min_rtt_wlen
+        self.min_rtt_at = 0
+        # the round trip as a receiver sees it: the time from one window (or timestamp) to the next
+        self.rcv_rtt = 0
+        self.rcv_rtt_at = -1
+        self.rcv_rtt_seq = 0
+        self.rcv_rtt_echo = 0  # the TSecr of the last sample
+
+    def _begin_timers(self) -> None:
+        """The timers (base/timer.py), each None until it is first set, and what they count."""
+        self.rto_timer: Any = None  # retransmission, loss probe, or persist: one runs at a time (rtotimer.py)
+        self.rto_deadline = 0  # when the retransmission is due, while a loss probe has the timer
+        self.reorder_timer: Any = None  # RACK's reordering window (RFC 8985 6.2)
+        self.pace_timer: Any = None  # the next segment at the pacing rate
+        self.delack_timer: Any = None  # the delayed ACK
+        self.wait_timer: Any = None  # TIME-WAIT, or an orphan in FIN-WAIT-2
+        self.keep_timer: Any = None  # keep-alive (3.8.4)
+        self.retries = 0  # retransmissions in a row by timeout (R1 and R2, 3.8.3)
+        self.retry_start = -1  # when what is unacknowledged was sent first: TCP_USER_TIMEOUT counts from here
+        self.probes = 0  # window probes in a row (3.8.6.1)
+        self.keep_probes = 0  # keep-alive probes in a row
+        self.last_recv = 0  # when a segment came last (keep-alive)
+        self.last_send = 0  # when data was sent last (the restart after an idle time, RFC 5681 4.1)
+
+    def _begin_congestion(self) -> None:
+        """Congestion control (RFC 5681, RFC 7661), delivery rate, and pacing."""
+        self.congestion = self.core.config.tcp_congestion  # the algorithm's name (TCP_CONGESTION)
+        self.cc: Any = None  # the algorithm, from ESTABLISHED on (congestion/base.py)
+        self.cwnd = 0  # cwnd
+        self.ssthresh = self.core.config.tcp_init_ssthresh  # ssthresh
+        self.cwnd_limited = False  # cwnd was filled in this round trip: it may grow (RFC 7661)
+        self.max_out = 0  # the most that was in flight in it
+        self.cwnd_round = 0  # where it ends
+        self.rate: Any = None  # the sampler of the delivery rate (congestion/rate.py)
+        self.pacing_rate = 0  # bytes a second that the algorithm asks for; 0: no pacing
+        self.max_pacing_rate = 0  # SO_MAX_PACING_RATE; 0: no bound
+        self.pace_at = 0  # when the next segment may go
+        # what holds the sender up, since when, and for how long in all (congestion/chrono.py)
+        self.chrono = 0
+        self.chrono_at = 0
+        self.chrono_busy = 0
+        self.chrono_rwnd = 0
+        self.chrono_sndbuf = 0
+        self.no_space = False  # the application found the send buffer full
+
+    def _begin_recovery(self) -> None:
+        """Loss recovery (RFC 6582, RFC 6675) and proportional rate reduction (RFC 6937)."""
+        self.ca_state = C.CA_OPEN  # the phase, one of C.CA_*
+        self.recover = 0  # recover, RecoveryPoint: the phase ends when this is acknowledged
+        self.dupacks = 0  # duplicate ACKs in a row
+        self.reno_sacked = 0  # bytes that duplicate ACKs without SACK stand for
+        self.force_retransmit = False  # one lost segment goes whatever cwnd says (fast retransmit)
+        self.partial_seen = False  # NewReno: a partial ACK restarted the retransmission timer already
+        self.own_recovery = False  # the algorithm has a recovery of its own (BBR): no PRR
+        self.prr_delivered = 0  # prr_delivered
+        self.prr_out = 0  # prr_out
+        self.prr_flight = 0  # RecoverFS
+        # what one ACK tells: set anew by each
+        self.ack_dsack = False  # it reports a duplicate
+        self.ack_orig = False  # it delivers something that was sent once
+        self.ack_delivered = 0  # bytes that it acknowledges or SACKs
+        self.ack_reordered = False  # it shows reordering
+        self.reordering = self.core.config.tcp_reordering  # segments by which the path reorders
+
+    def _begin_rack(self) -> None:
+        """RACK-TLP (RFC 8985; loss/rack.py)."""
+        self.rack_started = False  # something was delivered
+        self.rack_order = 0  # RACK.segment: which transmission, by its count (RFC: xmit_ts)
+        self.rack_end = 0  # RACK.segment.end_seq
+        self.rack_rtt = 0  # RACK.rtt
+        self.rack_fack = 0  # RACK.fack
+        self.rack_reordering = False  # RACK.reordering_seen
+        self.rack_mult = 1  # RACK.reo_wnd_mult
+        self.rack_persist = 16  # RACK.reo_wnd_persist, recoveries
+        self.rack_dsack_round = False  # RACK.dsack_round is set,
+        self.rack_dsack_seq = 0  # and ends here
+        self.tlp_out = False  # a probe is out: TLP.end_seq is valid
+        self.tlp_end = 0  # TLP.end_seq
+        self.tlp_is_retrans = False  # TLP.is_retrans
+        self.tlp_new = False  # a probe of new data is to go, one segment beyond cwnd (7.3)
+
+    def _begin_undo(self) -> None:
+        """Taking back a wrong response to a loss: Eifel, D-SACK, F-RTO (RFC 3522, RFC 3708, RFC 5682; loss/undo.py)."""
+        self.undo_possible = False  # the state before the response is saved
+        self.prior_cwnd = 0  # cwnd before it
         self.prior_ssthresh = 0
-        self.frto = False
-        self.frto_end = 0
-        # ECN (RFC 3168)
-        self.ecn_ok = False
-        self.ecn_asked = False
-        self.ecn_echo = False
-        self.ecn_cwr = False
-        self.ecn_recover = 0
-        self.ecn_recover_set = False
-        # accurate ECN (RFC 9768; accecn.py)
-        self.accecn = False
-        self.acc_asked = False
-        self.acc_syn = 0
-        self.acc_again = False
-        self.acc_answer = -1
-        self.acc_counted = False
-        self.acc_respond = False
-        self.acc_skip = False
-        self.acc_first = False
-        self.acc_newer = False
-        self.acc_no_ect = False
-        self.acc_deaf = False
-        self.acc_fail = 0
-        self.acc_last = 0
-        self.acc_last_data = 0
-        self.acc_switched = 0
-        self.acc_unacked_ce = 0
-        self.acc_opt_seen = 0
-        self.acc_opt_off = False
-        self.acc_opt_due = 0
-        self.acc_opt_dups = 0
-        self.acc_per_ack = 0
-        self.acc_opt_last = False
-        self.acc_chosen = -1
-        self.r_cep = 0
-        self.r_e0b = 0
+        self.undo_marker = 0  # SND.UNA when it began
+        self.undo_retrans = 0  # retransmissions since that no D-SACK has reported
+        self.undo_stamp = 0  # TSval of the first retransmission, in milliseconds; 0: none
+        self.undo_end = 0  # and where it ended
+        self.dsack_end = 0  # the end of the last duplicate that was reported
+        self.frto = False  # F-RTO is under way
+        self.frto_end = 0  # SND.NXT at the timeout
+
+    def _begin_ecn(self) -> None:
+        """Classic ECN (RFC 3168; ecn/ecn.py)."""
+        self.ecn_asked = False  # our SYN asked for it
+        self.ecn_ok = False  # agreed on, and not accurate ECN
+        self.ecn_echo = False  # ECE on each ACK, until the sender says CWR
+        self.ecn_cwr = False  # CWR on the next segment of new data
+        self.ecn_recover = 0  # one response a window: the next one beyond this,
+        self.ecn_recover_set = False  # if it was set
+        self.ecn_seen = False  # a packet with an ECT or CE codepoint came
+
+    def _begin_accecn(self) -> None:
+        """Accurate ECN (RFC 9768; ecn/accecn.py): the handshake, and what is not to be trusted."""
+        self.accecn = False  # AccECN mode
+        self.acc_asked = False  # our SYN asked for it
+        self.acc_syn = 0  # IP-ECN of the last SYN, which the SYN,ACK feeds back
+        self.acc_again = False  # another SYN came (3.1.5)
+        self.acc_answer = -1  # IP-ECN of the SYN,ACK as a handshake code, due on a pure ACK (3.2.2.1)
+        self.acc_counted = False  # a mark of the SYN,ACK was counted
+        self.acc_respond = False  # the handshake met a mark: respond in ESTABLISHED
+        self.acc_skip = False  # the next ACE field is a handshake code, and not a counter
+        self.acc_first = False  # the next one is the first counter, which is not 0 (3.2.2.4)
+        self.acc_newer = False  # this ACK has a newer timestamp than any before (A.1)
+        self.acc_no_ect = False  # send without ECT from now on
+        self.acc_deaf = False  # the ACE field is not to be trusted: no response to it
+        self.acc_fail = 0  # accecn.*_FAIL_*, a sum of bits (tcpi_accecn_fail_mode)
+        self.acc_last = 0  # IP-ECN of the last packet,
+        self.acc_last_data = 0  # and of the last one with data
+        self.acc_switched = 0  # options still due because that changed (3.2.3.3)
+        self.acc_unacked_ce = 0  # packets with CE since the last ACK (3.2.2.5.1)
+        self.acc_per_ack = 0  # the mean of segments that an ACK acknowledges, 6 bits after the point
+        self.acc_opt_seen = 0  # what was seen of the peer's option (tcpi_accecn_opt_seen)
+        self.acc_opt_off = False  # we send no option any more
+        self.acc_opt_due = 0  # accecn.FIRST_*: options due whatever the counters say
+        self.acc_opt_dups = 0  # duplicates in a row behind an ACK with the option (3.2.3.2.2)
+        self.acc_opt_last = False  # the last ACK had it
+
+    def _begin_accecn_counters(self) -> None:
+        """Accurate ECN's counters (RFC 9768 3.2.1): r_ ours as a receiver, s_ the sender's copies, told_ what our option said last."""
+        self.r_cep = 0  # packets with CE
+        self.r_e0b = 0  # bytes under ECT(0), CE and ECT(1)
         self.r_ceb = 0
         self.r_e1b = 0
         self.s_cep = 0
@@ -223,122 +328,84 @@ class Tcb(Endpoint):
         self.told_e0b = 0
         self.told_ceb = 0
         self.told_e1b = 0
-        # buffer autotuning
-        self.rcvbuf_fixed = False
-        self.sndbuf_fixed = False
-        self.rcv_copied = 0
-        self.rcv_space_at = 0
-        self.last_rtt = -1
-        # Fast Open (RFC 7413), urgent data (RFC 9293 3.8.5), limits the application set
-        self.fastopen = False
-        self.fastopen_asked = False
-        self.fastopen_cookie: Any = None
-        self.fastopen_qlen = 0
-        self.fastopen_exp = False
-        self.fastopen_option = False
-        self.fastopen_key = b""
-        self.fastopen_no_cookie = False
-        self.fastopen_connect = False
-        self.fastopen_deferred = False
-        self.syn_data = False
-        self.syn_data_acked = False
-        self.syn_again = False
-        self.opened_at = 0
-        self.defer_accept = 0
-        self.window_clamp = 0
-        self.notsent_lowat = 0
-        self.linger2 = 0
-        self.min_ttl = 0
-        self.urg_seen = False
-        self.oob_byte = -1
-        self.oob_state = 0
-        self.mark_left = -1
-        # delivery rate and pacing
-        self.rate: Any = None
-        self.own_recovery = False
-        self.pacing_rate = 0
-        self.max_pacing_rate = 0
-        self.pace_at = 0
-        self.pace_timer: Any = None
-        # timers
-        self.reorder_timer: Any = None
-        self.rto_timer: Any = None
-        self.delack_timer: Any = None
-        self.wait_timer: Any = None
-        self.keep_timer: Any = None
-        self.retries = 0
-        self.retry_start = -1
-        self.probes = 0
-        self.last_recv = 0
-        self.last_send = 0
-        # socket options
-        self.nodelay = not self.core.config.tcp_nagle
-        self.cork = False
-        self.more = False
-        self.keepalive = False
-        self.keepidle = self.core.config.tcp_keepalive_time
-        self.keepintvl = self.core.config.tcp_keepalive_intvl
-        self.keepcnt = self.core.config.tcp_keepalive_probes
-        self.user_timeout = 0
-        self.keepinit = self.core.config.tcp_keepinit
-        self.syn_retries = self.core.config.tcp_syn_retries
-        self.linger = -1
-        self.push_now = False
-        self.time_waiting = False
-        self.keep_probes = 0
-        self.congestion = self.core.config.tcp_congestion
-        self.oobinline = False
-        self.pmtudisc = 1
-        self.noopt = False
-        self.options_given = False
-        self.recverr = False
-        self.rcv_tos = 0
-        self.errqueue: Any = None
-        self.chunks: Any = None
-        self.rcvlowat = 1
-        # what tcp_info tells
+
+    def _begin_fastopen(self) -> None:
+        """Fast Open (RFC 7413; opening/fastopen.py)."""
+        self.fastopen = False  # opened by data in the SYN
+        self.fastopen_asked = False  # the application asked for it, or for a cookie
+        self.fastopen_cookie: Any = None  # the cookie for the SYN, or for the SYN,ACK
+        self.fastopen_qlen = 0  # TCP_FASTOPEN: how many may wait; 0: off
+        self.fastopen_exp = False  # with the experimental option kind (254)
+        self.fastopen_option = False  # our SYN carried the option
+        self.fastopen_key = b""  # TCP_FASTOPEN_KEY
+        self.fastopen_no_cookie = False  # TCP_FASTOPEN_NO_COOKIE
+        self.fastopen_connect = False  # TCP_FASTOPEN_CONNECT
+        self.fastopen_deferred = False  # the SYN waits for the first write
+        self.fastopen_fail = 0  # why it failed (tcpi_fastopen_client_fail)
+        self.syn_data = False  # our SYN carried data,
+        self.syn_data_acked = False  # and it was acknowledged
+        self.syn_again = False  # our SYN went again, without it
+
+    def _begin_urgent(self) -> None:
+        """Urgent data (RFC 9293 3.8.5, RFC 6093; urgent.py)."""
+        self.urg_seen = False  # tell the application (EV_PRI)
+        self.oob_byte = -1  # the last urgent byte, taken out of the stream
+        self.oob_state = 0  # one of C.OOB_*
+        self.mark_left = -1  # bytes to read until the mark; -1: no mark
+        self.oobinline = False  # SO_OOBINLINE
+
+    def _begin_options(self) -> None:
+        """What the application set: socket(7), tcp(7), ip(7)."""
+        self.nodelay = not self.core.config.tcp_nagle  # TCP_NODELAY
+        self.cork = False  # TCP_CORK
+        self.more = False  # MSG_MORE of the last write
+        self.push_now = False  # TCP_NODELAY was just set: what is pending goes
+        self.notsent_lowat = 0  # TCP_NOTSENT_LOWAT; 0: what the setting says
+        self.rcvlowat = 1  # SO_RCVLOWAT
+        self.keepalive = False  # SO_KEEPALIVE
+        self.keepidle = self.core.config.tcp_keepalive_time  # TCP_KEEPIDLE
+        self.keepintvl = self.core.config.tcp_keepalive_intvl  # TCP_KEEPINTVL
+        self.keepcnt = self.core.config.tcp_keepalive_probes  # TCP_KEEPCNT
+        self.keepinit = self.core.config.tcp_keepinit  # FreeBSD's TCP_KEEPINIT
+        self.syn_retries = self.core.config.tcp_syn_retries  # TCP_SYNCNT
+        self.user_timeout = 0  # TCP_USER_TIMEOUT (RFC 5482); 0: none
+        self.defer_accept = 0  # TCP_DEFER_ACCEPT
+        self.linger = -1  # SO_LINGER; -1: off
+        self.linger2 = 0  # TCP_LINGER2; 0: what the setting says
+        self.min_ttl = 0  # IP_MINTTL (RFC 5082)
+        self.noopt = False  # FreeBSD's TCP_NOOPT
+        self.options_given = False  # the application chose `encap`: a received route does not replace it (MUST-52)
+        self.recverr = False  # IP_RECVERR
+        self.rcv_tos = 0  # the DS field of the last packet (IP_RECVTOS)
+        self.errqueue: Any = None  # queues/errqueue.py, or None: nobody asked for it
+        self.chunks: Any = None  # queues/chunks.py, or None: writes leave no borders (tcp_linux_queue, MSG_EOR)
+
+    def _begin_statistics(self) -> None:
+        """What only tcp_info tells (RFC 4898; info.py)."""
         self.segs_in = 0
         self.segs_out = 0
         self.data_segs_in = 0
         self.data_segs_out = 0
-        self.bytes_received = 0
-        self.bytes_acked = 0
         self.bytes_sent = 0
         self.bytes_retrans = 0
-        self.total_retrans = 0
-        self.soft_error = 0
-        self.delivered = 0
-        self.delivered_ce = 0
-        self.dsack_dups = 0
-        self.reordering = self.core.config.tcp_reordering
-        self.reord_seen = 0
-        self.ack_reordered = False
-        self.rcv_ooopack = 0
-        self.last_data_recv = 0
+        self.delivered_ce = 0  # segments that were delivered with a mark
+        self.reord_seen = 0  # times that reordering was seen
+        self.rcv_ooopack = 0  # segments that came out of order
         self.last_ack_recv = 0
+        # retransmission timeouts: how many, in how many recoveries, how long these took, and since when one lasts (-1: none)
         self.total_rto = 0
         self.rto_recoveries = 0
         self.rto_time = 0
         self.rto_stamp = -1
-        self.fastopen_fail = 0
-        self.ecn_seen = False
-        self.rcv_space = 0
-        # what the sum of all memory counts of this, and whether the application has let go of it (memory.py)
-        self.charged = 0
-        self.orphan = False
-        # what holds the sender up, since when, and for how long in all (chrono.py)
-        self.chrono = 0
-        self.chrono_at = 0
-        self.chrono_busy = 0
-        self.chrono_rwnd = 0
-        self.chrono_sndbuf = 0
-        self.no_space = False
-        # the round trip as a receiver sees it (rtt.py)
-        self.rcv_rtt = 0
-        self.rcv_rtt_at = -1
-        self.rcv_rtt_seq = 0
-        self.rcv_rtt_echo = 0
-        self.min_rtt_at = 0
+
+    def _begin_progress(self) -> None:
+        """Sums that tcp_info tells, and that decisions use too."""
+        self.bytes_received = 0
+        self.bytes_acked = 0  # 0: our SYN may still be out (syn_out)
+        self.total_retrans = 0  # segments sent again
+        self.dsack_dups = 0  # of which the peer reported so many as duplicates
+        self.delivered = 0  # segments that were acknowledged or SACKed
+        self.last_data_recv = 0
 
     def on_timer(self, kind: int) -> None:  # inherited
         """A timer of this connection is due: `tcp.timers` knows what to do."""

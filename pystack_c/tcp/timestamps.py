@@ -1,9 +1,8 @@
 """The timestamps option: the clock, TS.Recent, and PAWS (RFC 7323)."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_le, seq_lt
+from pystack_c.packet import Packet
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.tcp import segment_len
 
@@ -17,7 +16,7 @@ def ts_now(tcb: Tcb) -> int:
 TS_RECENT_VALID = 24 * 86_400_000_000_000
 
 
-def newer_stamp(tcb: Tcb, pkt: Any) -> bool:
+def newer_stamp(tcb: Tcb, pkt: Packet) -> bool:
     """Is the segment's timestamp no older than TS.Recent? Each is, where TS.Recent is invalid.
 
     RFC 7323 5.5: TS.Recent is invalid after 24 idle days, in which the peer's clock may have passed half of its range.
@@ -27,14 +26,14 @@ def newer_stamp(tcb: Tcb, pkt: Any) -> bool:
     return tcb.core.now - tcb.ts_recent_stamp >= TS_RECENT_VALID
 
 
-def paws_reject(tcb: Tcb, pkt: Any) -> bool:
+def paws_reject(tcb: Tcb, pkt: Packet) -> bool:
     """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment."""
     if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
         return False
     return not newer_stamp(tcb, pkt)
 
 
-def count_paws(tcb: Tcb, pkt: Any) -> None:
+def count_paws(tcb: Tcb, pkt: Packet) -> None:
     """Count a segment with an old timestamp; a mere ACK that was overtaken is a common thing, and has a counter of its own."""
     counters = tcb.core.counters
     if tcb.state == C.TIME_WAIT:
@@ -45,7 +44,7 @@ def count_paws(tcb: Tcb, pkt: Any) -> None:
         counters.TcpExtPAWSEstab += 1
 
 
-def note_timestamp(tcb: Tcb, pkt: Any) -> None:
+def note_timestamp(tcb: Tcb, pkt: Packet) -> None:
     """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
     if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and newer_stamp(tcb, pkt):
         tcb.ts_recent = pkt.tsval

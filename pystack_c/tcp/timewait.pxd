@@ -7,6 +7,8 @@ from pystack_c.tcp.delack cimport ack_now
 from pystack_c.tcp.opening.listen cimport listen_state
 from pystack_c.tcp.tcb cimport Tcb
 
+@cython.locals(flags=int)
+cpdef bint time_wait(Tcb tcb, Packet pkt) except -1
 @cython.locals(newer=bint, listener=Tcb)
 cpdef bint reopen(Tcb tcb, Packet pkt)
 @cython.locals(flags=int)

@@ -1,16 +1,26 @@
 """Segments for a connection in TIME-WAIT (RFC 6191, RFC 9293 section 3.10.7.4)."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
+from pystack_c.packet import Packet
 from pystack_c.tcp.data import fin_again
 from pystack_c.tcp.delack import ack_now
 from pystack_c.tcp.opening.listen import listen_state
 from pystack_c.tcp.tcb import Tcb
 
 
-def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
+def time_wait(tcb: Tcb, pkt: Packet) -> bool:
+    """A segment in TIME-WAIT, before its sequence number is looked at. True if it is done with."""
+    flags = pkt.tcp_flags
+    if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
+        return True
+    if tcb.core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
+        time_wait_answer(tcb, pkt)
+        return True
+    return False
+
+
+def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
     """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
     flags = pkt.tcp_flags
     if not flags & C.ACK:
@@ -21,7 +31,7 @@ def time_wait_answer(tcb: Tcb, pkt: Any) -> None:
         ack_now(tcb, "outside the window: say where it is", "FreeBSD tcp_twcheck")
 
 
-def reopen(tcb: Tcb, pkt: Any) -> bool:
+def reopen(tcb: Tcb, pkt: Packet) -> bool:
     """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate.
 
     What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.

@@ -1,10 +1,10 @@
 """Urgent data: the pointer, the byte, and the mark (RFC 9293 section 3.8.5, RFC 6093)."""
 
 import errno
-from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.queues import memory
@@ -38,7 +38,7 @@ def pass_mark(tcb: Tcb, n: int) -> None:
     tcb.mark_left -= n
 
 
-def urgent(tcb: Tcb, pkt: Any) -> None:
+def urgent(tcb: Tcb, pkt: Packet) -> None:
     """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
     up = seq_add(pkt.seq, pkt.urg)
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):

@@ -6,15 +6,16 @@
 +-------+-------+---+---+-------+---------+---------+---------+---------+
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pystack_c.const as C
 from pystack_c.wire import ethernet
 
-BROADCAST = 0xFFFFFFFFFFFF
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
 
 
-def parse(pkt: Any) -> int:
+def parse(pkt: "Packet") -> int:
     """Read the ARP packet at pkt.ip_off. 0, -1 (truncated), -2 (not IPv4 over Ethernet) or -3 (unknown operation)."""
     off = pkt.ip_off
     if pkt.end - off < 28:

@@ -6,12 +6,18 @@
 +-------------------+-------------------+-------+----------
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pystack_c.const as C
 
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
 
-def parse(pkt: Any) -> int:
+
+BROADCAST = 0xFFFFFFFFFFFF
+
+
+def parse(pkt: "Packet") -> int:
     """Read the header at pkt.l2_off. 0, -1 (truncated) or -2 (an 802.3 length, not a type)."""
     off = pkt.l2_off
     if pkt.end - off < C.ETH_HLEN:

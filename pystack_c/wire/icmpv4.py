@@ -6,12 +6,15 @@
 +-------+-------+---------------+-------------------------------+----------
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pystack_c.wire.checksum import sum_any, sum_bytes
 
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
 
-def parse(pkt: Any) -> int:
+
+def parse(pkt: "Packet") -> int:
     """Check and read the message in [l4_off, l4_end). 0, -1 (truncated) or -2 (wrong checksum)."""
     off = pkt.l4_off
     if pkt.l4_end - off < 8:

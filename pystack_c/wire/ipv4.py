@@ -17,9 +17,13 @@
 +-----------------------------------------------+---------------+
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pystack_c.wire.checksum import sum_bytes, sum_scratch
+
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
+
 
 # What the negative answers of `parse` mean: (drop, why, rule), at index -code.
 ERRORS = (
@@ -41,7 +45,7 @@ IPOPT_LSRR = 131
 IPOPT_SSRR = 137
 
 
-def parse(pkt: Any) -> int:
+def parse(pkt: "Packet") -> int:
     """Check and read the header at pkt.ip_off; sets l4_off and l4_end. 0, or a negative index into ERRORS."""
     off = pkt.ip_off
     room = pkt.end - off

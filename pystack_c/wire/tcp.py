@@ -1,8 +1,12 @@
 """TCP header and options: bytes to fields and back (RFC 9293 section 3.1 and 3.2)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystack_c.const as C
+
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
+
 
 # Results of parse_tcp.
 OK = 0
@@ -10,7 +14,7 @@ TRUNCATED = -1
 BAD_OFFSET = -2
 
 
-def parse_tcp(pkt: Any) -> int:
+def parse_tcp(pkt: "Packet") -> int:
     """Parse the TCP header at pkt.l4_off into pkt's fields. Returns OK, or why the segment is malformed."""
     p = pkt.frame
     o = pkt.l4_off
@@ -44,14 +48,14 @@ def parse_tcp(pkt: Any) -> int:
     return OK
 
 
-def _timestamps(pkt: Any, i: int) -> None:
+def _timestamps(pkt: "Packet", i: int) -> None:
     p = pkt.frame
     pkt.opt_ts = True
     pkt.tsval = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
     pkt.tsecr = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
 
 
-def _options(pkt: Any, i: int, end: int) -> None:
+def _options(pkt: "Packet", i: int, end: int) -> None:
     """RFC 9293 3.2 and MUST-5, 6, 7, 64: any segment, any alignment; an impossible length ends the list."""
     p = pkt.frame
     while i < end:
@@ -88,7 +92,7 @@ def _options(pkt: Any, i: int, end: int) -> None:
         i += length
 
 
-def _accecn(pkt: Any, i: int, n: int, order: int) -> None:
+def _accecn(pkt: "Packet", i: int, n: int, order: int) -> None:
     """RFC 9768 3.2.3: the whole fields that fit; what is left over is padding."""
     p = pkt.frame
     pkt.acc_order = order
@@ -101,7 +105,7 @@ def _accecn(pkt: Any, i: int, n: int, order: int) -> None:
         pkt.acc_last = (p[i + 6] << 16) | (p[i + 7] << 8) | p[i + 8]
 
 
-def _sack_blocks(pkt: Any, i: int, end: int) -> None:
+def _sack_blocks(pkt: "Packet", i: int, end: int) -> None:
     p = pkt.frame
     blocks = []
     while i + 8 <= end:
@@ -245,7 +249,7 @@ def write_accecn(buf: bytearray, o: int, order: int, count: int, first: int, ceb
     return i - o
 
 
-def segment_len(pkt: Any) -> int:
+def segment_len(pkt: "Packet") -> int:
     """SEG.LEN: payload plus SYN and FIN."""
     n = pkt.l4_end - pkt.data_off
     if pkt.tcp_flags & C.SYN:

@@ -1,12 +1,15 @@
 """UDP headers (RFC 768): source port, destination port, length, checksum."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystack_c.const as C
 from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_bytes
 
+if TYPE_CHECKING:
+    from pystack_c.packet import Packet
 
-def parse(pkt: Any) -> int:
+
+def parse(pkt: "Packet") -> int:
     """Check and read the datagram in [l4_off, l4_end); cuts l4_end to the UDP length.
 
     0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).

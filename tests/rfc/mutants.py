@@ -172,7 +172,7 @@ RFC1122 = [
     Mutant("IP-24", "sockets/udp.py", "src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src", "src = dst.src"),
     Mutant("IP-25", "ip/icmpv4.py", "src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0", "src = pkt.dst"),
     Mutant("IP-26", "ingress/ipv4.py", "        if own.broadcast == dst:", "        if False:"),
-    Mutant("IP-27", "link/neighbor.py", "        header = ethernet.header(arp.BROADCAST, iface.mac, C.ETH_P_IP)", "        header = ethernet.header(0x020000000001, iface.mac, C.ETH_P_IP)"),
+    Mutant("IP-27", "link/neighbor.py", "        header = ethernet.header(ethernet.BROADCAST, iface.mac, C.ETH_P_IP)", "        header = ethernet.header(0x020000000001, iface.mac, C.ETH_P_IP)"),
     Mutant("IP-28", "ingress/ipv4.py", "if pkt.l2_group and pkt.dst_kind == C.DST_UNICAST:", "if False:"),
     Mutant("IP-29", "config.py", "self.ip_forward = False", "self.ip_forward = True"),
     Mutant("IP-30", "ingress/ipv4.py", "            counters.IpInHdrErrors += 1", "            pass"),

@@ -7,6 +7,8 @@ A user's own algorithm subclasses CongestionControl, overrides the hooks, sets `
 import re
 from typing import Any
 
+from pystack_c.tcp.tcb import Tcb
+
 # What cong_signal tells.
 SIGNAL_LOSS = 1  # fast retransmit: a loss found by duplicate ACKs or SACK
 SIGNAL_RTO = 2  # the retransmission timer fired
@@ -29,31 +31,31 @@ class CongestionControl:
         """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""
         raise ValueError(f"{self.name} takes no number")
 
-    def conn_init(self, tcb: Any) -> None:
+    def conn_init(self, tcb: Tcb) -> None:
         """The connection is established: set the initial window."""
 
-    def ack_received(self, tcb: Any, acked: int) -> None:
+    def ack_received(self, tcb: Tcb, acked: int) -> None:
         """`acked` new bytes were acknowledged outside of fast recovery."""
 
-    def sample(self, tcb: Any) -> None:
+    def sample(self, tcb: Tcb) -> None:
         """After each ACK, with a delivery rate sample in `tcb.rate` (rate.py).
 
         An algorithm that also sets `tcb.own_recovery` does without PRR: cwnd is its own business during recovery.
         """
 
-    def cong_signal(self, tcb: Any, signal: int) -> None:
+    def cong_signal(self, tcb: Tcb, signal: int) -> None:
         """Congestion: lower ssthresh and cwnd."""
 
-    def segment_lost(self, tcb: Any, seg: Any) -> None:
+    def segment_lost(self, tcb: Tcb, seg: Any) -> None:
         """`seg` was marked lost (seg.seq, seg.end, seg.tx_in_flight), one call each; what follows for cwnd, cong_signal says."""
 
-    def post_recovery(self, tcb: Any) -> None:
+    def post_recovery(self, tcb: Tcb) -> None:
         """Fast recovery is over."""
 
-    def undone(self, tcb: Any) -> None:
+    def undone(self, tcb: Tcb) -> None:
         """The last congestion signal was wrong; cwnd and ssthresh are back (RFC 4015)."""
 
-    def after_idle(self, tcb: Any) -> None:
+    def after_idle(self, tcb: Tcb) -> None:
         """Data is about to be sent after an idle time longer than RTO."""
 
 

@@ -79,7 +79,7 @@ class Bbr(BbrModel):
         self.too_high = False
         self.cautious = False
 
-    def conn_init(self, tcb: Any) -> None:
+    def conn_init(self, tcb: Tcb) -> None:
         """5.2.1, 5.6.2."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
@@ -88,7 +88,7 @@ class Bbr(BbrModel):
         rtt = t.srtt if t.srtt > 0 else MS
         t.pacing_rate = int(STARTUP_GAIN * t.cwnd * (1e9 / rtt))
 
-    def sample(self, tcb: Any) -> None:
+    def sample(self, tcb: Tcb) -> None:
         """5.2.3 (UpdateOnACK): the model, the state machine, then the controls."""
         t: Tcb = tcb
         rs: Rate = t.rate
@@ -275,7 +275,7 @@ class Bbr(BbrModel):
         """5.5.10.2 (IsInflightTooHigh). (Where the path loses too much for longer, a single loss is enough, as in the draft.)"""
         return self.too_much(t, lost, in_flight) or (lost > 0 and self.lossy(t))
 
-    def segment_lost(self, tcb: Any, seg: Any) -> None:
+    def segment_lost(self, tcb: Tcb, seg: Any) -> None:
         """5.5.10.2 (HandleLostPacket): was too much in flight when it was sent?"""
         t: Tcb = tcb
         gone: SentSegment = seg
@@ -380,7 +380,7 @@ class Bbr(BbrModel):
             self.prior_cwnd = 0
         self.prior_cwnd = max(self.prior_cwnd, t.cwnd)
 
-    def cong_signal(self, tcb: Any, signal: int) -> None:
+    def cong_signal(self, tcb: Tcb, signal: int) -> None:
         """5.6.4.4: only a timeout touches cwnd at once; losses work through the model."""
         t: Tcb = tcb
         if signal != SIGNAL_RTO and signal != SIGNAL_LOSS:
@@ -391,7 +391,7 @@ class Bbr(BbrModel):
         if signal == SIGNAL_RTO:
             t.cwnd = t.mss
 
-    def undone(self, tcb: Any) -> None:
+    def undone(self, tcb: Tcb) -> None:
         """5.5.11.2: nothing was lost."""
         t: Tcb = tcb
         t.cwnd = max(t.cwnd, self.prior_cwnd)
@@ -406,7 +406,7 @@ class Bbr(BbrModel):
             self._start_refill(t.rate)
         self.undo_state = -1
 
-    def after_idle(self, tcb: Any) -> None:
+    def after_idle(self, tcb: Tcb) -> None:
         """5.4.1: pace at the estimated bandwidth; the window stays."""
         t: Tcb = tcb
         self.idle_restart = True

@@ -59,14 +59,14 @@ class Cubic(CongestionControl):
         #: Linux's arithmetic, where the setting asks for it
         self.steps: Any = None
 
-    def conn_init(self, tcb: Any) -> None:
+    def conn_init(self, tcb: Tcb) -> None:
         """The initial window (RFC 6928)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
         if t.core.config.tcp_cubic_linux:
             self.steps = LinuxCubic()
 
-    def ack_received(self, tcb: Any, acked: int) -> None:
+    def ack_received(self, tcb: Tcb, acked: int) -> None:
         """Slow start below ssthresh, the cubic function above."""
         t: Tcb = tcb
         if self.steps is not None:
@@ -178,7 +178,7 @@ class Cubic(CongestionControl):
         d = elapsed - self.k
         return CUBIC_C * d * d * d + self.w_max
 
-    def cong_signal(self, tcb: Any, signal: int) -> None:
+    def cong_signal(self, tcb: Tcb, signal: int) -> None:
         """RFC 9438 4.6 to 4.8: multiplicative decrease, fast convergence."""
         t: Tcb = tcb
         mss = float(t.mss)
@@ -214,13 +214,13 @@ class Cubic(CongestionControl):
             self.saved_cwnd_prior = self.cwnd_prior
             self.saved_initial = self.initial
 
-    def post_recovery(self, tcb: Any) -> None:
+    def post_recovery(self, tcb: Tcb) -> None:
         """The epoch begins with the first ACK after recovery."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self._anew()
 
-    def undone(self, tcb: Any) -> None:
+    def undone(self, tcb: Tcb) -> None:
         """RFC 9438 4.9.2: cwnd goes on along the curve that it was on. (Linux restores cwnd and ssthresh alone.)"""
         t: Tcb = tcb
         if self.saved and self.steps is None:
@@ -234,7 +234,7 @@ class Cubic(CongestionControl):
             self.updated = t.core.now
         self.saved = False
 
-    def after_idle(self, tcb: Any) -> None:
+    def after_idle(self, tcb: Tcb) -> None:
         """The time without data does not count (RFC 9438 4.2)."""
         t: Tcb = tcb
         window = initial_window(t)

@@ -1,7 +1,5 @@
 """Reno (RFC 5681) with Appropriate Byte Counting (RFC 3465)."""
 
-from typing import Any
-
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.tcb import Tcb
@@ -32,12 +30,12 @@ class Reno(CongestionControl):
     def __init__(self) -> None:
         self.bytes_acked = 0
 
-    def conn_init(self, tcb: Any) -> None:
+    def conn_init(self, tcb: Tcb) -> None:
         """RFC 5681 3.1."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
 
-    def ack_received(self, tcb: Any, acked: int) -> None:
+    def ack_received(self, tcb: Tcb, acked: int) -> None:
         """RFC 5681 3.1, equations 2 and 3 in the byte-counting form of RFC 3465 2.1 and 2.2."""
         t: Tcb = tcb
         mss = t.mss
@@ -59,7 +57,7 @@ class Reno(CongestionControl):
             self.bytes_acked -= t.cwnd
             t.cwnd += mss
 
-    def cong_signal(self, tcb: Any, signal: int) -> None:
+    def cong_signal(self, tcb: Tcb, signal: int) -> None:
         """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
         t: Tcb = tcb
         # (In full segments: half of one more could never be sent, nor acknowledged, and a round would not fill the window.)
@@ -68,13 +66,13 @@ class Reno(CongestionControl):
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0
 
-    def post_recovery(self, tcb: Any) -> None:
+    def post_recovery(self, tcb: Tcb) -> None:
         """RFC 6582 3.2 step 3, option 2 (the scoreboard keeps bursts small)."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self.bytes_acked = 0
 
-    def after_idle(self, tcb: Any) -> None:
+    def after_idle(self, tcb: Tcb) -> None:
         """RFC 5681 4.1: cwnd = min(IW, cwnd)."""
         t: Tcb = tcb
         window = initial_window(t)
@@ -91,7 +89,7 @@ class Tahoe(Reno):
     name = "tahoe"
     fast_recovery = False
 
-    def cong_signal(self, tcb: Any, signal: int) -> None:
+    def cong_signal(self, tcb: Tcb, signal: int) -> None:
         """RFC 5681 equation 4 for ssthresh; cwnd is the loss window of its section 3.1 (ECN is younger: halved, as Reno)."""
         t: Tcb = tcb
         Reno.cong_signal(self, t, signal)
@@ -115,7 +113,7 @@ class Fixed(CongestionControl):
         """So many segments."""
         self.segments = n
 
-    def conn_init(self, tcb: Any) -> None:
+    def conn_init(self, tcb: Tcb) -> None:
         """The window for good."""
         t: Tcb = tcb
         t.cwnd = self.segments * t.mss

@@ -5,8 +5,7 @@ r_e1b). The three low bits of r_cep ride in the header's ACE field, the flags AE
 A sender keeps copies (s_...) in step.
 """
 
-from typing import Any
-
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.tcp import write_accecn
@@ -74,7 +73,7 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
 # The receiver
 
 
-def arrived(tcb: Tcb, pkt: Any) -> bool:
+def arrived(tcb: Tcb, pkt: Packet) -> bool:
     """3.2: count an acceptable packet's IP-ECN field. True where that calls for an ACK at once (3.2.2.5.1)."""
     codepoint = pkt.tos & 3
     n = pkt.l4_end - pkt.data_off
@@ -196,7 +195,7 @@ def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
 # The sender
 
 
-def read_option(tcb: Tcb, pkt: Any) -> int:
+def read_option(tcb: Tcb, pkt: Packet) -> int:
     """3.2.3.1: bring the byte counters in step. How many bytes are newly CE-marked; -1 where no option tells."""
     if pkt.acc_order < 0 or tcb.acc_opt_seen == FAILED:
         return -1
@@ -225,7 +224,7 @@ def grown(field: int, counter: int) -> int:
     return delta if delta < 0x800000 else 0
 
 
-def zeroed(pkt: Any) -> bool:
+def zeroed(pkt: Packet) -> bool:
     """3.2.3.2.4: the first option of a connection cannot have a zero where the counters begin at one."""
     if pkt.acc_order < 0:
         return False
@@ -243,7 +242,7 @@ def count_acks(tcb: Tcb, newly: int) -> None:
     tcb.acc_per_ack = average if average < 0xFFFF else 0xFFFF
 
 
-def newly_marked(tcb: Tcb, pkt: Any, newly: int, marked: int) -> int:
+def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
     """3.2.2.2 and 3.2.2.5.2: how many of our packets this ACK reports as CE-marked; `newly` were delivered by it.
 
     The field has three bits: with eight packets and more it may have gone round. An option's bytes (`marked`) tell how

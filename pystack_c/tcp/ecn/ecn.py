@@ -3,10 +3,9 @@
 With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC 9768) counters tell each mark; see accecn.py.
 """
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
 from pystack_c.tcp.ecn import accecn
@@ -19,7 +18,7 @@ CE = 3
 ACCURATE = 3
 
 
-def syn_received(tcb: Tcb, pkt: Any) -> None:
+def syn_received(tcb: Tcb, pkt: Packet) -> None:
     """RFC 3168 6.1.1, RFC 9768 table 2: the three flags AE, CWR, ECE of a SYN or SYN-ACK."""
     code = (pkt.tcp_flags >> 6) & 7
     if pkt.tcp_flags & C.ACK:
@@ -38,7 +37,7 @@ def syn_received(tcb: Tcb, pkt: Any) -> None:
             tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
 
 
-def _syn_ack(tcb: Tcb, pkt: Any, code: int) -> None:
+def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
     """The answer to our SYN."""
     if not tcb.acc_asked:
         tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
@@ -68,7 +67,7 @@ def _syn_ack(tcb: Tcb, pkt: Any, code: int) -> None:
     tcb.acc_opt_due = accecn.FIRST_ACK | accecn.FIRST_DATA
 
 
-def syn_ack_marks(tcb: Tcb, pkt: Any) -> None:
+def syn_ack_marks(tcb: Tcb, pkt: Packet) -> None:
     """RFC 9768 3.2.2.1, client: feed back the IP-ECN field of a SYN-ACK on a pure ACK; a mark counts, but once (3.2.2.2)."""
     codepoint = pkt.tos & 3
     tcb.acc_answer = accecn.handshake_code(codepoint)
@@ -77,7 +76,7 @@ def syn_ack_marks(tcb: Tcb, pkt: Any) -> None:
         tcb.r_cep += 1
 
 
-def another_syn(tcb: Tcb, pkt: Any) -> bool:
+def another_syn(tcb: Tcb, pkt: Packet) -> bool:
     """RFC 9768 3.1.5, server: a valid SYN once more. False where the connection must be reset."""
     code = (pkt.tcp_flags >> 6) & 7
     if tcb.accecn:
@@ -92,7 +91,7 @@ def another_syn(tcb: Tcb, pkt: Any) -> bool:
     return True
 
 
-def third_ack(tcb: Tcb, pkt: Any) -> None:
+def third_ack(tcb: Tcb, pkt: Packet) -> None:
     """RFC 9768 3.2.2.1 and table 4, server in SYN-RECEIVED: the first ACK's field tells how our SYN-ACK arrived."""
     if accecn.zeroed(pkt):
         accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
@@ -118,7 +117,7 @@ def third_ack(tcb: Tcb, pkt: Any) -> None:
         tcb.acc_respond = True
 
 
-def cookie_returned(tcb: Tcb, pkt: Any) -> None:
+def cookie_returned(tcb: Tcb, pkt: Packet) -> None:
     """RFC 9768 5.1: a client in AccECN mode shows it by the field of the ACK that brings a SYN cookie back."""
     if tcb.core.config.tcp_ecn >= ACCURATE and (pkt.tcp_flags >> 6) & 7 >= 2 and not tcb.ecn_ok:
         accecn.enter(tcb)
@@ -132,7 +131,7 @@ def established(tcb: Tcb) -> None:
         respond(tcb, "the handshake met congestion", "RFC 9768 3.2.2.2")
 
 
-def segment_received(tcb: Tcb, pkt: Any) -> None:
+def segment_received(tcb: Tcb, pkt: Packet) -> None:
     """RFC 3168 6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
     if pkt.tcp_flags & C.CWR:
         if tcb.ecn_echo:
@@ -146,7 +145,7 @@ def segment_received(tcb: Tcb, pkt: Any) -> None:
         tcb.ecn_echo = True
 
 
-def ack_received(tcb: Tcb, pkt: Any) -> None:
+def ack_received(tcb: Tcb, pkt: Packet) -> None:
     """RFC 3168 6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
     if not pkt.tcp_flags & C.ECE:
         return
@@ -158,7 +157,7 @@ def ack_received(tcb: Tcb, pkt: Any) -> None:
         tcb.ecn_cwr = True
 
 
-def feedback(tcb: Tcb, pkt: Any, newly: int, progress: bool) -> None:
+def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
     """RFC 9768 3.2.2.2: read the ACE field and the option of an ACK by which `newly` segments were delivered."""
     if tcb.acc_skip:
         tcb.acc_skip = False

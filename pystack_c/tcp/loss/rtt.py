@@ -1,9 +1,8 @@
 """Round-trip time and retransmission timeout (RFC 6298)."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_lt
+from pystack_c.packet import Packet
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -48,7 +47,7 @@ def update(tcb: Tcb, sample: int) -> None:
         tcb.core.emit("tcp.rtt", tcb.subject(), tcb.ident, why, "RFC 6298 2.3", fields)
 
 
-def receiver_sample(tcb: Tcb, pkt: Any) -> None:
+def receiver_sample(tcb: Tcb, pkt: Packet) -> None:
     """The round trip as a receiver of data sees it, which sends little itself (as Linux, for the size of the receive buffer).
 
     With timestamps: a full-sized segment echoes a timestamp of ours for the first time. Without: how long it takes to fill

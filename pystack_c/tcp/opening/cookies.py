@@ -9,6 +9,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.ecn import ecn
 from pystack_c.tcp.opening.handshake import fresh_child, take_syn, to_accept_queue
@@ -27,13 +28,13 @@ PERIOD = 64_000_000_000
 NO_SCALE = 15
 
 
-def mac(core: Any, pkt: Any, irs: int, period: int, mss_index: int) -> int:
+def mac(core: Any, pkt: Packet, irs: int, period: int, mss_index: int) -> int:
     """24 bits that only this stack can make for this SYN."""
     data = b"cookie" + pack(">IIHHIBB", pkt.src, pkt.dst, pkt.sport, pkt.dport, irs, period & 0xFF, mss_index)
     return core.rng.keyed_hash(data) & 0xFFFFFF
 
 
-def answer(listener: Tcb, pkt: Any) -> None:
+def answer(listener: Tcb, pkt: Packet) -> None:
     """Send the SYN-ACK with a cookie, and forget the SYN."""
     core = listener.core
     tcb = fresh_child(listener, pkt)
@@ -67,7 +68,7 @@ def answer(listener: Tcb, pkt: Any) -> None:
     tcb.state = C.CLOSED
 
 
-def redeem(listener: Tcb, pkt: Any) -> Any:
+def redeem(listener: Tcb, pkt: Packet) -> Any:
     """An ACK for no connection: the Tcb that its cookie brings back, or None where it carries none.
 
     The listener itself, where the cookie is good but nothing can be opened: the ACK is dropped in silence, as Linux does. (Its sender
@@ -105,7 +106,7 @@ def redeem(listener: Tcb, pkt: Any) -> Any:
     return tcb
 
 
-def restore(tcb: Tcb, pkt: Any, cookie: int, irs: int, mss: int) -> None:
+def restore(tcb: Tcb, pkt: Packet, cookie: int, irs: int, mss: int) -> None:
     """The block as it would be, had the SYN been kept."""
     seq = pkt.seq
     window = pkt.window

@@ -9,6 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.siphash import siphash
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.queues.sentseg import sent_segment
@@ -69,7 +70,7 @@ def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
     return pack(">Q", core.rng.keyed_hash(b"fastopen" + addresses))
 
 
-def cookie_of(pkt: Any) -> bytes | None:
+def cookie_of(pkt: Packet) -> bytes | None:
     """The cookie that a SYN or SYN-ACK carries; b"" asks for one; None where there is no sound one (4.1.1)."""
     cookie = pkt.opt_fastopen
     if cookie is None or len(cookie) & 1:
@@ -79,7 +80,7 @@ def cookie_of(pkt: Any) -> bytes | None:
     return cookie
 
 
-def accept_data(tcb: Tcb, listener: Tcb, pkt: Any) -> bool:
+def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
     """4.1.2 and 4.2.2, server: may the data of this SYN be taken now? Sets the cookie to hand out where one is due."""
     core = tcb.core
     bits = core.config.tcp_fastopen
@@ -115,7 +116,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Any) -> bool:
     return True
 
 
-def take_data(tcb: Tcb, pkt: Any) -> None:
+def take_data(tcb: Tcb, pkt: Packet) -> None:
     """The SYN's data is good: in order, after the SYN."""
     n = pkt.l4_end - pkt.data_off
     if n > tcb.recvbuf.size:
@@ -200,7 +201,7 @@ def record_data(tcb: Tcb, n: int) -> None:
     tcb.syn_data = True
 
 
-def answered(tcb: Tcb, pkt: Any) -> None:
+def answered(tcb: Tcb, pkt: Packet) -> None:
     """4.1.3: keep the cookie of a SYN-ACK with the MSS; what it did not take of our data goes again at once (4.2.1)."""
     if not tcb.fastopen_option and not tcb.syn_data:
         return

@@ -4,6 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_gt, seq_le
+from pystack_c.packet import Packet
 from pystack_c.tcp import mtuprobe, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
@@ -46,7 +47,7 @@ def window_scale(tcb: Tcb) -> int:
     return shift
 
 
-def take_syn(tcb: Tcb, pkt: Any) -> None:
+def take_syn(tcb: Tcb, pkt: Packet) -> None:
     """IRS, the peer's window and its options, from a SYN (options count on a SYN only)."""
     config = tcb.core.config
     if tcb.noopt:
@@ -96,7 +97,7 @@ def round_buffer(tcb: Tcb) -> None:
         tcb.recvbuf.size = (tcb.recvbuf.size + size - 1) // size * size
 
 
-def fresh_child(listener: Tcb, pkt: Any) -> Any:
+def fresh_child(listener: Tcb, pkt: Packet) -> Any:
     """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
     core = listener.core
     if memory.refuses(listener, pkt.src):
@@ -169,7 +170,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
         errqueue.of(tcb).zerocopy = True
 
 
-def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
+def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
     """3.10.7.3, SYN-SENT."""
     core = tcb.core
     flags = pkt.tcp_flags
@@ -214,7 +215,13 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
         return
-    # Simultaneous open: answer the SYN with SYN,ACK; text and FIN wait until the connection is open.
+    crossed_syns(tcb, pkt)
+
+
+def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
+    """Simultaneous open: answer the SYN with SYN,ACK. Text and FIN wait until the connection is open."""
+    core = tcb.core
+    flags = pkt.tcp_flags
     keep = core.config.tcp_crossed_text
     if keep & 1 and pkt.l4_end > pkt.data_off or keep & 2 and flags & C.FIN:
         end = pkt.l4_end if keep & 1 else pkt.data_off
@@ -236,7 +243,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
     schedule(tcb)
 
 
-def rest_of_syn(tcb: Tcb, pkt: Any) -> None:
+def rest_of_syn(tcb: Tcb, pkt: Packet) -> None:
     """Text and FIN that came with the SYN,ACK."""
     if pkt.l4_end > pkt.data_off or pkt.tcp_flags & C.FIN:
         pkt.seq = seq_add(pkt.seq, 1)
@@ -247,7 +254,7 @@ def rest_of_syn(tcb: Tcb, pkt: Any) -> None:
         segment_fin(tcb, pkt)
 
 
-def syn_received_ack(tcb: Tcb, pkt: Any) -> bool:
+def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
     """SYN-RECEIVED and an ACK of our SYN: ESTABLISHED, if the accept queue has room. False: the ACK is ignored."""
     core = tcb.core
     parent = tcb.parent
@@ -310,7 +317,7 @@ def text_of_syn(tcb: Tcb) -> None:
     tcb.syn_text = None
 
 
-def became_established(tcb: Tcb, pkt: Any, why: str) -> None:
+def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
     """ESTABLISHED: congestion control starts, keep-alive runs, the writer may write."""
     core = tcb.core
     set_state(tcb, C.ESTABLISHED, why, "RFC 9293 3.10.7")
@@ -344,7 +351,7 @@ def became_established(tcb: Tcb, pkt: Any, why: str) -> None:
     schedule(tcb)
 
 
-def syn_lost(tcb: Tcb, pkt: Any) -> bool:
+def syn_lost(tcb: Tcb, pkt: Packet) -> bool:
     """Was the SYN, or the SYN,ACK, sent again so often that the path must be thought congested (RFC 5681 3.1)?
 
     Not where `pkt`, the segment that opens the connection, echoes the timestamp of the first one: then nothing was lost (RFC 3522).

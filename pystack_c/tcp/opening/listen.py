@@ -4,6 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
+from pystack_c.packet import Packet
 from pystack_c.tcp import tell
 from pystack_c.tcp.close import finish
 from pystack_c.tcp.opening import cookies, fastopen
@@ -17,7 +18,7 @@ from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 
 
-def listen_state(listener: Tcb, pkt: Any, old: Tcb | None) -> Any:
+def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
     """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None.
 
     `old` is the connection in TIME-WAIT that the SYN reopens, or None. As on Linux, such a SYN needs no room in the SYN queue, as it
@@ -75,7 +76,7 @@ def listen_state(listener: Tcb, pkt: Any, old: Tcb | None) -> Any:
     return None
 
 
-def spawn(listener: Tcb, queue: Listener, pkt: Any, old: Tcb | None) -> None:
+def spawn(listener: Tcb, queue: Listener, pkt: Packet, old: Tcb | None) -> None:
     """A new connection in SYN-RECEIVED, which takes the place of `old` in TIME-WAIT where there is one."""
     core = listener.core
     tcb = fresh_child(listener, pkt)

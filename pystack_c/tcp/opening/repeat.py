@@ -1,10 +1,49 @@
-"""The SYN of a half-open connection that comes again."""
+"""A SYN for a half-open connection: the first one again, or the answer to ours that crossed it (RFC 9293 section 3.5)."""
 
+import errno
+
+import pystack_c.const as C
+from pystack_c.base.seqnum import seq_add
+from pystack_c.packet import Packet
 from pystack_c.tcp.challenge import ack_skipped, bad_ack_too_soon
+from pystack_c.tcp.close import abort_connection
+from pystack_c.tcp.delack import ack_now
+from pystack_c.tcp.ecn import ecn
 from pystack_c.tcp.rtotimer import set_rto_timer
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import give_up_after
+
+
+def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
+    """A SYN at IRS in SYN-RECEIVED. True if the segment is done with."""
+    if pkt.tcp_flags & (C.ACK | C.RST):
+        crossed_syn_ack(tcb, pkt)
+        return False
+    if ecn.another_syn(tcb, pkt):
+        syn_again(tcb)
+    else:
+        abort_connection(tcb, errno.ECONNABORTED, "SYNs that ask for two kinds of ECN", "RFC 9768 3.1.5")
+    return True
+
+
+def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
+    """Simultaneous open, figure 8: the SYN of the SYN,ACK is known. The rest of the segment counts, so the SYN is taken off."""
+    flags = pkt.tcp_flags & ~C.SYN
+    if tcb.accecn:
+        # (Its flags are no ACE field, RFC 9768 3.2.2.)
+        tcb.acc_skip = True
+        ecn.syn_ack_marks(tcb, pkt)
+    else:
+        # (Nor is its ECE an echo, RFC 3168 6.1.1.)
+        flags &= ~(C.ECE | C.CWR)
+    pkt.tcp_flags = flags
+    pkt.seq = seq_add(pkt.seq, 1)
+    if tcb.core.config.tcp_crossed_ack:
+        if tcb.sack_ok and tcb.syn_data:
+            # (Linux tells a client with Fast Open that the SYN came twice.)
+            tcb.dsack = (tcb.irs, tcb.rcv_nxt)
+        ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
 
 
 def syn_again(tcb: Tcb) -> None:

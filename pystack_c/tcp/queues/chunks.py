@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp.tcb import Tcb
 
 MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
 #: what a chunk costs besides its payload, on a 64-bit Linux: sk_buff, its head and its skb_shared_info
@@ -40,7 +41,7 @@ class Chunk:
 class Chunks:
     """The chunks from the first unacknowledged byte to the end of what was written."""
 
-    def __init__(self, tcb: Any, linux: bool) -> None:
+    def __init__(self, tcb: Tcb, linux: bool) -> None:
         self.linux = linux
         self.queue: deque[Chunk] = deque()
         #: ends of the pieces sent and not yet acknowledged, and the extent of the last
@@ -55,7 +56,7 @@ class Chunks:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def written(self, tcb: Any, n: int, flags: int) -> None:
+    def written(self, tcb: Tcb, n: int, flags: int) -> None:
         """`n` bytes are being put at the end of the send buffer (without `linux`: just note where they end)."""
         tail = tcb.sendbuf.tail
         last = self.queue[-1] if self.queue else None
@@ -65,7 +66,7 @@ class Chunks:
         last.end = tail + n
         last.eor = flags & MSG_EOR != 0
 
-    def admit(self, tcb: Any, n: int, flags: int) -> int:
+    def admit(self, tcb: Tcb, n: int, flags: int) -> int:
         """How many of `n` bytes may be written now, as tcp_sendmsg does it: in chunks, each if there is any room left."""
         goal = size_goal(tcb)
         pinned = flags & MSG_ZEROCOPY and tcb.errqueue is not None and tcb.errqueue.zerocopy
@@ -108,11 +109,11 @@ class Chunks:
             last.eor = True
         return taken
 
-    def _must_push(self, tcb: Any, tail: int) -> bool:
+    def _must_push(self, tcb: Tcb, tail: int) -> bool:
         """forced_push: half of the largest window was written since the last PSH."""
         return bool(tail > self.pushed + tcb.max_window // 2)
 
-    def _chunk_is_full(self, tcb: Any, last: Chunk, tail: int, sent: int, edge: int) -> int:
+    def _chunk_is_full(self, tcb: Tcb, last: Chunk, tail: int, sent: int, edge: int) -> int:
         """A full chunk leaves before the next is begun, if it is the first or a push is due; how far that gets."""
         if self._must_push(tcb, tail):
             last.push = True
@@ -125,7 +126,7 @@ class Chunks:
 
     # -- room --------------------------------------------------------------------------------------------------------
 
-    def charge(self, tcb: Any, tail: int, edge: int) -> int:
+    def charge(self, tcb: Tcb, tail: int, edge: int) -> int:
         """sk_wmem_queued: the bytes from the first unacknowledged one to `tail`, with what their chunks cost besides."""
         unsent = sum(1 for chunk in self.queue if chunk.end > edge)
         pieces = len(self.pieces)
@@ -138,14 +139,14 @@ class Chunks:
                 pieces += max(0, (n + size - 1) // size)
         return tail - tcb.sendbuf.head + OVERHEAD * (unsent + pieces)  # type: ignore[no-any-return]
 
-    def has_room(self, tcb: Any, tail: int, edge: int, weight: int) -> bool:
+    def has_room(self, tcb: Tcb, tail: int, edge: int, weight: int) -> bool:
         """sk_stream_memory_free: room in the buffer, and (TCP_NOTSENT_LOWAT) not too much that is not sent yet."""
         lowat = tcb.notsent_lowat or tcb.core.config.tcp_notsent_lowat
         if 0 < lowat < NO_LIMIT and (tail - edge) * weight >= lowat:
             return False
         return self.charge(tcb, tail, edge) < tcb.sndbuf_size  # type: ignore[no-any-return]
 
-    def space(self, tcb: Any) -> int:
+    def space(self, tcb: Tcb) -> int:
         """Bytes of room, or 0 where a third of the buffer is not free yet (sk_stream_is_writeable)."""
         tail, edge = tcb.sendbuf.tail, tcb.send_offset()
         used = self.charge(tcb, tail, edge)
@@ -153,7 +154,7 @@ class Chunks:
             return 0
         return tcb.sndbuf_size - used  # type: ignore[no-any-return]
 
-    def grow(self, tcb: Any) -> None:
+    def grow(self, tcb: Tcb) -> None:
         """tcp_new_space: a writer had to stop though the network would take more: room for two windows."""
         config = tcb.core.config
         if tcb.sndbuf_fixed or not config.tcp_moderate_sndbuf or tcb.in_flight() >= tcb.cwnd:
@@ -166,14 +167,14 @@ class Chunks:
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def rest(self, tcb: Any, offset: int) -> int:
+    def rest(self, tcb: Tcb, offset: int) -> int:
         """Bytes from `offset` to the end of its chunk: no segment goes beyond it."""
         for chunk in self.queue:
             if chunk.end > offset:
                 return (chunk.start if chunk.start > offset else chunk.end) - offset
         return tcb.sendbuf.tail - offset  # type: ignore[no-any-return]
 
-    def sending(self, tcb: Any, offset: int, n: int, mss: int, limit: int) -> int:
+    def sending(self, tcb: Tcb, offset: int, n: int, mss: int, limit: int) -> int:
         """[offset, offset + n) is about to be sent, `limit` bytes might be: PSH or not (MARKED, PIECE, or 0)?"""
         end = offset + n
         whole = offset + self.rest(tcb, offset)
@@ -194,7 +195,7 @@ class Chunks:
         """Is that inside of a piece that has begun to go out? (Linux paces whole pieces.)"""
         return self.linux and offset < self.piece_end
 
-    def defers(self, tcb: Any, offset: int, mss: int, usable: int, room: int) -> bool:
+    def defers(self, tcb: Tcb, offset: int, mss: int, usable: int, room: int) -> bool:
         """tcp_tso_should_defer: is it better to wait for the next ACK, for a larger piece? Only if that is due at once."""
         limit = min(usable, room)
         rest = self.rest(tcb, offset)
@@ -225,7 +226,7 @@ class Chunks:
             self.pieces.popleft()
 
 
-def size_goal(tcb: Any) -> int:
+def size_goal(tcb: Tcb) -> int:
     """The most that one chunk holds (tcp_send_mss): whole segments, and no more than half the peer's largest window."""
     most = LARGEST
     if tcb.max_window > 0:
@@ -233,7 +234,7 @@ def size_goal(tcb: Any) -> int:
     return max(tcb.mss, most // tcb.mss * tcb.mss)  # type: ignore[no-any-return]
 
 
-def tso_segments(tcb: Any, mss: int) -> int:
+def tso_segments(tcb: Tcb, mss: int) -> int:
     """tcp_tso_autosize: about a millisecond's worth at the pacing rate, and more where the round trip is short."""
     size = 65536
     if tcb.srtt >= 1000:
@@ -244,7 +245,7 @@ def tso_segments(tcb: Any, mss: int) -> int:
     return max(min(size, 65535) // mss, tcb.core.config.tcp_min_tso_segs)  # type: ignore[no-any-return]
 
 
-def nagle_holds(tcb: Any) -> bool:
+def nagle_holds(tcb: Tcb) -> bool:
     """tcp_nagle_check for the part of a chunk below the MSS."""
     if tcb.cork or tcb.more:
         return True
@@ -253,14 +254,14 @@ def nagle_holds(tcb: Any) -> bool:
     return not tcb.core.config.tcp_minshall or seq_gt(tcb.snd_sml, tcb.snd_una)
 
 
-def of(tcb: Any, flags: int) -> Any:
+def of(tcb: Tcb, flags: int) -> Any:
     """The chunks of a connection about to write: made where the setting, or MSG_EOR, asks for them; else None."""
     if tcb.chunks is None and (tcb.core.config.tcp_linux_queue or flags & MSG_EOR):
         tcb.chunks = Chunks(tcb, tcb.core.config.tcp_linux_queue)
     return tcb.chunks
 
 
-def check_space(tcb: Any) -> None:
+def check_space(tcb: Tcb) -> None:
     """After an ACK, or after sending: a writer that had to stop goes on where there is room again."""
     chunks: Chunks = tcb.chunks
     chunks.grow(tcb)

@@ -6,9 +6,9 @@ The core always keeps bytes of its own, so a completion says, as Linux does then
 
 import errno
 from collections import deque
-from typing import Any
 
 import pystack_c.const as C
+from pystack_c.tcp.tcb import Tcb
 
 MSG_ZEROCOPY = 0x4000000
 #: (not Linux's) a blocking caller hands its data over in parts: they are one send, until `end_send`
@@ -65,7 +65,7 @@ class ErrorQueue:
         self.queue: deque[Told] = deque()
 
 
-def of(tcb: Any) -> ErrorQueue:
+def of(tcb: Tcb) -> ErrorQueue:
     """The connection's error queue, made where there is none."""
     if tcb.errqueue is None:
         tcb.errqueue = ErrorQueue()
@@ -73,7 +73,7 @@ def of(tcb: Any) -> ErrorQueue:
     return found
 
 
-def icmp(tcb: Any, code: int, kind: int, icmp_code: int) -> None:
+def icmp(tcb: Tcb, code: int, kind: int, icmp_code: int) -> None:
     """An ICMP error about the SYN of a socket with IP_RECVERR, as ip(7) queues it."""
     queue = of(tcb).queue
     if len(queue) >= MOST:
@@ -85,7 +85,7 @@ def icmp(tcb: Any, code: int, kind: int, icmp_code: int) -> None:
     tcb.wake(C.EV_ERR)
 
 
-def set_stamps(tcb: Any, flags: int) -> int:
+def set_stamps(tcb: Tcb, flags: int) -> int:
     """SO_TIMESTAMPING; an errno, or 0."""
     if flags & ~KNOWN_STAMPS:
         return errno.EINVAL
@@ -98,7 +98,7 @@ def set_stamps(tcb: Any, flags: int) -> int:
     return 0
 
 
-def written(tcb: Any, flags: int, length: int) -> None:
+def written(tcb: Tcb, flags: int, length: int) -> None:
     """The application's send put `length` bytes at the end of the send buffer."""
     queue: ErrorQueue = tcb.errqueue
     end = tcb.sendbuf.tail
@@ -122,14 +122,14 @@ def written(tcb: Any, flags: int, length: int) -> None:
         queue.sends[-1].open = flags & MSG_PART != 0
 
 
-def note(tcb: Any, flags: int, length: int, now: int) -> None:
+def note(tcb: Tcb, flags: int, length: int, now: int) -> None:
     """The same for the data of a SYN (connect_fastopen), which has no flags of its own."""
     tcb.core.now = now
     if tcb.errqueue is not None and length > 0:
         written(tcb, flags, length)
 
 
-def end_send(tcb: Any, now: int) -> None:
+def end_send(tcb: Tcb, now: int) -> None:
     """The last part of a send was given: what waited for it is told now."""
     tcb.core.now = now
     queue: ErrorQueue = tcb.errqueue
@@ -139,7 +139,7 @@ def end_send(tcb: Any, now: int) -> None:
         acked(tcb, tcb.sendbuf.head)
 
 
-def sent(tcb: Any, offset: int) -> None:
+def sent(tcb: Tcb, offset: int) -> None:
     """Everything before `offset` of the stream has left (there is no queue between TCP and the device)."""
     queue: ErrorQueue = tcb.errqueue
     for send in queue.sends:
@@ -153,7 +153,7 @@ def sent(tcb: Any, offset: int) -> None:
                 _stamp(tcb, queue, SENT, send)
 
 
-def acked(tcb: Any, offset: int) -> None:
+def acked(tcb: Tcb, offset: int) -> None:
     """Everything before `offset` of the stream is acknowledged, and forgotten."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends and queue.sends[0].end <= offset and not queue.sends[0].open:
@@ -164,7 +164,7 @@ def acked(tcb: Any, offset: int) -> None:
             _complete(tcb, queue, send.ident)
 
 
-def over(tcb: Any) -> None:
+def over(tcb: Tcb) -> None:
     """The connection is gone, and its data with it: nothing of the application's is held any more."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends:
@@ -173,7 +173,7 @@ def over(tcb: Any) -> None:
             _complete(tcb, queue, send.ident)
 
 
-def _complete(tcb: Any, queue: ErrorQueue, ident: int) -> None:
+def _complete(tcb: Tcb, queue: ErrorQueue, ident: int) -> None:
     """Completions of consecutive sends share a record while nobody has read it: [info, data] is the range."""
     last = queue.queue[-1] if queue.queue else None
     if last is not None and last.origin == ORIGIN_ZEROCOPY and (last.data + 1) & C.M32 == ident:
@@ -183,20 +183,20 @@ def _complete(tcb: Any, queue: ErrorQueue, ident: int) -> None:
     _tell(tcb, queue, Told(CODE_COPIED, ORIGIN_ZEROCOPY, ident, ident, -1))
 
 
-def _stamp(tcb: Any, queue: ErrorQueue, what: int, send: Send) -> None:
+def _stamp(tcb: Tcb, queue: ErrorQueue, what: int, send: Send) -> None:
     told = Told(0, ORIGIN_TIMESTAMPING, what, send.key, tcb.core.now)
     told.length = 0 if queue.stamps & OPT_TSONLY else send.length
     _tell(tcb, queue, told)
 
 
-def _tell(tcb: Any, queue: ErrorQueue, told: Told) -> None:
+def _tell(tcb: Tcb, queue: ErrorQueue, told: Told) -> None:
     if len(queue.queue) >= MOST:
         return
     queue.queue.append(told)
     tcb.wake(C.EV_ERR)
 
 
-def take(tcb: Any, now: int) -> Told | None:
+def take(tcb: Tcb, now: int) -> Told | None:
     """recvmsg with MSG_ERRQUEUE: the next record, or None."""
     tcb.core.now = now
     if tcb.errqueue is None or not tcb.errqueue.queue:

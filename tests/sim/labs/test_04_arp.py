@@ -9,7 +9,7 @@ from pystack.phy.match import is_arp
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep, spawn
 from pystack_c.config import Config
-from pystack_c.link import neighbor
+from pystack_c.link import arp
 from tests.support.routed import ping
 
 VIP = "10.0.0.100"
@@ -89,7 +89,7 @@ def moved(gratuitous: bool):
         b.setup("del_addr", b.port().iface, parse_addr(VIP))
         c.addr(VIP + "/24")
         if gratuitous:
-            neighbor.announce(c.stack, c.port().iface, parse_addr(VIP))
+            arp.announce(c.stack, c.port().iface, parse_addr(VIP))
             c.pump()
 
     spawn(net, send())
