@@ -18,7 +18,7 @@ from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer, new_timer
 
-@cython.locals(core=Core, state=int, before=uint32_t)
+@cython.locals(core=Core, state=int, before=uint32_t, records=Py_ssize_t)
 cpdef tcp_output(Tcb tcb)
 cpdef bint waiting(Tcb tcb) except -1
 cpdef schedule(Tcb tcb)

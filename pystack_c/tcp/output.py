@@ -35,6 +35,7 @@ def tcp_output(tcb: Tcb) -> None:
         if tcb.ack_now:
             send_ack(tcb)
         return
+    records = tcb.rtxq.count
     if tcb.ack_now and (tcb.dsack is not None or tcb.acc_answer >= 0):
         # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
         # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
@@ -44,7 +45,7 @@ def tcp_output(tcb: Tcb) -> None:
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
         if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
-        memory.settle(tcb)
+            memory.settle(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:
             return
@@ -53,7 +54,8 @@ def tcp_output(tcb: Tcb) -> None:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
-    memory.settle(tcb)
+    if tcb.rtxq.count != records:
+        memory.settle(tcb)
     arm_retransmit(tcb, tcb.snd_nxt != before)
 
 

@@ -246,6 +246,7 @@ def syn_sent_state(tcb: Tcb, pkt: Any) -> None:
         tcb.syn_why = "both sides opened: our SYN again, as SYN,ACK"
     else:
         tcb.rtxq.clear()
+        memory.settle(tcb)
         tcb.snd_nxt = tcb.iss
     schedule(tcb)
 
