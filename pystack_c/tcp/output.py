@@ -315,7 +315,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     rate.paced(tcb, n)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
-    if n % mss != 0:
+    if n < mss or n % mss != 0:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_CWR:
@@ -325,7 +325,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     if (tcb.bytes_received > 0 or tcb.ack_now) and core.now - tcb.last_recv < core.config.tcp_delack_time:
         # An application that answers needs no quick ACKs: the ACK (the handshake's, too) rides on its data.
         tcb.quickack = 0
-    core.counters.TcpExtTCPOrigDataSent += (n + mss - 1) // mss
+    core.counters.TcpExtTCPOrigDataSent += 1 if n <= mss else (n + mss - 1) // mss
     send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
     if tcb.errqueue is not None:
         errqueue.sent(tcb, offset + n)

@@ -10,8 +10,6 @@ from pystack_c.tcp.tcb cimport Tcb, over_share
 
 cdef int64_t _PIECE, _RECORD
 
-@cython.locals(n=int64_t)
-cpdef int64_t held(Tcb tcb)
 @cython.locals(n=int64_t, core=Core)
 cpdef settle(Tcb tcb)
 cdef _settle_scarce(Core core, Tcb tcb, int64_t n)

@@ -27,17 +27,11 @@ RECLAIM_EVERY = 100_000_000
 RULE = "Linux tcp(7) tcp_mem"
 
 
-def held(tcb: Tcb) -> int:
-    """Bytes that the connection's buffers hold."""
+def settle(tcb: Tcb) -> None:
+    """The connection's buffers changed: bring the sum up to date. Called wherever they do."""
     n = tcb.recvbuf.used + tcb.recvbuf.ooo_bytes + _PIECE * tcb.recvbuf.ooo_pieces + _RECORD * tcb.rtxq.count
     if tcb.sendbuf.head != tcb.sendbuf.tail:
         n += tcb.sendbuf.own()
-    return n  # type: ignore[no-any-return]
-
-
-def settle(tcb: Tcb) -> None:
-    """The connection's buffers changed: bring the sum up to date. Called wherever they do."""
-    n = held(tcb)
     if n == tcb.charged:
         return
     core = tcb.core
