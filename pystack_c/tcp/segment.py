@@ -136,7 +136,7 @@ def select_window(tcb: Tcb) -> int:
     buf = tcb.recvbuf
     free = free_space(tcb)
     edge = seq_add(tcb.rcv_nxt, free)
-    step = tcb.rcv_mss if tcb.rcv_mss < buf.size >> 1 else buf.size >> 1
+    step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
     if not tcb.core.config.tcp_sws or tcb.core.config.tcp_exact_window:
         step = 1
     if seq_diff(edge, tcb.rcv_adv) >= step:

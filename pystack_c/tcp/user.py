@@ -371,7 +371,7 @@ def window_update(tcb: Tcb) -> None:
         if free - left >= 2 * tcb.mss and free - left >= (buf.size if buf.size < most else most) // 4:
             ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
         return
-    step = buf.size >> 1 if buf.size >> 1 < tcb.rcv_mss else tcb.rcv_mss
+    step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
     if not tcb.core.config.tcp_sws:
         step = free - left
     if free - left >= step > 0 and (free >= 2 * left or not tcb.core.config.tcp_sws):
