@@ -104,11 +104,14 @@ class Outgoing:
     """
 
     def __init__(self) -> None:
+        self.dst: Any = None
+        self.payload: Any = None
         self.begin(None, 0, 0, 0)
 
     def begin(self, dst: Any, src: int, daddr: int, proto: int) -> None:
         """A new packet of protocol `proto` from `src` to `daddr`, along the route `dst` (a Dst)."""
-        self.dst = dst
+        if self.dst is not dst:
+            self.dst = dst
         self.src = src
         self.daddr = daddr
         self.proto = proto
@@ -118,7 +121,9 @@ class Outgoing:
         self.df = 0
         #: bytes of transport header in the scratch buffer
         self.l4_len = 0
-        self.payload: Any = None
+        if self.payload is not None:
+            # (IP lets go of it when the packet is sent.)
+            self.payload = None
         #: > 0: the device cuts the payload into segments of so many bytes
         self.gso_size = 0
         #: > 0: the device finishes the transport checksum there; the field holds the pseudo-header's sum

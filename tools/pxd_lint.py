@@ -12,6 +12,8 @@ This lint does. For each module in setup.py's list COMPILED it reports
   attribute  an attribute that a method assigns and no .pxd declares: AttributeError once compiled
   unknown    a name in the .pxd that the .py does not have
   constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
+  macro      a macro of the .pxd that carries the C name of another module's function: no call is replaced by it, and nothing
+             but the speed shows that
   module     a module that lacks its .pxd, or has one and is not in COMPILED
 
 and what tools/core_lint.py finds: sequence numbers that are not declared, and divisions that are not the same on both builds.
@@ -30,6 +32,7 @@ FUNC = re.compile(rf"^c?p?def\s+(?:inline\s+)?(?:[^(=]*?[\s*])?({IDENT})\s*\((.*
 CLASS = re.compile(rf"^cdef\s+class\s+({IDENT})\s*(?:\(\s*([\w.]*)\s*\))?")
 BLOCK = re.compile(r"^(?:cdef|ctypedef)\s+(?:extern|enum|struct|union|packed|cppclass)\b.*:$|^cdef:$")
 VARIABLE = re.compile(r"^cdef\s+(?!class\b|enum\b|struct\b|extern\b|inline\b)(?:public\s+|readonly\s+)?(.+)$")
+MACRO = re.compile(r"#\s*(?:define|ifn?def)\s+(__pyx_f_\w+|__PYX_HAVE__\w+)")
 FROM = re.compile(r"^from\s+([\w.]+)\s+cimport\s+(.+)$", re.S)
 
 
@@ -269,6 +272,7 @@ class Lint:
         for path in sorted([*(self.root / "pystack_c").rglob("*.pxd"), *(self.root / "pystack").rglob("*.pxd")]):
             name = path.relative_to(self.root).with_suffix("")
             self.pxds[".".join(name.parts)] = parse_pxd(path.read_text())
+            self.check_macros(path)
             source = str(name) + ".py"
             if name.name not in ("__init__", "const") and source not in compiled:
                 self.add(path.relative_to(self.root), 1, "module", f"{source} is not in COMPILED (setup.py)")
@@ -285,6 +289,19 @@ class Lint:
     def add(self, path: Path, line: int, kind: str, text: str) -> None:
         """One finding."""
         self.findings.append(Finding(str(path), line, kind, text))
+
+    def check_macros(self, path: Path) -> None:
+        """The macros by which a .pxd has its functions compiled in place (base/seqnum.pxd): are they named as Cython names them?"""
+        where = path.relative_to(self.root)
+        parts = where.with_suffix("").parts
+        function = "__pyx_f_" + "".join(f"{len(part)}{part}_" for part in parts)
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = MACRO.search(line)
+            if found is None:
+                continue
+            name = found[1]
+            if name != "__PYX_HAVE__" + "__".join(parts) and not name.startswith(function):
+                self.add(where, number, "macro", f"{name} is not a name of this module's: {function}...")
 
     def check_module(self, module: str, path: Path) -> None:
         """One .py against its .pxd."""

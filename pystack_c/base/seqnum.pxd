@@ -6,17 +6,17 @@ cdef extern from *:
     """
     /* About 50 of these are done for each segment. Elsewhere than in seqnum itself they are done in place, not by a call through a
        pointer: macros of the names that Cython gives them, which only calls match. (Did it name them otherwise, they would be called.) */
-    #ifndef __PYX_HAVE__pystack_c__seqnum
+    #ifndef __PYX_HAVE__pystack_c__base__seqnum
     static inline uint32_t pystack_seq_add(uint32_t a, int64_t n) { return a + (uint32_t) n; }
     static inline int64_t pystack_seq_diff(uint32_t a, uint32_t b) { return (int32_t) (a - b); }
     static inline uint32_t pystack_seq_max(uint32_t a, uint32_t b) { return (int32_t) (a - b) >= 0 ? a : b; }
-    #define __pyx_f_9pystack_c_6seqnum_seq_add(a, n, skip) pystack_seq_add(a, n)
-    #define __pyx_f_9pystack_c_6seqnum_seq_diff(a, b, skip) pystack_seq_diff(a, b)
-    #define __pyx_f_9pystack_c_6seqnum_seq_max(a, b, skip) pystack_seq_max(a, b)
-    #define __pyx_f_9pystack_c_6seqnum_seq_lt(a, b, skip) (pystack_seq_diff(a, b) < 0)
-    #define __pyx_f_9pystack_c_6seqnum_seq_le(a, b, skip) (pystack_seq_diff(b, a) >= 0)
-    #define __pyx_f_9pystack_c_6seqnum_seq_gt(a, b, skip) (pystack_seq_diff(b, a) < 0)
-    #define __pyx_f_9pystack_c_6seqnum_seq_ge(a, b, skip) (pystack_seq_diff(a, b) >= 0)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_add(a, n, skip) pystack_seq_add(a, n)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_diff(a, b, skip) pystack_seq_diff(a, b)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_max(a, b, skip) pystack_seq_max(a, b)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_lt(a, b, skip) (pystack_seq_diff(a, b) < 0)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_le(a, b, skip) (pystack_seq_diff(b, a) >= 0)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_gt(a, b, skip) (pystack_seq_diff(b, a) < 0)
+    #define __pyx_f_9pystack_c_4base_6seqnum_seq_ge(a, b, skip) (pystack_seq_diff(a, b) >= 0)
     #endif
     """
 

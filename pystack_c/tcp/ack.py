@@ -34,10 +34,12 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
     advanced = seq_gt(ack, una)
     acked = 0
     sample = -1
+    records = tcb.rtxq.count
     if advanced:
         sample = clean_rtxq(tcb, ack)
         acked = seq_diff(ack, una)
         data_acked(tcb, ack)
+        records = tcb.rtxq.count
         if tcb.mtup is not None:
             mtuprobe.acked(tcb)
     plain = pkt.sack is None or not tcb.sack_ok
@@ -65,6 +67,8 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
         if tcb.rate is not None:
             sample_rate(tcb)
         restart_rto(tcb, advanced)
+    if tcb.rtxq.count != records:
+        # A SACK block, or loss recovery, cut a record.
         memory.settle(tcb)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
         # (Linux: MSG_MORE holds data until the next reason to send.)

@@ -197,9 +197,10 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
         return
     tcb.fin_expected = False
     tcb.fin_received = True
-    # Nothing follows a FIN: what claims to was never the peer's.
-    tcb.recvbuf.forget_ooo()
-    memory.settle(tcb)
+    if tcb.recvbuf.ooo is not None or tcb.recvbuf.known is not None:
+        # Nothing follows a FIN: what claims to was never the peer's.
+        tcb.recvbuf.forget_ooo()
+        memory.settle(tcb)
     tcb.sacks = None
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
     if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):

@@ -10,6 +10,7 @@ from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.loss.recovery cimport set_phase
+from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.mss cimport update_mss

@@ -11,7 +11,7 @@ from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.loss import undo
 from pystack_c.tcp.loss.recovery import set_phase
 from pystack_c.tcp.mss import update_mss
-from pystack_c.tcp.queues import errqueue
+from pystack_c.tcp.queues import errqueue, memory
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
@@ -145,6 +145,7 @@ def send_smaller(tcb: Tcb) -> None:
     if not found:
         return
     q.recut(tcb.mss)
+    memory.settle(tcb)
     if tcb.ca_state < C.CA_RECOVERY:
         tcb.recover = tcb.snd_nxt
         tcb.frto = False

@@ -22,7 +22,7 @@ from pystack_c.tcp.congestion.idle cimport after_idle, note_cwnd_use
 
 cdef int64_t _HELD
 
-@cython.locals(core=Core, state=int, before=uint32_t)
+@cython.locals(core=Core, state=int, before=uint32_t, records=Py_ssize_t)
 cpdef tcp_output(Tcb tcb)
 cpdef bint waiting(Tcb tcb) except -1
 @cython.locals(reason=str)

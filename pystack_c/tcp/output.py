@@ -43,6 +43,7 @@ def tcp_output(tcb: Tcb) -> None:
         if tcb.ack_now:
             send_ack(tcb)
         return
+    records = tcb.rtxq.count
     if tcb.ack_now and (tcb.dsack is not None or tcb.acc_answer >= 0):
         # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
         # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
@@ -52,7 +53,7 @@ def tcp_output(tcb: Tcb) -> None:
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
         if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
             first_syn(tcb)
-        memory.settle(tcb)
+            memory.settle(tcb)
         tcb.ack_now = False
         if not tcb.fastopen:
             return
@@ -61,7 +62,8 @@ def tcp_output(tcb: Tcb) -> None:
         send_new(tcb)
     if tcb.ack_now:
         send_ack(tcb)
-    memory.settle(tcb)
+    if tcb.rtxq.count != records:
+        memory.settle(tcb)
     arm_retransmit(tcb, tcb.snd_nxt != before)
 
 
@@ -302,7 +304,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     rate.paced(tcb, n)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
-    if n % mss != 0:
+    if n < mss or n % mss != 0:
         tcb.snd_sml = seg.end
     tcb.last_send = core.now
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_CWR:
@@ -312,7 +314,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     if (tcb.bytes_received > 0 or tcb.ack_now) and core.now - tcb.last_recv < core.config.tcp_delack_time:
         # An application that answers needs no quick ACKs: the ACK (the handshake's, too) rides on its data.
         tcb.quickack = 0
-    core.counters.TcpExtTCPOrigDataSent += (n + mss - 1) // mss
+    core.counters.TcpExtTCPOrigDataSent += 1 if n <= mss else (n + mss - 1) // mss
     send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
     if tcb.errqueue is not None:
         errqueue.sent(tcb, offset + n)

@@ -114,6 +114,7 @@ def retransmission(tcb: Tcb) -> None:
     else:
         timeout(tcb)
         mtuprobe.timed_out(tcb)
+        memory.settle(tcb)
     old = backed_off(tcb)
     if tcb.state != C.SYN_SENT or tcb.retries > core.config.tcp_syn_linear_timeouts:
         tcb.backoff += 1

@@ -116,6 +116,18 @@ PLANTED = [
     ("pxd", "cpdef int parse", "cpdef int lost(int x)\ncpdef int parse", "unknown: lost"),
     ("pxd", "cdef inline", "cdef class Lost:\n    pass\ncdef inline", "unknown: class Lost"),
     ("pxd", "cdef inline", "cdef int LIMIT\ncdef inline", "constant: LIMIT"),
+    (
+        "pxd",
+        "cdef enum",
+        'cdef extern from *:\n    """\n    #define __pyx_f_9pystack_c_3old_5thing_parse(p, end, skip) 0\n    """\ncdef enum',
+        "macro: __pyx_f_9pystack_c_3old_5thing_parse",
+    ),
+    (
+        "pxd",
+        "cdef enum",
+        'cdef extern from *:\n    """\n    #ifndef __PYX_HAVE__pystack_c__old__thing\n    """\ncdef enum',
+        "macro: __PYX_HAVE__pystack_c__old__thing",
+    ),
 ]
 
 
@@ -127,6 +139,13 @@ def test_a_planted_mistake_is_found(tmp_path, where, old, new, expected):
     assert any(line.startswith(expected) for line in found), found
     # `lost` and `shrink` take the @cython.locals that stood before parse and grow: those are findings too
     assert len(found) == 1 or expected.startswith("unknown: ")
+
+
+def test_macros_by_cythons_names_are_clean(tmp_path):
+    macros = (
+        "#ifndef __PYX_HAVE__pystack_c__thing\n    #define __pyx_f_9pystack_c_5thing_parse(p, end, skip) 0\n    #endif"
+    )
+    assert lint(tmp_path, pxd=f'cdef extern from *:\n    """\n    {macros}\n    """\n{CLEAN_PXD}') == []
 
 
 def test_a_module_without_pxd(tmp_path):

@@ -25,8 +25,8 @@ def update(tcb: Tcb, sample: int) -> None:
         delta = tcb.srtt - sample
         if delta < 0:
             delta = -delta
-        tcb.rttvar = (3 * tcb.rttvar + delta) // 4
-        tcb.srtt = (7 * tcb.srtt + sample) // 8
+        tcb.rttvar = (3 * tcb.rttvar + delta) >> 2
+        tcb.srtt = (7 * tcb.srtt + sample) >> 3
         if tcb.srtt == 0:
             tcb.srtt = 1
     # (2.2, 2.3) RTO = SRTT + max(G, 4 * RTTVAR), (2.4, 2.5) within its bounds
@@ -60,7 +60,7 @@ def receiver_sample(tcb: Tcb, pkt: Packet) -> None:
             elapsed = (now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & C.M32
             if elapsed < 0x7FFFFFFF:
                 sample = elapsed * 1_000_000 if elapsed > 0 else 1_000_000
-                tcb.rcv_rtt = sample if tcb.rcv_rtt == 0 else (7 * tcb.rcv_rtt + sample) // 8
+                tcb.rcv_rtt = sample if tcb.rcv_rtt == 0 else (7 * tcb.rcv_rtt + sample) >> 3
         return
     if tcb.rcv_rtt_at >= 0:
         if seq_lt(tcb.rcv_nxt, tcb.rcv_rtt_seq):

@@ -10,10 +10,9 @@ from pystack_c.tcp.tcb cimport Tcb, over_share
 
 cdef int64_t _PIECE, _RECORD
 
-@cython.locals(send=SendBuf, buf=RecvBuf)
-cpdef int64_t held(Tcb tcb)
 @cython.locals(n=int64_t, core=Core)
 cpdef settle(Tcb tcb)
+cdef _settle_scarce(Core core, Tcb tcb, int64_t n)
 @cython.locals(tcb=Tcb)
 cdef pressed(Core core)
 cdef relieved(Core core)

@@ -27,28 +27,29 @@ RECLAIM_EVERY = 100_000_000
 RULE = "Linux tcp(7) tcp_mem"
 
 
-def held(tcb: Tcb) -> int:
-    """Bytes that the connection's buffers hold."""
-    send = tcb.sendbuf
-    buf = tcb.recvbuf
-    return send.own() + _RECORD * tcb.rtxq.count + buf.used + buf.ooo_bytes + _PIECE * buf.ooo_pieces  # type: ignore[no-any-return]
-
-
 def settle(tcb: Tcb) -> None:
     """The connection's buffers changed: bring the sum up to date. Called wherever they do."""
-    n = held(tcb)
+    n = tcb.recvbuf.used + tcb.recvbuf.ooo_bytes + _PIECE * tcb.recvbuf.ooo_pieces + _RECORD * tcb.rtxq.count
+    if tcb.sendbuf.head != tcb.sendbuf.tail:
+        n += tcb.sendbuf.own()
     if n == tcb.charged:
         return
     core = tcb.core
     core.tcp_memory += n - tcb.charged
     if core.tcp_pressure:
-        count(core, tcb.raddr, n - tcb.charged)
+        _settle_scarce(core, tcb, n)
+        return
     tcb.charged = n
-    if core.tcp_pressure:
-        if core.tcp_memory < core.config.tcp_mem_low:
-            relieved(core)
-    elif core.tcp_memory > core.config.tcp_mem_pressure:
+    if core.tcp_memory > core.config.tcp_mem_pressure:
         pressed(core)
+
+
+def _settle_scarce(core: Core, tcb: Tcb, n: int) -> None:
+    """Under pressure: the connection holds `n` bytes now."""
+    count(core, tcb.raddr, n - tcb.charged)
+    tcb.charged = n
+    if core.tcp_memory < core.config.tcp_mem_low:
+        relieved(core)
 
 
 def pressed(core: Core) -> None:
@@ -107,7 +108,7 @@ def refuses(tcb: Tcb, addr: int) -> bool:
     if over(core, LEAST):
         core.drop("tcp-no-memory", tcb.subject(), "no memory for another connection", RULE)
         return True
-    if over_share(core, addr, LEAST):
+    if core.tcp_pressure and over_share(core, addr, LEAST):
         core.drop(
             "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share of it", RULE
         )

@@ -427,7 +427,7 @@ def test_joined_pieces_keep_little_more_than_their_bytes(make):
         (run,) = buf.ooo
         assert buf.ooo_bytes == 4000 and len(run.pieces) == buf.ooo_pieces <= 8
         assert sum(sys.getsizeof(piece.data) for piece in run.pieces) < 1.2 * 4000
-        assert memory.held(conn.tcb) == 4000 + memory.PIECE * buf.ooo_pieces
+        assert invariants.held(conn.tcb) == 4000 + memory.PIECE * buf.ooo_pieces
         invariants.check(conn.peer.stack)
 
 
