@@ -8,7 +8,7 @@ from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
-from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output cimport schedule, send_new, set_persist_timer, set_rto_alone, set_rto_timer, waiting
 from pystack_c.tcp.loss.rack cimport note_probe
 from pystack_c.tcp.loss.recovery cimport overdue, timeout
 from pystack_c.tcp.loss.retransmit cimport tail_loss_probe

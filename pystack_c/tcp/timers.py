@@ -12,7 +12,7 @@ from pystack_c.tcp.loss.recovery import overdue, timeout
 from pystack_c.tcp.loss.retransmit import tail_loss_probe
 from pystack_c.tcp.loss.rtt import backed_off
 from pystack_c.tcp.opening import fastopen
-from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_timer, waiting
+from pystack_c.tcp.output import schedule, send_new, set_persist_timer, set_rto_alone, set_rto_timer, waiting
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.segment import have_route, send_segment
 from pystack_c.tcp.tables import TcpTables
@@ -127,7 +127,10 @@ def retransmission(tcb: Tcb) -> None:
 
 
 def loss_probe(tcb: Tcb) -> None:
-    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
+    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now.
+
+    The RTO, whether or not a probe could be sent: without a route, one probe timeout would follow the other, each of two round trips.
+    """
     if tcb.rtxq.count == 0:
         return
     if have_route(tcb) and tail_loss_probe(tcb):
@@ -135,7 +138,7 @@ def loss_probe(tcb: Tcb) -> None:
         tcb.tlp_new = False
         note_probe(tcb, False)
     memory.settle(tcb)
-    set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+    set_rto_alone(tcb, tcb.core.now + backed_off(tcb))
 
 
 def persist(tcb: Tcb) -> None:
