@@ -396,7 +396,7 @@ above 1 GiB (40 Gbit/s at 1 s, for example) cannot be filled by TCP at all (RFC 
 
 CUBIC grows by time, not by round trips. Where a round trip, its time in the queue included, takes seconds, it comes back to its old window within
 one of them and overruns the queue at once; that is why it sends 9 to 14 % again on the slowest paths. BBR's least window is four segments
-([congestion.md](congestion.md)).
+([congestion.md](../howto/congestion.md)).
 
 ## Clean paths
 """
