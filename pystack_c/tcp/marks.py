@@ -71,6 +71,7 @@ OTHERS = {
     "ack": "of a packet",
     "sacks": "blocks beyond RCV.NXT: forget_sacks takes the others out whenever RCV.NXT moves",
     "dsack": "said once, in the next segment",
+    "lost_end": "where the range ends that was marked lost last: compared for equality, within a round trip",
     "known": "of a received piece: said, or forgotten, with the next one",
     # 32 bits that are no sequence numbers
     "rcv_wnd_told": "a number of bytes",

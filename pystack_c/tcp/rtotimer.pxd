@@ -9,6 +9,8 @@ from pystack_c.base.timer cimport Timer, new_timer
 
 @cython.locals(core=Core, pto=int64_t, why=str)
 cpdef set_rto_timer(Tcb tcb, int64_t deadline)
+@cython.locals(core=Core, why=str)
+cpdef set_rto_alone(Tcb tcb, int64_t deadline)
 @cython.locals(timer=Timer)
 cpdef take_rto_timer(Tcb tcb, int kind)
 @cython.locals(text=str)

@@ -19,6 +19,13 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
         why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
         core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")
         return
+    set_rto_alone(tcb, deadline)
+
+
+def set_rto_alone(tcb: Tcb, deadline: int) -> None:
+    """Arm the retransmission timer, whether or not a loss probe could come before it."""
+    core = tcb.core
+    tcb.rto_deadline = deadline
     take_rto_timer(tcb, C.TIMER_RTO)
     why = "" if core.probe is None else explain_rto(tcb, deadline - core.now)
     core.set_timer(tcb.rto_timer, deadline, why, "RFC 6298 5.1")

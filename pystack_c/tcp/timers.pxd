@@ -9,7 +9,7 @@ from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport mtuprobe, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport send_new, waiting
-from pystack_c.tcp.rtotimer cimport set_persist_timer, set_rto_timer
+from pystack_c.tcp.rtotimer cimport set_persist_timer, set_rto_alone, set_rto_timer
 from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.loss.rack cimport note_probe
 from pystack_c.tcp.loss.recovery cimport overdue, timeout

@@ -15,7 +15,7 @@ from pystack_c.tcp.mss import have_route
 from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.output import send_new, waiting
 from pystack_c.tcp.queues import memory
-from pystack_c.tcp.rtotimer import set_persist_timer, set_rto_timer
+from pystack_c.tcp.rtotimer import set_persist_timer, set_rto_alone, set_rto_timer
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.segment import send_segment
 from pystack_c.tcp.tables import TcpTables
@@ -131,7 +131,10 @@ def retransmission(tcb: Tcb) -> None:
 
 
 def loss_probe(tcb: Tcb) -> None:
-    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now."""
+    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now.
+
+    The RTO, whether or not a probe could be sent: without a route, one probe timeout would follow the other, each of two round trips.
+    """
     if tcb.rtxq.count == 0:
         return
     if have_route(tcb) and tail_loss_probe(tcb):
@@ -139,7 +142,7 @@ def loss_probe(tcb: Tcb) -> None:
         tcb.tlp_new = False
         note_probe(tcb, False)
     memory.settle(tcb)
-    set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+    set_rto_alone(tcb, tcb.core.now + backed_off(tcb))
 
 
 def persist(tcb: Tcb) -> None:

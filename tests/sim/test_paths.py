@@ -5,7 +5,8 @@ import pytest
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, S
 from pystack.trace.series import Series
-from pystack_c.tcp.congestion.bbr import PROBE_RTT
+from pystack_c.tcp.congestion import rate as rates
+from pystack_c.tcp.congestion.bbr import PROBE_RTT, STARTUP
 from tests.support.lab import lab_net
 
 #: payload of a full-sized frame
@@ -60,6 +61,22 @@ def test_bbr_follows_a_round_trip_that_rises_tenfold(rate, at, one_way):
     assert flow.run(120) > 0.8
     assert flow.lab.a.counters.TcpExtTCPTimeouts >= 1
     assert flow.lab.link.ab.stats.drops == {}
+
+
+@pytest.mark.parametrize(("lost", "ends"), [((0, 2, 4, 6, 8, 10), True), ((0, 2, 4, 6, 8), False), (range(11), False)])
+def test_bbrs_startup_ends_by_six_ranges_that_one_ack_shows_lost(lost, ends):
+    """draft-ietf-ccwg-bbr-06 5.3.1.3 counts ranges that do not touch each other, however many ACKs show them."""
+    flow = Flow("bbr", 100 * MS, 2_000_000, 1000)
+    flow.run(0.5)
+    cc, tcb = flow.tcb.cc, flow.tcb
+    assert cc.state == STARTUP
+    segs = [tcb.rtxq.segs[tcb.rtxq.first + i] for i in range(11)]
+    for i in lost:
+        rates.lost(tcb, segs[i].length())
+        cc.segment_lost(tcb, segs[i])
+    ended: list[bool] = []
+    flow.run(0.5, step=MS, look=lambda: ended.append(cc.state != STARTUP and cc.inflight_hi < 1 << 60))
+    assert ended[-1] is ends
 
 
 def test_bbrs_undo_restores_what_was_before_the_first_loss_of_the_episode():
@@ -180,9 +197,8 @@ def test_the_initial_window_after_a_lost_syn_is_one_segment():
     assert first_windows([1]) == (1, 10)
     assert first_windows([1, 2]) == (1, 10)
     assert first_windows([], answer=[1], tcp_timestamps=False) == (1, 1)
-    assert first_windows([1], tcp_congestion="cubic") == (1, 10)
-    # (BBR is paced, and its least window is four segments.)
-    assert first_windows([1], tcp_congestion="bbr") == (10, 10)
+    for algorithm in ("cubic", "bbr"):
+        assert first_windows([1], tcp_congestion=algorithm) == (1, 10)
     assert first_windows([1], tcp_congestion="fixed(7)") == (7, 7)
 
 

@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.tcp.congestion.bbr_model cimport BbrModel
@@ -15,7 +15,8 @@ cdef class Bbr(BbrModel):
     cdef public int64_t full_bw
     cdef public int64_t full_bw_count
     cdef public bint full_bw_now
-    cdef public int64_t loss_events
+    cdef public int64_t lost_ranges
+    cdef public uint32_t lost_end
     cdef public int64_t drain_round
     cdef public int64_t probe_rtt_done_at
     cdef public bint probe_rtt_round_done

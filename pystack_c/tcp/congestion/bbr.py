@@ -60,7 +60,8 @@ class Bbr(BbrModel):
         self.full_bw = 0
         self.full_bw_count = 0
         self.full_bw_now = False
-        self.loss_events = 0
+        self.lost_ranges = 0
+        self.lost_end = 0
         self.drain_round = 0
         # ProbeRTT (5.3.4)
         self.probe_rtt_done_at = 0
@@ -129,17 +130,15 @@ class Bbr(BbrModel):
             self.full_bw_reached = True
 
     def _startup_losses(self, t: Tcb, rs: Rate) -> None:
-        """5.3.1.3: Startup ends by loss, too."""
-        if rs.rs_newly_lost > 0:
-            self.loss_events += 1
+        """5.3.1.3: Startup ends by loss, too, where a round loses six ranges of sequence numbers that do not touch each other."""
         if not self.loss_round_start:
             return
-        if self.state == STARTUP and not self.full_bw_reached and self.loss_events >= FULL_LOSS_COUNT:
+        if self.state == STARTUP and not self.full_bw_reached and self.lost_ranges >= FULL_LOSS_COUNT:
             if self.too_much(t, rs.lost - rs.rs_prior_lost, rs.rs_tx_in_flight):
                 self.undo_state = STARTUP
                 self.full_bw_reached = True
                 self.inflight_hi = max(self.bdp(t, self.max_bw(), 1.0), self.inflight_latest)
-        self.loss_events = 0
+        self.lost_ranges = 0
 
     def _startup(self, t: Tcb, rs: Rate) -> None:
         """5.3.1.1 (CheckStartupDone), 5.3.2 (CheckDrainDone)."""
@@ -281,6 +280,10 @@ class Bbr(BbrModel):
         gone: SentSegment = seg
         rs: Rate = t.rate
         self.note_loss(t, gone.length())
+        # (5.3.1.3 counts ranges: one ACK may show many, and many ACKs the same one bit by bit.)
+        if self.lost_ranges == 0 or gone.seq != self.lost_end:
+            self.lost_ranges += 1
+        self.lost_end = gone.end
         if not self.probe_samples:
             return
         lost = rs.lost - gone.lost_before

@@ -334,8 +334,7 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
     mtuprobe.established(tcb)
     fresh = tcb.cc is None
     start_congestion_control(tcb)
-    # (BBR paces its initial window. With one segment to begin with on a full link, it starved for half a minute.)
-    if fresh and syn_lost(tcb, pkt) and tcb.cc.keeps_window and not tcb.own_recovery and tcb.cwnd > tcb.mss:
+    if fresh and syn_lost(tcb, pkt) and tcb.cc.keeps_window and tcb.cwnd > tcb.mss:
         old = tcb.cwnd
         tcb.cwnd = tcb.mss
         tell.cwnd(tcb, old, tcb.ssthresh, "the SYN or its answer was lost: begin with one segment", "RFC 5681 3.1")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import MS, SACK_OK, Conn, mss_option, sack_option, ts_option
+from tests.support.tcp_peer import HOST, MS, SACK_OK, Conn, mss_option, sack_option, ts_option
 
 M32 = 0xFFFFFFFF
 MSS = 1000
@@ -227,6 +227,23 @@ def test_a_probe_that_was_a_duplicate_changes_nothing(make):
     conn.has(5 * MSS)
     conn.rx(options=sack_option((conn.ack - MSS, conn.ack)))
     assert conn.tcb.ssthresh == 1 << 30 and not conn.tcb.tlp_out
+
+
+def test_a_probe_that_cannot_be_sent_leaves_the_rto(make):
+    # 7.3: after the attempt the RTO timer is armed and not the PTO, even if nothing was sent
+    conn = sender(make, size=5 * MSS)
+    peer = conn.peer
+    start = peer.now
+    peer.stack.del_addr(peer.iface, HOST)
+    fired = []
+    for _ in range(8):
+        deadline = peer.stack.poll_timeout()
+        peer.advance(deadline - peer.now)
+        assert (peer.stack.poll_timeout() or 1 << 62) > peer.now
+        fired.append(peer.now - start)
+    rto = 300 * MS
+    assert fired == [2 * RTT] + [2 * RTT + rto * ((1 << n) - 1) for n in range(1, 8)]
+    assert peer.counters.TcpExtTCPTimeouts == 7
 
 
 # PRR, RFC 6937
