@@ -37,7 +37,7 @@ test-compiled: # every test, compiled
 
 test-pure: setup ## run every test on the uncompiled core
 	@echo "== uncompiled core, $$($(PY) --version)"
-	PYSTACK_PURE=1 $(PYTEST)
+	PYSTACK_PURE=1 $(PY) -m pytest -n $(JOBS) -m "not once" $(ARGS)
 
 test-other: # a reduced run on the system's Python, where that is another one
 	@tools/test_other.sh $(JOBS) $(ARGS)

@@ -15,6 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("pystack", "pystack_c", "web", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
+# The wheel is made from a copy of the tree: the build that runs the tests does not matter.
+pytestmark = pytest.mark.once
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> tuple[Path, Path]:
     """A copy of the tree as `make build` leaves it, and what build_py puts into a wheel from there."""

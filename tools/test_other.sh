@@ -20,4 +20,4 @@ fi
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
 echo "== compiled core, $("$venv/bin/python" --version), without the slow tests"
-"$venv/bin/python" -m pytest -n "$jobs" -m "not slow" "$@"
+"$venv/bin/python" -m pytest -n "$jobs" -m "not slow and not once" "$@"

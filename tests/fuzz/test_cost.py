@@ -1,7 +1,7 @@
 """The cost oracle: it finds artificial defects of each kind, and what comes in from outside costs no more than its bounds.
 
 Only what is counted decides here, lines and bytes; the processor's time is for `make fuzz`. Compiled, the core runs no lines of
-Python: its targets are measured on the uncompiled build.
+Python: its targets are measured on the uncompiled build. The artificial targets run nothing of pystack, so they are tried `once`.
 """
 
 from dataclasses import replace
@@ -64,21 +64,25 @@ def find(run, tries=100, seed=1, **bounds):
     return cost.search(target, Random(seed), True, lambda tried: tried >= tries, timing=False)
 
 
+@pytest.mark.once
 def test_a_linear_one_is_quiet():
     assert find(linear, 24, lines=(1000, 4, 0)) is None
 
 
+@pytest.mark.once
 def test_a_quadratic_one_grows():
     failure = find(quadratic)
     assert failure is not None and "grows faster" in failure.what
     assert b"x" in seeds(failure.given)
 
 
+@pytest.mark.once
 def test_a_bound_is_a_bound():
     failure = find(quadratic, lines=(1000, 20, 0))
     assert failure is not None and "are the most" in failure.what
 
 
+@pytest.mark.once
 def test_memory_is_found():
     failure = find(hoarder)
     assert failure is not None and "uses" in failure.what and "bytes" in failure.what
@@ -106,6 +110,7 @@ def test_work_in_c_is_found_by_time():
         target.run(target.seeds[0])
 
 
+@pytest.mark.once
 def test_a_failure_can_be_saved():
     failure = find(quadratic)
     again = cost.load(failure.dump())

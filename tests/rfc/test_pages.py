@@ -72,6 +72,7 @@ def test_each_test_has_a_mutant_that_fits(page):
         assert mutant.new != mutant.old
 
 
+@pytest.mark.once
 def test_a_mutant_that_changes_nothing_survives(tmp_path):
     """The control of tools/mutate.py: without a change the tests pass; with one they fail."""
     where = mutate.copy_tree(tmp_path)

@@ -37,6 +37,7 @@ def test_it_is_flat():
 
 @pytest.mark.kernel
 @pytest.mark.slow
+@pytest.mark.once  # what leaks is the test's own program
 @pytest.mark.timeout(300)
 def test_leaks_are_found():
     """The control: memory, descriptors and sockets that the program does not give back."""
