@@ -14,7 +14,7 @@ from pystack_c.tcp.tcb import Tcb
 #: What a socket is, and what the application has asked for. All else belongs to the connection, and begins anew.
 KEPT = (
     "waiter service pending queued so_error laddr lport bound bound_iface ttl tos reuseaddr reuseport broadcast freebind dontroute "
-    "options ip_options shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed fastopen_qlen fastopen_key fastopen_no_cookie "
+    "options encap shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed fastopen_qlen fastopen_key fastopen_no_cookie "
     "fastopen_connect defer_accept window_clamp notsent_lowat linger2 min_ttl max_pacing_rate nodelay cork keepalive keepidle "
     "keepintvl keepcnt user_timeout keepinit syn_retries linger congestion oobinline pmtudisc noopt options_given recverr errqueue "
     "rcvlowat"
