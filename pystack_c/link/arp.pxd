@@ -11,7 +11,6 @@ from pystack_c.link.neighbor cimport NeighborEntry, Resolver, has_mac, source_fo
 
 @cython.locals(fields=dict)
 cpdef send_arp(Core core, Iface iface, int op, uint64_t eth_dst, uint32_t spa, uint64_t tha, uint32_t tpa, str reason, str rfc)
-@cython.final
 cdef class Arp(Resolver):
     @cython.locals(spa=uint32_t, reason=str)
     cpdef solicit(self, Core core, NeighborEntry entry)
