@@ -340,7 +340,7 @@ def hops(lab: Lab) -> None:
 def test_two_stacks_of_one_name_are_refused(lab):
     with lab.up(*UP):
         second = lab.pystack("up", "--tap", "tap5", "-a", "10.0.5.2/24")
-        assert second.returncode != 0 and "running already" in second.stderr and "Traceback" not in second.stderr
+        assert second.returncode != 0 and "already running" in second.stderr and "Traceback" not in second.stderr
 
 
 def test_socket_directory_is_the_labs_own(lab):

@@ -93,7 +93,7 @@ def test_names(running):
         control.query("two", "status")
     with pytest.raises(control.ControlError, match="letters"):
         control.query("../one", "status")
-    with pytest.raises(control.ControlError, match="running already"):
+    with pytest.raises(control.ControlError, match="already running"):
         up(tap=None, name="one", control=True)
 
 

@@ -214,7 +214,7 @@ def blob(size: int) -> bytes:
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 9, 1, 9, 0, 0))), "unhashable"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META,)) + b"\x07\x01" * 50), "nested too deep"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.TIMEOUT,)) + b"\xff" * 2000), "number without an end"),
-        (b"PYSTACKT\x01" + chunk(blob(33 << 20) * 2), "bounds"),
+        (b"PYSTACKT\x01" + chunk(blob(33 << 20) * 2), "expands to more than 67108864 bytes"),
         (b"PYSTACKT\x01" + chunk(blob(1 << 20)[:-1]), "bytes longer than their chunk"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 4)) + b"\xff" * 9 + b"\0"), "are allowed"),
         (b"PYSTACKT\x01" + chunk(bytes((fmt.META, 7)) + b"\x80\x80\x08" + bytes(1 << 17)), "a list of 131072"),
@@ -247,7 +247,7 @@ def announce(recorder, name):
 @pytest.mark.parametrize(
     ("write", "text"),
     [
-        (lambda r: announce(r, "builtins:print"), "no application call"),
+        (lambda r: announce(r, "builtins:print"), "not an application call"),
         (lambda r: r.host("h", 1, Config()).setup(0, "__init__", ()), "not allowed"),
         (
             lambda r: r.host("h", 1, Config()).timeout(0) or r.host("g", 1, Config()).setup(0, "add_addr", (1,)),

@@ -88,7 +88,7 @@ def test_bounds_and_errors():
     assert len(conn.rows) == 5
     with pytest.raises(KeyError):
         conn.column("nonsense")
-    with pytest.raises(ValueError, match="nothing is known"):
+    with pytest.raises(ValueError, match="there is no value"):
         conn.at(-1)
 
 
