@@ -1,6 +1,7 @@
 """The documentation agrees with the code: the links, files, settings, commands and functions that a page names exist."""
 
 import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -146,6 +147,33 @@ def test_the_modules_exist(path):
         for name in re.findall(r"python -m ((?:tools|tests)[\w.]*)", line)
     }
     assert [name for name in named if importlib.util.find_spec(name) is None] == []
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name leads to a module, or to something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path != "CHANGELOG.md"])
+def test_the_dotted_names_exist(path):
+    """(The changelog has the old names of modules that moved.)"""
+    named = set(re.findall(r"`((?:pystack|pystack_c)(?:\.\w+)+)`", (ROOT / path).read_text()))
+    # (`pystack.service` is systemd's file in the VM.)
+    assert [name for name in sorted(named - {"pystack.service"}) if not resolves(name)] == []
+
+
+def test_control_a_dotted_name_that_is_gone_is_noticed():
+    assert resolves("pystack_c.stack.Stack.receive") and not resolves("pystack_c.stack.Stack.recv")
+    assert not resolves("pystack_c.stock")
 
 
 @EACH_PAGE
