@@ -68,6 +68,7 @@ COMPILED = [
     "pystack_c/tcp/queues/rtxq.py",
     "pystack_c/tcp/queues/pieces.py",
     "pystack_c/tcp/tcb.py",
+    "pystack_c/tcp/quirks.py",
     "pystack_c/tcp/state.py",
     "pystack_c/tcp/queues/memory.py",
     "pystack_c/tcp/window.py",
