@@ -88,7 +88,7 @@ def entries(path: Path) -> list[Entry]:
         for statement in node.body:
             target = statement.targets[0] if isinstance(statement, ast.Assign) else None
             if isinstance(target, ast.Attribute):
-                above = []
+                above: list[str] = []
                 line = statement.lineno - 2
                 while lines[line].strip().startswith("#:"):
                     above.insert(0, lines[line].strip().removeprefix("#:").strip())
