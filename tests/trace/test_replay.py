@@ -129,9 +129,7 @@ def test_a_missing_and_an_extra_frame_are_told(recording):
     class Long(Faulty):
         swallow = False
 
-    with pytest.raises(
-        ReplayMismatch, match="frame 3 .*the frame is missing; expected IP 10.0.0.2 > 10.0.0.1: ICMP echo reply"
-    ):
+    with pytest.raises(ReplayMismatch, match="frame 3 .*the frame is missing; expected IP 10.0.0.2 > 10.0.0.1: ICMP echo reply"):
         replay(io.BytesIO(recording), stack_class=Faulty)
     with pytest.raises(ReplayMismatch, match="frame 4 .*length 142 expected, 143 got"):
         replay(io.BytesIO(recording), stack_class=Long)
