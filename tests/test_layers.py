@@ -27,6 +27,7 @@ SOURCES = sorted(CORE.rglob("*.py"))
 #: A name with a dot in front is a module of the package itself.
 ORDER = {
     "pystack_c": [
+        ["settings"],
         [".const", ".counters", ".config", ".iface"],
         [".route", "base"],
         ["wire", ".packet", ".probe"],

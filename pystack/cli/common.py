@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -125,12 +125,14 @@ def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def parse_setting(config: Any, text: str) -> tuple[str, Any]:
     """Split NAME=VALUE and convert the value to the type of the setting; UsageError if that is not possible."""
+    from pystack_c.config import unknown
+
     name, equals, value = text.partition("=")
     known = config.as_dict()
-    if not equals or name not in known:
-        raise click.UsageError(
-            f"--set {text}: there is no setting {name!r}" if equals else f"--set {text}: write NAME=VALUE"
-        )
+    if not equals:
+        raise click.UsageError(f"--set {text}: write NAME=VALUE")
+    if name not in known:
+        raise click.UsageError(f"--set {text}: {unknown(name)}")
     old = known[name]
     try:
         if isinstance(old, bool):
@@ -142,6 +144,16 @@ def parse_setting(config: Any, text: str) -> tuple[str, Any]:
         ) from None
 
 
+def change_settings(config: Any, texts: Iterable[str]) -> dict[str, Any]:
+    """Set each NAME=VALUE in the Config, and return what was set; UsageError if a value, or two together, cannot be."""
+    changes = dict(parse_setting(config, text) for text in texts)
+    try:
+        config.update(changes)
+    except ValueError as error:
+        raise click.UsageError(f"--set: {error}") from None
+    return changes
+
+
 def make_config(settings: Settings) -> Any:
     """The Config of the profile, changed by the settings of --set."""
     from pystack_c import config as core_config
@@ -150,7 +162,8 @@ def make_config(settings: Settings) -> Any:
         config = core_config.profile(settings.profile)
     except ValueError as error:
         raise click.UsageError(f"--profile: {error}") from None
-    return config.update(dict(parse_setting(config, text) for text in settings.set))
+    change_settings(config, settings.set)
+    return config
 
 
 def parse_route(text: str) -> tuple[int, int, int]:

@@ -71,7 +71,7 @@ def pkt(  # noqa: PLR0913
 
     PATHS are scripts, or directories of scripts. The command needs no root rights, no kernel support and no device.
     """
-    from pystack.cli.common import parse_setting
+    from pystack.cli.common import change_settings
     from pystack.pkt.settings import ScriptSettings
 
     try:
@@ -88,8 +88,7 @@ def pkt(  # noqa: PLR0913
         settings.defines[name] = value or "1"
     if init_scripts:
         settings.init_scripts = tuple(os.path.abspath(name) for name in init_scripts.split(","))
-    config = settings.make_config()
-    settings.config.update(dict(parse_setting(config, text) for text in changes))
+    settings.config.update(change_settings(settings.make_config(), changes))
     for name, number in (("tcp_wscale", wscale), ("tcp_init_cwnd", initial_window)):
         if number is not None:
             settings.config[name] = number

@@ -48,13 +48,13 @@ def replay(
 
     The exit status is 1 if something differs; the message names the first difference.
     """
-    from pystack.cli.common import output, parse_setting
+    from pystack.cli.common import change_settings, output
     from pystack.trace.annotate import FrameProbe, FrameRecord, tee
     from pystack.trace.errors import TraceError
     from pystack.trace.replay import Replay, ReplayMismatch
 
     def change(name: str, config: Any) -> None:
-        config.update(dict(parse_setting(config, text) for text in settings))
+        change_settings(config, settings)
 
     def show(record: FrameRecord) -> None:
         echo(one_line(record.line()), err="-" in (write, series))

@@ -75,7 +75,7 @@ def _rate(value: str) -> Change:
 
 
 def _set(value: str) -> Change:
-    from pystack_c.config import Config
+    from pystack_c.config import Config, unknown
 
     host, _, rest = value.partition(":")
     name, equals, setting = rest.partition("=")
@@ -83,7 +83,7 @@ def _set(value: str) -> Change:
     if not equals:
         raise ValueError(value)
     if name not in known:
-        raise ChangeError(f"there is no setting {name!r}")
+        raise ChangeError(unknown(name))
     old = known[name]
     typed: Any = setting
     if isinstance(old, bool):

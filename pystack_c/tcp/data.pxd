@@ -7,7 +7,7 @@ from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, se
 from pystack_c.tcp.ecn cimport accecn
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp.loss cimport rtt
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.close cimport enter_time_wait, start_wait
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.state cimport set_state

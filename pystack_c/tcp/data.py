@@ -3,7 +3,7 @@
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.packet import Packet
-from pystack_c.tcp import marks, tell
+from pystack_c.tcp import marks, quirks, tell
 from pystack_c.tcp.close import enter_time_wait, start_wait
 from pystack_c.tcp.delack import ack_now, ack_policy, answering, delay_ack
 from pystack_c.tcp.ecn import accecn
@@ -208,8 +208,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
     tell.received(tcb, "tcp.fin", seq_add(tcb.rcv_nxt, -1), 0, "the peer sends nothing more", "RFC 9293 3.10.7.4")
     tcb.wake(C.EV_IN | C.EV_RDHUP)
     state = tcb.state
-    if tcb.core.config.tcp_delack_fin and state == C.ESTABLISHED and tcb.data_segs_in > 0:
-        # (Linux: data came, so an answer may, or the application's FIN, and carry the ACK.)
+    if quirks.fin_may_wait(tcb):
         delay_ack(tcb)
     else:
         ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")

@@ -9,7 +9,9 @@ from pystack_c.base.timer cimport Timer, new_timer
 
 cpdef ack_now(Tcb tcb, str why, str rfc)
 cpdef bint answering(Tcb tcb) except -1
-@cython.locals(core=Core, timer=Timer, why=str)
+@cython.locals(core=Core, why=str)
 cpdef ack_policy(Tcb tcb)
+@cython.locals(timer=Timer)
+cdef bint _second_segment(Tcb tcb) except -1
 @cython.locals(core=Core, timer=Timer, deadline=int64_t, why=str)
 cpdef delay_ack(Tcb tcb)

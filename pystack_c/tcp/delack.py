@@ -34,11 +34,16 @@ def ack_policy(tcb: Tcb) -> None:
     if tcb.quickack > 0:
         ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
         return
-    timer = tcb.delack_timer
-    if core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0:
+    if _second_segment(tcb):
         ack_now(tcb, "a second segment", "FreeBSD tcp_input")
         return
     delay_ack(tcb)
+
+
+def _second_segment(tcb: Tcb) -> bool:
+    """For FreeBSD, a segment of any size forces an ACK if another one waits for its own (tcp_delack_any_size)."""
+    timer = tcb.delack_timer
+    return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0
 
 
 def delay_ack(tcb: Tcb) -> None:

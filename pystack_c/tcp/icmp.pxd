@@ -5,7 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.route cimport Dst
 from pystack_c.ip.pmtu cimport lower_mtu
 from pystack_c.base.seqnum cimport seq_le, seq_lt
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.loss cimport undo
 from pystack_c.tcp.close cimport fail_connection, finish
 from pystack_c.tcp.schedule cimport schedule

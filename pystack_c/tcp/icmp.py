@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_le, seq_lt
 from pystack_c.ip.pmtu import lower_mtu
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.close import fail_connection, finish
 from pystack_c.tcp.loss import undo
 from pystack_c.tcp.loss.recovery import set_phase
@@ -54,23 +54,15 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     if kind == C.ICMP_UNREACHABLE:
         problem = UNREACHABLE.get(code, errno.EHOSTUNREACH)
     hard = kind == C.ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13)
-    if core.config.tcp_icmp_opening:
-        hard = True
-    if core.config.tcp_icmp_refused:
-        problem = errno.ECONNREFUSED if hard else problem
-        hard = hard or (kind == C.ICMP_TIME_EXCEEDED and code == 0)
+    problem = quirks.icmp_problem(core, problem, hard)
     opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
-    if tcb.state == C.SYN_RECEIVED and tcb.fastopen and core.config.tcp_icmp_opening:
-        # (Fast Open: until it is accepted, it is an opening like any other.)
-        opening = True
-    if tcb.state == C.SYN_RECEIVED and tcb.passive and not opening and core.config.tcp_icmp_opening:
-        if kind != C.ICMP_UNREACHABLE or code <= 1:
-            # tcp_req_err: nobody waits for it yet.
-            finish(tcb, "an ICMP error about the SYN,ACK", "Linux tcp_req_err")
-            return
+    opening = opening or quirks.fast_open_is_opening(tcb)
+    if not opening and quirks.icmp_ends_child(tcb, kind, code):
+        finish(tcb, "an ICMP error about the SYN,ACK", "Linux tcp_req_err")
+        return
     if opening and tcb.recverr:
         errqueue.icmp(tcb, problem, kind, code)
-    if opening and hard and core.config.tcp_icmp_may_rst:
+    if opening and quirks.icmp_ends_opening(core, kind, code, hard):
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
         tell.soft_error(tcb, problem, "while opening, that is the end", "RFC 9293 3.9.2.2")

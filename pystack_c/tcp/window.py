@@ -79,15 +79,21 @@ def window_update(tcb: Tcb) -> None:
         # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
         return
     if tcb.core.config.tcp_update_quarter:
-        most = 0xFFFF << tcb.rcv_wscale
-        if free - left >= 2 * tcb.mss and free - left >= (buf.size if buf.size < most else most) // 4:
-            ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
+        _freebsd_update(tcb, free, left)
         return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
     if not tcb.core.config.tcp_sws:
         step = free - left
     if free - left >= step > 0 and (free >= 2 * left or not tcb.core.config.tcp_sws):
         ack_now(tcb, _why_update(tcb, free), "RFC 9293 3.8.6.2.2")
+
+
+def _freebsd_update(tcb: Tcb, free: int, left: int) -> None:
+    """For FreeBSD, a worthwhile step is two segments and a quarter of the buffer (tcp_update_quarter)."""
+    most = 0xFFFF << tcb.rcv_wscale
+    size = tcb.recvbuf.size if tcb.recvbuf.size < most else most
+    if free - left >= 2 * tcb.mss and free - left >= size // 4:
+        ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
 
 
 def _why_update(tcb: Tcb, free: int) -> str:

@@ -278,7 +278,7 @@ def test_a_named_namespace_is_made_and_removed():
         (["up", "-a", "10.0.0.300/24"], "10.0.0.300"),
         (["up", *UP, "--serve", "gopher:70"], "no service 'gopher'"),
         (["up", *UP, "--serve", "http:0"], "a port from 1 to 65535"),
-        (["up", *UP, "--set", "tcp_nagel=0"], "no setting 'tcp_nagel'"),
+        (["up", *UP, "--set", "tcp_nagel=0"], "no setting named 'tcp_nagel'"),
         (["up", *UP, "--set", "tcp_nagle=maybe"], "the value of tcp_nagle must be of type bool"),
         (["up", *UP, "--mac", "ff:ff:ff:ff:ff:ff"], "not the address of a single station"),
         (["up", *UP, "--route", "10.0.0.0/8"], "NET=GATEWAY"),

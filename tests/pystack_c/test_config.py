@@ -72,6 +72,23 @@ def test_a_recording_cannot_set_more_than_a_program():
         replay(io.BytesIO(out.kept))
 
 
+def test_an_unknown_setting_in_a_recording():
+    class Settings:
+        """Settings of another version."""
+
+        def as_dict(self):
+            return {"tcp_naggle": True}
+
+    out = Kept()
+    recorder = Recorder(out)
+    recorder.host("h", 1, Settings())
+    recorder.close()
+    with pytest.raises(
+        TraceError, match="there is no setting named 'tcp_naggle'; did you mean tcp_nagle.*another version"
+    ):
+        replay(io.BytesIO(out.kept))
+
+
 @pytest.mark.parametrize("udp", [False, True])
 def test_no_ephemeral_ports(udp):
     """A setting that was changed while the stack runs is not checked, and does no harm."""
@@ -84,16 +101,48 @@ def test_no_ephemeral_ports(udp):
             peer.connecting()
 
 
+def declared() -> dict[str, str]:
+    """Each setting and its C type, in the order of the declarations."""
+    folder = Path(pystack.__file__).parents[1] / "pystack_c" / "settings"
+    text = "".join((folder / f"{name}.pxd").read_text() for name in ("network", "tcp", "service", "quirks"))
+    return dict(reversed(found) for found in re.findall(r"cdef public (\w+) (\w+)", text))
+
+
+def test_the_order_of_the_settings_is_the_same_on_both_builds():
+    """A recording keeps the settings in this order. Compiled it is that of the .pxd files, uncompiled that of the .py files."""
+    assert list(declared()) == list(FIELDS) == list(Config().as_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("tcp_naggle", "tcp_nagle"), ("tcp_timewait", "tcp_time_wait"), ("ip_default_tll", "ip_default_ttl")],
+)
+def test_an_unknown_name_gets_the_names_that_are_like_it(name, near):
+    text = f"there is no setting named '{name}'; did you mean {near}"
+    with pytest.raises(ValueError, match=text):
+        Config().update({name: 1})
+    with pytest.raises(ValueError, match=text):
+        Config(**{name: 1})
+    with pytest.raises(ValueError, match=r"^there is no setting named 'xyzzy'$"):
+        Config(xyzzy=1)
+
+
+def test_settings_as_keywords():
+    config = Config(tcp_nagle=False, tcp_time_wait=7)
+    assert config.as_dict() == {**Config().as_dict(), "tcp_nagle": False, "tcp_time_wait": 7}
+    with pytest.raises(ValueError, match="port_min must not be above"):
+        Config(port_min=61_000)
+
+
 def test_what_the_compiled_core_keeps_in_32_bits_is_bounded():
-    """Both builds refuse the same numbers: config.pxd says how wide each setting is."""
-    text = (Path(pystack.__file__).parents[1] / "pystack_c" / "config.pxd").read_text()
-    kinds = dict(reversed(found) for found in re.findall(r"cdef public (\w+) (\w+)", text))
+    """Both builds refuse the same numbers: the .pxd files of pystack_c/settings say how wide each setting is."""
+    kinds = declared()
     assert sorted(kinds) == sorted(FIELDS)
     for name in NUMBERS:
         least, most = limits(name)
         assert -1 <= least <= getattr(Config(), name) <= most, name
         assert most <= (COUNT_MOST if kinds[name] == "int" else TIME_MOST), (
-            f"{name}: see COUNTS and LIMITS in config.py"
+            f"{name}: see COUNTS and LIMITS in settings/limits.py"
         )
 
 

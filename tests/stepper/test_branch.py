@@ -132,7 +132,7 @@ def test_side_by_side(runs):
         ("rto", "nodelay=z", "there is no host 'z'; there are a, b"),
         ("ping", "nodelay=a", "a has no connection in this scenario"),
         ("rto", "delay=nowhere:1ms", "there is no link 'nowhere'; there are a-b"),
-        ("rto", "set=a:tcp_nothing=1", "there is no setting 'tcp_nothing'"),
+        ("rto", "set=a:tcp_nothing=1", "there is no setting named 'tcp_nothing'"),
         ("rto", "set=a:tcp_sack=maybe", "is meant"),
         ("syn-flood", "drop=1", "frame 1 comes from outside"),
     ],

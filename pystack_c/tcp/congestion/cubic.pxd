@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.base.seqnum cimport seq_ge
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.congestion.reno cimport flight_size, initial_window
 from pystack_c.tcp.tcb cimport Tcb

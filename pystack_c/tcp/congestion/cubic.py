@@ -7,6 +7,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_ge
+from pystack_c.tcp import quirks
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_RTO, CongestionControl, register
 from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
@@ -192,7 +193,7 @@ class Cubic(CongestionControl):
             self.w_max = cwnd
         self._anew()
         self.css_baseline = -1
-        reduced = int((t.cwnd if t.core.config.tcp_ssthresh_cwnd else flight_size(t)) * BETA)
+        reduced = int(quirks.cubic_base(t, flight_size(t)) * BETA)
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         if signal == SIGNAL_RTO:

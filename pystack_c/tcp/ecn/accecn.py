@@ -109,7 +109,7 @@ def due(tcb: Tcb, data: bool) -> bool:
     if mode == 0 or tcb.acc_opt_off:
         return False
     if mode == 2 and tcb.core.config.tcp_accecn_linux:
-        return tcb.acc_opt_seen == EMPTY_SEEN or tcb.acc_opt_seen == COUNTERS_SEEN
+        return _due_linux(tcb)
     if tcb.acc_opt_due & FIRST_ACK or (data and tcb.acc_opt_due & FIRST_DATA):
         return True
     if mode == 1:
@@ -253,7 +253,27 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
         return delta
     safest = newly - ((newly - delta) & 7)
     if marked < 0:
-        return delta if tcb.core.config.tcp_accecn_linux and tcb.acc_per_ack > ACKS_JOINED else safest
+        return delta if _acks_are_joined(tcb) else safest
     while delta < safest and delta * tcb.mss < marked:
         delta += 8
     return delta
+
+
+# -- as Linux does it (the setting tcp_accecn_linux) -----------------------------------------------------------------
+
+
+def _due_linux(tcb: Tcb) -> bool:
+    """Every segment carries the option once the peer sent one."""
+    return tcb.acc_opt_seen == EMPTY_SEEN or tcb.acc_opt_seen == COUNTERS_SEEN
+
+
+def _acks_are_joined(tcb: Tcb) -> bool:
+    """The ACKs of this peer deliver so much that their field need not have gone round."""
+    return tcb.core.config.tcp_accecn_linux and tcb.acc_per_ack > ACKS_JOINED
+
+
+def trust_options(tcb: Tcb) -> None:
+    """An option of the peer came through, so the stack's own may have been lost by chance: it sends them again."""
+    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == COUNTERS_SEEN:
+        tcb.acc_opt_off = False
+        tcb.acc_fail &= ~OPT_FAIL_SEND

@@ -5,7 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_gt
 from pystack_c.tcp.ecn cimport accecn
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(mode=int, code=int)
@@ -25,7 +25,7 @@ cpdef ack_received(Tcb tcb, Packet pkt)
 @cython.locals(marked=int64_t, delta=int64_t)
 cpdef feedback(Tcb tcb, Packet pkt, int64_t newly, bint progress)
 cpdef bint may_respond(Tcb tcb, uint32_t ack) noexcept
-@cython.locals(old=int64_t, ssthresh=int64_t, config=Config, spread=bint)
+@cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef respond(Tcb tcb, str why, str rfc)
 @cython.locals(fields=dict)
 cdef begin_cwr(Tcb tcb, str why)

@@ -6,7 +6,7 @@ With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
 from pystack_c.packet import Packet
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import PHASES, Tcb
@@ -96,10 +96,7 @@ def third_ack(tcb: Tcb, pkt: Packet) -> None:
     if accecn.zeroed(pkt):
         accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
     accecn.read_option(tcb, pkt)
-    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == accecn.COUNTERS_SEEN:
-        # (Linux: options come through one way, so ours may have been lost by chance.)
-        tcb.acc_opt_off = False
-        tcb.acc_fail &= ~accecn.OPT_FAIL_SEND
+    accecn.trust_options(tcb)
     if pkt.l4_end > pkt.data_off or pkt.sack is not None or pkt.tcp_flags & C.FIN:
         return
     code = (pkt.tcp_flags >> 6) & 7
@@ -203,9 +200,7 @@ def respond(tcb: Tcb, why: str, rfc: str) -> None:
     tcb.cc.cong_signal(tcb, SIGNAL_ECN)
     tcb.ecn_recover = tcb.snd_nxt
     tcb.ecn_recover_set = True
-    config = tcb.core.config
-    spread = config.tcp_prr_ecn and config.tcp_prr and tcb.sack_ok and not tcb.own_recovery
-    if spread and tcb.cwnd == tcb.ssthresh < old and tcb.in_flight() >= tcb.mss:
+    if tcb.cwnd == tcb.ssthresh < old and quirks.spreads_response(tcb) and tcb.in_flight() >= tcb.mss:
         # Not at once, but by what is delivered (recovery.reduce_rate).
         tcb.cwnd = old
         begin_cwr(tcb, why)

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from pystack_c.counters cimport Counters
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_le, seq_lt
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.loss cimport rack
 from pystack_c.tcp.congestion cimport rate
 from pystack_c.tcp.queues.rtxq cimport RtxQueue

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_le, seq_lt
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import rack
 from pystack_c.tcp.loss.sackranges import SackRange
@@ -92,7 +92,7 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
         if not covers(seg, left, right):
             # A group sent in one piece (offload) may be covered in part: cut it.
             begin, end = left, right
-            if tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes:
+            if quirks.leaves_whole(tcb, q):
                 begin = whole_segments(seg, left, True)
                 end = whole_segments(seg, right, False)
             if seq_le(end, begin) or seq_le(end, seg.seq) or seq_le(seg.end, begin):

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.base.seqnum cimport seq_diff, seq_ge, seq_gt, seq_lt
 from pystack_c.tcp.congestion cimport rate
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.loss.sackranges cimport SackRange
 from pystack_c.tcp.loss.scoreboard cimport Scoreboard, fresh

@@ -7,7 +7,7 @@ that nobody acknowledges is probed before the retransmission timer fires (sectio
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_lt
 from pystack_c.base.timer import Timer
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss.sackranges import SackRange
 from pystack_c.tcp.loss.scoreboard import Scoreboard, fresh
@@ -256,7 +256,7 @@ def probe_timeout(tcb: Tcb) -> int:
         pto += tcb.core.config.tcp_tlp_max_ack_delay
     else:
         pto += tcb.core.config.tcp_timeout_slack
-    return pto if pto < tcb.rto or tcb.core.config.tcp_tlp_at_rto else 0
+    return pto if pto < tcb.rto or quirks.probe_takes_rto(tcb) else 0
 
 
 def note_probe(tcb: Tcb, retransmission: bool) -> None:

@@ -17,6 +17,7 @@ from pystack_c.tcp.loss.marking cimport lose_head, mark_holes, mark_losses
 cpdef grow_by_sack(Tcb tcb)
 @cython.locals(old=int64_t, ssthresh=int64_t, lost=int64_t, out=int64_t, first=bint)
 cpdef after_ack(Tcb tcb, int64_t acked, bint duplicate, uint32_t tsecr, bint plain)
+cdef int64_t _grows_by(Tcb tcb, int64_t acked) noexcept
 cpdef find_losses(Tcb tcb)
 @cython.locals(config=Config)
 cdef _take_back(Tcb tcb, int64_t acked, uint32_t tsecr)

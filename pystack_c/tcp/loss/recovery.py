@@ -39,7 +39,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
         if tcb.ca_state == C.CA_CWR:
             end_cwr(tcb, "all that was out is acknowledged: no ACK is left to reduce the window by")
         return
-    if acked == 0 and tcb.ack_delivered > 0 and tcb.core.config.tcp_grow_delivered:
+    if acked == 0 and tcb.ack_delivered > 0:
         grow_by_sack(tcb)
     lost = tcb.rtxq.lost_out
     find_losses(tcb)
@@ -72,12 +72,24 @@ def overdue(tcb: Tcb) -> None:
 
 def grow_by_sack(tcb: Tcb) -> None:
     """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
+    if not tcb.core.config.tcp_grow_delivered:
+        return
     if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
         return
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.ack_received(tcb, tcb.ack_delivered)
     tell.cwnd(tcb, old, ssthresh, "data arrived, if out of order", "Linux tcp_may_raise_cwnd")
+
+
+def _grows_by(tcb: Tcb, acked: int) -> int:
+    """What an ACK counts for cwnd: what it acknowledges. For Linux, what it delivers (tcp_grow_delivered)."""
+    if not tcb.core.config.tcp_grow_delivered:
+        return acked
+    if tcb.sack_ok:
+        return tcb.ack_delivered
+    # Without SACK, each duplicate ACK stood for one segment already.
+    return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
 
 
 def find_losses(tcb: Tcb) -> None:
@@ -134,12 +146,7 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         if seq_gt(tcb.snd_una, tcb.recover):
             end_cwr(tcb, "data sent since the mark is acknowledged")
         return
-    fresh = acked
-    if tcb.core.config.tcp_grow_delivered:
-        fresh = tcb.ack_delivered
-        if not tcb.sack_ok:
-            # Without SACK each duplicate ACK told of one segment already.
-            fresh = acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
+    fresh = _grows_by(tcb, acked)
     tcb.reno_sacked = 0
     if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
         tcb.frto = False

@@ -76,8 +76,11 @@ def backed_off(tcb: Tcb) -> int:
     """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
     rto_max = tcb.core.config.tcp_rto_max
     shift = tcb.backoff if tcb.backoff < 20 else 20
-    rto = tcb.rto << shift
-    if tcb.core.config.tcp_rto_slop > 0 and (shift > 0 or not tcb.syn_out()):
-        # (FreeBSD, to all but the first timeout of a SYN.)
-        rto += tcb.core.config.tcp_rto_slop
+    rto = (tcb.rto << shift) + _slop(tcb)
     return rto if rto < rto_max else rto_max
+
+
+def _slop(tcb: Tcb) -> int:
+    """For FreeBSD, what is added to every timeout but the first one of a SYN (tcp_rto_slop)."""
+    slop = tcb.core.config.tcp_rto_slop
+    return slop if slop > 0 and (tcb.backoff > 0 or not tcb.syn_out()) else 0

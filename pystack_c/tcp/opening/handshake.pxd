@@ -8,7 +8,7 @@ from pystack_c.base.seqnum cimport seq_add, seq_gt, seq_le
 from pystack_c.tcp.ecn cimport ecn
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
-from pystack_c.tcp cimport mtuprobe, tell
+from pystack_c.tcp cimport mtuprobe, quirks, tell
 from pystack_c.tcp.congestion.base cimport create
 from pystack_c.tcp.ack cimport clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close cimport abort_connection, fail_connection
@@ -28,8 +28,6 @@ from pystack_c.tcp.timers cimport keepalive_arm
 
 @cython.locals(config=Config, shift=int, most=int64_t)
 cpdef int window_scale(Tcb tcb)
-@cython.locals(size=int64_t)
-cpdef round_buffer(Tcb tcb)
 @cython.locals(config=Config, old=int64_t)
 cpdef take_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, tcb=Tcb)
@@ -37,9 +35,9 @@ cpdef Tcb fresh_child(Tcb listener, Packet pkt)
 @cython.locals(queue=Listener)
 cpdef to_accept_queue(Tcb tcb, Tcb listener)
 cpdef inherit(Tcb tcb, Tcb listener)
-@cython.locals(core=Core, flags=int, keep=long, end=int)
+@cython.locals(core=Core)
 cdef crossed_syns(Tcb tcb, Packet pkt)
-@cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t, stamp=uint32_t)
+@cython.locals(core=Core, flags=int, rfc=str, ack_ok=bint, sample=int64_t)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t, old=int64_t)

@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_gt, seq_le
 from pystack_c.packet import Packet
-from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp import mtuprobe, quirks, tell
 from pystack_c.tcp.ack import clean_rtxq, data_acked, measure, restart_rto
 from pystack_c.tcp.close import abort_connection, fail_connection
 from pystack_c.tcp.congestion.base import create
@@ -86,15 +86,7 @@ def take_syn(tcb: Tcb, pkt: Packet) -> None:
     if tcb.route is not None:
         update_mss(tcb)
     if not tcb.passive:
-        round_buffer(tcb)
-
-
-def round_buffer(tcb: Tcb) -> None:
-    """FreeBSD's way, where the setting asks for it: a receive buffer of whole segments."""
-    if tcb.core.config.tcp_round_buffers:
-        # (Timestamps do not count there.)
-        size = tcb.mss + 12 if tcb.ts_ok else tcb.mss
-        tcb.recvbuf.size = (tcb.recvbuf.size + size - 1) // size * size
+        quirks.round_buffer(tcb)
 
 
 def fresh_child(listener: Tcb, pkt: Packet) -> Any:
@@ -184,13 +176,11 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
                 send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our SYN's ACK", rfc)
             return
         ack_ok = True
-        if core.config.tcp_syn_ts_check and not flags & C.RST and pkt.opt_ts and pkt.tsecr != 0:
-            stamp = ts_now(tcb)
-            if not (seq_le(tcb.syn_stamp, pkt.tsecr) and seq_le(pkt.tsecr, stamp)):
-                core.counters.TcpExtPAWSActive += 1
-                core.drop("tcp-paws", tcb.subject(), "echoes a timestamp that was never sent", "RFC 7323 3.2")
-                send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our timestamp", rfc)
-                return
+        if quirks.foreign_stamp(tcb, pkt, ts_now(tcb)):
+            core.counters.TcpExtPAWSActive += 1
+            core.drop("tcp-paws", tcb.subject(), "echoes a timestamp that was never sent", "RFC 7323 3.2")
+            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our timestamp", rfc)
+            return
     # Second, the RST bit.
     if flags & C.RST:
         if ack_ok:
@@ -221,14 +211,7 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
 def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
     """Simultaneous open: answer the SYN with SYN,ACK. Text and FIN wait until the connection is open."""
     core = tcb.core
-    flags = pkt.tcp_flags
-    keep = core.config.tcp_crossed_text
-    if keep & 1 and pkt.l4_end > pkt.data_off or keep & 2 and flags & C.FIN:
-        end = pkt.l4_end if keep & 1 else pkt.data_off
-        tcb.syn_text = pkt.frame[pkt.data_off : min(end, pkt.data_off + tcb.recvbuf.size)]
-        if keep & 2 and flags & C.FIN and pkt.data_off + len(tcb.syn_text) == pkt.l4_end:
-            tcb.fin_expected = True
-            tcb.fin_expected_seq = seq_add(tcb.rcv_nxt, len(tcb.syn_text))
+    quirks.keep_crossed_text(tcb, pkt)
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     core.cancel_timer(tcb.rto_timer, "our SYN goes again, as SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:
@@ -343,7 +326,7 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
         # 3.10.4: a CLOSE that came before the handshake was over.
         set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
     if tcb.passive:
-        round_buffer(tcb)
+        quirks.round_buffer(tcb)
     if tcb.keepalive:
         keepalive_arm(tcb)
     tcb.wake(C.EV_OUT)

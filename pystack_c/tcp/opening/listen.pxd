@@ -5,7 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp.opening cimport cookies, fastopen
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.close cimport finish
 from pystack_c.tcp.opening.handshake cimport fresh_child, start_congestion_control, take_syn, to_accept_queue
 from pystack_c.tcp.opening.isn cimport start_sequence

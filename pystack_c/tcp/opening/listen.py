@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.packet import Packet
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.close import finish
 from pystack_c.tcp.opening import cookies, fastopen
 from pystack_c.tcp.opening.handshake import fresh_child, start_congestion_control, take_syn, to_accept_queue
@@ -38,12 +38,11 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
             if child is not None:
                 return None if child is listener else child
         core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
-        if flags & C.SYN and not core.config.tcp_listen_reset:
-            return None
-        send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
+        if quirks.listener_resets(core, flags):
+            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
         return None
-    # Third, a SYN opens. (A SYN with FIN is no opening: Linux and others drop it.)
-    if not flags & C.SYN or (flags & C.FIN and core.config.tcp_drop_synfin > 0):
+    # Third, a SYN opens.
+    if not quirks.syn_opens(core, flags):
         core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
         return None
     queue: Listener = listener.listener

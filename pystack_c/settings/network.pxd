@@ -1,0 +1,30 @@
+from libc.stdint cimport int64_t
+
+cdef class NetworkSettings:
+    cdef public int ip_default_ttl
+    cdef public bint ip_forward
+    cdef public bint accept_source_route
+    cdef public int ip_forward_mss
+    cdef public int64_t ipfrag_time
+    cdef public int64_t ipfrag_high_thresh
+    cdef public int ipfrag_max_fragments
+    cdef public int64_t icmp_ratelimit
+    cdef public int64_t icmp_peer_interval
+    cdef public int64_t icmp_burst
+    cdef public bint icmp_echo_ignore_broadcasts
+    cdef public int64_t neigh_retrans_time
+    cdef public int neigh_mcast_solicit
+    cdef public int neigh_ucast_solicit
+    cdef public int64_t neigh_reachable_time
+    cdef public int64_t neigh_delay_probe_time
+    cdef public int64_t neigh_gc_stale_time
+    cdef public int neigh_queue_len
+    cdef public int neigh_max_entries
+    cdef public int neigh_max_unresolved
+    cdef public int64_t mtu_expires
+    cdef public int min_pmtu
+    cdef public int port_min
+    cdef public int port_max
+    cdef public int somaxconn
+    cdef public int64_t udp_rmem
+    cdef public int64_t udp_wmem

@@ -1,0 +1,45 @@
+from libc.stdint cimport int64_t
+from pystack_c.settings.service cimport ServiceSettings
+
+cdef class QuirkSettings(ServiceSettings):
+    cdef public int64_t tcp_drop_synfin
+    cdef public bint tcp_syn_ts_check
+    cdef public bint tcp_syn_drop_options
+    cdef public bint tcp_crossed_ack
+    cdef public long tcp_crossed_text
+    cdef public int64_t tcp_keepinit
+    cdef public bint tcp_advmss_pmtu
+    cdef public bint tcp_insecure_rst
+    cdef public bint tcp_insecure_syn
+    cdef public bint tcp_reset_error
+    cdef public bint tcp_reset_bound
+    cdef public bint tcp_listen_reset
+    cdef public bint tcp_closing_fin
+    cdef public bint tcp_tw_answer
+    cdef public bint tcp_icmp_opening
+    cdef public bint tcp_icmp_refused
+    cdef public bint tcp_icmp_may_rst
+    cdef public int64_t tcp_window_start
+    cdef public bint tcp_exact_window
+    cdef public bint tcp_buffer_window
+    cdef public bint tcp_update_quarter
+    cdef public bint tcp_ack_unsent
+    cdef public bint tcp_old_ack
+    cdef public bint tcp_delack_any_size
+    cdef public bint tcp_delack_fin
+    cdef public int64_t tcp_rto_slop
+    cdef public int64_t tcp_timeout_slack
+    cdef public bint tcp_tlp_at_rto
+    cdef public bint tcp_always_keepalive
+    cdef public bint tcp_sack_whole
+    cdef public bint tcp_grow_delivered
+    cdef public bint tcp_ssthresh_cwnd
+    cdef public bint tcp_cubic_linux
+    cdef public bint tcp_mtu_probe_largest
+    cdef public bint tcp_accecn_linux
+    cdef public bint tcp_prr_ecn
+    cdef public int64_t tcp_ecn_retries
+    cdef public bint tcp_round_buffers
+    cdef public bint tcp_tell_double
+    cdef public bint tcp_linux_queue
+    cdef public int64_t tcp_min_tso_segs
