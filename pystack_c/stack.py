@@ -172,7 +172,7 @@ class Stack(Core):
         iface.rx_bytes += pkt.end - offset
         if self.probe is not None:
             fields = {"iface": iface.name, "frame": frame[offset:]}
-            self.emit("frame.in", iface.name, 0, "it came in on the interface", LINK_RFC[iface.kind], fields)
+            self.emit("frame.in", iface.name, 0, "the frame arrived on the interface", LINK_RFC[iface.kind], fields)
         if not iface.up:
             self.drop("iface-down", iface.name, "the interface is down", "RFC 1122 2.4")
             return
@@ -184,17 +184,17 @@ class Stack(Core):
         code = ethernet.parse(pkt)
         if code < 0:
             if code == -1:
-                self.drop("eth-truncated", iface.name, "shorter than an Ethernet header", "RFC 894")
+                self.drop("eth-truncated", iface.name, "the frame is shorter than an Ethernet header", "RFC 894")
             else:
-                self.drop("eth-802.3", iface.name, "an 802.3 length instead of a type", "RFC 1122 2.3.3")
+                self.drop("eth-802.3", iface.name, "the frame has an 802.3 length, not a type", "RFC 1122 2.3.3")
         elif pkt.eth_dst != iface.mac and not pkt.l2_group:
-            self.drop("eth-other-host", iface.name, "addressed to another MAC address", "RFC 1122 2.4")
+            self.drop("eth-other-host", iface.name, "the frame is addressed to another MAC address", "RFC 1122 2.4")
         elif pkt.eth_type == C.ETH_P_IP:
             ip_input.input(self, iface, pkt)
         elif pkt.eth_type == C.ETH_P_ARP:
             neighbor.input(self, iface, pkt)
         else:
-            self.drop("eth-unknown-type", iface.name, "neither IPv4 nor ARP", "RFC 1122 2.3.3")
+            self.drop("eth-unknown-type", iface.name, "the frame carries neither IPv4 nor ARP", "RFC 1122 2.3.3")
 
     def handle_timeout(self, now: int) -> None:
         """Fire every timer that is due at `now`, in order of (deadline, order of arming)."""
@@ -227,7 +227,7 @@ class Stack(Core):
             iface, packet = item
             if self.probe is not None:
                 fields = {"iface": "lo", "frame": packet}
-                self.emit("frame.in", "lo", 0, "a copy of our own packet", "RFC 1112 6.1", fields)
+                self.emit("frame.in", "lo", 0, "this host receives a copy of its own packet", "RFC 1112 6.1", fields)
             ip_input.looped(self, iface, packet)
             return
         tx: Transmit = item

@@ -144,7 +144,7 @@ class DatagramSocket(Endpoint):
         elif (self.raddr == 0 and not local) or icmp_type == C.ICMP_TIME_EXCEEDED:
             return
         if self.core.probe is not None:
-            why = "the datagram did not arrive: the next call on its socket says so"
+            why = "the network could not deliver a datagram, which the next call on the socket reports"
             self.core.emit("icmp.error", self.subject(), self.ident, why, "RFC 1122 4.1.3.3", {"error": error})
         self.fail(error)
 
@@ -181,7 +181,7 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     else:
         dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
-        raise OSError(core.route_error, "no route to the destination")
+        raise OSError(core.route_error, "there is no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
         raise OSError(errno.EACCES, "broadcast needs SO_BROADCAST")
     if addr == ep.raddr and not once:

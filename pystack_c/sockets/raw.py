@@ -148,7 +148,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
             icmpv4.count_out(core, payload[0])
             if core.probe is not None:
                 fields = {"type": payload[0], "code": payload[1]}
-                core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sends", "RFC 792", fields)
+                core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sent it", "RFC 792", fields)
         out = core.out
         out.begin(dst, src, addr, ep.proto)
         out.ttl = ttl
@@ -295,10 +295,10 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) -> None:
     if not ep.enqueue(pkt, iface, data, 0):
-        core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "Linux raw(7)")
+        core.drop("raw-queue-full", ep.subject(), "the receive buffer is full", "Linux raw(7)")
     elif core.probe is not None:
         core.emit(
-            "raw.in", ep.subject(), ep.ident, "a copy for a raw or ping socket", "Linux raw(7)", {"length": len(data)}
+            "raw.in", ep.subject(), ep.ident, "a raw or ping socket gets a copy", "Linux raw(7)", {"length": len(data)}
         )
 
 

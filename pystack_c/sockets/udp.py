@@ -19,7 +19,12 @@ from pystack_c.wire import udp as wire
 SOCK_DGRAM = 2
 
 _DROPS = ("", "udp-truncated", "udp-bad-length", "udp-bad-checksum")
-_REASONS = ("", "shorter than a UDP header", "the length field does not fit", "the checksum is wrong")
+_REASONS = (
+    "",
+    "the datagram is shorter than a UDP header",
+    "the UDP length field does not match the packet",
+    "the checksum is wrong",
+)
 
 
 class UdpSocket(DatagramSocket):
@@ -123,7 +128,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.encap is None
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
-        core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
+        core.emit("udp.out", subject, ep.ident, "the application sent a datagram", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
     out = core.out
     out.begin(dst, src, addr, C.IPPROTO_UDP)
@@ -272,7 +277,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         _deliver(core, iface, pkt, ep)
         return
     core.counters.UdpNoPorts += 1
-    why = f"nobody listens on port {pkt.dport}"
+    why = f"no socket is bound to port {pkt.dport}"
     core.drop("udp-no-port", "udp " + addr_text(pkt.src), why, "RFC 1122 4.1.3.1")
     # RFC 1122 4.1.3.1: if there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
     icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_PORT_UNREACH, 0, why, "RFC 1122 4.1.3.1")
@@ -291,7 +296,7 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
                 count += 1
     if count == 0:
         core.counters.UdpIgnoredMulti += 1
-        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "nobody listens to this broadcast", "RFC 1122 4.1.3.1")
+        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "no socket wants this broadcast", "RFC 1122 4.1.3.1")
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
@@ -299,12 +304,12 @@ def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
     if not ep.enqueue(pkt, iface, data, pkt.sport):
         core.counters.UdpRcvbufErrors += 1
         core.counters.UdpInErrors += 1
-        core.drop("udp-queue-full", ep.subject(), "the application reads too slowly", "RFC 768")
+        core.drop("udp-queue-full", ep.subject(), "the receive buffer is full", "RFC 768")
         return
     core.counters.UdpInDatagrams += 1
     if core.probe is not None:
         subject = f"udp {addr_text(pkt.src)}:{pkt.sport}-{addr_text(pkt.dst)}:{pkt.dport}"
-        core.emit("udp.in", subject, ep.ident, "put into the socket's queue", "RFC 768", {"length": len(data)})
+        core.emit("udp.in", subject, ep.ident, "the socket has room for the datagram", "RFC 768", {"length": len(data)})
 
 
 def icmp_error(
@@ -327,7 +332,7 @@ def icmp_error(
     if ep is None:
         return False
     if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED and not datagram.path_mtu(core, ep, dst, info):
-        why = "no datagram with DF that was too large for that went there: it cannot have caused the error"
+        why = "the socket sent no datagram with DF that was larger than that MTU, so the error cannot be genuine"
         core.drop("icmp-impossible-mtu", ep.subject(), why, "RFC 5927 7")
         return True
     ep.hard_error(error, icmp_type, code, info, offender, dst, dport, quote, local)

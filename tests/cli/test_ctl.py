@@ -102,7 +102,7 @@ def test_the_prompt(lab: Lab):
         assert "echo request" in seen and "ARP, Reply" in seen  # the frames that passed are listed
         terminal.until("(step) ")
         terminal.type("")
-        terminal.until("an echo request for us")
+        terminal.until("an echo request for this host arrived")
         terminal.until("(step) ")
         terminal.type("")
         out, _ = ping.communicate(timeout=90)

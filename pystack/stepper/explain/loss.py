@@ -68,7 +68,7 @@ def rack(look: Look, told: str) -> str:
         f"in {look.peer()}'s SACK blocks. RACK takes a segment for lost when one sent later was delivered, "
     )
     marked = look.last("tcp.lost")
-    if marked is not None and "not waited for" in marked.reason:
+    if marked is not None and "never seen to reorder" in marked.reason:
         if tcb["sacked"] >= 3 * tcb["mss"]:
             enough = "three segments were SACKed"
         else:

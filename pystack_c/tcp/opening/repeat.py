@@ -16,7 +16,7 @@ def syn_again(tcb: Tcb) -> None:
     core = tcb.core
     if bad_ack_too_soon(tcb):
         core.drop(
-            "tcp-syn-again", tcb.subject(), "a SYN came again just before, and was answered", "Linux tcp_check_req"
+            "tcp-syn-again", tcb.subject(), "a retransmitted SYN was answered a moment ago", "Linux tcp_check_req"
         )
         ack_skipped(tcb, False)
         return
@@ -26,7 +26,7 @@ def syn_again(tcb: Tcb) -> None:
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
-        tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
+        tcb.syn_why = "the peer retransmitted its SYN, so our SYN,ACK is retransmitted"
         last = tcb.retries == give_up_after(tcb) and tcb.rto_timer is not None
         if last and tcb.rto_timer.deadline < core.now + tcb.rto:
             tcb.retries += 1
