@@ -46,10 +46,10 @@ class Stack(Core):
     ) -> Any:
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
-            raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")
+            raise ValueError(f"MTU {mtu} is below 68, the smallest MTU of an IPv4 link (RFC 791 section 3.2)")
         for other in self.ifaces:
             if other.name == name:
-                raise ValueError(f"there is an interface {name!r} already")
+                raise ValueError(f"there is already an interface {name!r}")
         iface = Iface(len(self.ifaces) + 1, name, kind, mac, mtu)
         iface.tx_csum = tx_csum
         iface.gso_max = gso_max
@@ -66,9 +66,9 @@ class Stack(Core):
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
         """Give an interface an address, and the route to its subnet. Nothing is announced; see neighbor.announce."""
         if not 0 <= prefixlen <= 32:
-            raise ValueError("a prefix length is 0..32")
+            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
         if addr in self.local:
-            raise ValueError("the address is in use on this host")
+            raise ValueError("this host already has the address")
         own = LocalAddr(addr, prefixlen, iface)
         # The first address of a subnet is the one that its route prefers as a source.
         first = True
@@ -87,7 +87,7 @@ class Stack(Core):
         """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
         own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
-            raise ValueError("not an address of this interface")
+            raise ValueError("the interface does not have that address")
         iface.addrs.remove(own)
         del self.local[addr]
         self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
@@ -115,17 +115,17 @@ class Stack(Core):
         announce to its destinations, and the initial window in segments.
         """
         if not 0 <= prefixlen <= 32:
-            raise ValueError("a prefix length is 0..32")
+            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
         if dst & (netmask(prefixlen) ^ C.M32):
             raise ValueError("the destination has bits set beyond its prefix")
         if kind == C.RT_UNICAST and iface is None:
             via = self.routes.lookup(gateway)
             if gateway == 0 or via is None or via.gateway != 0:
-                raise ValueError("the gateway is on none of our links")
+                raise ValueError("the gateway is not on a link of this host")
             iface = via.iface
         route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
         if not (mtu == 0 or mtu >= 68) or advmss < 0 or initcwnd < 0:
-            raise ValueError("an MTU is 68 and more; advmss and initcwnd are 0 and more")
+            raise ValueError("mtu must be 0 or at least 68, and advmss and initcwnd must not be negative")
         route.mtu = mtu
         route.advmss = advmss
         route.initcwnd = initcwnd

@@ -26,7 +26,7 @@ class IpOptions(Encap):
 
     def __init__(self, asked: bytes) -> None:
         if len(asked) > MOST:
-            raise bad("IP options take 40 bytes at most")
+            raise bad(f"IP options have at most 40 bytes, not {len(asked)}")
         if wire.check_options(asked) >= 0:
             raise bad("an option's length or pointer is wrong")
         self.asked = asked
@@ -38,7 +38,7 @@ class IpOptions(Encap):
             if kind in (*ROUTES, wire.IPOPT_RR, wire.IPOPT_TS):
                 # RFC 1122 3.2.1.8 (c): never more than one source route.
                 if key in at:
-                    raise bad("an option is given twice")
+                    raise bad("the options contain the same option twice")
                 at[key] = offset
             check_one(kind, asked[offset : offset + length])
         end = max([offset + length for _, offset, length in walk(asked)], default=0)
@@ -93,22 +93,22 @@ def check_one(kind: int, raw: bytes) -> None:
     if kind in ROUTES:
         # A route not yet begun, of one hop at least.
         if raw[2] != 4 or len(raw) < 7 or (len(raw) - 3) & 3:
-            raise bad("a source route starts at its first address, and has one")
+            raise bad("a source route needs at least one address, and its pointer must be 4")
         if any(raw[i] >= 224 or raw[i] in (0, 127) for i in range(3, len(raw), 4)):
-            raise bad("a source route leads over hosts")
+            raise bad("a source route must contain only unicast addresses")
     elif kind == wire.IPOPT_RR:
         if raw[2] <= len(raw) < raw[2] + 3:
-            raise bad("no room for an address")
+            raise bad("the record route option has no room for an address")
     elif kind == wire.IPOPT_TS:
         need = 4 if raw[3] & 15 == TS_ONLY else 8
         if raw[3] & 15 not in (TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED) or raw[2] <= len(raw) < raw[2] + need - 1:
-            raise bad("no such kind of timestamps, or no room for one")
+            raise bad("the timestamp option has an unknown flag, or no room for a timestamp")
 
 
 def make(asked: Any) -> Any:
     """What setsockopt(IP_OPTIONS) leaves: an IpOptions, or None for nothing."""
     if isinstance(asked, int):
-        raise bad("the option takes bytes")
+        raise bad("the option takes bytes, not an int")
     options = IpOptions(bytes(asked))
     return options if options.length else None
 

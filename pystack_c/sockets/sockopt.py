@@ -62,7 +62,7 @@ def check_width(value: Any, bits: int = 32) -> None:
     """EINVAL for a number, or one in a tuple, that setsockopt(2) could not carry: one of more than 32 bits, with a sign or without."""
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int) and not -(1 << (bits - 1)) <= number < 1 << bits:
-            raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits")
+            raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits, not {number}")
 
 
 def as_int(value: Any) -> int:
@@ -74,7 +74,7 @@ def as_int(value: Any) -> int:
         return struct.unpack_from("=i", value)[0]
     if len(value) == 1:
         return value[0]
-    raise OSError(errno.EINVAL, "the option takes an int")
+    raise OSError(errno.EINVAL, "the option takes an int, or bytes that hold one")
 
 
 def set_common(core: Core, ep: Endpoint, level: int, name: int, value: Any) -> Any:
@@ -109,7 +109,7 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
     if name == IP_TTL:
         # Linux: -1 is the default, else 1..255
         if number != -1 and not 1 <= number <= 255:
-            raise OSError(errno.EINVAL, "a TTL is 1..255")
+            raise OSError(errno.EINVAL, f"TTL {number} is not in 1..255")
         ep.ttl = ep.core.config.ip_default_ttl if number == -1 else number
     elif name == IP_TOS:
         ep.tos = number & 0xFF
@@ -117,7 +117,7 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
         remember(ep, (IPPROTO_IP, name), 1 if number else 0)
     elif name == IP_MTU_DISCOVER:
         if not 0 <= number <= 5:
-            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..5")
+            raise OSError(errno.EINVAL, f"IP_MTU_DISCOVER {number} is not in 0..5")
         remember(ep, (IPPROTO_IP, name), number)
     else:
         return None
@@ -147,7 +147,7 @@ def _bind_device(core: Core, ep: Endpoint, value: Any) -> None:
         if iface.name == name:
             ep.bound_iface = iface
             return
-    raise OSError(errno.ENODEV, "no such interface")
+    raise OSError(errno.ENODEV, f"there is no interface {name!r}")
 
 
 def get_common(ep: Endpoint, level: int, name: int) -> Any:

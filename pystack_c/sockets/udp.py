@@ -69,7 +69,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     core = ep.core
     core.now = now
     if not 0 <= port <= 65535:
-        raise OSError(errno.EINVAL, "a port is 0..65535")
+        raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     datagram.disconnect(ep)
     if addr == 0 and port == 0:
         if not ep.bound:
@@ -94,21 +94,21 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
     core = ep.core
     core.now = now
     if ep.shut_wr:
-        raise OSError(errno.EPIPE, "sending was shut down")
+        raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
         raise OSError(ep.take_error(), "an earlier datagram caused an ICMP error")
     if addr == 0 and port == 0:
         if ep.raddr == 0:
-            raise OSError(errno.EDESTADDRREQ, "no destination")
+            raise OSError(errno.EDESTADDRREQ, "the socket is not connected, and no destination was given")
         addr = ep.raddr
         port = ep.rport
     if port == 0:
-        raise OSError(errno.EINVAL, "nobody has port 0")
+        raise OSError(errno.EINVAL, "port 0 is not a valid destination port")
     if not 0 <= port <= 65535:
-        raise OSError(errno.EINVAL, "a port is 0..65535")
+        raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 65507:
-        raise OSError(errno.EMSGSIZE, "larger than a UDP datagram can be")
+        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram, which holds up to 65507")
     dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001, flags)
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)

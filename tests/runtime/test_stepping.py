@@ -186,9 +186,9 @@ def test_n_lets_frames_pass_and_a_breakpoint_stops(held):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("n", "n takes a number"),
-        ("n 0", "n takes a number"),
-        ("n x", "n takes a number"),
+        ("n", "n needs a number"),
+        ("n 0", "n needs a number"),
+        ("n x", "n needs a number"),
         ("b tcb.", "^ not an expression"),
         ("b __import__('os')", "can be called"),
         ("b", "no breakpoints"),

@@ -27,7 +27,7 @@ class CongestionControl:
 
     def argument(self, n: int) -> None:
         """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""
-        raise ValueError(f"{self.name} takes no number")
+        raise ValueError(f"{self.name} does not take a number")
 
     def conn_init(self, tcb: Any) -> None:
         """The connection is established: set the initial window."""
@@ -68,9 +68,11 @@ def register(cls: Any) -> type:  # python
     A TypeError where it is no subclass of CongestionControl, a ValueError where the name is not a short lower-case word.
     """
     if not (isinstance(cls, type) and issubclass(cls, CongestionControl)):
-        raise TypeError(f"{cls!r} is no subclass of CongestionControl")
+        raise TypeError(f"{cls!r} is not a subclass of CongestionControl")
     if not isinstance(cls.name, str) or NAME.fullmatch(cls.name) is None or cls.name == CongestionControl.name:
-        raise ValueError(f"{cls.name!r} is no name for an algorithm: up to 15 of a-z, 0-9, - and _, a letter first")
+        raise ValueError(
+            f"{cls.name!r} is not a valid name: use up to 15 of a-z, 0-9, - and _, and begin with a letter"
+        )
     REGISTRY[cls.name] = cls
     return cls
 
