@@ -1,7 +1,7 @@
-"""The one hook out of the core: every decision as a typed event, with the rule that ruled it.
+"""The core's only hook: it reports every decision as a typed event with the rule that applied.
 
-A stack with `probe = None` pays one comparison a decision. With a probe set, each decision becomes an
-`Event` handed to `probe.event(event)`. `KINDS` is the list of kinds; the docs page is generated from it.
+With `probe = None`, a decision costs one comparison. With a probe, the core passes an `Event` for each decision to
+`probe.event(event)`. `KINDS` is the list of kinds, and the documentation page is generated from it.
 """
 
 from typing import Any
@@ -13,16 +13,16 @@ class Event:
     """One decision of the core.
 
     kind    a key of KINDS
-    time    nanoseconds, as the driver gave them
+    time    nanoseconds, as the driver passed them
     host    the stack's name
     subject what it is about: a short text such as "tcp 10.0.0.2:80-10.0.0.1:40000", "eth0", "arp 10.0.0.1"
     endpoint id of the endpoint it is about, or 0
-    reason  why, in words a learner understands
-    rfc     the section that rules it, such as "RFC 6298 2.2", or ""
+    reason  why it happened, in words that a learner understands
+    rfc     the section that requires or allows it, such as "RFC 6298 2.2", or ""
     fields  the values named by KINDS[kind]
-    before, after   snapshots of the TCB (dicts): always with tcp.state, with every event about an endpoint where the
-            probe asks for them (`snapshots`). `after` is right after the decision, `before` is the `after` of the
-            endpoint's event before: so no change falls between two events
+    before, after   snapshots of the TCB (dicts): always with tcp.state, and with every event about an endpoint if the
+            probe asks for them (`snapshots`). `after` is taken right after the decision. `before` is the `after` of the
+            endpoint's previous event, so no change is missed between two events
     """
 
     __slots__ = ("kind", "time", "host", "subject", "endpoint", "reason", "rfc", "fields", "before", "after")
@@ -63,7 +63,7 @@ class Probe:
     snapshots = False
 
     def event(self, event: Event) -> None:
-        """Called inside the core for each decision: look, do not call back into the stack."""
+        """Called inside the core for each decision. It may look, but must not call back into the stack."""
         raise NotImplementedError
 
 
@@ -79,7 +79,7 @@ class ListProbe(Probe):
         self.events.append(event)
 
 
-# kind of timer -> (its name in events, what it means that it is due, the section that rules it)
+# kind of timer -> (its name in events, why it expires, the section that requires it)
 TIMERS: dict[int, tuple[str, str, str]] = {
     C.TIMER_RTO: ("retransmission", "no acknowledgement arrived in time", "RFC 6298 5.4"),
     C.TIMER_TLP: ("loss-probe", "no acknowledgement came yet, so the last segments may be lost", "RFC 8985 7.3"),
@@ -97,7 +97,7 @@ TIMERS: dict[int, tuple[str, str, str]] = {
 }
 TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
 
-# kind -> (fields, what it tells)
+# kind -> (fields, what the event means)
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "frame.in": (
         ("iface", "frame"),

@@ -2,10 +2,10 @@
 
     probe = acd.start(core, iface, addr, now)   # before add_addr
     ... drive the stack; probe.done turns true after about 4 to 7 s ...
-    probe.conflict                            # the MAC address of who has it, or 0: then add_addr, and
+    probe.conflict                            # the MAC address of the other host, or 0; if 0, add_addr, and
     acd.announce_twice(core, iface, addr, now) # two announcements, 2 s apart (section 2.3)
 
-Defence of addresses in use (section 2.4) is in neighbor.input.
+neighbor.input defends addresses that are in use (section 2.4).
 """
 
 import pystack_c.const as C
@@ -26,7 +26,7 @@ ANNOUNCE_INTERVAL = 2_000_000_000
 
 
 class AddressProbe(TimerOwner):  # python
-    """One probing. `done` with `conflict` 0: the address is free."""
+    """One probe of an address. The address is free if `done` is true and `conflict` is 0."""
 
     def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
@@ -42,13 +42,13 @@ class AddressProbe(TimerOwner):  # python
         return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
-        """Send the next probe, or conclude that nobody has the address."""
+        """Send the next probe, or conclude that no host has the address."""
         core = self.core
         if self.sent == PROBE_NUM:
             self._finish(0)
             return
         self.sent += 1
-        # 2.1.1: sender address 0, so that nobody's cache is touched.
+        # 2.1.1: the sender address is 0, so that no other host changes its cache.
         why = "the stack checks whether another host uses this address"
         neighbor.send_arp(core, self.iface, C.ARPOP_REQUEST, arp.BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
@@ -57,7 +57,7 @@ class AddressProbe(TimerOwner):  # python
         core.set_timer(self.timer, core.now + wait, why, "RFC 5227 2.1.1")
 
     def on_arp(self, spa: int, sha: int) -> bool:
-        """An ARP packet names the address: its owner, or another host that probes for it too. True: the end of it."""
+        """An ARP packet names the address. Its sender owns the address or probes for it, too. True: the packet is handled."""
         self._finish(sha)
         return True
 

@@ -1,7 +1,7 @@
-"""The write queue in chunks: where one must end (MSG_EOR), and, by the setting `tcp_linux_queue`, as Linux keeps it.
+"""The write queue in chunks: for the ends that MSG_EOR asks for, and for Linux's layout with the setting `tcp_linux_queue`.
 
 Linux fills its queue with chunks of up to half the peer's window that are never joined again. SO_SNDBUF counts what each costs
-besides its bytes; a writer gets in while there is any room, and is told so when a third is free. Each send marks its end with
+besides its bytes; a writer may write while there is any room, and it is woken when a third is free. Each send marks its end with
 PSH, and so does each piece that its offload would cut. None of this changes what arrives; it changes where segments end.
 """
 
@@ -47,7 +47,7 @@ class Chunks:
         self.pieces: deque[int] = deque()
         self.piece_start = 0
         self.piece_end = 0
-        #: up to where PSH was asked for
+        #: the offset up to which PSH was requested
         self.pushed = tcb.sendbuf.tail
         if tcb.sendbuf.tail > tcb.sendbuf.head:
             self.queue.append(Chunk(tcb.sendbuf.head, tcb.sendbuf.tail))
@@ -56,7 +56,7 @@ class Chunks:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def written(self, tcb: Any, n: int, flags: int) -> None:
-        """`n` bytes are being put at the end of the send buffer (without `linux`: just note where they end)."""
+        """Note that `n` bytes are added to the end of the send buffer. Without `linux`, only their end matters."""
         tail = tcb.sendbuf.tail
         last = self.queue[-1] if self.queue else None
         if last is None or last.eor:
@@ -113,7 +113,7 @@ class Chunks:
         return bool(tail > self.pushed + tcb.max_window // 2)
 
     def _chunk_is_full(self, tcb: Any, last: Chunk, tail: int, sent: int, edge: int) -> int:
-        """A full chunk leaves before the next is begun, if it is the first or a push is due; how far that gets."""
+        """Send a full chunk before the next one begins, if it is the first or a push is due. Return how far that gets."""
         if self._must_push(tcb, tail):
             last.push = True
             self.pushed = tail
@@ -131,7 +131,7 @@ class Chunks:
         pieces = len(self.pieces)
         sent = tcb.send_offset()
         if edge > sent:
-            # What leaves while the writer still writes is cut into pieces, and each of them costs as much.
+            # Data that is sent while the writer still writes is cut into pieces, and each piece costs that much.
             size = tso_segments(tcb, tcb.mss) * tcb.mss
             for chunk in self.queue:
                 n = min(chunk.end, edge) - max(chunk.start, sent)
@@ -146,7 +146,7 @@ class Chunks:
         return self.charge(tcb, tail, edge) < tcb.sndbuf_size  # type: ignore[no-any-return]
 
     def space(self, tcb: Any) -> int:
-        """Bytes of room, or 0 where a third of the buffer is not free yet (sk_stream_is_writeable)."""
+        """Bytes of room, or 0 if less than a third of the buffer is free (sk_stream_is_writeable)."""
         tail, edge = tcb.sendbuf.tail, tcb.send_offset()
         used = self.charge(tcb, tail, edge)
         if tcb.sndbuf_size - used < used >> 1 or not self.has_room(tcb, tail, edge, 2):
@@ -191,11 +191,11 @@ class Chunks:
         return PIECE if end >= self.piece_end and n < self.piece_end - self.piece_start else 0
 
     def within(self, offset: int) -> bool:
-        """Is that inside of a piece that has begun to go out? (Linux paces whole pieces.)"""
+        """Is `offset` inside a piece that is partly sent? (Linux paces whole pieces.)"""
         return self.linux and offset < self.piece_end
 
     def defers(self, tcb: Any, offset: int, mss: int, usable: int, room: int) -> bool:
-        """tcp_tso_should_defer: is it better to wait for the next ACK, for a larger piece? Only if that is due at once."""
+        """tcp_tso_should_defer: is it better to wait for the next ACK and send a larger piece? Only if the ACK is due very soon."""
         limit = min(usable, room)
         rest = self.rest(tcb, offset)
         now = tcb.core.now
@@ -213,7 +213,7 @@ class Chunks:
         return limit <= rest and not tcb.fin_pending
 
     def mark(self) -> None:
-        """A timer sends what was held back: with PSH (tcp_write_wakeup)."""
+        """A timer sends the data that was held back, with PSH (tcp_write_wakeup)."""
         if self.queue:
             self.queue[-1].push = True
 
@@ -254,14 +254,14 @@ def nagle_holds(tcb: Any) -> bool:
 
 
 def of(tcb: Any, flags: int) -> Any:
-    """The chunks of a connection about to write: made where the setting, or MSG_EOR, asks for them; else None."""
+    """The chunks of a connection that is about to write, if the setting or MSG_EOR asks for them; else None."""
     if tcb.chunks is None and (tcb.core.config.tcp_linux_queue or flags & MSG_EOR):
         tcb.chunks = Chunks(tcb, tcb.core.config.tcp_linux_queue)
     return tcb.chunks
 
 
 def check_space(tcb: Any) -> None:
-    """After an ACK, or after sending: a writer that had to stop goes on where there is room again."""
+    """After an ACK, or after sending, wake a writer that had to stop if there is room again."""
     chunks: Chunks = tcb.chunks
     chunks.grow(tcb)
     if chunks.space(tcb) > 0:

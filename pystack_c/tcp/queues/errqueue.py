@@ -1,7 +1,7 @@
-"""What a stream socket is told of its own sends, on its error queue: that MSG_ZEROCOPY's data may be changed again, and
-when data was queued, sent and acknowledged (SO_TIMESTAMPING). Linux's msg_zerocopy and timestamping documents rule.
+"""The error queue of a stream socket. It reports when the application may change the data of MSG_ZEROCOPY again, and when
+data was queued, sent and acknowledged (SO_TIMESTAMPING), as Linux's msg_zerocopy and timestamping documents describe.
 
-The core always keeps bytes of its own, so a completion says, as Linux does then, that the data was copied.
+The core always keeps its own copy of the data, so a completion says that the data was copied, as on Linux.
 """
 
 import errno
@@ -11,7 +11,7 @@ from typing import Any
 import pystack_c.const as C
 
 MSG_ZEROCOPY = 0x4000000
-#: (not Linux's) a blocking caller hands its data over in parts: they are one send, until `end_send`
+#: (not Linux's) a blocking caller hands over its data in parts, which are one send until `end_send`
 MSG_PART = 0x40000000
 
 #: linux/errqueue.h and linux/net_tstamp.h
@@ -25,7 +25,7 @@ MOST = 1024
 
 
 class Told:
-    """One record of the error queue: Linux's sock_extended_err, and the time where it is a timestamp's (else -1)."""
+    """One record of the error queue: Linux's sock_extended_err, and the time if it is a timestamp (else -1)."""
 
     def __init__(self, code: int, origin: int, info: int, data: int, stamp: int) -> None:
         self.errno = errno.ENOMSG if origin == ORIGIN_TIMESTAMPING else 0
@@ -40,7 +40,7 @@ class Told:
 
 
 class Send:
-    """A send that something is to be told of, by the offset of the byte after its last."""
+    """A send that the queue will report, identified by the stream offset of its end."""
 
     def __init__(self, end: int, ident: int, key: int, length: int) -> None:
         self.end = end
@@ -48,12 +48,12 @@ class Send:
         self.key = key
         self.length = length
         self.sent = False
-        #: more of it is to come
+        #: more data of this send follows
         self.open = False
 
 
 class ErrorQueue:
-    """One socket's: what was asked for, the sends that are under way, and what there is to tell."""
+    """The queue of one socket: the requested reports, the sends under way, and the records to read."""
 
     def __init__(self) -> None:
         self.zerocopy = False
@@ -66,7 +66,7 @@ class ErrorQueue:
 
 
 def of(tcb: Any) -> ErrorQueue:
-    """The connection's error queue, made where there is none."""
+    """The connection's error queue, which is made if there is none."""
     if tcb.errqueue is None:
         tcb.errqueue = ErrorQueue()
     found: ErrorQueue = tcb.errqueue
@@ -99,7 +99,7 @@ def set_stamps(tcb: Any, flags: int) -> int:
 
 
 def written(tcb: Any, flags: int, length: int) -> None:
-    """The application's send put `length` bytes at the end of the send buffer."""
+    """The application put `length` bytes at the end of the send buffer."""
     queue: ErrorQueue = tcb.errqueue
     end = tcb.sendbuf.tail
     if queue.sends and queue.sends[-1].open:
@@ -130,7 +130,7 @@ def note(tcb: Any, flags: int, length: int, now: int) -> None:
 
 
 def end_send(tcb: Any, now: int) -> None:
-    """The last part of a send was given: what waited for it is told now."""
+    """The last part of a send was given, so report it now."""
     tcb.core.now = now
     queue: ErrorQueue = tcb.errqueue
     if queue.sends and queue.sends[-1].open:
@@ -140,7 +140,7 @@ def end_send(tcb: Any, now: int) -> None:
 
 
 def sent(tcb: Any, offset: int) -> None:
-    """Everything before `offset` of the stream has left (there is no queue between TCP and the device)."""
+    """All data before stream offset `offset` was sent. (There is no queue between TCP and the device.)"""
     queue: ErrorQueue = tcb.errqueue
     for send in queue.sends:
         if send.end > offset or send.open:
@@ -154,7 +154,7 @@ def sent(tcb: Any, offset: int) -> None:
 
 
 def acked(tcb: Any, offset: int) -> None:
-    """Everything before `offset` of the stream is acknowledged, and forgotten."""
+    """All data before stream offset `offset` is acknowledged and freed."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends and queue.sends[0].end <= offset and not queue.sends[0].open:
         send = queue.sends.popleft()
@@ -165,7 +165,7 @@ def acked(tcb: Any, offset: int) -> None:
 
 
 def over(tcb: Any) -> None:
-    """The connection is gone, and its data with it: nothing of the application's is held any more."""
+    """The connection and its data are gone, so the stack holds no memory of the application any more."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends:
         send = queue.sends.popleft()
@@ -174,7 +174,7 @@ def over(tcb: Any) -> None:
 
 
 def _complete(tcb: Any, queue: ErrorQueue, ident: int) -> None:
-    """Completions of consecutive sends share a record while nobody has read it: [info, data] is the range."""
+    """Completions of consecutive sends share one record until it is read; [info, data] is their range."""
     last = queue.queue[-1] if queue.queue else None
     if last is not None and last.origin == ORIGIN_ZEROCOPY and (last.data + 1) & C.M32 == ident:
         last.data = ident
