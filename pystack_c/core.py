@@ -92,7 +92,7 @@ class Core:
         iface.tx_bytes += len(tx.header) if tx.payload is None else len(tx.header) + len(tx.payload)
         if self.probe is not None:
             fields = {"iface": iface.name, "frame": tx.to_bytes(), "gso_size": tx.gso_size}
-            self.emit("frame.out", iface.name, 0, "handed to the interface", LINK_RFC[iface.kind], fields)
+            self.emit("frame.out", iface.name, 0, "the frame was handed to the interface", LINK_RFC[iface.kind], fields)
         if iface.kind == C.LINK_LOOPBACK:
             self.loopq.append(tx)
         else:

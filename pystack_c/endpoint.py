@@ -21,7 +21,7 @@ class Endpoint(TimerOwner):
     def begin(self, core: Any, ident: int) -> None:
         """Give every field its first value."""
         if core is None:
-            raise TypeError("an endpoint needs a core")
+            raise TypeError("an endpoint needs a Core as its first argument")
         self.core = core
         self.ident = ident
         self.waiter = None

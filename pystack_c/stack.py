@@ -47,10 +47,10 @@ class Stack(Core):
     ) -> Any:
         """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
         if mtu < 68:
-            raise ValueError("an IPv4 link carries at least 68 bytes (RFC 791 section 3.2)")
+            raise ValueError(f"MTU {mtu} is below 68, the smallest MTU of an IPv4 link (RFC 791 section 3.2)")
         for other in self.ifaces:
             if other.name == name:
-                raise ValueError(f"there is an interface {name!r} already")
+                raise ValueError(f"there is already an interface {name!r}")
         iface = Iface(len(self.ifaces) + 1, name, kind, mac, mtu)
         iface.tx_csum = tx_csum
         iface.gso_max = gso_max
@@ -67,9 +67,9 @@ class Stack(Core):
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
         """Give an interface an address, and the route to its subnet. Nothing is announced; see arp.announce."""
         if not 0 <= prefixlen <= 32:
-            raise ValueError("a prefix length is 0..32")
+            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
         if addr in self.local:
-            raise ValueError("the address is in use on this host")
+            raise ValueError("this host already has the address")
         own = LocalAddr(addr, prefixlen, iface)
         # The first address of a subnet is the one that its route prefers as a source.
         first = True
@@ -88,7 +88,7 @@ class Stack(Core):
         """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
         own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
-            raise ValueError("not an address of this interface")
+            raise ValueError("the interface does not have that address")
         iface.addrs.remove(own)
         del self.local[addr]
         self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
@@ -116,17 +116,17 @@ class Stack(Core):
         announce to its destinations, and the initial window in segments.
         """
         if not 0 <= prefixlen <= 32:
-            raise ValueError("a prefix length is 0..32")
+            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
         if dst & (netmask(prefixlen) ^ C.M32):
             raise ValueError("the destination has bits set beyond its prefix")
         if kind == C.RT_UNICAST and iface is None:
             via = self.routes.lookup(gateway)
             if gateway == 0 or via is None or via.gateway != 0:
-                raise ValueError("the gateway is on none of our links")
+                raise ValueError("the gateway is not on a link of this host")
             iface = via.iface
         route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
         if not (mtu == 0 or mtu >= 68) or advmss < 0 or initcwnd < 0:
-            raise ValueError("an MTU is 68 and more; advmss and initcwnd are 0 and more")
+            raise ValueError("mtu must be 0 or at least 68, and advmss and initcwnd must not be negative")
         route.mtu = mtu
         route.advmss = advmss
         route.initcwnd = initcwnd
@@ -173,7 +173,7 @@ class Stack(Core):
         iface.rx_bytes += pkt.end - offset
         if self.probe is not None:
             fields = {"iface": iface.name, "frame": frame[offset:]}
-            self.emit("frame.in", iface.name, 0, "it came in on the interface", LINK_RFC[iface.kind], fields)
+            self.emit("frame.in", iface.name, 0, "the frame arrived on the interface", LINK_RFC[iface.kind], fields)
         if not iface.up:
             self.drop("iface-down", iface.name, "the interface is down", "RFC 1122 2.4")
             return
@@ -185,17 +185,17 @@ class Stack(Core):
         code = ethernet.parse(pkt)
         if code < 0:
             if code == -1:
-                self.drop("eth-truncated", iface.name, "shorter than an Ethernet header", "RFC 894")
+                self.drop("eth-truncated", iface.name, "the frame is shorter than an Ethernet header", "RFC 894")
             else:
-                self.drop("eth-802.3", iface.name, "an 802.3 length instead of a type", "RFC 1122 2.3.3")
+                self.drop("eth-802.3", iface.name, "the frame has an 802.3 length, not a type", "RFC 1122 2.3.3")
         elif pkt.eth_dst != iface.mac and not pkt.l2_group:
-            self.drop("eth-other-host", iface.name, "addressed to another MAC address", "RFC 1122 2.4")
+            self.drop("eth-other-host", iface.name, "the frame is addressed to another MAC address", "RFC 1122 2.4")
         elif pkt.eth_type == C.ETH_P_IP:
             ip_input.input(self, iface, pkt)
         elif pkt.eth_type == C.ETH_P_ARP:
             arp.input(self, iface, pkt)
         else:
-            self.drop("eth-unknown-type", iface.name, "neither IPv4 nor ARP", "RFC 1122 2.3.3")
+            self.drop("eth-unknown-type", iface.name, "the frame carries neither IPv4 nor ARP", "RFC 1122 2.3.3")
 
     def handle_timeout(self, now: int) -> None:
         """Fire every timer that is due at `now`, in order of (deadline, order of arming)."""
@@ -228,7 +228,7 @@ class Stack(Core):
             iface, packet = item
             if self.probe is not None:
                 fields = {"iface": "lo", "frame": packet}
-                self.emit("frame.in", "lo", 0, "a copy of our own packet", "RFC 1112 6.1", fields)
+                self.emit("frame.in", "lo", 0, "this host receives a copy of its own packet", "RFC 1112 6.1", fields)
             ip_input.looped(self, iface, packet)
             return
         tx: Transmit = item

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
+"""Write docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
 
 Usage: tools/probe_docs.py [--check]      with --check: exit status 1 if the page is out of date
 
-The list is pystack_c.probe.KINDS; the runs are tests/support/decisions.py. A kind that no run makes is an error.
+The list is pystack_c.probe.KINDS, and the runs are tests/support/decisions.py. A kind that no run makes is an error.
 """
 
 import importlib
@@ -72,7 +72,7 @@ def entry(kind: str, found: list[Event]) -> str:
 def timers() -> str:
     """The table of timers."""
     rows = [f"| `{name}` | {why} | {linked(rfc)} |" for name, why, rfc in TIMERS.values()]
-    return "\n".join(["| timer | when it is due | rule |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join(["| timer | why it expires | rule |", "|---|---|---|", *rows]) + "\n"
 
 
 def page(events: list[Event]) -> str:

@@ -87,7 +87,7 @@ class FrameChange(Change):
             raise ChangeError(f"there is no frame {self.frame}; there are {len(timeline.frames)}")
         chosen = timeline.frames[self.frame - 1]
         if chosen.outside:
-            raise ChangeError(f"frame {self.frame} comes from outside the recorded hosts")
+            raise ChangeError(f"frame {self.frame} does not come from a recorded host")
         self.place_of = (chosen.host, chosen.iface)
         before = (timeline.frames[number] for number in range(self.frame))
         self.ordinal = sum((one.host, one.iface) == self.place_of and not one.outside for one in before)
@@ -152,7 +152,7 @@ class Hold(FrameChange):
     def __init__(self, frame: int, extra: int):
         super().__init__(frame)
         self.extra = extra
-        self.text = f"frame {frame} came {extra / 1e6:g} ms later"
+        self.text = f"frame {frame} had arrived {extra / 1e6:g} ms later"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
         """Later."""
@@ -164,7 +164,7 @@ class Repeat(FrameChange):
 
     def __init__(self, frame: int):
         super().__init__(frame)
-        self.text = f"frame {frame} came twice"
+        self.text = f"frame {frame} had arrived twice"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
         """Twice."""
@@ -220,7 +220,7 @@ def QuickAck(host: str) -> SetOption:
 
 def Congestion(host: str, algorithm: str) -> SetOption:
     """TCP_CONGESTION: another congestion control."""
-    return SetOption(host, SOL_TCP, TCP_CONGESTION, algorithm, f"{host} used {algorithm}")
+    return SetOption(host, SOL_TCP, TCP_CONGESTION, algorithm, f"{host} had used {algorithm}")
 
 
 class LinkSet(Change):

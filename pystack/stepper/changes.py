@@ -8,13 +8,13 @@ from pystack.stepper.branch import Change, ChangeError
 
 FORMS = {
     "drop=FRAME": "the network loses this frame",
-    "deliver=FRAME": "the network does not lose it",
-    "hold=FRAME:TIME": "it arrives later, such as hold=7:30ms",
-    "repeat=FRAME": "it arrives twice",
+    "deliver=FRAME": "the network delivers this frame",
+    "hold=FRAME:TIME": "the frame arrives later, such as hold=7:30ms",
+    "repeat=FRAME": "the frame arrives twice",
     "nodelay=HOST": "TCP_NODELAY on the host's connections",
-    "quickack=HOST": "TCP_QUICKACK on them",
+    "quickack=HOST": "TCP_QUICKACK on the host's connections",
     "congestion=HOST:NAME": "another congestion control: reno, cubic, bbr",
-    "delay=TIME": "another delay of all links; delay=LINK:TIME of one",
+    "delay=TIME": "another delay of all links; delay=LINK:TIME for one link",
     "loss=SHARE": "a share of lost frames, such as loss=0.05",
     "rate=BITS": "a rate of all links in bit/s",
     "set=HOST:NAME=VALUE": "a setting of the host from the beginning, such as set=b:tcp_sack=off",
@@ -27,14 +27,14 @@ def parse(text: str) -> Change:
     name, equals, value = text.partition("=")
     made = _MAKERS.get(name)
     if not equals or made is None:
-        raise ChangeError(f"{text!r} is no change; there are {', '.join(FORMS)}")
+        raise ChangeError(f"{text!r} is not a change; there are {', '.join(FORMS)}")
     try:
         return made(value)
     except ValueError as error:
         if isinstance(error, ChangeError):
             raise
         form = next(form for form in FORMS if form.startswith(name + "="))
-        raise ChangeError(f"{text!r}: {form} is meant ({FORMS[form]})") from None
+        raise ChangeError(f"{text!r} should have the form {form} ({FORMS[form]})") from None
 
 
 def duration(text: str) -> int:

@@ -100,7 +100,7 @@ class Expression:
         self.hosts = list(hosts)
         self.momentary = False
         if len(text) > MAX_LENGTH:
-            raise ExpressionError(text[:40], 0, f"longer than {MAX_LENGTH} characters")
+            raise ExpressionError(text[:40], 0, f"the expression is longer than {MAX_LENGTH} characters")
         try:
             with warnings.catch_warnings():
                 # What Python would say of a text, it would say on the terminal.
@@ -115,7 +115,7 @@ class Expression:
         try:
             self._value = self._compile(tree.body)
         except RecursionError:
-            raise ExpressionError(text, 0, "nested too deep") from None
+            raise ExpressionError(text, 0, "the expression is nested too deeply") from None
         #: it can only be true of events of these kinds (full or short names); None: of any
         self.kinds = _kinds(tree.body)
 
@@ -149,7 +149,7 @@ class Expression:
         if not isinstance(value, (int, float, str, type(None))):
             raise self._fail(node, f"a {type(value).__name__} is not allowed here")
         if isinstance(value, int) and abs(value) > MAX_NUMBER:
-            raise self._fail(node, "a number too large")
+            raise self._fail(node, "the number is too large")
         return lambda scope: value
 
     def _name(self, node: ast.Name) -> Value:
@@ -204,7 +204,9 @@ class Expression:
         if isinstance(base, ast.Attribute) and base.attr in ("fields", "timers"):
             inner = self._compile(base)
             return lambda scope: _item(inner(scope), attr)
-        raise self._fail(node, f"{attr!r}: only event, frame, tcb, their fields and timers, and hosts have a dot")
+        raise self._fail(
+            node, f"{attr!r}: only event, frame, tcb, their fields and timers, and hosts may be followed by a dot"
+        )
 
     def _of(self, node: ast.Attribute, attr: str, known: tuple[str, ...], what: str) -> Value:
         if attr not in known:
@@ -313,7 +315,7 @@ def _number(value: Any) -> Any:
     if not isinstance(value, (int, float)):
         raise TypeError(f"{type(value).__name__} in arithmetic")
     if abs(value) > MAX_NUMBER:
-        raise TypeError("a number too large")
+        raise TypeError("the number is too large")
     return value
 
 

@@ -30,7 +30,7 @@ from pystack.trace.summary import Summarizer
 from pystack_c.packet import Transmit
 from pystack_c.probe import Event, Probe
 
-HELP = """Enter or s: the next frame; n N: let N frames pass; c: run on, to a breakpoint; b EXPR: a breakpoint, such as
+HELP = """Enter or s: the next frame; n N: let N frames pass; c: run to a breakpoint; b EXPR: set a breakpoint, such as
 b tcb.cwnd < 5000, b kind == "tcp.retransmit" or b frame.length > 1000; b: list them, d N: delete one; p: show again; q: end"""
 FOREVER = 1 << 62
 #: events that are not told in a frame's story
@@ -333,7 +333,7 @@ class StepGate:
             return self._go(0)
         if word == "n":
             if not rest.isdecimal() or not 0 < int(rest) < FOREVER:
-                return f"n takes a number of frames, not {rest!r}"
+                return f"n needs a number of frames, not {rest!r}"
             return self._go(int(rest) - 1)
         if word in ("c", "continue"):
             return self._go(FOREVER)
@@ -343,7 +343,7 @@ class StepGate:
             return self._delete(rest)
         if word in ("p", "show"):
             with self._change:
-                return "running; no frame is held" if self.held is None else self.held.text()
+                return "the stack is running, and no frame is held" if self.held is None else self.held.text()
         if word in ("q", "quit"):
             self.quit = True
             self.end()
@@ -354,7 +354,7 @@ class StepGate:
         with self._change:
             if self.held is None:
                 self._left = left
-                return "no frame is held; this counts for the next"
+                return "no frame is held, so this applies to the next one"
             self._left = left
             self.held = None
             self._change.notify_all()

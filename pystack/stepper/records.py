@@ -84,7 +84,7 @@ class Entry:
             args = ", ".join(str(arg) for arg in fields.get("args", ()))
             text = f"{fields['name']}({args}) = {fields.get('result')}"
         elif self.kind == "timer.fired":
-            text = f"the {fields['timer']} timer was due"
+            text = f"the {fields['timer']} timer expired"
         elif self.kind == "drop":
             text = f"dropped ({fields['name']}): {text}"
         elif self.kind == "tcp.rto":
@@ -158,7 +158,7 @@ class Frame:
         chosen = self.effects if self.outside else self.why
         texts = list(dict.fromkeys(events[i].text() for i in chosen if str(events[i].kind) not in QUIET))
         if self.gso_size:
-            texts.append(f"one piece for the device, which cuts it into segments of {self.gso_size} bytes")
+            texts.append(f"the device cuts this group into segments of {self.gso_size} bytes")
         return texts
 
     @property

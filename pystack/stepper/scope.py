@@ -23,7 +23,7 @@ class Scope:
     def event(self) -> Any:
         """The event."""
         if self.index < 0:
-            raise Missing("before the first event")
+            raise Missing("go before the first event")
         return self.timeline.events[self.index]
 
     def conn(self) -> str:

@@ -1,6 +1,6 @@
 """A timeline as plain text: the story of all frames, one place, the answer to a scenario's question.
 
-What a host is called cannot make a line of its own, nor reach a terminal's controls.
+A host's name cannot break a line, and cannot send control characters to a terminal.
 """
 
 import re
@@ -29,7 +29,7 @@ def seconds(timeline: Timeline, time: int) -> str:
 
 
 def value(name: str, number: Any, state: "dict[str, Any] | None" = None) -> str:
-    """A field for people: times in ms, sequence numbers relative to the first ones."""
+    """A field for display: times in ms, and sequence numbers relative to the initial ones."""
     if number is None:
         return "-"
     if name in TIMES and isinstance(number, int):
@@ -53,7 +53,7 @@ def frame_line(frame: Frame) -> str:
 
 
 def story(timeline: Timeline) -> Iterator[str]:
-    """Every frame with its reasons, and every other decision under its time."""
+    """Every frame with its reasons, and every other decision with its time."""
     told = -1
     for entry in timeline.events:
         kind = str(entry.kind)
@@ -67,7 +67,7 @@ def story(timeline: Timeline) -> Iterator[str]:
 
 
 def changes(timeline: Timeline, index: int) -> list[str]:
-    """What an event changed, a line a connection."""
+    """What an event changed, with one line for each connection."""
     lines = []
     for key, fields in timeline.diff(index).items():
         if key not in timeline.connections:
@@ -80,12 +80,12 @@ def changes(timeline: Timeline, index: int) -> list[str]:
             f"{name} {value(name, old, state)} -> {value(name, now, state)}" for name, (old, now) in fields.items()
         ]
         gone = timeline.tcb(index, key) is None
-        lines.append(f"{key}: " + ("is there now" if new else "is gone" if gone else ", ".join(parts)))
+        lines.append(f"{key}: " + ("exists now" if new else "is gone" if gone else ", ".join(parts)))
     return lines
 
 
 def connection(timeline: Timeline, index: int, key: str) -> list[str]:
-    """The fields of a connection, a few a line."""
+    """The fields of a connection, five in a line."""
     state = timeline.tcb(index, key)
     if state is None:
         return []
@@ -95,7 +95,7 @@ def connection(timeline: Timeline, index: int, key: str) -> list[str]:
         lines.append("    " + "  ".join(f"{cell:22}" for cell in cells[at : at + 5]).rstrip())
     entry = timeline.events[index]
     for name, deadline in state["timers"].items():
-        lines.append(f"    timer {name}: due in {(deadline - entry.time) / 1e6:g} ms")
+        lines.append(f"    timer {name}: expires in {(deadline - entry.time) / 1e6:g} ms")
     return lines
 
 
@@ -103,7 +103,7 @@ def place(cursor: Cursor) -> str:
     """The place of a cursor: event, frame, reasons, what changed, the connection, and why."""
     timeline, entry = cursor.timeline, cursor.entry
     if entry is None:
-        return f"before the first event of {timeline.name}"
+        return f"go before the first event of {timeline.name}"
     lines = [f"event {entry.index}  {seconds(timeline, entry.time)} s  {entry.host}  {entry.kind}  {entry.subject}"]
     lines.append(f"  {entry.text()}")
     link = timeline.link(entry.rfc)
@@ -141,12 +141,12 @@ def answer(timeline: Timeline, scenario: Any) -> str:
         lines.append(f"  (event {index}, {seconds(timeline, entry.time)} s, {entry.host}: {entry.text()})")
         lines.extend(f"  {sentence}" for sentence in why(timeline, event=index).sentences)
     if not answers:
-        lines.append("  (nothing of the kind happened in this run)")
+        lines.append("  (no such event happened in this run)")
     return "\n".join(map(one_line, lines))
 
 
 def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str]:
-    """Two runs, frame beside frame: "=" where both are the same, "~" where only the time or a detail differs."""
+    """Two runs, frame beside frame: "=" if both are the same, "~" if only the time or a detail differs."""
     from pystack.stepper.branch import compare, figures
 
     half = max((width - 3) // 2, 40)
@@ -168,12 +168,12 @@ def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str
             same += 1
             continue
         if same:
-            yield f"{'':5}= {same} frames, the same in both"
+            yield f"{'':5}= {same} frames are the same in both"
             same = 0
         mark = "~" if row.left is not None and row.right is not None else "<" if row.right is None else ">"
         yield f"{cell(row.left)} {mark} {cell(row.right)}".rstrip()
     if same:
-        yield f"{'':5}= {same} frames, the same in both"
+        yield f"{'':5}= {same} frames are the same in both"
     for name, value_ in figures(one).items():
         other = figures(two)[name]
         unit = " s" if name == "last data" else ""

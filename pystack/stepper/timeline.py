@@ -106,7 +106,9 @@ class Timeline:
             for record in replay.steps():
                 if record.kind == fmt.HOST:
                     if record.fields[0] in collector.hosts:
-                        raise TraceError(f"{self.name}: corrupted: two hosts are named {record.fields[0]!r}")
+                        raise TraceError(
+                            f"{self.name}: the recording is corrupted, because two hosts are named {record.fields[0]!r}"
+                        )
                     collector.host_made(replay.hosts[-1].stack)
                 collector.after(record.number)
                 if progress is not None and replay.reader.position != done:
@@ -133,7 +135,7 @@ class Timeline:
             if replay.start >= 0:
                 self.end = max(replay.reader.time, self.start)
         if not collector.hosts:
-            raise TraceError(f"{self.name}: the recording holds no host")
+            raise TraceError(f"{self.name}: the recording contains no host")
 
     def _crashed(self, error: BaseException) -> None:
         """The core raised an exception, as it did when this was recorded: the last event tells of it."""

@@ -56,7 +56,7 @@ def walk(timeline: Timeline) -> str:
     for name, other in (("backwards", backwards), ("forwards again", again)):
         for at, (one, two) in enumerate(zip(forwards, other)):
             if one != two:
-                raise VerificationError(f"{timeline.name}: {name}, the state after event {at - 1} is another one")
+                raise VerificationError(f"{timeline.name}: {name}, the state after event {at - 1} differs")
     return hashlib.blake2b(b"".join(forwards), digest_size=16).hexdigest()
 
 

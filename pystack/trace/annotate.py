@@ -171,7 +171,7 @@ class _HostState:
             return
         if direction == TIMER:
             name = event.fields["timer"]
-            summary = f"the {name} timer was due" + (f" ({event.subject})" if event.subject not in ("", name) else "")
+            summary = f"the {name} timer expired" + (f" ({event.subject})" if event.subject not in ("", name) else "")
         else:
             summary = f"call {event.fields['name']} on {event.subject}"
         record = self._open(event, "", direction, b"", summary)
@@ -189,7 +189,7 @@ class _HostState:
         for reason in announced:
             record.add(reason)
         if record.gso_size:
-            record.reasons.append(f"one piece for the device, which cuts it into segments of {record.gso_size} bytes")
+            record.reasons.append(f"the device cuts this group into segments of {record.gso_size} bytes")
 
     def _summary(self, iface: str, frame: bytes) -> str:
         return self.summarizer.line(frame, kind_of(iface, self.probe.kinds))

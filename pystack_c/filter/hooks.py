@@ -53,7 +53,7 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
     ValueError: there is no such place.
     """
     if not 0 <= place < len(NAMES):
-        raise ValueError(f"a place is 0..{len(NAMES) - 1} ({', '.join(NAMES)}), not {place}")
+        raise ValueError(f"place {place} is not in 0..{len(NAMES) - 1} ({', '.join(NAMES)})")
     hooks: Hooks = core.hooks
     if hooks is None:
         hooks = Hooks()

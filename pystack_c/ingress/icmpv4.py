@@ -54,15 +54,15 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
     if code < 0:
         core.counters.IcmpInErrors += 1
         if code == -1:
-            core.drop("icmp-truncated", "icmp " + addr_text(pkt.src), "shorter than 8 bytes", "RFC 792")
+            core.drop("icmp-truncated", "icmp " + addr_text(pkt.src), "the message is shorter than 8 bytes", "RFC 792")
         else:
             core.counters.IcmpInCsumErrors += 1
-            core.drop("icmp-bad-checksum", "icmp " + addr_text(pkt.src), "the checksum is wrong", "RFC 792")
+            core.drop("icmp-bad-checksum", "icmp " + addr_text(pkt.src), "the ICMP checksum is wrong", "RFC 792")
         return
     icmpv4.count_in(core, pkt.icmp_type)
     if core.probe is not None:
         fields = {"type": pkt.icmp_type, "code": pkt.icmp_code}
-        core.emit("icmp.in", "icmp " + addr_text(pkt.src), 0, "an ICMP message for us", "RFC 1122 3.2.2", fields)
+        core.emit("icmp.in", "icmp " + addr_text(pkt.src), 0, "an ICMP message arrived", "RFC 1122 3.2.2", fields)
     if pkt.icmp_type == C.ICMP_ECHO:
         core.counters.IcmpInEchos += 1
         icmpv4.echo_reply(core, pkt)
@@ -70,19 +70,19 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
         core.counters.IcmpInEchoReps += 1
         if not raw.deliver_reply(core, iface, pkt) and not taken:
             core.drop(
-                "icmp-unwanted", "icmp " + addr_text(pkt.src), "nobody waits for this echo reply", "RFC 1122 3.2.2.6"
+                "icmp-unwanted", "icmp " + addr_text(pkt.src), "no socket waits for this echo reply", "RFC 1122 3.2.2.6"
             )
     elif pkt.icmp_type == C.ICMP_REDIRECT:
         core.counters.IcmpInRedirects += 1
         # RFC 1122 3.2.2.2 would update the route; anyone on the link could then take our traffic over.
-        core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), "redirects are not believed", "RFC 1122 3.2.2.2")
+        core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), "this host ignores redirects", "RFC 1122 3.2.2.2")
     elif pkt.icmp_type == C.ICMP_SOURCE_QUENCH:
         core.drop("icmp-source-quench", "icmp " + addr_text(pkt.src), "source quench is obsolete", "RFC 6633 3")
     elif icmpv4.is_error(pkt.icmp_type):
         _error(core, iface, pkt)
     elif not taken:
         # RFC 1122 3.2.2: an ICMP message of unknown type MUST be silently discarded.
-        core.drop("icmp-unknown-type", "icmp " + addr_text(pkt.src), "no such message here", "RFC 1122 3.2.2")
+        core.drop("icmp-unknown-type", "icmp " + addr_text(pkt.src), "the ICMP type is not known", "RFC 1122 3.2.2")
 
 
 def _error(core: Core, iface: Iface, pkt: Packet) -> None:
@@ -108,7 +108,7 @@ def deliver_error(
     hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
     if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
         core.counters.IcmpInErrors += 1
-        core.drop("icmp-bad-quote", subject, "the quoted packet is cut or no IPv4", "RFC 1122 3.2.2")
+        core.drop("icmp-bad-quote", subject, "the quoted packet is truncated or not IPv4", "RFC 1122 3.2.2")
         return
     src = int.from_bytes(quote[12:16], "big")
     dst = int.from_bytes(quote[16:20], "big")
@@ -116,17 +116,17 @@ def deliver_error(
         dst = ip_options.final_destination(quote[:hlen])
     if core.local_addr(src) is None:
         core.counters.IcmpInErrors += 1
-        core.drop("icmp-foreign-quote", subject, "it quotes a packet that is not ours", "RFC 1122 3.2.2")
+        core.drop("icmp-foreign-quote", subject, "this host did not send the quoted packet", "RFC 1122 3.2.2")
         return
     if ((quote[6] << 8) | quote[7]) & 0x1FFF:
-        core.drop("icmp-fragment-quote", subject, "it quotes an inner fragment: nobody can be told", "RFC 1122 3.2.2")
+        core.drop("icmp-fragment-quote", subject, "the quoted fragment has no transport header", "RFC 1122 3.2.2")
         return
     if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED:
         length = (quote[2] << 8) | quote[3]
         info = _next_hop_mtu(info, length)
         if quote[6] & 0x40 == 0 or length <= info:
             # RFC 1191 4: a router sends it about a datagram with DF that is larger than the next hop's MTU, and about no other.
-            why = "it quotes a packet that any router could have sent on: without DF, or not larger than that MTU"
+            why = "a router could have forwarded the quoted packet, which has no DF flag or is not larger than that MTU"
             core.drop("icmp-impossible-mtu", subject, why, "RFC 1191 4")
             return
     elif icmp_type == C.ICMP_UNREACHABLE:
@@ -151,7 +151,7 @@ def deliver_error(
             tcp_icmp.icmp_error(core, icmp_type, code, info, src, dst, sport, dport, seq)
         return
     if not found:
-        core.drop("icmp-no-socket", subject, "no socket sent the packet that it quotes", "RFC 1122 3.2.2")
+        core.drop("icmp-no-socket", subject, "no socket sent the quoted packet", "RFC 1122 3.2.2")
 
 
 def _next_hop_mtu(info: int, length: int) -> int:
@@ -173,5 +173,5 @@ def process_failure(core: Core, iface: Iface, icmp_type: int, code: int, packet:
     if core.local_addr(pkt.src) is not None:
         deliver_error(core, iface, icmp_type, code, 0, pkt.src, packet, True)
     else:
-        why = "the next hop does not answer ARP"
+        why = "the neighbour did not answer ARP"
         icmpv4.send_error(core, pkt, iface, icmp_type, code, 0, why, "RFC 1812 5.2.7.1")

@@ -72,10 +72,10 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
             forward.forward(core, iface, pkt)
             return
         core.counters.IpInAddrErrors += 1
-        core.drop("ip-not-for-us", _subject(pkt), "not one of our addresses, and we do not forward", "RFC 1122 3.2.1.3")
+        core.drop("ip-not-for-us", _subject(pkt), "the packet is not for this host", "RFC 1122 3.2.1.3")
         return
     if pkt.l2_group and pkt.dst_kind == C.DST_UNICAST:
-        core.drop("ip-l2-broadcast", _subject(pkt), "one host's address in a link-layer broadcast", "RFC 1122 3.3.6")
+        core.drop("ip-l2-broadcast", _subject(pkt), "a link-layer broadcast had a unicast target", "RFC 1122 3.3.6")
         return
     if pkt.mf or pkt.frag_off != 0:
         if not reassembly.input(core, iface, pkt):
@@ -115,29 +115,31 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
     top = src >> 24
     loopback = iface.kind == C.LINK_LOOPBACK
     if top >= 224:
-        return _drop_martian(core, pkt, "ip-martian-source", "the source is no single host", "RFC 1122 3.2.1.3")
+        return _drop_martian(core, pkt, "ip-martian-source", "the source is not a unicast address", "RFC 1122 3.2.1.3")
     if top == 127 and not loopback:
-        return _drop_martian(core, pkt, "ip-martian-source", "a loopback source from outside", "RFC 1122 3.2.1.3 (g)")
+        return _drop_martian(core, pkt, "ip-martian-source", "the loopback source is not local", "RFC 1122 3.2.1.3 (g)")
     if pkt.dst >> 24 == 127 and not loopback:
         return _drop_martian(
-            core, pkt, "ip-martian-destination", "a loopback destination on a wire", "RFC 1122 3.2.1.3 (g)"
+            core, pkt, "ip-martian-destination", "the loopback destination is not local", "RFC 1122 3.2.1.3 (g)"
         )
     if top == 0:
         # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may say 0.0.0.0, to everyone.
         if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
-            return _drop_martian(core, pkt, "ip-martian-source", "no host has this source", "RFC 1122 3.2.1.3 (a)")
+            return _drop_martian(core, pkt, "ip-martian-source", "no host can have this source", "RFC 1122 3.2.1.3 (a)")
     if pkt.dst == 0:
-        return _drop_martian(core, pkt, "ip-martian-destination", "0.0.0.0 is no destination", "RFC 1122 3.2.1.3 (a)")
+        return _drop_martian(
+            core, pkt, "ip-martian-destination", "0.0.0.0 is not a valid destination", "RFC 1122 3.2.1.3 (a)"
+        )
     if not loopback and core.local.get(src) is not None:
         if src == pkt.dst:
             return _drop_martian(
-                core, pkt, "ip-land", "source and destination are both our address", "RFC 1122 3.2.1.3"
+                core, pkt, "ip-land", "the source and the destination are both our own address", "RFC 1122 3.2.1.3"
             )
         return _drop_martian(
-            core, pkt, "ip-martian-source", "our own address as source, from outside", "RFC 1122 3.2.1.3"
+            core, pkt, "ip-martian-source", "a packet from another host has our source address", "RFC 1122 3.2.1.3"
         )
     if not loopback and _is_broadcast(core, src):
-        return _drop_martian(core, pkt, "ip-martian-source", "a broadcast source", "RFC 1122 3.2.1.3")
+        return _drop_martian(core, pkt, "ip-martian-source", "the source is a broadcast address", "RFC 1122 3.2.1.3")
     return True
 
 
@@ -195,7 +197,7 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
     pkt.dst_kind = classify(core, iface, pkt.dst)
     if pkt.dst_kind == C.DST_OTHER:
         core.drop(
-            "ip-not-a-member", _subject(pkt), "this host is no member of the group that it sent to", "RFC 1112 6.1"
+            "ip-not-a-member", _subject(pkt), "this host is not a member of the destination group", "RFC 1112 6.1"
         )
         return
     deliver(core, iface, pkt)
@@ -207,7 +209,7 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
         return
     if core.probe is not None:
         fields = {"proto": pkt.proto, "length": pkt.l4_end - pkt.l4_off, "ttl": pkt.ttl}
-        core.emit("ip.in", _subject(pkt), 0, "a packet for this host: up to its protocol", "RFC 1122 3.2.1.3", fields)
+        core.emit("ip.in", _subject(pkt), 0, "the packet is for this host", "RFC 1122 3.2.1.3", fields)
     taken = core.raw is not None and raw.deliver(core, iface, pkt)
     if pkt.proto == C.IPPROTO_TCP:
         core.counters.IpInDelivers += 1
@@ -226,6 +228,6 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
         core.counters.IpInDelivers += 1
     else:
         core.counters.IpInUnknownProtos += 1
-        why = "no such protocol here"
+        why = "this host does not implement the protocol"
         core.drop("ip-unknown-protocol", _subject(pkt), why, "RFC 1122 3.2.2.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_PROT_UNREACH, 0, why, "RFC 1122 3.2.2.1")

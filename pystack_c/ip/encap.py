@@ -1,4 +1,4 @@
-"""Encapsulation: what an endpoint puts between the network's header and its transport header, in every packet.
+"""Encapsulations: headers and options that an endpoint adds to every packet in front of its transport header.
 
 `Endpoint.encap` holds it, or None for a plain packet. There are two kinds: the IP options that a socket asked for
 (ip/options.py), and TCP inside of UDP (tcp/tunnel.py).

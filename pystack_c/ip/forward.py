@@ -27,15 +27,15 @@ def _subject(pkt: Packet) -> str:
 def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     """Send a packet that is not for us on its way, or tell its sender why not."""
     if pkt.l2_group or pkt.dst >> 28 >= 14:
-        core.drop("forward-broadcast", _subject(pkt), "broadcasts and groups are not forwarded", "RFC 1812 5.3.4")
+        core.drop("forward-broadcast", _subject(pkt), "broadcasts and multicasts are not forwarded", "RFC 1812 5.3.4")
         return
     if pkt.src == 0 or pkt.src >> 24 == 127 or iface.kind == C.LINK_LOOPBACK:
-        core.drop("forward-martian", _subject(pkt), "such a source must not be forwarded", "RFC 1812 5.3.7")
+        core.drop("forward-martian", _subject(pkt), "packets with this source must not be forwarded", "RFC 1812 5.3.7")
         return
     if pkt.ttl <= 1:
         # RFC 1812 5.3.1: a router MUST NOT forward it with TTL zero, and MUST tell.
         core.counters.IpInHdrErrors += 1
-        why = "the TTL is used up"
+        why = "the TTL has expired"
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
@@ -45,18 +45,18 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         return
     if dst.kind != C.DST_UNICAST:
         # RFC 2644: directed broadcasts are not forwarded by default.
-        core.drop("forward-directed-broadcast", _subject(pkt), "a broadcast address of another link", "RFC 2644 2")
+        core.drop("forward-directed-broadcast", _subject(pkt), "the destination is a directed broadcast", "RFC 2644 2")
         return
     size = pkt.total_len
     if pkt.gso_size > 0:
         size = _gso_wire_size(pkt)
         if size < 0:
-            core.drop("forward-bad-gso", _subject(pkt), "a group of segments that is no TCP", "")
+            core.drop("forward-bad-gso", _subject(pkt), "only TCP segments can be forwarded as one offloaded group", "")
             return
     if size > dst.mtu:
         if pkt.df:
             core.counters.IpFragFails += 1
-            why = "larger than the next link's MTU, and DF is set"
+            why = "the packet is larger than the MTU of the next link, and DF is set"
             core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
             icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
             return
@@ -64,7 +64,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         return
     if core.probe is not None:
         fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
-        core.emit("ip.forward", _subject(pkt), 0, "not for us: to the next hop", "RFC 1812 5.2.1", fields)
+        core.emit("ip.forward", _subject(pkt), 0, "the packet is for another host", "RFC 1812 5.2.1", fields)
     core.counters.IpForwDatagrams += 1
     if pkt.gso_size > 0 and size <= dst.mtu:
         _send_segments(core, dst, pkt)
@@ -80,7 +80,7 @@ def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
         code = C.ICMP_HOST_UNREACH
     elif core.route_error == 13:  # EACCES
         code = C.ICMP_PKT_FILTERED
-    why = "no route to the destination"
+    why = "there is no route to the destination"
     core.drop("forward-no-route", _subject(pkt), why, "RFC 1812 5.2.7.1")
     if core.route_error != 22:  # EINVAL, a black hole, says nothing
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
@@ -128,7 +128,7 @@ def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
     start = C.L4_OFF - pkt.ip_hlen
     if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
         core.counters.IpInHdrErrors += 1
-        core.drop("forward-bad-timestamp", _subject(pkt), "a timestamp option that overflows", "RFC 791 3.1")
+        core.drop("forward-bad-timestamp", _subject(pkt), "the timestamp option has overflowed", "RFC 791 3.1")
         return False
     core.scratch[start + 10 : start + 12] = b"\0\0"
     csum = checksum.sum_scratch(core.scratch, start, C.L4_OFF, 0) ^ 0xFFFF

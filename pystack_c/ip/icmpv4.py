@@ -110,7 +110,7 @@ def echo_reply(core: Core, pkt: Packet) -> None:
             core.drop(
                 "icmp-echo-broadcast",
                 "icmp " + addr_text(pkt.src),
-                "broadcast pings are not answered",
+                "this host does not answer a ping to a broadcast address",
                 "RFC 1122 3.2.2.6",
             )
             return
@@ -121,7 +121,7 @@ def echo_reply(core: Core, pkt: Packet) -> None:
         # RFC 1122 3.2.2.6: record route and timestamps go back with ours added, a source route is turned round.
         options = ip_options.reply(ip_options.of_packet(pkt), pkt.src)
     data = pkt.frame[pkt.data_off : pkt.l4_end]
-    why = "an echo request for us"
+    why = "an echo request for this host arrived"
     error = send(
         core,
         src,
@@ -137,7 +137,7 @@ def echo_reply(core: Core, pkt: Packet) -> None:
         options,
     )
     if error != 0:
-        core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "no way back to the asker", "RFC 1122 3.2.2.6")
+        core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "there is no route to the sender", "RFC 1122 3.2.2.6")
 
 
 def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
@@ -173,12 +173,12 @@ def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int)
         if not core.icmp_peers.take(core.rng, core.now, addr, config.icmp_peer_interval, config.icmp_burst):
             core.counters.IcmpOutRateLimitHost += 1
             core.drop(
-                "icmp-ratelimit", "icmp " + addr_text(addr), "too many ICMP errors to this host", "RFC 1812 4.3.2.8"
+                "icmp-ratelimit", "icmp " + addr_text(addr), "ICMP errors to this host are limited", "RFC 1812 4.3.2.8"
             )
             return False
     if not core.icmp_budget.take(core.rng, core.now, config.icmp_ratelimit):
         core.counters.IcmpOutRateLimitGlobal += 1
-        core.drop("icmp-ratelimit", "icmp " + addr_text(addr), "too many ICMP errors a second", "RFC 1812 4.3.2.8")
+        core.drop("icmp-ratelimit", "icmp " + addr_text(addr), "ICMP errors are limited", "RFC 1812 4.3.2.8")
         return False
     return True
 

@@ -74,6 +74,6 @@ def clamp(core: Core, iface: Iface, dst: Dst, pkt: Packet, payload: Any) -> Any:
     core.counters.IpForwMssClamped += 1
     if core.probe is not None:
         fields = {"old": told, "new": most}
-        why = f"segments of {told} bytes would not pass the links of this router"
+        why = f"segments of {told} bytes would not fit into the MTU of this router's links"
         core.emit("ip.mss", "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst), 0, why, "RFC 4459 3.4", fields)
     return new

@@ -2,7 +2,7 @@
 
 An application names them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the first one first, without the
 destination. On the wire the first hop is the header's destination, and the destination stands at the route's end. A received
-route, turned round for the way back, has the form of an application's, so both go one way.
+route, reversed for the answers, has the same form as an application's, so the code handles both alike.
 """
 
 import errno
@@ -17,7 +17,7 @@ from pystack_c.wire import ipv4 as wire
 
 MOST = 40
 ROUTES = (wire.IPOPT_LSRR, wire.IPOPT_SSRR)
-# What a timestamp option asks for (RFC 791 3.1): times alone, with each host's address, of the named hosts only.
+# What a timestamp option asks for (RFC 791 3.1): times alone, times with each host's address, or times of the named hosts only.
 TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
@@ -26,7 +26,7 @@ class IpOptions(Encap):
 
     def __init__(self, asked: bytes) -> None:
         if len(asked) > MOST:
-            raise bad("IP options take 40 bytes at most")
+            raise bad(f"IP options have at most 40 bytes, not {len(asked)}")
         if wire.check_options(asked) >= 0:
             raise bad("an option's length or pointer is wrong")
         self.asked = asked
@@ -38,7 +38,7 @@ class IpOptions(Encap):
             if kind in (*ROUTES, wire.IPOPT_RR, wire.IPOPT_TS):
                 # RFC 1122 3.2.1.8 (c): never more than one source route.
                 if key in at:
-                    raise bad("an option is given twice")
+                    raise bad("the options contain the same option twice")
                 at[key] = offset
             check_one(kind, asked[offset : offset + length])
         end = max([offset + length for _, offset, length in walk(asked)], default=0)
@@ -56,7 +56,7 @@ class IpOptions(Encap):
         self.length = len(form)
 
     def build(self, src: int, dst: int, now: int) -> bytes:
-        """The options of one packet from `src` to `dst`: its route ends at `dst`, and the sender is the first to sign."""
+        """The options of one packet from `src` to `dst`: its route ends at `dst`, and the sender adds the first record."""
         form = bytearray(self.form)
         if self.route >= 0:
             form[self.route_end - 4 : self.route_end] = pack(">I", dst)
@@ -89,32 +89,32 @@ def walk(options: bytes) -> list[tuple[int, int, int]]:
 
 
 def check_one(kind: int, raw: bytes) -> None:
-    """What RFC 791 3.1 wants of each option besides its length, as Linux checks it."""
+    """Check what RFC 791 3.1 requires of an option besides its length, as Linux does. OSError (EINVAL) if it is wrong."""
     if kind in ROUTES:
-        # A route not yet begun, of one hop at least.
+        # The route must have at least one hop, and none may be used yet.
         if raw[2] != 4 or len(raw) < 7 or (len(raw) - 3) & 3:
-            raise bad("a source route starts at its first address, and has one")
+            raise bad("a source route needs at least one address, and its pointer must be 4")
         if any(raw[i] >= 224 or raw[i] in (0, 127) for i in range(3, len(raw), 4)):
-            raise bad("a source route leads over hosts")
+            raise bad("a source route must contain only unicast addresses")
     elif kind == wire.IPOPT_RR:
         if raw[2] <= len(raw) < raw[2] + 3:
-            raise bad("no room for an address")
+            raise bad("the record route option has no room for an address")
     elif kind == wire.IPOPT_TS:
         need = 4 if raw[3] & 15 == TS_ONLY else 8
         if raw[3] & 15 not in (TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED) or raw[2] <= len(raw) < raw[2] + need - 1:
-            raise bad("no such kind of timestamps, or no room for one")
+            raise bad("the timestamp option has an unknown flag, or no room for a timestamp")
 
 
 def make(asked: Any) -> Any:
-    """What setsockopt(IP_OPTIONS) leaves: an IpOptions, or None for nothing."""
+    """The IpOptions that setsockopt(IP_OPTIONS) asks for, or None if it asks for no options."""
     if isinstance(asked, int):
-        raise bad("the option takes bytes")
+        raise bad("the option takes bytes, not an int")
     options = IpOptions(bytes(asked))
     return options if options.length else None
 
 
 def record(form: bytearray, at: int, own: int) -> None:
-    """Sign a route: the address goes to the pointer, which moves on (RFC 791 3.1). Full: nothing is done."""
+    """Record an address in a route: write it at the pointer, and advance the pointer (RFC 791 3.1). A full route stays as it is."""
     pointer = form[at + 2]
     if pointer + 3 <= form[at + 1]:
         form[at + pointer - 1 : at + pointer + 3] = pack(">I", own)
@@ -122,9 +122,9 @@ def record(form: bytearray, at: int, own: int) -> None:
 
 
 def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
-    """Sign a timestamp option; full, it counts who could not. False where that count is full, too (RFC 791 3.1).
+    """Add a timestamp to the option. If it is full, count the overflow. False if that count is full, too (RFC 791 3.1).
 
-    The time is no UT here: milliseconds of the stack's clock, with the high bit that says so.
+    The time is not Universal Time. It is in milliseconds of the stack's clock, and the high bit says so.
     """
     length, pointer, kind = form[at + 1], form[at + 2], form[at + 3] & 15
     if kind not in (TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED):
@@ -152,9 +152,9 @@ def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
 
 
 def reverse_route(options: bytes, src: int) -> bytes:
-    """A completed source route turned round, as an application would name it; b"" where there is none.
+    """A completed source route in reverse, in the form that an application uses; b"" if there is none.
 
-    RFC 1122 3.2.1.8 (c): the recorded route may begin with the source host itself; it is left out.
+    RFC 1122 3.2.1.8 (c): the recorded route may begin with the source host itself, which is left out.
     """
     for kind, at, length in walk(options):
         if kind in ROUTES and options[at + 2] > length:
@@ -168,7 +168,7 @@ def reverse_route(options: bytes, src: int) -> bytes:
 
 
 def reply(options: bytes, src: int) -> Any:
-    """What an echo reply sends back (RFC 1122 3.2.2.6): the route turned round, records and timestamps as they came."""
+    """The options of an echo reply (RFC 1122 3.2.2.6): the reversed route, and the received records and timestamps."""
     back = reverse_route(options, src)
     for kind, at, length in walk(options):
         if kind in (wire.IPOPT_RR, wire.IPOPT_TS):
@@ -176,7 +176,7 @@ def reply(options: bytes, src: int) -> Any:
     try:
         return make(back)
     except OSError:
-        # (Twice the same option, or no whole number of addresses: nothing that could be sent.)
+        # The same option twice, or half an address: such options cannot be sent.
         return None
 
 
@@ -186,7 +186,7 @@ def of_packet(pkt: Packet) -> bytes:
 
 
 def final_destination(header: bytes) -> int:
-    """Where a packet goes in the end: what the last entry of a source route not yet completed says (RFC 791 3.1)."""
+    """The final destination of a packet: the last entry of its source route, if the route is not completed (RFC 791 3.1)."""
     options = header[20:]
     if wire.check_options(options) < 0:
         for kind, at, length in walk(options):
@@ -196,9 +196,9 @@ def final_destination(header: bytes) -> int:
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:
-    """RFC 1812 5.3.13.5, 5.3.13.6: a router signs record route and timestamp options, in the header's bytes [start, end).
+    """RFC 1812 5.3.13.5, 5.3.13.6: a router adds itself to record route and timestamp options in the header's bytes [start, end).
 
-    False where a timestamp option overflows.
+    False if a timestamp option overflows.
     """
     for kind, at, _ in walk(bytes(form[start + 20 : end])):
         if kind == wire.IPOPT_RR:

@@ -93,7 +93,7 @@ def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
             "frame.out",
             "lo",
             0,
-            "a copy for ourselves",
+            "this host receives a copy of its own the addresses are not both unicast",
             "RFC 1112 6.1",
             {"iface": "lo", "frame": packet, "gso_size": 0},
         )
@@ -137,7 +137,7 @@ def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
             core.scratch, start, hlen, out.tos, hlen + size, out.ident, field, out.ttl, out.proto, out.src, out.daddr
         )
         if core.probe is not None and count == 0:
-            reason = "larger than the link's MTU, and fragmentation is allowed"
+            reason = "the datagram is larger than the MTU of the link, and DF is not set"
             fields = {"ident": out.ident, "count": (length + room - 1) // room}
             core.emit("ip.fragment", "ip " + addr_text(out.daddr), 0, reason, "RFC 791 3.2", fields)
         out.payload = view[pos : pos + size]

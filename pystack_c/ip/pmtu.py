@@ -20,7 +20,7 @@ def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
     dst.mtu_locked = dst.mtu_locked or locked
     dst.mtu_until = core.now + core.config.mtu_expires
     if core.probe is not None and mtu != old:
-        _tell_mtu(core, dst, old, "a router on the path can carry no more", "RFC 1191 6.3")
+        _tell_mtu(core, dst, old, "a router on the path reported a smaller MTU", "RFC 1191 6.3")
 
 
 def expire_mtu(core: Core, dst: Dst) -> None:
@@ -31,7 +31,7 @@ def expire_mtu(core: Core, dst: Dst) -> None:
         dst.mtu_locked = False
         dst.mtu = link_mtu(dst)
         if core.probe is not None:
-            _tell_mtu(core, dst, old, "what the router said is old: the path may carry more by now", "RFC 1191 6.3")
+            _tell_mtu(core, dst, old, "the report is old, and the path may have a larger MTU now", "RFC 1191 6.3")
 
 
 def _tell_mtu(core: Core, dst: Dst, old: int, why: str, rfc: str) -> None:

@@ -53,12 +53,12 @@ class Fragments(TimerOwner):
     def on_timer(self, kind: int) -> None:
         """RFC 1122 3.3.2: on timeout the datagram is discarded, and the sender told if fragment zero has come."""
         core = self.core
-        _forget(core, self, "not all fragments came in time")
+        _forget(core, self, "the reassembly timer expired before all fragments arrived")
         if self.poisoned:
             return
         core.counters.IpReasmTimeout += 1
         core.counters.IpReasmFails += 1
-        why = "not all fragments came in time"
+        why = "the reassembly timer expired before all fragments arrived"
         core.drop("ip-reassembly-timeout", self.subject(), why, "RFC 1122 3.3.2")
         if self.first:
             pkt: Packet = core.packet
@@ -94,9 +94,9 @@ def input(core: Core, iface: Iface, pkt: Packet) -> bool:
     core.counters.IpReasmReqds += 1
     size = pkt.l4_end - pkt.l4_off
     if size == 0 or (pkt.mf and size & 7):
-        return _refuse(core, pkt, "ip-fragment-bad-length", "an inner fragment is no multiple of 8 bytes, or empty")
+        return _refuse(core, pkt, "ip-fragment-bad-length", "the fragment's length is 0 or not a multiple of 8")
     if pkt.frag_off + size + pkt.ip_hlen > 65535:
-        return _refuse(core, pkt, "ip-fragment-too-long", "it ends beyond 65,535 bytes: no datagram is that long")
+        return _refuse(core, pkt, "ip-fragment-too-long", "the fragment ends beyond the limit of 65,535 bytes")
     if core.reasm is None:
         core.reasm = Reassembly()
     all_: Reassembly = core.reasm
@@ -106,10 +106,10 @@ def input(core: Core, iface: Iface, pkt: Packet) -> bool:
         frags = Fragments(core, iface, key)
         all_.table[key] = frags
         all_.held += frags.held
-        why = "the first fragment to come starts the clock"
+        why = "the first fragment of the datagram arrived"
         core.set_timer(frags.timer, core.now + core.config.ipfrag_time, why, "RFC 1122 3.3.2")
     if frags.poisoned:
-        return _refuse(core, pkt, "ip-fragment-poisoned", "its datagram was given up before")
+        return _refuse(core, pkt, "ip-fragment-poisoned", "the datagram of this fragment was discarded before")
     if not _insert(core, frags, pkt, size):
         return False
     if frags.covered == frags.total:
@@ -117,7 +117,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> bool:
     _make_room(core)
     if core.probe is not None:
         fields = {"ident": pkt.ident, "offset": pkt.frag_off, "length": size}
-        core.emit("ip.held", frags.subject(), 0, "its siblings are still to come", "RFC 791 3.2", fields)
+        core.emit("ip.held", frags.subject(), 0, "other fragments have not arrived yet", "RFC 791 3.2", fields)
     return False
 
 
@@ -133,7 +133,7 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     end = start + size
     total = frags.total if pkt.mf else end
     if frags.total >= 0 and frags.total != total:
-        return _poison(core, frags, "ip-fragment-conflict", "two last fragments that end differently")
+        return _poison(core, frags, "ip-fragment-conflict", "two last fragments end at different offsets")
     i = len(frags.pieces)
     # Fragments mostly come in order: look from the end.
     while i > 0:
@@ -145,8 +145,8 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
         piece = frags.pieces[i - 1]
         if piece.start == start and piece.end == end:
             if frags.total != total:
-                return _poison(core, frags, "ip-fragment-conflict", "one piece that is the last, and is not")
-            core.drop("ip-fragment-duplicate", frags.subject(), "this piece is here already", "RFC 791 3.2")
+                return _poison(core, frags, "ip-fragment-conflict", "two copies of a fragment differ in the flag MF")
+            core.drop("ip-fragment-duplicate", frags.subject(), "the same fragment arrived before", "RFC 791 3.2")
             return False
         if piece.end > start:
             return _poison(core, frags, "ip-fragment-overlap", "two fragments overlap")
@@ -156,9 +156,9 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
             return _poison(core, frags, "ip-fragment-overlap", "two fragments overlap")
     piece = frags.pieces[len(frags.pieces) - 1] if frags.pieces else None
     if total >= 0 and (end > total or (piece is not None and piece.end > total)):
-        return _poison(core, frags, "ip-fragment-conflict", "a fragment beyond the last one")
+        return _poison(core, frags, "ip-fragment-conflict", "a fragment ends beyond the last fragment")
     if len(frags.pieces) >= core.config.ipfrag_max_fragments:
-        return _poison(core, frags, "ip-fragment-too-many", "more fragments than allowed")
+        return _poison(core, frags, "ip-fragment-too-many", "the datagram has more fragments than ipfrag_max_fragments")
     frags.total = total
     frags.pieces.insert(i, Fragment(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
     frags.covered += size
@@ -217,10 +217,10 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     """All pieces are here: make `pkt` the whole datagram, with the first fragment's header."""
     # RFC 3168 5.3: a CE mark on any fragment is kept; CE beside not-ECT is nonsense, and dropped.
     if frags.ecn & 8 and frags.ecn & 1:
-        return _poison(core, frags, "ip-fragment-ecn", "one fragment says CE, another not-ECT")
+        return _poison(core, frags, "ip-fragment-ecn", "one fragment is marked CE and another one is not-ECT")
     hlen = (frags.first[0] & 15) * 4
     if hlen + frags.total > 65535:
-        return _poison(core, frags, "ip-fragment-too-long", "the whole is longer than 65,535 bytes")
+        return _poison(core, frags, "ip-fragment-too-long", "the reassembled datagram is longer than 65,535 bytes")
     head = bytearray(frags.first[:hlen])
     tos = head[1] | 3 if frags.ecn & 8 else head[1]
     wire.write(head, 0, hlen, tos, hlen + frags.total, pkt.ident, 0, head[8], pkt.proto, pkt.src, pkt.dst)
@@ -232,12 +232,12 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     kind = pkt.dst_kind
     group = pkt.l2_group
     subject = frags.subject()
-    _forget(core, frags, "the datagram is whole")
+    _forget(core, frags, "the datagram is complete")
     load(pkt, b"".join(parts))
     pkt.dst_kind = kind
     pkt.l2_group = group
     core.counters.IpReasmOKs += 1
     if core.probe is not None:
         fields = {"ident": ident, "length": pkt.l4_end - pkt.l4_off}
-        core.emit("ip.reassembled", subject, 0, "the last missing fragment came", "RFC 791 3.2", fields)
+        core.emit("ip.reassembled", subject, 0, "the last missing fragment arrived", "RFC 791 3.2", fields)
     return True

@@ -91,17 +91,20 @@ def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
 def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
     """The route event: which one was chosen, or that there is none."""
     fields = {"dst": addr, "gateway": 0, "iface": "", "prefixlen": -1}
-    why, rfc = "no route leads there", "RFC 1812 5.2.4.3"
+    why, rfc = "there is no route to the destination", "RFC 1812 5.2.4.3"
     if dst is not None:
         fields["iface"] = dst.iface.name
         if dst.route is not None:
             fields["gateway"] = dst.route.gateway
             fields["prefixlen"] = dst.route.prefixlen
-            why = "the longest matching prefix"
+            why = "this route has the longest matching prefix"
         elif dst.kind == C.DST_LOCAL:
-            why, rfc = "an address of this host: it never reaches a wire", "RFC 1122 3.2.1.3"
+            why, rfc = "the destination is an address of this host, so the packet never leaves it", "RFC 1122 3.2.1.3"
         else:
-            why, rfc = "to everybody, or to a group, on one interface", "RFC 1122 3.3.6"
+            why, rfc = (
+                "the destination is a the addresses are not both unicast address on this interface",
+                "RFC 1122 3.3.6",
+            )
     core.emit("route", "route " + addr_text(addr), 0, why, rfc, fields)
 
 

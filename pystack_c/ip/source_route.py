@@ -17,23 +17,23 @@ from pystack_c.wire.checksum import sum_bytes
 
 
 def arrived(core: Core, iface: Any, pkt: Packet, at: int) -> bool:
-    """A packet whose source route stands at `at` in its options. True where it goes on: up, or (DST_OTHER) to the next hop."""
+    """Handle a packet whose source route is at `at` in its options. True if it continues, up or (DST_OTHER) to the next hop."""
     strict = pkt.frame[pkt.ip_off + 20 + at] == wire.IPOPT_SSRR
     if not core.config.accept_source_route:
-        why = "source routes are refused"
+        why = "this host does not accept source routes"
         return refuse(core, iface, pkt, why, "RFC 7126 4.4" if strict else "RFC 7126 4.3", core.config.ip_forward)
     if pkt.dst_kind == C.DST_OTHER:
         if not strict:
             # Somebody between two of the route's hops: any packet (RFC 791 3.1, "loose").
             return True
-        return refuse(core, iface, pkt, "a strict route leads over others", "RFC 1812 5.2.4.1", True)
+        return refuse(core, iface, pkt, "the strict source route does not name this host", "RFC 1812 5.2.4.1", True)
     if pkt.dst_kind != C.DST_UNICAST or pkt.l2_group:
-        return refuse(core, iface, pkt, "a source route over a group", "RFC 1122 3.3.6", False)
+        return refuse(core, iface, pkt, "a source route needs a unicast destination", "RFC 1122 3.3.6", False)
     return follow(core, iface, pkt, at, strict)
 
 
 def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
-    """The route's next hop: each one that is this host itself is done with at once."""
+    """Find the route's next hop, and skip each hop that is this host itself."""
     p = bytearray(pkt.frame)
     o = pkt.ip_off + 20 + at
     own = pkt.dst
@@ -41,15 +41,15 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
     while p[o + 2] <= p[o + 1]:
         i = o + p[o + 2] - 1
         if i + 4 > o + p[o + 1]:
-            return refuse(core, iface, pkt, "a route with half an address", "RFC 791 3.1", True)
+            return refuse(core, iface, pkt, "the source route ends in the middle of an address", "RFC 791 3.1", True)
         to = int.from_bytes(p[i : i + 4], "big")
         if not core.config.ip_forward and core.local_addr(to) is None:
-            return refuse(core, iface, pkt, "this host forwards nothing", "RFC 1122 3.3.5", True)
+            return refuse(core, iface, pkt, "this host does not forward packets", "RFC 1122 3.3.5", True)
         dst = route_output(core, to, 0)
         if dst is None or to >> 24 == 127 or dst.kind not in (C.DST_UNICAST, C.DST_LOCAL):
-            return refuse(core, iface, pkt, "no route to the next hop", "RFC 1812 5.2.7.1", True)
+            return refuse(core, iface, pkt, "there is no route to the next hop", "RFC 1812 5.2.7.1", True)
         if strict and dst.kind == C.DST_UNICAST and dst.next_hop != to:
-            return refuse(core, iface, pkt, "the next hop is on no link of ours", "RFC 1812 5.2.4.1", True)
+            return refuse(core, iface, pkt, "the next hop is not a direct neighbour", "RFC 1812 5.2.4.1", True)
         if pkt.ttl <= 1 and dst.kind == C.DST_UNICAST:
             # (The TTL is used up: forward.forward tells, and quotes the packet as it came.)
             pkt.dst_kind = C.DST_OTHER
@@ -63,7 +63,7 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
             break
     if core.probe is not None:
         here = pkt.dst_kind == C.DST_UNICAST
-        why = "the source route ends here" if here else "the source route goes on to its next hop"
+        why = "the source route ends here" if here else "the source route continues at its next hop"
         fields = {"hop": to, "left": max(0, (p[o + 1] - p[o + 2] + 1) // 4)}
         core.emit("ip.source_route", subject(pkt), 0, why, "RFC 791 3.1", fields)
     if to != pkt.dst:
@@ -72,7 +72,7 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
 
 
 def rewritten(pkt: Packet, p: bytearray, to: int) -> None:
-    """The packet with its new destination and its changed route."""
+    """Give the packet its new destination and its changed route."""
     o = pkt.ip_off
     p[o + 16 : o + 20] = pack(">I", to)
     p[o + 10 : o + 12] = b"\0\0"
@@ -87,7 +87,7 @@ def subject(pkt: Packet) -> str:
 
 
 def refuse(core: Core, iface: Any, pkt: Packet, why: str, rfc: str, tell: bool) -> bool:
-    """Dropped; `tell`: with Source Route Failed (RFC 1122 3.2.2.1)."""
+    """Drop the packet. With `tell`, send the ICMP error Source Route Failed (RFC 1122 3.2.2.1)."""
     core.drop("ip-source-route", subject(pkt), why, rfc)
     if tell:
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_SR_FAILED, 0, why, rfc)

@@ -26,7 +26,7 @@ ANNOUNCE_INTERVAL = 2_000_000_000
 
 
 class AddressProbe(TimerOwner):  # python
-    """One probing. `done` with `conflict` 0: the address is free."""
+    """One probe of an address. The address is free if `done` is true and `conflict` is 0."""
 
     def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
@@ -42,27 +42,27 @@ class AddressProbe(TimerOwner):  # python
         return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
-        """Send the next probe, or conclude that nobody has the address."""
+        """Send the next probe, or conclude that no host has the address."""
         core = self.core
         if self.sent == PROBE_NUM:
             self._finish(0)
             return
         self.sent += 1
         # 2.1.1: sender address 0, so that nobody's cache is touched.
-        why = "does anybody have this address?"
+        why = "the stack checks whether another host uses this address"
         arp.send_arp(core, self.iface, C.ARPOP_REQUEST, BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
         last = self.sent == PROBE_NUM
-        why = "silence until then: the address is free" if last else "the next probe, at a random time"
+        why = "the address is free if no host answers until then" if last else "the next probe follows at random"
         core.set_timer(self.timer, core.now + wait, why, "RFC 5227 2.1.1")
 
     def on_arp(self, spa: int, sha: int) -> bool:
-        """An ARP packet names the address: its owner, or another host that probes for it too. True: the end of it."""
+        """An ARP packet names the address. Its sender owns the address or probes for it, too. True: the packet is handled."""
         self._finish(sha)
         return True
 
     def _finish(self, conflict: int) -> None:
-        self.core.cancel_timer(self.timer, "another host has the address", "RFC 5227 2.1.1")
+        self.core.cancel_timer(self.timer, "another host uses the address", "RFC 5227 2.1.1")
         self.core.acd.pop(self.addr, None)
         self.conflict = conflict
         self.done = True
@@ -96,7 +96,7 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
     core.now = now
     probe = AddressProbe(core, iface, addr)
     core.acd[addr] = probe
-    why = "the first probe, at a random time"
+    why = "the first probe follows after a random time"
     core.set_timer(probe.timer, now + _between(core, 0, PROBE_WAIT), why, "RFC 5227 2.1.1")
     return probe
 
@@ -105,4 +105,9 @@ def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
     """Two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
     core.now = now
     arp.announce(core, iface, addr)
-    core.set_timer(_Announcer(core, iface, addr).timer, now + ANNOUNCE_INTERVAL, "announce it again", "RFC 5227 2.3")
+    core.set_timer(
+        _Announcer(core, iface, addr).timer,
+        now + ANNOUNCE_INTERVAL,
+        "the second announcement is due then",
+        "RFC 5227 2.3",
+    )

@@ -35,7 +35,7 @@ class Arp(Resolver):
         """Send one request: broadcast, or unicast in PROBE."""
         spa = source_for(entry.iface, entry.addr)
         if entry.state == C.NUD_PROBE:
-            reason = "is the neighbour still there?"
+            reason = "the stack checks whether the neighbour is still reachable"
             send_arp(
                 core, entry.iface, C.ARPOP_REQUEST, entry.mac, spa, entry.mac, entry.addr, reason, "RFC 1122 2.3.2.1"
             )
@@ -53,7 +53,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         return
     # A sender with a group address, or none, would make us shout at everyone.
     if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or (pkt.arp_spa >> 28) == 14 or pkt.arp_spa == C.M32:
-        core.drop("arp-bad-sender", subject, "the sender's address is not one host's", "RFC 826")
+        core.drop("arp-bad-sender", subject, "the sender's address is not a unicast address", "RFC 826")
         return
     if pkt.arp_op == C.ARPOP_REQUEST:
         core.counters.ArpInRequests += 1
@@ -71,16 +71,21 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         core.emit("arp.in", "arp " + addr_text(pkt.arp_spa), 0, "an ARP " + op, "RFC 826", fields)
     merged = _learn(core, iface, pkt, for_us)
     if pkt.arp_op == C.ARPOP_REQUEST and for_us:
-        reason = "we are asked for our address"
+        reason = "another host asked for our address"
         send_arp(core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826")
     elif not merged:
-        core.drop("arp-not-for-us", subject, "neither our address nor a neighbour that we know", "RFC 826")
+        core.drop("arp-not-for-us", subject, "the packet concerns neither us nor a known neighbour", "RFC 826")
 
 
 _PARSE_DROPS = ("", "arp-truncated", "arp-bad-type", "arp-bad-op")
 
 
-_PARSE_REASONS = ("", "shorter than 28 bytes", "not IPv4 over Ethernet", "neither request nor reply")
+_PARSE_REASONS = (
+    "",
+    "the packet is shorter than 28 bytes",
+    "the packet is not for IPv4 over Ethernet",
+    "the packet is neither a request nor a reply",
+)
 
 
 def _is_own(iface: Iface, addr: int) -> bool:
@@ -96,9 +101,7 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
     if watch is None and pkt.arp_spa == 0 and core.acd:
         watch = core.acd.get(pkt.arp_tpa)
     if watch is not None and watch.iface is iface and watch.on_arp(pkt.arp_spa, pkt.arp_sha):
-        core.drop(
-            "arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address we probe", "RFC 5227 2.1.1"
-        )
+        core.drop("arp-conflict", "arp " + addr_text(watch.addr), "another host claims the address", "RFC 5227 2.1.1")
         return True
     if pkt.arp_spa == 0 or not _is_own(iface, pkt.arp_spa):
         return False
@@ -121,7 +124,7 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
             return False
         entry = create(core, iface, addr)
         if entry is None:
-            core.drop("arp-table-full", iface.name, "no room for another neighbour", "RFC 1122 2.3.2.1")
+            core.drop("arp-table-full", iface.name, "the neighbour table is full", "RFC 1122 2.3.2.1")
             return False
     if entry.state == C.NUD_PERMANENT:
         return True
@@ -133,7 +136,7 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
             core.drop(
                 "arp-locked",
                 "arp " + addr_text(addr),
-                "another answer was believed less than 1 s ago",
+                "a different answer was accepted less than 1 s ago",
                 "Linux arp(7) locktime",
             )
             return True

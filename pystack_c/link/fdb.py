@@ -1,4 +1,4 @@
-"""The forwarding table of a bridge: behind which port a MAC address was seen last (IEEE 802.1D sections 7.8 and 7.9).
+"""The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D sections 7.8 and 7.9).
 
 The simulator's switch uses it, and a bridge of the stack will. Ports are whatever objects the bridge has.
 """
@@ -35,7 +35,7 @@ class ForwardingTable:
         self.entries: dict[bytes, ForwardingEntry] = {}
 
     def learn(self, mac: bytes, port: Any, now: int) -> None:
-        """A frame from `mac` came in on `port`. Group addresses and static entries are left alone (802.1D 7.8)."""
+        """Learn that a frame from `mac` arrived on `port`. Group addresses and static entries do not change (802.1D 7.8)."""
         if mac[0] & 1:
             return
         entry = self.entries.get(mac)
@@ -47,13 +47,13 @@ class ForwardingTable:
         elif not entry.static:
             entry.port = port
             if entry.seen != now:
-                # To the end of the dict, which is so ordered by the time of the last frame.
+                # Move it to the end, which keeps the dict in the order of the last frames.
                 entry.seen = now
                 del self.entries[mac]
                 self.entries[mac] = entry
 
     def lookup(self, mac: bytes, now: int) -> Any:
-        """The port of an address, or None: the frame goes to every other port (802.1D 7.7.2)."""
+        """The port of an address, or None if the frame must go to every other port (802.1D 7.7.2)."""
         if mac[0] & 1:
             return None
         entry = self.entries.get(mac)
@@ -69,7 +69,7 @@ class ForwardingTable:
         self.entries[mac] = ForwardingEntry(port, 0, True)
 
     def forget_port(self, port: Any) -> None:
-        """A port is gone, and with it all that was learned there."""
+        """Remove a port and all addresses that were learned there."""
         self.entries = {mac: entry for mac, entry in self.entries.items() if entry.port is not port}
 
     def _is_old(self, entry: ForwardingEntry, now: int) -> bool:

@@ -73,14 +73,14 @@ class NeighborEntry(TimerOwner):
         core = self.core
         if self.state == C.NUD_INCOMPLETE:
             if self.probes >= core.config.neigh_mcast_solicit:
-                _failed(core, self, "no answer to the last of all ARP requests", "RFC 1122 2.3.2.2")
+                _failed(core, self, "the neighbour did not answer the last ARP request", "RFC 1122 2.3.2.2")
                 return
         elif self.state == C.NUD_DELAY:
             self.probes = 0
-            set_state(core, self, C.NUD_PROBE, "no hint that the neighbour is still there: ask it", "RFC 4861 7.3.3")
+            set_state(core, self, C.NUD_PROBE, "nothing confirmed that the neighbour is reachable", "RFC 4861 7.3.3")
         elif self.state == C.NUD_PROBE:
             if self.probes >= core.config.neigh_ucast_solicit:
-                _failed(core, self, "no answer to unicast ARP requests", "RFC 1122 2.3.2.1")
+                _failed(core, self, "the neighbour did not answer the unicast ARP requests", "RFC 1122 2.3.2.1")
                 return
         else:
             return
@@ -124,7 +124,7 @@ def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
     entry.queue = None
     if waiting is not None:
         for tx in waiting:
-            core.drop("arp-failed", "arp " + addr_text(entry.addr), "the next hop does not answer", "RFC 1122 2.3.2.2")
+            core.drop("arp-failed", "arp " + addr_text(entry.addr), "the neighbour did not answer", "RFC 1122 2.3.2.2")
             core.error_queue.append((entry.iface, C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, tx.to_bytes()))
 
 
@@ -133,7 +133,7 @@ def ask(core: Core, entry: NeighborEntry) -> None:
     entry.probes += 1
     resolver: Resolver = core.resolver
     resolver.solicit(core, entry)
-    why = "no answer until then: ask again, or give up"
+    why = "without an answer until then, ARP asks again or gives up"
     core.set_timer(entry.timer, core.now + core.config.neigh_retrans_time, why, "RFC 1122 2.3.2.1")
 
 
@@ -214,13 +214,13 @@ def _drop_unresolved(core: Core, iface: Iface) -> bool:
 
 def remove(core: Core, entry: NeighborEntry) -> None:
     """Take an entry out of its table; packets that wait in it are dropped."""
-    core.cancel_timer(entry.timer, "the entry is taken out of the table", "RFC 1122 2.3.2.1")
+    core.cancel_timer(entry.timer, "the neighbour entry is removed from the table", "RFC 1122 2.3.2.1")
     if entry.queue is not None:
         for _tx in entry.queue:
-            core.drop("arp-removed", "arp " + addr_text(entry.addr), "the entry was taken out", "RFC 1122 2.3.2.1")
+            core.drop("arp-removed", "arp " + addr_text(entry.addr), "the entry was removed", "RFC 1122 2.3.2.1")
         entry.queue = None
     entry.iface.neighbors.pop(entry.addr, None)
-    set_state(core, entry, C.NUD_NONE, "taken out of the table", "RFC 1122 2.3.2.1")
+    set_state(core, entry, C.NUD_NONE, "the entry was removed from the table", "RFC 1122 2.3.2.1")
 
 
 def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
@@ -230,9 +230,9 @@ def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
         entry = create(core, iface, addr)
         if entry is None:
             raise ValueError("the neighbour table is full")
-    core.cancel_timer(entry.timer, "set by the administrator", "RFC 1122 2.3.2.1")
+    core.cancel_timer(entry.timer, "the administrator set the entry", "RFC 1122 2.3.2.1")
     _set_mac(entry, mac)
-    set_state(core, entry, C.NUD_PERMANENT, "set by the administrator", "RFC 1122 2.3.2.1")
+    set_state(core, entry, C.NUD_PERMANENT, "the administrator set the entry", "RFC 1122 2.3.2.1")
     _flush(core, entry)
     return entry
 
@@ -249,8 +249,8 @@ def confirm(entry: NeighborEntry) -> None:
     core: Core = entry.core
     entry.confirmed = core.now
     if entry.state != C.NUD_REACHABLE and entry.state & (C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE):
-        core.cancel_timer(entry.timer, "a transport made progress through it", "RFC 4861 7.3.1")
-        set_state(core, entry, C.NUD_REACHABLE, "a transport made progress through it", "RFC 4861 7.3.1")
+        core.cancel_timer(entry.timer, "the transport made forward progress through it", "RFC 4861 7.3.1")
+        set_state(core, entry, C.NUD_REACHABLE, "the transport made forward progress through it", "RFC 4861 7.3.1")
 
 
 def output(core: Core, out: Outgoing, start: int, end: int) -> None:
@@ -268,13 +268,13 @@ def output(core: Core, out: Outgoing, start: int, end: int) -> None:
             if entry is None:
                 entry = create(core, iface, dst.next_hop)
             if entry is None:
-                core.drop("arp-table-full", iface.name, "no room for another neighbour", "RFC 1122 2.3.2.1")
+                core.drop("arp-table-full", iface.name, "the neighbour table is full", "RFC 1122 2.3.2.1")
                 return
             dst.neigh = entry
         entry.used = core.now
         if entry.state == C.NUD_REACHABLE:
             if core.now - entry.confirmed > core.config.neigh_reachable_time:
-                reason = "not confirmed for its reachable time"
+                reason = "nothing confirmed the neighbour for its reachable time"
                 set_state(core, entry, C.NUD_STALE, reason, "RFC 4861 7.3.3")
                 _use_stale(core, entry)
         elif entry.state & _VALID == 0:
@@ -333,8 +333,8 @@ def _offload(tx: Transmit, out: Outgoing, start: int, end: int) -> None:
 
 def _use_stale(core: Core, entry: NeighborEntry) -> None:
     """First packet through a STALE entry: use it, and wait a while for a hint before asking (RFC 4861 7.3.3)."""
-    set_state(core, entry, C.NUD_DELAY, "a packet uses the stale entry", "RFC 4861 7.3.3")
-    why = "no hint until then: ask it"
+    set_state(core, entry, C.NUD_DELAY, "a packet was sent through the stale entry", "RFC 4861 7.3.3")
+    why = "without a confirmation until then, ARP probes the neighbour"
     core.set_timer(entry.timer, core.now + core.config.neigh_delay_probe_time, why, "RFC 4861 7.3.3")
 
 
@@ -350,7 +350,7 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
     entry.queue.append(tx)
     if len(entry.queue) > core.config.neigh_queue_len:
         entry.queue.popleft()
-        core.drop("arp-queue-full", subject, "the oldest of the packets that wait gives way", "RFC 1122 2.3.2.2")
+        core.drop("arp-queue-full", subject, "the queue is full, so its oldest packet is dropped", "RFC 1122 2.3.2.2")
     if core.probe is not None:
         fields = {"addr": entry.addr, "length": len(entry.queue)}
         core.emit("arp.queued", subject, 0, "the packet waits for the MAC address", "RFC 1122 2.3.2.2", fields)
@@ -362,7 +362,7 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
             while len(iface.asked) + len(iface.failed) >= core.config.neigh_max_unresolved:
                 if not _drop_unresolved(core, iface):
                     break
-        set_state(core, entry, C.NUD_INCOMPLETE, "a packet is to be sent to it", "RFC 826")
+        set_state(core, entry, C.NUD_INCOMPLETE, "a packet for this neighbour waits", "RFC 826")
         ask(core, entry)
 
 
@@ -390,11 +390,11 @@ def update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None:
         _set_mac(entry, mac)
     if solicited and (asked or entry.state == C.NUD_REACHABLE or not changed):
         entry.confirmed = core.now
-        core.cancel_timer(entry.timer, "it answered", "RFC 826")
-        set_state(core, entry, C.NUD_REACHABLE, "it answered", "RFC 826")
+        core.cancel_timer(entry.timer, "the neighbour answered", "RFC 826")
+        set_state(core, entry, C.NUD_REACHABLE, "the neighbour answered", "RFC 826")
     elif changed or not known:
-        core.cancel_timer(entry.timer, "it told its address unasked", "RFC 826")
-        set_state(core, entry, C.NUD_STALE, "it told its address unasked", "RFC 826")
+        core.cancel_timer(entry.timer, "the neighbour announced its address unasked", "RFC 826")
+        set_state(core, entry, C.NUD_STALE, "the neighbour announced its address unasked", "RFC 826")
         if entry.queue is not None:
             _use_stale(core, entry)
     if entry.queue is not None:

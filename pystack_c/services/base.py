@@ -61,7 +61,7 @@ class StreamService(Service):
                 return
             held = self.peers.get(tcb.raddr, 0)
             if held >= self.limit - len(self.conns):
-                tcb.core.drop("service-full", tcb.subject(), f"the client has {held} connections already", RULE)
+                tcb.core.drop("service-full", tcb.subject(), f"the client already has {held} connections", RULE)
                 user.abort(tcb, now)
                 continue
             self.peers[tcb.raddr] = held + 1
@@ -243,19 +243,19 @@ class DatagramService(Service):
         """Why the datagram is not answered, or ""."""
         self.seen += 1
         if datagram.ttl <= _TTL_STEP:
-            return "its time to live is nearly over: services may be answering each other"
+            return "the TTL is nearly used up, which suggests that two services answer each other"
         if datagram.sport < 1024 or datagram.sport == sock.lport:
-            return "it comes from a service's port: an answer might be answered"
+            return "the source is the port of a service, which might answer the answer"
         if datagram.dst != sock.laddr and sock.core.local_addr(datagram.dst) is None:
-            return "it was sent to a group: an answer would multiply it"
+            return "the datagram was sent to many hosts, and their answers would multiply it"
         ports: PortTable = sock.core.udp
         others = ports.buckets.get(datagram.sport)
         if others is not None:
             for other in others.values():
                 if other.service is not None:
-                    return "it comes from a port on which this host has a service, too"
+                    return "the source port is one on which this host has a service, too"
         if self.seen & _SKIPPED == 0:
-            return "one in a million is not answered, so that no loop goes on for ever"
+            return "one datagram in a million is not answered, which ends a loop between services"
         return ""
 
 

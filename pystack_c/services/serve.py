@@ -1,4 +1,4 @@
-"""Start and stop services by name: application calls, as those of tcp.user and udp are."""
+"""Start and stop services by name. These are application calls, like those of tcp.user and udp."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ BACKLOG = 4096
 
 
 def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
-    """Listen at addr:port (0: each address) and serve; the listener. OSError where the port is taken."""
+    """Listen at addr:port (address 0: every address), serve, and return the listener. OSError if the port is in use."""
     if name not in STREAMS:
         raise not_there(name)
     listener = user.tcp_open(core, now)
     listener.reuseaddr = True
-    # RFC 6093 6: urgent data is read in line. (A connection has this from its listener.)
+    # RFC 6093 6: urgent data is read in line. A connection inherits this from its listener.
     listener.oobinline = True
     try:
         user.bind(listener, addr, port, now)
@@ -40,7 +40,7 @@ def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
 
 
 def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
-    """Answer datagrams to addr:port; the socket. OSError where the port is taken."""
+    """Answer datagrams to addr:port, and return the socket. OSError if the port is in use."""
     if name not in DATAGRAMS:
         raise not_there(name)
     sock = udp.udp_open(core, now)
@@ -54,7 +54,7 @@ def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
 
 
 def stop(ep: Any, now: int) -> None:
-    """The end of a service: its port is free, its connections are reset."""
+    """Stop a service: free its port and reset its connections."""
     service = ep.service
     ep.service = None
     if isinstance(service, StreamService):

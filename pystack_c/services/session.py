@@ -21,8 +21,8 @@ RULE = "docs/reference/limits.md"
 #: name of a counter in `drops` -> why
 REASONS = {
     "service-idle": "nothing moved on the connection for service_idle_time",
-    "service-head": "the request was not whole after service_head_time",
-    "service-stalled": "the client took less than service_min_rate of what was sent to it",
+    "service-head": "the request was not complete after service_head_time",
+    "service-stalled": "the client acknowledged less than service_min_rate",
     "service-total": "the connection lasted for service_total_time",
 }
 
@@ -136,12 +136,12 @@ class Session(TimerOwner):
             if at < 0 or idle < at:
                 at = idle
         if at < 0:
-            self.core.cancel_timer(self.timer, "there is no limit", RULE)
+            self.core.cancel_timer(self.timer, "no time limit applies now", RULE)
             return
         if at <= now:
             at = now + 1
         if self.timer is not None and self.timer.deadline != at:
-            self.core.set_timer(self.timer, at, "the earliest time at which the client would be late", RULE)
+            self.core.set_timer(self.timer, at, "this is the earliest time limit of the client", RULE)
 
     def demand(self, now: int) -> None:
         """Begin a quarter of `service_stall_time`, in which the client has to take its share, or all that there is."""

@@ -144,7 +144,7 @@ class DatagramSocket(Endpoint):
         elif (self.raddr == 0 and not local) or icmp_type == C.ICMP_TIME_EXCEEDED:
             return
         if self.core.probe is not None:
-            why = "the datagram did not arrive: the next call on its socket says so"
+            why = "the network could not deliver a datagram, which the next call on the socket reports"
             self.core.emit("icmp.error", self.subject(), self.ident, why, "RFC 1122 4.1.3.3", {"error": error})
         self.fail(error)
 
@@ -181,9 +181,9 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     else:
         dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, once or ep.dontroute)
     if dst is None:
-        raise OSError(core.route_error, "no route to the destination")
+        raise OSError(core.route_error, "there is no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
-        raise OSError(errno.EACCES, "broadcast needs SO_BROADCAST")
+        raise OSError(errno.EACCES, "the destination is a broadcast address, which needs SO_BROADCAST")
     if addr == ep.raddr and not once:
         ep.dst = dst
     return dst
@@ -205,7 +205,7 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
             dst.df_size = size
         return C.DONT_FRAGMENT if mode < 3 else C.DONT_FRAGMENT | C.LINK_MTU
     if mode == 4 and size > dst.iface.mtu:
-        raise OSError(errno.EMSGSIZE, "larger than the link's MTU")
+        raise OSError(errno.EMSGSIZE, f"{size} bytes are larger than the link's MTU of {dst.iface.mtu} bytes")
     return C.LINK_MTU
 
 
@@ -234,14 +234,14 @@ def disconnect(ep: DatagramSocket) -> None:
 def shutdown(ep: DatagramSocket, how: int) -> None:
     """shutdown(2): 0 no more receiving, 1 no more sending, 2 both. ENOTCONN where there is no peer, as on Linux."""
     if how not in (0, 1, 2):
-        raise OSError(errno.EINVAL, "how is 0, 1 or 2")
+        raise OSError(errno.EINVAL, f"how is 0, 1 or 2, not {how}")
     if how != 1:
         ep.shut_rd = True
     if how != 0:
         ep.shut_wr = True
     ep.wake(C.EV_IN | C.EV_OUT | C.EV_RDHUP)
     if ep.raddr == 0:
-        raise OSError(errno.ENOTCONN, "not connected")
+        raise OSError(errno.ENOTCONN, "the socket is not connected")
 
 
 def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any) -> bool:
@@ -259,7 +259,7 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_MTU_DISCOVER:
         mode = sockopt.as_int(value)
         if not 0 <= mode <= 5:
-            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..5")
+            raise OSError(errno.EINVAL, f"IP_MTU_DISCOVER {mode} is not in 0..5")
         ep.mtu_discover = mode
         return True
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_RECVERR:
@@ -281,7 +281,7 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
     if level == sockopt.IPPROTO_IP:
         if name == sockopt.IP_MTU:
             if ep.raddr == 0:
-                raise OSError(errno.ENOTCONN, "not connected")
+                raise OSError(errno.ENOTCONN, "the socket is not connected")
             return route_for(ep.core, ep, ep.raddr).mtu
         if name == sockopt.IP_MTU_DISCOVER:
             return ep.mtu_discover
@@ -312,7 +312,7 @@ def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> Non
     if name == sockopt.IP_MULTICAST_TTL:
         ttl = sockopt.as_int(value)
         if not -1 <= ttl <= 255:
-            raise OSError(errno.EINVAL, "a TTL is 0..255")
+            raise OSError(errno.EINVAL, f"TTL {ttl} is not in 0..255 (or -1 for the default)")
         ep.mcast_ttl = 1 if ttl == -1 else ttl
     elif name == sockopt.IP_MULTICAST_LOOP:
         ep.mcast_loop = sockopt.as_int(value) != 0
@@ -321,10 +321,10 @@ def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> Non
         ep.mcast_iface = _iface_of(core, int.from_bytes(value[at : at + 4], "big"))
     else:
         if len(value) < 8:
-            raise OSError(errno.EINVAL, "struct ip_mreq has 8 bytes")
+            raise OSError(errno.EINVAL, f"struct ip_mreq has 8 bytes, not {len(value)}")
         group = int.from_bytes(value[0:4], "big")
         if group >> 28 != 14:
-            raise OSError(errno.EINVAL, "not a multicast group")
+            raise OSError(errno.EINVAL, "the address is not a multicast address")
         iface = _iface_of(core, int.from_bytes(value[4:8], "big"))
         _membership(ep, iface, group, name == sockopt.IP_ADD_MEMBERSHIP)
 
@@ -333,12 +333,12 @@ def _membership(ep: DatagramSocket, iface: Iface, group: int, join: bool) -> Non
     key = (iface.index, group)
     if join:
         if key in ep.memberships:
-            raise OSError(errno.EADDRINUSE, "a member already")
+            raise OSError(errno.EADDRINUSE, "the socket is already a member of the group on that interface")
         ep.memberships[key] = iface
         iface.groups[group] = iface.groups.get(group, 0) + 1
         return
     if key not in ep.memberships:
-        raise OSError(errno.EADDRNOTAVAIL, "not a member")
+        raise OSError(errno.EADDRNOTAVAIL, "the socket is not a member of the group on that interface")
     del ep.memberships[key]
     iface.groups[group] -= 1
     if iface.groups[group] == 0:

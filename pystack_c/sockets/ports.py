@@ -70,15 +70,15 @@ def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> No
     Port 0 takes a random free ephemeral port (RFC 6056 algorithm 1), EADDRINUSE where there is none.
     """
     if ep.bound or ep.lport != 0:
-        raise OSError(errno.EINVAL, "the socket is bound already")
+        raise OSError(errno.EINVAL, "the socket is already bound")
     if not 0 <= port <= 65535:
-        raise OSError(errno.EINVAL, "a port is 0..65535")
+        raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     if addr != 0 and core.local_addr(addr) is None and not ep.freebind and not (table.groups and _is_group(core, addr)):
-        raise OSError(errno.EADDRNOTAVAIL, "not an address of this host")
+        raise OSError(errno.EADDRNOTAVAIL, "the address is not an address of this host")
     if port == 0:
         port = _free_port(core, ep, table, addr)
     elif conflict(table, ep, addr, port):
-        raise OSError(errno.EADDRINUSE, "the address is in use")
+        raise OSError(errno.EADDRINUSE, f"port {port} is already in use at that address")
     ep.laddr = addr
     ep.lport = port
     ep.bound = True
@@ -108,7 +108,7 @@ def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
     first = core.config.port_min
     count = core.config.port_max - first + 1
     if count < 1:
-        raise OSError(errno.EADDRINUSE, "port_min is above port_max: there are no ephemeral ports")
+        raise OSError(errno.EADDRINUSE, "there are no ephemeral ports, because port_min is above port_max")
     start = core.rng.below(count)
     for i in range(count):
         port = first + (start + i) % count
@@ -131,7 +131,7 @@ def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: 
     first = core.config.port_min
     count = core.config.port_max - first + 1
     if count < 1:
-        raise OSError(errno.EADDRNOTAVAIL, "port_min is above port_max: there are no ephemeral ports")
+        raise OSError(errno.EADDRNOTAVAIL, "there are no ephemeral ports, because port_min is above port_max")
     offset = core.rng.keyed_port(laddr, raddr, rport) % count
     for _ in range(count):
         port = first + (core.port_counter + offset) % count

@@ -65,7 +65,7 @@ def _open(core: Core, proto: int, now: int) -> RawSocket:
 def raw_open(core: Core, proto: int, now: int) -> RawSocket:
     """socket(AF_INET, SOCK_RAW, proto); IPPROTO_RAW only sends."""
     if not 0 < proto <= 255:
-        raise OSError(errno.EPROTONOSUPPORT, "a protocol is 1..255")
+        raise OSError(errno.EPROTONOSUPPORT, f"protocol {proto} is not in 1..255")
     ep = _open(core, proto, now)
     if proto != IPPROTO_RAW:
         table: RawTable = core.raw
@@ -99,7 +99,7 @@ def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
         ports.bind(core, ep, table.ping, addr, port)
     else:
         if addr != 0 and core.local_addr(addr) is None and (addr >> 28) != 14:
-            raise OSError(errno.EADDRNOTAVAIL, "not an address of this host")
+            raise OSError(errno.EADDRNOTAVAIL, "the address is not an address of this host")
         ep.laddr = addr
     ep.wildcard = addr == 0
 
@@ -125,16 +125,16 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
     core = ep.core
     core.now = now
     if ep.shut_wr:
-        raise OSError(errno.EPIPE, "sending was shut down")
+        raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
         raise OSError(ep.take_error(), "an earlier packet caused an ICMP error")
     if addr == 0:
         addr = ep.raddr
     if addr == 0:
-        raise OSError(errno.EDESTADDRREQ, "no destination")
+        raise OSError(errno.EDESTADDRREQ, "the socket is not connected, and no destination was given")
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 65535:
-        raise OSError(errno.EMSGSIZE, "larger than an IP packet can be")
+        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into an IP packet")
     dst: Dst = datagram.route_for(core, ep, addr, flags)
     if ep.hdrincl:
         error = _send_whole(core, ep, dst, payload)
@@ -148,7 +148,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
             icmpv4.count_out(core, payload[0])
             if core.probe is not None:
                 fields = {"type": payload[0], "code": payload[1]}
-                core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sends", "RFC 792", fields)
+                core.emit("icmp.out", "icmp " + addr_text(addr), ep.ident, "the application sent it", "RFC 792", fields)
         out = core.out
         out.begin(dst, src, addr, ep.proto)
         out.ttl = ttl
@@ -164,9 +164,9 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
 def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
     """An echo request with the socket's identifier and a right checksum, whatever the application wrote there."""
     if len(data) < 8:
-        raise OSError(errno.EINVAL, "an ICMP message has 8 bytes at least")
+        raise OSError(errno.EINVAL, f"an ICMP message has at least 8 bytes, not {len(data)}")
     if data[0] != C.ICMP_ECHO or data[1] != 0:
-        raise OSError(errno.EINVAL, "a ping socket sends echo requests only")
+        raise OSError(errno.EINVAL, "a ping socket sends only echo requests (type 8, code 0)")
     if ep.lport == 0:
         table: RawTable = core.raw
         ports.bind(core, ep, table.ping, ep.laddr, 0)
@@ -295,10 +295,10 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) -> None:
     if not ep.enqueue(pkt, iface, data, 0):
-        core.drop("raw-queue-full", ep.subject(), "the application reads too slowly", "Linux raw(7)")
+        core.drop("raw-queue-full", ep.subject(), "the receive buffer is full", "Linux raw(7)")
     elif core.probe is not None:
         core.emit(
-            "raw.in", ep.subject(), ep.ident, "a copy for a raw or ping socket", "Linux raw(7)", {"length": len(data)}
+            "raw.in", ep.subject(), ep.ident, "a raw or ping socket gets a copy", "Linux raw(7)", {"length": len(data)}
         )
 
 

@@ -1,7 +1,7 @@
 """Socket options that all endpoints share, by Linux's numbers; the protocols add their own.
 
-Values are ints, or bytes as setsockopt(2) takes them. `set_common` and `get_common` answer None for names that they do
-not know, so that a protocol can go on and say ENOPROTOOPT.
+Values are ints, or bytes as setsockopt(2) takes them. `set_common` and `get_common` return None for names that they do
+not know, so that the protocol can look for the option and raise ENOPROTOOPT.
 """
 
 import errno
@@ -35,7 +35,7 @@ SO_MARK = 36
 SO_PROTOCOL = 38
 SO_DOMAIN = 39
 
-#: kept and told again, no more
+#: options whose value is kept and returned, without any effect
 REMEMBERED = (SO_DEBUG, SO_PRIORITY, SO_TIMESTAMP, SO_MARK)
 
 IPPROTO_IP = 0
@@ -59,14 +59,14 @@ AF_INET = 2
 
 
 def check_width(value: Any, bits: int = 32) -> None:
-    """EINVAL for a number, or one in a tuple, that setsockopt(2) could not carry: one of more than 32 bits, with a sign or without."""
+    """Raise EINVAL if a number, or one in a tuple, has more than `bits` bits, because setsockopt(2) could not carry it."""
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int) and not -(1 << (bits - 1)) <= number < 1 << bits:
-            raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits")
+            raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits, not {number}")
 
 
 def as_int(value: Any) -> int:
-    """The int in an option value, as C reads it; EINVAL for what is none."""
+    """The int in an option value, as C reads it. EINVAL if there is none."""
     if isinstance(value, int):
         check_width(value)
         return value if value < 1 << 31 else value - (1 << 32)
@@ -74,11 +74,11 @@ def as_int(value: Any) -> int:
         return struct.unpack_from("=i", value)[0]
     if len(value) == 1:
         return value[0]
-    raise OSError(errno.EINVAL, "the option takes an int")
+    raise OSError(errno.EINVAL, "the option takes an int, or bytes that hold one")
 
 
 def set_common(core: Core, ep: Endpoint, level: int, name: int, value: Any) -> Any:
-    """Set an option of the socket or IP level; None where it is not one of ours, else 0."""
+    """Set an option of the socket or IP level. The result is 0, or None if the option is not known here."""
     if level == SOL_SOCKET:
         return _set_socket(core, ep, name, value)
     if level == IPPROTO_IP:
@@ -107,9 +107,9 @@ def _set_socket(core: Core, ep: Endpoint, name: int, value: Any) -> Any:
 def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
     number = 0 if name == IP_ADD_MEMBERSHIP else as_int(value)
     if name == IP_TTL:
-        # Linux: -1 is the default, else 1..255
+        # As on Linux, -1 restores the default.
         if number != -1 and not 1 <= number <= 255:
-            raise OSError(errno.EINVAL, "a TTL is 1..255")
+            raise OSError(errno.EINVAL, f"TTL {number} is not in 1..255")
         ep.ttl = ep.core.config.ip_default_ttl if number == -1 else number
     elif name == IP_TOS:
         ep.tos = number & 0xFF
@@ -117,7 +117,7 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
         remember(ep, (IPPROTO_IP, name), 1 if number else 0)
     elif name == IP_MTU_DISCOVER:
         if not 0 <= number <= 5:
-            raise OSError(errno.EINVAL, "IP_MTU_DISCOVER is 0..5")
+            raise OSError(errno.EINVAL, f"IP_MTU_DISCOVER {number} is not in 0..5")
         remember(ep, (IPPROTO_IP, name), number)
     else:
         return None
@@ -125,14 +125,14 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
 
 
 def remember(ep: Endpoint, key: tuple[Any, ...], value: Any) -> None:
-    """Keep an option that only has to be told again, or that a rare path looks up."""
+    """Keep an option that getsockopt returns later, or that a rare path looks up."""
     if ep.options is None:
         ep.options = {}
     ep.options[key] = value
 
 
 def recall(ep: Endpoint, key: tuple[Any, ...], default: Any) -> Any:
-    """What `remember` kept."""
+    """The value that `remember` kept."""
     if ep.options is None:
         return default
     return ep.options.get(key, default)
@@ -147,11 +147,11 @@ def _bind_device(core: Core, ep: Endpoint, value: Any) -> None:
         if iface.name == name:
             ep.bound_iface = iface
             return
-    raise OSError(errno.ENODEV, "no such interface")
+    raise OSError(errno.ENODEV, f"there is no interface {name!r}")
 
 
 def get_common(ep: Endpoint, level: int, name: int) -> Any:
-    """The value of a common option (int or bytes), or None where it is not one of ours."""
+    """The value of a common option (int or bytes), or None if the option is not known here."""
     if level == SOL_SOCKET:
         return _get_socket(ep, name)
     if level == IPPROTO_IP:
@@ -192,5 +192,5 @@ def _get_ip(ep: Endpoint, name: int) -> Any:
 
 
 def bad_option() -> OSError:
-    """What to raise for an unknown option."""
+    """The error for an unknown option."""
     return OSError(errno.ENOPROTOOPT, "no such option")

@@ -19,7 +19,12 @@ from pystack_c.wire import udp as wire
 SOCK_DGRAM = 2
 
 _DROPS = ("", "udp-truncated", "udp-bad-length", "udp-bad-checksum")
-_REASONS = ("", "shorter than a UDP header", "the length field does not fit", "the checksum is wrong")
+_REASONS = (
+    "",
+    "the datagram is shorter than a UDP header",
+    "the UDP length field does not match the packet",
+    "the ICMP checksum is wrong",
+)
 
 
 class UdpSocket(DatagramSocket):
@@ -64,7 +69,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     core = ep.core
     core.now = now
     if not 0 <= port <= 65535:
-        raise OSError(errno.EINVAL, "a port is 0..65535")
+        raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     datagram.disconnect(ep)
     if addr == 0 and port == 0:
         if not ep.bound:
@@ -89,21 +94,21 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
     core = ep.core
     core.now = now
     if ep.shut_wr:
-        raise OSError(errno.EPIPE, "sending was shut down")
+        raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
         raise OSError(ep.take_error(), "an earlier datagram caused an ICMP error")
     if addr == 0 and port == 0:
         if ep.raddr == 0:
-            raise OSError(errno.EDESTADDRREQ, "no destination")
+            raise OSError(errno.EDESTADDRREQ, "the socket is not connected, and no destination was given")
         addr = ep.raddr
         port = ep.rport
     if port == 0:
-        raise OSError(errno.EINVAL, "nobody has port 0")
+        raise OSError(errno.EINVAL, "port 0 is not a valid destination port")
     if not 0 <= port <= 65535:
-        raise OSError(errno.EINVAL, "a port is 0..65535")
+        raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 65507:
-        raise OSError(errno.EMSGSIZE, "larger than a UDP datagram can be")
+        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram, which holds up to 65507")
     dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001, flags)
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
@@ -123,7 +128,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.encap is None
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
-        core.emit("udp.out", subject, ep.ident, "the application sends", "RFC 768", {"length": len(payload)})
+        core.emit("udp.out", subject, ep.ident, "the application sent a datagram", "RFC 768", {"length": len(payload)})
     wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
     out = core.out
     out.begin(dst, src, addr, C.IPPROTO_UDP)
@@ -272,7 +277,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         _deliver(core, iface, pkt, ep)
         return
     core.counters.UdpNoPorts += 1
-    why = f"nobody listens on port {pkt.dport}"
+    why = f"no socket is bound to port {pkt.dport}"
     core.drop("udp-no-port", "udp " + addr_text(pkt.src), why, "RFC 1122 4.1.3.1")
     # RFC 1122 4.1.3.1: if there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
     icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_PORT_UNREACH, 0, why, "RFC 1122 4.1.3.1")
@@ -291,7 +296,7 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
                 count += 1
     if count == 0:
         core.counters.UdpIgnoredMulti += 1
-        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "nobody listens to this broadcast", "RFC 1122 4.1.3.1")
+        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "no socket wants this broadcast", "RFC 1122 4.1.3.1")
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
@@ -299,12 +304,12 @@ def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
     if not ep.enqueue(pkt, iface, data, pkt.sport):
         core.counters.UdpRcvbufErrors += 1
         core.counters.UdpInErrors += 1
-        core.drop("udp-queue-full", ep.subject(), "the application reads too slowly", "RFC 768")
+        core.drop("udp-queue-full", ep.subject(), "the receive buffer is full", "RFC 768")
         return
     core.counters.UdpInDatagrams += 1
     if core.probe is not None:
         subject = f"udp {addr_text(pkt.src)}:{pkt.sport}-{addr_text(pkt.dst)}:{pkt.dport}"
-        core.emit("udp.in", subject, ep.ident, "put into the socket's queue", "RFC 768", {"length": len(data)})
+        core.emit("udp.in", subject, ep.ident, "the socket has room for the datagram", "RFC 768", {"length": len(data)})
 
 
 def icmp_error(
@@ -327,7 +332,7 @@ def icmp_error(
     if ep is None:
         return False
     if icmp_type == C.ICMP_UNREACHABLE and code == C.ICMP_FRAG_NEEDED and not datagram.path_mtu(core, ep, dst, info):
-        why = "no datagram with DF that was too large for that went there: it cannot have caused the error"
+        why = "the socket sent no datagram with DF that was larger than that MTU, so the error cannot be genuine"
         core.drop("icmp-impossible-mtu", ep.subject(), why, "RFC 5927 7")
         return True
     ep.hard_error(error, icmp_type, code, info, offender, dst, dport, quote, local)

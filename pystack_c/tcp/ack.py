@@ -85,7 +85,7 @@ def sample_rate(tcb: Tcb) -> None:
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
         tcb.cc.sample(tcb)
-        tell.cwnd(tcb, old, ssthresh, "the path's model moved", "draft-ietf-ccwg-bbr 5.6")
+        tell.cwnd(tcb, old, ssthresh, "the model of the path changed", "draft-ietf-ccwg-bbr 5.6")
     rate.next_sample(tcb)
     rate.set_pacing(tcb)
 
@@ -139,7 +139,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         marks.sent(tcb)
     if tcb.core.probe is not None:
         n = before if before > 0 else 0
-        tell.received(tcb, "tcp.acked", ack, n, "the peer has everything before it", "RFC 9293 3.4")
+        tell.received(tcb, "tcp.acked", ack, n, "the peer acknowledged all data up to here", "RFC 9293 3.4")
     if tcb.route is not None and tcb.route.neigh is not None:
         # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress shows that the next hop is alive.
         confirm(tcb.route.neigh)
@@ -203,16 +203,16 @@ def update_window(tcb: Tcb, pkt: Packet) -> bool:
     if window > tcb.max_window:
         tcb.max_window = window
     if tcb.core.probe is not None:
-        tell.window(tcb, old, f"the peer takes {window} bytes now", "RFC 9293 3.10.7.4")
+        tell.window(tcb, old, f"the peer's window is {window} bytes now", "RFC 9293 3.10.7.4")
     if old == 0:
         # The window opened: the persist timer has done its work.
         timer = tcb.rto_timer
         if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_PERSIST:
-            tcb.core.cancel_timer(timer, "the window is open", "RFC 9293 3.8.6.1")
+            tcb.core.cancel_timer(timer, "the peer opened its window", "RFC 9293 3.8.6.1")
             timeout = backed_off(tcb)
             tcb.backoff = 0
             tcb.probes = 0
-            tell.rto(tcb, timeout, "the window is open: no backoff any more", "RFC 9293 3.8.6.1")
+            tell.rto(tcb, timeout, "the peer opened its window, so the backoff ends", "RFC 9293 3.8.6.1")
     return True
 
 
@@ -221,7 +221,7 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
     timer = tcb.rto_timer
     if tcb.rtxq.count == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
-            tcb.core.stop_timer(timer, "everything sent is acknowledged", "RFC 6298 5.2")
+            tcb.core.stop_timer(timer, "all data sent is acknowledged", "RFC 6298 5.2")
     elif advanced:
         if tcb.ca_state == C.CA_RECOVERY and not tcb.sack_ok:
             # RFC 6582 3.2 step 3: only the first partial ACK restarts it. A round trip for each hole, of hundreds, takes longer

@@ -20,7 +20,7 @@ KEPT = (
     "rcvlowat"
 ).split()
 
-WHY = "connect() failed: what it left is forgotten, and the socket may try again"
+WHY = "connect() failed, and the socket was made ready for another attempt"
 RFC = "Linux tcp_disconnect"
 
 

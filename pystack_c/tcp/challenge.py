@@ -48,4 +48,4 @@ def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
         return
     tcb.last_bad_ack = core.now
     core.counters.TcpExtTCPChallengeACK += 1
-    ack_now(tcb, f"challenge ACK: {why}", rfc)
+    ack_now(tcb, f"{why}, which a challenge ACK answers", rfc)

@@ -46,7 +46,7 @@ def await_fin(tcb: Tcb) -> bool:
     """FIN-WAIT-2, and the application is gone: the peer's FIN has so long. False where there is no waiting (tcp(7) TCP_LINGER2)."""
     if tcb.linger2 < 0:
         tcb.core.counters.TcpExtTCPAbortOnLinger += 1
-        abort_connection(tcb, 0, "TCP_LINGER2: no waiting for the peer's FIN", "Linux tcp(7) TCP_LINGER2")
+        abort_connection(tcb, 0, "TCP_LINGER2 says not to wait for the peer's FIN", "Linux tcp(7) TCP_LINGER2")
         return False
     start_wait(tcb, C.TIMER_FIN_WAIT_2, tcb.linger2 if tcb.linger2 > 0 else tcb.core.config.tcp_fin_timeout)
     return True
@@ -72,12 +72,12 @@ def start_wait(tcb: Tcb, kind: int, wait: int) -> None:
     if tcb.wait_timer is None:
         tcb.wait_timer = new_timer(tcb, kind)
     elif tcb.wait_timer.kind != kind:
-        core.cancel_timer(tcb.wait_timer, "the state's own timer takes its place", "RFC 9293 3.6.1")
+        core.cancel_timer(tcb.wait_timer, "the timer of the new state replaces it", "RFC 9293 3.6.1")
     tcb.wait_timer.kind = kind
     if kind == C.TIMER_TIME_WAIT:
-        why, rfc = "2 MSL: until all old segments are gone, and for a FIN that comes again", "RFC 9293 3.6.1"
+        why, rfc = "old segments must expire, and the peer may retransmit its FIN (2 MSL)", "RFC 9293 3.6.1"
     else:
-        why, rfc = "how long an orphan waits for the peer's FIN", "Linux tcp_fin_timeout"
+        why, rfc = "the application has closed, and the peer's FIN has not arrived", "Linux tcp_fin_timeout"
     core.set_timer(tcb.wait_timer, core.now + wait, why, rfc)
 
 
@@ -98,7 +98,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
     memory.adopted(tcb)
     if tcb.parent is not None:
         tcb.parent.listener.forget(tcb)
-        tell.listen(tcb.parent, "syn", "a half-open connection is over", "RFC 9293 3.10.7.4")
+        tell.listen(tcb.parent, "syn", "a half-open connection ended", "RFC 9293 3.10.7.4")
         if tcb.fastopen:
             tcb.parent.listener.fastopen_pending -= 1
         else:

@@ -44,19 +44,19 @@ def segment_text(tcb: Tcb, pkt: Packet) -> None:
         # Only what fits into the window (RFC 9293 3.10.7.4: trim to the window).
         end -= over
         if end <= begin:
-            tcb.core.drop("tcp-zero-window", tcb.subject(), "data beyond the window", "RFC 9293 3.10.7.4")
+            tcb.core.drop("tcp-zero-window", tcb.subject(), "the data is beyond the window", "RFC 9293 3.10.7.4")
             if tcb.rcv_wnd() == 0:
                 tcb.core.counters.TcpExtTCPZeroWindowDrop += 1
             else:
                 tcb.core.counters.TcpExtBeyondWindow += 1
-            ack_now(tcb, "data beyond the window: say where it ends", "RFC 9293 3.10.7.4")
+            ack_now(tcb, "data beyond the window arrived, so an ACK reports the window", "RFC 9293 3.10.7.4")
             return
     core = tcb.core
     if core.tcp_memory + (end - begin) > core.config.tcp_mem_high or (
         core.tcp_pressure and memory.short(tcb, end - begin)
     ):
         if not memory.admits(tcb, end - begin, seq == tcb.rcv_nxt):
-            ack_now(tcb, "no memory for it: say how little may come", "Linux tcp_data_queue")
+            ack_now(tcb, "there is no memory for the data, so an ACK announces a small window", "Linux tcp_data_queue")
             return
     if seq == tcb.rcv_nxt:
         in_order(tcb, pkt, begin, end)
@@ -72,8 +72,8 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
         tcb.core.counters.TcpExtTCPDSACKOldSent += 1
     if tcb.accecn:
         option_may_be_blocked(tcb)
-    tcb.core.drop("tcp-duplicate", tcb.subject(), "all of it was received before", "RFC 9293 3.10.7.4")
-    ack_now(tcb, "a duplicate: our ACK may have been lost", "RFC 9293 3.10.7.4")
+    tcb.core.drop("tcp-duplicate", tcb.subject(), "all data of the segment was received before", "RFC 9293 3.10.7.4")
+    ack_now(tcb, "the segment is a duplicate, so our ACK may have been lost", "RFC 9293 3.10.7.4")
 
 
 def option_may_be_blocked(tcb: Tcb) -> None:
@@ -114,7 +114,7 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     n = seq_diff(tcb.rcv_nxt, before)
     tcb.bytes_received += n
     if tcb.core.probe is not None:
-        tell.received(tcb, "tcp.data", before, n, "in order: the application can read it", "RFC 9293 3.10.7.4")
+        tell.received(tcb, "tcp.data", before, n, "the data is in order and can be read", "RFC 9293 3.10.7.4")
     if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None or tcb.service is not None:
@@ -124,9 +124,9 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
         # RFC 5681 4.2: a segment that fills a gap is acknowledged at once.
         ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
     elif tcb.dsack is not None:
-        ack_now(tcb, "part of it came twice: say so while it is news", "RFC 2883 4")
+        ack_now(tcb, "part of the data arrived twice, which a D-SACK block reports", "RFC 2883 4")
     elif tcb.core.config.tcp_ack_pushed and pkt.tcp_flags & C.PSH and end - begin >= tcb.rcv_mss and not answering(tcb):
-        ack_now(tcb, "a full segment with PSH: more may not come before its ACK", "Linux tcp_measure_rcv_mss")
+        ack_now(tcb, "a full-sized segment has PSH, so the sender may wait for its ACK", "Linux tcp_measure_rcv_mss")
     else:
         ack_policy(tcb)
 
@@ -138,7 +138,7 @@ def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
     right = seq_add(seq, end - begin)
     if buf.ooo is not None and len(buf.ooo) >= core.config.tcp_max_ooo and not buf.touches(seq, right):
         core.counters.TcpExtTCPOFODrop += 1
-        core.drop("tcp-ooo-full", tcb.subject(), "too many holes in what was received", "RFC 9293 3.10.7.4")
+        core.drop("tcp-ooo-full", tcb.subject(), "the received data has too many holes", "RFC 9293 3.10.7.4")
     elif buf.insert(pkt.frame, begin, end, seq):
         core.counters.TcpExtTCPOFOQueue += 1
         if buf.known is not None:
@@ -158,7 +158,7 @@ def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
             buf.known = None
             core.counters.TcpExtTCPDSACKOfoSent += 1
         note_sack(tcb, seq)
-    ack_now(tcb, "out of order: duplicate ACK", "RFC 5681 4.2")
+    ack_now(tcb, "the segment is out of order, so a duplicate ACK is due", "RFC 5681 4.2")
 
 
 def note_sack(tcb: Tcb, seq: int) -> None:
@@ -193,7 +193,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
             tcb.fin_expected_seq = seq
     if not tcb.fin_expected or tcb.fin_expected_seq != tcb.rcv_nxt:
         if tcb.fin_expected and pkt.tcp_flags & C.FIN and pkt.l4_end == pkt.data_off:
-            ack_now(tcb, "a FIN out of order: duplicate ACK", "RFC 5681 4.2")
+            ack_now(tcb, "the FIN is out of order, so a duplicate ACK is due", "RFC 5681 4.2")
         return
     tcb.fin_expected = False
     tcb.fin_received = True
@@ -205,13 +205,13 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
     if seq_lt(tcb.rcv_adv, tcb.rcv_nxt):
         tcb.rcv_adv = tcb.rcv_nxt
-    tell.received(tcb, "tcp.fin", seq_add(tcb.rcv_nxt, -1), 0, "the peer sends nothing more", "RFC 9293 3.10.7.4")
+    tell.received(tcb, "tcp.fin", seq_add(tcb.rcv_nxt, -1), 0, "the peer has no more data to send", "RFC 9293 3.10.7.4")
     tcb.wake(C.EV_IN | C.EV_RDHUP)
     state = tcb.state
     if quirks.fin_may_wait(tcb):
         delay_ack(tcb)
     else:
-        ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
+        ack_now(tcb, "the peer's FIN arrived", "RFC 9293 3.10.7.4")
     if state == C.SYN_RECEIVED or state == C.ESTABLISHED:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
@@ -220,10 +220,10 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
         enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")
-        ack_now(tcb, "FIN received", "RFC 9293 3.10.7.4")
+        ack_now(tcb, "the peer's FIN arrived", "RFC 9293 3.10.7.4")
 
 
 def fin_again(tcb: Tcb) -> None:
     """TIME-WAIT and a repeated FIN: acknowledge, restart 2 MSL."""
-    ack_now(tcb, "the FIN came again: our ACK was lost", "RFC 9293 3.10.7.4")
+    ack_now(tcb, "the peer retransmitted its FIN, so our ACK was probably lost", "RFC 9293 3.10.7.4")
     start_wait(tcb, C.TIMER_TIME_WAIT, tcb.core.config.tcp_time_wait)

@@ -28,14 +28,14 @@ def ack_policy(tcb: Tcb) -> None:
     """Delay the ACK, but not for a second full-sized segment, nor for long (SHLD-18, SHLD-19, MUST-40)."""
     core = tcb.core
     if seq_diff(tcb.rcv_nxt, tcb.last_ack_sent) >= core.config.tcp_delack_segs * tcb.rcv_mss:
-        why = "" if core.probe is None else f"{core.config.tcp_delack_segs} full-sized segments"
+        why = "" if core.probe is None else f"{core.config.tcp_delack_segs} full-sized segments are unacknowledged"
         ack_now(tcb, why, "RFC 9293 3.8.6.3")
         return
     if tcb.quickack > 0:
-        ack_now(tcb, "quick ACKs at the start of a connection", "Linux tcp(7) TCP_QUICKACK")
+        ack_now(tcb, "the connection is in its quick-ACK phase", "Linux tcp(7) TCP_QUICKACK")
         return
     if _second_segment(tcb):
-        ack_now(tcb, "a second segment", "FreeBSD tcp_input")
+        ack_now(tcb, "a second segment arrived while an ACK was delayed", "FreeBSD tcp_input")
         return
     delay_ack(tcb)
 
@@ -56,6 +56,6 @@ def delay_ack(tcb: Tcb) -> None:
     if timer.deadline < 0:
         deadline = core.now + core.config.tcp_delack_time
         if core.probe is not None:
-            why = "wait for data to carry the ACK, or for a second segment"
+            why = "the ACK waits for data that can carry it, or for a second segment"
             core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
-        core.set_timer(timer, deadline, "the ACK may wait no longer than that", "RFC 9293 3.8.6.3")
+        core.set_timer(timer, deadline, "the ACK may be delayed until then at most", "RFC 9293 3.8.6.3")

@@ -28,6 +28,6 @@ def received_route(tcb: Tcb, pkt: Packet) -> None:
     if asked and (tcb.encap is None or tcb.encap.asked != asked):
         if tcb.core.probe is not None:
             fields = {"hop": int.from_bytes(asked[3:7], "big"), "left": len(asked) // 4}
-            why = "this way back, from now on: that of the segment, turned round"
+            why = "segments to the peer follow the received source route in reverse from now on"
             tcb.core.emit("ip.source_route", tcb.subject(), tcb.ident, why, "RFC 9293 3.9.2.1", fields)
         use_encap(tcb, ip_options.make(asked))

@@ -36,16 +36,16 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     """An ICMP error quotes a segment (src, sport) -> (dst, dport) of ours that began at `seq` (MUST-54)."""
     tcb: Tcb = core.tcp.find(src, sport, dst, dport)
     if tcb is None:
-        core.drop("icmp-no-connection", "icmp", "about no connection of ours", "RFC 9293 3.9.2.2")
+        core.drop("icmp-no-connection", "icmp", "no connection sent the quoted segment", "RFC 9293 3.9.2.2")
         return
     if kind == C.ICMP_SOURCE_QUENCH:
         # MUST-55
-        core.drop("icmp-source-quench", tcb.subject(), "source quench is ignored", "RFC 9293 3.9.2.2")
+        core.drop("icmp-source-quench", tcb.subject(), "TCP ignores source quench", "RFC 9293 3.9.2.2")
         return
     if not (seq_le(tcb.snd_una, seq) and seq_lt(seq, tcb.snd_nxt)):
         # RFC 5927 4.1: who cannot quote what is in flight is guessing.
         core.counters.TcpExtOutOfWindowIcmps += 1
-        core.drop("icmp-out-of-window", tcb.subject(), "quotes nothing that is in flight", "RFC 5927 4.1")
+        core.drop("icmp-out-of-window", tcb.subject(), "the quoted segment is not in flight", "RFC 5927 4.1")
         return
     if kind == C.ICMP_UNREACHABLE and code == 4:
         fragmentation_needed(tcb, mtu)
@@ -58,19 +58,19 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     opening = tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive)
     opening = opening or quirks.fast_open_is_opening(tcb)
     if not opening and quirks.icmp_ends_child(tcb, kind, code):
-        finish(tcb, "an ICMP error about the SYN,ACK", "Linux tcp_req_err")
+        finish(tcb, "an ICMP error about the SYN,ACK arrived", "Linux tcp_req_err")
         return
     if opening and tcb.recverr:
         errqueue.icmp(tcb, problem, kind, code)
     if opening and quirks.icmp_ends_opening(core, kind, code, hard):
         # SHLD-26, and Linux: while opening, hard errors end it.
         core.counters.TcpAttemptFails += 1
-        tell.soft_error(tcb, problem, "while opening, that is the end", "RFC 9293 3.9.2.2")
+        tell.soft_error(tcb, problem, "the error ends a connection that is not established yet", "RFC 9293 3.9.2.2")
         fail_connection(tcb, problem, f"ICMP error, type {kind} code {code}", "RFC 9293 3.9.2.2")
         return
     # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
     tcb.soft_error = problem
-    tell.soft_error(tcb, problem, "noted; an open connection lives on", "RFC 5927 5.2")
+    tell.soft_error(tcb, problem, "the error does not end an established connection", "RFC 5927 5.2")
     if tcb.recverr:
         # SHLD-20, switched on: the next call fails with it, once (ip(7), IP_RECVERR on a stream).
         tcb.fail(problem)
@@ -83,10 +83,10 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
         return
     if tcb.state == C.SYN_SENT:
         core.counters.TcpAttemptFails += 1
-        fail_connection(tcb, error, "the next hop does not answer ARP", "RFC 1122 2.3.2.2")
+        fail_connection(tcb, error, "the neighbour did not answer ARP", "RFC 1122 2.3.2.2")
         return
     tcb.soft_error = error
-    tell.soft_error(tcb, error, "the next hop does not answer ARP; an open connection lives on", "RFC 1122 2.3.2.2")
+    tell.soft_error(tcb, error, "the neighbour did not answer ARP, but the connection stays", "RFC 1122 2.3.2.2")
 
 
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
@@ -95,13 +95,13 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
     if tcb.route is None or tcb.pmtudisc == 0 or tcb.pmtudisc >= 3:
         # (IP_PMTUDISC_DONT: without DF nothing is too large; PROBE: the application finds out itself; INTERFACE and OMIT: so that
         # nobody can lie.)
-        core.drop("icmp-mtu-ignored", tcb.subject(), "the socket asks not to believe path MTUs", "Linux ip(7)")
+        core.drop("icmp-mtu-ignored", tcb.subject(), "the socket ignores path MTUs (IP_MTU_DISCOVER)", "Linux ip(7)")
         return
     if mtu == 0:
         # An old router does not say: the next plateau below (RFC 1191 5).
         mtu = plateau(tcb.route.mtu)
     if mtu < 68 or mtu > tcb.route.mtu:
-        core.drop("icmp-bad-mtu", tcb.subject(), "next-hop MTU makes no sense", "RFC 5927 7.2")
+        core.drop("icmp-bad-mtu", tcb.subject(), "the reported next-hop MTU is not plausible", "RFC 5927 7.2")
         return
     # (Other connections share the Dst: they take its MTU over in have_route.)
     lower_mtu(core, tcb.route, mtu)
@@ -127,7 +127,7 @@ def syn_was_too_large(tcb: Tcb) -> None:
 
 
 def send_smaller(tcb: Tcb) -> None:
-    """What is out was too large for the path: send it again, cut anew. No congestion: cwnd stays (RFC 1191 6.5)."""
+    """What is out was too large for the path: send it again, cut anew. No congestion: cwnd stays bytes (RFC 1191 6.5)."""
     q = tcb.rtxq
     found = False
     for item in q.segs[q.first :]:
@@ -142,7 +142,7 @@ def send_smaller(tcb: Tcb) -> None:
         tcb.recover = tcb.snd_nxt
         tcb.frto = False
         undo.forget(tcb)
-        set_phase(tcb, C.CA_LOSS, "segments were too large for the path", "RFC 1191 6.5")
+        set_phase(tcb, C.CA_LOSS, "segments were larger than the path MTU", "RFC 1191 6.5")
     tcb.force_retransmit = True
     schedule(tcb)
 

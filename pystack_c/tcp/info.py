@@ -1,6 +1,7 @@
-"""tcp_info: what a connection knows about itself, by the names, meanings and units of Linux's struct tcp_info.
+"""tcp_info: the state of a connection, with the names, meanings and units of Linux's struct tcp_info.
 
-Times are microseconds (those that begin with last_, and total_rto_time: milliseconds), windows segments, rates bytes a second.
+Times are in microseconds (but in milliseconds if they begin with last_, and total_rto_time), windows in segments,
+and rates in bytes per second.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ TIMESTAMPS, SACK, WSCALE, ECN, ECN_SEEN, SYN_DATA, FASTOPEN_CHILD = 1, 2, 4, 8, 
 
 
 def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
-    """Every field of struct tcp_info, and the state's name. Looks, and changes nothing."""
+    """Every field of struct tcp_info, and the name of the state. The call changes nothing."""
     tcb.core.now = now
     told = {**_state(tcb), **_out(tcb), **_times(tcb, now), **_path(tcb), **_sums(tcb), **_limits(tcb, now)}
     return {**told, **_accurate_ecn(tcb)}
@@ -63,7 +64,7 @@ def _state(tcb: Tcb) -> dict[str, Any]:
 
 
 def _out(tcb: Tcb) -> dict[str, Any]:
-    """Segments that are out, and what became of them. (A listener: its accept queue, and that queue's bound.)"""
+    """Outstanding segments and their fate. For a listener, its accept queue and the bound of that queue."""
     unacked = sacked = lost = retrans = 0
     for item in tcb.rtxq.segs[tcb.rtxq.first :]:
         seg: SentSegment = item
@@ -86,7 +87,7 @@ def _out(tcb: Tcb) -> dict[str, Any]:
 
 
 def _times(tcb: Tcb, now: int) -> dict[str, Any]:
-    """How long ago (0 where it never happened; when the last ACK was sent Linux does not tell either)."""
+    """How long ago something happened, or 0 if it never did. (Like Linux, it does not report the last ACK sent.)"""
     return {
         "tcpi_last_data_sent": (now - tcb.last_send) // MSEC if tcb.last_send else 0,
         "tcpi_last_ack_sent": 0,
@@ -108,7 +109,7 @@ def _path(tcb: Tcb) -> dict[str, Any]:
         "tcpi_rttvar": tcb.rttvar // USEC,
         "tcpi_snd_ssthresh": INFINITE_SSTHRESH if infinite else tcb.ssthresh // mss,
         "tcpi_snd_cwnd": tcb.cwnd // mss,
-        # (Less what timestamps take of every segment, as Linux has it.)
+        # As on Linux, without the bytes that timestamps take of every segment.
         "tcpi_advmss": local_mss(tcb) - (12 if tcb.ts_ok else 0) if tcb.route is not None else 0,
         "tcpi_reordering": tcb.reordering,
         "tcpi_rcv_rtt": tcb.rcv_rtt // USEC,
@@ -118,7 +119,7 @@ def _path(tcb: Tcb) -> dict[str, Any]:
 
 
 def _pmtu(tcb: Tcb) -> int:
-    """What the path carries: as the route knows, or as far as a search of our own got (RFC 4821)."""
+    """The path MTU, from the route or from our own search (RFC 4821)."""
     if tcb.route is None:
         return 0
     return tcb.mtup.low if tcb.mtup is not None else path_mtu(tcb)
@@ -152,7 +153,7 @@ def _sums(tcb: Tcb) -> dict[str, Any]:
 
 
 def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
-    """How long the sender was busy, and of that, held up by the peer's window or its own buffer; time lost to timeouts."""
+    """How long the sender was busy, how long the peer's window or its own buffer limited it, and the time lost to timeouts."""
     times = [0, tcb.chrono_busy, tcb.chrono_rwnd, tcb.chrono_sndbuf]
     times[tcb.chrono] += now - tcb.chrono_at
     rto_time = tcb.rto_time + (now - tcb.rto_stamp if tcb.rto_stamp >= 0 else 0)
@@ -167,7 +168,7 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
 
 
 def _accurate_ecn(tcb: Tcb) -> dict[str, Any]:
-    """RFC 9768's counters without their initial values; zero where it was not agreed on."""
+    """RFC 9768's counters without their initial values, or zero if accurate ECN was not agreed on."""
     counts = (tcb.s_e1b - 1, tcb.s_e0b - 1, tcb.s_ceb, tcb.r_e1b - 1, tcb.r_e0b - 1, tcb.r_ceb)
     names = "delivered_e1 delivered_e0 delivered_ce received_e1 received_e0 received_ce".split()
     told = {"tcpi_received_ce": tcb.r_cep - 5 if tcb.accecn else 0}

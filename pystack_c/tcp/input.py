@@ -33,7 +33,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
     core.counters.TcpInSegs += 1
     if parse_tcp(pkt) != 0:
         core.counters.TcpInErrs += 1
-        core.drop("tcp-malformed", "tcp", "header length impossible", "RFC 9293 3.1")
+        core.drop("tcp-malformed", "tcp", "the TCP header length does not fit the segment", "RFC 9293 3.1")
         return
     if not pkt.flags & C.RX_CSUM_OK:
         # MUST-3
@@ -41,14 +41,14 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
         if checksum(pkt.frame, pkt.l4_off, pkt.l4_end, acc) != 0:
             core.counters.TcpInCsumErrors += 1
             core.counters.TcpInErrs += 1
-            core.drop("tcp-bad-checksum", f"tcp port {pkt.dport}", "checksum wrong", "RFC 9293 3.1")
+            core.drop("tcp-bad-checksum", f"tcp port {pkt.dport}", "the TCP checksum is wrong", "RFC 9293 3.1")
             return
     if pkt.dst_kind != C.DST_UNICAST or pkt.l2_group:
         # MUST-57: nothing of TCP belongs to a broadcast or multicast address.
-        core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "broadcast or multicast", "RFC 9293 3.9.2.3")
+        core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "the addresses are not both unicast", "RFC 9293 3.9.2.3")
         return
     if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and core.config.tcp_drop_synfin > 1:
-        core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN with FIN", "FreeBSD tcp(4) drop_synfin")
+        core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN and FIN are both set", "FreeBSD tcp(4) drop_synfin")
         return
     tables: TcpTables = core.tcp
     tcb: Tcb = tables.lookup(pkt)
@@ -59,7 +59,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
         return
     if pkt.ttl < tcb.min_ttl:
         core.counters.TcpExtTCPMinTTLDrop += 1
-        core.drop("tcp-min-ttl", tcb.subject(), "it comes from farther away than IP_MINTTL allows", "RFC 5082 3")
+        core.drop("tcp-min-ttl", tcb.subject(), "the TTL is below IP_MINTTL", "RFC 5082 3")
         return
     if core.probe is not None:
         explain_arrival(tcb, pkt)
@@ -69,7 +69,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
     if tcb.state == C.LISTEN:
         child: Tcb = listen_state(tcb, pkt, None)
         if child is not None:
-            became_established(child, pkt, "the SYN cookie came back")
+            became_established(child, pkt, "the ACK carries a valid SYN cookie")
             other_states(child, pkt)
     elif tcb.state == C.SYN_SENT:
         syn_sent_state(tcb, pkt)
@@ -95,9 +95,9 @@ def came_another_way(tcb: Tcb, pkt: Packet) -> bool:
     if tcb.state == C.TIME_WAIT and flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
         return True
     rfc = "FreeBSD tcp(4) udp_tunneling_port"
-    core.drop("tcp-another-way", tcb.subject(), "it came in another datagram than the connection's, or in none", rfc)
+    core.drop("tcp-another-way", tcb.subject(), "the segment's UDP encapsulation is not the connection's", rfc)
     if not flags & C.RST:
-        refuse(core, pkt, "the connection has another way", rfc)
+        refuse(core, pkt, "the segment's UDP encapsulation is not the connection's", rfc)
     return True
 
 
@@ -110,7 +110,7 @@ def explain_arrival(tcb: Tcb, pkt: Packet) -> None:
         "length": pkt.data_len(),
         "window": pkt.window << (0 if pkt.tcp_flags & C.SYN else tcb.snd_wscale),
     }
-    reason = f"segment in state {STATE_NAMES[tcb.state]}"
+    reason = f"a segment arrived in state {STATE_NAMES[tcb.state]}"
     tcb.core.emit("tcp.in", tcb.subject(), tcb.ident, reason, "RFC 9293 3.10.7", fields)
 
 
@@ -118,10 +118,10 @@ def closed_state(core: Any, pkt: Packet) -> None:
     """3.10.7.1: no connection: everything but a RST is answered with a RST."""
     subject = f"tcp port {pkt.dport}"
     if pkt.tcp_flags & C.RST:
-        core.drop("tcp-reset-unknown", subject, "RST for no connection", "RFC 9293 3.10.7.1")
+        core.drop("tcp-reset-unknown", subject, "the RST belongs to no connection", "RFC 9293 3.10.7.1")
         return
-    core.drop("tcp-no-connection", subject, "no connection and no listener here", "RFC 9293 3.10.7.1")
-    refuse(core, pkt, "nobody listens here", "RFC 9293 3.10.7.1")
+    core.drop("tcp-no-connection", subject, "no connection and no listener matches the segment", "RFC 9293 3.10.7.1")
+    refuse(core, pkt, "no socket listens on the port", "RFC 9293 3.10.7.1")
 
 
 def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
@@ -149,8 +149,8 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
     # First, the sequence number.
     if paws_reject(tcb, pkt):
         count_paws(tcb, pkt)
-        core.drop("tcp-paws", tcb.subject(), "timestamp older than the last", "RFC 7323 5.3 R1")
-        bad_segment_ack(tcb, "old timestamp", True)
+        core.drop("tcp-paws", tcb.subject(), "the timestamp is older than the last one", "RFC 7323 5.3 R1")
+        bad_segment_ack(tcb, "the timestamp of the segment is too old", True)
         return
     zero_window = tcb.rcv_wnd() == 0 and pkt.seq == tcb.rcv_nxt
     if not zero_window and not acceptable(tcb, pkt, length):
@@ -167,7 +167,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
         return
     # Fifth, the ACK field.
     if not flags & C.ACK:
-        core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "RFC 9293 3.10.7.4")
+        core.drop("tcp-no-ack", tcb.subject(), "the segment has no ACK bit", "RFC 9293 3.10.7.4")
         return
     tcb.last_recv = core.now
     tcb.rcv_tos = pkt.tos
@@ -179,7 +179,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
         # SHLD-24 (an acceptable segment's only: who can guess no sequence number shall not turn the traffic aside).
         received_route(tcb, pkt)
     if tcb.accecn and accecn.arrived(tcb, pkt):
-        ack_now(tcb, "congestion marks: say so at once", "RFC 9768 3.2.2.5.1")
+        ack_now(tcb, "congestion marks are reported at once", "RFC 9768 3.2.2.5.1")
     # Sixth, the URG bit.
     if flags & C.URG and pkt.urg > 0:
         urgent(tcb, pkt)
@@ -198,10 +198,10 @@ def syn_arrived(tcb: Tcb) -> None:
     """RFC 5961 4.2: a SYN on an open connection is challenged."""
     if tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
         # As before RFC 5961.
-        abort_connection(tcb, errno.ECONNRESET, "SYN in the window", "RFC 9293 3.10.7.4")
+        abort_connection(tcb, errno.ECONNRESET, "a SYN arrived inside the window", "RFC 9293 3.10.7.4")
         return
     tcb.core.counters.TcpExtTCPSYNChallenge += 1
-    challenge_ack(tcb, "SYN on an open connection", "RFC 5961 4.2")
+    challenge_ack(tcb, "a SYN arrived on an established connection", "RFC 5961 4.2")
 
 
 def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
@@ -211,21 +211,21 @@ def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
         if tcb.detached:
             # SHLD-3: the application is gone, nobody will read this.
             tcb.core.counters.TcpExtTCPAbortOnData += 1
-            why = "data for an application that has closed"
+            why = "data arrived for an application that has closed its socket"
             # (At SEG.ACK, which is the peer's RCV.NXT, so that RFC 5961 lets it count.)
             refuse(tcb.core, pkt, why, "RFC 9293 3.6.1")
             fail_connection(tcb, errno.ECONNRESET, why, "RFC 9293 3.6.1")
             return False
         segment_text(tcb, pkt)
     else:
-        tcb.core.drop("tcp-text-after-fin", tcb.subject(), "data after the peer's FIN", "RFC 9293 3.10.7.4")
+        tcb.core.drop("tcp-text-after-fin", tcb.subject(), "data arrived after the peer's FIN", "RFC 9293 3.10.7.4")
     return True
 
 
 def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     """Not in the window: drop it, but say where the window is (unless it is a RST)."""
     core = tcb.core
-    core.drop("tcp-out-of-window", tcb.subject(), "sequence numbers outside the window", "RFC 9293 3.10.7.4")
+    core.drop("tcp-out-of-window", tcb.subject(), "the sequence numbers are outside the window", "RFC 9293 3.10.7.4")
     if pkt.tcp_flags & C.RST:
         return
     if tcb.state == C.TIME_WAIT and pkt.tcp_flags & C.FIN:
@@ -253,24 +253,24 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
         core.counters.TcpExtTCPDSACKOldSent += 1
     if n == 0 and pkt.tcp_flags & C.SYN:
         # RFC 5961 4.2, wherever it is, with the limit of section 7.
-        bad_segment_ack(tcb, "outside the window: say where it is", False)
+        bad_segment_ack(tcb, "the segment is outside the window, so an ACK reports the window", False)
         return
     if n > 0 or pkt.tcp_flags & (C.SYN | C.FIN) or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
         # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
-        ack_now(tcb, "outside the window: say where it is", "RFC 9293 3.10.7.4")
+        ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "RFC 9293 3.10.7.4")
     else:
-        bad_segment_ack(tcb, "outside the window: say where it is", False)
+        bad_segment_ack(tcb, "the segment is outside the window, so an ACK reports the window", False)
 
 
 def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
     if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
-        challenge_ack(tcb, "RST inside the window, but not at RCV.NXT", "RFC 5961 3.2")
+        challenge_ack(tcb, "the RST is inside the window, but not at RCV.NXT", "RFC 5961 3.2")
         return
     state = tcb.state
     counters = tcb.core.counters
     if state == C.TIME_WAIT and tcb.core.config.tcp_rfc1337:
-        tcb.core.drop("tcp-reset-time-wait", tcb.subject(), "TIME-WAIT is not ended by a RST", "RFC 1337 3 F1")
+        tcb.core.drop("tcp-reset-time-wait", tcb.subject(), "a RST does not end TIME-WAIT", "RFC 1337 3 F1")
         return
     why = "the peer reset the connection"
     rfc = "RFC 9293 3.10.7.4"
@@ -279,7 +279,7 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
         if tcb.passive and not tcb.fastopen:
             # (A passive open returns to LISTEN: the listener itself never left it.)
             counters.TcpExtEmbryonicRsts += 1
-            finish(tcb, "the peer took its SYN back", rfc)
+            finish(tcb, "the peer reset the connection before it was established", rfc)
         else:
             fail_connection(tcb, errno.ECONNRESET if tcb.fastopen else errno.ECONNREFUSED, why, rfc)
         return
@@ -309,19 +309,19 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
     ack = pkt.ack
     if tcb.state == C.SYN_RECEIVED:
         if not (seq_lt(tcb.snd_una, ack) and seq_le(ack, tcb.snd_nxt)):
-            core.drop("tcp-bad-ack", tcb.subject(), "acknowledges what was never sent", "RFC 9293 3.10.7.4")
-            refuse(core, pkt, "acknowledges what was never sent", "RFC 9293 3.10.7.4")
+            core.drop("tcp-bad-ack", tcb.subject(), "it acknowledges data that was never sent", "RFC 9293 3.10.7.4")
+            refuse(core, pkt, "it acknowledges data that was never sent", "RFC 9293 3.10.7.4")
             return False
         if not syn_received_ack(tcb, pkt):
             return False
     if seq_gt(ack, tcb.snd_nxt):
         if not core.config.tcp_ack_unsent and (tcb.state == C.ESTABLISHED or tcb.state == C.CLOSE_WAIT):
-            core.drop("tcp-bad-ack", tcb.subject(), "acknowledges what was never sent", "Linux tcp_ack")
+            core.drop("tcp-bad-ack", tcb.subject(), "it acknowledges data that was never sent", "Linux tcp_ack")
             return False
-        challenge_ack(tcb, "acknowledges what was never sent", "RFC 5961 5.2")
+        challenge_ack(tcb, "it acknowledges data that was never sent", "RFC 5961 5.2")
         return False
     if seq_lt(ack, tcb.snd_una) and seq_diff(tcb.snd_una, ack) > tcb.max_window:
-        challenge_ack(tcb, "acknowledges what is long gone", "RFC 5961 5.2")
+        challenge_ack(tcb, "the segment acknowledges data that was acknowledged long ago", "RFC 5961 5.2")
         return False
     # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
     tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
@@ -346,7 +346,7 @@ def fin_acked(tcb: Tcb) -> bool:
         if tcb.detached:
             return await_fin(tcb)
     elif state == C.CLOSING:
-        enter_time_wait(tcb, "our FIN is acknowledged, after a simultaneous close", rfc)
+        enter_time_wait(tcb, "our FIN is acknowledged after a simultaneous close", rfc)
     elif state == C.LAST_ACK:
         finish(tcb, "our FIN is acknowledged", rfc)
         return False

@@ -99,4 +99,4 @@ def update_mss(tcb: Tcb) -> None:
         old = tcb.cwnd
         # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
         tcb.cwnd = mss
-        tell.cwnd(tcb, old, tcb.ssthresh, "one full-sized segment at least", "RFC 5681 3.1")
+        tell.cwnd(tcb, old, tcb.ssthresh, "cwnd must be at least one full-sized segment", "RFC 5681 3.1")

@@ -76,7 +76,7 @@ def timed_out(tcb: Tcb) -> None:
     if config.tcp_mtu_probing == 0 or tcb.pmtudisc == 0 or tcb.retries <= config.tcp_retries1 or tcb.route is None:
         return
     search: MtuProbe = tcb.mtup
-    why = "no answer to many retransmissions: perhaps a black hole, so try small segments"
+    why = "many retransmissions got no answer, so the path may drop large packets and the sender tries small segments"
     if search is None:
         start(tcb, why, "RFC 4821 7.7")
         tcb.rtxq.recut(tcb.mss)
@@ -116,7 +116,7 @@ def next_size(tcb: Tcb) -> int:
         span = search.high - search.low
         if span <= 0:
             return 0
-        tell_mtu(tcb, "again", search.high, "the last search is old: the path may carry more by now", "RFC 4821 7.2")
+        tell_mtu(tcb, "again", search.high, "the last search is old, and the path may have changed", "RFC 4821 7.2")
     if config.tcp_mtu_probe_largest and not search.top:
         return search.high
     return (search.high + search.low) >> 1
@@ -153,7 +153,7 @@ def sent(tcb: Tcb, begin: int, n: int) -> None:
     search.end = seq_add(begin, n)
     if search.size >= search.high:
         search.top = True
-    why = f"does the path carry {search.size} bytes? {search.low} it does, {search.high} is the most"
+    why = f"a probe of {search.size} bytes tests the path, whose MTU is from {search.low} to {search.high}"
     tell_mtu(tcb, "probe", search.size, why, "RFC 4821 7.5")
 
 
@@ -165,7 +165,7 @@ def acked(tcb: Tcb) -> None:
     tcb.core.counters.TcpExtTCPMTUPSuccess += 1
     search.low = search.size
     search.size = 0
-    tell_mtu(tcb, "success", search.low, "the probe arrived: the path carries packets of its size", "RFC 4821 7.6.1")
+    tell_mtu(tcb, "success", search.low, "the probe arrived, so the path carries packets of its size", "RFC 4821 7.6.1")
     update_mss(tcb)
 
 
@@ -193,7 +193,7 @@ def failed(tcb: Tcb) -> None:
     size = search.size
     search.high = size - 1
     search.size = 0
-    tell_mtu(tcb, "failed", size, "the probe alone was lost: it was too large, and cwnd stays", "RFC 4821 7.6.2")
+    tell_mtu(tcb, "failed", size, "only the probe was lost, so it was too large, and cwnd stays", "RFC 4821 7.6.2")
     head: SentSegment = q.head()
     if head.lost and tcb.rate is not None:
         # (Nor does it count for those that go by the rate of losses.)
@@ -213,7 +213,7 @@ def inconclusive(tcb: Tcb) -> None:
         return
     size = search.size
     search.size = 0
-    tell_mtu(tcb, "inconclusive", size, "other segments are missing too: the probe tells nothing", "RFC 4821 7.6.4")
+    tell_mtu(tcb, "inconclusive", size, "other segments are missing too, so the probe proves nothing", "RFC 4821 7.6.4")
 
 
 def tell_mtu(tcb: Tcb, action: str, size: int, why: str, rfc: str) -> None:

@@ -93,7 +93,7 @@ def first_syn(tcb: Tcb) -> None:
     tcb.snd_nxt = seg.end
     tcb.retry_start = core.now
     n = fastopen.data_in_syn(tcb) if tcb.fastopen_asked else 0
-    why = "open: first SYN" if tcb.state == C.SYN_SENT else "answer the SYN"
+    why = "the application opens the connection" if tcb.state == C.SYN_SENT else "the SYN,ACK answers the peer's SYN"
     send_syn(tcb, why, "RFC 9293 3.10.7", n)
     if n > 0:
         core.counters.TcpExtTCPOrigDataSent += 1
@@ -217,7 +217,7 @@ def one_segment(tcb: Tcb) -> None:
     """A user's algorithm set a window that could never send anything: RFC 5681 3.1's loss window is the least there is."""
     old = tcb.cwnd
     tcb.cwnd = tcb.mss
-    tell.cwnd(tcb, old, tcb.ssthresh, "one full-sized segment at least", "RFC 5681 3.1")
+    tell.cwnd(tcb, old, tcb.ssthresh, "cwnd must be at least one full-sized segment", "RFC 5681 3.1")
 
 
 def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
@@ -267,13 +267,13 @@ def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
     if usable <= 0:
         why, rfc = "the peer's window is full", "RFC 9293 3.8.6"
     elif room <= 0 or (room < tcb.mss and room < unsent):
-        why, rfc = f"the congestion window is full: {tcb.in_flight()} of {tcb.cwnd} bytes in flight", "RFC 5681 3.1"
+        why, rfc = f"the congestion window is full: {tcb.in_flight()} of {tcb.cwnd} bytes are in flight", "RFC 5681 3.1"
     elif tcb.cork or tcb.more:
-        why, rfc = "corked: the application announced more", "Linux tcp(7) TCP_CORK"
+        why, rfc = "the socket is corked, because the application announced more data", "Linux tcp(7) TCP_CORK"
     elif unsent <= usable:
-        why, rfc = "Nagle: a small segment waits while data is unacknowledged", "RFC 9293 3.7.4"
+        why, rfc = "Nagle's algorithm holds a small segment while data is unacknowledged", "RFC 9293 3.7.4"
     else:
-        why, rfc = "silly window avoidance: the usable window is too small", "RFC 9293 3.8.6.2.1"
+        why, rfc = "silly window avoidance holds the data, because the usable window is too small", "RFC 9293 3.8.6.2.1"
     core.emit("tcp.hold", tcb.subject(), tcb.ident, why, rfc, {"length": unsent})
 
 
@@ -315,7 +315,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
         # An application that answers needs no quick ACKs: the ACK (the handshake's, too) rides on its data.
         tcb.quickack = 0
     core.counters.TcpExtTCPOrigDataSent += 1 if n <= mss else (n + mss - 1) // mss
-    send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "data within window and cwnd", "RFC 9293 3.8")
+    send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "the data fits in window and cwnd", "RFC 9293 3.8")
     if tcb.errqueue is not None:
         errqueue.sent(tcb, offset + n)
 

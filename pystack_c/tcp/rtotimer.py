@@ -16,7 +16,7 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
         pto = deadline - core.now
     if pto > 0 and (core.now + pto < deadline or core.config.tcp_tlp_at_rto):
         take_rto_timer(tcb, C.TIMER_TLP)
-        why = "" if core.probe is None else f"PTO {pto / 1e6:g} ms: is the tail lost?"
+        why = "" if core.probe is None else f"the probe timeout (PTO) is {pto / 1e6:g} ms"
         core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")
         return
     set_rto_alone(tcb, deadline)
@@ -38,23 +38,23 @@ def take_rto_timer(tcb: Tcb, kind: int) -> None:
         tcb.rto_timer = new_timer(tcb, kind)
         return
     if timer.kind != kind and timer.deadline >= 0 and tcb.core.probe is not None:
-        tcb.core.cancel_timer(timer, "another timer takes its place", "RFC 8985 7.2")
+        tcb.core.cancel_timer(timer, "another timer replaces it", "RFC 8985 7.2")
     timer.kind = kind
 
 
 def explain_rto(tcb: Tcb, left: int) -> str:
     """Where the retransmission timer's time comes from."""
-    text = f"RTO {tcb.rto / 1e6:g} ms"
+    text = f"the RTO is {tcb.rto / 1e6:g} ms"
     if tcb.srtt > 0:
-        text += f" after SRTT {tcb.srtt / 1e6:g} ms"
+        text += f" with an SRTT of {tcb.srtt / 1e6:g} ms"
     if tcb.backoff > 0:
-        text += f", doubled {tcb.backoff} times"
+        text += f", doubled {tcb.backoff} time{'s' if tcb.backoff > 1 else ''}"
     if tcb.state == C.SYN_RECEIVED:
-        text = "for the ACK of our SYN,ACK: " + text
+        text = "our SYN,ACK waits for its ACK, and " + text
     elif tcb.state == C.SYN_SENT:
-        text = "for the answer to our SYN: " + text
+        text = "our SYN waits for its answer, and " + text
     if tcb.user_timeout > 0 and left < backed_off(tcb):
-        text += ", cut by the user timeout (RFC 5482)"
+        text += ", cut short by the user timeout (RFC 5482)"
     return text
 
 
@@ -87,4 +87,4 @@ def set_persist_timer(tcb: Tcb) -> None:
     if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
         wait = 200_000_000
     take_rto_timer(tcb, C.TIMER_PERSIST)
-    core.set_timer(tcb.rto_timer, core.now + wait, "data waits, nothing is in flight", "RFC 9293 3.8.6.1")
+    core.set_timer(tcb.rto_timer, core.now + wait, "data waits while nothing is in flight", "RFC 9293 3.8.6.1")

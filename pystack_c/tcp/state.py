@@ -29,7 +29,7 @@ TRANSITIONS = {
     (C.CLOSING, C.TIME_WAIT): "received the ACK of the FIN",
     (C.CLOSING, C.CLOSED): "RST, ABORT or user timeout",
     (C.LAST_ACK, C.CLOSED): "received the ACK of the FIN",
-    (C.TIME_WAIT, C.CLOSED): "2 MSL are over",
+    (C.TIME_WAIT, C.CLOSED): "2 MSL have passed",
 }
 
 

@@ -221,7 +221,7 @@ class Tcb(Endpoint):
         self.rate: Any = None  # the sampler of the delivery rate (congestion/rate.py)
         self.pacing_rate = 0  # bytes a second that the algorithm asks for; 0: no pacing
         self.max_pacing_rate = 0  # SO_MAX_PACING_RATE; 0: no bound
-        self.pace_at = 0  # when the next segment may go
+        self.pace_at = 0  # when pacing allows the next segment
         # what holds the sender up, since when, and for how long in all (congestion/chrono.py)
         self.chrono = 0
         self.chrono_at = 0

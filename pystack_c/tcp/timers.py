@@ -40,9 +40,9 @@ def fire(tcb: Tcb, kind: int) -> None:
     elif kind == C.TIMER_KEEPALIVE:
         keepalive(tcb)
     elif kind == C.TIMER_TIME_WAIT:
-        finish(tcb, "2 MSL are over", "RFC 9293 3.6.1")
+        finish(tcb, "2 MSL have passed", "RFC 9293 3.6.1")
     elif kind == C.TIMER_FIN_WAIT_2:
-        finish(tcb, "the peer never closed its side", "Linux tcp_fin_timeout")
+        finish(tcb, "the peer did not close its side in time", "Linux tcp_fin_timeout")
 
 
 class TcpLayer(TcpTables):
@@ -92,7 +92,7 @@ def retransmission(tcb: Tcb) -> None:
         return
     core.counters.TcpExtTCPTimeouts += 1
     if (tcb.retries >= give_up_after(tcb) and not window_shrunk(tcb)) or user_timeout_over(tcb):
-        timed_out(tcb, f"no answer after {tcb.retries} retransmissions", "RFC 9293 3.8.3")
+        timed_out(tcb, f"no answer arrived after {tcb.retries} retransmissions", "RFC 9293 3.8.3")
         return
     if tcb.retries == 0:
         tcb.rto_recoveries += 1
@@ -119,7 +119,7 @@ def retransmission(tcb: Tcb) -> None:
     if tcb.state != C.SYN_SENT or tcb.retries > core.config.tcp_syn_linear_timeouts:
         tcb.backoff += 1
     new = backed_off(tcb)
-    tell.rto(tcb, old, "the timeout doubles with each try", "RFC 6298 5.5")
+    tell.rto(tcb, old, "the timeout doubles with each retransmission", "RFC 6298 5.5")
     deadline = core.now + new
     limit = time_limit(tcb)
     if limit > 0 and tcb.retry_start >= 0 and tcb.retry_start + limit < deadline:
@@ -163,21 +163,21 @@ def persist(tcb: Tcb) -> None:
         return
     if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
         # (Probes that are answered start the count anew: MUST-37.)
-        timed_out(tcb, "the window stayed closed", "RFC 9293 3.8.6.1")
+        timed_out(tcb, "the peer's window stayed closed", "RFC 9293 3.8.6.1")
         return
     if tcb.detached and tcb.backoff >= give_up_after(tcb):
         # MUST-37 is for connections that somebody still has. (The backoff ends when the window opens.)
-        timed_out(tcb, "the window stayed closed, and the application has closed the connection", "RFC 6429 3")
+        timed_out(tcb, "the peer's window stayed closed, and the application has closed the connection", "RFC 6429 3")
         return
     if tcb.snd_wnd > 0:
         # The override timeout of sender SWS avoidance (3.8.6.2.1, condition 4): send what fits.
         flush(tcb)
         return
-    probe(tcb, "zero-window probe: is the window still closed?", "RFC 9293 3.8.6.1")
+    probe(tcb, "zero-window probe: it asks whether the peer's window is still closed", "RFC 9293 3.8.6.1")
     core.counters.TcpExtTCPWinProbe += 1
     old = backed_off(tcb)
     tcb.backoff += 1
-    tell.rto(tcb, old, "probes go out less and less often", "RFC 9293 3.8.6.1")
+    tell.rto(tcb, old, "the interval between probes doubles with each probe", "RFC 9293 3.8.6.1")
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
     set_persist_timer(tcb)
@@ -186,12 +186,12 @@ def persist(tcb: Tcb) -> None:
 def no_way(tcb: Tcb) -> None:
     """What waits could not be sent, there being no route: try again, less and less often, and give up in the end."""
     if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
-        timed_out(tcb, "no route to the peer any more", "RFC 9293 3.8.3")
+        timed_out(tcb, "there is no route to the peer any more", "RFC 9293 3.8.3")
         return
     tcb.probes += 1
     old = backed_off(tcb)
     tcb.backoff += 1
-    tell.rto(tcb, old, "no way to the peer: try less and less often", "RFC 9293 3.8.3")
+    tell.rto(tcb, old, "there is no route to the peer, so the time between tries doubles", "RFC 9293 3.8.3")
     schedule(tcb)
 
 
@@ -217,7 +217,7 @@ def delayed_ack(tcb: Tcb) -> None:
     """The ACK has waited long enough (MUST-40)."""
     tcb.core.counters.TcpExtDelayedACKs += 1
     tcb.ack_now = True
-    tcb.ack_reason = "the delayed ACK's time is over"
+    tcb.ack_reason = "the delayed-ACK timer expired"
     schedule(tcb)
 
 
@@ -225,12 +225,12 @@ def keepalive_arm(tcb: Tcb) -> None:
     """(Re)arm keep-alive: after the idle time (MUST-24 to 28), or cancel it where it is off."""
     core = tcb.core
     if not tcb.keepalive or tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
-        core.cancel_timer(tcb.keep_timer, "no keep-alive here", "RFC 9293 3.8.4")
+        core.cancel_timer(tcb.keep_timer, "keep-alive is off, or the connection is closing", "RFC 9293 3.8.4")
         return
     if tcb.keep_timer is None:
         tcb.keep_timer = Timer(tcb, C.TIMER_KEEPALIVE)
     at = max(tcb.last_recv + tcb.keepidle, core.now + 1)
-    core.set_timer(tcb.keep_timer, at, "if nothing is heard until then, ask", "RFC 9293 3.8.4")
+    core.set_timer(tcb.keep_timer, at, "keep-alive probes the peer if nothing arrives until then", "RFC 9293 3.8.4")
 
 
 def keepalive(tcb: Tcb) -> None:
@@ -240,22 +240,22 @@ def keepalive(tcb: Tcb) -> None:
         return
     idle = core.now - tcb.last_recv
     if tcb.rtxq.count > 0 or tcb.unsent() > 0:
-        core.set_timer(tcb.keep_timer, core.now + tcb.keepidle, "data is out: its ACK will tell", "RFC 9293 3.8.4")
+        core.set_timer(tcb.keep_timer, core.now + tcb.keepidle, "outstanding data serves as a probe", "RFC 9293 3.8.4")
         return
     if idle < tcb.keepidle:
         tcb.keep_probes = 0
         at = tcb.last_recv + tcb.keepidle
-        core.set_timer(tcb.keep_timer, at, "something was heard meanwhile", "RFC 9293 3.8.4")
+        core.set_timer(tcb.keep_timer, at, "a segment arrived in the meantime", "RFC 9293 3.8.4")
         return
     over = tcb.keep_probes >= tcb.keepcnt
     if tcb.user_timeout > 0:
         over = tcb.keep_probes > 0 and idle >= tcb.user_timeout
     if over:
         tcb.so_error = errno.ETIMEDOUT
-        timed_out(tcb, f"{tcb.keep_probes} keep-alives without an answer", "RFC 9293 3.8.4")
+        timed_out(tcb, f"the peer did not answer {tcb.keep_probes} keep-alive probes", "RFC 9293 3.8.4")
         return
     tcb.keep_probes += 1
     core.counters.TcpExtTCPKeepAlive += 1
     # SHLD-12: without data.
-    probe(tcb, f"keep-alive {tcb.keep_probes}: is the peer still there?", "RFC 9293 3.8.4")
-    core.set_timer(tcb.keep_timer, core.now + tcb.keepintvl, "for the answer to the keep-alive", "RFC 9293 3.8.4")
+    probe(tcb, f"keep-alive probe {tcb.keep_probes} checks whether the peer is still there", "RFC 9293 3.8.4")
+    core.set_timer(tcb.keep_timer, core.now + tcb.keepintvl, "the keep-alive answer is due then", "RFC 9293 3.8.4")

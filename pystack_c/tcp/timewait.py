@@ -24,11 +24,11 @@ def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
     """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
     flags = pkt.tcp_flags
     if not flags & C.ACK:
-        tcb.core.drop("tcp-no-ack", tcb.subject(), "no ACK bit", "FreeBSD tcp_twcheck")
+        tcb.core.drop("tcp-no-ack", tcb.subject(), "the segment has no ACK bit", "FreeBSD tcp_twcheck")
     elif flags & C.FIN:
         fin_again(tcb)
     elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
-        ack_now(tcb, "outside the window: say where it is", "FreeBSD tcp_twcheck")
+        ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "FreeBSD tcp_twcheck")
 
 
 def reopen(tcb: Tcb, pkt: Packet) -> bool:

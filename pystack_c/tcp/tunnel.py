@@ -1,8 +1,8 @@
-"""TCP in UDP, FreeBSD's way (its tcp(4): udp_tunneling_port): for paths that let nothing but UDP through.
+"""TCP in UDP as FreeBSD does it (tcp(4), udp_tunneling_port), for paths on which only UDP passes.
 
 A segment travels in a datagram between this host's port (the setting tcp_udp_port; 0 is off) and the peer's, which belongs to the
-connection: a segment that comes another way, or plainly, belongs to no connection. The datagram's checksum covers the segment,
-whose own is zero; so it must be there.
+connection: a segment in another datagram, or without one, belongs to no connection. The datagram's checksum is required, because it covers
+the segment, whose own checksum is zero.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ class Tunnel(Encap):
         self.port = port
 
     def send(self, core: Core, out: Outgoing) -> int:
-        """The segment whose header is in the scratch buffer, in a datagram."""
+        """Send the segment whose header is in the scratch buffer in a datagram."""
         segment = bytearray(core.scratch[C.L4_OFF : C.L4_OFF + out.l4_len])
         segment[16:18] = b"\0\0"
         if out.payload is not None:
@@ -40,18 +40,18 @@ class Tunnel(Encap):
 
 
 def port_of(way: Any) -> int:
-    """The UDP port of a way (a Tunnel, or IP options, or None), or 0."""
+    """The UDP port of an encapsulation (a Tunnel, IP options, or None), or 0."""
     return way.port if isinstance(way, Tunnel) else 0
 
 
 def unwrap(core: Core, pkt: Packet) -> bool:
-    """Is this UDP datagram one with a segment? Then the packet's transport is that segment, and `core.tunnel` its way."""
+    """True if this UDP datagram carries a segment. Then the packet's transport is that segment, and `core.tunnel` is its encapsulation."""
     start = pkt.l4_off
     frame = pkt.frame
     if pkt.l4_end - start < 8 or (frame[start + 2] << 8) | frame[start + 3] != core.config.tcp_udp_port:
         return False
     if wire.parse(pkt) < 0 or frame[start + 6] | frame[start + 7] == 0 or pkt.dst_kind != C.DST_UNICAST:
-        # (UDP counts what is broken; where the datagram has no checksum, nothing covers the segment.)
+        # UDP counts broken datagrams. Without a checksum in the datagram, nothing protects the segment.
         return False
     core.tunnel = Tunnel(pkt.sport)
     pkt.l4_off = start + 8
@@ -60,7 +60,7 @@ def unwrap(core: Core, pkt: Packet) -> bool:
 
 
 def icmp_error(core: Core, kind: int, code: int, info: int, src: int, dst: int, dport: int, quote: bytes) -> bool:
-    """An ICMP error quotes a datagram from our port to (dst, dport). True where it carried a segment of a connection."""
+    """An ICMP error quotes a datagram from our port to (dst, dport). True if it carried a segment of a connection."""
     if core.tcp is None or len(quote) < 16:
         return False
     sport, rport = (quote[8] << 8) | quote[9], (quote[10] << 8) | quote[11]

@@ -45,7 +45,7 @@ def urgent(tcb: Tcb, pkt: Packet) -> None:
         tcb.rcv_up = up
         tcb.urg_seen = True
         tcb.oob_state = C.OOB_EXPECTED
-        tell.received(tcb, "tcp.urgent", up, 0, "urgent data ends there: tell the application", "RFC 9293 3.8.5")
+        tell.received(tcb, "tcp.urgent", up, 0, "the peer's urgent data ends there", "RFC 9293 3.8.5")
         tcb.wake(C.EV_PRI)
 
 

@@ -71,7 +71,7 @@ def listen(tcb: Tcb, backlog: int, now: int) -> None:
     tcb.listener = Listener(backlog)
     fastopen.wanted_at_listen(tcb, backlog)
     tcb.listener.defer_accept = tcb.defer_accept
-    set_state(tcb, C.LISTEN, "passive OPEN", "RFC 9293 3.10.1")
+    set_state(tcb, C.LISTEN, "the application started to listen (passive OPEN)", "RFC 9293 3.10.1")
     core.tcp.listen(tcb)
 
 
@@ -83,7 +83,7 @@ def accept(tcb: Tcb, now: int) -> Any:
     if not tcb.listener.accept_queue:
         return None
     child = tcb.listener.accept_queue.popleft()
-    tell.listen(tcb, "accept", "the application takes one", "RFC 9293 3.10.2")
+    tell.listen(tcb, "accept", "the application accepted a connection", "RFC 9293 3.10.2")
     return child
 
 
@@ -128,11 +128,11 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     start_sequence(tcb, old)
     if old is not None:
         core.counters.TcpExtTWRecycled += 1
-        finish(old, "a new connection takes its four numbers", "RFC 6191 2")
+        finish(old, "a new connection takes over its addresses and ports", "RFC 6191 2")
     have_route(tcb)
     tables.register(tcb)
     core.counters.TcpActiveOpens += 1
-    set_state(tcb, C.SYN_SENT, "active OPEN", "RFC 9293 3.10.1")
+    set_state(tcb, C.SYN_SENT, "the application called connect (active OPEN)", "RFC 9293 3.10.1")
     if tcb.fastopen_connect and core.config.tcp_fastopen & fastopen.CLIENT:
         # TCP_FASTOPEN_CONNECT: where the SYN may carry data, it waits for the first write.
         tcb.fastopen_asked = True
@@ -312,7 +312,7 @@ def close_write(tcb: Tcb) -> None:
     if tcb.state == C.ESTABLISHED:
         set_state(tcb, C.FIN_WAIT_1, "the application closed its side", "RFC 9293 3.10.4")
     elif tcb.state == C.CLOSE_WAIT:
-        set_state(tcb, C.LAST_ACK, "the application closed its side, after the peer", "RFC 9293 3.10.4")
+        set_state(tcb, C.LAST_ACK, "the application closed its side after the peer", "RFC 9293 3.10.4")
     tcb.wake(C.EV_OUT)
     schedule(tcb)
 
@@ -352,23 +352,21 @@ def close(tcb: Tcb, now: int) -> None:
         tcb.recvbuf.clear()
         memory.settle(tcb)
     elif state == C.SYN_SENT:
-        finish(tcb, "closed before the connection was made", "RFC 9293 3.10.4")
+        finish(tcb, "the application closed the socket before the connection was established", "RFC 9293 3.10.4")
     elif tcb.recvbuf.used > 0 and state != C.TIME_WAIT:
         # SHLD-3: unread data is lost, and the peer must know.
         core.counters.TcpExtTCPAbortOnClose += 1
-        abort_connection(tcb, 0, "closed with unread data", "RFC 9293 3.6.1")
+        abort_connection(tcb, 0, "the application closed the socket with unread data", "RFC 9293 3.6.1")
     elif tcb.linger == 0 and state != C.TIME_WAIT:
         core.counters.TcpExtTCPAbortOnData += 1
-        abort_connection(tcb, 0, "SO_LINGER with zero time", "POSIX SO_LINGER")
+        abort_connection(tcb, 0, "the application closed the socket with SO_LINGER set to zero", "POSIX SO_LINGER")
     elif not tcb.shut_wr:
         close_write(tcb)
     elif state == C.FIN_WAIT_2:
         await_fin(tcb)
     if not memory.orphaned(tcb):
         core.counters.TcpExtTCPAbortOnMemory += 1
-        abort_connection(
-            tcb, 0, "too many closed connections are not over, or no memory for this one", "Linux tcp_close"
-        )
+        abort_connection(tcb, 0, "too many closed connections are unfinished, or memory is short", "Linux tcp_close")
 
 
 def abort(tcb: Tcb, now: int) -> None:

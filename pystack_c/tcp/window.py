@@ -97,4 +97,4 @@ def _freebsd_update(tcb: Tcb, free: int, left: int) -> None:
 
 
 def _why_update(tcb: Tcb, free: int) -> str:
-    return "" if tcb.core.probe is None else f"window update: {free} bytes are free again"
+    return "" if tcb.core.probe is None else f"window update: the application read, and {free} bytes are free again"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parse(pkt: "Packet") -> int:
-    """Read the ARP packet at pkt.ip_off. 0, -1 (truncated), -2 (not IPv4 over Ethernet) or -3 (unknown operation)."""
+    """Read the ARP packet at pkt.ip_off. 0, -1 (truncated), -2 (the packet is not for IPv4 over Ethernet) or -3 (unknown operation)."""
     off = pkt.ip_off
     if pkt.end - off < 28:
         return -1

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 # What the negative answers of `parse` mean: (drop, why, rule), at index -code.
 ERRORS = (
     ("", "", ""),
-    ("ip-truncated", "shorter than an IPv4 header", "RFC 791 3.1"),
+    ("ip-truncated", "the packet is shorter than an IPv4 header", "RFC 791 3.1"),
     ("ip-bad-version", "the version field is not 4", "RFC 1122 3.2.1.1"),
-    ("ip-bad-ihl", "the header length is below 5 words or longer than the packet", "RFC 791 3.1"),
+    ("ip-bad-ihl", "the header length is below 5 words or beyond the end of the packet", "RFC 791 3.1"),
     ("ip-bad-checksum", "the header checksum is wrong", "RFC 1122 3.2.1.2"),
-    ("ip-bad-length", "total length is below the header's", "RFC 791 3.1"),
-    ("ip-bad-length", "total length is beyond the frame's end", "RFC 791 3.1"),
+    ("ip-bad-length", "the total length is less than the header length", "RFC 791 3.1"),
+    ("ip-bad-length", "the total length is beyond the end of the frame", "RFC 791 3.1"),
 )
 
 # Options (RFC 791 section 3.1)

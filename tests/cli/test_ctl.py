@@ -24,7 +24,7 @@ def rtt(text: str) -> float:
 def test_stepped_by_a_script(lab: Lab):
     with lab.up(*UP):
         refused = lab.pystack("ctl", "step", "n", "x")
-        assert "n takes a number" in refused.stdout
+        assert "n needs a number" in refused.stdout
         ping = subprocess.Popen(lab.command("ping", "-c", "1", "-W", "60", "10.0.0.2"), stdout=-1, text=True)
         # ARP request, its answer, then the echo request
         summary, limit = "", time.monotonic() + 30
@@ -102,7 +102,7 @@ def test_the_prompt(lab: Lab):
         assert "echo request" in seen and "ARP, Reply" in seen  # the frames that passed are listed
         terminal.until("(step) ")
         terminal.type("")
-        terminal.until("an echo request for us")
+        terminal.until("an echo request for this host arrived")
         terminal.until("(step) ")
         terminal.type("")
         out, _ = ping.communicate(timeout=90)

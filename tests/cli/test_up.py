@@ -242,7 +242,10 @@ def test_verbose_tells_each_frame(lab):
         process.wait(20)
         assert process.stdout is not None
         told = process.stdout.read()
-    assert "> IP 10.0.0.2 > 10.0.0.1: ICMP echo reply" in told and "# an echo request for us [RFC 1122" in told
+    assert (
+        "> IP 10.0.0.2 > 10.0.0.1: ICMP echo reply" in told
+        and "# an echo request for this host arrived [RFC 1122" in told
+    )
 
 
 def test_tun_and_mtu(lab):

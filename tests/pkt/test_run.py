@@ -38,7 +38,7 @@ def test_diagnosis_says_what_a_person_needs(tmp_path):
         "actual    0.100000 > P. 1:11(10)",
         "state=ESTABLISHED",
         "snd_una=",
-        "tcp.out: data within window and cwnd [RFC 9293 3.8]",
+        "tcp.out: the data fits in window and cwnd [RFC 9293 3.8]",
     ):
         assert part in text, text
 

@@ -11,7 +11,7 @@ from tests import frames as f
 
 
 class Kept(io.BytesIO):
-    """A file whose bytes stay after close()."""
+    """A file that keeps its bytes after close()."""
 
     def close(self) -> None:
         self.kept = self.getvalue()

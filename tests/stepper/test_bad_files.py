@@ -159,7 +159,7 @@ def test_two_hosts_of_one_name():
 def test_no_host_at_all():
     out = bytearray((fmt.END,))
     values.put_number(out, 0)
-    assert "holds no host" in error_of(b"PYSTACKT\x01" + chunk(bytes(out)))
+    assert "contains no host" in error_of(b"PYSTACKT\x01" + chunk(bytes(out)))
 
 
 # -- what a crash leaves ---------------------------------------------------------------------------------------------

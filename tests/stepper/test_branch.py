@@ -122,19 +122,19 @@ def test_side_by_side(runs):
     ("name", "text", "says"),
     [
         ("rto", "drop=99", "there is no frame 99; there are 14"),
-        ("rto", "drop=x", "drop=FRAME is meant"),
-        ("rto", "foo=1", "is no change; there are drop=FRAME"),
+        ("rto", "drop=x", "should have the form drop=FRAME"),
+        ("rto", "foo=1", "is not a change; there are drop=FRAME"),
         (
             "rto",
             "congestion=a:none",
-            "a used none: there is no such congestion control; there are .*bbr, cubic, .*reno",
+            "a had used none: there is no such congestion control; there are .*bbr, cubic, .*reno",
         ),
         ("rto", "nodelay=z", "there is no host 'z'; there are a, b"),
         ("ping", "nodelay=a", "a has no connection in this scenario"),
         ("rto", "delay=nowhere:1ms", "there is no link 'nowhere'; there are a-b"),
         ("rto", "set=a:tcp_nothing=1", "there is no setting named 'tcp_nothing'"),
         ("rto", "set=a:tcp_sack=maybe", "is meant"),
-        ("syn-flood", "drop=1", "frame 1 comes from outside"),
+        ("syn-flood", "drop=1", "frame 1 does not come from a recorded host"),
     ],
 )
 def test_what_cannot_be_changed_says_why(name, text, says):

@@ -136,7 +136,7 @@ def test_disabled_breakpoints_do_not_stop(timeline):
         ("event.__class__", "begins with an underscore", 0),
         ("tcb._x", "begins with an underscore", 0),
         ("event.kind.upper()", "only len, min", 0),
-        ("event.kind.upper", "have a dot", 0),
+        ("event.kind.upper", "may be followed by a dot", 0),
         ("().__class__.__bases__", "underscore", 0),
         ("[x for x in (1,)]", "ListComp is not allowed", 0),
         ("(lambda: 1)()", "only len", 0),

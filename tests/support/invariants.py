@@ -171,7 +171,7 @@ def check_listener(stack: Any, tcb: Any) -> None:
     assert tcb.state == C.LISTEN and tcb.listener is not None
     queue = tcb.listener
     assert len(queue.accept_queue) <= queue.backlog + 1 or queue.backlog < 1 << 16
-    assert len(queue.syn_queue) <= stack.config.tcp_max_syn_backlog, "too many half-open connections"
+    assert len(queue.syn_queue) <= stack.config.tcp_max_syn_backlog, "the SYN queue is full"
     for ident, child in queue.syn_queue.items():
         assert child.ident == ident and child.state == C.SYN_RECEIVED, f"{STATE_NAMES[child.state]} is not half-open"
         assert child.parent is tcb and child.registered

@@ -22,7 +22,7 @@ MOST, LIMIT = 3_000_000, 120 * S
 
 
 class Kept(io.BytesIO):
-    """A file whose bytes stay after close()."""
+    """A file that keeps its bytes after close()."""
 
     kept = b""
 

@@ -54,11 +54,11 @@ def test_a_timer_gives_its_reason_to_the_first_frame_only():
     )
     assert timer.direction == "timer" and timer.frame == b""
     assert first.reasons == [
-        "the rto timer was due (tcp x)",
+        "the rto timer expired (tcp x)",
         "backed off: 1 -> 2 [RFC 6298 5.5]",
         "oldest unacknowledged [RFC 6298 5.4]",
     ]
-    assert second.reasons == ["more", "one piece for the device, which cuts it into segments of 1448 bytes"]
+    assert second.reasons == ["more", "the device cuts this group into segments of 1448 bytes"]
 
 
 def test_a_drop_is_told_and_an_announcement_without_a_frame_goes_to_what_came_before():
@@ -106,4 +106,4 @@ def test_annotated_capture_writes_comments_and_finished_checksums():
     assert (first.time, first.data, first.direction, first.comments) == (7, SYN, pcapng.INBOUND, ["DROPPED x: no"])
     assert first.interface.name == "h:eth0"
     assert second.data == SYNACK and second.direction == pcapng.OUTBOUND
-    assert second.comments == ["the rto timer was due (tcp x)", "answer"]
+    assert second.comments == ["the rto timer expired (tcp x)", "answer"]

@@ -23,7 +23,7 @@ PEER, HOST = "10.0.0.1", "10.0.0.2"
 
 
 class Kept(io.BytesIO):
-    """A file whose bytes stay after close()."""
+    """A file that keeps its bytes after close()."""
 
     def close(self):
         self.kept = self.getvalue()

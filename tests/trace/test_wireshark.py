@@ -53,10 +53,12 @@ def test_a_retransmission_says_why(capture):
     at_a = 'frame.interface_name == "a:eth0" && ip.src == 10.0.0.1 && '
     found = tshark(path, at_a + "tcp.analysis.retransmission", "frame.comment")
     assert len(found) == (1 if lost else 0)
-    told = tshark(path, at_a + 'frame.comment contains "retransmission: RTO"', "frame.comment")
+    told = tshark(path, at_a + 'frame.comment contains "retransmission: the RTO"', "frame.comment")
     assert told == found
     if lost:
-        assert re.search(r"retransmission: RTO 2\d\d(\.\d+)? ms after SRTT 50 ms \[RFC 6298 5\.4\]", found[0][0]), found
+        assert re.search(
+            r"retransmission: the RTO of 2\d\d(\.\d+)? ms expired \(SRTT 50 ms\) \[RFC 6298 5\.4\]", found[0][0]
+        ), found
 
 
 def test_every_frame_of_tcp_has_a_reason_and_its_interface(capture):

@@ -84,7 +84,7 @@ export class Expression {
     private readonly hosts: string[],
     private readonly fields: string[],
   ) {
-    if (text.length > MAX_LENGTH) throw new ExpressionError(`longer than ${MAX_LENGTH} characters`);
+    if (text.length > MAX_LENGTH) throw new ExpressionError(`the expression is longer than ${MAX_LENGTH} characters`);
     this.list = tokens(text.trim());
     this.root = this.list.length === 1 ? this.fail("not an expression") : this.sequence();
     this.needEnd();
@@ -146,7 +146,7 @@ export class Expression {
   }
 
   private conditional(): Node {
-    if (++this.depth > MAX_DEPTH) this.fail("nested too deep");
+    if (++this.depth > MAX_DEPTH) this.fail("the expression is nested too deeply");
     const body = this.or();
     let made = body;
     if (this.take("if")) {
@@ -276,7 +276,7 @@ export class Expression {
         kind = "";
       } else if (this.take(".")) {
         const attr = this.attribute();
-        if (kind !== "dict") this.fail(`'${attr}': only event, frame, tcb, their fields and timers, and hosts have a dot`, at);
+        if (kind !== "dict") this.fail(`'${attr}': only event, frame, tcb, their fields and timers, and hosts may be followed by a dot`, at);
         made = (scope) => item(inner(scope), attr);
         kind = attr === "fields" || attr === "timers" ? "dict" : "";
       } else if (this.token.text === "(") {
@@ -306,7 +306,7 @@ export class Expression {
     if (name === "event") return [this.of(FIELDS_OF_EVENT, attr, base, (scope) => scope.eventField(attr)), kind];
     if (name === "frame") return [this.of(FIELDS_OF_FRAME, attr, base, (scope) => scope.frameField(attr)), kind];
     this.name(base); // says so where there is no such name
-    this.fail(`'${attr}': only event, frame, tcb, their fields and timers, and hosts have a dot`, base.at);
+    this.fail(`'${attr}': only event, frame, tcb, their fields and timers, and hosts may be followed by a dot`, base.at);
   }
 
   private of(known: string[], attr: string, base: Token, made: Node): Node {
@@ -360,7 +360,7 @@ export class Expression {
     const token = this.token;
     this.place++;
     if (token.kind === "number") {
-      if (token.value > MAX_NUMBER && !/[.eE]/.test(token.text)) this.fail("a number too large", token.at);
+      if (token.value > MAX_NUMBER && !/[.eE]/.test(token.text)) this.fail("the number is too large", token.at);
       return () => token.value;
     }
     if (token.kind === "string") {

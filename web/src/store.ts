@@ -128,14 +128,14 @@ export class Store {
     const result = await this.source.run(this.position, direction, armed);
     if (result.hit >= 0) armed[result.hit].hits++;
     const where = direction > 0 ? "the end" : "the beginning";
-    const message = result.hit >= 0 ? `stopped by ${armed[result.hit].text}${result.text}` : `ran to ${where}: no hit`;
+    const message = result.hit >= 0 ? `stopped by ${armed[result.hit].text}${result.text}` : `ran to ${where} without a hit`;
     await this.goto(result.position, message);
   }
 
   /** To the event that answers the scenario's question; to the next one, where there are several. */
   async answer(): Promise<void> {
     const { answers, question } = this.overview;
-    if (!answers.length) throw new Error("only a scenario asks a question, and this is none");
+    if (!answers.length) throw new Error("only a scenario asks a question, and this is a recording");
     const next = answers.find((index) => index > this.position) ?? answers[0];
     await this.goto(next, answers.length > 1 ? `${question} (a: the next of ${answers.length} answers)` : question);
   }

@@ -1,9 +1,9 @@
-"""Why did this happen? In sentences that name the mechanism, the values that decided, and the RFC section.
+"""Why did this happen? The answer names the mechanism, the values that decided, and the RFC section.
 
     why(timeline, event=190)         an event
     why(timeline, frame=12)          a frame: why it was sent, and what became of it
 
-The answer is found from the events and states around, not from a list of answers: the same words come for any recording.
+The answer comes from the events and states around it, not from a list of answers, so it works for any recording.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
 
-#: what explanations call their mechanisms
+#: the names of the mechanisms
 MECHANISMS = (
     "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "drop",
     "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
@@ -46,7 +46,7 @@ _KINDS: dict[str, Explain] = {
     "timer.fired": below.timer,
     "timer.cancelled": below.timer,
 }
-#: of the events that announce a frame, which one tells most
+#: events that announce a frame, the most telling kind first
 _TELLING = ("tcp.retransmit", "tcp.probe", "ip.fragment", "icmp.out", "arp.send", "tcp.out", "udp.out", "ip.forward")
 
 
@@ -55,7 +55,7 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     if frame is not None:
         return _frame(timeline, timeline.frames[frame - 1])
     if event is None:
-        raise ValueError("why of what? event=index or frame=number")
+        raise ValueError("why() needs event=index or frame=number")
     if event < 0:
         return Explanation("told", "Nothing has happened yet.")
     look = Look(timeline, event)
@@ -69,7 +69,7 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
         if explain is not None:
             return explain(look)
     except KeyError:
-        # A state or field that is not there (a connection that is gone): what the core itself said.
+        # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
     return Explanation("told", f"{look.host}: {look.entry.text()}.")
 
@@ -87,15 +87,15 @@ def _segment(look: Look) -> Explanation:
     if not look.conn or not look.tcb:
         return Explanation("reset" if entry.fields["flags"] & 4 else "told", f"{look.host}: {entry.text()}.")
     if entry.fields["flags"] & 4:
-        return Explanation("reset", f"{look.host} sends RST: {entry.text()}.")
+        return Explanation("reset", f"{look.host} sends a RST: {entry.text()}.")
     if entry.fields["length"]:
         return flow.data(look)
     if entry.fields["flags"] & 1:
-        return Explanation("close", f"The FIN says that {look.host} has nothing more to send: {entry.text()}.")
+        return Explanation("close", f"The FIN says that {look.host} has no more data to send: {entry.text()}.")
     cause = look.cause()
     if cause is not None and cause.kind == "timer.fired" and cause.fields.get("timer") == "delayed-ack":
         return flow.late_ack(look)
-    return Explanation("ack", f"{look.host} acknowledges: {entry.text()}.")
+    return Explanation("ack", f"{look.host} sends an acknowledgement: {entry.text()}.")
 
 
 def _frame(timeline: Timeline, frame: Frame) -> Explanation:
@@ -106,9 +106,9 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
             f"Frame {frame.number} never arrived: it was lost between {frame.host} and {frame.to or 'its receivers'}."
         )
     elif frame.fate == "dropped":
-        fate = f"Its receiver {frame.to} did not take it: {'; '.join(frame.drops)}."
+        fate = f"Its receiver {frame.to} dropped it: {'; '.join(frame.drops)}."
     elif frame.altered:
-        fate = "It came in with a bit changed."
+        fate = "It arrived with a changed bit."
     chosen = frame.effects if frame.outside else frame.why
     for kind in _TELLING:
         for index in reversed(chosen):
@@ -127,9 +127,7 @@ def _after_arp(timeline: Timeline, frame: Frame) -> str:
     for index in range(frame.event, max(frame.event - 5, -1), -1):
         entry = timeline.events[index]
         if str(entry.kind) == "arp.state" and entry.host == frame.host and entry.fields.get("new") == "REACHABLE":
-            return (
-                f"It had waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
-            )
+            return f"The packet waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
     return ""
 
 

@@ -13,15 +13,15 @@ def arp(look: Look) -> Explanation:
     if kind == "arp.queued":
         reply = look.next("arp.in", host=look.host)
         waited = (
-            f"The answer came {ms(reply.time - look.entry.time)} later ({number(look.frame(reply))}), and the packet left."
+            f"The answer arrived {ms(reply.time - look.entry.time)} later ({number(look.frame(reply))}), and the packet was sent."
             if reply is not None
-            else "No answer came."
+            else "No answer arrived."
         )
         again = _asked_again(look, reply)
         return Explanation(
             "arp",
-            f"Address resolution: {look.host} knows the IP address {addr} of the next hop, but not its MAC address, without which no "
-            "Ethernet frame can be made. The packet waits in the ARP entry, and a request goes out to everybody "
+            f"Address resolution: {look.host} knows the IP address {addr} of the next hop, but not its MAC address, and an "
+            "Ethernet frame needs one. The packet waits in the ARP entry, and a request is broadcast to all hosts on the link "
             "(RFC 826, RFC 1122 2.3.2.2).",
             again,
             waited,
@@ -56,31 +56,31 @@ def icmp(look: Look) -> Explanation:
     if kind in (0, 8):
         if kind == 8 and coming:
             text = (
-                f"Ping: an echo request came in; ICMP of {look.host} itself answers, no application takes part (RFC 1122 3.2.2.6). "
+                f"Ping: an echo request arrived. The ICMP code of {look.host} answers it itself, without any application (RFC 1122 3.2.2.6). "
                 "The reply (type 0) carries the request's identifier, sequence number and data, so that the sender knows which of "
                 "its requests it answers (RFC 792)."
             )
         elif kind == 8:
             text = f"Ping: {look.host} sends an echo request (type 8), which every host must answer (RFC 1122 3.2.2.6)."
         else:
-            text = f"Ping: the echo reply (type 0) {'came back' if coming else 'answers the request'} (RFC 792)."
+            text = f"Ping: the echo reply (type 0) {'arrived' if coming else 'answers the request'} (RFC 792)."
         return Explanation("ping", text)
     if kind == 11:
         if code == 1:
-            text = f"Not all fragments came in time: {look.entry.text()}."
+            text = f"Not all fragments arrived in time: {look.entry.text()}."
             return Explanation("fragment", text)
         return Explanation(
             "traceroute",
-            f"The TTL of the packet came to 0 at {look.host if not coming else 'a router'}, which dropped it and tells the sender with "
+            f"The TTL of the packet reached 0 at {look.host if not coming else 'a router'}, which dropped it and reports this to the sender with "
             '"time exceeded" (ICMP 11/0, RFC 1812 5.3.1).',
-            "The source address of that message is the router's: traceroute sends packets with TTL 1, 2, 3, ... and so learns "
-            "each hop.",
+            "The source address of that message is the router's. Traceroute sends packets with TTL 1, 2, 3, ..., so it learns "
+            "the address of each hop.",
         )
     if kind == 3 and code == 4:
         return Explanation(
             "pmtud",
-            "Path MTU discovery: a packet with DF (do not fragment) was larger than the MTU of a link on its way; the router before "
-            'that link dropped it and says "fragmentation needed", with the MTU (ICMP 3/4, RFC 1191 4).',
+            "Path MTU discovery: a packet with DF (do not fragment) was larger than the MTU of a link on its path. The router before "
+            'that link dropped it and reports "fragmentation needed" with the MTU (ICMP 3/4, RFC 1191 4).',
             _smaller(look) if coming else "",
         )
     name = {3: "destination unreachable", 5: "redirect", 12: "parameter problem"}.get(kind, f"type {kind}")
@@ -93,10 +93,10 @@ def _smaller(look: Look) -> str:
     tcb = look.at(after.index).tcb if after is not None else look.tcb
     if not tcb:
         return ""
-    stamps = ", 12 of timestamps" if tcb["ts_ok"] else ""
-    again = ", and what was dropped is sent again at once" if after is not None else ""
+    stamps = ", and 12 of timestamps" if tcb["ts_ok"] else ""
+    again = ". The dropped data is retransmitted at once" if after is not None else ""
     return (
-        f"{look.host}'s segments carry {tcb['mss']} bytes from now on: the path's {tcb['path_mtu']}, less 20 of IP header, 20 of "
+        f"{look.host}'s segments carry {tcb['mss']} bytes from now on: the path MTU of {tcb['path_mtu']} bytes, less 20 of IP header, 20 of "
         f"TCP header{stamps}{again}."
     )
 
@@ -108,20 +108,21 @@ def fragments(look: Look) -> Explanation:
     if kind == "ip.fragment":
         return Explanation(
             "fragment",
-            f"Fragmentation: the datagram is larger than the link's MTU and may be cut, so IP makes {fields['count']} fragments of it, "
-            f'all with identification {fields["ident"]}, each with its offset; the last one lacks the flag MF, "more fragments" '
+            f"Fragmentation: the datagram is larger than the MTU of the link and DF is not set, so IP makes {fields['count']} fragments of it, "
+            f'all with identification {fields["ident"]}, and each with its own offset. All but the last one have the flag MF, "more fragments" '
             "(RFC 791 3.2).",
             _shares(look),
-            "Only the receiver puts them together; if one is lost, all are in vain.",
+            "Only the receiver reassembles them. If one fragment is lost, the whole datagram is lost.",
         )
     if kind == "ip.held":
         return Explanation(
             "fragment",
-            f"Reassembly: a fragment at offset {fields['offset']} ({fields['length']} bytes) of datagram {fields['ident']} waits for its "
-            "siblings (RFC 791 3.2); after a timeout all of it is dropped (RFC 1122 3.3.2).",
+            f"Reassembly: a fragment at offset {fields['offset']} ({fields['length']} bytes) of datagram {fields['ident']} waits for the "
+            "other fragments (RFC 791 3.2). If they do not arrive in time, all of it is dropped (RFC 1122 3.3.2).",
         )
     return Explanation(
-        "fragment", f"Reassembly: the last missing fragment came, {fields['length']} bytes go up (RFC 791 3.2)."
+        "fragment",
+        f"Reassembly: the last missing fragment arrived, so the datagram with {fields['length']} bytes is complete (RFC 791 3.2).",
     )
 
 
@@ -137,36 +138,36 @@ def _shares(look: Look) -> str:
     if len(sizes) < 2:
         return ""
     listed = f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
-    return f"They carry {listed} bytes, each behind an IP header of its own; offsets count in units of 8 bytes."
+    return f"They carry {listed} bytes, and each has an IP header of its own. Offsets count in units of 8 bytes."
 
 
 def dropped(look: Look) -> Explanation:
     """A drop."""
     name = look.entry.fields["name"]
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
-    text = f"{look.host} dropped it (counter {name}): {look.entry.reason}" + (
+    text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
     )
     return Explanation(mechanism, text)
 
 
 def timer(look: Look) -> Explanation:
-    """A timer was due, was set or was taken out."""
+    """A timer expired, was set or was cancelled."""
     name = look.entry.fields["timer"]
     if look.entry.kind == "timer.set":
         wait = ms(look.entry.fields["deadline"] - look.entry.time)
-        return Explanation("timer", f"The {name} timer of {look.host} is set, to {wait} from now: {look.entry.text()}.")
+        return Explanation("timer", f"The {name} timer of {look.host} is set to {wait} from now: {look.entry.text()}.")
     if look.entry.kind != "timer.fired":
-        return Explanation("timer", f"The {name} timer of {look.host} is taken out: {look.entry.text()}.")
+        return Explanation("timer", f"The {name} timer of {look.host} is cancelled: {look.entry.text()}.")
     mechanism = {"retransmission": "rto", "delayed-ack": "delayed-ack", "persist": "zero-window"}.get(name, "timer")
     says = {
-        "retransmission": "no acknowledgement came in time: what is out counts as lost (RFC 6298 5.4)",
-        "delayed-ack": "the acknowledgement that was held back goes out alone (RFC 9293 3.8.6.3)",
-        "persist": "the window is still closed: a probe asks whether it is (RFC 9293 3.8.6.1)",
-        "loss-probe": "nothing came back for two round trips: the tail may be lost, a probe will tell (RFC 8985 7.3)",
-        "reordering": "what RACK gave time to arrive late did not: it is lost (RFC 8985 6.2)",
-        "time-wait": "2 MSL are over: the connection is forgotten (RFC 9293 3.6.1)",
-        "arp": "no answer to the ARP request: ask again, or give up (RFC 1122 2.3.2.1)",
-        "reassembly": "not all fragments came in time: the others are dropped (RFC 1122 3.3.2)",
+        "retransmission": "no acknowledgement arrived in time, so all outstanding segments count as lost (RFC 6298 5.4)",
+        "delayed-ack": "nothing could carry the delayed acknowledgement in time, so it is sent alone (RFC 9293 3.8.6.3)",
+        "persist": "no window update arrived, so a probe asks whether the window is still closed (RFC 9293 3.8.6.1)",
+        "loss-probe": "no acknowledgement arrived for two round trips, so the last segments may be lost and a probe checks it (RFC 8985 7.3)",
+        "reordering": "the missing segments did not arrive within the reordering window, so RACK marks them lost (RFC 8985 6.2)",
+        "time-wait": "2 MSL have passed, so the connection is deleted (RFC 9293 3.6.1)",
+        "arp": "no answer to the ARP request arrived, so ARP asks again or gives up (RFC 1122 2.3.2.1)",
+        "reassembly": "not all fragments arrived in time, so the others are dropped (RFC 1122 3.3.2)",
     }.get(name, look.entry.reason)
-    return Explanation(mechanism, f"The {name} timer of {look.host} was due: {says}.")
+    return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.")

@@ -15,36 +15,36 @@ def hold(look: Look) -> Explanation:
     if usable <= 0:
         return Explanation(
             "window",
-            f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are out "
-            f"and not acknowledged; {unsent} bytes wait (RFC 9293 3.8.6).",
+            f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are "
+            f"outstanding, and {unsent} more bytes wait (RFC 9293 3.8.6).",
             _goes_on(look),
         )
     if room <= 0 or (room < mss and room < unsent):
         return Explanation(
             "congestion-window",
             f"{look.host} stopped because its congestion window is full: {tcb['in_flight']} of {tcb['cwnd']} bytes are in "
-            f"flight, and {unsent} wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
+            f"flight, and {unsent} more bytes wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
             _goes_on(look),
         )
     if tcb["cork"]:
         return Explanation(
-            "cork", f"TCP_CORK: the application said that more is to come, so {unsent} bytes wait (Linux tcp(7))."
+            "cork", f"TCP_CORK: the application announced more data, so {unsent} bytes wait (Linux tcp(7))."
         )
     if unsent <= usable and unsent < mss and not tcb["nodelay"]:
         return nagle(look)
     return Explanation(
         "silly-window",
-        f"Silly window avoidance: {usable} bytes of window are too few to be worth a segment of {mss} bytes (RFC 9293 3.8.6.2.1).",
+        f"Silly window avoidance: the window has room for only {usable} bytes, and a full segment has {mss} bytes (RFC 9293 3.8.6.2.1).",
         _goes_on(look),
     )
 
 
 def _goes_on(look: Look) -> str:
-    """When the next data went out."""
+    """When the next data was sent."""
     following = next_data(look)
     if following is None:
-        return "It goes on with the next acknowledgement that makes room."
-    return f"It went on {ms(following.time - look.entry.time)} later, with {number(look.frame(following))}."
+        return "It continues when an acknowledgement makes room."
+    return f"It continued {ms(following.time - look.entry.time)} later with {number(look.frame(following))}."
 
 
 def next_data(look: Look) -> "Entry | None":
@@ -68,13 +68,13 @@ def zero_window(look: Look) -> Explanation:
     if opened is not None:
         until = (
             f"The window opened {ms(opened.time - look.entry.time)} later ({number(look.frame(opened))}: {opened.fields['new']} "
-            f"bytes), when {peer}'s application read."
+            f"bytes), when {peer}'s application read data."
         )
     return Explanation(
         "zero-window",
         f"Zero window: {look.host} stopped because {peer} closed its window:{full} and it offers 0 bytes "
         f"(RFC 9293 3.8.6). {tcb['unsent']} bytes wait.",
-        "Until the window opens, only window probes go out, less and less often, because a window update that got lost would "
+        f"Until the window opens, {look.host} sends only window probes, at growing intervals. Without them, a lost window update would "
         "stop both sides for ever (RFC 9293 3.8.6.1).",
         until,
     )
@@ -96,21 +96,20 @@ def nagle(look: Look) -> Explanation:
     out = (tcb["snd_nxt"] - tcb["snd_una"]) & 0xFFFFFFFF
     sent = next_data(look)
     lines = [
-        f"Nagle's algorithm: {tcb['unsent']} bytes are less than a segment ({tcb['mss']}), and {out} bytes are not acknowledged "
-        "yet, so they wait for that ACK (RFC 9293 3.7.4, RFC 896)."
+        f"Nagle's algorithm: {tcb['unsent']} bytes are less than a full segment ({tcb['mss']} bytes), and {out} sent bytes are not "
+        "acknowledged yet, so the data waits for that ACK (RFC 9293 3.7.4, RFC 896)."
     ]
     if sent is not None:
-        lines.append(f"They waited {ms(sent.time - look.entry.time)}, until {number(look.frame(sent))}.")
+        lines.append(f"It waited {ms(sent.time - look.entry.time)} and left in {number(look.frame(sent))}.")
     delayed = look.next("tcp.ack", conn=look.peer_conn(), reach=400) if look.peer_conn() else None
     if delayed is not None and delayed.fields["action"] == "delayed" and sent is not None and delayed.time < sent.time:
         fired = look.at(delayed.index).next("timer.fired", host=delayed.host, reach=400)
         if fired is not None and fired.time <= sent.time and fired.fields.get("timer") == "delayed-ack":
             lines.append(
-                f"Of these, {ms(fired.time - delayed.time)} are {peer}'s delayed ACK: it had nothing to send, and waited for a "
-                "second segment, to acknowledge both at once, until its timer was due (RFC 9293 3.8.6.3). Each side waits "
-                "for the other."
+                f"Of these, {ms(fired.time - delayed.time)} are {peer}'s delayed ACK: it had no data to send, so it waited for a "
+                "second segment until its delayed-ACK timer expired (RFC 9293 3.8.6.3). Each side waited for the other."
             )
-    lines.append("TCP_NODELAY, or one write instead of two, avoids it.")
+    lines.append("TCP_NODELAY avoids the wait, and so does one write instead of two.")
     return Explanation("nagle", *lines)
 
 
@@ -120,9 +119,9 @@ def acknowledge(look: Look) -> Explanation:
         return Explanation("ack", f"{look.host} acknowledges at once: {look.entry.text()}.")
     due = look.tcb["timers"].get("delayed-ack")
     lines = [
-        f"Delayed ACK: {look.host} has nothing to send now, so it holds the acknowledgement back, to let it ride on data or to "
-        "acknowledge two segments with one ACK (RFC 9293 3.8.6.3)"
-        + (f"; after {ms(due - look.entry.time)} at most it goes out alone." if due else ".")
+        f"Delayed ACK: {look.host} has no data to send now, so it holds the acknowledgement back. Data may carry it soon, or one ACK "
+        "may acknowledge two segments (RFC 9293 3.8.6.3)"
+        + (f". After {ms(due - look.entry.time)} at most it is sent alone." if due else ".")
     ]
     sent = look.next("tcp.out", reach=2000)
     if sent is not None:
@@ -130,26 +129,28 @@ def acknowledge(look: Look) -> Explanation:
         fired = look.at(sent.index).cause()
         if fired is not None and fired.kind == "timer.fired" and fired.fields.get("timer") == "delayed-ack":
             lines.append(
-                f"Nothing came: the delayed-ACK timer was due, and {number(look.frame(sent))} left after {waited}. (The RFC allows "
-                "up to 500 ms; 40 ms are Linux's choice.)"
+                f"Neither happened, so the delayed-ACK timer expired and {number(look.frame(sent))} left after {waited}. The RFC allows "
+                "up to 500 ms, and 40 ms is Linux's choice."
                 if sent.time - look.entry.time == 40_000_000
-                else f"Nothing came: the delayed-ACK timer was due, and {number(look.frame(sent))} left after {waited}."
+                else f"Neither happened, so the delayed-ACK timer expired and {number(look.frame(sent))} left after {waited}."
             )
         elif sent.fields["length"]:
-            lines.append(f"After {waited} there was data to send: the ACK went with it, in {number(look.frame(sent))}.")
+            lines.append(
+                f"After {waited} there was data to send, and {number(look.frame(sent))} carried the ACK with it."
+            )
         else:
-            lines.append(f"It went out after {waited}, in {number(look.frame(sent))}: {sent.reason}.")
+            lines.append(f"It left after {waited} in {number(look.frame(sent))} because {sent.reason}.")
     return Explanation("delayed-ack", *lines)
 
 
 def late_ack(look: Look) -> Explanation:
-    """A pure ACK that went out because its timer was due."""
+    """A pure ACK that was sent because its timer expired."""
     delayed = look.last("tcp.ack")
     waited = f"{look.ago(delayed)} after the segment that it acknowledges" if delayed is not None else "late"
     return Explanation(
         "delayed-ack",
-        f"Delayed ACK: it went out {waited}, when the delayed-ACK timer was due. {look.host} had no data for it to ride on, and no "
-        "second segment came that would have forced it (RFC 9293 3.8.6.3: below 500 ms).",
+        f"Delayed ACK: it left {waited}, when the delayed-ACK timer expired. {look.host} had no data that could carry it, and no "
+        "second segment arrived that would have forced it (RFC 9293 3.8.6.3 allows less than 500 ms).",
     )
 
 
@@ -158,12 +159,13 @@ def probe(look: Look) -> Explanation:
     tcb = look.tcb
     if "keep-alive" in look.entry.reason:
         return Explanation(
-            "keep-alive", f"Keep-alive: nothing was heard for long, so {look.host} asks ({look.entry.text()})."
+            "keep-alive",
+            f"Keep-alive: nothing arrived for a long time, so {look.host} probes the peer ({look.entry.text()}).",
         )
     return Explanation(
         "zero-window",
-        f"Window probe {tcb['probes']}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes) and {tcb['unsent']} bytes wait. The "
-        f"persist timer asks again, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1).",
+        f"Window probe {tcb['probes']}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes), and {tcb['unsent']} bytes wait. The "
+        f"persist timer sends a probe, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1).",
     )
 
 
@@ -171,16 +173,18 @@ def window(look: Look) -> Explanation:
     """The peer's window changed."""
     old, new = look.entry.fields["old"], look.entry.fields["new"]
     if new == 0:
-        text = f"{look.peer()} closed its window: its application does not read as fast as data comes (RFC 9293 3.8.6)."
+        text = f"{look.peer()} closed its window, because its application reads more slowly than data arrives (RFC 9293 3.8.6)."
         return Explanation("zero-window", text)
     if old == 0:
-        text = f"{look.peer()} opened its window again, to {new} bytes: its application has read (RFC 9293 3.8.6.2.2)."
+        text = f"{look.peer()} opened its window again, to {new} bytes, because its application has read data (RFC 9293 3.8.6.2.2)."
         return Explanation("window-update", text)
-    return Explanation("window", f"{look.peer()} takes {new} bytes now, {old} before (RFC 9293 3.10.7.4).")
+    return Explanation(
+        "window", f"{look.peer()}'s window is {new} bytes now; it was {old} bytes before (RFC 9293 3.10.7.4)."
+    )
 
 
 def data(look: Look) -> Explanation:
-    """New data went out; where it had been held back before, why."""
+    """New data was sent; if it was held back before, the answer says why."""
     fields, tcb = look.entry.fields, look.tcb
     start = look.seq(fields["seq"])
     text = (
@@ -190,12 +194,12 @@ def data(look: Look) -> Explanation:
     held = look.last("tcp.hold", "tcp.out")
     if held is not None and held.kind == "tcp.hold" and held.time < look.entry.time:
         earlier = hold(look.at(held.index))
-        waited = f"It had waited {look.ago(held)}, since {when(look.timeline, held.time)}. {earlier.sentences[0]}"
+        waited = f"The data had waited {look.ago(held)}, since {when(look.timeline, held.time)}. {earlier.sentences[0]}"
         return Explanation(earlier.mechanism, text, waited, *earlier.sentences[2:3])
     first = ""
     if not tcb["bytes_acked"] and tcb["in_flight"] > 0:
         first = (
-            f"Nothing of it is acknowledged yet, and nothing needs to be: a connection begins with a congestion window of "
-            f"{tcb['cwnd'] // tcb['mss']} segments, so {look.host} may send so many at once (RFC 6928 2)."
+            f"No data is acknowledged yet, and none needs to be. A connection begins with a congestion window of "
+            f"{tcb['cwnd'] // tcb['mss']} segments, so {look.host} may send that many at once (RFC 6928 2)."
         )
     return Explanation("data", text, first)

@@ -20,7 +20,7 @@ def retransmit(look: Look) -> Explanation:
         return timeout(look)
     if tcb.get("ca_state") == "recovery":
         return fast(look)
-    return Explanation("retransmission", f"{look.host} sent it again: {look.entry.text()}.")
+    return Explanation("retransmission", f"{look.host} retransmitted it: {look.entry.text()}.")
 
 
 def what(look: Look) -> str:
@@ -32,7 +32,7 @@ def what(look: Look) -> str:
     frame = look.frame(first) if first is not None else None
     if first is None or frame is None:
         return text
-    fates = {"lost": "was lost on the way", "dropped": "was dropped by its receiver", "delivered": "did arrive"}
+    fates = {"lost": "was lost on the way", "dropped": "was dropped by its receiver", "delivered": "arrived"}
     fate = fates.get(frame.fate, "got no answer")
     return f"{text}, first sent in frame {frame.number} ({look.ago(first)} before), which {fate}"
 
@@ -47,16 +47,16 @@ def fast(look: Look) -> Explanation:
         how = rack(look, told)
     elif tcb["sack_ok"]:
         how = (
-            f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, and {peer}'s SACK "
-            f"blocks name {tcb['sacked']} bytes above the hole, enough to take it for lost (RFC 6675 4 and 5)."
+            f"Data that was sent later has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, and {peer}'s SACK "
+            f"blocks name {tcb['sacked']} bytes above the hole. That is enough to consider the hole lost (RFC 6675 4 and 5)."
         )
     else:
         how = (
-            f"{told} brought duplicate ACK number {tcb['dupacks']}: each one means that a segment behind the hole has arrived, "
-            "and three are taken for a loss (RFC 5681 3.2, RFC 6582)."
+            f"{told} brought duplicate ACK number {tcb['dupacks']}: each one means that a segment after the hole has arrived, "
+            "and three of them count as a loss (RFC 5681 3.2, RFC 6582)."
         )
     due = tcb["timers"].get("retransmission")
-    wait = f" The retransmission timer would have been due only {ms(due - look.entry.time)} later." if due else ""
+    wait = f" The retransmission timer would have expired only {ms(due - look.entry.time)} later." if due else ""
     return Explanation("fast-retransmit", head, how + wait, reduced(look))
 
 
@@ -64,44 +64,44 @@ def rack(look: Look, told: str) -> str:
     """How RACK found the loss: after a reordering window, or without one."""
     tcb, cause = look.tcb, look.cause()
     text = (
-        f"Data sent after it has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} bytes "
-        f"in {look.peer()}'s SACK blocks. RACK takes a segment for lost when one sent later was delivered, "
+        f"Data that was sent later has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} bytes "
+        f"in {look.peer()}'s SACK blocks. RACK considers a segment lost if a segment that was sent later was delivered"
     )
     marked = look.last("tcp.lost")
-    if marked is not None and "not waited for" in marked.reason:
+    if marked is not None and "never seen to reorder" in marked.reason:
         if tcb["sacked"] >= 3 * tcb["mss"]:
             enough = "three segments were SACKed"
         else:
-            enough = "it is in recovery already"
+            enough = "recovery has already begun"
         return (
-            text + f"and waits no longer for it to arrive late, as {enough} and this path was never seen to reorder "
+            text
+            + f". It does not wait for a late arrival here, because {enough} and this path was never seen to reorder "
             "(RFC 8985 6.2)."
         )
-    until = ": the reordering timer was due" if cause is not None and cause.kind == "timer.fired" else ""
+    until = ": the reordering timer expired" if cause is not None and cause.kind == "timer.fired" else ""
     return (
-        text
-        + "and the time in which it might only have been overtaken, the reordering window (a quarter of the shortest "
-        f"round trip, {ms(tcb['min_rtt'])}), has passed{until} (RFC 8985 6.2)."
+        text + " and the reordering window (a quarter of the shortest "
+        f"round trip, {ms(tcb['min_rtt'])}) has passed{until} (RFC 8985 6.2)."
     )
 
 
 def reduced(look: Look) -> str:
-    """What the loss did to the congestion window, where that was just before."""
+    """What the loss did to the congestion window, if that was just before."""
     cut = look.last("tcp.cwnd")
     grew = None
     while cut is not None and cut.fields["new"] >= cut.fields["old"]:
         grew, cut = cut, look.at(cut.index).last("tcp.cwnd")
     if cut is None or look.entry.time - cut.time > look.tcb["srtt"] * 2:
         return ""
-    slowly = f" On the way down, {look.host} sends in proportion to what is delivered (RFC 6937 3)."
+    slowly = f" Until cwnd is that small, {look.host} sends in proportion to the delivered data (RFC 6937 3)."
     return (
-        f"The loss is taken for congestion: cwnd was {cut.fields['old']}, and ssthresh, to which it falls, is "
-        f"{cut.fields['ssthresh']} now (RFC 5681 3.2)."
+        f"The loss counts as congestion: cwnd was {cut.fields['old']} bytes and falls to ssthresh, which is "
+        f"{cut.fields['ssthresh']} bytes now (RFC 5681 3.2)."
     ) + (slowly if grew is not None and "proportion" in grew.reason else "")
 
 
 def timeout(look: Look) -> Explanation:
-    """The retransmission timer was due, or what it marked lost goes out now."""
+    """The retransmission timer expired, or a segment that it marked lost is retransmitted now."""
     tcb = look.tcb
     cause = look.cause()
     fired = cause if cause is not None and cause.kind == "timer.fired" else look.last("timer.fired", host=look.host)
@@ -112,25 +112,25 @@ def timeout(look: Look) -> Explanation:
         backed = look.last("tcp.rto")
         waited = backed.fields["old"] if backed is not None else rto
         how = (
-            f"No acknowledgement of it came within {ms(waited)}, and nothing sent later was acknowledged either, so only the timer "
-            f"could tell. RTO is {ms(rto)}: SRTT {ms(srtt)} and {variation(rto - srtt, 4 * rttvar)}"
-            + (f"; it was doubled with each of {tries - 1} earlier tries" if tries > 1 else "")
+            f"No acknowledgement of it arrived within {ms(waited)}, and no later data was acknowledged either, so only the timer "
+            f"could detect the loss. The RTO is {ms(rto)}: SRTT {ms(srtt)} and {variation(rto - srtt, 4 * rttvar)}"
+            + (f"; it has doubled with each of {tries - 1} earlier tries" if tries > 1 else "")
             + "."
         )
     else:
         how = (
-            "All that was out when the timer fired counts as lost; an ACK came in, cwnd has room again, and the next of it "
-            "goes out (RFC 5681 3.1, RFC 6298 5.4)."
+            "All segments that were outstanding when the timer expired count as lost. An ACK arrived, so cwnd has room again for the "
+            "next of them (RFC 5681 3.1, RFC 6298 5.4)."
         )
     after = ""
     if fired is not None:
         after = (
-            f"cwnd began again at one segment ({tcb['mss']} bytes, now {tcb['cwnd']}), ssthresh is {tcb['ssthresh']} "
+            f"cwnd began again at one segment ({tcb['mss']} bytes; it is {tcb['cwnd']} now), and ssthresh is {tcb['ssthresh']} "
             "(RFC 5681 3.1)"
         )
         due = tcb["timers"].get("retransmission")
         if due and due > look.entry.time and tcb["backoff"]:
-            after += f"; the next timeout is {ms(due - look.entry.time)} away, twice as long (RFC 6298 5.5)"
+            after += f"; the next timeout is {ms(due - look.entry.time)} away, which is twice as long (RFC 6298 5.5)"
         after += "."
     return Explanation("rto", head, how, after)
 
@@ -140,8 +140,8 @@ def variation(added: int, four: int) -> str:
     if added <= four:
         return f"4 RTTVAR, {ms(four)}, for its variation (RFC 6298 2.3)"
     return (
-        f"{ms(added)} for its variation: 4 RTTVAR would be {ms(four)} (RFC 6298 2.3), but an ACK may be delayed, so there is a floor "
-        "(Linux's; RFC 6298 2.4 asks for a whole second)"
+        f"{ms(added)} for its variation: 4 RTTVAR would be {ms(four)} (RFC 6298 2.3), but an ACK may be delayed, so Linux sets this floor "
+        "(RFC 6298 2.4 asks for a whole second)"
     )
 
 
@@ -153,25 +153,25 @@ def syn_timeout(look: Look) -> Explanation:
     if cause is not None and cause.kind == "frame.in":
         return Explanation(
             "syn-again",
-            f"The {which} again, and no timer was due: {look.entry.reason} ({look.entry.rfc}). The SYN that told it is frame "
-            f"{look.timeline.frames[cause.frame].number}: {look.peer()} sends it until it is answered.",
+            f"The {which} is retransmitted, although no timer expired: {look.entry.reason} ({look.entry.rfc}). That SYN is frame "
+            f"{look.timeline.frames[cause.frame].number}: {look.peer()} retransmits it until it gets an answer.",
         )
     return Explanation(
         "syn-timeout",
-        f"Retransmission timeout of the {which}: no answer came within {ms(tcb['rto'])}; nothing is known of the round trip "
-        "yet, so the initial RTO holds (RFC 6298 2.1).",
-        f"This is try {tcb['retries'] + 1}; the wait doubles with each (RFC 6298 5.5).",
+        f"Retransmission timeout of the {which}: no answer arrived within {ms(tcb['rto'])}. No round trip has been measured "
+        "yet, so the initial RTO applies (RFC 6298 2.1).",
+        f"This is try {tcb['retries'] + 1}, and the timeout doubles with each retransmission (RFC 6298 5.5).",
     )
 
 
 def tail_loss_probe(look: Look) -> Explanation:
-    """The probe timeout was due before the RTO."""
+    """The probe timeout expired before the RTO."""
     tcb = look.tcb
     return Explanation(
         "tail-loss-probe",
-        f"Tail loss probe: {what(look)}. Nothing came back for two round trips (SRTT {ms(tcb['srtt'])}), and there is nothing "
-        "behind the last segment that could tell of its loss: so it is sent once more, to get an ACK (RFC 8985 7.2).",
-        "If it was lost, the ACK's SACK blocks show what is missing, and the long wait for the RTO is saved.",
+        f"Tail loss probe: {what(look)}. No acknowledgement arrived for two round trips (SRTT {ms(tcb['srtt'])}), and no data "
+        "follows the last segment that could reveal its loss, so it is retransmitted to get an ACK (RFC 8985 7.2).",
+        "If it was lost, the SACK blocks of the ACK show which data is missing, which avoids the long wait for the RTO.",
     )
 
 
@@ -182,10 +182,10 @@ def too_large(look: Look) -> Explanation:
     told = number(look.frame(icmp)) if icmp is not None else "an ICMP message"
     return Explanation(
         "pmtud",
-        f"Path MTU discovery: {what(look)}. A router could not pass it on, because it was larger than the next link's MTU and "
-        f"must not be fragmented (DF); {told} said so (RFC 1191 4).",
-        f"The data is cut anew, into segments of {tcb['mss']} bytes, and sent at once: this is no congestion, so cwnd stays at "
-        f"{tcb['cwnd']} (RFC 1191 6.5).",
+        f"Path MTU discovery: {what(look)}. A router could not forward it, because it was larger than the MTU of the next link and "
+        f"must not be fragmented (DF). The router reported this in {told} (RFC 1191 4).",
+        f"The data is retransmitted at once in segments of {tcb['mss']} bytes. This is not congestion, so cwnd stays at "
+        f"{tcb['cwnd']} bytes (RFC 1191 6.5).",
     )
 
 
@@ -193,8 +193,8 @@ def lost(look: Look) -> Explanation:
     """A segment was marked lost."""
     fields = look.entry.fields
     start = look.seq(fields["seq"])
-    text = f"{look.host} takes bytes {start}:{start + fields['length']} for lost: {look.entry.text()}."
-    return Explanation("loss", text, f"It will be sent again as soon as cwnd ({look.tcb['cwnd']} bytes) has room.")
+    text = f"{look.host} considers bytes {start}:{start + fields['length']} lost: {look.entry.text()}."
+    return Explanation("loss", text, f"They will be retransmitted as soon as cwnd ({look.tcb['cwnd']} bytes) has room.")
 
 
 def cwnd(look: Look) -> Explanation:
@@ -204,15 +204,13 @@ def cwnd(look: Look) -> Explanation:
     if new > old:
         mechanism = "slow-start" if "slow start" in reason else "congestion-avoidance"
         rule = (
-            "below ssthresh each acknowledged byte adds a byte: the window doubles in a round trip"
+            "below ssthresh each acknowledged byte adds one byte, so the window doubles in each round trip"
             if mechanism == "slow-start"
-            else "above ssthresh it grows by about a segment in a round trip"
+            else "above ssthresh it grows by about one segment in each round trip"
         )
         if "slow start" not in reason and "avoidance" not in reason:
-            return Explanation("cwnd", f"The congestion window grew from {old} to {new}: {look.entry.text()}.")
+            return Explanation("cwnd", f"The congestion window grew from {old} to {new} bytes: {look.entry.text()}.")
         return Explanation(mechanism, f"The congestion window grew from {old} to {new} bytes: {rule} (RFC 5681 3.1).")
     mechanism = "loss-window" if "timer" in reason else "cwnd"
-    text = (
-        f"The congestion window fell from {old} to {new} bytes, ssthresh to {fields['ssthresh']}: {look.entry.text()}."
-    )
+    text = f"The congestion window fell from {old} to {new} bytes, and ssthresh is {fields['ssthresh']}: {look.entry.text()}."
     return Explanation(mechanism, text)

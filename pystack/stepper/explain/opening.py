@@ -25,11 +25,11 @@ def state(look: Look) -> Explanation:
 
 
 def active_open(look: Look) -> Explanation:
-    """The SYN goes out."""
+    """The SYN is sent."""
     return Explanation(
         "handshake",
-        f"The application of {look.host} connects: a SYN goes out that tells {look.host}'s first sequence number "
-        f"({look.tcb.get('iss')}), chosen so that segments of old connections do not fit (RFC 9293 3.4.1).",
+        f"The application of {look.host} connects. The SYN carries {look.host}'s initial sequence number "
+        f"({look.tcb.get('iss')}), which is chosen so that segments of old connections do not fit (RFC 9293 3.4.1).",
     )
 
 
@@ -64,8 +64,8 @@ def _what_each_says(look: Look) -> list[str]:
         if said
     ]
     return [
-        f"The SYN said: {opener}'s bytes count from {first}. The SYN-ACK: I have that, and {other}'s count from {second}. "
-        f"The third: I have that, too. It takes three, as each SYN must be acknowledged, and one of these ACKs rides on the second SYN.",
+        f"The SYN said that {opener}'s sequence numbers begin at {first}. The SYN-ACK acknowledged this and said that {other}'s begin at {second}. "
+        f"The third segment acknowledged that. Each SYN must be acknowledged, but the second SYN carries one of the ACKs, so three segments suffice.",
         f"In their options the SYNs agreed on {' and '.join([', '.join(agreed[:-1]), agreed[-1]]) if agreed[1:] else agreed[0]} (RFC 9293 3.2, RFC 7323, RFC 2018).",
     ]
 
@@ -74,9 +74,9 @@ def simultaneous(look: Look) -> Explanation:
     """Two SYNs crossed."""
     return Explanation(
         "simultaneous-open",
-        f"Simultaneous open: {look.host} is in SYN-SENT and gets a SYN without an ACK, because {look.peer()} connected at the same "
-        "moment. No listener is needed: it goes to SYN-RECEIVED and answers with SYN-ACK (RFC 9293 3.5, figure 7).",
-        "Both sides do so, and one connection comes of it, not two.",
+        f"Simultaneous open: {look.host} is in SYN-SENT and receives a SYN without an ACK, because {look.peer()} connected at the same "
+        f"time. No listener is needed. {look.host} goes to SYN-RECEIVED and answers with a SYN-ACK (RFC 9293 3.5, figure 7).",
+        "Both sides do the same, and the result is one connection, not two.",
     )
 
 
@@ -89,14 +89,14 @@ def time_wait(look: Look) -> Explanation:
     return Explanation(
         "time-wait",
         f"TIME-WAIT: {look.host} {first}, and both FINs have arrived. It remembers the connection for {wait} more (twice the "
-        "maximum segment lifetime, 2 MSL, RFC 9293 3.6.1), for two reasons.",
-        f"If its last ACK is lost, {look.peer()} sends its FIN again, and somebody must be there to answer; and old "
-        "segments of this connection must not be taken for those of a new one between the same ports.",
+        "maximum segment lifetime, 2 MSL, RFC 9293 3.6.1) for two reasons.",
+        f"If its last ACK is lost, {look.peer()} retransmits its FIN, and {look.host} must be able to answer. Also, old "
+        "segments of this connection must not be mistaken for segments of a new one between the same ports.",
     )
 
 
 def closed(look: Look, old: str) -> Explanation:
-    """The connection is gone: by a reset, by time, or in order."""
+    """The connection ended: by a reset, by a timer, or in order."""
     reason, frame = look.entry.reason, look.frame()
     cause = look.cause()
     came = look.last("tcp.in")
@@ -107,49 +107,47 @@ def closed(look: Look, old: str) -> Explanation:
         if old == "SYN-SENT":
             return Explanation(
                 "reset",
-                f"Refused: {sender} answered the SYN with RST ({number(look.frame(cause))}), because nobody listens on that "
-                "port; connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
+                f"Refused: {sender} answered the SYN with a RST ({number(look.frame(cause))}), because no socket listens on that "
+                "port. connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
             )
         return Explanation(
             "reset",
-            f"Reset: a RST came from {look.peer()} ({number(look.frame(cause))}) with a sequence number that fits, so {look.host} "
-            f"gives up the connection at once, from {old}; the application gets ECONNRESET (RFC 9293 3.10.7.4).",
-            "A RST is sent by a side that aborts, or that does not know the connection.",
+            f"Reset: a RST with a valid sequence number arrived from {look.peer()} ({number(look.frame(cause))}), so {look.host} "
+            f"ends the connection at once, from {old}, and the application gets ECONNRESET (RFC 9293 3.10.7.4).",
+            "A host sends a RST if it aborts a connection or does not know it.",
         )
     if old == "TIME-WAIT":
-        return Explanation("time-wait", f"2 MSL are over: {look.host} forgets the connection (RFC 9293 3.6.1).")
+        return Explanation("time-wait", f"2 MSL have passed, so {look.host} deletes the connection (RFC 9293 3.6.1).")
     if "retransmission" in reason or "answer" in reason:
         return Explanation("give-up", f"{look.host} gives up: {look.entry.text()}.")
     if "abort" in reason or "reset" in reason.lower():
-        return Explanation("reset", f"{look.host} itself aborts the connection, with a RST: {look.entry.text()}.")
-    return Explanation(
-        "close", f"{look.host} is done with the connection: {look.entry.text()}{'' if frame is None else ''}."
-    )
+        return Explanation("reset", f"{look.host} itself aborts the connection with a RST: {look.entry.text()}.")
+    return Explanation("close", f"{look.host} ends the connection: {look.entry.text()}{'' if frame is None else ''}.")
 
 
 def syn_out(look: Look) -> "Explanation | None":
-    """Segments with SYN that have a story of their own; None for others."""
+    """Segments with SYN that have an explanation of their own; None for others."""
     fields, reason = look.entry.fields, look.entry.reason
     if "cookie" in reason and not look.conn:
         peer = look.entry.subject.rpartition("-")[2]
         return Explanation(
             "syn-cookie",
             f"SYN cookie: the listener's queue of half-open connections is full, so {look.host} answers the SYN of {peer} and keeps "
-            "nothing. The sequence number of its SYN-ACK is a keyed hash of the addresses, ports and the MSS (RFC 4987 3.6).",
-            "A client that really asked acknowledges that number, and the connection is made from this ACK alone; one with a "
-            "forged address never sees it, and has cost no memory.",
+            "no state. The sequence number of its SYN-ACK is a keyed hash of the addresses, ports and the MSS (RFC 4987 3.6).",
+            "An honest client acknowledges that number, and the listener makes the connection from this ACK alone. A host with a "
+            "forged address never receives the number, and it has cost no memory.",
         )
     if fields["flags"] & SYN and fields["length"]:
         return Explanation(
             "fast-open",
-            f"TCP Fast Open: the SYN carries {fields['length']} bytes of data. {look.host} has a cookie from an earlier connection; it "
-            "proves that its address is its own, so the server may act on the data before the handshake is over "
+            f"TCP Fast Open: the SYN carries {fields['length']} bytes of data. {look.host} has a cookie from an earlier connection, which "
+            "proves that its address is not forged, so the server may process the data before the handshake is complete "
             "(RFC 7413 2).",
-            "The request is there a round trip earlier.",
+            "The request arrives one round trip earlier.",
         )
     if fields["flags"] & SYN:
         which = (
-            "answers the SYN and tells its own first sequence number"
+            "answers the SYN and carries its own initial sequence number"
             if fields["flags"] & 16
             else "opens the connection"
         )

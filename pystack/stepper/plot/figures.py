@@ -13,7 +13,7 @@ KINDS = {
     "sequence": "time-sequence graph: segments, retransmissions, acknowledgements, the window's edge, SACK",
     "cwnd": "congestion window, slow-start threshold, bytes in flight, the peer's window",
     "rtt": "measured round trips, SRTT and the retransmission timeout",
-    "throughput": "bytes sent, sent again and acknowledged a second",
+    "throughput": "bytes sent, retransmitted and acknowledged per second",
     "ladder": "the frames between the hosts as arrows in order of time",
 }
 #: Okabe and Ito's colours, which all eyes can tell apart
@@ -77,7 +77,7 @@ def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
     try:
         low, high = int(first), int(last or first)
     except ValueError:
-        raise ValueError(f"frames {text!r}: write it as 10-40") from None
+        raise ValueError(f"frames {text!r} is not a range such as 10-40") from None
     if not 1 <= low <= high <= count:
         raise ValueError(f"frames {text}: there are 1-{count}")
     return low - 1, high
@@ -103,7 +103,7 @@ def _stairs(axes: Any, line: data.StepLine, end: int, scale: float, **style: Any
 def _sequence(axes: Any, timeline: "Timeline", key: str) -> None:
     seq = data.sequence(timeline, key)
     if not seq.segments:
-        raise ValueError(f"{key} sent nothing that takes up sequence numbers")
+        raise ValueError(f"{key} sent no segment that uses sequence numbers")
     end = max([seq.segments[-1].time, *seq.acked.times[-1:]])
     _stairs(axes, seq.edge, end, 1000, color=ORANGE, lw=1.2, label="window's edge (SND.UNA + SND.WND)")
     _stairs(axes, seq.acked, end, 1000, color=GREEN, lw=1.4, label="acknowledged (SND.UNA)")
@@ -197,7 +197,7 @@ def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
     axes.bar(times, first, width, align="edge", color=SKY, alpha=0.7, label="sent for the first time")
     if any(flow.again):
         again = [value / scale for value in flow.again]
-        axes.bar(times, again, width, bottom=first, align="edge", color=RED, label="sent again")
+        axes.bar(times, again, width, bottom=first, align="edge", color=RED, label="retransmitted")
     acked = [value / scale for value in flow.acked]
     axes.step([*times, times[-1] + width], [*acked, acked[-1]], where="post", color=GREEN, lw=1.8, label="acknowledged")
     axes.set_xlabel(f"time in s, slots of {flow.width / 1e6:.3g} ms")

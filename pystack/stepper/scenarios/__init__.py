@@ -1,4 +1,4 @@
-"""Stories to step through, by name: each is a short program in virtual time whose docstring tells what happens.
+"""Scenarios to step through, by name. Each is a short program in virtual time, and its docstring says what happens.
 
 from pystack.stepper import scenarios
 
@@ -9,7 +9,7 @@ for name in scenarios.NAMES:
 from pystack.stepper.scenarios import flow, link, loss, opening
 from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 
-#: in the order in which one might learn them
+#: in an order that suits learners
 ORDER = (
     "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
     "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo",
@@ -18,7 +18,7 @@ NAMES = tuple(name for name in ORDER if name in SCENARIOS)
 
 
 def get(name: str) -> Scenario:
-    """A scenario by name; a KeyError that lists the names where there is none."""
+    """A scenario by name. KeyError, with a list of the names, if there is none."""
     found = SCENARIOS.get(name)
     if found is None:
         raise KeyError(f"no scenario named {name!r}; there are {', '.join(NAMES)}")

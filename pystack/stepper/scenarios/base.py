@@ -10,14 +10,14 @@ from pystack.stepper.timeline import Timeline
 
 A, B = "10.0.0.1", "10.0.0.2"
 
-#: what a branch puts in: called with the network before the scenario builds anything
+#: what a branch adds; it is called with the network before the scenario builds anything
 Prepare = Callable[[Network], None]
 
 
 class Scenario:
-    """A named story. `story` is its text; `question` what a learner asks; `looks` the expressions of the events that answer.
+    """A named scenario. `story` is its text, `question` is what a learner asks, and `looks` has expressions for the events that answer.
 
-    `mechanism` is the key under which explain.py explains these events.
+    `mechanism` names the mechanism that must explain these events.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Scenario:
         self.story = (run.__doc__ or "").strip()
 
     def record(self, seed: int = 1, prepare: "Prepare | None" = None) -> bytes:
-        """Run it in virtual time; the recording."""
+        """Run it in virtual time and return the recording."""
         out = _Kept()
         with Network(seed) as net:
             net.record(out, scenario=self.name, title=self.title)
@@ -68,7 +68,7 @@ class Scenario:
 
 
 class _Kept(io.BytesIO):
-    """A file whose bytes stay after close()."""
+    """A file that keeps its bytes after close()."""
 
     kept = b""
 
@@ -115,7 +115,7 @@ def listener(host: SimHost, port: int = 80, backlog: int = 16) -> StreamSocket:
 
 
 def connected(net: Network, a: SimHost, b: SimHost, port: int = 80) -> tuple[StreamSocket, StreamSocket]:
-    """A connection from a to b, ready: the client's socket and the server's."""
+    """An established connection from a to b: the client's socket and the server's."""
     waiting = listener(b, port)
 
     def accept() -> Generator[Any, Any, StreamSocket]:
@@ -138,5 +138,5 @@ def finish(net: Network, *procs: Proc, limit: int = 600_000_000_000) -> None:
 
 
 def pattern(size: int) -> bytes:
-    """Bytes of which no two stretches look alike."""
+    """Bytes in which no two stretches are alike."""
     return b"".join(f"{number:07d}\n".encode() for number in range(size // 8 + 1))[:size]

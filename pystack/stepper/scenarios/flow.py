@@ -1,4 +1,4 @@
-"""What holds a sender back."""
+"""Scenarios in which a sender has to wait."""
 
 from collections.abc import Generator
 from typing import Any
@@ -10,15 +10,15 @@ from pystack.stepper.scenarios.base import connected, finish, pair, pattern, sce
 
 @scenario(
     "zero-window",
-    "The reader sleeps, the window closes",
+    "The reader sleeps and the window closes",
     "Why did the sender stop here?",
     look='host == "a" and event.kind == "hold" and tcb.snd_wnd == 0',
     mechanism="zero-window",
 )
 def zero_window(net: Network) -> None:
-    """a sends 40 kB to an application on b that reads nothing for two seconds. b's buffer (16 kB) fills, its window
-    closes to 0, and a must stop: only window probes go out, less and less often. When the application reads, a window
-    update opens the window and a goes on.
+    """Host a sends 40 kB to an application on b that reads nothing for two seconds. The buffer of b (16 kB) fills, its
+    window closes to 0, and a must stop. Then a sends only window probes, at growing intervals. When the application
+    reads, a window update opens the window and a continues.
     """
     a, b, _ = pair(net, b={"tcp_rmem": 16_384, "tcp_moderate_rcvbuf": False}, delay=10 * MS)
     client, server = connected(net, a, b)
@@ -42,9 +42,10 @@ def zero_window(net: Network) -> None:
     mechanism="nagle",
 )
 def nagle(net: Network) -> None:
-    """a writes 100 bytes, then 100 more, and waits for the answer; b answers when it has all 200. Nagle's algorithm holds
-    the second write back until the first is acknowledged, and b, with nothing to send, delays that ACK by 40 ms. So each
-    exchange takes two round trips and 40 ms instead of one round trip. Set TCP_NODELAY in a branch, and see.
+    """Host a writes 100 bytes, writes 100 more, and waits for the answer. Host b answers when it has all 200 bytes. Nagle's
+    algorithm holds the second write until the first one is acknowledged, and b has no data to send, so it delays that
+    ACK by 40 ms. Each exchange takes two round trips and 40 ms instead of one round trip. Set TCP_NODELAY in a branch
+    to see the difference.
     """
     a, b, _ = pair(net, a={"tcp_quickack_segs": 0}, b={"tcp_quickack_segs": 0}, delay=5 * MS)
     client, server = connected(net, a, b)
@@ -66,15 +67,15 @@ def nagle(net: Network) -> None:
 
 @scenario(
     "delayed-ack",
-    "The ACK that waits for company",
+    "A delayed acknowledgement",
     "Why does the ACK come 40 ms late?",
     look='host == "b" and event.kind == "ack" and event.fields.action == "delayed"',
     mechanism="delayed-ack",
 )
 def delayed_ack(net: Network) -> None:
-    """a sends three times. The first, a small segment, finds b with nothing to say: its ACK goes out alone, when the
-    delayed-ACK timer is due after 40 ms. The second, as small, is answered by b's application after 15 ms: the ACK rides on
-    the data. The third time it is two full segments: the second one forces an ACK at once.
+    """Host a sends three times. First it sends a small segment. Host b has no data to send, so its ACK leaves alone when
+    the delayed-ACK timer expires after 40 ms. Then a sends another small segment. The application on b answers after
+    15 ms, and the data carries the ACK. At last a sends two full segments, and the second one forces an ACK at once.
     """
     a, b, _ = pair(net, a={"tcp_quickack_segs": 0}, b={"tcp_quickack_segs": 0}, delay=5 * MS)
     client, server = connected(net, a, b)

@@ -1,4 +1,4 @@
-"""Below TCP: ARP, ICMP, fragments, and the size of a path."""
+"""Scenarios below TCP: ARP, ICMP, fragments, and the path MTU."""
 
 import struct
 from collections.abc import Generator
@@ -21,7 +21,7 @@ def echo(number: int, size: int = 56) -> bytes:
 
 
 def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64) -> Generator[Any, Any, int]:
-    """One echo request; the ICMP type of what came back, or -1 after a second."""
+    """Send one echo request. The result is the ICMP type of the answer, or -1 after a second."""
     sock = raw(host, IPPROTO_ICMP)
     sock.setsockopt(SOL_IP, IP_TTL, ttl)
     if size > 1472:
@@ -47,9 +47,9 @@ def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 6
     mechanism="arp",
 )
 def arp(net: Network) -> None:
-    """a sends a datagram to b, whose MAC address it does not know. The packet waits in the ARP entry (INCOMPLETE) while a
-    request is broadcast; the network loses it, and a second later the next one goes out. The reply makes the entry
-    REACHABLE, and the packet that waited leaves. b has learned a's address from the request.
+    """Host a sends a datagram to b, whose MAC address it does not know. The packet waits in the ARP entry (INCOMPLETE)
+    while a broadcasts a request. The network loses the request, so a sends another one after a second. The reply makes
+    the entry REACHABLE, and the waiting packet is sent. Host b has learned the address of a from the request.
     """
     a, b, link = pair(net, arp=True, delay=5 * MS)
     receiver = datagram(b)
@@ -67,8 +67,8 @@ def arp(net: Network) -> None:
     mechanism="ping",
 )
 def ping_(net: Network) -> None:
-    """a pings b three times, a second apart: ARP first, then an ICMP echo request (type 8) to which b's ICMP answers by
-    itself with a reply (type 0). No application on b takes part.
+    """Host a pings b three times, once per second. After ARP, a sends an ICMP echo request (type 8), and the ICMP code of b
+    answers with a reply (type 0). No application on b takes part.
     """
     a, _, _ = pair(net, arp=True, delay=10 * MS)
 
@@ -98,14 +98,15 @@ def chain(net: Network, mtus: "tuple[int, ...]", **settings: Any) -> list[SimHos
 
 @scenario(
     "traceroute",
-    "Packets that die on the way tell the path",
+    "Expired packets reveal the path",
     "How does traceroute know the routers?",
     look='event.kind == "icmp.out" and event.fields.type == 11',
     mechanism="traceroute",
 )
 def traceroute(net: Network) -> None:
-    """a sends echo requests to b with TTL 1, 2 and 3. Each router takes one off; the one that comes to 0 drops the packet
-    and sends an ICMP "time exceeded" (type 11), whose source address is the hop. The third reaches b.
+    """Host a sends echo requests to b with TTL 1, 2 and 3. Each router decrements the TTL. The router at which it reaches 0
+    drops the packet and sends an ICMP "time exceeded" message (type 11), whose source address identifies the hop. The
+    third request reaches b.
     """
     nodes = chain(net, (1500, 1500, 1500))
 
@@ -124,9 +125,10 @@ def traceroute(net: Network) -> None:
     mechanism="fragment",
 )
 def fragment(net: Network) -> None:
-    """a pings b with 4,000 bytes. The datagram does not fit into 1,500, so IP cuts it into three fragments with the same
-    identification. b holds them until the last one is there, puts them together, and answers in fragments, too. Of the
-    second ping the middle fragment is lost: b waits, and the reassembly timer gives up after 30 s.
+    """Host a pings b with 4,000 bytes. The datagram does not fit into the MTU of 1,500 bytes, so IP cuts it into three
+    fragments with the same identification. Host b keeps them until the last one arrives, reassembles them, and answers
+    in fragments, too. The network loses the middle fragment of the second ping. Host b waits for it until the
+    reassembly timer expires after 30 s.
     """
     a, _, link = pair(net, delay=10 * MS)
     finish(net, spawn(net, ping(a, B, 1, size=4000)))
@@ -137,15 +139,15 @@ def fragment(net: Network) -> None:
 
 @scenario(
     "pmtud",
-    "A link in the middle that is too small",
+    "A link in the middle with a small MTU",
     "Why did the segments get smaller?",
     look='host == "a" and event.kind == "icmp.in"',
     mechanism="pmtud",
 )
 def pmtud(net: Network) -> None:
-    """a sends 30 kB to b through two routers; the link between them carries 1,400 bytes. The segments forbid fragmenting
-    (DF), so r1 drops the first flight and says "fragmentation needed, MTU 1400". a lowers its MSS, cuts what was lost
-    anew and sends it at once; from then on all segments fit.
+    """Host a sends 30 kB to b through two routers, and the link between them has an MTU of 1,400 bytes. The segments must
+    not be fragmented (DF), so r1 drops the first flight and reports "fragmentation needed, MTU 1400". Host a lowers its
+    MSS and retransmits the lost data at once in smaller segments. From then on all segments fit.
     """
     nodes = chain(net, (1500, 1400, 1500))
     a, b = nodes[0], nodes[-1]

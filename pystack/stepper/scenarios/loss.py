@@ -1,4 +1,4 @@
-"""Segments that get lost, and how the sender notices."""
+"""Scenarios with lost segments, and how the sender detects the loss."""
 
 from collections.abc import Generator
 from typing import Any
@@ -25,15 +25,15 @@ def upload(net: Network, client: StreamSocket, server: StreamSocket, size: int) 
 
 @scenario(
     "loss-fast-retransmit",
-    "One segment is lost, the ones behind it tell",
+    "One segment is lost, and later segments reveal it",
     "Why was this segment retransmitted?",
     look='event.kind == "retransmit"',
     mechanism="fast-retransmit",
 )
 def loss_fast_retransmit(net: Network) -> None:
-    """a sends 60 kB; the network loses its fifth data segment. Those behind it arrive, and each makes b send an ACK that
-    says in SACK blocks what it has. a sees the hole, sends that one segment again within a round trip, without waiting
-    for a timer, and halves its window.
+    """Host a sends 60 kB, and the network loses its fifth data segment. The later segments arrive, and b answers each of
+    them with an ACK whose SACK blocks list the received data. Host a sees the hole and retransmits that one segment
+    within a round trip, without waiting for a timer. It also halves its congestion window.
     """
     a, b, link = pair(net, delay=20 * MS, **_SLOW)
     client, server = connected(net, a, b)
@@ -44,15 +44,16 @@ def loss_fast_retransmit(net: Network) -> None:
 
 @scenario(
     "rto",
-    "Everything is lost, only the timer helps",
-    "Why did it take so long until this segment was sent again?",
+    "Everything is lost, and only the timer helps",
+    "Why did it take so long until this segment was retransmitted?",
     look='event.kind == "retransmit"',
     mechanism="rto",
 )
 def rto(net: Network) -> None:
-    """a sends 3 kB, and then the line is down for a second: no ACK can tell of the loss. The retransmission timer is
-    due, the first segment goes out again, the timeout doubles, and again. When the line is back, the next retransmission
-    gets through; cwnd begins again at one segment. (Tail loss probes are off: see what they change with a branch.)
+    """Host a sends 3 kB, and then the link is down for a second, so no ACK can reveal the loss. The retransmission timer
+    expires, a retransmits the first segment, and the timeout doubles. This repeats until the link is up and a
+    retransmission arrives. The congestion window begins again at one segment. Tail loss probes are off in this
+    scenario; a branch shows what they change.
     """
     a, b, link = pair(net, a={"tcp_tlp": False}, delay=20 * MS)
     client, server = connected(net, a, b)

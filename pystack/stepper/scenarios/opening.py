@@ -1,4 +1,4 @@
-"""Connections that open and close, or do not."""
+"""Scenarios of connections that open and close, and of some that fail to."""
 
 from collections.abc import Generator
 from typing import Any
@@ -8,7 +8,7 @@ from pystack.sim.programs import spawn, stream
 from pystack.stepper.scenarios.base import B, connected, finish, listener, pair, pattern, scenario
 from pystack_c.tcp import user
 
-#: the MAC address of the router by which the flood comes
+#: the MAC address of the router through which the flood arrives
 GATEWAY = 0x0200000000FE
 
 
@@ -20,8 +20,9 @@ GATEWAY = 0x0200000000FE
     mechanism="handshake",
 )
 def handshake(net: Network) -> None:
-    """Host a connects to a listener on b. The SYN tells a's first sequence number, the SYN-ACK acknowledges it and tells
-    b's, the ACK acknowledges that. a is ESTABLISHED one round trip after its SYN, b half a round trip later.
+    """Host a connects to a listener on b. The SYN carries the initial sequence number of a. The SYN-ACK acknowledges it
+    and carries that of b, and the ACK acknowledges that one. Host a is ESTABLISHED one round trip after its SYN, and b
+    half a round trip later.
     """
     a, b, _ = pair(net, delay=10 * MS)
     connected(net, a, b)
@@ -36,8 +37,8 @@ def handshake(net: Network) -> None:
     mechanism="data",
 )
 def http_get(net: Network) -> None:
-    """a opens a connection, asks with one small segment, and b answers with 5,000 bytes in four segments and closes.
-    Three round trips: one opens, one asks and answers, one closes.
+    """Host a opens a connection and sends a request in one small segment. Host b answers with 5,000 bytes in four segments
+    and closes. The exchange takes three round trips: one to open, one for request and answer, and one to close.
     """
     a, b, _ = pair(net, delay=10 * MS)
     waiting = listener(b)
@@ -64,13 +65,13 @@ def http_get(net: Network) -> None:
 @scenario(
     "simultaneous-open",
     "Both sides connect at once",
-    "What if both send a SYN, and nobody listens?",
+    "What happens if both hosts send a SYN and neither listens?",
     look='event.kind == "state" and state == SYN_RECEIVED',
     mechanism="simultaneous-open",
 )
 def simultaneous_open(net: Network) -> None:
-    """a and b connect to each other from and to port 5000 at the same moment. Each gets a SYN in SYN-SENT, goes to
-    SYN-RECEIVED, answers with SYN-ACK, and both are ESTABLISHED: one connection, four segments.
+    """Hosts a and b connect to each other from and to port 5000 at the same time. Each receives a SYN in SYN-SENT, goes to
+    SYN-RECEIVED and answers with a SYN-ACK. Both are ESTABLISHED after four segments, and there is one connection.
     """
     a, b, _ = pair(net, delay=10 * MS)
 
@@ -86,13 +87,14 @@ def simultaneous_open(net: Network) -> None:
 @scenario(
     "syn-flood",
     "More SYNs than the queue holds",
-    "Why does the listener not remember all who ask, and serve the honest one all the same?",
+    "How can the listener serve an honest client without remembering every SYN?",
     look='event.kind == "out" and "cookie" in event.reason',
     mechanism="syn-cookie",
 )
 def syn_flood(net: Network) -> None:
-    """Forty SYNs come from forged addresses that will never answer; b's listener holds eight half-open connections at most.
-    From then on it answers with SYN cookies and keeps no state. The honest client c connects in the middle of it.
+    """Forty SYNs arrive from forged addresses that will never answer. The listener on b holds eight half-open connections
+    at most. When its queue is full, it answers with SYN cookies and keeps no state. The honest client c connects during
+    the flood.
     """
     b = net.host("b", tcp_max_syn_backlog=8)
     c = net.host("c")
@@ -124,7 +126,7 @@ def syn_flood(net: Network) -> None:
 
 
 def _syn(source: str, number: int, mac: int) -> bytes:
-    """A SYN as an attacker writes it, checksums and all."""
+    """A SYN with correct checksums, as an attacker writes it."""
     import struct
 
     from pystack.addresses import parse_addr
@@ -150,8 +152,9 @@ def _syn(source: str, number: int, mac: int) -> bytes:
     mechanism="reset",
 )
 def reset(net: Network) -> None:
-    """a connects to port 81 of b, where nobody listens: RST, and connect() fails with ECONNREFUSED. Then it connects to
-    port 80; b accepts and aborts: the RST takes a from ESTABLISHED to CLOSED, and its recv() fails with ECONNRESET.
+    """Host a connects to port 81 of b, but no socket listens there. Host b answers with a RST, and connect() fails with
+    ECONNREFUSED. Then a connects to port 80. Host b accepts the connection and aborts it. The RST takes a from
+    ESTABLISHED to CLOSED, and recv() fails with ECONNRESET.
     """
     a, b, _ = pair(net, delay=10 * MS)
     waiting = listener(b)
@@ -180,14 +183,15 @@ def reset(net: Network) -> None:
 
 @scenario(
     "time-wait",
-    "Who closes first must wait",
+    "The side that closes first must wait",
     "Why does the connection not go away when both sides have closed?",
     look='event.kind == "state" and state == TIME_WAIT',
     mechanism="time-wait",
 )
 def time_wait(net: Network) -> None:
-    """a closes first: FIN-WAIT-1, FIN-WAIT-2, and with b's FIN TIME-WAIT. The last ACK is lost, so b sends its FIN
-    again: only because a still remembers the connection can it answer. After 60 s a forgets.
+    """Host a closes first. It goes through FIN-WAIT-1 and FIN-WAIT-2, and the FIN of b takes it to TIME-WAIT. The last ACK
+    is lost, so b retransmits its FIN. Host a can answer only because it still remembers the connection. After 60 s it
+    deletes the connection.
     """
     a, b, link = pair(net, delay=10 * MS)
     client, server = connected(net, a, b)
@@ -209,13 +213,13 @@ def time_wait(net: Network) -> None:
 @scenario(
     "tfo",
     "Fast Open: data in the SYN",
-    "How can the server have the request before the handshake is over?",
+    "How can the server have the request before the handshake is complete?",
     look='event.kind == "out" and event.fields.length > 0 and event.fields.flags % 4 >= 2',
     mechanism="fast-open",
 )
 def tfo(net: Network) -> None:
     """The first connection asks for a cookie in its SYN and sends its request after the handshake. The second one sends
-    cookie and request in the SYN: b's application has the request a whole round trip earlier.
+    the cookie and the request in the SYN, so the application on b has the request one round trip earlier.
     """
     a, b, _ = pair(net, a={"tcp_fastopen": 3}, b={"tcp_fastopen": 3}, delay=10 * MS)
     waiting = listener_fastopen(b)

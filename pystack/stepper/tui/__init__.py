@@ -21,5 +21,5 @@ def run(
 ) -> None:
     """Step through a timeline on this terminal, until the person quits; `seed` is that of the scenario's network."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        sys.exit("pystack step: this needs a terminal; --text prints the same")
+        sys.exit("pystack step: the stepper needs a terminal; --text prints the same text")
     StepperApp(TerminalSession(timeline, cursor, scenario, seed)).run()

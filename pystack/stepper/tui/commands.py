@@ -12,28 +12,28 @@ from pystack.stepper.tui.session import TerminalSession
 VIEWS = ("ladder", "frame", "events", "compare")
 #: name -> (arguments, what it does)
 COMMANDS = {
-    "break": ("EXPR", "stop where this becomes true"),
-    "watch": ("EXPR", "stop where its value changes"),
-    "run": ("", "on to the next stop"),
-    "back": ("", "backwards to the stop before"),
-    "until": ("EXPR", "on to where this is true, once"),
-    "answer": ("", "to the event that answers the question"),
-    "step": ("[UNIT] [N]", "N events, frames, layers, rtts; back below 0"),
+    "break": ("EXPR", "stop when this becomes true"),
+    "watch": ("EXPR", "stop when its value changes"),
+    "run": ("", "run to the next stop"),
+    "back": ("", "run backwards to the previous stop"),
+    "until": ("EXPR", "run until this is true, once"),
+    "answer": ("", "go to the event that answers the question"),
+    "step": ("[UNIT] [N]", "N events, frames, layers or rtts; N < 0 goes back"),
     "goto": ("frame | event | time N", "go there; a time is in ms"),
-    "print": ("EXPR", "its value here"),
-    "list": ("", "the breakpoints"),
-    "delete": ("[N]", "take a breakpoint away, or all"),
-    "enable": ("N", "a breakpoint counts again"),
-    "disable": ("N", "it does not count for now"),
-    "first": ("", "before the first event"),
-    "last": ("", "to the last event"),
+    "print": ("EXPR", "show its value here"),
+    "list": ("", "list the breakpoints"),
+    "delete": ("[N]", "delete a breakpoint, or all"),
+    "enable": ("N", "enable a breakpoint again"),
+    "disable": ("N", "disable a breakpoint"),
+    "first": ("", "go before the first event"),
+    "last": ("", "go to the last event"),
     "connection": ("[TEXT]", "show this one; without TEXT the cursor's"),
     "field": ("NAME", "choose a field, such as tcp.ack"),
-    "whatif": ("CHANGE ...", "run it once more, changed from here on"),
-    "swap": ("", "to the other run, and back"),
+    "whatif": ("CHANGE ...", "run the scenario again with a change"),
+    "swap": ("", "switch to the other run, and back"),
     "view": ("NAME", f"what to show: {', '.join(VIEWS)}"),
-    "help": ("", "all keys and commands"),
-    "quit": ("", "the end"),
+    "help": ("", "show all keys and commands"),
+    "quit": ("", "quit"),
 }
 UNITS = {"e": "event", "f": "frame", "l": "layer", "r": "rtt"}
 
@@ -116,18 +116,18 @@ class Commands:
     def _delete(self, text: str) -> str:
         if not text:
             self.session.cursor.breakpoints.clear()
-            return "no breakpoints any more"
+            return "all breakpoints are deleted"
         one = self._chosen(text)
         self.session.cursor.breakpoints.remove(one)
         return f"deleted: {one.expression}"
 
     def _enable(self, text: str) -> str:
         self._chosen(text).enabled = True
-        return f"breakpoint {text} counts"
+        return f"breakpoint {text} is enabled"
 
     def _disable(self, text: str) -> str:
         self._chosen(text).enabled = False
-        return f"breakpoint {text} does not count"
+        return f"breakpoint {text} is disabled"
 
     # -- moving ------------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class Commands:
             cursor.breakpoints = kept
         if stop is None:
             cursor.position = here
-            raise Wrong(f"never true from here on: {text}")
+            raise Wrong(f"this is never true from here on: {text}")
         return f"event {cursor.position}: {stop}"
 
     def _step(self, text: str) -> str:
@@ -191,10 +191,10 @@ class Commands:
     def _answer(self, text: str) -> str:
         session = self.session
         if session.scenario is None:
-            raise Wrong("only a scenario asks a question; a recording has none")
+            raise Wrong("only a scenario asks a question, and this is a recording")
         found = session.scenario.answers(session.timeline)
         if not found:
-            raise Wrong("nothing in this run answers the question")
+            raise Wrong("no event in this run answers the question")
         cursor = session.cursor
         cursor.goto(event=next((index for index in found if index > cursor.position), found[0]))
         more = f"   (a: the other {len(found) - 1})" if len(found) > 1 else ""
@@ -203,14 +203,14 @@ class Commands:
     def _goto(self, text: str) -> str:
         match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*(?:=\s*)?([\d.]{1,20})\s*(ns|us|ms|s)?", text)
         if match is None:
-            raise Wrong("goto takes a place: frame 12, event 100, time 40.5 (in ms)")
+            raise Wrong("goto needs a place: frame 12, event 100, or time 40.5 (in ms)")
         what, number, unit = match.groups()
         what = {"f": "frame", "e": "event", "t": "time", None: "time" if unit else "frame"}.get(what, what)
         try:
             amount = float(number)
             place = int(number) if what != "time" else 0
         except ValueError:
-            raise Wrong(f"{number!r} is no number") from None
+            raise Wrong(f"{number!r} is not a number") from None
         cursor = self.session.cursor
         if what == "frame":
             cursor.goto(frame=place)
@@ -258,20 +258,20 @@ class Commands:
         if not chosen:
             raise Wrong(f"a view is one of {', '.join(VIEWS)}, not {text!r}")
         if chosen[0] == "compare" and self.session.other is None:
-            raise Wrong("nothing to compare with yet: whatif drop=5, for example, makes another run")
+            raise Wrong("there is no other run to compare with; whatif drop=5, for example, makes one")
         self.act("view", chosen[0])
         return ""
 
     def _whatif(self, text: str) -> str:
         if not text:
-            raise Wrong(f"what? One or more of {', '.join(FORMS)}")
+            raise Wrong(f"whatif needs one or more of {', '.join(FORMS)}")
         self.session.what_if(text.split())
         self.act("view", "compare")
         return "x goes to the other run; 1, 2, 3 show it as they showed this one"
 
     def _swap(self, text: str) -> str:
         if not self.session.swap():
-            raise Wrong("there is no other run: whatif CHANGE makes one")
+            raise Wrong("there is no other run; whatif CHANGE makes one")
         return f"this is {self.session.timeline.name}"
 
     def _help(self, text: str) -> str:
@@ -289,5 +289,5 @@ _SHORT = {"b": "break", "w": "watch", "r": "run", "c": "run", "continue": "run",
 
 def _needed(text: str, example: str) -> str:
     if not text:
-        raise Wrong(f"what? For example: {example}")
+        raise Wrong(f"an argument is missing, for example: {example}")
     return text

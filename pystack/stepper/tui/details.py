@@ -52,7 +52,7 @@ def _before(session: TerminalSession, width: int) -> list[Text]:
     """Before the first event: what this is about."""
     scenario = session.scenario
     if scenario is None:
-        return [Text("before the first event: n, f or the arrow down go on", style=WORDS)]
+        return [Text("go before the first event: n, f or the down arrow step forwards", style=WORDS)]
     title = _wrapped(f"{scenario.title}. {scenario.question} (a: the answer)", width, WORDS)
     return title + _wrapped(" ".join(scenario.story.split()), width)
 
@@ -85,7 +85,7 @@ class ConnectionPane(Pane):
         session = self.session
         conn, tcb = session.conn, session.tcb()
         if tcb is None:
-            return [Text("no connection here" if not conn else "not there at this point", style="dim")]
+            return [Text("no connection here" if not conn else "it does not exist at this point", style="dim")]
         changes = session.changes()
         found = []
         for name, (before, after) in changes.items():
@@ -126,7 +126,7 @@ class Timers(Pane):
         found = [
             Text(f"{words.ms(deadline - now):>10} ms {name} {words.connection(key)}")
             for deadline, name, key in sorted(armed)
-        ] or [Text("no timer is armed", style="dim")]
+        ] or [Text("no timer is set", style="dim")]
         changed = cursor.diff()
         for key, entry in cursor.arp().items():
             style = CHANGED if key in changed else ""

@@ -112,11 +112,11 @@ class TerminalSession:
     # -- what if -------------------------------------------------------------------------------------------------------
 
     def what_if(self, texts: list[str]) -> None:
-        """Run the scenario once more with changes, made at the cursor (before the first event: where it makes sense)."""
+        """Run the scenario once more with changes, made at the cursor (go before the first event: where it makes sense)."""
         if self.scenario is None:
-            raise ChangeError("only a scenario can be run once more with a change, not a recording")
+            raise ChangeError("only a scenario can run again with a change, and this is a recording")
         if self.changed:
-            raise ChangeError("this is the changed run; x goes back to the first one, where changes are made")
+            raise ChangeError("this is the changed run; x goes back to the first run, which can be changed")
         chosen = [changes.parse(text) for text in texts]
         at = self.cursor if self.cursor.position >= 0 else None
         timeline = branch(self.scenario, at, *chosen, seed=self.seed)

@@ -22,5 +22,5 @@ def text(name: str) -> str:
         return (STATIC / name).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BundleMissing(
-            "the web stepper's page was not built: that takes npm (Debian: nodejs and npm), then `make build` in the sources"
+            "the page of the web stepper was not built; install npm (Debian: nodejs and npm) and run `make build` in the sources"
         ) from None

@@ -72,13 +72,15 @@ class Guard:
     def refusal(self, request: Request) -> Response | None:
         """Why not, or None."""
         if request.headers.get("host", "") not in self.hosts:
-            return PlainTextResponse("pystack: this server answers to this machine's own name only\n", 421)
+            return PlainTextResponse(
+                "pystack: the server accepts requests only under this machine's local names\n", 421
+            )
         origin = request.headers.get("origin")
         if origin is not None and origin not in [f"http://{host}" for host in self.hosts]:
-            return PlainTextResponse("pystack: not from another page\n", 403)
+            return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
         # a link somewhere else may lead here; it cannot know the secret
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return PlainTextResponse("pystack: not from another page\n", 403)
+            return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
         first = request.url.path.split("/", 2)[1]
         if not secrets.compare_digest(first.encode(), self.secret.encode()):
             return PlainTextResponse("pystack: open the address that `pystack step --web` printed\n", 404)
@@ -146,18 +148,18 @@ def application(session: WebSession, port: int, secret: str) -> Any:
 async def read(request: Request) -> dict[str, Any]:
     """The body of a request: a JSON object of bounded size."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise ValueError("JSON expected")
+        raise ValueError("the body must be JSON")
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > MOST_BODY:
-            raise ValueError("too long")
+            raise ValueError("the body is too long")
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
+        raise ValueError("the body is not valid JSON") from None
     if not isinstance(found, dict):
-        raise ValueError("an object expected")
+        raise ValueError("the body must be a JSON object")
     return found
 
 

@@ -98,7 +98,7 @@ class WebSession:
         """On to the next breakpoint that hits."""
         cursor = self._cursor(trace, where.get("from"))
         if direction not in (1, -1) or not isinstance(breakpoints, list) or len(breakpoints) > MOST_BREAKPOINTS:
-            raise ValueError("run: forwards or backwards, to some breakpoints")
+            raise ValueError("run needs a direction (forwards or backwards) and a list of breakpoints")
         made: list[Breakpoint] = []
         for one in breakpoints:
             text, watch = str(one["text"]), bool(one.get("watch"))
@@ -123,7 +123,7 @@ class WebSession:
         timeline = self.trace(trace).timeline
         index, total = where.get("from"), len(timeline.events)
         if not isinstance(index, int) or not 0 <= index <= total or not isinstance(most, int):
-            raise ValueError("filter: from where?")
+            raise ValueError("filter needs a starting event")
         text = str(text)
         wanted = text.lower().split() if is_words(text) else None
         expression = Expression(text, timeline.hosts) if wanted is None else None
@@ -147,7 +147,7 @@ class WebSession:
         """Run the scenario again with a change from here on, and compare."""
         cursor = self._cursor(trace, at)
         if trace != "0":
-            raise ValueError("this is a branch already: go back to the scenario first")
+            raise ValueError("this is already a branch; go back to the scenario first")
         branched, compared = whatif.branch(self.trace(trace), cursor, str(change), str(argument))
         self.branches += 1
         ident = str(self.branches)

@@ -39,7 +39,7 @@ def changes(trace: Trace) -> list[dict[str, Any]]:
 def branch(trace: Trace, cursor: Cursor, change: str, argument: str) -> tuple[Trace, dict[str, Any]]:
     """The branched trace, and both runs side by side. ValueError says what cannot be done."""
     if trace.scenario is None:
-        raise ValueError("only a scenario can run on with a change")
+        raise ValueError("only a scenario can run again with a change")
     from pystack.stepper import branch as engine
     from pystack.stepper.changes import parse
 

@@ -11,7 +11,7 @@ from pystack_c.tcp.tcb import Tcb
 
 # What cong_signal tells.
 SIGNAL_LOSS = 1  # fast retransmit: a loss found by duplicate ACKs or SACK
-SIGNAL_RTO = 2  # the retransmission timer fired
+SIGNAL_RTO = 2  # the retransmission timer expired
 SIGNAL_ECN = 3  # the peer echoes congestion marks
 
 
@@ -29,7 +29,7 @@ class CongestionControl:
 
     def argument(self, n: int) -> None:
         """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""
-        raise ValueError(f"{self.name} takes no number")
+        raise ValueError(f"{self.name} does not take a number")
 
     def conn_init(self, tcb: Tcb) -> None:
         """The connection is established: set the initial window."""
@@ -70,9 +70,11 @@ def register(cls: Any) -> type:  # python
     A TypeError where it is no subclass of CongestionControl, a ValueError where the name is not a short lower-case word.
     """
     if not (isinstance(cls, type) and issubclass(cls, CongestionControl)):
-        raise TypeError(f"{cls!r} is no subclass of CongestionControl")
+        raise TypeError(f"{cls!r} is not a subclass of CongestionControl")
     if not isinstance(cls.name, str) or NAME.fullmatch(cls.name) is None or cls.name == CongestionControl.name:
-        raise ValueError(f"{cls.name!r} is no name for an algorithm: up to 15 of a-z, 0-9, - and _, a letter first")
+        raise ValueError(
+            f"{cls.name!r} is not a valid name: use up to 15 of a-z, 0-9, - and _, and begin with a letter"
+        )
     REGISTRY[cls.name] = cls
     return cls
 

@@ -29,10 +29,10 @@ def after_idle(tcb: Tcb) -> None:
         tcb.cc.after_idle(tcb)
         how = tcb.core.config.tcp_idle_cwnd
         if how == 0:
-            tell.cwnd(tcb, old, ssthresh, "after an idle time longer than the RTO, start anew", "RFC 5681 4.1")
+            tell.cwnd(tcb, old, ssthresh, "the connection was idle for longer than the RTO", "RFC 5681 4.1")
         else:
             decay(tcb, old, idle, tcb.rto if how == 1 else NON_VALIDATED)
-            why = "half of the window for each RTO without data" if how == 1 else "half of it for each five minutes"
+            why = "cwnd is halved for each RTO of idle time" if how == 1 else "cwnd is halved for each idle 5 minutes"
             tell.cwnd(tcb, old, ssthresh, why, "RFC 2861 3.2" if how == 1 else "RFC 7661 4.4.3")
         tcb.last_send = tcb.core.now
 

@@ -156,7 +156,7 @@ def may_send_now(tcb: Tcb) -> bool:
     if tcb.pace_timer is None:
         tcb.pace_timer = Timer(tcb, C.TIMER_PACE)
     if tcb.pace_timer.deadline != tcb.pace_at:
-        why = "data waits for its turn: segments are spread over time"
+        why = "pacing spreads the segments over time"
         tcb.core.set_timer(tcb.pace_timer, tcb.pace_at, why, "draft-ietf-ccwg-bbr 5.6.2")
     return False
 

@@ -66,7 +66,7 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
         tcb.acc_deaf = True
     if mode == OPT_FAIL_RECV:
         tcb.acc_opt_seen = FAILED
-    why = "feedback that cannot be: from now on without ECT" if tcb.acc_no_ect else "options are not to be trusted"
+    why = "the ECN feedback is not plausible" if tcb.acc_no_ect else "the AccECN option is blocked"
     tell.ecn(tcb, "disabled", why, "RFC 9768 3.2.2.3")
 
 
@@ -95,7 +95,7 @@ def arrived(tcb: Tcb, pkt: Packet) -> bool:
     tcb.r_ceb += n
     tcb.r_cep += pkt.segments()
     tcb.acc_unacked_ce += pkt.segments()
-    tell.ecn(tcb, "echo", "a router marked congestion: the counter tells", "RFC 9768 3.2")
+    tell.ecn(tcb, "echo", "a router marked congestion, which the ACE counter reports", "RFC 9768 3.2")
     if n > 0:
         # Change-triggered, or two marks since the last ACK.
         return before != CE or tcb.acc_unacked_ce >= 2

@@ -34,7 +34,7 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
     else:
         tcb.ecn_ok = mode != 0 and code & 3 == 3
         if tcb.ecn_ok:
-            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+            tell.ecn(tcb, "agreed", "both sides support ECN", "RFC 3168 6.1.1")
 
 
 def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
@@ -42,15 +42,15 @@ def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
     if not tcb.acc_asked:
         tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
         if tcb.ecn_ok:
-            tell.ecn(tcb, "agreed", "both sides can do ECN", "RFC 3168 6.1.1")
+            tell.ecn(tcb, "agreed", "both sides support ECN", "RFC 3168 6.1.1")
         return
     if code == 1:
         tcb.ecn_ok = True
-        tell.ecn(tcb, "agreed", "the peer knows ECN, but not accurate ECN", "RFC 9768 3.1.2")
+        tell.ecn(tcb, "agreed", "the peer supports ECN, but not accurate ECN", "RFC 9768 3.1.2")
         return
     tcb.ecn_ok = False
     if code == 0 or code == 7:
-        why = "the peer does no ECN" if code == 0 else "the SYN-ACK only mirrors our flags: no ECN"
+        why = "the peer does not support ECN" if code == 0 else "the SYN-ACK only mirrors our flags, so ECN is not used"
         tell.ecn(tcb, "refused", why, "RFC 9768 3.1.2")
         return
     accecn.enter(tcb)
@@ -132,13 +132,13 @@ def segment_received(tcb: Tcb, pkt: Packet) -> None:
     """RFC 3168 6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
     if pkt.tcp_flags & C.CWR:
         if tcb.ecn_echo:
-            tell.ecn(tcb, "quiet", "the sender has reacted: echo no more", "RFC 3168 6.1.3")
+            tell.ecn(tcb, "quiet", "the sender has reduced its window, so the echo ends", "RFC 3168 6.1.3")
         tcb.ecn_echo = False
     if pkt.tos & CE:
         tcb.ecn_seen = True
     if pkt.tos & CE == CE:
         if not tcb.ecn_echo:
-            tell.ecn(tcb, "echo", "a router marked congestion: echo it until the sender reacts", "RFC 3168 6.1.3")
+            tell.ecn(tcb, "echo", "a router marked congestion; ACKs echo it until the sender reacts", "RFC 3168 6.1.3")
         tcb.ecn_echo = True
 
 
@@ -182,7 +182,7 @@ def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
     tcb.cwnd_limited = False
     tcb.max_out = 0
     if may_respond(tcb, pkt.ack):
-        respond(tcb, f"the peer got {delta} packets with a congestion mark", "RFC 9768 3.2.2.2")
+        respond(tcb, f"the peer received {delta} packets with a congestion mark", "RFC 9768 3.2.2.2")
 
 
 def may_respond(tcb: Tcb, ack: int) -> bool:
@@ -194,7 +194,7 @@ def may_respond(tcb: Tcb, ack: int) -> bool:
 
 def respond(tcb: Tcb, why: str, rfc: str) -> None:
     """As to a loss, but nothing is sent again."""
-    tell.ecn(tcb, "react", f"{why}: send less, once a round trip", rfc)
+    tell.ecn(tcb, "react", f"{why}, so the sender reduces its window once per round trip", rfc)
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.cong_signal(tcb, SIGNAL_ECN)

@@ -23,12 +23,12 @@ def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
             continue
         if not (seq_lt(left, right) and seq_ge(left, tcb.snd_una) and seq_le(right, tcb.snd_nxt)):
             tcb.core.counters.TcpExtTCPSACKDiscard += 1
-            tcb.core.drop("tcp-bad-sack", tcb.subject(), "SACK block outside what was sent", "RFC 2018 4")
+            tcb.core.drop("tcp-bad-sack", tcb.subject(), "a SACK block is outside the data that was sent", "RFC 2018 4")
             continue
         _mark_block(tcb, q, left, right)
     if q.sacked_out != before and tcb.core.probe is not None:
         fields = {"blocks": list(blocks)}
-        why = f"{q.sacked_out - before} bytes more are SACKed"
+        why = f"{q.sacked_out - before} more bytes are SACKed"
         tcb.core.emit("tcp.sack", tcb.subject(), tcb.ident, why, "RFC 2018 4", fields)
     return q.sacked_out - before
 
@@ -53,7 +53,7 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
     if tcb.dsack_dups > tcb.total_retrans:
         # More copies than were sent: the network makes them, or the peer makes them up (RFC 3708 5 warns of both).
         counters.TcpExtTCPDSACKIgnoredDubious += 1
-        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "a copy that was never sent", "RFC 3708 5")
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "so many copies were never sent", "RFC 3708 5")
         return
     counters.TcpExtTCPDSACKRecvSegs += n
     if below and not tcb.undo_possible:
@@ -62,7 +62,7 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
         counters.TcpExtTCPDSACKIgnoredOld += 1
     tcb.ack_dsack = True
     tcb.dsack_end = right
-    tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this twice", "RFC 2883 5")
+    tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer received this data twice", "RFC 2883 5")
 
 
 def whole_segments(seg: SentSegment, edge: int, up: bool) -> int:
@@ -155,7 +155,7 @@ def lose_below(tcb: Tcb, seq: int) -> None:
 
 def lose_by_count(tcb: Tcb, seg: SentSegment) -> None:
     """Mark one segment lost by RFC 6675 or 6582: so much later data arrived."""
-    rack.lose(tcb, seg, "later data arrived, this did not", "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2")
+    rack.lose(tcb, seg, "later data arrived, but this data did not", "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2")
 
 
 def lose_head(tcb: Tcb) -> None:

@@ -33,4 +33,4 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:
         tcb.cwnd = tcb.mss
-    tell.cwnd(tcb, old, tcb.ssthresh, "send in proportion to what is delivered, down to ssthresh", "RFC 6937 3")
+    tell.cwnd(tcb, old, tcb.ssthresh, "recovery sends in proportion to the delivered data", "RFC 6937 3")

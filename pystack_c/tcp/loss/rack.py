@@ -59,7 +59,7 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
     elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
         if not tcb.rack_reordering:
             tcb.rack_reordering = True
-            why = "an original arrived after one sent later: the path reorders, be patient"
+            why = "an original segment arrived after one that was sent later, so the path reorders"
             tell.received(tcb, "tcp.reordering", seg.seq, seq_diff(seg.end, seg.seq), why, "RFC 8985 6.2")
         note_reordering(tcb, seg)
     # Step 4: the most recently sent segment that was delivered.
@@ -123,12 +123,12 @@ def detect_loss(tcb: Tcb) -> None:
     q = tcb.rtxq
     if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
         q.calm()
-        core.cancel_timer(tcb.reorder_timer, "nothing is missing any more", "RFC 8985 6.2")
+        core.cancel_timer(tcb.reorder_timer, "no segment is missing any more", "RFC 8985 6.2")
         return
     window = reordering_window(tcb)
     why = "a segment sent later was delivered, and the reordering window has passed"
     if window == 0:
-        why = "a segment sent later was delivered; no reordering was seen, and it is not waited for"
+        why = "a segment sent later was delivered, and the path was never seen to reorder"
     look_at(tcb, q)
     lose_overdue(tcb, core.now - tcb.rack_rtt - window, why)
     wait = longest_wait(q.board, core.now - tcb.rack_rtt - window)
@@ -136,9 +136,9 @@ def detect_loss(tcb: Tcb) -> None:
         wait += core.config.tcp_timeout_slack
         if tcb.reorder_timer is None:
             tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
-        core.set_timer(tcb.reorder_timer, core.now + wait, "later than that, what is missing is lost", "RFC 8985 6.2")
+        core.set_timer(tcb.reorder_timer, core.now + wait, "a segment still missing then is lost", "RFC 8985 6.2")
     else:
-        core.cancel_timer(tcb.reorder_timer, "nothing can be late any more", "RFC 8985 6.2")
+        core.cancel_timer(tcb.reorder_timer, "no outstanding segment was sent before a delivered one", "RFC 8985 6.2")
 
 
 def look_at(tcb: Tcb, q: RtxQueue) -> None:

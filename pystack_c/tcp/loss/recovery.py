@@ -37,7 +37,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, out)
     if tcb.rtxq.count == 0:
         if tcb.ca_state == C.CA_CWR:
-            end_cwr(tcb, "all that was out is acknowledged: no ACK is left to reduce the window by")
+            end_cwr(tcb, "all outstanding data is acknowledged, so no ACK is left by which to reduce the window")
         return
     if acked == 0 and tcb.ack_delivered > 0:
         grow_by_sack(tcb)
@@ -79,7 +79,7 @@ def grow_by_sack(tcb: Tcb) -> None:
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.cc.ack_received(tcb, tcb.ack_delivered)
-    tell.cwnd(tcb, old, ssthresh, "data arrived, if out of order", "Linux tcp_may_raise_cwnd")
+    tell.cwnd(tcb, old, ssthresh, "data arrived, although out of order", "Linux tcp_may_raise_cwnd")
 
 
 def _grows_by(tcb: Tcb, acked: int) -> int:
@@ -105,14 +105,14 @@ def find_losses(tcb: Tcb) -> None:
     if tcb.rtxq.lost_out > 0 or (tcb.dupacks >= tcb.core.config.tcp_reordering and not rack.in_use(tcb)):
         if tcb.mtup is not None and mtuprobe.alone_is_lost(tcb):
             mtuprobe.failed(tcb)
-            set_phase(tcb, C.CA_LOSS, "a probe was too large for the path", "RFC 4821 7.6.2")
+            set_phase(tcb, C.CA_LOSS, "an MTU probe was larger than the path MTU", "RFC 4821 7.6.2")
             return
         if tcb.cc.fast_recovery:
             enter_recovery(tcb)
         else:
             start_over(tcb)
     elif (tcb.dupacks > 0 or tcb.rtxq.sacked_out > 0) and tcb.ca_state != C.CA_CWR:
-        set_phase(tcb, C.CA_DISORDER, "duplicate ACKs or SACK: something is missing or late", "RFC 5681 3.2")
+        set_phase(tcb, C.CA_DISORDER, "a segment is missing or late (duplicate ACKs or SACK)", "RFC 5681 3.2")
 
 
 def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
@@ -121,15 +121,15 @@ def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
     if tcb.ack_dsack:
         rack.dsack_seen(tcb)
         if undo.dsack_arrived(tcb) and config.tcp_undo:
-            undo.undo(tcb, "every retransmission was a duplicate: nothing was lost", "RFC 3708 3")
+            undo.undo(tcb, "every retransmission was a duplicate, so nothing was lost", "RFC 3708 3")
     if tcb.ca_state != C.CA_RECOVERY and tcb.ca_state != C.CA_LOSS:
         return
     if acked > 0 and config.tcp_undo and undo.eifel(tcb, tsecr):
-        undo.undo(tcb, "the echoed timestamp is older than the retransmission: the original arrived", "RFC 3522 3.2")
+        undo.undo(tcb, "the echoed timestamp is older than the retransmission, so the original arrived", "RFC 3522 3.2")
     elif tcb.frto and tcb.ca_state == C.CA_LOSS:
         if tcb.ack_orig and config.tcp_undo:
             tcb.core.counters.TcpExtTCPSpuriousRTOs += 1
-            undo.undo(tcb, "data sent before the timeout is acknowledged: the timeout was spurious", "RFC 5682 3.1")
+            undo.undo(tcb, "data sent before the timeout is acknowledged, so the timeout was spurious", "RFC 5682 3.1")
         elif acked > 0 and seq_ge(tcb.snd_una, tcb.frto_end):
             tcb.frto = False
 
@@ -144,16 +144,16 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
         return
     if tcb.ca_state == C.CA_CWR:
         if seq_gt(tcb.snd_una, tcb.recover):
-            end_cwr(tcb, "data sent since the mark is acknowledged")
+            end_cwr(tcb, "data sent after the congestion mark is acknowledged")
         return
     fresh = _grows_by(tcb, acked)
     tcb.reno_sacked = 0
     if tcb.ca_state == C.CA_LOSS and seq_ge(tcb.snd_una, tcb.recover):
         tcb.frto = False
         rack.recovery_ended(tcb)
-        set_phase(tcb, C.CA_OPEN, "all that was out at the timeout is acknowledged", "RFC 5681 3.1")
+        set_phase(tcb, C.CA_OPEN, "all data that was outstanding at the timeout is acknowledged", "RFC 5681 3.1")
     elif tcb.ca_state == C.CA_DISORDER and tcb.rtxq.sacked_out == 0:
-        set_phase(tcb, C.CA_OPEN, "what was late has arrived", "RFC 5681 3.2")
+        set_phase(tcb, C.CA_OPEN, "the missing segments arrived late", "RFC 5681 3.2")
     if tcb.may_grow() or tcb.ca_state == C.CA_LOSS:
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
@@ -208,7 +208,7 @@ def enter_recovery(tcb: Tcb) -> None:
             tcb.reno_sacked = left
         lose_head(tcb)
     tcb.force_retransmit = True
-    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
+    why = "SACK blocks show a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs arrived"
     set_phase(tcb, C.CA_RECOVERY, why, "RFC 6675 5" if tcb.sack_ok else "RFC 6582 3.2")
 
 
@@ -220,7 +220,7 @@ def leave_recovery(tcb: Tcb) -> None:
     rack.recovery_ended(tcb)
     tcb.cc.post_recovery(tcb)
     tell.cwnd(tcb, old, ssthresh, "fast recovery is over", "RFC 6582 3.2")
-    set_phase(tcb, C.CA_OPEN, "all that was out at the loss is acknowledged", "RFC 6582 3.2")
+    set_phase(tcb, C.CA_OPEN, "all data that was outstanding at the loss is acknowledged", "RFC 6582 3.2")
 
 
 def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
@@ -253,7 +253,7 @@ def timeout(tcb: Tcb) -> None:
         tcb.cc.cong_signal(tcb, SIGNAL_RTO)
     else:
         tcb.cwnd = tcb.mss
-    tell.cwnd(tcb, old, ssthresh, "the retransmission timer fired: loss window", "RFC 5681 3.1")
+    tell.cwnd(tcb, old, ssthresh, "the retransmission timer expired, so cwnd falls to the loss window", "RFC 5681 3.1")
     head = q.head()
     everything = False
     if head is not None and head.sacked:
@@ -261,7 +261,7 @@ def timeout(tcb: Tcb) -> None:
         tcb.core.counters.TcpExtTCPSACKReneging += 1
         q.nothing_sacked()
         everything = True
-    all_lost(tcb, everything, "the retransmission timer fired", "RFC 6298 5.4")
+    all_lost(tcb, everything, "the retransmission timer expired", "RFC 6298 5.4")
 
 
 def count_failure(tcb: Tcb) -> None:
@@ -288,8 +288,8 @@ def start_over(tcb: Tcb) -> None:
     undo.save(tcb, True)
     tcb.frto = False
     tcb.cc.cong_signal(tcb, SIGNAL_LOSS)
-    why = "SACK shows a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs"
-    why += ": slow start, this algorithm has no fast recovery"
+    why = "SACK blocks show a loss" if tcb.sack_ok else f"{tcb.dupacks} duplicate ACKs arrived"
+    why += ", and this algorithm answers with slow start instead of fast recovery"
     tell.cwnd(tcb, old, ssthresh, why, "RFC 5681 3.1")
     all_lost(tcb, True, why, "RFC 5681 3.1")
 

@@ -34,7 +34,7 @@ def retransmit_lost(tcb: Tcb) -> bool:
             q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
             if tcb.core.probe is not None:
-                why = f"what is lost waits: {tcb.in_flight()} of {tcb.cwnd} bytes of the congestion window in flight"
+                why = f"cwnd has no room for lost data: {tcb.in_flight()} of {tcb.cwnd} bytes are in flight"
                 tcb.core.emit("tcp.hold", tcb.subject(), tcb.ident, why, "RFC 5681 3.1", {"length": q.lost_out})
             break
         if not tcb.force_retransmit and not rate.may_send_now(tcb):
@@ -98,17 +98,17 @@ def recovery_reason(tcb: Tcb) -> str:
     if tcb.syn_why:
         return tcb.syn_why
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
-        return f"retransmission {tcb.retries} of the SYN: no answer within RTO {tcb.rto / 1e6:g} ms"
+        return f"retransmission {tcb.retries} of the SYN: no answer arrived within the RTO of {tcb.rto / 1e6:g} ms"
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
-        return f"what was too large for the path, cut anew: MSS {tcb.mss}"
+        return f"retransmission: the segment was too large for the path, and the MSS is {tcb.mss} now"
     if tcb.ca_state == C.CA_LOSS:
-        text = f"retransmission: RTO {tcb.rto / 1e6:g} ms after SRTT {tcb.srtt / 1e6:g} ms"
-        return text if tcb.retries <= 1 else text + f", try {tcb.retries}, the timeout doubled each time"
+        text = f"retransmission: the RTO of {tcb.rto / 1e6:g} ms expired (SRTT {tcb.srtt / 1e6:g} ms)"
+        return text if tcb.retries <= 1 else text + f"; this is try {tcb.retries}, and the timeout doubled each time"
     if rack.in_use(tcb):
         return "fast retransmission: a segment sent later was delivered (RACK)"
     if tcb.sack_ok:
-        return "fast retransmission: SACK shows a hole"
-    return f"fast retransmission: {tcb.dupacks} duplicate ACKs"
+        return "fast retransmission: SACK blocks show a hole"
+    return f"fast retransmission: {tcb.dupacks} duplicate ACKs arrived"
 
 
 def recovery_rfc(tcb: Tcb) -> str:
@@ -143,6 +143,6 @@ def tail_loss_probe(tcb: Tcb) -> bool:
         whole = (seg.data_length() - 1) // size * size
         q.split(i, seq_add(seg.seq, whole))
         seg = q.segs[i + 1]
-    resend(tcb, seg, "tail loss probe: the last segment again, before the RTO", "RFC 8985 7.3")
+    resend(tcb, seg, "tail loss probe: the last segment is retransmitted before the RTO", "RFC 8985 7.3")
     rack.note_probe(tcb, True)
     return False

@@ -1,6 +1,6 @@
 """The scoreboard: what is SACKed, lost, and sent again, in lists that make an ACK cost what it newly says (RFC 6675, RFC 8985).
 
-There is one from the first loss on until nothing is missing any more. The records themselves stay in the retransmission queue;
+There is one from the first loss on until no segment is missing any more. The records themselves stay in the retransmission queue;
 these lists point to them, and a record that is in a list and does not belong there any more is passed over when it is met.
 """
 

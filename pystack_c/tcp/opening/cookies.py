@@ -64,7 +64,7 @@ def answer(listener: Tcb, pkt: Packet) -> None:
     tcb.state = C.SYN_RECEIVED
     core.tcp.cookie_at = core.now
     core.counters.TcpExtSyncookiesSent += 1
-    send_syn(tcb, "the SYN queue is full: answer with a cookie and keep nothing", "RFC 4987 3.6", 0)
+    send_syn(tcb, "the answer to the SYN carries a cookie, so the listener keeps no state", "RFC 4987 3.6", 0)
     tcb.state = C.CLOSED
 
 
@@ -133,7 +133,7 @@ def restore(tcb: Tcb, pkt: Packet, cookie: int, irs: int, mss: int) -> None:
     old = tcb.snd_wnd
     tcb.snd_wnd = window << tcb.snd_wscale
     tcb.max_window = tcb.snd_wnd
-    tell.window(tcb, old, "the window of the ACK that brought the cookie back", "RFC 4987 3.6")
+    tell.window(tcb, old, "the ACK with the SYN cookie announces this window", "RFC 4987 3.6")
     tcb.snd_wl1 = seq
     tcb.snd_wl2 = pkt.ack
     tcb.rcv_adv = seq_add(tcb.rcv_nxt, opening_window(tcb))

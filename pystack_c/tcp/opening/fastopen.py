@@ -90,14 +90,14 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
         return False
     if listener.listener.fastopen_pending >= listener.fastopen_qlen:
         core.counters.TcpExtTCPFastOpenListenOverflow += 1
-        tell.fastopen(tcb, "refused", "too many such connections wait already", "RFC 7413 5.1")
+        tell.fastopen(tcb, "refused", "too many Fast Open connections wait already", "RFC 7413 5.1")
         return False
     if bits & SERVER_NO_COOKIE or listener.fastopen_no_cookie:
         core.counters.TcpExtTCPFastOpenPassive += 1
-        tell.fastopen(tcb, "accepted", "no cookie is asked for here", "RFC 7413 4.1.3")
+        tell.fastopen(tcb, "accepted", "this listener does not require a cookie", "RFC 7413 4.1.3")
         return True
     if given is None:
-        tell.fastopen(tcb, "refused", "data in the SYN, but no cookie", "RFC 7413 4.2.2")
+        tell.fastopen(tcb, "refused", "the SYN has data, but no cookie", "RFC 7413 4.2.2")
         return False
     cookie = make_cookie(core, listener.fastopen_key, pkt.src, pkt.dst)
     if given != cookie:
@@ -106,13 +106,13 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
         tcb.fastopen_exp = pkt.opt_fastopen_exp
         if len(given) > 0:
             core.counters.TcpExtTCPFastOpenPassiveFail += 1
-            tell.fastopen(tcb, "refused", "the cookie is not ours: a fresh one", "RFC 7413 4.2.2")
+            tell.fastopen(tcb, "refused", "the cookie is not valid, so the server sends a new one", "RFC 7413 4.2.2")
         else:
             core.counters.TcpExtTCPFastOpenCookieReqd += 1
-            tell.fastopen(tcb, "cookie", "the peer asks for a cookie: it gets one", "RFC 7413 4.1.2")
+            tell.fastopen(tcb, "cookie", "the peer asks for a cookie", "RFC 7413 4.1.2")
         return False
     core.counters.TcpExtTCPFastOpenPassive += 1
-    tell.fastopen(tcb, "accepted", "the cookie is ours: the SYN's data counts at once", "RFC 7413 4.2.2")
+    tell.fastopen(tcb, "accepted", "the cookie is valid, so the server accepts the data of the SYN", "RFC 7413 4.2.2")
     return True
 
 
@@ -129,7 +129,7 @@ def take_data(tcb: Tcb, pkt: Packet) -> None:
     tcb.rcv_nxt = seq_add(before, n)
     tcb.bytes_received += n
     if n > 0:
-        tell.received(tcb, "tcp.data", before, n, "the SYN's data: the application can read it", "RFC 7413 4.2.2")
+        tell.received(tcb, "tcp.data", before, n, "the application can read the data of the SYN", "RFC 7413 4.2.2")
     tcb.rcv_adv = tcb.rcv_nxt
     tcb.last_recv = tcb.core.now
 
@@ -163,9 +163,9 @@ def syn_option(tcb: Tcb) -> bytes | None:
     if entry is not None:
         tcb.fastopen_exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
     if entry is None or len(entry.cookie) == 0:
-        tell.fastopen(tcb, "asked", "no cookie of this server is known: ask for one", "RFC 7413 4.1.2")
+        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN asks for one", "RFC 7413 4.1.2")
         return b""
-    tell.fastopen(tcb, "shown", "the SYN shows the server's cookie", "RFC 7413 4.2.1")
+    tell.fastopen(tcb, "shown", "the SYN carries the server's cookie", "RFC 7413 4.2.1")
     return entry.cookie
 
 
@@ -228,13 +228,13 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
         tcb.delivered -= 1
         core.counters.TcpExtTCPDelivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
-        tell.fastopen(tcb, "worked", "the server took the SYN's data", "RFC 7413 4.2.1")
+        tell.fastopen(tcb, "worked", "the server accepted the data of the SYN", "RFC 7413 4.2.1")
         return
     tcb.fastopen_fail = SYN_RETRANSMITTED if tcb.syn_again else DATA_NOT_ACKED
     for item in q.segs[q.first :]:
         q.mark_lost(item)
     core.counters.TcpExtTCPFastOpenActiveFail += 1
-    tell.fastopen(tcb, "failed", "the server did not take the SYN's data: send it again", "RFC 7413 4.2.1")
+    tell.fastopen(tcb, "failed", "the server did not accept the data of the SYN", "RFC 7413 4.2.1")
     tcb.force_retransmit = True
 
 
@@ -247,7 +247,7 @@ def no_answer(tcb: Tcb) -> None:
         entry.blocked_until = tcb.core.now + timeout
     tcb.fastopen_asked = False
     tcb.syn_again = True
-    tell.fastopen(tcb, "failed", "no answer: the next SYN is a plain one", "RFC 7413 4.1.3.1")
+    tell.fastopen(tcb, "failed", "no answer arrived, so the next SYN is sent without Fast Open", "RFC 7413 4.1.3.1")
 
 
 def wanted_at_listen(tcb: Tcb, backlog: int) -> None:

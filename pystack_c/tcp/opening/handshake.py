@@ -66,7 +66,7 @@ def take_syn(tcb: Tcb, pkt: Packet) -> None:
     tcb.snd_wnd = pkt.window
     tcb.max_window = pkt.window
     tcb.snd_wl1 = pkt.seq
-    tell.window(tcb, old, "the window that the SYN announces (never scaled)", "RFC 7323 2.2")
+    tell.window(tcb, old, "the SYN announces this window, which is never scaled", "RFC 7323 2.2")
     # MUST-15: no MSS option means 536. A tiny MSS is a way to make us work; Linux's floor is 88 - 40.
     tcb.peer_mss = pkt.opt_mss if pkt.opt_mss > 0 else config.tcp_mss_default
     if tcb.peer_mss < config.tcp_min_snd_mss:
@@ -112,7 +112,7 @@ def fresh_child(listener: Tcb, pkt: Packet) -> Any:
         received_route(tcb, pkt)
     if not have_route(tcb):
         core.counters.TcpExtListenDrops += 1
-        core.drop("tcp-no-route", listener.subject(), "no way back to the sender of the SYN", "RFC 9293 3.10.7.2")
+        core.drop("tcp-no-route", listener.subject(), "there is no route to the sender of the SYN", "RFC 9293 3.10.7.2")
         return None
     return tcb
 
@@ -122,7 +122,7 @@ def to_accept_queue(tcb: Tcb, listener: Tcb) -> None:
     queue: Listener = listener.listener
     queue.to_accept(tcb)
     listener.wake(C.EV_IN)
-    tell.listen(listener, "accept", "ready to accept", "RFC 9293 3.10.7.4")
+    tell.listen(listener, "accept", "a connection is ready to be accepted", "RFC 9293 3.10.7.4")
 
 
 def inherit(tcb: Tcb, listener: Tcb) -> None:
@@ -171,15 +171,17 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
     # First, the ACK bit.
     if flags & C.ACK:
         if seq_le(pkt.ack, tcb.iss) or seq_gt(pkt.ack, tcb.snd_nxt):
-            core.drop("tcp-bad-ack", tcb.subject(), "does not acknowledge our SYN", rfc)
+            core.drop("tcp-bad-ack", tcb.subject(), "the segment does not acknowledge our SYN", rfc)
             if not flags & C.RST:
-                send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our SYN's ACK", rfc)
+                send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "the ACK is not valid", rfc)
             return
         ack_ok = True
         if quirks.foreign_stamp(tcb, pkt, ts_now(tcb)):
             core.counters.TcpExtPAWSActive += 1
-            core.drop("tcp-paws", tcb.subject(), "echoes a timestamp that was never sent", "RFC 7323 3.2")
-            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "not our timestamp", rfc)
+            core.drop("tcp-paws", tcb.subject(), "it echoes a timestamp that was never sent", "RFC 7323 3.2")
+            send_reset(
+                core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "the timestamp is not ours", rfc
+            )
             return
     # Second, the RST bit.
     if flags & C.RST:
@@ -187,11 +189,11 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
             core.counters.TcpAttemptFails += 1
             fail_connection(tcb, ECONNREFUSED, "the peer refused the connection", rfc)
         else:
-            core.drop("tcp-reset-unknown", tcb.subject(), "RST without ACK", rfc)
+            core.drop("tcp-reset-unknown", tcb.subject(), "the RST does not acknowledge our SYN", rfc)
         return
     # (Third, security.) Fourth, the SYN bit.
     if not flags & C.SYN:
-        core.drop("tcp-no-syn", tcb.subject(), "neither SYN nor RST", rfc)
+        core.drop("tcp-no-syn", tcb.subject(), "the segment has neither SYN nor RST", rfc)
         return
     take_syn(tcb, pkt)
     tcb.last_recv = core.now
@@ -200,7 +202,7 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
         data_acked(tcb, pkt.ack)
         measure(tcb, pkt, sample)
         restart_rto(tcb, True)
-        ack_now(tcb, "the handshake's third step", rfc)
+        ack_now(tcb, "the third step of the handshake acknowledges the peer's SYN", rfc)
         became_established(tcb, pkt, "our SYN is acknowledged")
         fastopen.answered(tcb, pkt)
         rest_of_syn(tcb, pkt)
@@ -213,12 +215,12 @@ def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
     core = tcb.core
     quirks.keep_crossed_text(tcb, pkt)
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
-    core.cancel_timer(tcb.rto_timer, "our SYN goes again, as SYN,ACK", "RFC 9293 3.5")
+    core.cancel_timer(tcb.rto_timer, "our SYN is sent again as a SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:
         # Fast Open: only the SYN goes again, its data is out already (RFC 7413 4.2.1).
         tcb.rtxq.mark_lost(tcb.rtxq.head())
         tcb.force_retransmit = True
-        tcb.syn_why = "both sides opened: our SYN again, as SYN,ACK"
+        tcb.syn_why = "both sides opened at the same time, so our SYN is sent again as a SYN,ACK"
     else:
         tcb.rtxq.clear()
         memory.settle(tcb)
@@ -245,7 +247,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
         queue: Listener = parent.listener
         if queue.defer_accept > 0 and pkt.l4_end == pkt.data_off and core.now - tcb.opened_at < queue.defer_accept:
             core.counters.TcpExtTCPDeferAcceptDrop += 1
-            core.drop("tcp-defer-accept", tcb.subject(), "no data yet, and the listener waits for it", "Linux tcp(7)")
+            core.drop("tcp-defer-accept", tcb.subject(), "the listener waits for data first", "Linux tcp(7)")
             return False
         if queue.accept_full():
             core.counters.TcpExtListenOverflows += 1
@@ -260,7 +262,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
     tcb.max_window = tcb.snd_wnd
     tcb.snd_wl1 = pkt.seq
     tcb.snd_wl2 = pkt.ack
-    tell.window(tcb, old, "the window that the handshake's last ACK announces", "RFC 9293 3.10.7.4")
+    tell.window(tcb, old, "the last ACK of the handshake announces this window", "RFC 9293 3.10.7.4")
     if tcb.accecn and not tcb.acc_skip:
         ecn.third_ack(tcb, pkt)
     sample = clean_rtxq(tcb, pkt.ack)
@@ -294,7 +296,7 @@ def text_of_syn(tcb: Tcb) -> None:
         before = tcb.rcv_nxt
         tcb.rcv_nxt = seq_add(before, n)
         tcb.bytes_received += n
-        tell.received(tcb, "tcp.data", before, n, "what came with the SYN counts now", "RFC 9293 3.10.7.3")
+        tell.received(tcb, "tcp.data", before, n, "the data of the SYN is accepted now", "RFC 9293 3.10.7.3")
         ack_policy(tcb)
         tcb.wake(C.EV_IN)
     tcb.syn_text = None
@@ -309,7 +311,7 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
         timeout = backed_off(tcb)
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
         tcb.backoff = 0
-        tell.rto(tcb, timeout, "the SYN was retransmitted, and gave no sample: be careful", "RFC 6298 5.7")
+        tell.rto(tcb, timeout, "the SYN was retransmitted and gave no RTT sample", "RFC 6298 5.7")
     tcb.rto_ended()
     # (Linux: until data comes, the handshake is what came last.)
     tcb.last_data_recv = core.now
@@ -320,11 +322,11 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
     if fresh and syn_lost(tcb, pkt) and tcb.cc.keeps_window and tcb.cwnd > tcb.mss:
         old = tcb.cwnd
         tcb.cwnd = tcb.mss
-        tell.cwnd(tcb, old, tcb.ssthresh, "the SYN or its answer was lost: begin with one segment", "RFC 5681 3.1")
+        tell.cwnd(tcb, old, tcb.ssthresh, "the SYN or its answer was lost, so cwnd is one segment", "RFC 5681 3.1")
     ecn.established(tcb)
     if tcb.fin_pending:
         # 3.10.4: a CLOSE that came before the handshake was over.
-        set_state(tcb, C.FIN_WAIT_1, "the application has closed its side already", "RFC 9293 3.10.4")
+        set_state(tcb, C.FIN_WAIT_1, "the application closed its side during the handshake", "RFC 9293 3.10.4")
     if tcb.passive:
         quirks.round_buffer(tcb)
     if tcb.keepalive:
@@ -359,4 +361,4 @@ def start_congestion_control(tcb: Tcb) -> None:
         ssthresh = tcb.ssthresh
         tcb.cc.conn_init(tcb)
         set_pacing(tcb)
-        tell.cwnd(tcb, old, ssthresh, "the initial window", "RFC 6928 2")
+        tell.cwnd(tcb, old, ssthresh, "the connection begins with the initial window", "RFC 6928 2")

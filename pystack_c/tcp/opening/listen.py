@@ -29,7 +29,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
     rfc = "RFC 9293 3.10.7.2"
     # First, a RST is ignored.
     if flags & C.RST:
-        core.drop("tcp-reset-unknown", listener.subject(), "RST at a listener", rfc)
+        core.drop("tcp-reset-unknown", listener.subject(), "a RST arrived at a listener", rfc)
         return None
     # Second, an ACK cannot belong to anything, but for the answer to a SYN cookie.
     if flags & C.ACK:
@@ -37,19 +37,21 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
             child = cookies.redeem(listener, pkt)
             if child is not None:
                 return None if child is listener else child
-        core.drop("tcp-no-connection", listener.subject(), "ACK at a listener", rfc)
+        core.drop("tcp-no-connection", listener.subject(), "an ACK arrived at a listener", rfc)
         if quirks.listener_resets(core, flags):
-            send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "ACK at a listener", rfc)
+            send_reset(
+                core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "an ACK arrived at a listener", rfc
+            )
         return None
     # Third, a SYN opens.
     if not quirks.syn_opens(core, flags):
-        core.drop("tcp-no-syn", listener.subject(), "neither RST, ACK nor SYN at a listener", rfc)
+        core.drop("tcp-no-syn", listener.subject(), "the segment has none of RST, ACK and SYN", rfc)
         return None
     queue: Listener = listener.listener
     if queue.accept_full():
         core.counters.TcpExtListenOverflows += 1
         core.counters.TcpExtListenDrops += 1
-        core.drop("tcp-accept-queue-full", listener.subject(), "the application does not accept", "Linux listen(2)")
+        core.drop("tcp-accept-queue-full", listener.subject(), "the accept queue is full", "Linux listen(2)")
         if core.config.tcp_abort_on_overflow:
             ack = seq_add(pkt.seq, 1)
             why = "the accept queue is full"
@@ -59,9 +61,9 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
         spawn(listener, queue, pkt, old)
         return None
     if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
-        why = "full: the answer carries a cookie, and nothing is kept"
+        why = "the SYN queue is full, so the answer carries a cookie and the listener keeps no state"
         if core.config.tcp_syncookies > 1:
-            why = "the answer carries a cookie, as every one does, and nothing is kept"
+            why = "every answer to a SYN carries a cookie here, and the listener keeps no state"
         core.counters.TcpExtTCPReqQFullDoCookies += 1
         tell.listen(listener, "syn", why, "RFC 4987 3.6")
         cookies.answer(listener, pkt)
@@ -69,7 +71,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
     if queue.syn_full(core.config):
         core.counters.TcpExtTCPReqQFullDrop += 1
         core.counters.TcpExtListenDrops += 1
-        core.drop("tcp-syn-queue-full", listener.subject(), "too many half-open connections", "RFC 4987 2")
+        core.drop("tcp-syn-queue-full", listener.subject(), "the SYN queue is full", "RFC 4987 2")
         return None
     spawn(listener, queue, pkt, None)
     return None
@@ -91,7 +93,7 @@ def spawn(listener: Tcb, queue: Listener, pkt: Packet, old: Tcb | None) -> None:
     core.counters.TcpPassiveOpens += 1
     tcb.opened_at = core.now
     set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
-    tell.listen(listener, "syn", "half-open", "RFC 9293 3.10.7.2")
+    tell.listen(listener, "syn", "a half-open connection was added", "RFC 9293 3.10.7.2")
     asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off
     if asks and listener.fastopen_qlen > 0 and fastopen.accept_data(tcb, listener, pkt):
         tcb.fastopen = True

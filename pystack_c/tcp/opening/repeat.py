@@ -23,7 +23,7 @@ def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
     if ecn.another_syn(tcb, pkt):
         syn_again(tcb)
     else:
-        abort_connection(tcb, errno.ECONNABORTED, "SYNs that ask for two kinds of ECN", "RFC 9768 3.1.5")
+        abort_connection(tcb, errno.ECONNABORTED, "two SYNs ask for different kinds of ECN", "RFC 9768 3.1.5")
     return True
 
 
@@ -43,7 +43,7 @@ def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
         if tcb.sack_ok and tcb.syn_data:
             # (Linux tells a client with Fast Open that the SYN came twice.)
             tcb.dsack = (tcb.irs, tcb.rcv_nxt)
-        ack_now(tcb, "its SYN,ACK crossed ours: the answer to both", "Linux tcp_rcv_state_process")
+        ack_now(tcb, "the peer's SYN,ACK crossed ours", "Linux tcp_rcv_state_process")
 
 
 def syn_again(tcb: Tcb) -> None:
@@ -55,7 +55,7 @@ def syn_again(tcb: Tcb) -> None:
     core = tcb.core
     if bad_ack_too_soon(tcb):
         core.drop(
-            "tcp-syn-again", tcb.subject(), "a SYN came again just before, and was answered", "Linux tcp_check_req"
+            "tcp-syn-again", tcb.subject(), "a retransmitted SYN was answered a moment ago", "Linux tcp_check_req"
         )
         ack_skipped(tcb, False)
         return
@@ -65,7 +65,7 @@ def syn_again(tcb: Tcb) -> None:
     if head is not None:
         q.mark_lost(head)
         tcb.force_retransmit = True
-        tcb.syn_why = "its SYN came again: it has not seen our SYN,ACK, which goes again at once"
+        tcb.syn_why = "the peer retransmitted its SYN, so our SYN,ACK is retransmitted"
         last = tcb.retries == give_up_after(tcb) and tcb.rto_timer is not None
         if last and tcb.rto_timer.deadline < core.now + tcb.rto:
             tcb.retries += 1

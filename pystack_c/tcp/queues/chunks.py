@@ -57,7 +57,7 @@ class Chunks:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def written(self, tcb: Tcb, n: int, flags: int) -> None:
-        """`n` bytes are being put at the end of the send buffer (without `linux`: just note where they end)."""
+        """Note that `n` bytes are added to the end of the send buffer. Without `linux`, only their end matters."""
         tail = tcb.sendbuf.tail
         last = self.queue[-1] if self.queue else None
         if last is None or last.eor:
@@ -114,7 +114,7 @@ class Chunks:
         return bool(tail > self.pushed + tcb.max_window // 2)
 
     def _chunk_is_full(self, tcb: Tcb, last: Chunk, tail: int, sent: int, edge: int) -> int:
-        """A full chunk leaves before the next is begun, if it is the first or a push is due; how far that gets."""
+        """Send a full chunk before the next one begins, if it is the first or a push is due. Return how far that gets."""
         if self._must_push(tcb, tail):
             last.push = True
             self.pushed = tail
@@ -147,7 +147,7 @@ class Chunks:
         return self.charge(tcb, tail, edge) < tcb.sndbuf_size  # type: ignore[no-any-return]
 
     def space(self, tcb: Tcb) -> int:
-        """Bytes of room, or 0 where a third of the buffer is not free yet (sk_stream_is_writeable)."""
+        """Bytes of room, or 0 if less than a third of the buffer is free (sk_stream_is_writeable)."""
         tail, edge = tcb.sendbuf.tail, tcb.send_offset()
         used = self.charge(tcb, tail, edge)
         if tcb.sndbuf_size - used < used >> 1 or not self.has_room(tcb, tail, edge, 2):
@@ -192,11 +192,11 @@ class Chunks:
         return PIECE if end >= self.piece_end and n < self.piece_end - self.piece_start else 0
 
     def within(self, offset: int) -> bool:
-        """Is that inside of a piece that has begun to go out? (Linux paces whole pieces.)"""
+        """Is `offset` inside a piece that is partly sent? (Linux paces whole pieces.)"""
         return self.linux and offset < self.piece_end
 
     def defers(self, tcb: Tcb, offset: int, mss: int, usable: int, room: int) -> bool:
-        """tcp_tso_should_defer: is it better to wait for the next ACK, for a larger piece? Only if that is due at once."""
+        """tcp_tso_should_defer: is it better to wait for the next ACK and send a larger piece? Only if the ACK is due very soon."""
         limit = min(usable, room)
         rest = self.rest(tcb, offset)
         now = tcb.core.now
@@ -214,7 +214,7 @@ class Chunks:
         return limit <= rest and not tcb.fin_pending
 
     def mark(self) -> None:
-        """A timer sends what was held back: with PSH (tcp_write_wakeup)."""
+        """A timer sends the data that was held back, with PSH (tcp_write_wakeup)."""
         if self.queue:
             self.queue[-1].push = True
 
@@ -255,14 +255,14 @@ def nagle_holds(tcb: Tcb) -> bool:
 
 
 def of(tcb: Tcb, flags: int) -> Any:
-    """The chunks of a connection about to write: made where the setting, or MSG_EOR, asks for them; else None."""
+    """The chunks of a connection that is about to write, if the setting or MSG_EOR asks for them; else None."""
     if tcb.chunks is None and (tcb.core.config.tcp_linux_queue or flags & MSG_EOR):
         tcb.chunks = Chunks(tcb, tcb.core.config.tcp_linux_queue)
     return tcb.chunks
 
 
 def check_space(tcb: Tcb) -> None:
-    """After an ACK, or after sending: a writer that had to stop goes on where there is room again."""
+    """After an ACK, or after sending, wake a writer that had to stop if there is room again."""
     chunks: Chunks = tcb.chunks
     chunks.grow(tcb)
     if chunks.space(tcb) > 0:

@@ -25,7 +25,7 @@ MOST = 1024
 
 
 class Told:
-    """One record of the error queue: Linux's sock_extended_err, and the time where it is a timestamp's (else -1)."""
+    """One record of the error queue: Linux's sock_extended_err, and the time if it is a timestamp (else -1)."""
 
     def __init__(self, code: int, origin: int, info: int, data: int, stamp: int) -> None:
         self.errno = errno.ENOMSG if origin == ORIGIN_TIMESTAMPING else 0
@@ -40,7 +40,7 @@ class Told:
 
 
 class Send:
-    """A send that something is to be told of, by the offset of the byte after its last."""
+    """A send that the queue will report, identified by the stream offset of its end."""
 
     def __init__(self, end: int, ident: int, key: int, length: int) -> None:
         self.end = end
@@ -53,7 +53,7 @@ class Send:
 
 
 class ErrorQueue:
-    """One socket's: what was asked for, the sends that are under way, and what there is to tell."""
+    """The queue of one socket: the requested reports, the sends under way, and the records to read."""
 
     def __init__(self) -> None:
         self.zerocopy = False
@@ -66,7 +66,7 @@ class ErrorQueue:
 
 
 def of(tcb: Tcb) -> ErrorQueue:
-    """The connection's error queue, made where there is none."""
+    """The connection's error queue, which is made if there is none."""
     if tcb.errqueue is None:
         tcb.errqueue = ErrorQueue()
     found: ErrorQueue = tcb.errqueue
@@ -99,7 +99,7 @@ def set_stamps(tcb: Tcb, flags: int) -> int:
 
 
 def written(tcb: Tcb, flags: int, length: int) -> None:
-    """The application's send put `length` bytes at the end of the send buffer."""
+    """The application put `length` bytes at the end of the send buffer."""
     queue: ErrorQueue = tcb.errqueue
     end = tcb.sendbuf.tail
     if queue.sends and queue.sends[-1].open:
@@ -130,7 +130,7 @@ def note(tcb: Tcb, flags: int, length: int, now: int) -> None:
 
 
 def end_send(tcb: Tcb, now: int) -> None:
-    """The last part of a send was given: what waited for it is told now."""
+    """The last part of a send was given, so report it now."""
     tcb.core.now = now
     queue: ErrorQueue = tcb.errqueue
     if queue.sends and queue.sends[-1].open:
@@ -140,7 +140,7 @@ def end_send(tcb: Tcb, now: int) -> None:
 
 
 def sent(tcb: Tcb, offset: int) -> None:
-    """Everything before `offset` of the stream has left (there is no queue between TCP and the device)."""
+    """All data before stream offset `offset` was sent. (There is no queue between TCP and the device.)"""
     queue: ErrorQueue = tcb.errqueue
     for send in queue.sends:
         if send.end > offset or send.open:
@@ -154,7 +154,7 @@ def sent(tcb: Tcb, offset: int) -> None:
 
 
 def acked(tcb: Tcb, offset: int) -> None:
-    """Everything before `offset` of the stream is acknowledged, and forgotten."""
+    """All data before stream offset `offset` is acknowledged and freed."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends and queue.sends[0].end <= offset and not queue.sends[0].open:
         send = queue.sends.popleft()
@@ -165,7 +165,7 @@ def acked(tcb: Tcb, offset: int) -> None:
 
 
 def over(tcb: Tcb) -> None:
-    """The connection is gone, and its data with it: nothing of the application's is held any more."""
+    """The connection and its data are gone, so the stack holds no memory of the application any more."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends:
         send = queue.sends.popleft()
@@ -174,7 +174,7 @@ def over(tcb: Tcb) -> None:
 
 
 def _complete(tcb: Tcb, queue: ErrorQueue, ident: int) -> None:
-    """Completions of consecutive sends share a record while nobody has read it: [info, data] is the range."""
+    """Completions of consecutive sends share one record until it is read; [info, data] is their range."""
     last = queue.queue[-1] if queue.queue else None
     if last is not None and last.origin == ORIGIN_ZEROCOPY and (last.data + 1) & C.M32 == ident:
         last.data = ident

@@ -63,7 +63,7 @@ def pressed(core: Core) -> None:
         if tcb.charged > 0:
             count(core, tcb.raddr, tcb.charged)
     if core.probe is not None:
-        tell(core, "pressure", "more than tcp_mem_pressure: buffers do not grow, windows stay small")
+        tell(core, "pressure", "all buffers hold more than tcp_mem_pressure, so windows stay small")
 
 
 def relieved(core: Core) -> None:
@@ -72,7 +72,7 @@ def relieved(core: Core) -> None:
     core.tcp_peers = None
     core.counters.TcpExtTCPMemoryPressuresChrono += (core.now - core.tcp_pressure_at) // 1_000_000
     if core.probe is not None:
-        tell(core, "relief", "less than tcp_mem_low: as before")
+        tell(core, "relief", "all buffers hold less than tcp_mem_low")
 
 
 def count(core: Core, addr: int, n: int) -> None:
@@ -106,11 +106,11 @@ def refuses(tcb: Tcb, addr: int) -> bool:
     """Is there no memory for a connection with `addr`, which `tcb` asks for? Then say so (the caller drops or refuses it)."""
     core = tcb.core
     if over(core, LEAST):
-        core.drop("tcp-no-memory", tcb.subject(), "no memory for another connection", RULE)
+        core.drop("tcp-no-memory", tcb.subject(), "there is no memory for another connection", RULE)
         return True
     if core.tcp_pressure and over_share(core, addr, LEAST):
         core.drop(
-            "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share of it", RULE
+            "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share", RULE
         )
         return True
     return False
@@ -149,9 +149,9 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
         core.counters.TcpExtTCPRcvQDrop += 1
     else:
         core.counters.TcpExtTCPOFODrop += 1
-    why = f"{core.tcp_memory} bytes in all buffers: no room for this"
+    why = f"all buffers hold {core.tcp_memory} bytes, which leaves no room for this data"
     if not over(core, n):
-        why = f"{core.tcp_peers[tcb.raddr]} bytes in this peer's buffers: its share"
+        why = f"this peer's buffers hold {core.tcp_peers[tcb.raddr]} bytes, which is its share"
     core.drop("tcp-no-memory", tcb.subject(), why, RULE)
     # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)
@@ -188,7 +188,7 @@ def prune(tcb: Tcb) -> None:
     tcb.core.counters.TcpExtOfoPruned += 1
     settle(tcb)
     if tcb.core.probe is not None:
-        why = f"{n} out-of-order bytes are given up; the peer still has them"
+        why = f"memory is scarce, so {n} out-of-order bytes, which the peer still has, were discarded"
         fields = {"action": "pruned", "used": tcb.core.tcp_memory}
         tcb.core.emit("tcp.memory", tcb.subject(), tcb.ident, why, "RFC 2018 8", fields)
 

@@ -70,7 +70,7 @@ def test_a_ladder_of_four_hosts():
         assert heading.split()[2:] == ["a", "r1", "r2", "b"]
         await person.press("f", "f")
         text = person.text()
-        assert "the TTL is used up [RFC 1812 5.3.1]" in text
+        assert "the TTL has expired [RFC 1812 5.3.1]" in text
         assert any("─>!" in line for line in person.lines())
 
     watch(story, "traceroute")

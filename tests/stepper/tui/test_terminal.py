@@ -55,4 +55,4 @@ def test_on_a_terminal():
 def test_without_a_terminal_one_line_says_so():
     done = subprocess.run(COMMAND, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == "pystack step: this needs a terminal; --text prints the same\n"
+    assert done.stderr == "pystack step: the stepper needs a terminal; --text prints the same text\n"

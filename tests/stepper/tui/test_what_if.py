@@ -42,12 +42,12 @@ def test_at_the_cursor():
 def test_what_cannot_be_is_told_on_one_line():
     async def story(person):
         for line, words in (
-            ("whatif", "what? One or more of drop=FRAME"),
+            ("whatif", "whatif needs one or more of drop=FRAME"),
             ("whatif drop=9999", "there is no frame 9999"),
-            ("whatif fly=1", "'fly=1' is no change"),
+            ("whatif fly=1", "'fly=1' is not a change"),
             ("whatif nodelay=nobody", "there is no host 'nobody'"),
             ("swap", "there is no other run"),
-            ("view compare", "nothing to compare with yet"),
+            ("view compare", "there is no other run to compare with"),
         ):
             await person.command(line)
             assert person.session.failed and words in person.session.message and "\n" not in person.session.message

@@ -124,8 +124,8 @@ def test_what_if(served, timeline):
     other = served.json(f"api/{found['id']}/overview")
     assert other["parent"] == "0" and "tcp.retransmit" not in other["kinds"]
     assert "no frame 9999" in served.error("api/0/branch", {"at": 1, "change": "drop", "argument": "9999"})
-    assert "no change" in served.error("api/0/branch", {"at": 1, "change": "explode", "argument": "a"})
-    assert "branch already" in served.error(f"api/{found['id']}/branch", {"at": 1, "change": "drop", "argument": "1"})
+    assert "is not a change" in served.error("api/0/branch", {"at": 1, "change": "explode", "argument": "a"})
+    assert "already a branch" in served.error(f"api/{found['id']}/branch", {"at": 1, "change": "drop", "argument": "1"})
 
 
 # -- and nothing else ------------------------------------------------------------------------------------------------

@@ -24,9 +24,9 @@ export class BreaksPane implements Pane {
       { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.add(false); } },
       this.input,
       h("datalist", { id: "ideas" }, ...IDEAS.map((text) => h("option", { value: text }))),
-      h("button", { id: "add-break", title: "stop where it is true" }, "Break"),
-      h("button", { type: "button", id: "add-watch", title: "stop where its value changes", onclick: () => void this.add(true) }, "Watch"),
-      h("button", { type: "button", id: "show-value", title: "its value here", onclick: () => void this.showValue() }, "="),
+      h("button", { id: "add-break", title: "stop when it is true" }, "Break"),
+      h("button", { type: "button", id: "add-watch", title: "stop when its value changes", onclick: () => void this.add(true) }, "Watch"),
+      h("button", { type: "button", id: "show-value", title: "show its value here", onclick: () => void this.showValue() }, "="),
     );
     const hints = h(
       "p",

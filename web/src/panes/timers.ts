@@ -25,7 +25,7 @@ export class TimersPane implements Pane {
         rows.push({ key, name, deadline, fresh: before[name] !== deadline });
       }
     }
-    if (!rows.length) return h("p", { class: "empty" }, "no timer is armed");
+    if (!rows.length) return h("p", { class: "empty" }, "no timer is set");
     rows.sort((a, b) => a.deadline - b.deadline);
     return h(
       "table",

@@ -39,9 +39,9 @@ export class WhatIfPane implements Pane {
 
   private whyNot(): string {
     const { served, parent } = this.context.store.overview;
-    if (!served) return "An exported page cannot run on: use pystack step SCENARIO --web.";
-    if (parent !== null) return "This is a branch already: go back to the scenario to make another.";
-    return "Only a scenario can run on with a change; a recording of the world is what it is.";
+    if (!served) return "An exported page cannot run a scenario again. Use pystack step SCENARIO --web.";
+    if (parent !== null) return "This is already a branch. Go back to the scenario to make another one.";
+    return "Only a scenario can run again with a change, and this is a recording.";
   }
 
   private change(): Change {
