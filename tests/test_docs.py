@@ -79,7 +79,9 @@ def defined() -> frozenset[str]:
 
 
 #: words of the old dialect, which CONTRIBUTING.md names beside what to write instead
-DIALECT = re.compile(r"\btells of\b|\b(?:is|are|was|be) told\b|\bsent again\b|\bbelieved\b|^(?:Who|What) [^?\n]*$", re.M)
+DIALECT = re.compile(
+    r"\btells of\b|\b(?:is|are|was|be) told\b|\bsent again\b|\bbelieved\b|^(?:Who|What) [^?\n]*$", re.M
+)
 PROSE = [path for path in PAGES if not path.startswith("docs/reference/") and path != "CONTRIBUTING.md"]
 
 
