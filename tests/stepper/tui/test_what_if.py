@@ -53,6 +53,6 @@ def test_what_cannot_be_is_told_on_one_line():
             assert person.session.failed and words in person.session.message and "\n" not in person.session.message
         person.session.scenario = None
         await person.command("whatif drop=5")
-        assert "not a recording" in person.session.message
+        assert "this is a recording" in person.session.message
 
     watch(story)
