@@ -126,7 +126,7 @@ def test_commands_options_and_code():
         ("2~1 > . 1:1(0)", 1, "backwards"),
         ("0 f(1 = 2", 1, "',' or ')'"),
         ("0 > . 1:1(0)\nrubbish", 2, "expected a time"),
-        ("0 > E.5 1:1(0)", 1, "either ECN bits"),
+        ("0 > E.5 1:1(0)", 1, "either the ECN bits"),
         ("0 < icmp nonsense [0:0(0)]", 1, "ICMP type"),
         ("0 < [ect01] . 1:1(0)", 1, "outbound"),
         ("`a`\n`b`\n0 > . 1:1(0)", 2, "needs a time"),

@@ -115,5 +115,5 @@ def test_detached_hooks_leave_nothing_behind():
     assert peer.stack.hooks is None
     with pytest.raises(ValueError, match="not attached"):
         hooks.detach(peer.stack, hooks.INPUT, hook)
-    with pytest.raises(ValueError, match="a place is 0..4"):
+    with pytest.raises(ValueError, match="is not in 0..4"):
         hooks.attach(peer.stack, 5, hook)

@@ -133,7 +133,7 @@ def test_side_by_side(runs):
         ("ping", "nodelay=a", "a has no connection in this scenario"),
         ("rto", "delay=nowhere:1ms", "there is no link 'nowhere'; there are a-b"),
         ("rto", "set=a:tcp_nothing=1", "there is no setting named 'tcp_nothing'"),
-        ("rto", "set=a:tcp_sack=maybe", "is meant"),
+        ("rto", "set=a:tcp_sack=maybe", "should have the form"),
         ("syn-flood", "drop=1", "frame 1 does not come from a recorded host"),
     ],
 )
