@@ -108,18 +108,18 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         payload = mssclamp.clamp(core, iface, dst, pkt, payload)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    out.ttl = pkt.ttl - 1
+    out.tos = pkt.tos
+    out.payload = payload
     if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
         return
     if pkt.total_len > dst.mtu:
-        out.ttl = pkt.ttl - 1
-        out.tos = pkt.tos
         out.options = bytes(core.scratch[start + 20 : C.L4_OFF])
         out.ident = pkt.ident
         out.frag_off = pkt.frag_off
         out.mf = pkt.mf
         ip_output.fragment(core, out, dst.mtu, bytes(payload))
         return
-    out.payload = payload
     neighbor.output(core, out, start, C.L4_OFF)
 
 

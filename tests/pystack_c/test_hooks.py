@@ -8,7 +8,7 @@ from pystack_c.filter import hooks
 from pystack_c.sockets import udp
 from tests import frames as f
 from tests.pystack_c.test_forward import router
-from tests.support.peer import Peer
+from tests.support.peer import Peer, ip_packet
 
 ECHO = f.icmp(8, 0, b"\0\1\0\1", b"ping")
 
@@ -117,3 +117,18 @@ def test_detached_hooks_leave_nothing_behind():
         hooks.detach(peer.stack, hooks.INPUT, hook)
     with pytest.raises(ValueError, match="is not in 0..4"):
         hooks.attach(peer.stack, 5, hook)
+
+
+def test_a_hook_sees_the_packet_that_a_router_sends():
+    """At postrouting the record of a forwarded packet is complete: addresses, the lowered TTL, the TOS and the payload."""
+    peer = router()
+    seen = []
+
+    def hook(core, place, iface, out):
+        seen.append((out.src, out.daddr, out.proto, out.ttl, out.tos, bytes(out.payload)))
+        return hooks.ACCEPT
+
+    hooks.attach(peer.stack, hooks.POSTROUTING, hook)
+    packet = ip_packet("10.0.0.2", "192.0.2.2", 99, b"payload", ttl=9, tos=0x20)
+    assert len(peer.packet(packet)) == 1
+    assert seen == [(f.addr("10.0.0.2"), f.addr("192.0.2.2"), 99, 8, 0x20, b"payload")]
