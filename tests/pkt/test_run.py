@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from pystack.cli.pkt import pkt
+from pystack.cli.main import cli
 from pystack.pkt import ScriptSettings, report
 from pystack.pkt.errors import Unsupported
 from pystack.pkt.parser import parse
@@ -243,7 +243,7 @@ def test_command_line(tmp_path):
     (tmp_path / "other.pkt").write_text("--ip_version=ipv6\n" + OPEN)
     (tmp_path / "broken.pkt").write_text("0 > rubbish\n")
     out = tmp_path / "out.json"
-    result = CliRunner().invoke(pkt, [str(tmp_path), "--json", str(out)], standalone_mode=False)
+    result = CliRunner().invoke(cli, ["pkt", str(tmp_path), "--json", str(out)], standalone_mode=False)
     assert result.return_value == 1, result.output
     found = json.loads(out.read_text())
     assert (found["passed"], found["failed"], found["unsupported"]) == (1, 2, 1)
@@ -254,14 +254,14 @@ def test_command_line(tmp_path):
     assert "total" in result.output
 
     def status(name, *args):
-        return CliRunner().invoke(pkt, [str(tmp_path / name), *args], standalone_mode=False).return_value
+        return CliRunner().invoke(cli, ["pkt", str(tmp_path / name), *args], standalone_mode=False).return_value
 
     assert status("a/good.pkt") == 0
     assert status("bad.pkt") == 1
     assert status("other.pkt") == 2
     assert status("broken.pkt") == 2
     assert status("a/good.pkt", "-D", "X=1", "--set", "tcp_init_cwnd=2", "--profile", "freebsd", "-v") == 0
-    assert CliRunner().invoke(pkt, [str(tmp_path), "--profile", "x"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["pkt", str(tmp_path), "--profile", "x"]).exit_code == 2
 
 
 def test_a_verdict_for_anything(tmp_path):
