@@ -101,7 +101,7 @@ class Running:
         self.host.setup("add_addr", self.iface, int(parsed.ip), parsed.network.prefixlen)
 
     def add_route(self, destination: str, gateway: str) -> None:
-        """A route: add_route("10.1.0.0/16", "10.0.0.1")."""
+        """Add a route: add_route("10.1.0.0/16", "10.0.0.1"). FileExistsError if there is one to this network already."""
         net = ipaddress.IPv4Network(destination)
         via = int(ipaddress.IPv4Address(gateway))
         self.host.setup("add_route", int(net.network_address), net.prefixlen, via, self.iface)
@@ -217,7 +217,8 @@ def up(
     address       the stack's own address with its prefix length
     gateway       the default route, or None for none
     netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
-    host_address  the kernel side's address; "auto" is the gateway's, None leaves the device as it is
+    host_address  the kernel side's address; "auto" is the gateway's, None gives it none. The device is switched on in any case;
+                  a RuntimeWarning names the command for it if the process lacks the right
     mode, mtu, offload, mac  of the device: see phy.tap.TapDevice
     busy_poll     microseconds: before a sleep shorter than this the stack polls its device (see runtime/sleep.py); 0: it always sleeps
     device        another device than a TAP; `wrap` puts a wrapper around the device (capture, faults)
@@ -298,17 +299,28 @@ def _look_at_interpreter() -> None:
 
 
 def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:
-    """The device; where its frames will be held, its kernel's side is told so before it is on."""
-    if not stepped or kernel_side is None:
-        return TapDevice(name, address=kernel_side, **options)
+    """Open the device, and switch its kernel's side on. If its frames will be held, the kernel learns to be patient before that."""
     card = TapDevice(name, **options)
     try:
-        ns.be_patient(card.name, options["netns"])
-        ns.configure(card.name, address=kernel_side, up=True, netns=options["netns"])
+        if stepped:
+            ns.be_patient(card.name, options["netns"])
+        _switch_on(card.name, kernel_side, options["netns"])
     except BaseException:
         card.close()
         raise
     return card
+
+
+def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> None:
+    """Give the kernel's side its address, if any, and switch it on. If only the latter is not allowed, say the command for it."""
+    if address is not None:
+        ns.configure(name, address=address, up=True, netns=netns)
+    elif not ns.is_up(name, netns):
+        try:
+            ns.configure(name, up=True, netns=netns)
+        except PermissionError:
+            text = f"{name} is down, so no frame passes; switch it on as root: ip link set dev {name} up"
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def _host_address(

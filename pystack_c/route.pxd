@@ -41,6 +41,8 @@ cpdef uint32_t netmask(int prefixlen) noexcept
 cdef class RouteTable:
     cdef public list by_length
     cdef public list lengths
+    @cython.locals(bucket=dict, route=Route)
+    cpdef bint has(self, uint32_t dst, int prefixlen, int64_t metric)
     @cython.locals(bucket=dict, same=list)
     cpdef add(self, Route route)
     @cython.locals(bucket=dict, old=list, keep=list)

@@ -80,8 +80,18 @@ class RouteTable:
         self.by_length: list[Any] = [None] * 33
         self.lengths: list[int] = []
 
+    def has(self, dst: int, prefixlen: int, metric: int) -> bool:
+        """True if there is a route with this prefix and this metric."""
+        bucket = self.by_length[prefixlen]
+        if bucket is None:
+            return False
+        for route in bucket.get(dst, []):
+            if route.metric == metric:
+                return True
+        return False
+
     def add(self, route: Route) -> None:
-        """Put a route in; the same prefix and metric replaces the older one."""
+        """Add a route. A route with the same prefix and the same metric is replaced."""
         bucket = self.by_length[route.prefixlen]
         if bucket is None:
             bucket = {}

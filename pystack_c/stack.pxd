@@ -23,7 +23,7 @@ cdef class Stack(Core):
     @cython.locals(found=Iface)
     cpdef Iface iface(self, str name)
     @cython.locals(route=Route, via=Route)
-    cpdef Route add_route(self, uint32_t dst, int prefixlen, uint32_t gateway=*, Iface iface=*, int64_t metric=*, uint32_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*)
+    cpdef Route add_route(self, uint32_t dst, int prefixlen, uint32_t gateway=*, Iface iface=*, int64_t metric=*, uint32_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*, bint replace=*)
     @cython.locals(found=bint)
     cpdef bint del_route(self, uint32_t dst, int prefixlen, int64_t gateway=*, Iface iface=*) except -1
     @cython.locals(own=LocalAddr, first=bint, item=object, other=LocalAddr)

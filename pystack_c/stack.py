@@ -3,6 +3,7 @@
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
 
+import errno
 from typing import Any
 
 import pystack_c.const as C
@@ -109,11 +110,15 @@ class Stack(Core):
         mtu: int = 0,
         advmss: int = 0,
         initcwnd: int = 0,
+        replace: bool = False,
     ) -> Any:
         """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse.
 
         `mtu`, `advmss` and `initcwnd` are what Linux's `ip route` calls so: the largest packet for this route, the MSS to
         announce to its destinations, and the initial window in segments.
+
+        A second route with the same prefix and metric is a FileExistsError (EEXIST), as from `ip route add`, unless `replace`
+        is true (`ip route replace`).
         """
         if not 0 <= prefixlen <= 32:
             raise ValueError(f"prefix length {prefixlen} is not in 0..32")
@@ -124,6 +129,8 @@ class Stack(Core):
             if gateway == 0 or via is None or via.gateway != 0:
                 raise ValueError("the gateway is not on a link of this host")
             iface = via.iface
+        if not replace and self.routes.has(dst, prefixlen, metric):
+            raise FileExistsError(errno.EEXIST, "there is a route with this prefix and metric already")
         route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
         if not (mtu == 0 or mtu >= 68) or advmss < 0 or initcwnd < 0:
             raise ValueError("mtu must be 0 or at least 68, and advmss and initcwnd must not be negative")

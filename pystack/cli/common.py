@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,6 +15,7 @@ from pystack.addresses import parse_addr, parse_network
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.style import echo
+from pystack_c.base.address import addr_text
 
 if TYPE_CHECKING:
     from pystack.running import Running
@@ -261,20 +263,34 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             narrator.flush = lambda: running.host.inspect(lambda stack: probe.flush())
         for address in settings.address[1:]:
             running.add_address(address)
-        for network, prefixlen, gateway in routes:
-            running.host.setup("add_route", network, prefixlen, gateway, running.iface)
+        for route in routes:
+            _add_route(running, *route)
         yield running
 
 
+def _add_route(running: "Running", network: int, prefixlen: int, gateway: int) -> None:
+    """Add a route that --route asks for."""
+    try:
+        running.host.setup("add_route", network, prefixlen, gateway, running.iface)
+    except FileExistsError:
+        name = "default" if prefixlen == 0 else f"{addr_text(network)}/{prefixlen}"
+        raise click.UsageError(f"there are two routes to {name}") from None
+
+
 def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
-    """Call up(...); a name that is taken or a package that is missing becomes an error message."""
+    """Call up(...). A name that is taken or a package that is missing becomes an error message, and a warning a line on stderr."""
     from pystack.control.server import ControlError
     from pystack.kernel.netns import NetlinkMissing
 
     try:
-        return up(*args, **kwargs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RuntimeWarning)
+            running = up(*args, **kwargs)
     except (ControlError, NetlinkMissing) as error:
         raise click.ClickException(str(error)) from None
+    for warning in caught:
+        echo(f"pystack: {warning.message}", err=True)
+    return running
 
 
 def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any], Any] | None":

@@ -233,6 +233,12 @@ def exists(name: str, netns: Namespace | None = None) -> bool:
     return True
 
 
+def is_up(name: str, netns: Namespace | None = None) -> bool:
+    """True if the kernel's side of the device is switched on."""
+    (flags,) = struct.unpack_from("=H", _query(netns, SIOCGIFFLAGS, name), 16)
+    return bool(flags & IFF_UP)
+
+
 def get_address(name: str, netns: Namespace | None = None) -> str | None:
     """The device's (first) IPv4 address, or None."""
     try:

@@ -33,7 +33,7 @@ class PktHost(Host):
         if metrics is None:
             self.setup("del_route", dst, prefixlen)
         else:
-            self.setup("add_route", dst, prefixlen, 0, self.tun, 0, 0, RT_UNICAST, *metrics)
+            self.setup("add_route", dst, prefixlen, 0, self.tun, 0, 0, RT_UNICAST, *metrics, True)
 
     def clock(self) -> int:
         """Virtual time."""

@@ -162,7 +162,10 @@ class SimHost(Host):
         self.setup("add_addr", self.port(iface).iface, value, prefixlen)
 
     def route(self, network: str, via: str = "", iface: str = "") -> None:
-        """A route: `network` is "default" or such as "10.1.0.0/16"; via a gateway, or straight to an interface."""
+        """Add a route to `network`, "default" or such as "10.1.0.0/16", via a gateway or straight to an interface.
+
+        FileExistsError if there is a route to this network already.
+        """
         dst, prefixlen = parse_network(network)
         gateway = parse_addr(via) if via else 0
         out = self.port(iface).iface if iface or not via else None

@@ -25,6 +25,7 @@ cdef class NeighborEntry(TimerOwner):
     cdef public int64_t used
     cdef public int probes
     cdef public object queue
+    cdef public int64_t queued
     cdef public Timer timer
     @cython.locals(core=Core)
     cpdef on_timer(self, int kind)
@@ -68,7 +69,7 @@ cpdef transmit(Core core, Iface iface, Outgoing out, Py_ssize_t start, Py_ssize_
 cdef void _offload(Transmit tx, Outgoing out, Py_ssize_t start, Py_ssize_t end) noexcept
 @cython.locals(why=str)
 cdef _use_stale(Core core, NeighborEntry entry)
-@cython.locals(payload=bytes, subject=str, tx=Transmit, fields=dict, iface=Iface)
+@cython.locals(payload=bytes, subject=str, tx=Transmit, old=Transmit, fields=dict, iface=Iface)
 cdef _enqueue(Core core, NeighborEntry entry, Outgoing out, Py_ssize_t start, Py_ssize_t end)
 @cython.locals(waiting=object, tx=Transmit)
 cdef _flush(Core core, NeighborEntry entry)

@@ -62,6 +62,8 @@ class NeighborEntry(TimerOwner):
         self.used = -1
         self.probes = 0
         self.queue: deque[Any] | None = None
+        #: the bytes in these packets, without a link header
+        self.queued = 0
         self.timer = Timer(self, C.T_NEIGH)
 
     def subject(self) -> str:  # inherited
@@ -347,9 +349,14 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
         _offload(tx, out, start, end)
     if entry.queue is None:
         entry.queue = deque()
+        entry.queued = 0
     entry.queue.append(tx)
-    if len(entry.queue) > core.config.neigh_queue_len:
-        entry.queue.popleft()
+    entry.queued += len(tx.header)
+    while len(entry.queue) > 1 and (
+        len(entry.queue) > core.config.neigh_queue_len or entry.queued > core.config.neigh_queue_bytes
+    ):
+        old = entry.queue.popleft()
+        entry.queued -= len(old.header)
         core.drop("arp-queue-full", subject, "the queue is full, so its oldest packet is dropped", "RFC 1122 2.3.2.2")
     if core.probe is not None:
         fields = {"addr": entry.addr, "length": len(entry.queue)}

@@ -63,7 +63,9 @@ COUNTS = (
     "tcp_init_cwnd_retrans tcp_sack_maxholes"
 ).split()
 #: sizes of buffers and windows, in bytes: 0 to a TiB
-SIZES = ("ipfrag_high_thresh udp_rmem udp_wmem tcp_mem_low tcp_mem_pressure tcp_mem_high tcp_init_ssthresh").split()
+SIZES = (
+    "ipfrag_high_thresh neigh_queue_bytes udp_rmem udp_wmem tcp_mem_low tcp_mem_pressure tcp_mem_high tcp_init_ssthresh"
+).split()
 COUNT_MOST = (1 << 31) - 1
 SIZE_MOST = 1 << 40
 #: all others are times: 0 to ten years, of which sums and small multiples fit into 64 bits, beside a clock of 200 years

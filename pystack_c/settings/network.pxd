@@ -19,6 +19,7 @@ cdef class NetworkSettings:
     cdef public int64_t neigh_delay_probe_time
     cdef public int64_t neigh_gc_stale_time
     cdef public int neigh_queue_len
+    cdef public int64_t neigh_queue_bytes
     cdef public int neigh_max_entries
     cdef public int neigh_max_unresolved
     cdef public int64_t mtu_expires

@@ -80,7 +80,10 @@ class NetworkSettings:
         self.neigh_gc_stale_time = 60 * S
         #: The number of packets that the stack keeps while it resolves an address.
         #: Unit: packets. Source: RFC 1122 2.3.2.2; Linux neigh unres_qlen.
-        self.neigh_queue_len = 3
+        self.neigh_queue_len = 101
+        #: The number of bytes in these packets. The latest packet is kept in any case.
+        #: Unit: bytes. Source: Linux neigh unres_qlen_bytes.
+        self.neigh_queue_bytes = 212992
         #: The number of entries that the neighbour table of one interface may hold.
         #: Unit: entries. Source: Linux neigh gc_thresh3.
         self.neigh_max_entries = 1024

@@ -1,6 +1,7 @@
 """`pystack up` and the views of it, `ping` and `traceroute` from the stack, `replay`: as processes, on a real TAP."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,7 +18,10 @@ from pathlib import Path
 
 import pytest
 
+import pystack
 from pystack.demo import checks
+from pystack.kernel import netns
+from pystack.kernel.netns import Namespace
 
 ROOT = Path(__file__).resolve().parents[2]
 PYSTACK = [sys.executable, "-m", "pystack.cli"]
@@ -254,6 +258,25 @@ def test_tun_and_mtu(lab):
         assert "mtu 576" in lab.run("ip", "link", "show", "tun7").stdout
 
 
+def test_the_device_is_switched_on_without_an_address_for_the_kernel(lab):
+    with lab.up("-a", "10.0.0.2/24"):
+        assert ",UP" in lab.run("ip", "link", "show", "tap0").stdout
+        lab.run("ip", "addr", "add", "10.0.0.1/24", "dev", "tap0")
+        assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
+
+
+def test_a_device_that_may_not_be_switched_on_is_named_with_the_command_for_it(monkeypatch):
+    """As for an ordinary user on a persistent device of their own, whom the kernel lets open it and nothing else."""
+
+    def refused(*args, **kwargs):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with Namespace.new() as space:
+        monkeypatch.setattr(netns, "configure", refused)
+        with pytest.warns(RuntimeWarning, match="ip link set dev tap0 up"), pystack.up(host_address=None, netns=space):
+            assert not netns.is_up("tap0", space)
+
+
 def test_a_named_namespace_is_made_and_removed():
     name = f"pystack-test-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="pystack-") as directory:
@@ -285,6 +308,7 @@ def test_a_named_namespace_is_made_and_removed():
         (["up", *UP, "--set", "tcp_nagle=maybe"], "the value of tcp_nagle must be of type bool"),
         (["up", *UP, "--mac", "ff:ff:ff:ff:ff:ff"], "not the address of a single station"),
         (["up", *UP, "--route", "10.0.0.0/8"], "NET=GATEWAY"),
+        (["up", *UP, "--gateway", "10.0.0.1", "--route", "default=10.0.0.3"], "two routes to default"),
         (["up", *UP, "--profile", "windows"], "there are linux, rfc, lab"),
         (["ping", *UP, "example"], "'example'"),
     ],

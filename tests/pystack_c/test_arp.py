@@ -87,6 +87,30 @@ def test_a_queue_of_n_delivers_exactly_the_last_n_of_ten(length):
     assert len([s for s in peer.seen if s.arp]) == 1  # one request for all of them
 
 
+def test_a_datagram_in_many_fragments_to_a_cold_neighbour_arrives_whole():
+    """As with Linux, whose queue takes 101 packets; a queue of three loses the first fragments."""
+    for settings, whole in (({}, True), ({"neigh_queue_len": 3}, False)):
+        peer = Peer(known=False, **settings)
+        ep = peer.call(udp.udp_open, peer.stack)
+        peer.call(udp.sendto, ep, bytes(20_000), peer.me, 9, 0)
+        sent = [s for s in peer.arp(2, PEER_MAC, "10.0.0.2", STACK_MAC, "10.0.0.1") if s.ip]
+        assert (sum(len(s.l4) for s in sent) == 20_008) is whole
+        assert (peer.drops == {}) is whole
+
+
+def test_the_packets_that_wait_are_bounded_in_bytes_too():
+    """Linux's unres_qlen_bytes. The latest packet is kept, however large it is."""
+    for most, kept in ((212992, 10), (3000, 2), (1, 1)):
+        peer = Peer(known=False, neigh_queue_bytes=most)
+        ep = peer.call(udp.udp_open, peer.stack)
+        for _ in range(10):
+            peer.call(udp.sendto, ep, bytes(1400), peer.me, 9, 0)
+        assert len(entry(peer).queue) == kept
+        assert entry(peer).queued == kept * (20 + 8 + 1400)
+        sent = [s for s in peer.arp(2, PEER_MAC, "10.0.0.2", STACK_MAC, "10.0.0.1") if s.udp]
+        assert len(sent) == kept
+
+
 def test_after_failure_the_next_packet_asks_again():
     peer = Peer(known=False)
     ep = talk(peer)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_text
 from pystack_c.iface import Iface
 from pystack_c.ip.routing import route_output
 from pystack_c.route import Route, RouteTable, netmask
@@ -221,3 +222,16 @@ def test_a_listener_hands_it_on_and_its_answer_finds_no_gateway():
         syn = f.tcp("198.51.100.7", 1000, "10.0.0.1", 80, C.SYN, 1, 0)
         assert len(peer.send(syn, 6, src=FAR)) == (not value)
         assert peer.drops.get("tcp-no-route", 0) == value
+
+
+def test_a_second_route_to_the_same_network_is_refused_as_by_ip_route_add():
+    peer = Peer()
+    peer.stack.add_route(0, 0, f.addr("10.0.0.254"))
+    with pytest.raises(FileExistsError) as caught:
+        peer.stack.add_route(0, 0, f.addr("10.0.0.253"))
+    assert caught.value.errno == errno.EEXIST
+    assert [addr_text(r.gateway) for r in peer.stack.routes.all() if r.prefixlen == 0] == ["10.0.0.254"]
+    # Another metric is another route, and `ip route replace` replaces.
+    peer.stack.add_route(0, 0, f.addr("10.0.0.253"), metric=1)
+    peer.stack.add_route(0, 0, f.addr("10.0.0.252"), replace=True)
+    assert [addr_text(r.gateway) for r in peer.stack.routes.all() if r.prefixlen == 0] == ["10.0.0.252", "10.0.0.253"]

@@ -60,7 +60,7 @@ def test_absent_address():
 
 
 @pytest.mark.parametrize("length", [3, 10])
-def test_ten_packets_wait_in_a_queue_of_three(length):
+def test_ten_packets_wait_in_a_queue_of_fewer(length):
     net, (a, b) = lan(neigh_queue_len=length)
     taker = datagram(b)
     taker.bind("", 9)
