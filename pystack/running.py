@@ -217,8 +217,7 @@ def up(
     address       the stack's own address with its prefix length
     gateway       the default route, or None for none
     netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
-    host_address  the kernel side's address; "auto" is the gateway's, None gives it none. The device is switched on in any case;
-                  a RuntimeWarning names the command for it if the process lacks the right
+    host_address  the kernel side's address; "auto" is the gateway's, None gives it none; the device is switched on, or a warning names the command
     mode, mtu, offload, mac  of the device: see phy.tap.TapDevice
     busy_poll     microseconds: before a sleep shorter than this the stack polls its device (see runtime/sleep.py); 0: it always sleeps
     device        another device than a TAP; `wrap` puts a wrapper around the device (capture, faults)
