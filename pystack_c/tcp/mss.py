@@ -69,7 +69,7 @@ def path_mtu(tcb: Tcb) -> int:
 def fragmenting(tcb: Tcb) -> int:
     """Return the flags for IP output that IP_MTU_DISCOVER selects.
 
-    DF is set with 1 (unless the path MTU is too small to be true), 2 and 3. The link's MTU applies from 3 on.
+    DF is set with 1 (unless the path MTU is implausibly small), 2 and 3. The link's MTU applies from 3 on.
     """
     mode = tcb.pmtudisc
     if mode == 0 or (mode == 1 and tcb.route.mtu_locked):

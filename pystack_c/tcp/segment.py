@@ -50,7 +50,8 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         hlen += 12
     chosen = -1
     if tcb.accecn and (length == 0 or flags & C.ECT or core.config.tcp_accecn_linux):
-        # A retransmission has no option, because a middlebox may have dropped the option (RFC 9768 3.2.3.2.2).
+        # A retransmission has no option, because the original may have been dropped for its option
+        # (RFC 9768 3.2.3.2.2).
         chosen = accecn_option(tcb, length > 0)
         tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
     count = 0

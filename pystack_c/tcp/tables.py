@@ -132,9 +132,9 @@ class TcpTables(PortTable):
                 del self.listeners[tcb.lport]
 
     def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
-        """Return True if such a connection exists.
+        """Return True if the connection exists, unless it is in TIME-WAIT and reusable.
 
-        For ports.connect_port, TIME-WAIT counts, unless it may be reused.
+        ports.connect_port calls this.
         """
         tcb = self.find(laddr, lport, raddr, rport)
         return tcb is not None and not self.reusable(tcb)

@@ -142,7 +142,7 @@ def loss_probe(tcb: Tcb) -> None:
     """The probe timer expired (RFC 8985 7.3): send new data or retransmit the last segment, then start the RTO.
 
     The RTO starts even if no probe could be sent. Without a route, one probe timeout of two round trips would otherwise
-    follow the other.
+    follow another.
     """
     if tcb.rtxq.count == 0:
         return

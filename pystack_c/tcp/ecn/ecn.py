@@ -31,7 +31,7 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
         # RFC 9768 3.1.1. Any other combination requests AccECN, too (3.1.3).
         tcb.acc_syn = pkt.tos & 3
         accecn.enter(tcb)
-        tell.ecn(tcb, "agreed", "the SYN asks for accurate ECN", "RFC 9768 3.1.1")
+        tell.ecn(tcb, "agreed", "the SYN requests accurate ECN", "RFC 9768 3.1.1")
     else:
         tcb.ecn_ok = mode != 0 and code & 3 == 3
         if tcb.ecn_ok:
@@ -217,7 +217,7 @@ def respond(tcb: Tcb, why: str, rfc: str) -> None:
 def begin_cwr(tcb: Tcb, why: str) -> None:
     """Enter the phase CWR, as Linux does (tcp_enter_cwr).
 
-    Until all data in flight now is acknowledged, cwnd falls to ssthresh as in fast recovery.
+    Until an ACK covers data sent after this time, cwnd falls to ssthresh as in fast recovery.
     """
     tcb.prr_delivered = 0
     tcb.prr_out = 0

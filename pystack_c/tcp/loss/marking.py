@@ -54,7 +54,7 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
         # There were fewer copies than that. The network duplicates packets, or the peer lies (RFC 3708 5 warns of
         # both).
         counters.TcpExtTCPDSACKIgnoredDubious += 1
-        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "so many copies were never sent", "RFC 3708 5")
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer reports too many copies", "RFC 3708 5")
         return
     counters.TcpExtTCPDSACKRecvSegs += n
     if below and not tcb.undo_possible:

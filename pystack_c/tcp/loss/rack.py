@@ -107,7 +107,7 @@ def recovery_ended(tcb: Tcb) -> None:
 def reordering_window(tcb: Tcb) -> int:
     """Step 5, second half: return how late a segment may be, in ns (RACK_update_reo_wnd).
 
-    The window is 0 if the path does not reorder and DupThresh segments are SACKed, or a recovery is in progress.
+    While no reordering was seen, the window is 0 during a recovery, and if DupThresh segments are SACKed.
     """
     if not tcb.rack_reordering:
         if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:

@@ -72,7 +72,10 @@ def duplicate_counts(tcb: Tcb) -> bool:
 
 
 def overdue(tcb: Tcb) -> None:
-    """The reordering timer expired (RFC 8985 6.2): mark losses. PRR applies from the first segment (RFC 6937 3)."""
+    """Mark losses, because the reordering timer expired (RFC 8985 6.2).
+
+    If this starts a recovery, PRR applies from its first segment (RFC 6937 3).
+    """
     phase = tcb.ca_state
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:

@@ -121,7 +121,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
             tell.fastopen(tcb, "refused", "the cookie is not valid, so the server sends a new one", "RFC 7413 4.2.2")
         else:
             core.counters.TcpExtTCPFastOpenCookieReqd += 1
-            tell.fastopen(tcb, "cookie", "the peer asks for a cookie", "RFC 7413 4.1.2")
+            tell.fastopen(tcb, "cookie", "the peer requests a cookie", "RFC 7413 4.1.2")
         return False
     core.counters.TcpExtTCPFastOpenPassive += 1
     tell.fastopen(tcb, "accepted", "the cookie is valid, so the server accepts the data of the SYN", "RFC 7413 4.2.2")
@@ -178,7 +178,7 @@ def syn_option(tcb: Tcb) -> bytes | None:
     if entry is not None:
         tcb.fastopen_exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
     if entry is None or len(entry.cookie) == 0:
-        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN asks for one", "RFC 7413 4.1.2")
+        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN requests one", "RFC 7413 4.1.2")
         return b""
     tell.fastopen(tcb, "shown", "the SYN carries the server's cookie", "RFC 7413 4.2.1")
     return entry.cookie

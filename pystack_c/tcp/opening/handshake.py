@@ -228,12 +228,12 @@ def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
     core = tcb.core
     quirks.keep_crossed_text(tcb, pkt)
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
-    core.cancel_timer(tcb.rto_timer, "our SYN is sent again as a SYN,ACK", "RFC 9293 3.5")
+    core.cancel_timer(tcb.rto_timer, "our SYN is retransmitted as a SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:
         # With Fast Open, only the SYN is retransmitted, because its data is already in flight (RFC 7413 4.2.1).
         tcb.rtxq.mark_lost(tcb.rtxq.head())
         tcb.force_retransmit = True
-        tcb.syn_why = "both sides opened at the same time, so our SYN is sent again as a SYN,ACK"
+        tcb.syn_why = "both sides opened at the same time, so our SYN is retransmitted as a SYN,ACK"
     else:
         tcb.rtxq.clear()
         memory.settle(tcb)

@@ -65,7 +65,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
     if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
         why = "the SYN queue is full, so the answer carries a cookie and the listener keeps no state"
         if core.config.tcp_syncookies > 1:
-            why = "every answer to a SYN carries a cookie here, and the listener keeps no state"
+            why = "every SYN is answered with a cookie (tcp_syncookies 2), so the listener keeps no state"
         core.counters.TcpExtTCPReqQFullDoCookies += 1
         tell.listen(listener, "syn", why, "RFC 4987 3.6")
         cookies.answer(listener, pkt)

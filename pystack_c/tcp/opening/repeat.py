@@ -29,7 +29,7 @@ def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
     if ecn.another_syn(tcb, pkt):
         syn_again(tcb)
     else:
-        abort_connection(tcb, errno.ECONNABORTED, "two SYNs ask for different kinds of ECN", "RFC 9768 3.1.5")
+        abort_connection(tcb, errno.ECONNABORTED, "two SYNs request different kinds of ECN", "RFC 9768 3.1.5")
     return True
 
 

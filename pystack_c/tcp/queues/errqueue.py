@@ -124,7 +124,7 @@ def written(tcb: Tcb, flags: int, length: int) -> None:
 
 
 def note(tcb: Tcb, flags: int, length: int, now: int) -> None:
-    """Record the send of a SYN's data (connect_fastopen), after the call."""
+    """Record the send of a SYN's data, with the flags that connect_fastopen does not take."""
     tcb.core.now = now
     if tcb.errqueue is not None and length > 0:
         written(tcb, flags, length)

@@ -144,7 +144,8 @@ def window(tcb: Tcb, free: int) -> int:
 def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
     """Return True if `n` bytes of arriving data may be stored although memory is short.
 
-    This is so if discarded out-of-order data makes enough room, or if the connection holds less than LEAST bytes.
+    This is so if discarded out-of-order data makes enough room, or if in-order data keeps the buffer within LEAST
+    bytes.
     """
     core = tcb.core
     core.counters.TcpExtPruneCalled += 1
