@@ -259,8 +259,8 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
         # relative to SEG.SEQ, rules out a group.
         return mss
     if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):
-        # Devices clear the CWR bit in all segments but the first. Here the bit belongs to the ACE field (RFC 9768
-        # 3.3.4).
+        # Devices clear the CWR bit in all segments but the first. Here the bit belongs to the ACE field
+        # (RFC 9768 3.3.4).
         return mss
     if gso_max > tcb.core.config.tcp_gso_max:
         gso_max = tcb.core.config.tcp_gso_max

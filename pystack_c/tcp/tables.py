@@ -142,8 +142,8 @@ class TcpTables(PortTable):
     def reusable(self, tcb: Tcb) -> bool:
         """Return True if an active OPEN may reuse the addresses and ports of a connection in TIME-WAIT (tcp_tw_reuse).
 
-        Timestamps distinguish old segments from new ones after their clock has advanced; one second is enough (RFC 6191
-        2, RFC 7323 5.3).
+        Timestamps distinguish old segments from new ones after their clock has advanced; one second is enough
+        (RFC 6191 2, RFC 7323 5.3).
         """
         core = self.core
         how = core.config.tcp_tw_reuse

@@ -242,8 +242,8 @@ class BbrModel(CongestionControl):
 
         A ProbeRTT costs what the path carries in a round trip R: the sender pauses for R / 2 while the data in flight
         falls to half, and again a round trip later, when no ACKs arrive. It lasts 1.5 * R. In the draft, 5 s pass from
-        the end of one ProbeRTT to the next, so it costs R / (5 s + 1.5 * R) of the path's capacity: 15 % at 1 s, and 60
-        % at 30 s. If R is above 5 s, a ProbeRTT starts again before Startup can learn the bandwidth. The draft's
+        the end of one ProbeRTT to the next, so it costs R / (5 s + 1.5 * R) of the path's capacity: 15 % at 1 s, and
+        60 % at 30 s. If R is above 5 s, a ProbeRTT starts again before Startup can learn the bandwidth. The draft's
         interval is a minimum. An interval of at least 20 round trips limits the cost to 4.7 %, and changes nothing up
         to R = 250 ms.
         """

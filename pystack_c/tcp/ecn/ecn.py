@@ -15,7 +15,7 @@ from pystack_c.tcp.tcb import PHASES, Tcb
 CE = 3
 
 # The setting tcp_ecn, as in Linux: the mode that a listener accepts, and the mode that a SYN requests.
-#  0 none / none, 1 ECN / ECN, 2 ECN / none, 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
+#   0 none / none, 1 ECN / ECN, 2 ECN / none, 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
 ACCURATE = 3
 
 

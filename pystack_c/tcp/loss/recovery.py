@@ -1,8 +1,8 @@
 """Loss recovery: what an ACK shows about losses, and the phases that follow from it.
 
 This module and rack mark the lost segments. retransmit.retransmit_lost sends them again, limited only by cwnd and the
-pipe. With SACK, marking follows RACK (RFC 8985), or RFC 6675 if RACK is off. Without SACK, it follows NewReno (RFC
-6582).
+pipe. With SACK, marking follows RACK (RFC 8985), or RFC 6675 if RACK is off. Without SACK, it follows NewReno
+(RFC 6582).
 """
 
 import pystack_c.const as C

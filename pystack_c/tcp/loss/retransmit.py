@@ -16,8 +16,9 @@ from pystack_c.tcp.timestamps import ts_now
 def retransmit_lost(tcb: Tcb) -> bool:
     """Retransmit lost segments as far as cwnd allows. The first segment of a recovery is always sent.
 
-    Return True if fast recovery retransmitted the earliest segment. The retransmission timer then restarts, as RFC 6675
-    6 allows. Otherwise it could expire before RACK detects, a round trip later, that the retransmission was lost, too.
+    Return True if fast recovery retransmitted the earliest segment. The retransmission timer then restarts, as
+    RFC 6675 6 allows. Otherwise it could expire before RACK detects, a round trip later, that the retransmission was
+    lost, too.
     """
     q = tcb.rtxq
     if q.lost_out == 0:

@@ -27,8 +27,8 @@ class Scoreboard:
     late      segments in flight that were sent once, before one that was delivered: RACK's candidates, in the order of
               transmission
     again     retransmissions in flight, in the order of transmission
-    overdue   those of `again` that were sent before a segment that was delivered
-    beyond    those of `overdue` above a segment that was never retransmitted, which RACK does not examine yet
+    overdue   retransmissions in flight that were sent before a segment that was delivered, in the same order
+    beyond    further such retransmissions, above a segment that was sent only once: RACK does not examine them yet
     edge      records below this sequence number were put into `late`
     whole     records below this sequence number were retransmitted
     counted   records below this sequence number were marked by the rules of RFC 6675
