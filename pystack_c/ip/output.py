@@ -93,7 +93,7 @@ def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
             "frame.out",
             "lo",
             0,
-            "this host receives a copy of its own the addresses are not both unicast",
+            "this host receives a copy of its own broadcast or multicast packet",
             "RFC 1112 6.1",
             {"iface": "lo", "frame": packet, "gso_size": 0},
         )

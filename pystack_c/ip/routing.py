@@ -103,7 +103,7 @@ def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
             why, rfc = "the destination is an address of this host, so the packet never leaves it", "RFC 1122 3.2.1.3"
         else:
             why, rfc = (
-                "the destination is a the addresses are not both unicast address on this interface",
+                "the destination is a broadcast or multicast address on this interface",
                 "RFC 1122 3.3.6",
             )
     core.emit("route", "route " + addr_text(addr), 0, why, rfc, fields)

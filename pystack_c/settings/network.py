@@ -7,7 +7,7 @@ from pystack_c.settings.limits import S
 
 
 class NetworkSettings:
-    """The first part of a Config."""
+    """The first group of a Config's settings."""
 
     def __init__(self) -> None:
         self._ip()

@@ -1,14 +1,14 @@
-"""Quirks: settings that exist only so that a profile behaves as Linux or FreeBSD does where they differ from the RFCs.
+"""Quirks: settings that exist only so that a profile behaves as Linux or FreeBSD does where it differs from the RFCs.
 
-The defaults follow the RFCs, or are what the stack does on its own. The profiles of the packetdrill runner
-(pystack/pkt/settings.py) set the quirks, because its public scripts expect the behaviour of one kernel exactly.
+By default a quirk follows the RFCs, or the stack's own behaviour. The profiles of the packetdrill runner
+(pystack/pkt/settings.py) set the quirks, because its public scripts expect the exact behaviour of one kernel.
 """
 
 from pystack_c.settings.service import ServiceSettings
 
 
 class QuirkSettings(ServiceSettings):
-    """The last part of a Config."""
+    """The last group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from pystack_c.settings.tcp import TcpSettings
 
 
 class ServiceSettings(TcpSettings):
-    """The third part of a Config."""
+    """The third group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()

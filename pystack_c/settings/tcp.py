@@ -8,7 +8,7 @@ from pystack_c.settings.network import NetworkSettings
 
 
 class TcpSettings(NetworkSettings):
-    """The second part of a Config."""
+    """The second group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -309,7 +309,7 @@ class TcpSettings(NetworkSettings):
         #: The stack finds losses by time instead of by count.
         #: Source: RFC 8985 (RACK); Linux tcp_recovery.
         self.tcp_rack = True
-        #: The stack probes a tail that nobody acknowledges.
+        #: The stack sends a loss probe if the last segments of a flight are not acknowledged.
         #: Source: RFC 8985 7 (TLP); Linux tcp_early_retrans.
         self.tcp_tlp = True
         #: The time by which a peer may delay the ACK of a lone segment.
@@ -322,7 +322,7 @@ class TcpSettings(NetworkSettings):
         #: (RFC 6937).
         #: Source: RFC 9937; Linux.
         self.tcp_prr_safe = False
-        #: The stack finds spurious timeouts.
+        #: The stack detects spurious timeouts.
         #: Source: RFC 5682; Linux tcp_frto.
         self.tcp_frto = True
         #: The stack undoes congestion responses that turn out to be wrong.
@@ -337,14 +337,14 @@ class TcpSettings(NetworkSettings):
 
     def _ecn(self) -> None:  # python
         """TCP: ECN"""
-        #: ECN and accurate ECN, first as agreed to, then as asked for: 0 none and none, 1 ECN and ECN, 2 ECN and none (Linux's
-        #: default), 3 AccECN and AccECN, 4 AccECN and ECN, 5 AccECN and none.
+        #: ECN and accurate ECN. The first of each pair is what the stack accepts, the second what it requests: 0 none and none,
+        #: 1 ECN and ECN, 2 ECN and none (Linux's default), 3 AccECN and AccECN, 4 AccECN and ECN, 5 AccECN and none.
         #: Unit: mode. Source: RFC 3168; RFC 9768; Linux tcp_ecn.
         self.tcp_ecn = 2
-        #: The stack sends the AccECN option: with 0 never, with 1 as rarely as RFC 9768 allows, with 2 whenever a counter moved.
+        #: The stack sends the AccECN option: with 0 never, with 1 as rarely as RFC 9768 allows, with 2 whenever a counter changed.
         #: Unit: mode. Source: RFC 9768 3.2.3; Linux tcp_ecn_option.
         self.tcp_ecn_option = 2
-        #: The stack stops asking for ECN if a SYN got no answer, and doubts a handshake that reports impossible IP-ECN fields.
+        #: The stack stops asking for ECN if a SYN got no answer, and distrusts a handshake that reports impossible IP-ECN fields.
         #: Source: RFC 3168 6.1.1.1; RFC 9768 3.2.2.3.
         self.tcp_ecn_fallback = True
 

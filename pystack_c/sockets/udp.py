@@ -23,7 +23,7 @@ _REASONS = (
     "",
     "the datagram is shorter than a UDP header",
     "the UDP length field does not match the packet",
-    "the ICMP checksum is wrong",
+    "the UDP checksum is wrong",
 )
 
 
