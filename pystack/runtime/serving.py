@@ -46,7 +46,7 @@ _AWAKE = -1
 
 
 class ServingHost(CallingHost):
-    """A host that is served by the threads that use it. RealtimeHost adds setting up, starting and ending."""
+    """A host that the threads that use it also serve. RealtimeHost adds setup, start and end."""
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder, clock)
@@ -71,7 +71,7 @@ class ServingHost(CallingHost):
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
         """Wait until the endpoint is ready for one of `bits` (EV_*). Returns False if `deadline` (ns) passed first.
 
-        The thread may lead while it waits: see the head of this file. Signal handlers run, and their exceptions leave this call.
+        The thread may lead while it waits, as the head of this file explains. Signal handlers run, and their exceptions leave this call.
         """
         limit = -1
         if deadline is not None:
@@ -107,11 +107,11 @@ class ServingHost(CallingHost):
                 if self._back(me, passed, limit):
                     break
         finally:
-            # This also runs after an exception in a signal handler, wherever it came.
+            # This also runs after an exception in a signal handler, wherever it occurred.
             self._end_wait(me, watch)
 
     def _me(self) -> Waiter:
-        """This thread's Waiter; a new one for a signal handler that waits while its thread waits already."""
+        """Return this thread's Waiter, or a new one for a signal handler that waits while its thread already waits."""
         ident = this_thread()
         me: Waiter | None = self.waiters.get(ident)
         if me is None:
@@ -132,7 +132,7 @@ class ServingHost(CallingHost):
             if watch.readiness() & me.bits:
                 if me.event_fd < 0 or monotonic() - me.looked < _LOOK:
                     return True
-                # An event loop that is always busy has to poll the devices now and then all the same.
+                # Even an event loop that is always busy has to poll the devices now and then.
                 me.fired = True
                 limit = 0
             if me.event_fd >= 0:
@@ -165,12 +165,12 @@ class ServingHost(CallingHost):
                 del self.waiting[me]
                 watch.remove(me)
             if me.parked:
-                # The wait was interrupted. If the waiter was fired meanwhile, its gate is open or about to be opened.
+                # The wait was interrupted. If the waiter was fired meanwhile, its gate is open or about to open.
                 me.unpark(False)
             me.promoted = False
             if self.leader is me:
                 if me.outer is not None and me.outer in self.waiting:
-                    # Go back to the wait that was interrupted: it has to look again.
+                    # Return to the interrupted wait, which has to check again.
                     self.leader = me.outer
                     self.kick()
                 else:
@@ -201,7 +201,7 @@ class ServingHost(CallingHost):
         return me
 
     def end_loop(self, me: Waiter) -> None:
-        """Forget the Waiter of an event loop that is closed."""
+        """Remove the Waiter of an event loop that is closed."""
         self.lock.acquire()
         try:
             if me.leading in self.sleepers:
@@ -251,7 +251,7 @@ class ServingHost(CallingHost):
         me.timeout = self.arm(limit)
 
     def next_gate(self) -> Gate | None:
-        """The gate of the next fired follower that still waits at it, or None. The caller must open it."""
+        """Return the gate of the next fired follower that still waits at it, or None. The caller must open the gate."""
         while self.fired:
             waiter: Waiter = self.fired.popleft()
             if waiter.fired and waiter.parked and not waiter.opened:
@@ -306,7 +306,7 @@ class ServingHost(CallingHost):
                 self.lock.release()
 
     def arm(self, limit: int) -> int:
-        """How long the leader may sleep, in ns (-1: for ever). From now on a call with an earlier timer wakes it."""
+        """Return how long the leader may sleep, in ns (-1: forever). From now on, a call with an earlier timer wakes it."""
         if self.garbage:
             return 0
         until = self.stack.timers.next_deadline()
@@ -376,7 +376,7 @@ class ServingHost(CallingHost):
                 self.nap.wait(_NAP, None)
 
     def _take_care(self, seen: int) -> bool:
-        """Check for the caretaker, which last saw `seen` turns of the lead, whether it has to lead."""
+        """Decide whether the caretaker has to lead. It last saw `seen` turns of the lead."""
         me = self.caretaker
         if self.turns == seen:
             if self.leader is None:

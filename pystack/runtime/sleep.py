@@ -31,7 +31,7 @@ _LONG_REST = 128_000_000
 
 
 def monotonic() -> int:
-    """CLOCK_MONOTONIC in nanoseconds."""
+    """Return CLOCK_MONOTONIC in nanoseconds."""
     if C.COMPILED:
         return clock_now()  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -52,7 +52,7 @@ def calm(fd: int) -> None:
 
 
 class Sleeper:
-    """Descriptors to sleep on; `ready(i)` says afterwards whether the i-th that was added is readable."""
+    """Descriptors to sleep on. Afterwards `ready(i)` says whether the i-th one that was added is readable."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -92,14 +92,14 @@ class Sleeper:
         self.rests_until = now + self.resting
 
     def ready(self, place: int) -> bool:
-        """Whether the descriptor at this place was readable (or broken) at the end of the last sleep."""
+        """Return True if the descriptor at this place was readable (or broken) at the end of the last sleep."""
         if C.COMPILED:
             return is_ready(self, place)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
             return self.fds[place] in self.found
 
     def sleep(self, timeout: int, opens: Gate | None) -> int:
-        """Open `opens`, if given, and sleep up to `timeout` ns (-1: for ever). Returns how many descriptors are readable.
+        """Open `opens`, if given, and sleep up to `timeout` ns (-1: forever). Returns how many descriptors are readable.
 
         A signal ends the sleep after its handler ran; an exception of the handler leaves this call.
         """
