@@ -27,7 +27,7 @@ class Port:
 
     place     the position of its descriptor in both sleepers; -1: it has none
     io        the FrameIO of a phy.device.DescriptorDevice, which the driver uses directly, or None
-    expected  frames that the next read tries to get
+    expected  the number of frames that the next read tries to get
     """
 
     def __init__(self, device: Device, iface: Iface, place: int) -> None:
@@ -39,11 +39,11 @@ class Port:
         self.filled = 0
 
     def expect(self, count: int) -> None:
-        """Note that a read found nothing after `count` frames; the next read expects as many."""
+        """Note that a read found nothing after `count` frames. The next read expects as many."""
         self.expected = count if count > 1 else 1
 
     def expect_more(self) -> None:
-        """Note that a read found all the frames it expected; every eighth time, expect more."""
+        """Note that a read found all frames that it expected. Every eighth time, expect more."""
         self.filled += 1
         if self.filled & 7 == 0:
             self.expected = 4 * self.expected if self.expected < _BATCH // 4 else _BATCH
@@ -75,19 +75,19 @@ class CallingHost(Host):
         self.tx_dropped = 0
 
     def clock(self) -> int:  # python
-        """The time now in ns: CLOCK_MONOTONIC, or the clock that the caller gave."""
+        """Return the time in ns: CLOCK_MONOTONIC, or the clock that the caller gave."""
         return self.time()
 
     def time(self) -> int:
-        """`clock` for compiled code."""
+        """Return `clock` for compiled code."""
         return monotonic() if self.source is None else self.source()
 
     # -- calls --------------------------------------------------------------------------------------------------
 
     def begin(self) -> int:
-        """Begin a call into the core: take the lock, which `end` gives back. Returns `now` for a direct call of the core.
+        """Begin a call into the core, and take the lock, which `end` releases. Returns `now` for a direct call of the core.
 
-        -1 means that the call has to be made by `call`, which serves recorders, probes and the uncompiled core, and which raises
+        -1 means that the caller must use `call`, which supports recorders, probes and the uncompiled core, and which raises
         the error of a stack that has stopped.
         """
         self.lock.acquire()
@@ -96,7 +96,7 @@ class CallingHost(Host):
         return self.time()
 
     def end(self, now: int) -> None:
-        """End the call that `begin` began: after a direct call, send everything the stack has to send; release the lock."""
+        """End the call that `begin` began. After a direct call, send everything that the stack has to send; then release the lock."""
         try:
             if now >= 0:
                 self.drain(now, None)
@@ -104,7 +104,7 @@ class CallingHost(Host):
             self.lock.release()
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """Return `fn(target, *args, now)`, called under the lock; then send everything the stack has to send."""
+        """Call `fn(target, *args, now)` under the lock and return its result. Afterwards, send everything the stack has to send."""
         self.lock.acquire()
         try:
             if self.error is not None:
@@ -120,14 +120,14 @@ class CallingHost(Host):
             self.lock.release()
 
     def _in_order(self) -> bool:
-        """Whether one call must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
+        """Return True if one call must end before the next begins: with a recorder, with a probe, or with the uncompiled core.
 
         Signal handlers run between two steps of Python, so they never interrupt a call of the compiled core.
         """
         return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
 
     def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:  # python
-        """Host.call. A signal handler that interrupted another call gets RuntimeError, as from Python's own io."""
+        """Make the call as Host.call does. A signal handler that interrupted another call gets RuntimeError, as from Python's own io."""
         if self.busy:
             raise RuntimeError(
                 f"reentrant call of the stack {self.name!r}: a signal handler interrupted another call of its thread"
@@ -139,7 +139,7 @@ class CallingHost(Host):
             self.busy = False
 
     def pump(self) -> None:  # python
-        """Drain (for Host.call and Host.setup, which run under the lock)."""
+        """Drain the stack, for Host.call and Host.setup, which run under the lock."""
         self.drain(self.time(), None)
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
@@ -188,7 +188,7 @@ class CallingHost(Host):
         port.expect_more()
 
     def _read_any(self, port: Port, now: int) -> None:
-        """As `_read`, from a device without a FrameIO, or with a recorder."""
+        """Read frames as `_read` does, from a device without a FrameIO, or with a recorder."""
         for count in range(port.expected):
             got = port.device.recv()
             if got is None:
@@ -230,7 +230,7 @@ class CallingHost(Host):
             self.fail(exc)
 
     def _next_frame(self, now: int) -> Transmit | None:
-        """The next frame to send, or None; the recorder learns about it."""
+        """Return the next frame to send, or None, and report it to the recorder."""
         if self.recorder is not None:
             return self.poll_transmit()
         return self.stack.poll_transmit(now)  # type: ignore[no-any-return]
@@ -248,7 +248,7 @@ class CallingHost(Host):
             self.tx_dropped += 1
 
     def _collect(self, now: int) -> None:
-        """Make the calls that finalizers asked for (`later`), and close the descriptors that they left (`abandon`)."""
+        """Make the calls that finalizers requested (`later`), and close the descriptors that they left (`abandon`)."""
         while self.garbage:
             fn, target = self.garbage.popleft()
             if fn is None:
@@ -263,7 +263,7 @@ class CallingHost(Host):
                 self.recorder.result(None, None)
 
     def kick(self) -> None:
-        """Wake the leader: it was fired, or it has to look at the timers again."""
+        """Wake the leader, because it was fired or has to check the timers again."""
         self.sleep_until = _AWAKE
         poke(self.kick_fd if self.leader is self.caretaker else self.wake_fd)
 
@@ -294,7 +294,7 @@ class CallingHost(Host):
             self.lock.release()
 
     def watch_descriptor(self, handle: Any) -> None:  # python
-        """Watch the descriptor that a socket has received (RealtimeHost)."""
+        """Watch the descriptor that a socket received (RealtimeHost)."""
         raise NotImplementedError
 
     def forget_descriptor(self, handle: Any) -> None:  # python
@@ -330,7 +330,7 @@ class CallingHost(Host):
             raise OSError(error.errno, error.strerror) from error.__cause__
 
     def fail(self, exc: BaseException) -> None:
-        """Log that the core or a device failed, and stop the stack. Under the lock."""
+        """Log that the core or a device failed, and stop the stack. Needs the lock."""
         if self.error is None:
             import logging  # slow to import, and seldom needed
 
@@ -341,7 +341,7 @@ class CallingHost(Host):
             self.stop(error)
 
     def stop(self, error: OSError) -> None:
-        """Make every call raise `error` from now on. Under the lock."""
+        """Make every call raise `error` from now on. Needs the lock."""
         self.error = error
         poke(self.wake_fd)
         poke(self.kick_fd)

@@ -90,7 +90,7 @@ cdef inline int drop_lock(Lock self) except -1:
 cdef inline bint has_lock(Lock self):
     return self.depth > 0 and self.owner == PyThread_get_thread_ident()
 
-# (The old one may be half taken: it is left as it is, not freed.)
+# The old lock may be half taken, so it is left as it is and not freed.
 cdef inline int renew_lock(Lock self) except -1:
     cdef bint mine = has_lock(self)
     self.lock = NULL
@@ -132,7 +132,7 @@ cdef inline bint wait_gate(Gate self, int64_t timeout, Gate opens) except -1:
             if other != NULL:
                 PyThread_release_lock(other)
                 other = NULL
-            # Microseconds, rounded up: not to wake a moment too early and come again.
+            # The time is in microseconds, rounded up, so that the thread does not wake a moment too early and wait again.
             status = PyThread_acquire_lock_timed(lock, -1 if left < 0 else (left + 999) // 1000, 1)
         if status == PY_LOCK_ACQUIRED:
             return True
