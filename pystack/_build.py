@@ -79,7 +79,7 @@ def core_dir() -> "Path":
 
     spec = importlib.util.find_spec(CORE)
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(f"no package {CORE}")
+        raise ImportError(f"there is no package {CORE}")
     return Path(spec.submodule_search_locations[0])
 
 

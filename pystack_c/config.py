@@ -71,7 +71,7 @@ class Config(QuirkSettings):
             raise ValueError(unknown(name))
         was = getattr(self, name)
         if isinstance(was, str) != isinstance(value, str) or not isinstance(value, (int, str)):
-            raise ValueError(f"{name} is set by {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
+            raise ValueError(f"{name} takes {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
         if isinstance(value, int):
             least, most = limits(name) if not isinstance(was, bool) else (0, 1)
             if not least <= value <= most:

@@ -51,7 +51,7 @@ cdef inline unsigned long thread_ident() noexcept:
 cdef inline int make_lock(Lock self) except -1:
     self.lock = PyThread_allocate_lock()
     if self.lock == NULL:
-        raise MemoryError("no lock")
+        raise MemoryError("a lock cannot be allocated")
     return 0
 
 cdef inline void free_lock(Lock self) noexcept:
@@ -81,7 +81,7 @@ cdef inline bint take_lock(Lock self, bint wait) except -1:
 
 cdef inline int drop_lock(Lock self) except -1:
     if self.depth == 0 or self.owner != PyThread_get_thread_ident():
-        raise RuntimeError("the lock is not this thread's")
+        raise RuntimeError("this thread does not hold the lock")
     self.depth -= 1
     if self.depth == 0:
         PyThread_release_lock(self.lock)
@@ -104,7 +104,7 @@ cdef inline int renew_lock(Lock self) except -1:
 cdef inline int make_gate(Gate self) except -1:
     self.lock = PyThread_allocate_lock()
     if self.lock == NULL:
-        raise MemoryError("no lock")
+        raise MemoryError("a lock cannot be allocated")
     PyThread_acquire_lock(self.lock, 0)
     return 0
 

@@ -65,7 +65,7 @@ class Exchange:
             if self.ended and self.wants():
                 # RFC 9112 8: an incomplete request will never be completed now.
                 if self.input or self.state != HEAD:
-                    raise http.BadRequest(400, "the request is not whole")
+                    raise http.BadRequest(400, "the request is not complete")
                 self.state = OVER
         except http.BadRequest as exc:
             self.refuse(exc)
@@ -188,7 +188,7 @@ class Exchange:
         if len(self.input) < 2:
             return False
         if self.input[:2] != b"\r\n":
-            raise http.BadRequest(400, "a chunk is longer than it says")
+            raise http.BadRequest(400, "a chunk is longer than its size line says")
         self._drop(2)
         self.state = SIZE
         return True
@@ -203,7 +203,7 @@ class Exchange:
             end = data.find(b"\r\n", at, at + MAX_LINE + 2)
             if end < 0:
                 if len(data) - at > MAX_LINE:
-                    raise http.BadRequest(400, "a line is too long")
+                    raise http.BadRequest(400, "the first line of a chunk is too long")
                 size = -1
                 break
             text = data[at:end]
@@ -214,7 +214,7 @@ class Exchange:
             if extra < 0:
                 extra = 0
             elif extra > http.MAX_HEAD:
-                raise http.BadRequest(400, "the extensions of the chunks are too long")
+                raise http.BadRequest(400, "the chunk extensions are too long")
             begin = end + 2
             stop = begin + size
             if size == 0 or data[stop : stop + 2] != b"\r\n":
@@ -262,7 +262,7 @@ class Exchange:
             digest = digest or EMPTY
             self._say(http.response(200, digest.encode() + b"\n", keep_alive=keep))
         elif request.method not in ("GET", "HEAD"):
-            body = b"GET, HEAD, PUT and POST are known here.\n"
+            body = b"This server accepts GET, HEAD, PUT and POST.\n"
             self._say(http.response(405, body, keep_alive=keep, extra="Allow: GET, HEAD, PUT, POST\r\n"))
         elif request.target == "/":
             self._say(http.page(keep, only_head))

@@ -87,7 +87,7 @@ def parse_head(head: bytes) -> Request:
         key = name.lower()
         if key in fields and key in (b"content-length", b"host", b"transfer-encoding"):
             # RFC 9110 5.3; two different lengths or hosts attack an intermediary (RFC 9112 11.2)
-            raise BadRequest(400, f"{key.decode()} twice")
+            raise BadRequest(400, f"the field {key.decode()} occurs twice")
         fields.setdefault(key, []).append(value)
     if minor != b"0" and b"host" not in fields:
         raise BadRequest(400, "HTTP/1.1 needs a Host field (RFC 9112 3.2)")
@@ -96,7 +96,7 @@ def parse_head(head: bytes) -> Request:
     length, chunked = _framing(fields, minor)
     expect = b", ".join(fields.get(b"expect", ())).lower()
     if expect not in (b"", b"100-continue"):
-        raise BadRequest(417, "only 100-continue can be expected")
+        raise BadRequest(417, "the only supported expectation is 100-continue")
     path = target.decode("ascii")
     if path.startswith("http://"):
         path = "/" + path[7:].partition("/")[2]
@@ -116,7 +116,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if not major.isdigit() or not minor.isdigit():
         raise BadRequest(400, "malformed request line")
     if major != b"1":
-        raise BadRequest(505, "HTTP/1.0 and HTTP/1.1 only")
+        raise BadRequest(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     return method, target, minor
 
 
@@ -126,15 +126,15 @@ def _framing(fields: dict[bytes, list[bytes]], minor: bytes) -> tuple[int, bool]
     length = fields.get(b"content-length")
     if coding is not None:
         if length is not None or minor == b"0":
-            raise BadRequest(400, "Transfer-Encoding cannot be combined so")
+            raise BadRequest(400, "Transfer-Encoding cannot be combined with Content-Length or HTTP/1.0")
         if coding[0].lower() != b"chunked":
-            raise BadRequest(501, "the only transfer coding here is chunked")
+            raise BadRequest(501, "the only supported transfer coding is chunked")
         return 0, True
     if length is None:
         return 0, False
     text = length[0]
     if not text.isdigit() or len(text) > 13:
-        raise BadRequest(400, "Content-Length is a number")
+        raise BadRequest(400, "Content-Length must be a number")
     return int(text), False
 
 

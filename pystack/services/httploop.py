@@ -255,7 +255,7 @@ class HttpService(ThreadService):
         greedy = self._peers.get(conn.peer, 0) * len(self._peers) >= len(self._conns)
         late = conn.limits.late(now, 1 if greedy and self.host.stack.tcp_pressure else QUARTERS)
         if late in ("head", "body"):
-            conn.exchange.refuse(http.BadRequest(408, "the request was not whole in time"))
+            conn.exchange.refuse(http.BadRequest(408, "the request was not complete in time"))
         elif late == "idle" and not conn.shut:
             conn.exchange.over()
         elif late == "idle":

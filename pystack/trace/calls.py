@@ -56,7 +56,7 @@ def name_of(fn: Callable[..., Any]) -> str:
     group = _GROUPS.get(fn.__module__, "")
     if fn.__name__ not in CALLS.get(group, "").split():
         raise ValueError(
-            f"{fn.__module__}:{fn.__name__} is no application call: a recording of it could not be replayed"
+            f"{fn.__module__}:{fn.__name__} is not an application call, so a recording of it could not be replayed"
         )
     return f"{group}:{fn.__name__}"
 

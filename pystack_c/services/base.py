@@ -261,7 +261,7 @@ class DatagramService(Service):
 
 def not_there(name: str) -> OSError:
     """Return the error for an unknown service name."""
-    return OSError(errno.ENOENT, f"no service {name!r} in the core")
+    return OSError(errno.ENOENT, f"the core has no service {name!r}")
 
 
 def attach(ep: Endpoint, service: Service) -> None:

@@ -300,7 +300,12 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
                 count += 1
     if count == 0:
         core.counters.UdpIgnoredMulti += 1
-        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "no socket wants this broadcast", "RFC 1122 4.1.3.1")
+        core.drop(
+            "udp-no-port",
+            "udp " + addr_text(pkt.src),
+            "no socket accepts this broadcast or multicast",
+            "RFC 1122 4.1.3.1",
+        )
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
