@@ -1,8 +1,8 @@
 """pystack: a TCP/IP stack to read, run, step through and take apart.
 
 `pystack_c` is the protocol core. This package is everything that touches the outside world: devices, clocks, threads,
-sockets, the command line. Import it first, because it decides whether the core runs compiled or, with PYSTACK_PURE=1 in the
-environment, uncompiled from the same sources.
+sockets, the command line. Import it first, because it decides whether the core runs compiled or, with PYSTACK_PURE=1 in
+the environment, uncompiled from the same sources.
 """
 
 from typing import TYPE_CHECKING, Any

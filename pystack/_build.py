@@ -27,7 +27,10 @@ class PureFinder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of one of our modules from its source. None leaves every other import to the other finders."""
+        """Return the spec of one of our modules from its source.
+
+        None leaves every other import to the other finders.
+        """
         if not fullname.startswith(_OURS) or path is None:
             return None
         for entry in path:
@@ -43,8 +46,12 @@ def pure() -> bool:
 
 
 def prepare() -> None:
-    """Set up imports, before anything of the core is imported. Raises ImportError if a compiled module is already loaded."""
-    # If a class layout changed under a stale extension, Cython only issues a RuntimeWarning, but memory would be corrupted.
+    """Set up imports, before anything of the core is imported.
+
+    Raises ImportError if a compiled module is already loaded.
+    """
+    # If a class layout changed under a stale extension, Cython
+    # only issues a RuntimeWarning, but memory would be corrupted.
     warnings.filterwarnings("error", message=r"pystack(_c)?\..*size changed", category=RuntimeWarning)
     if not pure() or any(isinstance(finder, PureFinder) for finder in sys.meta_path):
         return

@@ -71,7 +71,7 @@ class Running:
         _open.add(self)
 
     def _start(self, control: bool, default: bool) -> None:
-        """Serve the stack from now on (`up` calls this), with a control socket, and as the default stack for new sockets."""
+        """Serve the stack from now on, with a control socket, and as the default stack for new sockets."""
         if control:
             from pystack.control.server import ControlServer
 
@@ -121,8 +121,9 @@ class Running:
     def close(self, flush: float = 1.0, leaving: bool = False) -> None:
         """Stop the stack. Closed connections get up to `flush` seconds to deliver their last bytes.
 
-        `leaving` means that the interpreter ends, and that threads in a call stay there (RealtimeHost.close). In a child process of
-        os.fork(), this closes only the child's copies of descriptors, and the parent's stack continues.
+        `leaving` means that the interpreter ends, and that threads in a call stay
+        there (RealtimeHost.close). In a child process of os.fork(), this closes
+        only the child's copies of descriptors, and the parent's stack continues.
         """
         if self._closed:
             return
@@ -175,7 +176,7 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    """Leave the parent's stacks alone in a child, which runs the functions registered with atexit if it ends normally."""
+    """Leave the parent's stacks alone in a child, which also runs the functions registered with atexit."""
     for running in list(_open):
         running._parents = True
     _open.clear()
@@ -223,7 +224,7 @@ def up(
     host_address  the kernel side's address; "auto" is the gateway's, None gives it none; the device is switched on, or a warning
                   names the command
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
-    busy_poll     microseconds: before a shorter sleep the stack polls its device (see runtime/sleep.py); 0: it always sleeps
+    busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
     device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
     config        a Config, a dict of settings, or a profile's name
     seed          the seed of the stack's random generator; None: from os.urandom
@@ -294,7 +295,10 @@ def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gate
 
 
 def _look_at_interpreter() -> None:
-    """Warn on an interpreter without a GIL, which was not tested. Importing the compiled modules switches the GIL on."""
+    """Warn on an interpreter without a GIL, which was not tested.
+
+    Importing the compiled modules switches the GIL on.
+    """
     has_lock: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
     if not has_lock():
         text = "pystack has not been tested on an interpreter without the GIL; PYTHON_GIL=1 switches it on"

@@ -54,7 +54,7 @@ class Style:
         return f"\033[{codes}m{text}\033[0m"
 
     def width(self) -> int:
-        """Return the number of columns at which to wrap, or 0 (never) if the output is not a terminal and COLUMNS is not set."""
+        """Return the number of columns at which to wrap, or 0 (never) without a terminal and COLUMNS."""
         if self.stream.isatty() or os.environ.get("COLUMNS"):
             return shutil.get_terminal_size().columns
         return 0

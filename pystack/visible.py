@@ -1,8 +1,8 @@
 """Makes text of unknown origin safe for a terminal: it shows characters that would control the terminal.
 
-Names of hosts, reasons, services, paths and lines of scripts come from files and from the network. A terminal obeys the escape
-sequences in them: they move the cursor, hide text, change the title, and on some terminals produce input as if it was typed.
-Marks that change the direction of writing make a line look different from what it is.
+Names of hosts, reasons, services, paths and lines of scripts come from files and from the network. A terminal obeys the
+escape sequences in them: they move the cursor, hide text, change the title, and on some terminals produce input as if
+it was typed. Marks that change the direction of writing make a line look different from what it is.
 """
 
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0))
@@ -36,5 +36,5 @@ def one_line(text: object) -> str:
 
 
 def pictures(text: str) -> str:
-    """Return the text with each control character as its picture (U+241B for ESC), so that the number of columns stays the same."""
+    """Return the text with each control character as its picture (U+241B for ESC), which keeps the columns."""
     return text.translate(_PICTURES)

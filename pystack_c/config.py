@@ -1,7 +1,7 @@
 """Every setting of a stack in one object, the profiles, and the checks.
 
-pystack_c/settings/ declares the settings: those that a user sets, and the quirks, which only mimic Linux or FreeBSD in a profile.
-Times are in nanoseconds and sizes in bytes. If Linux has a sysctl for a setting, the setting has its name.
+pystack_c/settings/ declares the settings: those that a user sets, and the quirks, which only mimic Linux or FreeBSD in
+a profile. Times are in nanoseconds and sizes in bytes. If Linux has a sysctl for a setting, the setting has its name.
 docs/reference/settings.md lists them all.
 """
 
@@ -31,7 +31,10 @@ __all__ = [
 
 
 class Config(QuirkSettings):
-    """The settings of one stack, `linux`-like by default. Keyword arguments change settings, with the checks of `update`."""
+    """The settings of one stack, `linux`-like by default.
+
+    Keyword arguments change settings, with the checks of `update`.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -166,7 +169,10 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def profile(name: str) -> Config:  # python
-    """Return a new Config with the profile's settings. Raises ValueError with the known names if the name is unknown."""
+    """Return a new Config with the profile's settings.
+
+    Raises ValueError with the known names if the name is unknown.
+    """
     if name not in PROFILES:
         raise ValueError(f"no profile named {name!r}; there are {', '.join(PROFILES)}")
     return Config().update(PROFILES[name])

@@ -125,7 +125,7 @@ cdef enum:
     NS_PER_MS = 1000000
     COMPILED = 1  # 0 in const.py, so a module can tell the builds apart
 
-# A number that does not fit an int has an enum of its own. From GCC 13 on, one such number makes every constant of its enum unsigned
-# (C23, 6.7.2.2), and then `length - C.L4_OFF` would be about four billion if the difference is negative.
+# A number that does not fit an int has an enum of its own. From GCC 13 on, one such number makes every constant of its
+# enum unsigned (C23, 6.7.2.2), and then `length - C.L4_OFF` would be about four billion if the difference is negative.
 cdef enum:
     M32 = 0xFFFFFFFF

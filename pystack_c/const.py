@@ -145,7 +145,8 @@ T_ACD = 102
 # The only kind of timer that services have (pystack_c/services)
 T_SERVICE = 103
 
-# Offset of the transport header in Core.scratch. It leaves room for Ethernet (14 bytes) and the longest IP header (60) before it.
+# Offset of the transport header in Core.scratch. It leaves room
+# for Ethernet (14 bytes) and the longest IP header (60) before it.
 L4_OFF = 96
 
 # Outgoing.df: set the DF bit; or send packets as large as the link allows, whatever the path MTU is
@@ -172,16 +173,18 @@ MSG_EOR = 0x80
 MSG_ERRQUEUE = 0x2000
 MSG_MORE = 0x8000
 
-# Stored sequence numbers are checked when a bit above these changes in SND.UNA or RCV.NXT, which is every 256 MB (tcp/marks.py).
+# Stored sequence numbers are checked when a bit above these changes
+# in SND.UNA or RCV.NXT, which is every 256 MB (tcp/marks.py).
 MARK_SHIFT = 28
 
 # Nanoseconds of a second, and of a millisecond
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
-# The mask of 32-bit arithmetic. In the compiled build a literal above 2**31 is a Python object, which makes all arithmetic
-# with it slow. This constant is a C number.
+# The mask of 32-bit arithmetic. In the compiled build a literal above 2**31 is a Python object, which makes all
+# arithmetic with it slow. This constant is a C number.
 M32 = 0xFFFFFFFF
 
-# 1 in const.pxd. It distinguishes a compiled module from the same source uncompiled, at no cost (only wire/checksum.py uses it).
+# 1 in const.pxd. It distinguishes a compiled module from the same
+# source uncompiled, at no cost (only wire/checksum.py uses it).
 COMPILED = 0

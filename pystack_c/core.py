@@ -79,7 +79,8 @@ class Core:
         self.tcp_memory = 0
         self.tcp_pressure = False
         self.tcp_pressure_at = 0
-        #: under memory pressure: the bytes of each peer's connections, by address, and the number of peers with many bytes
+        #: under memory pressure: the bytes of each peer's connections,
+        #: by address, and the number of peers with many bytes
         self.tcp_peers: Any = None
         self.tcp_large = 0
         self.tcp_reclaimed = -1
@@ -161,7 +162,10 @@ class Core:
         before: Any = None,
         after: Any = None,
     ) -> Any:
-        """Pass an event to the probe, and return it. Callers check `probe is not None` first, so without a probe it costs nothing."""
+        """Pass an event to the probe, and return it.
+
+        Callers check `probe is not None` first, so without a probe it costs nothing.
+        """
         event = Event(kind, self.now, self.name, subject, endpoint, reason, rfc, fields, before, after)
         probe = self.probe
         if endpoint != 0 and getattr(probe, "snapshots", False):

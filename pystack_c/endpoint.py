@@ -56,7 +56,10 @@ class Endpoint(TimerOwner):
         return {"error": self.so_error}
 
     def wake(self, bits: int) -> None:
-        """Notify the service or the driver that something happened. The receiver then polls `readiness` for the level."""
+        """Notify the service or the driver that something happened.
+
+        The receiver then polls `readiness` for the level.
+        """
         self.pending |= bits
         if self.queued:
             return
@@ -76,7 +79,10 @@ class Endpoint(TimerOwner):
         return False
 
     def take_pending(self) -> int:
-        """Return and clear the EV_* bits since the last call. The driver calls it when poll_event returned this endpoint."""
+        """Return and clear the EV_* bits since the last call.
+
+        The driver calls it when poll_event returned this endpoint.
+        """
         bits = self.pending
         self.pending = 0
         return bits

@@ -99,8 +99,8 @@ class Packet:
 class Outgoing:
     """An IP packet on its way down: the transport fills it in, IP and the link read it.
 
-    The transport header is core.scratch[L4_OFF : L4_OFF + l4_len], and `payload` (bytes, a memoryview, or None) follows it. A stack
-    reuses one Outgoing for all packets, one after the other. `begin` gives every field its initial value.
+    The transport header is core.scratch[L4_OFF : L4_OFF + l4_len], and `payload` (bytes, a memoryview, or None) follows
+    it. A stack reuses one Outgoing for all packets, one after the other. `begin` gives every field its initial value.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,10 @@ class Transmit:
         return len(self.header) + len(self.payload)
 
     def to_bytes(self) -> bytes:
-        """Return the whole frame in one piece. The device has not yet done the checksum and segmentation described above."""
+        """Return the whole frame in one piece.
+
+        The device has not yet done the checksum and segmentation described above.
+        """
         if self.payload is None:
             return self.header
         if type(self.payload) is bytes:

@@ -58,12 +58,18 @@ class Event:
 
 
 class Probe:
-    """The base class of event consumers: subclass it and override `event`. If `snapshots` is true, events have before and after."""
+    """The base class of event consumers: subclass it and override `event`.
+
+    If `snapshots` is true, events have before and after.
+    """
 
     snapshots = False
 
     def event(self, event: Event) -> None:
-        """Receive one decision from inside the core. The probe may read state, but must not call back into the stack."""
+        """Receive one decision from inside the core.
+
+        The probe may read state, but must not call back into the stack.
+        """
         raise NotImplementedError
 
 

@@ -13,7 +13,10 @@ IPV4_HLEN = 20
 
 
 class Route:
-    """One route. `gateway` 0 means that the destination is on the link. A `kind` such as RT_UNREACHABLE rejects packets."""
+    """One route.
+
+    `gateway` 0 means that the destination is on the link. A `kind` such as RT_UNREACHABLE rejects packets.
+    """
 
     def __init__(
         self, dst: int, prefixlen: int, gateway: int, iface: Any, metric: int, src: int, kind: int = C.RT_UNICAST
@@ -32,13 +35,15 @@ class Route:
 
 
 class Dst:
-    """The path of packets to one address, as ip.routing found it. Connections keep it while `epoch` equals core.route_epoch.
+    """The path of packets to one address, as ip.routing found it.
 
-    `addr` is that address. `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL. `neigh` is the neighbour entry of
-    `next_hop`, once it is known. `src` is the source address to use if the caller has none, and `ident` the next IP ID. `mtu` is
-    the path MTU in bytes; if an ICMP error reported it, it is valid until `mtu_until` (ns). `mtu_locked` means that the error
-    reported less than the setting min_pmtu, so routers must fragment. `df_size` is the size of the largest datagram that a socket
-    other than TCP's sent with DF.
+    Connections keep it while `epoch` equals core.route_epoch.
+
+    `addr` is that address. `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL. `neigh` is the neighbour
+    entry of `next_hop`, once it is known. `src` is the source address to use if the caller has none, and `ident` the
+    next IP ID. `mtu` is the path MTU in bytes; if an ICMP error reported it, it is valid until `mtu_until` (ns).
+    `mtu_locked` means that the error reported less than the setting min_pmtu, so routers must fragment. `df_size` is
+    the size of the largest datagram that a socket other than TCP's sent with DF.
     """
 
     def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
@@ -60,7 +65,7 @@ class Dst:
 
 
 def link_mtu(dst: Dst) -> int:
-    """Return the largest packet in bytes that the first hop takes: the interface's MTU, or less if the route says so."""
+    """Return the MTU of the first hop in bytes: the interface's, or less if the route says so."""
     mtu = dst.iface.mtu if dst.iface.mtu < 65535 else 65535
     if dst.route is not None and 0 < dst.route.mtu < mtu:
         mtu = dst.route.mtu
@@ -105,7 +110,10 @@ class RouteTable:
         bucket[route.dst] = same
 
     def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
-        """Remove the routes of this prefix, only those of `gateway` and `iface` if given. Returns True if there were any."""
+        """Remove the routes of this prefix, only those of `gateway` and `iface` if given.
+
+        Returns True if there were any.
+        """
         bucket = self.by_length[prefixlen]
         if bucket is None or dst not in bucket:
             return False

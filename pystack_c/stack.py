@@ -1,4 +1,4 @@
-"""The seam between the core and a driver: one host, its interfaces, and the calls of a driver (docs/explanation/architecture.md).
+"""The seam between core and driver: a host, its interfaces, and a driver's calls (docs/explanation/architecture.md).
 
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
@@ -48,8 +48,8 @@ class Stack(Core):
     ) -> Any:
         """Add an interface, which is up, and return it.
 
-        `tx_csum` says whether its device completes checksums, and `gso_max` is the largest GSO packet in bytes that it takes.
-        Raises ValueError if the MTU is below 68 or the name is in use.
+        `tx_csum` says whether its device completes checksums, and `gso_max` is the largest GSO packet in bytes that it
+        takes. Raises ValueError if the MTU is below 68 or the name is in use.
         """
         if mtu < 68:
             raise ValueError(f"MTU {mtu} is below 68, the smallest MTU of an IPv4 link (RFC 791 section 3.2)")
@@ -70,7 +70,7 @@ class Stack(Core):
         raise KeyError(name)
 
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
-        """Give an interface an address, and add the route to its subnet. arp.announce announces it; this method does not.
+        """Give an interface an address, and add the route to its subnet. This does not announce it; see arp.announce.
 
         Raises ValueError if the prefix length is out of range or the host already has the address.
         """
@@ -93,7 +93,9 @@ class Stack(Core):
         return own
 
     def del_addr(self, iface: Iface, addr: int) -> None:
-        """Remove an address and its connected route. If another address of the interface has the same subnet, its route stays.
+        """Remove an address and its connected route.
+
+        If another address of the interface has the same subnet, its route stays.
 
         Raises ValueError if the interface does not have the address.
         """
@@ -124,12 +126,12 @@ class Stack(Core):
     ) -> Any:
         """Add a route and return it. Without `iface`, it uses the interface that the gateway is on.
 
-        A `kind` such as RT_UNREACHABLE rejects packets. `mtu`, `advmss` and `initcwnd` have their meaning in Linux's `ip route`:
-        the largest packet for this route in bytes, the MSS to announce to its destinations, and the initial window in segments.
-        Raises ValueError if a value is out of range, or the gateway is not on a link of this host.
+        A `kind` such as RT_UNREACHABLE rejects packets. `mtu`, `advmss` and `initcwnd` have their meaning in Linux's
+        `ip route`: the largest packet for this route in bytes, the MSS to announce to its destinations, and the initial
+        window in segments. Raises ValueError if a value is out of range, or the gateway is not on a link of this host.
 
-        A second route with the same prefix and metric is a FileExistsError (EEXIST), as from `ip route add`, unless `replace`
-        is true (`ip route replace`).
+        A second route with the same prefix and metric raises FileExistsError (EEXIST), as `ip route add` does, unless
+        `replace` is true (`ip route replace`).
         """
         if not 0 <= prefixlen <= 32:
             raise ValueError(f"prefix length {prefixlen} is not in 0..32")

@@ -1,7 +1,7 @@
 """The control socket: a running stack shows its tables to other processes of the same user.
 
-Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700. A
-request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
+Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700.
+A request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
 views.py has the views. Requests cannot change anything, except that a stack that was started with a gate
 (stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held.
 """
@@ -187,8 +187,8 @@ def query(name: str, view: str, **arguments: bool) -> Any:
 def step(name: str, command: str = "", look: bool = False) -> Any:
     """Give a command to a stack that is stepped (stepper.live.StepGate.command). With `look`, only report its position.
 
-    Returns a dict: `said` is the command's output, `held` the held frame as a dict or None, and `passed` the lines of the frames
-    that were let through. Raises ControlError if the stack does not answer.
+    Returns a dict: `said` is the command's output, `held` the held frame as a dict or None, and `passed` the lines of
+    the frames that were let through. Raises ControlError if the stack does not answer.
     """
     return _ask(name, {"step": command, "look": look})
 

@@ -65,7 +65,7 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
 
 
 def tcp_queues(endpoint: Any) -> tuple[int, int]:
-    """Return Recv-Q and Send-Q as ss(8) defines them: bytes not read and not acknowledged, or a listener's queue and backlog."""
+    """Return ss(8)'s Recv-Q and Send-Q: bytes not read and not acknowledged, or a listener's queue and backlog."""
     if endpoint.state == C.LISTEN:
         listener = endpoint.listener
         return len(getattr(listener, "accept_queue", ())), getattr(listener, "backlog", 0)

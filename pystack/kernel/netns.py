@@ -48,9 +48,9 @@ def pyroute2() -> Any:
 class Namespace:
     """A network namespace, held by a file descriptor.
 
-    `Namespace.new()` makes one without a name. It disappears when it is closed and its last process has ended, so
-    nothing can be left behind. `Namespace.open(name)` opens one that `ip netns add` made, or makes it with
-    create=True.
+    `Namespace.new()` makes one without a name. It disappears when it is closed and
+    its last process has ended, so nothing can be left behind. `Namespace.open(name)`
+    opens one that `ip netns add` made, or makes it with create=True.
     """
 
     def __init__(self, fd: int, name: str = "", created: bool = False):
@@ -82,7 +82,10 @@ class Namespace:
         return _in_thread(self.fd, fn, *args)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the command line that runs argv inside. The caller must pass on the descriptor: pass_fds=[space.fd]."""
+        """Return the command line that runs argv inside.
+
+        The caller must pass on the descriptor: pass_fds=[space.fd].
+        """
         return ["nsenter", f"--net=/proc/self/fd/{self.fd}", *argv]
 
     def popen(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
@@ -182,7 +185,10 @@ def configure(
     up: bool | None = None,
     netns: Namespace | None = None,
 ) -> None:
-    """Set the address ("10.0.0.1/24") and the MTU of a kernel device, and switch it on or off. None leaves a value as it is."""
+    """Set the address ("10.0.0.1/24") and the MTU of a kernel device, and switch it on or off.
+
+    None leaves a value as it is.
+    """
     call(netns, _configure, name, address, mtu, up)
 
 
@@ -202,8 +208,9 @@ def _configure(name: str, address: str | None, mtu: int | None, up: bool | None)
 
 
 def be_patient(name: str, netns: Namespace | None = None) -> None:
-    """Make the kernel wait a minute instead of a second for the answer to each of its three ARP requests, and disable IPv6,
-    so that the first held frame is not a router solicitation. If the kernel does not allow a change, nothing happens."""
+    """Make the kernel wait a minute instead of a second for the answer to each of its three ARP requests, and disable
+    IPv6, so that the first held frame is not a router solicitation. If the kernel does not allow a change, nothing
+    happens."""
     for path, value in (
         (f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1"),
         (f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000"),

@@ -1,4 +1,7 @@
-"""Predicates over frames, for rules such as "drop data segment 20". They match Ethernet frames with IPv4, and nothing else."""
+"""Predicates over frames, for rules such as "drop data segment 20".
+
+They match Ethernet frames with IPv4, and nothing else.
+"""
 
 from collections.abc import Callable
 

@@ -73,9 +73,10 @@ def segments(tx: Transmit) -> Iterator[bytes]:
 
 
 def finish_checksum(frame: bytes, ip: int) -> bytes:
-    """Complete the checksum of a frame whose TCP or UDP checksum field holds only the pseudo-header sum, and return the frame.
+    """Return a frame with a complete TCP or UDP checksum, if the field holds only the pseudo-header sum.
 
-    The IPv4 header is at `ip`. Any other frame is returned unchanged. Captures use this to show frames as they will be on the wire.
+    The IPv4 header is at `ip`. Any other frame is returned unchanged.
+    Captures use this to show frames as they will be on the wire.
     """
     if len(frame) < ip + 20 or frame[ip] >> 4 != 4 or (ip and frame[12:14] != b"\x08\x00"):
         return frame

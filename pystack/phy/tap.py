@@ -1,8 +1,8 @@
 """TAP and TUN devices, which connect the stack with the Linux kernel (Documentation/networking/tuntap.rst).
 
-A received frame is one `bytes` object. With offload, it begins with a virtio-net header of ten bytes, and the frame proper starts at
-offset 10, so no copy is needed to remove the header. One writev sends a long frame from the virtio-net header, the protocol headers
-and the payload, which are never joined. A short frame is joined first (see tapio.py).
+A received frame is one `bytes` object. With offload, it begins with a virtio-net header of ten bytes, and the frame
+proper starts at offset 10, so no copy is needed to remove the header. One writev sends a long frame from the virtio-net
+header, the protocol headers and the payload, which are never joined. A short frame is joined first (see tapio.py).
 """
 
 import errno
@@ -47,10 +47,11 @@ class TapDevice:
     mtu       the MTU in bytes to set; None leaves it as it is
     mac       the stack's MAC address (not the kernel side's); None generates a locally administered one
     multi_queue  open one queue of several: each `TapDevice` of the same name, in any process, is another queue (with the same mac
-              and offload). The kernel gives each flow to the queue that sent for it last, and a new flow to a queue by its hash; see
-              docs/explanation/speed.md
+              and offload). The kernel gives each flow to the queue that sent for it last, and a new flow to a queue by
+              its hash; see docs/explanation/speed.md
 
-    The kernel's errors are raised as OSError: PermissionError without CAP_NET_ADMIN, FileNotFoundError without /dev/net/tun.
+    The kernel's errors are raised as OSError: PermissionError
+    without CAP_NET_ADMIN, FileNotFoundError without /dev/net/tun.
     """
 
     def __init__(
@@ -111,21 +112,26 @@ class TapDevice:
         return None if frame is None else (frame, io.offset, io.flags, io.gso_size)
 
     def send(self, tx: Transmit) -> bool:
-        """Send one frame. Returns False if the device has no room. A frame that the kernel rejects permanently is counted and lost."""
+        """Send one frame.
+
+        Returns False if the device has no room. A frame that the kernel rejects permanently is counted and lost.
+        """
         code = self.frame_io.send(tx)
         return code == 0 or self.refused(code)
 
     def refused(self, code: int) -> bool:
         """Handle a frame that the kernel rejected with this errno.
 
-        Returns False if the device has no room, or True if the frame is counted here and lost. Raises OSError for any other error.
+        Returns False if the device has no room, or True if the frame
+        is counted here and lost. Raises OSError for any other error.
         """
         if code == errno.EAGAIN:
             return False
         if code == errno.ENOBUFS or code == errno.ENOMEM:
             self.tx_dropped += 1
         elif code in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
-            # EIO: the kernel side is down, as if the cable was unplugged. EINVAL: the kernel considers the frame malformed.
+            # EIO: the kernel side is down, as if the cable was unplugged.
+            # EINVAL: the kernel considers the frame malformed.
             self.tx_errors += 1
         else:
             raise OSError(code, os.strerror(code))
@@ -146,7 +152,10 @@ class TapDevice:
 
 
 def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str]:
-    """Open /dev/net/tun in the current namespace, and attach to the device or create it. Returns (fd, the device's name)."""
+    """Open /dev/net/tun in the current namespace, and attach to the device or create it.
+
+    Returns (fd, the device's name).
+    """
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
         flags |= IFF_VNET_HDR

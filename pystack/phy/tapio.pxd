@@ -61,7 +61,8 @@ cdef class FrameIO:
     @cython.locals(gso_type=int, parts=list)
     cpdef int send(self, Transmit tx) except -1
 
-# Return one frame, or None. It is read into a spare object, which a long frame keeps; a small frame gets an object of its own.
+# Return one frame, or None. It is read into a spare object, which
+# a long frame keeps; a small frame gets an object of its own.
 cdef inline bytes read_frame(FrameIO io):
     cdef Py_ssize_t n
     cdef PyObject* p

@@ -1,8 +1,9 @@
 """Frames in and out of a TAP's descriptor, with one system call each.
 
-There are two bodies, as in wire.checksum. The compiled one uses read(2), write(2) and writev(2) (see tapio.pxd), the uncompiled one
-those of `os`. The compiled calls keep the interpreter's lock. The descriptor does not block, and a call takes about two microseconds.
-If a call released the lock for so short a time, another thread would take it, which costs two thread switches per frame.
+There are two bodies, as in wire.checksum. The compiled one uses read(2), write(2) and writev(2) (see tapio.pxd), the
+uncompiled one those of `os`. The compiled calls keep the interpreter's lock. The descriptor does not block, and a call
+takes about two microseconds. If a call released the lock for so short a time, another thread would take it, which costs
+two thread switches per frame.
 """
 
 import errno
@@ -29,23 +30,27 @@ _LOW, _HIGH = (4, 5) if sys.byteorder == "little" else (5, 4)
 def keep_memory() -> None:
     """Let glibc's malloc keep up to 32 MB of free memory, and map only blocks above 4 MB separately (mallopt(3)).
 
-    Frames of 64 KB arrive by dozens, and are freed at once when they are read. By default, malloc returns their memory to the kernel
-    each time and requests it again, page by page, for the next ones, which is more work than all the rest. Uncompiled, this function
-    does nothing.
+    Frames of 64 KB arrive by dozens, and are freed at once when they are read. By default, malloc returns their memory
+    to the kernel each time and requests it again, page by page, for the next ones, which is more work than all the
+    rest. Uncompiled, this function does nothing.
     """
     if C.COMPILED:
         keep_heap()  # type: ignore[name-defined] # noqa: F821
 
 
 class FrameIO:
-    """A non-blocking descriptor of a TAP or TUN, with or without virtio-net headers. `size` is the longest frame in bytes."""
+    """A non-blocking descriptor of a TAP or TUN, with or without virtio-net headers.
+
+    `size` is the longest frame in bytes.
+    """
 
     def __init__(self, fd: int, size: int, vnet: bool) -> None:
         self.fd = fd
         self.size = size
         self.vnet = vnet
         self.spare: bytes | None = None
-        #: for the last result of `recv`: the offset of the frame, its const.RX_* flags, and its segment size (0: one segment)
+        #: for the last result of `recv`: the offset of the frame, its
+        #: const.RX_* flags, and its segment size (0: one segment)
         self.offset = VNET_HDR_LEN if vnet else 0
         self.flags = 0
         self.gso_size = 0

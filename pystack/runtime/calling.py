@@ -50,7 +50,10 @@ class Port:
 
 
 class CallingHost(Host):
-    """A Host with a lock and devices. ServingHost adds the threads that wait; see realtime.py for all classes of a host."""
+    """A Host with a lock and devices.
+
+    ServingHost adds the threads that wait; see realtime.py for all classes of a host.
+    """
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
@@ -65,7 +68,8 @@ class CallingHost(Host):
         self.by_index: dict[int, Port] = {}
         #: the work that finalizers left: (function, endpoint), or (None, handle)
         self.garbage: deque[tuple[Any, Any]] = deque()
-        #: the waiter that polls the devices (see serving.py), the time until which it sleeps, and the eventfds that wake it
+        #: the waiter that polls the devices (see serving.py), the
+        #: time until which it sleeps, and the eventfds that wake it
         self.leader: Waiter | None = None
         self.caretaker = Waiter()
         self.sleep_until = _AWAKE
@@ -85,10 +89,12 @@ class CallingHost(Host):
     # -- calls --------------------------------------------------------------------------------------------------
 
     def begin(self) -> int:
-        """Begin a call into the core, and take the lock, which `end` releases. Returns `now` for a direct call of the core.
+        """Begin a call into the core, and take the lock, which `end` releases.
 
-        -1 means that the caller must use `call`, which supports recorders, probes and the uncompiled core, and which raises
-        the error of a stack that has stopped.
+        Returns `now` for a direct call of the core.
+
+        -1 means that the caller must use `call`, which supports recorders, probes and the uncompiled core, and which
+        raises the error of a stack that has stopped.
         """
         self.lock.acquire()
         if self.error is not None or self._in_order():
@@ -96,7 +102,10 @@ class CallingHost(Host):
         return self.time()
 
     def end(self, now: int) -> None:
-        """End the call that `begin` began. After a direct call, send everything that the stack has to send; then release the lock."""
+        """End the call that `begin` began.
+
+        After a direct call, send everything that the stack has to send; then release the lock.
+        """
         try:
             if now >= 0:
                 self.drain(now, None)
@@ -104,7 +113,10 @@ class CallingHost(Host):
             self.lock.release()
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """Call `fn(target, *args, now)` under the lock and return its result. Afterwards, send everything the stack has to send."""
+        """Call `fn(target, *args, now)` under the lock and return its result.
+
+        Afterwards, send everything the stack has to send.
+        """
         self.lock.acquire()
         try:
             if self.error is not None:
@@ -120,14 +132,17 @@ class CallingHost(Host):
             self.lock.release()
 
     def _in_order(self) -> bool:
-        """Return True if one call must end before the next begins: with a recorder, with a probe, or with the uncompiled core.
+        """Return True if a call must end before the next begins: with a recorder, a probe, or the uncompiled core.
 
         Signal handlers run between two steps of Python, so they never interrupt a call of the compiled core.
         """
         return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
 
     def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:  # python
-        """Make the call as Host.call does. A signal handler that interrupted another call gets RuntimeError, as from Python's own io."""
+        """Make the call as Host.call does.
+
+        A signal handler that interrupted another call gets RuntimeError, as from Python's own io.
+        """
         if self.busy:
             raise RuntimeError(
                 f"reentrant call of the stack {self.name!r}: a signal handler interrupted another call of its thread"
@@ -143,7 +158,10 @@ class CallingHost(Host):
         self.drain(self.time(), None)
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
-        """Make the call `fn(target)` now or soon. Finalizers use it, because they may run while this thread already holds the lock."""
+        """Make the call `fn(target)` now or soon.
+
+        Finalizers use it, because they may run while this thread already holds the lock.
+        """
         if self.error is not None:
             return
         self.garbage.append((fn, target))
@@ -157,7 +175,10 @@ class CallingHost(Host):
             poke(self.kick_fd)
 
     def abandon(self, handle: Any) -> None:
-        """Call `handle.bury()` under the lock, now or soon. Finalizers use it, because they must not wait for a lock."""
+        """Call `handle.bury()` under the lock, now or soon.
+
+        Finalizers use it, because they must not wait for a lock.
+        """
         self.garbage.append((None, handle))
         if not self.lock.mine() and self.lock.try_acquire():
             try:
@@ -176,7 +197,8 @@ class CallingHost(Host):
     def _read(self, port: Port, now: int) -> None:
         """Read frames into the stack. It makes the acknowledgements for all of them once, afterwards.
 
-        A read that finds nothing costs as much as a frame, so the driver tries to read about as many frames as last time.
+        A read that finds nothing costs as much as a frame, so the
+        driver tries to read about as many frames as last time.
         """
         io: Any = port.io
         for count in range(port.expected):
@@ -204,7 +226,7 @@ class CallingHost(Host):
     # -- what comes out -----------------------------------------------------------------------------------------
 
     def drain(self, now: int, later: "deque[Waiter] | None") -> None:
-        """Send the stack's frames, fire the waiters of its events, and make sure that the leader wakes up for its next timer.
+        """Send the stack's frames, fire the waiters of its events, and let the leader wake up for its next timer.
 
         The gates of these waiters are opened at once. If `later` is given, the waiters are appended to it instead.
         """
@@ -302,7 +324,7 @@ class CallingHost(Host):
         raise NotImplementedError
 
     def refresh(self, watch: Watch) -> None:
-        """Notify the watch's hooks, because a call may have changed the readiness without an event (recv took the last bytes)."""
+        """Notify the watch's hooks, because a call may have changed the readiness without an event, as recv does."""
         self.lock.acquire()
         try:
             for item in watch.hooks:
@@ -317,8 +339,8 @@ class CallingHost(Host):
     def check(self) -> None:
         """Raise OSError(ENETDOWN) if the stack has stopped, with the reason as its cause.
 
-        While the interpreter ends, only the thread that ends it gets the error. Any other thread, usually a daemon that waits in
-        accept(), waits without the lock until the process is over, as it would in a call of the kernel.
+        While the interpreter ends, only the thread that ends it gets the error. Any other thread, usually a daemon that
+        waits in accept(), waits without the lock until the process is over, as it would in a call of the kernel.
         """
         error = self.error
         if error is not None:

@@ -1,7 +1,8 @@
-"""Notices descriptors of sockets that other code closed: `os.close(sock.detach())`, or a kernel socket object on the same number.
+"""Notices when other code closes a socket's descriptor, by `os.close(sock.detach())` or a kernel socket object on it.
 
-The kernel would close the connection in that case, so the stack must do the same. The other end of each descriptor's pair is in an
-epoll, which becomes readable when every copy of the user's end is closed. The host serves that epoll like a device without frames.
+The kernel would close the connection in that case, so the stack must do the same. The other end of each descriptor's
+pair is in an epoll, which becomes readable when every copy of the user's end is closed. The host serves that epoll like
+a device without frames.
 """
 
 import select

@@ -1,8 +1,8 @@
 """A host: one stack, and the only way by which anything reaches it.
 
-Everything that enters the core goes through a method of `Host`, which adds `now` and reports to the recorder if there is one,
-so every run can be replayed. Subclasses own a clock and a loop: `SimHost` (virtual time), `RealtimeHost` (devices and threads) and
-`ReplayHost` (a recording).
+Everything that enters the core goes through a method of `Host`, which adds `now` and reports to the recorder if there
+is one, so every run can be replayed. Subclasses own a clock and a loop: `SimHost` (virtual time), `RealtimeHost`
+(devices and threads) and `ReplayHost` (a recording).
 """
 
 from collections.abc import Callable
@@ -65,7 +65,10 @@ class Host:
         raise NotImplementedError
 
     def pump(self) -> None:  # python
-        """Drain the stack, or arrange that it is drained. The host calls this after each application call and set-up."""
+        """Drain the stack, or arrange that it is drained.
+
+        The host calls this after each application call and set-up.
+        """
         raise NotImplementedError
 
     # -- what goes in ------------------------------------------------------------------------------------------
@@ -95,7 +98,9 @@ class Host:
         self.stack.handle_timeout(now)
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """Call `fn(target, *args, now)`, record it, pump, and return its result. Every application call is made this way.
+        """Call `fn(target, *args, now)`, record it, pump, and return its result.
+
+        Every application call is made this way.
 
         `fn` is a public function of the core's user-call modules (see architecture.md). `target` is the endpoint,
         or the stack for functions that take the core first.

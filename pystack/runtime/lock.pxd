@@ -132,7 +132,8 @@ cdef inline bint wait_gate(Gate self, int64_t timeout, Gate opens) except -1:
             if other != NULL:
                 PyThread_release_lock(other)
                 other = NULL
-            # The time is in microseconds, rounded up, so that the thread does not wake a moment too early and wait again.
+            # The time is in microseconds, rounded up, so that the
+            # thread does not wake a moment too early and wait again.
             status = PyThread_acquire_lock_timed(lock, -1 if left < 0 else (left + 999) // 1000, 1)
         if status == PY_LOCK_ACQUIRED:
             return True

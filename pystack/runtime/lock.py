@@ -1,6 +1,7 @@
 """A lock that knows its thread, and a gate at which one thread waits.
 
-There are two bodies, as in phy.tapio: compiled, the interpreter's C locks (see lock.pxd); uncompiled, those of `threading`.
+There are two bodies, as in phy.tapio: compiled, the interpreter's
+C locks (see lock.pxd); uncompiled, those of `threading`.
 """
 
 import threading
@@ -60,7 +61,10 @@ class Lock:
             return bool(self.rlock._is_owned())
 
     def renew(self) -> None:
-        """Replace the lock in a child process after fork, where the other threads do not exist. A thread that held it still does."""
+        """Replace the lock in a child process after fork, where the other threads do not exist.
+
+        A thread that held it still does.
+        """
         if C.COMPILED:
             renew_lock(self)  # type: ignore[name-defined] # noqa: F821
         else:
@@ -104,10 +108,12 @@ class Gate:
                 return  # it is already open, because the thread for which it was opened went on without it
 
     def wait(self, timeout: int, opens: "Gate | None") -> bool:
-        """Open `opens`, if given, and wait up to `timeout` ns (-1: forever). Returns True if the thread was let through.
+        """Open `opens`, if given, and wait up to `timeout` ns (-1: forever).
 
-        Signal handlers run, and their exceptions leave this call. Compiled, the other gate is opened without the interpreter's
-        lock, so that its thread finds that lock free.
+        Returns True if the thread was let through.
+
+        Signal handlers run, and their exceptions leave this call. Compiled, the other gate is opened without the
+        interpreter's lock, so that its thread finds that lock free.
         """
         if C.COMPILED:
             return wait_gate(self, timeout, opens)  # type: ignore[name-defined,no-any-return] # noqa: F821

@@ -1,12 +1,14 @@
-"""Waits for many sockets of a stack in one thread, without descriptors. The thread leads, like a thread that blocks in recv.
+"""Waits for many sockets of a stack in one thread, without descriptors.
+
+The thread leads, like a thread that blocks in recv.
 
     poller = Poller(host)
     poller.register(sock, data)         # a non-blocking socket
     for data in poller.poll(): ...      # the sockets that became readable since the last call
     poller.watch(sock, WRITE)           # from now on, report it when it is writable
 
-The poller reports a socket when it becomes readable (or writable, if that was requested), and again if it is still so after a
-call on it. The caller either reads until nothing is left or calls `again`.
+The poller reports a socket when it becomes readable (or writable, if that was requested), and again if it is still so
+after a call on it. The caller either reads until nothing is left or calls `again`.
 """
 
 from collections import deque

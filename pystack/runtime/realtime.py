@@ -2,12 +2,13 @@
 
 Four classes form a host. Each of them adds one thing, and can be read without those above it:
 
-    Host          host.py      every way into a stack, recorded if there is a recorder; drivers in virtual time use it directly
-    CallingHost   calling.py   one lock around the calls; sends frames to devices; wakes the threads that an event concerns
+    Host          host.py      every way into a stack, with an optional recorder; enough for drivers in virtual time
+    CallingHost   calling.py   one lock around the calls; sends frames to devices; wakes threads that wait for an event
     ServingHost   serving.py   threads that wait, and the leader among them, which polls the devices
     RealtimeHost  here         setup, start, inspection and end; names; descriptors; fork
 
-Programs use RealtimeHost only. The first three are compiled, because they run for every frame and call. This one is plain Python.
+Programs use RealtimeHost only. The first three are compiled,
+because they run for every frame and call. This one is plain Python.
 """
 
 import errno
@@ -89,7 +90,10 @@ class RealtimeHost(ServingHost):
         return port
 
     def watch_descriptor(self, handle: Any) -> None:
-        """Watch a socket's descriptor. If other code closes it, close the socket; if the stack stops, make it readable. Needs the lock."""
+        """Watch a socket's descriptor.
+
+        If other code closes it, close the socket; if the stack stops, make it readable. Needs the lock.
+        """
         if self.error is not None:
             return
         if self.closings is None:
@@ -109,7 +113,7 @@ class RealtimeHost(ServingHost):
             return super().setup(name, *args)
 
     def set_busy_poll(self, microseconds: int) -> None:
-        """Poll the devices instead of sleeping while sleeps are shorter than this (see sleep.py). 0 means that it always sleeps.
+        """Poll the devices instead of sleeping while sleeps are shorter than this (see sleep.py). With 0, always sleep.
 
         Raises ValueError if the time is not in 0..1000000 microseconds.
         """
@@ -131,7 +135,10 @@ class RealtimeHost(ServingHost):
             self.stack.probe = probe
 
     def inspect(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """Call fn(stack, *args) under the lock and return its result. `fn` may read the core's tables but must not change them."""
+        """Call fn(stack, *args) under the lock and return its result.
+
+        `fn` may read the core's tables but must not change them.
+        """
         if self.gate is not None:
             # While a frame is held, its thread has the lock, and nothing else runs in the stack.
             done, result = self.gate.inspect(lambda stack: fn(stack, *args))
@@ -154,7 +161,9 @@ class RealtimeHost(ServingHost):
             self.closings.fall()
 
     def close(self, leaving: bool = False) -> None:
-        """Stop the stack. Threads in a call get OSError(ENETDOWN), open connections are reset, and the devices are closed.
+        """Stop the stack.
+
+        Threads in a call get OSError(ENETDOWN), open connections are reset, and the devices are closed.
 
         `leaving` means that the interpreter ends and that threads in a call stay there. A second call does nothing.
         """
@@ -185,7 +194,10 @@ class RealtimeHost(ServingHost):
             self.wake_fd = self.kick_fd = -1
 
     def belongs_to_parent(self) -> None:
-        """In a child process, make every call raise OSError(ENETDOWN). The parent still uses the devices, so they are not touched."""
+        """In a child process, make every call raise OSError(ENETDOWN).
+
+        The parent still uses the devices, so they are not touched.
+        """
         self.lock.renew()
         self.busy = False
         self._thread = None

@@ -1,7 +1,7 @@
 """The endpoints in which an event loop is interested. The loop leads the stack while it waits (see serving.py).
 
-This needs neither readiness descriptors nor a hand-over between threads: the loop learns which endpoint is ready as soon as it has
-read the frame. `pystack.aio` builds asyncio's selector on it.
+This needs neither readiness descriptors nor a hand-over between threads: the loop learns which endpoint is ready as
+soon as it has read the frame. `pystack.aio` builds asyncio's selector on it.
 """
 
 from typing import Any

@@ -31,8 +31,8 @@ cdef extern from *:
         n = ppoll(fds, (nfds_t)count, timeout < 0 ? NULL : &ts, NULL);
         return n < 0 ? -errno : n;
     }
-    /* Poll again and again, without sleeping, until CLOCK_MONOTONIC reaches `until`. In between, yield the processor to others;
-       `away` is the longest time in ns that one of them kept it. */
+    /* Poll again and again, without sleeping, until CLOCK_MONOTONIC reaches `until`. In between, yield the processor;
+       `away` is the longest time in ns that another thread kept it. */
     static int pystack_look(struct pollfd* fds, int count, int64_t now, int64_t until, int64_t* away) {
         struct timespec ts;
         int64_t before;

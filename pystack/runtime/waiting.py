@@ -1,4 +1,7 @@
-"""The threads that wait for endpoints, and the hooks that are notified of changes. Everything here needs the host's lock."""
+"""The threads that wait for endpoints, and the hooks that are notified of changes.
+
+Everything here needs the host's lock.
+"""
 
 from collections import deque
 from typing import Any
@@ -26,8 +29,8 @@ class Waiter:
         #: how long it sleeps, in ns (-1: forever), and the gate that it opens first
         self.timeout = -1
         self.opens: Gate | None = None
-        #: An event loop also waits for the kernel's descriptors. Its gate is an eventfd (otherwise -1), it has its own sleepers
-        #: for leading and for following, and `outside` is True if one of the kernel's descriptors was ready.
+        #: An event loop also waits for the kernel's descriptors. Its gate is an eventfd (otherwise -1), it has its own
+        #: sleepers for leading and for following, and `outside` is True if one of the kernel's descriptors was ready.
         self.event_fd = -1
         self.leading: Sleeper | None = None
         self.following: Sleeper | None = None
@@ -63,28 +66,36 @@ class Waiter:
         self.let_go()
 
     def unpark(self, passed: bool) -> None:
-        """Stop being parked. If the thread did not pass its gate (`passed`), but the gate was opened meanwhile, shut it again."""
+        """Stop being parked.
+
+        If the thread did not pass its gate (`passed`), but the gate was opened meanwhile, shut it again.
+        """
         self.parked = False
         if self.opened:
             self.opened = False
             if self.event_fd >= 0:
                 calm(self.event_fd)
             elif not passed:
-                # The other thread may be about to open the gate, so wait for a moment. If it is later, the next wait checks once more.
+                # The other thread may be about to open the gate, so wait for
+                # a moment. If it is later, the next wait checks once more.
                 self.gate.wait(50_000_000, None)
 
 
 class Hook:
     """An object that is notified of each change of an endpoint's readiness.
 
-    A hook with `rising` set is only notified if there is more to do. Other hooks are also notified after calls that took data.
+    A hook with `rising` set is only notified if there is more to
+    do. Other hooks are also notified after calls that took data.
     """
 
     def __init__(self) -> None:
         self.rising = False
 
     def notify(self, bits: int) -> None:
-        """Handle a change of `bits` (EV_*) of the readiness; 0 means that the hook has to check. Needs the host's lock; must not raise."""
+        """Handle a change of `bits` (EV_*) of the readiness; 0 means that the hook has to check.
+
+        Needs the host's lock; must not raise.
+        """
         raise NotImplementedError
 
 

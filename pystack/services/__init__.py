@@ -1,4 +1,4 @@
-"""Small internet services on a stack: echo, discard, chargen and hello run inside the core, http and daytime as programs.
+"""Small internet services: echo, discard, chargen and hello run inside the core, http and daytime as programs.
 
 for service in services.start("http:80", "echo:7"): ...        # on the default stack
 services.start("echo:7/udp", host=running.host)                # on this stack
@@ -19,7 +19,8 @@ __all__ = ["CoreService", "ThreadDatagramService", "SERVICES", "ThreadService", 
 
 logging.getLogger("pystack.services").addHandler(logging.NullHandler())
 
-#: name -> (the TCP service, the UDP service): a class, a function or CORE if the core has the service; None if there is no such service
+#: name -> (the TCP service, the UDP service): a class, a function or
+#: CORE if the core has the service; None if there is no such service
 CORE = "core"
 SERVICES: dict[str, tuple[Any, Any]] = {
     "http": (HttpService, None),
@@ -32,7 +33,10 @@ SERVICES: dict[str, tuple[Any, Any]] = {
 
 
 def parse(spec: str) -> list[tuple[str, str, int]]:
-    """Return "echo:7" as [("echo", "tcp", 7), ("echo", "udp", 7)]. "/tcp" or "/udp" at the end selects one. Raises ValueError."""
+    """Return "echo:7" as [("echo", "tcp", 7), ("echo", "udp", 7)].
+
+    "/tcp" or "/udp" at the end selects one. Raises ValueError.
+    """
     name, colon, rest = spec.partition(":")
     port, slash, proto = rest.partition("/")
     if name not in SERVICES:
@@ -77,7 +81,10 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
 
 
 def _host(host: RealtimeHost | None) -> RealtimeHost:
-    """Return the host that runs the services: the given one, or the default stack's. Raises OSError if there is none."""
+    """Return the host that runs the services: the given one, or the default stack's.
+
+    Raises OSError if there is none.
+    """
     found = host if host is not None else _current.default()
     if found is None:
         raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")

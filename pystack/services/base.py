@@ -1,7 +1,8 @@
 """The common part of the services: threads that take turns at accepting and serving.
 
-Every thread of a stream service accepts a connection, serves it to its end, and then accepts again. One more thread
-starts whenever no thread is in accept(). So the thread that accepted a short connection also serves it, without a hand-over.
+Every thread of a stream service accepts a connection, serves it to its end, and
+then accepts again. One more thread starts whenever no thread is in accept(). So
+the thread that accepted a short connection also serves it, without a hand-over.
 """
 
 import errno
@@ -80,7 +81,8 @@ class CoreService(ThreadService):
 class ThreadStreamService(ThreadService):
     """A TCP service. It calls `serve(conn)` for each connection, which returns when it is done.
 
-    One call on the connection may take `service_idle_time`, and all of them together `service_total_time` (pystack_c/settings/service.py).
+    One call on the connection may take `service_idle_time`, and all of them together `service_total_time`
+    (pystack_c/settings/service.py).
     """
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int], serve: Callable[[Any], None]):
@@ -207,14 +209,16 @@ class ThreadStreamService(ThreadService):
             pass
 
 
-#: the number of hops by which the TTL of an answer is below that of its datagram: see DatagramService in pystack_c/services/base.py
+#: the number of hops by which the TTL of an answer is below that of its datagram: see DatagramService in
+#: pystack_c/services/base.py
 TTL_STEP = 8
 
 
 class ThreadDatagramService(ThreadService):
     """A UDP service. `answer(data)` returns the datagram to send back, or None.
 
-    The rules that keep services from answering each other forever are those of DatagramService in pystack_c/services/base.py.
+    The rules that keep services from answering each other forever are those of DatagramService in
+    pystack_c/services/base.py.
     """
 
     protocol = "udp"

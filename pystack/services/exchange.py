@@ -1,8 +1,9 @@
 """The HTTP of one connection without its socket: bytes in, bytes out, and the answer to each request.
 
-`receive` takes the client's bytes and answers all requests in them, in order (RFC 9112 9.3.2). `take` returns the next piece to
-send. The order does not depend on how much has been sent. Answers after a download wait until it is finished. While
-much data waits to be sent, the exchange looks at no further request, and `wants` says that the caller need not read.
+`receive` takes the client's bytes and answers all requests in them, in order (RFC 9112
+9.3.2). `take` returns the next piece to send. The order does not depend on how much has been
+sent. Answers after a download wait until it is finished. While much data waits to be sent,
+the exchange looks at no further request, and `wants` says that the caller need not read.
 
 The work is linear in the input: no byte is examined again because more bytes arrived.
 """

@@ -6,8 +6,8 @@
     GET /bytes/N    N bytes of a fixed pattern (see `pattern`), with its SHA-256 in the X-SHA256 header up to 64 MB
     PUT or POST     the SHA-256 of the body, in hexadecimal
 
-The server has no dependencies and strict limits: a head has at most 16 KB, a body has a Content-Length or is chunked, and anything
-else is refused.
+The server has no dependencies and strict limits: a head has at most 16 KB, a body has a Content-Length or is chunked,
+and anything else is refused.
 """
 
 import hashlib
@@ -44,8 +44,9 @@ REASONS = {
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
-# The bytes that each part of a head may have. `translate` deletes them, so whatever is left is wrong. This is one pass over the
-# bytes, whatever they are. Client data must not meet a regular expression that may try again from another byte.
+# The bytes that each part of a head may have. `translate` deletes them, so whatever
+# is left is wrong. This is one pass over the bytes, whatever they are. Client data
+# must not meet a regular expression that may try again from another byte.
 #: RFC 9110 5.6.2
 _TOKEN = b"!#$%&'*+-.^_`|~" + (string.digits + string.ascii_letters).encode()
 _VISIBLE = bytes(range(0x21, 0x7F))
@@ -63,7 +64,10 @@ class BadRequest(Exception):
 
 
 class Request(NamedTuple):
-    """The head of a request. `length` is that of the body in bytes; `expects` means that the client waits for 100 Continue."""
+    """The head of a request.
+
+    `length` is that of the body in bytes; `expects` means that the client waits for 100 Continue.
+    """
 
     method: str
     target: str

@@ -1,7 +1,8 @@
 """The HTTP service: one thread for all connections, none of which can block another one.
 
-Each connection has an `Exchange`, which answers, and `Limits`, which detect a client that is late. Data that cannot be sent at once
-waits until the stack has room for it, and the thread serves other connections meanwhile. A client in excess of the limit gets 503.
+Each connection has an `Exchange`, which answers, and `Limits`, which detect a client that is late. Data that cannot be
+sent at once waits until the stack has room for it, and the thread serves other connections meanwhile. A client in
+excess of the limit gets 503.
 """
 
 import errno

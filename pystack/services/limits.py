@@ -1,7 +1,8 @@
 """The time limits of the HTTP service's clients, and the memory that their answers may use.
 
-The rules and the settings are those of the services in the core (pystack_c/services/session.py, docs/reference/limits.md), with the stack's
-clock. In addition, a request's body must arrive at `service_min_rate`, and the next request within http.KEEP_ALIVE.
+The rules and the settings are those of the services in the core (pystack_c/services/session.py,
+docs/reference/limits.md), with the stack's clock. In addition, a request's body must arrive at `service_min_rate`, and
+the next request within http.KEEP_ALIVE.
 """
 
 from typing import Any
@@ -14,7 +15,8 @@ NEVER = 1 << 62
 RETRY = 100_000_000
 #: the number of quarters of `service_stall_time` in a row that a client may miss
 QUARTERS = 4
-#: the bytes that may stay in a send buffer without being watched, and those that may be written if nearly all memory is taken
+#: the bytes that may stay in a send buffer without being watched,
+#: and those that may be written if nearly all memory is taken
 LEAST = 4096
 LITTLE = 1024
 _KEEP_ALIVE = int(http.KEEP_ALIVE * 1e9)
@@ -121,7 +123,10 @@ class Limits:
 
 
 def share(endpoint: Any, stack: Any, peers: int, held: int) -> int:
-    """Return the bytes that the connection may write under memory pressure. See StreamService.share in pystack_c/services/base.py."""
+    """Return the bytes that the connection may write under memory pressure.
+
+    See StreamService.share in pystack_c/services/base.py.
+    """
     config = stack.config
     free = config.tcp_mem_high - config.tcp_mem_high // 8 - stack.tcp_memory
     most = min(config.tcp_mem_low // max(1, held * peers), free // 4)

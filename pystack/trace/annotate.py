@@ -1,8 +1,8 @@
 """Turns the probe's events into frames with their story: what arrived, what the stack decided, what it sent and why.
 
-The rule that groups events (docs/explanation/architecture.md): the events after a `frame.in` belong to that frame, up to the
-next frame, timer or call. Events that announce a frame (OUTGOING) belong to the `frame.out` after them, and so do the
-decisions of a timer or a call before it.
+The rule that groups events (docs/explanation/architecture.md): the events after a `frame.in` belong to that frame, up
+to the next frame, timer or call. Events that announce a frame (OUTGOING) belong to the `frame.out` after them, and so
+do the decisions of a timer or a call before it.
 """
 
 import time
@@ -91,7 +91,10 @@ class FrameRecord:
 
 
 def kind_of(iface: str, kinds: Mapping[str, int]) -> int:
-    """Return the kind of link of an interface name. Unless `kinds` says otherwise, "lo" has bare IP and all others Ethernet."""
+    """Return the kind of link of an interface name.
+
+    Unless `kinds` says otherwise, "lo" has bare IP and all others Ethernet.
+    """
     return kinds.get(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
 
 
@@ -139,7 +142,7 @@ class _HostState:
         self.summarizer = Summarizer()
         self.current: FrameRecord | None = None
         self.announced: list[Event] = []
-        # the timer or call whose decisions the first frame that it causes reports
+        # the timer or call before the next frame, whose record then reports its decisions
         self.cause: FrameRecord | None = None
 
     def event(self, event: Event) -> None:
@@ -195,7 +198,7 @@ class _HostState:
         return self.summarizer.line(frame, kind_of(iface, self.probe.kinds))
 
     def _unsent(self) -> None:
-        """Add announcements that no frame followed to the record before, because the frame waits for ARP or was dropped."""
+        """Add announcements without a frame, which waits for ARP or was dropped, to the record before."""
         if self.current is not None:
             for event in self.announced:
                 self.current.add(event)
@@ -216,9 +219,9 @@ def wall_clock() -> int:
 class AnnotatedCapture:
     """A sink that writes FrameRecords to pcapng, each frame with its reasons and drops as comments.
 
-    Timers and calls have no frame and are left out. A checksum that the device would complete is completed here, so that
-    the capture shows the frame as it was on the wire. Frames larger than the MTU are written as they are.
-    `epoch` is added to every time: use `wall_clock()` for a live run, whose clock counts from the machine's start.
+    Timers and calls have no frame and are left out. A checksum that the device would complete is completed here, so
+    that the capture shows the frame as it was on the wire. Frames larger than the MTU are written as they are. `epoch`
+    is added to every time: use `wall_clock()` for a live run, whose clock counts from the machine's start.
     """
 
     def __init__(

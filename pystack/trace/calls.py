@@ -1,8 +1,10 @@
-"""The calls that a recording may make: the application calls and the methods that set up a stack. Recorder and replay share this list.
+"""The calls that a recording may make: the application calls and the methods that set up a stack.
 
-A recording names a call by a stable name, `group:function`, such as `tcp:connect`. So a module may move, and files made before it moved
-can still be replayed. The recorder refuses a call that is missing here. tests/trace/test_calls.py searches the sources for the calls
-that are made, and the core for those that can be made.
+Recorder and replay share this list.
+
+A recording names a call by a stable name, `group:function`, such as `tcp:connect`. So a module may move, and files made
+before it moved can still be replayed. The recorder refuses a call that is missing here. tests/trace/test_calls.py
+searches the sources for the calls that are made, and the core for those that can be made.
 """
 
 import importlib
@@ -52,7 +54,10 @@ _GROUPS = {module: group for group, module in MODULES.items()}
 
 
 def name_of(fn: Callable[..., Any]) -> str:
-    """Return the stable name of an application call, `group:function`. Raises ValueError if a recording could not replay it."""
+    """Return the stable name of an application call, `group:function`.
+
+    Raises ValueError if a recording could not replay it.
+    """
     group = _GROUPS.get(fn.__module__, "")
     if fn.__name__ not in CALLS.get(group, "").split():
         raise ValueError(

@@ -2,4 +2,7 @@
 
 
 class TraceError(ValueError):
-    """A capture or recording cannot be used. The text is one line that names the file, the problem, and its position."""
+    """A capture or recording cannot be used.
+
+    The text is one line that names the file, the problem, and its position.
+    """

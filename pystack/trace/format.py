@@ -4,10 +4,11 @@
     chunk   = length (4 bytes), CRC-32 of the rest (4 bytes), deflated records   (big-endian)
     record  = kind (1 byte), fields
 
-A chunk holds whole records, so after a crash the file can be read up to its last complete chunk. The reader does not trust the file: it
-expands chunks piece by piece, and it limits the bytes and values of a record and the bytes of all records (`limit`), so reading needs
-memory for one record only. The last record of a finished file is END. Numbers are LEB128. Times are differences to the time of the
-previous record. `RECORDS` lists the records; recorder.py writes them, replay.py reads them, and values.py defines the forms of values.
+A chunk holds whole records, so after a crash the file can be read up to its last complete chunk. The reader does not
+trust the file: it expands chunks piece by piece, and it limits the bytes and values of a record and the bytes of all
+records (`limit`), so reading needs memory for one record only. The last record of a finished file is END. Numbers are
+LEB128. Times are differences to the time of the previous record. `RECORDS` lists the records; recorder.py writes them,
+replay.py reads them, and values.py defines the forms of values.
 """
 
 import struct
@@ -92,10 +93,13 @@ class ChunkWriter:
 
 
 class RecordReader:
-    """Iterates over the records of an open recording. Raises TraceError, which says in one line what is wrong, and where.
+    """Iterates over the records of an open recording.
 
-    A recording that was cut off yields its complete chunks, then the error; with `partial`, it just ends. `limit` is the most
-    bytes that all records may have together when they are expanded (None: no limit, for a source that you trust).
+    Raises TraceError, which says in one line what is wrong, and where.
+
+    A recording that was cut off yields its complete chunks, then the error; with
+    `partial`, it just ends. `limit` is the most bytes that all records may have
+    together when they are expanded (None: no limit, for a source that you trust).
     """
 
     def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False, limit: int | None = LIMIT):

@@ -1,9 +1,9 @@
 """TLS keys for captures: the contents of SSLKEYLOGFILE are put into the capture as Decryption Secrets Blocks.
 
 Browsers, curl and Python's ssl (`SSLContext.keylog_filename`) write session keys in the NSS key log format. A pcapng
-file has a block for them (draft-ietf-opsawg-pcapng section 4.7), and Wireshark decrypts the frames that follow it.
-So the keys must be in the file before the first encrypted frame, but the program writes them later than it sends that frame.
-Therefore `Delayed` keeps each frame back for a moment.
+file has a block for them (draft-ietf-opsawg-pcapng section 4.7), and Wireshark decrypts the frames that follow it. So
+the keys must be in the file before the first encrypted frame, but the program writes them later than it sends that
+frame. Therefore `Delayed` keeps each frame back for a moment.
 """
 
 import re
@@ -66,7 +66,7 @@ class Keyed:
 
 
 class Delayed:
-    """A sink that passes records on `delay` seconds later, in order, from its own thread. close() passes on the rest."""
+    """A sink that passes records on `delay` seconds later, in order, from its own thread."""
 
     def __init__(self, sink: Callable[[Any], None], delay: float = DELAY):
         self.sink = sink
@@ -99,7 +99,10 @@ class Delayed:
 
 
 def inject(source: str, target: str, keys: bytes) -> None:
-    """Copy a capture, with `keys` (a key log) before its frames, so that Wireshark can decrypt them. Raises TraceError."""
+    """Copy a capture, with `keys` (a key log) before its frames, so that Wireshark can decrypt them.
+
+    Raises TraceError.
+    """
     lines = [line.strip() for line in keys.splitlines()]
     good = b"".join(line + b"\n" for line in lines if LINE.fullmatch(line))
     if not good:

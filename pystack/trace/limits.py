@@ -1,8 +1,9 @@
-"""The objects that a recording of unknown origin may make a replay build: a fixed number, and more in proportion to the file.
+"""The limit on the objects that a recording makes a replay build: a fixed number, and more in proportion to the file.
 
-format.py bounds the reading. But ten bytes of a recording can make a stack or a socket of some kilobytes, and deflate packs a
-thousand such records into ten bytes, so a file of 2 KB could take gigabytes. A real recording has different values for
-each connection (ports, sequence numbers), so it has many more bytes for each object than this limit requires.
+format.py bounds the reading. But ten bytes of a recording can make a stack or a socket of
+some kilobytes, and deflate packs a thousand such records into ten bytes, so a file of 2
+KB could take gigabytes. A real recording has different values for each connection (ports,
+sequence numbers), so it has many more bytes for each object than this limit requires.
 """
 
 from typing import Any
@@ -12,7 +13,8 @@ from pystack.trace.format import TRUST
 
 #: the most stacks in one recording
 MAX_HOSTS = 1024
-#: interfaces, addresses, routes, neighbours, sockets and functions: the number that is free, and the bytes of the file for each further one
+#: interfaces, addresses, routes, neighbours, sockets and functions: the number that is free, and the bytes of the file
+#: for each further one
 FREE_OBJECTS = 4096
 BYTES_AN_OBJECT = 8
 #: the settings that say how much the core may store, and the largest value that a recording may give them

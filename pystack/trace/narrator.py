@@ -1,8 +1,8 @@
 """Prints frames as they pass: one line for each frame, with the stack's decisions and reasons.
 
 The probe delivers frames while the stack's lock is held, so it only puts them into a queue. The narrator's own thread
-prints them. If a step has thousands of frames, the narrator shows the first and the last ones, the remarkable ones between
-them (a drop, a retransmission, a change of state), and a count of the others.
+prints them. If a step has thousands of frames, the narrator shows the first and the last ones, the remarkable ones
+between them (a drop, a retransmission, a change of state), and a count of the others.
 """
 
 import queue

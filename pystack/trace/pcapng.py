@@ -60,7 +60,10 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 class PcapngWriter:
-    """Writes frames to an open binary file. With `flush`, which is the default for a pipe, it writes each packet at once."""
+    """Writes frames to an open binary file.
+
+    With `flush`, which is the default for a pipe, it writes each packet at once.
+    """
 
     def __init__(self, out: BinaryIO, *, application: str = "pystack", flush: bool | None = None, comment: str = ""):
         self.out = out
@@ -96,7 +99,10 @@ class PcapngWriter:
     def packet(
         self, interface: int, time: int, data: bytes, direction: int = 0, comments: Iterable[str] = (), flags: int = 0
     ) -> None:
-        """Write one frame at `time` (ns). `direction` is INBOUND, OUTBOUND or 0. Each comment becomes an option of its own."""
+        """Write one frame at `time` (ns).
+
+        `direction` is INBOUND, OUTBOUND or 0. Each comment becomes an option of its own.
+        """
         options = b"".join([_option(OPT_COMMENT, _text(comment)) for comment in comments if comment])
         flags |= direction
         if flags:
@@ -109,7 +115,10 @@ class PcapngWriter:
         self.packets += 1
 
     def secrets(self, keylog: bytes) -> None:
-        """Write TLS session keys in NSS key log format (section 4.7). Wireshark decrypts the frames after them with these keys."""
+        """Write TLS session keys in NSS key log format (section 4.7).
+
+        Wireshark decrypts the frames after them with these keys.
+        """
         self._write(_block(DSB, struct.pack("<II", TLS_KEY_LOG, len(keylog)) + _pad(keylog)))
 
     def close(self) -> None:
@@ -140,7 +149,10 @@ class CapturedFrame(NamedTuple):
 
 
 class PcapngReader:
-    """Iterates over the frames of an open binary file. `secrets` collects the TLS keys so far. Raises TraceError for a bad file."""
+    """Iterates over the frames of an open binary file.
+
+    `secrets` collects the TLS keys so far. Raises TraceError for a bad file.
+    """
 
     def __init__(self, source: BinaryIO, name: str = "capture"):
         self.source = source

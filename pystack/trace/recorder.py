@@ -1,8 +1,8 @@
 """Records runs, live or simulated, so that they can be replayed byte by byte.
 
 A recording contains everything that determines a run: each stack's seed and configuration, and all its inputs in order
-with their times. It also contains the outputs (frames, results of calls), which the replay compares. Recording does not change a
-run. Keep the recording of a live run secret, because the seed lets others predict the stack's secrets.
+with their times. It also contains the outputs (frames, results of calls), which the replay compares. Recording does not
+change a run. Keep the recording of a live run secret, because the seed lets others predict the stack's secrets.
 """
 
 import hashlib
@@ -123,7 +123,10 @@ class Recorder:
                 self.writer.flush()
 
     def close(self) -> None:
-        """Write the end mark and close the file. A second call does nothing. Later actions of the hosts are not recorded."""
+        """Write the end mark and close the file.
+
+        A second call does nothing. Later actions of the hosts are not recorded.
+        """
         with self.lock:
             if self.closed:
                 return

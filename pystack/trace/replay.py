@@ -1,7 +1,7 @@
 """Replays a recording: gives the same seed, settings and inputs to a new core, and compares every output.
 
-If the core decides anything differently, the replay fails at the first frame or result that differs from the recorded one. The
-ReplayMismatch names the record, the time and the field.
+If the core decides anything differently, the replay fails at the first frame or result that differs from the recorded
+one. The ReplayMismatch names the record, the time and the field.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ class Replay:
     source         path or open file of the recording
     probe          every stack reports its events to it
     partial        accept a recording that was cut off
-    config_change  called with the name and the Config of each host; if it changes settings, a mismatch shows their effect
+    config_change  called with the name and Config of each host; if it changes settings, a mismatch shows their effect
     watch          called with each stack when it is made
     trusted        apply none of the limits of limits.py and format.py
 
@@ -343,7 +343,10 @@ def _result_text(result: tuple[bytes, str, int]) -> str:
 
 
 def replay(source: "str | BinaryIO", **kwargs: Any) -> Counts:
-    """Replay a recording from start to end. Raises ReplayMismatch at the first difference, and TraceError for a bad file."""
+    """Replay a recording from start to end.
+
+    Raises ReplayMismatch at the first difference, and TraceError for a bad file.
+    """
     return Replay(source, **kwargs).run()
 
 

@@ -7,8 +7,8 @@
     series.write_csv("run.csv")
     series.detach()
 
-A Series is a probe that passes every event on. It adds a row after each event about a connection that changed one of COLUMNS, and
-another one with the final values when the next instant begins. Watching changes no decision.
+A Series is a probe that passes every event on. It adds a row after each event about a connection that changed one of
+COLUMNS, and another one with the final values when the next instant begins. Watching changes no decision.
 """
 
 import csv
@@ -20,7 +20,8 @@ from pystack_c.probe import Event, Probe
 from pystack_c.tcp.congestion.rate import pacing_limit
 from pystack_c.tcp.tcb import STATE_NAMES, Tcb
 
-#: units: bytes, ns, bytes per second; snd_una and snd_nxt count from the first sequence number; ssthresh -1: not set yet
+#: units: bytes, ns, bytes per second; snd_una and snd_nxt count
+#: from the first sequence number; ssthresh -1: not set yet
 COLUMNS = (
     "time event state phase cwnd ssthresh in_flight snd_una snd_nxt srtt rttvar rto min_rtt pacing_rate delivery_rate "
     "snd_wnd rcv_wnd unsent delivered delivered_ce retrans"

@@ -125,7 +125,7 @@ class ValueCursor:
         self.values = 0
 
     def missing(self, length: int, what: str) -> None:
-        """Raise the error for data with less than `length` bytes left: ShortData if more can follow, otherwise BadData."""
+        """Raise ShortData if less than `length` bytes are left but more can follow, otherwise BadData."""
         raise ShortData(what) if self.more and length <= MAX_CHUNK else BadData(what)
 
     def byte(self) -> int:
@@ -179,7 +179,10 @@ class ValueCursor:
         return count
 
     def value(self, depth: int = 0) -> Any:
-        """Return a value in the form of `put_value`. Raises BadData for a wrong form, too deep nesting, or too many parts."""
+        """Return a value in the form of `put_value`.
+
+        Raises BadData for a wrong form, too deep nesting, or too many parts.
+        """
         if depth > 20:
             raise BadData("a value nested too deeply")
         self.values += 1

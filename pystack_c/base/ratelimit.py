@@ -1,12 +1,12 @@
 """Rate limits that leak nothing: what a host sees of its own share must not depend on what others received.
 
-An attacker who can forge source addresses, but sees only the answers to its own, can use a shared exact budget as a counter. It spends
-most of the budget itself, sends the forged packet, and checks whether one answer is missing (CVE-2016-5696, CVE-2020-25705). So the
-effective limit applies to each peer or connection on its own. The limit on the total is random, and varies by more than one peer or
-connection can spend of it.
+An attacker who can forge source addresses, but sees only the answers to its own, can use a shared exact budget as a
+counter. It spends most of the budget itself, sends the forged packet, and checks whether one answer is missing
+(CVE-2016-5696, CVE-2020-25705). So the effective limit applies to each peer or connection on its own. The limit on the
+total is random, and varies by more than one peer or connection can spend of it.
 
-The random numbers here come from the keyed hash. The generator's own numbers are visible elsewhere (in IP IDs), so an attacker could
-predict the next ones.
+The random numbers here come from the keyed hash. The generator's own numbers are visible elsewhere (in IP IDs), so an
+attacker could predict the next ones.
 """
 
 import pystack_c.const as C
@@ -24,7 +24,7 @@ NO_LIMIT = 0x7FFFFFFF
 
 
 class SharedBudget:
-    """About `limit` tokens a second for everyone: from half to one and a half times `limit`, in periods of 0.5 s to 1.5 s.
+    """About `limit` tokens a second for everyone: 0.5 to 1.5 times `limit`, in periods of 0.5 s to 1.5 s.
 
     `use` (1 to 255) differs for each budget of a stack, so that one budget reveals nothing about the next.
     """
@@ -36,7 +36,10 @@ class SharedBudget:
         self.drawn = 0
 
     def take(self, rng: Rng, now: int, limit: int) -> bool:
-        """Spend one token. Return False if the period's budget is spent. Limit 0 allows nothing; 2**31 - 1 or more is no limit."""
+        """Spend one token.
+
+        Return False if the period's budget is spent. Limit 0 allows nothing; 2**31 - 1 or more is no limit.
+        """
         if limit >= NO_LIMIT:
             return True
         if limit <= 0:
@@ -64,8 +67,9 @@ class PeerBucket:
 class PeerBuckets:
     """A token bucket for each of the latest `PEERS` addresses.
 
-    If there are more addresses, a random one loses its bucket. The choice depends only on the stack's own generator. A forged address
-    (for example, that of the server that a socket is connected to) takes one place, however often the attacker uses it.
+    If there are more addresses, a random one loses its bucket. The choice depends only
+    on the stack's own generator. A forged address (for example, that of the server
+    that a socket is connected to) takes one place, however often the attacker uses it.
     """
 
     def __init__(self) -> None:
@@ -74,7 +78,10 @@ class PeerBuckets:
         self.drawn = 0
 
     def take(self, rng: Rng, now: int, addr: int, interval: int, burst: int) -> bool:
-        """Spend one token of `addr`. A new one comes every `interval` ns, up to `burst` tokens. Interval 0 means no limit."""
+        """Spend one token of `addr`.
+
+        A new one comes every `interval` ns, up to `burst` tokens. Interval 0 means no limit.
+        """
         if interval <= 0:
             return True
         bucket: PeerBucket = self.by_addr.get(addr)  # type: ignore[assignment]

@@ -61,7 +61,7 @@ class Rng:
         return self.hasher.hash(data)
 
     def keyed_port(self, laddr: int, raddr: int, rport: int) -> int:
-        """Return the hash of the bytes "port", `laddr`, `raddr` and `rport` in network order, without building the bytes.
+        """Return the hash of "port", `laddr`, `raddr` and `rport` in network order, without building the bytes.
 
         The hash reads its input as little-endian words, so the fields are byte-swapped.
         """

@@ -1,4 +1,4 @@
-"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash, which is a pseudo-random function under a secret key."""
+"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash, pseudo-random under a secret key."""
 
 _M64 = 0xFFFFFFFFFFFFFFFF
 # "somepseudorandomlygeneratedbytes"

@@ -88,7 +88,7 @@ class TimerQueue:
             self._remove(timer)
 
     def stop(self, timer: Timer) -> None:
-        """Stop the timer but keep its place in the heap, which is cheap if it will soon be set again to a later time."""
+        """Stop the timer but keep its place in the heap, which is cheap if it will soon be set to a later time."""
         timer.deadline = -1
 
     def next_deadline(self) -> int:

@@ -5,9 +5,10 @@
                                   no -> FORWARD -> POSTROUTING -> leaves
     a socket sends -> OUTPUT -> POSTROUTING -> leaves
 
-The stack calls a hook as `hook(core, place, iface, packet)`, and the hook returns ACCEPT, DROP or STOLEN. `packet` is the core's Packet at
-the first three places, and its Outgoing at the other two. `iface` is the interface that the packet arrived on, or leaves by. A hook that
-returns STOLEN has taken over the packet. It must have copied the contents, because the stack reuses both records for the next packet.
+The stack calls a hook as `hook(core, place, iface, packet)`, and the hook returns ACCEPT, DROP or STOLEN. `packet` is
+the core's Packet at the first three places, and its Outgoing at the other two. `iface` is the interface that the packet
+arrived on, or leaves by. A hook that returns STOLEN has taken over the packet. It must have copied the contents,
+because the stack reuses both records for the next packet.
 
 Without hooks, `core.hooks` is None, and each place costs one comparison.
 """
@@ -34,7 +35,10 @@ class Hooks:
 
 
 def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
-    """Call the hooks of a place, one after the other. Returns False if one of them dropped the packet, or took it over."""
+    """Call the hooks of a place, one after the other.
+
+    Returns False if one of them dropped the packet, or took it over.
+    """
     hooks: Hooks = core.hooks
     for item in hooks.places[place]:
         verdict = item[2](core, place, iface, packet)

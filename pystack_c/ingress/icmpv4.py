@@ -1,4 +1,4 @@
-"""ICMP input: the stack answers echo requests, and passes errors to the socket whose packet they quote (RFC 1122 section 3.2.2)."""
+"""ICMP input: the stack answers echo requests, and passes errors to the socket that they concern (RFC 1122 3.2.2)."""
 
 import errno
 
@@ -86,7 +86,7 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
 
 
 def _error(core: Core, iface: Iface, pkt: Packet) -> None:
-    """Process Destination Unreachable, Time Exceeded or Parameter Problem, and find the socket whose packet it quotes."""
+    """Process Destination Unreachable, Time Exceeded or Parameter Problem, and find the socket that it concerns."""
     if pkt.icmp_type == C.ICMP_UNREACHABLE:
         core.counters.IcmpInDestUnreachs += 1
     elif pkt.icmp_type == C.ICMP_TIME_EXCEEDED:
@@ -103,7 +103,10 @@ def _error(core: Core, iface: Iface, pkt: Packet) -> None:
 def deliver_error(
     core: Core, iface: Iface, icmp_type: int, code: int, info: int, offender: int, quote: bytes, local: bool
 ) -> None:
-    """Report an error to the socket that sent the quoted packet. `local` means that our own ARP failed, not that a router reported it."""
+    """Report an error to the socket that sent the quoted packet.
+
+    `local` means that our own ARP failed, not that a router reported it.
+    """
     subject = "icmp " + addr_text(offender)
     hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
     if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
@@ -125,7 +128,8 @@ def deliver_error(
         length = (quote[2] << 8) | quote[3]
         info = _next_hop_mtu(info, length)
         if quote[6] & 0x40 == 0 or length <= info:
-            # RFC 1191 4: a router sends this error only about a datagram with DF that is larger than the next hop's MTU.
+            # RFC 1191 4: a router sends this error only about a
+            # datagram with DF that is larger than the next hop's MTU.
             why = "a router could have forwarded the quoted packet, which has no DF flag or is not larger than that MTU"
             core.drop("icmp-impossible-mtu", subject, why, "RFC 1191 4")
             return
@@ -155,7 +159,10 @@ def deliver_error(
 
 
 def _next_hop_mtu(info: int, length: int) -> int:
-    """Return the MTU in Fragmentation Needed. An old router's zero becomes the plateau below the quoted packet (RFC 1191 section 5)."""
+    """Return the MTU in Fragmentation Needed.
+
+    An old router's zero becomes the plateau below the quoted packet (RFC 1191 section 5).
+    """
     mtu = info & 0xFFFF
     if mtu != 0:
         return mtu if mtu > 68 else 68
@@ -166,7 +173,7 @@ def _next_hop_mtu(info: int, length: int) -> int:
 
 
 def process_failure(core: Core, iface: Iface, icmp_type: int, code: int, packet: bytes) -> None:
-    """Report that ARP found no next hop for a packet: to our own socket or, on a router, to its sender (RFC 1812 5.2.7.1)."""
+    """Report that ARP found no next hop for a packet: to our own socket, or to its sender (RFC 1812 5.2.7.1)."""
     pkt: Packet = core.packet
     if reassembly.load(pkt, packet) != 0 or pkt.frag_off != 0:
         return

@@ -1,4 +1,4 @@
-"""IPv4 input: checks, options, the choice between delivery and forwarding, and reassembly (RFC 1122 section 3.2, RFC 791).
+"""IPv4 input: checks, options, delivery or forwarding, and reassembly (RFC 1122 section 3.2, RFC 791).
 
 The stack delivers, answers, forwards or holds every packet, or counts it as a drop.
 """
@@ -48,7 +48,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         and iface is core.ok_iface
         and core.ok_epoch == core.route_epoch
     ):
-        # The packet before came from and went to the same hosts, and no address changed since, so the checks have the same result.
+        # The packet before came from and went to the same hosts, and
+        # no address changed since, so the checks have the same result.
         pkt.dst_kind = C.DST_UNICAST
     else:
         if not _check_addresses(core, iface, pkt):
@@ -110,7 +111,7 @@ def _drop_martian(core: Core, pkt: Packet, name: str, reason: str, rfc: str) -> 
 
 
 def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """Return False, and drop the datagram silently, if its source or destination is impossible on a wire (RFC 1122 3.2.1.3)."""
+    """Drop the datagram silently, and return False, if its addresses are impossible on a wire (RFC 1122 3.2.1.3)."""
     src = pkt.src
     top = src >> 24
     loopback = iface.kind == C.LINK_LOOPBACK
@@ -123,7 +124,8 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
             core, pkt, "ip-martian-destination", "the loopback destination is not local", "RFC 1122 3.2.1.3 (g)"
         )
     if top == 0:
-        # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may use the source 0.0.0.0, in a broadcast or multicast.
+        # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may use the source 0.0.0.0, in a
+        # broadcast or multicast.
         if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
             return _drop_martian(core, pkt, "ip-martian-source", "no host can have this source", "RFC 1122 3.2.1.3 (a)")
     if pkt.dst == 0:
@@ -144,7 +146,10 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _is_broadcast(core: Core, src: int) -> bool:
-    """Return True if it is the broadcast address of one of our networks, on any interface. An answer would go to all hosts there."""
+    """Return True if it is the broadcast address of one of our networks, on any interface.
+
+    An answer would go to all hosts there.
+    """
     for iface in core.ifaces:
         for own in iface.addrs:
             if own.broadcast == src:

@@ -19,7 +19,8 @@ class Encap:
 
     #: the bytes of other headers in front of the transport's; the announced MSS leaves room for them
     overhead = 0
-    #: the bytes of options in the network header; the segments that we send leave room for them, the announced MSS does not
+    #: the bytes of options in the network header; the segments
+    #: that we send leave room for them, the announced MSS does not
     length = 0
     #: the options that the application set with IP_OPTIONS, as getsockopt returns them
     asked = b""
@@ -38,10 +39,10 @@ class Encap:
 
 
 def route_to(core: Core, encap: Any, addr: int, src: int, iface: Any, onlink: bool = False) -> Any:
-    """Return the route (a Dst) to the first hop of packets with this encapsulation (or None), as ip.routing.route_output does.
+    """Return the route (a Dst) for packets with this encapsulation (or None), as ip.routing.route_output does.
 
-    RFC 791 3.1: the first hop of a strict route must be on a link of this host. Otherwise the result is None, with the errno in
-    core.route_error.
+    RFC 791 3.1: the first hop of a strict route must be on a link of this host. Otherwise the result is None, with the
+    errno in core.route_error.
     """
     if encap is None:
         return route_output(core, addr, src, iface, onlink)
@@ -53,7 +54,10 @@ def route_to(core: Core, encap: Any, addr: int, src: int, iface: Any, onlink: bo
 
 
 def output(core: Core, encap: Any, out: Outgoing) -> int:
-    """Send as ip.output.output does, with this encapsulation (or None). The transport checksum is final, and covers `out.daddr`."""
+    """Send as ip.output.output does, with this encapsulation (or None).
+
+    The transport checksum is final, and covers `out.daddr`.
+    """
     if encap is None:
         return ip_output.output(core, out)
     return encap.send(core, out)  # type: ignore[no-any-return]

@@ -73,7 +73,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
-    """Report net unreachable if there is no route, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
+    """Report net unreachable, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
     core.counters.IpExtInNoRoutes += 1
     code = C.ICMP_NET_UNREACH
     if core.route_error == 113:  # EHOSTUNREACH
@@ -124,7 +124,10 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
 
 
 def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Update record route and timestamps in the outgoing header, which is in core.scratch. False: the packet was dropped."""
+    """Update record route and timestamps in the outgoing header, which is in core.scratch.
+
+    False: the packet was dropped.
+    """
     start = C.L4_OFF - pkt.ip_hlen
     if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
         core.counters.IpInHdrErrors += 1
@@ -144,7 +147,7 @@ def _final(pkt: Packet) -> int:
 
 
 def _gso_wire_size(pkt: Packet) -> int:
-    """Return the size in bytes of the largest segment of an offloaded group on a wire, with its IP header; -1 if it is not TCP."""
+    """Return the bytes of the largest packet of an offloaded group on a wire, or -1 if it is not TCP."""
     if pkt.proto != C.IPPROTO_TCP or pkt.mf or pkt.frag_off != 0 or pkt.l4_end - pkt.l4_off < 20:
         return -1
     p = pkt.frame

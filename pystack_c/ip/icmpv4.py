@@ -31,7 +31,8 @@ _OUT = {
     18: "IcmpOutAddrMaskReps",
 }
 
-# the counters of messages that this host receives but does not use (RFC 6918 deprecates them, RFC 1122 3.2.2.8 makes them optional)
+# the counters of messages that this host receives but does not use
+# (RFC 6918 deprecates them, RFC 1122 3.2.2.8 makes them optional)
 _IN = {
     C.ICMP_SOURCE_QUENCH: "IcmpInSrcQuenchs",
     13: "IcmpInTimestamps",
@@ -42,7 +43,7 @@ _IN = {
 
 
 def is_error(icmp_type: int) -> bool:
-    """Return True for the messages that report errors (RFC 1122 3.2.2), which must never be answered with another error."""
+    """Return True for messages that report errors (RFC 1122 3.2.2). No error may be sent about an error."""
     return icmp_type in (
         C.ICMP_UNREACHABLE,
         C.ICMP_SOURCE_QUENCH,
@@ -84,7 +85,10 @@ def send(
     rfc: str,
     options: Any = None,
 ) -> int:
-    """Send one message, with `options` (an IpOptions or None). If `src` is 0, use the route's. Returns 0 or an errno."""
+    """Send one message, with `options` (an IpOptions or None).
+
+    If `src` is 0, use the route's. Returns 0 or an errno.
+    """
     dst: Dst = encap.route_to(core, options, daddr, src, None)
     if dst is None:
         return core.route_error
@@ -162,10 +166,11 @@ def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
 
 
 def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int) -> bool:
-    """Apply the rate limits of errors (RFC 1812 4.3.2.8), in Linux's order. The peer's own limit is first, so that one address
-    can use only a small part of the total.
+    """Apply the rate limits of errors (RFC 1812 4.3.2.8), in Linux's order. The peer's own limit is first, so that one
+    address can use only a small part of the total.
 
-    As on Linux, Fragmentation Needed has no limit for its peer, because the path does not work without it, and loopback has no limits.
+    As on Linux, Fragmentation Needed has no limit for its peer, because
+    the path does not work without it, and loopback has no limits.
     """
     config = core.config
     if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0:
@@ -193,7 +198,8 @@ def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int,
     # RFC 1122 3.2.2: quote the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
     end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
     quote = pkt.frame[pkt.ip_off : end]
-    # The source is the address that the packet was sent to or, for a router's error, that of the outgoing interface (RFC 1812 4.3.2.4).
+    # The source is the address that the packet was sent to or, for a
+    # router's error, that of the outgoing interface (RFC 1812 4.3.2.4).
     src = pkt.dst if core.local_addr(pkt.dst) is not None else 0
     # RFC 1812 4.3.2.5: keep the TOS without the ECN bits, and set precedence 6 (internetwork control).
     tos = (pkt.tos & 0x1C) | 0xC0

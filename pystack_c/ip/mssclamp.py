@@ -1,7 +1,7 @@
 """MSS clamping: a router lowers the MSS in SYNs to the size that its links carry (RFC 4459 3.4, like iptables' TCPMSS).
 
-If routers' ICMP errors do not get through, this saves the hosts behind a narrow link from a black hole, because neither side
-ever sends a segment that is too large.
+If routers' ICMP errors do not get through, this saves the hosts behind a narrow link from a black hole, because neither
+side ever sends a segment that is too large.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
-"""IP options that a socket sends: source routes, record route, timestamps (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
+"""IP options of a socket: source routes, record route, timestamps (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
 
-An application sets them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the first one first, without the
-destination. On the wire the header's destination is the first hop, and the real destination is the last entry of the route. A
-received route, reversed for the answers, has the same form as an application's, so the code handles both alike.
+An application sets them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the
+first one first, without the destination. On the wire the header's destination is the first
+hop, and the real destination is the last entry of the route. A received route, reversed for
+the answers, has the same form as an application's, so the code handles both alike.
 """
 
 import errno
@@ -17,7 +18,8 @@ from pystack_c.wire import ipv4 as wire
 
 MOST = 40
 ROUTES = (wire.IPOPT_LSRR, wire.IPOPT_SSRR)
-# The flags of a timestamp option (RFC 791 3.1): only times, times with each host's address, or only the times of the listed hosts.
+# The flags of a timestamp option (RFC 791 3.1): only times, times
+# with each host's address, or only the times of the listed hosts.
 TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
@@ -59,7 +61,10 @@ class IpOptions(Encap):
         self.length = len(form)
 
     def build(self, src: int, dst: int, now: int) -> bytes:
-        """Return the options of one packet from `src` to `dst`. The route ends at `dst`, and the sender adds the first record."""
+        """Return the options of one packet from `src` to `dst`.
+
+        The route ends at `dst`, and the sender adds the first record.
+        """
         form = bytearray(self.form)
         if self.route >= 0:
             form[self.route_end - 4 : self.route_end] = pack(">I", dst)
@@ -117,7 +122,10 @@ def make(asked: Any) -> Any:
 
 
 def record(form: bytearray, at: int, own: int) -> None:
-    """Write an address into a route at the pointer, and advance the pointer (RFC 791 3.1). A full route does not change."""
+    """Write an address into a route at the pointer, and advance the pointer (RFC 791 3.1).
+
+    A full route does not change.
+    """
     pointer = form[at + 2]
     if pointer + 3 <= form[at + 1]:
         form[at + pointer - 1 : at + pointer + 3] = pack(">I", own)
@@ -125,7 +133,9 @@ def record(form: bytearray, at: int, own: int) -> None:
 
 
 def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
-    """Add a timestamp to the option. If it is full, count the overflow. Returns False if that count is full, too (RFC 791 3.1).
+    """Add a timestamp to the option.
+
+    If it is full, count the overflow. Returns False if that count is full, too (RFC 791 3.1).
 
     The time is not Universal Time. It is in milliseconds of the stack's clock, and the high bit says so.
     """
@@ -171,7 +181,7 @@ def reverse_route(options: bytes, src: int) -> bytes:
 
 
 def reply(options: bytes, src: int) -> Any:
-    """Return the options of an echo reply (RFC 1122 3.2.2.6): the reversed route, and the received records and timestamps."""
+    """Return an echo reply's options (RFC 1122 3.2.2.6): the reversed route, and the records and timestamps."""
     back = reverse_route(options, src)
     for kind, at, length in walk(options):
         if kind in (wire.IPOPT_RR, wire.IPOPT_TS):
@@ -189,7 +199,7 @@ def of_packet(pkt: Packet) -> bytes:
 
 
 def final_destination(header: bytes) -> int:
-    """Return a packet's final destination: the last entry of its source route, unless the route is completed (RFC 791 3.1)."""
+    """Return the final destination: the last entry of an uncompleted source route, or the header's (RFC 791 3.1)."""
     options = header[20:]
     if wire.check_options(options) < 0:
         for kind, at, length in walk(options):
@@ -199,7 +209,7 @@ def final_destination(header: bytes) -> int:
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:
-    """Add this router to record route and timestamp options in the header's bytes [start, end) (RFC 1812 5.3.13.5, 5.3.13.6).
+    """Add this router to the route and timestamp options of the header form[start:end] (RFC 1812 5.3.13.5, 5.3.13.6).
 
     Returns False if a timestamp option overflows.
     """

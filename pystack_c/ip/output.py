@@ -17,7 +17,7 @@ from pystack_c.wire.checksum import sum_bytes
 
 
 def new_ident(dst: Dst, count: int) -> int:
-    """Return the IP ID of the next datagram (RFC 6864 4: unique for a source, destination and protocol while it may be in flight).
+    """Return the IP ID of the next datagram, unique per source, destination and protocol (RFC 6864 4).
 
     Each destination has a counter with a random start, so that one peer learns nothing about our traffic with others
     (RFC 7739). The call takes `count` numbers, one for each packet that a device makes of a GSO packet.
@@ -30,8 +30,8 @@ def new_ident(dst: Dst, count: int) -> int:
 def output(core: Core, out: Outgoing) -> int:
     """Send one IP packet, or fragments of it. Returns 0 or an errno.
 
-    EMSGSIZE means that it must not be fragmented, or is longer than IP allows; EPERM means that a hook dropped it. After a packet
-    was sent, `out` no longer refers to the payload.
+    EMSGSIZE means that it must not be fragmented, or is longer than IP allows; EPERM means that a hook dropped it.
+    After a packet was sent, `out` no longer refers to the payload.
     """
     hlen = 20 + len(out.options)
     total = hlen + out.l4_len
@@ -74,7 +74,10 @@ def output(core: Core, out: Outgoing) -> int:
 
 
 def _leaves(core: Core, out: Outgoing) -> bool:
-    """Run the hooks for a packet of our own, before it is fragmented. Returns False if one dropped it (EPERM, as on Linux)."""
+    """Run the hooks for a packet of our own, before it is fragmented.
+
+    Returns False if one dropped it (EPERM, as on Linux).
+    """
     iface = out.dst.iface
     return passes(core, OUTPUT, iface, out) and passes(core, POSTROUTING, iface, out)
 
@@ -82,7 +85,8 @@ def _leaves(core: Core, out: Outgoing) -> bool:
 def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
     """Send this host a copy of its own broadcast or group datagram (RFC 1112 6.1; Linux copies broadcasts, too).
 
-    The copy is never fragmented. It goes through the loopback queue, and arrives on the interface that sent the original.
+    The copy is never fragmented. It goes through the loopback
+    queue, and arrives on the interface that sent the original.
     """
     start = C.L4_OFF - 20
     total = 20 + out.l4_len + len(payload)
@@ -111,8 +115,9 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
 def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
     """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
 
-    `out.frag_off` and `out.mf` describe a packet that is itself a fragment, if a router cuts it further. The size of every piece
-    except the last is a multiple of 8 bytes. The first one carries all options, the others only those with the copied flag.
+    `out.frag_off` and `out.mf` describe a packet that is itself a fragment, if a router
+    cuts it further. The size of every piece except the last is a multiple of 8 bytes.
+    The first one carries all options, the others only those with the copied flag.
     """
     pos = 0
     count = 0

@@ -6,10 +6,10 @@ from pystack_c.route import Dst, link_mtu
 
 
 def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
-    """Store the path MTU that a router reported for `mtu_expires` (ten minutes), then try the interface's again (RFC 1191 6.3).
+    """Use the path MTU that a router reported for `mtu_expires` (ten minutes by default, RFC 1191 6.3).
 
-    With less than `min_pmtu`, the sender would send more headers than data, at no cost to an attacker. In that case the stack
-    uses `min_pmtu` and no longer sets DF (RFC 5927 7).
+    With less than `min_pmtu`, the sender would send more headers than data, at no cost to an attacker. In that case the
+    stack uses `min_pmtu` and no longer sets DF (RFC 5927 7).
     """
     locked = mtu < core.config.min_pmtu
     if locked:

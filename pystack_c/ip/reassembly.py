@@ -1,9 +1,9 @@
 """Reassembly of fragments (RFC 791 section 3.2, RFC 1122 section 3.3.2), written for hostile fragments.
 
 Source, destination, protocol and identification identify a datagram. Its pieces wait, sorted, until there is no hole
-between 0 and the end of the last one. A piece that overlaps another poisons the whole datagram, as RFC 5722 requires for IPv6
-and Linux does for IPv4, because no honest sender makes overlaps. The stack ignores an exact duplicate. All reassemblies together
-hold at most `ipfrag_high_thresh` bytes; beyond that, the oldest ones are dropped.
+between 0 and the end of the last one. A piece that overlaps another poisons the whole datagram, as RFC 5722 requires
+for IPv6 and Linux does for IPv4, because no honest sender makes overlaps. The stack ignores an exact duplicate. All
+reassemblies together hold at most `ipfrag_high_thresh` bytes; beyond that, the oldest ones are dropped.
 """
 
 from typing import Any
@@ -31,7 +31,10 @@ class Fragment:
 
 
 class Fragments(TimerOwner):
-    """One incomplete datagram. `total` is its length once the last fragment arrived; `first` is the first fragment's packet."""
+    """One incomplete datagram.
+
+    `total` is its length once the last fragment arrived; `first` is the first fragment's packet.
+    """
 
     def __init__(self, core: Any, iface: Any, key: tuple[Any, ...]) -> None:
         self.core = core
@@ -204,7 +207,7 @@ def _poison(core: Core, frags: Fragments, name: str, reason: str) -> bool:
 
 
 def _make_room(core: Core) -> None:
-    """Drop the oldest datagrams, if necessary also the newest, until all of them hold at most ipfrag_high_thresh bytes."""
+    """Drop datagrams, the oldest first, until all of them together hold at most ipfrag_high_thresh bytes."""
     all_: Reassembly = core.reasm
     while all_.held > core.config.ipfrag_high_thresh and all_.table:
         oldest: Fragments = next(iter(all_.table.values()))
@@ -214,7 +217,10 @@ def _make_room(core: Core) -> None:
 
 
 def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
-    """Make `pkt` the whole datagram, with the first fragment's header. Returns False if the fragments contradict each other."""
+    """Make `pkt` the whole datagram, with the first fragment's header.
+
+    Returns False if the fragments contradict each other.
+    """
     # RFC 3168 5.3: keep a CE mark of any fragment. CE together with not-ECT is invalid, so the datagram is dropped.
     if frags.ecn & 8 and frags.ecn & 1:
         return _poison(core, frags, "ip-fragment-ecn", "one fragment is marked CE and another one is not-ECT")

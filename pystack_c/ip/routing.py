@@ -30,9 +30,9 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
 def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
     """Return the path of packets to `addr` as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
 
-    `src` is the address that the caller will use (0: use Dst.src). The weak model does not route by it. `iface` restricts
-    the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). All connections to one
-    address share the same Dst.
+    `src` is the address that the caller will use (0: use Dst.src). The weak model does not route by it. `iface`
+    restricts the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). All
+    connections to one address share the same Dst.
     """
     if iface is None and not onlink:
         found: Dst | None = core.latest_dst
@@ -113,7 +113,7 @@ _REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, 
 
 
 def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
-    """Find the interface for 255.255.255.255 or a multicast group: the given one, the route's, or the first that is not loopback."""
+    """Route to 255.255.255.255 or a group: on the given interface, the route's, or the first that is not loopback."""
     if iface is None:
         route: Route = core.routes.lookup(addr, None)
         if route is not None and route.kind == C.RT_UNICAST:
@@ -131,7 +131,7 @@ def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
 
 
 def source_address(core: Core, iface: Iface, hop: int) -> int:
-    """Return the source address towards `hop` (RFC 1122 3.3.4.3): the interface's own in that subnet, its first, or any."""
+    """Return the source address towards `hop` (RFC 1122 3.3.4.3): the interface's in that subnet, its first, or any."""
     addr = neighbor.source_for(iface, hop)
     if addr != 0 or iface.kind == C.LINK_LOOPBACK:
         return addr

@@ -1,7 +1,7 @@
 """Packets that arrive with a source route (RFC 791 section 3.1, RFC 1122 section 3.3.5, RFC 1812 section 5.2.4.1).
 
-The stack drops them unless the setting accept_source_route is on, because source routes serve attacks (RFC 7126 section 4.3, and
-4.4 for strict ones).
+The stack drops them unless the setting accept_source_route is on, because source routes serve attacks (RFC 7126 section
+4.3, and 4.4 for strict ones).
 """
 
 from struct import pack
@@ -18,7 +18,10 @@ from pystack_c.wire.checksum import sum_bytes
 
 
 def arrived(core: Core, iface: Any, pkt: Packet, at: int) -> bool:
-    """Handle a packet whose source route is at `at` in its options. Returns True if it continues, up or (DST_OTHER) to the next hop."""
+    """Handle a packet whose source route is at `at` in its options.
+
+    Returns True if it continues, up or (DST_OTHER) to the next hop.
+    """
     strict = pkt.frame[pkt.ip_off + 20 + at] == wire.IPOPT_SSRR
     if not core.config.accept_source_route:
         why = "this host does not accept source routes"

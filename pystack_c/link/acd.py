@@ -57,7 +57,10 @@ class AddressProbe(TimerOwner):  # python
         core.set_timer(self.timer, core.now + wait, why, "RFC 5227 2.1.1")
 
     def on_arp(self, spa: int, sha: int) -> bool:
-        """Handle an ARP packet whose sender owns the address or probes for it, too. Returns True: the packet is handled."""
+        """Handle an ARP packet whose sender owns the address or probes for it, too.
+
+        Returns True: the packet is handled.
+        """
         self._finish(sha)
         return True
 
@@ -92,7 +95,10 @@ def _between(core: Core, low: int, high: int) -> int:
 
 
 def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
-    """Start to probe for `addr`, and return the probe. The first packet follows within PROBE_WAIT, at random (2.1.1)."""
+    """Start to probe for `addr`, and return the probe.
+
+    The first packet follows within PROBE_WAIT, at random (2.1.1).
+    """
     core.now = now
     probe = AddressProbe(core, iface, addr)
     core.acd[addr] = probe

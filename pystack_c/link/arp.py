@@ -1,7 +1,7 @@
 """ARP packets, in and out (RFC 826, RFC 1122 section 2.3.2), and address conflicts (RFC 5227 section 2.4).
 
-The stack accepts a reply only for an address that has an entry. Only a request for one of our own addresses can create an entry
-from outside. link/neighbor.py has the states of an entry.
+The stack accepts a reply only for an address that has an entry. Only a request for one of our own addresses can create
+an entry from outside. link/neighbor.py has the states of an entry.
 """
 
 import pystack_c.const as C
@@ -114,7 +114,10 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
-    """Update the sender's entry, and create one only if a request is for us (RFC 826's merge). Returns True if it was used."""
+    """Update the sender's entry, and create one only if a request is for us (RFC 826's merge).
+
+    Returns True if it was used.
+    """
     addr = pkt.arp_spa
     if addr == 0:  # RFC 5227 1.1: an ARP probe contains no sender address
         return False
@@ -152,5 +155,5 @@ def _on_link(iface: Iface, addr: int) -> bool:
 
 
 def announce(core: Core, iface: Iface, addr: int) -> None:
-    """Send a gratuitous ARP request, so that every host that knows the address updates it (RFC 5227 section 3, RFC 826)."""
+    """Send a gratuitous ARP request. Hosts that know the address update their entry (RFC 5227 section 3, RFC 826)."""
     send_arp(core, iface, C.ARPOP_REQUEST, ethernet.BROADCAST, addr, 0, addr, "we announce our address", "RFC 5227 2.3")

@@ -1,4 +1,4 @@
-"""The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D sections 7.8 and 7.9).
+"""The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D 7.8 and 7.9).
 
 The simulator's switch uses it. A port can be any object.
 """
@@ -25,7 +25,8 @@ class ForwardingEntry:
 class ForwardingTable:
     """MAC addresses (6 bytes) and their ports.
 
-    `ageing` is in nanoseconds; 0 keeps addresses forever. `refused` counts addresses that were not learned because the table was full.
+    `ageing` is in nanoseconds; 0 keeps addresses forever. `refused`
+    counts addresses that were not learned because the table was full.
     """
 
     def __init__(self, ageing: int = AGEING_TIME, limit: int = MAX_LEARNED) -> None:
@@ -35,7 +36,10 @@ class ForwardingTable:
         self.entries: dict[bytes, ForwardingEntry] = {}
 
     def learn(self, mac: bytes, port: Any, now: int) -> None:
-        """Learn that a frame from `mac` arrived on `port`. Group addresses and static entries do not change (802.1D 7.8)."""
+        """Learn that a frame from `mac` arrived on `port`.
+
+        Group addresses and static entries do not change (802.1D 7.8).
+        """
         if mac[0] & 1:
             return
         entry = self.entries.get(mac)
@@ -76,7 +80,10 @@ class ForwardingTable:
         return not entry.static and self.ageing > 0 and now - entry.seen > self.ageing
 
     def _make_room(self, now: int) -> bool:
-        """Remove the least recently seen entry, if it is old. The work is constant for each frame, apart from static entries."""
+        """Remove the least recently seen entry, if it is old.
+
+        The work is constant for each frame, apart from static entries.
+        """
         for mac, entry in self.entries.items():
             if entry.static:
                 continue

@@ -1,12 +1,12 @@
-"""The neighbours of a link: their addresses, and the states of RFC 4861 section 7.3.2 that say whether they are reachable.
+"""The neighbours of a link: their addresses, and the states of their reachability (RFC 4861 section 7.3.2).
 
     (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --time--> STALE --packet--> DELAY --time--> PROBE
                                    |                     ^                                   |             |
                                    +--no answer-> FAILED +---------- reply or hint ----------+-------------+
 
-A Resolver sends the requests: ARP for IPv4 (link/arp.py). It sends at most one a second (RFC 1122 2.3.2.1).
-While an entry is INCOMPLETE, the latest packets wait in its queue (2.3.2.2). An entry turns from REACHABLE to STALE only when
-it is used, so an idle stack has no timers.
+A Resolver sends the requests: ARP for IPv4 (link/arp.py). It sends at most one a second (RFC 1122 2.3.2.1). While an
+entry is INCOMPLETE, the latest packets wait in its queue (2.3.2.2). An entry turns from REACHABLE to STALE only when it
+is used, so an idle stack has no timers.
 """
 
 from collections import deque
@@ -46,7 +46,10 @@ class Resolver:
 
 
 class NeighborEntry(TimerOwner):
-    """One address on a link. `header` is the 14 bytes in front of a packet to it. State NONE means that it was removed."""
+    """One address on a link.
+
+    `header` is the 14 bytes in front of a packet to it. State NONE means that it was removed.
+    """
 
     def __init__(self, core: Any, iface: Any, addr: int) -> None:
         self.core = core
@@ -173,9 +176,10 @@ def create(core: Core, iface: Iface, addr: int) -> Any:
 def _make_room(core: Core, iface: Iface) -> bool:
     """Remove entries in Linux's order: first those without a MAC address, last those in use, permanent ones never.
 
-    Anyone can make us ask for an address (a forged SYN does), and any host on the link can announce one unasked. So the next to go
-    are the entries that no packet was sent to, ever or for a while. Then follow those that never answered a request of ours, and then
-    those that did. The least recently used entry of each group goes first. Returns False if there is no room.
+    Anyone can make us ask for an address (a forged SYN does), and any host on the link can
+    announce one unasked. So the next to go are the entries that no packet was sent to, ever or
+    for a while. Then follow those that never answered a request of ours, and then those that did.
+    The least recently used entry of each group goes first. Returns False if there is no room.
     """
     if _drop_unresolved(core, iface):
         return True
@@ -204,7 +208,10 @@ def _gives_way(entry: NeighborEntry, other: NeighborEntry) -> bool:
 
 
 def _drop_unresolved(core: Core, iface: Iface) -> bool:
-    """Remove the oldest FAILED entry, otherwise the INCOMPLETE one that has waited longest. Returns False if there is neither."""
+    """Remove the oldest FAILED entry, otherwise the INCOMPLETE one that has waited longest.
+
+    Returns False if there is neither.
+    """
     if len(iface.failed) > 0:
         remove(core, next(iter(iface.failed.values())))
         return True
@@ -247,7 +254,7 @@ def current_state(entry: NeighborEntry, now: int) -> int:
 
 
 def confirm(entry: NeighborEntry) -> None:
-    """Confirm that a neighbour is reachable, because a transport made forward progress (RFC 1122 2.3.2.1 (4), RFC 4861 7.3.1)."""
+    """Confirm a neighbour after a transport made forward progress (RFC 1122 2.3.2.1 (4), RFC 4861 7.3.1)."""
     core: Core = entry.core
     entry.confirmed = core.now
     if entry.state != C.NUD_REACHABLE and entry.state & (C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE):
@@ -256,7 +263,7 @@ def confirm(entry: NeighborEntry) -> None:
 
 
 def output(core: Core, out: Outgoing, start: int, end: int) -> None:
-    """Send the IP packet core.scratch[start:end] + out.payload to the next hop, now or when its MAC address is known."""
+    """Send the IP packet core.scratch[start:end] + out.payload to its next hop, if necessary after ARP."""
     dst: Dst = out.dst
     iface = dst.iface
     count_out(core.counters, dst.kind, end - start if out.payload is None else end - start + len(out.payload))
@@ -294,7 +301,10 @@ def output(core: Core, out: Outgoing, start: int, end: int) -> None:
 
 
 def count_out(counters: Counters, kind: int, n: int) -> None:
-    """Count an IP packet of `n` bytes that goes to a link (RFC 4293). As on Linux, a packet that a device cuts counts as one."""
+    """Count an IP packet of `n` bytes that goes to a link (RFC 4293).
+
+    As on Linux, a packet that a device cuts counts as one.
+    """
     counters.IpOutTransmits += 1
     counters.IpExtOutOctets += n
     if kind == C.DST_MULTICAST:
@@ -318,7 +328,8 @@ def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
 def transmit(core: Core, iface: Iface, out: Outgoing, start: int, end: int) -> None:
     """Transmit the frame core.scratch[start:end] + out.payload."""
     p = core.scratch
-    # In the compiled build p is a pointer, so its slice is bytes already; a call of `bytes` would be an extra Python call.
+    # In the compiled build p is a pointer, so its slice is bytes
+    # already; a call of `bytes` would be an extra Python call.
     tx = new_transmit(iface, b"" + p[start:end], out.payload)
     if out.csum_offset > 0:
         _offload(tx, out, start, end)

@@ -34,8 +34,9 @@ class Service:
 class StreamService(Service):
     """A TCP service, for one listener and all of its connections. Subclasses define its `work`.
 
-    `limit` bounds the connections, and no client may have more connections than are still free. So one client can fill half of the
-    service, two can fill two thirds, and there is always room for another one. The service resets a connection that it refuses.
+    `limit` bounds the connections, and no client may have more connections than are still free. So one client can fill
+    half of the service, two can fill two thirds, and there is always room for another one. The service resets a
+    connection that it refuses.
     """
 
     def __init__(self, limit: int) -> None:
@@ -145,9 +146,9 @@ class StreamService(Service):
     def share(self, tcb: Tcb, room: int) -> int:
         """Return how many of `room` bytes the connection may still write under memory pressure.
 
-        All clients together get tcp_mem_low. Each client gets the same part of it, for all of its connections. No connection gets more
-        than a quarter of the free memory below seven eighths of tcp_mem_high. So however many clients come, the last eighth stays
-        free for others.
+        All clients together get tcp_mem_low. Each client gets the same part of it, for all of its connections. No
+        connection gets more than a quarter of the free memory below seven eighths of tcp_mem_high. So however many
+        clients come, the last eighth stays free for others.
         """
         config = tcb.core.config
         held = self.peers.get(tcb.raddr, 1)
@@ -199,12 +200,13 @@ def skip(tcb: Tcb, n: int, now: int) -> None:
 class DatagramService(Service):
     """A UDP service that sends an `answer` to each datagram.
 
-    Two services must not answer each other forever because of one forged datagram, whatever their ports are. An answer looks like a
-    request, and so does each datagram of a loop. But the TTL can show how often it was answered, because an answer has a lower TTL than
-    its datagram had on arrival. So a loop between services of this kind ends after ip_default_ttl / _TTL_STEP answers. This needs no
-    table of clients, and a client may ask as fast as it likes. A client that sends with a TTL of 64 gets its answers over up to 28
-    routers. For other services there are two more rules. First, a well-known port, the service's own port, and a port on which this
-    host has a service do not get answers. Second, one answer in a million is not sent, which ends every loop at some time.
+    Two services must not answer each other forever because of one forged datagram, whatever their ports are. An answer
+    looks like a request, and so does each datagram of a loop. But the TTL can show how often it was answered, because
+    an answer has a lower TTL than its datagram had on arrival. So a loop between services of this kind ends after
+    ip_default_ttl / _TTL_STEP answers. This needs no table of clients, and a client may ask as fast as it likes. A
+    client that sends with a TTL of 64 gets its answers over up to 28 routers. For other services there are two more
+    rules. First, a well-known port, the service's own port, and a port on which this host has a service do not get
+    answers. Second, one answer in a million is not sent, which ends every loop at some time.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,8 @@ _CR = 13
 _LF = 10
 _SPACE = 32
 _ZERO = 48
-#: the facts about a request's fields: a Host is present, a body follows, the client asks to close, it asks to keep the connection
+#: the facts about a request's fields: a Host is present, a body
+#: follows, the client asks to close, it asks to keep the connection
 _HOST = 1
 _BODY = 2
 _CLOSE = 4
@@ -77,7 +78,7 @@ class Hello(StreamService):
         self.end(tcb, now)
 
     def _answer(self, head: bytes, end: int) -> bytes:
-        """Return the response to the request with the head head[:end], and set `closes` if it is the connection's last one."""
+        """Return the response to the request head[:end]. `closes` is then True if it is the connection's last one."""
         self.closes = True
         begin = 0
         # 2.2: an empty line before the request line is allowed.
@@ -126,7 +127,8 @@ class Hello(StreamService):
         return found
 
 
-# Functions that search a request's bytes. The methods of `bytes` would make objects of their arguments, at half the cost of a request.
+# Functions that search a request's bytes. The methods of `bytes` would
+# make objects of their arguments, at half the cost of a request.
 
 
 def find(data: bytes, byte: int, begin: int, end: int) -> int:
@@ -158,7 +160,10 @@ def head_end(data: bytes) -> int:
 
 
 def begins(data: bytes, begin: int, end: int, word: bytes, fold: bool) -> bool:
-    """Return True if data[begin:end] begins with `word`. With `fold`, case does not matter and `word` is lower case (RFC 9110 5.1)."""
+    """Return True if data[begin:end] begins with `word`.
+
+    With `fold`, case does not matter and `word` is lower case (RFC 9110 5.1).
+    """
     size = len(word)
     if end - begin < size:
         return False

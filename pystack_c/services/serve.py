@@ -43,7 +43,10 @@ def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
 
 
 def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
-    """Answer datagrams to addr:port, and return the socket. Raises OSError if the name is unknown or the port is in use."""
+    """Answer datagrams to addr:port, and return the socket.
+
+    Raises OSError if the name is unknown or the port is in use.
+    """
     if name not in DATAGRAMS:
         raise not_there(name)
     sock = udp.udp_open(core, now)

@@ -1,12 +1,14 @@
 """Time limits for the clients of a service, with one timer for each connection (docs/reference/limits.md).
 
-A client can be late in three ways. *Head*: a request that has begun is not complete after `service_head_time`. *Reader*: for
-`service_stall_time`, the client takes less than `service_min_rate` bytes a second of the data that is sent to it. The service
-measures this in quarters of that time, and under memory pressure one quarter is enough for a client that has more than its
-share. *Idle*: nothing moves for `service_idle_time`. No connection lasts longer than `service_total_time`.
+A client can be late in three ways. *Head*: a request that has begun is not complete after `service_head_time`.
+*Reader*: for `service_stall_time`, the client takes less than `service_min_rate` bytes a second of the data that is
+sent to it. The service measures this in quarters of that time, and under memory pressure one quarter is enough for a
+client that has more than its share. *Idle*: nothing moves for `service_idle_time`. No connection lasts longer than
+`service_total_time`.
 
-The timer is set for the earliest of these deadlines. Requests and answers do not change it, because when it expires, the
-connection's own variables show what happened since. It moves forward only if a request stays incomplete or an answer has to wait.
+The timer is set for the earliest of these deadlines. Requests and answers do not
+change it, because when it expires, the connection's own variables show what happened
+since. It moves forward only if a request stays incomplete or an answer has to wait.
 """
 
 from typing import Any
@@ -144,7 +146,7 @@ class Session(TimerOwner):
             self.core.set_timer(self.timer, at, "this is the earliest time limit of the client", RULE)
 
     def demand(self, now: int) -> None:
-        """Begin a quarter of `service_stall_time`, in which the client must take its share, or all data that there is."""
+        """Begin a quarter of `service_stall_time`, in which the client must take its share, or all data."""
         config = self.core.config
         quarter = config.service_stall_time // _QUARTERS
         if self.goal >= 0 or quarter == 0:

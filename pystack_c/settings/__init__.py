@@ -1,1 +1,1 @@
-"""The declarations of the settings by mechanism, with quirks apart from the settings for users (docs/reference/settings.md)."""
+"""The declarations of the settings by mechanism, with the quirks apart (docs/reference/settings.md)."""

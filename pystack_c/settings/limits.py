@@ -1,12 +1,14 @@
 """The values that each setting may have.
 
-Both builds accept the same values. The compiled core keeps counts in 32 bits, and sums and products of times and sizes fit into 64.
+Both builds accept the same values. The compiled core keeps counts
+in 32 bits, and sums and products of times and sizes fit into 64.
 """
 
 MS = 1_000_000
 S = 1_000_000_000
 
-#: the smallest and the largest value of numbers that are not plain times, sizes or counts; -1 means that the stack chooses
+#: the smallest and the largest value of numbers that are not
+#: plain times, sizes or counts; -1 means that the stack chooses
 LIMITS = {
     "ip_default_ttl": (1, 255),
     "icmp_ratelimit": (0, S),
@@ -31,7 +33,8 @@ LIMITS = {
     "tcp_mss_default": (0, 65495),
     "tcp_mss": (0, 65495),
     "tcp_mem_share": (0, 100),
-    # The window is the product of segments and bytes. The pacing rate is the product of the window, the ratio and a million.
+    # The window is the product of segments and bytes. The pacing
+    # rate is the product of the window, the ratio and a million.
     "tcp_init_cwnd": (0, 65535),
     "tcp_pacing_ss_ratio": (0, 1000),
     "tcp_pacing_ca_ratio": (0, 1000),
@@ -68,7 +71,8 @@ SIZES = (
 ).split()
 COUNT_MOST = (1 << 31) - 1
 SIZE_MOST = 1 << 40
-#: all others are times from 0 to ten years; their sums and small multiples fit into 64 bits, even with a clock of 200 years
+#: all others are times from 0 to ten years; their sums and small
+#: multiples fit into 64 bits, even with a clock of 200 years
 TIME_MOST = 10 * 365 * 86400 * S
 
 

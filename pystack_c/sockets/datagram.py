@@ -24,8 +24,9 @@ _OVERHEAD = 256
 class Datagram:
     """One received datagram with its metadata, or one error.
 
-    An error (recvfrom with MSG_ERRQUEUE) has an errno in `error`, the (type, code) of the message in `icmp`, and the quoted
-    payload in `data`. `src` and `sport` are the destination of the quoted datagram, and `offender` is the sender of the error.
+    An error (recvfrom with MSG_ERRQUEUE) has an errno in `error`, the (type, code) of
+    the message in `icmp`, and the quoted payload in `data`. `src` and `sport` are the
+    destination of the quoted datagram, and `offender` is the sender of the error.
     """
 
     def __init__(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
@@ -82,7 +83,10 @@ class DatagramSocket(Endpoint):
         return {"queued": len(self.queue), "queued_bytes": self.queued_bytes, "error": self.so_error}
 
     def readiness(self) -> int:
-        """Return the EV_* bits. The socket is readable with a datagram, an error or after shutdown, and always writable."""
+        """Return the EV_* bits.
+
+        The socket is readable with a datagram, an error or after shutdown, and always writable.
+        """
         bits = C.EV_OUT
         if self.queue.count or self.shut_rd or self.so_error:
             bits |= C.EV_IN
@@ -130,8 +134,8 @@ class DatagramSocket(Endpoint):
     ) -> None:
         """Report an ICMP error about one of our datagrams (RFC 1122 4.1.3.3: it MUST be passed on).
 
-        A connected socket gets it as SO_ERROR. With IP_RECVERR, the error queue gets it with all details, and SO_ERROR is set in
-        either case. `local` means that our own ARP failed; then an unconnected socket gets the error, too.
+        A connected socket gets it as SO_ERROR. With IP_RECVERR, the error queue gets it with all details, and SO_ERROR
+        is set in either case. `local` means that our own ARP failed; then an unconnected socket gets the error, too.
         """
         if self.recverr:
             record = Datagram(quote, dst, dport, self.laddr, None, 0, 0)
@@ -166,7 +170,10 @@ def take(ep: DatagramSocket, flags: int) -> Any:
 
 
 def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
-    """Return the Dst for a datagram to `addr`, or raise the OSError of sendto(2). Of `flags`, only MSG_DONTROUTE matters."""
+    """Return the Dst for a datagram to `addr`, or raise the OSError of sendto(2).
+
+    Of `flags`, only MSG_DONTROUTE matters.
+    """
     cached: Dst | None = ep.dst
     once = flags & C.MSG_DONTROUTE != 0
     if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
@@ -190,10 +197,12 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
 
 
 def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
-    """Return Outgoing.df for a packet of `size` bytes, by IP_MTU_DISCOVER (ip(7)). Raises EMSGSIZE if it must not be sent.
+    """Return Outgoing.df for a packet of `size` bytes, by IP_MTU_DISCOVER (ip(7)).
 
-    0: routers may fragment it. 1: DF if it fits, otherwise we fragment it. 2: DF. 3: DF, whatever the path MTU. 4 and 5 guard against
-    forged path MTUs: they use the link's MTU without DF, and with 5 we may fragment it.
+    Raises EMSGSIZE if it must not be sent.
+
+    0: routers may fragment it. 1: DF if it fits, otherwise we fragment it. 2: DF. 3: DF, whatever the path MTU. 4 and 5
+    guard against forged path MTUs: they use the link's MTU without DF, and with 5 we may fragment it.
     """
     mode = ep.mtu_discover
     if ep.encap is not None:
@@ -210,11 +219,13 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
 
 
 def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
-    """Apply a Fragmentation Needed error about a datagram to `addr` (RFC 1191 6.3). Returns False if the socket cannot have caused it.
+    """Apply a Fragmentation Needed error about a datagram to `addr` (RFC 1191 6.3).
 
-    A datagram contains nothing that is hard to guess. So the stack checks whether such a socket really sent a datagram with DF that was
-    larger. An error about a socket that lets routers fragment, which anyone can forge, must not affect the host's other traffic, such
-    as TCP's (RFC 5927 7).
+    Returns False if the socket cannot have caused it.
+
+    A datagram contains nothing that is hard to guess. So the stack checks whether such a socket really sent a datagram
+    with DF that was larger. An error about a socket that lets routers fragment, which anyone can forge, must not affect
+    the host's other traffic, such as TCP's (RFC 5927 7).
     """
     route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else find_route(core, addr)
     if not 1 <= ep.mtu_discover <= 3 or route is None or route.kind != C.DST_UNICAST or route.df_size <= mtu:
@@ -233,7 +244,10 @@ def disconnect(ep: DatagramSocket) -> None:
 
 
 def shutdown(ep: DatagramSocket, how: int) -> None:
-    """Shut down one direction, as shutdown(2): 0 receiving, 1 sending, 2 both. Raises ENOTCONN if there is no peer, as on Linux."""
+    """Shut down one direction, as shutdown(2): 0 receiving, 1 sending, 2 both.
+
+    Raises ENOTCONN if there is no peer, as on Linux.
+    """
     if how not in (0, 1, 2):
         raise OSError(errno.EINVAL, f"how is 0, 1 or 2, not {how}")
     if how != 1:
@@ -298,7 +312,10 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
 
 
 def _iface_of(core: Core, addr: int) -> Any:
-    """Return the interface that has this address, or for 0 the first that is not loopback. Raises ENODEV if there is none."""
+    """Return the interface that has this address, or for 0 the first that is not loopback.
+
+    Raises ENODEV if there is none.
+    """
     for iface in core.ifaces:
         if addr == 0 and iface.kind != C.LINK_LOOPBACK:
             return iface

@@ -1,9 +1,9 @@
 """Local ports: which endpoints may bind them, and the choice of ephemeral ports (RFC 6056).
 
-There is one `PortTable` for each protocol. `bind` is bind(2), where port 0 chooses a port. `connect_port` gives an unbound connection
-its port. Both set ep.lport and enter the endpoint into the table, and `bind` also sets ep.laddr and ep.bound. `release` removes the
-endpoint. The rules are Linux's: two endpoints may share a port if their interfaces or addresses differ, if both have SO_REUSEADDR and
-neither listens, or if both have SO_REUSEPORT. No port is privileged.
+There is one `PortTable` for each protocol. `bind` is bind(2), where port 0 chooses a port. `connect_port` gives an
+unbound connection its port. Both set ep.lport and enter the endpoint into the table, and `bind` also sets ep.laddr and
+ep.bound. `release` removes the endpoint. The rules are Linux's: two endpoints may share a port if their interfaces or
+addresses differ, if both have SO_REUSEADDR and neither listens, or if both have SO_REUSEPORT. No port is privileged.
 """
 
 import errno
@@ -17,7 +17,8 @@ from pystack_c.endpoint import Endpoint
 class PortTable:
     """The bound endpoints of one protocol by port. A bucket maps endpoint numbers to endpoints.
 
-    `groups` means that broadcast and multicast addresses may be bound (UDP). A protocol with connections overrides `tuple_busy`.
+    `groups` means that broadcast and multicast addresses may be
+    bound (UDP). A protocol with connections overrides `tuple_busy`.
     """
 
     def __init__(self, groups: bool = False) -> None:
@@ -67,8 +68,8 @@ def conflict(table: PortTable, ep: Endpoint, addr: int, port: int) -> bool:
 def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> None:
     """Bind an endpoint to a local address and port, as bind(2).
 
-    Raises EINVAL if it is already bound, EADDRNOTAVAIL for a foreign address and EADDRINUSE if the port is taken. Port 0 takes a
-    random free ephemeral port (RFC 6056 algorithm 1), and raises EADDRINUSE if there is none.
+    Raises EINVAL if it is already bound, EADDRNOTAVAIL for a foreign address and EADDRINUSE if the port is taken. Port
+    0 takes a random free ephemeral port (RFC 6056 algorithm 1), and raises EADDRINUSE if there is none.
     """
     if ep.bound or ep.lport != 0:
         raise OSError(errno.EINVAL, "the socket is already bound")
@@ -123,11 +124,11 @@ def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
 
 
 def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: int, rport: int) -> int:
-    """Give an unbound endpoint the port of a connection to raddr:rport (RFC 6056 3.3.3, algorithm 3), and return the port.
+    """Choose, set and return the port of an unbound connection to raddr:rport (RFC 6056 3.3.3, algorithm 3).
 
-    The offset is a keyed hash of the addresses and the remote port, and a counter advances. So the ports to one server differ for
-    as long as possible, and no other host can guess them. The call may also take a port that only other connections use, none of them
-    with the same addresses and ports. Raises EADDRNOTAVAIL if there is no port left.
+    The offset is a keyed hash of the addresses and the remote port, and a counter advances. So the ports to one server
+    differ for as long as possible, and no other host can guess them. The call may also take a port that only other
+    connections use, none of them with the same addresses and ports. Raises EADDRNOTAVAIL if there is no port left.
     """
     first = core.config.port_min
     count = core.config.port_max - first + 1

@@ -1,8 +1,8 @@
-"""Raw sockets (SOCK_RAW) for whole IP packets of one protocol, as on Linux, and "ping sockets" (SOCK_DGRAM, IPPROTO_ICMP).
+"""Raw sockets (SOCK_RAW) for the IP packets of one protocol, and "ping sockets" (SOCK_DGRAM, IPPROTO_ICMP).
 
-A raw socket receives a copy of each packet of its protocol that is for this host, with the IP header, before the protocol sees
-it. The stack puts an IP header in front of the data that it sends, or, with IP_HDRINCL, the data contains one. A ping socket sends
-echo requests with its port as the identifier, and receives the replies to them.
+A raw socket receives a copy of each packet of its protocol that is for this host, with the IP header, before the
+protocol sees it. The stack puts an IP header in front of the data that it sends, or, with IP_HDRINCL, the data contains
+one. A ping socket sends echo requests with its port as the identifier, and receives the replies to them.
 """
 
 import errno
@@ -31,7 +31,10 @@ ICMP_FILTER = 1
 
 
 class RawSocket(DatagramSocket):
-    """One raw or ping socket. `lport` is a ping socket's identifier. `icmp_filter` is a mask of the ICMP types to leave out."""
+    """One raw or ping socket.
+
+    `lport` is a ping socket's identifier. `icmp_filter` is a mask of the ICMP types to leave out.
+    """
 
     def __init__(self, core: Any, ident: int, proto: int) -> None:
         DatagramSocket.__init__(self, core, ident)
@@ -63,7 +66,10 @@ def _open(core: Core, proto: int, now: int) -> RawSocket:
 
 
 def raw_open(core: Core, proto: int, now: int) -> RawSocket:
-    """Open a socket(AF_INET, SOCK_RAW, proto). IPPROTO_RAW can only send. Raises EPROTONOSUPPORT for a protocol out of range."""
+    """Open a socket(AF_INET, SOCK_RAW, proto).
+
+    IPPROTO_RAW can only send. Raises EPROTONOSUPPORT for a protocol out of range.
+    """
     if not 0 < proto <= 255:
         raise OSError(errno.EPROTONOSUPPORT, f"protocol {proto} is not in 1..255")
     ep = _open(core, proto, now)
@@ -105,7 +111,10 @@ def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 
 def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
-    """Set the peer; the socket then receives only its packets. Address 0 removes the peer. A raw socket has no ports."""
+    """Set the peer; the socket then receives only its packets.
+
+    Address 0 removes the peer. A raw socket has no ports.
+    """
     _check_open(ep)
     core = ep.core
     core.now = now
@@ -120,7 +129,10 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 
 def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
-    """Send one packet to addr, or (0) to the connected peer. Returns the number of bytes; raises OSError as sendto(2)."""
+    """Send one packet to addr, or (0) to the connected peer.
+
+    Returns the number of bytes; raises OSError as sendto(2).
+    """
     _check_open(ep)
     core = ep.core
     core.now = now
@@ -162,7 +174,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
 
 
 def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
-    """Return an echo request with the socket's identifier and a correct checksum, whatever the application wrote there."""
+    """Return an echo request with the socket's identifier and a correct checksum instead of the application's."""
     if len(data) < 8:
         raise OSError(errno.EINVAL, f"an ICMP message has at least 8 bytes, not {len(data)}")
     if data[0] != C.ICMP_ECHO or data[1] != 0:
@@ -215,7 +227,10 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
 
 
 def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:
-    """Return the next Datagram or None. A raw socket's `data` is the whole IP packet, a ping socket's is the ICMP message."""
+    """Return the next Datagram or None.
+
+    A raw socket's `data` is the whole IP packet, a ping socket's is the ICMP message.
+    """
     _check_open(ep)
     ep.core.now = now
     return datagram.take(ep, flags)
@@ -246,7 +261,7 @@ def close(ep: RawSocket, now: int) -> None:
 
 
 def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> None:
-    """Set an option, as setsockopt(2): IP_HDRINCL, ICMP_FILTER (a mask of types to leave out) and the common options."""
+    """Set an option, as setsockopt(2): IP_HDRINCL, ICMP_FILTER (types to leave out) or a common option."""
     _check_open(ep)
     core = ep.core
     core.now = now
@@ -335,7 +350,9 @@ def icmp_error(
     l4: bytes,
     local: bool,
 ) -> bool:
-    """Report an ICMP error that quotes a packet src -> dst of ours with the transport bytes `l4`. Returns False if no socket sent it.
+    """Report an ICMP error that quotes a packet src -> dst of ours with the transport bytes `l4`.
+
+    Returns False if no socket sent it.
 
     `local` means that ARP failed, not that a router reported it; then unconnected sockets get the error, too.
     """

@@ -59,7 +59,7 @@ AF_INET = 2
 
 
 def check_width(value: Any, bits: int = 32) -> None:
-    """Raise EINVAL if a number, or one in a tuple, has more than `bits` bits, because setsockopt(2) could not carry it."""
+    """Raise EINVAL if a number, or one in a tuple, has more than `bits` bits, which setsockopt(2) cannot carry."""
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int) and not -(1 << (bits - 1)) <= number < 1 << bits:
             raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits, not {number}")

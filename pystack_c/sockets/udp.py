@@ -64,7 +64,10 @@ def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
 
 
 def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
-    """Set the peer; the socket then receives only its datagrams and ICMP errors about them. Address 0 with port 0 removes the peer."""
+    """Set the peer; the socket then receives only its datagrams and ICMP errors about them.
+
+    Address 0 with port 0 removes the peer.
+    """
     _check_open(ep)
     core = ep.core
     core.now = now
@@ -157,7 +160,10 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
 
 
 def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
-    """Return the next Datagram, or None. MSG_PEEK leaves it in the queue; MSG_ERRQUEUE takes it from the error queue."""
+    """Return the next Datagram, or None.
+
+    MSG_PEEK leaves it in the queue; MSG_ERRQUEUE takes it from the error queue.
+    """
     _check_open(ep)
     ep.core.now = now
     return datagram.take(ep, flags)
@@ -209,10 +215,10 @@ def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
 
 
 def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: int) -> Any:
-    """Return the socket for a datagram raddr:rport -> laddr:lport, or None: the most specific one, and the latest of equals.
+    """Return the most specific socket for a datagram raddr:rport -> laddr:lport, the latest of equals, or None.
 
-    Among equals with SO_REUSEPORT, a keyed hash of the peer's address and port and our address chooses, so that one peer stays with
-    one socket.
+    Among equals with SO_REUSEPORT, a keyed hash of the peer's address and port and our address chooses, so that one
+    peer stays with one socket.
     """
     table: PortTable = core.udp
     bucket = table.buckets.get(lport) if table is not None else None
@@ -336,7 +342,10 @@ def icmp_error(
     quote: bytes,
     local: bool,
 ) -> bool:
-    """Report an ICMP error that quotes a datagram src:sport -> dst:dport of ours. Returns False if no socket sent it."""
+    """Report an ICMP error that quotes a datagram src:sport -> dst:dport of ours.
+
+    Returns False if no socket sent it.
+    """
     ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
     if ep is None:
         return False

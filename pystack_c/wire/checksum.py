@@ -78,7 +78,7 @@ def pseudo_sum(src: int, dst: int, proto: int, length: int) -> int:
 
 
 def update(old_sum: int, old: int, new: int) -> int:
-    """Return a checksum field after one of its 16-bit words changed from `old` to `new` (RFC 1624 section 3, eqn. 3)."""
+    """Return a checksum field after one 16-bit word changed from `old` to `new` (RFC 1624 section 3, eqn. 3)."""
     s = (old_sum ^ 0xFFFF) + (old ^ 0xFFFF) + new
     s = (s & 0xFFFF) + (s >> 16)
     s = (s & 0xFFFF) + (s >> 16)

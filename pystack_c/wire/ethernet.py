@@ -44,5 +44,5 @@ def header(dst: int, src: int, ethertype: int) -> bytes:
 
 
 def group_mac(addr: int) -> int:
-    """Return the MAC address of an IPv4 multicast group: 01:00:5e and the group's low 23 bits (RFC 1112 section 6.4)."""
+    """Return the MAC address of a multicast group: 01:00:5e and the group's low 23 bits (RFC 1112 section 6.4)."""
     return 0x01005E000000 | (addr & 0x7FFFFF)

@@ -46,7 +46,10 @@ IPOPT_SSRR = 137
 
 
 def parse(pkt: "Packet") -> int:
-    """Check and read the header at pkt.ip_off, and set l4_off and l4_end. Returns 0, or a code whose negative indexes ERRORS."""
+    """Check and read the header at pkt.ip_off, and set l4_off and l4_end.
+
+    Returns 0, or a code whose negative indexes ERRORS.
+    """
     off = pkt.ip_off
     room = pkt.end - off
     if room < 20:
@@ -165,6 +168,6 @@ def options_list(options: bytes) -> list[Any]:
 
 
 def copied_options(options: bytes) -> bytes:
-    """Return the options that go into every fragment: those with the copied flag (RFC 791 section 3.1), padded to words."""
+    """Return the options of every fragment: those with the copied flag, padded to words (RFC 791 section 3.1)."""
     kept = b"".join([raw for kind, raw in options_list(options) if kind & 0x80])
     return kept + bytes((4 - (len(kept) & 3)) & 3)

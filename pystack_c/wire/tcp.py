@@ -56,7 +56,10 @@ def _timestamps(pkt: "Packet", i: int) -> None:
 
 
 def _options(pkt: "Packet", i: int, end: int) -> None:
-    """Read the options of any segment at any alignment (RFC 9293 3.2, MUST-5, 6, 7, 64). An impossible length ends the list."""
+    """Read the options of any segment at any alignment (RFC 9293 3.2, MUST-5, 6, 7, 64).
+
+    An impossible length ends the list.
+    """
     p = pkt.frame
     while i < end:
         kind = p[i]
@@ -119,7 +122,10 @@ def _sack_blocks(pkt: "Packet", i: int, end: int) -> None:
 def write_tcp(
     buf: bytearray, o: int, sport: int, dport: int, seq: int, ack: int, hlen: int, flags: int, window: int, urg: int
 ) -> None:
-    """Write the 20 fixed bytes at buf[o:], with checksum zero. `hlen` is the header's length in bytes with its options."""
+    """Write the 20 fixed bytes at buf[o:], with checksum zero.
+
+    `hlen` is the header's length in bytes with its options.
+    """
     b = buf
     b[o] = (sport >> 8) & 0xFF
     b[o + 1] = sport & 0xFF
@@ -176,7 +182,9 @@ def write_sack(buf: bytearray, o: int, blocks: list[Any], count: int) -> int:
 def write_syn_options(
     buf: bytearray, o: int, mss: int, wscale: int, sack_ok: bool, ts_ok: bool, tsval: int, tsecr: int
 ) -> int:
-    """Write the options of a SYN in Linux's order: MSS, SACK-permitted, Timestamps, window scale. Returns the bytes written.
+    """Write the options of a SYN in Linux's order: MSS, SACK-permitted, Timestamps, window scale.
+
+    Returns the bytes written.
 
     A `wscale` of -1 leaves the window scale option out.
     """

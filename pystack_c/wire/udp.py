@@ -22,7 +22,8 @@ def parse(pkt: "Packet") -> int:
     length = (p[off + 4] << 8) | p[off + 5]
     if length < 8 or length > room:
         return -2
-    # RFC 768: an all zero checksum means that the sender computed none. RFC 1122 4.1.3.4: otherwise a host MUST check it.
+    # RFC 768: an all zero checksum means that the sender computed
+    # none. RFC 1122 4.1.3.4: otherwise a host MUST check it.
     if (p[off + 6] | p[off + 7]) != 0 and (pkt.flags & C.RX_CSUM_OK) == 0:
         if sum_bytes(pkt.frame, off, off + length, pseudo_sum(pkt.src, pkt.dst, C.IPPROTO_UDP, length)) != 0xFFFF:
             return -3
@@ -38,8 +39,8 @@ def write(
 ) -> None:
     """Write the 8 header bytes into `p` at `off`.
 
-    With `csum` False the checksum stays zero (SO_NO_CHECK). With `partial` the field gets only the pseudo-header's sum, and
-    the device finishes it.
+    With `csum` False the checksum stays zero (SO_NO_CHECK). With `partial` the field gets only the pseudo-header's sum,
+    and the device finishes it.
     """
     length = 8 + len(payload)
     s = 0
