@@ -79,8 +79,7 @@ class Core:
         self.tcp_memory = 0
         self.tcp_pressure = False
         self.tcp_pressure_at = 0
-        #: under memory pressure: the bytes of each peer's connections,
-        #: by address, and the number of peers with many bytes
+        #: under memory pressure: the bytes of each peer's connections, by address, and the number of large peers
         self.tcp_peers: Any = None
         self.tcp_large = 0
         self.tcp_reclaimed = -1
