@@ -127,8 +127,8 @@ class Hello(StreamService):
         return found
 
 
-# Functions that search a request's bytes. The methods of `bytes` would
-# make objects of their arguments, at half the cost of a request.
+# Functions that search a request's bytes. The methods of `bytes` would make objects
+# of their arguments, which would take half the time of a request.
 
 
 def find(data: bytes, byte: int, begin: int, end: int) -> int:
