@@ -221,8 +221,8 @@ def up(
     address       the stack's own address with its prefix length
     gateway       the default gateway, or None for no default route
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
-    host_address  the kernel side's address; "auto" is the gateway's, None gives it none; the device is switched on, or a warning
-                  names the command
+    host_address  the kernel side's address; "auto" is the gateway's, None gives it none; in any case the device is
+                  switched on, or a warning names the command for it
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
     busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
     device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
@@ -306,7 +306,7 @@ def _look_at_interpreter() -> None:
 
 
 def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:
-    """Open the TAP device, and switch its kernel side on. If its frames will be held, prepare the kernel for that first."""
+    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first."""
     card = TapDevice(name, **options)
     try:
         if stepped:
@@ -319,7 +319,10 @@ def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> T
 
 
 def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> None:
-    """Give the kernel's side its address, if any, and switch it on. If only the latter is not allowed, say the command for it."""
+    """Give the kernel's side its address, if any, and switch it on.
+
+    If only the switching is not allowed, warn, and name the command for it.
+    """
     if address is not None:
         ns.configure(name, address=address, up=True, netns=netns)
     elif not ns.is_up(name, netns):

@@ -87,7 +87,7 @@ class RouteTable:
         self.lengths: list[int] = []
 
     def has(self, dst: int, prefixlen: int, metric: int) -> bool:
-        """True if there is a route with this prefix and this metric."""
+        """Return True if there is a route with this prefix and this metric."""
         bucket = self.by_length[prefixlen]
         if bucket is None:
             return False

@@ -241,7 +241,7 @@ def exists(name: str, netns: Namespace | None = None) -> bool:
 
 
 def is_up(name: str, netns: Namespace | None = None) -> bool:
-    """True if the kernel's side of the device is switched on."""
+    """Return True if the kernel's side of the device is switched on."""
     (flags,) = struct.unpack_from("=H", _query(netns, SIOCGIFFLAGS, name), 16)
     return bool(flags & IFF_UP)
 
