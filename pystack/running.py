@@ -221,7 +221,7 @@ def up(
     address       the stack's own address with its prefix length
     gateway       the default gateway, or None for no default route
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
-    host_address  the kernel side's address, "auto" (the gateway's) or None; if it cannot be switched on, a warning says how
+    host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
     busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
     device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
