@@ -3,12 +3,13 @@
 There are two bodies, as in phy.tapio. Compiled, a sleep is a ppoll(2) on an array (see sleep.pxd). Uncompiled, it uses
 `select.epoll`, whose objects a signal handler may use in the middle of a call, unlike those of `select.poll`.
 
-Compiled, a sleeper may poll for a moment before it sleeps (Linux calls this busy polling). The reason is that waking an idle
-processor takes several times as long as a request needs, and the thread that wakes it pays for that as well. The sleeper learns from
-its sleeps how long to poll, as KVM does before it halts a processor (Documentation/virt/kvm/halt-polling.rst): while sleeps are
-shorter than `busy_poll`, it polls twice as long each time; after a longer sleep it does not poll. So an idle stack never polls.
-Between two polls the sleeper yields the processor (sched_yield(2)). If that takes long because another program computes, the stack
-sleeps for a while without polling, because the kernel prefers a thread that slept to a thread that was always ready.
+Compiled, a sleeper may poll for a moment before it sleeps (Linux calls this busy polling). The reason is that waking an
+idle processor takes several times as long as a request needs, and the thread that wakes it pays for that as well. The
+sleeper learns from its sleeps how long to poll, as KVM does before it halts a processor
+(Documentation/virt/kvm/halt-polling.rst): while sleeps are shorter than `busy_poll`, it polls twice as long each time;
+after a longer sleep it does not poll. So an idle stack never polls. Between two polls the sleeper yields the processor
+(sched_yield(2)). If that takes long because another program computes, the stack sleeps for a while without polling,
+because the kernel prefers a thread that slept to a thread that was always ready.
 """
 
 import os
@@ -31,7 +32,7 @@ _LONG_REST = 128_000_000
 
 
 def monotonic() -> int:
-    """CLOCK_MONOTONIC in nanoseconds."""
+    """Return CLOCK_MONOTONIC in nanoseconds."""
     if C.COMPILED:
         return clock_now()  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -52,7 +53,7 @@ def calm(fd: int) -> None:
 
 
 class Sleeper:
-    """Descriptors to sleep on; `ready(i)` says afterwards whether the i-th that was added is readable."""
+    """Descriptors to sleep on. Afterwards `ready(i)` says whether the i-th one that was added is readable."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -87,19 +88,24 @@ class Sleeper:
                 self.looking = self.busy_poll
 
     def rest(self, now: int) -> None:
-        """Stop polling for a while, because another program kept the processor too long. A thread that sleeps is scheduled at once."""
+        """Stop polling for a while, because another program kept the processor too long.
+
+        A thread that sleeps is scheduled at once.
+        """
         self.resting = min(2 * self.resting, _LONG_REST) if self.resting >= _SHORT_REST else _SHORT_REST
         self.rests_until = now + self.resting
 
     def ready(self, place: int) -> bool:
-        """Whether the descriptor at this place was readable (or broken) at the end of the last sleep."""
+        """Return True if the descriptor at this place was readable (or broken) at the end of the last sleep."""
         if C.COMPILED:
             return is_ready(self, place)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
             return self.fds[place] in self.found
 
     def sleep(self, timeout: int, opens: Gate | None) -> int:
-        """Open `opens`, if given, and sleep up to `timeout` ns (-1: for ever). Returns how many descriptors are readable.
+        """Open `opens`, if given, and sleep up to `timeout` ns (-1: forever).
+
+        Returns how many descriptors are readable.
 
         A signal ends the sleep after its handler ran; an exception of the handler leaves this call.
         """
