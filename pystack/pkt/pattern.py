@@ -1,8 +1,8 @@
 """Finds regular expressions that may try too many ways before they give up.
 
 Python's `re` searches by backtracking: if two parts of a pattern can match the same characters, it tries each way of
-dividing them. So `(a+)+b` needs a billion attempts for thirty letters. `trouble` says whether a pattern has such parts. A
-script's own `grep -E` with such a pattern is refused, and tests check all patterns of this package
+dividing them. So `(a+)+b` needs a billion attempts for thirty letters. `trouble` says whether a pattern has such parts.
+A script's own `grep -E` with such a pattern is refused, and tests check all patterns of this package
 (tests/test_patterns.py).
 
 It regards a pattern as a row of *items*, each with the set of characters that it can begin with or consist of, and
