@@ -1,4 +1,4 @@
-"""The ratios as horizontal bars, in SVG by hand: one look tells what is met."""
+"""Draws the ratios as horizontal bars, in hand-written SVG, so that one look shows which goals are met."""
 
 from html import escape
 from typing import Any
@@ -7,7 +7,7 @@ ROW, LEFT, WIDTH, SCALE = 22, 560, 300, 2.0
 
 
 def draw(verdicts: "list[dict[str, Any]]") -> str:
-    """An SVG picture. A full bar is twice what is asked for; the line is what is asked for."""
+    """Return an SVG picture. The line is the goal, and a full bar is twice the goal."""
     height = ROW * (len(verdicts) + 2)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 80} {height}" '
