@@ -13,7 +13,7 @@ def draw(verdicts: "list[dict[str, Any]]") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 80} {height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="100%" height="{height}" fill="#fff"/>',
-        f'<text x="8" y="{ROW - 6}" font-weight="bold">within one run: how far each goal is met (the line: the goal)</text>',
+        f'<text x="8" y="{ROW - 6}" font-weight="bold">How far each goal is met within one run (the line is the goal)</text>',
     ]
     for i, one in enumerate(verdicts):
         y = ROW * (i + 1)

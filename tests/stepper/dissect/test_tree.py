@@ -70,8 +70,8 @@ def test_a_wrong_checksum_says_what_would_be_right():
     bad = SYN[:16] + b"\x12\x34" + SYN[18:]
     meaning = dissect(frame(bad)).find("tcp.checksum").meaning
     right = int.from_bytes(SYN[16:18], "big")
-    assert meaning.startswith(f"WRONG: {right:#06x} would be right")
-    assert dissect(frame()).find("tcp.checksum").meaning.startswith("right")
+    assert meaning.startswith(f"WRONG: {right:#06x} would be correct")
+    assert dissect(frame()).find("tcp.checksum").meaning.startswith("correct")
 
 
 def test_an_error_quotes_the_packet():

@@ -1,4 +1,4 @@
-// The transmission control blocks: what this event changed on top, then everything, both ends beside each other.
+// The transmission control blocks: the changes by this event on top, and then everything, with both ends side by side.
 import { clear, h } from "../dom";
 import { fieldName, fieldText, same } from "../format";
 import type { View } from "../store";
@@ -69,7 +69,7 @@ export class TcbPane implements Pane {
     clear(this.table, this.tableOf(columns, view));
   }
 
-  /** The connection of the event, else the one looked at before, else the first that is no listener. */
+  /** Return the connection of the event, else the previous one, else the first that is not a listener. */
   private chosen(view: View, keys: string[]): string {
     const wanted = view.entry && !isArp(view.entry.conn) ? view.entry.conn : "";
     const last = this.context.connection();
