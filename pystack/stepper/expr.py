@@ -77,7 +77,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, in one line. `column` is the place (from 0), and `caret()` shows it."""
+    """An error in an expression. The message is one line. `column` is the place (from 0), and `caret()` shows it."""
 
     def __init__(self, text: str, column: int, what: str):
         super().__init__(f"{what} (at column {column + 1} of {text!r})")

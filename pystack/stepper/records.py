@@ -163,7 +163,7 @@ class Frame:
 
     @property
     def drops(self) -> list[str]:
-        """What its receiver dropped of it, and why."""
+        """The drops of it at its receiver, with their reasons."""
         return self._timeline.drops(self.arrived)
 
     @property

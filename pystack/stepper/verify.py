@@ -21,7 +21,7 @@ class VerificationError(AssertionError):
 
 
 class Verified(NamedTuple):
-    """What was compared: events, the states hashed (three times each), and the values that the second replay read."""
+    """The result of a verification: how many events, states (hashed three times each) and values were compared."""
 
     events: int
     frames: int

@@ -151,7 +151,7 @@ class Load:
         time.sleep(0.02)
 
     def datagrams(self, rng: random.Random) -> None:
-        """Send datagrams to an echo. Lost ones are not sent again."""
+        """Send datagrams to an echo. Lost ones are only counted."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect((self.address, ECHO))
             sock.settimeout(0.5)

@@ -146,7 +146,7 @@ def wrong(what: str, base: int, end: int) -> Node:
 
 
 def note(what: str, base: int, end: int) -> Node:
-    """Return a node with a remark about a place, where nothing is wrong."""
+    """Return a node with a remark about a place that has no error."""
     return Node("Note", "", base * 8, max(end - base, 0) * 8, b"", what)
 
 
