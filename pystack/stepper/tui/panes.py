@@ -95,7 +95,7 @@ class Pane(Widget, can_focus=True):
 class LadderPane(Pane):
     """The hosts and their frames. The up and down keys move from frame to frame."""
 
-    title = "LadderPane"
+    title = "Ladder"
     numbers: list[int]
 
     def lines(self, width: int, height: int) -> list[Text]:

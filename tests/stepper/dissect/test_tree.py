@@ -33,7 +33,7 @@ def test_the_tree_as_text():
     lines = dissect(frame()).lines()
     assert "TCP: 40000 > 80 [SYN] seq 1000 win 65535 len 0" in lines
     assert (
-        "        .... ..1. = Synchronize: set  (opens: the sequence number is the initial one; takes one number)"
+        "        .... ..1. = Synchronize: set  (opens the connection: this is the initial sequence number; takes one number)"
         in lines
     )
     assert any(line.strip().startswith("Options: MSS 1460, NOP, Window scale 7 (times 128)") for line in lines)
