@@ -24,7 +24,7 @@ MEANING = {
     0: "the answer to a ping (RFC 792)", 8: "a ping: asks for a reply (RFC 792)",
     3: "an error: the packet quoted below could not be delivered (RFC 792)",
     4: "deprecated (RFC 6633)", 5: "there is a better router (RFC 792)",
-    11: "an error: the packet quoted below was dropped on the way (RFC 792)",
+    11: "an error: the packet quoted below was dropped (RFC 792)",
     12: "an error: a field of the packet quoted below is wrong (RFC 792)",
 }  # fmt: skip
 ERRORS = (3, 4, 5, 11, 12)
