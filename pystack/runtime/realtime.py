@@ -1,13 +1,14 @@
 """The real-time driver: the threads that wait for a stack serve its devices themselves.
 
-A host is put together from four classes, each of which adds one thing and can be read without those above it:
+A host is put together from five classes, each of which adds one thing and can be read without those above it:
 
-    Host          host.py      every way into a stack, recorded if a recorder listens; drivers in virtual time use it directly
-    CallingHost   calling.py   one lock around the calls; sending frames to devices; waking the threads that an event concerns
-    ServingHost   serving.py   threads that wait, and the leader among them, which polls the devices
-    RealtimeHost  here         setting up, starting, inspecting and ending; names; descriptors; fork
+    Host          host.py        every way into a stack, recorded if a recorder listens
+    SocketHost    sockethost.py  the calls by which sockets use a host; hosts in virtual time have them, too (pystack.sim)
+    CallingHost   calling.py     one lock around the calls; sending frames to devices; waking the threads that an event concerns
+    ServingHost   serving.py     threads that wait, and the leader among them, which polls the devices
+    RealtimeHost  here           setting up, starting, inspecting and ending; descriptors; fork
 
-Programs use RealtimeHost only. The first three are compiled, because they run for every frame and call. This one is plain Python.
+Programs use RealtimeHost only. The first four are compiled, because they run for every frame and call. This one is plain Python.
 """
 
 import errno
@@ -50,7 +51,6 @@ class RealtimeHost(ServingHost):
         names: "Names | None" = None,
     ):
         super().__init__(stack, recorder, clock)
-        #: the names that this host's sockets know (pystack.sockets.resolve), or None: only "localhost"
         self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False

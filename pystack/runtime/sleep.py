@@ -12,7 +12,6 @@ sleeps for a while without polling, because the kernel prefers a thread that sle
 """
 
 import os
-import select
 from time import monotonic_ns
 from typing import Any
 
@@ -51,6 +50,13 @@ def calm(fd: int) -> None:
         pass
 
 
+def _select() -> Any:  # python
+    """The module `select`, which networks in virtual time do without (a browser's Python does not have it)."""
+    import select
+
+    return select
+
+
 class Sleeper:
     """Descriptors to sleep on; `ready(i)` says afterwards whether the i-th that was added is readable."""
 
@@ -64,7 +70,7 @@ class Sleeper:
         self.resting = 0
         self.fds: list[int] = []
         self.found: list[int] = []
-        self.epoll: Any = None if C.COMPILED else select.epoll()
+        self.epoll: Any = None if C.COMPILED else _select().epoll()
 
     def add(self, fd: int) -> None:
         """Add a descriptor; -1 leaves its place empty. A descriptor that is closed later is reported as readable."""
@@ -74,7 +80,7 @@ class Sleeper:
         if C.COMPILED:
             add_fd(self, fd)  # type: ignore[name-defined] # noqa: F821
         elif fd >= 0:
-            self.epoll.register(fd, select.EPOLLIN)
+            self.epoll.register(fd, _select().EPOLLIN)
         self.count += 1
 
     def learn(self, slept: int) -> None:

@@ -80,8 +80,8 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
 def _host(host: RealtimeHost | None) -> RealtimeHost:
     """The host that runs the services: this one, or the default stack's."""
     found = host if host is not None else _current.default()
-    if found is None:
-        raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
+    if not isinstance(found, RealtimeHost):
+        raise OSError(errno.ENETDOWN, "no pystack stack is running here in real time: call pystack.up(...) first")
     return found
 
 
