@@ -4,14 +4,16 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from time import time_ns
 from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.phy.tapio import FrameIO
 from pystack.runtime.host import Host, RecorderProtocol
-from pystack.runtime.lock import Gate, Lock, this_thread
+from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import monotonic, poke
+from pystack.runtime.sockethost import LONGEST, SocketHost
 from pystack.runtime.waiting import Hook, Waiter, Watch
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
@@ -49,19 +51,17 @@ class Port:
             self.expected = 4 * self.expected if self.expected < _BATCH // 4 else _BATCH
 
 
-class CallingHost(Host):
-    """A Host with a lock and devices.
+class CallingHost(SocketHost):
+    """A SocketHost with devices.
 
     ServingHost adds the threads that wait; see realtime.py for all classes of a host.
     """
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
-        self.lock = Lock()
         #: the clock in ns that the caller gave, or None for CLOCK_MONOTONIC
         self.source: Callable[[], int] | None = clock
         self.busy = False
-        self.error: OSError | None = None
         #: the thread that ends the process, or 0 (see `check`)
         self.leaver = 0
         self.ports: list[Port] = []
@@ -85,6 +85,18 @@ class CallingHost(Host):
     def time(self) -> int:
         """Return `clock` for compiled code."""
         return monotonic() if self.source is None else self.source()
+
+    def wall_time(self, stamp: int) -> int:  # python
+        """The time of day (ns since 1970) at which this host's clock showed `stamp`."""
+        return stamp + time_ns() - self.time()
+
+    def caller(self) -> int:
+        """The number of the calling thread."""
+        return this_thread()
+
+    def deadline(self, seconds: float | None) -> int | None:
+        """SocketHost.deadline, without a call of Python's."""
+        return None if seconds is None else self.time() + int(min(seconds, LONGEST) * 1e9)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -314,14 +326,6 @@ class CallingHost(Host):
             watch.hide(hook)
         finally:
             self.lock.release()
-
-    def watch_descriptor(self, handle: Any) -> None:  # python
-        """Watch the descriptor that a socket received (RealtimeHost)."""
-        raise NotImplementedError
-
-    def forget_descriptor(self, handle: Any) -> None:  # python
-        """Stop watching the descriptor of a socket (RealtimeHost)."""
-        raise NotImplementedError
 
     def refresh(self, watch: Watch) -> None:
         """Notify the watch's hooks, because a call may have changed the readiness without an event, as recv does."""

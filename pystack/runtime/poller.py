@@ -12,11 +12,10 @@ after a call on it. The caller either reads until nothing is left or calls `agai
 """
 
 from collections import deque
-from time import monotonic_ns
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.sockethost import SocketHost
 from pystack.runtime.waiting import Hook, Watch
 
 #: the events that `watch` accepts
@@ -55,7 +54,7 @@ class PollEntry(Hook):
 class Poller:
     """The sockets for which one thread waits."""
 
-    def __init__(self, host: RealtimeHost):
+    def __init__(self, host: SocketHost):
         self.host = host
         self.ready: deque[PollEntry] = deque()
         self.entries: dict[Any, PollEntry] = {}
@@ -96,7 +95,7 @@ class Poller:
 
     def poll(self, timeout: float | None = None) -> list[Any]:
         """Return the data of the ready sockets. Waits up to `timeout` seconds (None: forever) for the first one."""
-        deadline = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+        deadline = self.host.deadline(timeout)
         if not self.ready and not self.host.wait(self.told, C.EV_IN, deadline):
             return []
         found = []

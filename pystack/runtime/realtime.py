@@ -1,13 +1,14 @@
 """The real-time driver: the threads that wait for a stack serve its devices themselves.
 
-Four classes form a host. Each of them adds one thing, and can be read without those above it:
+Five classes form a host. Each of them adds one thing, and can be read without those below it in this list:
 
-    Host          host.py      every way into a stack, with an optional recorder; enough for drivers in virtual time
-    CallingHost   calling.py   one lock around the calls; sends frames to devices; wakes threads that wait for an event
-    ServingHost   serving.py   threads that wait, and the leader among them, which polls the devices
-    RealtimeHost  here         setup, start, inspection and end; names; descriptors; fork
+    Host          host.py        every way into a stack, with an optional recorder
+    SocketHost    sockethost.py  the calls that sockets make; hosts in virtual time implement them too (pystack.sim)
+    CallingHost   calling.py     one lock around the calls; sends frames to devices; wakes threads that wait for an event
+    ServingHost   serving.py     threads that wait, and the leader among them, which polls the devices
+    RealtimeHost  here           setup, start, inspection and end; descriptors; fork
 
-Programs use RealtimeHost only. The first three are compiled,
+Programs use RealtimeHost only. The first four are compiled,
 because they run for every frame and call. This one is plain Python.
 """
 
@@ -51,7 +52,6 @@ class RealtimeHost(ServingHost):
         names: "Names | None" = None,
     ):
         super().__init__(stack, recorder, clock)
-        #: the names that this host's sockets know (pystack.sockets.resolve); None: only "localhost"
         self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False

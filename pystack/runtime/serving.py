@@ -77,12 +77,7 @@ class ServingHost(CallingHost):
         The thread may lead while it waits, as the head of this file
         explains. Signal handlers run, and their exceptions leave this call.
         """
-        limit = -1
-        if deadline is not None:
-            limit = deadline
-            if self.source is not None:
-                # Callers use the system's clock.
-                limit += self.time() - monotonic()
+        limit = -1 if deadline is None else deadline
         me = self._me()
         me.bits = bits
         self._await(me, watch, limit)

@@ -13,7 +13,6 @@ because the kernel prefers a thread that slept to a thread that was always ready
 """
 
 import os
-import select
 from time import monotonic_ns
 from typing import Any
 
@@ -52,6 +51,13 @@ def calm(fd: int) -> None:
         pass
 
 
+def _select() -> Any:  # python
+    """The module `select`, which networks in virtual time do without (a browser's Python does not have it)."""
+    import select
+
+    return select
+
+
 class Sleeper:
     """Descriptors to sleep on. Afterwards `ready(i)` says whether the i-th one that was added is readable."""
 
@@ -65,7 +71,7 @@ class Sleeper:
         self.resting = 0
         self.fds: list[int] = []
         self.found: list[int] = []
-        self.epoll: Any = None if C.COMPILED else select.epoll()
+        self.epoll: Any = None if C.COMPILED else _select().epoll()
 
     def add(self, fd: int) -> None:
         """Add a descriptor; -1 leaves its place empty. A descriptor that is closed later is reported as readable."""
@@ -75,7 +81,7 @@ class Sleeper:
         if C.COMPILED:
             add_fd(self, fd)  # type: ignore[name-defined] # noqa: F821
         elif fd >= 0:
-            self.epoll.register(fd, select.EPOLLIN)
+            self.epoll.register(fd, _select().EPOLLIN)
         self.count += 1
 
     def learn(self, slept: int) -> None:

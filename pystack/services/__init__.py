@@ -86,8 +86,8 @@ def _host(host: RealtimeHost | None) -> RealtimeHost:
     Raises OSError if there is none.
     """
     found = host if host is not None else _current.default()
-    if found is None:
-        raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
+    if not isinstance(found, RealtimeHost):
+        raise OSError(errno.ENETDOWN, "no pystack stack is running here in real time: call pystack.up(...) first")
     return found
 
 
