@@ -14,7 +14,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 #: the rooms whose comments and docstrings are checked
-HELD = ("pystack/stepper", "pystack/pkt", "pystack/cli", "pystack/demo", "tools", "web", "vagrant", "setup.py")
+HELD = (
+    "pystack_c/tcp",
+    "pystack/stepper",
+    "pystack/pkt",
+    "pystack/cli",
+    "pystack/demo",
+    "tools",
+    "web",
+    "vagrant",
+    "setup.py",
+)
 VERBS = (
     "is are was were has have had does did may can must will would comes came goes went arrives arrived needs follows fits "
     "remains happens happened waits listens stands becomes became belongs sends sent speaks closes reads writes takes"
