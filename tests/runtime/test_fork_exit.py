@@ -303,6 +303,8 @@ def test_daemon_threads_that_wait_end_without_a_word(waits):
         client, conn = pair()
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("127.0.0.1", 0))
+        # for `connect`, a route on which no host answers
+        stack.host.setup("add_route", 0x0A000000, 8, 0, stack.host.stack.ifaces[0])
 
         def again():
             while True:
@@ -316,7 +318,6 @@ def test_daemon_threads_that_wait_end_without_a_word(waits):
                 poller.poll()
 
         def connect():
-            stack.host.setup("add_route", 0x0A000000, 8, 0, stack.host.stack.ifaces[0])
             socket.create_connection(("10.1.2.3", 1))
 
         def turn():
