@@ -89,7 +89,7 @@ LAST_ACK = 9
 LISTEN = 10
 CLOSING = 11
 
-# The news of an endpoint (Endpoint.pending), and its readiness. The bits are those of poll(2).
+# The events of an endpoint (Endpoint.pending) and its readiness. The bits are those of poll(2).
 EV_IN = 0x01
 EV_PRI = 0x02
 EV_OUT = 0x04

@@ -71,6 +71,8 @@ def picture(browser: Browser, folder: Path, name: str) -> None:
         page.wait_for_timeout(500)
         if script:
             page.evaluate(f"() => {{ {script} }}")
+            if script == BRANCH:
+                page.wait_for_selector("#open-branch")  # the scenario has run again
             page.wait_for_timeout(700)
         shot = Image.open(io.BytesIO(page.screenshot()))
         context.close()
