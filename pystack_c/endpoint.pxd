@@ -32,10 +32,10 @@ cdef class Endpoint(TimerOwner):
     cpdef begin(self, Core core, int64_t ident)
     cpdef dict snapshot(self)
     cpdef wake(self, int bits)
-    cpdef int readiness(self)
-    cpdef bint listening(self)
+    cpdef int readiness(self) except? -1
+    cpdef bint listening(self) except -1
     @cython.locals(bits=int)
-    cpdef int take_pending(self)
+    cpdef int take_pending(self) except? -1
     @cython.locals(error=int)
-    cpdef int take_error(self)
+    cpdef int take_error(self) except? -1
     cpdef fail(self, int error)

@@ -42,7 +42,7 @@ cdef class RouteTable:
     cdef public list by_length
     cdef public list lengths
     @cython.locals(bucket=dict, route=Route)
-    cpdef bint has(self, uint32_t dst, int prefixlen, int64_t metric)
+    cpdef bint has(self, uint32_t dst, int prefixlen, int64_t metric) except -1
     @cython.locals(bucket=dict, same=list)
     cpdef add(self, Route route)
     @cython.locals(bucket=dict, old=list, keep=list)

@@ -11,6 +11,8 @@ function   a function or method that the .pxd does not declare (on purpose? `# p
 class      a class that the .pxd does not declare (on purpose? `# python` on its class line)
 attribute  an attribute that a method assigns and no .pxd declares: AttributeError once compiled
 unknown    a name in the .pxd that the .py does not have
+except     a function of the .pxd that returns a number of C, and does not say how it reports an exception (`except`,
+           `except?` or `noexcept`): each caller in another module then asks PyErr_Occurred after every call
 constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
 macro      a macro of the .pxd that has the C name of another module's function: it replaces no call, and only the speed
            shows that
@@ -33,6 +35,7 @@ FUNC = re.compile(rf"^c?p?def\s+(?:inline\s+)?(?:[^(=]*?[\s*])?({IDENT})\s*\((.*
 CLASS = re.compile(rf"^cdef\s+class\s+({IDENT})\s*(?:\(\s*([\w.]*)\s*\))?")
 BLOCK = re.compile(r"^(?:cdef|ctypedef)\s+(?:extern|enum|struct|union|packed|cppclass)\b.*:$|^cdef:$")
 VARIABLE = re.compile(r"^cdef\s+(?!class\b|enum\b|struct\b|extern\b|inline\b)(?:public\s+|readonly\s+)?(.+)$")
+NUMBER = re.compile(r"^c?p?def\s+(?:bint|int|u?int\d+_t|Py_ssize_t|float|double)\s*$")
 MACRO = re.compile(r"#\s*(?:define|ifn?def)\s+(__pyx_f_\w+|__PYX_HAVE__\w+)")
 FROM = re.compile(r"^from\s+([\w.]+)\s+cimport\s+(.+)$", re.S)
 
@@ -61,6 +64,8 @@ class PxdFunction:
     types: dict[str, str] = field(default_factory=dict)
     """Parameter or local -> its type, as the .pxd writes it; "" -> the type of the result."""
     noexcept: bool = False
+    silent: bool = False
+    """It says neither `except` nor `noexcept`."""
 
 
 @dataclass
@@ -169,6 +174,7 @@ def parse_pxd(text: str) -> Pxd:
             function = PxdFunction(found[1], line, [declared_name(a) for a in args], list(local_types))
             function.types = {"": code[: found.start(1)], **{declared_name(a): a for a in args}, **local_types}
             function.noexcept = "noexcept" in code[found.end(2) :]
+            function.silent = "except" not in code[found.end(2) :]
             (pxd.functions if owner is None else owner.methods)[found[1]] = function
             local_types = {}
         elif found := VARIABLE.match(code):
@@ -368,9 +374,12 @@ class Lint:
                 continue
             elif not is_python(lines, node):
                 self.add(path, node.lineno, "function", f"{prefix}{name} is not in the .pxd")
-        for name, gone in declared.items():
+        for name, known in declared.items():
             if name not in nodes:
-                self.add(path.with_suffix(".pxd"), gone.line, "unknown", f"{prefix}{name} is not in the .py")
+                self.add(path.with_suffix(".pxd"), known.line, "unknown", f"{prefix}{name} is not in the .py")
+            elif known.silent and NUMBER.match(known.types[""]):
+                text = f"{prefix}{name} returns a number: add `except -1`, `except? -1` or `noexcept`"
+                self.add(path.with_suffix(".pxd"), known.line, "except", text)
 
     def check_locals(
         self, path: Path, lines: list[str], node: ast.FunctionDef, declared: PxdFunction, name: str

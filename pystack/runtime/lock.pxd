@@ -34,7 +34,7 @@ cdef class Lock:
     cpdef acquire(self)
     cpdef bint try_acquire(self) except -1
     cpdef release(self)
-    cpdef bint mine(self)
+    cpdef bint mine(self) except -1
     @cython.locals(old=object)
     cpdef renew(self)
 

@@ -29,7 +29,7 @@ cdef class Selection:
     cdef public Waiter me
     cdef public bint outside
     cdef public object waiter
-    cpdef int readiness(self)
+    cpdef int readiness(self) except? -1
     @cython.locals(interest=Interest)
     cpdef Interest add(self, Watch watch, int events, key)
     cpdef change(self, Interest interest, int events, key)

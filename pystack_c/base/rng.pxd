@@ -18,6 +18,6 @@ cdef class Rng:
     @cython.locals(r=uint64_t)
     cpdef uint64_t below(self, uint64_t n) noexcept
     cpdef double random(self) noexcept
-    cpdef uint64_t keyed_hash(self, bytes data)
-    cpdef uint64_t keyed_port(self, uint64_t laddr, uint64_t raddr, uint64_t rport)
-    cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second)
+    cpdef uint64_t keyed_hash(self, bytes data) except? 0xFFFFFFFFFFFFFFFF
+    cpdef uint64_t keyed_port(self, uint64_t laddr, uint64_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
+    cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second) except? 0xFFFFFFFFFFFFFFFF

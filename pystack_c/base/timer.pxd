@@ -30,7 +30,7 @@ cdef class TimerQueue:
     cpdef cancel(self, Timer timer)
     cpdef stop(self, Timer timer)
     @cython.locals(top=Timer)
-    cpdef int64_t next_deadline(self)
+    cpdef int64_t next_deadline(self) except? -1
     @cython.locals(top=Timer, deadline=int64_t)
     cpdef Timer pop_due(self, int64_t now)
     @cython.locals(i=Py_ssize_t, last=Timer)

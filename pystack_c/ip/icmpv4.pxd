@@ -10,7 +10,7 @@ from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.wire cimport icmpv4 as wire
 
-cpdef bint is_error(int icmp_type)
+cpdef bint is_error(int icmp_type) except -1
 cpdef count_out(Core core, int icmp_type)
 cpdef count_in(Core core, int icmp_type)
 @cython.locals(name=str)

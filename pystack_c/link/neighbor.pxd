@@ -56,7 +56,7 @@ cdef bint _drop_unresolved(Core core, Iface iface) except -1
 cpdef remove(Core core, NeighborEntry entry)
 @cython.locals(entry=NeighborEntry)
 cpdef NeighborEntry set_permanent(Core core, Iface iface, uint32_t addr, uint64_t mac)
-cpdef int current_state(NeighborEntry entry, int64_t now)
+cpdef int current_state(NeighborEntry entry, int64_t now) except? -1
 @cython.locals(core=Core)
 cpdef confirm(NeighborEntry entry)
 @cython.locals(dst=Dst, iface=Iface, entry=NeighborEntry, header=bytes, reason=str)

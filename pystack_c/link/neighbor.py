@@ -328,9 +328,12 @@ def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
 def transmit(core: Core, iface: Iface, out: Outgoing, start: int, end: int) -> None:
     """Transmit the frame core.scratch[start:end] + out.payload."""
     p = core.scratch
-    # In the compiled build p is a pointer, so its slice is bytes
-    # already; a call of `bytes` would be an extra Python call.
-    tx = new_transmit(iface, b"" + p[start:end], out.payload)
+    if C.COMPILED:
+        # In the compiled build p is a pointer, so its slice is bytes already. A call of `bytes` would be an extra Python call,
+        # and a concatenation would ask for two buffers.
+        tx = new_transmit(iface, p[start:end], out.payload)  # type: ignore[arg-type]
+    else:
+        tx = new_transmit(iface, bytes(p[start:end]), out.payload)
     if out.csum_offset > 0:
         _offload(tx, out, start, end)
     core.transmit(tx)

@@ -24,7 +24,7 @@ cdef class Session(TimerOwner):
     cdef public int64_t head
     cdef public int64_t head_at
     cdef public Timer timer
-    cpdef int64_t waits(self)
+    cpdef int64_t waits(self) except? -1
     cpdef blocked(self, int64_t now)
     @cython.locals(limit=int64_t, head=int64_t)
     cpdef begun(self, int64_t now)
@@ -33,7 +33,7 @@ cdef class Session(TimerOwner):
     @cython.locals(config=Config)
     cpdef str overdue(self, int64_t now)
     @cython.locals(at=int64_t)
-    cpdef int64_t quiet(self)
+    cpdef int64_t quiet(self) except? -1
     @cython.locals(config=Config, at=int64_t, idle=int64_t)
     cpdef arm(self, int64_t now)
     @cython.locals(config=Config, quarter=int64_t, buf=SendBuf)

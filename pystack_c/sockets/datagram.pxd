@@ -50,7 +50,7 @@ cdef class DatagramSocket(Endpoint):
     cdef public Iface mcast_iface
     cdef public dict memberships
     @cython.locals(bits=int)
-    cpdef int readiness(self)
+    cpdef int readiness(self) except? -1
     @cython.locals(dgram=Datagram)
     cpdef bint enqueue(self, Packet pkt, Iface iface, bytes data, int sport) except -1
     cpdef bint matches(self, Iface iface, uint32_t laddr, uint32_t raddr) except -1

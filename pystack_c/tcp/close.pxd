@@ -14,7 +14,7 @@ from pystack_c.base.timer cimport Timer, new_timer
 cpdef stop_timers(Tcb tcb, str why, str rfc)
 @cython.locals(core=Core, tables=TcpTables)
 cpdef enter_time_wait(Tcb tcb, str why, str rfc)
-cpdef bint await_fin(Tcb tcb)
+cpdef bint await_fin(Tcb tcb) except -1
 cdef slim(Tcb tcb)
 @cython.locals(core=Core, why=str, rfc=str)
 cpdef start_wait(Tcb tcb, int kind, int64_t wait)

@@ -25,6 +25,6 @@ cpdef fragmentation_needed(Tcb tcb, int mtu)
 @cython.locals(q=RtxQueue, item=SentSegment, found=bint)
 cpdef send_smaller(Tcb tcb)
 @cython.locals(value=int)
-cpdef int plateau(int mtu)
+cpdef int plateau(int mtu) except? -1
 @cython.locals(head=SentSegment)
 cpdef syn_was_too_large(Tcb tcb)

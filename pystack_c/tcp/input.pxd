@@ -34,19 +34,19 @@ cpdef explain_arrival(Tcb tcb, Packet pkt)
 @cython.locals(subject=str)
 cpdef closed_state(Core core, Packet pkt)
 @cython.locals(wnd=int64_t, seq=uint32_t, edge=uint32_t, last=uint32_t)
-cpdef bint acceptable(Tcb tcb, Packet pkt, int64_t length)
+cpdef bint acceptable(Tcb tcb, Packet pkt, int64_t length) except -1
 cdef bint goes_first(Tcb tcb, Packet pkt) except -1
 cdef syn_arrived(Tcb tcb)
 @cython.locals(core=Core, flags=int, length=int64_t, zero_window=bint)
 cpdef other_states(Tcb tcb, Packet pkt)
 @cython.locals(state=int, why=str)
-cpdef bint text_allowed(Tcb tcb, Packet pkt)
+cpdef bint text_allowed(Tcb tcb, Packet pkt) except -1
 @cython.locals(core=Core, n=int64_t)
 cpdef unacceptable(Tcb tcb, Packet pkt)
 @cython.locals(state=int, counters=Counters, error=int, why=str, rfc=str)
 cpdef reset_arrived(Tcb tcb, Packet pkt)
 cpdef bint old_ack(Tcb tcb, Packet pkt) except -1
 @cython.locals(core=Core, ack=uint32_t)
-cpdef bint ack_field(Tcb tcb, Packet pkt)
+cpdef bint ack_field(Tcb tcb, Packet pkt) except -1
 @cython.locals(state=int, rfc=str)
-cpdef bint fin_acked(Tcb tcb)
+cpdef bint fin_acked(Tcb tcb) except -1

@@ -10,11 +10,11 @@ from pystack_c.tcp cimport tell
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, route=Dst)
-cpdef bint have_route(Tcb tcb)
+cpdef bint have_route(Tcb tcb) except -1
 @cython.locals(route=Dst)
 cpdef int headers(Tcb tcb) except -1
 @cython.locals(config=Config, mss=int)
-cpdef int local_mss(Tcb tcb)
+cpdef int local_mss(Tcb tcb) except? -1
 cpdef int path_mtu(Tcb tcb) except -1
 @cython.locals(mode=int)
 cpdef int fragmenting(Tcb tcb) except -1

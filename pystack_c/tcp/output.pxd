@@ -47,7 +47,7 @@ cdef bint ends_burst(Tcb tcb, int64_t n, int64_t mss) except -1
 @cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
 cpdef bint mtu_probe_waits(Tcb tcb, int64_t mss) except -1
 @cython.locals(gso_max=int64_t)
-cpdef int64_t group_size(Tcb tcb, int64_t n, int64_t mss, int64_t unsent)
+cpdef int64_t group_size(Tcb tcb, int64_t n, int64_t mss, int64_t unsent) except? -1
 @cython.locals(core=Core, why=str, rfc=str)
 cpdef explain_hold(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
 @cython.locals(core=Core, flags=int, end=uint32_t, seq=uint32_t, seg=SentSegment)

@@ -122,7 +122,7 @@ def send_new(tcb: Tcb) -> None:
             return
         burst += 1
         send_next(tcb, mss, n, unsent)
-        unsent = tcb.unsent()
+        unsent -= n
     note_limits(tcb, mss, unsent, burst > 0, n == _HELD)
     if tcb.fin_pending and not tcb.fin_sent and tcb.unsent() <= 0:
         send_fin(tcb)
@@ -173,14 +173,12 @@ def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
         return 0
     if n > mss and n > rate.quantum(tcb, mss):
         n = rate.quantum(tcb, mss) // mss * mss
-    return n
+    return mss if tcb.tlp_new and n > mss else n
 
 
 def send_next(tcb: Tcb, mss: int, n: int, unsent: int) -> None:
     """Send the next `n` of `unsent` bytes. The segment that empties the buffer or ends a burst carries PSH."""
     offset = tcb.sendbuf.tail - unsent
-    if tcb.tlp_new and n > mss:
-        n = mss
     if tcb.chunks is not None:
         room = min(peer_room(tcb), path_room(tcb, mss))
         tcb.tlp_new = False
@@ -193,9 +191,12 @@ def send_next(tcb: Tcb, mss: int, n: int, unsent: int) -> None:
 
 def note_limits(tcb: Tcb, mss: int, unsent: int, sent: bool, held: bool) -> None:
     """Record what limits the sender: cwnd (which may grow only in this case), the peer's window, or the application."""
-    usable = peer_room(tcb)
-    room = path_room(tcb, mss)
-    limited = (unsent > 0 and room < mss and room <= usable) or (held and room < usable)
+    usable = 0
+    limited = False
+    if unsent > 0:
+        usable = peer_room(tcb)
+        room = path_room(tcb, mss)
+        limited = (room < mss and room <= usable) or (held and room < usable)
     pipe = tcb.in_flight()
     if limited or sent:
         note_cwnd_use(tcb, limited or pipe > tcb.cwnd - mss)

@@ -17,10 +17,10 @@ from pystack_c.tcp.optionroom cimport accecn_option, blocks_beside, most_blocks
 
 cpdef int ecn_flags(Tcb tcb, int flags, int64_t length, bint sacks) except -100
 @cython.locals(core=Core, scratch=bytearray, hlen=int, count=int, pieces=int, blocks=list, chosen=int, window=int64_t, urg=int, tos=int, payload=object, fields=dict)
-cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc)
+cpdef int send_segment(Tcb tcb, uint32_t seq, int flags, int64_t offset, int64_t length, int gso_size, str reason, str rfc) except? -1
 @cython.locals(ahead=int64_t)
 cdef int urgent_pointer(Tcb tcb, uint32_t seq) noexcept
 cdef void count_sent(Tcb tcb, int64_t length, int pieces) noexcept
 cpdef ack_was_sent(Tcb tcb, int count)
 @cython.locals(core=Core, route=Dst, acc=uint32_t, csum_offset=int, out=Outgoing, error=int)
-cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos)
+cpdef int hand_to_ip(Tcb tcb, int hlen, object payload, int64_t length, int gso_size, int tos) except? -1

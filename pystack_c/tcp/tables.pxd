@@ -34,13 +34,13 @@ cdef class TcpTables(PortTable):
     cpdef listen(self, Tcb tcb)
     @cython.locals(group=list)
     cpdef unlisten(self, Tcb tcb)
-    cpdef uint64_t hash4(self, uint64_t laddr, uint64_t lport, uint64_t raddr, uint64_t rport)
+    cpdef uint64_t hash4(self, uint64_t laddr, uint64_t lport, uint64_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
     @cython.locals(forced=int64_t)
-    cpdef uint32_t isn(self, Tcb tcb)
-    cpdef uint32_t ts_offset(self, Tcb tcb)
+    cpdef uint32_t isn(self, Tcb tcb) except? 0xFFFFFFFF
+    cpdef uint32_t ts_offset(self, Tcb tcb) except? 0xFFFFFFFF
     @cython.locals(core=Core)
-    cpdef bint challenge_allowed(self)
-    cpdef bint count_time_wait(self, Tcb tcb)
+    cpdef bint challenge_allowed(self) except -1
+    cpdef bint count_time_wait(self, Tcb tcb) except -1
     @cython.locals(tcb=Tcb)
     cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
     @cython.locals(core=Core, how=int)

@@ -28,11 +28,11 @@ cdef class TcpLayer(TcpTables):
     cpdef on_timer(self, Tcb tcb, int kind)
 
 @cython.locals(config=Config)
-cpdef int give_up_after(Tcb tcb)
+cpdef int give_up_after(Tcb tcb) except? -1
 @cython.locals(limit=int64_t)
-cpdef int64_t time_limit(Tcb tcb)
-cpdef bint user_timeout_over(Tcb tcb)
-cpdef bint window_shrunk(Tcb tcb)
+cpdef int64_t time_limit(Tcb tcb) except? -1
+cpdef bint user_timeout_over(Tcb tcb) except -1
+cpdef bint window_shrunk(Tcb tcb) except -1
 cpdef loss_probe(Tcb tcb)
 @cython.locals(core=Core, head=SentSegment, old=int64_t, new=int64_t, deadline=int64_t, limit=int64_t)
 cpdef retransmission(Tcb tcb)

@@ -9,7 +9,7 @@ from pystack_c.wire.tcp cimport segment_len
 
 cpdef uint32_t ts_now(Tcb tcb) noexcept
 cpdef bint newer_stamp(Tcb tcb, Packet pkt) except -1
-cpdef bint paws_reject(Tcb tcb, Packet pkt)
+cpdef bint paws_reject(Tcb tcb, Packet pkt) except -1
 @cython.locals(counters=Counters)
 cpdef count_paws(Tcb tcb, Packet pkt)
 cpdef note_timestamp(Tcb tcb, Packet pkt)

@@ -10,6 +10,6 @@ from pystack_c.tcp.tcb cimport Tcb
 @cython.locals(flags=int)
 cpdef bint time_wait(Tcb tcb, Packet pkt) except -1
 @cython.locals(newer=bint, listener=Tcb)
-cpdef bint reopen(Tcb tcb, Packet pkt)
+cpdef bint reopen(Tcb tcb, Packet pkt) except -1
 @cython.locals(flags=int)
 cpdef time_wait_answer(Tcb tcb, Packet pkt)

@@ -42,7 +42,7 @@ cpdef int64_t send(Tcb tcb, bytes data, int flags, int64_t now) except? -1
 cpdef bytes recv(Tcb tcb, int64_t n, int flags, int64_t now)
 @cython.locals(buf=RecvBuf)
 cpdef int64_t skip(Tcb tcb, int64_t n, int64_t now) except? -1
-cpdef bint at_mark(Tcb tcb, int64_t now)
+cpdef bint at_mark(Tcb tcb, int64_t now) except -1
 cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1

@@ -10,9 +10,9 @@ from pystack_c.tcp.delack cimport ack_now
 @cython.locals(free=int64_t, limit=int64_t)
 cpdef int64_t free_space(Tcb tcb) noexcept
 @cython.locals(window=int64_t)
-cpdef int64_t opening_window(Tcb tcb)
+cpdef int64_t opening_window(Tcb tcb) except? -1
 @cython.locals(buf=RecvBuf, free=int64_t, edge=uint32_t, step=int64_t, window=int64_t, unit=int64_t, rounded=int64_t)
-cpdef int64_t select_window(Tcb tcb)
+cpdef int64_t select_window(Tcb tcb) except? -1
 cdef count_zero_window(Tcb tcb, int64_t window)
 @cython.locals(state=int, buf=RecvBuf, free=int64_t, left=int64_t, step=int64_t)
 cpdef window_update(Tcb tcb)

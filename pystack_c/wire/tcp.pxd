@@ -28,4 +28,4 @@ cpdef int write_fastopen(bytearray buf, Py_ssize_t o, bytes cookie, bint exp) ex
 @cython.locals(b="unsigned char*", i=Py_ssize_t, n=int, value=int64_t)
 cpdef int write_accecn(bytearray buf, Py_ssize_t o, int order, int count, int64_t first, int64_t ceb, int64_t last) except -1
 @cython.locals(n=int64_t)
-cpdef int64_t segment_len(Packet pkt)
+cpdef int64_t segment_len(Packet pkt) except? -1

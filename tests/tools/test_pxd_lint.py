@@ -66,7 +66,7 @@ cdef class Thing(Base):
     cdef public int64_t count
     @cython.locals(total=int64_t,
                    i=int)  # a comment
-    cpdef int64_t grow(self, int64_t n)
+    cpdef int64_t grow(self, int64_t n) except? -1
 @cython.locals(p="const unsigned char*", a=int, b=int)
 cpdef int parse(bytes p, Py_ssize_t end) except? -1
 """
@@ -114,6 +114,8 @@ PLANTED = [
     ("pxd", "cdef public int64_t count", "cdef public int64_t count, gone", "unknown: attribute Thing.gone"),
     ("pxd", "    cpdef int64_t grow", "    cpdef shrink(self)\n    cpdef int64_t grow", "unknown: Thing.shrink"),
     ("pxd", "cpdef int parse", "cpdef int lost(int x)\ncpdef int parse", "unknown: lost"),
+    ("pxd", "int64_t n) except? -1", "int64_t n)", "except: Thing.grow returns a number"),
+    ("pxd", "Py_ssize_t end) except? -1", "Py_ssize_t end)", "except: parse returns a number"),
     ("pxd", "cdef inline", "cdef class Lost:\n    pass\ncdef inline", "unknown: class Lost"),
     ("pxd", "cdef inline", "cdef int LIMIT\ncdef inline", "constant: LIMIT"),
     (

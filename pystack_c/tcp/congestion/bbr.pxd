@@ -47,20 +47,20 @@ cdef class Bbr(BbrModel):
     @cython.locals(state=int64_t, flight=int64_t)
     cdef _cycle(self, Tcb t, Rate rs)
     @cython.locals(probing_bw=bint)
-    cdef bint _long_term(self, Tcb t, Rate rs)
-    cdef bint _time_to_go_down(self, Tcb t, Rate rs)
+    cdef bint _long_term(self, Tcb t, Rate rs) except -1
+    cdef bint _time_to_go_down(self, Tcb t, Rate rs) except -1
     @cython.locals(steps=int64_t)
     cdef _probe_upward(self, Tcb t, Rate rs)
     @cython.locals(growth=int64_t)
     cdef _raise_slope(self, Tcb t)
-    cdef bint _time_to_probe(self, Tcb t)
-    cdef bint _excessive(self, Tcb t, int64_t lost, int64_t in_flight)
+    cdef bint _time_to_probe(self, Tcb t) except -1
+    cdef bint _excessive(self, Tcb t, int64_t lost, int64_t in_flight) except -1
     @cython.locals(t=Tcb, gone=SentSegment, rs=Rate, lost=int64_t)
     cpdef segment_lost(self, Endpoint tcb, object seg)
     cdef _inflight_too_high(self, Tcb t, int64_t in_flight, bint app_limited)
     cdef _probe_rtt(self, Tcb t, Rate rs)
     cdef _probe_rtt_done(self, Tcb t, Rate rs)
-    cdef int64_t _probe_rtt_window(self, Tcb t)
+    cdef int64_t _probe_rtt_window(self, Tcb t) except? -1
     @cython.locals(rate=int64_t)
     cdef _pace(self, Tcb t, double gain)
     @cython.locals(most=int64_t, cap=int64_t)

@@ -50,7 +50,7 @@ cdef class BbrModel(CongestionControl):
     cdef latest_signals(self, Rate rs)
     cdef advance_signals(self, Rate rs)
     cdef reset_signals(self)
-    cdef int64_t max_bw(self)
+    cdef int64_t max_bw(self) except? -1
     cdef update_max_bw(self, Rate rs)
     cdef advance_max_bw(self)
     @cython.locals(rs=Rate)
@@ -62,13 +62,13 @@ cdef class BbrModel(CongestionControl):
     @cython.locals(lost=int64_t, delivered=int64_t, probing=bint)
     cdef lower_bounds(self, Tcb t, Rate rs)
     @cython.locals(expected=double, excess=double)
-    cdef bint too_much(self, Tcb t, int64_t lost, int64_t sent)
-    cdef bint lossy(self, Tcb t)
+    cdef bint too_much(self, Tcb t, int64_t lost, int64_t sent) except -1
+    cdef bint lossy(self, Tcb t) except -1
     @cython.locals(now=int64_t, interval=int64_t)
     cdef update_min_rtt(self, Tcb t, Rate rs)
     @cython.locals(now=int64_t, expected=int64_t)
     cdef update_aggregation(self, Tcb t, Rate rs)
-    cdef int64_t bdp(self, Tcb t, int64_t bw, double gain)
-    cdef int64_t budget(self, Tcb t, int64_t volume)
-    cdef int64_t target(self, Tcb t)
-    cdef int64_t with_headroom(self, Tcb t)
+    cdef int64_t bdp(self, Tcb t, int64_t bw, double gain) except? -1
+    cdef int64_t budget(self, Tcb t, int64_t volume) except? -1
+    cdef int64_t target(self, Tcb t) except? -1
+    cdef int64_t with_headroom(self, Tcb t) except? -1

@@ -38,7 +38,7 @@ cdef class Cubic(CongestionControl):
     @cython.locals(limit=int64_t, grow=int64_t)
     cdef _slow_start(self, Tcb t, int64_t acked)
     @cython.locals(thresh=int64_t)
-    cdef int64_t _watch(self, Tcb t, int64_t grow)
+    cdef int64_t _watch(self, Tcb t, int64_t grow) except? -1
     cdef _save(self, Tcb t, int signal)
     @cython.locals(steps=object, room=int64_t, grow=int64_t)
     cdef _as_linux(self, Tcb t, int64_t acked)
@@ -47,7 +47,7 @@ cdef class Cubic(CongestionControl):
     @cython.locals(mss=double, cwnd=double, now=int64_t, segments=double, elapsed=double, w_cubic=double, alpha=double, target=double)
     cdef _avoidance(self, Tcb t, int64_t acked)
     @cython.locals(d=double)
-    cdef double _w(self, double elapsed)
+    cdef double _w(self, double elapsed) except? -1.0
     @cython.locals(t=Tcb, mss=double, cwnd=double, reduced=int64_t)
     cpdef cong_signal(self, Endpoint tcb, int signal)
     @cython.locals(t=Tcb)

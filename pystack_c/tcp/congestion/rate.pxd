@@ -39,7 +39,7 @@ cpdef delivered(Tcb tcb, SentSegment seg, int64_t n)
 @cython.locals(rate=Rate)
 cpdef lost(Tcb tcb, int64_t n)
 @cython.locals(rate=Rate, interval=int64_t)
-cpdef bint finish_sample(Tcb tcb)
+cpdef bint finish_sample(Tcb tcb) except -1
 @cython.locals(rate=Rate)
 cpdef next_sample(Tcb tcb)
 @cython.locals(rate=Rate)
@@ -47,10 +47,10 @@ cpdef note_app_limited(Tcb tcb, int64_t in_flight)
 @cython.locals(config=Config, ratio=int64_t, window=int64_t, rtt=int64_t)
 cpdef set_pacing(Tcb tcb)
 @cython.locals(rate=int64_t)
-cpdef int64_t pacing_limit(Tcb tcb)
+cpdef int64_t pacing_limit(Tcb tcb) except? -1
 @cython.locals(why=str)
-cpdef bint may_send_now(Tcb tcb)
+cpdef bint may_send_now(Tcb tcb) except -1
 @cython.locals(limit=int64_t, start=int64_t, slack=int64_t, wait=int64_t, late=int64_t)
 cpdef paced(Tcb tcb, int64_t n)
 @cython.locals(limit=int64_t, n=int64_t)
-cpdef int64_t quantum(Tcb tcb, int64_t mss)
+cpdef int64_t quantum(Tcb tcb, int64_t mss) except? -1

@@ -7,10 +7,10 @@ from pystack_c.tcp.congestion.base cimport CongestionControl
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(route=Route)
-cpdef int64_t initial_window(Tcb tcb)
+cpdef int64_t initial_window(Tcb tcb) except? -1
 
 @cython.locals(flight=int64_t)
-cpdef int64_t flight_size(Tcb tcb)
+cpdef int64_t flight_size(Tcb tcb) except? -1
 
 cdef class Reno(CongestionControl):
     cdef public int64_t bytes_acked

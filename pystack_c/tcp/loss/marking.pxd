@@ -12,9 +12,9 @@ from pystack_c.tcp.queues.sentseg cimport SentSegment, covers
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(q=RtxQueue, before=int64_t, left=uint32_t, right=uint32_t, fields=dict, why=str)
-cpdef int64_t update_scoreboard(Tcb tcb, list blocks)
+cpdef int64_t update_scoreboard(Tcb tcb, list blocks) except? -1
 @cython.locals(n=int64_t, at=int64_t, size=int64_t)
-cdef uint32_t whole_segments(SentSegment seg, uint32_t edge, bint up)
+cdef uint32_t whole_segments(SentSegment seg, uint32_t edge, bint up) except? 0xFFFFFFFF
 @cython.locals(i=Py_ssize_t, seg=SentSegment, begin=uint32_t, end=uint32_t, edge=uint32_t)
 cdef _mark_block(Tcb tcb, RtxQueue q, uint32_t left, uint32_t right)
 @cython.locals(n=int64_t, pieces=int)

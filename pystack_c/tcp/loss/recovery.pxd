@@ -42,4 +42,4 @@ cdef start_over(Tcb tcb)
 cdef count_failure(Tcb tcb)
 cdef all_lost(Tcb tcb, bint everything, str why, str rfc)
 @cython.locals(config=Config)
-cdef bint duplicate_counts(Tcb tcb)
+cdef bint duplicate_counts(Tcb tcb) except -1

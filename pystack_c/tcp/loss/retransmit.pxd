@@ -16,7 +16,7 @@ from pystack_c.tcp.timestamps cimport ts_now
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, why=str, head=bint)
-cpdef bint retransmit_lost(Tcb tcb)
+cpdef bint retransmit_lost(Tcb tcb) except -1
 @cython.locals(core=Core, n=int64_t, flags=int, offset=int64_t)
 cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(counters=Counters)
@@ -25,4 +25,4 @@ cdef sent_again(Tcb tcb, int error)
 cpdef str recovery_reason(Tcb tcb)
 cpdef str recovery_rfc(Tcb tcb)
 @cython.locals(core=Core, q=RtxQueue, i=Py_ssize_t, edge=uint32_t, seg=SentSegment, size=int64_t, whole=int64_t)
-cpdef bint tail_loss_probe(Tcb tcb)
+cpdef bint tail_loss_probe(Tcb tcb) except -1

@@ -11,6 +11,6 @@ cpdef update(Tcb tcb, int64_t sample)
 @cython.locals(now=int64_t, elapsed=int64_t, sample=int64_t)
 cpdef receiver_sample(Tcb tcb, Packet pkt)
 @cython.locals(rto_max=int64_t, shift=int, rto=int64_t)
-cpdef int64_t backed_off(Tcb tcb)
+cpdef int64_t backed_off(Tcb tcb) except? -1
 @cython.locals(slop=int64_t)
-cdef int64_t _slop(Tcb tcb)
+cdef int64_t _slop(Tcb tcb) except? -1

@@ -16,13 +16,13 @@ cdef class SackRanges:
     cdef public Py_ssize_t first
     cdef public Py_ssize_t last
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, found=SackRange)
-    cpdef Py_ssize_t find(self, uint32_t seq)
+    cpdef Py_ssize_t find(self, uint32_t seq) except? -1
     @cython.locals(i=Py_ssize_t, before=SackRange, after=SackRange)
     cpdef add(self, uint32_t left, uint32_t right, int64_t pieces)
     @cython.locals(found=SackRange)
-    cdef Py_ssize_t _before(self, uint32_t left)
+    cdef Py_ssize_t _before(self, uint32_t left) except? -1
     @cython.locals(found=SackRange)
-    cpdef uint32_t end(self, uint32_t seq)
+    cpdef uint32_t end(self, uint32_t seq) except? 0xFFFFFFFF
     @cython.locals(n=Py_ssize_t, i=Py_ssize_t, found=SackRange)
     cpdef acked(self, uint32_t seq)
     cpdef SackRange top(self)

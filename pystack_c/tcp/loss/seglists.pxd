@@ -15,9 +15,9 @@ cdef class SegList:
     cpdef pop_front(self)
     cpdef pop_back(self)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
-    cpdef Py_ssize_t by_seq(self, uint32_t seq)
+    cpdef Py_ssize_t by_seq(self, uint32_t seq) except? -1
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
-    cpdef Py_ssize_t by_time(self, int64_t order, uint32_t end)
+    cpdef Py_ssize_t by_time(self, int64_t order, uint32_t end) except? -1
     cpdef insert(self, Py_ssize_t i, SentSegment seg)
 
 @cython.final

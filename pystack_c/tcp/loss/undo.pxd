@@ -11,7 +11,7 @@ from pystack_c.tcp.tcb cimport Tcb
 cpdef save(Tcb tcb, bint fresh)
 cpdef forget(Tcb tcb)
 cpdef retransmitted(Tcb tcb, uint32_t end, uint32_t tsval)
-cpdef bint dsack_arrived(Tcb tcb)
-cpdef bint eifel(Tcb tcb, uint32_t tsecr)
+cpdef bint dsack_arrived(Tcb tcb) except -1
+cpdef bint eifel(Tcb tcb, uint32_t tsecr) except -1
 @cython.locals(counters=Counters, old=int64_t, ssthresh=int64_t, timeout=int64_t, core=Core)
 cpdef undo(Tcb tcb, str why, str rfc)

@@ -26,17 +26,17 @@ cpdef bytes make_cookie(Core core, bytes key, uint32_t raddr, uint32_t laddr)
 @cython.locals(cookie=bytes)
 cpdef bytes cookie_of(Packet pkt)
 @cython.locals(core=Core, bits=int, given=bytes, has_data=bint, cookie=bytes)
-cpdef bint accept_data(Tcb tcb, Tcb listener, Packet pkt)
+cpdef bint accept_data(Tcb tcb, Tcb listener, Packet pkt) except -1
 @cython.locals(n=int64_t, before=uint32_t)
 cpdef take_data(Tcb tcb, Packet pkt)
 @cython.locals(config=Config, entry=Cached)
-cpdef bint may_carry_data(Tcb tcb)
+cpdef bint may_carry_data(Tcb tcb) except -1
 @cython.locals(entry=Cached)
 cpdef bytes syn_option(Tcb tcb)
 @cython.locals(entry=Cached, mss=int64_t)
-cpdef int64_t syn_room(Tcb tcb)
+cpdef int64_t syn_room(Tcb tcb) except? -1
 @cython.locals(room=int64_t, have=int64_t)
-cpdef int64_t data_in_syn(Tcb tcb)
+cpdef int64_t data_in_syn(Tcb tcb) except? -1
 @cython.locals(seg=SentSegment)
 cpdef record_data(Tcb tcb, int64_t n)
 @cython.locals(core=Core, entry=Cached, cookie=bytes, q=RtxQueue, item=SentSegment)

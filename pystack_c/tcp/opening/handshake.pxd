@@ -27,7 +27,7 @@ from pystack_c.tcp.tcb cimport Tcb, new_tcb
 from pystack_c.tcp.timers cimport keepalive_arm
 
 @cython.locals(config=Config, shift=int, most=int64_t)
-cpdef int window_scale(Tcb tcb)
+cpdef int window_scale(Tcb tcb) except? -1
 @cython.locals(config=Config, old=int64_t)
 cpdef take_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, tcb=Tcb)
@@ -41,12 +41,12 @@ cdef crossed_syns(Tcb tcb, Packet pkt)
 cpdef syn_sent_state(Tcb tcb, Packet pkt)
 cpdef rest_of_syn(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, parent=Tcb, queue=Listener, sample=int64_t, old=int64_t)
-cpdef bint syn_received_ack(Tcb tcb, Packet pkt)
+cpdef bint syn_received_ack(Tcb tcb, Packet pkt) except -1
 @cython.locals(n=int64_t, before=uint32_t)
 cpdef text_of_syn(Tcb tcb)
 @cython.locals(core=Core, timeout=int64_t, fresh=bint, old=int64_t)
 cpdef became_established(Tcb tcb, Packet pkt, str why)
 @cython.locals(least=int)
-cdef bint syn_lost(Tcb tcb, Packet pkt)
+cdef bint syn_lost(Tcb tcb, Packet pkt) except -1
 @cython.locals(old=int64_t, ssthresh=int64_t)
 cpdef start_congestion_control(Tcb tcb)

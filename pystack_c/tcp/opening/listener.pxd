@@ -10,8 +10,8 @@ cdef class Listener:
     cdef public object accept_queue
     cdef public int64_t defer_accept
     cdef public int fastopen_pending
-    cpdef bint accept_full(self)
-    cpdef bint syn_full(self, Config config)
+    cpdef bint accept_full(self) except -1
+    cpdef bint syn_full(self, Config config) except -1
     cpdef add_syn(self, Tcb tcb)
     cpdef to_accept(self, Tcb tcb)
     cpdef forget(self, Tcb tcb)

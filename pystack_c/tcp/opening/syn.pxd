@@ -14,7 +14,7 @@ from pystack_c.tcp.timestamps cimport ts_now
 from pystack_c.tcp.segment cimport hand_to_ip
 
 @cython.locals(core=Core, config=Config, answer=bint, ts=bint, sack=bint, scale=bint, mss=int, o=int, wscale=int, hlen=int, window=int64_t, flags=int, fields=dict, cookie=bytes, payload=object)
-cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length)
+cpdef int send_syn(Tcb tcb, str reason, str rfc, int64_t length) except? -1
 @cython.locals(mode=int, flags=int, again=int)
 cpdef int syn_ecn(Tcb tcb) except -1
 cpdef int syn_ack_ecn(Tcb tcb) except -1

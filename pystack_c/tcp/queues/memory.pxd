@@ -19,18 +19,18 @@ cdef relieved(Core core)
 @cython.locals(old=int64_t, new=int64_t, large=int64_t)
 cdef count(Core core, object addr, int64_t n)
 cdef tell(Core core, str action, str why)
-cpdef bint over(Core core, int64_t n)
-cpdef bint short(Tcb tcb, int64_t n)
+cpdef bint over(Core core, int64_t n) except -1
+cpdef bint short(Tcb tcb, int64_t n) except -1
 @cython.locals(core=Core)
-cpdef bint refuses(Tcb tcb, uint32_t addr)
+cpdef bint refuses(Tcb tcb, uint32_t addr) except -1
 @cython.locals(buf=RecvBuf, most=int64_t)
-cpdef int64_t window(Tcb tcb, int64_t free)
+cpdef int64_t window(Tcb tcb, int64_t free) except? -1
 @cython.locals(core=Core, free=int64_t, edge=uint32_t, why=str)
-cpdef bint admits(Tcb tcb, int64_t n, bint in_order)
+cpdef bint admits(Tcb tcb, int64_t n, bint in_order) except -1
 @cython.locals(found=list, tcb=Tcb, item=tuple)
 cpdef reclaim(Core core)
 @cython.locals(buf=RecvBuf, n=int64_t, why=str, fields=dict)
 cpdef prune(Tcb tcb)
 @cython.locals(core=Core)
-cpdef bint orphaned(Tcb tcb)
+cpdef bint orphaned(Tcb tcb) except -1
 cpdef adopted(Tcb tcb)

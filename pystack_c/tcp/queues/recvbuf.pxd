@@ -30,7 +30,7 @@ cdef class RecvBuf:
     @cython.locals(i=Py_ssize_t, piece=Piece, have=Py_ssize_t)
     cdef _consume(self, Py_ssize_t n)
     @cython.locals(i=Py_ssize_t, piece=Piece, start=Py_ssize_t, at=Py_ssize_t, value=int)
-    cpdef int cut(self, Py_ssize_t offset)
+    cpdef int cut(self, Py_ssize_t offset) except? -1
     @cython.locals(right=uint32_t, i=Py_ssize_t, before=int64_t, run=Run, stop=uint32_t, gap=int64_t, n=int64_t)
     cpdef bint insert(self, bytes data, Py_ssize_t begin, Py_ssize_t end, uint32_t seq) except? -1
     @cython.locals(run=Run, after=Run, stop=uint32_t, gap=int64_t)
@@ -40,9 +40,9 @@ cdef class RecvBuf:
     cpdef bint touches(self, uint32_t seq, uint32_t right) except? -1
     cdef _also_known(self, uint32_t left, uint32_t edge, uint32_t right)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, run=Run)
-    cdef Py_ssize_t _position(self, uint32_t seq)
+    cdef Py_ssize_t _position(self, uint32_t seq) except? -1
     @cython.locals(count=Py_ssize_t, run=Run, old=int64_t, item=object)
-    cpdef uint32_t pull(self, uint32_t rcv_nxt)
+    cpdef uint32_t pull(self, uint32_t rcv_nxt) except? 0xFFFFFFFF
     @cython.locals(piece=Piece, n=int64_t, item=object)
     cdef _move(self, Run run, int64_t old)
     cpdef forget_ooo(self)

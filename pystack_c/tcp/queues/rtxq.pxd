@@ -42,7 +42,7 @@ cdef class RtxQueue:
     @cython.locals(seg=SentSegment)
     cpdef single(self, Py_ssize_t i)
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
-    cpdef Py_ssize_t find(self, uint32_t seq)
+    cpdef Py_ssize_t find(self, uint32_t seq) except? -1
     @cython.locals(n=int64_t)
     cpdef mark_sacked(self, SentSegment seg)
     @cython.locals(n=int64_t)
@@ -50,7 +50,7 @@ cdef class RtxQueue:
     @cython.locals(board=Scoreboard)
     cpdef mark_retransmitted(self, SentSegment seg, int64_t now)
     @cython.locals(board=Scoreboard, seg=SentSegment)
-    cpdef Py_ssize_t next_lost(self)
+    cpdef Py_ssize_t next_lost(self) except? -1
     @cython.locals(item=object, seg=SentSegment)
     cpdef nothing_lost(self)
     @cython.locals(item=object, seg=SentSegment)

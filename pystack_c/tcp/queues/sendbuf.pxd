@@ -20,7 +20,7 @@ cdef class SendBuf:
     cpdef append(self, bytes data)
     cpdef int64_t own(self) except? -1
     @cython.locals(i=Py_ssize_t, at=int64_t, chunk=bytes)
-    cdef Py_ssize_t _find(self, int64_t offset)
+    cdef Py_ssize_t _find(self, int64_t offset) except? -1
     @cython.locals(i=Py_ssize_t, chunk=bytes, begin=Py_ssize_t, parts=list, left=Py_ssize_t)
     cpdef object peek(self, int64_t offset, Py_ssize_t n)
     @cython.locals(i=Py_ssize_t, count=Py_ssize_t, chunk=bytes)
