@@ -32,8 +32,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-#: digits of a number: more than any that fits somewhere
-_MAX_DIGITS = 40
+#: digits of a number. The longest that fits somewhere are the 40 bytes of all TCP options, written as hex digits.
+_MAX_DIGITS = 80
 #: what begins something that needs an end
 _OPENERS = ("%{", "/*", '"', "`")
 _MAX_DEPTH = 64
