@@ -69,7 +69,7 @@ def _icmp(spec: IcmpSpec, conn: Conn, host: PktHost) -> bytes:
     if spec.proto == 6:
         seq = (spec.seq + conn.local_offset(False)) & M32
         inner = struct.pack(">HHI", conn.lport, conn.rport, seq)
-        proto, length = 6, 20 + spec.length
+        proto, length = 6, 20 + (spec.length if spec.length >= 0 else conn.syn_length)
         if spec.udp is not None:
             proto, length = 17, length + 8
             inner = struct.pack(">HHHH", *spec.udp, length, 0) + inner

@@ -32,8 +32,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-#: digits of a number: more than any valid number has
-_MAX_DIGITS = 40
+#: The digits of a number. The longest that fits anywhere are the 40 bytes of all TCP options, written as hex digits.
+_MAX_DIGITS = 80
 #: what begins something that must be closed
 _OPENERS = ("%{", "/*", '"', "`")
 _MAX_DEPTH = 64

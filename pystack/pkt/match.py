@@ -28,6 +28,8 @@ class Conn:
     rport: int = 0
     script_local_isn: int = 0
     live_local_isn: int = 0
+    #: bytes of payload of the last SYN or SYN,ACK that the stack sent
+    syn_length: int = 0
     #: The numbers of the remote end are those of the script, because its packets are injected as written.
     remote_isn: int = 0
     timestamps: dict[int, int] = field(default_factory=dict)

@@ -83,7 +83,8 @@ class IcmpSpec:
     #: the protocol of the quoted packet: 6, 17, or 255 for a message that quotes nothing
     proto: int = 6
     seq: int = 0
-    length: int = 0
+    #: bytes of payload of the quoted packet; -1 if the script does not say what is quoted, which means the SYN
+    length: int = -1
     udp: "tuple[int, int] | None" = None
 
 

@@ -292,6 +292,8 @@ class Runner:
             while sent:
                 seg = sent.pop(0)
                 if self._belongs(seg, packet, conn):
+                    if seg.flags & model.SYN:
+                        conn.syn_length = len(seg.payload)
                     return seg
             if not self.step(limit):
                 break

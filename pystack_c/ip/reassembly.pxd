@@ -41,6 +41,8 @@ cpdef bint input(Core core, Iface iface, Packet pkt) except -1
 cdef bint _refuse(Core core, Packet pkt, str name, str reason) except -1
 @cython.locals(start=Py_ssize_t, end=Py_ssize_t, total=Py_ssize_t, i=Py_ssize_t, piece=Fragment, cost=int64_t, all_=Reassembly)
 cdef bint _insert(Core core, Fragments frags, Packet pkt, Py_ssize_t size) except -1
+@cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, piece=Fragment)
+cdef Py_ssize_t _place(list pieces, Py_ssize_t start) except -1
 @cython.locals(all_=Reassembly)
 cdef _release(Core core, Fragments frags)
 @cython.locals(all_=Reassembly)

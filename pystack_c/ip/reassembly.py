@@ -137,15 +137,9 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     total = frags.total if pkt.mf else end
     if frags.total >= 0 and frags.total != total:
         return _poison(core, frags, "ip-fragment-conflict", "two last fragments end at different offsets")
-    i = len(frags.pieces)
-    # Fragments mostly arrive in order, so search from the end.
-    while i > 0:
-        piece: Any = frags.pieces[i - 1]
-        if piece.start <= start:
-            break
-        i -= 1
+    i = _place(frags.pieces, start)
     if i > 0:
-        piece = frags.pieces[i - 1]
+        piece: Any = frags.pieces[i - 1]
         if piece.start == start and piece.end == end:
             if frags.total != total:
                 return _poison(core, frags, "ip-fragment-conflict", "two copies of a fragment differ in the flag MF")
@@ -174,6 +168,22 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     all_: Reassembly = core.reasm
     all_.held += cost
     return True
+
+
+def _place(pieces: list[Fragment], start: int) -> int:
+    """How many of the sorted pieces begin at `start` or before it. A forger may choose any order, so the search halves the list."""
+    low = 0
+    high = len(pieces)
+    # Fragments mostly arrive in order, so look at the last one first.
+    middle = high - 1
+    while low < high:
+        piece: Any = pieces[middle]
+        if piece.start <= start:
+            low = middle + 1
+        else:
+            high = middle
+        middle = (low + high) >> 1
+    return low
 
 
 def _release(core: Core, frags: Fragments) -> None:

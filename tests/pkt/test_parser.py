@@ -73,6 +73,11 @@ def test_options():
     assert packet("> . 1:1(0) <...>").body.options is None
     assert packet("> . 1:1(0)").body.options == []
     assert [o.kind for o in packet("> . 1:1(0) <0101080a0000000100000002>").body.options] == [1, 1, 8]
+    for digits in ("12" * 38, "ab" * 38):
+        # (as much as there is room for)
+        assert packet(f"> S 0:0(0) <FO {digits}>").body.options == [TcpOption(34, bytes.fromhex(digits))]
+    with pytest.raises(ScriptError, match="more than 40 bytes"):
+        packet("> S 0:0(0) <FO " + "12" * 39 + ">")
 
 
 def test_special_numbers():
@@ -86,6 +91,7 @@ def test_other_protocols():
     assert packet("> udp (100)").body == UdpSpec(100)
     assert packet("< icmp unreachable frag_needed mtu 1400 [1:1461(1460)]").body == IcmpSpec(3, 4, 1400, 0, 6, 1, 1460)
     assert packet("< icmp unreachable port_unreachable [udp (8)]").body == IcmpSpec(3, 3, -1, 0, 17, 0, 8)
+    assert packet("< icmp unreachable frag_needed mtu 800").body == IcmpSpec(3, 4, 800, 0, 6, 0, -1)
     assert packet("< icmp time_exceeded ttl_exceeded_in_transit [0:0(0)]").body.type == 11
 
 

@@ -66,6 +66,7 @@ CONTROLS = [
     ("data-after-close.pkt", "> R 1:1(0)", "> R 2:2(0)", "seq"),
     ("splice-urgent.pkt", "urg 10", "urg 5", "splice"),
     ("path-mtu.pkt", "[1:1461(1460)] icmp", "[9000:9001(1)] icmp", "flags"),
+    ("syn-too-large-unquoted.pkt", "mtu 800", "mtu 800 [0:10(10)]", "mss 760"),
     ("simultaneous-open-text.pkt", "SF 0:3(3)", "SF 0:2(2)", "ack"),
     ("accecn-linux.pkt", "e1b 301 ceb 100 e0b 101,nop", "e1b 301 ceb 100 e0b 1,nop", "AccECN1"),
     (
