@@ -189,6 +189,27 @@ class Network(Scheduler):
         self.recorder = Recorder(out, {"seed": self.seed, **meta})
         return self.recorder
 
+    # -- running programs --------------------------------------------------------------------------------------------
+
+    def run(self, until: Any, **options: Any) -> Any:
+        """Run until a time, or run programs.
+
+        net.run(10 * S)                          do everything up to and including that time (Scheduler.run)
+        net.run({a: server, b: client}, ...)     run programs on hosts until they have ended (sim.running.run has the options)
+        """
+        if isinstance(until, int):
+            super().run(until)
+            return None
+        from pystack.sim import running
+
+        return running.run(self, until, **options)
+
+    def loop_factory(self, host: SimHost, schedule: object = None) -> Callable[[], Any]:
+        """A loop factory for asyncio.Runner: a loop in virtual time, whose tasks belong to `host`."""
+        from pystack.sim.running import SimLoop
+
+        return lambda: SimLoop(self, schedule, host)
+
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:

@@ -44,6 +44,11 @@ def bound(host: SocketHost) -> Iterator[SocketHost]:
         _bound.reset(before)
 
 
+def bound_host() -> SocketHost | None:
+    """The host that is bound in the current context, or None."""
+    return _bound.get()
+
+
 def default() -> SocketHost | None:
     """The stack of new sockets, or None."""
     host = _bound.get()
