@@ -16,6 +16,7 @@ from pystack.sim.scheduler import SimError
 from pystack.sim.selector import SimSelector, here
 from pystack.sim.session import session
 from pystack.sockets import current
+from pystack.sockets.handles import lookup
 from pystack_c.base.rng import Rng
 
 #: iterations of a loop in one instant of virtual time after which it is taken for one that never lets time pass
@@ -134,13 +135,17 @@ class SimLoop(asyncio.SelectorEventLoop):
         return self._signals.pop(sig, None) is not None
 
     def close(self) -> None:
-        """See asyncio. Transports that are still open are aborted, as a kernel closes the sockets of a process that ends."""
+        """See asyncio. Sockets that the loop still serves are closed, as a kernel closes those of a process that ends."""
         if not self.is_closed():
             transports = list(self._transports.values())  # type: ignore[attr-defined]
             for transport in transports:
                 transport.abort()
             if transports:
                 self.run_until_complete(asyncio.sleep(0))
+            for interest in self._selector.interests():  # type: ignore[attr-defined]
+                handle = lookup(interest.key.fd)
+                if handle is not None:
+                    handle.close()
             super().close()
             self.net.hub.loops.remove(self)
 

@@ -80,6 +80,8 @@ class _Running:
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
+        #: the task; a loop refers to its tasks weakly, and one that waits is otherwise garbage
+        self.task: Any = None
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """It has ended."""
@@ -161,6 +163,7 @@ async def _main(net: Any, chosen: list[_Running]) -> None:
                 finish()
 
         task.add_done_callback(ended)
+        one.task = task
     _start_blocking(net, chosen, lambda: loop.call_soon_threadsafe(finish))
     if not _over(chosen):
         await over

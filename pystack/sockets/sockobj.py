@@ -104,7 +104,9 @@ class socket(SocketBase):
 
     def _unclosed(self, _warn: Any = warnings.warn) -> None:
         handle = self._handle
-        if handle is not None:
+        if handle is not None and handle.description is None:
+            self._handle = None  # its number was closed, so nothing was left open
+        elif handle is not None:
             # repr() makes a descriptor where there is none yet, under the lock that this very thread may hold now.
             if handle.number >= 0:
                 text = f"unclosed {self!r}"

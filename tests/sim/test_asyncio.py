@@ -1,6 +1,7 @@
 """asyncio programs in virtual time (pystack/sim/loop.py, running.py)."""
 
 import asyncio
+import gc
 import hashlib
 import os
 import socket
@@ -8,11 +9,13 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 from pystack.sim import MS, Network, S, SimDeadlock, SimError
+from pystack.trace.replay import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,7 +159,11 @@ def test_a_deadlock_names_the_tasks_their_hosts_and_what_they_wait_for():
     net, a, b = pair()
 
     async def server():
-        listener = await asyncio.start_server(lambda reader, writer: None, "0.0.0.0", 7)
+        async def keep(reader, writer):
+            await asyncio.Event().wait()
+            writer.close()
+
+        listener = await asyncio.start_server(keep, "0.0.0.0", 7)
         async with listener:
             await asyncio.Event().wait()
 
@@ -427,6 +434,88 @@ def test_tls_gives_the_same_application_bytes():
     first, second = run(), run()
     assert first[0] == hashlib.sha256(bytes(range(256)) * 1000).hexdigest()
     assert first == second  # RSA: sizes and times are the same, too
+
+
+def frames_hash(net, host):
+    digest = hashlib.sha256()
+    host.port().taps.append(lambda now, direction, frame: digest.update(b"%d %d %b" % (now, direction, frame)))
+    return digest
+
+
+def test_garbage_is_collected_at_fixed_virtual_times():
+    """A finalizer closes a socket, which sends a FIN. The collector's thresholds must not decide when."""
+
+    def run(threshold):
+        gc.set_threshold(threshold)
+        net, a, b = pair()
+        digest = frames_hash(net, a)
+
+        async def forget():
+            await asyncio.sleep(0.1)
+            for _ in range(30):
+                sock = socket.create_connection(("server", 7))
+                cycle = [sock]
+                cycle.append(cycle)
+                del sock, cycle
+                await asyncio.sleep(1)
+
+        net.run({b: forget}, background={a: serve})
+        return digest.hexdigest(), b.counters.TcpActiveOpens
+
+    before = gc.get_threshold()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            assert run(1) == run(100_000)
+    finally:
+        gc.set_threshold(*before)
+    assert gc.isenabled()
+
+
+def test_a_run_is_recorded_and_replayed(tmp_path):
+    path = str(tmp_path / "run.pytrace")
+    with Network(seed=3) as net:
+        net.record(path)
+        a, b = net.host("server"), net.host("client")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=10 * MS)
+        net.run({b: ask}, background={a: serve})
+    assert replay(path).frames > 8
+
+
+def test_uvicorn_and_files_unmodified(tmp_path):
+    uvicorn = pytest.importorskip("uvicorn")
+    web = pytest.importorskip("aiohttp.web")
+    aiohttp = pytest.importorskip("aiohttp")
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def asgi():
+        await uvicorn.Server(uvicorn.Config(app, host="0.0.0.0", port=8000, lifespan="off", log_config=None)).serve()
+
+    async def files():
+        runner = web.AppRunner(web.Application())
+        runner.app.router.add_get("/file", send_file)
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", 80).start()
+        await asyncio.Event().wait()
+
+    async def send_file(request):
+        return web.FileResponse(tmp_path / "file")
+
+    async def client():
+        await asyncio.sleep(0.1)
+        async with aiohttp.ClientSession() as session:
+            async with session.get("http://server:8000/") as response:
+                first = await response.text()
+            async with session.get("http://server/file") as response:
+                return first, len(await response.read())
+
+    net, a, b = pair()
+    assert net.run({b: client}, background={a: [asgi, files]}) == {b: ("ok", 256_000)}
 
 
 @pytest.mark.once
