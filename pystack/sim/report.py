@@ -29,9 +29,8 @@ def of(hub: Any) -> str:
 
 
 def _tasks(loop: Any) -> list[Any]:
-    return sorted(
-        (task for task in asyncio.all_tasks(loop) if not task.done()), key=lambda task: getattr(task, "number", 0)
-    )
+    tasks = (task for task in asyncio.all_tasks(loop) if not task.done() and not getattr(task, "hidden", False))
+    return sorted(tasks, key=lambda task: getattr(task, "number", 0))
 
 
 def _events(events: int) -> str:

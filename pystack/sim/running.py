@@ -139,6 +139,7 @@ def _run_loop(net: Any, chosen: list[_Running], schedule: object) -> None:
 
 async def _main(net: Any, chosen: list[_Running]) -> None:
     loop = asyncio.get_running_loop()
+    asyncio.current_task().hidden = True  # type: ignore[union-attr] # it is no program, and in no report
     over = loop.create_future()
 
     def finish() -> None:

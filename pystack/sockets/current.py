@@ -72,7 +72,7 @@ def host_for(cls: type) -> SocketHost:
 
 
 def names_of(host: Any) -> Names | None:
-    """The names that the sockets of `host` know; None: only "localhost"."""
+    """The names that the sockets of `host` know. None means only "localhost"."""
     return getattr(host, "names", None)
 
 
@@ -82,7 +82,7 @@ def default_names() -> Names | None:
 
 
 def check_timeout(value: Any) -> float | None:
-    """A timeout as settimeout() takes it."""
+    """The seconds of a timeout that settimeout() accepts."""
     if value is None:
         return None
     if not hasattr(value, "__float__") and not hasattr(value, "__index__"):
