@@ -3,11 +3,11 @@
     with asyncio.Runner(loop_factory=pystack.aio.EventLoop) as runner:    # or pystack.aio.run(main())
         runner.run(main())
 
-Everything of asyncio works as on its own loop, with sockets of the stack and of the kernel alike. asyncio's own loop
-works with a stack's sockets too, by their readiness descriptors; this one does without them, and without the hand-over from
-the thread that reads the frames to the one that runs the loop.
+All of asyncio works as on its own loop, with sockets of the stack and of the kernel. asyncio's own loop also works with a stack's sockets, by
+their readiness descriptors. This loop needs neither these descriptors nor the hand-over from the thread that reads the frames to the one that
+runs the loop.
 
-While a socket is registered here, its descriptor shows no news to anybody else's select or epoll.
+While a socket is registered here, its descriptor does not show its readiness to other users of select or epoll.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ assert (READ, WRITE) == (selectors.EVENT_READ, selectors.EVENT_WRITE)
 
 
 class Selector(selectors.BaseSelector):
-    """A selector over sockets of one stack and descriptors of the kernel. `host`: the default stack's where None."""
+    """A selector over sockets of one stack and descriptors of the kernel. `host` is the stack's; None means the default stack's."""
 
     def __init__(self, host: RealtimeHost | None = None):
         found = host if host is not None else _current.default()
@@ -39,7 +39,7 @@ class Selector(selectors.BaseSelector):
         self._host = found
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
-        #: by descriptor: ours, whose `key` is a SelectorKey, with their handles, and the kernel's
+        #: by descriptor: our sockets, whose `key` is a SelectorKey, their handles, and the kernel's descriptors
         self._interests: dict[int, Interest] = {}
         self._handles: dict[int, Handle] = {}
         self._kernels: set[int] = set()
@@ -51,7 +51,7 @@ class Selector(selectors.BaseSelector):
     # -- registering -------------------------------------------------------------------------------------------------
 
     def _ours(self, fd: int) -> Handle | None:
-        """The socket behind a descriptor, where it is one of this stack."""
+        """The handle of a descriptor, if it is a socket of this stack."""
         handle = lookup(fd)
         if handle is None or handle.description is None or handle.description.host is not self._host:
             return None
@@ -86,7 +86,7 @@ class Selector(selectors.BaseSelector):
             self._kernels.discard(theirs.fd)
             return theirs
         self._selection.remove(interest)
-        # As a rule it is closed next: a descriptor that shows nothing until then is less to do.
+        # Usually it is closed next, and a descriptor that shows nothing until then is less work.
         self._restore.append((self._handles.pop(fd), interest.watch))
         return interest.key  # type: ignore[no-any-return]
 
@@ -103,7 +103,7 @@ class Selector(selectors.BaseSelector):
         return key
 
     def _find(self, fileobj: Any) -> int:
-        """The descriptor of what was registered, also where it is closed by now."""
+        """The descriptor of an object that was registered, also if it is closed by now."""
         if type(fileobj) is int:
             return fileobj
         try:
@@ -125,14 +125,14 @@ class Selector(selectors.BaseSelector):
         if interest is not None:
             return interest.key  # type: ignore[no-any-return]
         if fd >= 0 and fd not in self._kernels:
-            # asyncio asks this way whether a socket is registered: what the kernel's would say takes it longer.
+            # asyncio asks in this way whether a socket is registered, and the kernel's selector would take longer.
             raise KeyError(f"{fileobj!r} is not registered")
         return self._kernel.get_key(fileobj)
 
     # -- selecting ---------------------------------------------------------------------------------------------------
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """See selectors.BaseSelector. A stack that ended makes its sockets ready, once: their calls say why."""
+        """See selectors.BaseSelector. If the stack has stopped, its sockets are ready once, and their calls raise the reason."""
         if self._restore:
             self._show_again()
         if self._down:
@@ -196,7 +196,7 @@ def _fd(fileobj: Any) -> int:
 
 
 class EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop on a `Selector`; `host` as there."""
+    """asyncio's loop on a `Selector`, which gets `host`."""
 
     def __init__(self, host: RealtimeHost | None = None):
         try:
@@ -207,7 +207,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        """What os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
+        """Do what os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
         if lookup(sock.fileno()) is None:
             return await super()._sock_sendfile_native(sock, file, offset, count)  # type: ignore[misc,no-any-return]
         try:

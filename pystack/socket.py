@@ -1,7 +1,7 @@
 """`from pystack import socket`: the standard library's socket module, on a pystack stack.
 
-There is no second implementation of what Lib/socket.py does (makefile, create_connection, sendfile, ...): its own
-code is executed here, with our `_socket` in place of the C module. Names, defaults and exceptions are therefore the known ones.
+This module executes the code of Lib/socket.py with our `_socket` in the place of the C module. So makefile, create_connection, sendfile and
+all others, with their names, defaults and exceptions, are the standard library's.
 """
 
 import builtins as _builtins
@@ -32,7 +32,7 @@ def _execute() -> None:
     space["__builtins__"] = {**vars(_builtins), "__import__": _import}
     exec(code, space)  # noqa: S102 (the standard library's own module)
     space["__doc__"] = doc
-    # AF_INET here *is* AF_INET there: isinstance and identity hold between the two modules.
+    # AF_INET is the same object in both modules, so isinstance and identity work between them.
     for name, value in vars(_std).items():
         if isinstance(value, _enum.Enum) or (isinstance(value, type) and issubclass(value, _enum.Enum)):
             space[name] = value
@@ -42,7 +42,7 @@ _execute()
 
 
 def _sendfile_from_disk(self: _Any, file: _Any, offset: int = 0, count: int | None = None) -> int:
-    """What os.sendfile does for a kernel socket: the file's position does not matter until the end."""
+    """Do what os.sendfile does for a kernel socket. The file's position does not matter until the end."""
     give_up = globals()["_GiveupOnSendfile"]
     self._check_sendfile_params(file, offset, count)
     try:
@@ -71,9 +71,9 @@ def _sendfile_from_disk(self: _Any, file: _Any, offset: int = 0, count: int | No
 
 
 def _accept(self: _Any) -> tuple[_Any, _Any]:
-    """Wait for an incoming connection: a new socket object for it, and the (host, port) of its other end."""
+    """Wait for an incoming connection. Returns a new socket object for it, and the (host, port) of its other end."""
     made, peer = self._accept_as(_class)
-    # What Lib/socket.py's __init__ sets. (A new socket has the default timeout, as there; it is not its listener's.)
+    # As Lib/socket.py's __init__ does. (A new socket has the default timeout there, too, and not its listener's.)
     made._io_refs = 0
     made._closed = False
     return made, peer

@@ -1,11 +1,11 @@
 """A model of one direction of a link: delay, rate and queue, loss, reordering, duplication, corruption, MTU.
 
-A channel knows neither a clock nor a scheduler: `send(frame, now)` says when which bytes arrive. The simulator
-puts the answers into virtual time; a device wrapper can put them into real time. The order is that of a real
-link: the frame waits in the sender's queue, takes its time on the wire, and there things happen to it.
+A channel has neither a clock nor a scheduler: `send(frame, now)` returns the bytes that arrive, and the times. The simulator puts the
+answers into virtual time, and a device wrapper can put them into real time. The order is that of a real link: the frame waits in the
+sender's queue, takes its time on the wire, and may be damaged there.
 
 Each random impairment draws once a frame from a generator of its own, whose seed comes from the channel's seed and
-the impairment's name: switching one on does not change what the others do.
+the impairment's name. So if you switch one on, the others behave as before.
 """
 
 from collections import deque
@@ -16,12 +16,12 @@ from pystack.phy.match import Match
 from pystack_c.base.rng import Rng
 
 Arrivals = list[tuple[int, bytes]]
-#: what a rule does to a frame it has chosen: (frame, arrival) -> arrivals, or a drop's reason
+#: the action of a rule on a frame that it has chosen: (frame, arrival) -> arrivals, or the reason of a drop
 Action = Callable[[bytes, int], "Arrivals | str"]
 
 
 class Stats:
-    """What a channel did, counted."""
+    """Counts of what happened in a channel."""
 
     def __init__(self) -> None:
         self.frames = 0  # offered
@@ -32,10 +32,10 @@ class Stats:
         self.duplicated = 0
         self.corrupted = 0
         self.reordered = 0
-        self.marked = 0  # CE, by the queue
-        self.queue_max = 0  # most frames that waited at once
-        self.wait_max = 0  # longest time a frame waited before its first bit was sent, in ns
-        self.busy = 0  # time the wire was in use, in ns
+        self.marked = 0  # marked CE by the queue
+        self.queue_max = 0  # the most frames that waited at once
+        self.wait_max = 0  # the longest time for which a frame waited before its first bit was sent, in ns
+        self.busy = 0  # the time for which the wire was in use, in ns
 
     def dropped(self) -> int:
         """All drops."""
@@ -47,7 +47,7 @@ class Stats:
 
 
 class Rule:
-    """Something done to chosen frames: those `match` accepts are counted from 1, `chosen(n)` picks among them."""
+    """An action on chosen frames. The frames that `match` accepts are counted from 1, and `chosen(n)` picks among them."""
 
     def __init__(self, match: Match | None, chosen: Callable[[int], bool], action: Action):
         self.match = match
@@ -56,7 +56,7 @@ class Rule:
         self.count = 0
 
     def applies(self, frame: bytes) -> bool:
-        """Count the frame; True where the action shall be done."""
+        """Count the frame. Returns True if the action applies to it."""
         if self.match is not None and not self.match(frame):
             return False
         self.count += 1
@@ -71,7 +71,7 @@ def flip_bit(frame: bytes, bit: int) -> bytes:
 
 
 def mark_ce(frame: bytes, at: int) -> bytes:
-    """The frame with its IPv4 packet, which begins at `at`, marked CE; as it is where that is not ECN-capable (RFC 3168 5)."""
+    """The frame with its IPv4 packet, which begins at `at`, marked CE. The frame is unchanged if the packet is not ECN-capable (RFC 3168 5)."""
     if len(frame) < at + 20 or frame[at] >> 4 != 4 or frame[at + 1] & 3 in (0, 3):
         return frame
     out = bytearray(frame)
@@ -84,12 +84,12 @@ def mark_ce(frame: bytes, at: int) -> bytes:
 
 
 class Channel:
-    """One direction of a link. All settings may be changed at any time; they hold for the frames sent from then on.
+    """One direction of a link. You may change all settings at any time. They hold for the frames that are sent from then on.
 
     delay          ns from the last bit sent to its arrival
     rate           bit/s, or 0: infinite
     queue          frames that may wait while one is being sent (None: no bound); queue_bytes: the same in bytes
-    mark           packets that can be marked CE (ECN) are, while more than so many frames wait (None: never)
+    mark           ECN-capable packets are marked CE while more than so many frames wait (None: never)
     mtu            longest IP packet in bytes (0: no bound); longer ones are dropped
     overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
     loss           probability that a frame is lost
@@ -139,8 +139,8 @@ class Channel:
         self.rules: list[Rule] = []
         self.stats = Stats()
         self._rngs = {what: Rng(f"{seed}/{name}/{what}") for what in _RANDOM}
-        self._free_at = 0  # when the wire has sent all that was accepted, rounded up to ns
-        self._ahead = 0  # by so much of a ns, in parts of 1 / _ahead_of, it has sent it earlier
+        self._free_at = 0  # the time at which the wire has sent all that was accepted, rounded up to ns
+        self._ahead = 0  # the part of a ns, in units of 1 / _ahead_of, by which it has sent it earlier
         self._ahead_of = 1
         self._last_arrival = 0
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
@@ -149,7 +149,7 @@ class Channel:
     # -- rules by number -------------------------------------------------------------------------------------------
 
     def drop(self, *numbers: int, match: Match | None = None) -> Rule:
-        """Lose these frames, counted from 1 among those that `match` accepts, from now on."""
+        """From now on, lose these frames, counted from 1 among those that `match` accepts."""
         return self.rule(match, lambda n: n in numbers, lambda frame, arrival: "rule")
 
     def drop_every(self, period: int, match: Match | None = None) -> Rule:
@@ -179,7 +179,7 @@ class Channel:
         )
 
     def rule(self, match: Match | None, chosen: Callable[[int], bool], action: Action) -> Rule:
-        """Add a rule. Rules are asked in order; the first that applies decides, and all of them count."""
+        """Add a rule. The first rule that applies decides, and all rules count."""
         rule = Rule(match, chosen, action)
         self.rules.append(rule)
         return rule
@@ -187,7 +187,7 @@ class Channel:
     # -- the model -------------------------------------------------------------------------------------------------
 
     def send(self, frame: bytes, now: int) -> Arrivals:
-        """The sender hands over a frame: what arrives at the other end, and when. [] where nothing does."""
+        """Take a frame from the sender. Returns the times and bytes of what arrives at the other end; [] if nothing does."""
         stats = self.stats
         length = len(frame)
         stats.frames += 1
@@ -221,7 +221,7 @@ class Channel:
         return []
 
     def _transmit(self, length: int, now: int) -> int:
-        """When the last bit will have been sent, or -1 where the queue is full."""
+        """The time at which the last bit will have been sent, or -1 if the queue is full."""
         stats = self.stats
         starts = self._starts
         while starts and starts[0][0] <= now:
@@ -246,9 +246,9 @@ class Channel:
         return self._free_at
 
     def _duration(self, length: int, start: int) -> tuple[int, int]:
-        """How long the frame occupies the wire from `start` on, in ns, rounded up, and by how many 1 / rate of a ns that is too long.
+        """The time in ns for which the frame occupies the wire from `start` on, rounded up, and the excess in units of 1 / rate of a ns.
 
-        Never faster than the rate. Frames one right after the other do not add up what was rounded: the next begins that much earlier.
+        It is never faster than the rate. The excess does not add up over frames that follow each other, because the next frame begins earlier.
         """
         ahead = self._ahead if start == self._free_at and self._ahead_of == self.rate else 0
         bits = (length + self.overhead) * 8
@@ -256,14 +256,14 @@ class Channel:
         return -duration, over
 
     def arrival_of(self, length: int, now: int, queued: bool) -> int:
-        """When the frame that was sent just now, and lost, would have arrived. `queued`: it had its place on the wire."""
+        """The time at which the frame that was sent just now, and lost, would have arrived. `queued`: it had its place on the wire."""
         if self.rate:
             start = max(now, self._free_at)
             now = start + (0 if queued else self._duration(length, start)[0])
         return now + self.delay
 
     def _wire(self, frame: bytes, arrival: int) -> Arrivals:
-        """What happens on the way: rules first, then chance."""
+        """Apply what happens on the way: the rules first, then chance."""
         arrivals: Arrivals = [(arrival, frame)]
         done: Arrivals | str | None = None
         for rule in self.rules:
@@ -286,7 +286,7 @@ class Channel:
             self.stats.reordered += 1
             arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
         elif self.jitter:
-            # (What a rule holds back is overtaken, as without jitter; those behind it do not wait.)
+            # (A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.)
             self._last_arrival = max(self._last_arrival, arrival + extra)
             arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
         if bad and frame:
@@ -305,7 +305,7 @@ class Channel:
         stats.corrupted += arrivals[0][1] != frame
 
     def set(self, **settings: object) -> None:
-        """Change settings by name, as in the constructor; an unknown name is a TypeError."""
+        """Change settings by name, as in the constructor. An unknown name is a TypeError."""
         for name, value in settings.items():
             if name not in SETTINGS:
                 raise TypeError(f"a channel has no setting named {name!r}; there are {', '.join(SETTINGS)}")

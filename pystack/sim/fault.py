@@ -18,7 +18,7 @@ _CLOCK_MONOTONIC = 1
 
 
 class _Timer:
-    """A timerfd(2): readable once a time of CLOCK_MONOTONIC has come."""
+    """A timerfd(2), which is readable once a time of CLOCK_MONOTONIC has come."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -27,7 +27,7 @@ class _Timer:
             raise OSError(ctypes.get_errno(), "timerfd_create")
 
     def set(self, deadline: int) -> None:
-        """Be readable from `deadline` (ns) on; 0: never."""
+        """Be readable from `deadline` (ns) on. 0 means never."""
         spec = (ctypes.c_long * 4)(0, 0, deadline // 10**9, deadline % 10**9)
         if self._libc.timerfd_settime(self.fd, 1, ctypes.byref(spec), None) < 0:  # 1: TFD_TIMER_ABSTIME
             raise OSError(ctypes.get_errno(), "timerfd_settime")
@@ -37,10 +37,10 @@ class _Timer:
 
 
 class FaultDevice(Wrapper):
-    """Sends what the stack says through `outbound`, and what the device receives through `inbound`.
+    """Sends the stack's frames through `outbound`, and the frames that the device receives through `inbound`.
 
-    The device behind must have its offload off: a link loses and delays the frames of the wire. What it has no room
-    for when a frame's time comes is lost and counted in `overflow`. `clock` is a monotonic clock in ns.
+    The offload of the device must be off, because a link loses and delays the frames of the wire. If the device has no room when a
+    frame's time comes, the frame is lost and counted in `overflow`. `clock` is a monotonic clock in ns.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FaultDevice(Wrapper):
         self._timer: _Timer | None = None
         self._epoll: select.epoll | None = None
         if device.fileno() >= 0:
-            # One descriptor for both: frames of the device, and the time of those that were held back.
+            # One descriptor for both: the frames of the device, and the times of frames that were held back.
             self._timer = _Timer()
             self._epoll = select.epoll()
             self._epoll.register(device.fileno(), select.EPOLLIN)
@@ -71,12 +71,12 @@ class FaultDevice(Wrapper):
         return -1 if self._epoll is None else self._epoll.fileno()
 
     def deadline(self) -> int | None:
-        """When the next frame that is held back is due."""
+        """The time at which the next frame that is held back is due."""
         times = [heap[0][0] for heap in (self._arriving, self._leaving) if heap]
         return min(times, default=None)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame whose time has come; frames to send whose time has come are sent."""
+        """The next frame whose time has come. Frames to send are sent if their time has come."""
         now = self.clock()
         while (got := self.device.recv()) is not None:
             for at, data in self.inbound.send(got[0][got[1] :], now):
@@ -90,7 +90,7 @@ class FaultDevice(Wrapper):
         return None if frame is None else (frame, 0, 0, 0)
 
     def send(self, tx: Transmit) -> bool:
-        """Put the frame on the link; it is always taken."""
+        """Put the frame on the link, which always takes it."""
         now = self.clock()
         for at, data in self.outbound.send(bytes(tx.to_bytes()), now):
             self._order += 1
@@ -118,7 +118,7 @@ class FaultDevice(Wrapper):
             self._timer.set(deadline)
 
     def close(self) -> None:
-        """Close the device behind; what was held back is lost."""
+        """Close the device. Frames that were held back are lost."""
         if self._epoll is not None and self._timer is not None:
             self._epoll.close()
             self._timer.close()

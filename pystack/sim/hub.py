@@ -1,41 +1,107 @@
-"""The hub of a network: it lets programs wait in virtual time. It alone steps the network.
+"""The hub of a network: it lets programs wait in virtual time, and it alone steps the network.
 
-Code that waits is either a program of the network, which the hub parks and resumes (a greenlet, see sim/green.py), or the code that drives the
-network: then the hub steps the network until the wait is over.
+A wait is an object with `fired` and `resume` (see Signal). Code that waits is either a program in a greenlet (sim/green.py), which is
+parked until the hub resumes it, or the code that drives the network. For the latter, the hub steps the network until the wait is over.
 """
 
+import gc
+import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pystack.sim.scheduler import SimDeadlock, SimError
 
 if TYPE_CHECKING:
+    from pystack.sim.green import Green
     from pystack.sim.network import Network
 
+#: virtual time (ns) and steps after which garbage is collected while programs run (`collecting`)
+COLLECT_TIME = 10_000_000_000
+COLLECT_STEPS = 1_000_000
+#: random.Random before any replacement
+_Random = random.Random
 
-class Waiting(Protocol):
-    """A wait: over once `fired` is true; `resume`, if it is set, is called at that moment."""
 
-    fired: bool
-    resume: Callable[[], None] | None
+class Signal:
+    """A wait that `fire` ends."""
+
+    def __init__(self, what: str = "") -> None:
+        self.fired = False
+        self.resume: Callable[[], None] | None = None
+        #: for the report of a deadlock
+        self.what = what
+
+    def fire(self) -> None:
+        """Let the program that waits go on."""
+        if not self.fired:
+            self.fired = True
+            if self.resume is not None:
+                self.resume()
 
 
 class Hub:
-    """The waits of one network. `limit`: the virtual time (ns) that no wait may pass, or None."""
+    """The waits and programs of one network.
+
+    limit     the virtual time (ns) that no wait may pass, or None
+    running   the greenlet's program that runs now, or None: the code that drives the network
+    programs  the programs in greenlets that have not ended
+    loops     the event loops of this network that are open
+    """
 
     def __init__(self, net: "Network"):
         self.net = net
         self.limit: int | None = None
+        self.running: Green | None = None
+        self.programs: list[Green] = []
+        self.loops: list[Any] = []
+        #: the programs are being ended: a wait raises GreenletExit
+        self.ending = False
+        self._serial = 1
+        self._entropy: random.Random | None = None
+        #: the state of the module random's generator, between two runs
+        self.random_state: Any = None
+        #: the number of runs that are under way (sim/running.py)
+        self.sessions = 0
+        self._collect_at = -1
+        self._collect_step = 0
+
+    def serial(self) -> int:
+        """The next number of this network, for what must be told apart in the same way in each run."""
+        self._serial += 1
+        return self._serial
 
     def caller(self) -> int:
         """A number, not 0, for the program that runs now."""
-        return 1
+        return 1 if self.running is None else self.running.number
 
-    def park(self, waiting: Waiting, deadline: int | None) -> bool:
+    def entropy(self) -> random.Random:
+        """The generator behind os.urandom and generators without a seed, for the programs of this network."""
+        if self._entropy is None:
+            self._entropy = _Random(self.net.derive("entropy"))
+        return self._entropy
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def park(self, waiting: Any, deadline: int | None) -> bool:
         """Wait until `waiting` has fired (True) or virtual time `deadline` has come (False)."""
+        if self.running is not None:
+            return self.running.park(waiting, deadline)
         return self.drive(waiting, deadline)
 
-    def drive(self, waiting: Waiting, deadline: int | None) -> bool:
+    def sleep(self, delay: int) -> None:
+        """Wait for `delay` ns."""
+        self.park(Signal("a sleep"), self.net.now + max(0, delay))
+
+    def settle(self) -> None:
+        """Do everything that is due now."""
+        if self.running is not None:
+            self.running.park(Signal(), self.net.now)
+            return
+        net = self.net
+        while (time := net.next_time()) is not None and time <= net.now:
+            net.step()
+
+    def drive(self, waiting: Any, deadline: int | None) -> bool:
         """Step the network until `waiting` has fired or `deadline` has come."""
         net = self.net
         while not waiting.fired:
@@ -46,8 +112,13 @@ class Hub:
                     net.now = deadline
                 return False
             if time is None:
-                raise SimDeadlock(self.deadlock())
-            self.check_limit(time)
+                raise SimDeadlock(
+                    f"nothing can ever happen again at {net.now / 1e9:.6f} s: no event is due\n{self.report()}"
+                )
+            if self.limit is not None and time > self.limit:
+                self.check_limit(time)
+            if 0 <= self._collect_at <= time or net.steps > self._collect_step:
+                self._collect(time)
             net.step()
         return True
 
@@ -55,13 +126,40 @@ class Hub:
         """Raise SimError if virtual time would pass the limit."""
         if self.limit is not None and time > self.limit:
             raise SimError(
-                f"the run is not over at {self.limit / 1e9:g} s of virtual time, its limit\n" + self.report()
+                f"the programs have not ended after {self.limit / 1e9:g} s of virtual time, their limit\n{self.report()}"
             )
-
-    def deadlock(self) -> str:
-        """The text of a SimDeadlock."""
-        return f"nothing can ever happen again: no event is due after {self.net.now / 1e9:.6f} s\n" + self.report()
 
     def report(self) -> str:
         """The programs that wait, and for what."""
-        return ""
+        from pystack.sim import report
+
+        return report.of(self)
+
+    # -- programs ------------------------------------------------------------------------------------------------
+
+    def spawn(self, host: Any, fn: Callable[..., Any], *args: Any, name: str = "", context: Any = None) -> "Green":
+        """Start `fn(*args)` on a host, in a greenlet, now. It may block: only its own program waits."""
+        from pystack.sim import green
+
+        return green.Green(self, host, fn, args, name, context)
+
+    # -- garbage -------------------------------------------------------------------------------------------------
+
+    def collecting(self, on: bool) -> None:
+        """While on, garbage is collected at fixed virtual times: finalizers close sockets, and so they send frames."""
+        if on:
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            self._collect_at = self.net.now + COLLECT_TIME
+            self._collect_step = self.net.steps + COLLECT_STEPS
+        else:
+            self._collect_at = -1
+            gc.unfreeze()
+            gc.enable()
+
+    def _collect(self, time: int) -> None:
+        if self._collect_at >= 0:
+            gc.collect()
+            self._collect_at = time - time % COLLECT_TIME + COLLECT_TIME
+        self._collect_step = self.net.steps + COLLECT_STEPS

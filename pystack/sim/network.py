@@ -5,8 +5,8 @@
     link = net.link(a, b, delay=5 * MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
     net.run(until=10 * S)
 
-Everything is decided by the seed and the program: one seed, one result, to the byte. No time passes while a host
-works; times are exact integers of nanoseconds.
+The seed and the program decide everything: the same seed gives the same bytes. No time passes while a host works. Times are exact
+integers of nanoseconds.
 """
 
 import hashlib
@@ -54,11 +54,11 @@ class Link:
             channel.set(**settings)
 
     def down(self) -> None:
-        """Lose everything from now on (what is on the way still arrives)."""
+        """Lose everything from now on. Frames that are on the way still arrive."""
         self.set(up=False)
 
     def restore(self) -> None:
-        """The end of `down`."""
+        """End `down`."""
         self.set(up=True)
 
 
@@ -151,8 +151,8 @@ class Network(Scheduler):
         ba: "dict[str, Any] | None" = None,
         **settings: Any,
     ) -> Link:
-        """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions; `ab` and
-        `ba` set one direction apart. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces."""
+        """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
+        `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces."""
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
             name += "'"
@@ -171,7 +171,7 @@ class Network(Scheduler):
         return link
 
     def introduce(self) -> None:
-        """Give every host permanent ARP entries for all hosts on its networks: no ARP traffic in between."""
+        """Give every host permanent ARP entries for all hosts on its networks, so that there is no ARP traffic."""
         known: list[tuple[SimPort, int, int]] = []
         for host in self.hosts.values():
             for port in host.ports:
@@ -189,12 +189,33 @@ class Network(Scheduler):
         self.recorder = Recorder(out, {"seed": self.seed, **meta})
         return self.recorder
 
+    # -- running programs --------------------------------------------------------------------------------------------
+
+    def run(self, until: Any, **options: Any) -> Any:
+        """Run until a time, or run programs.
+
+        net.run(10 * S)                          do everything up to and including that time (Scheduler.run)
+        net.run({a: server, b: client}, ...)     run programs on hosts until they have ended (sim.running.run has the options)
+        """
+        if isinstance(until, int):
+            super().run(until)
+            return None
+        from pystack.sim import running
+
+        return running.run(self, until, **options)
+
+    def loop_factory(self, host: SimHost, schedule: object = None) -> Callable[[], Any]:
+        """A loop factory for asyncio.Runner: a loop in virtual time, whose tasks belong to `host`."""
+        from pystack.sim.running import SimLoop
+
+        return lambda: SimLoop(self, schedule, host)
+
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
         """Write what passes these ports (all ports of all hosts, if none is named) to a pcapng file.
 
-        A port of the sender has the frames as they were sent; one of the receiver, as they arrived."""
+        A port of the sender shows the frames as they were sent. A port of the receiver shows them as they arrived."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
         chosen = ports or [port for host in self.hosts.values() for port in host.ports]
         for port in chosen:

@@ -17,13 +17,13 @@ from pystack_c.packet import Transmit
 if TYPE_CHECKING:
     from pystack.sim.network import Network
 
-#: tap(time, direction, frame): what passes a port, direction INBOUND or OUTBOUND as the node sees it
+#: tap(time, direction, frame): called for each frame that passes a port; direction is INBOUND or OUTBOUND as the node sees it
 Tap = Callable[[int, int, bytes], None]
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
 class SimPort:
-    """Where a link ends in a node: frames go out through `send`, frames that arrive go to the node's `deliver`."""
+    """The end of a link in a node. Frames go out through `send`, and frames that arrive go to the node's `deliver`."""
 
     def __init__(self, net: "Network", node: Node, name: str, kind: int):
         self.net = net
@@ -66,15 +66,15 @@ class SimHost(VirtualHost):
         self.offload = offload
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
-        self._wake_at = -1  # the earliest timer event in the scheduler that is still good
+        self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
         self._draining = False
         self.up = True
 
     # -- the clock and the loop --------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Take everything the stack has to say."""
-        if self._draining:  # a device or tap called back: the loop below goes on anyway
+        """Send the frames of the stack, notify its waiters, and set its timer."""
+        if self._draining:  # a tap or a program called back: the loop below goes on
             return
         self._draining = True
         try:
@@ -85,7 +85,7 @@ class SimHost(VirtualHost):
             while (endpoint := poll_event()) is not None:
                 waiter = endpoint.waiter
                 if waiter is not None:
-                    waiter.notify(endpoint.take_pending())  # schedules, and calls nothing back at once
+                    waiter.notify(endpoint.take_pending())  # this schedules programs and runs none of them now
             deadline = self.poll_timeout()
         finally:
             self._draining = False
@@ -107,7 +107,7 @@ class SimHost(VirtualHost):
 
     def _timer(self, set_for: int) -> None:
         if set_for != self._wake_at:
-            return  # an earlier one was set since, and did the work
+            return  # an earlier event was set since then, and did the work
         self._wake_at = -1
         deadline = self.poll_timeout()
         if not self.up or deadline is None:
@@ -116,11 +116,11 @@ class SimHost(VirtualHost):
             self.handle_timeout()
         self.pump()
         if 0 <= self._wake_at <= self.net.now:
-            # The invariant of the seam, without which a driver would turn for ever.
+            # Without this invariant of the seam, a driver would loop for ever.
             raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
 
     def deliver(self, port: SimPort, frame: bytes) -> None:
-        """A frame arrives at a port: one receive, then everything that follows from it."""
+        """Receive a frame that arrived at a port, and do everything that follows from it."""
         if not self.up:
             return
         self.receive(port.iface, frame)
@@ -148,7 +148,7 @@ class SimHost(VirtualHost):
         return port
 
     def port(self, name: str = "") -> SimPort:
-        """A port by name; without one, the last that was made."""
+        """A port by name; without a name, the newest port."""
         for port in self.ports:
             if port.name == name:
                 return port
@@ -181,7 +181,7 @@ class SimHost(VirtualHost):
         self.setup("add_neighbor", self.port(iface).iface, parse_addr(address), mac)
 
     def crash(self) -> None:
-        """Power off: nothing is received, sent or timed any more."""
+        """Switch the power off: from now on nothing is received or sent, and no timer fires."""
         self.up = False
 
     @property
@@ -191,13 +191,13 @@ class SimHost(VirtualHost):
 
 
 class Switch:
-    """A learning bridge: forwards at once, floods what it does not know (IEEE 802.1D 7.7, 7.8)."""
+    """A learning bridge. It forwards at once, and floods frames to unknown addresses (IEEE 802.1D 7.7, 7.8)."""
 
     def __init__(self, net: "Network", name: str):
         self.net = net
         self.name = name
         self.ports: list[SimPort] = []
-        #: addresses never age here: a run may last for days of virtual time
+        #: addresses never age here, because a run may last for days of virtual time
         self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
         self.flooded = 0
 
@@ -208,7 +208,7 @@ class Switch:
         return port
 
     def deliver(self, port: SimPort, frame: bytes) -> None:
-        """Learn where the sender is; send the frame where its receiver is, or everywhere else."""
+        """Learn the port of the sender, and send the frame to the port of its receiver, or to all other ports."""
         if len(frame) < C.ETH_HLEN:
             return
         dst, src = frame[:6], frame[6:12]

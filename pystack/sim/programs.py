@@ -11,8 +11,7 @@
     proc = spawn(net, client(host))
     net.run_until(proc.finished, limit=10 * S)
 
-What a program yields is an `Op`: something that is tried until it succeeds. Ops know nothing of generators, so another
-runner (one that lets blocking code run on greenlets) can use them as well: try `poll`, else `park` and wait.
+A program yields an `Op`, which is tried until it succeeds. (Ordinary programs, with asyncio or with calls that block, run by `Network.run`.)
 """
 
 import errno
@@ -31,16 +30,16 @@ SOL_SOCKET, SO_ERROR, SO_REUSEADDR = 1, 4, 2
 
 
 class Op:
-    """Something to wait for."""
+    """An operation to wait for."""
 
     value: Any = None
 
     def poll(self) -> bool:
-        """Try. True once done, with the result in `value`; an OSError is the end of it too."""
+        """Try. Returns True once it is done, with the result in `value`. An OSError ends it, too."""
         raise NotImplementedError
 
     def park(self, resume: Callable[[], None]) -> None:
-        """Not yet: call `resume` once when it is worth another try."""
+        """Call `resume` once when another try may succeed."""
         raise NotImplementedError
 
 
@@ -55,7 +54,7 @@ class _Sleep(Op):
         return self.done
 
     def park(self, resume: Callable[[], None]) -> None:
-        if not self.started and self.net is not None:  # once, whoever else wakes the program meanwhile
+        if not self.started and self.net is not None:  # only once, also if something else wakes the program meanwhile
             self.started = True
             self.net.after(self.delay, self._due, resume)
 
@@ -87,17 +86,17 @@ class Proc(Op):
         net.after(0, self._step, None, None)
 
     def finished(self) -> bool:
-        """True once the program has ended; what it raised is raised here."""
+        """True once the program has ended. If it raised an exception, that is raised here."""
         if self.error is not None:
             raise self.error
         return self.done
 
     def poll(self) -> bool:
-        """As an Op: done once the program has ended."""
+        """Op.poll: done once the program has ended."""
         return self.finished()
 
     def park(self, resume: Callable[[], None]) -> None:
-        """As an Op."""
+        """Op.park."""
         self._joiners.append(resume)
 
     def _wake(self) -> None:
@@ -120,7 +119,7 @@ class Proc(Op):
         self._step(op.value, None)
 
     def _step(self, value: Any, error: BaseException | None) -> None:
-        """Run the program until it waits for something that is not there yet."""
+        """Run the program until it has to wait."""
         self._op = None
         while True:
             try:
@@ -157,7 +156,7 @@ def spawn(net: Scheduler, program: Program) -> Proc:
 
 
 class Timeout(Op):
-    """Another Op, but ETIMEDOUT after `delay` ns."""
+    """Another Op, with ETIMEDOUT after `delay` ns."""
 
     def __init__(self, net: Scheduler, op: Op, delay: int):
         self.net = net
@@ -166,7 +165,7 @@ class Timeout(Op):
         self.armed = False
 
     def poll(self) -> bool:
-        """Try the other one."""
+        """Try the other Op."""
         if self.op.poll():
             self.value = self.op.value
             return True
@@ -175,7 +174,7 @@ class Timeout(Op):
         return False
 
     def park(self, resume: Callable[[], None]) -> None:
-        """Wait for either."""
+        """Wait for the other Op or for the time."""
         self.op.park(resume)
         if not self.armed:
             self.armed = True
@@ -183,7 +182,7 @@ class Timeout(Op):
 
 
 class _Try(Op):
-    """A call that gives None as long as it would block."""
+    """A call that returns None while it would block."""
 
     def __init__(self, sock: "SimSocket", attempt: Callable[[], Any]):
         self.sock = sock
@@ -198,7 +197,7 @@ class _Try(Op):
 
 
 class SimSocket:
-    """What stream and datagram sockets share: an endpoint of the core, and who waits for it."""
+    """The common part of stream and datagram sockets: an endpoint of the core, and the programs that wait for it."""
 
     def __init__(self, host: SimHost, endpoint: Any, calls: "dict[str, Callable[..., Any]]"):
         self.host = host
@@ -208,7 +207,7 @@ class SimSocket:
         endpoint.waiter = self
 
     def notify(self, bits: int) -> None:
-        """The core says that something happened: those who wait shall try again (the scheduler calls them)."""
+        """React to an event of the core: the scheduler lets the programs that wait try again."""
         waiting, self.waiting = self.waiting, []
         for resume in waiting:
             resume()
@@ -218,7 +217,7 @@ class SimSocket:
         return self.host.call(self.calls[name], self.endpoint, *args)
 
     def bind(self, addr: str, port: int) -> None:
-        """Give it a local address and port ("" and 0: any)."""
+        """Bind it to a local address and port ("" and 0: any)."""
         self.call("bind", parse_addr(addr) if addr else 0, port)
 
     def setsockopt(self, level: int, name: int, value: Any) -> None:
@@ -230,11 +229,11 @@ class SimSocket:
         return self.call("getsockopt", level, name)
 
     def close(self) -> None:
-        """Close it. Data that was sent still goes out."""
+        """Close it. Data in the send buffer is still sent."""
         self.call("close")
 
     def within(self, op: Op, delay: int) -> Op:
-        """`op`, but TimeoutError after `delay` ns."""
+        """`op`, with TimeoutError after `delay` ns."""
         return Timeout(self.host.net, op, delay)
 
 
@@ -242,7 +241,7 @@ class StreamSocket(SimSocket):
     """A TCP connection or listener."""
 
     def listen(self, backlog: int = 128) -> None:
-        """Take connections."""
+        """Accept connections from now on."""
         self.call("listen", backlog)
 
     def accept(self) -> Op:
@@ -255,7 +254,7 @@ class StreamSocket(SimSocket):
         return _Try(self, attempt)
 
     def connect(self, addr: str, port: int) -> Op:
-        """Connect; an OSError says why not."""
+        """Connect. An OSError has the reason if that fails."""
         started = False
 
         def attempt() -> bool | None:
@@ -274,7 +273,7 @@ class StreamSocket(SimSocket):
         return _Try(self, attempt)
 
     def sendall(self, data: bytes, flags: int = 0) -> Op:
-        """Send it all (`flags` as send() takes them): done once the last byte is in the send buffer; `value` is the number of bytes."""
+        """Send all of it (with the `flags` of send()). Done once the last byte is in the send buffer; `value` is the number of bytes."""
         at = 0
 
         def attempt() -> int | None:

@@ -1,4 +1,4 @@
-"""Virtual time: a clock that stands still while anything happens, and jumps to the next thing that does."""
+"""Virtual time: the clock stands still while an event runs, and jumps to the next event."""
 
 import heapq
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class SimDeadlock(SimError):
 
 
 class Scheduler:
-    """Events in order of (time, insertion). What an event schedules comes after everything that was there for that time."""
+    """Events in order of (time, insertion). An event that is added for a time comes after those that were there for that time."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -34,20 +34,20 @@ class Scheduler:
         heapq.heappush(self._heap, (time, self._order, fn, args))
 
     def after(self, delay: int, fn: Callable[..., Any], *args: Any) -> None:
-        """Call fn(*args) in `delay` ns; 0 means once what is already due now is done."""
+        """Call fn(*args) in `delay` ns. 0 means after everything that is due now already."""
         self.at(self.now + delay, fn, *args)
 
     def soon(self, fn: Callable[..., Any], *args: Any) -> None:
-        """Call fn(*args) as the very next thing, before all that is already due now."""
+        """Call fn(*args) next, before everything that is due now already."""
         self._soon += 1
         heapq.heappush(self._heap, (self.now, self._soon, fn, args))
 
     def next_time(self) -> int | None:
-        """When the next event is due, or None."""
+        """The time of the next event, or None."""
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> bool:
-        """Do one event. False where there is none."""
+        """Run one event. Returns False if there is none."""
         if not self._heap:
             return False
         self.now, _, fn, args = heapq.heappop(self._heap)
@@ -56,7 +56,7 @@ class Scheduler:
         return True
 
     def run(self, until: int) -> None:
-        """Do everything up to and including time `until`; the clock then shows `until`."""
+        """Run everything up to and including time `until`. The clock then shows `until`."""
         heap = self._heap
         pop = heapq.heappop
         while heap and heap[0][0] <= until:
@@ -66,7 +66,7 @@ class Scheduler:
         self.now = max(self.now, until)
 
     def run_until(self, predicate: Callable[[], Any], limit: int) -> int:
-        """Run until predicate() is true, asked after each event; returns the time. SimError at time `limit`."""
+        """Run until predicate() is true, which is checked after each event. Returns the time. SimError at time `limit`."""
         while not predicate():
             if not self._heap or self._heap[0][0] > limit:
                 raise SimError(f"the condition was not met until {limit / 1e9:.6f} s (it is {self.now / 1e9:.6f} s)")
@@ -74,7 +74,7 @@ class Scheduler:
         return self.now
 
     def run_until_idle(self, max_steps: int = 10_000_000) -> int:
-        """Run until nothing at all is left to do, timers included; returns the time. SimError after `max_steps`."""
+        """Run until nothing is left to do, including timers. Returns the time. SimError after `max_steps`."""
         for _ in range(max_steps):
             if not self.step():
                 return self.now

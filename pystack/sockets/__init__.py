@@ -1,1 +1,1 @@
-"""What `pystack.socket` is made of: descriptors, waiting, options and names around the endpoints of the core."""
+"""The parts of `pystack.socket`: descriptors, waiting, options and names around the endpoints of the core."""

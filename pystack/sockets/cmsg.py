@@ -35,7 +35,7 @@ def cmsg_space(length: int) -> int:
 
 
 def check_size(what: str, ancbufsize: int) -> None:
-    """The size of a control buffer, complained about as CPython does."""
+    """Check the size of a control buffer. The error is CPython's."""
     if not 0 <= ancbufsize <= 0x7FFFFFFF:
         raise ValueError(f"invalid ancillary data buffer length in {what}()")
 
@@ -79,7 +79,7 @@ def scatter(data: bytes, views: list[memoryview]) -> None:
 
 
 def check_ancillary(ancdata: Iterable[Any]) -> None:
-    """The control messages of sendmsg(): checked; none has a meaning for IPv4 here yet."""
+    """Check the control messages of sendmsg(). None has a meaning for IPv4 here yet, so any is EINVAL."""
     try:
         items = list(ancdata)
     except TypeError:
@@ -107,7 +107,7 @@ def recvmsg(
         data = description.recv(bufsize, flags, timeout)
         if not description.getsockopt(opt.IPPROTO_TCP, TCP_INQ):
             return data, [], 0, None
-        # tcp(7): how much is left to be read.
+        # tcp(7): the number of bytes that are left to be read.
         messages, cut = _fit([(opt.IPPROTO_TCP, TCP_INQ, struct.pack("=i", description.unread()))], ancbufsize)
         return data, messages, cut, None
     got = description.recvfrom(flags, timeout)
@@ -138,14 +138,14 @@ def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, byte
     if wanted.get(opt.IP_RECVOPTS) and got.options:
         yield opt.IPPROTO_IP, opt.IP_RECVOPTS, got.options
     if wanted.get(opt.IP_RETOPTS) and got.options:
-        # What IP_OPTIONS would take to answer along the same way.
+        # The value of IP_OPTIONS for an answer along the same way.
         back = ip_options.reply(got.options, got.src)
         if back is not None:
             yield opt.IPPROTO_IP, opt.IP_RETOPTS, back.asked
 
 
 def _fit(messages: list[tuple[int, int, bytes]], space: int) -> tuple[list[tuple[int, int, bytes]], int]:
-    """What fits into the caller's control buffer; the last may be cut short, which MSG_CTRUNC says."""
+    """The messages that fit into the caller's control buffer. The last may be cut short; then the flag is MSG_CTRUNC."""
     out: list[tuple[int, int, bytes]] = []
     for level, kind, data in itertools.chain(messages):
         if space < cmsg_len(len(data)):

@@ -44,6 +44,11 @@ def bound(host: SocketHost) -> Iterator[SocketHost]:
         _bound.reset(before)
 
 
+def bound_host() -> SocketHost | None:
+    """The host that is bound in the current context, or None."""
+    return _bound.get()
+
+
 def default() -> SocketHost | None:
     """The stack of new sockets, or None."""
     host = _bound.get()
@@ -67,7 +72,7 @@ def host_for(cls: type) -> SocketHost:
 
 
 def names_of(host: Any) -> Names | None:
-    """The names that the sockets of `host` know; None: only "localhost"."""
+    """The names that the sockets of `host` know. None means only "localhost"."""
     return getattr(host, "names", None)
 
 
@@ -77,7 +82,7 @@ def default_names() -> Names | None:
 
 
 def check_timeout(value: Any) -> float | None:
-    """A timeout as settimeout() takes it."""
+    """The seconds of a timeout that settimeout() accepts."""
     if value is None:
         return None
     if not hasattr(value, "__float__") and not hasattr(value, "__index__"):

@@ -35,7 +35,7 @@ class Datagrams(Description):
             self.calls = raw
             endpoint = host.call(raw.raw_open, host.stack, proto)
         super().__init__(host, endpoint, kind, proto)
-        #: the endpoint where it is UDP's, which the compiled code calls directly (see sockets/stream.py on two names for one module)
+        #: the endpoint if it is UDP's: compiled code calls it directly (sockets/stream.py explains the two names for one module)
         self.udp: UdpSocket | None = endpoint if self.calls is udp else None
         self.connected = False
 
@@ -53,7 +53,7 @@ class Datagrams(Description):
         return 0
 
     def disconnect(self) -> None:
-        """connect(2) to AF_UNSPEC: no peer any more."""
+        """connect(2) to AF_UNSPEC: the socket has no peer any more."""
         self.host.call(self.calls.connect, self.endpoint, 0, 0)
         self.connected = False
 
@@ -88,7 +88,7 @@ class Datagrams(Description):
             host.end(now)
 
     def recv(self, n: int, flags: int, timeout: float | None) -> bytes:
-        """recv(2): the first `n` bytes of the next datagram; the rest of it is lost."""
+        """recv(2): the first `n` bytes of the next datagram. The rest of it is lost."""
         got: Datagram = self.recvfrom(flags, timeout)
         return got.data if len(got.data) <= n else got.data[:n]
 
@@ -101,7 +101,7 @@ class Datagrams(Description):
         self.sendto(bytes(data), 0, 0, flags, timeout)
 
     def sendto(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
-        """sendto(2); addr 0 and port 0: to the connected peer."""
+        """sendto(2). Address 0 and port 0 mean the connected peer."""
         if flags & MSG_OOB:
             raise error(errno.EOPNOTSUPP)
         flags &= ~(MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -133,11 +133,11 @@ class Datagrams(Description):
         return (self.endpoint.raddr, self.endpoint.rport) if self.connected else None
 
     def setsockopt(self, level: int, name: int, value: Any) -> None:
-        """An option the core knows."""
+        """An option that the core knows."""
         self.host.call(self.calls.setsockopt, self.endpoint, level, name, value)
 
     def getsockopt(self, level: int, name: int) -> Any:
-        """An option the core knows."""
+        """An option that the core knows."""
         value = self.host.call(self.calls.getsockopt, self.endpoint, level, name)
         if self.watch.hooks:
             self.shown()
@@ -150,6 +150,6 @@ class Datagrams(Description):
         self.host.wake(self.watch)
 
     def discard(self) -> None:
-        """Close, from the garbage collector."""
+        """Close the socket for the garbage collector, without waiting."""
         self.closed = True
         self.host.later(self.calls.close, self.endpoint)

@@ -1,8 +1,8 @@
-"""What is behind a socket object: a handle (the descriptor) on a description (the open socket), as in the kernel.
+"""A socket object has a handle (the descriptor) on a description (the open socket), as in the kernel.
 
-`dup()` makes a second handle on one description; the endpoint is closed with the last handle. A handle gets a number
-only when somebody asks for it (`fileno`, `detach`), so blocking users never pay for one. The number is that of a
-real descriptor, so it is unique in the process and the kernel will not give it to anybody else.
+`dup()` makes a second handle on one description. The endpoint is closed with the last handle. A handle gets a number only when a
+program asks for it (`fileno`, `detach`), so sockets that block cost no descriptor. On a live stack the number is that of a
+descriptor of the kernel, so it is unique in the process. A simulated host gives numbers that no kernel gives.
 """
 
 import _socket as _kernel
@@ -29,7 +29,7 @@ _AGAIN = os.strerror(errno.EAGAIN)
 
 
 def again() -> BlockingIOError:
-    """What a socket that must not wait raises instead of waiting."""
+    """The error that a socket raises if it would wait but must not."""
     return BlockingIOError(errno.EAGAIN, _AGAIN)
 
 
@@ -39,7 +39,7 @@ def error(code: int) -> OSError:
 
 
 class Description:
-    """An open socket of a stack: shared by all handles that dup() made. Subclasses: Stream, Datagrams."""
+    """An open socket of a stack, which all handles that dup() made share. Subclasses: Stream, Datagrams."""
 
     def __init__(self, host: SocketHost, endpoint: Any, kind: int, proto: int):
         self.host = host
@@ -50,16 +50,16 @@ class Description:
         self.watch = Watch(endpoint)
         self.refs = 0
         self.closed = False
-        #: SO_RCVTIMEO and SO_SNDTIMEO in seconds, None: for ever
+        #: SO_RCVTIMEO and SO_SNDTIMEO in seconds; None means for ever
         self.rcvtimeo: float | None = None
         self.sndtimeo: float | None = None
         #: SO_LINGER's seconds, or None
         self.linger: int | None = None
-        #: control messages asked for (IP_PKTINFO, ...)
+        #: the control messages that the program asked for (IP_PKTINFO, ...)
         self.cmsgs: dict[int, int] = {}
 
     def await_ready(self, bits: int, timeout: float | None, deadline: int | None, limit: float | None) -> None:
-        """Wait, or raise what a socket with this timeout raises. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""
+        """Wait, or raise the error of a socket with this timeout. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""
         if timeout is not None and timeout == 0:
             raise again()
         if deadline is None and limit is not None:
@@ -71,24 +71,24 @@ class Description:
             raise error(errno.EBADF)
 
     def shown(self) -> None:
-        """Bring the readiness descriptors up to date, after a call that may have changed what they show."""
+        """Update the readiness descriptors after a call that may have changed the readiness."""
         self.host.refresh(self.watch)
 
     def wake_all(self) -> None:  # python
-        """The socket is closed: threads that wait for it shall see that."""
+        """Release the threads that wait for the socket, because it is closed."""
         self.host.wake(self.watch)
 
     def release(self) -> None:  # python
-        """The last handle was closed."""
+        """Close the endpoint: the last handle was closed."""
         raise NotImplementedError
 
     def discard(self) -> None:  # python
-        """The last handle was lost to the garbage collector."""
+        """Close the endpoint: the garbage collector found the last handle."""
         raise NotImplementedError
 
 
 class Handle:
-    """One descriptor. Whatever is done to it is done under the lock of its stack."""
+    """One descriptor. Its methods take the lock of its stack."""
 
     def __init__(self, description: Description):
         lock = description.host.lock
@@ -104,7 +104,7 @@ class Handle:
         self.readiness: Readiness | None = None
 
     def fileno(self, blocking: bool = True) -> int:
-        """The number, made when first asked for; `blocking` as in `show_blocking`."""
+        """The number. The first call makes it; `blocking` is as in `show_blocking`."""
         if self.number < 0:
             description = self.description
             if description is None:
@@ -140,17 +140,17 @@ class Handle:
         description.host.show(description.watch, readiness)
 
     def ours(self) -> bool:
-        """Whether the number still is this descriptor's."""
+        """Whether the number still belongs to this descriptor."""
         return self.number >= 0 and (self.readiness is None or self.readiness.ours())
 
     def show_blocking(self, blocking: bool) -> None:
-        """O_NONBLOCK of the descriptor as the kernel's sockets have it: set while there is a timeout."""
+        """Set O_NONBLOCK of the descriptor while there is a timeout, as on the kernel's sockets."""
         readiness = self.readiness
         if readiness is not None:
             readiness.set_blocking(blocking)
 
     def close(self) -> None:
-        """Close the descriptor; the last one closes the socket. OSError(EBADF) if it is closed already, by whomever."""
+        """Close the descriptor. The last one closes the socket. OSError(EBADF) if it is closed already."""
         description = self.description
         if description is None:
             raise error(errno.EBADF)
@@ -170,13 +170,13 @@ class Handle:
             raise error(errno.EBADF)
 
     def lost(self) -> None:
-        """The garbage collector found the last reference: it is closed soon, without waiting for any lock."""
+        """Close the descriptor soon, without waiting for a lock: the garbage collector found the last reference."""
         description = self.description
         if description is not None:
             description.host.abandon(self)
 
     def bury(self) -> None:
-        """Close it as far as that needs no waiting. Under the host's lock."""
+        """Close it as far as that is possible without waiting. Under the host's lock."""
         description = self.description
         if description is not None:
             last = self._drop(description)
@@ -185,7 +185,7 @@ class Handle:
                 description.discard()
 
     def vanish(self) -> None:
-        """Somebody closed the number, and the kernel has told. Under the host's lock."""
+        """Close the socket, because other code closed the number. Under the host's lock."""
         description = self.description
         if description is not None:
             self.bury()
@@ -193,12 +193,12 @@ class Handle:
                 description.wake_all()
 
     def mute(self) -> None:
-        """In a child process: the descriptor is the parent's to change."""
+        """Leave the descriptor alone from now on, in a child process: it is the parent's."""
         if self.readiness is not None:
             self.readiness.over = True
 
     def _drop(self, description: Description) -> bool:
-        """It names the description no more; True where it was the last one that did."""
+        """Let go of the description. Returns True if this was its last handle."""
         self.description = None
         if self.number >= 0 and _table.get(self.number) is self:
             del _table[self.number]
@@ -209,7 +209,7 @@ class Handle:
         return False
 
     def _give_back(self, description: Description) -> bool:
-        """No hook and no number any more. False: somebody else had closed the number."""
+        """Remove the hook and the number. Returns False if other code had closed the number."""
         readiness = self.readiness
         if readiness is None:
             return True
@@ -220,7 +220,7 @@ class Handle:
 
 
 class HandleToken(int):  # python
-    """A descriptor on its way from `_accept` to `socket(fileno=...)`: carries the handle, has no number yet."""
+    """A descriptor on its way from `_accept` to `socket(fileno=...)`. It carries the handle and has no number yet."""
 
     handle: Handle
 
@@ -233,12 +233,12 @@ def token(handle: Handle) -> HandleToken:  # python
 
 
 def lookup(fd: Any) -> Handle | None:  # python
-    """The handle behind a number or HandleToken, or None: then it is the kernel's."""
+    """The handle of a number or HandleToken. None means that the number is the kernel's."""
     if type(fd) is HandleToken:
         return fd.handle
     handle = _table.get(fd)
     if handle is not None and not handle.ours():
-        # It was closed behind its socket's back, and is another file's by now.
+        # Other code closed it without its socket, and by now the number is another file's.
         return None
     return handle
 
@@ -247,7 +247,7 @@ _table: dict[int, Handle] = {}
 
 
 def _after_fork() -> None:  # python
-    """In a child process. The descriptors are shared with the parent, whose stack goes on showing its readiness there."""
+    """In a child process, leave the descriptors alone: the parent's stack goes on showing its readiness on them."""
     for handle in list(_table.values()):
         handle.mute()
 

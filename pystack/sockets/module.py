@@ -1,7 +1,7 @@
-"""The contract of CPython's C module `_socket`, on a pystack stack.
+"""The names of CPython's C module `_socket`, on a pystack stack.
 
-Names, constants and exceptions are those of the kernel's `_socket`, so that code which catches or compares the
-standard library's gets what it expects; what opens, resolves or closes is ours.
+Names, constants and exceptions are those of the kernel's `_socket`, so that code can catch and compare
+the standard library's. The functions that open, resolve or close are ours.
 """
 
 import _socket as _kernel
@@ -30,7 +30,7 @@ for _name, _value in (
 ):
     globals().setdefault(_name, _value)
 
-#: the stack speaks IPv4; AF_INET6 sockets are the kernel's
+#: the stack speaks IPv4
 has_ipv6 = False
 SocketType = socket
 CMSG_LEN = _cmsg.cmsg_len
@@ -53,7 +53,7 @@ def setdefaulttimeout(timeout: float | None, /) -> None:
 def getaddrinfo(
     host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> list[tuple[int, int, int, str, Any]]:
-    """Addresses of a host and service, as far as the stack knows names."""
+    """Addresses of a host and service, by the names that the stack knows."""
     return _resolve.getaddrinfo(_current.default_names(), host, port, int(family), int(type), proto, int(flags))
 
 

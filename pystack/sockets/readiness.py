@@ -1,18 +1,18 @@
 """A kernel descriptor that shows an endpoint's readiness, so that select, poll and epoll (and asyncio) can wait for it.
 
-An AF_UNIX pair that keeps messages apart: the user's end has the `number` that `fileno()` gives, `other` is ours.
+It is a pair of AF_UNIX sockets that keep messages apart. The user's end has the `number` that `fileno()` gives, and `other` is ours.
 
     readable      an empty message of `other` waits at the user's end
     not writable  a message of the user's end, which waits at `other` for ever, is more than its send buffer may hold now
 
-It is made when somebody asks for the number; blocking users never pay for one.
+The pair is made when a program asks for the number, so sockets that block cost no descriptor.
 
-The number is the user's, who may close it behind our back (`os.close(sock.fileno())`); then the kernel gives it to the next file. So
-each use of the number goes through a duplicate that is looked at first: no other file is ever read, changed or closed. Nothing
-here raises, and what happens to a descriptor concerns its own socket alone.
+The program may close the number without its socket (`os.close(sock.fileno())`), and then the kernel gives it to the next file. So each use
+of the number goes through a duplicate, which is checked first: no other file is ever read, changed or closed. Nothing here raises an
+exception, and damage to one descriptor concerns its own socket alone.
 
-No data passes. Whoever writes to the descriptor as if to a file (os.write, os.sendfile, a child process) gets EPIPE, which is
-what asyncio needs to send a file without os.sendfile; whoever reads finds the end of the file.
+No data passes. Code that writes to the descriptor as if to a file (os.write, os.sendfile, a child process) gets EPIPE, and asyncio
+then sends the file without os.sendfile. Code that reads from it finds the end of the file.
 """
 
 import _socket as _kernel
@@ -34,12 +34,12 @@ _WIDE = 1 << 16
 
 
 class Readiness(Hook):
-    """The descriptor of one endpoint. All of it under the host's lock."""
+    """The descriptor of one endpoint. All methods need the host's lock."""
 
     def __init__(self, endpoint: Any, blocking: bool):
         self.rising = False
         self.endpoint: Any = endpoint
-        # The flag O_NONBLOCK is the user's to see; we never wait.
+        # The flag O_NONBLOCK is for the user to see. We never wait.
         kind = _kernel.SOCK_SEQPACKET if blocking else _kernel.SOCK_SEQPACKET | _kernel.SOCK_NONBLOCK
         mine, self.other = _kernel.socketpair(_kernel.AF_UNIX, kind)
         mine.send(_STOPPER, _kernel.MSG_DONTWAIT)
@@ -49,15 +49,15 @@ class Readiness(Hook):
         os.set_blocking(self.number, blocking)
         self.readable = False
         self.writable = True
-        #: it is closed, or another process's: it is not touched any more
+        #: it is closed or another process's, so nothing here touches it any more
         self.over = False
-        #: the stack has stopped: readable and writable for good, so that the next call says why
+        #: the stack has stopped: it stays readable and writable, so that the next call raises the reason
         self.down = False
-        #: how often somebody else took what makes it readable
+        #: how often other code took the message that makes it readable
         self.robbed = 0
 
     def notify(self, bits: int) -> None:
-        """Show what the endpoint is ready for now."""
+        """Show the endpoint's readiness."""
         if self.over:
             return
         readable = True
@@ -82,28 +82,28 @@ class Readiness(Hook):
         try:
             self.other.send(b"", _kernel.MSG_DONTWAIT)
         except OSError:
-            return  # the user's end is closed: there is nobody to see it
+            return  # the user's end is closed, so nothing can see it
 
     def fall(self) -> None:
-        """The stack has stopped."""
+        """Show that the stack has stopped."""
         self.down = True
         self.notify(0)
 
     def ours(self) -> bool:
-        """Whether the number still is this descriptor's."""
+        """Whether the number still belongs to this descriptor."""
         return is_ours(self.number, self.inode)
 
     def set_blocking(self, blocking: bool) -> None:
-        """O_NONBLOCK of the descriptor, which nothing here looks at."""
+        """Set O_NONBLOCK of the descriptor. Nothing here looks at it."""
         set_blocking(self.number, self.inode, blocking)
 
     def close(self) -> bool:
-        """Give both ends back. False: the number was closed before, by somebody else."""
+        """Close both ends. Returns False if other code had closed the number."""
         self.over = True
         try:
             self.other.close()
         except OSError:
-            pass  # closed by somebody who closes whatever there is, as os.closerange() does
+            pass  # other code closed it, as os.closerange() does
         return give_back(self.number, self.inode)
 
 
@@ -112,8 +112,8 @@ def _tell_robbed(number: int, times: int) -> None:  # python
         import logging  # slow to import, and seldom needed
 
         logging.getLogger("pystack.socket").warning(
-            "somebody read from descriptor %d, which only shows whether a socket of the stack is ready: its data can be had "
-            "by the socket's own methods alone",
+            "other code read from descriptor %d, which only shows whether a socket of the stack is ready: only the socket's own "
+            "methods give its data",
             number,
         )
 
@@ -134,7 +134,7 @@ def is_ours(number: int, inode: int) -> bool:
 
 
 def take_mark(number: int, inode: int) -> int:
-    """Make it unreadable. EAGAIN: it was so."""
+    """Make it unreadable. EAGAIN if it was unreadable already."""
     if C.COMPILED:
         return receive_mark(number, inode)  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -147,7 +147,7 @@ def take_mark(number: int, inode: int) -> int:
 
 
 def set_room(number: int, inode: int, size: int) -> int:
-    """Its send buffer: writable or not."""
+    """Set the size of its send buffer, which makes it writable or not."""
     if C.COMPILED:
         return set_send_buffer(number, inode, size)  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -160,7 +160,7 @@ def set_room(number: int, inode: int, size: int) -> int:
 
 
 def set_blocking(number: int, inode: int, blocking: bool) -> int:
-    """Its flag O_NONBLOCK."""
+    """Set or clear its flag O_NONBLOCK."""
     if C.COMPILED:
         return set_nonblock(number, inode, not blocking)  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -173,7 +173,7 @@ def set_blocking(number: int, inode: int, blocking: bool) -> int:
 
 
 def give_back(number: int, inode: int) -> bool:
-    """Close it, if it is ours."""
+    """Close it if it is ours."""
     if C.COMPILED:
         return close_ours(number, inode)  # type: ignore[name-defined,no-any-return] # noqa: F821
     else:
@@ -187,7 +187,7 @@ def give_back(number: int, inode: int) -> bool:
 
 
 class _borrowed:  # python
-    """A duplicate of the number, once it is known to be ours: until it is closed, nobody can give it to another file."""
+    """A duplicate of the number, which is checked to be ours. Until it is closed, the kernel cannot give it to another file."""
 
     def __init__(self, number: int, inode: int):
         self.number = number

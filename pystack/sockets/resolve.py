@@ -14,10 +14,10 @@ gaierror = _kernel.gaierror
 
 
 class Names:
-    """What a stack knows about names.
+    """The names that a stack knows.
 
-    table  name -> addresses, as in /etc/hosts; the first name with an address is its name when asked backwards
-    hook   called with a name that is in neither; returns a list of addresses (empty: unknown)
+    table  name -> addresses, as in /etc/hosts; a reverse lookup gives the first name with the address
+    hook   called with a name that the table does not have; returns a list of addresses (empty: unknown)
     """
 
     def __init__(self, table: dict[str, list[str]] | None = None, hook: Callable[[str], list[str]] | None = None):
@@ -27,7 +27,7 @@ class Names:
 
     @classmethod
     def read(cls, path: str) -> "Names":
-        """From a file in the format of hosts(5); IPv6 lines are passed over."""
+        """Read a file in the format of hosts(5). Lines with IPv6 addresses are skipped."""
         table: dict[str, list[str]] = {}
         with open(path) as file:
             for line in file:
@@ -38,7 +38,7 @@ class Names:
         return cls(table)
 
     def lookup(self, name: str) -> list[str]:
-        """The addresses of a name; empty where it is unknown."""
+        """The addresses of a name. Empty if it is unknown."""
         key = name.lower().rstrip(".")
         found = self.table.get(key)
         if found is None and key.endswith(".localhost"):
@@ -66,7 +66,7 @@ def text(addr: int) -> str:
 
 @lru_cache(1024)
 def literal(host: str) -> int | None:
-    """The 32-bit address of a dotted quad (or inet_aton's shorter forms), or None where it is a name."""
+    """The 32-bit address of a dotted quad (or inet_aton's shorter forms), or None if it is a name."""
     try:
         return int.from_bytes(_kernel.inet_aton(host), "big")
     except OSError:
@@ -74,7 +74,7 @@ def literal(host: str) -> int | None:
 
 
 def as_name(host: Any) -> str:
-    """A host argument as str: names may come as bytes, and international ones as IDNA."""
+    """A host argument as str. A name may be bytes, and an international name becomes IDNA."""
     if isinstance(host, str):
         if host.isascii():
             return host
@@ -85,7 +85,7 @@ def as_name(host: Any) -> str:
 
 
 def resolve(names: Names | None, host: Any) -> int:
-    """The address of a host as bind() and connect() take it; "" is any, "<broadcast>" is 255.255.255.255."""
+    """The address of the host argument of bind() and connect(). "" means any, and "<broadcast>" means 255.255.255.255."""
     name = as_name(host)
     if name == "":
         return 0
@@ -101,7 +101,7 @@ def resolve(names: Names | None, host: Any) -> int:
 
 
 def sockaddr(names: Names | None, address: Any, caller: str) -> tuple[int, int]:
-    """(host, port) as ints, checked and complained about as CPython's getsockaddrarg does."""
+    """(host, port) as ints. The checks and their errors are those of CPython's getsockaddrarg."""
     if not isinstance(address, tuple):
         raise TypeError(f"{caller}(): AF_INET address must be tuple, not {type(address).__name__}")
     if len(address) != 2:
@@ -157,7 +157,7 @@ def getaddrinfo(
 
 
 def _service(port: Any, kind: int, flags: int) -> dict[int, int] | None:
-    """Port by socket type, from a number, a decimal string or a service name; None where port is None."""
+    """The port for each socket type, from a number, a decimal string or a service name. None if port is None."""
     if port is None:
         return None
     if isinstance(port, (bytes, bytearray)):

@@ -1,4 +1,4 @@
-"""The half of the socket class that every connection and every recv and send runs through, compiled. See sockets/sockobj.py."""
+"""The compiled half of the socket class, with the calls of every connection and of every recv and send. See sockets/sockobj.py."""
 
 import errno
 from typing import Any
@@ -21,7 +21,7 @@ def immutable(data: Any) -> bytes:
 
 
 def bytes_view(data: Any) -> "bytes | memoryview":
-    """bytes-like to bytes, or to a view of bytes: a stream copies what it sends piece by piece."""
+    """bytes-like to bytes, or to a view of bytes, because a stream copies its data piece by piece."""
     if type(data) is bytes:
         return data
     try:
@@ -43,7 +43,7 @@ def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
 
 
 def _sockaddr(description: Description, address: Any) -> tuple[int, int]:
-    """What sendto() is given as (host, port); as a rule it is what recvfrom() gave, which needs no names looked up."""
+    """The address argument of sendto() as (host, port). Usually it came from recvfrom(), and then no name has to be looked up."""
     if type(address) is tuple and len(address) == 2:
         host = address[0]
         port = address[1]
@@ -55,9 +55,9 @@ def _sockaddr(description: Description, address: Any) -> tuple[int, int]:
 
 
 class SocketBase:
-    """The attributes of a socket object, and its calls that are made for each connection or all the time.
+    """The attributes of a socket object, and the calls that are made for each connection or for each piece of data.
 
-    What `socket.socket`'s documentation says holds.
+    The documentation of `socket.socket` applies.
     """
 
     __slots__ = ("_family", "_handle", "_proto", "_timeout", "_type")
@@ -98,7 +98,7 @@ class SocketBase:
     # -- the descriptor ----------------------------------------------------------------------------------------
 
     def fileno(self) -> int:  # python
-        """The descriptor's number, -1 once closed."""
+        """The descriptor's number, or -1 once it is closed."""
         handle: Handle | None = self._handle  # object
         if handle is None:
             return -1
@@ -112,7 +112,7 @@ class SocketBase:
             try:
                 handle.close()
             except OSError as exc:
-                # A connection that was reset is closed all the same, and so is one of a stack that is gone.
+                # A connection that was reset is closed, too, and so is one whose stack has stopped.
                 if exc.errno not in (errno.ECONNRESET, errno.ENETDOWN):
                     raise
 
@@ -121,7 +121,7 @@ class SocketBase:
             self._unclosed()
 
     def _unclosed(self) -> None:  # python
-        """The garbage collector found it open."""
+        """Close the socket: the garbage collector found it open."""
         raise NotImplementedError
 
     # -- connections -------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class SocketBase:
         return token(handle), (text(addr), port)
 
     def _accept_as(self, cls: Any) -> Any:  # python
-        """What Lib/socket.py's accept makes of a Token, without the way through a number: a socket of its class, and the peer."""
+        """Do what Lib/socket.py's accept does with a Token, without a number: return a socket of its class, and the peer."""
         handle, (addr, port) = self._stream().accept(self._timeout)  # object
         made: SocketBase = SocketBase.__new__(cls)  # object
         made._handle = handle
@@ -143,7 +143,7 @@ class SocketBase:
         return made, (text(addr), port)
 
     def _stream(self) -> Stream:
-        """What listens; a socket that cannot gets the error."""
+        """The description of a socket that may listen. Other sockets get EOPNOTSUPP."""
         description: Description = self._open_description()
         if not isinstance(description, Stream):
             raise error(errno.EOPNOTSUPP)
@@ -164,7 +164,7 @@ class SocketBase:
     # -- options -----------------------------------------------------------------------------------------------
 
     def settimeout(self, value: float | None, /) -> None:  # python
-        """None blocks, 0 never waits, else seconds."""
+        """Set the timeout in seconds. None blocks, and 0 never waits."""
         self._set_timeout(_current.check_timeout(value))
 
     def setblocking(self, flag: bool, /) -> None:  # python
@@ -182,14 +182,14 @@ class SocketBase:
         return self._timeout
 
     def getblocking(self) -> bool:  # python
-        """False where the socket never waits."""
+        """False if the socket never waits."""
         return self._timeout != 0
 
     def setsockopt(self, level: int, name: int, value: Any, optlen: int | None = None, /) -> None:  # python
         """setsockopt(level, option, int | bytes), or (level, option, None, length)."""
         description = self._open_description()  # object
         if level == C.IPPROTO_TCP and type(value) is int and name != opt.TCP_CONGESTION:
-            # As a rule: TCP_NODELAY.
+            # Usually this is TCP_NODELAY.
             description.setsockopt(level, name, value)
             return
         if value is None:
@@ -245,7 +245,7 @@ class SocketBase:
     # -- sending -----------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0, /) -> int:  # python
-        """Send; returns how many bytes were taken."""
+        """Send. Returns the number of bytes that were taken."""
         if type(data) is not bytes:
             data = bytes_view(data)
         return self._send(data, flags)

@@ -1,7 +1,7 @@
-"""The socket class of our `_socket`: what CPython's C class offers, for AF_INET on a pystack stack.
+"""The socket class of our `_socket`. It offers what CPython's C class offers, for AF_INET on a pystack stack.
 
 The standard library's `class socket(_socket.socket)` (Lib/socket.py) is executed on top of it, see `pystack.socket`.
-Any other family, and any descriptor that is not ours, gives a kernel socket of the standard library.
+Any other family, and any descriptor that is not ours, gives a kernel socket of the standard library, if the stack's host allows it.
 """
 
 import errno
@@ -92,7 +92,7 @@ class socket(SocketBase):
             handle = Handle(description)
             self._timeout = 0.0 if kind & _std.SOCK_NONBLOCK else _current.default_timeout
         if fileno is not None:
-            # As in CPython: what the caller says wins over what the descriptor is.
+            # As in CPython, the caller's arguments come before the descriptor's own values.
             self._family = description.family if family == -1 else family
             self._type = description.type if type == -1 else type
             self._proto = description.proto if proto == -1 else proto
@@ -104,8 +104,10 @@ class socket(SocketBase):
 
     def _unclosed(self, _warn: Any = warnings.warn) -> None:
         handle = self._handle
-        if handle is not None:
-            # repr() makes a descriptor where there is none yet, under the lock that this very thread may hold now.
+        if handle is not None and handle.description is None:
+            self._handle = None  # its number was closed, so nothing was left open
+        elif handle is not None:
+            # repr() would make a descriptor if there is none yet, and this thread may hold the lock now.
             if handle.number >= 0:
                 text = f"unclosed {self!r}"
             else:
@@ -138,7 +140,7 @@ class socket(SocketBase):
         description.bind(addr, port)
 
     def listen(self, backlog: int = 128, /) -> None:
-        """Let others connect."""
+        """Accept connections from now on."""
         description = self._open_description()
         if self._type != SOCK_STREAM:
             raise error(errno.EOPNOTSUPP)
@@ -153,7 +155,7 @@ class socket(SocketBase):
             raise error(code)
 
     def connect_ex(self, address: Any, /) -> int:
-        """As connect, but the errno is returned."""
+        """As connect, but return the errno."""
         return self._connect(address, "connect_ex")
 
     def _connect(self, address: Any, caller: str) -> int:
@@ -190,7 +192,7 @@ class socket(SocketBase):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
-        """Send the buffers in one piece, to `address` where one is given."""
+        """Send the buffers in one piece, to `address` if one is given."""
         data = b"".join(_cmsg.readable(buffers))
         _cmsg.check_ancillary(ancdata)
         if not isinstance(flags, int):
@@ -206,7 +208,7 @@ class socket(SocketBase):
     # -- options -----------------------------------------------------------------------------------------------
 
     def getsockopt(self, level: int, name: int, buflen: int = 0, /) -> Any:
-        """The option as an int, or as bytes where a length is given."""
+        """The option as an int, or as bytes if a length is given."""
         if not 0 <= buflen <= 1024:
             raise OSError("getsockopt buflen out of range")
         value = opt.get_option(self._open_description(), level, name)

@@ -34,7 +34,7 @@ TCP_CONGESTION = 13
 _INT = struct.Struct("=i")
 _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("@ll")
-#: seconds that no longer fit into the kernel's count of ticks (of which it has 250 or 1000 a second): it waits for ever
+#: seconds that no longer fit into the kernel's count of ticks (250 or 1000 in a second); the kernel then waits for ever
 _FOREVER_FROM = (1 << 63) // 1000 - 1
 
 # linux/tcp.h, struct tcp_info: (format, names); names are those of `tcp_info()`'s dict, without the tcpi_ in front
@@ -62,7 +62,7 @@ def _mask(value: Any, bits: int) -> int:
 
 
 def pack_tcp_info(info: dict[str, Any]) -> bytes:
-    """struct tcp_info from the dict of `tcp_info`; what it does not tell is zero."""
+    """struct tcp_info from the dict of `tcp_info`. Fields that the dict does not have are zero."""
     values = {key.removeprefix("tcpi_"): value for key, value in info.items()}
     values["wscale"] = _mask(values.get("snd_wscale", 0), 4) | _mask(values.get("rcv_wscale", 0), 4) << 4
     values["flags"] = values.get("delivery_rate_app_limited", 0) | _mask(values.get("fastopen_client_fail", 0), 2) << 1
@@ -89,13 +89,13 @@ def pack(level: int, name: int, value: Any) -> bytes:
 
 
 def unpack_int(value: Any) -> int:
-    """The int in what setsockopt() got; shorter than four bytes is EINVAL, as in the kernel."""
+    """The int in the argument of setsockopt(). Less than four bytes is EINVAL, as in the kernel."""
     if isinstance(value, int):
         return value
     raw = bytes(value)
     if len(raw) < 4:
         if len(raw) == 1:
-            # ip(7): the options of one byte may come as one byte.
+            # ip(7): options of one byte may be given as one byte.
             return raw[0]
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return int(_INT.unpack_from(raw)[0])
@@ -116,7 +116,7 @@ def pack_linger(seconds: int | None) -> bytes:
 
 
 def unpack_timeval(value: Any) -> float | None:
-    """struct timeval in seconds; zero means for ever."""
+    """struct timeval in seconds. Zero means for ever."""
     raw = bytes(value) if not isinstance(value, int) else b""
     if len(raw) < _TIMEVAL.size:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -124,7 +124,7 @@ def unpack_timeval(value: Any) -> float | None:
     if not 0 <= usec < 1_000_000:
         raise OSError(errno.EDOM, os.strerror(errno.EDOM))
     if sec < 0:
-        # The kernel takes that for no time at all.
+        # The kernel does not wait at all then.
         return 0.0
     if sec >= _FOREVER_FROM:
         return None
@@ -137,9 +137,9 @@ def pack_timeval(seconds: float | None) -> bytes:
     return _TIMEVAL.pack(micros // 1_000_000, micros % 1_000_000)
 
 
-# -- options of a description: those that concern the API live here, all others in the core --------------------------
+# -- options of a description: those that concern only the API are here, all others are in the core --------------------------
 
-#: asked for with recvmsg(); kept by the description
+#: these select control messages of recvmsg(); the description keeps them
 _CMSG_OPTIONS = (IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)
 
 
@@ -166,7 +166,7 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         description.cmsgs[name] = int(unpack_int(value) != 0)
         if name == IP_RECVTOS and description.type == SOCK_STREAM:
-            # (A stream tells by IP_PKTOPTIONS.)
+            # (A stream reports it by IP_PKTOPTIONS.)
             description.setsockopt(level, name, unpack_int(value))
         return
     elif level == IPPROTO_IP and name in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP):
@@ -206,7 +206,7 @@ def get_option(description: Any, level: int, name: int) -> Any:
 
 
 def _multicast(name: int, value: Any) -> bytes:
-    """in_addr, ip_mreq or ip_mreqn, as the core takes them: the address of the interface, or group and address."""
+    """in_addr, ip_mreq or ip_mreqn in the core's form: the address of the interface, or the group and the address."""
     raw = b"" if isinstance(value, int) else bytes(value)
     if len(raw) >= 8:
         return raw[4:8] if name == IP_MULTICAST_IF else raw[:8]
@@ -222,7 +222,7 @@ def _text(value: Any) -> str:
 
 
 def as_int(value: Any) -> int:
-    """What getsockopt() without a length gives: the first four bytes."""
+    """The result of getsockopt() without a length: the first four bytes."""
     if isinstance(value, int):
         return value
     raw = pack(0, 0, value)

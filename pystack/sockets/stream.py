@@ -1,7 +1,7 @@
 """A TCP socket as a user sees it: blocking, timeouts and errno around the calls of `pystack_c.tcp.user`.
 
-`timeout` everywhere is a socket object's: None blocks, 0 never waits, else seconds. As in CPython's C module, a
-call is tried first and waits only when the core has nothing; OSError comes as the core raised it.
+`timeout` is a socket object's: None blocks, 0 never waits, and any other number is seconds. As in CPython's C module, a call is tried
+first, and it waits only if the core has nothing. An OSError of the core reaches the caller.
 
 The calls that carry data (`_take`, `_put`, `_next`) go from C to C between Host.begin and Host.end, unless begin asks for Host.call;
 all other calls go through Host.call. So there are two names for one module: compiled code calls the C functions of `tcp`, and Host.call
@@ -32,21 +32,21 @@ from pystack_c.tcp import user as tcp
 from pystack_c.tcp.queues import errqueue
 from pystack_c.tcp.tcb import Tcb
 
-#: what is sent: immutable, or copied a piece at a time
+#: data to send: it is immutable, or it is copied a piece at a time
 Buffer = bytes | memoryview
-#: what a reader, and what a writer, waits for
+#: the events for which a reader waits, and those for which a writer waits
 _IN = C.EV_IN | C.EV_ERR | C.EV_HUP
 _OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
-#: the most bytes handed to the core at once (a copy is made of a slice only)
+#: the most bytes that the core gets at once, so that only a slice is copied
 _PIECE = 1 << 18
-#: what `_put` returns while another thread is in the middle of a send
+#: the result of `_put` while another thread is in the middle of a send
 _BUSY = -2
-#: `left` of a send that takes what there is room for, and keeps no turn
+#: `left` of a send that sends as much as there is room for, and keeps no turn
 _LOOSE = -1
 
 
 class Turn:
-    """Whose turn it is to send on a stream: an endpoint, as far as `host.wait` is concerned, that is writable when it is nobody's."""
+    """The turn to send on a stream. To `host.wait` it is an endpoint, which is writable if no thread has the turn."""
 
     def __init__(self, stream: "Stream") -> None:
         self.stream = stream
@@ -54,26 +54,26 @@ class Turn:
         self.watch = Watch(self)
 
     def readiness(self) -> int:  # python
-        """As an endpoint's."""
+        """The readiness, as an endpoint's."""
         return C.EV_OUT if self.stream.sender == 0 or self.stream.closed else 0
 
 
 class Stream(Description):
     """An open TCP socket.
 
-    A send that has to wait for room keeps its turn until all of it is taken, and the sends of other threads wait: what one call
-    sends arrives in one piece, as on the kernel.
+    A send that has to wait for room keeps its turn until all of it is taken, and the sends of other threads wait. So the data of one
+    call arrives in one piece, as with the kernel.
     """
 
     def __init__(self, host: SocketHost, endpoint: Any = None):
         if endpoint is None:
             endpoint = host.call(user.tcp_open, host.stack)
         super().__init__(host, endpoint, int(_std.SOCK_STREAM), C.IPPROTO_TCP)
-        #: the endpoint, for the compiled
+        #: the endpoint, for compiled code
         self.tcb: Tcb = endpoint
         self.connecting = False
         self.listening = False
-        #: the address that bind() was given (0: any)
+        #: the address of bind() (0: any)
         self.bound_to = 0
         #: the caller (SocketHost.caller) that is in the middle of a send, or 0; `turn` is made when another one has to wait for it
         self.sender = 0
@@ -117,7 +117,7 @@ class Stream(Description):
             host.end(now)
 
     def connect(self, addr: int, port: int, timeout: float | None) -> int:
-        """connect(2): 0 or the errno. EAGAIN says that the timeout passed, EINPROGRESS that it must not wait."""
+        """connect(2): 0 or the errno. EAGAIN means that the timeout passed, and EINPROGRESS that the socket must not wait."""
         if self.connecting:
             done = self._connect_result()
             if done is not None:
@@ -155,7 +155,7 @@ class Stream(Description):
         self.connecting = False
         code = int(self.host.call(sockopt.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
         if state == C.CLOSED:
-            # As Linux: with the error told, the socket is as it was before, and may try again.
+            # As on Linux: once the error is reported, the socket is as it was before, and may try again.
             self.host.call(retry.disconnect, self.endpoint, self.bound_to)
             if self.watch.hooks:
                 self.shown()
@@ -228,11 +228,11 @@ class Stream(Description):
         return told
 
     def send(self, data: Buffer, flags: int, timeout: float | None) -> int:
-        """send(2): a blocking socket takes all, one with a timeout what there is room for."""
+        """send(2): a blocking socket takes all. A socket with a timeout takes as much as there is room for."""
         if flags & MSG_DONTWAIT:
             timeout = 0
         if type(data) is bytes and len(data) <= _PIECE and self.tcb.errqueue is None:
-            # As a rule all of it is taken at once.
+            # Usually all of it is taken at once.
             took = self._put(data, flags, 0 if timeout is None else _LOOSE)
             if self.watch.falls:
                 self.shown()
@@ -285,14 +285,14 @@ class Stream(Description):
             raise error(errno.EBADF)
 
     def _end_turn(self) -> None:
-        """This thread's send is over: others may go on."""
+        """End this thread's send, so that others may go on."""
         if self.sender != 0 and self.sender == self.host.caller():
             self.sender = 0
             if self.turn is not None:
                 self.host.wake(self.turn.watch)
 
     def send_to(self, data: bytes, addr: int, port: int, flags: int, timeout: float | None) -> int:
-        """sendto(2): the address counts only with MSG_FASTOPEN, which opens the connection with the data in its SYN."""
+        """sendto(2). The address matters only with MSG_FASTOPEN, which opens the connection with the data in its SYN."""
         if not flags & MSG_FASTOPEN or addr == 0:
             return self.send(data, flags & ~MSG_FASTOPEN, timeout)
         taken: int = self.host.call(user.connect_fastopen, self.endpoint, data[:_PIECE], addr, port)
@@ -304,10 +304,10 @@ class Stream(Description):
         return self.send(data, flags & ~MSG_FASTOPEN, timeout)
 
     def sendall(self, data: Buffer, flags: int, timeout: float | None) -> None:
-        """All of it, or an exception; the timeout is for the whole."""
+        """Send all of it, or raise an exception. The timeout is for the whole."""
         sent = 0
         if type(data) is bytes and 0 < len(data) <= _PIECE and self.tcb.errqueue is None:
-            # As a rule all of it is taken at once.
+            # Usually all of it is taken at once.
             sent = self._put(data, flags, 0)
             if self.watch.falls:
                 self.shown()
@@ -324,7 +324,7 @@ class Stream(Description):
     def _send(
         self, data: Buffer, flags: int, timeout: float | None, deadline: int | None, partial: bool, began: bool
     ) -> int:
-        """As much of `data` as there is room for (`partial`), or all of it, in pieces. `began`: some of it was sent before."""
+        """Send as much of `data` as there is room for (`partial`), or all of it, in pieces. `began`: some of it was sent before."""
         size = len(data)
         sent = 0
         told = self.endpoint.errqueue is not None
@@ -332,7 +332,7 @@ class Stream(Description):
             while True:
                 piece = data[sent : sent + _PIECE]
                 if type(piece) is not bytes:
-                    # The core keeps what it sends until it is acknowledged; the caller may change this meanwhile.
+                    # The core keeps its data until it is acknowledged, and the caller may change this buffer meanwhile.
                     piece = bytes(piece)
                 these = flags
                 if sent + len(piece) < size:
@@ -356,7 +356,7 @@ class Stream(Description):
         except TimeoutError:
             raise
         except OSError:
-            # As send(2): what was taken before the error counts; the error comes with the next call.
+            # As send(2): report the bytes that were taken before the error. The next call raises the error.
             if sent or began:
                 return sent
             raise
@@ -378,25 +378,25 @@ class Stream(Description):
         return self.endpoint.laddr, self.endpoint.lport
 
     def getpeername(self) -> tuple[int, int] | None:
-        """The peer's address and port, or None where there is no connection."""
+        """The peer's address and port, or None if there is no connection."""
         endpoint = self.endpoint
         if endpoint.state in (C.CLOSED, C.LISTEN, C.SYN_SENT):
             return None
         return endpoint.raddr, endpoint.rport
 
     def setsockopt(self, level: int, name: int, value: Any) -> None:
-        """An option the core knows."""
+        """An option that the core knows."""
         self.host.call(sockopt.setsockopt, self.endpoint, level, name, value)
 
     def getsockopt(self, level: int, name: int) -> Any:
-        """An option the core knows."""
+        """An option that the core knows."""
         value = self.host.call(sockopt.getsockopt, self.endpoint, level, name)
         if self.watch.hooks:
             self.shown()
         return value
 
     def unread(self) -> int:
-        """How much can be read at once, as TCP_INQ tells it."""
+        """The number of bytes that can be read at once (TCP_INQ)."""
         return self.host.call(user.unread, self.endpoint)  # type: ignore[no-any-return]
 
     def info(self) -> dict[str, Any]:
@@ -404,7 +404,7 @@ class Stream(Description):
         return self.host.call(sockopt.tcp_info, self.endpoint)  # type: ignore[no-any-return]
 
     def release(self) -> None:
-        """close(2); waits for SO_LINGER's seconds where it is set."""
+        """close(2). If SO_LINGER is set, wait up to its seconds."""
         self.closed = True
         self.host.call(user.close, self.endpoint)
         self.host.wake(self.watch)
@@ -414,13 +414,13 @@ class Stream(Description):
             self._linger(self.linger)
 
     def wake_all(self) -> None:  # python
-        """Description.wake_all; those too that wait for their turn to send."""
+        """Description.wake_all, also for the threads that wait for their turn to send."""
         self.host.wake(self.watch)
         if self.turn is not None:
             self.host.wake(self.turn.watch)
 
     def _linger(self, seconds: int) -> None:
-        """Wait until the peer has acknowledged everything, the FIN too."""
+        """Wait until the peer has acknowledged everything, including the FIN, or for so many seconds."""
         unsent = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
         host = self.host
         end: int = host.deadline(seconds)  # type: ignore[assignment]
@@ -429,6 +429,6 @@ class Stream(Description):
             host.wait(self.watch, 0, min(end, host.clock() + 5_000_000))
 
     def discard(self) -> None:
-        """Close without waiting, from the garbage collector."""
+        """Close the socket for the garbage collector, without waiting."""
         self.closed = True
         self.host.later(user.close, self.endpoint)

@@ -1,15 +1,30 @@
-"""docs/howto/simulator.md is a program that runs."""
+"""docs/howto/simulator.md and virtual-time.md are programs that run."""
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "simulator.md"
+import pytest
+
+HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto"
+
+
+def run(page, tmp_path):
+    """Execute the blocks of a page as one program. Returns how many there are, and the program's names."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (HOWTO / page).read_text(), re.M | re.S)
+    program = "\n".join(blocks).replace("/tmp/", f"{tmp_path}/")
+    names: dict = {}
+    exec(compile(program, str(HOWTO / page), "exec"), names)
+    return len(blocks), names
 
 
 def test_the_guide_runs(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    assert len(blocks) >= 6
-    program = "\n".join(blocks).replace("/tmp/", f"{tmp_path}/")
-    names: dict = {}
-    exec(compile(program, str(PAGE), "exec"), names)
+    blocks, names = run("simulator.md", tmp_path)
+    assert blocks >= 6
     assert names["link"].ab.stats.delivered > 50
+
+
+def test_the_guide_to_virtual_time_runs(tmp_path):
+    pytest.importorskip("greenlet")
+    blocks, names = run("virtual-time.md", tmp_path)
+    assert blocks == 5
+    assert names["net"].links["server-client"].ab.stats.dropped() > 0

@@ -1,0 +1,154 @@
+"""The one module that replaces parts of the standard library while a program runs on a stack, and puts them back.
+
+    with hold("sockets"):            # a live stack
+    with hold("sockets", "time"):    # virtual time
+
+A replacement acts for code that has a stack of its own (pystack.sockets.current); for all other code it does what the original does. So it is
+harmless if a module that was imported meanwhile keeps it. Replacements are the process's: a group is put in place when the first
+`hold` names it and taken away when the last one ends, in whatever order and in whatever thread that happens.
+
+A name is replaced in its own module, and in each module that has imported it by `from time import monotonic`, except in ours and in
+those of debuggers and test runners, whose clocks must stay real. A class that was used as a base class before cannot be replaced.
+"""
+
+import contextlib
+import functools
+import importlib
+import socket as _std
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from pystack import socket as _ours
+from pystack.sockets import current as _current
+
+#: modules (and those below them) that keep the originals
+APART = (
+    "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
+    "importlib", "faulthandler", "debugpy", "pydevd", "greenlet", "gevent",
+)  # fmt: skip
+
+#: (the module's name, the attribute's name, its replacement); `module:Class` names a class
+Replacement = tuple[str, str, Any]
+_groups: dict[str, Callable[[], list[Replacement]]] = {}
+_held: dict[str, int] = {}
+_undo: dict[str, list[tuple[str, str, Any, Any]]] = {}
+_lock = threading.RLock()
+
+
+def group(name: str) -> Callable[[Callable[[], list[Replacement]]], Callable[[], list[Replacement]]]:
+    """Register a function that lists the replacements of a group."""
+
+    def register(make: Callable[[], list[Replacement]]) -> Callable[[], list[Replacement]]:
+        _groups[name] = make
+        return make
+
+    return register
+
+
+@contextlib.contextmanager
+def hold(*names: str) -> Iterator[None]:
+    """Replace what these groups list, until the end of the block."""
+    taken: list[str] = []
+    try:
+        for name in names:
+            with _lock:
+                if not _held.get(name, 0):
+                    _undo[name] = _replace(_groups[name]())
+                _held[name] = _held.get(name, 0) + 1
+            taken.append(name)
+        yield
+    finally:
+        for name in reversed(taken):
+            with _lock:
+                _held[name] -= 1
+                if not _held[name]:
+                    _restore(_undo.pop(name))
+
+
+def held() -> list[str]:
+    """The groups that are in place now."""
+    return [name for name, count in _held.items() if count]
+
+
+def _replace(wanted: list[Replacement]) -> list[tuple[str, str, Any, Any]]:
+    """Put the replacements in place. Returns (module, name, original, replacement) of each."""
+    done: list[tuple[str, str, Any, Any]] = []
+    everywhere: dict[int, tuple[Any, Any]] = {}
+    for module, name, value in wanted:
+        owner = _owner(module)
+        if not hasattr(owner, name):
+            continue  # another Python's
+        original = getattr(owner, name)
+        if original is value:
+            continue
+        setattr(owner, name, value)
+        done.append((module, name, original, value))
+        if callable(original) and ":" not in module:
+            everywhere[id(original)] = (original, value)
+    _exchange(everywhere)
+    return done
+
+
+def _restore(done: list[tuple[str, str, Any, Any]]) -> None:
+    """Put the originals back, also into modules that were imported meanwhile."""
+    for module, name, original, value in reversed(done):
+        owner = _owner(module)
+        if getattr(owner, name) is value:
+            setattr(owner, name, original)
+    pairs = {id(value): (value, original) for module, _, original, value in done if ":" not in module}
+    _exchange({key: pair for key, pair in pairs.items() if callable(pair[0])})
+
+
+def _owner(name: str) -> Any:
+    """The module, or the class in it, whose attribute is replaced."""
+    module, _, inner = name.partition(":")
+    owner = importlib.import_module(module)
+    return getattr(owner, inner) if inner else owner
+
+
+def _exchange(pairs: dict[int, tuple[Any, Any]]) -> None:
+    """In the global names of all modules, replace each first object by the second."""
+    for name, module in list(sys.modules.items()):
+        if not isinstance(module, ModuleType) or name.split(".", 1)[0] in APART:
+            continue
+        space = vars(module)
+        for key, value in list(space.items()):
+            found = pairs.get(id(value))
+            if found is not None and found[0] is value:
+                space[key] = found[1]
+
+
+# -- sockets ---------------------------------------------------------------------------------------------------
+
+_FUNCTIONS = (
+    "getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "gethostname", "sethostname",
+    "getdefaulttimeout", "setdefaulttimeout", "close", "dup",
+)  # fmt: skip
+
+
+def _either(name: str) -> Callable[..., Any]:
+    """The function `name` of the module `socket`: ours if there is a stack, else the standard library's."""
+    ours: Callable[..., Any] = getattr(_ours, name)
+    theirs: Callable[..., Any] = getattr(_std, name)
+
+    @functools.wraps(theirs)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return (theirs if _current.default() is None else ours)(*args, **kwargs)
+
+    return function
+
+
+_either_of = {name: _either(name) for name in _FUNCTIONS if hasattr(_std, name)}
+
+
+@group("sockets")
+def _sockets() -> list[Replacement]:
+    """What opens sockets and resolves names. The other functions of Lib/socket.py are made of these.
+
+    The class needs a stack: a socket that is silently the kernel's is what patching is to prevent.
+    """
+    found: list[Replacement] = [("socket", name, value) for name, value in _either_of.items()]
+    return [*found, ("socket", "socket", _ours.socket), ("socket", "has_ipv6", False)]

@@ -1,0 +1,155 @@
+"""The functions that take the place of the standard library's for code on a simulated host: clocks, sleep, random numbers, selectors, loops.
+
+Each looks for the host to which the running code belongs (`here`). For code without one it is the original. Not replaced: `datetime.now`,
+OpenSSL's generator, `time.process_time` and `time.thread_time`.
+"""
+
+import asyncio
+import os
+import random
+import select
+import selectors
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from pystack.patching import Replacement, group
+from pystack.sim.loop import SimLoop
+from pystack.sim.selector import Poll, SimSelector, here
+from pystack.sim.selector import select as sim_select
+
+_S = 1_000_000_000
+
+
+def either(original: Callable[..., Any], virtual: Callable[..., Any]) -> Callable[..., Any]:
+    """`virtual(host, ...)` for code on a simulated host, and the original for all other code."""
+
+    @wraps(original, updated=())
+    def function(*args: Any, **kwargs: Any) -> Any:
+        host = here()
+        return original(*args, **kwargs) if host is None else virtual(host, *args, **kwargs)
+
+    return function
+
+
+# -- time ------------------------------------------------------------------------------------------------------
+
+
+def _sleep(host: Any, seconds: float) -> None:
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    host.net.hub.sleep(round(seconds * _S))
+
+
+def _of_day(host: Any) -> float:
+    return float((host.net.epoch + host.net.now) / 1e9)
+
+
+def _day_ns(host: Any) -> int:
+    return int(host.net.epoch + host.net.now)
+
+
+def _with_seconds(original: Callable[..., Any]) -> Callable[..., Any]:
+    """time.gmtime, localtime, ctime: without an argument, of the time of day."""
+    return either(original, lambda host, seconds=None: original(_of_day(host) if seconds is None else seconds))
+
+
+_TIME = {
+    "time": either(time.time, _of_day),
+    "time_ns": either(time.time_ns, _day_ns),
+    "monotonic": either(time.monotonic, lambda host: host.net.now / 1e9),
+    "monotonic_ns": either(time.monotonic_ns, lambda host: host.net.now),
+    "perf_counter": either(time.perf_counter, lambda host: host.net.now / 1e9),
+    "perf_counter_ns": either(time.perf_counter_ns, lambda host: host.net.now),
+    "sleep": either(time.sleep, _sleep),
+    "gmtime": _with_seconds(time.gmtime),
+    "localtime": _with_seconds(time.localtime),
+    "ctime": _with_seconds(time.ctime),
+}
+_strftime = time.strftime
+_TIME["strftime"] = either(
+    time.strftime, lambda host, form, when=None: _strftime(form, _TIME["localtime"]() if when is None else when)
+)
+
+
+@group("time")
+def _time() -> list[Replacement]:
+    return [("time", name, value) for name, value in _TIME.items()]
+
+
+# -- random numbers ----------------------------------------------------------------------------------------------
+
+
+def _urandom(host: Any, size: int) -> bytes:
+    return bytes(host.net.hub.entropy().randbytes(size))
+
+
+class Random(random.Random):
+    """random.Random, whose generators without a seed are seeded by the network if they are made on a simulated host."""
+
+    def __init__(self, x: Any = None):
+        host = here()
+        if x is None and host is not None:
+            x = host.net.hub.entropy().getrandbits(64)
+        super().__init__(x)
+
+    def __new__(cls, x: Any = None) -> "Random":
+        return super().__new__(cls, 0 if x is None else x)  # type: ignore[call-arg]
+
+
+_RANDOM_URANDOM = either(os.urandom, _urandom)
+
+
+@group("random")
+def _random() -> list[Replacement]:
+    return [("os", "urandom", _RANDOM_URANDOM), ("random", "Random", Random)]
+
+
+# -- waiting for sockets -----------------------------------------------------------------------------------------
+
+
+def _no_epoll(host: Any, *args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError("select.epoll is not available in virtual time: use the module selectors, or select.poll")
+
+
+def _selector(original: Any) -> Callable[..., Any]:
+    return either(original, lambda host: SimSelector(host.net))
+
+
+_SELECTORS = {
+    name: _selector(getattr(selectors, name))
+    for name in ("DefaultSelector", "SelectSelector", "PollSelector", "EpollSelector")
+}
+_SELECT = {
+    "select": either(select.select, lambda host, *args: sim_select(*args)),
+    "poll": either(select.poll, lambda host: Poll()),
+    "epoll": either(select.epoll, _no_epoll),
+}
+
+
+@group("select")
+def _select() -> list[Replacement]:
+    found: list[Replacement] = [("selectors", name, value) for name, value in _SELECTORS.items()]
+    # (The same class under two names: both names have to lead to the same replacement.)
+    found[0] = ("selectors", "DefaultSelector", _SELECTORS[selectors.DefaultSelector.__name__])
+    return [*found, *(("select", name, value) for name, value in _SELECT.items())]
+
+
+# -- event loops -------------------------------------------------------------------------------------------------
+
+
+def _new_loop(host: Any) -> SimLoop:
+    return SimLoop(host.net, host=host)
+
+
+_NEW_LOOP = either(asyncio.new_event_loop, _new_loop)
+_LOOP_CLASS = either(asyncio.SelectorEventLoop, lambda host, selector=None: _new_loop(host))
+
+
+@group("asyncio")
+def _asyncio() -> list[Replacement]:
+    return [
+        ("asyncio.events", "new_event_loop", _NEW_LOOP),
+        ("asyncio", "SelectorEventLoop", _LOOP_CLASS),
+    ]

@@ -1,0 +1,187 @@
+"""Running programs on the hosts of a network: `Network.run({host: program, ...})`.
+
+A program is a coroutine function, which runs in one event loop with all others (sim/loop.py), or a plain function, which may block and runs
+in a greenlet (sim/green.py). Either takes no arguments.
+"""
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
+from typing import Any
+
+from pystack.sim import blocking, threads
+from pystack.sim.hub import Signal
+from pystack.sim.loop import SimLoop
+from pystack.sim.scheduler import SimError
+from pystack.sim.session import session
+from pystack.sockets import current
+
+#: virtual time (ns) after which a run is ended if nothing else is asked for: a day
+LIMIT = 86_400_000_000_000
+
+Program = Callable[[], Any]
+__all__ = ["LIMIT", "SimLoop", "blocking", "run", "threads"]
+
+
+def run(
+    net: Any,
+    programs: Mapping[Any, "Program | list[Program]"],
+    *,
+    background: "Mapping[Any, Program | list[Program]] | None" = None,
+    limit: int | None = None,
+    schedule: object = None,
+) -> dict[Any, Any]:
+    """Run programs until all have ended. Returns what they returned, by the keys of `programs` (a list for a list).
+
+    programs    host, or its name -> a program, or a list of programs
+    background  the same, of programs that are ended when the others have ended (servers)
+    limit       the virtual time (ns) at which the run is an error; by default a day from now
+    schedule    a seed by which the order of ready tasks is shuffled; the same seed, the same order
+
+    An exception in a program ends the run and is raised. SimDeadlock: nothing can ever happen again. SimError: the limit is reached.
+    """
+    chosen = [_Running(net, key, fn, False) for key, fn in _each(programs)]
+    chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
+    hub = net.hub
+    before = hub.limit
+    hub.limit = net.now + LIMIT if limit is None else limit
+    with session(net):
+        try:
+            if any(one.is_async for one in chosen):
+                _run_loop(net, chosen, schedule)
+            else:
+                signal = Signal("the programs")
+                _start_blocking(net, chosen, signal.fire)
+                if not _over(chosen):
+                    hub.park(signal, None)
+        finally:
+            hub.limit = before
+            _end(hub)
+    for one in chosen:
+        if one.error is not None:
+            raise one.error
+    return {key: _results(chosen, key, isinstance(fn, list)) for key, fn in programs.items()}
+
+
+class _Running:
+    """One program of a run, and how it ended."""
+
+    def __init__(self, net: Any, key: Any, fn: Program, background: bool):
+        self.key = key
+        self.host = net.hosts[key] if isinstance(key, str) else key
+        self.fn = fn
+        self.background = background
+        self.is_async = inspect.iscoroutinefunction(fn)
+        self.name = getattr(fn, "__name__", type(fn).__name__)
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        #: the task; a loop refers to its tasks weakly, and one that waits is otherwise garbage
+        self.task: Any = None
+
+    def end(self, result: Any, error: BaseException | None) -> None:
+        """It has ended."""
+        self.result, self.error, self.done = result, error, True
+
+
+def _each(programs: Mapping[Any, Any]) -> Iterator[tuple[Any, Program]]:
+    for key, fn in programs.items():
+        for one in fn if isinstance(fn, list) else [fn]:
+            if not callable(one):
+                raise TypeError(f"a program is a function without arguments, not {one!r}")
+            yield key, one
+
+
+def _results(chosen: list[_Running], key: Any, several: bool) -> Any:
+    results = [one.result for one in chosen if one.key == key and not one.background]
+    return results if several else results[0]
+
+
+def _over(chosen: list[_Running]) -> bool:
+    """Whether the run is over: all have ended that shall, or one has failed."""
+    return any(one.error is not None for one in chosen) or all(one.done or one.background for one in chosen)
+
+
+def _start_blocking(net: Any, chosen: list[_Running], over: Callable[[], Any]) -> None:
+    """Start the programs that may block. `over` is called when the run is over by one of them."""
+    for one in chosen:
+        if one.is_async:
+            continue
+        program = net.hub.spawn(one.host, one.fn, name=one.name, context=copy_context())
+
+        def ended(one: _Running = one, program: Any = program) -> None:
+            if one.done:
+                return  # the run is over
+            one.end(program.result, program.error)
+            if _over(chosen):
+                over()
+
+        program.ended.append(ended)
+
+
+def _run_loop(net: Any, chosen: list[_Running], schedule: object) -> None:
+    """Run everything with one event loop, which drives the network."""
+    runner = asyncio.Runner(loop_factory=lambda: SimLoop(net, schedule))
+    failed = True
+    try:
+        runner.run(_main(net, chosen))
+        failed = False
+    finally:
+        # To cancel the tasks takes virtual time, too.
+        net.hub.limit = net.now + LIMIT
+        with contextlib.suppress(SimError) if failed else contextlib.nullcontext():
+            runner.close()
+
+
+async def _main(net: Any, chosen: list[_Running]) -> None:
+    loop = asyncio.get_running_loop()
+    asyncio.current_task().hidden = True  # type: ignore[union-attr] # it is no program, and in no report
+    over = loop.create_future()
+
+    def finish() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    for one in chosen:
+        if not one.is_async:
+            continue
+        context = copy_context()
+        context.run(current.bind, one.host)
+        task = loop.create_task(one.fn(), name=one.name, context=context)
+
+        def ended(task: Any, one: _Running = one) -> None:
+            if one.done:
+                return  # the run is over
+            if task.cancelled():
+                one.end(None, asyncio.CancelledError())
+            else:
+                one.end(None if task.exception() else task.result(), task.exception())
+            if _over(chosen):
+                finish()
+
+        task.add_done_callback(ended)
+        one.task = task
+    _start_blocking(net, chosen, lambda: loop.call_soon_threadsafe(finish))
+    if not _over(chosen):
+        await over
+    for one in chosen:
+        one.done = True  # a task that is cancelled from now on has not failed
+
+
+def _end(hub: Any) -> None:
+    """End the programs that still run, as a kernel ends processes: their sockets are closed without a word."""
+    if not hub.programs:
+        return
+    hub.ending = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            while hub.programs:
+                hub.programs[0].kill()
+            gc.collect()
+    finally:
+        hub.ending = False

@@ -1,0 +1,248 @@
+"""Selectors, select() and poll() over simulated sockets: a wait parks the program or steps the network."""
+
+import selectors
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pystack_c.const as C
+from pystack.runtime.waiting import Hook, Watch
+from pystack.sim.virtual import VirtualHost
+from pystack.sockets import current
+from pystack.sockets.handles import lookup
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_IN = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
+_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
+
+
+def here() -> Any:
+    """The simulated host to which the running code belongs, or None."""
+    host = current.bound_host()
+    return host if isinstance(host, VirtualHost) else None
+
+
+class SimInterest(Hook):
+    """One registered socket."""
+
+    def __init__(self, owner: "SimSelector", watch: Watch, events: int, key: selectors.SelectorKey):
+        self.rising = True
+        self.owner = owner
+        self.watch = watch
+        self.events = events
+        self.key = key
+        self.queued = False
+        self.registered = True
+
+    def level(self) -> int:
+        """The events of interest that are ready now."""
+        bits = self.watch.readiness()
+        found = READ if self.events & READ and bits & _IN else 0
+        return found | WRITE if self.events & WRITE and bits & _OUT else found
+
+    def notify(self, bits: int) -> None:
+        """Queue the socket if it is ready."""
+        if not self.queued and self.registered and self.level():
+            self.queued = True
+            self.owner.ready.append(self)
+            self.owner.fire()
+
+
+class SimSelector(selectors.BaseSelector):
+    """A selector over the sockets of one network. `select` waits in virtual time; to the hub it is a wait itself."""
+
+    def __init__(self, net: Any):
+        self.net = net
+        self.ready: list[SimInterest] = []
+        self._told: list[SimInterest] = []
+        self._interests: dict[int, SimInterest] = {}
+        self._map = _Keys(self)
+        #: the wait that is under way, as the hub sees it
+        self.fired = False
+        self.resume: Any = None
+        self.what = "its sockets"
+
+    def fire(self) -> None:
+        """End the wait that is under way, or the next one at once."""
+        if not self.fired:
+            self.fired = True
+            if self.resume is not None:
+                self.resume()
+
+    # -- registering ---------------------------------------------------------------------------------------------
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """See selectors.BaseSelector. ValueError: the descriptor is the kernel's."""
+        if not events or events & ~(READ | WRITE):
+            raise ValueError(f"Invalid events: {events!r}")
+        fd = _fd(fileobj)
+        handle = lookup(fd)
+        description: Any = None if handle is None else handle.description
+        if description is None or getattr(description.host, "net", None) is not self.net:
+            raise ValueError(
+                f"descriptor {fd} is no socket of the network: virtual time cannot wait for files, pipes and Unix sockets"
+            )
+        if fd in self._interests:
+            raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
+        key = selectors.SelectorKey(fileobj, fd, events, data)
+        interest = self._interests[fd] = SimInterest(self, description.watch, events, key)
+        description.host.show(description.watch, interest)
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """See selectors.BaseSelector."""
+        interest = self._interests.pop(self._find(fileobj), None)
+        if interest is None:
+            raise KeyError(f"{fileobj!r} is not registered")
+        interest.registered = False
+        interest.watch.hide(interest)
+        return interest.key
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """See selectors.BaseSelector."""
+        interest = self._interests.get(self._find(fileobj))
+        if interest is None:
+            raise KeyError(f"{fileobj!r} is not registered")
+        if not events or events & ~(READ | WRITE):
+            raise ValueError(f"Invalid events: {events!r}")
+        interest.key = selectors.SelectorKey(interest.key.fileobj, interest.key.fd, events, data)
+        interest.events = events
+        interest.notify(0)
+        return interest.key
+
+    def _find(self, fileobj: Any) -> int:
+        """The number of what was registered, also if it is closed by now."""
+        if type(fileobj) is int:
+            return fileobj
+        try:
+            return _fd(fileobj)
+        except ValueError:
+            for fd, interest in self._interests.items():
+                if interest.key.fileobj is fileobj:
+                    return fd
+            return -1
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        """See selectors.BaseSelector."""
+        return self._map
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        """See selectors.BaseSelector."""
+        interest = self._interests.get(self._find(fileobj))
+        if interest is None:
+            raise KeyError(f"{fileobj!r} is not registered")
+        return interest.key
+
+    def interests(self) -> list[SimInterest]:
+        """All that is registered."""
+        return list(self._interests.values())
+
+    # -- selecting -----------------------------------------------------------------------------------------------
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """See selectors.BaseSelector. With timeout 0, everything happens that is due now."""
+        net = self.net
+        for interest in self._told:
+            interest.notify(0)
+        self._told = []
+        if timeout is not None and timeout <= 0:
+            net.hub.settle()
+        elif not self.fired:
+            net.hub.park(self, None if timeout is None else net.now + -int(-min(timeout, 1e9) * 1e9 // 1))
+        self.fired = False
+        found = []
+        ready, self.ready = self.ready, []
+        for interest in ready:
+            interest.queued = False
+            level = interest.level() if interest.registered else 0
+            if level:
+                found.append((interest.key, level))
+                self._told.append(interest)
+        return found
+
+    def close(self) -> None:
+        """See selectors.BaseSelector."""
+        for interest in self._interests.values():
+            interest.registered = False
+            interest.watch.hide(interest)
+        self._interests = {}
+
+
+class _Keys(Mapping[Any, selectors.SelectorKey]):
+    """All that is registered, by file object."""
+
+    def __init__(self, selector: SimSelector):
+        self._selector = selector
+
+    def __len__(self) -> int:
+        return len(self._selector._interests)
+
+    def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._selector.get_key(fileobj)
+
+    def __iter__(self) -> Any:
+        return iter([interest.key.fileobj for interest in self._selector.interests()])
+
+
+def _fd(fileobj: Any) -> int:
+    """The number of a file object, as the module selectors takes it."""
+    try:
+        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
+
+
+def select(
+    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """select.select(), for a program on a simulated host. Exceptional conditions are not reported."""
+    wanted: dict[int, int] = {}
+    readers, writers = list(rlist), list(wlist)
+    for objects, event in ((readers, READ), (writers, WRITE)):
+        for fileobj in objects:
+            wanted[_fd(fileobj)] = wanted.get(_fd(fileobj), 0) | event
+    with SimSelector(here().net) as selector:
+        for fd, events in wanted.items():
+            selector.register(fd, events)
+        found = {key.fd: events for key, events in selector.select(timeout)}
+    read = [fileobj for fileobj in readers if found.get(_fd(fileobj), 0) & READ]
+    return read, [fileobj for fileobj in writers if found.get(_fd(fileobj), 0) & WRITE], []
+
+
+POLLIN, POLLPRI, POLLOUT = 1, 2, 4
+
+
+class Poll:
+    """select.poll(), for a program on a simulated host."""
+
+    def __init__(self) -> None:
+        self._selector = SimSelector(here().net)
+        self._asked: dict[int, int] = {}
+
+    def register(self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT) -> None:
+        """See select.poll."""
+        number = _fd(fd)
+        events = (READ if eventmask & POLLIN else 0) | (WRITE if eventmask & POLLOUT else 0)
+        if number in self._asked:
+            self._selector.unregister(number)
+        self._selector.register(number, events or READ)
+        self._asked[number] = eventmask
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """See select.poll."""
+        if _fd(fd) not in self._asked:
+            raise FileNotFoundError(2, "No such file or directory")
+        self.register(fd, eventmask)
+
+    def unregister(self, fd: Any) -> None:
+        """See select.poll."""
+        del self._asked[_fd(fd)]
+        self._selector.unregister(fd)
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        """See select.poll."""
+        found = self._selector.select(None if timeout is None or timeout < 0 else timeout / 1000)
+        bits = {READ: POLLIN, WRITE: POLLOUT, READ | WRITE: POLLIN | POLLOUT}
+        return [(key.fd, bits[events] & self._asked[key.fd]) for key, events in found]

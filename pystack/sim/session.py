@@ -1,0 +1,35 @@
+"""While programs of a network run: the standard library is patched, garbage waits, and the module random is the network's."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from pystack.patching import hold
+
+#: what is replaced (pystack.patching; sim/blocking.py and sim/threads.py list the replacements)
+GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads")
+
+
+@contextlib.contextmanager
+def session(net: Any) -> Iterator[None]:
+    """Begin a session of `net`, or go on with the one that is under way."""
+    hub = net.hub
+    if hub.sessions:
+        yield
+        return
+    with hold(*GROUPS):
+        before = random.getstate()
+        if hub.random_state is None:
+            random.seed(net.derive("random"))
+        else:
+            random.setstate(hub.random_state)
+        hub.sessions += 1
+        hub.collecting(True)
+        try:
+            yield
+        finally:
+            hub.sessions -= 1
+            hub.collecting(False)
+            hub.random_state = random.getstate()
+            random.setstate(before)

@@ -1,0 +1,235 @@
+"""Threads in virtual time: on a simulated host, `threading.Thread` is a program of its own in a greenlet, and locks park programs.
+
+Conditions, events, semaphores, barriers, timers, queues and executors are the standard library's, which makes them of locks. A lock that was
+made before, by a module that was imported before, is the kernel's: it keeps no program of the same thread out.
+"""
+
+import _threading_local
+import queue
+import threading
+from collections import deque
+from contextvars import Context
+from typing import Any
+
+from pystack.patching import Replacement, group
+from pystack.sim.blocking import either
+from pystack.sim.hub import Signal
+from pystack.sim.selector import here
+
+_current_thread = threading.current_thread
+
+
+def _hub() -> Any:
+    """The hub of the network whose code runs."""
+    host = here()
+    if host is None:
+        raise RuntimeError("a lock of virtual time cannot be waited for outside its network")
+    return host.net.hub
+
+
+class SimLock:
+    """threading.Lock in virtual time. The program that has waited longest gets it first."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._queue: deque[Signal] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """See threading.Lock."""
+        if not blocking and timeout != -1:
+            raise ValueError("can't specify a timeout for a non-blocking call")
+        if timeout < 0 and timeout != -1:
+            raise ValueError("timeout value must be a non-negative number")
+        if not self._held:
+            self._held = True
+            return True
+        if not blocking:
+            return False
+        hub = _hub()
+        signal = Signal("a lock")
+        self._queue.append(signal)
+        try:
+            if hub.park(signal, None if timeout == -1 else hub.net.now + round(min(timeout, 4e9) * 1e9)):
+                return True
+        except BaseException:
+            if signal.fired:
+                self.release()
+            raise
+        finally:
+            if not signal.fired:
+                self._queue.remove(signal)
+        return False
+
+    def release(self) -> None:
+        """See threading.Lock. A program that waits has the lock from this moment on."""
+        if not self._held:
+            raise RuntimeError("release unlocked lock")
+        if self._queue:
+            self._queue.popleft().fire()
+        else:
+            self._held = False
+
+    def locked(self) -> bool:
+        """See threading.Lock."""
+        return self._held
+
+    def _at_fork_reinit(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+class SimRLock:
+    """threading.RLock in virtual time."""
+
+    def __init__(self) -> None:
+        self._lock = SimLock()
+        self._owner = 0
+        self._count = 0
+
+    def _me(self) -> int:
+        host = here()
+        return 1 if host is None else host.net.hub.caller()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """See threading.RLock."""
+        if self._owner == self._me():
+            self._count += 1
+            return True
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        self._owner = self._me()
+        self._count = 1
+        return True
+
+    def release(self) -> None:
+        """See threading.RLock."""
+        if self._owner != self._me():
+            raise RuntimeError("cannot release un-acquired lock")
+        self._count -= 1
+        if not self._count:
+            self._owner = 0
+            self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+    # what threading.Condition asks for
+
+    def _is_owned(self) -> bool:
+        return self._owner == self._me()
+
+    def _release_save(self) -> tuple[int, int]:
+        state = (self._count, self._owner)
+        self._count = self._owner = 0
+        self._lock.release()
+        return state
+
+    def _acquire_restore(self, state: tuple[int, int]) -> None:
+        self._lock.acquire()
+        self._count, self._owner = state
+
+    def _at_fork_reinit(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+# -- threads -----------------------------------------------------------------------------------------------------
+
+
+def _start(host: Any, thread: Any) -> None:
+    """Thread.start: the thread is a program from now on."""
+    if thread._started.is_set():
+        raise RuntimeError("threads can only be started once")
+    hub = host.net.hub
+    program = hub.spawn(host, _bootstrap, thread, name=thread.name, context=Context())
+    program.thread = thread
+    thread._pystack_program = program
+    thread._ident = program.number
+    thread._started.set()
+
+
+def _bootstrap(thread: Any) -> None:
+    try:
+        thread.run()
+    except Exception:
+        thread._invoke_excepthook(thread)
+    except SystemExit:
+        pass
+
+
+def _join(thread: Any, timeout: float | None = None) -> None:
+    program = getattr(thread, "_pystack_program", None)
+    if program is None:
+        _thread_join(thread, timeout)
+        return
+    hub = program.hub
+    if hub.running is program:
+        raise RuntimeError("cannot join current thread")
+    if not program.done:
+        signal = Signal(f"the end of thread {thread.name!r}")
+        program.ended.append(signal.fire)
+        hub.park(signal, None if timeout is None else hub.net.now + round(max(0.0, timeout) * 1e9))
+
+
+def _is_alive(thread: Any) -> bool:
+    program = getattr(thread, "_pystack_program", None)
+    return bool(_thread_is_alive(thread)) if program is None else not program.done
+
+
+_thread_start = threading.Thread.start
+_thread_join = threading.Thread.join
+_thread_is_alive = threading.Thread.is_alive
+
+
+def _thread_of(host: Any) -> Any:
+    """threading.current_thread: a program has a thread object of its own, which is not the main thread."""
+    program = host.net.hub.running
+    if program is None:
+        return _current_thread()
+    if program.thread is None:
+        program.thread = thread = threading.Thread(name=program.name, daemon=True)
+        thread._pystack_program = program  # type: ignore[attr-defined]
+        thread._ident = program.number  # type: ignore[attr-defined]
+        thread._started.set()  # type: ignore[attr-defined]
+    return program.thread
+
+
+def _ident_of(host: Any) -> int:
+    program = host.net.hub.running
+    return int(_get_ident() if program is None else program.number)
+
+
+_get_ident = threading.get_ident
+_SIMPLE_QUEUE: Any = queue._PySimpleQueue  # type: ignore[attr-defined]
+_LOCK = either(threading.Lock, lambda host: SimLock())
+_RLOCK = either(threading.RLock, lambda host: SimRLock())
+_THREADING: dict[str, Any] = {
+    "Lock": _LOCK,
+    "_allocate_lock": _LOCK,
+    "RLock": _RLOCK,
+    "current_thread": either(_current_thread, _thread_of),
+    "get_ident": either(_get_ident, _ident_of),
+    # It asks current_thread, and is right for all threads.
+    "local": _threading_local.local,
+}
+
+
+_START = either(_thread_start, _start)
+
+
+@group("threads")
+def _threads() -> list[Replacement]:
+    return [
+        *(("threading", name, value) for name, value in _THREADING.items()),
+        ("queue", "SimpleQueue", _SIMPLE_QUEUE),
+        ("threading:Thread", "start", _START),
+        ("threading:Thread", "join", _join),
+        ("threading:Thread", "is_alive", _is_alive),
+    ]

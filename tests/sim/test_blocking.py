@@ -1,0 +1,300 @@
+"""Programs that block, in virtual time (pystack/sim/green.py, blocking.py, threads.py)."""
+
+import asyncio
+import concurrent.futures
+import queue
+import random
+import select
+import selectors
+import socket
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+
+import pytest
+
+from pystack.sim import MS, Network, S, SimDeadlock, SimError
+
+pytest.importorskip("greenlet")
+
+
+def pair(seed=7, **settings):
+    net = Network(seed=seed)
+    a, b = net.host("server"), net.host("client")
+    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), **{"delay": 10 * MS, **settings})
+    return net, a, b
+
+
+class Slow(BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(2)
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *args):
+        pass
+
+
+def web_server(cls):
+    def serve():
+        with cls(("", 80), Slow) as server:
+            server.serve_forever()
+
+    return serve
+
+
+@pytest.mark.parametrize(("cls", "times"), [(HTTPServer, [2.06, 4.06, 6.06]), (ThreadingHTTPServer, [2.06] * 3)])
+def test_requests_against_http_server_unmodified(cls, times):
+    requests = pytest.importorskip("requests")
+
+    def client():
+        found = []
+
+        def one():
+            assert requests.get("http://server/").text == "hello"
+            found.append(round(time.monotonic(), 6))
+
+        threads = [threading.Thread(target=one) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    net, a, b = pair()
+    assert net.run({b: client}, background={a: web_server(cls)}) == {b: times}
+    assert threading.active_count() < 10 and not isinstance(threading.current_thread(), type(None))
+
+
+def test_http_client_timeout_in_virtual_time():
+    requests = pytest.importorskip("requests")
+
+    def client():
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            requests.get("http://server/", timeout=0.5)
+        return round(time.monotonic(), 3)
+
+    net, a, b = pair()
+    assert net.run({b: client}, background={a: web_server(HTTPServer)}) == {
+        b: 0.54
+    }  # ARP, the handshake, and half a second
+
+
+def test_asyncio_and_blocking_programs_together():
+    net, a, b = pair()
+
+    async def server():
+        async def echo(reader, writer):
+            writer.write(await reader.readline())
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(echo, "0.0.0.0", 7) as listener:
+            await listener.serve_forever()
+
+    def client():
+        time.sleep(0.5)
+        with socket.create_connection(("server", 7)) as sock:
+            sock.sendall(b"blocking\n")
+            return sock.makefile().readline(), time.monotonic()
+
+    assert net.run({b: client}, background={a: server}) == {b: ("blocking\n", 0.56)}
+
+
+def test_asyncio_run_inside_a_program_blocks_only_that_program():
+    net, a, b = pair()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(
+            asyncio.to_thread(time.sleep, 1), asyncio.sleep(1), loop.run_in_executor(None, time.sleep, 1)
+        )
+        time.sleep(2)  # blocks this loop, and no other
+        return loop.time() - began
+
+    def program():
+        return asyncio.run(main()), time.monotonic()
+
+    assert net.run({a: program, b: [program, program]}) == {a: (3.0, 3.0), b: [(3.0, 3.0), (3.0, 3.0)]}
+
+
+def test_an_executor_in_a_shared_loop_runs_beside_it():
+    net, a, b = pair()
+
+    async def main():
+        async with asyncio.TaskGroup() as group:
+            one = group.create_task(asyncio.to_thread(lambda: (time.sleep(1), socket.gethostname())[1]))
+            two = group.create_task(asyncio.sleep(1, "slept"))
+        with pytest.raises(LookupError):
+            await asyncio.to_thread(fail)
+        return one.result(), two.result(), asyncio.get_running_loop().time()
+
+    def fail():
+        raise LookupError
+
+    assert net.run({b: main}) == {b: ("client", "slept", 1.0)}
+
+
+def test_threads_locks_queues_and_executors():
+    def program():
+        found = []
+        lock, event, box = threading.RLock(), threading.Event(), queue.Queue(maxsize=1)
+        local = threading.local()
+
+        def worker(number):
+            local.number = number
+            event.wait()
+            with lock:
+                time.sleep(1)
+                found.append((local.number, time.monotonic()))
+            box.put(number)
+
+        threads = [threading.Thread(target=worker, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        assert all(thread.is_alive() for thread in threads)
+        assert not event.wait(timeout=2.5)
+        event.set()
+        got = [box.get(timeout=10) for _ in threads]
+        threads[0].join()
+        assert not threads[0].is_alive() and not hasattr(local, "number")
+        with pytest.raises(queue.Empty):
+            box.get(timeout=0.25)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(time.sleep, [1, 1, 1]))
+        simple = queue.SimpleQueue()
+        threading.Timer(1, simple.put, ["timer"]).start()
+        assert simple.get() == "timer"
+        return found, got, time.monotonic(), len({threading.get_ident(), *(thread.ident for thread in threads)})
+
+    net, a, b = pair()
+    found, got, end, idents = net.run({a: program})[a]
+    assert found == [(0, 3.5), (1, 4.5), (2, 5.5)] and got == [0, 1, 2] and idents == 4
+    assert end == 5.75 + 2 + 1
+
+
+def test_select_poll_and_selectors():
+    def client():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("", 9))
+        assert select.select([sock], [], [], 1) == ([], [], []) and time.monotonic() == 1
+        assert select.select([sock], [sock], []) == ([], [sock], [])
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        assert poll.poll(500) == [] and time.monotonic() == 1.5
+        sock.sendto(b"x", ("127.0.0.1", 9))
+        assert poll.poll() == [(sock.fileno(), select.POLLIN)]
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_READ, "data")
+            assert [(key.data, events) for key, events in selector.select()] == [("data", selectors.EVENT_READ)]
+            assert len(selector.get_map()) == 1
+        with pytest.raises(NotImplementedError, match="select.epoll is not available"):
+            select.epoll()
+        sock.close()
+        return "done"
+
+    net, a, b = pair()
+    assert net.run({a: client}) == {a: "done"}
+
+
+def test_random_numbers_are_the_networks():
+    def numbers():
+        return random.random(), random.Random().random(), uuid.uuid4(), random.SystemRandom().random()
+
+    def run(seed):
+        net, a, b = pair(seed)
+        return net.run({a: numbers, b: numbers})
+
+    first, second, other = (list(run(seed).values()) for seed in (1, 1, 2))
+    assert first == second and first != other and first[0] != first[1]
+
+
+def test_a_deadlock_names_the_programs():
+    net, a, b = pair()
+
+    def lonely():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("", 99))
+        try:
+            sock.recv(1)
+        finally:
+            sock.close()
+
+    def locked():
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+
+    with pytest.raises(SimDeadlock) as caught:
+        net.run({a: lonely, b: locked})
+    lines = str(caught.value).splitlines()
+    assert any(
+        "host 'server': program 'lonely' waits for the socket 0.0.0.0:99" in line and "test_blocking.py:" in line
+        for line in lines
+    )
+    assert any("host 'client': program 'locked' waits for a lock" in line for line in lines)
+
+
+def test_the_limit_and_errors_end_all_programs():
+    net, a, b = pair()
+    cleaned = []
+
+    def forever():
+        try:
+            while True:
+                time.sleep(10)
+        finally:
+            cleaned.append(time.monotonic())
+
+    def fail():
+        time.sleep(5)
+        raise LookupError("a program's own")
+
+    with pytest.raises(SimError, match="have not ended after 100 s"):
+        net.run({a: forever}, limit=100 * S)
+    with pytest.raises(LookupError, match="a program's own"):
+        net.run({a: fail}, background={b: forever})
+    assert len(cleaned) == 2 and not net.hub.programs
+
+
+def test_sends_of_two_programs_do_not_mix():
+    """A send that waits for room keeps its turn, as between threads."""
+    net, a, b = pair(rate=10_000_000)
+    size = 600_000
+
+    def server():
+        with socket.create_server(("", 80)) as listener:
+            sock, _ = listener.accept()
+            with sock:
+                data = bytearray()
+                while part := sock.recv(1 << 16):
+                    data += part
+                return bytes(data)
+
+    def client():
+        time.sleep(0.01)
+        with socket.create_connection(("server", 80)) as sock:
+            threads = [threading.Thread(target=sock.sendall, args=(letter * size,)) for letter in (b"a", b"b")]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    data = net.run({a: server, b: client})[a]
+    assert data in (b"a" * size + b"b" * size, b"b" * size + b"a" * size)
+
+
+def test_without_greenlet_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setattr("pystack.sim.green._greenlet", None)
+    net, a, b = pair()
+    with pytest.raises(SimError, match=r"pip install 'pystack\[sim\]'"):
+        net.run({a: lambda: None})
+
+    async def main():
+        return await asyncio.to_thread(socket.gethostname)
+
+    assert net.run({a: main}) == {a: "server"}

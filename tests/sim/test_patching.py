@@ -1,0 +1,121 @@
+"""pystack/patching.py: replacements act for code with a stack, and are taken away when the last use ends."""
+
+import importlib
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from pystack import patching
+from pystack import socket as ours
+from pystack.patching import held, hold
+from pystack.running import up
+from pystack.sim import Network, running
+from pystack.sockets import current
+
+assert running  # registers the groups of virtual time
+
+
+def test_nested_use_ends_with_the_last_block():
+    original = socket.socket
+    with hold("sockets"):
+        assert socket.socket is ours.socket
+        with hold("sockets", "time"):
+            assert socket.socket is ours.socket and sorted(held()) == ["sockets", "time"]
+        assert socket.socket is ours.socket and held() == ["sockets"]
+    assert socket.socket is original and held() == []
+
+
+def test_two_threads_may_end_in_any_order():
+    original, entered, leave = socket.socket, threading.Event(), threading.Event()
+
+    def other():
+        with hold("sockets"):
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with hold("sockets"):
+        thread.start()
+        assert entered.wait(10)
+    assert socket.socket is ours.socket  # the other thread still holds it
+    leave.set()
+    thread.join()
+    assert socket.socket is original
+
+
+def test_an_exception_and_an_unknown_group_leave_nothing():
+    original = time.sleep
+    with pytest.raises(LookupError), hold("time"):
+        raise LookupError
+    with pytest.raises(KeyError), hold("time", "no such group"):
+        pass
+    assert time.sleep is original and held() == []
+
+
+def test_code_without_a_stack_has_the_originals():
+    with hold("sockets", "time", "select", "threads", "random", "asyncio"):
+        assert time.monotonic() > 0 and abs(time.time() - time.time()) < 5
+        assert socket.gethostbyname("127.0.0.1") == "127.0.0.1"
+        assert isinstance(threading.Lock(), type(patching._lock) | type(threading._allocate_lock()))
+        thread = threading.Thread(target=time.sleep, args=(0,))
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        with pytest.raises(OSError, match="no pystack stack is running"):
+            socket.socket()
+        left, right = socket.socketpair()
+        left.close(), right.close()
+
+
+def test_names_that_modules_have_imported_are_replaced_and_put_back(tmp_path, monkeypatch):
+    (tmp_path / "imported_before.py").write_text("from time import monotonic, sleep\nfrom socket import socket\n")
+    (tmp_path / "imported_meanwhile.py").write_text("from time import monotonic, sleep\nfrom socket import socket\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = importlib.import_module("imported_before")
+    net = Network(seed=1)
+    a = net.host("a")
+
+    async def look():
+        meanwhile = importlib.import_module("imported_meanwhile")
+        before.sleep(5)
+        made = before.socket()
+        made.close()
+        return before.monotonic(), meanwhile.monotonic(), before.socket is ours.socket is meanwhile.socket
+
+    try:
+        assert net.run({a: look}) == {a: (5.0, 5.0, True)}
+        for module in (before, sys.modules["imported_meanwhile"]):
+            assert module.sleep is time.sleep and module.socket is socket.socket and module.monotonic is time.monotonic
+    finally:
+        sys.modules.pop("imported_before", None)
+        sys.modules.pop("imported_meanwhile", None)
+
+
+def test_a_live_stack_uses_the_same_group():
+    with up(tap=None, name="patched"), hold("sockets"):
+        with (
+            socket.create_server(("127.0.0.1", 8080)) as server,
+            socket.create_connection(("127.0.0.1", 8080)) as client,
+        ):
+            accepted, _ = server.accept()
+            with accepted:
+                client.sendall(b"over the stack")
+                assert accepted.recv(100) == b"over the stack"
+                assert isinstance(accepted, ours.socket)
+        left, right = socket.socketpair()  # the kernel's, and no recursion
+        assert not isinstance(left, ours.socket)
+        left.close(), right.close()
+        with socket.socket(socket.AF_UNIX) as local:
+            assert not isinstance(local, ours.socket)
+
+
+def test_a_host_that_is_bound_comes_before_a_live_stack():
+    net = Network(seed=1)
+    a = net.host("a")
+    with up(tap=None, name="live"), hold("sockets"):
+        with current.bound(a):
+            assert socket.gethostname() == "a"
+        assert socket.gethostname() == "live"
