@@ -109,7 +109,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_update_quarter": True,
             "tcp_syn_retries": 12,
             "tcp_rto_max": 64_000_000_000,
-            # (FreeBSD limits these ACKs to five a second, which no script reaches.)
+            # FreeBSD limits these ACKs to five a second, which no script reaches.
             "tcp_invalid_ratelimit": 0,
         },
         {"options": ANY_ORDER, "tolerance_percent": 5.0, "implied_connect": True, "gso_push": False},
