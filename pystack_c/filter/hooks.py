@@ -35,6 +35,11 @@ class Hooks:
 
 def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
     """Ask the hooks of a place, one after the other. False: one of them dropped the packet, or took it over."""
+    return verdict_of(core, place, iface, packet) == ACCEPT
+
+
+def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
+    """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
     for item in hooks.places[place]:
         verdict = item[2](core, place, iface, packet)
@@ -43,8 +48,8 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
         if verdict == DROP:
             why = "a hook at " + NAMES[place] + " refused the packet"
             core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-        return False
-    return True
+        return verdict
+    return ACCEPT
 
 
 def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:

@@ -208,6 +208,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
     out.begin(dst, src, daddr, packet[9])
     out.payload = packet[hlen:]
     neighbor.output(core, out, start, C.L4_OFF)
+    out.payload = None
     return 0
 
 

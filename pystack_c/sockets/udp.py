@@ -148,7 +148,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     core.counters.UdpOutDatagrams += 1
     if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
         table: PortTable = core.udp
-        if port in table.buckets:
+        if port in table.buckets and out.dst is not None:
             ip_output.loop_back(core, out, payload)
     return 0
 
