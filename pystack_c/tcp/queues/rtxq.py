@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pystack_c.base.seqnum import seq_add, seq_diff, seq_le
+from pystack_c.base.seqnum import seq_add, seq_diff
 from pystack_c.tcp.loss.sackranges import SackRanges
 from pystack_c.tcp.loss.scoreboard import Scoreboard
-from pystack_c.tcp.queues.sentseg import SentSegment, sent_segment
+from pystack_c.tcp.queues.sentseg import SentSegment, find, sent_segment
 
 #: Places free at the front of a list before what follows is moved up.
 _TRIM_FROM = 8
@@ -192,16 +192,7 @@ class RtxQueue:
 
     def find(self, seq: int) -> int:
         """Index of the record that holds `seq`, or of the first after it."""
-        low = self.first
-        high = len(self.segs)
-        while low < high:
-            mid = (low + high) >> 1
-            seg: SentSegment = self.segs[mid]
-            if seq_le(seg.end, seq):
-                low = mid + 1
-            else:
-                high = mid
-        return low
+        return find(self.segs, self.first, seq, True)
 
     def mark_sacked(self, seg: SentSegment) -> None:
         """The peer has it: not lost, not in flight."""
