@@ -149,8 +149,18 @@ class DatagramSocket(Endpoint):
         self.fail(error)
 
 
-def take(ep: DatagramSocket, flags: int) -> Any:
-    """The next datagram or None; raises the pending error."""
+def begin(ep: DatagramSocket, now: int) -> Any:
+    """An application call begins at this time. Return the core, or raise EBADF if the socket is closed."""
+    if ep.closed:
+        raise OSError(errno.EBADF, "the socket is closed")
+    core: Core = ep.core
+    core.now = now
+    return core
+
+
+def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
+    """The next Datagram (whole) or None; raises the pending error. MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
+    begin(ep, now)
     if flags & C.MSG_ERRQUEUE:
         return ep.errqueue.popleft() if ep.errqueue else None
     if ep.so_error != 0:
@@ -231,8 +241,9 @@ def disconnect(ep: DatagramSocket) -> None:
         ep.laddr = 0
 
 
-def shutdown(ep: DatagramSocket, how: int) -> None:
+def shutdown(ep: DatagramSocket, how: int, now: int) -> None:
     """shutdown(2): 0 no more receiving, 1 no more sending, 2 both. ENOTCONN where there is no peer, as on Linux."""
+    begin(ep, now)
     if how not in (0, 1, 2):
         raise OSError(errno.EINVAL, f"how is 0, 1 or 2, not {how}")
     if how != 1:

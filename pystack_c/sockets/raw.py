@@ -84,16 +84,9 @@ def ping_open(core: Core, now: int) -> RawSocket:
     return ep
 
 
-def _check_open(ep: RawSocket) -> None:
-    if ep.closed:
-        raise OSError(errno.EBADF, "the socket is closed")
-
-
 def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
     """bind(2): only packets to this address; a ping socket's `port` is its identifier."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     table: RawTable = core.raw
     if ep.ping:
         ports.bind(core, ep, table.ping, addr, port)
@@ -106,9 +99,7 @@ def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
     """Fix the peer: only its packets come in. Address 0: no peer any more. A raw socket has no ports."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     datagram.disconnect(ep)
     if addr == 0:
         return
@@ -121,9 +112,7 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
     """Send one packet to addr, or (0) to the connected peer. The number of bytes."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
@@ -214,16 +203,12 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
 
 def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:
     """The next Datagram or None: a raw socket's `data` is the whole IP packet, a ping socket's the ICMP message."""
-    _check_open(ep)
-    ep.core.now = now
-    return datagram.take(ep, flags)
+    return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: RawSocket, how: int, now: int) -> None:
     """shutdown(2)."""
-    _check_open(ep)
-    ep.core.now = now
-    datagram.shutdown(ep, how)
+    datagram.shutdown(ep, how, now)
 
 
 def close(ep: RawSocket, now: int) -> None:
@@ -245,9 +230,7 @@ def close(ep: RawSocket, now: int) -> None:
 
 def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> None:
     """setsockopt(2): IP_HDRINCL, ICMP_FILTER (a mask of types not wanted) and the common options."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:
         ep.hdrincl = sockopt.as_int(value) != 0
     elif level == SOL_RAW and name == ICMP_FILTER and ep.proto == C.IPPROTO_ICMP:
@@ -259,8 +242,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> No
 
 def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
     """getsockopt(2): an int or bytes."""
-    _check_open(ep)
-    ep.core.now = now
+    datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
             return SOCK_DGRAM if ep.ping else SOCK_RAW

@@ -49,25 +49,16 @@ def udp_open(core: Core, now: int) -> UdpSocket:
     return ep
 
 
-def _check_open(ep: UdpSocket) -> None:
-    if ep.closed:
-        raise OSError(errno.EBADF, "the socket is closed")
-
-
 def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     """bind(2); see ports.bind."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     ports.bind(core, ep, core.udp, addr, port)
     ep.wildcard = addr == 0
 
 
 def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     """Fix the peer: only its datagrams come in, and its ICMP errors reach the socket. Address and port 0: no peer any more."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     datagram.disconnect(ep)
@@ -90,9 +81,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
 
 def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
     """Send one datagram to addr:port, or (address 0) to the connected peer. The number of bytes; never blocks."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
@@ -155,16 +144,12 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
 
 def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
     """The next Datagram (whole), or None; MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
-    _check_open(ep)
-    ep.core.now = now
-    return datagram.take(ep, flags)
+    return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: UdpSocket, how: int, now: int) -> None:
     """shutdown(2)."""
-    _check_open(ep)
-    ep.core.now = now
-    datagram.shutdown(ep, how)
+    datagram.shutdown(ep, how, now)
 
 
 def close(ep: UdpSocket, now: int) -> None:
@@ -178,9 +163,7 @@ def close(ep: UdpSocket, now: int) -> None:
 
 def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> None:
     """setsockopt(2); ENOPROTOOPT for what is not there."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET and name == sockopt.SO_NO_CHECK:
         ep.no_check = sockopt.as_int(value) != 0
     elif not datagram.setsockopt(core, ep, level, name, value):
@@ -190,8 +173,7 @@ def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> No
 
 def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
     """getsockopt(2): an int or bytes."""
-    _check_open(ep)
-    ep.core.now = now
+    datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
             return SOCK_DGRAM
