@@ -157,7 +157,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if (
         not tcb.sndbuf_fixed
         and config.tcp_moderate_sndbuf
-        and not config.tcp_linux_queue
+        and not _linux_queue(tcb)
         and not tcb.core.tcp_pressure
         and tcb.sndbuf_size < 2 * tcb.cwnd
     ):
@@ -169,7 +169,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         errqueue.acked(tcb, buf.head)
     if tcb.chunks is not None:
         tcb.chunks.acked(buf.head)
-        if tcb.core.config.tcp_linux_queue:
+        if _linux_queue(tcb):
             # (Whether there is room again is asked after sending, as in Linux.)
             full = False
     if full and tcb.send_space() > 0:
@@ -230,3 +230,11 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
                 return
             tcb.partial_seen = True
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _linux_queue(tcb: Tcb) -> bool:
+    """For Linux, the write queue has sizes of its own (queues/chunks.py)."""
+    return tcb.core.config.tcp_linux_queue

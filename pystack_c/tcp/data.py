@@ -216,7 +216,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
         # (Our FIN is not acknowledged yet, or ACK processing would have moved us on.)
-        tcb.closing_fin = tcb.core.config.tcp_closing_fin
+        tcb.closing_fin = quirks.repeats_fin(tcb)
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
         enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")

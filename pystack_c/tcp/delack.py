@@ -40,12 +40,6 @@ def ack_policy(tcb: Tcb) -> None:
     delay_ack(tcb)
 
 
-def _second_segment(tcb: Tcb) -> bool:
-    """For FreeBSD, a segment of any size forces an ACK if another one waits for its own (tcp_delack_any_size)."""
-    timer = tcb.delack_timer
-    return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0
-
-
 def delay_ack(tcb: Tcb) -> None:
     """An ACK is owed, but not yet."""
     core = tcb.core
@@ -59,3 +53,12 @@ def delay_ack(tcb: Tcb) -> None:
             why = "the ACK waits for data that can carry it, or for a second segment"
             core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
         core.set_timer(timer, deadline, "the ACK may be delayed until then at most", "RFC 9293 3.8.6.3")
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _second_segment(tcb: Tcb) -> bool:
+    """For FreeBSD, a segment of any size forces an ACK if another one waits for its own (tcp_delack_any_size)."""
+    timer = tcb.delack_timer
+    return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0

@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.packet import Packet
-from pystack_c.tcp import tunnel
+from pystack_c.tcp import quirks, tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.challenge import bad_segment_ack, challenge_ack
 from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish
@@ -47,7 +47,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
         # MUST-57: nothing of TCP belongs to a broadcast or multicast address.
         core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "the addresses are not both unicast", "RFC 9293 3.9.2.3")
         return
-    if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and core.config.tcp_drop_synfin > 1:
+    if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and quirks.drops_syn_fin(core):
         core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN and FIN are both set", "FreeBSD tcp(4) drop_synfin")
         return
     tables: TcpTables = core.tcp
@@ -127,7 +127,7 @@ def closed_state(core: Any, pkt: Packet) -> None:
 def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
     """3.10.7.4, first: the four cases of the acceptability test."""
     wnd = tcb.rcv_wnd()
-    if tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None:
+    if _buffer_is_window(tcb):
         wnd = max(wnd, tcb.recvbuf.size - tcb.recvbuf.used)
     seq = pkt.seq
     if wnd == 0:
@@ -196,8 +196,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
 
 def syn_arrived(tcb: Tcb) -> None:
     """RFC 5961 4.2: a SYN on an open connection is challenged."""
-    if tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
-        # As before RFC 5961.
+    if quirks.syn_resets(tcb):
         abort_connection(tcb, errno.ECONNRESET, "a SYN arrived inside the window", "RFC 9293 3.10.7.4")
         return
     tcb.core.counters.TcpExtTCPSYNChallenge += 1
@@ -237,14 +236,13 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     elif segment_len(pkt) > 0:
         # It came again: perhaps our ACK was lost.
         core.counters.TcpExtDelayedACKLost += 1
-    if core.config.tcp_old_ack and seq_add(pkt.seq, segment_len(pkt)) == tcb.rcv_nxt and old_ack(tcb, pkt):
+    if quirks.old_duplicate_counts(tcb, pkt) and not ack_field(tcb, pkt):
         return
     if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
         # RFC 9768 3.2.2.1: a SYN-ACK once more.
         ecn.syn_ack_marks(tcb, pkt)
     if n > 0 and tcb.accecn and seq_lt(pkt.seq, tcb.rcv_nxt):
-        if core.config.tcp_accecn_linux and seq_ge(seq_add(pkt.seq, n), tcb.last_ack_sent):
-            # (Linux takes what ends at the last ACK for acceptable.)
+        if quirks.late_marks_count(tcb, pkt):
             accecn.arrived(tcb, pkt)
         option_may_be_blocked(tcb)
     if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
@@ -264,7 +262,7 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
 
 def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
-    if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
+    if pkt.seq != tcb.rcv_nxt and not quirks.any_reset_counts(tcb):
         challenge_ack(tcb, "the RST is inside the window, but not at RCV.NXT", "RFC 5961 3.2")
         return
     state = tcb.state
@@ -283,7 +281,7 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
         else:
             fail_connection(tcb, errno.ECONNRESET if tcb.fastopen else errno.ECONNREFUSED, why, rfc)
         return
-    if state != C.TIME_WAIT and tcb.core.config.tcp_reset_error:
+    if quirks.reset_is_error(tcb):
         fail_connection(tcb, errno.ECONNRESET, why, rfc)
         return
     if state == C.TIME_WAIT or state == C.CLOSING or state == C.LAST_ACK:
@@ -292,15 +290,6 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
         return
     error = errno.EPIPE if state == C.CLOSE_WAIT else errno.ECONNRESET
     fail_connection(tcb, error, why, rfc)
-
-
-def old_ack(tcb: Tcb, pkt: Packet) -> bool:
-    """Linux and FreeBSD: what an old duplicate acknowledges counts, where it ends at RCV.NXT. True where that is the end of it."""
-    if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK or pkt.seq == tcb.rcv_nxt:
-        return False
-    if not seq_lt(tcb.snd_una, pkt.ack) or seq_gt(pkt.ack, tcb.snd_nxt):
-        return False
-    return not ack_field(tcb, pkt)
 
 
 def ack_field(tcb: Tcb, pkt: Packet) -> bool:
@@ -315,7 +304,7 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
         if not syn_received_ack(tcb, pkt):
             return False
     if seq_gt(ack, tcb.snd_nxt):
-        if not core.config.tcp_ack_unsent and (tcb.state == C.ESTABLISHED or tcb.state == C.CLOSE_WAIT):
+        if quirks.ignores_unsent(tcb):
             core.drop("tcp-bad-ack", tcb.subject(), "it acknowledges data that was never sent", "Linux tcp_ack")
             return False
         challenge_ack(tcb, "it acknowledges data that was never sent", "RFC 5961 5.2")
@@ -351,3 +340,11 @@ def fin_acked(tcb: Tcb) -> bool:
         finish(tcb, "our FIN is acknowledged", rfc)
         return False
     return True
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _buffer_is_window(tcb: Tcb) -> bool:
+    """For FreeBSD, the whole receive buffer counts as the window, even if the header cannot express its size."""
+    return tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None

@@ -1,5 +1,6 @@
 """The SACK and AccECN options of the next segment, and the room that they take."""
 
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 
@@ -38,7 +39,7 @@ def accecn_option(tcb: Tcb, data: bool) -> int:
         return -1
     blocks = sack_blocks(tcb, data)
     room = 28 if tcb.ts_ok else 40
-    if tcb.core.config.tcp_accecn_linux:
+    if quirks.option_before_sack(tcb):
         return accecn.fit(tcb, room - (4 + 8 * blocks if blocks > 0 else 0), blocks)
     if blocks > 2:
         blocks = 2

@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.ip import encap
 from pystack_c.packet import Packet
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
@@ -18,11 +19,10 @@ def send_reset(
 ) -> None:
     """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
     ttl, tos = core.config.ip_default_ttl, 0
-    if core.config.tcp_reset_bound:
-        for item in core.tcp.buckets.get(sport, {}).values():
-            owner: Tcb = item
-            ttl = owner.ttl
-            tos = owner.tos
+    owner: Tcb = quirks.reset_owner(core, sport)
+    if owner is not None:
+        ttl = owner.ttl
+        tos = owner.tos
     reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, ttl, tos, reason, rfc, core.tunnel)
 
 

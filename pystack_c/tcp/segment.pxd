@@ -6,6 +6,7 @@ from pystack_c.ip.output cimport output
 from pystack_c.packet cimport Outgoing
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_diff, seq_gt
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.ecn cimport accecn
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch

@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_gt
 from pystack_c.ip import encap
 from pystack_c.ip.output import output
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.mss import fragmenting, path_mtu
 from pystack_c.tcp.optionroom import accecn_option, blocks_beside, most_blocks
@@ -23,7 +24,7 @@ def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
             # RFC 9768 3.2.2.1: how the SYN-ACK arrived; on a pure ACK only.
             flags |= tcb.acc_answer << 6
             tcb.acc_answer = -1
-        elif tcb.state != C.TIME_WAIT or not tcb.core.config.tcp_accecn_linux:
+        elif quirks.tells_marks(tcb):
             flags |= accecn.ace(tcb)
         tcb.acc_unacked_ce = 0
         return flags
@@ -45,7 +46,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
         hlen += 12
     chosen = -1
-    if tcb.accecn and (length == 0 or flags & C.ECT or core.config.tcp_accecn_linux):
+    if tcb.accecn and (length == 0 or flags & C.ECT or quirks.option_on_all(tcb)):
         # (Not on a retransmission: it may have been the option that was not let through, RFC 9768 3.2.3.2.2.)
         chosen = accecn_option(tcb, length > 0)
         tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
@@ -61,7 +62,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
             count = len(blocks)
         if chosen >= 0:
             count = blocks_beside(tcb, count, chosen)
-            if core.config.tcp_accecn_linux:
+            if quirks.option_before_sack(tcb):
                 hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
                 chosen = -2
         if count > 0:
@@ -72,7 +73,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     tos = tcb.tos
     if tcb.ecn_ok or tcb.accecn:
         # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
-        if (flags & C.ECT or (tcb.accecn and core.config.tcp_accecn_linux)) and not tcb.acc_no_ect:
+        if (flags & C.ECT or (tcb.accecn and quirks.all_are_capable(tcb))) and not tcb.acc_no_ect:
             tos |= 2
         flags = ecn_flags(tcb, flags, length, count > 0)
         tcb.acc_opt_last = chosen != -1

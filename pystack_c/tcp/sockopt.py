@@ -7,7 +7,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import sockopt as common
-from pystack_c.tcp import tell, tunnel
+from pystack_c.tcp import quirks, tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.encap import use_encap
 from pystack_c.tcp.errors import error
@@ -74,7 +74,7 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         # socket(7): the kernel doubles this value, for what it costs to keep the bytes, and says so when asked; the bytes of
         # data that go in are about as many as were asked for, and here exactly.
         tcb.sndbuf_size = max(chunks.LEAST_SNDBUF // 2, _size(value))
-        if tcb.core.config.tcp_linux_queue:
+        if quirks.linux_queue(tcb):
             tcb.sndbuf_size *= 2
     elif name == SO_RCVBUF:
         tcb.rcvbuf_fixed = True
@@ -316,10 +316,6 @@ def _linger(tcb: Tcb) -> tuple[Any, ...]:
     return (0, 0) if tcb.linger < 0 else (1, tcb.linger // SECOND)
 
 
-def _told(tcb: Tcb, size: int) -> int:
-    return 2 * size if tcb.core.config.tcp_tell_double else size
-
-
 def _maxseg(tcb: Tcb) -> int:
     if tcb.state in (C.CLOSED, C.LISTEN) and tcb.user_mss:
         return tcb.user_mss
@@ -356,8 +352,8 @@ GETTERS = {
         SO_REUSEADDR: lambda t: int(t.reuseaddr),
         SO_REUSEPORT: lambda t: int(t.reuseport),
         SO_KEEPALIVE: lambda t: int(t.keepalive),
-        SO_SNDBUF: lambda t: t.sndbuf_size if t.core.config.tcp_linux_queue else _told(t, t.sndbuf_size),
-        SO_RCVBUF: lambda t: _told(t, t.recvbuf.size),
+        SO_SNDBUF: lambda t: t.sndbuf_size if quirks.linux_queue(t) else quirks.buffer_reads(t, t.sndbuf_size),
+        SO_RCVBUF: lambda t: quirks.buffer_reads(t, t.recvbuf.size),
         SO_LINGER: _linger,
         SO_OOBINLINE: lambda t: int(t.oobinline),
         SO_BROADCAST: lambda t: int(t.broadcast),
@@ -393,7 +389,7 @@ GETTERS = {
         TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
         TCP_INQ: lambda t: common.recall(t, (SOL_TCP, TCP_INQ), 0),
         TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.encap),
-        TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
+        TCP_KEEPINIT: lambda t: quirks.opening_time(t) // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,
     },

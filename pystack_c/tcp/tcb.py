@@ -366,7 +366,7 @@ class Tcb(Endpoint):
         self.keepidle = self.core.config.tcp_keepalive_time  # TCP_KEEPIDLE
         self.keepintvl = self.core.config.tcp_keepalive_intvl  # TCP_KEEPINTVL
         self.keepcnt = self.core.config.tcp_keepalive_probes  # TCP_KEEPCNT
-        self.keepinit = self.core.config.tcp_keepinit  # FreeBSD's TCP_KEEPINIT
+        self.keepinit = 0  # FreeBSD's TCP_KEEPINIT; 0: what the setting says (quirks.opening_time)
         self.syn_retries = self.core.config.tcp_syn_retries  # TCP_SYNCNT
         self.user_timeout = 0  # TCP_USER_TIMEOUT (RFC 5482); 0: none
         self.defer_accept = 0  # TCP_DEFER_ACCEPT
@@ -485,7 +485,7 @@ class Tcb(Endpoint):
 
     def send_space(self) -> int:
         """Bytes that send() would take now; writable again only when a third is free, as Linux does."""
-        if self.chunks is not None and self.core.config.tcp_linux_queue:
+        if self.chunks is not None and self.chunks.linux:
             return self.chunks.space(self)
         size = self.send_limit()
         used = self.sendbuf.tail - self.sendbuf.head

@@ -5,7 +5,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.timer import Timer
-from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp import mtuprobe, quirks, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.loss.rack import note_probe
 from pystack_c.tcp.loss.recovery import overdue, timeout
@@ -68,14 +68,15 @@ def give_up_after(tcb: Tcb) -> int:
 def time_limit(tcb: Tcb) -> int:
     """TCP_USER_TIMEOUT (RFC 5482), or while opening the shorter of it and FreeBSD's TCP_KEEPINIT; 0: none."""
     limit = tcb.user_timeout
-    if tcb.syn_out() and tcb.keepinit > 0 and (limit == 0 or tcb.keepinit < limit):
-        limit = tcb.keepinit
+    opening = quirks.opening_time(tcb)
+    if opening > 0 and tcb.syn_out() and (limit == 0 or opening < limit):
+        limit = opening
     return limit
 
 
 def user_timeout_over(tcb: Tcb) -> bool:
     """Data, or a SYN, has been unacknowledged for that long."""
-    if tcb.keepinit > 0 and tcb.syn_out() and tcb.retry_start >= 0:
+    if quirks.opening_time(tcb) > 0 and tcb.syn_out() and tcb.retry_start >= 0:
         return tcb.core.now - tcb.retry_start >= time_limit(tcb)
     return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
 

@@ -3,6 +3,7 @@
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
 from pystack_c.packet import Packet
+from pystack_c.tcp import quirks
 from pystack_c.tcp.data import fin_again
 from pystack_c.tcp.delack import ack_now
 from pystack_c.tcp.opening.listen import listen_state
@@ -14,21 +15,10 @@ def time_wait(tcb: Tcb, pkt: Packet) -> bool:
     flags = pkt.tcp_flags
     if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
         return True
-    if tcb.core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
+    if quirks.answers_in_time_wait(tcb, flags):
         time_wait_answer(tcb, pkt)
         return True
     return False
-
-
-def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
-    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
-    flags = pkt.tcp_flags
-    if not flags & C.ACK:
-        tcb.core.drop("tcp-no-ack", tcb.subject(), "the segment has no ACK bit", "FreeBSD tcp_twcheck")
-    elif flags & C.FIN:
-        fin_again(tcb)
-    elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
-        ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "FreeBSD tcp_twcheck")
 
 
 def reopen(tcb: Tcb, pkt: Packet) -> bool:
@@ -36,8 +26,7 @@ def reopen(tcb: Tcb, pkt: Packet) -> bool:
 
     What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.
     """
-    if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
-        # (A SYN with FIN opens nothing.)
+    if not quirks.syn_opens(tcb.core, pkt.tcp_flags):
         return False
     newer = seq_gt(pkt.seq, tcb.rcv_nxt)
     if tcb.ts_ok and pkt.opt_ts:
@@ -49,3 +38,17 @@ def reopen(tcb: Tcb, pkt: Packet) -> bool:
         return False
     listen_state(listener, pkt, tcb)
     return True
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
+    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
+    flags = pkt.tcp_flags
+    if not flags & C.ACK:
+        tcb.core.drop("tcp-no-ack", tcb.subject(), "the segment has no ACK bit", "FreeBSD tcp_twcheck")
+    elif flags & C.FIN:
+        fin_again(tcb)
+    elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
+        ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "FreeBSD tcp_twcheck")

@@ -7,7 +7,7 @@ from pystack_c.ip.routing cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.close cimport abort_connection, await_fin, finish
 from pystack_c.tcp.opening.handshake cimport window_scale
 from pystack_c.tcp.opening.isn cimport start_sequence
@@ -56,3 +56,4 @@ cpdef close_listener(Tcb tcb)
 cpdef close(Tcb tcb, int64_t now)
 @cython.locals(core=Core)
 cpdef abort(Tcb tcb, int64_t now)
+cdef bint _linux_queue(Tcb tcb) noexcept

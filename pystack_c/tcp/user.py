@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack_c.ip import encap
 from pystack_c.ip.routing import route_output
 from pystack_c.sockets import ports
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.mss import have_route
@@ -37,8 +37,7 @@ def tcp_open(core: Any, now: int) -> Tcb:
     """A new stream endpoint, CLOSED and unbound."""
     core.now = now
     tcb = new_tcb(core)
-    if core.config.tcp_always_keepalive:
-        tcb.keepalive = True
+    tcb.keepalive = quirks.keeps_alive(core)
     core.endpoints[tcb.ident] = tcb
     return tcb
 
@@ -170,7 +169,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     buf = tcb.sendbuf
     room = tcb.send_limit() - (buf.tail - buf.head)
     n = len(data)
-    pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & C.MSG_EOR else tcb.chunks
+    pieces = chunks.of(tcb, flags) if flags & C.MSG_EOR or _linux_queue(tcb) else tcb.chunks
     if pieces is not None and pieces.linux:
         room = pieces.admit(tcb, n, flags)
     more = flags & C.MSG_MORE != 0
@@ -378,3 +377,11 @@ def abort(tcb: Tcb, now: int) -> None:
         return
     abort_connection(tcb, errno.ECONNABORTED, "ABORT", "RFC 9293 3.10.5")
     close(tcb, now)
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _linux_queue(tcb: Tcb) -> bool:
+    """For Linux, the write queue is kept in chunks from the first write on (queues/chunks.py)."""
+    return tcb.core.config.tcp_linux_queue

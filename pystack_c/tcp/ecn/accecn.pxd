@@ -32,6 +32,7 @@ cpdef bint zeroed(Packet pkt) noexcept
 cpdef count_acks(Tcb tcb, int64_t newly)
 @cython.locals(delta=int64_t, safest=int64_t)
 cpdef int64_t newly_marked(Tcb tcb, Packet pkt, int64_t newly, int64_t marked) noexcept
+cdef bint _follows_peer(Tcb tcb, int mode) noexcept
 cdef bint _due_linux(Tcb tcb) noexcept
 cdef bint _acks_are_joined(Tcb tcb) noexcept
 cpdef trust_options(Tcb tcb)

@@ -108,7 +108,7 @@ def due(tcb: Tcb, data: bool) -> bool:
     mode = tcb.core.config.tcp_ecn_option
     if mode == 0 or tcb.acc_opt_off:
         return False
-    if mode == 2 and tcb.core.config.tcp_accecn_linux:
+    if _follows_peer(tcb, mode):
         return _due_linux(tcb)
     if tcb.acc_opt_due & FIRST_ACK or (data and tcb.acc_opt_due & FIRST_DATA):
         return True
@@ -259,7 +259,12 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
     return delta
 
 
-# -- as Linux does it (the setting tcp_accecn_linux) -----------------------------------------------------------------
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _follows_peer(tcb: Tcb, mode: int) -> bool:
+    """For Linux, what the peer sends decides about the option."""
+    return mode == 2 and tcb.core.config.tcp_accecn_linux
 
 
 def _due_linux(tcb: Tcb) -> bool:

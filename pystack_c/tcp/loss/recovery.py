@@ -70,28 +70,6 @@ def overdue(tcb: Tcb) -> None:
         reduce_rate(tcb, tcb.mss, False)
 
 
-def grow_by_sack(tcb: Tcb) -> None:
-    """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
-    if not tcb.core.config.tcp_grow_delivered:
-        return
-    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
-        return
-    old = tcb.cwnd
-    ssthresh = tcb.ssthresh
-    tcb.cc.ack_received(tcb, tcb.ack_delivered)
-    tell.cwnd(tcb, old, ssthresh, "data arrived, although out of order", "Linux tcp_may_raise_cwnd")
-
-
-def _grows_by(tcb: Tcb, acked: int) -> int:
-    """What an ACK counts for cwnd: what it acknowledges. For Linux, what it delivers (tcp_grow_delivered)."""
-    if not tcb.core.config.tcp_grow_delivered:
-        return acked
-    if tcb.sack_ok:
-        return tcb.ack_delivered
-    # Without SACK, each duplicate ACK stood for one segment already.
-    return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
-
-
 def find_losses(tcb: Tcb) -> None:
     """Mark what is lost by the rules in force, and enter recovery where something is."""
     if rack.in_use(tcb):
@@ -302,3 +280,28 @@ def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
     tcb.recover = tcb.snd_nxt
     tcb.force_retransmit = True
     set_phase(tcb, C.CA_LOSS, why, rfc)
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def grow_by_sack(tcb: Tcb) -> None:
+    """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
+    if not tcb.core.config.tcp_grow_delivered:
+        return
+    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
+        return
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.cc.ack_received(tcb, tcb.ack_delivered)
+    tell.cwnd(tcb, old, ssthresh, "data arrived, although out of order", "Linux tcp_may_raise_cwnd")
+
+
+def _grows_by(tcb: Tcb, acked: int) -> int:
+    """What an ACK counts for cwnd: what it acknowledges. For Linux, what it delivers (tcp_grow_delivered)."""
+    if not tcb.core.config.tcp_grow_delivered:
+        return acked
+    if tcb.sack_ok:
+        return tcb.ack_delivered
+    # Without SACK, each duplicate ACK stood for one segment already.
+    return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss

@@ -80,6 +80,9 @@ def backed_off(tcb: Tcb) -> int:
     return rto if rto < rto_max else rto_max
 
 
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
 def _slop(tcb: Tcb) -> int:
     """For FreeBSD, what is added to every timeout but the first one of a SYN (tcp_rto_slop)."""
     slop = tcb.core.config.tcp_rto_slop

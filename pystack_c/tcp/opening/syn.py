@@ -2,6 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_max
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.mss import local_mss
 from pystack_c.tcp.opening.fastopen import syn_option
@@ -20,7 +21,7 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     ts = tcb.ts_ok if answer else config.tcp_timestamps
     sack = tcb.sack_ok if answer else config.tcp_sack
     scale = tcb.wscale_ok if answer else config.tcp_window_scaling
-    if not answer and tcb.retries > 2 and config.tcp_syn_drop_options:
+    if not answer and quirks.drops_options(tcb):
         ts = sack = scale = False
     mss = local_mss(tcb)
     o = C.L4_OFF + 20
@@ -57,7 +58,7 @@ def syn_ecn(tcb: Tcb) -> int:
     """The flags by which a SYN asks for ECN, as the setting tcp_ecn says."""
     mode = tcb.core.config.tcp_ecn
     flags = 0
-    again = tcb.core.config.tcp_ecn_retries
+    again = quirks.ecn_retries(tcb)
     if not tcb.core.config.tcp_ecn_fallback:
         again = tcb.retries
     if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
@@ -75,7 +76,7 @@ def syn_ack_ecn(tcb: Tcb) -> int:
     """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
     if not tcb.accecn:
         return C.ECE if tcb.ecn_ok else 0
-    if tcb.retries >= 2 and (tcb.passive or not tcb.core.config.tcp_accecn_linux):
+    if tcb.retries >= 2 and not quirks.crossed_keeps_ecn(tcb):
         # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
         tcb.acc_no_ect = True
         return 0
@@ -86,20 +87,26 @@ def syn_ack_option(tcb: Tcb, hlen: int) -> int:
     """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
     if tcb.core.config.tcp_ecn_option == 0 or tcb.acc_opt_off:
         return 0
-    if tcb.retries > (0 if tcb.passive or not tcb.core.config.tcp_accecn_linux else 1) or tcb.acc_again:
-        # (Linux: in a simultaneous open the second one still has it.)
+    if tcb.retries > (1 if quirks.crossed_keeps_ecn(tcb) else 0) or tcb.acc_again:
         tcb.acc_opt_off = True
         tcb.acc_fail |= accecn.OPT_FAIL_SEND
         return 0
+    if quirks.option_before_sack(tcb):
+        return _option_before_others(tcb, hlen)
+    chosen = accecn.choose(tcb, 60 - hlen, True)
+    return accecn.write(tcb, tcb.core.scratch, C.L4_OFF + hlen, chosen) if chosen >= 0 else 0
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _option_before_others(tcb: Tcb, hlen: int) -> int:
+    """For Linux, the option comes after MSS and timestamps, and before the others."""
     scratch = tcb.core.scratch
     end = C.L4_OFF + hlen
-    if not tcb.core.config.tcp_accecn_linux:
-        chosen = accecn.choose(tcb, 60 - hlen, True)
-        return accecn.write(tcb, scratch, end, chosen) if chosen >= 0 else 0
     chosen = accecn.fit(tcb, 60 - hlen, 0)
     if chosen < 0:
         return 0
-    # After MSS and timestamps, before the others.
     at = C.L4_OFF + (36 if tcb.ts_ok else 24)
     rest = bytes(scratch[at:end])
     n = accecn.write(tcb, scratch, at, chosen)

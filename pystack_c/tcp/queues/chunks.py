@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp import quirks
 from pystack_c.tcp.tcb import Tcb
 
 MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
@@ -242,7 +243,7 @@ def tso_segments(tcb: Tcb, mss: int) -> int:
         size = (tcb.cwnd * gain // 100 * 1_000_000_000 // tcb.srtt) >> 10
         far = max(0, tcb.min_rtt) // 1000 >> 9
         size += 65536 >> far if far < 32 else 0
-    return max(min(size, 65535) // mss, tcb.core.config.tcp_min_tso_segs)  # type: ignore[no-any-return]
+    return max(min(size, 65535) // mss, quirks.least_group(tcb))  # type: ignore[no-any-return]
 
 
 def nagle_holds(tcb: Tcb) -> bool:
@@ -256,8 +257,9 @@ def nagle_holds(tcb: Tcb) -> bool:
 
 def of(tcb: Tcb, flags: int) -> Any:
     """The chunks of a connection that is about to write, if the setting or MSG_EOR asks for them; else None."""
-    if tcb.chunks is None and (tcb.core.config.tcp_linux_queue or flags & MSG_EOR):
-        tcb.chunks = Chunks(tcb, tcb.core.config.tcp_linux_queue)
+    linux = quirks.linux_queue(tcb)
+    if tcb.chunks is None and (linux or flags & MSG_EOR):
+        tcb.chunks = Chunks(tcb, linux)
     return tcb.chunks
 
 
