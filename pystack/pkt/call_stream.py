@@ -160,7 +160,8 @@ def transmit(
     if null and size:
         return once(value=-1, code=errno.EFAULT)
     taken, waiting = [0], [False]
-    opening = [fd.endpoint.fastopen_deferred]
+    tfo = fd.endpoint.tfo
+    opening = [tfo is not None and tfo.deferred]
     calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
     part = MSG_PART if (waits or parts) and fd.endpoint.errqueue is not None else 0

@@ -13,7 +13,7 @@ from pystack_c.sockets.udp import UdpSocket
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
-#: what a client may leave in the send buffer of a closed connection without being watched (tcp.tcb.LEAST)
+#: what a client may leave in the send buffer of a closed connection without being watched (tcp.queues.share.LEAST)
 _LEAST = 4096
 #: what a connection may write where nearly all memory is taken
 _LITTLE = 1024

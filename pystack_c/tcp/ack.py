@@ -55,8 +55,8 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
     )
-    if tcb.accecn:
-        ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.acc_newer)
+    if tcb.accecn is not None:
+        ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.accecn.newer)
     elif tcb.ecn_ok and pkt.tcp_flags & C.ECE:
         tcb.delivered_ce += tcb.delivered - before
         tcb.core.counters.TcpExtTCPDeliveredCE += tcb.delivered - before

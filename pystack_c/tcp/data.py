@@ -70,7 +70,7 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
     if tcb.sack_ok:
         tcb.dsack = (left, right)
         tcb.core.counters.TcpExtTCPDSACKOldSent += 1
-    if tcb.accecn:
+    if tcb.accecn is not None:
         option_may_be_blocked(tcb)
     tcb.core.drop("tcp-duplicate", tcb.subject(), "all data of the segment was received before", "RFC 9293 3.10.7.4")
     ack_now(tcb, "the segment is a duplicate, so our ACK may have been lost", "RFC 9293 3.10.7.4")
@@ -78,20 +78,20 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
 
 def option_may_be_blocked(tcb: Tcb) -> None:
     """RFC 9768 3.2.3.2.2: what our ACK with an option acknowledged came again; twice in a row, and there are no more options."""
-    if not tcb.acc_opt_last:
+    if not tcb.accecn.opt_last:
         return
-    tcb.acc_opt_dups += 1
-    if tcb.acc_opt_dups >= 2 and not tcb.acc_opt_off:
-        tcb.acc_opt_off = True
+    tcb.accecn.opt_dups += 1
+    if tcb.accecn.opt_dups >= 2 and not tcb.accecn.opt_off:
+        tcb.accecn.opt_off = True
         accecn.fail(tcb, accecn.OPT_FAIL_SEND, False)
 
 
 def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     """Bytes at RCV.NXT: deliver them, and what waited behind them."""
     buf = tcb.recvbuf
-    if tcb.acc_opt_last:
+    if tcb.accecn is not None and tcb.accecn.opt_last:
         # The last ACK with an option got through.
-        tcb.acc_opt_dups = 0
+        tcb.accecn.opt_dups = 0
     before = tcb.rcv_nxt
     was_empty = buf.used < tcb.rcvlowat
     buf.put(pkt.frame, begin, end)

@@ -116,8 +116,8 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
 
 def syn_was_too_large(tcb: Tcb) -> None:
     """Fast Open's SYN with data did not fit: a plain one at once; its data waits for the answer."""
-    tcb.fastopen_asked = False
-    tcb.syn_again = True
+    tcb.tfo.asked = False
+    tcb.tfo.again = True
     head = tcb.rtxq.head()
     if head is None or head.lost:
         return

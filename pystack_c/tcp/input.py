@@ -18,9 +18,10 @@ from pystack_c.tcp.opening.handshake import became_established, syn_received_ack
 from pystack_c.tcp.opening.listen import listen_state
 from pystack_c.tcp.opening.repeat import syn_received_syn
 from pystack_c.tcp.reset import refuse
+from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import count_paws, newer_stamp, note_timestamp, paws_reject
 from pystack_c.tcp.timewait import reopen, time_wait
 from pystack_c.tcp.urgent import urgent
@@ -178,7 +179,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
     if pkt.ip_hlen > 20 and tcb.passive:
         # SHLD-24 (an acceptable segment's only: who can guess no sequence number shall not turn the traffic aside).
         received_route(tcb, pkt)
-    if tcb.accecn and accecn.arrived(tcb, pkt):
+    if tcb.accecn is not None and accecn.arrived(tcb, pkt):
         ack_now(tcb, "congestion marks are reported at once", "RFC 9768 3.2.2.5.1")
     # Sixth, the URG bit.
     if flags & C.URG and pkt.urg > 0:
@@ -238,10 +239,16 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
         core.counters.TcpExtDelayedACKLost += 1
     if quirks.old_duplicate_counts(tcb, pkt) and not ack_field(tcb, pkt):
         return
-    if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
+    if (
+        tcb.accecn is not None
+        and pkt.tcp_flags & C.SYN
+        and pkt.tcp_flags & C.ACK
+        and pkt.seq == tcb.irs
+        and not tcb.passive
+    ):
         # RFC 9768 3.2.2.1: a SYN-ACK once more.
         ecn.syn_ack_marks(tcb, pkt)
-    if n > 0 and tcb.accecn and seq_lt(pkt.seq, tcb.rcv_nxt):
+    if n > 0 and tcb.accecn is not None and seq_lt(pkt.seq, tcb.rcv_nxt):
         if quirks.late_marks_count(tcb, pkt):
             accecn.arrived(tcb, pkt)
         option_may_be_blocked(tcb)
@@ -313,7 +320,8 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
         challenge_ack(tcb, "the segment acknowledges data that was acknowledged long ago", "RFC 5961 5.2")
         return False
     # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
-    tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
+    if tcb.accecn is not None:
+        tcb.accecn.newer = tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
     # Only now: a segment with an impossible ACK must not set TS.Recent for those that follow.
     note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:

@@ -45,7 +45,7 @@ def accecn_option(tcb: Tcb, data: bool) -> int:
         blocks = 2
     if blocks > 0:
         room -= 4 + 8 * blocks
-    return accecn.choose(tcb, room, tcb.acc_opt_due != 0)
+    return accecn.choose(tcb, room, tcb.accecn.opt_due != 0)
 
 
 def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
@@ -58,7 +58,7 @@ def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
 
 def new_data_options(tcb: Tcb) -> int:
     """Bytes of the SACK and AccECN options that the next segment of new data carries."""
-    if not tcb.accecn:
+    if tcb.accecn is None:
         return sack_option_len(tcb)
     blocks = sack_blocks(tcb, True)
     chosen = accecn_option(tcb, True)

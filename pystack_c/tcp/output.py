@@ -44,14 +44,14 @@ def tcp_output(tcb: Tcb) -> None:
             send_ack(tcb)
         return
     records = tcb.rtxq.count
-    if tcb.ack_now and (tcb.dsack is not None or tcb.acc_answer >= 0):
+    if tcb.ack_now and (tcb.dsack is not None or (tcb.accecn is not None and tcb.accecn.answer >= 0)):
         # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
         # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
         send_ack(tcb)
     if retransmit_lost(tcb) and not (tcb.partial_seen and not tcb.sack_ok):
         set_rto_timer(tcb, core.now + backed_off(tcb))
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
-        if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
+        if tcb.rtxq.count == 0 and (tcb.tfo is None or not tcb.tfo.deferred):
             first_syn(tcb)
             memory.settle(tcb)
         tcb.ack_now = False
@@ -92,7 +92,7 @@ def first_syn(tcb: Tcb) -> None:
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     tcb.retry_start = core.now
-    n = fastopen.data_in_syn(tcb) if tcb.fastopen_asked else 0
+    n = fastopen.data_in_syn(tcb) if tcb.tfo is not None and tcb.tfo.asked else 0
     why = "the application opens the connection" if tcb.state == C.SYN_SENT else "the SYN,ACK answers the peer's SYN"
     send_syn(tcb, why, "RFC 9293 3.10.7", n)
     if n > 0:
@@ -246,7 +246,7 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
     if tcb.dsack is not None or tcb.ecn_cwr or tcb.encap is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
         # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
         return mss
-    if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):
+    if tcb.accecn is not None and (tcb.accecn.r_cep & 2 or accecn_option(tcb, True) >= 0):
         # Devices take the CWR bit, which is part of the ACE field here, off all segments but the first (RFC 9768 3.3.4).
         return mss
     if gso_max > tcb.core.config.tcp_gso_max:

@@ -73,7 +73,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
         # RFC 7323 3.2: a RST SHOULD carry them.
         hlen += write_timestamps(core.scratch, C.L4_OFF + 20, ts_now(tcb), tcb.ts_recent)
     flags = C.RST | C.ACK
-    if tcb.accecn:
+    if tcb.accecn is not None:
         flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
     ttl, tos = tcb.ttl, tcb.tos

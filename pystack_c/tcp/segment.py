@@ -19,14 +19,14 @@ from pystack_c.wire.tcp import write_sack, write_tcp, write_timestamps
 
 def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
     """AE, CWR and ECE of a segment without SYN, in the mode that was agreed on."""
-    if tcb.accecn:
-        if tcb.acc_answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
+    if tcb.accecn is not None:
+        if tcb.accecn.answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
             # RFC 9768 3.2.2.1: how the SYN-ACK arrived; on a pure ACK only.
-            flags |= tcb.acc_answer << 6
-            tcb.acc_answer = -1
+            flags |= tcb.accecn.answer << 6
+            tcb.accecn.answer = -1
         elif quirks.tells_marks(tcb):
             flags |= accecn.ace(tcb)
-        tcb.acc_unacked_ce = 0
+        tcb.accecn.unacked_ce = 0
         return flags
     # RFC 3168 6.1.3, and 6.1.2: CWR goes with new data.
     if tcb.ecn_echo:
@@ -46,10 +46,10 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
         hlen += 12
     chosen = -1
-    if tcb.accecn and (length == 0 or flags & C.ECT or quirks.option_on_all(tcb)):
+    if tcb.accecn is not None and (length == 0 or flags & C.ECT or quirks.option_on_all(tcb)):
         # (Not on a retransmission: it may have been the option that was not let through, RFC 9768 3.2.3.2.2.)
         chosen = accecn_option(tcb, length > 0)
-        tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
+        tcb.accecn.opt_due = 0 if length > 0 else tcb.accecn.opt_due & accecn.FIRST_DATA
     count = 0
     if tcb.sack_ok and (tcb.sacks is not None or tcb.dsack is not None):
         blocks = list(tcb.sacks) if tcb.sacks is not None else []
@@ -71,12 +71,13 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
     window = select_window(tcb)
     tos = tcb.tos
-    if tcb.ecn_ok or tcb.accecn:
+    if tcb.ecn_ok or tcb.accecn is not None:
         # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
-        if (flags & C.ECT or (tcb.accecn and quirks.all_are_capable(tcb))) and not tcb.acc_no_ect:
+        if (flags & C.ECT or (tcb.accecn is not None and quirks.all_are_capable(tcb))) and _may_be_capable(tcb):
             tos |= 2
         flags = ecn_flags(tcb, flags, length, count > 0)
-        tcb.acc_opt_last = chosen != -1
+        if tcb.accecn is not None:
+            tcb.accecn.opt_last = chosen != -1
     flags &= ~C.ECT
     urg = urgent_pointer(tcb, seq)
     if urg > 0:
@@ -91,6 +92,11 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     ack_was_sent(tcb, pieces)
     count_sent(tcb, length, pieces)
     return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
+
+
+def _may_be_capable(tcb: Tcb) -> bool:
+    """The path was not seen to garble the IP-ECN field (RFC 9768 3.2.2.3)."""
+    return tcb.accecn is None or not tcb.accecn.no_ect
 
 
 def urgent_pointer(tcb: Tcb, seq: int) -> int:

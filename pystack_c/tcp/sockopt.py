@@ -13,6 +13,7 @@ from pystack_c.tcp.encap import use_encap
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.mss import update_mss
+from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.queues import chunks, errqueue
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
@@ -231,21 +232,21 @@ def _set_opening(tcb: Tcb, name: int, value: Any) -> bool:
     elif name == TCP_FASTOPEN:
         if value < 0 or tcb.state not in (C.CLOSED, C.LISTEN):
             raise error(errno.EINVAL)
-        tcb.fastopen_qlen = min(value, tcb.core.config.somaxconn)
+        fastopen.of(tcb).qlen = min(value, tcb.core.config.somaxconn)
     elif name == TCP_FASTOPEN_NO_COOKIE:
         if value not in (0, 1):
             raise error(errno.EINVAL)
-        tcb.fastopen_no_cookie = bool(value)
+        fastopen.of(tcb).no_cookie = bool(value)
     elif name == TCP_FASTOPEN_CONNECT:
         if not tcb.core.config.tcp_fastopen & 1:
             raise error(errno.EOPNOTSUPP)
         if tcb.state != C.CLOSED or value not in (0, 1):
             raise error(errno.EINVAL)
-        tcb.fastopen_connect = bool(value)
+        fastopen.of(tcb).connect = bool(value)
     elif name == TCP_FASTOPEN_KEY:
         if not isinstance(value, bytes) or len(value) != 16:
             raise error(errno.EINVAL)
-        tcb.fastopen_key = value
+        fastopen.of(tcb).key = value
     elif name == TCP_INQ:
         if value not in (0, 1):
             raise error(errno.EINVAL)
@@ -383,10 +384,10 @@ GETTERS = {
         TCP_DEFER_ACCEPT: lambda t: t.defer_accept // SECOND,
         TCP_WINDOW_CLAMP: lambda t: t.window_clamp,
         TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat - (t.notsent_lowat >> 31 << 32),
-        TCP_FASTOPEN: lambda t: t.fastopen_qlen,
-        TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
-        TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
-        TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
+        TCP_FASTOPEN: lambda t: 0 if t.tfo is None else t.tfo.qlen,
+        TCP_FASTOPEN_CONNECT: lambda t: int(t.tfo is not None and t.tfo.connect),
+        TCP_FASTOPEN_KEY: lambda t: b"" if t.tfo is None else t.tfo.key,
+        TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.tfo is not None and t.tfo.no_cookie),
         TCP_INQ: lambda t: common.recall(t, (SOL_TCP, TCP_INQ), 0),
         TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.encap),
         TCP_KEEPINIT: lambda t: quirks.opening_time(t) // SECOND,

@@ -1,7 +1,8 @@
 """The eleven states and the edges between them (RFC 9293 section 3.3.2, figure 5)."""
 
 import pystack_c.const as C
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.snapshot import STATE_NAMES
+from pystack_c.tcp.tcb import Tcb
 
 # (old, new) -> what takes the connection along this edge. The figure in the docs is drawn from it.
 TRANSITIONS = {

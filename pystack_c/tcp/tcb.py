@@ -5,46 +5,12 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_diff
-from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.probe import TIMER_NAMES
 from pystack_c.tcp.queues.recvbuf import new_recvbuf
 from pystack_c.tcp.queues.rtxq import new_rtxq
 from pystack_c.tcp.queues.sendbuf import new_sendbuf
-
-STATE_NAMES = {
-    C.ESTABLISHED: "ESTABLISHED",
-    C.SYN_SENT: "SYN-SENT",
-    C.SYN_RECEIVED: "SYN-RECEIVED",
-    C.FIN_WAIT_1: "FIN-WAIT-1",
-    C.FIN_WAIT_2: "FIN-WAIT-2",
-    C.TIME_WAIT: "TIME-WAIT",
-    C.CLOSED: "CLOSED",
-    C.CLOSE_WAIT: "CLOSE-WAIT",
-    C.LAST_ACK: "LAST-ACK",
-    C.LISTEN: "LISTEN",
-    C.CLOSING: "CLOSING",
-}
-
-PHASES = {
-    C.CA_OPEN: "open",
-    C.CA_DISORDER: "disorder",
-    C.CA_CWR: "cwr",
-    C.CA_RECOVERY: "recovery",
-    C.CA_LOSS: "loss",
-}
-
-# What a connection's buffers may hold each way, however scarce memory is (Linux: the least of tcp_rmem and of tcp_wmem).
-LEAST = 4096
-# A peer holds much that holds more than this part of tcp_mem_high.
-LARGE = 64
-
-# What a snapshot of a TCB holds (probe events, the stepper).
-SNAPSHOT = (
-    "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
-    "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar min_rtt rto backoff cwnd ssthresh dupacks retries probes "
-    "fin_sent fin_received shut_rd shut_wr quickack nodelay total_retrans congestion"
-).split()
+from pystack_c.tcp.queues.share import LEAST, over_share
+from pystack_c.tcp.snapshot import snapshot
 
 
 class Tcb(Endpoint):
@@ -73,9 +39,6 @@ class Tcb(Endpoint):
         self._begin_rack()
         self._begin_undo()
         self._begin_ecn()
-        self._begin_accecn()
-        self._begin_accecn_counters()
-        self._begin_fastopen()
         self._begin_urgent()
         self._begin_options()
         self._begin_statistics()
@@ -97,6 +60,10 @@ class Tcb(Endpoint):
         self.time_waiting = False  # counted among those in TIME-WAIT (tcp_max_tw_buckets)
         self.output_queued = False  # in core.output_queue (schedule.py)
         self.route: Any = None  # the route.Dst that segments take
+        # Fast Open (RFC 7413; opening/fastopen.py)
+        self.tfo: Any = None  # its variables (opening/tfostate.py), or None: nobody asked for it
+        self.fastopen = False  # opened by data in the SYN
+        self.syn_data = False  # our SYN carried data
         self.opened_at = 0  # when the SYN came, for TCP_DEFER_ACCEPT
         self.syn_why = ""  # why the SYN or SYN,ACK goes again though no timer was due; "" if it does not
         self.syn_text: Any = None  # data that came with the SYN of a simultaneous open (3.10.7.3)
@@ -280,71 +247,16 @@ class Tcb(Endpoint):
         self.frto_end = 0  # SND.NXT at the timeout
 
     def _begin_ecn(self) -> None:
-        """Classic ECN (RFC 3168; ecn/ecn.py)."""
-        self.ecn_asked = False  # our SYN asked for it
+        """Classic ECN (RFC 3168; ecn/ecn.py), and accurate ECN (RFC 9768; ecn/accecn.py)."""
+        self.accecn: Any = None  # its variables (ecn/accstate.py) in AccECN mode, else None
+        self.ecn_asked = False  # our SYN asked for it, or for accurate ECN,
+        self.accecn_asked = False  # which this tells
         self.ecn_ok = False  # agreed on, and not accurate ECN
         self.ecn_echo = False  # ECE on each ACK, until the sender says CWR
         self.ecn_cwr = False  # CWR on the next segment of new data
         self.ecn_recover = 0  # one response a window: the next one beyond this,
         self.ecn_recover_set = False  # if it was set
         self.ecn_seen = False  # a packet with an ECT or CE codepoint came
-
-    def _begin_accecn(self) -> None:
-        """Accurate ECN (RFC 9768; ecn/accecn.py): the handshake, and what is not to be trusted."""
-        self.accecn = False  # AccECN mode
-        self.acc_asked = False  # our SYN asked for it
-        self.acc_syn = 0  # IP-ECN of the last SYN, which the SYN,ACK feeds back
-        self.acc_again = False  # another SYN came (3.1.5)
-        self.acc_answer = -1  # IP-ECN of the SYN,ACK as a handshake code, due on a pure ACK (3.2.2.1)
-        self.acc_counted = False  # a mark of the SYN,ACK was counted
-        self.acc_respond = False  # the handshake met a mark: respond in ESTABLISHED
-        self.acc_skip = False  # the next ACE field is a handshake code, and not a counter
-        self.acc_first = False  # the next one is the first counter, which is not 0 (3.2.2.4)
-        self.acc_newer = False  # this ACK has a newer timestamp than any before (A.1)
-        self.acc_no_ect = False  # send without ECT from now on
-        self.acc_deaf = False  # the ACE field is not to be trusted: no response to it
-        self.acc_fail = 0  # accecn.*_FAIL_*, a sum of bits (tcpi_accecn_fail_mode)
-        self.acc_last = 0  # IP-ECN of the last packet,
-        self.acc_last_data = 0  # and of the last one with data
-        self.acc_switched = 0  # options still due because that changed (3.2.3.3)
-        self.acc_unacked_ce = 0  # packets with CE since the last ACK (3.2.2.5.1)
-        self.acc_per_ack = 0  # the mean of segments that an ACK acknowledges, 6 bits after the point
-        self.acc_opt_seen = 0  # what was seen of the peer's option (tcpi_accecn_opt_seen)
-        self.acc_opt_off = False  # we send no option any more
-        self.acc_opt_due = 0  # accecn.FIRST_*: options due whatever the counters say
-        self.acc_opt_dups = 0  # duplicates in a row behind an ACK with the option (3.2.3.2.2)
-        self.acc_opt_last = False  # the last ACK had it
-
-    def _begin_accecn_counters(self) -> None:
-        """Accurate ECN's counters (RFC 9768 3.2.1): r_ ours as a receiver, s_ the sender's copies, told_ what our option said last."""
-        self.r_cep = 0  # packets with CE
-        self.r_e0b = 0  # bytes under ECT(0), CE and ECT(1)
-        self.r_ceb = 0
-        self.r_e1b = 0
-        self.s_cep = 0
-        self.s_e0b = 0
-        self.s_ceb = 0
-        self.s_e1b = 0
-        self.told_e0b = 0
-        self.told_ceb = 0
-        self.told_e1b = 0
-
-    def _begin_fastopen(self) -> None:
-        """Fast Open (RFC 7413; opening/fastopen.py)."""
-        self.fastopen = False  # opened by data in the SYN
-        self.fastopen_asked = False  # the application asked for it, or for a cookie
-        self.fastopen_cookie: Any = None  # the cookie for the SYN, or for the SYN,ACK
-        self.fastopen_qlen = 0  # TCP_FASTOPEN: how many may wait; 0: off
-        self.fastopen_exp = False  # with the experimental option kind (254)
-        self.fastopen_option = False  # our SYN carried the option
-        self.fastopen_key = b""  # TCP_FASTOPEN_KEY
-        self.fastopen_no_cookie = False  # TCP_FASTOPEN_NO_COOKIE
-        self.fastopen_connect = False  # TCP_FASTOPEN_CONNECT
-        self.fastopen_deferred = False  # the SYN waits for the first write
-        self.fastopen_fail = 0  # why it failed (tcpi_fastopen_client_fail)
-        self.syn_data = False  # our SYN carried data,
-        self.syn_data_acked = False  # and it was acknowledged
-        self.syn_again = False  # our SYN went again, without it
 
     def _begin_urgent(self) -> None:
         """Urgent data (RFC 9293 3.8.5, RFC 6093; urgent.py)."""
@@ -463,7 +375,7 @@ class Tcb(Endpoint):
         if self.errqueue is not None and len(self.errqueue.queue) > 0:
             bits |= C.EV_ERR
         if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
-            return bits | C.EV_OUT if self.fastopen_deferred else bits
+            return bits | C.EV_OUT if self.tfo is not None and self.tfo.deferred else bits
         if self.state == C.CLOSED:
             return bits | C.EV_HUP | C.EV_OUT | (C.EV_IN | C.EV_RDHUP if self.was_reset or self.fin_received else 0)
         if self.recvbuf.used >= self.rcvlowat or self.fin_received or self.shut_rd:
@@ -514,31 +426,7 @@ class Tcb(Endpoint):
 
     def snapshot(self) -> dict[str, Any]:  # inherited
         """The variables a learner looks at, by their RFC names; `timers` are the deadlines of those that run."""
-        result: dict[str, Any] = {"state": STATE_NAMES[self.state]}
-        for name in SNAPSHOT:
-            result[name] = getattr(self, name)
-        result["rcv_wnd"] = self.rcv_wnd()
-        result["in_flight"] = self.in_flight()
-        result["sacked"] = self.rtxq.sacked_out
-        result["lost"] = self.rtxq.lost_out
-        result["retransmitted"] = self.rtxq.retrans_out
-        result["phase"] = PHASES[self.ca_state]
-        result["sendbuf"] = self.sendbuf.tail - self.sendbuf.head
-        result["recvbuf"] = self.recvbuf.used
-        result["ooo"] = self.recvbuf.ooo_bytes
-        timers = {}
-        for timer in (
-            self.rto_timer,
-            self.reorder_timer,
-            self.pace_timer,
-            self.delack_timer,
-            self.wait_timer,
-            self.keep_timer,
-        ):
-            if timer is not None and timer.deadline >= 0:
-                timers[TIMER_NAMES[timer.kind]] = timer.deadline
-        result["timers"] = timers
-        return result
+        return snapshot(self)
 
 
 def new_tcb(core: Any) -> Tcb:
@@ -546,20 +434,3 @@ def new_tcb(core: Any) -> Tcb:
     tcb: Tcb = Tcb.__new__(Tcb)
     tcb.begin(core, core.new_ident())
     return tcb
-
-
-def over_share(core: Core, addr: int, n: int) -> bool:
-    """Under pressure: would a peer's connections hold more than its share with `n` bytes more? (See memory.)"""
-    if not core.tcp_pressure:
-        return False
-    share = core.config.tcp_mem_high * core.config.tcp_mem_share // 100
-    if core.tcp_memory + n <= share:
-        return False
-    if core.tcp_memory + n > (share + core.config.tcp_mem_high) // 2:
-        # (Some had their part before others came.)
-        share = 0
-    elif core.tcp_large > 1:
-        share //= core.tcp_large
-    if share < core.config.tcp_mem_high // LARGE:
-        share = core.config.tcp_mem_high // LARGE
-    return core.tcp_peers.get(addr, 0) + n > share  # type: ignore[no-any-return]

@@ -107,7 +107,7 @@ def retransmission(tcb: Tcb) -> None:
     if tcb.retries == 1 and tcb.retry_start < 0:
         tcb.retry_start = core.now
     if tcb.syn_out():
-        if tcb.fastopen_asked:
+        if tcb.tfo is not None and tcb.tfo.asked:
             fastopen.no_answer(tcb)
         head = tcb.rtxq.head()
         tcb.rtxq.mark_lost(head)

@@ -12,6 +12,7 @@ from pystack_c.tcp.close cimport abort_connection, await_fin, finish
 from pystack_c.tcp.opening.handshake cimport window_scale
 from pystack_c.tcp.opening.isn cimport start_sequence
 from pystack_c.tcp.opening.listener cimport Listener
+from pystack_c.tcp.opening.tfostate cimport FastOpen
 from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.mss cimport have_route
@@ -46,7 +47,7 @@ cpdef bint at_mark(Tcb tcb, int64_t now)
 cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
-@cython.locals(core=Core)
+@cython.locals(core=Core, tfo=FastOpen)
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)

@@ -19,6 +19,7 @@ from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.opening.handshake import window_scale
 from pystack_c.tcp.opening.isn import start_sequence
 from pystack_c.tcp.opening.listener import Listener
+from pystack_c.tcp.opening.tfostate import FastOpen
 from pystack_c.tcp.queues import chunks, errqueue, memory
 from pystack_c.tcp.queues.autotune import tune_receive_buffer
 from pystack_c.tcp.schedule import schedule
@@ -91,7 +92,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core = tcb.core
     core.now = now
     if tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive):
-        raise error(errno.EISCONN if tcb.fastopen_deferred else errno.EALREADY)
+        raise error(errno.EISCONN if tcb.tfo is not None and tcb.tfo.deferred else errno.EALREADY)
     if tcb.state == C.LISTEN or tcb.state != C.CLOSED or tcb.raddr != 0:
         raise error(errno.EISCONN)
     if addr == 0:
@@ -132,11 +133,11 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     tables.register(tcb)
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "the application called connect (active OPEN)", "RFC 9293 3.10.1")
-    if tcb.fastopen_connect and core.config.tcp_fastopen & fastopen.CLIENT:
+    if tcb.tfo is not None and tcb.tfo.connect and core.config.tcp_fastopen & fastopen.CLIENT:
         # TCP_FASTOPEN_CONNECT: where the SYN may carry data, it waits for the first write.
-        tcb.fastopen_asked = True
-        tcb.fastopen_deferred = fastopen.may_carry_data(tcb)
-        if tcb.fastopen_deferred:
+        tcb.tfo.asked = True
+        tcb.tfo.deferred = fastopen.may_carry_data(tcb)
+        if tcb.tfo.deferred:
             tcb.wake(C.EV_OUT)
             return
     schedule(tcb)
@@ -157,7 +158,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     state = tcb.state
     if tcb.shut_wr:
         raise error(errno.EPIPE)
-    if tcb.fastopen_deferred:
+    if tcb.tfo is not None and tcb.tfo.deferred:
         n = syn_with_data(tcb, data)
         if tcb.errqueue is not None and n > 0:
             errqueue.written(tcb, flags, n)
@@ -266,16 +267,17 @@ def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> i
     core.now = now
     if not core.config.tcp_fastopen & fastopen.CLIENT:
         raise error(errno.EOPNOTSUPP)
-    if not tcb.fastopen_deferred:
-        tcb.fastopen_connect = False
+    tfo: FastOpen = fastopen.of(tcb)
+    if not tfo.deferred:
+        tfo.connect = False
         connect(tcb, addr, port, now)
-    tcb.fastopen_asked = True
+    tfo.asked = True
     return syn_with_data(tcb, data)
 
 
 def syn_with_data(tcb: Tcb, data: bytes) -> int:
     """The SYN goes now, with as much of the data as it may carry; how much that is."""
-    tcb.fastopen_deferred = False
+    tcb.tfo.deferred = False
     n = fastopen.syn_room(tcb) if fastopen.may_carry_data(tcb) else 0
     if len(data) < n:
         n = len(data)

@@ -7,6 +7,7 @@ A sender keeps copies (s_...) in step.
 
 from pystack_c.packet import Packet
 from pystack_c.tcp import tell
+from pystack_c.tcp.ecn.accstate import AccEcn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.tcp import write_accecn
 
@@ -29,18 +30,9 @@ REPEAT = 1 << 22
 
 
 def enter(tcb: Tcb) -> None:
-    """3.2.1: AccECN mode begins; the counters' initial values are not zero, so that zeroing shows."""
-    tcb.accecn = True
+    """3.2.1: AccECN mode begins."""
+    tcb.accecn = AccEcn()
     tcb.ecn_ok = False
-    tcb.r_cep = 5
-    tcb.r_e0b = tcb.r_e1b = 1
-    tcb.r_ceb = 0
-    tcb.s_cep = 5
-    tcb.s_e0b = tcb.s_e1b = 1
-    tcb.s_ceb = 0
-    tcb.told_e0b = tcb.told_e1b = 1
-    tcb.told_ceb = 0
-    tcb.acc_first = True
 
 
 def handshake_code(codepoint: int) -> int:
@@ -54,19 +46,20 @@ def handshake_code(codepoint: int) -> int:
 
 def ace(tcb: Tcb) -> int:
     """The ACE field (3.2.2.2), at its place among the flags."""
-    return (tcb.r_cep & 7) << 6
+    return (tcb.accecn.r_cep & 7) << 6
 
 
 def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
     """Something on the path is not to be trusted: no ECT from now on; where the ACE field lies (`deaf`), no response either."""
-    tcb.acc_fail |= mode
+    acc: AccEcn = tcb.accecn
+    acc.fail |= mode
     if mode == ACE_FAIL_SEND or mode == ACE_FAIL_RECV:
-        tcb.acc_no_ect = True
+        acc.no_ect = True
     if deaf:
-        tcb.acc_deaf = True
+        acc.deaf = True
     if mode == OPT_FAIL_RECV:
-        tcb.acc_opt_seen = FAILED
-    why = "the ECN feedback is not plausible" if tcb.acc_no_ect else "the AccECN option is blocked"
+        acc.opt_seen = FAILED
+    why = "the ECN feedback is not plausible" if acc.no_ect else "the AccECN option is blocked"
     tell.ecn(tcb, "disabled", why, "RFC 9768 3.2.2.3")
 
 
@@ -75,59 +68,62 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
 
 def arrived(tcb: Tcb, pkt: Packet) -> bool:
     """3.2: count an acceptable packet's IP-ECN field. True where that calls for an ACK at once (3.2.2.5.1)."""
+    acc: AccEcn = tcb.accecn
     codepoint = pkt.tos & 3
     n = pkt.l4_end - pkt.data_off
-    before = tcb.acc_last
-    tcb.acc_last = codepoint
+    before = acc.last
+    acc.last = codepoint
     if codepoint == NOT_ECT:
         return False
     tcb.ecn_seen = True
-    if n > 0 and codepoint != tcb.acc_last_data:
+    if n > 0 and codepoint != acc.last_data:
         # 3.2.3.3, change-triggered: the counter that moves is another one; tell it now, and once more.
-        tcb.acc_switched = 2
-        tcb.acc_last_data = codepoint
+        acc.switched = 2
+        acc.last_data = codepoint
     if codepoint == ECT0:
-        tcb.r_e0b += n
+        acc.r_e0b += n
         return False
     if codepoint == ECT1:
-        tcb.r_e1b += n
+        acc.r_e1b += n
         return False
-    tcb.r_ceb += n
-    tcb.r_cep += pkt.segments()
-    tcb.acc_unacked_ce += pkt.segments()
+    acc.r_ceb += n
+    acc.r_cep += pkt.segments()
+    acc.unacked_ce += pkt.segments()
     tell.ecn(tcb, "echo", "a router marked congestion, which the ACE counter reports", "RFC 9768 3.2")
     if n > 0:
         # Change-triggered, or two marks since the last ACK.
-        return before != CE or tcb.acc_unacked_ce >= 2
+        return before != CE or acc.unacked_ce >= 2
     # No data: three marks, or ACKs of ACKs would never end.
-    return tcb.acc_unacked_ce >= 3
+    return acc.unacked_ce >= 3
 
 
 def due(tcb: Tcb, data: bool) -> bool:
     """3.2.3.3: is the option to go with the next segment?"""
+    acc: AccEcn = tcb.accecn
     mode = tcb.core.config.tcp_ecn_option
-    if mode == 0 or tcb.acc_opt_off:
+    if mode == 0 or acc.opt_off:
         return False
     if _follows_peer(tcb, mode):
         return _due_linux(tcb)
-    if tcb.acc_opt_due & FIRST_ACK or (data and tcb.acc_opt_due & FIRST_DATA):
+    if acc.opt_due & FIRST_ACK or (data and acc.opt_due & FIRST_DATA):
         return True
     if mode == 1:
         # As few as the rules allow: marks, a change of counters, or enough bytes.
-        if tcb.r_ceb != tcb.told_ceb:
+        if acc.r_ceb != acc.told_ceb:
             return True
-        moved = tcb.r_e0b - tcb.told_e0b + tcb.r_e1b - tcb.told_e1b
-        return moved >= REPEAT or (moved > 0 and tcb.acc_switched > 0)
-    return tcb.r_e0b != tcb.told_e0b or tcb.r_ceb != tcb.told_ceb or tcb.r_e1b != tcb.told_e1b
+        moved = acc.r_e0b - acc.told_e0b + acc.r_e1b - acc.told_e1b
+        return moved >= REPEAT or (moved > 0 and acc.switched > 0)
+    return acc.r_e0b != acc.told_e0b or acc.r_ceb != acc.told_ceb or acc.r_e1b != acc.told_e1b
 
 
 def choose(tcb: Tcb, room: int, full: bool) -> int:
     """Order and fields of the option for `room` bytes: order * 4 + count, or -1 where what changed does not fit (3.2.3.3)."""
-    order = 1 if tcb.r_e1b != 1 and tcb.r_e0b == 1 else 0
+    acc: AccEcn = tcb.accecn
+    order = 1 if acc.r_e1b != 1 and acc.r_e0b == 1 else 0
     count = 1
-    if full or (order == 0 and tcb.r_e1b != 1):
+    if full or (order == 0 and acc.r_e1b != 1):
         count = 3
-    elif tcb.r_ceb != 0:
+    elif acc.r_ceb != 0:
         count = 2
     while count >= 0 and size(count) > room:
         count -= 1
@@ -161,11 +157,12 @@ def fit(tcb: Tcb, room: int, blocks: int) -> int:
 
 def needed(tcb: Tcb, order: int) -> int:
     """How many fields in that order tell all that changed since the last option."""
-    first = tcb.r_e0b != tcb.told_e0b if order == 0 else tcb.r_e1b != tcb.told_e1b
-    last = tcb.r_e1b != tcb.told_e1b if order == 0 else tcb.r_e0b != tcb.told_e0b
+    acc: AccEcn = tcb.accecn
+    first = acc.r_e0b != acc.told_e0b if order == 0 else acc.r_e1b != acc.told_e1b
+    last = acc.r_e1b != acc.told_e1b if order == 0 else acc.r_e0b != acc.told_e0b
     if last:
         return 3
-    if tcb.r_ceb != tcb.told_ceb:
+    if acc.r_ceb != acc.told_ceb:
         return 2
     return 1 if first else 0
 
@@ -177,19 +174,20 @@ def size(count: int) -> int:
 
 def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
     """Write the option; what it tells is told. Returns the bytes."""
+    acc: AccEcn = tcb.accecn
     order = chosen >> 2
     count = chosen & 3
-    first = tcb.r_e0b if order == 0 else tcb.r_e1b
-    last = tcb.r_e1b if order == 0 else tcb.r_e0b
+    first = acc.r_e0b if order == 0 else acc.r_e1b
+    last = acc.r_e1b if order == 0 else acc.r_e0b
     if count >= 1 and order == 0 or count == 3:
-        tcb.told_e0b = tcb.r_e0b
+        acc.told_e0b = acc.r_e0b
     if count >= 1 and order == 1 or count == 3:
-        tcb.told_e1b = tcb.r_e1b
+        acc.told_e1b = acc.r_e1b
     if count >= 2:
-        tcb.told_ceb = tcb.r_ceb
-    if tcb.acc_switched > 0:
-        tcb.acc_switched -= 1
-    return write_accecn(buf, o, order, count, first, tcb.r_ceb, last)
+        acc.told_ceb = acc.r_ceb
+    if acc.switched > 0:
+        acc.switched -= 1
+    return write_accecn(buf, o, order, count, first, acc.r_ceb, last)
 
 
 # The sender
@@ -197,24 +195,25 @@ def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
 
 def read_option(tcb: Tcb, pkt: Packet) -> int:
     """3.2.3.1: bring the byte counters in step. How many bytes are newly CE-marked; -1 where no option tells."""
-    if pkt.acc_order < 0 or tcb.acc_opt_seen == FAILED:
+    acc: AccEcn = tcb.accecn
+    if pkt.acc_order < 0 or acc.opt_seen == FAILED:
         return -1
-    if tcb.acc_opt_seen < COUNTERS_SEEN:
-        tcb.acc_opt_seen = COUNTERS_SEEN if pkt.acc_count > 0 else EMPTY_SEEN
+    if acc.opt_seen < COUNTERS_SEEN:
+        acc.opt_seen = COUNTERS_SEEN if pkt.acc_count > 0 else EMPTY_SEEN
     if pkt.acc_count >= 1:
         if pkt.acc_order == 0:
-            tcb.s_e0b += grown(pkt.acc_first, tcb.s_e0b)
+            acc.s_e0b += grown(pkt.acc_first, acc.s_e0b)
         else:
-            tcb.s_e1b += grown(pkt.acc_first, tcb.s_e1b)
+            acc.s_e1b += grown(pkt.acc_first, acc.s_e1b)
     marked = 0
     if pkt.acc_count >= 2:
-        marked = grown(pkt.acc_ceb, tcb.s_ceb)
-        tcb.s_ceb += marked
+        marked = grown(pkt.acc_ceb, acc.s_ceb)
+        acc.s_ceb += marked
     if pkt.acc_count >= 3:
         if pkt.acc_order == 0:
-            tcb.s_e1b += grown(pkt.acc_last, tcb.s_e1b)
+            acc.s_e1b += grown(pkt.acc_last, acc.s_e1b)
         else:
-            tcb.s_e0b += grown(pkt.acc_last, tcb.s_e0b)
+            acc.s_e0b += grown(pkt.acc_last, acc.s_e0b)
     return marked
 
 
@@ -233,13 +232,14 @@ def zeroed(pkt: Packet) -> bool:
 
 def count_acks(tcb: Tcb, newly: int) -> None:
     """How many segments an ACK delivers, on average: the moving average that Linux keeps (weight 1/64)."""
+    acc: AccEcn = tcb.accecn
     if newly <= 0:
         return
-    if tcb.acc_per_ack == 0:
-        tcb.acc_per_ack = newly << 6
+    if acc.per_ack == 0:
+        acc.per_ack = newly << 6
         return
-    average = ((tcb.acc_per_ack << 6) - tcb.acc_per_ack + (newly << 6)) >> 6
-    tcb.acc_per_ack = average if average < 0xFFFF else 0xFFFF
+    average = ((acc.per_ack << 6) - acc.per_ack + (newly << 6)) >> 6
+    acc.per_ack = average if average < 0xFFFF else 0xFFFF
 
 
 def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
@@ -248,7 +248,7 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
     The field has three bits: with eight packets and more it may have gone round. An option's bytes (`marked`) tell how
     often at least; without one the safest case counts, the largest number that fits the field and what was delivered.
     """
-    delta = (((pkt.tcp_flags >> 6) & 7) - tcb.s_cep) & 7
+    delta = (((pkt.tcp_flags >> 6) & 7) - tcb.accecn.s_cep) & 7
     if newly <= 7:
         return delta
     safest = newly - ((newly - delta) & 7)
@@ -269,16 +269,17 @@ def _follows_peer(tcb: Tcb, mode: int) -> bool:
 
 def _due_linux(tcb: Tcb) -> bool:
     """Every segment carries the option once the peer sent one."""
-    return tcb.acc_opt_seen == EMPTY_SEEN or tcb.acc_opt_seen == COUNTERS_SEEN
+    return tcb.accecn.opt_seen == EMPTY_SEEN or tcb.accecn.opt_seen == COUNTERS_SEEN
 
 
 def _acks_are_joined(tcb: Tcb) -> bool:
     """The ACKs of this peer deliver so much that their field need not have gone round."""
-    return tcb.core.config.tcp_accecn_linux and tcb.acc_per_ack > ACKS_JOINED
+    return tcb.core.config.tcp_accecn_linux and tcb.accecn.per_ack > ACKS_JOINED
 
 
 def trust_options(tcb: Tcb) -> None:
     """An option of the peer came through, so the stack's own may have been lost by chance: it sends them again."""
-    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == COUNTERS_SEEN:
-        tcb.acc_opt_off = False
-        tcb.acc_fail &= ~OPT_FAIL_SEND
+    acc: AccEcn = tcb.accecn
+    if tcb.core.config.tcp_accecn_linux and acc.opt_seen == COUNTERS_SEEN:
+        acc.opt_off = False
+        acc.fail &= ~OPT_FAIL_SEND

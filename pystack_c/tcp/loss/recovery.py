@@ -11,7 +11,8 @@ from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.loss import rack, undo
 from pystack_c.tcp.loss.marking import lose_head, mark_holes, mark_losses
 from pystack_c.tcp.loss.prr import reduce_rate
-from pystack_c.tcp.tcb import PHASES, Tcb
+from pystack_c.tcp.snapshot import PHASES
+from pystack_c.tcp.tcb import Tcb
 
 
 def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:

@@ -31,9 +31,9 @@ def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
 def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
     """Simultaneous open, figure 8: the SYN of the SYN,ACK is known. The rest of the segment counts, so the SYN is taken off."""
     flags = pkt.tcp_flags & ~C.SYN
-    if tcb.accecn:
+    if tcb.accecn is not None:
         # (Its flags are no ACE field, RFC 9768 3.2.2.)
-        tcb.acc_skip = True
+        tcb.accecn.skip = True
         ecn.syn_ack_marks(tcb, pkt)
     else:
         # (Nor is its ECE an echo, RFC 3168 6.1.1.)

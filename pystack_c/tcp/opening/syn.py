@@ -29,16 +29,17 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
     hlen = 20 + write_syn_options(core.scratch, o, mss, wscale, sack, ts, ts_now(tcb), tcb.ts_recent)
     if tcb.noopt:
         hlen = 20
-    cookie = tcb.fastopen_cookie if answer else syn_option(tcb)
-    if cookie is not None:
-        hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.fastopen_exp)
+    if tcb.tfo is not None:
+        cookie = tcb.tfo.cookie if answer else syn_option(tcb)
+        if cookie is not None:
+            hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.tfo.exp)
     window = opening_window(tcb)
     if answer:
         # (Again after our FIN, a larger window may have been announced since.)
         tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))
         tcb.last_ack_sent = tcb.rcv_nxt
     flags = C.SYN | C.ACK | syn_ack_ecn(tcb) if answer else C.SYN | syn_ecn(tcb)
-    if answer and tcb.accecn:
+    if answer and tcb.accecn is not None:
         hlen += syn_ack_option(tcb, hlen)
     write_tcp(core.scratch, C.L4_OFF, tcb.lport, tcb.rport, tcb.iss, tcb.rcv_nxt, hlen, flags, window, 0)
     if core.probe is not None:
@@ -64,7 +65,7 @@ def syn_ecn(tcb: Tcb) -> int:
     if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
         # RFC 9768 3.1.1; 3.1.4.1: once more on the first retransmission, then without.
         flags = C.AE | C.CWR | C.ECE
-        tcb.acc_asked = True
+        tcb.accecn_asked = True
     elif (mode == 1 or mode == 4) and tcb.retries <= again:
         # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
         flags = C.ECE | C.CWR
@@ -74,22 +75,22 @@ def syn_ecn(tcb: Tcb) -> int:
 
 def syn_ack_ecn(tcb: Tcb) -> int:
     """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
-    if not tcb.accecn:
+    if tcb.accecn is None:
         return C.ECE if tcb.ecn_ok else 0
     if tcb.retries >= 2 and not quirks.crossed_keeps_ecn(tcb):
         # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
-        tcb.acc_no_ect = True
+        tcb.accecn.no_ect = True
         return 0
-    return accecn.handshake_code(tcb.acc_syn) << 6
+    return accecn.handshake_code(tcb.accecn.syn) << 6
 
 
 def syn_ack_option(tcb: Tcb, hlen: int) -> int:
     """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
-    if tcb.core.config.tcp_ecn_option == 0 or tcb.acc_opt_off:
+    if tcb.core.config.tcp_ecn_option == 0 or tcb.accecn.opt_off:
         return 0
-    if tcb.retries > (1 if quirks.crossed_keeps_ecn(tcb) else 0) or tcb.acc_again:
-        tcb.acc_opt_off = True
-        tcb.acc_fail |= accecn.OPT_FAIL_SEND
+    if tcb.retries > (1 if quirks.crossed_keeps_ecn(tcb) else 0) or tcb.accecn.again:
+        tcb.accecn.opt_off = True
+        tcb.accecn.fail |= accecn.OPT_FAIL_SEND
         return 0
     if quirks.option_before_sack(tcb):
         return _option_before_others(tcb, hlen)
