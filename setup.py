@@ -69,6 +69,7 @@ COMPILED = [
     "pystack_c/tcp/queues/pieces.py",
     "pystack_c/tcp/queues/share.py",
     "pystack_c/tcp/ecn/accstate.py",
+    "pystack_c/tcp/urgstate.py",
     "pystack_c/tcp/opening/tfostate.py",
     "pystack_c/tcp/tcb.py",
     "pystack_c/tcp/quirks.py",

@@ -158,7 +158,7 @@ CHRONO_BUSY = 1
 CHRONO_RWND = 2
 CHRONO_SNDBUF = 3
 
-# Where the urgent byte is (Tcb.oob_state): none, announced, here to be read with MSG_OOB, or read already
+# Where the urgent byte is (Urgent.state): none, announced, here to be read with MSG_OOB, or read already
 OOB_NONE = 0
 OOB_EXPECTED = 1
 OOB_HERE = 2

@@ -115,7 +115,7 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     tcb.bytes_received += n
     if tcb.core.probe is not None:
         tell.received(tcb, "tcp.data", before, n, "the data is in order and can be read", "RFC 9293 3.10.7.4")
-    if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
+    if tcb.urgent is not None and tcb.urgent.state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None or tcb.service is not None:
         # (A service may be waiting for the rest of what it has left in the buffer.)

@@ -13,6 +13,7 @@ from pystack_c.tcp.queues.recvbuf cimport RecvBuf, new_recvbuf
 from pystack_c.tcp.queues.rtxq cimport RtxQueue, new_rtxq
 from pystack_c.tcp.queues.sendbuf cimport SendBuf, new_sendbuf
 from pystack_c.tcp.queues.share cimport over_share
+from pystack_c.tcp.urgstate cimport Urgent
 from pystack_c.base.timer cimport Timer
 
 @cython.final
@@ -150,10 +151,7 @@ cdef class Tcb(Endpoint):
     cdef public int64_t notsent_lowat
     cdef public int64_t linger2
     cdef public int min_ttl
-    cdef public bint urg_seen
-    cdef public int oob_byte
-    cdef public int oob_state
-    cdef public int64_t mark_left
+    cdef public Urgent urgent
     cdef public object rate
     cdef public bint own_recovery
     cdef public int64_t pacing_rate
@@ -244,7 +242,6 @@ cdef class Tcb(Endpoint):
     cdef void _begin_rack(self) noexcept
     cdef void _begin_undo(self) noexcept
     cdef void _begin_ecn(self) noexcept
-    cdef void _begin_urgent(self) noexcept
     cdef void _begin_options(self) noexcept
     cdef void _begin_statistics(self) noexcept
     cdef void _begin_progress(self) noexcept

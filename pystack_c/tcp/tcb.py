@@ -39,7 +39,6 @@ class Tcb(Endpoint):
         self._begin_rack()
         self._begin_undo()
         self._begin_ecn()
-        self._begin_urgent()
         self._begin_options()
         self._begin_statistics()
         self._begin_progress()
@@ -83,6 +82,7 @@ class Tcb(Endpoint):
         self.irs = 0  # IRS
         self.rcv_nxt = 0  # RCV.NXT
         self.rcv_up = 0  # RCV.UP
+        self.urgent: Any = None  # urgstate.py, or None: the peer has sent no urgent data
         self.last_ack_sent = 0  # Last.ACK.sent (RFC 7323 4.3)
 
     def _begin_segment_size(self) -> None:
@@ -258,14 +258,6 @@ class Tcb(Endpoint):
         self.ecn_recover_set = False  # if it was set
         self.ecn_seen = False  # a packet with an ECT or CE codepoint came
 
-    def _begin_urgent(self) -> None:
-        """Urgent data (RFC 9293 3.8.5, RFC 6093; urgent.py)."""
-        self.urg_seen = False  # tell the application (EV_PRI)
-        self.oob_byte = -1  # the last urgent byte, taken out of the stream
-        self.oob_state = 0  # one of C.OOB_*
-        self.mark_left = -1  # bytes to read until the mark; -1: no mark
-        self.oobinline = False  # SO_OOBINLINE
-
     def _begin_options(self) -> None:
         """What the application set: socket(7), tcp(7), ip(7)."""
         self.nodelay = not self.core.config.tcp_nagle  # TCP_NODELAY
@@ -274,6 +266,7 @@ class Tcb(Endpoint):
         self.push_now = False  # TCP_NODELAY was just set: what is pending goes
         self.notsent_lowat = 0  # TCP_NOTSENT_LOWAT; 0: what the setting says
         self.rcvlowat = 1  # SO_RCVLOWAT
+        self.oobinline = False  # SO_OOBINLINE
         self.keepalive = False  # SO_KEEPALIVE
         self.keepidle = self.core.config.tcp_keepalive_time  # TCP_KEEPIDLE
         self.keepintvl = self.core.config.tcp_keepalive_intvl  # TCP_KEEPINTVL
@@ -384,7 +377,7 @@ class Tcb(Endpoint):
             bits |= C.EV_RDHUP
         if self.shut_wr and self.fin_received:
             bits |= C.EV_HUP
-        if self.urg_seen:
+        if self.urgent is not None and self.urgent.seen:
             bits |= C.EV_PRI
         if self.shut_wr or (self.send_space() > 0 and self.few_unsent()):
             bits |= C.EV_OUT

@@ -9,33 +9,42 @@ from pystack_c.tcp import tell
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.urgstate import Urgent
 
 
 def recv_urgent(tcb: Tcb, flags: int) -> bytes:
     """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
-    if tcb.oobinline or tcb.oob_state == C.OOB_NONE or tcb.oob_state == C.OOB_READ:
+    urg: Urgent = tcb.urgent
+    if tcb.oobinline or urg is None or urg.state == C.OOB_NONE or urg.state == C.OOB_READ:
         raise error(errno.EINVAL)
-    if tcb.oob_state == C.OOB_EXPECTED:
+    if urg.state == C.OOB_EXPECTED:
         raise error(errno.EAGAIN)
-    data = bytes((tcb.oob_byte,))
+    data = bytes((urg.byte,))
     if not flags & C.MSG_PEEK:
-        tcb.oob_state = C.OOB_READ
-        tcb.urg_seen = False
+        urg.state = C.OOB_READ
+        urg.seen = False
     return data
 
 
+def up_to_mark(tcb: Tcb, n: int) -> int:
+    """How many of `n` bytes one read takes, which never crosses the mark. (Called if there is urgent data.)"""
+    left = tcb.urgent.mark_left
+    return left if 0 < left < n else n  # type: ignore[no-any-return]
+
+
 def pass_mark(tcb: Tcb, n: int) -> None:
-    """The application read `n` bytes: how far is the mark now?"""
-    if tcb.mark_left < 0:
+    """The application read `n` bytes: how far is the mark now? (Called if there is urgent data.)"""
+    urg: Urgent = tcb.urgent
+    if urg.mark_left < 0:
         return
-    if tcb.mark_left == 0:
+    if urg.mark_left == 0:
         # It reads on beyond the mark: the urgent data is history.
-        tcb.mark_left = -1
-        tcb.urg_seen = False
-        if tcb.oob_state == C.OOB_READ:
-            tcb.oob_state = C.OOB_NONE
+        urg.mark_left = -1
+        urg.seen = False
+        if urg.state == C.OOB_READ:
+            urg.state = C.OOB_NONE
         return
-    tcb.mark_left -= n
+    urg.mark_left -= n
 
 
 def urgent(tcb: Tcb, pkt: Packet) -> None:
@@ -43,23 +52,26 @@ def urgent(tcb: Tcb, pkt: Packet) -> None:
     up = seq_add(pkt.seq, pkt.urg)
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
         tcb.rcv_up = up
-        tcb.urg_seen = True
-        tcb.oob_state = C.OOB_EXPECTED
+        if tcb.urgent is None:
+            tcb.urgent = Urgent()
+        tcb.urgent.seen = True
+        tcb.urgent.state = C.OOB_EXPECTED
         tell.received(tcb, "tcp.urgent", up, 0, "the peer's urgent data ends there", "RFC 9293 3.8.5")
         tcb.wake(C.EV_PRI)
 
 
 def urgent_byte(tcb: Tcb) -> None:
     """The last urgent byte is here: its place is the mark; it leaves the stream unless SO_OOBINLINE (RFC 6093 3.2)."""
+    urg: Urgent = tcb.urgent
     buf = tcb.recvbuf
     place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1
-    tcb.oob_state = C.OOB_HERE
+    urg.state = C.OOB_HERE
     if place < 0:
         return
     if tcb.oobinline:
-        tcb.oob_state = C.OOB_NONE
+        urg.state = C.OOB_NONE
     else:
-        tcb.oob_byte = buf.cut(place)
+        urg.byte = buf.cut(place)
         memory.settle(tcb)
-    tcb.mark_left = place
+    urg.mark_left = place
     tcb.wake(C.EV_PRI)

@@ -23,7 +23,7 @@ from pystack_c.tcp.tcb cimport Tcb, new_tcb
 from pystack_c.tcp.window cimport window_update
 from pystack_c.tcp.queues.autotune cimport tune_receive_buffer
 from pystack_c.tcp.errors cimport error
-from pystack_c.tcp.urgent cimport pass_mark, recv_urgent
+from pystack_c.tcp.urgent cimport pass_mark, recv_urgent, up_to_mark
 
 @cython.locals(tcb=Tcb)
 cpdef Tcb tcp_open(Core core, int64_t now)

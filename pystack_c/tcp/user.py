@@ -26,7 +26,7 @@ from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb, new_tcb
-from pystack_c.tcp.urgent import pass_mark, recv_urgent
+from pystack_c.tcp.urgent import pass_mark, recv_urgent, up_to_mark
 from pystack_c.tcp.window import window_update
 
 SHUT_RD = 0
@@ -207,13 +207,13 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
     if flags & C.MSG_OOB:
         return recv_urgent(tcb, flags)
     if buf.used > 0 and n > 0:
-        if tcb.mark_left > 0 and n > tcb.mark_left:
-            # One read never crosses the mark.
-            n = tcb.mark_left
+        if tcb.urgent is not None:
+            n = up_to_mark(tcb, n)
         data = buf.get(n, flags & C.MSG_PEEK != 0)
         if not flags & C.MSG_PEEK:
             memory.settle(tcb)
-            pass_mark(tcb, len(data))
+            if tcb.urgent is not None:
+                pass_mark(tcb, len(data))
             tune_receive_buffer(tcb, len(data))
             window_update(tcb)
         return data
@@ -234,13 +234,14 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
     buf = tcb.recvbuf
     if n > buf.used:
         n = buf.used
-    if tcb.mark_left > 0 and n > tcb.mark_left:
-        n = tcb.mark_left
+    if tcb.urgent is not None:
+        n = up_to_mark(tcb, n)
     if n <= 0:
         return 0
     buf.drop(n)
     memory.settle(tcb)
-    pass_mark(tcb, n)
+    if tcb.urgent is not None:
+        pass_mark(tcb, n)
     tune_receive_buffer(tcb, n)
     window_update(tcb)
     return n
@@ -249,7 +250,7 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
 def at_mark(tcb: Tcb, now: int) -> bool:
     """SIOCATMARK (MUST-33): is the next byte the first after the urgent data?"""
     tcb.core.now = now
-    return tcb.mark_left == 0
+    return tcb.urgent is not None and tcb.urgent.mark_left == 0
 
 
 def unread(tcb: Tcb, now: int) -> int:
