@@ -7,7 +7,11 @@
 
 A hook is called as `hook(core, place, iface, packet)` and returns ACCEPT, DROP or STOLEN. `packet` is the core's Packet at the first three
 places and its Outgoing at the other two; `iface` is the interface that the packet came in on, or leaves by. A hook that returns STOLEN has
-taken the packet over, and must have copied what it needs: both records serve the next packet, too.
+taken the packet over, and must have copied what it needs: both records serve the next packet, too. For the sender, a packet that was
+taken over has been sent; a packet that was dropped is EPERM.
+
+Packets pass the places whole: OUTPUT and POSTROUTING come before a packet is cut into fragments, and before a router cuts an offloaded
+group into segments (`gso_size` is set then).
 
 Without hooks, `core.hooks` is None, and each place costs one comparison.
 """
