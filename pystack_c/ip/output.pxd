@@ -16,7 +16,7 @@ cpdef int new_ident(Dst dst, int count) except -1
 @cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, dst=Dst, count=int, ident=int, mtu=int, data=bytes, flags=int, verdict=int)
 cpdef int output(Core core, Outgoing out) except -1
 @cython.locals(iface=Iface, verdict=int)
-cdef int _ask_hooks(Core core, Outgoing out) except -1
+cpdef int ask_hooks(Core core, Outgoing out) except -1
 @cython.locals(start=Py_ssize_t, total=Py_ssize_t, packet=bytes)
 cpdef loop_back(Core core, Outgoing out, bytes payload)
 @cython.locals(s=uint32_t)

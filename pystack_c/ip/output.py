@@ -44,7 +44,7 @@ def output(core: Core, out: Outgoing) -> int:
         return errno.EMSGSIZE
     core.counters.IpOutRequests += 1
     if core.hooks is not None:
-        verdict = _ask_hooks(core, out)
+        verdict = ask_hooks(core, out)
         if verdict != ACCEPT:
             out.payload = None
             return errno.EPERM if verdict == DROP else 0
@@ -79,7 +79,7 @@ def output(core: Core, out: Outgoing) -> int:
     return 0
 
 
-def _ask_hooks(core: Core, out: Outgoing) -> int:
+def ask_hooks(core: Core, out: Outgoing) -> int:
     """The verdict of the hooks about a packet of our own, before it is cut into fragments.
 
     For the sender, a packet that a hook took over has been sent, as on Linux. Only the route is gone from the record, so that the

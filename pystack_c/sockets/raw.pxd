@@ -40,7 +40,7 @@ cpdef connect(RawSocket ep, uint32_t addr, int port, int64_t now)
 cpdef Py_ssize_t sendto(RawSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
 @cython.locals(table=RawTable, message=bytes, csum=object)
 cdef bytes _ping_message(Core core, RawSocket ep, bytes data)
-@cython.locals(hlen=Py_ssize_t, src=uint32_t, daddr=uint32_t, ident=int, frag=int, start=Py_ssize_t, out=Outgoing)
+@cython.locals(hlen=Py_ssize_t, src=uint32_t, daddr=uint32_t, ident=int, frag=int, start=Py_ssize_t, out=Outgoing, verdict=int)
 cdef int _send_whole(Core core, RawSocket ep, Dst dst, bytes packet) except -1
 cpdef recvfrom(RawSocket ep, int flags, int64_t now)
 cpdef shutdown(RawSocket ep, int how, int64_t now)

@@ -11,6 +11,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
+from pystack_c.filter.hooks import ACCEPT, DROP
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
@@ -171,7 +172,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
         return errno.EINVAL
     if len(packet) > dst.mtu:
         return errno.EMSGSIZE
-    src = int.from_bytes(packet[12:16], "big")
+    src = int.from_bytes(packet[12:16], "big") or dst.src
     daddr = int.from_bytes(packet[16:20], "big")
     ident = int.from_bytes(packet[4:6], "big")
     if ident == 0:
@@ -190,12 +191,19 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
         frag,
         packet[8],
         packet[9],
-        src if src != 0 else dst.src,
+        src,
         daddr,
     )
     out = core.out
     out.begin(dst, src, daddr, packet[9])
+    out.ttl = packet[8]
+    out.tos = packet[1]
     out.payload = packet[hlen:]
+    if core.hooks is not None:
+        verdict = ip_output.ask_hooks(core, out)
+        if verdict != ACCEPT:
+            out.payload = None
+            return errno.EPERM if verdict == DROP else 0
     neighbor.output(core, out, start, C.L4_OFF)
     out.payload = None
     return 0

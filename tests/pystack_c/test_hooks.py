@@ -7,7 +7,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack_c.filter import hooks
-from pystack_c.sockets import sockopt, udp
+from pystack_c.sockets import raw, sockopt, udp
 from tests import frames as f
 from tests.pystack_c.test_forward import router
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet
@@ -246,3 +246,27 @@ def test_a_hook_sees_the_packet_that_a_router_sends():
     packet = ip_packet("10.0.0.2", "192.0.2.2", 99, b"payload", ttl=9, tos=0x20)
     assert len(peer.packet(packet)) == 1
     assert seen == [(f.addr("10.0.0.2"), f.addr("192.0.2.2"), 99, 8, 0x20, b"payload")]
+
+
+@pytest.mark.parametrize("place", [hooks.OUTPUT, hooks.POSTROUTING])
+@pytest.mark.parametrize("verdict", [hooks.ACCEPT, hooks.DROP, hooks.STOLEN])
+def test_a_packet_with_a_header_of_its_own_passes_the_hooks(place, verdict):
+    """A raw socket with IP_HDRINCL is no way around the filter."""
+    peer = Peer()
+    seen = []
+
+    def hook(core, at, iface, out):
+        seen.append((out.daddr, out.proto, out.ttl, out.tos, bytes(out.payload)))
+        return verdict
+
+    hooks.attach(peer.stack, place, hook)
+    socket = peer.call(raw.raw_open, peer.stack, 255)
+    packet = ip_packet(peer.addr, peer.me, 99, b"payload", ttl=9, tos=0x20)
+    if verdict == hooks.DROP:
+        with pytest.raises(OSError) as caught:
+            peer.call(raw.sendto, socket, packet, peer.me, 0, 0)
+        assert caught.value.errno == errno.EPERM
+    else:
+        assert peer.call(raw.sendto, socket, packet, peer.me, 0, 0) == len(packet)
+    assert len(peer.seen) == (1 if verdict == hooks.ACCEPT else 0)
+    assert seen == [(peer.me, 99, 9, 0x20, b"payload")] and peer.stack.out.payload is None
