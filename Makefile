@@ -14,13 +14,13 @@ PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-setup-demo: # what the demo needs
+setup-demo: # everything for the demo
 	@VENV=$(VENV) tools/setup.sh demo
 
 setup: ## make .venv, install Debian packages (as root), compile: everything that the tests need
 	@VENV=$(VENV) tools/setup.sh test
 
-# Warnings are errors for developers and CI, never in what the README says to users: demo and test.
+# Warnings are errors for developers and CI, but never in the two commands that the README gives to users: demo and test.
 build: export PYSTACK_WERROR ?= 1
 build: ## compile the core in place; warnings are errors unless PYSTACK_WERROR=0
 	@VENV=$(VENV) tools/setup.sh build
@@ -39,7 +39,7 @@ test-pure: setup ## run every test on the uncompiled core
 	@echo "== uncompiled core, $$($(PY) --version)"
 	PYSTACK_PURE=1 $(PY) -m pytest -n $(JOBS) -m "not once" $(ARGS)
 
-test-other: # a reduced run on the system's Python, where that is another one
+test-other: # a reduced run on the system's Python, if that is another version
 	@tools/test_other.sh $(JOBS) $(ARGS)
 
 rfc: setup ## run the conformance tests and write docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results

@@ -138,9 +138,11 @@ COMPILED = [
     "pystack/runtime/sleep.py",
     "pystack/runtime/waiting.py",
     "pystack/runtime/host.py",
+    "pystack/runtime/sockethost.py",
     "pystack/runtime/calling.py",
     "pystack/runtime/serving.py",
     "pystack/runtime/selecting.py",
+    "pystack/sim/virtual.py",
     "pystack/sockets/readiness.py",
     "pystack/sockets/handles.py",
     "pystack/sockets/stream.py",
@@ -152,18 +154,20 @@ DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
     "wraparound": False,
-    # With it, `/` of integers loses the fraction, rounding goes to zero, and a division by 0 kills the process (tools/core_lint.py).
+    # If it were on, `/` of integers would lose the fraction, rounding would go to zero, and a division by 0 would kill the process
+    # (tools/core_lint.py).
     "cdivision": False,
     "annotation_typing": False,
     "initializedcheck": False,
-    # Attributes of None are not looked for (nonecheck is off): no Python caller may pass None where an object of the core is due.
+    # The compiled code does not check for None before it reads an attribute (nonecheck is off), so no Python caller may pass None
+    # for an object of the core.
     "allow_none_for_extension_args": False,
-    # As the classes of Python's own _socket: sockets cannot be pickled.
+    # Sockets cannot be pickled, as those of Python's own _socket.
     "auto_pickle": False,
 }
 
-# What only holds for some modules, for all of their classes. (A class says it in its source, not in its .pxd; that source would
-# have to import cython.) no_gc: none of them can be part of a cycle, and the collector need not count or look at them.
+# Directives for all classes of some modules. (A class cannot set them in its .pxd, and its source would have to import cython.)
+# no_gc: none of these classes can be part of a cycle, so the collector need not count or examine their objects.
 BUFFERS = {"freelist": 64, "no_gc": True}
 DIRECTIVES_OF = {
     "pystack_c/packet.py": {"freelist": 64},
@@ -177,16 +181,16 @@ DIRECTIVES_OF = {
     "pystack_c/tcp/queues/sendbuf.py": BUFFERS,
 }
 
-# Comparing signed with unsigned is where compiled and uncompiled arithmetic part.
-# No fused multiply-add: floats, too, must come out as uncompiled.
+# A comparison of signed with unsigned is a place where compiled and uncompiled arithmetic differ.
+# No fused multiply-add, because floats must have the same results as uncompiled, too.
 C_FLAGS = ["-Wall", "-Wsign-compare", "-Wno-unused-function", "-ffp-contract=off"]
-# Warnings are errors for those who can mend them: developers and CI. A compiler or a Cython that is newer than this source, and
-# warns of more, must not keep a user from building it.
+# Warnings are errors for developers and CI, who can correct them. A compiler or a Cython that is newer than this source may have
+# new warnings, and these must not prevent a user from building it.
 STRICT = os.environ.get("PYSTACK_WERROR") == "1"
 if STRICT:
     C_FLAGS.append("-Werror")
 if "CFLAGS" not in os.environ:
-    # -g0: no debugging information, which is a third of the compiler's time
+    # -g0: without debugging information, which takes a third of the compiler's time
     C_FLAGS += ["-O2", "-g0"]
 
 
@@ -219,7 +223,7 @@ class BuildPage(build_py):
     def run(self) -> None:
         if not self.editable_mode:
             build_page()
-            self.__dict__.pop("data_files", None)  # it may have been listed before the page was there
+            self.__dict__.pop("data_files", None)  # it may have been computed before the page existed
         super().run()
 
 
@@ -287,7 +291,7 @@ def translate() -> list[Extension]:
     from Cython.Compiler import Options
 
     Options.warning_errors = STRICT
-    # (By its defaults it checks what it is given, and of these it has none.)
+    # Cython checks each directive that it is given against its defaults, which lack these two.
     Options.get_directive_defaults().update(freelist=0, no_gc=False)
     drop_stale_c()
     plain = [extension(source) for source in COMPILED if source not in DIRECTIVES_OF]

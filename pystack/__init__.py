@@ -1,8 +1,8 @@
-"""pystack: a TCP/IP stack one can read, run, step through and take apart.
+"""pystack: a TCP/IP stack to read, run, step through and take apart.
 
-`pystack_c` is the protocol core; this package is everything that touches the world: devices, clocks, threads,
-sockets, the command line. Import it first: it decides whether the core runs compiled or, with PYSTACK_PURE=1 in the
-environment, uncompiled from the very same sources.
+`pystack_c` is the protocol core. This package is everything that touches the outside world: devices, clocks, threads,
+sockets, the command line. Import it first, because it decides whether the core runs compiled or, with PYSTACK_PURE=1 in
+the environment, uncompiled from the same sources.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: `import pystack` alone brings in neither the core nor the driver.
+    # `up` is loaded when it is first used, so `import pystack` alone imports neither the core nor the driver.
     if name == "up":
         from pystack.running import up as value
 

@@ -1,4 +1,4 @@
-"""Which build of the core runs: compiled or not, and whether the compiled one is out of date."""
+"""The build of the core that runs: compiled or not, and whether a compiled module is out of date."""
 
 import os
 import sys
@@ -9,25 +9,28 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    # Each program that imports pystack imports this module: pathlib is for those that ask what is compiled.
+    # Every program that imports pystack imports this module, so import pathlib only in the functions that need it.
     from pathlib import Path
 
 CORE = "pystack_c"
-#: the driver, of which the parts that run for every frame and call are compiled
+#: the package of the driver; its modules that run for every frame and call are compiled
 DRIVER = "pystack"
-#: what names of modules begin with that may be compiled
+#: the prefixes of the modules that may be compiled
 _OURS = (CORE + ".", DRIVER + ".")
-#: seconds that may lie between the files of an installed wheel: they are as old as their unpacking
+#: the seconds by which the ages of files from an installed wheel may differ, because unpacking sets them
 UNPACKING = 60
 
 
 class PureFinder:
-    """A meta-path finder that gives our modules from their .py files, also where extensions lie beside them."""
+    """A meta-path finder that loads our modules from their .py files, even if there are extensions beside them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of one of our modules from source; None leaves every other import alone."""
+        """Return the spec of one of our modules from its source.
+
+        None leaves every other import to the other finders.
+        """
         if not fullname.startswith(_OURS) or path is None:
             return None
         for entry in path:
@@ -38,13 +41,17 @@ class PureFinder:
 
 
 def pure() -> bool:
-    """True where PYSTACK_PURE=1 asks for the uncompiled core."""
+    """Return True if PYSTACK_PURE=1 selects the uncompiled core."""
     return os.environ.get("PYSTACK_PURE") == "1"
 
 
 def prepare() -> None:
-    """Set imports up, before anything of the core is imported."""
-    # A class whose layout changed under a stale extension is only a RuntimeWarning to Cython: it would corrupt memory.
+    """Set up imports, before anything of the core is imported.
+
+    Raises ImportError if a compiled module is already loaded.
+    """
+    # If a class layout changed under a stale extension, Cython
+    # only issues a RuntimeWarning, but memory would be corrupted.
     warnings.filterwarnings("error", message=r"pystack(_c)?\..*size changed", category=RuntimeWarning)
     if not pure() or any(isinstance(finder, PureFinder) for finder in sys.meta_path):
         return
@@ -55,36 +62,36 @@ def prepare() -> None:
 
 
 def is_extension(module: ModuleType) -> bool:
-    """True for a module that was loaded from a shared object."""
+    """Return True for a module that was loaded from a shared object."""
     return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
 
 
 class ModuleBuild(NamedTuple):
-    """One module of the core: what an import of it gives."""
+    """One module of the core, and the form in which an import loads it."""
 
     name: str
     source: "Path"
     extension: "Path | None"
-    """The shared object beside the source that fits this Python, used or not."""
+    """The shared object for this Python beside the source, whether it is used or not."""
     compiled: bool
-    """True where the import gives the extension."""
+    """True if an import loads the extension."""
     stale: bool
-    """True where the extension is older than its .py or .pxd."""
+    """True if the extension is older than its .py or .pxd."""
 
 
 def core_dir() -> "Path":
-    """Where the core's sources lie."""
+    """Return the directory of the core's sources. Raises ImportError if the package is missing."""
     import importlib.util
     from pathlib import Path
 
     spec = importlib.util.find_spec(CORE)
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(f"no package {CORE}")
+        raise ImportError(f"there is no package {CORE}")
     return Path(spec.submodule_search_locations[0])
 
 
 def modules() -> Iterator[ModuleBuild]:
-    """All modules that can be compiled (those with a .pxd beside the .py), by name."""
+    """Yield all modules that can be compiled (those with a .pxd beside the .py), by name."""
     root = core_dir()
     slack = UNPACKING if any(root.parent.glob("pystack-*.dist-info")) else 0
     for source in sorted([*root.rglob("*.py"), *root.with_name(DRIVER).rglob("*.py")]):
@@ -102,12 +109,12 @@ def modules() -> Iterator[ModuleBuild]:
 
 
 def compiled() -> dict[str, bool]:
-    """Each module of the core that can be compiled, and whether it runs compiled here."""
+    """Return for each module of the core that can be compiled whether it runs compiled."""
     return {module.name: module.compiled for module in modules()}
 
 
 def compiled_report() -> str:
-    """A table of `compiled()` for people, with stale extensions marked, and one line that sums it up."""
+    """Return a readable table of `compiled()` that marks stale extensions and ends with a summary."""
     rows = list(modules())
     width = max(len(row.name) for row in rows)
     lines = []

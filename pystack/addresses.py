@@ -1,21 +1,21 @@
-"""Addresses as people write them, turned into the core's numbers."""
+"""Conversion of written addresses into the core's numbers."""
 
 import ipaddress
 
 
 def parse_addr(text: str) -> int:
-    """ "10.0.0.1" as a 32 bit number; ValueError says what is wrong."""
+    """Return "10.0.0.1" as a 32-bit number. Raises ValueError if the text is not an IPv4 address."""
     return int(ipaddress.IPv4Address(text))
 
 
 def parse_interface(text: str) -> tuple[int, int]:
-    """ "10.0.0.1/24" as (address, prefix length); without a length it is 32."""
+    """Return "10.0.0.1/24" as (address, prefix length). Without a length it is 32. Raises ValueError."""
     parsed = ipaddress.IPv4Interface(text)
     return int(parsed.ip), parsed.network.prefixlen
 
 
 def parse_network(text: str) -> tuple[int, int]:
-    """ "10.1.0.0/16" or "default" as (network, prefix length)."""
+    """Return "10.1.0.0/16" or "default" as (network, prefix length). Raises ValueError."""
     if text == "default":
         return 0, 0
     parsed = ipaddress.IPv4Network(text)

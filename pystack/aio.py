@@ -33,9 +33,10 @@ class Selector(selectors.BaseSelector):
     """A selector over sockets of one stack and descriptors of the kernel. `host`: the default stack's where None."""
 
     def __init__(self, host: RealtimeHost | None = None):
-        self._host = host if host is not None else _current.default()
-        if self._host is None:
-            raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
+        found = host if host is not None else _current.default()
+        if not isinstance(found, RealtimeHost):
+            raise OSError(errno.ENETDOWN, "no pystack stack is running here in real time: call pystack.up(...) first")
+        self._host = found
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
         #: by descriptor: ours, whose `key` is a SelectorKey, with their handles, and the kernel's

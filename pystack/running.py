@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def socket_class(host: RealtimeHost | None) -> Any:
-    """The class `socket.socket`, its sockets on `host` (None: on the default stack)."""
+    """Return the class `socket.socket` for sockets on `host` (None: on the default stack)."""
     from pystack import socket as module
 
     if host is None:
@@ -40,7 +40,7 @@ def socket_class(host: RealtimeHost | None) -> Any:
 
 @contextlib.contextmanager
 def using(host: RealtimeHost) -> Iterator[RealtimeHost]:
-    """While it lasts, new sockets of `pystack.socket` belong to `host`."""
+    """Make new sockets of `pystack.socket` belong to `host` inside a `with` block."""
     _current.push(host)
     try:
         yield host
@@ -49,11 +49,11 @@ def using(host: RealtimeHost) -> Iterator[RealtimeHost]:
 
 
 class Running:
-    """A stack that runs: made by `up`, ended by `close` or by leaving the `with` block.
+    """A running stack. `up` makes it; `close` or the end of a `with` block ends it.
 
     host     the RealtimeHost that drives it
     device   its network card, or None
-    netns    the namespace the kernel's side of the card lives in, or None
+    netns    the namespace of the kernel's side of the card, or None
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Running:
         self.control: Any = None
         self._own_netns = own_netns
         self._closed = False
-        #: this is a child process's copy of what runs in the parent
+        #: True in a child process, where this is a copy of an object of the parent
         self._parents = False
         _open.add(self)
 
     def _start(self, control: bool, default: bool) -> None:
-        """Serve the stack from now on (`up` calls this): with a control socket, and as the default stack for new sockets."""
+        """Serve the stack from now on, with a control socket, and as the default stack for new sockets."""
         if control:
             from pystack.control.server import ControlServer
 
@@ -88,26 +88,29 @@ class Running:
 
     @property
     def stack(self) -> Stack:
-        """The core. Look at it through `host.inspect` while it runs."""
+        """The core. Access it through `host.inspect` while it runs."""
         return self.host.stack  # type: ignore[no-any-return]
 
     def socket(self, *args: Any, **kwargs: Any) -> _std.socket:
-        """A socket on this stack, whatever the default stack is; otherwise as `socket.socket`."""
+        """Return a socket on this stack, whatever the default stack is. The arguments are those of `socket.socket`."""
         return socket_class(self.host)(*args, **kwargs)  # type: ignore[no-any-return]
 
     def add_address(self, address: str) -> None:
-        """One more address of the stack, such as "10.0.0.3/24"."""
+        """Add another address to the stack, such as "10.0.0.3/24". Raises ValueError."""
         parsed = ipaddress.IPv4Interface(address)
         self.host.setup("add_addr", self.iface, int(parsed.ip), parsed.network.prefixlen)
 
     def add_route(self, destination: str, gateway: str) -> None:
-        """Add a route: add_route("10.1.0.0/16", "10.0.0.1"). FileExistsError if there is one to this network already."""
+        """Add a route: add_route("10.1.0.0/16", "10.0.0.1").
+
+        Raises FileExistsError if there is already a route to this network, and ValueError for a bad address.
+        """
         net = ipaddress.IPv4Network(destination)
         via = int(ipaddress.IPv4Address(gateway))
         self.host.setup("add_route", int(net.network_address), net.prefixlen, via, self.iface)
 
     def flush(self, timeout: float) -> bool:
-        """Wait until closed connections have delivered what was written to them. False: not within `timeout` seconds."""
+        """Wait until closed connections have delivered their data. Returns False if `timeout` seconds pass first."""
         limit = monotonic() + timeout
         while self.host.failure is None and self.host.inspect(_unfinished):
             if monotonic() >= limit:
@@ -116,10 +119,11 @@ class Running:
         return True
 
     def close(self, flush: float = 1.0, leaving: bool = False) -> None:
-        """Stop. Connections that were closed get up to `flush` seconds to deliver their last bytes.
+        """Stop the stack. Closed connections get up to `flush` seconds to deliver their last bytes.
 
-        `leaving`: the interpreter ends, and threads that are in a call stay there (RealtimeHost.close). In a child process made by
-        os.fork() only the child's copies of descriptors are closed: the parent's stack goes on.
+        `leaving` means that the interpreter ends, and that threads in a call stay
+        there (RealtimeHost.close). In a child process of os.fork(), this closes
+        only the child's copies of descriptors, and the parent's stack continues.
         """
         if self._closed:
             return
@@ -143,7 +147,7 @@ class Running:
                 self.netns.close()
 
     def _forget(self) -> None:
-        """Give back the child's copies of the parent's descriptors."""
+        """Close the child's copies of the parent's descriptors."""
         _current.drop(self.host)
         if self.control is not None:
             self.control.close()
@@ -166,13 +170,13 @@ _open: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """A program that ends without closing its stacks still lets its closed connections finish, briefly."""
+    """Let closed connections finish briefly if a program ends without closing its stacks."""
     for running in list(_open):
         running.close(leaving=True)
 
 
 def _after_fork() -> None:
-    """A child that ends normally runs what is registered with atexit; the parent's stacks are none of its business."""
+    """Leave the parent's stacks alone in a child, which also runs the functions registered with atexit."""
     for running in list(_open):
         running._parents = True
     _open.clear()
@@ -182,7 +186,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _unfinished(stack: Stack) -> bool:
-    """True while a connection nobody has a socket for still has something to deliver."""
+    """Return True while a connection that no socket refers to has data to deliver."""
     busy = (C.FIN_WAIT_1, C.CLOSING, C.LAST_ACK)
     return any(getattr(endpoint, "state", 0) in busy for endpoint in stack.endpoints.values())
 
@@ -211,23 +215,23 @@ def up(
     default: bool = True,
     gate: "StepGate | None" = None,
 ) -> Running:
-    """Bring a stack up on a TAP device and serve it; returns as soon as the stack answers.
+    """Bring a stack up on a TAP device and serve it. Returns as soon as the stack answers.
 
     tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
     address       the stack's own address with its prefix length
-    gateway       the default route, or None for none
-    netns         namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
-    host_address  the kernel side's address; "auto" is the gateway's, None gives it none; the device is switched on, or a warning names the command
-    mode, mtu, offload, mac  of the device: see phy.tap.TapDevice
-    busy_poll     microseconds: before a sleep shorter than this the stack polls its device (see runtime/sleep.py); 0: it always sleeps
-    device        another device than a TAP; `wrap` puts a wrapper around the device (capture, faults)
+    gateway       the default gateway, or None for no default route
+    netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
+    host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
+    mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
+    busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
+    device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
     config        a Config, a dict of settings, or a profile's name
-    seed          of the stack's random generator; None: from os.urandom
+    seed          the seed of the stack's random generator; None: from os.urandom
     probe         receives every event of the core
-    recorder      called with the stack; returns the recorder of everything that goes in
+    recorder      a function that gets the stack, and returns a recorder of everything that enters it
     names         the names that sockets know: Names, a dict name -> addresses, or the path of a hosts file
-    control       serve a control socket under `name`, for `pystack ss` and others
-    default       new sockets of `pystack.socket` belong to this stack
+    control       whether to serve a control socket under `name`, for `pystack ss` and others
+    default       whether new sockets of `pystack.socket` belong to this stack
     gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
@@ -256,7 +260,7 @@ def _card(
     gate: "StepGate | None",
     undo: contextlib.ExitStack,
 ) -> Device | None:
-    """The device that the host serves: `device` in its wrappers. `undo` closes it."""
+    """Return the device that the host serves: `device` in its wrappers. `undo` closes it."""
     if device is not None:
         undo.callback(device.close)
         if wrap is not None:
@@ -272,7 +276,7 @@ def _host(
     gate: "StepGate | None",
     undo: contextlib.ExitStack,
 ) -> RealtimeHost:
-    """The host that drives the stack. `undo` closes it."""
+    """Return the host that drives the stack. `undo` closes it."""
     clock = None if gate is None else gate.clock
     host = RealtimeHost(stack, None if recorder is None else recorder(stack), clock, names)
     host.gate = gate
@@ -290,7 +294,10 @@ def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gate
 
 
 def _look_at_interpreter() -> None:
-    """An interpreter without its lock: say what was not tested. (The compiled modules switch that lock on as they are imported.)"""
+    """Warn on an interpreter without a GIL, which was not tested.
+
+    Importing the compiled modules switches the GIL on.
+    """
     has_lock: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
     if not has_lock():
         text = "pystack has not been tested on an interpreter without the GIL; PYTHON_GIL=1 switches it on"
@@ -298,7 +305,7 @@ def _look_at_interpreter() -> None:
 
 
 def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:
-    """Open the device, and switch its kernel's side on. If its frames will be held, the kernel learns to be patient before that."""
+    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first."""
     card = TapDevice(name, **options)
     try:
         if stepped:
@@ -311,7 +318,10 @@ def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> T
 
 
 def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> None:
-    """Give the kernel's side its address, if any, and switch it on. If only the latter is not allowed, say the command for it."""
+    """Give the kernel's side its address, if any, and switch it on.
+
+    If only the switching is not allowed, warn, and name the command for it.
+    """
     if address is not None:
         ns.configure(name, address=address, up=True, netns=netns)
     elif not ns.is_up(name, netns):
@@ -325,7 +335,7 @@ def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> No
 def _host_address(
     asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface, tap: str, space: ns.Namespace | None
 ) -> str | None:
-    """The address to give to the kernel's side, or None to leave the device as it is."""
+    """Return the address to give to the kernel's side, or None to leave the device as it is."""
     if asked != "auto":
         return asked
     if gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
@@ -334,7 +344,7 @@ def _host_address(
 
 
 def _namespace(netns: "ns.Namespace | str | None", undo: contextlib.ExitStack) -> ns.Namespace | None:
-    """The namespace that was asked for. `undo` closes it if it was opened here."""
+    """Return the requested namespace. `undo` closes it if it was opened here."""
     if netns is None or isinstance(netns, ns.Namespace):
         return netns
     space = ns.Namespace.new() if netns == "new" else ns.Namespace.open(netns)
@@ -343,7 +353,7 @@ def _namespace(netns: "ns.Namespace | str | None", undo: contextlib.ExitStack) -
 
 
 def _seed(seed: int | None) -> int:
-    """The seed that was given, or a random one of 63 bits."""
+    """Return the given seed, or a random one of 63 bits."""
     return int.from_bytes(os.urandom(8), "big") >> 1 if seed is None else seed
 
 

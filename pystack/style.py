@@ -1,6 +1,6 @@
-"""Colour, only where it can be seen: on a terminal, and not where NO_COLOR forbids it (https://no-color.org).
+"""Colour for terminals, unless NO_COLOR forbids it (https://no-color.org).
 
-All output of the commands goes through `echo`, or through a Style: the only escape sequences that a terminal gets are Style's.
+All output of the commands goes through `echo` or a Style. A terminal gets no escape sequences other than Style's.
 """
 
 import os
@@ -12,7 +12,7 @@ from pystack.visible import visible
 
 
 def wants_color(stream: TextIO) -> bool:
-    """True where escape sequences make sense. NO_COLOR wins over FORCE_COLOR."""
+    """Return True if the stream should get escape sequences. NO_COLOR wins over FORCE_COLOR."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -21,14 +21,14 @@ def wants_color(stream: TextIO) -> bool:
 
 
 def echo(text: str = "", nl: bool = True, err: bool = False) -> None:
-    """Print text that may come from anywhere: control characters are shown, not sent (tests/cli/test_terminal.py)."""
+    """Print text of any origin. Control characters are shown, not sent (tests/cli/test_terminal.py)."""
     import click
 
     click.echo(visible(text), nl=nl, err=err)
 
 
 class Style:
-    """Paints text, or leaves it alone."""
+    """Adds colour to text, or leaves it as it is."""
 
     CODES = {
         "bold": "1",
@@ -46,7 +46,7 @@ class Style:
         self.color = wants_color(self.stream) if color is None else color
 
     def __call__(self, text: str, *names: str) -> str:
-        """The text in these colours, its own control characters as escapes."""
+        """Return the text in these colours, with its own control characters as escapes."""
         text = visible(text)
         if not self.color or not text or not names:
             return text
@@ -54,7 +54,7 @@ class Style:
         return f"\033[{codes}m{text}\033[0m"
 
     def width(self) -> int:
-        """Columns to wrap at; 0 (never) where nobody looks at it directly, unless COLUMNS says so."""
+        """Return the number of columns at which to wrap, or 0 (never) without a terminal and COLUMNS."""
         if self.stream.isatty() or os.environ.get("COLUMNS"):
             return shutil.get_terminal_size().columns
         return 0

@@ -1,14 +1,14 @@
-"""Text of unknown origin, made safe for a terminal: what would control the terminal is shown instead.
+"""Makes text of unknown origin safe for a terminal: it shows characters that would control the terminal.
 
-Names of hosts, reasons, services, paths and lines of scripts come from files and from the network. A terminal obeys
-escape sequences in them: they move the cursor, hide text, change the title, and on some terminals answer as if typed. Marks that
-change the direction of writing make a line read as something that it is not.
+Names of hosts, reasons, services, paths and lines of scripts come from files and from the network. A terminal obeys the
+escape sequences in them: they move the cursor, hide text, change the title, and on some terminals produce input as if
+it was typed. Marks that change the direction of writing make a line look different from what it is.
 """
 
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0))
-#: characters that nobody sees and that change how others are shown: separators of lines, directions of writing, tags
+#: invisible characters that change how others are shown: line separators, directions of writing, tags
 _UNSEEN = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF, *range(0xE0000, 0xE0080))
-#: half a character: it cannot be encoded, so that printing it would raise
+#: surrogates: they cannot be encoded, so printing one would raise an error
 _HALVES = range(0xD800, 0xE000)
 
 
@@ -26,15 +26,15 @@ _PICTURES[0x7F] = 0x2421
 
 
 def visible(text: object) -> str:
-    """The text with its control characters as escapes such as \\x1b; tabs and ends of lines stay."""
+    """Return the text with its control characters as escapes such as \\x1b. Tabs and line ends stay."""
     return str(text).translate(_ESCAPES)
 
 
 def one_line(text: object) -> str:
-    """The same for a text that must stay within its line: tabs and ends of lines are escapes too."""
+    """Return the text on one line: tabs and line ends are escapes, too."""
     return str(text).translate(_ONE_LINE)
 
 
 def pictures(text: str) -> str:
-    """The text in as many characters, each control character as its picture (U+241B for ESC): where columns count."""
+    """Return the text with each control character as its picture (U+241B for ESC), which keeps the columns."""
     return text.translate(_PICTURES)

@@ -1,7 +1,8 @@
 """Every setting of a stack in one object, the profiles, and the checks.
 
-pystack_c/settings/ declares the settings: those that a user sets, and the quirks, which only mimic Linux or FreeBSD in a profile.
-Times are nanoseconds and sizes are bytes. Names follow Linux's sysctls if there is one. docs/reference/settings.md lists them all.
+pystack_c/settings/ declares the settings: those that a user sets, and the quirks, which only mimic Linux or FreeBSD in
+a profile. Times are in nanoseconds and sizes in bytes. If Linux has a sysctl for a setting, the setting has its name.
+docs/reference/settings.md lists them all.
 """
 
 from difflib import get_close_matches
@@ -30,7 +31,10 @@ __all__ = [
 
 
 class Config(QuirkSettings):
-    """The settings of one stack, `linux`-like by default. Keywords change some of them, checked as `update` checks them."""
+    """The settings of one stack, `linux`-like by default.
+
+    Keyword arguments change settings, with the checks of `update`.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -38,13 +42,13 @@ class Config(QuirkSettings):
             self.update(settings)
 
     def as_dict(self) -> dict[str, Any]:  # python
-        """All settings by name, in a fixed order (what a recording keeps)."""
+        """Return all settings by name, in a fixed order. A recording stores this dict."""
         return {name: getattr(self, name) for name in FIELDS}
 
     def update(self, settings: dict[str, Any]) -> "Config":  # python
-        """Set several by name. An unknown name, another type, or a number out of its bounds is a ValueError, and nothing is set.
+        """Set several settings by name, and return self.
 
-        Returns self.
+        Raises ValueError and sets nothing if a name is unknown, or a value has the wrong type or is out of bounds.
         """
         before = {name: getattr(self, name) for name in settings if name in FIELDS}
         try:
@@ -58,19 +62,19 @@ class Config(QuirkSettings):
         return self
 
     def verify(self) -> None:  # python
-        """A ValueError if a setting that a program assigned is out of its bounds."""
+        """Raise ValueError if a setting that a program assigned is out of bounds."""
         for name, least, most in BOUNDS:
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be from {least} to {most}, not {getattr(self, name)}")
         self.check()
 
     def _set(self, name: str, value: Any) -> None:  # python
-        """Set one, if its value is one that the setting can have."""
+        """Set one setting, or raise ValueError if it cannot have that value."""
         if name not in FIELDS:
             raise ValueError(unknown(name))
         was = getattr(self, name)
         if isinstance(was, str) != isinstance(value, str) or not isinstance(value, (int, str)):
-            raise ValueError(f"{name} is set by {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
+            raise ValueError(f"{name} takes {'a text' if isinstance(was, str) else 'a number'}, not {value!r}")
         if isinstance(value, int):
             least, most = limits(name) if not isinstance(was, bool) else (0, 1)
             if not least <= value <= most:
@@ -78,17 +82,17 @@ class Config(QuirkSettings):
         setattr(self, name, bool(value) if isinstance(was, bool) else value)
 
     def check(self) -> None:  # python
-        """Raise ValueError if two settings do not fit together."""
+        """Raise ValueError if two settings contradict each other."""
         if self.port_min > self.port_max:
             raise ValueError(f"port_min must not be above port_max, but {self.port_min} is above {self.port_max}")
 
 
 def _names() -> tuple[str, ...]:  # python
-    """The names of all settings, in the order of their declarations."""
+    """Return the names of all settings, in the order of their declarations."""
     config = Config()
     if hasattr(config, "__dict__"):
         return tuple(vars(config))
-    # Compiled, a setting is a descriptor of the class that declares it.
+    # In the compiled build, a setting is a descriptor of the class that declares it.
     classes = [cls for cls in reversed(type(config).__mro__) if cls is not object]
     return tuple(
         name for cls in classes for name, member in vars(cls).items() if isinstance(member, GetSetDescriptorType)
@@ -97,21 +101,21 @@ def _names() -> tuple[str, ...]:  # python
 
 #: the names of all settings, in a fixed order
 FIELDS = _names()
-#: the settings that are numbers, each with its least and its largest value
+#: the numeric settings, each with its smallest and its largest value
 BOUNDS = tuple((name, *limits(name)) for name in FIELDS if type(getattr(Config(), name)) is int)
 
 
 def unknown(name: str) -> str:  # python
-    """The error text for a name that no setting has, with the names that are most like it."""
+    """Return the error text for an unknown setting name, with the names that resemble it most."""
     near = get_close_matches(name, FIELDS, 3, 0.75)
     return f"there is no setting named {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
-# Profiles: what differs from the defaults above.
+# The profiles: each lists only the settings that differ from the defaults.
 PROFILES: dict[str, dict[str, Any]] = {
     "linux": {},
-    # The RFCs' own words where they differ from Linux: RTO at least a second, delayed ACK 200 ms, 2 MSL 4 minutes, SYNs for
-    # three minutes (RFC 9293 MUST-23).
+    # The values of the RFCs, if Linux differs: RTO at least 1 s, delayed ACK 200 ms, 2 MSL 4 minutes, and SYNs
+    # retransmitted for 3 minutes (RFC 9293 MUST-23).
     "rfc": {
         "tcp_syn_retries": 7,
         "tcp_minshall": False,
@@ -126,7 +130,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_fin_timeout": 240 * S,
         "min_pmtu": 68,
     },
-    # For teaching: no options that blur the numbers, no quick ACKs, fixed buffers.
+    # For teaching: no options that make the numbers harder to follow, no quick ACKs, and fixed buffer sizes.
     "lab": {
         "tcp_timestamps": False,
         "tcp_quickack_segs": 0,
@@ -137,7 +141,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_rmem": 4 << 20,
         "tcp_wmem": 4 << 20,
     },
-    # TCP as of 1988: slow start from one segment after every loss, whole windows of 64 KiB, cumulative ACKs alone.
+    # TCP as of 1988: slow start from one segment after every loss, windows of at most 64 KiB, and only cumulative ACKs.
     "tahoe": {
         "tcp_congestion": "tahoe",
         "tcp_init_cwnd": 1,
@@ -165,7 +169,10 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def profile(name: str) -> Config:  # python
-    """A Config by profile name; an unknown name is a ValueError that lists the known ones."""
+    """Return a new Config with the profile's settings.
+
+    Raises ValueError with the known names if the name is unknown.
+    """
     if name not in PROFILES:
         raise ValueError(f"no profile named {name!r}; there are {', '.join(PROFILES)}")
     return Config().update(PROFILES[name])

@@ -1,4 +1,4 @@
-# The numbers of const.py for compiled modules; tests/test_const.py compares the two.
+# The numbers of const.py for compiled modules; tests/pystack_c/test_const.py compares the two.
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
@@ -123,9 +123,9 @@ cdef enum:
     MARK_SHIFT = 28
     NS_PER_S = 1000000000
     NS_PER_MS = 1000000
-    COMPILED = 1  # 0 in const.py: this is how a module knows
+    COMPILED = 1  # 0 in const.py, so a module can tell the builds apart
 
-# What an int cannot hold has an enum of its own. From GCC 13 on, one such number makes every constant of its enum unsigned
-# (C23, 6.7.2.2), and then `length - C.L4_OFF` is about four billion where the difference is negative.
+# A number that does not fit an int has an enum of its own. From GCC 13 on, one such number makes every constant of its
+# enum unsigned (C23, 6.7.2.2), and then `length - C.L4_OFF` would be about four billion if the difference is negative.
 cdef enum:
     M32 = 0xFFFFFFFF

@@ -1,7 +1,7 @@
-"""Protocol numbers: plain ints, so that Python sees them; const.pxd repeats them as a C enum for the
-compiled modules (`tests/test_const.py` holds the two together).
+"""Protocol numbers as plain ints, so that Python code can read them. const.pxd repeats them as a C enum for the
+compiled modules, and `tests/pystack_c/test_const.py` compares the two.
 
-Modules say `import pystack_c.const as C` in the .py and `cimport pystack_c.const as C` in the .pxd.
+Modules use `import pystack_c.const as C` in the .py and `cimport pystack_c.const as C` in the .pxd.
 """
 
 # EtherType (IANA ieee-802-numbers)
@@ -27,7 +27,7 @@ URG = 0x20
 ECE = 0x40
 CWR = 0x80
 AE = 0x100  # RFC 9768 3.1.1
-# (not on the wire: a segment of new data, which may carry ECT)
+# not a bit on the wire: it marks a segment of new data, which may carry ECT
 ECT = 0x1000
 
 # Kinds of link (Iface.kind)
@@ -36,14 +36,14 @@ LINK_IP = 2  # TUN: bare IP packets
 LINK_LOOPBACK = 3
 
 # Flags that come with a received frame (the driver's metadata)
-RX_CSUM_OK = 1  # the transport checksum was verified, or never left this machine unfinished
+RX_CSUM_OK = 1  # the transport checksum was verified, or the packet never left this machine
 
 # Kinds of destination address of a received packet (Packet.dst_kind)
 DST_UNICAST = 0
 DST_BROADCAST = 1
 DST_MULTICAST = 2
 DST_OTHER = 3
-DST_LOCAL = 4  # a Dst's kind only: one of this host's own addresses, through the loopback interface
+DST_LOCAL = 4  # only as the kind of a Dst: one of this host's own addresses, through the loopback interface
 
 # TCP option kinds (IANA tcp-parameters)
 TCPOPT_EOL = 0
@@ -89,7 +89,7 @@ LAST_ACK = 9
 LISTEN = 10
 CLOSING = 11
 
-# What happened to an endpoint (Endpoint.pending), and what it is ready for: bits as in poll(2)
+# What happened to an endpoint (Endpoint.pending), and what it is ready for. The bits are those of poll(2).
 EV_IN = 0x01
 EV_PRI = 0x02
 EV_OUT = 0x04
@@ -137,34 +137,35 @@ RT_UNREACHABLE = 7
 RT_PROHIBIT = 8
 RT_BLACKHOLE = 6
 
-# Kinds of timer of the IP half (TCP's are below 100)
+# Kinds of timer below TCP (TCP's own are below 100)
 T_NEIGH = 100
 T_REASM = 101
 T_ACD = 102
 
-# The one kind of timer of the services (pystack_c/services)
+# The only kind of timer that services have (pystack_c/services)
 T_SERVICE = 103
 
-# Where layer 4 writes its header in Core.scratch: room for Ethernet (14) and the longest IP header (60) before it
+# Offset of the transport header in Core.scratch. It leaves room
+# for Ethernet (14 bytes) and the longest IP header (60) before it.
 L4_OFF = 96
 
-# How a packet of ours may be treated (ipv4.output): DF set; or as large as the link carries, whatever the path MTU
+# Outgoing.df: set the DF bit; or send packets as large as the link allows, whatever the path MTU is
 DONT_FRAGMENT = 1
 LINK_MTU = 2
 
-# What holds a sender up (Tcb.chrono, tcp/congestion/chrono.py)
+# What limits a sender (Tcb.chrono, tcp/congestion/chrono.py)
 CHRONO_IDLE = 0
 CHRONO_BUSY = 1
 CHRONO_RWND = 2
 CHRONO_SNDBUF = 3
 
-# Where the urgent byte is (Urgent.state): none, announced, here to be read with MSG_OOB, or read already
+# State of the urgent byte (Urgent.state): none, announced, ready to be read with MSG_OOB, already read
 OOB_NONE = 0
 OOB_EXPECTED = 1
 OOB_HERE = 2
 OOB_READ = 3
 
-# Flags of send and recv, as Linux has them
+# Flags of send and recv, with Linux's values
 MSG_OOB = 0x01
 MSG_PEEK = 0x02
 MSG_DONTROUTE = 0x04
@@ -172,15 +173,18 @@ MSG_EOR = 0x80
 MSG_ERRQUEUE = 0x2000
 MSG_MORE = 0x8000
 
-# Sequence numbers that are kept are looked at when SND.UNA or RCV.NXT changes in a bit above these, every 256 MB (tcp/marks.py).
+# Stored sequence numbers are checked when a bit above these changes
+# in SND.UNA or RCV.NXT, which is every 256 MB (tcp/marks.py).
 MARK_SHIFT = 28
 
 # Nanoseconds of a second, and of a millisecond
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
-# The mask of 32-bit arithmetic. Compiled, a literal above 2**31 is a Python object, and so is all arithmetic with it; this is not.
+# The mask of 32-bit arithmetic. In the compiled build a literal above 2**31 is a Python object, which makes all
+# arithmetic with it slow. This constant is a C number.
 M32 = 0xFFFFFFFF
 
-# 1 in const.pxd: tells a compiled module from the same source uncompiled, at no cost (wire/checksum.py alone asks).
+# 1 in const.pxd. It distinguishes a compiled module from the same
+# source uncompiled, at no cost (only wire/checksum.py uses it).
 COMPILED = 0

@@ -1,7 +1,7 @@
-"""What all layers share: settings, time, randomness, timers, tables, counters, queues, the probe hook.
+"""The state that all layers share: settings, time, randomness, timers, tables, counters, queues and the probe hook.
 
-`Core` is the ground that the layers stand on; `Stack` (running.py) is the Core with the layers put in
-order on top. A layer takes the Core as its first argument and never another layer's caller.
+`Core` is the base of the layers, and `Stack` (stack.py) is a Core with the layers in order on top. A layer takes
+the Core as its first argument, and never calls the layers above it.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Outgoing, Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
 
-# What carries a frame on each kind of link.
+# the standard that defines how each kind of link carries a packet
 LINK_RFC = {C.LINK_ETHERNET: "RFC 894", C.LINK_IP: "RFC 791 2.2", C.LINK_LOOPBACK: "RFC 1122 3.2.1.3"}
 
 
@@ -26,7 +26,7 @@ class Core:
 
     def __init__(self, seed: int, config: Config | None = None, name: str = "host") -> None:
         self.config = Config() if config is None else config
-        # (What was assigned is checked here, as what `update` sets is.)
+        # This checks the settings that the program assigned; `update` has checked the others.
         self.config.verify()
         self.name = name
         self.seed = seed
@@ -34,7 +34,7 @@ class Core:
         self.rng = Rng(seed)
         self.timers = TimerQueue()
         self.counters = Counters()
-        #: the packet that is coming in, and the one that is going out
+        #: the packet that is being received, and the packet that is being sent
         self.packet = Packet()
         self.out = Outgoing()
         self.probe: Any = None
@@ -51,42 +51,42 @@ class Core:
         self.tcp: Any = None
         self.udp: Any = None
         self.raw: Any = None
-        #: the way that the segment in hand came, where it was in a datagram (tcp/tunnel.py)
+        #: how the current segment arrived, if it came in a datagram (tcp/tunnel.py)
         self.tunnel: Any = None
         self.reasm: Any = None
         self.scratch = bytearray(512)
         self.route_epoch = 0
         self.error_queue = Fifo()
-        self.icmp_budget = SharedBudget(1)  # what limits ICMP errors (ip/icmpv4.py)
+        self.icmp_budget = SharedBudget(1)  # limits ICMP errors (ip/icmpv4.py)
         self.icmp_peers = PeerBuckets()
         self.acd: dict[int, Any] = {}
         #: the link.neighbor.Resolver of the host
         self.resolver: Any = None
         self.lo: Any = None
-        #: where packets to an address go (ipv4.route_output), and the answer before
+        #: cached results of ip.routing, by destination address, and the latest result
         self.dst_cache: dict[int, Any] = {}
         self.latest_dst: Any = None
         self.route_error = 0
         #: filter.hooks.Hooks, or None while no hook is attached
         self.hooks: Any = None
-        # the last packet that passed all address checks, see ip_input
+        # the addresses and interface of the last packet that passed all address checks (ingress/ipv4.py)
         self.ok_src = 0
         self.ok_dst = 0
         self.ok_iface: Any = None
         self.ok_epoch = -1
         self.port_counter = self.rng.u32() & 0xFFFF
-        # what TCP's buffers hold together, and whether that is much (tcp/queues/memory.py)
+        # the bytes that all of TCP's buffers hold, and whether that is close to the limit (tcp/queues/memory.py)
         self.tcp_memory = 0
         self.tcp_pressure = False
         self.tcp_pressure_at = 0
-        #: under pressure, what each peer's connections hold, by address; and how many peers hold much (see tcp/queues/memory.py)
+        #: under memory pressure: the bytes of each peer's connections, by address, and the number of large peers
         self.tcp_peers: Any = None
         self.tcp_large = 0
         self.tcp_reclaimed = -1
         self.tcp_orphans = 0
 
     def transmit(self, tx: Transmit) -> None:
-        """Hand a finished frame to its interface: the driver takes it by poll_transmit."""
+        """Pass a finished frame to its interface. The driver takes it with poll_transmit."""
         iface: Iface = tx.iface
         iface.tx_frames += 1
         iface.tx_bytes += len(tx.header) if tx.payload is None else len(tx.header) + len(tx.payload)
@@ -99,43 +99,43 @@ class Core:
             self.txq.append(tx)
 
     def new_ident(self) -> int:
-        """The next endpoint number (recordings name endpoints by it)."""
+        """Return the next endpoint number. Recordings identify endpoints by it."""
         ident = self.next_ident
         self.next_ident += 1
         return ident
 
     def local_addr(self, addr: int) -> LocalAddr | None:
-        """The LocalAddr of one of this host's addresses, or None."""
+        """Return the LocalAddr of one of this host's addresses, or None."""
         found = self.local.get(addr)
         if found is None and (addr >> 24) == 127 and self.ifaces:
-            # RFC 1122 3.2.1.3 (g): all of 127/8 is this host.
+            # RFC 1122 3.2.1.3 (g): every address in 127/8 is this host.
             found = self.local.get(0x7F000001)
         return found
 
     def drop(self, name: str, subject: str, reason: str, rfc: str) -> None:
-        """Count a dropped frame, packet or segment under `name`, and say why."""
+        """Count a dropped frame, packet or segment under `name`, and report the reason to the probe."""
         self.counters.drop(name)
         if self.probe is not None:
             self.emit("drop", subject, 0, reason, rfc, {"name": name})
 
     def set_timer(self, timer: Timer, deadline: int, why: str, rfc: str) -> None:
-        """Set or move a timer. Every timer of the core is set here, so that the probe hears of it."""
+        """Set or move a timer to `deadline` (ns). Every timer of the core is set here, so that the probe sees it."""
         self.timers.arm(timer, deadline)
         if self.probe is not None:
             self.tell_timer("timer.set", timer, why, rfc)
 
     def cancel_timer(self, timer: Timer | None, why: str, rfc: str) -> None:
-        """Take a timer out; nothing where it is not set, or was never made. Every timer is cancelled here."""
+        """Cancel a timer, if it exists and is set. Every timer of the core is cancelled here."""
         if timer is None:
             return
         told = timer.deadline >= 0
-        # (One that was stopped may still have its place.)
+        # A timer that was only stopped may still be in the heap.
         self.timers.cancel(timer)
         if told and self.probe is not None:
             self.tell_timer("timer.cancelled", timer, why, rfc)
 
     def stop_timer(self, timer: Timer | None, why: str, rfc: str) -> None:
-        """As cancel_timer, for one that will probably be set again before its time was up."""
+        """Stop a timer as cancel_timer does. It is cheaper if the timer will probably be set again to a later time."""
         if timer is None or timer.deadline < 0:
             return
         self.timers.stop(timer)
@@ -143,7 +143,7 @@ class Core:
             self.tell_timer("timer.cancelled", timer, why, rfc)
 
     def tell_timer(self, kind: str, timer: Timer, why: str, rfc: str) -> None:
-        """An event about a timer, under the name of its owner. Only with a probe."""
+        """Emit an event about a timer, under the name of its owner. Call it only if there is a probe."""
         owner = timer.owner
         fields: dict[str, Any] = {"timer": TIMER_NAMES[timer.kind]}
         if kind == "timer.set":
@@ -161,11 +161,14 @@ class Core:
         before: Any = None,
         after: Any = None,
     ) -> Any:
-        """Hand an event to the probe, and return it. Callers check `probe is not None` first: off costs nothing."""
+        """Pass an event to the probe, and return it.
+
+        Callers check `probe is not None` first, so without a probe it costs nothing.
+        """
         event = Event(kind, self.now, self.name, subject, endpoint, reason, rfc, fields, before, after)
         probe = self.probe
         if endpoint != 0 and getattr(probe, "snapshots", False):
-            # (Before is what the probe saw last of this endpoint: between two events nothing is lost.)
+            # `before` is the probe's last snapshot of this endpoint, so no change between two events is missed.
             about = self.endpoints.get(endpoint)
             if about is not None:
                 event.after = about.snapshot()

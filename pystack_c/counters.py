@@ -1,4 +1,4 @@
-"""Counters, under the names that `nstat` gives them on Linux, and every drop by its reason."""
+"""Counters with the names that `nstat` gives them on Linux, and a count of every drop by its reason."""
 
 NAMES = (
     "IpInReceives IpInHdrErrors IpInAddrErrors IpForwDatagrams IpForwMssClamped IpInUnknownProtos IpInDelivers "
@@ -39,8 +39,8 @@ NAMES = (
 
 
 class Counters:
-    """One attribute a counter (see NAMES), plus `drops`: a count for every reason a frame or segment was dropped,
-    and `icmp_msg`: ICMP messages by type (IcmpMsgInType8).
+    """One attribute for each counter in NAMES; `drops`, the number of drops by reason; and `icmp_msg`, the number of
+    ICMP messages by type (such as IcmpMsgInType8).
     """
 
     IpInReceives: int
@@ -239,15 +239,15 @@ class Counters:
         self.icmp_msg = {}
 
     def drop(self, reason: str) -> None:
-        """Count one drop."""
+        """Count one drop under its reason."""
         self.drops[reason] = self.drops.get(reason, 0) + 1
 
     def message(self, way: str, icmp_type: int) -> None:
-        """Count an ICMP message by its type; `way`: "In" or "Out"."""
+        """Count an ICMP message by its type. `way` is "In" or "Out"."""
         name = f"IcmpMsg{way}Type{icmp_type}"
         self.icmp_msg[name] = self.icmp_msg.get(name, 0) + 1
 
     def nonzero(self) -> dict[str, int]:  # python
-        """All counters that moved, by name, in the order of NAMES; then ICMP's by type."""
+        """Return all counters that are not zero by name, in the order of NAMES, then the ICMP messages by type."""
         values = ((name, getattr(self, name)) for name in NAMES)
         return {name: value for name, value in values if value} | self.icmp_msg

@@ -1,4 +1,4 @@
-"""What every socket of the core has: addresses, options, a pending error, and its readiness."""
+"""The common part of every socket of the core: addresses, options, a pending error, and readiness."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from pystack_c.iface import Iface
 
 
 class Endpoint(TimerOwner):
-    """Base of Tcb (TCP), UdpSocket and RawSocket.
+    """The base class of Tcb (TCP), UdpSocket and RawSocket.
 
-    `waiter` belongs to the driver: while it is not None, changes of readiness are put into the stack's
-    event queue (`Stack.poll_event`), with what happened in `pending` (EV_* bits). `service` is who serves the endpoint
-    inside the core instead, or None (pystack_c.services).
+    `waiter` belongs to the driver. While it is not None, a change of readiness puts the endpoint into the stack's
+    event queue (`Stack.poll_event`), with the EV_* bits of what happened in `pending`. `service` is the service that
+    handles the endpoint inside the core instead, or None (pystack_c.services).
     """
 
     def __init__(self, core: Any, ident: int) -> None:
         self.begin(core, ident)
 
     def begin(self, core: Any, ident: int) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value. Raises TypeError if `core` is None."""
         if core is None:
             raise TypeError("an endpoint needs a Core as its first argument")
         self.core = core
@@ -48,15 +48,18 @@ class Endpoint(TimerOwner):
         self.shown: dict[str, Any] | None = None
 
     def subject(self) -> str:  # inherited
-        """A short text for events."""
+        """Return a short name for events."""
         return f"endpoint {self.ident}"
 
     def snapshot(self) -> dict[str, Any]:
-        """What a learner looks at, for probes with `snapshots`; `shown` is the last one that was taken."""
+        """Return the values that a learner looks at, for probes with `snapshots`. `shown` is the previous snapshot."""
         return {"error": self.so_error}
 
     def wake(self, bits: int) -> None:
-        """Tell the service, or the driver, that something happened (it polls `readiness` for the level)."""
+        """Notify the service or the driver that something happened.
+
+        The receiver then polls `readiness` for the level.
+        """
         self.pending |= bits
         if self.queued:
             return
@@ -68,26 +71,29 @@ class Endpoint(TimerOwner):
             self.core.events.append(self)
 
     def readiness(self) -> int:
-        """EV_* bits as poll(2) would report them now."""
+        """Return the EV_* bits that poll(2) would report now."""
         raise NotImplementedError
 
     def listening(self) -> bool:
-        """True for a TCP listener: two sockets with SO_REUSEADDR may share a port, but not with one of these."""
+        """Return True for a TCP listener. Two sockets with SO_REUSEADDR may share a port, but not with a listener."""
         return False
 
     def take_pending(self) -> int:
-        """What happened since the last call (EV_* bits); the driver calls it when poll_event gave this endpoint."""
+        """Return and clear the EV_* bits since the last call.
+
+        The driver calls it when poll_event returned this endpoint.
+        """
         bits = self.pending
         self.pending = 0
         return bits
 
     def take_error(self) -> int:
-        """The pending error (errno), cleared by the call, as SO_ERROR does."""
+        """Return the pending error (errno) and clear it, as SO_ERROR does."""
         error = self.so_error
         self.so_error = 0
         return error
 
     def fail(self, error: int) -> None:
-        """Leave an error for the next call."""
+        """Store an error (errno) for the next call, and notify the waiter."""
         self.so_error = error
         self.wake(C.EV_ERR | C.EV_IN | C.EV_OUT)

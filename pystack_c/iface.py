@@ -1,11 +1,11 @@
-"""Interfaces, their addresses, and what a device can do for the stack."""
+"""Interfaces, their addresses, and the offloads that a device offers."""
 
 from collections import OrderedDict
 from typing import Any
 
 
 class LocalAddr:
-    """One address of this host, and the connections that use it (demultiplexed by key, see demux)."""
+    """One address of this host."""
 
     def __init__(self, addr: int, prefixlen: int, iface: Any) -> None:
         self.addr = addr
@@ -16,7 +16,7 @@ class LocalAddr:
 
 
 class Iface:
-    """One network interface of a stack: a link kind, a MAC address, an MTU, addresses, neighbours."""
+    """One network interface of a stack, with its kind of link, MAC address, MTU, addresses and neighbours."""
 
     def __init__(self, index: int, name: str, kind: int, mac: int, mtu: int) -> None:
         self.index = index
@@ -29,7 +29,7 @@ class Iface:
         self.gso_max = 0
         self.addrs: list[LocalAddr] = []
         self.neighbors: dict[int, Any] = {}
-        # those of them that have no MAC address, in the order in which they got into that state: INCOMPLETE, FAILED
+        # the neighbours without a MAC address, in the order in which they reached that state: INCOMPLETE, FAILED
         self.asked: OrderedDict[int, Any] = OrderedDict()
         self.failed: OrderedDict[int, Any] = OrderedDict()
         self.rx_frames = 0

@@ -1,4 +1,4 @@
-"""What travels between the layers: a parsed frame going up, a finished frame going down."""
+"""The records that travel between the layers: a parsed frame on its way up, a finished frame on its way down."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import pystack_c.const as C
 
 
 def cut(data: bytes, begin: int, end: int) -> bytes:
-    """A copy of data[begin:end]; the caller has checked the bounds."""
+    """Return a copy of data[begin:end]. The caller has checked the bounds."""
     p = data
     return p[begin:end]
 
 
 class Packet:
-    """A received frame, parsed once: each layer's codec fills its fields, later layers read them.
+    """A received frame, parsed once: each layer's codec fills in its fields, and later layers read them.
 
-    Offsets count from the start of `frame`. One Packet serves a stack for all frames, one after the
-    other: whoever keeps data keeps `frame` itself (bytes, immutable) and its offsets.
+    Offsets count in bytes from the start of `frame`. A stack reuses one Packet for all frames, one after the
+    other. Code that keeps data must keep `frame` itself (bytes, immutable) and the offsets.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Packet:
         self.sack: Any = None
         self.opt_fastopen: bytes | None = None
         self.opt_fastopen_exp = False
-        # the AccECN option (RFC 9768): which order (-1: none), how many of its fields are there
+        # the AccECN option (RFC 9768): its order (-1: none), and how many of its fields are present
         self.acc_order = -1
         self.acc_count = 0
         self.acc_first = 0
@@ -73,7 +73,7 @@ class Packet:
         self._no_message()
 
     def _no_message(self) -> None:
-        """The fields of ICMP and ARP."""
+        """Reset the fields of ICMP and ARP."""
         # ICMP: type, code, and the 32 bits after the checksum
         self.icmp_type = 0
         self.icmp_code = 0
@@ -86,11 +86,11 @@ class Packet:
         self.arp_tpa = 0
 
     def data_len(self) -> int:
-        """Bytes of transport payload."""
+        """Return the number of bytes of transport payload."""
         return self.l4_end - self.data_off
 
     def segments(self) -> int:
-        """TCP segments on the wire: a device may have put several into one packet."""
+        """Return the number of TCP segments on the wire. A device may have joined several into one packet."""
         if self.gso_size <= 0 or self.l4_end - self.data_off <= self.gso_size:
             return 1
         return (self.l4_end - self.data_off + self.gso_size - 1) // self.gso_size  # not 0: it is above 0 here
@@ -99,8 +99,8 @@ class Packet:
 class Outgoing:
     """An IP packet on its way down: the transport fills it in, IP and the link read it.
 
-    Its transport header is core.scratch[L4_OFF : L4_OFF + l4_len], and `payload` (bytes, a memoryview, or None) follows. One Outgoing
-    serves a stack for all packets, one after the other: `begin` gives every field its first value.
+    The transport header is core.scratch[L4_OFF : L4_OFF + l4_len], and `payload` (bytes, a memoryview, or None) follows
+    it. A stack reuses one Outgoing for all packets, one after the other. `begin` gives every field its initial value.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Outgoing:
         self.begin(None, 0, 0, 0)
 
     def begin(self, dst: Any, src: int, daddr: int, proto: int) -> None:
-        """A new packet of protocol `proto` from `src` to `daddr`, along the route `dst` (a Dst)."""
+        """Start a packet of protocol `proto` from `src` to `daddr` on the route `dst` (a Dst)."""
         if self.dst is not dst:
             self.dst = dst
         self.src = src
@@ -117,31 +117,31 @@ class Outgoing:
         self.proto = proto
         self.ttl = 64
         self.tos = 0
-        #: DONT_FRAGMENT, LINK_MTU (the link's MTU counts, not the path's), both, or 0
+        #: DONT_FRAGMENT, LINK_MTU (use the link's MTU, not the path's), both, or 0
         self.df = 0
-        #: bytes of transport header in the scratch buffer
+        #: the length in bytes of the transport header in the scratch buffer
         self.l4_len = 0
         if self.payload is not None:
-            # (IP lets go of it when the packet is sent.)
+            # IP clears the payload when it has sent the packet.
             self.payload = None
-        #: > 0: the device cuts the payload into segments of so many bytes
+        #: > 0: the device cuts the payload into segments of this many bytes
         self.gso_size = 0
-        #: > 0: the device finishes the transport checksum there; the field holds the pseudo-header's sum
+        #: > 0: the device completes the transport checksum at this offset; the field holds the pseudo-header's sum
         self.csum_offset = 0
-        #: IP options, in whole words
+        #: IP options, padded to whole words
         self.options = b""
-        #: of a packet that is itself a fragment (RFC 791 3.2): identification, offset in bytes, more fragments
+        #: for a packet that is itself a fragment (RFC 791 3.2): identification, offset in bytes, more fragments
         self.ident = 0
         self.frag_off = 0
         self.mf = False
 
 
 class Transmit:
-    """One frame to send: `header` and `payload` behind each other, with the offload fields of virtio-net.
+    """One frame to send: `header`, then `payload`, with the offload fields of virtio-net.
 
-    `header` holds everything up to the payload (or the whole frame where `payload` is None). With
+    `header` holds everything up to the payload, or the whole frame if `payload` is None. With
     `gso_size` > 0 the device cuts the payload into segments of that many bytes. With `csum_start` > 0
-    the 16-bit field at csum_start + csum_offset holds the pseudo-header sum only, and the device
+    the 16-bit field at csum_start + csum_offset holds only the pseudo-header's sum, and the device
     completes the checksum from csum_start to the end.
     """
 
@@ -149,7 +149,7 @@ class Transmit:
         self.fill(iface, header, payload)
 
     def fill(self, iface: Any, header: bytes, payload: Any) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.iface = iface
         self.header = header
         self.payload = payload
@@ -164,7 +164,10 @@ class Transmit:
         return len(self.header) + len(self.payload)
 
     def to_bytes(self) -> bytes:
-        """The whole frame in one piece (checksum and segmentation still as described above)."""
+        """Return the whole frame in one piece.
+
+        The device has not yet done the checksum and segmentation described above.
+        """
         if self.payload is None:
             return self.header
         if type(self.payload) is bytes:
@@ -173,7 +176,7 @@ class Transmit:
 
 
 def new_transmit(iface: Any, header: bytes, payload: Any) -> Transmit:
-    """A new frame to send: Transmit(...) without its cost."""
+    """Create a Transmit without the cost of a Python-level constructor call."""
     tx: Transmit = Transmit.__new__(Transmit)
     tx.fill(iface, header, payload)
     return tx

@@ -58,24 +58,30 @@ class Event:
 
 
 class Probe:
-    """Base of event consumers; subclass and override `event`. `snapshots`: fill Event.before and after."""
+    """The base class of event consumers: subclass it and override `event`.
+
+    If `snapshots` is true, events have before and after.
+    """
 
     snapshots = False
 
     def event(self, event: Event) -> None:
-        """Called inside the core for each decision. It may look, but must not call back into the stack."""
+        """Receive one decision from inside the core.
+
+        The probe may read state, but must not call back into the stack.
+        """
         raise NotImplementedError
 
 
 class ListProbe(Probe):
-    """Keeps all events in a list."""
+    """A probe that keeps all events in a list."""
 
     def __init__(self, snapshots: bool = False) -> None:
         self.events: list[Event] = []
         self.snapshots = snapshots
 
     def event(self, event: Event) -> None:
-        """Append."""
+        """Append the event to the list."""
         self.events.append(event)
 
 

@@ -1,19 +1,22 @@
 """The routing table: longest prefix match (RFC 1812 section 5.2.4.3), then the lowest metric.
 
-One dict for each prefix length in use, asked from the longest to the shortest: a lookup costs one dict access a
-prefix length, however many routes there are.
+There is one dict for each prefix length in use, and a lookup tries them from the longest to the shortest. It costs one
+dict access for each prefix length, however many routes there are.
 """
 
 from typing import Any
 
 import pystack_c.const as C
 
-#: RFC 791 3.1: an IPv4 header without options
+#: the length in bytes of an IPv4 header without options (RFC 791 3.1)
 IPV4_HLEN = 20
 
 
 class Route:
-    """One route. `gateway` 0 means that the destination itself is on the link; `kind` RT_UNREACHABLE and its like refuse."""
+    """One route.
+
+    `gateway` 0 means that the destination is on the link. A `kind` such as RT_UNREACHABLE rejects packets.
+    """
 
     def __init__(
         self, dst: int, prefixlen: int, gateway: int, iface: Any, metric: int, src: int, kind: int = C.RT_UNICAST
@@ -25,19 +28,22 @@ class Route:
         self.metric = metric
         self.src = src
         self.kind = kind
-        # Linux's metrics of a route; 0: none. The largest packet, the MSS to announce, the initial window in segments.
+        # Linux's metrics of a route (0: none): the largest packet, the MSS to announce, the initial window in segments
         self.mtu = 0
         self.advmss = 0
         self.initcwnd = 0
 
 
 class Dst:
-    """Where packets to one address go: the answer of ipv4.route_output. Connections keep it while `epoch` is core.route_epoch.
+    """The path of packets to one address, as ip.routing found it.
 
-    `addr` is that address; `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL; `neigh` is the neighbour entry of `next_hop`,
-    once known; `src` the address to use where the caller has none; `ident` the next IP ID. `mtu` is the path's: where an ICMP
-    error told it, it holds until `mtu_until`; `mtu_locked`: it told less than the setting min_pmtu, so routers must cut.
-    `df_size` is the largest datagram that a socket other than TCP's sent with DF.
+    Connections keep it while `epoch` equals core.route_epoch.
+
+    `addr` is that address. `kind` is DST_UNICAST, DST_BROADCAST, DST_MULTICAST or DST_LOCAL. `neigh` is the neighbour
+    entry of `next_hop`, once it is known. `src` is the source address to use if the caller has none, and `ident` the
+    next IP ID. `mtu` is the path MTU in bytes; if an ICMP error reported it, it is valid until `mtu_until` (ns).
+    `mtu_locked` means that the error reported less than the setting min_pmtu, so routers must fragment. `df_size` is
+    the size of the largest datagram that a socket other than TCP's sent with DF.
     """
 
     def __init__(self, iface: Any, next_hop: int, src: int, mtu: int, kind: int, epoch: int) -> None:
@@ -54,12 +60,12 @@ class Dst:
         self.ident = 0
         self.neigh: Any = None
         self.route: Route | None = None
-        #: bytes of the network header of each packet, without options
+        #: the length in bytes of each packet's network header, without options
         self.overhead = IPV4_HLEN
 
 
 def link_mtu(dst: Dst) -> int:
-    """The largest packet that the first hop takes: the interface's, or less where the route says so."""
+    """Return the MTU of the first hop in bytes: the interface's, or less if the route says so."""
     mtu = dst.iface.mtu if dst.iface.mtu < 65535 else 65535
     if dst.route is not None and 0 < dst.route.mtu < mtu:
         mtu = dst.route.mtu
@@ -67,7 +73,7 @@ def link_mtu(dst: Dst) -> int:
 
 
 def netmask(prefixlen: int) -> int:
-    """The mask of a prefix length."""
+    """Return the mask of a prefix length."""
     if prefixlen == 0:
         return 0
     return (C.M32 << (32 - prefixlen)) & C.M32
@@ -81,7 +87,7 @@ class RouteTable:
         self.lengths: list[int] = []
 
     def has(self, dst: int, prefixlen: int, metric: int) -> bool:
-        """True if there is a route with this prefix and this metric."""
+        """Return True if there is a route with this prefix and this metric."""
         bucket = self.by_length[prefixlen]
         if bucket is None:
             return False
@@ -91,7 +97,7 @@ class RouteTable:
         return False
 
     def add(self, route: Route) -> None:
-        """Add a route. A route with the same prefix and the same metric is replaced."""
+        """Add a route. It replaces an older route with the same prefix and metric."""
         bucket = self.by_length[route.prefixlen]
         if bucket is None:
             bucket = {}
@@ -104,7 +110,10 @@ class RouteTable:
         bucket[route.dst] = same
 
     def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
-        """Take out the routes of this prefix (of this gateway and interface, where given). True where there were any."""
+        """Remove the routes of this prefix, only those of `gateway` and `iface` if given.
+
+        Returns True if there were any.
+        """
         bucket = self.by_length[prefixlen]
         if bucket is None or dst not in bucket:
             return False
@@ -122,7 +131,10 @@ class RouteTable:
         return len(keep) < len(old)
 
     def lookup(self, dst: int, iface: Any = None, onlink: bool = False) -> Any:
-        """The route for an address, or None. With `iface`, only routes through that interface count; `onlink`: none by a gateway."""
+        """Return the route for an address, or None.
+
+        With `iface`, only routes through that interface count. With `onlink`, routes through a gateway do not count.
+        """
         for length in self.lengths:
             bucket = self.by_length[length]
             key = dst & netmask(length)
@@ -139,7 +151,7 @@ class RouteTable:
         return None
 
     def all(self) -> list[Any]:
-        """All routes, the longest prefixes first, for display."""
+        """Return all routes for display, the longest prefixes first."""
         return [r for n in self.lengths for dst in sorted(self.by_length[n]) for r in self.by_length[n][dst]]
 
 

@@ -1,4 +1,4 @@
-"""The seam: one host, its interfaces, and the four verbs of a driver (docs/explanation/architecture.md).
+"""The seam between core and driver: a host, its interfaces, and a driver's calls (docs/explanation/architecture.md).
 
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
@@ -25,7 +25,7 @@ from pystack_c.wire import ethernet
 
 
 class Stack(Core):
-    """A Core with the layers in order on top: what a driver owns."""
+    """A Core with the layers in order on top. A driver owns one of these."""
 
     def __init__(self, seed: int, config: Any = None, name: str = "host") -> None:
         Core.__init__(self, seed, config, name)
@@ -46,7 +46,11 @@ class Stack(Core):
         tx_csum: bool = False,
         gso_max: int = 0,
     ) -> Any:
-        """A new interface, up. `tx_csum` and `gso_max` say what its device finishes: checksums, and the size of GSO packets."""
+        """Add an interface, which is up, and return it.
+
+        `tx_csum` says whether its device completes checksums, and `gso_max` is the largest GSO packet in bytes that it
+        takes. Raises ValueError if the MTU is below 68 or the name is in use.
+        """
         if mtu < 68:
             raise ValueError(f"MTU {mtu} is below 68, the smallest MTU of an IPv4 link (RFC 791 section 3.2)")
         for other in self.ifaces:
@@ -59,20 +63,23 @@ class Stack(Core):
         return iface
 
     def iface(self, name: str) -> Any:
-        """The interface of that name; KeyError where there is none."""
+        """Return the interface of that name. Raises KeyError if there is none."""
         for found in self.ifaces:
             if found.name == name:
                 return found
         raise KeyError(name)
 
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
-        """Give an interface an address, and the route to its subnet. Nothing is announced; see arp.announce."""
+        """Give an interface an address, and add the route to its subnet. This does not announce it; see arp.announce.
+
+        Raises ValueError if the prefix length is out of range or the host already has the address.
+        """
         if not 0 <= prefixlen <= 32:
             raise ValueError(f"prefix length {prefixlen} is not in 0..32")
         if addr in self.local:
             raise ValueError("this host already has the address")
         own = LocalAddr(addr, prefixlen, iface)
-        # The first address of a subnet is the one that its route prefers as a source.
+        # The route of a subnet prefers the subnet's first address as a source.
         first = True
         for item in iface.addrs:
             other: LocalAddr = item
@@ -86,7 +93,12 @@ class Stack(Core):
         return own
 
     def del_addr(self, iface: Iface, addr: int) -> None:
-        """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
+        """Remove an address and its connected route.
+
+        If another address of the interface has the same subnet, its route stays.
+
+        Raises ValueError if the interface does not have the address.
+        """
         own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
             raise ValueError("the interface does not have that address")
@@ -112,13 +124,14 @@ class Stack(Core):
         initcwnd: int = 0,
         replace: bool = False,
     ) -> Any:
-        """Add a route. Without `iface`, it is the one that the gateway is on. `kind` RT_UNREACHABLE and the like refuse.
+        """Add a route and return it. Without `iface`, it uses the interface that the gateway is on.
 
-        `mtu`, `advmss` and `initcwnd` are what Linux's `ip route` calls so: the largest packet for this route, the MSS to
-        announce to its destinations, and the initial window in segments.
+        A `kind` such as RT_UNREACHABLE rejects packets. `mtu`, `advmss` and `initcwnd` have their meaning in Linux's
+        `ip route`: the largest packet for this route in bytes, the MSS to announce to its destinations, and the initial
+        window in segments. Raises ValueError if a value is out of range, or the gateway is not on a link of this host.
 
-        A second route with the same prefix and metric is a FileExistsError (EEXIST), as from `ip route add`, unless `replace`
-        is true (`ip route replace`).
+        A second route with the same prefix and metric raises FileExistsError (EEXIST), as `ip route add` does, unless
+        `replace` is true (`ip route replace`).
         """
         if not 0 <= prefixlen <= 32:
             raise ValueError(f"prefix length {prefixlen} is not in 0..32")
@@ -142,20 +155,20 @@ class Stack(Core):
         return route
 
     def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface: Iface | None = None) -> bool:
-        """Take routes out; False where there was none."""
+        """Remove routes, as RouteTable.remove does. Returns False if there were none."""
         found = self.routes.remove(dst, prefixlen, gateway, iface)
         self._routes_changed()
         return found
 
     def set_iface(self, iface: Iface, up: bool) -> None:
-        """Set an interface up or down; its neighbours are forgotten."""
+        """Set an interface up or down, and remove its neighbour entries."""
         iface.up = up
         for entry in list(iface.neighbors.values()):
             neighbor.remove(self, entry)
         self._routes_changed()
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
-        """A permanent neighbour entry."""
+        """Add a permanent neighbour entry, and return it."""
         return neighbor.set_permanent(self, iface, addr, mac)
 
     def _routes_changed(self) -> None:
@@ -165,7 +178,7 @@ class Stack(Core):
     # Input
 
     def receive(self, iface: Iface, frame: bytes, now: int, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:
-        """A frame came in on `iface`; it begins at `offset` of the immutable `frame`."""
+        """Process a frame that arrived on `iface`. It begins at `offset` of the immutable `frame`."""
         self.now = now
         self._input(iface, frame, offset, flags, gso_size)
 
@@ -205,7 +218,7 @@ class Stack(Core):
             self.drop("eth-unknown-type", iface.name, "the frame carries neither IPv4 nor ARP", "RFC 1122 2.3.3")
 
     def handle_timeout(self, now: int) -> None:
-        """Fire every timer that is due at `now`, in order of (deadline, order of arming)."""
+        """Fire every timer that is due at `now`, ordered by deadline, then by the order of arming."""
         self.now = now
         while True:
             timer: Timer = self.timers.pop_due(now)
@@ -219,7 +232,7 @@ class Stack(Core):
     # Output
 
     def poll_transmit(self, now: int) -> Any:
-        """The next frame to send, or None. Poll until None after every input, timeout and call."""
+        """Return the next frame to send, or None. Poll until None after every input, timeout and call."""
         self.now = now
         while True:
             if self.txq.count:
@@ -230,7 +243,7 @@ class Stack(Core):
                 return None
 
     def _loop(self, item: Any) -> None:
-        """A frame that lo sent comes in on it; or our own copy of a broadcast, on the interface that it left by."""
+        """Receive a frame that lo sent, or a copy of our own broadcast on the interface that sent it."""
         if type(item) is tuple:
             iface, packet = item
             if self.probe is not None:
@@ -242,9 +255,9 @@ class Stack(Core):
         self._input(self.lo, tx.to_bytes(), 0, C.RX_CSUM_OK, tx.gso_size)
 
     def _produce(self) -> bool:
-        """Let a layer that has something to say make frames of it; False where none has."""
+        """Let one layer that has something to send make frames of it. Returns False if there is none."""
         if self.service_queue.count:
-            # Before the segments are made, so that an answer and the acknowledgement of its request are one.
+            # Services run before TCP makes segments, so that an answer carries the acknowledgement of its request.
             ep: Endpoint = self.service_queue.popleft()
             ep.queued = False
             ep.pending = 0
@@ -264,7 +277,7 @@ class Stack(Core):
         return False
 
     def poll_event(self) -> Any:
-        """The next endpoint with news for its waiter, or None."""
+        """Return the next endpoint that has news for its waiter, or None."""
         if not self.events.count:
             return None
         ep: Endpoint = self.events.popleft()
@@ -272,6 +285,6 @@ class Stack(Core):
         return ep
 
     def poll_timeout(self) -> Any:
-        """The next deadline in nanoseconds, or None."""
+        """Return the next deadline in nanoseconds, or None."""
         deadline = self.timers.next_deadline()
         return None if deadline < 0 else deadline

@@ -108,6 +108,12 @@ def test_links_lead_somewhere(path):
     assert wrong_links(path) == []
 
 
+def test_every_picture_is_on_a_page():
+    shown = {((ROOT / path).parent / target).resolve() for path in PAGES for target, _ in links(path)}
+    pictures = [path for path in (DOCS / "images").iterdir() if path.resolve() not in shown]
+    assert pictures == []
+
+
 def test_control_a_wrong_link_and_a_wrong_heading_are_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     (tmp_path / "b.md").write_text("# One heading\n")

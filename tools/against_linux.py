@@ -1,12 +1,13 @@
-"""pystack beside Linux over the same wire: `python -m tools.against_linux` writes docs/explanation/against-linux.md.
+"""Compares pystack with Linux over the same wire: `python -m tools.against_linux`.
 
-Bulk transfers over a wire in user space (tools/wire.py) of a given loss and round-trip time, several connections at once,
-with Reno, CUBIC and BBR: from the kernel to the kernel, and with a stack of ours in the place of the sender, of the
-receiver, or of both. The same seed loses the same frames by number. What counts is the ratio to the kernel's own goodput
-in the same run; the megabits depend on the machine less than one would think (round trips set the pace), but they do.
+It writes docs/explanation/against-linux.md. It runs bulk transfers over a wire in user space (tools/wire.py) with a
+given loss and round-trip time, several connections at once, with Reno, CUBIC and BBR. The kernel sends to the kernel,
+and a pystack stack replaces the sender, the receiver, or both. The same seed loses the same frames, by number. The
+result is the ratio to the kernel's own goodput in the same run. The megabits themselves depend on the machine, although
+less than one would think, because the round trips set the pace.
 
-The four pairs of a row run at the same time, each end and each wire in a process of its own, as two hosts would. As root: it
-makes namespaces and TAPs.
+The four pairs of a row run at the same time. Each end and each wire has a process of its own, as two hosts would. The
+command needs root, because it makes namespaces and TAPs.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
+import pystack  # noqa: F401 (first, because it decides which build of the core is loaded)
 from pystack.sim.channel import Channel
 from tools.wire import KernelEnd, PairDevice, Wire, stack_end
 
@@ -33,7 +34,8 @@ PAGE = ROOT / "docs" / "explanation" / "against-linux.md"
 MS = 1_000_000
 PORT = 5000
 PAIRS = (("kernel", "kernel"), ("stack", "kernel"), ("kernel", "stack"), ("stack", "stack"))
-#: (loss, round-trip time in ms, connections, Mbit/s): so many connections that the wire is not the limit, but for BBR
+#: (loss, round-trip time in ms, connections, Mbit/s): with enough connections that the wire is not the limit, except
+#: for BBR
 ROWS = (
     (0.0, 50, 1, 20),
     (0.001, 50, 2, 100),
@@ -54,11 +56,11 @@ WARM = 3.0
 
 
 def end(kind: str, number: int, algorithm: str) -> tuple[Any, int, Callable[[], Any]]:
-    """One end of a wire: (what to close, its descriptor, a maker of sockets)."""
+    """Make one end of a wire. Return (the object to close, its descriptor, a function that makes sockets)."""
     address = f"10.9.0.{number}/24"
     if kind == "kernel":
         made = KernelEnd(address)
-        # (Else a connection begins with what the last one to that address learnt.)
+        # Otherwise a connection would begin with the metrics of the last one to that address.
         made.sysctl("tcp_no_metrics_save", 1)
         return made, made.fd, made.socket
     device = PairDevice(mac=0x0200000000A0 + number)
@@ -68,7 +70,7 @@ def end(kind: str, number: int, algorithm: str) -> tuple[Any, int, Callable[[], 
 def measure(
     pair: tuple[str, str], algorithm: str, loss: float, rtt: int, flows: int, mbit: int, seconds: float, seed: int
 ) -> tuple[float, float]:
-    """Goodput in Mbit/s, all connections together, after the start; and the senders' mean SRTT in ms."""
+    """Return the goodput in Mbit/s of all connections together, after the start, and the senders' mean SRTT in ms."""
     ends = [end(kind, number, algorithm) for number, kind in enumerate(pair, 1)]
     rate = mbit * 1_000_000
     queue = max(50, int(rate * rtt / 1000 / 8 / 1514))
@@ -76,7 +78,7 @@ def measure(
     channels = [Channel(seed, "data", **settings, loss=loss), Channel(seed, "acks", **settings)]
     with Wire(ends[0][1], ends[1][1], *channels):
         with contextlib.suppress(OSError):
-            # (As the wire: who works in the kernel waits for nobody's turn either.)
+            # The same priority as the wire has, because the kernel's TCP does not wait for its turn either.
             os.nice(-10)
         ours, theirs = socket.socketpair()
         pid = os.fork()
@@ -95,7 +97,7 @@ def measure(
 
 
 def receive(receiver: Any, flows: int, control: socket.socket) -> None:
-    """The receiving end, in its own process: takes what comes, and tells how much that was when it is asked."""
+    """Be the receiving end, in its own process: read all data, and report the number of bytes on request."""
     got = [0] * flows
     listener = receiver()
     listener.bind(("10.9.0.2", PORT))
@@ -117,7 +119,7 @@ def receive(receiver: Any, flows: int, control: socket.socket) -> None:
 
 
 def transfer(sender: Any, algorithm: str, flows: int, seconds: float, control: socket.socket) -> tuple[float, float]:
-    """`flows` connections that send what they can."""
+    """Send with `flows` connections as fast as possible. Return goodput and SRTT, as `measure` does."""
     control.recv(1)
     block = bytes(1 << 16)
 
@@ -139,14 +141,17 @@ def transfer(sender: Any, algorithm: str, flows: int, seconds: float, control: s
     rtts = []
     while time.monotonic() < begin + seconds:
         time.sleep(0.2)
-        # (tcpi_rtt, in microseconds)
+        # tcpi_rtt, in microseconds
         rtts += [struct.unpack_from("=I", sock.getsockopt(6, 11, 192), 68)[0] / 1000 for sock in socks]
     after, finish = asked()
     return (after - before) * 8 / (finish - begin) / 1e6, sum(rtts) / len(rtts)
 
 
 def in_child(fn: Callable[..., Any], *args: Any) -> tuple[int, int]:
-    """Run a measurement in a process of its own, which ends with everything it made: (pid, descriptor of the answer)."""
+    """Run a measurement in a process of its own, which ends with everything it made.
+
+    Return (pid, descriptor that the result is read from).
+    """
     out, inside = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -165,7 +170,7 @@ def in_child(fn: Callable[..., Any], *args: Any) -> tuple[int, int]:
 def side_by_side(
     algorithm: str, row: tuple[float, int, int, int], seconds: float, seed: int
 ) -> list[tuple[float, float]]:
-    """What `measure` says of each of PAIRS, at the same time."""
+    """Return the results of `measure` for each of PAIRS, which run at the same time."""
     running = [in_child(measure, pair, algorithm, *row, seconds, seed) for pair in PAIRS]
     results = []
     try:
@@ -182,7 +187,7 @@ def side_by_side(
 
 
 def table(rows: list[tuple[str, tuple[float, int, int, int], list[list[tuple[float, float]]]]]) -> str:
-    """The page's table: means over the seeds, and twice the standard error of the least certain of them."""
+    """Return the page's table: means over the seeds, and twice the standard error of the least certain of them."""
     lines = [
         "| Algorithm | Loss | Round trip | Connections | Linux | pystack sends | pystack receives | both | ± | SRTT, ms |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -224,15 +229,15 @@ The figures are a snapshot, written by `python -m tools.against_linux` (Linux {l
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.against_linux", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
-        "--seconds", type=float, default=12.0, help="of each run, after the start (default: %(default)s)"
+        "--seconds", type=float, default=12.0, help="seconds of each run, after the start (default: %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=5, help="runs of each row (default: %(default)s)")
     parser.add_argument("--algorithm", action="append", help="only this one; repeatable")
     parser.add_argument("--row", type=int, action="append", help="only this row (from 0); repeatable")
-    parser.add_argument("--print", action="store_true", help="print the table, and leave the page alone")
+    parser.add_argument("--print", action="store_true", help="print the table, and do not write the page")
     options = parser.parse_args(argv)
     results = []
     for algorithm in options.algorithm or ("reno", "cubic", "bbr"):

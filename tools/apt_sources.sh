@@ -1,12 +1,12 @@
 #!/bin/bash
-# Print the lines of sources.list by which this machine gets Debian's packages: for a root or a box that is made on it.
+# Print the lines of sources.list with which this machine gets Debian's packages, for a new root or box.
 #
 #   tools/apt_sources.sh trixie      one line for each component of that release, its updates and its security updates
 #
 # Environment: PYSTACK_MIRROR, the address of a Debian mirror to use instead.
 #
-# Folders and disks of this machine are left out, since a new root cannot see them, and so are its settings and its pins.
-# apt knows a source from its first `apt-get update` on; a source that it has never reached is left out too.
+# The script leaves out folders and disks of this machine, because a new root cannot see them, and also its settings and pins.
+# apt knows a source after its first successful `apt-get update`. A source that it has never reached is left out, too.
 set -euo pipefail
 suite=${1:?usage: apt_sources.sh SUITE}
 
@@ -20,7 +20,7 @@ targets() {
     apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(SIGNED_BY)' 'Created-By: Packages'
 }
 
-# lines: what apt-get told, as lines of sources.list. Fields that apt does not know stay as $(NAME).
+# lines: print apt-get's answer as lines of sources.list. Fields that apt does not know stay as $(NAME).
 lines() {
     local uri release codename component signed options
     while IFS='|' read -r uri release codename component signed; do
@@ -39,7 +39,7 @@ if [ -z "$found" ] && [ "$(id -u)" = 0 ]; then
     found=$(targets | lines)
 fi
 if [ -z "$found" ]; then
-    echo "apt-sources: no source of Debian $suite among this machine's; PYSTACK_MIRROR names a mirror" >&2
+    echo "apt-sources: this machine has no source of Debian $suite; set PYSTACK_MIRROR to the address of a mirror" >&2
     exit 1
 fi
 printf '%s\n' "$found"

@@ -1,8 +1,9 @@
-"""Many seeds of the malicious peer (tests/attack/malicious.py): `python -m tools.attack --seeds 10000`.
+"""Runs many seeds of the malicious peer (tests/attack/malicious.py): `python -m tools.attack --seeds 10000`.
 
-Each seed is a few peers that misbehave beside an honest exchange, with random manners and settings. A seed that fails is printed with
-what was achieved, and fails again in the same way: `python -m tools.attack --first SEED --seeds 1`. Exit status 1 if any failed.
-`--both` runs them compiled, then uncompiled (PYSTACK_PURE=1). `--skip NAME` leaves a check out.
+Each seed is a few peers that misbehave beside an honest exchange, with random behaviour and settings. A seed that fails
+is printed with what the attack achieved, and fails again in the same way: `python -m tools.attack --first SEED --seeds
+1`. The exit status is 1 if any seed failed. `--both` runs them on the compiled and then on the uncompiled core
+(PYSTACK_PURE=1). `--skip NAME` leaves a check out.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
-import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
+import pystack  # noqa: F401 (first, because it decides which build of the core is loaded)
 import pystack_c.tcp.output
 from tests.attack.malicious import CHECKS, Siege
 
@@ -22,7 +23,7 @@ COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")
 
 
 def run(seed: int, checks: tuple[str, ...]) -> tuple[int, str, int]:
-    """One seed: (seed, what the peers achieved or "", packets that they sent)."""
+    """Run one seed. Return (seed, what the peers achieved or "", packets that they sent)."""
     siege = Siege(seed, checks)
     try:
         siege.run()
@@ -32,7 +33,7 @@ def run(seed: int, checks: tuple[str, ...]) -> tuple[int, str, int]:
 
 
 def both(argv: list[str]) -> int:
-    """The same command on each build."""
+    """Run the same command on each build."""
     codes = []
     for pure in ("0", "1"):
         command = [sys.executable, "-m", "tools.attack", *(arg for arg in argv if arg != "--both")]
@@ -41,14 +42,16 @@ def both(argv: list[str]) -> int:
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.attack", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=10_000, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first one")
+    parser.add_argument("--seeds", type=int, default=10_000, help="number of seeds (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=0, help="begin no more after so many (default: no limit)")
+    parser.add_argument(
+        "--seconds", type=int, default=0, help="stop starting seeds after this time (default: no limit)"
+    )
     parser.add_argument("--skip", action="append", default=[], choices=list(CHECKS), help="a check to leave out")
-    parser.add_argument("--both", action="store_true", help="on the compiled core, then on the uncompiled one")
+    parser.add_argument("--both", action="store_true", help="run on the compiled core, then on the uncompiled one")
     options = parser.parse_args(argv)
     if options.both:
         return both(sys.argv[1:] if argv is None else argv)

@@ -22,7 +22,7 @@ something failed, 2 if the usage is wrong or something is missing, and 130 after
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the page's text."""
     parts = [HEAD]
     for argv in ([], *([name] for name in COMMANDS)):
         result = CliRunner().invoke(cli, [*argv, "--help"], prog_name="pystack", terminal_width=100)
@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def main() -> int:
-    """Write or check."""
+    """Write or check the page."""
     text = page()
     if "--check" in sys.argv[1:]:
         return 0 if PAGE.exists() and PAGE.read_text() == text else 1

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Build the core with each compiler for each Python, warnings being errors, and run the core's tests on each build.
+# Build the core with each compiler for each Python, with warnings as errors, and run the core's tests on each build.
 #
-#   tools/compilers.sh              all compilers, for .venv's Python and for the system's, where that is another version
+#   tools/compilers.sh              all compilers, for .venv's Python, and for the system's if that is another version
 #   tools/compilers.sh --others     without the compiler that the build in place was made with (CI has tested that one)
 #   tools/compilers.sh --here       for .venv's Python alone
 #
 # Environment: COMPILERS ("gcc-12 gcc-14 clang-19"), JOBS (2), TESTS ("tests/pystack_c tests/parity"), VENV (.venv),
 # CFLAGS ("-O1 -g0").
-# As root it installs the compilers by their Debian packages of the same names. What cannot be had is told as skipped.
-# The builds are made in a copy; nothing in the tree changes but for what `make setup` does.
+# As root, it installs the compilers from the Debian packages of the same names. A compiler that it cannot get is reported
+# as skipped. The builds are made in a copy. Nothing in the tree changes, except by `make setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
@@ -31,7 +31,7 @@ for option in "$@"; do
     esac
 done
 
-# installed COMPILER: it is there, or becomes so.
+# installed COMPILER: install the compiler if it is missing; fail if that is not possible.
 installed() {
     command -v "$1" >/dev/null && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
@@ -44,7 +44,7 @@ installed() {
 
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
-# own PYTHON COMPILER: does the build in place for this Python use this compiler? Asked of the compiler itself, not of its name.
+# own PYTHON COMPILER: succeed if the build in place for this Python uses this compiler, according to the compiler itself.
 own() {
     local default
     default=${CC:-$("$1" -c 'import sysconfig; print(sysconfig.get_config_var("CC").split()[0])')}
@@ -52,7 +52,7 @@ own() {
         "$("$2" --version | tail -n +2)$("$2" -dumpfullversion 2>/dev/null)" ]
 }
 
-# environments: the Pythons to build for, each with what the tests take.
+# environments: the Pythons to build for, each with the packages that the tests need.
 environments=("$venv")
 VENV=$venv tools/setup.sh test
 system=/usr/bin/python3
@@ -66,7 +66,7 @@ else
     say "skipped: the system's Python: it is $venv's, or older than 3.11, or without venv"
 fi
 
-# The copy has the C that lies in the tree as well: Cython's part of the work is the same for all.
+# The copy also has the C files of the tree, because Cython's output is the same for all compilers.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -75,7 +75,7 @@ git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' 
 done | tar -c --null -T - | tar -x -C "$work"
 (find pystack pystack_c -name '*.c' -print0 && printf 'pystack_c/.directives\0') | tar -c --null -T - | tar -x -C "$work"
 
-# one PYTHON COMPILER: build and test. The end of the log is shown where the build fails.
+# one PYTHON COMPILER: build and test. If the build fails, show the end of the log.
 one() {
     local python=$1 compiler=$2 begin=$SECONDS code
     find "$work/pystack" "$work/pystack_c" -name '*.so' -delete
@@ -84,7 +84,7 @@ one() {
         tail -n 60 "$work/log"
         return 1
     fi
-    if grep -i 'warning' "$work/log"; then # such as setuptools', which are not errors by themselves
+    if grep -i 'warning' "$work/log"; then # such as warnings of setuptools, which are not errors by themselves
         return 1
     fi
     say "built in $((SECONDS - begin)) s"

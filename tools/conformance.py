@@ -1,9 +1,9 @@
-"""The conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core and writes
-docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results.
+"""Writes the conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core.
 
-The requirements are in tests/rfc/requirements/*.csv, in our own words. A test belongs to a requirement by its name (test_must_2_...
-in test_rfc9293_*.py is a test of MUST-2). tools/mutate.py finds out for which requirements the tests notice a broken core.
-tests/rfc/test_pages.py compares the pages with the tests. The exit status is 1 if a test failed.
+It writes docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results. The requirements are in
+tests/rfc/requirements/*.csv, in the project's own words. The name of a test says to which requirement it belongs
+(test_must_2_... in test_rfc9293_*.py is a test of MUST-2). tools/mutate.py finds out for which requirements the tests
+notice a broken core. tests/rfc/test_pages.py compares the pages with the tests. The exit status is 1 if a test failed.
 """
 
 import argparse
@@ -52,19 +52,19 @@ class Requirement(NamedTuple):
 
 
 def requirements(page: str) -> list[Requirement]:
-    """What a page must list, in its order."""
+    """Return the requirements that a page must list, in its order."""
     with (TESTS / "requirements" / f"{page}.csv").open(newline="") as lines:
         return [Requirement(**row) for row in csv.DictReader(lines)]
 
 
 def ident(function: str) -> str:
-    """The requirement of a test function, or ""."""
+    """Return the requirement of a test function, or ""."""
     found = NAME.match(function)
     return f"{found[1].upper()}-{found[2]}" if found else ""
 
 
 def collect(page: str) -> dict[str, list[str]]:
-    """The test functions by requirement, read from the sources."""
+    """Return the test functions by requirement, read from the sources."""
     tests: dict[str, list[str]] = {}
     for path in sorted(TESTS.glob(f"test_{page}_*.py")):
         for node in ast.parse(path.read_text()).body:
@@ -74,13 +74,13 @@ def collect(page: str) -> dict[str, list[str]]:
 
 
 class Outcomes:
-    """A pytest plugin: how often each test function passed, failed or was skipped."""
+    """A pytest plugin that counts how often each test function passed, failed or was skipped."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Counter[str]] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """One phase of one test."""
+        """Count one phase of one test."""
         if report.when == "call" or report.outcome != "passed":
             path, _, rest = report.nodeid.partition("::")
             key = f"{Path(path).name}::{rest.split('[')[0]}"
@@ -88,7 +88,7 @@ class Outcomes:
 
 
 def run_here(out: Path) -> int:
-    """Run the tests in this process; the counts go to `out`."""
+    """Run the tests in this process, and write the counts to `out`."""
     import pytest
 
     outcomes = Outcomes()
@@ -100,7 +100,7 @@ def run_here(out: Path) -> int:
 
 
 def run_builds(scratch: Path) -> tuple[list[dict[str, dict[str, int]]], bool]:
-    """The counts of the compiled and the uncompiled build, and whether all went well."""
+    """Return the counts of the compiled and the uncompiled build, and whether both runs succeeded."""
     results, good = [], True
     for pure in ("", "1"):
         out = scratch / f"results{pure}.json"
@@ -114,7 +114,7 @@ def run_builds(scratch: Path) -> tuple[list[dict[str, dict[str, int]]], bool]:
 
 
 def verdict(tests: list[str], results: list[dict[str, dict[str, int]]]) -> str:
-    """What the runs say of a requirement's tests."""
+    """Return the result of a requirement's tests."""
     total: Counter[str] = Counter()
     for counts in results:
         for test in tests:
@@ -125,7 +125,7 @@ def verdict(tests: list[str], results: list[dict[str, dict[str, int]]]) -> str:
 
 
 def broken(page: str, requirement: str) -> str:
-    """What became of the requirement's mutants."""
+    """Return the results of the requirement's mutants."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     said = [known.get(fingerprint(m), "not tried") for m in ALL[page] if m.id == requirement]
     if not said:
@@ -134,7 +134,7 @@ def broken(page: str, requirement: str) -> str:
 
 
 def render(page: str, results: list[dict[str, dict[str, int]]]) -> str:
-    """The page."""
+    """Return the page."""
     tests = collect(page)
     rows, sums = [], Counter[str]()
     for need in requirements(page):
@@ -157,7 +157,7 @@ def render(page: str, results: list[dict[str, dict[str, int]]]) -> str:
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.conformance", description="run tests/rfc, write the pages")
     parser.add_argument("--here", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)

@@ -1,13 +1,15 @@
-"""What pxd_lint cannot tell from the .pxd files alone: arithmetic that both builds must do alike, numbers that must stay comparable,
-and quirks that stay out of the main path.
+"""Checks what pxd_lint cannot see in the .pxd files: arithmetic that must be the same on both builds, 32-bit
+numbers that must stay comparable, and quirks that stay out of the main path.
 
-  mark       an attribute under pystack_c/tcp that holds a sequence number, or has 32 bits, and is not declared in tcp/marks.py
-  division   a division that could come out otherwise, compiled or uncompiled:
-             - the directive cdivision, which makes C's division of Python's: it must be off in setup.py, and where a function turns
-               it on the line ends with `# proof: ...`, which says why the operands are not negative and the divisor is not 0
-             - `/` where no operand is evidently a float: write float(...), or `//`
-             - in a function that is noexcept, a divisor that is not a number: compiled, a division by 0 would be swallowed there
-               (on purpose? end the line with `# not 0: ...` and the reason)
+mark       an attribute under pystack_c/tcp that holds a sequence number, or has 32 bits, and that tcp/marks.py does not
+           declare
+division   a division that could have different results, compiled and uncompiled:
+           - the directive cdivision, which replaces Python's division by C's: it must be off in setup.py. If a function
+             turns it on, the line ends with `# proof: ...`, which says why the operands are not negative and the divisor
+             is not 0
+           - `/` if neither operand is evidently a float: write float(...), or `//`
+           - in a function that is noexcept, a divisor that is not a number: compiled, it would swallow a division by 0
+             (on purpose? end the line with `# not 0: ...` and the reason)
   quirk      a read of a quirk's setting (pystack_c/settings/quirks.py) outside of tcp/quirks.py, in code that is not under the heading
              "# -- quirks" at the end of its module: the main path follows the RFCs, and asks a function about each quirk
 
@@ -23,15 +25,15 @@ from tools.pxd_lint import IDENT, Finding, Pxd, PxdFunction, compiled_list, pars
 # -- sequence numbers ----------------------------------------------------------------------------------------------
 
 MARKS = "pystack_c/tcp/marks.py"
-#: attributes whose value is a sequence number, and functions that give one
+#: attributes whose value is a sequence number, and functions that return one
 SOURCES = ("snd_una", "snd_nxt", "rcv_nxt", "rcv_adv", "seq", "end", "ack", "iss", "irs")
 GIVERS = ("seq_add", "seq_max")
-#: holders of SOURCES' names for which they are something else: a piece's place in its frame, a sum of bytes
+#: objects whose attributes of these names are something else: a piece's place in its frame, a sum of bytes
 NO_NUMBERS = ("piece", "self", "last")
 
 
 def declared_marks(root: Path) -> set[str]:
-    """The names in SENT, RECEIVED and OTHERS of marks.py, and in the `marks` of algorithms of congestion control."""
+    """Return the names in SENT, RECEIVED and OTHERS of marks.py, and in the `marks` of congestion control algorithms."""
     names: set[str] = set()
     for path in (root / MARKS, *sorted((root / "pystack_c/tcp/congestion").glob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -42,7 +44,7 @@ def declared_marks(root: Path) -> set[str]:
 
 
 def holds_number(node: ast.expr) -> bool:
-    """Is this expression a sequence number, or does it hold one (in a tuple or a choice)?"""
+    """Return True if this expression is a sequence number, or holds one (in a tuple or a choice)."""
     if isinstance(node, ast.Tuple):
         return any(holds_number(item) for item in node.elts)
     if isinstance(node, ast.IfExp):
@@ -55,14 +57,14 @@ def holds_number(node: ast.expr) -> bool:
 
 
 def check_marks(root: Path) -> list[Finding]:
-    """Each attribute that holds a sequence number is declared, with how it is kept comparable."""
+    """Check that each attribute that holds a sequence number is declared, with the way in which it stays comparable."""
     known = declared_marks(root)
     found = []
     for path in sorted((root / "pystack_c/tcp").rglob("*.pxd")):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = re.match(rf"\s+cdef public uint32_t ({IDENT})", line)
             if match is not None and match[1] not in known:
-                text = f"{match[1]} has 32 bits: declare in marks.py how it stays comparable, or what else it is"
+                text = f"{match[1]} has 32 bits: declare in marks.py how it stays comparable, or why it need not"
                 found.append(Finding(str(path.relative_to(root)), number, "mark", text))
     for path in sorted((root / "pystack_c/tcp").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -79,7 +81,7 @@ def check_marks(root: Path) -> list[Finding]:
 
 
 class Divisions(ast.NodeVisitor):
-    """The divisions of one compiled module."""
+    """Checks the divisions of one compiled module."""
 
     def __init__(self, path: str, text: str, pxd: Pxd, doubles: set[str]):
         self.path = path
@@ -97,7 +99,7 @@ class Divisions(ast.NodeVisitor):
         self.visit(tree)
 
     def add(self, node: ast.AST, text: str) -> None:
-        """One finding."""
+        """Add a finding."""
         self.findings.append(Finding(self.path, node.lineno, "division", text))  # type: ignore[attr-defined]
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
@@ -121,9 +123,9 @@ class Divisions(ast.NodeVisitor):
         self.check(node, node.op, node.target, node.value)
 
     def check(self, node: ast.AST, op: ast.operator, left: ast.expr, right: ast.expr) -> None:
-        """One operation."""
+        """Check one operation."""
         if isinstance(op, ast.Div) and not self.is_float(left) and not self.is_float(right):
-            self.add(node, "`/` of what may be integers: write float(...) for one of them, or `//`")
+            self.add(node, "`/` of operands that may be integers: write float(...) for one of them, or `//`")
         if not isinstance(op, (ast.Div, ast.FloorDiv, ast.Mod)):
             return
         if not self.functions or not self.functions[-1].noexcept or isinstance(right, ast.Constant) and right.value:
@@ -135,11 +137,11 @@ class Divisions(ast.NodeVisitor):
             )
 
     def is_float(self, node: ast.expr) -> bool:
-        """Is this evidently a float?"""
+        """Return True if this is evidently a float."""
         if isinstance(node, ast.Constant):
             return isinstance(node.value, float)
         if isinstance(node, ast.BinOp):
-            # (`**` of two floats is one, and so is each `/`, which was looked at itself.)
+            # `**` of two floats is a float, and so is each `/`, which was checked itself
             return isinstance(node.op, ast.Div) or self.is_float(node.left) or self.is_float(node.right)
         if isinstance(node, ast.UnaryOp):
             return self.is_float(node.operand)
@@ -156,7 +158,7 @@ class Divisions(ast.NodeVisitor):
 
 
 def check_divisions(root: Path) -> list[Finding]:
-    """All compiled modules."""
+    """Check all compiled modules."""
     found = []
     setup = root / "setup.py"
     for node in ast.walk(ast.parse(setup.read_text())):

@@ -4,14 +4,16 @@
     python tools/fuzz.py --cost --target "http loop"    one of them
     python tools/fuzz.py --cost --replay cost-failure.json
 
-A target (tests/support/costs.py) is fed with runs of units. The worst inputs so far (by work for their length) are kept and
-changed: units added, taken away, moved, repeated. Two rules decide, and docs/howto/fuzzing.md tells more:
+A target (tests/support/costs.py) is fed with runs of units. The oracle keeps the worst inputs so far (by work for their
+length) and changes them: it adds, removes, moves and repeats units. Two rules decide (docs/howto/fuzzing.md has the
+details):
 
-* the bound: work is at most so much a byte and a unit, and memory too;
-* the growth: an input of twice the runs may take GROWTH times the work, not more. What is quadratic takes four times.
+* the bound: work, and memory, have a maximum for each byte and each unit;
+* the growth: an input of twice the runs may take GROWTH times the work. Quadratic work would take four times.
 
-Work is the lines of Python that run, which are exact. Where the core is compiled, and for what a line hides in C, it is the
-processor's time: the best of several, and a growth must be seen at two lengths. A failure is saved, and is run again by --replay.
+Work is the number of executed lines of Python, which is exact. For the compiled core, and for what a line does in C, it
+is processor time: the best of several runs, and a growth must appear at two lengths. A failure is saved, and --replay
+runs it again.
 """
 
 import json
@@ -26,44 +28,44 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-#: twice the input may take this much more
+#: an input of twice the length may take this many times the work
 GROWTH = 2.7
-#: below so much work a growth says nothing: what is made once outweighs it
+#: growth below this much work means nothing, because fixed costs outweigh it
 LEAST_LINES = 10_000
 LEAST_TIME = 10_000_000
-#: inputs that are kept, and how many times the bound ends a run
+#: how many inputs are kept, and how many times the bound ends a run
 POOL = 16
 MOST = 20
-#: seconds of the processor's time that one run may take
+#: seconds of processor time that one run may take
 PATIENCE = 4.0
-#: how many times longer inputs for a compiled core may be
+#: how many times longer the inputs for a compiled core may be
 SCALE = 8
-#: every so many inputs the worst is made longer
+#: after this many inputs, the worst one is made longer
 EVERY = 12
 
 
 @dataclass
 class Failure:
-    """An input that takes too much."""
+    """An input that takes too much work or memory."""
 
     target: str
     given: list[tuple[bytes, int]]
     what: str
 
     def text(self) -> str:
-        """For people."""
+        """Return the failure in words."""
         runs = " ".join(f"{unit!r}*{times}" for unit, times in self.given[:12])
         more = f" and {len(self.given) - 12} runs more" if len(self.given) > 12 else ""
         return f"{self.target}: {self.what}\n  {runs}{more}"
 
     def dump(self) -> str:
-        """As JSON."""
+        """Return the failure as JSON."""
         runs = [[unit.hex(), times] for unit, times in self.given]
         return json.dumps({"cost": self.target, "what": self.what, "runs": runs}) + "\n"
 
 
 def load(text: str) -> Failure:
-    """A failure from its JSON."""
+    """Return a failure from its JSON."""
     found = json.loads(text)
     return Failure(found["cost"], [(bytes.fromhex(unit), times) for unit, times in found["runs"]], found["what"])
 
@@ -75,23 +77,23 @@ class Gauge:
         from tests.support import costs
 
         self.target = target
-        #: lines say something
+        #: the number of lines is meaningful
         self.exact = exact
-        #: and time may decide as well
+        #: time may decide as well
         self.timing = timing or not exact
-        #: compiled, it takes longer inputs to see anything
+        #: a compiled core needs longer inputs to show anything
         self.scale = 1 if exact else SCALE
         self.costs = costs
         self.runs = 0
         target.run([(target.words[0], 1)] if target.words else target.seeds[0])
 
     def allowed(self, given: Any, bounds: tuple[int, int, int]) -> int:
-        """A bound, for this input."""
+        """Return a bound for this input."""
         fixed, byte, unit = bounds
         return fixed + byte * self.costs.length(given) + unit * self.costs.units(given)
 
     def lines(self, given: Any) -> int:
-        """Lines that run."""
+        """Return the number of lines that run."""
         from tests.support import meter
 
         self.runs += 1
@@ -100,7 +102,7 @@ class Gauge:
             return meter.lines_of(lambda: self.target.run(given), most)
 
     def time(self, given: Any, times: int = 1) -> int:
-        """The processor's time, the best of several."""
+        """Return the processor time, the best of several runs (ns)."""
         from tests.support import meter
 
         self.runs += 1
@@ -108,20 +110,23 @@ class Gauge:
             return min(meter.time_of(lambda: self.target.run(given)) for _ in range(times))
 
     def memory(self, given: Any) -> int:
-        """Bytes in use at most."""
+        """Return the most bytes in use."""
         from tests.support import meter
 
         with meter.Watchdog(PATIENCE):
             return meter.memory_of(lambda: self.target.run(given))[0]
 
     def work(self, given: Any) -> float:
-        """Work as a part of the bound: more than 1 is too much."""
+        """Return the work as a fraction of the bound. More than 1 is too much."""
         if self.exact:
             return self.lines(given) / self.allowed(given, self.target.lines)
         return self.time(given) / self.allowed(given, self.target.nanoseconds)
 
     def judge(self, given: Any, growth: bool = True) -> Failure | None:
-        """Is it too much work or memory, or does it grow too fast? (What is bounded may grow until it is there: see docs/howto/fuzzing.md.)"""
+        """Return a failure if the work or the memory is too much, or grows too fast.
+
+        Work that has a bound may grow until it reaches the bound: see docs/howto/fuzzing.md.
+        """
         from tests.support.meter import Endless
 
         try:
@@ -137,20 +142,22 @@ class Gauge:
         if self.exact:
             lines, most = self.lines(given), self.allowed(given, self.target.lines)
             if lines > most:
-                return Failure(self.target.name, given, f"{size} runs {lines} lines, and {most} are the most")
+                return Failure(self.target.name, given, f"{size} runs {lines} lines; at most {most} are allowed")
         if not self.timing:
             return self._memory(given, size)
         nanoseconds, most = self.time(given), self.allowed(given, self.target.nanoseconds)
         if nanoseconds > most and self.time(given, 3) > most:
             return Failure(
-                self.target.name, given, f"{size} takes {nanoseconds / 1e6:.0f} ms, and {most / 1e6:.0f} is the most"
+                self.target.name,
+                given,
+                f"{size} takes {nanoseconds / 1e6:.0f} ms; at most {most / 1e6:.0f} are allowed",
             )
         return self._memory(given, size)
 
     def _memory(self, given: Any, size: str) -> Failure | None:
         used, most = self.memory(given), self.allowed(given, self.target.memory)
         if used > most:
-            return Failure(self.target.name, given, f"{size} uses {used} bytes, and {most} are the most")
+            return Failure(self.target.name, given, f"{size} uses {used} bytes; at most {most} are allowed")
         return None
 
     def _growth(self, given: Any) -> Failure | None:
@@ -160,31 +167,31 @@ class Gauge:
         if self.exact:
             one, two = self.lines(given), self.lines(twice)
             if two > LEAST_LINES and two > GROWTH * one:
-                return self._grows(twice, f"{one} lines at half the length, {two} at all of it")
+                return self._grows(twice, f"{one} lines at half the length, {two} at the full length")
         if not self.timing:
             return None
         ones, twos = self.time(given, 2), self.time(twice, 2)
         if twos < LEAST_TIME or twos < GROWTH * ones:
             return None
-        # Time is no exact measure: again, more carefully, and at another length.
+        # Time is not an exact measure, so measure again, more carefully, and at another length.
         halves, ones, twos = (self.time(one, 5) for one in (shorter(given), given, twice))
         if twos > GROWTH * ones and ones > (GROWTH - 0.5) * halves:
             each = ", ".join(f"{n / 1e6:.1f}" for n in (halves, ones, twos))
-            return self._grows(twice, f"{each} ms at a quarter, half and all of its length")
+            return self._grows(twice, f"{each} ms at a quarter, half and the full length")
         return None
 
     def _grows(self, given: Any, what: str) -> Failure:
         return Failure(self.target.name, given, f"work grows faster than the input: {what}")
 
     def fits(self, given: Any) -> bool:
-        """It is no longer than the target takes."""
+        """Return True if it is no longer than the target allows."""
         return (
             self.costs.length(given) <= self.target.longest
             and self.costs.units(given) <= self.target.most_units * self.scale
         )
 
     def climb(self, given: Any, enough: Callable[[], bool]) -> Failure | None:
-        """Judge the same runs at ever greater lengths, up to as long as can be."""
+        """Judge the same runs at increasing lengths, up to the longest that fits."""
         while not enough():
             twice = longer(given, 2)
             last = not self.fits(twice)
@@ -198,14 +205,14 @@ class Gauge:
 
 
 def longer(given: Any, times: int) -> Any:
-    """The runs, each so many times as long (those of one unit stay: they are beginnings and ends)."""
+    """Return the runs, each repeated `times` as often. Runs of one unit stay, because they are beginnings and ends."""
     if all(count == 1 for _, count in given):
         return given * times
     return [(unit, count * times if count > 1 else 1) for unit, count in given]
 
 
 def shorter(given: Any) -> Any:
-    """The runs, each half as long."""
+    """Return the runs, each half as long."""
     if all(count == 1 for _, count in given):
         return given[: max(1, len(given) // 2)]
     return [(unit, max(1, count // 2)) for unit, count in given]
@@ -219,7 +226,7 @@ class Mutator:
         self.rng = rng
 
     def unit(self) -> bytes:
-        """A unit to be added."""
+        """Return a unit to add."""
         rng, target = self.rng, self.target
         if target.words and (target.make is None or rng.random() < 0.7):
             return rng.choice(target.words)  # type: ignore[no-any-return]
@@ -227,14 +234,14 @@ class Mutator:
         return target.make(rng)  # type: ignore[no-any-return]
 
     def new(self) -> Any:
-        """A new input."""
+        """Return a new input."""
         rng = self.rng
         if self.target.seeds and rng.random() < 0.5:
             return list(rng.choice(self.target.seeds))
         return [(self.unit(), rng.choice((1, 1, 2, 10, 100))) for _ in range(rng.randint(1, 6))]
 
     def change(self, given: Any, other: Any) -> Any:
-        """A changed one."""
+        """Return a changed input."""
         rng = self.rng
         runs = list(given)
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -259,7 +266,7 @@ class Mutator:
         return runs
 
     def spoil(self, unit: bytes) -> bytes:
-        """A byte of it changed."""
+        """Return the unit with one byte changed."""
         rng = self.rng
         if not unit:
             return unit
@@ -279,7 +286,10 @@ def search(
     worst: list[Any] | None = None,
     timing: bool = True,
 ) -> Failure | None:
-    """Look for an input that costs too much until `enough(inputs tried)`; `worst` gets the worst ones: (part of the bound, input)."""
+    """Look for an input that costs too much until `enough(inputs tried)` is true.
+
+    `worst` receives the worst ones: (fraction of the bound, input).
+    """
     from tests.support.meter import Endless
 
     gauge = Gauge(target, exact, timing)
@@ -317,7 +327,7 @@ def search(
 
 
 def run(args: Any, pure: bool) -> int:
-    """`tools/fuzz.py --cost`: all targets, one after the other, again and again. The exit status."""
+    """Run `tools/fuzz.py --cost`: all targets, one after the other, again and again. Return the exit status."""
     from random import SystemRandom
 
     from tests.support.costs import TARGETS

@@ -16,18 +16,18 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 132
-#: parts of the run that the picture shows: from a line that has the first text up to one that has the second
+#: the parts of the run that the picture shows: from a line with the first text up to a line with the second
 PARTS = [
     ("pystack 0.", "$ curl http://10.0.0.2/"),
     ("$ curl http://10.0.0.2/", "ok  curl, a page"),
     ("Summary", "All steps passed."),
 ]
-#: lines of one part at most; the rest is cut in the middle
+#: the most lines of one part; longer parts are cut in the middle
 MOST = 24
 
 
 def demo_output() -> list[str]:
-    """The demo's output on a terminal with colours, WIDTH columns wide."""
+    """Return the demo's output on a terminal with colours, WIDTH columns wide."""
     env = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "PYTHONPATH": str(ROOT)}
     env.pop("NO_COLOR", None)
     command = [sys.executable, "-m", "pystack.cli", "demo", "--seed", "1"]
@@ -36,7 +36,7 @@ def demo_output() -> list[str]:
 
 
 def chosen(lines: list[str]) -> list[str]:
-    """The lines that the picture shows."""
+    """Return the lines that the picture shows."""
     plain = [Text.from_ansi(line).plain for line in lines]
     result = ["$ make demo"]
     at = 0
@@ -62,7 +62,7 @@ def main() -> None:
         console.print(Text.from_ansi(line), soft_wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     svg = console.export_svg(title="make demo", unique_id="demo")
-    # rich would load a font from the network; the reader's own monospaced one will do
+    # rich would load a font from the network, but the reader's own monospaced font is good enough
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S).replace("Fira Code, monospace", "monospace")
     path.write_text(svg)
     print(path)

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Build an sdist and a wheel from a clean copy, install from each in a virtual environment outside the tree, and try what is there.
+# Build an sdist and a wheel from a clean copy, install each in a virtual environment outside the tree, and try it.
 #
 #   tools/dist_check.sh
 #
-# Environment: PYTHON (.venv's, or python3), CFLAGS ("-O1 -g0": what is tried is whether it builds and runs, not its speed).
-# Needs the package registry of pip: for the tool that builds, for what pyproject.toml asks for, and for the command line.
+# Environment: PYTHON (.venv's, or python3), CFLAGS ("-O1 -g0", because the speed does not matter here).
+# It needs the package registry of pip for the build tool, for the requirements in pyproject.toml, and for the command line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -24,7 +24,8 @@ git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' 
     [ ! -e "$file" ] || printf '%s\0' "$file"
 done | tar -c --null -T - | tar -x -C "$work/tree"
 
-# The wheel is built from the sdist, each in an environment of its own, as pip does it: what pyproject.toml asks for must suffice.
+# The wheel is built from the sdist. Each has an environment of its own, as pip does it, so the requirements in pyproject.toml
+# must suffice.
 say "building the sdist and, from it, the wheel"
 "$python" -m venv "$work/builder"
 "$work/builder/bin/pip" install -q build
@@ -39,7 +40,7 @@ say "made $(basename "${sdist[0]}"), $(stat -c %s "${sdist[0]}") bytes, and $(ba
 page=$(command -v npm || true)
 [ -n "$page" ] || say "skipped: the web stepper's page: no npm"
 
-# try NAME FILE: install it where nothing of the tree is near, and use it.
+# try NAME FILE: install it away from the tree, and use it.
 try() {
     local name=$1 file=$2 venv=$work/venv-$1
     say "installing from the $name"
@@ -67,7 +68,7 @@ PY
     "$venv/bin/pystack" compiled | tail -n 2
     [ "$("$venv/bin/pystack" --version | cut -d' ' -f2)" = "$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/pyproject.toml")" ] ||
         die "pystack --version, from the $name"
-    # A scenario in virtual time, on the compiled core and on the uncompiled: the same events.
+    # A scenario in virtual time must have the same events on the compiled and on the uncompiled core.
     "$venv/bin/pystack" step loss-fast-retransmit --text >"$work/compiled.txt" || die "a scenario, from the $name"
     PYSTACK_PURE=1 "$venv/bin/pystack" step loss-fast-retransmit --text >"$work/pure.txt" || die "a scenario uncompiled, from the $name"
     grep -q 'retransmi' "$work/compiled.txt" || die "the scenario has no retransmission, from the $name"

@@ -1,17 +1,17 @@
 #!/bin/bash
-# The README's two commands, in a minimal Debian 13 that has nothing else: its own Python, its own compiler, a clean clone.
+# Run the README's two commands in a minimal Debian 13, with its own Python, its own compiler, and a clean clone.
 #
 #   sudo tools/fresh_check.sh                    make demo, make test
 #   sudo tools/fresh_check.sh demo               make demo alone (a few minutes)
 #   sudo tools/fresh_check.sh test [ARGUMENTS]   make test alone, with these arguments for pytest, such as: test -k tcp
 #   sudo tools/fresh_check.sh shell              a shell in it
 #
-# mmdebstrap makes the root. The commands run in mount, process, hostname and IPC namespaces of their own, with pivot_root
-# and not chroot, in which no user namespace can be made. They share the machine's network, by which they reach the
-# package registries, so the root is given how this machine reaches them: its apt sources (tools/apt_sources.sh), the certificates
-# that its administrator added, its proxies, and what pip and npm are told. What is committed is what is cloned.
+# mmdebstrap makes the root. The commands run in mount, process, hostname and IPC namespaces of their own. The script uses
+# pivot_root, because inside chroot no user namespace can be made. The commands share the machine's network to reach the
+# package registries, so the root gets this machine's settings for them: its apt sources (tools/apt_sources.sh), the
+# certificates that its administrator added, its proxies, and the settings of pip and npm. The clone has only what is committed.
 #
-# Environment: PYSTACK_MIRROR, another Debian mirror. PYSTACK_FRESH_ROOT=DIR keeps the root there, and goes on with one that is there.
+# Environment: PYSTACK_MIRROR, another Debian mirror. PYSTACK_FRESH_ROOT=DIR keeps the root there, and reuses it if it exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suite=trixie
@@ -35,14 +35,14 @@ if [ -n "${PYSTACK_FRESH_ROOT:-}" ]; then
     root=$PYSTACK_FRESH_ROOT
 else
     root=$(mktemp -d /var/tmp/fresh-check-XXXXXX)
-    # The mounts are in a namespace that has ended by then: nothing of the machine is below.
+    # The mounts were in a namespace that has ended by now, so the directory contains nothing of the machine.
     trap 'rm -rf --one-file-system "$root"' EXIT
 fi
 trap 'exit 130' INT TERM
 
 # --- The root ----------------------------------------------------------------------------------------------------------
 
-# apt's own settings of how to reach and to believe a source, such as a proxy.
+# apt's settings for reaching and trusting a source, such as a proxy
 apt_settings() {
     apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries|ForceIPv)' | grep -v '::ProxyAutoDetect' || true
 }
@@ -63,14 +63,14 @@ if [ ! -e "$root/etc/debian_version" ]; then
         chroot "$root" update-ca-certificates >/dev/null
     fi
 fi
-clone=/srv/pystack # where other users can read it, as some tests want
+clone=/srv/pystack # where other users can read it, which some tests need
 rm -rf "$root$clone"
-git diff --quiet HEAD || say "what is not committed is left out"
+git diff --quiet HEAD || say "changes that are not committed are left out"
 git clone -q --no-hardlinks . "$root$clone"
 
-# --- What is handed over -----------------------------------------------------------------------------------------------
+# --- Settings for the root ---------------------------------------------------------------------------------------------
 
-# How to reach the registries, as NAME=VALUE lines, ended by NUL: variables, then what the configuration files of pip and npm say.
+# The settings for the registries, as NAME=VALUE entries that end with NUL: variables, then the configuration of pip and npm.
 handed() {
     local name
     while IFS= read -r name; do
@@ -98,7 +98,7 @@ PY
 }
 mapfile -d '' -t environment < <(handed)
 
-# Files and folders that these name, and that the root has not: shown to it, for reading.
+# Files and folders that these settings name, and that the root does not have, are mounted into it read-only.
 shown=()
 for setting in "${environment[@]}"; do
     for word in ${setting#*=}; do
@@ -109,7 +109,7 @@ done
 
 # --- Inside ------------------------------------------------------------------------------------------------------------
 
-# inside COMMAND...: in a mount namespace where the root is the root.
+# inside COMMAND...: run the command in a mount namespace with the new root.
 inside() {
     # shellcheck disable=SC2016
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "TERM=${TERM:-dumb}" \
@@ -151,7 +151,7 @@ inside() {
 }
 
 failed=()
-# step NAME COMMAND...: run it in the clone; what was skipped is told again at the end.
+# step NAME COMMAND...: run it in the clone. Skipped tests are listed again at the end.
 step() {
     local name=$1 begin=$SECONDS
     shift
@@ -168,7 +168,7 @@ if [ "$mode" = shell ]; then
     inside bash -c "cd $clone && exec bash -i" || true
     exit 0
 fi
-# What the README says to do first.
+# The README says to do this first.
 inside sh -c 'apt-get update -qq && apt-get install -qq -y git make >/dev/null 2>&1' || die "apt-get does not work in the new root"
 # shellcheck disable=SC2016
 say "$(inside sh -c '. /etc/os-release; echo "$PRETTY_NAME"; cat /etc/debian_version' | paste -sd' ')"

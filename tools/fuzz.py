@@ -1,13 +1,14 @@
-"""Throw hostile frames, calls and time at live stacks, and ask the oracles after every step.
+"""Throws hostile frames, calls and time at live stacks, and checks the oracles after every step.
 
     python tools/fuzz.py --seconds 60             the compiled core (or the uncompiled one: --pure)
     python tools/fuzz.py --seconds 60 --both      both, comparing everything observable
     python tools/fuzz.py --replay crash.json      a saved program again
     python tools/fuzz.py --cost --seconds 60      inputs that take too much work or memory (tools/cost.py)
 
-Each round is one small world (three interfaces, listeners, sockets) and 150 moves of tests.support.hostile, chosen by the
-round's seed: first seed (--seed) + number of the round. A failure is cut down to the steps that it takes, printed, and saved
-as JSON with the frames in hex, which --replay and tests/fuzz/regressions/ understand. Exit status 1 tells of one.
+Each round is one small world (three interfaces, listeners, sockets) and 150 moves of tests.support.hostile, chosen by
+the round's seed: the first seed (--seed) plus the number of the round. A failure is reduced to the steps that it needs,
+printed, and saved as JSON with the frames in hex, which --replay and tests/fuzz/regressions/ understand. The exit
+status is 1 after a failure.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
 
-# (At the end, so that a build in another directory can be put in front: PYTHONPATH.)
+# At the end, so that a build in another directory can be put in front with PYTHONPATH.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 MOVES = 150
@@ -28,23 +29,23 @@ REGRESSIONS = sorted(Path(__file__).resolve().parents[1].glob("tests/fuzz/regres
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="how many seconds to run (default 60)")
     parser.add_argument("--seed", type=int, help="first seed (default: random, printed)")
     parser.add_argument("--rounds", type=int, default=1 << 62, help="at most this many rounds")
-    parser.add_argument("--pure", action="store_true", help="the uncompiled core")
+    parser.add_argument("--pure", action="store_true", help="use the uncompiled core")
     parser.add_argument("--both", action="store_true", help="compare the two builds after every step")
     parser.add_argument("--replay", type=Path, help="run a saved program")
-    parser.add_argument("--cost", action="store_true", help="the cost oracle: work and memory for what comes in")
+    parser.add_argument("--cost", action="store_true", help="run the cost oracle: work and memory for each input")
     parser.add_argument("--target", action="append", help="with --cost: this target only; repeatable")
-    parser.add_argument("--keep-going", action="store_true", help="with --cost: a failure does not end it")
-    parser.add_argument("--save", type=Path, default=Path("fuzz-failure.json"), help="where a failure is saved")
+    parser.add_argument("--keep-going", action="store_true", help="with --cost: continue after a failure")
+    parser.add_argument("--save", type=Path, default=Path("fuzz-failure.json"), help="file for a failure")
     return parser.parse_args(argv)
 
 
 def make(seed: int) -> tuple[dict[str, Any], str, int]:
-    """Play one round. Its program, how it failed ("" is well), and the steps done."""
+    """Play one round. Return its program, its failure ("" if none), and the number of steps."""
     from tests.support.hostile import Hostile, start
     from tests.support.world import World
 
@@ -67,7 +68,7 @@ def make(seed: int) -> tuple[dict[str, Any], str, int]:
 
 
 def fails(program: dict[str, Any]) -> str:
-    """How a program fails with all oracles on, "" where it does not."""
+    """Return how a program fails with all oracles on, or ""."""
     from tests.support.world import World
 
     try:
@@ -81,14 +82,14 @@ def fails(program: dict[str, Any]) -> str:
 
 
 def signature(failure: str) -> str:
-    """What makes two failures the same: the place, and the exception's type."""
+    """Return what makes two failures the same: the place, and the exception's type."""
     lines = [line.strip() for line in failure.strip().split("\n")]
     places = [line for line in lines if line.startswith("File ")]
     return f"{places[-1] if places else ''} {lines[-1].split(':')[0]}"
 
 
 class SameFailure:
-    """A test for minimise: does the program fail as the first one did?"""
+    """A test for minimise: whether the program fails as the first one did."""
 
     def __init__(self, failure: str):
         self.wanted = signature(failure)
@@ -118,7 +119,7 @@ def minimise(program: dict[str, Any], test: Any, seconds: float = 60) -> dict[st
 
 
 def dump(program: dict[str, Any]) -> str:
-    """A program as JSON, a step a line."""
+    """Return a program as JSON, with one step per line."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, bytes):
@@ -133,7 +134,7 @@ def dump(program: dict[str, Any]) -> str:
 
 
 def load(text: str) -> dict[str, Any]:
-    """A program from its JSON."""
+    """Return a program from its JSON."""
 
     def back(value: Any) -> Any:
         if isinstance(value, dict):
@@ -146,11 +147,11 @@ def load(text: str) -> dict[str, Any]:
 
 
 def report(program: dict[str, Any], failure: str, seed: int, test: Any, save: Path) -> None:
-    """Cut the failure down, print it, save it."""
+    """Reduce the failure, print it, and save it."""
     print(f"\nseed {seed} fails:\n{failure}", flush=True)
     small = minimise(program, test)
     save.write_text(dump(small))
-    print(f"cut down to {len(small['steps'])} of {len(program['steps'])} steps, in {save}:")
+    print(f"reduced to {len(small['steps'])} of {len(program['steps'])} steps, in {save}:")
     print(f"config {small['config']}, stack seed {small['seed']}, probe {small['probe']}")
     for step in small["steps"]:
         print("  ", str(step)[:400])
@@ -158,7 +159,7 @@ def report(program: dict[str, Any], failure: str, seed: int, test: Any, save: Pa
 
 
 def replay(path: Path, other: Any) -> int:
-    """Run a saved program, on both builds where there is another. The exit status."""
+    """Run a saved program, on both builds if there is another one. Return the exit status."""
     from tests.support.worker import compare
 
     program = load(path.read_text())
@@ -168,7 +169,7 @@ def replay(path: Path, other: Any) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Rounds until the time is over or one fails."""
+    """Play rounds until the time is over or one fails."""
     args = parse(argv)
     if args.pure:
         os.environ["PYSTACK_PURE"] = "1"

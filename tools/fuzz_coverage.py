@@ -2,12 +2,13 @@
 
     make fuzz-coverage                            build, then all targets for an hour together (ARGS="--seconds 600")
     python tools/fuzz_coverage.py --target frames --seconds 300
-    python tools/fuzz_coverage.py --minimise      put what was found into tests/fuzz/corpus, as few and small as can be
+    python tools/fuzz_coverage.py --minimise      renew tests/fuzz/corpus from the inputs found, few and small ones
 
-The core is compiled once more in build/fuzz, by clang with the address and undefined-behaviour sanitizers and with counters of the edges
-that are taken. Each target (tests/support/targets.py) runs there in a process of its own; atheris (libFuzzer) changes inputs
-and keeps those that take new edges, in build/fuzz/corpus. An input that crashes, raises, hangs or uses too much memory is kept
-in build/fuzz/found; run it again by `--replay FILE --target NAME`, on any build. docs/howto/fuzzing.md tells more.
+The core is compiled once more in build/fuzz, by clang with the address and undefined-behaviour sanitizers and with
+counters of the edges that are taken. Each target (tests/support/targets.py) runs there in a process of its own. atheris
+(libFuzzer) changes inputs, and keeps those that take new edges in build/fuzz/corpus. An input that crashes, raises an
+exception, hangs or uses too much memory is kept in build/fuzz/found. Run it again with `--replay FILE --target NAME`,
+on any build. See docs/howto/fuzzing.md.
 """
 
 import argparse
@@ -25,19 +26,19 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "fuzz"
 TREE = BUILD / "tree"
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
-#: what goes into a build
+#: the files that a build needs
 SOURCES = ("pystack", "pystack_c", "setup.py", "pyproject.toml")
 #: versions of clang, the best first
 CLANGS = ("clang-19", "clang-18", "clang-17", "clang-16", "clang", "clang-14")
 CHECKS = "address,undefined,fuzzer-no-link"
-#: largest input, seconds that one may take, megabytes that a process may use
+#: the largest input (bytes), the seconds that one may take, the megabytes that a process may use
 LONGEST, SLOWEST, LARGEST = 4096, 10, 2048
-#: files of a target's corpus in the tree, and bytes of each
+#: the most files of a target's corpus in the tree, and the most bytes of each
 MOST_FILES, MOST_BYTES = 60, 600
 
 
 def compiler() -> str:
-    """A clang, with its run-time library."""
+    """Return a clang that has its run-time library."""
     for name in CLANGS:
         if shutil.which(name):
             return name
@@ -45,7 +46,7 @@ def compiler() -> str:
 
 
 def runtime() -> Path:
-    """atheris' library with libFuzzer and the address sanitizer."""
+    """Return atheris' library with libFuzzer and the address sanitizer."""
     try:
         atheris: Any = importlib.import_module("atheris")
     except ImportError:
@@ -54,7 +55,7 @@ def runtime() -> Path:
 
 
 def sources(top: Path) -> list[Path]:
-    """What is compiled, relative."""
+    """Return the files to compile, as relative paths."""
     found = []
     for name in SOURCES:
         path = top / name
@@ -67,7 +68,7 @@ def sources(top: Path) -> list[Path]:
 
 
 def build() -> None:
-    """Compile what changed."""
+    """Compile what has changed."""
     TREE.mkdir(parents=True, exist_ok=True)
     changed = False
     wanted = sources(ROOT)
@@ -89,8 +90,8 @@ def build() -> None:
         flush=True,
     )
     stamp.unlink(missing_ok=True)
-    # (The check of function types needs type information that CPython does not have. A byte shifted into the sign, `p[0] << 24`, is
-    # what GCC and clang define it to be. Overflows of signed numbers, distances of shifts, bounds and the rest stay on.)
+    # Two checks are off. The one of function types needs type information that CPython does not have, and GCC and
+    # clang define the result of shifting a byte into the sign (`p[0] << 24`). The others stay on.
     flags = f"-O1 -g0 -fsanitize={CHECKS} -fno-sanitize=function,shift-base -fno-sanitize-recover=undefined"
     env = {**os.environ, "CC": clang, "CFLAGS": flags, "LDSHARED": f"{clang} -shared"}
     env.pop("PYSTACK_PURE", None)
@@ -106,12 +107,12 @@ def build() -> None:
 
 
 def environment() -> dict[str, str]:
-    """For a process that runs a target."""
+    """Return the environment for a process that runs a target."""
     env = {name: value for name, value in os.environ.items() if name != "PYSTACK_PURE"}
     env.update(
         LD_PRELOAD=str(runtime()),
         PYTHONPATH=f"{TREE}{os.pathsep}{ROOT}",
-        # Each object in memory of its own, so that a look beyond its end is seen.
+        # Each object has memory of its own, so that an access beyond its end is noticed.
         PYTHONMALLOC="malloc",
         PYTHONDONTWRITEBYTECODE="1",
         ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:handle_segv=1",
@@ -121,7 +122,7 @@ def environment() -> dict[str, str]:
 
 
 def corpora(target: str) -> list[str]:
-    """The directories that a target begins with; what is new goes into the first."""
+    """Return the directories with which a target begins. New inputs go into the first."""
     mine = BUILD / "corpus" / target
     mine.mkdir(parents=True, exist_ok=True)
     kept = CORPUS / target
@@ -129,7 +130,7 @@ def corpora(target: str) -> list[str]:
 
 
 def fuzz(target: str, seconds: float) -> int:
-    """Run one target for so long; the exit status of its process."""
+    """Run one target for this many seconds. Return the exit status of its process."""
     found = BUILD / "found"
     found.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(Path(__file__).resolve()), "--run", target]
@@ -152,7 +153,7 @@ def fuzz(target: str, seconds: float) -> int:
 
 
 def run(target: str, arguments: list[str]) -> None:
-    """The process of a target: hand its function to libFuzzer."""
+    """Be the process of a target: hand its function to libFuzzer."""
     import pystack
     from tests.support.targets import TARGETS
 
@@ -168,7 +169,7 @@ def run(target: str, arguments: list[str]) -> None:
 
 
 def minimise(names: list[str]) -> None:
-    """Keep the smallest set of inputs that takes the same edges, and of these the shortest."""
+    """Keep the smallest set of inputs that takes the same edges, and the shortest of these."""
     for target in names:
         dirs = corpora(target)
         small = BUILD / "small" / target
@@ -195,10 +196,10 @@ def main(argv: list[str]) -> int:
     from tests.support.targets import TARGETS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3600, help="how long, all targets together (default 3600)")
-    parser.add_argument("--target", action="append", choices=list(TARGETS), help="this target only; repeatable")
+    parser.add_argument("--seconds", type=float, default=3600, help="seconds for all targets together (default 3600)")
+    parser.add_argument("--target", action="append", choices=list(TARGETS), help="only this target; repeatable")
     parser.add_argument("--minimise", action="store_true", help="renew tests/fuzz/corpus from what was found")
-    parser.add_argument("--replay", type=Path, help="run one input, on the core that is there")
+    parser.add_argument("--replay", type=Path, help="run one input, on the core that is installed")
     args = parser.parse_args(argv)
     names = args.target or list(TARGETS)
     if args.replay is not None:

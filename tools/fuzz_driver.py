@@ -1,9 +1,10 @@
-"""Devices that fail, signals, leaps of time and threads against the real-time driver, round by round.
+"""Exposes the real-time driver to devices that fail, signals, leaps of time and threads, round by round.
 
     python tools/fuzz_driver.py --seconds 60
 
-Each round is two stacks on a cable (tests/support/shaky.py), with the faults that the round's seed chooses. Threads and real time are
-not to be repeated exactly, but the faults are: --seed N --rounds 1 plays a round again. Exit status 1 tells of a failure.
+Each round is two stacks on a cable (tests/support/shaky.py), with the faults that the round's seed chooses. Threads and
+real time cannot be repeated exactly, but the faults can: --seed N --rounds 1 plays a round again. The exit status is 1
+after a failure.
 """
 
 import argparse
@@ -19,10 +20,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 def main(argv: list[str]) -> int:
     """Play rounds until the time is over or one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="how many seconds to run (default 60)")
     parser.add_argument("--seed", type=int, help="first seed (default: random, printed)")
     parser.add_argument("--rounds", type=int, default=1 << 62, help="at most this many rounds")
-    parser.add_argument("--pure", action="store_true", help="the uncompiled driver")
+    parser.add_argument("--pure", action="store_true", help="use the uncompiled driver")
     options = parser.parse_args(argv)
     if options.pure and os.environ.get("PYSTACK_PURE") != "1":
         os.environ["PYSTACK_PURE"] = "1"
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
                 print(f"  {problem}")
             return 1
         seed += 1
-    print(f"{seed - first} rounds of the driver's fuzzer from seed {first}: well")
+    print(f"{seed - first} rounds of the driver's fuzzer from seed {first}: no failure")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Do the conformance tests notice when the behaviour is broken? `python -m tools.mutate` (`make mutants`).
+"""Checks that the conformance tests notice broken behaviour: `python -m tools.mutate` (`make mutants`).
 
-Each line of tests/rfc/mutants.py changes one place of the core's source, in a scratch copy; the tests of the requirement
-then run there, uncompiled, and must fail. What came of it is written to tests/rfc/mutants.json, which `make rfc` reads.
-Exit status 1 where a mutant survives, or does not fit the source any more.
+Each line of tests/rfc/mutants.py changes one place of the core's source, in a scratch copy. The tests of the
+requirement then run there, uncompiled, and must fail. The results are written to tests/rfc/mutants.json, which `make
+rfc` reads. The exit status is 1 if a mutant survives, or does not fit the source any more.
 """
 
 import argparse
@@ -25,17 +25,17 @@ FOLDERS = ("pystack", "pystack_c", "tests", "tools")
 
 
 def fingerprint(mutant: Mutant) -> str:
-    """Names one mutant: a result counts only for the change that it was measured with."""
+    """Return a name for one mutant. A result is valid only for the change that it was measured with."""
     return hashlib.blake2s("\0".join(mutant).encode(), digest_size=6).hexdigest()
 
 
 def selection(ident: str) -> str:
-    """The -k expression for a requirement's tests: MUST-2 is test_must_2_..."""
+    """Return the -k expression for a requirement's tests: MUST-2 is test_must_2_..."""
     return f"test_{ident.lower().replace('-', '_')}_"
 
 
 def copy_tree(where: Path) -> Path:
-    """A copy of the sources without compiled modules."""
+    """Return a copy of the sources without compiled modules."""
     ignore = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build", "web", "cpython")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, where / name, ignore=ignore)
@@ -44,7 +44,7 @@ def copy_tree(where: Path) -> Path:
 
 
 def run_tests(where: Path, page: str, ident: str) -> tuple[int, str]:
-    """pytest's exit status for one requirement's tests in the copy, and its last line."""
+    """Return pytest's exit status for one requirement's tests in the copy, and its last line."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += [
         "-k",
@@ -61,7 +61,7 @@ def run_tests(where: Path, page: str, ident: str) -> tuple[int, str]:
 
 
 def try_mutant(where: Path, page: str, mutant: Mutant) -> str:
-    """killed, survived, or why it could not be tried."""
+    """Return "killed", "survived", or why the mutant could not be tried."""
     path = where / "pystack_c" / mutant.file
     source = path.read_text()
     if source.count(mutant.old) != 1:
@@ -76,17 +76,17 @@ def try_mutant(where: Path, page: str, mutant: Mutant) -> str:
         status, said = run_tests(where, page, mutant.id)
     finally:
         path.write_text(source)
-    # 1: tests ran, and one failed. Anything else (nothing collected, an error of ours) is no proof.
+    # 1 means that tests ran and one failed. Anything else (nothing collected, an internal error) is no proof.
     if status == 1:
         return "killed"
     return "survived" if status == 0 else f"not run: {said}"
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("ids", nargs="*", help="only these requirements (default: all)")
-    parser.add_argument("--jobs", type=int, default=2, help="at once (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many run at the same time (default: %(default)s)")
     options = parser.parse_args(argv)
     chosen = [(page, m) for page, mutants in ALL.items() for m in mutants if not options.ids or m.id in options.ids]
     results: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

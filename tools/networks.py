@@ -1,9 +1,10 @@
-"""How much of a network each algorithm uses: `python -m tools.networks` writes docs/explanation/networks.md (minutes; in virtual time).
+"""Measures how much of a network each algorithm uses. `python -m tools.networks` writes docs/explanation/networks.md.
 
-Bulk transfers over simulated paths from 10 kbit/s to 40 Gbit/s and from 10 us to 30 s, with short and long queues; over paths that
-lose, reorder, delay and police; over paths that change; and several connections at once on one link. A seed gives the same figures
-on each machine and on both builds. The page has a word for each figure below 0.9 on a clean path: they are in WORDS, and a figure
-without one makes the command fail (exit status 1).
+It runs bulk transfers in virtual time over simulated paths from 10 kbit/s to 40 Gbit/s and from 10 us to 30 s, with
+short and long queues; over paths that lose, reorder, delay and police; over paths that change; and several connections
+at once on one link. This takes minutes. A seed gives the same figures on each machine and on both builds. The page
+explains each figure below 0.9 on a clean path. These explanations are in WORDS, and a figure without one makes the
+command fail (exit status 1).
 """
 
 import argparse
@@ -14,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
+import pystack  # noqa: F401 (first, because it decides which build of the core is loaded)
 from pystack.sim.channel import Channel
 from pystack.sim.network import MS, US, Link, Network, S
 from pystack.sim.programs import Program, sleep, spawn, stream
@@ -32,7 +33,7 @@ GIB = 1 << 30
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One network, and what happens on it."""
+    """One network, and the traffic on it."""
 
     name: str
     rate: int
@@ -40,28 +41,29 @@ class Case:
     queue: float = 1.0  # of a BDP
     mtu: int = 1500
     trouble: str = ""  # one of TROUBLES
-    flows: tuple[str, ...] = ()  # algorithms, one a connection; empty: one connection of each of ALGORITHMS in turn
+    # the algorithm of each connection; empty: one connection with each of ALGORITHMS in turn
+    flows: tuple[str, ...] = ()
 
     def frame(self) -> int:
-        """Bytes of a full-sized frame."""
+        """Return the bytes of a full-sized frame."""
         return self.mtu + ETHERNET
 
     def bdp(self) -> float:
-        """Frames that the path holds."""
+        """Return how many frames the path holds."""
         return self.rate * self.rtt / S / 8 / self.frame()
 
     def frames_in_queue(self) -> int:
-        """The queue's room: a part of a BDP, and ten frames at least."""
+        """Return the room of the queue in frames: a fraction of a BDP, but at least ten."""
         return max(round(self.queue * self.bdp()), 10)
 
     def useful(self) -> float:
-        """The part of the rate that is payload: what an ideal transfer has."""
+        """Return the fraction of the rate that is payload, which an ideal transfer reaches."""
         return (self.mtu - HEADERS) / self.frame()
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was seen."""
+    """The result of a run."""
 
     used: float  # of the link's payload rate
     repeated: float  # of all data segments
@@ -72,19 +74,20 @@ class Result:
 
 
 def aggregate(channel: Channel, step: int) -> None:
-    """Frames arrive together, at multiples of `step` ns."""
+    """Let frames arrive together, at multiples of `step` ns."""
     channel.rule(None, lambda n: True, lambda frame, arrival: [(-(-arrival // step) * step, frame)])
 
 
 def aggregate_both(link: Link, step: int) -> None:
-    """Both ways."""
+    """Do so in both directions."""
     for channel in link.channels():
         aggregate(channel, step)
 
 
 def police(channel: Channel, rate: int, burst: int) -> None:
-    """Drop what exceeds a token bucket of `rate` bit/s and `burst` bytes, however short the queue is."""
-    state = [burst * 8 * S, 0]  # bits times ns of a second, so that all is exact; when they were counted
+    """Drop frames that exceed a token bucket of `rate` bit/s and `burst` bytes, however short the queue is."""
+    # tokens in bits times ns per second, so that all is exact, and the time when they were counted
+    state = [burst * 8 * S, 0]
 
     def action(frame: bytes, arrival: int) -> Any:
         tokens = min(burst * 8 * S, state[0] + (arrival - state[1]) * rate)
@@ -99,7 +102,7 @@ def police(channel: Channel, rate: int, burst: int) -> None:
     channel.rule(None, lambda n: True, action)
 
 
-#: what may happen on a path, by name: done before the first frame
+#: troubles of a path, by name, with the function that sets them up before the first frame
 TROUBLES: dict[str, Callable[[Link, Case], None]] = {
     "0.01 % of the frames are lost": lambda link, path: link.ab.set(loss=0.0001),
     "0.1 % are lost": lambda link, path: link.ab.set(loss=0.001),
@@ -116,9 +119,9 @@ TROUBLES: dict[str, Callable[[Link, Case], None]] = {
     "data and ACKs arrive each 10 ms": lambda link, path: aggregate_both(link, 10 * MS),
     "the way back has a fiftieth of the rate": lambda link, path: link.ba.set(rate=path.rate // 50, queue=20),
 }
-#: a policer is measured against its rate, not the link's
+#: a policer's figure is relative to its own rate, not to the link's
 POLICERS = {"policed, bursts of 15 kB": 15_000, "policed, bursts of 150 kB": 150_000}
-#: (what changes, factor of the delay, factor of the rate): in the first third of the measured time
+#: (change, factor of the delay, factor of the rate); the change is made after the first third of the time
 CHANGES = {
     "the round trip becomes ten times as long": (10.0, 1.0),
     "the round trip becomes a tenth": (0.1, 1.0),
@@ -128,7 +131,10 @@ CHANGES = {
 
 
 def times(path: Case, frames: int) -> tuple[int, int]:
-    """(from when, until when) a path is measured: 100 round trips, 30 s and 500 frames, or what `frames` allow, but 30 round trips."""
+    """Return from when until when a path is measured (ns).
+
+    The time is 100 round trips, 30 s or 500 frames, or as much as `frames` allow, but at least 30 round trips.
+    """
     each = path.frame() * 8 * S // path.rate
     whole = max(100 * path.rtt, 30 * S, 500 * each)
     whole = max(min(whole, frames * each), 30 * path.rtt)
@@ -140,7 +146,7 @@ def times(path: Case, frames: int) -> tuple[int, int]:
 
 
 def run(path: Case, algorithm: str, frames: int) -> Result:
-    """One path, one algorithm (or the path's own several)."""
+    """Run one path with one algorithm (or with the path's own several)."""
     flows = path.flows or (algorithm,)
     net = Network(1)
     top = CHANGES.get(path.trouble, (1.0, 1.0))
@@ -152,7 +158,8 @@ def run(path: Case, algorithm: str, frames: int) -> Result:
     rate, policed = path.rate, POLICERS.get(path.trouble)
     wire: dict[str, Any] = {"rate": rate * 10 if policed else rate, "queue": path.frames_in_queue()}
     if len(flows) > 1:
-        # (In virtual time, to the nanosecond, frames of one connection would meet the full queue again and again.)
+        # Without jitter, in virtual time exact to the nanosecond, the same connection's frames would always meet the
+        # full queue.
         wire["jitter"] = 2 * path.frame() * 8 * S // rate
     link = net.link(
         a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=path.rtt // 2, mtu=path.mtu, ab=wire, ba={"rate": rate}
@@ -190,7 +197,10 @@ def run(path: Case, algorithm: str, frames: int) -> Result:
     begin, end = times(path, frames)
 
     def delivered() -> list[int]:
-        """By connection: what lies behind a hole has arrived, too, though the application does not have it yet."""
+        """Return the bytes delivered by connection.
+
+        Data after a hole counts, too, although the application does not have it yet.
+        """
         return [sock.endpoint.bytes_acked + sock.endpoint.rtxq.sacked_out for sock in socks]
 
     marks = [0]
@@ -218,12 +228,12 @@ def run(path: Case, algorithm: str, frames: int) -> Result:
 
 
 def jain(shares: tuple[int, ...]) -> float:
-    """Jain's index: 1 where all have the same, 1/n where one has everything."""
+    """Return Jain's index: 1 if all have the same, 1/n if one has everything."""
     squares = sum(share * share for share in shares)
     return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
 
 
-#: (rate, round trip, MTU): large MTUs where there would be too many frames to simulate
+#: (rate, round trip, MTU); the MTU is large if there would otherwise be too many frames to simulate
 CLEAN = (
     (10_000, 1 * S, 1500),
     (10_000, 30 * S, 1500),
@@ -266,7 +276,7 @@ RACES = (
 
 
 def clean(quick: bool) -> list[Case]:
-    """Paths on which nothing goes wrong."""
+    """Return paths on which nothing goes wrong."""
     return [
         Case("clean", rate, rtt, queue, mtu)
         for rate, rtt, mtu in (QUICK if quick else CLEAN)
@@ -275,7 +285,9 @@ def clean(quick: bool) -> list[Case]:
 
 
 def troubled(quick: bool) -> list[Case]:
-    """20 Mbit/s, 50 ms, a queue of one BDP, and a trouble."""
+    """Return paths of 20 Mbit/s and 50 ms with a queue of one BDP, each with a trouble, and paths of 2 Mbit/s that
+    change.
+    """
     names = [*TROUBLES, *POLICERS, *CHANGES]
     if quick:
         names = ["1 % are lost", "policed, bursts of 15 kB", "the rate becomes a tenth"]
@@ -284,7 +296,7 @@ def troubled(quick: bool) -> list[Case]:
 
 
 def races(quick: bool) -> list[Case]:
-    """20 Mbit/s, 40 ms, several connections."""
+    """Return paths of 20 Mbit/s and 40 ms with several connections."""
     chosen = RACES[:1] if quick else RACES
     return [Case("race", 20_000_000, 40 * MS, queue, flows=flows) for flows in chosen for queue in (1.0, 4.0)]
 
@@ -293,10 +305,10 @@ def races(quick: bool) -> list[Case]:
 
 
 def sawtooth(queue: float) -> float:
-    """What Reno has in the long run of a link with a queue of so many BDPs (1 at most), were a round trip no step in its growth.
+    """Return the fraction of a link that Reno uses in the long run, with a queue of so many BDPs (at most 1).
 
-    Its window goes from (1 + queue) / 2 BDPs to 1 + queue, the same step each round trip, and a round trip is as long as the window where
-    that exceeds a BDP.
+    The model is continuous. The window goes from (1 + queue) / 2 BDPs to 1 + queue, by the same step in each round
+    trip. If the window exceeds a BDP, the round trip is longer in proportion.
     """
     low, high = (1 + queue) / 2, 1 + queue
     return (high**2 - low**2) / 2 / ((1 - low) + (high**2 - 1) / 2)
@@ -312,7 +324,7 @@ GROWTH = (
     "one segment in each round trip. To fill the path, it needs 0.38 round trips for each frame of the BDP, which "
     "is longer than the measurement. The reason is the algorithm again. CUBIC was made for such paths."
 )
-#: why a figure on a clean path is below 0.9, by (rate, round trip, queue, algorithm)
+#: the reason why a figure on a clean path is below 0.9, by (rate, round trip, queue, algorithm)
 WORDS: dict[tuple[int, int, float, str], str] = {
     (1_000_000, 600 * MS, SHORT, "reno"): SAWTOOTH,
     (10_000_000, 100 * MS, SHORT, "reno"): SAWTOOTH,
@@ -328,7 +340,7 @@ WORDS: dict[tuple[int, int, float, str], str] = {
 
 
 def rate_text(rate: int) -> str:
-    """A rate in the unit that fits."""
+    """Return a rate in the unit that fits."""
     for unit, name in ((10**9, "Gbit/s"), (10**6, "Mbit/s"), (10**3, "kbit/s")):
         if rate >= unit:
             return f"{rate / unit:g} {name}"
@@ -336,7 +348,7 @@ def rate_text(rate: int) -> str:
 
 
 def time_text(ns: int) -> str:
-    """A time in the unit that fits."""
+    """Return a time in the unit that fits."""
     for unit, name in ((S, "s"), (MS, "ms"), (US, "us")):
         if ns >= unit:
             return f"{ns / unit:g} {name}"
@@ -344,7 +356,7 @@ def time_text(ns: int) -> str:
 
 
 def figure(result: Result, note: int = 0) -> str:
-    """The part of the link, the part sent again where there is one, and a note's number."""
+    """Return the fraction of the link, the retransmitted percentage if there is any, and a note's number."""
     text = f"{result.used:.2f}"
     if result.repeated >= 0.0005:
         text += f" ({100 * result.repeated:.1f} %)"
@@ -352,19 +364,19 @@ def figure(result: Result, note: int = 0) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def flows_text(flows: tuple[str, ...]) -> str:
-    """Several connections, in words."""
+    """Describe several connections in words."""
     names = list(dict.fromkeys(flows))
     return ", ".join(f"{flows.count(name)} {name}" for name in names)
 
 
 def race_row(case: Case, result: Result) -> list[str]:
-    """Jain's index of all, and what each algorithm's connections have, of the mean."""
+    """Return Jain's index of all, and the shares of each algorithm's connections, relative to the mean."""
     mean = sum(result.shares) / len(result.shares)
     parts = []
     for name in dict.fromkeys(case.flows):
@@ -404,7 +416,7 @@ smallest window is four segments ([congestion control](../howto/congestion.md)).
 
 
 def trouble_rows(found: "list[tuple[Case, str, Result]]", kind: str, title: str) -> list[str]:
-    """A row for each trouble, or each change, with how it goes on."""
+    """Return a row for each trouble, or for each change with the time after it."""
     rows: dict[str, list[str]] = {}
     for case, _, result in found:
         if case.name == kind:
@@ -416,7 +428,7 @@ def trouble_rows(found: "list[tuple[Case, str, Result]]", kind: str, title: str)
 
 
 def page(found: "list[tuple[Case, str, Result]]") -> tuple[str, list[str]]:
-    """The page, and which figures have no word."""
+    """Return the page, and the figures that have no explanation."""
     lines = [HEAD]
     notes: dict[str, int] = {}
     missing = []
@@ -471,20 +483,20 @@ mean share of each algorithm, and the least share of a single connection."""
 
 
 def work(job: tuple[Case, str, int]) -> Result:
-    """One run, in a process of its own."""
+    """Make one run, in a process of its own."""
     case, algorithm, frames = job
     return run(case, algorithm, frames)
 
 
 def jobs(quick: bool, frames: int) -> list[tuple[Case, str, int]]:
-    """All that is to be run."""
+    """Return all runs."""
     single = [*clean(quick), *troubled(quick)]
     found = [(case, algorithm, frames) for case in single for algorithm in ALGORITHMS]
     return found + [(case, "", 2 * frames) for case in races(quick)]
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.networks", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--quick", action="store_true", help="a few paths, a tenth of the frames, printed instead of written"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
+"""Writes docs/reference/probe.md: every kind of event of the core, with an example of each from a simulated run.
 
 Usage: tools/probe_docs.py [--check]      with --check: exit status 1 if the page is out of date
 
-The list is pystack_c.probe.KINDS, and the runs are tests/support/decisions.py. A kind that no run makes is an error.
+The list is pystack_c.probe.KINDS, and the runs are tests/support/decisions.py. A kind that does not occur in any run is an error.
 """
 
 import importlib
@@ -29,7 +29,7 @@ probe has `snapshots = True`, each event about a socket also has the variables o
 `tools/probe_docs.py` makes this page from the list in the code and from simulated runs in which every kind of event occurs. The example of
 each kind names the subject, the reason, and in brackets the fields.
 """
-#: the kinds, by what they are about
+#: the kinds, by subject
 GROUPS = (
     ("Frames, drops, calls", ("frame.", "drop", "call", "return")),
     ("Timers", ("timer.",)),
@@ -41,19 +41,19 @@ GROUPS = (
 
 
 def linked(rfc: str) -> str:
-    """A section as a link to the RFC editor's page."""
+    """Return a section as a link to the RFC editor's page."""
     url = Timeline.link(rfc)
     return f"[{rfc}]({url})" if url else rfc
 
 
 def order(rfc: str) -> tuple[object, ...]:
-    """RFCs by number and section, others behind them."""
+    """Return a sort key: RFCs by number and section, others after them."""
     numbers = [int(part) for part in re.findall(r"\d+", rfc)]
     return (not rfc.startswith("RFC"), numbers, rfc)
 
 
 def short(event: Event) -> str:
-    """The example: what it is about, and why."""
+    """Return the example: its subject and its reason."""
     fields = ", ".join(f"{name} {value}" for name, value in event.fields.items() if name != "frame")
     if len(fields) > 110:
         fields = fields[:107] + "..."
@@ -61,7 +61,7 @@ def short(event: Event) -> str:
 
 
 def entry(kind: str, found: list[Event]) -> str:
-    """One kind: its fields, its meaning, its sections, an example."""
+    """Return one kind: its fields, its meaning, its sections, an example."""
     fields, meaning = KINDS[kind]
     named = ", ".join(f"`{name}`" for name in fields)
     sections = ", ".join(linked(rfc) for rfc in sorted({event.rfc for event in found}, key=order))
@@ -70,13 +70,13 @@ def entry(kind: str, found: list[Event]) -> str:
 
 
 def timers() -> str:
-    """The table of timers."""
+    """Return the table of timers."""
     rows = [f"| `{name}` | {why} | {linked(rfc)} |" for name, why, rfc in TIMERS.values()]
     return "\n".join(["| timer | why it expires | rule |", "|---|---|---|", *rows]) + "\n"
 
 
 def page(events: list[Event]) -> str:
-    """The page's text. SystemExit if a kind does not occur, or is not in the list."""
+    """Return the page's text. SystemExit if a kind does not occur, or is not in the list."""
     by_kind: dict[str, list[Event]] = {}
     for event in events:
         by_kind.setdefault(event.kind, []).append(event)
@@ -93,7 +93,7 @@ def page(events: list[Event]) -> str:
 
 
 def main() -> int:
-    """Write or check."""
+    """Write or check the page."""
     text = page(importlib.import_module("tests.support.decisions").collect())
     if "--check" in sys.argv[1:]:
         return 0 if PAGE.exists() and PAGE.read_text() == text else 1

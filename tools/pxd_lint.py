@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 """Checks the .pxd files of the compiled core against their .py files.
 
-Cython says nothing where a local is not typed: it becomes a Python object and the function several times slower.
-This lint does. For each module in setup.py's list COMPILED it reports
+Cython does not warn if a local variable has no type: it becomes a Python object, and the function several times slower.
+This lint warns. For each module in setup.py's list COMPILED it reports
 
-  local      a local of a declared function that neither @cython.locals nor the parameters name
-             (on purpose? end one line that assigns it with the comment `# object`)
-  function   a function or method that the .pxd does not declare (on purpose? `# python` on its def line;
-             `# inherited` where the .pxd of a base declares it and the class is final, so that it cannot be said again)
-  class      a class that the .pxd does not declare (on purpose? `# python` on its class line)
-  attribute  an attribute that a method assigns and no .pxd declares: AttributeError once compiled
-  unknown    a name in the .pxd that the .py does not have
-  constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
-  macro      a macro of the .pxd that carries the C name of another module's function: no call is replaced by it, and nothing
-             but the speed shows that
-  module     a module that lacks its .pxd, or has one and is not in COMPILED
+local      a local of a declared function that neither @cython.locals nor the parameters name
+           (on purpose? end one line that assigns it with the comment `# object`)
+function   a function or method that the .pxd does not declare (on purpose? `# python` on its def line;
+           `# inherited` if the .pxd of a base declares it and the class is final, so that it cannot be declared again)
+class      a class that the .pxd does not declare (on purpose? `# python` on its class line)
+attribute  an attribute that a method assigns and no .pxd declares: AttributeError once compiled
+unknown    a name in the .pxd that the .py does not have
+constant   a public module-level name typed in the .pxd: it vanishes from the compiled module
+macro      a macro of the .pxd that has the C name of another module's function: it replaces no call, and only the speed
+           shows that
+module     a module that lacks its .pxd, or has one and is not in COMPILED
 
-and what tools/core_lint.py finds: sequence numbers that are not declared, and divisions that are not the same on both builds.
+and the findings of tools/core_lint.py: sequence numbers that are not declared, and divisions that differ between the
+builds.
 
-Usage: tools/pxd_lint.py [ROOT]; exit status 1 where something was found.
+Usage: tools/pxd_lint.py [ROOT]; the exit status is 1 if there are findings.
 """
 
 import ast
@@ -38,7 +39,7 @@ FROM = re.compile(r"^from\s+([\w.]+)\s+cimport\s+(.+)$", re.S)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to put right."""
+    """One thing to correct."""
 
     path: str
     line: int
@@ -58,7 +59,7 @@ class PxdFunction:
     args: list[str]
     locals: list[str]
     types: dict[str, str] = field(default_factory=dict)
-    """Parameter or local -> its type, as the .pxd writes it; "" -> what the function returns."""
+    """Parameter or local -> its type, as the .pxd writes it; "" -> the type of the result."""
     noexcept: bool = False
 
 
@@ -73,13 +74,13 @@ class PxdClass:
     types: dict[str, str] = field(default_factory=dict)
     """Attribute -> its type."""
     hidden: set[str] = field(default_factory=set)
-    """Attributes that only C sees: not public, set by inline functions of the .pxd."""
+    """Attributes that only C can see: not public, and set by inline functions of the .pxd."""
     methods: dict[str, PxdFunction] = field(default_factory=dict)
 
 
 @dataclass
 class Pxd:
-    """What one .pxd declares."""
+    """The declarations of one .pxd."""
 
     functions: dict[str, PxdFunction] = field(default_factory=dict)
     classes: dict[str, PxdClass] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class Pxd:
 
 
 def logical_lines(text: str) -> list[tuple[int, int, str]]:
-    """(line number, indentation, text) with comments gone and open brackets joined."""
+    """Return (line number, indentation, text) of each line, without comments and with open brackets joined."""
     result: list[tuple[int, int, str]] = []
     pending, start, indent, depth = "", 0, 0, 0
     for number, raw in enumerate(text.splitlines(), 1):
@@ -129,7 +130,7 @@ def split_commas(text: str) -> list[str]:
 
 
 def declared_name(text: str) -> str:
-    """The name in a declaration such as `const unsigned char* p`, `int n=*`, `x`."""
+    """Return the name in a declaration such as `const unsigned char* p`, `int n=*`, `x`."""
     names = re.findall(IDENT, text.split("=")[0].split("[")[0])
     return names[-1] if names else ""
 
@@ -161,7 +162,7 @@ def parse_pxd(text: str) -> Pxd:
         elif found := CLASS.match(code):
             owner = pxd.classes[found[1]] = PxdClass(found[1], line, found[2] or "")
         elif code.endswith(":") and FUNC.match(code[:-1]):
-            skip_indent = indent  # an inline function, body and all in the .pxd
+            skip_indent = indent  # an inline function, whose body is in the .pxd
             local_types = {}
         elif found := FUNC.match(code):
             args = split_commas(found[2])
@@ -185,7 +186,7 @@ def parse_pxd(text: str) -> Pxd:
 
 
 class Stores(ast.NodeVisitor):
-    """The names that a function's own body assigns, with a line for each assignment; nested scopes left out."""
+    """The names that a function's own body assigns, with a line for each assignment. Nested scopes are left out."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[int]] = {}
@@ -193,7 +194,7 @@ class Stores(ast.NodeVisitor):
         self.is_generator = False
 
     def add(self, name: str, line: int) -> None:
-        """One assignment."""
+        """Note one assignment."""
         self.names.setdefault(name, []).append(line)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -204,7 +205,7 @@ class Stores(ast.NodeVisitor):
         self.foreign.update(node.names)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        # `except E as e`: always an object, nothing to declare.
+        # `except E as e` is always an object, so there is nothing to declare.
         self.generic_visit(node)
 
     def visit_Yield(self, node: ast.Yield) -> None:
@@ -214,14 +215,14 @@ class Stores(ast.NodeVisitor):
         self.is_generator = True
 
     def _nested(self, node: ast.AST) -> None:
-        """A scope of its own."""
+        """Skip a nested scope."""
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_ClassDef = _nested
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _nested
 
 
 def stores_of(node: ast.FunctionDef) -> Stores:
-    """What the body of a function assigns."""
+    """Return the names that the body of a function assigns."""
     stores = Stores()
     for statement in node.body:
         stores.visit(statement)
@@ -229,7 +230,7 @@ def stores_of(node: ast.FunctionDef) -> Stores:
 
 
 def self_stores(node: ast.ClassDef) -> dict[str, int]:
-    """Attribute -> first line of every `self.x = ...` in the methods of a class."""
+    """Return attribute -> first line of every `self.x = ...` in the methods of a class."""
     found: dict[str, int] = {}
     for method in node.body:
         if not isinstance(method, ast.FunctionDef) or not method.args.args:
@@ -243,13 +244,13 @@ def self_stores(node: ast.ClassDef) -> dict[str, int]:
 
 
 def is_python(lines: list[str], node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """True where the comment `# python` stands behind the head of a function or class."""
+    """Return True if the head of a function or class ends with the comment `# python` or `# inherited`."""
     head = lines[node.lineno - 1 : max(node.lineno, node.body[0].lineno - 1)]
     return any(line.rstrip().endswith(("# python", "# inherited")) for line in head)
 
 
 def parameters(node: ast.FunctionDef) -> set[str]:
-    """All parameter names."""
+    """Return all parameter names."""
     args = node.args
     names = {a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)}
     return names | {a.arg for a in (args.vararg, args.kwarg) if a is not None}
@@ -259,7 +260,7 @@ def parameters(node: ast.FunctionDef) -> set[str]:
 
 
 class Lint:
-    """All compiled modules of one tree."""
+    """Checks all compiled modules of one tree."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -267,7 +268,7 @@ class Lint:
         self.pxds: dict[str, Pxd] = {}
 
     def run(self) -> list[Finding]:
-        """Everything there is to say, in the order of COMPILED."""
+        """Return all findings, in the order of COMPILED."""
         compiled = compiled_list(self.root / "setup.py")
         for path in sorted([*(self.root / "pystack_c").rglob("*.pxd"), *(self.root / "pystack").rglob("*.pxd")]):
             name = path.relative_to(self.root).with_suffix("")
@@ -287,11 +288,11 @@ class Lint:
         return self.findings
 
     def add(self, path: Path, line: int, kind: str, text: str) -> None:
-        """One finding."""
+        """Add a finding."""
         self.findings.append(Finding(str(path), line, kind, text))
 
     def check_macros(self, path: Path) -> None:
-        """The macros by which a .pxd has its functions compiled in place (base/seqnum.pxd): are they named as Cython names them?"""
+        """Check the names of the macros that let a .pxd inline its functions (base/seqnum.pxd): they must be Cython's."""
         where = path.relative_to(self.root)
         parts = where.with_suffix("").parts
         function = "__pyx_f_" + "".join(f"{len(part)}{part}_" for part in parts)
@@ -301,10 +302,10 @@ class Lint:
                 continue
             name = found[1]
             if name != "__PYX_HAVE__" + "__".join(parts) and not name.startswith(function):
-                self.add(where, number, "macro", f"{name} is not a name of this module's: {function}...")
+                self.add(where, number, "macro", f"{name} is not a name of this module: it should be {function}...")
 
     def check_module(self, module: str, path: Path) -> None:
-        """One .py against its .pxd."""
+        """Check one .py against its .pxd."""
         text = (self.root / path).read_text()
         tree = ast.parse(text)
         lines = text.splitlines()
@@ -327,7 +328,7 @@ class Lint:
                 self.add(pxd_path, line, "constant", f"{name} vanishes from the compiled module; keep it a plain int")
 
     def check_class(self, module: str, path: Path, lines: list[str], node: ast.ClassDef, declared: PxdClass) -> None:
-        """The methods and attributes of one class."""
+        """Check the methods and attributes of one class."""
         methods = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
         self.check_functions(path, lines, methods, declared.methods, node.name + ".")
         known = self.attributes(module, declared)
@@ -342,7 +343,7 @@ class Lint:
                 self.add(path.with_suffix(".pxd"), line, "unknown", text)
 
     def attributes(self, module: str, declared: PxdClass) -> set[str]:
-        """The attributes of a class and of its bases."""
+        """Return the attributes of a class and of its bases."""
         known = set(declared.attributes)
         if declared.base:
             home = self.pxds[module].cimports.get(declared.base, module)
@@ -359,7 +360,7 @@ class Lint:
         declared: dict[str, PxdFunction],
         prefix: str,
     ) -> None:
-        """The functions of a module, or the methods of a class."""
+        """Check the functions of a module, or the methods of a class."""
         for name, node in nodes.items():
             if name in declared:
                 self.check_locals(path, lines, node, declared[name], prefix + name)
@@ -374,7 +375,7 @@ class Lint:
     def check_locals(
         self, path: Path, lines: list[str], node: ast.FunctionDef, declared: PxdFunction, name: str
     ) -> None:
-        """The locals of one function."""
+        """Check the locals of one function."""
         stores = stores_of(node)
         args = parameters(node)
         known = args | set(declared.locals) | stores.foreign
@@ -389,7 +390,7 @@ class Lint:
 
 
 def compiled_list(setup: Path) -> list[str]:
-    """The list COMPILED of a setup.py."""
+    """Return the list COMPILED of a setup.py."""
     for node in ast.parse(setup.read_text()).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "COMPILED" for t in node.targets):
             return list(ast.literal_eval(node.value))
@@ -397,7 +398,7 @@ def compiled_list(setup: Path) -> list[str]:
 
 
 def main() -> int:
-    """Print the findings; 1 where there are any."""
+    """Print the findings. Return 1 if there are any."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from tools import core_lint

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/settings.md: every setting with type, default, range, unit, meaning and source, and the quirks in tables of their own.
+"""Writes docs/reference/settings.md: a table of all settings, and tables of the quirks.
+
+Each row has type, default, range, unit, meaning and source.
 
 Usage: tools/settings_docs.py [--check]      with --check: exit status 1 if the page is out of date
 
-The declarations in pystack_c/settings are the source: each assignment with the comment above it, by method. A setting without a
-description, or a number without a unit, is an error.
+The source is the declarations in pystack_c/settings: each assignment with the comment above it, by method. A setting
+without a description, or a number without a unit, is an error.
 """
 
 import ast
@@ -60,7 +62,9 @@ class Entry:
 
 
 def described(name: str, group: str, comment: str, default: object) -> Entry:
-    """The entry from a declaration's comment. SystemExit if it has no whole sentence, or if a number has no unit."""
+    """Return the entry from a declaration's comment. SystemExit if it has no whole sentence, or if a number has no
+    unit.
+    """
     text, _, source = f" {comment}".partition(" Source: ")
     meaning, _, unit = text.partition(" Unit: ")
     meaning = meaning.strip()
@@ -78,7 +82,7 @@ def described(name: str, group: str, comment: str, default: object) -> Entry:
 
 
 def entries(path: Path) -> list[Entry]:
-    """The settings that one module declares, in order."""
+    """Return the settings that one module declares, in order."""
     lines = path.read_text().splitlines()
     defaults = Config().as_dict()
     found = []
@@ -99,7 +103,7 @@ def entries(path: Path) -> list[Entry]:
 
 
 def short(value: object, unit: str) -> str:
-    """A value as the tables show it."""
+    """Return a value as the tables show it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, str):
@@ -119,7 +123,7 @@ def short(value: object, unit: str) -> str:
 
 
 def linked(source: str) -> str:
-    """The sections of RFCs in a source as links to the RFC editor's pages."""
+    """Return a source with its RFC sections as links to the RFC editor's pages."""
 
     def link(match: re.Match[str]) -> str:
         url = Timeline.link(match[0])
@@ -129,7 +133,7 @@ def linked(source: str) -> str:
 
 
 def row(entry: Entry, quirk: bool) -> str:
-    """One line of a table."""
+    """Return one line of a table."""
     value = getattr(Config(), entry.name)
     if isinstance(value, bool):
         kind, span = "switch", "on, off"
@@ -146,7 +150,7 @@ def row(entry: Entry, quirk: bool) -> str:
 
 
 def tables(module: str) -> str:
-    """The tables of one module's settings, one for each group."""
+    """Return the tables of one module's settings, one for each group."""
     quirk = module == "quirks.py"
     titles = ["setting", "type", "default", "range", "unit", "meaning", "source"]
     if quirk:
@@ -159,7 +163,7 @@ def tables(module: str) -> str:
 
 
 def profiles() -> str:
-    """What each profile changes."""
+    """Return the list of what each profile changes."""
     units = {entry.name: entry.unit for module in MODULES for entry in entries(FOLDER / module)}
     parts = ["\n## Profiles\n"]
     for name, changes in PROFILES.items():
@@ -169,13 +173,13 @@ def profiles() -> str:
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the page's text."""
     user = "".join(tables(module) for module in MODULES if module != "quirks.py")
     return HEAD + user + QUIRKS + tables("quirks.py") + profiles()
 
 
 def main() -> int:
-    """Write or check."""
+    """Write or check the page."""
     text = page()
     if "--check" in sys.argv[1:]:
         return 0 if PAGE.exists() and PAGE.read_text() == text else 1

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Set-up in one step: a virtual environment, the Debian packages that are missing (as root), the build.
+# Set everything up in one step: a virtual environment, the missing Debian packages (as root), the build.
 #
-#   tools/setup.sh demo     what the demo needs
-#   tools/setup.sh test     what the tests and the linters need as well
-#   tools/setup.sh build    the build alone
-#   tools/setup.sh bench    the peers to compare with, those that Debian has
+#   tools/setup.sh demo     everything for the demo
+#   tools/setup.sh test     everything for the tests and the linters, too
+#   tools/setup.sh build    only the build
+#   tools/setup.sh bench    the peers of the benchmark that Debian has
 #   tools/setup.sh fuzz     clang with its sanitizers, and atheris
 #
 # Environment: PYTHON (the interpreter to use), VENV (where to put the environment; .venv).
-# Safe to run again: what is there already is left alone, and the second run takes about a second.
+# It is safe to run it again: it does only what is missing, and the second run takes about a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-demo}
@@ -21,11 +21,11 @@ die() { say "$*"; exit 2; }
 
 # --- Debian packages ------------------------------------------------------------------------------------------------
 
-# "command:package" pairs; a package is asked for only where its command is missing.
+# "command:package" pairs; a package is installed only if its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium)
-# what the benchmark compares with, and its tools; each may be missing
+# the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
 bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
 
@@ -49,7 +49,7 @@ apt_install() {
     apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 }
 
-# need PACKAGES: install them as root, or tell how to; fails where that does not work.
+# need PACKAGES: install them as root, or say how to; fail if that does not work.
 need() {
     [ $# -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -61,7 +61,7 @@ need() {
     fi
 }
 
-# want PACKAGES: the same, one by one, but go on without them (tests that need them are skipped and say so).
+# want PACKAGES: the same, one by one, but continue without them (the tests that need them are skipped and say so).
 want() {
     [ $# -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -116,12 +116,12 @@ need_compiler() {
     need "${packages[@]}"
 }
 
-# install EXTRAS: the project, editable, with these extras; only where pyproject.toml or the Python changed.
+# install EXTRAS: install the project, editable, with these extras, if pyproject.toml or the Python has changed.
 install() {
     local extras=$1 stamp key earlier
     stamp=$venv/.installed-${extras//,/-}
     key=$( { "$venv/bin/python" --version; pwd; cat pyproject.toml; } | sha256sum)
-    for earlier in "$stamp"*; do # these extras, or these and more
+    for earlier in "$stamp"*; do # installed before with these extras, perhaps with more
         [ -e "$earlier" ] && [ "$(cat "$earlier")" = "$key" ] && return
     done
     say "installing Python packages ($extras)"
@@ -130,7 +130,7 @@ install() {
     echo "$key" >"$stamp"
 }
 
-# build: compile in place, only where a source, the list or the Python is newer than the last build.
+# build: compile in place if a source, the list or the Python is newer than the last build.
 build() {
     local abi stamp log
     abi=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
@@ -152,7 +152,7 @@ build() {
     rm -f "$stamp.new" "$stamp.list"
 }
 
-# page: the web stepper's page, with npm, only where its sources changed; without npm all else works.
+# page: build the web stepper's page with npm if its sources have changed. Without npm, everything else works.
 page() {
     if ! "$venv/bin/python" -c 'import runpy, sys; sys.exit(not runpy.run_path("web/build.py")["up_to_date"]())'; then
         say "building the web stepper's page"

@@ -1,14 +1,15 @@
-"""Many seeds of the hostile network: `python -m tools.sim_soak --seeds 1000`.
+"""Runs many seeds of the hostile network: `python -m tools.sim_soak --seeds 1000`.
 
-Each run sends 1 MB each way over 10 % loss, reordering, duplication and corruption, and checks every byte, and that no
-timer or endpoint is left. With `--sessions`, each run is eight connections at random instead (tests/sim/sessions.py).
-With `--properties`, each run is a random network with random programs and settings, whose stacks must hold their invariants
-after every event (tests/sim/properties.py); a seed that fails is shrunk, and told as a command that runs what is left of it:
+Each run sends 1 MB each way over 10 % loss, reordering, duplication and corruption. It checks every byte, and that no
+timer or endpoint is left. With `--sessions`, each run is eight random connections instead (tests/sim/sessions.py). With
+`--properties`, each run is a random network with random programs and settings, whose stacks must hold their invariants
+after every event (tests/sim/properties.py). A seed that fails is shrunk, and printed as a command that runs what is
+left of it:
 
     python -m tools.sim_soak --properties --first 21 --seeds 1 --ingredients '[...]' --record x.trace
     pystack replay -v x.trace        # or: pystack step x.trace
 
-Exit status 1 if any seed fails; the failing seeds are listed, and each one fails again in the same way.
+The exit status is 1 if any seed fails. The failing seeds are listed, and each one fails again in the same way.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-import pystack  # noqa: F401 (first: it decides which build of the core is loaded)
+import pystack  # noqa: F401 (first, because it decides which build of the core is loaded)
 import pystack_c.tcp.output
 from tests.sim import properties
 from tests.sim.hostile import SIZE, Transfer
@@ -30,7 +31,7 @@ COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")
 
 
 def run(seed: int, size: int, settings: dict[str, Any]) -> tuple[int, str, float, int]:
-    """One seed: (seed, what went wrong or "", virtual seconds, frames). Size 0: random sessions."""
+    """Run one seed. Return (seed, what went wrong or "", virtual seconds, frames). Size 0 means random sessions."""
     scene: Transfer | Sessions = Transfer(seed, size, **settings) if size else Sessions(seed, **settings)
     wrong = ""
     try:
@@ -42,7 +43,7 @@ def run(seed: int, size: int, settings: dict[str, Any]) -> tuple[int, str, float
 
 
 def run_properties(seed: int, check: int) -> tuple[int, str, int]:
-    """One seed of --properties: (seed, what went wrong and how to see it again, or "", bytes that arrived)."""
+    """Run one seed of --properties. Return (seed, what went wrong and how to see it again, or "", bytes that arrived)."""
     scene = properties.Scenario(seed, properties.draw(seed), check)
     try:
         scene.run()
@@ -60,7 +61,7 @@ def run_properties(seed: int, check: int) -> tuple[int, str, int]:
 
 
 def soak_properties(options: argparse.Namespace) -> int:
-    """The run with --properties."""
+    """Run with --properties."""
     begin = time.monotonic()
     seeds = range(options.first, options.first + options.seeds)
     bad = got = done = 0
@@ -79,7 +80,7 @@ def soak_properties(options: argparse.Namespace) -> int:
 
 
 def run_ingredients(options: argparse.Namespace) -> int:
-    """One scenario, given by its ingredients, and recorded."""
+    """Run one scenario, given by its ingredients, and record it."""
     out: list[Any] = []
 
     def prepare(net: Any) -> None:
@@ -102,10 +103,10 @@ def run_ingredients(options: argparse.Namespace) -> int:
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.sim_soak", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=1000, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first one")
+    parser.add_argument("--seeds", type=int, default=1000, help="number of seeds (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--size", type=int, default=SIZE, help="bytes each way (default: %(default)s)")
     parser.add_argument("--sessions", action="store_true", help="random sessions instead of one transfer")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
@@ -114,11 +115,11 @@ def main(argv: "list[str] | None" = None) -> int:
         "--properties", action="store_true", help="random networks, programs and settings, with invariants"
     )
     parser.add_argument(
-        "--check", type=int, default=1, metavar="N", help="with it: look at the invariants every N events"
+        "--check", type=int, default=1, metavar="N", help="with --properties: check the invariants every N events"
     )
-    parser.add_argument("--ingredients", metavar="JSON", help="with it: this scenario, of the first seed")
+    parser.add_argument("--ingredients", metavar="JSON", help="with --properties: run this scenario with --first")
     parser.add_argument(
-        "--record", metavar="FILE", help="with it: record the (first) seed's run for pystack replay and step"
+        "--record", metavar="FILE", help="with --properties: record the first seed's run for pystack replay and step"
     )
     options = parser.parse_args(argv)
     if options.ingredients or options.record:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How fast and how large the stepper is: a recording of 100,000 frames, stepped backwards and by jumps.
+"""Measures how fast and how large the stepper is: a recording of 100,000 frames, stepped backwards and by jumps.
 
-Usage: tools/stepper_bench.py [--megabytes 100] [--keep FILE]      exit status 1 where a step takes over 0.2 s
+Usage: tools/stepper_bench.py [--megabytes 100] [--keep FILE]      exit status 1 if a step takes over 0.2 s
 """
 
 import argparse
@@ -24,7 +24,7 @@ LIMIT = 0.2
 
 
 def record(path: str, megabytes: int) -> None:
-    """An upload over a link of 100 Mbit/s that loses two frames in a thousand."""
+    """Record an upload over a link of 100 Mbit/s that loses two frames in a thousand."""
     with Network(3) as net:
         net.record(path)
         a, b, _ = pair(net, delay=10 * MS, rate=100_000_000, queue=200, loss=0.002)
@@ -42,13 +42,16 @@ def record(path: str, megabytes: int) -> None:
 
 
 def resident() -> float:
-    """This process's memory, in MB."""
+    """Return this process's resident memory in MB."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def timed(what: str, count: int, step: Callable[[], object]) -> float:
-    """Do it `count` times, print mean and worst; returns the worst, in seconds of CPU (others may use the machine, too)."""
+    """Do it `count` times, print mean and worst, and return the worst.
+
+    The unit is seconds of CPU time, because other programs may use the machine, too.
+    """
     times = []
     for _ in range(count):
         began = time.process_time()
@@ -59,15 +62,15 @@ def timed(what: str, count: int, step: Callable[[], object]) -> float:
 
 
 def main() -> int:
-    """Measure, and say."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=100, help="how much is sent (100: over 100,000 frames)")
-    parser.add_argument("--keep", help="make the recording here, or use the one that is there")
+    parser.add_argument("--megabytes", type=int, default=100, help="megabytes to send (100: over 100,000 frames)")
+    parser.add_argument("--keep", help="write the recording to this file, or use the file if it exists")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.keep or os.path.join(folder, "large.pytrace")
         if not os.path.exists(path):
-            # In a process of its own, whose memory does not hide the timeline's.
+            # A process of its own, so that its memory does not hide the timeline's.
             maker = multiprocessing.Process(target=record, args=(path, options.megabytes))
             maker.start()
             maker.join()
@@ -111,7 +114,7 @@ def main() -> int:
     cursor.breakpoints[:] = []
     cursor.add_break('event.kind == "retransmit" and tcb.cwnd == 12345678')
     timed("the same for one kind of event", 1, cursor.run)
-    print(f"worst step {worst * 1e3:.1f} ms, allowed are {LIMIT * 1e3:.0f} ms")
+    print(f"worst step {worst * 1e3:.1f} ms, the limit is {LIMIT * 1e3:.0f} ms")
     return 0 if worst < LIMIT else 1
 
 

@@ -24,7 +24,7 @@ PICTURES: dict[str, tuple[str, tuple[int, int], list[str]]] = {
 
 
 async def draw(name: str) -> str:
-    """One picture as SVG, without fonts from the network."""
+    """Return one picture as SVG, without fonts from the network."""
     scenario, size, lines = PICTURES[name]
     found = scenarios.get(scenario)
     app = StepperApp(TerminalSession(found.timeline(), scenario=found))
@@ -38,7 +38,7 @@ async def draw(name: str) -> str:
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all pictures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
     for name in PICTURES:
         (folder / f"{name}.svg").write_text(asyncio.run(draw(name)))

@@ -51,7 +51,7 @@ PICTURES = {
 
 
 def picture(browser: Browser, folder: Path, name: str) -> None:
-    """One picture of the page."""
+    """Take one picture of the page."""
     scenario, condition, colours, panes, place, script = PICTURES[name]
     command = [sys.executable, "-m", "pystack.cli", "step", scenario, "--web", "--no-browser"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -81,14 +81,14 @@ def picture(browser: Browser, folder: Path, name: str) -> None:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Few colours are enough, and a third of the bytes."""
+    """Save with few colours, which are enough and need a third of the bytes."""
     image.convert("RGB").quantize(160, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         path, optimize=True
     )
 
 
 def plots(folder: Path) -> None:
-    """One plot of each kind."""
+    """Draw one plot of each kind."""
     timeline = scenarios.get("loss-fast-retransmit").timeline()
     for kind in KINDS:
         path = folder / f"plot-{kind}.png"
@@ -97,7 +97,7 @@ def plots(folder: Path) -> None:
 
 
 def main() -> int:
-    """All of them."""
+    """Take all pictures and draw the plots."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     wanted = [name for name in PICTURES if re.search(sys.argv[2] if len(sys.argv) > 2 else "", name)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The tests once more, without the slow ones, on the system's Python where that is another version than .venv's.
+# Run the tests again, without the slow ones, on the system's Python if it is another version than that of .venv.
 #
 #   tools/test_other.sh JOBS [pytest arguments]
 set -euo pipefail

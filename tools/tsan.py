@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""ThreadSanitizer on the driver: its compiled modules instrumented, under threads, signals and descriptors that come and go.
+"""Runs ThreadSanitizer on the driver, with threads, signals and descriptors that come and go.
 
     python tools/tsan.py [--seconds N]
 
-The modules are compiled again, into a directory of their own, with gcc -fsanitize=thread; the interpreter is not, but what it
-synchronises by (the mutex of its lock, semaphores) libtsan sees, for it is loaded first. So the sanitizer knows that two accesses under the
-interpreter's lock are in order, and finds those that are not: what the driver does while it has given that lock away (sleeping, waiting at
-gates), and every access at all once an interpreter has no such lock. First a canary, a race on purpose, shows that races are found.
-Exit status 1 tells of a report.
+The modules are compiled again, into a directory of their own, with gcc -fsanitize=thread. The interpreter is not
+instrumented, but libtsan is loaded first, so it sees how the interpreter synchronises (the mutex of its lock,
+semaphores). So the sanitizer knows that two accesses under the interpreter's lock are in order, and finds those that
+are not: what the driver does while it has released that lock (sleeping, waiting at gates), and every access at all on
+an interpreter without such a lock. First a canary, which is a race on purpose, shows that races are found. The exit
+status is 1 if there is a report.
 """
 
 import argparse
@@ -33,7 +34,7 @@ threads = [threading.Thread(target=race) for _ in range(2)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 """
-#: what runs, with the instrumented modules
+#: the program that runs with the instrumented modules
 LOAD = """
 import sys, time
 from tests.support import shaky
@@ -53,21 +54,21 @@ print(seed, "rounds")
 
 
 def compile_with(cc: list[str], source: Path, out: Path) -> None:
-    """One shared object, instrumented."""
+    """Compile one instrumented shared object."""
     include = sysconfig.get_paths()["include"]
     flags = ["-shared", "-fPIC", "-fsanitize=thread", "-O1", "-g", "-w", "-D_GNU_SOURCE", f"-I{include}"]
     subprocess.run([*cc, *flags, str(source), "-o", str(out)], check=True)
 
 
 def modules() -> list[str]:
-    """The driver's, of those that setup.py compiles."""
+    """Return the driver's modules among those that setup.py compiles."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     names = [line.strip().strip('",') for line in text.splitlines() if line.strip().startswith('"pystack')]
     return [name.removesuffix(".py") for name in names if name.startswith("pystack/")]
 
 
 def run(args: list[str], where: Path) -> "subprocess.CompletedProcess[str]":
-    """Python under libtsan, at addresses that it can shadow (setarch -R)."""
+    """Run Python under libtsan, at addresses that it can shadow (setarch -R)."""
     library = subprocess.run(
         ["gcc", "-print-file-name=libtsan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -78,9 +79,9 @@ def run(args: list[str], where: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def main(argv: list[str]) -> int:
-    """Build, see that races are found, and look for some."""
+    """Build, check that races are found, and look for some."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20, help="how long (default 20)")
+    parser.add_argument("--seconds", type=float, default=20, help="how many seconds to run (default 20)")
     options = parser.parse_args(argv)
     if shutil.which("setarch") is None or shutil.which("gcc") is None:
         print("tools/tsan.py needs gcc, with its libtsan, and setarch (util-linux)")

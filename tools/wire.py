@@ -1,7 +1,8 @@
-"""A wire between two network cards, in user space: the simulator's channels (delay, rate, loss, ...) in a process of its own.
+"""A wire between two network cards in user space: the simulator's channels (delay, rate, loss, ...) in a process of its
+own.
 
-CI's kernel has no netem; this is what stands in its place. Each end is a file descriptor with one frame a read: a TAP
-(the kernel's TCP at the other side), or one half of a `socketpair` (a stack of ours, through PairDevice).
+It replaces netem, which the kernel of CI does not have. Each end is a file descriptor that returns one frame per read:
+a TAP (the kernel's TCP is on the other side), or one half of a `socketpair` (for a pystack stack, through PairDevice).
 """
 
 import contextlib
@@ -24,12 +25,12 @@ from pystack.sim.channel import Channel
 from pystack_c.packet import Transmit
 
 FRAME = 65600
-#: frames taken from one end before the other gets its turn
+#: how many frames are taken from one end before it is the other's turn
 BATCH = 32
 
 
 class PairDevice:
-    """A network card on one half of a socketpair (a `phy.device.Device`); the other half goes to a Wire."""
+    """A network card on one half of a socketpair (a `phy.device.Device`). The other half is for a Wire."""
 
     def __init__(self, name: str = "pair0", mtu: int = 1500, mac: int = 0x0200000000AA):
         self.name = name
@@ -45,18 +46,21 @@ class PairDevice:
             half.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
 
     def fileno(self) -> int:
-        """To select() on."""
+        """Return the descriptor for select()."""
         return self._sock.fileno()
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame."""
+        """Return the next frame."""
         try:
             return self._sock.recv(FRAME), 0, 0, 0
         except BlockingIOError:
             return None
 
     def send(self, tx: Transmit) -> bool:
-        """One frame to the wire. (The socket's own buffer is no part of it: a frame for which it has no room is lost.)"""
+        """Send one frame to the wire.
+
+        The socket's own buffer is not part of the wire, so a frame for which it has no room is lost.
+        """
         try:
             self._sock.send(bytes(tx.to_bytes()))
         except (BlockingIOError, ConnectionError):
@@ -70,7 +74,7 @@ class PairDevice:
 
 
 class KernelEnd:
-    """A namespace with the kernel's TCP in it, behind a TAP: `fd` is the wire's side, `socket()` makes sockets inside."""
+    """A namespace with the kernel's TCP, behind a TAP. `fd` is the wire's side, and `socket()` makes sockets inside."""
 
     def __init__(self, address: str, mtu: int = 1500):
         self.space = Namespace.new()
@@ -80,7 +84,7 @@ class KernelEnd:
         self.fd = self.tap.fileno()
 
     def socket(self) -> socket.socket:
-        """A TCP socket of the kernel in the namespace."""
+        """Return a TCP socket of the kernel in the namespace."""
         made: socket.socket = self.space.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM)
         return made
 
@@ -89,7 +93,7 @@ class KernelEnd:
         self.space.call(_write, f"/proc/sys/net/ipv4/{name}", str(value))
 
     def close(self) -> None:
-        """The TAP and the namespace go."""
+        """Remove the TAP and the namespace."""
         self.tap.close()
         self.space.close()
 
@@ -108,7 +112,7 @@ class Wire:
             try:
                 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-                # (Should the parent die without a word, PR_SET_PDEATHSIG ends this process too.)
+                # If the parent dies without closing the wire, PR_SET_PDEATHSIG ends this process, too.
                 ctypes.CDLL(None).prctl(1, signal.SIGTERM)
                 with contextlib.suppress(OSError):
                     os.nice(-10)
@@ -118,7 +122,7 @@ class Wire:
                 os._exit(1)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the process."""
         if self.pid > 0:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
@@ -133,7 +137,7 @@ class Wire:
 
 
 def carry(left: int, right: int, ab: Channel, ba: Channel, clock: Callable[[], int] = time.monotonic_ns) -> None:
-    """The wire's loop: take what the ends send, deliver each arrival when its time has come."""
+    """Be the wire's loop: read frames from the ends, and deliver each one when its time has come."""
     due: list[tuple[int, int, int, bytes]] = []
     order = 0
     ends = ((left, right, ab), (right, left, ba))
@@ -153,11 +157,11 @@ def carry(left: int, right: int, ab: Channel, ba: Channel, clock: Callable[[], i
         now = clock()
         while due and due[0][0] <= now:
             _, _, target, data = heapq.heappop(due)
-            # (No room, or the interface is down: lost, as on a wire.)
+            # If there is no room, or the interface is down, the frame is lost, as on a wire.
             with contextlib.suppress(OSError):
                 os.write(target, data)
 
 
 def stack_end(address: str, device: PairDevice, **config: Any) -> Any:
-    """A running stack on a PairDevice."""
+    """Return a running stack on a PairDevice."""
     return up(address=address, gateway=None, device=device, config=config, default=False)

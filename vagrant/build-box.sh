@@ -1,17 +1,17 @@
 #!/bin/bash
-# Make a Vagrant base box for libvirt from Debian's packages alone: no box is downloaded, no loop device needed.
+# Make a Vagrant base box for libvirt from Debian's packages alone. It downloads no box and needs no loop device.
 #
-#   sudo vagrant/build-box.sh              print the path of the box, which is made unless it is in the cache
+#   sudo vagrant/build-box.sh              make the box unless it is in the cache, and print its path
 #   sudo vagrant/build-box.sh --force      make it again
-#   vagrant/build-box.sh --path            print where it is or would be, and make nothing
+#   vagrant/build-box.sh --path            only print the path that the box has or would have
 #
-# The box holds no pystack, but the build's tools, the wheels of what it needs, its virtual environment, and a compiler
-# cache filled with this very tree: the guest still translates, compiles and links all of it, but on an emulated CPU that
-# takes one minute instead of ten. A box belongs to the sources it was made for; the newest three are kept.
+# The box does not contain pystack. It contains the tools and wheels for the build, its virtual environment, and a compiler
+# cache that was filled from this tree. The guest still translates, compiles and links everything, but on an emulated CPU
+# that takes one minute instead of ten. A box belongs to the sources that it was made for. The newest three are kept.
 #
 # Environment:
 #   PYSTACK_CACHE   where boxes are kept (${XDG_CACHE_HOME:-~/.cache}/pystack)
-#   PYSTACK_MIRROR  the Debian mirror (by default those of this machine's own apt sources, which the guest then has too)
+#   PYSTACK_MIRROR  the Debian mirror (by default those of this machine's apt sources, which the guest then has, too)
 #   PYTHON          the interpreter that downloads the wheels (python3; needs its venv module)
 #
 # Needs root (mmdebstrap, file owners) and the Debian packages mmdebstrap, grub-pc-bin, grub-common, e2fsprogs, fdisk,
@@ -29,7 +29,7 @@ guest_python=3.13  # of that suite: which wheels to fetch
 size=6             # GiB, of the disk; sparse
 home=/opt/pystack  # of the venv; provision.sh looks for wheels/ and ccache/ there
 
-# What the guest has: enough to boot and be reached, and all that the provisioning would install.
+# The guest's packages: enough to boot and to be reached, and everything that the provisioning would install.
 packages=(
     linux-image-cloud-amd64 initramfs-tools systemd-sysv systemd-resolved udev dbus kmod procps
     openssh-server sudo ca-certificates less nano ccache python3-pip
@@ -39,9 +39,9 @@ mapfile -t -O ${#packages[@]} packages < <(grep -v '^#' "$here/packages.txt")
 say() { printf 'build-box: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# --- What is to be made, and under what name --------------------------------------------------------------------------
+# --- The contents of the box, and its name ----------------------------------------------------------------------------
 
-# The Python packages that pystack takes to be built and run: said once, in pyproject.toml.
+# The Python packages that pystack needs for the build and at run time, read from pyproject.toml.
 requirements() {
     "$python" - "$top/pyproject.toml" <<'PY'
 import sys, tomllib
@@ -52,7 +52,7 @@ print(*sorted({*project["build-system"]["requires"], *extras["cli"], *extras["ne
 PY
 }
 
-# The files that decide what is in the box.
+# The files that determine the contents of the box.
 inputs() {
     cd "$top"
     printf '%s\n' pyproject.toml setup.py tools/setup.sh tools/apt_sources.sh vagrant/build-box.sh vagrant/packages.txt vagrant/provision.sh
@@ -127,7 +127,7 @@ rm -rf "$root"/var/lib/apt/lists/*
 mkdir -p "$root$home/wheels" && cp "$work"/wheels/*.whl "$root$home/wheels/"
 echo tun | put etc/modules-load.d/tun.conf
 
-# Network: DHCP on the first interface; Vagrant itself writes the files of the others.
+# The network: DHCP on the first interface. Vagrant itself writes the files of the others.
 put etc/systemd/network/20-eth0.network <<'CONF'
 [Match]
 Name=eth0
@@ -140,7 +140,7 @@ CONF
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 echo 'uninitialized' >"$root/etc/machine-id"
 
-# The user that Vagrant expects: password-less sudo, the well-known key.
+# The user that Vagrant expects, with password-less sudo and the well-known key.
 chroot "$root" useradd --create-home --shell /bin/bash vagrant
 echo 'vagrant:vagrant' | chroot "$root" chpasswd
 echo 'vagrant ALL=(ALL) NOPASSWD: ALL' | put etc/sudoers.d/vagrant 440
@@ -151,7 +151,7 @@ put etc/ssh/sshd_config.d/vagrant.conf <<'CONF'
 UseDNS no
 HostKey /etc/ssh/ssh_host_ed25519_key
 CONF
-# Each machine makes its own host key at its first boot; one is enough.
+# Each machine makes its own host key at its first boot. One is enough.
 rm -f "$root"/etc/ssh/ssh_host_*
 put etc/systemd/system/ssh-host-key.service <<'CONF'
 [Unit]
@@ -168,7 +168,7 @@ systemctl --root="$root" --quiet enable systemd-networkd systemd-resolved ssh ss
 systemctl --root="$root" --quiet mask sshd-keygen.service apt-daily.timer apt-daily-upgrade.timer systemd-networkd-wait-online.service \
     2>/dev/null
 
-# Build the tree once, at this machine's speed, and keep the virtual environment and the compiler's cache of it.
+# Build the tree once, at this machine's speed, and keep its virtual environment and compiler cache.
 say "filling the compiler's cache"
 mkdir "$root/pystack"
 tar -C "$top" -c --exclude='*.so' --exclude='*.c' --exclude=__pycache__ \
@@ -182,7 +182,7 @@ unshare --mount --uts --pid --fork --kill-child sh -ec '
 ' sh "$root" >&2 || die "the tree does not build on Debian $suite"
 rm -rf "${root:?}/pystack" "$root/home/vagrant/.cache"
 
-# Boot: /vmlinuz and /initrd.img are links that Debian's kernel packages keep, so a newer kernel needs no new menu.
+# Booting: Debian's kernel packages maintain the links /vmlinuz and /initrd.img, so a newer kernel needs no new menu.
 put boot/grub/grub.cfg <<CONF
 set timeout=0
 linux /vmlinuz root=UUID=$uuid ro net.ifnames=0 console=tty0 console=ttyS0,115200 quiet
@@ -192,9 +192,9 @@ CONF
 
 # --- The disk ----------------------------------------------------------------------------------------------------------
 
-# One partition from sector 2048 on. mke2fs fills it with the files by itself, inside the image, so that nothing has
-# to be mounted. GRUB on a BIOS is two pieces: boot.img is the code of sector 0 and loads sector 1, where core.img
-# begins, which knows its own length; both keep to the gap before the partition.
+# There is one partition, from sector 2048 on. mke2fs copies the files into it inside the image, so nothing has to be
+# mounted. GRUB on a BIOS has two parts: boot.img is the code of sector 0 and loads sector 1, where core.img begins, which
+# knows its own length. Both are in the gap before the partition.
 say "writing the disk"
 disk=$work/disk.raw
 truncate -s ${size}G "$disk"
@@ -209,7 +209,7 @@ dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
 say "compressing"
 nice qemu-img convert -c -O qcow2 -o compression_type=zstd "$disk" "$work/box.img"
 echo "{\"provider\": \"libvirt\", \"format\": \"qcow2\", \"virtual_size\": $size}" >"$work/metadata.json"
-# A box brings the defaults of its provider: where KVM works, none are needed.
+# A box contains defaults for its provider. If KVM works, it needs none.
 echo 'Vagrant.configure("2") { |config| config.vm.provider(:libvirt) { |libvirt| libvirt.disk_bus = "virtio" } }' \
     >"$work/Vagrantfile"
 tar -C "$work" -cf "$work/new.box" metadata.json Vagrantfile box.img

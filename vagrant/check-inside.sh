@@ -9,7 +9,7 @@ box=$3
 
 say() { printf '[%4d s] %s\n' $((EPOCHSECONDS - SECONDS_AT_START)) "$*"; }
 
-# --- A machine of our own: a network with nothing but a loopback, and directories that nobody else sees ---------------
+# --- A separate machine: a network with only a loopback interface, and private directories -----------------------------
 
 ip link set lo up
 mkdir -p "$work"/{tmp,home,lib,etc}
@@ -47,7 +47,7 @@ if [ -z "${PYSTACK_VM_DRIVER:-}" ]; then
     export PYSTACK_VM_DRIVER=qemu
     ! grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo || [ ! -e /dev/kvm ] || PYSTACK_VM_DRIVER=kvm
 fi
-# There is no way out of here, so the network that Vagrant reaches the guest by needs none.
+# There is no route out of here, so the network by which Vagrant reaches the guest needs none.
 mkdir -p "$VAGRANT_HOME"
 cat >"$VAGRANT_HOME/Vagrantfile" <<'CONF'
 Vagrant.configure("2") do |config|
@@ -67,7 +67,7 @@ say "libvirtd runs; driver $PYSTACK_VM_DRIVER"
 
 failed=()
 
-# passes WHAT COMMAND...: the command's exit status is 0. What it was is left in $status.
+# passes WHAT COMMAND...: check that the command's exit status is 0. The status is left in $status.
 passes() {
     local what=$1
     shift
@@ -77,7 +77,7 @@ passes() {
     if [ $status = 0 ]; then say "ok: $what"; else say "FAILED, exit status $status: $what" && failed+=("$what"); fi
 }
 
-# refuses WHAT PATTERN COMMAND...: the exit status is not 0, and the output has the pattern.
+# refuses WHAT PATTERN COMMAND...: check that the exit status is not 0, and that the output contains the pattern.
 refuses() {
     local what=$1 pattern=$2 status=0
     shift 2
@@ -94,7 +94,7 @@ refuses() {
 
 guest() { vagrant ssh "${machine:-pystack}" --no-tty -c "$1"; }
 
-# same TEXT COMMAND...: the command prints exactly this.
+# same TEXT COMMAND...: check that the command prints exactly this text.
 same() {
     local expected=$1 got
     shift
@@ -124,7 +124,7 @@ failures_before_the_start() {
     wait $! 2>/dev/null || true
 }
 
-# What somebody does who follows the README.
+# The steps of the README.
 one_machine() {
     passes "vagrant up" vagrant up
     [ "$status" = 0 ] || return 0
@@ -182,7 +182,7 @@ if [ "$mode" != --basic ]; then
     passes "vagrant destroy" vagrant destroy -f
 fi
 passes "vagrant box remove" vagrant box remove --force "$PYSTACK_BOX"
-# The box's disk stays in libvirt's pool, and the network that Vagrant reached the guest by stays defined.
+# The box's disk stays in libvirt's pool, and the network by which Vagrant reached the guest stays defined.
 for volume in $(virsh -q vol-list default 2>/dev/null | awk '/pystack-VAGRANTSLASH-trixie/ { print $1 }'); do
     virsh -q vol-delete --pool default "$volume"
 done

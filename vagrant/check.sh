@@ -1,17 +1,17 @@
 #!/bin/bash
-# `make vagrant-check`: run the Vagrant VM for real, from Debian's packages alone, and take everything away again.
+# `make vagrant-check`: run the Vagrant VM for real, from Debian's packages alone, and remove everything again.
 #
 #   sudo vagrant/check.sh            vagrant up, ping, curl, the service, the failures; vagrant destroy; about 10 minutes
 #   sudo vagrant/check.sh --pair     the two VMs on one network instead
 #   sudo vagrant/check.sh --all      both
-#   sudo vagrant/check.sh --shell    no checks: a shell where `vagrant` works, everything goes when it ends
+#   sudo vagrant/check.sh --shell    no checks, but a shell in which `vagrant` works; everything is removed when it ends
 #
-# It installs vagrant, libvirt, qemu and what else is missing, builds the box with build-box.sh (kept in
+# It installs vagrant, libvirt, qemu and whatever else is missing, builds the box with build-box.sh (kept in
 # ${PYSTACK_CACHE:-${XDG_CACHE_HOME:-~/.cache}/pystack}) and then goes into network, mount and process namespaces of its
-# own: libvirtd, dnsmasq, the VM and the forwarded port are in there and end with it, whatever happens. A libvirt that this
-# machine runs already is neither used nor seen. No systemd and no KVM are needed; without KVM the CPU is emulated.
+# own. libvirtd, dnsmasq, the VM and the forwarded port are inside and end with it, whatever happens. It does not use a
+# libvirt that this machine already runs. It needs neither systemd nor KVM. Without KVM the CPU is emulated.
 #
-# Environment: PYSTACK_CACHE and PYTHON as for build-box.sh; PYSTACK_VM_DRIVER=qemu emulates where KVM would work.
+# Environment: PYSTACK_CACHE and PYTHON as for build-box.sh; PYSTACK_VM_DRIVER=qemu emulates even if KVM works.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
@@ -47,10 +47,10 @@ work=$(mktemp -d "$(dirname "$box")/check-XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/tree"
-# A copy, so that the check can break it; the same files that Vagrant copies.
+# A copy of the files that Vagrant copies, so that the check can break it.
 rsync -a --exclude=.git --exclude='.venv*' --exclude=/build --exclude='*.so' --exclude='pystack_c/**.c' --exclude='pystack/**.c' \
     --exclude=__pycache__ --exclude='.*_cache' --exclude=.hypothesis --exclude=.vagrant "$top/" "$work/tree/"
 
-# nice: this must not slow down what else runs on the machine.
+# nice, because this must not slow down other programs on the machine
 nice unshare --net --mount --pid --uts --ipc --fork --kill-child --mount-proc \
     "$work/tree/vagrant/check-inside.sh" "$mode" "$work" "$box"

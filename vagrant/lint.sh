@@ -1,12 +1,12 @@
 #!/bin/bash
-# Run shellcheck on every shell script of the tree, and `vagrant validate` on the Vagrantfile. Starts nothing.
+# Run shellcheck on every shell script of the tree, and `vagrant validate` on the Vagrantfile. No VM is started.
 #
-# As root it installs what is missing; otherwise, or where that fails, the part that cannot run says so: "skipped".
+# As root, it installs what is missing. Otherwise, or if that fails, it prints "skipped" for the part that cannot run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 status=0
 
-# have COMMAND PACKAGE: the command is there, or becomes so.
+# have COMMAND PACKAGE: install the package if the command is missing; fail if that is not possible.
 have() {
     command -v "$1" >/dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -27,7 +27,7 @@ fi
 
 if have vagrant vagrant; then
     home=$(mktemp -d)
-    # Providers are not asked (-p): neither libvirt nor VirtualBox has to be there.
+    # -p does not check the provider, so neither libvirt nor VirtualBox needs to be installed.
     VAGRANT_HOME=$home VAGRANT_DOTFILE_PATH=$home/dot VAGRANT_CWD=vagrant VAGRANT_CHECKPOINT_DISABLE=1 \
         vagrant validate -p || status=1
     rm -rf "$home"

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Runs as root in the guest: installs what is missing, builds pystack, sets the service up. Harmless to run again.
+# Run as root in the guest: install what is missing, build pystack, and set the service up. It is harmless to run it again.
 #
-#   provision.sh all KERNEL STACK [WIRE]   addresses with prefix lengths; WIRE: MAC of the card to bridge the TAP to
-#   provision.sh build                     packages and build only (the box builder)
+#   provision.sh all KERNEL STACK [WIRE]   addresses with prefix lengths; WIRE: MAC address of the card to which the TAP is bridged
+#   provision.sh build                     only packages and build (for build-box.sh)
 set -euo pipefail
 src=/pystack              # the synced folder
 home=/opt/pystack         # owned by the user; boxes of vagrant/build-box.sh have wheels/ and ccache/ in it
@@ -23,9 +23,9 @@ install_packages() {
     apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
-# The project's own set-up, as the user: a virtual environment with the command line's needs, and the build in place.
+# The project's own set-up, as the user: a virtual environment for the command line, and the build in place.
 build() {
-    # The language is part of what ccache compares.
+    # ccache compares the language setting, too.
     local settings=(LANG=C.UTF-8 "VENV=$venv" PYTHON=/usr/bin/python3)
     [ ! -d $home/wheels ] || settings+=("PIP_FIND_LINKS=$home/wheels" PIP_RETRIES=0)
     if [ -d $home/ccache ] && command -v ccache >/dev/null; then

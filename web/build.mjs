@@ -21,7 +21,7 @@ const result = await build({
   legalComments: "none",
 });
 
-/** The notice of every package that ended up in the bundle. */
+/** Return the notice of every package that is in the bundle. */
 function notices(inputs) {
   const names = new Set();
   for (const path of Object.keys(inputs)) {
@@ -41,7 +41,7 @@ const packages = notices(result.metafile.inputs);
 const comment = `/*!\nThis file contains these packages:\n\n${packages.join("\n").replaceAll("*/", "* /")}*/\n`;
 mkdirSync(out, { recursive: true });
 
-/** Written beside, then put in its place: whoever reads meanwhile finds the old one or the new one. */
+/** Write a file beside the old one and then replace it, so that a reader finds either the old or the new one. */
 function write(name, text) {
   const path = join(out, name);
   if (existsSync(path) && readFileSync(path, "utf8") === text) return;

@@ -126,7 +126,7 @@ def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parse_setting(config: Any, text: str) -> tuple[str, Any]:
-    """Split NAME=VALUE and convert the value to the type of the setting; UsageError if that is not possible."""
+    """Split NAME=VALUE and convert the value to the type of the setting. UsageError if that is not possible."""
     from pystack_c.config import unknown
 
     name, equals, value = text.partition("=")
@@ -147,7 +147,10 @@ def parse_setting(config: Any, text: str) -> tuple[str, Any]:
 
 
 def change_settings(config: Any, texts: Iterable[str]) -> dict[str, Any]:
-    """Set each NAME=VALUE in the Config, and return what was set; UsageError if a value, or two together, cannot be."""
+    """Set each NAME=VALUE in the Config, and return what was set.
+
+    UsageError if a value is not allowed, or if two are not allowed together.
+    """
     changes = dict(parse_setting(config, text) for text in texts)
     try:
         config.update(changes)
@@ -157,7 +160,7 @@ def change_settings(config: Any, texts: Iterable[str]) -> dict[str, Any]:
 
 
 def make_config(settings: Settings) -> Any:
-    """The Config of the profile, changed by the settings of --set."""
+    """Return the Config of the profile, changed by the settings of --set."""
     from pystack_c import config as core_config
 
     try:
@@ -169,7 +172,7 @@ def make_config(settings: Settings) -> Any:
 
 
 def parse_route(text: str) -> tuple[int, int, int]:
-    """NET=GATEWAY as (network, prefix length, gateway)."""
+    """Return NET=GATEWAY as (network, prefix length, gateway)."""
     net, equals, gateway = text.partition("=")
     try:
         if not equals:
@@ -180,7 +183,7 @@ def parse_route(text: str) -> tuple[int, int, int]:
 
 
 def parse_mac(text: str) -> int:
-    """A MAC address as a number."""
+    """Return a MAC address as a number."""
     digits = text.replace(":", "").replace("-", "")
     if len(digits) != 12 or any(c not in "0123456789abcdefABCDEF" for c in digits):
         raise click.UsageError(f"--mac {text}: a MAC address has twelve hexadecimal digits, such as 02:00:00:00:00:02")
@@ -200,7 +203,10 @@ def output(path: str, undo: contextlib.ExitStack) -> BinaryIO:
 
 
 def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., None]":
-    """`sink`, until the reader of `file` is gone (for example, Wireshark was closed). Then the capture ends and the stack goes on."""
+    """Return a function that writes with `sink` until the reader of `file` is gone (for example, Wireshark was closed).
+
+    Then the capture ends, and the stack goes on.
+    """
     gone = False
 
     def one(record: Any) -> None:
@@ -221,7 +227,7 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
 
 @contextlib.contextmanager
 def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
-    """Run a stack with these settings; at the end everything is released."""
+    """Run a stack with these settings. At the end everything is released."""
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]
     mac = parse_mac(settings.mac) if settings.mac is not None else None
@@ -278,7 +284,10 @@ def _add_route(running: "Running", network: int, prefixlen: int, gateway: int) -
 
 
 def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Running":
-    """Call up(...). A name that is taken or a package that is missing becomes an error message, and a warning a line on stderr."""
+    """Call up(...). A name that is taken or a package that is missing becomes an error message.
+
+    A warning becomes a line on stderr.
+    """
     from pystack.control.server import ControlError
     from pystack.kernel.netns import NetlinkMissing
 
@@ -305,7 +314,7 @@ def _recorder(settings: Settings, undo: contextlib.ExitStack) -> "Callable[[Any]
 
 
 def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe | None, Narrator | None]":
-    """The probe for --write and -v, or None if neither is given."""
+    """Return the probe for --write and -v, or None if neither is given."""
     if settings.keylog is not None and settings.write is None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
     if settings.write is None and not settings.verbose:

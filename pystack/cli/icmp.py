@@ -10,7 +10,7 @@ TIME_EXCEEDED = 11
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
@@ -20,14 +20,14 @@ def checksum(data: bytes) -> int:
 
 
 def echo(ident: int, seq: int, payload: bytes) -> bytes:
-    """An echo request."""
+    """Return an echo request."""
     header = struct.pack(">BBHHH", ECHO, 0, 0, ident, seq)
     return struct.pack(">BBHHH", ECHO, 0, checksum(header + payload), ident, seq) + payload
 
 
 @dataclass
 class Message:
-    """An ICMP message that answers one of our echo requests."""
+    """An ICMP message that answers one of this program's echo requests."""
 
     kind: int
     code: int
@@ -39,7 +39,7 @@ class Message:
 
 
 def parse(packet: bytes) -> Message | None:
-    """Parse an IPv4 packet as a raw socket returns it; None if it is no ICMP message about an echo.
+    """Parse an IPv4 packet as a raw socket returns it. Return None unless it is an ICMP message about an echo.
 
     In an error message, ident and seq are those of the request that the error quotes.
     """

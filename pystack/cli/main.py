@@ -12,7 +12,7 @@ try:
 except ImportError:
     sys.exit("pystack: the command line needs the package click: pip install 'pystack[cli]'")
 
-from pystack.style import echo  # noqa: E402 (click is there)
+from pystack.style import echo  # noqa: E402 (click is installed)
 from pystack.visible import visible  # noqa: E402
 
 # name -> (module:function, its line in `pystack --help`); a module is imported when its command is used
@@ -46,10 +46,10 @@ The exit status is 0 for success, 1 for a failure, and 2 for wrong usage or a mi
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand only when it is used."""
+    """A group that imports a subcommand only when the user calls it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which to read them."""
+        """Return the names, in the order in which to read them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
 
 
 def version_text() -> str:
-    """The version, and how many modules run compiled."""
+    """Return the version, and how many modules run compiled."""
     states = pystack.compiled().values()
     return f"pystack {pystack.__version__} ({sum(states)} of {len(states)} core modules compiled)"
 
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     except Terminated as error:
         status = 128 + error.signum
     except BrokenPipeError:
-        # The reader of our output has closed the pipe (pystack ... | head).
+        # The reader of the output has closed the pipe (pystack ... | head).
         sys.stderr.close()
         status = 1
     except OSError as error:

@@ -96,7 +96,7 @@ def replay(
 
 
 def _capture(file: BinaryIO, keylog: str | None) -> Any:
-    """A sink that writes each frame to a pcapng file, with the keys of `keylog` in front of them."""
+    """Return a sink that writes each frame to a pcapng file, with the keys of `keylog` in front of them."""
     from pystack.trace.annotate import AnnotatedCapture
     from pystack.trace.keylog import KeyLog
     from pystack.trace.pcapng import PcapngWriter
@@ -108,7 +108,7 @@ def _capture(file: BinaryIO, keylog: str | None) -> Any:
 
 
 def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:
-    """A `watch` for Replay: it records each stack's variables, and `undo` writes them to `file` as CSV."""
+    """Return a `watch` for Replay. It records each stack's variables, and `undo` writes them to `file` as CSV."""
     import io
 
     from pystack.trace.series import Series, write_csv

@@ -107,7 +107,7 @@ def _list() -> int:
 
 
 def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline, Scenario | None]":
-    """The timeline of a file, or of a scenario if no file has that name."""
+    """Return the timeline of a file, or of a scenario if no file has that name."""
     import os
 
     from pystack.stepper import scenarios
@@ -127,7 +127,7 @@ def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline
 
 
 class _Progress:
-    """A line on a terminal while a large file is read."""
+    """A line on a terminal that shows the progress while a large file is read."""
 
     LARGE = 4 << 20
 
@@ -149,7 +149,7 @@ class _Progress:
 
 
 def _face(module: str, name: str, extra: str, what: str) -> Any:
-    """Import a function of a user interface; a clear message if its packages are missing."""
+    """Import a function of a user interface. If its packages are missing, the error message names them."""
     import importlib
 
     try:
@@ -159,7 +159,7 @@ def _face(module: str, name: str, extra: str, what: str) -> Any:
 
 
 def _place(cursor: "Cursor", options: dict[str, Any]) -> bool:
-    """Move the cursor to the place of --at and set the breakpoints; True if there are any."""
+    """Move the cursor to the place of --at and set the breakpoints. Return True if there are any."""
     from pystack.stepper.expr import ExpressionError
 
     at = options["at"]

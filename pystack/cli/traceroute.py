@@ -17,7 +17,10 @@ Example:
 
 
 def probe(sock: Any, target: str, ident: int, seq: int, timeout: float) -> tuple[str, float, icmp.Message] | None:
-    """Send one echo request: (address that answered, milliseconds, message), or None if no answer came in `timeout` seconds."""
+    """Send one echo request and return (address that answered, milliseconds, message).
+
+    Return None if no answer came in `timeout` seconds.
+    """
     start = time.monotonic()
     sock.sendto(icmp.echo(ident, seq, bytes(32)), (target, 0))
     while (left := start + timeout - time.monotonic()) > 0:

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that all views have."""
+    """Add the options that all views have."""
     for option in (
         click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("-n", "--name", default="pystack", show_default=True, help="Name of the running stack."),
@@ -41,7 +41,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def show(answer: Any, as_json: bool, human: Callable[[Any], None]) -> int:
-    """Print the answer as JSON or by `human`. Returns the exit status."""
+    """Print the answer as JSON or by `human`. Return the exit status."""
     if as_json:
         echo(json.dumps(answer, indent=2))
     else:

@@ -1,1 +1,1 @@
-"""The control socket: a running stack answers questions from other processes (`pystack ss`, `pystack ctl`)."""
+"""The control socket: a running stack answers requests from other processes (`pystack ss`, `pystack ctl`)."""

@@ -1,9 +1,9 @@
 """The control socket: a running stack shows its tables to other processes of the same user.
 
-One AF_UNIX stream socket a stack, `<runtime directory>/<name>.sock`, mode 0600 in a directory of mode 0700. A
-request is one line of JSON, {"view": NAME, ...arguments}; the answer is one line, {"result": ...} or {"error": TEXT}.
-The views are in views.py. Nothing can be changed through it, but a stack that was started to be stepped
-(stepping.py) takes {"step": COMMAND} too; the answer tells the frame that is held.
+Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700.
+A request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
+views.py has the views. Requests cannot change anything, except that a stack that was started with a gate
+(stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held.
 """
 
 import json
@@ -28,11 +28,14 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 class ControlError(Exception):
-    """The stack could not be asked, or refused."""
+    """The stack did not answer, or refused the request."""
 
 
 def directory(create: bool = False) -> str:
-    """Where the control sockets of this user are."""
+    """Return the directory of this user's control sockets.
+
+    Raises ControlError if the directory belongs to another user, or if other users can access it.
+    """
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base:
         path = os.path.join(base, "pystack")
@@ -44,14 +47,14 @@ def directory(create: bool = False) -> str:
         os.makedirs(path, mode=0o700, exist_ok=True)
     if os.path.exists(path):
         found = os.lstat(path)
-        # In a directory that all may write to, somebody else may have been first.
+        # In a directory that everyone may write to, another user may have created it first.
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise ControlError(f"{path} must be a directory that belongs to this user and has mode 0700")
     return path
 
 
 def socket_path(name: str, create: bool = False) -> str:
-    """The path of a stack's control socket."""
+    """Return the path of a stack's control socket. Raises ControlError if the name is not valid."""
     if not _NAME.fullmatch(name):
         raise ControlError(
             f"{name!r} is not a valid name for a stack: use at most 64 letters, digits and the characters _ . -"
@@ -60,7 +63,7 @@ def socket_path(name: str, create: bool = False) -> str:
 
 
 class ControlServer:
-    """Serves the views of one host, in a thread of its own."""
+    """Serves the views of one host in its own thread."""
 
     def __init__(self, host: RealtimeHost, name: str | None = None):
         self.host = host
@@ -70,7 +73,7 @@ class ControlServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen. ControlError where a running stack has the name already."""
+        """Listen. Raises ControlError if a running stack already has the name."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if os.path.exists(self.path):
@@ -91,12 +94,12 @@ class ControlServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving; the socket is removed."""
+        """Stop serving, and remove the socket."""
         sock, self._sock = self._sock, None
         if sock is None:
             return
         if self._owner != os.getpid():
-            # A child's copy: the parent still listens there.
+            # This is a child's copy, and the parent still listens there.
             sock.close()
             return
         try:
@@ -169,7 +172,7 @@ def _alive(path: str) -> bool:
 
 
 def names() -> list[str]:
-    """The stacks of this user that have a control socket."""
+    """Return the names of this user's stacks that have a control socket."""
     try:
         return sorted(entry.removesuffix(".sock") for entry in os.listdir(directory()) if entry.endswith(".sock"))
     except FileNotFoundError:
@@ -177,14 +180,15 @@ def names() -> list[str]:
 
 
 def query(name: str, view: str, **arguments: bool) -> Any:
-    """Ask a running stack for a view: query("pystack", "sockets", info=True). ControlError says why it cannot be had."""
+    """Request a view of a running stack: query("pystack", "sockets", info=True). Raises ControlError if that fails."""
     return _ask(name, {"view": view, **arguments})
 
 
 def step(name: str, command: str = "", look: bool = False) -> Any:
-    """Give a command to a stack that is stepped (stepping.Gate.command), or with `look` only see where it stands.
+    """Give a command to a stack that is stepped (stepper.live.StepGate.command). With `look`, only report its position.
 
-    A dict: `said` by the command, `held` (a stepping.Held as a dict) or None, and `passed`, lines of frames let through.
+    Returns a dict: `said` is the command's output, `held` the held frame as a dict or None, and `passed` the lines of
+    the frames that were let through. Raises ControlError if the stack does not answer.
     """
     return _ask(name, {"step": command, "look": look})
 

@@ -1,6 +1,6 @@
-"""What a stack looks like from outside: plain dicts and lists of its tables, fit for JSON.
+"""Views of a stack from outside: its tables as plain dicts and lists, which JSON can express.
 
-Each view is a function of the Stack, to be called through `host.inspect`, so that nothing moves meanwhile.
+Each view is a function of the Stack. Call it through `host.inspect`, so that nothing changes meanwhile.
 """
 
 from collections.abc import Callable
@@ -34,12 +34,12 @@ ROUTE_KINDS = {
 
 
 def mac_text(mac: int) -> str:
-    """A MAC address with colons."""
+    """Return a MAC address with colons."""
     return mac.to_bytes(6, "big").hex(":")
 
 
 def sockets(stack: Any, info: bool = False) -> list[dict[str, Any]]:
-    """Every endpoint, as `ss` shows them; with `info`, TCP's own numbers too (`ss -i`)."""
+    """Return every endpoint as `ss` shows it. With `info`, include TCP's own numbers (`ss -i`)."""
     return [_socket(stack, endpoint, info) for endpoint in stack.endpoints.values()]
 
 
@@ -65,7 +65,7 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
 
 
 def tcp_queues(endpoint: Any) -> tuple[int, int]:
-    """Recv-Q and Send-Q as ss(8) means them: bytes not read, bytes not acknowledged; for a listener queue and backlog."""
+    """Return ss(8)'s Recv-Q and Send-Q: bytes not read and not acknowledged, or a listener's queue and backlog."""
     if endpoint.state == C.LISTEN:
         listener = endpoint.listener
         return len(getattr(listener, "accept_queue", ())), getattr(listener, "backlog", 0)
@@ -73,7 +73,7 @@ def tcp_queues(endpoint: Any) -> tuple[int, int]:
 
 
 def _next_timer(stack: Any, endpoint: Any) -> dict[str, Any] | None:
-    """The endpoint's first timer: its name, and in how many ms."""
+    """Return the endpoint's earliest timer with its name and the remaining time in ms, or None."""
     best = None
     for name in ("rto_timer", "delack_timer", "wait_timer", "keep_timer"):
         timer = getattr(endpoint, name, None)
@@ -83,7 +83,7 @@ def _next_timer(stack: Any, endpoint: Any) -> dict[str, Any] | None:
 
 
 def neighbours(stack: Any) -> list[dict[str, Any]]:
-    """The ARP tables, as `ip neigh`."""
+    """Return the ARP tables, as `ip neigh` does."""
     rows = []
     for iface in stack.ifaces:
         for entry in iface.neighbors.values():
@@ -102,7 +102,7 @@ def neighbours(stack: Any) -> list[dict[str, Any]]:
 
 
 def routes(stack: Any) -> list[dict[str, Any]]:
-    """The routing table, longest prefix first, as `ip route`."""
+    """Return the routing table, longest prefix first, as `ip route` does."""
     rows = []
     for route in stack.routes.all():
         rows.append(
@@ -119,7 +119,7 @@ def routes(stack: Any) -> list[dict[str, Any]]:
 
 
 def addresses(stack: Any) -> list[dict[str, Any]]:
-    """The interfaces and their addresses, as `ip addr`."""
+    """Return the interfaces and their addresses, as `ip addr` does."""
     kinds = {C.LINK_ETHERNET: "ether", C.LINK_IP: "none", C.LINK_LOOPBACK: "loopback"}
     rows = []
     for iface in stack.ifaces:
@@ -144,17 +144,17 @@ def addresses(stack: Any) -> list[dict[str, Any]]:
 
 
 def counters(stack: Any) -> dict[str, Any]:
-    """All counters that moved, and the drops by reason."""
+    """Return all counters that are not zero, and the drops by reason."""
     return {"counters": stack.counters.nonzero(), "drops": dict(stack.counters.drops)}
 
 
 def compiled(stack: Any) -> dict[str, bool]:
-    """Which core modules run compiled."""
+    """Return which core modules run compiled."""
     return compiled_report()
 
 
 def status(stack: Any) -> dict[str, Any]:
-    """The stack itself."""
+    """Return the stack's name, its settings, and the numbers of its endpoints and timers."""
     return {
         "name": stack.name,
         "endpoints": len(stack.endpoints),

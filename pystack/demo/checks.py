@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-#: command -> the Debian package it is in
+#: command -> the Debian package that contains it
 COMMANDS = {
     "ping": "iputils-ping",
     "curl": "curl",

@@ -44,7 +44,7 @@ class Kernel:
         self.narrator = narrator
 
     def run(self, argv: Sequence[str], data: bytes | None = None, show: bool = True) -> tuple[int, bytes]:
-        """Run a program to its end: (exit status, output). With `show`, its lines are printed as they arrive."""
+        """Run a program to its end and return (exit status, output). With `show`, its lines are printed as they arrive."""
         name = argv[0]
         process = self.space.popen(
             argv,

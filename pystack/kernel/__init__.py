@@ -1,1 +1,1 @@
-"""The Linux kernel's side: network namespaces, and devices set up by rtnetlink and ioctl."""
+"""The Linux kernel's side: network namespaces, and devices that rtnetlink and ioctl set up."""

@@ -1,10 +1,10 @@
-"""The kernel's side: network namespaces, and devices, addresses and routes in them.
+"""The kernel's side: network namespaces, and the devices, addresses and routes in them.
 
-Bringing a TAP up with an address and an MTU takes a few ioctls (netdevice(7)) and no library. Routes, veth pairs,
-bridges and named namespaces go through pyroute2 (`pip install pystack[netlink]`), imported when first asked for.
+A TAP with an address and an MTU needs only a few ioctls (netdevice(7)) and no library. Routes, veth pairs,
+bridges and named namespaces need pyroute2 (`pip install pystack[netlink]`), which is imported when it is first used.
 
-A thread may enter another namespace without taking the process along (setns(2)), so everything that must
-happen inside one runs in a thread of its own, which ends afterwards.
+A thread can enter another namespace while the rest of the process stays (setns(2)). So every action inside a
+namespace runs in its own thread, which ends afterwards.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ class NetlinkMissing(ImportError):
 
 
 def pyroute2() -> Any:
-    """The pyroute2 module, or an error that says how to get it."""
+    """Return the pyroute2 module. Raises NetlinkMissing, which says how to install it."""
     try:
         import pyroute2 as module
     except ImportError as exc:
@@ -48,9 +48,9 @@ def pyroute2() -> Any:
 class Namespace:
     """A network namespace, held by a file descriptor.
 
-    `Namespace.new()` makes one without a name: it goes away when it is closed and the last process in it ends, so
-    nothing can be left behind. `Namespace.open(name)` joins one that `ip netns add` made (or makes it, with
-    create=True).
+    `Namespace.new()` makes one without a name. It disappears when it is closed and
+    its last process has ended, so nothing can be left behind. `Namespace.open(name)`
+    opens one that `ip netns add` made, or makes it with create=True.
     """
 
     def __init__(self, fd: int, name: str = "", created: bool = False):
@@ -61,12 +61,12 @@ class Namespace:
 
     @classmethod
     def new(cls) -> "Namespace":
-        """A fresh namespace without a name, its loopback up. Needs CAP_SYS_ADMIN (root, or inside unshare -Ur)."""
+        """Make a namespace without a name, with its loopback up. Needs CAP_SYS_ADMIN (root, or inside unshare -Ur)."""
         return cls(_in_thread(None, _unshare))
 
     @classmethod
     def open(cls, name: str, create: bool = False) -> "Namespace":
-        """One of /run/netns, or any path such as /proc/123/ns/net."""
+        """Open a namespace by its name in /run/netns, or by any path such as /proc/123/ns/net. Raises OSError."""
         path = name if "/" in name else f"/run/netns/{name}"
         created = False
         if create and not os.path.exists(path):
@@ -78,32 +78,35 @@ class Namespace:
         return space
 
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """fn(*args) inside the namespace."""
+        """Call fn(*args) inside the namespace, and return its result."""
         return _in_thread(self.fd, fn, *args)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The command line that runs argv inside (the fd must be passed on: pass_fds=[space.fd])."""
+        """Return the command line that runs argv inside.
+
+        The caller must pass on the descriptor: pass_fds=[space.fd].
+        """
         return ["nsenter", f"--net=/proc/self/fd/{self.fd}", *argv]
 
     def popen(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
-        """subprocess.Popen inside the namespace."""
+        """Start subprocess.Popen inside the namespace."""
         import subprocess
 
         return subprocess.Popen(self.command(argv), pass_fds=[self.fd], **kwargs)
 
     def run(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.CompletedProcess[Any]":
-        """subprocess.run inside the namespace."""
+        """Call subprocess.run inside the namespace."""
         import subprocess
 
         return subprocess.run(self.command(argv), pass_fds=[self.fd], **kwargs)  # noqa: PLW1510
 
     def quiet(self) -> None:
-        """No IPv6 in it: the kernel then sends no router solicitations of its own into a capture."""
+        """Disable IPv6 in the namespace, so that the kernel sends no router solicitations into a capture."""
         self.call(_write, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")
         self.call(_write, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
 
     def close(self) -> None:
-        """Let go of it; one that open(create=True) made is removed."""
+        """Close the descriptor, and remove a namespace that open(create=True) made."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -118,12 +121,12 @@ class Namespace:
 
 
 def call(space: Namespace | None, fn: Callable[..., Any], *args: Any) -> Any:
-    """fn(*args), inside `space` where one is given."""
+    """Call fn(*args), inside `space` if it is given, and return its result."""
     return fn(*args) if space is None else space.call(fn, *args)
 
 
 def _in_thread(fd: int | None, fn: Callable[..., Any], *args: Any) -> Any:
-    """fn(*args) in a new thread, which first enters the namespace `fd`; the thread's result or exception."""
+    """Call fn(*args) in a new thread, which first enters the namespace `fd`. Returns or raises what the call did."""
     box: list[Any] = [None, None]
 
     def body() -> None:
@@ -167,7 +170,7 @@ def _write(path: str, text: str) -> None:
 
 
 def ifreq(name: str, value: bytes = b"") -> bytes:
-    """struct ifreq: the interface's name, and 24 bytes that mean what the request says."""
+    """Return a struct ifreq: the interface's name, and 24 bytes whose meaning depends on the request."""
     raw = name.encode()
     if len(raw) > 15:
         raise ValueError(f"an interface name has at most 15 bytes: {name!r}")
@@ -182,7 +185,10 @@ def configure(
     up: bool | None = None,
     netns: Namespace | None = None,
 ) -> None:
-    """Give the kernel's device an address ("10.0.0.1/24"), an MTU, and switch it on or off."""
+    """Set the address ("10.0.0.1/24") and the MTU of a kernel device, and switch it on or off.
+
+    None leaves a value as it is.
+    """
     call(netns, _configure, name, address, mtu, up)
 
 
@@ -202,8 +208,9 @@ def _configure(name: str, address: str | None, mtu: int | None, up: bool | None)
 
 
 def be_patient(name: str, netns: Namespace | None = None) -> None:
-    """The kernel's side waits a minute, not a second, for the answer to each of its three ARP requests; and it speaks no IPv6,
-    so that what is held first is not a router solicitation. Where it does not let us say so, all is as ever."""
+    """Make the kernel wait a minute instead of a second for the answer to each of its three ARP requests, and disable
+    IPv6, so that the first held frame is not a router solicitation. If the kernel does not allow a change, nothing
+    happens."""
     for path, value in (
         (f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1"),
         (f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000"),
@@ -219,13 +226,13 @@ def _sockaddr(addr: ipaddress.IPv4Address) -> bytes:
 
 
 def get_mtu(name: str, netns: Namespace | None = None) -> int:
-    """The device's MTU."""
+    """Return the device's MTU in bytes. Raises OSError if there is no such device."""
     (mtu,) = struct.unpack_from("=i", _query(netns, SIOCGIFMTU, name), 16)
     return int(mtu)
 
 
 def exists(name: str, netns: Namespace | None = None) -> bool:
-    """True where there is a device of that name."""
+    """Return True if there is a device of that name."""
     try:
         _query(netns, SIOCGIFFLAGS, name)
     except OSError:
@@ -234,13 +241,13 @@ def exists(name: str, netns: Namespace | None = None) -> bool:
 
 
 def is_up(name: str, netns: Namespace | None = None) -> bool:
-    """True if the kernel's side of the device is switched on."""
+    """Return True if the kernel's side of the device is switched on."""
     (flags,) = struct.unpack_from("=H", _query(netns, SIOCGIFFLAGS, name), 16)
     return bool(flags & IFF_UP)
 
 
 def get_address(name: str, netns: Namespace | None = None) -> str | None:
-    """The device's (first) IPv4 address, or None."""
+    """Return the device's first IPv4 address, or None."""
     try:
         return socket.inet_ntoa(_query(netns, SIOCGIFADDR, name)[20:24])
     except OSError:
@@ -248,7 +255,7 @@ def get_address(name: str, netns: Namespace | None = None) -> str | None:
 
 
 def get_mac(name: str, netns: Namespace | None = None) -> int:
-    """The device's own MAC address (the kernel's side)."""
+    """Return the device's own MAC address, which is the kernel side's."""
     return int.from_bytes(_query(netns, SIOCGIFHWADDR, name)[18:24], "big")
 
 
@@ -265,19 +272,19 @@ def _query(netns: Namespace | None, request: int, name: str) -> bytes:
 
 
 def netlink(netns: Namespace | None, fn: Callable[..., Any], *args: Any) -> Any:
-    """fn(ipr, *args) with a pyroute2.IPRoute inside the namespace."""
+    """Call fn(ipr, *args) with a pyroute2.IPRoute inside the namespace, and return its result."""
     module = pyroute2()
 
     def inside() -> Any:
         with module.IPRoute() as ipr:
             return fn(ipr, *args)
 
-    # In a thread of its own in any case: pyroute2 runs an event loop of its own, and the caller may have one.
+    # Always use a new thread, because pyroute2 runs an event loop, and the caller may have one, too.
     return _in_thread(None if netns is None else netns.fd, inside)
 
 
 def add_route(dst: str, *, gateway: str | None = None, dev: str | None = None, netns: Namespace | None = None) -> None:
-    """A route of the kernel's: add_route("10.1.0.0/16", gateway="10.0.0.2")."""
+    """Add a route to the kernel: add_route("10.1.0.0/16", gateway="10.0.0.2")."""
 
     def add(ipr: Any) -> None:
         request: dict[str, Any] = {"dst": dst}
@@ -291,7 +298,7 @@ def add_route(dst: str, *, gateway: str | None = None, dev: str | None = None, n
 
 
 def add_address(name: str, address: str, netns: Namespace | None = None) -> None:
-    """One more address on a kernel device."""
+    """Add another address to a kernel device."""
 
     def add(ipr: Any) -> None:
         iface = ipaddress.IPv4Interface(address)
@@ -302,7 +309,7 @@ def add_address(name: str, address: str, netns: Namespace | None = None) -> None
 
 
 def delete_link(name: str, netns: Namespace | None = None) -> None:
-    """Take a kernel device away."""
+    """Delete a kernel device."""
 
     def delete(ipr: Any) -> None:
         ipr.link("del", index=ipr.link_lookup(ifname=name)[0])

@@ -1,4 +1,4 @@
-"""What a driver needs from a device: a TAP, one end of a cable in a test, or a wrapper around another device."""
+"""The interface of a device for a driver: a TAP, one end of a cable in a test, or a wrapper around another device."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ class Received(NamedTuple):
 
     frame     the bytes; the frame starts at `offset`
     flags     const.RX_* bits
-    gso_size  if it is above 0, the frame carries several segments with `gso_size` bytes of payload each, behind one copy of the headers
+    gso_size  if it is above 0, the frame has the headers once, and several segments of `gso_size` bytes of payload
     """
 
     frame: bytes
@@ -31,8 +31,8 @@ class Device(Protocol):
     tx_csum    whether the device completes checksums (Transmit.csum_start)
     gso_max    the most bytes of TCP payload that the device cuts into segments by itself; 0 if it cannot
 
-    The driver reads these values once, when the device is attached, and uses the same descriptor until it closes the device.
-    An OSError from `recv` or `send` means that the device is gone: it stops the stack.
+    The driver reads these values once, when it attaches the device, and uses the same descriptor until it closes the
+    device. An OSError from `recv` or `send` means that the device is gone, and stops the stack.
     """
 
     name: str
@@ -43,33 +43,43 @@ class Device(Protocol):
     gso_max: int
 
     def fileno(self) -> int:
-        """A descriptor that is readable while a frame waits, or -1 if there is none: then the driver calls `recv` each time it wakes up."""
+        """Return a descriptor that is readable while a frame waits, or -1.
+
+        Without one, the driver calls `recv` at each wake-up.
+        """
 
     def recv(self) -> "tuple[bytes, int, int, int] | None":
-        """The next frame as (frame, offset, flags, gso_size), see Received; None if no frame waits."""
+        """Return the next frame as (frame, offset, flags, gso_size), see Received, or None if no frame waits."""
 
     def send(self, tx: Transmit) -> bool:
-        """Send one frame. False means that the device has no room: the driver drops the frame and counts it in `tx_dropped`.
+        """Send one frame.
 
-        Nothing tries the frame again, as in a network card with a full queue: TCP notices the loss, other protocols do not.
-        A frame that is dropped behind the device, or that the device refuses for good, was sent as far as the driver knows (True).
+        False means that the device has no room. The driver then drops the frame and counts it in `tx_dropped`.
+
+        The frame is not tried again, as with a network card whose queue is full.
+        TCP notices the loss; other protocols do not. A frame that is dropped behind
+        the device, or that the device rejects permanently, counts as sent (True).
         """
 
     def close(self) -> None:
-        """Release the descriptor and all else. A second call does nothing."""
+        """Release the descriptor and all other resources. A second call does nothing."""
 
 
 @runtime_checkable
 class DescriptorDevice(Device, Protocol):
-    """A device with nothing but a descriptor behind it, such as a TAP: the driver may call `frame_io` instead of `recv` and `send`.
+    """A device that consists of a descriptor, such as a TAP.
 
-    A wrapper must not pass `frame_io` on, because the driver would then go past the wrapper.
+    The driver may call `frame_io` instead of `recv` and `send`.
+
+    A wrapper must not pass on `frame_io`, because the driver would then bypass the wrapper.
     """
 
     frame_io: FrameIO
 
     def refused(self, code: int) -> bool:
-        """Decide about a frame that `frame_io.send` refused with this errno: as `send` answers, False if the device has no room.
+        """Handle a frame that `frame_io.send` rejected with this errno.
+
+        Returns False if the device has no room, as `send` does.
 
         Raises OSError if the error means that the device is gone.
         """

@@ -1,8 +1,8 @@
-"""What a network card does with offloaded frames, in software: TCP segmentation and checksum completion.
+"""The work of a network card on offloaded frames, in software: TCP segmentation and checksum completion.
 
-It stands between the stack and a device that offers no offload, and is how the tests prove that offload
-changes nothing on the wire. Written from a card's point of view: it trusts the pseudo-header sum that the stack
-left in the checksum field, as hardware does, so that a wrong one shows as a wrong checksum on the wire.
+The segmenter is placed between the stack and a device without offload. The tests use it to prove that offload
+changes nothing on the wire. Like a card, it trusts the pseudo-header sum that the stack left in the checksum
+field, so that a wrong sum shows as a wrong checksum on the wire.
 """
 
 import struct
@@ -15,7 +15,7 @@ from pystack_c.packet import Transmit
 
 
 def ones_sum(data: bytes) -> int:
-    """The 16 bit one's complement sum (RFC 1071), not inverted; 0 only for all-zero data."""
+    """Return the 16-bit one's complement sum (RFC 1071), not inverted. It is 0 only if all data is zero."""
     if len(data) & 1:
         data += b"\0"
     total = int.from_bytes(data, "big")
@@ -30,16 +30,16 @@ def _fold(total: int) -> int:
 
 
 def _complete(frame: bytes, start: int, offset: int) -> bytes:
-    """The frame with the checksum from `start` to its end in the field at start + offset (virtio 1.2, 5.1.6.2)."""
+    """Return the frame with the checksum of frame[start:] in the field at start + offset (virtio 1.2, 5.1.6.2)."""
     at = start + offset
     value = ones_sum(frame[start:]) ^ 0xFFFF
     if value == 0 and offset == 6:
-        value = 0xFFFF  # RFC 768: an all zero checksum of UDP is sent as all ones
+        value = 0xFFFF  # RFC 768: UDP sends a checksum of zero as all ones
     return frame[:at] + value.to_bytes(2, "big") + frame[at + 2 :]
 
 
 def segments(tx: Transmit) -> Iterator[bytes]:
-    """The finished frames that a card puts on the wire for one Transmit."""
+    """Yield the finished frames that a card puts on the wire for one Transmit."""
     frame = bytes(tx.to_bytes())
     if tx.gso_size == 0:
         yield _complete(frame, tx.csum_start, tx.csum_offset) if tx.csum_start else frame
@@ -54,28 +54,29 @@ def segments(tx: Transmit) -> Iterator[bytes]:
     for number, at in enumerate(range(0, len(payload), tx.gso_size)):
         piece = payload[at : at + tx.gso_size]
         header = bytearray(frame[:hlen])
-        # Each segment counts on: IP identification, length, sequence number.
+        # The IP identification and the sequence number count on, and each segment has its own length.
         struct.pack_into(">HH", header, ip + 2, hlen - ip + len(piece), (ident + number) & 0xFFFF)
         header[ip + 10 : ip + 12] = b"\0\0"
         struct.pack_into(">H", header, ip + 10, ones_sum(bytes(header[ip:l4])) ^ 0xFFFF)
         struct.pack_into(">I", header, l4 + 4, (sequence + at) & 0xFFFFFFFF)
-        # FIN and PSH belong to the last byte; CWR tells of the first (RFC 3168 6.1.2).
+        # FIN and PSH belong to the last segment, and CWR to the first (RFC 3168 6.1.2).
         keep = flags
         if at + len(piece) < len(payload):
             keep &= ~(C.FIN | C.PSH)
         if number:
             keep &= ~C.CWR
         header[l4 + 13] = keep
-        # The pseudo-header sum counted the length of the whole; this one is shorter.
+        # The pseudo-header sum contains the length of the whole packet, but this segment is shorter.
         short = hlen - l4 + len(piece)
         struct.pack_into(">H", header, l4 + 16, _fold(pseudo + (l4_len ^ 0xFFFF) + short))
         yield _complete(bytes(header) + piece, l4, 16)
 
 
 def finish_checksum(frame: bytes, ip: int) -> bytes:
-    """A frame (its IPv4 header at `ip`) whose TCP or UDP checksum field holds only the pseudo-header sum, finished.
+    """Return a frame with a complete TCP or UDP checksum, if the field holds only the pseudo-header sum.
 
-    Any other frame comes back as it is. For captures: what was left to the card looks as it will on the wire.
+    The IPv4 header is at `ip`. Any other frame is returned unchanged.
+    Captures use this to show frames as they will be on the wire.
     """
     if len(frame) < ip + 20 or frame[ip] >> 4 != 4 or (ip and frame[12:14] != b"\x08\x00"):
         return frame
@@ -92,7 +93,7 @@ def finish_checksum(frame: bytes, ip: int) -> bytes:
 
 
 class Segmenter(Wrapper):
-    """A device that offers offload and does it in software, in front of one that does not."""
+    """A device that offers offload and does it in software, in front of a device without offload."""
 
     def __init__(self, device: Device, gso_max: int = 65226):
         super().__init__(device)
@@ -101,7 +102,7 @@ class Segmenter(Wrapper):
         self.waiting: list[bytes] = []
 
     def send(self, tx: Transmit) -> bool:
-        """Cut the frame and send the pieces; what the device had no room for goes out before anything else."""
+        """Cut the frame and send the pieces. Pieces that the device had no room for before are sent first."""
         if not self._flush(tx.iface):
             return False
         self.waiting.extend(segments(tx))

@@ -1,8 +1,8 @@
 """TAP and TUN devices, which connect the stack with the Linux kernel (Documentation/networking/tuntap.rst).
 
-A frame that was read is one `bytes` object. With offload on, a virtio-net header of ten bytes comes first and the frame starts at
-offset 10, so no copy is needed to remove the header. A long frame is sent by one writev of the virtio-net header, the protocol headers
-and the payload, which are never joined. A short frame is put together first (see tapio.py).
+A received frame is one `bytes` object. With offload, it begins with a virtio-net header of ten bytes, and the frame
+proper starts at offset 10, so no copy is needed to remove the header. One writev sends a long frame from the virtio-net
+header, the protocol headers and the payload, which are never joined. A short frame is joined first (see tapio.py).
 """
 
 import errno
@@ -32,25 +32,26 @@ TUN_F_TSO_ECN = 0x08
 
 #: the longest frame: Ethernet, a VLAN tag, and an IP packet of 65535 bytes
 MAX_FRAME = 14 + 4 + 65535
-#: the most TCP payload one frame may carry: an IP packet less 60 bytes of headers each for IP and TCP
+#: the most bytes of TCP payload in one frame: an IP packet minus 60 bytes each for the headers of IP and TCP
 GSO_MAX = 65535 - 120
 
 
 class TapDevice:
-    """A TAP (Ethernet) or TUN (bare IP) device; a `phy.device.DescriptorDevice`.
+    """A TAP (Ethernet) or TUN (bare IP) device, which is a `phy.device.DescriptorDevice`.
 
     name      the kernel's name of the device; the kernel chooses one if it is "" or contains %d
     mode      "tap" or "tun"
-    netns     the namespace in which the kernel's side lives: a `netns.Namespace`, or None for the current one
-    offload   let the kernel hand over and accept frames of up to 64 KB with unfinished checksums
-    address   the kernel side's own address, such as "10.0.0.1/24"; with an address the device is also set up
-    mtu       the MTU in bytes that the device gets; None leaves it as it is
-    mac       the stack's MAC address (not the kernel side's); None makes up a locally administered one
+    netns     the namespace of the kernel's side: a `netns.Namespace`, or None for the current one
+    offload   whether the kernel passes on and accepts frames of up to 64 KB with incomplete checksums
+    address   the kernel side's own address, such as "10.0.0.1/24"; with an address, the device is also set up
+    mtu       the MTU in bytes to set; None leaves it as it is
+    mac       the stack's MAC address (not the kernel side's); None generates a locally administered one
     multi_queue  open one queue of several: each `TapDevice` of the same name, in any process, is another queue (with the same mac
-              and offload). The kernel gives each flow to the queue that sent for it last, and a new flow to a queue by its hash; see
-              docs/explanation/speed.md
+              and offload). The kernel gives each flow to the queue that sent for it last, and a new flow to a queue by
+              its hash; see docs/explanation/speed.md
 
-    Errors of the kernel come as OSError: PermissionError without CAP_NET_ADMIN, FileNotFoundError without /dev/net/tun.
+    The kernel's errors are raised as OSError: PermissionError
+    without CAP_NET_ADMIN, FileNotFoundError without /dev/net/tun.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class TapDevice:
         return f"<{self.mode} {self.name} mtu {self.mtu} offload {'on' if self.offload else 'off'} fd {self._fd}>"
 
     def fileno(self) -> int:
-        """The device's file descriptor (-1 once closed)."""
+        """Return the device's file descriptor, or -1 if it is closed."""
         return self._fd
 
     @property
@@ -105,31 +106,39 @@ class TapDevice:
         return self.frame_io.short
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame as (frame, offset, flags, gso_size), or None if no frame waits."""
+        """Return the next frame as (frame, offset, flags, gso_size), or None if no frame waits."""
         io = self.frame_io
         frame = io.recv()
         return None if frame is None else (frame, io.offset, io.flags, io.gso_size)
 
     def send(self, tx: Transmit) -> bool:
-        """Send one frame; False if the device has no room. A frame that the kernel refuses for good is counted and lost."""
+        """Send one frame.
+
+        Returns False if the device has no room. A frame that the kernel rejects permanently is counted and lost.
+        """
         code = self.frame_io.send(tx)
         return code == 0 or self.refused(code)
 
     def refused(self, code: int) -> bool:
-        """The kernel refused a frame with this errno: False if the device has no room, True if the frame is counted here and lost."""
+        """Handle a frame that the kernel rejected with this errno.
+
+        Returns False if the device has no room, or True if the frame
+        is counted here and lost. Raises OSError for any other error.
+        """
         if code == errno.EAGAIN:
             return False
         if code == errno.ENOBUFS or code == errno.ENOMEM:
             self.tx_dropped += 1
         elif code in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
-            # EIO: the kernel side is down, as if the cable was unplugged. EINVAL: the kernel finds the frame malformed.
+            # EIO: the kernel side is down, as if the cable was unplugged.
+            # EINVAL: the kernel considers the frame malformed.
             self.tx_errors += 1
         else:
             raise OSError(code, os.strerror(code))
         return True
 
     def close(self) -> None:
-        """Close the descriptor; the kernel then removes the device unless it is persistent."""
+        """Close the descriptor. The kernel then removes the device, unless it is persistent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             self.frame_io.fd = -1
@@ -143,7 +152,10 @@ class TapDevice:
 
 
 def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str]:
-    """Open /dev/net/tun in the current namespace and attach to the device, which is created if needed: (fd, its name)."""
+    """Open /dev/net/tun in the current namespace, and attach to the device or create it.
+
+    Returns (fd, the device's name).
+    """
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
         flags |= IFF_VNET_HDR

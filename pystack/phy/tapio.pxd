@@ -43,7 +43,7 @@ cdef Py_ssize_t _LOW, _HIGH
 cpdef keep_memory()
 
 cdef enum:
-    # Most frames are: they get an object of their own size, and are written in one piece.
+    # Most frames are this small. They get an object of their own size, and are written in one piece.
     SMALL = 2048
 
 @cython.final
@@ -61,7 +61,8 @@ cdef class FrameIO:
     @cython.locals(gso_type=int, parts=list)
     cpdef int send(self, Transmit tx) except -1
 
-# One frame, or None. It is read into an object that waits for it; a long one keeps that, a small one gets its own.
+# Return one frame, or None. It is read into a spare object, which
+# a long frame keeps; a small frame gets an object of its own.
 cdef inline bytes read_frame(FrameIO io):
     cdef Py_ssize_t n
     cdef PyObject* p
@@ -76,7 +77,7 @@ cdef inline bytes read_frame(FrameIO io):
         PyErr_SetFromErrno(OSError)
     if n <= SMALL:
         return PyBytes_FromStringAndSize(PyBytes_AS_STRING(io.spare), n)
-    # Cut to its length; for that, it must be nobody's but ours.
+    # Cut the object to the frame's length. For that, this must be its only reference.
     p = <PyObject*>io.spare
     Py_INCREF(<object>p)
     io.spare = None
@@ -85,7 +86,7 @@ cdef inline bytes read_frame(FrameIO io):
     Py_DECREF(frame)
     return frame
 
-# The virtio-net header: the checksum, and perhaps the segmentation, are left to the kernel.
+# Write the virtio-net header. The kernel completes the checksum, and segments the frame if necessary.
 cdef inline void write_vnet(unsigned char* vnet, Transmit tx, int gso_type) noexcept:
     cdef uint16_t words[4]
     memset(vnet, 0, 10)
@@ -98,7 +99,7 @@ cdef inline void write_vnet(unsigned char* vnet, Transmit tx, int gso_type) noex
         words[3] = <uint16_t>tx.csum_offset
         memcpy(vnet + 2, words, 8)
 
-# A small frame is put together here: write(2) is quicker than writev(2) by more than the copy takes.
+# Write one frame. A small frame is joined here, because write(2) is faster than writev(2) by more than the copy takes.
 cdef inline int write_frame(FrameIO io, Transmit tx, int gso_type) except -1:
     cdef unsigned char whole[SMALL]
     cdef iovec parts[3]

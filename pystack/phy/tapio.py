@@ -1,8 +1,9 @@
-"""Frames in and out of a TAP's descriptor: one system call each, and little else.
+"""Frames in and out of a TAP's descriptor, with one system call each.
 
-Two bodies, as wire.checksum has: compiled, plain read(2), write(2) and writev(2) (see tapio.pxd); uncompiled, those of `os`. The
-compiled ones keep the interpreter's lock: the descriptor does not block, a call takes about two microseconds, and
-giving the lock away for as long lets another thread take it, which costs two changes of threads a frame.
+There are two bodies, as in wire.checksum. The compiled one uses read(2), write(2) and writev(2) (see tapio.pxd), the
+uncompiled one those of `os`. The compiled calls keep the interpreter's lock. The descriptor does not block, and a call
+takes about two microseconds. If a call released the lock for so short a time, another thread would take it, which costs
+two thread switches per frame.
 """
 
 import errno
@@ -22,37 +23,42 @@ GSO_NONE = 0
 GSO_TCPV4 = 1
 GSO_ECN = 0x80
 _PLAIN = bytes(VNET_HDR_LEN)
-#: where gso_size stands in it
+#: the indexes of the two bytes of gso_size in the header
 _LOW, _HIGH = (4, 5) if sys.byteorder == "little" else (5, 4)
 
 
 def keep_memory() -> None:
-    """Let glibc's malloc keep up to 32 MB that is free, and map nothing below 4 MB apart (mallopt(3)); uncompiled: nothing.
+    """Let glibc's malloc keep up to 32 MB of free memory, and map only blocks above 4 MB separately (mallopt(3)).
 
-    Frames of 64 KB come by dozens and go at once when they are read. By its defaults malloc gives that memory back to the kernel each
-    time, to take it again, page by page, for the next ones: more work than all else on the way.
+    Frames of 64 KB arrive by dozens, and are freed at once when they are read. By default, malloc returns their memory
+    to the kernel each time and requests it again, page by page, for the next ones, which is more work than all the
+    rest. Uncompiled, this function does nothing.
     """
     if C.COMPILED:
         keep_heap()  # type: ignore[name-defined] # noqa: F821
 
 
 class FrameIO:
-    """A non-blocking descriptor of a TAP or TUN, with or without virtio-net headers; `size` is the longest frame."""
+    """A non-blocking descriptor of a TAP or TUN, with or without virtio-net headers.
+
+    `size` is the longest frame in bytes.
+    """
 
     def __init__(self, fd: int, size: int, vnet: bool) -> None:
         self.fd = fd
         self.size = size
         self.vnet = vnet
         self.spare: bytes | None = None
-        #: where the frame begins in what `recv` gave last, its const.RX_* flags, and the size of its segments (0: it is one)
+        #: for the last result of `recv`: the offset of the frame, its
+        #: const.RX_* flags, and its segment size (0: one segment)
         self.offset = VNET_HDR_LEN if vnet else 0
         self.flags = 0
         self.gso_size = 0
-        #: frames that were too short to have the header they must have
+        #: the number of frames that were too short for the header that they must have
         self.short = 0
 
     def recv(self) -> bytes | None:
-        """The next frame, which begins at `offset`; None where none waits."""
+        """Return the next frame, which begins at `offset`, or None if no frame waits."""
         while True:
             frame: bytes | None
             if C.COMPILED:
@@ -73,11 +79,11 @@ class FrameIO:
             self.short += 1
 
     def send(self, tx: Transmit) -> int:
-        """Send one frame: 0, or the errno."""
+        """Send one frame. Returns 0 or the errno."""
         gso_type = GSO_NONE
         if tx.gso_size > 0:
             gso_type = GSO_TCPV4
-            # RFC 3168 6.1.2: CWR belongs on the first segment only; the kernel must know to cut it so.
+            # RFC 3168 6.1.2: only the first segment may have CWR, and the kernel must know that to cut the frame.
             if tx.header[tx.csum_start + 13] & C.CWR:
                 gso_type |= GSO_ECN
         if C.COMPILED:
@@ -94,7 +100,7 @@ class FrameIO:
 
 
 def _vnet_header(tx: Transmit, gso_type: int) -> bytes:
-    """The virtio-net header of a frame whose checksum, and perhaps segmentation, is left to the kernel."""
+    """Return the virtio-net header of a frame whose checksum, and perhaps segmentation, is left to the kernel."""
     if tx.csum_start == 0:
         return _PLAIN
     return VNET_HDR.pack(NEEDS_CSUM, gso_type, tx.hdr_len, tx.gso_size, tx.csum_start, tx.csum_offset)

@@ -1,11 +1,11 @@
-"""The base class of the devices that stand in front of another device."""
+"""The base class of devices that wrap another device."""
 
 from pystack.phy.device import Device
 from pystack_c.packet import Transmit
 
 
 class Wrapper:
-    """A device that passes everything on to the device behind it. Subclasses look at the frames, or change them."""
+    """A device that passes everything on to the wrapped device. Subclasses inspect or change the frames."""
 
     def __init__(self, device: Device):
         self.device = device
@@ -17,17 +17,17 @@ class Wrapper:
         self.gso_max = device.gso_max
 
     def fileno(self) -> int:
-        """The descriptor of the device behind."""
+        """Return the descriptor of the wrapped device."""
         return self.device.fileno()
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame of the device behind, or None."""
+        """Return the next frame of the wrapped device, or None."""
         return self.device.recv()
 
     def send(self, tx: Transmit) -> bool:
-        """Give the frame to the device behind; False if that one has no room."""
+        """Send the frame to the wrapped device. Returns False if that has no room."""
         return self.device.send(tx)
 
     def close(self) -> None:
-        """Close the device behind."""
+        """Close the wrapped device."""
         self.device.close()

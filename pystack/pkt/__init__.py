@@ -1,7 +1,8 @@
-"""Packetdrill scripts, in process: a script's packets and system calls against a fresh stack, in virtual time.
+"""Packetdrill scripts in process: a script's packets and system calls against a fresh stack, in virtual time.
 
-`load(path)` reads a script, `run(script, settings)` runs it, `run_path` does both and never raises for what is in
-the file: it answers with a `Verdict` (passed, failed or unsupported, and why). docs/reference/pkt.md tells the language.
+`load(path)` reads a script, and `run(script, settings)` runs it. `run_path` does both. It never raises an exception
+because of the file's contents, but returns a `Verdict` (passed, failed or unsupported, and why). docs/reference/pkt.md
+describes the language.
 """
 
 from pystack.pkt.errors import Failure, ScriptError, Unsupported

@@ -21,7 +21,7 @@ Message = tuple[int, int, dict[str, int]]
 
 
 def receive(calls: Calls, fd: Fd, message: Struct, size: int) -> Attempt:
-    """The next record of the error queue; it never waits."""
+    """Read the next record of the error queue. It never waits."""
     line = calls.line
     wanted = [_expected(calls, item) for item in message.fields.get("msg_control") or []]
     flags = calls.value(message.fields["msg_flags"]) if "msg_flags" in message.fields else -1
@@ -37,7 +37,7 @@ def receive(calls: Calls, fd: Fd, message: Struct, size: int) -> Attempt:
 
 
 def _take(calls: Calls, fd: Fd, size: int) -> "tuple[int, list[Message], int] | None":
-    """Bytes of payload, control messages, and MSG_TRUNC where the payload does not fit."""
+    """Return the number of payload bytes, the control messages, and MSG_TRUNC if the payload does not fit."""
     if fd.kind == "udp":
         datagram = calls.host.call(udp.recvfrom, fd.endpoint, MSG_ERRQUEUE)
         if datagram is None:
@@ -57,7 +57,7 @@ def _take(calls: Calls, fd: Fd, size: int) -> "tuple[int, list[Message], int] | 
         found.append((SOL_SOCKET, SCM_TIMESTAMPING, {"scm_sec": since // SECOND, "scm_nsec": since % SECOND}))
     names = ("errno", "origin", "type", "code", "info", "data")
     found.append((SOL_IP, IP_RECVERR, {f"ee_{name}": getattr(told, name) for name in names}))
-    # (The payload that Linux loops back is not kept; that it would not have fitted is told.)
+    # The core does not keep the payload that Linux loops back, but MSG_TRUNC reports that it would not have fitted.
     return 0, found, MSG_TRUNC if told.length > size else 0
 
 
@@ -88,7 +88,7 @@ def _check(calls: Calls, line: int, wanted: tuple[int, list[Message]], found: tu
             continue
         for name, value in want[2].items():
             if name not in have[2]:
-                raise Unsupported(line, f"the member {name} of a control message is not available here")
+                raise Unsupported(line, f"the member {name} of a control message is not available")
             if value != have[2][name]:
                 _fail(line, name, str(value), str(have[2][name]))
 

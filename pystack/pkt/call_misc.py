@@ -1,4 +1,4 @@
-"""Calls that are not about data: close, shutdown, options, fcntl, ioctl, files and pipes."""
+"""Calls other than those that transfer data: close, shutdown, options, fcntl, ioctl, files and pipes."""
 
 import errno
 import struct
@@ -21,7 +21,7 @@ ERRNO_OPTION = 4
 
 
 def call_close(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """close(fd); with SO_LINGER set it waits for what is unsent."""
+    """close(fd): with SO_LINGER set it waits until the unsent data is sent."""
     fd = calls.fd(args)
     closed = [False]
     deadline = calls.host.now + fd.linger * 1_000_000_000
@@ -53,7 +53,7 @@ def call_shutdown(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def options_of(fd: Fd) -> Any:
-    """The module with setsockopt and getsockopt."""
+    """Return the module that has setsockopt and getsockopt for the socket."""
     return tcp_sockopt if fd.kind == "tcp" else udp
 
 
@@ -78,7 +78,7 @@ def call_setsockopt(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def _struct_value(calls: Calls, fd: Fd, level: int, name: int, given: Struct) -> Any:
-    """{onoff=1, linger=2}; a timeval for the socket timeouts."""
+    """Return the value of {onoff=1, linger=2}, or of a timeval for the socket timeouts."""
     if level == SOL_SOCKET and name == SO_LINGER:
         on, seconds = calls.value(given.fields.get("onoff", 0)), calls.value(given.fields.get("linger", 0))
         fd.linger = seconds if on else 0
@@ -92,7 +92,7 @@ def _struct_value(calls: Calls, fd: Fd, level: int, name: int, given: Struct) ->
 
 
 def call_getsockopt(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """getsockopt(fd, level, name, [value], [length]): value and length are what the script expects."""
+    """getsockopt(fd, level, name, [value], [length]): the script gives the value and length that it expects."""
     fd = calls.fd(args, kind="tcp udp")
     level, name, given = calls.number(args, 1), calls.number(args, 2), calls.arg(args, 3)
     line = calls.line
@@ -147,7 +147,7 @@ def call_fcntl(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def call_ioctl(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """ioctl(fd, SIOCINQ, [n]) and the like"""
+    """ioctl(fd, SIOCINQ, [n]) and similar ones"""
     fd = calls.fd(args, kind="tcp udp")
     command = calls.number(args, 1)
     line = calls.line
@@ -187,7 +187,7 @@ def _ioctl_value(calls: Calls, fd: Fd, command: int) -> int:
 
 
 def call_open(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """open("FILE", flags): a file that an earlier `dd` made."""
+    """open("FILE", flags): only a file that an earlier `dd` made."""
     path = calls.arg(args, 0)
     size = calls.runner.shell.files.get(path.decode() if isinstance(path, bytes) else "")
     if size is None:
@@ -226,7 +226,7 @@ def call_splice(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
     def attempt() -> Result | None:
         data = calls.host.call(tcp.recv, source.endpoint, size, 0)
         if data is None and source.endpoint.urgent is not None and source.endpoint.urgent.mark_left == 0:
-            # (Linux: splice does not go beyond urgent data.)
+            # On Linux, splice does not go beyond urgent data.
             return Result(0)
         if data is None:
             return Result(-1, errno.EAGAIN) if source.nonblocking else None

@@ -15,7 +15,7 @@ from pystack_c.tcp import user as tcp
 
 
 def once(result: "Result | None" = None, value: int = 0, code: int = 0) -> Attempt:
-    """An attempt that ends at once."""
+    """Return an attempt that is complete at once."""
     done = result or Result(value, code)
     return lambda: done
 
@@ -52,12 +52,12 @@ def call_socket(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def module(fd: Fd) -> Any:
-    """The core's module of calls for a socket."""
+    """Return the core's module of calls for a socket."""
     return tcp if fd.kind == "tcp" else udp
 
 
 def call_bind(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """bind(fd, ..., ...): the local address and --bind_port, where no address is written."""
+    """bind(fd, ..., ...): binds to the local address and --bind_port unless the script gives an address."""
     fd = calls.fd(args, kind="tcp udp")
     addr, port = calls.sockaddr(args, 1) or (calls.host.local, calls.runner.settings.bind_port)
 
@@ -109,7 +109,7 @@ def call_accept(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def call_connect(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
-    """connect(fd, ..., ...): the remote address and --connect_port; AF_UNSPEC undoes it."""
+    """connect(fd, ..., ...): connects to the remote address and --connect_port; AF_UNSPEC undoes it."""
     fd = calls.fd(args, kind="tcp udp")
     address = calls.arg(args, 1)
     settings = calls.runner.settings
@@ -132,7 +132,7 @@ def call_connect(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def begin_connect(calls: Calls, fd: Fd, port: int) -> None:
-    """The connection under test is about to be opened."""
+    """Note that the connection under test is about to be opened."""
     conn = fd.conn
     if conn is not None and conn.state == match.NEW:
         conn.state = match.CONNECTING
@@ -140,7 +140,7 @@ def begin_connect(calls: Calls, fd: Fd, port: int) -> None:
 
 
 def connect_result(calls: Calls, fd: Fd, waits: bool | None = None) -> Result | None:
-    """How the attempt to connect stands."""
+    """Return the result of the attempt to connect, or None while it goes on."""
     state = fd.endpoint.state
     if fd.endpoint.tfo is not None and fd.endpoint.tfo.deferred:
         fd.connecting = False

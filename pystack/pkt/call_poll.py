@@ -1,4 +1,4 @@
-"""poll and epoll: level and edge triggered, one-shot."""
+"""poll and epoll: level-triggered, edge-triggered and one-shot."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ MILLISECOND = 1_000_000
 
 
 def readiness(fd: Fd) -> int:
-    """POLL* bits, with the RDNORM and WRNORM that Linux adds."""
+    """Return the POLL* bits, with the RDNORM and WRNORM that Linux adds."""
     if fd.endpoint is None:
         return 0
     bits = int(fd.endpoint.readiness())
@@ -27,7 +27,7 @@ def readiness(fd: Fd) -> int:
 
 
 def set_timeout(calls: Calls, milliseconds: int, result: Result) -> None:
-    """The call gives up after so long; a negative number waits for ever."""
+    """Set the timeout of the call. A negative number waits for ever."""
     if milliseconds >= 0:
         calls.timeout = (calls.host.now + milliseconds * MILLISECOND, result)
 
@@ -65,24 +65,24 @@ def call_poll(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 @dataclass
 class EpollInterest:
-    """What an epoll instance wants to know of a file descriptor."""
+    """The events of a file descriptor that an epoll instance watches."""
 
     fd: Fd
     events: int
     data: tuple[str, int]
-    #: something happened since the last report (edge triggered)
+    #: something has happened since the last report (edge-triggered)
     fresh: bool = True
     off: bool = False
 
     def report(self) -> int:
-        """The events to tell now, or 0."""
+        """Return the events to report now, or 0."""
         if self.off or (self.events & EDGE and not self.fresh):
             return 0
         return readiness(self.fd) & (self.events | ERR | HUP) & 0xFFFF
 
 
 def gather_wakes(calls: Calls) -> None:
-    """Let edge-triggered interests know what the endpoints were woken for."""
+    """Pass the endpoints' wake-ups on to the edge-triggered interests."""
     woken: dict[int, int] = {}
     for epoll in calls.fds.values():
         if epoll.kind == "epoll":

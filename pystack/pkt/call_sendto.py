@@ -1,4 +1,4 @@
-"""sendto and sendmsg: they may open the connection too, with data in the SYN (RFC 7413)."""
+"""sendto and sendmsg. They may also open the connection, with data in the SYN (RFC 7413)."""
 
 import errno
 from typing import Any
@@ -27,7 +27,7 @@ def call_sendto(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def implied_connect(calls: Calls, fd: Fd, size: int, flags: int) -> Attempt:
-    """FreeBSD: sendto opens the connection by itself; with TCP_FASTOPEN set, the SYN may take the data along."""
+    """Make FreeBSD's sendto, which opens the connection itself. If TCP_FASTOPEN is set, the SYN may carry the data."""
     host, port = calls.host, calls.runner.settings.connect_port
     begin_connect(calls, fd, port)
 
@@ -47,7 +47,7 @@ def implied_connect(calls: Calls, fd: Fd, size: int, flags: int) -> Attempt:
 
 
 def _quietly(attempt: Attempt) -> Attempt:
-    """The same, done with where the connection fails: the error is for the next call."""
+    """Return an attempt that ends without an error if the connection fails, because the next call reports the error."""
 
     def again() -> Result | None:
         try:
@@ -59,7 +59,7 @@ def _quietly(attempt: Attempt) -> Attempt:
 
 
 def fast_open(calls: Calls, fd: Fd, size: int, flags: int, null: bool, address: Any) -> Attempt:
-    """sendto with MSG_FASTOPEN: the core's `connect_fastopen`, where it has one."""
+    """Make a sendto with MSG_FASTOPEN: the core's `connect_fastopen`."""
     opener = getattr(tcp, "connect_fastopen", None)
     if opener is None:
         raise Unsupported(calls.line, "TCP Fast Open is not supported")

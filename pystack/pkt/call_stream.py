@@ -16,7 +16,7 @@ from pystack_c.tcp.queues.errqueue import MSG_PART, end_send
 
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_WAITALL = 1, 2, 0x20, 0x40, 0x100
 MSG_ERRQUEUE, MSG_FASTOPEN = 0x2000, 0x20000000
-#: the largest buffer that a script may ask for
+#: the largest buffer that a script may use
 LARGEST = 1 << 26
 
 
@@ -24,7 +24,7 @@ LARGEST = 1 << 26
 
 
 def receive(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False) -> Attempt:
-    """recv and its kin."""
+    """Make recv or a similar call."""
     if flags & MSG_ERRQUEUE:
         raise Unsupported(calls.line, "MSG_ERRQUEUE is supported with recvmsg only")
     size = min(size, LARGEST)
@@ -50,7 +50,7 @@ def receive(calls: Calls, fd: Fd, size: int, flags: int, null: bool = False) -> 
 
 
 def check_data(calls: Calls, fd: Fd, data: bytes, flags: int) -> None:
-    """What is read is the test pattern from where reading stands."""
+    """Check that the data is the test pattern, from the current reading position."""
     if flags & MSG_OOB:
         fd.unordered = True
         return
@@ -84,12 +84,12 @@ def call_read(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
 
 def iov_sizes(calls: Calls, vectors: Any) -> list[int]:
-    """The bytes of each of [{..., n}, {..., n}]."""
+    """Return the number of bytes of each of [{..., n}, {..., n}]."""
     return [iov_size(calls, [vector]) for vector in vectors] if isinstance(vectors, list) else []
 
 
 def iov_size(calls: Calls, vectors: Any) -> int:
-    """Bytes in [{..., n}, {..., n}]."""
+    """Return the number of bytes in [{..., n}, {..., n}]."""
     total = 0
     for vector in vectors if isinstance(vectors, list) else []:
         if isinstance(vector, Struct) and vector.items:
@@ -140,7 +140,7 @@ def _cmsg(calls: Calls, cmsg: Any) -> tuple[int, int, int]:
 
 
 def control_messages(calls: Calls, fd: Fd) -> list[tuple[int, int, int]]:
-    """What recvmsg tells besides the data: TCP_INQ's count."""
+    """Return the control messages of recvmsg: TCP_INQ's count."""
     if fd.kind != "tcp" or not calls.host.call(sockopt.getsockopt, fd.endpoint, sockopt.SOL_TCP, sockopt.TCP_INQ):
         return []
     return [(sockopt.SOL_TCP, sockopt.TCP_INQ, calls.host.call(tcp.unread, fd.endpoint))]
@@ -152,7 +152,10 @@ def control_messages(calls: Calls, fd: Fd) -> list[tuple[int, int, int]]:
 def transmit(
     calls: Calls, fd: Fd, size: int, flags: int, null: bool = False, to: Any = None, parts: "list[int] | None" = None
 ) -> Attempt:
-    """send and its kin: the test pattern from where writing stands. `parts`: one send of several pieces of memory."""
+    """Make send or a similar call: it sends the test pattern from the current writing position.
+
+    `parts` is one send of several pieces of memory.
+    """
     if size > LARGEST:
         raise Unsupported(calls.line, "a write of that size is not supported")
     if fd.kind == "udp":
@@ -160,8 +163,7 @@ def transmit(
     if null and size:
         return once(value=-1, code=errno.EFAULT)
     taken, waiting = [0], [False]
-    tfo = fd.endpoint.tfo
-    opening = [tfo is not None and tfo.deferred]
+    opening = [fd.endpoint.tfo is not None and fd.endpoint.tfo.deferred]
     calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
     part = MSG_PART if (waits or parts) and fd.endpoint.errqueue is not None else 0
@@ -175,7 +177,7 @@ def transmit(
 
     def proceed() -> Result | None:
         if opening[0] and taken[0]:
-            # TCP_FASTOPEN_CONNECT: a blocking writer waits for the handshake.
+            # TCP_FASTOPEN_CONNECT: a blocking write waits for the handshake.
             done = connect_result(calls, fd, waits)
             if done is None or done.value < 0:
                 return done
@@ -183,7 +185,7 @@ def transmit(
             if taken[0] == size:
                 return Result(size)
         if waiting[0] and fd.endpoint.no_space and fd.endpoint.chunks is not None:
-            # (Linux wakes a writer when a third of the buffer is free, not before.)
+            # Linux wakes a writer only when a third of the buffer is free.
             return None
         try:
             n = _put(calls, fd, size - taken[0], pass_on | part, parts)
@@ -194,7 +196,7 @@ def transmit(
         fd.wrote += n
         taken[0] += n
         if opening[0] and not n and not waits:
-            # TCP_FASTOPEN_CONNECT: nothing rides on the SYN, so this was a connect that goes on.
+            # TCP_FASTOPEN_CONNECT: the SYN carries no data, so this was a connect that goes on.
             fd.connecting = True
             return Result(-1, errno.EINPROGRESS)
         if opening[0] and waits and n:
@@ -210,7 +212,10 @@ def transmit(
 
 
 def _put(calls: Calls, fd: Fd, size: int, flags: int, parts: "list[int] | None") -> int:
-    """Give bytes to the stack; how many it took. Several pieces of memory are given one by one, before anything is sent."""
+    """Give bytes to the stack and return how many it took.
+
+    Several pieces of memory are given one by one, before anything is sent.
+    """
     if not parts or len(parts) == 1 or size != sum(parts):
         return int(calls.host.call(tcp.send, fd.endpoint, pattern(fd.wrote, size), flags))
     taken, was = 0, calls.host.held

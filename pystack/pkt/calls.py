@@ -1,7 +1,7 @@
-"""System calls: file descriptors, what a call returns, and blocking in virtual time.
+"""System calls: file descriptors, the results of calls, and blocking in virtual time.
 
-A call becomes an `Attempt`: a function that does as much as can be done now and answers with a `Result`, or None
-where a blocking socket would wait. The runner tries it again whenever something happened.
+A call becomes an `Attempt`: a function that does as much as it can now and returns a `Result`, or None if a blocking
+socket would wait. The runner calls it again whenever something has happened.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from pystack_c.tcp import sockopt as tcp_sockopt
 
 @dataclass
 class Result:
-    """What a call returned; `check` compares what it wrote into its arguments."""
+    """The result of a call. `check` compares what the call wrote into its arguments."""
 
     value: int
     errno: int = 0
@@ -25,7 +25,7 @@ class Result:
 
 
 Attempt = Callable[[], "Result | None"]
-#: a system call: its arguments and its line of the script become an Attempt
+#: a system call: makes an Attempt from its arguments and its line of the script
 Handler = Callable[["Calls", list[Any], Syscall], Attempt]
 
 
@@ -40,23 +40,23 @@ class Fd:
     conn: Conn | None = None
     flags: int = 2
     close_on_exec: int = 0
-    #: how far the test pattern was written and read
+    #: how far the test pattern has been written and read
     wrote: int = 0
     read: int = 0
     connecting: bool = False
-    #: urgent data and the like: what is read is not compared
+    #: urgent data and the like: the data that is read is not compared
     unordered: bool = False
     linger: int = 0
     rcvtimeo: int = 0
     sndtimeo: int = 0
-    #: files, pipes: bytes there; epoll: its interests
+    #: files and pipes: the number of bytes in them; epoll: its interests
     size: int = 0
     interests: Any = None
     peer: "Fd | None" = None
 
     @property
     def nonblocking(self) -> bool:
-        """O_NONBLOCK is set."""
+        """True if O_NONBLOCK is set."""
         return bool(self.flags & 0o4000)
 
 
@@ -69,17 +69,17 @@ class Pending:
     line: int
     end: int
     tolerance: int
-    #: when it gives up, and with what
+    #: when it times out (ns), and the result then
     deadline: int | None
     on_timeout: Result | None
 
 
 class Calls:
-    """The file descriptors of one run, and the call that blocks."""
+    """The file descriptors of one run, and the call that waits."""
 
     def __init__(self, runner: Any, table: "Mapping[str, Handler]", wakes: "Callable[[Calls], None]"):
         self.runner = runner
-        #: what each system call does, by name (calltable.TABLE)
+        #: the handler of each system call, by name (calltable.TABLE)
         self.table = table
         #: collects the wake-ups that poll and epoll wait for (call_poll.gather_wakes)
         self.wakes = wakes
@@ -87,17 +87,17 @@ class Calls:
         self.fds: dict[int, Fd] = {}
         self.pending: Pending | None = None
         self.line = 0
-        #: set by a call that waits with a timeout of its own: (deadline, what it returns then)
+        #: set by a call that waits with a timeout of its own: (deadline, the result then)
         self.timeout: tuple[int, Result] | None = None
-        #: the waiting call will write as soon as the connection is open: its data comes before the bare ACK
+        #: the waiting call will write as soon as the connection is open, so its data precedes a bare ACK
         self.writes_soon = False
-        #: what was written before the connection is open, and follows then (FreeBSD's implied connect)
+        #: data that was written before the connection is open, and is sent then (FreeBSD's implied connect)
         self.background: list[Attempt] = []
 
     # -- running a call ----------------------------------------------------------------------------------------------
 
     def start(self, call: Syscall, event: ScriptEvent, end: int) -> None:
-        """Make the call. `end`: when it returns, by the script; -1 at once."""
+        """Make the call. `end` is the time at which it returns according to the script, or -1 if it returns at once."""
         self.line = event.line
         self.timeout = None
         self.writes_soon = False
@@ -114,7 +114,7 @@ class Calls:
             self.runner.advance(deadline)
 
     def poll(self) -> None:
-        """Something happened: try the waiting call again."""
+        """Try the waiting call again, because something has happened."""
         self.wakes(self)
         self.background = [attempt for attempt in self.background if attempt() is None]
         pending = self.pending
@@ -134,11 +134,11 @@ class Calls:
         self._verify(pending, result)
 
     def deadline(self) -> int | None:
-        """When the waiting call gives up."""
+        """Return the time at which the waiting call times out, or None."""
         return self.pending.deadline if self.pending is not None else None
 
     def finish(self) -> None:
-        """Wait for the call that blocks, as the script says how long."""
+        """Wait for the call that blocks, as long as the script says."""
         pending = self.pending
         if pending is None:
             return
@@ -189,13 +189,13 @@ class Calls:
     # -- arguments ---------------------------------------------------------------------------------------------------
 
     def value(self, expr: Any) -> int:
-        """An expression as a number."""
+        """Return the value of an expression as a number."""
         if isinstance(expr, bool | int):
             return int(expr)
         if isinstance(expr, Word):
             number = symbols.value_of(expr.name)
             if number is None:
-                raise Unsupported(self.line, f"the name {expr.name} is not known")
+                raise Unsupported(self.line, f"the name {expr.name} is unknown")
             return number
         if isinstance(expr, Either):
             total = 0
@@ -206,25 +206,28 @@ class Calls:
             return self.value(expr[0])
         if isinstance(expr, Invocation) and expr.name in ("htons", "htonl", "ntohs", "ntohl"):
             return self.value(expr.args[0])
-        raise ScriptError(self.line, "a number is needed here")
+        raise ScriptError(self.line, "expected a number here")
 
     def arg(self, args: list[Any], index: int) -> Any:
-        """One argument."""
+        """Return one argument."""
         if index >= len(args):
             raise ScriptError(self.line, f"the call needs more than {len(args)} arguments")
         return args[index]
 
     def number(self, args: list[Any], index: int) -> int:
-        """One argument as a number."""
+        """Return one argument as a number."""
         return self.value(self.arg(args, index))
 
     def is_null(self, args: list[Any], index: int) -> bool:
-        """A NULL where a buffer belongs."""
+        """Return True if the argument, which should be a buffer, is NULL."""
         arg = self.arg(args, index)
         return arg is not Ellipsis and not isinstance(arg, bytes | model.Struct | list) and self.value(arg) == 0
 
     def fd(self, args: list[Any], index: int = 0, kind: str = "") -> Fd:
-        """An argument that is an open file descriptor; OSError(EBADF) where it is not open."""
+        """Return an argument that is an open file descriptor; OSError(EBADF) if it is not open.
+
+        `kind` lists the accepted kinds.
+        """
         number = self.number(args, index)
         found = self.fds.get(number)
         if found is None:
@@ -234,7 +237,7 @@ class Calls:
         return found
 
     def sockaddr(self, args: list[Any], index: int) -> "tuple[int, int] | None":
-        """An address given as a struct, or None for `...`."""
+        """Return an address given as a struct, or None for `...`."""
         arg = self.arg(args, index)
         if not isinstance(arg, model.Struct) or not arg.fields:
             return None
@@ -249,37 +252,37 @@ class Calls:
                 raise Unsupported(self.line, "IPv6 is not supported") from None
         return self.value(inside), port
 
-    # -- what others ask -----------------------------------------------------------------------------------------------
+    # -- for other modules ---------------------------------------------------------------------------------------------
 
     def open(self, fd: Fd) -> None:
-        """A call returned a new file descriptor."""
+        """Add the new file descriptor that a call returned."""
         self.fds[fd.number] = fd
 
     def endpoint(self, number: int) -> Any:
-        """The core's endpoint behind a file descriptor, or None."""
+        """Return the core's endpoint behind a file descriptor, or None."""
         fd = self.fds.get(number)
         return fd.endpoint if fd is not None else None
 
     def open_endpoints(self) -> dict[int, tuple[Any, int]]:
-        """ident -> (Tcb, file descriptor) of the open TCP sockets."""
+        """Return ident -> (Tcb, file descriptor) of the open TCP sockets."""
         return {fd.endpoint.ident: (fd.endpoint, n) for n, fd in self.fds.items() if fd.kind == "tcp"}
 
     def tcp_info(self, tcb: Any) -> dict[str, Any]:
-        """tcp_info of a connection."""
+        """Return tcp_info of a connection."""
         info: dict[str, Any] = self.host.call(tcp_sockopt.tcp_info, tcb)
-        # (SO_MEMINFO, as far as there is such a thing here.)
+        # SO_MEMINFO, as far as this stack has such values
         info["SK_MEMINFO_RCVBUF"], info["SK_MEMINFO_SNDBUF"] = tcb.recvbuf.size, tcb.sndbuf_size
         return info
 
     def accepted(self, tcb: Any) -> "Conn | None":
-        """The connection of the script that a Tcb from accept() is."""
+        """Return the script's connection to which a Tcb from accept() belongs."""
         for conn in self.runner.conns:
             if conn.rport == tcb.rport and conn.state in (match.SYNACK_SENT, match.SYNACK_ACKED, match.SYN_RECEIVED):
                 return conn  # type: ignore[no-any-return]
         return None
 
 
-#: calls that return a file descriptor: the script's number is its own
+#: calls that return a file descriptor; the number in the script may differ from the system's
 FD_CALLS = ("socket", "accept", "accept4", "open", "epoll_create", "epoll_create1")
 
 

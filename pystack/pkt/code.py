@@ -1,7 +1,8 @@
-"""The Python in %{ }%: assertions over tcp_info, run where they stand, in a namespace that cannot reach anything.
+"""The Python in %{ }%: assertions over tcp_info, run in a namespace from which they cannot reach anything else.
 
-A script may come from anybody, so that code can only do so much: no number has more than MAX_BITS bits, no text and no list (with
-all that is in it) more than MAX_SIZE parts, and there are no loops. So each line takes work in proportion to its length.
+A script may come from anybody, so its code is limited: no number has more than MAX_BITS bits, no text and no list (with
+everything in it) more than MAX_SIZE parts, and there are no loops. So the work for each line is proportional to its
+length.
 """
 
 import ast
@@ -18,7 +19,7 @@ from pystack.pkt.symbols import CODE_NAMES
 MAX_BITS = 4096
 MAX_SIZE = 4096
 MAX_LENGTH = 10_000
-#: lines that the code of one script may print
+#: how many lines the code of one script may print
 MAX_OUTPUT = 1000
 
 _ALLOWED = (
@@ -27,9 +28,9 @@ _ALLOWED = (
     ast.Call, ast.keyword, ast.Compare, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.operator, ast.unaryop,
     ast.boolop, ast.cmpop,
 )  # fmt: skip
-#: what a format may ask for: a width and a precision of three digits
+#: the formats that are allowed: a width and a precision of up to three digits each
 _FORMAT = re.compile(r"[^0-9{}]{0,3}[0-9]{0,3}[,_]?(?:\.[0-9]{0,3})?[a-zA-Z%]?")
-#: the name by which the code calls `_checked`; scripts cannot write it
+#: the name by which the code calls `_checked`; a script cannot write it
 _CHECK = "__checked"
 
 
@@ -38,7 +39,7 @@ class TooMuch(Exception):
 
 
 def _size(value: Any, left: int = MAX_SIZE) -> int:
-    """The parts of a value, with those inside; TooMuch where they are more than MAX_SIZE."""
+    """Return the number of parts of a value, including nested ones; TooMuch if there are more than MAX_SIZE."""
     if isinstance(value, (str, bytes)):
         count = len(value)
     elif isinstance(value, (list, tuple)):
@@ -58,7 +59,7 @@ def _size(value: Any, left: int = MAX_SIZE) -> int:
 
 
 def _bits(value: Any) -> int:
-    """The bits of an int that an operation is given."""
+    """Return the number of bits of an int that is an operand."""
     count = value.bit_length() if isinstance(value, int) else 0
     if count > MAX_BITS:
         raise TooMuch(f"a number of more than {MAX_BITS} bits")
@@ -117,7 +118,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _checked(name: str, left: Any, right: Any) -> Any:
-    """An operation of the code, its result no larger than a script may make."""
+    """Carry out an operation of the code, unless its result would be larger than a script may make."""
     result = _OPERATORS[name](left, right)
     if isinstance(result, int):
         _bits(result)
@@ -125,7 +126,7 @@ def _checked(name: str, left: Any, right: Any) -> Any:
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
-    """sum() of numbers."""
+    """Return the sum() of numbers."""
     total = start
     for value in values:
         if not isinstance(value, (int, float)):
@@ -136,14 +137,14 @@ def _sum(values: Any, start: Any = 0) -> Any:
 
 
 def _round(value: Any, digits: Any = None) -> Any:
-    """round(), to so many digits."""
+    """Return round(), up to a maximum of digits."""
     if digits is not None and not -400 <= digits <= 400:
         raise TooMuch("a round to more than 400 digits")
     return round(value, digits)
 
 
 def _int(value: Any = 0, *base: int) -> int:
-    """int(), of a text that is not too long."""
+    """Return int() of a text that is not too long."""
     _size(value)
     result = int(value, *base)
     _bits(result)
@@ -155,15 +156,15 @@ _CALLABLE.update(sum=_sum, round=_round, int=_int)
 
 
 class _Guard(ast.NodeTransformer):
-    """Operators become calls of `_checked`."""
+    """Turns operators into calls of `_checked`."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        """left + right"""
+        """Replace left + right."""
         self.generic_visit(node)
         return ast.copy_location(self._call(node.op, node.left, node.right), node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        """name += value"""
+        """Replace name += value."""
         self.generic_visit(node)
         if not isinstance(node.target, ast.Name):
             return node
@@ -199,7 +200,7 @@ def _tree(text: str) -> ast.Module:
 
 
 def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], output: list[str]) -> None:
-    """Run a block. `names` is what the script's earlier blocks assigned; an assertion that fails is a Failure."""
+    """Run a block. `names` holds what earlier blocks of the script assigned. An assertion that fails raises Failure."""
     line += text[: len(text) - len(text.lstrip())].count("\n")
     tree = _parse(text, line)
     _check(tree, line)
@@ -232,7 +233,7 @@ def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], 
                 actual=_values(statement, scope, error),
             ) from None
         except NameError as error:
-            raise Unsupported(at, f"code asks for {error.name}, which is not available here") from None
+            raise Unsupported(at, f"the code uses {error.name}, which is not available") from None
         except TooMuch as error:
             raise Unsupported(at, f"code that makes {error} is not supported") from None
         except (RecursionError, MemoryError):
@@ -244,7 +245,7 @@ def run_code(text: str, line: int, info: dict[str, Any], names: dict[str, Any], 
 
 def _run(statement: ast.stmt, scope: dict[str, Any]) -> None:
     guarded = ast.fix_missing_locations(_Guard().visit(deepcopy(statement)))
-    exec(compile(ast.Module([guarded], []), "script", "exec"), scope)  # noqa: S102 (what it may hold was checked)
+    exec(compile(ast.Module([guarded], []), "script", "exec"), scope)  # noqa: S102 (its contents were checked)
 
 
 def _check(tree: ast.AST, line: int) -> None:
@@ -267,7 +268,7 @@ def _check(tree: ast.AST, line: int) -> None:
 
 
 def _plain_format(node: ast.FormattedValue) -> bool:
-    """A format that makes nothing long: constant, with small numbers."""
+    """Return True if the format cannot make a long text: it is constant and has small numbers."""
     spec = node.format_spec
     if spec is None:
         return True
@@ -277,7 +278,7 @@ def _plain_format(node: ast.FormattedValue) -> bool:
 
 
 def _values(statement: ast.stmt, scope: dict[str, Any], error: AssertionError) -> str:
-    """What the names in an assertion stood for."""
+    """Describe the values of the names in an assertion."""
     names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
     known = [f"{n} = {scope[n]}" for n in sorted(names) if n not in _CALLABLE and n in scope and n not in CODE_NAMES]
     return ", ".join(known) or str(error)

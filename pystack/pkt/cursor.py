@@ -1,4 +1,4 @@
-"""A position in a list of tokens, and the small steps that all parsers here take."""
+"""A position in a list of tokens, with the small steps that all parsers of this package take."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Token
 
-#: expressions within expressions
+#: how deeply expressions may be nested
 MAX_DEPTH = 50
 
-#: what an event can start with that is packetdrill's but not ours
+#: words that begin an event in packetdrill, and that are not supported here
 FOREIGN = {
     "sctp": "SCTP",
     "dccp": "DCCP",
@@ -32,7 +32,7 @@ class TokenCursor:
 
     @contextlib.contextmanager
     def deeper(self) -> Iterator[None]:
-        """Inside, an expression within another is read."""
+        """Count one more level of nested expressions inside the `with` block."""
         if self.depth >= MAX_DEPTH:
             raise ScriptError(self.token.line, "nested too deeply", self.token.column)
         self.depth += 1
@@ -41,11 +41,11 @@ class TokenCursor:
 
     @property
     def token(self) -> Token:
-        """The token to be read next."""
+        """The next token."""
         return self.tokens[self.at]
 
     def ahead(self, count: int = 1) -> Token:
-        """A token further on."""
+        """Return a token further on."""
         return self.tokens[min(self.at + count, len(self.tokens) - 1)]
 
     def next(self) -> Token:
@@ -56,47 +56,47 @@ class TokenCursor:
         return token
 
     def error(self, expected: str) -> ScriptError:
-        """A ScriptError at this place."""
+        """Return a ScriptError at this place."""
         token = self.token
         found = "the end of the script" if token.kind == "end" else repr(token.text)
         return ScriptError(token.line, f"expected {expected}, found {found}", token.column)
 
     def is_punct(self, text: str) -> bool:
-        """Is the next token this character?"""
+        """Return True if the next token is this character."""
         return self.token.kind == "punct" and self.token.value == text
 
     def is_word(self, *names: str) -> bool:
-        """Is the next token one of these words?"""
+        """Return True if the next token is one of these words."""
         return self.token.kind == "word" and self.token.value in names
 
     def take_punct(self, text: str) -> bool:
-        """Take the character if it is there."""
+        """Take the character if it is next."""
         if self.is_punct(text):
             self.at += 1
             return True
         return False
 
     def take_word(self, *names: str) -> bool:
-        """Take the word if it is there."""
+        """Take the word if it is next."""
         if self.is_word(*names):
             self.at += 1
             return True
         return False
 
     def expect(self, text: str) -> Token:
-        """The character must come next."""
+        """Take the character, which must come next."""
         if not self.is_punct(text):
             raise self.error(repr(text))
         return self.next()
 
     def expect_word(self, what: str = "a name") -> str:
-        """A word must come next."""
+        """Take a word, which must come next."""
         if self.token.kind != "word":
             raise self.error(what)
         return str(self.next().value)
 
     def expect_int(self, what: str, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
-        """A number within bounds must come next."""
+        """Take a number within the bounds, which must come next."""
         token = self.token
         if token.kind not in ("int", "hex"):
             raise self.error(what)
@@ -107,15 +107,15 @@ class TokenCursor:
         return value
 
     def u32(self, what: str) -> int:
-        """An unsigned 32-bit number."""
+        """Take an unsigned 32-bit number."""
         return self.expect_int(what, 0, 0xFFFFFFFF)
 
     def u16(self, what: str) -> int:
-        """An unsigned 16-bit number."""
+        """Take an unsigned 16-bit number."""
         return self.expect_int(what, 0, 0xFFFF)
 
     def foreign(self) -> None:
-        """Unsupported, where the next word starts something that is not here."""
+        """Raise Unsupported if the next word begins something that is not supported here."""
         token = self.token
         if token.kind == "word" and token.value in FOREIGN:
             raise Unsupported(token.line, f"{FOREIGN[str(token.value)]} is not supported")

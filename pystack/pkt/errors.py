@@ -1,11 +1,11 @@
-"""How a script can end other than well: it is wrong, it asks for what is not there, or its expectation failed."""
+"""The ways in which a script can fail: it is wrong, it needs something unsupported, or its expectation was not met."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 
 class ScriptError(Exception):
-    """The script itself is wrong: syntax, numbers out of range, a file descriptor that is not there."""
+    """The script itself is wrong: syntax, numbers out of range, a file descriptor that does not exist."""
 
     def __init__(self, line: int, message: str, column: int = 0):
         super().__init__(message)
@@ -15,7 +15,7 @@ class ScriptError(Exception):
 
 
 class Unsupported(Exception):
-    """The script is right, and asks for something that is not here (IPv6, SCTP, an unknown sysctl, ...)."""
+    """The script is right, but needs something that is not supported here (IPv6, SCTP, an unknown sysctl, ...)."""
 
     def __init__(self, line: int, message: str):
         super().__init__(message)
@@ -25,7 +25,7 @@ class Unsupported(Exception):
 
 @dataclass
 class Difference:
-    """One field of a packet that is not what the script says."""
+    """One field of a packet that differs from the script."""
 
     field: str
     expected: str
@@ -37,15 +37,15 @@ class Difference:
 
 @dataclass
 class Failure(Exception):
-    """The stack did something else than the script says."""
+    """The stack behaved differently from the script."""
 
     line: int
     message: str
-    #: the packet the script expects and the one that came, in the script's own notation
+    #: the packet that the script expects and the one that the stack sent, in the script's own notation
     expected: str = ""
     actual: str = ""
     differences: list[Difference] = field(default_factory=list)
-    #: filled in by the runner: the connection's variables, and the last decisions of the core
+    #: set by the runner: the connection's variables, and the last decisions of the core
     snapshot: dict[str, Any] = field(default_factory=dict)
     events: list[Any] = field(default_factory=list)
     time: float = 0.0

@@ -9,18 +9,18 @@ from pystack.runtime.host import Host
 from pystack_c.const import LINK_IP, RT_UNICAST
 from pystack_c.stack import Stack
 
-#: when scripts begin: late enough that no clock of the stack is near zero
+#: the time at which scripts begin (ns), late enough that no clock of the stack is near zero
 START = 1_000_000_000_000
 
 
 class PktHost(Host):
-    """A Host whose clock the runner sets, and whose packets are kept in `sent`."""
+    """A Host whose clock is set by the runner. The packets that it sends are kept in `sent`."""
 
     def __init__(self, settings: ScriptSettings, config: Any):
         super().__init__(Stack(settings.seed, config, "pkt"))
         self.now = START
         self.sent: list[ScriptSegment] = []
-        #: True: several things happen before the stack is asked for packets
+        #: True: several things happen before the stack's packets are taken
         self.held = False
         self.local = int(IPv4Address(settings.local_ip))
         self.remote = int(IPv4Address(settings.remote_ip))
@@ -29,18 +29,18 @@ class PktHost(Host):
         self.setup("add_route", 0, 0, 0, self.tun)
 
     def route(self, dst: int, prefixlen: int, metrics: tuple[int, int, int] | None) -> None:
-        """A route over the one link there is, with its MTU, MSS to announce and initial window (0: none); None takes it away."""
+        """Set a route over the only link, with its MTU, MSS to announce and initial window (0: none). None removes it."""
         if metrics is None:
             self.setup("del_route", dst, prefixlen)
         else:
             self.setup("add_route", dst, prefixlen, 0, self.tun, 0, 0, RT_UNICAST, *metrics, True)
 
     def clock(self) -> int:
-        """Virtual time."""
+        """Return the virtual time."""
         return self.now
 
     def pump(self) -> None:
-        """Take everything that the stack has to say."""
+        """Take all packets that the stack wants to send."""
         while not self.held:
             tx = self.poll_transmit()
             if tx is None:
@@ -50,12 +50,12 @@ class PktHost(Host):
             pass
 
     def inject(self, packet: bytes, gso_size: int = 0) -> None:
-        """A packet comes in; with `gso_size` it is several that the device joined."""
+        """Let a packet arrive. With `gso_size`, it is several packets that the device has joined."""
         self.receive(self.tun, packet, 0, 0, gso_size)
         self.pump()
 
     def fire(self, deadline: int) -> None:
-        """Go to a deadline, and fire what is due."""
+        """Go to a deadline, and fire the timers that are due."""
         if deadline > self.now:
             self.now = deadline
         self.handle_timeout()

@@ -1,4 +1,4 @@
-"""A script's inbound packet as live bytes."""
+"""Makes the live bytes of a script's inbound packet."""
 
 import struct
 
@@ -12,7 +12,10 @@ from pystack.pkt.wire import build_tcp, checksum, ip_packet, pattern, transport
 
 
 def build(packet: ScriptPacket, conn: Conn, host: PktHost, settings: ScriptSettings, line: int) -> bytes:
-    """The packet with live addresses, ports, numbers and checksums."""
+    """Return the packet with live addresses, ports, numbers and checksums.
+
+    ScriptError if it is larger than IPv4 allows.
+    """
     src, dst = host.remote, host.local
     ports = (packet.sport or conn.rport, packet.dport or conn.lport)
     body = packet.body
@@ -27,7 +30,7 @@ def build(packet: ScriptPacket, conn: Conn, host: PktHost, settings: ScriptSetti
         data = _icmp(body, conn, host)
         return ip_packet(src, dst, 1, data, packet.ip.tos, packet.ip.ttl or 255)
     if isinstance(body, TcpSpec) and body.udp is not None:
-        # (The datagram's checksum covers the segment.)
+        # the datagram's checksum covers the segment
         segment = struct.pack(">HHHH", *body.udp, 8 + len(segment), 0) + segment
         proto, at = 17, 6
     segment = transport(src, dst, proto, segment, at)
@@ -49,7 +52,7 @@ def _tcp(spec: TcpSpec, conn: Conn, settings: ScriptSettings, ports: tuple[int, 
 
 
 def _echo(option: TcpOption, conn: Conn, settings: ScriptSettings, line: int) -> TcpOption:
-    """The live timestamp for the script's echo: one that was sent, or (tcp_ts_ecr_scaled) one on the same clock."""
+    """Return the live timestamp for the script's echo: one that was sent, or (tcp_ts_ecr_scaled) one on the same clock."""
     echo = int.from_bytes(option.data[4:], "big")
     live = conn.timestamps.get(echo)
     if live is None and settings.ts_ecr_scaled and conn.first_ts is not None:
@@ -60,7 +63,7 @@ def _echo(option: TcpOption, conn: Conn, settings: ScriptSettings, line: int) ->
 
 
 def _icmp(spec: IcmpSpec, conn: Conn, host: PktHost) -> bytes:
-    """The message, quoting the IP header and 8 bytes of the packet it is about."""
+    """Return the message, which quotes the IP header and 8 bytes of the packet that it is about."""
     rest = struct.pack(">HH", 0, spec.mtu) if spec.mtu >= 0 else struct.pack(">HH", spec.ident, 0)
     quote = b""
     if spec.proto == 6:

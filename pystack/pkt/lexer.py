@@ -1,4 +1,4 @@
-"""Text to tokens: packetdrill's lexical rules (longest match), its defines, and #define / #ifdef / #include."""
+"""Turns text into tokens: packetdrill's lexical rules (longest match), its defines, and #define / #ifdef / #include."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,8 +8,8 @@ from pystack.pkt.errors import ScriptError
 
 _SEG = r"[0-9a-fA-F]{1,4}"
 _V4 = r"\d+\.\d+\.\d+\.\d+"
-#: an address has `::` or seven colons: `1:1001` is a range of sequence numbers. (Not more: else a chain of colons is looked at
-#: from each of its places to its end.)
+#: An address has `::` or seven colons, because `1:1001` is a range of sequence numbers. It has no more colons, because
+#: otherwise the lexer would scan a long chain of colons again from each of its places.
 _V6 = rf"(?:(?:{_SEG}:){{0,7}}{_SEG})?::(?:(?:{_SEG}:){{0,7}}(?:{_V4}|{_SEG}))?|(?:{_SEG}:){{7}}{_SEG}"
 
 _TOKEN = re.compile(
@@ -32,9 +32,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-#: digits of a number: more than any that fits somewhere
+#: digits of a number: more than any valid number has
 _MAX_DIGITS = 40
-#: what begins something that needs an end
+#: what begins something that must be closed
 _OPENERS = ("%{", "/*", '"', "`")
 _MAX_DEPTH = 64
 _MAX_INCLUDES = 100
@@ -46,13 +46,13 @@ _DEFINE = re.compile(r"([A-Za-z_]\w*)(?:[ \t=]++(.*))?$")
 
 @dataclass
 class Token:
-    """One token; `value` is the number, the name, or the text without its quotes."""
+    """One token. `value` is the number, the name, or the text without its quotes."""
 
     kind: str
     value: "str | int | float"
     line: int
     column: int
-    #: as it was written
+    #: the token as it was written
     text: str = ""
 
 
@@ -69,11 +69,11 @@ class Lexer:
         self.conditions: list[tuple[bool, int]] = []
         self.depth = 0
         self.includes = 0
-        #: characters read, with those of included files; and the bytes of all tokens
+        #: the number of characters read, including those of included files, and of the bytes of all tokens
         self.read = 0
 
     def tokens(self) -> list[Token]:
-        """All tokens, an `end` last."""
+        """Return all tokens. The last one is `end`."""
         found = list(self._scan(self.text))
         if self.conditions:
             raise ScriptError(self.conditions[-1][1], "#ifdef without #endif")
@@ -82,7 +82,7 @@ class Lexer:
 
     def _scan(self, text: str) -> Iterator[Token]:
         at = 0
-        fresh = True  # nothing but blanks on this line so far
+        fresh = True  # only blanks on this line so far
         self.read += len(text)
         if self.read > _MAX_TEXT:
             raise ScriptError(self.line, f"more than {_MAX_TEXT} characters")
@@ -148,12 +148,12 @@ class Lexer:
 
     def _define(self, symbol: str, meaning: str) -> None:
         if len(meaning) > _MAX_DEFINITION:
-            # (Each use is a token of this length.)
+            # Each use of the definition is a token of this length.
             raise ScriptError(self.line, f"a definition of more than {_MAX_DEFINITION} characters")
         self.defines[symbol] = meaning
 
     def _word(self, token: Token, raw: str) -> None:
-        """A defined name is replaced by its meaning: an int, a string, a command, or another word."""
+        """Replace a defined name by its meaning: an int, a string, a command, or another word."""
         value = self.defines.get(raw)
         if value is None:
             return
@@ -193,7 +193,7 @@ class Lexer:
 
     def _include(self, name: str) -> Iterator[Token]:
         if self.include is None:
-            raise ScriptError(self.line, "#include is not possible here")
+            raise ScriptError(self.line, "#include is not possible in this text")
         if self.depth >= 8:
             raise ScriptError(self.line, "#include is nested too deeply")
         self.includes += 1
@@ -211,7 +211,7 @@ class Lexer:
 
 
 def _without_comments(text: str) -> str:
-    """A line without its comments."""
+    """Return a line without its comments."""
     kept = []
     at = 0
     while (begin := text.find("/", at)) >= 0:
@@ -220,7 +220,7 @@ def _without_comments(text: str) -> str:
             return "".join(kept)
         end = text.find("*/", begin + 2) if text.startswith("/*", begin) else -1
         if end < 0 and text.startswith("/*", begin):
-            # (It is not closed in this line: it stays, and so does what is behind it but for `//`.)
+            # The comment is not closed in this line, so it stays, and so does the rest, except for a `//`.
             return "".join(kept) + text[begin:].partition("//")[0]
         if end < 0:
             kept.append("/")

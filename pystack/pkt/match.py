@@ -1,4 +1,4 @@
-"""A packet that the stack sent against the one that the script expects."""
+"""Compares a packet that the stack sent with the one that the script expects."""
 
 import struct
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from pystack.pkt.wire import ScriptSegment, pattern
 
 M32 = 0xFFFFFFFF
 
-#: what is known of a connection from its system calls and packets
+#: what is known about a connection from its system calls and packets
 NEW, LISTENING, CONNECTING, SYN_SENT, SYN_ACKED, SYN_RECEIVED, SYNACK_SENT, SYNACK_ACKED = range(8)
 
 
@@ -22,28 +22,31 @@ class Conn:
 
     proto: int = 6
     state: int = NEW
-    #: file descriptor in the script, -1 while there is none
+    #: the file descriptor in the script, or -1 if there is none
     fd: int = -1
     lport: int = 0
     rport: int = 0
     script_local_isn: int = 0
     live_local_isn: int = 0
-    #: the remote end's numbers are the script's: they are injected as written
+    #: The numbers of the remote end are those of the script, because its packets are injected as written.
     remote_isn: int = 0
     timestamps: dict[int, int] = field(default_factory=dict)
     first_ts: "tuple[int, int] | None" = None
 
     def local_offset(self, syn: bool) -> int:
-        """Live less script sequence numbers of this host. SYNs are written with their ISN, all others relative."""
+        """Return the live minus the script's sequence numbers of this host.
+
+        SYNs are written with their ISN, all others relative to it.
+        """
         return (self.live_local_isn - self.script_local_isn) & M32 if syn else self.live_local_isn
 
     def remote_offset(self, syn: bool) -> int:
-        """The same for the remote end."""
+        """Return the same difference for the remote end."""
         return 0 if syn else self.remote_isn
 
 
 def shift_sack(options: list[TcpOption], offset: int) -> list[TcpOption]:
-    """The options with their SACK blocks moved."""
+    """Return the options with their SACK blocks moved."""
     result = []
     for option in options:
         if option.kind == 5 and len(option.data) % 8 == 0:
@@ -54,7 +57,7 @@ def shift_sack(options: list[TcpOption], offset: int) -> list[TcpOption]:
 
 
 def to_script(seg: ScriptSegment, conn: Conn) -> ScriptSegment:
-    """A live packet in the script's numbers."""
+    """Return a live packet in the script's numbers."""
     if seg.proto != 6:
         return seg
     syn = bool(seg.flags & model.SYN)
@@ -65,7 +68,7 @@ def to_script(seg: ScriptSegment, conn: Conn) -> ScriptSegment:
 
 
 def map_timestamp(seg: ScriptSegment, spec: TcpSpec, conn: Conn) -> ScriptSegment:
-    """Remember which live timestamp the script's stands for, and move the live one to the script's clock."""
+    """Remember which live timestamp corresponds to the script's, and move the live one to the script's clock."""
     if spec.options is None:
         return seg
     wanted = next((o for o in spec.options if o.kind == 8), None)
@@ -84,7 +87,7 @@ def map_timestamp(seg: ScriptSegment, spec: TcpSpec, conn: Conn) -> ScriptSegmen
 
 
 def merge(parts: list[ScriptSegment]) -> ScriptSegment:
-    """Several segments in a row as the one that the script writes: first's number, last's flags."""
+    """Join several consecutive segments into the one that the script writes: the first's number, the last's flags."""
     first, last = parts[0], parts[-1]
     if len(parts) == 1:
         return first
@@ -94,7 +97,7 @@ def merge(parts: list[ScriptSegment]) -> ScriptSegment:
 
 
 def continues(before: ScriptSegment, seg: ScriptSegment, spec: TcpSpec, so_far: int) -> "list[Difference]":
-    """Why `seg` cannot be the rest of a packet that `before` began; empty where it can."""
+    """Return why `seg` cannot be the rest of a packet that `before` began; empty if it can."""
     found = []
     check = model.SYN | model.RST | model.ACK | model.URG
     expected_seq = (before.seq + len(before.payload)) & M32
@@ -113,10 +116,10 @@ def continues(before: ScriptSegment, seg: ScriptSegment, spec: TcpSpec, so_far: 
 def compare(
     packet: ScriptPacket, seg: ScriptSegment, settings: ScriptSettings, conn: Conn, tolerance: float
 ) -> list[Difference]:
-    """Every field of a packet (already in the script's numbers) that is not what the script says."""
+    """Return every field of a packet (already in the script's numbers) that differs from the script."""
     found: list[Difference] = []
     if seg.problem:
-        found.append(Difference("packet", "a well-formed one", seg.problem))
+        found.append(Difference("packet", "a valid packet", seg.problem))
     _compare_ip(packet, seg, found)
     body = packet.body
     if isinstance(body, TcpSpec):
@@ -128,7 +131,7 @@ def compare(
         if len(seg.payload) != body.length:
             found.append(Difference("udp length", str(body.length), str(len(seg.payload))))
         elif seg.payload != pattern(0, body.length):
-            found.append(Difference("payload", "the bytes written", "other bytes"))
+            found.append(Difference("payload", "the bytes written", "different bytes"))
     elif isinstance(body, IcmpSpec) and (body.type, body.code) != seg.icmp:
         found.append(Difference("icmp", icmp_text(body.type, body.code), icmp_text(*seg.icmp)))
     return found
@@ -172,7 +175,9 @@ def _compare_tcp(spec: TcpSpec, seg: ScriptSegment, settings: ScriptSettings, fo
 def _compare_options(
     spec: TcpSpec, seg: ScriptSegment, settings: ScriptSettings, tolerance: float, found: list[Difference]
 ) -> None:
-    """Kinds in their order (or in any order, without padding), then each value. The TS echo is not compared."""
+    """Compare the kinds in their order (or in any order, without padding), then each value. The TS echo is not
+    compared.
+    """
     wanted, got = list(spec.options or []), list(seg.options)
     if settings.options == ANY_ORDER:
         wanted = sorted((o for o in wanted if o.kind > 1), key=lambda o: o.kind)
@@ -200,7 +205,7 @@ def _compare_timestamp(
 
 
 def _compare_payload(spec: TcpSpec, seg: ScriptSegment, found: list[Difference]) -> None:
-    """The bytes written, from the place in the stream that the sequence number names."""
+    """Compare the bytes with the pattern, from the place in the stream that the sequence number gives."""
     if len(seg.payload) != spec.length or not spec.length or seg.flags & model.RST:
         return
     start = seg.seq - 1 + (1 if seg.flags & model.SYN else 0)

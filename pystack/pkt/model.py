@@ -1,4 +1,4 @@
-"""What a script says, parsed: events with their times, packets, system calls, commands, code."""
+"""A parsed script: events with their times, packets, system calls, commands, code."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ RELATIVE, ABSOLUTE, ANY, ABSOLUTE_RANGE, RELATIVE_RANGE = range(5)
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = (1 << i for i in range(9))
 FLAG_LETTERS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE}
 
-#: what the ECN field of an outbound packet is compared with
+#: the values that the ECN field of an outbound packet may have
 TOS_ANY, TOS_ECN, TOS_ECT01, TOS_ALL, TOS_DSCP = range(5)
 
 
@@ -25,12 +25,12 @@ class EventTime:
 
 @dataclass
 class IpInfo:
-    """What a packet line says of its IP header."""
+    """The IP header of a packet line."""
 
     check: int = TOS_ANY
     tos: int = 0
     ttl: int = 0
-    #: what an ICMP message quotes: sequence number and length (the older form)
+    #: what an ICMP message quotes: sequence number and length (the older notation)
     quoted: "tuple[int, int] | None" = None
 
 
@@ -44,20 +44,20 @@ class TcpOption:
 
 @dataclass
 class TcpSpec:
-    """The TCP segment of a packet line, in script's numbers."""
+    """The TCP segment of a packet line, in the script's numbers."""
 
     flags: int = 0
-    #: the ACE counter where the flags have a digit (RFC 9768), else None
+    #: the ACE counter if the flags have a digit (RFC 9768), else None
     ace: int | None = None
     seq: int = 0
     length: int = 0
     seq_absolute: bool = False
     seq_ignored: bool = False
     ack: int = 0
-    #: -1: not given, so not compared (outbound), or zero (inbound)
+    #: -1 if not given: it is not compared (outbound), or is zero (inbound)
     window: int = -1
     urg: int = 0
-    #: None: `<...>`, not compared
+    #: None for `<...>`: the options are not compared
     options: "list[TcpOption] | None" = field(default_factory=list)
     ts_val_ignored: bool = False
     #: source and destination port of the UDP datagram around it, or None
@@ -67,7 +67,7 @@ class TcpSpec:
 
 @dataclass
 class UdpSpec:
-    """A UDP datagram: only its length matters."""
+    """A UDP datagram. Only its length matters."""
 
     length: int
 
@@ -130,7 +130,7 @@ class Either:
 
 @dataclass
 class Syscall:
-    """A system call, what it returns and, for a blocking one, when (microseconds, -1: at once)."""
+    """A system call, its result and, if it blocks, when it returns (microseconds, -1: at once)."""
 
     name: str
     args: list[Any]
@@ -174,6 +174,6 @@ class Script:
     cleanup: "tuple[Command, int] | None" = None
 
     def source(self, line: int) -> str:
-        """One line of its text."""
+        """Return one line of its text."""
         lines = self.text.split("\n")
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""

@@ -8,12 +8,12 @@ from pystack.pkt.errors import ScriptError
 from pystack.pkt.lexer import Token
 from pystack.pkt.model import Either, Invocation, Struct, Syscall, Word
 
-#: characters of one string, all its pieces together
+#: the maximum length of one string, with all its pieces
 MAX_STRING = 1 << 16
 
 
 def parse_syscall(cursor: TokenCursor, end: int) -> Syscall:
-    """name(args) = result [ERRNO (text)] [(note)]"""
+    """Parse name(args) = result [ERRNO (text)] [(note)]."""
     name = cursor.expect_word("a packet, a system call, a command or code")
     cursor.expect("(")
     args = parse_list(cursor, ")")
@@ -30,7 +30,7 @@ def parse_syscall(cursor: TokenCursor, end: int) -> Syscall:
 
 
 def _note(cursor: TokenCursor) -> None:
-    """(words): what the errno or the flags mean, for the reader."""
+    """Skip (words), which explain the errno or the flags to the reader."""
     cursor.expect("(")
     while not cursor.take_punct(")"):
         if cursor.token.kind == "end":
@@ -39,7 +39,7 @@ def _note(cursor: TokenCursor) -> None:
 
 
 def parse_list(cursor: TokenCursor, closing: str) -> list[Any]:
-    """Expressions with commas between, up to the closing character."""
+    """Parse expressions separated by commas, up to the closing character."""
     items: list[Any] = []
     if cursor.take_punct(closing):
         return items
@@ -52,7 +52,7 @@ def parse_list(cursor: TokenCursor, closing: str) -> list[Any]:
 
 
 def parse_expr(cursor: TokenCursor) -> Any:
-    """One expression: an int, bytes, `...`, a Word, a list, a Struct, an Invocation or an Either."""
+    """Parse one expression: an int, bytes, `...`, a Word, a list, a Struct, an Invocation or an Either."""
     with cursor.deeper():
         return _expr(cursor)
 
@@ -91,7 +91,7 @@ def _simple(cursor: TokenCursor) -> Any:
 
 
 def _string(cursor: TokenCursor) -> bytes:
-    """Strings side by side are one; C's escapes count."""
+    """Parse a string. Adjacent strings are joined, and C's escapes are replaced."""
     parts: list[bytes] = []
     length = 0
     while cursor.token.kind == "string":
@@ -116,7 +116,7 @@ def _unescape(token: Token) -> bytes:
 
 
 def _struct(cursor: TokenCursor) -> Struct:
-    """{name=value, name(...)=value, value, ...}"""
+    """Parse {name=value, name(...)=value, value, ...}."""
     struct = Struct()
     while not cursor.take_punct("}"):
         if struct.fields or struct.items:
@@ -131,7 +131,7 @@ def _struct(cursor: TokenCursor) -> Struct:
 
 
 def _member(cursor: TokenCursor) -> str:
-    """The name of a member with its `=`, or "" where a bare value comes."""
+    """Parse the name of a member with its `=`. Return "" if a bare value comes."""
     if cursor.token.kind != "word":
         return ""
     name = str(cursor.token.value)

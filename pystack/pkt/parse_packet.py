@@ -1,4 +1,4 @@
-"""ScriptPacket lines."""
+"""Parses packet lines."""
 
 import struct
 
@@ -8,7 +8,7 @@ from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.lexer import Token
 from pystack.pkt.model import IcmpSpec, IpInfo, ScriptPacket, TcpOption, TcpSpec, UdpSpec
 
-#: bytes of options that a TCP header has room for
+#: the most bytes of options in a TCP header
 MAX_OPTIONS = 40
 ECN = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
 
@@ -44,7 +44,7 @@ EXCEEDED_CODES = ["ttl_exceeded_in_transit", "frag_reass_exceeded"]
 
 
 def parse_packet(cursor: TokenCursor) -> ScriptPacket:
-    """`<` or `>`, what the IP header should be, and the transport."""
+    """Parse `<` or `>`, the IP header, and the transport."""
     inbound = cursor.next().value == "<"
     cursor.foreign()
     ip = _ip_info(cursor)
@@ -63,7 +63,7 @@ def parse_packet(cursor: TokenCursor) -> ScriptPacket:
             packet.body.proto = 6
             packet.body.seq, packet.body.length = packet.ip.quoted
     elif packet.ip.quoted is not None:
-        raise cursor.error("'icmp', after what it quotes")
+        raise cursor.error("'icmp' after the quoted packet")
     else:
         _ports(cursor, packet)
         packet.body = parse_tcp(cursor, inbound)
@@ -77,7 +77,7 @@ def _ip_info(cursor: TokenCursor) -> IpInfo:
     closing = "]" if cursor.next().value == "[" else ")"
     while not cursor.take_punct(closing):
         if cursor.token.kind == "int":
-            # (The older form: what an ICMP message quotes comes in front.)
+            # the older notation: the packet that an ICMP message quotes comes first
             tcp = TcpSpec()
             _sequence(cursor, tcp)
             info.quoted = (tcp.seq, tcp.length)
@@ -112,7 +112,7 @@ def _ports(cursor: TokenCursor, packet: ScriptPacket) -> None:
 
 
 def parse_tcp(cursor: TokenCursor, inbound: bool) -> TcpSpec:
-    """flags seq [ack N] [win N] [urg N] [<options>]"""
+    """Parse flags seq [ack N] [win N] [urg N] [<options>]."""
     line = cursor.token.line
     spec = TcpSpec()
     _flags(cursor, spec)
@@ -138,7 +138,7 @@ def parse_tcp(cursor: TokenCursor, inbound: bool) -> TcpSpec:
 
 
 def _around(cursor: TokenCursor) -> "tuple[int, int] | None":
-    """`/udp(9811 > 1)`: the datagram around a segment."""
+    """Parse `/udp(9811 > 1)`, the datagram around a segment."""
     if not cursor.take_punct("/"):
         return None
     if not cursor.take_word("udp"):
@@ -152,13 +152,13 @@ def _around(cursor: TokenCursor) -> "tuple[int, int] | None":
 
 
 def _is_inbound_packet(cursor: TokenCursor) -> bool:
-    """`<` starts options here, or (where a time is missing) a packet: options are names."""
+    """Return True if `<` starts a packet whose time is missing. Otherwise it starts options, which are names."""
     after = cursor.ahead(2)
     return cursor.ahead().kind == "int" and after.text not in (">", ",")
 
 
 def _flags(cursor: TokenCursor, spec: TcpSpec) -> None:
-    """`S`, `S.`, `.`, `SEW`, `F.5` (a digit is the ACE counter), `-` for none."""
+    """Parse `S`, `S.`, `.`, `SEW`, `F.5` (a digit is the ACE counter), or `-` for none."""
     letters = ""
     token = cursor.token
     if cursor.take_punct("-"):
@@ -234,7 +234,7 @@ def _icmp(cursor: TokenCursor) -> IcmpSpec:
 
 
 def _byte(token: Token, digits: str, what: str) -> int:
-    """type_N, code_N."""
+    """Parse the digits of type_N or code_N."""
     value = int(digits[:4]) if digits.isascii() else 256
     if value > 255:
         raise ScriptError(token.line, f"{what} is 0..255", token.column)
@@ -242,7 +242,7 @@ def _byte(token: Token, digits: str, what: str) -> int:
 
 
 def _quoted(cursor: TokenCursor, spec: IcmpSpec) -> None:
-    """[seq:end(length)], [udp (length)], [raw (length)]"""
+    """Parse [seq:end(length)], [udp (length)] or [raw (length)]."""
     cursor.foreign()
     if cursor.is_word("udp", "raw"):
         spec.proto = 17 if cursor.next().value == "udp" else 255
@@ -259,7 +259,7 @@ def _quoted(cursor: TokenCursor, spec: IcmpSpec) -> None:
 
 
 def _options(cursor: TokenCursor, spec: TcpSpec) -> None:
-    """Everything between < and >."""
+    """Parse everything between < and >."""
     if cursor.token.kind == "ellipsis":
         cursor.next()
         cursor.expect(">")
@@ -289,7 +289,7 @@ def _is_hex(token: Token) -> bool:
 
 
 def _blob(cursor: TokenCursor) -> bytes:
-    """Hex digits, or nothing."""
+    """Parse hex digits, or nothing."""
     if len(cursor.token.text) > 2 * MAX_OPTIONS and cursor.token.kind in ("int", "word"):
         raise ScriptError(cursor.token.line, "more than 40 bytes of TCP options", cursor.token.column)
     if not _is_hex(cursor.token):
@@ -360,7 +360,7 @@ def _timestamps(cursor: TokenCursor, spec: TcpSpec) -> TcpOption:
 
 
 def _accecn(cursor: TokenCursor, name: str) -> TcpOption:
-    """RFC 9768's option: kind 172 starts with the ECT(0) counter, 174 with ECT(1)'s."""
+    """Parse RFC 9768's option: kind 172 starts with the ECT(0) counter, 174 with that of ECT(1)."""
     zero = ("e0b", "ee0b"), ("ceb", "eceb"), ("e1b", "ee1b")
     if name == "AccECN1" or name == "ECN" and cursor.is_word("e1b"):
         kind, order = 174, (zero[2], zero[1], zero[0])
@@ -375,7 +375,7 @@ def _accecn(cursor: TokenCursor, name: str) -> TcpOption:
 
 
 def encode_options(options: list[TcpOption]) -> bytes:
-    """Options as they are on the wire."""
+    """Return the options as bytes."""
     parts = []
     for option in options:
         parts.append(bytes([option.kind]) if option.kind < 2 else bytes([option.kind, 2 + len(option.data)]))
@@ -384,7 +384,7 @@ def encode_options(options: list[TcpOption]) -> bytes:
 
 
 def decode_options(data: bytes) -> list[TcpOption]:
-    """The options in these bytes; a broken one takes the rest."""
+    """Return the options in these bytes. A malformed option takes all remaining bytes."""
     options = []
     i = 0
     while i < len(data):

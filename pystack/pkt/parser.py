@@ -1,4 +1,4 @@
-"""A script's text to a Script."""
+"""Parses a script's text into a Script."""
 
 import errno
 import os
@@ -12,19 +12,22 @@ from pystack.pkt.model import Code, Command, EventTime, Script, ScriptEvent, Scr
 from pystack.pkt.parse_expr import parse_syscall
 from pystack.pkt.parse_packet import parse_packet
 
-#: characters of one file
+#: the most characters of one file
 MAX_TEXT = 1 << 24
-#: seconds: a time beyond has no use, and its microseconds would be too large for a clock
+#: The largest time in seconds. A later one has no use, and its microseconds would be too large for a clock.
 MAX_TIME = 10_000_000
 
 
 def load(path: str, defines: dict[str, str] | None = None) -> Script:
-    """Read and parse a script file."""
+    """Read and parse a script file.
+
+    OSError, ScriptError or Unsupported if that is not possible.
+    """
     return parse(read(path), path, defines)
 
 
 def read(path: str) -> str:
-    """The text of a file: a regular one, of a size that a script can have."""
+    """Return the text of a file. It must be a regular file, and no larger than a script can be."""
     with open(path, encoding="utf-8", errors="replace", opener=_opener) as file:
         text = file.read(MAX_TEXT + 1)
     if len(text) > MAX_TEXT:
@@ -33,7 +36,7 @@ def read(path: str) -> str:
 
 
 def _opener(path: str, flags: int) -> int:
-    """Open without waiting, and only what has an end."""
+    """Open without waiting, and only a regular file, because that has an end."""
     number = os.open(path, flags | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
@@ -42,7 +45,7 @@ def _opener(path: str, flags: int) -> int:
 
 
 def parse(text: str, path: str = "script", defines: dict[str, str] | None = None) -> Script:
-    """Parse a script; ScriptError says where it is wrong, Unsupported what is not here."""
+    """Parse a script. ScriptError says where it is wrong, and Unsupported what is not supported."""
     folder = os.path.dirname(path)
 
     def include(name: str) -> str:
@@ -52,14 +55,14 @@ def parse(text: str, path: str = "script", defines: dict[str, str] | None = None
 
 
 class Parser:
-    """Recursive descent over the events."""
+    """Parses the events by recursive descent."""
 
     def __init__(self, script: Script, cursor: TokenCursor):
         self.result = script
         self.cursor = cursor
 
     def script(self) -> Script:
-        """[options] [init command] events [cleanup command]"""
+        """Parse [options] [init command] events [cleanup command]."""
         cursor = self.cursor
         result = self.result
         while cursor.token.kind == "option":
@@ -124,7 +127,7 @@ class Parser:
         return EventTime(model.RELATIVE_RANGE if relative else model.ABSOLUTE_RANGE, start, end)
 
     def _number(self) -> int:
-        """Seconds, as microseconds."""
+        """Parse seconds. Return microseconds."""
         token = self.cursor.token
         if token.kind not in ("int", "float"):
             raise self.cursor.error("a time")

@@ -1,17 +1,19 @@
-"""Which regular expressions may try too many ways before they give up.
+"""Finds regular expressions that may try too many ways before they give up.
 
-Python's `re` looks for a match by trying: where two parts of a pattern can share the same characters, it tries each way of
-sharing them, and `(a+)+b` takes longer than anybody lives on thirty letters. `trouble` says whether a pattern has such parts, so
-that a script's own `grep -E` is refused, and so that tests can look at all patterns of this package (tests/test_patterns.py).
+Python's `re` searches by backtracking: if two parts of a pattern can match the same characters, it tries each way of
+dividing them. So `(a+)+b` needs a billion attempts for thirty letters. `trouble` says whether a pattern has such parts.
+A script's own `grep -E` with such a pattern is refused, and tests check all patterns of this package
+(tests/test_patterns.py).
 
-It looks at a pattern as a row of *items*, each with the set of characters that it can begin with or consist of, and refuses
+It regards a pattern as a row of *items*, each with the set of characters that it can begin with or consist of, and
+refuses
 
-- two unbounded runs that share characters, with nothing between them that only one place in the text can match;
-- an unbounded repetition whose body can be cut in more than one way, or with alternatives that begin alike;
-- in a search, a run that can contain another beginning of the pattern: each of them is tried, and each runs as far;
+- two unbounded runs that share characters, if nothing between them fixes where the first one ends;
+- an unbounded repetition whose body can be divided in more than one way, or has alternatives that begin alike;
+- in a search, a run that can contain another beginning of the pattern, because each beginning is tried and runs as far;
 - references to groups.
 
-What it accepts takes time in proportion to the text. It refuses some patterns that are harmless.
+A pattern that it accepts takes time in proportion to the text. It also refuses some patterns that are harmless.
 """
 
 import re
@@ -21,13 +23,13 @@ from typing import Any, NamedTuple
 _parser: Any = re._parser  # type: ignore[attr-defined]
 _c: Any = re._constants  # type: ignore[attr-defined]
 
-#: so many repetitions count as unbounded
+#: as many repetitions as this count as unbounded
 UNBOUNDED = 64
-#: the characters that are told apart
+#: the characters that the check distinguishes
 _ALL = frozenset(range(260))
-#: those that stand for all other letters, digits, spaces, and the rest
+#: these stand for all other letters, digits, spaces, and the rest
 _LETTER, _OTHER_DIGIT, _OTHER_SPACE, _REST = 256, 257, 258, 259
-#: the most ways through a pattern that are looked at
+#: the most ways through a pattern that are checked
 _MOST = 4000
 
 _SPACE = frozenset(c for c in range(256) if chr(c).isspace()) | {_OTHER_SPACE}
@@ -44,7 +46,10 @@ _CATEGORIES = {
 
 
 class Item(NamedTuple):
-    """A part of a row: `chars`, at least once if `needed`, as often as there are if it is a `run` (`fixed`: it gives none back)."""
+    """A part of a row: one of `chars`, at least once if `needed`, any number of times if it is a `run`.
+
+    A `fixed` run gives no character back.
+    """
 
     chars: frozenset[int]
     needed: bool
@@ -53,11 +58,14 @@ class Item(NamedTuple):
 
 
 class Refused(Exception):
-    """What is wrong with the pattern."""
+    """The pattern is refused. The message says why."""
 
 
 def trouble(pattern: "str | bytes", flags: int = 0, search: bool = False) -> str:
-    """Why the pattern may take longer than its text is long, or "". `search`: the match may begin anywhere."""
+    """Return why the pattern may take longer than in proportion to its text, or "".
+
+    `search` says that the match may begin anywhere.
+    """
     tree = _parser.parse(pattern, flags)
     fold = bool(tree.state.flags & re.IGNORECASE)
     try:
@@ -71,7 +79,7 @@ def trouble(pattern: "str | bytes", flags: int = 0, search: bool = False) -> str
 
 
 def _stands(char: int) -> int:
-    """What stands for the character."""
+    """Return the number that stands for the character."""
     if char < 256:
         return char
     text = chr(char)
@@ -79,7 +87,7 @@ def _stands(char: int) -> int:
 
 
 def _one(op: Any, value: Any, fold: bool) -> frozenset[int]:
-    """The characters of an item of one character."""
+    """Return the characters of an item of one character."""
     if op is _c.LITERAL:
         found = {_stands(value)}
     elif op is _c.NOT_LITERAL:
@@ -101,7 +109,7 @@ def _one(op: Any, value: Any, fold: bool) -> frozenset[int]:
             else:
                 found |= _CATEGORIES[what]
         if negated:
-            # (Of what stands for many, one that is left out leaves the others.)
+            # A number that stands for many characters stays if only some of them are excluded.
             return _ALL - {char for char in found if char < 256 or char in _whole(value)}
     if fold:
         found |= {ord(chr(c).swapcase()) for c in found if c < 128}
@@ -109,12 +117,12 @@ def _one(op: Any, value: Any, fold: bool) -> frozenset[int]:
 
 
 def _whole(value: Any) -> set[int]:
-    """What stands for many characters and is in the set as a whole, by a category."""
+    """Return the numbers for many characters that are in the set as a whole, because of a category."""
     return {char for kind, what in value if kind is _c.CATEGORY for char in _CATEGORIES[what] if char > 255}
 
 
 def _rows(nodes: list[Any], fold: bool) -> Iterator[list[Item]]:
-    """Every way through a sequence of nodes, as a row of items."""
+    """Yield every way through a sequence of nodes, as a row of items."""
     rows: list[list[Item]] = [[]]
     for op, value in nodes:
         ways = list(_ways(op, value, fold))
@@ -135,7 +143,7 @@ def _ways(op: Any, value: Any, fold: bool) -> Iterator[list[Item]]:
         for branch in value[1]:
             yield from _rows(list(branch), fold)
     elif op is _c.AT:
-        # (It takes no character, and it may fail.)
+        # It matches no character, but it may fail.
         yield [] if value is _c.AT_BEGINNING_STRING else [Item(_ALL, True)]
     elif op in (_c.ASSERT, _c.ASSERT_NOT):
         for row in _rows(list(value[1]), fold):
@@ -144,7 +152,7 @@ def _ways(op: Any, value: Any, fold: bool) -> Iterator[list[Item]]:
     elif op in (_c.MAX_REPEAT, _c.MIN_REPEAT, _c.POSSESSIVE_REPEAT):
         yield from _repeated(op, value, fold)
     else:
-        raise Refused(f"{op} is not known here")
+        raise Refused(f"{op} is unknown")
 
 
 def _repeated(op: Any, value: Any, fold: bool) -> Iterator[list[Item]]:
@@ -164,7 +172,7 @@ def _repeated(op: Any, value: Any, fold: bool) -> Iterator[list[Item]]:
         yield from (way * 2 for way in ways)
         return
     _check_body(ways)
-    # Once, and then as often as there are. (What the first one could give back, the run can.)
+    # The body once, and then any number of times. The run can give back whatever the first one could.
     for way in ways:
         yield [*(item._replace(fixed=True) for item in way), Item(chars, False, most >= UNBOUNDED, fixed)]
     if least == 0:
@@ -172,7 +180,7 @@ def _repeated(op: Any, value: Any, fold: bool) -> Iterator[list[Item]]:
 
 
 def _check_row(row: list[Item]) -> None:
-    """No two runs that share characters and may be cut anywhere."""
+    """Check that no two runs share characters without a fixed border between them."""
     for i, item in enumerate(row):
         if item.run and not item.fixed:
             _check_from(item, row[i + 1 :])
@@ -187,18 +195,18 @@ def _check_from(item: Item, behind: list[Item]) -> None:
 
 
 def _check_body(ways: list[list[Item]]) -> None:
-    """What is repeated can be cut in one way only."""
+    """Check that a repeated body can be divided in only one way."""
     for i, way in enumerate(ways):
         for other in ways[i + 1 :]:
             if not way or not other or way[0].chars & other[0].chars:
                 raise Refused("alternatives that are repeated begin with the same characters")
     for way in ways:
         if not any(item.needed for item in way):
-            raise Refused("what is repeated can be empty")
+            raise Refused("the repeated part can be empty")
         for following in ways:
             for i, item in enumerate(way):
                 if item.run or not item.needed:
-                    # Round about: behind the last item comes the first one again.
+                    # After the last item of one repetition comes the first one of the next.
                     _check_cut(item, [*way[i + 1 :], *following])
 
 
@@ -212,7 +220,7 @@ def _check_cut(item: Item, behind: list[Item]) -> None:
 
 
 def _check_search(row: list[Item]) -> None:
-    """No run that may fail holds another beginning of the pattern."""
+    """Check that no run that may fail contains another beginning of the pattern."""
     for i, item in enumerate(row):
         if not item.run or not any(other.needed for other in row[i + 1 :]):
             continue

@@ -1,4 +1,4 @@
-"""Running files and directories: verdicts, the diagnosis of a failure, the table, the JSON."""
+"""Runs files and directories, and reports: verdicts, the diagnosis of a failure, the table, the JSON."""
 
 import os
 import time
@@ -13,27 +13,27 @@ from pystack.pkt.settings import DEFINES, PLATFORMS, ScriptSettings
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
 
-#: kinds of probe event that say nothing about a decision
+#: kinds of probe events that do not report a decision
 QUIET = ("frame.in", "frame.out", "call", "timer.cancelled", "route")
 
 
 @dataclass
 class Verdict:
-    """How one script ended."""
+    """The result of one script."""
 
     path: str
     verdict: str
     reason: str = ""
     line: int = 0
     seconds: float = 0.0
-    #: "syntax" where the script itself is wrong
+    #: "syntax" if the script itself is wrong
     kind: str = ""
     notes: list[str] = field(default_factory=list)
     failure: Failure | None = None
     script: Script | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON."""
+        """Return the verdict for the JSON."""
         found: dict[str, Any] = {"path": self.path, "verdict": self.verdict, "reason": self.reason}
         found.update({"line": self.line, "seconds": round(self.seconds, 4)})
         if self.notes:
@@ -42,26 +42,26 @@ class Verdict:
 
 
 class LastEvents:
-    """A probe that keeps the decisions since a packet came in, at most a few."""
+    """A probe that keeps a few of the decisions since the last packet arrived."""
 
     def __init__(self, most: int = 12):
         self.most = most
         self.events: list[Any] = []
 
     def event(self, event: Any) -> None:
-        """Keep it."""
+        """Keep the event."""
         if event.kind not in QUIET and not (event.kind == "return" and event.fields.get("name") == "tcp_info"):
             self.events.append(event)
             if len(self.events) > 4 * self.most:
                 del self.events[: -self.most]
 
     def last(self) -> list[Any]:
-        """The newest."""
+        """Return the newest ones."""
         return self.events[-self.most :]
 
 
 def run_path(path: str, settings: ScriptSettings, explain: bool = True) -> Verdict:
-    """Load and run one script. Whatever is in the file, the answer is a Verdict."""
+    """Load and run one script. The result is a Verdict, whatever the file contains."""
     start = time.perf_counter()
     verdict = _run_path(path, settings, explain)
     verdict.seconds = time.perf_counter() - start
@@ -107,7 +107,8 @@ def run_script(script: Script, settings: ScriptSettings, probe: Any = None) -> V
     except Unsupported as error:
         verdict = Verdict(script.path, UNSUPPORTED, error.message, error.line, script=script)
     except Exception as error:
-        # Nothing may come out of the core but OSError: that is a failure too, and no reason to stop a directory's run.
+        # The core may raise nothing but OSError. Anything else is a failure too, but must not stop the run of a
+        # directory.
         line = runner.line if runner is not None else 0
         verdict = Verdict(script.path, FAILED, f"the stack raised {type(error).__name__}: {error}", line, script=script)
     if runner is not None:
@@ -116,7 +117,7 @@ def run_script(script: Script, settings: ScriptSettings, probe: Any = None) -> V
 
 
 def _explain(script: Script, settings: ScriptSettings, failure: Failure) -> None:
-    """Run again with a probe: the run is the same, and this time the core tells why."""
+    """Run again with a probe. The run is the same, and this time the core reports its reasons."""
     probe = LastEvents()
     again = run_script(script, settings, probe)
     if again.failure is not None and again.failure.line == failure.line:
@@ -124,7 +125,7 @@ def _explain(script: Script, settings: ScriptSettings, failure: Failure) -> None
 
 
 def find_scripts(path: str) -> list[str]:
-    """All .pkt files below a directory, in order."""
+    """Return all .pkt files below a directory, sorted."""
     found = []
     for folder, folders, files in os.walk(path):
         folders.sort()
@@ -133,7 +134,7 @@ def find_scripts(path: str) -> list[str]:
 
 
 def diagnosis(verdict: Verdict) -> str:
-    """What a person needs to see of a script that did not pass."""
+    """Describe what a user needs to know about a script that did not pass."""
     where = f"{verdict.path}:{verdict.line}" if verdict.line else verdict.path
     lines = [f"{where}: {verdict.verdict}: {verdict.reason}"]
     if verdict.script is not None and verdict.line:
@@ -172,7 +173,7 @@ def _wrap(title: str, values: dict[str, Any]) -> list[str]:
 
 
 def table(verdicts: list[Verdict], root: str) -> str:
-    """Counts by folder, and their sum."""
+    """Return the counts by folder, and their sum."""
     rows: dict[str, dict[str, int]] = {}
     for verdict in verdicts:
         folder = os.path.relpath(os.path.dirname(verdict.path), root)
@@ -188,12 +189,12 @@ def table(verdicts: list[Verdict], root: str) -> str:
 
 
 def counts(verdicts: list[Verdict]) -> dict[str, int]:
-    """How many of each."""
+    """Return the number of scripts by verdict."""
     return {name: sum(v.verdict == name for v in verdicts) for name in (PASSED, FAILED, UNSUPPORTED)}
 
 
 def as_json(verdicts: list[Verdict], settings: ScriptSettings) -> dict[str, Any]:
-    """The whole run."""
+    """Return the whole run, for JSON."""
     result: dict[str, Any] = dict(counts(verdicts))
     result["profile"] = settings.profile
     result["scripts"] = [v.as_dict() for v in verdicts]

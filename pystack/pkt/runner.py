@@ -20,13 +20,13 @@ from pystack.pkt.text import packet_text, segment_text
 from pystack.pkt.wire import ScriptSegment
 
 USEC = 1000
-#: how long past its time an expected packet is waited for, so that a late one can be shown
+#: how long the runner waits for a packet after its time, so that it can show a late one (ns)
 PATIENCE = 2_000_000_000
-#: how long a packet expected at any time (`*`) is waited for
+#: how long the runner waits for a packet that may come at any time (`*`) (ns)
 FOREVER = 3600_000_000_000
-#: what may happen by itself in one script
+#: the most timers that may fire in one script
 MOST_STEPS = 200_000
-#: remote ports of the connections to a listener, one after the other
+#: the remote ports of the connections to a listener start here
 FIRST_REMOTE_PORT = 50000
 
 
@@ -68,7 +68,7 @@ class Runner:
     # -- the events ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """All events. Failure, ScriptError or Unsupported where it does not go well."""
+        """Run all events. Failure, ScriptError or Unsupported says what went wrong."""
         try:
             for event in self.script.events:
                 self.line = event.line
@@ -103,7 +103,7 @@ class Runner:
             self._code(action, event.line)
 
     def _set_time(self, event: ScriptEvent) -> None:
-        """From and to, in live nanoseconds; and how far off is still right."""
+        """Set the event's range of time, in live nanoseconds, and its tolerance."""
         time = event.time
         relative = time.kind in (model.RELATIVE, model.RELATIVE_RANGE, model.ANY)
         base = self.host.now if relative else START
@@ -124,24 +124,24 @@ class Runner:
     def _code(self, code: Code, line: int) -> None:
         tcb = self.current_tcb()
         if tcb is None:
-            raise ScriptError(line, "code needs a connection that it can look at")
+            raise ScriptError(line, "code needs a connection")
         run_code(code.text, line, self.calls.tcp_info(tcb), self.names, self.output)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
     def seconds(self, live: int) -> float:
-        """Seconds since the script began."""
+        """Return the seconds since the script began."""
         return (live - START) / 1e9
 
     def advance(self, target: int) -> None:
-        """Go on to a time: timers fire, blocked calls end."""
+        """Advance to a time. Timers fire, and blocked calls return."""
         while self.step(target):
             pass
         if target > self.host.now:
             self.host.now = target
 
     def step(self, limit: int) -> bool:
-        """Go to the next thing that happens by itself, up to a time; False where there is none."""
+        """Advance to the next timer or timeout, up to a time. Return False if there is none."""
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise Unsupported(self.line, f"a script in which more than {MOST_STEPS} timers fire is not supported")
@@ -162,7 +162,7 @@ class Runner:
     def _late(self, what: str, wanted: int) -> None:
         raise Failure(
             self.line,
-            f"{what} should come at {self.seconds(wanted):.6f} s, and it is {self.seconds(self.host.now):.6f} s",
+            f"{what} is due at {self.seconds(wanted):.6f} s, but it is already {self.seconds(self.host.now):.6f} s",
         )
 
     # -- packets in --------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Runner:
         gro = self.settings.gro_size
         gso_size = gro if gro and isinstance(body, TcpSpec) and body.length > gro else 0
         if self.calls.writes_soon or self.calls.background:
-            # Linux: a writer that waits for the handshake takes the ACK along with its data.
+            # On Linux, a writer that waits for the handshake sends the ACK together with its data.
             self.host.held = True
             self.host.receive(self.host.tun, data, 0, 0, gso_size)
             self.calls.poll()
@@ -191,14 +191,14 @@ class Runner:
         self.calls.poll()
 
     def _conn_for(self, packet: ScriptPacket) -> Conn:
-        """The connection that a packet of the script belongs to; an inbound one at a listener makes it."""
+        """Return the connection to which a packet of the script belongs. An inbound one at a listener creates it."""
         conn = self.conn
         body = packet.body
         if isinstance(body, TcpSpec):
             if packet.inbound and (conn is None or conn.state == match.LISTENING):
                 return self._passive(body)
             if packet.inbound and conn is not None and conn.state == match.NEW and not conn.lport:
-                # A socket that is bound, or not even that: the segment comes to its port all the same.
+                # The socket may be bound, or not even that. The segment goes to its port in either case.
                 conn.lport, conn.rport = self.settings.bind_port, FIRST_REMOTE_PORT + self.remote_ports
             syn = body.flags & (model.SYN | model.ACK) == model.SYN
             if not packet.inbound and syn and conn is not None and conn.state == match.CONNECTING:
@@ -224,7 +224,7 @@ class Runner:
     # -- packets out -------------------------------------------------------------------------------------------------
 
     def _expect(self, event: ScriptEvent, packet: ScriptPacket) -> None:
-        """The next packet of the connection must be this one (or, for a large one, the next few together)."""
+        """Check that the next packet of the connection is this one (or, for a large one, the next few together)."""
         conn = self._conn_for(packet)
         body = packet.body
         if isinstance(body, TcpSpec) and conn.state == match.SYN_RECEIVED:
@@ -284,7 +284,7 @@ class Runner:
         raise failure
 
     def _sniff(self, event: ScriptEvent, packet: ScriptPacket, conn: Conn, parts: list[ScriptSegment]) -> ScriptSegment:
-        """The next packet that the stack sends for this connection."""
+        """Return the next packet that the stack sends for this connection."""
         last = self.time_range[1]
         limit = self.host.now + FOREVER if event.time.kind == model.ANY else max(last, self.host.now) + PATIENCE
         sent = self.host.sent
@@ -296,11 +296,14 @@ class Runner:
             if not self.step(limit):
                 break
         have = "\n".join(f"{self.seconds(seg.time):.6f} {segment_text(seg)}" for seg in parts)
-        text = "no packet came" if not parts else f"only {sum(len(p.payload) for p in parts)} bytes came"
+        text = "no packet was sent" if not parts else f"only {sum(len(p.payload) for p in parts)} bytes were sent"
         raise Failure(self.line, text, packet_text(packet), have)
 
     def _belongs(self, seg: ScriptSegment, packet: ScriptPacket, conn: Conn) -> bool:
-        """Is it the connection's? A first SYN or datagram tells its local port and sequence number."""
+        """Return True if the packet belongs to the connection.
+
+        The first SYN or datagram determines its local port and sequence number.
+        """
         if isinstance(packet.body, IcmpSpec) or seg.proto == 1:
             return isinstance(packet.body, IcmpSpec) and seg.proto == 1
         if seg.proto != conn.proto or seg.dst != self.host.remote:
@@ -319,10 +322,10 @@ class Runner:
             conn.live_local_isn = seg.seq
         return ours
 
-    # -- what others ask -----------------------------------------------------------------------------------------------
+    # -- for other modules ---------------------------------------------------------------------------------------------
 
     def current_tcb(self) -> Any:
-        """The Tcb of the connection under test, or None."""
+        """Return the Tcb of the connection under test, or None."""
         conn = self.conn
         if conn is None:
             return None
@@ -332,13 +335,13 @@ class Runner:
         return tcb
 
     def change_route(self, dst: int, prefixlen: int, metrics: tuple[int, int, int] | None) -> None:
-        """ip route: a route of the script's network, or (None) no longer one."""
+        """Carry out `ip route`: set a route of the script's network, or remove it (None)."""
         self.routes[(dst, prefixlen)] = metrics
         if hasattr(self, "host"):
             self.host.route(dst, prefixlen, metrics)
 
     def drop_connection(self, tcb: Any) -> None:
-        """tcpdrop: gone without a word."""
+        """Carry out tcpdrop: end the connection without sending anything."""
         from pystack_c.tcp.close import finish
 
         finish(tcb, "dropped by the administrator", "")

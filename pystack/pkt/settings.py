@@ -1,5 +1,7 @@
-"""How a script is run: addresses, tolerances, what is compared, and the profile. From the command line, then from
-the script's own --options."""
+"""How a script is run: addresses, tolerances, what is compared, and the profile.
+
+The settings come from the command line, and then from the script's own --options.
+"""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -7,7 +9,7 @@ from dataclasses import dataclass, field
 from pystack.pkt.errors import ScriptError, Unsupported
 from pystack.pkt.model import Script
 
-#: options of packetdrill that steer its own machinery and change nothing here
+#: options of packetdrill that control its own machinery and change nothing here
 HARMLESS = {
     "gateway_ip",
     "netmask_ip",
@@ -24,7 +26,7 @@ HARMLESS = {
     "define",
     "dry_run",
 }
-#: names that public suites expect on the command line, for IPv4
+#: names that public test suites expect on the command line, for IPv4
 DEFINES = {
     "CODE": "host_unreachable",
     "CMSG_LEVEL_IP": "SOL_IP",
@@ -36,10 +38,10 @@ DEFINES = {
 #: the name that packetdrill defines for the system it runs on, by profile
 PLATFORMS = {"linux": "Linux", "freebsd": "FreeBSD"}
 
-#: comparing the options of a segment: as written, or whatever their order and padding
+#: how the options of a segment are compared: as written, or in any order and with any padding
 EXACT, ANY_ORDER = "exact", "any-order"
 
-#: profile -> (profile of the core, settings of the core, what the runner does)
+#: profile -> (profile of the core, settings of the core, settings of the runner)
 PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "linux": (
         "linux",
@@ -117,7 +119,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
 
 @dataclass
 class ScriptSettings:
-    """Everything that a run can be told."""
+    """All settings of a run."""
 
     profile: str = "linux"
     defines: dict[str, str] = field(default_factory=dict)
@@ -126,46 +128,47 @@ class ScriptSettings:
     bind_port: int = 8080
     connect_port: int = 8080
     mtu: int = 1500
-    #: inbound packets with more payload come as one, which the device joined from segments of this size; 0: as written
+    #: inbound packets with more payload arrive as one that the device joined from segments of this size; 0: as written
     gro_size: int = 0
-    #: a packet may come this much early or late, or this much of the time since the event before it
+    #: a packet may be this early or late, or this percentage of the time since the previous event
     tolerance_usecs: int = 4000
     tolerance_percent: float = 12.5
     #: microseconds per tick of the timestamps sent; 0: their values are not compared
     ts_tick_usecs: int = 0
     ts_ecr_scaled: bool = False
-    #: one packet of the script is one packet on the wire; else it may be several, one after the other
+    #: one packet of the script is one packet on the wire; otherwise it may be several in a row
     strict_segments: bool = False
     non_fatal: tuple[str, ...] = ()
     options: str = EXACT
     #: False: PSH is not compared
     push: bool = True
-    #: Linux sets PSH on every packet that its offload cuts later, so for one that is several on the wire it is not compared
+    #: Linux sets PSH on every packet that its offload cuts later, so PSH is not compared for a packet that is several
+    #: on the wire
     gso_push: bool = True
     #: sendto on a fresh stream socket connects it (FreeBSD)
     implied_connect: bool = False
-    #: scripts whose commands are run before the script
+    #: command files that are run before the script
     init_scripts: tuple[str, ...] = ()
-    #: single settings of the core, above those of the profile
+    #: individual settings of the core, which override those of the profile
     config: dict[str, object] = field(default_factory=dict)
     seed: int = 1
 
     @classmethod
     def for_profile(cls, profile: str) -> "ScriptSettings":
-        """The settings that a profile starts from."""
+        """Return the initial settings of a profile. ValueError names the profiles."""
         if profile not in PROFILES:
             raise ValueError(f"no profile named {profile!r}; there are {', '.join(PROFILES)}")
         return cls(profile=profile, **PROFILES[profile][2])  # type: ignore[arg-type]
 
     def make_config(self) -> "object":
-        """The core's Config."""
+        """Return the core's Config."""
         from pystack_c import config
 
         base, changes, _ = PROFILES[self.profile]
         return config.profile(base).update(dict(changes)).update(dict(self.config))
 
     def take(self, script: Script) -> None:
-        """Apply the script's own options."""
+        """Apply the script's own options. ScriptError or Unsupported if that is not possible."""
         for name, value, line in script.options:
             try:
                 self._take(name, value, line)

@@ -1,7 +1,6 @@
-"""The few shell commands that scripts use, acted out: sysctl, included scripts, sockstat, tcpdrop, nstat, grep; and those
-of shell_net.
+"""The few shell commands that scripts use, simulated: sysctl, included files, sockstat, tcpdrop, nstat, grep, ...
 
-No process is ever started. What is not known is Unsupported.
+shell_net.py has those about the network. No process is ever started. An unknown command is Unsupported.
 """
 
 import os
@@ -18,7 +17,7 @@ from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
 
-#: commands that have nothing to do here
+#: commands that have no effect here
 NOTHING = (
     "ethtool -K",
     "rm ",
@@ -27,7 +26,7 @@ NOTHING = (
     "true",
     "setkey -F",
 )
-#: characters of commands, and commands in one script
+#: the most characters of commands, and the most commands in one script
 MAX_TEXT = 1 << 16
 MAX_COMMANDS = 10_000
 FREEBSD_STATES = {
@@ -60,7 +59,7 @@ class Shell:
         self.commands = 0
 
     def run(self, text: str, line: int) -> int:
-        """A command or several; the exit status of the last."""
+        """Run one command or several. Return the exit status of the last."""
         status = 0
         if len(text) > MAX_TEXT:
             raise Unsupported(line, f"commands of more than {MAX_TEXT} characters are not supported")
@@ -83,18 +82,21 @@ class Shell:
         return status
 
     def step(self, part: str, line: int) -> int:
-        """One command, or an assignment."""
+        """Run one command, or an assignment."""
         part = shell_flow.expand(self, part, line)
         if shell_flow.assign(self, part, line):
             return 0
         return self._pipeline(part, line)[0]
 
     def output(self, part: str, line: int) -> list[str]:
-        """What a command prints."""
+        """Return what a command prints."""
         return self._pipeline(part, line)[1]
 
     def include(self, path: str, line: int) -> int:
-        """A script of commands in a file; its directory counts from the script's, else from where we are."""
+        """Run the commands in a file.
+
+        Its directory is relative to the script's, or else to the current one.
+        """
         full = os.path.join(self.folder, path)
         if not os.path.exists(full):
             full = path
@@ -192,7 +194,7 @@ class Shell:
         raise Unsupported(line, f"reading {path} is not supported")
 
     def _dd(self, words: list[str]) -> None:
-        """dd if=/dev/zero of=FILE bs=N count=N: a file of that size."""
+        """dd if=/dev/zero of=FILE bs=N count=N: makes a file of that size."""
         args = dict(word.partition("=")[::2] for word in words)
         units = {"k": 1024, "K": 1024, "M": 1 << 20}
         bs = args.get("bs", "512")
@@ -200,7 +202,7 @@ class Shell:
         self.files[args.get("of", "")] = size * int(args.get("count", "1"))
 
     def sockstat(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """FreeBSD's sockstat: a line for each TCP endpoint, with its state at the end."""
+        """FreeBSD's sockstat: prints a line for each TCP endpoint, with its state at the end."""
         port = None
         for i, word in enumerate(words):
             if word == "-p" and i + 1 < len(words):
@@ -220,7 +222,7 @@ class Shell:
         return 0, lines
 
     def tcpdrop(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """FreeBSD's tcpdrop -s STATE: connections in that state are gone, without a word."""
+        """FreeBSD's tcpdrop -s STATE: ends the connections in that state without sending anything."""
         if len(words) != 2 or words[0] != "-s":
             raise Unsupported(line, f"tcpdrop {' '.join(words)} is not supported")
         for tcb in self.runner.stack.tcp.all():
@@ -229,7 +231,7 @@ class Shell:
         return 0, []
 
     def nstat(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """nstat: the counters that moved since it was last run."""
+        """nstat: prints the counters that have changed since it was last run."""
         now = self.runner.stack.counters.nonzero()
         lines = [f"{name} {value - self.counted.get(name, 0)} 0.0" for name, value in now.items()]
         lines = [text for text in lines if " 0 " not in text]
@@ -237,18 +239,18 @@ class Shell:
         return 0, lines
 
     def sleep(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """sleep N: time passes."""
+        """sleep N: lets time pass."""
         self.runner.advance(self.runner.host.now + int(float(words[0]) * 1e9))
         return 0, []
 
     def uname(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """uname: the system that the profile stands for."""
+        """uname: prints the system that the profile stands for."""
         if words not in ([], ["-s"]) or self.runner.settings.profile not in PLATFORMS:
             raise Unsupported(line, f"uname {' '.join(words)} is not supported")
         return 0, [PLATFORMS[self.runner.settings.profile]]
 
     def echo(self, words: list[str], line: int) -> tuple[int, list[str]]:
-        """echo."""
+        """echo: prints its arguments."""
         return 0, [" ".join(words)]
 
 
@@ -266,7 +268,7 @@ COMMANDS: dict[str, Callable[[Shell, list[str], int], tuple[int, list[str]]]] = 
 
 
 def _awk(program: str, lines: list[str], line: int) -> list[str]:
-    """awk '{print $N}': that word of each line."""
+    """awk '{print $N}': prints that word of each line."""
     match = re.fullmatch(r"\s*\{\s*print \$(\d+);?\s*\}\s*", program)
     if match is None:
         raise Unsupported(line, f"awk {program!r} is not supported")
@@ -276,7 +278,7 @@ def _awk(program: str, lines: list[str], line: int) -> list[str]:
 
 
 def _split(text: str, separators: str = ";\n&") -> list[str]:
-    """Cut at separators outside of quotes; `&&` and `||` stay in front of what follows them."""
+    """Cut at separators outside of quotes. `&&` and `||` stay in front of what follows them."""
     parts = [""]
     quote = ""
     i = 0
@@ -300,7 +302,7 @@ def _split(text: str, separators: str = ";\n&") -> list[str]:
 
 
 def _arithmetic(match: "re.Match[str]", line: int) -> str:
-    """$((15*1024*1024)): products and sums of numbers, of 64 bits like a shell's."""
+    """Evaluate $((15*1024*1024)): products and sums of 64-bit numbers, as a shell does."""
     total = 0
     for term in match.group(1).replace(" ", "").split("+"):
         value = 1
@@ -317,7 +319,7 @@ def _arithmetic(match: "re.Match[str]", line: int) -> str:
 
 
 def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
-    """What grep looks for. A pattern comes from the script, so it must not take longer than the lines are long."""
+    """Return grep's pattern. It comes from the script, so a pattern that could take too long is refused."""
     flags = re.I if "i" in letters else 0
     if "E" not in letters:
         return re.compile(re.escape(text), flags)
@@ -331,7 +333,7 @@ def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
 
 
 def _proc_line(index: int, tcb: Any) -> str:
-    """A line of /proc/net/tcp."""
+    """Return a line of /proc/net/tcp."""
     local = int.from_bytes(tcb.laddr.to_bytes(4, "big"), "little")
     remote = int.from_bytes(tcb.raddr.to_bytes(4, "big"), "little")
     return f"{index:4}: {local:08X}:{tcb.lport:04X} {remote:08X}:{tcb.rport:04X} {tcb.state:02X} 00000000:00000000"

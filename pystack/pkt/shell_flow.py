@@ -1,4 +1,4 @@
-"""What the scripts of commands need of a shell besides the commands: if, variables, $(...), tests."""
+"""The parts of a shell that command files need besides commands: if, variables, $(...), tests."""
 
 import re
 from typing import Any
@@ -8,15 +8,15 @@ from pystack.pkt.errors import Unsupported
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|\S*)$")
 _COMMAND = re.compile(r"\$\(([^()]+)\)")
 _NUMBERS = {"-eq": "__eq__", "-ne": "__ne__", "-gt": "__gt__", "-ge": "__ge__", "-lt": "__lt__", "-le": "__le__"}
-#: characters of a command with its variables filled in, and how many of these there may be
+#: the most characters of a command after its variables are filled in, and the most variables
 MAX_COMMAND = 1 << 14
 MAX_VARIABLES = 100
-#: what ends a branch, and what begins one
+#: words that end a branch, and words that begin one
 WORDS = ("if", "then", "elif", "else", "fi")
 
 
 class Flow:
-    """Which commands are run: one entry for each `if` that is open: (its branch runs, one of its branches has run)."""
+    """Decides which commands run. Each open `if` has an entry: (its branch runs, one of its branches has run)."""
 
     def __init__(self, shell: Any):
         self.shell = shell
@@ -24,11 +24,11 @@ class Flow:
 
     @property
     def runs(self) -> bool:
-        """The command in hand is to be run."""
+        """True if the next command is to be run."""
         return all(runs for runs, _ in self.open)
 
     def word(self, part: str, line: int) -> str:
-        """Take the word of control that a part begins with; the command that is left, or nothing."""
+        """Take the control word that a part begins with. Return the rest of the command, or ""."""
         word, _, rest = part.partition(" ")
         if word not in WORDS:
             return part
@@ -53,7 +53,7 @@ class Flow:
 
 
 def assign(shell: Any, part: str, line: int) -> bool:
-    """NAME=value: remember it. False where the part is something else."""
+    """Remember a variable from NAME=value. Return False if the part is something else."""
     match = _ASSIGNMENT.match(part)
     if match is None:
         return False
@@ -67,7 +67,7 @@ def assign(shell: Any, part: str, line: int) -> bool:
 
 
 def expand(shell: Any, part: str, line: int) -> str:
-    """Variables that were assigned, and what commands in $(...) print, outside of single quotes."""
+    """Fill in variables that were assigned, and the output of commands in $(...), outside of single quotes."""
     pieces = re.split(r"('[^']*')", part)
     for i in range(0, len(pieces), 2):
         text = _COMMAND.sub(lambda match: " ".join(shell.output(match.group(1), line)), pieces[i])
@@ -81,7 +81,7 @@ def expand(shell: Any, part: str, line: int) -> str:
 
 
 def test(words: list[str], line: int) -> int:
-    """[ A = B ], [ A -gt B ], [ -z A ], [ -n A ]: 0 where it holds."""
+    """[ A = B ], [ A -gt B ], [ -z A ], [ -n A ]: return 0 if it is true."""
     if len(words) == 2 and words[0] in ("-z", "-n"):
         return int(bool(words[1]) == (words[0] == "-z"))
     if len(words) == 3:

@@ -1,4 +1,6 @@
-"""The commands about the network that scripts use: ip route, ip tcp_metrics, tc qdisc, ss. Acted out like those in shell.py."""
+"""The commands about the network that scripts use: ip route, ip tcp_metrics, tc qdisc, ss. They are simulated like
+those in shell.py.
+"""
 
 import re
 from ipaddress import IPv4Address, IPv4Network
@@ -6,7 +8,7 @@ from typing import Any
 
 from pystack.pkt.errors import Unsupported
 
-#: what `ip route` may say of a route besides where it leads -> the argument of Stack.add_route
+#: the attributes of a route in `ip route` -> the argument of Stack.add_route
 METRICS = {"mtu": 0, "advmss": 1, "initcwnd": 2}
 #: states as ss writes them, by Linux's numbers
 SS_STATES = {
@@ -30,12 +32,12 @@ SS_GROUPS = {
     "established": (1,),
     "listening": (10,),
 }
-#: options of ss that change nothing here, or only how lines look
+#: options of ss that change nothing here, or only the look of the lines
 SS_PLAIN = "4nteimop"
 
 
 def ip_command(shell: Any, words: list[str], line: int) -> tuple[int, list[str]]:
-    """ip route add|change|replace|append|del DST ...; ip tcp_metrics flush|delete."""
+    """Run ip route add|change|replace|append|del DST ..., or ip tcp_metrics flush|delete."""
     words = [w for w in words if w not in ("-4", "-n")]
     if words[:1] == ["tcp_metrics"] and words[1:2] in (["flush"], ["delete"]):
         shell.sysctls.flush()
@@ -63,7 +65,7 @@ def _prefix(text: str, line: int) -> tuple[int, int]:
 
 
 def _metrics(words: list[str], line: int) -> tuple[int, int, int]:
-    """The metrics of an `ip route` line. (Where the route leads is known: there is one link.)"""
+    """Return the metrics of an `ip route` line. The way of the route is known, because there is one link."""
     found = [0, 0, 0]
     i = 0
     while i < len(words):
@@ -81,7 +83,7 @@ def _metrics(words: list[str], line: int) -> tuple[int, int, int]:
 
 
 def tc_command(shell: Any, words: list[str], line: int) -> tuple[int, list[str]]:
-    """tc qdisc add|replace|change|del dev tun0 root pfifo|fq: with fq every connection is paced."""
+    """Run tc qdisc add|replace|change|del dev tun0 root pfifo|fq. With fq every connection is paced."""
     text = " ".join(words)
     rest = [w for w in words if w not in ("dev", "tun0", "root")]
     if rest[:1] != ["qdisc"] or len(rest) < 2:
@@ -98,7 +100,7 @@ def tc_command(shell: Any, words: list[str], line: int) -> tuple[int, list[str]]
 
 
 def ss(shell: Any, words: list[str], line: int) -> tuple[int, list[str]]:
-    """Linux's ss of TCP sockets: state, queues, addresses; filters by state, port and address."""
+    """Run Linux's ss for TCP sockets: state, queues, addresses; filters by state, port and address."""
     states = tuple(s for s in SS_STATES if s != 10)
     wanted: list[tuple[str, Any]] = []
     words = [w for w in re.sub(r"[()]", " ", " ".join(words)).split() if w not in ("and", "&&")]

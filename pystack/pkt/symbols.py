@@ -1,4 +1,4 @@
-"""The names that scripts use for numbers: Linux's, whatever this runs on."""
+"""The names that scripts use for numbers. The numbers are Linux's, on any system."""
 
 import errno
 
@@ -31,7 +31,7 @@ _NAMES: dict[str, int] = {
     "TCP_REPAIR": 19, "TCP_FASTOPEN": 23, "TCP_TIMESTAMP": 24, "TCP_NOTSENT_LOWAT": 25, "TCP_CC_INFO": 26,
     "TCP_SAVE_SYN": 27, "TCP_SAVED_SYN": 28, "TCP_FASTOPEN_CONNECT": 30, "TCP_ULP": 31, "TCP_FASTOPEN_KEY": 33,
     "TCP_FASTOPEN_NO_COOKIE": 34, "TCP_ZEROCOPY_RECEIVE": 35, "TCP_INQ": 36, "TCP_CM_INQ": 36, "TCP_TX_DELAY": 37,
-    # (FreeBSD's: a number of the core's own)
+    # FreeBSD's options have numbers of the core's own
     "TCP_NOOPT": 0x10008, "TCP_KEEPINIT": 0x10080, "TCP_REMOTE_UDP_ENCAPS_PORT": 0x10047,
     # flags of send and recv
     "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_CTRUNC": 8, "MSG_TRUNC": 0x20, "MSG_DONTWAIT": 0x40,
@@ -63,10 +63,10 @@ _NAMES: dict[str, int] = {
     "SOF_TIMESTAMPING_TX_SCHED": 256, "SOF_TIMESTAMPING_TX_ACK": 512, "SOF_TIMESTAMPING_OPT_TSONLY": 2048,
 }  # fmt: skip
 
-#: the number of a socket option that nobody has
+#: a number that no socket option has
 NO_OPTION = 0x1FFFF
 
-#: what code blocks know besides the fields of tcp_info
+#: names that code blocks know besides the fields of tcp_info
 CODE_NAMES: dict[str, int] = {
     "TCP_ESTABLISHED": 1, "TCP_SYN_SENT": 2, "TCP_SYN_RECV": 3, "TCP_FIN_WAIT1": 4, "TCP_FIN_WAIT2": 5,
     "TCP_TIME_WAIT": 6, "TCP_CLOSE": 7, "TCP_CLOSE_WAIT": 8, "TCP_LAST_ACK": 9, "TCP_LISTEN": 10, "TCP_CLOSING": 11,
@@ -81,10 +81,10 @@ CODE_NAMES: dict[str, int] = {
 
 
 def value_of(name: str) -> int | None:
-    """The number of a name, or None."""
+    """Return the number of a name, or None."""
     value = _NAMES.get(name)
     if value is None and name.startswith(("TCP_RACK_", "TCP_BBR_")):
-        # Knobs of FreeBSD's TCP stacks, which this one does not have.
+        # These configure FreeBSD's TCP stacks, which this one does not have.
         return NO_OPTION
     if value is None:
         value = getattr(errno, name, None) if name[:1] == "E" else None
@@ -92,12 +92,12 @@ def value_of(name: str) -> int | None:
 
 
 def errno_name(code: int) -> str:
-    """EAGAIN for 11."""
+    """Return the name of an errno: EAGAIN for 11."""
     return errno.errorcode.get(code, str(code))
 
 
 def flag_names(value: int, prefix: str) -> str:
-    """A mask of POLL* or EPOLL* bits in words."""
+    """Return a mask of POLL* or EPOLL* bits in words."""
     names = [n for n, bit in _NAMES.items() if n.startswith(prefix) and bit & (bit - 1) == 0 and value & bit]
     names = [n for n in names if "_CTL_" not in n]
     return "|".join(names) if names else "0"

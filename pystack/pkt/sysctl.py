@@ -1,7 +1,7 @@
 """sysctl lines of Linux and FreeBSD as settings of the core.
 
-Three answers: the setting was made; nothing had to be done (a note says why); Unsupported. Nothing is ignored in
-silence: notes are printed with a failure, and are in the JSON.
+There are three results: the setting was made, nothing had to be done (a note says why), or Unsupported. Nothing is
+ignored silently: notes are printed with a failure, and are in the JSON.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pystack_c.config import FIELDS
 
 S, MS = 1_000_000_000, 1_000_000
 
-#: unit of a Linux sysctl that is a time; all others are numbers without one
+#: units of the Linux sysctls that are times; all others are plain numbers
 LINUX_UNITS = {
     "tcp_fin_timeout": S,
     "tcp_keepalive_time": S,
@@ -25,7 +25,7 @@ LINUX_UNITS = {
     "tcp_rto_min_us": 1000,
     "tcp_rto_max_ms": MS,
 }
-#: Linux's name -> the core's, where they differ
+#: Linux's name -> the core's, if they differ
 LINUX_NAMES = {
     "route.min_pmtu": "min_pmtu",
     "route.mtu_expires": "mtu_expires",
@@ -34,18 +34,18 @@ LINUX_NAMES = {
     "tcp_rto_min_us": "tcp_rto_var_min",
     "tcp_fastopen_blackhole_timeout_sec": "tcp_fastopen_blackhole_timeout",
 }
-#: Linux's sysctls that are switches here -> the setting, and for which values it is on
+#: Linux's sysctls that are switches here -> the setting, and the values that turn it on
 LINUX_SWITCHES: dict[str, tuple[str, Callable[[int], bool]]] = {
     "tcp_recovery": ("tcp_rack", lambda value: value & 1 != 0),
     "tcp_early_retrans": ("tcp_tlp", lambda value: value >= 3),
 }
-#: Linux's sysctls that mean nothing here, and why
+#: Linux's sysctls that have no meaning here, and why
 LINUX_MEANINGLESS = {
     "tcp_fack": "Linux has no FACK any more",
     "tcp_low_latency": "does nothing in Linux",
     "tcp_limit_output_bytes": "there is no queue below TCP",
-    "tcp_tso_win_divisor": "segments go out one by one",
-    "tcp_tso_rtt_log": "segments go out one by one",
+    "tcp_tso_win_divisor": "segments are sent one by one",
+    "tcp_tso_rtt_log": "segments are sent one by one",
     "tcp_autocorking": "there is no queue below TCP",
     "tcp_no_metrics_save": "a script starts without metrics",
     "tcp_adv_win_scale": "buffers hold payload only",
@@ -57,7 +57,7 @@ LINUX_MEANINGLESS = {
     "tcp_stdurg": "the urgent pointer is RFC 9293's",
     "tcp_retrans_collapse": "does nothing for scripts",
 }
-#: known sysctls of Linux that the core may or may not have; without them the script runs, with a note
+#: sysctls of Linux that the core may or may not have; without them the script runs, with a note
 LINUX_KNOWN = (
     "tcp_dsack tcp_frto tcp_recovery tcp_early_retrans tcp_ecn tcp_ecn_option tcp_ecn_option_beacon "
     "tcp_fastopen tcp_fastopen_key tcp_fastopen_blackhole_timeout_sec tcp_syncookies tcp_mtu_probing tcp_base_mss "
@@ -70,22 +70,22 @@ LINUX_KNOWN = (
 ).split()
 
 
-#: sysctls of test kernels that no released Linux has: setting them fails, as it does there
+#: sysctls of test kernels that no released Linux has; setting them fails, as it does there
 LINUX_ABSENT = ("net.ipv4.tcp_fastopen_cookies",)
 
 
 class Sysctls:
-    """Sets them, and remembers what was said."""
+    """Sets sysctls, and collects the notes."""
 
     def __init__(self, config: Any, notes: list[str]):
         self.config = config
         self.notes = notes
         self.values: dict[str, str] = {}
-        #: forgets what is known of other hosts
+        #: forgets what is known about other hosts
         self.flush: Callable[[], None] = lambda: None
 
     def set(self, name: str, value: str, line: int) -> None:
-        """One `name=value`."""
+        """Set one `name=value`."""
         name = name.replace("/", ".").removeprefix(".proc.sys.").strip()
         value = " ".join(value.strip().strip("\"'").split())
         self.values[name] = value
@@ -97,17 +97,17 @@ class Sysctls:
             elif name.startswith("net.core."):
                 self._core(name[9:], value, line)
             else:
-                raise Unsupported(line, f"sysctl {name} is not known")
+                raise Unsupported(line, f"sysctl {name} is unknown")
         except ValueError as error:
             raise Unsupported(line, f"sysctl {name}={value}: {error}") from None
 
     def note(self, text: str) -> None:
-        """Say it once."""
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def _assign(self, name: str, value: Any) -> bool:
-        """Set a setting of the core, in its own type; False where there is none of that name."""
+        """Set a setting of the core, converted to its type. Return False if there is no setting of that name."""
         if name not in FIELDS:
             return False
         old = getattr(self.config, name)
@@ -139,11 +139,11 @@ class Sysctls:
             if self._assign(LINUX_NAMES.get(name, name), number):
                 return
             if name not in LINUX_KNOWN:
-                raise Unsupported(line, f"sysctl net.ipv4.{name} is not known")
+                raise Unsupported(line, f"sysctl net.ipv4.{name} is unknown")
             self.note(f"sysctl {name}={value}: there is no such setting")
 
     def _buffers(self, name: str, value: str, line: int) -> None:
-        """min, default, max. (The largest receive buffer decides the window scale, in the core.)"""
+        """Set min, default, max. The largest receive buffer decides the window scale, in the core."""
         try:
             _, default, most = (int(part) for part in value.split())
         except ValueError:
@@ -152,7 +152,7 @@ class Sysctls:
         self._assign(name + "_max", most)
 
     def _memory(self, value: str, line: int) -> None:
-        """low, pressure, high, in pages of 4 KiB."""
+        """Set low, pressure, high, in pages of 4 KiB."""
         try:
             sizes = [int(part) << 12 for part in value.split()]
             for name, size in zip(("low", "pressure", "high"), sizes, strict=True):
@@ -166,15 +166,15 @@ class Sysctls:
         if known(name):
             self.config.tcp_congestion = name
         else:
-            self.note(f"there is no congestion control {name!r}: {self.config.tcp_congestion} runs")
+            self.note(f"there is no congestion control {name!r}: {self.config.tcp_congestion} is used")
 
     def _core(self, name: str, value: str, line: int) -> None:
         if name == "somaxconn":
             self.config.update({"somaxconn": int(value)})
         elif name in ("rmem_max", "wmem_max", "rmem_default", "wmem_default", "default_qdisc", "optmem_max"):
-            self.note(f"sysctl net.core.{name}: no bound here")
+            self.note(f"sysctl net.core.{name}: there is no limit")
         else:
-            raise Unsupported(line, f"sysctl net.core.{name} is not known")
+            raise Unsupported(line, f"sysctl net.core.{name} is unknown")
 
     # -- FreeBSD -------------------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Sysctls:
             if missing and len(missing) == len(names) and number:
                 self.note(f"sysctl {name}={value}: there is no such setting")
         elif short == "udp_tunneling_overhead" and number in (0, 8):
-            self.note(f"sysctl {name}: a UDP header's 8 bytes, always")
+            self.note(f"sysctl {name}: it is always the 8 bytes of a UDP header")
         elif short in FREEBSD_DEFAULTS:
             if number != FREEBSD_DEFAULTS[short]:
                 raise Unsupported(line, f"sysctl {name}={value} is not supported")
@@ -213,7 +213,7 @@ class Sysctls:
         elif short == "hostcache.purgenow":
             self.flush()
         else:
-            raise Unsupported(line, f"sysctl {name} is not known")
+            raise Unsupported(line, f"sysctl {name} is unknown")
 
 
 #: FreeBSD's name below net.inet.tcp -> settings of the core, and the unit
@@ -242,7 +242,7 @@ FREEBSD: dict[str, tuple[tuple[str, ...], int]] = {
     "always_keepalive": (("tcp_always_keepalive",), 1),
     "initcwnd_segments": (("tcp_init_cwnd",), 1),
 }
-#: those that the core cannot change: what they have to be
+#: those that the core cannot change, and their values
 FREEBSD_DEFAULTS = {
     "blackhole": 0,
     "path_mtu_discovery": 1,

@@ -12,7 +12,7 @@ _ICMP_NAMES = {value: name for name, value in ICMP_TYPES.items()}
 
 
 def flags_text(flags: int, ace: bool = False) -> str:
-    """SYN and ACK as `S.`"""
+    """Return flags as letters: SYN and ACK are `S.`."""
     letters = [c for c in "SFRPUEWA" if flags & model.FLAG_LETTERS[c] and not (ace and c in "EWA")]
     if flags & model.ACK:
         letters.append(".")
@@ -22,7 +22,7 @@ def flags_text(flags: int, ace: bool = False) -> str:
 
 
 def option_text(option: TcpOption) -> str:
-    """One option as a script writes it."""
+    """Return one option as a script writes it."""
     kind, data = option.kind, option.data
     if kind < 2:
         return ("eol", "nop")[kind]
@@ -45,14 +45,14 @@ def option_text(option: TcpOption) -> str:
 
 
 def options_text(options: "list[TcpOption] | None") -> str:
-    """All options with their brackets, or nothing."""
+    """Return all options with their brackets, or ""."""
     if options is None:
         return " <...>"
     return " <" + ",".join(option_text(o) for o in options) + ">" if options else ""
 
 
 def packet_text(packet: ScriptPacket) -> str:
-    """A packet line without its time."""
+    """Return a packet line without its time."""
     start = "<" if packet.inbound else ">"
     if packet.ip.check == model.TOS_ECN:
         start += f" [{_ECN_NAMES[packet.ip.tos]}]"
@@ -69,7 +69,7 @@ def packet_text(packet: ScriptPacket) -> str:
 
 
 def icmp_text(icmp_type: int, code: int) -> str:
-    """icmp unreachable frag_needed"""
+    """Return type and code in words: icmp unreachable frag_needed."""
     name = _ICMP_NAMES.get(icmp_type, f"type_{icmp_type}")
     if icmp_type == 3 and code < len(UNREACHABLE_CODES):
         return f"icmp {name} {UNREACHABLE_CODES[code]}"
@@ -77,7 +77,7 @@ def icmp_text(icmp_type: int, code: int) -> str:
 
 
 def tcp_text(spec: TcpSpec) -> str:
-    """The TCP part of a packet line."""
+    """Return the TCP part of a packet line."""
     end = (spec.seq + spec.length) & 0xFFFFFFFF
     text = f"{flags_text(spec.flags, spec.ace is not None)} {spec.seq}:{end}({spec.length})"
     if spec.flags & model.ACK:
@@ -91,7 +91,7 @@ def tcp_text(spec: TcpSpec) -> str:
 
 
 def segment_text(seg: ScriptSegment, ace: bool = False) -> str:
-    """A packet of the stack, mapped to the script's numbers, as a packet line."""
+    """Return a packet of the stack, mapped to the script's numbers, as a packet line."""
     if seg.proto == 17:
         return f"> udp ({len(seg.payload)})"
     if seg.proto == 1:

@@ -1,4 +1,4 @@
-"""Packets as bytes: what a script injects, and what the stack sent, read back."""
+"""Packets as bytes: those that a script injects, and the parsed ones that the stack sent."""
 
 import struct
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from pystack.pkt import model
 from pystack.pkt.model import TcpOption
 from pystack.pkt.parse_packet import decode_options, encode_options
 
-#: the payload of every stream and datagram: a byte tells its place, so that what is moved is noticed
+#: the payload of every stream and datagram; a byte depends on its place, so the tests notice data that has moved
 _PATTERN = bytes(range(251)) * 1050
 
 
 def pattern(position: int, length: int) -> bytes:
-    """`length` bytes of the endless test pattern from `position` on."""
+    """Return `length` bytes of the endless test pattern from `position` on."""
     start = position % 251
     if start + length <= len(_PATTERN):
         return _PATTERN[start : start + length]
@@ -20,7 +20,7 @@ def pattern(position: int, length: int) -> bytes:
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
@@ -30,14 +30,14 @@ def checksum(data: bytes) -> int:
 
 
 def ip_packet(src: int, dst: int, proto: int, payload: bytes, tos: int = 0, ttl: int = 255) -> bytes:
-    """An IPv4 packet around a payload."""
+    """Return an IPv4 packet around a payload."""
     total = 20 + len(payload)
     header = struct.pack(">BBHHHBBHII", 0x45, tos, total, 0, 0x4000, ttl, proto, 0, src, dst)
     return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + payload
 
 
 def transport(src: int, dst: int, proto: int, segment: bytes, at: int) -> bytes:
-    """A TCP or UDP segment with its checksum, which is at byte `at`."""
+    """Return a TCP or UDP segment with its checksum, which is at byte `at`."""
     pseudo = struct.pack(">IIBBH", src, dst, 0, proto, len(segment))
     value = checksum(pseudo + segment)
     if proto == 17 and value == 0:
@@ -70,7 +70,7 @@ class ScriptSegment:
     problem: str = ""
 
     def option(self, kind: int) -> TcpOption | None:
-        """The option of that kind, or None."""
+        """Return the option of that kind, or None."""
         for option in self.options:
             if option.kind == kind:
                 return option
@@ -78,7 +78,7 @@ class ScriptSegment:
 
 
 def build_tcp(spec: model.TcpSpec, seq: int, ack: int, options: list[TcpOption], ports: tuple[int, int]) -> bytes:
-    """A TCP segment, its checksum zero; the payload is not in it yet."""
+    """Return a TCP segment whose checksum is zero. The payload is not in it yet."""
     raw = encode_options(options)
     offset = (20 + len(raw)) // 4
     window = max(0, spec.window)
@@ -88,7 +88,7 @@ def build_tcp(spec: model.TcpSpec, seq: int, ack: int, options: list[TcpOption],
 
 
 def parse_frame(frame: bytes, time: int, tunnel: int = 0) -> ScriptSegment:
-    """Read a packet of the stack; `problem` says what is wrong with it. Datagrams from port `tunnel` carry segments."""
+    """Read a packet of the stack. `problem` says what is wrong with it. Datagrams from port `tunnel` carry segments."""
     seg = ScriptSegment(time)
     (seg.tos, total, seg.ttl, seg.proto, seg.src, seg.dst) = struct.unpack_from(">xBHxxxxBBxxII", frame)
     hlen = (frame[0] & 15) * 4

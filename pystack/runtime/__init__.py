@@ -1,1 +1,1 @@
-"""Drivers: what turns the sans-I/O core into a host (realtime, simulated, replayed)."""
+"""Drivers: they turn the sans-I/O core into a host (real time, simulated, replayed)."""

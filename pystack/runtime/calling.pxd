@@ -1,10 +1,10 @@
 cimport cython
 cimport pystack_c.const as C
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from pystack.phy.tapio cimport FrameIO
-from pystack.runtime.host cimport Host
-from pystack.runtime.lock cimport Gate, Lock, this_thread
+from pystack.runtime.lock cimport Gate, this_thread
 from pystack.runtime.sleep cimport monotonic, poke
+from pystack.runtime.sockethost cimport SocketHost
 from pystack.runtime.waiting cimport Hook, Waiter, Watch
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface
@@ -24,11 +24,9 @@ cdef class Port:
     cpdef expect(self, int count)
     cpdef expect_more(self)
 
-cdef class CallingHost(Host):
-    cdef public Lock lock
+cdef class CallingHost(SocketHost):
     cdef public object source
     cdef public bint busy
-    cdef public object error
     cdef public object leaver
     cdef public list ports
     cdef public dict by_index
@@ -42,6 +40,8 @@ cdef class CallingHost(Host):
     cdef int64_t time(self) except? -1
     cdef int64_t begin(self) except? -2
     cdef end(self, int64_t now)
+    cpdef uint64_t caller(self) except? 0
+    cpdef deadline(self, seconds)
     cdef bint _in_order(self) except -1
     cpdef later(self, fn, target)
     cpdef abandon(self, handle)

@@ -4,14 +4,16 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from time import time_ns
 from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.device import Device
 from pystack.phy.tapio import FrameIO
 from pystack.runtime.host import Host, RecorderProtocol
-from pystack.runtime.lock import Gate, Lock, this_thread
+from pystack.runtime.lock import Gate, this_thread
 from pystack.runtime.sleep import monotonic, poke
+from pystack.runtime.sockethost import LONGEST, SocketHost
 from pystack.runtime.waiting import Hook, Waiter, Watch
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
@@ -27,7 +29,7 @@ class Port:
 
     place     the position of its descriptor in both sleepers; -1: it has none
     io        the FrameIO of a phy.device.DescriptorDevice, which the driver uses directly, or None
-    expected  frames that the next read tries to get
+    expected  the number of frames that the next read tries to get
     """
 
     def __init__(self, device: Device, iface: Iface, place: int) -> None:
@@ -39,33 +41,35 @@ class Port:
         self.filled = 0
 
     def expect(self, count: int) -> None:
-        """Note that a read found nothing after `count` frames; the next read expects as many."""
+        """Note that a read found nothing after `count` frames. The next read expects as many."""
         self.expected = count if count > 1 else 1
 
     def expect_more(self) -> None:
-        """Note that a read found all the frames it expected; every eighth time, expect more."""
+        """Note that a read found all frames that it expected. Every eighth time, expect more."""
         self.filled += 1
         if self.filled & 7 == 0:
             self.expected = 4 * self.expected if self.expected < _BATCH // 4 else _BATCH
 
 
-class CallingHost(Host):
-    """A Host with a lock and devices. ServingHost adds the threads that wait; see realtime.py for all classes of a host."""
+class CallingHost(SocketHost):
+    """A SocketHost with devices.
+
+    ServingHost adds the threads that wait; see realtime.py for all classes of a host.
+    """
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder)
-        self.lock = Lock()
         #: the clock in ns that the caller gave, or None for CLOCK_MONOTONIC
         self.source: Callable[[], int] | None = clock
         self.busy = False
-        self.error: OSError | None = None
         #: the thread that ends the process, or 0 (see `check`)
         self.leaver = 0
         self.ports: list[Port] = []
         self.by_index: dict[int, Port] = {}
         #: the work that finalizers left: (function, endpoint), or (None, handle)
         self.garbage: deque[tuple[Any, Any]] = deque()
-        #: the waiter that polls the devices (see serving.py), the time until which it sleeps, and the eventfds that wake it
+        #: the waiter that polls the devices (see serving.py), the
+        #: time until which it sleeps, and the eventfds that wake it
         self.leader: Waiter | None = None
         self.caretaker = Waiter()
         self.sleep_until = _AWAKE
@@ -75,20 +79,34 @@ class CallingHost(Host):
         self.tx_dropped = 0
 
     def clock(self) -> int:  # python
-        """The time now in ns: CLOCK_MONOTONIC, or the clock that the caller gave."""
+        """Return the time in ns: CLOCK_MONOTONIC, or the clock that the caller gave."""
         return self.time()
 
     def time(self) -> int:
-        """`clock` for compiled code."""
+        """Return `clock` for compiled code."""
         return monotonic() if self.source is None else self.source()
+
+    def wall_time(self, stamp: int) -> int:  # python
+        """The time of day (ns since 1970) at which this host's clock showed `stamp`."""
+        return stamp + time_ns() - self.time()
+
+    def caller(self) -> int:
+        """The number of the calling thread."""
+        return this_thread()
+
+    def deadline(self, seconds: float | None) -> int | None:
+        """SocketHost.deadline, without a call of Python's."""
+        return None if seconds is None else self.time() + int(min(seconds, LONGEST) * 1e9)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
     def begin(self) -> int:
-        """Begin a call into the core: take the lock, which `end` gives back. Returns `now` for a direct call of the core.
+        """Begin a call into the core, and take the lock, which `end` releases.
 
-        -1 means that the call has to be made by `call`, which serves recorders, probes and the uncompiled core, and which raises
-        the error of a stack that has stopped.
+        Returns `now` for a direct call of the core.
+
+        -1 means that the caller must use `call`, which supports recorders, probes and the uncompiled core, and which
+        raises the error of a stack that has stopped.
         """
         self.lock.acquire()
         if self.error is not None or self._in_order():
@@ -96,7 +114,10 @@ class CallingHost(Host):
         return self.time()
 
     def end(self, now: int) -> None:
-        """End the call that `begin` began: after a direct call, send everything the stack has to send; release the lock."""
+        """End the call that `begin` began.
+
+        After a direct call, send everything that the stack has to send; then release the lock.
+        """
         try:
             if now >= 0:
                 self.drain(now, None)
@@ -104,7 +125,10 @@ class CallingHost(Host):
             self.lock.release()
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """Return `fn(target, *args, now)`, called under the lock; then send everything the stack has to send."""
+        """Call `fn(target, *args, now)` under the lock and return its result.
+
+        Afterwards, send everything the stack has to send.
+        """
         self.lock.acquire()
         try:
             if self.error is not None:
@@ -120,14 +144,17 @@ class CallingHost(Host):
             self.lock.release()
 
     def _in_order(self) -> bool:
-        """Whether one call must end before the next begins: a recorder or a probe listens, or the core is uncompiled.
+        """Return True if a call must end before the next begins: with a recorder, a probe, or the uncompiled core.
 
         Signal handlers run between two steps of Python, so they never interrupt a call of the compiled core.
         """
         return not C.COMPILED or self.recorder is not None or self.stack.probe is not None
 
     def _call_in_order(self, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> Any:  # python
-        """Host.call. A signal handler that interrupted another call gets RuntimeError, as from Python's own io."""
+        """Make the call as Host.call does.
+
+        A signal handler that interrupted another call gets RuntimeError, as from Python's own io.
+        """
         if self.busy:
             raise RuntimeError(
                 f"reentrant call of the stack {self.name!r}: a signal handler interrupted another call of its thread"
@@ -139,11 +166,14 @@ class CallingHost(Host):
             self.busy = False
 
     def pump(self) -> None:  # python
-        """Drain (for Host.call and Host.setup, which run under the lock)."""
+        """Drain the stack, for Host.call and Host.setup, which run under the lock."""
         self.drain(self.time(), None)
 
     def later(self, fn: Callable[..., Any], target: Any) -> None:
-        """Make the call `fn(target)` now or soon. Finalizers use it, because they may run while this thread already holds the lock."""
+        """Make the call `fn(target)` now or soon.
+
+        Finalizers use it, because they may run while this thread already holds the lock.
+        """
         if self.error is not None:
             return
         self.garbage.append((fn, target))
@@ -157,7 +187,10 @@ class CallingHost(Host):
             poke(self.kick_fd)
 
     def abandon(self, handle: Any) -> None:
-        """Call `handle.bury()` under the lock, now or soon. Finalizers use it, because they must not wait for a lock."""
+        """Call `handle.bury()` under the lock, now or soon.
+
+        Finalizers use it, because they must not wait for a lock.
+        """
         self.garbage.append((None, handle))
         if not self.lock.mine() and self.lock.try_acquire():
             try:
@@ -176,7 +209,8 @@ class CallingHost(Host):
     def _read(self, port: Port, now: int) -> None:
         """Read frames into the stack. It makes the acknowledgements for all of them once, afterwards.
 
-        A read that finds nothing costs as much as a frame, so the driver tries to read about as many frames as last time.
+        A read that finds nothing costs as much as a frame, so the
+        driver tries to read about as many frames as last time.
         """
         io: Any = port.io
         for count in range(port.expected):
@@ -188,7 +222,7 @@ class CallingHost(Host):
         port.expect_more()
 
     def _read_any(self, port: Port, now: int) -> None:
-        """As `_read`, from a device without a FrameIO, or with a recorder."""
+        """Read frames as `_read` does, from a device without a FrameIO, or with a recorder."""
         for count in range(port.expected):
             got = port.device.recv()
             if got is None:
@@ -204,7 +238,7 @@ class CallingHost(Host):
     # -- what comes out -----------------------------------------------------------------------------------------
 
     def drain(self, now: int, later: "deque[Waiter] | None") -> None:
-        """Send the stack's frames, fire the waiters of its events, and make sure that the leader wakes up for its next timer.
+        """Send the stack's frames, fire the waiters of its events, and let the leader wake up for its next timer.
 
         The gates of these waiters are opened at once. If `later` is given, the waiters are appended to it instead.
         """
@@ -230,7 +264,7 @@ class CallingHost(Host):
             self.fail(exc)
 
     def _next_frame(self, now: int) -> Transmit | None:
-        """The next frame to send, or None; the recorder learns about it."""
+        """Return the next frame to send, or None, and report it to the recorder."""
         if self.recorder is not None:
             return self.poll_transmit()
         return self.stack.poll_transmit(now)  # type: ignore[no-any-return]
@@ -248,7 +282,7 @@ class CallingHost(Host):
             self.tx_dropped += 1
 
     def _collect(self, now: int) -> None:
-        """Make the calls that finalizers asked for (`later`), and close the descriptors that they left (`abandon`)."""
+        """Make the calls that finalizers requested (`later`), and close the descriptors that they left (`abandon`)."""
         while self.garbage:
             fn, target = self.garbage.popleft()
             if fn is None:
@@ -263,7 +297,7 @@ class CallingHost(Host):
                 self.recorder.result(None, None)
 
     def kick(self) -> None:
-        """Wake the leader: it was fired, or it has to look at the timers again."""
+        """Wake the leader, because it was fired or has to check the timers again."""
         self.sleep_until = _AWAKE
         poke(self.kick_fd if self.leader is self.caretaker else self.wake_fd)
 
@@ -293,16 +327,8 @@ class CallingHost(Host):
         finally:
             self.lock.release()
 
-    def watch_descriptor(self, handle: Any) -> None:  # python
-        """Watch the descriptor that a socket has received (RealtimeHost)."""
-        raise NotImplementedError
-
-    def forget_descriptor(self, handle: Any) -> None:  # python
-        """Stop watching the descriptor of a socket (RealtimeHost)."""
-        raise NotImplementedError
-
     def refresh(self, watch: Watch) -> None:
-        """Notify the watch's hooks, because a call may have changed the readiness without an event (recv took the last bytes)."""
+        """Notify the watch's hooks, because a call may have changed the readiness without an event, as recv does."""
         self.lock.acquire()
         try:
             for item in watch.hooks:
@@ -317,8 +343,8 @@ class CallingHost(Host):
     def check(self) -> None:
         """Raise OSError(ENETDOWN) if the stack has stopped, with the reason as its cause.
 
-        While the interpreter ends, only the thread that ends it gets the error. Any other thread, usually a daemon that waits in
-        accept(), waits without the lock until the process is over, as it would in a call of the kernel.
+        While the interpreter ends, only the thread that ends it gets the error. Any other thread, usually a daemon that
+        waits in accept(), waits without the lock until the process is over, as it would in a call of the kernel.
         """
         error = self.error
         if error is not None:
@@ -330,7 +356,7 @@ class CallingHost(Host):
             raise OSError(error.errno, error.strerror) from error.__cause__
 
     def fail(self, exc: BaseException) -> None:
-        """Log that the core or a device failed, and stop the stack. Under the lock."""
+        """Log that the core or a device failed, and stop the stack. Needs the lock."""
         if self.error is None:
             import logging  # slow to import, and seldom needed
 
@@ -341,7 +367,7 @@ class CallingHost(Host):
             self.stop(error)
 
     def stop(self, error: OSError) -> None:
-        """Make every call raise `error` from now on. Under the lock."""
+        """Make every call raise `error` from now on. Needs the lock."""
         self.error = error
         poke(self.wake_fd)
         poke(self.kick_fd)

@@ -1,7 +1,8 @@
-"""Notices descriptors of sockets that other code closed: `os.close(sock.detach())`, or a kernel socket object on the same number.
+"""Notices when other code closes a socket's descriptor, by `os.close(sock.detach())` or a kernel socket object on it.
 
-The kernel would close the connection then, so the stack has to do the same. The other end of each descriptor's pair is in an epoll,
-which becomes readable when every copy of the user's end is closed. The host serves that epoll like a device without frames.
+The kernel would close the connection in that case, so the stack must do the same. The other end of each descriptor's
+pair is in an epoll, which becomes readable when every copy of the user's end is closed. The host serves that epoll like
+a device without frames.
 """
 
 import select
@@ -11,7 +12,7 @@ from typing import Any
 class Closings:
     """Watches the descriptors of a host's sockets. Everything here needs the host's lock.
 
-    To the driver it is a device of which only `fileno`, `recv` and `close` are used.
+    To the driver it is a device, of which only `fileno`, `recv` and `close` are used.
     """
 
     name = "closings"
@@ -22,7 +23,7 @@ class Closings:
         self.handles: dict[int, Any] = {}
 
     def fileno(self) -> int:
-        """Readable when a descriptor was closed."""
+        """Return a descriptor that is readable when a watched descriptor was closed, or -1."""
         return -1 if self.epoll.closed else self.epoll.fileno()
 
     def watch(self, handle: Any) -> None:
@@ -32,7 +33,7 @@ class Closings:
         self.epoll.register(fd, 0)  # EPOLLHUP is always reported
 
     def forget(self, handle: Any) -> None:
-        """Stop watching a handle that the stack closes. (The epoll forgets it by itself.)"""
+        """Stop watching a handle that the stack closes. The epoll removes its descriptor by itself."""
         fd = handle.readiness.other.fileno()
         if self.handles.get(fd) is handle:
             del self.handles[fd]
@@ -45,7 +46,7 @@ class Closings:
                 handle.vanish()
 
     def fall(self) -> None:
-        """Make every descriptor ready, because the stack has stopped; the next call on its socket raises the reason."""
+        """Make every descriptor ready, because the stack has stopped. The next call on its socket raises the reason."""
         for handle in list(self.handles.values()):
             handle.readiness.fall()
 

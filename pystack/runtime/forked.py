@@ -1,6 +1,7 @@
 """Locks and files that a child process inherits from os.fork() and must not use.
 
-A thread of the parent may hold such a lock, and the parent goes on writing such a file. docs/reference/driver-safety.md lists them.
+A thread of the parent may hold such a lock, and the parent continues to write such a file.
+docs/reference/driver-safety.md lists them.
 """
 
 import os
@@ -14,7 +15,7 @@ _files: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def renewed(owner: Any, attribute: str, make: Callable[[], Any]) -> None:
-    """Set an attribute to `make()`, and again in each child, where the thread that held the old lock does not exist."""
+    """Set an attribute to `make()`, and again in each child, where the thread that held the old lock is missing."""
     setattr(owner, attribute, make())
     _locks.setdefault(owner, {})[attribute] = make
 

@@ -1,8 +1,8 @@
 """A host: one stack, and the only way by which anything reaches it.
 
-Everything that enters the core goes through a method of `Host`, which adds `now` and reports to the recorder if there is one.
-So every run can be replayed. Subclasses own a clock and a loop: `SimHost` (virtual time), `RealtimeHost` (devices and threads) and
-`ReplayHost` (a recording).
+Everything that enters the core goes through a method of `Host`, which adds `now` and reports to the recorder if there
+is one, so every run can be replayed. Subclasses own a clock and a loop: `SimHost` (virtual time), `RealtimeHost`
+(devices and threads) and `ReplayHost` (a recording).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ CALLS = {
 
 
 def call_rfc(fn: Callable[..., Any]) -> str:  # python
-    """The section that describes an application call, or "" if `fn` is not one of the core's calls."""
+    """Return the section that describes an application call, or "" if `fn` is not one of the core's calls."""
     return CALLS.get(getattr(fn, "__module__", ""), "")
 
 
@@ -31,29 +31,29 @@ class RecorderProtocol(Protocol):  # python
     """The calls by which a Host reports to its recorder (see trace.recorder). Times are in ns."""
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
-        """The host is about to call a method that sets up the stack (interface, address, route)."""
+        """Note that the host is about to call a method that sets up the stack (interface, address, route)."""
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
-        """The host is about to give a frame to the stack."""
+        """Note that the host is about to give a frame to the stack."""
 
     def timeout(self, now: int) -> None:
-        """The host is about to fire the timers that are due."""
+        """Note that the host is about to fire the timers that are due."""
 
     def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> None:
-        """The host is about to make an application call."""
+        """Note that the host is about to make an application call."""
 
     def result(self, result: Any, error: BaseException | None) -> None:
-        """The application call returned `result` or raised `error`."""
+        """Note that the application call returned `result` or raised `error`."""
 
     def transmit(self, now: int, tx: Transmit | None) -> None:
-        """poll_transmit returned `tx`."""
+        """Note that poll_transmit returned `tx`."""
 
     def deadline(self, deadline: int | None) -> None:
-        """poll_timeout returned `deadline`."""
+        """Note that poll_timeout returned `deadline`."""
 
 
 class Host:
-    """A stack and its calls. Not thread-safe: a driver with threads takes its own lock around every method."""
+    """A stack and its calls. It is not thread-safe, so a driver with threads takes its own lock around every method."""
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None):
         self.stack = stack
@@ -61,11 +61,14 @@ class Host:
         self.recorder = recorder
 
     def clock(self) -> int:  # python
-        """The time now, in nanoseconds. It never goes back."""
+        """Return the time in nanoseconds. It never goes back."""
         raise NotImplementedError
 
     def pump(self) -> None:  # python
-        """Drain the stack, or arrange that it is drained. The host calls this after each application call and set-up."""
+        """Drain the stack, or arrange that it is drained.
+
+        The host calls this after each application call and set-up.
+        """
         raise NotImplementedError
 
     # -- what goes in ------------------------------------------------------------------------------------------
@@ -81,23 +84,25 @@ class Host:
         return result
 
     def receive(self, iface: Any, frame: bytes, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:  # python
-        """Give the stack a frame. The caller drains afterwards."""
+        """Give the stack a frame. The caller drains the stack afterwards."""
         now = self.clock()
         if self.recorder is not None:
             self.recorder.receive(now, iface, frame, offset, flags, gso_size)
         self.stack.receive(iface, frame, now, offset, flags, gso_size)
 
     def handle_timeout(self) -> None:  # python
-        """Fire the timers that are due. The caller drains afterwards."""
+        """Fire the timers that are due. The caller drains the stack afterwards."""
         now = self.clock()
         if self.recorder is not None:
             self.recorder.timeout(now)
         self.stack.handle_timeout(now)
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:  # python
-        """Return `fn(target, *args, now)`, recorded and pumped. Every application call is made this way.
+        """Call `fn(target, *args, now)`, record it, pump, and return its result.
 
-        `fn` is a public function of the core's user-call modules (see architecture.md); `target` is the endpoint,
+        Every application call is made this way.
+
+        `fn` is a public function of the core's user-call modules (see architecture.md). `target` is the endpoint,
         or the stack for functions that take the core first.
         """
         now = self.clock()
@@ -148,7 +153,7 @@ class Host:
     # -- what comes out ----------------------------------------------------------------------------------------
 
     def poll_transmit(self) -> Transmit | None:  # python
-        """The next frame to send, or None. Poll until None after everything that went in."""
+        """Return the next frame to send, or None. Poll until None after everything that entered the stack."""
         now = self.clock()
         tx: Transmit | None = self.stack.poll_transmit(now)
         if self.recorder is not None:
@@ -156,11 +161,11 @@ class Host:
         return tx
 
     def poll_event(self) -> Any:  # python
-        """The next endpoint whose readiness changed, or None."""
+        """Return the next endpoint whose readiness changed, or None."""
         return self.stack.poll_event()
 
     def poll_timeout(self) -> int | None:  # python
-        """The next deadline in ns, or None."""
+        """Return the next deadline in ns, or None."""
         deadline: int | None = self.stack.poll_timeout()
         if self.recorder is not None:
             self.recorder.deadline(deadline)

@@ -51,7 +51,7 @@ cdef inline unsigned long thread_ident() noexcept:
 cdef inline int make_lock(Lock self) except -1:
     self.lock = PyThread_allocate_lock()
     if self.lock == NULL:
-        raise MemoryError("no lock")
+        raise MemoryError("a lock cannot be allocated")
     return 0
 
 cdef inline void free_lock(Lock self) noexcept:
@@ -81,7 +81,7 @@ cdef inline bint take_lock(Lock self, bint wait) except -1:
 
 cdef inline int drop_lock(Lock self) except -1:
     if self.depth == 0 or self.owner != PyThread_get_thread_ident():
-        raise RuntimeError("the lock is not this thread's")
+        raise RuntimeError("this thread does not hold the lock")
     self.depth -= 1
     if self.depth == 0:
         PyThread_release_lock(self.lock)
@@ -90,7 +90,7 @@ cdef inline int drop_lock(Lock self) except -1:
 cdef inline bint has_lock(Lock self):
     return self.depth > 0 and self.owner == PyThread_get_thread_ident()
 
-# (The old one may be half taken: it is left as it is, not freed.)
+# The old lock may be half taken, so it is left as it is and not freed.
 cdef inline int renew_lock(Lock self) except -1:
     cdef bint mine = has_lock(self)
     self.lock = NULL
@@ -104,7 +104,7 @@ cdef inline int renew_lock(Lock self) except -1:
 cdef inline int make_gate(Gate self) except -1:
     self.lock = PyThread_allocate_lock()
     if self.lock == NULL:
-        raise MemoryError("no lock")
+        raise MemoryError("a lock cannot be allocated")
     PyThread_acquire_lock(self.lock, 0)
     return 0
 
@@ -132,7 +132,8 @@ cdef inline bint wait_gate(Gate self, int64_t timeout, Gate opens) except -1:
             if other != NULL:
                 PyThread_release_lock(other)
                 other = NULL
-            # Microseconds, rounded up: not to wake a moment too early and come again.
+            # The time is in microseconds, rounded up, so that the
+            # thread does not wake a moment too early and wait again.
             status = PyThread_acquire_lock_timed(lock, -1 if left < 0 else (left + 999) // 1000, 1)
         if status == PY_LOCK_ACQUIRED:
             return True

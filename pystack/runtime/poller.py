@@ -1,20 +1,21 @@
-"""Waits for many sockets of a stack in one thread, without descriptors. The thread leads like a thread that blocks in recv.
+"""Waits for many sockets of a stack in one thread, without descriptors.
+
+The thread leads, like a thread that blocks in recv.
 
     poller = Poller(host)
     poller.register(sock, data)         # a non-blocking socket
-    for data in poller.poll(): ...      # those with something to read since the last time
-    poller.watch(sock, WRITE)           # from now on, those that can be written to
+    for data in poller.poll(): ...      # the sockets that became readable since the last call
+    poller.watch(sock, WRITE)           # from now on, report it when it is writable
 
-A socket is reported when it becomes readable (or writable, if that was requested), and again if it is still so after a
-call on it. The caller either reads until nothing is left or calls `again`.
+The poller reports a socket when it becomes readable (or writable, if that was requested), and again if it is still so
+after a call on it. The caller either reads until nothing is left or calls `again`.
 """
 
 from collections import deque
-from time import monotonic_ns
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.sockethost import SocketHost
 from pystack.runtime.waiting import Hook, Watch
 
 #: the events that `watch` accepts
@@ -43,7 +44,7 @@ class PollEntry(Hook):
         self.registered = True
 
     def notify(self, bits: int) -> None:
-        """Queue the socket if it is ready. Under the host's lock."""
+        """Queue the socket if it is ready. Needs the host's lock."""
         if not self.queued and self.description.endpoint.readiness() & self.bits:
             self.queued = True
             self.poller.ready.append(self)
@@ -53,7 +54,7 @@ class PollEntry(Hook):
 class Poller:
     """The sockets for which one thread waits."""
 
-    def __init__(self, host: RealtimeHost):
+    def __init__(self, host: SocketHost):
         self.host = host
         self.ready: deque[PollEntry] = deque()
         self.entries: dict[Any, PollEntry] = {}
@@ -62,7 +63,7 @@ class Poller:
         self.told = Watch(self)
 
     def readiness(self) -> int:
-        """EV_IN while there is a socket to report, as for an endpoint."""
+        """Return EV_IN while there is a socket to report, as an endpoint does."""
         return C.EV_IN if self.ready else 0
 
     def register(self, sock: Any, data: Any) -> None:
@@ -79,7 +80,7 @@ class Poller:
         self.host.refresh(entry.description.watch)
 
     def again(self, sock: Any) -> None:
-        """Report the socket once more: there is still something to do with it."""
+        """Report the socket once more, because it is still ready."""
         entry = self.entries[sock]
         if not entry.queued:
             entry.queued = True
@@ -93,8 +94,8 @@ class Poller:
             self.host.hide(entry.description.watch, entry)
 
     def poll(self, timeout: float | None = None) -> list[Any]:
-        """The data of the sockets that are ready. Waits up to `timeout` seconds (None: for ever) for the first one."""
-        deadline = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+        """Return the data of the ready sockets. Waits up to `timeout` seconds (None: forever) for the first one."""
+        deadline = self.host.deadline(timeout)
         if not self.ready and not self.host.wait(self.told, C.EV_IN, deadline):
             return []
         found = []
@@ -106,5 +107,5 @@ class Poller:
         return found
 
     def wake(self) -> None:
-        """Make `poll` return; for other threads."""
+        """Make `poll` return. Other threads may call this."""
         self.host.wake(self.told)

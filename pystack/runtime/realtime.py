@@ -1,13 +1,15 @@
 """The real-time driver: the threads that wait for a stack serve its devices themselves.
 
-A host is put together from four classes, each of which adds one thing and can be read without those above it:
+Five classes form a host. Each of them adds one thing, and can be read without those below it in this list:
 
-    Host          host.py      every way into a stack, recorded if a recorder listens; drivers in virtual time use it directly
-    CallingHost   calling.py   one lock around the calls; sending frames to devices; waking the threads that an event concerns
-    ServingHost   serving.py   threads that wait, and the leader among them, which polls the devices
-    RealtimeHost  here         setting up, starting, inspecting and ending; names; descriptors; fork
+    Host          host.py        every way into a stack, with an optional recorder
+    SocketHost    sockethost.py  the calls that sockets make; hosts in virtual time implement them too (pystack.sim)
+    CallingHost   calling.py     one lock around the calls; sends frames to devices; wakes threads that wait for an event
+    ServingHost   serving.py     threads that wait, and the leader among them, which polls the devices
+    RealtimeHost  here           setup, start, inspection and end; descriptors; fork
 
-Programs use RealtimeHost only. The first three are compiled, because they run for every frame and call. This one is plain Python.
+Programs use RealtimeHost only. The first four are compiled,
+because they run for every frame and call. This one is plain Python.
 """
 
 import errno
@@ -50,7 +52,6 @@ class RealtimeHost(ServingHost):
         names: "Names | None" = None,
     ):
         super().__init__(stack, recorder, clock)
-        #: the names that this host's sockets know (pystack.sockets.resolve), or None: only "localhost"
         self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -58,14 +59,14 @@ class RealtimeHost(ServingHost):
         self.gate: Any = None
         #: `socket.socket` on this host, made when it is first needed (pystack.running.socket_class)
         self.socket_type: Any = None
-        #: the descriptors that show the readiness of sockets, once there are any
+        #: the watcher of the descriptors that show the readiness of sockets, once there are any
         self.closings: Closings | None = None
         _hosts.add(self)
 
     # -- setting up --------------------------------------------------------------------------------------------
 
     def attach(self, device: Device) -> Any:
-        """Make `device` an interface of the stack and serve it. Returns the Iface."""
+        """Make `device` an interface of the stack, and serve it. Returns the Iface."""
         iface = self.setup(
             "add_iface", device.name, device.kind, device.mac, device.mtu, device.tx_csum, device.gso_max
         )
@@ -74,7 +75,7 @@ class RealtimeHost(ServingHost):
         return iface
 
     def _serve_too(self, device: Any, iface: Any) -> Port:
-        """Read another device when its descriptor is readable. Under the lock."""
+        """Also read this device when its descriptor is readable. Needs the lock."""
         fd = device.fileno()
         place = -1
         if fd >= 0:
@@ -83,13 +84,16 @@ class RealtimeHost(ServingHost):
                 sleeper.add(fd)
         port = Port(device, iface, place)
         self.ports.append(port)
-        # A thread that sleeps now does not watch the new descriptor yet: wake it.
+        # A thread that sleeps now does not watch the new descriptor yet, so wake it.
         poke(self.wake_fd)
         poke(self.kick_fd)
         return port
 
     def watch_descriptor(self, handle: Any) -> None:
-        """Watch the descriptor of a socket: if other code closes it, close the socket; if the stack stops, make it readable. Under the lock."""
+        """Watch a socket's descriptor.
+
+        If other code closes it, close the socket; if the stack stops, make it readable. Needs the lock.
+        """
         if self.error is not None:
             return
         if self.closings is None:
@@ -98,18 +102,21 @@ class RealtimeHost(ServingHost):
         self.closings.watch(handle)
 
     def forget_descriptor(self, handle: Any) -> None:
-        """Stop watching the descriptor of a socket. Under the lock."""
+        """Stop watching the descriptor of a socket. Needs the lock."""
         if self.closings is not None:
             self.closings.forget(handle)
 
     def setup(self, name: str, *args: Any) -> Any:
-        """Host.setup, under the lock."""
+        """Call Host.setup under the lock."""
         with self.lock:
             self.check()
             return super().setup(name, *args)
 
     def set_busy_poll(self, microseconds: int) -> None:
-        """Poll the devices instead of sleeping while sleeps are shorter than this (see sleep.py); 0: always sleep."""
+        """Poll the devices instead of sleeping while sleeps are shorter than this (see sleep.py). With 0, always sleep.
+
+        Raises ValueError if the time is not in 0..1000000 microseconds.
+        """
         if not 0 <= microseconds <= 1_000_000:
             raise ValueError(f"busy_poll must be in 0..1000000 microseconds, not {microseconds}")
         with self.lock:
@@ -117,7 +124,7 @@ class RealtimeHost(ServingHost):
                 sleeper.busy_poll = 1000 * microseconds
 
     def start(self) -> None:
-        """Start the caretaker: from now on the stack answers by itself."""
+        """Start the caretaker. From now on the stack answers by itself."""
         if self._thread is None:
             self._thread = threading.Thread(target=self.care, name=f"pystack-{self.name}", daemon=True)
             self._thread.start()
@@ -128,9 +135,12 @@ class RealtimeHost(ServingHost):
             self.stack.probe = probe
 
     def inspect(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """Return fn(stack, *args), called under the lock. `fn` may look at the core's tables but must not change them."""
+        """Call fn(stack, *args) under the lock and return its result.
+
+        `fn` may read the core's tables but must not change them.
+        """
         if self.gate is not None:
-            # While a frame is held, its thread has the lock, and the stack is at rest.
+            # While a frame is held, its thread has the lock, and nothing else runs in the stack.
             done, result = self.gate.inspect(lambda stack: fn(stack, *args))
             if done:
                 return result
@@ -145,13 +155,15 @@ class RealtimeHost(ServingHost):
         return None if self.error is None else self.error.__cause__
 
     def stop(self, error: OSError) -> None:
-        """ServingHost.stop, and wake the threads that wait for the descriptor of a socket."""
+        """Stop as ServingHost.stop does, and wake the threads that wait for the descriptor of a socket."""
         super().stop(error)
         if self.closings is not None and self.leaver == 0:
             self.closings.fall()
 
     def close(self, leaving: bool = False) -> None:
-        """Stop: threads in a call get OSError(ENETDOWN), open connections are reset, the devices are closed.
+        """Stop the stack.
+
+        Threads in a call get OSError(ENETDOWN), open connections are reset, and the devices are closed.
 
         `leaving` means that the interpreter ends and that threads in a call stay there. A second call does nothing.
         """
@@ -166,7 +178,7 @@ class RealtimeHost(ServingHost):
                 self._reset_connections()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
-        # The leader was fired and kicked. It must leave its sleep before the descriptors are closed.
+        # The leader was fired and kicked. It must wake up before the descriptors are closed.
         if leaving:
             self.leader = None
         limit = monotonic_ns() + 2_000_000_000
@@ -182,7 +194,10 @@ class RealtimeHost(ServingHost):
             self.wake_fd = self.kick_fd = -1
 
     def belongs_to_parent(self) -> None:
-        """In a child process, make every call raise OSError(ENETDOWN). The parent still uses the devices, so they are not touched."""
+        """In a child process, make every call raise OSError(ENETDOWN).
+
+        The parent still uses the devices, so they are not touched.
+        """
         self.lock.renew()
         self.busy = False
         self._thread = None
@@ -198,7 +213,7 @@ class RealtimeHost(ServingHost):
         self.error = OSError(errno.ENETDOWN, f"the stack {self.name!r} belongs to the parent process")
 
     def _collect_rest(self) -> None:
-        """Close the descriptors that finalizers left; nothing drains the stack any more."""
+        """Close the descriptors that finalizers left, because nothing drains the stack any more."""
         while self.garbage:
             fn, handle = self.garbage.popleft()
             if fn is None:

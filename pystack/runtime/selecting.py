@@ -1,7 +1,7 @@
 """The endpoints in which an event loop is interested. The loop leads the stack while it waits (see serving.py).
 
-This needs neither readiness descriptors nor a hand-over between threads: the loop learns which endpoint is ready as soon as it has
-read the frame. `pystack.aio` builds asyncio's selector on it.
+This needs neither readiness descriptors nor a hand-over between threads: the loop learns which endpoint is ready as
+soon as it has read the frame. `pystack.aio` builds asyncio's selector on it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import pystack_c.const as C
 from pystack.runtime.serving import ServingHost
 from pystack.runtime.waiting import Hook, Watch
 
-#: readable and writable, to an event loop
+#: the events readable and writable
 READ = 1
 WRITE = 2
 _READ = READ
@@ -23,7 +23,7 @@ class Interest(Hook):
     """One endpoint and the events of interest (READ, WRITE). `key` is the event loop's own."""
 
     def __init__(self, owner: "Selection", watch: Watch, events: int, key: Any):
-        # An endpoint that was reported is looked at again before the next sleep, so calls in between do not matter.
+        # The next sleep checks a reported endpoint again, so calls in between do not matter.
         self.rising = True
         self.owner = owner
         self.watch = watch
@@ -33,13 +33,13 @@ class Interest(Hook):
         self.registered = True
 
     def level(self) -> int:
-        """The events of interest (READ, WRITE) that are ready now."""
+        """Return the events of interest (READ, WRITE) that are ready now."""
         bits = self.watch.readiness()
         found = _READ if self.events & _READ and bits & _IN else 0
         return found | _WRITE if self.events & _WRITE and bits & _OUT else found
 
     def notify(self, bits: int) -> None:
-        """Queue the endpoint if it is ready. Under the host's lock."""
+        """Queue the endpoint if it is ready. Needs the host's lock."""
         if not self.queued and self.registered and self.level() != 0:
             self.queued = True
             self.owner.ready.append(self)
@@ -61,11 +61,11 @@ class Selection:
         self.waiter: Any = None
 
     def readiness(self) -> int:
-        """EV_IN while an endpoint is ready, as for an endpoint."""
+        """Return EV_IN while an endpoint is ready, as an endpoint does."""
         return C.EV_IN if self.ready else 0
 
     def add(self, watch: Watch, events: int, key: Any) -> Interest:
-        """Add an interest in `events` (READ, WRITE); `select` returns `key`."""
+        """Add an interest in `events` (READ, WRITE), and return it. `select` returns `key` for it."""
         interest = Interest(self, watch, events, key)
         self.host.show(watch, interest)
         return interest
@@ -82,7 +82,7 @@ class Selection:
         self.host.hide(interest.watch, interest)
 
     def select(self, timeout: float | None) -> list[tuple[Any, int]]:
-        """Wait up to `timeout` seconds (None: for ever). Returns (key, events) of each ready endpoint, level-triggered.
+        """Wait up to `timeout` seconds (None: forever). Returns (key, events) of each ready endpoint, level-triggered.
 
         Afterwards `outside` says whether one of the kernel's descriptors is ready.
         """
@@ -107,7 +107,7 @@ class Selection:
         return found
 
     def _look_again(self) -> None:
-        """Queue the endpoints of the last result again that are still ready."""
+        """Queue those endpoints of the last result again that are still ready."""
         if self.told:
             self.host.lock.acquire()
             try:
@@ -118,5 +118,5 @@ class Selection:
                 self.host.lock.release()
 
     def close(self) -> None:
-        """Forget the event loop, which is closed."""
+        """Remove the event loop, which is closed."""
         self.host.end_loop(self.me)

@@ -1,21 +1,24 @@
 """Serving a stack: the threads that wait for it, and the leader among them, which polls the devices. See realtime.py.
 
 A hand-over between threads costs more than the protocol does. So a thread that blocks in recv, accept or connect
-becomes the *leader*: it polls the devices itself, runs the core, and returns as soon as its own endpoint is ready. Other
-blocked threads are *followers*: each waits at its own gate. A background thread, the *caretaker*, leads while no thread is in a call.
+becomes the *leader*: it polls the devices itself, runs the core, and returns as soon as its own endpoint is ready.
+Other blocked threads are *followers*: each waits at its own gate. A background thread, the *caretaker*, leads while no
+thread is in a call.
 
 The rules, all under the one lock of the host:
 
 1. `leader` is the waiter that polls the devices, the caretaker, or None (the lead is vacant).
 2. A thread that must wait takes a vacant lead, or takes the caretaker's lead and wakes it; otherwise it follows.
 3. A leader that has finished leaves the lead vacant. It usually comes back soon, and a successor would cost a hand-over.
-4. Therefore the caretaker naps for a few milliseconds at a time and takes the lead if no thread led in the meantime. While
-   one thread stays in the lead, the caretaker sleeps deeply, and it is woken once when that thread leaves the lead.
-5. Followers that were fired by one batch of frames wait in `fired` and run one after the other, as the interpreter's lock would
-   make them do anyway: each opens the gate of the next when it goes to sleep. The last one finds the lead vacant and leads.
-6. A leader whose batch was for others leaves the lead to them and follows, because the thread that has the traffic should
-   poll; otherwise each of its frames costs a hand-over. If the others did not take the lead (the caretaker had to), leaders
-   keep it for the next _STAY batches, and all fired threads run at once.
+4. Therefore the caretaker naps for a few milliseconds at a time and takes the lead if no thread led in the meantime.
+   While one thread stays in the lead, the caretaker sleeps
+   deeply, and it is woken once when that thread leaves the lead.
+5. Followers that were fired by one batch of frames wait in `fired` and run one after the other, as the interpreter's
+   lock would make them do anyway: each opens the gate of the next when
+   it goes to sleep. The last one finds the lead vacant and leads.
+6. A leader whose batch was for others leaves the lead to them and follows, because the thread that has the traffic
+   should poll; otherwise each of its frames costs a hand-over. If the others did not take the lead (the caretaker had
+   to), leaders keep it for the next _STAY batches, and all fired threads run at once.
 7. The sleeping leader's deadline is in `sleep_until`. A call that arms an earlier timer, or that fires the leader's
    own endpoint (loopback, close), wakes the leader.
 
@@ -46,7 +49,7 @@ _AWAKE = -1
 
 
 class ServingHost(CallingHost):
-    """A host that is served by the threads that use it. RealtimeHost adds setting up, starting and ending."""
+    """A host that the threads that use it also serve. RealtimeHost adds setup, start and end."""
 
     def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, clock: Callable[[], int] | None = None):
         super().__init__(stack, recorder, clock)
@@ -71,14 +74,10 @@ class ServingHost(CallingHost):
     def wait(self, watch: Watch, bits: int, deadline: int | None) -> bool:
         """Wait until the endpoint is ready for one of `bits` (EV_*). Returns False if `deadline` (ns) passed first.
 
-        The thread may lead while it waits: see the head of this file. Signal handlers run, and their exceptions leave this call.
+        The thread may lead while it waits, as the head of this file
+        explains. Signal handlers run, and their exceptions leave this call.
         """
-        limit = -1
-        if deadline is not None:
-            limit = deadline
-            if self.source is not None:
-                # Callers use the system's clock.
-                limit += self.time() - monotonic()
+        limit = -1 if deadline is None else deadline
         me = self._me()
         me.bits = bits
         self._await(me, watch, limit)
@@ -87,7 +86,7 @@ class ServingHost(CallingHost):
         return me.fired
 
     def await_loop(self, me: Waiter, watch: Watch, limit: int) -> None:
-        """Wait for an event loop: poll the devices once, then wait for an event, for the kernel's descriptors, or until `limit` (ns)."""
+        """Poll the devices once for an event loop, then wait for an event, a kernel descriptor, or `limit` (ns)."""
         me.outside = False
         self._await(me, watch, limit)
 
@@ -107,11 +106,11 @@ class ServingHost(CallingHost):
                 if self._back(me, passed, limit):
                     break
         finally:
-            # This also runs after an exception in a signal handler, wherever it came.
+            # This also runs after an exception in a signal handler, wherever it occurred.
             self._end_wait(me, watch)
 
     def _me(self) -> Waiter:
-        """This thread's Waiter; a new one for a signal handler that waits while its thread waits already."""
+        """Return this thread's Waiter, or a new one for a signal handler that waits while its thread already waits."""
         ident = this_thread()
         me: Waiter | None = self.waiters.get(ident)
         if me is None:
@@ -132,7 +131,7 @@ class ServingHost(CallingHost):
             if watch.readiness() & me.bits:
                 if me.event_fd < 0 or monotonic() - me.looked < _LOOK:
                     return True
-                # An event loop that is always busy has to poll the devices now and then all the same.
+                # Even an event loop that is always busy has to poll the devices now and then.
                 me.fired = True
                 limit = 0
             if me.event_fd >= 0:
@@ -165,12 +164,12 @@ class ServingHost(CallingHost):
                 del self.waiting[me]
                 watch.remove(me)
             if me.parked:
-                # The wait was interrupted. If the waiter was fired meanwhile, its gate is open or about to be opened.
+                # The wait was interrupted. If the waiter was fired meanwhile, its gate is open or about to open.
                 me.unpark(False)
             me.promoted = False
             if self.leader is me:
                 if me.outer is not None and me.outer in self.waiting:
-                    # Go back to the wait that was interrupted: it has to look again.
+                    # Return to the interrupted wait, which has to check again.
                     self.leader = me.outer
                     self.kick()
                 else:
@@ -179,7 +178,10 @@ class ServingHost(CallingHost):
             self.lock.release()
 
     def loop_waiter(self, fd: int) -> Waiter:
-        """Make a Waiter for an event loop. `fd` (of an epoll) is readable while one of the kernel's descriptors is ready."""
+        """Make a Waiter for an event loop.
+
+        `fd` (of an epoll) is readable while one of the kernel's descriptors is ready.
+        """
         me = Waiter()
         me.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         me.bits = C.EV_IN
@@ -201,7 +203,7 @@ class ServingHost(CallingHost):
         return me
 
     def end_loop(self, me: Waiter) -> None:
-        """Forget the Waiter of an event loop that is closed."""
+        """Remove the Waiter of an event loop that is closed."""
         self.lock.acquire()
         try:
             if me.leading in self.sleepers:
@@ -219,7 +221,8 @@ class ServingHost(CallingHost):
                 waiter.fire()
             self.kick_if_fired()
             if self.leader is None:
-                # The thread that closed the endpoint may have led and may never come back, if it ends with its connection.
+                # The thread that closed the endpoint may have led and
+                # may never come back, if it ends with its connection.
                 for waiter in self.waiting:
                     if waiter.parked and not waiter.fired:
                         waiter.promote()
@@ -230,7 +233,10 @@ class ServingHost(CallingHost):
     # -- leading ------------------------------------------------------------------------------------------------
 
     def _take_lead(self, me: Waiter, limit: int) -> None:
-        """Take the lead if it is free, otherwise be parked. Sets `me.timeout` and `me.opens` for the sleep that follows."""
+        """Take the lead if it is free, otherwise be parked.
+
+        Sets `me.timeout` and `me.opens` for the sleep that follows.
+        """
         if self.leader is None or self.leader is me.outer:
             me.opens = self.next_gate()
             me.parked = me.opens is not None
@@ -251,7 +257,7 @@ class ServingHost(CallingHost):
         me.timeout = self.arm(limit)
 
     def next_gate(self) -> Gate | None:
-        """The gate of the next fired follower that still waits at it, or None. The caller must open it."""
+        """Return the gate of the next fired follower that still waits at it, or None. The caller must open the gate."""
         while self.fired:
             waiter: Waiter = self.fired.popleft()
             if waiter.fired and waiter.parked and not waiter.opened:
@@ -306,7 +312,10 @@ class ServingHost(CallingHost):
                 self.lock.release()
 
     def arm(self, limit: int) -> int:
-        """How long the leader may sleep, in ns (-1: for ever). From now on a call with an earlier timer wakes it."""
+        """Return how long the leader may sleep, in ns (-1: forever).
+
+        From now on, a call with an earlier timer wakes it.
+        """
         if self.garbage:
             return 0
         until = self.stack.timers.next_deadline()
@@ -376,7 +385,7 @@ class ServingHost(CallingHost):
                 self.nap.wait(_NAP, None)
 
     def _take_care(self, seen: int) -> bool:
-        """Check for the caretaker, which last saw `seen` turns of the lead, whether it has to lead."""
+        """Decide whether the caretaker has to lead. It last saw `seen` turns of the lead."""
         me = self.caretaker
         if self.turns == seen:
             if self.leader is None:

@@ -31,8 +31,8 @@ cdef extern from *:
         n = ppoll(fds, (nfds_t)count, timeout < 0 ? NULL : &ts, NULL);
         return n < 0 ? -errno : n;
     }
-    /* The same again and again, without sleeping, until CLOCK_MONOTONIC says `until`; others get the processor in between, and
-       `away` is the longest that one of them kept it. */
+    /* Poll again and again, without sleeping, until CLOCK_MONOTONIC reaches `until`. In between, yield the processor;
+       `away` is the longest time in ns that another thread kept it. */
     static int pystack_look(struct pollfd* fds, int count, int64_t now, int64_t until, int64_t* away) {
         struct timespec ts;
         int64_t before;
@@ -111,7 +111,7 @@ cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
         elif n > 0:
             self.resting >>= 1
         if n == 0:
-            # A signal that came meanwhile does not end the sleep to come.
+            # A signal that arrived meanwhile must be handled before the sleep that follows.
             PyErr_CheckSignals()
             with nogil:
                 if timeout > 0:

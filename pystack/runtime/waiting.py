@@ -1,4 +1,7 @@
-"""The threads that wait for endpoints, and the hooks that are notified of changes. Everything here needs the host's lock."""
+"""The threads that wait for endpoints, and the hooks that are notified of changes.
+
+Everything here needs the host's lock.
+"""
 
 from collections import deque
 from typing import Any
@@ -15,19 +18,19 @@ class Waiter:
         #: the waiter of the same thread that a signal handler interrupted
         self.outer: Waiter | None = None
         self.gate = Gate()
-        #: the thread waits at its gate, or is about to
+        #: True while the thread waits at its gate, or is about to
         self.parked = False
-        #: its gate was opened, and the thread has not come through yet
+        #: True if the gate was opened, and the thread has not passed it yet
         self.opened = False
-        #: it was released to take the lead, not because of an event
+        #: True if it was released to take the lead, not because of an event
         self.promoted = False
         self.fired = False
         self.bits = 0
-        #: how long it sleeps, in ns (-1: for ever), and the gate that it opens first
+        #: how long it sleeps, in ns (-1: forever), and the gate that it opens first
         self.timeout = -1
         self.opens: Gate | None = None
-        #: an event loop also waits for the kernel's descriptors: its gate is an eventfd (else -1), it has its own sleepers
-        #: for leading and for following, and `outside` says that one of the kernel's descriptors was ready
+        #: An event loop also waits for the kernel's descriptors. Its gate is an eventfd (otherwise -1), it has its own
+        #: sleepers for leading and for following, and `outside` is True if one of the kernel's descriptors was ready.
         self.event_fd = -1
         self.leading: Sleeper | None = None
         self.following: Sleeper | None = None
@@ -63,28 +66,36 @@ class Waiter:
         self.let_go()
 
     def unpark(self, passed: bool) -> None:
-        """Stop being parked. If the thread did not pass its gate (`passed`), but the gate was opened meanwhile, shut it again."""
+        """Stop being parked.
+
+        If the thread did not pass its gate (`passed`), but the gate was opened meanwhile, shut it again.
+        """
         self.parked = False
         if self.opened:
             self.opened = False
             if self.event_fd >= 0:
                 calm(self.event_fd)
             elif not passed:
-                # The other thread may be just about to open it: wait for a moment. If it is later, the next wait looks once more.
+                # The other thread may be about to open the gate, so wait for
+                # a moment. If it is later, the next wait checks once more.
                 self.gate.wait(50_000_000, None)
 
 
 class Hook:
     """An object that is notified of each change of an endpoint's readiness.
 
-    A hook with `rising` set is only notified if there is more to do. Other hooks are also notified after calls that took data.
+    A hook with `rising` set is only notified if there is more to
+    do. Other hooks are also notified after calls that took data.
     """
 
     def __init__(self) -> None:
         self.rising = False
 
     def notify(self, bits: int) -> None:
-        """React to a change of `bits` (EV_*) of the readiness; with 0 the hook has to look. Under the host's lock; must not raise."""
+        """Handle a change of `bits` (EV_*) of the readiness; 0 means that the hook has to check.
+
+        Needs the host's lock; must not raise.
+        """
         raise NotImplementedError
 
 
@@ -98,19 +109,19 @@ class Watch:
         #: the first waiter, usually the only one, and the others
         self.first: Waiter | None = None
         self.others: list[Waiter] | None = None
-        #: notified at each change (readiness descriptors, event loops); the tuple is replaced, never changed
+        #: notified of each change (readiness descriptors, event loops); the tuple is replaced, never changed
         self.hooks: tuple[Hook, ...] = ()
-        #: whether one of the hooks is not `rising`
+        #: True if one of the hooks is not `rising`
         self.falls = False
 
     def readiness(self) -> int:
-        """The EV_* bits that poll(2) would report now."""
+        """Return the EV_* bits that poll(2) would report now."""
         if self.inner is not None:
             return self.inner.readiness()
         return int(self.endpoint.readiness())
 
     def waiters(self) -> list[Waiter]:
-        """All waiters."""
+        """Return all waiters."""
         found = [] if self.first is None else [self.first]
         return found if self.others is None else found + self.others
 

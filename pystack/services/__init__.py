@@ -1,7 +1,7 @@
-"""Small internet services on a stack: echo, discard, chargen and hello inside the core, http and daytime as programs.
+"""Small internet services: echo, discard, chargen and hello run inside the core, http and daytime as programs.
 
 for service in services.start("http:80", "echo:7"): ...        # on the default stack
-services.start("echo:7/udp", host=running.host)                # on this one
+services.start("echo:7/udp", host=running.host)                # on this stack
 """
 
 import errno
@@ -19,8 +19,8 @@ __all__ = ["CoreService", "ThreadDatagramService", "SERVICES", "ThreadService", 
 
 logging.getLogger("pystack.services").addHandler(logging.NullHandler())
 
-#: name -> (what serves a TCP connection, what answers a datagram); None where there is no such service, CORE where
-#: the core has it
+#: name -> (the TCP service, the UDP service): a class, a function or
+#: CORE if the core has the service; None if there is no such service
 CORE = "core"
 SERVICES: dict[str, tuple[Any, Any]] = {
     "http": (HttpService, None),
@@ -33,7 +33,10 @@ SERVICES: dict[str, tuple[Any, Any]] = {
 
 
 def parse(spec: str) -> list[tuple[str, str, int]]:
-    """ "echo:7" as [("echo", "tcp", 7), ("echo", "udp", 7)]; "/tcp" or "/udp" at the end takes one of them."""
+    """Return "echo:7" as [("echo", "tcp", 7), ("echo", "udp", 7)].
+
+    "/tcp" or "/udp" at the end selects one. Raises ValueError.
+    """
     name, colon, rest = spec.partition(":")
     port, slash, proto = rest.partition("/")
     if name not in SERVICES:
@@ -51,7 +54,7 @@ def parse(spec: str) -> list[tuple[str, str, int]]:
 
 
 def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> list[ThreadService]:
-    """Start the services; OSError where a port is taken (then none of them runs)."""
+    """Start the services, and return them. If a port is in use, raises OSError and none of them runs."""
     wanted = [item for spec in specs for item in parse(spec)]
     running: list[ThreadService] = []
     try:
@@ -78,10 +81,13 @@ def start(*specs: str, host: RealtimeHost | None = None, address: str = "") -> l
 
 
 def _host(host: RealtimeHost | None) -> RealtimeHost:
-    """The host that runs the services: this one, or the default stack's."""
+    """Return the host that runs the services: the given one, or the default stack's.
+
+    Raises OSError if there is none.
+    """
     found = host if host is not None else _current.default()
-    if found is None:
-        raise OSError(errno.ENETDOWN, "no pystack stack is running here: call pystack.up(...) first")
+    if not isinstance(found, RealtimeHost):
+        raise OSError(errno.ENETDOWN, "no pystack stack is running here in real time: call pystack.up(...) first")
     return found
 
 

@@ -1,7 +1,8 @@
-"""What the services have in common: threads that take turns at accepting and serving.
+"""The common part of the services: threads that take turns at accepting and serving.
 
-Every thread of a stream service accepts a connection and serves it to its end, then accepts again; one more thread
-starts whenever none is left in accept(). So a short connection is served by the thread that took it, without a hand-over.
+Every thread of a stream service accepts a connection, serves it to its end, and
+then accepts again. One more thread starts whenever no thread is in accept(). So
+the thread that accepted a short connection also serves it, without a hand-over.
 """
 
 import errno
@@ -18,14 +19,14 @@ from pystack_c.services import serve
 
 log = logging.getLogger("pystack.services")
 
-#: threads that may wait in accept() at the same time
+#: the most threads that wait in accept() at the same time
 SPARE = 4
-#: connections served at the same time; a client may have as many as are still free
+#: the most connections at the same time; a client may have as many as are still free
 MAX_CONNECTIONS = 4096
 
 
 class ThreadService:
-    """A socket that is being served."""
+    """A socket and the service that runs on it."""
 
     protocol = "tcp"
 
@@ -36,11 +37,11 @@ class ThreadService:
         self.closing = False
 
     def start(self) -> None:
-        """Bind and serve."""
+        """Bind the socket, and serve."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the service."""
         self.closing = True
         self.sock.close()
 
@@ -52,7 +53,7 @@ class ThreadService:
 
 
 class CoreService(ThreadService):
-    """A service that runs inside the core: no thread, no socket (see pystack_c.services)."""
+    """A service that runs inside the core, without a thread or a socket (see pystack_c.services)."""
 
     def __init__(self, name: str, host: RealtimeHost, address: tuple[str, int], protocol: str):
         super().__init__(name, None, address)
@@ -61,13 +62,13 @@ class CoreService(ThreadService):
         self.endpoint: Any = None
 
     def start(self) -> None:
-        """Bind and serve."""
+        """Bind, and serve."""
         addr = parse_addr(self.address[0]) if self.address[0] else 0
         fn = serve.stream if self.protocol == "tcp" else serve.datagram
         self.endpoint = self.host.call(fn, self.host.stack, self.name, addr, self.address[1])
 
     def close(self) -> None:
-        """Stop: connections that are open are reset."""
+        """Stop the service, and reset its open connections."""
         self.closing = True
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None and self.host.failure is None:
@@ -78,9 +79,10 @@ class CoreService(ThreadService):
 
 
 class ThreadStreamService(ThreadService):
-    """A TCP service: `serve(conn)` is called for each connection and returns when it is done.
+    """A TCP service. It calls `serve(conn)` for each connection, which returns when it is done.
 
-    A call on the connection may take `service_idle_time`, and all of them together `service_total_time` (pystack_c/config.py).
+    One call on the connection may take `service_idle_time`, and all of them together `service_total_time`
+    (pystack_c/settings/service.py).
     """
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int], serve: Callable[[Any], None]):
@@ -91,7 +93,7 @@ class ThreadStreamService(ThreadService):
         forked.renewed(self, "_lock", threading.Lock)
         self._waiting = 0
         self._threads = 0
-        #: connection -> (its client, when it began), the oldest first
+        #: connection -> (its client, the time in ns when it began), the oldest first
         self._conns: dict[Any, tuple[str, int]] = {}
         self._reaper: threading.Thread | None = None
         self._end_reaper = threading.Event()
@@ -99,13 +101,13 @@ class ThreadStreamService(ThreadService):
     def start(self) -> None:
         """Listen, and start the first thread."""
         self.sock.setsockopt(1, 2, 1)  # SO_REUSEADDR
-        self.sock.setsockopt(1, 10, 1)  # SO_OOBINLINE (RFC 6093 6); connections have it from their listener
+        self.sock.setsockopt(1, 10, 1)  # SO_OOBINLINE (RFC 6093 6); connections inherit it from their listener
         self.sock.bind(self.address)
         self.sock.listen(1024)
         self._spawn()
 
     def close(self) -> None:
-        """Stop: no new connections, and those that are open are reset or closed."""
+        """Stop the service. It accepts no new connections, and shuts down those that are open."""
         super().close()
         self._end_reaper.set()
         with self._lock:
@@ -128,7 +130,7 @@ class ThreadStreamService(ThreadService):
                     self._threads -= 1
                     return
                 conn, client = accepted
-                # As in the core: a client may have as many connections as are still free.
+                # As in the core, a client may have as many connections as are still free.
                 held = sum(client == other for other, _ in self._conns.values())
                 admitted = held < MAX_CONNECTIONS - len(self._conns)
                 if admitted:
@@ -168,14 +170,14 @@ class ThreadStreamService(ThreadService):
         return None
 
     def _watch(self) -> None:
-        """See that somebody looks at how long connections last."""
+        """Make sure that a thread checks how long connections last."""
         with self._lock:
             if self._reaper is None and self.host.stack.config.service_total_time:
                 self._reaper = threading.Thread(target=self._reap, name=f"pystack-{self.name}-reaper", daemon=True)
                 self._reaper.start()
 
     def _reap(self) -> None:
-        """Cut the connections that last too long, until there is none left."""
+        """Shut down the connections that last too long, until none is left."""
         wait = 0
         while not self._end_reaper.wait(wait / 1e9):
             limit = self.host.stack.config.service_total_time
@@ -192,7 +194,7 @@ class ThreadStreamService(ThreadService):
 
     @staticmethod
     def _cut(conn: Any) -> None:
-        """Make the thread that serves it fail."""
+        """Make the thread that serves the connection fail."""
         try:
             conn.shutdown(2)
         except OSError:
@@ -207,14 +209,16 @@ class ThreadStreamService(ThreadService):
             pass
 
 
-#: how much of a datagram's time to live its answer loses: see ThreadDatagramService in pystack_c/services/base.py
+#: the number of hops by which the TTL of an answer is below that of its datagram: see DatagramService in
+#: pystack_c/services/base.py
 TTL_STEP = 8
 
 
 class ThreadDatagramService(ThreadService):
-    """A UDP service: `answer(data)` gives the datagram to send back, or None.
+    """A UDP service. `answer(data)` returns the datagram to send back, or None.
 
-    What keeps services from answering each other for ever is in pystack_c/services/base.py; the rules here are the same.
+    The rules that keep services from answering each other forever are those of DatagramService in
+    pystack_c/services/base.py.
     """
 
     protocol = "udp"
@@ -224,11 +228,11 @@ class ThreadDatagramService(ThreadService):
         self.answer = answer
         self.host: Any = sock._open_description().host
         self.ttl = 0
-        #: datagrams that were looked at
+        #: the number of datagrams that the service examined
         self.seen = 0
 
     def start(self) -> None:
-        """Bind, and start the thread."""
+        """Bind the socket, and start the thread."""
         self.sock.setsockopt(0, 12, 1)  # IP_RECVTTL
         self.sock.setsockopt(0, 8, 1)  # IP_PKTINFO
         self.sock.bind(self.address)
@@ -248,10 +252,10 @@ class ThreadDatagramService(ThreadService):
                 log.debug("%s: %s", self.name, exc)
 
     def _answers(self, port: int, told: dict[int, bytes]) -> bool:
-        """Whether a datagram from this port may be answered; then the socket's TTL is set for it."""
+        """Return True if a datagram from this port may be answered, and set the socket's TTL for the answer."""
         self.seen += 1
         ttl = min(int.from_bytes(told[2], sys.byteorder), self.host.stack.config.ip_default_ttl) - TTL_STEP  # IP_TTL
-        to_group = told[8][4:8] != told[8][8:12]  # IP_PKTINFO: our address, and the one that the datagram was sent to
+        to_group = told[8][4:8] != told[8][8:12]  # IP_PKTINFO: our address, and the destination of the datagram
         if ttl <= 0 or to_group or port < 1024 or port == self.address[1] or self.seen % (1 << 20) == 0:
             return False
         if self.host.inspect(_has_service, port):
@@ -263,5 +267,5 @@ class ThreadDatagramService(ThreadService):
 
 
 def _has_service(stack: Any, port: int) -> bool:
-    """Whether a service of the core has the UDP port."""
+    """Return True if a service of the core has the UDP port."""
     return any(ep.service is not None for ep in stack.udp.buckets.get(port, {}).values())

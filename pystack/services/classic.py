@@ -1,4 +1,4 @@
-"""daytime (RFC 867), over TCP and UDP: what needs a clock cannot run inside the core, and runs in threads."""
+"""Daytime (RFC 867) over TCP and UDP. It needs a clock, so it cannot run inside the core, and runs in threads."""
 
 import time
 from typing import Any
@@ -9,10 +9,10 @@ def _now() -> bytes:
 
 
 def daytime(conn: Any) -> None:
-    """One line, and the end."""
+    """Send one line, then return, which closes the connection."""
     conn.sendall(_now())
 
 
 def daytime_datagram(data: bytes) -> bytes:
-    """One line."""
+    """Return one line."""
     return _now()

@@ -1,10 +1,11 @@
-"""The HTTP of one connection without its socket: bytes in, bytes out, and what each request is answered.
+"""The HTTP of one connection without its socket: bytes in, bytes out, and the answer to each request.
 
-`receive` takes what the client sent and answers all requests in it, in order (RFC 9112 9.3.2). `take` gives the next piece to
-send. What has been sent so far does not matter to the order: the answers behind a download wait until it is over, and while
-much waits to be sent, no further request is looked at and `wants` says that nothing need be read.
+`receive` takes the client's bytes and answers all requests in them, in order (RFC 9112
+9.3.2). `take` returns the next piece to send. The order does not depend on how much has been
+sent. Answers after a download wait until it is finished. While much data waits to be sent,
+the exchange looks at no further request, and `wants` says that the caller need not read.
 
-The work is linear in what comes: no byte is looked at again because more of them came.
+The work is linear in the input: no byte is examined again because more bytes arrived.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any
 
 from pystack.services import http
 
-#: while so many bytes of answers wait, no request is answered
+#: while this many bytes of answers wait, no request is answered
 QUEUE = 65536
 #: the most bytes of a chunk's first line (RFC 9112 7.1)
 MAX_LINE = 256
@@ -28,29 +29,29 @@ class Exchange:
     def __init__(self) -> None:
         self.input = bytearray()
         self.state = HEAD
-        #: no line end is in the input before this
+        #: there is no line end in the input before this index
         self.scanned = 0
-        #: how many requests were read as a whole
+        #: the number of requests that were read completely
         self.count = 0
-        #: the client has closed its side
+        #: True if the client has closed its side
         self.ended = False
         self.output: deque[bytes] = deque()
-        #: bytes in `output`
+        #: the number of bytes in `output`
         self.queued = 0
-        #: the pieces of a download, which go out behind `output`
+        #: the pieces of a download, which are sent after `output`
         self.source: Iterator[bytes] | None = None
         self.request: http.Request | None = None
         self.digest: Any = None
-        #: of a body, or of a chunk, still to come
+        #: the bytes of a body, or of a chunk, that have not arrived
         self.left = 0
-        #: bytes of trailers so far; and those of chunks' extensions, less what the data makes up for
+        #: the bytes of trailers so far, and those of chunk extensions in excess of what the data allows
         self.trailers = 0
         self.extra = 0
 
     # -- in ----------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """What the client sent; b"" is the end."""
+        """Process the client's bytes. b"" means that the client has closed its side."""
         if not data:
             self.ended = True
         elif self.state != OVER:
@@ -58,48 +59,48 @@ class Exchange:
         self.advance()
 
     def advance(self) -> None:
-        """Answer what can be answered."""
+        """Answer as many requests as possible."""
         try:
             while self.wants() and self._step():
                 pass
             if self.ended and self.wants():
-                # RFC 9112 8: what is not whole now never will be.
+                # RFC 9112 8: an incomplete request will never be completed now.
                 if self.input or self.state != HEAD:
-                    raise http.BadRequest(400, "the request is not whole")
+                    raise http.BadRequest(400, "the request is not complete")
                 self.state = OVER
         except http.BadRequest as exc:
             self.refuse(exc)
 
     def wants(self) -> bool:
-        """Whether more of the client's bytes are looked at now."""
+        """Return True if the exchange accepts more of the client's bytes now."""
         return self.state != OVER and self.source is None and self.queued < QUEUE
 
     def partial(self) -> bool:
-        """A head has begun and is not whole."""
+        """Return True if a head has begun and is not complete."""
         return self.state == HEAD and len(self.input) > 0
 
     def in_body(self) -> bool:
-        """The client has to send the rest of a body."""
+        """Return True if the client has to send the rest of a body."""
         return HEAD < self.state < OVER
 
     def refuse(self, exc: http.BadRequest) -> None:
-        """The last answer of the connection."""
+        """Queue the last answer of the connection, a refusal."""
         self._say(http.refusal(exc))
         self.over()
 
     def over(self) -> None:
-        """No further request is answered."""
+        """Answer no further request."""
         self.state = OVER
         self.input.clear()
 
     # -- out ---------------------------------------------------------------------------------------------------
 
     def pending(self) -> bool:
-        """There is something to send."""
+        """Return True if there is something to send."""
         return self.queued > 0 or self.source is not None
 
     def take(self) -> bytes:
-        """The next piece to send, b"" where there is none."""
+        """Return the next piece to send, or b"" if there is none."""
         if self.queued:
             piece = b"".join(self.output) if len(self.output) > 1 else self.output[0]
             self.output.clear()
@@ -114,7 +115,7 @@ class Exchange:
         return self.take() if self.queued else b""
 
     def give_back(self, piece: bytes) -> None:
-        """The rest of a piece that was not sent."""
+        """Put back the rest of a piece that was not sent."""
         self.output.appendleft(piece)
         self.queued += len(piece)
 
@@ -125,7 +126,7 @@ class Exchange:
     # -- requests ----------------------------------------------------------------------------------------------
 
     def _step(self) -> bool:
-        """Take one thing out of the input. False: it is not here as a whole."""
+        """Process one part of the input. Returns False if it is not complete."""
         if self.state == HEAD:
             return self._head()
         if self.state in (BODY, CHUNK):
@@ -144,7 +145,7 @@ class Exchange:
             return False
         head = bytes(self.input[:end])
         self._drop(end + 4)
-        # RFC 9112 2.2: an empty line before it is allowed.
+        # RFC 9112 2.2: an empty line before the request line is allowed.
         self.request = request = http.parse_head(head.removeprefix(b"\r\n"))
         self.count += 1
         if not request.chunked and not request.length:
@@ -155,7 +156,7 @@ class Exchange:
         self.extra = self.trailers = 0
         self.state = SIZE if request.chunked else BODY
         if request.expects and not self.input:
-            # RFC 9110 10.1.1: not where the body is on its way already.
+            # RFC 9110 10.1.1: omit it if some of the body has arrived already.
             self._say(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
@@ -164,7 +165,7 @@ class Exchange:
         self.scanned = 0
 
     def _data(self) -> bool:
-        """Of a body with a length, or of a chunk, what is here."""
+        """Process the available part of a body with a length, or of a chunk."""
         if not self.input:
             return False
         if self.left >= len(self.input):
@@ -183,18 +184,18 @@ class Exchange:
         return self._chunk_end()
 
     def _chunk_end(self) -> bool:
-        """The line end behind a chunk's data."""
+        """Process the line end after a chunk's data."""
         self.state = CHUNK
         if len(self.input) < 2:
             return False
         if self.input[:2] != b"\r\n":
-            raise http.BadRequest(400, "a chunk is longer than it says")
+            raise http.BadRequest(400, "a chunk is longer than its size line says")
         self._drop(2)
         self.state = SIZE
         return True
 
     def _chunks(self) -> bool:
-        """All chunks that are here as a whole, in one pass; then the first line of the next one."""
+        """Process all complete chunks in one pass, then the first line of the next one."""
         data = bytes(self.input)
         at = 0
         extra = self.extra
@@ -203,7 +204,7 @@ class Exchange:
             end = data.find(b"\r\n", at, at + MAX_LINE + 2)
             if end < 0:
                 if len(data) - at > MAX_LINE:
-                    raise http.BadRequest(400, "a line is too long")
+                    raise http.BadRequest(400, "the first line of a chunk is too long")
                 size = -1
                 break
             text = data[at:end]
@@ -214,7 +215,7 @@ class Exchange:
             if extra < 0:
                 extra = 0
             elif extra > http.MAX_HEAD:
-                raise http.BadRequest(400, "the extensions of the chunks are too long")
+                raise http.BadRequest(400, "the chunk extensions are too long")
             begin = end + 2
             stop = begin + size
             if size == 0 or data[stop : stop + 2] != b"\r\n":
@@ -232,7 +233,7 @@ class Exchange:
         return True
 
     def _trailer(self) -> bool:
-        """A line of the trailer section (RFC 9112 7.1.2), which ends with an empty one."""
+        """Process a line of the trailer section (RFC 9112 7.1.2), which ends with an empty line."""
         end = self.input.find(b"\r\n", max(0, self.scanned - 1))
         if end < 0:
             self.scanned = len(self.input)
@@ -247,7 +248,7 @@ class Exchange:
         return True
 
     def _whole(self) -> None:
-        """The body is here."""
+        """Answer a request whose body is complete."""
         assert self.request is not None
         digest = self.digest.hexdigest()
         self.digest = None
@@ -262,7 +263,7 @@ class Exchange:
             digest = digest or EMPTY
             self._say(http.response(200, digest.encode() + b"\n", keep_alive=keep))
         elif request.method not in ("GET", "HEAD"):
-            body = b"GET, HEAD, PUT and POST are known here.\n"
+            body = b"This server accepts GET, HEAD, PUT and POST.\n"
             self._say(http.response(405, body, keep_alive=keep, extra="Allow: GET, HEAD, PUT, POST\r\n"))
         elif request.target == "/":
             self._say(http.page(keep, only_head))

@@ -1,12 +1,13 @@
-"""A small HTTP/1.1 server (RFC 9112): a page, downloads of any size, uploads answered with their SHA-256.
+"""A small HTTP/1.1 server (RFC 9112): a page, downloads of any size, and uploads that are answered with their SHA-256.
 
-(`exchange` has the order of requests and answers, `httploop` the connections.)
+`exchange` has the order of requests and answers, `httploop` the connections.
 
     GET /           a page
-    GET /bytes/N    N bytes of a fixed pattern (see `pattern`), its SHA-256 in the X-SHA256 header up to 64 MB
+    GET /bytes/N    N bytes of a fixed pattern (see `pattern`), with its SHA-256 in the X-SHA256 header up to 64 MB
     PUT or POST     the SHA-256 of the body, in hexadecimal
 
-No dependency, strict limits: a head of at most 16 KB, bodies with Content-Length or chunked, anything else refused.
+The server has no dependencies and strict limits: a head has at most 16 KB, a body has a Content-Length or is chunked,
+and anything else is refused.
 """
 
 import hashlib
@@ -17,9 +18,9 @@ from typing import NamedTuple
 
 MAX_HEAD = 16384
 MAX_BYTES = 1 << 40
-#: up to this length the X-SHA256 header is there
+#: the X-SHA256 header is present up to this length in bytes
 MAX_HASHED = 1 << 26
-#: seconds for the next request on a connection
+#: the time in seconds in which the next request on a connection must arrive
 KEEP_ALIVE = 30.0
 
 PAGE = b"""<!doctype html>
@@ -43,8 +44,9 @@ REASONS = {
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
-# What bytes a part of a head may have. They are looked for with `translate`, which deletes them: what is left is wrong. This is
-# one pass over the bytes, whatever they are; a pattern that may try again from another byte is not used on what a client sends.
+# The bytes that each part of a head may have. `translate` deletes them, so whatever
+# is left is wrong. This is one pass over the bytes, whatever they are. Client data
+# must not meet a regular expression that may try again from another byte.
 #: RFC 9110 5.6.2
 _TOKEN = b"!#$%&'*+-.^_`|~" + (string.digits + string.ascii_letters).encode()
 _VISIBLE = bytes(range(0x21, 0x7F))
@@ -54,7 +56,7 @@ _HEX = string.hexdigits.encode()
 
 
 class BadRequest(Exception):
-    """The request is refused; `status` says how."""
+    """The request is refused with the status code `status`."""
 
     def __init__(self, status: int, text: str):
         super().__init__(text)
@@ -62,7 +64,10 @@ class BadRequest(Exception):
 
 
 class Request(NamedTuple):
-    """A request's head."""
+    """The head of a request.
+
+    `length` is that of the body in bytes; `expects` means that the client waits for 100 Continue.
+    """
 
     method: str
     target: str
@@ -74,7 +79,7 @@ class Request(NamedTuple):
 
 @lru_cache(256)
 def parse_head(head: bytes) -> Request:
-    """Parse a request head (without the empty line at its end). BadRequest says what is wrong with it."""
+    """Parse a request head without the empty line at its end. Raises BadRequest, which says what is wrong."""
     lines = head.split(b"\r\n")
     method, target, minor = _request_line(lines[0])
     fields: dict[bytes, list[bytes]] = {}
@@ -85,8 +90,8 @@ def parse_head(head: bytes) -> Request:
             raise BadRequest(400, "malformed header field")
         key = name.lower()
         if key in fields and key in (b"content-length", b"host", b"transfer-encoding"):
-            # RFC 9110 5.3; two different lengths or hosts are an attack on whoever is between (RFC 9112 11.2)
-            raise BadRequest(400, f"{key.decode()} twice")
+            # RFC 9110 5.3; two different lengths or hosts attack an intermediary (RFC 9112 11.2)
+            raise BadRequest(400, f"the field {key.decode()} occurs twice")
         fields.setdefault(key, []).append(value)
     if minor != b"0" and b"host" not in fields:
         raise BadRequest(400, "HTTP/1.1 needs a Host field (RFC 9112 3.2)")
@@ -95,7 +100,7 @@ def parse_head(head: bytes) -> Request:
     length, chunked = _framing(fields, minor)
     expect = b", ".join(fields.get(b"expect", ())).lower()
     if expect not in (b"", b"100-continue"):
-        raise BadRequest(417, "only 100-continue can be expected")
+        raise BadRequest(417, "the only supported expectation is 100-continue")
     path = target.decode("ascii")
     if path.startswith("http://"):
         path = "/" + path[7:].partition("/")[2]
@@ -103,7 +108,7 @@ def parse_head(head: bytes) -> Request:
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Method, target and minor version (RFC 9112 3)."""
+    """Return the method, the target and the minor version (RFC 9112 3). Raises BadRequest."""
     words = line.split(b" ")
     if len(words) != 3:
         raise BadRequest(400, "malformed request line")
@@ -115,42 +120,42 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if not major.isdigit() or not minor.isdigit():
         raise BadRequest(400, "malformed request line")
     if major != b"1":
-        raise BadRequest(505, "HTTP/1.0 and HTTP/1.1 only")
+        raise BadRequest(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     return method, target, minor
 
 
 def _framing(fields: dict[bytes, list[bytes]], minor: bytes) -> tuple[int, bool]:
-    """How the body is delimited (RFC 9112 6.3)."""
+    """Return (length, chunked) of the body (RFC 9112 6.3). Raises BadRequest."""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
     if coding is not None:
         if length is not None or minor == b"0":
-            raise BadRequest(400, "Transfer-Encoding cannot be combined so")
+            raise BadRequest(400, "Transfer-Encoding cannot be combined with Content-Length or HTTP/1.0")
         if coding[0].lower() != b"chunked":
-            raise BadRequest(501, "the only transfer coding here is chunked")
+            raise BadRequest(501, "the only supported transfer coding is chunked")
         return 0, True
     if length is None:
         return 0, False
     text = length[0]
     if not text.isdigit() or len(text) > 13:
-        raise BadRequest(400, "Content-Length is a number")
+        raise BadRequest(400, "Content-Length must be a number")
     return int(text), False
 
 
 def chunk_size(text: bytes) -> int:
-    """The size of a chunk (RFC 9112 7.1), without its extensions."""
+    """Return the size of a chunk in bytes (RFC 9112 7.1) from `text` without extensions. Raises BadRequest."""
     if not 0 < len(text) <= 8 or text.translate(None, _HEX):
         raise BadRequest(400, "malformed chunk size")
     return int(text, 16)
 
 
 def refusal(exc: BadRequest) -> bytes:
-    """The response to a bad request."""
+    """Return the response to a bad request."""
     return response(exc.status, f"{exc}\n".encode(), keep_alive=False)
 
 
 def bytes_wanted(target: str) -> int:
-    """N of /bytes/N, or -1."""
+    """Return N of /bytes/N, or -1."""
     digits = target.removeprefix("/bytes/")
     if digits == target or len(digits) > 13 or not digits.isdigit():
         return -1
@@ -166,7 +171,7 @@ def response(
     head: bool = False,
     extra: str = "",
 ) -> bytes:
-    """A whole response."""
+    """Return a whole response. With `head`, leave out the body."""
     connection = "" if keep_alive else "Connection: close\r\n"
     text = (
         f"HTTP/1.1 {status} {REASONS[status]}\r\nServer: pystack\r\nContent-Type: {kind}\r\n"
@@ -177,18 +182,18 @@ def response(
 
 @lru_cache(4)
 def page(keep_alive: bool, head: bool) -> bytes:
-    """The response to GET /, or to HEAD /."""
+    """Return the response to GET /, or to HEAD /."""
     return response(200, PAGE, "text/html; charset=utf-8", keep_alive, head)
 
 
 @lru_cache(1)
 def _block() -> bytes:
-    # 65521 is prime: a period that no segment size divides, so bytes out of place are seen.
+    # 65521 is prime, so no segment size divides the period, and misplaced bytes are noticed.
     return hashlib.shake_128(b"pystack").digest(65521)
 
 
 def pattern(length: int) -> Iterator[bytes]:
-    """The content of /bytes/N, in pieces."""
+    """Yield the content of /bytes/N in pieces."""
     piece = _block()
     for _ in range(length // len(piece)):
         yield piece
@@ -196,14 +201,17 @@ def pattern(length: int) -> Iterator[bytes]:
         yield piece[: length % len(piece)]
 
 
-#: the hash of the first n * _STEP blocks of the pattern, as far as anybody has asked for it
+#: the hash of the first n * _STEP blocks of the pattern, for each n that was needed so far
 _STEP = 4
 _hashes = [hashlib.sha256()]
 
 
 @lru_cache(16)
 def pattern_sha256(length: int) -> str:
-    """The SHA-256 of `pattern(length)`. (No request costs more than _STEP blocks; the first one makes the steps up to its length.)"""
+    """Return the SHA-256 of `pattern(length)`.
+
+    A request hashes at most _STEP blocks, except that the first one for a length also computes the steps up to it.
+    """
     block = _block()
     step = _STEP * len(block)
     while len(_hashes) <= length // step:
@@ -217,7 +225,7 @@ def pattern_sha256(length: int) -> str:
 
 
 def download_head(length: int, keep_alive: bool) -> bytes:
-    """The head of the response to /bytes/N."""
+    """Return the head of the response to /bytes/N."""
     connection = "" if keep_alive else "Connection: close\r\n"
     sha = f"X-SHA256: {pattern_sha256(length)}\r\n" if length <= MAX_HASHED else ""
     text = (
@@ -228,5 +236,5 @@ def download_head(length: int, keep_alive: bool) -> bytes:
 
 
 def busy() -> bytes:
-    """The response to a client for which there is no place (RFC 9110 15.6.4)."""
+    """Return the response to a client for which there is no connection left (RFC 9110 15.6.4)."""
     return response(503, b"Too many connections; try again.\n", keep_alive=False, extra="Retry-After: 5\r\n")

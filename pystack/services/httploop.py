@@ -1,7 +1,8 @@
-"""The HTTP service: one thread for all connections; none of them can hold up another one.
+"""The HTTP service: one thread for all connections, none of which can block another one.
 
-Each connection has an `Exchange`, which answers, and `Limits`, which say when the client is late. What cannot be sent at once
-waits until the stack has room for it, and the thread does something else meanwhile. A client without a place is told so (503).
+Each connection has an `Exchange`, which answers, and `Limits`, which detect a client that is late. Data that cannot be
+sent at once waits until the stack has room for it, and the thread serves other connections meanwhile. A client in
+excess of the limit gets 503.
 """
 
 import errno
@@ -18,17 +19,17 @@ from pystack.services.limits import LEAST, NEVER, QUARTERS, RETRY, Limits, share
 
 log = logging.getLogger("pystack.services")
 
-#: connections at the same time; a client may have as many as are still free
+#: the most connections at the same time; a client may have as many as are still free
 MAX_CONNECTIONS = 16384
-#: refused clients that are told so at the same time; more are only closed
+#: the most refused clients that get an answer at the same time; further ones are only closed
 MAX_REFUSED = 1024
-#: how long a client has to close after our side of the connection is closed; what it sends meanwhile is thrown away
+#: the time (ns) in which a client must close after we closed our side; data that it sends meanwhile is discarded
 LINGER = 5_000_000_000
-#: how often to look whether a client has taken what was left when it closed its side
+#: the interval (ns) of checks whether a client has taken the data that was left when it closed its side
 DRAIN = 1_000_000_000
-#: the most that one connection sends or reads before it is the next one's turn
+#: the most bytes that one connection sends before it is the turn of the next one
 TURN = 1 << 20
-#: SO_LINGER's value for a reset
+#: the value of SO_LINGER for a reset
 _RESET = b"\1\0\0\0\0\0\0\0"
 
 
@@ -41,20 +42,20 @@ class HttpConnection:
         self.peer = peer
         self.exchange: Any = Exchange()
         self.limits: Any = Limits(self.exchange, self.endpoint, config, now)
-        #: what is of interest now: READ, WRITE
+        #: the events of interest now: READ, WRITE
         self.events = READ
-        #: our side is closed; the client's is
+        #: whether our side is closed, and whether the client's is
         self.shut = False
         self.ended = False
         self.closed = False
-        #: counted among the refused ones
+        #: True if it counts as one of the refused connections
         self.refused = False
-        #: the earliest entry in the queue of deadlines
+        #: the time (ns) of its earliest entry in the queue of deadlines
         self.due = NEVER
 
 
 class HttpService(ThreadService):
-    """HTTP at one address."""
+    """HTTP at one address and port."""
 
     def __init__(self, name: str, sock: Any, address: tuple[str, int]):
         super().__init__(name, sock, address)
@@ -70,7 +71,7 @@ class HttpService(ThreadService):
     def start(self) -> None:
         """Listen, and start the loop."""
         self.sock.setsockopt(1, 2, 1)  # SO_REUSEADDR
-        # Connections have these from their listener: TCP_NODELAY, and SO_OOBINLINE (RFC 6093 6).
+        # Connections inherit these from their listener: TCP_NODELAY, and SO_OOBINLINE (RFC 6093 6).
         self.sock.setsockopt(6, 1, 1)
         self.sock.setsockopt(1, 10, 1)
         self.sock.bind(self.address)
@@ -82,7 +83,7 @@ class HttpService(ThreadService):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop: the listener and all connections are closed."""
+        """Stop the service, and close the listener and all connections."""
         super().close()
         if self.poller is not None:
             self.poller.wake()
@@ -108,7 +109,7 @@ class HttpService(ThreadService):
                 self._close(poller, conn)
 
     def _guarded(self, step: Any, poller: Poller, conn: HttpConnection) -> None:
-        """What goes wrong with a connection ends that one."""
+        """Run one step. An error ends only the connection that it concerns."""
         try:
             step(poller, conn)
         except OSError as exc:
@@ -119,7 +120,7 @@ class HttpService(ThreadService):
             self._close(poller, conn)
 
     def _wait(self) -> float | None:
-        """Seconds until the next deadline."""
+        """Return the number of seconds until the next deadline, or None."""
         if not self._deadlines:
             return None
         return max(0.0, (self._deadlines[0][0] - self.host.clock()) / 1e9)
@@ -133,7 +134,7 @@ class HttpService(ThreadService):
                 self._guarded(self._due, poller, conn)
 
     def _remember(self, conn: HttpConnection, at: int) -> None:
-        """Look at the connection at `at`, or before."""
+        """Check the connection at the time `at` (ns) or earlier."""
         if at < conn.due:
             conn.due = at
             self._order += 1
@@ -180,7 +181,7 @@ class HttpService(ThreadService):
             self._guarded(self._ready, poller, conn)
 
     def _ready(self, poller: Poller, conn: HttpConnection) -> None:
-        """Read and write what can be."""
+        """Read and write as much as possible."""
         now = self.host.clock()
         if conn.events & READ and not conn.ended:
             self._read(conn, now)
@@ -188,7 +189,7 @@ class HttpService(ThreadService):
         self._settle(poller, conn, now)
 
     def _read(self, conn: HttpConnection, now: int) -> None:
-        """What the client sent. (It is reported again if that was not all.)"""
+        """Read the client's bytes. If there are more, the poller reports the socket again."""
         try:
             data = conn.sock.recv(65536)
         except BlockingIOError:
@@ -199,7 +200,7 @@ class HttpService(ThreadService):
             conn.exchange.receive(data)
 
     def _write(self, poller: Poller, conn: HttpConnection, now: int) -> None:
-        """Send until the stack has no room, or it is another connection's turn."""
+        """Send until the stack has no room, or it is the turn of another connection."""
         exchange = conn.exchange
         sent = 0
         while exchange.pending() or exchange.input:
@@ -226,7 +227,7 @@ class HttpService(ThreadService):
                     return
 
     def _settle(self, poller: Poller, conn: HttpConnection, now: int) -> None:
-        """What to wait for now."""
+        """Close the connection, or decide which events to wait for."""
         exchange = conn.exchange
         over = exchange.state == OVER and not exchange.pending()
         if over and not conn.shut:
@@ -234,7 +235,7 @@ class HttpService(ThreadService):
             conn.limits.linger_at = now + LINGER
             conn.sock.shutdown(1)
         if conn.shut and conn.ended:
-            # (The rest is the stack's to send; if it is much, the client has to go on taking it.)
+            # The stack sends the rest by itself, but if it is much, the client has to continue to take it.
             if conn.limits.waits() <= LEAST:
                 self._close(poller, conn)
                 return
@@ -250,12 +251,12 @@ class HttpService(ThreadService):
         self._remember(conn, conn.limits.next(now))
 
     def _due(self, poller: Poller, conn: HttpConnection) -> None:
-        """A deadline, or one that has moved meanwhile."""
+        """Handle a deadline, which may have moved meanwhile."""
         now = self.host.clock()
         greedy = self._peers.get(conn.peer, 0) * len(self._peers) >= len(self._conns)
         late = conn.limits.late(now, 1 if greedy and self.host.stack.tcp_pressure else QUARTERS)
         if late in ("head", "body"):
-            conn.exchange.refuse(http.BadRequest(408, "the request was not whole in time"))
+            conn.exchange.refuse(http.BadRequest(408, "the request was not complete in time"))
         elif late == "idle" and not conn.shut:
             conn.exchange.over()
         elif late == "idle":
@@ -286,7 +287,7 @@ class HttpService(ThreadService):
             conn.sock.close()
         except OSError:
             pass
-        # The queue of deadlines still has the connection: what it holds goes now, and the queue does not grow.
+        # The queue of deadlines still refers to the connection. Release what it holds now, and bound the queue.
         conn.sock = conn.endpoint = conn.exchange = conn.limits = None
         if len(self._deadlines) > 64 + 4 * len(self._conns):
             self._deadlines = [item for item in self._deadlines if not item[2].closed]

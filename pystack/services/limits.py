@@ -1,7 +1,8 @@
-"""When a client of the HTTP service is late, and how much memory its answers may take.
+"""The time limits of the HTTP service's clients, and the memory that their answers may use.
 
-The rules and the settings are those of the services in the core (pystack_c/services/session.py, docs/reference/limits.md), by the stack's
-clock. In addition the body of a request has to come at `service_min_rate`, and the next request within http.KEEP_ALIVE.
+The rules and the settings are those of the services in the core (pystack_c/services/session.py,
+docs/reference/limits.md), with the stack's clock. In addition, a request's body must arrive at `service_min_rate`, and
+the next request within http.KEEP_ALIVE.
 """
 
 from typing import Any
@@ -10,18 +11,19 @@ from pystack.services import http
 from pystack.services.exchange import Exchange
 
 NEVER = 1 << 62
-#: under memory pressure, how long until a connection that has its share tries again
+#: under memory pressure, the time (ns) after which a connection that has its share tries again
 RETRY = 100_000_000
-#: quarters of `service_stall_time` in a row that a client may miss
+#: the number of quarters of `service_stall_time` in a row that a client may miss
 QUARTERS = 4
-#: what may stay in a send buffer without being watched, and what may be written where nearly all memory is taken
+#: the bytes that may stay in a send buffer without being watched,
+#: and those that may be written if nearly all memory is taken
 LEAST = 4096
 LITTLE = 1024
 _KEEP_ALIVE = int(http.KEEP_ALIVE * 1e9)
 
 
 class Pace:
-    """The least that a client has to do in each quarter of `service_stall_time`."""
+    """The least that a client must do in each quarter of `service_stall_time`."""
 
     def __init__(self) -> None:
         self.at = NEVER
@@ -29,14 +31,14 @@ class Pace:
         self.strikes = 0
 
     def begin(self, now: int, done: int, most: int, config: Any) -> None:
-        """A quarter begins, if none is under way: `done` bytes so far, `most` at the most."""
+        """Begin a quarter, if none is under way, with `done` bytes so far and `most` bytes at the most."""
         quarter = config.service_stall_time // QUARTERS
         if self.at == NEVER and quarter:
             self.goal = min(most, done + max(1, config.service_min_rate * (quarter // 1_000_000) // 1000))
             self.at = now + quarter
 
     def missed(self, now: int, done: int, allowed: int) -> bool:
-        """The quarter is over, and it was one too many in which the client did too little."""
+        """Return True if a quarter has ended and the client has now done too little in `allowed` quarters in a row."""
         if now < self.at:
             return False
         self.at = NEVER
@@ -44,42 +46,42 @@ class Pace:
         return self.strikes >= allowed
 
     def end(self) -> None:
-        """The client has nothing to do."""
+        """Note that the client has nothing to do."""
         self.at = NEVER
         self.strikes = 0
 
 
 class Limits:
-    """The deadlines of one connection."""
+    """The deadlines of one connection. Times are in ns."""
 
     def __init__(self, exchange: Exchange, endpoint: Any, config: Any, now: int):
         self.exchange = exchange
         self.endpoint = endpoint
         self.config = config
         self.opened = now
-        #: when the last bytes came, and how many in all
+        #: the time of the last bytes from the client, and the number of all its bytes
         self.heard = now
         self.taken = 0
-        #: of the request with the number `head`, by when its head has to be whole
+        #: the number of the request whose head is incomplete, and the time by which it must be complete
         self.head = -1
         self.head_at = NEVER
         self.body = Pace()
         self.reader = Pace()
-        #: our side is closed: by when the client's has to be
+        #: the time by which the client must close its side, after ours is closed
         self.linger_at = NEVER
 
     def received(self, n: int, now: int) -> None:
-        """The client has sent n bytes."""
+        """Note that the client has sent n bytes."""
         self.taken += n
         self.heard = now
 
     def waits(self) -> int:
-        """Bytes in the send buffer."""
+        """Return the number of bytes in the send buffer."""
         buffer = self.endpoint.sendbuf
         return int(buffer.tail - buffer.head)
 
     def next(self, now: int) -> int:
-        """The earliest time at which the client may be late."""
+        """Return the earliest time at which the client may be late."""
         exchange, config = self.exchange, self.config
         at = self.opened + config.service_total_time if config.service_total_time else NEVER
         looks = exchange.wants()
@@ -100,7 +102,7 @@ class Limits:
         return min(at, self.head_at, self.body.at, self.reader.at, max(self.linger_at, now + RETRY))
 
     def late(self, now: int, allowed: int) -> str:
-        """With what the client is late: total, head, body, stalled (`allowed` times) or idle; "" where it is in time."""
+        """Return why the client is late: total, head, body, stalled (`allowed` times), idle, or "" if it is in time."""
         exchange, config = self.exchange, self.config
         if config.service_total_time and now >= self.opened + config.service_total_time:
             return "total"
@@ -121,7 +123,10 @@ class Limits:
 
 
 def share(endpoint: Any, stack: Any, peers: int, held: int) -> int:
-    """Under memory pressure: bytes that the connection may write now. See StreamService.share in pystack_c/services/base.py."""
+    """Return the bytes that the connection may write under memory pressure.
+
+    See StreamService.share in pystack_c/services/base.py.
+    """
     config = stack.config
     free = config.tcp_mem_high - config.tcp_mem_high // 8 - stack.tcp_memory
     most = min(config.tcp_mem_low // max(1, held * peers), free // 4)

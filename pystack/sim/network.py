@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import pystack_c.const as C
 from pystack.sim.channel import Channel
+from pystack.sim.hub import Hub
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
@@ -28,6 +29,8 @@ __all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost",
 US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
+#: 1 January 2026, 00:00 UTC
+EPOCH = 1_767_225_600 * S
 
 
 class Link:
@@ -65,6 +68,9 @@ class Network(Scheduler):
     def __init__(self, seed: int = 1, stack_class: Callable[..., Any] | None = None):
         super().__init__()
         self.seed = seed
+        #: the time of day (ns since 1970) at which virtual time begins
+        self.epoch = EPOCH
+        self.hub = Hub(self)
         self.hosts: dict[str, SimHost] = {}
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
@@ -84,6 +90,11 @@ class Network(Scheduler):
         """A 63 bit seed for one purpose, made from the network's."""
         text = "/".join(str(part) for part in (self.seed, *what))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    def lookup(self, name: str) -> list[str]:
+        """The addresses of a host by its name (empty: there is no such host). The sockets of all hosts resolve names with it."""
+        host = self.hosts.get(name) or self.hosts.get(name.lower().rstrip("."))
+        return [] if host is None else host.addresses()
 
     # -- building ----------------------------------------------------------------------------------------------------
 

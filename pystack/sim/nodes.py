@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.phy.segmenter import segments
-from pystack.runtime.host import Host
 from pystack.sim.channel import Channel
 from pystack.sim.scheduler import SimError
+from pystack.sim.virtual import VirtualHost
+from pystack.sockets.resolve import Names, text
 from pystack.trace.pcapng import INBOUND, OUTBOUND
 from pystack_c.link.fdb import ForwardingTable
 from pystack_c.packet import Transmit
@@ -53,12 +54,15 @@ class SimPort:
         return f"<SimPort {self.node.name}:{self.name}>"
 
 
-class SimHost(Host):
+class SimHost(VirtualHost):
     """A host in virtual time. Made by `Network.host`."""
 
+    #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
+    kernel_sockets = False
+
     def __init__(self, net: "Network", stack: Any, offload: bool = False):
-        super().__init__(stack)
-        self.net = net
+        super().__init__(net, stack)
+        self.names = Names(hook=net.lookup)
         self.offload = offload
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
@@ -67,10 +71,6 @@ class SimHost(Host):
         self.up = True
 
     # -- the clock and the loop --------------------------------------------------------------------------------------
-
-    def clock(self) -> int:
-        """Virtual time."""
-        return self.net.now
 
     def pump(self) -> None:
         """Take everything the stack has to say."""
@@ -85,7 +85,7 @@ class SimHost(Host):
             while (endpoint := poll_event()) is not None:
                 waiter = endpoint.waiter
                 if waiter is not None:
-                    waiter.wake(endpoint.take_pending())  # schedules, and calls nothing back at once
+                    waiter.notify(endpoint.take_pending())  # schedules, and calls nothing back at once
             deadline = self.poll_timeout()
         finally:
             self._draining = False
@@ -160,6 +160,11 @@ class SimHost(Host):
         """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
         self.setup("add_addr", self.port(iface).iface, value, prefixlen)
+
+    def addresses(self) -> list[str]:
+        """The addresses of its interfaces, in the order in which they were given; without any, the loopback address."""
+        found = [text(local.addr) for port in self.ports for local in port.iface.addrs]
+        return found or ["127.0.0.1"]
 
     def route(self, network: str, via: str = "", iface: str = "") -> None:
         """Add a route to `network`, "default" or such as "10.1.0.0/16", via a gateway or straight to an interface.

@@ -207,7 +207,7 @@ class SimSocket:
         self.waiting: list[Callable[[], None]] = []
         endpoint.waiter = self
 
-    def wake(self, bits: int) -> None:
+    def notify(self, bits: int) -> None:
         """The core says that something happened: those who wait shall try again (the scheduler calls them)."""
         waiting, self.waiting = self.waiting, []
         for resume in waiting:

@@ -9,6 +9,10 @@ class SimError(RuntimeError):
     """The simulation cannot go on (a step cap was reached, a condition never became true)."""
 
 
+class SimDeadlock(SimError):
+    """Programs wait, but nothing is scheduled: nothing can ever happen again."""
+
+
 class Scheduler:
     """Events in order of (time, insertion). What an event schedules comes after everything that was there for that time."""
 

@@ -4,10 +4,10 @@ import errno
 import itertools
 import os
 import struct
-import time
 from collections.abc import Iterable
 from typing import Any
 
+from pystack.runtime.sockethost import SocketHost
 from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
@@ -101,7 +101,7 @@ def recvmsg(
     """recvmsg(2)."""
     if description.type == SOCK_STREAM and flags & MSG_ERRQUEUE:
         told = description.recv_error()
-        messages, cut = _fit(list(_told(told)), ancbufsize)
+        messages, cut = _fit(list(_told(description.host, told)), ancbufsize)
         return b"", messages, MSG_ERRQUEUE | cut | (MSG_TRUNC if told.length > bufsize else 0), None
     if description.type == SOCK_STREAM:
         data = description.recv(bufsize, flags, timeout)
@@ -117,10 +117,10 @@ def recvmsg(
     return got.data[:bufsize], messages, msg_flags | cut, address
 
 
-def _told(told: Any) -> Iterable[tuple[int, int, bytes]]:
-    """A record of a stream's error queue: scm_timestamping in the system's time, and sock_extended_err (linux/errqueue.h)."""
+def _told(host: SocketHost, told: Any) -> Iterable[tuple[int, int, bytes]]:
+    """A record of a stream's error queue: scm_timestamping as a time of day, and sock_extended_err (linux/errqueue.h)."""
     if told.stamp >= 0:
-        stamp = told.stamp + time.time_ns() - time.monotonic_ns()
+        stamp = host.wall_time(told.stamp)
         yield SOL_SOCKET, SCM_TIMESTAMPING, struct.pack("@6l", stamp // 10**9, stamp % 10**9, 0, 0, 0, 0)
     told_of = (told.errno, told.origin, told.type, told.code, 0, told.info, told.data)
     yield opt.IPPROTO_IP, IP_RECVERR, struct.pack("=I4BII16x", *told_of)

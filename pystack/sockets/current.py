@@ -1,34 +1,65 @@
-"""Which stack new sockets belong to, and the module-wide default timeout."""
+"""The stack to which new sockets belong, and the module-wide default timeout.
 
+There are two places to name it. A host that is bound in the current context (`bound`) comes first: tasks, callbacks and programs in virtual
+time inherit it, so many hosts live in one process. Otherwise it is the newest host of the whole process (`push`).
+"""
+
+import contextlib
 import errno
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.sockethost import SocketHost
 from pystack.sockets.resolve import Names
 
 default_timeout: float | None = None
-_hosts: list[RealtimeHost] = []
+_hosts: list[SocketHost] = []
+_bound: ContextVar[SocketHost | None] = ContextVar("pystack_host", default=None)
 
 
-def push(host: RealtimeHost) -> None:
-    """Make `host` the stack of new sockets."""
+def push(host: SocketHost) -> None:
+    """Make `host` the stack of new sockets in the whole process."""
     _hosts.append(host)
 
 
-def drop(host: RealtimeHost) -> None:
-    """The host ends; the one before it, if any, is the default again."""
+def drop(host: SocketHost) -> None:
+    """End `push`. The host before it, if there is one, is the default again."""
     if host in _hosts:
         _hosts.remove(host)
 
 
-def default() -> RealtimeHost | None:
+def bind(host: SocketHost | None) -> None:
+    """Make `host` the stack of new sockets in the current context (contextvars) and in those that are copied from it."""
+    _bound.set(host)
+
+
+@contextlib.contextmanager
+def bound(host: SocketHost) -> Iterator[SocketHost]:
+    """`bind`, until the end of the block."""
+    before = _bound.set(host)
+    try:
+        yield host
+    finally:
+        _bound.reset(before)
+
+
+def default() -> SocketHost | None:
     """The stack of new sockets, or None."""
-    return _hosts[-1] if _hosts else None
+    host = _bound.get()
+    if host is None and _hosts:
+        return _hosts[-1]
+    return host
 
 
-def host_for(cls: type) -> RealtimeHost:
+def host_of(cls: type) -> SocketHost | None:
+    """The stack of the sockets of class `cls`, or None."""
+    return getattr(cls, "_pystack_host", None) or default()
+
+
+def host_for(cls: type) -> SocketHost:
     """The stack for a new socket of class `cls`: its own `_pystack_host`, or the default."""
-    host: RealtimeHost | None = getattr(cls, "_pystack_host", None) or default()
+    host = host_of(cls)
     if host is None:
         text = "no pystack stack is running here: call pystack.up(...) first"
         raise OSError(errno.ENETDOWN, text)

@@ -1,8 +1,8 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint32_t
-from pystack.sockets.handles cimport Description, deadline_of, error
-from pystack.runtime.serving cimport ServingHost
+from pystack.sockets.handles cimport Description, error
+from pystack.runtime.sockethost cimport SocketHost
 from pystack_c.sockets cimport udp as direct
 from pystack_c.sockets.datagram cimport Datagram
 from pystack_c.sockets.udp cimport UdpSocket
@@ -17,13 +17,13 @@ cdef class Datagrams(Description):
     cpdef disconnect(self)
     @cython.locals(core_flags=int, got=Datagram, deadline=object)
     cpdef recvfrom(self, int flags, timeout)
-    @cython.locals(host=ServingHost, now=int64_t)
+    @cython.locals(host=SocketHost, now=int64_t)
     cdef Datagram _take(self, int flags)
     @cython.locals(got=Datagram)
     cpdef bytes recv(self, int64_t n, int flags, timeout)
     cpdef int64_t send(self, data, int flags, timeout) except -1
     cpdef sendall(self, data, int flags, timeout)
-    @cython.locals(host=ServingHost, now=int64_t)
+    @cython.locals(host=SocketHost, now=int64_t)
     cpdef int64_t sendto(self, bytes data, uint32_t addr, int port, int flags, timeout) except -1
     cpdef shutdown(self, how)
     cpdef getsockname(self)

@@ -5,7 +5,7 @@ import socket as _std
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.serving import ServingHost
+from pystack.runtime.sockethost import SocketHost
 from pystack.sockets.handles import (
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
@@ -13,7 +13,6 @@ from pystack.sockets.handles import (
     MSG_OOB,
     MSG_PEEK,
     Description,
-    deadline_of,
     error,
 )
 from pystack_c.sockets import raw, udp
@@ -25,7 +24,7 @@ from pystack_c.sockets.udp import UdpSocket
 class Datagrams(Description):
     """An open UDP or raw socket."""
 
-    def __init__(self, host: ServingHost, kind: int, proto: int):
+    def __init__(self, host: SocketHost, kind: int, proto: int):
         if kind == _std.SOCK_DGRAM and proto == C.IPPROTO_ICMP:
             self.calls: Any = raw
             endpoint = host.call(raw.ping_open, host.stack)
@@ -67,7 +66,7 @@ class Datagrams(Description):
         if got is None:
             if flags & MSG_DONTWAIT:
                 timeout = 0
-            deadline = deadline_of(timeout)
+            deadline = self.host.deadline(timeout)
             while got is None:
                 self.await_ready(C.EV_IN, timeout, deadline, self.rcvtimeo)
                 got = self._take(core_flags)

@@ -2,18 +2,16 @@ cimport cython
 from libc.stdint cimport int64_t
 from pystack.sockets.readiness cimport Readiness
 from pystack.runtime.lock cimport Lock
-from pystack.runtime.serving cimport ServingHost
-from pystack.runtime.sleep cimport monotonic
+from pystack.runtime.sockethost cimport SocketHost
 from pystack.runtime.waiting cimport Watch
 
 cdef dict _table
 
 cpdef again()
 cpdef error(int code)
-cpdef deadline_of(timeout)
 
 cdef class Description:
-    cdef public ServingHost host
+    cdef public SocketHost host
     cdef public object endpoint
     cdef public int family
     cdef public int type
@@ -33,9 +31,9 @@ cdef class Handle:
     cdef public Description description
     cdef public int number
     cdef public Readiness readiness
-    @cython.locals(description=Description, host=ServingHost)
+    @cython.locals(description=Description, host=SocketHost)
     cpdef int fileno(self, bint blocking=*) except -2
-    @cython.locals(readiness=Readiness)
+    @cython.locals(readiness=Readiness, number=int)
     cdef _make_number(self, Description description, bint blocking)
     cpdef bint ours(self) except -1
     @cython.locals(readiness=Readiness)

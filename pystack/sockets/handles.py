@@ -10,8 +10,7 @@ import errno
 import os
 from typing import Any
 
-from pystack.runtime.serving import ServingHost
-from pystack.runtime.sleep import monotonic
+from pystack.runtime.sockethost import SocketHost
 from pystack.runtime.waiting import Watch
 from pystack.sockets.readiness import Readiness
 
@@ -26,8 +25,6 @@ MSG_ERRQUEUE = 0x2000
 MSG_NOSIGNAL = 0x4000
 MSG_FASTOPEN = 0x20000000
 
-#: seconds: more than that is for ever (a clock of 64 bits counts nanoseconds for 292 years)
-LONGEST = 4e9
 _AGAIN = os.strerror(errno.EAGAIN)
 
 
@@ -41,15 +38,10 @@ def error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
 
 
-def deadline_of(timeout: float | None) -> int | None:
-    """`timeout` seconds from now, on the host's clock."""
-    return None if timeout is None else monotonic() + int(min(timeout, LONGEST) * 1e9)
-
-
 class Description:
     """An open socket of a stack: shared by all handles that dup() made. Subclasses: Stream, Datagrams."""
 
-    def __init__(self, host: ServingHost, endpoint: Any, kind: int, proto: int):
+    def __init__(self, host: SocketHost, endpoint: Any, kind: int, proto: int):
         self.host = host
         self.endpoint = endpoint
         self.family = int(_kernel.AF_INET)
@@ -71,7 +63,7 @@ class Description:
         if timeout is not None and timeout == 0:
             raise again()
         if deadline is None and limit is not None:
-            if not self.host.wait(self.watch, bits, deadline_of(limit)):
+            if not self.host.wait(self.watch, bits, self.host.deadline(limit)):
                 raise again()
         elif not self.host.wait(self.watch, bits, deadline):
             raise TimeoutError("timed out")
@@ -127,6 +119,11 @@ class Handle:
         return self.number
 
     def _make_number(self, description: Description, blocking: bool) -> None:
+        number = int(description.host.number(self))
+        if number >= 0:
+            self.number = number
+            _table[number] = self
+            return
         readiness = Readiness(description.endpoint, blocking)
         self.readiness = readiness
         try:
@@ -136,7 +133,7 @@ class Handle:
             readiness.close()
             raise
         self.number = readiness.number
-        # Where the table has this number already, somebody closed it behind its socket's back.
+        # If the table has this number already, other code closed it without its socket.
         _table[self.number] = self
         if description.host.error is not None:
             readiness.down = True
@@ -144,7 +141,7 @@ class Handle:
 
     def ours(self) -> bool:
         """Whether the number still is this descriptor's."""
-        return self.readiness is not None and self.readiness.ours()
+        return self.number >= 0 and (self.readiness is None or self.readiness.ours())
 
     def show_blocking(self, blocking: bool) -> None:
         """O_NONBLOCK of the descriptor as the kernel's sockets have it: set while there is a timeout."""

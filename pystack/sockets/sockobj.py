@@ -24,6 +24,8 @@ AF_INET = int(_std.AF_INET)
 SOCK_STREAM = int(_std.SOCK_STREAM)
 SOCK_DGRAM = int(_std.SOCK_DGRAM)
 SOCK_RAW = int(_std.SOCK_RAW)
+#: the class of the kernel's sockets; `socket.socket` may be another one while a program is patched (pystack.patching)
+_KernelSocket = _std.socket
 _TYPE_FLAGS = int(_std.SOCK_NONBLOCK | _std.SOCK_CLOEXEC)
 
 
@@ -44,6 +46,13 @@ def _open(cls: type, kind: int, proto: int) -> Description:
     raise error(errno.ESOCKTNOSUPPORT)
 
 
+def _refuse(host: Any, family: int) -> None:
+    """Raise OSError(EAFNOSUPPORT) if the sockets of this address family must not silently be the kernel's."""
+    if host is not None and not host.kernel_sockets:
+        text = f"the stack {host.name!r} has no sockets of address family {family}; it speaks IPv4 (AF_INET)"
+        raise OSError(errno.EAFNOSUPPORT, text)
+
+
 def _c_int(value: int) -> int:
     if not -0x80000000 <= value <= 0x7FFFFFFF:
         raise OverflowError("Python int too large to convert to C int")
@@ -62,7 +71,9 @@ class socket(SocketBase):
             ours = family in (-1, AF_INET)
         if ours:
             return super().__new__(cls)
-        made = _std.socket(family, type, proto, fileno)
+        if fileno is None and family != _std.AF_UNIX:
+            _refuse(_current.host_of(cls), family)
+        made = _KernelSocket(family, type, proto, fileno)
         if fileno is None:
             made.settimeout(_current.default_timeout)
         return made

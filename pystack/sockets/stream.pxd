@@ -1,10 +1,8 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint64_t
-from pystack.sockets.handles cimport Description, Handle, again, deadline_of, error
-from pystack.runtime.lock cimport this_thread
-from pystack.runtime.serving cimport ServingHost
-from pystack.runtime.sleep cimport monotonic
+from pystack.sockets.handles cimport Description, Handle, again, error
+from pystack.runtime.sockethost cimport SocketHost
 from pystack.runtime.waiting cimport Watch
 from pystack_c.tcp cimport user as tcp
 from pystack_c.tcp.tcb cimport Tcb
@@ -33,7 +31,7 @@ cdef class Stream(Description):
     cpdef listen(self, backlog)
     @cython.locals(endpoint=Tcb, deadline=object)
     cpdef accept(self, timeout)
-    @cython.locals(host=ServingHost, now=int64_t)
+    @cython.locals(host=SocketHost, now=int64_t)
     cdef _next(self)
     @cython.locals(done=object, limit=object)
     cpdef connect(self, addr, port, timeout)
@@ -41,7 +39,7 @@ cdef class Stream(Description):
     cpdef _connect_result(self)
     @cython.locals(data=bytes, deadline=object)
     cpdef bytes recv(self, int64_t n, int flags, timeout)
-    @cython.locals(host=ServingHost, now=int64_t)
+    @cython.locals(host=SocketHost, now=int64_t)
     cdef bytes _take(self, int64_t n, int flags)
     @cython.locals(urgent=bytes, deadline=object, core_flags=int, parts=list, got=int64_t, data=bytes)
     cdef bytes _recv_flags(self, int64_t n, int flags, timeout)
@@ -49,9 +47,9 @@ cdef class Stream(Description):
     cpdef recv_error(self)
     @cython.locals(took=int64_t)
     cpdef int64_t send(self, data, int flags, timeout) except -1
-    @cython.locals(host=ServingHost, now=int64_t, took=int64_t)
+    @cython.locals(host=SocketHost, now=int64_t, took=int64_t)
     cdef int64_t _put(self, bytes data, int flags, int64_t left) except -1
-    @cython.locals(host=ServingHost, turn=Turn)
+    @cython.locals(host=SocketHost, turn=Turn)
     cdef _await_turn(self, timeout, deadline)
     cdef _end_turn(self)
     @cython.locals(taken=int64_t)
@@ -70,6 +68,6 @@ cdef class Stream(Description):
     cpdef unread(self)
     cpdef info(self)
     cpdef release(self)
-    @cython.locals(unsent=tuple, now=int64_t)
-    cpdef _linger(self, int64_t deadline)
+    @cython.locals(unsent=tuple, host=SocketHost, end=int64_t)
+    cpdef _linger(self, int64_t seconds)
     cpdef discard(self)

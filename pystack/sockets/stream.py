@@ -13,9 +13,7 @@ import socket as _std
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.lock import this_thread
-from pystack.runtime.serving import ServingHost
-from pystack.runtime.sleep import monotonic
+from pystack.runtime.sockethost import SocketHost
 from pystack.runtime.waiting import Watch
 from pystack.sockets.handles import (
     MSG_DONTWAIT,
@@ -26,7 +24,6 @@ from pystack.sockets.handles import (
     Description,
     Handle,
     again,
-    deadline_of,
     error,
 )
 from pystack_c.tcp import again as retry
@@ -68,7 +65,7 @@ class Stream(Description):
     sends arrives in one piece, as on the kernel.
     """
 
-    def __init__(self, host: ServingHost, endpoint: Any = None):
+    def __init__(self, host: SocketHost, endpoint: Any = None):
         if endpoint is None:
             endpoint = host.call(user.tcp_open, host.stack)
         super().__init__(host, endpoint, int(_std.SOCK_STREAM), C.IPPROTO_TCP)
@@ -78,7 +75,7 @@ class Stream(Description):
         self.listening = False
         #: the address that bind() was given (0: any)
         self.bound_to = 0
-        #: the thread that is in the middle of a send, or 0; `turn` is made when another one has to wait for it
+        #: the caller (SocketHost.caller) that is in the middle of a send, or 0; `turn` is made when another one has to wait for it
         self.sender = 0
         self.turn: Turn | None = None
 
@@ -102,7 +99,7 @@ class Stream(Description):
         """accept(2): a handle on the new connection, and its peer."""
         endpoint = self._next()
         if endpoint is None:
-            deadline = deadline_of(timeout)
+            deadline = self.host.deadline(timeout)
             while endpoint is None:
                 self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
                 endpoint = self._next()
@@ -140,7 +137,7 @@ class Stream(Description):
                 return done
             if timeout == 0:
                 return errno.EINPROGRESS
-        limit = deadline_of(timeout if timeout is not None else self.sndtimeo)
+        limit = self.host.deadline(timeout if timeout is not None else self.sndtimeo)
         while True:
             if not self.host.wait(self.watch, _OUT, limit):
                 return errno.EAGAIN if timeout is not None else errno.EINPROGRESS
@@ -173,7 +170,7 @@ class Stream(Description):
             return self._recv_flags(n, flags, timeout)
         data = self._take(n, 0)
         if data is None:
-            deadline = deadline_of(timeout)
+            deadline = self.host.deadline(timeout)
             while data is None:
                 self.await_ready(_IN, timeout, deadline, self.rcvtimeo)
                 data = self._take(n, 0)
@@ -198,7 +195,7 @@ class Stream(Description):
             return urgent
         if flags & MSG_DONTWAIT:
             timeout = 0
-        deadline = deadline_of(timeout)
+        deadline = self.host.deadline(timeout)
         core_flags = flags & MSG_PEEK
         parts: list[bytes] = []
         got = 0
@@ -243,8 +240,10 @@ class Stream(Description):
                 return took
             if took < 0:
                 took = 0
-            return took + self._send(data[took:], flags, timeout, deadline_of(timeout), timeout is not None, took > 0)
-        return self._send(data, flags, timeout, deadline_of(timeout), timeout is not None, False)
+            return took + self._send(
+                data[took:], flags, timeout, self.host.deadline(timeout), timeout is not None, took > 0
+            )
+        return self._send(data, flags, timeout, self.host.deadline(timeout), timeout is not None, False)
 
     def _put(self, data: bytes, flags: int, left: int) -> int:
         """tcp.send; _BUSY if another thread is in the middle of a send.
@@ -254,13 +253,13 @@ class Stream(Description):
         host = self.host
         now = host.begin()
         try:
-            if self.sender != 0 and self.sender != this_thread() and host.error is None:
+            if self.sender != 0 and self.sender != self.host.caller() and host.error is None:
                 return _BUSY
             took: int = (
                 host.call(user.send, self.endpoint, data, flags) if now < 0 else tcp.send(self.tcb, data, flags, now)
             )
             if left >= 0 and (left > 0 or took < len(data)):
-                self.sender = this_thread()
+                self.sender = self.host.caller()
             return took
         finally:
             host.end(now)
@@ -278,7 +277,7 @@ class Stream(Description):
         finally:
             host.lock.release()
         if deadline is None and self.sndtimeo is not None:
-            if not host.wait(turn.watch, C.EV_OUT, deadline_of(self.sndtimeo)):
+            if not host.wait(turn.watch, C.EV_OUT, host.deadline(self.sndtimeo)):
                 raise again()
         elif not host.wait(turn.watch, C.EV_OUT, deadline):
             raise TimeoutError("timed out")
@@ -287,7 +286,7 @@ class Stream(Description):
 
     def _end_turn(self) -> None:
         """This thread's send is over: others may go on."""
-        if self.sender != 0 and self.sender == this_thread():
+        if self.sender != 0 and self.sender == self.host.caller():
             self.sender = 0
             if self.turn is not None:
                 self.host.wake(self.turn.watch)
@@ -306,7 +305,6 @@ class Stream(Description):
 
     def sendall(self, data: Buffer, flags: int, timeout: float | None) -> None:
         """All of it, or an exception; the timeout is for the whole."""
-        deadline = deadline_of(timeout)
         sent = 0
         if type(data) is bytes and 0 < len(data) <= _PIECE and self.tcb.errqueue is None:
             # As a rule all of it is taken at once.
@@ -315,6 +313,9 @@ class Stream(Description):
                 self.shown()
             if sent < 0:
                 sent = 0
+        if sent == len(data):
+            return
+        deadline = self.host.deadline(timeout)
         while sent < len(data):
             if self.closed:
                 raise error(errno.EBADF)
@@ -410,7 +411,7 @@ class Stream(Description):
         if self.turn is not None:
             self.host.wake(self.turn.watch)
         if self.linger:
-            self._linger(monotonic() + self.linger * 1_000_000_000)
+            self._linger(self.linger)
 
     def wake_all(self) -> None:  # python
         """Description.wake_all; those too that wait for their turn to send."""
@@ -418,12 +419,14 @@ class Stream(Description):
         if self.turn is not None:
             self.host.wake(self.turn.watch)
 
-    def _linger(self, deadline: int) -> None:
+    def _linger(self, seconds: int) -> None:
         """Wait until the peer has acknowledged everything, the FIN too."""
         unsent = (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK)
-        while self.endpoint.state in unsent and (now := monotonic()) < deadline:
-            # A closed endpoint tells nobody when it is done: lead, and look now and then.
-            self.host.wait(self.watch, 0, min(deadline, now + 5_000_000))
+        host = self.host
+        end: int = host.deadline(seconds)  # type: ignore[assignment]
+        while self.endpoint.state in unsent and host.clock() < end:
+            # Nothing is notified when a closed endpoint is done, so look now and then.
+            host.wait(self.watch, 0, min(end, host.clock() + 5_000_000))
 
     def discard(self) -> None:
         """Close without waiting, from the garbage collector."""

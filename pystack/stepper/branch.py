@@ -1,6 +1,6 @@
-"""What if? A scenario run again with a change, from a place of the timeline on, and both runs side by side.
+"""What if? Runs a scenario again with a change from one place of the timeline on, and shows both runs side by side.
 
-A scenario is a program and a seed, so the run is the same to the byte up to the change:
+A scenario is a program and a seed, so the run is the same, byte for byte, up to the change:
 
     nagle = scenarios.get("nagle")
     cursor = Cursor(nagle.timeline())
@@ -8,8 +8,8 @@ A scenario is a program and a seed, so the run is the same to the byte up to the
     other = branch(nagle, cursor, NoDelay("a"))
     for row in compare(cursor.timeline, other): print(row)
 
-Changes of the network and of sockets are made right after the event at the cursor; changes of one frame concern that
-frame, wherever the cursor is; a `Setting` is another configuration of a host from the beginning.
+Changes of the network and of sockets take effect right after the event at the cursor. A change of one frame applies to
+that frame, wherever the cursor is. A `Setting` changes a host's configuration from the beginning.
 """
 
 import errno
@@ -32,31 +32,31 @@ from pystack_c.tcp.congestion.base import REGISTRY
 from pystack_c.tcp.tcb import Tcb
 
 SOL_TCP, TCP_NODELAY, TCP_QUICKACK, TCP_CONGESTION = 6, 1, 12, 13
-#: frames beyond which two runs are compared by their order alone
+#: If there are more frames than this, two runs are compared only by the order of their frames.
 TOO_MANY = 4000
 
 
 class ChangeError(ValueError):
-    """A change that cannot be made; one line."""
+    """A change that cannot be made. The message is one line."""
 
 
 class Change:
-    """Something else than in the scenario. `text` says what."""
+    """One difference from the scenario. `text` describes it."""
 
     text = ""
 
     def prepare(self, net: Network, timeline: Timeline) -> None:
-        """Before the scenario builds anything."""
+        """Called before the scenario builds anything."""
 
     def apply(self, net: Network) -> None:
-        """At the place of the cursor."""
+        """Make the change, at the place of the cursor."""
 
     def place(self, timeline: Timeline) -> int:
-        """The event after which to apply it, where no cursor says."""
+        """Return the event after which to apply the change if no cursor says it."""
         return 0
 
     def sent(self, net: Network, event: Event) -> None:
-        """A host hands a frame to its device (called just before)."""
+        """Called just before a host hands a frame to its device."""
 
     def __repr__(self) -> str:
         return f"<what if {self.text}>"
@@ -66,7 +66,7 @@ class Change:
 
 
 class FrameChange(Change):
-    """One frame, by its number in the timeline, meets another fate on the way."""
+    """Changes what happens on the way to one frame, which is given by its number in the timeline."""
 
     def __init__(self, frame: int):
         self.frame = frame
@@ -78,11 +78,11 @@ class FrameChange(Change):
         self.count = 0
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """What arrives instead; `usual` is what would arrive if nothing were lost."""
+        """Return what arrives instead. `usual` is what would arrive if nothing were lost."""
         raise NotImplementedError
 
     def prepare(self, net: Network, timeline: Timeline) -> None:
-        """Which of its sender's frames it is."""
+        """Find out which of its sender's frames it is."""
         if not 1 <= self.frame <= len(timeline.frames):
             raise ChangeError(f"there is no frame {self.frame}; there are {len(timeline.frames)}")
         chosen = timeline.frames[self.frame - 1]
@@ -95,7 +95,7 @@ class FrameChange(Change):
         self.wanted = range(0)
 
     def sent(self, net: Network, event: Event) -> None:
-        """Count the sender's frames; the first time, stand between the port and its channel."""
+        """Count the sender's frames. At the first one, wrap the channel of the port."""
         if (event.host, event.fields["iface"]) != self.place_of:
             return
         port = net.hosts[event.host].port(event.fields["iface"])
@@ -113,7 +113,7 @@ class FrameChange(Change):
         def changed(frame: bytes, now: int) -> list[tuple[int, bytes]]:
             self.count += 1
             full = channel.stats.drops.get("queue", 0)
-            arrivals = send(frame, now)  # asked in any case: what is random stays as it was
+            arrivals = send(frame, now)  # called in any case, so that the random numbers stay the same
             if self.count in self.wanted:
                 queued = channel.stats.drops.get("queue", 0) == full
                 arrivals = self.fate(arrivals, (channel.arrival_of(len(frame), now, queued), frame))
@@ -130,7 +130,7 @@ class Drop(FrameChange):
         self.text = f"frame {frame} were lost"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """Nothing arrives."""
+        """Return nothing."""
         return []
 
 
@@ -142,7 +142,7 @@ class Deliver(FrameChange):
         self.text = f"frame {frame} had arrived"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """It, when its turn on the wire is over."""
+        """Return the frame at the time when it has passed over the wire."""
         return arrivals or [usual]
 
 
@@ -155,7 +155,7 @@ class Hold(FrameChange):
         self.text = f"frame {frame} had arrived {extra / 1e6:g} ms later"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """Later."""
+        """Return the frame, later."""
         return [(time + self.extra, data) for time, data in arrivals]
 
 
@@ -167,7 +167,7 @@ class Repeat(FrameChange):
         self.text = f"frame {frame} had arrived twice"
 
     def fate(self, arrivals: list[tuple[int, bytes]], usual: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-        """Twice."""
+        """Return the frame twice."""
         return arrivals * 2
 
 
@@ -175,14 +175,14 @@ class Repeat(FrameChange):
 
 
 class SetOption(Change):
-    """A socket option of all TCP connections that the host has at that place."""
+    """Sets a socket option on all TCP connections that the host has at that place."""
 
     def __init__(self, host: str, level: int, name: int, value: Any, text: str = ""):
         self.host, self.level, self.name, self.value = host, level, name, value
         self.text = text or f"{host} had set option {level}, {name} to {value!r}"
 
     def place(self, timeline: Timeline) -> int:
-        """As soon as the host has a connection that is open."""
+        """Return the first event at which the host has an open connection."""
         if self.host not in timeline.hosts:
             raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
         for entry in timeline.events:
@@ -209,22 +209,22 @@ class SetOption(Change):
 
 
 def NoDelay(host: str) -> SetOption:
-    """TCP_NODELAY: no Nagle."""
+    """Set TCP_NODELAY, which turns off Nagle's algorithm."""
     return SetOption(host, SOL_TCP, TCP_NODELAY, 1, f"{host} had set TCP_NODELAY")
 
 
 def QuickAck(host: str) -> SetOption:
-    """TCP_QUICKACK: no delayed ACKs, for a while."""
+    """Set TCP_QUICKACK, which turns off delayed ACKs for a while."""
     return SetOption(host, SOL_TCP, TCP_QUICKACK, 1, f"{host} had set TCP_QUICKACK")
 
 
 def Congestion(host: str, algorithm: str) -> SetOption:
-    """TCP_CONGESTION: another congestion control."""
+    """Set TCP_CONGESTION, which selects another congestion control."""
     return SetOption(host, SOL_TCP, TCP_CONGESTION, algorithm, f"{host} had used {algorithm}")
 
 
 class LinkSet(Change):
-    """Other settings of the links (or of one, by name): delay, rate, loss, queue, ... (see Channel)."""
+    """Changes a setting of all links, or of one by its name: delay, rate, loss, queue, ... (see Channel)."""
 
     def __init__(self, link: str = "", **settings: Any):
         self.link, self.settings = link, settings
@@ -235,7 +235,7 @@ class LinkSet(Change):
         self.text = f"{link or 'all links'} had {words}"
 
     def apply(self, net: Network) -> None:
-        """For the frames sent from then on."""
+        """Change the setting for the frames that are sent from now on."""
         if self.link and self.link not in net.links:
             raise ChangeError(f"there is no link {self.link!r}; there are {', '.join(net.links)}")
         for name, link in net.links.items():
@@ -247,14 +247,14 @@ class LinkSet(Change):
 
 
 class Setting(Change):
-    """Another setting of a host's configuration, from the beginning."""
+    """Changes a setting of a host's configuration from the beginning."""
 
     def __init__(self, host: str, name: str, value: Any):
         self.host, self.name, self.value = host, name, value
         self.text = f"{host} had {name} = {value}"
 
     def prepare(self, net: Network, timeline: Timeline) -> None:
-        """The host is made with it."""
+        """Make the network create the host with the setting."""
         if self.host not in timeline.hosts:
             raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
         make = net.host
@@ -269,14 +269,14 @@ class Setting(Change):
 
 
 class _Watch(Probe):
-    """Counts the events of all hosts as the timeline does; at the chosen one, the change is made next."""
+    """Counts the events of all hosts as the timeline does, and schedules the change for right after the chosen one."""
 
     def __init__(self, net: Network, at: int, changes: "tuple[Change, ...]"):
         self.net, self.at, self.changes = net, at, changes
         self.index = -1
 
     def event(self, event: Event) -> None:
-        """Called in the middle of the core's work: nothing is changed here."""
+        """Called in the middle of the core's work, so it changes nothing itself."""
         self.index += 1
         if event.kind == "frame.out":
             for change in self.changes:
@@ -286,11 +286,14 @@ class _Watch(Probe):
                 self.net.soon(change.apply, self.net)
 
     def flush(self) -> None:
-        """As a FrameProbe has it."""
+        """Do nothing; a FrameProbe has this method, too."""
 
 
 def branch(scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed: int = 1) -> Timeline:
-    """The timeline of a scenario with changes, made after the event at the cursor (None: where it makes sense)."""
+    """Return the timeline of a scenario with changes, which are made after the event at the cursor.
+
+    If `at` is None, each change says itself where it makes sense.
+    """
     original = at.timeline if isinstance(at, Cursor) else scenario.timeline(seed)
     if at is None:
         index = max((change.place(original) for change in changes), default=0)
@@ -315,8 +318,10 @@ def branch(scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed
 
 
 class Row(NamedTuple):
-    """A frame of one run beside its counterpart in the other; None where there is none. `same`: time, fate and
-    bytes are, but for the numbers that IPv4 gives its packets (RFC 6864)."""
+    """A frame of one run beside its counterpart in the other, or None if there is no counterpart.
+
+    `same` is true if time, fate and bytes are equal, apart from the IPv4 identification (RFC 6864).
+    """
 
     left: "Frame | None"
     right: "Frame | None"
@@ -324,7 +329,7 @@ class Row(NamedTuple):
 
 
 def diverges(a: Timeline, b: Timeline) -> int:
-    """The index of the first event that is not the same in both; -1 where all are."""
+    """Return the index of the first event that differs between the two, or -1 if all are equal."""
     for index in range(min(len(a.events), len(b.events))):
         one, two = a.events[index], b.events[index]
         if (one.time, one.host, str(one.kind), one.subject, one.reason, one.fields) != (
@@ -335,7 +340,7 @@ def diverges(a: Timeline, b: Timeline) -> int:
 
 
 def compare(a: Timeline, b: Timeline) -> list[Row]:
-    """The frames of two runs, each beside its counterpart."""
+    """Return the frames of two runs, each beside its counterpart."""
     left, right = list(a.frames), list(b.frames)
     rows: list[Row] = []
     start = 0
@@ -361,7 +366,7 @@ def _in_order(left: list[Frame], right: list[Frame]) -> list[Row]:
 
 
 def _by_time(left: list[Frame], right: list[Frame]) -> list[Row]:
-    """Frames without counterpart, in order of time."""
+    """Return the frames without a counterpart, ordered by time."""
     both = [Row(one, None, False) for one in left] + [Row(None, one, False) for one in right]
     return sorted(both, key=lambda row: (row.left or row.right).time)  # type: ignore[union-attr]
 
@@ -373,7 +378,10 @@ def _same(one: Frame, two: Frame) -> bool:
 
 
 def _unnumbered(data: bytes) -> bytes:
-    """A frame without the identification of its IPv4 header, and the checksum over it: one packet more shifts all later ones."""
+    """Return a frame without the identification of its IPv4 header and the checksum over it.
+
+    One additional packet shifts the identification of all later ones.
+    """
     if len(data) >= 34 and data[12:14] == b"\x08\x00":
         at = 14
     elif len(data) >= 20 and data[0] >> 4 == 4:
@@ -384,12 +392,12 @@ def _unnumbered(data: bytes) -> bytes:
 
 
 def _key(frame: Frame) -> tuple[Any, ...]:
-    """What makes a frame the counterpart of another: who sends what to whom; not when, nor with which timestamps."""
+    """Return what identifies a frame's counterpart: who sends what to whom, without the time, window and options."""
     return (frame.host, frame.to, re.sub(r", (options \[[^][]*\]|win \d+)", "", frame.summary))
 
 
 def figures(timeline: Timeline) -> dict[str, Any]:
-    """A run in a few numbers: how long until the last data arrived, frames, losses, retransmissions."""
+    """Return a run in a few numbers: the time until the last data arrived, frames, losses, retransmissions."""
     arrivals = [frame.arrival for frame in timeline.frames if frame.arrival is not None and frame.length > 80]
     kinds = [str(entry.kind) for entry in timeline.events]
     return {

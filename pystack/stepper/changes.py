@@ -23,7 +23,7 @@ _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
 def parse(text: str) -> Change:
-    """The change that a text names; a ChangeError of one line says what is wrong with it."""
+    """Return the change that a text names. ChangeError says in one line what is wrong with the text."""
     name, equals, value = text.partition("=")
     made = _MAKERS.get(name)
     if not equals or made is None:
@@ -38,7 +38,7 @@ def parse(text: str) -> Change:
 
 
 def duration(text: str) -> int:
-    """A time such as "30ms" in ns."""
+    """Return a time such as "30ms" in ns."""
     for unit in ("ns", "us", "ms", "s"):
         if text.endswith(unit) and text[: -len(unit)].replace(".", "", 1).isdigit():
             return round(float(text[: -len(unit)]) * _UNITS[unit])

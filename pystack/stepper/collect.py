@@ -1,8 +1,8 @@
-"""The one replay that a timeline is made from: events, frames and who got them, and the states in between.
+"""The one replay from which a timeline is made: events, frames and their receivers, and the states in between.
 
-A state is read of the connection that an event is about, as the event is told, and at the end of each record of
-all connections that the record touched: so an event's change is its own where the core tells it, and the rest of
-what a record did belongs to its last event.
+The collector reads the state of the connection that an event is about when the core reports the event. At the end of
+each record it reads the state of all connections that the record touched. So a change that the core reports belongs to
+its own event, and everything else that a record did belongs to the record's last event.
 """
 
 from array import array
@@ -21,16 +21,16 @@ from pystack_c.iface import Iface
 from pystack_c.probe import Event
 from pystack_c.tcp.tcb import Tcb
 
-#: frames' bytes kept in full, all together; later frames keep their first HEAD bytes
+#: the most bytes of frames, in all, that are kept in full; of later frames only the first HEAD bytes are kept
 DATA_LIMIT = 256 << 20
 HEAD = 256
-#: places in an event's row
+#: indices into an event's row
 TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
 _UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
 
 
 class StepReplay(Replay):
-    """A Replay that notes which connections a record will touch, before it does."""
+    """A Replay that notes, before it replays a record, which connections the record will touch."""
 
     collector: "Collector"
 
@@ -41,20 +41,20 @@ class StepReplay(Replay):
 
 
 class HostState:
-    """What is remembered of one host while collecting."""
+    """The state of one host while its events are collected."""
 
     def __init__(self, number: int, stack: Any):
         self.number = number
         self.stack = stack
         self.summarizer = Summarizer()
-        self.frame = -1  # the frame that came in last, while its events go on
+        self.frame = -1  # the frame that arrived last, as long as its events go on
         self.announced: list[int] = []
-        self.cause: list[int] = []  # a timer that was due, and what it decided
+        self.cause: list[int] = []  # a timer that expired, and the decisions that followed
         self.kinds: dict[str, int] = {}
         self.calls: list[tuple[list[Any], Event]] = []
 
     def kind(self, iface: str) -> int:
-        """const.LINK_* of an interface."""
+        """Return const.LINK_* of an interface."""
         kind = self.kinds.get(iface)
         if kind is None:
             self.kinds.update((one.name, one.kind) for one in self.stack.ifaces)
@@ -72,7 +72,7 @@ class Collector:
         self.flights = Flights()
         self.hosts: dict[str, HostState] = {}
         self.names: list[str] = []
-        #: objects of the states: (host, "tcp" or "arp", endpoint number or address)
+        #: the objects in the states: (host, "tcp" or "arp", endpoint number or address)
         self.objects: list[tuple[int, str, int]] = []
         self.numbers: dict[tuple[int, str, int], int] = {}
         self.subjects: list[str] = []
@@ -80,7 +80,8 @@ class Collector:
         self.tcbs: dict[int, Any] = {}
         self.touched: dict[int, Any] = {}
         self.arps: dict[int, Any] = {}
-        #: where frames are sent and received, and where round trips end (a round: what was out when it began)
+        #: events at which frames are sent and received, and at which round trips end (a round trip ends when the data
+        #: that was in flight at its beginning is acknowledged)
         self.frame_events = array("q")
         self.rounds: dict[int, array[int]] = {}
         self.targets: dict[int, int] = {}
@@ -92,12 +93,14 @@ class Collector:
     # -- records -----------------------------------------------------------------------------------------------------
 
     def host_made(self, stack: Any) -> None:
-        """A host was announced."""
+        """Called when the recording announces a host."""
         self.hosts[stack.name] = HostState(len(self.names), stack)
         self.names.append(stack.name)
 
     def before(self, number: int, stack: Any, now: int) -> None:
-        """A record is about to be replayed on a host: these connections may change without an event of their own."""
+        """Called before a record is replayed on a host. Note the connections that may change without an event of their
+        own.
+        """
         for tcb in stack.output_queue:
             self._touch(number, tcb)
         if stack.error_queue:
@@ -108,7 +111,7 @@ class Collector:
             self._due(number, heap, 0, now)
 
     def _due(self, number: int, heap: list[Any], at: int, now: int) -> None:
-        """The owners of timers that are due (in a heap: below one that is not, none is)."""
+        """Note the owners of the timers that are due. In a heap, no timer below one that is not due is due."""
         if at < len(heap) and heap[at].key <= now:
             self._touch(number, heap[at].owner)
             self._due(number, heap, 2 * at + 1, now)
@@ -134,7 +137,7 @@ class Collector:
         return number
 
     def after(self, record: int) -> None:
-        """A record has been replayed: what it did without telling, and what it left behind."""
+        """Called after a record was replayed. Read what it changed without an event, and clean up."""
         self.record = record + 1
         for host in self.hosts.values():
             for row, event in host.calls:
@@ -178,7 +181,7 @@ class Collector:
         self.targets[number] = nxt if target < 0 and una != nxt else target
 
     def _name(self, number: int, tcb: Any) -> None:
-        """Connections are named by the most that was known of them: local and remote address, or the local one."""
+        """Give a connection the fullest name known so far: local and remote address, or only the local one."""
         if tcb.raddr or tcb.lport or not self.subjects[number]:
             subject = tcb.subject()
             if subject != self.subjects[number] and (tcb.raddr or not self.subjects[number]):
@@ -227,7 +230,7 @@ class Collector:
                 self._arp(host, event)
 
     def _conn(self, host: HostState, event: Event) -> int:
-        """The number of the connection that an event is about, its state read; or -1."""
+        """Return the number of the connection that an event is about, after reading its state; or -1."""
         if not event.endpoint:
             return self.by_subject.get((host.number, event.subject), -1) if event.subject.startswith("tcp ") else -1
         tcb = host.stack.endpoints.get(event.endpoint)
@@ -236,7 +239,7 @@ class Collector:
         number = self._object(host.number, "tcp", event.endpoint, tcb)
         self._name(number, tcb)
         self._put(number, tcb, self.events.total)
-        # A frame that came in belongs to the first connection that it is told of.
+        # A frame that arrived belongs to the first connection that its events name.
         if host.frame >= 0 and self.events.total > self.began:
             first = self.events.tail[self.began - self.events.total]
             if first[KIND] == "frame.in" and first[CONN] < 0 and first[FRAME] == host.frame:
@@ -304,7 +307,7 @@ class Collector:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A field's value as JSON can hold it."""
+    """Return a field's value in a form that JSON can hold."""
     if value is None or isinstance(value, (int, str, float)):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -323,7 +326,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def object_name(host: str, what: str, ident: int, subject: str) -> str:
-    """The key of an object in states: "a tcp 10.0.0.1:40000-10.0.0.2:80", "a arp 10.0.0.2"."""
+    """Return the key of an object in states: "a tcp 10.0.0.1:40000-10.0.0.2:80", "a arp 10.0.0.2"."""
     if what == "arp":
         return f"{host} arp {ip_text(ident)}"
     return f"{host} {subject}"

@@ -1,4 +1,4 @@
-"""A place in a timeline, and every way to move it."""
+"""A place in a timeline, and the methods that move it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +13,9 @@ UNITS = ("event", "frame", "layer", "rtt")
 
 
 class Breakpoint:
-    """An expression to stop at: where it is true, or (`watch`) where its value changes.
+    """An expression to stop at: the run stops if it is true, or (`watch`) if its value changes.
 
-    hits counts the stops; error says why it could not be evaluated anywhere so far.
+    `hits` counts the stops. `error` says why the expression could not be evaluated at any event so far.
     """
 
     def __init__(self, text: str, expression: Expression, watch: bool = False):
@@ -31,7 +31,9 @@ class Breakpoint:
 
 
 class Stop:
-    """Why `run` stopped: the event, and the breakpoints that were hit; for a watchpoint the values before and after."""
+    """Why `run` stopped: the event, and the breakpoints that hit. For a watchpoint, `values` holds the old and the new
+    value.
+    """
 
     def __init__(self, entry: Entry, hits: "list[Breakpoint]", values: "dict[str, tuple[Any, Any]]"):
         self.entry = entry
@@ -50,7 +52,7 @@ class Stop:
 
 
 class Cursor:
-    """A position among the events of a timeline; -1 is before the first one."""
+    """A position among the events of a timeline. Position -1 is before the first event."""
 
     def __init__(self, timeline: Timeline):
         self.timeline = timeline
@@ -61,7 +63,7 @@ class Cursor:
 
     @property
     def entry(self) -> "Entry | None":
-        """The event at the cursor; None before the first."""
+        """The event at the cursor; None if the cursor is before the first."""
         return self.timeline.events[self.position] if self.position >= 0 else None
 
     @property
@@ -72,7 +74,7 @@ class Cursor:
 
     @property
     def frame(self) -> "Frame | None":
-        """The frame that the event at the cursor belongs to, or else the last one before it."""
+        """The frame of the event at the cursor, or the last frame before it if the event has none."""
         for index in range(self.position, max(self.position - 2000, -1), -1):
             number = self.timeline.events[index].frame
             if number >= 0:
@@ -81,38 +83,41 @@ class Cursor:
 
     @property
     def conn(self) -> str:
-        """The connection at the cursor: that of the event, or else of the last event before it that has one, or ""."""
+        """The key of the connection at the cursor.
+
+        It is the connection of the event, or of the last event before it that has one, or "".
+        """
         return rounds.connection_at(self.timeline, self.position)
 
     def state(self, host: "str | None" = None) -> dict[str, dict[str, Any]]:
-        """The connections right after the event at the cursor."""
+        """Return the connections right after the event at the cursor."""
         return self.timeline.state(self.position, host)
 
     def diff(self) -> dict[str, dict[str, tuple[Any, Any]]]:
-        """What the event at the cursor changed."""
+        """Return what the event at the cursor changed."""
         return self.timeline.diff(self.position)
 
     def arp(self) -> dict[str, dict[str, Any]]:
-        """The ARP entries at the cursor."""
+        """Return the ARP entries at the cursor."""
         return self.timeline.arp(self.position)
 
     def timers(self) -> dict[str, dict[str, int]]:
-        """The armed timers at the cursor, with their deadlines."""
+        """Return the armed timers at the cursor, with their deadlines."""
         return self.timeline.timers(self.position)
 
     def events_near(self, n: int = 10) -> list[Entry]:
-        """The events around the cursor, up to `n` on each side."""
+        """Return the events around the cursor, up to `n` on each side."""
         first = max(self.position - n, 0)
         return self.timeline.events[first : self.position + n + 1]
 
     # -- moving ------------------------------------------------------------------------------------------------------
 
     def step(self, unit: str = "event", n: int = 1) -> "Entry | None":
-        """Go `n` units on (backwards where negative); the event reached, or None where there is no further one.
+        """Move by `n` units, backwards if `n` is negative, and return the event reached.
 
         "event" is one event; "frame" the next frame sent or received; "layer" the next event of another layer or host;
-        "rtt" the next round trip of the connection at the cursor. Where there is none, the cursor goes to the end (or
-        the beginning).
+        "rtt" the next round trip of the connection at the cursor. If there are not enough units left, return None; the
+        cursor is then at the end (or before the first event). A ValueError names the units.
         """
         if unit not in UNITS:
             raise ValueError(f"a step is one of {', '.join(UNITS)}, not {unit!r}")
@@ -150,7 +155,10 @@ class Cursor:
     def goto(
         self, *, time: "int | None" = None, frame: "int | None" = None, event: "int | None" = None
     ) -> "Entry | None":
-        """Go to the last event at or before a time (ns), to a frame's number (from 1), or to an event's index."""
+        """Go to the last event at or before a time (ns), to a frame's number (from 1), or to an event's index.
+
+        A ValueError says that there is no such place.
+        """
         if (time is not None) + (frame is not None) + (event is not None) != 1:
             raise ValueError("goto takes one of time, frame and event")
         timeline = self.timeline
@@ -174,18 +182,18 @@ class Cursor:
         return self.entry
 
     def first(self) -> None:
-        """Before the first event."""
+        """Go before the first event."""
         self.position = -1
 
     def last(self) -> "Entry | None":
-        """At the last event."""
+        """Go to the last event and return it."""
         self.position = len(self.timeline.events) - 1
         return self.entry
 
     # -- breakpoints -------------------------------------------------------------------------------------------------
 
     def add_break(self, text: str) -> Breakpoint:
-        """Stop where this expression becomes true (see expr.py); ExpressionError says what is wrong with it."""
+        """Stop where this expression becomes true (see expr.py). ExpressionError says what is wrong with it."""
         return self._add(text, False)
 
     def watch(self, text: str) -> Breakpoint:
@@ -198,14 +206,15 @@ class Cursor:
         return found
 
     def evaluate(self, text: str) -> Any:
-        """The value of an expression at the cursor."""
+        """Return the value of an expression at the cursor."""
         return Expression(text, self.timeline.hosts).value(Scope(self.timeline, self.position))
 
     def run(self, direction: int = 1) -> "Stop | None":
-        """Go on to the next event at which an enabled breakpoint hits; None at the end.
+        """Go to the next event (or, with -1, the previous one) at which an enabled breakpoint hits; return None at the
+        end.
 
-        A breakpoint hits at each event for which its expression is true; for one without `event`, `frame` or `time` in
-        it, a state that stays is no new hit: it must have been false in between.
+        A breakpoint whose expression uses `event`, `frame` or `time` hits at each event for which it is true. Any other
+        expression describes a state that stays, so it hits when it becomes true, and again only after it was false.
         """
         chosen = [one for one in self.breakpoints if one.enabled]
         before = {id(one): self._value(one, self.position) for one in chosen}
@@ -239,7 +248,7 @@ class Cursor:
         return None
 
     def _impossible(self, chosen: list[Breakpoint], index: int) -> bool:
-        """True where none of them can hit, by the event's kind alone."""
+        """Return True if none of them can hit, judged only by the event's kind."""
         kind = self.timeline.kind(index)
         return not any(one.compiled.possible(kind) for one in chosen)
 

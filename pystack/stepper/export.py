@@ -1,6 +1,7 @@
-"""`pystack step --export`: one self-contained page, with the same views and numbers as the served one, that opens offline.
+"""`pystack step --export`: one self-contained page with the same views and numbers as the served one. It opens offline.
 
-The page holds the bundle's script and style, and the data, compressed; its policy lets it load and ask nothing else.
+The page holds the bundle's script and style, and the compressed data. Its content security policy forbids it to load
+anything else.
 """
 
 import base64
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario
     from pystack.stepper.timeline import Timeline
 
-#: a page of more would be too much for a browser; such traces are for the served stepper
+#: a page with more events would be too much for a browser; such traces are for the served stepper
 MOST_EVENTS = 200_000
-#: connections whose plots are put in: those that sent most
+#: the page holds the plots of the connections that sent most, up to this number
 MOST_PLOTS = 64
-#: units whose steps are worked out beforehand (a step of an event needs none)
+#: units whose steps are computed beforehand (a step by one event needs no computation)
 UNITS = ("frame", "layer", "rtt")
 
 
 def export(timeline: "Timeline", path: str, scenario: "Scenario | None" = None) -> None:
-    """Write the page; ValueError says in a line what is wrong."""
+    """Write the page. A ValueError says in one line what is wrong."""
     text = page(Trace(timeline, scenario or scenario_of(timeline)))
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
@@ -36,7 +37,7 @@ def export(timeline: "Timeline", path: str, scenario: "Scenario | None" = None) 
 
 
 def scenario_of(timeline: "Timeline") -> "Scenario | None":
-    """The scenario that a recording was made by, as it says of itself."""
+    """Return the scenario that made a recording, if the recording names one."""
     from pystack.stepper import scenarios
 
     name = timeline.meta.get("scenario")
@@ -44,13 +45,13 @@ def scenario_of(timeline: "Timeline") -> "Scenario | None":
 
 
 def page(trace: Trace) -> str:
-    """The page's text."""
+    """Return the page's text. A ValueError says that the trace has too many events."""
     timeline = trace.timeline
     count = len(timeline.events)
     if count > MOST_EVENTS:
         raise ValueError(f"{timeline.name}: {count} events; a page can hold {MOST_EVENTS}: use --web")
     data = json.dumps(contents(trace), separators=(",", ":"), ensure_ascii=False, default=str)
-    # no time of day in it: the same trace gives the same page
+    # The page holds no time of day, so the same trace gives the same page.
     packed = base64.b64encode(gzip.compress(data.encode(), 9, mtime=0)).decode()
     script, style = bundle.text("stepper.js"), bundle.text("stepper.css")
     return bundle.text("index.html").replace(
@@ -62,21 +63,21 @@ def page(trace: Trace) -> str:
 
 
 def _inert(text: str, tag: str) -> str:
-    """The bundle's text, which must not end its own element."""
+    """Return the bundle's text after checking that it cannot end its own element."""
     if f"</{tag}" in text.lower() or "<!--" in text:
-        raise ValueError(f"the bundle holds </{tag} or <!--: it cannot be put into a page")
+        raise ValueError(f"the bundle contains </{tag} or <!--, so it cannot be put into a page")
     return text
 
 
 def _policy(script: str) -> str:
-    """Only this script and inline styles; no request to anywhere."""
+    """Return the policy: only this script and inline styles, and no request to anywhere."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rules = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     return f'http-equiv="Content-Security-Policy" content="{rules}"'
 
 
 def contents(trace: Trace) -> dict[str, Any]:
-    """All that the server would ever be asked for."""
+    """Return everything that a client could request from the server."""
     timeline = trace.timeline
     return {
         "overview": {**trace.overview(), "served": False, "changes": [], "parent": None},
@@ -89,7 +90,7 @@ def contents(trace: Trace) -> dict[str, Any]:
 
 
 def _steps(timeline: "Timeline", unit: str, direction: int) -> list[int]:
-    """Where a step leads from each position, the first one before all events."""
+    """Return the position that a step leads to, from each position. The first one is before all events."""
     cursor = Cursor(timeline)
     found = []
     for position in range(-1, len(timeline.events)):

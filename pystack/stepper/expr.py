@@ -3,10 +3,11 @@
     tcb.cwnd < 2*tcb.mss            event.kind == "retransmit"          state == TIME_WAIT and host == "a"
     frame.number == 12              event.fields.length > 1000          b.rcv_wnd == 0
 
-Names: `event` (kind, time, host, subject, reason, rfc, fields, layer, frame, conn, endpoint, index), `tcb` (the
-fields of the event's connection), `state` (its state), `frame` (the event's frame), `conn`, `host`, `time` (seconds since
-the start), `kind`, the names of the states, ms, us and s as units for times in ns, and each host's name: its text, and with a
-dot the fields of its connection that an event told of last. What is not there has no value, and comparing it is false.
+Names: `event` (kind, time, host, subject, reason, rfc, fields, layer, frame, conn, endpoint, index), `tcb` (the fields
+of the event's connection), `state` (its state), `frame` (the event's frame), `conn`, `host`, `time` (seconds since the
+start), `kind`, the names of the states, and ms, us and s as units for times in ns. A host's name stands for its text;
+with a dot and a field it stands for the host's connection whose event is the latest. A name that has no value at an
+event makes each comparison with it false.
 """
 
 import ast
@@ -76,7 +77,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, in one line; `column` is where (from 0), `caret()` shows it."""
+    """An error in an expression. The message is one line. `column` is the place (from 0), and `caret()` shows it."""
 
     def __init__(self, text: str, column: int, what: str):
         super().__init__(f"{what} (at column {column + 1} of {text!r})")
@@ -85,7 +86,7 @@ class ExpressionError(ValueError):
         self.what = what
 
     def caret(self) -> str:
-        """The expression with a caret under the place, and what is wrong."""
+        """Return the expression with a caret under the place, and what is wrong."""
         return f"{self.text}\n{' ' * self.column}^ {self.what}"
 
 
@@ -93,7 +94,7 @@ Value = Callable[[Scope], Any]
 
 
 class Expression:
-    """A compiled expression. `momentary`: it speaks of the event itself, not only of the state that stays."""
+    """A compiled expression. `momentary` is true if it refers to the event itself, not only to the state that stays."""
 
     def __init__(self, text: str, hosts: "list[str] | tuple[str, ...]" = ()):
         self.text = text
@@ -103,11 +104,11 @@ class Expression:
             raise ExpressionError(text[:40], 0, f"the expression is longer than {MAX_LENGTH} characters")
         try:
             with warnings.catch_warnings():
-                # What Python would say of a text, it would say on the terminal.
+                # Python would print its warnings about the text on the terminal.
                 warnings.simplefilter("ignore")
                 tree = ast.parse(text.strip() or "", mode="eval")
         except SyntaxError as error:
-            column = error.offset - 1 if error.offset else len(text)  # (0: at the end)
+            column = error.offset - 1 if error.offset else len(text)  # (offset 0 means the end)
             raise ExpressionError(text, min(column, len(text)), f"not an expression: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError):
             raise ExpressionError(text, 0, "not an expression") from None
@@ -116,15 +117,15 @@ class Expression:
             self._value = self._compile(tree.body)
         except RecursionError:
             raise ExpressionError(text, 0, "the expression is nested too deeply") from None
-        #: it can only be true of events of these kinds (full or short names); None: of any
+        #: the kinds of events (full or short names) for which it can be true; None: any kind
         self.kinds = _kinds(tree.body)
 
     def possible(self, kind: str) -> bool:
-        """False where it cannot be true of an event of this kind: then it need not be evaluated."""
+        """Return False if it cannot be true at an event of this kind, so that nobody needs to evaluate it."""
         return self.kinds is None or kind in self.kinds or kind.rpartition(".")[2] in self.kinds
 
     def value(self, scope: Scope) -> Any:
-        """The value at an event; None where something that it names is not there."""
+        """Return the value at an event, or None if something that it names is not there."""
         try:
             return self._value(scope)
         except Missing:
@@ -288,7 +289,9 @@ class Expression:
 
 
 def _kinds(node: ast.expr) -> "list[str] | None":
-    """The kinds of events that an expression demands: `kind == "x"`, `event.kind in ("x", "y")`, alone or with `and`."""
+    """Return the kinds of events that an expression demands: `kind == "x"`, `event.kind in ("x", "y")`, alone or with
+    `and`.
+    """
     if isinstance(node, ast.BoolOp):
         found = [_kinds(part) for part in node.values]
         known = [kinds for kinds in found if kinds is not None]
@@ -332,7 +335,7 @@ def _item(value: Any, key: Any) -> Any:
 
 
 def _near(name: str, known: tuple[str, ...]) -> str:
-    """The names that are like it, or some of them."""
+    """Suggest the names that are similar, or some of them."""
     import difflib
 
     close = difflib.get_close_matches(name, known, 5, 0.5)
@@ -340,7 +343,7 @@ def _near(name: str, known: tuple[str, ...]) -> str:
 
 
 def names(hosts: "list[str] | tuple[str, ...]" = ()) -> dict[str, list[str]]:
-    """All names by group: for completion and help."""
+    """Return all names by group, for completion and help."""
     return {
         "names": [*_NAMES, *hosts],
         "tcb": list(snapshot.FIELDS),

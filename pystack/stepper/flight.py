@@ -1,8 +1,8 @@
-"""Which frame that came in is which frame that was sent: found by their bytes, as a recording tells nothing else.
+"""Finds which arrived frame is which sent frame. A recording does not say it, so the frames are matched by their bytes.
 
-Where several frames on the way have the same bytes (ARP requests, duplicate ACKs), the one is chosen whose time on
-the way is nearest to that of the frame before it between the same hosts. A frame that came in with one bit
-changed is found, too. What is sent to a host of the recording and never comes in was lost.
+If several frames on the way have the same bytes (ARP requests, duplicate ACKs), the match is the one whose time on the
+way is nearest to that of the previous frame between the same hosts. A frame that arrived with one bit changed is found,
+too. A frame that is sent to a host of the recording and never arrives was lost.
 """
 
 from array import array
@@ -13,23 +13,23 @@ import pystack_c.const as C
 from pystack.phy.segmenter import finish_checksum, segments
 from pystack_c.packet import Transmit
 
-#: frames on the way that are remembered
+#: how many frames on the way are remembered
 PENDING = 8192
-#: of these, how many are looked at for a frame that came in changed
+#: how many of these are compared with a frame that arrived with a changed bit
 RECENT = 64
-#: receivers that are no host: everybody, and the world outside the recording
+#: receivers that are no host: all hosts, and the world outside the recording
 EVERYBODY, OUTSIDE = -2, -1
 
 
 class _Iface:
-    """As much of an interface as the segmenter asks for."""
+    """The attributes of an interface that the segmenter needs."""
 
     def __init__(self, kind: int):
         self.kind = kind
 
 
 class Flights:
-    """The frames on the way."""
+    """The frames that were sent and have not arrived."""
 
     def __init__(self) -> None:
         self.pending: OrderedDict[bytes, list[tuple[int, int, int]]] = OrderedDict()  # (frame, sender, time)
@@ -47,7 +47,7 @@ class Flights:
     def sent(
         self, number: int, sender: int, hosts: "dict[str, Any]", data: bytes, kind: int, gso: int, time: int
     ) -> int:
-        """A host sent a frame: remember it; returns the receiver, by its MAC address."""
+        """Remember a frame that a host sent. Return the receiver, which is found by its MAC address."""
         to = self._sent(number, sender, hosts, data, kind, gso, time)
         self.meant.append(to)
         return to
@@ -84,7 +84,9 @@ class Flights:
         return found
 
     def _by_address(self, data: bytes, sender: int, hosts: "dict[str, Any]") -> int:
-        """Without MAC addresses: whoever has the destination; else the one other host."""
+        """Find the receiver without MAC addresses: the host that has the destination address, or else the only other
+        host.
+        """
         dst = int.from_bytes(data[16:20], "big")
         for host in hosts.values():
             if dst in host.stack.local:
@@ -92,7 +94,7 @@ class Flights:
         return 1 - sender if len(hosts) == 2 else EVERYBODY
 
     def arrived(self, event: int, receiver: int, data: bytes, kind: int, time: int) -> int:
-        """A frame came in: the number of the frame it is, or -1 where it is from outside."""
+        """Return the number of the frame that arrived, or -1 if it is from outside."""
         mine = -1 - receiver
         candidates = [
             one
@@ -112,7 +114,7 @@ class Flights:
 
     def _arrive(self, chosen: tuple[int, int, int], event: int, receiver: int, time: int) -> None:
         number, sender, sent = chosen
-        # What a switch floods comes in at others, too: it arrives where it is addressed to.
+        # A switch floods a frame to other hosts, too. Only the arrival at the addressed host counts.
         if self.arrival[number] >= 0 or (self.meant[number] >= 0 and self.meant[number] != receiver):
             self.copies.setdefault(number, []).append((time, receiver, event))
             return
@@ -120,7 +122,7 @@ class Flights:
         self.delay[sender, receiver] = time - sent
 
     def _changed(self, event: int, receiver: int, data: bytes, time: int) -> int:
-        """A frame of which one bit was changed on the way, or -1."""
+        """Return the number of the frame of which one bit was changed on the way, or -1."""
         value = int.from_bytes(data, "big")
         for seen, (other, sent) in enumerate(reversed(self.pending.items())):
             if seen >= RECENT:
@@ -130,13 +132,13 @@ class Flights:
                 if fresh:
                     self._arrive(fresh[0], event, receiver, time)
                     self.altered[fresh[0][0]] = True
-                    self.pending[data] = [fresh[0]]  # its copy will come in with the same bit changed
+                    self.pending[data] = [fresh[0]]  # its copy will arrive with the same bit changed
                     self.count += 1
                     return fresh[0][0]
         return -1
 
     def outside(self, number: int, event: int, receiver: int, time: int) -> None:
-        """A frame from outside came in."""
+        """Note a frame that arrived from outside."""
         self._append(time, event, receiver)
         self.meant.append(receiver)
 
@@ -147,7 +149,7 @@ class Flights:
 
 
 def on_the_wire(data: bytes, kind: int, gso: int) -> "list[bytes]":
-    """The frames that the device makes of one that a stack gives it."""
+    """Return the frames that the device makes of one that a stack gives it."""
     ip = C.ETH_HLEN if kind == C.LINK_ETHERNET else 0
     if not gso:
         return [finish_checksum(data, ip) if kind != C.LINK_LOOPBACK else data]

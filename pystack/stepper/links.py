@@ -1,4 +1,4 @@
-"""Where the rules that events name can be read: RFCs by section, drafts, manual pages."""
+"""The addresses of the rules that events name: RFCs by section, drafts, manual pages."""
 
 import re
 
@@ -11,7 +11,10 @@ _SYSCTL = ("tcp_fin_timeout", "tcp_max_tw_buckets", "tcp_abort_on_overflow")
 
 
 def link(rule: str) -> str:
-    """The address of a rule as events name them: "RFC 6298 5.4", "Linux tcp(7) TCP_CORK"; "" for a function of a kernel."""
+    """Return the address of a rule as events name it: "RFC 6298 5.4", "Linux tcp(7) TCP_CORK".
+
+    It is "" for a rule that names a function of a kernel.
+    """
     if found := _RFC.match(rule):
         return f"https://www.rfc-editor.org/rfc/rfc{found[1]}{_anchor(found[2])}"
     if found := _DRAFT.match(rule):

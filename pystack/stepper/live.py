@@ -1,16 +1,17 @@
-"""Live stepping: the real stack, held at each frame, its clock stopped meanwhile (`pystack up --step`).
+"""Live stepping: the real stack stops at each frame, and its clock stops meanwhile (`pystack up --step`).
 
     gate = StepGate()
     running = up(..., gate=gate)
     print(gate.wait(0, 10).text())  # the first frame
     gate.command("n 3")             # let three frames pass; see HELP
 
-The gate stands at the device: a frame that came in waits before the stack sees it, one that goes out waits before the
-device gets it. The thread that brings the frame waits with the host's lock held, so nothing else happens in the stack; its
-clock stands still, so no timer fires and no round trip gets longer. Where the next frame is in the device already, the
-clock goes on standing until that one has passed, too: it goes only while the stack waits for something to come.
+The gate is at the device. A frame that arrives waits before the stack sees it, and an outgoing frame waits before the
+device gets it. The thread that carries the frame waits while it holds the host's lock, so nothing else happens in the
+stack. The clock stands still, so no timer expires and no round trip gets longer. If the next frame is already in the
+device, the clock stands still until that frame has passed, too. The clock runs only while the stack waits for a frame
+to arrive.
 
-The other side waits in real time, and does what it does then: a kernel sends a SYN again after one second.
+The peer lives in real time, and does what it would do anyway: a kernel retransmits a SYN after one second.
 """
 
 import select
@@ -33,44 +34,46 @@ from pystack_c.probe import Event, Probe
 HELP = """Enter or s: the next frame; n N: let N frames pass; c: run to a breakpoint; b EXPR: set a breakpoint, such as
 b tcb.cwnd < 5000, b kind == "tcp.retransmit" or b frame.length > 1000; b: list them, d N: delete one; p: show again; q: end"""
 FOREVER = 1 << 62
-#: events that are not told in a frame's story
+#: events that are left out of a frame's story
 UNTOLD = ("frame.in", "frame.out")
 
 
 class HeldClock:
-    """A monotonic clock (ns) that can be stopped: while it is, its time does not pass, nor is it made up for later."""
+    """A monotonic clock (ns) that can be stopped. Time does not pass while it is stopped, and it does not catch up
+    later.
+    """
 
     def __init__(self, source: Callable[[], int] = monotonic_ns):
         self.source = source
-        # One tuple, so that a reader in another thread sees both or neither: when it was stopped (or None), and how far
-        # it is behind.
+        # One tuple, so that a reader in another thread sees both or neither: when the clock was stopped (or None), and
+        # how far it is behind its source.
         self._state: tuple[int | None, int] = (None, 0)
 
     def __call__(self) -> int:
-        """The time now."""
+        """Return the time (ns)."""
         since, behind = self._state
         return (self.source() if since is None else since) - behind
 
     @property
     def behind(self) -> int:
-        """How far it is behind its source (ns), of the stops that are over."""
+        """Return how far the clock is behind its source (ns), counting only the stops that are over."""
         return self._state[1]
 
     def stop(self) -> None:
-        """Stand still."""
+        """Stop the clock."""
         since, behind = self._state
         if since is None:
             self._state = (self.source(), behind)
 
     def go(self) -> None:
-        """Go on, from where it stood."""
+        """Let the clock run again from where it stopped."""
         since, behind = self._state
         if since is not None:
             self._state = (None, behind + self.source() - since)
 
 
 class Held:
-    """A frame at the gate: what it is, and what the stack decided since the frame before."""
+    """A frame at the gate, and what the stack decided since the previous frame."""
 
     def __init__(self, number: int, direction: str, iface: str, time: int, length: int, summary: str):
         self.number = number
@@ -90,7 +93,7 @@ class Held:
         return f"frame {self.number} {self.iface} {arrow} {self.summary}"
 
     def text(self) -> str:
-        """All of it, for a terminal."""
+        """Return the whole description, for a terminal."""
         lines = [f"{self.line()}   at {self.time / 1e9:.6f} s of the stack's clock, which stands still"]
         lines += [f"  breakpoint: {text}" for text in self.hits]
         lines += [f"  {text}" for text in self.story]
@@ -100,12 +103,12 @@ class Held:
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, fit for JSON."""
+        """Return the same in a form that JSON can hold."""
         return {**vars(self), "text": self.text()}
 
 
 class _Scope:
-    """What the names of an expression mean at a live event (the part of expr.Scope that expressions use)."""
+    """What the names of an expression mean at a live event (the part of scope.Scope that expressions use)."""
 
     def __init__(self, stack: Any, event: Event | None, frame: "Held | None"):
         self.stack = stack
@@ -113,7 +116,7 @@ class _Scope:
         self._frame = frame
 
     def event(self) -> Any:
-        """The event; a frame's own where the frame is looked at."""
+        """The event; if a frame is checked, the last event before it."""
         if self._event is None:
             raise Missing("no event yet")
         return self._event
@@ -124,7 +127,7 @@ class _Scope:
         return event.subject if event is not None and event.subject.startswith("tcp ") else ""
 
     def tcb(self, field: str) -> Any:
-        """A field of the event's connection."""
+        """Return a field of the event's connection."""
         event = self._event
         block = None if event is None else self.stack.endpoints.get(event.endpoint)
         if block is None or not hasattr(block, "snd_una"):
@@ -138,7 +141,7 @@ class _Scope:
             raise Missing(field) from None
 
     def of_host(self, host: str, field: str) -> Any:
-        """There is one host here, and an expression knows it as tcb."""
+        """Return a field of the event's connection, because there is only one host here."""
         return self.tcb(field)
 
     def frame(self) -> Any:
@@ -153,7 +156,7 @@ class _Scope:
 
 
 class _GateProbe(Probe):
-    """Collects the story, and looks at the breakpoints at each event."""
+    """Collects the story, and checks the breakpoints at each event."""
 
     def __init__(self, gate: "StepGate"):
         self.gate = gate
@@ -171,7 +174,7 @@ class _GateProbe(Probe):
 
 
 class GateDevice(Wrapper):
-    """The device at whose side the frames are held."""
+    """The device wrapper that holds the frames."""
 
     def __init__(self, device: Device, gate: "StepGate"):
         super().__init__(device)
@@ -183,11 +186,11 @@ class GateDevice(Wrapper):
             self._poll.register(device.fileno(), select.POLLIN)
 
     def waits(self) -> bool:
-        """Whether the next frame is there already."""
+        """Return whether the next frame is there already."""
         return self.device.fileno() >= 0 and bool(self._poll.poll(0))
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame, once it may pass. One at a time: the stack answers before the next."""
+        """Return the next frame once it may pass. The stack answers one frame before it gets the next."""
         if self.paused:
             self.paused = False
             return None
@@ -200,11 +203,11 @@ class GateDevice(Wrapper):
         return got
 
     def send(self, tx: Transmit) -> bool:
-        """Send it, once it may pass."""
+        """Send the frame once it may pass."""
         frame = bytes(tx.to_bytes())
         self.gate.arrived("out", self.name, len(frame), self.summarizer.line(frame))
         sent = self.device.send(tx)
-        self.gate.passes(self.waits())  # (A kernel has often answered by now.)
+        self.gate.passes(self.waits())  # A kernel has often answered by now.
         return sent
 
 
@@ -220,20 +223,20 @@ class StepGate:
         self.last: Event | None = None
         self.hits: list[str] = []
         self.breakpoints: list[Expression] = []
-        #: why a breakpoint could not be evaluated, last time that it could not
+        #: why a breakpoint could not be evaluated the last time
         self.errors: dict[Expression, str] = {}
         self.number = 0
         self.held: Held | None = None
         self.passed: deque[str] = deque(maxlen=20)
         self.ended = False
         self.quit = False
-        self._left = 0  # frames that may pass without a stop
+        self._left = 0  # how many frames may pass without a stop
         self._blocks: dict[str, dict[str, Any]] = {}
         self._change: Any
         forked.renewed(self, "_change", threading.Condition)
 
     def install(self, stack: Any, device: Device | None) -> Device | None:
-        """Stand between a stack and its device; a probe that the stack has goes on hearing everything."""
+        """Put the gate between a stack and its device. If the stack has a probe, that probe still gets every event."""
         self.stack = stack
         self.inner = stack.probe
         stack.probe = self.probe
@@ -242,10 +245,10 @@ class StepGate:
     # -- in the stack's thread, under the host's lock ------------------------------------------------------------------
 
     def look(self, event: Event | None, frame: Held | None) -> None:
-        """Which breakpoints hold now?"""
+        """Find the breakpoints that hit now."""
         for expression in self.breakpoints:
             if frame is not None and not expression.momentary:
-                continue  # (It speaks of the state alone: that was looked at with each event.)
+                continue  # It refers only to the state, which was checked at each event.
             try:
                 value = expression.value(_Scope(self.stack, event, frame))  # type: ignore[arg-type]
             except AttributeError:
@@ -259,7 +262,7 @@ class StepGate:
                     self.hits.append(text)
 
     def arrived(self, direction: str, iface: str, length: int, summary: str) -> None:
-        """A frame is at the gate: hold it, or let it pass. The clock stands from here to `passes`."""
+        """Hold a frame that reached the gate, or let it pass. The clock stands still from here until `passes`."""
         if self.ended:
             return
         self.clock.stop()
@@ -283,12 +286,14 @@ class StepGate:
                 self._change.wait()
 
     def passes(self, next_waits: bool) -> None:
-        """The frame has gone through: the clock goes on, unless the next one is there already, and will be held."""
+        """Called when the frame has passed. The clock runs again, unless the next frame is already there and will be
+        held.
+        """
         if self.ended or self._left > 0 or not next_waits:
             self.clock.go()
 
     def _changes(self) -> dict[str, list[str]]:
-        """What is different in the connections since the frame before."""
+        """Return what changed in the connections since the previous frame."""
         blocks = {tcb.subject(): tcb.snapshot() for tcb in self.stack.tcp.all()}
         changes: dict[str, list[str]] = {}
         for subject, block in blocks.items():
@@ -308,25 +313,30 @@ class StepGate:
     # -- from any thread -----------------------------------------------------------------------------------------------
 
     def wait(self, after: int, timeout: float) -> Held | None:
-        """The frame that is held, once its number is beyond `after`; None where none is within `timeout` seconds."""
+        """Return the frame that is held once its number is above `after`, or None if there is none within `timeout`
+        seconds.
+        """
         with self._change:
             self._change.wait_for(lambda: self.ended or (self.held is not None and self.held.number > after), timeout)
             return self.held if self.held is not None and self.held.number > after else None
 
     def take_passed(self) -> list[str]:
-        """The last frames that passed without a stop, as lines; each is told once."""
+        """Return, as lines, the last frames that passed without a stop. Each line is returned once."""
         with self._change:
             lines = list(self.passed)
             self.passed.clear()
             return lines
 
     def inspect(self, fn: Callable[[Any], Any]) -> tuple[bool, Any]:
-        """(True, fn(stack)) while a frame is held: the stack is at rest then, though its lock is taken. Else (False, None)."""
+        """Return (True, fn(stack)) while a frame is held, and otherwise (False, None).
+
+        The stack is at rest while a frame is held, although its lock is taken.
+        """
         with self._change:
             return (True, fn(self.stack)) if self.held is not None else (False, None)
 
     def command(self, text: str) -> str:
-        """Do what a line says; the answer, or "" where there is nothing to say."""
+        """Carry out a command line. Return the answer, or "" if there is nothing to say."""
         word, _, rest = text.strip().partition(" ")
         rest = rest.strip()
         if word in ("", "s", "step", "next"):
@@ -383,7 +393,7 @@ class StepGate:
         return f"deleted: {gone.text}"
 
     def end(self) -> None:
-        """Hold nothing any more; what is held goes on."""
+        """Stop holding frames. A frame that is held goes on."""
         with self._change:
             self.ended = True
             self.held = None

@@ -1,4 +1,4 @@
-"""What a timeline is made of: an Entry for each event, a Frame for each frame."""
+"""The elements of a timeline: an Entry for each event, a Frame for each frame."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from pystack.trace import annotate
 if TYPE_CHECKING:
     from pystack.stepper.timeline import Timeline
 
-#: kinds that are not told among a frame's reasons
+#: kinds that are not listed among a frame's reasons
 QUIET = annotate.QUIET | {"drop"}
 #: the layer that a kind of event belongs to, by the part before the dot
 LAYERS = {
@@ -27,7 +27,7 @@ LAYERS = {
 
 
 class Kind(str):
-    """A kind of event; equal to its full name and to the part behind the dot: "tcp.retransmit", "retransmit"."""
+    """A kind of event. It equals its full name and the part after the dot: "tcp.retransmit" and "retransmit"."""
 
     __slots__ = ()
 
@@ -47,9 +47,9 @@ class Entry:
     """One event of a timeline.
 
     index       its place among all events; time in ns; host: the stack's name
-    kind        a key of probe.KINDS (or "crash"); subject, reason, rfc and fields as the probe has them
+    kind        a key of probe.KINDS (or "crash"); subject, reason, rfc and fields are those of the probe's event
     endpoint    the number of the endpoint it is about, or 0; conn: the connection's key, or ""
-    frame       index of the frame it belongs to, or -1; record: number of the recording's record it follows from
+    frame       index of the frame it belongs to, or -1; record: number of the recording's record that caused it
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class Entry:
         return LAYERS.get(self.kind.partition(".")[0], "link")
 
     def text(self) -> str:
-        """The event in words, on one line."""
+        """Return the event in words, on one line."""
         fields = self.fields
         text = self.reason
         if self.kind == "call":
@@ -96,7 +96,7 @@ class Entry:
         return f"{text} [{self.rfc}]" if self.rfc else text
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return all of it, for JSON."""
         return {name: getattr(self, name) for name in self.__slots__} | {"layer": self.layer, "text": self.text()}
 
     def __repr__(self) -> str:
@@ -104,19 +104,19 @@ class Entry:
 
 
 class Frame:
-    """One frame: sent by a host of the recording, or come in from outside.
+    """One frame: sent by a host of the recording, or arrived from outside.
 
     index, number   its place among all frames, from 0 and from 1
-    time            when it was sent (from outside: when it came in); arrival: when it came in at the peer, or None
-    host, to        the sender and the receiver: names of `timeline.lanes`
-    iface           the interface that it left by (from outside: that it came in on)
+    time            when it was sent (from outside: when it arrived); arrival: when it arrived at the peer, or None
+    host, to        the sender and the receiver: names in `timeline.lanes`
+    iface           the interface that it left by (from outside: that it arrived on)
     data, length    the bytes (of very long recordings only the first ones) and how many there were
-    link, gso_size  const.LINK_*; the segment size where the device cuts it, or 0
+    link, gso_size  const.LINK_*; the segment size if the device cuts the frame, or 0
     summary         one line as tcpdump would print it
     event           index of its frame.out (from outside: frame.in); arrived: index of its frame.in at the peer, or -1
     why             indices of the events that say why it was sent
-    copies          further arrivals, where it came in more than once: (time, host, index of the frame.in)
-    altered         True where it came in with a bit changed
+    copies          further arrivals, if it arrived more than once: (time, host, index of the frame.in)
+    altered         True if it arrived with a bit changed
     conn            key of the sender's connection it belongs to, or ""
     """
 
@@ -148,12 +148,12 @@ class Frame:
 
     @property
     def effects(self) -> list[int]:
-        """Indices of the events that followed from it at the receiver."""
+        """Indices of the events that it caused at the receiver."""
         return self._timeline.effects(self.arrived)
 
     @property
     def reasons(self) -> list[str]:
-        """Why it was sent, in words; of a frame from outside: what was decided about it."""
+        """Why it was sent, in words. For a frame from outside: what the receiver decided about it."""
         events = self._timeline.events
         chosen = self.effects if self.outside else self.why
         texts = list(dict.fromkeys(events[i].text() for i in chosen if str(events[i].kind) not in QUIET))
@@ -163,12 +163,12 @@ class Frame:
 
     @property
     def drops(self) -> list[str]:
-        """What its receiver dropped of it, and why."""
+        """The drops of it at its receiver, with their reasons."""
         return self._timeline.drops(self.arrived)
 
     @property
     def fate(self) -> str:
-        """ "delivered", "dropped" (by its receiver), "lost" (on the way) or "unknown" (it left for outside)."""
+        """ "delivered", "dropped" (by its receiver), "lost" (on the way) or "unknown" (it left the recording)."""
         if self.arrived >= 0:
             timeline = self._timeline
             if not self.drops or any(not timeline.drops(event) for _, _, event in self.copies):
@@ -177,7 +177,7 @@ class Frame:
         return self._timeline.missing(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON; the data as hex."""
+        """Return all of it, for JSON, with the data as hex."""
         found = {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
         found["data"] = self.data.hex()
         for name in ("reasons", "drops", "effects", "fate"):

@@ -1,4 +1,4 @@
-"""Round trips of a connection: a round ends when what was out at its beginning is acknowledged."""
+"""Round trips of a connection. A round trip ends when the data in flight at its beginning is acknowledged."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def connection_at(timeline: "Timeline", position: int) -> str:
-    """The connection of the event at `position`, or of the last one before it that has one; else the first of all."""
+    """Return the connection of the event at `position`, or of the last event before it that has one; else the first of
+    all.
+    """
     for index in range(position, max(position - 2000, -1), -1):
         conn = timeline.events[index].conn
         if conn:
@@ -19,16 +21,18 @@ def connection_at(timeline: "Timeline", position: int) -> str:
 
 
 def boundaries(timeline: "Timeline", conn: str) -> Sequence[int]:
-    """The events at which a round trip of the connection ended (its acknowledgement came in) and the next one began."""
+    """Return the events at which a round trip of the connection ended (its acknowledgement arrived) and the next one
+    began.
+    """
     return timeline._collector.rounds.get(timeline._numbers.get(conn, -1), ())
 
 
 def next_round(timeline: "Timeline", conn: str, position: int, direction: int) -> int | None:
-    """The next end of a round trip after (or before) `position`, or None."""
+    """Return the next end of a round trip after (or before) `position`, or None."""
     return following(boundaries(timeline, conn), position, direction)
 
 
 def following(places: Sequence[int], position: int, direction: int) -> int | None:
-    """The next of these sorted places after (or before) `position`, or None."""
+    """Return the next of these sorted places after (or before) `position`, or None."""
     at = bisect_right(places, position) if direction > 0 else bisect_left(places, position) - 1
     return places[at] if 0 <= at < len(places) else None

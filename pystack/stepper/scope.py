@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class Missing(LookupError):
-    """A value that is not there at this event."""
+    """A value that is not available at this event."""
 
 
 class Scope:
-    """What the names mean at one event; looked up when asked for."""
+    """What the names mean at one event. Each is looked up when an expression needs it."""
 
     def __init__(self, timeline: "Timeline", index: int):
         self.timeline = timeline
@@ -23,17 +23,17 @@ class Scope:
     def event(self) -> Any:
         """The event."""
         if self.index < 0:
-            raise Missing("go before the first event")
+            raise Missing("no event yet")
         return self.timeline.events[self.index]
 
     def conn(self) -> str:
-        """The connection's key; "" where the event has none."""
+        """The connection's key; "" if the event has none."""
         if self._conn is None:
             self._conn = self.event().conn
         return self._conn
 
     def tcb(self, field: str) -> Any:
-        """A field of the event's connection."""
+        """Return a field of the event's connection."""
         return self._field(self.conn(), field)
 
     def _field(self, conn: str, field: str) -> Any:
@@ -46,7 +46,7 @@ class Scope:
         return dict(value) if field == "timers" else value
 
     def of_host(self, host: str, field: str) -> Any:
-        """A field of the connection of a host that was told of last."""
+        """Return a field of the host's connection that has the latest event."""
         timeline = self.timeline
         for index in range(self.index, max(self.index - 2000, -1), -1):
             entry = timeline.events[index]

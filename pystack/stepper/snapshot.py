@@ -1,4 +1,4 @@
-"""What the stepper shows of a connection and of an ARP entry: the one list of fields, and how they are read.
+"""The fields that the stepper shows of a connection and of an ARP entry, and how they are read.
 
 Reading an attribute changes nothing, so a probe may do it in the middle of the core's work.
 """
@@ -12,7 +12,7 @@ from pystack_c.link import neighbor
 from pystack_c.probe import TIMER_NAMES
 from pystack_c.tcp.snapshot import PHASES, STATE_NAMES
 
-#: attributes of a Tcb, shown by the name that the core has for them (times are ns, sizes bytes)
+#: attributes of a Tcb, shown by their names in the core (times are ns, sizes bytes)
 ATTRIBUTES = tuple(
     """snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss irs rcv_nxt rcv_adv snd_wscale rcv_wscale mss peer_mss
     rcv_mss path_mtu sack_ok ts_ok ts_recent ecn_ok ecn_echo srtt rttvar rto min_rtt backoff retries cwnd ssthresh recover
@@ -20,14 +20,14 @@ ATTRIBUTES = tuple(
     shut_rd shut_wr ack_now quickack nodelay cork fastopen syn_data total_retrans bytes_sent bytes_acked
     bytes_received so_error""".split()
 )
-#: what is computed besides
+#: fields that are computed
 COMPUTED = (
     "state", "ca_state", "rcv_wnd", "in_flight", "unsent", "sendbuf", "recvbuf", "ooo", "sacked", "lost", "retransmitted",
     "syn_queue", "accept_queue", "timers",
 )  # fmt: skip
 FIELDS = COMPUTED + ATTRIBUTES
 TIMERS = FIELDS.index("timers")
-#: fields that count sequence numbers: a face may show them relative to iss or irs
+#: fields that hold sequence numbers; a view may show them relative to iss or irs
 SEND_SEQUENCE = ("snd_una", "snd_nxt", "snd_wl2", "recover")
 RECEIVE_SEQUENCE = ("rcv_nxt", "rcv_adv", "snd_wl1")
 
@@ -39,7 +39,7 @@ _queues = attrgetter("sacked_out", "lost_out", "retrans_out")
 
 
 def tcp(tcb: Any) -> tuple[Any, ...]:
-    """The values of FIELDS."""
+    """Return the values of FIELDS."""
     sendbuf, recvbuf, listener = tcb.sendbuf, tcb.recvbuf, tcb.listener
     timers = tuple(
         (TIMER_NAMES[timer.kind], timer.deadline) for timer in _timers(tcb) if timer is not None and timer.deadline >= 0
@@ -53,7 +53,7 @@ def tcp(tcb: Any) -> tuple[Any, ...]:
 
 
 def arp(entry: Any) -> tuple[Any, ...]:
-    """The values of ARP_FIELDS."""
+    """Return the values of ARP_FIELDS."""
     known = entry.state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NONE) == 0 and entry.state != NUD_NONE
     mac = entry.mac.to_bytes(6, "big").hex(":") if known else ""
     timers = (("arp", entry.timer.deadline),) if entry.timer.deadline >= 0 else ()
@@ -62,7 +62,7 @@ def arp(entry: Any) -> tuple[Any, ...]:
 
 
 def as_dict(names: tuple[str, ...], values: "tuple[Any, ...] | list[Any]") -> dict[str, Any]:
-    """Field names and values, the timers as a dict of deadlines."""
+    """Return a dict of field names and values, with the timers as a dict of deadlines."""
     found = dict(zip(names, values))
     found["timers"] = dict(found["timers"])
     return found

@@ -1,4 +1,4 @@
-"""What a file is that is no recording: said in the error, so that nobody must guess."""
+"""Recognizes a file that is no recording by its first bytes, so that the error can say what it is."""
 
 _MAGICS = (
     (b"\x0a\x0d\x0d\x0a", "a pcapng capture; Wireshark opens it, `pystack up --record` makes recordings"),
@@ -17,7 +17,7 @@ MAGIC = b"PYSTACKT"
 
 
 def foreign(head: bytes) -> str:
-    """In words what a file is that begins with these bytes; "" for a recording (or the beginning of one)."""
+    """Say in words what a file is that begins with these bytes. Return "" for a recording (or the beginning of one)."""
     if not head:
         return "it is empty"
     if head[: len(MAGIC)] == MAGIC or MAGIC.startswith(head):

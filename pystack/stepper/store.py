@@ -1,4 +1,4 @@
-"""Long lists in little memory: packed in blocks, unpacked where one looks; and states as keyframes and deltas."""
+"""Long lists in little memory: rows packed in blocks and unpacked on demand, and states as keyframes and deltas."""
 
 import marshal
 import zlib
@@ -11,16 +11,16 @@ from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
-#: events in a block
+#: events per block
 BLOCK = 512
-#: unpacked blocks kept
+#: how many unpacked blocks are kept
 KEPT = 24
 
 
 class Packed(Sequence[T], Generic[T]):
-    """A list of plain tuples that are made into objects by `make(index, tuple)` when one looks at them.
+    """A list of plain tuples. `make(index, tuple)` turns a tuple into an object on access.
 
-    Whole blocks are marshalled and deflated. The last ones stay as they are, as long as they are being built.
+    Whole blocks are marshalled and deflated. The rows of the last blocks stay unpacked while the list grows.
     """
 
     def __init__(self, make: Callable[[int, tuple[Any, ...]], T], block: int = BLOCK):
@@ -32,12 +32,12 @@ class Packed(Sequence[T], Generic[T]):
         self.cache: OrderedDict[int, list[Any]] = OrderedDict()
 
     def append(self, row: list[Any]) -> None:
-        """Add a row; it may still be changed until `pack` takes it."""
+        """Add a row. It may still be changed until `pack` takes it."""
         self.tail.append(row)
         self.total += 1
 
     def pack(self, upto: int) -> None:
-        """Rows below `upto` are final: pack the whole blocks among them."""
+        """Pack whole blocks among the rows below `upto`, which are final."""
         start = len(self.blocks) * self.block
         while upto - start >= self.block:
             rows = tuple(tuple(row) for row in self.tail[: self.block])
@@ -46,7 +46,7 @@ class Packed(Sequence[T], Generic[T]):
             start += self.block
 
     def size(self) -> int:
-        """Bytes of the packed blocks."""
+        """Return the number of bytes of the packed blocks."""
         return sum(map(len, self.blocks))
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Packed(Sequence[T], Generic[T]):
         return made
 
     def raw(self, index: int) -> "tuple[Any, ...] | T":
-        """The plain tuple, or the object where it was made already: for a quick look at many."""
+        """Return the plain tuple, or the object if it was made already. This is quick if many rows are read."""
         number, at = divmod(index, self.block)
         if number >= len(self.blocks):
             return tuple(self.tail[index - len(self.blocks) * self.block])
@@ -96,7 +96,7 @@ class Packed(Sequence[T], Generic[T]):
         return rows
 
 
-#: where a state is that was never read
+#: the position of states that were never read
 NOWHERE = 1 << 62
 #: what happened to an object: None (it is gone), (True, values) (it is new), (False, [place, value, place, value, ...])
 Delta = tuple[int, "tuple[bool, list[Any]] | None"]
@@ -106,10 +106,11 @@ Undo = tuple[int, "list[Any] | None", "list[Any] | None"]
 
 
 class States:
-    """The values of any number of objects at any event: deltas an event, a keyframe every so often.
+    """The values of any number of objects at any event: deltas for each event, and a keyframe at intervals.
 
-    While building: `put` and `remove` at the newest event. Then `at(index)` gives them all as they were after that event.
-    Going on from the index asked last, or back from it, costs the deltas in between; a jump those since a keyframe.
+    While the states are built, `put` and `remove` apply to the newest event. Afterwards `at(index)` returns all values
+    as they were after that event. Moving forwards or backwards from the previous index costs the deltas in between. A
+    jump costs the deltas since a keyframe.
     """
 
     def __init__(self) -> None:
@@ -123,7 +124,7 @@ class States:
         self._undo: deque[list[Undo]] = deque(maxlen=4 * BLOCK)
 
     def event(self) -> None:
-        """A new event begins."""
+        """Begin a new event."""
         deltas = self.deltas
         index = deltas.total
         if index % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
@@ -135,7 +136,7 @@ class States:
             deltas.pack(index)
 
     def put(self, number: int, values: tuple[Any, ...]) -> None:
-        """An object has these values now."""
+        """Set the values that an object has now."""
         old = self.now.get(number)
         if old == values:
             return
@@ -150,7 +151,7 @@ class States:
         self._add(number, delta)
 
     def remove(self, number: int) -> None:
-        """An object is gone."""
+        """Note that an object is gone."""
         if self.now.pop(number, None) is not None:
             self._add(number, None)
 
@@ -161,7 +162,7 @@ class States:
         self.since += 1
 
     def at(self, index: int) -> Snapshot:
-        """All objects after event `index`; -1 is before the first. Look at it, do not keep it."""
+        """Return all objects after event `index`; -1 is before the first. The result is valid until the next call."""
         if index >= len(self.deltas):
             raise IndexError(f"no event {index}")
         place = bisect_right(self.key_at, index) - 1
@@ -180,13 +181,15 @@ class States:
         return state
 
     def forget(self) -> None:
-        """Begin anew: the next state comes from a keyframe and from blocks unpacked again."""
+        """Drop what is unpacked: the next state comes from a keyframe and from blocks that are unpacked again."""
         self._index, self._state = NOWHERE, {}
         self._undo.clear()
         self.deltas.cache.clear()
 
     def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":
-        """What event `index` changed: {object: {place: (before, after)}}; None stands for what was not there."""
+        """Return what event `index` changed: {object: {place: (before, after)}}. None stands for a value that did not
+        exist.
+        """
         deltas = self.deltas[index]
         if not deltas:
             return {}
@@ -206,7 +209,7 @@ def _names(deltas: tuple[Delta, ...], number: int) -> bool:
 
 
 def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
-    """Bring a state one event further; what takes it back."""
+    """Bring a state one event forward. Return what `take_back` needs to undo it."""
     undo: list[Undo] = []
     for number, delta in deltas:
         if delta is None:
@@ -226,7 +229,7 @@ def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
 
 
 def take_back(state: Snapshot, undo: "list[Undo]") -> None:
-    """The opposite of `apply`."""
+    """Undo `apply`."""
     for number, whole, changes in reversed(undo):
         if changes is not None:
             values = state[number]

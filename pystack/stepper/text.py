@@ -14,7 +14,7 @@ from pystack.stepper.timeline import Timeline
 from pystack.trace import annotate
 from pystack.visible import one_line
 
-#: fields of a connection in the order in which to read them
+#: the fields of a connection, in the order in which to read them
 SHOWN = (
     "state", "snd_una", "snd_nxt", "snd_wnd", "rcv_nxt", "rcv_wnd", "cwnd", "ssthresh", "in_flight", "unsent", "sacked",
     "lost", "dupacks", "ca_state", "mss", "srtt", "rttvar", "rto", "backoff", "recvbuf", "ooo",
@@ -24,12 +24,12 @@ QUIET = annotate.QUIET | {"frame.in", "frame.out"}
 
 
 def seconds(timeline: Timeline, time: int) -> str:
-    """A time since the start, to the microsecond."""
+    """Return a time since the start, to the microsecond."""
     return f"{(time - timeline.start) / 1e9:.6f}"
 
 
 def value(name: str, number: Any, state: "dict[str, Any] | None" = None) -> str:
-    """A field for display: times in ms, and sequence numbers relative to the initial ones."""
+    """Format a field for display: times in ms, and sequence numbers relative to the initial ones."""
     if number is None:
         return "-"
     if name in TIMES and isinstance(number, int):
@@ -45,7 +45,7 @@ def value(name: str, number: Any, state: "dict[str, Any] | None" = None) -> str:
 
 
 def frame_line(frame: Frame) -> str:
-    """A frame in one line."""
+    """Return a frame in one line."""
     timeline = frame._timeline
     fate = "" if frame.fate in ("delivered", "unknown") else f"  ** {frame.fate} **"
     arrow = f"{frame.host} > {frame.to or '*'}"
@@ -53,7 +53,7 @@ def frame_line(frame: Frame) -> str:
 
 
 def story(timeline: Timeline) -> Iterator[str]:
-    """Every frame with its reasons, and every other decision with its time."""
+    """Yield every frame with its reasons, and every other decision with its time."""
     told = -1
     for entry in timeline.events:
         kind = str(entry.kind)
@@ -67,7 +67,7 @@ def story(timeline: Timeline) -> Iterator[str]:
 
 
 def changes(timeline: Timeline, index: int) -> list[str]:
-    """What an event changed, with one line for each connection."""
+    """Return what an event changed, with one line for each connection."""
     lines = []
     for key, fields in timeline.diff(index).items():
         if key not in timeline.connections:
@@ -85,7 +85,7 @@ def changes(timeline: Timeline, index: int) -> list[str]:
 
 
 def connection(timeline: Timeline, index: int, key: str) -> list[str]:
-    """The fields of a connection, five in a line."""
+    """Return the fields of a connection, five in a line."""
     state = timeline.tcb(index, key)
     if state is None:
         return []
@@ -100,10 +100,10 @@ def connection(timeline: Timeline, index: int, key: str) -> list[str]:
 
 
 def place(cursor: Cursor) -> str:
-    """The place of a cursor: event, frame, reasons, what changed, the connection, and why."""
+    """Describe the place of a cursor: event, frame, reasons, changes, the connection, and why."""
     timeline, entry = cursor.timeline, cursor.entry
     if entry is None:
-        return f"go before the first event of {timeline.name}"
+        return f"before the first event of {timeline.name}"
     lines = [f"event {entry.index}  {seconds(timeline, entry.time)} s  {entry.host}  {entry.kind}  {entry.subject}"]
     lines.append(f"  {entry.text()}")
     link = timeline.link(entry.rfc)
@@ -131,7 +131,7 @@ def _why(timeline: Timeline, entry: Entry) -> list[str]:
 
 
 def answer(timeline: Timeline, scenario: Any) -> str:
-    """A scenario's story, question, and the answer at the events that it points to."""
+    """Return a scenario's story, its question, and the answer at the events that it points to."""
     from pystack.stepper.explain import why
 
     lines = [f"{scenario.name}: {scenario.title}", "", *(" ".join(scenario.story.split()),), "", scenario.question]
@@ -146,7 +146,7 @@ def answer(timeline: Timeline, scenario: Any) -> str:
 
 
 def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str]:
-    """Two runs, frame beside frame: "=" if both are the same, "~" if only the time or a detail differs."""
+    """Yield two runs, frame beside frame: "=" if both are the same, "~" if only the time or a detail differs."""
     from pystack.stepper.branch import compare, figures
 
     half = max((width - 3) // 2, 40)

@@ -1,7 +1,7 @@
-"""A recording as something to look at: every event, frame and state of every host, made by one replay.
+"""A recording to look at: every event, frame and state of every host, made by one replay.
 
-Long recordings stay small in memory: events and frames are packed in blocks (store.py), states are keyframes and
-deltas. Any index can be asked at any time, in any order.
+Long recordings need little memory: events and frames are packed in blocks (store.py), and states are keyframes and
+deltas. You can ask for any index at any time, in any order.
 """
 
 import io
@@ -22,7 +22,7 @@ from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
 
-#: kinds at which the events that follow from an arrived frame end
+#: kinds of events that end the sequence of events that an arrived frame causes
 _ENDS = ("frame.in", "frame.out", "timer.fired", "call", "crash")
 #: what a plot shows of a connection over time
 SERIES = (
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 class Timeline:
-    """Everything a face of the stepper shows. Made by `load`, `of`, or a scenario's `timeline()`."""
+    """Everything that a view of the stepper shows. `load`, `of`, or a scenario's `timeline()` make one."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Timeline:
         self.name = name
         self.meta: dict[str, Any] = {}
         self.crash: str = ""
-        self.complete = False  # the recording has its end
+        self.complete = False  # the recording is complete: it has an end record
         self.events: Packed[Entry] = Packed(self._entry)
         self.frames: Packed[Frame] = Packed(self._frame, 128)
         self._collector = Collector(self.events, self.frames)
@@ -60,7 +60,7 @@ class Timeline:
         self._flights = self._collector.flights
         self._flights.pending.clear()
         for host in self._collector.hosts.values():
-            host.stack = None  # what was replayed is no longer needed
+            host.stack = None  # the replayed stack is no longer needed
         self._name_objects()
         self._find_lanes()
         self._series: dict[str, list[tuple[int, dict[str, Any]]]] = {}
@@ -71,9 +71,10 @@ class Timeline:
     def load(
         cls, path: str, *, partial: bool = False, progress: "Progress | None" = None, trusted: bool = False
     ) -> "Timeline":
-        """The timeline of a recording's file; TraceError says in one line what is wrong with it.
+        """Return the timeline of a recording's file. TraceError says in one line what is wrong with the file.
 
-        `partial` takes one that was cut off, as a crash leaves it, as far as it goes; `trusted` one of any size.
+        If `partial` is true, a recording that was cut off, for example by a crash, is read as far as it goes. If
+        `trusted` is true, a recording may have any size.
         """
         try:
             size = os.path.getsize(path)
@@ -90,7 +91,7 @@ class Timeline:
 
     @classmethod
     def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":
-        """The timeline of a recording's bytes."""
+        """Return the timeline of a recording's bytes."""
         what = foreign(recording[:512])
         if what:
             raise TraceError(f"{name}: not a pystack recording: {what}")
@@ -122,7 +123,7 @@ class Timeline:
                 raise
             self._crashed(error.__cause__)
         except Exception as error:
-            # What a core that fails, or a file that someone forged, can raise: any of it is the file's end.
+            # A core that fails, or a forged file, can raise any exception. With `partial`, the timeline ends there.
             if not partial:
                 where = "" if replay is None else f" (after record {replay.reader.records})"
                 what = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -138,7 +139,7 @@ class Timeline:
             raise TraceError(f"{self.name}: the recording contains no host")
 
     def _crashed(self, error: BaseException) -> None:
-        """The core raised an exception, as it did when this was recorded: the last event tells of it."""
+        """The core raised an exception, as it did in the recorded run. The last event reports it."""
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         self.crash = f"{type(error).__name__}: {error}"
         collector = self._collector
@@ -153,7 +154,7 @@ class Timeline:
         )
 
     def _name_objects(self) -> None:
-        """The keys of connections; a second one of the same name gets a number behind it."""
+        """Make the keys of connections. If a name is taken, the key gets a number after it."""
         collector = self._collector
         self._keys: list[str] = []
         seen: dict[str, int] = {}
@@ -166,7 +167,7 @@ class Timeline:
         self._host_of = [host for host, _, _ in collector.objects]
 
     def _find_lanes(self) -> None:
-        """The columns of a ladder: the hosts, and the world outside where a frame came from or went there."""
+        """Find the columns of a ladder: the hosts, and the world outside if a frame came from there or went there."""
         peer = str(self.meta.get("peer", "peer"))
         while peer in self.hosts:
             peer += "'"
@@ -214,12 +215,12 @@ class Timeline:
         return frame
 
     def kind(self, index: int) -> str:
-        """The kind of an event, without making an Entry of it."""
+        """Return the kind of an event without making an Entry of it."""
         row = self.events.raw(index)
         return str(row.kind) if isinstance(row, Entry) else str(row[KIND])
 
     def missing(self, frame: Frame) -> str:
-        """The fate of a frame that never arrived: "lost", or "unknown"."""
+        """Return the fate of a frame that never arrived: "lost", or "unknown"."""
         if frame.to == self.peer and self.peer not in self.hosts:
             return "unknown"
         hosts = self.hosts
@@ -230,7 +231,7 @@ class Timeline:
         return "lost"
 
     def effects(self, arrived: int) -> list[int]:
-        """Indices of the events that followed from the frame.in at index `arrived`."""
+        """Return the indices of the events that the frame.in at index `arrived` caused."""
         found: list[int] = []
         if arrived < 0:
             return found
@@ -246,17 +247,17 @@ class Timeline:
         return found
 
     def drops(self, arrived: int) -> list[str]:
-        """What was dropped of the frame that came in with the frame.in at index `arrived`, and why."""
+        """Return what was dropped of the frame that arrived with the frame.in at index `arrived`, and why."""
         return [self.events[i].text() for i in self.effects(arrived) if self.events[i].kind == "drop"]
 
     # -- states ------------------------------------------------------------------------------------------------------
 
     def state(self, index: int, host: "str | None" = None) -> dict[str, dict[str, Any]]:
-        """The connections (of one host) with their fields, right after event `index`; -1: before the first."""
+        """Return the connections (of one host) with their fields, right after event `index`; -1 is before the first."""
         return self._states(index, host, "tcp", snapshot.FIELDS)
 
     def arp(self, index: int, host: "str | None" = None) -> dict[str, dict[str, Any]]:
-        """The ARP entries right after event `index`."""
+        """Return the ARP entries right after event `index`."""
         return self._states(index, host, "arp", snapshot.ARP_FIELDS)
 
     def _states(self, index: int, host: "str | None", what: str, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -268,15 +269,15 @@ class Timeline:
         }
 
     def tcb(self, index: int, conn: str) -> "dict[str, Any] | None":
-        """The fields of one connection right after event `index`, or None where it is not there."""
+        """Return the fields of one connection right after event `index`, or None if it does not exist then."""
         number = self._numbers.get(conn)
         values = None if number is None else self.states.at(index).get(number)
         return None if values is None else snapshot.as_dict(snapshot.FIELDS, values)
 
     def diff(self, index: int) -> dict[str, dict[str, tuple[Any, Any]]]:
-        """What event `index` changed: {key: {field: (before, after)}}. The key of an ARP entry has " arp " in it.
+        """Return what event `index` changed: {key: {field: (before, after)}}. The key of an ARP entry contains " arp ".
 
-        A connection that was made has None before, one that is gone None after.
+        `before` is None for a new connection, and `after` is None for one that is gone.
         """
         if not 0 <= index < len(self.events):
             return {}
@@ -290,12 +291,14 @@ class Timeline:
         return found
 
     def timers(self, index: int) -> dict[str, dict[str, int]]:
-        """The armed timers right after event `index`: {connection or ARP entry: {name: deadline}}."""
+        """Return the armed timers right after event `index`: {connection or ARP entry: {name: deadline}}."""
         found = {key: state["timers"] for key, state in (self.state(index) | self.arp(index)).items()}
         return {key: timers for key, timers in found.items() if timers}
 
     def series(self, key: str) -> list[tuple[int, dict[str, Any]]]:
-        """The points at which one of SERIES changed: (time, {field: value}); `snd_wnd_edge` is SND.UNA + SND.WND."""
+        """Return the points at which one of SERIES changed: (time, {field: value}). `snd_wnd_edge` is SND.UNA +
+        SND.WND.
+        """
         if key not in self._series:
             self._series[key] = self._points(key)
         return self._series[key]
@@ -330,11 +333,15 @@ class Timeline:
 
     @staticmethod
     def link(rfc: str) -> str:
-        """The address of a reference (pystack.stepper.links): "RFC 6298 5.4" leads to that section; "" where there is none."""
+        """Return the address of a reference (pystack.stepper.links), or "" if there is none: "RFC 6298 5.4" leads to
+        that section.
+        """
         return link(rfc)
 
     def to_json(self, first: int = 0, last: "int | None" = None) -> dict[str, Any]:
-        """Events first to last (not included), their frames, and the state after each as differences, fit for JSON."""
+        """Return events `first` up to, but not including, `last`, their frames, and the states after each as
+        differences, for JSON.
+        """
         stop = len(self.events) if last is None else min(last, len(self.events))
         first = max(first, 0)
         entries = [

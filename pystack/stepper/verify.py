@@ -1,7 +1,7 @@
-"""Is a timeline right? Its states are walked through forwards, backwards and forwards again, and a second replay agrees.
+"""Checks a timeline: walks its states forwards, backwards and forwards again, and compares them with a second replay.
 
-The second replay shares nothing with the first but the core: it reads each connection in full, with the core's own
-`Tcb.snapshot`, where the timeline has differences between states.
+The second replay shares only the core with the first. It reads each connection in full, with the core's own
+`Tcb.snapshot`, whereas the timeline holds differences between states.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from pystack_c.tcp.tcb import Tcb
 
 
 class VerificationError(AssertionError):
-    """Two ways to the same state gave different ones; one line that says where."""
+    """Two ways to the same state gave different ones. The message is one line that names the place."""
 
 
 class Verified(NamedTuple):
-    """What was compared: events, the states hashed (three times each), and values read again by the second replay."""
+    """The result of a verification: how many events, states (hashed three times each) and values were compared."""
 
     events: int
     frames: int
@@ -31,16 +31,17 @@ class Verified(NamedTuple):
 
 
 def digest(timeline: Timeline, index: int) -> bytes:
-    """The hash of everything that the timeline says of the state after an event."""
+    """Return the hash of everything that the timeline holds about the state after an event."""
     state = timeline.states.at(index)
     return hashlib.blake2b(repr(sorted(state.items())).encode(), digest_size=16).digest()
 
 
 def walk(timeline: Timeline) -> str:
-    """Forwards to the end, backwards to the start, forwards again: the hash of all states, the same three times.
+    """Go forwards to the end, backwards to the start and forwards again. Return the hash of all states, equal all three
+    times.
 
-    The first time one state is made from the other by the differences, then these are taken back, and the last time each
-    keyframe is begun from anew.
+    The first walk applies the differences, the second one undoes them, and the last one starts again from each
+    keyframe.
     """
     count = len(timeline.events)
     timeline.states.at(-1)
@@ -61,7 +62,7 @@ def walk(timeline: Timeline) -> str:
 
 
 class _Second(Probe):
-    """The second replay's look at each event: what it says of the connection it is about."""
+    """The second replay's probe: compares the connection of each event with the timeline."""
 
     def __init__(self, timeline: Timeline):
         self.timeline = timeline
@@ -69,7 +70,8 @@ class _Second(Probe):
         self.index = -1
         self.values = 0
         self.open: tuple[int, str, int, dict[str, Any]] | None = None
-        #: what differs first; told after the record, for an exception in the core's midst would be taken for a call's
+        #: The first difference. It is raised after the record, because an exception inside the core would be taken for
+        #: a result of a call.
         self.failure: VerificationError | None = None
 
     def event(self, event: Event) -> None:
@@ -81,7 +83,7 @@ class _Second(Probe):
                 self.failure = error
 
     def _event(self, event: Event) -> None:
-        """The event before this one, of the same record, is over: compare what it left."""
+        """The previous event of the same record is over, so compare the state that it left."""
         self.compare_open()
         self.index += 1
         timeline = self.timeline
@@ -101,14 +103,14 @@ class _Second(Probe):
             self.open = (self.index, event.host, event.endpoint, read(tcb))
 
     def compare_open(self) -> None:
-        """The event's own connection, as it was when the event was told."""
+        """Compare the event's own connection with its state when the core reported the event."""
         if self.open is not None:
             index, host, ident, values = self.open
             self.open = None
             self.compare(index, host, ident, values)
 
     def compare(self, index: int, host: str, ident: int, values: dict[str, Any]) -> None:
-        """The timeline's values of a connection after event `index` against these."""
+        """Compare the timeline's values of a connection after event `index` with these."""
         timeline = self.timeline
         collector = timeline._collector
         number = collector.numbers.get((timeline.hosts.index(host), "tcp", ident))
@@ -123,7 +125,7 @@ class _Second(Probe):
                 raise VerificationError(f"{where} has {name} {found[name]}, but the second replay {value}")
 
     def record_over(self) -> None:
-        """At the end of a record, everything is compared: all connections and all ARP entries of all hosts."""
+        """At the end of a record, compare everything: all connections and all ARP entries of all hosts."""
         self.open = None
         timeline = self.timeline
         state = timeline.states.at(self.index)
@@ -145,7 +147,7 @@ class _Second(Probe):
             )
 
     def compare_arp(self, state: Any, host: int, addr: int, entry: Any) -> None:
-        """An ARP entry: its state, its MAC address, what waits, and its timer."""
+        """Compare an ARP entry: its state, its MAC address, the packets that wait, and its timer."""
         number = self.timeline._collector.numbers.get((host, "arp", addr), -1)
         values = state.get(number)
         self.values += 1
@@ -162,7 +164,7 @@ class _Second(Probe):
 
 
 def read(tcb: Any) -> dict[str, Any]:
-    """A connection in full, in the core's words, and every further field that a timeline shows."""
+    """Read a connection in full: what the core's snapshot gives, and every further field that a timeline shows."""
     values: dict[str, Any] = {name: getattr(tcb, name) for name in snapshot.ATTRIBUTES}
     values.update((name, value) for name, value in tcb.snapshot().items() if name in snapshot.FIELDS)
     timers = (tcb.rto_timer, tcb.delack_timer, tcb.reorder_timer, tcb.wait_timer, tcb.keep_timer, tcb.pace_timer)
@@ -171,7 +173,7 @@ def read(tcb: Any) -> dict[str, Any]:
 
 
 def second_replay(timeline: Timeline, source: "bytes | BinaryIO") -> int:
-    """Replay again, uncached and in full, and compare all states; returns how many values were compared."""
+    """Replay again, without a cache and in full, and compare all states. Return how many values were compared."""
     second = _Second(timeline)
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     replay = Replay(file, probe=second)
@@ -180,7 +182,7 @@ def second_replay(timeline: Timeline, source: "bytes | BinaryIO") -> int:
             second.stacks[host.name] = host.stack
         if second.failure is not None:
             raise second.failure
-        # What records without events of their own do belongs to the event before: look once the next one comes.
+        # Changes by records without events belong to the previous event, so compare when the next event comes.
         at = second.index + 1
         if at > 0 and (at == len(timeline.events) or timeline.events[at].record == record.number + 1):
             second.record_over()
@@ -191,7 +193,7 @@ def second_replay(timeline: Timeline, source: "bytes | BinaryIO") -> int:
 
 
 def verify(timeline: Timeline, source: "bytes | BinaryIO | None" = None) -> Verified:
-    """All of it; VerificationError where something is not the same. `source` is the recording, for the second replay."""
+    """Check everything. VerificationError says what differs. `source` is the recording, for the second replay."""
     total = walk(timeline)
     values = second_replay(timeline, source) if source is not None else 0
     return Verified(len(timeline.events), len(timeline.frames), 3 * (len(timeline.events) + 1), values, total)

@@ -1,8 +1,8 @@
-"""From the probe's events to frames with their story: what came in, what the stack decided, what it sent and why.
+"""Turns the probe's events into frames with their story: what arrived, what the stack decided, what it sent and why.
 
-The rule that groups events (docs/explanation/architecture.md): what follows a `frame.in` belongs to that frame, up to the
-next frame, timer or call. The events that announce a frame (OUTGOING) belong to the `frame.out` after them, and
-so does what a timer or a call decided before it.
+The rule that groups events (docs/explanation/architecture.md): the events after a `frame.in` belong to that frame, up
+to the next frame, timer or call. Events that announce a frame (OUTGOING) belong to the `frame.out` after them, and so
+do the decisions of a timer or a call before it.
 """
 
 import time
@@ -20,18 +20,18 @@ OUT = "out"
 TIMER = "timer"
 CALL = "call"
 
-#: kinds that begin a record of their own
+#: the kinds that begin a record of their own
 _BEGINS = {"frame.in": IN, "timer.fired": TIMER, "call": CALL}
-#: kinds that say why the next frame goes out
+#: the kinds that give the reason for the next frame
 OUTGOING = frozenset(
     ("tcp.out", "icmp.out", "udp.out", "arp.send", "ip.fragment", "ip.forward", "tcp.retransmit", "tcp.probe", "route")
 )
-#: kinds kept in `events` but not told in words: they would drown the rest
+#: the kinds that are kept in `events` but not described, because they would hide the others
 QUIET = frozenset(("timer.set", "timer.cancelled", "route", "return", "ip.in", "tcp.acked", "tcp.data", "tcp.mss"))
 
 
 class DroppedFrame(NamedTuple):
-    """A drop: the counter's name, why, and the section that rules it."""
+    """A drop: the name of the counter, the reason, and the section with the rule."""
 
     name: str
     reason: str
@@ -39,12 +39,12 @@ class DroppedFrame(NamedTuple):
 
 
 class FrameRecord:
-    """One frame and its story; or, with no frame, a timer or a call and what came of it.
+    """One frame and its story. Without a frame, it is a timer or a call and its results.
 
     direction   "in", "out", "timer" or "call"
     frame       the bytes, or b"" for a timer or a call
-    summary     one line as tcpdump would print it
-    reasons     what the stack decided, in words, with the RFC sections
+    summary     one line in the style of tcpdump
+    reasons     the stack's decisions in words, with the RFC sections
     drops       what was dropped, and why
     """
 
@@ -63,7 +63,7 @@ class FrameRecord:
         self.events: list[Event] = []
 
     def add(self, event: Event) -> None:
-        """Take in an event that belongs to this record."""
+        """Add an event that belongs to this record."""
         self.events.append(event)
         if event.kind == "drop":
             self.drops.append(DroppedFrame(event.fields["name"], event.reason, event.rfc))
@@ -73,14 +73,14 @@ class FrameRecord:
                 self.reasons.append(text)
 
     def comments(self) -> list[str]:
-        """Reasons and drops as lines (the comments of a capture)."""
+        """Return the reasons and drops as lines, for the comments of a capture."""
         lines = list(self.reasons)
         for drop in self.drops:
             lines.append(f"DROPPED {drop.name}: {drop.reason}" + (f" [{drop.rfc}]" if drop.rfc else ""))
         return lines
 
     def line(self) -> str:
-        """The record in one line: time, direction, summary, and why."""
+        """Return the record as one line: time, direction, summary, and reasons."""
         arrow = {IN: "<", OUT: ">", TIMER: "*", CALL: "="}[self.direction]
         why = "; ".join(self.comments())
         text = f"{self.time / 1e9:.6f} {self.host} {self.iface or '-'} {arrow} {self.summary}"
@@ -91,12 +91,15 @@ class FrameRecord:
 
 
 def kind_of(iface: str, kinds: Mapping[str, int]) -> int:
-    """The kind of link behind an interface name: bare IP on "lo", Ethernet where nothing else is said."""
+    """Return the kind of link of an interface name.
+
+    Unless `kinds` says otherwise, "lo" has bare IP and all others Ethernet.
+    """
     return kinds.get(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
 
 
 def describe(event: Event) -> str:
-    """An event in words: its reason, the values that changed, the RFC section."""
+    """Describe an event in words: its reason, the values that changed, the RFC section."""
     fields = event.fields
     text = event.reason
     if "old" in fields and "new" in fields and event.kind != "tcp.window":
@@ -107,10 +110,10 @@ def describe(event: Event) -> str:
 
 
 class FrameProbe(Probe):
-    """Groups the events of any number of stacks into FrameRecords and hands each to `sink` once it is complete.
+    """Groups the events of any number of stacks into FrameRecords, and passes each to `sink` when it is complete.
 
-    A record is complete when the next one of its host begins, or with `flush()`, which a driver calls after
-    draining. `kinds` maps interface names to their const.LINK_* (see kind_of for those that are not named).
+    A record is complete when the next one of its host begins, or at `flush()`, which a driver calls after
+    draining. `kinds` maps interface names to their const.LINK_* (see kind_of for the names that are missing).
     """
 
     def __init__(self, sink: Callable[[FrameRecord], None], kinds: Mapping[str, int] | None = None):
@@ -119,27 +122,27 @@ class FrameProbe(Probe):
         self.hosts: dict[str, _HostState] = {}
 
     def event(self, event: Event) -> None:
-        """Take in one event."""
+        """Process one event."""
         state = self.hosts.get(event.host)
         if state is None:
             state = self.hosts[event.host] = _HostState(self)
         state.event(event)
 
     def flush(self) -> None:
-        """Hand over what is still open."""
+        """Pass on the records that are still open."""
         for state in self.hosts.values():
             state.finish()
 
 
 class _HostState:
-    """The grouping for one host."""
+    """Groups the events of one host."""
 
     def __init__(self, probe: FrameProbe):
         self.probe = probe
         self.summarizer = Summarizer()
         self.current: FrameRecord | None = None
         self.announced: list[Event] = []
-        # What a timer or call decided: the first frame it makes tells it.
+        # the timer or call before the next frame, whose record then reports its decisions
         self.cause: FrameRecord | None = None
 
     def event(self, event: Event) -> None:
@@ -195,30 +198,30 @@ class _HostState:
         return self.summarizer.line(frame, kind_of(iface, self.probe.kinds))
 
     def _unsent(self) -> None:
-        """Announcements that no frame followed (it waits for ARP, or was dropped) belong to what came before."""
+        """Add announcements without a frame, which waits for ARP or was dropped, to the record before."""
         if self.current is not None:
             for event in self.announced:
                 self.current.add(event)
         self.announced = []
 
     def finish(self) -> None:
-        """Hand over the open record."""
+        """Pass on the open record."""
         record, self.current = self.current, None
         if record is not None:
             self.probe.sink(record)
 
 
 def wall_clock() -> int:
-    """When the monotonic clock was zero, in ns since 1970."""
+    """Return the time at which the monotonic clock was zero, in ns since 1970."""
     return time.time_ns() - time.monotonic_ns()
 
 
 class AnnotatedCapture:
-    """A sink that writes FrameRecords to pcapng: each frame with its reasons and drops as comments.
+    """A sink that writes FrameRecords to pcapng, each frame with its reasons and drops as comments.
 
-    Timers and calls have no frame and are left out. Frames whose checksum the device would finish are
-    finished here, so that a reader sees what the wire saw; frames bigger than the MTU are written as they are.
-    `epoch` is added to every time: `wall_clock()` for a live run, whose clock counts from the machine's start.
+    Timers and calls have no frame and are left out. A checksum that the device would complete is completed here, so
+    that the capture shows the frame as it was on the wire. Frames larger than the MTU are written as they are. `epoch`
+    is added to every time: use `wall_clock()` for a live run, whose clock counts from the machine's start.
     """
 
     def __init__(
@@ -249,7 +252,7 @@ class AnnotatedCapture:
 
 
 def tee(*sinks: Callable[[FrameRecord], None]) -> Callable[[FrameRecord], None]:
-    """A sink that hands each record to several."""
+    """Return a sink that passes each record to several sinks."""
     chosen: Iterable[Callable[[FrameRecord], None]] = tuple(sinks)
 
     def sink(record: FrameRecord) -> None:

@@ -1,15 +1,17 @@
-"""What a recording may do to a stack: the application calls and the methods that set it up. Recorder and replay share this list.
+"""The calls that a recording may make: the application calls and the methods that set up a stack.
 
-A recording names a call by a stable name, `group:function`, such as `tcp:connect`. So a module may move, and files made before it moved
-still replay. A call that is missing here is refused when it is recorded. (tests/trace/test_calls.py goes through the sources for the
-calls that are made, and through the core for those that can be made.)
+Recorder and replay share this list.
+
+A recording names a call by a stable name, `group:function`, such as `tcp:connect`. So a module may move, and files made
+before it moved can still be replayed. The recorder refuses a call that is missing here. tests/trace/test_calls.py
+searches the sources for the calls that are made, and the core for those that can be made.
 """
 
 import importlib
 from collections.abc import Callable
 from typing import Any
 
-#: group -> the module that has its calls today
+#: group -> the module that contains its calls today
 MODULES = {
     "tcp": "pystack_c.tcp.user",
     "tcp.again": "pystack_c.tcp.again",
@@ -21,7 +23,7 @@ MODULES = {
     "acd": "pystack_c.link.acd",
     "services": "pystack_c.services.serve",
 }
-#: group -> its application calls: functions that take the endpoint (or the stack) first and `now` last
+#: group -> its application calls, which are functions that take the endpoint (or the stack) first and `now` last
 CALLS = {
     "tcp": "tcp_open bind listen accept connect send recv skip at_mark unread connect_fastopen shutdown close abort",
     "tcp.again": "disconnect",
@@ -33,7 +35,7 @@ CALLS = {
     "acd": "start announce_twice",
     "services": "stream datagram stop",
 }
-#: recordings made before there were groups name a call by its module, where that was then, below `pystack_c.`
+#: recordings from before there were groups name a call by the former place of its module below `pystack_c.`
 FORMER = {
     "tcp.user": "tcp",
     "tcp.sockopt": "tcp.option",
@@ -44,7 +46,7 @@ FORMER = {
     "acd": "acd",
     "services.serve": "services",
 }
-#: methods of the stack
+#: methods of the stack that set it up
 SETUP = frozenset(
     ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
 )
@@ -52,17 +54,20 @@ _GROUPS = {module: group for group, module in MODULES.items()}
 
 
 def name_of(fn: Callable[..., Any]) -> str:
-    """The stable name of an application call, `group:function`. ValueError: it is none, so it could not be replayed."""
+    """Return the stable name of an application call, `group:function`.
+
+    Raises ValueError if a recording could not replay it.
+    """
     group = _GROUPS.get(fn.__module__, "")
     if fn.__name__ not in CALLS.get(group, "").split():
         raise ValueError(
-            f"{fn.__module__}:{fn.__name__} is no application call: a recording of it could not be replayed"
+            f"{fn.__module__}:{fn.__name__} is not an application call, so a recording of it could not be replayed"
         )
     return f"{group}:{fn.__name__}"
 
 
 def find(name: str) -> Callable[..., Any] | None:
-    """The application call of a stable name (or of a former one); None if this core has none of that name."""
+    """Return the application call with a stable or former name, or None if this core has no such call."""
     group, _, function = name.partition(":")
     if group.startswith("pystack_c."):
         group = FORMER.get(group.removeprefix("pystack_c."), "")

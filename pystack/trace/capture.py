@@ -1,4 +1,4 @@
-"""Capture: a device that writes every frame that passes it to a pcapng file or pipe."""
+"""Capture: a device that writes every frame that passes through it to a pcapng file or pipe."""
 
 import time
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from pystack_c.packet import Transmit
 
 
 class PcapDevice(Wrapper):
-    """Writes frames as they are: those of offload are bigger than the MTU, only their checksums are finished.
+    """Writes frames as they pass. Offloaded frames may be larger than the MTU; only their checksums are completed.
 
-    The writer is shared: several devices may write to one file, and whoever made it closes it. A writer that fails
-    (a full disk, a closed pipe) ends the capture, not the traffic; `error` says why.
+    Several devices may share the writer, and the code that made it closes it. If the writer fails (a full disk, a
+    closed pipe), the capture ends, but the traffic continues. `error` is then the OSError.
     """
 
     def __init__(self, device: Device, writer: PcapngWriter, clock: Callable[[], int] = time.time_ns):
@@ -28,14 +28,14 @@ class PcapDevice(Wrapper):
         self.number = writer.interface(device.name, LINKTYPE_ETHERNET if ethernet else LINKTYPE_RAW)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame, written."""
+        """Return the next frame of the wrapped device, and write it."""
         got = self.device.recv()
         if got is not None and self.error is None:
             self._write(got[0][got[1] :] if got[1] else got[0], INBOUND)
         return got
 
     def send(self, tx: Transmit) -> bool:
-        """Send it, and write it once it is sent."""
+        """Send a frame, and write it if it was sent."""
         sent = self.device.send(tx)
         if sent and self.error is None:
             self._write(bytes(tx.to_bytes()), OUTBOUND)

@@ -1,5 +1,8 @@
-"""The one error of files that cannot be read."""
+"""The error for files that cannot be read."""
 
 
 class TraceError(ValueError):
-    """A capture or recording that cannot be used: one line that says which file, what is wrong, and where."""
+    """A capture or recording cannot be used.
+
+    The text is one line that names the file, the problem, and its position.
+    """

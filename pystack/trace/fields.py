@@ -1,4 +1,4 @@
-"""Which header field a byte of a frame belongs to: for saying where two frames differ."""
+"""The header field to which a byte of a frame belongs, to describe how two frames differ."""
 
 import pystack_c.const as C
 
@@ -26,7 +26,7 @@ Field = tuple[str, str, int, int]
 
 
 def layout(frame: bytes, kind: int = C.LINK_ETHERNET) -> list[Field]:
-    """The fields of a frame's headers, as far as they are there."""
+    """Return the fields of a frame's headers, as far as they are present."""
     found: list[Field] = []
     at = 0
     if kind == C.LINK_ETHERNET:
@@ -62,7 +62,7 @@ def _append(found: list[Field], protocol: str, fields: tuple[tuple[int, str], ..
 
 
 def field_at(frame: bytes, offset: int, kind: int = C.LINK_ETHERNET) -> Field:
-    """The field that holds the byte at `offset`; what is behind the headers is "payload"."""
+    """Return the field that contains the byte at `offset`. The bytes after the headers are the field "payload"."""
     fields = layout(frame, kind)
     for field in fields:
         if field[2] <= offset < field[2] + field[3]:
@@ -72,7 +72,7 @@ def field_at(frame: bytes, offset: int, kind: int = C.LINK_ETHERNET) -> Field:
 
 
 def difference(expected: bytes, got: bytes, kind: int = C.LINK_ETHERNET) -> str:
-    """The first field in which two frames differ, in words; "" where they do not."""
+    """Describe the first field in which two frames differ, or return "" if they are equal."""
     if expected == got:
         return ""
     common = min(len(expected), len(got))

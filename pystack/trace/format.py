@@ -4,10 +4,11 @@
     chunk   = length (4 bytes), CRC-32 of the rest (4 bytes), deflated records   (big-endian)
     record  = kind (1 byte), fields
 
-Chunks hold whole records, so after a crash the file can be read up to its last whole chunk. The reader does not trust the file: it
-expands chunks piece by piece, and it limits the bytes and values of a record and the bytes of all records (`limit`), so reading needs
-memory for one record only. The last record of a finished file is END. Numbers are LEB128. Times are differences to the time of the
-previous record. `RECORDS` lists the records; recorder.py writes them, replay.py reads them, and values.py has the forms of values.
+A chunk holds whole records, so after a crash the file can be read up to its last complete chunk. The reader does not
+trust the file: it expands chunks piece by piece, and it limits the bytes and values of a record and the bytes of all
+records (`limit`), so reading needs memory for one record only. The last record of a finished file is END. Numbers are
+LEB128. Times are differences to the time of the previous record. `RECORDS` lists the records; recorder.py writes them,
+replay.py reads them, and values.py defines the forms of values.
 """
 
 import struct
@@ -21,21 +22,21 @@ from pystack.trace.values import MAX_CHUNK, BadData, ShortData, ValueCursor
 MAGIC = b"PYSTACKT"
 VERSION = 1
 CHUNK = 1 << 18
-#: bytes that are expanded at a time
+#: the bytes that are expanded at a time
 PIECE = 1 << 16
-#: bytes that all records of a file may have together, by default
+#: the most bytes that all records of a file may have together, by default
 LIMIT = 1 << 30
 #: the end of every message about a limit
 TRUST = "if you trust its origin, --trusted (trusted=True) removes the limits"
-#: longest frame that a device can have: IPv4's 64 KiB behind an Ethernet header, rounded up
+#: the longest frame of a device in bytes: IPv4's 64 KiB after an Ethernet header, rounded up
 MAX_FRAME = 1 << 17
 
 # kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
 META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END = range(1, 14)
 RECORDS: dict[int, tuple[str, str]] = {
-    META: ("meta", "v"),  # dict: who made the recording of what
-    HOST: ("host", "ssv"),  # name, seed, configuration: the next host number
-    FUNCTION: ("function", "s"),  # module:name: the next function number
+    META: ("meta", "v"),  # dict: the program that made the recording, and what it recorded
+    HOST: ("host", "ssv"),  # name, seed, configuration; it gets the next host number
+    FUNCTION: ("function", "s"),  # the name; it gets the next function number
     SETUP: ("setup", "ntsv"),  # host, time, method of the stack, arguments
     RECEIVE: ("receive", "ntnnnb"),  # host, time, interface, flags, gso_size, frame
     TIMEOUT: ("timeout", "nt"),  # host, time
@@ -43,18 +44,18 @@ RECORDS: dict[int, tuple[str, str]] = {
     RESULT: ("result", "nv"),  # host, how the last call ended
     ERROR: ("error", "nsz"),  # host, exception's name, errno
     TRANSMIT: ("transmit", "ntnnnnbnb"),  # host, time, iface, gso, csum_start, csum_offset, header, payload len, hash
-    DRAINED: ("drained", "nt"),  # host, time: poll_transmit gave None
-    DEADLINE: ("deadline", "nv"),  # host, what poll_timeout gives: ns from the last time on, or None
-    END: ("end", "n"),  # records before this one
+    DRAINED: ("drained", "nt"),  # host, time: poll_transmit returned None
+    DEADLINE: ("deadline", "nv"),  # host, the result of poll_timeout in ns after the last time, or None
+    END: ("end", "n"),  # the number of records before this one
 }
 
 
-#: nanoseconds of 64 bits, signed
+#: the bound of times, which are signed 64-bit nanoseconds
 _TIMES = 1 << 63
 
 
 class Record(NamedTuple):
-    """One record: its number in the file (from 1), its kind, its fields."""
+    """One record: its number in the file (from 1), its kind, and its fields."""
 
     number: int
     kind: int
@@ -62,12 +63,12 @@ class Record(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The kind's name."""
+        """The name of the kind."""
         return RECORDS[self.kind][0]
 
 
 class ChunkWriter:
-    """Collects records and writes them in chunks."""
+    """Collects records, and writes them in chunks."""
 
     def __init__(self, out: BinaryIO, level: int = 1):
         self.out = out
@@ -77,13 +78,13 @@ class ChunkWriter:
         out.write(MAGIC + bytes((VERSION,)))
 
     def end_record(self) -> None:
-        """What was put into `buffer` is a whole record now."""
+        """Note that `buffer` now ends with a whole record."""
         self.records += 1
         if len(self.buffer) >= CHUNK:
             self.flush()
 
     def flush(self) -> None:
-        """Write what there is, as a chunk: after that, a crash cannot take it."""
+        """Write the collected records as a chunk. After that, a crash cannot lose them."""
         if self.buffer:
             data = zlib.compress(bytes(self.buffer), self.level)
             self.out.write(struct.pack(">II", len(data), zlib.crc32(data)) + data)
@@ -92,10 +93,13 @@ class ChunkWriter:
 
 
 class RecordReader:
-    """Iterates over the records of an open recording. TraceError says in one line what is wrong, and where.
+    """Iterates over the records of an open recording.
 
-    A recording that was cut off gives all its whole chunks, then the error; with `partial`, it just ends.
-    `limit`: the bytes that all records may have together once they are expanded (None: no limit, for a source that is trusted).
+    Raises TraceError, which says in one line what is wrong, and where.
+
+    A recording that was cut off yields its complete chunks, then the error; with
+    `partial`, it just ends. `limit` is the most bytes that all records may have
+    together when they are expanded (None: no limit, for a source that you trust).
     """
 
     def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False, limit: int | None = LIMIT):
@@ -141,7 +145,7 @@ class RecordReader:
         return data
 
     def _pieces(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        """A chunk expanded, a piece at a time, and whether there is more of it."""
+        """Yield a chunk's expanded data piece by piece, each with a flag whether there is more."""
         expand = zlib.decompressobj()
         total = 0
         while not expand.eof:
@@ -215,11 +219,11 @@ class RecordReader:
             yield from self._whole(cursor)
             parts = [cursor.data[cursor.at :]]
             size = len(parts[0])
-            # A record that is not whole is looked at again once there is twice as much of it: the work stays linear.
+            # Parse an incomplete record again only when there is twice as much data, so the work stays linear.
             wanted = 2 * size
 
     def _whole(self, cursor: ValueCursor) -> Iterator[Record]:
-        """The records that are whole in what is there; the cursor stays at the first byte of the one that is not."""
+        """Yield the complete records. The cursor stays at the first byte of an incomplete one."""
         while cursor.at < cursor.end:
             begin = cursor.at
             if self.complete:

@@ -1,9 +1,9 @@
-"""TLS keys for captures: what SSLKEYLOGFILE says, put into the capture as Decryption Secrets Blocks.
+"""TLS keys for captures: the contents of SSLKEYLOGFILE are put into the capture as Decryption Secrets Blocks.
 
-Browsers, curl and Python's ssl (`SSLContext.keylog_filename`) write session keys in the NSS key log format. In a pcapng
-file they stand in a block of their own (draft-ietf-opsawg-pcapng section 4.7), and Wireshark decrypts the frames that follow
-it. So the keys must be in the file before the first encrypted frame, which is there before the program has written them:
-`Delayed` keeps each frame back for a moment.
+Browsers, curl and Python's ssl (`SSLContext.keylog_filename`) write session keys in the NSS key log format. A pcapng
+file has a block for them (draft-ietf-opsawg-pcapng section 4.7), and Wireshark decrypts the frames that follow it. So
+the keys must be in the file before the first encrypted frame, but the program writes them later than it sends that
+frame. Therefore `Delayed` keeps each frame back for a moment.
 """
 
 import re
@@ -17,15 +17,15 @@ from pystack.runtime import forked
 from pystack.trace.errors import TraceError
 from pystack.trace.pcapng import PcapngReader, PcapngWriter
 
-#: one line of a key log: a label, the client's random, the secret
+#: one line of a key log: a label, the client's random value, the secret
 LINE = re.compile(rb"(?:[A-Z][A-Z0-9_]{0,40} [0-9a-fA-F]{2,128} [0-9a-fA-F]{2,512}|RSA .{1,1100})")
-#: seconds that a frame is kept back while keys may still come
+#: the time in seconds for which a frame is kept back while keys may still arrive
 DELAY = 0.5
 MOST = 1 << 20
 
 
 class KeyLog:
-    """Follows a key log file that another program writes (it may not be there yet)."""
+    """Follows a key log file that another program writes. The file need not exist yet."""
 
     def __init__(self, path: str):
         self.path = path
@@ -33,10 +33,10 @@ class KeyLog:
         self.rest = b""
 
     def new(self) -> bytes:
-        """The whole lines that came since the last call; b"" where there are none. Lines that are no keys are left out."""
+        """Return the complete lines since the last call, or b"" if there are none. Lines without a key are left out."""
         try:
             with open(self.path, "rb") as file:
-                if file.seek(0, 2) < self.position:  # somebody began it anew
+                if file.seek(0, 2) < self.position:  # another program has started the file anew
                     self.position, self.rest = 0, b""
                 file.seek(self.position)
                 data = file.read(MOST)
@@ -50,7 +50,7 @@ class KeyLog:
 
 
 class Keyed:
-    """A sink of records that writes new keys in front of the record that comes."""
+    """A sink that writes new keys before the record that it passes on."""
 
     def __init__(self, sink: Callable[[Any], None], writer: PcapngWriter, keylog: KeyLog):
         self.sink = sink
@@ -58,7 +58,7 @@ class Keyed:
         self.keylog = keylog
 
     def __call__(self, record: Any) -> None:
-        """Write the keys, where there are new ones, then the record."""
+        """Write the new keys, if there are any, then the record."""
         keys = self.keylog.new()
         if keys:
             self.writer.secrets(keys)
@@ -66,7 +66,7 @@ class Keyed:
 
 
 class Delayed:
-    """A sink that hands records on `delay` seconds later, in order, from a thread of its own; close() hands on the rest."""
+    """A sink that passes records on `delay` seconds later, in order, from its own thread."""
 
     def __init__(self, sink: Callable[[Any], None], delay: float = DELAY):
         self.sink = sink
@@ -79,7 +79,7 @@ class Delayed:
         self._thread.start()
 
     def __call__(self, record: Any) -> None:
-        """Take a record."""
+        """Queue a record."""
         self._queue.append((monotonic(), record))
 
     def _run(self) -> None:
@@ -92,14 +92,17 @@ class Delayed:
                 self.sink(self._queue.popleft()[1])
 
     def close(self) -> None:
-        """Hand on everything; a second call does nothing more."""
+        """Pass on all records. A second call does nothing."""
         self._end.set()
         self._thread.join()
         self._hand_on(monotonic())
 
 
 def inject(source: str, target: str, keys: bytes) -> None:
-    """A copy of a capture with `keys` (a key log) in front of its frames, for Wireshark to decrypt them with."""
+    """Copy a capture, with `keys` (a key log) before its frames, so that Wireshark can decrypt them.
+
+    Raises TraceError.
+    """
     lines = [line.strip() for line in keys.splitlines()]
     good = b"".join(line + b"\n" for line in lines if LINE.fullmatch(line))
     if not good:

@@ -1,8 +1,9 @@
-"""What a recording of unknown origin may make a replay build: so much, and more in proportion to the file.
+"""The limit on the objects that a recording makes a replay build: a fixed number, and more in proportion to the file.
 
-Reading is bounded by format.py. But ten bytes of a recording make a stack or a socket of some kilobytes, and deflate packs a thousand
-such records into ten bytes: a file of 2 KB would take gigabytes. What real runs record is different for each
-connection (ports, sequence numbers), and takes many more bytes of the file than this asks for.
+format.py bounds the reading. But ten bytes of a recording can make a stack or a socket of
+some kilobytes, and deflate packs a thousand such records into ten bytes, so a file of 2
+KB could take gigabytes. A real recording has different values for each connection (ports,
+sequence numbers), so it has many more bytes for each object than this limit requires.
 """
 
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from pystack.trace.errors import TraceError
 from pystack.trace.format import TRUST
 
-#: stacks in one recording
+#: the most stacks in one recording
 MAX_HOSTS = 1024
-#: interfaces, addresses, routes, neighbours, sockets and functions: so many, and one more for each so many bytes of the file
+#: interfaces, addresses, routes, neighbours, sockets and functions: the number that is free, and the bytes of the file
+#: for each further one
 FREE_OBJECTS = 4096
 BYTES_AN_OBJECT = 8
-#: settings that say how much the core may keep, and the most that a recording may set them to
+#: the settings that say how much the core may store, and the largest value that a recording may give them
 BUFFER, ALL = 256 << 20, 1 << 30
 SETTINGS = {
     "tcp_rmem": BUFFER,
@@ -32,7 +34,7 @@ SETTINGS = {
 
 
 class Budget:
-    """Counts what one replay builds; TraceError where it is too much."""
+    """Counts the objects that one replay builds. Raises TraceError if there are too many."""
 
     def __init__(self, name: str, trusted: bool):
         self.name = name
@@ -41,7 +43,7 @@ class Budget:
         self.objects = 0
 
     def host(self, settings: dict[str, Any]) -> None:
-        """A stack is about to be made."""
+        """Count a stack that is about to be made, and check its settings."""
         self.hosts += 1
         if self.trusted:
             return
@@ -53,7 +55,7 @@ class Budget:
                 raise TraceError(f"{self.name}: it sets {setting} to {value}, but the limit is {most}; {TRUST}")
 
     def object(self, size: int) -> None:
-        """An interface, a route, a socket ... is about to be made, `size` bytes into the file."""
+        """Count an interface, route, socket or other object that is about to be made, `size` bytes into the file."""
         self.objects += 1
         if not self.trusted and self.objects > FREE_OBJECTS + size // BYTES_AN_OBJECT:
             raise TraceError(

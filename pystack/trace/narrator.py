@@ -1,8 +1,8 @@
 """Prints frames as they pass: one line for each frame, with the stack's decisions and reasons.
 
-The probe delivers frames while the stack's lock is held, so they are only put into a queue there. The narrator's own thread
-prints them. If a step carries thousands of frames, the narrator shows the first and the last ones, the remarkable ones between
-them (a drop, a retransmission, a change of state), and a count of the others.
+The probe delivers frames while the stack's lock is held, so it only puts them into a queue. The narrator's own thread
+prints them. If a step has thousands of frames, the narrator shows the first and the last ones, the remarkable ones
+between them (a drop, a retransmission, a change of state), and a count of the others.
 """
 
 import queue
@@ -17,12 +17,12 @@ from pystack.style import Style
 from pystack.trace.annotate import CALL, IN, OUT, TIMER, FrameRecord
 from pystack.visible import one_line
 
-#: frames of a step that are shown before the counting starts, and at its end
+#: the number of frames that are shown at the beginning of a step, and at its end
 HEAD = 14
 TAIL = 4
-#: remarkable frames shown in between
+#: the most remarkable frames that are shown in between
 REMARKABLE = 20
-#: kinds of event that make a frame worth showing among thousands
+#: the kinds of event that make a frame worth showing among thousands
 _REMARKABLE_KINDS = frozenset(("drop", "tcp.retransmit", "tcp.lost", "tcp.recovery", "tcp.rto", "tcp.probe"))
 _TIMESTAMPS = re.compile(r", options \[nop,nop,TS val \d+ ecr \d+\]")
 _ARROWS = {IN: ("<", "cyan"), OUT: (">", "green"), TIMER: ("*", "yellow"), CALL: ("=", "dim")}
@@ -50,7 +50,7 @@ class Tally:
 
 
 def amount(count: float) -> str:
-    """A number of bytes in readable form: 512 B, 1.5 KB, 10.0 MB."""
+    """Return a number of bytes in readable form: 512 B, 1.5 KB, 10.0 MB."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -59,7 +59,7 @@ def amount(count: float) -> str:
 
 
 class Narrator:
-    """Prints steps, the lines of the programs that run, and frames. Its methods may be called from any thread."""
+    """Prints steps, the lines of the programs that run, and frames. Any thread may call its methods."""
 
     def __init__(self, style: Style | None = None, everything: bool = False, quiet: bool = False):
         self.style = Style() if style is None else style
@@ -94,7 +94,7 @@ class Narrator:
         self._queue.put(lambda: self._step(title))
 
     def settle(self) -> Tally:
-        """Print the rest of this step and return its tally; TimeoutError if that takes more than 30 s."""
+        """Print the rest of this step and return its tally. Raises TimeoutError if that takes more than 30 s."""
         if self.flush is not None:
             self.flush()
         done = threading.Event()
@@ -120,7 +120,7 @@ class Narrator:
             try:
                 job = self._queue.get(timeout=0.05)
             except queue.Empty:
-                # The last frame is complete only once the next one begins: after a silence, hand it over.
+                # The last frame is complete only when the next one begins, so pass it on after a silence.
                 if self.flush is not None:
                     self.flush()
                 continue
@@ -187,11 +187,11 @@ class Narrator:
         self._print(self.frame_line((record.time - self._start) / 1e9, record))
 
     def _short(self, summary: str) -> str:
-        """The summary without the timestamps that every segment carries; SYNs and SACKs keep their options."""
+        """Return the summary without the timestamps that every segment has. SYNs and SACKs keep their options."""
         return summary if self.everything else _TIMESTAMPS.sub("", summary)
 
     def frame_line(self, when: float, record: FrameRecord) -> str:
-        """The line for a frame: time, direction, summary, and the stack's reasons."""
+        """Return the line for a frame: time, direction, summary, and the stack's reasons."""
         arrow, color = _ARROWS[record.direction]
         head = f"{when:10.6f} {arrow} "
         summary = one_line(self._short(record.summary))
@@ -216,5 +216,5 @@ class Narrator:
 
 
 def is_remarkable(record: FrameRecord) -> bool:
-    """True for a frame that is worth showing among thousands."""
+    """Return True for a frame that is worth showing among thousands."""
     return bool(record.drops) or any(event.kind in _REMARKABLE_KINDS for event in record.events)

@@ -1,8 +1,8 @@
-"""pcapng files, written and read by hand (draft-ietf-opsawg-pcapng).
+"""Writes and reads pcapng files without a library (draft-ietf-opsawg-pcapng).
 
-The writer makes what Wireshark, tshark and tcpdump read: one section, nanosecond timestamps, interface names,
-the direction of each frame, comments that say what the stack decided, and TLS keys. The reader takes any
-pcapng file (both byte orders, unknown blocks skipped).
+The writer's files suit Wireshark, tshark and tcpdump. They have one section, nanosecond timestamps, interface names,
+the direction of each frame, comments with the stack's decisions, and TLS keys. The reader accepts any
+pcapng file: it knows both byte orders, and skips unknown blocks.
 """
 
 import struct
@@ -35,7 +35,7 @@ EPB_FLAGS = 2
 INBOUND = 1
 OUTBOUND = 2
 MAX_BLOCK = 1 << 28
-#: what the 16 bit length of an option can hold
+#: the largest value of the 16-bit length of an option
 MAX_OPTION = 65535
 
 
@@ -49,7 +49,7 @@ def _option(code: int, value: bytes) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """UTF-8, cut between characters where an option could not hold it."""
+    """Return the text in UTF-8. If it does not fit into an option, it is cut between two characters."""
     raw = text.encode("utf-8", "replace")
     return raw if len(raw) <= MAX_OPTION else raw[:MAX_OPTION].decode("utf-8", "ignore").encode()
 
@@ -60,7 +60,10 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 class PcapngWriter:
-    """Writes frames to an open binary file. Into a pipe, for a live Wireshark, each packet goes at once (`flush`)."""
+    """Writes frames to an open binary file.
+
+    With `flush`, which is the default for a pipe, it writes each packet at once.
+    """
 
     def __init__(self, out: BinaryIO, *, application: str = "pystack", flush: bool | None = None, comment: str = ""):
         self.out = out
@@ -70,12 +73,12 @@ class PcapngWriter:
         self.closed = False
         options = _option(OPT_COMMENT, _text(comment)) if comment else b""
         options += _option(SHB_USERAPPL, _text(application)) + _option(OPT_END, b"")
-        # Section length -1: not known while writing (section 4.1).
+        # Section length -1 means that the length is not known while writing (section 4.1).
         self._write(_block(SHB, struct.pack("<IHHq", BYTE_ORDER_MAGIC, 1, 0, -1) + options))
 
     @classmethod
     def open(cls, path: str, **kwargs: Any) -> "PcapngWriter":
-        """Create the file at `path`; its close() closes the file."""
+        """Create the file at `path`, and return a writer whose close() closes the file. Raises OSError."""
         return cls(forked.parents(open(path, "wb")), **kwargs)
 
     def _write(self, block: bytes) -> None:
@@ -84,7 +87,7 @@ class PcapngWriter:
             self.out.flush()
 
     def interface(self, name: str, linktype: int = LINKTYPE_ETHERNET, description: str = "") -> int:
-        """Declare an interface; returns the number that packets name it by."""
+        """Declare an interface, and return its number for `packet`."""
         options = _option(IF_NAME, _text(name))
         if description:
             options += _option(IF_DESCRIPTION, _text(description))
@@ -96,7 +99,10 @@ class PcapngWriter:
     def packet(
         self, interface: int, time: int, data: bytes, direction: int = 0, comments: Iterable[str] = (), flags: int = 0
     ) -> None:
-        """One frame at `time` (nanoseconds). `direction`: INBOUND, OUTBOUND or 0. Each comment is a line of its own."""
+        """Write one frame at `time` (ns).
+
+        `direction` is INBOUND, OUTBOUND or 0. Each comment becomes an option of its own.
+        """
         options = b"".join([_option(OPT_COMMENT, _text(comment)) for comment in comments if comment])
         flags |= direction
         if flags:
@@ -109,7 +115,10 @@ class PcapngWriter:
         self.packets += 1
 
     def secrets(self, keylog: bytes) -> None:
-        """TLS session keys in NSS key log format (section 4.7): Wireshark decrypts the frames after it with them."""
+        """Write TLS session keys in NSS key log format (section 4.7).
+
+        Wireshark decrypts the frames after them with these keys.
+        """
         self._write(_block(DSB, struct.pack("<II", TLS_KEY_LOG, len(keylog)) + _pad(keylog)))
 
     def close(self) -> None:
@@ -124,11 +133,11 @@ class Interface(NamedTuple):
 
     linktype: int
     name: str
-    units: int  # timestamp units in a second
+    units: int  # timestamp units per second
 
 
 class CapturedFrame(NamedTuple):
-    """One frame of a capture; `time` in nanoseconds."""
+    """One frame of a capture. `time` is in nanoseconds; `number` counts from 1."""
 
     number: int
     time: int
@@ -140,7 +149,10 @@ class CapturedFrame(NamedTuple):
 
 
 class PcapngReader:
-    """Iterates over the frames of an open binary file; `secrets` collects the TLS keys seen so far."""
+    """Iterates over the frames of an open binary file.
+
+    `secrets` collects the TLS keys so far. Raises TraceError for a bad file.
+    """
 
     def __init__(self, source: BinaryIO, name: str = "capture"):
         self.source = source
@@ -152,7 +164,7 @@ class PcapngReader:
         self.secrets: list[bytes] = []
 
     def fail(self, what: str) -> TraceError:
-        """The error, with the place."""
+        """Return the error with its position."""
         return TraceError(f"{self.name}: {what}, at byte {self.position}")
 
     def _take(self, count: int, what: str) -> bytes:
@@ -249,6 +261,6 @@ class PcapngReader:
 
 
 def read(path: str) -> Iterator[CapturedFrame]:
-    """All frames of a pcapng file. TraceError says in one line what is wrong with it."""
+    """Yield all frames of a pcapng file. Raises TraceError, which says in one line what is wrong with it."""
     with open(path, "rb") as source:
         yield from PcapngReader(source, path)

@@ -1,8 +1,8 @@
-"""Records runs, live or simulated, so that they can be replayed to the byte.
+"""Records runs, live or simulated, so that they can be replayed byte by byte.
 
-A recording holds what decides a run: each stack's seed and configuration, and everything that went into it, in order,
-with its time. What came out (frames, results of calls) is kept as the check. Recording looks and does nothing else:
-a run with a recorder is the same run. A seed lets one predict a stack's secrets: the recording of a live run is one.
+A recording contains everything that determines a run: each stack's seed and configuration, and all its inputs in order
+with their times. It also contains the outputs (frames, results of calls), which the replay compares. Recording does not
+change a run. Keep the recording of a live run secret, because the seed lets others predict the stack's secrets.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
 from pystack_c.packet import Transmit
 
-#: results up to this many bytes are kept as they are, longer ones by their hash
+#: the most bytes of a result that is stored as it is; a longer one is stored as its hash
 SHORT = 48
 
 
 def digest(data: Any) -> bytes:
-    """The hash that stands for payloads and long results."""
+    """Return the hash that represents a payload or a long result."""
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
 def portable(value: Any, depth: int = 0) -> Any:
-    """A value as a recording can hold it: endpoints, interfaces and stacks become references."""
+    """Return a value in a form that a recording can contain: endpoints, interfaces and stacks become references."""
     if value is None or isinstance(value, (int, str, float, bytes, bytearray)):
         return value
     if isinstance(value, memoryview):
@@ -50,7 +50,7 @@ def portable(value: Any, depth: int = 0) -> Any:
 
 
 def public_names(value: Any) -> list[str]:
-    """The public attributes of an object, the same for compiled and uncompiled classes."""
+    """Return the public attributes of an object, which are the same for compiled and uncompiled classes."""
     fields = getattr(value, "_fields", None)
     if fields is not None:
         return list(fields)
@@ -59,7 +59,7 @@ def public_names(value: Any) -> list[str]:
 
 
 def short_result(result: Any) -> bytes:
-    """A call's result in its encoded form, or the hash of that form."""
+    """Return a call's result in its encoded form, or the hash of that form if it is long."""
     out = bytearray()
     values.put_value(out, portable(result))
     if len(out) > SHORT:
@@ -69,7 +69,7 @@ def short_result(result: Any) -> bytes:
 
 
 class Recorder:
-    """Writes one recording, of any number of hosts, to a file. Safe to share between threads."""
+    """Writes one recording of any number of hosts to a file. Threads may share it."""
 
     def __init__(self, out: "str | BinaryIO", meta: Mapping[str, Any] | None = None, level: int = 1):
         self.out = forked.parents(open(out, "wb")) if isinstance(out, str) else out
@@ -85,7 +85,7 @@ class Recorder:
         self.writer.end_record()
 
     def host(self, name: str, seed: object, config: Config) -> "HostRecorder":
-        """Announce a host that is about to start; the recorder for its `Host`."""
+        """Announce a host that is about to start, and return the recorder for its `Host`."""
         with self.lock:
             buffer = self.writer.buffer
             buffer.append(fmt.HOST)
@@ -97,7 +97,7 @@ class Recorder:
             return HostRecorder(self, self.hosts - 1)
 
     def function(self, fn: Callable[..., Any]) -> int:
-        """The number of a function; the first time, it is announced. The lock is held."""
+        """Return the number of a function, which is announced the first time. The caller holds the lock."""
         number = self.functions.get(fn)
         if number is None:
             name = calls.name_of(fn)
@@ -108,7 +108,7 @@ class Recorder:
         return number
 
     def head(self, kind: int, host: int, now: int) -> bytearray:
-        """Begin a record with host and time. The lock is held."""
+        """Begin a record with host and time. The caller holds the lock."""
         buffer = self.writer.buffer
         buffer.append(kind)
         values.put_number(buffer, host)
@@ -117,13 +117,16 @@ class Recorder:
         return buffer
 
     def flush(self) -> None:
-        """Bring everything so far into the file (a live driver does it when it has nothing else to do)."""
+        """Write everything so far to the file. A live driver does this when it has nothing else to do."""
         with self.lock:
             if not self.closed:
                 self.writer.flush()
 
     def close(self) -> None:
-        """Write the end mark and close the file. A second call does nothing; what hosts do later is not recorded."""
+        """Write the end mark and close the file.
+
+        A second call does nothing. Later actions of the hosts are not recorded.
+        """
         with self.lock:
             if self.closed:
                 return
@@ -136,7 +139,7 @@ class Recorder:
 
 
 class HostRecorder:
-    """What one host tells its recorder (runtime.host.HostRecorder)."""
+    """The recorder of one host (see runtime.host.RecorderProtocol)."""
 
     def __init__(self, recorder: Recorder, number: int):
         self.recorder = recorder
@@ -144,7 +147,7 @@ class HostRecorder:
         self.last_deadline: int | None = None
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
-        """A method of the stack that sets it up."""
+        """Record a call of a method that sets up the stack."""
         arguments = portable(args)
         recorder = self.recorder
         with recorder.lock:
@@ -156,7 +159,7 @@ class HostRecorder:
             recorder.writer.end_record()
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
-        """A frame came in."""
+        """Record a frame that arrived."""
         recorder = self.recorder
         with recorder.lock:
             if recorder.closed:
@@ -168,7 +171,7 @@ class HostRecorder:
             recorder.writer.end_record()
 
     def timeout(self, now: int) -> None:
-        """Timers were fired."""
+        """Record that timers were fired."""
         recorder = self.recorder
         with recorder.lock:
             if not recorder.closed:
@@ -176,7 +179,7 @@ class HostRecorder:
                 recorder.writer.end_record()
 
     def call(self, now: int, fn: Callable[..., Any], target: Any, args: tuple[Any, ...]) -> None:
-        """An application call."""
+        """Record an application call."""
         arguments = portable(args)
         recorder = self.recorder
         with recorder.lock:
@@ -190,7 +193,7 @@ class HostRecorder:
             recorder.writer.end_record()
 
     def result(self, result: Any, error: BaseException | None) -> None:
-        """How the call ended."""
+        """Record how the call ended."""
         recorder = self.recorder
         encoded = short_result(result) if error is None else b""
         with recorder.lock:
@@ -207,7 +210,7 @@ class HostRecorder:
             recorder.writer.end_record()
 
     def transmit(self, now: int, tx: Transmit | None) -> None:
-        """What a poll_transmit gave."""
+        """Record the result of poll_transmit."""
         recorder = self.recorder
         payload = None if tx is None else tx.payload
         mark = b"" if payload is None else digest(payload)
@@ -226,7 +229,7 @@ class HostRecorder:
             recorder.writer.end_record()
 
     def deadline(self, deadline: int | None) -> None:
-        """What a poll_timeout gave: written where it changed."""
+        """Record the result of poll_timeout, if it changed."""
         if deadline == self.last_deadline:
             return
         self.last_deadline = deadline
@@ -242,5 +245,5 @@ class HostRecorder:
 
 
 def error_name(error: BaseException) -> str:
-    """The class of an error: all OSErrors are one, their errno tells them apart."""
+    """Return the class of an error. All OSErrors have one name, because their errno distinguishes them."""
     return "OSError" if isinstance(error, OSError) else type(error).__name__

@@ -1,7 +1,7 @@
 """Replays a recording: gives the same seed, settings and inputs to a new core, and compares every output.
 
-If the core decides anything differently, the replay fails at the first frame or result that differs from the recorded one. The
-ReplayMismatch names the record, the time and the field.
+If the core decides anything differently, the replay fails at the first frame or result that differs from the recorded
+one. The ReplayMismatch names the record, the time and the field.
 """
 
 import contextlib
@@ -48,14 +48,14 @@ class ReplayHost(Host):
         self.frames = 0
 
     def clock(self) -> int:
-        """The time of the current record, in ns."""
+        """Return the time of the current record, in ns."""
         return self.time
 
     def pump(self) -> None:
-        """Do nothing: the recording says when the stack was drained."""
+        """Do nothing, because the recording says when the stack was drained."""
 
     def learn(self, value: Any) -> bool:
-        """Remember an endpoint that a call returned; True if it is new."""
+        """Remember an endpoint that a call returned. Returns True if it is new."""
         ident: int = getattr(value, "ident", 0)
         new = ident != 0 and ident not in self.endpoints
         if ident:
@@ -86,7 +86,7 @@ class Replay:
     source         path or open file of the recording
     probe          every stack reports its events to it
     partial        accept a recording that was cut off
-    config_change  called with the name and the Config of each host; if it changes settings, a mismatch shows their effect
+    config_change  called with the name and Config of each host; if it changes settings, a mismatch shows their effect
     watch          called with each stack when it is made
     trusted        apply none of the limits of limits.py and format.py
 
@@ -123,7 +123,7 @@ class Replay:
         self.functions: list[Callable[..., Any]] = []
         self.frames = 0
         self.calls = 0
-        self.start = -1  # the time of the first record: a live host's clock begins anywhere
+        self.start = -1  # the time of the first record, because a live host's clock can begin anywhere
         self._record: fmt.Record | None = None
         self._results: dict[int, tuple[bytes, str, int]] = {}
         self._do: dict[int, Callable[..., None]] = {
@@ -134,7 +134,7 @@ class Replay:
         }  # fmt: skip
 
     def steps(self) -> Iterator[fmt.Record]:
-        """Replay one record after the other; yields each record after it was replayed."""
+        """Replay one record after the other, and yield each record after it was replayed. Raises as `run` does."""
         with contextlib.closing(self.file):
             for record in self.reader:
                 self._record = record
@@ -147,7 +147,7 @@ class Replay:
                 yield record
 
     def run(self) -> Counts:
-        """Replay the whole recording; raises ReplayMismatch at the first difference and TraceError for a bad file."""
+        """Replay the whole recording. Raises ReplayMismatch at the first difference, and TraceError for a bad file."""
         records = 0
         for record in self.steps():
             records = record.number
@@ -262,7 +262,7 @@ class Replay:
         if tx.header[:common] == header[:common] and len(tx.header) + got_length != len(header) + length:
             return f"length {len(header) + length} expected, {len(tx.header) + got_length} got"
         if tx.header != header or got_length != length:
-            # Behind the recorded header only the length is known: compare with zeros there.
+            # Only the length of the data after the recorded header is known, so compare with zeros there.
             return fields.difference(header + bytes(length), tx.header + bytes(got_length), kind)
         if tx.payload is not None and digest(payload) != mark:
             return f"payload differs ({length} bytes)"
@@ -287,7 +287,7 @@ class Replay:
     # -- helpers ----------------------------------------------------------------------------------------------------
 
     def _read(self) -> int:
-        """Bytes of the file that were read."""
+        """Return the number of bytes of the file that were read."""
         return self.reader.position + self.reader.length
 
     def _at(self, number: int, time: int) -> ReplayHost:
@@ -343,7 +343,10 @@ def _result_text(result: tuple[bytes, str, int]) -> str:
 
 
 def replay(source: "str | BinaryIO", **kwargs: Any) -> Counts:
-    """Replay a recording from start to end; ReplayMismatch or TraceError where that is not possible."""
+    """Replay a recording from start to end.
+
+    Raises ReplayMismatch at the first difference, and TraceError for a bad file.
+    """
     return Replay(source, **kwargs).run()
 
 

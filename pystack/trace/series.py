@@ -1,14 +1,14 @@
-"""The numbers of TCP connections over time: cwnd, ssthresh, bytes in flight, round trips, RTO, rates, windows.
+"""The values of TCP connections over time: cwnd, ssthresh, bytes in flight, round-trip times, RTO, rates, windows.
 
-    series = Series(host.stack)          # from now on, beside whatever probe there is
+    series = Series(host.stack)          # from now on, in addition to any other probe
     ...
     conn = series.connections()[0]
     times, cwnd = conn.column("time"), conn.column("cwnd")
     series.write_csv("run.csv")
     series.detach()
 
-A Series is a probe that hands every event on. After each event about a connection that changed one of COLUMNS there is
-one more row, and one more with what is settled when the next instant begins. Watching decides nothing.
+A Series is a probe that passes every event on. It adds a row after each event about a connection that changed one of
+COLUMNS, and another one with the final values when the next instant begins. Watching changes no decision.
 """
 
 import csv
@@ -21,7 +21,8 @@ from pystack_c.tcp.congestion.rate import pacing_limit
 from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.tcb import Tcb
 
-#: bytes, nanoseconds, bytes a second; snd_una and snd_nxt count from the first sequence number; ssthresh -1: none yet
+#: units: bytes, ns, bytes per second; snd_una and snd_nxt count
+#: from the first sequence number; ssthresh -1: not set yet
 COLUMNS = (
     "time event state phase cwnd ssthresh in_flight snd_una snd_nxt srtt rttvar rto min_rtt pacing_rate delivery_rate "
     "snd_wnd rcv_wnd unsent delivered delivered_ce retrans"
@@ -30,7 +31,7 @@ PHASES = {0: "open", 1: "disorder", 2: "cwr", 3: "recovery", 4: "loss"}
 
 
 def sample(tcb: Tcb) -> tuple[Any, ...]:
-    """The values of COLUMNS from `state` on, now."""
+    """Return the current values of COLUMNS, from `state` on."""
     rate = tcb.rate
     return (
         STATE_NAMES[tcb.state],
@@ -65,14 +66,14 @@ class Connection:
         self.rows: list[tuple[Any, ...]] = []
 
     def column(self, name: str) -> list[Any]:
-        """One column; KeyError for a name that is not in COLUMNS."""
+        """Return one column. Raises KeyError for a name that is not in COLUMNS."""
         if name not in COLUMNS:
             raise KeyError(name)
         index = COLUMNS.index(name)
         return [row[index] for row in self.rows]
 
     def at(self, time: int) -> dict[str, Any]:
-        """The values that held at a time (ValueError before the first row)."""
+        """Return the values at a time (ns). Raises ValueError before the first row."""
         found = None
         for row in self.rows:
             if row[0] > time:
@@ -88,7 +89,7 @@ class Connection:
 
 
 class Series(Probe):
-    """Watches the connections of one stack, from its making until `detach`. `limit` rows a connection are kept at most."""
+    """Watches the connections of one stack until `detach`. It keeps at most `limit` rows for each connection."""
 
     def __init__(self, stack: Any, limit: int = 1_000_000):
         self.stack = stack
@@ -100,13 +101,13 @@ class Series(Probe):
         stack.probe = self
 
     def detach(self) -> None:
-        """Watch no more; what was seen stays."""
+        """Stop watching. The rows so far remain."""
         self._settle()
         if self.stack.probe is self:
             self.stack.probe = self.after
 
     def event(self, event: Event) -> None:
-        """A decision of the core."""
+        """Process one decision of the core."""
         if event.time != self.now:
             self._settle()
             self.now = event.time
@@ -132,18 +133,18 @@ class Series(Probe):
             conn._add(self.now, kind, sample(tcb))
 
     def connections(self) -> list[Connection]:
-        """Every connection that something happened to, in order of its first event."""
+        """Return every connection that had an event, in the order of the first events."""
         self._settle()
         return list(self._conns.values())
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows of all connections, as dicts with `host` and `connection` in front."""
+        """Yield all rows of all connections as dicts, with `host` and `connection` in front."""
         for conn in self.connections():
             for row in conn.rows:
                 yield {"host": conn.host, "connection": conn.subject, **dict(zip(COLUMNS, row))}
 
     def write_csv(self, out: "str | TextIO") -> int:
-        """Write all rows as CSV with a head line, to a path or an open text file; how many rows."""
+        """Write all rows as CSV with a header line, to a path or an open text file. Returns the number of rows."""
         if isinstance(out, str):
             with open(out, "w", newline="", encoding="utf-8") as file:
                 return write_csv([self], file)
@@ -151,7 +152,7 @@ class Series(Probe):
 
 
 def write_csv(watched: "Iterable[Series]", out: TextIO) -> int:
-    """The rows of several stacks in one table; how many rows."""
+    """Write the rows of several stacks as one table. Returns the number of rows."""
     writer = csv.writer(out)
     writer.writerow(["host", "connection", *COLUMNS])
     count = 0

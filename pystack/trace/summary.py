@@ -1,6 +1,6 @@
-"""One line a frame, as tcpdump would print it: for the demo, for capture comments, for error messages.
+"""One line for each frame in the style of tcpdump: for the demo, for capture comments, for error messages.
 
-Never raises for bad input: what is cut off or wrong ends in "[|tcp]" or the like, as tcpdump shows it.
+The functions never raise for bad input. As in tcpdump, a truncated or wrong packet shows as "[|tcp]" or the like.
 """
 
 import struct
@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 
-#: 0x01 .. 0x80, in tcpdump's letters
+#: the bits 0x01 to 0x80 with tcpdump's letters
 _FLAG_LETTERS = ((C.FIN, "F"), (C.SYN, "S"), (C.RST, "R"), (C.PSH, "P"), (C.URG, "U"), (C.CWR, "W"), (C.ECE, "E"))
-#: connections whose first sequence numbers are remembered
+#: the most connections whose first sequence numbers are remembered
 _MAX_FLOWS = 4096
 
 _UNREACHABLE = {
@@ -25,18 +25,18 @@ _UNREACHABLE = {
     10: "host {dst} unreachable - admin prohibited",
     13: "host {dst} unreachable - admin prohibited filter",
 }
-#: a 32 bit address as a dotted quad
+#: a 32-bit address in dotted decimal
 ip_text = addr_text
 _PROTO_NAMES = {C.IPPROTO_ICMP: "icmp", C.IPPROTO_TCP: "tcp", C.IPPROTO_UDP: "udp"}
 
 
 def mac_text(mac: int) -> str:
-    """A 48 bit address with colons."""
+    """Return a 48-bit address with colons."""
     return mac.to_bytes(6, "big").hex(":")
 
 
 def tcp_flags_text(flags: int) -> str:
-    """The control bits as tcpdump writes them: "S.", "P.", "." or "none"."""
+    """Return the control bits in tcpdump's notation: "S.", "P.", "." or "none"."""
     text = "".join(letter for bit, letter in _FLAG_LETTERS if flags & bit)
     if flags & C.ACK:
         text += "."
@@ -44,7 +44,7 @@ def tcp_flags_text(flags: int) -> str:
 
 
 def tcp_options_text(data: bytes) -> str:
-    """TCP options, comma-separated."""
+    """Return TCP options as text, separated by commas."""
     found = []
     at = 0
     while at < len(data):
@@ -83,7 +83,7 @@ def _tcp_option(kind: int, value: bytes) -> str:
 
 
 class Summarizer:
-    """Prints frames; remembers each TCP connection's first sequence numbers, to print relative ones."""
+    """Describes frames. It remembers each TCP connection's first sequence numbers, to print relative ones."""
 
     def __init__(self, kind: int = C.LINK_ETHERNET, relative: bool = True):
         self.kind = kind
@@ -91,7 +91,7 @@ class Summarizer:
         self.base: dict[tuple[int, int, int, int], int] = {}
 
     def line(self, frame: bytes, kind: int | None = None) -> str:
-        """The frame in one line. `kind` is a const.LINK_*."""
+        """Return the frame as one line. `kind` is a const.LINK_*."""
         kind = self.kind if kind is None else kind
         if kind != C.LINK_ETHERNET:
             return self.ip(frame)
@@ -106,7 +106,7 @@ class Summarizer:
         return f"{source} > {target}, ethertype {ethertype:#06x}, length {len(frame)}"
 
     def ip(self, packet: bytes) -> str:
-        """An IPv4 packet."""
+        """Describe an IPv4 packet."""
         if len(packet) < 20:
             return f"IP [|ip] length {len(packet)}"
         hlen = (packet[0] & 15) * 4
@@ -133,7 +133,7 @@ class Summarizer:
         return f"IP {ip_text(src)} > {ip_text(dst)}: ip-proto-{proto}, length {len(payload)}{suffix}"
 
     def tcp(self, src: int, dst: int, segment: bytes) -> str:
-        """A TCP segment: sequence numbers count from the connection's first ones, as soon as those were seen."""
+        """Describe a TCP segment. Sequence numbers count from the connection's first ones, if those are known."""
         if len(segment) < 20:
             return f"{ip_text(src)} > {ip_text(dst)}: [|tcp]"
         sport, dport, seq, ack, offset, flags, window, _, urgent = struct.unpack_from(">HHIIBBHHH", segment)
@@ -160,7 +160,7 @@ class Summarizer:
         return ", ".join(parts)
 
     def _bases(self, src: int, sport: int, dst: int, dport: int, seq: int, ack: int, flags: int) -> tuple[int, int]:
-        """The first sequence number of this direction and of the other one (0 where numbers stay absolute)."""
+        """Return the first sequence number of this direction and of the other one (0 if numbers stay absolute)."""
         if not self.relative:
             return 0, 0
         here, there = (src, sport, dst, dport), (dst, dport, src, sport)
@@ -177,7 +177,7 @@ class Summarizer:
 
 
 def arp(packet: bytes) -> str:
-    """An ARP packet for IPv4 over Ethernet (RFC 826)."""
+    """Describe an ARP packet for IPv4 over Ethernet (RFC 826)."""
     if len(packet) < 28:
         return f"ARP, [|arp] length {len(packet)}"
     hardware, proto, hlen, plen, op = struct.unpack_from(">HHBBH", packet)
@@ -197,7 +197,7 @@ def arp(packet: bytes) -> str:
 
 
 def udp(src: int, dst: int, packet: bytes) -> str:
-    """A UDP datagram (or its first fragment)."""
+    """Describe a UDP datagram, or its first fragment."""
     if len(packet) < 8:
         return f"{ip_text(src)} > {ip_text(dst)}: [|udp]"
     sport, dport, length = struct.unpack_from(">HHH", packet)
@@ -206,7 +206,7 @@ def udp(src: int, dst: int, packet: bytes) -> str:
 
 
 def icmp(src: int, dst: int, packet: bytes) -> str:
-    """An ICMP message."""
+    """Describe an ICMP message."""
     ends = f"{ip_text(src)} > {ip_text(dst)}: ICMP"
     if len(packet) < 8:
         return f"{ends} [|icmp]"

@@ -1,4 +1,4 @@
-"""A device that prints one line for every frame that passes it."""
+"""A device that prints one line for every frame that passes through it."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pystack_c.packet import Transmit
 
 
 class TracerDevice(Wrapper):
-    """Gives lines such as "0.001200 tap0 < ARP, Request who-has ..." to `write`."""
+    """Passes lines such as "0.001200 tap0 < ARP, Request who-has ..." to `write`."""
 
     def __init__(
         self, device: Device, write: Callable[[str], object] = print, clock: Callable[[], int] = time.monotonic_ns
@@ -22,14 +22,14 @@ class TracerDevice(Wrapper):
         self.summarizer = Summarizer(device.kind)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame, printed."""
+        """Return the next frame of the wrapped device, and print it."""
         got = self.device.recv()
         if got is not None:
             self._print("<", got[0][got[1] :] if got[1] else got[0])
         return got
 
     def send(self, tx: Transmit) -> bool:
-        """Send it, and print it once it is sent."""
+        """Send a frame, and print it if it was sent."""
         sent = self.device.send(tx)
         if sent:
             self._print(">", bytes(tx.to_bytes()))

@@ -1,41 +1,41 @@
-"""Numbers and values in a recording: how they are written, and how they are read from untrusted bytes."""
+"""Numbers and values in a recording: writing them, and reading them from untrusted bytes."""
 
 import struct
 from typing import Any, NamedTuple
 
-#: bytes that a chunk may expand to
+#: the most bytes to which a chunk may expand
 MAX_CHUNK = 1 << 26
-#: values in one record (a few hundred settings are the most there are)
+#: the most values in one record (a few hundred settings are the largest real record)
 MAX_VALUES = 1 << 16
-#: numbers of fields have 64 bits; numbers in values (a call's arguments) may have more
+#: fields are numbers of 64 bits; numbers in values (a call's arguments) may have more
 FIELD_BITS, VALUE_BITS = 64, 512
 
 
 class EndpointRef(NamedTuple):
-    """In a value, it stands for the endpoint with that number."""
+    """A reference to the endpoint with this number, in a value."""
 
     ident: int
 
 
 class IfaceRef(NamedTuple):
-    """In a value, it stands for the interface with that index."""
+    """A reference to the interface with this index, in a value."""
 
     number: int
 
 
 class StackRef(NamedTuple):
-    """In a value, it stands for the stack itself."""
+    """A reference to the stack itself, in a value."""
 
 
 class Digest(NamedTuple):
-    """In a result, it stands for a long value, by length and hash."""
+    """The length and hash of a long value, in a result."""
 
     length: int
     digest: bytes
 
 
 class Other(NamedTuple):
-    """In a result, it stands for an object of another type, by the name of the type."""
+    """The name of the type of any other object, in a result."""
 
     type: str
 
@@ -63,7 +63,7 @@ def put_bytes(out: bytearray, value: "bytes | bytearray | memoryview") -> None:
 
 
 def put_value(out: bytearray, value: Any) -> None:
-    """Append a value; TypeError if it has no form in a recording."""
+    """Append a value. Raises TypeError if it has no form in a recording."""
     if value is None:
         out.append(0)
     elif value is True or value is False:
@@ -107,11 +107,11 @@ class BadData(Exception):
 
 
 class ShortData(BadData):
-    """The data ends within a record: more of it may come."""
+    """The data ends within a record, and more of it may follow."""
 
 
 class ValueCursor:
-    """Reads the fields of records from the bytes that are there; `more` means that further bytes may follow."""
+    """Reads the fields of records from the available bytes. `more` means that further bytes may follow."""
 
     def __init__(self, data: bytes, more: bool = False):
         self.data = data
@@ -121,22 +121,22 @@ class ValueCursor:
         self.values = 0
 
     def begin(self) -> None:
-        """Begin a record: count its values from 0."""
+        """Begin a record, and count its values from 0."""
         self.values = 0
 
     def missing(self, length: int, what: str) -> None:
-        """Raise the error for data with less than `length` bytes left: ShortData if more can follow, else BadData."""
+        """Raise ShortData if less than `length` bytes are left but more can follow, otherwise BadData."""
         raise ShortData(what) if self.more and length <= MAX_CHUNK else BadData(what)
 
     def byte(self) -> int:
-        """The next byte."""
+        """Return the next byte."""
         if self.at >= self.end:
             self.missing(1, "a record ends too early")
         self.at += 1
         return self.data[self.at - 1]
 
     def number(self, bits: int = FIELD_BITS) -> int:
-        """An unsigned number of at most `bits` bits; BadData if it is longer."""
+        """Return an unsigned number. Raises BadData if it has more than `bits` bits."""
         value = shift = 0
         while True:
             byte = self.byte()
@@ -151,12 +151,12 @@ class ValueCursor:
         return value
 
     def signed(self, bits: int = FIELD_BITS) -> int:
-        """A signed number (zigzag) of at most `bits` bits."""
+        """Return a signed number (zigzag). Raises BadData if it has more than `bits` bits."""
         value = self.number(bits)
         return value >> 1 if not value & 1 else -((value + 1) >> 1)
 
     def bytes(self, most: int = MAX_CHUNK) -> bytes:
-        """Bytes behind their length; BadData if there are more than `most`."""
+        """Return the bytes after their length. Raises BadData if there are more than `most`."""
         length = self.number()
         if length > most:
             raise BadData(f"{length} bytes, but at most {most} are allowed")
@@ -166,11 +166,11 @@ class ValueCursor:
         return self.data[self.at - length : self.at]
 
     def text(self) -> str:
-        """A string in UTF-8."""
+        """Return a string in UTF-8."""
         return self.bytes().decode("utf-8", "surrogateescape")
 
     def count(self) -> int:
-        """How many values follow; BadData if the record would have more than MAX_VALUES."""
+        """Return how many values follow. Raises BadData if the record would have more than MAX_VALUES."""
         count = self.number()
         if count > MAX_VALUES:
             raise BadData(f"a list of {count} values, but a record may have at most {MAX_VALUES}")
@@ -179,7 +179,10 @@ class ValueCursor:
         return count
 
     def value(self, depth: int = 0) -> Any:
-        """A value as `put_value` writes it; BadData if it has no such form, is nested too deep, or has too many parts."""
+        """Return a value in the form of `put_value`.
+
+        Raises BadData for a wrong form, too deep nesting, or too many parts.
+        """
         if depth > 20:
             raise BadData("a value nested too deeply")
         self.values += 1
@@ -217,7 +220,7 @@ class ValueCursor:
 
 
 def decode_value(data: bytes) -> Any:
-    """Decode one value; ValueError if the data is not the form of a value."""
+    """Decode one value. Raises ValueError if the data does not have the form of a value."""
     try:
         return ValueCursor(data).value()
     except BadData as bad:

@@ -1,1 +1,1 @@
-"""What every layer uses: byte queues, sequence numbers, timers, random numbers, SipHash and rate limits."""
+"""The tools that every layer uses: queues, sequence numbers, timers, random numbers, SipHash and rate limits."""

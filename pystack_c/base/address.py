@@ -1,6 +1,6 @@
-"""Addresses as text, as events and error messages name them."""
+"""Addresses as text, for events and error messages."""
 
 
 def addr_text(addr: int) -> str:
-    """Dotted decimal."""
+    """Return an IPv4 address in dotted decimal."""
     return f"{addr >> 24}.{(addr >> 16) & 255}.{(addr >> 8) & 255}.{addr & 255}"

@@ -1,30 +1,32 @@
-"""Rate limits that reveal nothing: what a host sees of its own share must not depend on what others were sent.
+"""Rate limits that leak nothing: what a host sees of its own share must not depend on what others received.
 
-An attacker who can forge source addresses, but sees only answers to its own, uses a shared exact budget as a counter: it spends most
-of the budget itself, sends the forged packet, and looks whether one answer is missing (CVE-2016-5696, CVE-2020-25705). So the limit
-that works is one for each peer or connection, and a limit over all is random by more than one peer or connection can spend of it.
+An attacker who can forge source addresses, but sees only the answers to its own, can use a shared exact budget as a
+counter. It spends most of the budget itself, sends the forged packet, and checks whether one answer is missing
+(CVE-2016-5696, CVE-2020-25705). So the effective limit applies to each peer or connection on its own. The limit on the
+total is random, and varies by more than one peer or connection can spend of it.
 
-What is random here comes from the keyed hash: the generator's numbers are seen elsewhere (in IP IDs), and could be continued.
+The random numbers here come from the keyed hash. The generator's own numbers are visible elsewhere (in IP IDs), so an
+attacker could predict the next ones.
 """
 
 import pystack_c.const as C
 from pystack_c.base.rng import Rng
 
-#: a shared budget lasts so long on average, and is about the limit each time
+#: the average period of a shared budget in ns; each period's budget is about the limit
 PERIOD = 1_000_000_000
-#: peers that have a bucket of their own at the same time
+#: the number of peers that have a bucket of their own at the same time
 PEERS = 1024
-# what is hashed beside a count, so that no two uses of the hash meet
+# hashed together with a count, so that no two uses of the hash have the same input
 _BUDGET = int.from_bytes(b"budget", "little")
 _PLACE = int.from_bytes(b"place", "little")
-#: the least limit that means "no limit" (Linux's INT_MAX)
+#: the smallest limit that means "no limit" (Linux's INT_MAX)
 NO_LIMIT = 0x7FFFFFFF
 
 
 class SharedBudget:
-    """About `limit` a second for everyone: between half of it and one and a half, in periods of half a second to one and a half.
+    """About `limit` tokens a second for everyone: 0.5 to 1.5 times `limit`, in periods of 0.5 s to 1.5 s.
 
-    `use` (1 to 255) is another number for each budget of a stack, so that one says nothing about the next.
+    `use` (1 to 255) differs for each budget of a stack, so that one budget reveals nothing about the next.
     """
 
     def __init__(self, use: int) -> None:
@@ -34,7 +36,10 @@ class SharedBudget:
         self.drawn = 0
 
     def take(self, rng: Rng, now: int, limit: int) -> bool:
-        """Spend one; False if this period's budget is spent. A limit of 0 allows nothing, and one of 2**31 - 1 everything."""
+        """Spend one token.
+
+        Return False if the period's budget is spent. Limit 0 allows nothing; 2**31 - 1 or more is no limit.
+        """
         if limit >= NO_LIMIT:
             return True
         if limit <= 0:
@@ -62,8 +67,9 @@ class PeerBucket:
 class PeerBuckets:
     """A token bucket for each of the latest `PEERS` addresses.
 
-    If there are more, a random one gives way: which one that was depends on the stack's own generator alone, and one forged address
-    (of the server that a socket is connected to, say) takes one place, however often it is used.
+    If there are more addresses, a random one loses its bucket. The choice depends only
+    on the stack's own generator. A forged address (for example, that of the server
+    that a socket is connected to) takes one place, however often the attacker uses it.
     """
 
     def __init__(self) -> None:
@@ -72,7 +78,10 @@ class PeerBuckets:
         self.drawn = 0
 
     def take(self, rng: Rng, now: int, addr: int, interval: int, burst: int) -> bool:
-        """One token of `addr`: there is a new one each `interval` ns, and `burst` at most. An interval of 0: no limit."""
+        """Spend one token of `addr`.
+
+        A new one comes every `interval` ns, up to `burst` tokens. Interval 0 means no limit.
+        """
         if interval <= 0:
             return True
         bucket: PeerBucket = self.by_addr.get(addr)  # type: ignore[assignment]
@@ -90,7 +99,7 @@ class PeerBuckets:
         return True
 
     def _place(self, rng: Rng, addr: int) -> PeerBucket:
-        """A bucket for an address that has none."""
+        """Return a bucket for an address that has none."""
         if len(self.places) < PEERS:
             bucket = PeerBucket()
             self.places.append(bucket)

@@ -1,12 +1,12 @@
-"""The core's only source of randomness, from one seed, and its keyed hash.
+"""The core's only source of randomness, started from one seed, and its keyed hash.
 
-The generator is xoshiro128++ (Blackman and Vigna, 2019): four 32-bit words, so that the compiled and
-the uncompiled build do the same arithmetic in machine words. It spreads timers and ports; what an
-attacker must not guess (ISN, RFC 6528) goes through `keyed_hash` instead.
+The generator is xoshiro128++ (Blackman and Vigna, 2019). It has four 32-bit words, so the compiled and the
+uncompiled build do the same arithmetic in machine words. It spreads timers and ports. A value that an
+attacker must not guess (the ISN, RFC 6528) comes from `keyed_hash` instead.
 """
 
 try:
-    # What hashlib has under this name, without the OpenSSL that hashlib loads: 3 ms of a program's start.
+    # hashlib has the same function, but it also loads OpenSSL, which adds 3 ms to the start of a program.
     from _blake2 import blake2b
 except ImportError:
     from hashlib import blake2b
@@ -18,12 +18,12 @@ _PORT = int.from_bytes(b"port", "little")
 
 
 def _swapped(x: int) -> int:
-    """The four bytes of `x` in the other order."""
+    """Return the four bytes of `x` in reverse order."""
     return (x & 0xFF) << 24 | (x & 0xFF00) << 8 | (x >> 8) & 0xFF00 | x >> 24
 
 
 class Rng:
-    """A seeded generator. Same seed, same sequence, on every build."""
+    """A seeded generator. The same seed gives the same sequence on every build."""
 
     def __init__(self, seed: object) -> None:
         digest = blake2b(str(seed).encode(), digest_size=32, person=b"pystack-rng").digest()
@@ -34,7 +34,7 @@ class Rng:
         self.hasher = SipHash(digest[16:32])
 
     def u32(self) -> int:
-        """The next 32 random bits."""
+        """Return the next 32 random bits."""
         x = (self.s0 + self.s3) & C.M32
         result = (((x << 7) & C.M32 | (x >> 25)) + self.s0) & C.M32
         t = (self.s1 << 9) & C.M32
@@ -48,26 +48,29 @@ class Rng:
         return result
 
     def below(self, n: int) -> int:
-        """A number in [0, n), for 0 < n <= 2**32 (multiply-shift; the bias is below n / 2**32)."""
+        """Return a number in [0, n), for 0 < n <= 2**32 (multiply-shift; the bias is below n / 2**32)."""
         r = self.u32()
         return (r * n) >> 32
 
     def random(self) -> float:
-        """A float in [0, 1)."""
+        """Return a float in [0, 1)."""
         return self.u32() / 4294967296.0
 
     def keyed_hash(self, data: bytes) -> int:
-        """64 bits of SipHash-2-4 over `data`, keyed with this generator's secret: a pseudo-random function."""
+        """Return 64 bits of SipHash-2-4 over `data`, keyed with this generator's secret: a pseudo-random function."""
         return self.hasher.hash(data)
 
     def keyed_port(self, laddr: int, raddr: int, rport: int) -> int:
-        """The same over "port", two addresses and a port in network order: without the bytes, which a hash takes as little-endian words."""
+        """Return the hash of "port", `laddr`, `raddr` and `rport` in network order, without building the bytes.
+
+        The hash reads its input as little-endian words, so the fields are byte-swapped.
+        """
         self.hasher.begin()
         self.hasher.word(_swapped(laddr) << 32 | _PORT)
         return self.hasher.end((rport & 0xFF) << 40 | (rport >> 8) << 32 | _swapped(raddr), 14)
 
     def keyed_pair(self, first: int, second: int) -> int:
-        """The same over two words of 64 bits."""
+        """Return the hash of two 64-bit words."""
         self.hasher.begin()
         self.hasher.word(first)
         self.hasher.word(second)

@@ -4,8 +4,9 @@ from libc.stdint cimport int64_t, uint32_t
 
 cdef extern from *:
     """
-    /* About 50 of these are done for each segment. Elsewhere than in seqnum itself they are done in place, not by a call through a
-       pointer: macros of the names that Cython gives them, which only calls match. (Did it name them otherwise, they would be called.) */
+    /* The core does about 50 of these operations for each segment. Outside seqnum they are macros, so no call through
+       a pointer is needed. The macros have the names that Cython gives the functions, and only calls match them. If
+       Cython named them otherwise, the functions would be called. */
     #ifndef __PYX_HAVE__pystack_c__base__seqnum
     static inline uint32_t pystack_seq_add(uint32_t a, int64_t n) { return a + (uint32_t) n; }
     static inline int64_t pystack_seq_diff(uint32_t a, uint32_t b) { return (int32_t) (a - b); }

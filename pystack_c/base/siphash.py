@@ -1,4 +1,4 @@
-"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, a pseudo-random function under a secret key."""
+"""SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash, pseudo-random under a secret key."""
 
 _M64 = 0xFFFFFFFFFFFFFFFF
 # "somepseudorandomlygeneratedbytes"
@@ -9,7 +9,7 @@ _S3 = 0x7465646279746573
 
 
 class SipHash:
-    """The hash under one key of 16 bytes. `begin`, any number of `word` (8 bytes each, little-endian), and `end`."""
+    """The hash under one key of 16 bytes. Call `begin`, then `word` for every 8 bytes (little-endian), then `end`."""
 
     def __init__(self, key: bytes) -> None:
         self.k0 = int.from_bytes(key[:8], "little")
@@ -17,14 +17,14 @@ class SipHash:
         self.begin()
 
     def begin(self) -> None:
-        """Start anew."""
+        """Start a new hash."""
         self.v0 = self.k0 ^ _S0
         self.v1 = self.k1 ^ _S1
         self.v2 = self.k0 ^ _S2
         self.v3 = self.k1 ^ _S3
 
     def _rounds(self, count: int) -> None:
-        """`count` SipRounds over the four words of the state."""
+        """Apply `count` SipRounds to the four words of the state."""
         a, b, c, d = self.v0, self.v1, self.v2, self.v3
         for _ in range(count):
             a = (a + b) & _M64
@@ -40,20 +40,20 @@ class SipHash:
         self.v0, self.v1, self.v2, self.v3 = a, b, c, d
 
     def word(self, value: int) -> None:
-        """The next 8 bytes."""
+        """Add the next 8 bytes."""
         self.v3 ^= value
         self._rounds(2)
         self.v0 ^= value
 
     def end(self, tail: int, length: int) -> int:
-        """The last `length` % 8 bytes, and the hash of all `length` of them."""
+        """Add the last `length` % 8 bytes (`tail`), and return the hash of all `length` bytes."""
         self.word((length & 0xFF) << 56 | tail)
         self.v2 ^= 0xFF
         self._rounds(4)
         return self.v0 ^ self.v1 ^ self.v2 ^ self.v3
 
     def hash(self, data: bytes) -> int:
-        """The hash of `data`."""
+        """Return the hash of `data`."""
         self.begin()
         p = data
         n = len(data)
@@ -73,5 +73,5 @@ class SipHash:
 
 
 def siphash(key: bytes, data: bytes) -> int:
-    """The hash of `data` under a key of 16 bytes."""
+    """Return the hash of `data` under a key of 16 bytes."""
     return SipHash(key).hash(data)

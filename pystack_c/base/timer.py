@@ -1,28 +1,28 @@
 """The timer queue: one binary heap for the whole stack, ordered by (deadline, order of arming).
 
-A timer belongs to one owner and one kind, can be armed, moved and cancelled from anywhere, and fires
-only from `Stack.handle_timeout`. Moving a timer later (the common case: each ACK pushes the
-retransmission timer out) costs nothing: the heap entry keeps its old, earlier key and is put right
-when it reaches the top. A timer that was only stopped is thrown out there.
+A timer has one owner and one kind. The layers arm, move and cancel it; it fires only in `Stack.handle_timeout`.
+Moving a timer to a later time costs nothing, and that is the common case, because each ACK moves the
+retransmission timer. The heap entry keeps its old, earlier key, and the queue corrects it when the entry
+reaches the top. The queue also removes a timer there that was only stopped.
 """
 
 from typing import Any
 
 
 class TimerOwner:
-    """Base of everything that owns timers."""
+    """The base class of everything that owns timers."""
 
     def on_timer(self, kind: int) -> None:
-        """Called once the timer of that kind is due; it is no longer armed then."""
+        """Handle the expiry of the timer of that kind. The timer is no longer armed at that point."""
         raise NotImplementedError
 
     def subject(self) -> str:
-        """A short text for events."""
+        """Return a short name of the owner, for events."""
         return ""
 
 
 class Timer:
-    """One deadline of one owner. `deadline` is -1 while the timer is idle."""
+    """One deadline of one owner. `deadline` is in ns, and -1 while the timer is idle."""
 
     def __init__(self, owner: TimerOwner, kind: int) -> None:
         self.begin(owner, kind)
@@ -38,12 +38,12 @@ class Timer:
         self.index = -1
 
     def armed(self) -> bool:
-        """True while the timer is set."""
+        """Return True while the timer is set."""
         return self.deadline >= 0
 
 
 def new_timer(owner: TimerOwner, kind: int) -> Timer:
-    """Timer(owner, kind) without its cost."""
+    """Create a Timer(owner, kind) without the cost of a Python-level constructor call."""
     timer: Timer = Timer.__new__(Timer)
     timer.begin(owner, kind)
     return timer
@@ -66,7 +66,7 @@ class TimerQueue:
         return len(self.heap)
 
     def arm(self, timer: Timer, deadline: int) -> None:
-        """Set the timer, or move it, to `deadline` (nanoseconds)."""
+        """Set or move the timer to `deadline`, in nanoseconds."""
         timer.deadline = deadline
         timer.order = self.next_order
         self.next_order += 1
@@ -80,7 +80,7 @@ class TimerQueue:
         self._up(timer.index)
 
     def cancel(self, timer: Timer | None) -> None:
-        """Take the timer out; nothing happens if it is not set, or was never made (None)."""
+        """Remove the timer. Nothing happens if it is not set, or does not exist (None)."""
         if timer is None:
             return
         timer.deadline = -1
@@ -88,11 +88,11 @@ class TimerQueue:
             self._remove(timer)
 
     def stop(self, timer: Timer) -> None:
-        """As cancel, but the timer keeps its place in the heap: cheap where it will soon be set again, to a later time."""
+        """Stop the timer but keep its place in the heap, which is cheap if it will soon be set to a later time."""
         timer.deadline = -1
 
     def next_deadline(self) -> int:
-        """The earliest deadline, or -1 when no timer is set."""
+        """Return the earliest deadline in ns, or -1 if no timer is set."""
         while self.heap:
             top: Timer = self.heap[0]
             if top.key == top.deadline and top.key_order == top.order:
@@ -106,7 +106,7 @@ class TimerQueue:
         return -1
 
     def pop_due(self, now: int) -> Any:
-        """Take out and return the first timer that is due at `now`, or None."""
+        """Remove and return the first timer that is due at `now`, or None."""
         deadline = self.next_deadline()
         if deadline < 0 or deadline > now:
             return None

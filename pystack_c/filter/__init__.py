@@ -1,1 +1,1 @@
-"""Packet filtering: the hooks where a filter, connection tracking or address translation sees packets."""
+"""Packet filtering: the hooks at which a filter, connection tracking or address translation sees packets."""

@@ -1,13 +1,14 @@
-"""The five places at which a filter sees a packet. Names and numbers are those of Linux's netfilter.
+"""The five places at which a filter sees a packet. The names and numbers are those of Linux's netfilter.
 
     arrives -> PREROUTING -> for this host? -> INPUT -> a socket
                                   |
                                   no -> FORWARD -> POSTROUTING -> leaves
     a socket sends -> OUTPUT -> POSTROUTING -> leaves
 
-A hook is called as `hook(core, place, iface, packet)` and returns ACCEPT, DROP or STOLEN. `packet` is the core's Packet at the first three
-places and its Outgoing at the other two; `iface` is the interface that the packet came in on, or leaves by. A hook that returns STOLEN has
-taken the packet over, and must have copied what it needs: both records serve the next packet, too. For the sender, a packet that was
+The stack calls a hook as `hook(core, place, iface, packet)`, and the hook returns ACCEPT, DROP or STOLEN. `packet` is
+the core's Packet at the first three places, and its Outgoing at the other two. `iface` is the interface that the packet
+arrived on, or leaves by. A hook that returns STOLEN has taken over the packet. It must have copied the contents,
+because the stack reuses both records for the next packet. For the sender, a packet that was
 taken over has been sent; a packet that was dropped is EPERM.
 
 Packets pass the places whole: OUTPUT and POSTROUTING come before a packet is cut into fragments, and before a router cuts an offloaded
@@ -23,14 +24,14 @@ from pystack_c.core import Core
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
 NAMES = ("prerouting", "input", "forward", "output", "postrouting")
-#: verdicts, by Linux's numbers
+#: verdicts, with Linux's numbers
 DROP, ACCEPT, STOLEN = 0, 1, 2
 
 Hook = Callable[[Core, int, Any, Any], int]
 
 
 class Hooks:
-    """The hooks of one stack: for each place a list of (priority, order, hook), the lowest priority first."""
+    """The hooks of one stack: for each place a list of (priority, order, hook), lowest priority first."""
 
     def __init__(self) -> None:
         self.places: list[list[tuple[int, int, Hook]]] = [[] for _ in NAMES]
@@ -38,7 +39,10 @@ class Hooks:
 
 
 def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
-    """Ask the hooks of a place, one after the other. False: one of them dropped the packet, or took it over."""
+    """Call the hooks of a place, one after the other.
+
+    Returns False if one of them dropped the packet, or took it over.
+    """
     return verdict_of(core, place, iface, packet) == ACCEPT
 
 
@@ -57,9 +61,9 @@ def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
 
 
 def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
-    """Add a hook; hooks of one priority run in the order in which they were attached.
+    """Add a hook. Hooks with the same priority run in the order in which they were attached.
 
-    ValueError: there is no such place.
+    Raises ValueError if there is no such place.
     """
     if not 0 <= place < len(NAMES):
         raise ValueError(f"place {place} is not in 0..{len(NAMES) - 1} ({', '.join(NAMES)})")
@@ -70,12 +74,12 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
     hooks.attached += 1
     hooks.places[place].append((priority, hooks.attached, hook))
     hooks.places[place].sort(key=_order)
-    # What earlier packets were found to be may no longer hold.
+    # Results that were cached for earlier packets may no longer hold.
     core.route_epoch += 1
 
 
 def detach(core: Core, place: int, hook: Hook) -> None:
-    """Remove a hook. ValueError: it is not attached at that place."""
+    """Remove a hook. Raises ValueError if it is not attached at that place."""
     hooks: Hooks = core.hooks
     found = (
         []

@@ -1,1 +1,1 @@
-"""What happens to a packet that arrives: the IPv4 checks, local delivery and ICMP."""
+"""The receiving side of the network layer: the IPv4 checks, local delivery and ICMP."""

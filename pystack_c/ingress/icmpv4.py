@@ -1,4 +1,4 @@
-"""ICMP input: echo requests are answered, errors go to the socket whose packet they quote (RFC 1122 section 3.2.2)."""
+"""ICMP input: the stack answers echo requests, and passes errors to the socket that they concern (RFC 1122 3.2.2)."""
 
 import errno
 
@@ -34,12 +34,12 @@ _UNREACHABLE = (
     errno.EHOSTUNREACH,
 )
 
-# Next-hop MTUs to try where a router does not tell (RFC 1191 section 7.1)
+# Next-hop MTUs in bytes to try if a router does not report one (RFC 1191 section 7.1)
 _PLATEAUS = (65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 
 
 def error_of(icmp_type: int, code: int) -> int:
-    """The errno that tells an ICMP error to an application."""
+    """Return the errno that reports an ICMP error to an application."""
     if icmp_type == C.ICMP_UNREACHABLE:
         return _UNREACHABLE[code] if code < 16 else errno.EHOSTUNREACH
     if icmp_type == C.ICMP_PARAMETER_PROBLEM:
@@ -48,7 +48,7 @@ def error_of(icmp_type: int, code: int) -> int:
 
 
 def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
-    """An ICMP message for this host; `taken`: a raw socket has a copy already."""
+    """Process an ICMP message for this host. `taken` means that a raw socket already has a copy."""
     core.counters.IcmpInMsgs += 1
     code = wire.parse(pkt)
     if code < 0:
@@ -74,7 +74,7 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
             )
     elif pkt.icmp_type == C.ICMP_REDIRECT:
         core.counters.IcmpInRedirects += 1
-        # RFC 1122 3.2.2.2 would update the route; anyone on the link could then take our traffic over.
+        # RFC 1122 3.2.2.2 would update the route, but then any host on the link could take over our traffic.
         core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), "this host ignores redirects", "RFC 1122 3.2.2.2")
     elif pkt.icmp_type == C.ICMP_SOURCE_QUENCH:
         core.drop("icmp-source-quench", "icmp " + addr_text(pkt.src), "source quench is obsolete", "RFC 6633 3")
@@ -86,7 +86,7 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
 
 
 def _error(core: Core, iface: Iface, pkt: Packet) -> None:
-    """Destination Unreachable, Time Exceeded or Parameter Problem: find out whose packet it quotes."""
+    """Process Destination Unreachable, Time Exceeded or Parameter Problem, and find the socket that it concerns."""
     if pkt.icmp_type == C.ICMP_UNREACHABLE:
         core.counters.IcmpInDestUnreachs += 1
     elif pkt.icmp_type == C.ICMP_TIME_EXCEEDED:
@@ -103,7 +103,10 @@ def _error(core: Core, iface: Iface, pkt: Packet) -> None:
 def deliver_error(
     core: Core, iface: Iface, icmp_type: int, code: int, info: int, offender: int, quote: bytes, local: bool
 ) -> None:
-    """Tell the socket that sent the quoted packet. `local`: it is our own ARP that failed, not a router that tells."""
+    """Report an error to the socket that sent the quoted packet.
+
+    `local` means that our own ARP failed, not that a router reported it.
+    """
     subject = "icmp " + addr_text(offender)
     hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
     if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
@@ -125,7 +128,8 @@ def deliver_error(
         length = (quote[2] << 8) | quote[3]
         info = _next_hop_mtu(info, length)
         if quote[6] & 0x40 == 0 or length <= info:
-            # RFC 1191 4: a router sends it about a datagram with DF that is larger than the next hop's MTU, and about no other.
+            # RFC 1191 4: a router sends this error only about a
+            # datagram with DF that is larger than the next hop's MTU.
             why = "a router could have forwarded the quoted packet, which has no DF flag or is not larger than that MTU"
             core.drop("icmp-impossible-mtu", subject, why, "RFC 1191 4")
             return
@@ -155,7 +159,10 @@ def deliver_error(
 
 
 def _next_hop_mtu(info: int, length: int) -> int:
-    """The MTU in Fragmentation Needed; an old router's zero becomes the plateau below the quoted packet (RFC 1191 section 5)."""
+    """Return the MTU in Fragmentation Needed.
+
+    An old router's zero becomes the plateau below the quoted packet (RFC 1191 section 5).
+    """
     mtu = info & 0xFFFF
     if mtu != 0:
         return mtu if mtu > 68 else 68
@@ -166,7 +173,7 @@ def _next_hop_mtu(info: int, length: int) -> int:
 
 
 def process_failure(core: Core, iface: Iface, icmp_type: int, code: int, packet: bytes) -> None:
-    """ARP gave up on this packet's next hop: tell our own socket, or (a router) its sender (RFC 1812 5.2.7.1)."""
+    """Report that ARP found no next hop for a packet: to our own socket, or to its sender (RFC 1812 5.2.7.1)."""
     pkt: Packet = core.packet
     if reassembly.load(pkt, packet) != 0 or pkt.frag_off != 0:
         return

@@ -1,6 +1,6 @@
-"""IPv4 input: checks, options, the question "is it for us?", reassembly, and the way up (RFC 1122 section 3.2, RFC 791).
+"""IPv4 input: checks, options, delivery or forwarding, and reassembly (RFC 1122 section 3.2, RFC 791).
 
-Every packet is delivered, answered, forwarded or held, or it is counted as a drop.
+The stack delivers, answers, forwards or holds every packet, or counts it as a drop.
 """
 
 import pystack_c.const as C
@@ -17,20 +17,20 @@ from pystack_c.tcp import input as tcp_input
 from pystack_c.tcp import tunnel
 from pystack_c.wire import ipv4 as wire
 
-# two of the codec's answers that have counters of their own
+# two results of the codec that have counters of their own
 _BAD_CHECKSUM = -4
 _TRUNCATED = -6
 
 
 def input(core: Core, iface: Iface, pkt: Packet) -> None:
-    """An IPv4 packet came in on `iface`, at pkt.ip_off."""
+    """Process an IPv4 packet that arrived on `iface`. Its header is at pkt.ip_off."""
     counters = core.counters
     counters.IpInReceives += 1
     counters.IpExtInOctets += pkt.end - pkt.ip_off
     code = wire.parse(pkt)
     if code != 0:
         if code == _TRUNCATED:
-            # RFC 4293 ipSystemStatsInTruncatedPkts: the header is sound.
+            # RFC 4293 ipSystemStatsInTruncatedPkts: the header is valid.
             counters.IpExtInTruncatedPkts += 1
         else:
             counters.IpInHdrErrors += 1
@@ -48,7 +48,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         and iface is core.ok_iface
         and core.ok_epoch == core.route_epoch
     ):
-        # The same two hosts as in the packet before, and no address changed since: what follows would say the same.
+        # The packet before came from and went to the same hosts, and
+        # no address changed since, so the checks have the same result.
         pkt.dst_kind = C.DST_UNICAST
     else:
         if not _check_addresses(core, iface, pkt):
@@ -84,7 +85,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _count_ecn(counters: Counters, pkt: Packet) -> None:
-    """The ECN field of what comes in (RFC 3168 5), by packets as they were on the wire."""
+    """Count the ECN field of received packets (RFC 3168 5), as they were on the wire."""
     count = 1
     if pkt.gso_size > 0:
         count = (pkt.l4_end - pkt.l4_off + pkt.gso_size - 1) // pkt.gso_size  # not 0: it is above 0 here
@@ -110,7 +111,7 @@ def _drop_martian(core: Core, pkt: Packet, name: str, reason: str, rfc: str) -> 
 
 
 def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """RFC 1122 3.2.1.3: silently discard a datagram whose source cannot be, or whose destination must not be on a wire."""
+    """Drop the datagram silently, and return False, if its addresses are impossible on a wire (RFC 1122 3.2.1.3)."""
     src = pkt.src
     top = src >> 24
     loopback = iface.kind == C.LINK_LOOPBACK
@@ -123,7 +124,8 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
             core, pkt, "ip-martian-destination", "the loopback destination is not local", "RFC 1122 3.2.1.3 (g)"
         )
     if top == 0:
-        # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may say 0.0.0.0, to everyone.
+        # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may use the source 0.0.0.0, in a
+        # broadcast or multicast.
         if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
             return _drop_martian(core, pkt, "ip-martian-source", "no host can have this source", "RFC 1122 3.2.1.3 (a)")
     if pkt.dst == 0:
@@ -144,7 +146,10 @@ def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _is_broadcast(core: Core, src: int) -> bool:
-    """Is it the broadcast address of one of our networks? (On whichever interface: an answer would go to all hosts there.)"""
+    """Return True if it is the broadcast address of one of our networks, on any interface.
+
+    An answer would go to all hosts there.
+    """
     for iface in core.ifaces:
         for own in iface.addrs:
             if own.broadcast == src:
@@ -153,7 +158,7 @@ def _is_broadcast(core: Core, src: int) -> bool:
 
 
 def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """RFC 1122 3.2.1.8: options are parsed, unknown ones ignored; malformed ones are a parameter problem."""
+    """Parse the options (RFC 1122 3.2.1.8): ignore unknown ones, and report malformed ones as a parameter problem."""
     options = pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen]
     wrong = wire.check_options(options)
     if wrong >= 0:
@@ -173,13 +178,13 @@ def _check_options(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def classify(core: Core, iface: Iface, dst: int) -> int:
-    """What a destination address is to us (RFC 1122 3.2.1.3, 3.3.6)."""
+    """Return the kind of a destination address, DST_* (RFC 1122 3.2.1.3, 3.3.6)."""
     if core.local_addr(dst) is not None:
         return C.DST_UNICAST
     if dst == C.M32:
         return C.DST_BROADCAST
     if dst >> 28 == 14:
-        # RFC 1112 4: all hosts are members of 224.0.0.1.
+        # RFC 1112 4: every host is a member of 224.0.0.1.
         if dst == 0xE0000001 or dst in iface.groups:
             return C.DST_MULTICAST
         return C.DST_OTHER
@@ -190,7 +195,7 @@ def classify(core: Core, iface: Iface, dst: int) -> int:
 
 
 def looped(core: Core, iface: Iface, packet: bytes) -> None:
-    """Our own broadcast or group datagram comes back to this host (ipv4.loop_back)."""
+    """Receive a copy of our own broadcast or group datagram (ip.output.loop_back)."""
     pkt: Packet = core.packet
     reassembly.load(pkt, packet)
     pkt.flags = C.RX_CSUM_OK
@@ -204,7 +209,7 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
 
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
-    """A whole packet for this host: to its protocol (RFC 1122 3.2.1 end)."""
+    """Pass a whole packet for this host to its protocol (the end of RFC 1122 3.2.1)."""
     if core.hooks is not None and not passes(core, INPUT, iface, pkt):
         return
     if core.probe is not None:

@@ -1,7 +1,7 @@
 """Encapsulations: headers and options that an endpoint adds to every packet in front of its transport header.
 
-`Endpoint.encap` holds it, or None for a plain packet. There are two kinds: the IP options that a socket asked for
-(ip/options.py), and TCP inside of UDP (tcp/tunnel.py).
+`Endpoint.encap` holds one, or None for plain packets. There are two kinds: the IP options that a socket set
+(ip/options.py), and TCP in UDP (tcp/tunnel.py).
 """
 
 import errno
@@ -17,30 +17,32 @@ from pystack_c.packet import Outgoing
 class Encap:
     """The interface of an encapsulation."""
 
-    #: bytes of other headers in front of the transport's; the announced MSS leaves room for them
+    #: the bytes of other headers in front of the transport's; the announced MSS leaves room for them
     overhead = 0
-    #: bytes of options in the network's header; the segments sent leave room for them, the announced MSS does not
+    #: the bytes of options in the network header; the segments
+    #: that we send leave room for them, the announced MSS does not
     length = 0
-    #: what the application asked for with IP_OPTIONS, as getsockopt returns it
+    #: the options that the application set with IP_OPTIONS, as getsockopt returns them
     asked = b""
-    #: the first hop must be a neighbour (a strict source route)
+    #: True if the first hop must be a neighbour (a strict source route)
     strict = False
     #: the first hop of a source route, or 0
     first_hop = 0
 
     def hop(self, dst: int) -> int:
-        """The address that the network's header carries for a packet to `dst`."""
+        """Return the destination address in the network header of a packet to `dst`."""
         return self.first_hop if self.first_hop else dst
 
     def send(self, core: Core, out: Outgoing) -> int:
-        """Wrap the packet and send it. Return 0, or an errno, as ip.output.output does."""
+        """Wrap the packet and send it. Returns 0 or an errno, as ip.output.output does."""
         raise NotImplementedError
 
 
 def route_to(core: Core, encap: Any, addr: int, src: int, iface: Any, onlink: bool = False) -> Any:
-    """ip.routing.route_output to where a packet with this encapsulation (or None) goes first.
+    """Return the route (a Dst) for packets with this encapsulation (or None), as ip.routing.route_output does.
 
-    RFC 791 3.1: a strict route's first hop is on a link of ours.
+    RFC 791 3.1: the first hop of a strict route must be on a link of this host. Otherwise the result is None, with the
+    errno in core.route_error.
     """
     if encap is None:
         return route_output(core, addr, src, iface, onlink)
@@ -52,7 +54,10 @@ def route_to(core: Core, encap: Any, addr: int, src: int, iface: Any, onlink: bo
 
 
 def output(core: Core, encap: Any, out: Outgoing) -> int:
-    """ip.output.output with this encapsulation (or None); the transport's checksum is finished, and names `out.daddr`."""
+    """Send as ip.output.output does, with this encapsulation (or None).
+
+    The transport checksum is final, and covers `out.daddr`.
+    """
     if encap is None:
         return ip_output.output(core, out)
     return encap.send(core, out)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors a router sends."""
+"""Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors that a router sends."""
 
 from struct import pack
 from typing import Any
@@ -25,7 +25,7 @@ def _subject(pkt: Packet) -> str:
 
 
 def forward(core: Core, iface: Iface, pkt: Packet) -> None:
-    """Send a packet that is not for us on its way, or tell its sender why not."""
+    """Forward a packet that is not for this host, or report to its sender why that is impossible."""
     if pkt.l2_group or pkt.dst >> 28 >= 14:
         core.drop("forward-broadcast", _subject(pkt), "broadcasts and multicasts are not forwarded", "RFC 1812 5.3.4")
         return
@@ -33,7 +33,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("forward-martian", _subject(pkt), "packets with this source must not be forwarded", "RFC 1812 5.3.7")
         return
     if pkt.ttl <= 1:
-        # RFC 1812 5.3.1: a router MUST NOT forward it with TTL zero, and MUST tell.
+        # RFC 1812 5.3.1: a router MUST NOT forward a packet with TTL zero, and MUST send Time Exceeded.
         core.counters.IpInHdrErrors += 1
         why = "the TTL has expired"
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
@@ -73,7 +73,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
-    """RFC 1812 5.2.7.1: net unreachable where there is no route, host unreachable or prohibited where a route says so."""
+    """Report net unreachable, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
     core.counters.IpExtInNoRoutes += 1
     code = C.ICMP_NET_UNREACH
     if core.route_error == 113:  # EHOSTUNREACH
@@ -82,12 +82,12 @@ def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
         code = C.ICMP_PKT_FILTERED
     why = "there is no route to the destination"
     core.drop("forward-no-route", _subject(pkt), why, "RFC 1812 5.2.7.1")
-    if core.route_error != 22:  # EINVAL, a black hole, says nothing
+    if core.route_error != 22:  # EINVAL: a black hole sends no error
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
 
 
 def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
-    """The header with its TTL one lower and the checksum updated to match (RFC 1624); the payload as it came."""
+    """Send the header with the TTL decremented and the checksum updated (RFC 1624), and the payload unchanged."""
     p = pkt.frame
     q = core.scratch
     start = C.L4_OFF - pkt.ip_hlen
@@ -126,7 +126,10 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
 
 
 def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Record route and timestamps in the header that is about to go (it stands in core.scratch). False: dropped."""
+    """Update record route and timestamps in the outgoing header, which is in core.scratch.
+
+    False: the packet was dropped.
+    """
     start = C.L4_OFF - pkt.ip_hlen
     if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
         core.counters.IpInHdrErrors += 1
@@ -139,14 +142,14 @@ def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
 
 
 def _final(pkt: Packet) -> int:
-    """The destination of the pseudo-header: a source route's end (RFC 9293 3.1)."""
+    """Return the destination in the pseudo-header: the end of a source route if there is one (RFC 9293 3.1)."""
     if pkt.ip_hlen == 20:
         return pkt.dst
     return ip_options.final_destination(pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen])
 
 
 def _gso_wire_size(pkt: Packet) -> int:
-    """What the largest segment of an offloaded group measures on a wire, IP header included; -1 where it is no TCP."""
+    """Return the bytes of the largest packet of an offloaded group on a wire, or -1 if it is not TCP."""
     if pkt.proto != C.IPPROTO_TCP or pkt.mf or pkt.frag_off != 0 or pkt.l4_end - pkt.l4_off < 20:
         return -1
     p = pkt.frame
@@ -158,9 +161,9 @@ def _gso_wire_size(pkt: Packet) -> int:
 
 
 def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
-    """An offloaded group of TCP segments: cut it here as the sender's device would have, so that offload changes nothing.
+    """Cut an offloaded group of TCP segments as the sender's device would have cut it, so that offload changes nothing.
 
-    Sequence numbers and IP IDs count on; FIN and PSH stay with the last segment, CWR with the first (RFC 3168 6.1.2).
+    Sequence numbers and IP IDs count on. The last segment keeps FIN and PSH, and the first keeps CWR (RFC 3168 6.1.2).
     """
     hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
     head = bytearray(pkt.frame[pkt.l4_off : pkt.l4_off + hlen])
@@ -215,7 +218,7 @@ def _group_passes(core: Core, dst: Dst, pkt: Packet) -> bool:
 
 
 def _payload(pkt: Packet) -> Any:
-    """The IP payload with its transport checksum completed: a device that says RX_CSUM_OK may have left it unfinished."""
+    """Return the IP payload with a complete transport checksum, which RX_CSUM_OK does not guarantee."""
     data = bytearray(pkt.frame[pkt.l4_off : pkt.l4_end])
     if pkt.proto == C.IPPROTO_TCP and len(data) >= 20:
         at = 16

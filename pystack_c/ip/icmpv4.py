@@ -14,10 +14,10 @@ from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.wire import icmpv4 as wire
 
-#: An error quotes as much of the offender as fits into a datagram of this size (RFC 1812 4.3.2.3).
+#: An error message quotes as much of the packet as fits into a datagram of this many bytes (RFC 1812 4.3.2.3).
 ERROR_SIZE = 576
 
-# (counter by type) of what goes out
+# the counters of messages sent, by type
 _OUT = {
     C.ICMP_ECHO_REPLY: "IcmpOutEchoReps",
     C.ICMP_UNREACHABLE: "IcmpOutDestUnreachs",
@@ -32,7 +32,8 @@ _OUT = {
     18: "IcmpOutAddrMaskReps",
 }
 
-# (counter by type) of what comes in and is of no use here (RFC 6918 deprecates them, RFC 1122 3.2.2.8 makes them optional)
+# the counters of messages that this host receives but does not use
+# (RFC 6918 deprecates them, RFC 1122 3.2.2.8 makes them optional)
 _IN = {
     C.ICMP_SOURCE_QUENCH: "IcmpInSrcQuenchs",
     13: "IcmpInTimestamps",
@@ -43,7 +44,7 @@ _IN = {
 
 
 def is_error(icmp_type: int) -> bool:
-    """True for the messages that report errors (RFC 1122 3.2.2): they must never be answered with another error."""
+    """Return True for messages that report errors (RFC 1122 3.2.2). No error may be sent about an error."""
     return icmp_type in (
         C.ICMP_UNREACHABLE,
         C.ICMP_SOURCE_QUENCH,
@@ -54,13 +55,13 @@ def is_error(icmp_type: int) -> bool:
 
 
 def count_out(core: Core, icmp_type: int) -> None:
-    """Count a message that goes out."""
+    """Count a message that is sent."""
     core.counters.IcmpOutMsgs += 1
     _count(core.counters, "Out", icmp_type, _OUT)
 
 
 def count_in(core: Core, icmp_type: int) -> None:
-    """Count a sound message that came in (what is of use here has its counter where it is used)."""
+    """Count a valid message that arrived. A type that this host uses has its own counter in the code that uses it."""
     _count(core.counters, "In", icmp_type, _IN)
 
 
@@ -85,7 +86,10 @@ def send(
     rfc: str,
     options: Any = None,
 ) -> int:
-    """Send one message, with `options` (an IpOptions or None); `src` 0 takes the route's. 0 or an errno."""
+    """Send one message, with `options` (an IpOptions or None).
+
+    If `src` is 0, use the route's. Returns 0 or an errno.
+    """
     dst: Dst = encap.route_to(core, options, daddr, src, None)
     if dst is None:
         return core.route_error
@@ -115,11 +119,11 @@ def echo_reply(core: Core, pkt: Packet) -> None:
                 "RFC 1122 3.2.2.6",
             )
             return
-    # RFC 1122 3.2.2.6: the source of the reply MUST be the specific-destination address, where there is one.
+    # RFC 1122 3.2.2.6: the source of the reply MUST be the specific-destination address, if there is one.
     src = pkt.dst if pkt.dst_kind == C.DST_UNICAST else 0
     options = None
     if pkt.ip_hlen > 20 and src != 0:
-        # RFC 1122 3.2.2.6: record route and timestamps go back with ours added, a source route is turned round.
+        # RFC 1122 3.2.2.6: the reply returns record route and timestamps with ours added, and reverses a source route.
         options = ip_options.reply(ip_options.of_packet(pkt), pkt.src)
     data = pkt.frame[pkt.data_off : pkt.l4_end]
     why = "an echo request for this host arrived"
@@ -143,7 +147,7 @@ def echo_reply(core: Core, pkt: Packet) -> None:
 
 
 def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
-    """RFC 1122 3.2.2: what an error MUST NOT be sent about; pkt is the offender."""
+    """Return False if RFC 1122 3.2.2 forbids an error about the packet `pkt`."""
     if pkt.dst_kind == C.DST_BROADCAST or pkt.dst_kind == C.DST_MULTICAST or pkt.l2_group:
         return False
     if pkt.frag_off != 0:
@@ -154,7 +158,7 @@ def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
     if (pkt.src >> 24) == 127 and iface.kind != C.LINK_LOOPBACK:
         return False
     if pkt.proto == C.IPPROTO_ICMP:
-        # Without a type octet it cannot be told that it is no error.
+        # Without its type octet, the message might be an error.
         if pkt.l4_end <= pkt.l4_off:
             return False
         p = pkt.frame
@@ -164,9 +168,11 @@ def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
 
 
 def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int) -> bool:
-    """The rate limits of errors (RFC 1812 4.3.2.8), in Linux's order: the peer's own first, so that one address takes little of all.
+    """Apply the rate limits of errors (RFC 1812 4.3.2.8), in Linux's order. The peer's own limit is first, so that one
+    address can use only a small part of the total.
 
-    As on Linux, Fragmentation Needed has no limit of its own peer (without it, nothing gets through), and loopback has none at all.
+    As on Linux, Fragmentation Needed has no limit for its peer, because
+    the path does not work without it, and loopback has no limits.
     """
     config = core.config
     if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0:
@@ -186,17 +192,18 @@ def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int)
 
 
 def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int, rest: int, why: str, rfc: str) -> None:
-    """Tell pkt's sender what went wrong with it, where the rules allow it. pkt itself is counted by the caller."""
+    """Send an ICMP error to the sender of `pkt`, if the rules allow it. The caller counts `pkt` itself."""
     if not may_send_error(core, pkt, iface):
         return
     if not may_send_now(core, pkt.src, iface, icmp_type, code):
         return
-    # RFC 1122 3.2.2: the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
+    # RFC 1122 3.2.2: quote the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
     end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
     quote = pkt.frame[pkt.ip_off : end]
-    # The address that was addressed, or (a router's errors) the outgoing interface's (RFC 1812 4.3.2.4).
+    # The source is the address that the packet was sent to or, for a
+    # router's error, that of the outgoing interface (RFC 1812 4.3.2.4).
     src = pkt.dst if core.local_addr(pkt.dst) is not None else 0
-    # RFC 1812 4.3.2.5: same TOS (ECN bits apart), precedence 6 (internetwork control).
+    # RFC 1812 4.3.2.5: keep the TOS without the ECN bits, and set precedence 6 (internetwork control).
     tos = (pkt.tos & 0x1C) | 0xC0
     error = send(core, src, pkt.src, icmp_type, code, rest, quote, core.config.ip_default_ttl, tos, why, rfc)
     if error != 0:

@@ -1,7 +1,7 @@
-"""MSS clamping: a router lowers the MSS that SYNs announce to what its links carry (RFC 4459 3.4, as iptables' TCPMSS does).
+"""MSS clamping: a router lowers the MSS in SYNs to the size that its links carry (RFC 4459 3.4, like iptables' TCPMSS).
 
-Where routers' ICMP errors do not get through, this spares the hosts behind a narrow link the black hole: neither side ever
-sends a segment that is too large.
+If routers' ICMP errors do not get through, this saves the hosts behind a narrow link from a black hole, because neither
+side ever sends a segment that is too large.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from pystack_c.wire import checksum
 
 
 def bound(core: Core, iface: Iface, dst: Dst) -> int:
-    """The largest MSS that passes between the two links; 0: no bound. The setting: -1 by their MTUs, else a number."""
+    """Return the largest MSS in bytes between the two links, or 0 for no limit. With setting -1, their MTUs decide."""
     most = core.config.ip_forward_mss
     if most >= 0:
         return most
@@ -25,7 +25,7 @@ def bound(core: Core, iface: Iface, dst: Dst) -> int:
 
 
 def find_option(pkt: Packet) -> int:
-    """Where in the frame the value of the MSS option of a SYN lies; -1 where there is none, or no such packet."""
+    """Return the offset in the frame of the value of a SYN's MSS option, or -1 if there is none."""
     p = pkt.frame
     begin = pkt.l4_off
     if pkt.proto != C.IPPROTO_TCP or pkt.frag_off != 0 or pkt.l4_end - begin < 20 or not p[begin + 13] & C.SYN:
@@ -38,7 +38,7 @@ def find_option(pkt: Packet) -> int:
         if p[at] == 1:
             at += 1
             continue
-        # RFC 9293 3.1: kind, length, and so on to the length.
+        # RFC 9293 3.1: each option has a kind and a length.
         if at + 1 >= end or p[at + 1] < 2 or at + p[at + 1] > end:
             return -1
         if p[at] == 2:
@@ -48,9 +48,9 @@ def find_option(pkt: Packet) -> int:
 
 
 def clamp(core: Core, iface: Iface, dst: Dst, pkt: Packet, payload: Any) -> Any:
-    """The IP payload that is forwarded: `payload` itself, or a copy with a smaller MSS and the checksum to match (RFC 1624).
+    """Return the IP payload to forward: `payload`, or a copy with a smaller MSS and an updated checksum (RFC 1624).
 
-    A SYN that announces no MSS means 536 (RFC 9293 MUST-15), which is small enough.
+    A SYN without the option means an MSS of 536 (RFC 9293 MUST-15), which is small enough.
     """
     at = find_option(pkt)
     if at < 0:
@@ -66,7 +66,7 @@ def clamp(core: Core, iface: Iface, dst: Dst, pkt: Packet, payload: Any) -> Any:
     csum = (new[16] << 8) | new[17]
     word = at & ~1
     while word < at + 2:
-        # (An option may begin at an odd place: then two words change.)
+        # An option may begin at an odd offset; then two words change.
         csum = checksum.update(csum, (payload[word] << 8) | payload[word + 1], (new[word] << 8) | new[word + 1])
         word += 2
     new[16] = csum >> 8

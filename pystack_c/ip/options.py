@@ -1,8 +1,9 @@
-"""IP options that a socket sends: source routes, record route, timestamps (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
+"""IP options of a socket: source routes, record route, timestamps (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
 
-An application names them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the first one first, without the
-destination. On the wire the first hop is the header's destination, and the destination stands at the route's end. A received
-route, reversed for the answers, has the same form as an application's, so the code handles both alike.
+An application sets them as on Linux (ip(7), IP_OPTIONS): a source route lists the hops, the
+first one first, without the destination. On the wire the header's destination is the first
+hop, and the real destination is the last entry of the route. A received route, reversed for
+the answers, has the same form as an application's, so the code handles both alike.
 """
 
 import errno
@@ -17,12 +18,16 @@ from pystack_c.wire import ipv4 as wire
 
 MOST = 40
 ROUTES = (wire.IPOPT_LSRR, wire.IPOPT_SSRR)
-# What a timestamp option asks for (RFC 791 3.1): times alone, times with each host's address, or times of the named hosts only.
+# The flags of a timestamp option (RFC 791 3.1): only times, times
+# with each host's address, or only the times of the listed hosts.
 TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
 class IpOptions(Encap):
-    """Checked options. An encapsulation (ip/encap.py) that adds `length` bytes of options to the header."""
+    """Options that were checked: an encapsulation (ip/encap.py) that adds `length` bytes of options to the header.
+
+    Raises OSError (EINVAL) if the options are malformed.
+    """
 
     def __init__(self, asked: bytes) -> None:
         if len(asked) > MOST:
@@ -36,7 +41,7 @@ class IpOptions(Encap):
         for kind, offset, length in walk(asked):
             key = wire.IPOPT_LSRR if kind in ROUTES else kind
             if kind in (*ROUTES, wire.IPOPT_RR, wire.IPOPT_TS):
-                # RFC 1122 3.2.1.8 (c): never more than one source route.
+                # RFC 1122 3.2.1.8 (c): a packet must not have more than one source route.
                 if key in at:
                     raise bad("the options contain the same option twice")
                 at[key] = offset
@@ -56,7 +61,10 @@ class IpOptions(Encap):
         self.length = len(form)
 
     def build(self, src: int, dst: int, now: int) -> bytes:
-        """The options of one packet from `src` to `dst`: its route ends at `dst`, and the sender adds the first record."""
+        """Return the options of one packet from `src` to `dst`.
+
+        The route ends at `dst`, and the sender adds the first record.
+        """
         form = bytearray(self.form)
         if self.route >= 0:
             form[self.route_end - 4 : self.route_end] = pack(">I", dst)
@@ -67,19 +75,19 @@ class IpOptions(Encap):
         return bytes(form)
 
     def send(self, core: Core, out: Outgoing) -> int:
-        """ip.output.output with these options."""
+        """Send as ip.output.output does, with these options."""
         out.options = self.build(out.src, out.daddr, core.now)
         out.daddr = self.hop(out.daddr)
         return ip_output.output(core, out)
 
 
 def bad(why: str) -> OSError:
-    """EINVAL, as setsockopt(2) gives it."""
+    """Return the error EINVAL, as setsockopt(2) reports it."""
     return OSError(errno.EINVAL, why)
 
 
 def walk(options: bytes) -> list[tuple[int, int, int]]:
-    """The well-formed options as (kind, offset, length)."""
+    """Return the options, which must be well formed, as (kind, offset, length) tuples."""
     found = []
     at = 0
     for kind, raw in wire.options_list(options):
@@ -89,9 +97,9 @@ def walk(options: bytes) -> list[tuple[int, int, int]]:
 
 
 def check_one(kind: int, raw: bytes) -> None:
-    """Check what RFC 791 3.1 requires of an option besides its length, as Linux does. OSError (EINVAL) if it is wrong."""
+    """Check the rules of RFC 791 3.1 for one option besides its length, as Linux does. Raises OSError (EINVAL)."""
     if kind in ROUTES:
-        # The route must have at least one hop, and none may be used yet.
+        # The route must have at least one hop, and its pointer must be at the first one.
         if raw[2] != 4 or len(raw) < 7 or (len(raw) - 3) & 3:
             raise bad("a source route needs at least one address, and its pointer must be 4")
         if any(raw[i] >= 224 or raw[i] in (0, 127) for i in range(3, len(raw), 4)):
@@ -106,7 +114,7 @@ def check_one(kind: int, raw: bytes) -> None:
 
 
 def make(asked: Any) -> Any:
-    """The IpOptions that setsockopt(IP_OPTIONS) asks for, or None if it asks for no options."""
+    """Return the IpOptions for setsockopt(IP_OPTIONS), or None if there are no options. Raises OSError (EINVAL)."""
     if isinstance(asked, int):
         raise bad("the option takes bytes, not an int")
     options = IpOptions(bytes(asked))
@@ -114,7 +122,10 @@ def make(asked: Any) -> Any:
 
 
 def record(form: bytearray, at: int, own: int) -> None:
-    """Record an address in a route: write it at the pointer, and advance the pointer (RFC 791 3.1). A full route stays as it is."""
+    """Write an address into a route at the pointer, and advance the pointer (RFC 791 3.1).
+
+    A full route does not change.
+    """
     pointer = form[at + 2]
     if pointer + 3 <= form[at + 1]:
         form[at + pointer - 1 : at + pointer + 3] = pack(">I", own)
@@ -122,7 +133,9 @@ def record(form: bytearray, at: int, own: int) -> None:
 
 
 def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
-    """Add a timestamp to the option. If it is full, count the overflow. False if that count is full, too (RFC 791 3.1).
+    """Add a timestamp to the option.
+
+    If it is full, count the overflow. Returns False if that count is full, too (RFC 791 3.1).
 
     The time is not Universal Time. It is in milliseconds of the stack's clock, and the high bit says so.
     """
@@ -152,7 +165,7 @@ def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
 
 
 def reverse_route(options: bytes, src: int) -> bytes:
-    """A completed source route in reverse, in the form that an application uses; b"" if there is none.
+    """Return a completed source route in reverse, in the form that an application uses, or b"" if there is none.
 
     RFC 1122 3.2.1.8 (c): the recorded route may begin with the source host itself, which is left out.
     """
@@ -168,7 +181,7 @@ def reverse_route(options: bytes, src: int) -> bytes:
 
 
 def reply(options: bytes, src: int) -> Any:
-    """The options of an echo reply (RFC 1122 3.2.2.6): the reversed route, and the received records and timestamps."""
+    """Return an echo reply's options (RFC 1122 3.2.2.6): the reversed route, and the records and timestamps."""
     back = reverse_route(options, src)
     for kind, at, length in walk(options):
         if kind in (wire.IPOPT_RR, wire.IPOPT_TS):
@@ -176,17 +189,17 @@ def reply(options: bytes, src: int) -> Any:
     try:
         return make(back)
     except OSError:
-        # The same option twice, or half an address: such options cannot be sent.
+        # Options with a duplicate or an incomplete address cannot be sent.
         return None
 
 
 def of_packet(pkt: Packet) -> bytes:
-    """The options of a received packet."""
+    """Return the options of a received packet."""
     return bytes(pkt.frame[pkt.ip_off + 20 : pkt.ip_off + pkt.ip_hlen])
 
 
 def final_destination(header: bytes) -> int:
-    """The final destination of a packet: the last entry of its source route, if the route is not completed (RFC 791 3.1)."""
+    """Return the final destination: the last entry of an uncompleted source route, or the header's (RFC 791 3.1)."""
     options = header[20:]
     if wire.check_options(options) < 0:
         for kind, at, length in walk(options):
@@ -196,9 +209,9 @@ def final_destination(header: bytes) -> int:
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:
-    """RFC 1812 5.3.13.5, 5.3.13.6: a router adds itself to record route and timestamp options in the header's bytes [start, end).
+    """Add this router to the route and timestamp options of the header form[start:end] (RFC 1812 5.3.13.5, 5.3.13.6).
 
-    False if a timestamp option overflows.
+    Returns False if a timestamp option overflows.
     """
     for kind, at, _ in walk(bytes(form[start + 20 : end])):
         if kind == wire.IPOPT_RR:

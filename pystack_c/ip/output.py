@@ -1,7 +1,6 @@
-"""IPv4 output: the choice of route and source address, the header, fragmentation (RFC 791, RFC 1122 section 3.3).
+"""IPv4 output: the header, and fragmentation (RFC 791, RFC 1122 section 3.3).
 
-This host follows the weak end system model (RFC 1122 3.3.4.2), as Linux does: a packet for any of its addresses is
-accepted on any interface (127/8 only on loopback), and the route alone decides where a packet leaves.
+ip/routing.py chooses the route and the source address.
 """
 
 import errno
@@ -18,10 +17,10 @@ from pystack_c.wire.checksum import sum_bytes
 
 
 def new_ident(dst: Dst, count: int) -> int:
-    """The IP ID of the next datagram (RFC 6864 4: unique per source, destination and protocol while it may be in flight).
+    """Return the IP ID of the next datagram, unique per source, destination and protocol (RFC 6864 4).
 
-    A counter for each destination, from a random start, so that one peer learns nothing about our traffic with others
-    (RFC 7739). `count` numbers are taken: a device cuts a GSO packet into as many.
+    Each destination has a counter with a random start, so that one peer learns nothing about our traffic with others
+    (RFC 7739). The call takes `count` numbers, one for each packet that a device makes of a GSO packet.
     """
     value = dst.ident
     dst.ident = (value + count) & 0xFFFF
@@ -29,10 +28,10 @@ def new_ident(dst: Dst, count: int) -> int:
 
 
 def output(core: Core, out: Outgoing) -> int:
-    """Send one IP packet, or fragments of it. 0, or an errno.
+    """Send one IP packet, or fragments of it. Returns 0 or an errno.
 
-    EMSGSIZE: it must not be fragmented, or is longer than IP allows. EPERM: a hook refused it. The record keeps no hold of the
-    payload afterwards, and if a hook took the packet over, none of the route either.
+    EMSGSIZE means that it must not be fragmented, or is longer than IP allows; EPERM means that a hook dropped it.
+    Afterwards, `out` no longer refers to the payload. If a hook took the packet over, it does not refer to the route either.
     """
     hlen = 20 + len(out.options)
     total = hlen + out.l4_len
@@ -80,10 +79,10 @@ def output(core: Core, out: Outgoing) -> int:
 
 
 def ask_hooks(core: Core, out: Outgoing) -> int:
-    """The verdict of the hooks about a packet of our own, before it is cut into fragments.
+    """Run the hooks for a packet of our own, before it is fragmented, and return their verdict.
 
-    For the sender, a packet that a hook took over has been sent, as on Linux. Only the route is gone from the record, so that the
-    sender makes no copy for this host.
+    For the sender, a packet that a hook took over has been sent, as on Linux. Only the route is gone from the record, so
+    that the sender makes no copy for this host.
     """
     iface = out.dst.iface
     verdict = verdict_of(core, OUTPUT, iface, out)
@@ -95,9 +94,10 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
 
 
 def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
-    """A copy to this host of a broadcast or group datagram that it sent (RFC 1112 6.1, as Linux does for broadcasts too).
+    """Send this host a copy of its own broadcast or group datagram (RFC 1112 6.1; Linux copies broadcasts, too).
 
-    It arrives as if on the interface that it left by, whole, through the loopback queue.
+    The copy is never fragmented. It goes through the loopback
+    queue, and arrives on the interface that sent the original.
     """
     start = C.L4_OFF - 20
     total = 20 + out.l4_len + len(payload)
@@ -108,7 +108,7 @@ def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
             "frame.out",
             "lo",
             0,
-            "this host receives a copy of its own the addresses are not both unicast",
+            "this host receives a copy of its own broadcast or multicast packet",
             "RFC 1112 6.1",
             {"iface": "lo", "frame": packet, "gso_size": 0},
         )
@@ -116,7 +116,7 @@ def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:
 
 
 def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
-    """Complete a checksum that was left to the device: the field holds the pseudo-header's sum."""
+    """Complete a checksum that was left to the device. The field holds the pseudo-header's sum."""
     s = sum_bytes(data, 0, len(data), 0) ^ 0xFFFF
     if s == 0:
         s = 0xFFFF
@@ -126,8 +126,9 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
 def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
     """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
 
-    `out.frag_off` and `out.mf` are those of a packet that is itself a fragment (a router cuts it further). Every piece but the
-    last is a multiple of 8 bytes. The first one carries all options, the others those with the copied flag.
+    `out.frag_off` and `out.mf` describe a packet that is itself a fragment, if a router
+    cuts it further. The size of every piece except the last is a multiple of 8 bytes.
+    The first one carries all options, the others only those with the copied flag.
     """
     pos = 0
     count = 0

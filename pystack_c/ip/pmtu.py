@@ -1,4 +1,4 @@
-"""What a route knows of the path MTU: ICMP lowers it, and time raises it again (RFC 1191 section 6.3)."""
+"""The path MTU of a route: ICMP errors lower it, and time raises it again (RFC 1191 section 6.3)."""
 
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
@@ -6,9 +6,10 @@ from pystack_c.route import Dst, link_mtu
 
 
 def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
-    """A router told the MTU of the path (RFC 1191 6.3): keep it for `mtu_expires` (ten minutes), then try the interface's again.
+    """Use the path MTU that a router reported for `mtu_expires` (ten minutes by default, RFC 1191 6.3).
 
-    Less than `min_pmtu` would cost the sender more headers than data, and a liar nothing: DF goes off instead (RFC 5927 7).
+    With less than `min_pmtu`, the sender would send more headers than data, at no cost to an attacker. In that case the
+    stack uses `min_pmtu` and no longer sets DF (RFC 5927 7).
     """
     locked = mtu < core.config.min_pmtu
     if locked:
@@ -24,7 +25,7 @@ def lower_mtu(core: Core, dst: Dst, mtu: int) -> None:
 
 
 def expire_mtu(core: Core, dst: Dst) -> None:
-    """RFC 1191 6.3: the path may carry more by now; it will say so if it does not."""
+    """Raise an expired path MTU again (RFC 1191 6.3). If the path still carries less, a router will report it."""
     if core.now >= dst.mtu_until:
         old = dst.mtu
         dst.mtu_until = 0

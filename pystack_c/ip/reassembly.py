@@ -1,9 +1,9 @@
 """Reassembly of fragments (RFC 791 section 3.2, RFC 1122 section 3.3.2), written for hostile fragments.
 
-A datagram is known by (source, destination, protocol, identification). Its pieces wait, sorted, until there is no hole
-between 0 and the end of the last one. A piece that overlaps another poisons the whole datagram (as RFC 5722 rules for IPv6
-and Linux does here: no honest sender makes overlaps); an exact duplicate is ignored. All reassemblies together hold at most
-`ipfrag_high_thresh` bytes: the oldest ones give way.
+Source, destination, protocol and identification identify a datagram. Its pieces wait, sorted, until there is no hole
+between 0 and the end of the last one. A piece that overlaps another poisons the whole datagram, as RFC 5722 requires
+for IPv6 and Linux does for IPv4, because no honest sender makes overlaps. The stack ignores an exact duplicate. All
+reassemblies together hold at most `ipfrag_high_thresh` bytes; beyond that, the oldest ones are dropped.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from pystack_c.ip import icmpv4
 from pystack_c.packet import Packet
 from pystack_c.wire import ipv4 as wire
 
-#: what a piece costs besides its bytes
+#: the bytes that a piece is charged besides its data
 OVERHEAD = 128
 
 
@@ -31,7 +31,10 @@ class Fragment:
 
 
 class Fragments(TimerOwner):
-    """One incomplete datagram. `total` is its length once the last fragment came; `first` the first fragment as it came."""
+    """One incomplete datagram.
+
+    `total` is its length once the last fragment arrived; `first` is the first fragment's packet.
+    """
 
     def __init__(self, core: Any, iface: Any, key: tuple[Any, ...]) -> None:
         self.core = core
@@ -47,11 +50,11 @@ class Fragments(TimerOwner):
         self.timer = Timer(self, C.T_REASM)
 
     def subject(self) -> str:  # inherited
-        """A short text for events."""
+        """Return a short name for events."""
         return "ip " + addr_text(self.key[0]) + "-" + addr_text(self.key[1])
 
     def on_timer(self, kind: int) -> None:
-        """RFC 1122 3.3.2: on timeout the datagram is discarded, and the sender told if fragment zero has come."""
+        """Discard the datagram, and send an ICMP error if fragment zero has arrived (RFC 1122 3.3.2)."""
         core = self.core
         _forget(core, self, "the reassembly timer expired before all fragments arrived")
         if self.poisoned:
@@ -77,7 +80,7 @@ class Reassembly:
 
 
 def load(pkt: Packet, packet: bytes) -> int:
-    """Make `pkt` the IPv4 packet in these bytes, as if just received (unicast). The codec's answer."""
+    """Parse an IPv4 packet into `pkt` as if it had just arrived (unicast). Returns the codec's result."""
     pkt.frame = packet
     pkt.l2_off = 0
     pkt.ip_off = 0
@@ -90,7 +93,7 @@ def load(pkt: Packet, packet: bytes) -> int:
 
 
 def input(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """A fragment for this host came in. True where it completed its datagram: `pkt` is the whole of it then."""
+    """Process a fragment for this host. Returns True if it completed its datagram; `pkt` is then the whole datagram."""
     core.counters.IpReasmReqds += 1
     size = pkt.l4_end - pkt.l4_off
     if size == 0 or (pkt.mf and size & 7):
@@ -128,14 +131,14 @@ def _refuse(core: Core, pkt: Packet, name: str, reason: str) -> bool:
 
 
 def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
-    """Put the fragment at its place; False where it was a duplicate, or spoilt the datagram."""
+    """Insert a fragment at its place. Returns False if it was a duplicate, or poisoned the datagram."""
     start = pkt.frag_off
     end = start + size
     total = frags.total if pkt.mf else end
     if frags.total >= 0 and frags.total != total:
         return _poison(core, frags, "ip-fragment-conflict", "two last fragments end at different offsets")
     i = len(frags.pieces)
-    # Fragments mostly come in order: look from the end.
+    # Fragments mostly arrive in order, so search from the end.
     while i > 0:
         piece: Any = frags.pieces[i - 1]
         if piece.start <= start:
@@ -181,7 +184,7 @@ def _release(core: Core, frags: Fragments) -> None:
 
 
 def _forget(core: Core, frags: Fragments, why: str) -> None:
-    """Take a datagram out, with its timer and its bytes."""
+    """Remove a datagram, its timer and its bytes."""
     all_: Reassembly = core.reasm
     core.cancel_timer(frags.timer, why, "RFC 1122 3.3.2")
     _release(core, frags)
@@ -189,7 +192,7 @@ def _forget(core: Core, frags: Fragments, why: str) -> None:
 
 
 def _poison(core: Core, frags: Fragments, name: str, reason: str) -> bool:
-    """Give the datagram up, and remember to refuse its other fragments until the timeout (RFC 5722 section 4)."""
+    """Give up a datagram, and reject its other fragments until the timeout (RFC 5722 section 4)."""
     core.counters.IpReasmFails += 1
     if name == "ip-fragment-overlap":
         core.counters.IpExtReasmOverlaps += 1
@@ -204,7 +207,7 @@ def _poison(core: Core, frags: Fragments, name: str, reason: str) -> bool:
 
 
 def _make_room(core: Core) -> None:
-    """Hold no more than ipfrag_high_thresh: the oldest datagrams give way, at last the newest."""
+    """Drop datagrams, the oldest first, until all of them together hold at most ipfrag_high_thresh bytes."""
     all_: Reassembly = core.reasm
     while all_.held > core.config.ipfrag_high_thresh and all_.table:
         oldest: Fragments = next(iter(all_.table.values()))
@@ -214,8 +217,11 @@ def _make_room(core: Core) -> None:
 
 
 def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
-    """All pieces are here: make `pkt` the whole datagram, with the first fragment's header."""
-    # RFC 3168 5.3: a CE mark on any fragment is kept; CE beside not-ECT is nonsense, and dropped.
+    """Make `pkt` the whole datagram, with the first fragment's header.
+
+    Returns False if the fragments contradict each other.
+    """
+    # RFC 3168 5.3: keep a CE mark of any fragment. CE together with not-ECT is invalid, so the datagram is dropped.
     if frags.ecn & 8 and frags.ecn & 1:
         return _poison(core, frags, "ip-fragment-ecn", "one fragment is marked CE and another one is not-ECT")
     hlen = (frags.first[0] & 15) * 4

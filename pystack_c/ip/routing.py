@@ -1,4 +1,4 @@
-"""The choice of the route, and of the source address (RFC 1122 section 3.3.1 and 3.3.4).
+"""The choice of the route and of the source address (RFC 1122 sections 3.3.1 and 3.3.4).
 
 This host follows the weak end system model (RFC 1122 3.3.4.2), as Linux does: a packet for any of its addresses is
 accepted on any interface (127/8 only on loopback), and the route alone decides where a packet leaves.
@@ -15,12 +15,12 @@ from pystack_c.ip.pmtu import expire_mtu
 from pystack_c.link import neighbor
 from pystack_c.route import Dst, Route, link_mtu
 
-#: cached answers of route_output
+#: the most results of route_output that are cached
 DST_CACHE_MAX = 4096
 
 
 def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
-    """`find_route` for a packet of our own; that there is no route is counted."""
+    """Return `find_route` for a packet of our own, and count it if there is no route."""
     dst: Dst = find_route(core, addr, src, iface, onlink)
     if dst is None:
         core.counters.IpOutNoRoutes += 1
@@ -28,10 +28,11 @@ def route_output(core: Core, addr: int, src: int = 0, iface: Iface | None = None
 
 
 def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, onlink: bool = False) -> Any:
-    """Where packets to `addr` go, as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
+    """Return the path of packets to `addr` as a Dst, or None with the errno in core.route_error (RFC 1122 3.3.1).
 
-    `src` is the address the caller will use (0: take Dst.src); the weak model does not route by it. `iface` restricts
-    the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). Dsts are shared: all connections to one address hold the same one.
+    `src` is the address that the caller will use (0: use Dst.src). The weak model does not route by it. `iface`
+    restricts the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). All
+    connections to one address share the same Dst.
     """
     if iface is None and not onlink:
         found: Dst | None = core.latest_dst
@@ -60,7 +61,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
 def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
     mine: LocalAddr | None = core.local_addr(addr)
     if mine is not None:
-        # RFC 1122 3.2.1.3 (g): what is addressed to this host never reaches a wire.
+        # RFC 1122 3.2.1.3 (g): a packet for this host must never reach a wire.
         src = 0x7F000001 if (addr >> 24) == 127 else addr
         return Dst(core.lo, addr, src, min(core.lo.mtu, 65535), C.DST_LOCAL, core.route_epoch)
     if addr == C.M32 or (addr >> 28) == 14:
@@ -89,7 +90,7 @@ def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
 
 
 def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
-    """The route event: which one was chosen, or that there is none."""
+    """Emit the event with the route that was chosen, or that there is none."""
     fields = {"dst": addr, "gateway": 0, "iface": "", "prefixlen": -1}
     why, rfc = "there is no route to the destination", "RFC 1812 5.2.4.3"
     if dst is not None:
@@ -102,7 +103,7 @@ def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
             why, rfc = "the destination is an address of this host, so the packet never leaves it", "RFC 1122 3.2.1.3"
         else:
             why, rfc = (
-                "the destination is a the addresses are not both unicast address on this interface",
+                "the destination is a broadcast or multicast address on this interface",
                 "RFC 1122 3.3.6",
             )
     core.emit("route", "route " + addr_text(addr), 0, why, rfc, fields)
@@ -112,7 +113,7 @@ _REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, 
 
 
 def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
-    """255.255.255.255 or a multicast group: the given interface, the route's, or the first one that has a wire."""
+    """Route to 255.255.255.255 or a group: on the given interface, the route's, or the first that is not loopback."""
     if iface is None:
         route: Route = core.routes.lookup(addr, None)
         if route is not None and route.kind == C.RT_UNICAST:
@@ -130,7 +131,7 @@ def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
 
 
 def source_address(core: Core, iface: Iface, hop: int) -> int:
-    """The source address towards `hop` (RFC 1122 3.3.4.3): the interface's own in that subnet, its first, or any."""
+    """Return the source address towards `hop` (RFC 1122 3.3.4.3): the interface's in that subnet, its first, or any."""
     addr = neighbor.source_for(iface, hop)
     if addr != 0 or iface.kind == C.LINK_LOOPBACK:
         return addr

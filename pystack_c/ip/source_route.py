@@ -1,6 +1,7 @@
-"""Packets that came with a source route (RFC 791 section 3.1, RFC 1122 section 3.3.5, RFC 1812 section 5.2.4.1).
+"""Packets that arrive with a source route (RFC 791 section 3.1, RFC 1122 section 3.3.5, RFC 1812 section 5.2.4.1).
 
-Refused, unless the setting accept_source_route is on: they serve attacks (RFC 7126 section 4.3, and 4.4 for strict ones).
+The stack drops them unless the setting accept_source_route is on, because source routes serve attacks (RFC 7126 section
+4.3, and 4.4 for strict ones).
 """
 
 from struct import pack
@@ -17,14 +18,17 @@ from pystack_c.wire.checksum import sum_bytes
 
 
 def arrived(core: Core, iface: Any, pkt: Packet, at: int) -> bool:
-    """Handle a packet whose source route is at `at` in its options. True if it continues, up or (DST_OTHER) to the next hop."""
+    """Handle a packet whose source route is at `at` in its options.
+
+    Returns True if it continues, up or (DST_OTHER) to the next hop.
+    """
     strict = pkt.frame[pkt.ip_off + 20 + at] == wire.IPOPT_SSRR
     if not core.config.accept_source_route:
         why = "this host does not accept source routes"
         return refuse(core, iface, pkt, why, "RFC 7126 4.4" if strict else "RFC 7126 4.3", core.config.ip_forward)
     if pkt.dst_kind == C.DST_OTHER:
         if not strict:
-            # Somebody between two of the route's hops: any packet (RFC 791 3.1, "loose").
+            # This host is between two hops of the route, which a loose route allows (RFC 791 3.1).
             return True
         return refuse(core, iface, pkt, "the strict source route does not name this host", "RFC 1812 5.2.4.1", True)
     if pkt.dst_kind != C.DST_UNICAST or pkt.l2_group:
@@ -33,7 +37,7 @@ def arrived(core: Core, iface: Any, pkt: Packet, at: int) -> bool:
 
 
 def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
-    """Find the route's next hop, and skip each hop that is this host itself."""
+    """Find the route's next hop, and skip each hop that is this host itself. Returns True if the packet continues."""
     p = bytearray(pkt.frame)
     o = pkt.ip_off + 20 + at
     own = pkt.dst
@@ -51,10 +55,10 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
         if strict and dst.kind == C.DST_UNICAST and dst.next_hop != to:
             return refuse(core, iface, pkt, "the next hop is not a direct neighbour", "RFC 1812 5.2.4.1", True)
         if pkt.ttl <= 1 and dst.kind == C.DST_UNICAST:
-            # (The TTL is used up: forward.forward tells, and quotes the packet as it came.)
+            # The TTL is used up. forward.forward sends the error, and quotes the packet as it arrived.
             pkt.dst_kind = C.DST_OTHER
             return True
-        # RFC 791 3.1: the place of the address used is taken by ours, as the next network knows it.
+        # RFC 791 3.1: our own address, as the next network knows it, replaces the address that was used.
         p[i : i + 4] = pack(">I", own if dst.kind == C.DST_LOCAL else dst.src)
         p[o + 2] += 4
         own = to
@@ -82,12 +86,12 @@ def rewritten(pkt: Packet, p: bytearray, to: int) -> None:
 
 
 def subject(pkt: Packet) -> str:
-    """A short text for events."""
+    """Return a short name for events."""
     return "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst)
 
 
 def refuse(core: Core, iface: Any, pkt: Packet, why: str, rfc: str, tell: bool) -> bool:
-    """Drop the packet. With `tell`, send the ICMP error Source Route Failed (RFC 1122 3.2.2.1)."""
+    """Drop the packet, and return False. With `tell`, send the ICMP error Source Route Failed (RFC 1122 3.2.2.1)."""
     core.drop("ip-source-route", subject(pkt), why, rfc)
     if tell:
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_SR_FAILED, 0, why, rfc)

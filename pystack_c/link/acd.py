@@ -1,11 +1,11 @@
-"""Is this address free? IPv4 address conflict detection (RFC 5227 section 2.1), as a call.
+"""IPv4 address conflict detection (RFC 5227 section 2.1): check whether an address is free before you use it.
 
     probe = acd.start(core, iface, addr, now)   # before add_addr
     ... drive the stack; probe.done turns true after about 4 to 7 s ...
-    probe.conflict                            # the MAC address of who has it, or 0: then add_addr, and
+    probe.conflict                            # the MAC address of the host that has it, or 0: then call add_addr, and
     acd.announce_twice(core, iface, addr, now) # two announcements, 2 s apart (section 2.3)
 
-Defence of addresses in use (section 2.4) is in arp.input.
+arp.input defends the addresses in use (section 2.4).
 """
 
 import pystack_c.const as C
@@ -16,7 +16,7 @@ from pystack_c.iface import Iface
 from pystack_c.link import arp
 from pystack_c.wire.ethernet import BROADCAST
 
-# Section 1.1, in nanoseconds
+# The constants of section 1.1; times are in nanoseconds
 PROBE_WAIT = 1_000_000_000
 PROBE_NUM = 3
 PROBE_MIN = 1_000_000_000
@@ -26,7 +26,7 @@ ANNOUNCE_INTERVAL = 2_000_000_000
 
 
 class AddressProbe(TimerOwner):  # python
-    """One probe of an address. The address is free if `done` is true and `conflict` is 0."""
+    """One check of an address. The address is free if `done` is true and `conflict` is 0."""
 
     def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
@@ -38,7 +38,7 @@ class AddressProbe(TimerOwner):  # python
         self.timer = Timer(self, C.T_ACD)
 
     def subject(self) -> str:
-        """As events name it."""
+        """Return the name that events use."""
         return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
@@ -48,7 +48,7 @@ class AddressProbe(TimerOwner):  # python
             self._finish(0)
             return
         self.sent += 1
-        # 2.1.1: sender address 0, so that nobody's cache is touched.
+        # 2.1.1: the sender address is 0, so that no host changes its ARP cache.
         why = "the stack checks whether another host uses this address"
         arp.send_arp(core, self.iface, C.ARPOP_REQUEST, BROADCAST, 0, 0, self.addr, why, "RFC 5227 2.1.1")
         wait = ANNOUNCE_WAIT if self.sent == PROBE_NUM else _between(core, PROBE_MIN, PROBE_MAX)
@@ -57,7 +57,10 @@ class AddressProbe(TimerOwner):  # python
         core.set_timer(self.timer, core.now + wait, why, "RFC 5227 2.1.1")
 
     def on_arp(self, spa: int, sha: int) -> bool:
-        """An ARP packet names the address. Its sender owns the address or probes for it, too. True: the packet is handled."""
+        """Handle an ARP packet whose sender owns the address or probes for it, too.
+
+        Returns True: the packet is handled.
+        """
         self._finish(sha)
         return True
 
@@ -69,7 +72,7 @@ class AddressProbe(TimerOwner):  # python
 
 
 class _Announcer(TimerOwner):  # python
-    """The second announcement."""
+    """Sends the second announcement."""
 
     def __init__(self, core: Core, iface: Iface, addr: int) -> None:
         self.core = core
@@ -78,11 +81,11 @@ class _Announcer(TimerOwner):  # python
         self.timer = Timer(self, C.T_ACD)
 
     def subject(self) -> str:
-        """As events name it."""
+        """Return the name that events use."""
         return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
-        """Announce, if the address is still ours."""
+        """Announce the address, if this host still has it."""
         if self.addr in self.core.local:
             arp.announce(self.core, self.iface, self.addr)
 
@@ -92,7 +95,10 @@ def _between(core: Core, low: int, high: int) -> int:
 
 
 def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
-    """Begin to probe for `addr`. The first probe goes out within PROBE_WAIT, at random (2.1.1)."""
+    """Start to probe for `addr`, and return the probe.
+
+    The first packet follows within PROBE_WAIT, at random (2.1.1).
+    """
     core.now = now
     probe = AddressProbe(core, iface, addr)
     core.acd[addr] = probe
@@ -102,7 +108,7 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
 
 
 def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
-    """Two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
+    """Send two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
     core.now = now
     arp.announce(core, iface, addr)
     core.set_timer(

@@ -1,7 +1,7 @@
-"""ARP: the packets, in and out (RFC 826, RFC 1122 section 2.3.2), and conflicts of addresses (RFC 5227 section 2.4).
+"""ARP packets, in and out (RFC 826, RFC 1122 section 2.3.2), and address conflicts (RFC 5227 section 2.4).
 
-A reply is believed only for an address that was asked for or is in use; a request for one of our own addresses is the only thing
-that makes a new entry from outside. The states of an entry are in link/neighbor.py.
+The stack accepts a reply only for an address that has an entry. Only a request for one of our own addresses can create
+an entry from outside. link/neighbor.py has the states of an entry.
 """
 
 import pystack_c.const as C
@@ -29,10 +29,10 @@ def send_arp(
 
 
 class Arp(Resolver):
-    """What asks for the MAC addresses of IPv4 neighbours."""
+    """Finds the MAC addresses of IPv4 neighbours."""
 
     def solicit(self, core: Core, entry: NeighborEntry) -> None:
-        """Send one request: broadcast, or unicast in PROBE."""
+        """Send one ARP request: to the neighbour alone in state PROBE, otherwise as a broadcast."""
         spa = source_for(entry.iface, entry.addr)
         if entry.state == C.NUD_PROBE:
             reason = "the stack checks whether the neighbour is still reachable"
@@ -45,13 +45,13 @@ class Arp(Resolver):
 
 
 def input(core: Core, iface: Iface, pkt: Packet) -> None:
-    """An ARP packet came in (RFC 826 "Packet Reception", RFC 5227 section 2.4 for conflicts)."""
+    """Process an ARP packet that arrived (RFC 826 "Packet Reception"; RFC 5227 section 2.4 for conflicts)."""
     code = wire.parse(pkt)
     subject = "arp " + iface.name
     if code < 0:
         core.drop(_PARSE_DROPS[-code], subject, _PARSE_REASONS[-code], "RFC 826")
         return
-    # A sender with a group address, or none, would make us shout at everyone.
+    # If we accepted a group address or no address as the sender, we would send its packets to every host on the link.
     if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or (pkt.arp_spa >> 28) == 14 or pkt.arp_spa == C.M32:
         core.drop("arp-bad-sender", subject, "the sender's address is not a unicast address", "RFC 826")
         return
@@ -96,7 +96,7 @@ def _is_own(iface: Iface, addr: int) -> bool:
 
 
 def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """Somebody else uses, or probes for, an address that is ours or that we probe for (RFC 5227 2.1.1, 2.4)."""
+    """Return True if another host uses, or probes for, an address that we have or probe for (RFC 5227 2.1.1, 2.4)."""
     watch = core.acd.get(pkt.arp_spa) if core.acd else None
     if watch is None and pkt.arp_spa == 0 and core.acd:
         watch = core.acd.get(pkt.arp_tpa)
@@ -106,7 +106,7 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
     if pkt.arp_spa == 0 or not _is_own(iface, pkt.arp_spa):
         return False
     core.drop("arp-conflict", "arp " + addr_text(pkt.arp_spa), "another host uses our address", "RFC 5227 2.4")
-    # 2.4 (b): defend it, with one announcement in DEFEND_INTERVAL (10 s) at most.
+    # 2.4 (b): defend the address, with at most one announcement in DEFEND_INTERVAL (10 s).
     if iface.defended < 0 or core.now - iface.defended >= 10_000_000_000:
         iface.defended = core.now
         announce(core, iface, pkt.arp_spa)
@@ -114,9 +114,12 @@ def _conflict(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
-    """RFC 826's merge: update the entry of the sender; make one only where we are the target of a request. True if used."""
+    """Update the sender's entry, and create one only if a request is for us (RFC 826's merge).
+
+    Returns True if it was used.
+    """
     addr = pkt.arp_spa
-    if addr == 0:  # RFC 5227 1.1: an ARP probe says nothing about its sender
+    if addr == 0:  # RFC 5227 1.1: an ARP probe contains no sender address
         return False
     entry: NeighborEntry | None = iface.neighbors.get(addr)
     if entry is None:
@@ -131,7 +134,7 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
     gratuitous = pkt.arp_tpa == addr
     solicited = pkt.arp_op == C.ARPOP_REPLY and for_us and not pkt.l2_group
     if has_mac(entry) and pkt.arp_sha != entry.mac:
-        # Two answers within a second: the first one wins, unless the second is an announcement (proxy ARP, spoofing).
+        # The first of two answers within a second wins, unless the second is an announcement (proxy ARP, spoofing).
         if not gratuitous and core.now - entry.updated < 1_000_000_000:
             core.drop(
                 "arp-locked",
@@ -152,5 +155,5 @@ def _on_link(iface: Iface, addr: int) -> bool:
 
 
 def announce(core: Core, iface: Iface, addr: int) -> None:
-    """A gratuitous ARP request: everyone who knows the address updates it (RFC 5227 section 3, RFC 826)."""
+    """Send a gratuitous ARP request. Hosts that know the address update their entry (RFC 5227 section 3, RFC 826)."""
     send_arp(core, iface, C.ARPOP_REQUEST, ethernet.BROADCAST, addr, 0, addr, "we announce our address", "RFC 5227 2.3")

@@ -1,18 +1,18 @@
-"""The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D sections 7.8 and 7.9).
+"""The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D 7.8 and 7.9).
 
-The simulator's switch uses it, and a bridge of the stack will. Ports are whatever objects the bridge has.
+The simulator's switch uses it. A port can be any object.
 """
 
 from typing import Any
 
-#: IEEE 802.1D table 7-5: an address that was not seen for 300 s is forgotten
+#: an address that was not seen for this many ns is removed (300 s, IEEE 802.1D table 7-5)
 AGEING_TIME = 300_000_000_000
-#: learned addresses at most; a flood of forged sources cannot use more memory than that
+#: the most addresses that are learned, so that a flood of forged sources cannot use more memory
 MAX_LEARNED = 16_384
 
 
 class ForwardingEntry:
-    """One address: its port, when it was seen last (ns), and whether it was set by hand."""
+    """One address: its port, the time in ns when it was last seen, and whether it was set by hand."""
 
     __slots__ = ("port", "seen", "static")
 
@@ -23,9 +23,10 @@ class ForwardingEntry:
 
 
 class ForwardingTable:
-    """Addresses (6 bytes) and their ports.
+    """MAC addresses (6 bytes) and their ports.
 
-    `ageing` is in nanoseconds; 0 keeps addresses for ever. `refused` counts addresses that were not learned because the table was full.
+    `ageing` is in nanoseconds; 0 keeps addresses forever. `refused`
+    counts addresses that were not learned because the table was full.
     """
 
     def __init__(self, ageing: int = AGEING_TIME, limit: int = MAX_LEARNED) -> None:
@@ -35,7 +36,10 @@ class ForwardingTable:
         self.entries: dict[bytes, ForwardingEntry] = {}
 
     def learn(self, mac: bytes, port: Any, now: int) -> None:
-        """Learn that a frame from `mac` arrived on `port`. Group addresses and static entries do not change (802.1D 7.8)."""
+        """Learn that a frame from `mac` arrived on `port`.
+
+        Group addresses and static entries do not change (802.1D 7.8).
+        """
         if mac[0] & 1:
             return
         entry = self.entries.get(mac)
@@ -47,13 +51,13 @@ class ForwardingTable:
         elif not entry.static:
             entry.port = port
             if entry.seen != now:
-                # Move it to the end, which keeps the dict in the order of the last frames.
+                # Move the entry to the end, so that the dict stays in the order in which addresses were last seen.
                 entry.seen = now
                 del self.entries[mac]
                 self.entries[mac] = entry
 
     def lookup(self, mac: bytes, now: int) -> Any:
-        """The port of an address, or None if the frame must go to every other port (802.1D 7.7.2)."""
+        """Return the port of an address, or None if the frame must go to every other port (802.1D 7.7.2)."""
         if mac[0] & 1:
             return None
         entry = self.entries.get(mac)
@@ -65,18 +69,21 @@ class ForwardingTable:
         return entry.port
 
     def set_static(self, mac: bytes, port: Any) -> None:
-        """An entry that is neither learned nor forgotten (802.1D 7.9.1)."""
+        """Set an entry that neither learning nor ageing changes (802.1D 7.9.1)."""
         self.entries[mac] = ForwardingEntry(port, 0, True)
 
     def forget_port(self, port: Any) -> None:
-        """Remove a port and all addresses that were learned there."""
+        """Remove a port and all of its addresses."""
         self.entries = {mac: entry for mac, entry in self.entries.items() if entry.port is not port}
 
     def _is_old(self, entry: ForwardingEntry, now: int) -> bool:
         return not entry.static and self.ageing > 0 and now - entry.seen > self.ageing
 
     def _make_room(self, now: int) -> bool:
-        """Forget the entry that was seen least recently, if it is old: constant work for each frame (static ones apart)."""
+        """Remove the least recently seen entry, if it is old.
+
+        The work is constant for each frame, apart from static entries.
+        """
         for mac, entry in self.entries.items():
             if entry.static:
                 continue

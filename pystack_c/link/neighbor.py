@@ -1,12 +1,12 @@
-"""The neighbours of a link: their addresses, and the states of RFC 4861 section 7.3.2 that say whether they can be reached.
+"""The neighbours of a link: their addresses, and the states of their reachability (RFC 4861 section 7.3.2).
 
     (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --time--> STALE --packet--> DELAY --time--> PROBE
                                    |                     ^                                   |             |
                                    +--no answer-> FAILED +---------- reply or hint ----------+-------------+
 
-How to ask is left to a Resolver: ARP for IPv4 (link/arp.py). Requests go out once a second at most (RFC 1122 2.3.2.1).
-While an entry is INCOMPLETE the latest packets wait in its queue (2.3.2.2). REACHABLE turns STALE lazily, when the entry is
-used, so an idle stack has no timers.
+A Resolver sends the requests: ARP for IPv4 (link/arp.py). It sends at most one a second (RFC 1122 2.3.2.1). While an
+entry is INCOMPLETE, the latest packets wait in its queue (2.3.2.2). An entry turns from REACHABLE to STALE only when it
+is used, so an idle stack has no timers.
 """
 
 from collections import deque
@@ -33,20 +33,23 @@ STATE_NAMES = {
     C.NUD_PERMANENT: "PERMANENT",
 }
 
-# States in which the MAC address is good to send to.
+# The states in which the stack may send to the MAC address.
 _VALID = C.NUD_REACHABLE | C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE | C.NUD_PERMANENT
 
 
 class Resolver:
-    """Asks for the MAC address of a neighbour: ARP for IPv4 (link/arp.py). `core.resolver` holds one."""
+    """Requests the MAC address of a neighbour: ARP for IPv4 (link/arp.py). `core.resolver` holds one."""
 
     def solicit(self, core: Core, entry: Any) -> None:
-        """Send one question for `entry`, to everybody, or in PROBE to the neighbour alone."""
+        """Send one request for `entry`: to the neighbour alone in state PROBE, otherwise to all hosts."""
         raise NotImplementedError
 
 
 class NeighborEntry(TimerOwner):
-    """One address on a link. `header` is the 14 bytes in front of a packet to it; state NONE means taken out."""
+    """One address on a link.
+
+    `header` is the 14 bytes in front of a packet to it. State NONE means that it was removed.
+    """
 
     def __init__(self, core: Any, iface: Any, addr: int) -> None:
         self.core = core
@@ -55,10 +58,10 @@ class NeighborEntry(TimerOwner):
         self.state = C.NUD_NONE
         self.mac = 0
         self.header = b""
-        #: when it last answered a question of ours; -1: never
+        #: the time (ns) of its last answer to a request of ours; -1: never
         self.confirmed = -1
         self.updated = 0
-        #: when a packet was last sent to it; -1: never
+        #: the time (ns) when a packet was last sent to it; -1: never
         self.used = -1
         self.probes = 0
         self.queue: deque[Any] | None = None
@@ -67,11 +70,11 @@ class NeighborEntry(TimerOwner):
         self.timer = Timer(self, C.T_NEIGH)
 
     def subject(self) -> str:  # inherited
-        """As events name it."""
+        """Return the name that events use."""
         return "arp " + addr_text(self.addr)
 
     def on_timer(self, kind: int) -> None:
-        """INCOMPLETE: ask again or give up; DELAY: no hint came, probe; PROBE: probe again or give up."""
+        """In INCOMPLETE and PROBE, ask again or give up. In DELAY, nothing confirmed the neighbour, so probe it."""
         core = self.core
         if self.state == C.NUD_INCOMPLETE:
             if self.probes >= core.config.neigh_mcast_solicit:
@@ -90,7 +93,7 @@ class NeighborEntry(TimerOwner):
 
 
 def set_state(core: Core, entry: NeighborEntry, state: int, reason: str, rfc: str) -> None:
-    """Change the state, and say why."""
+    """Change the state of an entry, and report the reason."""
     old = entry.state
     entry.state = state
     if (old | state) & (C.NUD_INCOMPLETE | C.NUD_FAILED) and old != state:
@@ -101,7 +104,7 @@ def set_state(core: Core, entry: NeighborEntry, state: int, reason: str, rfc: st
 
 
 def _keep_lists(entry: NeighborEntry, old: int, state: int) -> None:
-    """The interface's lists of entries that have no MAC address, by their age."""
+    """Update the interface's lists of the entries without a MAC address, which are ordered by age."""
     iface: Iface = entry.iface
     if old == C.NUD_INCOMPLETE:
         iface.asked.pop(entry.addr, None)
@@ -119,7 +122,7 @@ def _set_mac(entry: NeighborEntry, mac: int) -> None:
 
 
 def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
-    """Give up: whoever's packets wait hears EHOSTUNREACH (the Stack takes them from core.error_queue)."""
+    """Give up. The senders of the waiting packets get EHOSTUNREACH, which the Stack delivers from core.error_queue."""
     set_state(core, entry, C.NUD_FAILED, reason, rfc)
     core.cancel_timer(entry.timer, reason, rfc)
     waiting = entry.queue
@@ -131,7 +134,7 @@ def _failed(core: Core, entry: NeighborEntry, reason: str, rfc: str) -> None:
 
 
 def ask(core: Core, entry: NeighborEntry) -> None:
-    """Send one question, and wait for the answer."""
+    """Send one request, and set the timer for the answer."""
     entry.probes += 1
     resolver: Resolver = core.resolver
     resolver.solicit(core, entry)
@@ -140,12 +143,12 @@ def ask(core: Core, entry: NeighborEntry) -> None:
 
 
 def has_mac(entry: NeighborEntry) -> bool:
-    """Is the entry's MAC address good to send to?"""
+    """Return True if the stack may send to the entry's MAC address."""
     return entry.state & _VALID != 0
 
 
 def source_for(iface: Iface, addr: int) -> int:
-    """This interface's own address in the subnet of `addr`, else its first one, else 0."""
+    """Return the interface's own address in the subnet of `addr`, otherwise its first address, otherwise 0."""
     for own in iface.addrs:
         if (own.addr ^ addr) & own.mask == 0:
             return own.addr
@@ -156,12 +159,12 @@ def source_for(iface: Iface, addr: int) -> int:
 
 
 def lookup(core: Core, iface: Iface, addr: int) -> Any:
-    """The entry of an address on this link, or None."""
+    """Return the entry of an address on this link, or None."""
     return iface.neighbors.get(addr)
 
 
 def create(core: Core, iface: Iface, addr: int) -> Any:
-    """A new entry in state NONE, or None where the table is full of permanent entries."""
+    """Create an entry in state NONE. Returns None if the table is full of permanent entries."""
     if len(iface.neighbors) >= core.config.neigh_max_entries and not _make_room(core, iface):
         core.counters.ArpTableOverflow += 1
         return None
@@ -171,11 +174,12 @@ def create(core: Core, iface: Iface, addr: int) -> Any:
 
 
 def _make_room(core: Core, iface: Iface) -> bool:
-    """Take out entries in Linux's order: those without a MAC address first, those in use last, permanent ones never.
+    """Remove entries in Linux's order: first those without a MAC address, last those in use, permanent ones never.
 
-    Anybody can make us ask for an address (a forged SYN does), and anybody on the link can tell us one unasked. So what nobody ever
-    sent a packet to, or for a while, goes next; then what never answered a question of ours; then what did: each time the one used
-    least recently.
+    Anyone can make us ask for an address (a forged SYN does), and any host on the link can
+    announce one unasked. So the next to go are the entries that no packet was sent to, ever or
+    for a while. Then follow those that never answered a request of ours, and then those that did.
+    The least recently used entry of each group goes first. Returns False if there is no room.
     """
     if _drop_unresolved(core, iface):
         return True
@@ -197,14 +201,17 @@ def _make_room(core: Core, iface: Iface) -> bool:
 
 
 def _gives_way(entry: NeighborEntry, other: NeighborEntry) -> bool:
-    """Is `entry` worth less than `other`?"""
+    """Return True if `entry` should be removed before `other`."""
     if (entry.confirmed >= 0) != (other.confirmed >= 0):
         return entry.confirmed < 0
     return entry.used < other.used
 
 
 def _drop_unresolved(core: Core, iface: Iface) -> bool:
-    """Take out the oldest FAILED entry, or else the INCOMPLETE one that has waited longest. False where there is neither."""
+    """Remove the oldest FAILED entry, otherwise the INCOMPLETE one that has waited longest.
+
+    Returns False if there is neither.
+    """
     if len(iface.failed) > 0:
         remove(core, next(iter(iface.failed.values())))
         return True
@@ -215,7 +222,7 @@ def _drop_unresolved(core: Core, iface: Iface) -> bool:
 
 
 def remove(core: Core, entry: NeighborEntry) -> None:
-    """Take an entry out of its table; packets that wait in it are dropped."""
+    """Remove an entry from its table, and drop the packets that wait in it."""
     core.cancel_timer(entry.timer, "the neighbour entry is removed from the table", "RFC 1122 2.3.2.1")
     if entry.queue is not None:
         for _tx in entry.queue:
@@ -226,7 +233,7 @@ def remove(core: Core, entry: NeighborEntry) -> None:
 
 
 def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
-    """A static entry: never asked for, never aged, never overridden."""
+    """Set a static entry, which the stack never asks for, ages or changes. Raises ValueError if the table is full."""
     entry = iface.neighbors.get(addr)
     if entry is None:
         entry = create(core, iface, addr)
@@ -240,14 +247,14 @@ def set_permanent(core: Core, iface: Iface, addr: int, mac: int) -> Any:
 
 
 def current_state(entry: NeighborEntry, now: int) -> int:
-    """The state as it would be seen now: a REACHABLE entry beyond its time is STALE already."""
+    """Return the state as it is now: a REACHABLE entry that exceeded its time counts as STALE."""
     if entry.state == C.NUD_REACHABLE and now - entry.confirmed > entry.core.config.neigh_reachable_time:
         return C.NUD_STALE
     return entry.state
 
 
 def confirm(entry: NeighborEntry) -> None:
-    """The neighbour is there: a transport saw its data acknowledged (RFC 1122 2.3.2.1 (4), RFC 4861 7.3.1)."""
+    """Confirm a neighbour after a transport made forward progress (RFC 1122 2.3.2.1 (4), RFC 4861 7.3.1)."""
     core: Core = entry.core
     entry.confirmed = core.now
     if entry.state != C.NUD_REACHABLE and entry.state & (C.NUD_STALE | C.NUD_DELAY | C.NUD_PROBE):
@@ -256,7 +263,7 @@ def confirm(entry: NeighborEntry) -> None:
 
 
 def output(core: Core, out: Outgoing, start: int, end: int) -> None:
-    """Send the IP packet core.scratch[start:end] + out.payload to the next hop, now or when its MAC address is known."""
+    """Send the IP packet core.scratch[start:end] + out.payload to its next hop, if necessary after ARP."""
     dst: Dst = out.dst
     iface = dst.iface
     count_out(core.counters, dst.kind, end - start if out.payload is None else end - start + len(out.payload))
@@ -294,7 +301,10 @@ def output(core: Core, out: Outgoing, start: int, end: int) -> None:
 
 
 def count_out(counters: Counters, kind: int, n: int) -> None:
-    """An IP packet of `n` bytes is on its way to a link (RFC 4293; what a device cuts is one, as on Linux)."""
+    """Count an IP packet of `n` bytes that goes to a link (RFC 4293).
+
+    As on Linux, a packet that a device cuts counts as one.
+    """
     counters.IpOutTransmits += 1
     counters.IpExtOutOctets += n
     if kind == C.DST_MULTICAST:
@@ -316,9 +326,10 @@ def _prepend(scratch: bytearray, off: int, header: bytes) -> None:
 
 
 def transmit(core: Core, iface: Iface, out: Outgoing, start: int, end: int) -> None:
-    """Make the Transmit of core.scratch[start:end] + out.payload."""
+    """Transmit the frame core.scratch[start:end] + out.payload."""
     p = core.scratch
-    # (A slice is bytes where p is a pointer; `bytes` would call Python once more.)
+    # In the compiled build p is a pointer, so its slice is bytes
+    # already; a call of `bytes` would be an extra Python call.
     tx = new_transmit(iface, b"" + p[start:end], out.payload)
     if out.csum_offset > 0:
         _offload(tx, out, start, end)
@@ -326,7 +337,7 @@ def transmit(core: Core, iface: Iface, out: Outgoing, start: int, end: int) -> N
 
 
 def _offload(tx: Transmit, out: Outgoing, start: int, end: int) -> None:
-    """What the device shall finish: the checksum, and the cutting into segments."""
+    """Set the fields of the work that the device shall finish: the checksum and the segmentation."""
     tx.gso_size = out.gso_size
     tx.csum_start = C.L4_OFF - start
     tx.csum_offset = out.csum_offset
@@ -334,14 +345,14 @@ def _offload(tx: Transmit, out: Outgoing, start: int, end: int) -> None:
 
 
 def _use_stale(core: Core, entry: NeighborEntry) -> None:
-    """First packet through a STALE entry: use it, and wait a while for a hint before asking (RFC 4861 7.3.3)."""
+    """Use a STALE entry for its first packet, and wait for a confirmation before probing (RFC 4861 7.3.3)."""
     set_state(core, entry, C.NUD_DELAY, "a packet was sent through the stale entry", "RFC 4861 7.3.3")
     why = "without a confirmation until then, ARP probes the neighbour"
     core.set_timer(entry.timer, core.now + core.config.neigh_delay_probe_time, why, "RFC 4861 7.3.3")
 
 
 def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: int) -> None:
-    """Keep the packet until the address is known; start asking if nobody did."""
+    """Keep a packet until the MAC address is known, and start to ask for it unless that is under way."""
     subject = "arp " + addr_text(entry.addr)
     payload = b"" if out.payload is None else bytes(out.payload)
     tx = new_transmit(entry.iface, bytes(core.scratch[start:end]) + payload, None)
@@ -364,7 +375,7 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
     if entry.state != C.NUD_INCOMPLETE:
         entry.probes = 0
         if entry.state != C.NUD_FAILED:
-            # A scan, or a flood of forged senders, must not fill the table with questions.
+            # A scan, or a flood of forged senders, must not fill the table with unresolved entries.
             iface = entry.iface
             while len(iface.asked) + len(iface.failed) >= core.config.neigh_max_unresolved:
                 if not _drop_unresolved(core, iface):
@@ -374,7 +385,7 @@ def _enqueue(core: Core, entry: NeighborEntry, out: Outgoing, start: int, end: i
 
 
 def _flush(core: Core, entry: NeighborEntry) -> None:
-    """Send what waited."""
+    """Send the packets that waited for the MAC address."""
     waiting = entry.queue
     entry.queue = None
     if waiting is None:
@@ -388,7 +399,7 @@ def _flush(core: Core, entry: NeighborEntry) -> None:
 
 
 def update(core: Core, entry: NeighborEntry, mac: int, solicited: bool) -> None:
-    """Believe a MAC address (RFC 4861 7.2.5 in ARP's clothes: only an answer to our question makes an entry REACHABLE)."""
+    """Accept a MAC address. As in RFC 4861 7.2.5, only an answer to our own request makes an entry REACHABLE."""
     changed = mac != entry.mac
     known = entry.state & _VALID != 0
     asked = entry.state & (C.NUD_INCOMPLETE | C.NUD_DELAY | C.NUD_PROBE) != 0

@@ -1,5 +1,6 @@
-"""Small internet services inside the core: no thread, no socket, no call from outside (docs/explanation/architecture.md).
+"""Small internet services inside the core, without threads, sockets or calls (docs/explanation/architecture.md).
 
-`serve.stream` and `serve.datagram` start one by its name; it answers in the same poll_transmit in which a driver takes
-what the received frame caused. So it runs compiled, in the simulator and in recordings as well.
+`serve.stream` and `serve.datagram` start a service by its name. It answers in the same
+poll_transmit call in which a driver takes the other results of the received frame. So
+a service runs compiled, and works in the simulator and in recordings as well.
 """

@@ -1,4 +1,4 @@
-"""What the services have in common: a listener whose connections are served, or a UDP socket."""
+"""The common part of the services: a listener and its connections, or a UDP socket."""
 
 import errno
 from typing import Any
@@ -13,41 +13,42 @@ from pystack_c.sockets.udp import UdpSocket
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
-#: what a client may leave in the send buffer of a closed connection without being watched (tcp.queues.share.LEAST)
+#: the bytes that a client may leave in the send buffer of a closed connection without being watched (tcp.queues.share.LEAST)
 _LEAST = 4096
-#: what a connection may write where nearly all memory is taken
+#: the bytes that a connection may write if nearly all memory is taken
 _LITTLE = 1024
-#: how much of a datagram's time to live its answer loses
+#: the number of hops by which the TTL of an answer is below that of its datagram
 _TTL_STEP = 8
-#: the mask of the answers that are not sent
+#: the mask that selects the answers that are not sent
 _SKIPPED = (1 << 20) - 1
 
 
 class Service:
-    """Serves endpoints whose `service` it is: each of their wake-ups ends here instead of at the driver."""
+    """Serves the endpoints whose `service` it is. Their wake-ups go to the service instead of to the driver."""
 
     def serve(self, ep: Any, now: int) -> None:
-        """The endpoint has news. Called from poll_transmit; must not raise what a peer can cause."""
+        """Handle news of an endpoint. poll_transmit calls it; it must not raise an error that a peer can cause."""
         raise NotImplementedError
 
 
 class StreamService(Service):
-    """A TCP service: one for a listener and all of its connections. Subclasses say what `work` there is.
+    """A TCP service, for one listener and all of its connections. Subclasses define its `work`.
 
-    `limit` bounds the connections, and no client may have more of them than are still free: one client fills half of the
-    service, two fill two thirds, and there is always room for another one. What is refused is reset.
+    `limit` bounds the connections, and no client may have more connections than are still free. So one client can fill
+    half of the service, two can fill two thirds, and there is always room for another one. The service resets a
+    connection that it refuses.
     """
 
     def __init__(self, limit: int) -> None:
-        #: connections at the same time
+        #: the most connections at the same time
         self.limit = limit
         #: endpoint number -> Session
         self.conns: dict[int, Session] = {}
-        #: client's address -> how many of the connections are its
+        #: a client's address -> the number of its connections
         self.peers: dict[int, int] = {}
 
     def serve(self, ep: Any, now: int) -> None:  # inherited
-        """A connection to accept, or one with something to do."""
+        """Accept a connection, or serve one that has news."""
         tcb: Tcb = ep
         if tcb.state == C.LISTEN:
             self._accept(tcb, now)
@@ -79,25 +80,25 @@ class StreamService(Service):
             self.end(tcb, now)
 
     def work(self, tcb: Tcb, now: int) -> None:
-        """Read what can be read, write what can be written."""
+        """Read the data that has arrived, and write as much as there is room for."""
         raise NotImplementedError
 
     def end(self, tcb: Tcb, now: int) -> None:
-        """Close, after what was written; nothing more is served."""
+        """Close the connection after the written data. The service does not serve it any more."""
         tcb.service = None
         user.close(tcb, now)
         session: Session | None = self.conns.get(tcb.ident)
         if session is None:
             return
         if tcb.state != C.CLOSED and session.waits() > _LEAST:
-            # Much is still to be sent: the client has to go on taking it.
+            # Much data is still unsent, so the client must continue to take it.
             session.draining = True
             session.blocked(now)
         else:
             self.forget(session)
 
     def forget(self, session: Session) -> None:
-        """The connection does not count any more."""
+        """Stop counting the connection."""
         session.over()
         if self.conns.pop(session.ident, None) is None:
             return
@@ -108,7 +109,7 @@ class StreamService(Service):
             self.peers.pop(session.peer, None)
 
     def expire(self, session: Session, name: str, now: int) -> None:
-        """The client is late: `name` is a key of session.REASONS."""
+        """Handle a client that is late. `name` is a key of session.REASONS."""
         tcb = session.tcb
         tcb.core.drop(name, tcb.subject(), REASONS[name], RULE)
         if name == "service-head" and not session.draining:
@@ -116,37 +117,38 @@ class StreamService(Service):
         elif name == "service-idle":
             self.end(tcb, now)
         else:
-            # (A FIN would have to wait behind what the client does not take.)
+            # Abort, because a FIN would have to wait behind the data that the client does not take.
             tcb.service = None
             user.abort(tcb, now)
             self.forget(session)
 
     def late(self, tcb: Tcb, now: int) -> None:
-        """A request was not whole in time."""
+        """Handle a request that was not complete in time."""
         self.end(tcb, now)
 
     def blocked(self, tcb: Tcb, now: int) -> None:
-        """There is more to write than there is room for."""
+        """Note that there is more to write than there is room for."""
         session: Session | None = self.conns.get(tcb.ident)
         if session is not None:
             session.blocked(now)
 
     def begun(self, tcb: Tcb, now: int) -> None:
-        """A request has begun and is not whole."""
+        """Note that a request has begun and is not complete."""
         session: Session | None = self.conns.get(tcb.ident)
         if session is not None:
             session.begun(now)
 
     def greedy(self, peer: int) -> bool:
-        """Whether the client has as many connections as its fair share, or more."""
+        """Return True if the client has its fair share of the connections, or more."""
         held = self.peers.get(peer, 0)
         return held * len(self.peers) >= len(self.conns)
 
     def share(self, tcb: Tcb, room: int) -> int:
-        """Under memory pressure: of `room` bytes, those that the connection may still write.
+        """Return how many of `room` bytes the connection may still write under memory pressure.
 
-        All clients together get tcp_mem_low, each the same part of it, for all of its connections; and no connection gets more
-        than a quarter of what is free below seven eighths of tcp_mem_high. So however many come, the last eighth is for others.
+        All clients together get tcp_mem_low. Each client gets the same part of it, for all of its connections. No
+        connection gets more than a quarter of the free memory below seven eighths of tcp_mem_high. So however many
+        clients come, the last eighth stays free for others.
         """
         config = tcb.core.config
         held = self.peers.get(tcb.raddr, 1)
@@ -160,12 +162,12 @@ class StreamService(Service):
         left = most - (tcb.sendbuf.tail - tcb.sendbuf.head)
         if left >= room:
             return room
-        # As at the end of a send buffer: no small pieces, and a wake-up when there is room again.
+        # As at the end of a send buffer, write no small pieces, and ask for a wake-up when there is room again.
         tcb.no_space = True
         return left if left >= most // 3 else 0
 
     def stop(self, now: int) -> None:
-        """The service ends: its connections are reset."""
+        """End the service, and reset its connections."""
         for session in list(self.conns.values()):
             session.tcb.service = None
             user.abort(session.tcb, now)
@@ -175,7 +177,7 @@ class StreamService(Service):
 
 
 def room(tcb: Tcb) -> int:
-    """Bytes that can be written now: none before the send buffer would also tell a waiting writer to go on."""
+    """Return the number of bytes that can be written now. It is 0 until a waiting writer would be woken, too."""
     if tcb.shut_wr or (tcb.state != C.ESTABLISHED and tcb.state != C.CLOSE_WAIT):
         return 0
     n = tcb.send_space()
@@ -187,7 +189,7 @@ def room(tcb: Tcb) -> int:
 
 
 def skip(tcb: Tcb, n: int, now: int) -> None:
-    """Read and throw away n bytes, urgent ones among them (one call of user.skip ends at the mark, RFC 6093 6)."""
+    """Read and discard n bytes, including urgent ones. One call of user.skip ends at the mark (RFC 6093 6)."""
     while n > 0:
         done = user.skip(tcb, n, now)
         if done <= 0:
@@ -196,23 +198,23 @@ def skip(tcb: Tcb, n: int, now: int) -> None:
 
 
 class DatagramService(Service):
-    """A UDP service: `answer` each datagram.
+    """A UDP service that sends an `answer` to each datagram.
 
-    Two services must not answer each other for ever because of one forged datagram, whatever their ports are. An answer
-    looks like a request, and so does each datagram of a loop, but its time to live can tell how often it was answered: an
-    answer is sent with less than what its datagram arrived with. So a loop between services of this kind ends after
-    ip_default_ttl / _TTL_STEP answers, without a table of clients, and a client may ask as fast as it likes. A client that sends with
-    a TTL of 64 gets its answers over up to 28 routers. For services that are not of this kind there are two more rules: a
-    well-known port, the service's own port and a port on which this host serves are no client's ports; and one answer in
-    a million is not sent, which ends every loop at some time.
+    Two services must not answer each other forever because of one forged datagram, whatever their ports are. An answer
+    looks like a request, and so does each datagram of a loop. But the TTL can show how often it was answered, because
+    an answer has a lower TTL than its datagram had on arrival. So a loop between services of this kind ends after
+    ip_default_ttl / _TTL_STEP answers. This needs no table of clients, and a client may ask as fast as it likes. A
+    client that sends with a TTL of 64 gets its answers over up to 28 routers. For other services there are two more
+    rules. First, a well-known port, the service's own port, and a port on which this host has a service do not get
+    answers. Second, one answer in a million is not sent, which ends every loop at some time.
     """
 
     def __init__(self) -> None:
-        #: datagrams that were looked at
+        #: the number of datagrams that the service examined
         self.seen = 0
 
     def serve(self, ep: Any, now: int) -> None:  # inherited
-        """Everything that is queued."""
+        """Answer all queued datagrams."""
         sock: UdpSocket = ep
         while not sock.closed:
             try:
@@ -232,15 +234,15 @@ class DatagramService(Service):
                 sock.ttl = ttl - _TTL_STEP
                 udp.sendto(sock, reply, datagram.src, datagram.sport, 0, now)
             except OSError:
-                # An ICMP error to an earlier answer, or no route to this one: the next one counts.
+                # An earlier answer caused an ICMP error, or this one has no route. Continue with the next datagram.
                 continue
 
     def answer(self, data: bytes) -> Any:
-        """What to send back, or None."""
+        """Return the bytes to send back, or None."""
         raise NotImplementedError
 
     def refuses(self, sock: UdpSocket, datagram: Datagram) -> str:
-        """Why the datagram is not answered, or ""."""
+        """Return why the datagram is not answered, or ""."""
         self.seen += 1
         if datagram.ttl <= _TTL_STEP:
             return "the TTL is nearly used up, which suggests that two services answer each other"
@@ -260,10 +262,10 @@ class DatagramService(Service):
 
 
 def not_there(name: str) -> OSError:
-    """There is no service of this name."""
-    return OSError(errno.ENOENT, f"no service {name!r} in the core")
+    """Return the error for an unknown service name."""
+    return OSError(errno.ENOENT, f"the core has no service {name!r}")
 
 
 def attach(ep: Endpoint, service: Service) -> None:
-    """From now on `service` serves this endpoint."""
+    """Make `service` serve this endpoint from now on."""
     ep.service = service

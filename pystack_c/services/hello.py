@@ -1,17 +1,18 @@
-"""A fixed HTTP responder (RFC 9112): every GET and HEAD gets the same page, connections are kept open."""
+"""A fixed HTTP responder (RFC 9112). Every GET and HEAD gets the same page, and connections stay open."""
 
 from pystack_c.services.base import StreamService, room, skip
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
-#: bytes of a request's head; a longer one is refused
+#: the size in bytes from which on a request's head is too long
 MAX_HEAD = 8192
 PAGE = b"Hello from pystack.\n"
 _CR = 13
 _LF = 10
 _SPACE = 32
 _ZERO = 48
-#: what fields say: there is a Host, there is a body, the connection closes, it stays
+#: the facts about a request's fields: a Host is present, a body
+#: follows, the client asks to close, it asks to keep the connection
 _HOST = 1
 _BODY = 2
 _CLOSE = 4
@@ -19,18 +20,18 @@ _KEEP = 8
 
 
 def response(status: str, body: bytes, extra: str = "") -> bytes:
-    """A whole response."""
+    """Return a whole response."""
     head = f"HTTP/1.1 {status}\r\nServer: pystack\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
     return head.encode("ascii") + body
 
 
 def refusal(status: str) -> bytes:
-    """A response after which the connection ends."""
+    """Return a response after which the connection ends."""
     return response(status, status.encode("ascii") + b"\n", "Connection: close\r\n")
 
 
 class Hello(StreamService):
-    """One page for whatever is asked. `body` is the page."""
+    """Answers every request with one page, `body`."""
 
     def __init__(self, limit: int, body: bytes = PAGE) -> None:
         StreamService.__init__(self, limit)
@@ -39,7 +40,7 @@ class Hello(StreamService):
         self.closes = False
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
-        """Every request that is here as a whole, one after the other (9.3.2: in order)."""
+        """Answer every complete request, in order (9.3.2)."""
         while tcb.recvbuf.used > 0:
             if room(tcb) == 0:
                 self.blocked(tcb, now)
@@ -57,27 +58,27 @@ class Hello(StreamService):
             user.send(tcb, answer, 0, now)
 
     def _incomplete(self, tcb: Tcb, size: int, now: int) -> None:
-        """So much of a request is here, and not its end."""
+        """Handle `size` bytes of a request whose end has not arrived."""
         if size >= MAX_HEAD:
             self._last(tcb, refusal("431 Request Header Fields Too Large"), now)
         elif tcb.fin_received:
-            # RFC 9112 8: the rest will never come.
+            # RFC 9112 8: the rest will never arrive.
             self._last(tcb, refusal("400 Bad Request"), now)
         else:
             self.begun(tcb, now)
 
     def late(self, tcb: Tcb, now: int) -> None:  # inherited
-        """RFC 9110 15.5.9"""
+        """Answer 408 Request Timeout (RFC 9110 15.5.9)."""
         self._last(tcb, refusal("408 Request Timeout"), now)
 
     def _last(self, tcb: Tcb, answer: bytes, now: int) -> None:
-        """The response that ends the connection; what else the peer says is not for us."""
+        """Send the response that ends the connection, and ignore further data from the peer."""
         user.send(tcb, answer, 0, now)
         skip(tcb, tcb.recvbuf.used, now)
         self.end(tcb, now)
 
     def _answer(self, head: bytes, end: int) -> bytes:
-        """The response to the request whose head is head[:end]; `closes` says whether it is the connection's last one."""
+        """Return the response to the request head[:end]. `closes` is then True if it is the connection's last one."""
         self.closes = True
         begin = 0
         # 2.2: an empty line before the request line is allowed.
@@ -94,7 +95,7 @@ class Hello(StreamService):
         close = line - version == 8 and head[line - 1] == _ZERO  # HTTP/1.0
         fields = self._fields(head, line, end)
         if fields & _BODY:
-            # 6.3: a request with a body, which nobody here reads.
+            # 6.3: the request has a body, which this service does not read.
             return refusal("413 Content Too Large")
         if not close and not fields & _HOST:
             # 3.2
@@ -105,7 +106,7 @@ class Hello(StreamService):
         return page if get else page[: head_end(page) + 4]
 
     def _fields(self, head: bytes, at: int, end: int) -> int:
-        """What the fields say that begin behind the line end at `at`."""
+        """Return the facts about the fields that begin after the line end at `at`."""
         found = 0
         while at < end:
             at += 2
@@ -126,18 +127,19 @@ class Hello(StreamService):
         return found
 
 
-# What a request's bytes are searched with. (The methods of `bytes` make objects of their arguments: half the cost of a request.)
+# Functions that search a request's bytes. The methods of `bytes` would make objects
+# of their arguments, which would take half the time of a request.
 
 
 def find(data: bytes, byte: int, begin: int, end: int) -> int:
-    """Where `byte` is in data[begin:end]; `end` where it is not."""
+    """Return the index of `byte` in data[begin:end], or `end` if it is not there."""
     while begin < end and data[begin] != byte:
         begin += 1
     return begin
 
 
 def line_end(data: bytes, begin: int, end: int) -> int:
-    """Where the CR LF is that ends the line which begins at `begin`; `end` where there is none."""
+    """Return the index of the CR LF that ends the line at `begin`, or `end` if there is none."""
     while begin < end:
         begin = find(data, _CR, begin, end)
         if begin + 1 < end and data[begin + 1] == _LF:
@@ -147,7 +149,7 @@ def line_end(data: bytes, begin: int, end: int) -> int:
 
 
 def head_end(data: bytes) -> int:
-    """Where the empty line (CR LF CR LF) begins, or -1."""
+    """Return the index at which the empty line (CR LF CR LF) begins, or -1."""
     size = len(data)
     at = line_end(data, 0, size)
     while at + 3 < size:
@@ -158,7 +160,10 @@ def head_end(data: bytes) -> int:
 
 
 def begins(data: bytes, begin: int, end: int, word: bytes, fold: bool) -> bool:
-    """Whether data[begin:end] begins with `word`; `fold`: in letters of any case, where `word` has small ones (RFC 9110 5.1)."""
+    """Return True if data[begin:end] begins with `word`.
+
+    With `fold`, case does not matter and `word` is lower case (RFC 9110 5.1).
+    """
     size = len(word)
     if end - begin < size:
         return False

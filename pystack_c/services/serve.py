@@ -22,12 +22,15 @@ BACKLOG = 4096
 
 
 def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
-    """Listen at addr:port (address 0: every address), serve, and return the listener. OSError if the port is in use."""
+    """Listen at addr:port (address 0: every address), serve, and return the listener.
+
+    Raises OSError if the name is unknown or the port is in use.
+    """
     if name not in STREAMS:
         raise not_there(name)
     listener = user.tcp_open(core, now)
     listener.reuseaddr = True
-    # RFC 6093 6: urgent data is read in line. A connection inherits this from its listener.
+    # RFC 6093 6: the service reads urgent data in line. A connection inherits this from its listener.
     listener.oobinline = True
     try:
         user.bind(listener, addr, port, now)
@@ -40,7 +43,10 @@ def stream(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
 
 
 def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
-    """Answer datagrams to addr:port, and return the socket. OSError if the port is in use."""
+    """Answer datagrams to addr:port, and return the socket.
+
+    Raises OSError if the name is unknown or the port is in use.
+    """
     if name not in DATAGRAMS:
         raise not_there(name)
     sock = udp.udp_open(core, now)
@@ -54,7 +60,7 @@ def datagram(core: Any, name: str, addr: int, port: int, now: int) -> Endpoint:
 
 
 def stop(ep: Any, now: int) -> None:
-    """Stop a service: free its port and reset its connections."""
+    """Stop a service, free its port and reset its connections."""
     service = ep.service
     ep.service = None
     if isinstance(service, StreamService):

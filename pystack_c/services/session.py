@@ -1,12 +1,14 @@
-"""How long the client of a service may take: one timer for each connection (docs/reference/limits.md).
+"""Time limits for the clients of a service, with one timer for each connection (docs/reference/limits.md).
 
-Three things can be late. A *head*: a request that has begun is not whole after `service_head_time`. A *reader*: of what is
-sent to it, the client takes less than `service_min_rate` bytes a second for `service_stall_time`; this is measured in quarters
-of that time, and under memory pressure one quarter is enough for a client that holds more than its share. An *idle* client:
-nothing moves for `service_idle_time`. No connection lasts longer than `service_total_time`.
+A client can be late in three ways. *Head*: a request that has begun is not complete after `service_head_time`.
+*Reader*: for `service_stall_time`, the client takes less than `service_min_rate` bytes a second of the data that is
+sent to it. The service measures this in quarters of that time, and under memory pressure one quarter is enough for a
+client that has more than its share. *Idle*: nothing moves for `service_idle_time`. No connection lasts longer than
+`service_total_time`.
 
-The timer is set for the earliest of these. Requests and answers do not touch it: when it fires, the connection's own
-variables show what happened meanwhile. It is moved forward only when a request stays incomplete or an answer has to wait.
+The timer is set for the earliest of these deadlines. Requests and answers do not
+change it, because when it expires, the connection's own variables show what happened
+since. It moves forward only if a request stays incomplete or an answer has to wait.
 """
 
 from typing import Any
@@ -15,10 +17,10 @@ import pystack_c.const as C
 from pystack_c.base.timer import Timer, TimerOwner, new_timer
 from pystack_c.tcp.tcb import Tcb
 
-#: quarters of `service_stall_time` in a row in which the client took too little
+#: the number of quarters of `service_stall_time` in a row in which the client took too little
 _QUARTERS = 4
 RULE = "docs/reference/limits.md"
-#: name of a counter in `drops` -> why
+#: the name of a counter in `drops` -> the reason
 REASONS = {
     "service-idle": "nothing moved on the connection for service_idle_time",
     "service-head": "the request was not complete after service_head_time",
@@ -28,7 +30,7 @@ REASONS = {
 
 
 class Session(TimerOwner):
-    """One connection of a service, and its deadlines. -1 is none."""
+    """One connection of a service, and its deadlines. Times are in ns, and -1 means none."""
 
     def __init__(self, service: Any, tcb: Tcb, now: int) -> None:
         self.service = service
@@ -37,33 +39,33 @@ class Session(TimerOwner):
         self.ident = tcb.ident
         self.peer = tcb.raddr
         self.opened = now
-        #: the service has closed the connection, and much of what it wrote is still to be sent
+        #: True if the service closed the connection while much of its data was unsent
         self.draining = False
-        #: the stream offset up to which the client has to acknowledge by `goal_at`
+        #: the stream offset up to which the client must acknowledge by `goal_at`
         self.goal = -1
         self.goal_at = -1
         self.strikes = 0
-        #: the number of the first byte of the request that is not whole yet, and by when it has to be
+        #: the number of the first byte of the incomplete request, and the time by which it must be complete
         self.head = -1
         self.head_at = -1
         self.timer: Timer | None = new_timer(self, C.T_SERVICE)
         self.arm(now)
 
     def subject(self) -> str:  # inherited
-        """The connection's text for events."""
+        """Return the connection's name for events."""
         return self.tcb.subject()
 
     def waits(self) -> int:
-        """Bytes that were written and that the client has not acknowledged."""
+        """Return the number of bytes that were written and that the client has not acknowledged."""
         return self.tcb.sendbuf.tail - self.tcb.sendbuf.head
 
     def blocked(self, now: int) -> None:
-        """There is more to write, and no room: from now on the client has to take something."""
+        """Note that there is more to write and no room. From now on the client must take some data."""
         if self.goal < 0:
             self.arm(now)
 
     def begun(self, now: int) -> None:
-        """A request has begun and is not whole."""
+        """Note that a request has begun and is not complete."""
         limit = self.core.config.service_head_time
         head = self.tcb.bytes_received - self.tcb.recvbuf.used
         if limit == 0 or head == self.head:
@@ -73,11 +75,11 @@ class Session(TimerOwner):
         self.arm(now)
 
     def on_timer(self, kind: int) -> None:  # inherited
-        """One of the deadlines has come, or would have come had nothing happened meanwhile."""
+        """Check the deadlines. One of them has come, or would have come if nothing had happened since."""
         self.look(self.core.now)
 
     def look(self, now: int) -> None:
-        """End the connection if the client is late."""
+        """End the connection if the client is late, otherwise set the timer again."""
         if self.tcb.state == C.CLOSED or self.tcb.state == C.TIME_WAIT or (self.draining and self.waits() == 0):
             self.service.forget(self)
             return
@@ -88,12 +90,12 @@ class Session(TimerOwner):
             self.arm(now)
 
     def overdue(self, now: int) -> str:
-        """The deadline that the client has missed, by its name in REASONS, or ""."""
+        """Return the deadline that the client missed, by its name in REASONS, or ""."""
         config = self.core.config
         if config.service_total_time > 0 and now >= self.opened + config.service_total_time:
             return "service-total"
         if self.head_at >= 0 and now >= self.head_at:
-            # (A head that has become whole was read, and another one begins at another byte.)
+            # A complete head was read already, and another one begins at another byte.
             if self.head == self.tcb.bytes_received - self.tcb.recvbuf.used and self.tcb.recvbuf.used > 0:
                 return "service-head"
             self.head_at = -1
@@ -110,7 +112,7 @@ class Session(TimerOwner):
         return "service-idle"
 
     def quiet(self) -> int:
-        """Since when there has been no data, in either direction."""
+        """Return the time (ns) of the last data in either direction, or when the connection began."""
         at = self.opened
         if self.tcb.last_data_recv > at:
             at = self.tcb.last_data_recv
@@ -144,7 +146,7 @@ class Session(TimerOwner):
             self.core.set_timer(self.timer, at, "this is the earliest time limit of the client", RULE)
 
     def demand(self, now: int) -> None:
-        """Begin a quarter of `service_stall_time`, in which the client has to take its share, or all that there is."""
+        """Begin a quarter of `service_stall_time`, in which the client must take its share, or all data."""
         config = self.core.config
         quarter = config.service_stall_time // _QUARTERS
         if self.goal >= 0 or quarter == 0:
@@ -158,7 +160,7 @@ class Session(TimerOwner):
         self.goal_at = now + quarter
 
     def over(self) -> None:
-        """The connection is no longer the service's."""
+        """Stop watching the connection, which is no longer the service's."""
         self.core.cancel_timer(self.timer, "the connection is over", RULE)
-        # A timer knows its owner: without this the two would stay until the garbage collector looks for cycles.
+        # A timer refers to its owner. Without this line both would live until the garbage collector looks for cycles.
         self.timer = None

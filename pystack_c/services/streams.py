@@ -1,4 +1,4 @@
-"""echo (RFC 862), discard (RFC 863) and chargen (RFC 864) over TCP and UDP."""
+"""Echo (RFC 862), discard (RFC 863) and chargen (RFC 864) over TCP and UDP."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ from pystack_c.services.base import DatagramService, StreamService, room, skip
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
-#: the most that is echoed in one piece
+#: the most bytes that are echoed in one piece
 CHUNK = 65536
 _PRINTABLE = bytes(range(32, 127))
-#: RFC 864: 72 characters a line, each line begins one character later
+#: RFC 864: 72 characters a line, and each line begins one character later
 LINES = [(_PRINTABLE * 2)[i : i + 72] + b"\r\n" for i in range(len(_PRINTABLE))]
 _BLOCK = b"".join(LINES) * 8
 
 
 class Echo(StreamService):
-    """Sends back what comes, no faster than the peer reads it."""
+    """Sends back the data that arrives, no faster than the peer reads it."""
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
-        """As much as there is room for."""
+        """Echo as much data as there is room for."""
         while tcb.recvbuf.used > 0:
             n = room(tcb)
             if n == 0:
@@ -30,18 +30,18 @@ class Echo(StreamService):
 
 
 class Discard(StreamService):
-    """Throws away what comes."""
+    """Discards the data that arrives."""
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
-        """All of it."""
+        """Discard all data."""
         skip(tcb, tcb.recvbuf.used, now)
 
 
 class Chargen(StreamService):
-    """Sends lines of characters until the peer closes."""
+    """Sends lines of characters until the peer closes its side."""
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
-        """Fill the send buffer; where the lines go on is what was sent so far."""
+        """Fill the send buffer. The number of bytes sent so far determines where the lines continue."""
         skip(tcb, tcb.recvbuf.used, now)
         tcb.sendbuf.constant = _BLOCK
         while not tcb.fin_received:
@@ -54,24 +54,24 @@ class Chargen(StreamService):
 
 
 class EchoDatagram(DatagramService):
-    """The same datagram."""
+    """Sends the same datagram back."""
 
     def answer(self, data: bytes) -> Any:  # inherited
-        """It."""
+        """Return the data."""
         return data
 
 
 class DiscardDatagram(DatagramService):
-    """Nothing."""
+    """Sends nothing back."""
 
     def answer(self, data: bytes) -> Any:  # inherited
-        """None."""
+        """Return None."""
         return None
 
 
 class ChargenDatagram(DatagramService):
-    """RFC 864: a random number of characters between 0 and 512; here always one line."""
+    """Sends a line. RFC 864 allows a random number of characters between 0 and 512."""
 
     def answer(self, data: bytes) -> Any:  # inherited
-        """A line."""
+        """Return a line."""
         return LINES[len(data) % len(LINES)]

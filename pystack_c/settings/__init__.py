@@ -1,1 +1,1 @@
-"""The declarations of the settings: by mechanism, those that a user sets apart from quirks (docs/reference/settings.md)."""
+"""The declarations of the settings by mechanism, with the quirks apart (docs/reference/settings.md)."""

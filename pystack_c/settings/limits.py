@@ -1,12 +1,14 @@
 """The values that each setting may have.
 
-Both builds refuse the same values: the compiled core keeps counts in 32 bits, and sums and products of times and sizes fit into 64.
+Both builds accept the same values. The compiled core keeps counts
+in 32 bits, and sums and products of times and sizes fit into 64.
 """
 
 MS = 1_000_000
 S = 1_000_000_000
 
-#: the least and the largest value of numbers that are not just times, sizes or counts; -1 means that the stack chooses
+#: the smallest and the largest value of numbers that are not
+#: plain times, sizes or counts; -1 means that the stack chooses
 LIMITS = {
     "ip_default_ttl": (1, 255),
     "icmp_ratelimit": (0, S),
@@ -31,22 +33,23 @@ LIMITS = {
     "tcp_mss_default": (0, 65495),
     "tcp_mss": (0, 65495),
     "tcp_mem_share": (0, 100),
-    # the window is a product of segments and bytes, and the pacing rate one of the window, the ratio and a million
+    # The window is the product of segments and bytes. The pacing
+    # rate is the product of the window, the ratio and a million.
     "tcp_init_cwnd": (0, 65535),
     "tcp_pacing_ss_ratio": (0, 1000),
     "tcp_pacing_ca_ratio": (0, 1000),
-    # doubled 20 times, they still fit into 64 bits
+    # These times still fit into 64 bits after they are doubled 20 times.
     "tcp_rto_initial": (0, 3600 * S),
     "tcp_rto_min": (0, 3600 * S),
     "tcp_rto_max": (0, 3600 * S),
-    # no window is larger; and urgent data at the end of a buffer must not lie 2 GB ahead (tcp/marks.py)
+    # No window is larger, and urgent data at the end of a buffer must not be 2 GB ahead (tcp/marks.py).
     "tcp_rmem": (0, 1 << 30),
     "tcp_rmem_max": (0, 1 << 30),
     "tcp_wmem": (0, 1 << 30),
     "tcp_wmem_max": (0, 1 << 30),
     "tcp_window_start": (0, 1 << 30),
     "tcp_notsent_lowat": (0, 0xFFFFFFFF),
-    # (A year at most, and a rate whose product with it fits into 64 bits.)
+    # The longest time is a year, and the product of the rate and a year fits into 64 bits.
     "service_idle_time": (0, 365 * 86400 * S),
     "service_head_time": (0, 365 * 86400 * S),
     "service_stall_time": (0, 365 * 86400 * S),
@@ -54,7 +57,7 @@ LIMITS = {
     "service_min_rate": (0, 1 << 27),
     "service_max_conns": (1, 1 << 24),
 }
-#: counts, which the compiled core keeps in 32 bits: 0 to 2**31 - 1
+#: counts, from 0 to 2**31 - 1, because the compiled core keeps them in 32 bits
 COUNTS = (
     "ipfrag_max_fragments icmp_burst neigh_mcast_solicit neigh_ucast_solicit neigh_queue_len neigh_max_entries neigh_max_unresolved tcp_probe_threshold "
     "somaxconn tcp_syn_retries tcp_syn_linear_timeouts tcp_synack_retries tcp_max_syn_backlog tcp_fastopen tcp_max_tw_buckets "
@@ -62,18 +65,19 @@ COUNTS = (
     "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs "
     "tcp_init_cwnd_retrans tcp_sack_maxholes"
 ).split()
-#: sizes of buffers and windows, in bytes: 0 to a TiB
+#: sizes of buffers and windows in bytes, from 0 to 1 TiB
 SIZES = (
     "ipfrag_high_thresh neigh_queue_bytes udp_rmem udp_wmem tcp_mem_low tcp_mem_pressure tcp_mem_high tcp_init_ssthresh"
 ).split()
 COUNT_MOST = (1 << 31) - 1
 SIZE_MOST = 1 << 40
-#: all others are times: 0 to ten years, of which sums and small multiples fit into 64 bits, beside a clock of 200 years
+#: all others are times from 0 to ten years; their sums and small
+#: multiples fit into 64 bits, even with a clock of 200 years
 TIME_MOST = 10 * 365 * 86400 * S
 
 
 def limits(name: str) -> tuple[int, int]:  # python
-    """The least and the largest value of a setting that is a number."""
+    """Return the smallest and the largest value of a numeric setting."""
     if name in LIMITS:
         return LIMITS[name]
     if name in COUNTS:

@@ -7,7 +7,7 @@ from pystack_c.settings.limits import S
 
 
 class NetworkSettings:
-    """The first part of a Config."""
+    """The first group of a Config's settings."""
 
     def __init__(self) -> None:
         self._ip()
@@ -24,11 +24,12 @@ class NetworkSettings:
         #: The stack forwards packets between its interfaces.
         #: Source: RFC 1812; Linux ip_forward.
         self.ip_forward = False
-        #: The stack follows source routes and answers along them. RFC 1122 wants this, RFC 7126 and Linux advise against it.
+        #: The stack follows source routes and answers along them.
+        #: RFC 1122 wants this, RFC 7126 and Linux advise against it.
         #: Source: RFC 1122 3.2.1.8; RFC 7126 4.3; Linux accept_source_route.
         self.accept_source_route = False
-        #: The largest MSS that a forwarded SYN may announce. With -1, the MSS is lowered to the size that both links carry.
-        #: With 0, the stack leaves the SYN as it is.
+        #: The largest MSS that a forwarded SYN may announce. With -1, the MSS is lowered to the size that both links
+        #: carry. With 0, the stack leaves the SYN as it is.
         #: Unit: bytes.
         self.ip_forward_mss = 0
         #: The stack gives up the reassembly of a datagram after this time.
@@ -43,15 +44,17 @@ class NetworkSettings:
 
     def _icmp(self) -> None:  # python
         """ICMP"""
-        #: The number of ICMP errors that the stack sends to all hosts together. The stack draws the actual number from half to
-        #: one and a half times this one, so that an attacker cannot count the errors. With 0, there is no limit.
+        #: The number of ICMP errors that the stack sends to all hosts together. The
+        #: stack draws the actual number from half to one and a half times this one,
+        #: so that an attacker cannot count the errors. With 0, there is no limit.
         #: Unit: errors per second. Source: Linux icmp_msgs_per_sec.
         self.icmp_ratelimit = 1000
         #: The stack sends one ICMP error to each host in this time. The limit does not hold for Fragmentation Needed.
         #: With 0, there is no such limit.
         #: Source: RFC 1812 4.3.2.8; Linux icmp_ratelimit.
         self.icmp_peer_interval = 1 * S
-        #: The number of ICMP errors that the stack may send to one host at once, before `icmp_peer_interval` holds them back.
+        #: The number of ICMP errors that the stack may send to one
+        #: host at once, before `icmp_peer_interval` holds them back.
         #: Unit: errors.
         self.icmp_burst = 6
         #: The stack does not answer pings to a broadcast address.
@@ -66,13 +69,15 @@ class NetworkSettings:
         #: The number of broadcast requests without an answer after which an address counts as unreachable.
         #: Unit: requests. Source: Linux neigh mcast_solicit.
         self.neigh_mcast_solicit = 3
-        #: The number of unicast requests that the stack sends to confirm a stale entry, before it asks by broadcast again.
+        #: The number of unicast requests that the stack sends to
+        #: confirm a stale entry, before it asks by broadcast again.
         #: Unit: requests. Source: Linux neigh ucast_solicit.
         self.neigh_ucast_solicit = 3
         #: The time for which a neighbour counts as reachable after a confirmation.
         #: Source: Linux neigh base_reachable_time_ms.
         self.neigh_reachable_time = 30 * S
-        #: The time for which the stack waits for a confirmation from the layers above, before it probes a stale entry in use.
+        #: The time for which the stack waits for a confirmation from
+        #: the layers above, before it probes a stale entry in use.
         #: Source: Linux neigh delay_first_probe_time.
         self.neigh_delay_probe_time = 5 * S
         #: The stack forgets an entry that was not used for this time.
@@ -87,7 +92,8 @@ class NetworkSettings:
         #: The number of entries that the neighbour table of one interface may hold.
         #: Unit: entries. Source: Linux neigh gc_thresh3.
         self.neigh_max_entries = 1024
-        #: The number of entries in one table whose hardware address is not known. Beyond it, the oldest of them is dropped.
+        #: The number of entries in one table whose hardware address
+        #: is not known. Beyond it, the oldest of them is dropped.
         #: Unit: entries.
         self.neigh_max_unresolved = 256
 
@@ -96,8 +102,8 @@ class NetworkSettings:
         #: The stack forgets a path MTU that it learned from an ICMP error after this time.
         #: Source: RFC 1191 6.3 (at least 10 minutes); Linux route.mtu_expires.
         self.mtu_expires = 600 * S
-        #: The smallest path MTU that the stack believes. If an ICMP error names a smaller one, packets keep this size and routers
-        #: may fragment them.
+        #: The smallest path MTU that the stack believes. If an ICMP error names a smaller one, packets keep this size
+        #: and routers may fragment them.
         #: Unit: bytes. Source: RFC 1191 3 (68); Linux route.min_pmtu.
         self.min_pmtu = 552
 

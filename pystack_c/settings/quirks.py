@@ -1,14 +1,14 @@
-"""Quirks: settings that exist only so that a profile behaves as Linux or FreeBSD does where they differ from the RFCs.
+"""Quirks: settings that exist only so that a profile behaves as Linux or FreeBSD does where it differs from the RFCs.
 
-The defaults follow the RFCs, or are what the stack does on its own. The profiles of the packetdrill runner
-(pystack/pkt/settings.py) set the quirks, because its public scripts expect the behaviour of one kernel exactly.
+By default a quirk follows the RFCs, or the stack's own behaviour. The profiles of the packetdrill runner
+(pystack/pkt/settings.py) set the quirks, because its public scripts expect the exact behaviour of one kernel.
 """
 
 from pystack_c.settings.service import ServiceSettings
 
 
 class QuirkSettings(ServiceSettings):
-    """The last part of a Config."""
+    """The last group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,14 +33,16 @@ class QuirkSettings(ServiceSettings):
         #: The third retransmission of a SYN, and those after it, offer no option but the MSS.
         #: Source: FreeBSD rexmit_drop_options.
         self.tcp_syn_drop_options = False
-        #: The stack acknowledges the SYN,ACK of a simultaneous open at once. RFC 9293 3.5, figure 8 does without that ACK.
+        #: The stack acknowledges the SYN,ACK of a simultaneous open
+        #: at once. RFC 9293 3.5, figure 8 does without that ACK.
         #: Source: Linux.
         self.tcp_crossed_ack = False
-        #: What the stack keeps of a SYN that crosses its own: with 1 the text, with 2 the FIN, with 3 both, with 0 neither.
+        #: What the stack keeps of a SYN that crosses its own: with
+        #: 1 the text, with 2 the FIN, with 3 both, with 0 neither.
         #: Unit: mode. Source: RFC 9293 3.10.7.3 (3); FreeBSD (1); Linux (0).
         self.tcp_crossed_text = 3
-        #: The stack gives up an opening that is not answered in this time, however often it sent the SYN. With 0, only the
-        #: number of retransmissions counts.
+        #: The stack gives up an opening that is not answered in this time, however often it sent the SYN. With 0, only
+        #: the number of retransmissions counts.
         #: Source: FreeBSD keepinit.
         self.tcp_keepinit = 0
         #: The MSS that the stack announces follows the path MTU that an ICMP error reported.
@@ -85,8 +87,8 @@ class QuirkSettings(ServiceSettings):
 
     def _window_quirks(self) -> None:  # python
         """Receive windows"""
-        #: The announced window begins with this size and grows by two segments for each that arrives. With 0, the whole free
-        #: buffer is announced.
+        #: The announced window begins with this size and grows by two segments for each that arrives. With 0, the whole
+        #: free buffer is announced.
         #: Unit: bytes. Source: Linux rcv_ssthresh.
         self.tcp_window_start = 0
         #: The stack announces every free byte, not only worthwhile steps.
@@ -95,7 +97,8 @@ class QuirkSettings(ServiceSettings):
         #: The whole receive buffer counts as the window, even if the header cannot express its size.
         #: Source: FreeBSD.
         self.tcp_buffer_window = False
-        #: The stack sends a window update after two segments and a quarter of the buffer, instead of when the window doubles.
+        #: The stack sends a window update after two segments and a
+        #: quarter of the buffer, instead of when the window doubles.
         #: Source: FreeBSD.
         self.tcp_update_quarter = False
 
@@ -134,25 +137,26 @@ class QuirkSettings(ServiceSettings):
         #: A SACK block counts only for segments that it covers as a whole.
         #: Source: Linux.
         self.tcp_sack_whole = False
-        #: The congestion window grows by the data that an ACK reports as delivered, so SACKed data counts once, when the SACK
-        #: block arrives.
+        #: The congestion window grows by the data that an ACK reports as delivered, so SACKed data counts once, when
+        #: the SACK block arrives.
         #: Source: Linux.
         self.tcp_grow_delivered = False
         #: CUBIC reduces its window from cwnd instead of from the flight size.
         #: Source: RFC 9438 4.6 allows it; Linux.
         self.tcp_ssthresh_cwnd = False
-        #: CUBIC uses Linux's arithmetic: slow start ends at once when the delay grows, and the window grows by whole segments.
+        #: CUBIC uses Linux's arithmetic: slow start ends at once when
+        #: the delay grows, and the window grows by whole segments.
         #: Source: Linux tcp_cubic.
         self.tcp_cubic_linux = False
-        #: The first probe of a search for the path MTU has the largest size of all, because an outage is no black hole. If this
-        #: is off, the first probe has the middle size, as Linux's.
+        #: The first probe of a search for the path MTU has the largest size of all, because an outage is no black hole.
+        #: If this is off, the first probe has the middle size, as Linux's.
         #: Source: RFC 4821 7.3.
         self.tcp_mtu_probe_largest = True
 
     def _ecn_quirks(self) -> None:  # python
         """ECN"""
-        #: AccECN works as in Linux: ECT is on every packet, every segment carries the option after the peer sent one, the option
-        #: comes before SACK, and the counter of ECT(1) is the first in it.
+        #: AccECN works as in Linux: ECT is on every packet, every segment carries the option after the peer sent one,
+        #: the option comes before SACK, and the counter of ECT(1) is the first in it.
         #: Source: Linux.
         self.tcp_accecn_linux = False
         #: The response to a congestion mark is spread over a round trip by PRR, instead of being taken at once.
@@ -167,7 +171,8 @@ class QuirkSettings(ServiceSettings):
         #: The stack rounds SO_RCVBUF up to whole segments when a connection is made.
         #: Source: FreeBSD.
         self.tcp_round_buffers = False
-        #: SO_RCVBUF and SO_SNDBUF of stream sockets read as twice the size of the buffer. FreeBSD reports the size itself.
+        #: SO_RCVBUF and SO_SNDBUF of stream sockets read as twice
+        #: the size of the buffer. FreeBSD reports the size itself.
         #: Source: Linux socket(7).
         self.tcp_tell_double = True
         #: The write queue is kept in pieces as in Linux, with Linux's count of SO_SNDBUF, which is doubled.

@@ -5,7 +5,7 @@ from pystack_c.settings.tcp import TcpSettings
 
 
 class ServiceSettings(TcpSettings):
-    """The third part of a Config."""
+    """The third group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,8 +17,8 @@ class ServiceSettings(TcpSettings):
         self.service_idle_time = 300 * S
         #: The head of a request has to be complete this long after its first byte. With 0, there is no limit.
         self.service_head_time = 30 * S
-        #: A service resets a connection whose peer takes data more slowly than `service_min_rate` for this time, or for a
-        #: quarter of it under memory pressure. With 0, there is no limit.
+        #: A service resets a connection whose peer takes data more slowly than `service_min_rate` for this time, or for
+        #: a quarter of it under memory pressure. With 0, there is no limit.
         self.service_stall_time = 60 * S
         #: The slowest rate at which a peer may take a response or send the body of a request.
         #: Unit: bytes per second.

@@ -1,4 +1,4 @@
-"""Settings of TCP that a user sets: opening and closing, options, buffers, timers, sending, losses, congestion control, security.
+"""The settings of TCP: opening and closing, options, buffers, timers, sending, losses, congestion control, security.
 
 The comment above each setting is its entry in docs/reference/settings.md: whole sentences, then `Unit:` and `Source:`.
 """
@@ -8,7 +8,7 @@ from pystack_c.settings.network import NetworkSettings
 
 
 class TcpSettings(NetworkSettings):
-    """The second part of a Config."""
+    """The second group of a Config's settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class TcpSettings(NetworkSettings):
 
     def _opening(self) -> None:  # python
         """TCP: opening a connection"""
-        #: The number of retransmissions of a SYN before `connect` fails with ETIMEDOUT. 6 of them take 127 s. RFC 9293 MUST-23
-        #: wants 3 minutes, which the profile `rfc` has.
+        #: The number of retransmissions of a SYN before `connect` fails with ETIMEDOUT. 6 of them take 127 s. RFC 9293
+        #: MUST-23 wants 3 minutes, which the profile `rfc` has.
         #: Unit: retransmissions. Source: Linux tcp_syn_retries.
         self.tcp_syn_retries = 6
-        #: The number of retransmissions of a SYN that are a constant RTO apart, before the backoff begins. Linux 6.5 and later
-        #: have 4.
+        #: The number of retransmissions of a SYN that are a constant RTO
+        #: apart, before the backoff begins. Linux 6.5 and later have 4.
         #: Unit: retransmissions. Source: Linux tcp_syn_linear_timeouts.
         self.tcp_syn_linear_timeouts = 0
         #: The number of retransmissions of a SYN,ACK.
@@ -54,7 +54,8 @@ class TcpSettings(NetworkSettings):
         #: The MSS of a peer that announces none.
         #: Unit: bytes. Source: RFC 9293 MUST-15.
         self.tcp_mss_default = 536
-        #: The smallest MSS that the stack accepts from a peer. A search for the path MTU does not fall below it, either.
+        #: The smallest MSS that the stack accepts from a peer. A
+        #: search for the path MTU does not fall below it, either.
         #: Unit: bytes. Source: Linux tcp_min_snd_mss.
         self.tcp_min_snd_mss = 48
         #: The MSS that the stack announces. With 0, it follows from the MTU of the interface.
@@ -75,14 +76,15 @@ class TcpSettings(NetworkSettings):
         #: The number of connections in TIME-WAIT that the stack keeps.
         #: Unit: connections. Source: Linux tcp_max_tw_buckets.
         self.tcp_max_tw_buckets = 65536
-        #: An active open may reuse the addresses and ports of a connection in TIME-WAIT, protected by timestamps: with 0 never,
-        #: with 1 always, with 2 only to this host itself.
+        #: An active open may reuse the addresses and ports of a connection in TIME-WAIT, protected by timestamps: with
+        #: 0 never, with 1 always, with 2 only to this host itself.
         #: Unit: mode. Source: RFC 6191; Linux tcp_tw_reuse.
         self.tcp_tw_reuse = 2
         #: A RST does not end TIME-WAIT. Linux has this off, FreeBSD on.
         #: Source: RFC 1337 3; Linux tcp_rfc1337.
         self.tcp_rfc1337 = False
-        #: The number of connections that the application has closed and that still need the stack. The stack resets one more.
+        #: The number of connections that the application has closed
+        #: and that still need the stack. The stack resets one more.
         #: Unit: connections. Source: Linux tcp_max_orphans.
         self.tcp_max_orphans = 65536
 
@@ -91,15 +93,16 @@ class TcpSettings(NetworkSettings):
         #: TCP Fast Open: with 1 as a client, with 2 as a server, with 3 as both. Linux's further bits are accepted.
         #: Unit: bits. Source: RFC 7413; Linux tcp_fastopen.
         self.tcp_fastopen = 1
-        #: The key of the cookies as 32 hexadecimal digits, for servers that share it. If it is empty, the stack draws one.
+        #: The key of the cookies as 32 hexadecimal digits, for
+        #: servers that share it. If it is empty, the stack draws one.
         #: Source: Linux tcp_fastopen_key.
         self.tcp_fastopen_key = ""
-        #: The time for which the stack sends plain SYNs to a peer after a SYN with data got no answer. Linux has 0, which
-        #: disables this.
+        #: The time for which the stack sends plain SYNs to a peer after a SYN with data got no answer. Linux has 0,
+        #: which disables this.
         #: Source: Linux tcp_fastopen_blackhole_timeout_sec.
         self.tcp_fastopen_blackhole_timeout = 3600 * S
-        #: The time for which the stack sends plain SYNs to a server that neither took the data nor gave a cookie. FreeBSD has
-        #: 900 s.
+        #: The time for which the stack sends plain SYNs to a server that
+        #: neither took the data nor gave a cookie. FreeBSD has 900 s.
         #: Source: FreeBSD fastopen.path_disable_time.
         self.tcp_fastopen_path_disable = 0
         #: The UDP port of this host at which segments arrive and leave inside datagrams. With 0, there is none.
@@ -140,8 +143,8 @@ class TcpSettings(NetworkSettings):
         self.tcp_moderate_rcvbuf = True
         #: Send buffers grow with the congestion window.
         self.tcp_moderate_sndbuf = True
-        #: A socket is writable while fewer unsent bytes than this are in its buffer, if it sets no TCP_NOTSENT_LOWAT itself.
-        #: With 0, there is no such limit.
+        #: A socket is writable while fewer unsent bytes than this are in its buffer, if it sets no TCP_NOTSENT_LOWAT
+        #: itself. With 0, there is no such limit.
         #: Unit: bytes. Source: Linux tcp_notsent_lowat.
         self.tcp_notsent_lowat = 0
 
@@ -153,11 +156,12 @@ class TcpSettings(NetworkSettings):
         #: Memory pressure begins when all buffers together hold more than this: no buffer grows and windows stay small.
         #: Source: Linux tcp_mem.
         self.tcp_mem_pressure = 256 << 20
-        #: The most that all buffers together hold, apart from 4 KiB in each direction of a connection. At this limit the stack
-        #: drops out-of-order data and refuses new connections.
+        #: The most that all buffers together hold, apart from 4 KiB in each direction of a connection. At this limit
+        #: the stack drops out-of-order data and refuses new connections.
         #: Source: Linux tcp_mem.
         self.tcp_mem_high = 384 << 20
-        #: The part of `tcp_mem_high` that one peer address may use under memory pressure. Peers that hold much share it.
+        #: The part of `tcp_mem_high` that one peer address may use
+        #: under memory pressure. Peers that hold much share it.
         #: Unit: percent.
         self.tcp_mem_share = 75
 
@@ -253,8 +257,8 @@ class TcpSettings(NetworkSettings):
 
     def _mtu_search(self) -> None:  # python
         """TCP: search for the path MTU"""
-        #: TCP searches for the path MTU by itself: with 0 never, with 1 if it suspects a black hole, with 2 on every connection,
-        #: from `tcp_base_mss` upwards.
+        #: TCP searches for the path MTU by itself: with 0 never, with 1 if it suspects a black hole, with 2 on every
+        #: connection, from `tcp_base_mss` upwards.
         #: Unit: mode. Source: RFC 4821; Linux tcp_mtu_probing.
         self.tcp_mtu_probing = 0
         #: The MSS with which a search begins.
@@ -279,8 +283,9 @@ class TcpSettings(NetworkSettings):
         #: The initial congestion window.
         #: Unit: segments. Source: RFC 6928 2.
         self.tcp_init_cwnd = 10
-        #: The initial window is one segment if the SYN or SYN,ACK was retransmitted this often. RFC 5681 3.1 says 1. Linux has 2,
-        #: because the first time may mean only that a round trip is longer than the RTO. With 0, this never happens.
+        #: The initial window is one segment if the SYN or SYN,ACK was retransmitted
+        #: this often. RFC 5681 3.1 says 1. Linux has 2, because the first time may mean
+        #: only that a round trip is longer than the RTO. With 0, this never happens.
         #: Unit: retransmissions. Source: RFC 5681 3.1; RFC 6928 2.
         self.tcp_init_cwnd_retrans = 1
         #: The initial slow start threshold.
@@ -289,12 +294,12 @@ class TcpSettings(NetworkSettings):
         #: The limit L of Appropriate Byte Counting. With 0, the window grows by the number of ACKs instead of bytes.
         #: Unit: segments. Source: RFC 3465 2.2.
         self.tcp_abc_l = 2
-        #: The number of segments by which one ACK may grow the window in CUBIC's slow start. With 0, the window grows by all that
-        #: the ACK acknowledges, as Linux's.
+        #: The number of segments by which one ACK may grow the window in CUBIC's slow start. With 0, the window grows
+        #: by all that the ACK acknowledges, as Linux's.
         #: Unit: segments. Source: RFC 9406 4.2 (L).
         self.tcp_hystart_limit = 8
-        #: The congestion window after an idle time longer than the RTO: with 0 it is the restart window, with 1 it halves for each
-        #: RTO, with 2 it stays for five minutes.
+        #: The congestion window after an idle time longer than the RTO: with 0 it is the restart window, with 1 it
+        #: halves for each RTO, with 2 it stays for five minutes.
         #: Unit: mode. Source: RFC 5681 4.1 (0); RFC 2861 and Linux (1); RFC 7661 4.4 (2).
         self.tcp_idle_cwnd = 0
         #: An idle time reduces the congestion window. If this is off, the window outlasts every idle time.
@@ -309,7 +314,7 @@ class TcpSettings(NetworkSettings):
         #: The stack finds losses by time instead of by count.
         #: Source: RFC 8985 (RACK); Linux tcp_recovery.
         self.tcp_rack = True
-        #: The stack probes a tail that nobody acknowledges.
+        #: The stack sends a loss probe if the last segments of a flight are not acknowledged.
         #: Source: RFC 8985 7 (TLP); Linux tcp_early_retrans.
         self.tcp_tlp = True
         #: The time by which a peer may delay the ACK of a lone segment.
@@ -318,11 +323,11 @@ class TcpSettings(NetworkSettings):
         #: Fast recovery reduces the rate in proportion to the data that is delivered.
         #: Source: RFC 6937 (PRR).
         self.tcp_prr = True
-        #: PRR sends a segment beyond the delivered data only on a safe ACK (RFC 9937). If this is off, it does so on every ACK
-        #: (RFC 6937).
+        #: PRR sends a segment beyond the delivered data only on a safe ACK (RFC 9937). If this is off, it does so on
+        #: every ACK (RFC 6937).
         #: Source: RFC 9937; Linux.
         self.tcp_prr_safe = False
-        #: The stack finds spurious timeouts.
+        #: The stack detects spurious timeouts.
         #: Source: RFC 5682; Linux tcp_frto.
         self.tcp_frto = True
         #: The stack undoes congestion responses that turn out to be wrong.
@@ -337,25 +342,28 @@ class TcpSettings(NetworkSettings):
 
     def _ecn(self) -> None:  # python
         """TCP: ECN"""
-        #: ECN and accurate ECN, first as agreed to, then as asked for: 0 none and none, 1 ECN and ECN, 2 ECN and none (Linux's
-        #: default), 3 AccECN and AccECN, 4 AccECN and ECN, 5 AccECN and none.
+        #: ECN and accurate ECN. The first of each pair is what the stack accepts, the
+        #: second what it requests: 0 none and none, 1 ECN and ECN, 2 ECN and none
+        #: (Linux's default), 3 AccECN and AccECN, 4 AccECN and ECN, 5 AccECN and none.
         #: Unit: mode. Source: RFC 3168; RFC 9768; Linux tcp_ecn.
         self.tcp_ecn = 2
-        #: The stack sends the AccECN option: with 0 never, with 1 as rarely as RFC 9768 allows, with 2 whenever a counter moved.
+        #: The stack sends the AccECN option: with 0 never, with 1 as
+        #: rarely as RFC 9768 allows, with 2 whenever a counter changed.
         #: Unit: mode. Source: RFC 9768 3.2.3; Linux tcp_ecn_option.
         self.tcp_ecn_option = 2
-        #: The stack stops asking for ECN if a SYN got no answer, and doubts a handshake that reports impossible IP-ECN fields.
+        #: The stack stops asking for ECN if a SYN got no answer, and
+        #: distrusts a handshake that reports impossible IP-ECN fields.
         #: Source: RFC 3168 6.1.1.1; RFC 9768 3.2.2.3.
         self.tcp_ecn_fallback = True
 
     def _security(self) -> None:  # python
         """TCP: limits against attacks"""
-        #: The number of challenge ACKs on all connections together. The stack draws the actual number from half to one and a half
-        #: times this one. With 2147483647, only `tcp_invalid_ratelimit` limits each connection, as in Linux.
+        #: The number of challenge ACKs on all connections together. The stack draws the actual number from half to one
+        #: and a half times this one. With 2147483647, only `tcp_invalid_ratelimit` limits each connection, as in Linux.
         #: Unit: ACKs per second. Source: RFC 5961 7; Linux tcp_challenge_ack_limit.
         self.tcp_challenge_ack_limit = 0x7FFFFFFF
-        #: The least time between two ACKs that answer bad segments of one connection, and between two SYN,ACKs that answer the
-        #: same SYN.
+        #: The least time between two ACKs that answer bad segments of one connection, and between two SYN,ACKs that
+        #: answer the same SYN.
         #: Source: Linux tcp_invalid_ratelimit.
         self.tcp_invalid_ratelimit = 500 * MS
         #: The number of holes in the received data of one connection. The stack does not keep data behind one more.

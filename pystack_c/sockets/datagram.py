@@ -1,4 +1,4 @@
-"""What UDP and raw sockets share: a bounded queue of received datagrams, errors, options, closing."""
+"""The common part of UDP and raw sockets: a bounded queue of received datagrams, errors, options, closing."""
 
 import errno
 from collections import deque
@@ -17,22 +17,23 @@ from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.sockets import sockopt
 
-#: what one queued datagram costs besides its bytes, so that empty ones are bounded too
+#: the bytes that a queued datagram is charged besides its data, so that empty ones are bounded, too
 _OVERHEAD = 256
 
 
 class Datagram:
-    """One received datagram and what came with it.
+    """One received datagram with its metadata, or one error.
 
-    An error (recvfrom with MSG_ERRQUEUE) is one too: `error` is its errno, `icmp` the (type, code) that told it, `data` the
-    payload that was quoted, src and sport what the datagram was sent to, `offender` who told.
+    An error (recvfrom with MSG_ERRQUEUE) has an errno in `error`, the (type, code) of
+    the message in `icmp`, and the quoted payload in `data`. `src` and `sport` are the
+    destination of the quoted datagram, and `offender` is the sender of the error.
     """
 
     def __init__(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
         self.fill(data, src, sport, dst, iface, ttl, tos)
 
     def fill(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.data = data
         self.src = src
         self.sport = sport
@@ -48,14 +49,14 @@ class Datagram:
 
 
 def received(pkt: Packet, iface: Iface, data: bytes, sport: int) -> Datagram:
-    """The datagram of a packet: Datagram(...) without its cost."""
+    """Create the Datagram of a packet without the cost of a Python-level constructor call."""
     dgram: Datagram = Datagram.__new__(Datagram)
     dgram.fill(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos)
     return dgram
 
 
 class DatagramSocket(Endpoint):
-    """Base of UdpSocket and RawSocket. `raddr` is 0 while unconnected."""
+    """The base class of UdpSocket and RawSocket. `raddr` is 0 while the socket is not connected."""
 
     def __init__(self, core: Any, ident: int) -> None:
         Endpoint.__init__(self, core, ident)
@@ -78,11 +79,14 @@ class DatagramSocket(Endpoint):
         self.memberships: dict[tuple[int, int], Iface] = {}
 
     def snapshot(self) -> dict[str, Any]:  # inherited
-        """What a learner looks at."""
+        """Return the values that a learner looks at."""
         return {"queued": len(self.queue), "queued_bytes": self.queued_bytes, "error": self.so_error}
 
     def readiness(self) -> int:
-        """EV_* bits: readable with a datagram, an error or after shutdown; always writable."""
+        """Return the EV_* bits.
+
+        The socket is readable with a datagram, an error or after shutdown, and always writable.
+        """
         bits = C.EV_OUT
         if self.queue.count or self.shut_rd or self.so_error:
             bits |= C.EV_IN
@@ -95,13 +99,13 @@ class DatagramSocket(Endpoint):
         return bits
 
     def enqueue(self, pkt: Packet, iface: Iface, data: bytes, sport: int) -> bool:
-        """Queue one datagram; False (the caller counts the drop) where the queue is full."""
+        """Queue one datagram. Returns False if the queue is full; the caller counts the drop."""
         if self.queued_bytes + len(data) + _OVERHEAD > self.rcvbuf or self.shut_rd:
             self.dropped += 1
             return False
         dgram = received(pkt, iface, data, sport)
         if pkt.ip_hlen > 20:
-            # RFC 1122 4.1.3.2: received IP options are passed up.
+            # RFC 1122 4.1.3.2: UDP passes received IP options to the application.
             dgram.options = ip_options.of_packet(pkt)
         self.queue.append(dgram)
         self.queued_bytes += len(data) + _OVERHEAD
@@ -109,7 +113,7 @@ class DatagramSocket(Endpoint):
         return True
 
     def matches(self, iface: Iface, laddr: int, raddr: int) -> bool:
-        """True where a packet to laddr from raddr on that interface is for this socket, ports aside."""
+        """Return True if a packet to laddr from raddr on that interface is for this socket, apart from the ports."""
         if self.laddr != 0 and self.laddr != laddr:
             return False
         if self.raddr != 0 and self.raddr != raddr:
@@ -128,10 +132,10 @@ class DatagramSocket(Endpoint):
         quote: bytes,
         local: bool,
     ) -> None:
-        """An ICMP error about a datagram of ours came back (RFC 1122 4.1.3.3: it MUST be passed on).
+        """Report an ICMP error about one of our datagrams (RFC 1122 4.1.3.3: it MUST be passed on).
 
-        A connected socket gets it as SO_ERROR; IP_RECVERR queues it with all that is known, and sets SO_ERROR either way.
-        `local`: our own ARP failed, no router told; an unconnected socket hears that too.
+        A connected socket gets it as SO_ERROR. With IP_RECVERR, the error queue gets it with all details, and SO_ERROR
+        is set in either case. `local` means that our own ARP failed; then an unconnected socket gets the error, too.
         """
         if self.recverr:
             record = Datagram(quote, dst, dport, self.laddr, None, 0, 0)
@@ -159,7 +163,10 @@ def begin(ep: DatagramSocket, now: int) -> Any:
 
 
 def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
-    """The next Datagram (whole) or None; raises the pending error. MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
+    """Return the next Datagram, or None. Raises the pending error as OSError.
+
+    MSG_PEEK leaves the datagram in the queue. MSG_ERRQUEUE takes from the error queue.
+    """
     begin(ep, now)
     if flags & C.MSG_ERRQUEUE:
         return ep.errqueue.popleft() if ep.errqueue else None
@@ -176,7 +183,10 @@ def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
 
 
 def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
-    """The Dst for a datagram to `addr`, raising what sendto(2) raises where there is none. `flags`: MSG_DONTROUTE counts."""
+    """Return the Dst for a datagram to `addr`, or raise the OSError of sendto(2).
+
+    Of `flags`, only MSG_DONTROUTE matters.
+    """
     cached: Dst | None = ep.dst
     once = flags & C.MSG_DONTROUTE != 0
     if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
@@ -200,10 +210,12 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
 
 
 def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
-    """What IP_MTU_DISCOVER makes of a packet of `size` bytes, for ip_output.output (ip(7)); EMSGSIZE where it may not go at all.
+    """Return Outgoing.df for a packet of `size` bytes, by IP_MTU_DISCOVER (ip(7)).
 
-    0 routers may cut it; 1 DF where it fits, else we cut; 2 DF; 3 DF, whatever the path MTU; 4 and 5 (against forged path MTUs) the
-    link's MTU and no DF, and 5 may be cut by us.
+    Raises EMSGSIZE if it must not be sent.
+
+    0: routers may fragment it. 1: DF if it fits, otherwise we fragment it. 2: DF. 3: DF, whatever the path MTU. 4 and 5
+    guard against forged path MTUs: they use the link's MTU without DF, and with 5 we may fragment it.
     """
     mode = ep.mtu_discover
     if ep.encap is not None:
@@ -220,10 +232,13 @@ def fragmenting(ep: DatagramSocket, dst: Dst, size: int) -> int:
 
 
 def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
-    """Fragmentation Needed quotes a datagram to `addr` (RFC 1191 6.3). False where the socket cannot have caused it.
+    """Apply a Fragmentation Needed error about a datagram to `addr` (RFC 1191 6.3).
 
-    Nothing in a datagram is hard to guess. So what counts is what was sent: with DF, larger than that, and from such a socket; the
-    host's other traffic, TCP's, must not suffer for what a forger says of a socket that lets routers cut (RFC 5927 7).
+    Returns False if the socket cannot have caused it.
+
+    A datagram contains nothing that is hard to guess. So the stack checks whether such a socket really sent a datagram
+    with DF that was larger. An error about a socket that lets routers fragment, which anyone can forge, must not affect
+    the host's other traffic, such as TCP's (RFC 5927 7).
     """
     route: Dst = ep.dst if ep.raddr == addr and ep.dst is not None else find_route(core, addr)
     if not 1 <= ep.mtu_discover <= 3 or route is None or route.kind != C.DST_UNICAST or route.df_size <= mtu:
@@ -233,7 +248,7 @@ def path_mtu(core: Core, ep: DatagramSocket, addr: int, mtu: int) -> bool:
 
 
 def disconnect(ep: DatagramSocket) -> None:
-    """Forget the peer; an address that connect chose goes with it."""
+    """Remove the peer, and the local address if connect chose it."""
     ep.raddr = 0
     ep.rport = 0
     ep.dst = None
@@ -242,7 +257,10 @@ def disconnect(ep: DatagramSocket) -> None:
 
 
 def shutdown(ep: DatagramSocket, how: int, now: int) -> None:
-    """shutdown(2): 0 no more receiving, 1 no more sending, 2 both. ENOTCONN where there is no peer, as on Linux."""
+    """Shut down one direction, as shutdown(2): 0 receiving, 1 sending, 2 both.
+
+    Raises ENOTCONN if there is no peer, as on Linux.
+    """
     begin(ep, now)
     if how not in (0, 1, 2):
         raise OSError(errno.EINVAL, f"how is 0, 1 or 2, not {how}")
@@ -256,7 +274,7 @@ def shutdown(ep: DatagramSocket, how: int, now: int) -> None:
 
 
 def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any) -> bool:
-    """Options of datagram sockets; False where the name is unknown."""
+    """Set an option of a datagram socket. Returns False if the name is unknown."""
     if level == sockopt.SOL_SOCKET and name in (sockopt.SO_RCVBUF, sockopt.SO_SNDBUF):
         size = max(2048, min(2 * sockopt.as_int(value), 1 << 30))  # Linux doubles it
         if name == sockopt.SO_RCVBUF:
@@ -283,7 +301,7 @@ def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any
 
 
 def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
-    """The value, or None where the name is unknown."""
+    """Return the option's value, or None if the name is unknown."""
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_RCVBUF:
             return ep.rcvbuf
@@ -308,7 +326,10 @@ def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
 
 
 def _iface_of(core: Core, addr: int) -> Any:
-    """The interface that has this address, or the first real one for 0."""
+    """Return the interface that has this address, or for 0 the first that is not loopback.
+
+    Raises ENODEV if there is none.
+    """
     for iface in core.ifaces:
         if addr == 0 and iface.kind != C.LINK_LOOPBACK:
             return iface
@@ -319,7 +340,7 @@ def _iface_of(core: Core, addr: int) -> Any:
 
 
 def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> None:
-    """IP_MULTICAST_*, and group membership (local only: no IGMP is spoken, RFC 1112 level 1 and what a LAN floods)."""
+    """Set IP_MULTICAST_* or group membership. Membership is local: the stack does not send IGMP (RFC 1112 level 1)."""
     if name == sockopt.IP_MULTICAST_TTL:
         ttl = sockopt.as_int(value)
         if not -1 <= ttl <= 255:
@@ -357,7 +378,7 @@ def _membership(ep: DatagramSocket, iface: Iface, group: int, join: bool) -> Non
 
 
 def cleanup(ep: DatagramSocket) -> None:
-    """Forget everything a closed socket held."""
+    """Release everything that a closed socket held."""
     ep.closed = True
     for key in list(ep.memberships):
         _membership(ep, ep.memberships[key], key[1], False)

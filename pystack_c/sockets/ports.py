@@ -1,9 +1,9 @@
-"""Local ports: who may bind what, and the choice of ephemeral ports (RFC 6056).
+"""Local ports: which endpoints may bind them, and the choice of ephemeral ports (RFC 6056).
 
-One `PortTable` a protocol. `bind` is bind(2) (port 0 chooses one), `connect_port` gives an unbound connection its port;
-both set ep.lport, `bind` also ep.laddr and ep.bound, and enter the endpoint; `release` takes it out again. Rules as on Linux:
-two endpoints share a port where their interfaces or addresses differ, where both say SO_REUSEADDR (and neither listens), or
-both say SO_REUSEPORT. No port is privileged.
+There is one `PortTable` for each protocol. `bind` is bind(2), where port 0 chooses a port. `connect_port` gives an
+unbound connection its port. Both set ep.lport and enter the endpoint into the table, and `bind` also sets ep.laddr and
+ep.bound. `release` removes the endpoint. The rules are Linux's: two endpoints may share a port if their interfaces or
+addresses differ, if both have SO_REUSEADDR and neither listens, or if both have SO_REUSEPORT. No port is privileged.
 """
 
 import errno
@@ -15,9 +15,10 @@ from pystack_c.endpoint import Endpoint
 
 
 class PortTable:
-    """The bound endpoints of one protocol by port; a bucket maps endpoint numbers to endpoints.
+    """The bound endpoints of one protocol by port. A bucket maps endpoint numbers to endpoints.
 
-    `groups`: broadcast and multicast addresses may be bound (UDP). A protocol with connections overrides `tuple_busy`.
+    `groups` means that broadcast and multicast addresses may be
+    bound (UDP). A protocol with connections overrides `tuple_busy`.
     """
 
     def __init__(self, groups: bool = False) -> None:
@@ -25,7 +26,7 @@ class PortTable:
         self.groups = groups
 
     def add(self, ep: Endpoint, port: int) -> None:
-        """Enter an endpoint under its local port."""
+        """Add an endpoint under its local port."""
         bucket = self.buckets.get(port)
         if bucket is None:
             bucket = {}
@@ -33,18 +34,18 @@ class PortTable:
         bucket[ep.ident] = ep
 
     def remove(self, ep: Endpoint, port: int) -> None:
-        """Take an endpoint out; nothing happens where it is not in."""
+        """Remove an endpoint. Nothing happens if it is not in the table."""
         bucket = self.buckets.get(port)
         if bucket is not None and bucket.pop(ep.ident, None) is not None and not bucket:
             del self.buckets[port]
 
     def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
-        """True where a connection with these four exists already (TIME-WAIT counts)."""
+        """Return True if a connection with these addresses and ports exists already (TIME-WAIT counts)."""
         return False
 
 
 def conflict(table: PortTable, ep: Endpoint, addr: int, port: int) -> bool:
-    """True where `ep` may not share addr:port with those that have it."""
+    """Return True if `ep` may not share addr:port with the endpoints that already use it."""
     bucket = table.buckets.get(port)
     if bucket is None:
         return False
@@ -65,9 +66,10 @@ def conflict(table: PortTable, ep: Endpoint, addr: int, port: int) -> bool:
 
 
 def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> None:
-    """bind(2): EINVAL where it is bound, EADDRNOTAVAIL for a foreign address, EADDRINUSE for a taken port.
+    """Bind an endpoint to a local address and port, as bind(2).
 
-    Port 0 takes a random free ephemeral port (RFC 6056 algorithm 1), EADDRINUSE where there is none.
+    Raises EINVAL if it is already bound, EADDRNOTAVAIL for a foreign address and EADDRINUSE if the port is taken. Port
+    0 takes a random free ephemeral port (RFC 6056 algorithm 1), and raises EADDRINUSE if there is none.
     """
     if ep.bound or ep.lport != 0:
         raise OSError(errno.EINVAL, "the socket is already bound")
@@ -86,7 +88,7 @@ def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> No
 
 
 def release(ep: Endpoint, table: PortTable) -> None:
-    """Give the port back."""
+    """Release the endpoint's port."""
     if ep.lport != 0:
         table.remove(ep, ep.lport)
         ep.lport = 0
@@ -104,7 +106,7 @@ def _is_group(core: Core, addr: int) -> bool:
 
 
 def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
-    """A random port that nobody has (RFC 6056 3.3.1); failing that, one that may be shared."""
+    """Return a random port that no endpoint uses (RFC 6056 3.3.1), or failing that, one that may be shared."""
     first = core.config.port_min
     count = core.config.port_max - first + 1
     if count < 1:
@@ -122,11 +124,11 @@ def _free_port(core: Core, ep: Endpoint, table: PortTable, addr: int) -> int:
 
 
 def connect_port(core: Core, ep: Endpoint, table: PortTable, laddr: int, raddr: int, rport: int) -> int:
-    """Give an unbound endpoint the port of a connection to raddr:rport (RFC 6056 3.3.3, algorithm 3). The port.
+    """Choose, set and return the port of an unbound connection to raddr:rport (RFC 6056 3.3.3, algorithm 3).
 
-    A keyed hash of the addresses and the remote port is the offset, a counter moves on, so ports to one server differ for
-    as long as possible and nobody else can guess them. A port in use is taken too where only other connections, none with
-    the same four numbers, have it. EADDRNOTAVAIL where there is none left.
+    The offset is a keyed hash of the addresses and the remote port, and a counter advances. So the ports to one server
+    differ for as long as possible, and no other host can guess them. The call may also take a port that only other
+    connections use, none of them with the same addresses and ports. Raises EADDRNOTAVAIL if there is no port left.
     """
     first = core.config.port_min
     count = core.config.port_max - first + 1

@@ -1,8 +1,8 @@
-"""Raw sockets (SOCK_RAW): whole IP packets of one protocol, as on Linux; and "ping sockets" (SOCK_DGRAM, IPPROTO_ICMP).
+"""Raw sockets (SOCK_RAW) for the IP packets of one protocol, and "ping sockets" (SOCK_DGRAM, IPPROTO_ICMP).
 
-A raw socket gets a copy of each packet of its protocol that is for this host, IP header included, before the protocol sees
-it. What it sends is put behind an IP header, or, with IP_HDRINCL, brings its own. A ping socket sends echo requests with its
-port as identifier, and gets the replies to them.
+A raw socket receives a copy of each packet of its protocol that is for this host, with the IP header, before the
+protocol sees it. The stack puts an IP header in front of the data that it sends, or, with IP_HDRINCL, the data contains
+one. A ping socket sends echo requests with its port as the identifier, and receives the replies to them.
 """
 
 import errno
@@ -32,7 +32,10 @@ ICMP_FILTER = 1
 
 
 class RawSocket(DatagramSocket):
-    """One raw or ping socket. `lport` is a ping socket's identifier; `icmp_filter` a mask of ICMP types not wanted."""
+    """One raw or ping socket.
+
+    `lport` is a ping socket's identifier. `icmp_filter` is a mask of the ICMP types to leave out.
+    """
 
     def __init__(self, core: Any, ident: int, proto: int) -> None:
         DatagramSocket.__init__(self, core, ident)
@@ -42,12 +45,12 @@ class RawSocket(DatagramSocket):
         self.icmp_filter = 0
 
     def subject(self) -> str:
-        """A short text for events."""
+        """Return a short name for events."""
         return f"raw {self.proto} {addr_text(self.laddr)}-{addr_text(self.raddr)}"
 
 
 class RawTable:
-    """Raw sockets by protocol, ping sockets by identifier."""
+    """Raw sockets by protocol, and ping sockets by identifier."""
 
     def __init__(self) -> None:
         self.by_proto: dict[int, Any] = {}
@@ -64,7 +67,10 @@ def _open(core: Core, proto: int, now: int) -> RawSocket:
 
 
 def raw_open(core: Core, proto: int, now: int) -> RawSocket:
-    """socket(AF_INET, SOCK_RAW, proto); IPPROTO_RAW only sends."""
+    """Open a socket(AF_INET, SOCK_RAW, proto).
+
+    IPPROTO_RAW can only send. Raises EPROTONOSUPPORT for a protocol out of range.
+    """
     if not 0 < proto <= 255:
         raise OSError(errno.EPROTONOSUPPORT, f"protocol {proto} is not in 1..255")
     ep = _open(core, proto, now)
@@ -79,14 +85,14 @@ def raw_open(core: Core, proto: int, now: int) -> RawSocket:
 
 
 def ping_open(core: Core, now: int) -> RawSocket:
-    """socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP): echo requests and their replies."""
+    """Open a socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), for echo requests and their replies."""
     ep = _open(core, C.IPPROTO_ICMP, now)
     ep.ping = True
     return ep
 
 
 def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
-    """bind(2): only packets to this address; a ping socket's `port` is its identifier."""
+    """Restrict the socket to packets to this address, as bind(2). A ping socket's `port` is its identifier."""
     core: Core = datagram.begin(ep, now)
     table: RawTable = core.raw
     if ep.ping:
@@ -99,7 +105,10 @@ def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 
 def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
-    """Fix the peer: only its packets come in. Address 0: no peer any more. A raw socket has no ports."""
+    """Set the peer; the socket then receives only its packets.
+
+    Address 0 removes the peer. A raw socket has no ports.
+    """
     core: Core = datagram.begin(ep, now)
     datagram.disconnect(ep)
     if addr == 0:
@@ -112,7 +121,10 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
 
 def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
-    """Send one packet to addr, or (0) to the connected peer. The number of bytes."""
+    """Send one packet to addr, or (0) to the connected peer.
+
+    Returns the number of bytes; raises OSError as sendto(2).
+    """
     core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
@@ -152,7 +164,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
 
 
 def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
-    """An echo request with the socket's identifier and a right checksum, whatever the application wrote there."""
+    """Return an echo request with the socket's identifier and a correct checksum instead of the application's."""
     if len(data) < 8:
         raise OSError(errno.EINVAL, f"an ICMP message has at least 8 bytes, not {len(data)}")
     if data[0] != C.ICMP_ECHO or data[1] != 0:
@@ -166,7 +178,10 @@ def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
 
 
 def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
-    """IP_HDRINCL (raw(7)): the stack fills in total length and checksum, and source and ID where they are zero."""
+    """Send a packet with its own header (IP_HDRINCL, raw(7)). Returns 0 or an errno.
+
+    The stack fills in the total length and the checksum, and the source and the ID if they are zero.
+    """
     hlen = (packet[0] & 15) * 4 if len(packet) >= 20 else 0
     if hlen < 20 or hlen > len(packet) or packet[0] >> 4 != 4:
         return errno.EINVAL
@@ -210,17 +225,20 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
 
 
 def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:
-    """The next Datagram or None: a raw socket's `data` is the whole IP packet, a ping socket's the ICMP message."""
+    """Return the next Datagram or None.
+
+    A raw socket's `data` is the whole IP packet, a ping socket's is the ICMP message.
+    """
     return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: RawSocket, how: int, now: int) -> None:
-    """shutdown(2)."""
+    """Shut down one direction, as shutdown(2)."""
     datagram.shutdown(ep, how, now)
 
 
 def close(ep: RawSocket, now: int) -> None:
-    """Closing twice does nothing."""
+    """Close the socket. Closing it again does nothing."""
     if ep.closed:
         return
     ep.core.now = now
@@ -237,7 +255,7 @@ def close(ep: RawSocket, now: int) -> None:
 
 
 def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> None:
-    """setsockopt(2): IP_HDRINCL, ICMP_FILTER (a mask of types not wanted) and the common options."""
+    """Set an option, as setsockopt(2): IP_HDRINCL, ICMP_FILTER (types to leave out) or a common option."""
     core: Core = datagram.begin(ep, now)
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:
         ep.hdrincl = sockopt.as_int(value) != 0
@@ -249,7 +267,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> No
 
 
 def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
-    """getsockopt(2): an int or bytes."""
+    """Return an option's value (int or bytes), as getsockopt(2)."""
     datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
@@ -265,7 +283,7 @@ def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
 
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """A copy of the packet to each raw socket that takes it; True where there was one."""
+    """Deliver a copy of the packet to each raw socket that accepts it. Returns True if there was one."""
     table: RawTable = core.raw
     bucket = table.by_proto.get(pkt.proto)
     if bucket is None:
@@ -294,7 +312,7 @@ def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) 
 
 
 def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
-    """An echo reply to the ping socket that asked; True where there is one."""
+    """Deliver an echo reply to the ping socket that sent the request. Returns True if there is one."""
     table: RawTable = core.raw
     if table is None:
         return False
@@ -323,9 +341,11 @@ def icmp_error(
     l4: bytes,
     local: bool,
 ) -> bool:
-    """An ICMP error quotes a packet src -> dst of ours, with the transport bytes `l4`. False where no socket sent it.
+    """Report an ICMP error that quotes a packet src -> dst of ours with the transport bytes `l4`.
 
-    `local`: not a router but ARP said so; then unconnected sockets hear it too.
+    Returns False if no socket sent it.
+
+    `local` means that ARP failed, not that a router reported it; then unconnected sockets get the error, too.
     """
     table: RawTable = core.raw
     if table is None:

@@ -1,6 +1,6 @@
-"""Socket options that all endpoints share, by Linux's numbers; the protocols add their own.
+"""The socket options that all endpoints share, with Linux's numbers. The protocols add their own.
 
-Values are ints, or bytes as setsockopt(2) takes them. `set_common` and `get_common` return None for names that they do
+Values are ints, or bytes as setsockopt(2) takes them. `set_common` and `get_common` return None for a name that they do
 not know, so that the protocol can look for the option and raise ENOPROTOOPT.
 """
 
@@ -35,7 +35,7 @@ SO_MARK = 36
 SO_PROTOCOL = 38
 SO_DOMAIN = 39
 
-#: options whose value is kept and returned, without any effect
+#: options that only store a value and return it
 REMEMBERED = (SO_DEBUG, SO_PRIORITY, SO_TIMESTAMP, SO_MARK)
 
 IPPROTO_IP = 0
@@ -59,14 +59,14 @@ AF_INET = 2
 
 
 def check_width(value: Any, bits: int = 32) -> None:
-    """Raise EINVAL if a number, or one in a tuple, has more than `bits` bits, because setsockopt(2) could not carry it."""
+    """Raise EINVAL if a number, or one in a tuple, has more than `bits` bits, which setsockopt(2) cannot carry."""
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int) and not -(1 << (bits - 1)) <= number < 1 << bits:
             raise OSError(errno.EINVAL, f"the option takes a number of {bits} bits, not {number}")
 
 
 def as_int(value: Any) -> int:
-    """The int in an option value, as C reads it. EINVAL if there is none."""
+    """Return the int in an option value, as C reads it. Raises EINVAL if there is none."""
     if isinstance(value, int):
         check_width(value)
         return value if value < 1 << 31 else value - (1 << 32)
@@ -78,7 +78,7 @@ def as_int(value: Any) -> int:
 
 
 def set_common(core: Core, ep: Endpoint, level: int, name: int, value: Any) -> Any:
-    """Set an option of the socket or IP level. The result is 0, or None if the option is not known here."""
+    """Set an option of the socket or IP level. Returns 0, or None if the option is not known here."""
     if level == SOL_SOCKET:
         return _set_socket(core, ep, name, value)
     if level == IPPROTO_IP:
@@ -125,14 +125,14 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
 
 
 def remember(ep: Endpoint, key: tuple[Any, ...], value: Any) -> None:
-    """Keep an option that getsockopt returns later, or that a rare path looks up."""
+    """Store an option that getsockopt returns later, or that a rare path reads."""
     if ep.options is None:
         ep.options = {}
     ep.options[key] = value
 
 
 def recall(ep: Endpoint, key: tuple[Any, ...], default: Any) -> Any:
-    """The value that `remember` kept."""
+    """Return the value that `remember` stored, or the default."""
     if ep.options is None:
         return default
     return ep.options.get(key, default)
@@ -151,7 +151,7 @@ def _bind_device(core: Core, ep: Endpoint, value: Any) -> None:
 
 
 def get_common(ep: Endpoint, level: int, name: int) -> Any:
-    """The value of a common option (int or bytes), or None if the option is not known here."""
+    """Return the value of a common option (int or bytes), or None if the option is not known here."""
     if level == SOL_SOCKET:
         return _get_socket(ep, name)
     if level == IPPROTO_IP:
@@ -192,5 +192,5 @@ def _get_ip(ep: Endpoint, name: int) -> Any:
 
 
 def bad_option() -> OSError:
-    """The error for an unknown option."""
+    """Return the error for an unknown option."""
     return OSError(errno.ENOPROTOOPT, "no such option")

@@ -23,7 +23,7 @@ _REASONS = (
     "",
     "the datagram is shorter than a UDP header",
     "the UDP length field does not match the packet",
-    "the ICMP checksum is wrong",
+    "the UDP checksum is wrong",
 )
 
 
@@ -35,12 +35,12 @@ class UdpSocket(DatagramSocket):
         self.no_check = False
 
     def subject(self) -> str:
-        """A short text for events."""
+        """Return a short name for events."""
         return f"udp {addr_text(self.laddr)}:{self.lport}-{addr_text(self.raddr)}:{self.rport}"
 
 
 def udp_open(core: Core, now: int) -> UdpSocket:
-    """socket(AF_INET, SOCK_DGRAM)."""
+    """Open a socket(AF_INET, SOCK_DGRAM)."""
     core.now = now
     if core.udp is None:
         core.udp = PortTable(True)
@@ -50,14 +50,17 @@ def udp_open(core: Core, now: int) -> UdpSocket:
 
 
 def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
-    """bind(2); see ports.bind."""
+    """Bind the socket to a local address and port, as bind(2); see ports.bind."""
     core: Core = datagram.begin(ep, now)
     ports.bind(core, ep, core.udp, addr, port)
     ep.wildcard = addr == 0
 
 
 def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
-    """Fix the peer: only its datagrams come in, and its ICMP errors reach the socket. Address and port 0: no peer any more."""
+    """Set the peer; the socket then receives only its datagrams and ICMP errors about them.
+
+    Address 0 with port 0 removes the peer.
+    """
     core: Core = datagram.begin(ep, now)
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
@@ -66,7 +69,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
         if not ep.bound:
             ports.release(ep, core.udp)
         return
-    if addr == 0:  # Linux: this host
+    if addr == 0:  # as on Linux, this host
         addr = 0x7F000001
     dst: Dst = datagram.route_for(core, ep, addr)
     if ep.lport == 0:
@@ -80,7 +83,10 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
 
 
 def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int) -> int:
-    """Send one datagram to addr:port, or (address 0) to the connected peer. The number of bytes; never blocks."""
+    """Send one datagram to addr:port, or (address 0) to the connected peer. Never blocks.
+
+    Returns the number of bytes, and raises OSError as sendto(2).
+    """
     core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
@@ -113,7 +119,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
     size = dst.overhead + C.UDP_HLEN + len(payload)
     df = datagram.fragmenting(ep, dst, size)
-    # A fragmented datagram needs its checksum before it is cut; the device cannot know it.
+    # A datagram that will be fragmented needs its checksum first, because the device sees only the fragments.
     partial = dst.iface.tx_csum and not ep.no_check and size <= dst.mtu and ep.encap is None
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
@@ -143,17 +149,20 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
 
 
 def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
-    """The next Datagram (whole), or None; MSG_PEEK leaves it, MSG_ERRQUEUE takes from the error queue."""
+    """Return the next Datagram, or None.
+
+    MSG_PEEK leaves it in the queue; MSG_ERRQUEUE takes it from the error queue.
+    """
     return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: UdpSocket, how: int, now: int) -> None:
-    """shutdown(2)."""
+    """Shut down one direction, as shutdown(2)."""
     datagram.shutdown(ep, how, now)
 
 
 def close(ep: UdpSocket, now: int) -> None:
-    """Give the port back and forget what is queued. Closing twice does nothing."""
+    """Release the port and the queued datagrams. Closing the socket again does nothing."""
     if ep.closed:
         return
     ep.core.now = now
@@ -162,7 +171,7 @@ def close(ep: UdpSocket, now: int) -> None:
 
 
 def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> None:
-    """setsockopt(2); ENOPROTOOPT for what is not there."""
+    """Set an option, as setsockopt(2). Raises ENOPROTOOPT for an unknown option."""
     core: Core = datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET and name == sockopt.SO_NO_CHECK:
         ep.no_check = sockopt.as_int(value) != 0
@@ -172,7 +181,7 @@ def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> No
 
 
 def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
-    """getsockopt(2): an int or bytes."""
+    """Return an option's value (int or bytes), as getsockopt(2)."""
     datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
@@ -188,9 +197,10 @@ def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
 
 
 def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: int) -> Any:
-    """The socket for a datagram raddr:rport -> laddr:lport, or None: the most specific one, the latest of equals.
+    """Return the most specific socket for a datagram raddr:rport -> laddr:lport, the latest of equals, or None.
 
-    Among equals with SO_REUSEPORT, a keyed hash of the four numbers chooses, so that one peer stays with one socket.
+    Among equals with SO_REUSEPORT, a keyed hash of the peer's address and port and our address chooses, so that one
+    peer stays with one socket.
     """
     table: PortTable = core.udp
     bucket = table.buckets.get(lport) if table is not None else None
@@ -213,7 +223,7 @@ def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: 
 
 
 def _score(ep: UdpSocket, iface: Iface, laddr: int, raddr: int, rport: int) -> int:
-    """-1 where the socket does not take it, else the number of things it is specific about."""
+    """Return -1 if the socket does not accept the datagram, otherwise a score that grows with its restrictions."""
     if not ep.matches(iface, laddr, raddr):
         return -1
     if ep.rport != 0 and ep.rport != rport:
@@ -243,7 +253,7 @@ def _choose(
 
 
 def input(core: Core, iface: Iface, pkt: Packet) -> None:
-    """A UDP datagram for this host (RFC 1122 4.1.3)."""
+    """Process a UDP datagram for this host (RFC 1122 4.1.3)."""
     code = wire.parse(pkt)
     if code < 0:
         core.counters.UdpInErrors += 1
@@ -266,7 +276,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
-    """Broadcast and multicast: a copy to each socket that takes it."""
+    """Deliver a copy of a broadcast or multicast to each socket that accepts it."""
     table: PortTable = core.udp
     bucket = table.buckets.get(pkt.dport) if table is not None else None
     count = 0
@@ -278,7 +288,12 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
                 count += 1
     if count == 0:
         core.counters.UdpIgnoredMulti += 1
-        core.drop("udp-no-port", "udp " + addr_text(pkt.src), "no socket wants this broadcast", "RFC 1122 4.1.3.1")
+        core.drop(
+            "udp-no-port",
+            "udp " + addr_text(pkt.src),
+            "no socket accepts this broadcast or multicast",
+            "RFC 1122 4.1.3.1",
+        )
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
@@ -309,7 +324,10 @@ def icmp_error(
     quote: bytes,
     local: bool,
 ) -> bool:
-    """An ICMP error quotes a datagram src:sport -> dst:dport of ours. False where no socket sent it."""
+    """Report an ICMP error that quotes a datagram src:sport -> dst:dport of ours.
+
+    Returns False if no socket sent it.
+    """
     ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
     if ep is None:
         return False

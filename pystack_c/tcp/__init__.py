@@ -1,1 +1,1 @@
-"""TCP (RFC 9293). The rooms below hold the buffers, loss recovery, ECN, congestion control and the handshake."""
+"""TCP (RFC 9293). The subpackages hold the buffers, loss recovery, ECN, congestion control and the handshake."""

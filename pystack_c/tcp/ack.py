@@ -1,4 +1,4 @@
-"""The acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
+"""Process the acknowledgement field of an acceptable segment (RFC 9293 section 3.10.7.4, fifth)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_ge, seq_gt, seq_le, seq_lt
@@ -18,7 +18,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def process_ack(tcb: Tcb, pkt: Packet) -> None:
-    """SND.UNA =< SEG.ACK =< SND.NXT is known: take what is acknowledged, the window, and what follows for recovery."""
+    """Process an ACK with SEG.ACK =< SND.NXT: free acknowledged data, update the window, and run loss recovery."""
     ack = pkt.ack
     una = tcb.snd_una
     tcb.probes = 0
@@ -68,10 +68,10 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
             sample_rate(tcb)
         restart_rto(tcb, advanced)
     if tcb.rtxq.count != records:
-        # A SACK block, or loss recovery, cut a record.
+        # A SACK block or loss recovery split a record.
         memory.settle(tcb)
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
-        # (Linux: MSG_MORE holds data until the next reason to send.)
+        # On Linux, MSG_MORE holds data only until the next event that lets the connection send.
         tcb.more = False
     if tcb.unsent() > 0 or tcb.rtxq.lost_out > 0 or tcb.fin_pending or (tcb.no_space and tcb.chunks is not None):
         schedule(tcb)
@@ -80,7 +80,7 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
 
 
 def sample_rate(tcb: Tcb) -> None:
-    """The ACK ends a sample of the delivery rate, which may move the model of the path, and the pace."""
+    """End a delivery-rate sample at this ACK, and update the path model and the pacing rate from it."""
     if rate.finish_sample(tcb):
         old = tcb.cwnd
         ssthresh = tcb.ssthresh
@@ -91,7 +91,7 @@ def sample_rate(tcb: Tcb) -> None:
 
 
 def clean_rtxq(tcb: Tcb, ack: int) -> int:
-    """Take acknowledged records out. Returns a round-trip sample by Karn's rule (RFC 6298 3), or -1."""
+    """Remove acknowledged records. Return a round-trip sample in ns that satisfies Karn's rule (RFC 6298 3), or -1."""
     q = tcb.rtxq
     now = tcb.core.now
     sample = -1
@@ -101,7 +101,7 @@ def clean_rtxq(tcb: Tcb, ack: int) -> int:
         if seq_gt(seg.end, ack):
             if seg.gso == 0:
                 break
-            # An offloaded group: its segments are acknowledged as if sent one by one.
+            # This is an offloaded group. Treat its segments as if they had been sent one by one.
             q.split(q.first, ack)
         if seg.retrans > 0:
             retransmitted = True
@@ -112,7 +112,7 @@ def clean_rtxq(tcb: Tcb, ack: int) -> int:
         q.pop_head()
         seg = q.head()
     if seg is not None and seq_lt(seg.seq, ack):
-        # A part of one segment: it was cut for a retransmission, or the peer acknowledges oddly.
+        # The ACK covers part of a segment: the segment was split for a retransmission, or the peer acknowledges parts.
         if seg.retrans > 0:
             retransmitted = True
         elif sample < 0 and not seg.sacked:
@@ -127,7 +127,10 @@ def clean_rtxq(tcb: Tcb, ack: int) -> int:
 
 
 def data_acked(tcb: Tcb, ack: int) -> None:
-    """Move SND.UNA, free the send buffer (SYN and FIN are no bytes of it), wake the writer."""
+    """Advance SND.UNA, free the acknowledged bytes of the send buffer, and wake a waiting writer.
+
+    SYN and FIN take sequence numbers, but no bytes of the buffer.
+    """
     before = seq_diff(ack, tcb.snd_una)
     if tcb.syn_out():
         before -= 1
@@ -141,7 +144,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         n = before if before > 0 else 0
         tell.received(tcb, "tcp.acked", ack, n, "the peer acknowledged all data up to here", "RFC 9293 3.4")
     if tcb.route is not None and tcb.route.neigh is not None:
-        # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress shows that the next hop is alive.
+        # RFC 4861 7.3.1, RFC 1122 2.3.2.1 (4): forward progress confirms that the next hop is reachable.
         confirm(tcb.route.neigh)
     if seq_lt(tcb.snd_up, ack):
         tcb.snd_up = ack
@@ -161,7 +164,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         and not tcb.core.tcp_pressure
         and tcb.sndbuf_size < 2 * tcb.cwnd
     ):
-        # Room for what is in flight, and as much again while it is.
+        # Leave room for the data in flight, and for as much again to be sent while it is in flight.
         tcb.sndbuf_size = min(2 * tcb.cwnd, max(config.tcp_wmem_max, tcb.sndbuf_size))
     buf.ack(buf.head + before)
     memory.settle(tcb)
@@ -170,7 +173,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if tcb.chunks is not None:
         tcb.chunks.acked(buf.head)
         if _linux_queue(tcb):
-            # (Whether there is room again is asked after sending, as in Linux.)
+            # The next output checks for free space after it has sent, as Linux does.
             full = False
     if full and tcb.send_space() > 0:
         tcb.no_space = False
@@ -178,19 +181,25 @@ def data_acked(tcb: Tcb, ack: int) -> None:
 
 
 def measure(tcb: Tcb, pkt: Packet, sample: int) -> None:
-    """A round-trip time: from the record, or from the echoed timestamp where a retransmission made it ambiguous."""
+    """Update the round-trip estimate from the sample, or, if it is ambiguous, from the echoed timestamp.
+
+    The sample (ns) is ambiguous (-1) if a retransmission was acknowledged.
+    """
     if sample >= 0:
         rtt.update(tcb, sample)
         return
     if tcb.ts_ok and pkt.opt_ts and pkt.tsecr != 0:
-        # RFC 7323 4.1: TSecr names the transmission that is acknowledged.
+        # RFC 7323 4.1: TSecr identifies the transmission that is acknowledged.
         elapsed = (tcb.core.now // 1_000_000 + tcb.ts_offset - pkt.tsecr) & C.M32
         if elapsed < 0x7FFFFFFF:
             rtt.update(tcb, elapsed * 1_000_000)
 
 
 def update_window(tcb: Tcb, pkt: Packet) -> bool:
-    """SND.WND from a segment that is not older than the last one that set it (WL1, WL2). True where it changed."""
+    """Update SND.WND from a segment at least as new as the last update (SND.WL1, SND.WL2).
+
+    Return True if it changed.
+    """
     if not (seq_lt(tcb.snd_wl1, pkt.seq) or (tcb.snd_wl1 == pkt.seq and seq_le(tcb.snd_wl2, pkt.ack))):
         return False
     window = pkt.window << tcb.snd_wscale
@@ -205,7 +214,7 @@ def update_window(tcb: Tcb, pkt: Packet) -> bool:
     if tcb.core.probe is not None:
         tell.window(tcb, old, f"the peer's window is {window} bytes now", "RFC 9293 3.10.7.4")
     if old == 0:
-        # The window opened: the persist timer has done its work.
+        # The window opened, so the persist timer is no longer needed.
         timer = tcb.rto_timer
         if timer is not None and timer.deadline >= 0 and timer.kind == C.TIMER_PERSIST:
             tcb.core.cancel_timer(timer, "the peer opened its window", "RFC 9293 3.8.6.1")
@@ -217,15 +226,15 @@ def update_window(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def restart_rto(tcb: Tcb, advanced: bool) -> None:
-    """RFC 6298 5.2 and 5.3: off when nothing is out, from now on when something new was acknowledged."""
+    """Stop the timer if nothing is in flight (RFC 6298 5.2); restart it if the ACK advanced SND.UNA (5.3)."""
     timer = tcb.rto_timer
     if tcb.rtxq.count == 0:
         if timer is not None and timer.deadline >= 0 and timer.kind != C.TIMER_PERSIST:
             tcb.core.stop_timer(timer, "all data sent is acknowledged", "RFC 6298 5.2")
     elif advanced:
         if tcb.ca_state == C.CA_RECOVERY and not tcb.sack_ok:
-            # RFC 6582 3.2 step 3: only the first partial ACK restarts it. A round trip for each hole, of hundreds, takes longer
-            # than the slow start that follows the timeout (section 4: the Impatient variant).
+            # RFC 6582 3.2 step 3: only the first partial ACK restarts the timer. With hundreds of holes, one round trip
+            # for each hole takes longer than the slow start after a timeout (section 4: the Impatient variant).
             if tcb.partial_seen:
                 return
             tcb.partial_seen = True

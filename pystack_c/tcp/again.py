@@ -1,4 +1,4 @@
-"""A stream socket whose connect() failed may try again, with the options that it has."""
+"""Let a stream socket whose connect() failed try again with its options."""
 
 import errno
 from typing import Any
@@ -12,7 +12,8 @@ from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
 
-#: What a socket is, and what the application has asked for. All else belongs to the connection, and begins anew.
+#: The fields that describe the socket, and the options that the application set. All other fields belong to the
+#: connection, and are reset.
 KEPT = (
     "waiter service pending queued so_error laddr lport bound bound_iface ttl tos reuseaddr reuseport broadcast freebind dontroute "
     "options encap shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed "
@@ -26,9 +27,10 @@ RFC = "Linux tcp_disconnect"
 
 
 def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
-    """The application has heard that connect() failed: CLOSED as at first, bound to `laddr` (0: any) if it was bound.
+    """Return the endpoint to CLOSED after connect() failed, so that an OPEN is possible again (RFC 9293 3.10.1).
 
-    RFC 9293 3.10.1: an OPEN is possible in the state CLOSED.
+    A bound endpoint stays bound to its port, with the address `laddr` (0 means any). Raise OSError with EISCONN if the
+    endpoint is not CLOSED.
     """
     core = tcb.core
     core.now = now
@@ -58,7 +60,7 @@ def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
 
 
 def _forget(tcb: Tcb) -> None:
-    """What a learner watches goes back to its first values, each with its event."""
+    """Reset the variables that a learner watches, and emit the event for each."""
     core = tcb.core
     config = core.config
     srtt, rttvar, old = tcb.srtt, tcb.rttvar, backed_off(tcb)  # object

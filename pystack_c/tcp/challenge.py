@@ -1,4 +1,4 @@
-"""ACKs that answer bad segments, and what limits them (RFC 5961 section 7)."""
+"""ACKs that answer invalid segments, and their rate limits (RFC 5961 section 7)."""
 
 import pystack_c.const as C
 from pystack_c.tcp.delack import ack_now
@@ -6,7 +6,10 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def bad_segment_ack(tcb: Tcb, why: str, paws: bool) -> None:
-    """An ACK in answer to a bad segment without data, not more often than tcp_invalid_ratelimit (two peers could loop)."""
+    """Answer an invalid segment without data with an ACK, at most once per tcp_invalid_ratelimit.
+
+    Without the limit, two peers could answer each other forever.
+    """
     if bad_ack_too_soon(tcb):
         ack_skipped(tcb, paws)
         return
@@ -15,13 +18,13 @@ def bad_segment_ack(tcb: Tcb, why: str, paws: bool) -> None:
 
 
 def bad_ack_too_soon(tcb: Tcb) -> bool:
-    """Was a bad segment of this connection answered less than tcp_invalid_ratelimit ago?"""
+    """Return True if an invalid segment of this connection was answered less than tcp_invalid_ratelimit ago."""
     core = tcb.core
     return tcb.last_bad_ack >= 0 and core.now - tcb.last_bad_ack < core.config.tcp_invalid_ratelimit
 
 
 def ack_skipped(tcb: Tcb, paws: bool) -> None:
-    """Count the ACK that was not sent, by the state it concerns, or by what was wrong."""
+    """Count an ACK that was not sent, by the connection's state or by the error in the segment."""
     counters = tcb.core.counters
     if tcb.state == C.SYN_RECEIVED:
         counters.TcpExtTCPACKSkippedSynRecv += 1
@@ -36,10 +39,11 @@ def ack_skipped(tcb: Tcb, paws: bool) -> None:
 
 
 def challenge_ack(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 5961: an ACK that only the real peer can answer, throttled (section 7) for each connection by itself.
+    """Send a challenge ACK, to which only the real peer can react (RFC 5961), within a rate limit for each connection.
 
-    What one connection is answered must tell nobody whether another one exists, and where its window is (CVE-2016-5696). So the
-    budget of all, where there is one, comes second: a connection spends no more of it than its own limit allows.
+    The answers on one connection must not reveal whether another connection exists, or where its window is
+    (CVE-2016-5696). So the limit for the connection applies first, and the budget shared by all connections (section 7)
+    second: a connection cannot spend more of the budget than its own limit allows.
     """
     core = tcb.core
     core.drop("tcp-challenged", tcb.subject(), why, rfc)

@@ -1,4 +1,4 @@
-"""The ends of a connection: TIME-WAIT, errors, and giving back what it held."""
+"""End a connection: TIME-WAIT, aborts and timeouts, and the release of its resources."""
 
 import errno
 
@@ -24,7 +24,7 @@ def stop_timers(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 9293 3.6.1, MUST-13: linger 2 MSL; the buffers are not needed any more."""
+    """Enter TIME-WAIT for 2 MSL (RFC 9293 3.6.1, MUST-13), and free the buffers."""
     core = tcb.core
     set_state(tcb, C.TIME_WAIT, why, rfc)
     core.counters.TcpExtTW += 1
@@ -43,7 +43,10 @@ def enter_time_wait(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def await_fin(tcb: Tcb) -> bool:
-    """FIN-WAIT-2, and the application is gone: the peer's FIN has so long. False where there is no waiting (tcp(7) TCP_LINGER2)."""
+    """Start the timer that bounds FIN-WAIT-2 after the application has closed its socket.
+
+    Return False if TCP_LINGER2 is negative: the connection is then aborted at once (Linux tcp(7)).
+    """
     if tcb.linger2 < 0:
         tcb.core.counters.TcpExtTCPAbortOnLinger += 1
         abort_connection(tcb, 0, "TCP_LINGER2 says not to wait for the peer's FIN", "Linux tcp(7) TCP_LINGER2")
@@ -53,7 +56,10 @@ def await_fin(tcb: Tcb) -> bool:
 
 
 def slim(tcb: Tcb) -> None:
-    """Nothing is sent any more but ACKs: what only a sender needs goes (65,536 such blocks are the default bound)."""
+    """Free what only a sender needs, because the connection now sends only ACKs.
+
+    By default up to 65,536 blocks may be in TIME-WAIT.
+    """
     tcb.cc = None
     tcb.rate = None
     tcb.mtup = None
@@ -67,7 +73,7 @@ def slim(tcb: Tcb) -> None:
 
 
 def start_wait(tcb: Tcb, kind: int, wait: int) -> None:
-    """(Re)start the timer of TIME-WAIT or FIN-WAIT-2."""
+    """Start or restart the timer of TIME-WAIT or FIN-WAIT-2. `wait` is in ns."""
     core = tcb.core
     if tcb.wait_timer is None:
         tcb.wait_timer = new_timer(tcb, kind)
@@ -82,11 +88,11 @@ def start_wait(tcb: Tcb, kind: int, wait: int) -> None:
 
 
 def finish(tcb: Tcb, why: str, rfc: str) -> None:
-    """The connection is over: CLOSED, out of the tables, no timer, no unacknowledged data."""
+    """End the connection: enter CLOSED, leave the tables, stop the timers, and discard unacknowledged data."""
     core = tcb.core
     set_state(tcb, C.CLOSED, why, rfc)
     stop_timers(tcb, why, rfc)
-    # A timer knows its owner: without this a block would stay until the garbage collector looks for cycles.
+    # A timer refers to its owner. Break this cycle, or the block stays until the garbage collector runs.
     tcb.rto_timer = tcb.delack_timer = tcb.reorder_timer = None
     tcb.pace_timer = tcb.wait_timer = tcb.keep_timer = None
     tcb.rtxq.clear()
@@ -114,7 +120,7 @@ def finish(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def fail_connection(tcb: Tcb, error: int, why: str, rfc: str) -> None:
-    """The connection is over by an error that the application must see (ECONNRESET, ETIMEDOUT ...)."""
+    """End the connection with an errno for the application, such as ECONNRESET or ETIMEDOUT."""
     tcb.so_error = error
     tcb.was_reset = True
     tcb.shut_rd = True
@@ -125,7 +131,7 @@ def fail_connection(tcb: Tcb, error: int, why: str, rfc: str) -> None:
 
 
 def abort_connection(tcb: Tcb, error: int, why: str, rfc: str) -> None:
-    """Send RST where the peer knows of the connection, and fail it."""
+    """Fail the connection, and send a RST if the peer may know about it."""
     state = tcb.state
     if state in (C.SYN_RECEIVED, C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.CLOSING, C.LAST_ACK):
         reset_connection(tcb, why, rfc)
@@ -133,7 +139,10 @@ def abort_connection(tcb: Tcb, error: int, why: str, rfc: str) -> None:
 
 
 def timed_out(tcb: Tcb, why: str, rfc: str) -> None:
-    """R2, the user timeout or keep-alive gave up: ETIMEDOUT, or the soft error that ICMP left (SHLD-25)."""
+    """End the connection after R2, the user timeout or the keep-alive limit was reached.
+
+    The error is ETIMEDOUT, or the soft error that ICMP reported (SHLD-25).
+    """
     tcb.core.counters.TcpExtTCPAbortOnTimeout += 1
     error = tcb.soft_error if tcb.soft_error else errno.ETIMEDOUT
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:

@@ -1,4 +1,4 @@
-"""The text and the FIN of an acceptable segment (RFC 9293 section 3.10.7.4, seventh and eighth), and when to ACK."""
+"""Process the text and the FIN of an acceptable segment (RFC 9293 section 3.10.7.4, seventh and eighth)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
@@ -15,16 +15,16 @@ from pystack_c.tcp.urgent import urgent_byte
 
 
 def segment_text(tcb: Tcb, pkt: Packet) -> None:
-    """Take the payload: in order, to be kept for later, or already known."""
+    """Process the payload: deliver data that is in order, store early data, and report a duplicate."""
     seq = pkt.seq
     begin = pkt.data_off
     end = pkt.l4_end
     tcb.last_data_recv = tcb.core.now
     if 0 < tcb.rcv_limit < tcb.recvbuf.size:
-        # tcp_grow_window
+        # Linux: tcp_grow_window.
         tcb.rcv_limit += 2 * (pkt.l4_end - pkt.data_off)
     if end - begin > tcb.rcv_mss:
-        # What the peer's full-sized segments look like (an offloaded group counts as its parts).
+        # Estimate the size of the peer's full-sized segments. An offloaded group counts as its segments.
         seen = pkt.gso_size if pkt.gso_size > 0 else end - begin
         if seen > tcb.rcv_mss and seen <= 65495:
             tcb.rcv_mss = seen
@@ -41,7 +41,7 @@ def segment_text(tcb: Tcb, pkt: Packet) -> None:
         seq = tcb.rcv_nxt
     over = seq_diff(seq_add(seq, end - begin), tcb.rcv_adv)
     if over > 0:
-        # Only what fits into the window (RFC 9293 3.10.7.4: trim to the window).
+        # RFC 9293 3.10.7.4: trim the data to the window.
         end -= over
         if end <= begin:
             tcb.core.drop("tcp-zero-window", tcb.subject(), "the data is beyond the window", "RFC 9293 3.10.7.4")
@@ -65,7 +65,7 @@ def segment_text(tcb: Tcb, pkt: Packet) -> None:
 
 
 def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
-    """All of it is known: say so at once, with D-SACK (RFC 2883 4)."""
+    """Report at once that the whole segment is a duplicate, with a D-SACK block if SACK is on (RFC 2883 4)."""
     tcb.core.counters.TcpExtDelayedACKLost += 1
     if tcb.sack_ok:
         tcb.dsack = (left, right)
@@ -77,7 +77,10 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
 
 
 def option_may_be_blocked(tcb: Tcb) -> None:
-    """RFC 9768 3.2.3.2.2: what our ACK with an option acknowledged came again; twice in a row, and there are no more options."""
+    """Stop sending AccECN options if the path seems to drop the segments that carry them (RFC 9768 3.2.3.2.2).
+
+    The sign is that the peer twice in a row retransmits data that an ACK with an option had acknowledged.
+    """
     if not tcb.accecn.opt_last:
         return
     tcb.accecn.opt_dups += 1
@@ -87,10 +90,10 @@ def option_may_be_blocked(tcb: Tcb) -> None:
 
 
 def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
-    """Bytes at RCV.NXT: deliver them, and what waited behind them."""
+    """Deliver the bytes at RCV.NXT, and the stored bytes that become contiguous."""
     buf = tcb.recvbuf
     if tcb.accecn is not None and tcb.accecn.opt_last:
-        # The last ACK with an option got through.
+        # Data arrived in order, so the last ACK with an option got through.
         tcb.accecn.opt_dups = 0
     before = tcb.rcv_nxt
     was_empty = buf.used < tcb.rcvlowat
@@ -101,7 +104,7 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
         filled = True
         tcb.rcv_nxt = buf.pull(tcb.rcv_nxt)
         if tcb.sack_ok and tcb.dsack is None and buf.known is not None:
-            # RFC 2883 4: part of it had come before, out of order.
+            # RFC 2883 4: part of the data was already here, out of order.
             tcb.dsack = buf.known
             tcb.core.counters.TcpExtTCPDSACKOfoSent += 1
         forget_sacks(tcb)
@@ -118,10 +121,10 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     if tcb.urgent is not None and tcb.urgent.state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None or tcb.service is not None:
-        # (A service may be waiting for the rest of what it has left in the buffer.)
+        # A service may be waiting for the rest of a message, of which it left the first part in the buffer.
         tcb.wake(C.EV_IN)
     if filled:
-        # RFC 5681 4.2: a segment that fills a gap is acknowledged at once.
+        # RFC 5681 4.2: acknowledge a segment that fills a gap at once.
         ack_now(tcb, "the segment fills a gap", "RFC 5681 4.2")
     elif tcb.dsack is not None:
         ack_now(tcb, "part of the data arrived twice, which a D-SACK block reports", "RFC 2883 4")
@@ -132,7 +135,10 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
 
 
 def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
-    """Keep it (SHLD-31), tell the sender at once (MAY-13), with SACK in the order of RFC 2018 section 4."""
+    """Store the data (SHLD-31), and send a duplicate ACK at once (MAY-13).
+
+    RFC 2018 4 sets the order of its SACK blocks.
+    """
     buf = tcb.recvbuf
     core = tcb.core
     right = seq_add(seq, end - begin)
@@ -149,7 +155,7 @@ def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
             why = f"{seq_diff(seq, tcb.rcv_nxt)} bytes are missing before it"
             tell.received(tcb, "tcp.ooo", seq, end - begin, why, "RFC 9293 3.10.7.4")
     else:
-        # All of it waits here already.
+        # The buffer holds all of this data already.
         core.counters.TcpExtTCPOFOQueue += 1
         core.counters.TcpExtTCPOFOMerge += 1
     if tcb.sack_ok:
@@ -162,7 +168,7 @@ def out_of_order(tcb: Tcb, pkt: Packet, seq: int, begin: int, end: int) -> None:
 
 
 def note_sack(tcb: Tcb, seq: int) -> None:
-    """RFC 2018 4: the first block holds the segment that triggered this ACK, then the most recent others."""
+    """Update the SACK blocks: the block with this segment comes first, then the most recent others (RFC 2018 4)."""
     block = tcb.recvbuf.block_at(seq)
     if block is None:
         return
@@ -177,7 +183,7 @@ def note_sack(tcb: Tcb, seq: int) -> None:
 
 
 def forget_sacks(tcb: Tcb) -> None:
-    """Blocks that RCV.NXT has passed are not reported any more."""
+    """Remove the SACK blocks that RCV.NXT has passed."""
     if tcb.sacks is None:
         return
     rest = [block for block in tcb.sacks if seq_gt(block[0], tcb.rcv_nxt)]
@@ -185,7 +191,10 @@ def forget_sacks(tcb: Tcb) -> None:
 
 
 def segment_fin(tcb: Tcb, pkt: Packet) -> None:
-    """Eighth, the FIN: it counts when everything before it is here; until then its place is remembered."""
+    """Process a FIN (RFC 9293 3.10.7.4, eighth). It takes effect when all data before it has arrived.
+
+    Until then, the connection remembers the FIN's sequence number.
+    """
     if pkt.tcp_flags & C.FIN:
         seq = seq_add(pkt.seq, pkt.l4_end - pkt.data_off)
         if not tcb.fin_received and seq_ge(seq, tcb.rcv_nxt) and seq_le(seq, tcb.rcv_adv):
@@ -198,7 +207,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
     tcb.fin_expected = False
     tcb.fin_received = True
     if tcb.recvbuf.ooo is not None or tcb.recvbuf.known is not None:
-        # Nothing follows a FIN: what claims to was never the peer's.
+        # Data after the FIN cannot come from the peer, so discard it.
         tcb.recvbuf.forget_ooo()
         memory.settle(tcb)
     tcb.sacks = None
@@ -215,7 +224,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
     if state == C.SYN_RECEIVED or state == C.ESTABLISHED:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
-        # (Our FIN is not acknowledged yet, or ACK processing would have moved us on.)
+        # Our FIN is not acknowledged yet, or the ACK processing would have entered FIN-WAIT-2.
         tcb.closing_fin = quirks.repeats_fin(tcb)
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
@@ -224,6 +233,6 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
 
 
 def fin_again(tcb: Tcb) -> None:
-    """TIME-WAIT and a repeated FIN: acknowledge, restart 2 MSL."""
+    """Acknowledge a retransmitted FIN in TIME-WAIT, and restart the 2 MSL timer."""
     ack_now(tcb, "the peer retransmitted its FIN, so our ACK was probably lost", "RFC 9293 3.10.7.4")
     start_wait(tcb, C.TIMER_TIME_WAIT, tcb.core.config.tcp_time_wait)

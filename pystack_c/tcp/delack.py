@@ -1,4 +1,7 @@
-"""Delayed acknowledgments: when an ACK is due at once, and how long it may wait (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2)."""
+"""Delayed acknowledgments (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2).
+
+This module decides whether an ACK is due at once, and how long it may wait otherwise.
+"""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff
@@ -6,12 +9,12 @@ from pystack_c.base.timer import new_timer
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
-# How long after its last data an application is one that answers.
+# An application counts as answering for this time (ns) after it last sent data.
 ANSWERING = 1_000_000_000
 
 
 def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
-    """Owe an ACK that is sent at the next poll (several merge into one, MUST-58 and 59)."""
+    """Mark an ACK as due at the next poll. Several such ACKs merge into one (MUST-58, MUST-59)."""
     tcb.ack_now = True
     if tcb.core.probe is not None:
         tcb.ack_reason = why
@@ -20,12 +23,12 @@ def ack_now(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def answering(tcb: Tcb) -> bool:
-    """The application sends data of its own, which will carry the ACK."""
+    """Return True if the application sends data of its own, which can carry the ACK."""
     return tcb.last_send > 0 and tcb.core.now - tcb.last_send < ANSWERING
 
 
 def ack_policy(tcb: Tcb) -> None:
-    """Delay the ACK, but not for a second full-sized segment, nor for long (SHLD-18, SHLD-19, MUST-40)."""
+    """Delay the ACK for a short time, unless two full-sized segments are unacknowledged (SHLD-18, SHLD-19, MUST-40)."""
     core = tcb.core
     if seq_diff(tcb.rcv_nxt, tcb.last_ack_sent) >= core.config.tcp_delack_segs * tcb.rcv_mss:
         why = "" if core.probe is None else f"{core.config.tcp_delack_segs} full-sized segments are unacknowledged"
@@ -41,7 +44,7 @@ def ack_policy(tcb: Tcb) -> None:
 
 
 def delay_ack(tcb: Tcb) -> None:
-    """An ACK is owed, but not yet."""
+    """Start the delayed-ACK timer, unless it is running."""
     core = tcb.core
     timer = tcb.delack_timer
     if timer is None:
@@ -59,6 +62,6 @@ def delay_ack(tcb: Tcb) -> None:
 
 
 def _second_segment(tcb: Tcb) -> bool:
-    """For FreeBSD, a segment of any size forces an ACK if another one waits for its own (tcp_delack_any_size)."""
+    """Return True if FreeBSD would send the ACK: a second segment of any size arrived (tcp_delack_any_size)."""
     timer = tcb.delack_timer
     return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0

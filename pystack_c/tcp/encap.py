@@ -1,4 +1,7 @@
-"""A change of a connection's encapsulation, by the application or by a received source route. See ip/encap.py for the interface."""
+"""Change a connection's encapsulation, for the application or for a received source route.
+
+ip/encap.py describes the interface.
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def use_encap(tcb: Tcb, encap: Any) -> None:
-    """Another encapsulation (or None) from now on: another way, perhaps, and another room for data (MUST-16)."""
+    """Use another encapsulation (or None) from now on. The route and the MSS can change with it (MUST-16)."""
     tcb.encap = encap
     if tcb.state == C.CLOSED or tcb.state == C.LISTEN:
         return
@@ -20,8 +23,10 @@ def use_encap(tcb: Tcb, encap: Any) -> None:
 
 
 def received_route(tcb: Tcb, pkt: Packet) -> None:
-    """A passive side answers along the route that a segment came (MUST-53), the latest one (SHLD-24), but an application's
-    own goes first (MUST-52)."""
+    """Answer along the reverse of the source route of the latest segment, on a passive side (MUST-53, SHLD-24).
+
+    A route that the application set takes precedence (MUST-52).
+    """
     if tcb.options_given or not tcb.core.config.accept_source_route:
         return
     asked = ip_options.reverse_route(ip_options.of_packet(pkt), pkt.src)

@@ -1,10 +1,10 @@
-"""The errors of user calls, with the text that a BSD socket gives."""
+"""The errors of user calls, with the texts of BSD sockets."""
 
 import errno
 
 
 def error(code: int) -> OSError:
-    """An OSError by its errno (Python chooses the subclass)."""
+    """Return an OSError for the errno `code`. Python chooses the subclass."""
     return OSError(code, ERROR_TEXT.get(code, errno.errorcode.get(code, "error")))
 
 

@@ -1,4 +1,4 @@
-"""ICMP errors about segments of ours (RFC 9293 section 3.9.2.2, RFC 5927, RFC 1191)."""
+"""ICMP errors about segments that we sent (RFC 9293 section 3.9.2.2, RFC 5927, RFC 1191)."""
 
 import errno
 from typing import Any
@@ -15,7 +15,7 @@ from pystack_c.tcp.queues import errqueue, memory
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
-# What a destination-unreachable code means to an application, as Linux maps them.
+# The errno for each code of destination unreachable, as on Linux.
 UNREACHABLE = {
     0: errno.ENETUNREACH,
     1: errno.EHOSTUNREACH,
@@ -33,7 +33,11 @@ UNREACHABLE = {
 
 
 def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sport: int, dport: int, seq: int) -> None:
-    """An ICMP error quotes a segment (src, sport) -> (dst, dport) of ours that began at `seq` (MUST-54)."""
+    """Process an ICMP error that quotes our segment from (src, sport) to (dst, dport) (MUST-54).
+
+    `kind` and `code` are those of the ICMP message, `mtu` is the next-hop MTU in bytes or 0, and `seq` is the sequence
+    number in the quotation.
+    """
     tcb: Tcb = core.tcp.find(src, sport, dst, dport)
     if tcb is None:
         core.drop("icmp-no-connection", "icmp", "no connection sent the quoted segment", "RFC 9293 3.9.2.2")
@@ -43,7 +47,7 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
         core.drop("icmp-source-quench", tcb.subject(), "TCP ignores source quench", "RFC 9293 3.9.2.2")
         return
     if not (seq_le(tcb.snd_una, seq) and seq_lt(seq, tcb.snd_nxt)):
-        # RFC 5927 4.1: who cannot quote what is in flight is guessing.
+        # RFC 5927 4.1: a message that quotes data not in flight is probably forged.
         core.counters.TcpExtOutOfWindowIcmps += 1
         core.drop("icmp-out-of-window", tcb.subject(), "the quoted segment is not in flight", "RFC 5927 4.1")
         return
@@ -63,21 +67,25 @@ def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sp
     if opening and tcb.recverr:
         errqueue.icmp(tcb, problem, kind, code)
     if opening and quirks.icmp_ends_opening(core, kind, code, hard):
-        # SHLD-26, and Linux: while opening, hard errors end it.
+        # SHLD-26, and Linux: a hard error ends a connection that is opening.
         core.counters.TcpAttemptFails += 1
         tell.soft_error(tcb, problem, "the error ends a connection that is not established yet", "RFC 9293 3.9.2.2")
         fail_connection(tcb, problem, f"ICMP error, type {kind} code {code}", "RFC 9293 3.9.2.2")
         return
-    # MUST-56, and RFC 5927 5.2 for the hard ones: an open connection lives on; the error is kept for the application.
+    # MUST-56, and RFC 5927 5.2 for hard errors: an established connection continues, and the application can read the
+    # error.
     tcb.soft_error = problem
     tell.soft_error(tcb, problem, "the error does not end an established connection", "RFC 5927 5.2")
     if tcb.recverr:
-        # SHLD-20, switched on: the next call fails with it, once (ip(7), IP_RECVERR on a stream).
+        # SHLD-20, if IP_RECVERR is set: the next call fails with the error, once (ip(7)).
         tcb.fail(problem)
 
 
 def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport: int) -> None:
-    """Our own ARP gave the next hop up: that ends an opening, and is a soft error to an open connection (as on Linux)."""
+    """Process a failure of ARP to resolve the next hop.
+
+    As on Linux, it ends a connection in SYN-SENT, and is a soft error for an established one.
+    """
     tcb: Tcb = core.tcp.find(src, sport, dst, dport)
     if tcb is None:
         return
@@ -90,32 +98,32 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
 
 
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
-    """RFC 1191 6.1 to 6.3: smaller segments from now on, and the one that was dropped again at once."""
+    """Lower the path MTU, and retransmit the dropped segment at once in smaller segments (RFC 1191 6.1 to 6.3)."""
     core = tcb.core
     if tcb.route is None or tcb.pmtudisc == 0 or tcb.pmtudisc >= 3:
-        # (IP_PMTUDISC_DONT: without DF nothing is too large; PROBE: the application finds out itself; INTERFACE and OMIT: so that
-        # nobody can lie.)
+        # With IP_PMTUDISC_DONT, packets have no DF flag, so none is too large. With PROBE, the application finds the
+        # path MTU. With INTERFACE and OMIT, a forged message must have no effect.
         core.drop("icmp-mtu-ignored", tcb.subject(), "the socket ignores path MTUs (IP_MTU_DISCOVER)", "Linux ip(7)")
         return
     if mtu == 0:
-        # An old router does not say: the next plateau below (RFC 1191 5).
+        # An old router does not report the MTU: take the next lower plateau (RFC 1191 5).
         mtu = plateau(tcb.route.mtu)
     if mtu < 68 or mtu > tcb.route.mtu:
         core.drop("icmp-bad-mtu", tcb.subject(), "the reported next-hop MTU is not plausible", "RFC 5927 7.2")
         return
-    # (Other connections share the Dst: they take its MTU over in have_route.)
+    # Other connections share the Dst, and have_route adopts its MTU for them.
     lower_mtu(core, tcb.route, mtu)
     update_mss(tcb)
     if tcb.syn_out():
         if tcb.syn_data:
-            # (A plain SYN is never too large.)
+            # A SYN without data is never too large.
             syn_was_too_large(tcb)
         return
     send_smaller(tcb)
 
 
 def syn_was_too_large(tcb: Tcb) -> None:
-    """Fast Open's SYN with data did not fit: a plain one at once; its data waits for the answer."""
+    """Retransmit a Fast Open SYN that was too large at once without its data, which waits for the handshake."""
     tcb.tfo.asked = False
     tcb.tfo.again = True
     head = tcb.rtxq.head()
@@ -127,7 +135,10 @@ def syn_was_too_large(tcb: Tcb) -> None:
 
 
 def send_smaller(tcb: Tcb) -> None:
-    """What is out was too large for the path: send it again, cut anew. No congestion: cwnd stays bytes (RFC 1191 6.5)."""
+    """Split the segments in flight that are too large for the path, and retransmit them.
+
+    This is not congestion, so cwnd keeps its size in bytes (RFC 1191 6.5).
+    """
     q = tcb.rtxq
     found = False
     for item in q.segs[q.first :]:
@@ -148,7 +159,7 @@ def send_smaller(tcb: Tcb) -> None:
 
 
 def plateau(mtu: int) -> int:
-    """RFC 1191 7.1: the next smaller MTU that is in use somewhere."""
+    """Return the next lower MTU in common use (RFC 1191 7.1), or 68."""
     for value in (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296):
         if value < mtu:
             return value

@@ -1,7 +1,7 @@
 """tcp_info: the state of a connection, with the names, meanings and units of Linux's struct tcp_info.
 
-Times are in microseconds (but in milliseconds if they begin with last_, and total_rto_time), windows in segments,
-and rates in bytes per second.
+Times are in microseconds, except last_* and total_rto_time, which are in milliseconds. Windows are in segments, and
+rates are in bytes per second.
 """
 
 from typing import Any
@@ -23,7 +23,10 @@ TIMESTAMPS, SACK, WSCALE, ECN, ECN_SEEN, SYN_DATA, FASTOPEN_CHILD = 1, 2, 4, 8, 
 
 
 def tcp_info(tcb: Tcb, now: int) -> dict[str, Any]:
-    """Every field of struct tcp_info, and the name of the state. The call changes nothing."""
+    """Return every field of struct tcp_info, and the state's name.
+
+    The call changes only the core's time, which becomes `now`.
+    """
     tcb.core.now = now
     told = {**_state(tcb), **_out(tcb), **_times(tcb, now), **_path(tcb), **_sums(tcb), **_limits(tcb, now)}
     return {**told, **_accurate_ecn(tcb)}
@@ -65,7 +68,7 @@ def _state(tcb: Tcb) -> dict[str, Any]:
 
 
 def _out(tcb: Tcb) -> dict[str, Any]:
-    """Outstanding segments and their fate. For a listener, its accept queue and the bound of that queue."""
+    """Return the counts of outstanding segments. A listener reports its accept queue and its backlog instead."""
     unacked = sacked = lost = retrans = 0
     for item in tcb.rtxq.segs[tcb.rtxq.first :]:
         seg: SentSegment = item
@@ -88,7 +91,7 @@ def _out(tcb: Tcb) -> dict[str, Any]:
 
 
 def _times(tcb: Tcb, now: int) -> dict[str, Any]:
-    """How long ago something happened, or 0 if it never did. (Like Linux, it does not report the last ACK sent.)"""
+    """Return how long ago each event happened, or 0 if it never did. Like Linux, omit the last ACK sent."""
     return {
         "tcpi_last_data_sent": (now - tcb.last_send) // MSEC if tcb.last_send else 0,
         "tcpi_last_ack_sent": 0,
@@ -110,7 +113,7 @@ def _path(tcb: Tcb) -> dict[str, Any]:
         "tcpi_rttvar": tcb.rttvar // USEC,
         "tcpi_snd_ssthresh": INFINITE_SSTHRESH if infinite else tcb.ssthresh // mss,
         "tcpi_snd_cwnd": tcb.cwnd // mss,
-        # As on Linux, without the bytes that timestamps take of every segment.
+        # As on Linux, exclude the bytes that the timestamps option takes in every segment.
         "tcpi_advmss": local_mss(tcb) - (12 if tcb.ts_ok else 0) if tcb.route is not None else 0,
         "tcpi_reordering": tcb.reordering,
         "tcpi_rcv_rtt": tcb.rcv_rtt // USEC,
@@ -120,14 +123,14 @@ def _path(tcb: Tcb) -> dict[str, Any]:
 
 
 def _pmtu(tcb: Tcb) -> int:
-    """The path MTU, from the route or from our own search (RFC 4821)."""
+    """Return the path MTU in bytes, from the route or from the search (RFC 4821)."""
     if tcb.route is None:
         return 0
     return tcb.mtup.low if tcb.mtup is not None else path_mtu(tcb)
 
 
 def _sums(tcb: Tcb) -> dict[str, Any]:
-    """RFC 4898's counts, and the rates. `delivered` counts segments, the SYN among them."""
+    """Return the counters of RFC 4898, and the rates. `delivered` counts segments, including the SYN."""
     return {
         "tcpi_pacing_rate": pacing_limit(tcb) or NO_LIMIT,
         "tcpi_max_pacing_rate": tcb.max_pacing_rate or NO_LIMIT,
@@ -154,7 +157,7 @@ def _sums(tcb: Tcb) -> dict[str, Any]:
 
 
 def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
-    """How long the sender was busy, how long the peer's window or its own buffer limited it, and the time lost to timeouts."""
+    """Return how long the sender was busy, how long the window or the buffer limited it, and the RTO totals."""
     times = [0, tcb.chrono_busy, tcb.chrono_rwnd, tcb.chrono_sndbuf]
     times[tcb.chrono] += now - tcb.chrono_at
     rto_time = tcb.rto_time + (now - tcb.rto_stamp if tcb.rto_stamp >= 0 else 0)
@@ -169,7 +172,7 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
 
 
 def _accurate_ecn(tcb: Tcb) -> dict[str, Any]:
-    """RFC 9768's counters without their initial values, or zero if accurate ECN was not agreed on."""
+    """Return the counters of RFC 9768 without their initial values, or zeros if accurate ECN was not negotiated."""
     names = "delivered_e1 delivered_e0 delivered_ce received_e1 received_e0 received_ce".split()
     acc = tcb.accecn
     counts = [0] * len(names)

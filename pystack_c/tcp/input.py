@@ -30,14 +30,18 @@ from pystack_c.wire.tcp import parse_tcp, segment_len
 
 
 def segment_arrives(core: Any, pkt: Packet) -> None:
-    """A checked IPv4 packet with protocol 6 arrived for this host; its TCP segment lies at [l4_off, l4_end)."""
+    """Process a TCP segment that arrived for this host in a checked IPv4 packet.
+
+    The segment occupies `[l4_off, l4_end)` of the frame (byte offsets). Every discarded segment is counted with
+    `core.drop`.
+    """
     core.counters.TcpInSegs += 1
     if parse_tcp(pkt) != 0:
         core.counters.TcpInErrs += 1
         core.drop("tcp-malformed", "tcp", "the TCP header length does not fit the segment", "RFC 9293 3.1")
         return
     if not pkt.flags & C.RX_CSUM_OK:
-        # MUST-3
+        # MUST-3: verify the checksum, unless the device has done so.
         acc = pseudo_sum(pkt.src, pkt.dst, C.IPPROTO_TCP, pkt.l4_end - pkt.l4_off)
         if checksum(pkt.frame, pkt.l4_off, pkt.l4_end, acc) != 0:
             core.counters.TcpInCsumErrors += 1
@@ -45,7 +49,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
             core.drop("tcp-bad-checksum", f"tcp port {pkt.dport}", "the TCP checksum is wrong", "RFC 9293 3.1")
             return
     if pkt.dst_kind != C.DST_UNICAST or pkt.l2_group:
-        # MUST-57: nothing of TCP belongs to a broadcast or multicast address.
+        # MUST-57: TCP ignores segments from or to a broadcast or multicast address.
         core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "the addresses are not both unicast", "RFC 9293 3.9.2.3")
         return
     if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and quirks.drops_syn_fin(core):
@@ -79,7 +83,10 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
 
 
 def goes_first(tcb: Tcb, pkt: Packet) -> bool:
-    """The cases that come before the sequence number: TIME-WAIT, and a SYN in SYN-RECEIVED. True if the segment is done with."""
+    """Handle the cases that precede the sequence number check: TIME-WAIT, and a SYN in SYN-RECEIVED.
+
+    Return True if nothing more is to be done with the segment.
+    """
     if tcb.state == C.TIME_WAIT:
         return time_wait(tcb, pkt)
     if tcb.state == C.SYN_RECEIVED and pkt.tcp_flags & C.SYN and pkt.seq == tcb.irs:
@@ -88,7 +95,11 @@ def goes_first(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def came_another_way(tcb: Tcb, pkt: Packet) -> bool:
-    """TCP in UDP: a segment in another datagram than the connection's, or plain, belongs to no connection (FreeBSD tcp_input)."""
+    """Discard a segment whose UDP encapsulation differs from the connection's (FreeBSD tcp_input).
+
+    A segment that arrives in UDP with another port, or without UDP, does not belong to the connection. Return True if
+    the segment was handled here.
+    """
     core = tcb.core
     if tcb.state == C.LISTEN or tunnel.port_of(core.tunnel) == tunnel.port_of(tcb.encap):
         return False
@@ -103,7 +114,7 @@ def came_another_way(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def explain_arrival(tcb: Tcb, pkt: Packet) -> None:
-    """The tcp.in event."""
+    """Emit the tcp.in event."""
     fields = {
         "seq": pkt.seq,
         "ack": pkt.ack,
@@ -116,7 +127,7 @@ def explain_arrival(tcb: Tcb, pkt: Packet) -> None:
 
 
 def closed_state(core: Any, pkt: Packet) -> None:
-    """3.10.7.1: no connection: everything but a RST is answered with a RST."""
+    """CLOSED (RFC 9293 3.10.7.1): no connection matches, so answer every segment except a RST with a RST."""
     subject = f"tcp port {pkt.dport}"
     if pkt.tcp_flags & C.RST:
         core.drop("tcp-reset-unknown", subject, "the RST belongs to no connection", "RFC 9293 3.10.7.1")
@@ -126,7 +137,10 @@ def closed_state(core: Any, pkt: Packet) -> None:
 
 
 def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
-    """3.10.7.4, first: the four cases of the acceptability test."""
+    """Return True if the segment passes the four cases of the acceptability test (RFC 9293 3.10.7.4, first).
+
+    `length` is the segment's length in sequence space: SYN and FIN count as one each.
+    """
     wnd = tcb.rcv_wnd()
     if _buffer_is_window(tcb):
         wnd = max(wnd, tcb.recvbuf.size - tcb.recvbuf.used)
@@ -143,7 +157,7 @@ def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
 
 
 def other_states(tcb: Tcb, pkt: Packet) -> None:
-    """3.10.7.4: SYN-RECEIVED and all synchronized states."""
+    """Process a segment in SYN-RECEIVED or a synchronized state, in the order of RFC 9293 3.10.7.4."""
     core = tcb.core
     flags = pkt.tcp_flags
     length = segment_len(pkt)
@@ -161,7 +175,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
     if flags & C.RST:
         reset_arrived(tcb, pkt)
         return
-    # (Third, security and compartment, is not implemented, as the RFC allows.)
+    # Third, security and compartment: not implemented, as the RFC allows.
     # Fourth, the SYN bit.
     if flags & C.SYN:
         syn_arrived(tcb)
@@ -177,7 +191,8 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
     if not ack_field(tcb, pkt):
         return
     if pkt.ip_hlen > 20 and tcb.passive:
-        # SHLD-24 (an acceptable segment's only: who can guess no sequence number shall not turn the traffic aside).
+        # SHLD-24. Only an acceptable segment may set the route, so that an attacker who cannot guess a sequence number
+        # cannot divert the traffic.
         received_route(tcb, pkt)
     if tcb.accecn is not None and accecn.arrived(tcb, pkt):
         ack_now(tcb, "congestion marks are reported at once", "RFC 9768 3.2.2.5.1")
@@ -196,7 +211,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
 
 
 def syn_arrived(tcb: Tcb) -> None:
-    """RFC 5961 4.2: a SYN on an open connection is challenged."""
+    """Answer a SYN on an open connection with a challenge ACK (RFC 5961 4.2)."""
     if quirks.syn_resets(tcb):
         abort_connection(tcb, errno.ECONNRESET, "a SYN arrived inside the window", "RFC 9293 3.10.7.4")
         return
@@ -205,14 +220,14 @@ def syn_arrived(tcb: Tcb) -> None:
 
 
 def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
-    """Process the text where the state allows it. False where the connection ended by it."""
+    """Process the text if the state allows it. Return False if this ended the connection."""
     state = tcb.state
     if state == C.ESTABLISHED or state == C.FIN_WAIT_1 or state == C.FIN_WAIT_2:
         if tcb.detached:
-            # SHLD-3: the application is gone, nobody will read this.
+            # SHLD-3: the application has closed its socket, so nothing will read this data.
             tcb.core.counters.TcpExtTCPAbortOnData += 1
             why = "data arrived for an application that has closed its socket"
-            # (At SEG.ACK, which is the peer's RCV.NXT, so that RFC 5961 lets it count.)
+            # The RST is sent at SEG.ACK, which is the peer's RCV.NXT, so RFC 5961 lets the peer accept it.
             refuse(tcb.core, pkt, why, "RFC 9293 3.6.1")
             fail_connection(tcb, errno.ECONNRESET, why, "RFC 9293 3.6.1")
             return False
@@ -223,7 +238,7 @@ def text_allowed(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def unacceptable(tcb: Tcb, pkt: Packet) -> None:
-    """Not in the window: drop it, but say where the window is (unless it is a RST)."""
+    """Drop a segment outside the window. Unless it is a RST, an ACK tells the peer where the window is."""
     core = tcb.core
     core.drop("tcp-out-of-window", tcb.subject(), "the sequence numbers are outside the window", "RFC 9293 3.10.7.4")
     if pkt.tcp_flags & C.RST:
@@ -235,7 +250,7 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     if seq_ge(pkt.seq, tcb.rcv_nxt):
         core.counters.TcpExtBeyondWindow += 1
     elif segment_len(pkt) > 0:
-        # It came again: perhaps our ACK was lost.
+        # The peer retransmitted the segment, so our ACK may have been lost.
         core.counters.TcpExtDelayedACKLost += 1
     if quirks.old_duplicate_counts(tcb, pkt) and not ack_field(tcb, pkt):
         return
@@ -246,29 +261,29 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
         and pkt.seq == tcb.irs
         and not tcb.passive
     ):
-        # RFC 9768 3.2.2.1: a SYN-ACK once more.
+        # RFC 9768 3.2.2.1: the SYN-ACK was retransmitted.
         ecn.syn_ack_marks(tcb, pkt)
     if n > 0 and tcb.accecn is not None and seq_lt(pkt.seq, tcb.rcv_nxt):
         if quirks.late_marks_count(tcb, pkt):
             accecn.arrived(tcb, pkt)
         option_may_be_blocked(tcb)
     if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
-        # RFC 2883 4: an old duplicate is reported.
+        # RFC 2883 4: the next ACK reports the old duplicate in a D-SACK block.
         tcb.dsack = (pkt.seq, seq_add(pkt.seq, n))
         core.counters.TcpExtTCPDSACKOldSent += 1
     if n == 0 and pkt.tcp_flags & C.SYN:
-        # RFC 5961 4.2, wherever it is, with the limit of section 7.
+        # RFC 5961 4.2: answer a SYN wherever it lies, within the rate limit of section 7.
         bad_segment_ack(tcb, "the segment is outside the window, so an ACK reports the window", False)
         return
     if n > 0 or pkt.tcp_flags & (C.SYN | C.FIN) or seq_add(pkt.seq, 1) == tcb.rcv_nxt:
-        # (One below RCV.NXT: a probe of our window, or a keep-alive; both want their answer.)
+        # A segment at RCV.NXT - 1 is a window probe or a keep-alive. Both require an answer.
         ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "RFC 9293 3.10.7.4")
     else:
         bad_segment_ack(tcb, "the segment is outside the window, so an ACK reports the window", False)
 
 
 def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 5961 3.2: a RST counts only at exactly RCV.NXT; elsewhere in the window it is challenged."""
+    """Process a RST (RFC 5961 3.2). Only a RST exactly at RCV.NXT resets; another one in the window is challenged."""
     if pkt.seq != tcb.rcv_nxt and not quirks.any_reset_counts(tcb):
         challenge_ack(tcb, "the RST is inside the window, but not at RCV.NXT", "RFC 5961 3.2")
         return
@@ -282,7 +297,7 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     if state == C.SYN_RECEIVED:
         counters.TcpAttemptFails += 1
         if tcb.passive and not tcb.fastopen:
-            # (A passive open returns to LISTEN: the listener itself never left it.)
+            # After a passive open, the connection returns to LISTEN. The listener itself never left LISTEN.
             counters.TcpExtEmbryonicRsts += 1
             finish(tcb, "the peer reset the connection before it was established", rfc)
         else:
@@ -300,7 +315,10 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
 
 
 def ack_field(tcb: Tcb, pkt: Packet) -> bool:
-    """3.10.7.4, fifth. False where the segment goes no further."""
+    """Check and process the ACK field (RFC 9293 3.10.7.4, fifth).
+
+    Return False if processing of the segment ends here.
+    """
     core = tcb.core
     ack = pkt.ack
     if tcb.state == C.SYN_RECEIVED:
@@ -322,7 +340,7 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
     # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
     if tcb.accecn is not None:
         tcb.accecn.newer = tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
-    # Only now: a segment with an impossible ACK must not set TS.Recent for those that follow.
+    # Record the timestamp only now: a segment with an impossible ACK must not set TS.Recent.
     note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:
         return True
@@ -335,7 +353,7 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def fin_acked(tcb: Tcb) -> bool:
-    """Our FIN is acknowledged. False where the connection is over."""
+    """Change the state after our FIN was acknowledged. Return False if the connection has ended."""
     state = tcb.state
     rfc = "RFC 9293 3.10.7.4"
     if state == C.FIN_WAIT_1:

@@ -1,4 +1,4 @@
-"""The route of a connection, and the size of segments that it leaves room for (RFC 9293 section 3.7.1)."""
+"""The route of a connection, and the segment size that it permits (RFC 9293 section 3.7.1)."""
 
 import pystack_c.const as C
 from pystack_c.ip import encap
@@ -9,14 +9,17 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def have_route(tcb: Tcb) -> bool:
-    """Make sure that the connection knows its way; without one the error is left for the application."""
+    """Return True if the connection has a valid route, after selecting one if necessary.
+
+    If there is none, core.route_error holds the errno.
+    """
     core = tcb.core
     route = tcb.route
     if route is not None and route.epoch == core.route_epoch:
         if route.mtu_until > 0:
             expire_mtu(core, route)
         if route.mtu != tcb.path_mtu:
-            # (Another connection may have found out.)
+            # Another connection may have learned a different path MTU.
             update_mss(tcb)
         return True
     if tcb.encap is None:
@@ -31,13 +34,13 @@ def have_route(tcb: Tcb) -> bool:
 
 
 def headers(tcb: Tcb) -> int:
-    """Bytes of the network's header and of TCP's, both without options (RFC 9293 3.7.1)."""
+    """Return the bytes of the network's and TCP's headers, both without options (RFC 9293 3.7.1)."""
     route = tcb.route
     return route.overhead + C.TCP_HLEN
 
 
 def local_mss(tcb: Tcb) -> int:
-    """The MSS to announce (MUST-67): what the interface can receive, less the headers without options."""
+    """Return the MSS to announce (MUST-67): what the interface can receive, less the headers without options."""
     config = tcb.core.config
     mss = config.tcp_mss
     if mss <= 0:
@@ -54,14 +57,20 @@ def local_mss(tcb: Tcb) -> int:
 
 
 def path_mtu(tcb: Tcb) -> int:
-    """The largest packet that the connection may send, as far as the route knows (IP_MTU_DISCOVER 3 to 5: the link)."""
+    """Return the size in bytes of the largest packet that the connection may send.
+
+    That is the route's path MTU, but the link's MTU with IP_MTU_DISCOVER 3 to 5.
+    """
     if tcb.pmtudisc >= 3:
         return min(tcb.route.iface.mtu, 65535)  # type: ignore[no-any-return]
     return tcb.route.mtu  # type: ignore[no-any-return]
 
 
 def fragmenting(tcb: Tcb) -> int:
-    """IP_MTU_DISCOVER, as ipv4.output takes it: DF with 1 (unless the path MTU is absurdly small), 2 and 3; the link's MTU from 3 on."""
+    """Return the flags for IP output that IP_MTU_DISCOVER selects.
+
+    DF is set with 1 (unless the path MTU is implausibly small), 2 and 3. The link's MTU applies from 3 on.
+    """
     mode = tcb.pmtudisc
     if mode == 0 or (mode == 1 and tcb.route.mtu_locked):
         return 0
@@ -71,10 +80,13 @@ def fragmenting(tcb: Tcb) -> int:
 
 
 def update_mss(tcb: Tcb) -> None:
-    """MUST-16: Eff.snd.MSS = min(peer's MSS, what the path carries) less the options of every segment, IP's too."""
+    """Set the effective send MSS (MUST-16).
+
+    It is the smaller of the peer's MSS and what the path carries, less the options in every segment, IP's included.
+    """
     mtu = path_mtu(tcb)
     if tcb.mtup is not None:
-        # RFC 4821 3: what ICMP tells bounds the search, and what the search knows bounds the segments.
+        # RFC 4821 3: ICMP limits the range of the search, and the search limits the segments.
         tcb.mtup.high = min(tcb.mtup.high, mtu)
         tcb.mtup.low = min(tcb.mtup.low, tcb.mtup.high)
         mtu = tcb.mtup.low
@@ -97,6 +109,7 @@ def update_mss(tcb: Tcb) -> None:
     tell.mss(tcb, old, mtu)
     if tcb.cc is not None and tcb.cwnd < mss:
         old = tcb.cwnd
-        # The path has grown: the loss window is one full-sized segment, and less could wait for ever (RFC 5681 3.1).
+        # The MSS has grown. The loss window is one full-sized segment; with less, the connection could wait forever
+        # (RFC 5681 3.1).
         tcb.cwnd = mss
         tell.cwnd(tcb, old, tcb.ssthresh, "cwnd must be at least one full-sized segment", "RFC 5681 3.1")

@@ -1,9 +1,9 @@
-"""Packetization layer path MTU discovery (RFC 4821, RFC 8899): what the path carries, found out without ICMP.
+"""Packetization layer path MTU discovery (RFC 4821, RFC 8899): find the path MTU without ICMP.
 
-Routers that drop what is too large and say nothing (or whose ICMP errors are filtered) make a black hole: small segments pass,
-full ones never do. After R1 timeouts the segments shrink to `tcp_base_mss` (tcp_mtu_probing 1), or begin with it (2). From
-there one larger segment at a time, a probe, searches upwards; a probe alone that is lost says something about its size and
-nothing about congestion.
+A router that drops large packets without an ICMP error, or whose errors are filtered, creates a black hole: small
+segments pass, but full-sized ones never do. After R1 timeouts, the segments shrink to `tcp_base_mss` (tcp_mtu_probing
+1), or they start with it (2). From there, the sender searches upwards with one larger segment at a time, a probe. If
+only the probe is lost, this indicates that it was too large, and not that there is congestion.
 """
 
 import pystack_c.const as C
@@ -18,9 +18,11 @@ from pystack_c.tcp.tcb import Tcb
 
 
 class MtuProbe:
-    """A connection's search, in sizes of IP packets: `low` passes, above `high` nothing does; `size` is the probe that is out, or 0.
+    """A connection's search for the path MTU. All sizes are those of IP packets, in bytes.
 
-    `top`: the largest size has had its try. The probe covers [start, end) of the sequence numbers.
+    Packets of size `low` pass, and packets larger than `high` do not. `size` is the size of the probe in flight, or 0.
+    The probe covers the sequence numbers [start, end). `top` is true if the largest size was tried, and `since` is the
+    start time (ns).
     """
 
     def __init__(self, low: int, high: int, now: int) -> None:
@@ -34,7 +36,7 @@ class MtuProbe:
 
 
 def header(tcb: Tcb) -> int:
-    """Bytes of a full segment's packet that are not data: IP and TCP headers, and the options of each segment."""
+    """Return the bytes of a full-sized packet that are not data: the headers, and the options in each segment."""
     n = headers(tcb) + (12 if tcb.ts_ok else 0)
     if tcb.encap is not None:
         n += tcb.encap.length + tcb.encap.overhead
@@ -42,7 +44,7 @@ def header(tcb: Tcb) -> int:
 
 
 def largest(tcb: Tcb) -> int:
-    """The largest packet worth a probe: what the first hop carries and the peer takes."""
+    """Return the size of the largest packet worth a probe: what the first hop carries and the peer accepts."""
     mtu = path_mtu(tcb)
     bare = headers(tcb)
     if tcb.peer_mss + bare < mtu:
@@ -53,7 +55,7 @@ def largest(tcb: Tcb) -> int:
 
 
 def start(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 4821 7.2: begin with the base MSS, and search from there."""
+    """Start a search with the base MSS (RFC 4821 7.2)."""
     core = tcb.core
     high = largest(tcb)
     low = core.config.tcp_base_mss + header(tcb)
@@ -65,13 +67,16 @@ def start(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def established(tcb: Tcb) -> None:
-    """tcp_mtu_probing 2: every connection begins with the base MSS."""
+    """Start a search for every new connection if tcp_mtu_probing is 2."""
     if tcb.core.config.tcp_mtu_probing >= 2 and tcb.mtup is None and tcb.pmtudisc != 0:
         start(tcb, "the connection begins with the base MSS and searches upwards", "RFC 4821 7.2")
 
 
 def timed_out(tcb: Tcb) -> None:
-    """RFC 4821 7.7, RFC 8899 4.3: R1 timeouts in a row, nothing comes through. Is what we send too large for the path?"""
+    """Reduce the segment size after R1 consecutive timeouts (RFC 4821 7.7, RFC 8899 4.3).
+
+    The segments may be too large for the path.
+    """
     config = tcb.core.config
     if config.tcp_mtu_probing == 0 or tcb.pmtudisc == 0 or tcb.retries <= config.tcp_retries1 or tcb.route is None:
         return
@@ -81,7 +86,7 @@ def timed_out(tcb: Tcb) -> None:
         start(tcb, why, "RFC 4821 7.7")
         tcb.rtxq.recut(tcb.mss)
         return
-    # Still nothing: half of it, as far down as the settings allow.
+    # The smaller segments are lost, too. Halve their size, as far as the settings allow.
     mss = (search.low - header(tcb)) >> 1
     if mss > config.tcp_base_mss:
         mss = config.tcp_base_mss
@@ -99,9 +104,10 @@ def timed_out(tcb: Tcb) -> None:
 
 
 def next_size(tcb: Tcb) -> int:
-    """RFC 4821 7.3: the size of the next probe, or 0 where the search is over.
+    """Return the packet size of the next probe, or 0 if the search is complete (RFC 4821 7.3).
 
-    The largest first, as an outage is not a black hole; then always the middle of what is not known yet.
+    The first probe has the largest size, in case the losses were an outage and not a black hole. Each later probe has
+    the middle of the unknown range.
     """
     config = tcb.core.config
     search: MtuProbe = tcb.mtup
@@ -109,7 +115,7 @@ def next_size(tcb: Tcb) -> int:
     if span <= 0 or span < config.tcp_probe_threshold:
         if tcb.core.now - search.since < config.tcp_probe_interval:
             return 0
-        # RFC 4821 7.2: routes change; after a while the path may carry more.
+        # RFC 4821 7.2: routes change, so after some time the path may carry more.
         search.since = tcb.core.now
         search.high = largest(tcb)
         search.top = False
@@ -123,9 +129,10 @@ def next_size(tcb: Tcb) -> int:
 
 
 def payload(tcb: Tcb, mss: int, unsent: int, usable: int, room: int) -> int:
-    """RFC 4821 7.4: bytes of data that the next segment carries as a probe; 0: no probe now; -1: one is due, wait for cwnd.
+    """Return the number of data bytes that the next segment carries as a probe (RFC 4821 7.4).
 
-    Not in a recovery, nor where too little would follow it to show its loss by.
+    0 means that no probe is due, and -1 that the probe must wait for cwnd. There is no probe during loss recovery, or
+    if too little data would follow to detect its loss.
     """
     search: MtuProbe = tcb.mtup
     if search.size != 0 or tcb.ca_state != C.CA_OPEN or tcb.sacks is not None or tcb.dsack is not None:
@@ -138,7 +145,7 @@ def payload(tcb: Tcb, mss: int, unsent: int, usable: int, room: int) -> int:
     if mss < tcb.mss or n <= mss or unsent < needed or usable < needed or tcb.cwnd < needed:
         return 0
     if tcb.chunks is not None and not tcb.chunks.linux and tcb.chunks.rest(tcb, tcb.send_offset()) < n:
-        # (A record ends inside it, MSG_EOR.)
+        # A record ends inside the probe (MSG_EOR).
         return 0
     if room < n:
         return -1 if tcb.in_flight() > 0 else 0
@@ -146,7 +153,7 @@ def payload(tcb: Tcb, mss: int, unsent: int, usable: int, room: int) -> int:
 
 
 def sent(tcb: Tcb, begin: int, n: int) -> None:
-    """A probe with `n` bytes from `begin` on went out (RFC 4821 7.5)."""
+    """Record that a probe with `n` bytes from `begin` on was sent (RFC 4821 7.5)."""
     search: MtuProbe = tcb.mtup
     search.size = n + header(tcb)
     search.start = begin
@@ -158,7 +165,7 @@ def sent(tcb: Tcb, begin: int, n: int) -> None:
 
 
 def acked(tcb: Tcb) -> None:
-    """RFC 4821 7.6.1: SND.UNA moved. Past the probe: it arrived, and segments may be as large from now on."""
+    """Raise the segment size if SND.UNA has passed the probe (RFC 4821 7.6.1)."""
     search: MtuProbe = tcb.mtup
     if search.size == 0 or not seq_ge(tcb.snd_una, search.end):
         return
@@ -170,7 +177,10 @@ def acked(tcb: Tcb) -> None:
 
 
 def alone_is_lost(tcb: Tcb) -> bool:
-    """RFC 4821 7.6.2 and 7.6.4: is the probe missing, and nothing but the probe? (More losses mean congestion.)"""
+    """Return True if the probe was lost and nothing else (RFC 4821 7.6.2 and 7.6.4).
+
+    More losses indicate congestion.
+    """
     search: MtuProbe = tcb.mtup
     if search.size == 0 or tcb.snd_una != search.start:
         return False
@@ -181,12 +191,15 @@ def alone_is_lost(tcb: Tcb) -> bool:
     lost = q.lost_out
     if head.lost:
         return lost == seq_diff(head.end, head.seq)
-    # (Without SACK nothing is marked yet: three duplicate ACKs ask for the head.)
+    # Without SACK, nothing is marked as lost yet. Three duplicate ACKs indicate that the head is missing.
     return lost == 0 and not tcb.sack_ok
 
 
 def failed(tcb: Tcb) -> None:
-    """RFC 4821 7.6.2: the path does not carry that size. The data goes again, in segments that it does; no congestion."""
+    """Record that the path does not carry the probe's size, and retransmit the data (RFC 4821 7.6.2).
+
+    The loss does not indicate congestion.
+    """
     search: MtuProbe = tcb.mtup
     q: RtxQueue = tcb.rtxq
     tcb.core.counters.TcpExtTCPMTUPFail += 1
@@ -196,7 +209,7 @@ def failed(tcb: Tcb) -> None:
     tell_mtu(tcb, "failed", size, "only the probe was lost, so it was too large, and cwnd stays", "RFC 4821 7.6.2")
     head: SentSegment = q.head()
     if head.lost and tcb.rate is not None:
-        # (Nor does it count for those that go by the rate of losses.)
+        # Do not count the probe as a loss, either, for algorithms that use the loss rate.
         rate.lost(tcb, -seq_diff(head.end, head.seq))
     q.mark_lost(head)
     q.recut(tcb.mss)
@@ -207,7 +220,7 @@ def failed(tcb: Tcb) -> None:
 
 
 def inconclusive(tcb: Tcb) -> None:
-    """RFC 4821 7.6.4: something is sent again for another reason: this probe tells nothing, a later one may."""
+    """Abandon the probe, because another segment was lost, too (RFC 4821 7.6.4). A later probe may tell more."""
     search: MtuProbe = tcb.mtup
     if search.size == 0:
         return
@@ -217,6 +230,6 @@ def inconclusive(tcb: Tcb) -> None:
 
 
 def tell_mtu(tcb: Tcb, action: str, size: int, why: str, rfc: str) -> None:
-    """The tcp.mtu event."""
+    """Emit the tcp.mtu event."""
     if tcb.core.probe is not None:
         tell.mtu_search(tcb, action, size, why, rfc)

@@ -6,9 +6,10 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def most_blocks(tcb: Tcb, data: bool) -> int:
-    """How many SACK blocks fit: 3 beside timestamps, else 4; beside data, no more than leave 8 bytes of the MSS for it.
+    """Return how many SACK blocks fit into a segment: 3 with timestamps, otherwise 4.
 
-    (A path MTU of 68 leaves less than the blocks take. RFC 2018 3: the option is there as far as there is room.)
+    In a segment with data, the blocks leave at least 8 bytes of the MSS for data. A path MTU of 68 has less room than 3
+    blocks take. RFC 2018 3: the option contains as many blocks as fit.
     """
     most = 3 if tcb.ts_ok else 4
     if not data or tcb.mss >= 8 + 4 + 8 * most:
@@ -17,7 +18,7 @@ def most_blocks(tcb: Tcb, data: bool) -> int:
 
 
 def sack_blocks(tcb: Tcb, data: bool) -> int:
-    """How many SACK blocks the next segment carries."""
+    """Return how many SACK blocks the next segment carries."""
     if not tcb.sack_ok or (tcb.sacks is None and tcb.dsack is None):
         return 0
     count = len(tcb.sacks) if tcb.sacks is not None else 0
@@ -28,13 +29,16 @@ def sack_blocks(tcb: Tcb, data: bool) -> int:
 
 
 def sack_option_len(tcb: Tcb) -> int:
-    """Bytes of the SACK option that a retransmission carries."""
+    """Return the bytes of the SACK option in a retransmission."""
     count = sack_blocks(tcb, True)
     return 4 + 8 * count if count > 0 else 0
 
 
 def accecn_option(tcb: Tcb, data: bool) -> int:
-    """The AccECN option of the next segment (see accecn.choose), or -1. Two SACK blocks go before it (RFC 9768 3.2.3.3)."""
+    """Return the AccECN option of the next segment (see accecn.choose), or -1.
+
+    Two SACK blocks take precedence over it (RFC 9768 3.2.3.3).
+    """
     if not accecn.due(tcb, data) or (data and tcb.mss < 128):
         return -1
     blocks = sack_blocks(tcb, data)
@@ -49,7 +53,7 @@ def accecn_option(tcb: Tcb, data: bool) -> int:
 
 
 def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
-    """How many of the SACK blocks fit beside that AccECN option."""
+    """Return how many of `blocks` SACK blocks fit beside the AccECN option `chosen`."""
     room = (28 if tcb.ts_ok else 40) - accecn.size(chosen & 3)
     while blocks > 0 and 4 + 8 * blocks > room:
         blocks -= 1
@@ -57,7 +61,7 @@ def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
 
 
 def new_data_options(tcb: Tcb) -> int:
-    """Bytes of the SACK and AccECN options that the next segment of new data carries."""
+    """Return the bytes of the SACK and AccECN options in the next segment with new data."""
     if tcb.accecn is None:
         return sack_option_len(tcb)
     blocks = sack_blocks(tcb, True)

@@ -1,4 +1,4 @@
-"""What to send now: lost segments first, then new data, then the FIN, then a bare ACK (RFC 9293 section 3.8)."""
+"""Decide what to send: lost segments first, then new data, the FIN, and last a pure ACK (RFC 9293 section 3.8)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
@@ -19,15 +19,15 @@ from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.segment import send_segment
 from pystack_c.tcp.tcb import Tcb
 
-# Segments (or offloaded groups of them) one connection may send before others get their turn.
+# The number of segments, or of groups of them with offload, that a connection may send before others get their turn.
 BURST = 64
 
-# next_size: the next segment is held back, for a larger group (tcp_linux_queue).
+# A result of next_size: the segment is held back until a larger group can be sent (tcp_linux_queue).
 _HELD = -1
 
 
 def tcp_output(tcb: Tcb) -> None:
-    """Send what the connection may send now. Called by Stack.poll_transmit for queued connections."""
+    """Send everything that the connection may send now. Stack.poll_transmit calls this for scheduled connections."""
     core = tcb.core
     state = tcb.state
     if state == C.CLOSED or state == C.LISTEN:
@@ -45,8 +45,8 @@ def tcp_output(tcb: Tcb) -> None:
         return
     records = tcb.rtxq.count
     if tcb.ack_now and (tcb.dsack is not None or (tcb.accecn is not None and tcb.accecn.answer >= 0)):
-        # A D-SACK goes ahead on its own: it would take its room from the first data segment. So does the feedback of the
-        # SYN-ACK's IP-ECN field, which needs a pure ACK (RFC 9768 3.2.2.1).
+        # Send a D-SACK block on its own, because it would take room from the first data segment. The feedback about the
+        # SYN-ACK's IP-ECN field also goes on its own, because it needs a pure ACK (RFC 9768 3.2.2.1).
         send_ack(tcb)
     if retransmit_lost(tcb) and not (tcb.partial_seen and not tcb.sack_ok):
         set_rto_timer(tcb, core.now + backed_off(tcb))
@@ -68,14 +68,14 @@ def tcp_output(tcb: Tcb) -> None:
 
 
 def waiting(tcb: Tcb) -> bool:
-    """True where nothing is out, but something is still to be sent: the SYN, data, or the FIN."""
+    """Return True if nothing is in flight, but the SYN, data or the FIN has yet to be sent."""
     if tcb.rtxq.count > 0 or tcb.state == C.TIME_WAIT or tcb.state == C.FIN_WAIT_2:
         return False
     return tcb.syn_out() or tcb.unsent() > 0 or (tcb.fin_pending and not tcb.fin_sent)
 
 
 def send_ack(tcb: Tcb) -> None:
-    """A segment that carries nothing but the ACK."""
+    """Send a pure ACK. After a simultaneous close, FreeBSD's ACK carries the FIN, too (tcp_closing_fin)."""
     reason = tcb.ack_reason
     if tcb.closing_fin:
         tcb.closing_fin = False
@@ -85,7 +85,7 @@ def send_ack(tcb: Tcb) -> None:
 
 
 def first_syn(tcb: Tcb) -> None:
-    """Send the SYN, or the SYN-ACK, for the first time, and remember it."""
+    """Send the SYN or SYN-ACK for the first time, and put it on the retransmission queue."""
     core = tcb.core
     seg = sent_segment(tcb.iss, seq_add(tcb.iss, 1), core.now)
     seg.syn_fin = C.SYN
@@ -102,7 +102,7 @@ def first_syn(tcb: Tcb) -> None:
 
 
 def send_new(tcb: Tcb) -> None:
-    """New data as far as the peer's window and cwnd allow, in segments that avoid the silly window (3.8.6.2.1)."""
+    """Send new data as far as the peer's window and cwnd allow, with sender-side SWS avoidance (RFC 9293 3.8.6.2.1)."""
     mss = tcb.mss - new_data_options(tcb)
     after_idle(tcb)
     if tcb.cwnd < tcb.mss:
@@ -129,23 +129,29 @@ def send_new(tcb: Tcb) -> None:
 
 
 def peer_room(tcb: Tcb) -> int:
-    """The usable window (3.8.6.2.1): bytes that the peer's window leaves. It may be below 0."""
+    """Return the usable window in bytes: what the peer's window still admits (RFC 9293 3.8.6.2.1).
+
+    It can be negative.
+    """
     usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
-    # (Fast Open: the SYN that is out is no data.)
+    # With Fast Open, the SYN in flight takes a sequence number, but no room in the window.
     return usable + 1 if tcb.syn_out() else usable
 
 
 def path_room(tcb: Tcb, mss: int) -> int:
-    """Bytes that cwnd leaves."""
+    """Return the number of bytes that cwnd still admits. It can be negative."""
     room = tcb.cwnd - tcb.in_flight()
     if tcb.syn_out():
         room += 1
-    # RFC 8985 7.3: the probe may exceed cwnd by one segment.
+    # RFC 8985 7.3: a tail loss probe may exceed cwnd by one segment.
     return mss if tcb.tlp_new and room < mss else room
 
 
 def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
-    """The payload of the next segment or group of them: 0 if nothing may go now, _HELD if a larger group is worth waiting for."""
+    """Return the payload length in bytes of the next segment, or of a group of segments with offload.
+
+    The result is 0 if nothing may be sent now, and `_HELD` if it is better to wait for a larger group.
+    """
     offset = tcb.sendbuf.tail - unsent
     usable = peer_room(tcb)
     room = path_room(tcb, mss)
@@ -158,7 +164,7 @@ def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
             return _HELD
         n = group_size(tcb, n, mss, unsent)
     elif n > 0 and n == rest and rest < unsent:
-        # (A record ends here, MSG_EOR, and another follows: nothing will be added to it.)
+        # A record ends here (MSG_EOR) and another follows, so waiting would not make this segment larger.
         pass
     elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
         explain_hold(tcb, unsent, usable, room)
@@ -171,7 +177,7 @@ def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
 
 
 def send_next(tcb: Tcb, mss: int, n: int, unsent: int) -> None:
-    """Send the next `n` of `unsent` bytes. PSH goes with what empties the buffer, or ends a burst."""
+    """Send the next `n` of `unsent` bytes. The segment that empties the buffer or ends a burst carries PSH."""
     offset = tcb.sendbuf.tail - unsent
     if tcb.tlp_new and n > mss:
         n = mss
@@ -186,7 +192,7 @@ def send_next(tcb: Tcb, mss: int, n: int, unsent: int) -> None:
 
 
 def note_limits(tcb: Tcb, mss: int, unsent: int, sent: bool, held: bool) -> None:
-    """What stopped the sending: cwnd (which may grow only then), the peer's window, or the application."""
+    """Record what limits the sender: cwnd (which may grow only in this case), the peer's window, or the application."""
     usable = peer_room(tcb)
     room = path_room(tcb, mss)
     limited = (unsent > 0 and room < mss and room <= usable) or (held and room < usable)
@@ -201,10 +207,11 @@ def note_limits(tcb: Tcb, mss: int, unsent: int, sent: bool, held: bool) -> None
 
 
 def ends_burst(tcb: Tcb, n: int, mss: int) -> bool:
-    """More than one full segment leaves at this instant, and this is the last for which there is room.
+    """Return True if a burst of more than one full-sized segment ends with these `n` bytes.
 
-    A receiver that delays ACKs waits after an odd number of segments for one more, which only its ACK would release. PSH tells
-    it that none will come soon (RFC 9293 3.9.1.2 asks for PSH where the buffer empties, and leaves the rest to the sender).
+    A receiver that delays ACKs waits after an odd number of segments for one more, but the sender may not send it
+    before the ACK arrives. PSH lets the receiver acknowledge at once. RFC 9293 3.9.1.2 requires PSH only when the
+    buffer becomes empty, and leaves other uses to the sender.
     """
     if not tcb.core.config.tcp_push_bursts or rate.pacing_limit(tcb) > 0:
         return False
@@ -214,14 +221,14 @@ def ends_burst(tcb: Tcb, n: int, mss: int) -> bool:
 
 
 def one_segment(tcb: Tcb) -> None:
-    """A user's algorithm set a window that could never send anything: RFC 5681 3.1's loss window is the least there is."""
+    """Raise cwnd to one segment, the loss window of RFC 5681 3.1, after a user's algorithm set it below that."""
     old = tcb.cwnd
     tcb.cwnd = tcb.mss
     tell.cwnd(tcb, old, tcb.ssthresh, "cwnd must be at least one full-sized segment", "RFC 5681 3.1")
 
 
 def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
-    """Send a probe of the path MTU where one is due. True where it waits for cwnd, and everything else with it."""
+    """Send a path MTU probe if one is due. Return True if the probe waits for cwnd; new data then waits behind it."""
     offset = tcb.send_offset()
     unsent = tcb.sendbuf.tail - offset
     usable = seq_diff(seq_add(tcb.snd_una, tcb.snd_wnd), tcb.snd_nxt)
@@ -233,21 +240,27 @@ def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
         return True
     if n > 0:
         mtuprobe.sent(tcb, tcb.snd_nxt, n)
-        # (In one piece, whatever the device could cut.)
+        # Pass n as the MSS, so that the device does not cut the probe.
         send_data(tcb, offset, n, n, False, 0)
     return False
 
 
 def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
-    """One full segment, or as many as the device takes in one piece (offload), and with the last of them a small one behind it."""
+    """Return the number of bytes to pass to the device in one piece.
+
+    That is one full-sized segment, or as many as the device accepts with offload. A small segment may end the last
+    group.
+    """
     gso_max = tcb.route.iface.gso_max
     if gso_max <= mss:
         return mss
     if tcb.dsack is not None or tcb.ecn_cwr or tcb.encap is not None or seq_gt(tcb.snd_up, tcb.snd_nxt):
-        # A device repeats the header: what must be said once (RFC 2883 4), or counts from SEG.SEQ, cannot be grouped.
+        # The device repeats the header in each segment. A field that must be sent once (RFC 2883 4), or that is
+        # relative to SEG.SEQ, rules out a group.
         return mss
     if tcb.accecn is not None and (tcb.accecn.r_cep & 2 or accecn_option(tcb, True) >= 0):
-        # Devices take the CWR bit, which is part of the ACE field here, off all segments but the first (RFC 9768 3.3.4).
+        # Devices clear the CWR bit in all segments but the first. Here the bit belongs to the ACE field
+        # (RFC 9768 3.3.4).
         return mss
     if gso_max > tcb.core.config.tcp_gso_max:
         gso_max = tcb.core.config.tcp_gso_max
@@ -260,7 +273,7 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
 
 
 def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
-    """Say why data waits."""
+    """Emit the tcp.hold event, which says why data waits."""
     core = tcb.core
     if core.probe is None:
         return
@@ -278,9 +291,10 @@ def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
 
 
 def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -> None:
-    """Send `n` new bytes; the segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due.
+    """Send `n` new bytes. The segment that empties the buffer carries PSH (MUST-61), and the FIN if it is due.
 
-    `final`: nothing more waits. `last`: PSH is due (1), or only a piece of offload ends (2, see chunks.py).
+    `final` is true if these are the last unsent bytes. `last` is 1 if PSH is due, and 2 if only an offloaded group ends
+    here (see chunks.py).
     """
     core = tcb.core
     flags = C.ACK | C.ECT
@@ -312,7 +326,8 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
     if tcb.retry_start < 0:
         tcb.retry_start = core.now
     if (tcb.bytes_received > 0 or tcb.ack_now) and core.now - tcb.last_recv < core.config.tcp_delack_time:
-        # An application that answers needs no quick ACKs: the ACK (the handshake's, too) rides on its data.
+        # An application that answers needs no quick ACKs, because its data carries the ACKs, also that of the
+        # handshake.
         tcb.quickack = 0
     core.counters.TcpExtTCPOrigDataSent += 1 if n <= mss else (n + mss - 1) // mss
     send_segment(tcb, seq, flags, offset, n, mss if n > mss else 0, "the data fits in window and cwnd", "RFC 9293 3.8")
@@ -321,7 +336,7 @@ def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -
 
 
 def send_fin(tcb: Tcb) -> None:
-    """The FIN on its own, after all data."""
+    """Send a FIN without data, after all data was sent."""
     core = tcb.core
     seg = sent_segment(tcb.snd_nxt, seq_add(tcb.snd_nxt, 1), core.now)
     seg.syn_fin = C.FIN
@@ -331,6 +346,6 @@ def send_fin(tcb: Tcb) -> None:
         rate.sent(tcb, seg)
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
-    # (On Linux, too, it has the FIN on its own among the data.)
+    # Linux counts a FIN without data in this counter, too.
     core.counters.TcpExtTCPOrigDataSent += 1
     send_segment(tcb, seg.seq, C.ACK | C.FIN, 0, 0, 0, "the application closed its side", "RFC 9293 3.6")

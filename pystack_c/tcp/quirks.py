@@ -1,8 +1,9 @@
-"""Where Linux or FreeBSD decide otherwise than the RFCs, and a profile asks for it (pystack_c/settings/quirks.py).
+"""Decisions in which Linux or FreeBSD differ from the RFCs, if a profile selects them (pystack_c/settings/quirks.py).
 
-The modules of TCP follow the RFCs and call these functions at the few places where a quirk changes a decision. With the default
-settings, each function gives the RFC's answer. A quirk of a path that runs for every segment stands at the end of its own module, under
-the heading "quirks", so that the C compiler can inline it. No other code reads a quirk's setting: `tools/core_lint.py` checks that.
+The modules of TCP follow the RFCs, and call these functions at the few places where a quirk changes a decision. With
+the default settings, each function gives the RFC's answer. A quirk of a path that runs for every segment is at the end
+of the module of that path, under the heading "quirks". No other code reads a quirk's setting: `tools/core_lint.py`
+checks that.
 """
 
 import errno
@@ -20,16 +21,16 @@ from pystack_c.wire.tcp import segment_len
 
 
 def icmp_problem(core: Core, problem: int, hard: bool) -> int:
-    """The errno of an ICMP error. For FreeBSD, each one that ends an opening means ECONNREFUSED."""
+    """Return the errno of an ICMP error. For FreeBSD, each error that ends an opening means ECONNREFUSED."""
     if core.config.tcp_icmp_refused and (hard or core.config.tcp_icmp_opening):
         return errno.ECONNREFUSED
     return problem
 
 
 def icmp_ends_opening(core: Core, kind: int, code: int, hard: bool) -> bool:
-    """An ICMP error ends an opening if it is hard (SHLD-26).
+    """Return True if an ICMP error ends a connection that is opening. A hard error does (SHLD-26).
 
-    For Linux, every error does so; for FreeBSD, time exceeded does, too, and its sysctl icmp_may_rst forbids it altogether.
+    For Linux, every error does. For FreeBSD, time exceeded does, too, and its sysctl icmp_may_rst turns the rule off.
     """
     config = core.config
     if not config.tcp_icmp_may_rst:
@@ -40,12 +41,12 @@ def icmp_ends_opening(core: Core, kind: int, code: int, hard: bool) -> bool:
 
 
 def fast_open_is_opening(tcb: Tcb) -> bool:
-    """For Linux, a connection of Fast Open is in its opening until it is accepted."""
+    """Return True if the connection counts as opening: for Linux, a Fast Open connection does until it is accepted."""
     return tcb.state == C.SYN_RECEIVED and tcb.fastopen and tcb.core.config.tcp_icmp_opening
 
 
 def icmp_ends_child(tcb: Tcb, kind: int, code: int) -> bool:
-    """For Linux (tcp_req_err), an ICMP error ends a connection that no application waits for yet."""
+    """Return True if an ICMP error ends a connection that waits in SYN-RECEIVED, as on Linux (tcp_req_err)."""
     if tcb.state != C.SYN_RECEIVED or not tcb.passive or not tcb.core.config.tcp_icmp_opening:
         return False
     return kind != C.ICMP_UNREACHABLE or code <= 1
@@ -90,26 +91,32 @@ def drops_syn_fin(core: Core) -> bool:
 
 
 def syn_opens(core: Core, flags: int) -> bool:
-    """A SYN opens a connection (RFC 9293 3.10.7.2). Linux and others take none with FIN."""
+    """Return True if a segment with these flags opens a connection: a SYN does (RFC 9293 3.10.7.2).
+
+    Linux and others ignore a SYN with FIN.
+    """
     return flags & C.SYN != 0 and not (flags & C.FIN != 0 and core.config.tcp_drop_synfin > 0)
 
 
 def listener_resets(core: Core, flags: int) -> bool:
-    """A listener answers an ACK with a RST (RFC 9293 3.10.7.2). FreeBSD does not answer a SYN,ACK."""
+    """Return True if a listener answers an ACK with a RST (RFC 9293 3.10.7.2). FreeBSD does not answer a SYN-ACK."""
     return core.config.tcp_listen_reset or not flags & C.SYN
 
 
 def foreign_stamp(tcb: Tcb, pkt: Packet, latest: int) -> bool:
-    """For Linux, a SYN,ACK that echoes a timestamp which the stack never sent is not the answer to its SYN."""
+    """Return True if a SYN-ACK echoes a timestamp that we never sent.
+
+    Linux does not accept it as an answer to the SYN.
+    """
     if not tcb.core.config.tcp_syn_ts_check or pkt.tcp_flags & C.RST or not pkt.opt_ts or pkt.tsecr == 0:
         return False
     return not (seq_le(tcb.syn_stamp, pkt.tsecr) and seq_le(pkt.tsecr, latest))
 
 
 def keep_crossed_text(tcb: Tcb, pkt: Packet) -> None:
-    """Text and FIN of a SYN that crosses ours wait until the connection is open (RFC 9293 3.10.7.3).
+    """Keep the text and FIN of a SYN that crosses ours until the connection is established (RFC 9293 3.10.7.3).
 
-    FreeBSD keeps the text alone, Linux nothing.
+    FreeBSD keeps only the text, and Linux keeps nothing.
     """
     keep = tcb.core.config.tcp_crossed_text
     if keep & 1 and pkt.l4_end > pkt.data_off or keep & 2 and pkt.tcp_flags & C.FIN:
@@ -121,9 +128,9 @@ def keep_crossed_text(tcb: Tcb, pkt: Packet) -> None:
 
 
 def round_buffer(tcb: Tcb) -> None:
-    """For FreeBSD, a receive buffer holds whole segments."""
+    """Round the size of the receive buffer up to whole segments, as FreeBSD does."""
     if tcb.core.config.tcp_round_buffers:
-        # (Timestamps do not count there.)
+        # FreeBSD does not subtract the timestamps here.
         size = tcb.mss + 12 if tcb.ts_ok else tcb.mss
         tcb.recvbuf.size = (tcb.recvbuf.size + size - 1) // size * size
 
@@ -139,7 +146,10 @@ def repeats_fin(tcb: Tcb) -> bool:
 
 
 def fin_may_wait(tcb: Tcb) -> bool:
-    """For Linux, the ACK of a FIN is delayed if data came: an answer may carry it, or the FIN of the application."""
+    """Return True if the ACK of a FIN may be delayed, as on Linux after data arrived.
+
+    An answer of the application, or its FIN, may carry the ACK.
+    """
     return tcb.core.config.tcp_delack_fin and tcb.state == C.ESTABLISHED and tcb.data_segs_in > 0
 
 
@@ -188,7 +198,10 @@ def old_duplicate_counts(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def leaves_whole(tcb: Tcb, q: RtxQueue) -> bool:
-    """A SACK block counts for the segments that it covers whole: always for Linux, else once too many have been cut."""
+    """Return True if a SACK block counts only for segments that it covers completely.
+
+    This is always so for Linux, and otherwise after too many records were split.
+    """
     return tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes
 
 
@@ -203,18 +216,18 @@ def probes_largest(tcb: Tcb) -> bool:
 
 
 def probe_takes_rto(tcb: Tcb) -> bool:
-    """For Linux, the loss probe takes the place of an RTO that is due before it (RFC 8985 7.2)."""
+    """Return True if a loss probe replaces an RTO that is due before it, as on Linux (RFC 8985 7.2)."""
     return tcb.core.config.tcp_tlp_at_rto
 
 
 def spreads_response(tcb: Tcb) -> bool:
-    """For Linux (its state CWR), PRR spreads the response to a congestion mark over a round trip."""
+    """Return True if PRR spreads the response to a congestion mark over a round trip, as in Linux's state CWR."""
     config = tcb.core.config
     return config.tcp_prr_ecn and config.tcp_prr and tcb.sack_ok and not tcb.own_recovery
 
 
 def cubic_base(tcb: Tcb, flight: int) -> int:
-    """What CUBIC reduces: the flight size, or cwnd for Linux (RFC 9438 4.6 allows both)."""
+    """Return what CUBIC reduces: the flight size, or cwnd for Linux (RFC 9438 4.6 allows both)."""
     return tcb.cwnd if tcb.core.config.tcp_ssthresh_cwnd else flight
 
 

@@ -1,4 +1,4 @@
-"""Resets: for segments that belong to no connection, and for a connection that is aborted (RFC 9293 section 3.5.2)."""
+"""Send resets: for segments without a connection, and for a connection that is aborted (RFC 9293 section 3.5.2)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from pystack_c.wire.tcp import segment_len, write_tcp, write_timestamps
 def send_reset(
     core: Any, src: int, dst: int, sport: int, dport: int, seq: int, ack: int, flags: int, reason: str, rfc: str
 ) -> None:
-    """A RST outside of any connection: from (src, sport) of this host to (dst, dport)."""
+    """Send a RST that belongs to no connection, from (src, sport) of this host to (dst, dport)."""
     ttl, tos = core.config.ip_default_ttl, 0
     owner: Tcb = quirks.reset_owner(core, sport)
     if owner is not None:
@@ -42,7 +42,10 @@ def reset_segment(
     rfc: str,
     options: Any,
 ) -> None:
-    """A RST with a header of `hlen` bytes; its options are in the scratch buffer already. `options`: those of IP, or None."""
+    """Send a RST with a header of `hlen` bytes. Its TCP options are already in the scratch buffer.
+
+    `options` is the encapsulation (IP options, or UDP), or None. Without a route, nothing is sent.
+    """
     route = encap.route_to(core, options, dst, src, None)
     if route is None:
         return
@@ -66,11 +69,11 @@ def reset_segment(
 
 
 def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
-    """RST,ACK at SND.NXT for an open connection (the sender of ABORT, RFC 9293 3.10.5)."""
+    """Send a RST with ACK at SND.NXT for an open connection, as ABORT requires (RFC 9293 3.10.5)."""
     core = tcb.core
     hlen = 20
     if tcb.ts_ok:
-        # RFC 7323 3.2: a RST SHOULD carry them.
+        # RFC 7323 3.2: a RST SHOULD carry timestamps.
         hlen += write_timestamps(core.scratch, C.L4_OFF + 20, ts_now(tcb), tcb.ts_recent)
     flags = C.RST | C.ACK
     if tcb.accecn is not None:
@@ -83,7 +86,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
 
 
 def refuse(core: Any, pkt: Packet, why: str, rfc: str) -> None:
-    """The RST that answers an unexpected segment (3.5.3, group 1 and 2)."""
+    """Answer an unexpected segment with a RST (RFC 9293 3.5.3, groups 1 and 2)."""
     if pkt.tcp_flags & C.ACK:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)
     else:

@@ -1,4 +1,4 @@
-"""The one timer of what is in flight: retransmission, loss probe, or persist (RFC 6298 section 5, RFC 8985 section 7.2)."""
+"""The timer for retransmission, loss probe and persist (RFC 6298 section 5, RFC 8985 section 7.2)."""
 
 import pystack_c.const as C
 from pystack_c.base.timer import new_timer
@@ -9,7 +9,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def set_rto_timer(tcb: Tcb, deadline: int) -> None:
-    """Arm the retransmission timer, or in its place the earlier loss probe (RFC 8985 7.2)."""
+    """Start the retransmission timer, or the loss probe timer in its place if that expires earlier (RFC 8985 7.2)."""
     core = tcb.core
     tcb.rto_deadline = deadline
     pto = probe_timeout(tcb)
@@ -25,7 +25,7 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
 
 
 def set_rto_alone(tcb: Tcb, deadline: int) -> None:
-    """Arm the retransmission timer, whether or not a loss probe could come before it."""
+    """Start the retransmission timer, even if a loss probe could expire earlier."""
     core = tcb.core
     tcb.rto_deadline = deadline
     take_rto_timer(tcb, C.TIMER_RTO)
@@ -34,7 +34,10 @@ def set_rto_alone(tcb: Tcb, deadline: int) -> None:
 
 
 def take_rto_timer(tcb: Tcb, kind: int) -> None:
-    """One timer serves retransmission, loss probe and persist, as only one of them runs; a change is told."""
+    """Set the timer's kind, and report if this replaces a running timer of another kind.
+
+    Retransmission, loss probe and persist share one timer, because only one of them runs at a time.
+    """
     timer = tcb.rto_timer
     if timer is None:
         tcb.rto_timer = new_timer(tcb, kind)
@@ -45,7 +48,7 @@ def take_rto_timer(tcb: Tcb, kind: int) -> None:
 
 
 def explain_rto(tcb: Tcb, left: int) -> str:
-    """Where the retransmission timer's time comes from."""
+    """Explain the duration of the retransmission timer."""
     text = f"the RTO is {tcb.rto / 1e6:g} ms"
     if tcb.srtt > 0:
         text += f" with an SRTT of {tcb.srtt / 1e6:g} ms"
@@ -61,17 +64,21 @@ def explain_rto(tcb: Tcb, left: int) -> str:
 
 
 def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
-    """RFC 6298 5.1: data is out, so the timer runs; nothing is out but data waits, so the persist timer runs (3.8.6.1)."""
+    """Start the timer that output requires.
+
+    Data in flight needs the retransmission timer (RFC 6298 5.1). If nothing is in flight but data waits, the persist
+    timer runs (RFC 9293 3.8.6.1).
+    """
     timer = tcb.rto_timer
     armed = timer is not None and timer.deadline >= 0
     if tcb.rtxq.count > 0:
         if not armed or timer.kind == C.TIMER_PERSIST:
             set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
         elif sent_now and probe_timeout(tcb) > 0:
-            # RFC 8985 7.2: new data puts the probe off, never the RTO.
+            # RFC 8985 7.2: new data postpones the probe, but never the RTO.
             set_rto_timer(tcb, tcb.rto_deadline)
         elif timer.kind == C.TIMER_TLP and probe_timeout(tcb) == 0:
-            # RFC 8985 7.2: no probe once loss recovery is under way; the RTO is what remains.
+            # RFC 8985 7.2: there is no probe during loss recovery, so only the RTO remains.
             set_rto_timer(tcb, tcb.rto_deadline)
         return
     if tcb.state == C.CLOSED:
@@ -81,7 +88,7 @@ def arm_retransmit(tcb: Tcb, sent_now: bool) -> None:
 
 
 def set_persist_timer(tcb: Tcb) -> None:
-    """Arm the persist timer: one RTO, then twice as long each time (SHLD-29, SHLD-30)."""
+    """Start the persist timer for one RTO, doubled with each expiry (SHLD-29, SHLD-30)."""
     core = tcb.core
     wait = backed_off(tcb)
     if wait > core.config.tcp_persist_max:

@@ -1,10 +1,10 @@
-"""Asking for output: a connection that may have something to send waits for the next `poll_transmit`."""
+"""Schedule output: a connection that may have something to send waits for the next `poll_transmit`."""
 
 from pystack_c.tcp.tcb import Tcb
 
 
 def schedule(tcb: Tcb) -> None:
-    """Ask to be called by poll_transmit."""
+    """Add the connection to the output queue, which poll_transmit processes."""
     if not tcb.output_queued:
         tcb.output_queued = True
         tcb.core.output_queue.append(tcb)

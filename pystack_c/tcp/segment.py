@@ -1,4 +1,4 @@
-"""Making one segment: window, options, checksum, and down to IP (RFC 9293 section 3.1)."""
+"""Build one segment: select the window, write the options and the checksum, and pass it to IP (RFC 9293 3.1)."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ from pystack_c.wire.tcp import write_sack, write_tcp, write_timestamps
 
 
 def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
-    """AE, CWR and ECE of a segment without SYN, in the mode that was agreed on."""
+    """Return `flags` with AE, CWR and ECE set for a segment without SYN, in the negotiated ECN mode."""
     if tcb.accecn is not None:
         if tcb.accecn.answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
-            # RFC 9768 3.2.2.1: how the SYN-ACK arrived; on a pure ACK only.
+            # RFC 9768 3.2.2.1: report how the SYN-ACK arrived. Only a pure ACK may carry this.
             flags |= tcb.accecn.answer << 6
             tcb.accecn.answer = -1
         elif quirks.tells_marks(tcb):
             flags |= accecn.ace(tcb)
         tcb.accecn.unacked_ce = 0
         return flags
-    # RFC 3168 6.1.3, and 6.1.2: CWR goes with new data.
+    # RFC 3168 6.1.3: ECE repeats until the peer answers with CWR. RFC 3168 6.1.2: CWR is set on new data.
     if tcb.ecn_echo:
         flags |= C.ECE
     if flags & C.ECT and tcb.ecn_cwr:
@@ -38,7 +38,11 @@ def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
 
 
 def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_size: int, reason: str, rfc: str) -> int:
-    """Send one segment with `length` bytes of the stream from `offset`. Returns 0 or an errno of IP."""
+    """Send one segment with `length` bytes of the send buffer, which begin at stream position `offset`.
+
+    `gso_size` is the payload of one segment in bytes if the device cuts the data, else 0. Return 0, or the errno from
+    IP.
+    """
     core = tcb.core
     scratch = core.scratch
     hlen = 20
@@ -47,14 +51,15 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         hlen += 12
     chosen = -1
     if tcb.accecn is not None and (length == 0 or flags & C.ECT or quirks.option_on_all(tcb)):
-        # (Not on a retransmission: it may have been the option that was not let through, RFC 9768 3.2.3.2.2.)
+        # A retransmission has no option, because the original may have been dropped for its option
+        # (RFC 9768 3.2.3.2.2).
         chosen = accecn_option(tcb, length > 0)
         tcb.accecn.opt_due = 0 if length > 0 else tcb.accecn.opt_due & accecn.FIRST_DATA
     count = 0
     if tcb.sack_ok and (tcb.sacks is not None or tcb.dsack is not None):
         blocks = list(tcb.sacks) if tcb.sacks is not None else []
         if tcb.dsack is not None:
-            # RFC 2883 4: the duplicate comes first, and once.
+            # RFC 2883 4: the D-SACK block comes first, and is reported once.
             blocks.insert(0, tcb.dsack)
             tcb.dsack = None
         count = most_blocks(tcb, length > 0)
@@ -72,7 +77,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     window = select_window(tcb)
     tos = tcb.tos
     if tcb.ecn_ok or tcb.accecn is not None:
-        # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable, retransmissions and bare ACKs are not.
+        # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable; retransmissions and pure ACKs are not.
         if (flags & C.ECT or (tcb.accecn is not None and quirks.all_are_capable(tcb))) and _may_be_capable(tcb):
             tos |= 2
         flags = ecn_flags(tcb, flags, length, count > 0)
@@ -87,7 +92,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     if core.probe is not None:
         fields = {"seq": seq, "ack": tcb.rcv_nxt, "flags": flags, "length": length, "window": window << tcb.rcv_wscale}
         core.emit("tcp.out", tcb.subject(), tcb.ident, reason, rfc, fields)
-    # What the device will cut counts as the segments that it makes.
+    # Count an offloaded group as the segments that the device makes from it.
     pieces = 1 if gso_size == 0 else (length + gso_size - 1) // gso_size
     ack_was_sent(tcb, pieces)
     count_sent(tcb, length, pieces)
@@ -100,7 +105,10 @@ def _may_be_capable(tcb: Tcb) -> bool:
 
 
 def urgent_pointer(tcb: Tcb, seq: int) -> int:
-    """The urgent pointer of a segment at `seq`, or 0. It names the byte after the urgent data (RFC 9293 3.8.5, MUST-62)."""
+    """Return the urgent pointer for a segment at `seq`, or 0 if there is no urgent data ahead.
+
+    It points to the byte after the urgent data (RFC 9293 3.8.5, MUST-62).
+    """
     if not (seq_gt(tcb.snd_up, tcb.snd_una) and seq_gt(tcb.snd_up, seq)):
         return 0
     ahead = seq_diff(tcb.snd_up, seq)
@@ -108,7 +116,7 @@ def urgent_pointer(tcb: Tcb, seq: int) -> int:
 
 
 def count_sent(tcb: Tcb, length: int, pieces: int) -> None:
-    """`pieces` segments leave with `length` bytes of data in all."""
+    """Count `pieces` segments that carry `length` bytes of data in total."""
     tcb.syn_window = False
     tcb.segs_out += pieces
     if length > 0:
@@ -118,7 +126,7 @@ def count_sent(tcb: Tcb, length: int, pieces: int) -> None:
 
 
 def ack_was_sent(tcb: Tcb, count: int) -> None:
-    """Every segment with ACK serves as the acknowledgement: nothing is owed any more. `count` of them were sent."""
+    """Note that `count` segments with an ACK were sent, so that no ACK is pending any more."""
     tcb.ack_now = False
     tcb.ack_reason = ""
     tcb.last_ack_sent = tcb.rcv_nxt
@@ -127,7 +135,10 @@ def ack_was_sent(tcb: Tcb, count: int) -> None:
 
 
 def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, tos: int) -> int:
-    """Checksum (whole, or the pseudo-header's part where the device does the rest), and down."""
+    """Compute the checksum and pass the segment to IP. Return 0 or an errno.
+
+    If the device completes the checksum, the field holds only the sum of the pseudo-header.
+    """
     core = tcb.core
     route = tcb.route
     acc = pseudo_sum(tcb.laddr, tcb.raddr, C.IPPROTO_TCP, hlen + length)
@@ -158,7 +169,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     if tcb.encap is None:
         error = output(core, out)
     else:
-        # RFC 9293 3.9.2.1: along the source route, with each segment.
+        # RFC 9293 3.9.2.1: every segment follows the source route.
         error = encap.output(core, tcb.encap, out)
     if error:
         tcb.soft_error = error

@@ -27,7 +27,7 @@ PHASES = {
     C.CA_LOSS: "loss",
 }
 
-# What a snapshot of a TCB holds (probe events, the stepper).
+# The fields in the snapshot of a TCB, which probe events and the stepper use.
 SNAPSHOT = (
     "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
     "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar min_rtt rto backoff cwnd ssthresh dupacks retries probes "
@@ -36,7 +36,10 @@ SNAPSHOT = (
 
 
 def snapshot(tcb: Any) -> dict[str, Any]:
-    """The variables a learner looks at, by their RFC names; `timers` are the deadlines of those that run."""
+    """Return the variables that a learner examines, by their RFC names.
+
+    `timers` has the deadlines of running timers.
+    """
     result: dict[str, Any] = {"state": STATE_NAMES[tcb.state]}
     for name in SNAPSHOT:
         result[name] = getattr(tcb, name)

@@ -1,4 +1,4 @@
-"""setsockopt and getsockopt of a stream endpoint. Numbers and units are Linux's."""
+"""setsockopt and getsockopt for a stream endpoint. Option numbers and units are those of Linux."""
 
 import errno
 import struct
@@ -27,29 +27,32 @@ SOL_IP, SOL_SOCKET, SOL_TCP = 0, 1, 6
 SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF = 2, 3, 4, 6, 7, 8
 SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_ACCEPTCONN = 9, 10, 13, 15, 18, 30
 SO_PROTOCOL, SO_DOMAIN, SO_MAX_PACING_RATE, SO_TIMESTAMPING, SO_ZEROCOPY = 38, 39, 47, 37, 60
-#: the least that SO_RCVBUF reads back (Linux SOCK_MIN_RCVBUF), and the most that a buffer may have
+#: The smallest value that SO_RCVBUF reads back (Linux SOCK_MIN_RCVBUF), and the largest size of a buffer, in bytes.
 LEAST_RCVBUF, BUFFER_MAX = 2304, 1 << 29
-#: bytes a second: no faster pace is kept
+#: The highest pacing rate, in bytes per second.
 RATE_MAX = 1 << 60
-#: options of the socket level that are the same for all endpoints
+#: Options of the socket level that all endpoints share.
 COMMON = (common.SO_DEBUG, common.SO_PRIORITY, common.SO_BINDTODEVICE, common.SO_MARK)
 IP_TOS, IP_TTL, IP_OPTIONS, IP_PKTOPTIONS, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS = 1, 2, 4, 9, 10, 11, 13
 IP_MTU, IP_FREEBIND, IP_MINTTL = 14, 15, 21
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
 TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_FASTOPEN, TCP_NOTSENT_LOWAT = 9, 10, 23, 25
 TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE, TCP_INQ = 30, 33, 34, 36
-#: seconds (Linux TCP_FIN_TIMEOUT_MAX)
+#: The maximum of TCP_LINGER2 in seconds (Linux TCP_FIN_TIMEOUT_MAX).
 LINGER2_MAX = 120
-#: FreeBSD's, which has Linux's TCP_LINGER2 for its number: one of our own
+#: A FreeBSD option. FreeBSD's number is that of Linux's TCP_LINGER2, so pystack uses its own.
 TCP_NOOPT = 0x10008
-#: and the time that an opening may take, in seconds
+#: A FreeBSD option: the time that an open may take, in seconds.
 TCP_KEEPINIT = 0x10080
 TCP_REMOTE_UDP_ENCAPS_PORT = 0x10047
 TCP_LINGER2, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT = 8, 12, 13, 18
 
 
 def setsockopt(tcb: Tcb, level: int, name: int, value: Any, now: int) -> None:
-    """Set an option to an int (TCP_CONGESTION: a str; SO_LINGER: (onoff, seconds))."""
+    """Set an option. The value is an int, but a str for TCP_CONGESTION and (onoff, seconds) for SO_LINGER.
+
+    TCP_FASTOPEN_KEY and IP_OPTIONS take bytes. Raise OSError with the errno that Linux gives.
+    """
     tcb.core.now = now
     common.check_width(value, 64 if level == SOL_SOCKET and name == SO_MAX_PACING_RATE else 32)
     if level == SOL_SOCKET:
@@ -72,8 +75,8 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         keepalive_arm(tcb)
     elif name == SO_SNDBUF:
         tcb.sndbuf_fixed = True
-        # socket(7): the kernel doubles this value, for what it costs to keep the bytes, and says so when asked; the bytes of
-        # data that go in are about as many as were asked for, and here exactly.
+        # socket(7): Linux doubles this value to allow for its bookkeeping, and getsockopt returns the doubled value.
+        # The buffer then holds about as many bytes of data as were requested. Here it holds exactly that many.
         tcb.sndbuf_size = max(chunks.LEAST_SNDBUF // 2, _size(value))
         if quirks.linux_queue(tcb):
             tcb.sndbuf_size *= 2
@@ -89,10 +92,10 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         tcb.broadcast = bool(value)
     elif name == common.SO_DONTROUTE:
         tcb.dontroute = bool(value)
-        # (The way is looked for anew.)
+        # Select the route again.
         tcb.route = None
     elif name == SO_MAX_PACING_RATE:
-        # (2**32 - 1, and 2**64 - 1, mean no limit.)
+        # 2**32 - 1 and 2**64 - 1 mean no limit.
         limited = value not in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
         tcb.max_pacing_rate = max(1, min(int(value), RATE_MAX)) if limited else 0
     elif name == SO_RCVLOWAT:
@@ -110,7 +113,7 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
 
 
 def _size(value: int) -> int:
-    """What SO_RCVBUF and SO_SNDBUF ask for; a negative number is a huge one, as in Linux."""
+    """Return the size in bytes for SO_RCVBUF or SO_SNDBUF. A negative number means a huge one, as in Linux."""
     return BUFFER_MAX if value < 0 or value > BUFFER_MAX else int(value)
 
 
@@ -156,11 +159,11 @@ def _set_tcp(tcb: Tcb, name: int, value: Any) -> None:
 
 
 def _set_sending(tcb: Tcb, name: int, value: Any) -> bool:
-    """The options of the sender. False if `name` is none of them."""
+    """Set an option of the sender. Return False if `name` is not one."""
     if name == TCP_NODELAY:
         tcb.nodelay = bool(value)
         if value:
-            # tcp(7): setting it flushes what is pending, even what TCP_CORK holds.
+            # tcp(7): setting the option flushes pending data, even data that TCP_CORK holds.
             tcb.push_now = tcb.unsent() > 0
         schedule(tcb)
     elif name == TCP_CORK:
@@ -169,12 +172,12 @@ def _set_sending(tcb: Tcb, name: int, value: Any) -> bool:
     elif name == TCP_MAXSEG:
         if value != 0 and not 88 <= value <= 32767:
             raise error(errno.EINVAL)
-        # (0: no bound any more.)
+        # The value 0 removes the bound.
         tcb.user_mss = value
         if tcb.route is not None and tcb.state != C.CLOSED:
             update_mss(tcb)
     elif name == TCP_NOTSENT_LOWAT:
-        # (Unsigned: -1 is no limit, 0 what the setting says.)
+        # The value is unsigned: -1 means no limit, and 0 means the system's setting.
         tcb.notsent_lowat = int(value) & 0xFFFFFFFF
         if tcb.send_space() > 0:
             tcb.wake(C.EV_OUT)
@@ -188,7 +191,7 @@ def _set_sending(tcb: Tcb, name: int, value: Any) -> bool:
 
 
 def _set_timing(tcb: Tcb, name: int, value: Any) -> bool:
-    """The options about time, and about how often something is tried. False if `name` is none of them."""
+    """Set an option about times or numbers of attempts. Return False if `name` is not one."""
     if name == TCP_KEEPIDLE:
         tcb.keepidle = _seconds(value, 32767)
         keepalive_arm(tcb)
@@ -224,7 +227,7 @@ def _set_timing(tcb: Tcb, name: int, value: Any) -> bool:
 
 
 def _set_opening(tcb: Tcb, name: int, value: Any) -> bool:
-    """Fast Open, the window, and the rest. False if `name` is none of them."""
+    """Set an option about Fast Open, the window or encapsulation. Return False if `name` is not one."""
     if name == TCP_WINDOW_CLAMP:
         if value == 0 and tcb.state != C.CLOSED:
             raise error(errno.EINVAL)
@@ -259,7 +262,7 @@ def _set_opening(tcb: Tcb, name: int, value: Any) -> bool:
 
 
 def _set_tunnel(tcb: Tcb, port: int) -> None:
-    """TCP in UDP: the peer's port, before the connection is opened; 0: plain."""
+    """Set the peer's port for TCP in UDP, before the connection opens. 0 means plain TCP."""
     if tcb.state != C.CLOSED or not 0 <= port <= 0xFFFF or (port and not tcb.core.config.tcp_udp_port):
         raise error(errno.EINVAL)
     if tcb.encap is not None and not tunnel.port_of(tcb.encap):
@@ -269,7 +272,11 @@ def _set_tunnel(tcb: Tcb, port: int) -> None:
 
 
 def _deferral(seconds: int) -> int:
-    """Linux counts the SYN,ACKs that go again in so many seconds (1, 3, 7, 15 ..., every 120 at last; 255 at most), and tells their time."""
+    """Round `seconds` up to the time of a number of SYN-ACK retransmissions, as Linux does.
+
+    Linux stores TCP_DEFER_ACCEPT as this number (255 at most). The retransmissions are 1, 2, 4, ... seconds apart, at
+    most 120.
+    """
     total, step, count = 0, 1, 0
     while total < seconds and count < 255:
         total += step
@@ -303,7 +310,10 @@ def _set_congestion(tcb: Tcb, name: str) -> None:
 
 
 def getsockopt(tcb: Tcb, level: int, name: int, now: int) -> Any:
-    """The value of an option, as setsockopt takes it."""
+    """Return the value of an option, in the form that setsockopt takes.
+
+    Raise OSError with ENOPROTOOPT if it is unknown.
+    """
     tcb.core.now = now
     getters = GETTERS.get(level)
     if level == SOL_SOCKET and name in COMMON:
@@ -324,14 +334,17 @@ def _maxseg(tcb: Tcb) -> int:
 
 
 def _packet_options(tcb: Tcb) -> bytes:
-    """ip(7): what recvmsg would say of the last packet, as a control message: its DS field (MAY-9), where asked for."""
+    """Return IP_PKTOPTIONS (ip(7)): the control messages that recvmsg would give for the last packet.
+
+    There is one, with the packet's DS field (MAY-9), if IP_RECVTOS is set; otherwise the result is empty.
+    """
     if not common.get_common(tcb, SOL_IP, IP_RECVTOS):
         return b""
     return struct.pack("=QiiB7x", 17, SOL_IP, IP_TOS, tcb.rcv_tos)
 
 
 def _mtu(tcb: Tcb) -> int:
-    """The path MTU that the route knows."""
+    """Return the route's path MTU in bytes. Raise OSError with ENOTCONN without a connection."""
     if tcb.route is None or tcb.state in (C.CLOSED, C.LISTEN):
         raise error(errno.ENOTCONN)
     return tcb.route.mtu  # type: ignore[no-any-return]

@@ -1,21 +1,21 @@
-"""The eleven states and the edges between them (RFC 9293 section 3.3.2, figure 5)."""
+"""The eleven states and the transitions between them (RFC 9293 section 3.3.2, figure 5)."""
 
 import pystack_c.const as C
 from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.tcb import Tcb
 
-# (old, new) -> what takes the connection along this edge. The figure in the docs is drawn from it.
+# (old, new): the event that causes this transition. The figure in the documentation is drawn from this table.
 TRANSITIONS = {
     (C.CLOSED, C.LISTEN): "passive OPEN",
     (C.CLOSED, C.SYN_SENT): "active OPEN: send SYN",
     (C.CLOSED, C.SYN_RECEIVED): "a listener received SYN: send SYN,ACK",
     (C.LISTEN, C.CLOSED): "CLOSE",
     (C.LISTEN, C.SYN_SENT): "SEND: send SYN",
-    (C.SYN_SENT, C.CLOSED): "CLOSE, RST, or nobody answered",
+    (C.SYN_SENT, C.CLOSED): "CLOSE, RST, or no answer",
     (C.SYN_SENT, C.SYN_RECEIVED): "received SYN (simultaneous open): send SYN,ACK",
     (C.SYN_SENT, C.ESTABLISHED): "received SYN,ACK: send ACK",
     (C.SYN_RECEIVED, C.ESTABLISHED): "received the ACK of the SYN",
-    (C.SYN_RECEIVED, C.CLOSED): "RST, or nobody answered (a passive open: back to LISTEN)",
+    (C.SYN_RECEIVED, C.CLOSED): "RST, or no answer (a passive open returns to LISTEN)",
     (C.ESTABLISHED, C.FIN_WAIT_1): "CLOSE: send FIN",
     (C.ESTABLISHED, C.CLOSE_WAIT): "received FIN: send ACK",
     (C.ESTABLISHED, C.CLOSED): "RST, ABORT or user timeout",
@@ -35,7 +35,7 @@ TRANSITIONS = {
 
 
 def set_state(tcb: Tcb, new: int, why: str, rfc: str) -> None:
-    """Change the state and tell the probe, with the block before and after."""
+    """Change the state, and emit an event with the TCB before and after the change."""
     old = tcb.state
     if old == new:
         return
@@ -45,7 +45,7 @@ def set_state(tcb: Tcb, new: int, why: str, rfc: str) -> None:
     elif (old == C.ESTABLISHED and new != C.CLOSE_WAIT) or (old == C.CLOSE_WAIT):
         core.counters.TcpCurrEstab -= 1
     if new == C.CLOSED and (old == C.ESTABLISHED or old == C.CLOSE_WAIT):
-        # RFC 4022 tcpEstabResets: whoever reset it, and why.
+        # RFC 4022 tcpEstabResets counts each reset, by either side and for any reason.
         core.counters.TcpEstabResets += 1
     if core.probe is None:
         tcb.state = new

@@ -1,4 +1,4 @@
-"""The connections of one host: demultiplexing, ports, first sequence numbers, and what bounds them all."""
+"""The connections of one host: demultiplexing, ports, initial sequence numbers, and limits on them all."""
 
 from typing import Any
 
@@ -12,19 +12,23 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def conn_key(raddr: int, rport: int, lport: int) -> int:
-    """The key of a connection among those of one local address.
+    """Return the key of a connection in the table for its local address.
 
-    A dict looks at the low bits first: whatever of the three differs, remote ports at a server or local ones at a client, shows there.
+    A dict uses the low bits of a key first. So the low bits depend on all parts: at a server the remote ports differ,
+    and at a client the local ports.
     """
     return (raddr << 32) | (lport << 16) | ((rport ^ lport ^ raddr ^ (raddr >> 16)) & 0xFFFF)
 
 
 class TcpTables(PortTable):
-    """conns: local address -> key -> Tcb. listeners: port -> Tcbs in LISTEN. Ports: see PortTable."""
+    """The tables of connections and listeners. PortTable holds the ports.
+
+    `conns` maps a local address to a dict from key to Tcb. `listeners` maps a port to the Tcbs in LISTEN.
+    """
 
     def __init__(self, core: Core) -> None:
         PortTable.__init__(self)
-        # (A ValueError now is better than one in mid-handshake.)
+        # Raise the ValueError for an unknown algorithm now, and not in the middle of a handshake.
         create(core.config.tcp_congestion)
         self.core = core
         self.conns: dict[int, dict[int, Any]] = {}
@@ -35,13 +39,14 @@ class TcpTables(PortTable):
         self.cookie_at = -1
         self.fastopen_cache: dict[int, Any] = {}
 
-    # Demultiplexing (RFC 9293 3.10.7: the connection first, then a listener for the address, then any).
+    # Demultiplexing (RFC 9293 3.10.7): first a connection, then a listener on the address, then a listener on any
+    # address.
 
     def lookup(self, pkt: Packet) -> Any:
-        """The Tcb that a segment belongs to, or None."""
+        """Return the Tcb to which a segment belongs, or None."""
         tcb: Any = self.latest
         if tcb is not None and tcb.rport == pkt.sport and tcb.lport == pkt.dport:
-            # (Segments come in runs: often it is the connection of the one before.)
+            # Segments arrive in runs, so this one often belongs to the same connection as the previous one.
             if tcb.raddr == pkt.src and tcb.laddr == pkt.dst:
                 return tcb
         of_addr = self.conns.get(pkt.dst)
@@ -53,7 +58,11 @@ class TcpTables(PortTable):
         return self.listener_for(pkt)
 
     def listener_for(self, pkt: Packet) -> Any:
-        """The listener for a packet's destination: a bound address beats any, a hash shares out SO_REUSEPORT groups."""
+        """Return the listener for a packet's destination, or None.
+
+        A listener bound to the address takes precedence over one on any address. A hash distributes the connections
+        over a SO_REUSEPORT group.
+        """
         group = self.listeners.get(pkt.dport)
         if group is None:
             return None
@@ -70,14 +79,17 @@ class TcpTables(PortTable):
         return exact[self.hash4(pkt.dst, pkt.dport, pkt.src, pkt.sport) % len(exact)]
 
     def find(self, laddr: int, lport: int, raddr: int, rport: int) -> Any:
-        """The connection with these four, or None."""
+        """Return the connection with these addresses and ports, or None."""
         of_addr = self.conns.get(laddr)
         if of_addr is None:
             return None
         return of_addr.get(conn_key(raddr, rport, lport))
 
     def register(self, tcb: Tcb) -> None:
-        """A connection has its four: from now on segments reach it. (One that we open is an endpoint, and has its port, already.)"""
+        """Add a connection whose addresses and ports are known, so that segments reach it.
+
+        A connection that we open is already an endpoint, and already has its port.
+        """
         of_addr = self.conns.get(tcb.laddr)
         if of_addr is None:
             of_addr = {}
@@ -89,7 +101,7 @@ class TcpTables(PortTable):
             self.core.endpoints[tcb.ident] = tcb
 
     def unregister(self, tcb: Tcb) -> None:
-        """Segments do not reach it any more; its port is free."""
+        """Remove a connection, so that segments do not reach it any more, and free its port."""
         if tcb is self.latest:
             self.latest = None
         if tcb.registered:
@@ -104,15 +116,15 @@ class TcpTables(PortTable):
         self.remove(tcb, tcb.lport)
 
     def release(self, tcb: Tcb) -> None:
-        """Nobody holds the endpoint any more: forget its number."""
+        """Forget the number of an endpoint that nothing refers to any more."""
         self.core.endpoints.pop(tcb.ident, None)
 
     def listen(self, tcb: Tcb) -> None:
-        """A Tcb is in LISTEN now."""
+        """Add a Tcb that entered LISTEN."""
         self.listeners.setdefault(tcb.lport, []).append(tcb)
 
     def unlisten(self, tcb: Tcb) -> None:
-        """It is not any more."""
+        """Remove a Tcb that left LISTEN."""
         group = self.listeners.get(tcb.lport)
         if group is not None and tcb in group:
             group.remove(tcb)
@@ -120,14 +132,18 @@ class TcpTables(PortTable):
                 del self.listeners[tcb.lport]
 
     def tuple_busy(self, laddr: int, lport: int, raddr: int, rport: int) -> bool:
-        """Is there such a connection? (For ports.connect_port; TIME-WAIT counts, unless it may be reused.)"""
+        """Return True if the connection exists, unless it is in TIME-WAIT and reusable.
+
+        ports.connect_port calls this.
+        """
         tcb = self.find(laddr, lport, raddr, rport)
         return tcb is not None and not self.reusable(tcb)
 
     def reusable(self, tcb: Tcb) -> bool:
-        """May an active OPEN take the four numbers of a connection in TIME-WAIT (Linux tcp_tw_reuse)?
+        """Return True if an active OPEN may reuse the addresses and ports of a connection in TIME-WAIT (tcp_tw_reuse).
 
-        Timestamps tell old segments from new ones, once their clock has moved on (RFC 6191 2, RFC 7323 5.3): a second is enough.
+        Timestamps distinguish old segments from new ones after their clock has advanced; one second is enough
+        (RFC 6191 2, RFC 7323 5.3).
         """
         core = self.core
         how = core.config.tcp_tw_reuse
@@ -137,32 +153,39 @@ class TcpTables(PortTable):
             return False
         return core.now - tcb.ts_recent_stamp > 1_000_000_000
 
-    # Numbers an attacker must not guess.
+    # Numbers that an attacker must not guess.
 
     def hash4(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
-        """The keyed hash of a connection's four."""
+        """Return the keyed hash of a connection's addresses and ports."""
         return self.core.rng.keyed_pair(laddr << 32 | raddr, lport << 16 | rport)
 
     def isn(self, tcb: Tcb) -> int:
-        """RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 us."""
+        """Return the initial sequence number: M + F(localip, localport, remoteip, remoteport, secretkey) (RFC 6528 3).
+
+        M increases by one every 4 microseconds.
+        """
         forced = self.core.config.tcp_isn
         if forced >= 0:
             return forced & C.M32
         return (self.core.now // 4000 + self.hash4(tcb.laddr, tcb.lport, tcb.raddr, tcb.rport)) & C.M32
 
     def ts_offset(self, tcb: Tcb) -> int:
-        """RFC 7323 7.1: a timestamp offset per address pair that tells nothing about the uptime."""
+        """Return a timestamp offset for an address pair, which hides the uptime (RFC 7323 7.1)."""
         return self.hash4(tcb.laddr, 1, tcb.raddr, 0) & C.M32
 
-    # Bounds.
+    # Limits.
 
     def challenge_allowed(self) -> bool:
-        """RFC 5961 7: about so many challenge ACKs a second over all connections (an exact number would reveal who gets them)."""
+        """Return True if the shared budget allows one more challenge ACK (RFC 5961 7).
+
+        The budget is about tcp_challenge_ack_limit per second for all connections. An exact limit would reveal which of
+        them receive challenge ACKs.
+        """
         core = self.core
         return self.challenge_budget.take(core.rng, core.now, core.config.tcp_challenge_ack_limit)
 
     def count_time_wait(self, tcb: Tcb) -> bool:
-        """One more in TIME-WAIT; False where that is too many."""
+        """Count one more connection in TIME-WAIT. Return False if there are too many."""
         if self.time_wait >= self.core.config.tcp_max_tw_buckets:
             return False
         self.time_wait += 1
@@ -170,7 +193,7 @@ class TcpTables(PortTable):
         return True
 
     def all(self) -> list[Any]:
-        """Every Tcb: listeners, then connections, in order of their numbers."""
+        """Return every Tcb, listeners and connections, in the order of their numbers."""
         found = {}
         for group in self.listeners.values():
             for tcb in group:

@@ -43,7 +43,7 @@ cdef class Tcb(Endpoint):
     cdef public bint syn_window
     cdef public uint32_t rcv_wnd_told
     cdef public uint32_t rcv_up
-    cdef public int64_t mss  # (wide, as the products with counts and shifts are)
+    cdef public int64_t mss  # 64 bits, because products with counts and shifts are
     cdef public int path_mtu
     cdef public object mtup
     cdef public int peer_mss

@@ -1,4 +1,4 @@
-"""The transmission control block: all variables of one connection (RFC 9293 section 3.3.1)."""
+"""The transmission control block (TCB): the variables of one connection (RFC 9293 section 3.3.1)."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from pystack_c.tcp.snapshot import snapshot
 
 
 class Tcb(Endpoint):
-    """One connection (or one listener, or a socket that is neither yet)."""
+    """One connection, one listener, or a socket that is neither yet."""
 
     def __init__(self, core: Any, ident: int) -> None:
         self.begin(core, ident)
 
     def begin(self, core: Any, ident: int) -> None:  # inherited
-        """Give every field its first value.
+        """Give every field its initial value.
 
-        The fields are grouped by mechanism. Times are nanoseconds, sizes are bytes, and sequence numbers are 32 bits wide
-        (tcp/marks.py says how each stays comparable), unless a comment says otherwise. -1 means "never" or "none".
+        The fields are grouped by mechanism. Times are nanoseconds, sizes are bytes, and sequence numbers are 32 bits
+        wide (tcp/marks.py says how each stays comparable), unless a comment says otherwise. -1 means "never" or "none".
         """
         Endpoint.begin(self, core, ident)
         self._begin_connection()
@@ -42,35 +42,36 @@ class Tcb(Endpoint):
         self._begin_options()
         self._begin_statistics()
         self._begin_progress()
-        # the queues: SND.UNA to what is unsent, RCV.NXT and what waits beyond it, and the records of what is in flight
+        # The queues: data from SND.UNA to the last byte written, data around RCV.NXT, and the records of segments in
+        # flight.
         self.sendbuf = new_sendbuf()
         self.recvbuf = new_recvbuf(self.core.config.tcp_rmem)
         self.rtxq = new_rtxq()
 
     def _begin_connection(self) -> None:
-        """The state (RFC 9293 3.3.2), how the connection is opened, and who knows it."""
+        """The state (RFC 9293 3.3.2), how the connection was opened, and where it is registered."""
         self.state = C.CLOSED
-        self.passive = False  # opened by a SYN that came in
+        self.passive = False  # opened by a SYN from the peer
         self.listener: Any = None  # LISTEN: the queue of connections to accept (opening/listener.py)
-        self.parent: Any = None  # the listening Tcb, until the connection is handed to it
-        self.key: Any = None  # the key in the table of connections (tables.conn_key)
-        self.registered = False  # in that table
-        self.detached = False  # closed by the application: nobody reads, and only the protocol goes on
-        self.time_waiting = False  # counted among those in TIME-WAIT (tcp_max_tw_buckets)
+        self.parent: Any = None  # the listening Tcb, until the connection is established
+        self.key: Any = None  # the key in the connection table (tables.conn_key)
+        self.registered = False  # in the connection table
+        self.detached = False  # closed by the application: nothing reads any more, and only the protocol continues
+        self.time_waiting = False  # counted among the connections in TIME-WAIT (tcp_max_tw_buckets)
         self.output_queued = False  # in core.output_queue (schedule.py)
-        self.route: Any = None  # the route.Dst that segments take
+        self.route: Any = None  # the route.Dst of outgoing segments
         # Fast Open (RFC 7413; opening/fastopen.py)
-        self.tfo: Any = None  # its variables (opening/tfostate.py), or None: nobody asked for it
-        self.fastopen = False  # opened by data in the SYN
+        self.tfo: Any = None  # its variables (opening/tfostate.py), or None if nothing has requested it
+        self.fastopen = False  # data in the SYN opened the connection
         self.syn_data = False  # our SYN carried data
-        self.opened_at = 0  # when the SYN came, for TCP_DEFER_ACCEPT
-        self.syn_why = ""  # why the SYN or SYN,ACK goes again though no timer was due; "" if it does not
-        self.syn_text: Any = None  # data that came with the SYN of a simultaneous open (3.10.7.3)
-        self.soft_error = 0  # errno that ICMP or IP reported and that aborts nothing (RFC 1122 4.2.3.9)
-        self.was_reset = False  # ended by a RST, or as if by one: reads return the end of the stream
-        # what the sum of all memory counts of this connection (queues/memory.py)
+        self.opened_at = 0  # the time when the SYN arrived, for TCP_DEFER_ACCEPT
+        self.syn_why = ""  # why the SYN or SYN-ACK is retransmitted before its timer expires, or ""
+        self.syn_text: Any = None  # data in the SYN of a simultaneous open (3.10.7.3)
+        self.soft_error = 0  # the errno of a transient error from ICMP or IP (RFC 1122 4.2.3.9)
+        self.was_reset = False  # ended by a RST or an error: reads return the end of the stream
+        # The connection's part of the total memory (queues/memory.py).
         self.charged = 0
-        self.orphan = False  # counted among those that the application has let go of (tcp_max_orphans)
+        self.orphan = False  # counted among the connections that the application has closed (tcp_max_orphans)
 
     def _begin_sequence_spaces(self) -> None:
         """The send and receive sequence variables (RFC 9293 3.3.1)."""
@@ -78,118 +79,119 @@ class Tcb(Endpoint):
         self.snd_una = 0  # SND.UNA
         self.snd_nxt = 0  # SND.NXT
         self.snd_up = 0  # SND.UP, the byte after the urgent data
-        self.snd_sml = 0  # the end of the last segment that was not full (Minshall's Nagle)
+        self.snd_sml = 0  # the end of the last segment that was not full-sized (Minshall's variant of Nagle)
         self.irs = 0  # IRS
         self.rcv_nxt = 0  # RCV.NXT
         self.rcv_up = 0  # RCV.UP
-        self.urgent: Any = None  # urgstate.py, or None: the peer has sent no urgent data
+        self.urgent: Any = None  # urgstate.py, or None if the peer has sent no urgent data
         self.last_ack_sent = 0  # Last.ACK.sent (RFC 7323 4.3)
 
     def _begin_segment_size(self) -> None:
-        """The size of segments, the path MTU, and the options agreed on in the handshake."""
+        """The segment size, the path MTU, and the options negotiated in the handshake."""
         default = self.core.config.tcp_mss_default
-        self.mss = default  # Eff.snd.MSS (3.7.1), less the options of every segment
-        self.peer_mss = default  # SendMSS: what the peer announced
-        self.rcv_mss = default  # the peer's full-sized segments, as seen
-        self.user_mss = 0  # TCP_MAXSEG; 0: no bound
-        self.path_mtu = 0  # that of the route, when `mss` was last computed
+        self.mss = default  # Eff.snd.MSS (3.7.1), less the options in every segment
+        self.peer_mss = default  # SendMSS: the peer's MSS option
+        self.rcv_mss = default  # the size of the peer's full-sized segments, as observed
+        self.user_mss = 0  # TCP_MAXSEG; 0: no limit
+        self.path_mtu = 0  # the route's path MTU when `mss` was last computed
         self.pmtudisc = 1  # IP_MTU_DISCOVER
         self.mtup: Any = None  # the search for the path MTU (RFC 4821, mtuprobe.py), or None
         self.sack_ok = False  # SACK permitted (RFC 2018)
         self.ts_ok = False  # Snd.TS.OK (RFC 7323 3)
-        self.ts_recent = 0  # TS.Recent, of the peer's clock
-        self.ts_recent_stamp = 0  # when it was set: it is invalid after 24 days (5.5)
-        self.ts_offset = 0  # milliseconds that this connection's clock is ahead of ours (7.1)
+        self.ts_recent = 0  # TS.Recent, from the peer's clock
+        self.ts_recent_stamp = 0  # the time when it was set: it is invalid after 24 days (5.5)
+        self.ts_offset = 0  # how far this connection's timestamp clock is ahead, in milliseconds (7.1)
         self.syn_stamp = 0  # the TSval of the first SYN, in milliseconds
 
     def _begin_windows(self) -> None:
-        """Flow control: the peer's window, and ours (RFC 9293 3.8.6), with receive-buffer autotuning."""
+        """Flow control: the peer's window and the local one (RFC 9293 3.8.6), with receive-buffer autotuning."""
         self.snd_wnd = 0  # SND.WND
         self.snd_wl1 = 0  # SND.WL1: SEG.SEQ of the segment that set SND.WND
         self.snd_wl2 = 0  # SND.WL2: its SEG.ACK
         self.max_window = 0  # Max(SND.WND) (3.8.6.2.1)
-        self.wscale_ok = False  # both sides scale (RFC 7323 2)
-        self.snd_wscale = 0  # Snd.Wind.Shift, a count of bits
-        self.rcv_wscale = 0  # Rcv.Wind.Shift
-        self.rcv_adv = 0  # RCV.NXT + RCV.WND: the right edge that was announced
-        self.rcv_wnd_told = 1  # the window last announced; not zero, so that the first SYN opens nothing
-        self.syn_window = False  # the peer has seen no window but that of our SYN
-        self.rcv_limit = 0  # the window grows with what comes, up to the buffer (tcp_window_start); 0: no bound
+        self.wscale_ok = False  # both sides use window scaling (RFC 7323 2)
+        self.snd_wscale = 0  # Snd.Wind.Shift, in bits
+        self.rcv_wscale = 0  # Rcv.Wind.Shift, in bits
+        self.rcv_adv = 0  # RCV.NXT + RCV.WND: the right edge of the announced window
+        self.rcv_wnd_told = 1  # the last announced window; not 0, so that the first one does not count as reopened
+        self.syn_window = False  # the peer knows only the window of our SYN
+        self.rcv_limit = 0  # a limit of the window that grows with the data received (tcp_window_start); 0: none
         self.window_clamp = 0  # TCP_WINDOW_CLAMP; 0: none
-        # autotuning (queues/autotune.py): bytes read in this round trip, since when, and the most in one
+        # Autotuning (queues/autotune.py): the bytes read in this round trip, its start, and the most bytes read in one.
         self.rcv_copied = 0
         self.rcv_space_at = 0
         self.rcv_space = 0
         self.sndbuf_size = self.core.config.tcp_wmem  # SO_SNDBUF
-        self.rcvbuf_fixed = False  # the application set SO_RCVBUF: no autotuning
+        self.rcvbuf_fixed = False  # the application set SO_RCVBUF, so autotuning is off
         self.sndbuf_fixed = False
 
     def _begin_closing(self) -> None:
         """FIN and shutdown (RFC 9293 3.6)."""
-        self.fin_pending = False  # a FIN follows the data that is queued
+        self.fin_pending = False  # a FIN will follow the queued data
         self.fin_sent = False
-        self.fin_seq = 0  # its sequence number, while fin_sent
+        self.fin_seq = 0  # the FIN's sequence number, if fin_sent
         self.fin_received = False
-        self.fin_expected = False  # a FIN came out of order, with this sequence number
+        self.fin_expected = False  # a FIN arrived out of order, with this sequence number
         self.fin_expected_seq = 0
-        self.closing_fin = False  # CLOSING: the next ACK carries the FIN again (FreeBSD, tcp_closing_fin)
+        self.closing_fin = False  # CLOSING: the next ACK repeats the FIN (FreeBSD, tcp_closing_fin)
         self.shut_rd = False  # shutdown(SHUT_RD)
         self.shut_wr = False  # shutdown(SHUT_WR), or close
 
     def _begin_acknowledging(self) -> None:
-        """What the next ACK says, and when it is due (3.8.6.3, RFC 5681 4.2; delack.py)."""
-        self.ack_now = False  # an ACK is owed, and goes at the next poll
-        self.ack_reason = ""  # why, for the probe
-        self.quickack = self.core.config.tcp_quickack_segs  # segments that are acknowledged at once (TCP_QUICKACK)
-        self.sacks: Any = None  # blocks to report, the most recent first (RFC 2018 4), or None
-        self.dsack: Any = None  # a duplicate to report once (RFC 2883), or None
-        self.last_bad_ack = -1  # when a bad segment was answered last (tcp_invalid_ratelimit, RFC 5961 7)
+        """The content of the next ACK, and when it is due (3.8.6.3, RFC 5681 4.2; delack.py)."""
+        self.ack_now = False  # an ACK is due at the next poll
+        self.ack_reason = ""  # the reason for the probe event
+        self.quickack = self.core.config.tcp_quickack_segs  # segments to acknowledge at once (TCP_QUICKACK)
+        self.sacks: Any = None  # SACK blocks to report, the most recent first (RFC 2018 4), or None
+        self.dsack: Any = None  # a D-SACK block to report once (RFC 2883), or None
+        self.last_bad_ack = -1  # when an invalid segment was last answered (tcp_invalid_ratelimit, RFC 5961 7)
 
     def _begin_round_trip(self) -> None:
-        """The round trip and the retransmission timeout (RFC 6298; loss/rtt.py)."""
+        """The round-trip time and the retransmission timeout (RFC 6298; loss/rtt.py)."""
         self.srtt = 0  # SRTT; 0: no sample yet
         self.rttvar = 0  # RTTVAR
         self.rto = self.core.config.tcp_rto_initial  # RTO, without backoff
-        self.backoff = 0  # how often the RTO is doubled (5.5)
+        self.backoff = 0  # the number of times that the RTO is doubled (5.5)
         self.last_rtt = -1  # the latest sample
-        self.min_rtt = -1  # the least in tcp_min_rtt_wlen
+        self.min_rtt = -1  # the minimum within tcp_min_rtt_wlen
         self.min_rtt_at = 0
-        # the round trip as a receiver sees it: the time from one window (or timestamp) to the next
+        # The round-trip time at the receiver: the time to receive one window, or from a timestamp to its echo.
         self.rcv_rtt = 0
         self.rcv_rtt_at = -1
         self.rcv_rtt_seq = 0
         self.rcv_rtt_echo = 0  # the TSecr of the last sample
 
     def _begin_timers(self) -> None:
-        """The timers (base/timer.py), each None until it is first set, and what they count."""
-        self.rto_timer: Any = None  # retransmission, loss probe, or persist: one runs at a time (rtotimer.py)
-        self.rto_deadline = 0  # when the retransmission is due, while a loss probe has the timer
-        self.reorder_timer: Any = None  # RACK's reordering window (RFC 8985 6.2)
-        self.pace_timer: Any = None  # the next segment at the pacing rate
+        """The timers (base/timer.py), each None until it is first set, and their counts."""
+        self.rto_timer: Any = None  # retransmission, loss probe or persist, one at a time (rtotimer.py)
+        self.rto_deadline = 0  # when the retransmission is due, while a loss probe uses the timer
+        self.reorder_timer: Any = None  # RACK's reordering timer (RFC 8985 6.2)
+        self.pace_timer: Any = None  # the timer for the next segment at the pacing rate
         self.delack_timer: Any = None  # the delayed ACK
         self.wait_timer: Any = None  # TIME-WAIT, or an orphan in FIN-WAIT-2
         self.keep_timer: Any = None  # keep-alive (3.8.4)
-        self.retries = 0  # retransmissions in a row by timeout (R1 and R2, 3.8.3)
-        self.retry_start = -1  # when what is unacknowledged was sent first: TCP_USER_TIMEOUT counts from here
-        self.probes = 0  # window probes in a row (3.8.6.1)
-        self.keep_probes = 0  # keep-alive probes in a row
-        self.last_recv = 0  # when a segment came last (keep-alive)
-        self.last_send = 0  # when data was sent last (the restart after an idle time, RFC 5681 4.1)
+        self.retries = 0  # consecutive retransmission timeouts (R1 and R2, 3.8.3)
+        self.retry_start = -1  # when data in flight was first sent, or last acknowledged (TCP_USER_TIMEOUT)
+        self.probes = 0  # consecutive window probes (3.8.6.1)
+        self.keep_probes = 0  # consecutive keep-alive probes
+        self.last_recv = 0  # when a segment last arrived (keep-alive)
+        self.last_send = 0  # when data was last sent (restart after an idle time, RFC 5681 4.1)
 
     def _begin_congestion(self) -> None:
-        """Congestion control (RFC 5681, RFC 7661), delivery rate, and pacing."""
+        """Congestion control (RFC 5681, RFC 7661), delivery rate and pacing."""
         self.congestion = self.core.config.tcp_congestion  # the algorithm's name (TCP_CONGESTION)
         self.cc: Any = None  # the algorithm, from ESTABLISHED on (congestion/base.py)
         self.cwnd = 0  # cwnd
         self.ssthresh = self.core.config.tcp_init_ssthresh  # ssthresh
-        self.cwnd_limited = False  # cwnd was filled in this round trip: it may grow (RFC 7661)
-        self.max_out = 0  # the most that was in flight in it
-        self.cwnd_round = 0  # where it ends
+        self.cwnd_limited = False  # cwnd was filled in this round trip, so it may grow (RFC 7661)
+        self.max_out = 0  # the most bytes in flight in this round trip
+        self.cwnd_round = 0  # the sequence number that ends this round trip
         self.rate: Any = None  # the sampler of the delivery rate (congestion/rate.py)
-        self.pacing_rate = 0  # bytes a second that the algorithm asks for; 0: no pacing
-        self.max_pacing_rate = 0  # SO_MAX_PACING_RATE; 0: no bound
+        self.pacing_rate = 0  # bytes per second that the algorithm requests; 0: no pacing
+        self.max_pacing_rate = 0  # SO_MAX_PACING_RATE; 0: no limit
         self.pace_at = 0  # when pacing allows the next segment
-        # what holds the sender up, since when, and for how long in all (congestion/chrono.py)
+        # What limits the sender now, the start of this period, and the total times of each limit
+        # (congestion/chrono.py).
         self.chrono = 0
         self.chrono_at = 0
         self.chrono_busy = 0
@@ -200,152 +202,156 @@ class Tcb(Endpoint):
     def _begin_recovery(self) -> None:
         """Loss recovery (RFC 6582, RFC 6675) and proportional rate reduction (RFC 6937)."""
         self.ca_state = C.CA_OPEN  # the phase, one of C.CA_*
-        self.recover = 0  # recover, RecoveryPoint: the phase ends when this is acknowledged
-        self.dupacks = 0  # duplicate ACKs in a row
-        self.reno_sacked = 0  # bytes that duplicate ACKs without SACK stand for
-        self.force_retransmit = False  # one lost segment goes whatever cwnd says (fast retransmit)
-        self.partial_seen = False  # NewReno: a partial ACK restarted the retransmission timer already
-        self.own_recovery = False  # the algorithm has a recovery of its own (BBR): no PRR
+        self.recover = 0  # recover, RecoveryPoint: the phase ends when this number is acknowledged
+        self.dupacks = 0  # consecutive duplicate ACKs
+        self.reno_sacked = 0  # bytes that left the network according to duplicate ACKs without SACK
+        self.force_retransmit = False  # retransmit one lost segment regardless of cwnd (fast retransmit)
+        self.partial_seen = False  # NewReno: a partial ACK has restarted the retransmission timer
+        self.own_recovery = False  # the algorithm replaces the recovery of this stack (BBR), so PRR is off
         self.prr_delivered = 0  # prr_delivered
         self.prr_out = 0  # prr_out
         self.prr_flight = 0  # RecoverFS
-        # what one ACK tells: set anew by each
+        # The results of the current ACK. Each ACK resets them.
         self.ack_dsack = False  # it reports a duplicate
-        self.ack_orig = False  # it delivers something that was sent once
+        self.ack_orig = False  # it covers a segment that was sent only once
         self.ack_delivered = 0  # bytes that it acknowledges or SACKs
-        self.ack_reordered = False  # it shows reordering
-        self.reordering = self.core.config.tcp_reordering  # segments by which the path reorders
+        self.ack_reordered = False  # it reveals reordering
+        self.reordering = self.core.config.tcp_reordering  # the degree of reordering on the path, in segments
 
     def _begin_rack(self) -> None:
         """RACK-TLP (RFC 8985; loss/rack.py)."""
-        self.rack_started = False  # something was delivered
-        self.rack_order = 0  # RACK.segment: which transmission, by its count (RFC: xmit_ts)
+        self.rack_started = False  # a segment was delivered
+        self.rack_order = 0  # RACK.segment: the transmission's ordinal number (RFC: xmit_ts)
         self.rack_end = 0  # RACK.segment.end_seq
         self.rack_rtt = 0  # RACK.rtt
         self.rack_fack = 0  # RACK.fack
         self.rack_reordering = False  # RACK.reordering_seen
         self.rack_mult = 1  # RACK.reo_wnd_mult
-        self.rack_persist = 16  # RACK.reo_wnd_persist, recoveries
-        self.rack_dsack_round = False  # RACK.dsack_round is set,
-        self.rack_dsack_seq = 0  # and ends here
-        self.tlp_out = False  # a probe is out: TLP.end_seq is valid
+        self.rack_persist = 16  # RACK.reo_wnd_persist, in recoveries
+        self.rack_dsack_round = False  # RACK.dsack_round is set
+        self.rack_dsack_seq = 0  # RACK.dsack_round: the sequence number that ends the round
+        self.tlp_out = False  # a probe is in flight: TLP.end_seq is valid
         self.tlp_end = 0  # TLP.end_seq
         self.tlp_is_retrans = False  # TLP.is_retrans
-        self.tlp_new = False  # a probe of new data is to go, one segment beyond cwnd (7.3)
+        self.tlp_new = False  # a probe with new data is due, and may exceed cwnd by one segment (7.3)
 
     def _begin_undo(self) -> None:
-        """Taking back a wrong response to a loss: Eifel, D-SACK, F-RTO (RFC 3522, RFC 3708, RFC 5682; loss/undo.py)."""
+        """Undo a spurious response to loss: Eifel, D-SACK, F-RTO (RFC 3522, RFC 3708, RFC 5682; loss/undo.py)."""
         self.undo_possible = False  # the state before the response is saved
-        self.prior_cwnd = 0  # cwnd before it
+        self.prior_cwnd = 0  # cwnd before the response
         self.prior_ssthresh = 0
-        self.undo_marker = 0  # SND.UNA when it began
-        self.undo_retrans = 0  # retransmissions since that no D-SACK has reported
+        self.undo_marker = 0  # SND.UNA when the response began
+        self.undo_retrans = 0  # retransmissions since then that no D-SACK block has reported
         self.undo_stamp = 0  # TSval of the first retransmission, in milliseconds; 0: none
-        self.undo_end = 0  # and where it ended
-        self.dsack_end = 0  # the end of the last duplicate that was reported
-        self.frto = False  # F-RTO is under way
+        self.undo_end = 0  # the end of that retransmission's data
+        self.dsack_end = 0  # the end of the last duplicate that the peer reported
+        self.frto = False  # F-RTO is in progress
         self.frto_end = 0  # SND.NXT at the timeout
 
     def _begin_ecn(self) -> None:
         """Classic ECN (RFC 3168; ecn/ecn.py), and accurate ECN (RFC 9768; ecn/accecn.py)."""
         self.accecn: Any = None  # its variables (ecn/accstate.py) in AccECN mode, else None
-        self.ecn_asked = False  # our SYN asked for it, or for accurate ECN,
-        self.accecn_asked = False  # which this tells
-        self.ecn_ok = False  # agreed on, and not accurate ECN
-        self.ecn_echo = False  # ECE on each ACK, until the sender says CWR
-        self.ecn_cwr = False  # CWR on the next segment of new data
-        self.ecn_recover = 0  # one response a window: the next one beyond this,
-        self.ecn_recover_set = False  # if it was set
-        self.ecn_seen = False  # a packet with an ECT or CE codepoint came
+        self.accecn_asked = False  # our SYN requested AccECN
+        self.ecn_asked = False  # our SYN requested ECN, of either kind
+        self.ecn_ok = False  # classic ECN is in use, not AccECN
+        self.ecn_echo = False  # set ECE on each ACK until the sender sets CWR
+        self.ecn_cwr = False  # set CWR on the next segment with new data
+        self.ecn_recover = 0  # respond again only to an ACK beyond this number: one response per window
+        self.ecn_recover_set = False  # ecn_recover is valid
+        self.ecn_seen = False  # a packet with an ECT or CE codepoint arrived
 
     def _begin_options(self) -> None:
-        """What the application set: socket(7), tcp(7), ip(7)."""
+        """The options that the application set: socket(7), tcp(7), ip(7)."""
         self.nodelay = not self.core.config.tcp_nagle  # TCP_NODELAY
         self.cork = False  # TCP_CORK
         self.more = False  # MSG_MORE of the last write
-        self.push_now = False  # TCP_NODELAY was just set: what is pending goes
-        self.notsent_lowat = 0  # TCP_NOTSENT_LOWAT; 0: what the setting says
+        self.push_now = False  # TCP_NODELAY was just set: send pending data
+        self.notsent_lowat = 0  # TCP_NOTSENT_LOWAT; 0: use the setting
         self.rcvlowat = 1  # SO_RCVLOWAT
         self.oobinline = False  # SO_OOBINLINE
         self.keepalive = False  # SO_KEEPALIVE
         self.keepidle = self.core.config.tcp_keepalive_time  # TCP_KEEPIDLE
         self.keepintvl = self.core.config.tcp_keepalive_intvl  # TCP_KEEPINTVL
         self.keepcnt = self.core.config.tcp_keepalive_probes  # TCP_KEEPCNT
-        self.keepinit = 0  # FreeBSD's TCP_KEEPINIT; 0: what the setting says (quirks.opening_time)
+        self.keepinit = 0  # FreeBSD's TCP_KEEPINIT; 0: use the setting (quirks.opening_time)
         self.syn_retries = self.core.config.tcp_syn_retries  # TCP_SYNCNT
         self.user_timeout = 0  # TCP_USER_TIMEOUT (RFC 5482); 0: none
         self.defer_accept = 0  # TCP_DEFER_ACCEPT
         self.linger = -1  # SO_LINGER; -1: off
-        self.linger2 = 0  # TCP_LINGER2; 0: what the setting says
+        self.linger2 = 0  # TCP_LINGER2; 0: use the setting
         self.min_ttl = 0  # IP_MINTTL (RFC 5082)
         self.noopt = False  # FreeBSD's TCP_NOOPT
         self.options_given = False  # the application chose `encap`: a received route does not replace it (MUST-52)
         self.recverr = False  # IP_RECVERR
         self.rcv_tos = 0  # the DS field of the last packet (IP_RECVTOS)
-        self.errqueue: Any = None  # queues/errqueue.py, or None: nobody asked for it
-        self.chunks: Any = None  # queues/chunks.py, or None: writes leave no borders (tcp_linux_queue, MSG_EOR)
+        self.errqueue: Any = None  # queues/errqueue.py, or None if the application did not request it
+        self.chunks: Any = None  # queues/chunks.py, or None if no write boundaries are kept (tcp_linux_queue, MSG_EOR)
 
     def _begin_statistics(self) -> None:
-        """What only tcp_info tells (RFC 4898; info.py)."""
+        """Statistics that only tcp_info reports (RFC 4898; info.py)."""
         self.segs_in = 0
         self.segs_out = 0
         self.data_segs_in = 0
         self.data_segs_out = 0
         self.bytes_sent = 0
         self.bytes_retrans = 0
-        self.delivered_ce = 0  # segments that were delivered with a mark
-        self.reord_seen = 0  # times that reordering was seen
-        self.rcv_ooopack = 0  # segments that came out of order
+        self.delivered_ce = 0  # segments that were delivered with a CE mark
+        self.reord_seen = 0  # the number of ACKs that revealed reordering
+        self.rcv_ooopack = 0  # segments that arrived out of order
         self.last_ack_recv = 0
-        # retransmission timeouts: how many, in how many recoveries, how long these took, and since when one lasts (-1: none)
+        # Retransmission timeouts: their number, the number of recoveries with one, the time these took, and the start
+        # of the current one (-1: none).
         self.total_rto = 0
         self.rto_recoveries = 0
         self.rto_time = 0
         self.rto_stamp = -1
 
     def _begin_progress(self) -> None:
-        """Sums that tcp_info tells, and that decisions use too."""
+        """Totals that tcp_info reports and that decisions use, too."""
         self.bytes_received = 0
-        self.bytes_acked = 0  # 0: our SYN may still be out (syn_out)
-        self.total_retrans = 0  # segments sent again
-        self.dsack_dups = 0  # of which the peer reported so many as duplicates
+        self.bytes_acked = 0  # 0: our SYN may still be in flight (syn_out)
+        self.total_retrans = 0  # retransmitted segments
+        self.dsack_dups = 0  # retransmitted segments that the peer reported as duplicates
         self.delivered = 0  # segments that were acknowledged or SACKed
         self.last_data_recv = 0
 
     def on_timer(self, kind: int) -> None:  # inherited
-        """A timer of this connection is due: `tcp.timers` knows what to do."""
+        """Pass the expiry of a timer to `tcp.timers`."""
         self.core.tcp.on_timer(self, kind)
 
     def subject(self) -> str:  # inherited
-        """local-remote, as events name it."""
+        """Return the connection's name in events, with its local and remote addresses and ports."""
         return f"tcp {addr_text(self.laddr)}:{self.lport}-{addr_text(self.raddr)}:{self.rport}"
 
     def listening(self) -> bool:  # inherited
-        """True in LISTEN (the rules of SO_REUSEADDR ask)."""
+        """Return True in LISTEN. The rules of SO_REUSEADDR use this."""
         return self.state == C.LISTEN
 
     def in_flight(self) -> int:
-        """Bytes believed to be in the network: FlightSize less what left it, plus what was sent again (RFC 6675 "pipe")."""
+        """Return the bytes believed to be in the network, RFC 6675's "pipe".
+
+        These are FlightSize less the SACKed and lost bytes, plus the retransmitted ones.
+        """
         q = self.rtxq
         sacked = q.sacked_out if self.sack_ok else self.reno_sacked
         pipe = seq_diff(self.snd_nxt, self.snd_una) - sacked - q.lost_out + q.retrans_out
         return pipe if pipe > 0 else 0
 
     def may_grow(self) -> bool:
-        """RFC 7661: the window was filled; in slow start, half of it is enough (tcp_is_cwnd_limited)."""
+        """Return True if cwnd was filled, or in slow start more than half filled, so that it may grow (RFC 7661)."""
         return self.cwnd_limited or (self.cwnd < self.ssthresh and self.cwnd < 2 * self.max_out)
 
     def rcv_wnd(self) -> int:
-        """RCV.WND: what the last window told the peer still leaves open."""
+        """Return RCV.WND in bytes: the part of the announced window that is still open."""
         wnd = seq_diff(self.rcv_adv, self.rcv_nxt)
         return wnd if wnd > 0 else 0
 
     def unsent(self) -> int:
-        """Bytes written and not yet sent once."""
+        """Return the number of bytes written but never sent."""
         return self.sendbuf.tail - self.send_offset()
 
     def send_offset(self) -> int:
-        """Stream offset of the first byte never sent."""
+        """Return the stream offset of the first byte that was never sent."""
         n = seq_diff(self.snd_nxt, self.snd_una)
         head = self.sendbuf.head
         if self.fin_sent and n > 0:
@@ -355,11 +361,11 @@ class Tcb(Endpoint):
         return head + n
 
     def syn_out(self) -> bool:
-        """True until our SYN is acknowledged, whatever the state (FIN-WAIT-1 may follow SYN-RECEIVED)."""
+        """Return True until our SYN is acknowledged, in any state: FIN-WAIT-1 can follow SYN-RECEIVED."""
         return self.snd_una == self.iss and self.bytes_acked == 0
 
     def readiness(self) -> int:  # inherited
-        """EV_* bits as poll(2) reports them for a stream socket."""
+        """Return the EV_* bits that poll(2) reports for a stream socket."""
         bits = 0
         if self.state == C.LISTEN:
             return C.EV_IN if self.listener is not None and self.listener.accept_queue else 0
@@ -384,12 +390,15 @@ class Tcb(Endpoint):
         return bits
 
     def few_unsent(self) -> bool:
-        """TCP_NOTSENT_LOWAT: is so little unsent that the application may write more?"""
+        """Return True if so few bytes are unsent that the application may write more (TCP_NOTSENT_LOWAT)."""
         lowat = self.notsent_lowat if self.notsent_lowat > 0 else self.core.config.tcp_notsent_lowat
         return lowat == 0 or self.unsent() < lowat
 
     def send_space(self) -> int:
-        """Bytes that send() would take now; writable again only when a third is free, as Linux does."""
+        """Return the number of bytes that send() would accept now, but 0 if less than a third of the buffer is free.
+
+        Linux also reports a socket as writable only if a third is free.
+        """
         if self.chunks is not None and self.chunks.linux:
             return self.chunks.space(self)
         size = self.send_limit()
@@ -399,7 +408,10 @@ class Tcb(Endpoint):
         return 0
 
     def send_limit(self) -> int:
-        """What the send buffer may hold now: half of its size where memory is scarce, and LEAST where there is none."""
+        """Return the number of bytes that the send buffer may hold now.
+
+        This is half of its size if memory is scarce, and LEAST if there is none left, or if the peer exceeds its share.
+        """
         size = self.sndbuf_size
         core = self.core
         if not core.tcp_pressure:
@@ -412,18 +424,21 @@ class Tcb(Endpoint):
         return limit if limit < size else size
 
     def rto_ended(self) -> None:
-        """What began with a retransmission timeout is over (tcpi_total_rto_time)."""
+        """Stop the clock of tcpi_total_rto_time at the end of a recovery that began with a timeout."""
         if self.rto_stamp >= 0:
             self.rto_time += self.core.now - self.rto_stamp
             self.rto_stamp = -1
 
     def snapshot(self) -> dict[str, Any]:  # inherited
-        """The variables a learner looks at, by their RFC names; `timers` are the deadlines of those that run."""
+        """Return the variables that a learner examines, by their RFC names.
+
+        `timers` has the deadlines of running timers.
+        """
         return snapshot(self)
 
 
 def new_tcb(core: Any) -> Tcb:
-    """A new block with the next number: Tcb(...) without its cost."""
+    """Return a new TCB with the next number. This is faster than a call of Tcb(...)."""
     tcb: Tcb = Tcb.__new__(Tcb)
     tcb.begin(core, core.new_ident())
     return tcb

@@ -1,6 +1,6 @@
-"""What the probe hears of changes to a connection's variables: one place for each, whoever changes them.
+"""Probe events about changes to a connection's variables, with one function for each variable.
 
-Each function is called after the change, with the old value, and says nothing where nothing changed.
+Call the function after the change, with the old value. It emits nothing if nothing has changed.
 """
 
 from pystack_c.tcp.loss.rtt import backed_off
@@ -8,14 +8,14 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def cwnd(tcb: Tcb, old: int, ssthresh: int, why: str, rfc: str) -> None:
-    """cwnd moved from `old`, or the slow start threshold from `ssthresh`."""
+    """Report a change of cwnd from `old`, or of ssthresh from `ssthresh` (bytes)."""
     if tcb.core.probe is not None and (tcb.cwnd != old or tcb.ssthresh != ssthresh):
         fields = {"old": old, "new": tcb.cwnd, "ssthresh": tcb.ssthresh}
         tcb.core.emit("tcp.cwnd", tcb.subject(), tcb.ident, why, rfc, fields)
 
 
 def rto(tcb: Tcb, old: int, why: str, rfc: str) -> None:
-    """The timeout in force, backoff included, was `old`, and no round trip was measured."""
+    """Report a change of the timeout, with backoff, from `old` (ns), if no round-trip sample caused it."""
     if tcb.core.probe is None:
         return
     new = backed_off(tcb)
@@ -24,13 +24,13 @@ def rto(tcb: Tcb, old: int, why: str, rfc: str) -> None:
 
 
 def window(tcb: Tcb, old: int, why: str, rfc: str) -> None:
-    """The peer's window was `old`."""
+    """Report a change of the peer's window from `old` bytes."""
     if tcb.core.probe is not None and tcb.snd_wnd != old:
         tcb.core.emit("tcp.window", tcb.subject(), tcb.ident, why, rfc, {"old": old, "new": tcb.snd_wnd})
 
 
 def mss(tcb: Tcb, old: int, mtu: int) -> None:
-    """The size of our segments was `old`; the path carries `mtu`."""
+    """Report a change of the segment size from `old` bytes. `mtu` is the packet size that the path carries."""
     if tcb.core.probe is not None and tcb.mss != old:
         why = f"the path carries packets of {mtu} bytes, the peer takes segments of {tcb.peer_mss}"
         if tcb.ts_ok:
@@ -39,25 +39,25 @@ def mss(tcb: Tcb, old: int, mtu: int) -> None:
 
 
 def mtu_search(tcb: Tcb, action: str, size: int, why: str, rfc: str) -> None:
-    """The search for the path MTU took a step (mtuprobe.py)."""
+    """Report a step in the search for the path MTU (mtuprobe.py)."""
     fields = {"action": action, "size": size}
     tcb.core.emit("tcp.mtu", tcb.subject(), tcb.ident, why, rfc, fields)
 
 
 def fastopen(tcb: Tcb, action: str, why: str, rfc: str) -> None:
-    """A decision about Fast Open."""
+    """Report a decision about Fast Open."""
     if tcb.core.probe is not None:
         tcb.core.emit("tcp.fastopen", tcb.subject(), tcb.ident, why, rfc, {"action": action})
 
 
 def ecn(tcb: Tcb, action: str, why: str, rfc: str) -> None:
-    """A decision about congestion marks."""
+    """Report a decision about congestion marks."""
     if tcb.core.probe is not None:
         tcb.core.emit("tcp.ecn", tcb.subject(), tcb.ident, why, rfc, {"action": action})
 
 
 def listen(listener: Tcb, queue: str, why: str, rfc: str) -> None:
-    """A listener's queue ("syn" or "accept") changed."""
+    """Report a change of a listener's queue ("syn" or "accept")."""
     if listener.core.probe is not None and listener.listener is not None:
         both = listener.listener
         length = len(both.syn_queue) if queue == "syn" else len(both.accept_queue)
@@ -66,12 +66,12 @@ def listen(listener: Tcb, queue: str, why: str, rfc: str) -> None:
 
 
 def received(tcb: Tcb, kind: str, seq: int, length: int, why: str, rfc: str) -> None:
-    """RCV.NXT moved ("tcp.data", "tcp.fin"), or SND.UNA ("tcp.acked"), or data waits out of order ("tcp.ooo")."""
+    """Report an advance of RCV.NXT ("tcp.data", "tcp.fin") or SND.UNA ("tcp.acked"), early data, or urgent data."""
     if tcb.core.probe is not None:
         tcb.core.emit(kind, tcb.subject(), tcb.ident, why, rfc, {"seq": seq, "length": length})
 
 
 def soft_error(tcb: Tcb, error: int, why: str, rfc: str) -> None:
-    """An ICMP error was believed as far as it goes."""
+    """Report an ICMP error that does not end the connection, or the error that an opening fails with."""
     if tcb.core.probe is not None:
         tcb.core.emit("icmp.error", tcb.subject(), tcb.ident, why, rfc, {"error": error})

@@ -1,4 +1,4 @@
-"""What happens when a timer of a connection is due (RFC 9293 section 3.8.3, 3.8.4, 3.8.6.1; RFC 6298 section 5)."""
+"""Process the expiry of a connection's timer (RFC 9293 sections 3.8.3, 3.8.4 and 3.8.6.1; RFC 6298 section 5)."""
 
 import errno
 
@@ -23,7 +23,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def fire(tcb: Tcb, kind: int) -> None:
-    """A timer of that kind is due."""
+    """Process the expiry of a timer of the given kind (`C.TIMER_*`)."""
     if kind == C.TIMER_RTO:
         retransmission(tcb)
     elif kind == C.TIMER_PERSIST:
@@ -46,15 +46,15 @@ def fire(tcb: Tcb, kind: int) -> None:
 
 
 class TcpLayer(TcpTables):
-    """The TCP of one host: its tables, and what its timers do."""
+    """The TCP of one host: its tables, and the processing of its timers."""
 
     def on_timer(self, tcb: Tcb, kind: int) -> None:
-        """A timer of a connection is due."""
+        """Process the expiry of a connection's timer."""
         fire(tcb, kind)
 
 
 def give_up_after(tcb: Tcb) -> int:
-    """R2 as a count of retransmissions for the state the connection is in (MUST-20 to 23)."""
+    """Return R2 as a number of retransmissions for the connection's state (MUST-20 to MUST-23)."""
     config = tcb.core.config
     if tcb.state == C.SYN_SENT:
         return tcb.syn_retries
@@ -66,7 +66,10 @@ def give_up_after(tcb: Tcb) -> int:
 
 
 def time_limit(tcb: Tcb) -> int:
-    """TCP_USER_TIMEOUT (RFC 5482), or while opening the shorter of it and FreeBSD's TCP_KEEPINIT; 0: none."""
+    """Return the user timeout in ns, or 0 if there is none (TCP_USER_TIMEOUT, RFC 5482).
+
+    While the connection opens, FreeBSD's TCP_KEEPINIT applies if it is shorter.
+    """
     limit = tcb.user_timeout
     opening = quirks.opening_time(tcb)
     if opening > 0 and tcb.syn_out() and (limit == 0 or opening < limit):
@@ -75,19 +78,24 @@ def time_limit(tcb: Tcb) -> int:
 
 
 def user_timeout_over(tcb: Tcb) -> bool:
-    """Data, or a SYN, has been unacknowledged for that long."""
+    """Return True if data or a SYN has been unacknowledged for the user timeout."""
     if quirks.opening_time(tcb) > 0 and tcb.syn_out() and tcb.retry_start >= 0:
         return tcb.core.now - tcb.retry_start >= time_limit(tcb)
     return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
 
 
 def window_shrunk(tcb: Tcb) -> bool:
-    """SHLD-17: the peer closed its window over what is out, and answers: that is no reason to give it up."""
+    """Return True if the peer closed its window over data in flight, but still answers (SHLD-17).
+
+    This is no reason to give up the connection.
+    """
     return tcb.snd_wnd == 0 and not tcb.syn_out() and tcb.core.now - tcb.last_recv < tcb.core.config.tcp_rto_max
 
 
 def retransmission(tcb: Tcb) -> None:
-    """RFC 6298 5.4 to 5.6: retransmit the earliest segment, back off, restart the timer."""
+    """The retransmission timer expired (RFC 6298 5.4 to 5.6): retransmit the earliest segment, back off, restart the
+    timer.
+    """
     core = tcb.core
     if tcb.rtxq.count == 0:
         return
@@ -102,7 +110,7 @@ def retransmission(tcb: Tcb) -> None:
     tcb.total_rto += 1
     tcb.retries += 1
     if tcb.retries == core.config.tcp_retries1:
-        # R1 (MUST-20): ask IP to choose the route anew.
+        # R1 (MUST-20): let IP select the route again.
         tcb.route = None
     if tcb.retries == 1 and tcb.retry_start < 0:
         tcb.retry_start = core.now
@@ -132,9 +140,10 @@ def retransmission(tcb: Tcb) -> None:
 
 
 def loss_probe(tcb: Tcb) -> None:
-    """RFC 8985 7.3: the probe timeout: send new data, or the last segment again; then the RTO runs from now.
+    """The probe timer expired (RFC 8985 7.3): send new data or retransmit the last segment, then start the RTO.
 
-    The RTO, whether or not a probe could be sent: without a route, one probe timeout would follow the other, each of two round trips.
+    The RTO starts even if no probe could be sent. Without a route, one probe timeout of two round trips would otherwise
+    follow another.
     """
     if tcb.rtxq.count == 0:
         return
@@ -147,7 +156,10 @@ def loss_probe(tcb: Tcb) -> None:
 
 
 def persist(tcb: Tcb) -> None:
-    """3.8.6.1: the window is closed (or too small to be worth it) and nothing is in flight: ask, and ask again later."""
+    """The persist timer expired (RFC 9293 3.8.6.1): the window is closed or too small, and nothing is in flight.
+
+    Send a window probe, and restart the timer with a doubled interval.
+    """
     core = tcb.core
     if not waiting(tcb):
         return
@@ -155,7 +167,7 @@ def persist(tcb: Tcb) -> None:
         no_way(tcb)
         return
     if tcb.unsent() <= 0:
-        # (Only the FIN waited for a route.)
+        # Only the FIN waited for a route.
         schedule(tcb)
         return
     if (tcb.cork or tcb.more) and tcb.snd_wnd > 0:
@@ -163,15 +175,15 @@ def persist(tcb: Tcb) -> None:
         flush(tcb)
         return
     if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
-        # (Probes that are answered start the count anew: MUST-37.)
+        # MUST-37: an answered probe resets the count.
         timed_out(tcb, "the peer's window stayed closed", "RFC 9293 3.8.6.1")
         return
     if tcb.detached and tcb.backoff >= give_up_after(tcb):
-        # MUST-37 is for connections that somebody still has. (The backoff ends when the window opens.)
+        # MUST-37 does not protect a connection that the application has closed. The backoff ends when the window opens.
         timed_out(tcb, "the peer's window stayed closed, and the application has closed the connection", "RFC 6429 3")
         return
     if tcb.snd_wnd > 0:
-        # The override timeout of sender SWS avoidance (3.8.6.2.1, condition 4): send what fits.
+        # This is the override timeout of the sender's SWS avoidance (3.8.6.2.1, condition 4): send what fits.
         flush(tcb)
         return
     probe(tcb, "zero-window probe: it asks whether the peer's window is still closed", "RFC 9293 3.8.6.1")
@@ -185,7 +197,10 @@ def persist(tcb: Tcb) -> None:
 
 
 def no_way(tcb: Tcb) -> None:
-    """What waits could not be sent, there being no route: try again, less and less often, and give up in the end."""
+    """Retry after a segment could not be sent for lack of a route.
+
+    The interval doubles, and the connection fails after R2.
+    """
     if tcb.probes >= give_up_after(tcb) or user_timeout_over(tcb):
         timed_out(tcb, "there is no route to the peer any more", "RFC 9293 3.8.3")
         return
@@ -197,7 +212,7 @@ def no_way(tcb: Tcb) -> None:
 
 
 def flush(tcb: Tcb) -> None:
-    """Send the waiting small segment now, whatever Nagle, cork or SWS avoidance say."""
+    """Send the waiting small segment now, in spite of Nagle's algorithm, TCP_CORK or SWS avoidance."""
     tcb.push_now = True
     if tcb.chunks is not None:
         tcb.chunks.mark()
@@ -205,7 +220,7 @@ def flush(tcb: Tcb) -> None:
 
 
 def probe(tcb: Tcb, why: str, rfc: str) -> None:
-    """A segment just below the window: the peer must answer it with an ACK (and its window)."""
+    """Send a segment just below the window. The peer must answer it with an ACK that reports its window."""
     if not have_route(tcb):
         return
     tcb.probes += 1
@@ -215,7 +230,7 @@ def probe(tcb: Tcb, why: str, rfc: str) -> None:
 
 
 def delayed_ack(tcb: Tcb) -> None:
-    """The ACK has waited long enough (MUST-40)."""
+    """The delayed-ACK timer expired: send the ACK (MUST-40)."""
     tcb.core.counters.TcpExtDelayedACKs += 1
     tcb.ack_now = True
     tcb.ack_reason = "the delayed-ACK timer expired"
@@ -223,7 +238,7 @@ def delayed_ack(tcb: Tcb) -> None:
 
 
 def keepalive_arm(tcb: Tcb) -> None:
-    """(Re)arm keep-alive: after the idle time (MUST-24 to 28), or cancel it where it is off."""
+    """Start or restart the keep-alive timer for the idle time (MUST-24 to MUST-28), or cancel it if it is off."""
     core = tcb.core
     if not tcb.keepalive or tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
         core.cancel_timer(tcb.keep_timer, "keep-alive is off, or the connection is closing", "RFC 9293 3.8.4")
@@ -235,7 +250,10 @@ def keepalive_arm(tcb: Tcb) -> None:
 
 
 def keepalive(tcb: Tcb) -> None:
-    """3.8.4: probe a connection that is idle and has nothing outstanding (MUST-26); give up after keepcnt (MUST-29)."""
+    """The keep-alive timer expired (RFC 9293 3.8.4): probe the peer if the connection is idle.
+
+    Nothing may be outstanding (MUST-26). The connection fails after `keepcnt` probes without an answer (MUST-29).
+    """
     core = tcb.core
     if tcb.state not in (C.ESTABLISHED, C.CLOSE_WAIT, C.FIN_WAIT_1, C.FIN_WAIT_2):
         return
@@ -257,6 +275,6 @@ def keepalive(tcb: Tcb) -> None:
         return
     tcb.keep_probes += 1
     core.counters.TcpExtTCPKeepAlive += 1
-    # SHLD-12: without data.
+    # SHLD-12: the probe carries no data.
     probe(tcb, f"keep-alive probe {tcb.keep_probes} checks whether the peer is still there", "RFC 9293 3.8.4")
     core.set_timer(tcb.keep_timer, core.now + tcb.keepintvl, "the keep-alive answer is due then", "RFC 9293 3.8.4")

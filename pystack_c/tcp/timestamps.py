@@ -8,18 +8,19 @@ from pystack_c.wire.tcp import segment_len
 
 
 def ts_now(tcb: Tcb) -> int:
-    """The timestamp clock: milliseconds, offset per connection (RFC 7323 5.4)."""
+    """Return the timestamp clock: milliseconds plus the connection's offset (RFC 7323 5.4)."""
     return (tcb.core.now // 1_000_000 + tcb.ts_offset) & C.M32
 
 
-#: TS.Recent is invalid when no segment has set it for so long (RFC 7323 5.5): less than 2**31 ticks of a clock of 1 ms
+#: TS.Recent becomes invalid this long (ns) after it was set (RFC 7323 5.5). The peer's clock of 1 ms ticks less than
+#: 2**31 times in it.
 TS_RECENT_VALID = 24 * 86_400_000_000_000
 
 
 def newer_stamp(tcb: Tcb, pkt: Packet) -> bool:
-    """Is the segment's timestamp no older than TS.Recent? Each is, where TS.Recent is invalid.
+    """Return True if the segment's timestamp is not older than TS.Recent, or if TS.Recent is invalid.
 
-    RFC 7323 5.5: TS.Recent is invalid after 24 idle days, in which the peer's clock may have passed half of its range.
+    TS.Recent is invalid after 24 idle days, in which the peer's clock may have passed half of its range (RFC 7323 5.5).
     """
     if seq_le(tcb.ts_recent, pkt.tsval):
         return True
@@ -27,14 +28,14 @@ def newer_stamp(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def paws_reject(tcb: Tcb, pkt: Packet) -> bool:
-    """RFC 7323 5.2 and 5.3, R1: an older timestamp means an old segment."""
+    """Return True if the segment is old, because its timestamp is older than TS.Recent (RFC 7323 5.2 and 5.3, R1)."""
     if not (tcb.ts_ok and pkt.opt_ts) or pkt.tcp_flags & C.RST:
         return False
     return not newer_stamp(tcb, pkt)
 
 
 def count_paws(tcb: Tcb, pkt: Packet) -> None:
-    """Count a segment with an old timestamp; a mere ACK that was overtaken is a common thing, and has a counter of its own."""
+    """Count a segment with an old timestamp. A pure ACK that was overtaken is common, and has its own counter."""
     counters = tcb.core.counters
     if tcb.state == C.TIME_WAIT:
         counters.TcpExtPAWSTimewait += 1
@@ -45,7 +46,7 @@ def count_paws(tcb: Tcb, pkt: Packet) -> None:
 
 
 def note_timestamp(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 7323 4.3: TS.Recent from a segment that covers Last.ACK.sent."""
+    """Update TS.Recent from a segment that covers Last.ACK.sent (RFC 7323 4.3)."""
     if tcb.ts_ok and pkt.opt_ts and seq_le(pkt.seq, tcb.last_ack_sent) and newer_stamp(tcb, pkt):
         tcb.ts_recent = pkt.tsval
         tcb.ts_recent_stamp = tcb.core.now

@@ -1,4 +1,4 @@
-"""Segments for a connection in TIME-WAIT (RFC 6191, RFC 9293 section 3.10.7.4)."""
+"""Process segments for a connection in TIME-WAIT (RFC 6191, RFC 9293 section 3.10.7.4)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
@@ -11,7 +11,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def time_wait(tcb: Tcb, pkt: Packet) -> bool:
-    """A segment in TIME-WAIT, before its sequence number is looked at. True if it is done with."""
+    """Process a segment in TIME-WAIT before the sequence number check. Return True if nothing more is to be done."""
     flags = pkt.tcp_flags
     if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
         return True
@@ -22,9 +22,10 @@ def time_wait(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def reopen(tcb: Tcb, pkt: Packet) -> bool:
-    """MAY-2 and RFC 6191: a new SYN may reopen a connection in TIME-WAIT, if it cannot be an old duplicate.
+    """Let a new SYN reopen a connection in TIME-WAIT, if it cannot be an old duplicate (MAY-2, RFC 6191).
 
-    What it opens begins beyond all that was sent before (see `start_sequence`). TIME-WAIT goes on where nothing is opened.
+    The new connection starts beyond all sequence numbers sent before (see `start_sequence`). If none opens, TIME-WAIT
+    continues. Return True if a listener processed the SYN.
     """
     if not quirks.syn_opens(tcb.core, pkt.tcp_flags):
         return False
@@ -44,7 +45,10 @@ def reopen(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
-    """FreeBSD's way in TIME-WAIT: no ACK, no answer; then all but a plain duplicate of the last ACK are answered."""
+    """Answer a segment in TIME-WAIT as FreeBSD does.
+
+    A segment without ACK gets no answer. All others are acknowledged, except a plain duplicate of the last ACK.
+    """
     flags = pkt.tcp_flags
     if not flags & C.ACK:
         tcb.core.drop("tcp-no-ack", tcb.subject(), "the segment has no ACK bit", "FreeBSD tcp_twcheck")

@@ -1,8 +1,8 @@
-"""TCP in UDP as FreeBSD does it (tcp(4), udp_tunneling_port), for paths on which only UDP passes.
+"""TCP in UDP as in FreeBSD (tcp(4), udp_tunneling_port), for paths that only UDP can pass.
 
-A segment travels in a datagram between this host's port (the setting tcp_udp_port; 0 is off) and the peer's, which belongs to the
-connection: a segment in another datagram, or without one, belongs to no connection. The datagram's checksum is required, because it covers
-the segment, whose own checksum is zero.
+A segment travels in a UDP datagram between this host's port (the setting tcp_udp_port; 0 means off) and the peer's
+port. The peer's port belongs to the connection, so a segment from another port, or without UDP, does not belong to it.
+The datagram must have a checksum, because this covers the segment, whose own checksum is zero.
 """
 
 from typing import Any
@@ -17,16 +17,16 @@ from pystack_c.wire import udp as wire
 
 
 class Tunnel(Encap):
-    """The encapsulation (ip/encap.py) of a connection whose peer takes segments at UDP `port`."""
+    """The encapsulation (ip/encap.py) of a connection whose peer receives segments at the UDP port `port`."""
 
-    #: the UDP header
+    #: The length of the UDP header in bytes.
     overhead = 8
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def send(self, core: Core, out: Outgoing) -> int:
-        """Send the segment whose header is in the scratch buffer in a datagram."""
+        """Send the segment, whose header is in the scratch buffer, in a UDP datagram. Return 0 or an errno."""
         segment = bytearray(core.scratch[C.L4_OFF : C.L4_OFF + out.l4_len])
         segment[16:18] = b"\0\0"
         if out.payload is not None:
@@ -40,18 +40,21 @@ class Tunnel(Encap):
 
 
 def port_of(way: Any) -> int:
-    """The UDP port of an encapsulation (a Tunnel, IP options, or None), or 0."""
+    """Return the UDP port of an encapsulation (a Tunnel, IP options, or None), or 0."""
     return way.port if isinstance(way, Tunnel) else 0
 
 
 def unwrap(core: Core, pkt: Packet) -> bool:
-    """True if this UDP datagram carries a segment. Then the packet's transport is that segment, and `core.tunnel` is its encapsulation."""
+    """Return True if this UDP datagram carries a segment.
+
+    The segment is then the packet's transport layer, and `core.tunnel` is its encapsulation.
+    """
     start = pkt.l4_off
     frame = pkt.frame
     if pkt.l4_end - start < 8 or (frame[start + 2] << 8) | frame[start + 3] != core.config.tcp_udp_port:
         return False
     if wire.parse(pkt) < 0 or frame[start + 6] | frame[start + 7] == 0 or pkt.dst_kind != C.DST_UNICAST:
-        # UDP counts broken datagrams. Without a checksum in the datagram, nothing protects the segment.
+        # UDP counts invalid datagrams. Without a checksum in the datagram, nothing protects the segment.
         return False
     core.tunnel = Tunnel(pkt.sport)
     pkt.l4_off = start + 8
@@ -60,7 +63,10 @@ def unwrap(core: Core, pkt: Packet) -> bool:
 
 
 def icmp_error(core: Core, kind: int, code: int, info: int, src: int, dst: int, dport: int, quote: bytes) -> bool:
-    """An ICMP error quotes a datagram from our port to (dst, dport). True if it carried a segment of a connection."""
+    """Process an ICMP error that quotes a datagram from our port to (dst, dport).
+
+    Return True if the datagram carried a segment of a connection.
+    """
     if core.tcp is None or len(quote) < 16:
         return False
     sport, rport = (quote[8] << 8) | quote[9], (quote[10] << 8) | quote[11]

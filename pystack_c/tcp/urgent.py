@@ -1,4 +1,4 @@
-"""Urgent data: the pointer, the byte, and the mark (RFC 9293 section 3.8.5, RFC 6093)."""
+"""Urgent data: the pointer, the byte and the mark (RFC 9293 section 3.8.5, RFC 6093)."""
 
 import errno
 
@@ -13,7 +13,10 @@ from pystack_c.tcp.urgstate import Urgent
 
 
 def recv_urgent(tcb: Tcb, flags: int) -> bytes:
-    """The urgent byte (MSG_OOB), as Linux gives it: EINVAL where there is none, EAGAIN where it is still on its way."""
+    """Return the urgent byte (MSG_OOB), with Linux's errors.
+
+    Raise OSError with EINVAL if there is none, or with EAGAIN if it has not arrived yet.
+    """
     urg: Urgent = tcb.urgent
     if tcb.oobinline or urg is None or urg.state == C.OOB_NONE or urg.state == C.OOB_READ:
         raise error(errno.EINVAL)
@@ -33,12 +36,12 @@ def up_to_mark(tcb: Tcb, n: int) -> int:
 
 
 def pass_mark(tcb: Tcb, n: int) -> None:
-    """The application read `n` bytes: how far is the mark now? (Called if there is urgent data.)"""
+    """Update the distance to the mark after the application has read `n` bytes. (Called if there is urgent data.)"""
     urg: Urgent = tcb.urgent
     if urg.mark_left < 0:
         return
     if urg.mark_left == 0:
-        # It reads on beyond the mark: the urgent data is history.
+        # The application reads beyond the mark, so the urgent data is no longer pending.
         urg.mark_left = -1
         urg.seen = False
         if urg.state == C.OOB_READ:
@@ -48,7 +51,10 @@ def pass_mark(tcb: Tcb, n: int) -> None:
 
 
 def urgent(tcb: Tcb, pkt: Packet) -> None:
-    """Sixth: RCV.UP = max(RCV.UP, SEG.UP), and tell the application (MUST-32). The pointer names the byte after (MUST-62)."""
+    """Set RCV.UP = max(RCV.UP, SEG.UP), and notify the application (RFC 9293 3.10.7.4, sixth; MUST-32).
+
+    The urgent pointer points to the byte after the urgent data (MUST-62).
+    """
     up = seq_add(pkt.seq, pkt.urg)
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
         tcb.rcv_up = up
@@ -61,7 +67,10 @@ def urgent(tcb: Tcb, pkt: Packet) -> None:
 
 
 def urgent_byte(tcb: Tcb) -> None:
-    """The last urgent byte is here: its place is the mark; it leaves the stream unless SO_OOBINLINE (RFC 6093 3.2)."""
+    """Set the mark at the last urgent byte, which has arrived.
+
+    The byte is removed from the stream unless SO_OOBINLINE is set (RFC 6093 3.2).
+    """
     urg: Urgent = tcb.urgent
     buf = tcb.recvbuf
     place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1

@@ -1,7 +1,7 @@
-"""The user calls (RFC 9293 section 3.9.1), with the errors a BSD socket gives.
+"""The user calls (RFC 9293 section 3.9.1), with the errors of BSD sockets.
 
-The endpoint comes first, `now` last. OSError carries the errno; None (recv, accept) or 0 (send) says
-that a blocking socket would wait now.
+The endpoint is the first argument, and the time `now` (ns) the last. An OSError carries the errno. If a blocking socket
+would wait, recv and accept return None, and send returns 0.
 """
 
 import errno
@@ -35,7 +35,7 @@ SHUT_RDWR = 2
 
 
 def tcp_open(core: Any, now: int) -> Tcb:
-    """A new stream endpoint, CLOSED and unbound."""
+    """Return a new stream endpoint that is CLOSED and unbound."""
     core.now = now
     tcb = new_tcb(core)
     tcb.keepalive = quirks.keeps_alive(core)
@@ -44,7 +44,10 @@ def tcp_open(core: Any, now: int) -> Tcb:
 
 
 def bind(tcb: Tcb, addr: int, port: int, now: int) -> None:
-    """Bind to a local address (0: any; MUST-43) and port (0: an ephemeral one)."""
+    """Bind to a local address (0 means any; MUST-43) and a port (0 means an ephemeral port).
+
+    Raise OSError with EINVAL if the endpoint is not CLOSED, or with the error from the port table.
+    """
     core = tcb.core
     core.now = now
     if tcb.state != C.CLOSED:
@@ -53,7 +56,10 @@ def bind(tcb: Tcb, addr: int, port: int, now: int) -> None:
 
 
 def listen(tcb: Tcb, backlog: int, now: int) -> None:
-    """A passive OPEN (3.9.1.1); on a listener, it changes the backlog."""
+    """Perform a passive OPEN (RFC 9293 3.9.1.1). On a listener, change the backlog.
+
+    Raise OSError with EINVAL if the endpoint is in use, or with EADDRINUSE if another listener has the port.
+    """
     core = tcb.core
     core.now = now
     backlog = max(0, min(backlog, core.config.somaxconn))
@@ -76,7 +82,10 @@ def listen(tcb: Tcb, backlog: int, now: int) -> None:
 
 
 def accept(tcb: Tcb, now: int) -> Any:
-    """The next established connection, or None."""
+    """Return the next established connection, or None if there is none.
+
+    Raise EINVAL if the endpoint does not listen.
+    """
     tcb.core.now = now
     if tcb.state != C.LISTEN:
         raise error(errno.EINVAL)
@@ -88,7 +97,11 @@ def accept(tcb: Tcb, now: int) -> Any:
 
 
 def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
-    """An active OPEN (3.9.1.1): sends the SYN; readiness EV_OUT, or so_error, tells the end."""
+    """Perform an active OPEN (RFC 9293 3.9.1.1): send the SYN.
+
+    The readiness event EV_OUT or an error in `so_error` reports the result. Raise OSError if the endpoint is in use, or
+    if there is no route, local address, port or memory for the connection.
+    """
     core = tcb.core
     core.now = now
     if tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive):
@@ -98,7 +111,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     if addr == 0:
         # Linux: INADDR_ANY as a destination means this host.
         addr = 0x7F000001
-    # MUST-51: along the source route that the application gave, if it did.
+    # MUST-51: follow the source route, if the application set one.
     if tcb.encap is None:
         route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
@@ -134,7 +147,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "the application called connect (active OPEN)", "RFC 9293 3.10.1")
     if tcb.tfo is not None and tcb.tfo.connect and core.config.tcp_fastopen & fastopen.CLIENT:
-        # TCP_FASTOPEN_CONNECT: where the SYN may carry data, it waits for the first write.
+        # TCP_FASTOPEN_CONNECT: if the SYN may carry data, it waits for the first write.
         tcb.tfo.asked = True
         tcb.tfo.deferred = fastopen.may_carry_data(tcb)
         if tcb.tfo.deferred:
@@ -144,14 +157,17 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
 
 
 def check_error(tcb: Tcb) -> None:
-    """Raise the pending error, once."""
+    """Raise the pending error, if any, and clear it."""
     code = tcb.take_error()
     if code:
         raise error(code)
 
 
 def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
-    """SEND (3.10.2): put as much as fits into the send buffer; how much it was."""
+    """SEND (RFC 9293 3.10.2): put as many bytes as fit into the send buffer, and return their number.
+
+    Raise OSError with the pending error, or with EPIPE if the connection can send no more.
+    """
     core = tcb.core
     core.now = now
     check_error(tcb)
@@ -177,7 +193,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     if room <= 0 and n > 0:
         tcb.no_space = True
         if tcb.more:
-            # What was to come has to wait for room: what is here must not wait for it.
+            # The rest of the message has to wait for room. The data already buffered must not wait for it.
             tcb.more = False
             schedule(tcb)
         return 0
@@ -194,14 +210,18 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
         errqueue.written(tcb, flags, n)
     tcb.more = more
     if flags & C.MSG_OOB:
-        # RFC 9293 3.8.5: the urgent pointer names the byte after the urgent data (MUST-62).
+        # RFC 9293 3.8.5: the urgent pointer points to the byte after the urgent data (MUST-62).
         tcb.snd_up = (tcb.snd_una + buf.tail - buf.head) & C.M32
     schedule(tcb)
     return n
 
 
 def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
-    """RECEIVE (3.10.3): up to n bytes; b"" at the end of the stream; None where there is nothing yet."""
+    """RECEIVE (RFC 9293 3.10.3): return up to `n` bytes.
+
+    Return b"" at the end of the stream, and None if no data has arrived. Raise OSError with the pending error, or with
+    ENOTCONN.
+    """
     tcb.core.now = now
     buf = tcb.recvbuf
     if flags & C.MSG_OOB:
@@ -229,7 +249,7 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
 
 
 def skip(tcb: Tcb, n: int, now: int) -> int:
-    """Read and throw away up to n bytes, as recv with MSG_TRUNC does on Linux's TCP; how many it were."""
+    """Discard up to `n` bytes, as recv with MSG_TRUNC does on Linux's TCP. Return the number of bytes discarded."""
     tcb.core.now = now
     buf = tcb.recvbuf
     if n > buf.used:
@@ -248,21 +268,22 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
 
 
 def at_mark(tcb: Tcb, now: int) -> bool:
-    """SIOCATMARK (MUST-33): is the next byte the first after the urgent data?"""
+    """Return True if the next byte is the first one after the urgent data (SIOCATMARK, MUST-33)."""
     tcb.core.now = now
     return tcb.urgent is not None and tcb.urgent.mark_left == 0
 
 
 def unread(tcb: Tcb, now: int) -> int:
-    """What TCP_INQ tells: how many bytes can be read at once; the peer's FIN is one more, as the end is there to be read."""
+    """Return the number of bytes that can be read at once (TCP_INQ). A FIN from the peer counts as one more."""
     tcb.core.now = now
     return tcb.recvbuf.used + 1 if tcb.fin_received else tcb.recvbuf.used
 
 
 def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> int:
-    """An active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1): how much of it the SYN takes.
+    """Perform an active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1). Return how many bytes the SYN takes.
 
-    0 where no cookie is known yet: the SYN asks for one, and the data waits for the handshake.
+    The result is 0 if no cookie is known: the SYN then requests one, and the data waits for the handshake. Raise
+    EOPNOTSUPP if Fast Open is off, or the errors of connect.
     """
     core = tcb.core
     core.now = now
@@ -277,7 +298,7 @@ def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> i
 
 
 def syn_with_data(tcb: Tcb, data: bytes) -> int:
-    """The SYN goes now, with as much of the data as it may carry; how much that is."""
+    """Send the SYN now with as many bytes of the data as it may carry, and return their number."""
     tcb.tfo.deferred = False
     n = fastopen.syn_room(tcb) if fastopen.may_carry_data(tcb) else 0
     if len(data) < n:
@@ -289,7 +310,10 @@ def syn_with_data(tcb: Tcb, data: bytes) -> int:
 
 
 def shutdown(tcb: Tcb, how: int, now: int) -> None:
-    """Half-close (3.6, SHUT_WR sends FIN), or stop reading."""
+    """Close the connection for writing (SHUT_WR sends a FIN, RFC 9293 3.6), for reading, or both.
+
+    Raise OSError with EINVAL for an unknown `how`, or with ENOTCONN if there is no connection.
+    """
     tcb.core.now = now
     if how not in (SHUT_RD, SHUT_WR, SHUT_RDWR):
         raise error(errno.EINVAL)
@@ -308,7 +332,10 @@ def shutdown(tcb: Tcb, how: int, now: int) -> None:
 
 
 def close_write(tcb: Tcb) -> None:
-    """3.10.4 CLOSE: after what is queued comes the FIN (in SYN-RECEIVED: after the handshake, see became_established)."""
+    """CLOSE (RFC 9293 3.10.4): send a FIN after the queued data.
+
+    In SYN-RECEIVED, the FIN follows the handshake (see became_established).
+    """
     tcb.shut_wr = True
     tcb.fin_pending = True
     if tcb.state == C.ESTABLISHED:
@@ -320,7 +347,7 @@ def close_write(tcb: Tcb) -> None:
 
 
 def close_listener(tcb: Tcb) -> None:
-    """A listener goes: what waits in its queues is reset."""
+    """Close a listener and reset the connections in its queues."""
     queue = tcb.listener
     tcb.core.tcp.unlisten(tcb)
     for child in list(queue.syn_queue.values()):
@@ -336,7 +363,7 @@ def close_listener(tcb: Tcb) -> None:
 
 
 def close(tcb: Tcb, now: int) -> None:
-    """The application lets go of the endpoint (3.10.4); TCP finishes what is under way by itself."""
+    """Release the endpoint for the application (RFC 9293 3.10.4). TCP completes the close by itself."""
     core = tcb.core
     core.now = now
     if tcb.detached:
@@ -356,7 +383,7 @@ def close(tcb: Tcb, now: int) -> None:
     elif state == C.SYN_SENT:
         finish(tcb, "the application closed the socket before the connection was established", "RFC 9293 3.10.4")
     elif tcb.recvbuf.used > 0 and state != C.TIME_WAIT:
-        # SHLD-3: unread data is lost, and the peer must know.
+        # SHLD-3: unread data is lost, so a RST informs the peer.
         core.counters.TcpExtTCPAbortOnClose += 1
         abort_connection(tcb, 0, "the application closed the socket with unread data", "RFC 9293 3.6.1")
     elif tcb.linger == 0 and state != C.TIME_WAIT:
@@ -372,7 +399,7 @@ def close(tcb: Tcb, now: int) -> None:
 
 
 def abort(tcb: Tcb, now: int) -> None:
-    """ABORT (3.10.5): RST, and everything is forgotten."""
+    """ABORT (RFC 9293 3.10.5): send a RST and release the connection."""
     core = tcb.core
     core.now = now
     if tcb.state == C.LISTEN or tcb.state == C.CLOSED:

@@ -1,4 +1,4 @@
-"""The receive window: what it may be, and when the peer hears of a larger one (RFC 9293 section 3.8.6.2.2)."""
+"""The receive window: its size, and when to announce a larger one (RFC 9293 section 3.8.6.2.2)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff
@@ -8,7 +8,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def free_space(tcb: Tcb) -> int:
-    """Room in the receive buffer, as far as the window field can tell it."""
+    """Return the free bytes in the receive buffer, limited to what the window field can express."""
     free = tcb.recvbuf.size - tcb.recvbuf.used
     limit = 0xFFFF << tcb.rcv_wscale
     if 0 < tcb.rcv_limit < limit:
@@ -24,13 +24,16 @@ def free_space(tcb: Tcb) -> int:
 
 
 def opening_window(tcb: Tcb) -> int:
-    """The window of a SYN: never scaled (RFC 7323 2.2)."""
+    """Return the window of a SYN in bytes. It is never scaled (RFC 7323 2.2)."""
     window = tcb.recvbuf.size if tcb.recvbuf.size < 0xFFFF else 0xFFFF
     return tcb.window_clamp if 0 < tcb.window_clamp < window else window
 
 
 def select_window(tcb: Tcb) -> int:
-    """The window to announce: RCV.ADV moves right only by a worthwhile step (MUST-39) and never left (SHLD-14)."""
+    """Return the window field to send.
+
+    RCV.ADV advances only by a worthwhile step (MUST-39), and never moves left (SHLD-14).
+    """
     buf = tcb.recvbuf
     free = free_space(tcb)
     edge = seq_add(tcb.rcv_nxt, free)
@@ -41,11 +44,11 @@ def select_window(tcb: Tcb) -> int:
         tcb.rcv_adv = edge
     window = tcb.rcv_wnd()
     if free < step and window > 0:
-        # There is no room worth a segment, but what was promised stands.
+        # The free space is less than a segment, but the announced window must not shrink.
         tcb.core.counters.TcpExtTCPWantZeroWindowAdv += 1
     if tcb.rcv_wscale > 0:
-        # Round up, so that the edge already announced does not come back (the few bytes more are accepted). But by less
-        # than a unit beyond the room there is: a peer that fills each rounding would otherwise never see a closed window.
+        # Round up, so that the announced edge does not move left; the few extra bytes are accepted. But stay less than
+        # one unit beyond the free space: otherwise a peer that fills each rounding would never see a closed window.
         unit = 1 << tcb.rcv_wscale
         rounded = (window + unit - 1) & ~(unit - 1)
         if rounded <= 0xFFFF << tcb.rcv_wscale and rounded < free + unit:
@@ -56,7 +59,7 @@ def select_window(tcb: Tcb) -> int:
 
 
 def count_zero_window(tcb: Tcb, window: int) -> None:
-    """Count the announcements that close the window and those that open it again."""
+    """Count each announcement that closes or reopens the window."""
     if window >> tcb.rcv_wscale == 0:
         if tcb.rcv_wnd_told > 0:
             tcb.core.counters.TcpExtTCPToZeroWindowAdv += 1
@@ -68,7 +71,7 @@ def count_zero_window(tcb: Tcb, window: int) -> None:
 
 
 def window_update(tcb: Tcb) -> None:
-    """The application read: tell the peer where the window grew by a worthwhile step (3.8.6.2.2, MUST-39)."""
+    """Announce a larger window after the application has read, if it grew by a worthwhile step (3.8.6.2.2, MUST-39)."""
     state = tcb.state
     if state != C.ESTABLISHED and state != C.FIN_WAIT_1 and state != C.FIN_WAIT_2:
         return
@@ -76,7 +79,7 @@ def window_update(tcb: Tcb) -> None:
     free = free_space(tcb)
     left = tcb.rcv_wnd()
     if tcb.syn_window and left >= 0x8000:
-        # All that the peer knows is the window of our SYN, which cannot say more than 64 KiB: no reason to hurry.
+        # The peer knows only the window of our SYN, which cannot exceed 64 KiB. So the update is not urgent.
         return
     if _waits_for_quarter(tcb):
         _freebsd_update(tcb, free, left)
@@ -106,7 +109,7 @@ def _waits_for_quarter(tcb: Tcb) -> bool:
 
 
 def _freebsd_update(tcb: Tcb, free: int, left: int) -> None:
-    """For FreeBSD, a worthwhile step is two segments and a quarter of the buffer."""
+    """Announce a larger window as FreeBSD does: a worthwhile step is two segments and a quarter of the buffer."""
     most = 0xFFFF << tcb.rcv_wscale
     size = tcb.recvbuf.size if tcb.recvbuf.size < most else most
     if free - left >= 2 * tcb.mss and free - left >= size // 4:

@@ -1,1 +1,1 @@
-"""Bytes to fields and back. The codecs keep no state."""
+"""Codecs from bytes to fields and back. They keep no state."""

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def parse(pkt: "Packet") -> int:
-    """Read the ARP packet at pkt.ip_off. 0, -1 (truncated), -2 (the packet is not for IPv4 over Ethernet) or -3 (unknown operation)."""
+    """Read the ARP packet at pkt.ip_off.
+
+    Returns 0, -1 (truncated), -2 (the packet is not for IPv4 over Ethernet) or -3 (unknown operation).
+    """
     off = pkt.ip_off
     if pkt.end - off < 28:
         return -1
@@ -39,7 +42,7 @@ def parse(pkt: "Packet") -> int:
 
 
 def frame(eth_dst: int, op: int, sha: int, spa: int, tha: int, tpa: int) -> bytes:
-    """A whole ARP frame, Ethernet header and all."""
+    """Return a whole ARP frame with its Ethernet header."""
     return b"".join(
         (
             ethernet.header(eth_dst, sha, 0x0806),

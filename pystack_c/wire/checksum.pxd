@@ -9,7 +9,7 @@ cdef extern from "arpa/inet.h":
 
 cdef extern from *:
     """
-    /* 32 bytes at a time: two sums of 64-bit words, so that neither waits for the other, and their carries counted. */
+    /* 32 bytes at a time: two sums of 64-bit words, so that neither waits for the other, with counts of the carries. */
     typedef uint64_t pystack_word __attribute__((aligned(1), may_alias));
     static inline uint64_t pystack_sum32(const unsigned char *p, Py_ssize_t blocks)
     {
@@ -27,7 +27,8 @@ cdef extern from *:
     """
     uint64_t pystack_sum32(const unsigned char* p, Py_ssize_t blocks) nogil
 
-# The compiled body. Words are added in the machine's byte order; one swap at the end puts the sum right (RFC 1071 2 (B)).
+# The compiled body. It adds words in the machine's byte order,
+# and one swap at the end corrects the sum (RFC 1071 2 (B)).
 cdef inline uint32_t sum_at(const unsigned char* p, Py_ssize_t off, Py_ssize_t end, uint32_t acc) noexcept nogil:
     cdef uint64_t s = 0
     cdef uint32_t w

@@ -1,4 +1,4 @@
-"""Ethernet II frames: destination, source, EtherType (RFC 894, RFC 1042 for what is refused).
+"""Ethernet II frames: destination, source, EtherType (RFC 894). 802.3 frames (RFC 1042) are rejected.
 
 0                   6                   12      14
 +-------------------+-------------------+-------+----------
@@ -18,7 +18,7 @@ BROADCAST = 0xFFFFFFFFFFFF
 
 
 def parse(pkt: "Packet") -> int:
-    """Read the header at pkt.l2_off. 0, -1 (truncated) or -2 (an 802.3 length, not a type)."""
+    """Read the header at pkt.l2_off. Returns 0, -1 (truncated) or -2 (an 802.3 length instead of a type)."""
     off = pkt.l2_off
     if pkt.end - off < C.ETH_HLEN:
         return -1
@@ -39,10 +39,10 @@ def parse(pkt: "Packet") -> int:
 
 
 def header(dst: int, src: int, ethertype: int) -> bytes:
-    """The 14 bytes in front of a payload."""
+    """Return the 14 bytes in front of a payload."""
     return dst.to_bytes(6, "big") + src.to_bytes(6, "big") + ethertype.to_bytes(2, "big")
 
 
 def group_mac(addr: int) -> int:
-    """The MAC address of an IPv4 multicast group: 01:00:5e and its low 23 bits (RFC 1112 section 6.4)."""
+    """Return the MAC address of a multicast group: 01:00:5e and the group's low 23 bits (RFC 1112 section 6.4)."""
     return 0x01005E000000 | (addr & 0x7FFFFF)

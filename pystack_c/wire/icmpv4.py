@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def parse(pkt: "Packet") -> int:
-    """Check and read the message in [l4_off, l4_end). 0, -1 (truncated) or -2 (wrong checksum)."""
+    """Check and read the message in [l4_off, l4_end). Returns 0, -1 (truncated) or -2 (wrong checksum)."""
     off = pkt.l4_off
     if pkt.l4_end - off < 8:
         return -1
@@ -30,7 +30,7 @@ def parse(pkt: "Packet") -> int:
 
 
 def write(p: bytearray, off: int, icmp_type: int, code: int, rest: int, payload: Any) -> None:
-    """Write the 8 header bytes into the bytearray `p` at `off`, with the checksum over them and `payload`."""
+    """Write the 8 header bytes into `p` at `off`, with the checksum over them and `payload`."""
     s = (icmp_type << 8) + code + (rest >> 16) + (rest & 0xFFFF)
     s = (s & 0xFFFF) + (s >> 16)
     s = sum_any(payload, (s & 0xFFFF) + (s >> 16)) ^ 0xFFFF

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pystack_c.packet import Packet
 
 
-# What the negative answers of `parse` mean: (drop, why, rule), at index -code.
+# The meaning of the negative results of `parse`: (drop, why, rule), at index -code.
 ERRORS = (
     ("", "", ""),
     ("ip-truncated", "the packet is shorter than an IPv4 header", "RFC 791 3.1"),
@@ -46,7 +46,10 @@ IPOPT_SSRR = 137
 
 
 def parse(pkt: "Packet") -> int:
-    """Check and read the header at pkt.ip_off; sets l4_off and l4_end. 0, or a negative index into ERRORS."""
+    """Check and read the header at pkt.ip_off, and set l4_off and l4_end.
+
+    Returns 0, or a code whose negative indexes ERRORS.
+    """
     off = pkt.ip_off
     room = pkt.end - off
     if room < 20:
@@ -95,7 +98,7 @@ def write(
     src: int,
     dst: int,
 ) -> None:
-    """Write a header into the bytearray `p` at `off`. Options, if hlen > 20, are there already; the checksum covers them."""
+    """Write a header into `p` at `off`. If hlen > 20, the options are already there, and the checksum covers them."""
     q = p
     q[off] = 0x40 | (hlen >> 2)
     q[off + 1] = tos
@@ -123,10 +126,10 @@ def write(
 
 
 def check_options(options: bytes) -> int:
-    """-1 where the options are well formed, else the offset in them of the byte that is wrong (RFC 1122 3.2.1.8).
+    """Return -1 if the options are well formed, otherwise the offset of the wrong byte in them (RFC 1122 3.2.1.8).
 
-    Each option but END and NOP has a length octet of at least 2 that stays inside the header; the pointers of route
-    and timestamp options are at least 4 and 5.
+    Each option except END and NOP has a length octet that is at least 2 and stays inside the header. The pointer of a
+    route option is at least 4, and that of a timestamp option at least 5.
     """
     i = 0
     n = len(options)
@@ -151,7 +154,7 @@ def check_options(options: bytes) -> int:
 
 
 def options_list(options: bytes) -> list[Any]:
-    """The options as (kind, bytes) pairs; call `check_options` first."""
+    """Return the options as (kind, bytes) pairs. Call `check_options` first."""
     found = []
     i = 0
     while i < len(options):
@@ -165,6 +168,6 @@ def options_list(options: bytes) -> list[Any]:
 
 
 def copied_options(options: bytes) -> bytes:
-    """The options that go into every fragment: those with the copied flag (RFC 791 section 3.1), padded to words."""
+    """Return the options of every fragment: those with the copied flag, padded to words (RFC 791 section 3.1)."""
     kept = b"".join([raw for kind, raw in options_list(options) if kind & 0x80])
     return kept + bytes((4 - (len(kept) & 3)) & 3)

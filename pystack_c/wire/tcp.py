@@ -15,7 +15,7 @@ BAD_OFFSET = -2
 
 
 def parse_tcp(pkt: "Packet") -> int:
-    """Parse the TCP header at pkt.l4_off into pkt's fields. Returns OK, or why the segment is malformed."""
+    """Parse the TCP header at pkt.l4_off into pkt's fields. Returns OK, TRUNCATED or BAD_OFFSET."""
     p = pkt.frame
     o = pkt.l4_off
     if pkt.l4_end - o < 20:
@@ -40,7 +40,7 @@ def parse_tcp(pkt: "Packet") -> int:
     pkt.acc_order = -1
     if hlen == 20:
         return OK
-    # The layout that nearly all data segments have: NOP, NOP, Timestamps (RFC 7323 appendix A).
+    # Nearly all data segments have this layout: NOP, NOP, Timestamps (RFC 7323 appendix A).
     if hlen == 32 and p[o + 20] == 1 and p[o + 21] == 1 and p[o + 22] == 8 and p[o + 23] == 10:
         _timestamps(pkt, o + 24)
         return OK
@@ -56,7 +56,10 @@ def _timestamps(pkt: "Packet", i: int) -> None:
 
 
 def _options(pkt: "Packet", i: int, end: int) -> None:
-    """RFC 9293 3.2 and MUST-5, 6, 7, 64: any segment, any alignment; an impossible length ends the list."""
+    """Read the options of any segment at any alignment (RFC 9293 3.2, MUST-5, 6, 7, 64).
+
+    An impossible length ends the list.
+    """
     p = pkt.frame
     while i < end:
         kind = p[i]
@@ -86,14 +89,14 @@ def _options(pkt: "Packet", i: int, end: int) -> None:
         elif kind == C.TCPOPT_ACCECN0 or kind == C.TCPOPT_ACCECN1:
             _accecn(pkt, i + 2, length - 2, 0 if kind == C.TCPOPT_ACCECN0 else 1)
         elif kind == C.TCPOPT_EXP and length >= 4 and p[i + 2] == 0xF9 and p[i + 3] == 0x89:
-            # RFC 6994, and its number for Fast Open before RFC 7413
+            # the experimental kind (RFC 6994) with the number that Fast Open used before RFC 7413
             pkt.opt_fastopen = pkt.frame[i + 4 : i + length]
             pkt.opt_fastopen_exp = True
         i += length
 
 
 def _accecn(pkt: "Packet", i: int, n: int, order: int) -> None:
-    """RFC 9768 3.2.3: the whole fields that fit; what is left over is padding."""
+    """Read the whole fields that fit (RFC 9768 3.2.3). The remaining bytes are padding."""
     p = pkt.frame
     pkt.acc_order = order
     pkt.acc_count = 3 if n >= 9 else n // 3
@@ -119,7 +122,10 @@ def _sack_blocks(pkt: "Packet", i: int, end: int) -> None:
 def write_tcp(
     buf: bytearray, o: int, sport: int, dport: int, seq: int, ack: int, hlen: int, flags: int, window: int, urg: int
 ) -> None:
-    """Write the 20 fixed bytes at buf[o:], checksum zero. `hlen` is the header's length with its options."""
+    """Write the 20 fixed bytes at buf[o:], with checksum zero.
+
+    `hlen` is the header's length in bytes with its options.
+    """
     b = buf
     b[o] = (sport >> 8) & 0xFF
     b[o + 1] = sport & 0xFF
@@ -138,7 +144,7 @@ def write_tcp(
 
 
 def put32(buf: bytearray, o: int, value: int) -> None:
-    """Write 32 bits, big-endian."""
+    """Write 32 bits in network order."""
     b = buf
     b[o] = (value >> 24) & 0xFF
     b[o + 1] = (value >> 16) & 0xFF
@@ -147,7 +153,7 @@ def put32(buf: bytearray, o: int, value: int) -> None:
 
 
 def write_timestamps(buf: bytearray, o: int, tsval: int, tsecr: int) -> int:
-    """NOP, NOP, Timestamps at buf[o:]: 12 bytes (RFC 7323 appendix A)."""
+    """Write NOP, NOP, Timestamps at buf[o:] (RFC 7323 appendix A). Returns the bytes written, 12."""
     b = buf
     b[o] = 1
     b[o + 1] = 1
@@ -159,7 +165,7 @@ def write_timestamps(buf: bytearray, o: int, tsval: int, tsecr: int) -> int:
 
 
 def write_sack(buf: bytearray, o: int, blocks: list[Any], count: int) -> int:
-    """NOP, NOP, SACK with the first `count` blocks at buf[o:] (RFC 2018 section 3). Returns the bytes written."""
+    """Write NOP, NOP, SACK with the first `count` blocks at buf[o:] (RFC 2018 section 3). Returns the bytes written."""
     b = buf
     b[o] = 1
     b[o + 1] = 1
@@ -176,7 +182,12 @@ def write_sack(buf: bytearray, o: int, blocks: list[Any], count: int) -> int:
 def write_syn_options(
     buf: bytearray, o: int, mss: int, wscale: int, sack_ok: bool, ts_ok: bool, tsval: int, tsecr: int
 ) -> int:
-    """The options of a SYN, in Linux's order: MSS, SACK-permitted, Timestamps, window scale (-1: none)."""
+    """Write the options of a SYN in Linux's order: MSS, SACK-permitted, Timestamps, window scale.
+
+    Returns the bytes written.
+
+    A `wscale` of -1 leaves the window scale option out.
+    """
     b = buf
     i = o
     b[i] = C.TCPOPT_MSS
@@ -208,7 +219,7 @@ def write_syn_options(
 
 
 def write_fastopen(buf: bytearray, o: int, cookie: bytes, exp: bool) -> int:
-    """The Fast Open option (RFC 7413 4.1.1, or experimental), padded with NOPs. Returns the bytes written."""
+    """Write the Fast Open option (RFC 7413 4.1.1, or experimental), padded with NOPs. Returns the bytes written."""
     b = buf
     n = len(cookie)
     if exp:
@@ -230,7 +241,7 @@ def write_fastopen(buf: bytearray, o: int, cookie: bytes, exp: bool) -> int:
 
 
 def write_accecn(buf: bytearray, o: int, order: int, count: int, first: int, ceb: int, last: int) -> int:
-    """The AccECN option (RFC 9768 3.2.3) with `count` fields, padded with NOPs. Returns the bytes written."""
+    """Write the AccECN option (RFC 9768 3.2.3) with `count` fields, padded with NOPs. Returns the bytes written."""
     b = buf
     b[o] = C.TCPOPT_ACCECN0 if order == 0 else C.TCPOPT_ACCECN1
     b[o + 1] = 2 + 3 * count
@@ -250,7 +261,7 @@ def write_accecn(buf: bytearray, o: int, order: int, count: int, first: int, ceb
 
 
 def segment_len(pkt: "Packet") -> int:
-    """SEG.LEN: payload plus SYN and FIN."""
+    """Return SEG.LEN: the payload length, plus one each for SYN and FIN."""
     n = pkt.l4_end - pkt.data_off
     if pkt.tcp_flags & C.SYN:
         n += 1

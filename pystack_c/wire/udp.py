@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def parse(pkt: "Packet") -> int:
-    """Check and read the datagram in [l4_off, l4_end); cuts l4_end to the UDP length.
+    """Check and read the datagram in [l4_off, l4_end), and cut l4_end to the UDP length.
 
-    0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).
+    Returns 0, -1 (truncated), -2 (length field below 8 or beyond the packet) or -3 (wrong checksum).
     """
     off = pkt.l4_off
     room = pkt.l4_end - off
@@ -22,7 +22,8 @@ def parse(pkt: "Packet") -> int:
     length = (p[off + 4] << 8) | p[off + 5]
     if length < 8 or length > room:
         return -2
-    # RFC 768: an all zero checksum means that the sender made none. RFC 1122 4.1.3.4: otherwise MUST check.
+    # RFC 768: an all zero checksum means that the sender computed
+    # none. RFC 1122 4.1.3.4: otherwise a host MUST check it.
     if (p[off + 6] | p[off + 7]) != 0 and (pkt.flags & C.RX_CSUM_OK) == 0:
         if sum_bytes(pkt.frame, off, off + length, pseudo_sum(pkt.src, pkt.dst, C.IPPROTO_UDP, length)) != 0xFFFF:
             return -3
@@ -36,9 +37,10 @@ def parse(pkt: "Packet") -> int:
 def write(
     p: bytearray, off: int, src: int, dst: int, sport: int, dport: int, payload: Any, csum: bool, partial: bool
 ) -> None:
-    """Write the 8 header bytes into the bytearray `p` at `off`.
+    """Write the 8 header bytes into `p` at `off`.
 
-    `csum` False leaves the checksum zero (SO_NO_CHECK); `partial` writes the pseudo-header's sum only, for the device to finish.
+    With `csum` False the checksum stays zero (SO_NO_CHECK). With `partial` the field gets only the pseudo-header's sum,
+    and the device finishes it.
     """
     length = 8 + len(payload)
     s = 0

@@ -45,7 +45,7 @@ def test_diagnosis_says_what_a_person_needs(tmp_path):
 
 def test_a_packet_that_never_comes():
     verdict = run(OPEN + "+0 > P. 1:2(1) ack 1\n")
-    assert (verdict.verdict, verdict.reason) == (FAILED, "no packet came")
+    assert (verdict.verdict, verdict.reason) == (FAILED, "no packet was sent")
 
 
 def test_a_call_that_blocks_for_ever():

@@ -96,7 +96,7 @@ def test_refused_once_and_for_all(stream, status):
 @pytest.mark.parametrize("stream", [GET[:5], PUT + b"Content-Length: 5\r\n\r\nhell", CHUNKED + b"5\r\nhello"])
 def test_half_a_request_and_the_end(stream):
     assert answers([GET, stream], end=True) == http.page(True, False) + http.refusal(
-        http.BadRequest(400, "the request is not whole")
+        http.BadRequest(400, "the request is not complete")
     )
 
 

@@ -53,11 +53,11 @@ def test_control_a_clean_module(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("n / 2.0", "n / 2", "`/` of what may be integers"),
-        ("n / gain", "n / n", "`/` of what may be integers"),
-        ("self.rate / n", "self.count / n", "`/` of what may be integers"),
-        ("float(self.count)", "int(self.count)", "`/` of what may be integers"),
-        ("n //= self.count", "n /= self.count", "`/` of what may be integers"),
+        ("n / 2.0", "n / 2", "`/` of operands that may be integers"),
+        ("n / gain", "n / n", "`/` of operands that may be integers"),
+        ("self.rate / n", "self.count / n", "`/` of operands that may be integers"),
+        ("float(self.count)", "int(self.count)", "`/` of operands that may be integers"),
+        ("n //= self.count", "n /= self.count", "`/` of operands that may be integers"),
         ("  # not 0: counted from 1", "", "quiet is noexcept"),
         ("n // 8 + n // self.count", "n % self.count", "quiet is noexcept"),
         ("    def quiet", "    @cython.cdivision(True)\n    def quiet", "cdivision without"),

@@ -170,9 +170,9 @@ def test_every_method_that_sets_a_stack_up_can_be_replayed():
 
 def test_what_cannot_be_replayed_is_not_recorded():
     recorder = Recorder(Kept())
-    with pytest.raises(ValueError, match="print is no application call"):
+    with pytest.raises(ValueError, match="print is not an application call"):
         recorder.host("h", 1, Config()).call(0, print, None, ())
-    with pytest.raises(ValueError, match="close_write is no application call"):
+    with pytest.raises(ValueError, match="close_write is not an application call"):
         recorder.host("h", 1, Config()).call(0, user.close_write, None, ())
 
 

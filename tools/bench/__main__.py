@@ -13,14 +13,14 @@ from tools.bench.works import WORKS, Work, start_up
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--only", action="append", default=[], help="only stacks or works whose name has this; repeatable"
+        "--only", action="append", default=[], help="only stacks or works whose name contains this; repeatable"
     )
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
-    parser.add_argument("--quick", action="store_true", help="one run, half a second each: to see that it works")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of each measurement")
+    parser.add_argument("--quick", action="store_true", help="one run of half a second each, as a test")
     parser.add_argument("--json", default="build/bench.json")
     parser.add_argument("--picture", help="draw the ratios into this .svg")
     parser.add_argument("--add", action="store_true", help="keep the rows of the .json that are not measured now")
@@ -31,7 +31,9 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(only: list[str], everything: list[Stack]) -> tuple[list[Stack], list[Work], bool]:
-    """The stacks and works that --only leaves, and whether the simulator, the start-up and the queues are among them."""
+    """Return the stacks and works that --only leaves, and whether the simulator, the start-up and the queues are among
+    them.
+    """
     named = [stack for stack in everything if any(word in stack.name for word in only)]
     works = [work for work in WORKS if any(word in work.name for word in only)]
     others = [word for word in only if word in ("simulator", "start-up", "queues")]
@@ -41,7 +43,7 @@ def chosen(only: list[str], everything: list[Stack]) -> tuple[list[Stack], list[
 
 
 def measure(stack: Stack, works: list[Work], seconds: float, first: bool, results: report.Results) -> None:
-    """All works on one stack, in a lab of its own."""
+    """Measure all works on one stack, in a lab of its own."""
     wanted = [work for work in works if work.wanted(stack) and (first or not work.once)]
     if seconds < 1:
         wanted = [work for work in wanted if not work.once]

@@ -1,11 +1,11 @@
-"""Instruction counts of the per-packet paths: the same on any machine of a kind, where wall time is not.
+"""Counts the instructions of the per-packet paths, which are the same on all machines of a kind, unlike wall time.
 
 python -m tools.bench.instructions            count, compare with instructions.json
 python -m tools.bench.instructions --write    and keep the counts there
 
-Each path runs in a process of its own under valgrind's callgrind, with many packets; what a process costs that only
-makes the two stacks is taken off. Two stacks talk to each other through a queue in the same
-process, so a count is of both ends: one segment sent and received and its share of acknowledgements.
+Each path runs in a process of its own under valgrind's callgrind, with many packets. The cost of a process that only
+makes the two stacks is subtracted. The two stacks talk to each other through a queue in the same process, so a count
+covers both ends: one segment sent and received, and its share of acknowledgements.
 """
 
 import argparse
@@ -29,12 +29,12 @@ A, B = 0x0A000001, 0x0A000002
 PACKETS = 500
 
 
-#: set in the environment: a probe listens
+#: environment variable: attach a probe
 LISTEN = "PYSTACK_BENCH_PROBE"
 
 
 class Listener:
-    """A probe that does nothing with what it hears."""
+    """A probe that ignores its events."""
 
     def event(self, event: Any) -> None:
         """Called by the core."""
@@ -61,7 +61,7 @@ class Pair:
             stack.add_neighbor(self.ifaces[i], (B, A)[i], 0x020000000002 - i)
 
     def settle(self) -> None:
-        """Carry frames until nobody has any; a microsecond each."""
+        """Carry frames until both stacks have none left. Each frame takes a microsecond."""
         busy = True
         while busy:
             busy = False
@@ -74,7 +74,7 @@ class Pair:
                     tx = stack.poll_transmit(self.now)
 
     def connected(self) -> tuple[Any, Any]:
-        """A connection: the client's end, the server's end."""
+        """Return the two ends of a connection, the client's first."""
         from pystack_c.tcp import user
 
         listener = user.tcp_open(self.stacks[1], self.now)
@@ -87,7 +87,7 @@ class Pair:
 
 
 def segments(count: int) -> None:
-    """Full segments one way, read at once; an acknowledgement for about each second one."""
+    """Send full segments one way. They are read at once, and about each second one is acknowledged."""
     from pystack_c.tcp import user
 
     pair = Pair()
@@ -101,7 +101,7 @@ def segments(count: int) -> None:
 
 
 def requests(count: int) -> None:
-    """64 bytes there, 64 bytes back, each with the acknowledgement of the other."""
+    """Send 64 bytes there and 64 bytes back. Each carries the acknowledgement of the other."""
     from pystack_c.tcp import user
 
     pair = Pair()
@@ -115,7 +115,7 @@ def requests(count: int) -> None:
 
 
 def datagrams(count: int) -> None:
-    """A UDP datagram of 64 bytes out and in."""
+    """Send a UDP datagram of 64 bytes, and receive it."""
     from pystack_c.sockets import udp
 
     pair = Pair()
@@ -129,7 +129,7 @@ def datagrams(count: int) -> None:
 
 
 def connections(count: int) -> None:
-    """Connect, accept, close both ways."""
+    """Connect, accept, and close in both directions."""
     from pystack_c.tcp import user
 
     pair = Pair()
@@ -148,7 +148,7 @@ def connections(count: int) -> None:
 
 
 def lossy(count: int) -> None:
-    """10 MB in flight over a path of 100 ms that loses each hundredth segment; the window stays as it is."""
+    """Keep 10 MB in flight over a path of 100 ms that loses each hundredth segment. The window stays as it is."""
     from pystack_c.tcp import user
 
     pair = Pair(
@@ -181,11 +181,11 @@ def lossy(count: int) -> None:
             stack.handle_timeout(pair.now)
         user.recv(server, 1 << 20, 0, pair.now)
     if client.rto_recoveries > 0 or client.total_retrans < count // 200:
-        raise RuntimeError("the losses are not repaired as they should be")
+        raise RuntimeError("the losses were not repaired as expected")
 
 
 LOSSY = "1 % loss, 10 MB window, both ends"
-#: segments of 1448 bytes
+#: in segments of 1448 bytes
 WINDOW = 7000
 PATHS: dict[str, Callable[[int], None]] = {
     "data segment, both ends": segments,
@@ -194,12 +194,15 @@ PATHS: dict[str, Callable[[int], None]] = {
     "connect and close, both ends": connections,
     LOSSY: lossy,
 }
-#: paths that need more packets than the others
+#: paths that need more packets than the others, and how many times as many
 TIMES = {LOSSY: 20}
 
 
 def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> int:
-    """The instructions of a process that carries so many packets, with the core under `root`; `listen`: to a probe."""
+    """Return the instructions of a process that carries this many packets, with the core under `root`.
+
+    With `listen`, a probe is attached.
+    """
     with tempfile.NamedTemporaryFile() as out:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
         command += [sys.executable, "-m", "tools.bench.instructions", "--run", path, str(packets)]
@@ -214,20 +217,23 @@ def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> i
 
 
 def cost(path: str, root: Path = ROOT, listen: bool = False) -> int:
-    """Instructions a packet: what a second lot of packets costs, so that no start or warming up is among them."""
+    """Return the instructions per packet.
+
+    They are the cost of a second lot of packets, so the start and the warming up are not included.
+    """
     packets = PACKETS * TIMES.get(path, 1)
     once, twice = (count(path, many, root, listen) for many in (packets, 2 * packets))
     return round((twice - once) / packets)
 
 
 def measure(root: Path = ROOT) -> dict[str, int]:
-    """Instructions a packet of each path."""
+    """Return the instructions per packet of each path."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(PATHS, pool.map(lambda path: cost(path, root), PATHS)))
 
 
 def why_not() -> str:
-    """Why nothing can be counted here, or ""."""
+    """Return why nothing can be counted here, or ""."""
     import pystack
 
     if shutil.which("valgrind") is None:
@@ -250,7 +256,7 @@ def main() -> int:
         return 0
     last = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     now = measure()
-    print("instructions a packet (callgrind), against the last figures kept")
+    print("instructions per packet (callgrind), compared with the last saved figures")
     for path, value in now.items():
         change = f"{100 * (value / last[path] - 1):+.1f} %" if path in last else "new"
         print(f"  {path:<34}{value:>10,}  {change}")

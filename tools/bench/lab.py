@@ -1,7 +1,7 @@
-"""Where a measurement happens: network namespaces of the run's own, a server in one of them, clients in the other.
+"""The place of a measurement: network namespaces made for the run, a server in one of them, and clients in the other.
 
-A server on a TAP lives in the client's namespace, whose kernel is the peer (10.77.0.1); one on kernel sockets has a
-namespace of its own at the other end of a veth pair. Nothing is shared between two measurements.
+A server on a TAP is in the client's namespace, whose kernel is the peer (10.77.0.1). A server on kernel sockets has a
+namespace of its own at the other end of a veth pair. Two measurements share nothing.
 """
 
 import json
@@ -16,13 +16,14 @@ ADDRESS = "10.77.0.2"
 SERVER_CPU = 0
 CLIENT_CPU = 1
 SOURCES = 4
-#: What the driver tells malloc for itself (phy/tapio.py), for Python on kernel sockets: otherwise it depends on how the heap happens to
-#: lie whether each of asyncio's buffers of 256 KB is mapped anew, which is four times the cost of a request.
+#: The driver sets these malloc options for itself (phy/tapio.py); Python on kernel sockets gets them, too. Otherwise it
+#: depends on the layout of the heap whether each of asyncio's buffers of 256 KB is mapped anew, which costs four times
+#: as much as a request.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
 
 
 def run(*command: str) -> str:
-    """The output of a command, which must not fail or hang: RuntimeError."""
+    """Return the output of a command. RuntimeError if it fails or hangs."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired as exc:
@@ -76,7 +77,7 @@ class Lab:
             host = 1 if i == 0 else 2 + i
             run("ip", "-n", self.client, "addr", "add", f"10.77.0.{host}/16", "dev", "tap0")
         run("ip", "-n", self.client, "link", "set", "tap0", "up")
-        # Ports enough for short connections one after the other, whichever side keeps TIME-WAIT.
+        # enough ports for short connections one after the other, whichever side keeps TIME-WAIT
         settings = ["net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_max_tw_buckets=4096"]
         run(*inside, "sysctl", "-q", "-w", *settings)
 
@@ -98,20 +99,20 @@ class Lab:
     # -- clients -----------------------------------------------------------------------------------------------------
 
     def inside(self, *command: str, cpu: int | None = CLIENT_CPU) -> str:
-        """The output of a command in the client's namespace, on one CPU."""
+        """Return the output of a command in the client's namespace, on one CPU."""
         where = ["ip", "netns", "exec", self.client]
         pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
         return run(*where, *pinned, *command)
 
     def measure(self, *job: Any, cpu: int | None = CLIENT_CPU) -> dict[str, float]:
-        """One job of the C client (see clients/load.c), with the server's CPU seconds meanwhile as "server_cpu"."""
+        """Run one job of the C client (see clients/load.c), and add the server's CPU seconds meanwhile as "server_cpu"."""
         before = self.cpu()
         result: dict[str, float] = json.loads(self.inside(self.load, *map(str, job), cpu=cpu))
         result["server_cpu"] = self.cpu() - before
         return result
 
     def idle(self, port: int, count: int) -> "Idle":
-        """Idle connections, held as long as the result is not closed."""
+        """Open idle connections, which stay open until the result is closed."""
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         each = min(count, most - 100) if most != resource.RLIM_INFINITY else count
         counts = [min(each, count - made) for made in range(0, count, each)]
@@ -122,12 +123,12 @@ class Lab:
 
     @property
     def pid(self) -> int:
-        """The server's process (`ip netns exec` has become it)."""
+        """The server's process. `ip netns exec` has replaced itself by it."""
         assert self.process is not None
         return self.process.pid
 
     def pin(self, cpu: int) -> None:
-        """All threads of the server on this CPU, and those they make from now on."""
+        """Pin all threads of the server, and those that they will create, to this CPU."""
         for tid in os.listdir(f"/proc/{self.pid}/task"):
             try:
                 os.sched_setaffinity(int(tid), {cpu})
@@ -135,16 +136,16 @@ class Lab:
                 continue
 
     def cpu(self) -> float:
-        """CPU seconds the server used so far (its process's CPU clock, as clock_getcpuclockid(3) gives it)."""
+        """Return the CPU seconds that the server has used (its process's CPU clock, as in clock_getcpuclockid(3))."""
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def rss(self) -> int:
-        """Its resident memory in bytes."""
+        """Return the server's resident memory in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def close(self) -> None:
-        """End the server, take the namespaces away."""
+        """End the server and remove the namespaces."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -161,7 +162,7 @@ class Lab:
 
 
 class Idle:
-    """Connections that stay open and say nothing, made by as many processes as descriptors take."""
+    """Connections that stay open without traffic, made by as many processes as the limit of descriptors requires."""
 
     def __init__(self, commands: list[list[str]]):
         self.count = 0
@@ -181,7 +182,7 @@ class Idle:
             self.count += int(json.loads(line)["count"])
 
     def close(self) -> None:
-        """Let go of them."""
+        """Close them."""
         for process in self.processes:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:

@@ -1,4 +1,4 @@
-"""The ratios as horizontal bars, in SVG by hand: one look tells what is met."""
+"""Draws the ratios as horizontal bars, in hand-written SVG, so that one look shows which goals are met."""
 
 from html import escape
 from typing import Any
@@ -7,13 +7,13 @@ ROW, LEFT, WIDTH, SCALE = 22, 560, 300, 2.0
 
 
 def draw(verdicts: "list[dict[str, Any]]") -> str:
-    """An SVG picture. A full bar is twice what is asked for; the line is what is asked for."""
+    """Return an SVG picture. The line is the goal, and a full bar is twice the goal."""
     height = ROW * (len(verdicts) + 2)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 80} {height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="100%" height="{height}" fill="#fff"/>',
-        f'<text x="8" y="{ROW - 6}" font-weight="bold">within one run: how far each goal is met (the line: the goal)</text>',
+        f'<text x="8" y="{ROW - 6}" font-weight="bold">How far each goal is met within one run (the line is the goal)</text>',
     ]
     for i, one in enumerate(verdicts):
         y = ROW * (i + 1)

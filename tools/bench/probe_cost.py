@@ -1,11 +1,12 @@
-"""What the probe costs while it is off: instructions of the core as it is, against the same core without a probe.
+"""Measures the cost of the probe while it is off: instructions of the core as it is, and of the same core without a
+probe.
 
 python -m tools.bench.probe_cost        build the second one in a scratch directory, count both, compare
 
-The core without a probe is made from the sources: each `probe is not None` is taken for false, what could run only behind
-it is left out, and so are the calls that only tell (`tell.*`) and the texts that are put together for them. It must
-carry the same packets, and does the same work; what it saves is the cost of looking whether somebody listens.
-The control: with a probe that listens, the same count shows many times the goal.
+The core without a probe is made from the sources. Each `probe is not None` is replaced by false, and code that could
+run only after it is left out. So are the calls that only report (`tell.*`) and the texts that are built for them. This
+core carries the same packets and does the same work. It saves only the tests for an attached probe. The control: with a
+probe attached, the same count shows many times the goal.
 """
 
 import ast
@@ -17,20 +18,20 @@ from pathlib import Path
 
 from tools.bench import instructions
 
-#: what the second build needs of the tree
+#: the parts of the tree that the second build needs
 PARTS = ("pystack", "pystack_c", "tools", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 GOAL = 2.0
 CONTROL = "data segment, both ends"
 
 
 class Without(ast.NodeTransformer):
-    """Takes the probe out of a module."""
+    """Removes the probe from a module."""
 
     def __init__(self) -> None:
         self.taken = 0
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        """`x.probe is None` is true, `x.probe is not None` is false."""
+        """Replace `x.probe is None` by true, and `x.probe is not None` by false."""
         left = node.left
         if isinstance(left, ast.Attribute) and left.attr == "probe" and len(node.ops) == 1:
             if isinstance(node.ops[0], ast.Is | ast.IsNot):
@@ -39,7 +40,7 @@ class Without(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        """`false and x` is false; `true and x` is x."""
+        """Replace `false and x` by false, and `true and x` by x."""
         self.generic_visit(node)
         if not isinstance(node.op, ast.And):
             return node
@@ -52,12 +53,12 @@ class Without(ast.NodeTransformer):
         return rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(node.op, rest), node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        """The branch that is left."""
+        """Replace it by the branch that is left."""
         self.generic_visit(node)
         return node if not isinstance(node.test, ast.Constant) else (node.body if node.test.value else node.orelse)
 
     def visit_If(self, node: ast.If) -> "ast.AST | list[ast.stmt]":
-        """The branch that is left, or nothing."""
+        """Replace it by the branch that is left, or by nothing."""
         self.generic_visit(node)
         if not isinstance(node.test, ast.Constant) or not isinstance(node.test.value, bool):
             node.body = node.body or [ast.Pass()]
@@ -65,7 +66,7 @@ class Without(ast.NodeTransformer):
         return (node.body if node.test.value else node.orelse) or ast.Pass()
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """What stands behind a return that now always happens goes as well."""
+        """Remove the code after a return that is now always taken."""
         self.generic_visit(node)
         for number, statement in enumerate(node.body):
             if isinstance(statement, ast.Return):
@@ -74,7 +75,7 @@ class Without(ast.NodeTransformer):
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        """Calls whose only purpose is to tell."""
+        """Remove calls that only report."""
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
             if isinstance(call.func.value, ast.Name) and call.func.value.id == "tell":
@@ -83,13 +84,13 @@ class Without(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Texts that are put together as arguments, and names of connections."""
+        """Remove texts that are built as arguments, and names of connections."""
         self.generic_visit(node)
         node.args = [ast.Constant("") if self._text(argument) else argument for argument in node.args]
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Errors are told as ever."""
+        """Keep the errors unchanged."""
         return node
 
     @staticmethod
@@ -99,14 +100,14 @@ class Without(ast.NodeTransformer):
 
 
 def take_out(root: Path) -> int:
-    """Take the probe out of the core under `root`; how many places it was asked for at."""
+    """Remove the probe from the core under `root`. Return the number of places at which it was tested."""
     taken = 0
     for path in sorted((root / "pystack_c").rglob("*.py")):
         source = path.read_text()
         without = Without()
         tree = ast.fix_missing_locations(without.visit(ast.parse(source)))
         if without.taken:
-            # (unparse leaves comments out; those that Cython reads stand at the head.)
+            # unparse drops comments; those that Cython reads are at the head
             head = [line for line in source.splitlines() if line.startswith(("# cython:", "# distutils:"))]
             path.write_text("\n".join([*head, ast.unparse(tree), ""]))
             taken += without.taken
@@ -114,7 +115,7 @@ def take_out(root: Path) -> int:
 
 
 def build(root: Path) -> int:
-    """A copy of the tree in `root`, without a probe, compiled."""
+    """Make a copy of the tree in `root`, without a probe, and compile it."""
     ignore = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "static")
     for part in PARTS:
         source = instructions.ROOT / part
@@ -140,7 +141,7 @@ def main() -> int:
         taken = build(Path(scratch))
         without = instructions.measure(Path(scratch))
     as_it_is = instructions.measure()
-    print(f"instructions a packet (callgrind), the probe off, against a core without one ({taken} places taken out)")
+    print(f"instructions per packet (callgrind), probe off, compared with no probe ({taken} places taken out)")
     worst = 0.0
     for path, value in as_it_is.items():
         more = 100 * (value / without[path] - 1)
@@ -148,12 +149,12 @@ def main() -> int:
         print(f"  {path:<34}{value:>10,}{without[path]:>10,}  {more:+.2f} %")
     print(f"at most {worst:.2f} % more; the goal is {GOAL:g} %")
     heard = listened()
-    print(f"control: {CONTROL}, with a probe that listens: {heard:+.0f} %")
+    print(f"control: {CONTROL}, with a probe attached: {heard:+.0f} %")
     return 0 if worst <= GOAL < heard else 1
 
 
 def listened() -> float:
-    """How much more (%) a data segment takes where a probe listens."""
+    """Return how many more instructions (%) a data segment takes with a probe attached."""
     return 100 * (instructions.cost(CONTROL, listen=True) / instructions.cost(CONTROL) - 1)
 
 

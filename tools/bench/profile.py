@@ -1,8 +1,9 @@
-"""Where a server's CPU time goes: `python -m tools.bench.profile` (as root, with perf; two minutes).
+"""Shows how a server spends its CPU time: `python -m tools.bench.profile` (as root, with perf; two minutes).
 
-For each stack and work below: the server's CPU microseconds an operation, and how they are divided between the core, the driver
-and the sockets around it, the Python interpreter, the C library, and the kernel under the server's own system calls. Samples of perf's
-CPU clock in a second run, sorted by the shared object that they fell into. `--symbols N` adds the N most expensive functions of each.
+For each stack and work below, it shows the server's CPU microseconds per operation, and how they are divided between
+the core, the driver and the sockets around it, the Python interpreter, the C library, and the kernel under the server's
+own system calls. A second run takes samples of perf's CPU clock, and sorts them by shared object. `--symbols N` adds
+the N most expensive functions of each.
 """
 
 import argparse
@@ -29,7 +30,7 @@ PARTS = ("core", "driver", "Python", "libc", "kernel", "other")
 
 
 def part(dso: str) -> str:
-    """Whose code a shared object is."""
+    """Return the part to which a shared object belongs."""
     name = Path(dso).name
     if dso.startswith("[") or name.endswith(".ko"):
         return "kernel"
@@ -43,7 +44,7 @@ def part(dso: str) -> str:
 
 
 def operations(lab: Lab, work: str, seconds: int) -> tuple[int, float]:
-    """Do the work; how many operations, and the server's CPU seconds."""
+    """Do the work. Return the number of operations, and the server's CPU seconds."""
     before = lab.cpu()
     if work == "http":
         count = wrk(lab, seconds, r"(\d+) requests in")
@@ -53,18 +54,18 @@ def operations(lab: Lab, work: str, seconds: int) -> tuple[int, float]:
 
 
 def samples(data: Path) -> Counter[tuple[str, str]]:
-    """How many samples fell into each (shared object, function)."""
+    """Return how many samples fell into each (shared object, function)."""
     command = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
     text = subprocess.run(command, capture_output=True, text=True).stdout
     return Counter((m[2], m[1]) for m in re.finditer(r"^\s*[0-9a-f]+ (.+) \((.+)\)$", text, re.M))
 
 
 def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) -> dict[str, float]:
-    """Microseconds an operation by part, and "all"."""
+    """Return microseconds per operation by part, and "all"."""
     data = build / "perf.data"
     with Lab(stack.command, stack.kernel, build) as lab:
         lab.pin(SERVER_CPU)
-        # What an operation takes is measured without perf, which makes changing threads several times as expensive.
+        # The cost of an operation is measured without perf, which makes thread switches several times as expensive.
         count, cpu = operations(lab, work, seconds)
         command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-p", str(lab.pid)]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
@@ -84,14 +85,14 @@ def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) ->
 
 
 def main(argv: list[str]) -> int:
-    """The table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--only", default="", help="works whose name has this word")
+    parser.add_argument("--only", default="", help="only works whose name contains this word")
     parser.add_argument("--symbols", type=int, default=0)
     args = parser.parse_args(argv)
     if shutil.which("perf") is None:
-        print("profile: no perf here (Debian: linux-perf)", file=sys.stderr)
+        print("profile: perf is not installed (Debian: linux-perf)", file=sys.stderr)
         return 1
     build = ROOT / "build" / "bench"
     build.mkdir(parents=True, exist_ok=True)

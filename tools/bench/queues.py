@@ -1,10 +1,11 @@
-"""Two queues of one device, two processes, against one: requests that cost the server work (as root).
+"""Compares two queues of one device in two processes with one queue: requests that cost the server work (as root).
 
 python -m tools.bench.queues [SECONDS]      one process, two, one, two ...; the medians and their ratio
 
-Each server process has a queue of the same TUN device and a stack of its own on it, all with one address, and answers each
-request, on blocking sockets, after reading a JSON text of 30 KB: work that holds the interpreter's lock, which is what more processes
-are for. The client, on kernel sockets, does next to nothing for a request, as on a machine of two CPUs it has none to itself.
+Each server process has a queue of the same TUN device and a stack of its own on it, all with one address. It answers
+each request, on blocking sockets, after it has parsed a JSON text of 30 KB. This work holds the interpreter's lock, so
+several processes can do more of it. The client, on kernel sockets, does next to nothing for a request, because on a
+machine with two CPUs it has no CPU to itself.
 """
 
 import json
@@ -36,7 +37,7 @@ def _answer(conn: Any) -> None:
 
 
 def serve() -> None:
-    """One server process on a queue of tun0, until its input ends."""
+    """Be one server process on a queue of tun0, until its input ends."""
     import pystack
     from pystack import socket
     from pystack.phy.tap import TapDevice
@@ -53,7 +54,7 @@ def serve() -> None:
                 try:
                     conn, _ = listener.accept()
                 except OSError:
-                    # (The stack is closed.)
+                    # the stack is closed
                     return
                 threading.Thread(target=_answer, args=(conn,), daemon=True).start()
 
@@ -63,7 +64,7 @@ def serve() -> None:
 
 
 def load(seconds: float) -> float:
-    """Requests a second over all connections, each with one request under way."""
+    """Return the requests per second over all connections, each with one request at a time."""
     conns = [kernel.create_connection((ADDRESS, PORT)) for _ in range(CONNECTIONS)]
     poll = select.epoll()
     by_fd = {conn.fileno(): conn for conn in conns}
@@ -85,7 +86,7 @@ def load(seconds: float) -> float:
 
 
 def rate(processes: int, seconds: float) -> float:
-    """Requests a second with so many server processes."""
+    """Return the requests per second with this many server processes."""
     servers = []
     try:
         for number in range(processes):
@@ -105,7 +106,7 @@ def rate(processes: int, seconds: float) -> float:
 
 
 def rates(seconds: float) -> dict[int, list[float]]:
-    """Requests a second by the number of processes, interleaved."""
+    """Return the requests per second by the number of processes. The runs are interleaved."""
     found: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         for processes in found:
@@ -114,7 +115,7 @@ def rates(seconds: float) -> dict[int, list[float]]:
 
 
 def apart(seconds: float) -> dict[int, list[float]]:
-    """The same in a network namespace of its own. RuntimeError."""
+    """Return the same, measured in a network namespace of its own. RuntimeError if that fails."""
     command = ["unshare", "-n", sys.executable, "-m", "tools.bench.queues", "--inside", str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -123,7 +124,7 @@ def apart(seconds: float) -> dict[int, list[float]]:
 
 
 def measure(results: report.Results, quick: bool) -> None:
-    """The rows of both."""
+    """Measure the rows of both."""
     try:
         for processes, values in apart(1 if quick else 3).items():
             for value in values:
@@ -133,7 +134,7 @@ def measure(results: report.Results, quick: bool) -> None:
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print."""
     found = apart(float(sys.argv[1]) if len(sys.argv) > 1 else 3)
     one, two = (statistics.median(found[n]) for n in (1, 2))
     print(f"one queue {one:,.0f} requests/s, two queues in two processes {two:,.0f}: {two / one:.2f} times")

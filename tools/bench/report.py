@@ -1,4 +1,4 @@
-"""The results of a run: rows, the ratios that count with their bars, the table, the picture, build/bench.json."""
+"""The results of a run: rows, the ratios that have goals, the table, the picture, build/bench.json."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from tools.bench.works import unit
 
 PYTHON = ("blocking", "asyncio")
 RATES = ("request-response, same core", "request-response, across", "connections", "HTTP keep-alive", "UDP echo")
-#: two queues of one device, two processes, against one (queues.py)
+#: two queues of one device in two processes, compared with one (queues.py)
 BUSY = "requests that cost the server work"
 QUEUES = {1: "pystack, one queue", 2: "pystack, two queues"}
 
 
 @dataclass
 class Ratio:
-    """One bar: `of` over the best of `to` in a work, at least (or at most) `bar`."""
+    """One goal: `of` divided by the best of `to` in a work must be at least (or at most) `bar`."""
 
     work: str
     of: str
@@ -29,7 +29,7 @@ class Ratio:
 
 
 def ratios() -> list[Ratio]:
-    """The ratios that pystack is held to."""
+    """Return the ratios that pystack must reach."""
     found = []
     for way in ("receive", "send"):
         found.append(Ratio(f"bulk {way}", "pystack blocking", ("limit, TSO",), 0.6))
@@ -44,7 +44,7 @@ def ratios() -> list[Ratio]:
     return found
 
 
-#: figures that are held to a number, not to a peer: (work, stack, at most)
+#: figures with an absolute goal instead of a peer: (work, stack, at most)
 ABSOLUTE = [
     *((f"memory a connection, {count} idle", f"pystack {kind}", 4.0)
       for count in ("10,000", "100,000") for kind in ("compiled", "blocking")),
@@ -57,7 +57,7 @@ ABSOLUTE = [
 
 
 class Results:
-    """What was measured: (stack, work) -> its values."""
+    """The measurements: (stack, work) -> its values."""
 
     def __init__(self, path: Path, add: bool = False):
         self.path = path
@@ -70,7 +70,7 @@ class Results:
         self._kept = dict(self.rows)
 
     def add(self, stack: str, work: str, value: float) -> None:
-        """One more value. The first one replaces what an earlier run left."""
+        """Add one more value. The first one replaces the values of an earlier run."""
         key = (stack, work)
         if self._kept.get(key) is self.rows.get(key):
             self._kept.pop(key, None)
@@ -78,16 +78,16 @@ class Results:
         self.rows[key].append(value)
 
     def fail(self, stack: str, work: str, why: str) -> None:
-        """It could not be measured."""
+        """Note why it could not be measured."""
         self.failures[stack, work] = why
 
     def median(self, stack: str, work: str) -> float | None:
-        """The middle value, or None."""
+        """Return the median, or None."""
         values = self.rows.get((stack, work))
         return median(values) if values else None
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """The ratios that could be measured, each with its bar."""
+        """Return the ratios that could be measured, each with its goal."""
         found = []
         for one in ratios():
             mine = self.median(one.of, one.work)
@@ -109,7 +109,7 @@ class Results:
         return {"work": work, "of": of, "to": to, "ratio": ratio, "bar": bar, "at_most": at_most, "met": met}
 
     def write(self) -> None:
-        """The .json file."""
+        """Write the .json file."""
         rows = [
             {
                 "stack": stack,
@@ -129,7 +129,7 @@ class Results:
         self.path.write_text(json.dumps(whole, indent=1) + "\n")
 
     def table(self) -> str:
-        """All rows, then the ratios, then what is missing."""
+        """Return all rows, then the ratios, then what is missing."""
         lines = []
         names = list(dict.fromkeys(work for _, work in self.rows))
         for work in names:
@@ -150,12 +150,12 @@ class Results:
         return "\n".join(lines)
 
     def picture(self, path: Path) -> None:
-        """The ratios as bars."""
+        """Draw the ratios as bars."""
         from tools.bench.picture import draw
 
         path.write_text(draw(self.verdicts()))
 
 
 def number(value: float) -> str:
-    """A number with three digits that count."""
+    """Format a number with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""How fast the simulator is: two hosts and a gigabyte, a thousand hosts, segments a second of wall time."""
+"""Measures how fast the simulator is: two hosts and a gigabyte, a thousand hosts, segments per second of wall time."""
 
 import time
 from collections.abc import Generator
@@ -35,7 +35,7 @@ def _source(host: SimHost, address: str, size: int) -> Generator[Any, Any, None]
 
 
 def transfer(size: int, **settings: Any) -> tuple[float, int]:
-    """Wall seconds, and segments, of one transfer between two hosts."""
+    """Return the wall seconds, and the segments, of one transfer between two hosts."""
     net = Network(seed=1)
     a, b = net.host("a", **settings), net.host("b", **settings)
     net.link(a, b, delay=1 * MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
@@ -53,7 +53,7 @@ def transfer(size: int, **settings: Any) -> tuple[float, int]:
 
 
 def crowd(hosts: int, size: int) -> float:
-    """Wall seconds: pairs of hosts on one switch, each moving `size` bytes, all at once."""
+    """Return the wall seconds of pairs of hosts on one switch, each of which moves `size` bytes, all at once."""
     begin = time.perf_counter()
     net = Network(seed=1)
     switch = net.switch("switch")
@@ -63,7 +63,7 @@ def crowd(hosts: int, size: int) -> float:
     done = []
     for i in range(0, hosts, 2):
         if i == 0:
-            continue  # 10.0.0.0 is no address of a host
+            continue  # 10.0.0.0 is not a host address
         address = f"10.0.{i >> 8}.{i & 255}"
         listener = stream(members[i])
         listener.bind(address, 9)
@@ -75,7 +75,7 @@ def crowd(hosts: int, size: int) -> float:
 
 
 def measure(results: "report.Results", quick: bool) -> None:
-    """The simulator's rows."""
+    """Measure the simulator's rows."""
     size = GB // 10 if quick else GB
     seconds, segments = transfer(size)
     results.add("simulator", "1 GB transfer", seconds * GB / size)

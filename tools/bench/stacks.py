@@ -1,4 +1,4 @@
-"""What is measured: pystack three ways, the same programs on the kernel, other stacks, and the limit."""
+"""The stacks that are measured: pystack in three ways, the same programs on the kernel, other stacks, and the limit."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ CFLAGS = ["-O2", "-Wall", "-Wextra", "-Wno-sign-compare"]
 class Stack:
     """One stack with one kind of program on it.
 
-    command   what runs it; the TAP is tap0, its address 10.77.0.2
+    command   the command that runs it; the TAP is tap0, its address 10.77.0.2
     kernel    at the other end of a veth pair instead of on a TAP
     bulk      only bulk transfer (the limit)
     missing   why it cannot be measured here, or ""
@@ -31,12 +31,12 @@ class Stack:
 
 
 def python(stack: str, program: str) -> list[str]:
-    """A server program in Python."""
+    """Return the command of a server program in Python."""
     return [sys.executable, "-m", "tools.bench.servers", stack, program]
 
 
 def stacks(build: Path) -> list[Stack]:
-    """All of them, the peers compiled into `build` where their packages are installed."""
+    """Return all stacks. The peers are compiled into `build` if their packages are installed."""
     compile_c("clients/load.c", build / "load")
     limit, lwip, gvisor = build / "limit", build / "lwip", build / "gvisor"
     compile_c("peers/limit.c", limit)
@@ -61,7 +61,7 @@ def stacks(build: Path) -> list[Stack]:
 
 
 def compile_c(source: str, target: Path, *libraries: str) -> None:
-    """Compile one of our C programs, where it is newer than what was compiled last."""
+    """Compile one of the project's C programs, if it is newer than the last compiled one."""
     path = HERE / source
     if target.exists() and target.stat().st_mtime > path.stat().st_mtime:
         return
@@ -70,7 +70,7 @@ def compile_c(source: str, target: Path, *libraries: str) -> None:
 
 
 def compile_lwip(target: Path) -> str:
-    """Why there is no lwIP to compare with, or ""."""
+    """Compile lwIP. Return why it cannot be compared, or ""."""
     if not Path("/usr/include/lwip/lwip/tcp.h").exists():
         return "Debian's liblwip-dev is not installed"
     compile_c("peers/lwip.c", target, "-I/usr/include/lwip", "-llwip")
@@ -78,7 +78,7 @@ def compile_lwip(target: Path) -> str:
 
 
 def compile_gvisor(target: Path) -> str:
-    """Why there is no gVisor to compare with, or ""."""
+    """Compile gVisor. Return why it cannot be compared, or ""."""
     path = Path("/usr/share/gocode/src/gvisor.dev/gvisor")
     if not path.exists() or shutil.which("go") is None:
         return "Debian's golang-gvisor-gvisor-dev and golang-go are not installed"

@@ -1,4 +1,6 @@
-"""What is measured of a server: each work is a function of the lab and the seconds it may take, and gives a number."""
+"""The measurements of a server: each work is a function of the lab and of the seconds that it may take, and returns
+numbers.
+"""
 
 import os
 import re
@@ -17,7 +19,7 @@ SIZE = 64
 
 @dataclass
 class Work:
-    """One kind of work. `once`: in the first run only, for it takes long and hardly varies."""
+    """One kind of work. With `once`, only the first run measures it, because it takes long and hardly varies."""
 
     name: str
     unit: str
@@ -27,7 +29,7 @@ class Work:
 
 
 def bulk(job: str, port: int, cc: str) -> Callable[[Lab, float], dict[str, float]]:
-    """Bulk transfer: Gbit/s, and the server's CPU seconds per GB."""
+    """Measure a bulk transfer: Gbit/s, and the server's CPU seconds per GB."""
     direction = "receive" if job == "send" else "send"
     suffix = "" if cc == "cubic" else f", {cc}"
 
@@ -42,7 +44,7 @@ def bulk(job: str, port: int, cc: str) -> Callable[[Lab, float], dict[str, float
 
 
 def rate(name: str, job: str, cpu: int = CLIENT_CPU) -> Callable[[Lab, float], dict[str, float]]:
-    """Requests a second, the client on the CPU given."""
+    """Measure requests per second, with the client on the given CPU."""
 
     def measure(lab: Lab, seconds: float) -> dict[str, float]:
         got = lab.measure(job, ADDRESS, ECHO, seconds, SIZE, cpu=cpu)
@@ -52,7 +54,7 @@ def rate(name: str, job: str, cpu: int = CLIENT_CPU) -> Callable[[Lab, float], d
 
 
 def wrk(lab: Lab, seconds: float, wanted: str) -> float:
-    """One number of what wrk says of 16 connections that are kept open: the pattern's first group."""
+    """Run wrk over 16 connections that are kept open. Return the pattern's first group in its output."""
     text = lab.inside("wrk", "-t1", "-c16", f"-d{max(1, round(seconds))}s", f"http://{ADDRESS}/")
     if "Socket errors" in text or "Non-2xx" in text:
         raise RuntimeError(text)
@@ -62,12 +64,12 @@ def wrk(lab: Lab, seconds: float, wanted: str) -> float:
 
 
 def http(lab: Lab, seconds: float) -> dict[str, float]:
-    """Requests a second over connections that are kept open."""
+    """Measure requests per second over connections that are kept open."""
     return {"HTTP keep-alive": wrk(lab, seconds, r"Requests/sec:\s+([\d.]+)")}
 
 
 def ping(lab: Lab, seconds: float) -> dict[str, float]:
-    """Round trip of a ping, one after the other."""
+    """Measure the round trip of pings, one after the other."""
     text = lab.inside("ping", "-q", "-f", "-c", str(int(2000 * seconds)), ADDRESS)
     found = re.search(r"= [\d.]+/([\d.]+)/", text)
     assert found is not None
@@ -75,7 +77,9 @@ def ping(lab: Lab, seconds: float) -> dict[str, float]:
 
 
 def memory(count: int) -> Callable[[Lab, float], dict[str, float]]:
-    """Resident memory a connection that was accepted and says nothing; CPU they cost; CPU a request beside them."""
+    """Measure idle accepted connections: resident memory of each, their CPU time, and the CPU time of a request beside
+    them.
+    """
 
     def measure(lab: Lab, seconds: float) -> dict[str, float]:
         empty = lab.rss()
@@ -101,12 +105,15 @@ def _request_cpu(lab: Lab, seconds: float) -> float:
 
 
 def resident(lab: Lab, seconds: float) -> dict[str, float]:
-    """Resident memory of a server that did nothing yet."""
+    """Measure the resident memory of a server that has done nothing yet."""
     return {"memory, idle": lab.rss() / 1e6}
 
 
 def many(stack: Stack) -> bool:
-    """Whether 100,000 connections are asked of it: each in a kernel descriptor, or two, is not the question."""
+    """Return whether the stack is measured with 100,000 connections.
+
+    The others need one or two kernel descriptors for each, which is not what the work measures.
+    """
     return stack.name in ("pystack compiled", "pystack blocking")
 
 
@@ -128,7 +135,7 @@ WORKS = [
 
 
 def unit(row: str) -> str:
-    """The unit of a row."""
+    """Return the unit of a row."""
     if row.endswith(", CPU"):
         return "s/GB"
     if row.startswith("memory a connection"):
@@ -140,7 +147,7 @@ def unit(row: str) -> str:
     return next((work.unit for work in WORKS if work.name == row), "")
 
 
-#: each program says when it is ready; what it does after that (to end) is not part of its start
+#: Each program says when it is ready. What it does afterwards (to end) is not part of its start.
 START = {
     "asyncio": """
 import asyncio, os
@@ -158,9 +165,10 @@ with pystack.up("tap0", "10.77.0.2/16", "10.77.0.1", host_address=None):
 
 
 def start_up(python: str, count: int = 15) -> dict[str, list[float]]:
-    """Milliseconds from nothing to a stack on a TAP, and to an asyncio program's listener; interleaved.
+    """Measure the milliseconds from nothing to a stack on a TAP, and to an asyncio program's listener, interleaved.
 
-    As an installed program has it, the bytecode of both is there already: it may be written, and the first round is not counted.
+    The bytecode of both exists already, as for an installed program: it may be written, and the first round does not
+    count.
     """
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     found: dict[str, list[float]] = {name: [] for name in START}

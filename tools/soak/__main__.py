@@ -1,12 +1,13 @@
-"""make soak: a stack on a live TAP for an hour, with load, faults and churn. Flat, or it fails.
+"""make soak: a stack on a live TAP for an hour, with load, faults and churn. It fails unless all counts stay flat.
 
-The stack runs in this process, in a network namespace that was made for it; the load is a process of its own on the kernel's side
-of the TAP. Between them a faulty link loses, delays, swaps and doubles frames. There are bulk transfers (every byte compared),
-requests and responses, short connections, UDP, connections that the stack opens, and connections that end badly. Each line shows
-the memory, the objects, the descriptors, the threads, the endpoints and the timers of the stack's process, and the round trips.
+The stack runs in this process, in a network namespace that was made for it. The load is a process of its own on the
+kernel's side of the TAP. Between them a faulty link loses, delays, swaps and duplicates frames. There are bulk
+transfers (every byte is compared), requests and responses, short connections, UDP, connections that the stack opens,
+and connections that end badly. Each line shows the memory, the objects, the descriptors, the threads, the endpoints and
+the timers of the stack's process, and the round trips.
 
-Before and after, the load rests: then the same number of each must be there. Exit status 1 if it is not, if anything grew under
-load, or if an exchange failed.
+Before and after the soak, the load rests, and then the same number of each must be there. The exit status is 1 if it is
+not, if anything grew under load, or if an exchange failed.
 """
 
 import argparse
@@ -43,7 +44,10 @@ LEAKS = ("memory", "descriptors", "sockets")
 
 
 def link(device: Device) -> Device:
-    """The faulty link in front of the TAP: half a per cent lost, one in a hundred overtaken, some doubled, all a little late."""
+    """Put the faulty link in front of the TAP.
+
+    It loses half a per cent of the frames, reorders one in a hundred, duplicates some, and delays all a little.
+    """
     faults: dict[str, Any] = {
         "loss": 0.005,
         "reorder": 0.01,
@@ -57,7 +61,7 @@ def link(device: Device) -> Device:
 
 
 class Programs:
-    """What runs on the stack: an echo with a thread for each connection, and a client of the kernel's echo."""
+    """The programs on the stack: an echo with a thread for each connection, and a client of the kernel's echo."""
 
     def __init__(self, running: Any, leaks: list[str]):
         self.running = running
@@ -77,7 +81,7 @@ class Programs:
             threading.Thread(target=body, daemon=True).start()
 
     def leak(self, sock: Any) -> None:
-        """The controls: what a program, or the stack, might forget."""
+        """Leak on purpose, as the control: what a program, or the stack, might forget to release."""
         if "memory" in self.leaks:
             self.leaked.append(bytearray(200_000))
         if "descriptors" in self.leaks:
@@ -86,7 +90,7 @@ class Programs:
             self.leaked.append(sock.dup())
 
     def accept(self) -> None:
-        """Take connections, a thread for each."""
+        """Accept connections, with a thread for each."""
         while not self.ended:
             try:
                 sock = self.listener.accept()[0]
@@ -101,7 +105,7 @@ class Programs:
             threading.Thread(target=self.echo, args=(sock,), daemon=True).start()
 
     def echo(self, sock: Any) -> None:
-        """One connection; that the peer resets it, or has gone, is no error."""
+        """Serve one connection. It is no error if the peer resets it, or has gone."""
         with sock:
             try:
                 while data := sock.recv(1 << 16):
@@ -113,7 +117,7 @@ class Programs:
                     self.errors.append(f"echo: {error}")
 
     def client(self) -> None:
-        """Connections from the stack to the kernel."""
+        """Open connections from the stack to the kernel."""
         number = 0
         while not self.ended:
             if not self.go.is_set():
@@ -132,7 +136,7 @@ class Programs:
                     while len(got) < len(data) and (piece := sock.recv(1 << 16)):
                         got += piece
                 if got != data:
-                    self.errors.append("client: other bytes came back")
+                    self.errors.append("client: the echo differs from what was sent")
                 self.opened += 1
             except OSError as error:
                 self.errors.append(f"client: {type(error).__name__}: {error}")
@@ -145,7 +149,7 @@ class Soak:
 
     def __init__(self, options: argparse.Namespace, space: Namespace):
         self.seconds = options.hours * 3600
-        # So many samples in an hour; a short run has shorter intervals, and a shorter TIME-WAIT.
+        # As many samples as this in an hour. A short run has shorter intervals, and a shorter TIME-WAIT.
         self.interval = min(60.0, max(0.2, self.seconds / 40))
         self.time_wait = min(10.0, max(0.5, self.seconds / 40))
         self.running = pystack.up(
@@ -161,23 +165,23 @@ class Soak:
         self.quiet = self.moving()
 
     def moving(self) -> tuple[int, int, int]:
-        """What goes up and down with the connections: endpoints, timers, threads."""
+        """Return the numbers that go up and down with the connections: endpoints, timers, threads."""
         told: tuple[int, int] = self.running.host.inspect(lambda stack: (len(stack.endpoints), len(stack.timers)))
         return (*told, threading.active_count())
 
     def ask(self, word: str) -> Any:
-        """Tell the load something, and read its answer."""
+        """Send a command to the load, and read its answer."""
         self.load.stdin.write(word + "\n")
         self.load.stdin.flush()
         if word in ("rest", "report"):
             line = self.load.stdout.readline()
             if not line:
-                raise RuntimeError("the load has ended by itself")
+                raise RuntimeError("the load ended unexpectedly")
             return json.loads(line)
         return None
 
     def sample(self, begin: float) -> Sample:
-        """Look, and show it."""
+        """Take a sample, and show it."""
         told = self.ask("report")
         gc.collect()
         endpoints, timers, threads = self.moving()
@@ -199,7 +203,7 @@ class Soak:
         return made
 
     def under_load(self, seconds: float, begin: float) -> list[Sample]:
-        """Load for so long."""
+        """Run under load for this many seconds, and return the samples."""
         samples = []
         limit = time.monotonic() + seconds
         self.ask("go")
@@ -210,12 +214,12 @@ class Soak:
         return samples
 
     def at_rest(self, begin: float) -> Sample:
-        """Let everything end, and look."""
+        """Let everything end, and take a sample."""
         self.programs.go.clear()
         if not self.ask("rest")["rests"]:
             self.wrong.append("the load did not come to rest")
         self.programs.idle.wait(PATIENCE)
-        # What was closed delivers its last bytes, and TIME-WAIT ends. ARP has a timer that may be set.
+        # Closed sockets deliver their last bytes, and TIME-WAIT ends. A timer of ARP may be set.
         limit = time.monotonic() + self.time_wait + 30
         endpoints, timers, threads = self.quiet
         while time.monotonic() < limit:
@@ -261,7 +265,7 @@ HEAD = (
 
 
 def show(sample: Sample) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
 
     def times(kind: str) -> str:
         return "{:.1f}/{:.1f}".format(*sample.latency[kind][:2]) if kind in sample.latency else "-"
@@ -275,9 +279,9 @@ def show(sample: Sample) -> None:
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="make soak", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--hours", type=float, default=1.0, help="how long (default: %(default)s; 0.01 is 36 seconds)")
+    parser.add_argument("--hours", type=float, default=1.0, help="hours (default: %(default)s; 0.01 is 36 seconds)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--leak", action="append", default=[], choices=LEAKS, help="a control: leak this; it must fail")
     options = parser.parse_args(argv)

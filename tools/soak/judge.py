@@ -1,16 +1,16 @@
-"""What flat means: the samples of a soak, and what is wrong with them."""
+"""What flat means: the samples of a soak, and the rules that judge them."""
 
 from dataclasses import dataclass, field
 from statistics import median
 
-# Below this many seconds under load nothing is said about latencies: there are too few of them, and other programs have too much
-# of a share in them.
+# Latencies are not judged below this many seconds under load. There are too few of them then, and other programs
+# influence them too much.
 JUDGE_LATENCY = 600.0
 
 
 @dataclass
 class Sample:
-    """One look at the process of the stack.
+    """One sample of the stack's process.
 
     memory        its resident bytes
     blocks        small objects that Python has allocated, after a collection
@@ -18,7 +18,7 @@ class Sample:
     threads       Python's threads
     endpoints     sockets and connections in the core
     timers        timers in the core that are set
-    latency       kind of exchange -> median, 99th percentile and greatest, in milliseconds
+    latency       kind of exchange -> median, 99th percentile and maximum, in milliseconds
     """
 
     at: float
@@ -33,16 +33,16 @@ class Sample:
 
 
 def at_rest(before: Sample, after: Sample, connections: int) -> list[str]:
-    """Compare two samples without load, with so many connections between them."""
+    """Compare two samples without load, with this many connections between them."""
     wrong = []
     for name in ("descriptors", "threads", "endpoints"):
         old, new = getattr(before, name), getattr(after, name)
         if new > old:
             wrong.append(f"{name} at rest: {old} before, {new} after {connections} connections")
-    # ARP's own timer may be set or not.
+    # A timer of ARP may be set or not.
     if after.timers > before.timers + 1:
         wrong.append(f"timers at rest: {before.timers} before, {after.timers} after {connections} connections")
-    # Less than an object for ten connections: caches and free lists fill up, but not with every connection.
+    # Less than one object for ten connections is allowed: caches and free lists fill up, but not with every connection.
     if after.blocks > before.blocks + 2000 + connections // 10:
         wrong.append(f"objects at rest: {before.blocks} before, {after.blocks} after {connections} connections")
     if after.memory > before.memory * 1.1 + (8 << 20):
@@ -51,13 +51,13 @@ def at_rest(before: Sample, after: Sample, connections: int) -> list[str]:
 
 
 def quarters(values: list[float]) -> tuple[float, float]:
-    """The medians of the second quarter and of the last."""
+    """Return the medians of the second quarter and of the last."""
     quarter = max(1, len(values) // 4)
     return median(values[quarter : 2 * quarter] or values), median(values[-quarter:])
 
 
 def under_load(samples: list[Sample]) -> list[str]:
-    """Compare the last quarter of the samples with the second one: the first may still be filling pools."""
+    """Compare the last quarter of the samples with the second one, because the first may still be filling pools."""
     if len(samples) < 8:
         return [f"{len(samples)} samples are too few to judge by"]
     wrong = []

@@ -1,8 +1,8 @@
 """The load: a process of its own with kernel sockets, on the kernel's side of the TAP.
 
-It obeys these lines on its standard input: `go`; `rest`, answered with {"rests": true} once all of its connections are closed;
-`report`, answered with what was done since the last one and the round trips in milliseconds; and `end`. Answers are JSON, one a
-line; the first line says that it is ready.
+It obeys these lines on its standard input: `go`; `rest`, which it answers with {"rests": true} once all of its
+connections are closed; `report`, which it answers with the work done since the last report and the round trips in
+milliseconds; and `end`. Answers are JSON, one per line. The first line says that the load is ready.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 ECHO, HTTP, HELLO, THREADED, CLOSED, REVERSE = 7, 80, 8080, 4000, 4999, 5000
-# An exchange that takes longer than this has failed: many retransmissions after a loss have room in it.
+# An exchange that takes longer than this many seconds has failed. There is time for many retransmissions.
 PATIENCE = 30.0
 
 
 class Log:
-    """What the workers did since the last report; any thread may write to it."""
+    """What the workers did since the last report. Any thread may write to it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -36,22 +36,22 @@ class Log:
         self.errors: list[str] = []
 
     def count(self, name: str, number: int = 1) -> None:
-        """So many of these."""
+        """Count this many of these."""
         with self.lock:
             self.counts[name] = self.counts.get(name, 0) + number
 
     def time(self, name: str, begin: float) -> None:
-        """One round trip of this kind, since `begin`."""
+        """Note one round trip of this kind, which began at `begin`."""
         with self.lock:
             self.times.setdefault(name, []).append((time.monotonic() - begin) * 1000)
 
     def error(self, text: str) -> None:
-        """Something that must not happen."""
+        """Note something that must not happen."""
         with self.lock:
             self.errors.append(text)
 
     def report(self) -> dict[str, Any]:
-        """What there is to tell since the last report."""
+        """Return what happened since the last report."""
         with self.lock:
             times = {name: summary(values) for name, values in self.times.items()}
             told = {"counts": self.counts, "times": times, "errors": self.errors[:5], "failed": len(self.errors)}
@@ -60,7 +60,7 @@ class Log:
 
 
 def summary(values: list[float]) -> list[float]:
-    """The median, the 99th percentile and the greatest."""
+    """Return the median, the 99th percentile and the maximum."""
     ordered = sorted(values)
     return [
         round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3) for share in (0.5, 0.99)
@@ -68,14 +68,14 @@ def summary(values: list[float]) -> list[float]:
 
 
 def connect(address: str, port: int) -> socket.socket:
-    """A connection to the stack."""
+    """Return a connection to the stack."""
     sock = socket.create_connection((address, port), PATIENCE)
     sock.settimeout(PATIENCE)
     return sock
 
 
 def read(sock: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes, or fewer at the end of the stream."""
+    """Read exactly this many bytes, or fewer at the end of the stream."""
     got = bytearray()
     while len(got) < size and (data := sock.recv(size - len(got))):
         got += data
@@ -91,7 +91,7 @@ def both_ways(sock: socket.socket, data: bytes) -> bytes:
         left = limit - time.monotonic()
         readable, writable, _ = select.select([sock], [sock] if view else [], [], max(left, 0))
         if not readable and not writable:
-            raise TimeoutError(f"an echo of {len(data)} bytes stands at {len(got)}")
+            raise TimeoutError(f"an echo of {len(data)} bytes stopped at {len(got)}")
         if readable:
             piece = sock.recv(1 << 16)
             if not piece:
@@ -103,7 +103,7 @@ def both_ways(sock: socket.socket, data: bytes) -> bytes:
 
 
 class Load:
-    """The workers and what they share."""
+    """The workers and the data that they share."""
 
     def __init__(self, address: str, seed: int):
         self.address = address
@@ -117,16 +117,16 @@ class Load:
     # -- one round of each kind of work -------------------------------------------------------------------------
 
     def bulk(self, rng: random.Random) -> None:
-        """A stretch of bytes there and back, every byte compared."""
+        """Send bytes to an echo, and compare every byte."""
         data = rng.randbytes(rng.randrange(1 << 16, 1 << 20))
         with connect(self.address, rng.choice((ECHO, THREADED))) as sock:
             if both_ways(sock, data) != data:
-                self.log.error("bulk: other bytes came back")
+                self.log.error("bulk: the echo differs from what was sent")
         self.log.count("bulk bytes", 2 * len(data))
         self.log.count("connections")
 
     def requests(self, rng: random.Random) -> None:
-        """Small requests and their responses on one connection."""
+        """Send small requests on one connection, and check the responses."""
         with connect(self.address, THREADED) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for _ in range(50):
@@ -134,13 +134,13 @@ class Load:
                 begin = time.monotonic()
                 sock.sendall(data)
                 if read(sock, len(data)) != data:
-                    self.log.error("requests: another response")
+                    self.log.error("requests: a wrong response")
                 self.log.time("request", begin)
                 time.sleep(0.004)
         self.log.count("connections")
 
     def short(self, rng: random.Random) -> None:
-        """A connection for one HTTP request."""
+        """Open a connection for one HTTP request."""
         begin = time.monotonic()
         with connect(self.address, HTTP) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -151,7 +151,7 @@ class Load:
         time.sleep(0.02)
 
     def datagrams(self, rng: random.Random) -> None:
-        """UDP there and back; what is lost is lost."""
+        """Send datagrams to an echo. Lost ones are only counted."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect((self.address, ECHO))
             sock.settimeout(0.5)
@@ -160,7 +160,7 @@ class Load:
                 begin = time.monotonic()
                 sock.send(data)
                 try:
-                    while sock.recv(2000) != data:  # an answer that was overtaken, or came twice
+                    while sock.recv(2000) != data:  # a response that was overtaken, or a duplicate
                         pass
                     self.log.time("datagram", begin)
                 except TimeoutError:
@@ -169,12 +169,12 @@ class Load:
                 time.sleep(0.01)
 
     def churn(self, rng: random.Random) -> None:
-        """A connection that ends in a way nobody likes."""
+        """Make a connection that ends badly."""
         kind = rng.choice(("reset", "reset with data", "refused", "half closed", "half a request", "silent"))
         if kind == "refused":
             try:
                 connect(self.address, CLOSED).close()
-                self.log.error("churn: a closed port took a connection")
+                self.log.error("churn: a closed port accepted a connection")
             except ConnectionRefusedError:
                 pass
         elif kind == "half a request":
@@ -183,7 +183,7 @@ class Load:
                 sock.shutdown(socket.SHUT_WR)
                 read(sock, 1 << 16)  # an error, or nothing, and the end
         else:
-            # To the echo that has keep-alive on: a reset may get lost, and then only that finds out.
+            # Use the echo that has keep-alive on: a reset may get lost, and then only keep-alive notices it.
             with connect(self.address, THREADED) as sock:
                 self.spoil(sock, kind, rng)
         self.log.count("connections")
@@ -191,7 +191,7 @@ class Load:
         time.sleep(0.02)
 
     def spoil(self, sock: socket.socket, kind: str, rng: random.Random) -> None:
-        """End this connection that way."""
+        """End this connection badly, in the given way."""
         if kind == "half closed":
             sock.sendall(b"half")
             sock.shutdown(socket.SHUT_WR)
@@ -208,7 +208,7 @@ class Load:
     # -- the workers --------------------------------------------------------------------------------------------
 
     def worker(self, number: int, work: Callable[[random.Random], None]) -> None:
-        """One round after the other, while there is to be load."""
+        """Do one round after the other while the load is on."""
         rng = random.Random(f"{self.seed}/{number}")
         while not self.ended:
             if not self.go.wait(0.1):
@@ -232,7 +232,7 @@ class Load:
             self.change.wait_for(lambda: self.busy == 0, timeout=4 * PATIENCE)
 
     def echo(self, listener: socket.socket) -> None:
-        """An echo of the kernel's, for connections that the stack opens."""
+        """Serve the kernel's echo, for connections that the stack opens."""
         while True:
             try:
                 sock = listener.accept()[0]
@@ -241,17 +241,17 @@ class Load:
             threading.Thread(target=self.echo_one, args=(sock,), daemon=True).start()
 
     def echo_one(self, sock: socket.socket) -> None:
-        """One such connection."""
+        """Serve one such connection."""
         try:
             with sock:
                 sock.settimeout(PATIENCE)
                 while data := sock.recv(1 << 16):
                     sock.sendall(data)
         except OSError:
-            pass  # the stack's side tells
+            pass  # the stack's side reports it
 
     def start(self) -> None:
-        """The workers and the echo."""
+        """Start the workers and the echo."""
         works = [self.bulk, self.requests, self.requests, self.short, self.datagrams, self.churn]
         for number, work in enumerate(works):
             threading.Thread(target=self.worker, args=(number, work), daemon=True).start()
@@ -260,9 +260,9 @@ class Load:
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The process."""
+    """Run the process."""
     parser = argparse.ArgumentParser(prog="python -m tools.soak.load", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("address", help="the stack's")
+    parser.add_argument("address", help="the stack's address")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     load = Load(options.address, options.seed)

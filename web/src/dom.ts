@@ -1,4 +1,5 @@
-// Small helpers. All text goes in as text, never as markup: names and reasons come out of files that anyone may have made.
+// Small helpers. All text is inserted as text, never as markup, because names and reasons come from files that anyone
+// may have made.
 
 type Child = Node | string | number | null | undefined | false;
 type Attributes = Record<string, string | number | boolean | ((event: any) => void) | undefined>;
@@ -31,10 +32,10 @@ export function clear(node: Element, ...children: Child[]): void {
   node.replaceChildren(...(children.filter((child) => child || child === 0 || child === "") as (Node | string)[]));
 }
 
-/** Where rules are (pystack/stepper/links.py): a page may lead nowhere else. */
+/** The sites of the rules (pystack/stepper/links.py). A link in the page may lead to no other site. */
 const RULES = ["www.rfc-editor.org", "datatracker.ietf.org", "man7.org", "man.freebsd.org", "docs.kernel.org"].map((host) => `https://${host}/`);
 
-/** A link to an RFC's section, a draft or a manual page; anything that is not such a link becomes text. */
+/** Return a link to an RFC's section, a draft or a manual page. Any other address becomes text. */
 export function rfcLink(rfc: string, address: string | undefined): Node {
   if (!rfc) return document.createTextNode("");
   if (!address || !RULES.some((start) => address.startsWith(start))) return document.createTextNode(rfc);
@@ -45,7 +46,7 @@ export function cssColour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** A list of many rows of which only those in sight exist. `draw(first, last)` gives them. */
+/** A list of many rows, of which only the visible ones exist. `draw(first, last)` returns them. */
 export class VirtualList {
   readonly element: HTMLElement;
   private readonly space: HTMLElement;
@@ -83,7 +84,7 @@ export class VirtualList {
     });
   }
 
-  /** Bring a row into sight, with some rows around it. */
+  /** Scroll a row into view, with some rows around it. */
   show(row: number): void {
     const top = row * this.height;
     const shown = this.element.clientHeight;

@@ -1,4 +1,4 @@
-// The exported page's data: it is in the page, compressed; nothing is ever asked of anyone.
+// The data of an exported page. It is in the page, compressed, and the page sends no request.
 import { Expression, Kind, truth } from "./expr";
 import { Scope, type Whole } from "./scope";
 import { valueText } from "./format";
@@ -14,7 +14,7 @@ interface Bundle {
   frames: Frame[][];
   plots: Record<string, Plots>;
   why: string[];
-  /** Unit -> where a step forwards, and backwards, leads from each event (the first is for -1). */
+  /** Unit -> the position that a step forwards, and backwards, leads to from each event (the first is for -1). */
   steps: Record<string, [number[], number[]]>;
 }
 
@@ -57,7 +57,7 @@ export class EmbeddedSource implements Source, Whole {
     return position;
   }
 
-  // -- Whole: what expressions look at
+  // -- everything: for expressions
 
   entry(index: number): Entry {
     const size = this.bundle.overview.eventChunk;
@@ -89,12 +89,12 @@ export class EmbeddedSource implements Source, Whole {
 
   async evaluate(text: string, at: number): Promise<any> {
     const value = shown(this.compile(text).quiet(new Scope(this, at)));
-    // an event or a frame is no value to show
+    // an event or a frame is not a value that can be shown
     const whole = value && typeof value === "object" && ("hex" in value || "subject" in value);
     return whole ? null : value;
   }
 
-  /** The same rules as Cursor.run in pystack/stepper/cursor.py. */
+  /** Follows the same rules as Cursor.run in pystack/stepper/cursor.py. */
   async run(from: number, direction: number, breakpoints: Breakpoint[]): Promise<RunResult> {
     const chosen = breakpoints.map((one) => this.compile(one.text));
     const value = (one: Expression, index: number) => (index < 0 ? null : one.quiet(new Scope(this, index)));
@@ -116,7 +116,7 @@ export class EmbeddedSource implements Source, Whole {
         if (now !== null || !watch) before[i] = now;
       });
       if (result) return result;
-      // leave the page alive on long ways
+      // keep the page responsive during a long run
       if (index % 20000 === 0) await new Promise((done) => setTimeout(done));
     }
     return { position: direction > 0 ? total - 1 : -1, hit: -1, text: "" };
@@ -146,12 +146,13 @@ export class EmbeddedSource implements Source, Whole {
   }
 }
 
-/** Words to look for, not an expression (the same rule as is_words in pystack/stepper/web/data.py). */
+/** Return whether the text is words to search for, not an expression (is_words in pystack/stepper/web/data.py has
+ * the same rule). */
 export function isWords(text: string): boolean {
   return !/[=<>()[\]"']|\b(?:not|and|or|in|is)\b/.test(text);
 }
 
-/** A kind of event as its text, inside lists too. */
+/** Turn a kind of event into its text, inside lists, too. */
 function shown(value: any): any {
   if (value instanceof Kind) return value.text;
   return Array.isArray(value) ? value.map(shown) : value;

@@ -1,16 +1,17 @@
-// The expressions of breakpoints, watchpoints and filters, for the exported page, which has no server to ask. The same small
-// part of Python as pystack/stepper/expr.py has, with the same results; a test compares the two over a list of expressions.
+// The expressions of breakpoints, watchpoints and filters, for the exported page, which has no server. They are the
+// same small part of Python as in pystack/stepper/expr.py, with the same results. A test compares the two over a list
+// of expressions.
 import { FIELDS_OF_EVENT, FIELDS_OF_FRAME, type Scope } from "./scope";
 
 export class ExpressionError extends Error {}
-/** What is named is not there at this event: the expression has no value. */
+/** Something that the expression names does not exist at this event, so the expression has no value. */
 export class Missing extends Error {}
-/** Types that do not go together: no value either. */
+/** The types of two values do not go together, so the expression has no value. */
 export class TypeMismatch extends Error {}
-/** Anything else that goes wrong with the values: division by zero, an index beyond the end. */
+/** Another problem with the values, such as division by zero or an index beyond the end. */
 export class ValueProblem extends Error {}
 
-/** A kind of event; equal to its full name and to the part behind the dot. */
+/** A kind of event. It equals its full name and the part after the dot. */
 export class Kind {
   constructor(readonly text: string) {}
 }
@@ -35,7 +36,7 @@ const KEYWORDS = new Set(["and", "or", "not", "in", "is", "if", "else", "lambda"
 const SIGNS = /^(?:\/\/|\*\*|<<|>>|<=|>=|==|!=|:=|[-+*/%&|^~<>()[\]{}.,:@=;!])/;
 const MAX_LENGTH = 1000;
 const MAX_NUMBER = 1e30;
-/** As deep as Python's own parser goes into brackets. */
+/** How deeply Python's own parser nests brackets. */
 const MAX_DEPTH = 200;
 
 function tokens(text: string): Token[] {
@@ -45,7 +46,7 @@ function tokens(text: string): Token[] {
     const rest = text.slice(at);
     let match;
     if ((match = rest.match(/^[ \t\f]+/))) {
-      // nothing
+      // white space
     } else if ((match = rest.match(/^(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|\d[\d_]*(?:\.[\d_]*)?(?:[eE][-+]?\d+)?|\.\d[\d_]*(?:[eE][-+]?\d+)?)/))) {
       if (/^\w/.test(rest.slice(match[0].length)) || /^0\d*[1-9]\d*$/.test(match[0])) throw new ExpressionError(`not a number (column ${at + 1})`);
       found.push({ kind: "number", text: match[0], value: Number(match[0].replaceAll("_", "")), at });
@@ -71,7 +72,7 @@ function unescape(text: string): string {
   );
 }
 
-/** A compiled expression. `momentary`: it speaks of the event itself, not only of the state that stays. */
+/** A compiled expression. `momentary` is true if it refers to the event itself, not only to the state that stays. */
 export class Expression {
   momentary = false;
   private readonly list: Token[];
@@ -90,7 +91,7 @@ export class Expression {
     this.needEnd();
   }
 
-  /** The value at an event; null where something that it names is not there. */
+  /** Return the value at an event, or null if something that it names does not exist there. */
   value(scope: Scope): any {
     try {
       return this.root(scope);
@@ -100,7 +101,7 @@ export class Expression {
     }
   }
 
-  /** The same, and null for whatever else goes wrong with values. */
+  /** Return the same, or null after any other problem with the values. */
   quiet(scope: Scope): any {
     try {
       return this.value(scope);
@@ -133,7 +134,7 @@ export class Expression {
     if (!this.take(text)) this.fail(`'${text}' expected, not ${this.token.text}`);
   }
 
-  /** a, b, c without brackets is a tuple. */
+  /** Parse a, b, c without brackets as a tuple. */
   private sequence(): Node {
     const first = this.conditional();
     if (this.token.text !== "," || this.token.kind !== "sign") return first;
@@ -250,7 +251,7 @@ export class Expression {
 
   private postfix(): Node {
     const start = this.token;
-    // a name, or name.attribute...: some names mean nothing without what follows the dot
+    // a name, or name.attribute...; some names mean nothing without an attribute
     if (start.kind === "name" && !KEYWORDS.has(start.text)) {
       this.place++;
       if (this.token.text === "(") return this.rest(this.call(start), "");
@@ -263,7 +264,7 @@ export class Expression {
     return this.rest(this.atom(), "");
   }
 
-  /** Subscripts and further dots. `kind` is "dict" behind .fields and .timers, whose items have names. */
+  /** Parse subscripts and further attributes. `kind` is "dict" after .fields and .timers, whose items have names. */
   private rest(made: Node, kind: string): Node {
     for (;;) {
       const at = this.token.at;
@@ -288,7 +289,7 @@ export class Expression {
   }
 
   private attribute(): string {
-    if (this.token.kind !== "name") this.fail("a name expected behind the dot");
+    if (this.token.kind !== "name") this.fail("expected a name after the dot");
     const attr = this.list[this.place++].text;
     if (attr.startsWith("_")) this.fail(`'${attr}' is not allowed: it begins with an underscore`);
     return attr;
@@ -305,7 +306,7 @@ export class Expression {
     }
     if (name === "event") return [this.of(FIELDS_OF_EVENT, attr, base, (scope) => scope.eventField(attr)), kind];
     if (name === "frame") return [this.of(FIELDS_OF_FRAME, attr, base, (scope) => scope.frameField(attr)), kind];
-    this.name(base); // says so where there is no such name
+    this.name(base);  // fails with a better message if there is no such name
     this.fail(`'${attr}': only event, frame, tcb, their fields and timers, and hosts may be followed by a dot`, base.at);
   }
 
@@ -390,7 +391,7 @@ export class Expression {
   }
 }
 
-/** Python's truth of a value. */
+/** Return Python's truth of a value. */
 export function truth(value: any): boolean {
   if (Array.isArray(value)) return value.length > 0;
   if (value instanceof Kind) return value.text.length > 0;
@@ -427,7 +428,7 @@ function plain(value: any): boolean {
   return value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Kind);
 }
 
-/** Which of two comes first: negative, 0 or positive. */
+/** Compare two values: negative, 0 or positive. */
 function order(a: any, b: any): number {
   if (isNumber(a) && isNumber(b)) return Number(a) - Number(b);
   const left = text(a);

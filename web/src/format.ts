@@ -1,7 +1,7 @@
 // How values are written: times, sizes, sequence numbers, the fields of a TCB.
 import type { Fields } from "./types";
 
-/** A time of the trace in seconds, to the nanosecond only where there are any. */
+/** Format a time of the trace in seconds, with nanoseconds only if there are any. */
 export function seconds(ns: number, digits = 6): string {
   return (ns / 1e9).toFixed(digits);
 }
@@ -24,7 +24,7 @@ export const SEND_SEQUENCE = new Set(["snd_una", "snd_nxt", "snd_wl2", "recover"
 export const RECEIVE_SEQUENCE = new Set(["rcv_nxt", "rcv_adv", "snd_wl1"]);
 const UNLIMITED = 2 ** 30;
 
-/** A field of the TCB as a learner reads it; the exact value is the tooltip. */
+/** Format a field of the TCB for a learner. The tooltip has the exact value. */
 export function fieldText(name: string, value: any, fields: Fields | undefined, relative: boolean): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "boolean") return value ? "yes" : "no";
@@ -52,12 +52,12 @@ export function valueText(value: any): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** Are two plain values the same? */
+/** Return whether two plain values are equal. */
 export function same(a: any, b: any): boolean {
   return a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
 }
 
-/** The name that RFC 9293 has for a field, where there is one. */
+/** Return the name that RFC 9293 has for a field, if it has one. */
 const NAMES: Record<string, string> = {
   snd_una: "SND.UNA", snd_nxt: "SND.NXT", snd_wnd: "SND.WND", snd_wl1: "SND.WL1", snd_wl2: "SND.WL2", iss: "ISS",
   rcv_nxt: "RCV.NXT", rcv_wnd: "RCV.WND", irs: "IRS", srtt: "SRTT", rttvar: "RTTVAR", rto: "RTO",

@@ -1,4 +1,4 @@
-// The panes' places: each place has tabs, of which one is in sight; a place can fill the whole page.
+// The places of the panes. Each place has tabs, one of which is visible, and a place can fill the whole page.
 import { h, svg } from "./dom";
 import type { Pane } from "./panes/pane";
 import type { View } from "./store";
@@ -62,7 +62,7 @@ export class Layout {
     for (const place of this.places) place.current.show(view);
   }
 
-  /** Bring a pane into sight, wherever it is. */
+  /** Show a pane, wherever it is. */
   open(name: string): void {
     this.places.find((place) => place.panes.some((pane) => pane.name === name))?.select(name);
   }

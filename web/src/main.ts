@@ -1,4 +1,4 @@
-// The web stepper: buttons, keys, panes, and the store they all look at.
+// The web stepper: buttons, keys and panes, and the store that they share.
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { clear, h } from "./dom";
@@ -76,7 +76,7 @@ class App implements Context {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plots.forEach((plot) => plot.redraw()));
   }
 
-  // -- what panes share
+  // -- state that the panes share
 
   connection(): string {
     return this.key;
@@ -84,7 +84,7 @@ class App implements Context {
   setConnection(key: string): void {
     if (this.key === key) return;
     this.key = key;
-    // those that show a connection, and are not the one that chose it, follow
+    // the other panes that show a connection follow
     queueMicrotask(() => this.layout.show(this.store.view));
   }
   say(text: string, bad = false): void {
@@ -178,7 +178,7 @@ class App implements Context {
     this.remember();
   }
 
-  /** Position and panes are in the address, so that a reload, or a copy of it, shows the same. */
+  /** Put position and panes into the address, so that a reload, or a copy of the address, shows the same. */
   private remember(): void {
     if (!this.ready) return;
     const panes = this.layout.places.map((place) => place.current.name).join(",");
@@ -203,7 +203,7 @@ class App implements Context {
     if (Number.isInteger(event) && event !== this.store.position) await this.store.goto(event);
   }
 
-  /** "12": frame 12; "e40": event 40; "0.25s": that time. */
+  /** Go to "12": frame 12; "e40": event 40; "0.25s": that time. */
   private async askWhere(): Promise<void> {
     const text = prompt("Go to: 12 (frame), e40 (event), 0.25s (time)")?.trim();
     if (!text) return;
@@ -268,7 +268,7 @@ async function main(): Promise<void> {
     const overview = await source.overview();
     document.title = `${overview.name} - pystack stepper`;
     const app = new App(source, overview, root);
-    // for tests, and for the curious
+    // for tests and for the browser's console
     (window as any).stepper = { store: app.store, source };
     await app.start();
   } catch (error) {
@@ -277,6 +277,6 @@ async function main(): Promise<void> {
   }
 }
 
-// in the exported page the script stands before the body
+// in the exported page the script precedes the body
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", () => void main());
 else void main();

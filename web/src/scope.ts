@@ -1,4 +1,4 @@
-// What the names in an expression mean at one event (the counterpart of Scope in pystack/stepper/expr.py).
+// What the names in an expression mean at one event (the counterpart of pystack/stepper/scope.py).
 import { Kind, Missing } from "./expr";
 import type { Entry, Frame, State } from "./types";
 
@@ -9,10 +9,10 @@ export const FIELDS_OF_FRAME = [
   "number", "time", "arrival", "host", "to", "iface", "length", "gso_size", "summary", "reasons", "drops", "fate",
   "altered", "index", "conn",
 ];
-/** How far back the event is looked for that told of a host's connection. */
+/** How many events back to look for the last event of a host's connection. */
 const BACK = 2000;
 
-/** A trace that is all in memory. */
+/** A trace that is completely in memory. */
 export interface Whole {
   entry(index: number): Entry;
   state(index: number): State;

@@ -1,4 +1,4 @@
-// Where the data comes from: the server (pystack step --web), or the page itself (--export).
+// The source of the data: the server (pystack step --web), or the page itself (--export).
 import type {
   Branch, Breakpoint, EventChunk, FilterResult, Frame, Overview, Plots, RunResult, Unit,
 } from "./types";
@@ -12,14 +12,14 @@ export interface Source {
   step(from: number, unit: Unit, count: number): Promise<number>;
   run(from: number, direction: number, breakpoints: Breakpoint[]): Promise<RunResult>;
   filter(text: string, from: number, most: number): Promise<FilterResult>;
-  /** Why this happened, in sentences. */
+  /** Explain in sentences why this happened. */
   why(index: number): Promise<string>;
-  /** One expression at one event; throws with the message for the reader where it is wrong. */
+  /** Evaluate an expression at one event. If the expression is wrong, the thrown error has a message for the reader. */
   evaluate(text: string, at: number): Promise<any>;
   branch?(at: number, change: string, argument: string): Promise<Branch>;
 }
 
-/** The server's answers. All addresses are relative: the page's own server is the only one ever asked. */
+/** The server's answers. All addresses are relative, so the page sends requests only to its own server. */
 export class ServedSource implements Source {
   readonly served = true;
 

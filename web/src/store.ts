@@ -1,8 +1,8 @@
-// The position in the trace, and everything as it is there. Panes listen; nothing else changes the position.
+// The position in the trace, and everything at that position. Panes listen; nothing else changes the position.
 import type { Source } from "./source";
 import type { Breakpoint, Entry, EventChunk, Frame, Overview, State, Unit } from "./types";
 
-/** All that is shown at one position. */
+/** Everything that is shown at one position. */
 export interface View {
   index: number;
   time: number;
@@ -70,7 +70,7 @@ export class Store {
     return chunk[index % size];
   }
 
-  /** Frames that can be had at once or soon: for lists, which draw again when they are there. */
+  /** Return a range of frames, which are fetched if necessary. */
   async frameRange(first: number, last: number): Promise<Frame[]> {
     const found = [];
     for (let index = first; index < last; index++) found.push(await this.frame(index));
@@ -81,14 +81,14 @@ export class Store {
     const target = Math.max(-1, Math.min(index, this.overview.events - 1));
     const ticket = ++this.ticket;
     const view = await this.look(target);
-    if (ticket !== this.ticket) return; // someone went on meanwhile
+    if (ticket !== this.ticket) return;  // the position has changed meanwhile
     this.position = target;
     this.view = view;
     this.message = message;
     for (const listener of this.listeners) listener(view);
   }
 
-  /** The state after an event: the chunk's base and what its events changed. */
+  /** Return the state after an event: the chunk's first state with the changes by its events. */
   async look(index: number): Promise<View> {
     if (index < 0) {
       return {
@@ -132,7 +132,7 @@ export class Store {
     await this.goto(result.position, message);
   }
 
-  /** To the event that answers the scenario's question; to the next one, where there are several. */
+  /** Go to the event that answers the scenario's question, or to the next one if there are several. */
   async answer(): Promise<void> {
     const { answers, question } = this.overview;
     if (!answers.length) throw new Error("only a scenario asks a question, and this is a recording");
@@ -140,7 +140,7 @@ export class Store {
     await this.goto(next, answers.length > 1 ? `${question} (a: the next of ${answers.length} answers)` : question);
   }
 
-  /** The last event at or before a time (ns from the start). */
+  /** Return the last event at or before a time (ns from the start). */
   async eventAt(time: number): Promise<number> {
     const { chunkTimes, start, eventChunk } = this.overview;
     const wanted = time + start;

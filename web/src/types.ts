@@ -1,4 +1,4 @@
-// The shapes of what the server answers and the exported page carries (pystack/stepper/web/data.py makes them).
+// The shapes of the server's answers and of the exported page's data (pystack/stepper/web/data.py makes them).
 
 export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
 export type Fields = Record<string, any>;
@@ -7,7 +7,7 @@ export type State = Record<string, Fields>;
 
 export interface Ladder {
   lines: string[];
-  /** Row -> time (ns from the start), and the event that happened there. */
+  /** Row -> time (ns from the start), and the event of that row. */
   times: number[];
   events: number[];
   /** Frame -> rows (-1: never arrived), lifelines, fate. */
@@ -16,7 +16,7 @@ export interface Ladder {
   sender: number[];
   receiver: number[];
   fates: number[];
-  /** What is written beside the lifelines: event, lifeline, kind, text. */
+  /** Notes beside the lifelines: event, lifeline, kind, text. */
   marks: [number, number, string, string][];
 }
 
@@ -27,7 +27,7 @@ export interface Overview {
   version: string;
   title: string;
   question: string;
-  /** The events that answer it. */
+  /** The events that answer the question. */
   answers: number[];
   story: string;
   hosts: string[];
@@ -42,20 +42,20 @@ export interface Overview {
   kinds: Record<string, { count: number; text: string }>;
   /** Names of the fields of a TCB. */
   fields: string[];
-  /** The code's table: from, to, what takes a connection along this edge. */
+  /** The code's table of transitions: from, to, the cause. */
   transitions: [string, string, string][];
   /** Every change of state: event, index into connections, from, to. */
   stateChanges: [number, number, string, string][];
-  /** Keys, the one that sent most first. */
+  /** Keys, with the one that sent most first. */
   connections: string[];
   ladder: Ladder;
   changes: Change[];
   served: boolean;
-  /** The trace that this one branched off, if any. */
+  /** The trace from which this one branched, if any. */
   parent: string | null;
-  /** What is changed in this branch. */
+  /** The change in this branch. */
   note: string;
-  /** Where the command line wants to begin, and its breakpoints. */
+  /** The position and the breakpoints that the command line asks for. */
   begin?: number;
   breakpoints?: Breakpoint[];
 }
@@ -64,7 +64,7 @@ export interface Overview {
 export interface Change {
   name: string;
   label: string;
-  /** What to fill in, and what it can be (anything, where there are none). */
+  /** The initial text of the argument, and its possible values (any text if there are none). */
   argument: string;
   choices: string[];
   suggestion: string;
@@ -92,7 +92,8 @@ export interface EventChunk {
   events: Entry[];
   /** RFC reference -> address. */
   links: Record<string, string>;
-  /** All blocks and ARP entries before the first event of the chunk; then what each event made of them (null: gone). */
+  /** All blocks and ARP entries before the first event of the chunk, and then the changes by each event (null:
+   * gone). */
   base: State;
   changes: (Record<string, Fields | null> | null)[];
 }
@@ -133,7 +134,7 @@ export interface Frame {
   tree: TreeNode[];
 }
 
-/** Times and the values that hold from then on. */
+/** Times, and the values that are in force from then on. */
 export type Steps = [number[], number[]];
 
 export interface Plots {
@@ -155,14 +156,14 @@ export interface Breakpoint {
 
 export interface RunResult {
   position: number;
-  /** Which breakpoint stopped it (index into the list sent), or -1 at the end. */
+  /** The breakpoint that stopped the run (index into the list sent), or -1 at the end. */
   hit: number;
   text: string;
 }
 
 export interface FilterResult {
   matches: number[];
-  /** Where to go on, or -1 when all events were looked at. */
+  /** Where to continue, or -1 if all events were searched. */
   next: number;
 }
 
@@ -179,7 +180,7 @@ export interface CompareRow {
 export interface Branch {
   id: string;
   label: string;
-  /** Name -> as it was, and in the branch. */
+  /** Name -> the figure of the original run, and that of the branch. */
   figures: Record<string, [string, string]>;
   rows: CompareRow[];
   first: number;

@@ -4,8 +4,8 @@
     tree.find("tcp.flags.syn").value
     print(hex_text(frame, tree.find("ip.ttl")))
 
-Nothing that comes from the wire makes it raise: what is cut off or impossible is a node named `_ws.malformed` after the
-fields that are there. The names are Wireshark's, and so are the places: the tests compare them with tshark's own.
+No bytes from the wire make it raise an exception. If a header is cut off or impossible, a node named `_ws.malformed`
+follows the fields that are there. The names and places are Wireshark's: the tests compare them with tshark's output.
 """
 
 from pystack.stepper.dissect.frame import dissect

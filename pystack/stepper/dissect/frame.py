@@ -1,11 +1,11 @@
-"""Where a dissection starts: the link's header, what it carries, and what is left over at the end."""
+"""The entry point of a dissection: the link's header, its payload, and the bytes left over at the end."""
 
 import pystack_c.const as C
 from pystack.stepper.dissect import arp, ipv4
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node, Tree
 
-#: a frame without its checksum is at least this long on the wire (IEEE 802.3 section 4.2.3.3)
+#: a frame without its checksum has at least this many bytes on the wire (IEEE 802.3 section 4.2.3.3)
 MIN_FRAME = 60
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "VLAN tag", 0x86DD: "IPv6", 0x88CC: "LLDP"}
@@ -16,13 +16,13 @@ _LOCAL = 2 << 40
 
 def _mac_meaning(value: int) -> str:
     if value == (1 << 48) - 1:
-        return "broadcast: for every station on the link"
+        return "broadcast: all stations on the link"
     kind = "a group of stations" if value & _GROUP else "one station"
-    return kind + (", address chosen locally" if value & _LOCAL else ", address given by the maker")
+    return kind + (", with a locally chosen address" if value & _LOCAL else ", with the manufacturer's address")
 
 
 def _type_meaning(value: int) -> str:
-    return "below 1536: a length of IEEE 802.3, not a type" if value < 0x600 else "what the frame carries"
+    return "below 1536: a length of IEEE 802.3, not a type" if value < 0x600 else "the protocol of the payload"
 
 
 ETHERNET = t.c.Struct(
@@ -33,9 +33,10 @@ ETHERNET = t.c.Struct(
 
 
 def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
-    """The fields of a frame. `link` is a const.LINK_*: Ethernet, or bare IP packets. Never raises on what is in the bytes.
+    """Return the fields of a frame. No content of the bytes makes it raise an exception.
 
-    `length` is how long the frame was, where only its beginning was kept: then nothing is wrong with what is not there.
+    `link` is a const.LINK_*: Ethernet, or bare IP packets. `length` is the frame's length in bytes if only its
+    beginning was kept, so that the missing bytes do not count as an error.
     """
     data = bytes(data)
     cut = length > len(data)
@@ -43,7 +44,7 @@ def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
         return Tree(data, _ethernet(data, cut))
     layers, used = ipv4.dissect(data, 0, len(data), cut)
     if used < len(data):
-        layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "behind the end of the packet"))
+        layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "after the end of the packet"))
     return Tree(data, layers)
 
 
@@ -64,7 +65,7 @@ def _ethernet(data: bytes, cut: bool) -> list[Node]:
         layers, used = arp.dissect(data, C.ETH_HLEN, len(data))
     elif len(data) > C.ETH_HLEN:
         layers, used = (
-            [t.raw(data, C.ETH_HLEN, len(data), "data.data", "Data", "a protocol that is not known here")],
+            [t.raw(data, C.ETH_HLEN, len(data), "data.data", "Data", "of an unknown protocol")],
             len(data),
         )
     _trailer(data, used, top)
@@ -72,13 +73,13 @@ def _ethernet(data: bytes, cut: bool) -> list[Node]:
 
 
 def _trailer(data: bytes, used: int, top: Node) -> None:
-    """What is behind the packet: padding up to the shortest frame, and anything else."""
+    """Add nodes for the bytes after the packet: padding up to the shortest frame, and anything else."""
     padded = max(used, min(len(data), MIN_FRAME))
     if used < padded:
-        meaning = f"fills the frame up to {MIN_FRAME} bytes (RFC 894)"
+        meaning = f"pads the frame to {MIN_FRAME} bytes (RFC 894)"
         top.children.append(t.raw(data, used, padded, "eth.padding", "Padding", meaning))
     if padded < len(data):
-        top.children.append(t.raw(data, padded, len(data), "eth.trailer", "Trailer", "behind the end of the packet"))
+        top.children.append(t.raw(data, padded, len(data), "eth.trailer", "Trailer", "after the end of the packet"))
 
 
 def _end(nodes: list[Node], base: int) -> int:

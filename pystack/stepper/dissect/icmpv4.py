@@ -17,21 +17,21 @@ CODES = {
         9: "network prohibited", 10: "host prohibited", 13: "prohibited by a filter",
     },
     5: {0: "for the network", 1: "for the host", 2: "for the type of service and network", 3: "for the type of service and host"},
-    11: {0: "time to live ran out on the way", 1: "fragments were missing for too long"},
-    12: {0: "the pointer shows where", 1: "an option is missing", 2: "bad length"},
+    11: {0: "the TTL reached 0 on the way", 1: "the reassembly timer expired"},
+    12: {0: "the pointer names the byte", 1: "an option is missing", 2: "bad length"},
 }  # fmt: skip
 MEANING = {
-    0: "the answer to a ping (RFC 792)", 8: "a ping: please send it back (RFC 792)",
+    0: "the answer to a ping (RFC 792)", 8: "a ping: asks for a reply (RFC 792)",
     3: "an error: the packet quoted below could not be delivered (RFC 792)",
     4: "deprecated (RFC 6633)", 5: "there is a better router (RFC 792)",
-    11: "an error: the packet quoted below was given up (RFC 792)",
+    11: "an error: the packet quoted below was dropped (RFC 792)",
     12: "an error: a field of the packet quoted below is wrong (RFC 792)",
 }  # fmt: skip
 ERRORS = (3, 4, 5, 11, 12)
 
 _IDENT = (
-    t.field(16, "icmp.ident", "Identifier", t.named({}, 4, ""), "which ping it belongs to"),
-    t.field(16, "icmp.seq", "Sequence number", str, "which of its messages"),
+    t.field(16, "icmp.ident", "Identifier", t.named({}, 4, ""), "identifies the ping that it belongs to"),
+    t.field(16, "icmp.seq", "Sequence number", str, "counts the messages of the ping"),
 )
 _UNUSED = (t.field(32, "icmp.unused", "Unused", t.hexa(8), t.if_set("should be zero")),)
 _MTU = (
@@ -46,7 +46,7 @@ _BODY: dict[int, tuple[Any, ...]] = {
     0: _IDENT, 8: _IDENT, 3: _UNUSED, 4: _UNUSED, 11: _UNUSED, 13: _IDENT + _TIMES, 14: _IDENT + _TIMES,
     5: (t.field(32, "icmp.redir_gw", "Gateway", t.address, "the better router"),),
     12: (
-        t.field(8, "icmp.pointer", "Pointer", str, "which byte of the quoted packet is wrong"),
+        t.field(8, "icmp.pointer", "Pointer", str, "the index of the wrong byte in the quoted packet"),
         t.field(24, "icmp.unused", "Unused", t.hexa(6), t.if_set("should be zero")),
     ),
     17: (*_IDENT, t.field(32, "icmp.address_mask", "Address mask", t.address)),
@@ -66,7 +66,7 @@ def _struct(kind: int, code: int) -> Any:
 
 
 def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
-    """The message at `base`; what an error quotes is dissected below it."""
+    """Dissect the message at `base`, and below it the packet that an error quotes."""
     kind, code = (data[base] if base < end else 0), (data[base + 1] if base + 1 < end else 0)
     struct = _struct(kind, code)
     size = int(struct.sizeof()) // 8
@@ -84,7 +84,9 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
         nodes += quote
         at = used
     if at < end:
-        nodes.append(t.raw(data, at, end, "data.data", "Data", "comes back in the reply" if kind in (0, 8) else ""))
+        nodes.append(
+            t.raw(data, at, end, "data.data", "Data", "the reply carries the same data" if kind in (0, 8) else "")
+        )
     return [t.header("ICMP", "icmp", nodes, base, end, text)]
 
 

@@ -8,18 +8,18 @@ from pystack.stepper.dissect.tree import Node
 #: type -> (name, Wireshark's name of the option, meaning)
 OPTIONS = {
     0: ("End of option list", "ip.options.eol", "the rest is padding"),
-    1: ("No operation", "ip.options.nop", "fills up to a word"),
+    1: ("No operation", "ip.options.nop", "pads the options to a whole word"),
     7: ("Record route", "ip.options.record_route", "each router writes its address"),
     68: ("Timestamp", "ip.options.timestamp", "each router writes when the packet passed"),
-    130: ("Security", "ip.options.security", "RFC 1108; nobody uses it"),
-    131: ("Loose source route", "ip.options.route", "by way of these routers; refused by most (RFC 7126)"),
-    136: ("Stream identifier", "ip.options.sid", "of SATNET; nobody uses it"),
+    130: ("Security", "ip.options.security", "RFC 1108; obsolete"),
+    131: ("Loose source route", "ip.options.route", "over these routers, among others; refused by most (RFC 7126)"),
+    136: ("Stream identifier", "ip.options.sid", "for SATNET; obsolete"),
     137: (
         "Strict source route",
         "ip.options.source_route",
-        "by these routers and no others; refused by most (RFC 7126)",
+        "over these routers and no others; refused by most (RFC 7126)",
     ),
-    148: ("Router alert", "ip.options.routeralert", "routers on the way look at it (RFC 2113)"),
+    148: ("Router alert", "ip.options.routeralert", "each router on the way examines the packet (RFC 2113)"),
 }
 CLASSES = {0: "control", 2: "debugging and measurement"}
 TS_FLAGS = {0: "times only", 1: "addresses and times", 3: "times of the given addresses"}
@@ -34,19 +34,21 @@ TYPE = t.group(
 LEN = t.field(8, "ip.opt.len", "Length", str, "of the whole option, in bytes")
 SINGLE = t.c.Struct(TYPE)
 PLAIN = t.c.Struct(TYPE, LEN)
-ROUTE = t.c.Struct(TYPE, LEN, t.field(8, "ip.opt.ptr", "Pointer", str, "where the next address goes, from 1"))
+ROUTE = t.c.Struct(
+    TYPE, LEN, t.field(8, "ip.opt.ptr", "Pointer", str, "the place for the next address, counted from 1")
+)
 TIMES = t.c.Struct(
     TYPE,
     LEN,
-    t.field(8, "ip.opt.ptr", "Pointer", str, "where the next entry goes, from 1"),
-    t.field(4, "ip.opt.overflow", "Overflow", str, "routers that found no room"),
+    t.field(8, "ip.opt.ptr", "Pointer", str, "the place for the next entry, counted from 1"),
+    t.field(4, "ip.opt.overflow", "Overflow", str, "the number of routers that found no room"),
     t.field(4, "ip.opt.flag", "Flag", t.named(TS_FLAGS)),
 )
-ALERT = t.c.Struct(TYPE, LEN, t.field(16, "ip.opt.ra", "Router alert", str, "0: look at it"))
+ALERT = t.c.Struct(TYPE, LEN, t.field(16, "ip.opt.ra", "Router alert", str, "0: routers must examine the packet"))
 
 
 def dissect(data: bytes, base: int, end: int) -> Node:
-    """All options of a header, from `base` to `end`."""
+    """Dissect all options of a header, from `base` to `end`."""
     nodes = []
     at = base
     while at < end:
@@ -54,14 +56,14 @@ def dissect(data: bytes, base: int, end: int) -> Node:
         nodes.append(node)
         at = node.end
         if data[node.offset] == 0 and at < end:
-            nodes.append(t.raw(data, at, end, "", "Padding", "behind the end of the option list"))
+            nodes.append(t.raw(data, at, end, "", "Padding", "after the end of the option list"))
             break
     return Node("Options", "", base * 8, (end - base) * 8, data[base:end], f"{end - base} bytes", "", nodes)
 
 
 def _option(data: bytes, at: int, end: int) -> Node:
     kind = data[at]
-    name, abbrev, meaning = OPTIONS.get(kind, (f"Option {kind}", "", "not known here"))
+    name, abbrev, meaning = OPTIONS.get(kind, (f"Option {kind}", "", "unknown"))
     stop = at + 1
     if kind > 1:
         length = data[at + 1] if at + 1 < end else 0
@@ -85,7 +87,7 @@ def _read(struct: t.c.Struct, data: bytes, at: int, stop: int) -> list[Node]:
 
 
 def struct_size(struct: t.c.Struct) -> int:
-    """Bytes of a fixed header."""
+    """Return the size of a fixed header in bytes."""
     return int(struct.sizeof()) // 8
 
 
@@ -99,7 +101,7 @@ def _single(data: bytes, at: int, stop: int) -> list[Node]:
 
 
 def _alert(data: bytes, at: int, stop: int) -> list[Node]:
-    """Of 4 bytes, always (RFC 2113 2.1)."""
+    """Dissect a router alert, which always has 4 bytes (RFC 2113 2.1)."""
     nodes = _read(ALERT, data, at, stop)
     if stop > at + 4:
         nodes.append(t.wrong(f"a length of {stop - at} is wrong for this option", at + 4, stop))
@@ -107,7 +109,7 @@ def _alert(data: bytes, at: int, stop: int) -> list[Node]:
 
 
 def _route(data: bytes, at: int, stop: int) -> list[Node]:
-    """Addresses before the pointer are where the packet was, those from it on where it is still to go."""
+    """Dissect a route. The packet has visited the addresses before the pointer, and will visit the others."""
     nodes = _read(ROUTE, data, at, stop)
     following = at + int(data[at + 2]) - 1 if stop > at + 2 else stop
     whole = range(at + 3, stop - 3, 4)
@@ -119,7 +121,7 @@ def _route(data: bytes, at: int, stop: int) -> list[Node]:
         elif place == whole[-1]:
             abbrev, name = "ip.dst", "Destination"
         else:
-            abbrev, name = "ip.src_rt", "To go by"
+            abbrev, name = "ip.src_rt", "Still to visit"
         nodes.append(_number(data, place, abbrev, name, t.address))
     return _rest(nodes, data, max(at + 3, whole[-1] + 4 if whole else 0), stop)
 

@@ -1,4 +1,4 @@
-"""IPv4 (RFC 791), its options, and what comes after it."""
+"""IPv4 (RFC 791), its options, and its payload."""
 
 import pystack_c.const as C
 from pystack.stepper.dissect import icmpv4, ip_options, tcp, udp
@@ -21,7 +21,7 @@ ECN = {
     0: "Not-ECT: not capable of ECN",
     1: "ECT(1): capable of ECN",
     2: "ECT(0): capable of ECN",
-    3: "CE: a router met congestion and marked it",
+    3: "CE: a router marked it because of congestion",
 }
 DSCP = {0: "default", 8: "CS1", 10: "AF11", 16: "CS2", 18: "AF21", 24: "CS3", 26: "AF31", 32: "CS4", 34: "AF41", 40: "CS5",
         46: "EF: expedited", 48: "CS6", 56: "CS7"}  # fmt: skip
@@ -31,22 +31,22 @@ HEADER = t.c.Struct(
     t.field(4, "ip.hdr_len", "Header length", lambda value: f"{value * 4} bytes ({value})", "in words of 4 bytes, options included"),
     t.group(
         "ip.dsfield", "Differentiated services field",
-        t.field(6, "ip.dsfield.dscp", "DSCP", t.named(DSCP), "how routers are asked to treat it (RFC 2474)"),
+        t.field(6, "ip.dsfield.dscp", "DSCP", t.named(DSCP), "the treatment that the sender asks routers for (RFC 2474)"),
         t.field(2, "ip.dsfield.ecn", "ECN", t.named(ECN, otherwise=""), "explicit congestion notification (RFC 3168 5)"),
-        text=t.hexa(2), meaning="once called type of service",
+        text=t.hexa(2), meaning="formerly called type of service",
     ),
     t.field(16, "ip.len", "Total length", str, "header and data, in bytes"),
-    t.field(16, "ip.id", "Identification", t.hexa(4), "which datagram a fragment belongs to (RFC 6864)"),
+    t.field(16, "ip.id", "Identification", t.hexa(4), "the same in all fragments of a datagram (RFC 6864)"),
     t.group(
         "ip.flags", "Flags",
         t.field(1, "ip.flags.rb", "Reserved bit", t.flag, t.if_set("must be zero (RFC 791 3.1)")),
-        t.field(1, "ip.flags.df", "Don't fragment", t.flag, t.if_set("routers drop it rather than cut it: path MTU discovery (RFC 1191)", "routers may cut it into fragments")),
-        t.field(1, "ip.flags.mf", "More fragments", t.flag, t.if_set("a piece of a datagram, and not its last", "the last piece, or the whole")),
+        t.field(1, "ip.flags.df", "Don't fragment", t.flag, t.if_set("routers must drop it rather than fragment it: path MTU discovery (RFC 1191)", "routers may fragment it")),
+        t.field(1, "ip.flags.mf", "More fragments", t.flag, t.if_set("a fragment, and not the last one", "the last fragment, or a whole datagram")),
         text=t.hexa(1),
     ),
-    t.field(13, "ip.frag_offset", "Fragment offset", lambda value: f"{value * 8} bytes ({value})", "where in the datagram this piece starts, in units of 8 bytes"),
+    t.field(13, "ip.frag_offset", "Fragment offset", lambda value: f"{value * 8} bytes ({value})", "the place of this fragment in the datagram, in units of 8 bytes"),
     t.field(8, "ip.ttl", "Time to live", str, lambda value: f"{value} more hop{'' if value == 1 else 's'}, then a router drops it (RFC 791 3.2)"),
-    t.field(8, "ip.proto", "Protocol", t.named(PROTOCOLS), "what comes after this header"),
+    t.field(8, "ip.proto", "Protocol", t.named(PROTOCOLS), "the protocol of the payload"),
     t.field(16, "ip.checksum", "Header checksum", t.hexa(4)),
     t.field(32, "ip.src", "Source address", t.address, lambda value: _address_meaning(value)),
     t.field(32, "ip.dst", "Destination address", t.address, lambda value: _address_meaning(value)),
@@ -57,7 +57,7 @@ _UPPER = {C.IPPROTO_ICMP: icmpv4.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_
 
 def _address_meaning(value: int) -> str:
     if value == 0:
-        return "no address: this host, before it has one"
+        return "unspecified: the host has no address yet"
     if value == 0xFFFFFFFF:
         return "broadcast on this link"
     if value >> 28 == 14:
@@ -68,7 +68,10 @@ def _address_meaning(value: int) -> str:
 
 
 def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[Node], int]:
-    """The packet at `base`: its nodes, and where it ends. `cut`: only the start of it, as an ICMP error quotes it."""
+    """Dissect the packet at `base`. Return its nodes, and where it ends.
+
+    `cut` says that only the start of the packet is there, as in an ICMP error that quotes it.
+    """
     try:
         nodes = t.read(HEADER, data, base, min(base + 20, end))
     except t.Truncated as short:
@@ -93,12 +96,12 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
 
 
 def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
-    """The start of a packet that an ICMP error quotes."""
+    """Dissect the start of a packet that an ICMP error quotes."""
     return dissect(data, base, end, cut=True)
 
 
 def _bounds(field: dict[str, int], base: int, end: int, cut: bool) -> tuple[str, int]:
-    """What is wrong with the lengths, and where the packet ends; `base` where nothing after the header can be read."""
+    """Return what is wrong with the lengths, and where the packet ends; `base` if nothing after the header can be read."""
     hlen, total = field["ip.hdr_len"] * 4, field["ip.len"]
     if field["ip.version"] != 4:
         return f"version {field['ip.version']} is not 4 (RFC 1122 3.2.1.1)", base
@@ -116,11 +119,11 @@ def _bounds(field: dict[str, int], base: int, end: int, cut: bool) -> tuple[str,
 def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool) -> list[Node]:
     if field["ip.frag_offset"]:
         name = PROTOCOLS.get(field["ip.proto"], "data")
-        meaning = f"a piece of a datagram whose {name} header is in its first fragment"
+        meaning = f"a fragment of a datagram whose {name} header is in its first fragment"
         return [t.raw(data, base, end, "data.data", "Fragment", meaning)] if end > base else []
     upper = _UPPER.get(field["ip.proto"])
     if upper is None:
-        return [t.raw(data, base, end, "data.data", "Data", "a protocol that is not known here")] if end > base else []
+        return [t.raw(data, base, end, "data.data", "Data", "of an unknown protocol")] if end > base else []
     fragment = bool(field["ip.flags.mf"])
     pseudo = checksum.pseudo_sum(field["ip.src"], field["ip.dst"], field["ip.proto"], max(end - base, 0))
     missing = max(field["ip.len"] - field["ip.hdr_len"] * 4 - (end - base), 0)

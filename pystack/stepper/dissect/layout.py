@@ -1,7 +1,7 @@
-"""Headers as construct declarations, parsed bit by bit, each field reported with the place that it came from.
+"""Headers as construct declarations, parsed bit by bit. Each field is reported with its place.
 
-A header is a `construct.Struct` of `field(...)` and `group(...)`; `read` parses it and gives nodes. What is cut off gives
-the nodes that are there and `Truncated`.
+A header is a `construct.Struct` of `field(...)` and `group(...)`. `read` parses it and returns nodes. If the bytes end
+inside the header, it raises `Truncated` with the nodes that are there.
 """
 
 import io
@@ -18,28 +18,30 @@ Show = Callable[[int], str]
 
 
 class Above(NamedTuple):
-    """What a transport header needs to know of the packet around it."""
+    """What a transport header needs to know about the packet around it."""
 
     pseudo: int  # the sum of the pseudo-header
-    cut: bool  # not all of the packet is here: a quote in an ICMP error, or a truncated capture
+    cut: bool  # not all of the packet is here, because an ICMP error quotes it or the capture was truncated
     fragment: bool  # the first of several fragments
-    missing: int  # so many bytes of it are not here
+    missing: int  # the number of its bytes that are not here
     #: dissects an IP packet that this one quotes: (data, base, end) -> its nodes, and where it ends
     quoted: "Callable[[bytes, int, int], tuple[list[Node], int]]"
 
     @property
     def whole(self) -> bool:
-        """All that the checksum covers is here."""
+        """True if everything that the checksum covers is here."""
         return not (self.cut or self.fragment)
 
     @property
     def why(self) -> str:
-        """Why the checksum cannot be checked."""
-        return "cannot be checked: " + ("the rest is in other fragments" if self.fragment else "not all of it is here")
+        """The reason why the checksum cannot be checked."""
+        return "cannot be checked: " + (
+            "the rest is in other fragments" if self.fragment else "the packet is not complete here"
+        )
 
 
 class Truncated(Exception):
-    """The bytes end inside this header; `nodes` are the fields that are there."""
+    """The bytes end inside this header. `nodes` are the fields that are there."""
 
     def __init__(self, nodes: list[Node], missing: str):
         super().__init__(missing)
@@ -48,7 +50,7 @@ class Truncated(Exception):
 
 
 class Reader:
-    """Takes down the fields of one header while construct parses it."""
+    """Collects the fields of one header while construct parses it."""
 
     def __init__(self, data: bytes, base: int, length: int):
         self.base = base * 8
@@ -58,12 +60,12 @@ class Reader:
         self.asked = ""
 
     def value(self, start: int, stop: int) -> int:
-        """The bits from `start` to `stop` of the header as a number."""
+        """Return the bits from `start` to `stop` of the header as a number."""
         return self.number >> (self.total - stop) & ((1 << (stop - start)) - 1)
 
 
 class BitsRead(c.Subconstruct):  # type: ignore[misc]
-    """A construct that tells the reader where its value stood."""
+    """A construct that reports the place of its value to the reader."""
 
     def __init__(self, subcon: Any, abbrev: str, name: str, text: Show, meaning: str | Show):
         super().__init__(subcon)
@@ -80,7 +82,7 @@ class BitsRead(c.Subconstruct):  # type: ignore[misc]
         try:
             return self.subcon._parsereport(stream, context, path)
         finally:
-            # Also when the bytes end in the middle: then only a group of which some fields are there is told.
+            # This also runs if the bytes end in the middle. Then only a group that has some of its fields is reported.
             children = reader.open.pop()
             stop = min(stream.tell(), reader.total)
             if children:
@@ -105,17 +107,19 @@ class BitsRead(c.Subconstruct):  # type: ignore[misc]
 def field(
     width: Any, abbrev: str, name: str, text: Show = str, meaning: str | Show = "", key: str | None = None
 ) -> Any:
-    """A field of `width` bits (a number, or a function of what was parsed before). `key` is its name in construct."""
+    """Declare a field of `width` bits (a number, or a function of the fields before it). `key` is its name in
+    construct.
+    """
     return (key or abbrev.replace(".", "_")) / BitsRead(c.BitsInteger(width), abbrev, name, text, meaning)
 
 
 def group(abbrev: str, name: str, *fields: Any, text: Show = hex, meaning: str | Show = "") -> Any:
-    """Fields that stand together as one."""
+    """Declare fields that belong together as one."""
     return abbrev.replace(".", "_") / BitsRead(c.Struct(*fields), abbrev, name, text, meaning)
 
 
 def read(struct: Any, data: bytes, base: int, end: int) -> list[Node]:
-    """Parse a header at byte `base`; `end` is where the bytes for it end."""
+    """Parse a header at byte `base`. The bytes for it end at `end`. Truncated is raised if they end too early."""
     length = max(end - base, 0)
     reader = Reader(data, base, length)
     try:
@@ -126,49 +130,51 @@ def read(struct: Any, data: bytes, base: int, end: int) -> list[Node]:
 
 
 def header(name: str, abbrev: str, nodes: list[Node], base: int, end: int, text: str = "") -> Node:
-    """A protocol's own node around its fields."""
+    """Return a protocol's own node around its fields."""
     return Node(name, abbrev, base * 8, (end - base) * 8, b"", text, "", nodes)
 
 
 def raw(data: bytes, base: int, end: int, abbrev: str, name: str, meaning: str = "") -> Node:
-    """Bytes as they are: a payload, a cookie."""
+    """Return a node for uninterpreted bytes, such as a payload or a cookie."""
     piece = data[base:end]
     return Node(name, abbrev, base * 8, len(piece) * 8, piece, preview(piece), meaning)
 
 
 def wrong(what: str, base: int, end: int) -> Node:
-    """A node that says what is wrong with the bytes from `base` to `end`."""
+    """Return a node that says what is wrong with the bytes from `base` to `end`."""
     return Node("Malformed", MALFORMED, base * 8, max(end - base, 0) * 8, b"", what)
 
 
 def note(what: str, base: int, end: int) -> Node:
-    """A remark about a place, where nothing is wrong."""
+    """Return a node with a remark about a place that has no error."""
     return Node("Note", "", base * 8, max(end - base, 0) * 8, b"", what)
 
 
 def ends_early(cut: Truncated, above: Above, base: int, end: int) -> Node:
-    """What to say where a transport header is not complete: an ICMP error may quote as little as 8 bytes (RFC 792)."""
+    """Return the node for a transport header that is not complete. An ICMP error may quote as little as 8 bytes (RFC
+    792).
+    """
     at = cut.nodes[-1].end if cut.nodes else base
     missing = cut.missing.lower()
     if above.cut:
-        return note(f"ends before the {missing}: not all of the packet is quoted, or was captured", at, end)
+        return note(f"ends before the {missing}: the quote or the capture holds only the start of the packet", at, end)
     return wrong(f"the packet ends before the {missing} is complete", at, end)
 
 
 def checksum_text(
     data: bytes, base: int, end: int, value: int, pseudo: int, over: str = "pseudo-header, header and data"
 ) -> str:
-    """Whether the checksum `value`, which is somewhere in these bytes, is right."""
+    """Say whether the checksum `value`, which is somewhere in these bytes, is right."""
     right = checksum.checksum(data, base, end, checksum.add(pseudo, value ^ 0xFFFF))
     if value == right or {value, right} == {0, 0xFFFF}:
-        return f"right, over {over} (RFC 1071)"
+        return f"correct, over {over} (RFC 1071)"
     if pseudo and value == pseudo:
-        return "only the pseudo-header's sum: the device puts in the rest (checksum offload)"
-    return f"WRONG: {right:#06x} would be right, over {over} (RFC 1071)"
+        return "only the sum of the pseudo-header: the device adds the rest (checksum offload)"
+    return f"WRONG: {right:#06x} would be correct, over {over} (RFC 1071)"
 
 
 def preview(piece: bytes, room: int = 32) -> str:
-    """Bytes in a few words: as text where they are text, else in hex."""
+    """Describe bytes in a few words: as text if they are text, else in hex."""
     size = f"{len(piece)} byte" + ("" if len(piece) == 1 else "s")
     if not piece:
         return size
@@ -184,30 +190,30 @@ def preview(piece: bytes, room: int = 32) -> str:
 
 
 def hexa(digits: int) -> Show:
-    """0x and this many digits."""
+    """Show 0x and this many hex digits."""
     return lambda value: f"0x{value:0{digits}x}"
 
 
 def address(value: int) -> str:
-    """A dotted quad."""
+    """Show a dotted quad."""
     return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
 
 
 def mac(value: int) -> str:
-    """A MAC address with colons."""
+    """Show a MAC address with colons."""
     return value.to_bytes(6, "big").hex(":")
 
 
 def flag(value: int) -> str:
-    """One bit."""
+    """Show one bit."""
     return "set" if value else "not set"
 
 
 def named(names: dict[int, str], digits: int = 0, otherwise: str = "unknown") -> Show:
-    """A name from a table, and the number."""
+    """Show a name from a table, and the number."""
     return lambda value: f"{names.get(value, otherwise)} ({hexa(digits)(value) if digits else value})"
 
 
 def if_set(yes: str, no: str = "") -> Show:
-    """The meaning of a bit."""
+    """Return the meaning of a bit for each of its values."""
     return lambda value: yes if value else no

@@ -1,4 +1,4 @@
-"""The options of a TCP header (RFC 9293 section 3.2 and those that came later)."""
+"""The options of a TCP header (RFC 9293 section 3.2 and the later ones)."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from pystack.stepper.dissect.tree import Node
 #: kind -> (name, Wireshark's name of the option, meaning)
 OPTIONS = {
     0: ("End of option list", "tcp.options.eol", "the rest is padding"),
-    1: ("No operation", "tcp.options.nop", "fills up to a word"),
-    2: ("Maximum segment size", "tcp.options.mss", "the largest segment that this side takes (RFC 9293 3.7.1)"),
+    1: ("No operation", "tcp.options.nop", "pads the options to a whole word"),
+    2: ("Maximum segment size", "tcp.options.mss", "the largest segment that this side accepts (RFC 9293 3.7.1)"),
     3: ("Window scale", "tcp.options.wscale", "this side's windows count in larger units (RFC 7323 2)"),
     4: ("SACK permitted", "tcp.options.sack_perm", "this side understands SACK (RFC 2018 2)"),
-    5: ("SACK", "tcp.options.sack", "what arrived beyond a hole (RFC 2018 3)"),
-    8: ("Timestamps", "tcp.options.timestamp", "for round trips and against old segments (RFC 7323 3)"),
+    5: ("SACK", "tcp.options.sack", "data that arrived after a hole (RFC 2018 3)"),
+    8: ("Timestamps", "tcp.options.timestamp", "to measure round trips and to reject old segments (RFC 7323 3)"),
     19: ("MD5 signature", "tcp.options.md5", "RFC 2385; obsolete"),
     34: ("Fast Open", "tcp.options.tfo", "data on the SYN, with a cookie (RFC 7413)"),
     172: ("Accurate ECN, order 0", "tcp.options.acc_ecn", "counters of marked bytes (RFC 9768)"),
@@ -34,14 +34,14 @@ def _counters(*order: str) -> tuple[Any, ...]:
     return tuple(t.field(24, f"tcp.options.acc_ecn.{name}", _COUNTER[name], str, "modulo 2^24") for name in order)
 
 
-#: the fields of the options of fixed size
+#: the fields of the options that have a fixed size
 _FIXED: dict[int, tuple[Any, ...]] = {
     2: (t.field(16, "tcp.options.mss_val", "MSS", str, "bytes, without headers"),),
     3: (t.field(8, "tcp.options.wscale.shift", "Shift count", lambda n: f"{n} (times {1 << min(n, 14)})", "14 at most"),),
     4: (),
     8: (
         t.field(32, "tcp.options.timestamp.tsval", "Timestamp value", str, "the sender's clock"),
-        t.field(32, "tcp.options.timestamp.tsecr", "Timestamp echo reply", str, "the other side's clock, sent back"),
+        t.field(32, "tcp.options.timestamp.tsecr", "Timestamp echo reply", str, "the other side's clock, echoed"),
     ),
 }  # fmt: skip
 _SIZE = {2: 4, 3: 3, 4: 2, 8: 10}
@@ -50,7 +50,7 @@ SHORT = t.c.Struct(KIND)
 
 
 def dissect(data: bytes, base: int, end: int, syn: bool) -> Node:
-    """All options of a header, from `base` to `end`."""
+    """Dissect all options of a header, from `base` to `end`."""
     nodes = []
     at = base
     while at < end:
@@ -58,7 +58,7 @@ def dissect(data: bytes, base: int, end: int, syn: bool) -> Node:
         nodes.append(node)
         at = node.end
         if data[node.offset] == 0 and at < end:
-            nodes.append(t.raw(data, at, end, "", "Padding", "behind the end of the option list"))
+            nodes.append(t.raw(data, at, end, "", "Padding", "after the end of the option list"))
             break
     names = ", ".join(_short(node) for node in nodes)
     return Node(
@@ -74,7 +74,7 @@ def _short(node: Node) -> str:
 def _option(data: bytes, at: int, end: int, syn: bool) -> Node:
     kind = data[at]
     name, abbrev, meaning = OPTIONS.get(
-        kind, (f"Option {kind}", "tcp.options.unknown", "not known here: skipped (RFC 9293 MUST-6)")
+        kind, (f"Option {kind}", "tcp.options.unknown", "unknown, so it is skipped (RFC 9293 MUST-6)")
     )
     if kind < 2:
         return Node(name, abbrev, at * 8, 8, data[at : at + 1], "", meaning, t.read(SHORT, data, at, at + 1))
@@ -90,13 +90,13 @@ def _option(data: bytes, at: int, end: int, syn: bool) -> Node:
 
 
 def _content(data: bytes, at: int, stop: int, kind: int, syn: bool) -> tuple[list[Node], str]:
-    """The fields of one option, and its value in a few words."""
+    """Return the fields of one option, and its value in a few words."""
     size = stop - at
     if kind in _FIXED and size == _SIZE[kind]:
         nodes = t.read(t.c.Struct(KIND, LENGTH, *_FIXED[kind]), data, at, stop)
         text = " / ".join(node.text for node in nodes[2:])
         if kind in (2, 3) and not syn:
-            nodes.append(t.wrong("counts only on a SYN", at, stop))
+            nodes.append(t.wrong("valid only on a SYN", at, stop))
         return nodes, text
     head = t.read(t.c.Struct(KIND, LENGTH), data, at, at + 2)
     if kind == 5 and size >= 10 and (size - 2) % 8 == 0:

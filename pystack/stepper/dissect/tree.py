@@ -1,4 +1,6 @@
-"""What a dissection is: a tree of nodes, each with its place in the frame to the bit, and the hex view with one marked."""
+"""The result of a dissection: a tree of nodes, each with its exact place in bits, and the hex view with one node
+marked.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +17,8 @@ class Node:
     abbrev       Wireshark's filter name, such as "tcp.flags.syn"
     offset_bits  from the frame's first bit; the most significant bit of a byte comes first, as RFCs draw it
     value        the bits as a number, or the bytes of a payload, a cookie and the like
-    text         the value as people read it
-    meaning      what it says, in words
+    text         the value in the usual notation
+    meaning      the meaning of the value, in words
     """
 
     name: str
@@ -30,12 +32,12 @@ class Node:
 
     @property
     def offset(self) -> int:
-        """The first byte that holds a bit of it."""
+        """The first byte that holds one of its bits."""
         return self.offset_bits // 8
 
     @property
     def end(self) -> int:
-        """One past the last byte that holds a bit of it."""
+        """One past the last byte that holds one of its bits."""
         return -(-(self.offset_bits + self.width_bits) // 8)
 
     @property
@@ -45,12 +47,12 @@ class Node:
 
     @property
     def line(self) -> str:
-        """Name and text in one line."""
+        """Return name and text in one line."""
         return f"{self.name}: {self.text}" if self.text else self.name
 
     @property
     def bits(self) -> str:
-        """The place in the way of Wireshark: "..0. ...." for a part of a byte, "" for whole bytes."""
+        """The place as Wireshark shows it: "..0. ...." for a part of a byte, "" for whole bytes."""
         if self.width_bits == 0 or (self.offset_bits % 8 == 0 and self.width_bits % 8 == 0):
             return ""
         assert isinstance(self.value, int)
@@ -60,13 +62,13 @@ class Node:
         return " ".join(text[n : n + 4] for n in range(0, len(text), 4))
 
     def walk(self) -> Iterator["Node"]:
-        """Itself and all below, in the frame's order."""
+        """Yield the node and all nodes below it, in the frame's order."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; bytes as hex."""
+        """Return a dict fit for JSON, with bytes as hex."""
         value = self.value.hex() if isinstance(self.value, bytes) else self.value
         return {
             "name": self.name, "abbrev": self.abbrev, "offset_bits": self.offset_bits, "width_bits": self.width_bits,
@@ -77,42 +79,42 @@ class Node:
 
 @dataclass(slots=True)
 class Tree:
-    """A dissected frame: one node a protocol, from the outside in."""
+    """A dissected frame: one node per protocol, from the outside in."""
 
     data: bytes
     layers: list[Node] = field(default_factory=list)
 
     def walk(self) -> Iterator[Node]:
-        """All nodes."""
+        """Yield all nodes."""
         for layer in self.layers:
             yield from layer.walk()
 
     def find(self, abbrev: str) -> Node | None:
-        """The first node of this filter name."""
+        """Return the first node with this filter name, or None."""
         return next((node for node in self.walk() if node.abbrev == abbrev), None)
 
     def find_all(self, abbrev: str) -> list[Node]:
-        """All nodes of this filter name."""
+        """Return all nodes with this filter name."""
         return [node for node in self.walk() if node.abbrev == abbrev]
 
     def at(self, byte: int) -> Node | None:
-        """The smallest node that holds this byte."""
+        """Return the smallest node that holds this byte, or None."""
         holding = [node for node in self.walk() if node.offset <= byte < node.end]
         return min(holding, key=lambda node: node.width_bits, default=None)
 
     def errors(self) -> list[Node]:
-        """The nodes that say what is wrong."""
+        """Return the nodes that say what is wrong."""
         return self.find_all(MALFORMED)
 
     def lines(self) -> list[str]:
-        """The tree as indented text."""
+        """Return the tree as indented text."""
         found: list[str] = []
         for layer in self.layers:
             _lines(layer, 0, found)
         return found
 
     def to_list(self) -> list[dict[str, Any]]:
-        """JSON-able."""
+        """Return a list fit for JSON."""
         return [layer.to_dict() for layer in self.layers]
 
 
@@ -126,7 +128,7 @@ def _lines(node: Node, depth: int, found: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One byte of the hex view. `mark` has the bits of it that belong to the chosen field: 0 none, 255 all."""
+    """One byte of the hex view. `mark` has the bits that belong to the chosen field: 0 for none, 255 for all."""
 
     offset: int
     value: int
@@ -134,17 +136,17 @@ class Cell:
 
     @property
     def hex(self) -> str:
-        """Two digits."""
+        """Two hex digits."""
         return f"{self.value:02x}"
 
     @property
     def char(self) -> str:
-        """The character, or a dot."""
+        """The character, or a dot if it cannot be printed."""
         return chr(self.value) if 32 <= self.value < 127 else "."
 
 
 def hex_rows(data: bytes, node: Node | None = None, width: int = 16) -> list[list[Cell]]:
-    """The bytes in rows of `width`, those of `node` marked to the bit."""
+    """Return the bytes in rows of `width`, with those of `node` marked to the bit."""
     first, last = (node.offset_bits, node.offset_bits + node.width_bits) if node is not None else (0, 0)
     return [
         [Cell(at, data[at], _mark(at * 8, first, last)) for at in range(row, min(row + width, len(data)))]
@@ -160,7 +162,7 @@ def _mark(bit: int, first: int, last: int) -> int:
 
 
 def hex_text(data: bytes, node: Node | None = None, width: int = 16) -> str:
-    """The same as text, the node's bytes in brackets: for terminals without colours, and for tests."""
+    """Return the same as text, with the node's bytes in brackets: for terminals without colours, and for tests."""
     lines = []
     for row in hex_rows(data, node, width):
         text, was = "", False

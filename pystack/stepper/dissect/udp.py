@@ -4,7 +4,7 @@ from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node
 from pystack_c.wire import checksum
 
-#: what the well-known ports are for
+#: the services on the well-known ports
 PORTS = {
     7: "echo", 9: "discard", 13: "daytime", 19: "chargen", 22: "ssh", 23: "telnet", 25: "smtp", 37: "time", 53: "dns",
     67: "dhcp server", 68: "dhcp client", 80: "http", 123: "ntp", 443: "https", 8080: "http",
@@ -12,20 +12,20 @@ PORTS = {
 
 
 def port(value: int) -> str:
-    """A port, with its name where it has one."""
+    """Return a port, with its name if it has one."""
     return f"{value} ({PORTS[value]})" if value in PORTS else str(value)
 
 
 HEADER = t.c.Struct(
-    t.field(16, "udp.srcport", "Source port", port, "where answers go"),
-    t.field(16, "udp.dstport", "Destination port", port, "which socket takes it"),
+    t.field(16, "udp.srcport", "Source port", port, "the port that answers are sent to"),
+    t.field(16, "udp.dstport", "Destination port", port, "the port of the socket that receives it"),
     t.field(16, "udp.length", "Length", str, "header and data, in bytes"),
     t.field(16, "udp.checksum", "Checksum", t.hexa(4)),
 )
 
 
 def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
-    """The datagram at `base`."""
+    """Dissect the datagram at `base`."""
     try:
         nodes = t.read(HEADER, data, base, min(base + 8, end))
     except t.Truncated as cut:
@@ -41,13 +41,13 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     if stop > base + 8:
         nodes.append(t.raw(data, base + 8, stop, "udp.payload", "Payload"))
     if length >= 8 and stop < end:
-        nodes.append(t.raw(data, stop, end, "", "Behind the datagram", "the IP packet is longer than the datagram"))
+        nodes.append(t.raw(data, stop, end, "", "After the datagram", "the IP packet is longer than the datagram"))
     return [t.header("UDP", "udp", nodes, base, base + 8, f"{source} > {target}, {max(length - 8, 0)} bytes")]
 
 
 def _checksum(data: bytes, base: int, length: int, end: int, field: int, above: t.Above) -> str:
     if field == 0:
-        return "not used: the sender left it out (RFC 768)"
+        return "not used by the sender (RFC 768)"
     if not above.whole or base + length > end:
         return above.why
     # The pseudo-header has the datagram's own length, which may differ from the packet's.

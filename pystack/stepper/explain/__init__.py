@@ -1,7 +1,7 @@
-"""Why did this happen? The answer names the mechanism, the values that decided, and the RFC section.
+"""Answers "why did this happen?": names the mechanism, the values that decided, and the RFC section.
 
     why(timeline, event=190)         an event
-    why(timeline, frame=12)          a frame: why it was sent, and what became of it
+    why(timeline, frame=12)          a frame: why it was sent, and what happened to it
 
 The answer comes from the events and states around it, not from a list of answers, so it works for any recording.
 """
@@ -46,12 +46,15 @@ _KINDS: dict[str, Explain] = {
     "timer.fired": below.timer,
     "timer.cancelled": below.timer,
 }
-#: events that announce a frame, the most telling kind first
+#: kinds of events that announce a frame, the most informative kind first
 _TELLING = ("tcp.retransmit", "tcp.probe", "ip.fragment", "icmp.out", "arp.send", "tcp.out", "udp.out", "ip.forward")
 
 
 def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" = None) -> Explanation:
-    """Why an event (by its index) happened, or a frame (by its number, from 1) was sent."""
+    """Explain why an event (by its index) happened, or why a frame (by its number, from 1) was sent.
+
+    ValueError if neither is given.
+    """
     if frame is not None:
         return _frame(timeline, timeline.frames[frame - 1])
     if event is None:
@@ -75,7 +78,7 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
 
 
 def _segment(look: Look) -> Explanation:
-    """A TCP segment: by the decision just before it that concerns it, or by what it is."""
+    """Explain a TCP segment by the last decision before it that concerns it, or by its flags."""
     entry = look.entry
     if look.index:
         previous = look.timeline.events[look.index - 1]
@@ -99,7 +102,7 @@ def _segment(look: Look) -> Explanation:
 
 
 def _frame(timeline: Timeline, frame: Frame) -> Explanation:
-    """Why a frame was sent, and what became of it."""
+    """Explain why a frame was sent, and what happened to it."""
     fate = ""
     if frame.fate == "lost":
         fate = (
@@ -123,7 +126,7 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
 
 
 def _after_arp(timeline: Timeline, frame: Frame) -> str:
-    """A frame that no decision announces left the queue of an ARP entry."""
+    """Explain a frame that no decision announces, because it left the queue of an ARP entry."""
     for index in range(frame.event, max(frame.event - 5, -1), -1):
         entry = timeline.events[index]
         if str(entry.kind) == "arp.state" and entry.host == frame.host and entry.fields.get("new") == "REACHABLE":

@@ -1,11 +1,11 @@
-"""What the explanations are made of: an event, the states around it, and what happened before and after."""
+"""The parts of an explanation: an event, the states around it, and the events before and after it."""
 
 from typing import Any
 
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 
-#: events looked at, at most, in each direction
+#: how many events are searched, at most, in each direction
 REACH = 20_000
 
 
@@ -27,7 +27,7 @@ class Explanation:
 
 
 class Look:
-    """An event to explain, and questions about what is around it."""
+    """An event to explain, with methods that look around it."""
 
     def __init__(self, timeline: Timeline, index: int):
         self.timeline = timeline
@@ -39,23 +39,23 @@ class Look:
         self.before: dict[str, Any] = timeline.tcb(index - 1, self.conn) or {}
 
     def at(self, index: int) -> "Look":
-        """Another event of the same timeline."""
+        """Return another event of the same timeline."""
         return Look(self.timeline, index)
 
     def seq(self, number: int) -> int:
-        """A sequence number of ours, counted from the first one."""
+        """Return one of the host's own sequence numbers relative to the initial one."""
         return (number - int(self.tcb.get("iss", 0))) & 0xFFFFFFFF
 
     def last(
         self, *kinds: str, conn: "str | None" = None, host: "str | None" = None, reach: int = REACH
     ) -> "Entry | None":
-        """The last event of these kinds before this one, of the connection (or of a host)."""
+        """Return the last event of these kinds before this one, of the connection (or of a host)."""
         return self._find(range(self.index - 1, max(self.index - reach, -1), -1), kinds, conn, host)
 
     def next(
         self, *kinds: str, conn: "str | None" = None, host: "str | None" = None, reach: int = REACH
     ) -> "Entry | None":
-        """The next event of these kinds after this one."""
+        """Return the next event of these kinds after this one."""
         stop = min(self.index + reach, len(self.timeline.events))
         return self._find(range(self.index + 1, stop), kinds, conn, host)
 
@@ -73,7 +73,7 @@ class Look:
         return None
 
     def cause(self) -> "Entry | None":
-        """What this event follows from: the frame that came in, the timer that was due, or the call."""
+        """Return the event that caused this one: the frame that arrived, the timer that expired, or the call."""
         for index in range(self.index, max(self.index - 2000, -1), -1):
             entry = self.timeline.events[index]
             if entry.host == self.host and str(entry.kind) in ("frame.in", "timer.fired", "call"):
@@ -81,12 +81,12 @@ class Look:
         return None
 
     def frame(self, entry: "Entry | None" = None) -> "Frame | None":
-        """The frame of an event (of this one)."""
+        """Return the frame of an event, by default of this one."""
         number = (self.entry if entry is None else entry).frame
         return self.timeline.frames[number] if number >= 0 else None
 
     def peer(self) -> str:
-        """The host at the other end of the connection, or "the peer"."""
+        """Return the host at the other end of the connection, or "the peer"."""
         local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
         for key in self.timeline.connections:
             host, _, ends = key.partition(" tcp ")
@@ -95,7 +95,7 @@ class Look:
         return "the peer"
 
     def peer_conn(self) -> str:
-        """The key of the connection's other end, or ""."""
+        """Return the key of the connection's other end, or ""."""
         local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
         for key in self.timeline.connections:
             if key.partition(" tcp ")[2].split(" #")[0] == f"{remote.split(' #')[0]}-{local}":
@@ -103,7 +103,7 @@ class Look:
         return ""
 
     def first_sent(self, seq: int) -> "Entry | None":
-        """The first tcp.out with the data at `seq`, before this event."""
+        """Return the first tcp.out that carried the data at `seq`, before this event."""
         found = None
         for index in range(self.index - 1, max(self.index - REACH, -1), -1):
             entry = self.timeline.events[index]
@@ -115,20 +115,20 @@ class Look:
         return found
 
     def ago(self, entry: "Entry | None") -> str:
-        """How long before this event another one was."""
+        """Return how long before this event another one happened."""
         return "" if entry is None else ms(self.entry.time - entry.time)
 
 
 def ms(time: int) -> str:
-    """A duration."""
+    """Format a duration."""
     return f"{time / 1e6:g} ms" if abs(time) < 10_000_000_000 else f"{time / 1e9:g} s"
 
 
 def when(timeline: Timeline, time: int) -> str:
-    """A time since the start."""
+    """Format a time since the start."""
     return f"{(time - timeline.start) / 1e9:.6f} s"
 
 
 def number(frame: "Frame | None") -> str:
-    """ "frame 12", or "a frame" where it is not known."""
+    """Return "frame 12", or "a frame" if the frame is not known."""
     return "a frame" if frame is None else f"frame {frame.number}"

@@ -1,4 +1,4 @@
-"""Below TCP: ARP, ICMP, fragments, drops, timers."""
+"""Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry
@@ -6,7 +6,7 @@ from pystack.trace.summary import ip_text
 
 
 def arp(look: Look) -> Explanation:
-    """Address resolution."""
+    """Explain a step of address resolution."""
     fields = look.entry.fields
     addr = ip_text(fields["addr"]) if "addr" in fields else look.entry.subject
     kind = str(look.entry.kind)
@@ -32,7 +32,7 @@ def arp(look: Look) -> Explanation:
 
 
 def _asked_again(look: Look, reply: "Entry | None") -> str:
-    """Which requests got no answer, before one did."""
+    """Say which requests were not answered before one was."""
     asked: list[Entry] = []
     at = look.next("arp.send", host=look.host)
     while at is not None and (reply is None or at.index < reply.index) and len(asked) < 10:
@@ -50,7 +50,7 @@ def _asked_again(look: Look, reply: "Entry | None") -> str:
 
 
 def icmp(look: Look) -> Explanation:
-    """ICMP that came in or goes out."""
+    """Explain an ICMP message that arrived or is sent."""
     kind, code = look.entry.fields["type"], look.entry.fields["code"]
     coming = look.entry.kind == "icmp.in"
     if kind in (0, 8):
@@ -88,7 +88,7 @@ def icmp(look: Look) -> Explanation:
 
 
 def _smaller(look: Look) -> str:
-    """What the new path MTU made of the connection's segments."""
+    """Say how the new path MTU changed the connection's segments."""
     after = look.next("tcp.retransmit", host=look.host, reach=200)
     tcb = look.at(after.index).tcb if after is not None else look.tcb
     if not tcb:
@@ -102,7 +102,7 @@ def _smaller(look: Look) -> str:
 
 
 def fragments(look: Look) -> Explanation:
-    """Fragmentation and reassembly."""
+    """Explain fragmentation or reassembly."""
     fields = look.entry.fields
     kind = str(look.entry.kind)
     if kind == "ip.fragment":
@@ -127,7 +127,7 @@ def fragments(look: Look) -> Explanation:
 
 
 def _shares(look: Look) -> str:
-    """How much each fragment carries."""
+    """Say how much data each fragment carries."""
     sizes: list[int] = []
     for index in range(look.index + 1, min(look.index + 200, len(look.timeline.events))):
         entry = look.timeline.events[index]
@@ -142,7 +142,7 @@ def _shares(look: Look) -> str:
 
 
 def dropped(look: Look) -> Explanation:
-    """A drop."""
+    """Explain a drop."""
     name = look.entry.fields["name"]
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
@@ -152,7 +152,7 @@ def dropped(look: Look) -> Explanation:
 
 
 def timer(look: Look) -> Explanation:
-    """A timer expired, was set or was cancelled."""
+    """Explain a timer that expired, was set or was cancelled."""
     name = look.entry.fields["timer"]
     if look.entry.kind == "timer.set":
         wait = ms(look.entry.fields["deadline"] - look.entry.time)

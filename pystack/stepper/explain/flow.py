@@ -1,11 +1,11 @@
-"""Why a sender waits, and why an acknowledgement does."""
+"""Explains why a sender waits, and why an acknowledgement does."""
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number, when
 from pystack.stepper.records import Entry
 
 
 def hold(look: Look) -> Explanation:
-    """There was data, and the sender held it back: by which rule, from the state itself."""
+    """Explain, from the state, by which rule the sender held data back."""
     tcb = look.tcb
     usable = ((tcb["snd_una"] + tcb["snd_wnd"] - tcb["snd_nxt"]) + (1 << 31)) % (1 << 32) - (1 << 31)
     room = tcb["cwnd"] - tcb["in_flight"]
@@ -40,7 +40,7 @@ def hold(look: Look) -> Explanation:
 
 
 def _goes_on(look: Look) -> str:
-    """When the next data was sent."""
+    """Say when the next data was sent."""
     following = next_data(look)
     if following is None:
         return "It continues when an acknowledgement makes room."
@@ -48,7 +48,7 @@ def _goes_on(look: Look) -> str:
 
 
 def next_data(look: Look) -> "Entry | None":
-    """The next segment with new data of the connection."""
+    """Return the event at which the connection sent its next segment with new data."""
     at = look
     for _ in range(1000):
         entry = at.next("tcp.out")
@@ -59,7 +59,7 @@ def next_data(look: Look) -> "Entry | None":
 
 
 def zero_window(look: Look) -> Explanation:
-    """The peer's window is closed."""
+    """Explain a sender that waits because the peer's window is closed."""
     tcb, peer = look.tcb, look.peer()
     other = look.timeline.tcb(look.index, look.peer_conn())
     full = f" its receive buffer holds {other['recvbuf']} bytes that its application has not read," if other else ""
@@ -91,7 +91,7 @@ def _window_opens(look: Look) -> "Entry | None":
 
 
 def nagle(look: Look) -> Explanation:
-    """A small segment waits for the ACK of another one."""
+    """Explain a small segment that waits for the ACK of another one."""
     tcb, peer = look.tcb, look.peer()
     out = (tcb["snd_nxt"] - tcb["snd_una"]) & 0xFFFFFFFF
     sent = next_data(look)
@@ -114,7 +114,7 @@ def nagle(look: Look) -> Explanation:
 
 
 def acknowledge(look: Look) -> Explanation:
-    """An acknowledgement was delayed, or forced."""
+    """Explain an acknowledgement that was delayed, or sent at once."""
     if look.entry.fields["action"] != "delayed":
         return Explanation("ack", f"{look.host} acknowledges at once: {look.entry.text()}.")
     due = look.tcb["timers"].get("delayed-ack")
@@ -144,7 +144,7 @@ def acknowledge(look: Look) -> Explanation:
 
 
 def late_ack(look: Look) -> Explanation:
-    """A pure ACK that was sent because its timer expired."""
+    """Explain a pure ACK that was sent because its timer expired."""
     delayed = look.last("tcp.ack")
     waited = f"{look.ago(delayed)} after the segment that it acknowledges" if delayed is not None else "late"
     return Explanation(
@@ -155,7 +155,7 @@ def late_ack(look: Look) -> Explanation:
 
 
 def probe(look: Look) -> Explanation:
-    """A zero-window probe or a keep-alive."""
+    """Explain a zero-window probe or a keep-alive."""
     tcb = look.tcb
     if "keep-alive" in look.entry.reason:
         return Explanation(
@@ -170,7 +170,7 @@ def probe(look: Look) -> Explanation:
 
 
 def window(look: Look) -> Explanation:
-    """The peer's window changed."""
+    """Explain a change of the peer's window."""
     old, new = look.entry.fields["old"], look.entry.fields["new"]
     if new == 0:
         text = f"{look.peer()} closed its window, because its application reads more slowly than data arrives (RFC 9293 3.8.6)."
@@ -184,7 +184,7 @@ def window(look: Look) -> Explanation:
 
 
 def data(look: Look) -> Explanation:
-    """New data was sent; if it was held back before, the answer says why."""
+    """Explain why new data was sent, and, if it was held back before, why."""
     fields, tcb = look.entry.fields, look.tcb
     start = look.seq(fields["seq"])
     text = (

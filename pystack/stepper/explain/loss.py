@@ -1,10 +1,10 @@
-"""Why something was sent again, or declared lost."""
+"""Explains why a segment was retransmitted, or marked lost."""
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 
 
 def retransmit(look: Look) -> Explanation:
-    """A segment was chosen for retransmission (or sent again)."""
+    """Explain why a segment was chosen for retransmission, or was retransmitted."""
     tcb = look.tcb
     if tcb.get("state") in ("SYN-SENT", "SYN-RECEIVED"):
         return syn_timeout(look)
@@ -24,7 +24,7 @@ def retransmit(look: Look) -> Explanation:
 
 
 def what(look: Look) -> str:
-    """The segment, the frame it was first sent in, and what became of it."""
+    """Name the segment, the frame that first carried it, and what happened to that frame."""
     fields = look.entry.fields
     first = look.first_sent(fields["seq"])
     start = look.seq(fields["seq"])
@@ -38,7 +38,7 @@ def what(look: Look) -> str:
 
 
 def fast(look: Look) -> Explanation:
-    """Fast retransmit: by RACK, by SACK, or by duplicate ACKs."""
+    """Explain a fast retransmission: by RACK, by SACK, or by duplicate ACKs."""
     tcb, peer = look.tcb, look.peer()
     cause = look.cause()
     told = f"frame {look.timeline.frames[cause.frame].number}" if cause is not None and cause.frame >= 0 else "an ACK"
@@ -61,7 +61,7 @@ def fast(look: Look) -> Explanation:
 
 
 def rack(look: Look, told: str) -> str:
-    """How RACK found the loss: after a reordering window, or without one."""
+    """Say how RACK found the loss: after a reordering window, or without one."""
     tcb, cause = look.tcb, look.cause()
     text = (
         f"Data that was sent later has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} bytes "
@@ -86,7 +86,7 @@ def rack(look: Look, told: str) -> str:
 
 
 def reduced(look: Look) -> str:
-    """What the loss did to the congestion window, if that was just before."""
+    """Say how the loss changed the congestion window, if it just did."""
     cut = look.last("tcp.cwnd")
     grew = None
     while cut is not None and cut.fields["new"] >= cut.fields["old"]:
@@ -101,7 +101,7 @@ def reduced(look: Look) -> str:
 
 
 def timeout(look: Look) -> Explanation:
-    """The retransmission timer expired, or a segment that it marked lost is retransmitted now."""
+    """Explain a retransmission after a timeout, or of a segment that an earlier timeout marked lost."""
     tcb = look.tcb
     cause = look.cause()
     fired = cause if cause is not None and cause.kind == "timer.fired" else look.last("timer.fired", host=look.host)
@@ -136,7 +136,7 @@ def timeout(look: Look) -> Explanation:
 
 
 def variation(added: int, four: int) -> str:
-    """What RTO has above SRTT, and why."""
+    """Say how far RTO is above SRTT, and why."""
     if added <= four:
         return f"4 RTTVAR, {ms(four)}, for its variation (RFC 6298 2.3)"
     return (
@@ -146,7 +146,7 @@ def variation(added: int, four: int) -> str:
 
 
 def syn_timeout(look: Look) -> Explanation:
-    """No answer to a SYN or SYN-ACK."""
+    """Explain the retransmission of a SYN or SYN-ACK that was not answered."""
     tcb = look.tcb
     which = "SYN" if tcb["state"] == "SYN-SENT" else "SYN-ACK"
     cause = look.cause()
@@ -165,7 +165,7 @@ def syn_timeout(look: Look) -> Explanation:
 
 
 def tail_loss_probe(look: Look) -> Explanation:
-    """The probe timeout expired before the RTO."""
+    """Explain a tail loss probe: its timer expired before the retransmission timer."""
     tcb = look.tcb
     return Explanation(
         "tail-loss-probe",
@@ -176,7 +176,7 @@ def tail_loss_probe(look: Look) -> Explanation:
 
 
 def too_large(look: Look) -> Explanation:
-    """Path MTU discovery cut the segments anew."""
+    """Explain a retransmission in smaller segments after path MTU discovery."""
     tcb = look.tcb
     icmp = look.last("icmp.in", host=look.host)
     told = number(look.frame(icmp)) if icmp is not None else "an ICMP message"
@@ -190,7 +190,7 @@ def too_large(look: Look) -> Explanation:
 
 
 def lost(look: Look) -> Explanation:
-    """A segment was marked lost."""
+    """Explain why a segment was marked lost."""
     fields = look.entry.fields
     start = look.seq(fields["seq"])
     text = f"{look.host} considers bytes {start}:{start + fields['length']} lost: {look.entry.text()}."
@@ -198,7 +198,7 @@ def lost(look: Look) -> Explanation:
 
 
 def cwnd(look: Look) -> Explanation:
-    """The congestion window changed."""
+    """Explain a change of the congestion window."""
     fields, reason = look.entry.fields, look.entry.reason
     old, new = fields["old"], fields["new"]
     if new > old:

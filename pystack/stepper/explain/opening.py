@@ -1,4 +1,4 @@
-"""Why a connection changes its state."""
+"""Explains why a connection changes its state."""
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 
@@ -6,7 +6,7 @@ SYN, FIN, RST = 2, 1, 4
 
 
 def state(look: Look) -> Explanation:
-    """A change of state: by which edge of RFC 9293's figure 5."""
+    """Explain a change of state, which is an edge of RFC 9293's figure 5."""
     old, new = look.entry.fields["old"], look.entry.fields["new"]
     chosen = {
         ("SYN-SENT", "SYN-RECEIVED"): simultaneous,
@@ -25,7 +25,7 @@ def state(look: Look) -> Explanation:
 
 
 def active_open(look: Look) -> Explanation:
-    """The SYN is sent."""
+    """Explain the SYN of an active open."""
     return Explanation(
         "handshake",
         f"The application of {look.host} connects. The SYN carries {look.host}'s initial sequence number "
@@ -34,7 +34,7 @@ def active_open(look: Look) -> Explanation:
 
 
 def established(look: Look) -> Explanation:
-    """The handshake is over on this side."""
+    """Explain the end of the handshake on this side."""
     opened = look.last("tcp.out")
     while opened is not None and not opened.fields["flags"] & SYN:
         opened = look.at(opened.index).last("tcp.out")
@@ -48,7 +48,7 @@ def established(look: Look) -> Explanation:
 
 
 def _what_each_says(look: Look) -> list[str]:
-    """What the three segments say, from the side that gets there."""
+    """Say what the three segments mean, from the side of this host."""
     tcb, peer = look.tcb, look.peer()
     client = look.entry.fields["old"] == "SYN-SENT"
     opener, other = (look.host, peer) if client else (peer, look.host)
@@ -71,7 +71,7 @@ def _what_each_says(look: Look) -> list[str]:
 
 
 def simultaneous(look: Look) -> Explanation:
-    """Two SYNs crossed."""
+    """Explain two SYNs that crossed."""
     return Explanation(
         "simultaneous-open",
         f"Simultaneous open: {look.host} is in SYN-SENT and receives a SYN without an ACK, because {look.peer()} connected at the same "
@@ -81,7 +81,7 @@ def simultaneous(look: Look) -> Explanation:
 
 
 def time_wait(look: Look) -> Explanation:
-    """The side that closed first waits."""
+    """Explain why the side that closed first waits."""
     armed = look.next("timer.set", reach=20)
     is_it = armed is not None and armed.fields.get("timer") == "time-wait"
     wait = ms(armed.fields["deadline"] - look.entry.time) if armed is not None and is_it else "a while"
@@ -96,7 +96,7 @@ def time_wait(look: Look) -> Explanation:
 
 
 def closed(look: Look, old: str) -> Explanation:
-    """The connection ended: by a reset, by a timer, or in order."""
+    """Explain the end of a connection: by a reset, by a timer, or in order."""
     reason, frame = look.entry.reason, look.frame()
     cause = look.cause()
     came = look.last("tcp.in")
@@ -126,7 +126,7 @@ def closed(look: Look, old: str) -> Explanation:
 
 
 def syn_out(look: Look) -> "Explanation | None":
-    """Segments with SYN that have an explanation of their own; None for others."""
+    """Explain a segment with SYN if it has an explanation of its own; return None for others."""
     fields, reason = look.entry.fields, look.entry.reason
     if "cookie" in reason and not look.conn:
         peer = look.entry.subject.rpartition("-")[2]

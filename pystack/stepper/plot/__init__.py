@@ -1,1 +1,3 @@
-"""Plots of a run: what is to be drawn (data.py, shared with the web page) and drawing it into files (figures.py)."""
+"""Plots of a run: the data to draw (data.py, shared with the web page), and figures that draw it into files
+(figures.py).
+"""

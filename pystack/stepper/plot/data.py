@@ -1,6 +1,7 @@
-"""What the plots show, as plain numbers taken from a Timeline; the web page and the files draw the same.
+"""The numbers that the plots show, taken from a Timeline. The web page and the files draw the same numbers.
 
-Times are nanoseconds from the recording's first event on, sequence numbers relative to the initial one (ISS), and do not wrap.
+Times are nanoseconds since the recording's first event. Sequence numbers are relative to the initial one (ISS), and do
+not wrap.
 """
 
 import bisect
@@ -20,7 +21,7 @@ DATA, RETRANSMISSION, SYN_FIN, PROBE = "data", "retransmission", "syn/fin", "pro
 
 
 class SegmentBar(NamedTuple):
-    """A segment as its sender sent it: bytes `low` up to `high`; `event` and `frame` lead to it in the timeline."""
+    """A segment as its sender sent it: bytes `low` up to `high`. `event` and `frame` are its indices in the timeline."""
 
     time: int
     low: int
@@ -38,7 +39,7 @@ class StepLine(NamedTuple):
     values: list[int]
 
     def at(self, time: int) -> int:
-        """The value in force at a time (the first one before it starts)."""
+        """Return the value in force at a time (the first one before it starts)."""
         return self.values[max(bisect.bisect_right(self.times, time) - 1, 0)] if self.values else 0
 
 
@@ -53,7 +54,7 @@ class Sequence(NamedTuple):
 
 
 class Rtt(NamedTuple):
-    """Measured round trips (time, sample, event), and what became of them."""
+    """Measured round trips (time, sample, event), and the SRTT and RTO computed from them."""
 
     samples: list[tuple[int, int, int]]
     srtt: StepLine
@@ -61,7 +62,7 @@ class Rtt(NamedTuple):
 
 
 class Throughput(NamedTuple):
-    """Bytes in slots of `width` nanoseconds: sent for the first time, sent again, acknowledged."""
+    """Bytes in slots of `width` nanoseconds: sent for the first time, retransmitted, acknowledged."""
 
     width: int
     times: list[int]
@@ -71,14 +72,14 @@ class Throughput(NamedTuple):
 
 
 class Unwrap:
-    """Sequence numbers relative to `base`, past the wrap at 2**32: each is taken to be near the one before."""
+    """Makes sequence numbers relative to `base`, beyond the wrap at 2**32. Each is assumed to be near the previous one."""
 
     def __init__(self, base: int):
         self.base = base
         self.last = 0
 
     def __call__(self, seq: int) -> int:
-        """The number without wrap."""
+        """Return the number without the wrap."""
         delta = (seq - self.base - self.last) & M32
         if delta > 0x7FFFFFFF:
             delta -= M32 + 1
@@ -87,14 +88,14 @@ class Unwrap:
 
 
 class Index:
-    """What the plots need of all events, taken in one pass: long recordings have a million."""
+    """What the plots need from all events, collected in one pass, because long recordings have a million events."""
 
     def __init__(self, timeline: "Timeline"):
         self.sent = dict.fromkeys(timeline.connections, 0)
         self.events: dict[str, list[int]] = {}
 
     def take(self, entry: Any) -> None:
-        """One event after another."""
+        """Take the next event."""
         kind = str(entry.kind)
         if entry.conn and kind in _DRAWN:
             self.events.setdefault(entry.conn, []).append(entry.index)
@@ -108,12 +109,12 @@ _indexes: "weakref.WeakKeyDictionary[Timeline, Index]" = weakref.WeakKeyDictiona
 
 
 def keep_index(timeline: "Timeline", index: Index) -> None:
-    """For who goes through all events anyway."""
+    """Keep an index that a caller has built while it went through all events for another purpose."""
     _indexes[timeline] = index
 
 
 def index_of(timeline: "Timeline") -> Index:
-    """The index of a timeline, made when first asked for."""
+    """Return the index of a timeline, which is made at the first request."""
     found = _indexes.get(timeline)
     if found is None:
         found = _indexes[timeline] = Index(timeline)
@@ -123,18 +124,18 @@ def index_of(timeline: "Timeline") -> Index:
 
 
 def events_of(timeline: "Timeline", key: str) -> Iterator[Any]:
-    """The events of a connection that are drawn."""
+    """Yield the events of a connection that are drawn."""
     return (timeline.events[index] for index in index_of(timeline).events.get(key, ()))
 
 
 def connections(timeline: "Timeline") -> list[str]:
-    """The keys of the connections, the one that sent most data first; listeners last."""
+    """Return the keys of the connections, the one that sent most data first, and listeners last."""
     sent = index_of(timeline).sent
     return sorted(sent, key=lambda key: -sent[key])
 
 
 def find_connection(timeline: "Timeline", wanted: str | None) -> str:
-    """The connection whose key contains `wanted`, or the one that sent most; ValueError where there is none."""
+    """Return the connection whose key contains `wanted`, or the one that sent most; ValueError if there is none."""
     keys = connections(timeline)
     if not keys:
         raise ValueError(f"{timeline.name}: no TCP connection in it")
@@ -145,7 +146,7 @@ def find_connection(timeline: "Timeline", wanted: str | None) -> str:
 
 
 def steps(timeline: "Timeline", key: str, field: str) -> StepLine:
-    """One field of the block over time."""
+    """Return one field of the block over time."""
     times: list[int] = []
     values: list[int] = []
     for time, fields in timeline.series(key):
@@ -158,14 +159,14 @@ def steps(timeline: "Timeline", key: str, field: str) -> StepLine:
 
 
 def sequence(timeline: "Timeline", key: str) -> Sequence:
-    """Segments, the line of acknowledgements, the window's edge and SACK blocks of what `key` sends."""
+    """Return the segments that `key` sends, the line of acknowledgements, the window's edge and the SACK blocks."""
     segments: list[SegmentBar] = []
     sacks: list[tuple[int, int, int, int]] = []
     highest, base, unwrap = 0, -1, Unwrap(0)
     for entry in events_of(timeline, key):
         if entry.kind == "tcp.out":
             if base < 0:
-                # the first segment of a connection is its SYN, whose number is ISS
+                # The first segment of a connection is its SYN, whose number is ISS.
                 base = int(entry.fields["seq"])
                 unwrap = Unwrap(base)
             segment = _segment(timeline, entry, unwrap(entry.fields["seq"]), highest)
@@ -194,13 +195,13 @@ def _segment(timeline: "Timeline", entry: Any, low: int, highest: int) -> Segmen
 
 
 def sent_frame(timeline: "Timeline", entry: Any) -> Any:
-    """The frame that a tcp.out became, or None (it waits for ARP, or went nowhere)."""
+    """Return the frame that a tcp.out became, or None if the segment waits for ARP or was not sent."""
     frame = timeline.frames[entry.frame] if entry.frame >= 0 else None
     return frame if frame is not None and frame.host == entry.host else None
 
 
 def _lines(timeline: "Timeline", key: str, base: int, segments: list[SegmentBar]) -> tuple[StepLine, StepLine]:
-    """SND.UNA and SND.UNA + SND.WND over time."""
+    """Return SND.UNA and SND.UNA + SND.WND over time."""
     unwrap = Unwrap(base)
     acked, edge = StepLine([], []), StepLine([], [])
     first = segments[0].time if segments else 0
@@ -222,7 +223,7 @@ def _change(line: StepLine, time: int, value: int) -> None:
 
 
 def rtt(timeline: "Timeline", key: str) -> Rtt:
-    """The round trips that `key` measured."""
+    """Return the round trips that `key` measured."""
     samples = [
         (entry.time - timeline.start, int(entry.fields["sample"]), entry.index)
         for entry in events_of(timeline, key)
@@ -232,7 +233,7 @@ def rtt(timeline: "Timeline", key: str) -> Rtt:
 
 
 def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
-    """What `key` sent and what was acknowledged, in equal slots of time."""
+    """Return what `key` sent and what was acknowledged, in equal slots of time."""
     seq = sequence(timeline, key)
     busy = [segment.time for segment in seq.segments] + seq.acked.times
     if not busy:
@@ -252,10 +253,10 @@ def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
 
 
 class Ladder(NamedTuple):
-    """Who talks to whom: rows in order of happening, each the moment at which a frame leaves or arrives.
+    """Rows in the order of events. Each row is the moment at which a frame leaves or arrives.
 
-    `departs[i]` and `arrives[i]` are the rows of frame i (arrives -1: it never came), `sender` and `receiver` its columns in
-    `lines`; `times` and `events` tell when a row was, and the event that is it.
+    `departs[i]` and `arrives[i]` are the rows of frame i (arrives -1: it never arrived), and `sender` and `receiver`
+    its columns in `lines`. `times` and `events` hold the time and the event of each row.
     """
 
     lines: list[str]
@@ -268,7 +269,7 @@ class Ladder(NamedTuple):
 
 
 def ladder(timeline: "Timeline") -> Ladder:
-    """Rows for all departures and arrivals."""
+    """Return the rows for all departures and arrivals."""
     lines = list(timeline.lanes)
     place = {name: i for i, name in enumerate(lines)}
     moments: list[tuple[int, int, int, int]] = []
@@ -279,7 +280,7 @@ def ladder(timeline: "Timeline") -> Ladder:
             moments.append((frame.arrived, 1, frame.index, frame.arrival or frame.time))
         at = place.get(frame.host, 0)
         sender.append(at)
-        # to everybody: drawn to the next line
+        # A frame to all hosts is drawn to the next line.
         receiver.append(place.get(frame.to, at + 1 if at + 1 < len(lines) else max(at - 1, 0)))
     moments.sort()
     departs, arrives = [-1] * len(sender), [-1] * len(sender)
@@ -290,7 +291,7 @@ def ladder(timeline: "Timeline") -> Ladder:
 
 
 def short(summary: str) -> str:
-    """A frame's summary without what a ladder tells anyway (the addresses) and without the options."""
+    """Return a frame's summary without the addresses, which a ladder shows anyway, and without the options."""
     text = summary.removeprefix("IP ")
     head, separator, rest = text.partition(": ")
     if separator and " > " in head:

@@ -1,4 +1,4 @@
-"""The plots as files, with matplotlib (extra `plot`): made to be put into a lecture."""
+"""The plots as files, drawn with matplotlib (extra `plot`), in sizes that suit a lecture."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ KINDS = {
     "throughput": "bytes sent, retransmitted and acknowledged per second",
     "ladder": "the frames between the hosts as arrows in order of time",
 }
-#: Okabe and Ito's colours, which all eyes can tell apart
+#: Okabe and Ito's colours, which colour-blind people can tell apart
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
     "#0072b2",
     "#e69f00",
@@ -37,18 +37,18 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pystack",
     "figure.dpi": 130,
-    # what a host or a file is called is no mathematics
+    # names of hosts and files are not mathematics
     "text.parse_math": False,
 }
-#: a ladder of more frames than this cannot be read
+#: a ladder with more frames than this cannot be read
 LADDER_FRAMES = 60
 UNLIMITED = 1 << 30
-#: more retransmissions than this are marked by their colour alone
+#: if there are more retransmissions than this, only their colour marks them
 MOST_LETTERS = 300
 
 
 def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None = None, frames: str = "") -> None:
-    """Draw one plot into a .png, .svg or .pdf; ValueError says in one line what is wrong."""
+    """Draw one plot into a .png, .svg or .pdf file. ValueError says in one line what is wrong."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -63,13 +63,13 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
             axes = figure.add_subplot()
             _PLOTS[kind](axes, timeline, key)
             axes.set_title(one_line(f"{timeline.name}: {key}"), loc="left", fontsize=11)
-        # no date in the file: the same run gives the same file
+        # The file holds no date, so the same run gives the same file.
         metadata = {"Date": None} if path.endswith(".svg") else None
         figure.savefig(path, metadata=metadata)
 
 
 def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
-    """Frame numbers "10-40" as indexes (from, up to); the first frames where nothing is said."""
+    """Return frame numbers "10-40" as indices (from, up to); without a text, the first frames."""
     count = len(timeline.frames)
     if not text:
         return 0, min(count, LADDER_FRAMES)
@@ -88,12 +88,12 @@ def _seconds(times: list[int]) -> list[float]:
 
 
 def _legend(axes: Any) -> None:
-    """Below the plot, where it hides nothing."""
+    """Put the legend below the plot, where it hides nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=10)
 
 
 def _stairs(axes: Any, line: data.StepLine, end: int, scale: float, **style: Any) -> None:
-    """A quantity that holds until the next change, drawn up to `end`."""
+    """Draw a quantity that holds its value until the next change, up to `end`."""
     if line.times:
         times = _seconds([*line.times, max(end, line.times[-1])])
         values = [value / scale for value in (*line.values, line.values[-1])]
@@ -130,7 +130,7 @@ def _sequence(axes: Any, timeline: "Timeline", key: str) -> None:
         times = _seconds([s[0] for s in seq.sacks])
         axes.vlines(times, [s[1] / 1000 for s in seq.sacks], [s[2] / 1000 for s in seq.sacks], colors=PURPLE, lw=1.6,
                     label="SACK block", zorder=2)  # fmt: skip
-    # The edge is often far above all that is sent: it may leave the picture.
+    # The edge is often far above everything that is sent, so it may leave the picture.
     top = max(s.high for s in seq.segments) / 1000
     axes.set_ylim(-0.03 * top, top * 1.12)
     axes.set_xlabel("time in s")
@@ -144,7 +144,7 @@ def _cwnd(axes: Any, timeline: "Timeline", key: str) -> None:
     lines = {name: data.steps(timeline, key, name) for name in ("in_flight", "cwnd", "ssthresh", "snd_wnd")}
     if not lines["cwnd"].times:
         raise ValueError(f"{key}: no congestion window in it")
-    # Before the first loss, ssthresh is "as high as possible" (RFC 5681 3.1): not worth an axis.
+    # Before the first loss, ssthresh is "as high as possible" (RFC 5681 3.1), so it would only distort the axis.
     ssthresh = lines["ssthresh"]
     known = [(time, value) for time, value in zip(ssthresh.times, ssthresh.values) if value < UNLIMITED]
     lines["ssthresh"] = data.StepLine([time for time, _ in known], [value for _, value in known])
@@ -177,7 +177,8 @@ def _rtt(axes: Any, timeline: "Timeline", key: str) -> None:
     _stairs(axes, known, end, 1e6, color=BLUE, lw=1.8, label="SRTT")
     axes.plot(_seconds([s[0] for s in rtt.samples]), [s[1] / 1e6 for s in rtt.samples], ".", color=GREEN, ms=7,
               label="sample", zorder=3)  # fmt: skip
-    # The RTO before the first sample is a constant (RFC 6298 2.1), far above all the rest: it may leave the picture.
+    # The RTO before the first sample is a constant (RFC 6298 2.1), far above the other values, so it may leave the
+    # picture.
     first = rtt.samples[0][0]
     tops = [s[1] for s in rtt.samples] + [value for time, value in zip(*rtt.rto) if time >= first]
     axes.set_ylim(0, max(tops) / 1e6 * 1.12)
@@ -190,7 +191,7 @@ def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
     flow = data.throughput(timeline, key)
     if not flow.times:
         raise ValueError(f"{key} sent nothing")
-    scale = flow.width / 8000  # bytes a slot of nanoseconds -> Mbit/s
+    scale = flow.width / 8000  # bytes per slot of nanoseconds -> Mbit/s
     times = [time / 1e9 for time in flow.times]
     width = flow.width / 1e9
     first = [value / scale for value in flow.first]
@@ -206,7 +207,7 @@ def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
 
 
 def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
-    """Arrows between the hosts' lines; one row a departure or arrival, times at the left."""
+    """Draw arrows between the hosts' lines, with one row for each departure or arrival, and times at the left."""
     from matplotlib.transforms import offset_copy
 
     if last <= first:

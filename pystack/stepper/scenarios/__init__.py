@@ -18,7 +18,7 @@ NAMES = tuple(name for name in ORDER if name in SCENARIOS)
 
 
 def get(name: str) -> Scenario:
-    """A scenario by name. KeyError, with a list of the names, if there is none."""
+    """Return a scenario by name. KeyError, with a list of the names, if there is none."""
     found = SCENARIOS.get(name)
     if found is None:
         raise KeyError(f"no scenario named {name!r}; there are {', '.join(NAMES)}")

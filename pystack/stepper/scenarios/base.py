@@ -1,4 +1,4 @@
-"""What a scenario is: a network, a program, and a question that stepping through it answers."""
+"""The base of scenarios: a network, a program, and a question that stepping through it answers."""
 
 import io
 from collections.abc import Callable, Generator
@@ -15,9 +15,10 @@ Prepare = Callable[[Network], None]
 
 
 class Scenario:
-    """A named scenario. `story` is its text, `question` is what a learner asks, and `looks` has expressions for the events that answer.
+    """A named scenario.
 
-    `mechanism` names the mechanism that must explain these events.
+    `story` is its text, and `question` is the question of a learner. `looks` holds expressions for the events that
+    answer it, and `mechanism` names the mechanism that must explain these events.
     """
 
     def __init__(
@@ -48,11 +49,11 @@ class Scenario:
         return out.kept
 
     def timeline(self, seed: int = 1) -> Timeline:
-        """Run it and load what was recorded."""
+        """Run it and load the recording."""
         return Timeline.of(self.record(seed), self.name)
 
     def answers(self, timeline: Timeline) -> list[int]:
-        """The indexes of the events that answer the question, in this run."""
+        """Return the indices of the events that answer the question in this run."""
         from pystack.stepper.cursor import Cursor
 
         found = []
@@ -82,7 +83,7 @@ SCENARIOS: dict[str, Scenario] = {}
 def scenario(
     name: str, title: str, question: str, *, look: "str | tuple[str, ...]", mechanism: str
 ) -> Callable[[Callable[[Network], None]], Callable[[Network], None]]:
-    """The decorator that makes a function a scenario."""
+    """Return the decorator that makes a function a scenario."""
 
     def register(run: Callable[[Network], None]) -> Callable[[Network], None]:
         looks = (look,) if isinstance(look, str) else look
@@ -98,7 +99,7 @@ def scenario(
 def pair(
     net: Network, arp: bool = False, a: "dict[str, Any] | None" = None, b: "dict[str, Any] | None" = None, **link: Any
 ) -> tuple[SimHost, SimHost, Link]:
-    """Hosts a (10.0.0.1) and b (10.0.0.2) on one link. `a` and `b` are their settings."""
+    """Return hosts a (10.0.0.1) and b (10.0.0.2), and the link between them. `a` and `b` are settings of the hosts."""
     first, second = net.host("a", **(a or {})), net.host("b", **(b or {}))
     joined = net.link(first, second, addrs=(f"{A}/24", f"{B}/24"), **link)
     if not arp:
@@ -107,7 +108,7 @@ def pair(
 
 
 def listener(host: SimHost, port: int = 80, backlog: int = 16) -> StreamSocket:
-    """A listening socket."""
+    """Return a listening socket."""
     sock = stream(host)
     sock.bind("", port)
     sock.listen(backlog)
@@ -115,7 +116,7 @@ def listener(host: SimHost, port: int = 80, backlog: int = 16) -> StreamSocket:
 
 
 def connected(net: Network, a: SimHost, b: SimHost, port: int = 80) -> tuple[StreamSocket, StreamSocket]:
-    """An established connection from a to b: the client's socket and the server's."""
+    """Return the two sockets of an established connection from a to b, the client's first."""
     waiting = listener(b, port)
 
     def accept() -> Generator[Any, Any, StreamSocket]:
@@ -133,10 +134,13 @@ def connected(net: Network, a: SimHost, b: SimHost, port: int = 80) -> tuple[Str
 
 
 def finish(net: Network, *procs: Proc, limit: int = 600_000_000_000) -> None:
-    """Run until these programs have ended."""
+    """Run until these programs have ended.
+
+    `limit` is in ns of virtual time.
+    """
     net.run_until(lambda: all(proc.finished() for proc in procs), limit=net.now + limit)
 
 
 def pattern(size: int) -> bytes:
-    """Bytes in which no two stretches are alike."""
+    """Return bytes in which no two stretches are alike."""
     return b"".join(f"{number:07d}\n".encode() for number in range(size // 8 + 1))[:size]

@@ -15,7 +15,7 @@ IP_MTU_DISCOVER, PMTUDISC_DONT = 10, 0
 
 
 def echo(number: int, size: int = 56) -> bytes:
-    """An ICMP echo request (RFC 792)."""
+    """Return an ICMP echo request (RFC 792)."""
     body = struct.pack(">BBHHH", 8, 0, 0, 77, number) + pattern(size)
     return body[:2] + struct.pack(">H", ones_sum(body) ^ 0xFFFF) + body[4:]
 
@@ -81,7 +81,7 @@ def ping_(net: Network) -> None:
 
 
 def chain(net: Network, mtus: "tuple[int, ...]", **settings: Any) -> list[SimHost]:
-    """a - r1 - r2 - ... - b, 5 ms a link; link i is 10.0.i.0/24, .1 on its left and .2 on its right."""
+    """Build a - r1 - r2 - ... - b with 5 ms per link. Link i is 10.0.i.0/24, with .1 on its left and .2 on its right."""
     names = ["a", *(f"r{number}" for number in range(1, len(mtus))), "b"]
     nodes = [net.host(name, ip_forward=name not in ("a", "b"), **settings) for name in names]
     for number, mtu in enumerate(mtus):

@@ -12,7 +12,7 @@ _SLOW: dict[str, Any] = {"rate": 10_000_000, "queue": 100}
 
 
 def upload(net: Network, client: StreamSocket, server: StreamSocket, size: int) -> None:
-    """The client sends `size` bytes, the server reads them all."""
+    """The client sends `size` bytes, and the server reads them all."""
 
     def put() -> Generator[Any, Any, None]:
         yield client.sendall(pattern(size))

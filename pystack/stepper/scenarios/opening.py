@@ -126,7 +126,7 @@ def syn_flood(net: Network) -> None:
 
 
 def _syn(source: str, number: int, mac: int) -> bytes:
-    """A SYN with correct checksums, as an attacker writes it."""
+    """Return a SYN with correct checksums, as an attacker writes it."""
     import struct
 
     from pystack.addresses import parse_addr
@@ -246,7 +246,7 @@ def tfo(net: Network) -> None:
 
 
 def listener_fastopen(host: Any) -> Any:
-    """A listening socket with TCP_FASTOPEN."""
+    """Return a listening socket with TCP_FASTOPEN."""
     sock = stream(host)
     sock.bind("", 80)
     sock.setsockopt(6, 23, 5)

@@ -1,4 +1,4 @@
-"""The terminal face of the stepper, with Textual (extra `tui`): `pystack step FILE|SCENARIO`."""
+"""The stepper in the terminal, with Textual (extra `tui`): `pystack step FILE|SCENARIO`."""
 
 import sys
 from typing import Any
@@ -19,7 +19,10 @@ def run(
     seed: int = 1,
     **options: Any,
 ) -> None:
-    """Step through a timeline on this terminal, until the person quits; `seed` is that of the scenario's network."""
+    """Step through a timeline on this terminal until the user quits. `seed` is that of the scenario's network.
+
+    If standard output is no terminal, the program exits with a message.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("pystack step: the stepper needs a terminal; --text prints the same text")
     StepperApp(TerminalSession(timeline, cursor, scenario, seed)).run()

@@ -21,11 +21,11 @@ from pystack.stepper.tui.panes import Compare, Events, LadderPane, Pane
 from pystack.stepper.tui.session import TerminalSession
 from pystack.visible import pictures
 
-#: from this size on everything is on one screen
+#: from this size on, everything is on one screen
 WIDE, TALL = 120, 32
-#: the pane that gets the keys first
+#: the pane that has the focus first
 FIRST = {"ladder": "#ladder", "frame": "#fields", "events": "#events", "compare": "#compare"}
-#: key, what it does: the help page's first half
+#: key and its effect: the first half of the help page
 KEYS = (
     ("n p", "next, previous event (also right, left)"),
     ("f F", "next, previous frame (in the ladder also down, up)"),
@@ -46,7 +46,7 @@ KEYS = (
     ("d", "dark or light colours"),
     ("? q", "this page; quit"),
 )
-#: the same on one line of 80
+#: the same in one line of 80 characters
 FOOTER = "  ".join(
     f"[b]{key}[/] {what}" if what else f"[b]{key}[/]"
     for key, what in (
@@ -116,14 +116,14 @@ Help Static { height: auto; }
 
 
 class Help(ModalScreen[None]):
-    """Keys and commands."""
+    """The help page: keys and commands."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter,space", "app.pop_screen", show=False)
     ]
 
     def compose(self) -> ComposeResult:
-        """One page."""
+        """Build the page."""
         text = Text()
         for key, what in KEYS:
             text.append(f"{key:<9}", "bold").append(f"{what}\n")
@@ -141,9 +141,9 @@ class Help(ModalScreen[None]):
 
 
 class CommandLine(Input):
-    """The command line; up and down go through what was typed before.
+    """The command line. The up and down keys recall earlier lines.
 
-    Enter and Esc act here, at once: the keys that follow, however fast they come, are not the line's any more.
+    Enter and Esc take effect at once, so that the keys that follow, however fast they come, are not part of the line.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -175,18 +175,18 @@ class CommandLine(Input):
             await super()._on_key(event)
 
     def action_older(self, step: int) -> None:
-        """An older line, or a newer one."""
+        """Recall an older line, or a newer one."""
         self.place = max(0, min(self.place + step, len(self.history)))
         self.value = self.history[self.place] if self.place < len(self.history) else ""
         self.cursor_position = len(self.value)
 
 
 class StepperApp(App[None]):
-    """Steps through a timeline."""
+    """The application that steps through a timeline."""
 
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
-    # Letters come first of all, so that a letter typed right behind a colon is the command line's; see check_action.
+    # The letters come first, so that a letter typed right after a colon goes to the command line; see check_action.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "step('event', 1)", show=False, priority=True),
         Binding("p", "step('event', -1)", show=False, priority=True),
@@ -230,7 +230,7 @@ class StepperApp(App[None]):
         self.title = pictures(f"pystack step {session.timeline.name}")
 
     def compose(self) -> ComposeResult:
-        """Title, panes, why, command line, keys."""
+        """Build the screen: title, panes, explanation, command line, keys."""
         session = self.session
         yield Static(id="top")
         with Horizontal(id="body"):
@@ -254,13 +254,13 @@ class StepperApp(App[None]):
         yield Static(FOOTER, id="keys")
 
     def on_mount(self) -> None:
-        """The first picture."""
+        """Show the first screen."""
         self.show(self.view)
         self.query_one("#ladder").focus()
         self.update()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Everything at once where there is room."""
+        """Show everything at once if there is room."""
         base = self.screen_stack[0]
         base.set_class(event.size.width >= WIDE and event.size.height >= TALL, "wide")
         base.set_class(not self.session.timeline.connections, "no-tcb")
@@ -268,7 +268,7 @@ class StepperApp(App[None]):
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def update(self) -> None:
-        """Show where the session is."""
+        """Show the session's current place."""
         base = self.screen_stack[0]
         base.query_one("#top", Static).update(self._position())
         for pane in base.query(Pane):
@@ -295,7 +295,7 @@ class StepperApp(App[None]):
         return Text(pictures("   ".join(parts)), no_wrap=True, overflow="ellipsis")
 
     def show(self, view: str) -> None:
-        """One of VIEWS, where not all fit."""
+        """Show one of VIEWS, on a screen that has no room for all."""
         base = self.screen_stack[0]
         for name in VIEWS:
             base.set_class(name == view, f"view-{name}")
@@ -305,7 +305,7 @@ class StepperApp(App[None]):
             base.query_one(FIRST[view]).focus()
 
     def choose(self, node: Node) -> None:
-        """This field of the frame."""
+        """Choose this field of the frame."""
         self.session.choose(node)
         self.query_one("#hex", Hex).changed()
         if node.meaning:
@@ -315,13 +315,13 @@ class StepperApp(App[None]):
     # -- what is done ------------------------------------------------------------------------------------------------
 
     def do(self, line: str) -> bool:
-        """A command, as if typed."""
+        """Carry out a command as if it were typed."""
         done = self.commands.execute(line)
         self.update()
         return done
 
     def act(self, name: str, argument: str) -> None:
-        """The part of a command that concerns the screen."""
+        """Carry out the part of a command that concerns the screen."""
         if name == "view":
             self.show(argument)
         elif name == "help":
@@ -330,29 +330,29 @@ class StepperApp(App[None]):
             self.exit()
 
     def action_do(self, line: str) -> None:
-        """For the keys."""
+        """Carry out a command that is bound to a key."""
         self.do(line)
 
     def action_step(self, unit: str, count: int) -> None:
-        """Move."""
+        """Step by `count` units."""
         self.session.say(self.commands.step(unit, count))
         self.update()
 
     def action_connection(self) -> None:
-        """The next connection."""
+        """Show the next connection."""
         name = self.session.next_connection()
         self.session.say(f"shows {name}" if name else "shows the connection at the cursor")
         self.update()
 
     def action_zoom(self) -> None:
-        """The focused pane alone, and back."""
+        """Show only the focused pane, or all again."""
         if self.screen.maximized is not None:
             self.screen.minimize()
         elif self.focused is not None:
             self.screen.maximize(self.focused)
 
     def action_why(self) -> None:
-        """The whole explanation, and back."""
+        """Show the whole explanation, or the panes again."""
         if self.screen.maximized is not None:
             self.screen.minimize()
         else:
@@ -361,13 +361,13 @@ class StepperApp(App[None]):
             self.screen.maximize(reason)
 
     def action_shade(self) -> None:
-        """Dark or light."""
+        """Switch between dark and light colours."""
         self.theme = "textual-light" if self.theme == "textual-dark" else "textual-dark"
 
     # -- the command line --------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> "bool | None":
-        """No key of ours acts while the command line or the help page is open."""
+        """Disable the application's keys while the command line or the help page is open."""
         base = self.screen_stack[0] if self.screen_stack else None
         if base is None or action not in _OURS:
             return True
@@ -392,7 +392,7 @@ class StepperApp(App[None]):
         self.screen.set_focus(line)
 
 
-#: the actions of our keys
+#: the actions of the application's keys
 _OURS = ("step", "do", "ask", "connection", "why", "zoom", "shade", "quit")
 
 

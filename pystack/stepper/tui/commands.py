@@ -1,4 +1,4 @@
-"""The command line: one line in, one line out. The expressions are those of every face (see stepper/expr.py)."""
+"""The command line of the terminal stepper. The expressions are those of every view (see stepper/expr.py)."""
 
 import re
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pystack.stepper.cursor import Breakpoint
 from pystack.stepper.expr import ExpressionError
 from pystack.stepper.tui.session import TerminalSession
 
-#: what there is to look at where not all fits on the screen
+#: the views to choose from if not everything fits on the screen
 VIEWS = ("ladder", "frame", "events", "compare")
-#: name -> (arguments, what it does)
+#: name -> (arguments, effect)
 COMMANDS = {
     "break": ("EXPR", "stop when this becomes true"),
     "watch": ("EXPR", "stop when its value changes"),
@@ -39,18 +39,20 @@ UNITS = {"e": "event", "f": "frame", "l": "layer", "r": "rtt"}
 
 
 class Wrong(ValueError):
-    """What is wrong with a command, in one line."""
+    """A command that is wrong. The message is one line."""
 
 
 class Commands:
-    """Does what a line says. `act` is called with (name, argument) for what concerns the screen: view, help, quit."""
+    """Carries out command lines. `act` is called with (name, argument) for view, help and quit, which concern the
+    screen.
+    """
 
     def __init__(self, session: TerminalSession, act: Callable[[str, str], None] = lambda name, argument: None):
         self.session = session
         self.act = act
 
     def execute(self, line: str) -> bool:
-        """Do it; what came of it, or what is wrong, is the session's message. False where it was wrong."""
+        """Carry out a line. The result, or the error, becomes the session's message. Return False after an error."""
         line = line.strip()
         if not line:
             return True
@@ -74,7 +76,7 @@ class Commands:
 
     @staticmethod
     def name(text: str) -> str:
-        """The command that this is the beginning of."""
+        """Return the full name of an abbreviated command."""
         found = [name for name in COMMANDS if name.startswith(text.lower())]
         if text.lower() in COMMANDS:
             return text.lower()
@@ -138,7 +140,7 @@ class Commands:
         return self.run(-1)
 
     def run(self, direction: int) -> str:
-        """On to the next hit, or to the end."""
+        """Go to the next hit, or to the end."""
         cursor = self.session.cursor
         end = "the end" if direction > 0 else "the beginning"
         if not any(one.enabled for one in cursor.breakpoints):
@@ -179,7 +181,7 @@ class Commands:
         return self.step(unit, count)
 
     def step(self, unit: str, count: int) -> str:
-        """Move; a message only where there was nothing further."""
+        """Move. The message is empty unless there was nothing further."""
         limit = len(self.session.timeline.events)
         here = self.session.cursor.position
         reached = self.session.cursor.step(unit, max(-limit, min(count, limit)))
@@ -267,7 +269,7 @@ class Commands:
             raise Wrong(f"whatif needs one or more of {', '.join(FORMS)}")
         self.session.what_if(text.split())
         self.act("view", "compare")
-        return "x goes to the other run; 1, 2, 3 show it as they showed this one"
+        return "x switches to the other run; 1, 2, 3 then show it"
 
     def _swap(self, text: str) -> str:
         if not self.session.swap():

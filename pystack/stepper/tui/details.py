@@ -13,12 +13,14 @@ from pystack.stepper.tui.session import TerminalSession
 
 
 class Reason(Pane):
-    """Why: the event's reason with its RFC section, the explanation in sentences, the link; of a frame, what it was."""
+    """The event's reason with its RFC section, the explanation in sentences and the link, and the frame that it belongs
+    to.
+    """
 
     title = "Why"
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Who and when, why, the links, the frame."""
+        """Return host and time, the reasons, the links, and the frame."""
         session = self.session
         entry = session.entry
         if entry is None:
@@ -33,7 +35,8 @@ class Reason(Pane):
         for reason in reasons:
             found += _wrapped(reason, width, WORDS)
         for sentence in why(timeline, event=entry.index).sentences:
-            if not any(sentence.rstrip(".").endswith(reason) for reason in reasons):  # told already
+            # the explanation contains the reason already
+            if not any(sentence.rstrip(".").endswith(reason) for reason in reasons):
                 found += _wrapped(sentence, width)
         links = [timeline.link(rfc) for rfc in dict.fromkeys(rfcs) if timeline.link(rfc)]
         found += [Text(link, style="underline") for link in links]
@@ -49,16 +52,16 @@ def _wrapped(text: str, width: int, style: str = "") -> list[Text]:
 
 
 def _before(session: TerminalSession, width: int) -> list[Text]:
-    """Before the first event: what this is about."""
+    """Return what is shown before the first event: what the scenario is about."""
     scenario = session.scenario
     if scenario is None:
-        return [Text("go before the first event: n, f or the down arrow step forwards", style=WORDS)]
+        return [Text("before the first event: n, f or the down arrow step forwards", style=WORDS)]
     title = _wrapped(f"{scenario.title}. {scenario.question} (a: the answer)", width, WORDS)
     return title + _wrapped(" ".join(scenario.story.split()), width)
 
 
 def _reasons(session: TerminalSession, entry: Any, frame: Any) -> tuple[list[str], list[str]]:
-    """The words, and the RFC references to link to."""
+    """Return the reasons in words, and the RFC references to link to."""
     kind = str(entry.kind)
     if kind == "frame.out" and frame is not None and frame.why:
         all_events = session.timeline.events
@@ -74,14 +77,14 @@ def _reasons(session: TerminalSession, entry: Any, frame: Any) -> tuple[list[str
 
 
 class ConnectionPane(Pane):
-    """The connection's state; what the event changed stands on top and is marked."""
+    """The connection's state. The fields that the event changed are on top and marked."""
 
     def heading(self) -> str:
-        """The connection's name."""
+        """Return the connection's name."""
         return words.connection(self.session.conn) or "Connection"
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Changes, then all fields."""
+        """Return the changes, and then all fields."""
         session = self.session
         conn, tcb = session.conn, session.tcb()
         if tcb is None:
@@ -115,12 +118,12 @@ class ConnectionPane(Pane):
 
 
 class Timers(Pane):
-    """The armed timers of all hosts, the next one first; and the ARP tables."""
+    """The armed timers of all hosts, the next to expire first, and the ARP tables."""
 
     title = "Timers and ARP"
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """In ms from the cursor's time."""
+        """Return the timers in ms from the cursor's time."""
         cursor, now = self.session.cursor, self.session.cursor.time
         armed = [(deadline, name, key) for key, timers in cursor.timers().items() for name, deadline in timers.items()]
         found = [
@@ -135,12 +138,12 @@ class Timers(Pane):
 
 
 class Hex(Pane):
-    """The frame's bytes, those of the chosen field marked."""
+    """The frame's bytes, with those of the chosen field marked."""
 
     title = "Bytes"
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Rows of 16 bytes, or of 8 where it is narrow."""
+        """Return rows of 16 bytes, or of 8 if the pane is narrow."""
         frame, node = self.session.frame, self.session.node
         if frame is None:
             return []
@@ -159,7 +162,7 @@ class Hex(Pane):
         return found
 
     def changed(self) -> None:
-        """Go where the field is."""
+        """Scroll to the chosen field."""
         node = self.session.node
         self.top = 0
         if node is not None:
@@ -168,12 +171,12 @@ class Hex(Pane):
         self.refresh()
 
     def heading(self) -> str:
-        """The chosen field, and where it is."""
+        """Return the name and place of the chosen field."""
         return field_place(self.session)
 
 
 def field_place(session: TerminalSession) -> str:
-    """Name and place of the chosen field."""
+    """Return the name and place of the chosen field."""
     node = session.node
     if node is None:
         return "Bytes"

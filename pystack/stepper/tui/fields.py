@@ -14,12 +14,12 @@ from pystack.visible import pictures
 if TYPE_CHECKING:
     from pystack.stepper.tui.app import StepperApp
 
-#: opened in the beginning
+#: nodes that are open at first
 OPEN = {"tcp", "udp", "icmp", "arp", "tcp.flags", "_ws.malformed"}
 
 
 class Fields(Tree[Node]):
-    """A node for each header and field. What is open stays open, and the chosen field chosen, from frame to frame."""
+    """A tree with a node for each header and field. Open nodes and the chosen field stay the same from frame to frame."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "app.step('event', -1)", show=False),
@@ -37,7 +37,7 @@ class Fields(Tree[Node]):
 
     @property
     def stepper(self) -> "StepperApp":
-        """The app."""
+        """The application."""
         app: Any = self.app
         return app
 
@@ -72,7 +72,7 @@ class Fields(Tree[Node]):
             self._add(added, child)
 
     def _choose(self) -> None:
-        """The cursor to the chosen field, where this frame has it; its headers are opened."""
+        """Move the cursor to the chosen field, if this frame has it, and open its headers."""
         wanted = self.session.node
         if wanted is None:
             return
@@ -94,16 +94,16 @@ class Fields(Tree[Node]):
         return None
 
     def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
-        """This field is chosen now."""
+        """Choose the field under the cursor."""
         if event.node.data is not None and self.has_focus:
             self.stepper.choose(event.node.data)
 
     def on_tree_node_expanded(self, event: Tree.NodeExpanded[Node]) -> None:
-        """Remember it."""
+        """Remember that the node is open."""
         if event.node.data is not None:
             self.open.add(event.node.data.abbrev or event.node.data.name)
 
     def on_tree_node_collapsed(self, event: Tree.NodeCollapsed[Node]) -> None:
-        """Remember it."""
+        """Remember that the node is closed."""
         if event.node.data is not None:
             self.open.discard(event.node.data.abbrev or event.node.data.name)

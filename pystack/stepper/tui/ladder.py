@@ -1,4 +1,4 @@
-"""The ladder: a column for each host, an arrow for each frame, in lines of text that fit the room there is."""
+"""The ladder as lines of text: a column for each host and an arrow for each frame, fitted to the available room."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from pystack.stepper.tui.session import TerminalSession
 
 #: room for mark, number and time before the columns
 PREFIX = 16
-#: with arrows shorter than this the words stand behind the columns
+#: if the arrows are shorter than this, the words are after the columns
 INSIDE = 22
 LOST = "bold red"
 AGAIN = "bold yellow"
@@ -19,7 +19,7 @@ DROPPED = "bold magenta"
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the hosts' columns are: `x` of each, and where words may stand behind them (0: inside the arrows)."""
+    """The positions of the hosts' columns: `x` of each, and the place for words after them (0: inside the arrows)."""
 
     names: list[str]
     x: list[int]
@@ -37,7 +37,7 @@ class Columns:
 
 
 def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text], list[int]]:
-    """The heading and as many frames around the cursor's as fit; and the number of the frame on each line, or 0."""
+    """Return the heading and as many frames around the cursor's as fit, and the number of the frame on each line, or 0."""
     timeline = session.timeline
     columns = Columns.fit(timeline.lanes, width - PREFIX)
     found, numbers = [_heading(columns)], [0]
@@ -64,7 +64,7 @@ def _heading(columns: Columns) -> Text:
 
 
 def style(session: TerminalSession, frame: Frame) -> str:
-    """How a frame looks: lost, dropped, sent again."""
+    """Return the style of a frame: lost, dropped, retransmitted."""
     if frame.fate == "lost":
         return LOST
     if frame.fate == "dropped":
@@ -94,7 +94,9 @@ def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool
 
 
 def arrow(columns: Columns, frame: Frame) -> str:
-    """The columns with the arrow of one frame: to its receiver, to an x where it got lost, and with ! where it was dropped."""
+    """Return the columns with the arrow of one frame: to its receiver, to an x if it was lost, with a ! if it was
+    dropped.
+    """
     cells = [" "] * (columns.x[-1] + 1)
     for x in columns.x:
         cells[x] = "│"
@@ -118,7 +120,7 @@ def arrow(columns: Columns, frame: Frame) -> str:
 
 
 def _write(cells: list[str], frame: Frame, low: int, high: int, step: int) -> None:
-    """The words in the arrow."""
+    """Write the words into the arrow."""
     room = high - low - 6
     note = {"lost": " LOST", "dropped": " DROPPED"}.get(frame.fate, "")
     text = f" {words.label(frame.summary, room - len(note))}{note} "

@@ -1,4 +1,4 @@
-"""The panes: each shows one side of the session, as many lines as fit, and scrolls where there are more."""
+"""The panes. Each shows one aspect of the session in as many lines as fit, and scrolls if there are more."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,12 +21,12 @@ WORDS = "bold"
 
 
 def border(text: str) -> Text:
-    """A title for a border: what may be in a name is neither markup nor a control character there."""
+    """Return a title for a border, in which a name can hold neither markup nor control characters."""
     return Text(pictures(text))
 
 
 class Pane(Widget, can_focus=True):
-    """Lines of text; `lines` makes them. Scrolls by the arrow keys and the wheel."""
+    """A pane with lines of text, which `lines` makes. The arrow keys and the wheel scroll it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "line(-1)", show=False),
@@ -44,16 +44,16 @@ class Pane(Widget, can_focus=True):
 
     @property
     def stepper(self) -> "StepperApp":
-        """The app."""
+        """The application."""
         app: Any = self.app
         return app
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """All lines there are."""
+        """Return all lines."""
         raise NotImplementedError
 
     def render(self) -> Text:
-        """Those that are in view."""
+        """Return the lines in view."""
         width, height = max(self.content_size.width, 1), max(self.content_size.height, 1)
         found = self.lines(width, height)
         self.top = max(0, min(self.top, len(found) - height))
@@ -66,66 +66,66 @@ class Pane(Widget, can_focus=True):
         return Text("\n").join(shown)
 
     def heading(self) -> str:
-        """The title, on the border; what does not fit is counted behind it."""
+        """Return the title on the border. The number of lines that do not fit follows it."""
         return self.title
 
     def changed(self) -> None:
-        """The session is somewhere else."""
+        """Called when the session has moved."""
         self.top = 0
         self.refresh()
 
     def action_line(self, count: int) -> None:
-        """Scroll."""
+        """Scroll by lines."""
         self.top += count
         self.refresh()
 
     def action_page(self, count: int) -> None:
-        """Scroll a page."""
+        """Scroll by pages."""
         self.action_line(count * max(self.content_size.height - 1, 1))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel."""
+        """Scroll with the wheel."""
         self.action_line(1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel."""
+        """Scroll with the wheel."""
         self.action_line(-1)
 
 
 class LadderPane(Pane):
-    """The hosts and their frames; up and down go from frame to frame."""
+    """The hosts and their frames. The up and down keys move from frame to frame."""
 
-    title = "LadderPane"
+    title = "Ladder"
     numbers: list[int]
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Around the cursor's frame."""
+        """Return the lines around the cursor's frame."""
         found, self.numbers = ladder.lines(self.session, width, height)
         return found
 
     def action_line(self, count: int) -> None:
-        """The next frame."""
+        """Go to the next frame."""
         self.stepper.action_step("frame", count)
 
     def action_page(self, count: int) -> None:
-        """A screenful of frames on."""
+        """Go on by a screenful of frames."""
         self.stepper.action_step("frame", count * max(self.content_size.height - 2, 1))
 
     def on_click(self, event: events.Click) -> None:
-        """To the frame on this line."""
+        """Go to the frame on this line."""
         place = event.get_content_offset(self)
         if place is not None and place.y < len(self.numbers) and self.numbers[place.y]:
             self.stepper.do(f"goto frame {self.numbers[place.y]}")
 
 
 class Events(Pane):
-    """All events; up and down go from one to the next."""
+    """All events. The up and down keys move from one to the next."""
 
     title = "Events"
     first = 0
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Around the cursor."""
+        """Return the lines around the cursor."""
         timeline, here = self.session.timeline, self.session.cursor.position
         self.first = max(0, min(here - height // 2, len(timeline.events) - height))
         names = max((len(name) for name in timeline.lanes), default=1)
@@ -146,28 +146,28 @@ class Events(Pane):
         return found
 
     def action_line(self, count: int) -> None:
-        """The next event."""
+        """Go to the next event."""
         self.stepper.action_step("event", count)
 
     def action_page(self, count: int) -> None:
-        """A screenful on."""
+        """Go on by a screenful."""
         self.stepper.action_step("event", count * max(self.content_size.height - 1, 1))
 
     def on_click(self, event: events.Click) -> None:
-        """To the event on this line."""
+        """Go to the event on this line."""
         place = event.get_content_offset(self)
         if place is not None and self.first + place.y < len(self.session.timeline.events):
             self.stepper.do(f"goto event {self.first + place.y}")
 
 
 class Compare(Pane):
-    """After `whatif`: the frames of both runs, each beside its counterpart."""
+    """The frames of both runs after `whatif`, each beside its counterpart."""
 
     title = "Compare"
     frames: list[int]
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """What each run came to, and the rows around the cursor's frame."""
+        """Return the result of each run, and the rows around the cursor's frame."""
         session = self.session
         runs = session.runs()
         self.frames = []
@@ -195,7 +195,7 @@ class Compare(Pane):
         return found
 
     def _here(self) -> int:
-        """The row of the cursor's frame."""
+        """Return the row of the cursor's frame."""
         session, frame = self.session, self.session.frame
         if frame is None:
             return 0
@@ -206,15 +206,15 @@ class Compare(Pane):
         return 0
 
     def action_line(self, count: int) -> None:
-        """The next frame."""
+        """Go to the next frame."""
         self.stepper.action_step("frame", count)
 
     def action_page(self, count: int) -> None:
-        """A screenful of frames on."""
+        """Go on by a screenful of frames."""
         self.stepper.action_step("frame", count * max(self.content_size.height - 4, 1))
 
     def on_click(self, event: events.Click) -> None:
-        """To the frame on this line."""
+        """Go to the frame on this line."""
         place = event.get_content_offset(self)
         if place is not None and place.y < len(self.frames) and self.frames[place.y]:
             self.stepper.do(f"goto frame {self.frames[place.y]}")

@@ -1,4 +1,4 @@
-"""What the terminal stepper shows, without the screen: the cursor, the chosen connection and field, the last message."""
+"""The state of the terminal stepper without its screen: the cursor, the chosen connection and field, the last message."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from pystack.stepper.timeline import Timeline
 
 
 class TerminalSession:
-    """One person looking at one timeline.
+    """One user's view of one timeline.
 
-    since    the position with which the connection is compared: where the last step came from, or the event before
+    since    the position that the connection is compared with: before the last step, or the previous event after a jump
     pinned   the connection to show, or "" for that of the event at the cursor
-    field    the chosen field: Wireshark's name, and which of that name; it stays chosen from frame to frame
-    other    the cursor of the other run, after `whatif`; `rows` has both runs frame beside frame, `numbers` what each came to
+    field    the chosen field: Wireshark's name, and its number among fields of that name; it stays from frame to frame
+    other    the cursor of the other run after `whatif`; `rows` has the frames of both runs, `numbers` their results
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class TerminalSession:
 
     @property
     def entry(self) -> "Entry | None":
-        """The event."""
+        """The event at the cursor."""
         return self.cursor.entry
 
     @property
     def frame(self) -> "Frame | None":
-        """The frame."""
+        """The frame at the cursor."""
         return self.cursor.frame
 
     @property
@@ -62,7 +62,7 @@ class TerminalSession:
 
     @property
     def node(self) -> "Node | None":
-        """The chosen field in this frame, or None where it has no such field."""
+        """The chosen field in this frame, or None if the frame has no such field."""
         named = self._named(self.field[0])
         return named[min(self.field[1], len(named) - 1)] if named else None
 
@@ -82,12 +82,14 @@ class TerminalSession:
         return self.pinned or self.cursor.conn
 
     def tcb(self) -> "dict[str, Any] | None":
-        """Its fields at the cursor."""
+        """Return the connection's fields at the cursor."""
         conn = self.conn
         return self.timeline.tcb(self.cursor.position, conn) if conn else None
 
     def changes(self) -> "dict[str, tuple[Any, Any]]":
-        """What the last step changed in it, or after a jump the event at the cursor: {field: (before, after)}."""
+        """Return what the last step changed in the connection, or after a jump the last event: {field: (before,
+        after)}.
+        """
         now = self.tcb()
         if now is None:
             return {}
@@ -95,13 +97,13 @@ class TerminalSession:
         return {name: (then.get(name), new) for name, new in now.items() if then and then.get(name) != new}
 
     def moved(self, came_from: int, stepped: bool) -> None:
-        """The cursor is somewhere else: after a step from where it was, or after a jump."""
+        """Note that the cursor has moved, by a step from `came_from` or by a jump."""
         position = self.cursor.position
         if position != came_from:
             self.since = came_from if stepped else position - 1
 
     def next_connection(self) -> str:
-        """Pin the next connection; behind the last one comes the cursor's own again."""
+        """Pin the next connection. After the last one, the connection at the cursor is shown again."""
         known = list(self.timeline.connections)
         if not known:
             return ""
@@ -112,7 +114,11 @@ class TerminalSession:
     # -- what if -------------------------------------------------------------------------------------------------------
 
     def what_if(self, texts: list[str]) -> None:
-        """Run the scenario once more with changes, made at the cursor (go before the first event: where it makes sense)."""
+        """Run the scenario once more with changes, which are made at the cursor.
+
+        If the cursor is before the first event, each change is made where it makes sense. ChangeError if it cannot be
+        made.
+        """
         if self.scenario is None:
             raise ChangeError("only a scenario can run again with a change, and this is a recording")
         if self.changed:
@@ -126,7 +132,7 @@ class TerminalSession:
         self.numbers = [_numbers(self.timeline), _numbers(timeline)]
 
     def swap(self) -> bool:
-        """To the other run, at the same time; False where there is none."""
+        """Switch to the other run at the same time. Return False if there is no other run."""
         if self.other is None:
             return False
         time = self.cursor.time
@@ -138,7 +144,7 @@ class TerminalSession:
         return True
 
     def runs(self) -> "tuple[Timeline, Timeline] | None":
-        """The run as it is, and the changed one."""
+        """The original run and the changed one, or None."""
         if self.other is None:
             return None
         pair = (self.timeline, self.other.timeline)
@@ -147,16 +153,16 @@ class TerminalSession:
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """A message for the person."""
+        """Show a message to the user."""
         self.message, self.failed = text, False
 
     def fail(self, text: str) -> None:
-        """What is wrong with what the person asked, on one line."""
+        """Show an error to the user, on one line."""
         self.message, self.failed = " ".join(text.split()), True
 
 
 def _numbers(timeline: Timeline) -> str:
-    """A run in a few numbers."""
+    """Return a run in a few numbers."""
     found = figures(timeline)
     last = found.pop("last data")
     return ", ".join(

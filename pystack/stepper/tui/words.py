@@ -1,4 +1,4 @@
-"""Numbers as people read them: times, sequence numbers, the fields of a connection and what they are."""
+"""Numbers in readable form: times, sequence numbers, the fields of a connection and their meanings."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from pystack.stepper import snapshot
 
 M32 = 0xFFFFFFFF
 
-#: the fields of a connection in the order shown, with what they are; the rest comes behind
+#: the fields of a connection in the order shown, with their meanings; the other fields follow
 FIELDS = {
     "state": "of the connection",
     "ca_state": "phase of loss recovery",
@@ -42,17 +42,17 @@ INFINITE = 1 << 30
 
 
 def ms(ns: int) -> str:
-    """Nanoseconds as milliseconds, to the microsecond."""
+    """Format nanoseconds as milliseconds, to the microsecond."""
     return f"{ns / 1_000_000:.3f}"
 
 
 def since(time: int, start: int) -> str:
-    """Milliseconds since the start."""
+    """Format a time as milliseconds since the start."""
     return ms(time - start)
 
 
 def value(name: str, raw: Any, tcb: dict[str, Any]) -> str:
-    """A field's value: times in ms, sequence numbers from the initial one, sizes as they are."""
+    """Format a field's value: times in ms, sequence numbers relative to the initial one, other values unchanged."""
     if raw is None:
         return "-"
     if name in TIMES:
@@ -71,13 +71,13 @@ def value(name: str, raw: Any, tcb: dict[str, Any]) -> str:
 
 
 def relative(number: int, base: int) -> str:
-    """A sequence number counted from the initial one."""
+    """Return a sequence number relative to the initial one."""
     distance = (number - base) & M32
     return str(distance if distance < 1 << 31 else distance - (1 << 32))
 
 
 def segments(name: str, raw: Any, tcb: dict[str, Any]) -> str:
-    """A size in segments, where that helps."""
+    """Format a size in segments, if that helps."""
     mss = tcb.get("mss") or 0
     if name not in SEGMENTS or not isinstance(raw, int) or not raw or not mss or raw >= INFINITE:
         return ""
@@ -85,7 +85,7 @@ def segments(name: str, raw: Any, tcb: dict[str, Any]) -> str:
 
 
 _OPTIONS = re.compile(r"(?:, win \d+)?, options \[([^][]*)\]")
-#: what a label can do without, the first ones first
+#: the parts that a label can omit, in the order in which they are omitted
 _LESS = (
     re.compile(r", options \[[^][]*\]"),
     re.compile(r", win \d+"),
@@ -97,7 +97,7 @@ _LESS = (
 
 
 def label(summary: str, room: int) -> str:
-    """A frame in few words, for the arrow of a ladder: what tcpdump would print, with less and less of it."""
+    """Describe a frame in few words for the arrow of a ladder: tcpdump's line, shortened step by step until it fits."""
     text = re.sub(r"^IP [\d.]+ > [\d.]+: ", "", summary)
     text = text.replace("Flags ", "").replace("], ", "] ", 1).replace("seq ", "")
     text = _OPTIONS.sub(lambda found: " +SACK" if re.search(r"sack \d", found[1]) else found[0], text)
@@ -110,7 +110,7 @@ def label(summary: str, room: int) -> str:
 
 
 def connection(key: str) -> str:
-    """A connection's key, shorter: "a:40000 > 10.0.0.2:80"."""
+    """Shorten a connection's key: "a:40000 > 10.0.0.2:80"."""
     match = re.fullmatch(r"(\S+) tcp [\d.]+:(\d+)-([\d.]+:\d++)(.*)", key)
     if match is None:
         return key

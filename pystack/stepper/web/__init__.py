@@ -1,4 +1,4 @@
-"""The stepper in a browser: one page, served on this machine only, or exported into a file (pystack/stepper/export.py).
+"""The stepper in a browser: one page, served only to this machine, or exported into a file (pystack/stepper/export.py).
 
 `serve(timeline, port=0, browser=True)` needs the extra `web`.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`serve`, imported only when it is wanted: the export needs no server."""
+    """Import `serve` only when it is used, because the export needs no server."""
     if name == "serve":
         from pystack.stepper.web.server import serve
 

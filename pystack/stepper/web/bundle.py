@@ -1,9 +1,11 @@
-"""The page's script and style, which the build puts into the package (folder `web` of the sources; see docs/reference/stepper-web.md)."""
+"""The page's script and style. The build puts them into the package (sources in `web`; see
+docs/reference/stepper-web.md).
+"""
 
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parent / "static"
-#: name -> media type; nothing else is ever served from the folder
+#: name -> media type; no other file of the folder is ever served
 FILES = {
     "index.html": "text/html; charset=utf-8",
     "stepper.js": "text/javascript; charset=utf-8",
@@ -17,7 +19,7 @@ class BundleMissing(OSError):
 
 
 def text(name: str) -> str:
-    """One of FILES; BundleMissing says what to do where it is not there."""
+    """Return the text of one of FILES. BundleMissing says what to do if the file is not there."""
     try:
         return (STATIC / name).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""What the page is given: a timeline in chunks, as plain JSON-able data. The server sends it, the exported page carries it.
+"""The data of the page: a timeline in chunks that fit JSON. The server sends them, and the exported page contains them.
 
-The shapes are those of web/src/types.ts. Times are the trace's own; the page subtracts `start`.
+The shapes are those of web/src/types.ts. Times are those of the trace; the page subtracts `start`.
 """
 
 import re
@@ -20,27 +20,30 @@ if TYPE_CHECKING:
 
 EVENT_CHUNK = 128
 FRAME_CHUNK = 32
-#: bytes of a frame that are shown (a piece for offload has up to 64 KB)
+#: how many bytes of a frame are shown (a frame for segmentation offload has up to 64 KB)
 MOST_BYTES = 2048
-#: connections and ARP entries whose state the page is given beside those that a chunk's events are about
+#: for how many connections and ARP entries the page gets the state in each chunk, besides those of the chunk's events
 MOST_OBJECTS = 64
 
 FATES = ("delivered", "lost", "dropped", "unknown")
-#: added to the fate of a frame that repeats something
+#: added to the fate of a frame that is a retransmission
 AGAIN = 4
-#: what the plots draw of a connection's block
+#: the fields of a connection's block that the plots draw
 LINES = ("cwnd", "ssthresh", "in_flight", "srtt", "rto", "snd_wnd")
 
 _OPERATORS = re.compile(r"[=<>()\[\]\"']|\b(?:not|and|or|in|is)\b")
 
 
 def is_words(text: str) -> bool:
-    """Words to look for in the events' lines, not an expression (web/src/embedded.ts has the same rule)."""
+    """Return True if the text is words to search in the events' lines, and not an expression.
+
+    web/src/embedded.ts has the same rule.
+    """
     return _OPERATORS.search(text) is None
 
 
 class Trace:
-    """A timeline made ready for the page: an overview, and chunks of events and frames."""
+    """A timeline prepared for the page: an overview, and chunks of events and frames."""
 
     def __init__(self, timeline: "Timeline", scenario: "Scenario | None" = None, note: str = ""):
         self.timeline = timeline
@@ -52,7 +55,7 @@ class Trace:
         self._plots: dict[str, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:
-        """All that is not in chunks: it is fetched once."""
+        """Return everything that is not in chunks. The page fetches it once."""
         if self._overview is None:
             self._overview = self._make_overview()
         return self._overview
@@ -91,7 +94,7 @@ class Trace:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def events(self, number: int) -> dict[str, Any]:
-        """A chunk of events, the state before it, and what each event changed."""
+        """Return a chunk of events, the state before it, and the changes by each event. LookupError if there is none."""
         timeline = self.timeline
         first = number * EVENT_CHUNK
         if not 0 <= first < len(timeline.events):
@@ -116,7 +119,7 @@ class Trace:
         return {key: fields for n, (key, fields) in enumerate(objects.items()) if n < MOST_OBJECTS or key in touched}
 
     def _changes(self, index: int) -> dict[str, Any] | None:
-        """Key -> the fields that changed, all of them where it is new; None where it is gone."""
+        """Return the fields that changed by key: all fields of a new object, and None for one that is gone."""
         found: dict[str, Any] = {}
         timeline = self.timeline
         for key, fields in timeline.diff(index).items():
@@ -130,13 +133,13 @@ class Trace:
         return found or None
 
     def why(self, index: int) -> str:
-        """Why an event happened, in sentences."""
+        """Explain in sentences why an event happened."""
         return str(explain.why(self.timeline, event=index))
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def frames(self, number: int) -> list[dict[str, Any]]:
-        """A chunk of frames, each with its fields as a tree."""
+        """Return a chunk of frames, each with its fields as a tree. LookupError if there is none."""
         first = number * FRAME_CHUNK
         if not 0 <= first < len(self.timeline.frames):
             raise LookupError(f"no frames {number}")
@@ -145,7 +148,7 @@ class Trace:
     # -- plots -------------------------------------------------------------------------------------------------------
 
     def plots(self, key: str) -> dict[str, Any]:
-        """What is drawn of one connection."""
+        """Return the data of the plots of one connection. LookupError if there is none."""
         if key not in self.connections:
             raise LookupError(f"no connection {key!r}")
         if key not in self._plots:
@@ -177,7 +180,9 @@ def _columns(names: tuple[str, ...], rows: Any) -> dict[str, list[int]]:
 
 
 class _Scan:
-    """What one pass over all events gives: counts, changes of state, marks for the ladder, dropped and repeated frames."""
+    """The results of one pass over all events: counts, changes of state, marks for the ladder, dropped and repeated
+    frames.
+    """
 
     def __init__(self, timeline: "Timeline"):
         self.kinds: dict[str, int] = {}
@@ -219,7 +224,7 @@ def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
 
 
 def words(timeline: "Timeline", entry: Any) -> str:
-    """An event in words, without its RFC reference, which is shown beside them as a link; a frame by its summary."""
+    """Return an event in words, without its RFC reference, which is shown beside it as a link. A frame is its summary."""
     if entry.kind in ("frame.in", "frame.out") and entry.frame >= 0:
         frame = timeline.frames[entry.frame]
         return f"frame {frame.number} {'into' if entry.kind == 'frame.in' else 'out of'} {entry.fields['iface']}: {plot.short(frame.summary)}"

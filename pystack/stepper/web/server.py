@@ -1,8 +1,8 @@
-"""The server of the web stepper: Starlette on 127.0.0.1, one page, and JSON for what it shows.
+"""The server of the web stepper: Starlette on 127.0.0.1, one page, and JSON for its data.
 
-Safe on a machine with other users and other open pages: every address begins with a random secret, the Host must be this
-machine's own name (against DNS rebinding), requests from other pages are refused, expressions go through expr.py alone, and
-of files only the bundle's are served.
+It is safe on a machine with other users and other open pages. Every address begins with a random secret. The Host must
+be this machine's own name (against DNS rebinding), and requests from other pages are refused. Expressions are evaluated
+only by expr.py, and only the bundle's files are served.
 """
 
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario
     from pystack.stepper.timeline import Timeline
 
-#: a request is a position and a few expressions
+#: a request holds a position and a few expressions
 MOST_BODY = 100_000
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; "
@@ -43,13 +43,15 @@ HEADERS = {
 
 
 def answer(value: Any, status: int = 200) -> Response:
-    """JSON."""
+    """Return a response with JSON."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
     return Response(text, status, media_type="application/json")
 
 
 class Guard:
-    """Lets through what comes from this server's own page: right Host, right secret, no other page's request."""
+    """Lets through only requests of this server's own page: the right Host, the right secret, and no other page's
+    request.
+    """
 
     def __init__(self, app: Any, hosts: list[str], secret: str):
         self.app = app
@@ -57,9 +59,9 @@ class Guard:
         self.secret = secret
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ASGI."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
-            return  # no web sockets, no lifespan
+            return  # The server has no web sockets and no lifespan.
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -70,7 +72,7 @@ class Guard:
         await (self.app if refusal is None else refusal)(scope, receive, send_with_headers)
 
     def refusal(self, request: Request) -> Response | None:
-        """Why not, or None."""
+        """Return a response that says why the request is refused, or None."""
         if request.headers.get("host", "") not in self.hosts:
             return PlainTextResponse(
                 "pystack: the server accepts requests only under this machine's local names\n", 421
@@ -78,7 +80,7 @@ class Guard:
         origin = request.headers.get("origin")
         if origin is not None and origin not in [f"http://{host}" for host in self.hosts]:
             return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
-        # a link somewhere else may lead here; it cannot know the secret
+        # A link on another site may lead here, but that site cannot know the secret.
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
         first = request.url.path.split("/", 2)[1]
@@ -88,14 +90,14 @@ class Guard:
 
 
 def application(session: WebSession, port: int, secret: str) -> Any:
-    """The ASGI application; every path is below /SECRET/."""
+    """Return the ASGI application. Every path is below /SECRET/."""
     lock = threading.Lock()
 
     def static(name: str) -> Callable[[Request], Response]:
         return lambda request: Response(bundle.text(name), media_type=bundle.FILES[name])
 
     def asked(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
-        """An answer in JSON. One asks the timeline at a time."""
+        """Wrap a function of the session: its result becomes JSON. Only one request at a time uses the timeline."""
 
         def ask(arguments: dict[str, Any]) -> Response:
             try:
@@ -116,7 +118,7 @@ def application(session: WebSession, port: int, secret: str) -> Any:
         return endpoint
 
     def download(request: Request) -> Response:
-        """The exported page."""
+        """Return the exported page."""
         try:
             with lock:
                 trace = session.trace(request.path_params["trace"])
@@ -146,7 +148,7 @@ def application(session: WebSession, port: int, secret: str) -> Any:
 
 
 async def read(request: Request) -> dict[str, Any]:
-    """The body of a request: a JSON object of bounded size."""
+    """Return the body of a request: a JSON object of bounded size. ValueError says what is wrong with it."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise ValueError("the body must be JSON")
     body = b""
@@ -171,8 +173,8 @@ def serve(
     cursor: "Cursor | None" = None,
     scenario: "Scenario | None" = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C; the address is printed."""
-    bundle.text("stepper.js")  # says so now where it is missing
+    """Serve the page on 127.0.0.1 until Ctrl-C, and print its address."""
+    bundle.text("stepper.js")  # fails now if the bundle is missing
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

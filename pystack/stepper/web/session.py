@@ -1,4 +1,4 @@
-"""What the page may ask of the server. Each call names the trace: "0" is the one that was opened, others are branches."""
+"""The requests that the page may send. Each one names the trace: "0" is the one that was opened, others are branches."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from pystack.stepper.records import Entry
     from pystack.stepper.timeline import Timeline
 
-#: how long a filter looks before it answers with what it has
+#: how many seconds a filter searches before it answers with what it has found
 SLICE = 0.25
-#: what one step may count, how many breakpoints there may be, how many matches one answer has
+#: the most units of one step, breakpoints, and matches in one answer
 MOST_STEPS = 10_000
 MOST_BREAKPOINTS = 100
 MOST_MATCHES = 20_000
-#: branches kept; the oldest one gives way
+#: how many branches are kept; a new one replaces the oldest
 MOST_BRANCHES = 8
 
 
 class WebSession:
-    """The traces that the page can look at. Position and breakpoints are the page's; the server keeps none.
+    """The traces that the page can show. The page holds position and breakpoints; the server keeps none.
 
-    ValueError and LookupError tell the reader what was wrong with the question.
+    ValueError and LookupError say what was wrong with a request.
     """
 
     def __init__(self, trace: Trace, cursor: Cursor | None = None):
@@ -39,7 +39,7 @@ class WebSession:
         ]
 
     def trace(self, trace: str) -> Trace:
-        """One of the traces by its id."""
+        """Return a trace by its id. LookupError if there is none."""
         found = self.traces.get(trace)
         if found is None:
             raise LookupError(f"no trace {trace!r}")
@@ -55,7 +55,7 @@ class WebSession:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def overview(self, trace: str) -> dict[str, Any]:
-        """What there is, and where the command line wants to begin."""
+        """Return the overview of a trace, and the position at which the command line begins."""
         found = self.trace(trace)
         first = trace == "0"
         return {
@@ -68,26 +68,26 @@ class WebSession:
         }
 
     def events(self, trace: str, number: int) -> dict[str, Any]:
-        """A chunk of events."""
+        """Return a chunk of events."""
         return self.trace(trace).events(number)
 
     def frames(self, trace: str, number: int) -> list[dict[str, Any]]:
-        """A chunk of frames."""
+        """Return a chunk of frames."""
         return self.trace(trace).frames(number)
 
     def plots(self, trace: str, connection: str) -> dict[str, Any]:
-        """What is drawn of a connection."""
+        """Return the data of a connection's plots."""
         return self.trace(trace).plots(connection)
 
     def why(self, trace: str, index: int) -> dict[str, str]:
-        """Why an event happened, in sentences."""
+        """Explain in sentences why an event happened."""
         self._cursor(trace, index)
         return {"text": self.trace(trace).why(index)}
 
     # -- moving ------------------------------------------------------------------------------------------------------
 
     def step(self, trace: str, unit: str, count: int, **where: Any) -> dict[str, int]:
-        """Where a step of the cursor leads."""
+        """Return where a step of the cursor leads."""
         cursor = self._cursor(trace, where.get("from"))
         if unit not in UNITS or not isinstance(count, int) or abs(count) > MOST_STEPS:
             raise ValueError(f"no step of {count!r} {unit!r}")
@@ -95,7 +95,7 @@ class WebSession:
         return {"position": cursor.position}
 
     def run(self, trace: str, direction: int, breakpoints: list[Any], **where: Any) -> dict[str, Any]:
-        """On to the next breakpoint that hits."""
+        """Go to the next event at which a breakpoint hits."""
         cursor = self._cursor(trace, where.get("from"))
         if direction not in (1, -1) or not isinstance(breakpoints, list) or len(breakpoints) > MOST_BREAKPOINTS:
             raise ValueError("run needs a direction (forwards or backwards) and a list of breakpoints")
@@ -113,13 +113,15 @@ class WebSession:
         return {"position": cursor.position, "hit": made.index(hit), "text": told}
 
     def evaluate(self, trace: str, text: str, at: int) -> dict[str, Any]:
-        """An expression at an event; what is no plain value has none here."""
+        """Evaluate an expression at an event. The value is None unless it is a plain value."""
         timeline = self._cursor(trace, at).timeline
         value = _quiet(Expression(str(text), timeline.hosts), Scope(timeline, at))
         return {"value": value if isinstance(value, (int, float, str, list, dict)) else None}
 
     def filter(self, trace: str, text: str, most: int, **where: Any) -> dict[str, Any]:
-        """The events that match words or an expression, as many as are found in a while; `next` is where to go on."""
+        """Return the events that match words or an expression, as many as are found in a while. `next` is where to
+        continue.
+        """
         timeline = self.trace(trace).timeline
         index, total = where.get("from"), len(timeline.events)
         if not isinstance(index, int) or not 0 <= index <= total or not isinstance(most, int):
@@ -144,7 +146,7 @@ class WebSession:
     # -- what if -----------------------------------------------------------------------------------------------------
 
     def branch(self, trace: str, at: int, change: str, argument: str) -> dict[str, Any]:
-        """Run the scenario again with a change from here on, and compare."""
+        """Run the scenario again with a change at this event, and compare the runs."""
         cursor = self._cursor(trace, at)
         if trace != "0":
             raise ValueError("this is already a branch; go back to the scenario first")
@@ -158,7 +160,7 @@ class WebSession:
 
 
 def _quiet(expression: Any, scope: Scope) -> Any:
-    """The value, or None where the values do not allow one."""
+    """Return the value, or None if it cannot be computed."""
     try:
         return expression.value(scope)
     except (ArithmeticError, LookupError, TypeError, ValueError):

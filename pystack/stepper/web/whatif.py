@@ -1,4 +1,4 @@
-"""What-if: a scenario run again with a change, beside the run as it was."""
+"""What if: a scenario runs again with a change, beside the original run."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from pystack.stepper.cursor import Cursor
 from pystack.stepper.plot.data import short
 from pystack.stepper.web.data import Trace
 
-#: what is filled in to begin with, by what a change takes
+#: the text that an input field begins with, by the kind of argument
 SUGGESTIONS = {"TIME": "50ms", "SHARE": "0.05", "BITS": "1000000", "NAME": "cubic", "NAME=VALUE": "tcp_sack=off"}
 
 
 def changes(trace: Trace) -> list[dict[str, Any]]:
-    """What can be changed; nothing where the trace is no scenario."""
+    """Return the possible changes; none if the trace is not a scenario."""
     if trace.scenario is None:
         return []
     from pystack.stepper.changes import FORMS
@@ -37,7 +37,7 @@ def changes(trace: Trace) -> list[dict[str, Any]]:
 
 
 def branch(trace: Trace, cursor: Cursor, change: str, argument: str) -> tuple[Trace, dict[str, Any]]:
-    """The branched trace, and both runs side by side. ValueError says what cannot be done."""
+    """Return the branched trace, and both runs side by side. ValueError says what cannot be done."""
     if trace.scenario is None:
         raise ValueError("only a scenario can run again with a change")
     from pystack.stepper import branch as engine

@@ -1,7 +1,7 @@
-"""The interface of congestion control; the hook names are those of FreeBSD's cc_algo.
+"""The interface of congestion control. The names of the hooks are those of FreeBSD's cc_algo.
 
-A user's own algorithm subclasses CongestionControl, overrides the hooks, sets `tcb.cwnd` and
-`tcb.ssthresh` (ints, bytes), and registers under its name with `register` (docs/howto/congestion.md).
+Your own algorithm subclasses CongestionControl, overrides the hooks, sets `tcb.cwnd` and `tcb.ssthresh` (ints, in
+bytes), and registers under its name with `register` (docs/howto/congestion.md).
 """
 
 import re
@@ -9,54 +9,57 @@ from typing import Any
 
 from pystack_c.tcp.tcb import Tcb
 
-# What cong_signal tells.
-SIGNAL_LOSS = 1  # fast retransmit: a loss found by duplicate ACKs or SACK
+# The signals that cong_signal reports.
+SIGNAL_LOSS = 1  # fast retransmit: duplicate ACKs or SACK revealed a loss
 SIGNAL_RTO = 2  # the retransmission timer expired
-SIGNAL_ECN = 3  # the peer echoes congestion marks
+SIGNAL_ECN = 3  # the peer reported congestion marks
 
 
 class CongestionControl:
-    """One instance a connection. The base class is a fixed interface that leaves cwnd alone."""
+    """The congestion control of one connection. The base class never changes cwnd."""
 
-    #: what TCP_CONGESTION and the setting tcp_congestion call it
+    #: The name for TCP_CONGESTION and for the setting tcp_congestion.
     name = "none"
-    #: a fast retransmit is followed by fast recovery (RFC 5681 3.2); False: by slow start, as after a timeout
+    #: True if fast recovery follows a fast retransmit (RFC 5681 3.2). False if slow start follows, as after a timeout.
     fast_recovery = True
-    #: chosen in mid-connection, it goes on with the window that is there; False: with its own
+    #: True if the algorithm keeps the current window when it is chosen during a connection. False if it sets its own.
     keeps_window = True
-    #: attributes that hold sequence numbers of ours (such as the end of a round): what they hold stays comparable (tcp/marks.py)
+    #: The attributes that hold our sequence numbers, such as the end of a round. tcp/marks.py keeps them comparable.
     marks = ()  # type: tuple[str, ...]
 
     def argument(self, n: int) -> None:
-        """The number in `name(n)`. An algorithm that takes none refuses it (ValueError)."""
+        """Take the number in `name(n)`. Raise ValueError if the algorithm takes no number."""
         raise ValueError(f"{self.name} does not take a number")
 
     def conn_init(self, tcb: Tcb) -> None:
-        """The connection is established: set the initial window."""
+        """Set the initial window, because the connection is established."""
 
     def ack_received(self, tcb: Tcb, acked: int) -> None:
-        """`acked` new bytes were acknowledged outside of fast recovery."""
+        """Process `acked` new bytes that were acknowledged outside of fast recovery."""
 
     def sample(self, tcb: Tcb) -> None:
-        """After each ACK, with a delivery rate sample in `tcb.rate` (rate.py).
+        """Process a delivery rate sample in `tcb.rate` (rate.py) after an ACK.
 
-        An algorithm that also sets `tcb.own_recovery` does without PRR: cwnd is its own business during recovery.
+        An algorithm that sets `tcb.own_recovery` works without PRR, and controls cwnd during recovery by itself.
         """
 
     def cong_signal(self, tcb: Tcb, signal: int) -> None:
-        """Congestion: lower ssthresh and cwnd."""
+        """Lower ssthresh and cwnd, because of congestion. `signal` is one of SIGNAL_*."""
 
     def segment_lost(self, tcb: Tcb, seg: Any) -> None:
-        """`seg` was marked lost (seg.seq, seg.end, seg.tx_in_flight), one call each; what follows for cwnd, cong_signal says."""
+        """Note that `seg` was marked as lost (seg.seq, seg.end, seg.tx_in_flight).
+
+        There is one call for each segment. A call of cong_signal reports the congestion itself.
+        """
 
     def post_recovery(self, tcb: Tcb) -> None:
-        """Fast recovery is over."""
+        """Adjust cwnd at the end of fast recovery."""
 
     def undone(self, tcb: Tcb) -> None:
-        """The last congestion signal was wrong; cwnd and ssthresh are back (RFC 4015)."""
+        """Adjust the state after the last signal proved wrong. cwnd and ssthresh are already restored (RFC 4015)."""
 
     def after_idle(self, tcb: Tcb) -> None:
-        """Data is about to be sent after an idle time longer than RTO."""
+        """Adjust cwnd before data is sent after an idle time longer than the RTO."""
 
 
 REGISTRY: dict[Any, Any] = {}
@@ -65,9 +68,10 @@ CALL = re.compile(r"([a-z][a-z0-9_-]{0,14})(?:\(([1-9][0-9]{0,6})\))?")
 
 
 def register(cls: Any) -> type:  # python
-    """Make an algorithm available by its `name` (a class decorator); one of the same name takes its place.
+    """Make an algorithm available under its `name` (a class decorator). It replaces one with the same name.
 
-    A TypeError where it is no subclass of CongestionControl, a ValueError where the name is not a short lower-case word.
+    Raise TypeError if `cls` is not a subclass of CongestionControl, or ValueError if the name is not a short lower-case
+    word.
     """
     if not (isinstance(cls, type) and issubclass(cls, CongestionControl)):
         raise TypeError(f"{cls!r} is not a subclass of CongestionControl")
@@ -80,7 +84,7 @@ def register(cls: Any) -> type:  # python
 
 
 def create(name: str) -> CongestionControl:
-    """A new instance by `name` or `name(n)`; a ValueError, which lists what there is, where nothing is called that."""
+    """Return a new instance for `name` or `name(n)`. Raise ValueError, which lists the names, if there is none."""
     algorithms: dict[Any, Any] = REGISTRY
     plain = algorithms.get(name)
     if plain is not None:
@@ -95,7 +99,7 @@ def create(name: str) -> CongestionControl:
 
 
 def known(name: str) -> bool:
-    """Can `create` make it?"""
+    """Return True if `create` accepts the name."""
     try:
         create(name)
     except ValueError:

@@ -1,18 +1,19 @@
-"""What holds the sender up: nothing but the network, the peer's window, or its own send buffer (RFC 4898 SndLimTime*).
+"""Measure what limits the sender: the network, the peer's window, or its own send buffer (RFC 4898 SndLimTime*).
 
-At each moment a connection with something to send is in one of these, and the time spent in each is counted. `tcp_info` tells
-them as Linux does: busy_time is the sum of all three.
+A connection with something to send is always in one of these conditions, and the time in each is counted. `tcp_info`
+reports the times as Linux does: busy_time is the sum of all three.
 """
 
 import pystack_c.const as C
 from pystack_c.tcp.tcb import Tcb
 
-# (C.CHRONO_*) IDLE: nothing is out and nothing waits. BUSY: the network, or the congestion window. RWND: the peer's window holds
-# back what cwnd would allow. SNDBUF: all is sent, cwnd has room, and the application could not write more.
+# C.CHRONO_IDLE: nothing is in flight, and nothing waits. BUSY: the network or the congestion window limits the sender.
+# RWND: the peer's window holds back data that cwnd would admit. SNDBUF: all data is sent, cwnd has room, and the
+# application could not write more.
 
 
 def switch(tcb: Tcb, kind: int) -> None:
-    """From now on it is `kind`; the time until now counts for what it was."""
+    """Change the condition to `kind`, and count the time until now for the previous one."""
     if tcb.chrono == kind:
         return
     settle(tcb)
@@ -20,7 +21,7 @@ def switch(tcb: Tcb, kind: int) -> None:
 
 
 def settle(tcb: Tcb) -> None:
-    """Count the time until now."""
+    """Count the time until now for the current condition."""
     elapsed = tcb.core.now - tcb.chrono_at
     tcb.chrono_at = tcb.core.now
     if tcb.chrono == C.CHRONO_BUSY:
@@ -32,7 +33,10 @@ def settle(tcb: Tcb) -> None:
 
 
 def after_output(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
-    """All was sent that could be: what is in the way of more? `usable` is what the peer's window leaves, `room` what cwnd does."""
+    """Determine, after output, what limits the sender.
+
+    `usable` is the number of bytes that the peer's window admits, and `room` the number that cwnd admits.
+    """
     if unsent > 0:
         limited = usable < unsent and usable < tcb.mss and usable < room
         switch(tcb, C.CHRONO_RWND if limited else C.CHRONO_BUSY)

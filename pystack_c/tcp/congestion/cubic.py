@@ -1,6 +1,6 @@
 """CUBIC (RFC 9438) with HyStart++ in slow start (RFC 9406).
 
-Windows are bytes in the Tcb and segments (floats) in here, as in the RFC's formulas.
+Windows are in bytes in the Tcb, and in segments (floats) in this module, as in the RFC's formulas.
 """
 
 from typing import Any
@@ -13,12 +13,12 @@ from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
 from pystack_c.tcp.tcb import Tcb
 
-# RFC 9438 4.1 and 4.6
+# Constants of RFC 9438 4.1 and 4.6.
 CUBIC_C = 0.4
 BETA = 0.7
 ALPHA = 3.0 * (1.0 - BETA) / (1.0 + BETA)
 
-# RFC 9406 4.3
+# Constants of RFC 9406 4.3, times in ns.
 MIN_RTT_THRESH = 4_000_000
 MAX_RTT_THRESH = 16_000_000
 MIN_RTT_DIVISOR = 8
@@ -28,7 +28,7 @@ CSS_ROUNDS = 5
 
 
 class Cubic(CongestionControl):
-    """One connection's CUBIC."""
+    """The CUBIC state of one connection."""
 
     name = "cubic"
     marks = ("round_end", "steps.round_end")
@@ -40,7 +40,7 @@ class Cubic(CongestionControl):
         self.epoch = -1
         self.updated = 0
         self.cwnd_prior = 0.0
-        # 4.9: what was there before the last reduction, in case that was wrong
+        # RFC 9438 4.9: the state before the last reduction, in case it was spurious.
         self.saved = False
         self.saved_w_max = 0.0
         self.saved_k = 0.0
@@ -48,7 +48,7 @@ class Cubic(CongestionControl):
         self.saved_epoch = -1
         self.saved_cwnd_prior = 0.0
         self.saved_initial = True
-        # HyStart++, in the initial slow start only (RFC 9406 4.1)
+        # HyStart++, only in the initial slow start (RFC 9406 4.1).
         self.initial = True
         self.round_end = 0
         self.round_started = False
@@ -57,18 +57,18 @@ class Cubic(CongestionControl):
         self.samples = 0
         self.css_baseline = -1
         self.css_rounds = 0
-        #: Linux's arithmetic, where the setting asks for it
+        #: Linux's arithmetic, if the setting selects it.
         self.steps: Any = None
 
     def conn_init(self, tcb: Tcb) -> None:
-        """The initial window (RFC 6928)."""
+        """Set the initial window (RFC 6928)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
         if quirks.cubic_as_linux(t):
             self.steps = LinuxCubic()
 
     def ack_received(self, tcb: Tcb, acked: int) -> None:
-        """Slow start below ssthresh, the cubic function above."""
+        """Grow cwnd: by slow start below ssthresh, and by the cubic function above it."""
         t: Tcb = tcb
         if self.steps is not None:
             self._as_linux(t, acked)
@@ -78,7 +78,11 @@ class Cubic(CongestionControl):
             self._avoidance(t, acked)
 
     def _slow_start(self, t: Tcb, acked: int) -> None:
-        """RFC 9406 4.2: watch the round-trip time for a rise; then grow slower, then stop. Later slow starts know where to stop."""
+        """Perform slow start with HyStart++ (RFC 9406 4.2).
+
+        If the round-trip time rises, cwnd grows more slowly, and then slow start ends. Later slow starts end at
+        ssthresh.
+        """
         limit = t.core.config.tcp_hystart_limit * t.mss
         grow = acked if acked < limit or limit == 0 else limit
         if self.initial:
@@ -88,14 +92,14 @@ class Cubic(CongestionControl):
             t.cwnd = t.ssthresh
 
     def _watch(self, t: Tcb, grow: int) -> int:
-        """RFC 9406 4.2: how much of `grow` is left for cwnd."""
+        """Return the part of `grow` that cwnd may grow by, in bytes (RFC 9406 4.2)."""
         self._round(t)
         if t.last_rtt >= 0:
             if self.round_min < 0 or t.last_rtt < self.round_min:
                 self.round_min = t.last_rtt
             self.samples += 1
         if self.css_baseline >= 0:
-            # In conservative slow start: the rise was a blip where the time falls below the baseline again.
+            # This is conservative slow start. If the time falls below the baseline again, the rise was a transient.
             grow = grow // CSS_GROWTH_DIVISOR
             if self.samples >= N_RTT_SAMPLE and self.round_min < self.css_baseline:
                 self.css_baseline = -1
@@ -108,7 +112,7 @@ class Cubic(CongestionControl):
         return grow
 
     def _as_linux(self, t: Tcb, acked: int) -> None:
-        """cubictcp_cong_avoid: slow start up to ssthresh; the rest of the ACK counts above it."""
+        """Grow cwnd as Linux does (cubictcp_cong_avoid): slow start up to ssthresh, then CUBIC for the rest."""
         steps = self.steps
         steps.rtt(t)
         if t.cwnd < t.ssthresh:
@@ -120,7 +124,7 @@ class Cubic(CongestionControl):
             steps.avoid(t, acked, self.w_max)
 
     def _round(self, t: Tcb) -> None:
-        """A round ends when what was out at its start is acknowledged."""
+        """Start a new round if all data in flight at the start of the last one is acknowledged."""
         if self.round_started and not seq_ge(t.snd_una, self.round_end):
             return
         self.round_started = True
@@ -131,7 +135,7 @@ class Cubic(CongestionControl):
         if self.css_baseline >= 0:
             self.css_rounds += 1
             if self.css_rounds >= CSS_ROUNDS:
-                # RFC 9406 4.2: five rounds of it: congestion avoidance.
+                # RFC 9406 4.2: congestion avoidance starts after five rounds of conservative slow start.
                 t.ssthresh = t.cwnd
                 self.cwnd_prior = t.cwnd / float(t.mss)
                 self.css_baseline = -1
@@ -140,7 +144,7 @@ class Cubic(CongestionControl):
                 t.core.counters.TcpExtTCPHystartDelayCwnd += t.cwnd // t.mss
 
     def _avoidance(self, t: Tcb, acked: int) -> None:
-        """RFC 9438 4.2 to 4.5."""
+        """Perform congestion avoidance (RFC 9438 4.2 to 4.5)."""
         mss = float(t.mss)
         cwnd = t.cwnd / mss
         now = t.core.now
@@ -153,20 +157,21 @@ class Cubic(CongestionControl):
             else:
                 self.k = ((self.w_max - cwnd) / CUBIC_C) ** (1.0 / 3.0)
         elif now - self.updated > t.srtt:
-            # 4.2: time in which cwnd was not updated, as the application had nothing to send, is not counted.
+            # RFC 9438 4.2: exclude the time in which cwnd was not updated because the application had nothing to send.
             self.epoch += now - self.updated - t.srtt
         self.updated = now
         segments = acked / mss
         elapsed = (now - self.epoch) / 1e9
         w_cubic = self._w(elapsed)
-        # 4.3: what Reno would have. As fast as Reno (alpha 1) once past the window before the last reduction.
+        # RFC 9438 4.3: the window that Reno would have. It grows as fast as Reno (alpha 1) above the window before the
+        # last reduction.
         alpha = 1.0 if self.w_est >= self.cwnd_prior else ALPHA
         self.w_est += alpha * segments / cwnd
         if w_cubic < self.w_est:
             if self.w_est > cwnd:
                 t.cwnd = int(self.w_est * mss)
             return
-        # 4.4 and 4.5: towards the target of one round trip ahead, at most by half of cwnd.
+        # RFC 9438 4.4 and 4.5: approach the target for one round trip ahead, by at most half of cwnd.
         target = self._w(elapsed + t.srtt / 1e9)
         if target < cwnd:
             target = cwnd
@@ -175,12 +180,12 @@ class Cubic(CongestionControl):
         t.cwnd += int((target - cwnd) / cwnd * segments * mss)
 
     def _w(self, elapsed: float) -> float:
-        """W_cubic(t) = C * (t - K)^3 + W_max."""
+        """Return W_cubic(t) = C * (t - K)^3 + W_max, in segments."""
         d = elapsed - self.k
         return CUBIC_C * d * d * d + self.w_max
 
     def cong_signal(self, tcb: Tcb, signal: int) -> None:
-        """RFC 9438 4.6 to 4.8: multiplicative decrease, fast convergence."""
+        """Reduce cwnd by multiplicative decrease, with fast convergence (RFC 9438 4.6 to 4.8)."""
         t: Tcb = tcb
         mss = float(t.mss)
         cwnd = t.cwnd / mss
@@ -197,13 +202,17 @@ class Cubic(CongestionControl):
         t.ssthresh = reduced if reduced > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         if signal == SIGNAL_RTO:
-            # 4.8: the next congestion avoidance begins with K = 0 and W_max = cwnd, as the first of a connection does.
+            # RFC 9438 4.8: the next congestion avoidance starts with K = 0 and W_max = cwnd, like the first of a
+            # connection.
             self.w_max = 0.0
             if self.steps is not None:
                 self.steps.reset(True)
 
     def _save(self, t: Tcb, signal: int) -> None:
-        """RFC 9438 4.9, where undo.py has saved cwnd just now: a timeout inside of a recovery is part of the same episode."""
+        """Save the state for an undo (RFC 9438 4.9) if undo.py has just saved cwnd.
+
+        A timeout during a recovery belongs to the same episode.
+        """
         if signal == SIGNAL_ECN or not t.undo_possible:
             self.saved = False
         elif t.undo_retrans == 0 and t.ca_state < C.CA_RECOVERY:
@@ -216,13 +225,16 @@ class Cubic(CongestionControl):
             self.saved_initial = self.initial
 
     def post_recovery(self, tcb: Tcb) -> None:
-        """The epoch begins with the first ACK after recovery."""
+        """Set cwnd to ssthresh. A new epoch starts with the first ACK after recovery."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self._anew()
 
     def undone(self, tcb: Tcb) -> None:
-        """RFC 9438 4.9.2: cwnd goes on along the curve that it was on. (Linux restores cwnd and ssthresh alone.)"""
+        """Restore the state, so that cwnd continues on its former curve (RFC 9438 4.9.2).
+
+        Linux restores only cwnd and ssthresh.
+        """
         t: Tcb = tcb
         if self.saved and self.steps is None:
             self.w_max = self.saved_w_max
@@ -231,12 +243,12 @@ class Cubic(CongestionControl):
             self.epoch = self.saved_epoch
             self.cwnd_prior = self.saved_cwnd_prior
             self.initial = self.saved_initial
-            # The episode is no time in which the application had nothing to send (4.2).
+            # During the episode, the application did not lack data to send (4.2).
             self.updated = t.core.now
         self.saved = False
 
     def after_idle(self, tcb: Tcb) -> None:
-        """The time without data does not count (RFC 9438 4.2)."""
+        """Restart from the initial window. The idle time does not count for the epoch (RFC 9438 4.2)."""
         t: Tcb = tcb
         window = initial_window(t)
         if window < t.cwnd:
@@ -244,7 +256,7 @@ class Cubic(CongestionControl):
         self._anew()
 
     def _anew(self) -> None:
-        """The next ACK begins an epoch."""
+        """Let the next ACK start an epoch."""
         self.epoch = -1
         if self.steps is not None:
             self.steps.reset(False)

@@ -1,27 +1,28 @@
-"""CUBIC in Linux's arithmetic, for scripts that count its segments: whole segments, ticks of a millisecond, credits.
+"""CUBIC in Linux's arithmetic, for scripts that count its segments: whole segments, ticks of 1 ms, and credits.
 
-Against RFC 9438, which cubic.py follows: the target lies the least delay ahead instead of a smoothed round trip, before the first
-loss cwnd grows by 5 % a round trip at least, and slow start ends by delay at once (before RFC 9406).
+It differs from RFC 9438, which cubic.py follows. The target lies ahead by the minimum delay instead of the smoothed
+round-trip time. Before the first loss, cwnd grows by at least 5 % per round trip. A rise of the delay ends slow start
+at once, as before RFC 9406.
 """
 
 from pystack_c.base.seqnum import seq_gt
 from pystack_c.tcp.tcb import Tcb
 
 MS = 1_000_000
-#: slow start is watched from so many segments on, and a round's time counts after so many samples
+#: Slow start is observed from this many segments on, and a round counts after this many samples.
 LOW_WINDOW = 16
 MIN_SAMPLES = 8
 MIN_RISE, MAX_RISE = 4 * MS, 16 * MS
-#: C in 1 / 2**40 segments a tick of 1 / 1024 s, cubed
+#: The constant C, in 1 / 2**40 segments per cube of a tick of 1 / 1024 s.
 SCALE = 410
-#: what Reno gains: a segment for each 15 / 8 windows acknowledged
+#: Reno's growth: one segment for each 15 / 8 windows acknowledged.
 FRIENDLY = 15
-#: no more than a segment for each two acknowledged, and before the first loss not less than one for twenty
+#: The fastest growth is one segment for each two acknowledged. Before the first loss, the slowest is one for each 20.
 FASTEST, FIRST = 2, 20
 
 
 class LinuxCubic:
-    """One connection's."""
+    """The state of one connection."""
 
     def __init__(self) -> None:
         self.found = False
@@ -42,7 +43,7 @@ class LinuxCubic:
         self.busy = 0
 
     def rtt(self, t: Tcb) -> None:
-        """cubictcp_acked: the least delay, and in slow start the watch over it."""
+        """Process a round-trip sample (cubictcp_acked): update the minimum delay, and observe it in slow start."""
         delay = t.last_rtt
         if delay < 0:
             return
@@ -52,7 +53,10 @@ class LinuxCubic:
             self._watch(t, delay)
 
     def _watch(self, t: Tcb, delay: int) -> None:
-        """hystart_update: a round's least delay, of nine, is an eighth above the least of all."""
+        """End slow start if the delay has risen (hystart_update).
+
+        The minimum of nine samples in a round must be an eighth above the overall minimum.
+        """
         if self.round_end is None or seq_gt(t.snd_una, self.round_end):
             self.round_end = t.snd_nxt
             self.round_min = -1
@@ -69,9 +73,9 @@ class LinuxCubic:
             t.core.counters.TcpExtTCPHystartDelayCwnd += t.cwnd // t.mss
 
     def avoid(self, t: Tcb, acked: int, w_max: float) -> None:
-        """bictcp_update and tcp_cong_avoid_ai, for `acked` bytes above ssthresh."""
+        """Grow cwnd for `acked` bytes above ssthresh (bictcp_update, tcp_cong_avoid_ai)."""
         cwnd, segments = t.cwnd // t.mss, acked // t.mss
-        # (CA_EVENT_TX_START: time without anything in flight does not count.)
+        # CA_EVENT_TX_START: time with nothing in flight does not count.
         busy = t.chrono_busy + t.chrono_rwnd + t.chrono_sndbuf + (t.core.now - t.chrono_at if t.chrono else 0)
         if self.epoch >= 0:
             self.epoch += (t.core.now - self.updated - (busy - self.busy)) // MS
@@ -117,7 +121,7 @@ class LinuxCubic:
             self.origin = w_max
 
     def _cubic(self, tick: int, cwnd: int, w_max: int) -> None:
-        """How many segments, acknowledged, are worth one more of cwnd."""
+        """Set how many segments must be acknowledged until cwnd grows by one."""
         time = (tick - self.epoch + self.delay_min // MS) * 1024 // 1000
         away = abs(time - self.k)
         delta = SCALE * away * away * away >> 40
@@ -127,7 +131,7 @@ class LinuxCubic:
             self.count = FIRST
 
     def reset(self, forget: bool) -> None:
-        """The epoch begins anew; after a timeout (bictcp_reset) nothing is known any more."""
+        """Start a new epoch. After a timeout (`forget`, bictcp_reset), discard all other state, too."""
         self.epoch = -1
         self.credit = 0
         if forget:

@@ -1,4 +1,4 @@
-"""What an idle time, or a window that is not used, does to cwnd (RFC 5681 section 4.1, RFC 7661)."""
+"""The effect of an idle time, or of an unused window, on cwnd (RFC 5681 section 4.1, RFC 7661)."""
 
 from pystack_c.base.seqnum import seq_diff, seq_ge
 from pystack_c.tcp import tell
@@ -6,7 +6,10 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
-    """RFC 7661: only a window that was filled may grow: how much of it was used in this round trip (tcp_cwnd_validate)."""
+    """Record how much of cwnd was used in this round trip (tcp_cwnd_validate).
+
+    Only a window that was filled may grow (RFC 7661).
+    """
     out = seq_diff(tcb.snd_nxt, tcb.snd_una)
     if seq_ge(tcb.snd_una, tcb.cwnd_round) or limited or (not tcb.cwnd_limited and out > tcb.max_out):
         tcb.cwnd_limited = limited
@@ -14,12 +17,12 @@ def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
         tcb.cwnd_round = tcb.snd_nxt
 
 
-# How long a window that was not used stays as it is (RFC 7661 4.4.3).
+# The time in ns for which an unused window stays as it is (RFC 7661 4.4.3).
 NON_VALIDATED = 300_000_000_000
 
 
 def after_idle(tcb: Tcb) -> None:
-    """RFC 5681 4.1: after an idle time longer than RTO, cwnd tells nothing any more: restart from the initial window."""
+    """Reduce cwnd after an idle time longer than the RTO, because it no longer reflects the path (RFC 5681 4.1)."""
     if not tcb.core.config.tcp_slow_start_after_idle or tcb.last_send == 0:
         return
     if tcb.snd_nxt == tcb.snd_una and tcb.core.now - tcb.last_send > tcb.rto and tcb.unsent() > 0:
@@ -38,7 +41,10 @@ def after_idle(tcb: Tcb) -> None:
 
 
 def decay(tcb: Tcb, old: int, idle: int, every: int) -> None:
-    """cwnd is half of what it was for each `every` of idle time, down to the restart window; ssthresh remembers it."""
+    """Halve cwnd for each `every` ns of idle time, down to the restart window.
+
+    ssthresh becomes at least 3/4 of the old cwnd.
+    """
     window = old
     while idle > every and window > tcb.cwnd:
         window //= 2

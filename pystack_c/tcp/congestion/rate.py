@@ -1,7 +1,7 @@
 """Delivery rate samples, and pacing (draft-ietf-ccwg-bbr, sections 4.1 and 5.6.2).
 
-Each segment remembers how much had been delivered when it was sent; its ACK tells how much was delivered since, and in
-what time. Pacing spreads segments over time instead of sending a window at once.
+Each segment's record holds how much had been delivered when the segment was sent. Its ACK shows how much was delivered
+since, and in which time. Pacing spreads segments over time instead of sending a whole window at once.
 """
 
 import pystack_c.const as C
@@ -10,18 +10,18 @@ from pystack_c.base.timer import Timer
 from pystack_c.tcp.queues.sentseg import SentSegment
 from pystack_c.tcp.tcb import Tcb
 
-# Segments that a connection may send before it is paced, by the setting tcp_pacing.
+# The segments that a connection may send before pacing starts, with the setting tcp_pacing.
 UNPACED = 10
 
 
 class Rate:
-    """What is counted for one connection, and the last sample (the fields that begin with rs_)."""
+    """The counters of one connection, and the last sample (the fields that begin with rs_)."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.delivered = 0
         self.delivered_at = 0
         self.first_sent_at = 0
@@ -39,20 +39,20 @@ class Rate:
         self.rs_newly_lost = 0
         self.rs_delivered = 0
         self.rs_rate = 0
-        # the last sample that told something (tcpi_delivery_rate)
+        # The last usable sample (tcpi_delivery_rate).
         self.rate = 0
         self.rate_app_limited = False
 
 
 def new_rate() -> Rate:
-    """Rate() without its cost."""
+    """Return a new Rate. This is faster than a call of Rate()."""
     rate: Rate = Rate.__new__(Rate)
     rate.begin()
     return rate
 
 
 def sent(tcb: Tcb, seg: SentSegment) -> None:
-    """A segment is about to join the retransmission queue, or goes again."""
+    """Record the state when a segment is about to be sent or retransmitted."""
     rate: Rate = tcb.rate
     now = tcb.core.now
     if tcb.rtxq.count == 0:
@@ -67,7 +67,7 @@ def sent(tcb: Tcb, seg: SentSegment) -> None:
 
 
 def delivered(tcb: Tcb, seg: SentSegment, n: int) -> None:
-    """`n` bytes of a segment were newly acknowledged or SACKed."""
+    """Count `n` bytes of a segment that were newly acknowledged or SACKed."""
     rate: Rate = tcb.rate
     now = tcb.core.now
     rate.delivered += n
@@ -86,14 +86,14 @@ def delivered(tcb: Tcb, seg: SentSegment, n: int) -> None:
 
 
 def lost(tcb: Tcb, n: int) -> None:
-    """`n` bytes were marked lost."""
+    """Count `n` bytes that were marked as lost."""
     rate: Rate = tcb.rate
     rate.lost += n
     rate.rs_newly_lost += n
 
 
 def finish_sample(tcb: Tcb) -> bool:
-    """All of an ACK is counted: the sample's rate in bytes a second. False where there is none."""
+    """Compute the sample's rate in bytes per second after the whole ACK was counted. Return False if there is none."""
     rate: Rate = tcb.rate
     if rate.app_limited != 0 and rate.delivered > rate.app_limited:
         rate.app_limited = 0
@@ -111,7 +111,7 @@ def finish_sample(tcb: Tcb) -> bool:
 
 
 def next_sample(tcb: Tcb) -> None:
-    """Begin anew for the next ACK."""
+    """Reset the sample for the next ACK."""
     rate: Rate = tcb.rate
     rate.rs_valid = False
     rate.rs_newly_acked = 0
@@ -120,7 +120,7 @@ def next_sample(tcb: Tcb) -> None:
 
 
 def note_app_limited(tcb: Tcb, in_flight: int) -> None:
-    """The application has nothing to send, and the window is not full: samples until now tell too little."""
+    """Note that the application, and not cwnd, limits the sender, so that samples show too low a rate."""
     rate: Rate = tcb.rate
     rate.app_limited = rate.delivered + in_flight
     if rate.app_limited == 0:
@@ -128,7 +128,10 @@ def note_app_limited(tcb: Tcb, in_flight: int) -> None:
 
 
 def set_pacing(tcb: Tcb) -> None:
-    """Linux's tcp_update_pacing_rate, for algorithms that set none: a part more than a window a round trip."""
+    """Set the pacing rate for an algorithm that sets none (Linux tcp_update_pacing_rate).
+
+    The rate is slightly more than a window per round trip.
+    """
     config = tcb.core.config
     if not config.tcp_pacing or tcb.own_recovery or tcb.srtt <= 0:
         return
@@ -136,13 +139,13 @@ def set_pacing(tcb: Tcb) -> None:
     window = seq_diff(tcb.snd_nxt, tcb.snd_una)
     if window < tcb.cwnd:
         window = tcb.cwnd
-    # (In microseconds: the product would not fit otherwise.)
+    # The calculation is in microseconds, because the product would overflow otherwise.
     rtt = tcb.srtt // 1000 if tcb.srtt >= 1000 else 1
     tcb.pacing_rate = window * ratio // 100 * 1_000_000 // rtt
 
 
 def pacing_limit(tcb: Tcb) -> int:
-    """The pacing rate in force, in bytes a second; 0 sends at once."""
+    """Return the pacing rate in force in bytes per second, or 0 without pacing."""
     rate = tcb.pacing_rate
     if tcb.max_pacing_rate > 0 and (rate == 0 or rate > tcb.max_pacing_rate):
         rate = tcb.max_pacing_rate
@@ -150,7 +153,7 @@ def pacing_limit(tcb: Tcb) -> int:
 
 
 def may_send_now(tcb: Tcb) -> bool:
-    """Is it time for the next segment? If not, the pacing timer calls again."""
+    """Return True if pacing allows the next segment now. Otherwise, start the pacing timer."""
     if pacing_limit(tcb) == 0 or tcb.pace_at <= tcb.core.now:
         return True
     if tcb.pace_timer is None:
@@ -162,12 +165,12 @@ def may_send_now(tcb: Tcb) -> bool:
 
 
 def paced(tcb: Tcb, n: int) -> None:
-    """`n` bytes went out: when may the next go?"""
+    """Compute the time of the next segment after `n` bytes were sent."""
     limit = pacing_limit(tcb)
     if limit == 0:
         return
     if tcb.core.config.tcp_pacing and not tcb.own_recovery:
-        # (Linux: the first segments of a connection go at once, and lateness is made good by half a segment at most.)
+        # In Linux, the first segments of a connection are sent at once. A delay is made up by at most half of the wait.
         wait = n * C.NS_PER_S // limit
         late = tcb.core.now - tcb.pace_at
         if late > 0:
@@ -176,14 +179,14 @@ def paced(tcb: Tcb, n: int) -> None:
         if tcb.data_segs_out >= UNPACED:
             tcb.pace_at += wait
         return
-    # A timer that fired late (by an eighth of a round trip, 5 ms at most) is made good; an idle time is not.
+    # A late timer is made up, by an eighth of a round trip and at most 5 ms. An idle time is not.
     slack = tcb.srtt // 8 if tcb.srtt < 40_000_000 else 5_000_000
     start = tcb.pace_at if tcb.pace_at > tcb.core.now - slack else tcb.core.now
     tcb.pace_at = start + n * C.NS_PER_S // limit
 
 
 def quantum(tcb: Tcb, mss: int) -> int:
-    """The largest group for a device at this rate: a millisecond's worth, at least two segments (5.6.3)."""
+    """Return the largest group for a device at this rate in bytes: a millisecond, but at least two segments (5.6.3)."""
     limit = pacing_limit(tcb)
     if limit == 0:
         return 1 << 30

@@ -6,7 +6,10 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def initial_window(tcb: Tcb) -> int:
-    """RFC 6928: min(10 * MSS, max(2 * MSS, 14600)); another count of segments counts plainly."""
+    """Return the initial window in bytes.
+
+    It is min(10 * MSS, max(2 * MSS, 14600)) in RFC 6928. Here it is the configured number of segments.
+    """
     route = None if tcb.route is None else tcb.route.route
     if route is not None and route.initcwnd > 0:
         return route.initcwnd * tcb.mss
@@ -14,16 +17,16 @@ def initial_window(tcb: Tcb) -> int:
 
 
 def flight_size(tcb: Tcb) -> int:
-    """FlightSize (RFC 5681 2), but no more than cwnd.
+    """Return FlightSize (RFC 5681 2) in bytes, but no more than cwnd.
 
-    What SACK has taken out of a long recovery does not count, nor what limited transmit sent (RFC 5681 3.2 (2)).
+    This excludes SACKed data in a long recovery, and the segments of limited transmit (RFC 5681 3.2 (2)).
     """
     flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
     return flight if flight < tcb.cwnd else tcb.cwnd
 
 
 class Reno(CongestionControl):
-    """Slow start, congestion avoidance, halving."""
+    """Slow start, congestion avoidance, and multiplicative decrease by half."""
 
     name = "reno"
 
@@ -31,12 +34,12 @@ class Reno(CongestionControl):
         self.bytes_acked = 0
 
     def conn_init(self, tcb: Tcb) -> None:
-        """RFC 5681 3.1."""
+        """Set the initial window (RFC 5681 3.1)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
 
     def ack_received(self, tcb: Tcb, acked: int) -> None:
-        """RFC 5681 3.1, equations 2 and 3 in the byte-counting form of RFC 3465 2.1 and 2.2."""
+        """Grow cwnd by RFC 5681 3.1, equations 2 and 3, with the byte counting of RFC 3465 2.1 and 2.2."""
         t: Tcb = tcb
         mss = t.mss
         abc_l = t.core.config.tcp_abc_l
@@ -58,22 +61,23 @@ class Reno(CongestionControl):
             t.cwnd += mss
 
     def cong_signal(self, tcb: Tcb, signal: int) -> None:
-        """RFC 5681 equation 4: ssthresh = max(FlightSize / 2, 2 * SMSS)."""
+        """Set ssthresh = max(FlightSize / 2, 2 * SMSS) (RFC 5681 equation 4)."""
         t: Tcb = tcb
-        # (In full segments: half of one more could never be sent, nor acknowledged, and a round would not fill the window.)
+        # Use full segments: a fraction of a segment could never be sent or acknowledged, so a round would not fill the
+        # window.
         half = flight_size(t) // (2 * t.mss) * t.mss
         t.ssthresh = half if half > 2 * t.mss else 2 * t.mss
         t.cwnd = t.mss if signal == SIGNAL_RTO else t.ssthresh
         self.bytes_acked = 0
 
     def post_recovery(self, tcb: Tcb) -> None:
-        """RFC 6582 3.2 step 3, option 2 (the scoreboard keeps bursts small)."""
+        """Set cwnd to ssthresh (RFC 6582 3.2 step 3, option 2). The scoreboard keeps bursts small."""
         t: Tcb = tcb
         t.cwnd = t.ssthresh
         self.bytes_acked = 0
 
     def after_idle(self, tcb: Tcb) -> None:
-        """RFC 5681 4.1: cwnd = min(IW, cwnd)."""
+        """Set cwnd = min(IW, cwnd) (RFC 5681 4.1)."""
         t: Tcb = tcb
         window = initial_window(t)
         if window < t.cwnd:
@@ -84,13 +88,16 @@ register(Reno)
 
 
 class Tahoe(Reno):
-    """Reno's ancestor (1988): every loss, however it is found, leads back to slow start from one segment. For comparison."""
+    """Reno's ancestor (1988), for comparison: every loss leads back to slow start from one segment."""
 
     name = "tahoe"
     fast_recovery = False
 
     def cong_signal(self, tcb: Tcb, signal: int) -> None:
-        """RFC 5681 equation 4 for ssthresh; cwnd is the loss window of its section 3.1 (ECN is younger: halved, as Reno)."""
+        """Set ssthresh by RFC 5681 equation 4, and cwnd to the loss window (section 3.1).
+
+        ECN is younger than Tahoe. After a mark, cwnd is halved, as in Reno.
+        """
         t: Tcb = tcb
         Reno.cong_signal(self, t, signal)
         if signal != SIGNAL_ECN:
@@ -101,7 +108,7 @@ register(Tahoe)
 
 
 class Fixed(CongestionControl):
-    """A window that never changes: `fixed` (1000 segments), or `fixed(n)`: for teaching what the others are for."""
+    """A window that never changes, for teaching: `fixed` (1000 segments) or `fixed(n)`."""
 
     name = "fixed"
     keeps_window = False
@@ -110,11 +117,11 @@ class Fixed(CongestionControl):
         self.segments = 1000
 
     def argument(self, n: int) -> None:
-        """So many segments."""
+        """Set the window to `n` segments."""
         self.segments = n
 
     def conn_init(self, tcb: Tcb) -> None:
-        """The window for good."""
+        """Set the window, which then stays as it is."""
         t: Tcb = tcb
         t.cwnd = self.segments * t.mss
         t.ssthresh = t.cwnd

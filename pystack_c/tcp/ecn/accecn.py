@@ -1,8 +1,8 @@
-"""Accurate ECN's feedback (RFC 9768): what a receiver counts and tells, and how a sender reads it. Negotiation is in ecn.py.
+"""The feedback of accurate ECN (RFC 9768): the receiver's counters, and how the sender reads them.
 
-A receiver counts the packets that arrive with a CE mark (r_cep) and the payload bytes under each ECN codepoint (r_e0b, r_ceb,
-r_e1b). The three low bits of r_cep ride in the header's ACE field, the flags AE, CWR and ECE; the byte counters in an option.
-A sender keeps copies (s_...) in step.
+ecn.py negotiates the mode. A receiver counts the packets that arrive with a CE mark (r_cep) and the payload bytes with
+each ECN codepoint (r_e0b, r_ceb, r_e1b). The header's ACE field, the flags AE, CWR and ECE, carries the three low bits
+of r_cep. An option carries the byte counters. A sender keeps copies of the counters (s_*) up to date.
 """
 
 from pystack_c.packet import Packet
@@ -13,30 +13,31 @@ from pystack_c.wire.tcp import write_accecn
 
 NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 
-# What was seen of the peer's option (tcpi_accecn_opt_seen, as Linux numbers it).
+# What the peer's options showed (tcpi_accecn_opt_seen, with Linux's numbers).
 NOT_SEEN, EMPTY_SEEN, COUNTERS_SEEN, FAILED = 0, 1, 2, 3
 
-# Options that are due whatever the counters say: on the SYN-ACK's answer, and on the first data segment.
+# Options that are due regardless of the counters: on the ACK of the SYN-ACK, and on the first data segment.
 FIRST_ACK, FIRST_DATA = 1, 2
 
-# Why the other half does without (tcpi_accecn_fail_mode, as Linux numbers it).
+# Why a half-connection works without ECN or the option (tcpi_accecn_fail_mode, with Linux's numbers).
 ACE_FAIL_SEND, ACE_FAIL_RECV, OPT_FAIL_SEND, OPT_FAIL_RECV = 1, 2, 4, 8
 
-# An average of so many segments an ACK (6 bits after the point) says that ACKs are few because they are put together.
+# Above this mean number of segments per ACK (with 6 fraction bits), ACKs are rare because the network or the peer
+# merges them.
 ACKS_JOINED = 4 << 6
 
-# A counter is told at least once in so many bytes (3.2.3.3).
+# A counter is reported at least once in this number of bytes (3.2.3.3).
 REPEAT = 1 << 22
 
 
 def enter(tcb: Tcb) -> None:
-    """3.2.1: AccECN mode begins."""
+    """Enter AccECN mode (3.2.1)."""
     tcb.accecn = AccEcn()
     tcb.ecn_ok = False
 
 
 def handshake_code(codepoint: int) -> int:
-    """Tables 2 and 3: the three flags that feed back the IP-ECN field of a SYN or SYN-ACK."""
+    """Return the three flags that report the IP-ECN field of a SYN or SYN-ACK (tables 2 and 3)."""
     if codepoint == NOT_ECT:
         return 2
     if codepoint == ECT1:
@@ -45,12 +46,15 @@ def handshake_code(codepoint: int) -> int:
 
 
 def ace(tcb: Tcb) -> int:
-    """The ACE field (3.2.2.2), at its place among the flags."""
+    """Return the ACE field (3.2.2.2), shifted to its place among the flags."""
     return (tcb.accecn.r_cep & 7) << 6
 
 
 def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
-    """Something on the path is not to be trusted: no ECT from now on; where the ACE field lies (`deaf`), no response either."""
+    """Record that the path alters the ECN feedback. `mode` is one of the *_FAIL_* bits.
+
+    After a failure of the ACE field, the connection sends no ECT any more. With `deaf`, it also ignores the ACE field.
+    """
     acc: AccEcn = tcb.accecn
     acc.fail |= mode
     if mode == ACE_FAIL_SEND or mode == ACE_FAIL_RECV:
@@ -63,11 +67,11 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
     tell.ecn(tcb, "disabled", why, "RFC 9768 3.2.2.3")
 
 
-# The receiver
+# The receiver.
 
 
 def arrived(tcb: Tcb, pkt: Packet) -> bool:
-    """3.2: count an acceptable packet's IP-ECN field. True where that calls for an ACK at once (3.2.2.5.1)."""
+    """Count the IP-ECN field of an acceptable packet (3.2). Return True if an ACK is due at once (3.2.2.5.1)."""
     acc: AccEcn = tcb.accecn
     codepoint = pkt.tos & 3
     n = pkt.l4_end - pkt.data_off
@@ -77,7 +81,7 @@ def arrived(tcb: Tcb, pkt: Packet) -> bool:
         return False
     tcb.ecn_seen = True
     if n > 0 and codepoint != acc.last_data:
-        # 3.2.3.3, change-triggered: the counter that moves is another one; tell it now, and once more.
+        # 3.2.3.3, change-triggered: another counter changes now, so report it now, and once more.
         acc.switched = 2
         acc.last_data = codepoint
     if codepoint == ECT0:
@@ -93,12 +97,12 @@ def arrived(tcb: Tcb, pkt: Packet) -> bool:
     if n > 0:
         # Change-triggered, or two marks since the last ACK.
         return before != CE or acc.unacked_ce >= 2
-    # No data: three marks, or ACKs of ACKs would never end.
+    # Without data, an ACK needs three marks. Otherwise ACKs of ACKs would never end.
     return acc.unacked_ce >= 3
 
 
 def due(tcb: Tcb, data: bool) -> bool:
-    """3.2.3.3: is the option to go with the next segment?"""
+    """Return True if the next segment is to carry the option (3.2.3.3)."""
     acc: AccEcn = tcb.accecn
     mode = tcb.core.config.tcp_ecn_option
     if mode == 0 or acc.opt_off:
@@ -108,7 +112,7 @@ def due(tcb: Tcb, data: bool) -> bool:
     if acc.opt_due & FIRST_ACK or (data and acc.opt_due & FIRST_DATA):
         return True
     if mode == 1:
-        # As few as the rules allow: marks, a change of counters, or enough bytes.
+        # Send as few options as the rules allow: for marks, for a change of counters, or after enough bytes.
         if acc.r_ceb != acc.told_ceb:
             return True
         moved = acc.r_e0b - acc.told_e0b + acc.r_e1b - acc.told_e1b
@@ -117,7 +121,10 @@ def due(tcb: Tcb, data: bool) -> bool:
 
 
 def choose(tcb: Tcb, room: int, full: bool) -> int:
-    """Order and fields of the option for `room` bytes: order * 4 + count, or -1 where what changed does not fit (3.2.3.3)."""
+    """Return the order and the number of fields of an option in `room` bytes, as order * 4 + count (3.2.3.3).
+
+    The result is -1 if the counters that changed do not fit. With `full`, the option has as many fields as fit.
+    """
     acc: AccEcn = tcb.accecn
     order = 1 if acc.r_e1b != 1 and acc.r_e0b == 1 else 0
     count = 1
@@ -128,7 +135,7 @@ def choose(tcb: Tcb, room: int, full: bool) -> int:
     while count >= 0 and size(count) > room:
         count -= 1
     if full:
-        # (Only a test of the path: an empty one does, too.)
+        # The option only tests the path, so an empty one is enough, too.
         return order * 4 + count if count >= 0 else -1
     if count >= needed(tcb, order):
         return order * 4 + count
@@ -138,9 +145,10 @@ def choose(tcb: Tcb, room: int, full: bool) -> int:
 
 
 def fit(tcb: Tcb, room: int, blocks: int) -> int:
-    """Linux's tcp_options_fit_accecn: as many fields as fit beside `blocks` SACK blocks, ECT(1) first; one block gives way.
+    """Return the option that Linux sends beside `blocks` SACK blocks, in the form of `choose` (tcp_options_fit_accecn).
 
-    Returns what `choose` returns; -1 where what changed does not fit.
+    The option has as many fields as fit, with ECT(1) first. One SACK block may be left out for it. The result is -1 if
+    the counters that changed do not fit.
     """
     least = needed(tcb, 1)
     count = 3
@@ -156,7 +164,7 @@ def fit(tcb: Tcb, room: int, blocks: int) -> int:
 
 
 def needed(tcb: Tcb, order: int) -> int:
-    """How many fields in that order tell all that changed since the last option."""
+    """Return the number of fields, in that order, that include every counter changed since the last option."""
     acc: AccEcn = tcb.accecn
     first = acc.r_e0b != acc.told_e0b if order == 0 else acc.r_e1b != acc.told_e1b
     last = acc.r_e1b != acc.told_e1b if order == 0 else acc.r_e0b != acc.told_e0b
@@ -168,12 +176,12 @@ def needed(tcb: Tcb, order: int) -> int:
 
 
 def size(count: int) -> int:
-    """Bytes of an option with so many fields, with its padding."""
+    """Return the bytes of an option with `count` fields, with its padding."""
     return (2 + 3 * count + 3) & ~3
 
 
 def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
-    """Write the option; what it tells is told. Returns the bytes."""
+    """Write the option at offset `o` of `buf`, and record the reported counters. Return its length in bytes."""
     acc: AccEcn = tcb.accecn
     order = chosen >> 2
     count = chosen & 3
@@ -190,11 +198,14 @@ def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
     return write_accecn(buf, o, order, count, first, acc.r_ceb, last)
 
 
-# The sender
+# The sender.
 
 
 def read_option(tcb: Tcb, pkt: Packet) -> int:
-    """3.2.3.1: bring the byte counters in step. How many bytes are newly CE-marked; -1 where no option tells."""
+    """Update the byte counters from an option (3.2.3.1).
+
+    Return the number of bytes newly CE-marked, or -1 without a valid option.
+    """
     acc: AccEcn = tcb.accecn
     if pkt.acc_order < 0 or acc.opt_seen == FAILED:
         return -1
@@ -218,20 +229,20 @@ def read_option(tcb: Tcb, pkt: Packet) -> int:
 
 
 def grown(field: int, counter: int) -> int:
-    """By how much a 24-bit field is ahead of a counter; 0 where it is behind (an option that was overtaken)."""
+    """Return by how much a 24-bit field is ahead of a counter, or 0 if it is behind (an option that was overtaken)."""
     delta = (field - counter) & 0xFFFFFF
     return delta if delta < 0x800000 else 0
 
 
 def zeroed(pkt: Packet) -> bool:
-    """3.2.3.2.4: the first option of a connection cannot have a zero where the counters begin at one."""
+    """Return True if the first option of a connection has a zero in a counter that starts at one (3.2.3.2.4)."""
     if pkt.acc_order < 0:
         return False
     return (pkt.acc_count >= 1 and pkt.acc_first == 0) or (pkt.acc_count >= 3 and pkt.acc_last == 0)
 
 
 def count_acks(tcb: Tcb, newly: int) -> None:
-    """How many segments an ACK delivers, on average: the moving average that Linux keeps (weight 1/64)."""
+    """Update the mean number of segments that an ACK delivers, a moving average with weight 1/64, as in Linux."""
     acc: AccEcn = tcb.accecn
     if newly <= 0:
         return
@@ -243,10 +254,11 @@ def count_acks(tcb: Tcb, newly: int) -> None:
 
 
 def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
-    """3.2.2.2 and 3.2.2.5.2: how many of our packets this ACK reports as CE-marked; `newly` were delivered by it.
+    """Return how many of our packets this ACK reports as CE-marked (3.2.2.2, 3.2.2.5.2). It delivered `newly` packets.
 
-    The field has three bits: with eight packets and more it may have gone round. An option's bytes (`marked`) tell how
-    often at least; without one the safest case counts, the largest number that fits the field and what was delivered.
+    The field has three bits, so with eight packets or more it may have wrapped. The bytes of an option (`marked`) give
+    a lower bound. Without an option, the safest case counts: the largest number that agrees with the field and with
+    `newly`.
     """
     delta = (((pkt.tcp_flags >> 6) & 7) - tcb.accecn.s_cep) & 7
     if newly <= 7:
@@ -263,22 +275,22 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
 
 
 def _follows_peer(tcb: Tcb, mode: int) -> bool:
-    """For Linux, what the peer sends decides about the option."""
+    """Return True if what the peer sends decides about the option, as in Linux."""
     return mode == 2 and tcb.core.config.tcp_accecn_linux
 
 
 def _due_linux(tcb: Tcb) -> bool:
-    """Every segment carries the option once the peer sent one."""
+    """Return True if the peer has sent an option, after which every segment carries one."""
     return tcb.accecn.opt_seen == EMPTY_SEEN or tcb.accecn.opt_seen == COUNTERS_SEEN
 
 
 def _acks_are_joined(tcb: Tcb) -> bool:
-    """The ACKs of this peer deliver so much that their field need not have gone round."""
+    """Return True if the peer's ACKs are merged, so that the field has probably not wrapped."""
     return tcb.core.config.tcp_accecn_linux and tcb.accecn.per_ack > ACKS_JOINED
 
 
 def trust_options(tcb: Tcb) -> None:
-    """An option of the peer came through, so the stack's own may have been lost by chance: it sends them again."""
+    """Send options again after one from the peer got through, because the loss of our own may have been chance."""
     acc: AccEcn = tcb.accecn
     if tcb.core.config.tcp_accecn_linux and acc.opt_seen == COUNTERS_SEEN:
         acc.opt_off = False

@@ -1,6 +1,7 @@
-"""Explicit Congestion Notification: negotiation of RFC 3168 and RFC 9768, and the one response a window.
+"""Explicit Congestion Notification: the negotiation of RFC 3168 and RFC 9768, and one response per window.
 
-With RFC 3168 a mark is echoed until the sender says CWR. With Accurate ECN (RFC 9768) counters tell each mark; see accecn.py.
+With RFC 3168, the receiver repeats a mark until the sender sets CWR. With accurate ECN (RFC 9768), counters report each
+mark; see accecn.py.
 """
 
 import pystack_c.const as C
@@ -14,13 +15,13 @@ from pystack_c.tcp.tcb import Tcb
 
 CE = 3
 
-# The setting tcp_ecn, as Linux has it: what is agreed to, and what is asked for.
+# The setting tcp_ecn, as in Linux: the mode that a listener accepts, and the mode that a SYN requests.
 #   0 none / none, 1 ECN / ECN, 2 ECN / none, 3 AccECN / AccECN, 4 AccECN / ECN, 5 AccECN / none
 ACCURATE = 3
 
 
 def syn_received(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 3168 6.1.1, RFC 9768 table 2: the three flags AE, CWR, ECE of a SYN or SYN-ACK."""
+    """Process the three flags AE, CWR and ECE of a SYN or SYN-ACK (RFC 3168 6.1.1, RFC 9768 table 2)."""
     code = (pkt.tcp_flags >> 6) & 7
     if pkt.tcp_flags & C.ACK:
         _syn_ack(tcb, pkt, code)
@@ -28,10 +29,10 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
     mode = tcb.core.config.tcp_ecn
     tcb.ecn_ok = False
     if mode >= ACCURATE and code != 0 and code != 3:
-        # RFC 9768 3.1.1; any other combination asks for it as well (3.1.3).
+        # RFC 9768 3.1.1. Any other combination requests AccECN, too (3.1.3).
         accecn.enter(tcb)
         tcb.accecn.syn = pkt.tos & 3
-        tell.ecn(tcb, "agreed", "the SYN asks for accurate ECN", "RFC 9768 3.1.1")
+        tell.ecn(tcb, "agreed", "the SYN requests accurate ECN", "RFC 9768 3.1.1")
     else:
         tcb.ecn_ok = mode != 0 and code & 3 == 3
         if tcb.ecn_ok:
@@ -39,7 +40,7 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
 
 
 def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
-    """The answer to our SYN."""
+    """Process the flags of the answer to our SYN."""
     if not tcb.accecn_asked:
         tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
         if tcb.ecn_ok:
@@ -57,7 +58,7 @@ def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
     accecn.enter(tcb)
     tell.ecn(tcb, "agreed", "the peer agrees to accurate ECN", "RFC 9768 3.1.1")
     if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT) and tcb.core.config.tcp_ecn_fallback:
-        # 3.2.2.3: our SYN was Not-ECT; something on the path writes into the IP-ECN field.
+        # 3.2.2.3: our SYN was Not-ECT, so something on the path changes the IP-ECN field.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
         tcb.accecn.respond = code == 6
     syn_ack_marks(tcb, pkt)
@@ -69,7 +70,7 @@ def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
 
 
 def syn_ack_marks(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 9768 3.2.2.1, client: feed back the IP-ECN field of a SYN-ACK on a pure ACK; a mark counts, but once (3.2.2.2)."""
+    """Report the IP-ECN field of a SYN-ACK on a pure ACK (RFC 9768 3.2.2.1, client). A mark counts once (3.2.2.2)."""
     codepoint = pkt.tos & 3
     tcb.accecn.answer = accecn.handshake_code(codepoint)
     if codepoint == CE and not tcb.accecn.counted:
@@ -78,7 +79,7 @@ def syn_ack_marks(tcb: Tcb, pkt: Packet) -> None:
 
 
 def another_syn(tcb: Tcb, pkt: Packet) -> bool:
-    """RFC 9768 3.1.5, server: a valid SYN once more. False where the connection must be reset."""
+    """Process a retransmitted SYN (RFC 9768 3.1.5, server). Return False if the connection must be reset."""
     code = (pkt.tcp_flags >> 6) & 7
     if tcb.accecn is not None:
         if code == 3:
@@ -93,7 +94,10 @@ def another_syn(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def third_ack(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 9768 3.2.2.1 and table 4, server in SYN-RECEIVED: the first ACK's field tells how our SYN-ACK arrived."""
+    """Process the first ACK in SYN-RECEIVED (RFC 9768 3.2.2.1, table 4, server).
+
+    Its ACE field reports how our SYN-ACK arrived.
+    """
     if accecn.zeroed(pkt):
         accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
     accecn.read_option(tcb, pkt)
@@ -103,10 +107,10 @@ def third_ack(tcb: Tcb, pkt: Packet) -> None:
     code = (pkt.tcp_flags >> 6) & 7
     tcb.accecn.skip = True
     if code == 0:
-        # Note 1: no ECT, and no response to feedback, for the rest of the connection.
+        # Note 1: send no ECT, and ignore feedback, for the rest of the connection.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
     elif (code == 3 or code == 4 or code == 6) and tcb.core.config.tcp_ecn_fallback:
-        # 3.2.2.3: the SYN-ACK was sent Not-ECT.
+        # 3.2.2.3: the SYN-ACK was sent as Not-ECT.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
     if code == 6:
         tcb.accecn.s_cep = 6
@@ -116,21 +120,21 @@ def third_ack(tcb: Tcb, pkt: Packet) -> None:
 
 
 def cookie_returned(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 9768 5.1: a client in AccECN mode shows it by the field of the ACK that brings a SYN cookie back."""
+    """Enter AccECN mode if the ACK with a SYN cookie shows that the client is in this mode (RFC 9768 5.1)."""
     if tcb.core.config.tcp_ecn >= ACCURATE and (pkt.tcp_flags >> 6) & 7 >= 2 and not tcb.ecn_ok:
         accecn.enter(tcb)
         third_ack(tcb, pkt)
 
 
 def established(tcb: Tcb) -> None:
-    """A mark that the handshake reported is answered now that there is a window to reduce."""
+    """Respond to a mark that the handshake reported, because there is a window to reduce now."""
     if tcb.accecn is not None and tcb.accecn.respond:
         tcb.accecn.respond = False
         respond(tcb, "the handshake met congestion", "RFC 9768 3.2.2.2")
 
 
 def segment_received(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 3168 6.1.3: a CE mark is echoed on every ACK until the sender says CWR."""
+    """Process CWR and a CE mark (RFC 3168 6.1.3): every ACK repeats the mark until the sender sets CWR."""
     if pkt.tcp_flags & C.CWR:
         if tcb.ecn_echo:
             tell.ecn(tcb, "quiet", "the sender has reduced its window, so the echo ends", "RFC 3168 6.1.3")
@@ -144,7 +148,7 @@ def segment_received(tcb: Tcb, pkt: Packet) -> None:
 
 
 def ack_received(tcb: Tcb, pkt: Packet) -> None:
-    """RFC 3168 6.1.2: the peer echoes a mark: react as to a loss, once a window of data, and say CWR."""
+    """React to a repeated mark as to a loss, once per window of data, and set CWR (RFC 3168 6.1.2)."""
     if not pkt.tcp_flags & C.ECE:
         return
     # Only ACKs without ECE let cwnd grow.
@@ -156,7 +160,7 @@ def ack_received(tcb: Tcb, pkt: Packet) -> None:
 
 
 def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
-    """RFC 9768 3.2.2.2: read the ACE field and the option of an ACK by which `newly` segments were delivered."""
+    """Read the ACE field and the option of an ACK that delivered `newly` segments (RFC 9768 3.2.2.2)."""
     if tcb.accecn.skip:
         tcb.accecn.skip = False
         accecn.read_option(tcb, pkt)
@@ -173,13 +177,13 @@ def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
     delta = accecn.newly_marked(tcb, pkt, newly, marked)
     if delta == 0:
         if marked > 0 and newly <= 7:
-            # 3.2.3.2.5: marked bytes in no marked packet.
+            # 3.2.3.2.5: marked bytes are reported, but no marked packet.
             accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
         return
     tcb.accecn.s_cep += delta
     tcb.delivered_ce += delta
     tcb.core.counters.TcpExtTCPDeliveredCE += delta
-    # Only ACKs without news of congestion let cwnd grow.
+    # Only ACKs that report no congestion let cwnd grow.
     tcb.cwnd_limited = False
     tcb.max_out = 0
     if may_respond(tcb, pkt.ack):
@@ -187,14 +191,17 @@ def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
 
 
 def may_respond(tcb: Tcb, ack: int) -> bool:
-    """RFC 3168 6.1.2: once a window of data, and not where a loss is answered already."""
+    """Return True if a response is allowed (RFC 3168 6.1.2).
+
+    It is allowed once per window of data, and not during the response to a loss.
+    """
     if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
         return False
     return not tcb.ecn_recover_set or seq_gt(ack, tcb.ecn_recover)
 
 
 def respond(tcb: Tcb, why: str, rfc: str) -> None:
-    """As to a loss, but nothing is sent again."""
+    """Respond to a mark as to a loss, but without a retransmission."""
     tell.ecn(tcb, "react", f"{why}, so the sender reduces its window once per round trip", rfc)
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
@@ -202,14 +209,17 @@ def respond(tcb: Tcb, why: str, rfc: str) -> None:
     tcb.ecn_recover = tcb.snd_nxt
     tcb.ecn_recover_set = True
     if tcb.cwnd == tcb.ssthresh < old and quirks.spreads_response(tcb) and tcb.in_flight() >= tcb.mss:
-        # Not at once, but by what is delivered (recovery.reduce_rate).
+        # Do not reduce cwnd at once, but in proportion to the delivered data (prr.reduce_rate).
         tcb.cwnd = old
         begin_cwr(tcb, why)
     tell.cwnd(tcb, old, ssthresh, why, rfc)
 
 
 def begin_cwr(tcb: Tcb, why: str) -> None:
-    """Linux's tcp_enter_cwr: until more is acknowledged than is out now, cwnd goes down to ssthresh as in fast recovery."""
+    """Enter the phase CWR, as Linux does (tcp_enter_cwr).
+
+    Until an ACK covers data sent after this time, cwnd falls to ssthresh as in fast recovery.
+    """
     tcb.prr_delivered = 0
     tcb.prr_out = 0
     tcb.prr_flight = 0

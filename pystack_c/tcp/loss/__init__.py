@@ -1,1 +1,1 @@
-"""Loss detection and recovery: SACK, RACK, the retransmission timer, and the undoing of needless recoveries."""
+"""Loss detection and recovery: SACK, RACK, the retransmission timer, and the undo of spurious recoveries."""

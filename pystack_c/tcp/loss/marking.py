@@ -1,4 +1,4 @@
-"""Which segments have arrived and which are lost, without RACK: SACK blocks, RFC 6675, NewReno."""
+"""Mark the segments that arrived and those that are lost, without RACK: SACK blocks, RFC 6675, NewReno."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
-    """RFC 6675 Update(): mark what SACK blocks cover. Returns the bytes newly SACKed."""
+    """Mark the records that SACK blocks cover (RFC 6675 Update()). Return the number of bytes newly SACKed."""
     q = tcb.rtxq
     before = q.sacked_out
     note_dsack(tcb, blocks)
@@ -34,7 +34,7 @@ def update_scoreboard(tcb: Tcb, blocks: list[Any]) -> int:
 
 
 def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
-    """RFC 2883 5: a first block below the cumulative ACK, or inside the second block, reports a duplicate."""
+    """Note a D-SACK: a first block below the cumulative ACK, or inside the second block (RFC 2883 5)."""
     left, right = blocks[0]
     below = seq_le(right, tcb.snd_una)
     inside = False
@@ -51,9 +51,10 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
     n = max(1, (seq_diff(right, left) + tcb.mss - 1) // tcb.mss)
     tcb.dsack_dups += n
     if tcb.dsack_dups > tcb.total_retrans:
-        # More copies than were sent: the network makes them, or the peer makes them up (RFC 3708 5 warns of both).
+        # There were fewer copies than that. The network duplicates packets, or the peer lies (RFC 3708 5 warns of
+        # both).
         counters.TcpExtTCPDSACKIgnoredDubious += 1
-        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "so many copies were never sent", "RFC 3708 5")
+        tell.received(tcb, "tcp.dsack", left, seq_diff(right, left), "the peer reports too many copies", "RFC 3708 5")
         return
     counters.TcpExtTCPDSACKRecvSegs += n
     if below and not tcb.undo_possible:
@@ -66,7 +67,10 @@ def note_dsack(tcb: Tcb, blocks: list[Any]) -> None:
 
 
 def whole_segments(seg: SentSegment, edge: int, up: bool) -> int:
-    """The edge of a SACK block, moved to that of a segment where it lies inside of one."""
+    """Return the edge of a SACK block, moved to the next boundary of a segment if it lies inside one.
+
+    The edge moves up if `up` is true, otherwise down.
+    """
     n = seq_diff(seg.end, seg.seq)
     at = seq_diff(edge, seg.seq)
     if at <= 0 or at >= n:
@@ -83,14 +87,14 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
         if seq_ge(seg.seq, right):
             return
         if seg.sacked:
-            # (It, and what follows it, may have been there for long.)
+            # A long SACKed range may follow this record, so skip the whole range.
             edge = q.board.sacks.end(seg.seq)
             if seq_ge(edge, right):
                 return
             i = q.find(edge)
             continue
         if not covers(seg, left, right):
-            # A group sent in one piece (offload) may be covered in part: cut it.
+            # A SACK block may cover part of a group that was sent in one piece (offload), so split the record.
             begin, end = left, right
             if quirks.leaves_whole(tcb, q):
                 begin = whole_segments(seg, left, True)
@@ -110,7 +114,7 @@ def _mark_block(tcb: Tcb, q: RtxQueue, left: int, right: int) -> None:
 
 
 def delivered(tcb: Tcb, seg: SentSegment) -> None:
-    """A segment was newly acknowledged or SACKed: for RACK, for this ACK's sums, for the rate sample."""
+    """Count a segment newly acknowledged or SACKed: for RACK, for this ACK's totals, and for the rate sample."""
     rack.delivered(tcb, seg)
     n = seq_diff(seg.end, seg.seq)
     pieces = seg.pieces()
@@ -124,7 +128,10 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
 
 
 def mark_losses(tcb: Tcb) -> None:
-    """RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) * SMSS bytes, are SACKed above it."""
+    """Mark losses by RFC 6675 IsLost().
+
+    A segment is lost if DupThresh segments, or more than (DupThresh - 1) * SMSS bytes, are SACKed above it.
+    """
     thresh = tcb.core.config.tcp_reordering
     found: SackRange = tcb.rtxq.board.sacks.below(thresh, (thresh - 1) * tcb.mss)
     if found is not None:
@@ -132,13 +139,16 @@ def mark_losses(tcb: Tcb) -> None:
 
 
 def mark_holes(tcb: Tcb) -> None:
-    """RFC 6675 4, NextSeg() rule 3: in recovery with no new data to send, fill the holes IsLost() does not hold for yet."""
+    """Mark the holes for which IsLost() does not hold yet (RFC 6675 4, NextSeg() rule 3).
+
+    Recovery does this if it has no new data to send.
+    """
     found: SackRange = tcb.rtxq.board.sacks.top()
     lose_below(tcb, found.left)
 
 
 def lose_below(tcb: Tcb, seq: int) -> None:
-    """Mark lost what was sent once, from where the last walk ended up to `seq`."""
+    """Mark the segments that were sent once as lost, from the end of the last walk up to `seq`."""
     q = tcb.rtxq
     board: Scoreboard = q.board
     if seq_le(seq, board.counted):
@@ -154,12 +164,12 @@ def lose_below(tcb: Tcb, seq: int) -> None:
 
 
 def lose_by_count(tcb: Tcb, seg: SentSegment) -> None:
-    """Mark one segment lost by RFC 6675 or 6582: so much later data arrived."""
+    """Mark one segment as lost by RFC 6675 or RFC 6582, because enough later data arrived."""
     rack.lose(tcb, seg, "later data arrived, but this data did not", "RFC 6675 4" if tcb.sack_ok else "RFC 6582 3.2")
 
 
 def lose_head(tcb: Tcb) -> None:
-    """NewReno: the first unacknowledged segment (one MSS of it) is lost."""
+    """Mark the first unacknowledged segment as lost, at most one MSS of it (NewReno)."""
     q = tcb.rtxq
     if len(q) == 0:
         return

@@ -1,22 +1,24 @@
-"""Proportional rate reduction (RFC 6937, RFC 9937): how much is sent while the window falls to ssthresh."""
+"""Proportional rate reduction (RFC 6937, RFC 9937): how much to send while the window falls to ssthresh."""
 
 from pystack_c.tcp import tell
 from pystack_c.tcp.tcb import Tcb
 
 
 def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
-    """RFC 6937 3: send in proportion to what is delivered (`newly`, by this ACK), so that cwnd ends at ssthresh.
+    """Set cwnd so that the sender sends in proportion to the delivered data, and cwnd ends at ssthresh (RFC 6937 3).
 
-    `safe`: the ACK moves SND.UNA and shows no further loss (SafeACK, RFC 9937 6.2).
+    `newly` is the number of bytes that this ACK delivers. `safe` is true if the ACK advances SND.UNA and shows no
+    further loss (SafeACK, RFC 9937 6.2).
     """
     old = tcb.cwnd
     tcb.prr_delivered += newly
     pipe = tcb.in_flight()
     if pipe > tcb.ssthresh:
-        # Proportional part: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out
+        # Proportional part: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out.
         quota = (tcb.prr_delivered * tcb.ssthresh + tcb.prr_flight - 1) // tcb.prr_flight - tcb.prr_out
     else:
-        # Below ssthresh: as much as was delivered, and one segment more (PRR-SSRB), by RFC 9937 only where that is safe.
+        # Below ssthresh: send as much as was delivered. PRR-SSRB adds one segment, which RFC 9937 allows only if it is
+        # safe.
         limit = tcb.prr_delivered - tcb.prr_out
         if limit < newly:
             limit = newly
@@ -28,7 +30,7 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
     if quota < 0:
         quota = 0
     if tcb.prr_out == 0 and quota < tcb.mss and tcb.core.config.tcp_prr_safe:
-        # The fast retransmission that recovery begins with.
+        # Allow the fast retransmission with which recovery begins.
         quota = tcb.mss
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:

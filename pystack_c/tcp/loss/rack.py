@@ -1,7 +1,7 @@
-"""RACK-TLP: losses found by time, and a probe for the tail (RFC 8985).
+"""RACK-TLP: time-based loss detection, and a probe for the tail (RFC 8985).
 
-A segment is lost when one sent later was delivered and a reordering window has passed (section 6.2); a tail
-that nobody acknowledges is probed before the retransmission timer fires (section 7). Both need SACK.
+A segment is lost if one sent later was delivered and a reordering window has passed (section 6.2). If no ACK for the
+tail arrives, a probe precedes the retransmission timer (section 7). Both need SACK.
 """
 
 import pystack_c.const as C
@@ -18,15 +18,15 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def in_use(tcb: Tcb) -> bool:
-    """RACK works on SACK (RFC 8985 5.1)."""
+    """Return True if RACK is in use. It needs SACK (RFC 8985 5.1)."""
     return tcb.sack_ok and tcb.core.config.tcp_rack
 
 
 def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
-    """RFC 8985 6.2: was the first sent after the second?
+    """Return True if the first transmission was sent after the second (RFC 8985 6.2).
 
-    The RFC compares times, and sequence numbers where they are equal. In virtual time much happens at one instant, so
-    the order of transmissions is counted; only parts of one offloaded group share a count.
+    The RFC compares times, and sequence numbers if the times are equal. In virtual time, much happens at one instant,
+    so the stack compares the ordinal numbers of transmissions. Only the parts of one offloaded group share a number.
     """
     if order1 != order2:
         return order1 > order2
@@ -34,7 +34,7 @@ def sent_after(order1: int, end1: int, order2: int, end2: int) -> bool:
 
 
 def lose(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
-    """Mark one segment lost, by whichever rule found it."""
+    """Mark one segment as lost, by the rule that `why` and `rfc` state."""
     count_lost(tcb, seg)
     n = seq_diff(seg.end, seg.seq)
     if tcb.core.probe is not None:
@@ -42,7 +42,7 @@ def lose(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
 
 
 def count_lost(tcb: Tcb, seg: SentSegment) -> None:
-    """It left the network without arriving: for the retransmission queue, the rate of losses, and congestion control."""
+    """Count a lost segment in the retransmission queue, in the loss rate, and in congestion control."""
     newly = not seg.lost or seg.in_flight_again
     tcb.rtxq.mark_lost(seg)
     if newly and tcb.rate is not None:
@@ -51,9 +51,9 @@ def count_lost(tcb: Tcb, seg: SentSegment) -> None:
 
 
 def delivered(tcb: Tcb, seg: SentSegment) -> None:
-    """Steps 2 to 4, for one segment newly acknowledged or SACKed."""
+    """Perform RACK's steps 2 to 4 for one segment that was newly acknowledged or SACKed."""
     now = tcb.core.now
-    # Step 3: detect reordering: an original arrived after one with higher sequence numbers.
+    # Step 3, detect reordering: an original arrived after a segment with higher sequence numbers.
     if not tcb.rack_started or seq_gt(seg.end, tcb.rack_fack):
         tcb.rack_fack = seg.end
     elif seq_lt(seg.end, tcb.rack_fack) and seg.retrans == 0:
@@ -62,10 +62,10 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
             why = "an original segment arrived after one that was sent later, so the path reorders"
             tell.received(tcb, "tcp.reordering", seg.seq, seq_diff(seg.end, seg.seq), why, "RFC 8985 6.2")
         note_reordering(tcb, seg)
-    # Step 4: the most recently sent segment that was delivered.
+    # Step 4: find the most recently sent segment that was delivered.
     rtt = now - seg.sent_at
     if seg.retrans > 0 and tcb.min_rtt >= 0 and rtt < tcb.min_rtt:
-        # Too soon for the retransmission: the original was delivered.
+        # This is too early for the retransmission, so the original was delivered.
         return
     tcb.rack_rtt = rtt
     if not tcb.rack_started or sent_after(seg.order, seg.end, tcb.rack_order, tcb.rack_end):
@@ -75,7 +75,7 @@ def delivered(tcb: Tcb, seg: SentSegment) -> None:
 
 
 def note_reordering(tcb: Tcb, seg: SentSegment) -> None:
-    """How far, in segments, the network moved one behind others: tcpi_reordering; an ACK counts once in tcpi_reord_seen."""
+    """Record how many segments late this one arrived (tcpi_reordering), and count the ACK once (tcpi_reord_seen)."""
     distance = (seq_diff(tcb.rack_fack, seg.seq) + tcb.mss - 1) // tcb.mss
     if distance > tcb.reordering:
         tcb.reordering = distance if distance < 300 else 300
@@ -86,7 +86,7 @@ def note_reordering(tcb: Tcb, seg: SentSegment) -> None:
 
 
 def dsack_seen(tcb: Tcb) -> None:
-    """Step 5, first half: a D-SACK widens the reordering window, once a round trip."""
+    """Step 5, first half: widen the reordering window after a D-SACK, once per round trip."""
     if tcb.rack_dsack_round and seq_ge(tcb.snd_una, tcb.rack_dsack_seq):
         tcb.rack_dsack_round = False
     if not tcb.rack_dsack_round:
@@ -97,7 +97,7 @@ def dsack_seen(tcb: Tcb) -> None:
 
 
 def recovery_ended(tcb: Tcb) -> None:
-    """Step 5: after 16 recoveries without a D-SACK the window is small again."""
+    """Step 5: reset the window's multiplier after 16 recoveries without a D-SACK."""
     tcb.rack_persist -= 1
     if tcb.rack_persist <= 0:
         tcb.rack_mult = 1
@@ -105,7 +105,10 @@ def recovery_ended(tcb: Tcb) -> None:
 
 
 def reordering_window(tcb: Tcb) -> int:
-    """Step 5, second half: how long a segment may be late (RACK_update_reo_wnd); DupThresh counts segments."""
+    """Step 5, second half: return how late a segment may be, in ns (RACK_update_reo_wnd).
+
+    While no reordering was seen, the window is 0 during a recovery, and if DupThresh segments are SACKed.
+    """
     if not tcb.rack_reordering:
         if tcb.ca_state == C.CA_RECOVERY or tcb.ca_state == C.CA_LOSS:
             return 0
@@ -118,7 +121,7 @@ def reordering_window(tcb: Tcb) -> int:
 
 
 def detect_loss(tcb: Tcb) -> None:
-    """RACK_detect_loss: mark what is overdue, and set the timer for what will be next."""
+    """Mark overdue segments as lost, and set the timer for the next ones (RACK_detect_loss)."""
     core = tcb.core
     q = tcb.rtxq
     if not tcb.rack_started or (q.sacked_out == 0 and q.retrans_out == 0 and q.lost_out == 0):
@@ -142,10 +145,10 @@ def detect_loss(tcb: Tcb) -> None:
 
 
 def look_at(tcb: Tcb, q: RtxQueue) -> None:
-    """Which segments were sent before something that was delivered? Only those that were not so the last time are touched."""
+    """Find the segments that were sent before a delivered one, among those not found before."""
     board: Scoreboard = q.board
     seg: SentSegment
-    # What was sent once is in the order of sending as it is.
+    # Segments that were sent once are already in the order of transmission.
     i = q.find(board.edge)
     n = len(q.segs)
     while i < n:
@@ -169,7 +172,7 @@ def look_at(tcb: Tcb, q: RtxQueue) -> None:
 
 
 def is_near(tcb: Tcb, q: RtxQueue, seg: SentSegment) -> bool:
-    """Is a retransmission before the first segment that was sent once and is above all that was delivered?"""
+    """Return True if a retransmission precedes the first segment above RACK.fack that was sent only once."""
     if seq_lt(seg.seq, tcb.rack_fack):
         return True
     board: Scoreboard = q.board
@@ -186,7 +189,7 @@ def is_near(tcb: Tcb, q: RtxQueue, seg: SentSegment) -> bool:
 
 
 def lose_overdue(tcb: Tcb, limit: int, why: str) -> None:
-    """Mark lost what was sent at `limit` or before, of what is overdue, by sequence numbers."""
+    """Mark the overdue segments that were sent at time `limit` or before as lost, in the order of sequence numbers."""
     board: Scoreboard = tcb.rtxq.board
     again: SegHeap = None  # type: ignore[assignment]
     second: SentSegment = board.first_overdue()
@@ -213,7 +216,7 @@ def lose_overdue(tcb: Tcb, limit: int, why: str) -> None:
 
 
 def longest_wait(board: Scoreboard, limit: int) -> int:
-    """How long until the youngest of what is overdue is lost."""
+    """Return the time in ns until the most recent of the overdue segments is lost."""
     wait = 0
     seg: SentSegment = board.last_late()
     if seg is not None:
@@ -225,9 +228,10 @@ def longest_wait(board: Scoreboard, limit: int) -> int:
 
 
 def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
-    """RACK_mark_losses_on_RTO (6.3): the earliest segment, and what was sent a round trip ago or longer.
+    """Mark losses on a retransmission timeout (RACK_mark_losses_on_RTO, RFC 8985 6.3).
 
-    What is younger may still arrive. Without RACK, or where `everything` is in doubt, all that is not SACKed is lost.
+    The earliest segment is lost, and each one sent at least a round trip ago; later ones may still arrive. Without
+    RACK, or if `everything` is true, every segment without SACK is lost.
     """
     q = tcb.rtxq
     if not in_use(tcb) or not tcb.rack_started:
@@ -242,7 +246,7 @@ def mark_on_timeout(tcb: Tcb, everything: bool) -> None:
 
 
 def probe_timeout(tcb: Tcb) -> int:
-    """TLP_calc_PTO (7.2), or 0 where no probe is due now: RTO rules then."""
+    """Return the probe timeout in ns (TLP_calc_PTO, RFC 8985 7.2), or 0 if no probe is due and the RTO applies."""
     if not tcb.sack_ok or not tcb.core.config.tcp_tlp or tcb.tlp_out:
         return 0
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
@@ -260,32 +264,35 @@ def probe_timeout(tcb: Tcb) -> int:
 
 
 def note_probe(tcb: Tcb, retransmission: bool) -> None:
-    """The probe was sent (7.3)."""
+    """Record that the probe was sent (RFC 8985 7.3)."""
     tcb.tlp_out = True
     tcb.tlp_is_retrans = retransmission
     tcb.tlp_end = tcb.snd_nxt
 
 
 def probe_answered(tcb: Tcb, ack: int, dsack: bool, plain_duplicate: bool) -> bool:
-    """TLP_process_ack (7.4.2). True where the probe repaired a loss that nothing else would have shown."""
+    """Process an ACK while a probe is in flight (TLP_process_ack, RFC 8985 7.4.2).
+
+    Return True if the probe repaired a loss that no other sign would have shown.
+    """
     if not tcb.tlp_out or not seq_ge(ack, tcb.tlp_end):
         return False
     if not tcb.tlp_is_retrans:
         tcb.tlp_out = False
     elif dsack:
-        # The receiver got both copies: nothing was lost.
+        # The receiver got both copies, so nothing was lost.
         tcb.tlp_out = False
     elif seq_gt(ack, tcb.tlp_end):
         tcb.tlp_out = False
         return True
     elif plain_duplicate:
         tcb.tlp_out = False
-    # (Else it is the ACK of the probe, or of an original that was only late: wait for what comes after.)
+    # Otherwise it is the ACK of the probe, or of an original that was late. Wait for later ACKs.
     return False
 
 
 def last_segment(q: RtxQueue) -> int:
-    """Index of the segment with the highest sequence numbers that is still out, or -1."""
+    """Return the index of the segment in flight with the highest sequence numbers, or -1."""
     i = len(q.segs) - 1
     if i >= q.first:
         seg: SentSegment = q.segs[i]

@@ -1,7 +1,8 @@
-"""Loss recovery: what an ACK says about losses, and the phases it leads to.
+"""Loss recovery: what an ACK shows about losses, and the phases that follow from it.
 
-Marking (which segments are lost) is here and in rack; sending them again is retransmit.retransmit_lost, which asks only
-cwnd and the pipe. With SACK the marks follow RACK (RFC 8985), or RFC 6675 where that is off; without it NewReno, RFC 6582.
+This module and rack mark the lost segments. retransmit.retransmit_lost sends them again, limited only by cwnd and the
+pipe. With SACK, marking follows RACK (RFC 8985), or RFC 6675 if RACK is off. Without SACK, it follows NewReno
+(RFC 6582).
 """
 
 import pystack_c.const as C
@@ -16,7 +17,11 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:
-    """The ACK's consequences for recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5, RFC 8985)."""
+    """Process the effects of an ACK on recovery and cwnd (RFC 5681 3.2, RFC 6582 3.2, RFC 6675 5, RFC 8985).
+
+    `acked` is the number of bytes newly acknowledged, `tsecr` the echoed timestamp or 0, and `plain` is true without
+    SACK blocks.
+    """
     _take_back(tcb, acked, tsecr)
     if rack.probe_answered(tcb, tcb.snd_una, tcb.ack_dsack, duplicate and plain):
         old = tcb.cwnd
@@ -32,7 +37,8 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
             # Each duplicate ACK means that one more segment left the network.
             out = seq_diff(tcb.snd_nxt, tcb.snd_una)
             if tcb.reno_sacked + tcb.mss + max(tcb.rtxq.lost_out, tcb.mss) > out:
-                # More of them than segments that can cause them: the path reorders, or makes copies.
+                # There are more duplicate ACKs than segments that can cause them, so the path reorders or duplicates
+                # packets.
                 tcb.core.counters.TcpExtTCPRenoReorder += 1
                 tcb.reord_seen += 1
             tcb.reno_sacked = min(tcb.reno_sacked + tcb.mss, out)
@@ -49,13 +55,17 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     elif tcb.ca_state == C.CA_CWR:
         first = tcb.prr_flight == 0
         if first:
-            # RFC 9937 6.2: RecoverFS, what was in flight before this ACK. The one that tells of congestion is no safe one.
+            # RFC 9937 6.2: RecoverFS is the data in flight before this ACK. The ACK that reports congestion is not a
+            # SafeACK.
             tcb.prr_flight = max(tcb.in_flight() + tcb.ack_delivered, 1)
         reduce_rate(tcb, tcb.ack_delivered, acked > 0 and not first and tcb.rtxq.lost_out <= lost)
 
 
 def duplicate_counts(tcb: Tcb) -> bool:
-    """Without SACK: does this duplicate ACK let another segment go? (Not in Tahoe's slow start, where all is sent again.)"""
+    """Return True if this duplicate ACK without SACK lets another segment leave.
+
+    It does not in Tahoe's slow start, which retransmits everything.
+    """
     config = tcb.core.config
     if not config.tcp_limited_transmit and tcb.dupacks < config.tcp_reordering:
         return False
@@ -63,16 +73,19 @@ def duplicate_counts(tcb: Tcb) -> bool:
 
 
 def overdue(tcb: Tcb) -> None:
-    """The reordering timer fired (RFC 8985 6.2). A recovery that it begins is paced from its first segment (RFC 6937 3)."""
+    """Mark losses, because the reordering timer expired (RFC 8985 6.2).
+
+    If this starts a recovery, PRR applies from its first segment (RFC 6937 3).
+    """
     phase = tcb.ca_state
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:
-        # (What was delivered, and armed the timer, is one segment at least.)
+        # At least one segment was delivered, and set the timer.
         reduce_rate(tcb, tcb.mss, False)
 
 
 def find_losses(tcb: Tcb) -> None:
-    """Mark what is lost by the rules in force, and enter recovery where something is."""
+    """Mark losses by the rules in force, and enter recovery if there are any."""
     if rack.in_use(tcb):
         rack.detect_loss(tcb)
     elif tcb.sack_ok and tcb.rtxq.sacked_out > 0:
@@ -95,7 +108,7 @@ def find_losses(tcb: Tcb) -> None:
 
 
 def _take_back(tcb: Tcb, acked: int, tsecr: int) -> None:
-    """Was the last response to a loss wrong? D-SACK, Eifel and F-RTO tell (see undo.py)."""
+    """Undo the last response to a loss if D-SACK, Eifel or F-RTO shows that it was spurious (see undo.py)."""
     config = tcb.core.config
     if tcb.ack_dsack:
         rack.dsack_seen(tcb)
@@ -142,7 +155,7 @@ def _new_data_acked(tcb: Tcb, acked: int) -> None:
 
 
 def partial_ack(tcb: Tcb, acked: int) -> None:
-    """RFC 6582 3.2 step 3, partial acknowledgement: the next hole is at the new SND.UNA."""
+    """Process a partial ACK (RFC 6582 3.2 step 3): the next hole is at the new SND.UNA."""
     if tcb.sack_ok:
         return
     tcb.reno_sacked = max(0, tcb.reno_sacked - max(0, acked - tcb.mss))
@@ -151,7 +164,7 @@ def partial_ack(tcb: Tcb, acked: int) -> None:
 
 
 def end_cwr(tcb: Tcb, why: str) -> None:
-    """The answer to a mark is complete (Linux's tcp_end_cwnd_reduction)."""
+    """End the response to a congestion mark (Linux tcp_end_cwnd_reduction)."""
     old = tcb.cwnd
     tcb.cwnd = tcb.ssthresh
     tell.cwnd(tcb, old, tcb.ssthresh, why, "RFC 6937 3")
@@ -159,7 +172,7 @@ def end_cwr(tcb: Tcb, why: str) -> None:
 
 
 def enter_recovery(tcb: Tcb) -> None:
-    """Fast retransmit and fast recovery."""
+    """Enter fast recovery with a fast retransmit."""
     counters = tcb.core.counters
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
@@ -170,7 +183,7 @@ def enter_recovery(tcb: Tcb) -> None:
         tcb.prr_delivered = 0
         tcb.prr_out = 0
         tcb.prr_flight = 0
-    # (Else RFC 3168 6.1.2: one answer a window; a mark of it is being answered.)
+    # In CWR, the response to a mark in this window is in progress, and RFC 3168 6.1.2 allows one response per window.
     if tcb.prr_flight == 0:
         tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
     tcb.recover = tcb.snd_nxt
@@ -181,7 +194,7 @@ def enter_recovery(tcb: Tcb) -> None:
             lose_head(tcb)
     else:
         counters.TcpExtTCPRenoRecovery += 1
-        # RFC 5681 3.2 (3): the duplicates so far stand for segments that have left the network.
+        # RFC 5681 3.2 (3): each duplicate ACK so far stands for a segment that has left the network.
         left = tcb.dupacks * tcb.mss
         if tcb.reno_sacked < left:
             tcb.reno_sacked = left
@@ -192,7 +205,7 @@ def enter_recovery(tcb: Tcb) -> None:
 
 
 def leave_recovery(tcb: Tcb) -> None:
-    """A full acknowledgement: everything that was out at the loss has arrived."""
+    """Leave recovery: all data that was outstanding at the loss is acknowledged."""
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     tcb.reno_sacked = 0
@@ -203,7 +216,7 @@ def leave_recovery(tcb: Tcb) -> None:
 
 
 def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
-    """Change the phase of recovery and tell the probe."""
+    """Change the phase of recovery, and emit the event."""
     if phase == C.CA_DISORDER and tcb.ca_state == phase:
         return
     if phase != C.CA_LOSS:
@@ -215,7 +228,10 @@ def set_phase(tcb: Tcb, phase: int, why: str, rfc: str) -> None:
 
 
 def timeout(tcb: Tcb) -> None:
-    """The retransmission timer fired: what is not SACKed is presumed lost (RFC 5681 3.1, RFC 6675 5.1, RFC 8985 6.3)."""
+    """Presume data without SACK lost, because the retransmission timer expired.
+
+    The rules are in RFC 5681 3.1, RFC 6675 5.1 and RFC 8985 6.3.
+    """
     q = tcb.rtxq
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
@@ -223,12 +239,12 @@ def timeout(tcb: Tcb) -> None:
     if tcb.retries <= 1:
         count_failure(tcb)
     undo.save(tcb, fresh)
-    # RFC 5682 3.1 step 1: not where a recovery is under way already. (Without SACK an old hole that fills looks the same.)
+    # RFC 5682 3.1 step 1: F-RTO does not start during a recovery. Without SACK, an old hole that fills looks the same.
     tcb.frto = fresh and tcb.sack_ok and tcb.core.config.tcp_frto
     tcb.frto_end = tcb.snd_nxt
     tcb.tlp_out = False
     if tcb.ca_state != C.CA_LOSS or seq_gt(tcb.snd_una, tcb.recover) or tcb.retries <= 1:
-        # RFC 5681 3.1: ssthresh is lowered by the first timeout of a segment, not by the next of the same.
+        # RFC 5681 3.1: only the first timeout of a segment lowers ssthresh.
         tcb.cc.cong_signal(tcb, SIGNAL_RTO)
     else:
         tcb.cwnd = tcb.mss
@@ -236,7 +252,7 @@ def timeout(tcb: Tcb) -> None:
     head = q.head()
     everything = False
     if head is not None and head.sacked:
-        # RFC 2018 8: the receiver threw away what it had SACKed (reneging).
+        # RFC 2018 8: the receiver discarded data that it had SACKed (reneging).
         tcb.core.counters.TcpExtTCPSACKReneging += 1
         q.nothing_sacked()
         everything = True
@@ -244,7 +260,7 @@ def timeout(tcb: Tcb) -> None:
 
 
 def count_failure(tcb: Tcb) -> None:
-    """The timer fires for the first time: which other repair failed?"""
+    """Count, at the first timeout, the kind of recovery that failed."""
     counters = tcb.core.counters
     if tcb.ca_state == C.CA_RECOVERY:
         if tcb.sack_ok:
@@ -261,7 +277,7 @@ def count_failure(tcb: Tcb) -> None:
 
 
 def start_over(tcb: Tcb) -> None:
-    """An algorithm without fast recovery (Tahoe): a fast retransmit, then slow start, as after a timeout."""
+    """Start a fast retransmit and slow start, for an algorithm without fast recovery (Tahoe)."""
     old = tcb.cwnd
     ssthresh = tcb.ssthresh
     undo.save(tcb, True)
@@ -274,7 +290,7 @@ def start_over(tcb: Tcb) -> None:
 
 
 def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
-    """What is not SACKed is presumed lost (`everything` of it, or what RACK thinks is), and goes again as slow start allows."""
+    """Presume the data without SACK lost, all of it or what RACK selects. Slow start retransmits it."""
     rack.mark_on_timeout(tcb, everything)
     tcb.reno_sacked = 0
     tcb.dupacks = 0
@@ -287,7 +303,7 @@ def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
 
 
 def grow_by_sack(tcb: Tcb) -> None:
-    """Linux's tcp_may_raise_cwnd: where the path reorders, what is SACKed lets cwnd grow too."""
+    """Let SACKed data grow cwnd if the path reorders, as Linux does (tcp_may_raise_cwnd)."""
     if not tcb.core.config.tcp_grow_delivered:
         return
     if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
@@ -299,10 +315,13 @@ def grow_by_sack(tcb: Tcb) -> None:
 
 
 def _grows_by(tcb: Tcb, acked: int) -> int:
-    """What an ACK counts for cwnd: what it acknowledges. For Linux, what it delivers (tcp_grow_delivered)."""
+    """Return how many bytes an ACK counts for the growth of cwnd.
+
+    These are the bytes that it acknowledges, and for Linux those that it delivers (tcp_grow_delivered).
+    """
     if not tcb.core.config.tcp_grow_delivered:
         return acked
     if tcb.sack_ok:
         return tcb.ack_delivered
-    # Without SACK, each duplicate ACK stood for one segment already.
+    # Without SACK, each earlier duplicate ACK counted as one segment.
     return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss

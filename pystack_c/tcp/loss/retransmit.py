@@ -1,4 +1,4 @@
-"""Sending again: what was marked lost, as cwnd allows, and the tail loss probe (RFC 6298, 6582, 6675, 8985)."""
+"""Retransmission of lost segments within cwnd, and the tail loss probe (RFC 6298, 6582, 6675, 8985)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_lt
@@ -14,16 +14,17 @@ from pystack_c.tcp.timestamps import ts_now
 
 
 def retransmit_lost(tcb: Tcb) -> bool:
-    """Send again what was marked lost, as far as cwnd allows; the first of a recovery always goes.
+    """Retransmit lost segments as far as cwnd allows. The first segment of a recovery is always sent.
 
-    True where fast recovery sent the earliest segment again: the retransmission timer begins anew (RFC 6675 6 allows it),
-    or a retransmission that is lost too, which RACK finds a round trip later, would come too late for it.
+    Return True if fast recovery retransmitted the earliest segment. The retransmission timer then restarts, as
+    RFC 6675 6 allows. Otherwise it could expire before RACK detects, a round trip later, that the retransmission was
+    lost, too.
     """
     q = tcb.rtxq
     if q.lost_out == 0:
         return False
     head = False
-    # SACK blocks of our own take room from the data: what was sent without them may not fit any more.
+    # Our own SACK blocks take room from the data, so a segment that was sent without them may not fit any more.
     mss = tcb.mss - sack_option_len(tcb)
     i = q.next_lost()
     while i >= 0:
@@ -48,7 +49,7 @@ def retransmit_lost(tcb: Tcb) -> bool:
 
 
 def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
-    """One retransmission, counted and explained."""
+    """Retransmit one segment, count it, and emit the event."""
     core = tcb.core
     n = seq_diff(seg.end, seg.seq)
     if core.probe is not None:
@@ -84,7 +85,7 @@ def resend(tcb: Tcb, seg: SentSegment, why: str, rfc: str) -> None:
 
 
 def sent_again(tcb: Tcb, error: int) -> None:
-    """RFC 4022 tcpOutSegs: without segments that only carry what was sent before."""
+    """Correct the counters after a retransmission: tcpOutSegs excludes retransmitted segments (RFC 4022)."""
     counters = tcb.core.counters
     counters.TcpOutSegs -= 1
     if error:
@@ -92,7 +93,7 @@ def sent_again(tcb: Tcb, error: int) -> None:
 
 
 def recovery_reason(tcb: Tcb) -> str:
-    """Why a retransmission happens, in words."""
+    """Return the reason for a retransmission."""
     if tcb.core.probe is None:
         return ""
     if tcb.syn_why:
@@ -112,7 +113,7 @@ def recovery_reason(tcb: Tcb) -> str:
 
 
 def recovery_rfc(tcb: Tcb) -> str:
-    """The section that rules the retransmission."""
+    """Return the RFC and section that require the retransmission."""
     if tcb.syn_why:
         return "Linux tcp_check_req" if tcb.passive else "RFC 9293 3.5"
     if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
@@ -125,7 +126,10 @@ def recovery_rfc(tcb: Tcb) -> str:
 
 
 def tail_loss_probe(tcb: Tcb) -> bool:
-    """TLP_send_probe (RFC 8985 7.3). True where new data is to be the probe: the caller's output sends it."""
+    """Send a tail loss probe (TLP_send_probe, RFC 8985 7.3).
+
+    Return True if new data is to be the probe. The caller then sends it.
+    """
     core = tcb.core
     q = tcb.rtxq
     i = rack.last_segment(q)
@@ -139,7 +143,7 @@ def tail_loss_probe(tcb: Tcb) -> bool:
     seg: SentSegment = q.segs[i]
     size = seg.gso if seg.gso > 0 else tcb.mss
     if seg.data_length() > size:
-        # The last segment of an offloaded group, as it went over the wire; or the end of a probe of the path MTU.
+        # This is the last segment of an offloaded group, as it was on the wire, or the end of a path MTU probe.
         whole = (seg.data_length() - 1) // size * size
         q.split(i, seq_add(seg.seq, whole))
         seg = q.segs[i + 1]

@@ -7,13 +7,13 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def update(tcb: Tcb, sample: int) -> None:
-    """Take one measurement (nanoseconds)."""
+    """Update the estimate from one sample in ns. A negative sample is ignored."""
     config = tcb.core.config
     if sample < 0:
         return
     tcb.last_rtt = sample
     if tcb.min_rtt < 0 or sample <= tcb.min_rtt or tcb.core.now - tcb.min_rtt_at > config.tcp_min_rtt_wlen:
-        # (RFC 8985 6.2 step 1 wants it windowed: a path may change.)
+        # RFC 8985 6.2 step 1 recommends a windowed minimum, because a path can change.
         tcb.min_rtt = sample
         tcb.min_rtt_at = tcb.core.now
     if tcb.srtt == 0:
@@ -39,7 +39,7 @@ def update(tcb: Tcb, sample: int) -> None:
     if rto > config.tcp_rto_max:
         rto = config.tcp_rto_max
     tcb.rto = rto
-    # Karn: a backed-off timeout stays until a segment that was sent once is timed (RFC 6298 5.5, note in 5).
+    # Karn: a backed-off timeout stays until a segment that was sent once is measured (RFC 6298 5.5, note in 5).
     tcb.backoff = 0
     if tcb.core.probe is not None:
         fields = {"sample": sample, "srtt": tcb.srtt, "rttvar": tcb.rttvar, "rto": tcb.rto}
@@ -48,10 +48,11 @@ def update(tcb: Tcb, sample: int) -> None:
 
 
 def receiver_sample(tcb: Tcb, pkt: Packet) -> None:
-    """The round trip as a receiver of data sees it, which sends little itself (as Linux, for the size of the receive buffer).
+    """Measure the round-trip time at a receiver of data, which sends little itself. Receive-buffer autotuning uses it.
 
-    With timestamps: a full-sized segment echoes a timestamp of ours for the first time. Without: how long it takes to fill
-    the window that was open; a sender that is not held up by the window makes that too long, so the least counts.
+    As on Linux, with timestamps, a sample ends when a full-sized segment echoes one of our timestamps for the first
+    time. Without them, a sample is the time to fill the open window. A sender that the window does not limit makes it
+    too long, so the minimum counts.
     """
     now = tcb.core.now
     if tcb.ts_ok:
@@ -73,7 +74,7 @@ def receiver_sample(tcb: Tcb, pkt: Packet) -> None:
 
 
 def backed_off(tcb: Tcb) -> int:
-    """RTO with its exponential backoff, within the bound (RFC 6298 5.5 and 2.5)."""
+    """Return the RTO with exponential backoff in ns, within its upper bound (RFC 6298 5.5 and 2.5)."""
     rto_max = tcb.core.config.tcp_rto_max
     shift = tcb.backoff if tcb.backoff < 20 else 20
     rto = (tcb.rto << shift) + _slop(tcb)
@@ -84,6 +85,6 @@ def backed_off(tcb: Tcb) -> int:
 
 
 def _slop(tcb: Tcb) -> int:
-    """For FreeBSD, what is added to every timeout but the first one of a SYN (tcp_rto_slop)."""
+    """Return what FreeBSD adds to every timeout but the first one of a SYN (tcp_rto_slop), in ns."""
     slop = tcb.core.config.tcp_rto_slop
     return slop if slop > 0 and (tcb.backoff > 0 or not tcb.syn_out()) else 0

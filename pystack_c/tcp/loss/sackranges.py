@@ -1,15 +1,15 @@
-"""What the peer has SACKed, as ranges: sorted, apart from each other, and joined where they meet."""
+"""The data that the peer has SACKed, as sorted ranges. Adjacent ranges are joined."""
 
 from typing import Any
 
 from pystack_c.base.seqnum import seq_diff, seq_le
 
-#: Places free at the front of a list before what follows is moved up.
+#: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
 
 
 class SackRange:
-    """[left, right) is SACKed; it was sent in `pieces` segments."""
+    """The SACKed data [left, right), which was sent in `pieces` segments."""
 
     def __init__(self, left: int, right: int, pieces: int) -> None:
         self.left = left
@@ -18,7 +18,7 @@ class SackRange:
 
 
 class SackRanges:
-    """The ranges; places before `first` are free, `last` is the index of the range that changed last."""
+    """The ranges. Places before `first` are free, and `last` is the index of the range that last changed."""
 
     def __init__(self) -> None:
         self.ranges: list[Any] = []
@@ -29,7 +29,7 @@ class SackRanges:
         return len(self.ranges) - self.first
 
     def find(self, seq: int) -> int:
-        """Index of the range that holds `seq`, or of the first after it."""
+        """Return the index of the range that holds `seq`, or of the first range after it."""
         low = self.first
         high = len(self.ranges)
         while low < high:
@@ -42,7 +42,7 @@ class SackRanges:
         return low
 
     def add(self, left: int, right: int, pieces: int) -> None:
-        """[left, right) was SACKed, and nothing of it before."""
+        """Add [left, right), of which nothing was SACKed before."""
         i = self._before(left)
         after: SackRange = None  # type: ignore[assignment]
         if i + 1 < len(self.ranges):
@@ -71,21 +71,21 @@ class SackRanges:
         self.last = i + 1
 
     def _before(self, left: int) -> int:
-        """Index of the last range that ends at `left` or below it; `first` - 1 if there is none."""
+        """Return the index of the last range that ends at `left` or below it, or `first` - 1 if there is none."""
         if self.first <= self.last < len(self.ranges):
-            # (Most often a block grows at its end.)
+            # A range usually grows at its end.
             found: SackRange = self.ranges[self.last]
             if found.right == left:
                 return self.last
         return self.find(left) - 1
 
     def end(self, seq: int) -> int:
-        """Where the range that holds `seq` ends."""
+        """Return the end of the range that holds `seq`."""
         found: SackRange = self.ranges[self.find(seq)]
         return found.right
 
     def acked(self, seq: int) -> None:
-        """Everything before `seq` is acknowledged: forget the ranges below it."""
+        """Remove the ranges before `seq`, which are acknowledged."""
         n = len(self.ranges)
         i = self.first
         while i < n:
@@ -101,13 +101,16 @@ class SackRanges:
             self.first = 0
 
     def top(self) -> Any:
-        """The last range, or None."""
+        """Return the last range, or None."""
         if self.first < len(self.ranges):
             return self.ranges[len(self.ranges) - 1]
         return None
 
     def below(self, thresh: int, limit: int) -> Any:
-        """The highest range that has `thresh` segments or more than `limit` bytes in it and above it; None if there is none."""
+        """Return the highest range that has, with those above it, `thresh` segments or more than `limit` bytes.
+
+        Return None if there is none.
+        """
         above = 0
         pieces = 0
         i = len(self.ranges) - 1

@@ -1,7 +1,9 @@
-"""The scoreboard: what is SACKed, lost, and sent again, in lists that make an ACK cost what it newly says (RFC 6675, RFC 8985).
+"""The scoreboard: lists of SACKed, lost and retransmitted segments (RFC 6675, RFC 8985).
 
-There is one from the first loss on until no segment is missing any more. The records themselves stay in the retransmission queue;
-these lists point to them, and a record that is in a list and does not belong there any more is passed over when it is met.
+With these lists, the cost of an ACK depends only on the new information in it. A scoreboard exists from the first loss
+until no segment is missing any more. The records themselves are in the retransmission queue, and the lists refer to
+them. A list may contain a record that does not belong there any more. The functions skip such a record when they reach
+it.
 """
 
 from typing import Any
@@ -11,21 +13,25 @@ from pystack_c.tcp.loss.sackranges import SackRanges
 from pystack_c.tcp.loss.seglists import SegHeap, SegList
 from pystack_c.tcp.queues.sentseg import SentSegment
 
-#: SentSegment.place: in none of the lists, `late`, `again`, `overdue`, `beyond`
+#: SentSegment.place: in no list, or in `late`, `again`, `overdue` or `beyond`.
 _NOWHERE, _LATE, _AGAIN, _OVERDUE, _BEYOND = 0, 1, 2, 3, 4
-#: so many retransmissions are listed before those that are not in flight any more are looked for
+#: The length of `again` from which records that are not in flight any more are removed.
 _CROWD = 64
 
 
 class Scoreboard:
-    """The lists, and how far each walk over the records got.
+    """The lists, and the end of each walk over the records.
 
-    sacks   what is SACKed
-    waiting   what is lost and was not sent again since
-    late   what was sent once, is in flight, and before something that was delivered: RACK's candidates, in the order of sending
-    again   retransmissions in flight, in the order of sending; `overdue`: those of them sent before something that was delivered
-    beyond   such ones above what was never sent again, which RACK does not look at yet
-    edge, whole, counted   sequence numbers: records below were put into `late`, were sent again, were marked by RFC 6675's rules
+    sacks     the SACKed ranges
+    waiting   lost segments that were not retransmitted since
+    late      segments in flight that were sent once, before one that was delivered: RACK's candidates, in the order of
+              transmission
+    again     retransmissions in flight, in the order of transmission
+    overdue   retransmissions in flight that were sent before a segment that was delivered, in the same order
+    beyond    further such retransmissions, above a segment that was sent only once: RACK does not examine them yet
+    edge      records below this sequence number were put into `late`
+    whole     records below this sequence number were retransmitted
+    counted   records below this sequence number were marked by the rules of RFC 6675
     """
 
     def __init__(self, seq: int) -> None:
@@ -34,7 +40,7 @@ class Scoreboard:
         self.begin(seq)
 
     def begin(self, seq: int) -> None:
-        """The walks begin anew at `seq`, and nothing was sent again."""
+        """Restart the walks at `seq`, without retransmissions."""
         self.late = SegList()
         self.again = SegList()
         self.overdue = SegList()
@@ -45,7 +51,7 @@ class Scoreboard:
         self.crowd = _CROWD
 
     def acked(self, seg: SentSegment) -> None:
-        """A record leaves the queue."""
+        """Note that a record leaves the queue."""
         seg.gone = True
         if seg.sacked:
             self.sacks.acked(seg.end)
@@ -57,13 +63,13 @@ class Scoreboard:
             self.counted = seg.end
 
     def lost(self, seg: SentSegment) -> None:
-        """It waits to be sent again."""
+        """Put a lost record on the list of those to retransmit."""
         if not seg.queued:
             seg.queued = True
             self.waiting.push(seg)
 
     def next_lost(self) -> Any:
-        """The first record that is lost and was not sent again since, or None."""
+        """Return the first record that is lost and was not retransmitted since, or None."""
         while True:
             seg: SentSegment = self.waiting.top()
             if seg is None or (seg.lost and not seg.in_flight_again and not seg.gone):
@@ -72,7 +78,7 @@ class Scoreboard:
             seg.queued = False
 
     def none_lost(self) -> None:
-        """Nothing waits to be sent again."""
+        """Clear the list of records to retransmit."""
         if len(self.waiting.items) == 0:
             return
         for item in self.waiting.items:
@@ -81,7 +87,7 @@ class Scoreboard:
         self.waiting = SegHeap()
 
     def leave(self, seg: SentSegment) -> None:
-        """It is about to be sent again: its place in the order of sending gets free, but stays sorted."""
+        """Replace a record that is about to be retransmitted by a placeholder, so that its list stays sorted."""
         if seg.place == _AGAIN:
             line = self.again
         elif seg.place == _OVERDUE:
@@ -96,14 +102,14 @@ class Scoreboard:
             line.items[i] = stand_in
 
     def sent_again(self, seg: SentSegment) -> None:
-        """It was sent again just now."""
+        """Append a record that was just retransmitted."""
         if len(self.again.items) > self.crowd:
             self._thin_out()
         self.again.append(seg)
         seg.place = _AGAIN
 
     def _thin_out(self) -> None:
-        """Take what is not in flight any more out of `again`."""
+        """Remove the records that are not in flight any more from `again`."""
         line = SegList()
         for item in self.again.items[self.again.first :]:
             seg: SentSegment = item
@@ -115,7 +121,7 @@ class Scoreboard:
         self.crowd = 2 * len(line.items) + _CROWD
 
     def split(self, seg: SentSegment, rest: SentSegment) -> None:
-        """`rest` was cut off `seg`: it goes where that is."""
+        """Put `rest`, which was split off `seg`, into the same list."""
         if rest.lost and not rest.in_flight_again:
             self.lost(rest)
             return
@@ -130,7 +136,7 @@ class Scoreboard:
         rest.place = seg.place
 
     def first_late(self) -> Any:
-        """The first of `late` that is still in flight, or None."""
+        """Return the first record of `late` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.late.front()
             if seg is None or fresh(seg):
@@ -140,7 +146,7 @@ class Scoreboard:
                 seg.place = _NOWHERE
 
     def last_late(self) -> Any:
-        """The last of `late` that is still in flight, or None."""
+        """Return the last record of `late` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.late.back()
             if seg is None or fresh(seg):
@@ -150,7 +156,7 @@ class Scoreboard:
                 seg.place = _NOWHERE
 
     def first_again(self) -> Any:
-        """The first of `again` that is still in flight, or None."""
+        """Return the first record of `again` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.again.front()
             if seg is None or out_again(seg):
@@ -160,7 +166,7 @@ class Scoreboard:
                 seg.place = _NOWHERE
 
     def first_overdue(self) -> Any:
-        """The first of `overdue` that is still in flight, or None."""
+        """Return the first record of `overdue` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.overdue.front()
             if seg is None or out_again(seg):
@@ -170,7 +176,7 @@ class Scoreboard:
                 seg.place = _NOWHERE
 
     def last_overdue(self) -> Any:
-        """The last of `overdue` that is still in flight, or None."""
+        """Return the last record of `overdue` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.overdue.back()
             if seg is None or out_again(seg):
@@ -180,7 +186,7 @@ class Scoreboard:
                 seg.place = _NOWHERE
 
     def first_beyond(self) -> Any:
-        """The lowest of `beyond` that is still in flight, or None."""
+        """Return the lowest record of `beyond` that is still in flight, or None."""
         while True:
             seg: SentSegment = self.beyond.top()
             if seg is None or (seg.place == _BEYOND and out_again(seg)):
@@ -188,12 +194,15 @@ class Scoreboard:
             self.beyond.pop()
 
     def becomes_late(self, seg: SentSegment) -> None:
-        """Something sent after this original was delivered."""
+        """Append a record to `late`, because a segment sent after it was delivered."""
         self.late.append(seg)
         seg.place = _LATE
 
     def becomes_overdue(self, seg: SentSegment, near: bool) -> None:
-        """Something sent after `seg`, the first of `again`, was delivered; `near`: RACK looks at it."""
+        """Move `seg`, the first record of `again`, because a segment sent after it was delivered.
+
+        It moves to `overdue` if `near` is true, so that RACK examines it, and otherwise to `beyond`.
+        """
         self.again.pop_front()
         if near:
             self.overdue.append(seg)
@@ -203,23 +212,23 @@ class Scoreboard:
             seg.place = _BEYOND
 
     def comes_near(self, seg: SentSegment) -> None:
-        """RACK looks at `seg`, the top of `beyond`, from now on."""
+        """Move `seg`, the top of `beyond`, to `overdue`, so that RACK examines it."""
         self.beyond.pop()
         self.overdue.insert(self.overdue.by_time(seg.order, seg.end), seg)
         seg.place = _OVERDUE
 
     def take_late(self, seg: SentSegment) -> None:
-        """The first of `late` is lost."""
+        """Remove the first record of `late`, which is lost."""
         self.late.pop_front()
         seg.place = _NOWHERE
 
     def take_overdue(self, seg: SentSegment) -> None:
-        """The first of `overdue` is lost."""
+        """Remove the first record of `overdue`, which is lost."""
         self.overdue.pop_front()
         seg.place = _NOWHERE
 
     def calm(self) -> bool:
-        """Nothing is missing: forget what is not needed. True if nothing is left at all."""
+        """Clear the lists that are not needed, because nothing is missing. Return True if all lists are empty."""
         if self.late.first < len(self.late.items):
             for item in self.late.items[self.late.first :]:
                 seg: SentSegment = item
@@ -230,7 +239,7 @@ class Scoreboard:
         return self.first_again() is None and self.first_overdue() is None and self.first_beyond() is None
 
     def rebuild(self, segs: list[Any], seq: int) -> None:
-        """Marks were taken back: the walks begin anew at `seq`, the first of the records `segs`."""
+        """Restart the walks at `seq`, the first of the records `segs`, after marks were removed."""
         self.begin(seq)
         found: list[Any] = []
         for i, item in enumerate(segs):
@@ -244,10 +253,10 @@ class Scoreboard:
 
 
 def fresh(seg: SentSegment) -> bool:
-    """Was it sent once, and is it believed to be in the network?"""
+    """Return True if a segment was sent once and is believed to be in the network."""
     return not seg.sacked and not seg.lost and seg.retrans == 0 and not seg.gone
 
 
 def out_again(seg: SentSegment) -> bool:
-    """Is it, sent again, believed to be in the network?"""
+    """Return True if a retransmitted segment is believed to be in the network."""
     return not seg.sacked and (not seg.lost or seg.in_flight_again) and not seg.gone

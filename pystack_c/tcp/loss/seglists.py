@@ -1,16 +1,19 @@
-"""Lists of sent segments that the scoreboard looks at from their ends, so that what lies between costs nothing."""
+"""Lists of sent segments that the scoreboard accesses only at their ends, so that an access is cheap."""
 
 from typing import Any
 
 from pystack_c.base.seqnum import seq_gt, seq_le, seq_lt
 from pystack_c.tcp.queues.sentseg import SentSegment, find
 
-#: Places free at the front of a list before what follows is moved up.
+#: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
 
 
 class SegList:
-    """A sorted list of records: by sequence numbers, or by the time of their last transmission. Places before `first` are free."""
+    """A list of records, sorted by sequence number or by the time of the last transmission.
+
+    Places before `first` are free.
+    """
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -20,23 +23,23 @@ class SegList:
         return len(self.items) - self.first
 
     def append(self, seg: SentSegment) -> None:
-        """Put a record behind all others."""
+        """Append a record."""
         self.items.append(seg)
 
     def front(self) -> Any:
-        """The first record, or None."""
+        """Return the first record, or None."""
         if self.first < len(self.items):
             return self.items[self.first]
         return None
 
     def back(self) -> Any:
-        """The last record, or None."""
+        """Return the last record, or None."""
         if self.first < len(self.items):
             return self.items[len(self.items) - 1]
         return None
 
     def pop_front(self) -> None:
-        """Take the first record out, which must be there."""
+        """Remove the first record, which must be present."""
         self.items[self.first] = None
         self.first += 1
         if self.first >= _TRIM_FROM and 2 * self.first >= len(self.items):
@@ -44,15 +47,18 @@ class SegList:
             self.first = 0
 
     def pop_back(self) -> None:
-        """Take the last record out, which must be there."""
+        """Remove the last record, which must be present."""
         self.items.pop()
 
     def by_seq(self, seq: int) -> int:
-        """Index of the first record that begins after `seq`, in a list sorted by sequence numbers."""
+        """Return the index of the first record that begins after `seq`, in a list sorted by sequence number."""
         return find(self.items, self.first, seq, False)
 
     def by_time(self, order: int, end: int) -> int:
-        """Index of the first record that was sent at (`order`, `end`) or later, in a list sorted so (see rack.sent_after)."""
+        """Return the index of the first record that was sent at (`order`, `end`) or later.
+
+        The list must be in the order of transmission (see rack.sent_after).
+        """
         low = self.first
         high = len(self.items)
         while low < high:
@@ -65,12 +71,12 @@ class SegList:
         return low
 
     def insert(self, i: int, seg: SentSegment) -> None:
-        """Put a record at index `i`."""
+        """Insert a record at index `i`."""
         self.items.insert(i, seg)
 
 
 class SegHeap:
-    """A binary heap of records: the one with the lowest sequence number is on top."""
+    """A binary heap of records, with the lowest sequence number on top."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -93,13 +99,13 @@ class SegHeap:
         items[i] = seg
 
     def top(self) -> Any:
-        """The record with the lowest sequence number, or None."""
+        """Return the record with the lowest sequence number, or None."""
         if len(self.items) == 0:
             return None
         return self.items[0]
 
     def pop(self) -> None:
-        """Take the one on top out, which must be there."""
+        """Remove the record on top, which must be present."""
         items = self.items
         seg: SentSegment = items.pop()
         n = len(items)

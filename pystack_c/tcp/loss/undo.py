@@ -1,8 +1,8 @@
-"""Taking back a congestion response that turned out to be wrong (RFC 3522, RFC 4015, RFC 3708, RFC 5682).
+"""Undo a congestion response that was spurious (RFC 3522, RFC 4015, RFC 3708, RFC 5682).
 
-When recovery begins, what it changes is saved. Three signs show that nothing was lost: every retransmission
-is reported as a duplicate (D-SACK), an echoed timestamp is older than the first retransmission (Eifel), or
-after a timeout the originals are acknowledged (F-RTO).
+The state that recovery changes is saved when recovery begins. Three signs show that nothing was lost: D-SACK blocks
+report every retransmission as a duplicate, an echoed timestamp is older than the first retransmission (Eifel), or the
+originals are acknowledged after a timeout (F-RTO).
 """
 
 import pystack_c.const as C
@@ -13,7 +13,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def save(tcb: Tcb, fresh: bool) -> None:
-    """Recovery begins: remember what it is about to change; one that begins inside another changes nothing of that."""
+    """Save the state that a recovery is about to change. One that begins inside another saves nothing."""
     if tcb.undo_possible and not fresh:
         return
     tcb.undo_possible = True
@@ -25,12 +25,12 @@ def save(tcb: Tcb, fresh: bool) -> None:
 
 
 def forget(tcb: Tcb) -> None:
-    """The loss was real, or everything is over."""
+    """Discard the saved state, because the loss was real or the recovery has ended."""
     tcb.undo_possible = False
 
 
 def retransmitted(tcb: Tcb, end: int, tsval: int) -> None:
-    """One more segment, which ends at `end`, was sent again; `tsval` is its timestamp."""
+    """Count a retransmission that ends at `end`. `tsval` is its timestamp."""
     if tcb.undo_possible:
         tcb.undo_retrans += 1
         if tcb.undo_retrans == 1:
@@ -39,25 +39,25 @@ def retransmitted(tcb: Tcb, end: int, tsval: int) -> None:
 
 
 def dsack_arrived(tcb: Tcb) -> bool:
-    """RFC 3708: one retransmission was a duplicate. True when all of them were."""
+    """Count a retransmission that was a duplicate (RFC 3708). Return True if all of them were."""
     if not tcb.undo_possible or tcb.undo_retrans <= 0:
         return False
     if seq_le(tcb.dsack_end, tcb.undo_marker):
-        # About something from before this recovery.
+        # The D-SACK is about data from before this recovery.
         return False
     tcb.undo_retrans -= 1
     return tcb.undo_retrans == 0
 
 
 def eifel(tcb: Tcb, tsecr: int) -> bool:
-    """RFC 3522 3.2: the ACK of what was retransmitted first echoes a timestamp from before that retransmission."""
+    """Return True if the ACK of the first retransmission echoes a timestamp older than it (RFC 3522 3.2)."""
     if not tcb.undo_possible or not tcb.ts_ok or tcb.undo_retrans <= 0 or tsecr == 0:
         return False
     return seq_ge(tcb.snd_una, tcb.undo_end) and seq_lt(tsecr, tcb.undo_stamp)
 
 
 def undo(tcb: Tcb, why: str, rfc: str) -> None:
-    """RFC 4015 3.2: back to the window of before, and what was marked lost is not."""
+    """Restore cwnd and ssthresh, and remove the loss marks (RFC 4015 3.2)."""
     counters = tcb.core.counters
     if tcb.ca_state == C.CA_LOSS:
         counters.TcpExtTCPLossUndo += 1
@@ -66,7 +66,7 @@ def undo(tcb: Tcb, why: str, rfc: str) -> None:
     elif seq_gt(tcb.recover, tcb.snd_una):
         counters.TcpExtTCPPartialUndo += 1
         if tcb.rtxq.sacked_out > 0:
-            # The timestamp shows what the scoreboard could not: an original that was overtaken.
+            # The timestamp shows that an original was overtaken, which the scoreboard could not detect.
             counters.TcpExtTCPTSReorder += 1
             tcb.reord_seen += 1
     else:

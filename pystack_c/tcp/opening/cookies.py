@@ -1,7 +1,7 @@
-"""SYN cookies: a listener under flood answers without keeping anything (RFC 4987 section 3.6).
+"""SYN cookies: a listener under a SYN flood answers without keeping state (RFC 4987 section 3.6).
 
-The SYN-ACK's sequence number carries a coarse time, the peer's MSS as one of eight, and a keyed hash of the
-rest; with timestamps, the low bits of TSval carry window scale, SACK and ECN. The ACK brings it all back.
+The SYN-ACK's sequence number holds a coarse time, the peer's MSS as one of eight values, and a keyed hash of the rest.
+With timestamps, the low bits of TSval hold the window scale, SACK and ECN. The ACK returns all of this.
 """
 
 from struct import pack
@@ -22,20 +22,20 @@ from pystack_c.tcp.window import opening_window
 # The eight values of the MSS that a cookie can carry.
 MSS_TABLE = (536, 1024, 1220, 1300, 1360, 1400, 1440, 1460)
 
-# A cookie is good in the 64 s it was made in, and the next 64 s.
+# A cookie is valid in the period of 64 s in which it was made, and in the next one.
 PERIOD = 64_000_000_000
 
 NO_SCALE = 15
 
 
 def mac(core: Any, pkt: Packet, irs: int, period: int, mss_index: int) -> int:
-    """24 bits that only this stack can make for this SYN."""
+    """Return a 24-bit keyed hash of the SYN, which only this stack can compute."""
     data = b"cookie" + pack(">IIHHIBB", pkt.src, pkt.dst, pkt.sport, pkt.dport, irs, period & 0xFF, mss_index)
     return core.rng.keyed_hash(data) & 0xFFFFFF
 
 
 def answer(listener: Tcb, pkt: Packet) -> None:
-    """Send the SYN-ACK with a cookie, and forget the SYN."""
+    """Answer the SYN with a SYN-ACK that carries a cookie, and keep no state."""
     core = listener.core
     tcb = fresh_child(listener, pkt)
     if tcb is None:
@@ -52,7 +52,7 @@ def answer(listener: Tcb, pkt: Packet) -> None:
         scale = tcb.snd_wscale if tcb.wscale_ok else NO_SCALE
         bits = scale | (16 if tcb.sack_ok else 0) | (32 if tcb.ecn_ok else 0)
         value = ts_now(tcb)
-        # The largest value not above the clock that ends in these bits.
+        # Use the largest value not above the clock that ends in these bits.
         coded = (value & ~63) | bits
         if coded > value:
             coded -= 64
@@ -69,10 +69,11 @@ def answer(listener: Tcb, pkt: Packet) -> None:
 
 
 def redeem(listener: Tcb, pkt: Packet) -> Any:
-    """An ACK for no connection: the Tcb that its cookie brings back, or None where it carries none.
+    """Return the Tcb for an ACK with a valid cookie, or None without a valid cookie.
 
-    The listener itself, where the cookie is good but nothing can be opened: the ACK is dropped in silence, as Linux does. (Its sender
-    takes the connection for open; what it sends next carries the cookie again, and may find room. A RST would end it for good.)
+    The result is the listener itself if the cookie is valid, but no connection can be opened. The ACK is then dropped
+    without an answer, as in Linux. Its sender considers the connection open, and its next segment carries the cookie
+    again and may succeed. A RST would end the connection for good.
     """
     core = listener.core
     if core.tcp.cookie_at < 0 or core.now - core.tcp.cookie_at > 2 * PERIOD:
@@ -100,14 +101,15 @@ def redeem(listener: Tcb, pkt: Packet) -> Any:
     restore(tcb, pkt, cookie, irs, MSS_TABLE[index])
     core.tcp.register(tcb)
     set_state(tcb, C.SYN_RECEIVED, "the ACK carries a valid SYN cookie", "RFC 4987 3.6")
-    # It never was half-open: nothing ties it to the listener, and its end must not be taken for a half-open one's.
+    # The connection never was half-open. It must not refer to the listener, or its end would count as that of a
+    # half-open one.
     tcb.parent = None
     to_accept_queue(tcb, listener)
     return tcb
 
 
 def restore(tcb: Tcb, pkt: Packet, cookie: int, irs: int, mss: int) -> None:
-    """The block as it would be, had the SYN been kept."""
+    """Set up the Tcb as if the SYN had been kept."""
     seq = pkt.seq
     window = pkt.window
     pkt.opt_mss = mss

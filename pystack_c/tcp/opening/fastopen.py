@@ -1,6 +1,6 @@
-"""TCP Fast Open (RFC 7413): data in the SYN for those who show a cookie that we gave them.
+"""TCP Fast Open (RFC 7413): data in the SYN of a client that presents a cookie which the server issued.
 
-The option has two forms: the RFC's own kind, and the experimental one that came before it (`exp`).
+The option has two forms: the kind that the RFC assigns, and the earlier experimental one (`exp`).
 """
 
 from struct import pack
@@ -16,14 +16,14 @@ from pystack_c.tcp.queues import memory
 from pystack_c.tcp.queues.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
 
-# Bits of the setting tcp_fastopen, as Linux has them.
+# Bits of the setting tcp_fastopen, as in Linux.
 CLIENT = 1
 SERVER = 2
 CLIENT_NO_COOKIE = 4
 SERVER_NO_COOKIE = 0x200
 SERVER_ALL_LISTENERS = 0x400
 
-# What became of our data in the SYN (tcpi_fastopen_client_fail, as Linux numbers it).
+# The fate of our data in the SYN (tcpi_fastopen_client_fail, with Linux's numbers).
 COOKIE_UNAVAILABLE = 1
 DATA_NOT_ACKED = 2
 SYN_RETRANSMITTED = 3
@@ -34,7 +34,10 @@ COOKIE_MAX = 16
 
 
 class Cached:
-    """What is known of a server: its cookie, and the form it came in; its MSS; how to ask the next time."""
+    """The cache entry for a server.
+
+    It holds the cookie and the option's form, the MSS (bytes), and the form in which to request a cookie next time.
+    """
 
     def __init__(self) -> None:
         self.cookie = b""
@@ -52,7 +55,7 @@ def of(tcb: Tcb) -> FastOpen:
 
 
 def remember(core: Any, raddr: int) -> Cached:
-    """The entry of a server, made where there is none."""
+    """Return the cache entry of a server, and create it if necessary. The oldest entry makes room for a new one."""
     cache = core.tcp.fastopen_cache
     entry = cache.get(raddr)
     if entry is None:
@@ -67,9 +70,12 @@ def remember(core: Any, raddr: int) -> Cached:
 
 
 def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
-    """4.1.2: 8 bytes that bind the cookie to the two addresses. With a key given, they are Linux's for that key."""
+    """Return a cookie of 8 bytes for the two addresses (RFC 7413 4.1.2).
+
+    With a configured key, it equals Linux's cookie.
+    """
     if not key and core.config.tcp_fastopen_key:
-        # A sysctl's key is four 32-bit numbers; they are used in memory order.
+        # A sysctl's key consists of four 32-bit numbers, in memory order.
         text = core.config.tcp_fastopen_key
         key = pack("<4I", *[int(text[i : i + 8], 16) for i in (0, 8, 16, 24)])
     addresses = pack(">II", raddr, laddr)
@@ -79,7 +85,10 @@ def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
 
 
 def cookie_of(pkt: Packet) -> bytes | None:
-    """The cookie that a SYN or SYN-ACK carries; b"" asks for one; None where there is no sound one (4.1.1)."""
+    """Return the cookie in a SYN or SYN-ACK (RFC 7413 4.1.1).
+
+    b"" requests a cookie, and None means that there is no valid one.
+    """
     cookie = pkt.opt_fastopen
     if cookie is None or len(cookie) & 1:
         return None
@@ -89,7 +98,10 @@ def cookie_of(pkt: Packet) -> bytes | None:
 
 
 def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
-    """4.1.2 and 4.2.2, server: may the data of this SYN be taken now? Sets the cookie to hand out where one is due."""
+    """Return True if a server may accept the data of this SYN now (RFC 7413 4.1.2, 4.2.2).
+
+    `tcb.fastopen_cookie` becomes the cookie to issue, if one is due.
+    """
     core = tcb.core
     bits = core.config.tcp_fastopen
     given = cookie_of(pkt)
@@ -109,7 +121,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
         return False
     cookie = make_cookie(core, listener.tfo.key, pkt.src, pkt.dst)
     if given != cookie:
-        # No cookie, or a wrong one: a fresh one, and the plain handshake.
+        # There is no cookie, or an invalid one: issue a new one, and perform the ordinary handshake.
         tfo = of(tcb)
         tfo.cookie = cookie
         tfo.exp = pkt.opt_fastopen_exp
@@ -118,7 +130,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
             tell.fastopen(tcb, "refused", "the cookie is not valid, so the server sends a new one", "RFC 7413 4.2.2")
         else:
             core.counters.TcpExtTCPFastOpenCookieReqd += 1
-            tell.fastopen(tcb, "cookie", "the peer asks for a cookie", "RFC 7413 4.1.2")
+            tell.fastopen(tcb, "cookie", "the peer requests a cookie", "RFC 7413 4.1.2")
         return False
     core.counters.TcpExtTCPFastOpenPassive += 1
     tell.fastopen(tcb, "accepted", "the cookie is valid, so the server accepts the data of the SYN", "RFC 7413 4.2.2")
@@ -126,7 +138,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
 
 
 def take_data(tcb: Tcb, pkt: Packet) -> None:
-    """The SYN's data is good: in order, after the SYN."""
+    """Accept the data of a SYN, in order after the SYN."""
     n = pkt.l4_end - pkt.data_off
     if n > tcb.recvbuf.size:
         n = tcb.recvbuf.size
@@ -147,7 +159,7 @@ def take_data(tcb: Tcb, pkt: Packet) -> None:
 
 
 def may_carry_data(tcb: Tcb) -> bool:
-    """May our SYN carry data to this server: is a cookie known, or none needed?"""
+    """Return True if our SYN may carry data to this server: a cookie is known, or none is needed."""
     config = tcb.core.config
     if not config.tcp_fastopen & CLIENT:
         return False
@@ -160,7 +172,10 @@ def may_carry_data(tcb: Tcb) -> bool:
 
 
 def syn_option(tcb: Tcb) -> bytes | None:
-    """The cookie for the option of our SYN: b"" asks for one; None: no option. Sets `exp`, its form."""
+    """Return the cookie for the option of our SYN. b"" requests one, and None means no option.
+
+    `tcb.tfo.exp` becomes the option's form.
+    """
     if tcb.tfo is None or not tcb.tfo.asked or tcb.retries > 0:
         return None
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
@@ -172,14 +187,17 @@ def syn_option(tcb: Tcb) -> bytes | None:
     if entry is not None:
         tcb.tfo.exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
     if entry is None or len(entry.cookie) == 0:
-        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN asks for one", "RFC 7413 4.1.2")
+        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN requests one", "RFC 7413 4.1.2")
         return b""
     tell.fastopen(tcb, "shown", "the SYN carries the server's cookie", "RFC 7413 4.2.1")
     return entry.cookie
 
 
 def syn_room(tcb: Tcb) -> int:
-    """How many bytes may ride on the SYN (4.2.1): a segment of the MSS last heard, less the longest options."""
+    """Return how many bytes of data the SYN may carry (RFC 7413 4.2.1).
+
+    That is a segment of the last known MSS, less the longest options.
+    """
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
     mss = tcb.route.mtu - tcb.route.overhead - C.TCP_HLEN
     if entry is not None and 0 < entry.mss < mss:
@@ -192,7 +210,7 @@ def syn_room(tcb: Tcb) -> int:
 
 
 def data_in_syn(tcb: Tcb) -> int:
-    """How many bytes of the send buffer ride on the first SYN."""
+    """Return how many bytes of the send buffer the first SYN carries."""
     if not may_carry_data(tcb):
         tcb.tfo.fail = COOKIE_UNAVAILABLE
         return 0
@@ -202,7 +220,7 @@ def data_in_syn(tcb: Tcb) -> int:
 
 
 def record_data(tcb: Tcb, n: int) -> None:
-    """`n` bytes went with the SYN."""
+    """Record that the SYN carried `n` bytes of data."""
     seg = sent_segment(tcb.snd_nxt, seq_add(tcb.snd_nxt, n), tcb.core.now)
     seg.push = True
     tcb.rtxq.append(seg)
@@ -211,7 +229,7 @@ def record_data(tcb: Tcb, n: int) -> None:
 
 
 def answered(tcb: Tcb, pkt: Packet) -> None:
-    """4.1.3: keep the cookie of a SYN-ACK with the MSS; what it did not take of our data goes again at once (4.2.1)."""
+    """Store the cookie and MSS from a SYN-ACK (4.1.3), and retransmit data that it did not accept at once (4.2.1)."""
     if tcb.tfo is None or (not tcb.tfo.option and not tcb.syn_data):
         return
     core = tcb.core
@@ -226,14 +244,14 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
         core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
     elif cookie is None and not tcb.syn_data and tcb.tfo.option and not tcb.tfo.again and len(entry.cookie) == 0:
-        # It does not know the option: the older form the next time, then the RFC's again.
+        # The server does not know this form of the option. Try the older form next time, and then the RFC's form again.
         entry.try_exp = max(entry.try_exp, 2 if tcb.tfo.exp else 1)
     if not tcb.syn_data:
         return
     q = tcb.rtxq
     if len(q) == 0:
         tcb.tfo.data_acked = True
-        # (Linux: the SYN and its data were one segment.)
+        # In Linux, the SYN and its data are one segment.
         tcb.delivered -= 1
         core.counters.TcpExtTCPDelivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
@@ -248,7 +266,10 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
 
 
 def no_answer(tcb: Tcb) -> None:
-    """4.1.3.1: a SYN with our data or option vanished; some path may dislike it, so the next SYN is a plain one."""
+    """Send the next SYN without Fast Open, because one with data or the option got no answer (RFC 7413 4.1.3.1).
+
+    A middlebox on the path may drop such SYNs.
+    """
     timeout = tcb.core.config.tcp_fastopen_blackhole_timeout
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
     if tcb.tfo.asked and entry is not None and timeout > 0:
@@ -260,7 +281,7 @@ def no_answer(tcb: Tcb) -> None:
 
 
 def wanted_at_listen(tcb: Tcb, backlog: int) -> None:
-    """Linux's bit 0x400: every listener takes Fast Open, without TCP_FASTOPEN."""
+    """Enable Fast Open on a listener without TCP_FASTOPEN, if Linux's bit 0x400 is set."""
     bits = tcb.core.config.tcp_fastopen
     if bits & SERVER and bits & SERVER_ALL_LISTENERS and of(tcb).qlen == 0:
         of(tcb).qlen = backlog

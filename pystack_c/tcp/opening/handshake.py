@@ -1,4 +1,7 @@
-"""Opening: SYNs at a listener, answers to our SYN, and the step to ESTABLISHED (RFC 9293 section 3.10.7.2 to 3.10.7.4)."""
+"""Open connections: answers to our SYN, and the transition to ESTABLISHED (RFC 9293 section 3.10.7.2 to 3.10.7.4).
+
+The functions that a listener needs to process a SYN are here, too.
+"""
 
 from typing import Any
 
@@ -32,7 +35,10 @@ ECONNABORTED = 103
 
 
 def window_scale(tcb: Tcb) -> int:
-    """The shift to announce: the smallest that can show the whole receive buffer (RFC 7323 2.3: at most 14)."""
+    """Return the window shift to announce, at most 14 (RFC 7323 2.3).
+
+    It is the smallest one that can express the whole receive buffer.
+    """
     config = tcb.core.config
     if not config.tcp_window_scaling:
         return 0
@@ -48,10 +54,10 @@ def window_scale(tcb: Tcb) -> int:
 
 
 def take_syn(tcb: Tcb, pkt: Packet) -> None:
-    """IRS, the peer's window and its options, from a SYN (options count on a SYN only)."""
+    """Process a SYN: set IRS, the peer's window and its options. Options count only on a SYN."""
     config = tcb.core.config
     if tcb.noopt:
-        # TCP_NOOPT: as if the peer had sent none.
+        # TCP_NOOPT: act as if the peer had sent no options.
         pkt.opt_mss = 0
         pkt.opt_sack_ok = False
         pkt.opt_ts = False
@@ -67,7 +73,8 @@ def take_syn(tcb: Tcb, pkt: Packet) -> None:
     tcb.max_window = pkt.window
     tcb.snd_wl1 = pkt.seq
     tell.window(tcb, old, "the SYN announces this window, which is never scaled", "RFC 7323 2.2")
-    # MUST-15: no MSS option means 536. A tiny MSS is a way to make us work; Linux's floor is 88 - 40.
+    # MUST-15: without an MSS option, the MSS is 536. A tiny MSS is a way to cause work, so there is a minimum; Linux's
+    # is 88 - 40.
     tcb.peer_mss = pkt.opt_mss if pkt.opt_mss > 0 else config.tcp_mss_default
     if tcb.peer_mss < config.tcp_min_snd_mss:
         tcb.peer_mss = config.tcp_min_snd_mss
@@ -90,7 +97,10 @@ def take_syn(tcb: Tcb, pkt: Packet) -> None:
 
 
 def fresh_child(listener: Tcb, pkt: Packet) -> Any:
-    """A Tcb for a SYN (or a SYN cookie's ACK) at a listener, with its options; None where no route leads back."""
+    """Return a Tcb for a SYN, or for the ACK of a SYN cookie, at a listener, with the listener's options.
+
+    Return None, and count the drop, if there is no memory or no route back.
+    """
     core = listener.core
     if memory.refuses(listener, pkt.src):
         core.counters.TcpExtListenDrops += 1
@@ -104,7 +114,7 @@ def fresh_child(listener: Tcb, pkt: Packet) -> Any:
     tcb.parent = listener
     inherit(tcb, listener)
     if core.tunnel is not None:
-        # TCP in UDP: the way back is the way it came.
+        # TCP in UDP: the answer uses the encapsulation of the SYN.
         tcb.encap = core.tunnel
         tcb.options_given = True
     tcb.rcv_wscale = window_scale(tcb)
@@ -118,7 +128,7 @@ def fresh_child(listener: Tcb, pkt: Packet) -> Any:
 
 
 def to_accept_queue(tcb: Tcb, listener: Tcb) -> None:
-    """Ready for accept()."""
+    """Move a connection to the accept queue, and wake the listener."""
     queue: Listener = listener.listener
     queue.to_accept(tcb)
     listener.wake(C.EV_IN)
@@ -126,7 +136,7 @@ def to_accept_queue(tcb: Tcb, listener: Tcb) -> None:
 
 
 def inherit(tcb: Tcb, listener: Tcb) -> None:
-    """Options that an accepted socket takes over from its listener, as Linux does."""
+    """Copy the options that an accepted socket inherits from its listener, as in Linux."""
     tcb.nodelay = listener.nodelay
     tcb.keepalive = listener.keepalive
     tcb.keepidle = listener.keepidle
@@ -163,7 +173,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
 
 
 def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
-    """3.10.7.3, SYN-SENT."""
+    """Process a segment in SYN-SENT (RFC 9293 3.10.7.3)."""
     core = tcb.core
     flags = pkt.tcp_flags
     rfc = "RFC 9293 3.10.7.3"
@@ -191,7 +201,7 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
         else:
             core.drop("tcp-reset-unknown", tcb.subject(), "the RST does not acknowledge our SYN", rfc)
         return
-    # (Third, security.) Fourth, the SYN bit.
+    # Third, security: not implemented. Fourth, the SYN bit.
     if not flags & C.SYN:
         core.drop("tcp-no-syn", tcb.subject(), "the segment has neither SYN nor RST", rfc)
         return
@@ -211,16 +221,19 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
 
 
 def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
-    """Simultaneous open: answer the SYN with SYN,ACK. Text and FIN wait until the connection is open."""
+    """Process the SYN of a simultaneous open: answer with a SYN-ACK.
+
+    Text and FIN wait until the connection is established.
+    """
     core = tcb.core
     quirks.keep_crossed_text(tcb, pkt)
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
-    core.cancel_timer(tcb.rto_timer, "our SYN is sent again as a SYN,ACK", "RFC 9293 3.5")
+    core.cancel_timer(tcb.rto_timer, "our SYN is retransmitted as a SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:
-        # Fast Open: only the SYN goes again, its data is out already (RFC 7413 4.2.1).
+        # With Fast Open, only the SYN is retransmitted, because its data is already in flight (RFC 7413 4.2.1).
         tcb.rtxq.mark_lost(tcb.rtxq.head())
         tcb.force_retransmit = True
-        tcb.syn_why = "both sides opened at the same time, so our SYN is sent again as a SYN,ACK"
+        tcb.syn_why = "both sides opened at the same time, so our SYN is retransmitted as a SYN,ACK"
     else:
         tcb.rtxq.clear()
         memory.settle(tcb)
@@ -229,7 +242,7 @@ def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
 
 
 def rest_of_syn(tcb: Tcb, pkt: Packet) -> None:
-    """Text and FIN that came with the SYN,ACK."""
+    """Process the text and the FIN of a SYN-ACK."""
     if pkt.l4_end > pkt.data_off or pkt.tcp_flags & C.FIN:
         pkt.seq = seq_add(pkt.seq, 1)
         pkt.tcp_flags &= ~C.SYN
@@ -240,7 +253,10 @@ def rest_of_syn(tcb: Tcb, pkt: Packet) -> None:
 
 
 def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
-    """SYN-RECEIVED and an ACK of our SYN: ESTABLISHED, if the accept queue has room. False: the ACK is ignored."""
+    """Process an ACK of our SYN in SYN-RECEIVED: enter ESTABLISHED if the accept queue has room.
+
+    Return False if the ACK is ignored.
+    """
     core = tcb.core
     parent = tcb.parent
     if parent is not None and not tcb.fastopen:
@@ -267,7 +283,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
         ecn.third_ack(tcb, pkt)
     sample = clean_rtxq(tcb, pkt.ack)
     if tcb.passive:
-        # (Of all that is delivered the SYN,ACK alone is not in Linux's sum.)
+        # Linux's counter of delivered segments excludes the SYN-ACK.
         core.counters.TcpExtTCPDelivered -= 1
     data_acked(tcb, pkt.ack)
     measure(tcb, pkt, sample)
@@ -288,7 +304,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def text_of_syn(tcb: Tcb) -> None:
-    """3.10.7.3: what came with the SYN of a simultaneous open was queued until ESTABLISHED is reached."""
+    """Deliver the data of the SYN of a simultaneous open, which waited for ESTABLISHED (RFC 9293 3.10.7.3)."""
     n = len(tcb.syn_text)
     if n > 0:
         tcb.recvbuf.put(tcb.syn_text, 0, n)
@@ -303,17 +319,17 @@ def text_of_syn(tcb: Tcb) -> None:
 
 
 def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
-    """ESTABLISHED: congestion control starts, keep-alive runs, the writer may write."""
+    """Enter ESTABLISHED: start congestion control and keep-alive, and wake the writer."""
     core = tcb.core
     set_state(tcb, C.ESTABLISHED, why, "RFC 9293 3.10.7")
     if tcb.srtt == 0 and tcb.total_retrans > 0:
-        # RFC 6298 5.7: the SYN was retransmitted and gave no sample.
+        # RFC 6298 5.7: the SYN was retransmitted, so it gave no sample.
         timeout = backed_off(tcb)
         tcb.rto = max(tcb.rto, 3 * core.config.tcp_rto_initial)
         tcb.backoff = 0
         tell.rto(tcb, timeout, "the SYN was retransmitted and gave no RTT sample", "RFC 6298 5.7")
     tcb.rto_ended()
-    # (Linux: until data comes, the handshake is what came last.)
+    # As in Linux, the handshake counts as the last data received until data arrives.
     tcb.last_data_recv = core.now
     tcb.ca_state = C.CA_OPEN
     mtuprobe.established(tcb)
@@ -325,7 +341,7 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
         tell.cwnd(tcb, old, tcb.ssthresh, "the SYN or its answer was lost, so cwnd is one segment", "RFC 5681 3.1")
     ecn.established(tcb)
     if tcb.fin_pending:
-        # 3.10.4: a CLOSE that came before the handshake was over.
+        # 3.10.4: the application called CLOSE during the handshake.
         set_state(tcb, C.FIN_WAIT_1, "the application closed its side during the handshake", "RFC 9293 3.10.4")
     if tcb.passive:
         quirks.round_buffer(tcb)
@@ -336,9 +352,9 @@ def became_established(tcb: Tcb, pkt: Packet, why: str) -> None:
 
 
 def syn_lost(tcb: Tcb, pkt: Packet) -> bool:
-    """Was the SYN, or the SYN,ACK, sent again so often that the path must be thought congested (RFC 5681 3.1)?
+    """Return True if the SYN or SYN-ACK was retransmitted so often that the path may be congested (RFC 5681 3.1).
 
-    Not where `pkt`, the segment that opens the connection, echoes the timestamp of the first one: then nothing was lost (RFC 3522).
+    If `pkt`, the segment that opens the connection, echoes the timestamp of the first one, nothing was lost (RFC 3522).
     """
     least = tcb.core.config.tcp_init_cwnd_retrans
     if least == 0 or tcb.total_retrans < least or (tcb.total_rto == 0 and not tcb.passive):
@@ -347,12 +363,12 @@ def syn_lost(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def start_congestion_control(tcb: Tcb) -> None:
-    """The algorithm that the socket asks for, with its initial window (once a connection)."""
+    """Start the congestion control algorithm of the socket with its initial window, once per connection."""
     if tcb.cc is None:
         try:
             tcb.cc = create(tcb.congestion)
         except ValueError:
-            # (A setting changed since the stack began; Linux takes Reno then, too.)
+            # The setting was changed to an unknown name after the stack started. Linux falls back to Reno, too.
             tcb.congestion = "reno"
             tcb.cc = create("reno")
         tcb.rate = new_rate()

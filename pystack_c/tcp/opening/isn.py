@@ -1,4 +1,4 @@
-"""Initial sequence numbers (RFC 6528), and where the timestamp clock begins (RFC 7323 section 7.1)."""
+"""Initial sequence numbers (RFC 6528), and the start of the timestamp clock (RFC 7323 section 7.1)."""
 
 from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import quirks
@@ -8,10 +8,11 @@ from pystack_c.tcp.timestamps import ts_now
 
 
 def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
-    """ISS by RFC 6528, and the timestamp offset of RFC 7323 5.4 and 7.1.
+    """Set the ISS (RFC 6528) and the timestamp offset (RFC 7323 5.4, 7.1).
 
-    Where it takes the place of `old` in TIME-WAIT, whichever side opens, ISS lies beyond all that was sent there: no old segment
-    of ours can be taken for a new one (RFC 1122 4.2.2.13 (1)). This goes before the setting tcp_isn.
+    If the connection replaces `old` in TIME-WAIT, the ISS lies beyond all sequence numbers that we sent there,
+    whichever side opens. So no old segment of ours can be mistaken for a new one (RFC 1122 4.2.2.13 (1)). This rule
+    precedes the setting tcp_isn.
     """
     tables: TcpTables = tcb.core.tcp
     tcb.iss = tables.isn(tcb) if old is None else seq_add(old.snd_nxt, 65537)

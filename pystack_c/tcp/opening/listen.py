@@ -1,4 +1,4 @@
-"""SYNs at a listener (RFC 9293 section 3.10.7.2): queues, SYN cookies, Fast Open."""
+"""Process SYNs at a listener (RFC 9293 section 3.10.7.2): queues, SYN cookies, Fast Open."""
 
 from typing import Any
 
@@ -19,19 +19,21 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
-    """3.10.7.2, LISTEN. The connection that a SYN cookie brought back, whose segment goes on; else None.
+    """Process a segment at a listener (RFC 9293 3.10.7.2).
 
-    `old` is the connection in TIME-WAIT that the SYN reopens, or None. As on Linux, such a SYN needs no room in the SYN queue, as it
-    takes the place of a connection, and its answer carries no cookie, as a cookie is no number beyond those of the old connection.
+    Return the connection that a SYN cookie restored, so that the caller processes the rest of its segment, or None.
+    `old` is the connection in TIME-WAIT that the SYN reopens, or None. As in Linux, such a SYN needs no room in the SYN
+    queue, because it replaces a connection. Its answer carries no cookie, because a cookie does not lie beyond the old
+    connection's sequence numbers.
     """
     core = listener.core
     flags = pkt.tcp_flags
     rfc = "RFC 9293 3.10.7.2"
-    # First, a RST is ignored.
+    # First, ignore a RST.
     if flags & C.RST:
         core.drop("tcp-reset-unknown", listener.subject(), "a RST arrived at a listener", rfc)
         return None
-    # Second, an ACK cannot belong to anything, but for the answer to a SYN cookie.
+    # Second, an ACK belongs to no connection, unless it answers a SYN cookie.
     if flags & C.ACK:
         if core.config.tcp_syncookies and not flags & C.SYN:
             child = cookies.redeem(listener, pkt)
@@ -43,7 +45,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
                 core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, "an ACK arrived at a listener", rfc
             )
         return None
-    # Third, a SYN opens.
+    # Third, a SYN opens a connection.
     if not quirks.syn_opens(core, flags):
         core.drop("tcp-no-syn", listener.subject(), "the segment has none of RST, ACK and SYN", rfc)
         return None
@@ -63,7 +65,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
     if core.config.tcp_syncookies > 1 or (core.config.tcp_syncookies and queue.syn_full(core.config)):
         why = "the SYN queue is full, so the answer carries a cookie and the listener keeps no state"
         if core.config.tcp_syncookies > 1:
-            why = "every answer to a SYN carries a cookie here, and the listener keeps no state"
+            why = "every SYN is answered with a cookie (tcp_syncookies 2), so the listener keeps no state"
         core.counters.TcpExtTCPReqQFullDoCookies += 1
         tell.listen(listener, "syn", why, "RFC 4987 3.6")
         cookies.answer(listener, pkt)
@@ -78,7 +80,7 @@ def listen_state(listener: Tcb, pkt: Packet, old: Tcb | None) -> Any:
 
 
 def spawn(listener: Tcb, queue: Listener, pkt: Packet, old: Tcb | None) -> None:
-    """A new connection in SYN-RECEIVED, which takes the place of `old` in TIME-WAIT where there is one."""
+    """Create a connection in SYN-RECEIVED. It replaces `old` in TIME-WAIT, if that is not None."""
     core = listener.core
     tcb = fresh_child(listener, pkt)
     if tcb is None:

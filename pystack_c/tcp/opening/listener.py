@@ -1,4 +1,4 @@
-"""A listener's two queues: half-open connections, and those ready for accept()."""
+"""The two queues of a listener: half-open connections, and connections that are ready for accept()."""
 
 from collections import deque
 from typing import Any
@@ -8,7 +8,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 class Listener:
-    """What a Tcb in LISTEN has besides. `backlog` is listen()'s argument: Linux lets backlog + 1 wait."""
+    """The state of a listener. `backlog` is the argument of listen(). As in Linux, backlog + 1 connections may wait."""
 
     def __init__(self, backlog: int) -> None:
         self.backlog = backlog
@@ -18,22 +18,22 @@ class Listener:
         self.fastopen_pending = 0
 
     def accept_full(self) -> bool:
-        """No room for another established connection."""
+        """Return True if there is no room for another established connection."""
         return len(self.accept_queue) > self.backlog
 
     def syn_full(self, config: Config) -> bool:
-        """No room for another half-open connection."""
+        """Return True if there is no room for another half-open connection."""
         return len(self.syn_queue) >= config.tcp_max_syn_backlog
 
     def add_syn(self, tcb: Tcb) -> None:
-        """A connection in SYN-RECEIVED."""
+        """Add a connection in SYN-RECEIVED."""
         self.syn_queue[tcb.ident] = tcb
 
     def to_accept(self, tcb: Tcb) -> None:
-        """It is established: ready for accept()."""
+        """Move a connection that is ready for accept() to the accept queue."""
         self.syn_queue.pop(tcb.ident, None)
         self.accept_queue.append(tcb)
 
     def forget(self, tcb: Tcb) -> None:
-        """A half-open connection is over."""
+        """Remove a half-open connection that has ended."""
         self.syn_queue.pop(tcb.ident, None)

@@ -1,4 +1,7 @@
-"""A SYN for a half-open connection: the first one again, or the answer to ours that crossed it (RFC 9293 section 3.5)."""
+"""Process a SYN for a half-open connection (RFC 9293 section 3.5).
+
+It is a retransmission, or the SYN of a SYN-ACK in a simultaneous open.
+"""
 
 import errno
 
@@ -17,26 +20,29 @@ from pystack_c.tcp.timers import give_up_after
 
 
 def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
-    """A SYN at IRS in SYN-RECEIVED. True if the segment is done with."""
+    """Process a SYN with sequence number IRS in SYN-RECEIVED.
+
+    Return True if nothing more is to be done with the segment.
+    """
     if pkt.tcp_flags & (C.ACK | C.RST):
         crossed_syn_ack(tcb, pkt)
         return False
     if ecn.another_syn(tcb, pkt):
         syn_again(tcb)
     else:
-        abort_connection(tcb, errno.ECONNABORTED, "two SYNs ask for different kinds of ECN", "RFC 9768 3.1.5")
+        abort_connection(tcb, errno.ECONNABORTED, "two SYNs request different kinds of ECN", "RFC 9768 3.1.5")
     return True
 
 
 def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
-    """Simultaneous open, figure 8: the SYN of the SYN,ACK is known. The rest of the segment counts, so the SYN is taken off."""
+    """Process the SYN-ACK of a simultaneous open (figure 8). Its SYN is known, so remove it and process the rest."""
     flags = pkt.tcp_flags & ~C.SYN
     if tcb.accecn is not None:
-        # (Its flags are no ACE field, RFC 9768 3.2.2.)
+        # The SYN-ACK's flags are not an ACE field (RFC 9768 3.2.2).
         tcb.accecn.skip = True
         ecn.syn_ack_marks(tcb, pkt)
     else:
-        # (Nor is its ECE an echo, RFC 3168 6.1.1.)
+        # The SYN-ACK's ECE does not repeat a mark (RFC 3168 6.1.1).
         flags &= ~(C.ECE | C.CWR)
     pkt.tcp_flags = flags
     pkt.seq = seq_add(pkt.seq, 1)
@@ -45,10 +51,11 @@ def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
 
 
 def syn_again(tcb: Tcb) -> None:
-    """The peer's SYN once more: our SYN-ACK was lost; send it again, but not more often than tcp_invalid_ratelimit (as Linux does).
+    """Retransmit our SYN-ACK, which was lost, at most once per tcp_invalid_ratelimit, as in Linux.
 
-    The timer stays as it is: else whoever repeats a SYN (a forged one, too) would keep the half-open connection for as long as it likes.
-    Only where it is about to give up, the answer to this SYN-ACK gets one RTO to arrive, once.
+    The timer does not restart. Otherwise a peer, or an attacker who forges its SYNs, could keep the half-open
+    connection for as long as it likes by repeating the SYN. But if the timer is about to give up, the answer to this
+    SYN-ACK gets one RTO to arrive, once.
     """
     core = tcb.core
     if bad_ack_too_soon(tcb):

@@ -1,4 +1,4 @@
-"""Sending the SYN and the SYN,ACK, with their options (RFC 9293 section 3.10.7, RFC 7323, RFC 9768 section 3.1)."""
+"""Send the SYN and the SYN-ACK with their options (RFC 9293 section 3.10.7, RFC 7323, RFC 9768 section 3.1)."""
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_max
@@ -14,7 +14,10 @@ from pystack_c.wire.tcp import write_fastopen, write_syn_options, write_tcp
 
 
 def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
-    """SYN or SYN-ACK with its options (RFC 9293 3.7.1, RFC 7323, RFC 2018), and `length` bytes of Fast Open data."""
+    """Send a SYN or SYN-ACK with its options and `length` bytes of Fast Open data. Return 0, or the errno from IP.
+
+    The options are those of RFC 9293 3.7.1, RFC 7323 and RFC 2018.
+    """
     core = tcb.core
     config = core.config
     answer = tcb.state != C.SYN_SENT
@@ -35,7 +38,7 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
             hlen += write_fastopen(core.scratch, C.L4_OFF + hlen, cookie, tcb.tfo.exp)
     window = opening_window(tcb)
     if answer:
-        # (Again after our FIN, a larger window may have been announced since.)
+        # If this is a retransmission after our FIN, a larger window may have been announced since.
         tcb.rcv_adv = seq_max(tcb.rcv_adv, seq_add(tcb.rcv_nxt, window))
         tcb.last_ack_sent = tcb.rcv_nxt
     flags = C.SYN | C.ACK | syn_ack_ecn(tcb) if answer else C.SYN | syn_ecn(tcb)
@@ -56,36 +59,42 @@ def send_syn(tcb: Tcb, reason: str, rfc: str, length: int) -> int:
 
 
 def syn_ecn(tcb: Tcb) -> int:
-    """The flags by which a SYN asks for ECN, as the setting tcp_ecn says."""
+    """Return the flags by which a SYN requests ECN, as the setting tcp_ecn requires."""
     mode = tcb.core.config.tcp_ecn
     flags = 0
     again = quirks.ecn_retries(tcb)
     if not tcb.core.config.tcp_ecn_fallback:
         again = tcb.retries
     if mode == 3 and (tcb.retries <= 1 or tcb.retries <= again):
-        # RFC 9768 3.1.1; 3.1.4.1: once more on the first retransmission, then without.
+        # RFC 9768 3.1.1. 3.1.4.1: request AccECN again in the first retransmission, but not later.
         flags = C.AE | C.CWR | C.ECE
         tcb.accecn_asked = True
     elif (mode == 1 or mode == 4) and tcb.retries <= again:
-        # RFC 3168 6.1.1 and 6.1.1.1: ask, but not again where the first SYN got no answer.
+        # RFC 3168 6.1.1 and 6.1.1.1: request ECN, but not again if the first SYN got no answer.
         flags = C.ECE | C.CWR
     tcb.ecn_asked = flags != 0
     return flags
 
 
 def syn_ack_ecn(tcb: Tcb) -> int:
-    """The flags by which a SYN-ACK agrees: in AccECN mode they feed back the IP-ECN field of the last SYN (RFC 9768 table 2)."""
+    """Return the flags by which a SYN-ACK accepts ECN.
+
+    In AccECN mode, they report the IP-ECN field of the last SYN (RFC 9768 table 2).
+    """
     if tcb.accecn is None:
         return C.ECE if tcb.ecn_ok else 0
     if tcb.retries >= 2 and not quirks.crossed_keeps_ecn(tcb):
-        # RFC 9768 3.2.3.2.2: perhaps the flags are in the way. The mode stays, but ECT is out (3.1.5).
+        # RFC 9768 3.2.3.2.2: a middlebox may drop segments with these flags. The mode stays, but without ECT (3.1.5).
         tcb.accecn.no_ect = True
         return 0
     return accecn.handshake_code(tcb.accecn.syn) << 6
 
 
 def syn_ack_option(tcb: Tcb, hlen: int) -> int:
-    """RFC 9768 3.2.3.2.1: a first SYN-ACK tests the path with an option; a second one goes without (3.2.3.2.2)."""
+    """Write the AccECN option of a SYN-ACK, and return its length in bytes.
+
+    The first SYN-ACK tests the path with an option (RFC 9768 3.2.3.2.1). The second one has none (3.2.3.2.2).
+    """
     if tcb.core.config.tcp_ecn_option == 0 or tcb.accecn.opt_off:
         return 0
     if tcb.retries > (1 if quirks.crossed_keeps_ecn(tcb) else 0) or tcb.accecn.again:

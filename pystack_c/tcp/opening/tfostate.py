@@ -2,20 +2,20 @@
 
 
 class FastOpen:
-    """What the application chose, and what became of it. See fastopen.py."""
+    """The options that the application set, and the state of one opening. See fastopen.py."""
 
     def __init__(self) -> None:
-        # what the application chose
-        self.qlen = 0  # TCP_FASTOPEN: how many may wait; 0: off
+        # The options of the application.
+        self.qlen = 0  # TCP_FASTOPEN: the limit of pending connections; 0: off
         self.key = b""  # TCP_FASTOPEN_KEY
         self.no_cookie = False  # TCP_FASTOPEN_NO_COOKIE
         self.connect = False  # TCP_FASTOPEN_CONNECT
-        # one connection
-        self.asked = False  # the application asked for data in the SYN, or for a cookie
+        # One connection.
+        self.asked = False  # the application requested Fast Open, or a cookie
         self.deferred = False  # the SYN waits for the first write
-        self.cookie: bytes | None = None  # the cookie for the SYN,ACK
-        self.exp = False  # with the experimental option kind (254)
+        self.cookie: bytes | None = None  # the cookie for the SYN-ACK
+        self.exp = False  # use the experimental option kind (254)
         self.option = False  # our SYN carried the option
-        self.data_acked = False  # the data in our SYN, or in the peer's, was taken
-        self.again = False  # our SYN went again, without data
+        self.data_acked = False  # the data in our SYN was acknowledged, or that in the peer's was accepted
+        self.again = False  # our SYN was retransmitted without Fast Open
         self.fail = 0  # why it failed (tcpi_fastopen_client_fail)

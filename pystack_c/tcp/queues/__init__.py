@@ -1,1 +1,1 @@
-"""A connection's buffers: what was written and not yet acknowledged, and what arrived and was not yet read."""
+"""A connection's buffers: data written but not acknowledged, and data received but not read."""

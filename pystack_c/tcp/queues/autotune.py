@@ -1,12 +1,16 @@
-"""Receive-buffer autotuning: the buffer grows with what the application reads in a round trip."""
+"""Receive-buffer autotuning: the buffer grows with the data that the application reads in a round trip."""
 
 from pystack_c.tcp.tcb import Tcb
 
 
 def tune_receive_buffer(tcb: Tcb, n: int) -> None:
-    """Dynamic right-sizing, as Linux does it: twice what the application read in a round trip is what a buffer needs."""
+    """Grow the receive buffer to twice the data that the application read in a round trip.
+
+    Linux calls this dynamic right-sizing. `n` is the number of bytes just read.
+    """
     tcb.rcv_copied += n
-    # (A receiver's own SRTT is that of the handshake; it does not see the queues that data has filled since.)
+    # The SRTT of a side that only receives is that of the handshake. It does not include the queues that the data has
+    # filled since.
     round_trip = tcb.rcv_rtt if tcb.rcv_rtt > 0 else tcb.srtt
     core = tcb.core
     if round_trip == 0 or core.now - tcb.rcv_space_at < round_trip:

@@ -1,8 +1,9 @@
-"""The write queue in chunks: where one must end (MSG_EOR), and, by the setting `tcp_linux_queue`, as Linux keeps it.
+"""The write queue in chunks: the ends of records (MSG_EOR), and, with the setting `tcp_linux_queue`, Linux's queue.
 
-Linux fills its queue with chunks of up to half the peer's window that are never joined again. SO_SNDBUF counts what each costs
-besides its bytes; a writer gets in while there is any room, and is told so when a third is free. Each send marks its end with
-PSH, and so does each piece that its offload would cut. None of this changes what arrives; it changes where segments end.
+Linux fills its queue with chunks of up to half the peer's window, and never joins them again. SO_SNDBUF limits the
+chunks' bytes plus their overhead. A writer may write while there is any room, but the socket becomes writable only when
+a third is free. Each send ends with PSH, and so does each piece that Linux's offload would cut. All of this changes
+only where segments end, and not the data that arrives.
 """
 
 from collections import deque
@@ -13,43 +14,44 @@ from pystack_c.tcp import quirks
 from pystack_c.tcp.tcb import Tcb
 
 MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
-#: what a chunk costs besides its payload, on a 64-bit Linux: sk_buff, its head and its skb_shared_info
+#: The overhead of a chunk in bytes on a 64-bit Linux: sk_buff, its head and its skb_shared_info.
 OVERHEAD = 1280
-#: of an skb's largest size, 64 KiB, this much is for headers
+#: The largest payload of an skb in bytes: 64 KiB less room for headers.
 LARGEST = 65536 - 1 - 320
-#: MAX_SKB_FRAGS, and what one of them holds
+#: MAX_SKB_FRAGS, and the bytes in one fragment.
 MOST_FRAGS, PAGE = 17, 4096
-#: SOCK_MIN_SNDBUF
+#: SOCK_MIN_SNDBUF, in bytes.
 LEAST_SNDBUF = 4608
 NO_LIMIT = 1 << 31
 MILLISECOND = 1_000_000
-#: PSH because the application's data ends here, which a retransmission repeats; or only because a piece ends
+#: Why PSH is set: the application's data ends here, so a retransmission repeats PSH (MARKED), or only a piece ends
+#: (PIECE).
 MARKED, PIECE = 1, 2
 
 
 class Chunk:
-    """Stream offsets [start, end) that were written together."""
+    """The stream offsets [start, end) of data that was written together."""
 
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self.end = end
         self.push = False
         self.eor = False
-        #: pages that MSG_ZEROCOPY pinned for it
+        #: The number of pages that MSG_ZEROCOPY pinned for the chunk.
         self.frags = 0
 
 
 class Chunks:
-    """The chunks from the first unacknowledged byte to the end of what was written."""
+    """The chunks from the first unacknowledged byte to the last byte written."""
 
     def __init__(self, tcb: Tcb, linux: bool) -> None:
         self.linux = linux
         self.queue: deque[Chunk] = deque()
-        #: ends of the pieces sent and not yet acknowledged, and the extent of the last
+        #: The ends of the pieces that are sent and not acknowledged, and the range of the last piece.
         self.pieces: deque[int] = deque()
         self.piece_start = 0
         self.piece_end = 0
-        #: up to where PSH was asked for
+        #: The stream offset up to which PSH was requested.
         self.pushed = tcb.sendbuf.tail
         if tcb.sendbuf.tail > tcb.sendbuf.head:
             self.queue.append(Chunk(tcb.sendbuf.head, tcb.sendbuf.tail))
@@ -58,7 +60,7 @@ class Chunks:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def written(self, tcb: Tcb, n: int, flags: int) -> None:
-        """Note that `n` bytes are added to the end of the send buffer. Without `linux`, only their end matters."""
+        """Note that `n` bytes are added at the end of the send buffer. Without `linux`, only a record's end matters."""
         tail = tcb.sendbuf.tail
         last = self.queue[-1] if self.queue else None
         if last is None or last.eor:
@@ -68,7 +70,10 @@ class Chunks:
         last.eor = flags & MSG_EOR != 0
 
     def admit(self, tcb: Tcb, n: int, flags: int) -> int:
-        """How many of `n` bytes may be written now, as tcp_sendmsg does it: in chunks, each if there is any room left."""
+        """Return how many of `n` bytes may be written now, and add them to the chunks, as tcp_sendmsg does.
+
+        A new chunk may start while there is any room left.
+        """
         goal = size_goal(tcb)
         pinned = flags & MSG_ZEROCOPY and tcb.errqueue is not None and tcb.errqueue.zerocopy
         tail = tcb.sendbuf.tail
@@ -81,7 +86,7 @@ class Chunks:
             if last is not None and last.end > edge and not last.eor:
                 room = goal - (last.end - max(last.start, edge))
                 if pinned and last.frags >= MOST_FRAGS:
-                    # Each piece of the application's memory is a fragment of its own, and there are no more.
+                    # Each piece of the application's memory takes a fragment, and the chunk has no more of them.
                     last.push = True
                     self.pushed = tail
                     room = 0
@@ -111,11 +116,14 @@ class Chunks:
         return taken
 
     def _must_push(self, tcb: Tcb, tail: int) -> bool:
-        """forced_push: half of the largest window was written since the last PSH."""
+        """Return True if half of the largest window was written since the last PSH (Linux forced_push)."""
         return bool(tail > self.pushed + tcb.max_window // 2)
 
     def _chunk_is_full(self, tcb: Tcb, last: Chunk, tail: int, sent: int, edge: int) -> int:
-        """Send a full chunk before the next one begins, if it is the first or a push is due. Return how far that gets."""
+        """Send a full chunk before the next one starts, if it is the first or a push is due.
+
+        Return the stream offset up to which data is sent then.
+        """
         if self._must_push(tcb, tail):
             last.push = True
             self.pushed = tail
@@ -128,12 +136,16 @@ class Chunks:
     # -- room --------------------------------------------------------------------------------------------------------
 
     def charge(self, tcb: Tcb, tail: int, edge: int) -> int:
-        """sk_wmem_queued: the bytes from the first unacknowledged one to `tail`, with what their chunks cost besides."""
+        """Return the bytes that SO_SNDBUF limits (Linux sk_wmem_queued).
+
+        These are the bytes from the first unacknowledged one to `tail`, plus the overhead of their chunks.
+        """
         unsent = sum(1 for chunk in self.queue if chunk.end > edge)
         pieces = len(self.pieces)
         sent = tcb.send_offset()
         if edge > sent:
-            # What leaves while the writer still writes is cut into pieces, and each of them costs as much.
+            # Data that is sent while the application still writes is cut into pieces, and each piece has the same
+            # overhead.
             size = tso_segments(tcb, tcb.mss) * tcb.mss
             for chunk in self.queue:
                 n = min(chunk.end, edge) - max(chunk.start, sent)
@@ -141,14 +153,17 @@ class Chunks:
         return tail - tcb.sendbuf.head + OVERHEAD * (unsent + pieces)  # type: ignore[no-any-return]
 
     def has_room(self, tcb: Tcb, tail: int, edge: int, weight: int) -> bool:
-        """sk_stream_memory_free: room in the buffer, and (TCP_NOTSENT_LOWAT) not too much that is not sent yet."""
+        """Return True if the buffer has room and not too much is unsent (TCP_NOTSENT_LOWAT).
+
+        Linux calls this sk_stream_memory_free.
+        """
         lowat = tcb.notsent_lowat or tcb.core.config.tcp_notsent_lowat
         if 0 < lowat < NO_LIMIT and (tail - edge) * weight >= lowat:
             return False
         return self.charge(tcb, tail, edge) < tcb.sndbuf_size  # type: ignore[no-any-return]
 
     def space(self, tcb: Tcb) -> int:
-        """Bytes of room, or 0 if less than a third of the buffer is free (sk_stream_is_writeable)."""
+        """Return the free bytes, or 0 if less than a third of the buffer is free (Linux sk_stream_is_writeable)."""
         tail, edge = tcb.sendbuf.tail, tcb.send_offset()
         used = self.charge(tcb, tail, edge)
         if tcb.sndbuf_size - used < used >> 1 or not self.has_room(tcb, tail, edge, 2):
@@ -156,7 +171,7 @@ class Chunks:
         return tcb.sndbuf_size - used  # type: ignore[no-any-return]
 
     def grow(self, tcb: Tcb) -> None:
-        """tcp_new_space: a writer had to stop though the network would take more: room for two windows."""
+        """Make room for two windows if a writer had to stop, but the network could take more (Linux tcp_new_space)."""
         config = tcb.core.config
         if tcb.sndbuf_fixed or not config.tcp_moderate_sndbuf or tcb.in_flight() >= tcb.cwnd:
             return
@@ -169,14 +184,17 @@ class Chunks:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def rest(self, tcb: Tcb, offset: int) -> int:
-        """Bytes from `offset` to the end of its chunk: no segment goes beyond it."""
+        """Return the number of bytes from `offset` to the end of its chunk. No segment extends beyond this end."""
         for chunk in self.queue:
             if chunk.end > offset:
                 return (chunk.start if chunk.start > offset else chunk.end) - offset
         return tcb.sendbuf.tail - offset  # type: ignore[no-any-return]
 
     def sending(self, tcb: Tcb, offset: int, n: int, mss: int, limit: int) -> int:
-        """[offset, offset + n) is about to be sent, `limit` bytes might be: PSH or not (MARKED, PIECE, or 0)?"""
+        """Return MARKED or PIECE if the segment [offset, offset + n) needs PSH, otherwise 0.
+
+        `limit` is the number of bytes that the windows admit.
+        """
         end = offset + n
         whole = offset + self.rest(tcb, offset)
         if not self.linux:
@@ -189,15 +207,18 @@ class Chunks:
             self.pieces.append(self.piece_end)
         if end == whole and any(chunk.end == end and chunk.push for chunk in self.queue):
             return MARKED
-        # (__tcp_transmit_skb: what offload cuts into several ends with PSH.)
+        # Linux __tcp_transmit_skb: a piece that offload cuts into several segments ends with PSH.
         return PIECE if end >= self.piece_end and n < self.piece_end - self.piece_start else 0
 
     def within(self, offset: int) -> bool:
-        """Is `offset` inside a piece that is partly sent? (Linux paces whole pieces.)"""
+        """Return True if `offset` lies inside a piece that is partly sent. Linux paces whole pieces."""
         return self.linux and offset < self.piece_end
 
     def defers(self, tcb: Tcb, offset: int, mss: int, usable: int, room: int) -> bool:
-        """tcp_tso_should_defer: is it better to wait for the next ACK and send a larger piece? Only if the ACK is due very soon."""
+        """Return True if it is better to wait for the next ACK and send a larger piece (Linux tcp_tso_should_defer).
+
+        This is so only if the ACK is due very soon.
+        """
         limit = min(usable, room)
         rest = self.rest(tcb, offset)
         now = tcb.core.now
@@ -215,12 +236,12 @@ class Chunks:
         return limit <= rest and not tcb.fin_pending
 
     def mark(self) -> None:
-        """A timer sends the data that was held back, with PSH (tcp_write_wakeup)."""
+        """Set PSH on the last chunk, because a timer sends data that was held back (Linux tcp_write_wakeup)."""
         if self.queue:
             self.queue[-1].push = True
 
     def acked(self, head: int) -> None:
-        """Everything before `head` is acknowledged."""
+        """Remove the chunks and pieces before `head`, which are acknowledged."""
         while self.queue and self.queue[0].end <= head:
             self.queue.popleft()
         while self.pieces and self.pieces[0] <= head:
@@ -228,7 +249,7 @@ class Chunks:
 
 
 def size_goal(tcb: Tcb) -> int:
-    """The most that one chunk holds (tcp_send_mss): whole segments, and no more than half the peer's largest window."""
+    """Return the maximum size of a chunk (Linux tcp_send_mss): whole segments, at most half of the largest window."""
     most = LARGEST
     if tcb.max_window > 0:
         most = min(most, tcb.max_window // 2 if tcb.max_window > 536 else tcb.max_window)
@@ -236,7 +257,10 @@ def size_goal(tcb: Tcb) -> int:
 
 
 def tso_segments(tcb: Tcb, mss: int) -> int:
-    """tcp_tso_autosize: about a millisecond's worth at the pacing rate, and more where the round trip is short."""
+    """Return the segments in one piece: about a millisecond at the pacing rate, and more if the round trip is short.
+
+    Linux calls this tcp_tso_autosize.
+    """
     size = 65536
     if tcb.srtt >= 1000:
         gain = 200 if tcb.cwnd < tcb.ssthresh // 2 else 120
@@ -247,7 +271,7 @@ def tso_segments(tcb: Tcb, mss: int) -> int:
 
 
 def nagle_holds(tcb: Tcb) -> bool:
-    """tcp_nagle_check for the part of a chunk below the MSS."""
+    """Return True if Nagle's algorithm holds the part of a chunk below the MSS (Linux tcp_nagle_check)."""
     if tcb.cork or tcb.more:
         return True
     if tcb.nodelay or tcb.snd_nxt == tcb.snd_una:
@@ -256,7 +280,10 @@ def nagle_holds(tcb: Tcb) -> bool:
 
 
 def of(tcb: Tcb, flags: int) -> Any:
-    """The chunks of a connection that is about to write, if the setting or MSG_EOR asks for them; else None."""
+    """Return the chunks of a connection that is about to write, or None if it needs none.
+
+    The setting `tcp_linux_queue` or MSG_EOR in `flags` creates them.
+    """
     linux = quirks.linux_queue(tcb)
     if tcb.chunks is None and (linux or flags & MSG_EOR):
         tcb.chunks = Chunks(tcb, linux)
@@ -264,7 +291,7 @@ def of(tcb: Tcb, flags: int) -> Any:
 
 
 def check_space(tcb: Tcb) -> None:
-    """After an ACK, or after sending, wake a writer that had to stop if there is room again."""
+    """Wake a writer that had to stop, if there is room again after an ACK or after sending."""
     chunks: Chunks = tcb.chunks
     chunks.grow(tcb)
     if chunks.space(tcb) > 0:

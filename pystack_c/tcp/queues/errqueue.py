@@ -1,7 +1,8 @@
-"""What a stream socket is told of its own sends, on its error queue: that MSG_ZEROCOPY's data may be changed again, and
-when data was queued, sent and acknowledged (SO_TIMESTAMPING). Linux's msg_zerocopy and timestamping documents rule.
+"""The error queue of a stream socket, which reports what became of the application's sends.
 
-The core always keeps bytes of its own, so a completion says, as Linux does then, that the data was copied.
+It reports when the application may change data sent with MSG_ZEROCOPY, and when data was queued, sent and acknowledged
+(SO_TIMESTAMPING). The documents msg_zerocopy and timestamping of Linux define the rules. The core always keeps its own
+copy of the bytes. So a completion says that the data was copied, as Linux does in that case.
 """
 
 import errno
@@ -11,21 +12,21 @@ import pystack_c.const as C
 from pystack_c.tcp.tcb import Tcb
 
 MSG_ZEROCOPY = 0x4000000
-#: (not Linux's) a blocking caller hands its data over in parts: they are one send, until `end_send`
+#: A flag of pystack, not of Linux. A blocking caller passes its data in parts, which are one send until `end_send`.
 MSG_PART = 0x40000000
 
-#: linux/errqueue.h and linux/net_tstamp.h
+#: Constants of linux/errqueue.h and linux/net_tstamp.h.
 ORIGIN_ICMP, ORIGIN_TIMESTAMPING, ORIGIN_ZEROCOPY = 2, 4, 5
 CODE_COPIED = 1
 SENT, SCHEDULED, ACKED = 0, 1, 2
 TX_SOFTWARE, OPT_ID, TX_SCHED, TX_ACK, OPT_TSONLY = 2, 128, 256, 512, 2048
 KNOWN_STAMPS = 0x3FFFF
-#: records kept for an application that does not read them
+#: The maximum number of records for an application that does not read them.
 MOST = 1024
 
 
 class Told:
-    """One record of the error queue: Linux's sock_extended_err, and the time if it is a timestamp (else -1)."""
+    """A record in the error queue: Linux's sock_extended_err, and the time (ns) of a timestamp (otherwise -1)."""
 
     def __init__(self, code: int, origin: int, info: int, data: int, stamp: int) -> None:
         self.errno = errno.ENOMSG if origin == ORIGIN_TIMESTAMPING else 0
@@ -35,7 +36,7 @@ class Told:
         self.info = info
         self.data = data
         self.stamp = stamp
-        #: bytes of payload that Linux would loop back with a timestamp
+        #: The number of payload bytes that Linux would return with a timestamp.
         self.length = 0
 
 
@@ -48,17 +49,17 @@ class Send:
         self.key = key
         self.length = length
         self.sent = False
-        #: more of it is to come
+        #: More parts of the send will follow.
         self.open = False
 
 
 class ErrorQueue:
-    """The queue of one socket: the requested reports, the sends under way, and the records to read."""
+    """The error queue of one socket: the requested reports, the sends in progress, and the records to read."""
 
     def __init__(self) -> None:
         self.zerocopy = False
         self.stamps = 0
-        #: stream offset that the keys of OPT_ID count from
+        #: The stream offset at which the keys of OPT_ID start.
         self.base = 0
         self.next_ident = 0
         self.sends: deque[Send] = deque()
@@ -66,7 +67,7 @@ class ErrorQueue:
 
 
 def of(tcb: Tcb) -> ErrorQueue:
-    """The connection's error queue, which is made if there is none."""
+    """Return the connection's error queue, and create it if necessary."""
     if tcb.errqueue is None:
         tcb.errqueue = ErrorQueue()
     found: ErrorQueue = tcb.errqueue
@@ -74,7 +75,7 @@ def of(tcb: Tcb) -> ErrorQueue:
 
 
 def icmp(tcb: Tcb, code: int, kind: int, icmp_code: int) -> None:
-    """An ICMP error about the SYN of a socket with IP_RECVERR, as ip(7) queues it."""
+    """Queue an ICMP error about the SYN of a socket with IP_RECVERR (ip(7))."""
     queue = of(tcb).queue
     if len(queue) >= MOST:
         return
@@ -86,7 +87,7 @@ def icmp(tcb: Tcb, code: int, kind: int, icmp_code: int) -> None:
 
 
 def set_stamps(tcb: Tcb, flags: int) -> int:
-    """SO_TIMESTAMPING; an errno, or 0."""
+    """Set the SO_TIMESTAMPING flags. Return an errno, or 0."""
     if flags & ~KNOWN_STAMPS:
         return errno.EINVAL
     queue = of(tcb)
@@ -99,7 +100,7 @@ def set_stamps(tcb: Tcb, flags: int) -> int:
 
 
 def written(tcb: Tcb, flags: int, length: int) -> None:
-    """The application put `length` bytes at the end of the send buffer."""
+    """Record a send after the application has put `length` bytes at the end of the send buffer."""
     queue: ErrorQueue = tcb.errqueue
     end = tcb.sendbuf.tail
     if queue.sends and queue.sends[-1].open:
@@ -123,14 +124,14 @@ def written(tcb: Tcb, flags: int, length: int) -> None:
 
 
 def note(tcb: Tcb, flags: int, length: int, now: int) -> None:
-    """The same for the data of a SYN (connect_fastopen), which has no flags of its own."""
+    """Record the send of a SYN's data, with the flags that connect_fastopen does not take."""
     tcb.core.now = now
     if tcb.errqueue is not None and length > 0:
         written(tcb, flags, length)
 
 
 def end_send(tcb: Tcb, now: int) -> None:
-    """The last part of a send was given, so report it now."""
+    """Report the send whose last part was written."""
     tcb.core.now = now
     queue: ErrorQueue = tcb.errqueue
     if queue.sends and queue.sends[-1].open:
@@ -140,7 +141,7 @@ def end_send(tcb: Tcb, now: int) -> None:
 
 
 def sent(tcb: Tcb, offset: int) -> None:
-    """All data before stream offset `offset` was sent. (There is no queue between TCP and the device.)"""
+    """Report the sends before stream offset `offset` as sent. There is no queue between TCP and the device."""
     queue: ErrorQueue = tcb.errqueue
     for send in queue.sends:
         if send.end > offset or send.open:
@@ -154,7 +155,7 @@ def sent(tcb: Tcb, offset: int) -> None:
 
 
 def acked(tcb: Tcb, offset: int) -> None:
-    """All data before stream offset `offset` is acknowledged and freed."""
+    """Report the sends before stream offset `offset`, which are acknowledged and freed."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends and queue.sends[0].end <= offset and not queue.sends[0].open:
         send = queue.sends.popleft()
@@ -165,7 +166,7 @@ def acked(tcb: Tcb, offset: int) -> None:
 
 
 def over(tcb: Tcb) -> None:
-    """The connection and its data are gone, so the stack holds no memory of the application any more."""
+    """Complete all sends of a connection that has ended, because the stack holds none of their data any more."""
     queue: ErrorQueue = tcb.errqueue
     while queue.sends:
         send = queue.sends.popleft()
@@ -174,7 +175,7 @@ def over(tcb: Tcb) -> None:
 
 
 def _complete(tcb: Tcb, queue: ErrorQueue, ident: int) -> None:
-    """Completions of consecutive sends share one record until it is read; [info, data] is their range."""
+    """Add a completion. Consecutive sends share one record until it is read; [info, data] is their range."""
     last = queue.queue[-1] if queue.queue else None
     if last is not None and last.origin == ORIGIN_ZEROCOPY and (last.data + 1) & C.M32 == ident:
         last.data = ident
@@ -197,7 +198,7 @@ def _tell(tcb: Tcb, queue: ErrorQueue, told: Told) -> None:
 
 
 def take(tcb: Tcb, now: int) -> Told | None:
-    """recvmsg with MSG_ERRQUEUE: the next record, or None."""
+    """Return the next record, as recvmsg with MSG_ERRQUEUE does, or None."""
     tcb.core.now = now
     if tcb.errqueue is None or not tcb.errqueue.queue:
         return None

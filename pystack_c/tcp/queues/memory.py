@@ -1,11 +1,17 @@
-"""The memory of all connections together, and what is given up where it gets scarce (Linux tcp(7), tcp_mem).
+"""The memory of all connections together, and what they release if it is scarce (Linux tcp(7), tcp_mem).
 
-Counted is what the buffers hold: data that waits to be sent, acknowledged, read, or put in order, and the records of segments in
-flight; a block that many connections send is not counted. Above `tcp_mem_pressure` no buffer grows, send buffers are halved and
-windows of connections that nobody reads stay small, until `tcp_mem_low` is reached; and no peer (an address, all its connections)
-gets more than its share: above `tcp_mem_share` per cent of `tcp_mem_high`, nobody who holds more than an equal part of that with
-the others that hold much; half-way to `tcp_mem_high`, nobody who holds much. Above `tcp_mem_high` out-of-order data goes first (RFC 2018 8 allows it), then what arrives is dropped, the window is
-closed, new connections are refused; but LEAST bytes each way are every connection's own, so that all of them go on.
+The total counts the data that waits to be sent, acknowledged, read or put in order, and the records of segments in
+flight. A block of data that many connections send is not counted.
+
+Above `tcp_mem_pressure`, no buffer grows, send buffers are halved, and the windows of connections that the application
+does not read stay small, until the total falls below `tcp_mem_low`. In this time, each peer (an address with all its
+connections) has a share. Above `tcp_mem_share` per cent of `tcp_mem_high`, this amount is divided equally among the
+peers that hold much, and a peer that exceeds its part gets no more. Above the middle between that amount and
+`tcp_mem_high`, no peer that holds much gets more.
+
+Above `tcp_mem_high`, out-of-order data is discarded first (RFC 2018 8 allows it). Then arriving data is dropped, the
+window closes, and new connections are refused. But LEAST bytes in each direction belong to every connection, so that
+all of them can continue.
 """
 
 from typing import Any
@@ -16,20 +22,21 @@ from pystack_c.core import Core
 from pystack_c.tcp.queues.share import LARGE, LEAST, over_share
 from pystack_c.tcp.tcb import Tcb
 
-# What an out-of-order piece costs besides its bytes: its record, its place in the list, the frame's headers.
+# The bytes that an out-of-order piece costs besides its data: its record, its place in the list, and the frame's
+# headers.
 _PIECE = 200
 PIECE = _PIECE
-# What the record of a segment in flight costs, with its place in the list.
+# The bytes that the record of a segment in flight costs, with its place in the list.
 _RECORD = 136
 RECORD = _RECORD
-# Out-of-order data of all connections is looked through once in so long.
+# The out-of-order data of all connections is examined at most once in this time (ns).
 RECLAIM_EVERY = 100_000_000
 
 RULE = "Linux tcp(7) tcp_mem"
 
 
 def settle(tcb: Tcb) -> None:
-    """The connection's buffers changed: bring the sum up to date. Called wherever they do."""
+    """Update the total after a change of the connection's buffers. Every function that changes them calls this."""
     n = tcb.recvbuf.used + tcb.recvbuf.ooo_bytes + _PIECE * tcb.recvbuf.ooo_pieces + _RECORD * tcb.rtxq.count
     if tcb.sendbuf.head != tcb.sendbuf.tail:
         n += tcb.sendbuf.own()
@@ -46,7 +53,7 @@ def settle(tcb: Tcb) -> None:
 
 
 def _settle_scarce(core: Core, tcb: Tcb, n: int) -> None:
-    """Under pressure: the connection holds `n` bytes now."""
+    """Update the peer's count while memory is scarce. The connection holds `n` bytes now."""
     count(core, tcb.raddr, n - tcb.charged)
     tcb.charged = n
     if core.tcp_memory < core.config.tcp_mem_low:
@@ -54,7 +61,7 @@ def _settle_scarce(core: Core, tcb: Tcb, n: int) -> None:
 
 
 def pressed(core: Core) -> None:
-    """Memory gets scarce."""
+    """Enter memory pressure: count the bytes of each peer."""
     core.tcp_pressure = True
     core.tcp_pressure_at = core.now
     core.counters.TcpExtTCPMemoryPressures += 1
@@ -68,7 +75,7 @@ def pressed(core: Core) -> None:
 
 
 def relieved(core: Core) -> None:
-    """It is not scarce any more."""
+    """Leave memory pressure."""
     core.tcp_pressure = False
     core.tcp_peers = None
     core.counters.TcpExtTCPMemoryPressuresChrono += (core.now - core.tcp_pressure_at) // 1_000_000
@@ -77,7 +84,7 @@ def relieved(core: Core) -> None:
 
 
 def count(core: Core, addr: int, n: int) -> None:
-    """Under pressure: a peer's connections hold `n` bytes more."""
+    """Add `n` bytes to the count of a peer while memory is scarce."""
     old = core.tcp_peers.get(addr, 0)
     new = old + n
     large = core.config.tcp_mem_high // LARGE
@@ -89,22 +96,25 @@ def count(core: Core, addr: int, n: int) -> None:
 
 
 def tell(core: Core, action: str, why: str) -> None:
-    """An event about all connections."""
+    """Emit an event about the memory of all connections."""
     core.emit("tcp.memory", "tcp", 0, why, RULE, {"action": action, "used": core.tcp_memory})
 
 
 def over(core: Core, n: int) -> bool:
-    """Would `n` bytes more be too much?"""
+    """Return True if `n` more bytes would exceed tcp_mem_high."""
     return core.tcp_memory + n > core.config.tcp_mem_high
 
 
 def short(tcb: Tcb, n: int) -> bool:
-    """Would `n` bytes more be too much, for all connections or for the share of this one's peer?"""
+    """Return True if `n` more bytes would exceed tcp_mem_high, or the share of the connection's peer."""
     return over(tcb.core, n) or over_share(tcb.core, tcb.raddr, n)
 
 
 def refuses(tcb: Tcb, addr: int) -> bool:
-    """Is there no memory for a connection with `addr`, which `tcb` asks for? Then say so (the caller drops or refuses it)."""
+    """Return True, after counting a drop, if there is no memory for a connection of `tcb` with the peer `addr`.
+
+    The caller drops or refuses the connection.
+    """
     core = tcb.core
     if over(core, LEAST):
         core.drop("tcp-no-memory", tcb.subject(), "there is no memory for another connection", RULE)
@@ -118,12 +128,12 @@ def refuses(tcb: Tcb, addr: int) -> bool:
 
 
 def window(tcb: Tcb, free: int) -> int:
-    """How much of the receive buffer's `free` bytes may be announced under pressure (Linux __tcp_select_window)."""
+    """Return how many of the receive buffer's `free` bytes to announce under pressure (Linux __tcp_select_window)."""
     buf = tcb.recvbuf
     if short(tcb, LEAST):
         most = LEAST - buf.used
     elif free < buf.size // 2:
-        # More than half of it waits for the application.
+        # More than half of the buffer waits for the application to read it.
         most = 4 * tcb.rcv_mss
     else:
         return free
@@ -133,7 +143,11 @@ def window(tcb: Tcb, free: int) -> int:
 
 
 def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
-    """Data arrived for which there is no memory: can out-of-order data make room, or is it the connection's least share?"""
+    """Return True if `n` bytes of arriving data may be stored although memory is short.
+
+    This is so if discarded out-of-order data makes enough room, or if in-order data keeps the buffer within LEAST
+    bytes.
+    """
     core = tcb.core
     core.counters.TcpExtPruneCalled += 1
     if over(core, n):
@@ -154,7 +168,7 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
     if not over(core, n):
         why = f"this peer's buffers hold {core.tcp_peers[tcb.raddr]} bytes, which is its share"
     core.drop("tcp-no-memory", tcb.subject(), why, RULE)
-    # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
+    # As in Linux, this violates SHLD-14: the window closes, and segments that the peer sends until it opens are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)
     edge = seq_add(tcb.rcv_nxt, free)
     if tcb.rcv_wnd() > free:
@@ -164,7 +178,7 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
 
 
 def reclaim(core: Core) -> None:
-    """Give up out-of-order data, the largest queues first, until there is no more pressure than need be."""
+    """Discard out-of-order data, the largest queues first, until the total is at most tcp_mem_pressure."""
     if core.tcp_reclaimed >= 0 and core.now - core.tcp_reclaimed < RECLAIM_EVERY:
         return
     core.tcp_reclaimed = core.now
@@ -181,7 +195,7 @@ def reclaim(core: Core) -> None:
 
 
 def prune(tcb: Tcb) -> None:
-    """Forget a connection's out-of-order data: the peer still has it (RFC 2018 8: SACK is advice, not a promise)."""
+    """Discard a connection's out-of-order data. The peer still has it (RFC 2018 8: SACK is advisory)."""
     buf = tcb.recvbuf
     n = buf.ooo_bytes
     buf.forget_ooo()
@@ -194,11 +208,11 @@ def prune(tcb: Tcb) -> None:
         tcb.core.emit("tcp.memory", tcb.subject(), tcb.ident, why, "RFC 2018 8", fields)
 
 
-# Orphans: connections that the application has closed, and that hold data for nobody.
+# Orphans: connections that the application has closed, but that still hold data.
 
 
 def orphaned(tcb: Tcb) -> bool:
-    """The application let go of a connection that goes on by itself. False where there are too many (Linux tcp_too_many_orphans)."""
+    """Count a connection that the application has closed. Return False if there are too many (tcp_too_many_orphans)."""
     core = tcb.core
     if not tcb.registered or tcb.state == C.TIME_WAIT or tcb.orphan:
         return True
@@ -210,7 +224,7 @@ def orphaned(tcb: Tcb) -> bool:
 
 
 def adopted(tcb: Tcb) -> None:
-    """It is over, or in TIME-WAIT, where it holds nothing."""
+    """Stop counting a connection as an orphan: it has ended, or holds nothing in TIME-WAIT."""
     if tcb.orphan:
         tcb.orphan = False
         tcb.core.tcp_orphans -= 1

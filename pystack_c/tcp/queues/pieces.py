@@ -1,18 +1,18 @@
-"""Bytes received, where they lie in the frames that brought them; and runs of them that are out of order."""
+"""Received bytes, which stay in the frames that brought them, and runs of such bytes out of order."""
 
 from typing import Any
 
 from pystack_c.base.seqnum import seq_add
 from pystack_c.packet import cut
 
-#: smaller pieces than this are joined
+#: A piece smaller than this (in bytes) is joined to another.
 _JOIN_BELOW = 1024
-#: pieces do not get larger than this by joining small ones
+#: Joining small pieces makes no piece larger than this (in bytes).
 _JOIN_UP_TO = 16384
 
 
 class Piece:
-    """Bytes [begin, end) of `data`."""
+    """The bytes [begin, end) of `data`."""
 
     def __init__(self, data: bytes, begin: int, end: int) -> None:
         self.fill(data, begin, end)
@@ -25,21 +25,24 @@ class Piece:
 
 
 def new_piece(data: bytes, begin: int, end: int) -> Piece:
-    """Piece(...) without its cost."""
+    """Return a new piece. This is faster than a call of Piece(...)."""
     piece: Piece = Piece.__new__(Piece)
     piece.fill(data, begin, end)
     return piece
 
 
 def keep(data: bytes, begin: int, end: int) -> Piece:
-    """A piece of a frame that is kept: a part must not keep a whole frame, which may be many times its size (offload)."""
+    """Return a piece for storage, with a copy of the bytes if they are less than half of the frame.
+
+    A small piece must not keep a whole frame in memory, which can be many times its size with offload.
+    """
     if 2 * (end - begin) < len(data):
         return new_piece(cut(data, begin, end), 0, end - begin)
     return new_piece(data, begin, end)
 
 
 def join(last: Piece, data: bytes, begin: int, end: int) -> bool:
-    """Put a few bytes behind those of `last`, if that makes no large copy. False if they need a piece of their own."""
+    """Append a few bytes to `last`, unless that requires a large copy. Return False if they need their own piece."""
     n = end - begin
     have = last.end - last.begin
     if n >= _JOIN_BELOW or (have >= _JOIN_BELOW and last.begin != 0) or have + n > _JOIN_UP_TO:
@@ -51,7 +54,10 @@ def join(last: Piece, data: bytes, begin: int, end: int) -> bool:
 
 
 class Run:
-    """Pieces without a hole between them; `seq` is the sequence number of the first byte, `right` of the one after the last."""
+    """Contiguous pieces.
+
+    `seq` is the sequence number of the first byte, and `right` that of the byte after the last.
+    """
 
     def __init__(self, seq: int, piece: Piece) -> None:
         self.seq = seq
@@ -59,7 +65,7 @@ class Run:
         self.pieces: list[Any] = [piece]
 
     def put_behind(self, data: bytes, begin: int, end: int) -> bool:
-        """Bytes from `right` on. True if they are a piece of their own."""
+        """Add bytes that begin at `right`. Return True if they form a new piece."""
         self.right = seq_add(self.right, end - begin)
         if join(self.pieces[len(self.pieces) - 1], data, begin, end):
             return False
@@ -67,7 +73,7 @@ class Run:
         return True
 
     def put_before(self, data: bytes, begin: int, end: int) -> bool:
-        """Bytes up to `seq`. True if they are a piece of their own."""
+        """Add bytes that end at `seq`. Return True if they form a new piece."""
         n = end - begin
         self.seq = seq_add(self.seq, -n)
         first: Piece = self.pieces[0]
@@ -81,7 +87,7 @@ class Run:
         return True
 
     def take(self, after: "Run") -> None:
-        """The run `after` begins where this one ends: it becomes a part of this one."""
+        """Append the run `after`, which begins where this one ends."""
         self.right = after.right
         if len(after.pieces) > len(self.pieces):
             after.pieces[:0] = self.pieces

@@ -53,7 +53,7 @@ cdef class RecvBuf:
 @cython.locals(buf=RecvBuf)
 cpdef RecvBuf new_recvbuf(int64_t size)
 
-# The first n bytes of the pieces from number i on, in an object of their own.
+# Return the first n bytes of the pieces from index i on, as one new object.
 cdef inline bytes gather(list pieces, Py_ssize_t i, Py_ssize_t n):
     cdef bytes result = PyBytes_FromStringAndSize(NULL, n)
     cdef char* to = PyBytes_AS_STRING(result)

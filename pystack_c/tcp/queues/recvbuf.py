@@ -1,8 +1,8 @@
 """The receive buffer: bytes in order for the application, and the out-of-order queue behind them.
 
-Pieces keep the received frame and their place in it, so the core copies nothing: `recv` makes the one
-copy. Small pieces are joined, so that a flood of tiny segments cannot make memory many times the window.
-Out of order, pieces that adjoin make a run: there are as many runs as holes, and a run is one SACK block.
+A piece keeps the received frame and a range in it, so the core copies nothing, and `recv` makes the only copy. Small
+pieces are joined, so that a flood of tiny segments cannot need many times the memory of the window. Contiguous pieces
+out of order form a run. There are as many runs as holes, and each run is one SACK block.
 """
 
 from typing import Any
@@ -12,23 +12,23 @@ from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq
 from pystack_c.packet import cut
 from pystack_c.tcp.queues.pieces import Piece, Run, join, keep, new_piece
 
-#: Places free at the front of a list before what follows is moved up.
+#: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
-#: a byte is cut out of a piece of up to this size by a copy of it
+#: A byte is removed from a piece of up to this size (in bytes) by copying the piece.
 _COPY_UP_TO = 16384
 
 
 class RecvBuf:
-    """In-order pieces (`used` bytes) and runs of out-of-order pieces (`ooo`, sorted, apart from each other).
+    """In-order pieces (`used` bytes), and runs of out-of-order pieces (`ooo`, sorted, with a hole before each).
 
-    ooo_bytes, ooo_pieces   bytes, and pieces, in all runs
+    `ooo_bytes` and `ooo_pieces` are the numbers of bytes and pieces in all runs.
     """
 
     def __init__(self, size: int) -> None:
         self.begin(size)
 
     def begin(self, size: int) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.size = size
         self.used = 0
         self.pieces: list[Any] = []
@@ -37,7 +37,7 @@ class RecvBuf:
         self.ooo_bytes = 0
         self.ooo_pieces = 0
         self.known: Any = None
-        #: how many segments were joined to what waited before them, since that was counted
+        #: The number of segments joined to earlier ones since the caller last counted them.
         self.joined = 0
 
     def put(self, data: bytes, begin: int, end: int) -> None:
@@ -49,7 +49,7 @@ class RecvBuf:
         self.pieces.append(keep(data, begin, end))
 
     def get(self, n: int, peek: bool) -> bytes:
-        """Up to `n` bytes in order; with `peek` they stay."""
+        """Return up to `n` in-order bytes, and remove them unless `peek` is true."""
         if self.used == 0 or n <= 0:
             return b""
         i = self.first
@@ -69,7 +69,7 @@ class RecvBuf:
         return result
 
     def _gather(self, n: int) -> bytes:
-        """The first `n` bytes, which lie in several pieces: each copied once."""
+        """Return the first `n` bytes, which lie in several pieces. Each byte is copied once."""
         if C.COMPILED:
             return gather(self.pieces, self.first, n)  # type: ignore[name-defined,no-any-return] # noqa: F821
         else:
@@ -85,7 +85,7 @@ class RecvBuf:
             return b"".join(parts)
 
     def drop(self, n: int) -> None:
-        """Throw away the first `n` bytes, which must be there."""
+        """Discard the first `n` bytes, which must be present."""
         self._consume(n)
 
     def _consume(self, n: int) -> None:
@@ -106,8 +106,8 @@ class RecvBuf:
             self.first = 0
 
     def cut(self, offset: int) -> int:
-        """Take the byte at `offset` out of the in-order bytes and return it."""
-        # From the end: the byte came with the last segments, and a peer may send many of its kind.
+        """Remove the byte at `offset` from the in-order bytes, and return it."""
+        # Search from the end: the byte arrived in the last segments, and a peer may send many urgent bytes.
         i = len(self.pieces) - 1
         piece: Piece = self.pieces[i]
         start = self.used - (piece.end - piece.begin)
@@ -123,7 +123,7 @@ class RecvBuf:
         elif at == piece.end - 1:
             piece.end = at
         elif piece.end - piece.begin <= _COPY_UP_TO:
-            # (A piece for each byte between urgent ones would be many times the window.)
+            # Copy the piece. A piece for each byte between urgent bytes would need many times the memory of the window.
             piece.data = piece.data[piece.begin : at] + piece.data[at + 1 : piece.end]
             piece.end -= piece.begin + 1
             piece.begin = 0
@@ -138,9 +138,11 @@ class RecvBuf:
         return value
 
     def insert(self, data: bytes, begin: int, end: int, seq: int) -> bool:
-        """Keep out-of-order data (RFC 9293 SHLD-31). Bytes already kept win; False if nothing was new.
+        """Store out-of-order data (RFC 9293 SHLD-31).
 
-        `known` tells the first stretch of it that was here before, as D-SACK reports it (RFC 2883 4).
+        Return False if none of it was new; stored bytes are not replaced.
+
+        `known` becomes the first range of it that was stored before, which D-SACK reports (RFC 2883 4).
         """
         self.known = None
         if self.ooo is None:
@@ -154,7 +156,7 @@ class RecvBuf:
             if i < len(self.ooo):
                 run = self.ooo[i]
                 if seq_ge(seq, run.seq):
-                    # It begins inside of this run, or where that ends.
+                    # The data begins inside this run, or at its end.
                     self._also_known(seq, run.right, right)
                     if seq_gt(run.right, seq):
                         begin += seq_diff(run.right, seq)
@@ -180,7 +182,10 @@ class RecvBuf:
         return self.ooo_bytes > before
 
     def _grow(self, i: int, data: bytes, begin: int, seq: int, right: int) -> int:
-        """[seq, right) follows on run `i`: put it there, up to the next run, and join the two where they meet now."""
+        """Append [seq, right) to run `i`, up to the next run, and join the two runs if they meet.
+
+        Return the number of bytes appended.
+        """
         run: Run = self.ooo[i]
         after: Run = None  # type: ignore[assignment]
         stop = right
@@ -198,7 +203,7 @@ class RecvBuf:
         return gap
 
     def _count(self, n: int, piece: bool) -> None:
-        """`n` bytes are new, in a piece of their own or joined to another."""
+        """Count `n` new bytes, in a piece of their own or joined to another."""
         self.ooo_bytes += n
         if piece:
             self.ooo_pieces += 1
@@ -206,7 +211,7 @@ class RecvBuf:
             self.joined += 1
 
     def touches(self, seq: int, right: int) -> bool:
-        """Does [seq, right) lie at, or over, a run? Then it makes no other hole."""
+        """Return True if [seq, right) overlaps or adjoins a run, so that it makes no new hole."""
         if self.ooo is None:
             return False
         i = self._position(seq)
@@ -216,7 +221,10 @@ class RecvBuf:
         return seq_le(run.seq, right)
 
     def _also_known(self, left: int, edge: int, right: int) -> None:
-        """[left, edge), as far as `right`, was here before: the first such stretch, and what adjoins it, is told."""
+        """Note that [left, edge), up to `right`, was stored before.
+
+        `known` holds the first such range, and any that adjoin it.
+        """
         if seq_gt(edge, right):
             edge = right
         if seq_ge(left, edge):
@@ -227,7 +235,7 @@ class RecvBuf:
             self.known = (self.known[0], edge)
 
     def _position(self, seq: int) -> int:
-        """Index of the first run that ends at `seq` or after it."""
+        """Return the index of the first run that ends at `seq` or after it."""
         low = 0
         high = len(self.ooo)
         while low < high:
@@ -240,7 +248,7 @@ class RecvBuf:
         return low
 
     def pull(self, rcv_nxt: int) -> int:
-        """Move what is now in order from the out-of-order queue; returns the new RCV.NXT."""
+        """Move the data that is in order now out of the out-of-order queue. Return the new RCV.NXT."""
         self.known = None
         if self.ooo is None:
             return rcv_nxt
@@ -264,7 +272,7 @@ class RecvBuf:
         return rcv_nxt
 
     def _move(self, run: Run, old: int) -> None:
-        """A run is in order now, but for its first `old` bytes, which had come before."""
+        """Move a run that is in order now, without its first `old` bytes, which had arrived before."""
         for item in run.pieces:
             piece: Piece = item
             n = piece.end - piece.begin
@@ -275,14 +283,14 @@ class RecvBuf:
                 old -= n
 
     def forget_ooo(self) -> None:
-        """Throw away what is out of order."""
+        """Discard the out-of-order data."""
         self.ooo = None
         self.ooo_bytes = 0
         self.ooo_pieces = 0
         self.known = None
 
     def block_at(self, seq: int) -> tuple[Any, ...] | None:
-        """The run (left, right) that holds `seq`, or None."""
+        """Return the run (left, right) that holds `seq`, or None."""
         if self.ooo is None:
             return None
         i = self._position(seq_add(seq, 1))
@@ -294,7 +302,7 @@ class RecvBuf:
         return (run.seq, run.right)
 
     def clear(self) -> None:
-        """Forget everything (the connection is over)."""
+        """Discard all data, because the connection has ended."""
         self.used = 0
         self.pieces = []
         self.first = 0
@@ -302,7 +310,7 @@ class RecvBuf:
 
 
 def new_recvbuf(size: int) -> RecvBuf:
-    """RecvBuf(size) without its cost."""
+    """Return a new buffer of `size` bytes. This is faster than a call of RecvBuf(size)."""
     buf: RecvBuf = RecvBuf.__new__(RecvBuf)
     buf.begin(size)
     return buf

@@ -1,4 +1,4 @@
-"""The retransmission queue: one record for every segment sent and not yet acknowledged."""
+"""The retransmission queue: one record for every segment that was sent and is not acknowledged."""
 
 from typing import Any
 
@@ -7,25 +7,25 @@ from pystack_c.tcp.loss.sackranges import SackRanges
 from pystack_c.tcp.loss.scoreboard import Scoreboard
 from pystack_c.tcp.queues.sentseg import SentSegment, find, sent_segment
 
-#: Places free at the front of a list before what follows is moved up.
+#: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
 
 
 class RtxQueue:
-    """Records in sequence order, with the sums that say how much of them is where.
+    """Records in sequence order, with totals of their bytes in each condition.
 
-    count   how many records there are
-    sacked_out, lost_out, retrans_out   bytes SACKed, marked lost, and retransmitted and still out
-    sacked_segs   segments SACKed
-    cuts   records that an edge of a SACK block cut off the rest of their segments
-    board   the scoreboard, or None where nothing was missing lately
+    count                               the number of records
+    sacked_out, lost_out, retrans_out   bytes SACKed, marked as lost, and retransmitted and in flight
+    sacked_segs                         segments SACKed
+    cuts                                records that an edge of a SACK block split inside a segment
+    board                               the scoreboard, or None if nothing was missing recently
     """
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.segs: list[Any] = []
         self.first = 0
         self.count = 0
@@ -41,20 +41,20 @@ class RtxQueue:
         return self.count
 
     def append(self, seg: SentSegment) -> None:
-        """A new segment was sent."""
+        """Append the record of a new segment."""
         self.transmissions += 1
         seg.order = self.transmissions
         self.segs.append(seg)
         self.count += 1
 
     def head(self) -> Any:
-        """The oldest record, or None."""
+        """Return the oldest record, or None."""
         if self.count > 0:
             return self.segs[self.first]
         return None
 
     def pop_head(self) -> None:
-        """The oldest record is acknowledged."""
+        """Remove the oldest record, which is acknowledged."""
         seg: SentSegment = self.segs[self.first]
         self.segs[self.first] = None
         self.first += 1
@@ -66,14 +66,14 @@ class RtxQueue:
             self.first = 0
 
     def missing(self) -> Scoreboard:
-        """The scoreboard, which begins with the first loss."""
+        """Return the scoreboard, and create it at the first loss."""
         if self.board is None:
             head: SentSegment = self.segs[self.first]
             self.board = Scoreboard(head.seq)
         return self.board  # type: ignore[no-any-return]
 
     def forget(self, seg: SentSegment) -> None:
-        """A record has left the queue: take it out of the sums and the scoreboard."""
+        """Take a record that has left the queue out of the totals and the scoreboard."""
         board: Scoreboard = self.board
         self._take_out(seg, seq_diff(seg.end, seg.seq))
         if seg.sacked:
@@ -93,7 +93,7 @@ class RtxQueue:
             self.retrans_out -= n
 
     def trim_head(self, seq: int) -> None:
-        """The oldest record is acknowledged up to `seq`, inside it."""
+        """Remove the part of the oldest record before `seq`, which is acknowledged. `seq` lies inside the record."""
         seg: SentSegment = self.segs[self.first]
         self._take_out(seg, seq_diff(seq, seg.seq))
         if seg.sacked:
@@ -103,7 +103,7 @@ class RtxQueue:
             self.sacked_segs += seg.whole_pieces()
 
     def split(self, i: int, seq: int) -> None:
-        """Cut record `i` in two at `seq`, inside it."""
+        """Split record `i` in two at `seq`, which lies inside it."""
         seg: SentSegment = self.segs[i]
         if seg.sacked:
             self.sacked_segs -= seg.whole_pieces()
@@ -135,7 +135,7 @@ class RtxQueue:
             self.board.split(seg, rest)
 
     def cut(self, i: int, seq: int) -> None:
-        """An edge of a SACK block lies at `seq`, inside record `i`: cut it there; such records are counted."""
+        """Split record `i` at `seq`, the edge of a SACK block, and count the split if it lies inside a segment."""
         seg: SentSegment = self.segs[i]
         n = seq_diff(seg.end, seg.seq)
         at = seq_diff(seq, seg.seq)
@@ -146,13 +146,16 @@ class RtxQueue:
             self.cuts += 1
 
     def single(self, i: int) -> None:
-        """Cut the first segment, as it was on the wire, off record `i`: what is sent again does not depend on offload."""
+        """Split the first segment, as it was on the wire, off record `i`.
+
+        So offload does not affect retransmissions.
+        """
         seg: SentSegment = self.segs[i]
         if seg.gso > 0 and seg.data_length() > seg.gso:
             self.split(i, seq_add(seg.seq, seg.gso))
 
     def recut(self, mss: int) -> None:
-        """The path carries less than it did: make what is lost into segments of `mss` bytes, across the old boundaries."""
+        """Divide the lost data into segments of `mss` bytes, across old boundaries, after the path MTU fell."""
         segs = self.segs[self.first :]
         self.segs = []
         self.first = 0
@@ -182,7 +185,7 @@ class RtxQueue:
             self._list_anew()
 
     def _list_anew(self) -> None:
-        """Records or their marks changed all at once: make the scoreboard's lists of those in flight, and of those lost, again."""
+        """Rebuild the scoreboard's lists after many records or marks have changed at once."""
         board: Scoreboard = self.board
         segs = self.segs[self.first :]
         if len(segs) == 0:
@@ -191,11 +194,11 @@ class RtxQueue:
         board.rebuild(segs, head.seq)
 
     def find(self, seq: int) -> int:
-        """Index of the record that holds `seq`, or of the first after it."""
+        """Return the index of the record that holds `seq`, or of the first record after it."""
         return find(self.segs, self.first, seq, True)
 
     def mark_sacked(self, seg: SentSegment) -> None:
-        """The peer has it: not lost, not in flight."""
+        """Mark a record as SACKed, so that it is neither lost nor in flight."""
         n = seq_diff(seg.end, seg.seq)
         seg.sacked = True
         self.sacked_out += n
@@ -209,7 +212,7 @@ class RtxQueue:
             self.retrans_out -= n
 
     def mark_lost(self, seg: SentSegment) -> None:
-        """It left the network without arriving (and so did its retransmission, if there was one)."""
+        """Mark a record as lost, with its retransmission, if there was one."""
         n = seq_diff(seg.end, seg.seq)
         if not seg.lost:
             seg.lost = True
@@ -220,7 +223,7 @@ class RtxQueue:
         self.missing().lost(seg)
 
     def mark_retransmitted(self, seg: SentSegment, now: int) -> None:
-        """A copy of it is in flight again."""
+        """Record that a copy of the record was sent and is in flight."""
         board = self.missing()
         board.leave(seg)
         seg.retrans += 1
@@ -233,7 +236,7 @@ class RtxQueue:
         board.sent_again(seg)
 
     def next_lost(self) -> int:
-        """Index of the first record that is lost and was not sent again since, or -1."""
+        """Return the index of the first record that is lost and was not retransmitted since, or -1."""
         if self.board is None:
             return -1
         board: Scoreboard = self.board
@@ -247,7 +250,7 @@ class RtxQueue:
         return self.find(seg.seq)
 
     def nothing_lost(self) -> None:
-        """All marks of losses were wrong (RFC 4015 3.2)."""
+        """Remove all loss marks, because they were wrong (RFC 4015 3.2)."""
         for item in self.segs[self.first :]:
             seg: SentSegment = item
             seg.lost = False
@@ -258,7 +261,7 @@ class RtxQueue:
             self._list_anew()
 
     def nothing_sacked(self) -> None:
-        """The peer does not have what it SACKed (RFC 2018 8)."""
+        """Remove all SACK marks, because the peer discarded the data (RFC 2018 8)."""
         for item in self.segs[self.first :]:
             seg: SentSegment = item
             seg.sacked = False
@@ -269,12 +272,12 @@ class RtxQueue:
             self._list_anew()
 
     def calm(self) -> None:
-        """Nothing is missing, and nothing late."""
+        """Drop the scoreboard if nothing is missing or late."""
         if self.board is not None and self.board.calm() and self.cuts == 0:
             self.board = None
 
     def clear(self) -> None:
-        """The connection is over."""
+        """Remove all records, because the connection has ended."""
         del self.segs[:]
         self.first = 0
         self.count = 0
@@ -287,7 +290,7 @@ class RtxQueue:
 
 
 def new_rtxq() -> RtxQueue:
-    """RtxQueue() without its cost."""
+    """Return a new queue. This is faster than a call of RtxQueue()."""
     q: RtxQueue = RtxQueue.__new__(RtxQueue)
     q.begin()
     return q

@@ -1,7 +1,7 @@
-"""The send buffer: what the application wrote and the peer has not acknowledged yet.
+"""The send buffer: data that the application wrote and the peer has not acknowledged.
 
-Bytes are addressed by their offset in the whole stream (64 bit), so nothing moves when the front is
-acknowledged. Chunks are immutable `bytes`: a large write is kept as it came, small ones are joined.
+Bytes are addressed by their 64-bit offset in the whole stream, so an ACK moves no data. Chunks are immutable `bytes`. A
+large write becomes a chunk without a copy, and small writes are joined.
 """
 
 from typing import Any
@@ -9,23 +9,23 @@ from typing import Any
 from pystack_c.packet import cut
 
 _JOIN_BELOW = 4096
-#: Places free at the front of a list before what follows is moved up.
+#: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
 
 
 class SendBuf:
-    """Chunks of the stream from `head` (first unacknowledged byte) to `tail` (end of what was written).
+    """Chunks of the stream from `head` (the first unacknowledged byte) to `tail` (the end of the written data).
 
-    `first` is the index of the first chunk that is still needed, `cursor` of the one sent from last; `first_at` and `cursor_at` are
-    the offsets where these two begin. `constant` is None or a block that many connections send: its bytes in the buffer (`shared`)
-    cost this connection nothing.
+    `first` is the index of the first chunk that is still needed, and `cursor` that of the chunk last sent from.
+    `first_at` and `cursor_at` are the offsets where these two chunks begin. `constant` is None, or a block that many
+    connections send. Its bytes in the buffer (`shared`) do not count as this connection's memory.
     """
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.head = 0
         self.tail = 0
         self.chunks: list[Any] = []
@@ -40,7 +40,7 @@ class SendBuf:
         return self.tail - self.head
 
     def append(self, data: bytes) -> None:
-        """Add to the end."""
+        """Append data."""
         n = len(data)
         if n == 0:
             return
@@ -58,13 +58,19 @@ class SendBuf:
             self.shared += n
 
     def own(self) -> int:
-        """Bytes that this connection alone keeps: chunks are let go whole, and a block that many send is not its own."""
+        """Return the bytes that only this connection keeps in memory.
+
+        A chunk is freed as a whole, and a block that many connections send does not count.
+        """
         if self.head == self.tail:
             return 0
         return self.tail - self.first_at - self.shared
 
     def _find(self, offset: int) -> int:
-        """Index of the chunk that holds the byte at `offset`; sending goes forward, so look from the cursor on."""
+        """Return the index of the chunk that holds the byte at `offset`.
+
+        Sending goes forward, so the search starts at the cursor.
+        """
         i = self.cursor
         at = self.cursor_at
         if i <= self.first or at > offset:
@@ -81,7 +87,10 @@ class SendBuf:
         return i
 
     def peek(self, offset: int, n: int) -> Any:
-        """`n` bytes from `offset` on, all inside the buffer: bytes, or a view where a large piece lies in one chunk."""
+        """Return `n` bytes from `offset` on, which must be in the buffer.
+
+        The result is bytes, or a view if a large range lies in one chunk.
+        """
         i = self._find(offset)
         chunk: bytes = self.chunks[i]
         begin = offset - self.cursor_at
@@ -103,7 +112,7 @@ class SendBuf:
         return b"".join(parts)
 
     def ack(self, offset: int) -> None:
-        """Everything before `offset` is acknowledged: let it go."""
+        """Free everything before `offset`, which is acknowledged."""
         if offset > self.tail:
             offset = self.tail
         self.head = offset
@@ -125,7 +134,7 @@ class SendBuf:
             self.cursor -= i
 
     def clear(self) -> None:
-        """Forget all data (the connection is over)."""
+        """Discard all data, because the connection has ended."""
         self.head = self.tail
         del self.chunks[:]
         self.first = 0
@@ -134,7 +143,7 @@ class SendBuf:
 
 
 def new_sendbuf() -> SendBuf:
-    """SendBuf() without its cost."""
+    """Return a new buffer. This is faster than a call of SendBuf()."""
     buf: SendBuf = SendBuf.__new__(SendBuf)
     buf.begin()
     return buf

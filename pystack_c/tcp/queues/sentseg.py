@@ -1,4 +1,4 @@
-"""The record of one transmission: what was sent in one piece, and what happened to it since."""
+"""The record of one transmission: the data that was sent in one piece, and its condition."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ from pystack_c.base.seqnum import seq_diff, seq_le
 
 
 class SentSegment:
-    """Sequence space [seq, end) that was sent in one piece, and what happened to it since.
+    """The sequence space [seq, end) that was sent in one piece, and its condition.
 
-    gso   the segment size where a device cut the piece into several, or 0
-    order   the count of this transmission among the connection's (see rack.sent_after)
-    part   an edge of a SACK block cut it off the rest of its segment, which follows
-    gone   it is not in the retransmission queue any more
-    place, queued   in which lists of the scoreboard it is (see scoreboard.py)
+    gso             the segment size in bytes if a device cut the piece into several segments, or 0
+    order           the ordinal number of this transmission in the connection (see rack.sent_after)
+    part            an edge of a SACK block split it off its segment, the rest of which follows
+    gone            it is no longer in the retransmission queue
+    place, queued   the lists of the scoreboard that contain it (see scoreboard.py)
     """
 
     def __init__(self, seq: int, end: int, sent_at: int) -> None:
         self.fill(seq, end, sent_at)
 
     def fill(self, seq: int, end: int, sent_at: int) -> None:
-        """Give every field its first value."""
+        """Give every field its initial value."""
         self.seq = seq
         self.end = end
         self.sent_at = sent_at
@@ -35,7 +35,7 @@ class SentSegment:
         self.gone = False
         self.place = 0
         self.queued = False
-        # for delivery rate samples (rate.py)
+        # For delivery rate samples (rate.py).
         self.delivered = 0
         self.delivered_at = 0
         self.first_sent_at = 0
@@ -44,35 +44,35 @@ class SentSegment:
         self.app_limited = False
 
     def length(self) -> int:
-        """Sequence numbers covered."""
+        """Return the number of sequence numbers that the record covers."""
         return seq_diff(self.end, self.seq)
 
     def data_length(self) -> int:
-        """Bytes of data covered: SYN and FIN are no data."""
+        """Return the number of data bytes that the record covers, without SYN and FIN."""
         n = seq_diff(self.end, self.seq)
         return n - 1 if self.syn_fin != 0 else n
 
     def pieces(self) -> int:
-        """Segments on the wire."""
+        """Return the number of segments on the wire."""
         if self.gso == 0:
             return 1
-        return (self.data_length() + self.gso - 1) // self.gso  # not 0: that was looked at
+        return (self.data_length() + self.gso - 1) // self.gso  # not 0: checked above
 
     def whole_pieces(self) -> int:
-        """Segments of which the last byte is in it: of a segment that was cut, one part counts."""
+        """Return the number of segments whose last byte is in the record. Only one part of a split segment counts."""
         n = self.pieces()
         return n - 1 if self.part else n
 
 
 def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:
-    """A new record: SentSegment(...) without its cost."""
+    """Return a new record. This is faster than a call of SentSegment(...)."""
     seg: SentSegment = SentSegment.__new__(SentSegment)
     seg.fill(seq, end, sent_at)
     return seg
 
 
 def covers(seg: SentSegment, left: int, right: int) -> bool:
-    """True where [left, right) covers the whole record."""
+    """Return True if [left, right) covers the whole record."""
     return seq_le(left, seg.seq) and seq_le(seg.end, right)
 
 

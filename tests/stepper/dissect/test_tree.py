@@ -33,7 +33,7 @@ def test_the_tree_as_text():
     lines = dissect(frame()).lines()
     assert "TCP: 40000 > 80 [SYN] seq 1000 win 65535 len 0" in lines
     assert (
-        "        .... ..1. = Synchronize: set  (opens: the sequence number is the initial one; takes one number)"
+        "        .... ..1. = Synchronize: set  (opens the connection: this is the initial sequence number; takes one number)"
         in lines
     )
     assert any(line.strip().startswith("Options: MSS 1460, NOP, Window scale 7 (times 128)") for line in lines)
@@ -70,8 +70,8 @@ def test_a_wrong_checksum_says_what_would_be_right():
     bad = SYN[:16] + b"\x12\x34" + SYN[18:]
     meaning = dissect(frame(bad)).find("tcp.checksum").meaning
     right = int.from_bytes(SYN[16:18], "big")
-    assert meaning.startswith(f"WRONG: {right:#06x} would be right")
-    assert dissect(frame()).find("tcp.checksum").meaning.startswith("right")
+    assert meaning.startswith(f"WRONG: {right:#06x} would be correct")
+    assert dissect(frame()).find("tcp.checksum").meaning.startswith("correct")
 
 
 def test_an_error_quotes_the_packet():

@@ -121,7 +121,7 @@ def test_checksums_are_right_where_tshark_says_so(pairs):
             status = {field.pos: field.show for field in fields if field.name == f"{name}.status"}
             for node in tree.find_all(name):
                 theirs = status.get(node.offset, "2")
-                ours = {"right": "1", "WRONG": "0", "not": "3"}.get(node.meaning.split()[0].rstrip(":,"), "2")
+                ours = {"correct": "1", "WRONG": "0", "not": "3"}.get(node.meaning.split()[0].rstrip(":,"), "2")
                 if "offload" in node.meaning:
                     ours = theirs  # they say wrong, or take it for right
                 if node.offset > 60 and "cannot" in node.meaning:

@@ -54,6 +54,7 @@ def test_everything_at_once_where_there_is_room():
     async def story(person):
         await person.command('until event.kind == "retransmit"')
         text = person.text()
+        assert person.app.query_one("#ladder").border_title.split(" (")[0] == "Ladder"
         for part in ("Ladder", "Events", "Frame 33", "TCP: ", "ESTABLISHED", "Timers", "Why", "fast retransmission"):
             assert part in text
         await person.pilot.resize_terminal(80, 24)

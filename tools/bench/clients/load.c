@@ -1,4 +1,4 @@
-/* The client of every measurement: plain kernel sockets, one job a run, one line of JSON as its result.
+/* The client of every measurement, on plain kernel sockets. Each run does one job and prints one line of JSON.
  *
  *   load send ADDR PORT SECONDS CC       bulk to a discard service; ends when the service has closed
  *   load recv ADDR PORT SECONDS CC       bulk from a chargen service
@@ -6,7 +6,7 @@
  *   load crc  ADDR PORT SECONDS SIZE     connect, request, response, close, one after the other
  *   load udp  ADDR PORT SECONDS SIZE     datagrams to an echo service, 16 under way
  *   load idle ADDR PORT COUNT SOURCES    opens COUNT connections from SOURCES addresses (the one before ADDR, and those
- *                                        after it), says so, and holds them until stdin ends
+ *                                        after it), reports it, and holds them until stdin ends
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -47,7 +47,7 @@ static struct sockaddr_in address(const char *text, int port) {
     return a;
 }
 
-/* A connected socket; a lost SYN or a dropped connection must not hang the run. */
+/* Return a connected socket. A lost SYN or a dropped connection must not hang the run. */
 static int dial(struct sockaddr_in *to, int type, const char *cc) {
     struct timeval limit = {.tv_sec = type == SOCK_DGRAM ? 0 : 10, .tv_usec = 200000};
     int one = 1, fd = socket(AF_INET, type, 0);
@@ -149,7 +149,7 @@ static void datagrams(struct sockaddr_in *to, double seconds, int size) {
     printf("{\"count\": %.0f, \"lost\": %.0f, \"seconds\": %.6f, \"cpu\": %.6f}\n", count, lost, now() - start, cpu());
 }
 
-/* Many idle connections, at most 64 of them being made at the same time. */
+/* Open many idle connections, at most 64 of them at the same time. */
 static void idle(struct sockaddr_in *to, int count, int sources) {
     struct rlimit files = {.rlim_cur = count + 64, .rlim_max = count + 64};
     if (setrlimit(RLIMIT_NOFILE, &files) < 0)

@@ -1,11 +1,11 @@
-/* The limit: what the TAP itself gives, with the least TCP that a kernel client puts up with.
+/* The limit: the speed of the TAP itself, with the smallest TCP that a kernel client accepts.
  *
  *   limit TAP tso|plain
  *
- * 10.77.0.2 answers ARP and pings; port 9 takes everything and acknowledges each frame it reads (without offload: each sixteenth),
- * port 19 sends as fast as the client's window allows. One connection at a time, no options but MSS and window scale,
- * no timers but one: after 200 ms without an acknowledgement everything unacknowledged is sent again.
- * It is no TCP: it shows what a real one could reach at best.
+ * 10.77.0.2 answers ARP and pings. Port 9 reads everything and acknowledges each frame (without offload: each sixteenth).
+ * Port 19 sends as fast as the client's window allows. There is one connection at a time, with no options but MSS and window
+ * scale, and one timer: after 200 ms without an acknowledgement, all unacknowledged data is retransmitted.
+ * This is not a real TCP. It shows what a real one could reach at best.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ enum { VNET = sizeof(struct virtio_net_hdr), CHUNK = 44 * MSS };
 
 static int tap, tso, vnet;
 static uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
-static uint8_t in[VNET + 70000], data[CHUNK]; /* all zeros: no part in a checksum */
+static uint8_t in[VNET + 70000], data[CHUNK]; /* all zeros, which do not change a checksum */
 static struct {
     int open, port, pending, closing;
     uint8_t peer_mac[6];
@@ -55,7 +55,7 @@ static void put32(uint8_t *p, uint32_t v) { put16(p, v >> 16), put16(p + 2, v); 
 static uint32_t get32(const uint8_t *p) { return (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3]; }
 static uint16_t get16(const uint8_t *p) { return p[0] << 8 | p[1]; }
 
-/* One segment (a group of them where it is longer than the MSS), its checksums left to the kernel where it takes that. */
+/* Send one segment, or a group if it is longer than the MSS. The kernel computes the checksums if it accepts offload. */
 static void segment(int flags, uint32_t seq, int n) {
     uint8_t h[14 + 20 + 28] = {0};
     int opt = flags & SYN ? 8 : 0, thl = 20 + opt, len = 20 + thl + n;
@@ -96,7 +96,7 @@ static void arp(uint8_t *f, int n) {
         perror("write");
 }
 
-/* An echo request becomes its own reply: the addresses change places, the checksum follows the type. */
+/* Turn an echo request into its reply: swap the addresses, and adjust the checksum for the type. */
 static void ping(uint8_t *f, int n) {
     uint8_t out[2000] = {0}, *a = out + vnet;
     if (n > (int)sizeof out - vnet || f[34] != 8)

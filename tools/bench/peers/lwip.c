@@ -2,8 +2,8 @@
  *
  *   lwip TAP
  *
- * Tuned as far as the library's own build allows: a receive window of 64 KiB is compiled into it; the send buffer is
- * opened to 1 MiB, Nagle's algorithm is off.
+ * It is tuned as far as the library's build allows: the receive window of 64 KiB is compiled in, the send buffer is
+ * raised to 1 MiB, and Nagle's algorithm is off.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +72,7 @@ static err_t echo(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     if (!p)
         return finish(pcb, p);
     if (tcp_sndbuf(pcb) < p->tot_len)
-        return ERR_MEM; /* refused: lwIP offers it again */
+        return ERR_MEM; /* refused, so lwIP offers the data again */
     for (struct pbuf *q = p; q; q = q->next)
         tcp_write(pcb, q->payload, q->len, TCP_WRITE_FLAG_COPY);
     tcp_recved(pcb, p->tot_len);
@@ -85,7 +85,7 @@ static err_t http(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     (void)arg, (void)err;
     if (!p)
         return finish(pcb, p);
-    /* The clients of the benchmark send a request a segment. */
+    /* The benchmark's clients send one request per segment. */
     if (pbuf_memfind(p, "\r\n\r\n", 4, 0) != 0xffff)
         tcp_write(pcb, page, sizeof page - 1, 0);
     tcp_recved(pcb, p->tot_len);

@@ -9,7 +9,7 @@ ADDRESS = "10.77.0.2"
 
 
 def main(stack: str, program: str, tap: str = "tap0") -> None:
-    """Run one server program until killed."""
+    """Run one server program until it is killed."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     socket: Any
@@ -39,7 +39,7 @@ def main(stack: str, program: str, tap: str = "tap0") -> None:
 
 
 def _compiled(running: Any) -> None:
-    """The services that `pystack up --serve` runs inside the core."""
+    """Start the services that `pystack up --serve` runs inside the core."""
     from pystack import services
 
     services.start("echo:7", "discard:9/tcp", "chargen:19/tcp", "hello:80", "echo:99/tcp", host=running.host)

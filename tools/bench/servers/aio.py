@@ -8,28 +8,28 @@ from tools.bench.servers.blocking import CHUNK, PAGE
 
 
 class Echo(asyncio.Protocol):
-    """RFC 862."""
+    """Echo (RFC 862)."""
 
     transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """A new connection."""
+        """Note a new connection."""
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Send it back."""
+        """Send the data back."""
         self.transport.write(data)
 
 
 class Discard(Echo):
-    """RFC 863."""
+    """Discard (RFC 863)."""
 
     def data_received(self, data: bytes) -> None:
-        """Nothing."""
+        """Ignore the data."""
 
 
 class Chargen(Discard):
-    """RFC 864, in zeros."""
+    """Chargen (RFC 864), with zeros."""
 
     def connection_made(self, transport: Any) -> None:
         """Send until the transport has enough."""
@@ -38,36 +38,36 @@ class Chargen(Discard):
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """Enough."""
+        """Stop sending."""
         self.full = True
 
     def resume_writing(self) -> None:
-        """More."""
+        """Continue sending."""
         self.full = False
         while not self.full and not self.transport.is_closing():
             self.transport.write(CHUNK)
 
 
 class Http(Echo):
-    """One page for whatever is asked; the clients of the benchmark send a request a segment."""
+    """Returns the same page for each request. The benchmark's clients send one request per segment."""
 
     def data_received(self, data: bytes) -> None:
-        """Answer."""
+        """Send the page."""
         if b"\r\n\r\n" in data:
             self.transport.write(PAGE)
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    """RFC 862 over UDP."""
+    """Echo (RFC 862) over UDP."""
 
     transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Ready."""
+        """Note the transport."""
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Send it back."""
+        """Send the datagram back."""
         self.transport.sendto(data, addr)
 
 
@@ -92,5 +92,5 @@ async def _serve(socket: Any, address: str) -> None:
 
 
 def main(socket: Any, address: str, run: Callable[[Any], Any] = asyncio.run) -> None:
-    """Serve with this module `socket`, until killed; `run` is asyncio.run, or that of another loop."""
+    """Serve with this module `socket` until killed. `run` is asyncio.run, or that of another loop."""
     run(_serve(socket, address))

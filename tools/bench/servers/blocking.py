@@ -1,4 +1,4 @@
-"""The plainest server there is: blocking sockets, a thread for each connection."""
+"""The simplest server: blocking sockets, and a thread for each connection."""
 
 import threading
 from collections.abc import Callable
@@ -9,25 +9,25 @@ CHUNK = bytes(1 << 18)
 
 
 def echo(conn: Any) -> None:
-    """RFC 862."""
+    """Echo (RFC 862)."""
     while data := conn.recv(65536):
         conn.sendall(data)
 
 
 def discard(conn: Any) -> None:
-    """RFC 863."""
+    """Discard (RFC 863)."""
     while conn.recv(1 << 20):
         pass
 
 
 def chargen(conn: Any) -> None:
-    """RFC 864, in zeros."""
+    """Chargen (RFC 864), with zeros."""
     while True:
         conn.sendall(CHUNK)
 
 
 def http(conn: Any) -> None:
-    """One page for whatever is asked; the clients of the benchmark send a request a segment."""
+    """Return the same page for each request. The benchmark's clients send one request per segment."""
     while data := conn.recv(65536):
         if b"\r\n\r\n" in data:
             conn.sendall(PAGE)
@@ -60,7 +60,7 @@ def _accept(listener: Any, socket: Any, serve: Callable[[Any], None]) -> None:
 
 
 def _hold(listener: Any) -> None:
-    """Idle connections: accepted, and kept in a list."""
+    """Accept idle connections, and keep them in a list."""
     held = []
     while True:
         held.append(listener.accept()[0])
@@ -73,7 +73,7 @@ def _datagrams(sock: Any) -> None:
 
 
 def main(socket: Any, address: str) -> None:
-    """Serve with this module `socket`, until killed."""
+    """Serve with this module `socket` until killed."""
     threads = [
         threading.Thread(target=_accept, args=(_listen(socket, address, port), socket, serve), daemon=True)
         for port, serve in SERVICES.items()

@@ -38,7 +38,7 @@ export class BreaksPane implements Pane {
     this.element = h("div", { class: "pane-body column" }, form, h("div", { class: "scroll" }, this.value, this.list, hints));
   }
 
-  /** An expression is tried before it is taken, so that a mistake is told at once. */
+  /** Add a breakpoint. Its expression is evaluated first, so that a mistake is reported at once. */
   private async add(watch: boolean): Promise<void> {
     const text = this.input.value.trim();
     if (!text || !(await this.tried(text))) return;

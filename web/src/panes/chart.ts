@@ -1,11 +1,11 @@
-// A chart with the cursor's line in it: uPlot has the axes, the grid and the zoom, the lines are drawn here, so that a
-// hundred thousand segments cost no more than those in sight.
+// A chart with the cursor's line. uPlot draws the axes and the grid and does the zoom. The lines are drawn here, so
+// that a hundred thousand segments cost no more than the visible ones.
 import uPlot from "uplot";
 import { cssColour } from "../dom";
 import { duration } from "../format";
 import type { Steps } from "../types";
 
-/** Draws into the plot: x and y give canvas places, first and last the time in sight. */
+/** Draws into the plot. x and y convert to canvas coordinates; first and last are the visible time. */
 export interface Pen {
   context: CanvasRenderingContext2D;
   ratio: number;
@@ -37,7 +37,7 @@ export class Chart {
     new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
-  /** New data: from time 0 to `end`. */
+  /** Set new data, from time 0 to `end`. */
   setEnd(end: number): void {
     this.end = Math.max(end, 1);
     this.plot?.destroy();
@@ -45,7 +45,7 @@ export class Chart {
     this.resize();
   }
 
-  /** Move the cursor's line; the view follows where it leaves the part in sight. */
+  /** Move the cursor's line. The view follows if the line leaves it. */
   moveTo(time: number): void {
     this.time = time;
     if (!this.plot) return;
@@ -59,7 +59,7 @@ export class Chart {
     }
   }
 
-  /** The cursor's line is an element over the plot: a step moves it and draws nothing again. */
+  /** Place the cursor's line, which is an element over the plot, so that a step redraws nothing. */
   private placeMarker(): void {
     if (!this.plot) return;
     const place = this.plot.valToPos(this.time, "x");
@@ -145,7 +145,7 @@ export class Chart {
   }
 }
 
-/** Index of the last time at or before `time` (or 0). */
+/** Return the index of the last time at or before `time` (or 0). */
 export function placeOf(times: number[], time: number): number {
   let low = 0;
   let high = times.length;
@@ -164,7 +164,7 @@ export interface Look {
   fill?: boolean;
 }
 
-/** A quantity that holds until it changes. */
+/** Draw a quantity that holds its value until the next change. */
 export function drawSteps(pen: Pen, [times, values]: Steps, look: Look): void {
   if (!times.length) return;
   const { context, ratio } = pen;
@@ -198,7 +198,7 @@ export function drawSteps(pen: Pen, [times, values]: Steps, look: Look): void {
   context.setLineDash([]);
 }
 
-/** The largest value that a line takes between two times. */
+/** Return the largest value of a line between two times. */
 export function highest([times, values]: Steps, from: number, to: number): number {
   let most = 0;
   for (let i = placeOf(times, from); i < times.length && times[i] <= to; i++) most = Math.max(most, values[i]);

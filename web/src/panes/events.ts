@@ -6,7 +6,7 @@ import type { Entry } from "../types";
 import type { Context, Pane } from "./pane";
 
 const ROW = 20;
-/** Matches fetched at a time, and kept at most. */
+/** How many matches are fetched at a time, and how many are kept. */
 const STEP = 2000;
 const MOST = 200000;
 

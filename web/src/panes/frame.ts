@@ -1,4 +1,4 @@
-// The chosen frame: its fields as a tree, its bytes in hex, and each marked in the other.
+// The chosen frame: its fields as a tree and its bytes in hex. Each marks the chosen part in the other.
 import { clear, h } from "../dom";
 import { duration, seconds } from "../format";
 import type { View } from "../store";
@@ -33,7 +33,7 @@ export class FramePane implements Pane {
     if (!view.frame) {
       if (!this.frame) clear(this.tree, h("p", { class: "empty" }, "no frame here"));
       this.head.classList.add("stale");
-      return; // the last frame stays, so that one can go on reading it
+      return;  // the last frame stays, so that the user can go on reading it
     }
     this.head.classList.remove("stale");
     if (this.frame?.index === view.frame.index) return;
@@ -80,7 +80,7 @@ export class FramePane implements Pane {
     return box;
   }
 
-  /** Sixteen bytes a row where there is room, else eight. */
+  /** Show sixteen bytes per row if there is room, else eight. */
   private fit(): void {
     const width = this.element.clientWidth > 760 ? 16 : 8;
     if (width === this.width) return;
@@ -118,7 +118,7 @@ export class FramePane implements Pane {
     clear(this.hex, ...rows);
   }
 
-  /** Mark a field in the tree and its bytes. */
+  /** Mark a field in the tree, and its bytes. */
   private mark(path: string): void {
     this.chosen = path;
     let first = -1;
@@ -135,7 +135,7 @@ export class FramePane implements Pane {
     this.cells[first]?.scrollIntoView({ block: "nearest" });
   }
 
-  /** A byte was clicked: the smallest field that holds it. */
+  /** Choose the smallest field that holds the byte that was clicked. */
   private pick(byte: number): void {
     let best: { path: string; width: number } | null = null;
     const walk = (node: TreeNode, depth: number, above: string, place: number): void => {

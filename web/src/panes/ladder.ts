@@ -1,4 +1,4 @@
-// The ladder diagram: one row a departure or arrival, only those in sight are drawn.
+// The ladder diagram, with one row for each departure or arrival. Only the visible rows are drawn.
 import { clear, svg, VirtualList } from "../dom";
 import { seconds } from "../format";
 import type { View } from "../store";
@@ -7,10 +7,10 @@ import type { Context, Pane } from "./pane";
 
 const ROW = 21;
 const TIMES = 60;
-/** Room for what is written beside the first and the last line. */
+/** Room for the text beside the first and the last line. */
 const LEFT = 68;
 const RIGHT = 78;
-/** Arrows longer than this many rows are not looked for. */
+/** Arrows across more rows than this are not searched for. */
 const LONGEST = 4000;
 
 export class LadderPane implements Pane {
@@ -39,7 +39,7 @@ export class LadderPane implements Pane {
     this.list.show(this.rowOf(view.index));
   }
 
-  /** The row at or before an event. */
+  /** Return the row at or before an event. */
   private rowOf(event: number): number {
     const events = this.ladder.events;
     let low = 0;
@@ -58,7 +58,7 @@ export class LadderPane implements Pane {
     return TIMES + LEFT + (width * line) / last;
   }
 
-  /** The frames with a part between two rows. */
+  /** Return the frames that are at least partly between two rows. */
   private inSight(first: number, last: number): number[] {
     const { departs, arrives } = this.ladder;
     const found: number[] = [];
@@ -134,7 +134,7 @@ export class LadderPane implements Pane {
       "data-frame": i + 1,
       onclick: () => void this.open(i),
     });
-    // a wider line that one can hit
+    // a wider line, which is easier to click
     group.append(svg("line", { class: "hit", x1: x0, y1: y0, x2: x1, y2: y1 }));
     group.append(svg("line", { x1: x0, y1: y0, x2: x1, y2: y1 }));
     const angle = (Math.atan2(y1 - y0, x1 - x0) * 180) / Math.PI;
@@ -150,7 +150,7 @@ export class LadderPane implements Pane {
     picture.append(group);
   }
 
-  /** Over all arrows, so that none strikes it out. */
+  /** Draw the labels over all arrows, so that no arrow crosses a label. */
   private drawLabel(picture: SVGElement, i: number, frame: Frame, y: (row: number) => number): void {
     const { departs, sender, receiver, fates } = this.ladder;
     const x0 = this.x(sender[i]);
@@ -170,7 +170,7 @@ export class LadderPane implements Pane {
     );
   }
 
-  /** States and timers, written beside the lifelines. */
+  /** Draw states and timers beside the lifelines. */
   private drawMarks(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
     const { marks, events, lines } = this.ladder;
     let low = 0;
@@ -187,7 +187,7 @@ export class LadderPane implements Pane {
       const row = this.rowOf(event);
       if (row > last) break;
       const left = line < lines.length / 2;
-      // what happens in one row is written below one another
+      // notes in the same row are written below one another
       const slot = `${row}/${line}`;
       const below = taken.get(slot) ?? 0;
       taken.set(slot, below + 1);

@@ -1,15 +1,15 @@
-// What every pane has.
+// The interface of all panes.
 import type { Store, View } from "../store";
 
 export interface Pane {
   readonly name: string;
   readonly title: string;
   readonly element: HTMLElement;
-  /** Show this position. Called only while the pane is in sight, and once when it comes into sight. */
+  /** Show this position. It is called only while the pane is visible, and once when it becomes visible. */
   show(view: View): void;
 }
 
-/** What panes share beyond the position: the connection being looked at, and a way to say something. */
+/** What panes share besides the position: the chosen connection, and a way to show a message. */
 export interface Context {
   store: Store;
   connection(): string;

@@ -13,14 +13,14 @@ function kilobytes(value: number): string {
   return Math.abs(value) >= 1000 ? `${Number((value / 1000).toPrecision(4))} kB` : String(Number(value.toPrecision(3)));
 }
 
-/** What both panes of plots do: choose the connection, fetch its numbers once. */
+/** What both plots do: choose the connection, and fetch its numbers once. */
 abstract class PlotPane implements Pane {
   abstract readonly name: string;
   abstract readonly title: string;
   readonly element: HTMLElement;
   protected plots: Plots | null = null;
   protected readonly charts: Chart[] = [];
-  private readonly choice = h("select", { "aria-label": "connection", title: "whose sending is drawn" }) as HTMLSelectElement;
+  private readonly choice = h("select", { "aria-label": "connection", title: "the connection whose sending is drawn" }) as HTMLSelectElement;
   private readonly legend = h("div", { class: "legend" });
   private loading = "";
   private own = false;
@@ -45,7 +45,7 @@ abstract class PlotPane implements Pane {
     clear(this.legend, ...items.map(([sign, colour, text]) => h("span", {}, h("i", { style: `color:var(${colour})` }, sign), ` ${text}`)));
   }
 
-  /** The busier end of the connection at the cursor, unless someone chose another. */
+  /** Return the busier end of the connection at the cursor, unless the user chose another connection. */
   private wanted(): string {
     const { connections } = this.context.store.overview;
     const key = this.context.connection();
@@ -70,7 +70,7 @@ abstract class PlotPane implements Pane {
     }
   }
 
-  /** The plots end where the connection has nothing more to show. */
+  /** Return the time at which the connection's data ends, which is the end of the plots. */
   private end(plots: Plots): number {
     const last = [plots.acked[0], plots.segments.time, plots.lines.cwnd?.[0] ?? [], plots.samples.time].map((times) => times[times.length - 1] ?? 0);
     return Math.max(...last, 1) * 1.02;
@@ -85,7 +85,7 @@ abstract class PlotPane implements Pane {
     this.move(view);
   }
 
-  /** Colours changed. */
+  /** Draw again, because the colours have changed. */
   redraw(): void {
     for (const chart of this.charts) chart.redraw();
   }
@@ -120,7 +120,7 @@ export class SequencePane extends PlotPane {
     );
   }
 
-  /** From the line of ACKs to the highest segment in sight; the window's edge only where it is near. */
+  /** Return the range from the line of ACKs to the highest visible segment (and to the window's edge if it is near). */
   private range(from: number, to: number): [number, number] {
     if (!this.plots) return [0, 1];
     const { segments, acked } = this.plots;
@@ -240,7 +240,7 @@ export class WindowsPane extends PlotPane {
     drawSteps(pen, this.line("cwnd"), { colour: cssColour("--blue"), width: 2 });
   }
 
-  /** An RTO far above all round trips may leave the picture, at the beginning where there is no sample yet. */
+  /** Choose the range. Before the first sample, an RTO far above all round trips may leave the picture. */
   private timeRange(from: number, to: number): [number, number] {
     const first = this.plots?.samples.time[0] ?? from;
     const top = Math.max(highest(this.line("srtt"), from, to), highest(this.line("rto"), Math.max(from, Math.min(first, to)), to));

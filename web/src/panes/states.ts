@@ -8,7 +8,7 @@ const HEIGHT = 306;
 const BOX_W = 86;
 const BOX_H = 22;
 
-/** Where the figure has them; CLOSED is there twice, as the beginning and as the end. */
+/** The places of the states in the figure. CLOSED is there twice, as the beginning and as the end. */
 export const PLACES: Record<string, [number, number]> = {
   CLOSED: [260, 14],
   LISTEN: [260, 62],
@@ -23,14 +23,14 @@ export const PLACES: Record<string, [number, number]> = {
   "TIME-WAIT": [240, 288],
   END: [424, 288],
 };
-/** Edges into the CLOSED at the end; those to the one on top are the ways back before anything was open. */
+/** From these states, nothing was open yet, so an edge into CLOSED leads to the one at the top, not to the end. */
 const EARLY = new Set(["LISTEN", "SYN-SENT"]);
-/** The edges of the figure in the RFC; the others (a RST, an ABORT, a timeout) are drawn thin. */
+/** The edges of the figure in the RFC. The others (a RST, an ABORT, a timeout) are drawn thin. */
 function isMain(from: string, to: string): boolean {
   return to !== "CLOSED" || ["LISTEN", "SYN-SENT", "LAST-ACK", "TIME-WAIT"].includes(from);
 }
 
-/** Where a line between the centres of two boxes leaves the first. */
+/** Return the point where a line between the centres of two boxes leaves the first. */
 function border(from: [number, number], to: [number, number]): [number, number] {
   const dx = to[0] - from[0];
   const dy = to[1] - from[1];
@@ -61,7 +61,7 @@ export class StatesPane implements Pane {
     if (!start || !end) return;
     const [x0, y0] = border(start, end);
     const [x1, y1] = border(end, start);
-    // two edges between the same states bend apart
+    // two edges between the same states bend away from each other
     const back = this.context.store.overview.transitions.some(([a, b]) => a === to && b === from);
     const length = Math.hypot(x1 - x0, y1 - y0) || 1;
     const bend = back ? 16 : isMain(from, to) ? 0 : 14;
@@ -110,7 +110,7 @@ export class StatesPane implements Pane {
     clear(this.caption, ...this.captionOf(view, key, last));
   }
 
-  /** The changes of one connection up to an event: event, from, to. */
+  /** Return the changes of one connection up to an event: event, from, to. */
   private changesOf(key: string, upto: number): [number, string, string][] {
     const { connections, stateChanges } = this.context.store.overview;
     const number = connections.indexOf(key);

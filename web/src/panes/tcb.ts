@@ -1,4 +1,4 @@
-// The transmission control blocks: what this event changed on top, then everything, both ends beside each other.
+// The transmission control blocks: the changes by this event on top, and then everything, with both ends side by side.
 import { clear, h } from "../dom";
 import { fieldName, fieldText, same } from "../format";
 import type { View } from "../store";
@@ -48,7 +48,7 @@ export class TcbPane implements Pane {
       { class: "bar" },
       this.choice,
       h("label", { title: "sequence numbers relative to ISS and IRS" }, this.relative, "relative"),
-      h("label", { title: "every field of the block" }, this.more, "all"),
+      h("label", { title: "every field of the connection" }, this.more, "all"),
     );
     this.element = h("div", { class: "pane-body column" }, bar, this.diff, this.table);
   }
@@ -69,7 +69,7 @@ export class TcbPane implements Pane {
     clear(this.table, this.tableOf(columns, view));
   }
 
-  /** The connection of the event, else the one looked at before, else the first that is no listener. */
+  /** Return the connection of the event, else the previous one, else the first that is not a listener. */
   private chosen(view: View, keys: string[]): string {
     const wanted = view.entry && !isArp(view.entry.conn) ? view.entry.conn : "";
     const last = this.context.connection();
@@ -100,7 +100,7 @@ export class TcbPane implements Pane {
       if (isArp(key)) continue;
       const host = key.split(" ")[0];
       if (!view.before[key] || !view.state[key]) {
-        rows.push(h("div", {}, h("b", { class: "host" }, host), view.state[key] ? ` new block: ${key}` : ` block is gone: ${key}`));
+        rows.push(h("div", {}, h("b", { class: "host" }, host), view.state[key] ? ` new connection: ${key}` : ` this connection is gone: ${key}`));
         continue;
       }
       for (const name of names.filter((one) => one !== "timers").slice(0, 40)) {
@@ -115,7 +115,7 @@ export class TcbPane implements Pane {
         );
       }
     }
-    clear(this.diff, ...(rows.length ? rows : [h("div", { class: "empty" }, "this event changed no block")]));
+    clear(this.diff, ...(rows.length ? rows : [h("div", { class: "empty" }, "this event changed no connection")]));
   }
 
   private tableOf(columns: string[], view: View): HTMLElement {

@@ -1,4 +1,4 @@
-// What if: the scenario run again with one change from the cursor on, beside the run as it was.
+// What if: the scenario runs again with one change from the cursor on, beside the original run.
 import { clear, h, VirtualList } from "../dom";
 import { seconds } from "../format";
 import type { View } from "../store";
@@ -78,7 +78,7 @@ export class WhatIfPane implements Pane {
   }
 
   show(view: View): void {
-    // the frame at the cursor is what one most likely means
+    // the user most likely means the frame at the cursor
     const { changes } = this.context.store.overview;
     if (view.frame && changes.length && this.change().argument.startsWith("FRAME")) {
       this.argument.value = this.argument.value.replace(/^\d*/, String(view.frame.number));

@@ -51,7 +51,7 @@ export class Why {
     );
   }
 
-  /** Where a scenario asks something, the way to the answer. */
+  /** If the scenario asks a question, show a button that leads to the answer. */
   private answer(): HTMLElement | null {
     const go = () => void this.showAnswer();
     return this.context.store.overview.answers.length
@@ -59,7 +59,7 @@ export class Why {
       : null;
   }
 
-  /** To the answer, with the explanation unfolded. */
+  /** Go to the answer, with the explanation unfolded. */
   async showAnswer(): Promise<void> {
     await this.context.store.answer();
     this.element.classList.add("open");
@@ -69,6 +69,6 @@ export class Why {
     const text = await this.context.store.source.why(index);
     if (this.context.store.position !== index) return;
     this.long.textContent = text;
-    this.long.title = `${text}\n(click: all of it, or two lines)`;
+    this.long.title = `${text}\n(click to show all of it, or two lines)`;
   }
 }

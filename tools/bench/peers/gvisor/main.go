@@ -134,7 +134,7 @@ func http(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		// The clients of the benchmark send a request a segment.
+		// The benchmark's clients send one request per segment.
 		if bytes.Contains(buf[:n], []byte("\r\n\r\n")) {
 			if _, err := conn.Write([]byte(page)); err != nil {
 				return

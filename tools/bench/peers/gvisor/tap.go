@@ -70,7 +70,7 @@ func (l *tapLink) ARPHardwareType() header.ARPHardwareType { return header.ARPHa
 func (l *tapLink) Capabilities() stack.LinkEndpointCapabilities {
 	caps := stack.CapabilityResolutionRequired
 	if l.tso {
-		// What comes from the kernel with TSO on has no finished checksum, and needs none.
+		// With TSO on, frames from the kernel have no complete checksum, and need none.
 		caps |= stack.CapabilityRXChecksumOffload
 	}
 	return caps
