@@ -159,7 +159,7 @@ CHRONO_BUSY = 1
 CHRONO_RWND = 2
 CHRONO_SNDBUF = 3
 
-# State of the urgent byte (Tcb.oob_state): none, announced, ready to be read with MSG_OOB, already read
+# State of the urgent byte (Urgent.state): none, announced, ready to be read with MSG_OOB, already read
 OOB_NONE = 0
 OOB_EXPECTED = 1
 OOB_HERE = 2

@@ -1,5 +1,5 @@
-"""Checks what pxd_lint cannot see in the .pxd files: arithmetic that must be the same on both builds, and 32-bit
-numbers that must stay comparable.
+"""Checks what pxd_lint cannot see in the .pxd files: arithmetic that must be the same on both builds, 32-bit
+numbers that must stay comparable, and quirks that stay out of the main path.
 
 mark       an attribute under pystack_c/tcp that holds a sequence number, or has 32 bits, and that tcp/marks.py does not
            declare
@@ -10,6 +10,8 @@ division   a division that could have different results, compiled and uncompiled
            - `/` if neither operand is evidently a float: write float(...), or `//`
            - in a function that is noexcept, a divisor that is not a number: compiled, it would swallow a division by 0
              (on purpose? end the line with `# not 0: ...` and the reason)
+  quirk      a read of a quirk's setting (pystack_c/settings/quirks.py) outside of tcp/quirks.py, in code that is not under the heading
+             "# -- quirks" at the end of its module: the main path follows the RFCs, and asks a function about each quirk
 
 `tools/pxd_lint.py` runs it.
 """
@@ -186,6 +188,48 @@ def check_divisions(root: Path) -> list[Finding]:
     return found
 
 
+# -- quirks --------------------------------------------------------------------------------------------------------
+
+QUIRKS = "pystack_c/settings/quirks.py"
+#: files that may read these settings anywhere
+QUIRK_READERS = ("pystack_c/tcp/quirks.py", "pystack_c/settings/", "pystack_c/config.py")
+QUIRK_HEADING = "# -- quirks --"
+
+
+def quirk_settings(root: Path) -> set[str]:
+    """The names of the settings in the group of quirks."""
+    names = set()
+    for node in ast.walk(ast.parse((root / QUIRKS).read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+    return names
+
+
+def check_quirks(root: Path) -> list[Finding]:
+    """No code of the main path reads a quirk's setting, neither as an attribute nor by its name."""
+    names = quirk_settings(root)
+    found = []
+    for path in sorted((root / "pystack_c").rglob("*.py")):
+        where = str(path.relative_to(root))
+        if where.startswith(QUIRK_READERS):
+            continue
+        lines = path.read_text().splitlines()
+        heading = [number for number, line in enumerate(lines, 1) if line.startswith(QUIRK_HEADING)]
+        last = heading[0] if heading else len(lines) + 1
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Attribute | ast.Constant) or node.lineno >= last:
+                continue
+            name = node.attr if isinstance(node, ast.Attribute) else node.value
+            if isinstance(name, str) and name in names:
+                text = f"{name} is a quirk: ask a function of tcp/quirks.py"
+                found.append(Finding(where, node.lineno, "quirk", text))
+    return found
+
+
 def run(root: Path) -> list[Finding]:
-    """Return all findings."""
-    return [*(check_marks(root) if (root / MARKS).exists() else []), *check_divisions(root)]
+    """All findings."""
+    return [
+        *(check_marks(root) if (root / MARKS).exists() else []),
+        *(check_quirks(root) if (root / QUIRKS).exists() else []),
+        *check_divisions(root),
+    ]

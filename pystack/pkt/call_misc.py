@@ -225,7 +225,7 @@ def call_splice(calls: Calls, args: list[Any], call: Syscall) -> Attempt:
 
     def attempt() -> Result | None:
         data = calls.host.call(tcp.recv, source.endpoint, size, 0)
-        if data is None and source.endpoint.mark_left == 0:
+        if data is None and source.endpoint.urgent is not None and source.endpoint.urgent.mark_left == 0:
             # On Linux, splice does not go beyond urgent data.
             return Result(0)
         if data is None:

@@ -142,7 +142,7 @@ def begin_connect(calls: Calls, fd: Fd, port: int) -> None:
 def connect_result(calls: Calls, fd: Fd, waits: bool | None = None) -> Result | None:
     """Return the result of the attempt to connect, or None while it goes on."""
     state = fd.endpoint.state
-    if fd.endpoint.fastopen_deferred:
+    if fd.endpoint.tfo is not None and fd.endpoint.tfo.deferred:
         fd.connecting = False
         return Result(0)
     if state == SYN_SENT or (state == SYN_RECEIVED and not fd.endpoint.so_error):

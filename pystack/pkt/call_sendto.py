@@ -33,7 +33,8 @@ def implied_connect(calls: Calls, fd: Fd, size: int, flags: int) -> Attempt:
 
     def attempt() -> Result:
         taken = 0
-        if fd.endpoint.fastopen_qlen > 0 and calls.runner.config.tcp_fastopen & 1:
+        tfo = fd.endpoint.tfo
+        if tfo is not None and tfo.qlen > 0 and calls.runner.config.tcp_fastopen & 1:
             taken = host.call(tcp.connect_fastopen, fd.endpoint, pattern(fd.wrote, size), host.remote, port)
         else:
             host.call(tcp.connect, fd.endpoint, host.remote, port)

@@ -163,7 +163,7 @@ def transmit(
     if null and size:
         return once(value=-1, code=errno.EFAULT)
     taken, waiting = [0], [False]
-    opening = [fd.endpoint.fastopen_deferred]
+    opening = [fd.endpoint.tfo is not None and fd.endpoint.tfo.deferred]
     calls.writes_soon = calls.writes_soon or opening[0]
     waits = not fd.nonblocking and not flags & MSG_DONTWAIT
     part = MSG_PART if (waits or parts) and fd.endpoint.errqueue is not None else 0

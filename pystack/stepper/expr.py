@@ -17,7 +17,7 @@ from typing import Any
 
 from pystack.stepper import snapshot
 from pystack.stepper.scope import Missing, Scope
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.tcp.snapshot import STATE_NAMES
 
 MAX_LENGTH = 1000
 MAX_NUMBER = 10**30

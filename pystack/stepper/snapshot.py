@@ -10,7 +10,7 @@ from typing import Any
 from pystack_c.const import NUD_FAILED, NUD_INCOMPLETE, NUD_NONE
 from pystack_c.link import neighbor
 from pystack_c.probe import TIMER_NAMES
-from pystack_c.tcp.tcb import PHASES, STATE_NAMES
+from pystack_c.tcp.snapshot import PHASES, STATE_NAMES
 
 #: attributes of a Tcb, shown by their names in the core (times are ns, sizes bytes)
 ATTRIBUTES = tuple(

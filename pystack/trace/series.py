@@ -18,7 +18,8 @@ from typing import Any, TextIO
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.probe import Event, Probe
 from pystack_c.tcp.congestion.rate import pacing_limit
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.snapshot import STATE_NAMES
+from pystack_c.tcp.tcb import Tcb
 
 #: units: bytes, ns, bytes per second; snd_una and snd_nxt count
 #: from the first sequence number; ssthresh -1: not set yet

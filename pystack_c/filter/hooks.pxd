@@ -6,8 +6,9 @@ cdef class Hooks:
     cdef public list places
     cdef public int attached
 
-@cython.locals(hooks=Hooks, item=tuple, verdict=int, why=str)
 cpdef bint passes(Core core, int place, object iface, object packet) except -1
+@cython.locals(hooks=Hooks, item=tuple, verdict=int, why=str)
+cpdef int verdict_of(Core core, int place, object iface, object packet) except -1
 @cython.locals(hooks=Hooks)
 cpdef attach(Core core, int place, object hook, int priority=*)
 @cython.locals(hooks=Hooks, found=list)

@@ -8,7 +8,11 @@
 The stack calls a hook as `hook(core, place, iface, packet)`, and the hook returns ACCEPT, DROP or STOLEN. `packet` is
 the core's Packet at the first three places, and its Outgoing at the other two. `iface` is the interface that the packet
 arrived on, or leaves by. A hook that returns STOLEN has taken over the packet. It must have copied the contents,
-because the stack reuses both records for the next packet.
+because the stack reuses both records for the next packet. For the sender, a packet that was
+taken over has been sent; a packet that was dropped is EPERM.
+
+Packets pass the places whole: OUTPUT and POSTROUTING come before a packet is cut into fragments, and before a router cuts an offloaded
+group into segments (`gso_size` is set then).
 
 Without hooks, `core.hooks` is None, and each place costs one comparison.
 """
@@ -39,6 +43,11 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
 
     Returns False if one of them dropped the packet, or took it over.
     """
+    return verdict_of(core, place, iface, packet) == ACCEPT
+
+
+def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
+    """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
     for item in hooks.places[place]:
         verdict = item[2](core, place, iface, packet)
@@ -47,8 +56,8 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
         if verdict == DROP:
             why = "a hook at " + NAMES[place] + " refused the packet"
             core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-        return False
-    return True
+        return verdict
+    return ACCEPT
 
 
 def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:

@@ -28,5 +28,7 @@ cdef uint32_t _final(Packet pkt) except? 0xFFFFFFFF
 cdef int _gso_wire_size(Packet pkt) except -2
 @cython.locals(hlen=Py_ssize_t, head=bytearray, data=object, start=Py_ssize_t, seq=uint32_t, flags=int, count=int, i=int, piece=object, keep=int, acc=uint32_t, frag=int, total=int, ident=int, final=uint32_t, out=Outgoing)
 cdef _send_segments(Core core, Dst dst, Packet pkt)
+@cython.locals(out=Outgoing, passed=bint)
+cdef bint _group_passes(Core core, Dst dst, Packet pkt) except -1
 @cython.locals(data=bytearray, at=int, acc=uint32_t, csum=uint32_t)
 cdef object _payload(Packet pkt)

@@ -112,6 +112,7 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     out.tos = pkt.tos
     out.payload = payload
     if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
+        out.payload = None
         return
     if pkt.total_len > dst.mtu:
         out.options = bytes(core.scratch[start + 20 : C.L4_OFF])
@@ -121,6 +122,7 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         ip_output.fragment(core, out, dst.mtu, bytes(payload))
         return
     neighbor.output(core, out, start, C.L4_OFF)
+    out.payload = None
 
 
 def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
@@ -176,7 +178,7 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
-    if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
+    if core.hooks is not None and not _group_passes(core, dst, pkt):
         return
     for i in range(count):
         piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
@@ -195,6 +197,24 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
         )
         out.payload = piece
         neighbor.output(core, out, start, C.L4_OFF + hlen)
+    out.payload = None
+
+
+def _group_passes(core: Core, dst: Dst, pkt: Packet) -> bool:
+    """Does the postrouting hook let a group pass? It sees the group as a whole, before it is cut, as on Linux.
+
+    `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
+    """
+    out = core.out
+    out.ttl = pkt.ttl - 1
+    out.tos = pkt.tos
+    out.gso_size = pkt.gso_size
+    out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
+    passed = passes(core, POSTROUTING, dst.iface, out)
+    # Each segment is a packet of its own from here on.
+    out.gso_size = 0
+    out.payload = None
+    return passed
 
 
 def _payload(pkt: Packet) -> Any:

@@ -1,5 +1,6 @@
 """ICMP output: echo replies, and errors by the rules of RFC 1122 section 3.2.2 and RFC 1812 section 4.3.2."""
 
+from errno import EPERM
 from typing import Any
 
 import pystack_c.const as C
@@ -140,7 +141,8 @@ def echo_reply(core: Core, pkt: Packet) -> None:
         "RFC 1122 3.2.2.6",
         options,
     )
-    if error != 0:
+    if error != 0 and error != EPERM:
+        # (EPERM: a hook refused the reply, and counted it.)
         core.drop("icmp-no-route", "icmp " + addr_text(pkt.src), "there is no route to the sender", "RFC 1122 3.2.2.6")
 
 

@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t
 cimport pystack_c.const as C
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
-from pystack_c.filter.hooks cimport passes
+from pystack_c.filter.hooks cimport verdict_of
 from pystack_c.iface cimport Iface
 from pystack_c.packet cimport Outgoing
 from pystack_c.route cimport Dst
@@ -13,10 +13,10 @@ from pystack_c.base.address cimport addr_text
 
 @cython.locals(value=int)
 cpdef int new_ident(Dst dst, int count) except -1
-@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, dst=Dst, count=int, ident=int, mtu=int, data=bytes, flags=int)
+@cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, dst=Dst, count=int, ident=int, mtu=int, data=bytes, flags=int, verdict=int)
 cpdef int output(Core core, Outgoing out) except -1
-@cython.locals(iface=Iface)
-cdef bint _leaves(Core core, Outgoing out) except -1
+@cython.locals(iface=Iface, verdict=int)
+cpdef int ask_hooks(Core core, Outgoing out) except -1
 @cython.locals(start=Py_ssize_t, total=Py_ssize_t, packet=bytes)
 cpdef loop_back(Core core, Outgoing out, bytes payload)
 @cython.locals(s=uint32_t)

@@ -8,7 +8,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
-from pystack_c.filter.hooks import OUTPUT, POSTROUTING, passes
+from pystack_c.filter.hooks import ACCEPT, DROP, OUTPUT, POSTROUTING, verdict_of
 from pystack_c.link import neighbor
 from pystack_c.packet import Outgoing
 from pystack_c.route import Dst
@@ -31,7 +31,7 @@ def output(core: Core, out: Outgoing) -> int:
     """Send one IP packet, or fragments of it. Returns 0 or an errno.
 
     EMSGSIZE means that it must not be fragmented, or is longer than IP allows; EPERM means that a hook dropped it.
-    After a packet was sent, `out` no longer refers to the payload.
+    Afterwards, `out` no longer refers to the payload. If a hook took the packet over, it does not refer to the route either.
     """
     hlen = 20 + len(out.options)
     total = hlen + out.l4_len
@@ -39,10 +39,14 @@ def output(core: Core, out: Outgoing) -> int:
         total += len(out.payload)
     if total > 65535:
         core.counters.IpOutDiscards += 1
+        out.payload = None
         return errno.EMSGSIZE
     core.counters.IpOutRequests += 1
-    if core.hooks is not None and not _leaves(core, out):
-        return errno.EPERM
+    if core.hooks is not None:
+        verdict = ask_hooks(core, out)
+        if verdict != ACCEPT:
+            out.payload = None
+            return errno.EPERM if verdict == DROP else 0
     start = C.L4_OFF - hlen
     if hlen > 20:
         core.scratch[start + 20 : C.L4_OFF] = out.options
@@ -57,6 +61,7 @@ def output(core: Core, out: Outgoing) -> int:
     if total > mtu and out.gso_size == 0:
         if out.df & C.DONT_FRAGMENT:
             core.counters.IpFragFails += 1
+            out.payload = None
             return errno.EMSGSIZE
         data = bytes(core.scratch[C.L4_OFF : C.L4_OFF + out.l4_len])
         if out.payload is not None:
@@ -73,13 +78,19 @@ def output(core: Core, out: Outgoing) -> int:
     return 0
 
 
-def _leaves(core: Core, out: Outgoing) -> bool:
-    """Run the hooks for a packet of our own, before it is fragmented.
+def ask_hooks(core: Core, out: Outgoing) -> int:
+    """Run the hooks for a packet of our own, before it is fragmented, and return their verdict.
 
-    Returns False if one dropped it (EPERM, as on Linux).
+    For the sender, a packet that a hook took over has been sent, as on Linux. Only the route is gone from the record, so
+    that the sender makes no copy for this host.
     """
     iface = out.dst.iface
-    return passes(core, OUTPUT, iface, out) and passes(core, POSTROUTING, iface, out)
+    verdict = verdict_of(core, OUTPUT, iface, out)
+    if verdict == ACCEPT:
+        verdict = verdict_of(core, POSTROUTING, iface, out)
+    if verdict != ACCEPT and verdict != DROP:
+        out.dst = None
+    return verdict
 
 
 def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:

@@ -13,7 +13,7 @@ from pystack_c.sockets.udp import UdpSocket
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
-#: the bytes that a client may leave in the send buffer of a closed connection without being watched (tcp.tcb.LEAST)
+#: the bytes that a client may leave in the send buffer of a closed connection without being watched (tcp.queues.share.LEAST)
 _LEAST = 4096
 #: the bytes that a connection may write if nearly all memory is taken
 _LITTLE = 1024

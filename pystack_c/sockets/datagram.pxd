@@ -57,8 +57,10 @@ cdef class DatagramSocket(Endpoint):
     @cython.locals(record=Datagram, why=str)
     cpdef hard_error(self, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t dst, int dport, bytes quote, bint local)
 
+@cython.locals(core=Core)
+cpdef Core begin(DatagramSocket ep, int64_t now)
 @cython.locals(error=int, dgram=Datagram)
-cpdef Datagram take(DatagramSocket ep, int flags)
+cpdef Datagram recvfrom(DatagramSocket ep, int flags, int64_t now)
 @cython.locals(cached=Dst, iface=Iface, dst=Dst, once=bint)
 cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr, int flags=*)
 @cython.locals(mode=int)
@@ -66,7 +68,7 @@ cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
 @cython.locals(route=Dst)
 cpdef bint path_mtu(Core core, DatagramSocket ep, uint32_t addr, int64_t mtu) except -1
 cpdef disconnect(DatagramSocket ep)
-cpdef shutdown(DatagramSocket ep, int how)
+cpdef shutdown(DatagramSocket ep, int how, int64_t now)
 @cython.locals(size=int64_t, mode=int)
 cpdef bint setsockopt(Core core, DatagramSocket ep, int level, int name, object value) except -1
 cpdef object getsockopt(DatagramSocket ep, int level, int name)

@@ -153,8 +153,21 @@ class DatagramSocket(Endpoint):
         self.fail(error)
 
 
-def take(ep: DatagramSocket, flags: int) -> Any:
-    """Return the next Datagram, or None. Raises the pending error as OSError."""
+def begin(ep: DatagramSocket, now: int) -> Any:
+    """An application call begins at this time. Return the core, or raise EBADF if the socket is closed."""
+    if ep.closed:
+        raise OSError(errno.EBADF, "the socket is closed")
+    core: Core = ep.core
+    core.now = now
+    return core
+
+
+def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
+    """Return the next Datagram, or None. Raises the pending error as OSError.
+
+    MSG_PEEK leaves the datagram in the queue. MSG_ERRQUEUE takes from the error queue.
+    """
+    begin(ep, now)
     if flags & C.MSG_ERRQUEUE:
         return ep.errqueue.popleft() if ep.errqueue else None
     if ep.so_error != 0:
@@ -243,11 +256,12 @@ def disconnect(ep: DatagramSocket) -> None:
         ep.laddr = 0
 
 
-def shutdown(ep: DatagramSocket, how: int) -> None:
+def shutdown(ep: DatagramSocket, how: int, now: int) -> None:
     """Shut down one direction, as shutdown(2): 0 receiving, 1 sending, 2 both.
 
     Raises ENOTCONN if there is no peer, as on Linux.
     """
+    begin(ep, now)
     if how not in (0, 1, 2):
         raise OSError(errno.EINVAL, f"how is 0, 1 or 2, not {how}")
     if how != 1:

@@ -11,6 +11,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
+from pystack_c.filter.hooks import ACCEPT, DROP
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
@@ -90,16 +91,9 @@ def ping_open(core: Core, now: int) -> RawSocket:
     return ep
 
 
-def _check_open(ep: RawSocket) -> None:
-    if ep.closed:
-        raise OSError(errno.EBADF, "the socket is closed")
-
-
 def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
     """Restrict the socket to packets to this address, as bind(2). A ping socket's `port` is its identifier."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     table: RawTable = core.raw
     if ep.ping:
         ports.bind(core, ep, table.ping, addr, port)
@@ -115,9 +109,7 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
 
     Address 0 removes the peer. A raw socket has no ports.
     """
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     datagram.disconnect(ep)
     if addr == 0:
         return
@@ -133,9 +125,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
 
     Returns the number of bytes; raises OSError as sendto(2).
     """
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
@@ -197,7 +187,7 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
         return errno.EINVAL
     if len(packet) > dst.mtu:
         return errno.EMSGSIZE
-    src = int.from_bytes(packet[12:16], "big")
+    src = int.from_bytes(packet[12:16], "big") or dst.src
     daddr = int.from_bytes(packet[16:20], "big")
     ident = int.from_bytes(packet[4:6], "big")
     if ident == 0:
@@ -216,13 +206,21 @@ def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
         frag,
         packet[8],
         packet[9],
-        src if src != 0 else dst.src,
+        src,
         daddr,
     )
     out = core.out
     out.begin(dst, src, daddr, packet[9])
+    out.ttl = packet[8]
+    out.tos = packet[1]
     out.payload = packet[hlen:]
+    if core.hooks is not None:
+        verdict = ip_output.ask_hooks(core, out)
+        if verdict != ACCEPT:
+            out.payload = None
+            return errno.EPERM if verdict == DROP else 0
     neighbor.output(core, out, start, C.L4_OFF)
+    out.payload = None
     return 0
 
 
@@ -231,16 +229,12 @@ def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:
 
     A raw socket's `data` is the whole IP packet, a ping socket's is the ICMP message.
     """
-    _check_open(ep)
-    ep.core.now = now
-    return datagram.take(ep, flags)
+    return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: RawSocket, how: int, now: int) -> None:
     """Shut down one direction, as shutdown(2)."""
-    _check_open(ep)
-    ep.core.now = now
-    datagram.shutdown(ep, how)
+    datagram.shutdown(ep, how, now)
 
 
 def close(ep: RawSocket, now: int) -> None:
@@ -262,9 +256,7 @@ def close(ep: RawSocket, now: int) -> None:
 
 def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> None:
     """Set an option, as setsockopt(2): IP_HDRINCL, ICMP_FILTER (types to leave out) or a common option."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:
         ep.hdrincl = sockopt.as_int(value) != 0
     elif level == SOL_RAW and name == ICMP_FILTER and ep.proto == C.IPPROTO_ICMP:
@@ -276,8 +268,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> No
 
 def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
     """Return an option's value (int or bytes), as getsockopt(2)."""
-    _check_open(ep)
-    ep.core.now = now
+    datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
             return SOCK_DGRAM if ep.ping else SOCK_RAW

@@ -18,7 +18,6 @@ cdef class UdpSocket(DatagramSocket):
 
 @cython.locals(ep=UdpSocket)
 cpdef UdpSocket udp_open(Core core, int64_t now)
-cdef _check_open(UdpSocket ep)
 @cython.locals(core=Core)
 cpdef bind(UdpSocket ep, uint32_t addr, int port, int64_t now)
 @cython.locals(core=Core, dst=Dst)

@@ -49,16 +49,9 @@ def udp_open(core: Core, now: int) -> UdpSocket:
     return ep
 
 
-def _check_open(ep: UdpSocket) -> None:
-    if ep.closed:
-        raise OSError(errno.EBADF, "the socket is closed")
-
-
 def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     """Bind the socket to a local address and port, as bind(2); see ports.bind."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     ports.bind(core, ep, core.udp, addr, port)
     ep.wildcard = addr == 0
 
@@ -68,9 +61,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
 
     Address 0 with port 0 removes the peer.
     """
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     datagram.disconnect(ep)
@@ -96,9 +87,7 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
 
     Returns the number of bytes, and raises OSError as sendto(2).
     """
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if ep.shut_wr:
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
@@ -154,7 +143,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     core.counters.UdpOutDatagrams += 1
     if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
         table: PortTable = core.udp
-        if port in table.buckets:
+        if port in table.buckets and out.dst is not None:
             ip_output.loop_back(core, out, payload)
     return 0
 
@@ -164,16 +153,12 @@ def recvfrom(ep: UdpSocket, flags: int, now: int) -> Any:
 
     MSG_PEEK leaves it in the queue; MSG_ERRQUEUE takes it from the error queue.
     """
-    _check_open(ep)
-    ep.core.now = now
-    return datagram.take(ep, flags)
+    return datagram.recvfrom(ep, flags, now)
 
 
 def shutdown(ep: UdpSocket, how: int, now: int) -> None:
     """Shut down one direction, as shutdown(2)."""
-    _check_open(ep)
-    ep.core.now = now
-    datagram.shutdown(ep, how)
+    datagram.shutdown(ep, how, now)
 
 
 def close(ep: UdpSocket, now: int) -> None:
@@ -187,9 +172,7 @@ def close(ep: UdpSocket, now: int) -> None:
 
 def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> None:
     """Set an option, as setsockopt(2). Raises ENOPROTOOPT for an unknown option."""
-    _check_open(ep)
-    core = ep.core
-    core.now = now
+    core: Core = datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET and name == sockopt.SO_NO_CHECK:
         ep.no_check = sockopt.as_int(value) != 0
     elif not datagram.setsockopt(core, ep, level, name, value):
@@ -199,8 +182,7 @@ def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> No
 
 def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
     """Return an option's value (int or bytes), as getsockopt(2)."""
-    _check_open(ep)
-    ep.core.now = now
+    datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET:
         if name == sockopt.SO_TYPE:
             return SOCK_DGRAM

@@ -35,3 +35,4 @@ cpdef measure(Tcb tcb, Packet pkt, int64_t sample)
 cpdef bint update_window(Tcb tcb, Packet pkt) except -1
 @cython.locals(timer=Timer)
 cpdef restart_rto(Tcb tcb, bint advanced)
+cdef bint _linux_queue(Tcb tcb) noexcept

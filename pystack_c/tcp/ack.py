@@ -55,8 +55,8 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
         and not (pkt.tcp_flags & (C.SYN | C.FIN))
         and (not window_changed if plain else sacked)
     )
-    if tcb.accecn:
-        ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.acc_newer)
+    if tcb.accecn is not None:
+        ecn.feedback(tcb, pkt, tcb.delivered - before, advanced or tcb.ack_delivered > 0 or tcb.accecn.newer)
     elif tcb.ecn_ok and pkt.tcp_flags & C.ECE:
         tcb.delivered_ce += tcb.delivered - before
         tcb.core.counters.TcpExtTCPDeliveredCE += tcb.delivered - before
@@ -160,7 +160,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
     if (
         not tcb.sndbuf_fixed
         and config.tcp_moderate_sndbuf
-        and not config.tcp_linux_queue
+        and not _linux_queue(tcb)
         and not tcb.core.tcp_pressure
         and tcb.sndbuf_size < 2 * tcb.cwnd
     ):
@@ -172,7 +172,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         errqueue.acked(tcb, buf.head)
     if tcb.chunks is not None:
         tcb.chunks.acked(buf.head)
-        if tcb.core.config.tcp_linux_queue:
+        if _linux_queue(tcb):
             # The next output checks for free space after it has sent, as Linux does.
             full = False
     if full and tcb.send_space() > 0:
@@ -239,3 +239,11 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
                 return
             tcb.partial_seen = True
         set_rto_timer(tcb, tcb.core.now + backed_off(tcb))
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _linux_queue(tcb: Tcb) -> bool:
+    """For Linux, the write queue has sizes of its own (queues/chunks.py)."""
+    return tcb.core.config.tcp_linux_queue

@@ -8,6 +8,7 @@ from pystack_c.sockets import ports
 from pystack_c.tcp import tell
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.loss.rtt import backed_off
+from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
 
@@ -15,8 +16,8 @@ from pystack_c.tcp.tcb import Tcb
 #: connection, and are reset.
 KEPT = (
     "waiter service pending queued so_error laddr lport bound bound_iface ttl tos reuseaddr reuseport broadcast freebind dontroute "
-    "options encap shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed fastopen_qlen fastopen_key fastopen_no_cookie "
-    "fastopen_connect defer_accept window_clamp notsent_lowat linger2 min_ttl max_pacing_rate nodelay cork keepalive keepidle "
+    "options encap shown user_mss sndbuf_size sndbuf_fixed rcvbuf_fixed "
+    "defer_accept window_clamp notsent_lowat linger2 min_ttl max_pacing_rate nodelay cork keepalive keepidle "
     "keepintvl keepcnt user_timeout keepinit syn_retries linger congestion oobinline pmtudisc noopt options_given recverr errqueue "
     "rcvlowat"
 ).split()
@@ -41,10 +42,14 @@ def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
     if not tcb.bound:
         ports.release(tcb, core.tcp)
     kept = {name: getattr(tcb, name) for name in KEPT}
+    tfo = tcb.tfo
     size = tcb.recvbuf.size
     tcb.begin(core, tcb.ident)
     for name, value in kept.items():
         setattr(tcb, name, value)
+    if tfo is not None:
+        mine = fastopen.of(tcb)
+        mine.qlen, mine.key, mine.no_cookie, mine.connect = tfo.qlen, tfo.key, tfo.no_cookie, tfo.connect
     if tcb.rcvbuf_fixed:
         tcb.recvbuf.size = size
     if not tcb.sndbuf_fixed:

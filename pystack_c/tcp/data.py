@@ -70,7 +70,7 @@ def duplicate_text(tcb: Tcb, left: int, right: int) -> None:
     if tcb.sack_ok:
         tcb.dsack = (left, right)
         tcb.core.counters.TcpExtTCPDSACKOldSent += 1
-    if tcb.accecn:
+    if tcb.accecn is not None:
         option_may_be_blocked(tcb)
     tcb.core.drop("tcp-duplicate", tcb.subject(), "all data of the segment was received before", "RFC 9293 3.10.7.4")
     ack_now(tcb, "the segment is a duplicate, so our ACK may have been lost", "RFC 9293 3.10.7.4")
@@ -81,20 +81,20 @@ def option_may_be_blocked(tcb: Tcb) -> None:
 
     The sign is that the peer twice in a row retransmits data that an ACK with an option had acknowledged.
     """
-    if not tcb.acc_opt_last:
+    if not tcb.accecn.opt_last:
         return
-    tcb.acc_opt_dups += 1
-    if tcb.acc_opt_dups >= 2 and not tcb.acc_opt_off:
-        tcb.acc_opt_off = True
+    tcb.accecn.opt_dups += 1
+    if tcb.accecn.opt_dups >= 2 and not tcb.accecn.opt_off:
+        tcb.accecn.opt_off = True
         accecn.fail(tcb, accecn.OPT_FAIL_SEND, False)
 
 
 def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     """Deliver the bytes at RCV.NXT, and the stored bytes that become contiguous."""
     buf = tcb.recvbuf
-    if tcb.acc_opt_last:
+    if tcb.accecn is not None and tcb.accecn.opt_last:
         # Data arrived in order, so the last ACK with an option got through.
-        tcb.acc_opt_dups = 0
+        tcb.accecn.opt_dups = 0
     before = tcb.rcv_nxt
     was_empty = buf.used < tcb.rcvlowat
     buf.put(pkt.frame, begin, end)
@@ -118,7 +118,7 @@ def in_order(tcb: Tcb, pkt: Packet, begin: int, end: int) -> None:
     tcb.bytes_received += n
     if tcb.core.probe is not None:
         tell.received(tcb, "tcp.data", before, n, "the data is in order and can be read", "RFC 9293 3.10.7.4")
-    if tcb.oob_state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
+    if tcb.urgent is not None and tcb.urgent.state == C.OOB_EXPECTED and seq_ge(tcb.rcv_nxt, tcb.rcv_up):
         urgent_byte(tcb)
     if was_empty or tcb.waiter is not None or tcb.service is not None:
         # A service may be waiting for the rest of a message, of which it left the first part in the buffer.
@@ -225,7 +225,7 @@ def segment_fin(tcb: Tcb, pkt: Packet) -> None:
         set_state(tcb, C.CLOSE_WAIT, "the peer closed its side", "RFC 9293 3.10.7.4")
     elif state == C.FIN_WAIT_1:
         # Our FIN is not acknowledged yet, or the ACK processing would have entered FIN-WAIT-2.
-        tcb.closing_fin = tcb.core.config.tcp_closing_fin
+        tcb.closing_fin = quirks.repeats_fin(tcb)
         set_state(tcb, C.CLOSING, "both sides closed at the same time", "RFC 9293 3.6")
     elif state == C.FIN_WAIT_2:
         enter_time_wait(tcb, "both sides are closed", "RFC 9293 3.10.7.4")

@@ -43,12 +43,6 @@ def ack_policy(tcb: Tcb) -> None:
     delay_ack(tcb)
 
 
-def _second_segment(tcb: Tcb) -> bool:
-    """Return True if FreeBSD would send the ACK: a second segment of any size arrived (tcp_delack_any_size)."""
-    timer = tcb.delack_timer
-    return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0
-
-
 def delay_ack(tcb: Tcb) -> None:
     """Start the delayed-ACK timer, unless it is running."""
     core = tcb.core
@@ -62,3 +56,12 @@ def delay_ack(tcb: Tcb) -> None:
             why = "the ACK waits for data that can carry it, or for a second segment"
             core.emit("tcp.ack", tcb.subject(), tcb.ident, why, "RFC 9293 3.8.6.3", {"action": "delayed"})
         core.set_timer(timer, deadline, "the ACK may be delayed until then at most", "RFC 9293 3.8.6.3")
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _second_segment(tcb: Tcb) -> bool:
+    """Return True if FreeBSD would send the ACK: a second segment of any size arrived (tcp_delack_any_size)."""
+    timer = tcb.delack_timer
+    return tcb.core.config.tcp_delack_any_size and timer is not None and timer.deadline >= 0

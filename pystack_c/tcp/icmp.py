@@ -124,8 +124,8 @@ def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
 
 def syn_was_too_large(tcb: Tcb) -> None:
     """Retransmit a Fast Open SYN that was too large at once without its data, which waits for the handshake."""
-    tcb.fastopen_asked = False
-    tcb.syn_again = True
+    tcb.tfo.asked = False
+    tcb.tfo.again = True
     head = tcb.rtxq.head()
     if head is None or head.lost:
         return

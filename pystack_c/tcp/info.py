@@ -10,7 +10,8 @@ import pystack_c.const as C
 from pystack_c.tcp.congestion.rate import pacing_limit
 from pystack_c.tcp.mss import local_mss, path_mtu
 from pystack_c.tcp.queues.sentseg import SentSegment
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.snapshot import STATE_NAMES
+from pystack_c.tcp.tcb import Tcb
 
 USEC = 1_000
 MSEC = 1_000_000
@@ -37,9 +38,9 @@ def _options(tcb: Tcb) -> int:
         (TIMESTAMPS, tcb.ts_ok),
         (SACK, tcb.sack_ok),
         (WSCALE, tcb.wscale_ok),
-        (ECN, tcb.ecn_ok or tcb.accecn),
+        (ECN, tcb.ecn_ok or tcb.accecn is not None),
         (ECN_SEEN, tcb.ecn_seen),
-        (SYN_DATA, tcb.syn_data_acked),
+        (SYN_DATA, tcb.tfo is not None and tcb.tfo.data_acked),
         (FASTOPEN_CHILD, tcb.fastopen and tcb.passive),
     ):
         bits |= flag if held else 0
@@ -58,7 +59,7 @@ def _state(tcb: Tcb) -> dict[str, Any]:
         "tcpi_snd_wscale": tcb.snd_wscale,
         "tcpi_rcv_wscale": tcb.rcv_wscale,
         "tcpi_delivery_rate_app_limited": int(tcb.rate is not None and tcb.rate.rate_app_limited),
-        "tcpi_fastopen_client_fail": tcb.fastopen_fail,
+        "tcpi_fastopen_client_fail": tcb.tfo.fail if tcb.tfo is not None else 0,
         "tcpi_rto": tcb.rto // USEC,
         "tcpi_ato": tcb.core.config.tcp_delack_time // USEC,
         "tcpi_snd_mss": tcb.mss,
@@ -172,11 +173,14 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
 
 def _accurate_ecn(tcb: Tcb) -> dict[str, Any]:
     """Return the counters of RFC 9768 without their initial values, or zeros if accurate ECN was not negotiated."""
-    counts = (tcb.s_e1b - 1, tcb.s_e0b - 1, tcb.s_ceb, tcb.r_e1b - 1, tcb.r_e0b - 1, tcb.r_ceb)
     names = "delivered_e1 delivered_e0 delivered_ce received_e1 received_e0 received_ce".split()
-    told = {"tcpi_received_ce": tcb.r_cep - 5 if tcb.accecn else 0}
+    acc = tcb.accecn
+    counts = [0] * len(names)
+    if acc is not None:
+        counts = [acc.s_e1b - 1, acc.s_e0b - 1, acc.s_ceb, acc.r_e1b - 1, acc.r_e0b - 1, acc.r_ceb]
+    told = {"tcpi_received_ce": acc.r_cep - 5 if acc is not None else 0}
     for name, value in zip(names, counts):
-        told[f"tcpi_{name}_bytes"] = value & 0xFFFFFFFF if tcb.accecn else 0
-    told["tcpi_accecn_fail_mode"] = tcb.acc_fail
-    told["tcpi_accecn_opt_seen"] = tcb.acc_opt_seen
+        told[f"tcpi_{name}_bytes"] = value & 0xFFFFFFFF
+    told["tcpi_accecn_fail_mode"] = acc.fail if acc is not None else 0
+    told["tcpi_accecn_opt_seen"] = acc.opt_seen if acc is not None else 0
     return told

@@ -5,6 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.ecn cimport accecn, ecn
 from pystack_c.tcp.ack cimport process_ack
 from pystack_c.tcp.close cimport abort_connection, await_fin, enter_time_wait, fail_connection, finish
@@ -45,7 +46,7 @@ cpdef bint text_allowed(Tcb tcb, Packet pkt) except -1
 cpdef unacceptable(Tcb tcb, Packet pkt)
 @cython.locals(state=int, counters=Counters, error=int, why=str, rfc=str)
 cpdef reset_arrived(Tcb tcb, Packet pkt)
-cpdef bint old_ack(Tcb tcb, Packet pkt) except -1
+cdef bint _buffer_is_window(Tcb tcb) noexcept
 @cython.locals(core=Core, ack=uint32_t)
 cpdef bint ack_field(Tcb tcb, Packet pkt) except -1
 @cython.locals(state=int, rfc=str)

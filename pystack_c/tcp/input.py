@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.packet import Packet
-from pystack_c.tcp import tunnel
+from pystack_c.tcp import quirks, tunnel
 from pystack_c.tcp.ack import process_ack
 from pystack_c.tcp.challenge import bad_segment_ack, challenge_ack
 from pystack_c.tcp.close import abort_connection, await_fin, enter_time_wait, fail_connection, finish
@@ -18,9 +18,10 @@ from pystack_c.tcp.opening.handshake import became_established, syn_received_ack
 from pystack_c.tcp.opening.listen import listen_state
 from pystack_c.tcp.opening.repeat import syn_received_syn
 from pystack_c.tcp.reset import refuse
+from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import count_paws, newer_stamp, note_timestamp, paws_reject
 from pystack_c.tcp.timewait import reopen, time_wait
 from pystack_c.tcp.urgent import urgent
@@ -51,7 +52,7 @@ def segment_arrives(core: Any, pkt: Packet) -> None:
         # MUST-57: TCP ignores segments from or to a broadcast or multicast address.
         core.drop("tcp-not-unicast", f"tcp port {pkt.dport}", "the addresses are not both unicast", "RFC 9293 3.9.2.3")
         return
-    if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and core.config.tcp_drop_synfin > 1:
+    if pkt.tcp_flags & C.FIN and pkt.tcp_flags & C.SYN and quirks.drops_syn_fin(core):
         core.drop("tcp-no-syn", f"tcp port {pkt.dport}", "SYN and FIN are both set", "FreeBSD tcp(4) drop_synfin")
         return
     tables: TcpTables = core.tcp
@@ -141,7 +142,7 @@ def acceptable(tcb: Tcb, pkt: Packet, length: int) -> bool:
     `length` is the segment's length in sequence space: SYN and FIN count as one each.
     """
     wnd = tcb.rcv_wnd()
-    if tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None:
+    if _buffer_is_window(tcb):
         wnd = max(wnd, tcb.recvbuf.size - tcb.recvbuf.used)
     seq = pkt.seq
     if wnd == 0:
@@ -193,7 +194,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
         # SHLD-24. Only an acceptable segment may set the route, so that an attacker who cannot guess a sequence number
         # cannot divert the traffic.
         received_route(tcb, pkt)
-    if tcb.accecn and accecn.arrived(tcb, pkt):
+    if tcb.accecn is not None and accecn.arrived(tcb, pkt):
         ack_now(tcb, "congestion marks are reported at once", "RFC 9768 3.2.2.5.1")
     # Sixth, the URG bit.
     if flags & C.URG and pkt.urg > 0:
@@ -211,8 +212,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
 
 def syn_arrived(tcb: Tcb) -> None:
     """Answer a SYN on an open connection with a challenge ACK (RFC 5961 4.2)."""
-    if tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT:
-        # The behaviour before RFC 5961: the SYN resets the connection.
+    if quirks.syn_resets(tcb):
         abort_connection(tcb, errno.ECONNRESET, "a SYN arrived inside the window", "RFC 9293 3.10.7.4")
         return
     tcb.core.counters.TcpExtTCPSYNChallenge += 1
@@ -252,14 +252,19 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
     elif segment_len(pkt) > 0:
         # The peer retransmitted the segment, so our ACK may have been lost.
         core.counters.TcpExtDelayedACKLost += 1
-    if core.config.tcp_old_ack and seq_add(pkt.seq, segment_len(pkt)) == tcb.rcv_nxt and old_ack(tcb, pkt):
+    if quirks.old_duplicate_counts(tcb, pkt) and not ack_field(tcb, pkt):
         return
-    if tcb.accecn and pkt.tcp_flags & C.SYN and pkt.tcp_flags & C.ACK and pkt.seq == tcb.irs and not tcb.passive:
+    if (
+        tcb.accecn is not None
+        and pkt.tcp_flags & C.SYN
+        and pkt.tcp_flags & C.ACK
+        and pkt.seq == tcb.irs
+        and not tcb.passive
+    ):
         # RFC 9768 3.2.2.1: the SYN-ACK was retransmitted.
         ecn.syn_ack_marks(tcb, pkt)
-    if n > 0 and tcb.accecn and seq_lt(pkt.seq, tcb.rcv_nxt):
-        if core.config.tcp_accecn_linux and seq_ge(seq_add(pkt.seq, n), tcb.last_ack_sent):
-            # Linux accepts the feedback of a segment that ends at or after the last ACK sent.
+    if n > 0 and tcb.accecn is not None and seq_lt(pkt.seq, tcb.rcv_nxt):
+        if quirks.late_marks_count(tcb, pkt):
             accecn.arrived(tcb, pkt)
         option_may_be_blocked(tcb)
     if n > 0 and tcb.sack_ok and seq_lt(pkt.seq, tcb.rcv_nxt):
@@ -279,7 +284,7 @@ def unacceptable(tcb: Tcb, pkt: Packet) -> None:
 
 def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
     """Process a RST (RFC 5961 3.2). Only a RST exactly at RCV.NXT resets; another one in the window is challenged."""
-    if pkt.seq != tcb.rcv_nxt and not tcb.core.config.tcp_insecure_rst:
+    if pkt.seq != tcb.rcv_nxt and not quirks.any_reset_counts(tcb):
         challenge_ack(tcb, "the RST is inside the window, but not at RCV.NXT", "RFC 5961 3.2")
         return
     state = tcb.state
@@ -298,7 +303,7 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
         else:
             fail_connection(tcb, errno.ECONNRESET if tcb.fastopen else errno.ECONNREFUSED, why, rfc)
         return
-    if state != C.TIME_WAIT and tcb.core.config.tcp_reset_error:
+    if quirks.reset_is_error(tcb):
         fail_connection(tcb, errno.ECONNRESET, why, rfc)
         return
     if state == C.TIME_WAIT or state == C.CLOSING or state == C.LAST_ACK:
@@ -307,18 +312,6 @@ def reset_arrived(tcb: Tcb, pkt: Packet) -> None:
         return
     error = errno.EPIPE if state == C.CLOSE_WAIT else errno.ECONNRESET
     fail_connection(tcb, error, why, rfc)
-
-
-def old_ack(tcb: Tcb, pkt: Packet) -> bool:
-    """Process the acknowledgement of an old duplicate that ends at RCV.NXT, as Linux and FreeBSD do.
-
-    Return True if nothing more is to be done with the segment.
-    """
-    if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK or pkt.seq == tcb.rcv_nxt:
-        return False
-    if not seq_lt(tcb.snd_una, pkt.ack) or seq_gt(pkt.ack, tcb.snd_nxt):
-        return False
-    return not ack_field(tcb, pkt)
 
 
 def ack_field(tcb: Tcb, pkt: Packet) -> bool:
@@ -336,7 +329,7 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
         if not syn_received_ack(tcb, pkt):
             return False
     if seq_gt(ack, tcb.snd_nxt):
-        if not core.config.tcp_ack_unsent and (tcb.state == C.ESTABLISHED or tcb.state == C.CLOSE_WAIT):
+        if quirks.ignores_unsent(tcb):
             core.drop("tcp-bad-ack", tcb.subject(), "it acknowledges data that was never sent", "Linux tcp_ack")
             return False
         challenge_ack(tcb, "it acknowledges data that was never sent", "RFC 5961 5.2")
@@ -345,7 +338,8 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
         challenge_ack(tcb, "the segment acknowledges data that was acknowledged long ago", "RFC 5961 5.2")
         return False
     # RFC 9768 A.1: an ACK with a newer timestamp has not been superseded, whatever it acknowledges.
-    tcb.acc_newer = tcb.accecn and tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
+    if tcb.accecn is not None:
+        tcb.accecn.newer = tcb.ts_ok and pkt.opt_ts and pkt.tsval != tcb.ts_recent and newer_stamp(tcb, pkt)
     # Record the timestamp only now: a segment with an impossible ACK must not set TS.Recent.
     note_timestamp(tcb, pkt)
     if tcb.state == C.TIME_WAIT:
@@ -372,3 +366,11 @@ def fin_acked(tcb: Tcb) -> bool:
         finish(tcb, "our FIN is acknowledged", rfc)
         return False
     return True
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _buffer_is_window(tcb: Tcb) -> bool:
+    """For FreeBSD, the whole receive buffer counts as the window, even if the header cannot express its size."""
+    return tcb.core.config.tcp_buffer_window and tcb.state != C.TIME_WAIT and tcb.parent is None

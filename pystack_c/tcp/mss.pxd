@@ -6,7 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.ip.routing cimport route_output
 from pystack_c.ip.pmtu cimport expire_mtu
 from pystack_c.route cimport Dst
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.tcb cimport Tcb
 
 @cython.locals(core=Core, route=Dst)

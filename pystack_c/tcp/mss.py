@@ -4,7 +4,7 @@ import pystack_c.const as C
 from pystack_c.ip import encap
 from pystack_c.ip.pmtu import expire_mtu
 from pystack_c.ip.routing import route_output
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -45,7 +45,7 @@ def local_mss(tcb: Tcb) -> int:
     mss = config.tcp_mss
     if mss <= 0:
         mss = tcb.route.iface.mtu - headers(tcb)
-        if config.tcp_advmss_pmtu:
+        if quirks.announces_path_mtu(tcb):
             mss = tcb.route.mtu - headers(tcb)
         if tcb.route.route is not None and tcb.route.route.advmss > 0:
             mss = tcb.route.route.advmss

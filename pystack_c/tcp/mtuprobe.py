@@ -8,7 +8,7 @@ only the probe is lost, this indicates that it was too large, and not that there
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import undo
 from pystack_c.tcp.mss import headers, path_mtu, update_mss
@@ -123,7 +123,7 @@ def next_size(tcb: Tcb) -> int:
         if span <= 0:
             return 0
         tell_mtu(tcb, "again", search.high, "the last search is old, and the path may have changed", "RFC 4821 7.2")
-    if config.tcp_mtu_probe_largest and not search.top:
+    if quirks.probes_largest(tcb) and not search.top:
         return search.high
     return (search.high + search.low) >> 1
 

@@ -1,4 +1,5 @@
 cimport cython
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.ecn cimport accecn
 from pystack_c.tcp.tcb cimport Tcb
 

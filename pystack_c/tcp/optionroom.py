@@ -1,5 +1,6 @@
 """The SACK and AccECN options of the next segment, and the room that they take."""
 
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 
@@ -42,13 +43,13 @@ def accecn_option(tcb: Tcb, data: bool) -> int:
         return -1
     blocks = sack_blocks(tcb, data)
     room = 28 if tcb.ts_ok else 40
-    if tcb.core.config.tcp_accecn_linux:
+    if quirks.option_before_sack(tcb):
         return accecn.fit(tcb, room - (4 + 8 * blocks if blocks > 0 else 0), blocks)
     if blocks > 2:
         blocks = 2
     if blocks > 0:
         room -= 4 + 8 * blocks
-    return accecn.choose(tcb, room, tcb.acc_opt_due != 0)
+    return accecn.choose(tcb, room, tcb.accecn.opt_due != 0)
 
 
 def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
@@ -61,7 +62,7 @@ def blocks_beside(tcb: Tcb, blocks: int, chosen: int) -> int:
 
 def new_data_options(tcb: Tcb) -> int:
     """Return the bytes of the SACK and AccECN options in the next segment with new data."""
-    if not tcb.accecn:
+    if tcb.accecn is None:
         return sack_option_len(tcb)
     blocks = sack_blocks(tcb, True)
     chosen = accecn_option(tcb, True)

@@ -44,14 +44,14 @@ def tcp_output(tcb: Tcb) -> None:
             send_ack(tcb)
         return
     records = tcb.rtxq.count
-    if tcb.ack_now and (tcb.dsack is not None or tcb.acc_answer >= 0):
+    if tcb.ack_now and (tcb.dsack is not None or (tcb.accecn is not None and tcb.accecn.answer >= 0)):
         # Send a D-SACK block on its own, because it would take room from the first data segment. The feedback about the
         # SYN-ACK's IP-ECN field also goes on its own, because it needs a pure ACK (RFC 9768 3.2.2.1).
         send_ack(tcb)
     if retransmit_lost(tcb) and not (tcb.partial_seen and not tcb.sack_ok):
         set_rto_timer(tcb, core.now + backed_off(tcb))
     if state == C.SYN_SENT or (state == C.SYN_RECEIVED and tcb.rtxq.count == 0):
-        if tcb.rtxq.count == 0 and not tcb.fastopen_deferred:
+        if tcb.rtxq.count == 0 and (tcb.tfo is None or not tcb.tfo.deferred):
             first_syn(tcb)
             memory.settle(tcb)
         tcb.ack_now = False
@@ -92,7 +92,7 @@ def first_syn(tcb: Tcb) -> None:
     tcb.rtxq.append(seg)
     tcb.snd_nxt = seg.end
     tcb.retry_start = core.now
-    n = fastopen.data_in_syn(tcb) if tcb.fastopen_asked else 0
+    n = fastopen.data_in_syn(tcb) if tcb.tfo is not None and tcb.tfo.asked else 0
     why = "the application opens the connection" if tcb.state == C.SYN_SENT else "the SYN,ACK answers the peer's SYN"
     send_syn(tcb, why, "RFC 9293 3.10.7", n)
     if n > 0:
@@ -259,7 +259,7 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
         # The device repeats the header in each segment. A field that must be sent once (RFC 2883 4), or that is
         # relative to SEG.SEQ, rules out a group.
         return mss
-    if tcb.accecn and (tcb.r_cep & 2 or accecn_option(tcb, True) >= 0):
+    if tcb.accecn is not None and (tcb.accecn.r_cep & 2 or accecn_option(tcb, True) >= 0):
         # Devices clear the CWR bit in all segments but the first. Here the bit belongs to the ACE field
         # (RFC 9768 3.3.4).
         return mss

@@ -2,17 +2,20 @@
 
 The modules of TCP follow the RFCs, and call these functions at the few places where a quirk changes a decision. With
 the default settings, each function gives the RFC's answer. A quirk of a path that runs for every segment is at the end
-of the module of that path.
+of the module of that path, under the heading "quirks". No other code reads a quirk's setting: `tools/core_lint.py`
+checks that.
 """
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.seqnum import seq_add, seq_le
+from pystack_c.base.seqnum import seq_add, seq_ge, seq_le, seq_lt
 from pystack_c.core import Core
 from pystack_c.packet import Packet
 from pystack_c.tcp.queues.rtxq import RtxQueue
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.wire.tcp import segment_len
 
 # -- ICMP errors -----------------------------------------------------------------------------------------------------
 
@@ -50,6 +53,41 @@ def icmp_ends_child(tcb: Tcb, kind: int, code: int) -> bool:
 
 
 # -- opening and closing ---------------------------------------------------------------------------------------------
+
+
+def keeps_alive(core: Core) -> bool:
+    """Keep-alives are off until the application asks for them (MUST-25). For FreeBSD, they may be on for all connections."""
+    return core.config.tcp_always_keepalive
+
+
+def first_window(tcb: Tcb) -> int:
+    """The window that a connection announces first, if it grows from there with what arrives (Linux); 0: the whole buffer."""
+    return tcb.core.config.tcp_window_start
+
+
+def announces_path_mtu(tcb: Tcb) -> bool:
+    """The MSS to announce is what the link can receive (MUST-67). For Linux, the path MTU counts."""
+    return tcb.core.config.tcp_advmss_pmtu
+
+
+def drops_options(tcb: Tcb) -> bool:
+    """For FreeBSD, a SYN that was retransmitted often offers only an MSS."""
+    return tcb.retries > 2 and tcb.core.config.tcp_syn_drop_options
+
+
+def opening_time(tcb: Tcb) -> int:
+    """How long an opening may take, whatever the number of retransmissions (FreeBSD's TCP_KEEPINIT); 0: no bound."""
+    return tcb.keepinit if tcb.keepinit > 0 else tcb.core.config.tcp_keepinit
+
+
+def acks_crossed(tcb: Tcb) -> bool:
+    """For Linux, a SYN,ACK that crossed its own is acknowledged at once. RFC 9293 3.5, figure 8 needs no such ACK."""
+    return tcb.core.config.tcp_crossed_ack
+
+
+def drops_syn_fin(core: Core) -> bool:
+    """For FreeBSD (drop_synfin), a segment with SYN and FIN belongs to no connection."""
+    return core.config.tcp_drop_synfin > 1
 
 
 def syn_opens(core: Core, flags: int) -> bool:
@@ -97,12 +135,63 @@ def round_buffer(tcb: Tcb) -> None:
         tcb.recvbuf.size = (tcb.recvbuf.size + size - 1) // size * size
 
 
+def answers_in_time_wait(tcb: Tcb, flags: int) -> bool:
+    """For FreeBSD, TIME-WAIT has rules of its own for all segments but a RST and a SYN,ACK."""
+    return tcb.core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0)
+
+
+def repeats_fin(tcb: Tcb) -> bool:
+    """For FreeBSD, the ACK of a FIN that crossed its own carries that FIN again."""
+    return tcb.core.config.tcp_closing_fin
+
+
 def fin_may_wait(tcb: Tcb) -> bool:
     """Return True if the ACK of a FIN may be delayed, as on Linux after data arrived.
 
     An answer of the application, or its FIN, may carry the ACK.
     """
     return tcb.core.config.tcp_delack_fin and tcb.state == C.ESTABLISHED and tcb.data_segs_in > 0
+
+
+# -- segments on an open connection ----------------------------------------------------------------------------------
+
+
+def any_reset_counts(tcb: Tcb) -> bool:
+    """As before RFC 5961, a RST anywhere in the window counts (FreeBSD insecure_rst)."""
+    return tcb.core.config.tcp_insecure_rst
+
+
+def syn_resets(tcb: Tcb) -> bool:
+    """As before RFC 5961, a SYN in the window resets the connection (FreeBSD insecure_syn)."""
+    return tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT
+
+
+def reset_is_error(tcb: Tcb) -> bool:
+    """For FreeBSD, a RST means ECONNRESET in every state."""
+    return tcb.core.config.tcp_reset_error and tcb.state != C.TIME_WAIT
+
+
+def reset_owner(core: Core, port: int) -> Any:
+    """The socket that is bound to a port: for FreeBSD, a RST carries its TOS and its TTL. Else None."""
+    owner = None
+    if core.config.tcp_reset_bound:
+        for item in core.tcp.buckets.get(port, {}).values():
+            owner = item
+    return owner
+
+
+def ignores_unsent(tcb: Tcb) -> bool:
+    """RFC 5961 5.2 answers an ACK of data that was never sent. For Linux, an open connection drops it in silence."""
+    return not tcb.core.config.tcp_ack_unsent and (tcb.state == C.ESTABLISHED or tcb.state == C.CLOSE_WAIT)
+
+
+def old_duplicate_counts(tcb: Tcb, pkt: Packet) -> bool:
+    """For Linux and FreeBSD, the ACK of an old duplicate counts if its text ends at RCV.NXT."""
+    if not tcb.core.config.tcp_old_ack or seq_add(pkt.seq, segment_len(pkt)) != tcb.rcv_nxt or pkt.seq == tcb.rcv_nxt:
+        return False
+    if pkt.tcp_flags & (C.SYN | C.RST) or not pkt.tcp_flags & C.ACK:
+        return False
+    return seq_lt(tcb.snd_una, pkt.ack) and seq_le(pkt.ack, tcb.snd_nxt)
 
 
 # -- losses and congestion -------------------------------------------------------------------------------------------
@@ -114,6 +203,16 @@ def leaves_whole(tcb: Tcb, q: RtxQueue) -> bool:
     This is always so for Linux, and otherwise after too many records were split.
     """
     return tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes
+
+
+def probe_at_rto(tcb: Tcb, deadline: int) -> int:
+    """The time until a loss probe for which the RTO is due first: 0, so there is none. For Linux, it takes the RTO's place."""
+    return deadline - tcb.core.now if tcb.core.config.tcp_tlp_at_rto else 0
+
+
+def probes_largest(tcb: Tcb) -> bool:
+    """The first probe of the path MTU has the largest size (RFC 4821 7.3). For Linux, it has the middle one."""
+    return tcb.core.config.tcp_mtu_probe_largest
 
 
 def probe_takes_rto(tcb: Tcb) -> bool:
@@ -130,3 +229,66 @@ def spreads_response(tcb: Tcb) -> bool:
 def cubic_base(tcb: Tcb, flight: int) -> int:
     """Return what CUBIC reduces: the flight size, or cwnd for Linux (RFC 9438 4.6 allows both)."""
     return tcb.cwnd if tcb.core.config.tcp_ssthresh_cwnd else flight
+
+
+def cubic_as_linux(tcb: Tcb) -> bool:
+    """CUBIC works in Linux's whole steps (congestion/cubic_linux.py)."""
+    return tcb.core.config.tcp_cubic_linux
+
+
+# -- ECN -------------------------------------------------------------------------------------------------------------
+
+
+def ecn_retries(tcb: Tcb) -> int:
+    """How many retransmissions of a SYN still ask for ECN: none (RFC 3168 6.1.1.1), or FreeBSD's number."""
+    return tcb.core.config.tcp_ecn_retries
+
+
+def crossed_keeps_ecn(tcb: Tcb) -> bool:
+    """For Linux, a second SYN,ACK of a simultaneous open still has accurate ECN."""
+    return not tcb.passive and tcb.core.config.tcp_accecn_linux
+
+
+def tells_marks(tcb: Tcb) -> bool:
+    """Every segment reports the marks in its ACE field. For Linux, none does in TIME-WAIT."""
+    return tcb.state != C.TIME_WAIT or not tcb.core.config.tcp_accecn_linux
+
+
+def option_on_all(tcb: Tcb) -> bool:
+    """For Linux, retransmissions carry the AccECN option, too (RFC 9768 3.2.3.2.2 advises against it)."""
+    return tcb.core.config.tcp_accecn_linux
+
+
+def option_before_sack(tcb: Tcb) -> bool:
+    """For Linux, the AccECN option comes before SACK and takes what room it needs, and ECT(1) comes first in it."""
+    return tcb.core.config.tcp_accecn_linux
+
+
+def all_are_capable(tcb: Tcb) -> bool:
+    """ECT is on new data (RFC 3168 6.1.5). For Linux with AccECN, it is on every packet."""
+    return tcb.core.config.tcp_accecn_linux
+
+
+def late_marks_count(tcb: Tcb, pkt: Packet) -> bool:
+    """For Linux, the marks of an old segment count if it ends at the last ACK or after it."""
+    if not tcb.core.config.tcp_accecn_linux:
+        return False
+    return seq_ge(seq_add(pkt.seq, pkt.l4_end - pkt.data_off), tcb.last_ack_sent)
+
+
+# -- buffers ---------------------------------------------------------------------------------------------------------
+
+
+def linux_queue(tcb: Tcb) -> bool:
+    """The write queue is kept in chunks as in Linux, and SO_SNDBUF counts what they cost (queues/chunks.py)."""
+    return tcb.core.config.tcp_linux_queue
+
+
+def least_group(tcb: Tcb) -> int:
+    """The smallest number of segments for which Linux's offload builds a piece."""
+    return tcb.core.config.tcp_min_tso_segs
+
+
+def buffer_reads(tcb: Tcb, size: int) -> int:
+    """What SO_RCVBUF and SO_SNDBUF read as: twice the size, as on Linux, or for FreeBSD the size itself."""
+    return 2 * size if tcb.core.config.tcp_tell_double else size

@@ -4,6 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Outgoing
 from pystack_c.route cimport Dst
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.ecn cimport accecn
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.wire.checksum cimport pseudo_sum, sum_scratch
@@ -13,7 +14,7 @@ from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire.tcp cimport segment_len
 
-@cython.locals(ttl=int, tos=int, owner=Tcb, item=object)
+@cython.locals(ttl=int, tos=int, owner=Tcb)
 cpdef send_reset(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int flags, str reason, str rfc)
 @cython.locals(route=Dst, acc=uint32_t, fields=dict, out=Outgoing)
 cpdef reset_segment(Core core, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq, uint32_t ack, int hlen, int flags, int ttl, int tos, str reason, str rfc, object options)

@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.ip import encap
 from pystack_c.packet import Packet
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
@@ -18,11 +19,10 @@ def send_reset(
 ) -> None:
     """Send a RST that belongs to no connection, from (src, sport) of this host to (dst, dport)."""
     ttl, tos = core.config.ip_default_ttl, 0
-    if core.config.tcp_reset_bound:
-        for item in core.tcp.buckets.get(sport, {}).values():
-            owner: Tcb = item
-            ttl = owner.ttl
-            tos = owner.tos
+    owner: Tcb = quirks.reset_owner(core, sport)
+    if owner is not None:
+        ttl = owner.ttl
+        tos = owner.tos
     reset_segment(core, src, dst, sport, dport, seq, ack, 20, flags, ttl, tos, reason, rfc, core.tunnel)
 
 
@@ -76,7 +76,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
         # RFC 7323 3.2: a RST SHOULD carry timestamps.
         hlen += write_timestamps(core.scratch, C.L4_OFF + 20, ts_now(tcb), tcb.ts_recent)
     flags = C.RST | C.ACK
-    if tcb.accecn:
+    if tcb.accecn is not None:
         flags |= accecn.ace(tcb)
     seq, ack = tcb.snd_nxt, tcb.rcv_nxt
     ttl, tos = tcb.ttl, tcb.tos

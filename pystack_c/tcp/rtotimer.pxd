@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.loss.rack cimport probe_timeout
 from pystack_c.tcp.loss.rtt cimport backed_off
 from pystack_c.tcp.tcb cimport Tcb

@@ -2,6 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.base.timer import new_timer
+from pystack_c.tcp import quirks
 from pystack_c.tcp.loss.rack import probe_timeout
 from pystack_c.tcp.loss.rtt import backed_off
 from pystack_c.tcp.tcb import Tcb
@@ -12,9 +13,10 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
     core = tcb.core
     tcb.rto_deadline = deadline
     pto = probe_timeout(tcb)
-    if pto > 0 and core.now + pto >= deadline and core.config.tcp_tlp_at_rto:
-        pto = deadline - core.now
-    if pto > 0 and (core.now + pto < deadline or core.config.tcp_tlp_at_rto):
+    if pto > 0 and core.now + pto >= deadline:
+        # The RTO comes first.
+        pto = quirks.probe_at_rto(tcb, deadline)
+    if pto > 0:
         take_rto_timer(tcb, C.TIMER_TLP)
         why = "" if core.probe is None else f"the probe timeout (PTO) is {pto / 1e6:g} ms"
         core.set_timer(tcb.rto_timer, core.now + pto, why, "RFC 8985 7.2")

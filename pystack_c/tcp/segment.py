@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_gt
 from pystack_c.ip import encap
 from pystack_c.ip.output import output
+from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.mss import fragmenting, path_mtu
 from pystack_c.tcp.optionroom import accecn_option, blocks_beside, most_blocks
@@ -18,14 +19,14 @@ from pystack_c.wire.tcp import write_sack, write_tcp, write_timestamps
 
 def ecn_flags(tcb: Tcb, flags: int, length: int, sacks: bool) -> int:
     """Return `flags` with AE, CWR and ECE set for a segment without SYN, in the negotiated ECN mode."""
-    if tcb.accecn:
-        if tcb.acc_answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
+    if tcb.accecn is not None:
+        if tcb.accecn.answer >= 0 and length == 0 and not sacks and not flags & C.FIN:
             # RFC 9768 3.2.2.1: report how the SYN-ACK arrived. Only a pure ACK may carry this.
-            flags |= tcb.acc_answer << 6
-            tcb.acc_answer = -1
-        elif tcb.state != C.TIME_WAIT or not tcb.core.config.tcp_accecn_linux:
+            flags |= tcb.accecn.answer << 6
+            tcb.accecn.answer = -1
+        elif quirks.tells_marks(tcb):
             flags |= accecn.ace(tcb)
-        tcb.acc_unacked_ce = 0
+        tcb.accecn.unacked_ce = 0
         return flags
     # RFC 3168 6.1.3: ECE repeats until the peer answers with CWR. RFC 3168 6.1.2: CWR is set on new data.
     if tcb.ecn_echo:
@@ -49,11 +50,11 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         write_timestamps(scratch, C.L4_OFF + hlen, ts_now(tcb), tcb.ts_recent)
         hlen += 12
     chosen = -1
-    if tcb.accecn and (length == 0 or flags & C.ECT or core.config.tcp_accecn_linux):
+    if tcb.accecn is not None and (length == 0 or flags & C.ECT or quirks.option_on_all(tcb)):
         # A retransmission has no option, because the original may have been dropped for its option
         # (RFC 9768 3.2.3.2.2).
         chosen = accecn_option(tcb, length > 0)
-        tcb.acc_opt_due = 0 if length > 0 else tcb.acc_opt_due & accecn.FIRST_DATA
+        tcb.accecn.opt_due = 0 if length > 0 else tcb.accecn.opt_due & accecn.FIRST_DATA
     count = 0
     if tcb.sack_ok and (tcb.sacks is not None or tcb.dsack is not None):
         blocks = list(tcb.sacks) if tcb.sacks is not None else []
@@ -66,7 +67,7 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
             count = len(blocks)
         if chosen >= 0:
             count = blocks_beside(tcb, count, chosen)
-            if core.config.tcp_accecn_linux:
+            if quirks.option_before_sack(tcb):
                 hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
                 chosen = -2
         if count > 0:
@@ -75,12 +76,13 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
         hlen += accecn.write(tcb, scratch, C.L4_OFF + hlen, chosen)
     window = select_window(tcb)
     tos = tcb.tos
-    if tcb.ecn_ok or tcb.accecn:
+    if tcb.ecn_ok or tcb.accecn is not None:
         # RFC 3168 6.1.2, 6.1.5: new data is ECN-capable; retransmissions and pure ACKs are not.
-        if (flags & C.ECT or (tcb.accecn and core.config.tcp_accecn_linux)) and not tcb.acc_no_ect:
+        if (flags & C.ECT or (tcb.accecn is not None and quirks.all_are_capable(tcb))) and _may_be_capable(tcb):
             tos |= 2
         flags = ecn_flags(tcb, flags, length, count > 0)
-        tcb.acc_opt_last = chosen != -1
+        if tcb.accecn is not None:
+            tcb.accecn.opt_last = chosen != -1
     flags &= ~C.ECT
     urg = urgent_pointer(tcb, seq)
     if urg > 0:
@@ -95,6 +97,11 @@ def send_segment(tcb: Tcb, seq: int, flags: int, offset: int, length: int, gso_s
     ack_was_sent(tcb, pieces)
     count_sent(tcb, length, pieces)
     return hand_to_ip(tcb, hlen, payload, length, gso_size, tos)
+
+
+def _may_be_capable(tcb: Tcb) -> bool:
+    """The path was not seen to garble the IP-ECN field (RFC 9768 3.2.2.3)."""
+    return tcb.accecn is None or not tcb.accecn.no_ect
 
 
 def urgent_pointer(tcb: Tcb, seq: int) -> int:

@@ -7,12 +7,13 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import sockopt as common
-from pystack_c.tcp import tell, tunnel
+from pystack_c.tcp import quirks, tell, tunnel
 from pystack_c.tcp.congestion.base import create, known
 from pystack_c.tcp.encap import use_encap
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.info import tcp_info as tcp_info
 from pystack_c.tcp.mss import update_mss
+from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.queues import chunks, errqueue
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
@@ -77,7 +78,7 @@ def _set_socket(tcb: Tcb, name: int, value: Any) -> None:
         # socket(7): Linux doubles this value to allow for its bookkeeping, and getsockopt returns the doubled value.
         # The buffer then holds about as many bytes of data as were requested. Here it holds exactly that many.
         tcb.sndbuf_size = max(chunks.LEAST_SNDBUF // 2, _size(value))
-        if tcb.core.config.tcp_linux_queue:
+        if quirks.linux_queue(tcb):
             tcb.sndbuf_size *= 2
     elif name == SO_RCVBUF:
         tcb.rcvbuf_fixed = True
@@ -234,21 +235,21 @@ def _set_opening(tcb: Tcb, name: int, value: Any) -> bool:
     elif name == TCP_FASTOPEN:
         if value < 0 or tcb.state not in (C.CLOSED, C.LISTEN):
             raise error(errno.EINVAL)
-        tcb.fastopen_qlen = min(value, tcb.core.config.somaxconn)
+        fastopen.of(tcb).qlen = min(value, tcb.core.config.somaxconn)
     elif name == TCP_FASTOPEN_NO_COOKIE:
         if value not in (0, 1):
             raise error(errno.EINVAL)
-        tcb.fastopen_no_cookie = bool(value)
+        fastopen.of(tcb).no_cookie = bool(value)
     elif name == TCP_FASTOPEN_CONNECT:
         if not tcb.core.config.tcp_fastopen & 1:
             raise error(errno.EOPNOTSUPP)
         if tcb.state != C.CLOSED or value not in (0, 1):
             raise error(errno.EINVAL)
-        tcb.fastopen_connect = bool(value)
+        fastopen.of(tcb).connect = bool(value)
     elif name == TCP_FASTOPEN_KEY:
         if not isinstance(value, bytes) or len(value) != 16:
             raise error(errno.EINVAL)
-        tcb.fastopen_key = value
+        fastopen.of(tcb).key = value
     elif name == TCP_INQ:
         if value not in (0, 1):
             raise error(errno.EINVAL)
@@ -326,10 +327,6 @@ def _linger(tcb: Tcb) -> tuple[Any, ...]:
     return (0, 0) if tcb.linger < 0 else (1, tcb.linger // SECOND)
 
 
-def _told(tcb: Tcb, size: int) -> int:
-    return 2 * size if tcb.core.config.tcp_tell_double else size
-
-
 def _maxseg(tcb: Tcb) -> int:
     if tcb.state in (C.CLOSED, C.LISTEN) and tcb.user_mss:
         return tcb.user_mss
@@ -369,8 +366,8 @@ GETTERS = {
         SO_REUSEADDR: lambda t: int(t.reuseaddr),
         SO_REUSEPORT: lambda t: int(t.reuseport),
         SO_KEEPALIVE: lambda t: int(t.keepalive),
-        SO_SNDBUF: lambda t: t.sndbuf_size if t.core.config.tcp_linux_queue else _told(t, t.sndbuf_size),
-        SO_RCVBUF: lambda t: _told(t, t.recvbuf.size),
+        SO_SNDBUF: lambda t: t.sndbuf_size if quirks.linux_queue(t) else quirks.buffer_reads(t, t.sndbuf_size),
+        SO_RCVBUF: lambda t: quirks.buffer_reads(t, t.recvbuf.size),
         SO_LINGER: _linger,
         SO_OOBINLINE: lambda t: int(t.oobinline),
         SO_BROADCAST: lambda t: int(t.broadcast),
@@ -400,13 +397,13 @@ GETTERS = {
         TCP_DEFER_ACCEPT: lambda t: t.defer_accept // SECOND,
         TCP_WINDOW_CLAMP: lambda t: t.window_clamp,
         TCP_NOTSENT_LOWAT: lambda t: t.notsent_lowat - (t.notsent_lowat >> 31 << 32),
-        TCP_FASTOPEN: lambda t: t.fastopen_qlen,
-        TCP_FASTOPEN_CONNECT: lambda t: int(t.fastopen_connect),
-        TCP_FASTOPEN_KEY: lambda t: t.fastopen_key,
-        TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.fastopen_no_cookie),
+        TCP_FASTOPEN: lambda t: 0 if t.tfo is None else t.tfo.qlen,
+        TCP_FASTOPEN_CONNECT: lambda t: int(t.tfo is not None and t.tfo.connect),
+        TCP_FASTOPEN_KEY: lambda t: b"" if t.tfo is None else t.tfo.key,
+        TCP_FASTOPEN_NO_COOKIE: lambda t: int(t.tfo is not None and t.tfo.no_cookie),
         TCP_INQ: lambda t: common.recall(t, (SOL_TCP, TCP_INQ), 0),
         TCP_REMOTE_UDP_ENCAPS_PORT: lambda t: tunnel.port_of(t.encap),
-        TCP_KEEPINIT: lambda t: t.keepinit // SECOND,
+        TCP_KEEPINIT: lambda t: quirks.opening_time(t) // SECOND,
         TCP_USER_TIMEOUT: lambda t: t.user_timeout // MILLISECOND,
         TCP_CONGESTION: lambda t: t.congestion,
     },

@@ -1,7 +1,8 @@
 """The eleven states and the transitions between them (RFC 9293 section 3.3.2, figure 5)."""
 
 import pystack_c.const as C
-from pystack_c.tcp.tcb import STATE_NAMES, Tcb
+from pystack_c.tcp.snapshot import STATE_NAMES
+from pystack_c.tcp.tcb import Tcb
 
 # (old, new): the event that causes this transition. The figure in the documentation is drawn from this table.
 TRANSITIONS = {

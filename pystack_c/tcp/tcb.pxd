@@ -6,10 +6,14 @@ from pystack_c.endpoint cimport Endpoint
 from pystack_c.base.address cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_diff
+from pystack_c.tcp.ecn.accstate cimport AccEcn
 from pystack_c.tcp.congestion.base cimport CongestionControl
+from pystack_c.tcp.opening.tfostate cimport FastOpen
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf, new_recvbuf
 from pystack_c.tcp.queues.rtxq cimport RtxQueue, new_rtxq
 from pystack_c.tcp.queues.sendbuf cimport SendBuf, new_sendbuf
+from pystack_c.tcp.queues.share cimport over_share
+from pystack_c.tcp.urgstate cimport Urgent
 from pystack_c.base.timer cimport Timer
 
 @cython.final
@@ -131,68 +135,23 @@ cdef class Tcb(Endpoint):
     cdef public bint ecn_cwr
     cdef public uint32_t ecn_recover
     cdef public bint ecn_recover_set
-    cdef public bint accecn
-    cdef public bint acc_asked
-    cdef public int acc_syn
-    cdef public bint acc_again
-    cdef public int acc_answer
-    cdef public bint acc_counted
-    cdef public bint acc_respond
-    cdef public bint acc_skip
-    cdef public bint acc_first
-    cdef public bint acc_newer
-    cdef public bint acc_no_ect
-    cdef public bint acc_deaf
-    cdef public int acc_fail
-    cdef public int acc_last
-    cdef public int acc_last_data
-    cdef public int acc_switched
-    cdef public int64_t acc_unacked_ce
-    cdef public int acc_opt_seen
-    cdef public bint acc_opt_off
-    cdef public int acc_opt_due
-    cdef public int acc_opt_dups
-    cdef public int64_t acc_per_ack
-    cdef public bint acc_opt_last
-    cdef public int64_t r_cep
-    cdef public int64_t r_e0b
-    cdef public int64_t r_ceb
-    cdef public int64_t r_e1b
-    cdef public int64_t s_cep
-    cdef public int64_t s_e0b
-    cdef public int64_t s_ceb
-    cdef public int64_t s_e1b
-    cdef public int64_t told_e0b
-    cdef public int64_t told_ceb
-    cdef public int64_t told_e1b
+    cdef public AccEcn accecn
+    cdef public bint accecn_asked
     cdef public bint rcvbuf_fixed
     cdef public bint sndbuf_fixed
     cdef public int64_t rcv_copied
     cdef public int64_t rcv_space_at
     cdef public int64_t last_rtt
+    cdef public FastOpen tfo
     cdef public bint fastopen
-    cdef public bint fastopen_asked
-    cdef public bytes fastopen_cookie
-    cdef public int fastopen_qlen
-    cdef public bint fastopen_exp
-    cdef public bint fastopen_option
-    cdef public bytes fastopen_key
-    cdef public bint fastopen_no_cookie
-    cdef public bint fastopen_connect
-    cdef public bint fastopen_deferred
     cdef public bint syn_data
-    cdef public bint syn_data_acked
-    cdef public bint syn_again
     cdef public int64_t opened_at
     cdef public int64_t defer_accept
     cdef public int64_t window_clamp
     cdef public int64_t notsent_lowat
     cdef public int64_t linger2
     cdef public int min_ttl
-    cdef public bint urg_seen
-    cdef public int oob_byte
-    cdef public int oob_state
-    cdef public int64_t mark_left
+    cdef public Urgent urgent
     cdef public object rate
     cdef public bint own_recovery
     cdef public int64_t pacing_rate
@@ -256,7 +215,6 @@ cdef class Tcb(Endpoint):
     cdef public int64_t rto_recoveries
     cdef public int64_t rto_time
     cdef public int64_t rto_stamp
-    cdef public int fastopen_fail
     cdef public bint ecn_seen
     cdef public int64_t rcv_space
     cdef public int64_t charged
@@ -284,10 +242,6 @@ cdef class Tcb(Endpoint):
     cdef void _begin_rack(self) noexcept
     cdef void _begin_undo(self) noexcept
     cdef void _begin_ecn(self) noexcept
-    cdef void _begin_accecn(self) noexcept
-    cdef void _begin_accecn_counters(self) noexcept
-    cdef void _begin_fastopen(self) noexcept
-    cdef void _begin_urgent(self) noexcept
     cdef void _begin_options(self) noexcept
     cdef void _begin_statistics(self) noexcept
     cdef void _begin_progress(self) noexcept
@@ -312,5 +266,3 @@ cdef class Tcb(Endpoint):
 
 @cython.locals(tcb=Tcb)
 cpdef Tcb new_tcb(Core core)
-@cython.locals(share=int64_t)
-cpdef bint over_share(Core core, object addr, int64_t n) except? -1

@@ -5,47 +5,12 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_diff
-from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.probe import TIMER_NAMES
 from pystack_c.tcp.queues.recvbuf import new_recvbuf
 from pystack_c.tcp.queues.rtxq import new_rtxq
 from pystack_c.tcp.queues.sendbuf import new_sendbuf
-
-STATE_NAMES = {
-    C.ESTABLISHED: "ESTABLISHED",
-    C.SYN_SENT: "SYN-SENT",
-    C.SYN_RECEIVED: "SYN-RECEIVED",
-    C.FIN_WAIT_1: "FIN-WAIT-1",
-    C.FIN_WAIT_2: "FIN-WAIT-2",
-    C.TIME_WAIT: "TIME-WAIT",
-    C.CLOSED: "CLOSED",
-    C.CLOSE_WAIT: "CLOSE-WAIT",
-    C.LAST_ACK: "LAST-ACK",
-    C.LISTEN: "LISTEN",
-    C.CLOSING: "CLOSING",
-}
-
-PHASES = {
-    C.CA_OPEN: "open",
-    C.CA_DISORDER: "disorder",
-    C.CA_CWR: "cwr",
-    C.CA_RECOVERY: "recovery",
-    C.CA_LOSS: "loss",
-}
-
-# The bytes that a connection's buffers may hold in each direction, however scarce memory is (Linux: the minimum of
-# tcp_rmem and tcp_wmem).
-LEAST = 4096
-# A peer counts as a large user of memory if it holds more than this fraction (1/64) of tcp_mem_high.
-LARGE = 64
-
-# The fields in the snapshot of a TCB, which probe events and the stepper use.
-SNAPSHOT = (
-    "snd_una snd_nxt snd_wnd snd_wl1 snd_wl2 max_window iss rcv_nxt rcv_adv irs mss peer_mss rcv_mss snd_wscale "
-    "rcv_wscale sack_ok ts_ok ts_recent srtt rttvar min_rtt rto backoff cwnd ssthresh dupacks retries probes "
-    "fin_sent fin_received shut_rd shut_wr quickack nodelay total_retrans congestion"
-).split()
+from pystack_c.tcp.queues.share import LEAST, over_share
+from pystack_c.tcp.snapshot import snapshot
 
 
 class Tcb(Endpoint):
@@ -74,10 +39,6 @@ class Tcb(Endpoint):
         self._begin_rack()
         self._begin_undo()
         self._begin_ecn()
-        self._begin_accecn()
-        self._begin_accecn_counters()
-        self._begin_fastopen()
-        self._begin_urgent()
         self._begin_options()
         self._begin_statistics()
         self._begin_progress()
@@ -99,6 +60,10 @@ class Tcb(Endpoint):
         self.time_waiting = False  # counted among the connections in TIME-WAIT (tcp_max_tw_buckets)
         self.output_queued = False  # in core.output_queue (schedule.py)
         self.route: Any = None  # the route.Dst of outgoing segments
+        # Fast Open (RFC 7413; opening/fastopen.py)
+        self.tfo: Any = None  # its variables (opening/tfostate.py), or None if nothing has requested it
+        self.fastopen = False  # data in the SYN opened the connection
+        self.syn_data = False  # our SYN carried data
         self.opened_at = 0  # the time when the SYN arrived, for TCP_DEFER_ACCEPT
         self.syn_why = ""  # why the SYN or SYN-ACK is retransmitted before its timer expires, or ""
         self.syn_text: Any = None  # data in the SYN of a simultaneous open (3.10.7.3)
@@ -118,6 +83,7 @@ class Tcb(Endpoint):
         self.irs = 0  # IRS
         self.rcv_nxt = 0  # RCV.NXT
         self.rcv_up = 0  # RCV.UP
+        self.urgent: Any = None  # urgstate.py, or None if the peer has sent no urgent data
         self.last_ack_sent = 0  # Last.ACK.sent (RFC 7323 4.3)
 
     def _begin_segment_size(self) -> None:
@@ -283,82 +249,16 @@ class Tcb(Endpoint):
         self.frto_end = 0  # SND.NXT at the timeout
 
     def _begin_ecn(self) -> None:
-        """Classic ECN (RFC 3168; ecn/ecn.py)."""
-        self.ecn_asked = False  # our SYN requested ECN
+        """Classic ECN (RFC 3168; ecn/ecn.py), and accurate ECN (RFC 9768; ecn/accecn.py)."""
+        self.accecn: Any = None  # its variables (ecn/accstate.py) in AccECN mode, else None
+        self.accecn_asked = False  # our SYN requested AccECN
+        self.ecn_asked = False  # our SYN requested ECN, of either kind
         self.ecn_ok = False  # classic ECN is in use, not AccECN
         self.ecn_echo = False  # set ECE on each ACK until the sender sets CWR
         self.ecn_cwr = False  # set CWR on the next segment with new data
         self.ecn_recover = 0  # respond again only to an ACK beyond this number: one response per window
         self.ecn_recover_set = False  # ecn_recover is valid
         self.ecn_seen = False  # a packet with an ECT or CE codepoint arrived
-
-    def _begin_accecn(self) -> None:
-        """Accurate ECN (RFC 9768; ecn/accecn.py): the handshake, and detected failures."""
-        self.accecn = False  # AccECN mode
-        self.acc_asked = False  # our SYN requested AccECN
-        self.acc_syn = 0  # IP-ECN of the last SYN, which the SYN-ACK reports
-        self.acc_again = False  # another SYN arrived (3.1.5)
-        self.acc_answer = -1  # IP-ECN of the SYN-ACK as a handshake code, to send on a pure ACK (3.2.2.1)
-        self.acc_counted = False  # the CE mark of the SYN-ACK was counted
-        self.acc_respond = False  # the handshake was marked: respond in ESTABLISHED
-        self.acc_skip = False  # the next ACE field is a handshake code, not a counter
-        self.acc_first = False  # the next ACE field is the first counter, which must not be 0 (3.2.2.4)
-        self.acc_newer = False  # this ACK has a newer timestamp than all before (A.1)
-        self.acc_no_ect = False  # do not send ECT any more
-        self.acc_deaf = False  # the ACE field is unreliable, so ignore it
-        self.acc_fail = 0  # the sum of the accecn.*_FAIL_* bits (tcpi_accecn_fail_mode)
-        self.acc_last = 0  # IP-ECN of the last packet
-        self.acc_last_data = 0  # IP-ECN of the last packet with data
-        self.acc_switched = 0  # options still due because acc_last changed (3.2.3.3)
-        self.acc_unacked_ce = 0  # packets with CE since the last ACK (3.2.2.5.1)
-        self.acc_per_ack = 0  # the mean number of segments per ACK, with 6 fraction bits
-        self.acc_opt_seen = 0  # what the peer's options showed (tcpi_accecn_opt_seen)
-        self.acc_opt_off = False  # we do not send the option any more
-        self.acc_opt_due = 0  # accecn.FIRST_*: options due regardless of the counters
-        self.acc_opt_dups = 0  # consecutive duplicates after an ACK with the option (3.2.3.2.2)
-        self.acc_opt_last = False  # the last ACK had the option
-
-    def _begin_accecn_counters(self) -> None:
-        """The counters of accurate ECN (RFC 9768 3.2.1).
-
-        r_* are our counters as a receiver, s_* are the sender's copies, and told_* are the values in our last option.
-        """
-        self.r_cep = 0  # packets with CE
-        self.r_e0b = 0  # bytes with ECT(0), CE and ECT(1)
-        self.r_ceb = 0
-        self.r_e1b = 0
-        self.s_cep = 0
-        self.s_e0b = 0
-        self.s_ceb = 0
-        self.s_e1b = 0
-        self.told_e0b = 0
-        self.told_ceb = 0
-        self.told_e1b = 0
-
-    def _begin_fastopen(self) -> None:
-        """Fast Open (RFC 7413; opening/fastopen.py)."""
-        self.fastopen = False  # data in the SYN opened the connection
-        self.fastopen_asked = False  # the application requested Fast Open, or a cookie
-        self.fastopen_cookie: Any = None  # the cookie for the SYN or the SYN-ACK
-        self.fastopen_qlen = 0  # TCP_FASTOPEN: the limit of pending connections; 0: off
-        self.fastopen_exp = False  # use the experimental option kind (254)
-        self.fastopen_option = False  # our SYN carried the option
-        self.fastopen_key = b""  # TCP_FASTOPEN_KEY
-        self.fastopen_no_cookie = False  # TCP_FASTOPEN_NO_COOKIE
-        self.fastopen_connect = False  # TCP_FASTOPEN_CONNECT
-        self.fastopen_deferred = False  # the SYN waits for the first write
-        self.fastopen_fail = 0  # why it failed (tcpi_fastopen_client_fail)
-        self.syn_data = False  # our SYN carried data
-        self.syn_data_acked = False  # the data in our SYN was acknowledged
-        self.syn_again = False  # our SYN was retransmitted without Fast Open
-
-    def _begin_urgent(self) -> None:
-        """Urgent data (RFC 9293 3.8.5, RFC 6093; urgent.py)."""
-        self.urg_seen = False  # urgent data is pending: EV_PRI
-        self.oob_byte = -1  # the last urgent byte, removed from the stream
-        self.oob_state = 0  # one of C.OOB_*
-        self.mark_left = -1  # bytes to read before the mark; -1: no mark
-        self.oobinline = False  # SO_OOBINLINE
 
     def _begin_options(self) -> None:
         """The options that the application set: socket(7), tcp(7), ip(7)."""
@@ -368,11 +268,12 @@ class Tcb(Endpoint):
         self.push_now = False  # TCP_NODELAY was just set: send pending data
         self.notsent_lowat = 0  # TCP_NOTSENT_LOWAT; 0: use the setting
         self.rcvlowat = 1  # SO_RCVLOWAT
+        self.oobinline = False  # SO_OOBINLINE
         self.keepalive = False  # SO_KEEPALIVE
         self.keepidle = self.core.config.tcp_keepalive_time  # TCP_KEEPIDLE
         self.keepintvl = self.core.config.tcp_keepalive_intvl  # TCP_KEEPINTVL
         self.keepcnt = self.core.config.tcp_keepalive_probes  # TCP_KEEPCNT
-        self.keepinit = self.core.config.tcp_keepinit  # FreeBSD's TCP_KEEPINIT
+        self.keepinit = 0  # FreeBSD's TCP_KEEPINIT; 0: use the setting (quirks.opening_time)
         self.syn_retries = self.core.config.tcp_syn_retries  # TCP_SYNCNT
         self.user_timeout = 0  # TCP_USER_TIMEOUT (RFC 5482); 0: none
         self.defer_accept = 0  # TCP_DEFER_ACCEPT
@@ -473,7 +374,7 @@ class Tcb(Endpoint):
         if self.errqueue is not None and len(self.errqueue.queue) > 0:
             bits |= C.EV_ERR
         if self.state == C.SYN_SENT or (self.state == C.SYN_RECEIVED and not self.passive):
-            return bits | C.EV_OUT if self.fastopen_deferred else bits
+            return bits | C.EV_OUT if self.tfo is not None and self.tfo.deferred else bits
         if self.state == C.CLOSED:
             return bits | C.EV_HUP | C.EV_OUT | (C.EV_IN | C.EV_RDHUP if self.was_reset or self.fin_received else 0)
         if self.recvbuf.used >= self.rcvlowat or self.fin_received or self.shut_rd:
@@ -482,7 +383,7 @@ class Tcb(Endpoint):
             bits |= C.EV_RDHUP
         if self.shut_wr and self.fin_received:
             bits |= C.EV_HUP
-        if self.urg_seen:
+        if self.urgent is not None and self.urgent.seen:
             bits |= C.EV_PRI
         if self.shut_wr or (self.send_space() > 0 and self.few_unsent()):
             bits |= C.EV_OUT
@@ -498,7 +399,7 @@ class Tcb(Endpoint):
 
         Linux also reports a socket as writable only if a third is free.
         """
-        if self.chunks is not None and self.core.config.tcp_linux_queue:
+        if self.chunks is not None and self.chunks.linux:
             return self.chunks.space(self)
         size = self.send_limit()
         used = self.sendbuf.tail - self.sendbuf.head
@@ -533,31 +434,7 @@ class Tcb(Endpoint):
 
         `timers` has the deadlines of running timers.
         """
-        result: dict[str, Any] = {"state": STATE_NAMES[self.state]}
-        for name in SNAPSHOT:
-            result[name] = getattr(self, name)
-        result["rcv_wnd"] = self.rcv_wnd()
-        result["in_flight"] = self.in_flight()
-        result["sacked"] = self.rtxq.sacked_out
-        result["lost"] = self.rtxq.lost_out
-        result["retransmitted"] = self.rtxq.retrans_out
-        result["phase"] = PHASES[self.ca_state]
-        result["sendbuf"] = self.sendbuf.tail - self.sendbuf.head
-        result["recvbuf"] = self.recvbuf.used
-        result["ooo"] = self.recvbuf.ooo_bytes
-        timers = {}
-        for timer in (
-            self.rto_timer,
-            self.reorder_timer,
-            self.pace_timer,
-            self.delack_timer,
-            self.wait_timer,
-            self.keep_timer,
-        ):
-            if timer is not None and timer.deadline >= 0:
-                timers[TIMER_NAMES[timer.kind]] = timer.deadline
-        result["timers"] = timers
-        return result
+        return snapshot(self)
 
 
 def new_tcb(core: Any) -> Tcb:
@@ -565,23 +442,3 @@ def new_tcb(core: Any) -> Tcb:
     tcb: Tcb = Tcb.__new__(Tcb)
     tcb.begin(core, core.new_ident())
     return tcb
-
-
-def over_share(core: Core, addr: int, n: int) -> bool:
-    """Return True if `n` more bytes would exceed the memory share of the peer `addr` while memory is scarce.
-
-    queues/memory.py explains the shares.
-    """
-    if not core.tcp_pressure:
-        return False
-    share = core.config.tcp_mem_high * core.config.tcp_mem_share // 100
-    if core.tcp_memory + n <= share:
-        return False
-    if core.tcp_memory + n > (share + core.config.tcp_mem_high) // 2:
-        # Little memory is left, because some peers took their shares before others arrived. Allow only the minimum.
-        share = 0
-    elif core.tcp_large > 1:
-        share //= core.tcp_large
-    if share < core.config.tcp_mem_high // LARGE:
-        share = core.config.tcp_mem_high // LARGE
-    return core.tcp_peers.get(addr, 0) + n > share  # type: ignore[no-any-return]

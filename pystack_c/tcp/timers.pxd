@@ -6,7 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
-from pystack_c.tcp cimport mtuprobe, tell
+from pystack_c.tcp cimport mtuprobe, quirks, tell
 from pystack_c.tcp.close cimport finish, timed_out
 from pystack_c.tcp.output cimport send_new, waiting
 from pystack_c.tcp.rtotimer cimport set_persist_timer, set_rto_alone, set_rto_timer
@@ -29,7 +29,7 @@ cdef class TcpLayer(TcpTables):
 
 @cython.locals(config=Config)
 cpdef int give_up_after(Tcb tcb) except? -1
-@cython.locals(limit=int64_t)
+@cython.locals(limit=int64_t, opening=int64_t)
 cpdef int64_t time_limit(Tcb tcb) except? -1
 cpdef bint user_timeout_over(Tcb tcb) except -1
 cpdef bint window_shrunk(Tcb tcb) except -1

@@ -5,7 +5,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.timer import Timer
-from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp import mtuprobe, quirks, tell
 from pystack_c.tcp.close import finish, timed_out
 from pystack_c.tcp.loss.rack import note_probe
 from pystack_c.tcp.loss.recovery import overdue, timeout
@@ -71,14 +71,15 @@ def time_limit(tcb: Tcb) -> int:
     While the connection opens, FreeBSD's TCP_KEEPINIT applies if it is shorter.
     """
     limit = tcb.user_timeout
-    if tcb.syn_out() and tcb.keepinit > 0 and (limit == 0 or tcb.keepinit < limit):
-        limit = tcb.keepinit
+    opening = quirks.opening_time(tcb)
+    if opening > 0 and tcb.syn_out() and (limit == 0 or opening < limit):
+        limit = opening
     return limit
 
 
 def user_timeout_over(tcb: Tcb) -> bool:
     """Return True if data or a SYN has been unacknowledged for the user timeout."""
-    if tcb.keepinit > 0 and tcb.syn_out() and tcb.retry_start >= 0:
+    if quirks.opening_time(tcb) > 0 and tcb.syn_out() and tcb.retry_start >= 0:
         return tcb.core.now - tcb.retry_start >= time_limit(tcb)
     return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
 
@@ -114,7 +115,7 @@ def retransmission(tcb: Tcb) -> None:
     if tcb.retries == 1 and tcb.retry_start < 0:
         tcb.retry_start = core.now
     if tcb.syn_out():
-        if tcb.fastopen_asked:
+        if tcb.tfo is not None and tcb.tfo.asked:
             fastopen.no_answer(tcb)
         head = tcb.rtxq.head()
         tcb.rtxq.mark_lost(head)

@@ -2,6 +2,7 @@ cimport cython
 cimport pystack_c.const as C
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_gt
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.data cimport fin_again
 from pystack_c.tcp.delack cimport ack_now
 from pystack_c.tcp.opening.listen cimport listen_state

@@ -3,6 +3,7 @@
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_gt
 from pystack_c.packet import Packet
+from pystack_c.tcp import quirks
 from pystack_c.tcp.data import fin_again
 from pystack_c.tcp.delack import ack_now
 from pystack_c.tcp.opening.listen import listen_state
@@ -14,10 +15,33 @@ def time_wait(tcb: Tcb, pkt: Packet) -> bool:
     flags = pkt.tcp_flags
     if flags & C.SYN and not flags & (C.RST | C.ACK) and reopen(tcb, pkt):
         return True
-    if tcb.core.config.tcp_tw_answer and not flags & C.RST and (flags & C.ACK == 0 or flags & C.SYN == 0):
+    if quirks.answers_in_time_wait(tcb, flags):
         time_wait_answer(tcb, pkt)
         return True
     return False
+
+
+def reopen(tcb: Tcb, pkt: Packet) -> bool:
+    """Let a new SYN reopen a connection in TIME-WAIT, if it cannot be an old duplicate (MAY-2, RFC 6191).
+
+    The new connection starts beyond all sequence numbers sent before (see `start_sequence`). If none opens, TIME-WAIT
+    continues. Return True if a listener processed the SYN.
+    """
+    if not quirks.syn_opens(tcb.core, pkt.tcp_flags):
+        return False
+    newer = seq_gt(pkt.seq, tcb.rcv_nxt)
+    if tcb.ts_ok and pkt.opt_ts:
+        newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
+    if not newer:
+        return False
+    listener = tcb.core.tcp.listener_for(pkt)
+    if listener is None:
+        return False
+    listen_state(listener, pkt, tcb)
+    return True
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
 
 
 def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
@@ -32,24 +56,3 @@ def time_wait_answer(tcb: Tcb, pkt: Packet) -> None:
         fin_again(tcb)
     elif pkt.l4_end > pkt.data_off or pkt.seq != tcb.rcv_nxt or pkt.ack != tcb.snd_nxt:
         ack_now(tcb, "the segment is outside the window, so an ACK reports the window", "FreeBSD tcp_twcheck")
-
-
-def reopen(tcb: Tcb, pkt: Packet) -> bool:
-    """Let a new SYN reopen a connection in TIME-WAIT, if it cannot be an old duplicate (MAY-2, RFC 6191).
-
-    The new connection starts beyond all sequence numbers sent before (see `start_sequence`). If none opens, TIME-WAIT
-    continues. Return True if a listener processed the SYN.
-    """
-    if pkt.tcp_flags & C.FIN and tcb.core.config.tcp_drop_synfin > 0:
-        # A SYN with FIN does not open a connection.
-        return False
-    newer = seq_gt(pkt.seq, tcb.rcv_nxt)
-    if tcb.ts_ok and pkt.opt_ts:
-        newer = seq_gt(pkt.tsval, tcb.ts_recent) or (pkt.tsval == tcb.ts_recent and newer)
-    if not newer:
-        return False
-    listener = tcb.core.tcp.listener_for(pkt)
-    if listener is None:
-        return False
-    listen_state(listener, pkt, tcb)
-    return True

@@ -9,6 +9,7 @@ from pystack_c.tcp import tell
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.tcp.urgstate import Urgent
 
 
 def recv_urgent(tcb: Tcb, flags: int) -> bytes:
@@ -16,29 +17,37 @@ def recv_urgent(tcb: Tcb, flags: int) -> bytes:
 
     Raise OSError with EINVAL if there is none, or with EAGAIN if it has not arrived yet.
     """
-    if tcb.oobinline or tcb.oob_state == C.OOB_NONE or tcb.oob_state == C.OOB_READ:
+    urg: Urgent = tcb.urgent
+    if tcb.oobinline or urg is None or urg.state == C.OOB_NONE or urg.state == C.OOB_READ:
         raise error(errno.EINVAL)
-    if tcb.oob_state == C.OOB_EXPECTED:
+    if urg.state == C.OOB_EXPECTED:
         raise error(errno.EAGAIN)
-    data = bytes((tcb.oob_byte,))
+    data = bytes((urg.byte,))
     if not flags & C.MSG_PEEK:
-        tcb.oob_state = C.OOB_READ
-        tcb.urg_seen = False
+        urg.state = C.OOB_READ
+        urg.seen = False
     return data
 
 
+def up_to_mark(tcb: Tcb, n: int) -> int:
+    """How many of `n` bytes one read takes, which never crosses the mark. (Called if there is urgent data.)"""
+    left = tcb.urgent.mark_left
+    return left if 0 < left < n else n  # type: ignore[no-any-return]
+
+
 def pass_mark(tcb: Tcb, n: int) -> None:
-    """Update the distance to the mark after the application has read `n` bytes."""
-    if tcb.mark_left < 0:
+    """Update the distance to the mark after the application has read `n` bytes. (Called if there is urgent data.)"""
+    urg: Urgent = tcb.urgent
+    if urg.mark_left < 0:
         return
-    if tcb.mark_left == 0:
+    if urg.mark_left == 0:
         # The application reads beyond the mark, so the urgent data is no longer pending.
-        tcb.mark_left = -1
-        tcb.urg_seen = False
-        if tcb.oob_state == C.OOB_READ:
-            tcb.oob_state = C.OOB_NONE
+        urg.mark_left = -1
+        urg.seen = False
+        if urg.state == C.OOB_READ:
+            urg.state = C.OOB_NONE
         return
-    tcb.mark_left -= n
+    urg.mark_left -= n
 
 
 def urgent(tcb: Tcb, pkt: Packet) -> None:
@@ -49,8 +58,10 @@ def urgent(tcb: Tcb, pkt: Packet) -> None:
     up = seq_add(pkt.seq, pkt.urg)
     if seq_gt(up, tcb.rcv_up) and seq_gt(up, tcb.rcv_nxt):
         tcb.rcv_up = up
-        tcb.urg_seen = True
-        tcb.oob_state = C.OOB_EXPECTED
+        if tcb.urgent is None:
+            tcb.urgent = Urgent()
+        tcb.urgent.seen = True
+        tcb.urgent.state = C.OOB_EXPECTED
         tell.received(tcb, "tcp.urgent", up, 0, "the peer's urgent data ends there", "RFC 9293 3.8.5")
         tcb.wake(C.EV_PRI)
 
@@ -60,15 +71,16 @@ def urgent_byte(tcb: Tcb) -> None:
 
     The byte is removed from the stream unless SO_OOBINLINE is set (RFC 6093 3.2).
     """
+    urg: Urgent = tcb.urgent
     buf = tcb.recvbuf
     place = buf.used - seq_diff(tcb.rcv_nxt, tcb.rcv_up) - 1
-    tcb.oob_state = C.OOB_HERE
+    urg.state = C.OOB_HERE
     if place < 0:
         return
     if tcb.oobinline:
-        tcb.oob_state = C.OOB_NONE
+        urg.state = C.OOB_NONE
     else:
-        tcb.oob_byte = buf.cut(place)
+        urg.byte = buf.cut(place)
         memory.settle(tcb)
-    tcb.mark_left = place
+    urg.mark_left = place
     tcb.wake(C.EV_PRI)

@@ -7,11 +7,12 @@ from pystack_c.ip.routing cimport route_output
 from pystack_c.route cimport Dst
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
-from pystack_c.tcp cimport tell
+from pystack_c.tcp cimport quirks, tell
 from pystack_c.tcp.close cimport abort_connection, await_fin, finish
 from pystack_c.tcp.opening.handshake cimport window_scale
 from pystack_c.tcp.opening.isn cimport start_sequence
 from pystack_c.tcp.opening.listener cimport Listener
+from pystack_c.tcp.opening.tfostate cimport FastOpen
 from pystack_c.tcp.schedule cimport schedule
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.mss cimport have_route
@@ -22,7 +23,7 @@ from pystack_c.tcp.tcb cimport Tcb, new_tcb
 from pystack_c.tcp.window cimport window_update
 from pystack_c.tcp.queues.autotune cimport tune_receive_buffer
 from pystack_c.tcp.errors cimport error
-from pystack_c.tcp.urgent cimport pass_mark, recv_urgent
+from pystack_c.tcp.urgent cimport pass_mark, recv_urgent, up_to_mark
 
 @cython.locals(tcb=Tcb)
 cpdef Tcb tcp_open(Core core, int64_t now)
@@ -46,7 +47,7 @@ cpdef bint at_mark(Tcb tcb, int64_t now) except -1
 cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
-@cython.locals(core=Core)
+@cython.locals(core=Core, tfo=FastOpen)
 cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)
@@ -56,3 +57,4 @@ cpdef close_listener(Tcb tcb)
 cpdef close(Tcb tcb, int64_t now)
 @cython.locals(core=Core)
 cpdef abort(Tcb tcb, int64_t now)
+cdef bint _linux_queue(Tcb tcb) noexcept

@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack_c.ip import encap
 from pystack_c.ip.routing import route_output
 from pystack_c.sockets import ports
-from pystack_c.tcp import tell
+from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
 from pystack_c.tcp.errors import error
 from pystack_c.tcp.mss import have_route
@@ -19,13 +19,14 @@ from pystack_c.tcp.opening import fastopen
 from pystack_c.tcp.opening.handshake import window_scale
 from pystack_c.tcp.opening.isn import start_sequence
 from pystack_c.tcp.opening.listener import Listener
+from pystack_c.tcp.opening.tfostate import FastOpen
 from pystack_c.tcp.queues import chunks, errqueue, memory
 from pystack_c.tcp.queues.autotune import tune_receive_buffer
 from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.state import set_state
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb, new_tcb
-from pystack_c.tcp.urgent import pass_mark, recv_urgent
+from pystack_c.tcp.urgent import pass_mark, recv_urgent, up_to_mark
 from pystack_c.tcp.window import window_update
 
 SHUT_RD = 0
@@ -37,8 +38,7 @@ def tcp_open(core: Any, now: int) -> Tcb:
     """Return a new stream endpoint that is CLOSED and unbound."""
     core.now = now
     tcb = new_tcb(core)
-    if core.config.tcp_always_keepalive:
-        tcb.keepalive = True
+    tcb.keepalive = quirks.keeps_alive(core)
     core.endpoints[tcb.ident] = tcb
     return tcb
 
@@ -105,7 +105,7 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core = tcb.core
     core.now = now
     if tcb.state == C.SYN_SENT or (tcb.state == C.SYN_RECEIVED and not tcb.passive):
-        raise error(errno.EISCONN if tcb.fastopen_deferred else errno.EALREADY)
+        raise error(errno.EISCONN if tcb.tfo is not None and tcb.tfo.deferred else errno.EALREADY)
     if tcb.state == C.LISTEN or tcb.state != C.CLOSED or tcb.raddr != 0:
         raise error(errno.EISCONN)
     if addr == 0:
@@ -146,11 +146,11 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     tables.register(tcb)
     core.counters.TcpActiveOpens += 1
     set_state(tcb, C.SYN_SENT, "the application called connect (active OPEN)", "RFC 9293 3.10.1")
-    if tcb.fastopen_connect and core.config.tcp_fastopen & fastopen.CLIENT:
+    if tcb.tfo is not None and tcb.tfo.connect and core.config.tcp_fastopen & fastopen.CLIENT:
         # TCP_FASTOPEN_CONNECT: if the SYN may carry data, it waits for the first write.
-        tcb.fastopen_asked = True
-        tcb.fastopen_deferred = fastopen.may_carry_data(tcb)
-        if tcb.fastopen_deferred:
+        tcb.tfo.asked = True
+        tcb.tfo.deferred = fastopen.may_carry_data(tcb)
+        if tcb.tfo.deferred:
             tcb.wake(C.EV_OUT)
             return
     schedule(tcb)
@@ -174,7 +174,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     state = tcb.state
     if tcb.shut_wr:
         raise error(errno.EPIPE)
-    if tcb.fastopen_deferred:
+    if tcb.tfo is not None and tcb.tfo.deferred:
         n = syn_with_data(tcb, data)
         if tcb.errqueue is not None and n > 0:
             errqueue.written(tcb, flags, n)
@@ -186,7 +186,7 @@ def send(tcb: Tcb, data: bytes, flags: int, now: int) -> int:
     buf = tcb.sendbuf
     room = tcb.send_limit() - (buf.tail - buf.head)
     n = len(data)
-    pieces = chunks.of(tcb, flags) if tcb.core.config.tcp_linux_queue or flags & C.MSG_EOR else tcb.chunks
+    pieces = chunks.of(tcb, flags) if flags & C.MSG_EOR or _linux_queue(tcb) else tcb.chunks
     if pieces is not None and pieces.linux:
         room = pieces.admit(tcb, n, flags)
     more = flags & C.MSG_MORE != 0
@@ -227,13 +227,13 @@ def recv(tcb: Tcb, n: int, flags: int, now: int) -> bytes | None:
     if flags & C.MSG_OOB:
         return recv_urgent(tcb, flags)
     if buf.used > 0 and n > 0:
-        if tcb.mark_left > 0 and n > tcb.mark_left:
-            # A read never crosses the urgent mark.
-            n = tcb.mark_left
+        if tcb.urgent is not None:
+            n = up_to_mark(tcb, n)
         data = buf.get(n, flags & C.MSG_PEEK != 0)
         if not flags & C.MSG_PEEK:
             memory.settle(tcb)
-            pass_mark(tcb, len(data))
+            if tcb.urgent is not None:
+                pass_mark(tcb, len(data))
             tune_receive_buffer(tcb, len(data))
             window_update(tcb)
         return data
@@ -254,13 +254,14 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
     buf = tcb.recvbuf
     if n > buf.used:
         n = buf.used
-    if tcb.mark_left > 0 and n > tcb.mark_left:
-        n = tcb.mark_left
+    if tcb.urgent is not None:
+        n = up_to_mark(tcb, n)
     if n <= 0:
         return 0
     buf.drop(n)
     memory.settle(tcb)
-    pass_mark(tcb, n)
+    if tcb.urgent is not None:
+        pass_mark(tcb, n)
     tune_receive_buffer(tcb, n)
     window_update(tcb)
     return n
@@ -269,7 +270,7 @@ def skip(tcb: Tcb, n: int, now: int) -> int:
 def at_mark(tcb: Tcb, now: int) -> bool:
     """Return True if the next byte is the first one after the urgent data (SIOCATMARK, MUST-33)."""
     tcb.core.now = now
-    return tcb.mark_left == 0
+    return tcb.urgent is not None and tcb.urgent.mark_left == 0
 
 
 def unread(tcb: Tcb, now: int) -> int:
@@ -288,16 +289,17 @@ def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> i
     core.now = now
     if not core.config.tcp_fastopen & fastopen.CLIENT:
         raise error(errno.EOPNOTSUPP)
-    if not tcb.fastopen_deferred:
-        tcb.fastopen_connect = False
+    tfo: FastOpen = fastopen.of(tcb)
+    if not tfo.deferred:
+        tfo.connect = False
         connect(tcb, addr, port, now)
-    tcb.fastopen_asked = True
+    tfo.asked = True
     return syn_with_data(tcb, data)
 
 
 def syn_with_data(tcb: Tcb, data: bytes) -> int:
     """Send the SYN now with as many bytes of the data as it may carry, and return their number."""
-    tcb.fastopen_deferred = False
+    tcb.tfo.deferred = False
     n = fastopen.syn_room(tcb) if fastopen.may_carry_data(tcb) else 0
     if len(data) < n:
         n = len(data)
@@ -405,3 +407,11 @@ def abort(tcb: Tcb, now: int) -> None:
         return
     abort_connection(tcb, errno.ECONNABORTED, "ABORT", "RFC 9293 3.10.5")
     close(tcb, now)
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _linux_queue(tcb: Tcb) -> bool:
+    """For Linux, the write queue is kept in chunks from the first write on (queues/chunks.py)."""
+    return tcb.core.config.tcp_linux_queue

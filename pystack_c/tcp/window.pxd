@@ -19,3 +19,5 @@ cpdef window_update(Tcb tcb)
 @cython.locals(most=int64_t, size=int64_t)
 cdef _freebsd_update(Tcb tcb, int64_t free, int64_t left)
 cdef str _why_update(Tcb tcb, int64_t free)
+cdef bint _announces_all(Tcb tcb) noexcept
+cdef bint _waits_for_quarter(Tcb tcb) noexcept

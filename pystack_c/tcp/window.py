@@ -38,7 +38,7 @@ def select_window(tcb: Tcb) -> int:
     free = free_space(tcb)
     edge = seq_add(tcb.rcv_nxt, free)
     step = tcb.rcv_mss if tcb.rcv_mss < buf.size // 2 else buf.size // 2
-    if not tcb.core.config.tcp_sws or tcb.core.config.tcp_exact_window:
+    if not tcb.core.config.tcp_sws or _announces_all(tcb):
         step = 1
     if seq_diff(edge, tcb.rcv_adv) >= step:
         tcb.rcv_adv = edge
@@ -81,7 +81,7 @@ def window_update(tcb: Tcb) -> None:
     if tcb.syn_window and left >= 0x8000:
         # The peer knows only the window of our SYN, which cannot exceed 64 KiB. So the update is not urgent.
         return
-    if tcb.core.config.tcp_update_quarter:
+    if _waits_for_quarter(tcb):
         _freebsd_update(tcb, free, left)
         return
     step = buf.size // 2 if buf.size // 2 < tcb.rcv_mss else tcb.rcv_mss
@@ -91,13 +91,26 @@ def window_update(tcb: Tcb) -> None:
         ack_now(tcb, _why_update(tcb, free), "RFC 9293 3.8.6.2.2")
 
 
+def _why_update(tcb: Tcb, free: int) -> str:
+    return "" if tcb.core.probe is None else f"window update: the application read, and {free} bytes are free again"
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _announces_all(tcb: Tcb) -> bool:
+    """For FreeBSD, and for Linux with a window scale, every free byte is announced."""
+    return tcb.core.config.tcp_exact_window
+
+
+def _waits_for_quarter(tcb: Tcb) -> bool:
+    """For FreeBSD, the size of the buffer decides about a window update."""
+    return tcb.core.config.tcp_update_quarter
+
+
 def _freebsd_update(tcb: Tcb, free: int, left: int) -> None:
     """Announce a larger window as FreeBSD does: a worthwhile step is two segments and a quarter of the buffer."""
     most = 0xFFFF << tcb.rcv_wscale
     size = tcb.recvbuf.size if tcb.recvbuf.size < most else most
     if free - left >= 2 * tcb.mss and free - left >= size // 4:
         ack_now(tcb, _why_update(tcb, free), "FreeBSD tcp_output")
-
-
-def _why_update(tcb: Tcb, free: int) -> str:
-    return "" if tcb.core.probe is None else f"window update: the application read, and {free} bytes are free again"

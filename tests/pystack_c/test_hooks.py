@@ -1,14 +1,18 @@
 """The five places of a packet filter: which packets pass which of them, in which order, and what a verdict does."""
 
+import contextlib
 import errno
 
 import pytest
 
+import pystack_c.const as C
 from pystack_c.filter import hooks
-from pystack_c.sockets import udp
+from pystack_c.sockets import raw, sockopt, udp
 from tests import frames as f
 from tests.pystack_c.test_forward import router
-from tests.support.peer import Peer, ip_packet
+from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet
+from tests.support.tcp_peer import Peer as TcpPeer
+from tests.support.tcp_peer import S
 
 ECHO = f.icmp(8, 0, b"\0\1\0\1", b"ping")
 
@@ -93,13 +97,123 @@ def test_priorities_order_the_hooks_and_a_drop_ends_the_rest():
     assert order == ["early", "drops"]
 
 
-def test_a_new_rule_is_asked_although_the_hosts_were_accepted_before():
-    """The shortcut for the same two hosts skips address checks, never the hooks."""
+@pytest.mark.parametrize("place", [hooks.OUTPUT, hooks.POSTROUTING])
+def test_a_stolen_packet_has_been_sent_for_its_sender_as_on_linux(place):
     peer = Peer()
-    assert len(peer.send(ECHO, 1)) == 1
-    seen = watch(peer, hooks.DROP, hooks.PREROUTING)
+    watch(peer, hooks.STOLEN, place)
+    socket = peer.call(udp.udp_open, peer.stack)
+    assert peer.call(udp.sendto, socket, b"data", peer.me, 9, 0) == 4
+    assert peer.seen == [] and peer.drops == {}
+    assert peer.stack.counters.UdpOutDatagrams == 1
+
+
+@pytest.mark.parametrize(("verdict", "copies"), [(hooks.ACCEPT, 1), (hooks.STOLEN, 0)])
+def test_no_copy_of_a_stolen_broadcast_comes_back(verdict, copies):
+    peer = Peer()
+    watch(peer, verdict, hooks.OUTPUT)
+    socket = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.setsockopt, socket, sockopt.SOL_SOCKET, sockopt.SO_BROADCAST, 1)
+    peer.call(udp.bind, socket, 0, 53)
+    assert peer.call(udp.sendto, socket, b"data", f.addr("10.0.0.255"), 53, 0) == 4
+    assert socket.queue.count == copies
+
+
+@pytest.mark.parametrize("verdict", [hooks.ACCEPT, hooks.DROP, hooks.STOLEN])
+def test_the_record_keeps_no_payload(verdict):
+    """Neither of a packet that a hook refused or took, nor of one that is too long, nor of a forwarded one."""
+    peer = router()
+    watch(peer, verdict, hooks.POSTROUTING)
+    socket = peer.call(udp.udp_open, peer.stack)
+    peer.call(udp.setsockopt, socket, sockopt.IPPROTO_IP, sockopt.IP_MTU_DISCOVER, 2)
+    for size in (4, 3000, 65507):
+        with contextlib.suppress(OSError):
+            peer.call(udp.sendto, socket, bytes(size), peer.me, 9, 0)
+        assert peer.stack.out.payload is None
+    with pytest.raises(OSError) as caught:
+        peer.call(udp.setsockopt, socket, sockopt.IPPROTO_IP, sockopt.IP_OPTIONS, bytes([1] * 40))
+        peer.call(udp.sendto, socket, bytes(65507), peer.me, 9, 0)
+    assert caught.value.errno == errno.EMSGSIZE and peer.stack.out.payload is None
+    peer.send(ECHO, 1, dst="192.0.2.2", ttl=9)
+    assert peer.stack.out.payload is None
+
+
+def test_a_hook_sees_an_offloaded_group_whole():
+    """At postrouting, before a router cuts the group, the record is as complete as that of a single packet."""
+    peer = router()
+    seen = []
+
+    def hook(core, place, iface, out):
+        seen.append((out.src, out.daddr, out.proto, out.ttl, out.tos, out.gso_size, bytes(out.payload)))
+        return hooks.ACCEPT if len(seen) == 1 else hooks.DROP
+
+    hooks.attach(peer.stack, hooks.POSTROUTING, hook)
+    data = bytes(range(250)) * 10
+    group = f.tcp("10.0.0.2", 5, "192.0.2.2", 80, C.ACK, 1, 9, data, partial=True)
+    packet = ip_packet("10.0.0.2", "192.0.2.2", 6, group, ttl=9, tos=0x20)
+    frame = f.ether(packet, 0x0800, PEER_MAC, STACK_MAC)
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 1000)
+    sizes = [len(segment.l4) for segment in peer.drain()]
+    assert sizes == [1020, 1020, 520]
+    peer.stack.receive(peer.iface, frame, 0, 0, C.RX_CSUM_OK, 1000)
+    assert peer.drain() == [] and peer.stack.out.payload is None
+    assert seen == [(f.addr("10.0.0.2"), f.addr("192.0.2.2"), 6, 8, 0x20, 1000, group)] * 2
+
+
+@pytest.mark.parametrize("place", [hooks.PREROUTING, hooks.INPUT, hooks.OUTPUT, hooks.POSTROUTING])
+def test_a_new_rule_is_asked_although_the_hosts_were_accepted_before(place):
+    """The shortcut for the same two hosts skips address checks, never the hooks; and it belongs to the rules before."""
+    peer = Peer()
+    core = peer.stack
+    for _ in range(2):
+        assert len(peer.send(ECHO, 1)) == 1
+    assert (core.ok_src, core.ok_dst, core.ok_epoch) == (peer.me, peer.addr, core.route_epoch)
+
+    def hook(core, place, iface, packet):
+        return hooks.DROP
+
+    hooks.attach(core, place, hook)
+    assert core.ok_epoch != core.route_epoch
     assert peer.send(ECHO, 1) == []
-    assert seen == ["prerouting eth0"]
+    assert peer.drops == {"filter-" + hooks.NAMES[place]: 1}
+    hooks.detach(core, place, hook)
+    assert core.ok_epoch != core.route_epoch
+    assert len(peer.send(ECHO, 1)) == 1
+
+
+@pytest.mark.parametrize("place", [hooks.PREROUTING, hooks.INPUT, hooks.OUTPUT, hooks.POSTROUTING])
+def test_a_new_rule_is_asked_about_an_open_connection(place):
+    """Its route is the one from before the rule, and its segments pass by the shortcut."""
+    peer = TcpPeer()
+    conn = peer.established()
+    assert conn.rx(data=b"one") == [] and len(peer.advance(S)) == 1
+
+    def hook(core, place, iface, packet):
+        return hooks.DROP
+
+    hooks.attach(peer.stack, place, hook)
+    conn.rx(data=b"two")
+    assert peer.advance(S) == []
+    assert peer.stack.counters.drops["filter-" + hooks.NAMES[place]] >= 1
+
+
+def test_a_hook_that_changes_the_destination_is_heeded_although_the_hosts_were_accepted_before():
+    """A rule that sends the packets elsewhere must not find its packets accepted for this host, nor others for it."""
+    peer = router()
+    assert len(peer.send(ECHO, 1)) == 1
+    to = f.addr("192.0.2.2")
+
+    def hook(core, place, iface, pkt):
+        pkt.dst = to
+        return hooks.ACCEPT
+
+    hooks.attach(peer.stack, hooks.PREROUTING, hook)
+    peer.send(ECHO, 1)
+    assert peer.stack.counters.IpForwDatagrams == 1
+    to = peer.addr
+    assert len(peer.send(ECHO, 1)) == 1
+    to = f.addr("192.0.2.2")
+    peer.send(ECHO, 1)
+    assert peer.stack.counters.IpForwDatagrams == 2
 
 
 def test_detached_hooks_leave_nothing_behind():
@@ -132,3 +246,27 @@ def test_a_hook_sees_the_packet_that_a_router_sends():
     packet = ip_packet("10.0.0.2", "192.0.2.2", 99, b"payload", ttl=9, tos=0x20)
     assert len(peer.packet(packet)) == 1
     assert seen == [(f.addr("10.0.0.2"), f.addr("192.0.2.2"), 99, 8, 0x20, b"payload")]
+
+
+@pytest.mark.parametrize("place", [hooks.OUTPUT, hooks.POSTROUTING])
+@pytest.mark.parametrize("verdict", [hooks.ACCEPT, hooks.DROP, hooks.STOLEN])
+def test_a_packet_with_a_header_of_its_own_passes_the_hooks(place, verdict):
+    """A raw socket with IP_HDRINCL is no way around the filter."""
+    peer = Peer()
+    seen = []
+
+    def hook(core, at, iface, out):
+        seen.append((out.daddr, out.proto, out.ttl, out.tos, bytes(out.payload)))
+        return verdict
+
+    hooks.attach(peer.stack, place, hook)
+    socket = peer.call(raw.raw_open, peer.stack, 255)
+    packet = ip_packet(peer.addr, peer.me, 99, b"payload", ttl=9, tos=0x20)
+    if verdict == hooks.DROP:
+        with pytest.raises(OSError) as caught:
+            peer.call(raw.sendto, socket, packet, peer.me, 0, 0)
+        assert caught.value.errno == errno.EPERM
+    else:
+        assert peer.call(raw.sendto, socket, packet, peer.me, 0, 0) == len(packet)
+    assert len(peer.seen) == (1 if verdict == hooks.ACCEPT else 0)
+    assert seen == [(peer.me, 99, 9, 0x20, b"payload")] and peer.stack.out.payload is None

@@ -161,7 +161,7 @@ def test_must_66_rst_and_urg_count_at_a_closed_window(make):
     conn.tcb.take_pending()
     conn.rx(ACK | URG, b"text", urg=5)
     conn.seq = (conn.seq - 4) & M32
-    assert conn.tcb.take_pending() & 2 and conn.tcb.urg_seen and conn.tcb.rcv_nxt == conn.seq
+    assert conn.tcb.take_pending() & 2 and conn.tcb.urgent.seen and conn.tcb.rcv_nxt == conn.seq
     conn.rx(RST, b"text")
     assert conn.state == "CLOSED"
 

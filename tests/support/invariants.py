@@ -10,8 +10,9 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.ip.routing import DST_CACHE_MAX
 from pystack_c.tcp.queues import memory
+from pystack_c.tcp.queues.share import LARGE
+from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.tables import conn_key
-from pystack_c.tcp.tcb import LARGE, STATE_NAMES
 
 SYNCHRONIZED = (
     C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.LAST_ACK, C.CLOSING, C.TIME_WAIT

@@ -13,7 +13,7 @@ import pystack_c.const as C
 from pystack_c.config import profile as config_profile
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.tcp.snapshot import STATE_NAMES
 from tests.support.segments import ACK, FIN, M32, RST, SYN, Segment, decode, ones
 
 MS, S = 1_000_000, 1_000_000_000

@@ -112,7 +112,7 @@ class World:
                 self._accounted(step, before)
             self.watch.check()
             for tcb in self.stack.tcp.all():
-                if tcb.oob_state > C.OOB_EXPECTED:
+                if tcb.urgent is not None and tcb.urgent.state > C.OOB_EXPECTED:
                     self.cut[tcb.ident] = True
         return (result, frames)
 

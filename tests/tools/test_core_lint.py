@@ -79,3 +79,50 @@ def test_a_proof_is_taken(tmp_path):
 
 def test_the_directive(tmp_path):
     assert findings(tmp_path, setup=SETUP.replace("False", "True")) == ["cdivision must be off"]
+
+
+QUIRK_FILES = {
+    "settings/quirks.py": "class QuirkSettings:\n    def _some(self):\n        self.tcp_odd = False\n",
+    "tcp/quirks.py": "def odd(tcb):\n    return tcb.core.config.tcp_odd\n",
+}
+
+
+def quirk_findings(tmp_path, path, text):
+    """What the lint says about the reads of quirks in a tree that has this module."""
+    for name, content in {**QUIRK_FILES, path: text}.items():
+        (tmp_path / "pystack_c" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pystack_c" / name).write_text(content)
+    return [(finding.path, finding.line, finding.text) for finding in core_lint.check_quirks(tmp_path)]
+
+
+@pytest.mark.parametrize("read", ["core.config.tcp_odd", 'getattr(config, "tcp_odd")'])
+def test_the_main_path_reads_no_quirk(tmp_path, read):
+    text = f"def arrives(core, config):\n    return {read}\n"
+    (found,) = quirk_findings(tmp_path, "tcp/input.py", text)
+    assert found == ("pystack_c/tcp/input.py", 2, "tcp_odd is a quirk: ask a function of tcp/quirks.py")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def arrives(core):\n    return core.config.tcp_even\n",
+        "def arrives(core):\n    return _odd(core)\n\n\n# -- quirks ----\n\n\ndef _odd(core):\n    return core.config.tcp_odd\n",
+    ],
+)
+def test_control_no_quirk_and_a_quirk_under_its_heading(tmp_path, text):
+    assert quirk_findings(tmp_path, "tcp/input.py", text) == []
+
+
+def test_control_the_headings_of_the_tree_are_needed(tmp_path):
+    """Without the heading, the same modules have findings, and the settings are found at all."""
+    names = core_lint.quirk_settings(ROOT)
+    assert {"tcp_buffer_window", "tcp_crossed_text", "tcp_linux_queue"} <= names and "tcp_sws" not in names
+    quirks = (ROOT / core_lint.QUIRKS).read_text()
+    for module in ("tcp/input.py", "tcp/window.py", "tcp/loss/rtt.py"):
+        source = (ROOT / "pystack_c" / module).read_text()
+        assert core_lint.QUIRK_HEADING in source
+        text = source.replace(core_lint.QUIRK_HEADING, "# --")
+        assert quirk_findings(tmp_path, module, text) == []  # no setting of that small tree
+        (tmp_path / core_lint.QUIRKS).write_text(quirks)
+        assert core_lint.check_quirks(tmp_path) != []
+        (tmp_path / "pystack_c" / module).unlink()

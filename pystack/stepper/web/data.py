@@ -11,8 +11,8 @@ from pystack.stepper import explain, snapshot
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
 from pystack_c.probe import KINDS
+from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.state import TRANSITIONS
-from pystack_c.tcp.tcb import STATE_NAMES
 
 if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario

@@ -64,7 +64,7 @@ class Cubic(CongestionControl):
         """Set the initial window (RFC 6928)."""
         t: Tcb = tcb
         t.cwnd = initial_window(t)
-        if t.core.config.tcp_cubic_linux:
+        if quirks.cubic_as_linux(t):
             self.steps = LinuxCubic()
 
     def ack_received(self, tcb: Tcb, acked: int) -> None:

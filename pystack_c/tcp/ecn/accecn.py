@@ -7,6 +7,7 @@ of r_cep. An option carries the byte counters. A sender keeps copies of the coun
 
 from pystack_c.packet import Packet
 from pystack_c.tcp import tell
+from pystack_c.tcp.ecn.accstate import AccEcn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.wire.tcp import write_accecn
 
@@ -30,21 +31,9 @@ REPEAT = 1 << 22
 
 
 def enter(tcb: Tcb) -> None:
-    """Enter AccECN mode (3.2.1).
-
-    The counters do not start at zero, so that a middlebox that clears them is detected.
-    """
-    tcb.accecn = True
+    """Enter AccECN mode (3.2.1)."""
+    tcb.accecn = AccEcn()
     tcb.ecn_ok = False
-    tcb.r_cep = 5
-    tcb.r_e0b = tcb.r_e1b = 1
-    tcb.r_ceb = 0
-    tcb.s_cep = 5
-    tcb.s_e0b = tcb.s_e1b = 1
-    tcb.s_ceb = 0
-    tcb.told_e0b = tcb.told_e1b = 1
-    tcb.told_ceb = 0
-    tcb.acc_first = True
 
 
 def handshake_code(codepoint: int) -> int:
@@ -58,7 +47,7 @@ def handshake_code(codepoint: int) -> int:
 
 def ace(tcb: Tcb) -> int:
     """Return the ACE field (3.2.2.2), shifted to its place among the flags."""
-    return (tcb.r_cep & 7) << 6
+    return (tcb.accecn.r_cep & 7) << 6
 
 
 def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
@@ -66,14 +55,15 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
 
     After a failure of the ACE field, the connection sends no ECT any more. With `deaf`, it also ignores the ACE field.
     """
-    tcb.acc_fail |= mode
+    acc: AccEcn = tcb.accecn
+    acc.fail |= mode
     if mode == ACE_FAIL_SEND or mode == ACE_FAIL_RECV:
-        tcb.acc_no_ect = True
+        acc.no_ect = True
     if deaf:
-        tcb.acc_deaf = True
+        acc.deaf = True
     if mode == OPT_FAIL_RECV:
-        tcb.acc_opt_seen = FAILED
-    why = "the ECN feedback is not plausible" if tcb.acc_no_ect else "the AccECN option is blocked"
+        acc.opt_seen = FAILED
+    why = "the ECN feedback is not plausible" if acc.no_ect else "the AccECN option is blocked"
     tell.ecn(tcb, "disabled", why, "RFC 9768 3.2.2.3")
 
 
@@ -82,50 +72,52 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
 
 def arrived(tcb: Tcb, pkt: Packet) -> bool:
     """Count the IP-ECN field of an acceptable packet (3.2). Return True if an ACK is due at once (3.2.2.5.1)."""
+    acc: AccEcn = tcb.accecn
     codepoint = pkt.tos & 3
     n = pkt.l4_end - pkt.data_off
-    before = tcb.acc_last
-    tcb.acc_last = codepoint
+    before = acc.last
+    acc.last = codepoint
     if codepoint == NOT_ECT:
         return False
     tcb.ecn_seen = True
-    if n > 0 and codepoint != tcb.acc_last_data:
+    if n > 0 and codepoint != acc.last_data:
         # 3.2.3.3, change-triggered: another counter changes now, so report it now, and once more.
-        tcb.acc_switched = 2
-        tcb.acc_last_data = codepoint
+        acc.switched = 2
+        acc.last_data = codepoint
     if codepoint == ECT0:
-        tcb.r_e0b += n
+        acc.r_e0b += n
         return False
     if codepoint == ECT1:
-        tcb.r_e1b += n
+        acc.r_e1b += n
         return False
-    tcb.r_ceb += n
-    tcb.r_cep += pkt.segments()
-    tcb.acc_unacked_ce += pkt.segments()
+    acc.r_ceb += n
+    acc.r_cep += pkt.segments()
+    acc.unacked_ce += pkt.segments()
     tell.ecn(tcb, "echo", "a router marked congestion, which the ACE counter reports", "RFC 9768 3.2")
     if n > 0:
         # Change-triggered, or two marks since the last ACK.
-        return before != CE or tcb.acc_unacked_ce >= 2
+        return before != CE or acc.unacked_ce >= 2
     # Without data, an ACK needs three marks. Otherwise ACKs of ACKs would never end.
-    return tcb.acc_unacked_ce >= 3
+    return acc.unacked_ce >= 3
 
 
 def due(tcb: Tcb, data: bool) -> bool:
     """Return True if the next segment is to carry the option (3.2.3.3)."""
+    acc: AccEcn = tcb.accecn
     mode = tcb.core.config.tcp_ecn_option
-    if mode == 0 or tcb.acc_opt_off:
+    if mode == 0 or acc.opt_off:
         return False
-    if mode == 2 and tcb.core.config.tcp_accecn_linux:
+    if _follows_peer(tcb, mode):
         return _due_linux(tcb)
-    if tcb.acc_opt_due & FIRST_ACK or (data and tcb.acc_opt_due & FIRST_DATA):
+    if acc.opt_due & FIRST_ACK or (data and acc.opt_due & FIRST_DATA):
         return True
     if mode == 1:
         # Send as few options as the rules allow: for marks, for a change of counters, or after enough bytes.
-        if tcb.r_ceb != tcb.told_ceb:
+        if acc.r_ceb != acc.told_ceb:
             return True
-        moved = tcb.r_e0b - tcb.told_e0b + tcb.r_e1b - tcb.told_e1b
-        return moved >= REPEAT or (moved > 0 and tcb.acc_switched > 0)
-    return tcb.r_e0b != tcb.told_e0b or tcb.r_ceb != tcb.told_ceb or tcb.r_e1b != tcb.told_e1b
+        moved = acc.r_e0b - acc.told_e0b + acc.r_e1b - acc.told_e1b
+        return moved >= REPEAT or (moved > 0 and acc.switched > 0)
+    return acc.r_e0b != acc.told_e0b or acc.r_ceb != acc.told_ceb or acc.r_e1b != acc.told_e1b
 
 
 def choose(tcb: Tcb, room: int, full: bool) -> int:
@@ -133,11 +125,12 @@ def choose(tcb: Tcb, room: int, full: bool) -> int:
 
     The result is -1 if the counters that changed do not fit. With `full`, the option has as many fields as fit.
     """
-    order = 1 if tcb.r_e1b != 1 and tcb.r_e0b == 1 else 0
+    acc: AccEcn = tcb.accecn
+    order = 1 if acc.r_e1b != 1 and acc.r_e0b == 1 else 0
     count = 1
-    if full or (order == 0 and tcb.r_e1b != 1):
+    if full or (order == 0 and acc.r_e1b != 1):
         count = 3
-    elif tcb.r_ceb != 0:
+    elif acc.r_ceb != 0:
         count = 2
     while count >= 0 and size(count) > room:
         count -= 1
@@ -172,11 +165,12 @@ def fit(tcb: Tcb, room: int, blocks: int) -> int:
 
 def needed(tcb: Tcb, order: int) -> int:
     """Return the number of fields, in that order, that include every counter changed since the last option."""
-    first = tcb.r_e0b != tcb.told_e0b if order == 0 else tcb.r_e1b != tcb.told_e1b
-    last = tcb.r_e1b != tcb.told_e1b if order == 0 else tcb.r_e0b != tcb.told_e0b
+    acc: AccEcn = tcb.accecn
+    first = acc.r_e0b != acc.told_e0b if order == 0 else acc.r_e1b != acc.told_e1b
+    last = acc.r_e1b != acc.told_e1b if order == 0 else acc.r_e0b != acc.told_e0b
     if last:
         return 3
-    if tcb.r_ceb != tcb.told_ceb:
+    if acc.r_ceb != acc.told_ceb:
         return 2
     return 1 if first else 0
 
@@ -188,19 +182,20 @@ def size(count: int) -> int:
 
 def write(tcb: Tcb, buf: bytearray, o: int, chosen: int) -> int:
     """Write the option at offset `o` of `buf`, and record the reported counters. Return its length in bytes."""
+    acc: AccEcn = tcb.accecn
     order = chosen >> 2
     count = chosen & 3
-    first = tcb.r_e0b if order == 0 else tcb.r_e1b
-    last = tcb.r_e1b if order == 0 else tcb.r_e0b
+    first = acc.r_e0b if order == 0 else acc.r_e1b
+    last = acc.r_e1b if order == 0 else acc.r_e0b
     if count >= 1 and order == 0 or count == 3:
-        tcb.told_e0b = tcb.r_e0b
+        acc.told_e0b = acc.r_e0b
     if count >= 1 and order == 1 or count == 3:
-        tcb.told_e1b = tcb.r_e1b
+        acc.told_e1b = acc.r_e1b
     if count >= 2:
-        tcb.told_ceb = tcb.r_ceb
-    if tcb.acc_switched > 0:
-        tcb.acc_switched -= 1
-    return write_accecn(buf, o, order, count, first, tcb.r_ceb, last)
+        acc.told_ceb = acc.r_ceb
+    if acc.switched > 0:
+        acc.switched -= 1
+    return write_accecn(buf, o, order, count, first, acc.r_ceb, last)
 
 
 # The sender.
@@ -211,24 +206,25 @@ def read_option(tcb: Tcb, pkt: Packet) -> int:
 
     Return the number of bytes newly CE-marked, or -1 without a valid option.
     """
-    if pkt.acc_order < 0 or tcb.acc_opt_seen == FAILED:
+    acc: AccEcn = tcb.accecn
+    if pkt.acc_order < 0 or acc.opt_seen == FAILED:
         return -1
-    if tcb.acc_opt_seen < COUNTERS_SEEN:
-        tcb.acc_opt_seen = COUNTERS_SEEN if pkt.acc_count > 0 else EMPTY_SEEN
+    if acc.opt_seen < COUNTERS_SEEN:
+        acc.opt_seen = COUNTERS_SEEN if pkt.acc_count > 0 else EMPTY_SEEN
     if pkt.acc_count >= 1:
         if pkt.acc_order == 0:
-            tcb.s_e0b += grown(pkt.acc_first, tcb.s_e0b)
+            acc.s_e0b += grown(pkt.acc_first, acc.s_e0b)
         else:
-            tcb.s_e1b += grown(pkt.acc_first, tcb.s_e1b)
+            acc.s_e1b += grown(pkt.acc_first, acc.s_e1b)
     marked = 0
     if pkt.acc_count >= 2:
-        marked = grown(pkt.acc_ceb, tcb.s_ceb)
-        tcb.s_ceb += marked
+        marked = grown(pkt.acc_ceb, acc.s_ceb)
+        acc.s_ceb += marked
     if pkt.acc_count >= 3:
         if pkt.acc_order == 0:
-            tcb.s_e1b += grown(pkt.acc_last, tcb.s_e1b)
+            acc.s_e1b += grown(pkt.acc_last, acc.s_e1b)
         else:
-            tcb.s_e0b += grown(pkt.acc_last, tcb.s_e0b)
+            acc.s_e0b += grown(pkt.acc_last, acc.s_e0b)
     return marked
 
 
@@ -247,13 +243,14 @@ def zeroed(pkt: Packet) -> bool:
 
 def count_acks(tcb: Tcb, newly: int) -> None:
     """Update the mean number of segments that an ACK delivers, a moving average with weight 1/64, as in Linux."""
+    acc: AccEcn = tcb.accecn
     if newly <= 0:
         return
-    if tcb.acc_per_ack == 0:
-        tcb.acc_per_ack = newly << 6
+    if acc.per_ack == 0:
+        acc.per_ack = newly << 6
         return
-    average = ((tcb.acc_per_ack << 6) - tcb.acc_per_ack + (newly << 6)) >> 6
-    tcb.acc_per_ack = average if average < 0xFFFF else 0xFFFF
+    average = ((acc.per_ack << 6) - acc.per_ack + (newly << 6)) >> 6
+    acc.per_ack = average if average < 0xFFFF else 0xFFFF
 
 
 def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
@@ -263,7 +260,7 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
     a lower bound. Without an option, the safest case counts: the largest number that agrees with the field and with
     `newly`.
     """
-    delta = (((pkt.tcp_flags >> 6) & 7) - tcb.s_cep) & 7
+    delta = (((pkt.tcp_flags >> 6) & 7) - tcb.accecn.s_cep) & 7
     if newly <= 7:
         return delta
     safest = newly - ((newly - delta) & 7)
@@ -274,21 +271,27 @@ def newly_marked(tcb: Tcb, pkt: Packet, newly: int, marked: int) -> int:
     return delta
 
 
-# -- Behaviour of Linux (the setting tcp_accecn_linux) ---------------------------------------------------------------
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _follows_peer(tcb: Tcb, mode: int) -> bool:
+    """Return True if what the peer sends decides about the option, as in Linux."""
+    return mode == 2 and tcb.core.config.tcp_accecn_linux
 
 
 def _due_linux(tcb: Tcb) -> bool:
     """Return True if the peer has sent an option, after which every segment carries one."""
-    return tcb.acc_opt_seen == EMPTY_SEEN or tcb.acc_opt_seen == COUNTERS_SEEN
+    return tcb.accecn.opt_seen == EMPTY_SEEN or tcb.accecn.opt_seen == COUNTERS_SEEN
 
 
 def _acks_are_joined(tcb: Tcb) -> bool:
     """Return True if the peer's ACKs are merged, so that the field has probably not wrapped."""
-    return tcb.core.config.tcp_accecn_linux and tcb.acc_per_ack > ACKS_JOINED
+    return tcb.core.config.tcp_accecn_linux and tcb.accecn.per_ack > ACKS_JOINED
 
 
 def trust_options(tcb: Tcb) -> None:
     """Send options again after one from the peer got through, because the loss of our own may have been chance."""
-    if tcb.core.config.tcp_accecn_linux and tcb.acc_opt_seen == COUNTERS_SEEN:
-        tcb.acc_opt_off = False
-        tcb.acc_fail &= ~OPT_FAIL_SEND
+    acc: AccEcn = tcb.accecn
+    if tcb.core.config.tcp_accecn_linux and acc.opt_seen == COUNTERS_SEEN:
+        acc.opt_off = False
+        acc.fail &= ~OPT_FAIL_SEND

@@ -10,7 +10,8 @@ from pystack_c.packet import Packet
 from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.congestion.base import SIGNAL_ECN
 from pystack_c.tcp.ecn import accecn
-from pystack_c.tcp.tcb import PHASES, Tcb
+from pystack_c.tcp.snapshot import PHASES
+from pystack_c.tcp.tcb import Tcb
 
 CE = 3
 
@@ -29,8 +30,8 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
     tcb.ecn_ok = False
     if mode >= ACCURATE and code != 0 and code != 3:
         # RFC 9768 3.1.1. Any other combination requests AccECN, too (3.1.3).
-        tcb.acc_syn = pkt.tos & 3
         accecn.enter(tcb)
+        tcb.accecn.syn = pkt.tos & 3
         tell.ecn(tcb, "agreed", "the SYN requests accurate ECN", "RFC 9768 3.1.1")
     else:
         tcb.ecn_ok = mode != 0 and code & 3 == 3
@@ -40,7 +41,7 @@ def syn_received(tcb: Tcb, pkt: Packet) -> None:
 
 def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
     """Process the flags of the answer to our SYN."""
-    if not tcb.acc_asked:
+    if not tcb.accecn_asked:
         tcb.ecn_ok = tcb.ecn_asked and code & 3 == 1
         if tcb.ecn_ok:
             tell.ecn(tcb, "agreed", "both sides support ECN", "RFC 3168 6.1.1")
@@ -59,34 +60,34 @@ def _syn_ack(tcb: Tcb, pkt: Packet, code: int) -> None:
     if code != 5 and code != accecn.handshake_code(accecn.NOT_ECT) and tcb.core.config.tcp_ecn_fallback:
         # 3.2.2.3: our SYN was Not-ECT, so something on the path changes the IP-ECN field.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
-        tcb.acc_respond = code == 6
+        tcb.accecn.respond = code == 6
     syn_ack_marks(tcb, pkt)
     if accecn.zeroed(pkt):
         accecn.fail(tcb, accecn.OPT_FAIL_RECV, False)
     elif pkt.acc_order >= 0:
-        tcb.acc_opt_seen = accecn.COUNTERS_SEEN if pkt.acc_count > 0 else accecn.EMPTY_SEEN
-    tcb.acc_opt_due = accecn.FIRST_ACK | accecn.FIRST_DATA
+        tcb.accecn.opt_seen = accecn.COUNTERS_SEEN if pkt.acc_count > 0 else accecn.EMPTY_SEEN
+    tcb.accecn.opt_due = accecn.FIRST_ACK | accecn.FIRST_DATA
 
 
 def syn_ack_marks(tcb: Tcb, pkt: Packet) -> None:
     """Report the IP-ECN field of a SYN-ACK on a pure ACK (RFC 9768 3.2.2.1, client). A mark counts once (3.2.2.2)."""
     codepoint = pkt.tos & 3
-    tcb.acc_answer = accecn.handshake_code(codepoint)
-    if codepoint == CE and not tcb.acc_counted:
-        tcb.acc_counted = True
-        tcb.r_cep += 1
+    tcb.accecn.answer = accecn.handshake_code(codepoint)
+    if codepoint == CE and not tcb.accecn.counted:
+        tcb.accecn.counted = True
+        tcb.accecn.r_cep += 1
 
 
 def another_syn(tcb: Tcb, pkt: Packet) -> bool:
     """Process a retransmitted SYN (RFC 9768 3.1.5, server). Return False if the connection must be reset."""
     code = (pkt.tcp_flags >> 6) & 7
-    if tcb.accecn:
+    if tcb.accecn is not None:
         if code == 3:
             return False
-        tcb.acc_syn = pkt.tos & 3
-        tcb.acc_again = True
+        tcb.accecn.syn = pkt.tos & 3
+        tcb.accecn.again = True
         if code == 0:
-            tcb.acc_no_ect = True
+            tcb.accecn.no_ect = True
     elif tcb.ecn_ok and tcb.core.config.tcp_ecn >= ACCURATE:
         return code == 0 or code == 3
     return True
@@ -104,7 +105,7 @@ def third_ack(tcb: Tcb, pkt: Packet) -> None:
     if pkt.l4_end > pkt.data_off or pkt.sack is not None or pkt.tcp_flags & C.FIN:
         return
     code = (pkt.tcp_flags >> 6) & 7
-    tcb.acc_skip = True
+    tcb.accecn.skip = True
     if code == 0:
         # Note 1: send no ECT, and ignore feedback, for the rest of the connection.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
@@ -112,10 +113,10 @@ def third_ack(tcb: Tcb, pkt: Packet) -> None:
         # 3.2.2.3: the SYN-ACK was sent as Not-ECT.
         accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
     if code == 6:
-        tcb.s_cep = 6
+        tcb.accecn.s_cep = 6
         tcb.delivered_ce += 1
         tcb.core.counters.TcpExtTCPDeliveredCE += 1
-        tcb.acc_respond = True
+        tcb.accecn.respond = True
 
 
 def cookie_returned(tcb: Tcb, pkt: Packet) -> None:
@@ -127,8 +128,8 @@ def cookie_returned(tcb: Tcb, pkt: Packet) -> None:
 
 def established(tcb: Tcb) -> None:
     """Respond to a mark that the handshake reported, because there is a window to reduce now."""
-    if tcb.acc_respond:
-        tcb.acc_respond = False
+    if tcb.accecn is not None and tcb.accecn.respond:
+        tcb.accecn.respond = False
         respond(tcb, "the handshake met congestion", "RFC 9768 3.2.2.2")
 
 
@@ -160,17 +161,17 @@ def ack_received(tcb: Tcb, pkt: Packet) -> None:
 
 def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
     """Read the ACE field and the option of an ACK that delivered `newly` segments (RFC 9768 3.2.2.2)."""
-    if tcb.acc_skip:
-        tcb.acc_skip = False
+    if tcb.accecn.skip:
+        tcb.accecn.skip = False
         accecn.read_option(tcb, pkt)
         return
-    if tcb.acc_first:
+    if tcb.accecn.first:
         # 3.2.2.4: the first counter after the handshake cannot be zero.
-        tcb.acc_first = False
+        tcb.accecn.first = False
         if (pkt.tcp_flags >> 6) & 7 == 0:
             accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
     accecn.count_acks(tcb, newly)
-    if not progress or tcb.acc_deaf:
+    if not progress or tcb.accecn.deaf:
         return
     marked = accecn.read_option(tcb, pkt)
     delta = accecn.newly_marked(tcb, pkt, newly, marked)
@@ -179,7 +180,7 @@ def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
             # 3.2.3.2.5: marked bytes are reported, but no marked packet.
             accecn.fail(tcb, accecn.ACE_FAIL_RECV, False)
         return
-    tcb.s_cep += delta
+    tcb.accecn.s_cep += delta
     tcb.delivered_ce += delta
     tcb.core.counters.TcpExtTCPDeliveredCE += delta
     # Only ACKs that report no congestion let cwnd grow.

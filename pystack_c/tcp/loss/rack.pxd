@@ -45,3 +45,4 @@ cpdef note_probe(Tcb tcb, bint retransmission)
 cpdef bint probe_answered(Tcb tcb, uint32_t ack, bint dsack, bint plain_duplicate) except -1
 @cython.locals(i=Py_ssize_t, seg=SentSegment, found=SackRange)
 cpdef Py_ssize_t last_segment(RtxQueue q) except? -1
+cdef int64_t _slack(Tcb tcb) noexcept

@@ -136,7 +136,7 @@ def detect_loss(tcb: Tcb) -> None:
     lose_overdue(tcb, core.now - tcb.rack_rtt - window, why)
     wait = longest_wait(q.board, core.now - tcb.rack_rtt - window)
     if wait > 0:
-        wait += core.config.tcp_timeout_slack
+        wait += _slack(tcb)
         if tcb.reorder_timer is None:
             tcb.reorder_timer = Timer(tcb, C.TIMER_REORDER)
         core.set_timer(tcb.reorder_timer, core.now + wait, "a segment still missing then is lost", "RFC 8985 6.2")
@@ -259,7 +259,7 @@ def probe_timeout(tcb: Tcb) -> int:
     if seq_diff(tcb.snd_nxt, tcb.snd_una) <= tcb.mss:
         pto += tcb.core.config.tcp_tlp_max_ack_delay
     else:
-        pto += tcb.core.config.tcp_timeout_slack
+        pto += _slack(tcb)
     return pto if pto < tcb.rto or quirks.probe_takes_rto(tcb) else 0
 
 
@@ -300,3 +300,11 @@ def last_segment(q: RtxQueue) -> int:
             found: SackRange = q.board.sacks.top()
             i = q.find(found.left) - 1
     return i if i >= q.first else -1
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _slack(tcb: Tcb) -> int:
+    """For Linux, what is added to the timers of loss probes and of reordering, which it cuts to clock ticks."""
+    return tcb.core.config.tcp_timeout_slack

@@ -12,7 +12,8 @@ from pystack_c.tcp.congestion.base import SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.loss import rack, undo
 from pystack_c.tcp.loss.marking import lose_head, mark_holes, mark_losses
 from pystack_c.tcp.loss.prr import reduce_rate
-from pystack_c.tcp.tcb import PHASES, Tcb
+from pystack_c.tcp.snapshot import PHASES
+from pystack_c.tcp.tcb import Tcb
 
 
 def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) -> None:
@@ -81,31 +82,6 @@ def overdue(tcb: Tcb) -> None:
     if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:
         # At least one segment was delivered, and set the timer.
         reduce_rate(tcb, tcb.mss, False)
-
-
-def grow_by_sack(tcb: Tcb) -> None:
-    """Let SACKed data grow cwnd if the path reorders, as Linux does (tcp_may_raise_cwnd)."""
-    if not tcb.core.config.tcp_grow_delivered:
-        return
-    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
-        return
-    old = tcb.cwnd
-    ssthresh = tcb.ssthresh
-    tcb.cc.ack_received(tcb, tcb.ack_delivered)
-    tell.cwnd(tcb, old, ssthresh, "data arrived, although out of order", "Linux tcp_may_raise_cwnd")
-
-
-def _grows_by(tcb: Tcb, acked: int) -> int:
-    """Return how many bytes an ACK counts for the growth of cwnd.
-
-    These are the bytes that it acknowledges, and for Linux those that it delivers (tcp_grow_delivered).
-    """
-    if not tcb.core.config.tcp_grow_delivered:
-        return acked
-    if tcb.sack_ok:
-        return tcb.ack_delivered
-    # Without SACK, each earlier duplicate ACK counted as one segment.
-    return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss
 
 
 def find_losses(tcb: Tcb) -> None:
@@ -321,3 +297,31 @@ def all_lost(tcb: Tcb, everything: bool, why: str, rfc: str) -> None:
     tcb.recover = tcb.snd_nxt
     tcb.force_retransmit = True
     set_phase(tcb, C.CA_LOSS, why, rfc)
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def grow_by_sack(tcb: Tcb) -> None:
+    """Let SACKed data grow cwnd if the path reorders, as Linux does (tcp_may_raise_cwnd)."""
+    if not tcb.core.config.tcp_grow_delivered:
+        return
+    if tcb.ca_state >= C.CA_CWR or tcb.reordering <= tcb.core.config.tcp_reordering or not tcb.may_grow():
+        return
+    old = tcb.cwnd
+    ssthresh = tcb.ssthresh
+    tcb.cc.ack_received(tcb, tcb.ack_delivered)
+    tell.cwnd(tcb, old, ssthresh, "data arrived, although out of order", "Linux tcp_may_raise_cwnd")
+
+
+def _grows_by(tcb: Tcb, acked: int) -> int:
+    """Return how many bytes an ACK counts for the growth of cwnd.
+
+    These are the bytes that it acknowledges, and for Linux those that it delivers (tcp_grow_delivered).
+    """
+    if not tcb.core.config.tcp_grow_delivered:
+        return acked
+    if tcb.sack_ok:
+        return tcb.ack_delivered
+    # Without SACK, each earlier duplicate ACK counted as one segment.
+    return acked - tcb.reno_sacked if acked - tcb.reno_sacked > tcb.mss else tcb.mss

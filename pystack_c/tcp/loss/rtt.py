@@ -81,6 +81,9 @@ def backed_off(tcb: Tcb) -> int:
     return rto if rto < rto_max else rto_max
 
 
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
 def _slop(tcb: Tcb) -> int:
     """Return what FreeBSD adds to every timeout but the first one of a SYN (tcp_rto_slop), in ns."""
     slop = tcb.core.config.tcp_rto_slop

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from pystack_c.base.seqnum cimport seq_gt, seq_le, seq_lt
-from pystack_c.tcp.queues.sentseg cimport SentSegment
+from pystack_c.tcp.queues.sentseg cimport SentSegment, find
 
 cdef Py_ssize_t _TRIM_FROM
 
@@ -14,7 +14,6 @@ cdef class SegList:
     cpdef SentSegment back(self)
     cpdef pop_front(self)
     cpdef pop_back(self)
-    @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t by_seq(self, uint32_t seq) except? -1
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t by_time(self, int64_t order, uint32_t end) except? -1

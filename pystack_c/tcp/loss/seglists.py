@@ -3,7 +3,7 @@
 from typing import Any
 
 from pystack_c.base.seqnum import seq_gt, seq_le, seq_lt
-from pystack_c.tcp.queues.sentseg import SentSegment
+from pystack_c.tcp.queues.sentseg import SentSegment, find
 
 #: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
@@ -52,16 +52,7 @@ class SegList:
 
     def by_seq(self, seq: int) -> int:
         """Return the index of the first record that begins after `seq`, in a list sorted by sequence number."""
-        low = self.first
-        high = len(self.items)
-        while low < high:
-            mid = (low + high) >> 1
-            seg: SentSegment = self.items[mid]
-            if seq_le(seg.seq, seq):
-                low = mid + 1
-            else:
-                high = mid
-        return low
+        return find(self.items, self.first, seq, False)
 
     def by_time(self, order: int, end: int) -> int:
         """Return the index of the first record that was sent at (`order`, `end`) or later.

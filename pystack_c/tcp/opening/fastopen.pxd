@@ -5,6 +5,7 @@ from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
 from pystack_c.base.seqnum cimport seq_add
+from pystack_c.tcp.opening.tfostate cimport FastOpen
 from pystack_c.tcp.queues cimport memory
 from pystack_c.tcp cimport tell
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
@@ -19,13 +20,14 @@ cdef class Cached:
     cdef public int try_exp
     cdef public int64_t blocked_until
 
+cpdef FastOpen of(Tcb tcb)
 @cython.locals(cache=dict, entry=Cached)
 cpdef Cached remember(Core core, uint32_t raddr)
 @cython.locals(text=str, addresses=bytes)
 cpdef bytes make_cookie(Core core, bytes key, uint32_t raddr, uint32_t laddr)
 @cython.locals(cookie=bytes)
 cpdef bytes cookie_of(Packet pkt)
-@cython.locals(core=Core, bits=int, given=bytes, has_data=bint, cookie=bytes)
+@cython.locals(core=Core, bits=int, given=bytes, has_data=bint, cookie=bytes, tfo=FastOpen)
 cpdef bint accept_data(Tcb tcb, Tcb listener, Packet pkt) except -1
 @cython.locals(n=int64_t, before=uint32_t)
 cpdef take_data(Tcb tcb, Packet pkt)

@@ -11,6 +11,7 @@ from pystack_c.base.seqnum import seq_add
 from pystack_c.base.siphash import siphash
 from pystack_c.packet import Packet
 from pystack_c.tcp import tell
+from pystack_c.tcp.opening.tfostate import FastOpen
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.queues.sentseg import sent_segment
 from pystack_c.tcp.tcb import Tcb
@@ -44,6 +45,13 @@ class Cached:
         self.mss = 0
         self.try_exp = 0
         self.blocked_until = -1
+
+
+def of(tcb: Tcb) -> FastOpen:
+    """The variables of Fast Open of a socket, made if there are none."""
+    if tcb.tfo is None:
+        tcb.tfo = FastOpen()
+    return tcb.tfo
 
 
 def remember(core: Any, raddr: int) -> Cached:
@@ -98,24 +106,25 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
     bits = core.config.tcp_fastopen
     given = cookie_of(pkt)
     has_data = pkt.l4_end > pkt.data_off
-    if not bits & SERVER or listener.fastopen_qlen <= 0 or (given is None and not has_data):
+    if not bits & SERVER or listener.tfo is None or listener.tfo.qlen <= 0 or (given is None and not has_data):
         return False
-    if listener.listener.fastopen_pending >= listener.fastopen_qlen:
+    if listener.listener.fastopen_pending >= listener.tfo.qlen:
         core.counters.TcpExtTCPFastOpenListenOverflow += 1
         tell.fastopen(tcb, "refused", "too many Fast Open connections wait already", "RFC 7413 5.1")
         return False
-    if bits & SERVER_NO_COOKIE or listener.fastopen_no_cookie:
+    if bits & SERVER_NO_COOKIE or listener.tfo.no_cookie:
         core.counters.TcpExtTCPFastOpenPassive += 1
         tell.fastopen(tcb, "accepted", "this listener does not require a cookie", "RFC 7413 4.1.3")
         return True
     if given is None:
         tell.fastopen(tcb, "refused", "the SYN has data, but no cookie", "RFC 7413 4.2.2")
         return False
-    cookie = make_cookie(core, listener.fastopen_key, pkt.src, pkt.dst)
+    cookie = make_cookie(core, listener.tfo.key, pkt.src, pkt.dst)
     if given != cookie:
         # There is no cookie, or an invalid one: issue a new one, and perform the ordinary handshake.
-        tcb.fastopen_cookie = cookie
-        tcb.fastopen_exp = pkt.opt_fastopen_exp
+        tfo = of(tcb)
+        tfo.cookie = cookie
+        tfo.exp = pkt.opt_fastopen_exp
         if len(given) > 0:
             core.counters.TcpExtTCPFastOpenPassiveFail += 1
             tell.fastopen(tcb, "refused", "the cookie is not valid, so the server sends a new one", "RFC 7413 4.2.2")
@@ -136,7 +145,7 @@ def take_data(tcb: Tcb, pkt: Packet) -> None:
     if n > 0:
         tcb.recvbuf.put(pkt.frame, pkt.data_off, pkt.data_off + n)
         memory.settle(tcb)
-        tcb.syn_data_acked = True
+        of(tcb).data_acked = True
     before = tcb.rcv_nxt
     tcb.rcv_nxt = seq_add(before, n)
     tcb.bytes_received += n
@@ -157,7 +166,7 @@ def may_carry_data(tcb: Tcb) -> bool:
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
     if entry is not None and entry.blocked_until > tcb.core.now:
         return False
-    if config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.fastopen_no_cookie:
+    if config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.tfo.no_cookie:
         return True
     return entry is not None and len(entry.cookie) > 0
 
@@ -165,18 +174,18 @@ def may_carry_data(tcb: Tcb) -> bool:
 def syn_option(tcb: Tcb) -> bytes | None:
     """Return the cookie for the option of our SYN. b"" requests one, and None means no option.
 
-    `tcb.fastopen_exp` becomes the option's form.
+    `tcb.tfo.exp` becomes the option's form.
     """
-    if not tcb.fastopen_asked or tcb.retries > 0:
+    if tcb.tfo is None or not tcb.tfo.asked or tcb.retries > 0:
         return None
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
     if entry is not None and entry.blocked_until > tcb.core.now:
         return None
-    if tcb.core.config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.fastopen_no_cookie:
+    if tcb.core.config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.tfo.no_cookie:
         return None
-    tcb.fastopen_option = True
+    tcb.tfo.option = True
     if entry is not None:
-        tcb.fastopen_exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
+        tcb.tfo.exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
     if entry is None or len(entry.cookie) == 0:
         tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN requests one", "RFC 7413 4.1.2")
         return b""
@@ -203,7 +212,7 @@ def syn_room(tcb: Tcb) -> int:
 def data_in_syn(tcb: Tcb) -> int:
     """Return how many bytes of the send buffer the first SYN carries."""
     if not may_carry_data(tcb):
-        tcb.fastopen_fail = COOKIE_UNAVAILABLE
+        tcb.tfo.fail = COOKIE_UNAVAILABLE
         return 0
     room = syn_room(tcb)
     have = tcb.sendbuf.tail - tcb.sendbuf.head
@@ -221,11 +230,11 @@ def record_data(tcb: Tcb, n: int) -> None:
 
 def answered(tcb: Tcb, pkt: Packet) -> None:
     """Store the cookie and MSS from a SYN-ACK (4.1.3), and retransmit data that it did not accept at once (4.2.1)."""
-    if not tcb.fastopen_option and not tcb.syn_data:
+    if tcb.tfo is None or (not tcb.tfo.option and not tcb.syn_data):
         return
     core = tcb.core
     entry = remember(core, tcb.raddr)
-    cookie = cookie_of(pkt) if tcb.fastopen_option else None
+    cookie = cookie_of(pkt) if tcb.tfo.option else None
     entry.mss = tcb.peer_mss
     if cookie is not None and len(cookie) > 0:
         entry.cookie = cookie
@@ -234,21 +243,21 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
     elif cookie is None and core.config.tcp_fastopen_path_disable > 0 and (not tcb.syn_data or tcb.rtxq.count > 0):
         core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = core.now + core.config.tcp_fastopen_path_disable
-    elif cookie is None and not tcb.syn_data and tcb.fastopen_option and not tcb.syn_again and len(entry.cookie) == 0:
+    elif cookie is None and not tcb.syn_data and tcb.tfo.option and not tcb.tfo.again and len(entry.cookie) == 0:
         # The server does not know this form of the option. Try the older form next time, and then the RFC's form again.
-        entry.try_exp = max(entry.try_exp, 2 if tcb.fastopen_exp else 1)
+        entry.try_exp = max(entry.try_exp, 2 if tcb.tfo.exp else 1)
     if not tcb.syn_data:
         return
     q = tcb.rtxq
     if len(q) == 0:
-        tcb.syn_data_acked = True
+        tcb.tfo.data_acked = True
         # In Linux, the SYN and its data are one segment.
         tcb.delivered -= 1
         core.counters.TcpExtTCPDelivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
         tell.fastopen(tcb, "worked", "the server accepted the data of the SYN", "RFC 7413 4.2.1")
         return
-    tcb.fastopen_fail = SYN_RETRANSMITTED if tcb.syn_again else DATA_NOT_ACKED
+    tcb.tfo.fail = SYN_RETRANSMITTED if tcb.tfo.again else DATA_NOT_ACKED
     for item in q.segs[q.first :]:
         q.mark_lost(item)
     core.counters.TcpExtTCPFastOpenActiveFail += 1
@@ -263,16 +272,16 @@ def no_answer(tcb: Tcb) -> None:
     """
     timeout = tcb.core.config.tcp_fastopen_blackhole_timeout
     entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
-    if tcb.fastopen_asked and entry is not None and timeout > 0:
+    if tcb.tfo.asked and entry is not None and timeout > 0:
         tcb.core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = tcb.core.now + timeout
-    tcb.fastopen_asked = False
-    tcb.syn_again = True
+    tcb.tfo.asked = False
+    tcb.tfo.again = True
     tell.fastopen(tcb, "failed", "no answer arrived, so the next SYN is sent without Fast Open", "RFC 7413 4.1.3.1")
 
 
 def wanted_at_listen(tcb: Tcb, backlog: int) -> None:
     """Enable Fast Open on a listener without TCP_FASTOPEN, if Linux's bit 0x400 is set."""
     bits = tcb.core.config.tcp_fastopen
-    if bits & SERVER and bits & SERVER_ALL_LISTENERS and tcb.fastopen_qlen == 0:
-        tcb.fastopen_qlen = backlog
+    if bits & SERVER and bits & SERVER_ALL_LISTENERS and of(tcb).qlen == 0:
+        of(tcb).qlen = backlog

@@ -279,7 +279,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
     tcb.snd_wl1 = pkt.seq
     tcb.snd_wl2 = pkt.ack
     tell.window(tcb, old, "the last ACK of the handshake announces this window", "RFC 9293 3.10.7.4")
-    if tcb.accecn and not tcb.acc_skip:
+    if tcb.accecn is not None and not tcb.accecn.skip:
         ecn.third_ack(tcb, pkt)
     sample = clean_rtxq(tcb, pkt.ack)
     if tcb.passive:

@@ -1,6 +1,7 @@
 """Initial sequence numbers (RFC 6528), and the start of the timestamp clock (RFC 7323 section 7.1)."""
 
 from pystack_c.base.seqnum import seq_add
+from pystack_c.tcp import quirks
 from pystack_c.tcp.tables import TcpTables
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
@@ -23,4 +24,4 @@ def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
     tcb.snd_wl2 = tcb.iss
     tcb.ts_offset = tables.ts_offset(tcb)
     tcb.syn_stamp = ts_now(tcb)
-    tcb.rcv_limit = tcb.core.config.tcp_window_start
+    tcb.rcv_limit = quirks.first_window(tcb)

@@ -97,7 +97,7 @@ def spawn(listener: Tcb, queue: Listener, pkt: Packet, old: Tcb | None) -> None:
     set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
     tell.listen(listener, "syn", "a half-open connection was added", "RFC 9293 3.10.7.2")
     asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off
-    if asks and listener.fastopen_qlen > 0 and fastopen.accept_data(tcb, listener, pkt):
+    if asks and listener.tfo is not None and fastopen.accept_data(tcb, listener, pkt):
         tcb.fastopen = True
         fastopen.take_data(tcb, pkt)
         queue.fastopen_pending += 1

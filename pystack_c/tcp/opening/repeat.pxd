@@ -3,6 +3,7 @@ cimport pystack_c.const as C
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.core cimport Core
 from pystack_c.packet cimport Packet
+from pystack_c.tcp cimport quirks
 from pystack_c.tcp.close cimport abort_connection
 from pystack_c.tcp.delack cimport ack_now
 from pystack_c.tcp.ecn cimport ecn
@@ -19,3 +20,4 @@ cpdef bint syn_received_syn(Tcb tcb, Packet pkt) except -1
 cdef crossed_syn_ack(Tcb tcb, Packet pkt)
 @cython.locals(core=Core, q=RtxQueue, head=SentSegment, last=bint)
 cpdef syn_again(Tcb tcb)
+cdef _ack_crossed(Tcb tcb)

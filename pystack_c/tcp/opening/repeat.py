@@ -8,6 +8,7 @@ import errno
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.packet import Packet
+from pystack_c.tcp import quirks
 from pystack_c.tcp.challenge import ack_skipped, bad_ack_too_soon
 from pystack_c.tcp.close import abort_connection
 from pystack_c.tcp.delack import ack_now
@@ -36,20 +37,17 @@ def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
 def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
     """Process the SYN-ACK of a simultaneous open (figure 8). Its SYN is known, so remove it and process the rest."""
     flags = pkt.tcp_flags & ~C.SYN
-    if tcb.accecn:
+    if tcb.accecn is not None:
         # The SYN-ACK's flags are not an ACE field (RFC 9768 3.2.2).
-        tcb.acc_skip = True
+        tcb.accecn.skip = True
         ecn.syn_ack_marks(tcb, pkt)
     else:
         # The SYN-ACK's ECE does not repeat a mark (RFC 3168 6.1.1).
         flags &= ~(C.ECE | C.CWR)
     pkt.tcp_flags = flags
     pkt.seq = seq_add(pkt.seq, 1)
-    if tcb.core.config.tcp_crossed_ack:
-        if tcb.sack_ok and tcb.syn_data:
-            # Linux reports to a client with Fast Open that the SYN arrived twice.
-            tcb.dsack = (tcb.irs, tcb.rcv_nxt)
-        ack_now(tcb, "the peer's SYN,ACK crossed ours", "Linux tcp_rcv_state_process")
+    if quirks.acks_crossed(tcb):
+        _ack_crossed(tcb)
 
 
 def syn_again(tcb: Tcb) -> None:
@@ -78,3 +76,13 @@ def syn_again(tcb: Tcb) -> None:
             tcb.retries += 1
             set_rto_timer(tcb, core.now + tcb.rto)
         schedule(tcb)
+
+
+# -- quirks ----------------------------------------------------------------------------------------------------------
+
+
+def _ack_crossed(tcb: Tcb) -> None:
+    """Linux acknowledges the SYN,ACK that crossed its own, and tells a client with Fast Open that the SYN came twice."""
+    if tcb.sack_ok and tcb.syn_data:
+        tcb.dsack = (tcb.irs, tcb.rcv_nxt)
+    ack_now(tcb, "the peer's SYN,ACK crossed ours", "Linux tcp_rcv_state_process")

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
+from pystack_c.tcp import quirks
 from pystack_c.tcp.tcb import Tcb
 
 MSG_EOR, MSG_MORE, MSG_ZEROCOPY = 0x80, 0x8000, 0x4000000
@@ -266,7 +267,7 @@ def tso_segments(tcb: Tcb, mss: int) -> int:
         size = (tcb.cwnd * gain // 100 * 1_000_000_000 // tcb.srtt) >> 10
         far = max(0, tcb.min_rtt) // 1000 >> 9
         size += 65536 >> far if far < 32 else 0
-    return max(min(size, 65535) // mss, tcb.core.config.tcp_min_tso_segs)  # type: ignore[no-any-return]
+    return max(min(size, 65535) // mss, quirks.least_group(tcb))  # type: ignore[no-any-return]
 
 
 def nagle_holds(tcb: Tcb) -> bool:
@@ -283,8 +284,9 @@ def of(tcb: Tcb, flags: int) -> Any:
 
     The setting `tcp_linux_queue` or MSG_EOR in `flags` creates them.
     """
-    if tcb.chunks is None and (tcb.core.config.tcp_linux_queue or flags & MSG_EOR):
-        tcb.chunks = Chunks(tcb, tcb.core.config.tcp_linux_queue)
+    linux = quirks.linux_queue(tcb)
+    if tcb.chunks is None and (linux or flags & MSG_EOR):
+        tcb.chunks = Chunks(tcb, linux)
     return tcb.chunks
 
 

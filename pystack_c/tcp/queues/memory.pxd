@@ -6,7 +6,8 @@ from pystack_c.base.seqnum cimport seq_add
 from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
-from pystack_c.tcp.tcb cimport Tcb, over_share
+from pystack_c.tcp.queues.share cimport over_share
+from pystack_c.tcp.tcb cimport Tcb
 
 cdef int64_t _PIECE, _RECORD
 

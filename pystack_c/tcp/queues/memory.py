@@ -19,7 +19,8 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
-from pystack_c.tcp.tcb import LARGE, LEAST, Tcb, over_share
+from pystack_c.tcp.queues.share import LARGE, LEAST, over_share
+from pystack_c.tcp.tcb import Tcb
 
 # The bytes that an out-of-order piece costs besides its data: its record, its place in the list, and the frame's
 # headers.

@@ -1,9 +1,9 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
-from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_le
+from pystack_c.base.seqnum cimport seq_add, seq_diff
 from pystack_c.tcp.loss.sackranges cimport SackRanges
 from pystack_c.tcp.loss.scoreboard cimport Scoreboard
-from pystack_c.tcp.queues.sentseg cimport SentSegment, sent_segment
+from pystack_c.tcp.queues.sentseg cimport SentSegment, find, sent_segment
 
 cdef Py_ssize_t _TRIM_FROM
 
@@ -41,7 +41,6 @@ cdef class RtxQueue:
     cdef _list_anew(self)
     @cython.locals(seg=SentSegment)
     cpdef single(self, Py_ssize_t i)
-    @cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
     cpdef Py_ssize_t find(self, uint32_t seq) except? -1
     @cython.locals(n=int64_t)
     cpdef mark_sacked(self, SentSegment seg)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pystack_c.base.seqnum import seq_add, seq_diff, seq_le
+from pystack_c.base.seqnum import seq_add, seq_diff
 from pystack_c.tcp.loss.sackranges import SackRanges
 from pystack_c.tcp.loss.scoreboard import Scoreboard
-from pystack_c.tcp.queues.sentseg import SentSegment, sent_segment
+from pystack_c.tcp.queues.sentseg import SentSegment, find, sent_segment
 
 #: The number of free places at the front of a list from which its items are moved up.
 _TRIM_FROM = 8
@@ -195,16 +195,7 @@ class RtxQueue:
 
     def find(self, seq: int) -> int:
         """Return the index of the record that holds `seq`, or of the first record after it."""
-        low = self.first
-        high = len(self.segs)
-        while low < high:
-            mid = (low + high) >> 1
-            seg: SentSegment = self.segs[mid]
-            if seq_le(seg.end, seq):
-                low = mid + 1
-            else:
-                high = mid
-        return low
+        return find(self.segs, self.first, seq, True)
 
     def mark_sacked(self, seg: SentSegment) -> None:
         """Mark a record as SACKed, so that it is neither lost nor in flight."""

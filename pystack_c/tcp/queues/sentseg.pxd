@@ -37,3 +37,5 @@ cdef class SentSegment:
 cpdef SentSegment sent_segment(uint32_t seq, uint32_t end, int64_t sent_at)
 
 cpdef bint covers(SentSegment seg, uint32_t left, uint32_t right) noexcept
+@cython.locals(low=Py_ssize_t, high=Py_ssize_t, mid=Py_ssize_t, seg=SentSegment)
+cpdef Py_ssize_t find(list segs, Py_ssize_t first, uint32_t seq, bint by_end) except -1

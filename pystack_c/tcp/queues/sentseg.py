@@ -1,5 +1,7 @@
 """The record of one transmission: the data that was sent in one piece, and its condition."""
 
+from typing import Any
+
 from pystack_c.base.seqnum import seq_diff, seq_le
 
 
@@ -72,3 +74,17 @@ def sent_segment(seq: int, end: int, sent_at: int) -> SentSegment:
 def covers(seg: SentSegment, left: int, right: int) -> bool:
     """Return True if [left, right) covers the whole record."""
     return seq_le(left, seg.seq) and seq_le(seg.end, right)
+
+
+def find(segs: list[Any], first: int, seq: int, by_end: bool) -> int:
+    """Index of the first record, from number `first` on, that ends (`by_end`) or begins after `seq`, in a list sorted so."""
+    low = first
+    high = len(segs)
+    while low < high:
+        mid = (low + high) >> 1
+        seg: SentSegment = segs[mid]
+        if seq_le(seg.end if by_end else seg.seq, seq):
+            low = mid + 1
+        else:
+            high = mid
+    return low

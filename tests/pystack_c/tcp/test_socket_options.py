@@ -2,6 +2,7 @@
 
 import pytest
 
+import pystack_c.const as C
 from pystack.sim.network import MS, S
 from pystack_c.tcp import sockopt, user
 from tests.support.segments import ACK, FIN, RST
@@ -137,3 +138,24 @@ def test_what_an_accepted_socket_takes_over(make):
     # Its own from now on.
     conn.set(SOL_SOCKET, SO_PRIORITY, 1)
     assert peer.call(sockopt.getsockopt, listener, SOL_SOCKET, SO_PRIORITY) == 5
+
+
+def test_a_keepinit_of_0_is_the_settings_time_as_on_freebsd(make):
+    """TCP_KEEPINIT bounds an opening. A socket that sets none, or 0, has the setting's; without either there is no bound."""
+    peer = make(tcp_keepinit=15 * S, tcp_syn_retries=20)
+    for own, seconds in ((None, 15), (5, 5), (0, 15)):
+        tcb = peer.call(user.tcp_open, peer.stack)
+        if own is not None:
+            peer.call(sockopt.setsockopt, tcb, SOL_TCP, sockopt.TCP_KEEPINIT, own)
+        assert peer.call(sockopt.getsockopt, tcb, SOL_TCP, sockopt.TCP_KEEPINIT) == seconds
+        peer.call(user.connect, tcb, PEER, 7)
+        peer.advance(seconds * S - MS)
+        assert tcb.state == C.SYN_SENT
+        peer.advance(2 * S)
+        assert tcb.state == C.CLOSED and tcb.so_error == 110
+    peer = make(tcp_syn_retries=20)
+    tcb = peer.call(user.tcp_open, peer.stack)
+    assert peer.call(sockopt.getsockopt, tcb, SOL_TCP, sockopt.TCP_KEEPINIT) == 0
+    peer.call(user.connect, tcb, PEER, 7)
+    peer.advance(17 * S)
+    assert tcb.state == C.SYN_SENT

@@ -6,8 +6,8 @@ import pytest
 
 from pystack.sim.network import MS, Network
 from pystack.stepper import Timeline, scenarios
+from pystack_c.tcp.snapshot import STATE_NAMES
 from pystack_c.tcp.state import TRANSITIONS
-from pystack_c.tcp.tcb import STATE_NAMES
 from tests.stepper.web.served import ROOT
 
 EDGES = {(STATE_NAMES[old], STATE_NAMES[new]) for old, new in TRANSITIONS}
