@@ -31,7 +31,7 @@ class RecorderProtocol(Protocol):  # python
     """The calls by which a Host reports to its recorder (see trace.recorder). Times are in ns."""
 
     def setup(self, now: int, name: str, args: tuple[Any, ...]) -> None:
-        """Note that the host is about to call a method that sets up the stack (interface, address, route)."""
+        """Note that the host has called a method that sets up the stack (interface, address, route)."""
 
     def receive(self, now: int, iface: Any, frame: bytes, offset: int, flags: int, gso_size: int) -> None:
         """Note that the host is about to give a frame to the stack."""
@@ -74,12 +74,15 @@ class Host:
     # -- what goes in ------------------------------------------------------------------------------------------
 
     def setup(self, name: str, *args: Any) -> Any:  # python
-        """Call a method that sets up the stack (`add_iface`, `add_addr`, `add_route`, ...) and record the call."""
+        """Call a method that sets up the stack (`add_iface`, `add_addr`, `add_route`, ...) and record the call.
+
+        A call that raises an exception has changed nothing, and is not recorded.
+        """
         now = self.clock()
-        if self.recorder is not None:
-            self.recorder.setup(now, name, args)
         self.stack.now = now
         result = getattr(self.stack, name)(*args)
+        if self.recorder is not None:
+            self.recorder.setup(now, name, args)
         self.pump()
         return result
 

@@ -6,7 +6,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from pystack.sockets.resolve import text
-from pystack_c.tcp.tcb import STATE_NAMES
+from pystack_c.tcp.snapshot import STATE_NAMES
 
 _LIBRARY = os.path.dirname(os.__file__)
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -19,10 +19,13 @@ from pystack.trace.recorder import digest, error_name, short_result
 from pystack.trace.summary import Summarizer
 from pystack.visible import one_line
 from pystack_c.config import Config
+from pystack_c.const import RT_UNICAST
 from pystack_c.packet import Transmit
 
 #: the most closed endpoints that are kept, because a later record may still name one
 MAX_CLOSED = 4096
+#: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
+ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)
 
 
 class ReplayMismatch(AssertionError):
@@ -189,6 +192,9 @@ class Replay:
         if name not in calls.SETUP:
             raise self._bad(f"it sets the stack up by {name}, which is not allowed")
         self.budget.object(self._read())
+        if name == "add_route":
+            # A route that was recorded was accepted. In older versions it could replace another one.
+            args = (*args, *ADD_ROUTE[len(args) :])
         host.setup(name, *(self._resolve(host, arg) for arg in args))
 
     def _receive(self, number: int, time: int, iface: int, flags: int, gso_size: int, frame: bytes) -> None:

@@ -79,7 +79,7 @@ def test_arp_5_ip_knows_of_link_broadcasts():
 
 
 def test_arp_6_the_latest_packets_are_kept():
-    peer = Peer(known=False)
+    peer = Peer(known=False, neigh_queue_len=3)
     ep = opened(peer)
     for number in range(10):
         peer.call(udp.sendto, ep, bytes([number]), peer.me, 9, 0)

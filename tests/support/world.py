@@ -124,8 +124,8 @@ class World:
         args = tuple(self.ifaces.get(arg, arg) if isinstance(arg, str) else arg for arg in args)
         try:
             getattr(self.stack, method)(*args)
-        except ValueError:
-            return "ValueError"
+        except (ValueError, FileExistsError) as error:
+            return type(error).__name__
         return ""
 
     def _rx(self, iface: str, frame: bytes, flags: int, gso_size: int) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import pystack
+import pystack_c.const as C
+from pystack.runtime.host import Host
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import sleep, spawn, stream
 from pystack.trace import calls
@@ -16,6 +18,7 @@ from pystack.trace.recorder import Recorder
 from pystack.trace.replay import Replay, replay
 from pystack_c.config import Config
 from pystack_c.link import acd
+from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp.queues import errqueue
 from tests.trace.test_replay import Kept
@@ -238,3 +241,32 @@ def test_a_former_name_that_is_no_call_is_refused():
     for name in ("pystack_c.tcp.user:close_write", "pystack_c.nowhere:send", "os:system", "tcp:__init__", "send", ""):
         assert calls.find(name) is None
     assert calls.find("pystack_c.udp:sendto") is calls.find("udp:sendto")
+
+
+class Still(Host):
+    """A host whose clock stands at 0."""
+
+    def clock(self):
+        return 0
+
+    def pump(self):
+        pass
+
+
+def test_a_route_that_replaced_another_replays_and_one_that_was_refused_is_not_recorded(tmp_path):
+    """Until a second route to one network was refused, add_route replaced the first one."""
+    path = tmp_path / "routes.pytrace"
+    recorder = Recorder(str(path), {})
+    host = Still(Stack(1), recorder.host("a", 1, Config()))
+    iface = host.setup("add_iface", "eth0", C.LINK_ETHERNET, 2, 1500)
+    host.setup("add_addr", iface, 0x0A000001, 24)
+    host.setup("add_route", 0, 0, 0x0A0000FE, iface)
+    with pytest.raises(FileExistsError):
+        host.setup("add_route", 0, 0, 0x0A0000FD, iface)
+    # as an older version did
+    host.recorder.setup(0, "add_route", (0, 0, 0x0A0000FC, iface))
+    recorder.close()
+    replayed = Replay(str(path))
+    replayed.run()
+    (stack,) = (found.stack for found in replayed.hosts)
+    assert [route.gateway & 0xFF for route in stack.routes.all() if route.prefixlen == 0] == [0xFC]
