@@ -1,6 +1,7 @@
 """A fixed HTTP responder (RFC 9112). Every GET and HEAD gets the same page, and connections stay open."""
 
 from pystack_c.services.base import StreamService, room, skip
+from pystack_c.services.session import Session
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb
 
@@ -41,12 +42,16 @@ class Hello(StreamService):
 
     def work(self, tcb: Tcb, now: int) -> None:  # inherited
         """Answer every complete request, in order (9.3.2)."""
+        session: Session | None = self.conns.get(tcb.ident)
         while tcb.recvbuf.used > 0:
             if room(tcb) == 0:
                 self.blocked(tcb, now)
                 return
             data = tcb.recvbuf.get(MAX_HEAD, True)
-            end = head_end(data)
+            # (A client may send its request in pieces of one byte, so each byte is searched once. The end may have begun before.)
+            end = head_end(data, session.searched - 3 if session is not None and session.searched > 3 else 0)
+            if session is not None:
+                session.searched = len(data) if end < 0 else 0
             if end < 0:
                 self._incomplete(tcb, len(data), now)
                 return
@@ -103,7 +108,7 @@ class Hello(StreamService):
         # 9.3
         self.closes = fields & _CLOSE != 0 or (close and not fields & _KEEP)
         page = self.last_page if self.closes else self.page
-        return page if get else page[: head_end(page) + 4]
+        return page if get else page[: head_end(page, 0) + 4]
 
     def _fields(self, head: bytes, at: int, end: int) -> int:
         """Return the facts about the fields that begin after the line end at `at`."""
@@ -148,10 +153,10 @@ def line_end(data: bytes, begin: int, end: int) -> int:
     return end
 
 
-def head_end(data: bytes) -> int:
-    """Return the index at which the empty line (CR LF CR LF) begins, or -1."""
+def head_end(data: bytes, begin: int) -> int:
+    """Return the index, at `begin` or later, at which the empty line (CR LF CR LF) begins, or -1."""
     size = len(data)
-    at = line_end(data, 0, size)
+    at = line_end(data, begin, size)
     while at + 3 < size:
         if data[at + 2] == _CR and data[at + 3] == _LF:
             return at

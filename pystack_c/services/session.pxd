@@ -23,6 +23,7 @@ cdef class Session(TimerOwner):
     cdef public int strikes
     cdef public int64_t head
     cdef public int64_t head_at
+    cdef public Py_ssize_t searched
     cdef public Timer timer
     cpdef int64_t waits(self) except? -1
     cpdef blocked(self, int64_t now)

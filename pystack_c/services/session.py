@@ -48,6 +48,8 @@ class Session(TimerOwner):
         #: the number of the first byte of the incomplete request, and the time by which it must be complete
         self.head = -1
         self.head_at = -1
+        #: in so many of its bytes the end of that request was not found
+        self.searched = 0
         self.timer: Timer | None = new_timer(self, C.T_SERVICE)
         self.arm(now)
 

@@ -138,6 +138,15 @@ def test_fragments_in_any_order_cost_no_more_than_in_order():
     assert lines[1] < 1.5 * lines[0]
 
 
+def test_a_request_in_small_pieces_is_searched_once():
+    """`make fuzz` found this: the search for a request's end began at its first byte again with each piece that arrived."""
+    if not PURE:
+        pytest.skip("the core runs no lines where it is compiled")
+    run = TARGETS["hello"].run
+    lines = [meter.lines_of(lambda n=n: run([(b"a", n)])) for n in (200, 400, 800)]
+    assert lines[2] - lines[1] < 2.1 * (lines[1] - lines[0])
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_comes_in_costs_no_more_than_its_bounds(name):
     target = TARGETS[name]
