@@ -5,10 +5,12 @@ OpenSSL's generator, `time.process_time` and `time.thread_time`.
 """
 
 import asyncio
+import errno
 import os
 import random
 import select
 import selectors
+import subprocess
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -134,6 +136,22 @@ def _select() -> list[Replacement]:
     # (The same class under two names: both names have to lead to the same replacement.)
     found[0] = ("selectors", "DefaultSelector", _SELECTORS[selectors.DefaultSelector.__name__])
     return [*found, *(("select", name, value) for name, value in _SELECT.items())]
+
+
+# -- processes ---------------------------------------------------------------------------------------------------
+
+
+def _no_process(host: Any, *args: Any, **kwargs: Any) -> Any:
+    raise OSError(errno.EOPNOTSUPP, f"the simulated host {host.name!r} has no processes: they would run in real time")
+
+
+_POPEN = either(subprocess.Popen.__init__, lambda host, *args, **kwargs: _no_process(host))
+_FORK = either(os.fork, _no_process)
+
+
+@group("processes")
+def _processes() -> list[Replacement]:
+    return [("subprocess:Popen", "__init__", _POPEN), ("os", "fork", _FORK)]
 
 
 # -- event loops -------------------------------------------------------------------------------------------------

@@ -17,11 +17,8 @@ from pystack.sim import blocking, threads
 from pystack.sim.hub import Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
-from pystack.sim.session import session
+from pystack.sim.session import LIMIT, session
 from pystack.sockets import current
-
-#: virtual time (ns) after which a run is ended if nothing else is asked for: a day
-LIMIT = 86_400_000_000_000
 
 Program = Callable[[], Any]
 __all__ = ["LIMIT", "SimLoop", "blocking", "run", "threads"]

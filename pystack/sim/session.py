@@ -8,7 +8,9 @@ from typing import Any
 from pystack.patching import hold
 
 #: what is replaced (pystack.patching; sim/blocking.py and sim/threads.py list the replacements)
-GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads")
+GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads", "processes")
+#: virtual time (ns) after which a run is ended if nothing else is asked for: a day
+LIMIT = 86_400_000_000_000
 
 
 @contextlib.contextmanager
@@ -25,11 +27,16 @@ def session(net: Any) -> Iterator[None]:
         else:
             random.setstate(hub.random_state)
         hub.sessions += 1
+        endless = hub.limit is None
+        if endless:
+            hub.limit = net.now + LIMIT
         hub.collecting(True)
         try:
             yield
         finally:
             hub.sessions -= 1
+            if endless:
+                hub.limit = None
             hub.collecting(False)
             hub.random_state = random.getstate()
             random.setstate(before)
