@@ -66,6 +66,7 @@ class Hub:
         self.sessions = 0
         self._collect_at = -1
         self._collect_step = 0
+        self._gc_was_enabled = True
         #: the time of the last event, and the number of steps before the first event of that time
         self._instant = -1
         self._instant_began = 0
@@ -157,6 +158,7 @@ class Hub:
     def collecting(self, on: bool) -> None:
         """While on, garbage is collected at fixed virtual times: finalizers close sockets, and so they send frames."""
         if on:
+            self._gc_was_enabled = gc.isenabled()
             gc.collect()
             gc.freeze()
             gc.disable()
@@ -165,7 +167,8 @@ class Hub:
         else:
             self._collect_at = -1
             gc.unfreeze()
-            gc.enable()
+            if self._gc_was_enabled:
+                gc.enable()
 
     def _collect(self, time: int) -> None:
         if self._collect_at >= 0:

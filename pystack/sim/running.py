@@ -41,6 +41,10 @@ def run(
 
     An exception in a program ends the run and is raised. SimDeadlock: nothing can ever happen again. SimError: the limit is reached.
     """
+    if asyncio.events._get_running_loop() is not None:
+        raise RuntimeError(
+            "Network.run cannot run programs inside a coroutine, because it does not return until they have ended"
+        )
     chosen = [_Running(net, key, fn, False) for key, fn in _each(programs)]
     chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
     hub = net.hub

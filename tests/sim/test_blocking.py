@@ -203,6 +203,23 @@ def test_select_poll_and_selectors():
     assert net.run({a: client}) == {a: "done"}
 
 
+def test_a_socketpair_can_be_waited_for():
+    """A usual way to wake a thread that waits for sockets."""
+
+    def program():
+        left, right = socket.socketpair()
+        threading.Timer(1, right.send, [b"wake up"]).start()
+        with left, right, selectors.DefaultSelector() as selector:
+            selector.register(left, selectors.EVENT_READ)
+            assert selector.select(0.5) == [] and len(selector.select()) == 1
+            assert left.recv(100) == b"wake up" and time.monotonic() == 1
+        with pytest.raises(OSError, match="not available in virtual time"):
+            socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    net, a, b = pair()
+    net.run({a: program})
+
+
 def test_random_numbers_are_the_networks():
     def numbers():
         return random.random(), random.Random().random(), uuid.uuid4(), random.SystemRandom().random()
