@@ -126,7 +126,9 @@ def test_one_thread_at_a_time_runs_programs_and_runs_may_be_nested():
     pytest.importorskip("greenlet")
     inner, outer = Network(seed=1), Network(seed=2)
     a, b = inner.host("a"), outer.host("b")
-    errors, go, inside = [], threading.Event(), threading.Event()
+    errors, inside = [], threading.Event()
+    go = threading.Lock()  # made outside: it waits in real time, also for code on a host
+    go.acquire()
 
     def nested():
         return inner.run({a: name})[a], socket.gethostname(), gc.isenabled()
@@ -147,14 +149,14 @@ def test_one_thread_at_a_time_runs_programs_and_runs_may_be_nested():
             inner.run({a: name})
         except RuntimeError as error:
             errors.append(str(error))
-        go.set()
+        go.release()
 
     thread = threading.Thread(target=other)
     thread.start()
 
     async def hold_on():
         inside.set()
-        go.wait(10)
+        go.acquire(timeout=10)
 
     outer.run({b: hold_on})
     thread.join()
