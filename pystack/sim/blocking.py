@@ -5,15 +5,19 @@ OpenSSL's generator, `time.process_time` and `time.thread_time`.
 """
 
 import asyncio
+import errno
 import os
 import random
 import select
 import selectors
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from pystack import socket as _socket
 from pystack.patching import Replacement, group
 from pystack.sim.loop import SimLoop
 from pystack.sim.selector import Poll, SimSelector, here
@@ -128,12 +132,47 @@ _SELECT = {
 }
 
 
+def _pair(host: Any, family: Any = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> tuple[Any, Any]:
+    """socket.socketpair(): a connection over the host's loopback, for which selectors can wait in virtual time."""
+    if type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) != socket.SOCK_STREAM:
+        raise OSError(errno.EOPNOTSUPP, "a socketpair of datagrams is not available in virtual time")
+    with _socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        left = _socket.socket()
+        left.connect(listener.getsockname())
+        right, _ = listener.accept()
+    for end in (left, right):
+        end.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        end.setblocking(not type & socket.SOCK_NONBLOCK)
+    return left, right
+
+
+_PAIR = either(socket.socketpair, _pair)
+
+
 @group("select")
 def _select() -> list[Replacement]:
     found: list[Replacement] = [("selectors", name, value) for name, value in _SELECTORS.items()]
     # (The same class under two names: both names have to lead to the same replacement.)
     found[0] = ("selectors", "DefaultSelector", _SELECTORS[selectors.DefaultSelector.__name__])
-    return [*found, *(("select", name, value) for name, value in _SELECT.items())]
+    return [*found, ("socket", "socketpair", _PAIR), *(("select", name, value) for name, value in _SELECT.items())]
+
+
+# -- processes ---------------------------------------------------------------------------------------------------
+
+
+def _no_process(host: Any, *args: Any, **kwargs: Any) -> Any:
+    raise OSError(errno.EOPNOTSUPP, f"the simulated host {host.name!r} has no processes: they would run in real time")
+
+
+_POPEN = either(subprocess.Popen.__init__, lambda host, *args, **kwargs: _no_process(host))
+_FORK = either(os.fork, _no_process)
+
+
+@group("processes")
+def _processes() -> list[Replacement]:
+    return [("subprocess:Popen", "__init__", _POPEN), ("os", "fork", _FORK)]
 
 
 # -- event loops -------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: virtual time (ns) and steps after which garbage is collected while programs run (`collecting`)
 COLLECT_TIME = 10_000_000_000
 COLLECT_STEPS = 1_000_000
+#: steps in one instant of virtual time after which the run is taken for one in which time never passes
+STEPS = 1_000_000
 #: random.Random before any replacement
 _Random = random.Random
 
@@ -64,6 +66,10 @@ class Hub:
         self.sessions = 0
         self._collect_at = -1
         self._collect_step = 0
+        self._gc_was_enabled = True
+        #: the time of the last event, and the number of steps before the first event of that time
+        self._instant = -1
+        self._instant_began = 0
 
     def serial(self) -> int:
         """The next number of this network, for what must be told apart in the same way in each run."""
@@ -95,11 +101,9 @@ class Hub:
     def settle(self) -> None:
         """Do everything that is due now."""
         if self.running is not None:
-            self.running.park(Signal(), self.net.now)
-            return
-        net = self.net
-        while (time := net.next_time()) is not None and time <= net.now:
-            net.step()
+            self.running.park(Signal("its turn"), self.net.now)
+        else:
+            self.net.settle()
 
     def drive(self, waiting: Any, deadline: int | None) -> bool:
         """Step the network until `waiting` has fired or `deadline` has come."""
@@ -115,8 +119,14 @@ class Hub:
                 raise SimDeadlock(
                     f"nothing can ever happen again at {net.now / 1e9:.6f} s: no event is due\n{self.report()}"
                 )
-            if self.limit is not None and time > self.limit:
+            if time > self._instant:
+                self._instant = time
+                self._instant_began = net.steps
                 self.check_limit(time)
+            elif net.steps - self._instant_began > STEPS:
+                raise SimError(
+                    f"{STEPS} steps at {net.now / 1e9:.6f} s: time cannot pass while programs never wait\n{self.report()}"
+                )
             if 0 <= self._collect_at <= time or net.steps > self._collect_step:
                 self._collect(time)
             net.step()
@@ -148,6 +158,7 @@ class Hub:
     def collecting(self, on: bool) -> None:
         """While on, garbage is collected at fixed virtual times: finalizers close sockets, and so they send frames."""
         if on:
+            self._gc_was_enabled = gc.isenabled()
             gc.collect()
             gc.freeze()
             gc.disable()
@@ -156,7 +167,8 @@ class Hub:
         else:
             self._collect_at = -1
             gc.unfreeze()
-            gc.enable()
+            if self._gc_was_enabled:
+                gc.enable()
 
     def _collect(self, time: int) -> None:
         if self._collect_at >= 0:

@@ -180,6 +180,9 @@ class SimHost(VirtualHost):
         """A permanent ARP entry."""
         self.setup("add_neighbor", self.port(iface).iface, parse_addr(address), mac)
 
+    def __repr__(self) -> str:
+        return f"<SimHost {self.name}>"
+
     def crash(self) -> None:
         """Switch the power off: from now on nothing is received or sent, and no timer fires."""
         self.up = False

@@ -17,11 +17,8 @@ from pystack.sim import blocking, threads
 from pystack.sim.hub import Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
-from pystack.sim.session import session
+from pystack.sim.session import LIMIT, session
 from pystack.sockets import current
-
-#: virtual time (ns) after which a run is ended if nothing else is asked for: a day
-LIMIT = 86_400_000_000_000
 
 Program = Callable[[], Any]
 __all__ = ["LIMIT", "SimLoop", "blocking", "run", "threads"]
@@ -44,6 +41,10 @@ def run(
 
     An exception in a program ends the run and is raised. SimDeadlock: nothing can ever happen again. SimError: the limit is reached.
     """
+    if asyncio.events._get_running_loop() is not None:
+        raise RuntimeError(
+            "Network.run cannot run programs inside a coroutine, because it does not return until they have ended"
+        )
     chosen = [_Running(net, key, fn, False) for key, fn in _each(programs)]
     chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
     hub = net.hub

@@ -55,6 +55,12 @@ class Scheduler:
         fn(*args)
         return True
 
+    def settle(self) -> None:
+        """Run the events that are due now, except those that are added meanwhile."""
+        heap, last = self._heap, self._order
+        while heap and heap[0][0] <= self.now and heap[0][1] <= last:
+            self.step()
+
     def run(self, until: int) -> None:
         """Run everything up to and including time `until`. The clock then shows `until`."""
         heap = self._heap

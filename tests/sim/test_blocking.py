@@ -2,11 +2,13 @@
 
 import asyncio
 import concurrent.futures
+import os
 import queue
 import random
 import select
 import selectors
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -201,6 +203,23 @@ def test_select_poll_and_selectors():
     assert net.run({a: client}) == {a: "done"}
 
 
+def test_a_socketpair_can_be_waited_for():
+    """A usual way to wake a thread that waits for sockets."""
+
+    def program():
+        left, right = socket.socketpair()
+        threading.Timer(1, right.send, [b"wake up"]).start()
+        with left, right, selectors.DefaultSelector() as selector:
+            selector.register(left, selectors.EVENT_READ)
+            assert selector.select(0.5) == [] and len(selector.select()) == 1
+            assert left.recv(100) == b"wake up" and time.monotonic() == 1
+        with pytest.raises(OSError, match="not available in virtual time"):
+            socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    net, a, b = pair()
+    net.run({a: program})
+
+
 def test_random_numbers_are_the_networks():
     def numbers():
         return random.random(), random.Random().random(), uuid.uuid4(), random.SystemRandom().random()
@@ -286,6 +305,26 @@ def test_sends_of_two_programs_do_not_mix():
 
     data = net.run({a: server, b: client})[a]
     assert data in (b"a" * size + b"b" * size, b"b" * size + b"a" * size)
+
+
+def test_processes_are_refused_and_programs_that_never_wait_are_noticed(monkeypatch):
+    net, a, b = pair()
+
+    def program():
+        for call in (os.fork, lambda: subprocess.run(["true"])):
+            with pytest.raises(OSError, match="'server' has no processes"):
+                call()
+
+    net.run({a: program})
+    assert subprocess.run(["true"]).returncode == 0
+
+    def spin():
+        while True:
+            time.sleep(0)
+
+    monkeypatch.setattr("pystack.sim.hub.STEPS", 1000)
+    with pytest.raises(SimError, match="time cannot pass while programs never wait\\n.*program 'spin'"):
+        net.run({a: spin})
 
 
 def test_without_greenlet_the_error_names_the_extra(monkeypatch):

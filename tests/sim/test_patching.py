@@ -1,5 +1,6 @@
 """pystack/patching.py: replacements act for code with a stack, and are taken away when the last use ends."""
 
+import gc
 import importlib
 import socket
 import sys
@@ -119,3 +120,45 @@ def test_a_host_that_is_bound_comes_before_a_live_stack():
         with current.bound(a):
             assert socket.gethostname() == "a"
         assert socket.gethostname() == "live"
+
+
+def test_one_thread_at_a_time_runs_programs_and_runs_may_be_nested():
+    pytest.importorskip("greenlet")
+    inner, outer = Network(seed=1), Network(seed=2)
+    a, b = inner.host("a"), outer.host("b")
+    errors, inside = [], threading.Event()
+    go = threading.Lock()  # made outside: it waits in real time, also for code on a host
+    go.acquire()
+
+    def nested():
+        return inner.run({a: name})[a], socket.gethostname(), gc.isenabled()
+
+    async def name():
+        return socket.gethostname()
+
+    async def in_a_coroutine():
+        inner.run({a: name})
+
+    with pytest.raises(RuntimeError, match="inside a coroutine"):
+        outer.run({b: in_a_coroutine})
+    assert outer.run({b: nested}) == {b: ("a", "b", False)} and gc.isenabled()
+
+    def other():
+        inside.wait(10)
+        try:
+            inner.run({a: name})
+        except RuntimeError as error:
+            errors.append(str(error))
+        go.release()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+
+    async def hold_on():
+        inside.set()
+        go.acquire(timeout=10)
+
+    outer.run({b: hold_on})
+    thread.join()
+    assert len(errors) == 1 and "another thread runs programs" in errors[0]
+    assert inner.run({a: name}) == {a: "a"}
