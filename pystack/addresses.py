@@ -1,17 +1,19 @@
-"""Addresses as people write them, turned into the core's numbers."""
+"""Addresses as people write them, turned into the core's numbers (pystack_c.base.address)."""
 
 import ipaddress
 
+from pystack_c.base.address import v4
+
 
 def parse_addr(text: str) -> int:
-    """ "10.0.0.1" as a 32 bit number; ValueError says what is wrong."""
-    return int(ipaddress.IPv4Address(text))
+    """ "10.0.0.1" as the core's number for it; ValueError says what is wrong."""
+    return v4(int(ipaddress.IPv4Address(text)))
 
 
 def parse_interface(text: str) -> tuple[int, int]:
     """ "10.0.0.1/24" as (address, prefix length); without a length it is 32."""
     parsed = ipaddress.IPv4Interface(text)
-    return int(parsed.ip), parsed.network.prefixlen
+    return v4(int(parsed.ip)), parsed.network.prefixlen
 
 
 def parse_network(text: str) -> tuple[int, int]:
@@ -19,4 +21,4 @@ def parse_network(text: str) -> tuple[int, int]:
     if text == "default":
         return 0, 0
     parsed = ipaddress.IPv4Network(text)
-    return int(parsed.network_address), parsed.prefixlen
+    return v4(int(parsed.network_address)), parsed.prefixlen

@@ -1,12 +1,14 @@
 """The routing table: longest prefix match (RFC 1812 section 5.2.4.3), then the lowest metric.
 
 One dict for each prefix length in use, asked from the longest to the shortest: a lookup costs one dict access a
-prefix length, however many routes there are.
+prefix length, however many routes there are. There is one table for both families, so lengths are those of 128 bits (IPv4's /24 is 120), and
+one loop finds every route. `Route.prefixlen` is the length that people know. No IPv4 address matches a length below 96, such as ::/0.
 """
 
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_sum, is_v4, key, length_of, prefix_mask, prefix_of
 
 #: RFC 791 3.1: an IPv4 header without options
 IPV4_HLEN = 20
@@ -56,6 +58,8 @@ class Dst:
         self.route: Route | None = None
         #: bytes of the network header of each packet, without options
         self.overhead = IPV4_HLEN
+        #: the ones' complement sum of `src` and `addr`: what the pseudo-headers of TCP and UDP begin with
+        self.pseudo = 0
 
 
 def link_mtu(dst: Dst) -> int:
@@ -66,57 +70,64 @@ def link_mtu(dst: Dst) -> int:
     return mtu
 
 
-def netmask(prefixlen: int) -> int:
-    """The mask of a prefix length."""
-    if prefixlen == 0:
-        return 0
-    return (C.M32 << (32 - prefixlen)) & C.M32
+def transport_sum(dst: Dst, src: int, daddr: int, proto: int, length: int) -> int:
+    """The sum of the pseudo-header of a packet to `daddr` along the route `dst` (wire.checksum.pseudo_sum)."""
+    s = dst.pseudo if src == dst.src and daddr == dst.addr else addr_sum(src, daddr)
+    s += proto + (length >> 16) + (length & 0xFFFF)
+    s = (s & 0xFFFF) + (s >> 16)
+    return (s & 0xFFFF) + (s >> 16)
 
 
 class RouteTable:
     """All routes of a host."""
 
     def __init__(self) -> None:
-        self.by_length: list[Any] = [None] * 33
+        self.by_length: list[Any] = [None] * 129
         self.lengths: list[int] = []
 
     def add(self, route: Route) -> None:
         """Put a route in; the same prefix and metric replaces the older one."""
-        bucket = self.by_length[route.prefixlen]
+        length = length_of(route.dst, route.prefixlen)
+        prefix = key(prefix_of(route.dst, length))
+        bucket = self.by_length[length]
         if bucket is None:
             bucket = {}
-            self.by_length[route.prefixlen] = bucket
-            self.lengths.append(route.prefixlen)
+            self.by_length[length] = bucket
+            self.lengths.append(length)
             self.lengths.sort(reverse=True)
-        same = [r for r in bucket.get(route.dst, []) if r.metric != route.metric]
+        same = [r for r in bucket.get(prefix, []) if r.metric != route.metric]
         same.append(route)
         same.sort(key=_by_metric)
-        bucket[route.dst] = same
+        bucket[prefix] = same
 
     def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
         """Take out the routes of this prefix (of this gateway and interface, where given). True where there were any."""
-        bucket = self.by_length[prefixlen]
-        if bucket is None or dst not in bucket:
+        length = length_of(dst, prefixlen)
+        prefix = key(prefix_of(dst, length))
+        bucket = self.by_length[length]
+        if bucket is None or prefix not in bucket:
             return False
-        old = bucket[dst]
+        old = bucket[prefix]
         keep = [
             r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)
         ]
         if keep:
-            bucket[dst] = keep
+            bucket[prefix] = keep
         else:
-            del bucket[dst]
+            del bucket[prefix]
             if not bucket:
-                self.by_length[prefixlen] = None
-                self.lengths.remove(prefixlen)
+                self.by_length[length] = None
+                self.lengths.remove(length)
         return len(keep) < len(old)
 
     def lookup(self, dst: int, iface: Any = None, onlink: bool = False) -> Any:
         """The route for an address, or None. With `iface`, only routes through that interface count; `onlink`: none by a gateway."""
+        least = 96 if is_v4(dst) else 0
         for length in self.lengths:
+            if length < least:
+                break
             bucket = self.by_length[length]
-            key = dst & netmask(length)
-            found = bucket.get(key)
+            found = bucket.get(key(dst & prefix_mask(length)))
             if found is None:
                 continue
             for route in found:

@@ -6,6 +6,7 @@ receive(iface, frame, now)    handle_timeout(now)    application calls    poll_t
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import length_of, loopback_for, most_prefixlen, normal, prefix_of
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
@@ -15,7 +16,7 @@ from pystack_c.ingress import ipv4 as ip_input
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
-from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.route import Route, RouteTable
 from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
@@ -32,7 +33,7 @@ class Stack(Core):
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
-        self.add_addr(self.lo, 0x7F000001, 8)
+        self.add_addr(self.lo, loopback_for(0), 8)
 
     # Configuration
 
@@ -66,8 +67,7 @@ class Stack(Core):
 
     def add_addr(self, iface: Iface, addr: int, prefixlen: int) -> LocalAddr:
         """Give an interface an address, and the route to its subnet. Nothing is announced; see arp.announce."""
-        if not 0 <= prefixlen <= 32:
-            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
+        addr = self._checked(addr, prefixlen)
         if addr in self.local:
             raise ValueError("this host already has the address")
         own = LocalAddr(addr, prefixlen, iface)
@@ -79,13 +79,14 @@ class Stack(Core):
                 first = False
         iface.addrs.append(own)
         self.local[addr] = own
-        if prefixlen < 32 and first:
+        if prefixlen < most_prefixlen(addr) and first:
             self.routes.add(Route(addr & own.mask, prefixlen, 0, iface, 0, addr))
         self._routes_changed()
         return own
 
     def del_addr(self, iface: Iface, addr: int) -> None:
         """Take an address away, and the connected route with it (unless another address of the interface shares it)."""
+        addr = normal(addr)
         own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
             raise ValueError("the interface does not have that address")
@@ -93,7 +94,7 @@ class Stack(Core):
         del self.local[addr]
         self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
         for other in iface.addrs:
-            if other.prefixlen < 32:
+            if other.prefixlen < most_prefixlen(other.addr):
                 self.routes.add(Route(other.addr & other.mask, other.prefixlen, 0, iface, 0, other.addr))
         self._routes_changed()
 
@@ -115,9 +116,10 @@ class Stack(Core):
         `mtu`, `advmss` and `initcwnd` are what Linux's `ip route` calls so: the largest packet for this route, the MSS to
         announce to its destinations, and the initial window in segments.
         """
-        if not 0 <= prefixlen <= 32:
-            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
-        if dst & (netmask(prefixlen) ^ C.M32):
+        dst = self._checked(dst, prefixlen)
+        gateway = self._checked(gateway, 0)
+        src = self._checked(src, 0)
+        if dst != 0 and dst != prefix_of(dst, length_of(dst, prefixlen)):
             raise ValueError("the destination has bits set beyond its prefix")
         if kind == C.RT_UNICAST and iface is None:
             via = self.routes.lookup(gateway)
@@ -135,8 +137,8 @@ class Stack(Core):
         return route
 
     def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface: Iface | None = None) -> bool:
-        """Take routes out; False where there was none."""
-        found = self.routes.remove(dst, prefixlen, gateway, iface)
+        """Take routes out; False where there was none. `gateway` -1: whatever their gateway is."""
+        found = self.routes.remove(normal(dst), prefixlen, gateway if gateway < 0 else normal(gateway), iface)
         self._routes_changed()
         return found
 
@@ -149,7 +151,16 @@ class Stack(Core):
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """A permanent neighbour entry."""
-        return neighbor.set_permanent(self, iface, addr, mac)
+        return neighbor.set_permanent(self, iface, self._checked(addr, 0), mac)
+
+    def _checked(self, addr: int, prefixlen: int) -> int:
+        """An address as the core keeps it. ValueError if the stack does not speak its family, or if the prefix is too long for it."""
+        addr = normal(addr)
+        if not self.speaks(addr):
+            raise ValueError("the address is not an IPv4 address")
+        if not 0 <= prefixlen <= most_prefixlen(addr):
+            raise ValueError(f"prefix length {prefixlen} is not in 0..{most_prefixlen(addr)}")
+        return addr
 
     def _routes_changed(self) -> None:
         self.route_epoch += 1

@@ -8,6 +8,7 @@ What is random here comes from the keyed hash: the generator's numbers are seen 
 """
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.base.rng import Rng
 
 #: a shared budget lasts so long on average, and is about the limit each time
@@ -75,7 +76,7 @@ class PeerBuckets:
         """One token of `addr`: there is a new one each `interval` ns, and `burst` at most. An interval of 0: no limit."""
         if interval <= 0:
             return True
-        bucket: PeerBucket = self.by_addr.get(addr)  # type: ignore[assignment]
+        bucket: PeerBucket = self.by_addr.get(key(addr))  # type: ignore[assignment]
         if bucket is None:
             bucket = self._place(rng, addr)
             bucket.tokens = burst
@@ -97,7 +98,7 @@ class PeerBuckets:
         else:
             self.drawn += 1
             bucket = self.places[rng.keyed_pair(_PLACE, self.drawn) % PEERS]
-            del self.by_addr[bucket.addr]
+            del self.by_addr[key(bucket.addr)]
         bucket.addr = addr
-        self.by_addr[addr] = bucket
+        self.by_addr[key(addr)] = bucket
         return bucket

@@ -175,7 +175,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
         ecn.segment_received(tcb, pkt)
     if not ack_field(tcb, pkt):
         return
-    if pkt.ip_hlen > 20 and tcb.passive:
+    if pkt.ip_options > 0 and tcb.passive:
         # SHLD-24 (an acceptable segment's only: who can guess no sequence number shall not turn the traffic aside).
         received_route(tcb, pkt)
     if tcb.accecn and accecn.arrived(tcb, pkt):

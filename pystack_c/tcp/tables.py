@@ -3,20 +3,13 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import conn_key, key
 from pystack_c.base.ratelimit import SharedBudget
 from pystack_c.core import Core
 from pystack_c.packet import Packet
 from pystack_c.sockets.ports import PortTable
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
-
-
-def conn_key(raddr: int, rport: int, lport: int) -> int:
-    """The key of a connection among those of one local address.
-
-    A dict looks at the low bits first: whatever of the three differs, remote ports at a server or local ones at a client, shows there.
-    """
-    return (raddr << 32) | (lport << 16) | ((rport ^ lport ^ raddr ^ (raddr >> 16)) & 0xFFFF)
 
 
 class TcpTables(PortTable):
@@ -44,7 +37,7 @@ class TcpTables(PortTable):
             # (Segments come in runs: often it is the connection of the one before.)
             if tcb.raddr == pkt.src and tcb.laddr == pkt.dst:
                 return tcb
-        of_addr = self.conns.get(pkt.dst)
+        of_addr = self.conns.get(key(pkt.dst))
         if of_addr is not None:
             tcb = of_addr.get(conn_key(pkt.src, pkt.sport, pkt.dport))
             if tcb is not None:
@@ -71,17 +64,17 @@ class TcpTables(PortTable):
 
     def find(self, laddr: int, lport: int, raddr: int, rport: int) -> Any:
         """The connection with these four, or None."""
-        of_addr = self.conns.get(laddr)
+        of_addr = self.conns.get(key(laddr))
         if of_addr is None:
             return None
         return of_addr.get(conn_key(raddr, rport, lport))
 
     def register(self, tcb: Tcb) -> None:
         """A connection has its four: from now on segments reach it. (One that we open is an endpoint, and has its port, already.)"""
-        of_addr = self.conns.get(tcb.laddr)
+        of_addr = self.conns.get(key(tcb.laddr))
         if of_addr is None:
             of_addr = {}
-            self.conns[tcb.laddr] = of_addr
+            self.conns[key(tcb.laddr)] = of_addr
         of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)] = tcb
         tcb.registered = True
         if tcb.passive:
@@ -94,10 +87,10 @@ class TcpTables(PortTable):
             self.latest = None
         if tcb.registered:
             tcb.registered = False
-            of_addr = self.conns[tcb.laddr]
+            of_addr = self.conns[key(tcb.laddr)]
             del of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)]
             if not of_addr:
-                del self.conns[tcb.laddr]
+                del self.conns[key(tcb.laddr)]
         if tcb.time_waiting:
             tcb.time_waiting = False
             self.time_wait -= 1
@@ -141,7 +134,7 @@ class TcpTables(PortTable):
 
     def hash4(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
         """The keyed hash of a connection's four."""
-        return self.core.rng.keyed_pair(laddr << 32 | raddr, lport << 16 | rport)
+        return self.core.rng.keyed_four(laddr, lport, raddr, rport)
 
     def isn(self, tcb: Tcb) -> int:
         """RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 us."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from pystack.sim.programs import StreamSocket, sleep, spawn
+from pystack_c.base.address import v4_bits
 from tests.attack.arena import EVIL, GATE, MS, Arena, Crowd, Exchange, MiniPeer, S, bounded, icmp_packet
 from tests.support import invariants
 from tests.support.lab import pattern
@@ -347,7 +348,7 @@ class Siege:
 
     def victims(self) -> list[Any]:
         """b's connections with the peers."""
-        return [tcb for tcb in invariants.all_tcbs(self.arena.b.stack) if tcb.raddr in ADDRS]
+        return [tcb for tcb in invariants.all_tcbs(self.arena.b.stack) if v4_bits(tcb.raddr) in ADDRS]
 
     def describe(self) -> str:
         """The run, for who looks for a fault."""

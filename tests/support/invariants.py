@@ -7,10 +7,10 @@ before too, and so sees what must never move back. Both raise AssertionError wit
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import conn_key
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.ip.routing import DST_CACHE_MAX
 from pystack_c.tcp.queues import memory
-from pystack_c.tcp.tables import conn_key
 from pystack_c.tcp.tcb import LARGE, STATE_NAMES
 
 SYNCHRONIZED = (

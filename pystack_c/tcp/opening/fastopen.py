@@ -7,6 +7,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes, key
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.siphash import siphash
 from pystack_c.packet import Packet
@@ -46,12 +47,12 @@ class Cached:
 def remember(core: Any, raddr: int) -> Cached:
     """The entry of a server, made where there is none."""
     cache = core.tcp.fastopen_cache
-    entry = cache.get(raddr)
+    entry = cache.get(key(raddr))
     if entry is None:
         if len(cache) >= CACHE_MAX:
             cache.pop(next(iter(cache)))
         entry = Cached()
-        cache[raddr] = entry
+        cache[key(raddr)] = entry
     return entry
 
 
@@ -64,7 +65,7 @@ def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
         # A sysctl's key is four 32-bit numbers; they are used in memory order.
         text = core.config.tcp_fastopen_key
         key = pack("<4I", *[int(text[i : i + 8], 16) for i in (0, 8, 16, 24)])
-    addresses = pack(">II", raddr, laddr)
+    addresses = addr_bytes(raddr) + addr_bytes(laddr)
     if key:
         return siphash(key, addresses).to_bytes(8, "little")
     return pack(">Q", core.rng.keyed_hash(b"fastopen" + addresses))
@@ -142,7 +143,7 @@ def may_carry_data(tcb: Tcb) -> bool:
     config = tcb.core.config
     if not config.tcp_fastopen & CLIENT:
         return False
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if entry is not None and entry.blocked_until > tcb.core.now:
         return False
     if config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.fastopen_no_cookie:
@@ -154,7 +155,7 @@ def syn_option(tcb: Tcb) -> bytes | None:
     """The cookie for the option of our SYN: b"" asks for one; None: no option. Sets `fastopen_exp`, its form."""
     if not tcb.fastopen_asked or tcb.retries > 0:
         return None
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if entry is not None and entry.blocked_until > tcb.core.now:
         return None
     if tcb.core.config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.fastopen_no_cookie:
@@ -171,7 +172,7 @@ def syn_option(tcb: Tcb) -> bytes | None:
 
 def syn_room(tcb: Tcb) -> int:
     """How many bytes may ride on the SYN (4.2.1): a segment of the MSS last heard, less the longest options."""
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     mss = tcb.route.mtu - tcb.route.overhead - C.TCP_HLEN
     if entry is not None and 0 < entry.mss < mss:
         mss = entry.mss
@@ -241,7 +242,7 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
 def no_answer(tcb: Tcb) -> None:
     """4.1.3.1: a SYN with our data or option vanished; some path may dislike it, so the next SYN is a plain one."""
     timeout = tcb.core.config.tcp_fastopen_blackhole_timeout
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if tcb.fastopen_asked and entry is not None and timeout > 0:
         tcb.core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = tcb.core.now + timeout

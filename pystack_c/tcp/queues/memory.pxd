@@ -7,6 +7,7 @@ from pystack_c.tcp.queues.recvbuf cimport RecvBuf
 from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.tcb cimport Tcb, over_share
+from pystack_c.base.address cimport addr_t, key
 
 cdef int64_t _PIECE, _RECORD
 
@@ -22,7 +23,7 @@ cdef tell(Core core, str action, str why)
 cpdef bint over(Core core, int64_t n)
 cpdef bint short(Tcb tcb, int64_t n)
 @cython.locals(core=Core)
-cpdef bint refuses(Tcb tcb, uint32_t addr)
+cpdef bint refuses(Tcb tcb, addr_t addr)
 @cython.locals(buf=RecvBuf, most=int64_t)
 cpdef int64_t window(Tcb tcb, int64_t free)
 @cython.locals(core=Core, free=int64_t, edge=uint32_t, why=str)

@@ -11,6 +11,7 @@ closed, new connections are refused; but LEAST bytes each way are every connecti
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.tcp.tcb import LARGE, LEAST, Tcb, over_share
@@ -46,7 +47,7 @@ def settle(tcb: Tcb) -> None:
 
 def _settle_scarce(core: Core, tcb: Tcb, n: int) -> None:
     """Under pressure: the connection holds `n` bytes now."""
-    count(core, tcb.raddr, n - tcb.charged)
+    count(core, key(tcb.raddr), n - tcb.charged)
     tcb.charged = n
     if core.tcp_memory < core.config.tcp_mem_low:
         relieved(core)
@@ -61,7 +62,7 @@ def pressed(core: Core) -> None:
     core.tcp_large = 0
     for tcb in core.tcp.all():
         if tcb.charged > 0:
-            count(core, tcb.raddr, tcb.charged)
+            count(core, key(tcb.raddr), tcb.charged)
     if core.probe is not None:
         tell(core, "pressure", "all buffers hold more than tcp_mem_pressure, so windows stay small")
 
@@ -99,7 +100,7 @@ def over(core: Core, n: int) -> bool:
 
 def short(tcb: Tcb, n: int) -> bool:
     """Would `n` bytes more be too much, for all connections or for the share of this one's peer?"""
-    return over(tcb.core, n) or over_share(tcb.core, tcb.raddr, n)
+    return over(tcb.core, n) or over_share(tcb.core, key(tcb.raddr), n)
 
 
 def refuses(tcb: Tcb, addr: int) -> bool:
@@ -108,7 +109,7 @@ def refuses(tcb: Tcb, addr: int) -> bool:
     if over(core, LEAST):
         core.drop("tcp-no-memory", tcb.subject(), "there is no memory for another connection", RULE)
         return True
-    if core.tcp_pressure and over_share(core, addr, LEAST):
+    if core.tcp_pressure and over_share(core, key(addr), LEAST):
         core.drop(
             "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share", RULE
         )
@@ -151,7 +152,7 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
         core.counters.TcpExtTCPOFODrop += 1
     why = f"all buffers hold {core.tcp_memory} bytes, which leaves no room for this data"
     if not over(core, n):
-        why = f"this peer's buffers hold {core.tcp_peers[tcb.raddr]} bytes, which is its share"
+        why = f"this peer's buffers hold {core.tcp_peers[key(tcb.raddr)]} bytes, which is its share"
     core.drop("tcp-no-memory", tcb.subject(), why, RULE)
     # SHLD-14 bends here, as in Linux: the window closes, and what the peer sends meanwhile are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)
