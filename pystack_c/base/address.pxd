@@ -15,6 +15,12 @@ cdef extern from *:
     #define PYSTACK_V4 0xFFFF00000000ULL
     static inline pystack_addr_t pystack_v4(uint32_t bits) { return bits != 0 ? PYSTACK_V4 | bits : 0; }
     static inline int pystack_is_v4(pystack_addr_t a) { return PYSTACK_HIGH(a) == 0 && (uint64_t) a >> 32 == 0xFFFF; }
+    static inline pystack_addr_t pystack_normal(pystack_addr_t a)
+    {
+        if (a == PYSTACK_V4)
+            return 0;
+        return a > 1 && a <= 0xFFFFFFFFu ? PYSTACK_V4 | (uint64_t) a : a;
+    }
     static inline int pystack_is_multicast(pystack_addr_t a)
     {
         return PYSTACK_HIGH(a) == 0 ? (uint64_t) a >> 28 == 0xFFFFE : PYSTACK_HIGH(a) >> 56 == 0xFF;
@@ -48,6 +54,7 @@ cdef extern from *:
     #define __pyx_f_9pystack_c_4base_7address_v4_bits(a, skip) ((uint32_t) (a))
     #define __pyx_f_9pystack_c_4base_7address_is_v4(a, skip) pystack_is_v4(a)
     #define __pyx_f_9pystack_c_4base_7address_is_v6(a, skip) ((a) != 0 && !pystack_is_v4(a))
+    #define __pyx_f_9pystack_c_4base_7address_normal(a, skip) pystack_normal(a)
     #define __pyx_f_9pystack_c_4base_7address_is_multicast(a, skip) pystack_is_multicast(a)
     #define __pyx_f_9pystack_c_4base_7address_is_broadcast(a, skip) ((a) == (PYSTACK_V4 | 0xFFFFFFFFu))
     #define __pyx_f_9pystack_c_4base_7address_is_group(a, skip) pystack_is_group(a)

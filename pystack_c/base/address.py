@@ -144,7 +144,7 @@ def addr_bytes(addr: int) -> bytes:
 def from_bytes(data: bytes) -> int:
     """The address in 4 or 16 bytes in network order."""
     number = int.from_bytes(data, "big")
-    return v4(number) if len(data) == 4 else normal(number)
+    return v4(number) if len(data) <= 4 else normal(number)
 
 
 def plain(addr: int) -> Any:

@@ -42,7 +42,7 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
         i = o + p[o + 2] - 1
         if i + 4 > o + p[o + 1]:
             return refuse(core, iface, pkt, "the source route ends in the middle of an address", "RFC 791 3.1", True)
-        to = from_bytes(p[i : i + 4])
+        to = from_bytes(bytes(p[i : i + 4]))
         if not core.config.ip_forward and core.local_addr(to) is None:
             return refuse(core, iface, pkt, "this host does not forward packets", "RFC 1122 3.3.5", True)
         dst = route_output(core, to, 0)

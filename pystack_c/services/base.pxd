@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 cimport pystack_c.const as C
-from pystack_c.base.address cimport addr_t
+from pystack_c.base.address cimport addr_t, key
 from pystack_c.sockets cimport udp
 from pystack_c.config cimport Config
 from pystack_c.endpoint cimport Endpoint

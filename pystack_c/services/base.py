@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.endpoint import Endpoint
 from pystack_c.services.session import REASONS, RULE, Session
 from pystack_c.sockets import udp
@@ -59,12 +60,12 @@ class StreamService(Service):
             tcb: Tcb = user.accept(listener, now)
             if tcb is None:
                 return
-            held = self.peers.get(tcb.raddr, 0)
+            held = self.peers.get(key(tcb.raddr), 0)
             if held >= self.limit - len(self.conns):
                 tcb.core.drop("service-full", tcb.subject(), f"the client already has {held} connections", RULE)
                 user.abort(tcb, now)
                 continue
-            self.peers[tcb.raddr] = held + 1
+            self.peers[key(tcb.raddr)] = held + 1
             self.conns[tcb.ident] = Session(self, tcb, now)
             tcb.service = self
             tcb.nodelay = True
@@ -101,11 +102,11 @@ class StreamService(Service):
         session.over()
         if self.conns.pop(session.ident, None) is None:
             return
-        held = self.peers.get(session.peer, 0)
+        held = self.peers.get(key(session.peer), 0)
         if held > 1:
-            self.peers[session.peer] = held - 1
+            self.peers[key(session.peer)] = held - 1
         else:
-            self.peers.pop(session.peer, None)
+            self.peers.pop(key(session.peer), None)
 
     def expire(self, session: Session, name: str, now: int) -> None:
         """The client is late: `name` is a key of session.REASONS."""
@@ -139,7 +140,7 @@ class StreamService(Service):
 
     def greedy(self, peer: int) -> bool:
         """Whether the client has as many connections as its fair share, or more."""
-        held = self.peers.get(peer, 0)
+        held = self.peers.get(key(peer), 0)
         return held * len(self.peers) >= len(self.conns)
 
     def share(self, tcb: Tcb, room: int) -> int:
@@ -149,7 +150,7 @@ class StreamService(Service):
         than a quarter of what is free below seven eighths of tcp_mem_high. So however many come, the last eighth is for others.
         """
         config = tcb.core.config
-        held = self.peers.get(tcb.raddr, 1)
+        held = self.peers.get(key(tcb.raddr), 1)
         peers = len(self.peers)
         most = config.tcp_mem_low // (held * (peers if peers > 0 else 1))
         free = config.tcp_mem_high - config.tcp_mem_high // 8 - tcb.core.tcp_memory

@@ -211,7 +211,7 @@ def pieces_bounded(siege: "Siege") -> None:
 def others_kept(siege: "Siege") -> None:
     """No path MTU but the peers' own was lowered."""
     for addr, dst in siege.arena.b.stack.dst_cache.items():
-        assert addr in ADDRS or dst.mtu >= 1500, f"the path MTU to {addr:#x} is {dst.mtu}"
+        assert v4_bits(addr) in ADDRS or dst.mtu >= 1500, f"the path MTU to {addr:#x} is {dst.mtu}"
 
 
 def work_bounded(siege: "Siege") -> None:
