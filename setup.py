@@ -48,6 +48,7 @@ COMPILED = [
     "pystack_c/ip/pmtu.py",
     "pystack_c/ip/routing.py",
     "pystack_c/ip/output.py",
+    "pystack_c/ip/whole.py",
     "pystack_c/ip/icmpv4.py",
     "pystack_c/ip/mssclamp.py",
     "pystack_c/ip/forward.py",

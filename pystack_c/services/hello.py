@@ -48,7 +48,7 @@ class Hello(StreamService):
                 self.blocked(tcb, now)
                 return
             data = tcb.recvbuf.get(MAX_HEAD, True)
-            # (A client may send its request in pieces of one byte, so each byte is searched once. The end may have begun before.)
+            # A client may send its request byte by byte, so each byte is searched once. The end may have begun before.
             end = head_end(data, session.searched - 3 if session is not None and session.searched > 3 else 0)
             if session is not None:
                 session.searched = len(data) if end < 0 else 0

@@ -18,7 +18,7 @@ class AccEcn:
         self.no_ect = False  # do not send ECT any more
         self.deaf = False  # the ACE field is unreliable, so ignore it
         self.fail = 0  # the sum of the accecn.*_FAIL_* bits (tcpi_accecn_fail_mode)
-        # What arrived.
+        # The arrivals.
         self.last = 0  # IP-ECN of the last packet
         self.last_data = 0  # IP-ECN of the last packet with data
         self.switched = 0  # options still due because last_data changed (3.2.3.3)
