@@ -1,17 +1,19 @@
-"""Conversion of written addresses into the core's numbers."""
+"""Conversion of written addresses into the core's numbers (pystack_c.base.address)."""
 
 import ipaddress
 
+from pystack_c.base.address import v4
+
 
 def parse_addr(text: str) -> int:
-    """Return "10.0.0.1" as a 32-bit number. Raises ValueError if the text is not an IPv4 address."""
-    return int(ipaddress.IPv4Address(text))
+    """Return "10.0.0.1" as the core's number. Raises ValueError if the text is not an IPv4 address."""
+    return v4(int(ipaddress.IPv4Address(text)))
 
 
 def parse_interface(text: str) -> tuple[int, int]:
     """Return "10.0.0.1/24" as (address, prefix length). Without a length it is 32. Raises ValueError."""
     parsed = ipaddress.IPv4Interface(text)
-    return int(parsed.ip), parsed.network.prefixlen
+    return v4(int(parsed.ip)), parsed.network.prefixlen
 
 
 def parse_network(text: str) -> tuple[int, int]:
@@ -19,4 +21,4 @@ def parse_network(text: str) -> tuple[int, int]:
     if text == "default":
         return 0, 0
     parsed = ipaddress.IPv4Network(text)
-    return int(parsed.network_address), parsed.prefixlen
+    return v4(int(parsed.network_address)), parsed.prefixlen

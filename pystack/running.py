@@ -20,6 +20,7 @@ from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.sockets import current as _current
 from pystack.sockets.resolve import Names
+from pystack_c.base.address import v4
 from pystack_c.config import Config, profile
 from pystack_c.stack import Stack
 
@@ -98,7 +99,7 @@ class Running:
     def add_address(self, address: str) -> None:
         """Add another address to the stack, such as "10.0.0.3/24". Raises ValueError."""
         parsed = ipaddress.IPv4Interface(address)
-        self.host.setup("add_addr", self.iface, int(parsed.ip), parsed.network.prefixlen)
+        self.host.setup("add_addr", self.iface, v4(int(parsed.ip)), parsed.network.prefixlen)
 
     def add_route(self, destination: str, gateway: str) -> None:
         """Add a route: add_route("10.1.0.0/16", "10.0.0.1").
@@ -106,8 +107,8 @@ class Running:
         Raises FileExistsError if there is already a route to this network, and ValueError for a bad address.
         """
         net = ipaddress.IPv4Network(destination)
-        via = int(ipaddress.IPv4Address(gateway))
-        self.host.setup("add_route", int(net.network_address), net.prefixlen, via, self.iface)
+        via = v4(int(ipaddress.IPv4Address(gateway)))
+        self.host.setup("add_route", v4(int(net.network_address)), net.prefixlen, via, self.iface)
 
     def flush(self, timeout: float) -> bool:
         """Wait until closed connections have delivered their data. Returns False if `timeout` seconds pass first."""
@@ -287,9 +288,9 @@ def _host(
 def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gateway: str | None) -> Any:
     """Make `card` an interface with the stack's address and its default route. Returns the Iface."""
     iface = host.attach(card)
-    host.setup("add_addr", iface, int(own.ip), own.network.prefixlen)
+    host.setup("add_addr", iface, v4(int(own.ip)), own.network.prefixlen)
     if gateway is not None:
-        host.setup("add_route", 0, 0, int(ipaddress.IPv4Address(gateway)), iface)
+        host.setup("add_route", 0, 0, v4(int(ipaddress.IPv4Address(gateway))), iface)
     return iface
 
 

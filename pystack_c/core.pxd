@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.counters cimport Counters
@@ -9,6 +9,7 @@ from pystack_c.packet cimport Outgoing, Packet, Transmit
 from pystack_c.base.ratelimit cimport PeerBuckets, SharedBudget
 from pystack_c.base.rng cimport Rng
 from pystack_c.base.timer cimport Timer, TimerOwner, TimerQueue
+from pystack_c.base.address cimport addr_t, is_loopback, is_v6, key, loopback_for
 
 cdef class Core:
     cdef public Config config
@@ -48,8 +49,8 @@ cdef class Core:
     cdef public object latest_dst
     cdef public int route_error
     cdef public object hooks
-    cdef public uint32_t ok_src
-    cdef public uint32_t ok_dst
+    cdef public addr_t ok_src
+    cdef public addr_t ok_dst
     cdef public Iface ok_iface
     cdef public int64_t ok_epoch
     cdef public int64_t port_counter
@@ -64,8 +65,9 @@ cdef class Core:
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int64_t)
     cpdef int64_t new_ident(self) except -1
+    cpdef bint speaks(self, addr_t addr) noexcept
     @cython.locals(found=LocalAddr)
-    cpdef LocalAddr local_addr(self, uint32_t addr)
+    cpdef LocalAddr local_addr(self, addr_t addr)
     cpdef drop(self, str name, str subject, str reason, str rfc)
     cpdef set_timer(self, Timer timer, int64_t deadline, str why, str rfc)
     @cython.locals(told=bint)

@@ -7,6 +7,7 @@ the Core as its first argument, and never calls the layers above it.
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import is_loopback, is_v6, key, loopback_for
 from pystack_c.base.fifo import Fifo
 from pystack_c.base.ratelimit import PeerBuckets, SharedBudget
 from pystack_c.base.rng import Rng
@@ -104,12 +105,16 @@ class Core:
         self.next_ident += 1
         return ident
 
+    def speaks(self, addr: int) -> bool:
+        """Return True if this host has a network layer for the family of the address. It has none for IPv6 yet."""
+        return not is_v6(addr)
+
     def local_addr(self, addr: int) -> LocalAddr | None:
         """Return the LocalAddr of one of this host's addresses, or None."""
-        found = self.local.get(addr)
-        if found is None and (addr >> 24) == 127 and self.ifaces:
+        found = self.local.get(key(addr))
+        if found is None and is_loopback(addr) and self.ifaces:
             # RFC 1122 3.2.1.3 (g): every address in 127/8 is this host.
-            found = self.local.get(0x7F000001)
+            found = self.local.get(key(loopback_for(addr)))
         return found
 
     def drop(self, name: str, subject: str, reason: str, rfc: str) -> None:

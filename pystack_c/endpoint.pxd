@@ -1,9 +1,10 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
 from pystack_c.base.timer cimport TimerOwner
+from pystack_c.base.address cimport addr_t
 
 cdef class Endpoint(TimerOwner):
     cdef public Core core
@@ -13,9 +14,9 @@ cdef class Endpoint(TimerOwner):
     cdef public int pending
     cdef public bint queued
     cdef public int so_error
-    cdef public uint32_t laddr
+    cdef public addr_t laddr
     cdef public int lport
-    cdef public uint32_t raddr
+    cdef public addr_t raddr
     cdef public int rport
     cdef public bint bound
     cdef public Iface bound_iface

@@ -1,12 +1,13 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
+from pystack_c.base.address cimport addr_t, broadcast_of, length_of, prefix_mask
 
 @cython.final
 cdef class LocalAddr:
-    cdef public uint32_t addr
+    cdef public addr_t addr
     cdef public int prefixlen
-    cdef public uint32_t mask
-    cdef public uint32_t broadcast
+    cdef public addr_t mask
+    cdef public addr_t broadcast
     cdef public Iface iface
 
 @cython.final

@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from typing import Any
 
+from pystack_c.base.address import broadcast_of, length_of, prefix_mask
+
 
 class LocalAddr:
     """One address of this host."""
@@ -10,8 +12,10 @@ class LocalAddr:
     def __init__(self, addr: int, prefixlen: int, iface: Any) -> None:
         self.addr = addr
         self.prefixlen = prefixlen
-        self.mask = (0xFFFFFFFF << (32 - prefixlen)) & 0xFFFFFFFF
-        self.broadcast = addr | (self.mask ^ 0xFFFFFFFF) if prefixlen < 31 else 0xFFFFFFFF
+        #: of 128 bits, whatever the family
+        self.mask = prefix_mask(length_of(addr, prefixlen))
+        #: the directed broadcast address, or 255.255.255.255
+        self.broadcast = broadcast_of(addr, prefixlen)
         self.iface = iface
 
 

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.route cimport Dst
+from pystack_c.base.address cimport addr_t
 
 @cython.locals(p="const unsigned char*")
 cpdef bytes cut(bytes data, Py_ssize_t begin, Py_ssize_t end)
@@ -19,8 +20,9 @@ cdef class Packet:
     cdef public bint l2_group
     cdef public Py_ssize_t ip_off
     cdef public int ip_hlen
-    cdef public uint32_t src
-    cdef public uint32_t dst
+    cdef public int ip_options
+    cdef public addr_t src
+    cdef public addr_t dst
     cdef public int proto
     cdef public int ttl
     cdef public int tos
@@ -59,9 +61,9 @@ cdef class Packet:
     cdef public uint32_t icmp_rest
     cdef public int arp_op
     cdef public uint64_t arp_sha
-    cdef public uint32_t arp_spa
+    cdef public addr_t arp_spa
     cdef public uint64_t arp_tha
-    cdef public uint32_t arp_tpa
+    cdef public addr_t arp_tpa
     cdef void _no_message(self) noexcept
     cpdef Py_ssize_t data_len(self) noexcept
     cpdef Py_ssize_t segments(self) noexcept
@@ -69,8 +71,8 @@ cdef class Packet:
 @cython.final
 cdef class Outgoing:
     cdef public Dst dst
-    cdef public uint32_t src
-    cdef public uint32_t daddr
+    cdef public addr_t src
+    cdef public addr_t daddr
     cdef public int proto
     cdef public int ttl
     cdef public int tos
@@ -83,7 +85,7 @@ cdef class Outgoing:
     cdef public int ident
     cdef public Py_ssize_t frag_off
     cdef public bint mf
-    cpdef begin(self, Dst dst, uint32_t src, uint32_t daddr, int proto)
+    cpdef begin(self, Dst dst, addr_t src, addr_t daddr, int proto)
 
 @cython.final
 cdef class Transmit:

@@ -32,6 +32,8 @@ class Packet:
         # IPv4
         self.ip_off = 0
         self.ip_hlen = 0
+        #: bytes of options in the network header
+        self.ip_options = 0
         self.src = 0
         self.dst = 0
         self.proto = 0

@@ -1,12 +1,15 @@
 """The routing table: longest prefix match (RFC 1812 section 5.2.4.3), then the lowest metric.
 
 There is one dict for each prefix length in use, and a lookup tries them from the longest to the shortest. It costs one
-dict access for each prefix length, however many routes there are.
+dict access for each prefix length, however many routes there are. Both families share the table, so lengths count 128
+bits (IPv4's /24 is 120), while `Route.prefixlen` is the length that people write. No IPv4 address matches a length below
+96, such as ::/0.
 """
 
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_sum, is_v4, key, length_of, prefix_mask, prefix_of
 
 #: the length in bytes of an IPv4 header without options (RFC 791 3.1)
 IPV4_HLEN = 20
@@ -62,6 +65,8 @@ class Dst:
         self.route: Route | None = None
         #: the length in bytes of each packet's network header, without options
         self.overhead = IPV4_HLEN
+        #: the ones' complement sum of `src` and `addr`: what the pseudo-headers of TCP and UDP begin with
+        self.pseudo = 0
 
 
 def link_mtu(dst: Dst) -> int:
@@ -72,62 +77,68 @@ def link_mtu(dst: Dst) -> int:
     return mtu
 
 
-def netmask(prefixlen: int) -> int:
-    """Return the mask of a prefix length."""
-    if prefixlen == 0:
-        return 0
-    return (C.M32 << (32 - prefixlen)) & C.M32
+def transport_sum(dst: Dst, src: int, daddr: int, proto: int, length: int) -> int:
+    """Return the sum of the pseudo-header of a packet to `daddr` along the route `dst` (wire.checksum.pseudo_sum)."""
+    s = dst.pseudo if src == dst.src and daddr == dst.addr else addr_sum(src, daddr)
+    s += proto + (length >> 16) + (length & 0xFFFF)
+    s = (s & 0xFFFF) + (s >> 16)
+    return (s & 0xFFFF) + (s >> 16)
 
 
 class RouteTable:
     """All routes of a host."""
 
     def __init__(self) -> None:
-        self.by_length: list[Any] = [None] * 33
+        self.by_length: list[Any] = [None] * 129
         self.lengths: list[int] = []
 
     def has(self, dst: int, prefixlen: int, metric: int) -> bool:
         """Return True if there is a route with this prefix and this metric."""
-        bucket = self.by_length[prefixlen]
+        length = length_of(dst, prefixlen)
+        bucket = self.by_length[length]
         if bucket is None:
             return False
-        for route in bucket.get(dst, []):
+        for route in bucket.get(key(prefix_of(dst, length)), []):
             if route.metric == metric:
                 return True
         return False
 
     def add(self, route: Route) -> None:
         """Add a route. It replaces an older route with the same prefix and metric."""
-        bucket = self.by_length[route.prefixlen]
+        length = length_of(route.dst, route.prefixlen)
+        prefix = key(prefix_of(route.dst, length))
+        bucket = self.by_length[length]
         if bucket is None:
             bucket = {}
-            self.by_length[route.prefixlen] = bucket
-            self.lengths.append(route.prefixlen)
+            self.by_length[length] = bucket
+            self.lengths.append(length)
             self.lengths.sort(reverse=True)
-        same = [r for r in bucket.get(route.dst, []) if r.metric != route.metric]
+        same = [r for r in bucket.get(prefix, []) if r.metric != route.metric]
         same.append(route)
         same.sort(key=_by_metric)
-        bucket[route.dst] = same
+        bucket[prefix] = same
 
     def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
         """Remove the routes of this prefix, only those of `gateway` and `iface` if given.
 
         Returns True if there were any.
         """
-        bucket = self.by_length[prefixlen]
-        if bucket is None or dst not in bucket:
+        length = length_of(dst, prefixlen)
+        prefix = key(prefix_of(dst, length))
+        bucket = self.by_length[length]
+        if bucket is None or prefix not in bucket:
             return False
-        old = bucket[dst]
+        old = bucket[prefix]
         keep = [
             r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)
         ]
         if keep:
-            bucket[dst] = keep
+            bucket[prefix] = keep
         else:
-            del bucket[dst]
+            del bucket[prefix]
             if not bucket:
-                self.by_length[prefixlen] = None
-                self.lengths.remove(prefixlen)
+                self.by_length[length] = None
+                self.lengths.remove(length)
         return len(keep) < len(old)
 
     def lookup(self, dst: int, iface: Any = None, onlink: bool = False) -> Any:
@@ -135,10 +146,12 @@ class RouteTable:
 
         With `iface`, only routes through that interface count. With `onlink`, routes through a gateway do not count.
         """
+        least = 96 if is_v4(dst) else 0
         for length in self.lengths:
+            if length < least:
+                break
             bucket = self.by_length[length]
-            key = dst & netmask(length)
-            found = bucket.get(key)
+            found = bucket.get(key(dst & prefix_mask(length)))
             if found is None:
                 continue
             for route in found:

@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.ingress cimport icmpv4 as icmp_input, ipv4 as ip_input
 from pystack_c.link cimport neighbor
@@ -7,7 +7,7 @@ from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
-from pystack_c.route cimport Route, RouteTable, netmask
+from pystack_c.route cimport Route, RouteTable
 from pystack_c.services.base cimport Service
 from pystack_c.tcp.output cimport tcp_output
 from pystack_c.tcp.tcb cimport Tcb
@@ -16,6 +16,7 @@ from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.link.neighbor cimport NeighborEntry
 from pystack_c.link cimport arp
+from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_of
 
 cdef class Stack(Core):
     @cython.locals(iface=Iface, other=Iface)
@@ -23,16 +24,17 @@ cdef class Stack(Core):
     @cython.locals(found=Iface)
     cpdef Iface iface(self, str name)
     @cython.locals(route=Route, via=Route)
-    cpdef Route add_route(self, uint32_t dst, int prefixlen, uint32_t gateway=*, Iface iface=*, int64_t metric=*, uint32_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*, bint replace=*)
+    cpdef Route add_route(self, addr_t dst, int prefixlen, addr_t gateway=*, Iface iface=*, int64_t metric=*, addr_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*, bint replace=*)
     @cython.locals(found=bint)
-    cpdef bint del_route(self, uint32_t dst, int prefixlen, int64_t gateway=*, Iface iface=*) except -1
+    cpdef bint del_route(self, addr_t dst, int prefixlen, object gateway=*, Iface iface=*) except -1
     @cython.locals(own=LocalAddr, first=bint, item=object, other=LocalAddr)
-    cpdef LocalAddr add_addr(self, Iface iface, uint32_t addr, int prefixlen)
+    cpdef LocalAddr add_addr(self, Iface iface, addr_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
-    cpdef del_addr(self, Iface iface, uint32_t addr)
+    cpdef del_addr(self, Iface iface, addr_t addr)
     @cython.locals(entry=NeighborEntry)
     cpdef set_iface(self, Iface iface, bint up)
-    cpdef add_neighbor(self, Iface iface, uint32_t addr, uint64_t mac)
+    cpdef add_neighbor(self, Iface iface, addr_t addr, uint64_t mac)
+    cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF
     cdef _routes_changed(self)
     cpdef receive(self, Iface iface, bytes frame, int64_t now, Py_ssize_t offset=*, int flags=*, int gso_size=*)
     @cython.locals(pkt=Packet, code=int, fields=dict)

@@ -7,6 +7,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import length_of, loopback_for, most_prefixlen, normal, prefix_of
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
@@ -16,7 +17,7 @@ from pystack_c.ingress import ipv4 as ip_input
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
-from pystack_c.route import Route, RouteTable, netmask
+from pystack_c.route import Route, RouteTable
 from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
@@ -33,7 +34,7 @@ class Stack(Core):
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
-        self.add_addr(self.lo, 0x7F000001, 8)
+        self.add_addr(self.lo, loopback_for(0), 8)
 
     # Configuration
 
@@ -74,8 +75,7 @@ class Stack(Core):
 
         Raises ValueError if the prefix length is out of range or the host already has the address.
         """
-        if not 0 <= prefixlen <= 32:
-            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
+        addr = self._checked(addr, prefixlen)
         if addr in self.local:
             raise ValueError("this host already has the address")
         own = LocalAddr(addr, prefixlen, iface)
@@ -87,7 +87,7 @@ class Stack(Core):
                 first = False
         iface.addrs.append(own)
         self.local[addr] = own
-        if prefixlen < 32 and first:
+        if prefixlen < most_prefixlen(addr) and first:
             self.routes.add(Route(addr & own.mask, prefixlen, 0, iface, 0, addr))
         self._routes_changed()
         return own
@@ -99,6 +99,7 @@ class Stack(Core):
 
         Raises ValueError if the interface does not have the address.
         """
+        addr = normal(addr)
         own: LocalAddr | None = self.local.get(addr)
         if own is None or own.iface is not iface:
             raise ValueError("the interface does not have that address")
@@ -106,7 +107,7 @@ class Stack(Core):
         del self.local[addr]
         self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
         for other in iface.addrs:
-            if other.prefixlen < 32:
+            if other.prefixlen < most_prefixlen(other.addr):
                 self.routes.add(Route(other.addr & other.mask, other.prefixlen, 0, iface, 0, other.addr))
         self._routes_changed()
 
@@ -133,9 +134,10 @@ class Stack(Core):
         A second route with the same prefix and metric raises FileExistsError (EEXIST), as `ip route add` does, unless
         `replace` is true (`ip route replace`).
         """
-        if not 0 <= prefixlen <= 32:
-            raise ValueError(f"prefix length {prefixlen} is not in 0..32")
-        if dst & (netmask(prefixlen) ^ C.M32):
+        dst = self._checked(dst, prefixlen)
+        gateway = self._checked(gateway, 0)
+        src = self._checked(src, 0)
+        if dst != 0 and dst != prefix_of(dst, length_of(dst, prefixlen)):
             raise ValueError("the destination has bits set beyond its prefix")
         if kind == C.RT_UNICAST and iface is None:
             via = self.routes.lookup(gateway)
@@ -156,7 +158,7 @@ class Stack(Core):
 
     def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface: Iface | None = None) -> bool:
         """Remove routes, as RouteTable.remove does. Returns False if there were none."""
-        found = self.routes.remove(dst, prefixlen, gateway, iface)
+        found = self.routes.remove(normal(dst), prefixlen, gateway if gateway < 0 else normal(gateway), iface)
         self._routes_changed()
         return found
 
@@ -169,7 +171,16 @@ class Stack(Core):
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """Add a permanent neighbour entry, and return it."""
-        return neighbor.set_permanent(self, iface, addr, mac)
+        return neighbor.set_permanent(self, iface, self._checked(addr, 0), mac)
+
+    def _checked(self, addr: int, prefixlen: int) -> int:
+        """Return the core's form of an address. Raises ValueError if the stack has no layer for it, or the prefix is too long."""
+        addr = normal(addr)
+        if not self.speaks(addr):
+            raise ValueError("the address is not an IPv4 address")
+        if not 0 <= prefixlen <= most_prefixlen(addr):
+            raise ValueError(f"prefix length {prefixlen} is not in 0..{most_prefixlen(addr)}")
+        return addr
 
     def _routes_changed(self) -> None:
         self.route_epoch += 1

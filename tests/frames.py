@@ -15,9 +15,19 @@ def ones(data: bytes) -> int:
     return total
 
 
-def addr(text: str) -> int:
-    """A dotted quad as an int."""
+def bits(text: str) -> int:
+    """The 32 bits of a dotted quad, as packets have them."""
     return int.from_bytes(bytes(map(int, text.split("."))), "big")
+
+
+def addr(text: str) -> int:
+    """The core's number for a dotted quad: IPv4 mapped into 128 bits, and 0 for 0.0.0.0."""
+    return core(bits(text))
+
+
+def core(number: int) -> int:
+    """The core's form of an address of a packet."""
+    return 0xFFFF << 32 | number if number else 0
 
 
 def ether(payload: bytes, ethertype: int = 0x0800, src: int = MAC_A, dst: int = MAC_B) -> bytes:
@@ -27,13 +37,13 @@ def ether(payload: bytes, ethertype: int = 0x0800, src: int = MAC_A, dst: int = 
 
 def ipv4(src: str, dst: str, proto: int, payload: bytes, ident: int = 7, fragment: int = 0, ttl: int = 64) -> bytes:
     """An IPv4 packet."""
-    head = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), ident, fragment, ttl, proto, 0, addr(src), addr(dst))
+    head = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), ident, fragment, ttl, proto, 0, bits(src), bits(dst))
     return head[:10] + (ones(head) ^ 0xFFFF).to_bytes(2, "big") + head[12:] + payload
 
 
 def pseudo(src: str, dst: str, proto: int, length: int) -> bytes:
     """The pseudo-header."""
-    return struct.pack(">IIBBH", addr(src), addr(dst), 0, proto, length)
+    return struct.pack(">IIBBH", bits(src), bits(dst), 0, proto, length)
 
 
 def tcp(
@@ -65,4 +75,4 @@ def arp(op: int, sha: int, spa: str, tha: int, tpa: str) -> bytes:
     """An ARP packet."""
     head = struct.pack(">HHBBH", 1, 0x0800, 6, 4, op)
     ends = ((sha, spa), (tha, tpa))
-    return head + b"".join(mac.to_bytes(6, "big") + addr(ip).to_bytes(4, "big") for mac, ip in ends)
+    return head + b"".join(mac.to_bytes(6, "big") + bits(ip).to_bytes(4, "big") for mac, ip in ends)

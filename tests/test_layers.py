@@ -28,8 +28,9 @@ SOURCES = sorted(CORE.rglob("*.py"))
 ORDER = {
     "pystack_c": [
         ["settings"],
-        [".const", ".counters", ".config", ".iface"],
-        [".route", "base"],
+        [".const", ".counters", ".config"],
+        ["base"],
+        [".iface", ".route"],
         ["wire", ".packet", ".probe"],
         [".core", ".endpoint"],
         ["link", "filter"],

@@ -18,6 +18,7 @@ from pystack.pkt.shell import Shell
 from pystack.pkt.sysctl import Sysctls
 from pystack.pkt.text import packet_text, segment_text
 from pystack.pkt.wire import ScriptSegment
+from pystack_c.base.address import v4
 
 USEC = 1000
 #: how long the runner waits for a packet after its time, so that it can show a late one (ns)
@@ -333,7 +334,7 @@ class Runner:
             return None
         tcb = self.calls.endpoint(conn.fd)
         if tcb is None:
-            tcb = self.stack.tcp.find(self.host.local, conn.lport, self.host.remote, conn.rport)
+            tcb = self.stack.tcp.find(v4(self.host.local), conn.lport, v4(self.host.remote), conn.rport)
         return tcb
 
     def change_route(self, dst: int, prefixlen: int, metrics: tuple[int, int, int] | None) -> None:

@@ -16,6 +16,7 @@ from pystack.pkt.pattern import trouble
 from pystack.pkt.settings import PLATFORMS
 from pystack.pkt.shell_net import ip_command, ss, tc_command
 from pystack.pkt.sysctl import LINUX_ABSENT, Sysctls
+from pystack_c.base.address import addr_bytes
 
 #: commands that have no effect here
 NOTHING = (
@@ -334,6 +335,6 @@ def _grep_pattern(text: str, letters: str, line: int) -> "re.Pattern[str]":
 
 def _proc_line(index: int, tcb: Any) -> str:
     """Return a line of /proc/net/tcp."""
-    local = int.from_bytes(tcb.laddr.to_bytes(4, "big"), "little")
-    remote = int.from_bytes(tcb.raddr.to_bytes(4, "big"), "little")
+    local = int.from_bytes(addr_bytes(tcb.laddr), "little")
+    remote = int.from_bytes(addr_bytes(tcb.raddr), "little")
     return f"{index:4}: {local:08X}:{tcb.lport:04X} {remote:08X}:{tcb.rport:04X} {tcb.state:02X} 00000000:00000000"

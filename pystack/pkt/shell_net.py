@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from pystack.pkt.errors import Unsupported
+from pystack_c.base.address import addr_text, v4_bits
 
 #: the attributes of a route in `ip route` -> the argument of Stack.add_route
 METRICS = {"mtu": 0, "advmss": 1, "initcwnd": 2}
@@ -167,12 +168,12 @@ def _fits(tcb: Any, name: str, value: Any) -> bool:
     mine, mine_port = (tcb.laddr, tcb.lport) if name == "src" else (tcb.raddr, tcb.rport)
     if port and int(port) != mine_port:
         return False
-    return not address or IPv4Address(mine) in IPv4Network(address, strict=False)
+    return not address or IPv4Address(v4_bits(mine)) in IPv4Network(address, strict=False)
 
 
 def _ss_line(tcb: Any) -> str:
     recv, send = tcb.recvbuf.used, tcb.sendbuf.tail - tcb.sendbuf.head
     if tcb.listener is not None:
         recv, send = len(tcb.listener.accept_queue), tcb.listener.backlog
-    local, peer = f"{IPv4Address(tcb.laddr)}:{tcb.lport}", f"{IPv4Address(tcb.raddr)}:{tcb.rport or '*'}"
+    local, peer = f"{addr_text(tcb.laddr)}:{tcb.lport}", f"{addr_text(tcb.raddr)}:{tcb.rport or '*'}"
     return f"{SS_STATES.get(tcb.state, '?'):10} {recv:<6} {send:<6} {local} {peer}"

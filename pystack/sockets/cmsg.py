@@ -11,6 +11,7 @@ from pystack.runtime.sockethost import SocketHost
 from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
+from pystack_c.base.address import addr_bytes
 from pystack_c.ip import options as ip_options
 
 SOCK_STREAM = _resolve.SOCK_STREAM
@@ -129,7 +130,7 @@ def _told(host: SocketHost, told: Any) -> Iterable[tuple[int, int, bytes]]:
 def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, bytes]]:
     """The control messages that the socket asked for, in the kernel's order."""
     if wanted.get(opt.IP_PKTINFO) and got.iface is not None:
-        dst = got.dst.to_bytes(4, "big")
+        dst = addr_bytes(got.dst)
         yield opt.IPPROTO_IP, opt.IP_PKTINFO, struct.pack("=i", got.iface.index) + dst + dst
     if wanted.get(opt.IP_RECVTTL):
         yield opt.IPPROTO_IP, opt.IP_TTL, struct.pack("=i", got.ttl)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from pystack_c.base.address import addr_text, from_bytes, v4
+
 AF_UNSPEC = 0
 AF_INET = int(_kernel.AF_INET)
 SOCK_STREAM = int(_kernel.SOCK_STREAM)
@@ -60,15 +62,15 @@ _plain = Names()
 
 @lru_cache(1024)
 def text(addr: int) -> str:
-    """A 32-bit address in dotted quad."""
-    return str(_kernel.inet_ntoa(addr.to_bytes(4, "big")))
+    """An address as text."""
+    return addr_text(addr)
 
 
 @lru_cache(1024)
 def literal(host: str) -> int | None:
-    """The 32-bit address of a dotted quad (or inet_aton's shorter forms), or None if it is a name."""
+    """The address of a dotted quad (or inet_aton's shorter forms), or None if it is a name."""
     try:
-        return int.from_bytes(_kernel.inet_aton(host), "big")
+        return from_bytes(_kernel.inet_aton(host))
     except OSError:
         return None
 
@@ -90,14 +92,14 @@ def resolve(names: Names | None, host: Any) -> int:
     if name == "":
         return 0
     if name == "<broadcast>":
-        return 0xFFFFFFFF
+        return v4(0xFFFFFFFF)
     addr = literal(name)
     if addr is not None:
         return addr
     found = (names or _plain).lookup(name)
     if not found:
         raise gaierror(_kernel.EAI_NONAME, "Name or service not known")
-    return int.from_bytes(_kernel.inet_aton(found[0]), "big")
+    return from_bytes(_kernel.inet_aton(found[0]))
 
 
 def sockaddr(names: Names | None, address: Any, caller: str) -> tuple[int, int]:

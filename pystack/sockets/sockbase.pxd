@@ -1,6 +1,7 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t
+from pystack_c.base.address cimport key
 from pystack.sockets.dgram cimport Datagrams
 from pystack.sockets.handles cimport Description, Handle, error
 from pystack.sockets.stream cimport Stream

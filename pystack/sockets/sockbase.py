@@ -11,6 +11,7 @@ from pystack.sockets.dgram import Datagrams
 from pystack.sockets.handles import Description, Handle, error, token
 from pystack.sockets.resolve import literal, text
 from pystack.sockets.stream import Stream
+from pystack_c.base.address import key
 from pystack_c.sockets.datagram import Datagram
 
 
@@ -233,7 +234,7 @@ class SocketBase:
         datagrams: Datagrams = description  # type: ignore[assignment]
         got: Datagram = datagrams.recvfrom(flags, self._timeout)
         data = got.data
-        return data if len(data) <= n else data[:n], (text(got.src), got.sport)
+        return data if len(data) <= n else data[:n], (text(key(got.src)), got.sport)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:  # python
         """recvfrom into a buffer."""

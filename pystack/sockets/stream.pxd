@@ -1,6 +1,7 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t, uint64_t
+from pystack_c.base.address cimport key
 from pystack.sockets.handles cimport Description, Handle, again, error
 from pystack.runtime.sockethost cimport SocketHost
 from pystack.runtime.waiting cimport Watch

@@ -26,6 +26,7 @@ from pystack.sockets.handles import (
     again,
     error,
 )
+from pystack_c.base.address import key
 from pystack_c.tcp import again as retry
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp import user as tcp
@@ -105,7 +106,7 @@ class Stream(Description):
                 endpoint = self._next()
         if self.watch.falls:
             self.shown()
-        return Handle(Stream(self.host, endpoint)), (endpoint.raddr, endpoint.rport)
+        return Handle(Stream(self.host, endpoint)), (key(endpoint.raddr), endpoint.rport)
 
     def _next(self) -> Any:
         """tcp.accept."""

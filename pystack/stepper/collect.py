@@ -15,7 +15,8 @@ from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States
 from pystack.trace.annotate import OUTGOING
 from pystack.trace.replay import Replay, ReplayHost
-from pystack.trace.summary import Summarizer, ip_text
+from pystack.trace.summary import Summarizer
+from pystack_c.base.address import addr_text
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
 from pystack_c.probe import Event
@@ -328,5 +329,5 @@ def plain(value: Any, depth: int = 0) -> Any:
 def object_name(host: str, what: str, ident: int, subject: str) -> str:
     """Return the key of an object in states: "a tcp 10.0.0.1:40000-10.0.0.2:80", "a arp 10.0.0.2"."""
     if what == "arp":
-        return f"{host} arp {ip_text(ident)}"
+        return f"{host} arp {addr_text(ident)}"
     return f"{host} {subject}"

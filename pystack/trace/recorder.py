@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from pystack.runtime import forked
 from pystack.trace import calls, values
 from pystack.trace import format as fmt
+from pystack_c.base.address import plain
 from pystack_c.config import Config
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
@@ -46,7 +47,17 @@ def portable(value: Any, depth: int = 0) -> Any:
         return {portable(key): portable(item, depth + 1) for key, item in value.items()}
     if depth > 3:
         return values.Other(type(value).__name__)
-    return (type(value).__name__, *((name, portable(getattr(value, name), depth + 1)) for name in public_names(value)))
+    return (type(value).__name__, *((name, _attribute(value, name, depth + 1)) for name in public_names(value)))
+
+
+#: attributes of results that are addresses
+_ADDRESSES = frozenset(("addr", "src", "dst", "offender"))
+
+
+def _attribute(value: Any, name: str, depth: int) -> Any:
+    """An attribute of a result. An address is the number that it has in its own family, as in files of every version."""
+    found = getattr(value, name)
+    return plain(found) if name in _ADDRESSES and isinstance(found, int) else portable(found, depth)
 
 
 def public_names(value: Any) -> list[str]:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, v4
 
 #: the bits 0x01 to 0x80 with tcpdump's letters
 _FLAG_LETTERS = ((C.FIN, "F"), (C.SYN, "S"), (C.RST, "R"), (C.PSH, "P"), (C.URG, "U"), (C.CWR, "W"), (C.ECE, "E"))
@@ -25,9 +25,12 @@ _UNREACHABLE = {
     10: "host {dst} unreachable - admin prohibited",
     13: "host {dst} unreachable - admin prohibited filter",
 }
-#: a 32-bit address in dotted decimal
-ip_text = addr_text
 _PROTO_NAMES = {C.IPPROTO_ICMP: "icmp", C.IPPROTO_TCP: "tcp", C.IPPROTO_UDP: "udp"}
+
+
+def ip_text(bits: int) -> str:
+    """The 32 bits of an address in a packet, in dotted decimal."""
+    return addr_text(v4(bits))
 
 
 def mac_text(mac: int) -> str:

@@ -1,7 +1,8 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.base.rng cimport Rng
+from pystack_c.base.address cimport addr_t, key
 
 
 cdef uint64_t _BUDGET, _PLACE
@@ -17,7 +18,7 @@ cdef class SharedBudget:
 
 @cython.final
 cdef class PeerBucket:
-    cdef public uint32_t addr
+    cdef public addr_t addr
     cdef public int64_t tokens
     cdef public int64_t stamp
 
@@ -27,6 +28,6 @@ cdef class PeerBuckets:
     cdef public list places
     cdef public uint64_t drawn
     @cython.locals(bucket=PeerBucket, fresh=int64_t)
-    cpdef bint take(self, Rng rng, int64_t now, uint32_t addr, int64_t interval, int64_t burst) except -1
+    cpdef bint take(self, Rng rng, int64_t now, addr_t addr, int64_t interval, int64_t burst) except -1
     @cython.locals(bucket=PeerBucket)
-    cdef PeerBucket _place(self, Rng rng, uint32_t addr)
+    cdef PeerBucket _place(self, Rng rng, addr_t addr)

@@ -10,6 +10,7 @@ attacker could predict the next ones.
 """
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.base.rng import Rng
 
 #: the average period of a shared budget in ns; each period's budget is about the limit
@@ -84,7 +85,7 @@ class PeerBuckets:
         """
         if interval <= 0:
             return True
-        bucket: PeerBucket = self.by_addr.get(addr)  # type: ignore[assignment]
+        bucket: PeerBucket = self.by_addr.get(key(addr))  # type: ignore[assignment]
         if bucket is None:
             bucket = self._place(rng, addr)
             bucket.tokens = burst
@@ -106,7 +107,7 @@ class PeerBuckets:
         else:
             self.drawn += 1
             bucket = self.places[rng.keyed_pair(_PLACE, self.drawn) % PEERS]
-            del self.by_addr[bucket.addr]
+            del self.by_addr[key(bucket.addr)]
         bucket.addr = addr
-        self.by_addr[addr] = bucket
+        self.by_addr[key(addr)] = bucket
         return bucket

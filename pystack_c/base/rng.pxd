@@ -2,6 +2,7 @@ cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport uint32_t, uint64_t
 from pystack_c.base.siphash cimport SipHash
+from pystack_c.base.address cimport addr_bytes, addr_t, v4_bits, is_v6
 
 cdef uint64_t _PORT
 
@@ -19,5 +20,7 @@ cdef class Rng:
     cpdef uint64_t below(self, uint64_t n) noexcept
     cpdef double random(self) noexcept
     cpdef uint64_t keyed_hash(self, bytes data) except? 0xFFFFFFFFFFFFFFFF
-    cpdef uint64_t keyed_port(self, uint64_t laddr, uint64_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
+    cpdef uint64_t keyed_port(self, addr_t laddr, addr_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
+    @cython.locals(low=uint64_t, ports=uint64_t)
+    cpdef uint64_t keyed_four(self, addr_t laddr, uint64_t lport, addr_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
     cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second) except? 0xFFFFFFFFFFFFFFFF

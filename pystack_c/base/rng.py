@@ -12,6 +12,7 @@ except ImportError:
     from hashlib import blake2b
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes, is_v6, v4_bits
 from pystack_c.base.siphash import SipHash
 
 _PORT = int.from_bytes(b"port", "little")
@@ -65,9 +66,19 @@ class Rng:
 
         The hash reads its input as little-endian words, so the fields are byte-swapped.
         """
+        if is_v6(laddr) or is_v6(raddr):
+            return self.hasher.hash(b"port" + addr_bytes(laddr) + addr_bytes(raddr) + int(rport).to_bytes(2, "big"))
         self.hasher.begin()
-        self.hasher.word(_swapped(laddr) << 32 | _PORT)
-        return self.hasher.end((rport & 0xFF) << 40 | (rport >> 8) << 32 | _swapped(raddr), 14)
+        self.hasher.word(_swapped(v4_bits(laddr)) << 32 | _PORT)
+        return self.hasher.end((rport & 0xFF) << 40 | (rport >> 8) << 32 | _swapped(v4_bits(raddr)), 14)
+
+    def keyed_four(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
+        """The same over the four numbers of a connection: of IPv4 as two words, the addresses and the ports."""
+        ports = lport << 16 | rport
+        if is_v6(laddr) or is_v6(raddr):
+            return self.hasher.hash(b"four" + addr_bytes(laddr) + addr_bytes(raddr) + int(ports).to_bytes(4, "big"))
+        low = v4_bits(laddr)
+        return self.keyed_pair(low << 32 | v4_bits(raddr), ports)
 
     def keyed_pair(self, first: int, second: int) -> int:
         """Return the hash of two 64-bit words."""

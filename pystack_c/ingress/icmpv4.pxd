@@ -5,7 +5,7 @@ from pystack_c.ip cimport icmpv4, reassembly
 from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
-from pystack_c.base.address cimport addr_text
+from pystack_c.base.address cimport addr_t, addr_text, from_bytes
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport icmp as tcp_icmp
 from pystack_c.wire cimport icmpv4 as wire
@@ -15,8 +15,8 @@ cpdef int error_of(int icmp_type, int code) except? -1
 cpdef input(Core core, Iface iface, Packet pkt, bint taken)
 @cython.locals(info=uint32_t, quote=bytes)
 cdef _error(Core core, Iface iface, Packet pkt)
-@cython.locals(subject=str, hlen=Py_ssize_t, src=uint32_t, dst=uint32_t, proto=int, error=int, l4=bytes, sport=int, dport=int, found=bint, seq=uint32_t, length=int, why=str)
-cpdef deliver_error(Core core, Iface iface, int icmp_type, int code, int64_t info, uint32_t offender, bytes quote, bint local)
+@cython.locals(subject=str, hlen=Py_ssize_t, src=addr_t, dst=addr_t, proto=int, error=int, l4=bytes, sport=int, dport=int, found=bint, seq=uint32_t, length=int, why=str)
+cpdef deliver_error(Core core, Iface iface, int icmp_type, int code, int64_t info, addr_t offender, bytes quote, bint local)
 @cython.locals(mtu=int, plateau=int)
 cdef int _next_hop_mtu(int64_t info, int length) except? -1
 @cython.locals(pkt=Packet, why=str)

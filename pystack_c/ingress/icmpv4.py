@@ -3,7 +3,7 @@
 import errno
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, from_bytes
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4, reassembly
@@ -113,8 +113,8 @@ def deliver_error(
         core.counters.IcmpInErrors += 1
         core.drop("icmp-bad-quote", subject, "the quoted packet is truncated or not IPv4", "RFC 1122 3.2.2")
         return
-    src = int.from_bytes(quote[12:16], "big")
-    dst = int.from_bytes(quote[16:20], "big")
+    src = from_bytes(quote[12:16])
+    dst = from_bytes(quote[16:20])
     if hlen > 20:
         dst = ip_options.final_destination(quote[:hlen])
     if core.local_addr(src) is None:

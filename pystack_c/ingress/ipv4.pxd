@@ -8,12 +8,13 @@ from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface, LocalAddr
-from pystack_c.base.address cimport addr_text
+from pystack_c.base.address cimport addr_t, addr_text, is_broadcast, is_group, is_loopback, is_multicast, is_this_network, key, v4
 from pystack_c.packet cimport Packet
 from pystack_c.tcp cimport input as tcp_input
 from pystack_c.wire cimport ipv4 as wire
 
 cdef int _BAD_CHECKSUM, _TRUNCATED
+cdef uint32_t _ALL_HOSTS
 
 @cython.locals(code=int, counters=Counters, error=tuple)
 cpdef input(Core core, Iface iface, Packet pkt)
@@ -21,14 +22,14 @@ cpdef input(Core core, Iface iface, Packet pkt)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)
 cdef bint _drop_martian(Core core, Packet pkt, str name, str reason, str rfc) except -1
-@cython.locals(src=uint32_t, top=uint32_t, loopback=bint)
+@cython.locals(src=addr_t, loopback=bint)
 cdef bint _check_addresses(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(iface=Iface, own=LocalAddr)
-cdef bint _is_broadcast(Core core, uint32_t src) except -1
+cdef bint _is_broadcast(Core core, addr_t src) except -1
 @cython.locals(options=bytes, wrong=int, why=str, rest=uint32_t, kind=int, option=bytes, at=int)
 cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(own=LocalAddr)
-cpdef int classify(Core core, Iface iface, uint32_t dst) except -1
+cpdef int classify(Core core, Iface iface, addr_t dst) except -1
 @cython.locals(pkt=Packet)
 cpdef looped(Core core, Iface iface, bytes packet)
 @cython.locals(why=str, taken=bint, fields=dict)

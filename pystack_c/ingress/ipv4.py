@@ -4,7 +4,16 @@ The stack delivers, answers, forwards or holds every packet, or counts it as a d
 """
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import (
+    addr_text,
+    is_broadcast,
+    is_group,
+    is_loopback,
+    is_multicast,
+    is_this_network,
+    key,
+    v4,
+)
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.filter.hooks import INPUT, PREROUTING, passes
@@ -20,6 +29,8 @@ from pystack_c.wire import ipv4 as wire
 # two results of the codec that have counters of their own
 _BAD_CHECKSUM = -4
 _TRUNCATED = -6
+#: RFC 1112 4: 224.0.0.1
+_ALL_HOSTS = 0xE0000001
 
 
 def input(core: Core, iface: Iface, pkt: Packet) -> None:
@@ -113,26 +124,25 @@ def _drop_martian(core: Core, pkt: Packet, name: str, reason: str, rfc: str) -> 
 def _check_addresses(core: Core, iface: Iface, pkt: Packet) -> bool:
     """Drop the datagram silently, and return False, if its addresses are impossible on a wire (RFC 1122 3.2.1.3)."""
     src = pkt.src
-    top = src >> 24
     loopback = iface.kind == C.LINK_LOOPBACK
-    if top >= 224:
+    if is_group(src):
         return _drop_martian(core, pkt, "ip-martian-source", "the source is not a unicast address", "RFC 1122 3.2.1.3")
-    if top == 127 and not loopback:
+    if is_loopback(src) and not loopback:
         return _drop_martian(core, pkt, "ip-martian-source", "the loopback source is not local", "RFC 1122 3.2.1.3 (g)")
-    if pkt.dst >> 24 == 127 and not loopback:
+    if is_loopback(pkt.dst) and not loopback:
         return _drop_martian(
             core, pkt, "ip-martian-destination", "the loopback destination is not local", "RFC 1122 3.2.1.3 (g)"
         )
-    if top == 0:
+    if is_this_network(src):
         # RFC 1122 3.2.1.3 (a): only a host that is about to learn its address may use the source 0.0.0.0, in a
         # broadcast or multicast.
-        if src != 0 or (pkt.dst != C.M32 and pkt.dst >> 28 != 14):
+        if src != 0 or not (is_broadcast(pkt.dst) or is_multicast(pkt.dst)):
             return _drop_martian(core, pkt, "ip-martian-source", "no host can have this source", "RFC 1122 3.2.1.3 (a)")
     if pkt.dst == 0:
         return _drop_martian(
             core, pkt, "ip-martian-destination", "0.0.0.0 is not a valid destination", "RFC 1122 3.2.1.3 (a)"
         )
-    if not loopback and core.local.get(src) is not None:
+    if not loopback and core.local.get(key(src)) is not None:
         if src == pkt.dst:
             return _drop_martian(
                 core, pkt, "ip-land", "the source and the destination are both our own address", "RFC 1122 3.2.1.3"
@@ -181,11 +191,11 @@ def classify(core: Core, iface: Iface, dst: int) -> int:
     """Return the kind of a destination address, DST_* (RFC 1122 3.2.1.3, 3.3.6)."""
     if core.local_addr(dst) is not None:
         return C.DST_UNICAST
-    if dst == C.M32:
+    if is_broadcast(dst):
         return C.DST_BROADCAST
-    if dst >> 28 == 14:
+    if is_multicast(dst):
         # RFC 1112 4: every host is a member of 224.0.0.1.
-        if dst == 0xE0000001 or dst in iface.groups:
+        if dst == v4(_ALL_HOSTS) or dst in iface.groups:
             return C.DST_MULTICAST
         return C.DST_OTHER
     for own in iface.addrs:

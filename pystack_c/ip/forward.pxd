@@ -6,7 +6,7 @@ from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface
-from pystack_c.base.address cimport addr_text
+from pystack_c.base.address cimport addr_t, addr_text, is_group, is_loopback
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_add
@@ -23,7 +23,7 @@ cdef _no_route(Core core, Iface iface, Packet pkt)
 cdef _send(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(start=Py_ssize_t, csum=uint32_t)
 cdef bint _sign(Core core, Dst dst, Packet pkt) except -1
-cdef uint32_t _final(Packet pkt) except? 0xFFFFFFFF
+cdef addr_t _final(Packet pkt) except? 0xFFFFFFFF
 @cython.locals(p="const unsigned char*", hlen=int, size=int)
 cdef int _gso_wire_size(Packet pkt) except -2
 @cython.locals(hlen=Py_ssize_t, head=bytearray, data=object, start=Py_ssize_t, seq=uint32_t, flags=int, count=int, i=int, piece=object, keep=int, acc=uint32_t, frag=int, total=int, ident=int, final=uint32_t, out=Outgoing)

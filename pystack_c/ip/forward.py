@@ -4,7 +4,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, is_group, is_loopback
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
@@ -26,10 +26,10 @@ def _subject(pkt: Packet) -> str:
 
 def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     """Forward a packet that is not for this host, or report to its sender why that is impossible."""
-    if pkt.l2_group or pkt.dst >> 28 >= 14:
+    if pkt.l2_group or is_group(pkt.dst):
         core.drop("forward-broadcast", _subject(pkt), "broadcasts and multicasts are not forwarded", "RFC 1812 5.3.4")
         return
-    if pkt.src == 0 or pkt.src >> 24 == 127 or iface.kind == C.LINK_LOOPBACK:
+    if pkt.src == 0 or is_loopback(pkt.src) or iface.kind == C.LINK_LOOPBACK:
         core.drop("forward-martian", _subject(pkt), "packets with this source must not be forwarded", "RFC 1812 5.3.7")
         return
     if pkt.ttl <= 1:

@@ -4,7 +4,7 @@ from errno import EPERM
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, is_group, is_loopback
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.iface import Iface
@@ -153,9 +153,9 @@ def may_send_error(core: Core, pkt: Packet, iface: Iface) -> bool:
     if pkt.frag_off != 0:
         return False
     # A source that does not define a single host: zero, loopback (from outside), broadcast, multicast or class E.
-    if pkt.src == 0 or (pkt.src >> 28) >= 14:
+    if pkt.src == 0 or is_group(pkt.src):
         return False
-    if (pkt.src >> 24) == 127 and iface.kind != C.LINK_LOOPBACK:
+    if is_loopback(pkt.src) and iface.kind != C.LINK_LOOPBACK:
         return False
     if pkt.proto == C.IPPROTO_ICMP:
         # Without its type octet, the message might be an error.

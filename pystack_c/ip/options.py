@@ -10,6 +10,7 @@ import errno
 from struct import pack
 from typing import Any
 
+from pystack_c.base.address import addr_bytes, from_bytes
 from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
 from pystack_c.ip.encap import Encap
@@ -53,7 +54,7 @@ class IpOptions(Encap):
         self.stamp = at.get(wire.IPOPT_TS, -1)
         if self.route >= 0:
             a, length = self.route, asked[self.route + 1]
-            self.first_hop = int.from_bytes(asked[a + 3 : a + 7], "big")
+            self.first_hop = from_bytes(asked[a + 3 : a + 7])
             self.strict = asked[a] == wire.IPOPT_SSRR
             form[a + 3 : a + length - 4] = asked[a + 7 : a + length]
             self.route_end = a + length
@@ -67,7 +68,7 @@ class IpOptions(Encap):
         """
         form = bytearray(self.form)
         if self.route >= 0:
-            form[self.route_end - 4 : self.route_end] = pack(">I", dst)
+            form[self.route_end - 4 : self.route_end] = addr_bytes(dst)
         if self.record >= 0:
             record(form, self.record, src)
         if self.stamp >= 0:
@@ -128,7 +129,7 @@ def record(form: bytearray, at: int, own: int) -> None:
     """
     pointer = form[at + 2]
     if pointer + 3 <= form[at + 1]:
-        form[at + pointer - 1 : at + pointer + 3] = pack(">I", own)
+        form[at + pointer - 1 : at + pointer + 3] = addr_bytes(own)
         form[at + 2] = pointer + 4
 
 
@@ -157,9 +158,9 @@ def stamp(form: bytearray, at: int, own: int, now: int) -> bool:
         return True
     if pointer + 7 > length:
         return False
-    if kind == TS_PRESPECIFIED and form[i : i + 4] != pack(">I", own):
+    if kind == TS_PRESPECIFIED and form[i : i + 4] != addr_bytes(own):
         return True
-    form[i : i + 8] = pack(">I", own) + time
+    form[i : i + 8] = addr_bytes(own) + time
     form[at + 2] = pointer + 8
     return True
 
@@ -172,7 +173,7 @@ def reverse_route(options: bytes, src: int) -> bytes:
     for kind, at, length in walk(options):
         if kind in ROUTES and options[at + 2] > length:
             hops = [options[i : i + 4] for i in range(at + 3, at + length - 3, 4)]
-            if hops and hops[0] == pack(">I", src):
+            if hops and hops[0] == addr_bytes(src):
                 hops = hops[1:]
             if any(hop[0] >= 224 or hop[0] in (0, 127) for hop in hops) or not hops:
                 return b""
@@ -204,8 +205,8 @@ def final_destination(header: bytes) -> int:
     if wire.check_options(options) < 0:
         for kind, at, length in walk(options):
             if kind in ROUTES and options[at + 2] + 3 <= length:
-                return int.from_bytes(options[at + length - 4 : at + length], "big")
-    return int.from_bytes(header[16:20], "big")
+                return from_bytes(options[at + length - 4 : at + length])
+    return from_bytes(header[16:20])
 
 
 def sign_forwarded(core: Core, form: bytearray, start: int, end: int, own: int) -> bool:

@@ -8,7 +8,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_sum, addr_text, is_broadcast, is_loopback, is_multicast, key, loopback_for
 from pystack_c.core import Core
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ip.pmtu import expire_mtu
@@ -37,7 +37,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     if iface is None and not onlink:
         found: Dst | None = core.latest_dst
         if found is None or found.addr != addr:
-            found = core.dst_cache.get(addr)
+            found = core.dst_cache.get(key(addr))
         if found is not None and found.epoch == core.route_epoch:
             core.latest_dst = found
             if found.mtu_until > 0:
@@ -50,10 +50,11 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     if dst is None:
         return None
     dst.ident = core.rng.u32() & 0xFFFF
+    dst.pseudo = addr_sum(dst.src, dst.addr)
     if iface is None and not onlink:
         if len(core.dst_cache) >= DST_CACHE_MAX:
             core.dst_cache.clear()
-        core.dst_cache[addr] = dst
+        core.dst_cache[key(addr)] = dst
         core.latest_dst = dst
     return dst
 
@@ -62,11 +63,11 @@ def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
     mine: LocalAddr | None = core.local_addr(addr)
     if mine is not None:
         # RFC 1122 3.2.1.3 (g): a packet for this host must never reach a wire.
-        src = 0x7F000001 if (addr >> 24) == 127 else addr
+        src = loopback_for(addr) if is_loopback(addr) else addr
         return Dst(core.lo, addr, src, min(core.lo.mtu, 65535), C.DST_LOCAL, core.route_epoch)
-    if addr == C.M32 or (addr >> 28) == 14:
+    if is_broadcast(addr) or is_multicast(addr):
         return _resolve_group(core, addr, iface)
-    if addr == 0 or (addr >> 24) == 127:
+    if addr == 0 or is_loopback(addr):
         core.route_error = errno.ENETUNREACH
         return None
     route: Route = core.routes.lookup(addr, iface, onlink)
@@ -126,7 +127,7 @@ def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
     if iface is None:
         core.route_error = errno.ENETUNREACH
         return None
-    kind = C.DST_BROADCAST if addr == C.M32 else C.DST_MULTICAST
+    kind = C.DST_BROADCAST if is_broadcast(addr) else C.DST_MULTICAST
     return Dst(iface, addr, source_address(core, iface, addr), iface.mtu, kind, core.route_epoch)
 
 

@@ -8,7 +8,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_bytes, addr_text, from_bytes, is_loopback
 from pystack_c.core import Core
 from pystack_c.ip import icmpv4
 from pystack_c.ip.routing import route_output
@@ -46,11 +46,11 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
         i = o + p[o + 2] - 1
         if i + 4 > o + p[o + 1]:
             return refuse(core, iface, pkt, "the source route ends in the middle of an address", "RFC 791 3.1", True)
-        to = int.from_bytes(p[i : i + 4], "big")
+        to = from_bytes(bytes(p[i : i + 4]))
         if not core.config.ip_forward and core.local_addr(to) is None:
             return refuse(core, iface, pkt, "this host does not forward packets", "RFC 1122 3.3.5", True)
         dst = route_output(core, to, 0)
-        if dst is None or to >> 24 == 127 or dst.kind not in (C.DST_UNICAST, C.DST_LOCAL):
+        if dst is None or is_loopback(to) or dst.kind not in (C.DST_UNICAST, C.DST_LOCAL):
             return refuse(core, iface, pkt, "there is no route to the next hop", "RFC 1812 5.2.7.1", True)
         if strict and dst.kind == C.DST_UNICAST and dst.next_hop != to:
             return refuse(core, iface, pkt, "the next hop is not a direct neighbour", "RFC 1812 5.2.4.1", True)
@@ -59,7 +59,7 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
             pkt.dst_kind = C.DST_OTHER
             return True
         # RFC 791 3.1: our own address, as the next network knows it, replaces the address that was used.
-        p[i : i + 4] = pack(">I", own if dst.kind == C.DST_LOCAL else dst.src)
+        p[i : i + 4] = addr_bytes(own if dst.kind == C.DST_LOCAL else dst.src)
         p[o + 2] += 4
         own = to
         if dst.kind != C.DST_LOCAL:
@@ -78,7 +78,7 @@ def follow(core: Core, iface: Any, pkt: Packet, at: int, strict: bool) -> bool:
 def rewritten(pkt: Packet, p: bytearray, to: int) -> None:
     """Give the packet its new destination and its changed route."""
     o = pkt.ip_off
-    p[o + 16 : o + 20] = pack(">I", to)
+    p[o + 16 : o + 20] = addr_bytes(to)
     p[o + 10 : o + 12] = b"\0\0"
     p[o + 10 : o + 12] = pack(">H", sum_bytes(bytes(p), o, o + pkt.ip_hlen, 0) ^ 0xFFFF)
     pkt.frame = bytes(p)

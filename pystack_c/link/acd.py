@@ -9,7 +9,7 @@ arp.input defends the addresses in use (section 2.4).
 """
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, normal
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
@@ -100,6 +100,7 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
     The first packet follows within PROBE_WAIT, at random (2.1.1).
     """
     core.now = now
+    addr = normal(addr)
     probe = AddressProbe(core, iface, addr)
     core.acd[addr] = probe
     why = "the first probe follows after a random time"
@@ -110,6 +111,7 @@ def start(core: Core, iface: Iface, addr: int, now: int) -> AddressProbe:
 def announce_twice(core: Core, iface: Iface, addr: int, now: int) -> None:
     """Send two announcements, ANNOUNCE_INTERVAL apart (2.3)."""
     core.now = now
+    addr = normal(addr)
     arp.announce(core, iface, addr)
     core.set_timer(
         _Announcer(core, iface, addr).timer,

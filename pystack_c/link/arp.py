@@ -5,7 +5,7 @@ an entry from outside. link/neighbor.py has the states of an entry.
 """
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, is_broadcast, is_multicast, key
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.link.neighbor import NeighborEntry, Resolver, create, has_mac, source_for, update
@@ -52,7 +52,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop(_PARSE_DROPS[-code], subject, _PARSE_REASONS[-code], "RFC 826")
         return
     # If we accepted a group address or no address as the sender, we would send its packets to every host on the link.
-    if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or (pkt.arp_spa >> 28) == 14 or pkt.arp_spa == C.M32:
+    if pkt.arp_sha == 0 or (pkt.arp_sha >> 40) & 1 or is_multicast(pkt.arp_spa) or is_broadcast(pkt.arp_spa):
         core.drop("arp-bad-sender", subject, "the sender's address is not a unicast address", "RFC 826")
         return
     if pkt.arp_op == C.ARPOP_REQUEST:
@@ -121,7 +121,7 @@ def _learn(core: Core, iface: Iface, pkt: Packet, for_us: bool) -> bool:
     addr = pkt.arp_spa
     if addr == 0:  # RFC 5227 1.1: an ARP probe contains no sender address
         return False
-    entry: NeighborEntry | None = iface.neighbors.get(addr)
+    entry: NeighborEntry | None = iface.neighbors.get(key(addr))
     if entry is None:
         if not for_us or pkt.arp_op != C.ARPOP_REQUEST or not _on_link(iface, addr):
             return False

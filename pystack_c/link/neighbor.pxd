@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
@@ -9,14 +9,14 @@ from pystack_c.packet cimport Outgoing, Transmit, new_transmit
 from pystack_c.route cimport Dst
 from pystack_c.base.timer cimport Timer, TimerOwner
 from pystack_c.wire cimport ethernet
-from pystack_c.base.address cimport addr_text
+from pystack_c.base.address cimport addr_t, addr_text, key
 
 cdef int _VALID
 
 cdef class NeighborEntry(TimerOwner):
     cdef public Core core
     cdef public Iface iface
-    cdef public uint32_t addr
+    cdef public addr_t addr
     cdef public int state
     cdef public uint64_t mac
     cdef public bytes header
@@ -44,10 +44,10 @@ cdef _failed(Core core, NeighborEntry entry, str reason, str rfc)
 cdef ask(Core core, NeighborEntry entry)
 cpdef bint has_mac(NeighborEntry entry) noexcept
 @cython.locals(own=LocalAddr)
-cpdef uint32_t source_for(Iface iface, uint32_t addr) except? 0xFFFFFFFF
-cpdef NeighborEntry lookup(Core core, Iface iface, uint32_t addr)
+cpdef addr_t source_for(Iface iface, addr_t addr) except? 0xFFFFFFFF
+cpdef NeighborEntry lookup(Core core, Iface iface, addr_t addr)
 @cython.locals(entry=NeighborEntry)
-cpdef NeighborEntry create(Core core, Iface iface, uint32_t addr)
+cpdef NeighborEntry create(Core core, Iface iface, addr_t addr)
 @cython.locals(oldest=NeighborEntry, entry=NeighborEntry, before=int64_t)
 cdef bint _make_room(Core core, Iface iface) except -1
 cdef bint _gives_way(NeighborEntry entry, NeighborEntry other) noexcept
@@ -55,7 +55,7 @@ cdef bint _drop_unresolved(Core core, Iface iface) except -1
 @cython.locals(_tx=Transmit)
 cpdef remove(Core core, NeighborEntry entry)
 @cython.locals(entry=NeighborEntry)
-cpdef NeighborEntry set_permanent(Core core, Iface iface, uint32_t addr, uint64_t mac)
+cpdef NeighborEntry set_permanent(Core core, Iface iface, addr_t addr, uint64_t mac)
 cpdef int current_state(NeighborEntry entry, int64_t now) except? -1
 @cython.locals(core=Core)
 cpdef confirm(NeighborEntry entry)

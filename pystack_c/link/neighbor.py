@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, key
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.counters import Counters
@@ -160,7 +160,7 @@ def source_for(iface: Iface, addr: int) -> int:
 
 def lookup(core: Core, iface: Iface, addr: int) -> Any:
     """Return the entry of an address on this link, or None."""
-    return iface.neighbors.get(addr)
+    return iface.neighbors.get(key(addr))
 
 
 def create(core: Core, iface: Iface, addr: int) -> Any:
@@ -169,7 +169,7 @@ def create(core: Core, iface: Iface, addr: int) -> Any:
         core.counters.ArpTableOverflow += 1
         return None
     entry = NeighborEntry(core, iface, addr)
-    iface.neighbors[addr] = entry
+    iface.neighbors[key(addr)] = entry
     return entry
 
 
@@ -273,7 +273,7 @@ def output(core: Core, out: Outgoing, start: int, end: int) -> None:
     if dst.kind == C.DST_UNICAST:
         entry: NeighborEntry | None = dst.neigh
         if entry is None or entry.state == C.NUD_NONE:
-            entry = iface.neighbors.get(dst.next_hop)
+            entry = iface.neighbors.get(key(dst.next_hop))
             if entry is None:
                 entry = create(core, iface, dst.next_hop)
             if entry is None:

@@ -1,6 +1,7 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
+from pystack_c.base.address cimport addr_t, key
 from pystack_c.sockets cimport udp
 from pystack_c.config cimport Config
 from pystack_c.endpoint cimport Endpoint
@@ -38,7 +39,7 @@ cdef class StreamService(Service):
     @cython.locals(session=Session)
     cpdef begun(self, Tcb tcb, int64_t now)
     @cython.locals(held=int64_t)
-    cpdef bint greedy(self, uint32_t peer) except -1
+    cpdef bint greedy(self, addr_t peer) except -1
     @cython.locals(config=Config, held=int64_t, peers=int64_t, most=int64_t, free=int64_t, left=int64_t)
     cpdef int64_t share(self, Tcb tcb, int64_t room) except -1
     @cython.locals(session=Session)

@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.endpoint import Endpoint
 from pystack_c.services.session import REASONS, RULE, Session
 from pystack_c.sockets import udp
@@ -60,12 +61,12 @@ class StreamService(Service):
             tcb: Tcb = user.accept(listener, now)
             if tcb is None:
                 return
-            held = self.peers.get(tcb.raddr, 0)
+            held = self.peers.get(key(tcb.raddr), 0)
             if held >= self.limit - len(self.conns):
                 tcb.core.drop("service-full", tcb.subject(), f"the client already has {held} connections", RULE)
                 user.abort(tcb, now)
                 continue
-            self.peers[tcb.raddr] = held + 1
+            self.peers[key(tcb.raddr)] = held + 1
             self.conns[tcb.ident] = Session(self, tcb, now)
             tcb.service = self
             tcb.nodelay = True
@@ -102,11 +103,11 @@ class StreamService(Service):
         session.over()
         if self.conns.pop(session.ident, None) is None:
             return
-        held = self.peers.get(session.peer, 0)
+        held = self.peers.get(key(session.peer), 0)
         if held > 1:
-            self.peers[session.peer] = held - 1
+            self.peers[key(session.peer)] = held - 1
         else:
-            self.peers.pop(session.peer, None)
+            self.peers.pop(key(session.peer), None)
 
     def expire(self, session: Session, name: str, now: int) -> None:
         """Handle a client that is late. `name` is a key of session.REASONS."""
@@ -140,7 +141,7 @@ class StreamService(Service):
 
     def greedy(self, peer: int) -> bool:
         """Return True if the client has its fair share of the connections, or more."""
-        held = self.peers.get(peer, 0)
+        held = self.peers.get(key(peer), 0)
         return held * len(self.peers) >= len(self.conns)
 
     def share(self, tcb: Tcb, room: int) -> int:
@@ -151,7 +152,7 @@ class StreamService(Service):
         clients come, the last eighth stays free for others.
         """
         config = tcb.core.config
-        held = self.peers.get(tcb.raddr, 1)
+        held = self.peers.get(key(tcb.raddr), 1)
         peers = len(self.peers)
         most = config.tcp_mem_low // (held * (peers if peers > 0 else 1))
         free = config.tcp_mem_high - config.tcp_mem_high // 8 - tcb.core.tcp_memory

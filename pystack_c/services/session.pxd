@@ -1,6 +1,7 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
+from pystack_c.base.address cimport addr_t
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
 from pystack_c.tcp.queues.sendbuf cimport SendBuf
@@ -15,7 +16,7 @@ cdef class Session(TimerOwner):
     cdef public Tcb tcb
     cdef public Core core
     cdef public int ident
-    cdef public uint32_t peer
+    cdef public addr_t peer
     cdef public int64_t opened
     cdef public bint draining
     cdef public int64_t goal

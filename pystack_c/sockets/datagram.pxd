@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
@@ -9,24 +9,25 @@ from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.ip.pmtu cimport expire_mtu, lower_mtu
 from pystack_c.ip.routing cimport find_route, route_output
+from pystack_c.base.address cimport addr_t, from_bytes, is_multicast
 
 cdef int64_t _OVERHEAD
 
 @cython.final
 cdef class Datagram:
     cdef public bytes data
-    cdef public uint32_t src
+    cdef public addr_t src
     cdef public int sport
-    cdef public uint32_t dst
+    cdef public addr_t dst
     cdef public Iface iface
     cdef public int ttl
     cdef public int tos
     cdef public int error
     cdef public tuple icmp
-    cdef public uint32_t offender
+    cdef public addr_t offender
     cdef public int64_t info
     cdef public bytes options
-    cpdef fill(self, bytes data, uint32_t src, int sport, uint32_t dst, Iface iface, int ttl, int tos)
+    cpdef fill(self, bytes data, addr_t src, int sport, addr_t dst, Iface iface, int ttl, int tos)
 
 @cython.locals(dgram=Datagram)
 cpdef Datagram received(Packet pkt, Iface iface, bytes data, int sport)
@@ -53,30 +54,30 @@ cdef class DatagramSocket(Endpoint):
     cpdef int readiness(self) except? -1
     @cython.locals(dgram=Datagram)
     cpdef bint enqueue(self, Packet pkt, Iface iface, bytes data, int sport) except -1
-    cpdef bint matches(self, Iface iface, uint32_t laddr, uint32_t raddr) except -1
+    cpdef bint matches(self, Iface iface, addr_t laddr, addr_t raddr) except -1
     @cython.locals(record=Datagram, why=str)
-    cpdef hard_error(self, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t dst, int dport, bytes quote, bint local)
+    cpdef hard_error(self, int error, int icmp_type, int code, int64_t info, addr_t offender, addr_t dst, int dport, bytes quote, bint local)
 
 @cython.locals(core=Core)
 cpdef Core begin(DatagramSocket ep, int64_t now)
 @cython.locals(error=int, dgram=Datagram)
 cpdef Datagram recvfrom(DatagramSocket ep, int flags, int64_t now)
 @cython.locals(cached=Dst, iface=Iface, dst=Dst, once=bint)
-cpdef Dst route_for(Core core, DatagramSocket ep, uint32_t addr, int flags=*)
+cpdef Dst route_for(Core core, DatagramSocket ep, addr_t addr, int flags=*)
 @cython.locals(mode=int)
 cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
 @cython.locals(route=Dst)
-cpdef bint path_mtu(Core core, DatagramSocket ep, uint32_t addr, int64_t mtu) except -1
+cpdef bint path_mtu(Core core, DatagramSocket ep, addr_t addr, int64_t mtu) except -1
 cpdef disconnect(DatagramSocket ep)
 cpdef shutdown(DatagramSocket ep, int how, int64_t now)
 @cython.locals(size=int64_t, mode=int)
 cpdef bint setsockopt(Core core, DatagramSocket ep, int level, int name, object value) except -1
 cpdef object getsockopt(DatagramSocket ep, int level, int name)
 @cython.locals(iface=Iface, own=LocalAddr)
-cdef Iface _iface_of(Core core, uint32_t addr)
-@cython.locals(ttl=int, at=int, group=uint32_t, iface=Iface)
+cdef Iface _iface_of(Core core, addr_t addr)
+@cython.locals(ttl=int, at=int, group=addr_t, iface=Iface)
 cdef _set_multicast(Core core, DatagramSocket ep, int name, object value)
 @cython.locals(key=tuple)
-cdef _membership(DatagramSocket ep, Iface iface, uint32_t group, bint join)
+cdef _membership(DatagramSocket ep, Iface iface, addr_t group, bint join)
 @cython.locals(key=tuple)
 cpdef cleanup(DatagramSocket ep)

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import from_bytes, is_multicast
 from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
@@ -104,7 +105,7 @@ class DatagramSocket(Endpoint):
             self.dropped += 1
             return False
         dgram = received(pkt, iface, data, sport)
-        if pkt.ip_hlen > 20:
+        if pkt.ip_options > 0:
             # RFC 1122 4.1.3.2: UDP passes received IP options to the application.
             dgram.options = ip_options.of_packet(pkt)
         self.queue.append(dgram)
@@ -194,7 +195,7 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
             expire_mtu(core, cached)
         return cached
     iface = ep.bound_iface
-    if (addr >> 28) == 14 and ep.mcast_iface is not None:
+    if is_multicast(addr) and ep.mcast_iface is not None:
         iface = ep.mcast_iface
     if ep.encap is None:
         dst: Dst = route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
@@ -350,14 +351,14 @@ def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> Non
         ep.mcast_loop = sockopt.as_int(value) != 0
     elif name == sockopt.IP_MULTICAST_IF:
         at = 0 if len(value) < 8 else 4  # struct in_addr, or the address in struct ip_mreq(n)
-        ep.mcast_iface = _iface_of(core, int.from_bytes(value[at : at + 4], "big"))
+        ep.mcast_iface = _iface_of(core, from_bytes(bytes(value[at : at + 4])))
     else:
         if len(value) < 8:
             raise OSError(errno.EINVAL, f"struct ip_mreq has 8 bytes, not {len(value)}")
-        group = int.from_bytes(value[0:4], "big")
-        if group >> 28 != 14:
+        group = from_bytes(bytes(value[0:4]))
+        if not is_multicast(group):
             raise OSError(errno.EINVAL, "the address is not a multicast address")
-        iface = _iface_of(core, int.from_bytes(value[4:8], "big"))
+        iface = _iface_of(core, from_bytes(bytes(value[4:8])))
         _membership(ep, iface, group, name == sockopt.IP_ADD_MEMBERSHIP)
 
 

@@ -9,7 +9,7 @@ addresses differ, if both have SO_REUSEADDR and neither listens, or if both have
 import errno
 from typing import Any
 
-import pystack_c.const as C
+from pystack_c.base.address import is_broadcast, is_multicast
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 
@@ -77,6 +77,8 @@ def bind(core: Core, ep: Endpoint, table: PortTable, addr: int, port: int) -> No
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     if addr != 0 and core.local_addr(addr) is None and not ep.freebind and not (table.groups and _is_group(core, addr)):
         raise OSError(errno.EADDRNOTAVAIL, "the address is not an address of this host")
+    if not core.speaks(addr):
+        raise OSError(errno.EADDRNOTAVAIL, "this host does not speak the protocol of the address")
     if port == 0:
         port = _free_port(core, ep, table, addr)
     elif conflict(table, ep, addr, port):
@@ -96,7 +98,7 @@ def release(ep: Endpoint, table: PortTable) -> None:
 
 
 def _is_group(core: Core, addr: int) -> bool:
-    if addr == C.M32 or (addr >> 28) == 14:
+    if is_broadcast(addr) or is_multicast(addr):
         return True
     for iface in core.ifaces:
         for own in iface.addrs:

@@ -2,16 +2,14 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.sockets cimport datagram, ports
-from pystack_c.ip cimport icmpv4, output as ip_output
-from pystack_c.link cimport neighbor
+from pystack_c.ip cimport icmpv4
 from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
-from pystack_c.base.address cimport addr_text
+from pystack_c.base.address cimport addr_t, addr_text, is_multicast, normal
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst
-from pystack_c.wire cimport ipv4 as wire
 from pystack_c.wire.checksum cimport sum_any
 
 cdef class RawSocket(DatagramSocket):
@@ -33,15 +31,13 @@ cpdef RawSocket raw_open(Core core, int proto, int64_t now)
 @cython.locals(ep=RawSocket)
 cpdef RawSocket ping_open(Core core, int64_t now)
 @cython.locals(core=Core, table=RawTable)
-cpdef bind(RawSocket ep, uint32_t addr, int port, int64_t now)
+cpdef bind(RawSocket ep, addr_t addr, int port, int64_t now)
 @cython.locals(core=Core, dst=Dst)
-cpdef connect(RawSocket ep, uint32_t addr, int port, int64_t now)
-@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=uint32_t, ttl=int, df=int, fields=dict, out=Outgoing)
-cpdef Py_ssize_t sendto(RawSocket ep, object data, uint32_t addr, int port, int flags, int64_t now) except -1
+cpdef connect(RawSocket ep, addr_t addr, int port, int64_t now)
+@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=addr_t, ttl=int, df=int, fields=dict, out=Outgoing)
+cpdef Py_ssize_t sendto(RawSocket ep, object data, addr_t addr, int port, int flags, int64_t now) except -1
 @cython.locals(table=RawTable, message=bytes, csum=object)
 cdef bytes _ping_message(Core core, RawSocket ep, bytes data)
-@cython.locals(hlen=Py_ssize_t, src=uint32_t, daddr=uint32_t, ident=int, frag=int, start=Py_ssize_t, out=Outgoing, verdict=int)
-cdef int _send_whole(Core core, RawSocket ep, Dst dst, bytes packet) except -1
 cpdef recvfrom(RawSocket ep, int flags, int64_t now)
 cpdef shutdown(RawSocket ep, int how, int64_t now)
 @cython.locals(table=RawTable, bucket=dict)
@@ -56,5 +52,5 @@ cdef _enqueue(Core core, Iface iface, Packet pkt, RawSocket ep, bytes data)
 @cython.locals(table=RawTable, bucket=dict, item=object, ep=RawSocket)
 cpdef bint deliver_reply(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(table=RawTable, found=bint, item=object, ep=RawSocket)
-cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t src, uint32_t dst, int proto, bytes l4, bint local) except -1
-cdef _tell(RawSocket ep, int error, int icmp_type, int code, int64_t info, uint32_t offender, uint32_t dst, bytes quote, bint local)
+cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, addr_t offender, addr_t src, addr_t dst, int proto, bytes l4, bint local) except -1
+cdef _tell(RawSocket ep, int error, int icmp_type, int code, int64_t info, addr_t offender, addr_t dst, bytes quote, bint local)

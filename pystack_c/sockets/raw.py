@@ -9,19 +9,15 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, is_multicast, normal
 from pystack_c.core import Core
-from pystack_c.filter.hooks import ACCEPT, DROP
 from pystack_c.iface import Iface
-from pystack_c.ip import encap, icmpv4
-from pystack_c.ip import output as ip_output
-from pystack_c.link import neighbor
+from pystack_c.ip import encap, icmpv4, whole
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.sockets import datagram, ports, sockopt
 from pystack_c.sockets.datagram import DatagramSocket
 from pystack_c.sockets.ports import PortTable
-from pystack_c.wire import ipv4 as wire
 from pystack_c.wire.checksum import sum_any
 
 SOCK_DGRAM = 2
@@ -94,11 +90,12 @@ def ping_open(core: Core, now: int) -> RawSocket:
 def bind(ep: RawSocket, addr: int, port: int, now: int) -> None:
     """Restrict the socket to packets to this address, as bind(2). A ping socket's `port` is its identifier."""
     core: Core = datagram.begin(ep, now)
+    addr = normal(addr)
     table: RawTable = core.raw
     if ep.ping:
         ports.bind(core, ep, table.ping, addr, port)
     else:
-        if addr != 0 and core.local_addr(addr) is None and (addr >> 28) != 14:
+        if addr != 0 and core.local_addr(addr) is None and not is_multicast(addr):
             raise OSError(errno.EADDRNOTAVAIL, "the address is not an address of this host")
         ep.laddr = addr
     ep.wildcard = addr == 0
@@ -110,6 +107,7 @@ def connect(ep: RawSocket, addr: int, port: int, now: int) -> None:
     Address 0 removes the peer. A raw socket has no ports.
     """
     core: Core = datagram.begin(ep, now)
+    addr = normal(addr)
     datagram.disconnect(ep)
     if addr == 0:
         return
@@ -130,8 +128,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         raise OSError(errno.EPIPE, "the socket was shut down for sending")
     if ep.so_error != 0:
         raise OSError(ep.take_error(), "an earlier packet caused an ICMP error")
-    if addr == 0:
-        addr = ep.raddr
+    addr = normal(addr) if addr != 0 else ep.raddr
     if addr == 0:
         raise OSError(errno.EDESTADDRREQ, "the socket is not connected, and no destination was given")
     payload = data if type(data) is bytes else bytes(data)
@@ -139,7 +136,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into an IP packet")
     dst: Dst = datagram.route_for(core, ep, addr, flags)
     if ep.hdrincl:
-        error = _send_whole(core, ep, dst, payload)
+        error = whole.send(core, dst, payload)
     else:
         if ep.ping:
             payload = _ping_message(core, ep, payload)
@@ -175,53 +172,6 @@ def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
     message = b"\x08\x00\x00\x00" + ep.lport.to_bytes(2, "big") + data[6:]
     csum = sum_any(message, 0) ^ 0xFFFF
     return message[:2] + csum.to_bytes(2, "big") + message[4:]
-
-
-def _send_whole(core: Core, ep: RawSocket, dst: Dst, packet: bytes) -> int:
-    """Send a packet with its own header (IP_HDRINCL, raw(7)). Returns 0 or an errno.
-
-    The stack fills in the total length and the checksum, and the source and the ID if they are zero.
-    """
-    hlen = (packet[0] & 15) * 4 if len(packet) >= 20 else 0
-    if hlen < 20 or hlen > len(packet) or packet[0] >> 4 != 4:
-        return errno.EINVAL
-    if len(packet) > dst.mtu:
-        return errno.EMSGSIZE
-    src = int.from_bytes(packet[12:16], "big") or dst.src
-    daddr = int.from_bytes(packet[16:20], "big")
-    ident = int.from_bytes(packet[4:6], "big")
-    if ident == 0:
-        ident = ip_output.new_ident(dst, 1)
-    frag = int.from_bytes(packet[6:8], "big")
-    start = C.L4_OFF - hlen
-    core.scratch[start + 20 : C.L4_OFF] = packet[20:hlen]
-    core.counters.IpOutRequests += 1
-    wire.write(
-        core.scratch,
-        start,
-        hlen,
-        packet[1],
-        len(packet),
-        ident,
-        frag,
-        packet[8],
-        packet[9],
-        src,
-        daddr,
-    )
-    out = core.out
-    out.begin(dst, src, daddr, packet[9])
-    out.ttl = packet[8]
-    out.tos = packet[1]
-    out.payload = packet[hlen:]
-    if core.hooks is not None:
-        verdict = ip_output.ask_hooks(core, out)
-        if verdict != ACCEPT:
-            out.payload = None
-            return errno.EPERM if verdict == DROP else 0
-    neighbor.output(core, out, start, C.L4_OFF)
-    out.payload = None
-    return 0
 
 
 def recvfrom(ep: RawSocket, flags: int, now: int) -> Any:

@@ -4,13 +4,13 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text
+from pystack_c.base.address import addr_text, is_multicast, loopback_for, normal, plain
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet, cut
-from pystack_c.route import Dst
+from pystack_c.route import Dst, transport_sum
 from pystack_c.sockets import datagram, ports, sockopt
 from pystack_c.sockets.datagram import DatagramSocket
 from pystack_c.sockets.ports import PortTable
@@ -52,6 +52,7 @@ def udp_open(core: Core, now: int) -> UdpSocket:
 def bind(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     """Bind the socket to a local address and port, as bind(2); see ports.bind."""
     core: Core = datagram.begin(ep, now)
+    addr = normal(addr)
     ports.bind(core, ep, core.udp, addr, port)
     ep.wildcard = addr == 0
 
@@ -64,13 +65,14 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
     core: Core = datagram.begin(ep, now)
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
+    addr = normal(addr)
     datagram.disconnect(ep)
     if addr == 0 and port == 0:
         if not ep.bound:
             ports.release(ep, core.udp)
         return
     if addr == 0:  # as on Linux, this host
-        addr = 0x7F000001
+        addr = loopback_for(addr)
     dst: Dst = datagram.route_for(core, ep, addr)
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
@@ -97,25 +99,32 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
             raise OSError(errno.EDESTADDRREQ, "the socket is not connected, and no destination was given")
         addr = ep.raddr
         port = ep.rport
+    elif addr == 0:  # Linux: this host
+        addr = loopback_for(addr)
+    else:
+        addr = normal(addr)
     if port == 0:
         raise OSError(errno.EINVAL, "port 0 is not a valid destination port")
     if not 0 <= port <= 65535:
         raise OSError(errno.EINVAL, f"port {port} is not in 0..65535")
     payload = data if type(data) is bytes else bytes(data)
-    if len(payload) > 65507:
-        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram, which holds up to 65507")
-    dst: Dst = datagram.route_for(core, ep, addr if addr != 0 else 0x7F000001, flags)
+    if len(payload) > 0xFFFF:
+        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram")
+    dst: Dst = datagram.route_for(core, ep, addr, flags)
+    most = 0xFFFF - C.UDP_HLEN - dst.overhead
+    if len(payload) > most:
+        raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram, which holds up to {most}")
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
         ep.bound = False
-    error = _output(core, ep, dst, addr if addr != 0 else 0x7F000001, port, payload)
+    error = _output(core, ep, dst, addr, port, payload)
     if error != 0:
         raise OSError(error, "the datagram cannot be sent")
     return len(payload)
 
 
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
-    src = ep.laddr if ep.laddr != 0 and (ep.laddr >> 28) != 14 else dst.src
+    src = ep.laddr if ep.laddr != 0 and not is_multicast(ep.laddr) else dst.src
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
     size = dst.overhead + C.UDP_HLEN + len(payload)
     df = datagram.fragmenting(ep, dst, size)
@@ -124,7 +133,8 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     if core.probe is not None:
         subject = f"udp {addr_text(src)}:{ep.lport}-{addr_text(addr)}:{port}"
         core.emit("udp.out", subject, ep.ident, "the application sent a datagram", "RFC 768", {"length": len(payload)})
-    wire.write(core.scratch, C.L4_OFF, src, addr, ep.lport, port, payload, not ep.no_check, partial)
+    acc = transport_sum(dst, src, addr, C.IPPROTO_UDP, C.UDP_HLEN + len(payload))
+    wire.write(core.scratch, C.L4_OFF, acc, ep.lport, port, payload, not ep.no_check, partial)
     out = core.out
     out.begin(dst, src, addr, C.IPPROTO_UDP)
     out.ttl = ttl
@@ -241,7 +251,7 @@ def _score(ep: UdpSocket, iface: Iface, laddr: int, raddr: int, rport: int) -> i
 def _choose(
     core: Core, bucket: dict[Any, Any], iface: Iface, laddr: int, raddr: int, rport: int, score: int, count: int
 ) -> Any:
-    key = b"reuseport%d,%d,%d" % (laddr, raddr, rport)
+    key = b"reuseport%d,%d,%d" % (plain(laddr), plain(raddr), rport)
     index = core.rng.keyed_hash(key) % count
     for item in bucket.values():
         ep: UdpSocket = item

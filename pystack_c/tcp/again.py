@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import normal
 from pystack_c.sockets import ports
 from pystack_c.tcp import tell
 from pystack_c.tcp.errors import error
@@ -54,7 +55,7 @@ def disconnect(tcb: Tcb, laddr: int, now: int) -> None:
         tcb.recvbuf.size = size
     if not tcb.sndbuf_fixed:
         tcb.sndbuf_size = core.config.tcp_wmem
-    tcb.laddr = laddr if tcb.bound else 0
+    tcb.laddr = normal(laddr) if tcb.bound else 0
     if core.probe is not None:
         core.emit("tcp.state", tcb.subject(), tcb.ident, WHY, RFC, {"old": "CLOSED", "new": "CLOSED"})
 

@@ -5,5 +5,5 @@ from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.tcp.mss cimport have_route
 
 cpdef use_encap(Tcb tcb, object encap)
-@cython.locals(asked=bytes, why=str, fields=dict)
+@cython.locals(back=object, asked=bytes, why=str, fields=dict)
 cpdef received_route(Tcb tcb, Packet pkt)

@@ -31,8 +31,9 @@ def received_route(tcb: Tcb, pkt: Packet) -> None:
         return
     asked = ip_options.reverse_route(ip_options.of_packet(pkt), pkt.src)
     if asked and (tcb.encap is None or tcb.encap.asked != asked):
+        back = ip_options.make(asked)
         if tcb.core.probe is not None:
-            fields = {"hop": int.from_bytes(asked[3:7], "big"), "left": len(asked) // 4}
+            fields = {"hop": back.first_hop, "left": len(asked) // 4}
             why = "segments to the peer follow the received source route in reverse from now on"
             tcb.core.emit("ip.source_route", tcb.subject(), tcb.ident, why, "RFC 9293 3.9.2.1", fields)
-        use_encap(tcb, ip_options.make(asked))
+        use_encap(tcb, back)

@@ -15,11 +15,12 @@ from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment
 from pystack_c.tcp.mss cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.base.address cimport addr_t
 
 @cython.locals(tcb=Tcb, problem=int, hard=bint, opening=bint)
-cpdef icmp_error(Core core, int kind, int code, int mtu, uint32_t src, uint32_t dst, int sport, int dport, uint32_t seq)
+cpdef icmp_error(Core core, int kind, int code, int mtu, addr_t src, addr_t dst, int sport, int dport, uint32_t seq)
 @cython.locals(tcb=Tcb)
-cpdef neighbor_failed(Core core, int error, uint32_t src, uint32_t dst, int sport, int dport)
+cpdef neighbor_failed(Core core, int error, addr_t src, addr_t dst, int sport, int dport)
 @cython.locals(core=Core)
 cpdef fragmentation_needed(Tcb tcb, int mtu)
 @cython.locals(q=RtxQueue, item=SentSegment, found=bint)

@@ -190,7 +190,7 @@ def other_states(tcb: Tcb, pkt: Packet) -> None:
         ecn.segment_received(tcb, pkt)
     if not ack_field(tcb, pkt):
         return
-    if pkt.ip_hlen > 20 and tcb.passive:
+    if pkt.ip_options > 0 and tcb.passive:
         # SHLD-24. Only an acceptable segment may set the route, so that an attacker who cannot guess a sequence number
         # cannot divert the traffic.
         received_route(tcb, pkt)

@@ -6,11 +6,12 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add
 from pystack_c.ip import encap
 from pystack_c.packet import Packet
+from pystack_c.route import transport_sum
 from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
-from pystack_c.wire.checksum import pseudo_sum, sum_scratch
+from pystack_c.wire.checksum import sum_scratch
 from pystack_c.wire.tcp import segment_len, write_tcp, write_timestamps
 
 
@@ -50,7 +51,7 @@ def reset_segment(
     if route is None:
         return
     write_tcp(core.scratch, C.L4_OFF, sport, dport, seq, ack, hlen, flags, 0, 0)
-    acc = pseudo_sum(src, dst, C.IPPROTO_TCP, hlen)
+    acc = transport_sum(route, src, dst, C.IPPROTO_TCP, hlen)
     acc = sum_scratch(core.scratch, C.L4_OFF, C.L4_OFF + hlen, acc) ^ 0xFFFF
     core.scratch[C.L4_OFF + 16] = (acc >> 8) & 0xFF
     core.scratch[C.L4_OFF + 17] = acc & 0xFF

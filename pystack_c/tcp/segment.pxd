@@ -4,12 +4,12 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.ip.output cimport output
 from pystack_c.packet cimport Outgoing
-from pystack_c.route cimport Dst
+from pystack_c.route cimport Dst, transport_sum
 from pystack_c.base.seqnum cimport seq_diff, seq_gt
 from pystack_c.tcp cimport quirks
 from pystack_c.tcp.ecn cimport accecn
 from pystack_c.tcp.tcb cimport Tcb
-from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_scratch
+from pystack_c.wire.checksum cimport sum_any, sum_scratch
 from pystack_c.wire.tcp cimport write_sack, write_tcp, write_timestamps
 from pystack_c.tcp.window cimport select_window
 from pystack_c.tcp.mss cimport fragmenting, path_mtu

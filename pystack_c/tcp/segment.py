@@ -6,6 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.seqnum import seq_diff, seq_gt
 from pystack_c.ip import encap
 from pystack_c.ip.output import output
+from pystack_c.route import transport_sum
 from pystack_c.tcp import quirks
 from pystack_c.tcp.ecn import accecn
 from pystack_c.tcp.mss import fragmenting, path_mtu
@@ -13,7 +14,7 @@ from pystack_c.tcp.optionroom import accecn_option, blocks_beside, most_blocks
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timestamps import ts_now
 from pystack_c.tcp.window import select_window
-from pystack_c.wire.checksum import pseudo_sum, sum_any, sum_scratch
+from pystack_c.wire.checksum import sum_any, sum_scratch
 from pystack_c.wire.tcp import write_sack, write_tcp, write_timestamps
 
 
@@ -141,7 +142,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     """
     core = tcb.core
     route = tcb.route
-    acc = pseudo_sum(tcb.laddr, tcb.raddr, C.IPPROTO_TCP, hlen + length)
+    acc = transport_sum(route, tcb.laddr, tcb.raddr, C.IPPROTO_TCP, hlen + length)
     csum_offset = 0
     if (
         route.iface.tx_csum

@@ -8,8 +8,7 @@ from pystack_c.sockets.ports cimport PortTable
 from pystack_c.base.ratelimit cimport SharedBudget
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.timer cimport Timer
-
-cpdef uint64_t conn_key(uint64_t raddr, uint64_t rport, uint64_t lport) noexcept
+from pystack_c.base.address cimport addr_t, conn_key, key
 
 cdef class TcpTables(PortTable):
     cdef public Core core
@@ -25,7 +24,7 @@ cdef class TcpTables(PortTable):
     @cython.locals(group=list, only=Tcb, exact=list)
     cpdef Tcb listener_for(self, Packet pkt)
     @cython.locals(of_addr=dict)
-    cpdef Tcb find(self, uint32_t laddr, int lport, uint32_t raddr, int rport)
+    cpdef Tcb find(self, addr_t laddr, int lport, addr_t raddr, int rport)
     @cython.locals(of_addr=dict)
     cpdef register(self, Tcb tcb)
     @cython.locals(of_addr=dict)
@@ -34,7 +33,7 @@ cdef class TcpTables(PortTable):
     cpdef listen(self, Tcb tcb)
     @cython.locals(group=list)
     cpdef unlisten(self, Tcb tcb)
-    cpdef uint64_t hash4(self, uint64_t laddr, uint64_t lport, uint64_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
+    cpdef uint64_t hash4(self, addr_t laddr, uint64_t lport, addr_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
     @cython.locals(forced=int64_t)
     cpdef uint32_t isn(self, Tcb tcb) except? 0xFFFFFFFF
     cpdef uint32_t ts_offset(self, Tcb tcb) except? 0xFFFFFFFF
@@ -42,7 +41,7 @@ cdef class TcpTables(PortTable):
     cpdef bint challenge_allowed(self) except -1
     cpdef bint count_time_wait(self, Tcb tcb) except -1
     @cython.locals(tcb=Tcb)
-    cpdef bint tuple_busy(self, uint32_t laddr, int lport, uint32_t raddr, int rport) except -1
+    cpdef bint tuple_busy(self, addr_t laddr, int lport, addr_t raddr, int rport) except -1
     @cython.locals(core=Core, how=int)
     cpdef bint reusable(self, Tcb tcb) except -1
     @cython.locals(found=dict, group=list, of_addr=dict, tcb=Tcb)

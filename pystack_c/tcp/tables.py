@@ -3,21 +3,13 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import conn_key, key
 from pystack_c.base.ratelimit import SharedBudget
 from pystack_c.core import Core
 from pystack_c.packet import Packet
 from pystack_c.sockets.ports import PortTable
 from pystack_c.tcp.congestion.base import create
 from pystack_c.tcp.tcb import Tcb
-
-
-def conn_key(raddr: int, rport: int, lport: int) -> int:
-    """Return the key of a connection in the table for its local address.
-
-    A dict uses the low bits of a key first. So the low bits depend on all parts: at a server the remote ports differ,
-    and at a client the local ports.
-    """
-    return (raddr << 32) | (lport << 16) | ((rport ^ lport ^ raddr ^ (raddr >> 16)) & 0xFFFF)
 
 
 class TcpTables(PortTable):
@@ -49,7 +41,7 @@ class TcpTables(PortTable):
             # Segments arrive in runs, so this one often belongs to the same connection as the previous one.
             if tcb.raddr == pkt.src and tcb.laddr == pkt.dst:
                 return tcb
-        of_addr = self.conns.get(pkt.dst)
+        of_addr = self.conns.get(key(pkt.dst))
         if of_addr is not None:
             tcb = of_addr.get(conn_key(pkt.src, pkt.sport, pkt.dport))
             if tcb is not None:
@@ -80,7 +72,7 @@ class TcpTables(PortTable):
 
     def find(self, laddr: int, lport: int, raddr: int, rport: int) -> Any:
         """Return the connection with these addresses and ports, or None."""
-        of_addr = self.conns.get(laddr)
+        of_addr = self.conns.get(key(laddr))
         if of_addr is None:
             return None
         return of_addr.get(conn_key(raddr, rport, lport))
@@ -90,10 +82,10 @@ class TcpTables(PortTable):
 
         A connection that we open is already an endpoint, and already has its port.
         """
-        of_addr = self.conns.get(tcb.laddr)
+        of_addr = self.conns.get(key(tcb.laddr))
         if of_addr is None:
             of_addr = {}
-            self.conns[tcb.laddr] = of_addr
+            self.conns[key(tcb.laddr)] = of_addr
         of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)] = tcb
         tcb.registered = True
         if tcb.passive:
@@ -106,10 +98,10 @@ class TcpTables(PortTable):
             self.latest = None
         if tcb.registered:
             tcb.registered = False
-            of_addr = self.conns[tcb.laddr]
+            of_addr = self.conns[key(tcb.laddr)]
             del of_addr[conn_key(tcb.raddr, tcb.rport, tcb.lport)]
             if not of_addr:
-                del self.conns[tcb.laddr]
+                del self.conns[key(tcb.laddr)]
         if tcb.time_waiting:
             tcb.time_waiting = False
             self.time_wait -= 1
@@ -157,7 +149,7 @@ class TcpTables(PortTable):
 
     def hash4(self, laddr: int, lport: int, raddr: int, rport: int) -> int:
         """Return the keyed hash of a connection's addresses and ports."""
-        return self.core.rng.keyed_pair(laddr << 32 | raddr, lport << 16 | rport)
+        return self.core.rng.keyed_four(laddr, lport, raddr, rport)
 
     def isn(self, tcb: Tcb) -> int:
         """Return the initial sequence number: M + F(localip, localport, remoteip, remoteport, secretkey) (RFC 6528 3).

@@ -12,6 +12,7 @@ from pystack_c.core import Core
 from pystack_c.ip import output as ip_output
 from pystack_c.ip.encap import Encap
 from pystack_c.packet import Outgoing, Packet
+from pystack_c.route import transport_sum
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.wire import udp as wire
 
@@ -32,7 +33,8 @@ class Tunnel(Encap):
         if out.payload is not None:
             segment += out.payload
         data = bytes(segment)
-        wire.write(core.scratch, C.L4_OFF, out.src, out.daddr, core.config.tcp_udp_port, self.port, data, True, False)
+        acc = transport_sum(out.dst, out.src, out.daddr, C.IPPROTO_UDP, C.UDP_HLEN + len(data))
+        wire.write(core.scratch, C.L4_OFF, acc, core.config.tcp_udp_port, self.port, data, True, False)
         out.proto = C.IPPROTO_UDP
         out.l4_len = 8
         out.payload = data

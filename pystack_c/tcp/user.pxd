@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.sockets cimport ports
 from pystack_c.core cimport Core
@@ -24,17 +24,18 @@ from pystack_c.tcp.window cimport window_update
 from pystack_c.tcp.queues.autotune cimport tune_receive_buffer
 from pystack_c.tcp.errors cimport error
 from pystack_c.tcp.urgent cimport pass_mark, recv_urgent, up_to_mark
+from pystack_c.base.address cimport addr_t, loopback_for, normal
 
 @cython.locals(tcb=Tcb)
 cpdef Tcb tcp_open(Core core, int64_t now)
 @cython.locals(core=Core)
-cpdef bind(Tcb tcb, uint32_t addr, int port, int64_t now)
+cpdef bind(Tcb tcb, addr_t addr, int port, int64_t now)
 @cython.locals(core=Core, other=Tcb, same=bint)
 cpdef listen(Tcb tcb, int backlog, int64_t now)
 @cython.locals(child=Tcb)
 cpdef Tcb accept(Tcb tcb, int64_t now)
-@cython.locals(core=Core, route=Dst, laddr=uint32_t, tables=TcpTables, old=Tcb)
-cpdef connect(Tcb tcb, uint32_t addr, int port, int64_t now)
+@cython.locals(core=Core, route=Dst, laddr=addr_t, tables=TcpTables, old=Tcb)
+cpdef connect(Tcb tcb, addr_t addr, int port, int64_t now)
 @cython.locals(code=int)
 cpdef check_error(Tcb tcb)
 @cython.locals(core=Core, state=int, buf=SendBuf, room=int64_t, n=int64_t, pieces=object, more=bint)
@@ -48,7 +49,7 @@ cpdef int64_t unread(Tcb tcb, int64_t now) except? -1
 @cython.locals(n=int64_t)
 cpdef int64_t syn_with_data(Tcb tcb, bytes data) except? -1
 @cython.locals(core=Core, tfo=FastOpen)
-cpdef int64_t connect_fastopen(Tcb tcb, bytes data, uint32_t addr, int port, int64_t now) except? -1
+cpdef int64_t connect_fastopen(Tcb tcb, bytes data, addr_t addr, int port, int64_t now) except? -1
 cpdef shutdown(Tcb tcb, int how, int64_t now)
 cpdef close_write(Tcb tcb)
 @cython.locals(queue=Listener, child=Tcb)

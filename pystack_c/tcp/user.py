@@ -8,6 +8,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import loopback_for, normal
 from pystack_c.ip import encap
 from pystack_c.ip.routing import route_output
 from pystack_c.sockets import ports
@@ -52,7 +53,7 @@ def bind(tcb: Tcb, addr: int, port: int, now: int) -> None:
     core.now = now
     if tcb.state != C.CLOSED:
         raise error(errno.EINVAL)
-    ports.bind(core, tcb, core.tcp, addr, port)
+    ports.bind(core, tcb, core.tcp, normal(addr), port)
 
 
 def listen(tcb: Tcb, backlog: int, now: int) -> None:
@@ -108,9 +109,8 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
         raise error(errno.EISCONN if tcb.tfo is not None and tcb.tfo.deferred else errno.EALREADY)
     if tcb.state == C.LISTEN or tcb.state != C.CLOSED or tcb.raddr != 0:
         raise error(errno.EISCONN)
-    if addr == 0:
-        # Linux: INADDR_ANY as a destination means this host.
-        addr = 0x7F000001
+    # Linux: the unspecified address as a destination means this host.
+    addr = normal(addr) if addr != 0 else loopback_for(addr)
     # MUST-51: follow the source route, if the application set one.
     if tcb.encap is None:
         route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)

@@ -9,6 +9,7 @@
 from typing import TYPE_CHECKING
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes, v4
 from pystack_c.wire import ethernet
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def parse(pkt: "Packet") -> int:
     hi = (p[off + 8] << 8) | p[off + 9]
     lo = (p[off + 10] << 24) | (p[off + 11] << 16) | (p[off + 12] << 8) | p[off + 13]
     pkt.arp_sha = (hi << 32) | lo
-    pkt.arp_spa = (p[off + 14] << 24) | (p[off + 15] << 16) | (p[off + 16] << 8) | p[off + 17]
+    bits = (p[off + 14] << 24) | (p[off + 15] << 16) | (p[off + 16] << 8) | p[off + 17]
+    pkt.arp_spa = v4(bits)
     hi = (p[off + 18] << 8) | p[off + 19]
     lo = (p[off + 20] << 24) | (p[off + 21] << 16) | (p[off + 22] << 8) | p[off + 23]
     pkt.arp_tha = (hi << 32) | lo
-    pkt.arp_tpa = (p[off + 24] << 24) | (p[off + 25] << 16) | (p[off + 26] << 8) | p[off + 27]
+    bits = (p[off + 24] << 24) | (p[off + 25] << 16) | (p[off + 26] << 8) | p[off + 27]
+    pkt.arp_tpa = v4(bits)
     if pkt.arp_op != C.ARPOP_REQUEST and pkt.arp_op != C.ARPOP_REPLY:
         return -3
     return 0
@@ -49,8 +52,8 @@ def frame(eth_dst: int, op: int, sha: int, spa: int, tha: int, tpa: int) -> byte
             b"\x00\x01\x08\x00\x06\x04",
             op.to_bytes(2, "big"),
             sha.to_bytes(6, "big"),
-            spa.to_bytes(4, "big"),
+            addr_bytes(spa),
             tha.to_bytes(6, "big"),
-            tpa.to_bytes(4, "big"),
+            addr_bytes(tpa),
         )
     )

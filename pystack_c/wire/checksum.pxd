@@ -2,6 +2,7 @@ cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from pystack_c.base.address cimport addr_sum, addr_t
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
 cdef extern from "arpa/inet.h":
@@ -84,6 +85,6 @@ cpdef uint32_t checksum(bytes data, Py_ssize_t off, Py_ssize_t end, uint32_t acc
 cpdef uint32_t add(uint32_t a, uint32_t b) noexcept
 cpdef uint32_t swap(uint32_t a) noexcept
 @cython.locals(s=uint32_t)
-cpdef uint32_t pseudo_sum(uint32_t src, uint32_t dst, uint32_t proto, uint32_t length) noexcept
+cpdef uint32_t pseudo_sum(addr_t src, addr_t dst, uint32_t proto, uint32_t length) noexcept
 @cython.locals(s=uint32_t)
 cpdef uint32_t update(uint32_t old_sum, uint32_t old, uint32_t new) noexcept

@@ -17,6 +17,7 @@ Chaining assumes that each piece except the last has an even length. For a piece
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_sum
 
 
 def _fold_words(data: Any, off: int, end: int, acc: Any) -> Any:
@@ -72,7 +73,7 @@ def swap(a: int) -> int:
 
 def pseudo_sum(src: int, dst: int, proto: int, length: int) -> int:
     """Return the sum of the pseudo-header of TCP and UDP (RFC 9293 section 3.1, RFC 768)."""
-    s = (src >> 16) + (src & 0xFFFF) + (dst >> 16) + (dst & 0xFFFF) + proto + (length >> 16) + (length & 0xFFFF)
+    s = addr_sum(src, dst) + proto + (length >> 16) + (length & 0xFFFF)
     s = (s & 0xFFFF) + (s >> 16)
     return (s & 0xFFFF) + (s >> 16)
 

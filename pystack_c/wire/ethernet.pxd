@@ -2,8 +2,9 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.packet cimport Packet
+from pystack_c.base.address cimport addr_t, v4_bits
 
 @cython.locals(off=Py_ssize_t, p="const unsigned char*", hi=uint64_t, lo=uint32_t)
 cpdef int parse(Packet pkt) except -100
 cpdef bytes header(object dst, object src, object ethertype)
-cpdef object group_mac(uint32_t addr)
+cpdef object group_mac(addr_t addr)

@@ -9,6 +9,7 @@
 from typing import TYPE_CHECKING
 
 import pystack_c.const as C
+from pystack_c.base.address import v4_bits
 
 if TYPE_CHECKING:
     from pystack_c.packet import Packet
@@ -45,4 +46,4 @@ def header(dst: int, src: int, ethertype: int) -> bytes:
 
 def group_mac(addr: int) -> int:
     """Return the MAC address of a multicast group: 01:00:5e and the group's low 23 bits (RFC 1112 section 6.4)."""
-    return 0x01005E000000 | (addr & 0x7FFFFF)
+    return 0x01005E000000 | (v4_bits(addr) & 0x7FFFFF)

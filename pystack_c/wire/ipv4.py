@@ -19,6 +19,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pystack_c.base.address import v4, v4_bits
 from pystack_c.wire.checksum import sum_bytes, sum_scratch
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def parse(pkt: "Packet") -> int:
     if total > room:
         return -6
     pkt.ip_hlen = hlen
+    pkt.ip_options = hlen - 20
     pkt.total_len = total
     pkt.tos = p[off + 1]
     pkt.ident = (p[off + 4] << 8) | p[off + 5]
@@ -78,8 +80,10 @@ def parse(pkt: "Packet") -> int:
     pkt.frag_off = (frag & 0x1FFF) * 8
     pkt.ttl = p[off + 8]
     pkt.proto = p[off + 9]
-    pkt.src = (p[off + 12] << 24) | (p[off + 13] << 16) | (p[off + 14] << 8) | p[off + 15]
-    pkt.dst = (p[off + 16] << 24) | (p[off + 17] << 16) | (p[off + 18] << 8) | p[off + 19]
+    bits = (p[off + 12] << 24) | (p[off + 13] << 16) | (p[off + 14] << 8) | p[off + 15]
+    pkt.src = v4(bits)
+    bits = (p[off + 16] << 24) | (p[off + 17] << 16) | (p[off + 18] << 8) | p[off + 19]
+    pkt.dst = v4(bits)
     pkt.l4_off = off + hlen
     pkt.l4_end = off + total
     return 0
@@ -112,14 +116,16 @@ def write(
     q[off + 9] = proto
     q[off + 10] = 0
     q[off + 11] = 0
-    q[off + 12] = (src >> 24) & 0xFF
-    q[off + 13] = (src >> 16) & 0xFF
-    q[off + 14] = (src >> 8) & 0xFF
-    q[off + 15] = src & 0xFF
-    q[off + 16] = (dst >> 24) & 0xFF
-    q[off + 17] = (dst >> 16) & 0xFF
-    q[off + 18] = (dst >> 8) & 0xFF
-    q[off + 19] = dst & 0xFF
+    bits = v4_bits(src)
+    q[off + 12] = (bits >> 24) & 0xFF
+    q[off + 13] = (bits >> 16) & 0xFF
+    q[off + 14] = (bits >> 8) & 0xFF
+    q[off + 15] = bits & 0xFF
+    bits = v4_bits(dst)
+    q[off + 16] = (bits >> 24) & 0xFF
+    q[off + 17] = (bits >> 16) & 0xFF
+    q[off + 18] = (bits >> 8) & 0xFF
+    q[off + 19] = bits & 0xFF
     s = sum_scratch(p, off, off + hlen, 0) ^ 0xFFFF
     q[off + 10] = (s >> 8) & 0xFF
     q[off + 11] = s & 0xFF

@@ -7,4 +7,4 @@ from pystack_c.wire.checksum cimport pseudo_sum, sum_any, sum_bytes
 @cython.locals(off=Py_ssize_t, room=Py_ssize_t, p="const unsigned char*", length=int)
 cpdef int parse(Packet pkt) except -100
 @cython.locals(q="unsigned char*", s=uint32_t, length=int)
-cpdef write(bytearray p, Py_ssize_t off, uint32_t src, uint32_t dst, int sport, int dport, object payload, bint csum, bint partial)
+cpdef write(bytearray p, Py_ssize_t off, uint32_t pseudo, int sport, int dport, object payload, bint csum, bint partial)

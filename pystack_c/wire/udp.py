@@ -34,10 +34,8 @@ def parse(pkt: "Packet") -> int:
     return 0
 
 
-def write(
-    p: bytearray, off: int, src: int, dst: int, sport: int, dport: int, payload: Any, csum: bool, partial: bool
-) -> None:
-    """Write the 8 header bytes into `p` at `off`.
+def write(p: bytearray, off: int, pseudo: int, sport: int, dport: int, payload: Any, csum: bool, partial: bool) -> None:
+    """Write the 8 header bytes into `p` at `off`. `pseudo` is the sum of the pseudo-header (route.transport_sum).
 
     With `csum` False the checksum stays zero (SO_NO_CHECK). With `partial` the field gets only the pseudo-header's sum,
     and the device finishes it.
@@ -45,7 +43,7 @@ def write(
     length = 8 + len(payload)
     s = 0
     if csum:
-        s = pseudo_sum(src, dst, C.IPPROTO_UDP, length)
+        s = pseudo
         if not partial:
             s += sport + dport + length
             s = (s & 0xFFFF) + (s >> 16)

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from pystack.sim.programs import StreamSocket, sleep, spawn
+from pystack_c.base.address import v4_bits
 from tests.attack.arena import EVIL, GATE, MS, Arena, Crowd, Exchange, MiniPeer, S, bounded, icmp_packet
 from tests.support import invariants
 from tests.support.lab import pattern
@@ -210,7 +211,7 @@ def pieces_bounded(siege: "Siege") -> None:
 def others_kept(siege: "Siege") -> None:
     """No path MTU but the peers' own was lowered."""
     for addr, dst in siege.arena.b.stack.dst_cache.items():
-        assert addr in ADDRS or dst.mtu >= 1500, f"the path MTU to {addr:#x} is {dst.mtu}"
+        assert v4_bits(addr) in ADDRS or dst.mtu >= 1500, f"the path MTU to {addr:#x} is {dst.mtu}"
 
 
 def work_bounded(siege: "Siege") -> None:
@@ -347,7 +348,7 @@ class Siege:
 
     def victims(self) -> list[Any]:
         """b's connections with the peers."""
-        return [tcb for tcb in invariants.all_tcbs(self.arena.b.stack) if tcb.raddr in ADDRS]
+        return [tcb for tcb in invariants.all_tcbs(self.arena.b.stack) if v4_bits(tcb.raddr) in ADDRS]
 
     def describe(self) -> str:
         """The run, for who looks for a fault."""

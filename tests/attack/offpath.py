@@ -7,6 +7,7 @@ from typing import Any
 
 from pystack.sim.network import MS, S
 from pystack.sim.programs import datagram
+from pystack_c.base.address import v4
 from tests.attack.arena import (
     A_ADDR,
     B_ADDR,
@@ -51,7 +52,7 @@ def challenge_guesses(seed: int, trials: int, **settings: Any) -> int:
         secret = rng.random() < 0.5
         sock = arena.lab.spawn(arena.connect(80, 20000 + trial))
         before = _challenge(arena, own, [])
-        seq = arena.b.stack.tcp.find(B_ADDR, 80, A_ADDR, 20000 + trial).rcv_nxt + (100 if secret else 1 << 31)
+        seq = arena.b.stack.tcp.find(v4(B_ADDR), 80, v4(A_ADDR), 20000 + trial).rcv_nxt + (100 if secret else 1 << 31)
         forged = [build(A_ADDR, B_ADDR, 20000 + trial, 80, seq + n, 0, RST) for n in range(10)]
         after = _challenge(arena, own, forged)
         right += (before > after) == secret
@@ -187,7 +188,7 @@ def harass(seed: int, count: int = 400, knows: bool = False, **settings: Any) ->
     def tick() -> None:
         raw = forge(rng, 40000)
         if knows:
-            server = arena.b.stack.tcp.find(B_ADDR, 8000, A_ADDR, 40000)
+            server = arena.b.stack.tcp.find(v4(B_ADDR), 8000, v4(A_ADDR), 40000)
             if server is not None:
                 raw = build(A_ADDR, B_ADDR, 40000, 8000, server.rcv_nxt, server.snd_una, RST)
         arena.crowd.send(raw)

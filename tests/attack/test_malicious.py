@@ -4,6 +4,7 @@ import pytest
 
 import pystack_c.tcp.output
 from pystack.sim.network import MS, S
+from pystack_c.base.address import v4
 from pystack_c.ip.pmtu import lower_mtu
 from tests.attack import malicious
 from tests.attack.malicious import CHECKS, MANNERS, Siege, Work
@@ -82,7 +83,7 @@ def too_much_kept(siege, monkeypatch):
 
 def anothers_path(siege, monkeypatch):
     stack = siege.arena.b.stack
-    lower_mtu(stack, stack.dst_cache[0x0A000001], 600)
+    lower_mtu(stack, stack.dst_cache[v4(0x0A000001)], 600)
 
 
 def too_much_sent(siege, monkeypatch):
@@ -127,7 +128,7 @@ def test_control_a_connection_that_is_stalled_or_reset_is_noticed(stop):
     if stop:
         siege.arena.lab.link.down()
     else:
-        siege.exchange.client.core.tcp.find(0x0A000001, siege.exchange.sport, 0x0A000002, 8000).fail(104)
+        siege.exchange.client.core.tcp.find(v4(0x0A000001), siege.exchange.sport, v4(0x0A000002), 8000).fail(104)
     siege.arena.run(10 * S)
     with pytest.raises(AssertionError, match="stalled" if stop else "failed"):
         siege.exchange.took()

@@ -3,6 +3,7 @@
 import pytest
 
 import pystack_c.tcp.output
+from pystack_c.base.address import v4
 from tests.attack import offpath
 from tests.attack.arena import Arena, Exchange, S, bounded
 
@@ -55,7 +56,7 @@ def test_forged_packets_neither_reset_nor_inject_nor_stall(seed):
     arena.run(30 * S)
     took, attacked = offpath.harass(seed)
     assert took <= exchange.took()
-    assert attacked.b.stack.dst_cache[0x0A000001].mtu == 1500
+    assert attacked.b.stack.dst_cache[v4(0x0A000001)].mtu == 1500
     bounded(attacked)
 
 

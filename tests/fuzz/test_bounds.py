@@ -1,6 +1,7 @@
 """What an attacker can make a stack keep is bounded, each by its setting; and what is given up is counted."""
 
 import pystack_c.const as C
+from pystack_c.base.address import v4
 from tests.support import build, invariants
 from tests.support.hostile import HOST, PEER
 from tests.support.world import World, peer_bytes
@@ -33,7 +34,7 @@ def test_arp_flood():
     for i in range(200):
         made.apply(("rx", "eth0", build.arp(1, 0x020000010000 + i, 0x0A000000 + 3 + i, 0, HOST), 0, 0))
         assert len(iface.neighbors) <= 16
-    assert iface.neighbors[PEER].state == C.NUD_PERMANENT
+    assert iface.neighbors[v4(PEER)].state == C.NUD_PERMANENT
     made.finish()
 
 

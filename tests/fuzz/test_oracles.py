@@ -3,6 +3,7 @@
 import pytest
 
 import pystack_c.const as C
+from pystack_c.base.address import v4
 from tests.fuzz.test_bounds import established, rx, world
 from tests.support import build, invariants
 from tests.support.hostile import HOST, PEER
@@ -48,7 +49,7 @@ BREAKS = {
     "heap": lambda s, t: spoil(s.timers.heap[0], "index", lambda n: n + 1),
     "a deadline in the past": lambda s, t: s.timers.arm(t.rto_timer, s.now),
     "reassembly": lambda s, t: spoil(s.reasm, "held", lambda n: n + 1),
-    "neighbour without timer": lambda s, t: s.timers.cancel(s.ifaces[1].neighbors[0x0A000009].timer),
+    "neighbour without timer": lambda s, t: s.timers.cancel(s.ifaces[1].neighbors[v4(0x0A000009)].timer),
     "output left": lambda s, t: s.output_queue.append(t),
 }
 

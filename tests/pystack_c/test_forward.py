@@ -219,14 +219,14 @@ def syn(options: bytes, flags: int = 2) -> bytes:
     """A TCP segment with that option field."""
     options += bytes(-len(options) % 4)
     head = struct.pack(">HHIIBBHHH", 4000, 80, 1, 0, (20 + len(options)) << 2, flags, 65535, 0, 0) + options
-    pseudo = struct.pack(">IIHH", f.addr("10.0.0.2"), f.addr("192.0.2.2"), 6, len(head))
+    pseudo = struct.pack(">IIHH", f.bits("10.0.0.2"), f.bits("192.0.2.2"), 6, len(head))
     return head[:16] + struct.pack(">H", f.ones(pseudo + head) ^ 0xFFFF) + head[18:]
 
 
 def through(peer: Peer, segment: bytes) -> bytes:
     """The segment as the router passes it on, its checksum still right."""
     [out] = peer.packet(ip_packet("10.0.0.2", "192.0.2.2", 6, segment))
-    pseudo = struct.pack(">IIHH", f.addr("10.0.0.2"), f.addr("192.0.2.2"), 6, len(out.l4))
+    pseudo = struct.pack(">IIHH", f.bits("10.0.0.2"), f.bits("192.0.2.2"), 6, len(out.l4))
     assert f.ones(pseudo + out.l4) == 0xFFFF
     return out.l4
 

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes
 from pystack_c.ip.routing import route_output
 from pystack_c.sockets import raw, udp
 from tests import frames as f
@@ -266,10 +267,10 @@ def test_raw_socket_sees_errors_about_its_packets():
 def test_record_route_comes_back_with_our_address():
     """RFC 1122 3.2.2.6, what `ping -R` shows; a full one comes back as it is, a timestamp option with our time."""
     peer = Peer()
-    seen_by_router = f.addr("10.0.0.254").to_bytes(4, "big")
+    seen_by_router = f.bits("10.0.0.254").to_bytes(4, "big")
     option = bytes((7, 15, 8)) + seen_by_router + bytes(8)
     [reply] = peer.send(ECHO, 1, options=option + b"\0")
-    own = peer.addr.to_bytes(4, "big")
+    own = addr_bytes(peer.addr)
     assert reply.ip.options == bytes((7, 15, 12)) + seen_by_router + own + bytes(4) + b"\0"
     assert reply.ip.csum_ok and reply.icmp.data == b"ping"
     full = bytes((7, 7, 8)) + seen_by_router + b"\0"

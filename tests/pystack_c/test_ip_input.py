@@ -195,7 +195,7 @@ def test_good_and_unknown_options_are_passed_over(options):
 def test_source_routes_are_refused(kind, forward):
     """RFC 7126 4.3: drop by default; a router says so (RFC 1812 5.2.7.1, Source Route Failed), a host does not."""
     peer = Peer(ip_forward=forward)
-    options = bytes((kind, 7, 4)) + f.addr("10.0.0.9").to_bytes(4, "big")
+    options = bytes((kind, 7, 4)) + f.bits("10.0.0.9").to_bytes(4, "big")
     told = peer.send(ECHO, 1, options=options)
     assert [(s.icmp.type, s.icmp.code) for s in told] == [(3, 5)] * forward
     assert peer.drops == {"ip-source-route": 1}

@@ -3,7 +3,7 @@
 from pystack_c.sockets import udp
 from pystack_c.tcp import user
 from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import HOST, PEER, Peer
+from tests.support.tcp_peer import HOST_ADDR, PEER, Peer
 
 
 def test_the_numbers_of_endpoints_pass_32_bits():
@@ -29,4 +29,4 @@ def test_the_number_of_the_routes_state_passes_32_bits():
     conn.rx(data=b"x")
     assert conn.recv() == b"x" and conn.send(b"y")[0].payload == b"y"
     assert peer.segment(SYN, 1, dport=9)[0].has(ACK)  # (to a closed port: a RST finds its way)
-    assert peer.stack.local_addr(HOST) is not None
+    assert peer.stack.local_addr(HOST_ADDR) is not None

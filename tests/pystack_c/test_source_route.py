@@ -19,7 +19,7 @@ SOL_IP, IP_OPTIONS = 0, 4
 
 
 def raw(*texts):
-    return b"".join(f.addr(text).to_bytes(4, "big") for text in texts)
+    return b"".join(f.bits(text).to_bytes(4, "big") for text in texts)
 
 
 def route(*texts, kind=LSRR, pointer=4):

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes
 from pystack_c.sockets import sockopt, udp
 from tests import frames as f
 from tests.support.peer import Peer, ip_packet
@@ -228,7 +229,7 @@ def test_multicast_needs_membership():
     peer = Peer()
     ep = bound(peer)
     group = f.addr("239.1.2.3")
-    mreq = group.to_bytes(4, "big") + peer.addr.to_bytes(4, "big")
+    mreq = addr_bytes(group) + addr_bytes(peer.addr)
     peer.udp(1000, 53, b"before", dst="239.1.2.3", eth_dst=0x01005E010203)
     peer.call(udp.setsockopt, ep, 0, sockopt.IP_ADD_MEMBERSHIP, mreq)
     peer.udp(1000, 53, b"member", dst="239.1.2.3", eth_dst=0x01005E010203)
@@ -242,7 +243,7 @@ def test_multicast_needs_membership():
 def test_closing_leaves_groups():
     peer = Peer()
     ep = bound(peer)
-    peer.call(udp.setsockopt, ep, 0, sockopt.IP_ADD_MEMBERSHIP, f.addr("239.1.2.3").to_bytes(4, "big") + bytes(4))
+    peer.call(udp.setsockopt, ep, 0, sockopt.IP_ADD_MEMBERSHIP, f.bits("239.1.2.3").to_bytes(4, "big") + bytes(4))
     assert peer.iface.groups
     peer.call(udp.close, ep)
     assert not peer.iface.groups
@@ -368,7 +369,7 @@ def test_a_broadcast_reaches_our_own_sockets_too():
     group = f.addr("239.1.2.3")
     peer.call(udp.sendto, client, b"group", group, 53, 0)
     assert take(server) == []
-    peer.call(udp.setsockopt, server, 0, sockopt.IP_ADD_MEMBERSHIP, group.to_bytes(4, "big") + bytes(4))
+    peer.call(udp.setsockopt, server, 0, sockopt.IP_ADD_MEMBERSHIP, addr_bytes(group) + bytes(4))
     peer.call(udp.sendto, client, b"group", group, 53, 0)
     assert take(server) == [b"group"]
     peer.call(udp.setsockopt, client, 0, sockopt.IP_MULTICAST_LOOP, 0)

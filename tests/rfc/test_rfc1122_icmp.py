@@ -109,7 +109,7 @@ def test_icmp_10_and_is_a_hint_only(code):
 def test_icmp_11_redirects_are_counted_and_not_believed():
     peer = Peer()
     ep = connected(peer)
-    tell(peer, 5, 1, f.addr("10.0.0.77").to_bytes(4, "big"))
+    tell(peer, 5, 1, f.bits("10.0.0.77").to_bytes(4, "big"))
     peer.call(udp.sendto, ep, b"again", 0, 0, 0)
     assert peer.seen[-1].eth_dst == peer.seen[0].eth_dst
     assert peer.drops == {"icmp-redirect": 1} and peer.stack.counters.IcmpInRedirects == 1
@@ -160,7 +160,7 @@ def test_icmp_17_with_the_same_data(size):
 
 @pytest.mark.parametrize("kind", [131, 137])
 def test_icmp_19_a_source_route_is_turned_round(kind):
-    one, two, me = (f.addr(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
+    one, two, me = (f.bits(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
     for head in (b"", me):  # (who counts itself among the hops is left out)
         peer = Peer(accept_source_route=True)
         peer.stack.add_neighbor(peer.iface, f.addr("10.0.0.72"), PEER_MAC)

@@ -171,7 +171,7 @@ def test_ip_14_unknown_options_are_ignored(options):
 @pytest.mark.parametrize("kind", [131, 137])
 def test_ip_15_source_routes_begin_and_end_here(kind):
     peer = Peer(accept_source_route=True)
-    one, two, me = (f.addr(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
+    one, two, me = (f.bits(a).to_bytes(4, "big") for a in ("10.0.0.71", "10.0.0.72", "10.0.0.2"))
     peer.stack.add_neighbor(peer.iface, f.addr("10.0.0.71"), PEER_MAC)
     ep = sender(peer)
     peer.call(udp.setsockopt, ep, 0, sockopt.IP_OPTIONS, bytes((kind, 11, 4)) + one + two)

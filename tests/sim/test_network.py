@@ -7,6 +7,7 @@ import pytest
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import sleep, spawn
 from pystack.sim.scheduler import Scheduler, SimError
+from pystack_c.base.address import v4
 from tests.sim.fakes import FakeStack, arm, send
 
 BROADCAST = b"\xff" * 6
@@ -151,8 +152,8 @@ def test_hosts_have_seeds_of_their_own_from_the_networks():
 def test_introduce_makes_permanent_neighbours():
     net, a, b, _ = pair()
     net.introduce()
-    assert a.port().iface.neighbors == {0x0A000002: b.port().iface.mac}
-    assert b.port().iface.neighbors == {0x0A000001: a.port().iface.mac}
+    assert a.port().iface.neighbors == {v4(0x0A000002): b.port().iface.mac}
+    assert b.port().iface.neighbors == {v4(0x0A000001): a.port().iface.mac}
 
 
 def test_programs_sleep_join_and_fail():

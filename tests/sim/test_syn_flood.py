@@ -8,6 +8,7 @@ import pystack_c.const as C
 from pystack import compiled
 from pystack.sim.network import MS, S
 from pystack.sim.programs import StreamSocket, stream
+from pystack_c.base.address import v4
 from pystack_c.tcp.queues import memory
 from tests.support import invariants
 from tests.support.lab import B, lab_net, pattern
@@ -121,7 +122,7 @@ def test_memory_is_bounded_and_a_real_client_connects_in_one_round_trip():
     assert connected == RTT and answered == 2 * RTT
     net.run(until=S + 100 * MS)
     # (Beside the flood's queue: SACK and window scale came through the cookie, in the timestamp.)
-    child = stack.tcp.find(TARGET, 80, 0x0A000001, sock.endpoint.lport)
+    child = stack.tcp.find(v4(TARGET), 80, v4(0x0A000001), sock.endpoint.lport)
     assert child.sack_ok and child.wscale_ok and child.ts_ok and child.peer_mss == 1460
     assert flood.sent == COUNT == stack.counters.TcpInSegs - 4  # (the client's SYN, ACK, data, ACK)
     # Every SYN was answered once, the answers to half-open connections again by their timers (no amplification: 5 at most).

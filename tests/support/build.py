@@ -5,6 +5,8 @@ import struct
 MAC_HOST = 0x020000000002
 MAC_PEER = 0x020000000001
 MAC_BCAST = 0xFFFFFFFFFFFF
+#: of an address as the core has it, these are the bits in a packet
+M32 = 0xFFFFFFFF
 
 
 def fold(data: bytes, acc: int = 0) -> int:
@@ -21,7 +23,7 @@ def inverted(data: bytes, acc: int = 0) -> int:
 
 def pseudo(src: int, dst: int, proto: int, length: int) -> int:
     """The pseudo-header's sum."""
-    return fold(struct.pack(">IIHH", src, dst, proto, length & 0xFFFF))
+    return fold(struct.pack(">IIHH", src & M32, dst & M32, proto, length & 0xFFFF))
 
 
 def ether(payload: bytes, ethertype: int = 0x0800, src: int = MAC_PEER, dst: int = MAC_HOST) -> bytes:
@@ -38,7 +40,10 @@ def ipv4(
     words = 5 + len(options) // 4 if ihl is None else ihl
     length = 20 + len(options) + len(payload) if total is None else total
     first = (version << 4 | words & 15) & 0xFF
-    head = struct.pack(">BBHHHBBHII", first, tos, length & 0xFFFF, ident, frag, ttl, proto, 0, src, dst) + options
+    head = (
+        struct.pack(">BBHHHBBHII", first, tos, length & 0xFFFF, ident, frag, ttl, proto, 0, src & M32, dst & M32)
+        + options
+    )
     field = inverted(head) if checksum is None else checksum
     return head[:10] + field.to_bytes(2, "big") + head[12:] + payload
 
@@ -80,7 +85,12 @@ def icmp(kind: int, code: int, rest: int, payload: bytes = b"", checksum: int | 
 
 def arp(op: int, sha: int, spa: int, tha: int, tpa: int, eth_dst: int = MAC_BCAST) -> bytes:
     """A whole ARP frame."""
-    ends = sha.to_bytes(6, "big") + spa.to_bytes(4, "big") + tha.to_bytes(6, "big") + tpa.to_bytes(4, "big")
+    ends = (
+        sha.to_bytes(6, "big")
+        + (spa & M32).to_bytes(4, "big")
+        + tha.to_bytes(6, "big")
+        + (tpa & M32).to_bytes(4, "big")
+    )
     return ether(struct.pack(">HHBBH", 1, 0x0800, 6, 4, op) + ends, 0x0806, sha, eth_dst)
 
 

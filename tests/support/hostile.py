@@ -210,7 +210,7 @@ class Hostile(Calls):
 
     def way(self, tcb: Any) -> str:
         """The interface that a connection's peer is on."""
-        return {0x0A0001: "eth1", 0x0A0002: "tun0"}.get(tcb.raddr >> 8, "eth0")
+        return {0x0A0001: "eth1", 0x0A0002: "tun0"}.get(tcb.raddr >> 8 & 0xFFFFFF, "eth0")
 
     def syn(self, port: int | None = None) -> list[Step]:
         """A SYN, and most of the time the handshake's end, some data, and the application's accept."""

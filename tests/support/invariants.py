@@ -7,12 +7,12 @@ before too, and so sees what must never move back. Both raise AssertionError wit
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import conn_key
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_ge, seq_gt, seq_le, seq_lt
 from pystack_c.ip.routing import DST_CACHE_MAX
 from pystack_c.tcp.queues import memory
 from pystack_c.tcp.queues.share import LARGE
 from pystack_c.tcp.snapshot import STATE_NAMES
-from pystack_c.tcp.tables import conn_key
 
 SYNCHRONIZED = (
     C.ESTABLISHED, C.FIN_WAIT_1, C.FIN_WAIT_2, C.CLOSE_WAIT, C.LAST_ACK, C.CLOSING, C.TIME_WAIT

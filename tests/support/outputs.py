@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import v4
 from tests.support.build import fold, pseudo
 
 
@@ -45,7 +46,7 @@ class OutputCheck:
         if (ip[6] & 0x3F) | ip[7]:
             return
         src, dst = int.from_bytes(ip[12:16], "big"), int.from_bytes(ip[16:20], "big")
-        own = self.stack.local_addr(src) is not None
+        own = self.stack.local_addr(v4(src)) is not None
         body = self._transport(tx, ip[hlen:], at + hlen, ip[9], src, dst, own)
         if own and ip[9] == 6 and 6 not in self.raw_sent:
             self._segment(body, src, dst)
@@ -84,7 +85,7 @@ class OutputCheck:
             offset = seq - self.iss[four] - 1 & 0xFFFFFFFF
             n = min(len(payload), 1 << 16)
             assert payload[:n] == self.pattern(offset, n), f"payload at offset {offset} is not what was written"
-        tcb = self.stack.tcp.find(src, sport, dst, dport)
+        tcb = self.stack.tcp.find(v4(src), sport, v4(dst), dport)
         if tcb is not None:
             scale = tcb.rcv_wscale
             self._window(tcb.ident, ack + ((seg[14] << 8 | seg[15]) << scale) & 0xFFFFFFFF, 1 << scale)

@@ -84,7 +84,8 @@ class Seen:
             packet = frame[14:]
             if self.eth_type == 0x0806:
                 op, sha, spa, tha, tpa = struct.unpack(">6xH6s4s6s4s", packet[:28])
-                self.arp = Arp(op, *(int.from_bytes(part, "big") for part in (sha, spa, tha, tpa)))
+                sha, spa, tha, tpa = (int.from_bytes(part, "big") for part in (sha, spa, tha, tpa))
+                self.arp = Arp(op, sha, f.core(spa), tha, f.core(tpa))
                 return
         self._ip(packet)
 
@@ -94,7 +95,7 @@ class Seen:
         self.packet = p
         self.ip = Ip(
             hlen, tos, total, ident, bool(frag & 0x4000), bool(frag & 0x2000), (frag & 0x1FFF) * 8, ttl, proto,
-            f.ones(p[:hlen]) == 0xFFFF, src, dst, p[20:hlen],
+            f.ones(p[:hlen]) == 0xFFFF, f.core(src), f.core(dst), p[20:hlen],
         )  # fmt: skip
         self.l4 = p[hlen:total]
         if frag & 0x3FFF:
@@ -126,7 +127,7 @@ def ip_packet(
     frag = (0x4000 if df else 0) | (0x2000 if mf else 0) | offset >> 3
     head = struct.pack(
         ">BBHHHBBHII", version << 4 | (hlen // 4 if ihl is None else ihl), tos,
-        hlen + len(payload) if total is None else total, ident, frag, ttl, proto, 0, src, dst,
+        hlen + len(payload) if total is None else total, ident, frag, ttl, proto, 0, src & 0xFFFFFFFF, dst & 0xFFFFFFFF,
     ) + options  # fmt: skip
     field = f.ones(head) ^ 0xFFFF if csum is None else csum
     return head[:10] + struct.pack(">H", field) + head[12:] + payload

@@ -10,6 +10,7 @@ import struct
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import v4
 from pystack_c.config import profile as config_profile
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
@@ -18,6 +19,8 @@ from tests.support.segments import ACK, FIN, M32, RST, SYN, Segment, decode, one
 
 MS, S = 1_000_000, 1_000_000_000
 HOST, PEER = 0x0A000001, 0x0A000002
+#: the same two as the core has them
+HOST_ADDR, PEER_ADDR = v4(HOST), v4(PEER)
 SERVICE = 80
 
 
@@ -54,9 +57,9 @@ def build(
     offset = (20 + len(options)) << 2 | flags >> 8 & 1
     head = struct.pack(">HHIIBBHHH", sport, dport, seq & M32, ack & M32, offset, flags & 0xFF, window, 0, urg) + options
     tcp = head + data
-    check = ones(struct.pack(">IIHH", src, dst, 6, len(tcp)) + tcp) ^ 0xFFFF ^ damage
+    check = ones(struct.pack(">IIHH", src & M32, dst & M32, 6, len(tcp)) + tcp) ^ 0xFFFF ^ damage
     tcp = tcp[:16] + struct.pack(">H", check) + tcp[18:]
-    ip = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(tcp), 1, 0x4000, 64, 6, 0, src, dst)
+    ip = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(tcp), 1, 0x4000, 64, 6, 0, src & M32, dst & M32)
     return ip[:10] + struct.pack(">H", ones(ip) ^ 0xFFFF) + ip[12:] + tcp
 
 
@@ -214,7 +217,7 @@ class Conn:
     def state(self) -> str:
         """The stack's state of this connection."""
         if self.tcb is None:
-            self.tcb = self.peer.stack.tcp.find(HOST, self.dport, PEER, self.sport)
+            self.tcb = self.peer.stack.tcp.find(HOST_ADDR, self.dport, PEER_ADDR, self.sport)
         return STATE_NAMES[self.tcb.state]
 
     def rx(

@@ -2,13 +2,13 @@
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry
-from pystack.trace.summary import ip_text
+from pystack_c.base.address import addr_text
 
 
 def arp(look: Look) -> Explanation:
     """Explain a step of address resolution."""
     fields = look.entry.fields
-    addr = ip_text(fields["addr"]) if "addr" in fields else look.entry.subject
+    addr = addr_text(fields["addr"]) if "addr" in fields else look.entry.subject
     kind = str(look.entry.kind)
     if kind == "arp.queued":
         reply = look.next("arp.in", host=look.host)

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
+from pystack.addresses import parse_addr
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
 from pystack.stepper.scenarios.base import B, connected, finish, listener, pair, pattern, scenario
@@ -129,10 +130,10 @@ def _syn(source: str, number: int, mac: int) -> bytes:
     """Return a SYN with correct checksums, as an attacker writes it."""
     import struct
 
-    from pystack.addresses import parse_addr
     from pystack.phy.segmenter import ones_sum
+    from pystack_c.base.address import v4_bits
 
-    src, dst = parse_addr(source), parse_addr(B)
+    src, dst = v4_bits(parse_addr(source)), v4_bits(parse_addr(B))
     tcp = struct.pack(">HHIIBBHHH", 1024 + number, 80, 1000 * number, 0, 0x50, 2, 64000, 0, 0)
     pseudo = struct.pack(">IIBBH", src, dst, 0, 6, len(tcp))
     tcp = tcp[:16] + (ones_sum(pseudo + tcp) ^ 0xFFFF).to_bytes(2, "big") + tcp[18:]
@@ -235,7 +236,7 @@ def tfo(net: Network) -> None:
     def ask() -> Generator[Any, Any, None]:
         for _ in range(2):
             sock = stream(a)
-            taken = a.call(user.connect_fastopen, sock.endpoint, bytes(100), 0x0A000002, 80)
+            taken = a.call(user.connect_fastopen, sock.endpoint, bytes(100), parse_addr(B), 80)
             if not taken:
                 yield sock.sendall(bytes(100))
             yield sock.recv_exactly(100)

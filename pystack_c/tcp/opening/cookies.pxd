@@ -13,6 +13,7 @@ from pystack_c.tcp.timestamps cimport ts_now
 from pystack_c.tcp.window cimport opening_window
 from pystack_c.tcp.state cimport set_state
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.base.address cimport addr_bytes
 
 @cython.locals(data=bytes)
 cpdef object mac(Core core, Packet pkt, object irs, object period, object mss_index)

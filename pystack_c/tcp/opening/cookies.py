@@ -8,6 +8,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes
 from pystack_c.base.seqnum import seq_add
 from pystack_c.packet import Packet
 from pystack_c.tcp import tell
@@ -30,7 +31,8 @@ NO_SCALE = 15
 
 def mac(core: Any, pkt: Packet, irs: int, period: int, mss_index: int) -> int:
     """Return a 24-bit keyed hash of the SYN, which only this stack can compute."""
-    data = b"cookie" + pack(">IIHHIBB", pkt.src, pkt.dst, pkt.sport, pkt.dport, irs, period & 0xFF, mss_index)
+    data = b"cookie" + addr_bytes(pkt.src) + addr_bytes(pkt.dst)
+    data += pack(">HHIBB", pkt.sport, pkt.dport, irs, period & 0xFF, mss_index)
     return core.rng.keyed_hash(data) & 0xFFFFFF
 
 

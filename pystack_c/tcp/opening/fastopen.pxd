@@ -11,6 +11,7 @@ from pystack_c.tcp cimport tell
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.sentseg cimport SentSegment, sent_segment
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.base.address cimport addr_bytes, addr_t, key
 
 @cython.final
 cdef class Cached:
@@ -22,9 +23,9 @@ cdef class Cached:
 
 cpdef FastOpen of(Tcb tcb)
 @cython.locals(cache=dict, entry=Cached)
-cpdef Cached remember(Core core, uint32_t raddr)
+cpdef Cached remember(Core core, addr_t raddr)
 @cython.locals(text=str, addresses=bytes)
-cpdef bytes make_cookie(Core core, bytes key, uint32_t raddr, uint32_t laddr)
+cpdef bytes make_cookie(Core core, bytes key, addr_t raddr, addr_t laddr)
 @cython.locals(cookie=bytes)
 cpdef bytes cookie_of(Packet pkt)
 @cython.locals(core=Core, bits=int, given=bytes, has_data=bint, cookie=bytes, tfo=FastOpen)

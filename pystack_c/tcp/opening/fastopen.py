@@ -7,6 +7,7 @@ from struct import pack
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import addr_bytes, key
 from pystack_c.base.seqnum import seq_add
 from pystack_c.base.siphash import siphash
 from pystack_c.packet import Packet
@@ -57,12 +58,12 @@ def of(tcb: Tcb) -> FastOpen:
 def remember(core: Any, raddr: int) -> Cached:
     """Return the cache entry of a server, and create it if necessary. The oldest entry makes room for a new one."""
     cache = core.tcp.fastopen_cache
-    entry = cache.get(raddr)
+    entry = cache.get(key(raddr))
     if entry is None:
         if len(cache) >= CACHE_MAX:
             cache.pop(next(iter(cache)))
         entry = Cached()
-        cache[raddr] = entry
+        cache[key(raddr)] = entry
     return entry
 
 
@@ -78,7 +79,7 @@ def make_cookie(core: Any, key: bytes, raddr: int, laddr: int) -> bytes:
         # A sysctl's key consists of four 32-bit numbers, in memory order.
         text = core.config.tcp_fastopen_key
         key = pack("<4I", *[int(text[i : i + 8], 16) for i in (0, 8, 16, 24)])
-    addresses = pack(">II", raddr, laddr)
+    addresses = addr_bytes(raddr) + addr_bytes(laddr)
     if key:
         return siphash(key, addresses).to_bytes(8, "little")
     return pack(">Q", core.rng.keyed_hash(b"fastopen" + addresses))
@@ -163,7 +164,7 @@ def may_carry_data(tcb: Tcb) -> bool:
     config = tcb.core.config
     if not config.tcp_fastopen & CLIENT:
         return False
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if entry is not None and entry.blocked_until > tcb.core.now:
         return False
     if config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.tfo.no_cookie:
@@ -178,7 +179,7 @@ def syn_option(tcb: Tcb) -> bytes | None:
     """
     if tcb.tfo is None or not tcb.tfo.asked or tcb.retries > 0:
         return None
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if entry is not None and entry.blocked_until > tcb.core.now:
         return None
     if tcb.core.config.tcp_fastopen & CLIENT_NO_COOKIE or tcb.tfo.no_cookie:
@@ -198,7 +199,7 @@ def syn_room(tcb: Tcb) -> int:
 
     That is a segment of the last known MSS, less the longest options.
     """
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     mss = tcb.route.mtu - tcb.route.overhead - C.TCP_HLEN
     if entry is not None and 0 < entry.mss < mss:
         mss = entry.mss
@@ -271,7 +272,7 @@ def no_answer(tcb: Tcb) -> None:
     A middlebox on the path may drop such SYNs.
     """
     timeout = tcb.core.config.tcp_fastopen_blackhole_timeout
-    entry = tcb.core.tcp.fastopen_cache.get(tcb.raddr)
+    entry = tcb.core.tcp.fastopen_cache.get(key(tcb.raddr))
     if tcb.tfo.asked and entry is not None and timeout > 0:
         tcb.core.counters.TcpExtTCPFastOpenBlackhole += 1
         entry.blocked_until = tcb.core.now + timeout

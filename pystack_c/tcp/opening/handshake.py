@@ -118,7 +118,7 @@ def fresh_child(listener: Tcb, pkt: Packet) -> Any:
         tcb.encap = core.tunnel
         tcb.options_given = True
     tcb.rcv_wscale = window_scale(tcb)
-    if pkt.ip_hlen > 20:
+    if pkt.ip_options > 0:
         received_route(tcb, pkt)
     if not have_route(tcb):
         core.counters.TcpExtListenDrops += 1

@@ -8,6 +8,7 @@ from pystack_c.tcp.queues.sendbuf cimport SendBuf
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
 from pystack_c.tcp.queues.share cimport over_share
 from pystack_c.tcp.tcb cimport Tcb
+from pystack_c.base.address cimport addr_t, key
 
 cdef int64_t _PIECE, _RECORD
 
@@ -23,7 +24,7 @@ cdef tell(Core core, str action, str why)
 cpdef bint over(Core core, int64_t n) except -1
 cpdef bint short(Tcb tcb, int64_t n) except -1
 @cython.locals(core=Core)
-cpdef bint refuses(Tcb tcb, uint32_t addr) except -1
+cpdef bint refuses(Tcb tcb, addr_t addr) except -1
 @cython.locals(buf=RecvBuf, most=int64_t)
 cpdef int64_t window(Tcb tcb, int64_t free) except? -1
 @cython.locals(core=Core, free=int64_t, edge=uint32_t, why=str)

@@ -17,6 +17,7 @@ all of them can continue.
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.base.address import key
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.tcp.queues.share import LARGE, LEAST, over_share
@@ -54,7 +55,7 @@ def settle(tcb: Tcb) -> None:
 
 def _settle_scarce(core: Core, tcb: Tcb, n: int) -> None:
     """Update the peer's count while memory is scarce. The connection holds `n` bytes now."""
-    count(core, tcb.raddr, n - tcb.charged)
+    count(core, key(tcb.raddr), n - tcb.charged)
     tcb.charged = n
     if core.tcp_memory < core.config.tcp_mem_low:
         relieved(core)
@@ -69,7 +70,7 @@ def pressed(core: Core) -> None:
     core.tcp_large = 0
     for tcb in core.tcp.all():
         if tcb.charged > 0:
-            count(core, tcb.raddr, tcb.charged)
+            count(core, key(tcb.raddr), tcb.charged)
     if core.probe is not None:
         tell(core, "pressure", "all buffers hold more than tcp_mem_pressure, so windows stay small")
 
@@ -107,7 +108,7 @@ def over(core: Core, n: int) -> bool:
 
 def short(tcb: Tcb, n: int) -> bool:
     """Return True if `n` more bytes would exceed tcp_mem_high, or the share of the connection's peer."""
-    return over(tcb.core, n) or over_share(tcb.core, tcb.raddr, n)
+    return over(tcb.core, n) or over_share(tcb.core, key(tcb.raddr), n)
 
 
 def refuses(tcb: Tcb, addr: int) -> bool:
@@ -119,7 +120,7 @@ def refuses(tcb: Tcb, addr: int) -> bool:
     if over(core, LEAST):
         core.drop("tcp-no-memory", tcb.subject(), "there is no memory for another connection", RULE)
         return True
-    if core.tcp_pressure and over_share(core, addr, LEAST):
+    if core.tcp_pressure and over_share(core, key(addr), LEAST):
         core.drop(
             "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share", RULE
         )
@@ -166,7 +167,7 @@ def admits(tcb: Tcb, n: int, in_order: bool) -> bool:
         core.counters.TcpExtTCPOFODrop += 1
     why = f"all buffers hold {core.tcp_memory} bytes, which leaves no room for this data"
     if not over(core, n):
-        why = f"this peer's buffers hold {core.tcp_peers[tcb.raddr]} bytes, which is its share"
+        why = f"this peer's buffers hold {core.tcp_peers[key(tcb.raddr)]} bytes, which is its share"
     core.drop("tcp-no-memory", tcb.subject(), why, RULE)
     # As in Linux, this violates SHLD-14: the window closes, and segments that the peer sends until it opens are probes.
     free = window(tcb, tcb.recvbuf.size - tcb.recvbuf.used)

@@ -6,8 +6,10 @@ from pystack_c.tcp.info import tcp_info
 from tests.support.segments import ACK, FIN, RST, SYN
 from tests.support.tcp_peer import (
     HOST,
+    HOST_ADDR,
     MS,
     PEER,
+    PEER_ADDR,
     SACK_OK,
     SERVICE,
     Conn,
@@ -142,7 +144,7 @@ def test_what_a_server_agrees_to(make, mode, syn, answer, accurate, classic):
     peer.listener()
     (syn_ack,) = raw(peer, SYN | flags(syn), peer.irs)
     assert ace(syn_ack) == answer
-    child = peer.stack.tcp.find(HOST, SERVICE, PEER, 9)
+    child = peer.stack.tcp.find(HOST_ADDR, SERVICE, PEER_ADDR, 9)
     assert (child.accecn is not None, child.ecn_ok) == (accurate, classic)
 
 
@@ -206,7 +208,7 @@ def test_a_second_syn(make, code, tos, answer, ect):
     raw(peer, SYN | ALL, peer.irs)
     (again,) = raw(peer, SYN | flags(code), peer.irs, tos=tos)
     assert ace(again) == answer and fields(again) is None
-    child = peer.stack.tcp.find(HOST, SERVICE, PEER, 9)
+    child = peer.stack.tcp.find(HOST_ADDR, SERVICE, PEER_ADDR, 9)
     assert child.accecn is not None and child.accecn.no_ect != ect
 
 
@@ -299,7 +301,7 @@ def test_the_first_data_packet_of_a_client_is_no_handshake_code(make):
     peer.listener()
     (syn_ack,) = raw(peer, SYN | ALL, peer.irs, options=mss_option(MSS))
     raw(peer, ACK | flags(5), peer.irs + 1, syn_ack.end, data=b"x")
-    child = peer.stack.tcp.find(HOST, SERVICE, PEER, 9)
+    child = peer.stack.tcp.find(HOST_ADDR, SERVICE, PEER_ADDR, 9)
     assert child.accecn.s_cep == 5 and not child.accecn.no_ect
 
 
@@ -662,7 +664,7 @@ def test_a_cookies_ack_tells_the_mode(make, code, accurate, timestamps):
     assert ace(syn_ack) == 0b010
     echo = ts_option(6, syn_ack.ts[0]) if timestamps else b""
     raw(peer, ACK | flags(code), peer.irs + 1, syn_ack.end, options=echo)
-    child = peer.stack.tcp.find(HOST, SERVICE, PEER, 9)
+    child = peer.stack.tcp.find(HOST_ADDR, SERVICE, PEER_ADDR, 9)
     assert (child.accecn is not None) == accurate
     assert child.accecn is None or child.accecn.s_cep == (6 if code == 0b110 else 5)
 

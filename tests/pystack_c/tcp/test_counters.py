@@ -13,6 +13,7 @@ from tests.support.tcp_peer import (
     HOST,
     MS,
     PEER,
+    PEER_ADDR,
     SACK_OK,
     Conn,
     Peer,
@@ -133,7 +134,7 @@ def no_answer_to_a_syn_with_a_cookie(cause):
     peer = Peer(tcp_fastopen=1)
     known = peer.stack.tcp.fastopen_cache
     tcb = peer.call(user.tcp_open, peer.stack)
-    remember(peer.stack, PEER).cookie = b"cookie!!"
+    remember(peer.stack, PEER_ADDR).cookie = b"cookie!!"
     assert known
     peer.call(user.connect_fastopen, tcb, b"data", PEER, 7)
     (syn,) = peer.take()
@@ -690,7 +691,7 @@ def a_fin_of_its_own(cause):
 def data_in_a_syn(cause):
     peer = Peer(tcp_fastopen=1)
     tcb = peer.call(user.tcp_open, peer.stack)
-    remember(peer.stack, PEER).cookie = b"cookie!!" if cause else b""
+    remember(peer.stack, PEER_ADDR).cookie = b"cookie!!" if cause else b""
     yield peer
     peer.call(user.connect_fastopen, tcb, b"data", PEER, 7)
 
@@ -757,7 +758,7 @@ def opening_fast():
     """A SYN with a cookie and four bytes of data."""
     peer = Peer(tcp_fastopen=1)
     tcb = peer.call(user.tcp_open, peer.stack)
-    remember(peer.stack, PEER).cookie = b"cookie!!"
+    remember(peer.stack, PEER_ADDR).cookie = b"cookie!!"
     peer.call(user.connect_fastopen, tcb, b"data", PEER, 7)
     (syn,) = peer.take()
     assert len(syn) == 4

@@ -20,7 +20,7 @@ from pystack_c.tcp.tcb import Tcb
 from tests.support import invariants
 from tests.support.lab import lab_net, pattern
 from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import HOST, PEER, SACK_OK, SERVICE, build, mss_option, sack_option
+from tests.support.tcp_peer import HOST, HOST_ADDR, PEER, PEER_ADDR, SACK_OK, SERVICE, build, mss_option, sack_option
 
 KB = 1024
 # (One peer stands for all: it may have everything.)
@@ -246,7 +246,7 @@ def test_no_cookie_is_redeemed_at_the_bound(make):
         peer.stack.config.tcp_mem_high -= 1000
     # (Without a RST, as Linux: it comes again with the client's first data.)
     assert not any(seg.sport == 80 and seg.dport == 999 for seg in peer.segment(ACK, 2, cookie.end, sport=999))
-    assert peer.counters.TcpExtListenDrops == 1 and peer.stack.tcp.find(HOST, 80, PEER, 999) is None
+    assert peer.counters.TcpExtListenDrops == 1 and peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 999) is None
 
 
 def test_a_writer_has_half_a_buffer_under_pressure_and_a_page_at_the_bound(make):

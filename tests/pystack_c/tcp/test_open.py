@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
+from pystack_c.base.address import conn_key, v4
 from pystack_c.base.siphash import SipHash
 from pystack_c.tcp import user
-from pystack_c.tcp.tables import conn_key
 from tests.support.segments import ACK, PSH, RST, SYN
-from tests.support.tcp_peer import HOST, MS, PEER, Peer, S
+from tests.support.tcp_peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S
 
 M32 = 0xFFFFFFFF
 
@@ -53,7 +53,7 @@ def test_isn_differs_by_each_of_the_four_and_by_host():
 
 def test_isn_is_the_same_compiled_and_uncompiled():
     # What the keyed hash gives for this seed: a number, so that both builds are held to it.
-    assert (isn(Peer(start=0), lport=1000), Peer().stack.tcp.hash4(HOST, 1, PEER, 2)) == EXPECTED_ISN
+    assert (isn(Peer(start=0), lport=1000), Peer().stack.tcp.hash4(HOST_ADDR, 1, PEER_ADDR, 2)) == EXPECTED_ISN
 
 
 EXPECTED_ISN = (3_744_094_647, 6_143_675_088_048_583_160)
@@ -161,7 +161,7 @@ def test_third_step_at_a_full_accept_queue_is_ignored_and_comes_again(make):
     (one,), (two,) = peer.segment(SYN, 100, sport=1), peer.segment(SYN, 100, sport=2)
     peer.segment(ACK, 101, one.end, sport=1)
     assert peer.segment(ACK, 101, two.end, sport=2) == []
-    assert peer.stack.tcp.find(HOST, 80, PEER, 2).state == 3
+    assert peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 2).state == 3
     peer.call(user.accept, listener)
     again = [seg for seg in peer.advance(S) if seg.dport == 2]
     assert again[0].has(SYN | ACK)
@@ -175,7 +175,7 @@ def test_third_step_at_a_full_accept_queue_with_reset(make):
     (one,), (two,) = peer.segment(SYN, 100, sport=1), peer.segment(SYN, 100, sport=2)
     peer.segment(ACK, 101, one.end, sport=1)
     (rst,) = peer.segment(ACK, 101, two.end, sport=2)
-    assert rst.has(RST) and peer.stack.tcp.find(HOST, 80, PEER, 2) is None
+    assert rst.has(RST) and peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 2) is None
     (rst,) = peer.segment(SYN, 100, sport=3)
     assert rst.flags == RST | ACK and rst.ack == 101
 
@@ -262,14 +262,14 @@ def test_keys_are_unique_and_spread_wherever_they_differ():
     # A dict of 1,024 places looks at the low 10 bits of a key first.
     some = range(1000)
     for keys in (
-        [conn_key(PEER, port + 20_000, 80) for port in some],
-        [conn_key(PEER, 80, port + 20_000) for port in some],
-        [conn_key(PEER + n, 80, 20_000) for n in some],
-        [conn_key(PEER + (n << 16), 80, 20_000) for n in some],
+        [conn_key(PEER_ADDR, port + 20_000, 80) for port in some],
+        [conn_key(PEER_ADDR, 80, port + 20_000) for port in some],
+        [conn_key(PEER_ADDR + n, 80, 20_000) for n in some],
+        [conn_key(PEER_ADDR + (n << 16), 80, 20_000) for n in some],
     ):
         assert len({key & 0x3FF for key in keys}) > 900
     four = [
-        conn_key(PEER ^ n, a, b)
+        conn_key(PEER_ADDR ^ n, a, b)
         for n in (0, 1, 1 << 16, 1 << 31)
         for a in range(0, 65536, 3855)
         for b in range(0, 65536, 3855)
@@ -286,7 +286,7 @@ def test_a_listener_of_one_address_hears_of_that_only():
     peer.call(user.listen, bound, 5)
     pkt = peer.stack.packet
     for dst, port, found in ((HOST, 80, listener), (HOST + 50, 80, listener), (HOST + 50, 81, bound), (HOST, 81, None)):
-        pkt.dst, pkt.dport = dst, port
+        pkt.dst, pkt.dport = v4(dst), port
         assert peer.stack.tcp.listener_for(pkt) is found
 
 

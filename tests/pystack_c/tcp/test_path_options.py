@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from pystack_c.base.address import v4
 from pystack_c.const import LINK_IP
 from pystack_c.stack import Stack
 from pystack_c.tcp import sockopt, user
@@ -50,4 +51,4 @@ def test_freebind_takes_an_address_that_is_not_here():
     sockopt.setsockopt(tcb, SOL_IP, IP_FREEBIND, 1, 0)
     assert sockopt.getsockopt(tcb, SOL_IP, IP_FREEBIND, 0) == 1
     user.bind(tcb, ELSEWHERE, 80, 0)
-    assert tcb.laddr == ELSEWHERE
+    assert tcb.laddr == v4(ELSEWHERE)

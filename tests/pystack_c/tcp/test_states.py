@@ -6,7 +6,7 @@ import pytest
 
 from pystack_c.tcp import user
 from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG
-from tests.support.tcp_peer import HOST, MS, PEER, Peer, S, build, mss_option
+from tests.support.tcp_peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S, build, mss_option
 
 SYNCHRONIZED = ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"]
 SEVEN = pytest.mark.parametrize("state", SYNCHRONIZED)
@@ -55,7 +55,7 @@ def test_text_in_a_syn_is_taken_once(make):
     (syn_ack,) = peer.segment(SYN, 99, data=b"hello", sport=10)
     assert syn_ack.ack == 100
     peer.segment(ACK, 100, syn_ack.end, sport=10, data=b"hello")
-    conn = peer.stack.tcp.find(HOST, 80, PEER, 10)
+    conn = peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 10)
     assert peer.call(user.recv, conn, 100, 0) == b"hello"
 
 
@@ -135,11 +135,11 @@ def test_syn_received_repeated_syn_gives_the_answer_a_whole_timeout(make):
     peer.advance(7 * S - 1)  # SYN-ACKs at 0, 1, 3 s; given up at 7 s
     assert len(peer.segment(SYN, peer.irs)) == 1
     peer.advance(S - 1)
-    assert peer.stack.tcp.find(HOST, 80, PEER, 9).state == 3
+    assert peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9).state == 3
     # Once: another SYN gets no more time.
     assert len(peer.segment(SYN, peer.irs)) == 1
     peer.advance(1)
-    assert peer.stack.tcp.find(HOST, 80, PEER, 9) is None
+    assert peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9) is None
 
 
 def test_syns_that_come_again_are_answered_twice_a_second_and_do_not_keep_it_half_open(make):
@@ -148,9 +148,9 @@ def test_syns_that_come_again_are_answered_twice_a_second_and_do_not_keep_it_hal
     half_open(peer)
     sent = 0
     started = peer.now
-    while peer.stack.tcp.find(HOST, 80, PEER, 9) is not None and peer.now - started < 3600 * S:
+    while peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9) is not None and peer.now - started < 3600 * S:
         sent += sum(seg.has(SYN | ACK) for seg in peer.advance(100 * MS))
-        if peer.stack.tcp.find(HOST, 80, PEER, 9) is not None:
+        if peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9) is not None:
             sent += len(peer.segment(SYN, peer.irs))
     # SYN-ACKs by the timer at 0, 1, 3, 7, 15, 31 s; given up at 63 s, or one RTO later as the last of these SYNs was answered.
     lived = peer.now - started
@@ -166,14 +166,14 @@ def test_syn_received_bad_ack(make, off):
     number = (syn_ack.seq + off) & M32
     (rst,) = peer.segment(ACK, seq, number)
     assert (rst.flags, rst.seq) == (RST, number)
-    assert peer.stack.tcp.find(HOST, 80, PEER, 9).state == 3
+    assert peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9).state == 3
 
 
 def test_syn_received_rst_returns_to_listen(make):
     peer = make()
     listener, _, seq = half_open(peer)
     assert peer.segment(RST, seq) == []
-    assert peer.stack.tcp.find(HOST, 80, PEER, 9) is None and not listener.listener.syn_queue
+    assert peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, 9) is None and not listener.listener.syn_queue
     assert peer.advance(200 * S) == []
 
 

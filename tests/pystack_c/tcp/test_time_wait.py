@@ -13,7 +13,7 @@ from pystack.trace.pcapng import OUTBOUND
 from pystack_c.tcp import user
 from tests.support.lab import B, lab_net, pattern
 from tests.support.segments import ACK, FIN, M32, RST, SYN
-from tests.support.tcp_peer import HOST, PEER, Peer, mss_option, ts_option
+from tests.support.tcp_peer import HOST_ADDR, PEER_ADDR, Peer, mss_option, ts_option
 
 OPTIONS = mss_option(1460) + ts_option(1000)
 
@@ -89,7 +89,7 @@ def test_rfc_1337_old_segments_do_no_harm_to_the_next_connection(make):
         assert syn_ack.flags == SYN | ACK
         extra = {"options": ts_option(40_001)} if stamps else {}
         peer.segment(ACK, irs + 1, syn_ack.end, sport=sport, **extra)
-        tcb = peer.stack.tcp.find(HOST, 80, PEER, sport)
+        tcb = peer.stack.tcp.find(HOST_ADDR, 80, PEER_ADDR, sport)
         old = {"options": ts_option(1001)} if stamps else {}
         peer.segment(ACK, irs + 1, syn_ack.end, sport=sport, data=b"old data", **old)
         assert (tcb.recvbuf.used == 0) == stamps
