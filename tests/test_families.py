@@ -1,4 +1,4 @@
-"""One address type: what is above `wire/` and `ip/` does not know to which family an address belongs (pystack_c.base.address)."""
+"""What is above `wire/` and `ip/` does not know to which family an address belongs (pystack_c.base.address)."""
 
 import ast
 import io

@@ -6,6 +6,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack.sim.network import MS
+from pystack_c.base.address import v4
 from pystack_c.tcp import sockopt, user
 from tests.support import build
 from tests.support.lab import lab_net, pattern
@@ -63,7 +64,7 @@ def test_control_a_server_without_fast_open_costs_two_round_trips_always():
 def test_a_forged_cookie_falls_back_and_data_comes_once():
     lab, listener = fastopen_lab()
     exchange(lab, listener)
-    known = lab.a.stack.tcp.fastopen_cache[B_ADDR]
+    known = lab.a.stack.tcp.fastopen_cache[v4(B_ADDR)]
     known.cookie = bytes(byte ^ 0xFF for byte in known.cookie)
     elapsed, got = exchange(lab, listener)
     assert (elapsed, got) == (2 * R, b"q" * 100)
