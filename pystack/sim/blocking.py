@@ -154,7 +154,7 @@ _PAIR = either(socket.socketpair, _pair)
 @group("select")
 def _select() -> list[Replacement]:
     found: list[Replacement] = [("selectors", name, value) for name, value in _SELECTORS.items()]
-    # (The same class under two names: both names have to lead to the same replacement.)
+    # The same class under two names: both names have to lead to the same replacement.
     found[0] = ("selectors", "DefaultSelector", _SELECTORS[selectors.DefaultSelector.__name__])
     return [*found, ("socket", "socketpair", _PAIR), *(("select", name, value) for name, value in _SELECT.items())]
 

@@ -286,7 +286,7 @@ class Channel:
             self.stats.reordered += 1
             arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
         elif self.jitter:
-            # (A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.)
+            # A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.
             self._last_arrival = max(self._last_arrival, arrival + extra)
             arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
         if bad and frame:

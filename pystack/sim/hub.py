@@ -72,7 +72,7 @@ class Hub:
         self._instant_began = 0
 
     def serial(self) -> int:
-        """The next number of this network, for what must be told apart in the same way in each run."""
+        """The next number of this network. In each run, the same object gets the same number."""
         self._serial += 1
         return self._serial
 

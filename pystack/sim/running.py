@@ -174,7 +174,7 @@ async def _main(net: Any, chosen: list[_Running]) -> None:
 
 
 def _end(hub: Any) -> None:
-    """End the programs that still run, as a kernel ends processes: their sockets are closed without a word."""
+    """End the programs that still run, as a kernel ends processes, which closes their sockets."""
     if not hub.programs:
         return
     hub.ending = True

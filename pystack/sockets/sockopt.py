@@ -166,7 +166,7 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         description.cmsgs[name] = int(unpack_int(value) != 0)
         if name == IP_RECVTOS and description.type == SOCK_STREAM:
-            # (A stream reports it by IP_PKTOPTIONS.)
+            # A stream reports it by IP_PKTOPTIONS.
             description.setsockopt(level, name, unpack_int(value))
         return
     elif level == IPPROTO_IP and name in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP):
