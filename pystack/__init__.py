@@ -13,16 +13,16 @@ prepare()
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "compiled", "compiled_report", "up"]
+__all__ = ["__version__", "compiled", "compiled_report", "patch", "up"]
 
 if TYPE_CHECKING:
-    from pystack.running import up
+    from pystack.running import patch, up
 
 
 def __getattr__(name: str) -> Any:
-    # `up` is loaded when it is first used, so `import pystack` alone imports neither the core nor the driver.
-    if name == "up":
-        from pystack.running import up as value
+    # These are loaded when they are first used, so `import pystack` alone imports neither the core nor the driver.
+    if name in ("patch", "up"):
+        from pystack import running
 
-        return value
+        return getattr(running, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,8 +3,11 @@
     with asyncio.Runner(loop_factory=pystack.aio.EventLoop) as runner:    # or pystack.aio.run(main())
         runner.run(main())
 
-All of asyncio works as on its own loop, with sockets of the stack and of the kernel. asyncio's own loop also works with a stack's sockets, by
-their readiness descriptors. This loop needs neither these descriptors nor the hand-over from the thread that reads the frames to the one that
+All of asyncio works as on its own loop. While it runs, `asyncio.start_server(host, port)` and all other calls for the network use the stack,
+and raise an error if the stack cannot do what they ask for. Unix sockets, pipes and processes are the kernel's, and so is a socket that was
+made as one (`pystack.patching.kernel_socket`).
+
+asyncio's own loop also works with a stack's sockets, by their readiness descriptors. This loop needs neither these descriptors nor the hand-over from the thread that reads the frames to the one that
 runs the loop.
 
 While a socket is registered here, its descriptor does not show its readiness to other users of select or epoll.
@@ -15,8 +18,12 @@ import errno
 import os
 import selectors
 from collections.abc import Coroutine, Iterator, Mapping
+from contextvars import copy_context
 from typing import Any
 
+from pystack import socket as _socket
+from pystack.loops import _SelectorEventLoop, loops_of
+from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import READ, WRITE, Interest, Selection
 from pystack.runtime.waiting import Watch
@@ -195,16 +202,55 @@ def _fd(fileobj: Any) -> int:
     return fd
 
 
-class EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop on a `Selector`, which gets `host`."""
+class EventLoop(_SelectorEventLoop):
+    """asyncio's loop on a `Selector`, which gets `host`.
+
+    While it runs, the process is patched (pystack.patching.live): a host and a port mean the stack, whichever way a library opens its socket.
+    """
 
     def __init__(self, host: RealtimeHost | None = None):
+        self._named = host
         try:
             selector = Selector(host)
         except OSError:
             self._closed = True  # asyncio's finalizer looks at it
             raise
         super().__init__(selector)
+
+    def run_forever(self) -> None:
+        """See asyncio."""
+        with live(self._named):
+            super().run_forever()
+
+    def create_task(self, coro: Any, **kwargs: Any) -> Any:
+        """See asyncio. If the loop was made for one stack, the task's sockets are that stack's."""
+        if self._named is not None:
+            context = kwargs.get("context") or copy_context()
+            if context.run(_current.bound_host) is None:
+                context.run(_current.bind, self._named)
+                kwargs["context"] = context
+        return super().create_task(coro, **kwargs)
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        """See asyncio. If no address is one of the stack's (an IPv6 address), this raises an error. Older Pythons return a server of nothing."""
+        server = await super().create_server(*args, **kwargs)
+        if not server.sockets and kwargs.get("start_serving", True):
+            server.close()
+            raise OSError(
+                errno.EAFNOSUPPORT, "the stack has sockets for none of these addresses; it speaks IPv4 (AF_INET)"
+            )
+        return server
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """socket.getaddrinfo of the stack, in the executor, because a name may have to be asked for."""
+        run = copy_context().run
+        return await self.run_in_executor(None, run, _socket.getaddrinfo, host, port, family, type, proto, flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
+        """socket.getnameinfo of the stack."""
+        return await self.run_in_executor(None, copy_context().run, _socket.getnameinfo, sockaddr, flags)
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
         """Do what os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
@@ -227,7 +273,10 @@ class EventLoop(asyncio.SelectorEventLoop):
         return at - offset
 
 
+loops_of(RealtimeHost, lambda host: EventLoop(host if host is _current.bound_host() else None))
+
+
 def run(main: Coroutine[Any, Any, Any], *, debug: bool | None = None) -> Any:
-    """As asyncio.run, on the default stack's EventLoop."""
-    with asyncio.Runner(debug=debug, loop_factory=EventLoop) as runner:
+    """As asyncio.run, on the default stack's EventLoop, and patched throughout."""
+    with live(), asyncio.Runner(debug=debug, loop_factory=EventLoop) as runner:
         return runner.run(main)

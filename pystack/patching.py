@@ -1,6 +1,6 @@
 """The one module that replaces parts of the standard library while a program runs on a stack, and puts them back.
 
-    with hold("sockets"):            # a live stack
+    with live(host):                 # a live stack (`pystack.patch`)
     with hold("sockets", "time"):    # virtual time
 
 A replacement acts for code that has a stack of its own (pystack.sockets.current); for all other code it does what the original does. So it is
@@ -22,7 +22,10 @@ from types import ModuleType
 from typing import Any
 
 from pystack import socket as _ours
+from pystack import tls as _tls
+from pystack.runtime import forked
 from pystack.sockets import current as _current
+from pystack.sockets.sockobj import _KernelSocket
 
 #: modules (and those below them) that keep the originals
 APART = (
@@ -36,6 +39,7 @@ _groups: dict[str, Callable[[], list[Replacement]]] = {}
 _held: dict[str, int] = {}
 _undo: dict[str, list[tuple[str, str, Any, Any]]] = {}
 _lock = threading.RLock()
+forked.renewed(sys.modules[__name__], "_lock", threading.RLock)
 
 
 def group(name: str) -> Callable[[Callable[[], list[Replacement]]], Callable[[], list[Replacement]]]:
@@ -152,3 +156,40 @@ def _sockets() -> list[Replacement]:
     """
     found: list[Replacement] = [("socket", name, value) for name, value in _either_of.items()]
     return [*found, ("socket", "socket", _ours.socket), ("socket", "has_ipv6", False)]
+
+
+@group("tls")
+def _blocking_tls() -> list[Replacement]:
+    return [("ssl:SSLContext", "wrap_socket", _tls.wrap)]
+
+
+def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
+    """Make a socket of the kernel, for a program that needs one while it is patched."""
+    return _KernelSocket(*args, **kwargs)
+
+
+#: what is replaced for a live stack
+LIVE = ("sockets", "tls", "asyncio")
+
+
+@contextlib.contextmanager
+def live(host: Any = None) -> Iterator[None]:
+    """Run the block as a program on a live stack: a socket for the network is the stack's, or raises an error.
+
+    host  the stack of sockets that this block opens (in its own context: threads that it starts have the newest stack of the process,
+          which is this one until another is named); None: the default stack at the time
+    """
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(hold(*LIVE))
+        _count(1)
+        undo.callback(_count, -1)
+        if host is not None:
+            _current.push(host)
+            undo.callback(_current.drop, host)
+            undo.enter_context(_current.bound(host))
+        yield
+
+
+def _count(step: int) -> None:
+    with _lock:
+        _current.patched += step

@@ -49,6 +49,31 @@ def using(host: RealtimeHost) -> Iterator[RealtimeHost]:
         _current.drop(host)
 
 
+@contextlib.contextmanager
+def patch(stack: "Running | None" = None) -> Iterator[None]:
+    """Run the code of a `with` block, and all that it calls, on the stack: the standard library's sockets are the stack's.
+
+        with pystack.up(...), pystack.patch():
+            print(urllib.request.urlopen("http://10.0.0.1/").status)
+
+    stack  the stack of new sockets; None: the default stack (`pystack.up(default=True)`) at the time when a socket is made
+
+    `socket.socket` and all that is made of it, `getaddrinfo` and its relatives, `ssl.SSLContext.wrap_socket`, and new event loops of asyncio
+    are replaced, in all modules that have imported them. AF_INET means the stack. AF_INET6 and AF_PACKET raise OSError(EAFNOSUPPORT),
+    because the stack has none. AF_UNIX, `socketpair` and a socket on a given descriptor are the kernel's, as before.
+
+    Patching concerns the whole process, all threads included, until the last block ends, in whatever order blocks end. A `stack` holds for
+    the block's own code and for the tasks that it makes; threads use the stack that was named last. Not reached are classes that
+    were derived from `socket.socket` before, other processes, and extension modules that call the kernel themselves (uvloop).
+    """
+    from pystack import aio  # registers its event loop; `up` alone needs no asyncio
+    from pystack.patching import live
+
+    assert aio
+    with live(None if stack is None else stack.host):
+        yield
+
+
 class Running:
     """A running stack. `up` makes it; `close` or the end of a `with` block ends it.
 

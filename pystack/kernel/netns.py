@@ -7,6 +7,8 @@ A thread can enter another namespace while the rest of the process stays (setns(
 namespace runs in its own thread, which ends afterwards.
 """
 
+import _socket  # not `socket.socket`, which means the stack while a program is patched
+import contextlib
 import fcntl
 import ipaddress
 import os
@@ -193,7 +195,7 @@ def configure(
 
 
 def _configure(name: str, address: str | None, mtu: int | None, up: bool | None) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with contextlib.closing(_socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
         if mtu is not None:
             fcntl.ioctl(sock, SIOCSIFMTU, ifreq(name, struct.pack("=i", mtu)))
         if address is not None:
@@ -261,7 +263,7 @@ def get_mac(name: str, netns: Namespace | None = None) -> int:
 
 def _query(netns: Namespace | None, request: int, name: str) -> bytes:
     def ask() -> bytes:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        with contextlib.closing(_socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
             return fcntl.ioctl(sock, request, ifreq(name))
 
     answer: bytes = call(netns, ask)

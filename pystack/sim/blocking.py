@@ -4,7 +4,6 @@ Each looks for the host to which the running code belongs (`here`). For code wit
 OpenSSL's generator, `time.process_time` and `time.thread_time`.
 """
 
-import asyncio
 import errno
 import os
 import random
@@ -18,10 +17,12 @@ from functools import wraps
 from typing import Any
 
 from pystack import socket as _socket
+from pystack.loops import loops_of
 from pystack.patching import Replacement, group
 from pystack.sim.loop import SimLoop
 from pystack.sim.selector import Poll, SimSelector, here
 from pystack.sim.selector import select as sim_select
+from pystack.sim.virtual import VirtualHost
 
 _S = 1_000_000_000
 
@@ -175,20 +176,6 @@ def _processes() -> list[Replacement]:
     return [("subprocess:Popen", "__init__", _POPEN), ("os", "fork", _FORK)]
 
 
-# -- event loops -------------------------------------------------------------------------------------------------
+# -- event loops (pystack/loops.py) ------------------------------------------------------------------------------
 
-
-def _new_loop(host: Any) -> SimLoop:
-    return SimLoop(host.net, host=host)
-
-
-_NEW_LOOP = either(asyncio.new_event_loop, _new_loop)
-_LOOP_CLASS = either(asyncio.SelectorEventLoop, lambda host, selector=None: _new_loop(host))
-
-
-@group("asyncio")
-def _asyncio() -> list[Replacement]:
-    return [
-        ("asyncio.events", "new_event_loop", _NEW_LOOP),
-        ("asyncio", "SelectorEventLoop", _LOOP_CLASS),
-    ]
+loops_of(VirtualHost, lambda host: SimLoop(host.net, host=host))

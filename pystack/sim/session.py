@@ -12,7 +12,7 @@ from pystack.patching import hold
 _thread = 0
 
 #: what is replaced (pystack.patching; sim/blocking.py and sim/threads.py list the replacements)
-GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads", "processes")
+GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads", "processes", "tls")
 #: virtual time (ns) after which a run is ended if nothing else is asked for: a day
 LIMIT = 86_400_000_000_000
 

@@ -15,6 +15,8 @@ from pystack.sockets.resolve import Names
 
 default_timeout: float | None = None
 _hosts: list[SocketHost] = []
+#: how many uses of pystack.patching.live() there are now: while there is one, no socket for the network is silently the kernel's
+patched = 0
 _bound: ContextVar[SocketHost | None] = ContextVar("pystack_host", default=None)
 
 
@@ -25,8 +27,10 @@ def push(host: SocketHost) -> None:
 
 def drop(host: SocketHost) -> None:
     """End `push`. The host before it, if there is one, is the default again."""
-    if host in _hosts:
-        _hosts.remove(host)
+    for index in range(len(_hosts) - 1, -1, -1):
+        if _hosts[index] is host:
+            del _hosts[index]
+            return
 
 
 def bind(host: SocketHost | None) -> None:

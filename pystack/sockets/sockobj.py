@@ -7,6 +7,7 @@ Any other family, and any descriptor that is not ours, gives a kernel socket of 
 import errno
 import os
 import socket as _std
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -46,11 +47,24 @@ def _open(cls: type, kind: int, proto: int) -> Description:
     raise error(errno.ESOCKTNOSUPPORT)
 
 
+#: families for the network that the stack serves in the kernel's place while a program is patched
+_NETWORK = (int(_std.AF_INET6), int(_std.AF_PACKET))
+
+
 def _refuse(host: Any, family: int) -> None:
     """Raise OSError(EAFNOSUPPORT) if the sockets of this address family must not silently be the kernel's."""
-    if host is not None and not host.kernel_sockets:
-        text = f"the stack {host.name!r} has no sockets of address family {family}; it speaks IPv4 (AF_INET)"
+    if (host is not None and not host.kernel_sockets) or (_current.patched and family in _NETWORK):
+        who = "pystack" if host is None else f"the stack {host.name!r}"
+        name = getattr(family, "name", family)
+        text = f"{who} has no sockets of address family {name}; it speaks IPv4 (AF_INET)"
         raise OSError(errno.EAFNOSUPPORT, text)
+
+
+def _refuse_ssl(caller: Any) -> None:
+    """Raise an error if ssl.SSLContext.wrap_socket asks: OpenSSL would read and write the descriptor, and wait for ever."""
+    if caller.f_globals.get("__name__") == "ssl":
+        text = "ssl.SSLContext.wrap_socket works on a socket of the stack inside `with pystack.patch():` (and under `pystack run`)"
+        raise OSError(errno.EOPNOTSUPP, text)
 
 
 def _c_int(value: int) -> int:
@@ -212,6 +226,8 @@ class socket(SocketBase):
         if not 0 <= buflen <= 1024:
             raise OSError("getsockopt buflen out of range")
         value = opt.get_option(self._open_description(), level, name)
+        if name == _std.SO_TYPE and level == _std.SOL_SOCKET:
+            _refuse_ssl(sys._getframe(1))
         if buflen == 0:
             return opt.as_int(value)
         return opt.pack(level, name, value)[:buflen]

@@ -1,0 +1,150 @@
+"""pystack.aio: asyncio's calls with a host and a port use the stack, and none of them the kernel."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+import pytest
+
+from pystack import aio
+from pystack.patching import held, kernel_socket
+from pystack.running import up
+from pystack.sockets.handles import lookup
+
+pytestmark = pytest.mark.usefixtures("local")
+
+
+def ours(transport) -> bool:
+    return lookup(transport.get_extra_info("socket").fileno()) is not None
+
+
+async def echo(reader, writer):
+    while data := await reader.read(1000):
+        writer.write(data)
+    writer.close()
+
+
+async def streams():
+    """A server and a client by host and port. Returns whether each end is the stack's."""
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        listener = server.sockets[0]
+        reader, writer = await asyncio.open_connection("localhost", listener.getsockname()[1])
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        mine = ours(writer.transport)
+        writer.close()
+        await writer.wait_closed()
+        return lookup(listener.fileno()) is not None, mine
+
+
+async def datagrams():
+    """Two datagram endpoints by host and port."""
+    got = asyncio.get_running_loop().create_future()
+
+    class Keep(asyncio.DatagramProtocol):
+        def datagram_received(self, data, addr):
+            got.set_result(data)
+
+    loop = asyncio.get_running_loop()
+    server, _ = await loop.create_datagram_endpoint(Keep, local_addr=("127.0.0.1", 0))
+    client, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, remote_addr=server.get_extra_info("sockname")
+    )
+    client.sendto(b"datagram")
+    assert await got == b"datagram"
+    result = ours(server), ours(client)
+    server.close(), client.close()
+    return result
+
+
+def plain(main):
+    """asyncio's own runner on the loop."""
+    with asyncio.Runner(loop_factory=aio.EventLoop) as runner:
+        return runner.run(main)
+
+
+@pytest.mark.parametrize("program", [streams, datagrams])
+@pytest.mark.parametrize("run", [aio.run, plain], ids=["run", "Runner"])
+def test_a_host_and_a_port_mean_the_stack(run, program):
+    original = socket.socket
+    assert run(asyncio.wait_for(program(), 20)) == (True, True)
+    assert socket.socket is original and held() == []
+
+
+def test_a_library_that_opens_its_own_socket_gets_the_stacks():
+    """As aiohttp's client, anyio and hypercorn do: socket.socket and loop.sock_connect."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+            listener.setblocking(False)
+            client.setblocking(False)
+            asking = asyncio.ensure_future(loop.sock_connect(client, listener.getsockname()))
+            conn, _ = await loop.sock_accept(listener)
+            await asking
+            with conn:
+                await loop.sock_sendall(client, b"x")
+                assert await loop.sock_recv(conn, 10) == b"x"
+            return [lookup(sock.fileno()) is not None for sock in (listener, client)]
+
+    assert aio.run(asyncio.wait_for(main(), 20)) == [True, True]
+
+
+def test_what_the_stack_has_not_raises_and_unix_sockets_are_the_kernels(tmp_path):
+    async def main():
+        with pytest.raises(OSError, match="speaks IPv4"):
+            await asyncio.open_connection("::1", 7, family=socket.AF_INET6)
+        with pytest.raises(OSError, match="speaks IPv4|could not bind"):
+            await asyncio.start_server(echo, "::1", 7)
+        with pytest.raises(OSError, match="AF_PACKET"):
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        path = str(tmp_path / "socket")
+        async with await asyncio.start_unix_server(echo, path):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"unix")
+            assert await reader.readexactly(4) == b"unix"
+            assert not ours(writer.transport)
+            writer.close()
+            await writer.wait_closed()
+
+    aio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_loop_for_one_stack_and_another_stack_beside_it():
+    """Two stacks, a loop for each, in two threads at once: each task's sockets are its own loop's."""
+    both, results = threading.Barrier(2, timeout=20), {}
+
+    async def main(name):
+        await asyncio.to_thread(both.wait)
+        names = []
+        for _ in range(20):
+            listener = socket.create_server(("127.0.0.1", 4000))
+            names.append(lookup(listener.fileno()).description.host.name)
+            await asyncio.sleep(0)
+            names.append(await asyncio.to_thread(socket.gethostname))
+            listener.close()
+        await asyncio.to_thread(both.wait)
+        return names
+
+    def work(stack):
+        with asyncio.Runner(loop_factory=lambda: aio.EventLoop(stack.host)) as runner:
+            results[stack.name] = runner.run(asyncio.wait_for(main(stack.name), 30))
+
+    with contextlib.ExitStack() as undo:
+        stacks = [undo.enter_context(up(tap=None, name=name, default=False)) for name in ("one", "two")]
+        threads = [threading.Thread(target=work, args=(stack,)) for stack in stacks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert results == {"one": ["one"] * 40, "two": ["two"] * 40}
+    assert held() == []
+
+
+def test_a_socket_of_the_kernel_is_still_to_be_had():
+    async def main():
+        with kernel_socket(socket.AF_INET) as sock:
+            return lookup(sock.fileno())
+
+    assert aio.run(main()) is None

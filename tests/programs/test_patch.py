@@ -1,0 +1,173 @@
+"""pystack.patch: what a program may open is the stack's or raises, and nothing stays patched."""
+
+import asyncio
+import contextlib
+import errno
+import http.server
+import importlib
+import selectors
+import socket
+import ssl
+import sys
+import threading
+import urllib.request
+
+import pytest
+
+import pystack
+from pystack import patching, running
+from pystack import socket as ours
+from pystack.patching import held
+from pystack.sockets import current
+from pystack.sockets.handles import lookup
+
+NAMES = [
+    ("socket", name)
+    for name in (
+        "socket", "SocketType", "create_connection", "create_server", "fromfd", "socketpair", "getaddrinfo", "getnameinfo",
+        "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "gethostname", "sethostname", "has_ipv6", "close", "dup",
+        "getdefaulttimeout", "setdefaulttimeout",
+    )
+] + [
+    ("ssl", "SSLContext"), ("ssl", "SSLSocket"), ("ssl", "socket"), ("ssl", "create_connection"), ("selectors", "DefaultSelector"),
+    ("select", "select"), ("asyncio", "new_event_loop"), ("asyncio", "SelectorEventLoop"), ("asyncio.events", "new_event_loop"),
+    ("asyncio.unix_events", "SelectorEventLoop"), ("socketserver", "socket"), ("http.client", "socket"),
+]  # fmt: skip
+
+
+def snapshot():
+    found = {(module, name): id(getattr(importlib.import_module(module), name)) for module, name in NAMES}
+    found["wrap_socket"] = id(ssl.SSLContext.wrap_socket)
+    return found | {"hosts": list(current._hosts), "held": held(), "patched": current.patched}
+
+
+def test_nothing_stays_patched(local):
+    before = snapshot()
+    with pystack.patch():
+        assert snapshot() != before
+        with pystack.patch(local), contextlib.suppress(LookupError), pystack.patch():
+            raise LookupError
+        assert socket.socket is ours.socket
+    assert snapshot() == before
+
+
+def test_each_way_to_open_a_socket(local):
+    with pystack.patch():
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as client,
+            socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+            socket.fromfd(client.fileno(), socket.AF_INET, socket.SOCK_STREAM) as copy,
+            server.accept()[0] as conn,
+        ):
+            for sock in (server, client, datagrams, copy, conn):
+                assert lookup(sock.fileno()) is not None and isinstance(sock, socket.socket)
+            with selectors.DefaultSelector() as selector:
+                selector.register(conn, selectors.EVENT_READ)
+                assert selector.select(0) == []
+                copy.send(b"x")
+                assert len(selector.select(5)) == 1
+        for family in (socket.AF_INET6, socket.AF_PACKET):
+            with pytest.raises(OSError, match="it speaks IPv4") as caught:
+                socket.socket(family, socket.SOCK_STREAM)
+            assert caught.value.errno == errno.EAFNOSUPPORT
+        for pair in (socket.socketpair(), (socket.socket(socket.AF_UNIX),)):
+            for sock in pair:
+                assert lookup(sock.fileno()) is None
+                sock.close()
+        with pytest.raises(socket.gaierror):
+            socket.getaddrinfo("no.such.name", 80)
+        with pytest.raises(OSError, match="it speaks IPv4"):
+            socket.create_connection(("::1", 80))
+
+
+def test_an_unmodified_server_and_client(local):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"{type(self.connection) is ours.socket}".encode())
+
+        def log_message(self, *args):
+            pass
+
+    with pystack.patch(), http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        with urllib.request.urlopen(f"http://localhost:{server.server_port}/", timeout=10) as answer:
+            assert answer.read() == b"True"
+        server.shutdown()
+        thread.join(10)
+
+
+def test_loops_that_a_program_makes_are_the_stacks(local):
+    from pystack.aio import EventLoop
+
+    async def kind():
+        return type(asyncio.get_running_loop())
+
+    with pystack.patch():
+        assert asyncio.run(kind()) is EventLoop
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            assert runner.run(kind()) is EventLoop
+            assert isinstance(runner.get_loop(), asyncio.SelectorEventLoop)
+        own = asyncio.SelectorEventLoop(selectors.SelectSelector())
+        assert own.run_until_complete(kind()) is not EventLoop
+        own.close()
+
+        class Mine(asyncio.SelectorEventLoop):
+            pass
+
+        with asyncio.Runner(loop_factory=Mine) as runner:
+            assert runner.run(kind()) is Mine
+    assert asyncio.run(kind()) is not EventLoop
+
+
+def test_a_named_stack_comes_before_the_default_one_and_blocks_nest():
+    with (
+        running.up(tap=None, name="one") as one,
+        running.up(tap=None, name="two") as two,
+        pystack.patch(),
+    ):
+        assert socket.gethostname() == "two"
+        with pystack.patch(one):
+            assert socket.gethostname() == "one"
+            with pystack.patch(two):
+                assert socket.gethostname() == "two"
+            assert socket.gethostname() == "one"
+        assert socket.gethostname() == "two"
+
+
+def test_blocks_of_threads_end_in_any_order_and_each_has_its_own_stack():
+    entered, leave, names = threading.Event(), threading.Event(), []
+    before = snapshot()
+
+    def other(stack):
+        with pystack.patch(stack):
+            names.append(socket.gethostname())
+            entered.set()
+            leave.wait(20)
+            names.append(socket.gethostname())
+
+    with running.up(tap=None, name="one") as one, running.up(tap=None, name="two") as two:
+        thread = threading.Thread(target=other, args=(two,))
+        with pystack.patch(one):
+            thread.start()
+            assert entered.wait(20)
+            assert socket.gethostname() == "one"
+        assert socket.socket is ours.socket  # the other thread still has its block
+        leave.set()
+        thread.join(20)
+        assert names == ["two", "two"]
+    assert snapshot() == before
+
+
+def test_without_a_stack_a_socket_raises():
+    with pystack.patch(), pytest.raises(OSError, match="no pystack stack is running here") as caught:
+        socket.socket()
+    assert caught.value.errno == errno.ENETDOWN
+
+
+def test_importing_patches_nothing():
+    assert held() == [] and "pystack.patching" in sys.modules
+    assert socket.socket is patching.kernel_socket.__globals__["_KernelSocket"]

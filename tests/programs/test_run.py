@@ -1,0 +1,150 @@
+"""`pystack run`: unmodified programs as processes, against the kernel over a TAP, and what it says of wrong use."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli import run as command
+from pystack.cli.main import cli
+from tests.cli.test_up import PYSTACK, Lab, possible
+
+KERNEL = pytest.mark.skipif(not possible(), reason="needs root and /dev/net/tun")
+OPTIONS = ("-a", "10.0.0.2/24", "--kernel-address", "10.0.0.1/24")
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = Lab(str(tmp_path))
+    yield lab
+    lab.close()
+
+
+def run(lab, *program, options=(), **kwargs):
+    return lab.run(*PYSTACK, "run", *OPTIONS, *options, "--", *program, **kwargs)
+
+
+@pytest.fixture
+def start(lab):
+    """A function that starts `pystack run` and waits until `port` answers."""
+    processes = []
+
+    def start(*program, port, options=()):
+        process = subprocess.Popen(
+            lab.command(*PYSTACK, "run", *OPTIONS, *options, "--", *program),
+            env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=lab.directory,
+        )  # fmt: skip
+        processes.append(process)
+        limit = time.monotonic() + 40
+        while lab.run("curl", "-s", "-m", "2", f"http://10.0.0.2:{port}/").returncode:
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < limit
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.kernel
+@KERNEL
+def test_a_script_its_arguments_its_status_and_its_sockets(lab, tmp_path):
+    (tmp_path / "beside.py").write_text("value = 7\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, socket, beside\n"
+        "assert __name__ == '__main__' and sys.modules['__main__'].beside is beside\n"
+        "with socket.create_server(('', 80)) as s, socket.create_connection(('10.0.0.2', 80)) as c:\n"
+        "    print(sys.argv[1:], type(c).__module__, c.getsockname()[0])\n"
+        "try:\n    socket.socket(socket.AF_INET6)\nexcept OSError as e:\n    print(e)\n"
+        "sys.exit(beside.value)\n"
+    )
+    for words in ((str(program),), ("python", str(program)), (sys.executable, "-u", str(program))):
+        done = run(lab, *words, "-a", "x")
+        assert (done.returncode, done.stderr) == (7, "")
+        first, second = done.stdout.splitlines()
+        assert first == "['-a', 'x'] pystack.socket 10.0.0.2" and "speaks IPv4" in second
+
+
+@pytest.mark.kernel
+@KERNEL
+def test_code_errors_and_texts_for_exit(lab):
+    done = run(lab, "python", "-c", "import sys; print(sys.argv); sys.exit('no way')", "one")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "['-c', 'one']\n", "no way\n")
+    done = run(lab, "python", "-c", "def f(): 1 / 0\nf()")
+    assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
+    assert "runpy" not in done.stderr and "pystack" not in done.stderr
+    done = run(lab, "python", "-c", "import uvloop")
+    assert done.returncode == 1 and "uvloop opens sockets of the kernel" in done.stderr
+
+
+@pytest.mark.kernel
+@KERNEL
+def test_a_module_that_serves_until_ctrl_c(lab, start, tmp_path):
+    (tmp_path / "page.txt").write_text("from a module")
+    process = start("python", "-m", "http.server", "80", port=80)
+    assert lab.run("curl", "-s", "http://10.0.0.2/page.txt").stdout == "from a module"
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Keyboard interrupt received" in output
+
+
+@pytest.mark.kernel
+@KERNEL
+def test_a_console_script_uvicorn_with_starlette(lab, start, tmp_path):
+    (tmp_path / "app.py").write_text(
+        "from starlette.applications import Starlette\n"
+        "from starlette.responses import FileResponse, PlainTextResponse\n"
+        "from starlette.routing import Route\n"
+        "async def hello(request):\n    return PlainTextResponse(f'to {request.client.host}')\n"
+        "async def file(request):\n    return FileResponse(__file__)\n"
+        "app = Starlette(routes=[Route('/', hello), Route('/file', file)])\n"
+    )
+    process = start("uvicorn", "app:app", "--app-dir", ".", "--host", "0.0.0.0", "--port", "80", port=80)
+    assert lab.run("curl", "-s", "http://10.0.0.2/").stdout == "to 10.0.0.1"
+    assert lab.run("curl", "-s", "http://10.0.0.2/file").stdout == (tmp_path / "app.py").read_text()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert "Finished server process" in output and process.returncode in (0, 128 + signal.SIGTERM), output
+
+
+def test_wrong_use():
+    runner = CliRunner()
+    for words, text in (
+        ([], "Missing argument"),
+        (["--", "no-such-program-at-all"], "no such program"),
+        (["--", "ls"], "not a Python program"),
+        (["--", "python"], "no interactive mode"),
+        (["--", "python", "-m"], "argument expected for the -m option"),
+        (["--", "python", "-X", "dev", "x.py"], "the option -X has no meaning here"),
+        (["--", "python", "no/such/file.py"], "can't open file"),
+        (["--write", "-", "--", "python", "-c", ""], "standard output is the program's"),
+        (["--", "python", "-c", ""], "the stack needs an address"),
+    ):
+        result = runner.invoke(cli, ["run", *words])
+        assert result.exit_code == 2 and text in result.output, (words, result.output)
+
+
+def test_the_program_is_found_and_leaves_nothing(tmp_path, monkeypatch):
+    path, argv, finders = list(sys.path), sys.argv, list(sys.meta_path)
+    script = tmp_path / "tool"
+    script.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(sys.argv[1])\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    function, words = command.find_program(("tool", "5"))
+    assert words == [str(script), "5"]
+    assert command.run_program(function, words) == 1  # (the text "5")
+    assert (sys.path, sys.argv, sys.meta_path) == (path, argv, finders)
+    assert (
+        command.is_python("/usr/bin/python3.13")
+        and not command.is_python("pythonic")
+        and not command.is_python("pytest")
+    )
+    assert [command.status_of(code) for code in (None, 0, 3, 256 + 4, True)] == [0, 0, 3, 4, 1]

@@ -1,0 +1,314 @@
+"""TLS for programs that block, on the stack's loopback: ssl.SSLContext.wrap_socket under pystack.patch."""
+
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+import trustme
+
+import pystack
+from pystack import socket as ours
+
+AUTHORITY = trustme.CA(key_type=trustme.KeyType.RSA)
+LEAF = AUTHORITY.issue_cert("localhost", key_type=trustme.KeyType.RSA)
+
+
+@pytest.fixture
+def patched(local):
+    with pystack.patch():
+        yield local
+
+
+def contexts(**settings):
+    """(server's, client's)"""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    LEAF.configure_cert(server)
+    client = ssl.create_default_context()
+    AUTHORITY.configure_trust(client)
+    for name, value in settings.items():
+        setattr(server, name, value)
+        setattr(client, name, value)
+    return server, client
+
+
+def raw_pair():
+    with ours.create_server(("127.0.0.1", 0)) as listener:
+        client = ours.create_connection(listener.getsockname(), timeout=20)
+        conn, _ = listener.accept()
+    conn.settimeout(20)
+    return conn, client
+
+
+def both(first, second):
+    """Run two functions at the same time. Returns their results; raises the second's error, or the first's."""
+    results = {}
+
+    def work():
+        try:
+            results["value"] = first()
+        except BaseException as exc:
+            results["error"] = exc
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        value = second()
+    finally:
+        thread.join(30)
+    if "error" in results:
+        raise results["error"]
+    return results["value"], value
+
+
+def tls_pair(server=None, client=None, **settings):
+    """(server's end, client's end) after the handshake."""
+    contexts_ = contexts(**settings)
+    server, client = server or contexts_[0], client or contexts_[1]
+    conn, sock = raw_pair()
+    return both(
+        lambda: server.wrap_socket(conn, server_side=True),
+        lambda: client.wrap_socket(sock, server_hostname="localhost"),
+    )
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_methods_of_a_connection(patched, version):
+    server, client = contexts(maximum_version=version)
+    server.set_alpn_protocols(["h2", "http/1.1"])
+    client.set_alpn_protocols(["http/1.1"])
+    names = []
+    server.sni_callback = lambda sock, name, context: names.append((type(sock), name, context is server))
+    a, b = tls_pair(server, client)
+    with a, b:
+        assert isinstance(a, ssl.SSLSocket) and isinstance(a, ours.socket) and isinstance(a, socket.socket)
+        assert names == [(type(a), "localhost", True)]
+        assert a.selected_alpn_protocol() == b.selected_alpn_protocol() == "http/1.1"
+        assert a.version() == b.version() == version.name.replace("_", ".")
+        assert a.cipher() == b.cipher() and a.cipher() is not None
+        assert ("DNS", "localhost") in b.getpeercert()["subjectAltName"] and a.getpeercert() is None
+        assert a.getpeername() == b.getsockname() and a.server_side and b.server_hostname == "localhost"
+        assert a.context is server and b.get_channel_binding() == a.get_channel_binding()
+        assert a.send(b"hello") == 5
+        assert b.recv(2) == b"he" and b.pending() == 3 and b.read(10) == b"llo"
+        with pytest.raises(NotImplementedError):
+            a.dup()
+        with pytest.raises(NotImplementedError):
+            a.sendmsg([b"x"])
+        with pytest.raises(ValueError):
+            a.recv(1, socket.MSG_PEEK)
+        buffer = bytearray(10)
+        b.sendall(b"12345")
+        assert a.recv_into(buffer) == 5 and buffer[:5] == b"12345"
+
+
+def test_much_data_in_both_directions_by_threads(patched):
+    """On each end one thread writes while another reads."""
+    a, b = tls_pair()
+    data = os.urandom(1 << 19)
+
+    def read(sock):
+        got = bytearray()
+        while len(got) < len(data):
+            got += sock.recv(70_000)
+        return bytes(got)
+
+    with a, b:
+        result = both(
+            lambda: both(lambda: a.sendall(data), lambda: read(a)),
+            lambda: both(lambda: b.sendall(data), lambda: read(b)),
+        )
+    assert result[0][1] == data and result[1][1] == data
+
+
+def test_makefile_and_sendfile(patched, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"line one\n" + os.urandom(100_000))
+    a, b = tls_pair()
+    with a, b, a.makefile("rwb") as one, path.open("rb") as file:
+        count, line = both(lambda: b.sendfile(file, 0), one.readline)
+        assert line == b"line one\n"
+        assert one.read(count - len(line)) == path.read_bytes()[9:]
+        one.write(b"answer\n")
+        one.flush()
+        assert b.recv(100) == b"answer\n"
+
+
+def test_timeouts(patched):
+    server, client = contexts()
+    conn, sock = raw_pair()
+    sock.settimeout(0.1)
+    with conn, pytest.raises(TimeoutError, match="handshake operation timed out"):
+        client.wrap_socket(sock, server_hostname="localhost")
+    a, b = tls_pair()
+    with a, b:
+        b.settimeout(0.1)
+        before = time.monotonic()
+        with pytest.raises(TimeoutError, match="read operation timed out"):
+            b.recv(1)
+        assert time.monotonic() - before >= 0.09
+        with pytest.raises(TimeoutError, match="write operation timed out"):
+            while True:
+                b.sendall(bytes(1 << 20))
+    assert (sock.fileno(), b.fileno()) == (-1, -1)
+
+
+def test_without_waiting(patched):
+    """Non-blocking: the errors that a program's loop looks for, select() in between, and no byte lost or doubled."""
+    server, client = contexts()
+    conn, sock = raw_pair()
+    conn.setblocking(False), sock.setblocking(False)
+    other, rest = raw_pair()
+    other.setblocking(False), rest.close()
+    with pytest.raises(ValueError, match="do_handshake_on_connect"):
+        server.wrap_socket(other, server_side=True)
+    a = server.wrap_socket(conn, server_side=True, do_handshake_on_connect=False)
+    b = client.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
+
+    def step(function, *args):
+        """As a loop does it: wait for what the error names."""
+        while True:
+            try:
+                return function(*args)
+            except ssl.SSLWantReadError:
+                assert select.select([function.__self__], [], [], 20)[0]
+            except ssl.SSLWantWriteError:
+                assert select.select([], [function.__self__], [], 20)[1]
+
+    both(lambda: step(a.do_handshake), lambda: step(b.do_handshake))
+    with pytest.raises(ssl.SSLWantReadError):
+        a.recv(1)
+    data = os.urandom(1 << 21)
+
+    def write():
+        view, sent = memoryview(data), 0
+        while sent < len(data):
+            sent += step(b.send, view[sent:])
+        return sent
+
+    def read():
+        got = bytearray()
+        while len(got) < len(data):
+            got += step(a.recv, 60_000)
+        return bytes(got)
+
+    assert both(write, read) == (len(data), data)
+    a.close(), b.close()
+
+
+def test_the_end_with_and_without_its_announcement(patched):
+    a, b = tls_pair()
+    # Both announce it, and the connection goes on without TLS. What follows at once is not lost.
+    plain_a, plain_b = both(a.unwrap, b.unwrap)
+    plain_b.sendall(b"no longer secret")
+    assert plain_a.recv(100) == b"no longer secret"
+    a.close(), b.close()
+    for ragged, expected in ((True, b""), (False, ssl.SSLEOFError)):
+        conn, sock = raw_pair()
+        server, client = contexts(
+            maximum_version=ssl.TLSVersion.TLSv1_2
+        )  # 1.3's tickets, unread, would make a reset of close()
+        a, b = both(
+            lambda conn=conn, server=server, ragged=ragged: server.wrap_socket(
+                conn, server_side=True, suppress_ragged_eofs=ragged
+            ),
+            lambda sock=sock, client=client: client.wrap_socket(sock, server_hostname="localhost"),
+        )
+        b.close()
+        if expected == b"":
+            assert a.recv(10) == b""
+        else:
+            with pytest.raises(expected):
+                a.recv(10)
+        a.close()
+
+
+def test_a_session_is_taken_up_again(patched):
+    server, client = contexts(maximum_version=ssl.TLSVersion.TLSv1_2)
+    a, b = tls_pair(server, client)
+    session = b.session
+    assert not b.session_reused
+    a.close(), b.close()
+    conn, sock = raw_pair()
+    a, b = both(
+        lambda: server.wrap_socket(conn, server_side=True),
+        lambda: client.wrap_socket(sock, server_hostname="localhost", session=session),
+    )
+    with a, b:
+        assert a.session_reused and b.session_reused
+
+
+def test_a_certificate_that_is_not_trusted(patched):
+    server, _ = contexts()
+    client = ssl.create_default_context()
+    conn, sock = raw_pair()
+
+    def serve():
+        with pytest.raises(ssl.SSLError, match="UNKNOWN_CA|unknown ca"):
+            with server.wrap_socket(conn, server_side=True) as sock:
+                sock.recv(1)
+
+    def ask():
+        with pytest.raises(ssl.SSLCertVerificationError):
+            client.wrap_socket(sock, server_hostname="localhost")
+
+    both(serve, ask)
+
+
+def test_connect_and_accept_of_wrapped_sockets_and_the_key_log(patched, tmp_path):
+    server, client = contexts()
+    client.keylog_filename = str(tmp_path / "keys")
+    with (
+        server.wrap_socket(ours.create_server(("127.0.0.1", 0)), server_side=True) as listener,
+        client.wrap_socket(ours.socket(), server_hostname="localhost") as b,
+    ):
+        listener.settimeout(20), b.settimeout(20)
+        with pytest.raises(ValueError):
+            listener.connect(("127.0.0.1", 1))
+        (a, peer), _ = both(listener.accept, lambda: b.connect(listener.getsockname()))
+        with a:
+            assert peer == b.getsockname() and isinstance(a, ssl.SSLSocket)
+            a.sendall(b"hello")
+            assert b.recv(10) == b"hello"
+    assert "CLIENT_TRAFFIC_SECRET_0" in (tmp_path / "keys").read_text()
+
+
+def test_outside_of_patch_it_raises_at_once(local):
+    server, client = contexts()
+    conn, sock = raw_pair()
+    with conn, sock:
+        for call in (
+            lambda: client.wrap_socket(sock, server_hostname="localhost"),
+            lambda: server.wrap_socket(conn, server_side=True),
+        ):
+            with pytest.raises(OSError, match=r"pystack\.patch"):
+                call()
+        conn.sendall(b"as before")
+        assert sock.recv(100) == b"as before"
+
+
+def test_a_class_of_the_programs_own_is_refused(patched):
+    class Mine(ssl.SSLSocket):
+        pass
+
+    server, client = contexts()
+    client.sslsocket_class = Mine
+    conn, sock = raw_pair()
+    with conn, sock, pytest.raises(TypeError, match="cannot become a"):
+        client.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_sockets_of_the_kernel_are_as_before(patched):
+    server, client = contexts()
+    left, right = socket.socketpair()
+    a, b = both(
+        lambda: server.wrap_socket(left, server_side=True),
+        lambda: client.wrap_socket(right, server_hostname="localhost"),
+    )
+    with a, b:
+        assert type(a) is ssl.SSLSocket
+        a.sendall(b"x")
+        assert b.recv(1) == b"x"
