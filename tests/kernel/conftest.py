@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pystack.kernel.netns import Namespace
+from pystack.patching import kernel_socket
 from pystack.phy.tap import TapDevice
 from pystack.running import Running, up
 
@@ -46,7 +47,7 @@ class Net:
 
     def kernel(self, kind: int = kernel.SOCK_STREAM, proto: int = 0, timeout: float = 5) -> kernel.socket:
         """A kernel socket inside the namespace, closed with the test."""
-        sock: kernel.socket = self.space.call(kernel.socket, kernel.AF_INET, kind, proto)
+        sock: kernel.socket = self.space.call(kernel_socket, kernel.AF_INET, kind, proto)
         sock.settimeout(timeout)
         return self._undo.enter_context(sock)
 
