@@ -273,7 +273,12 @@ class EventLoop(_SelectorEventLoop):
         return at - offset
 
 
-loops_of(RealtimeHost, lambda host: EventLoop(host if host is _current.bound_host() else None))
+def _new_loop(host: RealtimeHost) -> EventLoop:
+    """A loop for code that runs on `host`: for this stack alone if the code is bound to it."""
+    return EventLoop(host if _current.bound_host() is host else None)
+
+
+loops_of(RealtimeHost, _new_loop)
 
 
 def run(main: Coroutine[Any, Any, Any], *, debug: bool | None = None) -> Any:

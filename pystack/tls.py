@@ -317,7 +317,8 @@ def _real_connect(self: Any, addr: Any, connect_ex: bool) -> Any:
         raise ValueError("attempt to connect already-connected SSLSocket!")
     self._sslobj = Engine(self, self._context, False, self.server_hostname, self._session)
     try:
-        code = _ours.socket.connect_ex(self, addr) if connect_ex else _ours.socket.connect(self, addr)
+        connect: Any = _ours.socket.connect_ex if connect_ex else _ours.socket.connect
+        code = connect(self, addr)
         if not code:
             self._connected = True
             if self.do_handshake_on_connect:
@@ -337,7 +338,7 @@ def _accept(self: Any) -> tuple[Any, Any]:
 def _rebased(value: Any, cell: Any) -> Any:
     """A function of ssl.SSLSocket whose super() looks at our base class."""
     if isinstance(value, property):
-        return property(*(_rebased(part, cell) for part in (value.fget, value.fset, value.fdel)), value.__doc__)
+        return property(_rebased(value.fget, cell), _rebased(value.fset, cell), None, value.__doc__)
     if not isinstance(value, types.FunctionType):
         return value
     closure = value.__closure__ or ()

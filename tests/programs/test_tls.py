@@ -1,5 +1,6 @@
 """TLS for programs that block, on the stack's loopback: ssl.SSLContext.wrap_socket under pystack.patch."""
 
+import http.server
 import os
 import select
 import socket
@@ -12,9 +13,10 @@ import trustme
 
 import pystack
 from pystack import socket as ours
+from pystack.sim import MS, Network
 
 AUTHORITY = trustme.CA(key_type=trustme.KeyType.RSA)
-LEAF = AUTHORITY.issue_cert("localhost", key_type=trustme.KeyType.RSA)
+LEAF = AUTHORITY.issue_cert("localhost", "10.0.0.1", key_type=trustme.KeyType.RSA)
 
 
 @pytest.fixture
@@ -312,3 +314,39 @@ def test_sockets_of_the_kernel_are_as_before(patched):
         assert type(a) is ssl.SSLSocket
         a.sendall(b"x")
         assert b.recv(1) == b"x"
+
+
+def test_in_virtual_time(tmp_path):
+    """requests against http.server over TLS on simulated hosts: two runs take the same time."""
+    pytest.importorskip("greenlet")
+    requests = pytest.importorskip("requests")
+    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority"))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"secret" * 10_000)
+
+        def log_message(self, *args):
+            pass
+
+    def serve():
+        with http.server.HTTPServer(("", 443), Handler) as httpd:
+            httpd.socket = contexts()[0].wrap_socket(httpd.socket, server_side=True)
+            httpd.handle_request()
+
+    def ask():
+        time.sleep(0.1)
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get("https://10.0.0.1/", verify=str(tmp_path / "authority"), timeout=60)
+        return answer.content == b"secret" * 10_000, time.monotonic()
+
+    results = []
+    for _ in range(2):
+        net = Network(seed=7)
+        a, b = net.host("server"), net.host("client")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=50 * MS, loss=0.02)
+        results.append(net.run({a: serve, b: ask})[b])
+    assert results[0] == results[1] and results[0][0] and results[0][1] > 0.3
