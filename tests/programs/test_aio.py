@@ -11,6 +11,7 @@ from pystack import aio
 from pystack.patching import held, kernel_socket
 from pystack.running import up
 from pystack.sockets.handles import lookup
+from tests.programs.test_tls import contexts
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -148,3 +149,49 @@ def test_a_socket_of_the_kernel_is_still_to_be_had():
             return lookup(sock.fileno())
 
     assert aio.run(main()) is None
+
+
+def test_tls_by_host_and_port_start_tls_and_sendfile(tmp_path):
+    server_context, client_context = contexts()
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 1000)
+
+    async def answer(reader, writer):
+        with path.open("rb") as file:
+            await asyncio.get_running_loop().sendfile(writer.transport, file, fallback=True)
+        writer.close()
+
+    async def upgrade(reader, writer):
+        assert await reader.readline() == b"STARTTLS\n"
+        writer.write(b"go\n")
+        await writer.start_tls(server_context)
+        writer.write(await reader.readline())
+        await writer.drain()
+        writer.close()
+
+    async def read_all(port, ssl):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=ssl, server_hostname="localhost" if ssl else None
+        )
+        data = await reader.read()
+        writer.close()
+        return data
+
+    async def main():
+        async with (
+            await asyncio.start_server(answer, "127.0.0.1", 443, ssl=server_context),
+            await asyncio.start_server(answer, "127.0.0.1", 80),
+            await asyncio.start_server(upgrade, "127.0.0.1", 25),
+        ):
+            files = [await read_all(443, client_context), await read_all(80, None)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", 25)
+            writer.write(b"STARTTLS\n")
+            assert await reader.readline() == b"go\n"
+            await writer.start_tls(client_context, server_hostname="localhost")
+            writer.write(b"hello\n")
+            line = await reader.readline()
+            writer.close()
+            return files, line
+
+    data = path.read_bytes()
+    assert aio.run(asyncio.wait_for(main(), 30)) == ([data, data], b"hello\n")

@@ -162,3 +162,30 @@ def test_blocking_tls_with_the_kernel(net, stack_is_server):
 
     with pystack.patch():
         assert both(serve, ask) == ("TLSv1.3", data)
+
+
+def test_aiohttp_serves_a_file_and_asks(net, kernel_http, tmp_path):
+    """Its server (FileResponse uses loop.sendfile) with curl as the client, and its client, which opens its own sockets."""
+    aiohttp = pytest.importorskip("aiohttp")
+    from aiohttp import web
+
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 2000)
+
+    async def file(request):
+        return web.FileResponse(path)
+
+    async def main():
+        app = web.Application()
+        app.router.add_get("/", file)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, STACK, 80).start()
+        got = await asyncio.to_thread(net.sh, f"curl -s -m 20 -o {tmp_path}/copy http://{STACK}/")
+        async with aiohttp.ClientSession() as session, session.get(f"http://{KERNEL}/") as answer:
+            text = await answer.text()
+        await runner.cleanup()
+        return got.returncode, text
+
+    assert aio.run(asyncio.wait_for(main(), 40)) == (0, f"to {STACK}")
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()

@@ -5,12 +5,15 @@ import contextlib
 import errno
 import http.server
 import importlib
+import multiprocessing
+import os
 import selectors
 import socket
 import ssl
 import sys
 import threading
 import urllib.request
+import warnings
 
 import pytest
 
@@ -171,3 +174,34 @@ def test_without_a_stack_a_socket_raises():
 def test_importing_patches_nothing():
     assert held() == [] and "pystack.patching" in sys.modules
     assert socket.socket is patching.kernel_socket.__globals__["_KernelSocket"]
+
+
+def test_sendfile_and_a_fork_in_a_patched_program(local, tmp_path):
+    """os.sendfile raises, so that a program falls back to send. In a child each call says whose the stack is."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with pystack.patch(), socket.create_server(("127.0.0.1", 0)) as server, path.open("rb") as file:
+        with socket.create_connection(server.getsockname()) as client, server.accept()[0] as conn:
+            with pytest.raises(OSError):
+                os.sendfile(conn.fileno(), file.fileno(), 0, 7)
+            assert conn.sendfile(file) == 7 and client.recv(100) == b"content"
+            texts = []
+            receive, send = multiprocessing.get_context("fork").Pipe(False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: this process has threads
+                child = multiprocessing.get_context("fork").Process(target=_in_a_child, args=(conn, send))
+                child.start()
+            assert receive.poll(20)
+            texts = receive.recv()
+            child.join(20)
+    assert len(texts) == 2 and all("belongs to the parent process" in text for text in texts)
+
+
+def _in_a_child(conn, send):
+    texts = []
+    for call in (lambda: conn.sendall(b"x"), lambda: socket.create_server(("127.0.0.1", 0))):
+        try:
+            call()
+        except OSError as exc:
+            texts.append(str(exc))
+    send.send(texts)
