@@ -36,6 +36,8 @@ APART = (
 
 #: (the module's name, the attribute's name, its replacement); `module:Class` names a class
 Replacement = tuple[str, str, Any]
+#: by the id of an object: the object, and another to put in its place
+_Pairs = dict[int, tuple[Any, Any]]
 _groups: dict[str, Callable[[], list[Replacement]]] = {}
 _held: dict[str, int] = {}
 _undo: dict[str, list[tuple[str, str, Any, Any]]] = {}
@@ -58,19 +60,23 @@ def hold(*names: str) -> Iterator[None]:
     """Replace what these groups list, until the end of the block."""
     taken: list[str] = []
     try:
-        for name in names:
-            with _lock:
+        with _lock:
+            everywhere: _Pairs = {}
+            for name in names:
                 if not _held.get(name, 0):
-                    _undo[name] = _replace(_groups[name]())
+                    _undo[name] = _replace(_groups[name](), everywhere)
                 _held[name] = _held.get(name, 0) + 1
-            taken.append(name)
+                taken.append(name)
+            _exchange(everywhere)
         yield
     finally:
-        for name in reversed(taken):
-            with _lock:
+        with _lock:
+            back: _Pairs = {}
+            for name in reversed(taken):
                 _held[name] -= 1
                 if not _held[name]:
-                    _restore(_undo.pop(name))
+                    _restore(_undo.pop(name), back)
+            _exchange(back)
 
 
 def held() -> list[str]:
@@ -78,10 +84,9 @@ def held() -> list[str]:
     return [name for name, count in _held.items() if count]
 
 
-def _replace(wanted: list[Replacement]) -> list[tuple[str, str, Any, Any]]:
-    """Put the replacements in place. Returns (module, name, original, replacement) of each."""
+def _replace(wanted: list[Replacement], everywhere: _Pairs) -> list[tuple[str, str, Any, Any]]:
+    """Put the replacements in place. Returns (module, name, original, replacement) of each; `everywhere` gets what to exchange."""
     done: list[tuple[str, str, Any, Any]] = []
-    everywhere: dict[int, tuple[Any, Any]] = {}
     for module, name, value in wanted:
         owner = _owner(module)
         if not hasattr(owner, name):
@@ -93,18 +98,17 @@ def _replace(wanted: list[Replacement]) -> list[tuple[str, str, Any, Any]]:
         done.append((module, name, original, value))
         if callable(original) and ":" not in module:
             everywhere[id(original)] = (original, value)
-    _exchange(everywhere)
     return done
 
 
-def _restore(done: list[tuple[str, str, Any, Any]]) -> None:
+def _restore(done: list[tuple[str, str, Any, Any]], everywhere: _Pairs) -> None:
     """Put the originals back, also into modules that were imported meanwhile."""
     for module, name, original, value in reversed(done):
         owner = _owner(module)
         if getattr(owner, name) is value:
             setattr(owner, name, original)
-    pairs = {id(value): (value, original) for module, _, original, value in done if ":" not in module}
-    _exchange({key: pair for key, pair in pairs.items() if callable(pair[0])})
+        if callable(value) and ":" not in module:
+            everywhere[id(value)] = (value, original)
 
 
 def _owner(name: str) -> Any:
@@ -114,8 +118,10 @@ def _owner(name: str) -> Any:
     return getattr(owner, inner) if inner else owner
 
 
-def _exchange(pairs: dict[int, tuple[Any, Any]]) -> None:
+def _exchange(pairs: _Pairs) -> None:
     """In the global names of all modules, replace each first object by the second."""
+    if not pairs:
+        return
     for name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or name.split(".", 1)[0] in APART:
             continue
