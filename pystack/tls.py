@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack import socket as _ours
-from pystack.sockets.handles import token
+from pystack.sockets.handles import lookup, token
 from pystack.sockets.sockbase import SocketBase
 
 #: RFC 8446 5.1: type, version and length in front of each record
@@ -260,6 +260,10 @@ def _create(
     if context.check_hostname and not server_hostname:
         raise ValueError("check_hostname requires server_hostname")
     hostname = context._encode_hostname(server_hostname)
+    if not issubclass(type(sock), SocketBase):
+        timeout = sock.gettimeout()
+        sock = _ours.socket(fileno=sock.detach())
+        sock.settimeout(timeout)
     sock._open_description()  # EBADF if it is closed
     handle = token(sock._handle)
     self = cls.__new__(cls, fileno=handle)
@@ -286,6 +290,15 @@ def _create(
         self.close()
         raise
     return self
+
+
+def _number_of_ours(sock: Any) -> int | None:
+    """The descriptor of a socket of the stack in an object of the program's, which passes calls on to it; None: it is none."""
+    try:
+        number = sock.fileno()
+    except (AttributeError, OSError):
+        return None
+    return number if lookup(number) is not None else None
 
 
 def _is_connected(self: Any) -> bool:
@@ -380,7 +393,7 @@ def wrap(
 ) -> Any:
     """SSLContext.wrap_socket for sockets of the stack and of the kernel."""
     arguments = (server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname)
-    if not issubclass(type(sock), SocketBase):
+    if not issubclass(type(sock), SocketBase) and _number_of_ours(sock) is None:
         return _theirs(context, sock, *arguments, session)
     if context.sslsocket_class is not ssl.SSLSocket:
         raise TypeError(f"a socket of the stack cannot become a {context.sslsocket_class!r}: only an ssl.SSLSocket")

@@ -32,6 +32,12 @@ def bytes_view(data: Any) -> "bytes | memoryview":
     return view.cast("B") if view.c_contiguous else bytes(view)
 
 
+def _let_go(view: Any) -> None:  # python
+    """Release a view from bytes_view(): the traceback of an exception would keep it, and asyncio clears its buffer (a bytearray) then."""
+    if type(view) is memoryview:
+        view.release()
+
+
 def _writable(buffer: Any, nbytes: int, what: str) -> tuple[memoryview, int]:
     view = memoryview(buffer).cast("B")
     if view.readonly:
@@ -247,9 +253,14 @@ class SocketBase:
 
     def send(self, data: Any, flags: int = 0, /) -> int:  # python
         """Send. Returns the number of bytes that were taken."""
-        if type(data) is not bytes:
-            data = bytes_view(data)
-        return self._send(data, flags)
+        if type(data) is bytes:
+            return self._send(data, flags)
+        view = bytes_view(data)  # object
+        try:
+            return self._send(view, flags)
+        except BaseException:
+            _let_go(view)
+            raise
 
     def _send(self, data: Any, flags: int) -> int:
         description: Description = self._open_description()
@@ -261,9 +272,15 @@ class SocketBase:
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # python
         """Send all of it."""
-        if type(data) is not bytes:
-            data = bytes_view(data)
-        self._sendall(data, flags)
+        if type(data) is bytes:
+            self._sendall(data, flags)
+            return
+        view = bytes_view(data)  # object
+        try:
+            self._sendall(view, flags)
+        except BaseException:
+            _let_go(view)
+            raise
 
     def _sendall(self, data: Any, flags: int) -> None:
         description: Description = self._open_description()

@@ -350,3 +350,23 @@ def test_in_virtual_time(tmp_path):
         net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=50 * MS, loss=0.02)
         results.append(net.run({a: serve, b: ask})[b])
     assert results[0] == results[1] and results[0][0] and results[0][1] > 0.3
+
+
+def test_an_object_that_passes_calls_on_to_a_socket(patched):
+    class Wrapper:
+        def __init__(self, sock):
+            self._sock = sock
+
+        def __getattr__(self, name):
+            return getattr(self._sock, name)
+
+    server, client = contexts()
+    conn, sock = raw_pair()
+    a, b = both(
+        lambda: server.wrap_socket(Wrapper(conn), server_side=True),
+        lambda: client.wrap_socket(Wrapper(sock), server_hostname="localhost"),
+    )
+    with a, b:
+        assert conn.fileno() == -1 and a.gettimeout() == 20
+        a.sendall(b"x")
+        assert b.recv(1) == b"x"

@@ -690,3 +690,18 @@ def test_zerocopy_completion_and_transmit_timestamps():
     assert struct.unpack_from("=I4BII", stamp[1][2]) == (errno.ENOMSG, 4, 0, 0, 0, 2, 599_999)
     # One send, however many pieces it was cut into: one number. The core had bytes of its own, so it says "copied".
     assert struct.unpack_from("=I4BII", completion[0][2]) == (0, 5, 0, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("call", ["send", "sendall"])
+def test_a_buffer_may_change_its_size_after_a_failed_send(call):
+    """As asyncio does it: `except: buffer.clear()`. No view of the buffer may live in the traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname(), timeout=5)
+        sock.shutdown(socket.SHUT_WR)
+        data = bytearray(1000)
+        try:
+            getattr(sock, call)(data)
+        except BrokenPipeError:
+            data.clear()
+        sock.close()
+    assert data == b""
