@@ -20,7 +20,7 @@ SECONDS = 110
 def child(name: str, kernel: bool) -> int:
     """Run one module in this process; the result is a line of JSON."""
     faulthandler.dump_traceback_later(SECONDS - 10, exit=True)
-    import test.support.socket_helper  # loaded on the kernel's sockets
+    import test.support.socket_helper  # noqa: F401 (loaded on the kernel's sockets)
 
     import pystack
 
