@@ -14,7 +14,6 @@ those of debuggers and test runners, whose clocks must stay real. A class that w
 import contextlib
 import functools
 import importlib
-import os
 import socket as _std
 import sys
 import threading
@@ -130,16 +129,6 @@ def _exchange(pairs: _Pairs) -> None:
             found = pairs.get(id(value))
             if found is not None and found[0] is value:
                 space[key] = found[1]
-
-
-def _after_fork() -> None:
-    """In a child process, where a thread that held the lock does not exist."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 # -- sockets ---------------------------------------------------------------------------------------------------

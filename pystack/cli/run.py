@@ -48,6 +48,8 @@ def find_program(words: tuple[str, ...]) -> tuple[Callable[[], Any], list[str]]:
     command, arguments = words[0], list(words[1:])
     if is_python(command):
         return find_python(arguments)
+    if command in ("-m", "-c"):
+        return find_python([command, *arguments])
     if os.path.isfile(command) and (command.endswith(".py") or is_script(command)):
         return path_runner(command), [command, *arguments]
     entries = list(importlib.metadata.entry_points(group="console_scripts", name=command))
@@ -200,7 +202,7 @@ def join_threads() -> None:
 def run(settings: Settings, program: tuple[str, ...]) -> int:
     """Run a Python program on a stack of its own, unchanged.
 
-    PROGRAM is what you would type without `pystack run --`: a file, `python FILE`, `python -m MODULE`, `python -c CODE`, or the command of an
+    PROGRAM is what you would type without `pystack run --`: a file, `python FILE`, `python -m MODULE`, `python -c CODE` (with or without the word python), or the command of an
     installed package such as uvicorn. It runs in this process and with this Python. Its sockets for IPv4 are the stack's, those for IPv6 raise
     an error, and Unix sockets are the kernel's. The stack lives as long as the program, and the exit status is the program's.
 

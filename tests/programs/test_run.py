@@ -78,6 +78,7 @@ def test_a_script_its_arguments_its_status_and_its_sockets(lab, tmp_path):
 def test_code_errors_and_texts_for_exit(lab):
     done = run(lab, "python", "-c", "import sys; print(sys.argv); sys.exit('no way')", "one")
     assert (done.returncode, done.stdout, done.stderr) == (1, "['-c', 'one']\n", "no way\n")
+    assert run(lab, "-c", "print('short')").stdout == "short\n"
     done = run(lab, "python", "-c", "def f(): 1 / 0\nf()")
     assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
     assert "runpy" not in done.stderr and "pystack" not in done.stderr
