@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import trustme
 from click.testing import CliRunner
 
 from pystack.cli import run as command
@@ -149,3 +150,35 @@ def test_the_program_is_found_and_leaves_nothing(tmp_path, monkeypatch):
         and not command.is_python("pytest")
     )
     assert [command.status_of(code) for code in (None, 0, 3, 256 + 4, True)] == [0, 0, 3, 4, 1]
+
+
+@pytest.mark.kernel
+@KERNEL
+@pytest.mark.parametrize("how", ["SSLKEYLOGFILE", "--keylog"])
+def test_the_keys_of_the_program_go_into_the_capture(lab, start, tmp_path, how):
+    trustme.CA(key_type=trustme.KeyType.RSA).issue_cert(
+        "localhost", key_type=trustme.KeyType.RSA
+    ).private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    (tmp_path / "page.txt").write_text("secret page")
+    (tmp_path / "serve.py").write_text(
+        "import http.server, ssl, threading\n"
+        "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)\n"
+        "context.load_cert_chain('server.pem')\n"
+        "plain, secret = [http.server.ThreadingHTTPServer(('', port), http.server.SimpleHTTPRequestHandler) for port in (80, 443)]\n"
+        "secret.socket = context.wrap_socket(secret.socket, server_side=True)\n"
+        "threading.Thread(target=secret.serve_forever, daemon=True).start()\n"
+        "plain.serve_forever()\n"
+    )
+    options = ["--write", str(tmp_path / "run.pcapng")]
+    if how == "--keylog":
+        options += [how, str(tmp_path / "keys")]
+    else:
+        lab.env[how] = str(tmp_path / "keys")
+    process = start("serve.py", port=80, options=options)
+    lab.env.pop("SSLKEYLOGFILE", None)  # curl would write to it, too
+    assert lab.run("curl", "-sk", "-m", "20", "https://10.0.0.2/page.txt").stdout == "secret page"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    keys = (tmp_path / "keys").read_text()
+    assert "SERVER_TRAFFIC_SECRET_0" in keys
+    assert b"SERVER_TRAFFIC_SECRET_0" in (tmp_path / "run.pcapng").read_bytes()
