@@ -32,7 +32,7 @@ def named(settings: "Settings") -> "Settings":
         return settings
     option = "--link" if settings.packet is None else "--packet"
     wrong = {
-        "--packet": settings.link is not None and settings.packet is not None,
+        "--link": settings.link is not None and settings.packet is not None,
         "--tun": settings.tun,
         "--kernel-address": settings.kernel_address is not None,
         "--no-offload": settings.no_offload,

@@ -18,7 +18,7 @@ TAGGED = 18
 _BAD = 64
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 #: errors of a send that mean that nobody is at the other end
-GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ENOENT)
+_GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
 
 def random_mac() -> int:
@@ -90,7 +90,7 @@ class MessageDevice:
                 return False
             if exc.errno == errno.EMSGSIZE:
                 self.tx_errors += 1
-            elif exc.errno in GONE:
+            elif exc.errno in _GONE:
                 self.tx_dropped += 1
                 self._unplugged()
             else:

@@ -65,7 +65,7 @@ class PacketDevice:
         except BaseException:
             self._sock.close()
             raise
-        # (Not named frame_io, because the driver would then read without VLAN tags.)
+        # It is not named frame_io, because the driver would then read frames without their VLAN tags.
         self._io = FrameIO(self._sock.fileno(), VNET_HDR_LEN + MAX_FRAME, True)
 
     def fileno(self) -> int:

@@ -11,12 +11,17 @@ import stat
 from _socket import AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, socketpair
 from _socket import socket as KernelSocket
 
-from pystack.phy.message import GONE, MessageDevice, SocketDevice, from_fd
+from pystack.phy.message import MessageDevice, SocketDevice, from_fd
 
 __all__ = ["SocketDevice", "UnixDevice", "from_fd", "pair"]
 
 # pystack.patch may replace the name in the module.
 _epoll = select.epoll
+
+#: the most bytes in the path of a UNIX socket (unix(7))
+_LONGEST = 107
+#: errors of an accept that may pass
+_LATER = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def pair(*, mtu: int = 1500, names: tuple[str, str] = ("link0", "link1")) -> tuple[SocketDevice, SocketDevice]:
@@ -50,6 +55,9 @@ class UnixDevice(MessageDevice):
         super().__init__(name, mtu, mac)
         self.path = os.path.abspath(path)
         self.peer = os.path.abspath(path + ".peer" if peer is None else peer)
+        for each in (self.path, self.peer):
+            if len(os.fsencode(each)) > _LONGEST:
+                raise ValueError(f"the path of a UNIX socket has at most {_LONGEST} bytes: {each}")
         self._out: KernelSocket | None = None
         self._in: KernelSocket | None = None
         self._pid = os.getpid()
@@ -93,8 +101,10 @@ class UnixDevice(MessageDevice):
         """Take a new connection instead of the present one. Returns False if none waits."""
         try:
             fd, _ = self._door._accept()  # type: ignore[attr-defined]
-        except (BlockingIOError, ConnectionAbortedError):
-            return False
+        except OSError as exc:
+            if exc.errno in _LATER:
+                return False
+            raise
         self._hang_up()
         self._in = KernelSocket(fileno=fd)
         self._in.setblocking(False)
@@ -111,15 +121,16 @@ class UnixDevice(MessageDevice):
         if self._door.fileno() < 0:
             raise OSError(errno.EBADF, f"{self.name} is closed")
         if self._out is None:
-            sock = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
-            sock.setblocking(False)
+            sock = None
             try:
+                sock = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
+                sock.setblocking(False)
                 sock.connect(self.peer)
-            except OSError as exc:
-                sock.close()
-                if exc.errno in GONE or exc.errno == errno.EAGAIN:
-                    return None
-                raise
+            except OSError:
+                # Nobody is there, or this process has no descriptor left. The next frame tries again.
+                if sock is not None:
+                    sock.close()
+                return None
             self._out = sock
         return self._out
 

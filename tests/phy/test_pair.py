@@ -361,3 +361,26 @@ def test_a_name_for_each_end_and_a_repr():
         assert isinstance(left, SocketDevice) and left.mac != right.mac
         assert (left.name, right.name, right.mtu) == ("one", "two", 9000)
         assert repr(left) == f"<SocketDevice one mtu 9000 fd {left.fileno()}>"
+
+
+def test_a_path_that_is_too_long_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match="at most 107 bytes"):
+        UnixDevice(str(tmp_path / "a"), "/tmp/" + "b" * 103)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_without_descriptors_loses_frames_and_goes_on(tmp_path):
+    import resource
+
+    one, two = str(tmp_path / "a"), str(tmp_path / "b")
+    with UnixDevice(one, two) as left, UnixDevice(two, one) as right:
+        assert right.send(tx())
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            assert got(left) is None
+            assert left.send(tx()) and left.tx_dropped == 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert got(left) == FRAME
+        assert left.send(tx()) and got(right) == FRAME
