@@ -124,14 +124,16 @@ def test_a_vlan_tag_stays_in_the_frame(veth):
         assert data[offset:] == frame(b"plain")
 
 
-def test_own_frames_are_not_received(veth):
-    with PacketDevice("v0", veth, mac=MAC) as device, wire(veth) as sock:
+def test_what_this_machine_sends_is_not_received(veth):
+    """The kernel and other programs may send on the interface, too."""
+    with PacketDevice("v0", veth, mac=MAC) as device, wire(veth) as far, wire(veth, "v0") as near:
         assert isinstance(device, Device) and not hasattr(device, "frame_io")
-        sock.settimeout(5)
+        far.settimeout(5)
         assert device.send(Transmit(None, frame(b"own"), None))
-        while sock.recv(2000) != frame(b"own"):
+        near.send(frame(b"the kernel's"))
+        while far.recv(2000) != frame(b"the kernel's"):
             pass
-        sock.send(frame(b"other"))
+        far.send(frame(b"other"))
         data, offset, _, _ = wait(device)
         assert data[offset:] == frame(b"other")
 

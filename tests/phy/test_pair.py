@@ -247,7 +247,16 @@ def test_the_question_whether_a_path_is_in_use_does_not_disturb_the_link(tmp_pat
         assert right.send(tx()) and got(left) == FRAME
         with pytest.raises(OSError, match="in use"):
             UnixDevice(one, two)
+        assert got(left) is None
         assert right.send(tx()) and got(left) == FRAME and right.tx_dropped == 0
+
+
+def test_the_last_end_that_connected_is_heard(tmp_path):
+    one, two, three = (str(tmp_path / name) for name in "abc")
+    with UnixDevice(one, two) as left, UnixDevice(two, one) as old, UnixDevice(three, one) as new:
+        assert old.send(tx()) and new.send(tx(b"n" * 60))
+        assert (got(left), got(left), got(left)) == (FRAME, b"n" * 60, None)
+        assert old.send(tx()) and old.tx_dropped == 1 and got(left) is None
 
 
 def test_an_end_leaves_a_file_alone_that_took_the_place_of_its_own(tmp_path):
