@@ -4,7 +4,7 @@ import errno
 import os
 
 # The class of the standard library may be replaced by the stack's own (pystack.patch).
-from _socket import AF_UNIX, MSG_NOSIGNAL, SO_TYPE, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET
+from _socket import AF_UNIX, MSG_NOSIGNAL, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET
 from _socket import socket as KernelSocket
 from typing import Self
 
@@ -16,6 +16,8 @@ ETHERNET = 14
 TAGGED = 18
 #: bad frames that one call of `recv` passes over, so that its work is bounded
 _BAD = 64
+#: the bytes of frames that a cable should hold; Linux allows at most twice net.core.wmem_max
+BUFFER = 1 << 20
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 #: errors of a send that mean that nobody is at the other end
 _GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
@@ -119,6 +121,7 @@ class SocketDevice(MessageDevice):
         super().__init__(name, mtu, mac)
         self._ends = sock.getsockopt(SOL_SOCKET, SO_TYPE) == SOCK_SEQPACKET
         sock.setblocking(False)
+        sock.setsockopt(SOL_SOCKET, SO_SNDBUF, BUFFER)
         self._sock = sock
 
     def fileno(self) -> int:

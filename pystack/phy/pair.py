@@ -8,10 +8,10 @@ import errno
 import os
 import select
 import stat
-from _socket import AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, socketpair
+from _socket import AF_UNIX, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 from _socket import socket as KernelSocket
 
-from pystack.phy.message import MessageDevice, SocketDevice, from_fd
+from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
 
 __all__ = ["SocketDevice", "UnixDevice", "from_fd", "pair"]
 
@@ -125,6 +125,7 @@ class UnixDevice(MessageDevice):
             try:
                 sock = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
                 sock.setblocking(False)
+                sock.setsockopt(SOL_SOCKET, SO_SNDBUF, BUFFER)
                 sock.connect(self.peer)
             except OSError:
                 # Nobody is there, or this process has no descriptor left. The next frame tries again.
