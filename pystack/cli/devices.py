@@ -30,6 +30,8 @@ def named(settings: "Settings") -> "Settings":
     """Check the options against each other, and name the device as it will be called."""
     if settings.link is None and settings.packet is None:
         return settings
+    if settings.link is not None and not settings.link.partition(",")[0]:
+        raise click.UsageError("--link needs the path of a file")
     option = "--link" if settings.packet is None else "--packet"
     wrong = {
         "--link": settings.link is not None and settings.packet is not None,

@@ -57,7 +57,7 @@ class UnixDevice(MessageDevice):
         self.peer = os.path.abspath(path + ".peer" if peer is None else peer)
         for each in (self.path, self.peer):
             if len(os.fsencode(each)) > _LONGEST:
-                raise ValueError(f"the path of a UNIX socket has at most {_LONGEST} bytes: {each}")
+                raise OSError(errno.ENAMETOOLONG, f"the path of a UNIX socket has at most {_LONGEST} bytes", each)
         self._out: KernelSocket | None = None
         self._in: KernelSocket | None = None
         self._pid = os.getpid()

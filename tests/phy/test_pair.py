@@ -373,7 +373,7 @@ def test_a_name_for_each_end_and_a_repr():
 
 
 def test_a_path_that_is_too_long_is_refused_at_once(tmp_path):
-    with pytest.raises(ValueError, match="at most 107 bytes"):
+    with pytest.raises(OSError, match="at most 107 bytes"):
         UnixDevice(str(tmp_path / "a"), "/tmp/" + "b" * 103)
     assert list(tmp_path.iterdir()) == []
 
