@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from pystack.addresses import parse_addr, parse_network
+from pystack.cli import devices
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.style import echo
@@ -29,6 +30,8 @@ class Settings:
     """The values of the options."""
 
     device: str = "tap0"
+    link: str | None = None
+    packet: str | None = None
     tun: bool = False
     netns: str | None = None
     address: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class AddressType(click.ParamType):
 
 _OPTIONS = [
     click.option("--device", "--tap", default="tap0", show_default=True, help="Name of the TAP or TUN device."),
+    *devices.OPTIONS,
     click.option("--tun", is_flag=True, help="Use a TUN device: bare IP packets without Ethernet and ARP."),
     click.option(
         "--netns", help="Namespace of the kernel's side: a name as in `ip netns` (it is created if needed) or a path."
@@ -228,6 +232,7 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
 @contextlib.contextmanager
 def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
     """Run a stack with these settings. At the end everything is released."""
+    settings = devices.named(settings)
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]
     mac = parse_mac(settings.mac) if settings.mac is not None else None
@@ -256,6 +261,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             offload=not settings.no_offload,
             busy_poll=settings.busy_poll,
             mac=mac,
+            device=devices.make(settings, netns, mac),
             config=config,
             seed=seed,
             name=settings.name,

@@ -311,6 +311,10 @@ def test_a_named_namespace_is_made_and_removed():
         (["up", *UP, "--gateway", "10.0.0.1", "--route", "default=10.0.0.3"], "two routes to default"),
         (["up", *UP, "--profile", "windows"], "there are linux, rfc, lab"),
         (["ping", *UP, "example"], "'example'"),
+        (["up", "-a", "10.0.0.2/24", "--link", ",peer"], "--link needs the path"),
+        (["up", *UP, "--link", "cable"], "--link cannot be used together with --kernel-address"),
+        (["up", *UP, "--link", "cable", "--packet", "eth0"], "--packet cannot be used together with --link"),
+        (["up", "-a", "10.0.0.2/24", "--packet", "eth0", "--tun"], "--packet cannot be used together with --tun"),
     ],
 )
 def test_wrong_options_are_exit_status_2(lab, argv, told):

@@ -1,0 +1,207 @@
+"""Cables between two stacks of one machine, which need no root: a pair in one process, or two paths in two processes.
+
+A UNIX socket carries the frames, one in a message. For two processes it is of type SOCK_SEQPACKET: datagrams to a path
+may wait only ten at a time by default (net.unix.max_dgram_qlen), and a datagram socket does not notice that its peer is gone.
+"""
+
+import errno
+import os
+import select
+import stat
+from _socket import AF_UNIX, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET, socketpair
+from _socket import socket as KernelSocket
+
+from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
+
+__all__ = ["SocketDevice", "UnixDevice", "from_fd", "pair"]
+
+# pystack.patch may replace the name in the module.
+_epoll = select.epoll
+
+#: the most bytes in the path of a UNIX socket (unix(7))
+_LONGEST = 107
+#: errors of an accept that may pass
+_LATER = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def pair(*, mtu: int = 1500, names: tuple[str, str] = ("link0", "link1")) -> tuple[SocketDevice, SocketDevice]:
+    """Return two devices with a cable between them. Each is for a stack of its own.
+
+    If one is closed, frames to it are counted in the other's `tx_dropped`.
+    """
+    left, right = socketpair(AF_UNIX, SOCK_DGRAM)
+    try:
+        return SocketDevice(left, names[0], mtu=mtu), SocketDevice(right, names[1], mtu=mtu)
+    except BaseException:
+        left.close()
+        right.close()
+        raise
+
+
+class UnixDevice(MessageDevice):
+    """One end of a cable between two processes. The other end is a UnixDevice with the two paths exchanged.
+
+    path  where this end listens. The file is removed at the end; one that a killed process left is replaced
+    peer  the path of the other end, which may come later, go away and come back. None: both ends are made with the same
+          `path`; the first one listens there, and the second at `path` + ".peer"
+
+    Each end connects to the other's path for the frames that it sends, and receives from the last one that connected to
+    its own. Whoever may write to the file may do so: protect it by the permissions of its directory.
+    """
+
+    def __init__(
+        self, path: str, peer: str | None = None, name: str = "link0", *, mtu: int = 1500, mac: int | None = None
+    ):
+        super().__init__(name, mtu, mac)
+        self.path = os.path.abspath(path)
+        self.peer = os.path.abspath(path + ".peer" if peer is None else peer)
+        for each in (self.path, self.peer):
+            if len(os.fsencode(each)) > _LONGEST:
+                raise OSError(errno.ENAMETOOLONG, f"the path of a UNIX socket has at most {_LONGEST} bytes", each)
+        self._out: KernelSocket | None = None
+        self._in: KernelSocket | None = None
+        self._pid = os.getpid()
+        try:
+            self._door = _listen(self.path)
+        except OSError as exc:
+            if peer is not None or exc.errno != errno.EADDRINUSE:
+                raise
+            self.path, self.peer = self.peer, self.path
+            self._door = _listen(self.path)
+        self._file = os.stat(self.path)
+        #: readable while a frame or a new connection waits
+        try:
+            self._ready = _epoll()
+        except OSError:
+            self._door.close()
+            raise
+        self._ready.register(self._door.fileno(), select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while a frame waits, or -1 if the device is closed."""
+        return -1 if self._ready.closed else self._ready.fileno()
+
+    def _read(self) -> bytes | None:
+        for _ in range(4):
+            if self._in is not None:
+                try:
+                    frame = self._in.recv(self._size + 1)
+                    if frame:
+                        return frame
+                    self._hang_up()  # the end, or an empty message, which looks the same
+                except BlockingIOError:
+                    pass
+                except ConnectionResetError:
+                    self._hang_up()
+            if not self._accept():
+                break
+        return None
+
+    def _accept(self) -> bool:
+        """Take a new connection instead of the present one. Returns False if none waits."""
+        try:
+            fd, _ = self._door._accept()  # type: ignore[attr-defined]
+        except OSError as exc:
+            if exc.errno in _LATER:
+                return False
+            raise
+        self._hang_up()
+        self._in = KernelSocket(fileno=fd)
+        self._in.setblocking(False)
+        self._ready.register(fd, select.EPOLLIN)
+        return True
+
+    def _hang_up(self) -> None:
+        if self._in is not None:
+            self._ready.unregister(self._in.fileno())
+            self._in.close()
+            self._in = None
+
+    def _cable(self) -> KernelSocket | None:
+        if self._door.fileno() < 0:
+            raise OSError(errno.EBADF, f"{self.name} is closed")
+        if self._out is None:
+            sock = None
+            try:
+                sock = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
+                sock.setblocking(False)
+                sock.setsockopt(SOL_SOCKET, SO_SNDBUF, BUFFER)
+                sock.connect(self.peer)
+            except OSError:
+                # Nobody is there, or this process has no descriptor left. The next frame tries again.
+                if sock is not None:
+                    sock.close()
+                return None
+            self._out = sock
+        return self._out
+
+    def _unplugged(self) -> None:
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def close(self) -> None:
+        """Close the descriptors, and remove the file unless another has taken its place. A second call does nothing.
+
+        In a child process of os.fork(), only the child's copies of the descriptors are closed.
+        """
+        if self._door.fileno() < 0:
+            return
+        if self._pid == os.getpid():
+            try:
+                now = os.stat(self.path)
+                if (now.st_dev, now.st_ino) == (self._file.st_dev, self._file.st_ino):
+                    os.unlink(self.path)
+            except FileNotFoundError:
+                pass
+        self._ready.close()
+        self._door.close()
+        for sock in (self._in, self._out):
+            if sock is not None:
+                sock.close()
+        self._in = self._out = None
+
+    def __repr__(self) -> str:
+        return f"<UnixDevice {self.name} {self.path} to {self.peer} mtu {self.mtu} fd {self.fileno()}>"
+
+
+def _listen(path: str) -> KernelSocket:
+    """Return a socket that listens at `path`. A socket file at which nobody listens is replaced."""
+    door = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
+    try:
+        door.setblocking(False)
+        if _stale(path):
+            os.unlink(path)
+        try:
+            door.bind(path)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                raise OSError(exc.errno, f"{path} is in use, or is not a socket's file", path) from None
+            raise
+        door.listen(4)
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def _stale(path: str) -> bool:
+    """Return True if `path` is the file of a socket that no longer exists.
+
+    The question is put with a datagram socket, which a listener of another type does not notice.
+    """
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    probe = KernelSocket(AF_UNIX, SOCK_DGRAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return False
