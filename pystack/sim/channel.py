@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pystack_c.const as C
 from pystack.phy.match import Match
-from pystack.sim.impairments import Burst, Trace
+from pystack.sim.impairments import Burst, LinkTrace
 from pystack_c.base.rng import Rng
 
 Arrivals = list[tuple[int, bytes]]
@@ -95,7 +95,7 @@ class Channel:
     overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
     loss           probability that a frame is lost
     burst          loss in bursts (impairments.Burst), besides `loss`; None: none
-    trace          a rate and a delay that follow a trace (impairments.Trace) and replace `rate` and `delay`; None: they stay.
+    trace          a rate and a delay that follow a trace (impairments.LinkTrace) and replace `rate` and `delay`; None: they stay.
                    A frame never overtakes another one because the delay of the trace falls
     reorder        probability that a frame takes `reorder_delay` longer, so that others overtake it
     duplicate      probability that a frame arrives twice
@@ -117,7 +117,7 @@ class Channel:
         overhead: int = 0,
         loss: float = 0.0,
         burst: Burst | None = None,
-        trace: Trace | None = None,
+        trace: LinkTrace | None = None,
         reorder: float = 0.0,
         reorder_delay: int = 0,
         duplicate: float = 0.0,

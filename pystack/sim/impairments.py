@@ -63,7 +63,7 @@ class Burst:
 
 
 @dataclass(frozen=True)
-class Trace:
+class LinkTrace:
     """A rate and a delay that change with time.
 
     rows    (time in ns, rate in bit/s or None for no bound, delay in ns), in the order of time; each holds until the next
@@ -99,12 +99,12 @@ class Trace:
         times: list[int] = self._times  # type: ignore[attr-defined]
         return self.rows[max(bisect_right(times, time) - 1, 0)]
 
-    def starting(self, start: int) -> "Trace":
+    def starting(self, start: int) -> "LinkTrace":
         """The same trace, which begins at another time."""
         return replace(self, start=start)
 
     @classmethod
-    def read(cls, path: "str | os.PathLike[str]", repeat: int = 0) -> "Trace":
+    def read(cls, path: "str | os.PathLike[str]", repeat: int = 0) -> "LinkTrace":
         """Read a text file with a row in each line: a time, a rate (`-`: no bound) and a delay, such as `1.5s 10mbit 50ms`.
 
         Empty lines and the rest of a line after # are ignored. A file that is not of this form is a ValueError that names the line.

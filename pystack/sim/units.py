@@ -46,3 +46,24 @@ def parse_probability(text: str) -> float:
     if value > 1:
         raise ValueError(f"{text[:40]!r} is more than 100%")
     return value
+
+
+def _text(value: int, units: dict[str, int]) -> str:
+    """The value with the largest unit that needs no decimals."""
+    name, scale = max(((name, scale) for name, scale in units.items() if value % scale == 0), key=lambda pair: pair[1])
+    return f"{value // scale}{name}"
+
+
+def time_text(value: int) -> str:
+    """A time in ns as text that parse_time reads."""
+    return _text(value, {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}) if value else "0s"
+
+
+def rate_text(value: int) -> str:
+    """A rate in bit/s as text that parse_rate reads."""
+    return _text(value, _RATES)
+
+
+def probability_text(value: float) -> str:
+    """A probability as a percentage that parse_probability reads."""
+    return f"{value * 100:.9f}".rstrip("0").rstrip(".") + "%"

@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.sim.channel import Channel
-from pystack.sim.impairments import MAX_BYTES, Burst, Trace
+from pystack.sim.impairments import MAX_BYTES, Burst, LinkTrace
 from pystack.sim.network import MS, Network, S
 from pystack.sim.profiles import PROFILES
 from pystack.sim.units import parse_probability, parse_rate, parse_time
@@ -69,7 +69,7 @@ def test_a_burst_changes_no_other_impairment():
 
 
 def test_a_trace_sets_rate_and_delay():
-    trace = Trace([(0, 8_000_000, 5 * MS), (S, 800_000, 50 * MS), (2 * S, None, 0)])
+    trace = LinkTrace([(0, 8_000_000, 5 * MS), (S, 800_000, 50 * MS), (2 * S, None, 0)])
     channel = Channel(trace=trace)
     assert channel.send(bytes(1000), 0)[0][0] == 1 * MS + 5 * MS
     assert channel.send(bytes(1000), S)[0][0] == S + 10 * MS + 50 * MS
@@ -81,7 +81,7 @@ def test_a_trace_sets_rate_and_delay():
 
 
 def test_a_trace_repeats_and_starts_later():
-    trace = Trace([(0, None, 1), (10, None, 2)], repeat=20)
+    trace = LinkTrace([(0, None, 1), (10, None, 2)], repeat=20)
     assert [trace.at(now)[2] for now in (0, 9, 10, 19, 20, 30)] == [1, 1, 2, 2, 1, 2]
     assert [trace.starting(5).at(now)[2] for now in (0, 14, 15, 25)] == [1, 1, 2, 1]
 
@@ -100,13 +100,13 @@ def test_a_trace_repeats_and_starts_later():
 )
 def test_rows_that_are_none(rows, options, error):
     with pytest.raises(ValueError, match=error):
-        Trace(rows, **options)
+        LinkTrace(rows, **options)
 
 
 def test_a_trace_file(tmp_path):
     path = tmp_path / "link.trace"
     path.write_text("# a train\n0s 10mbit 50ms\n\n1.5s 300kbit 200ms  # a tunnel\r\n3s - 1us\n")
-    assert Trace.read(path).rows == ((0, 10_000_000, 50 * MS), (1_500 * MS, 300_000, 200 * MS), (3 * S, None, 1000))
+    assert LinkTrace.read(path).rows == ((0, 10_000_000, 50 * MS), (1_500 * MS, 300_000, 200 * MS), (3 * S, None, 1000))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_files_that_are_no_trace(tmp_path, text, error):
     path = tmp_path / "hostile"
     path.write_bytes(text)
     with pytest.raises(ValueError, match=error) as caught:
-        Trace.read(path)
+        LinkTrace.read(path)
     assert len(str(caught.value)) < 300 + len(str(path))
 
 
@@ -136,7 +136,7 @@ def test_a_file_that_is_too_large(tmp_path):
     with open(path, "wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(ValueError, match="at most"):
-        Trace.read(path)
+        LinkTrace.read(path)
 
 
 def test_units():
