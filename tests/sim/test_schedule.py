@@ -5,7 +5,9 @@ import errno
 import pytest
 
 from pystack.sim.network import Network
+from pystack.sim.programs import datagram
 from pystack.sim.schedule import Schedule
+from pystack.trace.replay import replay
 from tests.support.lab import MS, S, lab_net, sleep
 
 D = 50 * MS  # one way
@@ -156,3 +158,17 @@ def test_a_partition_cuts_the_links_between_the_groups():
         plan.partition(5 * S, [a, b, c], [])
     with pytest.raises(ValueError, match="cannot end"):
         plan.cut(5 * S, inside, until=5 * S)
+
+
+def test_a_reboot_is_recorded_and_replayed(tmp_path):
+    path = str(tmp_path / "reboot.pytrace")
+    with Network(seed=4) as net:
+        net.record(path)
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+        Schedule(net).reboot(S, b, after=S)
+        for time in (0, 3 * S):
+            net.at(time, lambda: datagram(a).sendto(b"hello", "10.0.0.2", 9))
+        net.run(10 * S)
+        assert net.recorder.hosts == 3  # a, b, and b after its boot
+    assert replay(path).frames > 5
