@@ -106,6 +106,14 @@ def test_values_that_are_none(command, option, value, error):
     assert f"Invalid value for '{option}'" in result.output and error in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize("wrong", [{"delay": 0.05}, {"jitter": -1}, {"rate": 1e6}, {"loss": 5}, {"corrupt": None}])
+def test_numbers_that_are_none(wrong):
+    from pystack.sim.live import directions
+
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: write"):
+        directions(wrong)
+
+
 def test_texts_and_values_are_the_same():
     from pystack.sim.live import directions
     from pystack.sim.units import probability_text, rate_text, time_text
