@@ -8,7 +8,7 @@ import socket as _std
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
@@ -79,6 +79,7 @@ class Running:
 
     host     the RealtimeHost that drives it
     device   its network card, or None
+    link     the bad link in front of the card (sim.fault.FaultDevice), or None
     netns    the namespace of the kernel's side of the card, or None
     """
 
@@ -90,6 +91,7 @@ class Running:
         self.iface = iface
         self.netns = netns
         self.control: Any = None
+        self.link: Any = _link_of(device)
         self._own_netns = own_netns
         self._closed = False
         #: True in a child process, where this is a copy of an object of the parent
@@ -101,7 +103,7 @@ class Running:
         if control:
             from pystack.control.server import ControlServer
 
-            self.control = ControlServer(self.host)
+            self.control = ControlServer(self.host, link=self.link)
             self.control.start()
         self.host.start()
         if default:
@@ -134,6 +136,12 @@ class Running:
         net = ipaddress.IPv4Network(destination)
         via = v4(int(ipaddress.IPv4Address(gateway)))
         self.host.setup("add_route", v4(int(net.network_address)), net.prefixlen, via, self.iface)
+
+    def change_link(self, **settings: Any) -> None:
+        """Change settings of the link of `up(link=...)`: change_link(delay="100ms", loss=0.05). They hold for frames sent from now on."""
+        if self.link is None:
+            raise ValueError(f"{self.name} was not started with a link, and cannot have one while it runs")
+        self.host.inspect(lambda stack: self.link.change(settings))
 
     def flush(self, timeout: float) -> bool:
         """Wait until closed connections have delivered their data. Returns False if `timeout` seconds pass first."""
@@ -230,6 +238,7 @@ def up(
     busy_poll: int = BUSY_POLL,
     mac: int | None = None,
     device: Device | None = None,
+    link: "str | Mapping[str, Any] | None" = None,
     wrap: Callable[[Device], Device] | None = None,
     config: "Config | dict[str, Any] | str | None" = None,
     seed: int | None = None,
@@ -251,13 +260,13 @@ def up(
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
     busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
     device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
+    link          a bad link in front of the device, without offload: "lte", or {"delay": "50ms", "loss": 0.01} (see sim/live.py)
     config        a Config, a dict of settings, or a profile's name
     seed          the seed of the stack's random generator; None: from os.urandom
     probe         receives every event of the core
     recorder      a function that gets the stack, and returns a recorder of everything that enters it
     names         the names that sockets know: Names, a dict name -> addresses, or the path of a hosts file
-    control       whether to serve a control socket under `name`, for `pystack ss` and others
-    default       whether new sockets of `pystack.socket` belong to this stack
+    control, default  whether to serve a control socket under `name`; whether new sockets of `pystack.socket` belong to this stack
     gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
@@ -265,13 +274,12 @@ def up(
     with contextlib.ExitStack() as undo:
         space = _namespace(netns, undo)
         if device is None and tap is not None:
-            kernel_side = _host_address(host_address, gateway, own, tap, space)
-            device = _tap(tap, kernel_side, gate is not None, mode=mode, netns=space, offload=offload, mtu=mtu, mac=mac)
-        stack = Stack(_seed(seed), _config(config), name)
-        stack.probe = probe
-        card = _card(stack, device, wrap, gate, undo)
-        host = _host(stack, recorder, _names(names), gate, undo)
-        host.set_busy_poll(busy_poll)
+            side = _host_address(host_address, gateway, own, tap, space)
+            plain = link is not None or not offload
+            device = _tap(tap, side, gate is not None, plain, mode=mode, netns=space, mtu=mtu, mac=mac)
+        stack = _stack(seed, config, name, probe)
+        card = _card(stack, device, link, wrap, gate, undo)
+        host = _host(stack, recorder, _names(names), gate, busy_poll, undo)
         iface = None if card is None else _attach(host, card, own, gateway)
         running = Running(host, card, iface, space, space is not netns)
         running._start(control, default)
@@ -279,9 +287,17 @@ def up(
     return running
 
 
+def _link_of(device: Any) -> Any:
+    """Return the bad link (sim.fault.FaultDevice) among a device and the devices that it wraps, or None."""
+    while device is not None and not hasattr(device, "link_text"):
+        device = getattr(device, "device", None)
+    return device
+
+
 def _card(
     stack: Stack,
     device: Device | None,
+    link: Any,
     wrap: Callable[[Device], Device] | None,
     gate: "StepGate | None",
     undo: contextlib.ExitStack,
@@ -289,9 +305,16 @@ def _card(
     """Return the device that the host serves: `device` in its wrappers. `undo` closes it."""
     if device is not None:
         undo.callback(device.close)
+        if link is not None:
+            from pystack.sim.fault import faulty  # most stacks have no link, and start faster without it
+
+            device = faulty(device, link, stack.seed)
+            undo.callback(device.close)
         if wrap is not None:
             device = wrap(device)
             undo.callback(device.close)
+    elif link is not None:
+        raise ValueError("a link needs a device")
     return device if gate is None else gate.install(stack, device)
 
 
@@ -300,6 +323,7 @@ def _host(
     recorder: "Callable[[Stack], Any] | None",
     names: Names,
     gate: "StepGate | None",
+    busy_poll: int,
     undo: contextlib.ExitStack,
 ) -> RealtimeHost:
     """Return the host that drives the stack. `undo` closes it."""
@@ -307,6 +331,7 @@ def _host(
     host = RealtimeHost(stack, None if recorder is None else recorder(stack), clock, names)
     host.gate = gate
     undo.callback(host.close)
+    host.set_busy_poll(busy_poll)
     return host
 
 
@@ -330,9 +355,9 @@ def _look_at_interpreter() -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-def _tap(name: str, kernel_side: str | None, stepped: bool, **options: Any) -> TapDevice:
+def _tap(name: str, kernel_side: str | None, stepped: bool, plain: bool, **options: Any) -> TapDevice:
     """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first."""
-    card = TapDevice(name, **options)
+    card = TapDevice(name, offload=not plain, **options)
     try:
         if stepped:
             ns.be_patient(card.name, options["netns"])
@@ -376,6 +401,13 @@ def _namespace(netns: "ns.Namespace | str | None", undo: contextlib.ExitStack) -
     space = ns.Namespace.new() if netns == "new" else ns.Namespace.open(netns)
     undo.callback(space.close)
     return space
+
+
+def _stack(seed: int | None, config: "Config | dict[str, Any] | str | None", name: str, probe: Any) -> Stack:
+    """Return a new stack that the probe watches."""
+    stack = Stack(_seed(seed), _config(config), name)
+    stack.probe = probe
+    return stack
 
 
 def _seed(seed: int | None) -> int:

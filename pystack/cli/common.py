@@ -13,6 +13,7 @@ import click
 
 from pystack.addresses import parse_addr, parse_network
 from pystack.cli import devices
+from pystack.cli.link import LINK_OPTIONS, chosen
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.style import echo
@@ -41,6 +42,11 @@ class Settings:
     mtu: int | None = None
     mac: str | None = None
     no_offload: bool = False
+    delay: str | None = None
+    jitter: str | None = None
+    loss: str | None = None
+    rate: str | None = None
+    profile_link: str | None = None
     busy_poll: int = BUSY_POLL
     profile: str = "linux"
     set: tuple[str, ...] = ()
@@ -85,6 +91,7 @@ _OPTIONS = [
     click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
     click.option("--mac", help="MAC address of the stack; derived from --seed if that is given, otherwise random."),
     click.option("--no-offload", is_flag=True, help="Use plain frames without segmentation and checksum offload."),
+    *LINK_OPTIONS,
     click.option(
         "--busy-poll",
         type=click.IntRange(0, 1_000_000),
@@ -259,6 +266,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             mode="tun" if settings.tun else "tap",
             mtu=settings.mtu,
             offload=not settings.no_offload,
+            link=chosen(settings),
             busy_poll=settings.busy_poll,
             mac=mac,
             device=devices.make(settings, netns, mac),

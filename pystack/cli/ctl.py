@@ -1,4 +1,4 @@
-"""`pystack ctl step`, and the prompt of `pystack up --step`."""
+"""`pystack ctl`: `step` here, `link` in link.py, and the prompt of `pystack up --step`."""
 
 import json
 import time
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.link import link
 from pystack.style import echo
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ Examples:
   pystack ctl step c                     continue until a breakpoint stops the stack
   pystack ctl step p                     show the frame that is held
   pystack ctl step d 1 / q               delete a breakpoint / end the stack
+  pystack ctl link delay 100ms loss 5%   change the link of a stack that has one
 """
 #: commands that let frames pass: the answer shows the next frame that is held
 GOING = ("", "s", "step", "next", "n", "c", "continue")
@@ -51,7 +53,13 @@ def prompt(gate: "StepGate", host: Any, err: bool = False) -> None:
 
 @click.group(epilog=EXAMPLES)
 def ctl() -> None:
-    """Control a running stack that was started with `pystack up --step`."""
+    """Control a running stack: step one that was started with `pystack up --step`, or change the link of one.
+
+    `pystack ctl link --help` has the settings of a link.
+    """
+
+
+ctl.add_command(link)
 
 
 @ctl.command(epilog=EXAMPLES, context_settings={"ignore_unknown_options": True})

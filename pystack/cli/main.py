@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "route": ("pystack.cli.views:route", "Show the routing table of a running stack."),
     "addr": ("pystack.cli.views:addr", "Show the interfaces and addresses of a running stack."),
     "counters": ("pystack.cli.views:counters", "Show the counters of a running stack, and why it dropped frames."),
-    "ctl": ("pystack.cli.ctl:ctl", "Step a stack that was started with `pystack up --step`."),
+    "ctl": ("pystack.cli.ctl:ctl", "Control a running stack: step it, or change its link."),
     "compiled": ("pystack.cli.compiled:compiled", "Show which modules run compiled."),
 }
 

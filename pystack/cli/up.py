@@ -15,6 +15,7 @@ Examples:
   pystack up --kernel-address 10.0.0.1/24 -a 10.0.0.2/24 --serve http:80 --serve echo:7
   curl http://10.0.0.2/                                     from another terminal
   pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       explain each frame
+  pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --delay 50ms --loss 1%
   pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
   pystack up -a 10.0.0.2/24 --write - | wireshark -k -i -
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --step    then `ping 10.0.0.2` from another terminal
@@ -41,6 +42,8 @@ def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
         f"MTU {running.iface.mtu}, seed {running.stack.seed}; press Ctrl-C to stop",
         err=True,
     )
+    if running.link is not None:
+        echo(f"  link: {running.link.link_text()}; offload is off", err=True)
     for service in started:
         echo(f"  {service!r}", err=True)
 

@@ -2,8 +2,9 @@
 
 Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700.
 A request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
-views.py has the views. Requests cannot change anything, except that a stack that was started with a gate
-(stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held.
+views.py has the views. Requests cannot change anything, with two exceptions. A stack that was started with a gate
+(stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held. A stack that was started
+with a bad link (sim/fault.py) accepts {"link": {SETTING: VALUE, ...}}. Its answer is a line with the settings that hold then.
 """
 
 import json
@@ -65,8 +66,9 @@ def socket_path(name: str, create: bool = False) -> str:
 class ControlServer:
     """Serves the views of one host in its own thread."""
 
-    def __init__(self, host: RealtimeHost, name: str | None = None):
+    def __init__(self, host: RealtimeHost, name: str | None = None, link: Any = None):
         self.host = host
+        self.link = link
         self.path = socket_path(name or host.name, create=True)
         self._sock: socket.socket | None = None
         self._owner = os.getpid()
@@ -142,6 +144,8 @@ class ControlServer:
             request = json.loads(line)
             if "step" in request:
                 return self._step(str(request["step"]), bool(request.get("look")))
+            if "link" in request:
+                return self._change_link({str(key): str(value) for key, value in request["link"].items()})
             view = VIEWS[request.pop("view")]
             arguments = {str(key): bool(value) for key, value in request.items()}
         except (ValueError, AttributeError, KeyError, TypeError):
@@ -149,6 +153,19 @@ class ControlServer:
         try:
             return {"result": self.host.inspect(lambda stack: view(stack, **arguments))}
         except TypeError as exc:
+            return {"error": str(exc)}
+
+    def _change_link(self, changes: dict[str, str]) -> dict[str, Any]:
+        if self.link is None:
+            return {"error": f"{self.host.name!r} was not started with --delay or another option for a link"}
+
+        def change(stack: Any) -> str:
+            self.link.change(changes)
+            return str(self.link.link_text())
+
+        try:
+            return {"result": self.host.inspect(change)}
+        except (TypeError, ValueError) as exc:
             return {"error": str(exc)}
 
     def _step(self, command: str, look: bool) -> dict[str, Any]:
@@ -191,6 +208,11 @@ def step(name: str, command: str = "", look: bool = False) -> Any:
     the frames that were let through. Raises ControlError if the stack does not answer.
     """
     return _ask(name, {"step": command, "look": look})
+
+
+def change_link(name: str, changes: dict[str, str]) -> str:
+    """Change settings of a running stack's link (sim/live.py). Returns the settings that hold then, as a line. Raises ControlError."""
+    return str(_ask(name, {"link": changes}))
 
 
 def _ask(name: str, request: dict[str, Any]) -> Any:

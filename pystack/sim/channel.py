@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import pystack_c.const as C
 from pystack.phy.match import Match
+from pystack.sim.impairments import Burst, LinkTrace
 from pystack_c.base.rng import Rng
 
 Arrivals = list[tuple[int, bytes]]
@@ -93,6 +94,9 @@ class Channel:
     mtu            longest IP packet in bytes (0: no bound); longer ones are dropped
     overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
     loss           probability that a frame is lost
+    burst          loss in bursts (impairments.Burst), besides `loss`; None: none
+    trace          a rate and a delay that follow a trace (impairments.LinkTrace) and replace `rate` and `delay`; None: they stay.
+                   A frame never overtakes another one because the delay of the trace falls
     reorder        probability that a frame takes `reorder_delay` longer, so that others overtake it
     duplicate      probability that a frame arrives twice
     corrupt        probability that one bit of a frame is flipped
@@ -112,6 +116,8 @@ class Channel:
         mtu: int = 0,
         overhead: int = 0,
         loss: float = 0.0,
+        burst: Burst | None = None,
+        trace: LinkTrace | None = None,
         reorder: float = 0.0,
         reorder_delay: int = 0,
         duplicate: float = 0.0,
@@ -129,6 +135,8 @@ class Channel:
         self.mtu = mtu
         self.overhead = overhead
         self.loss = loss
+        self.burst = burst
+        self.trace = trace
         self.reorder = reorder
         self.reorder_delay = reorder_delay
         self.duplicate = duplicate
@@ -143,6 +151,7 @@ class Channel:
         self._ahead = 0  # the part of a ns, in units of 1 / _ahead_of, by which it has sent it earlier
         self._ahead_of = 1
         self._last_arrival = 0
+        self._bad = False  # the state of `burst`
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
         self._waiting_bytes = 0
 
@@ -196,6 +205,9 @@ class Channel:
             return self._lost("down")
         if self.mtu and length - self.header > self.mtu:
             return self._lost("mtu")
+        if self.trace is not None:
+            _, rate, self.delay = self.trace.at(now)
+            self.rate = rate or 0
         sent = now
         if self.rate:
             sent = self._transmit(length, now)
@@ -205,7 +217,14 @@ class Channel:
                 plain, frame = frame, mark_ce(frame, self.header)
                 stats.marked += frame is not plain
         if not (
-            self.loss or self.rules or self.reorder or self.duplicate or self.corrupt or self.jitter
+            self.loss
+            or self.rules
+            or self.reorder
+            or self.duplicate
+            or self.corrupt
+            or self.jitter
+            or self.burst is not None
+            or self.trace is not None
         ):  # the usual case, quickly
             stats.delivered += 1
             stats.delivered_bytes += length
@@ -219,6 +238,13 @@ class Channel:
     def _lost(self, reason: str) -> Arrivals:
         self.stats.drops[reason] = self.stats.drops.get(reason, 0) + 1
         return []
+
+    def _burst_loses(self, burst: Burst) -> bool:
+        """Take the step of the chain for a frame. Returns True if the frame is lost."""
+        lost = self._rngs["burst loss"].random() < (burst.bad if self._bad else burst.good)
+        if self._rngs["burst"].random() < (burst.r if self._bad else burst.p):
+            self._bad = not self._bad
+        return lost
 
     def _transmit(self, length: int, now: int) -> int:
         """The time at which the last bit will have been sent, or -1 if the queue is full."""
@@ -271,6 +297,7 @@ class Channel:
                 done = rule.action(frame, arrival)
         rngs = self._rngs
         lost = self.loss > 0 and rngs["loss"].random() < self.loss
+        in_burst = self.burst is not None and self._burst_loses(self.burst)
         late = self.reorder > 0 and rngs["reorder"].random() < self.reorder
         twice = self.duplicate > 0 and rngs["duplicate"].random() < self.duplicate
         bad = self.corrupt > 0 and rngs["corrupt"].random() < self.corrupt
@@ -279,13 +306,15 @@ class Channel:
             return self._lost(done)
         if lost:
             return self._lost("loss")
+        if in_burst:
+            return self._lost("burst")
         if done is not None:
             arrivals = done
             self._count_rule(frame, arrival, arrivals)
         if late:
             self.stats.reordered += 1
             arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
-        elif self.jitter:
+        elif self.jitter or self.trace is not None:
             # A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.
             self._last_arrival = max(self._last_arrival, arrival + extra)
             arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
@@ -312,8 +341,8 @@ class Channel:
             setattr(self, name, value)
 
 
-_RANDOM = ("loss", "reorder", "duplicate", "corrupt", "jitter", "bit")
+_RANDOM = ("loss", "burst", "burst loss", "reorder", "duplicate", "corrupt", "jitter", "bit")
 SETTINGS = (
-    "delay", "rate", "queue", "queue_bytes", "mark", "mtu", "overhead", "loss", "reorder", "reorder_delay", "duplicate",
-    "corrupt", "jitter", "up",
+    "delay", "rate", "queue", "queue_bytes", "mark", "mtu", "overhead", "loss", "burst", "trace", "reorder", "reorder_delay",
+    "duplicate", "corrupt", "jitter", "up",
 )  # fmt: skip

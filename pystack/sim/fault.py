@@ -12,9 +12,12 @@ from typing import Any
 from pystack.phy.device import Device
 from pystack.phy.wrapper import Wrapper
 from pystack.sim.channel import Channel
+from pystack.sim.live import LinkSettings, channel_text, directions
 from pystack_c.packet import Transmit
 
 _CLOCK_MONOTONIC = 1
+#: as in netem: without a bound, a queue in front of a slow link would grow for ever
+QUEUE = 1000
 
 
 class _Timer:
@@ -65,6 +68,17 @@ class FaultDevice(Wrapper):
             self._epoll = select.epoll()
             self._epoll.register(device.fileno(), select.EPOLLIN)
             self._epoll.register(self._timer.fd, select.EPOLLIN)
+
+    def change(self, link: LinkSettings) -> None:
+        """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names."""
+        out, back = directions(link)
+        self.outbound.set(**out)
+        self.inbound.set(**back)
+
+    def link_text(self) -> str:
+        """One line about the settings of both directions."""
+        out, back = channel_text(self.outbound), channel_text(self.inbound)
+        return f"each way {out}" if out == back else f"out {out}; in {back}"
 
     def fileno(self) -> int:
         """Readable when a frame has come or the time of one that was held back."""
@@ -124,3 +138,14 @@ class FaultDevice(Wrapper):
             self._timer.close()
             self._epoll = self._timer = None
         self.device.close()
+
+
+def faulty(device: Device, link: LinkSettings, seed: int) -> FaultDevice:
+    """The device with a link in front of it. `seed` decides which frames are lost."""
+    channels = []
+    for name, settings in zip(("out", "in"), directions(link), strict=True):
+        bounded = "queue" in settings or "queue_bytes" in settings
+        channel = Channel(seed, f"link/{name}", queue=None if bounded else QUEUE, kind=device.kind)
+        channel.set(**settings)
+        channels.append(channel)
+    return FaultDevice(device, outbound=channels[0], inbound=channels[1])

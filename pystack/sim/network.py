@@ -17,6 +17,7 @@ import pystack_c.const as C
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
+from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
@@ -113,14 +114,18 @@ class Network(Scheduler):
         if config is None:
             config = config_profile(profile)
         config.update(settings)
-        make = self._stack_class or _stack_class()
         seed = self.derive("host", name) if seed is None else seed
-        host = SimHost(self, make(seed, config, name), offload)
+        host = SimHost(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
-        host.stack.probe = self.frame_probe
         self.hosts[name] = host
         return host
+
+    def make_stack(self, seed: int, config: Config, name: str) -> Any:
+        """A stack that the network's probe watches."""
+        stack = (self._stack_class or _stack_class())(seed, config, name)
+        stack.probe = self.frame_probe
+        return stack
 
     def switch(self, name: str) -> Switch:
         """A learning bridge."""
@@ -147,20 +152,23 @@ class Network(Scheduler):
         addrs: "tuple[str | None, str | None]" = (None, None),
         mtu: int = 1500,
         kind: int = C.LINK_ETHERNET,
+        profile: str = "",
         ab: "dict[str, Any] | None" = None,
         ba: "dict[str, Any] | None" = None,
         **settings: Any,
     ) -> Link:
         """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
-        `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces."""
+        `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces. `profile` names settings that the others
+        change: "lan", "dsl", "lte", "wifi" or "satellite" (see profiles.py), with the user at `a`."""
+        up_down: tuple[dict[str, Any], dict[str, Any]] = link_profile(profile) if profile else ({}, {})
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
             name += "'"
         port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         settings = {"mtu": mtu, "kind": kind, **settings}
         channels = [
-            Channel(self.seed, f"{name}/{direction}", **{**settings, **(apart or {})})
-            for direction, apart in (("ab", ab), ("ba", ba))
+            Channel(self.seed, f"{name}/{direction}", **{**known, **settings, **(apart or {})})
+            for direction, known, apart in (("ab", up_down[0], ab), ("ba", up_down[1], ba))
         ]
         port_a.out, port_b.out = channels
         port_a.peer, port_b.peer = port_b, port_a

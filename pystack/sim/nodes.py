@@ -69,6 +69,11 @@ class SimHost(VirtualHost):
         self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
         self._draining = False
         self.up = True
+        #: how often it was switched on again, and the functions that are called then: they start its programs
+        self.boots = 0
+        self.on_boot: list[Callable[[SimHost], None]] = []
+        self._off = False
+        self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
 
     # -- the clock and the loop --------------------------------------------------------------------------------------
 
@@ -141,11 +146,14 @@ class SimHost(VirtualHost):
         number = len(self.ports)
         port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
-        offload = (True, 65226) if self.offload else (False, 0)
-        port.iface = self.setup("add_iface", port.name, kind, mac, mtu, *offload)
+        self._add_iface(port, mac, mtu)
         self.ports.append(port)
-        self._by_iface[port.iface.index] = port
         return port
+
+    def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:
+        offload = (True, 65226) if self.offload else (False, 0)
+        port.iface = self.setup("add_iface", port.name, port.kind, mac, mtu, *offload)
+        self._by_iface[port.iface.index] = port
 
     def port(self, name: str = "") -> SimPort:
         """A port by name; without a name, the newest port."""
@@ -159,7 +167,9 @@ class SimHost(VirtualHost):
     def addr(self, address: str, iface: str = "") -> None:
         """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
-        self.setup("add_addr", self.port(iface).iface, value, prefixlen)
+        port = self.port(iface)
+        self.setup("add_addr", port.iface, value, prefixlen)
+        self._script.append(("addr", (address, port.name)))
 
     def addresses(self) -> list[str]:
         """The addresses of its interfaces, in the order in which they were given; without any, the loopback address."""
@@ -173,12 +183,15 @@ class SimHost(VirtualHost):
         """
         dst, prefixlen = parse_network(network)
         gateway = parse_addr(via) if via else 0
-        out = self.port(iface).iface if iface or not via else None
-        self.setup("add_route", dst, prefixlen, gateway, out)
+        port = self.port(iface) if iface or not via else None
+        self.setup("add_route", dst, prefixlen, gateway, None if port is None else port.iface)
+        self._script.append(("route", (network, via, "" if port is None else port.name)))
 
     def neighbor(self, address: str, mac: int, iface: str = "") -> None:
         """A permanent ARP entry."""
-        self.setup("add_neighbor", self.port(iface).iface, parse_addr(address), mac)
+        port = self.port(iface)
+        self.setup("add_neighbor", port.iface, parse_addr(address), mac)
+        self._script.append(("neighbor", (address, mac, port.name)))
 
     def __repr__(self) -> str:
         return f"<SimHost {self.name}>"
@@ -186,6 +199,46 @@ class SimHost(VirtualHost):
     def crash(self) -> None:
         """Switch the power off: from now on nothing is received or sent, and no timer fires."""
         self.up = False
+        self._off = True
+
+    def boot(self) -> None:
+        """Switch the power on, again: a new stack with the same settings, interfaces, addresses, routes and neighbors.
+
+        Everything else is lost, connections and sockets included. A program that waits for one of the old sockets waits for ever, as if
+        it had died with its host. `on_boot` starts new ones. The entries of `Network.introduce` are lost, too, and ARP finds them again.
+        """
+        old = self.stack
+        self.boots += 1
+        seed = self.net.derive("host", self.name, "boot", self.boots)
+        self.stack = self.net.make_stack(seed, old.config, self.name)
+        if self.recorder is not None and self.net.recorder is not None:
+            self.recorder = self.net.recorder.host(f"{self.name}-boot{self.boots}", seed, old.config)
+        self._off = False
+        self._wake_at = -1
+        self._by_iface.clear()
+        self.up = True
+        for port in self.ports:
+            self._add_iface(port, port.iface.mac, port.iface.mtu)
+        script, self._script = self._script, []
+        for name, args in script:
+            getattr(self, name)(*args)
+        for function in self.on_boot:
+            function(self)
+
+    def freeze(self) -> None:
+        """Stop answering, with all state kept: frames that come are lost, frames that its programs send, too, and no timer fires."""
+        self.up = False
+
+    def thaw(self) -> None:
+        """End `freeze`: the timers that are due fire now. A host that was switched off stays off."""
+        if self.up or self._off:
+            return
+        self.up = True
+        self._wake_at = -1
+        deadline = self.poll_timeout()
+        if deadline is not None and deadline <= self.net.now:
+            self.handle_timeout()
+        self.pump()
 
     @property
     def counters(self) -> Any:

@@ -1,0 +1,69 @@
+"""A bad link in front of a live device: the settings as `pystack up --delay 50ms` and `pystack.up(link=...)` write them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pystack.sim.channel import Channel
+from pystack.sim.profiles import link_profile
+from pystack.sim.units import (
+    parse_probability,
+    parse_rate,
+    parse_time,
+    probability_text,
+    rate_text,
+    time_text,
+)
+
+#: the name of a profile, or settings by name
+LinkSettings = str | Mapping[str, Any]
+#: the settings that may be written as texts: how they are read and written
+TEXTS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
+    "delay": (parse_time, time_text),
+    "jitter": (parse_time, time_text),
+    "rate": (parse_rate, rate_text),
+    "loss": (parse_probability, probability_text),
+    "duplicate": (parse_probability, probability_text),
+    "corrupt": (parse_probability, probability_text),
+}
+
+
+def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings (outbound, inbound) of a link: the name of a profile, or settings of Channel that hold for both directions.
+
+    Values may be texts with units. `profile` names a profile that the others change; the stack is its user.
+    ValueError or TypeError if a setting is unknown or not allowed.
+    """
+    if isinstance(link, str):
+        link = {"profile": link}
+    settings = dict(link)
+    name = settings.pop("profile", None)
+    out, back = ({}, {}) if name is None else link_profile(str(name))
+    for key, value in settings.items():
+        if isinstance(value, str):
+            if key not in TEXTS:
+                raise ValueError(f"a link has no setting {key!r} with a unit; there are profile, {', '.join(TEXTS)}")
+            try:
+                value = TEXTS[key][0](value)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+        _check(key, value)
+        out[key] = back[key] = value
+    Channel().set(**out)  # a TypeError names what it does not know
+    return out, back
+
+
+def _check(key: str, value: Any) -> None:
+    """ValueError if a number cannot be the value of a setting that may be a text: a float of seconds would stop the stack later."""
+    if key in ("delay", "jitter", "rate"):
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(
+                f"{key}={value!r}: write an int of {'bit/s' if key == 'rate' else 'ns'}, or a text with a unit"
+            )
+    elif key in TEXTS and not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ValueError(f"{key}={value!r}: write a probability from 0 to 1, or a text such as '1%'")
+
+
+def channel_text(channel: Channel) -> str:
+    """The settings of one direction that do something, such as "delay 50ms, loss 1%"."""
+    values = [(name, getattr(channel, name), write) for name, (_, write) in TEXTS.items()]
+    return ", ".join(f"{name} {write(value)}" for name, value, write in values if value) or "no fault"

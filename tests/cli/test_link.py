@@ -1,0 +1,127 @@
+"""`pystack up --delay 50ms` and its relatives, and `pystack ctl link`: on a real TAP, and the errors."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+import pystack
+from pystack.cli.main import cli
+from pystack.kernel.netns import Namespace
+from tests.cli.test_up import Lab, lab, possible
+
+__all__ = ["lab"]
+kernel = [pytest.mark.kernel, pytest.mark.skipif(not possible(), reason="needs root and /dev/net/tun")]
+ADDRESSES = ("-a", "10.0.0.2/24", "--kernel-address", "10.0.0.1/24")
+
+
+def marked(test):
+    for mark in kernel:
+        test = mark(test)
+    return test
+
+
+def times(text):
+    """The round-trip times that ping shows, in ms."""
+    return [float(value) for value in re.findall(r"time=([0-9.]+)", text)]
+
+
+@marked
+def test_a_delay_is_seen_and_changed_while_it_runs(lab: Lab):
+    with lab.up(*ADDRESSES, "--delay", "40ms", "--rate", "10mbit") as process:
+        assert process.stderr.readline() == "  link: each way delay 40ms, rate 10mbit; offload is off\n"
+        lab.run("ping", "-c", "1", "-W", "5", "10.0.0.2")  # ARP
+        slow = times(lab.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "10.0.0.2").stdout)
+        assert len(slow) == 3 and min(slow) >= 80
+        shown = lab.pystack("ctl", "link")
+        assert shown.stdout == "each way delay 40ms, rate 10mbit\n", shown.stderr
+        changed = lab.pystack("ctl", "link", "delay", "0s", "corrupt", "0.5%")
+        assert changed.stdout == "each way rate 10mbit, corrupt 0.5%\n", changed.stderr
+        lab.pystack("ctl", "link", "corrupt", "0%")
+        quick = times(lab.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "10.0.0.2").stdout)
+        assert min(quick) < 80
+        lab.pystack("ctl", "link", "loss", "100%")
+        assert times(lab.run("ping", "-c", "2", "-i", "0.2", "-W", "1", "10.0.0.2").stdout) == []
+        for words, error in (
+            (("delay",), "write pairs"),
+            (("delay", "fast"), "delay: 'fast' is not a time"),
+            (("speed", "1s"), "no setting 'speed'"),
+            (("profile", "warp"), "no link profile 'warp'"),
+        ):
+            refused = lab.pystack("ctl", "link", *words)
+            assert refused.returncode in (1, 2) and error in refused.stderr and "Traceback" not in refused.stderr
+
+
+@marked
+def test_a_stack_without_a_link_says_so(lab: Lab):
+    with lab.up(*ADDRESSES):
+        refused = lab.pystack("ctl", "link", "delay", "1s")
+    assert refused.returncode == 1 and "was not started with --delay" in refused.stderr
+
+
+@marked
+def test_ping_over_a_profile(lab: Lab):
+    answer = lab.pystack("ping", "-c", "2", "10.0.0.1", *ADDRESSES, "--profile-link", "lte")
+    assert answer.returncode == 0, answer.stderr
+    assert "2 received" in answer.stdout and min(times(answer.stdout)) >= 70
+
+
+@marked
+def test_a_link_from_python():
+    with Namespace.new() as space, pystack.up(netns=space, link={"delay": "30ms", "loss": 0.5}, seed=3) as stack:
+        assert stack.device.gso_max == 0
+        assert (stack.link.outbound.delay, stack.link.inbound.loss) == (30_000_000, 0.5)
+        stack.change_link(delay=7, loss="0%")
+        assert (stack.link.inbound.delay, stack.link.outbound.loss) == (7, 0.0)
+        with pytest.raises(TypeError, match="speed"):
+            stack.change_link(speed=1)
+    with (
+        Namespace.new() as space,
+        pystack.up(netns=space) as stack,
+        pytest.raises(ValueError, match="not started with"),
+    ):
+        stack.change_link(delay=1)
+
+
+def test_a_link_needs_a_device():
+    with pytest.raises(ValueError, match="a link needs a device"):
+        pystack.up(None, link="lte")
+
+
+@pytest.mark.parametrize("command", [("up",), ("ping", "10.0.0.1"), ("traceroute", "10.0.0.1")])
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("--delay", "50", "'50' is not a time"),
+        ("--jitter", "-1ms", "'-1ms' is not a time"),
+        ("--loss", "200%", "more than 100%"),
+        ("--rate", "10mb", "'10mb' is not a rate"),
+        ("--profile-link", "warp", "no link profile 'warp'; there are lan, dsl, lte, wifi, satellite"),
+    ],
+)
+def test_values_that_are_none(command, option, value, error):
+    result = CliRunner().invoke(cli, [*command, "-a", "10.0.0.2/24", option, value])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.output and error in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("wrong", [{"delay": 0.05}, {"jitter": -1}, {"rate": 1e6}, {"loss": 5}, {"corrupt": None}])
+def test_numbers_that_are_none(wrong):
+    from pystack.sim.live import directions
+
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: write"):
+        directions(wrong)
+
+
+def test_texts_and_values_are_the_same():
+    from pystack.sim.live import directions
+    from pystack.sim.units import probability_text, rate_text, time_text
+
+    assert directions({"delay": "50ms", "loss": "1%"}) == directions({"delay": 50_000_000, "loss": 0.01})
+    assert [time_text(ns) for ns in (0, 7, 1_500_000, 2 * 10**9)] == ["0s", "7ns", "1500us", "2s"]
+    assert [rate_text(rate) for rate in (1, 1_500_000, 10**9)] == ["1bit", "1500kbit", "1gbit"]
+    assert [probability_text(value) for value in (0.01, 0.5, 0.0, 0.00001)] == ["1%", "50%", "0%", "0.001%"]
+    out, back = directions({"profile": "dsl", "delay": "1ms"})
+    assert (out["rate"], back["rate"], out["delay"], back["delay"]) == (384_000, 1_500_000, 10**6, 10**6)
+    assert json.dumps([out, back])

@@ -1,0 +1,174 @@
+"""Partitions, reboots and hosts that stop answering, and what TCP sees of them: the errors, at the computed times."""
+
+import errno
+
+import pytest
+
+from pystack.sim.network import Network
+from pystack.sim.programs import datagram
+from pystack.sim.schedule import Schedule
+from pystack.trace.replay import replay
+from tests.support.lab import MS, S, lab_net, sleep
+
+D = 50 * MS  # one way
+KEEPALIVE = ((1, 9, 1), (6, 4, 10), (6, 5, 2), (6, 6, 3))  # SO_KEEPALIVE; idle 10 s, interval 2 s, three probes
+
+
+def ending(lab, sock):
+    """Wait for the end of a connection: (the time, the error or the bytes)."""
+
+    def program():
+        try:
+            got = yield sock.recv(10)
+        except OSError as error:
+            got = error.errno
+        return lab.net.now, got
+
+    return program()
+
+
+def at(lab, time, action):
+    def program():
+        yield sleep(time - lab.net.now)
+        yield action()
+
+    return lab.spawn(program())
+
+
+def test_a_connection_survives_a_short_cut():
+    lab = lab_net(D)
+    client, server = lab.connected()
+    Schedule(lab.net).cut(lab.net.now, lab.link, until=lab.net.now + 5 * S)
+    took = lab.upload(b"x", client, server)
+    assert 5 * S < took < 12 * S
+    assert lab.link.ab.stats.drops["down"] >= 2
+
+
+def test_a_connection_does_not_survive_a_long_cut():
+    lab = lab_net(D)
+    client, _ = lab.connected()
+    for option in KEEPALIVE:
+        client.setsockopt(*option)
+    start = lab.net.now
+    Schedule(lab.net).cut(start, lab.link, until=start + 60 * S)
+    ((time, got),) = lab.run(ending(lab, client))
+    assert got == errno.ETIMEDOUT
+    # connected() returns when the server has the last ACK, so the client heard from it `D` ago.
+    assert time == start - D + 10 * S + 3 * 2 * S
+
+
+def test_a_host_that_stops_answering_and_goes_on():
+    lab = lab_net(D)
+    client, server = lab.connected()
+    start = lab.net.now
+    plan = Schedule(lab.net)
+    plan.freeze(start, lab.b, until=start + 4 * S)
+    plan.freeze(start + S, lab.b, until=start + 6 * S)
+    took = lab.upload(b"x", client, server)
+    assert 6 * S < took < 14 * S
+
+
+def test_connect_to_a_host_that_does_not_answer():
+    lab = lab_net(D, tcp_syn_retries=2, tcp_syn_linear_timeouts=0)
+    lab.listener()
+    Schedule(lab.net).freeze(0, lab.b)
+    lab.net.run(0)
+
+    def program():
+        try:
+            yield from lab.client()
+        except OSError as error:
+            return lab.net.now, error.errno
+
+    # RFC 6298 2: 1 s, 2 s, 4 s
+    assert lab.run(program()) == [(7 * S, errno.ETIMEDOUT)]
+
+
+def test_a_reboot_leaves_a_half_open_connection():
+    lab = lab_net(D)
+    client, _ = lab.connected()
+    start = lab.net.now
+    Schedule(lab.net).reboot(start + S, lab.b, after=2 * S)
+    waiting = lab.spawn(ending(lab, client))
+    lab.net.run(start + 100 * S)
+    # Nothing was sent, so the client has not noticed anything.
+    assert not waiting.finished() and lab.b.boots == 1
+    at(lab, start + 200 * S, lambda: client.sendall(b"x"))
+    lab.net.run_until(waiting.finished, limit=start + 300 * S)
+    time, got = waiting.value
+    assert got == errno.ECONNRESET
+    # The segment arrives, and then the reset, after the rebooted host has asked for the client's MAC address.
+    assert time == start + 200 * S + 4 * D
+
+
+def test_keepalive_finds_a_half_open_connection():
+    lab = lab_net(D)
+    client, _ = lab.connected()
+    for option in KEEPALIVE:
+        client.setsockopt(*option)
+    start = lab.net.now
+    Schedule(lab.net).reboot(start + S, lab.b)
+    ((time, got),) = lab.run(ending(lab, client))
+    assert got == errno.ECONNRESET
+    assert time == start - D + 10 * S + 4 * D
+
+
+def test_a_rebooted_host_serves_again():
+    lab = lab_net(D)
+    lab.b.route("10.9.0.0/16", via="10.0.0.1")
+    started = []
+    lab.b.on_boot.append(lambda host: started.append(lab.listener(host=host)))
+    Schedule(lab.net).reboot(S, lab.b, after=S)
+    old = lab.b.stack
+    lab.net.run(3 * S)
+    assert lab.b.stack is not old and lab.b.addresses() == ["10.0.0.2"]
+
+    def accept():
+        return (yield started[0].accept())
+
+    client, server = lab.run(lab.client(), accept())
+    lab.upload(b"x" * 5000, client, server)
+
+
+def test_a_crash_is_for_ever():
+    lab = lab_net(D, tcp_syn_retries=1, tcp_syn_linear_timeouts=0)
+    lab.listener()
+    plan = Schedule(lab.net)
+    plan.freeze(0, lab.b, until=2 * S)
+    plan.crash(S, lab.b)
+    lab.net.run(3 * S)
+    assert not lab.b.up
+
+
+def test_a_partition_cuts_the_links_between_the_groups():
+    net = Network()
+    a, b, c = (net.host(name) for name in "abc")
+    inside, outside, other = net.link(a, b), net.link(b, c), net.link(a, c)
+    plan = Schedule(net)
+    plan.partition(S, [a, b], [c], until=3 * S)
+    plan.cut(2 * S, outside, until=4 * S)
+    seen = []
+    for time in (S // 2, S, 3 * S, 4 * S):
+        net.run(time)
+        seen.append([link.ab.up for link in (inside, outside, other)])
+    assert seen == [[True] * 3, [True, False, False], [True, False, True], [True] * 3]
+    with pytest.raises(ValueError, match="b is in two groups"):
+        plan.partition(5 * S, [a, b], [b, c])
+    with pytest.raises(ValueError, match="no link"):
+        plan.partition(5 * S, [a, b, c], [])
+    with pytest.raises(ValueError, match="cannot end"):
+        plan.cut(5 * S, inside, until=5 * S)
+
+
+def test_a_reboot_is_recorded_and_replayed(tmp_path):
+    path = str(tmp_path / "reboot.pytrace")
+    with Network(seed=4) as net:
+        net.record(path)
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+        Schedule(net).reboot(S, b, after=S)
+        for time in (0, 3 * S):
+            net.at(time, lambda: datagram(a).sendto(b"hello", "10.0.0.2", 9))
+        net.run(10 * S)
+        assert net.recorder.hosts == 3  # a, b, and b after its boot
+    assert replay(path).frames > 5
