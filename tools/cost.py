@@ -90,7 +90,8 @@ class Gauge:
     def allowed(self, given: Any, bounds: tuple[int, int, int]) -> int:
         """Return a bound for this input."""
         fixed, byte, unit = bounds
-        return fixed + byte * self.costs.length(given) + unit * self.costs.units(given)
+        calls = self.target.calls(given) if self.target.calls is not None and bounds is self.target.lines else 0
+        return int(fixed + byte * self.costs.length(given) + unit * self.costs.units(given) + calls)
 
     def lines(self, given: Any) -> int:
         """Return the number of lines that run."""

@@ -147,6 +147,33 @@ def test_a_request_in_small_pieces_is_searched_once():
     assert lines[2] - lines[1] < 2.1 * (lines[1] - lines[0])
 
 
+def test_the_bound_of_tcp_counts_the_segments_that_the_application_fills():
+    """`make fuzz` reported this honest work: SACK blocks left 12 bytes to the data of each segment, so a write filled 16 segments."""
+    if not PURE:
+        pytest.skip("the core runs no lines where it is compiled")
+    late, write = (b"\3\0\0\3\1\1\2\0", 100), (b"\0\x1f\0\0\0\0\0\0", 60)
+    acks = [(b"\2\0\1\1\0\0\3\0", 100), (b"\2\0\3\1\2\0\2\0", 100)]
+    # The peer's ACKs may let the stack retransmit each of these segments, here at once: no time passes.
+    found = (
+        ("01030200b2010300", 1),
+        ("00f9050501000300", 1),
+        ("0305030503020305", 9),
+        ("00230000004d0000", 40),
+        ("0201028a02780302", 50),
+        ("0200030030000100", 300),
+        ("0103020002010300", 2),
+        ("018a0101c3ce0301", 50),
+        ("01030200b2010300", 1),
+        ("0305030503000305", 3),
+        ("15000102010300a0", 50),
+    )
+    gauge = cost.Gauge(TARGETS["tcp"], True, False)
+    assert gauge.judge([(bytes.fromhex(unit), times) for unit, times in found], growth=False) is None
+    assert gauge.judge([late, write, *acks], growth=False) is None
+    # Control: what the peer sends has the bound that it had.
+    assert gauge.allowed([late, *acks], gauge.target.lines) == 330_000 + 300 * 1600
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_comes_in_costs_no_more_than_its_bounds(name):
     target = TARGETS[name]
