@@ -62,9 +62,16 @@ def public(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
 
 
 def undocumented(tree: ast.Module) -> list[str]:
-    """The public names without a docstring; "module" for the file itself."""
+    """The public names without a docstring; "module" for the file itself. A property's getter speaks for its setter, as in help()."""
     found = [] if ast.get_docstring(tree) else ["module"]
-    return found + [name for name, node in public(tree) if not ast.get_docstring(node)]
+    return found + [name for name, node in public(tree) if not ast.get_docstring(node) and not is_setter(node)]
+
+
+def is_setter(node: ast.AST) -> bool:
+    """True for a function with the decorator `name.setter`."""
+    return any(
+        isinstance(item, ast.Attribute) and item.attr == "setter" for item in getattr(node, "decorator_list", ())
+    )
 
 
 @pytest.mark.parametrize("package", SHORT)
