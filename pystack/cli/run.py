@@ -154,7 +154,7 @@ def status_of(code: Any) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    print(code, file=sys.stderr)
+    echo(str(code), err=True)
     return 1
 
 
