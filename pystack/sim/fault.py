@@ -16,6 +16,10 @@ from pystack.sim.live import LinkSettings, channel_text, directions
 from pystack_c.packet import Transmit
 
 _CLOCK_MONOTONIC = 1
+#: the most bytes that one direction holds until their time comes: a link of 10 Gbit/s with a delay of 50 ms holds 62.5 MB
+MOST_HELD = 64 << 20
+#: the directions in `held`
+_IN, _OUT = 0, 1
 #: as in netem: without a bound, a queue in front of a slow link would grow for ever
 QUEUE = 1000
 
@@ -43,7 +47,7 @@ class FaultDevice(Wrapper):
     """Sends the stack's frames through `outbound`, and the frames that the device receives through `inbound`.
 
     The offload of the device must be off, because a link loses and delays the frames of the wire. If the device has no room when a
-    frame's time comes, the frame is lost and counted in `overflow`. `clock` is a monotonic clock in ns.
+    frame's time comes, or if a direction holds MOST_HELD bytes, the frame is lost and counted in `overflow`. `clock` is a monotonic clock in ns.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class FaultDevice(Wrapper):
         self.outbound = outbound
         self.clock = clock
         self.overflow = 0
+        #: the bytes that each direction holds: [in, out]
+        self.held = [0, 0]
         self._order = 0
         self._arriving: list[tuple[int, int, bytes]] = []
         self._leaving: list[tuple[int, int, bytes, Any]] = []
@@ -94,12 +100,13 @@ class FaultDevice(Wrapper):
         now = self.clock()
         while (got := self.device.recv()) is not None:
             for at, data in self.inbound.send(got[0][got[1] :], now):
-                self._order += 1
-                heapq.heappush(self._arriving, (at, self._order, data))
+                if self._fits(_IN, data):
+                    heapq.heappush(self._arriving, (at, self._order, data))
         self._send_due(now)
         frame = None
         if self._arriving and self._arriving[0][0] <= now:
             frame = heapq.heappop(self._arriving)[2]
+            self.held[_IN] -= len(frame)
         self._arm()
         return None if frame is None else (frame, 0, 0, 0)
 
@@ -107,15 +114,25 @@ class FaultDevice(Wrapper):
         """Put the frame on the link, which always takes it."""
         now = self.clock()
         for at, data in self.outbound.send(bytes(tx.to_bytes()), now):
-            self._order += 1
-            heapq.heappush(self._leaving, (at, self._order, data, tx.iface))
+            if self._fits(_OUT, data):
+                heapq.heappush(self._leaving, (at, self._order, data, tx.iface))
         self._send_due(now)
         self._arm()
+        return True
+
+    def _fits(self, way: int, frame: bytes) -> bool:
+        """Count a frame that is to be held. Returns False if it is lost, because this direction holds MOST_HELD bytes already."""
+        if self.held[way] + len(frame) > MOST_HELD:
+            self.overflow += 1
+            return False
+        self.held[way] += len(frame)
+        self._order += 1
         return True
 
     def _send_due(self, now: int) -> None:
         while self._leaving and self._leaving[0][0] <= now:
             _, _, data, iface = heapq.heappop(self._leaving)
+            self.held[_OUT] -= len(data)
             try:
                 sent = self.device.send(Transmit(iface, data))
             except OSError as error:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import pystack_c.const as C
+from pystack.sim import fault
 from pystack.sim.channel import Channel
 from pystack.sim.fault import FaultDevice
 from pystack.trace import pcapng
@@ -20,6 +21,7 @@ from pystack_c.packet import Transmit
 from tests import frames as f
 
 MS = 1_000_000
+S = 1000 * MS
 IFACE = Iface(1, "eth0", C.LINK_ETHERNET, f.MAC_A, 1500)
 ARP = f.ether(f.arp(1, f.MAC_A, "10.0.0.1", 0, "10.0.0.2"), 0x0806)
 
@@ -123,6 +125,29 @@ def test_faults_hold_back_and_lose_both_ways():
     now = 20 * MS
     device.recv()
     assert device.overflow == 1 and device.deadline() is None and device.fileno() == -1
+    device.close()
+
+
+def test_the_bytes_that_a_direction_holds_are_bounded(monkeypatch):
+    """A long delay and a flood must not fill the memory. What the bound refuses is lost, as in a full queue, and counted."""
+    monkeypatch.setattr(fault, "MOST_HELD", 1000)
+    card = Card(files=False)
+    now = 0
+    device = FaultDevice(card, inbound=Channel(delay=S), outbound=Channel(delay=S), clock=lambda: now)
+    for number in range(30):
+        card.far.send(bytes([number]) * 100)
+        device.recv()
+        device.send(Transmit(IFACE, bytes([number]) * 100))
+    assert device.held == [1000, 1000] and device.overflow == 40
+    now = S
+    got = []
+    while (frame := device.recv()) is not None:
+        got.append(frame[0][0])
+    assert got == list(range(10)) and device.held == [0, 0]
+    assert [card.far.recv(1000)[0] for _ in range(10)] == list(range(10))
+    # There is room again.
+    device.send(Transmit(IFACE, bytes(100)))
+    assert device.held == [0, 100] and device.overflow == 40
     device.close()
 
 
