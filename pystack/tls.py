@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import pystack_c.const as C
 from pystack import socket as _ours
 from pystack.sockets.handles import lookup, token
 from pystack.sockets.sockbase import SocketBase
@@ -21,6 +22,8 @@ from pystack.sockets.sockbase import SocketBase
 _HEADER = 5
 #: RFC 5246 6.2.3: the most bytes of a record
 _LONGEST = (1 << 14) + 2048
+#: what a reader waits for that also has something to send
+_EITHER = C.EV_IN | C.EV_OUT | C.EV_ERR | C.EV_HUP
 
 
 class Engine:
@@ -80,7 +83,7 @@ class Engine:
     def read(self, size: int = 1024, buffer: Any = None) -> Any:
         """See SSLSocket.read. The end of the stream without TLS's own end is an SSLEOFError."""
         arguments = (size,) if buffer is None else (size, buffer)
-        result = self._drive(_Limit(self._sock(), "read"), lambda: self._tls.read(*arguments))
+        result = self._drive(_Limit(self._sock(), "read"), lambda: self._tls.read(*arguments), reading=True)
         self._flush_now()
         return result
 
@@ -109,8 +112,11 @@ class Engine:
         self._flush(limit)
         return self._sock()
 
-    def _drive(self, limit: "_Limit", step: Callable[[], Any]) -> Any:
-        """Do one of OpenSSL's calls, and give it the bytes that it needs."""
+    def _drive(self, limit: "_Limit", step: Callable[[], Any], reading: bool = False) -> Any:
+        """Do one of OpenSSL's calls, and give it the bytes that it needs.
+
+        A call that is `reading` does not wait until there is room to send: the other side may make room only after it was read.
+        """
         while True:
             pieces = self._pieces
             try:
@@ -121,7 +127,8 @@ class Engine:
             except ssl.SSLError:
                 self._flush_now()  # the alert for the other side
                 raise
-            self._flush(limit)
+            if not reading:
+                self._flush(limit)
             self._receive(limit, pieces, wanted)
 
     def _receive(self, limit: "_Limit", pieces: int, wanted: ssl.SSLWantReadError) -> None:
@@ -130,7 +137,7 @@ class Engine:
             if self._pieces != pieces:
                 return
             try:
-                more = self._piece(limit.stream.recv(self._left, 0, limit.left()))
+                more = self._piece(self._next(limit))
                 while more:
                     more = self._piece(limit.stream.recv(self._left, 0, 0.0))
             except BlockingIOError:
@@ -138,6 +145,21 @@ class Engine:
                     raise wanted from None
             except TimeoutError:
                 raise limit.over() from None
+
+    def _next(self, limit: "_Limit") -> bytes:
+        """Wait for bytes from the socket, and meanwhile send what OpenSSL has to send."""
+        stream = limit.stream
+        while self._flush_now():
+            try:
+                return stream.recv(self._left, 0, 0.0)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                if limit.timeout == 0:
+                    if self._owed is None:
+                        raise _want_write() from None
+                    raise
+            if not stream.host.wait(stream.watch, _EITHER, limit.deadline):
+                raise limit.over()
+        return stream.recv(self._left, 0, limit.left())  # type: ignore[no-any-return]
 
     def _piece(self, data: bytes) -> bool:
         """Give bytes to OpenSSL. Returns True if the rest of the record may be there already."""
@@ -162,35 +184,45 @@ class Engine:
 
     def _flush(self, limit: "_Limit") -> None:
         """Send what OpenSSL has to send."""
-        with limit.holding(self._sending):
-            try:
-                while self._more():
-                    self._rest = self._rest[limit.stream.send(self._rest, 0, limit.left()) :]
-            except BlockingIOError:
-                raise ssl.SSLWantWriteError(
-                    ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)"
-                ) from None
-            except TimeoutError:
-                raise limit.over() from None
+        while True:
+            with limit.holding(self._sending):
+                try:
+                    while self._more():
+                        self._rest = self._rest[limit.stream.send(self._rest, 0, limit.left()) :]
+                except BlockingIOError:
+                    raise _want_write() from None
+                except TimeoutError:
+                    raise limit.over() from None
+            if not self._outgoing.pending:
+                return  # else a thread that read has left its bytes to this one
 
-    def _flush_now(self) -> None:
-        """Send what can be sent without waiting. An error shows itself in the next write()."""
-        if not self._sending.acquire(blocking=False):
-            return  # another thread is sending
-        try:
-            stream = self._sock()._open_description()  # type: ignore[union-attr]
-            while self._more():
-                self._rest = self._rest[stream.send(self._rest, 0, 0.0) :]
-        except OSError:
-            pass
-        finally:
-            self._sending.release()
+    def _flush_now(self) -> bool:
+        """Send what can be sent without waiting. Returns True if there is no room for the rest. An error shows itself in the next write().
+
+        If another thread is sending, that thread sends these bytes, too.
+        """
+        while (self._rest or self._outgoing.pending) and self._sending.acquire(blocking=False):
+            try:
+                stream = self._sock()._open_description()  # type: ignore[union-attr]
+                while self._more():
+                    self._rest = self._rest[stream.send(self._rest, 0, 0.0) :]
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            finally:
+                self._sending.release()
+        return False
 
     def _more(self) -> bool:
         if not self._rest:
             with self._lock:
                 self._rest = memoryview(self._outgoing.read())
         return bool(self._rest)
+
+
+def _want_write() -> ssl.SSLWantWriteError:
+    return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
 
 
 class _Limit:
@@ -203,13 +235,13 @@ class _Limit:
             self.stream.host.check()
         self.what = what
         self.timeout = sock.gettimeout()
-        self._deadline = self.stream.host.deadline(self.timeout) if self.timeout else None
+        self.deadline = self.stream.host.deadline(self.timeout) if self.timeout else None
 
     def left(self) -> float | None:
         """The seconds that are left, as a timeout for the socket. TimeoutError if there are none."""
-        if self._deadline is None:
+        if self.deadline is None:
             return self.timeout  # type: ignore[no-any-return]
-        seconds = (self._deadline - self.stream.host.clock()) / 1e9
+        seconds = (self.deadline - self.stream.host.clock()) / 1e9
         if seconds <= 0:
             raise self.over()
         return float(seconds)

@@ -1,5 +1,6 @@
 """TLS for programs that block, on the stack's loopback: ssl.SSLContext.wrap_socket under pystack.patch."""
 
+import contextlib
 import http.server
 import os
 import select
@@ -108,9 +109,10 @@ def test_the_methods_of_a_connection(patched, version):
 
 
 def test_much_data_in_both_directions_by_threads(patched):
-    """On each end one thread writes while another reads."""
+    """On each end one thread writes more than fits between them while another reads."""
     a, b = tls_pair()
-    data = os.urandom(1 << 19)
+    a.settimeout(10), b.settimeout(10)
+    data = os.urandom(1 << 22)
 
     def read(sock):
         got = bytearray()
@@ -124,6 +126,30 @@ def test_much_data_in_both_directions_by_threads(patched):
             lambda: both(lambda: b.sendall(data), lambda: read(b)),
         )
     assert result[0][1] == data and result[1][1] == data
+
+
+def test_a_reader_does_not_wait_for_room_to_send(patched):
+    """Both ends have sent all that fits. Each gets the other's data, with and without a timeout, before its own is sent."""
+    a, b = tls_pair()
+    with a, b:
+        a.settimeout(0), b.settimeout(0)
+        sent = {a: 0, b: 0}
+        quiet = 0
+        while quiet < 3:  # rounds in which there was no room for a write
+            quiet += 1
+            for sock in (a, b):
+                with contextlib.suppress(ssl.SSLWantWriteError):
+                    while True:
+                        sent[sock] += sock.send(bytes(1 << 14))
+                        quiet = 0
+            time.sleep(0.1)
+        assert len(a.recv(1000)) == 1000
+        b.settimeout(10)
+        left = sent[a]
+        while left:
+            left -= len(b.recv(min(left, 1 << 16)))
+        assert a.send(bytes(1 << 14)) == 1 << 14  # the write that had not ended
+        assert len(b.recv(1 << 14)) == 1 << 14
 
 
 def test_makefile_and_sendfile(patched, tmp_path):
