@@ -124,7 +124,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         pass
 
     def _write_to_self(self) -> None:
-        self._selector.fire()  # type: ignore[attr-defined]
+        self._selector.wake()  # type: ignore[attr-defined]
 
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Keep the handler. No signal arrives in virtual time."""

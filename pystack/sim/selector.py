@@ -58,15 +58,21 @@ class SimSelector(selectors.BaseSelector):
         self._map = _Keys(self)
         #: the wait that is under way, as the hub sees it
         self.fired = False
+        self._woken = False
         self.resume: Any = None
         self.what = "its sockets"
 
     def fire(self) -> None:
-        """End the wait that is under way, or the next one at once."""
+        """Look at the sockets that are ready, in the wait that is under way or the next one."""
         if not self.fired:
             self.fired = True
             if self.resume is not None:
                 self.resume()
+
+    def wake(self) -> None:
+        """End the wait that is under way, or the next one at once."""
+        self._woken = True
+        self.fire()
 
     # -- registering ---------------------------------------------------------------------------------------------
 
@@ -136,19 +142,32 @@ class SimSelector(selectors.BaseSelector):
         """All that is registered."""
         return list(self._interests.values())
 
+    def readiness(self, fd: int) -> int:
+        """The readiness (C.EV_...) of a registered socket."""
+        return int(self._interests[fd].watch.readiness())
+
     # -- selecting -----------------------------------------------------------------------------------------------
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See selectors.BaseSelector. With timeout 0, everything happens that is due now."""
-        net = self.net
         for interest in self._told:
             interest.notify(0)
         self._told = []
+        hub = self.net.hub
         if timeout is not None and timeout <= 0:
-            net.hub.settle()
-        elif not self.fired:
-            net.hub.park(self, None if timeout is None else net.now + -int(-min(timeout, 1e9) * 1e9 // 1))
-        self.fired = False
+            hub.settle()
+            self.fired = self._woken = False
+            return self._found()
+        deadline = None if timeout is None else self.net.now + -int(-min(timeout, 1e9) * 1e9 // 1)
+        while True:
+            in_time = hub.park(self, deadline)
+            woken, self.fired, self._woken = self._woken, False, False
+            found = self._found()
+            if found or woken or not in_time:
+                return found
+            # A socket was ready when it was registered, and is no more.
+
+    def _found(self) -> list[tuple[selectors.SelectorKey, int]]:
         found = []
         ready, self.ready = self.ready, []
         for interest in ready:
@@ -198,6 +217,8 @@ def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """select.select(), for a program on a simulated host. Exceptional conditions are not reported."""
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
     wanted: dict[int, int] = {}
     readers, writers = list(rlist), list(wlist)
     for objects, event in ((readers, READ), (writers, WRITE)):
@@ -211,7 +232,7 @@ def select(
     return read, [fileobj for fileobj in writers if found.get(_fd(fileobj), 0) & WRITE], []
 
 
-POLLIN, POLLPRI, POLLOUT = 1, 2, 4
+POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP = 1, 2, 4, 8, 16
 
 
 class Poll:
@@ -244,5 +265,10 @@ class Poll:
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """See select.poll."""
         found = self._selector.select(None if timeout is None or timeout < 0 else timeout / 1000)
-        bits = {READ: POLLIN, WRITE: POLLOUT, READ | WRITE: POLLIN | POLLOUT}
-        return [(key.fd, bits[events] & self._asked[key.fd]) for key, events in found]
+        return [(key.fd, self._mask(key.fd, events)) for key, events in found]
+
+    def _mask(self, fd: int, events: int) -> int:
+        """The bits of poll for the events of a selector. Errors and the end of both directions are reported in any case."""
+        mask = (POLLIN if events & READ else 0) | (POLLOUT if events & WRITE else 0)
+        bits = self._selector.readiness(fd)
+        return (mask & self._asked[fd]) | (POLLERR if bits & C.EV_ERR else 0) | (POLLHUP if bits & C.EV_HUP else 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import errno
 import os
 import queue
 import random
@@ -201,6 +202,28 @@ def test_select_poll_and_selectors():
 
     net, a, b = pair()
     assert net.run({a: client}) == {a: "done"}
+
+
+def test_a_wait_goes_on_if_a_socket_was_ready_only_when_it_was_registered():
+    """A socket that is not connected counts as ready. A caller takes an empty result for the timeout."""
+
+    def client():
+        sock = socket.socket()
+        sock.setblocking(False)
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        sock.connect_ex(("10.0.0.1", 5))
+        found = poll.poll(5000)
+        assert found == [(sock.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+        sock.close()
+        return time.monotonic()
+
+    net, a, b = pair()
+    assert net.run({b: client})[b] == 0.04  # two round trips: ARP, and the reset
+
+    with pytest.raises(ValueError, match="non-negative"):
+        net.run({b: lambda: select.select([], [], [], -1)})
 
 
 def test_a_socketpair_can_be_waited_for():
