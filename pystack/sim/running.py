@@ -45,9 +45,13 @@ def run(
         raise RuntimeError(
             "Network.run cannot run programs inside a coroutine, because it does not return until they have ended"
         )
+    hub = net.hub
+    if hub.running is not None:
+        raise RuntimeError(
+            f"the program {hub.running.name!r} is part of a run of this network: it cannot begin another one; use a thread"
+        )
     chosen = [_Running(net, key, fn, False) for key, fn in _each(programs)]
     chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
-    hub = net.hub
     before = hub.limit
     hub.limit = net.now + LIMIT if limit is None else limit
     with session(net):
@@ -73,10 +77,12 @@ class _Running:
 
     def __init__(self, net: Any, key: Any, fn: Program, background: bool):
         self.key = key
-        self.host = net.hosts[key] if isinstance(key, str) else key
+        self.host = net.hosts.get(key) if isinstance(key, str) else key
+        if self.host is None or getattr(self.host, "net", None) is not net:
+            raise ValueError(f"{key!r} is no host of this network, and no name of one")
         self.fn = fn
         self.background = background
-        self.is_async = inspect.iscoroutinefunction(fn)
+        self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self.done = False
         self.result: Any = None
@@ -86,7 +92,21 @@ class _Running:
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """It has ended."""
+        if error is None and not self.is_async:
+            error = _not_run(self.name, result)
         self.result, self.error, self.done = result, error, True
+
+
+def _not_run(name: str, result: Any) -> TypeError | None:
+    """The error for a plain function that has only made a coroutine or a generator, and has run nothing of it."""
+    if not (inspect.iscoroutine(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)):
+        return None
+    if not inspect.isasyncgen(result):
+        result.close()
+    return TypeError(
+        f"the program {name!r} returned {result!r}, which nobody runs: "
+        "a program is a coroutine function (async def), or a plain function without yield"
+    )
 
 
 def _each(programs: Mapping[Any, Any]) -> Iterator[tuple[Any, Program]]:

@@ -1,6 +1,7 @@
 """asyncio programs in virtual time (pystack/sim/loop.py, running.py)."""
 
 import asyncio
+import functools
 import gc
 import hashlib
 import os
@@ -228,6 +229,42 @@ def test_an_exception_ends_the_run():
         net.run({a: forever}, background={b: fail})
     with pytest.raises(TypeError, match="a program is a function"):
         net.run({a: 5})
+
+
+def test_wrong_programs_and_hosts_are_refused():
+    """An error says so, where a run would do nothing, or something on another network."""
+    pytest.importorskip("greenlet")
+    net, a, b = pair()
+    _, other, _ = pair()
+
+    async def works(number=5):
+        await asyncio.sleep(1)
+        return number
+
+    class Works:
+        async def __call__(self):
+            return await works(6)
+
+    def generator():
+        yield net.now
+
+    async def async_generator():
+        yield net.now
+
+    assert net.run({a: functools.partial(works, 7), b: Works()}) == {a: 7, b: 6}
+    for wrong in (lambda: works(), generator, async_generator):
+        with pytest.raises(TypeError, match="which nobody runs: a program is a coroutine function"):
+            net.run({a: wrong})
+    for wrong in ("nobody", 5, None, other):
+        with pytest.raises(ValueError, match="is no host of this network"):
+            net.run({wrong: works})
+
+    def again():
+        with pytest.raises(RuntimeError, match="'again' is part of a run of this network"):
+            net.run({b: works})
+        return "still here"
+
+    assert net.run({a: again}) == {a: "still here"}
 
 
 def test_nothing_stays_patched():
