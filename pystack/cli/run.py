@@ -1,5 +1,6 @@
 """`pystack run`."""
 
+import atexit
 import contextlib
 import importlib.metadata
 import os
@@ -191,9 +192,42 @@ def share_keys(settings: Settings) -> None:
 
 def join_threads() -> None:
     """Wait for the program's threads (not its daemons), as the interpreter does at its end: they need the stack."""
+    for end_workers in reversed(getattr(threading, "_threading_atexits", ())):
+        end_workers()  # of executors that the program has not shut down: they wait for work for ever
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and thread is not threading.main_thread() and not thread.daemon:
             thread.join()
+
+
+@contextlib.contextmanager
+def to_the_end() -> Iterator[None]:
+    """At the end of the block do what the interpreter does at its end, because the stack ends earlier than the interpreter.
+
+    That is to wait for threads, unless there was an exception, and to call what the program has registered with atexit.
+    """
+    calls: list[tuple[Callable[..., Any], Any, Any]] = []
+    before = atexit.register, atexit.unregister
+
+    def register(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        calls.append((function, args, kwargs))
+        return function
+
+    def unregister(function: Callable[..., Any], /) -> None:
+        calls[:] = [call for call in calls if call[0] != function]
+        before[1](function)
+
+    atexit.register, atexit.unregister = register, unregister  # type: ignore[assignment]
+    try:
+        yield
+        join_threads()
+    finally:
+        while calls:
+            function, args, kwargs = calls.pop()
+            try:
+                function(*args, **kwargs)
+            except Exception:
+                traceback.print_exc()
+        atexit.register, atexit.unregister = before
 
 
 @click.command(epilog=EXAMPLES, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -215,9 +249,8 @@ def run(settings: Settings, program: tuple[str, ...]) -> int:
     share_keys(settings)
     function, argv = find_program(program)
     with bring_up(settings, control=True) as running:
-        with patch(running):
+        with patch(running), to_the_end():
             status = run_program(function, argv)
-            join_threads()
         if running.host.failure is not None:
             echo(f"pystack: the stack stopped: {running.host.failure!r}", err=True)
             return status or 1

@@ -89,6 +89,27 @@ def test_code_errors_and_texts_for_exit(lab):
 
 @pytest.mark.kernel
 @KERNEL
+def test_what_the_interpreter_does_at_its_end_happens_on_the_stack(lab, tmp_path):
+    """An executor that nobody has shut down does not hold the end up, and sockets of atexit functions are the stack's."""
+    (tmp_path / "pool.py").write_text(
+        "from concurrent.futures import ThreadPoolExecutor\nexecutor = ThreadPoolExecutor(2)\n"
+    )
+    code = (
+        f"import atexit, socket, sys, threading; sys.path.insert(0, {str(tmp_path)!r}); import pool\n"
+        "def gone(): raise ValueError('no')\n"
+        "atexit.register(lambda text: print(text, type(socket.socket()).__module__), 'last')\n"
+        "atexit.register(gone); atexit.register(print, 'never'); atexit.unregister(print)\n"
+        "atexit.register(gone)\n"
+        "threading.Timer(0.2, print, ('thread',)).start()\n"
+        "print(pool.executor.submit(abs, -1).result())\n"
+    )
+    done = run(lab, "-c", code, timeout=15)
+    assert done.returncode == 0 and done.stdout == "1\nthread\nlast pystack.socket\n"
+    assert done.stderr.count("ValueError: no") == 2
+
+
+@pytest.mark.kernel
+@KERNEL
 def test_a_module_that_serves_until_ctrl_c(lab, start, tmp_path):
     (tmp_path / "page.txt").write_text("from a module")
     process = start("python", "-m", "http.server", "80", port=80)
