@@ -5,6 +5,7 @@ OpenSSL's generator, `time.process_time` and `time.thread_time`.
 """
 
 import errno
+import importlib
 import os
 import random
 import select
@@ -72,7 +73,29 @@ _TIME = {
     "localtime": _with_seconds(time.localtime),
     "ctime": _with_seconds(time.ctime),
 }
-_strftime = time.strftime
+_strftime, _asctime, _clock_gettime_ns = time.strftime, time.asctime, time.clock_gettime_ns
+_CLOCKS = {
+    **dict.fromkeys(("CLOCK_REALTIME", "CLOCK_REALTIME_COARSE", "CLOCK_TAI"), _day_ns),
+    **dict.fromkeys(
+        ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_MONOTONIC_COARSE", "CLOCK_BOOTTIME"),
+        lambda host: host.net.now,
+    ),
+}
+_READ_CLOCK: dict[int, Callable[[Any], int]] = {
+    getattr(time, name): read for name, read in _CLOCKS.items() if hasattr(time, name)
+}
+
+
+def _gettime_ns(host: Any, clock: int) -> int:
+    read = _READ_CLOCK.get(clock)
+    return _clock_gettime_ns(clock) if read is None else int(read(host))
+
+
+_TIME["clock_gettime_ns"] = either(time.clock_gettime_ns, _gettime_ns)
+_TIME["clock_gettime"] = either(time.clock_gettime, lambda host, clock: _gettime_ns(host, clock) / 1e9)
+_TIME["asctime"] = either(
+    time.asctime, lambda host, when=None: _asctime(_TIME["localtime"]() if when is None else when)
+)
 _TIME["strftime"] = either(
     time.strftime, lambda host, form, when=None: _strftime(form, _TIME["localtime"]() if when is None else when)
 )
@@ -164,16 +187,24 @@ def _select() -> list[Replacement]:
 
 
 def _no_process(host: Any, *args: Any, **kwargs: Any) -> Any:
+    """In the place of what starts a process."""
     raise OSError(errno.EOPNOTSUPP, f"the simulated host {host.name!r} has no processes: they would run in real time")
 
 
-_POPEN = either(subprocess.Popen.__init__, lambda host, *args, **kwargs: _no_process(host))
-_FORK = either(os.fork, _no_process)
+#: all of os, and the function by which subprocess and multiprocessing start a program
+_STARTERS = {
+    (module, name): either(getattr(importlib.import_module(module), name), _no_process)
+    for module, name in (
+        ("os", "fork"), ("os", "forkpty"), ("os", "system"), ("os", "posix_spawn"), ("os", "posix_spawnp"),
+        ("os", "execv"), ("os", "execve"), ("_posixsubprocess", "fork_exec"),
+    )
+}  # fmt: skip
+_POPEN = either(subprocess.Popen.__init__, _no_process)
 
 
 @group("processes")
 def _processes() -> list[Replacement]:
-    return [("subprocess:Popen", "__init__", _POPEN), ("os", "fork", _FORK)]
+    return [("subprocess:Popen", "__init__", _POPEN), *((*name, value) for name, value in _STARTERS.items())]
 
 
 # -- event loops (pystack/loops.py) ------------------------------------------------------------------------------

@@ -126,6 +126,10 @@ class SimRLock:
     def _is_owned(self) -> bool:
         return self._owner == self._me()
 
+    def _recursion_count(self) -> int:
+        """How often the caller has it (multiprocessing asks)."""
+        return self._count if self._is_owned() else 0
+
     def _release_save(self) -> tuple[int, int]:
         state = (self._count, self._owner)
         self._count = self._owner = 0

@@ -89,6 +89,16 @@ def test_the_clocks_are_the_networks():
     assert loop_time == monotonic == 1.5 and wall == net.epoch + 1_500_000_000 and year == 2026
     assert abs(time.time() - wall / 1e9) > 1000
 
+    async def look_in_other_ways():
+        return (
+            time.asctime(), time.asctime((2000, 1, 2, 3, 4, 5, 6, 2, 0)), time.clock_gettime(time.CLOCK_MONOTONIC),
+            time.clock_gettime_ns(time.CLOCK_REALTIME), time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) > 0,
+        )  # fmt: skip
+
+    assert net.run({b: look_in_other_ways})[b] == (
+        time.asctime(time.localtime(wall / 1e9)), "Sun Jan  2 03:04:05 2000", 1.5, wall, True,
+    )  # fmt: skip
+
 
 def test_datagram_endpoints_use_the_stack():
     net, a, b = pair()

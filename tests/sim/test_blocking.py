@@ -3,7 +3,9 @@
 import asyncio
 import concurrent.futures
 import errno
+import multiprocessing
 import os
+import pty
 import queue
 import random
 import select
@@ -334,7 +336,14 @@ def test_processes_are_refused_and_programs_that_never_wait_are_noticed(monkeypa
     net, a, b = pair()
 
     def program():
-        for call in (os.fork, lambda: subprocess.run(["true"])):
+        spawn = multiprocessing.get_context("spawn")
+        calls = [
+            os.fork, lambda: os.forkpty()[0] or os._exit(0), lambda: pty.fork()[0] or os._exit(0), lambda: subprocess.run(["true"]), lambda: os.system("true"), lambda: os.popen("true"),
+            lambda: os.posix_spawn("/bin/true", ["true"], {}), lambda: os.execvp("/no/such", ["x"]),
+            lambda: os.spawnlp(os.P_WAIT, "true", "true"), lambda: multiprocessing.Process(target=print).start(),
+            lambda: spawn.Process(target=print).start(),
+        ]  # fmt: skip
+        for call in calls:
             with pytest.raises(OSError, match="'server' has no processes"):
                 call()
 
