@@ -22,6 +22,10 @@ except ImportError:  # the extra `sim`
     _greenlet = None  # type: ignore[assignment]
 
 
+#: what is raised in a program to end it
+Exit: type[BaseException] = GeneratorExit if _greenlet is None else _greenlet.GreenletExit
+
+
 def available() -> bool:
     """Whether greenlet is installed."""
     return _greenlet is not None
@@ -74,6 +78,8 @@ class Green:
         self.hub.programs.remove(self)
         for call in self.ended:
             call()
+        if isinstance(self.error, KeyboardInterrupt) and not self.hub.ending:
+            raise self.error  # in the code that steps the network: nobody may look at how a thread ended
 
     def switch(self) -> None:
         """Run the program until it waits. Only the code that steps the network calls this."""

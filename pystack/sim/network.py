@@ -212,11 +212,12 @@ class Network(Scheduler):
 
         return running.run(self, until, **options)
 
-    def loop_factory(self, host: SimHost, schedule: object = None) -> Callable[[], Any]:
-        """A loop factory for asyncio.Runner: a loop in virtual time, whose tasks belong to `host`."""
-        from pystack.sim.running import SimLoop
+    def loop_factory(self, host: SimHost | str, schedule: object = None) -> Callable[[], Any]:
+        """A loop factory for asyncio.Runner: a loop in virtual time, whose tasks belong to `host`, a host or its name."""
+        from pystack.sim.running import SimLoop, find_host
 
-        return lambda: SimLoop(self, schedule, host)
+        found = find_host(self, host)
+        return lambda: SimLoop(self, schedule, found)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

@@ -72,14 +72,20 @@ def run(
     return {key: _results(chosen, key, isinstance(fn, list)) for key, fn in programs.items()}
 
 
+def find_host(net: Any, key: Any) -> Any:
+    """The host of a network by its name, or the host itself. ValueError: it is not in this network."""
+    host = net.hosts.get(key) if isinstance(key, str) else key
+    if host is None or getattr(host, "net", None) is not net:
+        raise ValueError(f"{key!r} is no host of this network, and no name of one")
+    return host
+
+
 class _Running:
     """One program of a run, and how it ended."""
 
     def __init__(self, net: Any, key: Any, fn: Program, background: bool):
         self.key = key
-        self.host = net.hosts.get(key) if isinstance(key, str) else key
-        if self.host is None or getattr(self.host, "net", None) is not net:
-            raise ValueError(f"{key!r} is no host of this network, and no name of one")
+        self.host = find_host(net, key)
         self.fn = fn
         self.background = background
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004

@@ -12,6 +12,7 @@ from contextvars import Context
 from typing import Any
 
 from pystack.patching import Replacement, group
+from pystack.sim import green
 from pystack.sim.blocking import either
 from pystack.sim.hub import Signal
 from pystack.sim.selector import here
@@ -162,10 +163,12 @@ def _start(host: Any, thread: Any) -> None:
 def _bootstrap(thread: Any) -> None:
     try:
         thread.run()
-    except Exception:
-        thread._invoke_excepthook(thread)
+    except (green.Exit, KeyboardInterrupt):
+        raise
     except SystemExit:
         pass
+    except BaseException:
+        thread._invoke_excepthook(thread)
 
 
 def _join(thread: Any, timeout: float | None = None) -> None:
@@ -195,14 +198,23 @@ _thread_is_alive = threading.Thread.is_alive
 def _thread_of(host: Any) -> Any:
     """threading.current_thread: a program has a thread object of its own, which is not the main thread."""
     program = host.net.hub.running
-    if program is None:
-        return _current_thread()
+    return _current_thread() if program is None else _appearance(program)
+
+
+def _appearance(program: Any) -> Any:
+    """The thread object of a program."""
     if program.thread is None:
         program.thread = thread = threading.Thread(name=program.name, daemon=True)
         thread._pystack_program = program  # type: ignore[attr-defined]
         thread._ident = program.number  # type: ignore[attr-defined]
         thread._started.set()  # type: ignore[attr-defined]
     return program.thread
+
+
+def _threads_of(host: Any) -> list[Any]:
+    """threading.enumerate: the main thread, in which coroutines run, and the programs of the host."""
+    programs = [program for program in host.net.hub.programs if program.host is host]
+    return [threading.main_thread(), *(_appearance(program) for program in programs)]
 
 
 def _ident_of(host: Any) -> int:
@@ -219,6 +231,8 @@ _THREADING: dict[str, Any] = {
     "_allocate_lock": _LOCK,
     "RLock": _RLOCK,
     "current_thread": either(_current_thread, _thread_of),
+    "enumerate": either(threading.enumerate, _threads_of),
+    "active_count": either(threading.active_count, lambda host: len(_threads_of(host))),
     "get_ident": either(_get_ident, _ident_of),
     # It asks current_thread, and is right for all threads.
     "local": _threading_local.local,

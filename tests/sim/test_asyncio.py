@@ -269,6 +269,11 @@ def test_wrong_programs_and_hosts_are_refused():
         with pytest.raises(ValueError, match="is no host of this network"):
             net.run({wrong: works})
 
+        with pytest.raises(ValueError, match="is no host of this network"):
+            net.loop_factory(wrong)
+    with asyncio.Runner(loop_factory=net.loop_factory("client")) as runner:
+        assert runner.run(works(8)) == 8
+
     def again():
         with pytest.raises(RuntimeError, match="'again' is part of a run of this network"):
             net.run({b: works})

@@ -10,6 +10,7 @@ import queue
 import random
 import select
 import selectors
+import signal
 import socket
 import subprocess
 import threading
@@ -180,6 +181,46 @@ def test_threads_locks_queues_and_executors():
     found, got, end, idents = net.run({a: program})[a]
     assert found == [(0, 3.5), (1, 4.5), (2, 5.5)] and got == [0, 1, 2] and idents == 4
     assert end == 5.75 + 2 + 1
+
+
+def test_threads_are_listed_and_their_errors_are_shown(monkeypatch):
+    class Other(BaseException):
+        pass
+
+    def fail(error):
+        raise error
+
+    def program():
+        shown = []
+        monkeypatch.setattr(threading, "excepthook", lambda args: shown.append(args.exc_type))
+        thread = threading.Thread(target=time.sleep, args=(1,), name="sleeper")
+        thread.start()
+        assert threading.active_count() == 3 and threading.current_thread() in threading.enumerate()
+        assert [one.name for one in threading.enumerate()] == ["MainThread", "program", "sleeper"]
+        thread.join()
+        assert threading.active_count() == 2
+        for error in (ValueError(), Other(), SystemExit()):
+            thread = threading.Thread(target=fail, args=(error,))
+            thread.start()
+            thread.join()
+        return shown
+
+    net, a, b = pair()
+    assert net.run({a: program}, background={b: lambda: time.sleep(9)})[a] == [ValueError, Other]
+
+
+def test_an_interrupt_in_a_thread_ends_the_run():
+    """Ctrl-C reaches the code that runs at that moment, which may be a thread of a program."""
+
+    def program():
+        thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
+        thread.start()
+        time.sleep(1)
+
+    net, a, b = pair()
+    with pytest.raises(KeyboardInterrupt):
+        net.run({a: program})
+    assert net.hub.programs == [] and net.now == 0
 
 
 def test_select_poll_and_selectors():
