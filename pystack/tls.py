@@ -15,6 +15,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack import socket as _ours
+from pystack.runtime.sockethost import LONGEST
 from pystack.sockets.handles import lookup, token
 from pystack.sockets.sockbase import SocketBase
 
@@ -188,7 +189,7 @@ class Engine:
             with limit.holding(self._sending):
                 try:
                     while self._more():
-                        self._rest = self._rest[limit.stream.send(self._rest, 0, limit.left()) :]
+                        self._rest = self._rest[limit.stream.send(self._rest, 0, limit.for_a_part()) :]
                 except BlockingIOError:
                     raise _want_write() from None
                 except TimeoutError:
@@ -245,6 +246,14 @@ class _Limit:
         if seconds <= 0:
             raise self.over()
         return float(seconds)
+
+    def for_a_part(self) -> float | None:
+        """As `left`, to send as much as there is room for.
+
+        A send without a timeout takes all. If a signal handler raises an error in it, nobody knows how much it took.
+        """
+        seconds = self.left()
+        return LONGEST if seconds is None and self.stream.sndtimeo is None else seconds
 
     def over(self) -> TimeoutError:
         """The error to raise when no time is left."""

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import os
 import select
+import signal
 import socket
 import ssl
 import threading
@@ -150,6 +151,40 @@ def test_a_reader_does_not_wait_for_room_to_send(patched):
             left -= len(b.recv(min(left, 1 << 16)))
         assert a.send(bytes(1 << 14)) == 1 << 14  # the write that had not ended
         assert len(b.recv(1 << 14)) == 1 << 14
+
+
+def test_an_interrupted_write_leaves_the_records_whole(patched):
+    """A signal handler raises an error while a write waits in the middle of a record. The next write begins with what is left of it."""
+
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(*args):
+        raise Interrupt
+
+    a, b = tls_pair()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with a, b:
+            a.settimeout(None)
+            b.settimeout(10)
+            sent = 0
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(Interrupt):
+                while True:
+                    sent += a.send(bytes(1 << 14))
+
+            def read():
+                got = bytearray()
+                while not got.endswith(b"end"):
+                    got += b.recv(1 << 16)
+                return len(got)
+
+            # OpenSSL had taken the interrupted write.
+            assert both(lambda: a.sendall(b"end"), read)[1] == sent + (1 << 14) + 3
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_makefile_and_sendfile(patched, tmp_path):
