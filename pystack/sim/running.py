@@ -116,6 +116,8 @@ def _not_run(name: str, result: Any) -> TypeError | None:
 
 
 def _each(programs: Mapping[Any, Any]) -> Iterator[tuple[Any, Program]]:
+    if not isinstance(programs, Mapping):
+        raise TypeError(f"the programs of a run are a mapping, {{host: program}}, not {programs!r}")
     for key, fn in programs.items():
         for one in fn if isinstance(fn, list) else [fn]:
             if not callable(one):

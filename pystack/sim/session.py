@@ -25,14 +25,14 @@ def session(net: Any) -> Iterator[None]:
     """
     global _thread
     hub = net.hub
-    if hub.sessions:
-        yield
-        return
     me = get_ident()
     if _thread not in (0, me):
         raise RuntimeError(
             "another thread runs programs in virtual time: a process can do that in one thread at a time"
         )
+    if hub.sessions:
+        yield
+        return
     outer, _thread = _thread, me
     with hold(*GROUPS):
         before = random.getstate()

@@ -265,6 +265,11 @@ def test_wrong_programs_and_hosts_are_refused():
     for wrong in (lambda: works(), generator, async_generator):
         with pytest.raises(TypeError, match="which nobody runs: a program is a coroutine function"):
             net.run({a: wrong})
+    for wrong in (works, 5.0, [works]):
+        with pytest.raises(TypeError, match="{host: program}"):
+            net.run(wrong)
+        with pytest.raises(TypeError, match="{host: program}"):
+            net.run({a: works}, background=wrong)
     for wrong in ("nobody", 5, None, other):
         with pytest.raises(ValueError, match="is no host of this network"):
             net.run({wrong: works})
