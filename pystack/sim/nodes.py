@@ -94,7 +94,8 @@ class SimHost(VirtualHost):
             deadline = self.poll_timeout()
         finally:
             self._draining = False
-        if deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
+        # A host that is off or frozen has no timers, and its deadline may have passed long ago. `thaw` and `boot` set the timer again.
+        if self.up and deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
             self._wake_at = deadline
             self.net.at(deadline, self._timer, deadline)
         if self.net.frame_probe is not None:

@@ -68,6 +68,35 @@ def test_a_host_that_stops_answering_and_goes_on():
     assert 6 * S < took < 14 * S
 
 
+@pytest.mark.parametrize("fault", ["freeze", "crash"])
+def test_a_program_goes_on_to_send_while_its_host_is_frozen_or_off(fault):
+    """The host's deadline passes without a timer. The next call used to set a timer in the past, which ended the run."""
+    lab = lab_net(D)
+    client, server = lab.connected()
+    start = lab.net.now
+    if fault == "freeze":
+        Schedule(lab.net).freeze(start, lab.a, until=start + 20 * S)
+    else:
+        Schedule(lab.net).crash(start, lab.a)
+
+    def program():
+        for _ in range(10):
+            yield client.sendall(b"x" * 100)
+            yield sleep(S)
+        client.close()
+
+    def read():
+        return (yield server.recv_all())
+
+    lab.spawn(program())
+    waiting = lab.spawn(read())
+    lab.net.run(start + 200 * S)
+    if fault == "freeze":
+        assert waiting.value == b"x" * 1000
+    else:
+        assert not waiting.finished()
+
+
 def test_connect_to_a_host_that_does_not_answer():
     lab = lab_net(D, tcp_syn_retries=2, tcp_syn_linear_timeouts=0)
     lab.listener()
