@@ -132,6 +132,12 @@ class SimHost(VirtualHost):
         self.receive(port.iface, frame)
         self.pump()
 
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+        """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
+        if getattr(target, "core", self.stack) is not self.stack:
+            return fn(target, *args, self.net.now)
+        return super().call(fn, target, *args)
+
     def poll_transmit(self) -> Transmit | None:
         """The next frame to send, or None."""
         now = self.net.now

@@ -201,3 +201,20 @@ def test_a_reboot_is_recorded_and_replayed(tmp_path):
         net.run(10 * S)
         assert net.recorder.hosts == 3  # a, b, and b after its boot
     assert replay(path).frames > 5
+
+
+def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
+    """Its calls went into the recording of the new stack, which has no such socket, so that the replay failed."""
+    path = str(tmp_path / "outlived.pytrace")
+    with Network(seed=4) as net:
+        net.record(path)
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+        old = datagram(b)
+        Schedule(net).reboot(S, b, after=S)
+        for time in (0, 1500 * MS, 3 * S):
+            net.at(time, lambda: old.sendto(b"hello", "10.0.0.1", 9))
+        net.at(4 * S, lambda: datagram(b).sendto(b"hello", "10.0.0.1", 9))
+        net.run(10 * S)
+        assert a.counters.nonzero()["UdpNoPorts"] == 2  # the first one and the last one
+    assert replay(path).frames > 5
