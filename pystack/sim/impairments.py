@@ -1,4 +1,7 @@
-"""What a channel can do besides independent loss: loss in bursts, and a rate and a delay that follow a trace."""
+"""What a channel can do besides independent loss: loss in bursts, and a rate and a delay that follow a trace.
+
+`check_setting` says which values the settings of a channel may have.
+"""
 
 import os
 from bisect import bisect_right
@@ -10,6 +13,13 @@ from pystack.sim.units import parse_rate, parse_time
 #: bounds of a trace: it may come from somewhere else
 MAX_ROWS = 1_000_000
 MAX_BYTES = 64 << 20
+
+#: the largest number that a setting of a channel may have; times of the clock are added to it
+_MOST = 1 << 62
+_TIMES = ("delay", "jitter", "reorder_delay")
+_NUMBERS = ("rate", "mtu", "overhead")
+_BOUNDS = ("queue", "queue_bytes", "mark")
+_PROBABILITIES = ("loss", "reorder", "duplicate", "corrupt")
 
 Row = tuple[int, int | None, int]
 
@@ -149,3 +159,24 @@ def _check_row(row: Row, before: list[Row]) -> None:
         )
     if before and time <= before[-1][0]:
         raise ValueError(f"the time {time} ns does not come after {before[-1][0]} ns")
+
+
+def check_setting(name: str, value: object) -> None:
+    """ValueError if a setting of a channel (see Channel) cannot have this value, which would fail or mislead at a later frame."""
+    whole = isinstance(value, int) and 0 <= value <= _MOST
+    if name in _TIMES:
+        allowed, what = whole, "an int of ns, from 0 to 2**62"
+    elif name in _NUMBERS:
+        allowed, what = whole, "an int from 0 to 2**62"
+    elif name in _BOUNDS:
+        allowed, what = whole or value is None, "an int from 0 to 2**62, or None"
+    elif name in _PROBABILITIES:
+        allowed, what = isinstance(value, int | float) and 0 <= value <= 1, "a probability from 0 to 1"
+    elif name == "burst":
+        allowed, what = value is None or isinstance(value, Burst), "a Burst, or None"
+    elif name == "trace":
+        allowed, what = value is None or isinstance(value, LinkTrace), "a LinkTrace, or None"
+    else:
+        allowed, what = isinstance(value, bool), "True or False"
+    if not allowed:
+        raise ValueError(f"{name}={str(value)[:40]}: write {what}")

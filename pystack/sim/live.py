@@ -48,7 +48,7 @@ def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise ValueError(f"{key}: {error}") from None
         _check(key, value)
         out[key] = back[key] = value
-    Channel().set(**out)  # a TypeError names what it does not know
+    Channel().set(**out)  # an error names what it does not know, or what is not allowed
     return out, back
 
 

@@ -393,3 +393,20 @@ def test_a_process_without_descriptors_loses_frames_and_goes_on(tmp_path):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert got(left) == FRAME
         assert left.send(tx()) and got(right) == FRAME
+
+
+@pytest.mark.parametrize("link", [{"burst": 0.05}, {"jitter": 10**25}, {"reorder": 0.5, "reorder_delay": 0.03}])
+def test_a_wrong_setting_of_a_link_does_not_end_the_stack(link):
+    left, right = pair()
+    with right, pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a", link={"delay": "1ms"}) as a:
+        with pytest.raises(ValueError):
+            a.change_link(**link)
+        with a.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", ("10.9.0.2", 9))
+        limit = time.monotonic() + 20
+        while right.recv() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        assert a.host.failure is None
+    left, right = pair()
+    with right, pytest.raises(ValueError):
+        pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a", link=link)
