@@ -54,7 +54,10 @@ def make(settings: "Settings", netns: "Namespace | None", mac: int | None) -> "D
 
         path, _, peer = settings.link.partition(",")
         options: dict[str, Any] = {} if settings.mtu is None else {"mtu": settings.mtu}
-        return UnixDevice(path, peer or None, settings.device, mac=mac, **options)
+        try:
+            return UnixDevice(path, peer or None, settings.device, mac=mac, **options)
+        except ValueError as error:
+            raise click.UsageError(f"--link {settings.link}: {error}") from None
     if settings.packet is not None:
         from pystack.phy.packet import PacketDevice
 

@@ -58,6 +58,8 @@ class UnixDevice(MessageDevice):
         for each in (self.path, self.peer):
             if len(os.fsencode(each)) > _LONGEST:
                 raise OSError(errno.ENAMETOOLONG, f"the path of a UNIX socket has at most {_LONGEST} bytes", each)
+        if self.path == self.peer:
+            raise ValueError(f"the two ends of a cable need different paths, not both {self.path}")
         self._out: KernelSocket | None = None
         self._in: KernelSocket | None = None
         self._pid = os.getpid()
@@ -73,6 +75,7 @@ class UnixDevice(MessageDevice):
         try:
             self._ready = _epoll()
         except OSError:
+            os.unlink(self.path)
             self._door.close()
             raise
         self._ready.register(self._door.fileno(), select.EPOLLIN)
@@ -175,9 +178,8 @@ def _listen(path: str) -> KernelSocket:
         try:
             door.bind(path)
         except OSError as exc:
-            if exc.errno == errno.EADDRINUSE:
-                raise OSError(exc.errno, f"{path} is in use, or is not a socket's file", path) from None
-            raise
+            text = "the file is in use" if exc.errno == errno.EADDRINUSE else os.strerror(exc.errno or 0)
+            raise OSError(exc.errno, text, path) from None
         door.listen(4)
     except BaseException:
         door.close()
@@ -186,13 +188,14 @@ def _listen(path: str) -> KernelSocket:
 
 
 def _stale(path: str) -> bool:
-    """Return True if `path` is the file of a socket that no longer exists.
+    """Return True if `path` is the file of a socket that no longer exists, and False if it is in use or does not exist.
 
+    Raises FileExistsError if it is not the file of a socket, and PermissionError if this user may not connect to it.
     The question is put with a datagram socket, which a listener of another type does not notice.
     """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return False
+            raise FileExistsError(errno.EEXIST, "the file is not a socket", path)
     except FileNotFoundError:
         return False
     probe = KernelSocket(AF_UNIX, SOCK_DGRAM)
@@ -200,6 +203,8 @@ def _stale(path: str) -> bool:
         probe.connect(path)
     except ConnectionRefusedError:
         return True
+    except PermissionError as exc:
+        raise PermissionError(exc.errno, "this user may not connect to the socket", path) from None
     except OSError:
         return False
     finally:

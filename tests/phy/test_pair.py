@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import socket as kernel
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -236,9 +238,62 @@ def test_a_path_is_replaced_only_if_nothing_is_bound(tmp_path):
             assert os.path.exists(path)
         os.unlink(path)
     Path(path).write_text("a file")
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(FileExistsError, match="not a socket"):
         UnixDevice(path, "b")
     assert Path(path).read_text() == "a file"
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "link to a cable"])
+def test_one_path_that_is_no_socket_is_refused(tmp_path, kind):
+    """The device listened at PATH.peer instead, and waited for ever for a peer that could not come."""
+    path = tmp_path / "a"
+    with UnixDevice(str(tmp_path / "other")):
+        if kind == "file":
+            path.write_text("a file")
+        elif kind == "directory":
+            path.mkdir()
+        else:
+            path.symlink_to(tmp_path / ("nothing" if kind == "dangling link" else "other"))
+        with pytest.raises(FileExistsError, match="not a socket") as info:
+            UnixDevice(str(path))
+        assert info.value.filename == str(path) and not (tmp_path / "a.peer").exists()
+
+
+def test_both_ends_at_one_path_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="different paths"):
+        UnixDevice(str(tmp_path / "a"), str(tmp_path / "x" / ".." / "a"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_of_a_missing_folder_names_the_path(tmp_path):
+    with pytest.raises(FileNotFoundError) as info:
+        UnixDevice(str(tmp_path / "no" / "a"))
+    assert info.value.filename == str(tmp_path / "no" / "a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_cable_of_another_user_is_refused():
+    """The device listened at PATH.peer instead, and waited for ever."""
+    folder = tempfile.mkdtemp()
+    try:
+        os.chmod(folder, 0o777)
+        mask = os.umask(0o077)
+        with UnixDevice(folder + "/a"):
+            os.umask(mask)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    os.seteuid(65534)
+                    UnixDevice(folder + "/a")
+                except PermissionError as exc:
+                    code = 0 if exc.filename == folder + "/a" and "may not connect" in str(exc) else 2
+                finally:
+                    os._exit(code)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert os.listdir(folder) == ["a"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_question_whether_a_path_is_in_use_does_not_disturb_the_link(tmp_path):
@@ -341,6 +396,18 @@ def test_two_commands_link_by_one_path(tmp_path):
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=20)
     assert not (tmp_path / "cable").exists() and not (tmp_path / "cable.peer").exists()
+
+
+@pytest.mark.parametrize(
+    ("link", "status", "error"),
+    [(".", 1, "not a socket"), ("a,a", 2, "different paths"), ("no/a", 1, "no/a"), (",a", 2, "needs the path")],
+)
+def test_a_command_with_a_path_that_cannot_be_an_end(tmp_path, link, status, error):
+    command = [sys.executable, "-m", "pystack.cli", "ping", "--link", link, "-a", "10.9.0.2/24", "-c", "1", "10.9.0.1"]
+    env = {**os.environ, **path()}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status and error in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def path():
