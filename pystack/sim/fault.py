@@ -18,6 +18,8 @@ from pystack_c.packet import Transmit
 _CLOCK_MONOTONIC = 1
 #: the most bytes that one direction holds until their time comes: a link of 10 Gbit/s with a delay of 50 ms holds 62.5 MB
 MOST_HELD = 64 << 20
+#: the most frames that one call of `recv` takes from the device, so that a flood of frames that are lost or held does not keep the driver
+BATCH = 64
 #: the directions in `held`
 _IN, _OUT = 0, 1
 #: as in netem: without a bound, a queue in front of a slow link would grow for ever
@@ -96,9 +98,15 @@ class FaultDevice(Wrapper):
         return min(times, default=None)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame whose time has come. Frames to send are sent if their time has come."""
+        """The next frame whose time has come. Frames to send are sent if their time has come.
+
+        None may also mean that BATCH frames were taken and more wait. The descriptor is still readable then.
+        """
         now = self.clock()
-        while (got := self.device.recv()) is not None:
+        for _ in range(BATCH):
+            got = self.device.recv()
+            if got is None:
+                break
             for at, data in self.inbound.send(got[0][got[1] :], now):
                 if self._fits(_IN, data):
                     heapq.heappush(self._arriving, (at, self._order, data))

@@ -151,6 +151,27 @@ def test_the_bytes_that_a_direction_holds_are_bounded(monkeypatch):
     device.close()
 
 
+def test_a_flood_of_frames_that_are_lost_or_held_does_not_keep_the_driver():
+    """One call of recv took frames from the device for as long as any came."""
+
+    class Flooded(Card):
+        taken = 0
+
+        def recv(self):
+            self.taken += 1
+            return (b"x" * 60, 0, 0, 0) if self.taken < 10_000 else None
+
+    for inbound in (Channel(loss=1.0), Channel(delay=S)):
+        flooded = Flooded(files=False)
+        device = FaultDevice(flooded, inbound=inbound, outbound=Channel(), clock=lambda: 0)
+        assert device.recv() is None and flooded.taken == fault.BATCH
+        device.close()
+    device = FaultDevice(flooded, inbound=Channel(), outbound=Channel(), clock=lambda: 0)
+    flooded.taken = 10_000 - 100
+    assert sum(device.recv() is not None for _ in range(200)) == 99
+    device.close()
+
+
 def test_a_held_back_frame_wakes_the_driver(card):
     device = FaultDevice(card, inbound=Channel(delay=30 * MS), outbound=Channel())
     poll = select.poll()
