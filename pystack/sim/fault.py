@@ -78,8 +78,15 @@ class FaultDevice(Wrapper):
             self._epoll.register(self._timer.fd, select.EPOLLIN)
 
     def change(self, link: LinkSettings) -> None:
-        """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names."""
+        """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names.
+
+        A trace begins now.
+        """
         out, back = directions(link)
+        trace = out.get("trace")
+        if trace is not None:
+            # The clock counts from the start of the machine, and is the same for both directions.
+            out["trace"] = back["trace"] = trace.starting(self.clock() + trace.start)
         self.outbound.set(**out)
         self.inbound.set(**back)
 
@@ -170,7 +177,7 @@ def faulty(device: Device, link: LinkSettings, seed: int) -> FaultDevice:
     channels = []
     for name, settings in zip(("out", "in"), directions(link), strict=True):
         bounded = "queue" in settings or "queue_bytes" in settings
-        channel = Channel(seed, f"link/{name}", queue=None if bounded else QUEUE, kind=device.kind)
-        channel.set(**settings)
-        channels.append(channel)
-    return FaultDevice(device, outbound=channels[0], inbound=channels[1])
+        channels.append(Channel(seed, f"link/{name}", queue=None if bounded else QUEUE, kind=device.kind))
+    faults = FaultDevice(device, outbound=channels[0], inbound=channels[1])
+    faults.change(link)
+    return faults
