@@ -169,6 +169,47 @@ def test_a_crash_is_for_ever():
     assert not lab.b.up
 
 
+def test_a_host_comes_back_after_the_last_of_overlapping_reboots():
+    """It came back after the first one, and was booted a second time while it ran."""
+    net = Network()
+    a = net.host("a")
+    plan = Schedule(net)
+    plan.reboot(S, a, after=9 * S)
+    plan.reboot(2 * S, a, after=S)
+    plan.reboot(20 * S, a)
+    seen = []
+    for time in (2, 4, 9, 10, 20):
+        net.run(time * S)
+        seen.append((a.up, a.boots))
+    assert seen == [(False, 0), (False, 0), (False, 0), (True, 1), (True, 2)]
+
+
+def test_what_cannot_be_scheduled_is_an_error_at_once():
+    """Names instead of hosts and links, and times with fractions, were errors in the middle of the run."""
+    net, other = Network(), Network()
+    a, b, stranger = net.host("a"), net.host("b"), other.host("a")
+    link = net.link(a, b)
+    plan = Schedule(net)
+    for error, fault in (
+        ("'a-b' is not in this network; there are a-b", lambda: plan.cut(S, "a-b")),
+        ("'b' is not in this network; there are a, b", lambda: plan.freeze(S, "b")),
+        ("'b' is not in this network", lambda: plan.crash(S, a, "b")),
+        ("<SimHost a> is not in this network", lambda: plan.reboot(S, stranger)),
+    ):
+        with pytest.raises(ValueError, match=error):
+            fault()
+    for fault in (
+        lambda: plan.cut(1.5 * S, link),
+        lambda: plan.cut(S, link, until=2.5 * S),
+        lambda: plan.reboot(S, a, after=0.5 * S),
+        lambda: plan.crash(0.5, a),
+        lambda: plan.freeze(S, a, until="2s"),
+    ):
+        with pytest.raises(TypeError, match="int of ns"):
+            fault()
+    assert len(net) == 0
+
+
 def test_a_partition_cuts_the_links_between_the_groups():
     net = Network()
     a, b, c = (net.host(name) for name in "abc")
