@@ -53,7 +53,12 @@ class Burst:
         """The chain without loss in the good state that loses this part of all frames, in bursts of this mean length (at least 1)."""
         if not 0 <= loss < 1 or length < 1:
             raise ValueError(f"loss={loss}, length={length}: the loss is below 1, and a burst has at least 1 frame")
-        return cls(p=loss / (length * (1 - loss)), r=1 / length)
+        p = loss / (length * (1 - loss))
+        if p > 1 + 1e-9:
+            raise ValueError(
+                f"loss={loss}, length={length}: with this loss, a burst has at least {loss / (1 - loss):.4g} frames"
+            )
+        return cls(p=min(p, 1.0), r=1 / length)  # 0.9 and 9 are a little above 1 in binary
 
     def mean_loss(self) -> float:
         """The part of the frames that is lost in the long run."""
@@ -92,6 +97,8 @@ class LinkTrace:
             checked.append(row)
         if not checked:
             raise ValueError("a trace needs a row")
+        if not all(isinstance(time, int) and abs(time) <= _MOST for time in (repeat, start)):
+            raise ValueError("repeat and start are ints of ns, up to 2**62")
         if repeat and repeat <= checked[-1][0]:
             raise ValueError(
                 f"a trace cannot be repeated after {repeat} ns: its last row begins at {checked[-1][0]} ns"
@@ -157,6 +164,8 @@ def _check_row(row: Row, before: list[Row]) -> None:
         raise ValueError(
             f"{row!r}: a rate is at least 1 bit/s (cut the link if nothing shall pass), or None for no bound"
         )
+    if max(time, rate or 0, delay) > _MOST:
+        raise ValueError("a row has numbers up to 2**62")
     if before and time <= before[-1][0]:
         raise ValueError(f"the time {time} ns does not come after {before[-1][0]} ns")
 
