@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.style import echo
+
 if TYPE_CHECKING:
     from pystack.cli.common import Settings
     from pystack.kernel.netns import Namespace
@@ -59,7 +61,15 @@ def make(settings: "Settings", netns: "Namespace | None", mac: int | None) -> "D
         except ValueError as error:
             raise click.UsageError(f"--link {settings.link}: {error}") from None
     if settings.packet is not None:
+        from pystack.kernel.netns import is_up
         from pystack.phy.packet import PacketDevice
 
-        return PacketDevice(settings.packet, netns, mac=mac)
+        device = PacketDevice(settings.packet, netns, mac=mac)
+        if not is_up(settings.packet, netns):
+            name = settings.packet
+            echo(
+                f"pystack: {name} is down, so no frame passes; switch it on as root: ip link set dev {name} up",
+                err=True,
+            )
+        return device
     return None
