@@ -76,6 +76,8 @@ class Network(Scheduler):
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
+        #: the faults of schedules that hold now, by their kind and the name of the link or host
+        self.faults: dict[str, dict[str, int]] = {}
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
         self._stack_class = stack_class

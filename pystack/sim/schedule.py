@@ -20,9 +20,10 @@ class Schedule:
 
     def __init__(self, net: Network):
         self.net = net
-        self._cuts: dict[str, int] = {}  # by the link's name: the faults that cut it now
-        self._frozen: dict[str, int] = {}  # by the host's name: the faults that hold it now
-        self._off: dict[str, int] = {}  # by the host's name: the reboots during which it is off now
+        # All schedules of a network share these, so that their faults may overlap, too.
+        self._cuts = net.faults.setdefault("cut", {})
+        self._frozen = net.faults.setdefault("freeze", {})
+        self._off = net.faults.setdefault("reboot", {})
 
     def cut(self, at: int, *links: Link, until: int | None = None) -> None:
         """Cut links, and heal them at `until` (None: never). Frames that are on the way still arrive."""

@@ -184,6 +184,22 @@ def test_a_host_comes_back_after_the_last_of_overlapping_reboots():
     assert seen == [(False, 0), (False, 0), (False, 0), (True, 1), (True, 2)]
 
 
+def test_the_faults_of_two_schedules_may_overlap():
+    """The end of the inner fault ended the outer one."""
+    net = Network()
+    a, b = net.host("a"), net.host("b")
+    link = net.link(a, b)
+    for plan, begin, end in ((Schedule(net), 1, 10), (Schedule(net), 2, 3)):
+        plan.cut(begin * S, link, until=end * S)
+        plan.freeze(begin * S, a, until=end * S)
+        plan.reboot(begin * S, b, after=(end - begin) * S)
+    seen = []
+    for time in (5, 11):
+        net.run(time * S)
+        seen.append((link.ab.up, a.up, b.up, b.boots))
+    assert seen == [(False, False, False, 0), (True, True, True, 1)]
+
+
 def test_what_cannot_be_scheduled_is_an_error_at_once():
     """Names instead of hosts and links, and times with fractions, were errors in the middle of the run."""
     net, other = Network(), Network()
