@@ -4,12 +4,16 @@ A UNIX socket carries the frames, one in a message. For two processes it is of t
 may wait only ten at a time by default (net.unix.max_dgram_qlen), and a datagram socket does not notice that its peer is gone.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import select
 import stat
+import time
 from _socket import AF_UNIX, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 from _socket import socket as KernelSocket
+from collections.abc import Iterator
 
 from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
 
@@ -173,18 +177,43 @@ def _listen(path: str) -> KernelSocket:
     door = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
     try:
         door.setblocking(False)
-        if _stale(path):
-            os.unlink(path)
-        try:
-            door.bind(path)
-        except OSError as exc:
-            text = "the file is in use" if exc.errno == errno.EADDRINUSE else os.strerror(exc.errno or 0)
-            raise OSError(exc.errno, text, path) from None
+        with _turn(os.path.dirname(path)):
+            if _stale(path):
+                os.unlink(path)
+            try:
+                door.bind(path)
+            except OSError as exc:
+                text = "the file is in use" if exc.errno == errno.EADDRINUSE else os.strerror(exc.errno or 0)
+                raise OSError(exc.errno, text, path) from None
         door.listen(4)
     except BaseException:
         door.close()
         raise
     return door
+
+
+@contextlib.contextmanager
+def _turn(folder: str) -> Iterator[None]:
+    """Let one process at a time replace files in a folder: another that starts now could remove the file that this one has just made.
+
+    It waits for at most a second, because whoever may read the folder may hold the lock.
+    """
+    fd = -1
+    with contextlib.suppress(OSError):  # bind reports what is wrong with the folder
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _ in range(100 if fd >= 0 else 0):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 def _stale(path: str) -> bool:

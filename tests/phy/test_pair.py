@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import pystack
+from pystack.phy import pair as pair_module
 from pystack.phy.device import Device
 from pystack.phy.pair import SocketDevice, UnixDevice, from_fd, pair
 from pystack_c.packet import Transmit
@@ -235,6 +236,42 @@ def test_one_path_is_enough_for_both_ends(tmp_path):
         assert right.send(tx()) and got(left) == FRAME
         with pytest.raises(OSError, match="in use"):
             UnixDevice(path)
+
+
+def test_two_ends_that_start_at_once_do_not_remove_each_others_file(tmp_path, monkeypatch):
+    """Both found the file of a killed process. The second one removed the file that the first one had made, or found none."""
+    path = str(tmp_path / "cable")
+    with kernel.socket(kernel.AF_UNIX, kernel.SOCK_SEQPACKET) as killed:
+        killed.bind(path)
+    stale = pair_module._stale
+
+    def slowly(path):
+        answer = stale(path)
+        time.sleep(0.1)
+        return answer
+
+    monkeypatch.setattr(pair_module, "_stale", slowly)
+    devices = []
+    threads = [threading.Thread(target=lambda: devices.append(UnixDevice(path))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(device.path for device in devices) == [path, path + ".peer"]
+    with devices[0] as left, devices[1] as right:
+        assert left.send(tx()) and got(right) == FRAME
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_another_process_keeps_is_not_waited_for_for_ever(tmp_path):
+    import fcntl
+
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        UnixDevice(str(tmp_path / "cable")).close()
+    finally:
+        os.close(fd)
 
 
 def test_a_path_is_replaced_only_if_nothing_is_bound(tmp_path):
