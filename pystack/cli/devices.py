@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.style import echo
+
 if TYPE_CHECKING:
     from pystack.cli.common import Settings
     from pystack.kernel.netns import Namespace
@@ -54,9 +56,20 @@ def make(settings: "Settings", netns: "Namespace | None", mac: int | None) -> "D
 
         path, _, peer = settings.link.partition(",")
         options: dict[str, Any] = {} if settings.mtu is None else {"mtu": settings.mtu}
-        return UnixDevice(path, peer or None, settings.device, mac=mac, **options)
+        try:
+            return UnixDevice(path, peer or None, settings.device, mac=mac, **options)
+        except ValueError as error:
+            raise click.UsageError(f"--link {settings.link}: {error}") from None
     if settings.packet is not None:
+        from pystack.kernel.netns import is_up
         from pystack.phy.packet import PacketDevice
 
-        return PacketDevice(settings.packet, netns, mac=mac)
+        device = PacketDevice(settings.packet, netns, mac=mac)
+        if not is_up(settings.packet, netns):
+            name = settings.packet
+            echo(
+                f"pystack: {name} is down, so no frame passes; switch it on as root: ip link set dev {name} up",
+                err=True,
+            )
+        return device
     return None

@@ -77,10 +77,17 @@ def link(changes: tuple[str, ...], name: str) -> None:
     """
     from pystack.control.server import ControlError
     from pystack.control.server import change_link as ask
+    from pystack.sim.live import directions
 
     if len(changes) % 2:
         raise click.UsageError("write pairs of a setting and a value, such as: delay 100ms")
     pairs = dict(zip(changes[::2], changes[1::2], strict=True))
+    if len(pairs) < len(changes) // 2:
+        raise click.UsageError("a setting is named twice")
+    try:
+        directions(pairs)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     try:
         echo(ask(name, pairs))
     except ControlError as error:

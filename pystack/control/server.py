@@ -148,7 +148,7 @@ class ControlServer:
                 return self._change_link({str(key): str(value) for key, value in request["link"].items()})
             view = VIEWS[request.pop("view")]
             arguments = {str(key): bool(value) for key, value in request.items()}
-        except (ValueError, AttributeError, KeyError, TypeError):
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             return {"error": f"a request is a line of JSON with a view, one of {', '.join(VIEWS)}"}
         try:
             return {"result": self.host.inspect(lambda stack: view(stack, **arguments))}

@@ -80,23 +80,26 @@ class MessageDevice:
 
     def send(self, tx: Transmit) -> bool:
         """Send one frame. Returns False if there is no room. A frame for nobody is counted and lost."""
-        cable = self._cable()
-        if cable is None:
-            self.tx_dropped += 1
-            return True
         parts = [tx.header] if tx.payload is None else [tx.header, tx.payload]
-        try:
-            cable.sendmsg(parts, (), MSG_NOSIGNAL)
-        except OSError as exc:
-            if exc.errno in _NO_ROOM:
-                return False
-            if exc.errno == errno.EMSGSIZE:
-                self.tx_errors += 1
-            elif exc.errno in _GONE:
+        for attempt in (1, 2):
+            cable = self._cable()
+            if cable is None:
                 self.tx_dropped += 1
+                break
+            try:
+                cable.sendmsg(parts, (), MSG_NOSIGNAL)
+                break
+            except OSError as exc:
+                if exc.errno in _NO_ROOM:
+                    return False
+                if exc.errno == errno.EMSGSIZE:
+                    self.tx_errors += 1
+                    break
+                if exc.errno not in _GONE:
+                    raise
+                # A new peer may have taken the place of the one that is gone.
                 self._unplugged()
-            else:
-                raise
+                self.tx_dropped += attempt == 2
         return True
 
     def close(self) -> None:

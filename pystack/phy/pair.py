@@ -4,12 +4,16 @@ A UNIX socket carries the frames, one in a message. For two processes it is of t
 may wait only ten at a time by default (net.unix.max_dgram_qlen), and a datagram socket does not notice that its peer is gone.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import select
 import stat
+import time
 from _socket import AF_UNIX, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 from _socket import socket as KernelSocket
+from collections.abc import Iterator
 
 from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
 
@@ -58,6 +62,8 @@ class UnixDevice(MessageDevice):
         for each in (self.path, self.peer):
             if len(os.fsencode(each)) > _LONGEST:
                 raise OSError(errno.ENAMETOOLONG, f"the path of a UNIX socket has at most {_LONGEST} bytes", each)
+        if self.path == self.peer:
+            raise ValueError(f"the two ends of a cable need different paths, not both {self.path}")
         self._out: KernelSocket | None = None
         self._in: KernelSocket | None = None
         self._pid = os.getpid()
@@ -73,6 +79,7 @@ class UnixDevice(MessageDevice):
         try:
             self._ready = _epoll()
         except OSError:
+            os.unlink(self.path)
             self._door.close()
             raise
         self._ready.register(self._door.fileno(), select.EPOLLIN)
@@ -170,14 +177,14 @@ def _listen(path: str) -> KernelSocket:
     door = KernelSocket(AF_UNIX, SOCK_SEQPACKET)
     try:
         door.setblocking(False)
-        if _stale(path):
-            os.unlink(path)
-        try:
-            door.bind(path)
-        except OSError as exc:
-            if exc.errno == errno.EADDRINUSE:
-                raise OSError(exc.errno, f"{path} is in use, or is not a socket's file", path) from None
-            raise
+        with _turn(os.path.dirname(path)):
+            if _stale(path):
+                os.unlink(path)
+            try:
+                door.bind(path)
+            except OSError as exc:
+                text = "the file is in use" if exc.errno == errno.EADDRINUSE else os.strerror(exc.errno or 0)
+                raise OSError(exc.errno, text, path) from None
         door.listen(4)
     except BaseException:
         door.close()
@@ -185,14 +192,39 @@ def _listen(path: str) -> KernelSocket:
     return door
 
 
-def _stale(path: str) -> bool:
-    """Return True if `path` is the file of a socket that no longer exists.
+@contextlib.contextmanager
+def _turn(folder: str) -> Iterator[None]:
+    """Let one process at a time replace files in a folder: another that starts now could remove the file that this one has just made.
 
+    It waits for at most a second, because whoever may read the folder may hold the lock.
+    """
+    fd = -1
+    with contextlib.suppress(OSError):  # bind reports what is wrong with the folder
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _ in range(100 if fd >= 0 else 0):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _stale(path: str) -> bool:
+    """Return True if `path` is the file of a socket that no longer exists, and False if it is in use or does not exist.
+
+    Raises FileExistsError if it is not the file of a socket, and PermissionError if this user may not connect to it.
     The question is put with a datagram socket, which a listener of another type does not notice.
     """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return False
+            raise FileExistsError(errno.EEXIST, "the file is not a socket", path)
     except FileNotFoundError:
         return False
     probe = KernelSocket(AF_UNIX, SOCK_DGRAM)
@@ -200,6 +232,8 @@ def _stale(path: str) -> bool:
         probe.connect(path)
     except ConnectionRefusedError:
         return True
+    except PermissionError as exc:
+        raise PermissionError(exc.errno, "this user may not connect to the socket", path) from None
     except OSError:
         return False
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pystack_c.const as C
 from pystack.phy.match import Match
-from pystack.sim.impairments import Burst, LinkTrace
+from pystack.sim.impairments import Burst, LinkTrace, check_setting
 from pystack_c.base.rng import Rng
 
 Arrivals = list[tuple[int, bytes]]
@@ -143,6 +143,8 @@ class Channel:
         self.corrupt = corrupt
         self.jitter = jitter
         self.up = True
+        for setting in SETTINGS:
+            check_setting(setting, getattr(self, setting))
         self.header = C.ETH_HLEN if kind == C.LINK_ETHERNET else 0
         self.rules: list[Rule] = []
         self.stats = Stats()
@@ -334,10 +336,15 @@ class Channel:
         stats.corrupted += arrivals[0][1] != frame
 
     def set(self, **settings: object) -> None:
-        """Change settings by name, as in the constructor. An unknown name is a TypeError."""
+        """Change settings by name, as in the constructor. An unknown name is a TypeError, a value that is not allowed a ValueError.
+
+        Nothing is changed then.
+        """
         for name, value in settings.items():
             if name not in SETTINGS:
                 raise TypeError(f"a channel has no setting named {name!r}; there are {', '.join(SETTINGS)}")
+            check_setting(name, value)
+        for name, value in settings.items():
             setattr(self, name, value)
 
 

@@ -18,6 +18,8 @@ from pystack_c.packet import Transmit
 _CLOCK_MONOTONIC = 1
 #: the most bytes that one direction holds until their time comes: a link of 10 Gbit/s with a delay of 50 ms holds 62.5 MB
 MOST_HELD = 64 << 20
+#: the most frames that one call of `recv` takes from the device, so that a flood of frames that are lost or held does not keep the driver
+BATCH = 64
 #: the directions in `held`
 _IN, _OUT = 0, 1
 #: as in netem: without a bound, a queue in front of a slow link would grow for ever
@@ -76,8 +78,15 @@ class FaultDevice(Wrapper):
             self._epoll.register(self._timer.fd, select.EPOLLIN)
 
     def change(self, link: LinkSettings) -> None:
-        """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names."""
+        """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names.
+
+        A trace begins now.
+        """
         out, back = directions(link)
+        trace = out.get("trace")
+        if trace is not None:
+            # The clock counts from the start of the machine, and is the same for both directions.
+            out["trace"] = back["trace"] = trace.starting(self.clock() + trace.start)
         self.outbound.set(**out)
         self.inbound.set(**back)
 
@@ -96,9 +105,15 @@ class FaultDevice(Wrapper):
         return min(times, default=None)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
-        """The next frame whose time has come. Frames to send are sent if their time has come."""
+        """The next frame whose time has come. Frames to send are sent if their time has come.
+
+        None may also mean that BATCH frames were taken and more wait. The descriptor is still readable then.
+        """
         now = self.clock()
-        while (got := self.device.recv()) is not None:
+        for _ in range(BATCH):
+            got = self.device.recv()
+            if got is None:
+                break
             for at, data in self.inbound.send(got[0][got[1] :], now):
                 if self._fits(_IN, data):
                     heapq.heappush(self._arriving, (at, self._order, data))
@@ -162,7 +177,7 @@ def faulty(device: Device, link: LinkSettings, seed: int) -> FaultDevice:
     channels = []
     for name, settings in zip(("out", "in"), directions(link), strict=True):
         bounded = "queue" in settings or "queue_bytes" in settings
-        channel = Channel(seed, f"link/{name}", queue=None if bounded else QUEUE, kind=device.kind)
-        channel.set(**settings)
-        channels.append(channel)
-    return FaultDevice(device, outbound=channels[0], inbound=channels[1])
+        channels.append(Channel(seed, f"link/{name}", queue=None if bounded else QUEUE, kind=device.kind))
+    faults = FaultDevice(device, outbound=channels[0], inbound=channels[1])
+    faults.change(link)
+    return faults

@@ -1,4 +1,7 @@
-"""What a channel can do besides independent loss: loss in bursts, and a rate and a delay that follow a trace."""
+"""What a channel can do besides independent loss: loss in bursts, and a rate and a delay that follow a trace.
+
+`check_setting` says which values the settings of a channel may have.
+"""
 
 import os
 from bisect import bisect_right
@@ -10,6 +13,13 @@ from pystack.sim.units import parse_rate, parse_time
 #: bounds of a trace: it may come from somewhere else
 MAX_ROWS = 1_000_000
 MAX_BYTES = 64 << 20
+
+#: the largest number that a setting of a channel may have; times of the clock are added to it
+_MOST = 1 << 62
+_TIMES = ("delay", "jitter", "reorder_delay")
+_NUMBERS = ("rate", "mtu", "overhead")
+_BOUNDS = ("queue", "queue_bytes", "mark")
+_PROBABILITIES = ("loss", "reorder", "duplicate", "corrupt")
 
 Row = tuple[int, int | None, int]
 
@@ -43,7 +53,12 @@ class Burst:
         """The chain without loss in the good state that loses this part of all frames, in bursts of this mean length (at least 1)."""
         if not 0 <= loss < 1 or length < 1:
             raise ValueError(f"loss={loss}, length={length}: the loss is below 1, and a burst has at least 1 frame")
-        return cls(p=loss / (length * (1 - loss)), r=1 / length)
+        p = loss / (length * (1 - loss))
+        if p > 1 + 1e-9:
+            raise ValueError(
+                f"loss={loss}, length={length}: with this loss, a burst has at least {loss / (1 - loss):.4g} frames"
+            )
+        return cls(p=min(p, 1.0), r=1 / length)  # 0.9 and 9 are a little above 1 in binary
 
     def mean_loss(self) -> float:
         """The part of the frames that is lost in the long run."""
@@ -82,6 +97,8 @@ class LinkTrace:
             checked.append(row)
         if not checked:
             raise ValueError("a trace needs a row")
+        if not all(isinstance(time, int) and abs(time) <= _MOST for time in (repeat, start)):
+            raise ValueError("repeat and start are ints of ns, up to 2**62")
         if repeat and repeat <= checked[-1][0]:
             raise ValueError(
                 f"a trace cannot be repeated after {repeat} ns: its last row begins at {checked[-1][0]} ns"
@@ -147,5 +164,28 @@ def _check_row(row: Row, before: list[Row]) -> None:
         raise ValueError(
             f"{row!r}: a rate is at least 1 bit/s (cut the link if nothing shall pass), or None for no bound"
         )
+    if max(time, rate or 0, delay) > _MOST:
+        raise ValueError("a row has numbers up to 2**62")
     if before and time <= before[-1][0]:
         raise ValueError(f"the time {time} ns does not come after {before[-1][0]} ns")
+
+
+def check_setting(name: str, value: object) -> None:
+    """ValueError if a setting of a channel (see Channel) cannot have this value, which would fail or mislead at a later frame."""
+    whole = isinstance(value, int) and 0 <= value <= _MOST
+    if name in _TIMES:
+        allowed, what = whole, "an int of ns, from 0 to 2**62"
+    elif name in _NUMBERS:
+        allowed, what = whole, "an int from 0 to 2**62"
+    elif name in _BOUNDS:
+        allowed, what = whole or value is None, "an int from 0 to 2**62, or None"
+    elif name in _PROBABILITIES:
+        allowed, what = isinstance(value, int | float) and 0 <= value <= 1, "a probability from 0 to 1"
+    elif name == "burst":
+        allowed, what = value is None or isinstance(value, Burst), "a Burst, or None"
+    elif name == "trace":
+        allowed, what = value is None or isinstance(value, LinkTrace), "a LinkTrace, or None"
+    else:
+        allowed, what = isinstance(value, bool), "True or False"
+    if not allowed:
+        raise ValueError(f"{name}={str(value)[:40]}: write {what}")

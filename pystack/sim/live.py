@@ -48,7 +48,7 @@ def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise ValueError(f"{key}: {error}") from None
         _check(key, value)
         out[key] = back[key] = value
-    Channel().set(**out)  # a TypeError names what it does not know
+    Channel().set(**out)  # an error names what it does not know, or what is not allowed
     return out, back
 
 
@@ -65,5 +65,14 @@ def _check(key: str, value: Any) -> None:
 
 def channel_text(channel: Channel) -> str:
     """The settings of one direction that do something, such as "delay 50ms, loss 1%"."""
+    if not channel.up:
+        return "down"
     values = [(name, getattr(channel, name), write) for name, (_, write) in TEXTS.items()]
-    return ", ".join(f"{name} {write(value)}" for name, value, write in values if value) or "no fault"
+    words = [f"{name} {write(value)}" for name, value, write in values if value]
+    if channel.reorder:
+        words.append(f"reorder {probability_text(channel.reorder)} for {time_text(channel.reorder_delay)}")
+    if channel.burst is not None:
+        words.append(f"loss in bursts {probability_text(channel.burst.mean_loss())}")
+    if channel.trace is not None:
+        words.append("a trace of rate and delay")
+    return ", ".join(words) or "no fault"

@@ -76,6 +76,8 @@ class Network(Scheduler):
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
+        #: the faults of schedules that hold now, by their kind and the name of the link or host
+        self.faults: dict[str, dict[str, int]] = {}
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
         self._stack_class = stack_class
@@ -164,12 +166,12 @@ class Network(Scheduler):
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
             name += "'"
-        port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         settings = {"mtu": mtu, "kind": kind, **settings}
         channels = [
             Channel(self.seed, f"{name}/{direction}", **{**known, **settings, **(apart or {})})
             for direction, known, apart in (("ab", up_down[0], ab), ("ba", up_down[1], ba))
         ]
+        port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         port_a.out, port_b.out = channels
         port_a.peer, port_b.peer = port_b, port_a
         link = self.links[name] = Link(name, port_a, port_b, *channels)

@@ -94,7 +94,8 @@ class SimHost(VirtualHost):
             deadline = self.poll_timeout()
         finally:
             self._draining = False
-        if deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
+        # A host that is off or frozen has no timers, and its deadline may have passed long ago. `thaw` and `boot` set the timer again.
+        if self.up and deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
             self._wake_at = deadline
             self.net.at(deadline, self._timer, deadline)
         if self.net.frame_probe is not None:
@@ -130,6 +131,12 @@ class SimHost(VirtualHost):
             return
         self.receive(port.iface, frame)
         self.pump()
+
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+        """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
+        if getattr(target, "core", self.stack) is not self.stack:
+            return fn(target, *args, self.net.now)
+        return super().call(fn, target, *args)
 
     def poll_transmit(self) -> Transmit | None:
         """The next frame to send, or None."""

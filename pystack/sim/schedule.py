@@ -9,26 +9,25 @@
 All times are times of the network's clock. Faults may overlap: a link passes frames again once the last fault that cut it has ended.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
+from pystack.sim.network import Link, Network
 from pystack.sim.nodes import Node, SimHost
-
-if TYPE_CHECKING:
-    from pystack.sim.network import Link, Network
 
 
 class Schedule:
     """The faults of one network."""
 
-    def __init__(self, net: "Network"):
+    def __init__(self, net: Network):
         self.net = net
-        self._cuts: dict[str, int] = {}  # by the link's name: the faults that cut it now
-        self._frozen: dict[str, int] = {}  # by the host's name: the faults that hold it now
+        # All schedules of a network share these, so that their faults may overlap, too.
+        self._cuts = net.faults.setdefault("cut", {})
+        self._frozen = net.faults.setdefault("freeze", {})
+        self._off = net.faults.setdefault("reboot", {})
 
-    def cut(self, at: int, *links: "Link", until: int | None = None) -> None:
+    def cut(self, at: int, *links: Link, until: int | None = None) -> None:
         """Cut links, and heal them at `until` (None: never). Frames that are on the way still arrive."""
-        self._check(at, until)
+        self._check(at, until, links, self.net.links)
         self.net.at(at, self._cut, links)
         if until is not None:
             self.net.at(until, self._heal, links)
@@ -47,6 +46,7 @@ class Schedule:
 
     def crash(self, at: int, *hosts: SimHost) -> None:
         """Switch hosts off for ever."""
+        self._check(at, None, hosts, self.net.hosts)
         for host in hosts:
             self.net.at(at, host.crash)
 
@@ -54,27 +54,45 @@ class Schedule:
         """Switch hosts off, and on again `after` ns later. They have lost all connections (see SimHost.boot)."""
         if after < 0:
             raise ValueError(f"after={after}: a host cannot come back before it has gone")
+        self._check(at, at + after + 1, hosts, self.net.hosts)
         for host in hosts:
-            self.net.at(at, host.crash)
-            self.net.at(at + after, host.boot)
+            self.net.at(at, self._switch_off, host)
+            self.net.at(at + after, self._switch_on, host)
 
     def freeze(self, at: int, *hosts: SimHost, until: int | None = None) -> None:
         """Let hosts stop answering, and go on with all their state at `until` (None: never)."""
-        self._check(at, until)
+        self._check(at, until, hosts, self.net.hosts)
         self.net.at(at, self._freeze, hosts)
         if until is not None:
             self.net.at(until, self._thaw, hosts)
 
-    def _check(self, at: int, until: int | None) -> None:
+    def _check(
+        self, at: int, until: int | None, victims: Sequence[Link | SimHost], known: Mapping[str, Link | SimHost]
+    ) -> None:
+        """Raise what would otherwise be raised in the middle of the run: for wrong times, and for what is not in the network."""
+        if not isinstance(at, int) or not isinstance(until, int | None):
+            raise TypeError(f"at {at}, until {until}: a time is an int of ns, such as 1500 * MS")
         if until is not None and until <= at:
             raise ValueError(f"a fault that begins at {at} cannot end at {until}")
+        for victim in victims:
+            if not any(victim is each for each in known.values()):
+                raise ValueError(f"{victim!r} is not in this network; there are {', '.join(known) or 'none'}")
 
-    def _cut(self, links: "Iterable[Link]") -> None:
+    def _switch_off(self, host: SimHost) -> None:
+        self._off[host.name] = self._off.get(host.name, 0) + 1
+        host.crash()
+
+    def _switch_on(self, host: SimHost) -> None:
+        self._off[host.name] -= 1
+        if not self._off[host.name]:
+            host.boot()
+
+    def _cut(self, links: Iterable[Link]) -> None:
         for link in links:
             self._cuts[link.name] = self._cuts.get(link.name, 0) + 1
             link.down()
 
-    def _heal(self, links: "Iterable[Link]") -> None:
+    def _heal(self, links: Iterable[Link]) -> None:
         for link in links:
             self._cuts[link.name] -= 1
             if not self._cuts[link.name]:
@@ -92,7 +110,7 @@ class Schedule:
                 host.thaw()
 
 
-def _joins(where: dict[str, int], link: "Link") -> bool:
+def _joins(where: dict[str, int], link: Link) -> bool:
     """Whether the ends of a link are in different groups."""
     a, b = where.get(link.a.node.name), where.get(link.b.node.name)
     return a is not None and b is not None and a != b

@@ -216,3 +216,14 @@ def test_the_command_serves_an_interface(veth):
     finally:
         server.terminate()
         server.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_the_command_says_that_an_interface_is_down(veth, up):
+    """It waited in silence."""
+    veth.run(["ip", "link", "set", "v0", "up" if up else "down"], check=True)
+    command = [sys.executable, "-m", "pystack.cli", "ping", "--packet", "v0", "-a", "10.0.0.2/24"]
+    root = Path(__file__).resolve().parents[2]
+    done = veth.run([*command, "-c", "1", "10.0.0.1"], cwd=root, capture_output=True, text=True)
+    told = "pystack: v0 is down, so no frame passes; switch it on as root: ip link set dev v0 up"
+    assert (told in done.stderr, done.returncode) == ((False, 0) if up else (True, 1)), done.stderr

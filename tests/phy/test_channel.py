@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.phy import match
-from pystack.sim.channel import Channel, flip_bit
+from pystack.sim.channel import SETTINGS, Channel, flip_bit
 from tests import frames as f
 
 MS = 1_000_000
@@ -177,3 +177,39 @@ def test_down_and_settings():
     assert channel.send(b"x", 0) == [(3, b"x")]
     with pytest.raises(TypeError, match="no setting named 'dleay'"):
         channel.set(dleay=3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"delay": 0.05},  # seconds
+        {"delay": "50ms"},  # texts are for live links
+        {"delay": 1 << 63},
+        {"jitter": 10**25},
+        {"reorder_delay": 0.03},
+        {"rate": -1},
+        {"rate": 1e6},
+        {"queue": -1},
+        {"queue_bytes": 1.5},
+        {"mark": "x"},
+        {"mtu": -1},
+        {"overhead": -5000},
+        {"loss": 5},
+        {"loss": float("nan")},
+        {"reorder": 2},
+        {"duplicate": -0.1},
+        {"corrupt": None},
+        {"burst": 0.05},
+        {"trace": [(0, 1, 1)]},
+    ],
+)
+def test_values_that_are_not_allowed(settings):
+    """They were taken, and misled or failed at a later frame; on a live link, that ended the stack."""
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"^{name}=.*: write "):
+        Channel(**settings)
+    channel = Channel(delay=MS)
+    before = {each: getattr(channel, each) for each in SETTINGS}
+    with pytest.raises(ValueError, match=f"^{name}="):
+        channel.set(mtu=9000, **settings) if name != "mtu" else channel.set(**settings)
+    assert before == {each: getattr(channel, each) for each in SETTINGS}

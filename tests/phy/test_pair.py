@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import socket as kernel
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import pystack
+from pystack.phy import pair as pair_module
 from pystack.phy.device import Device
 from pystack.phy.pair import SocketDevice, UnixDevice, from_fd, pair
 from pystack_c.packet import Transmit
@@ -196,6 +199,16 @@ def test_a_peer_may_come_later_go_and_come_back(tmp_path):
         assert not os.path.exists(two)
 
 
+def test_the_first_frame_to_a_new_peer_is_not_lost(tmp_path):
+    """It was sent to the old one, so that the answer to the new peer's first ARP request was lost, for a second."""
+    one, two = str(tmp_path / "a"), str(tmp_path / "b")
+    with UnixDevice(one, two) as left:
+        for _ in range(3):
+            with UnixDevice(two, one) as right:
+                assert left.send(tx()) and got(right) == FRAME
+        assert left.tx_dropped == 0
+
+
 def test_a_new_peer_reaches_an_end_that_has_sent_nothing_since(tmp_path):
     """After the old peer was killed, the first word may come from the new one; the descriptor shows it."""
     import select
@@ -225,6 +238,42 @@ def test_one_path_is_enough_for_both_ends(tmp_path):
             UnixDevice(path)
 
 
+def test_two_ends_that_start_at_once_do_not_remove_each_others_file(tmp_path, monkeypatch):
+    """Both found the file of a killed process. The second one removed the file that the first one had made, or found none."""
+    path = str(tmp_path / "cable")
+    with kernel.socket(kernel.AF_UNIX, kernel.SOCK_SEQPACKET) as killed:
+        killed.bind(path)
+    stale = pair_module._stale
+
+    def slowly(path):
+        answer = stale(path)
+        time.sleep(0.1)
+        return answer
+
+    monkeypatch.setattr(pair_module, "_stale", slowly)
+    devices = []
+    threads = [threading.Thread(target=lambda: devices.append(UnixDevice(path))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(device.path for device in devices) == [path, path + ".peer"]
+    with devices[0] as left, devices[1] as right:
+        assert left.send(tx()) and got(right) == FRAME
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_another_process_keeps_is_not_waited_for_for_ever(tmp_path):
+    import fcntl
+
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        UnixDevice(str(tmp_path / "cable")).close()
+    finally:
+        os.close(fd)
+
+
 def test_a_path_is_replaced_only_if_nothing_is_bound(tmp_path):
     path = str(tmp_path / "a")
     for kind in (kernel.SOCK_DGRAM, kernel.SOCK_STREAM, kernel.SOCK_SEQPACKET):
@@ -236,9 +285,62 @@ def test_a_path_is_replaced_only_if_nothing_is_bound(tmp_path):
             assert os.path.exists(path)
         os.unlink(path)
     Path(path).write_text("a file")
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(FileExistsError, match="not a socket"):
         UnixDevice(path, "b")
     assert Path(path).read_text() == "a file"
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "link to a cable"])
+def test_one_path_that_is_no_socket_is_refused(tmp_path, kind):
+    """The device listened at PATH.peer instead, and waited for ever for a peer that could not come."""
+    path = tmp_path / "a"
+    with UnixDevice(str(tmp_path / "other")):
+        if kind == "file":
+            path.write_text("a file")
+        elif kind == "directory":
+            path.mkdir()
+        else:
+            path.symlink_to(tmp_path / ("nothing" if kind == "dangling link" else "other"))
+        with pytest.raises(FileExistsError, match="not a socket") as info:
+            UnixDevice(str(path))
+        assert info.value.filename == str(path) and not (tmp_path / "a.peer").exists()
+
+
+def test_both_ends_at_one_path_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="different paths"):
+        UnixDevice(str(tmp_path / "a"), str(tmp_path / "x" / ".." / "a"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_of_a_missing_folder_names_the_path(tmp_path):
+    with pytest.raises(FileNotFoundError) as info:
+        UnixDevice(str(tmp_path / "no" / "a"))
+    assert info.value.filename == str(tmp_path / "no" / "a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_cable_of_another_user_is_refused():
+    """The device listened at PATH.peer instead, and waited for ever."""
+    folder = tempfile.mkdtemp()
+    try:
+        os.chmod(folder, 0o777)
+        mask = os.umask(0o077)
+        with UnixDevice(folder + "/a"):
+            os.umask(mask)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    os.seteuid(65534)
+                    UnixDevice(folder + "/a")
+                except PermissionError as exc:
+                    code = 0 if exc.filename == folder + "/a" and "may not connect" in str(exc) else 2
+                finally:
+                    os._exit(code)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert os.listdir(folder) == ["a"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_question_whether_a_path_is_in_use_does_not_disturb_the_link(tmp_path):
@@ -256,7 +358,8 @@ def test_the_last_end_that_connected_is_heard(tmp_path):
     with UnixDevice(one, two) as left, UnixDevice(two, one) as old, UnixDevice(three, one) as new:
         assert old.send(tx()) and new.send(tx(b"n" * 60))
         assert (got(left), got(left), got(left)) == (FRAME, b"n" * 60, None)
-        assert old.send(tx()) and old.tx_dropped == 1 and got(left) is None
+        # It connects again, and is the last one then.
+        assert old.send(tx()) and old.tx_dropped == 0 and got(left) == FRAME
 
 
 def test_an_end_leaves_a_file_alone_that_took_the_place_of_its_own(tmp_path):
@@ -343,6 +446,18 @@ def test_two_commands_link_by_one_path(tmp_path):
     assert not (tmp_path / "cable").exists() and not (tmp_path / "cable.peer").exists()
 
 
+@pytest.mark.parametrize(
+    ("link", "status", "error"),
+    [(".", 1, "not a socket"), ("a,a", 2, "different paths"), ("no/a", 1, "no/a"), (",a", 2, "needs the path")],
+)
+def test_a_command_with_a_path_that_cannot_be_an_end(tmp_path, link, status, error):
+    command = [sys.executable, "-m", "pystack.cli", "ping", "--link", link, "-a", "10.9.0.2/24", "-c", "1", "10.9.0.1"]
+    env = {**os.environ, **path()}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status and error in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def path():
     """The environment in which a process finds this tree from any folder."""
     return {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -393,3 +508,20 @@ def test_a_process_without_descriptors_loses_frames_and_goes_on(tmp_path):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert got(left) == FRAME
         assert left.send(tx()) and got(right) == FRAME
+
+
+@pytest.mark.parametrize("link", [{"burst": 0.05}, {"jitter": 10**25}, {"reorder": 0.5, "reorder_delay": 0.03}])
+def test_a_wrong_setting_of_a_link_does_not_end_the_stack(link):
+    left, right = pair()
+    with right, pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a", link={"delay": "1ms"}) as a:
+        with pytest.raises(ValueError):
+            a.change_link(**link)
+        with a.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", ("10.9.0.2", 9))
+        limit = time.monotonic() + 20
+        while right.recv() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        assert a.host.failure is None
+    left, right = pair()
+    with right, pytest.raises(ValueError):
+        pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a", link=link)

@@ -13,6 +13,7 @@ import pystack_c.const as C
 from pystack.sim import fault
 from pystack.sim.channel import Channel
 from pystack.sim.fault import FaultDevice
+from pystack.sim.impairments import Burst, LinkTrace
 from pystack.trace import pcapng
 from pystack.trace.capture import PcapDevice
 from pystack.trace.tracer import TracerDevice
@@ -148,6 +149,61 @@ def test_the_bytes_that_a_direction_holds_are_bounded(monkeypatch):
     # There is room again.
     device.send(Transmit(IFACE, bytes(100)))
     assert device.held == [0, 100] and device.overflow == 40
+    device.close()
+
+
+def test_a_flood_of_frames_that_are_lost_or_held_does_not_keep_the_driver():
+    """One call of recv took frames from the device for as long as any came."""
+
+    class Flooded(Card):
+        taken = 0
+
+        def recv(self):
+            self.taken += 1
+            return (b"x" * 60, 0, 0, 0) if self.taken < 10_000 else None
+
+    for inbound in (Channel(loss=1.0), Channel(delay=S)):
+        flooded = Flooded(files=False)
+        device = FaultDevice(flooded, inbound=inbound, outbound=Channel(), clock=lambda: 0)
+        assert device.recv() is None and flooded.taken == fault.BATCH
+        device.close()
+    device = FaultDevice(flooded, inbound=Channel(), outbound=Channel(), clock=lambda: 0)
+    flooded.taken = 10_000 - 100
+    assert sum(device.recv() is not None for _ in range(200)) == 99
+    device.close()
+
+
+def test_a_trace_of_a_live_link_begins_when_it_is_set():
+    """It began when the machine was started, so that a live link was at its end at once."""
+    now = 10**6 * S
+    trace = LinkTrace([(0, None, MS), (10 * S, None, 2 * MS)])
+    device = FaultDevice(Card(files=False), inbound=Channel(), outbound=Channel(), clock=lambda: now)
+    device.change({"trace": trace})
+    delays = []
+    for _ in range(2):
+        device.send(Transmit(IFACE, b"x" * 60))
+        delays.append(device.deadline() - now)
+        now += 10 * S
+        device.recv()
+    assert delays == [MS, 2 * MS] and trace.start == 0
+    device.close()
+    card = Card()
+    device = fault.faulty(card, {"trace": trace}, 1)
+    device.send(Transmit(IFACE, b"x" * 60))
+    assert device.outbound.delay == MS
+    device.close()
+
+
+def test_the_text_of_a_link_names_each_fault():
+    """A link that was down had "no fault"."""
+    device = FaultDevice(Card(files=False), inbound=Channel(), outbound=Channel())
+    assert device.link_text() == "each way no fault"
+    device.change({"reorder": 0.5, "reorder_delay": MS, "burst": Burst.of(0.1, 3), "loss": "1%"})
+    assert device.link_text() == "each way loss 1%, reorder 50% for 1ms, loss in bursts 10%"
+    device.change({"trace": LinkTrace([(0, None, 0)])})
+    assert device.link_text().endswith(", a trace of rate and delay")
+    device.change({"up": False})
+    assert device.link_text() == "each way down"
     device.close()
 
 

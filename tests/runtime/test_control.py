@@ -80,6 +80,16 @@ def test_nonsense_gets_an_error(running, line):
     assert "error" in ask(line)
 
 
+def test_a_request_that_is_nested_too_deeply_gets_an_error(running):
+    """It ended the thread that answers."""
+    for _ in range(2):
+        with kernel.socket(kernel.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(running.control.path)
+            sock.sendall(b"[" * 4000 + b"\n")
+            assert "a request is a line of JSON" in json.loads(sock.makefile("rb").read())["error"]
+
+
 def test_unknown_argument_and_long_request(running):
     with pytest.raises(control.ControlError):
         control.query("one", "sockets", colour=True)

@@ -54,6 +54,12 @@ def test_a_chain_that_is_none(values):
         Burst(*values)
 
 
+def test_bursts_that_are_too_short_for_the_loss():
+    assert Burst.of(0.9, 9).p == pytest.approx(1)
+    with pytest.raises(ValueError, match="a burst has at least 9 frames"):
+        Burst.of(0.9, 1)
+
+
 def test_a_burst_changes_no_other_impairment():
     def corrupted(**more):
         channel = Channel(3, corrupt=0.2, **more)
@@ -96,6 +102,11 @@ def test_a_trace_repeats_and_starts_later():
         ([(0, None)], {}, "a row is"),
         ([(0.5, None, 0)], {}, "a row is"),
         ([(0, None, 0), (9, None, 0)], {"repeat": 9}, "cannot be repeated"),
+        ([(0, None, 0)], {"repeat": 1.5}, "ints of ns"),
+        ([(0, None, 0)], {"repeat": float("nan")}, "ints of ns"),
+        ([(0, None, 0)], {"start": 0.5}, "ints of ns"),
+        ([(0, None, 1 << 63)], {}, "up to 2..62"),
+        ([(0, 1 << 63, 0)], {}, "up to 2..62"),
     ],
 )
 def test_rows_that_are_none(rows, options, error):

@@ -117,6 +117,15 @@ def test_down_restore_and_crash():
     assert len(b.stack.got) == 1
 
 
+def test_a_link_with_a_wrong_setting_leaves_no_port():
+    net = Network()
+    a, b = net.host("a"), net.host("b")
+    for settings in ({"delay": 0.05}, {"ab": {"loss": 3}}, {"profile": "warp"}):
+        with pytest.raises(ValueError):
+            net.link(a, b, **settings)
+    assert a.ports == b.ports == [] and net.links == {}
+
+
 def test_run_until_and_its_limit():
     net, a, b, _ = pair(delay=MS)
     a.call(send, a.stack, b"x")

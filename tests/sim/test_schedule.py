@@ -68,6 +68,35 @@ def test_a_host_that_stops_answering_and_goes_on():
     assert 6 * S < took < 14 * S
 
 
+@pytest.mark.parametrize("fault", ["freeze", "crash"])
+def test_a_program_goes_on_to_send_while_its_host_is_frozen_or_off(fault):
+    """The host's deadline passes without a timer. The next call used to set a timer in the past, which ended the run."""
+    lab = lab_net(D)
+    client, server = lab.connected()
+    start = lab.net.now
+    if fault == "freeze":
+        Schedule(lab.net).freeze(start, lab.a, until=start + 20 * S)
+    else:
+        Schedule(lab.net).crash(start, lab.a)
+
+    def program():
+        for _ in range(10):
+            yield client.sendall(b"x" * 100)
+            yield sleep(S)
+        client.close()
+
+    def read():
+        return (yield server.recv_all())
+
+    lab.spawn(program())
+    waiting = lab.spawn(read())
+    lab.net.run(start + 200 * S)
+    if fault == "freeze":
+        assert waiting.value == b"x" * 1000
+    else:
+        assert not waiting.finished()
+
+
 def test_connect_to_a_host_that_does_not_answer():
     lab = lab_net(D, tcp_syn_retries=2, tcp_syn_linear_timeouts=0)
     lab.listener()
@@ -140,6 +169,63 @@ def test_a_crash_is_for_ever():
     assert not lab.b.up
 
 
+def test_a_host_comes_back_after_the_last_of_overlapping_reboots():
+    """It came back after the first one, and was booted a second time while it ran."""
+    net = Network()
+    a = net.host("a")
+    plan = Schedule(net)
+    plan.reboot(S, a, after=9 * S)
+    plan.reboot(2 * S, a, after=S)
+    plan.reboot(20 * S, a)
+    seen = []
+    for time in (2, 4, 9, 10, 20):
+        net.run(time * S)
+        seen.append((a.up, a.boots))
+    assert seen == [(False, 0), (False, 0), (False, 0), (True, 1), (True, 2)]
+
+
+def test_the_faults_of_two_schedules_may_overlap():
+    """The end of the inner fault ended the outer one."""
+    net = Network()
+    a, b = net.host("a"), net.host("b")
+    link = net.link(a, b)
+    for plan, begin, end in ((Schedule(net), 1, 10), (Schedule(net), 2, 3)):
+        plan.cut(begin * S, link, until=end * S)
+        plan.freeze(begin * S, a, until=end * S)
+        plan.reboot(begin * S, b, after=(end - begin) * S)
+    seen = []
+    for time in (5, 11):
+        net.run(time * S)
+        seen.append((link.ab.up, a.up, b.up, b.boots))
+    assert seen == [(False, False, False, 0), (True, True, True, 1)]
+
+
+def test_what_cannot_be_scheduled_is_an_error_at_once():
+    """Names instead of hosts and links, and times with fractions, were errors in the middle of the run."""
+    net, other = Network(), Network()
+    a, b, stranger = net.host("a"), net.host("b"), other.host("a")
+    link = net.link(a, b)
+    plan = Schedule(net)
+    for error, fault in (
+        ("'a-b' is not in this network; there are a-b", lambda: plan.cut(S, "a-b")),
+        ("'b' is not in this network; there are a, b", lambda: plan.freeze(S, "b")),
+        ("'b' is not in this network", lambda: plan.crash(S, a, "b")),
+        ("<SimHost a> is not in this network", lambda: plan.reboot(S, stranger)),
+    ):
+        with pytest.raises(ValueError, match=error):
+            fault()
+    for fault in (
+        lambda: plan.cut(1.5 * S, link),
+        lambda: plan.cut(S, link, until=2.5 * S),
+        lambda: plan.reboot(S, a, after=0.5 * S),
+        lambda: plan.crash(0.5, a),
+        lambda: plan.freeze(S, a, until="2s"),
+    ):
+        with pytest.raises(TypeError, match="int of ns"):
+            fault()
+    assert len(net) == 0
+
+
 def test_a_partition_cuts_the_links_between_the_groups():
     net = Network()
     a, b, c = (net.host(name) for name in "abc")
@@ -171,4 +257,21 @@ def test_a_reboot_is_recorded_and_replayed(tmp_path):
             net.at(time, lambda: datagram(a).sendto(b"hello", "10.0.0.2", 9))
         net.run(10 * S)
         assert net.recorder.hosts == 3  # a, b, and b after its boot
+    assert replay(path).frames > 5
+
+
+def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
+    """Its calls went into the recording of the new stack, which has no such socket, so that the replay failed."""
+    path = str(tmp_path / "outlived.pytrace")
+    with Network(seed=4) as net:
+        net.record(path)
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+        old = datagram(b)
+        Schedule(net).reboot(S, b, after=S)
+        for time in (0, 1500 * MS, 3 * S):
+            net.at(time, lambda: old.sendto(b"hello", "10.0.0.1", 9))
+        net.at(4 * S, lambda: datagram(b).sendto(b"hello", "10.0.0.1", 9))
+        net.run(10 * S)
+        assert a.counters.nonzero()["UdpNoPorts"] == 2  # the first one and the last one
     assert replay(path).frames > 5
