@@ -41,6 +41,7 @@ NAMES = {
     ("pystack/sim/programs.py", "calls['raw_open']"): "a name in procs.CALLS",
     ("pystack/runtime/calling.py", "fn"): "passed on: Host.call, and what `later` was given",
     ("pystack/sim/virtual.py", "fn"): "passed on: Host.call, and what `later` was given",
+    ("pystack/sim/nodes.py", "fn"): "passed on: what VirtualHost.call was given",
     ("pystack/trace/replay.py", "fn"): "the replay itself",
     ("pystack/services/base.py", "fn"): "serve.stream or serve.datagram",
     ("pystack/pkt/call_misc.py", "own"): "tcp.ioctl, which the core does not have",
