@@ -51,7 +51,7 @@ ORDER = {
         [".loops"],
         ["sim", "control", ".aio"],
         [".running"],
-        ["services", "."],
+        ["services", "testing", "."],
         ["stepper", "demo"],
         ["cli"],
     ],

@@ -14,10 +14,10 @@ from typing import Any
 import pystack_c.const as C
 from pystack.sim.network import MS, S
 from pystack.sim.programs import StreamSocket, stream
+from pystack.testing.lab import B, lab_net, pattern
+from pystack.testing.peer import build
+from pystack.testing.segments import ACK, FIN, M32, RST, SYN, Segment, decode, ones
 from tests.support import invariants
-from tests.support.lab import B, lab_net, pattern
-from tests.support.segments import ACK, FIN, M32, RST, SYN, Segment, decode, ones
-from tests.support.tcp_peer import build
 
 A_ADDR, B_ADDR, GATE = 0x0A000001, 0x0A000002, 0x0A090001
 #: the attacker's own addresses, and a server of the crowd that b trusts

@@ -9,12 +9,12 @@ from random import Random
 from typing import Any
 
 from pystack.sim.programs import StreamSocket, sleep, spawn
+from pystack.testing.lab import pattern
+from pystack.testing.peer import SACK_OK, build, mss_option, sack_option, ts_option, wscale_option
+from pystack.testing.segments import ACK, FIN, M32, PSH, RST, SYN, URG, Segment
 from pystack_c.base.address import v4_bits
 from tests.attack.arena import EVIL, GATE, MS, Arena, Crowd, Exchange, MiniPeer, S, bounded, icmp_packet
 from tests.support import invariants
-from tests.support.lab import pattern
-from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG, Segment
-from tests.support.tcp_peer import SACK_OK, build, mss_option, sack_option, ts_option, wscale_option
 
 #: bytes that b gives to each peer, and how long a run is
 GIFT = 60_000

@@ -7,6 +7,8 @@ from typing import Any
 
 from pystack.sim.network import MS, S
 from pystack.sim.programs import datagram
+from pystack.testing.peer import build
+from pystack.testing.segments import ACK, FIN, M32, PSH, RST, SYN, decode
 from pystack_c.base.address import v4
 from tests.attack.arena import (
     A_ADDR,
@@ -23,8 +25,6 @@ from tests.attack.arena import (
     packet,
     udp_packet,
 )  # fmt: skip
-from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, decode
-from tests.support.tcp_peer import build
 
 #: the attacker's own addresses
 OWN = tuple(EVIL + n for n in range(8))
@@ -228,7 +228,7 @@ def flood(seed: int, count: int = 3000, **settings: Any) -> Arena:
 
 def packet_with(head: bytes, payload: bytes) -> bytes:
     """The packet with its header's checksum."""
-    from tests.support.segments import ones
+    from pystack.testing.segments import ones
 
     return head[:10] + struct.pack(">H", ones(head) ^ 0xFFFF) + head[12:] + payload
 

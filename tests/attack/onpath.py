@@ -11,9 +11,9 @@ from typing import Any
 import pystack_c.const as C
 from pystack.sim.network import MS, S
 from pystack.sim.programs import StreamSocket, sleep, spawn
+from pystack.testing.peer import build
+from pystack.testing.segments import ACK, FIN, M32, PSH, RST, SYN, URG, Segment, decode
 from tests.attack.arena import A_ADDR, B_ADDR, Arena, Exchange, bounded
-from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG, Segment, decode
-from tests.support.tcp_peer import build
 
 #: the connection that it is after
 SPORT, DPORT = 40000, 8000

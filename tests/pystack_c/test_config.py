@@ -9,6 +9,7 @@ import pytest
 import pystack
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep, spawn, stream
+from pystack.testing.peer import Peer
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay
@@ -16,7 +17,6 @@ from pystack_c.config import COUNT_MOST, FIELDS, TIME_MOST, Config, limits
 from pystack_c.sockets.udp import bind as udp_bind
 from pystack_c.sockets.udp import udp_open
 from pystack_c.stack import Stack
-from tests.support.tcp_peer import Peer
 from tests.trace.test_replay import Kept
 
 NUMBERS = [name for name in FIELDS if type(getattr(Config(), name)) is int]

@@ -6,13 +6,13 @@ import errno
 import pytest
 
 import pystack_c.const as C
+from pystack.testing.peer import Peer as TcpPeer
+from pystack.testing.peer import S
 from pystack_c.filter import hooks
 from pystack_c.sockets import raw, sockopt, udp
 from tests import frames as f
 from tests.pystack_c.test_forward import router
 from tests.support.peer import PEER_MAC, STACK_MAC, Peer, ip_packet
-from tests.support.tcp_peer import Peer as TcpPeer
-from tests.support.tcp_peer import S
 
 ECHO = f.icmp(8, 0, b"\0\1\0\1", b"ping")
 

@@ -1,9 +1,9 @@
 """Numbers that only grow do not stop at 32 bits: endpoints have theirs, and each half-open connection of a flood takes one."""
 
+from pystack.testing.peer import HOST_ADDR, PEER, Peer
+from pystack.testing.segments import ACK, SYN
 from pystack_c.sockets import udp
 from pystack_c.tcp import user
-from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import HOST_ADDR, PEER, Peer
 
 
 def test_the_numbers_of_endpoints_pass_32_bits():

@@ -3,8 +3,8 @@
 import struct
 from typing import Any
 
-from tests.support.segments import M32, ones
-from tests.support.tcp_peer import HOST, PEER
+from pystack.testing.peer import HOST, PEER
+from pystack.testing.segments import M32, ones
 
 ROUTER = 0x0A000063
 

@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import Peer as TcpPeer
 from pystack_c.sockets import raw, udp
 from tests import frames as f
 from tests.rfc import quoting
 from tests.support.peer import PEER_MAC, Peer, ip_packet
-from tests.support.tcp_peer import Peer as TcpPeer
 
 BROADCAST = 0xFFFFFFFFFFFF
 ECHO = f.icmp(8, 0, b"\0\1\0\1", b"ping")

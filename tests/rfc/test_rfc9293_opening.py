@@ -5,9 +5,9 @@ import errno
 import pytest
 
 import pystack_c.const as C
+from pystack.testing.peer import HOST, PEER, Peer, S, build, mss_option, ts_option
+from pystack.testing.segments import ACK, FIN, M32, RST, SYN
 from pystack_c.tcp import user
-from tests.support.segments import ACK, FIN, M32, RST, SYN
-from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option, ts_option
 
 
 def test_must_10_both_ends_open_at_the_same_time(make):

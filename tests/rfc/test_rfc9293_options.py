@@ -5,10 +5,10 @@ import struct
 
 import pytest
 
+from pystack.testing.peer import HOST, PEER, S, build, mss_option, ts_option, with_ip_options
+from pystack.testing.segments import ACK, RST, SYN
 from pystack_c.tcp import sockopt, user
 from tests.rfc import quoting
-from tests.support.segments import ACK, RST, SYN
-from tests.support.tcp_peer import HOST, PEER, S, build, mss_option, ts_option, with_ip_options
 
 SOL_IP, IP_OPTIONS = 0, 4
 LSRR, SSRR = 131, 137

@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
+from pystack.testing.peer import HOST, PEER, Peer, S, build, mss_option, ts_option
+from pystack.testing.segments import ACK, M32, RST, SYN, URG, ones
 from pystack_c.base.siphash import SipHash
 from pystack_c.tcp import user
-from tests.support.segments import ACK, M32, RST, SYN, URG, ones
-from tests.support.tcp_peer import HOST, PEER, Peer, S, build, mss_option, ts_option
 
 UNKNOWN = bytes((253, 6, 1, 2, 3, 4))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.segments import ACK, FIN, PSH, SYN
-from tests.support.tcp_peer import MS, S, mss_option, ts_option
+from pystack.testing.peer import MS, S, mss_option, ts_option
+from pystack.testing.segments import ACK, FIN, PSH, SYN
 
 SOL_TCP, TCP_NODELAY, TCP_MAXSEG = 6, 1, 2
 

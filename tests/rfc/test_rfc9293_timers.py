@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import HOST, MS, PEER, SACK_OK, Peer, PeerConn, S, build, mss_option, with_tos
+from pystack.testing.segments import ACK, RST, SYN
 from pystack_c.tcp import sockopt, user
 from pystack_c.tcp.loss import rtt
 from tests.rfc import quoting
-from tests.support.segments import ACK, RST, SYN
-from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, Conn, Peer, S, build, mss_option, with_tos
 
 SOL_SOCKET, SO_ERROR, SO_KEEPALIVE = 1, 4, 9
 SOL_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION, TCP_USER_TIMEOUT = 6, 4, 5, 6, 13, 18
@@ -20,7 +20,7 @@ def timed(make, sample=100 * MS, **settings):
     tcb, syn = peer.connecting()
     peer.advance(sample)
     peer.segment(SYN | ACK, peer.irs, syn.end, syn.dport, syn.sport, options=mss_option(1460))
-    conn = Conn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
     conn.ack = syn.end
     return conn
 
@@ -81,7 +81,7 @@ def test_shld_8_ecn(make):
     tcb, syn = peer.connecting()
     assert syn.flags == SYN | 0xC0
     peer.segment(SYN | ACK | 0x40, peer.irs, syn.end, syn.dport, syn.sport, options=mss_option(1000))
-    conn = Conn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
     conn.ack = syn.end
     out = conn.send(bytes(50_000))
     assert all(seg.tos & 3 == 2 for seg in out)

@@ -5,10 +5,10 @@ import struct
 
 import pytest
 
+from pystack.testing.peer import HOST, PEER, S, build, with_tos
+from pystack.testing.segments import ACK, M32, RST, URG
 from pystack_c.tcp import sockopt, user
 from tests.rfc import quoting
-from tests.support.segments import ACK, M32, RST, URG
-from tests.support.tcp_peer import HOST, PEER, S, build, with_tos
 
 SOL_SOCKET, SO_ERROR, SO_OOBINLINE, SOL_IP, IP_TOS, IP_TTL = 1, 4, 10, 0, 1, 2
 IP_PKTOPTIONS, IP_RECVERR, IP_RECVTOS = 9, 11, 13

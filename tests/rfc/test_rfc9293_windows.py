@@ -4,9 +4,9 @@ from itertools import permutations
 
 import pytest
 
+from pystack.testing.peer import HOST, MS, PEER, SACK_OK, Peer, S, build, mss_option
+from pystack.testing.segments import ACK, M32, RST, SYN
 from pystack_c.config import PROFILES
-from tests.support.segments import ACK, M32, RST, SYN
-from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, Peer, S, build, mss_option
 
 
 def shrunk(make):

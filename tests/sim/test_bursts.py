@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import MS, S, lab_net, pattern
+from pystack.testing.lab import MS, S, lab_net, pattern
 
 MSS = 1460
 R = 50 * MS

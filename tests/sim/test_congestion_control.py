@@ -9,11 +9,11 @@ import pytest
 
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, S
+from pystack.testing.lab import lab_net, pattern
 from pystack.trace.series import Series
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.congestion.base import REGISTRY, CongestionControl, register
 from pystack_c.tcp.congestion.bbr import PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP
-from tests.support.lab import lab_net, pattern
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 10_000_000

@@ -7,7 +7,7 @@ import pytest
 
 from pystack.phy.match import is_data
 from pystack.sim.channel import mark_ce
-from tests.support.lab import MS, S, lab_net, pattern
+from pystack.testing.lab import MS, S, lab_net, pattern
 
 RATE = 10_000_000  # R = 40 ms: 33 segments
 SIZE = 3_000_000

@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md and virtual-time.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md and testing.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -28,3 +28,9 @@ def test_the_guide_to_virtual_time_runs(tmp_path):
     blocks, names = run("virtual-time.md", tmp_path)
     assert blocks == 5
     assert names["net"].links["server-client"].ab.stats.dropped() > 0
+
+
+def test_the_guide_to_the_scripted_peer_runs(tmp_path):
+    blocks, names = run("testing.md", tmp_path)
+    assert blocks == 2
+    assert names["challenge"].pure_ack and names["seconds"] < 60

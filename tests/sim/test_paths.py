@@ -4,10 +4,10 @@ import pytest
 
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, S
+from pystack.testing.lab import lab_net
 from pystack.trace.series import Series
 from pystack_c.tcp.congestion import rate as rates
 from pystack_c.tcp.congestion.bbr import PROBE_RTT, STARTUP
-from tests.support.lab import lab_net
 
 #: payload of a full-sized frame
 USEFUL = 1448 / 1514

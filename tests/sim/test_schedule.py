@@ -7,8 +7,8 @@ import pytest
 from pystack.sim.network import Network
 from pystack.sim.programs import datagram
 from pystack.sim.schedule import Schedule
+from pystack.testing.lab import MS, S, lab_net, sleep
 from pystack.trace.replay import replay
-from tests.support.lab import MS, S, lab_net, sleep
 
 D = 50 * MS  # one way
 KEEPALIVE = ((1, 9, 1), (6, 4, 10), (6, 5, 2), (6, 6, 3))  # SO_KEEPALIVE; idle 10 s, interval 2 s, three probes

@@ -8,11 +8,11 @@ import pystack_c.const as C
 from pystack import compiled
 from pystack.sim.network import MS, S
 from pystack.sim.programs import StreamSocket, stream
+from pystack.testing.lab import B, lab_net, pattern
+from pystack.testing.segments import ACK, SYN, ones
 from pystack_c.base.address import v4
 from pystack_c.tcp.queues import memory
 from tests.support import invariants
-from tests.support.lab import B, lab_net, pattern
-from tests.support.segments import ACK, SYN, ones
 
 #: 100,000 on the compiled core; the uncompiled one, which decides the same, gets fewer
 COUNT = 100_000 if all(compiled().values()) else 4_000

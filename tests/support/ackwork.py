@@ -14,10 +14,10 @@ from types import FrameType
 from typing import Any
 
 import pystack  # noqa: F401
+from pystack.testing.peer import MS, SACK_OK, Peer, PeerConn, mss_option, sack_option, wscale_option
 from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp.queues import memory
 from tests.support import invariants
-from tests.support.tcp_peer import MS, SACK_OK, Conn, Peer, mss_option, sack_option, wscale_option
 
 ROOT = Path(__file__).parents[2]
 CORE = str(ROOT / "pystack_c" / "tcp")
@@ -47,7 +47,7 @@ class Lines:
         return self.line
 
 
-def in_flight(segments: int, **settings: Any) -> Conn:
+def in_flight(segments: int, **settings: Any) -> PeerConn:
     """A connection with so many segments out, sent 200 ms ago."""
     peer = Peer(tcp_isn=2**32 - 100_000, tcp_wmem=16 << 20, tcp_rto_min=1000 * MS, **settings)
     conn = peer.established(active=True, options=mss_option(SIZE) + SACK_OK + wscale_option(10))
@@ -74,7 +74,7 @@ def in_flight(segments: int, **settings: Any) -> Conn:
 Blocks = list[tuple[int, int]]
 
 
-def wandering(conn: Conn, segments: int) -> Iterator[Blocks]:
+def wandering(conn: PeerConn, segments: int) -> Iterator[Blocks]:
     """The last segment, then three anywhere."""
     rng = random.Random(1)
     yield [(segments - 1, segments)]
@@ -83,7 +83,7 @@ def wandering(conn: Conn, segments: int) -> Iterator[Blocks]:
         yield [(i, i + 1) for i in at]
 
 
-def everything_again(conn: Conn, segments: int) -> Iterator[Blocks]:
+def everything_again(conn: PeerConn, segments: int) -> Iterator[Blocks]:
     """All but the first segment; and the same once more, many times."""
     for _ in range(100):
         yield [(1, segments - 50)]
@@ -91,7 +91,7 @@ def everything_again(conn: Conn, segments: int) -> Iterator[Blocks]:
         yield [(1, segments - 49 + i)]
 
 
-def combs(conn: Conn, segments: int) -> Iterator[Blocks]:
+def combs(conn: PeerConn, segments: int) -> Iterator[Blocks]:
     """Each second segment, from the middle on; then those between; blocks over all of it now and then."""
     middle = segments // 2
     for i in range(100):
@@ -100,13 +100,13 @@ def combs(conn: Conn, segments: int) -> Iterator[Blocks]:
         yield [(middle + 2 * i, middle + 2 * i + 2), (middle, middle + 2 * i)]
 
 
-def backwards(conn: Conn, segments: int) -> Iterator[Blocks]:
+def backwards(conn: PeerConn, segments: int) -> Iterator[Blocks]:
     """From the last segment to lower ones, one more with each ACK."""
     for i in range(200):
         yield [(segments - 1 - i, segments)]
 
 
-PLANS: dict[str, Callable[[Conn, int], Iterator[Blocks]]] = {
+PLANS: dict[str, Callable[[PeerConn, int], Iterator[Blocks]]] = {
     "wandering": wandering,
     "everything again": everything_again,
     "combs": combs,

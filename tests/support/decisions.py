@@ -6,6 +6,9 @@ from typing import Any
 import pystack_c.const as C
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, raw, sleep, spawn, stream
+from pystack.testing.lab import Lab, lab_net, pattern
+from pystack.testing.peer import Peer, PeerConn, mss_option, with_tos
+from pystack.testing.peer import build as segment
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
 from pystack_c.services import serve
@@ -13,10 +16,7 @@ from pystack_c.tcp import sockopt, user
 from tests import frames as f
 from tests.sim import scenario
 from tests.sim.sessions import Sessions
-from tests.support.lab import Lab, lab_net, pattern
 from tests.support.routed import Chain, echo
-from tests.support.tcp_peer import Conn, Peer, mss_option, with_tos
-from tests.support.tcp_peer import build as segment
 
 ECE, CWR, SYN, ACK = 0x40, 0x80, 0x02, 0x10
 MSG_OOB = 1
@@ -230,7 +230,7 @@ def marked(probe: Probe) -> None:
     peer.stack.probe = probe
     peer.listener()
     (syn_ack,) = peer.segment(SYN | ECE | CWR, peer_irs(), options=mss_option(1000))
-    conn = Conn(peer, None, 9, 80, (peer_irs() + 1) & 0xFFFFFFFF, 65535)
+    conn = PeerConn(peer, None, 9, 80, (peer_irs() + 1) & 0xFFFFFFFF, 65535)
     conn.ack = syn_ack.end
     conn.rx()
     conn.tcb = next(t for t in peer.stack.tcp.all() if t.state == C.ESTABLISHED)

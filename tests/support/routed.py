@@ -6,7 +6,7 @@ from typing import Any
 
 from pystack.sim.network import Network, SimHost
 from pystack.sim.programs import raw
-from tests.support.segments import ones
+from pystack.testing.segments import ones
 
 IPPROTO_ICMP = 1
 SOL_IP, IP_TTL, IP_MTU_DISCOVER = 0, 2, 10

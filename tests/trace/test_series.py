@@ -10,9 +10,9 @@ from pystack.cli.main import cli
 from pystack.phy import match
 from pystack.sim.network import Network, S
 from pystack.sim.programs import spawn, stream
+from pystack.testing.lab import MS, lab_net
 from pystack.trace.series import COLUMNS, Series, write_csv
 from pystack_c.probe import ListProbe
-from tests.support.lab import MS, lab_net
 
 R = 100 * MS
 MSS = 1460

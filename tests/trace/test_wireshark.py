@@ -8,8 +8,8 @@ import pytest
 
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, S
+from pystack.testing.lab import lab_net, pattern
 from pystack.trace import pcapng
-from tests.support.lab import lab_net, pattern
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.tcp_peer import Peer
+from pystack.testing.peer import Peer
 
 
 class Made(Peer):

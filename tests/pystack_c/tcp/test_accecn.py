@@ -2,9 +2,7 @@
 
 import pytest
 
-from pystack_c.tcp.info import tcp_info
-from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import (
+from pystack.testing.peer import (
     HOST,
     HOST_ADDR,
     MS,
@@ -12,13 +10,15 @@ from tests.support.tcp_peer import (
     PEER_ADDR,
     SACK_OK,
     SERVICE,
-    Conn,
+    PeerConn,
     S,
     build,
     mss_option,
     ts_option,
     with_tos,
 )  # fmt: skip
+from pystack.testing.segments import ACK, FIN, RST, SYN
+from pystack_c.tcp.info import tcp_info
 
 ECE, CWR, AE = 0x40, 0x80, 0x100
 ALL = AE | CWR | ECE
@@ -61,7 +61,7 @@ def raw(peer, control, seq, ack=0, sport=9, dport=SERVICE, tos=0, **more):
     return peer.packet(with_tos(packet, tos))
 
 
-class Acc(Conn):
+class Acc(PeerConn):
     """The peer's side of a connection in AccECN mode: `cep` is its counter of marks."""
 
     cep = 5

@@ -2,21 +2,14 @@
 
 import pytest
 
-from pystack_c.tcp import sockopt, user
-from pystack_c.tcp.congestion.cubic import Cubic
-from pystack_c.tcp.opening.fastopen import remember
-from tests import frames as f
-from tests.support.counting import Cases, check
-from tests.support.peer import ip_packet
-from tests.support.segments import ACK, RST, SYN
-from tests.support.tcp_peer import (
+from pystack.testing.peer import (
     HOST,
     MS,
     PEER,
     PEER_ADDR,
     SACK_OK,
-    Conn,
     Peer,
+    PeerConn,
     S,
     build,
     mss_option,
@@ -24,6 +17,13 @@ from tests.support.tcp_peer import (
     ts_option,
     wscale_option,
 )  # fmt: skip
+from pystack.testing.segments import ACK, RST, SYN
+from pystack_c.tcp import sockopt, user
+from pystack_c.tcp.congestion.cubic import Cubic
+from pystack_c.tcp.opening.fastopen import remember
+from tests import frames as f
+from tests.support.counting import Cases, check
+from tests.support.peer import ip_packet
 
 MSS = 1000
 RTT = 100 * MS
@@ -39,7 +39,7 @@ def sender(segments=10, sack=True, ts=False, size=100 * MSS, **settings):
     peer.advance(RTT)
     options = mss_option(MSS + 12 * ts) + (SACK_OK if sack else b"") + (ts_option(1, syn.ts[0]) if ts else b"")
     peer.segment(SYN | ACK, 5000, syn.end, syn.dport, syn.sport, options=options)
-    conn = Conn(peer, tcb, syn.dport, syn.sport, 5001, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, 5001, 65535)
     conn.ack = syn.end
     out = conn.send(bytes(size))
     conn.ts = (1, out[-1].ts[0]) if ts else None
@@ -420,7 +420,7 @@ def segments_that_met_congestion(cause):
     peer = Peer(tcp_ecn=1, tcp_init_cwnd=10)
     tcb, syn = peer.connecting()
     peer.segment(SYN | ACK | ECE, 5000, syn.end, syn.dport, syn.sport, options=mss_option(MSS))
-    conn = Conn(peer, tcb, syn.dport, syn.sport, 5001, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, 5001, 65535)
     conn.ack = syn.end
     conn.send(bytes(5 * MSS))
     yield peer

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 import pystack_c.const as C
+from pystack.testing.peer import Peer
 from pystack_c.counters import Counters
 from pystack_c.tcp.congestion.base import SIGNAL_ECN, SIGNAL_LOSS, SIGNAL_RTO
 from pystack_c.tcp.congestion.cubic import Cubic
 from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.loss import undo
-from tests.support.tcp_peer import Peer
 
 MS = 1_000_000
 

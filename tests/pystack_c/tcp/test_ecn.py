@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import HOST, PEER, Conn, build, mss_option, with_tos
+from pystack.testing.peer import HOST, PEER, PeerConn, build, mss_option, with_tos
+from pystack.testing.segments import ACK, SYN
 
 ECE, CWR = 0x40, 0x80
 ECT0, CE = 2, 3
@@ -15,7 +15,7 @@ def marked(make, **settings):
     peer.listener()
     (syn_ack,) = peer.segment(SYN | ECE | CWR, peer.irs, options=mss_option(1000))
     assert syn_ack.flags == SYN | ACK | ECE
-    conn = Conn(peer, None, 9, 80, (peer.irs + 1) & 0xFFFFFFFF, 65535)
+    conn = PeerConn(peer, None, 9, 80, (peer.irs + 1) & 0xFFFFFFFF, 65535)
     conn.ack = syn_ack.end
     conn.rx()
     assert conn.state == "ESTABLISHED"

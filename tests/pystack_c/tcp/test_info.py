@@ -7,11 +7,11 @@ import pytest
 from pystack.sim.programs import stream
 from pystack.sockets import sockopt as _sockopt
 from pystack.sockets.sockopt import pack_tcp_info
+from pystack.testing.lab import B, lab_net, pattern
+from pystack.testing.peer import MS, SACK_OK, Peer, S, mss_option, sack_option, ts_option
+from pystack.testing.segments import ACK, SYN
 from pystack_c.tcp import user
 from pystack_c.tcp.info import tcp_info
-from tests.support.lab import B, lab_net, pattern
-from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import MS, SACK_OK, Peer, S, mss_option, sack_option, ts_option
 
 MSS = 1460
 OPTIONS = mss_option(MSS) + SACK_OK

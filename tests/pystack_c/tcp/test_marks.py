@@ -6,11 +6,11 @@ The data really goes from one stack to another, in segments of 64 KB, in virtual
 import pytest
 
 import pystack_c.const as C
+from pystack.testing.peer import with_tos
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.config import profile
 from pystack_c.stack import Stack
 from pystack_c.tcp import user
-from tests.support.tcp_peer import with_tos
 from tools import core_lint
 
 A, B = 0x0A000001, 0x0A000002

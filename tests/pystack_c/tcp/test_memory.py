@@ -10,6 +10,9 @@ import pytest
 
 from pystack.sim.network import MS, S
 from pystack.sim.programs import sleep
+from pystack.testing.lab import lab_net, pattern
+from pystack.testing.peer import HOST, HOST_ADDR, PEER, PEER_ADDR, SACK_OK, SERVICE, build, mss_option, sack_option
+from pystack.testing.segments import ACK, FIN, RST, SYN
 from pystack_c.probe import ListProbe
 from pystack_c.services import serve
 from pystack_c.tcp import user
@@ -18,9 +21,6 @@ from pystack_c.tcp.queues.recvbuf import RecvBuf
 from pystack_c.tcp.queues.sendbuf import SendBuf
 from pystack_c.tcp.tcb import Tcb
 from tests.support import invariants
-from tests.support.lab import lab_net, pattern
-from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import HOST, HOST_ADDR, PEER, PEER_ADDR, SACK_OK, SERVICE, build, mss_option, sack_option
 
 KB = 1024
 # (One peer stands for all: it may have everything.)

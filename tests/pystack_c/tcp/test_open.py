@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S
+from pystack.testing.segments import ACK, PSH, RST, SYN
 from pystack_c.base.address import conn_key, v4
 from pystack_c.base.siphash import SipHash
 from pystack_c.tcp import user
-from tests.support.segments import ACK, PSH, RST, SYN
-from tests.support.tcp_peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S
 
 M32 = 0xFFFFFFFF
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import MS, SACK_OK, S, mss_option, ts_option
+from pystack.testing.peer import MS, SACK_OK, S, mss_option, ts_option
+from pystack.testing.segments import ACK, FIN, RST, SYN
 
 M32 = 0xFFFFFFFF
 DAY = 86_400 * S
@@ -44,8 +44,8 @@ def test_every_segment_carries_milliseconds_and_the_echo(make):
 
 def test_offset_differs_by_peer():
     # 7.1 / 5.4: nothing about the uptime
+    from pystack.testing.peer import Peer
     from pystack_c.tcp import user
-    from tests.support.tcp_peer import Peer
 
     peer = Peer(tcp_timestamps=True)
     values = []

@@ -4,12 +4,12 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import S, mss_option
 from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt
 from tests import frames as f
 from tests.pystack_c.tcp.test_recovery import icmp
 from tests.support.peer import Peer as IpPeer
-from tests.support.tcp_peer import S, mss_option
 
 SOL_IP, SOL_TCP = 0, 6
 IP_MTU_DISCOVER, IP_MTU, TCP_MAXSEG = 10, 14, 2

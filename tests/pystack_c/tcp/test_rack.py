@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.segments import ACK, SYN
-from tests.support.tcp_peer import HOST, MS, SACK_OK, Conn, mss_option, sack_option, ts_option
+from pystack.testing.peer import HOST, MS, SACK_OK, PeerConn, mss_option, sack_option, ts_option
+from pystack.testing.segments import ACK, SYN
 
 M32 = 0xFFFFFFFF
 MSS = 1000
@@ -17,7 +17,7 @@ def sender(make, segments=10, ts=False, size=100 * MSS, **settings):
     peer.advance(RTT)
     options = mss_option(MSS + 12 * ts) + SACK_OK + (ts_option(1, syn.ts[0]) if ts else b"")
     peer.segment(SYN | ACK, peer.irs, syn.end, syn.dport, syn.sport, options=options)
-    conn = Conn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & M32, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & M32, 65535)
     conn.ack = syn.end
     assert tcb.srtt == RTT and tcb.sack_ok
     out = conn.send(bytes(size))

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from tests.support.segments import ACK, RST, SYN, ones
-from tests.support.tcp_peer import HOST, MS, PEER, SACK_OK, S, mss_option, sack_option
+from pystack.testing.peer import HOST, MS, PEER, SACK_OK, S, mss_option, sack_option
+from pystack.testing.segments import ACK, RST, SYN, ones
 
 M32 = 0xFFFFFFFF
 MSS = 1000

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import pytest
 
+from pystack.testing.peer import MS, SACK_OK, mss_option, sack_option, wscale_option
 from tests.support import ackwork, invariants
-from tests.support.tcp_peer import MS, SACK_OK, mss_option, sack_option, wscale_option
 
 IN_FLIGHT = {"wandering": 85_000, "everything again": 20_000, "combs": 20_000, "backwards": 20_000}
 #: lines of the uncompiled core for each segment in flight, once: it is found lost, and listed

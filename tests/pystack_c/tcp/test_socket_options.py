@@ -4,9 +4,9 @@ import pytest
 
 import pystack_c.const as C
 from pystack.sim.network import MS, S
+from pystack.testing.peer import HOST, PEER, build, mss_option
+from pystack.testing.segments import ACK, FIN, RST
 from pystack_c.tcp import sockopt, user
-from tests.support.segments import ACK, FIN, RST
-from tests.support.tcp_peer import HOST, PEER, build, mss_option
 
 SOL_SOCKET, SOL_IP, SOL_TCP = 1, 0, 6
 SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT, SO_PRIORITY, SO_MAX_PACING_RATE = 7, 8, 18, 12, 47

@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S, build, mss_option
+from pystack.testing.segments import ACK, FIN, M32, PSH, RST, SYN, URG
 from pystack_c.tcp import user
-from tests.support.segments import ACK, FIN, M32, PSH, RST, SYN, URG
-from tests.support.tcp_peer import HOST, HOST_ADDR, MS, PEER, PEER_ADDR, Peer, S, build, mss_option
 
 SYNCHRONIZED = ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"]
 SEVEN = pytest.mark.parametrize("state", SYNCHRONIZED)

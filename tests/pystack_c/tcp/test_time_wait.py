@@ -9,11 +9,11 @@ import pytest
 from pystack import compiled
 from pystack.sim.network import MS, S
 from pystack.sim.programs import stream
+from pystack.testing.lab import B, lab_net, pattern
+from pystack.testing.peer import HOST_ADDR, PEER_ADDR, Peer, mss_option, ts_option
+from pystack.testing.segments import ACK, FIN, M32, RST, SYN
 from pystack.trace.pcapng import OUTBOUND
 from pystack_c.tcp import user
-from tests.support.lab import B, lab_net, pattern
-from tests.support.segments import ACK, FIN, M32, RST, SYN
-from tests.support.tcp_peer import HOST_ADDR, PEER_ADDR, Peer, mss_option, ts_option
 
 OPTIONS = mss_option(1460) + ts_option(1000)
 

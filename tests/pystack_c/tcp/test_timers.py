@@ -4,10 +4,10 @@ import errno
 
 import pytest
 
+from pystack.testing.peer import MS, PEER, Peer, S, mss_option
+from pystack.testing.segments import ACK, FIN, RST, SYN
 from pystack_c.tcp import user
 from pystack_c.tcp.loss import rtt
-from tests.support.segments import ACK, FIN, RST, SYN
-from tests.support.tcp_peer import MS, PEER, Peer, S, mss_option
 
 SOL_SOCKET, SO_KEEPALIVE = 1, 9
 SOL_TCP, TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT = 6, 1, 3, 4, 5, 6, 18
@@ -49,9 +49,9 @@ def open_with_rtt(make, sample=100 * MS, active=True, **settings):
     tcb, syn = peer.connecting()
     peer.advance(sample)
     peer.segment(SYN | ACK, peer.irs, syn.end, syn.dport, syn.sport, options=mss_option(1460))
-    from tests.support.tcp_peer import Conn
+    from pystack.testing.peer import PeerConn
 
-    conn = Conn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
+    conn = PeerConn(peer, tcb, syn.dport, syn.sport, (peer.irs + 1) & 0xFFFFFFFF, 65535)
     conn.ack = syn.end
     return conn
 
@@ -280,7 +280,7 @@ def test_an_answer_carries_the_ack(make):
 
 def test_acks_of_a_batch_merge(make):
     # MUST-58, MUST-59: process all that has arrived before ACKing
-    from tests.support.tcp_peer import HOST, build
+    from pystack.testing.peer import HOST, build
 
     conn = make().established()
     peer = conn.peer

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
+from pystack.testing.peer import HOST, MS, PEER, SERVICE, Peer, build, mss_option
+from pystack.testing.segments import ACK, FIN, SYN, decode, ones
 from pystack_c.tcp import sockopt, user
-from tests.support.segments import ACK, FIN, SYN, decode, ones
-from tests.support.tcp_peer import HOST, MS, PEER, SERVICE, Peer, build, mss_option
 
 PORT, THEIRS = 9899, 7
 UDP = 17

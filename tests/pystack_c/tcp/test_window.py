@@ -2,9 +2,9 @@
 
 import pytest
 
+from pystack.testing.peer import MS, S, mss_option, wscale_option
+from pystack.testing.segments import ACK, FIN, PSH, RST, SYN
 from pystack_c.tcp import user
-from tests.support.segments import ACK, FIN, PSH, RST, SYN
-from tests.support.tcp_peer import MS, S, mss_option, wscale_option
 
 M32 = 0xFFFFFFFF
 

@@ -7,8 +7,8 @@ import pytest
 import pystack_c.const as C
 from pystack.sim.network import MS, Network
 from pystack.sim.programs import spawn, stream
-from tests.support.lab import A, B, pattern
-from tests.support.segments import decode
+from pystack.testing.lab import A, B, pattern
+from pystack.testing.segments import decode
 
 
 def run(kind, size, timestamps=False):

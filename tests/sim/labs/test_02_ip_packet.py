@@ -8,7 +8,7 @@ from pystack.phy.match import is_ip, is_udp
 from pystack.sim.channel import flip_bit
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram
-from tests.support.lab import A, B
+from pystack.testing.lab import A, B
 
 
 def net_pair(**link):

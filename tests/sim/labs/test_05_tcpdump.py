@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from pystack.phy.match import is_data
+from pystack.testing.lab import MS, lab_net
 from pystack.trace.pcapng import OUTBOUND, read
-from tests.support.lab import MS, lab_net
 
 pytestmark = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
 

@@ -6,7 +6,7 @@ import pytest
 
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep, spawn
-from tests.support.lab import lab_net, pattern
+from pystack.testing.lab import lab_net, pattern
 
 A, B = "10.0.0.1", "10.0.0.2"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import MS, S, lab_net, pattern, sleep
+from pystack.testing.lab import MS, S, lab_net, pattern, sleep
 
 R = 100 * MS
 

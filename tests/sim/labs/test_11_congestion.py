@@ -6,7 +6,7 @@ import pystack
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
-from tests.support.lab import lab_net, pattern, sleep
+from pystack.testing.lab import lab_net, pattern, sleep
 
 MSS = 1460
 DATA = pattern(1 << 20)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import MS, lab_net, rounds
+from pystack.testing.lab import MS, lab_net, rounds
 
 R = 100 * MS
 MSS = 1460

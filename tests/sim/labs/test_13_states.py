@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from tests.support.lab import MS, A, B, S, lab_net, sleep, stream
-from tests.support.segments import FIN, RST, SYN
+from pystack.testing.lab import MS, A, B, S, lab_net, sleep, stream
+from pystack.testing.segments import FIN, RST, SYN
 
 R = 20 * MS
 

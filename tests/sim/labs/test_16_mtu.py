@@ -7,11 +7,11 @@ import pytest
 from pystack.phy.match import is_icmp
 from pystack.sim.network import MS, S
 from pystack.sim.programs import sleep, spawn, stream
+from pystack.testing.lab import pattern
+from pystack.testing.segments import WireLog
 from pystack_c.probe import Probe
 from pystack_c.tcp.sockopt import tcp_info
-from tests.support.lab import pattern
 from tests.support.routed import Chain
-from tests.support.segments import WireLog
 
 
 def chain_of(*mtus, **settings):

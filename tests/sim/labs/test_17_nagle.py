@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import MS, lab_net
+from pystack.testing.lab import MS, lab_net
 
 R = 10 * MS
 D = 40 * MS

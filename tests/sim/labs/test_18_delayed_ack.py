@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import MS, lab_net, pattern, sleep
+from pystack.testing.lab import MS, lab_net, pattern, sleep
 
 R = 20 * MS
 D = 40 * MS

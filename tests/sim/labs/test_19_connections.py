@@ -5,8 +5,8 @@ import ssl
 
 import pytest
 
-from tests.support.lab import MS, S, lab_net
-from tests.support.segments import ACK, SYN
+from pystack.testing.lab import MS, S, lab_net
+from pystack.testing.segments import ACK, SYN
 from tests.trace.test_keylog import Tls, certificate
 
 R = 20 * MS

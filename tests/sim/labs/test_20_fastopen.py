@@ -6,10 +6,10 @@ import pytest
 
 import pystack_c.const as C
 from pystack.sim.network import MS
+from pystack.testing.lab import lab_net, pattern
 from pystack_c.base.address import v4
 from pystack_c.tcp import sockopt, user
 from tests.support import build
-from tests.support.lab import lab_net, pattern
 
 R = 100 * MS
 B_ADDR = 0x0A000002

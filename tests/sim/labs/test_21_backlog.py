@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from tests.support.lab import MS, B, S, lab_net, sleep, stream
-from tests.support.segments import SYN
+from pystack.testing.lab import MS, B, S, lab_net, sleep, stream
+from pystack.testing.segments import SYN
 
 R = 10 * MS
 

@@ -2,7 +2,7 @@
 
 from pystack.phy.match import is_data, is_udp
 from pystack.sim.programs import datagram
-from tests.support.lab import MS, B, S, lab_net, sleep
+from pystack.testing.lab import MS, B, S, lab_net, sleep
 
 R = 100 * MS
 COUNT = 60

@@ -8,7 +8,7 @@ import pytest
 from pystack.phy.match import is_data
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep
-from tests.support.lab import lab_net, pattern
+from pystack.testing.lab import lab_net, pattern
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 

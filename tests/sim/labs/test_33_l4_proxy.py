@@ -4,8 +4,8 @@ import pytest
 
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
-from tests.support.lab import pattern, sleep
-from tests.support.segments import WireLog
+from pystack.testing.lab import pattern, sleep
+from pystack.testing.segments import WireLog
 
 R1, R2 = 20 * MS, 80 * MS
 COPY = 16_384

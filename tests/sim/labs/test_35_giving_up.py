@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.support.lab import MS, S, lab_net
+from pystack.testing.lab import MS, S, lab_net
 
 SOL_SOCKET, SO_KEEPALIVE = 1, 9
 

@@ -6,8 +6,8 @@ import pytest
 
 import pystack_c.tcp.output
 from pystack.sim.programs import sleep
+from pystack.testing.lab import MS, S, lab_net
 from tests.sim.hostile import Transfer
-from tests.support.lab import MS, S, lab_net
 
 COMPILED = not pystack_c.tcp.output.__file__.endswith(".py")
 #: the uncompiled core gets an hour

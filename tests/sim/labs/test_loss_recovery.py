@@ -3,7 +3,7 @@
 import pytest
 
 from pystack.phy.match import is_data
-from tests.support.lab import MS, lab_net, pattern, rounds
+from pystack.testing.lab import MS, lab_net, pattern, rounds
 
 R = 100 * MS
 MSS = 1460

@@ -1,16 +1,20 @@
-"""TCP segments read from frames, independently of the stack's own codecs: what the tests look at."""
+"""TCP segments, read from frames without the stack's own codecs, so that a test does not trust what it tests."""
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
+
+from pystack.sim.nodes import SimPort
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 M32 = 0xFFFFFFFF
-OUTBOUND = 2  # what a port's tap says of frames that its node sends
+#: the direction of a frame that a port's node sends, as the port's taps get it
+OUTBOUND = 2
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One TCP segment as it is on the wire. `time` is when it was seen (ns), `options` maps kind to body."""
+    """One TCP segment as it is on the wire. `time` is the time (ns) at which it was seen, and `options` maps kinds to bodies."""
 
     time: int
     src: int
@@ -23,7 +27,7 @@ class Segment:
     window: int
     urg: int
     payload: bytes
-    options: dict = field(default_factory=dict)
+    options: dict[int, bytes] = field(default_factory=dict)
     ident: int = 0
     df: bool = False
     ttl: int = 0
@@ -37,48 +41,51 @@ class Segment:
         return True
 
     def has(self, flags: int) -> bool:
-        """All of these control bits are set."""
+        """Return True if all of these control bits are set."""
         return self.flags & flags == flags
 
     @property
     def end(self) -> int:
-        """The sequence number after its last one."""
+        """The sequence number after the segment's last one."""
         return (self.seq + len(self.payload) + bool(self.flags & SYN) + bool(self.flags & FIN)) & M32
 
     @property
     def pure_ack(self) -> bool:
-        """Nothing but an acknowledgement."""
+        """True if the segment is nothing but an acknowledgement."""
         return self.flags & (SYN | FIN | RST | ACK) == ACK and not self.payload
 
     @property
     def sack(self) -> list[tuple[int, int]]:
-        """The SACK blocks, in the order they stand."""
+        """The SACK blocks, in their order on the wire."""
         body = self.options.get(5, b"")
         return [struct.unpack_from(">II", body, at) for at in range(0, len(body), 8)]
 
     @property
     def mss(self) -> int | None:
-        """The MSS option."""
-        return struct.unpack(">H", self.options[2])[0] if 2 in self.options else None
+        """The value of the MSS option, or None."""
+        return int.from_bytes(self.options[2], "big") if 2 in self.options else None
 
     @property
     def wscale(self) -> int | None:
-        """The window scale option."""
+        """The shift of the window scale option, or None."""
         return self.options[3][0] if 3 in self.options else None
 
     @property
     def ts(self) -> tuple[int, int] | None:
-        """TSval and TSecr."""
-        return struct.unpack(">II", self.options[8]) if 8 in self.options else None
+        """TSval and TSecr of the timestamps option, or None."""
+        if 8 not in self.options:
+            return None
+        tsval, tsecr = struct.unpack(">II", self.options[8])
+        return tsval, tsecr
 
-    def same(self) -> tuple:
-        """Everything of the segment but its time and its IP ID."""
+    def same(self) -> tuple[Any, ...]:
+        """Return everything of the segment except its time and its IP ID, to compare segments by."""
         head = (self.src, self.dst, self.sport, self.dport, self.seq, self.ack, self.flags, self.window, self.urg)
         return (*head, self.payload, tuple(sorted(self.options.items())))
 
 
 def ones(data: bytes) -> int:
-    """The one's complement sum (RFC 1071), folded."""
+    """Return the folded ones' complement sum of the data (RFC 1071)."""
     if len(data) & 1:
         data += b"\0"
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
@@ -87,9 +94,10 @@ def ones(data: bytes) -> int:
     return total
 
 
-def parse_options(data: bytes) -> dict:
-    """TCP options by kind."""
-    found, at = {}, 0
+def parse_options(data: bytes) -> dict[int, bytes]:
+    """Return the TCP options by kind."""
+    found: dict[int, bytes] = {}
+    at = 0
     while at < len(data):
         if data[at] == 0:
             assert not any(data[at:]), "bytes after the end of the options (MUST-69)"
@@ -104,7 +112,7 @@ def parse_options(data: bytes) -> dict:
 
 
 def final_address(dst: bytes, options: bytes) -> bytes:
-    """The address that the pseudo-header names: the last one of a source route that is not at its end yet."""
+    """Return the pseudo-header's destination: the last address of a source route that is not at its end, otherwise `dst`."""
     at = 0
     while at < len(options) and options[at] != 0:
         if options[at] in (131, 137) and options[at + 2] <= options[at + 1]:
@@ -115,7 +123,10 @@ def final_address(dst: bytes, options: bytes) -> bytes:
 
 
 def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
-    """A Segment from an IPv4 packet, or None where it is none. A wrong checksum is an error, unless check is off."""
+    """Return the Segment in an IPv4 packet, or None if there is none.
+
+    Raises AssertionError for a wrong checksum, unless `check` is off.
+    """
     if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != 6 or packet[6] & 0x3F or packet[7]:
         return None
     total, ident, fragment = struct.unpack_from(">HHH", packet, 2)
@@ -137,23 +148,23 @@ def decode(packet: bytes, time: int = 0, check: bool = True) -> Segment | None:
 
 
 class WireLog:
-    """The TCP segments that pass ports of a simulated network: `sent` as their host sent them, `got` as they arrived."""
+    """The TCP segments at ports of a simulated network, by the names of hosts: `sent` by the host, and `got` by it."""
 
-    def __init__(self, *ports, check: bool = True):
+    def __init__(self, *ports: SimPort, check: bool = True):
         self.sent: dict[str, list[Segment]] = {}
         self.got: dict[str, list[Segment]] = {}
         self.check = check
         for port in ports:
             self.attach(port)
 
-    def attach(self, port) -> None:
+    def attach(self, port: SimPort) -> None:
         """Watch one more port."""
         sent = self.sent.setdefault(port.node.name, [])
         got = self.got.setdefault(port.node.name, [])
 
         def tap(time: int, direction: int, frame: bytes) -> None:
             if frame[12:14] == b"\x08\x00":
-                # (What arrives may have been damaged on the way: that is for the stack to find.)
+                # An arriving frame may have been damaged on the way, which the stack must notice.
                 seg = decode(frame[14:], time, self.check and direction == OUTBOUND)
                 if seg is not None:
                     (sent if direction == OUTBOUND else got).append(seg)
@@ -161,16 +172,16 @@ class WireLog:
         port.taps.append(tap)
 
     def data(self, name: str) -> list[Segment]:
-        """The segments with payload that a host sent."""
+        """Return the segments with payload that a host sent."""
         return [seg for seg in self.sent[name] if seg.payload]
 
     def pure_acks(self, name: str) -> list[Segment]:
-        """The bare ACKs that a host sent, without the handshake's third segment."""
+        """Return the pure ACKs that a host sent, without the third segment of the handshake."""
         return [seg for seg in self.sent[name] if seg.pure_ack][1:]
 
     def resent(self, name: str) -> list[Segment]:
-        """The segments with payload, SYN or FIN that a host sent again: those that bring nothing beyond what it sent before."""
-        highest: dict[tuple, int] = {}
+        """Return the retransmissions of a host: segments with payload, SYN or FIN that end at or before an earlier one."""
+        highest: dict[tuple[int, int, int], int] = {}
         again = []
         for seg in self.sent[name]:
             if seg.end == seg.seq or seg.flags & RST:
@@ -185,7 +196,7 @@ class WireLog:
 
 
 def rounds(segs: list[Segment], period: int = 1) -> list[int]:
-    """Segments by round: how many were sent in each `period` (ns) from the first one on, empty ones left out."""
+    """Return the number of segments in each `period` (ns) since the first one, without the periods that have none."""
     counts: dict[int, int] = {}
     for seg in segs:
         number = (seg.time - segs[0].time) // period
