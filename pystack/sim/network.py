@@ -10,6 +10,7 @@ integers of nanoseconds.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -76,8 +77,9 @@ class Network(Scheduler):
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
-        #: the faults of schedules that hold now, by their kind and the name of the link or host
-        self.faults: dict[str, dict[str, int]] = {}
+        #: the number of faults that hold now, by their kind and the name of the link or host; all schedules count here, so that
+        #: the faults of two of them may overlap
+        self.faults: Counter[tuple[str, str]] = Counter()
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
         self._stack_class = stack_class

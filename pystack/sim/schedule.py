@@ -9,10 +9,13 @@
 All times are times of the network's clock. Faults may overlap: a link passes frames again once the last fault that cut it has ended.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from pystack.sim.network import Link, Network
 from pystack.sim.nodes import Node, SimHost
+
+Victim = TypeVar("Victim", Link, SimHost)
 
 
 class Schedule:
@@ -20,17 +23,11 @@ class Schedule:
 
     def __init__(self, net: Network):
         self.net = net
-        # All schedules of a network share these, so that their faults may overlap, too.
-        self._cuts = net.faults.setdefault("cut", {})
-        self._frozen = net.faults.setdefault("freeze", {})
-        self._off = net.faults.setdefault("reboot", {})
 
     def cut(self, at: int, *links: Link, until: int | None = None) -> None:
         """Cut links, and heal them at `until` (None: never). Frames that are on the way still arrive."""
         self._check(at, until, links, self.net.links)
-        self.net.at(at, self._cut, links)
-        if until is not None:
-            self.net.at(until, self._heal, links)
+        self._add("cut", at, until, links, Link.down, Link.restore)
 
     def partition(self, at: int, *groups: Sequence[Node], until: int | None = None) -> None:
         """Cut all links between nodes (hosts and switches) of different groups. ValueError if there is no such link, or a node is in two groups."""
@@ -56,15 +53,12 @@ class Schedule:
             raise ValueError(f"after={after}: a host cannot come back before it has gone")
         self._check(at, at + after + 1, hosts, self.net.hosts)
         for host in hosts:
-            self.net.at(at, self._switch_off, host)
-            self.net.at(at + after, self._switch_on, host)
+            self._add("reboot", at, at + after, [host], SimHost.crash, SimHost.boot)
 
     def freeze(self, at: int, *hosts: SimHost, until: int | None = None) -> None:
         """Let hosts stop answering, and go on with all their state at `until` (None: never)."""
         self._check(at, until, hosts, self.net.hosts)
-        self.net.at(at, self._freeze, hosts)
-        if until is not None:
-            self.net.at(until, self._thaw, hosts)
+        self._add("freeze", at, until, hosts, SimHost.freeze, SimHost.thaw)
 
     def _check(
         self, at: int, until: int | None, victims: Sequence[Link | SimHost], known: Mapping[str, Link | SimHost]
@@ -78,36 +72,30 @@ class Schedule:
             if not any(victim is each for each in known.values()):
                 raise ValueError(f"{victim!r} is not in this network; there are {', '.join(known) or 'none'}")
 
-    def _switch_off(self, host: SimHost) -> None:
-        self._off[host.name] = self._off.get(host.name, 0) + 1
-        host.crash()
+    def _add(
+        self,
+        kind: str,
+        at: int,
+        until: int | None,
+        victims: Sequence[Victim],
+        begin: Callable[[Victim], None],
+        end: Callable[[Victim], None],
+    ) -> None:
+        """Call `begin` for each victim, and `end` at `until` for those that have no other fault of this kind then."""
+        self.net.at(at, self._begin, kind, victims, begin)
+        if until is not None:
+            self.net.at(until, self._end, kind, victims, end)
 
-    def _switch_on(self, host: SimHost) -> None:
-        self._off[host.name] -= 1
-        if not self._off[host.name]:
-            host.boot()
+    def _begin(self, kind: str, victims: Sequence[Victim], begin: Callable[[Victim], None]) -> None:
+        for victim in victims:
+            self.net.faults[kind, victim.name] += 1
+            begin(victim)
 
-    def _cut(self, links: Iterable[Link]) -> None:
-        for link in links:
-            self._cuts[link.name] = self._cuts.get(link.name, 0) + 1
-            link.down()
-
-    def _heal(self, links: Iterable[Link]) -> None:
-        for link in links:
-            self._cuts[link.name] -= 1
-            if not self._cuts[link.name]:
-                link.restore()
-
-    def _freeze(self, hosts: Iterable[SimHost]) -> None:
-        for host in hosts:
-            self._frozen[host.name] = self._frozen.get(host.name, 0) + 1
-            host.freeze()
-
-    def _thaw(self, hosts: Iterable[SimHost]) -> None:
-        for host in hosts:
-            self._frozen[host.name] -= 1
-            if not self._frozen[host.name]:
-                host.thaw()
+    def _end(self, kind: str, victims: Sequence[Victim], end: Callable[[Victim], None]) -> None:
+        for victim in victims:
+            self.net.faults[kind, victim.name] -= 1
+            if not self.net.faults[kind, victim.name]:
+                end(victim)
 
 
 def _joins(where: dict[str, int], link: Link) -> bool:
