@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pystack.sim.channel import Channel
+from pystack.sim.impairments import check_setting
 from pystack.sim.profiles import link_profile
 from pystack.sim.units import (
     parse_probability,
@@ -46,21 +47,19 @@ def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
                 value = TEXTS[key][0](value)
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from None
-        _check(key, value)
+        elif key in TEXTS:
+            _check(key, value)
         out[key] = back[key] = value
     Channel().set(**out)  # an error names what it does not know, or what is not allowed
     return out, back
 
 
 def _check(key: str, value: Any) -> None:
-    """ValueError if a number cannot be the value of a setting that may be a text: a float of seconds would stop the stack later."""
-    if key in ("delay", "jitter", "rate"):
-        if not isinstance(value, int) or value < 0:
-            raise ValueError(
-                f"{key}={value!r}: write an int of {'bit/s' if key == 'rate' else 'ns'}, or a text with a unit"
-            )
-    elif key in TEXTS and not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise ValueError(f"{key}={value!r}: write a probability from 0 to 1, or a text such as '1%'")
+    """Raise the ValueError of check_setting for a setting that may also be a text."""
+    try:
+        check_setting(key, value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or a text with a unit") from None
 
 
 def channel_text(channel: Channel) -> str:

@@ -49,14 +49,14 @@ def parse_probability(text: str) -> float:
 
 
 def _text(value: int, units: dict[str, int]) -> str:
-    """The value with the largest unit that needs no decimals."""
-    name, scale = max(((name, scale) for name, scale in units.items() if value % scale == 0), key=lambda pair: pair[1])
-    return f"{value // scale}{name}"
+    """The value with the largest unit that needs no decimals. Of two names of a unit, it has the first."""
+    name = max((name for name, scale in units.items() if value % scale == 0), key=lambda name: units[name])
+    return f"{value // units[name]}{name}"
 
 
 def time_text(value: int) -> str:
     """A time in ns as text that parse_time reads."""
-    return _text(value, {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}) if value else "0s"
+    return _text(value, _TIMES)
 
 
 def rate_text(value: int) -> str:
