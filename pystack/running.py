@@ -379,8 +379,7 @@ def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> No
         try:
             ns.configure(name, up=True, netns=netns)
         except PermissionError:
-            text = f"{name} is down, so no frame passes; switch it on as root: ip link set dev {name} up"
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
+            warnings.warn(ns.down_text(name), RuntimeWarning, stacklevel=4)
 
 
 def _host_address(

@@ -61,15 +61,11 @@ def make(settings: "Settings", netns: "Namespace | None", mac: int | None) -> "D
         except ValueError as error:
             raise click.UsageError(f"--link {settings.link}: {error}") from None
     if settings.packet is not None:
-        from pystack.kernel.netns import is_up
+        from pystack.kernel import netns as ns
         from pystack.phy.packet import PacketDevice
 
         device = PacketDevice(settings.packet, netns, mac=mac)
-        if not is_up(settings.packet, netns):
-            name = settings.packet
-            echo(
-                f"pystack: {name} is down, so no frame passes; switch it on as root: ip link set dev {name} up",
-                err=True,
-            )
+        if not ns.is_up(settings.packet, netns):
+            echo(f"pystack: {ns.down_text(settings.packet)}", err=True)
         return device
     return None

@@ -248,6 +248,11 @@ def is_up(name: str, netns: Namespace | None = None) -> bool:
     return bool(flags & IFF_UP)
 
 
+def down_text(name: str) -> str:
+    """Return a line for the user of a device that is switched off and that this program may not switch on."""
+    return f"{name} is down, so no frame passes; switch it on as root: ip link set dev {name} up"
+
+
 def get_address(name: str, netns: Namespace | None = None) -> str | None:
     """Return the device's first IPv4 address, or None."""
     try:

@@ -1,5 +1,6 @@
 """The interface of a device for a driver: a TAP, one end of a cable in a test, or a wrapper around another device."""
 
+import os
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pystack.phy.tapio import FrameIO
@@ -83,3 +84,8 @@ class DescriptorDevice(Device, Protocol):
 
         Raises OSError if the error means that the device is gone.
         """
+
+
+def random_mac() -> int:
+    """Return a random locally administered MAC address."""
+    return 0x020000000000 | int.from_bytes(os.urandom(5), "big")

@@ -1,7 +1,6 @@
 """The common part of devices on a socket of the kernel that keeps message boundaries: one Ethernet frame is one message."""
 
 import errno
-import os
 
 # The class of the standard library may be replaced by the stack's own (pystack.patch).
 from _socket import AF_UNIX, MSG_NOSIGNAL, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET
@@ -9,6 +8,7 @@ from _socket import socket as KernelSocket
 from typing import Self
 
 import pystack_c.const as C
+from pystack.phy.device import random_mac
 from pystack_c.packet import Transmit
 
 #: the bytes of an Ethernet header, and of one with a VLAN tag
@@ -21,11 +21,6 @@ BUFFER = 1 << 20
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 #: errors of a send that mean that nobody is at the other end
 _GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-
-
-def random_mac() -> int:
-    """Return a random locally administered MAC address."""
-    return 0x020000000000 | int.from_bytes(os.urandom(5), "big")
 
 
 class MessageDevice:

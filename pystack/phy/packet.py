@@ -12,7 +12,7 @@ from typing import Self
 
 import pystack_c.const as C
 from pystack.kernel import netns as ns
-from pystack.phy.message import random_mac
+from pystack.phy.device import random_mac
 from pystack.phy.tap import GSO_MAX, MAX_FRAME
 from pystack.phy.tapio import DATA_VALID, GSO_ECN, GSO_NONE, GSO_TCPV4, NEEDS_CSUM, VNET_HDR, VNET_HDR_LEN, FrameIO
 from pystack_c.packet import Transmit

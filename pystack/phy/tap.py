@@ -13,6 +13,7 @@ from typing import Self
 
 import pystack_c.const as C
 from pystack.kernel import netns as ns
+from pystack.phy.device import random_mac
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
 from pystack_c.packet import Transmit
 
@@ -89,7 +90,7 @@ class TapDevice:
             self.close()
             raise
         if mac is None:
-            mac = 0x020000000000 | int.from_bytes(os.urandom(5), "big")
+            mac = random_mac()
         self.mac = mac if mode == "tap" else 0
         self.frame_io.size = VNET_HDR_LEN + MAX_FRAME if offload else 14 + 4 + self.mtu
 

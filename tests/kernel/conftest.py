@@ -71,12 +71,17 @@ def make(**options: Any) -> Iterator[Net]:
     """A Net, and its end; a stack that failed by itself fails the test."""
     with Namespace.new() as space:
         space.quiet()
-        net = Net(space, up(netns=space, **options))
-        try:
-            yield net
-            assert net.running.host.failure is None
-        finally:
-            net.close()
+        yield from inside(space, **options)
+
+
+def inside(space: Namespace, **options: Any) -> Iterator[Net]:
+    """As `make`, in a namespace that the test has made."""
+    net = Net(space, up(netns=space, **options))
+    try:
+        yield net
+        assert net.running.host.failure is None
+    finally:
+        net.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pystack.kernel.netns import Namespace
 from pystack.phy.device import Device
 from pystack.phy.packet import ETH_P_ALL, PacketDevice
 from pystack_c.packet import Transmit
-from tests.kernel.conftest import Net, up
+from tests.kernel.conftest import inside
 
 MAC = 0x02_00_00_00_00_77
 
@@ -42,13 +42,7 @@ def veth():
 
 @pytest.fixture
 def net(veth):
-    device = PacketDevice("v0", veth)
-    net = Net(veth, up("x", "10.0.0.2/24", "10.0.0.1", device=device, netns=veth))
-    try:
-        yield net
-        assert net.running.host.failure is None
-    finally:
-        net.close()
+    yield from inside(veth, device=PacketDevice("v0", veth))
 
 
 @contextlib.contextmanager
