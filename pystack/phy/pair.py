@@ -19,9 +19,6 @@ from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
 
 __all__ = ["SocketDevice", "UnixDevice", "from_fd", "pair"]
 
-# pystack.patch may replace the name in the module.
-_epoll = select.epoll
-
 #: the most bytes in the path of a UNIX socket (unix(7))
 _LONGEST = 107
 #: errors of an accept that may pass
@@ -77,7 +74,7 @@ class UnixDevice(MessageDevice):
         self._file = os.stat(self.path)
         #: readable while a frame or a new connection waits
         try:
-            self._ready = _epoll()
+            self._ready = select.epoll()
         except OSError:
             os.unlink(self.path)
             self._door.close()
