@@ -205,11 +205,6 @@ def leaves_whole(tcb: Tcb, q: RtxQueue) -> bool:
     return tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes
 
 
-def probe_at_rto(tcb: Tcb, deadline: int) -> int:
-    """The time until a loss probe for which the RTO is due first: 0, so there is none. For Linux, it takes the RTO's place."""
-    return deadline - tcb.core.now if tcb.core.config.tcp_tlp_at_rto else 0
-
-
 def probes_largest(tcb: Tcb) -> bool:
     """The first probe of the path MTU has the largest size (RFC 4821 7.3). For Linux, it has the middle one."""
     return tcb.core.config.tcp_mtu_probe_largest
