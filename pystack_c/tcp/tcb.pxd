@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
-from pystack_c.base.address cimport addr_text, key
+from pystack_c.base.address cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.ecn.accstate cimport AccEcn

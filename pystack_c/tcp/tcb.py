@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text, key
+from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.endpoint import Endpoint
 from pystack_c.tcp.queues.recvbuf import new_recvbuf
@@ -417,7 +417,7 @@ class Tcb(Endpoint):
         if not core.tcp_pressure:
             return size
         limit = size // 2
-        if core.tcp_memory + LEAST > core.config.tcp_mem_high or over_share(core, key(self.raddr), LEAST):
+        if core.tcp_memory + LEAST > core.config.tcp_mem_high or over_share(core, self.raddr, LEAST):
             limit = LEAST
         if limit < LEAST:
             limit = LEAST
