@@ -27,7 +27,6 @@ cdef class Tcb(Endpoint):
     cdef public bint output_queued
     cdef public bint registered
     cdef public Dst route
-    cdef public object key
     cdef public uint32_t iss
     cdef public uint32_t snd_una
     cdef public uint32_t snd_nxt

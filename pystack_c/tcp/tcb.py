@@ -54,7 +54,6 @@ class Tcb(Endpoint):
         self.passive = False  # opened by a SYN from the peer
         self.listener: Any = None  # LISTEN: the queue of connections to accept (opening/listener.py)
         self.parent: Any = None  # the listening Tcb, until the connection is established
-        self.key: Any = None  # the key in the connection table (tables.conn_key)
         self.registered = False  # in the connection table
         self.detached = False  # closed by the application: nothing reads any more, and only the protocol continues
         self.time_waiting = False  # counted among the connections in TIME-WAIT (tcp_max_tw_buckets)
