@@ -1,4 +1,4 @@
-"""What each peer may hold of the memory of all connections, while that is scarce (see memory.py)."""
+"""The share of each peer in the memory of all connections, while it is scarce (see memory.py)."""
 
 from pystack_c.base.address import key
 from pystack_c.core import Core
