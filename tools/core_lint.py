@@ -10,8 +10,9 @@ division   a division that could have different results, compiled and uncompiled
            - `/` if neither operand is evidently a float: write float(...), or `//`
            - in a function that is noexcept, a divisor that is not a number: compiled, it would swallow a division by 0
              (on purpose? end the line with `# not 0: ...` and the reason)
-  quirk      a read of a quirk's setting (pystack_c/settings/quirks.py) outside of tcp/quirks.py, in code that is not under the heading
-             "# -- quirks" at the end of its module: the main path follows the RFCs, and asks a function about each quirk
+quirk      a read of a quirk's setting (pystack_c/settings/quirks.py) outside tcp/quirks.py, in code that is not under
+           the heading "# -- quirks" at the end of its module: the main path follows the RFCs, and calls a function for
+           each quirk
 
 `tools/pxd_lint.py` runs it.
 """
@@ -197,7 +198,7 @@ QUIRK_HEADING = "# -- quirks --"
 
 
 def quirk_settings(root: Path) -> set[str]:
-    """The names of the settings in the group of quirks."""
+    """Return the names of the settings in the group of quirks."""
     names = set()
     for node in ast.walk(ast.parse((root / QUIRKS).read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -206,23 +207,24 @@ def quirk_settings(root: Path) -> set[str]:
 
 
 def check_quirks(root: Path) -> list[Finding]:
-    """No code of the main path reads a quirk's setting, neither as an attribute nor by its name."""
+    """Check that no code of the main path reads a quirk's setting, neither as an attribute nor by its name."""
     names = quirk_settings(root)
     found = []
     for path in sorted((root / "pystack_c").rglob("*.py")):
         where = str(path.relative_to(root))
         if where.startswith(QUIRK_READERS):
             continue
-        lines = path.read_text().splitlines()
+        text = path.read_text()
+        lines = text.splitlines()
         heading = [number for number, line in enumerate(lines, 1) if line.startswith(QUIRK_HEADING)]
         last = heading[0] if heading else len(lines) + 1
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.Attribute | ast.Constant) or node.lineno >= last:
                 continue
             name = node.attr if isinstance(node, ast.Attribute) else node.value
             if isinstance(name, str) and name in names:
-                text = f"{name} is a quirk: ask a function of tcp/quirks.py"
-                found.append(Finding(where, node.lineno, "quirk", text))
+                why = f"{name} is a quirk: ask a function of tcp/quirks.py"
+                found.append(Finding(where, node.lineno, "quirk", why))
     return found
 
 

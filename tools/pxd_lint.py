@@ -18,8 +18,8 @@ macro      a macro of the .pxd that has the C name of another module's function:
            shows that
 module     a module that lacks its .pxd, or has one and is not in COMPILED
 
-and the findings of tools/core_lint.py: sequence numbers that are not declared, and divisions that differ between the
-builds.
+and the findings of tools/core_lint.py: sequence numbers that are not declared, divisions that differ between the
+builds, and quirks in the main path.
 
 Usage: tools/pxd_lint.py [ROOT]; the exit status is 1 if there are findings.
 """

@@ -4,9 +4,9 @@ cimport pystack_c.const as C
 
 cdef extern from *:
     """
-    /* Every packet asks these questions, so that other modules do not call them through a pointer: macros of the names that Cython gives
-       the functions, as in seqnum.pxd. (Did it name them otherwise, they would be called.) Fields that are aligned to 8 bytes need no
-       padding in objects, whatever allocates them. */
+    /* Every packet needs these functions. Outside this module they are macros, as in seqnum.pxd, so no call through a
+       pointer is needed. If Cython named the functions otherwise, they would be called. Addresses are aligned to 8
+       bytes, so that fields need no padding, and objects may begin at any multiple of 8. */
     #ifndef PYSTACK_ADDR
     #define PYSTACK_ADDR
     typedef unsigned __int128 pystack_addr_t __attribute__((aligned(8)));

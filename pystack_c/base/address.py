@@ -72,17 +72,17 @@ def is_this_network(addr: int) -> bool:
 
 def loopback_for(addr: int) -> int:
     """Return the loopback address in the family of `addr`. For the unspecified address it is 127.0.0.1, as on Linux."""
-    return v4(0x7F000001) if addr == 0 or is_v4(addr) else 1
+    return 1 if is_v6(addr) else v4(0x7F000001)
 
 
 def length_of(addr: int, prefixlen: int) -> int:
     """Return the length of a prefix in 128 bits: 120 for an IPv4 /24. The unspecified address counts as IPv4."""
-    return prefixlen + 96 if addr == 0 or is_v4(addr) else prefixlen
+    return prefixlen if is_v6(addr) else prefixlen + 96
 
 
 def most_prefixlen(addr: int) -> int:
     """Return the longest prefix length in the family of `addr`: 32 or 128."""
-    return 32 if addr == 0 or is_v4(addr) else 128
+    return 128 if is_v6(addr) else 32
 
 
 def prefix_mask(length: int) -> int:
@@ -136,9 +136,9 @@ def conn_key(raddr: int, rport: int, lport: int) -> Any:
 
 def addr_bytes(addr: int) -> bytes:
     """Return the address in network byte order: 4 bytes for IPv4 and the unspecified address, otherwise 16."""
-    if addr == 0 or is_v4(addr):
-        return v4_bits(addr).to_bytes(4, "big")
-    return key(addr).to_bytes(16, "big")  # type: ignore[no-any-return]
+    if is_v6(addr):
+        return key(addr).to_bytes(16, "big")  # type: ignore[no-any-return]
+    return v4_bits(addr).to_bytes(4, "big")
 
 
 def from_bytes(data: bytes) -> int:
@@ -155,6 +155,6 @@ def plain(addr: int) -> Any:
 def addr_text(addr: int) -> str:
     """Return the address as people write it: dotted decimal, or the form of RFC 5952."""
     low = v4_bits(addr)
-    if addr >> 32 == 0xFFFF or (addr >> 32 == 0 and addr != 1):
+    if is_v4(addr) or (addr >> 32 == 0 and addr != 1):
         return f"{low >> 24}.{(low >> 16) & 255}.{(low >> 8) & 255}.{low & 255}"
     return str(IPv6Address(key(addr)))

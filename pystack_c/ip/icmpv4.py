@@ -200,8 +200,8 @@ def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int,
     # RFC 1122 3.2.2: quote the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
     end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
     quote = pkt.frame[pkt.ip_off : end]
-    # The source is the address that the packet was sent to or, for a
-    # router's error, that of the outgoing interface (RFC 1812 4.3.2.4).
+    # If the packet was sent to this host, the error comes from that address. Otherwise this is a router, whose error
+    # comes from the address of the outgoing interface (RFC 1812 4.3.2.4).
     src = pkt.dst if core.local_addr(pkt.dst) is not None else 0
     # RFC 1812 4.3.2.5: keep the TOS without the ECN bits, and set precedence 6 (internetwork control).
     tos = (pkt.tos & 0x1C) | 0xC0

@@ -171,7 +171,10 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
 
 
 def _place(pieces: list[Fragment], start: int) -> int:
-    """How many of the sorted pieces begin at `start` or before it. A forger may choose any order, so the search halves the list."""
+    """Return how many of the sorted pieces begin at `start` or before it.
+
+    A forger may send fragments in any order, so this is a binary search.
+    """
     low = 0
     high = len(pieces)
     # Fragments mostly arrive in order, so look at the last one first.

@@ -1,6 +1,5 @@
 cimport cython
 from libc.stdint cimport int64_t
-cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.iface cimport Iface, LocalAddr

@@ -172,7 +172,7 @@ def data_acked(tcb: Tcb, ack: int) -> None:
         errqueue.acked(tcb, buf.head)
     if tcb.chunks is not None:
         tcb.chunks.acked(buf.head)
-        if _linux_queue(tcb):
+        if tcb.chunks.linux:
             # The next output checks for free space after it has sent, as Linux does.
             full = False
     if full and tcb.send_space() > 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.tcp.congestion.rate import pacing_limit
+from pystack_c.tcp.ecn.accstate import AccEcn
 from pystack_c.tcp.mss import local_mss, path_mtu
 from pystack_c.tcp.queues.sentseg import SentSegment
 from pystack_c.tcp.snapshot import STATE_NAMES
@@ -174,13 +175,11 @@ def _limits(tcb: Tcb, now: int) -> dict[str, Any]:
 def _accurate_ecn(tcb: Tcb) -> dict[str, Any]:
     """Return the counters of RFC 9768 without their initial values, or zeros if accurate ECN was not negotiated."""
     names = "delivered_e1 delivered_e0 delivered_ce received_e1 received_e0 received_ce".split()
-    acc = tcb.accecn
-    counts = [0] * len(names)
-    if acc is not None:
-        counts = [acc.s_e1b - 1, acc.s_e0b - 1, acc.s_ceb, acc.r_e1b - 1, acc.r_e0b - 1, acc.r_ceb]
-    told = {"tcpi_received_ce": acc.r_cep - 5 if acc is not None else 0}
+    acc = tcb.accecn if tcb.accecn is not None else AccEcn()
+    counts = (acc.s_e1b - 1, acc.s_e0b - 1, acc.s_ceb, acc.r_e1b - 1, acc.r_e0b - 1, acc.r_ceb)
+    told = {"tcpi_received_ce": acc.r_cep - 5}
     for name, value in zip(names, counts):
         told[f"tcpi_{name}_bytes"] = value & 0xFFFFFFFF
-    told["tcpi_accecn_fail_mode"] = acc.fail if acc is not None else 0
-    told["tcpi_accecn_opt_seen"] = acc.opt_seen if acc is not None else 0
+    told["tcpi_accecn_fail_mode"] = acc.fail
+    told["tcpi_accecn_opt_seen"] = acc.opt_seen
     return told

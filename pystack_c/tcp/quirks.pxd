@@ -43,7 +43,6 @@ cpdef bint reset_is_error(Tcb tcb) except -1
 cpdef Tcb reset_owner(Core core, int port)
 cpdef bint ignores_unsent(Tcb tcb) except -1
 cpdef bint old_duplicate_counts(Tcb tcb, Packet pkt) except -1
-cpdef int64_t probe_at_rto(Tcb tcb, int64_t deadline) except? -1
 cpdef bint probes_largest(Tcb tcb) except -1
 cpdef bint cubic_as_linux(Tcb tcb) except -1
 cpdef long ecn_retries(Tcb tcb) except? -1

@@ -61,7 +61,7 @@ def keeps_alive(core: Core) -> bool:
 
 
 def first_window(tcb: Tcb) -> int:
-    """The window that a connection announces first, if it grows from there with what arrives (Linux); 0: the whole buffer."""
+    """Return the window that a connection announces first, or 0 for the whole buffer. For Linux, data makes it grow."""
     return tcb.core.config.tcp_window_start
 
 
@@ -76,7 +76,7 @@ def drops_options(tcb: Tcb) -> bool:
 
 
 def opening_time(tcb: Tcb) -> int:
-    """How long an opening may take, whatever the number of retransmissions (FreeBSD's TCP_KEEPINIT); 0: no bound."""
+    """Return how long an opening may take, whatever the number of retransmissions (FreeBSD's TCP_KEEPINIT), or 0."""
     return tcb.keepinit if tcb.keepinit > 0 else tcb.core.config.tcp_keepinit
 
 
@@ -157,12 +157,12 @@ def fin_may_wait(tcb: Tcb) -> bool:
 
 
 def any_reset_counts(tcb: Tcb) -> bool:
-    """As before RFC 5961, a RST anywhere in the window counts (FreeBSD insecure_rst)."""
+    """Return True if a RST anywhere in the window counts, as before RFC 5961 (FreeBSD insecure_rst)."""
     return tcb.core.config.tcp_insecure_rst
 
 
 def syn_resets(tcb: Tcb) -> bool:
-    """As before RFC 5961, a SYN in the window resets the connection (FreeBSD insecure_syn)."""
+    """Return True if a SYN in the window resets the connection, as before RFC 5961 (FreeBSD insecure_syn)."""
     return tcb.core.config.tcp_insecure_syn and tcb.state != C.TIME_WAIT
 
 
@@ -172,7 +172,7 @@ def reset_is_error(tcb: Tcb) -> bool:
 
 
 def reset_owner(core: Core, port: int) -> Any:
-    """The socket that is bound to a port: for FreeBSD, a RST carries its TOS and its TTL. Else None."""
+    """Return the socket that is bound to a port, if a RST carries its TOS and its TTL (FreeBSD), and otherwise None."""
     owner = None
     if core.config.tcp_reset_bound:
         for item in core.tcp.buckets.get(port, {}).values():
@@ -205,11 +205,6 @@ def leaves_whole(tcb: Tcb, q: RtxQueue) -> bool:
     return tcb.core.config.tcp_sack_whole or q.cuts >= tcb.core.config.tcp_sack_maxholes
 
 
-def probe_at_rto(tcb: Tcb, deadline: int) -> int:
-    """The time until a loss probe for which the RTO is due first: 0, so there is none. For Linux, it takes the RTO's place."""
-    return deadline - tcb.core.now if tcb.core.config.tcp_tlp_at_rto else 0
-
-
 def probes_largest(tcb: Tcb) -> bool:
     """The first probe of the path MTU has the largest size (RFC 4821 7.3). For Linux, it has the middle one."""
     return tcb.core.config.tcp_mtu_probe_largest
@@ -240,7 +235,7 @@ def cubic_as_linux(tcb: Tcb) -> bool:
 
 
 def ecn_retries(tcb: Tcb) -> int:
-    """How many retransmissions of a SYN still ask for ECN: none (RFC 3168 6.1.1.1), or FreeBSD's number."""
+    """Return how many retransmissions of a SYN still ask for ECN: none (RFC 3168 6.1.1.1), or FreeBSD's number."""
     return tcb.core.config.tcp_ecn_retries
 
 
@@ -285,10 +280,10 @@ def linux_queue(tcb: Tcb) -> bool:
 
 
 def least_group(tcb: Tcb) -> int:
-    """The smallest number of segments for which Linux's offload builds a piece."""
+    """Return the smallest number of segments for which Linux's offload builds a piece."""
     return tcb.core.config.tcp_min_tso_segs
 
 
 def buffer_reads(tcb: Tcb, size: int) -> int:
-    """What SO_RCVBUF and SO_SNDBUF read as: twice the size, as on Linux, or for FreeBSD the size itself."""
+    """Return the value that SO_RCVBUF and SO_SNDBUF report: twice the size (Linux), or the size itself (FreeBSD)."""
     return 2 * size if tcb.core.config.tcp_tell_double else size

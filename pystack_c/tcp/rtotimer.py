@@ -15,7 +15,7 @@ def set_rto_timer(tcb: Tcb, deadline: int) -> None:
     pto = probe_timeout(tcb)
     if pto > 0 and core.now + pto >= deadline:
         # The RTO comes first.
-        pto = quirks.probe_at_rto(tcb, deadline)
+        pto = deadline - core.now if quirks.probe_takes_rto(tcb) else 0
     if pto > 0:
         take_rto_timer(tcb, C.TIMER_TLP)
         why = "" if core.probe is None else f"the probe timeout (PTO) is {pto / 1e6:g} ms"

@@ -1,4 +1,4 @@
-"""What a connection looks like from outside: the names of its states and phases, and the variables that a learner looks at."""
+"""The outside view of a connection: the names of its states and phases, and the variables that a learner looks at."""
 
 from typing import Any
 

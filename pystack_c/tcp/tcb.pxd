@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
-from pystack_c.base.address cimport addr_text, key
+from pystack_c.base.address cimport addr_text
 from pystack_c.route cimport Dst
 from pystack_c.base.seqnum cimport seq_diff
 from pystack_c.tcp.ecn.accstate cimport AccEcn
@@ -27,7 +27,6 @@ cdef class Tcb(Endpoint):
     cdef public bint output_queued
     cdef public bint registered
     cdef public Dst route
-    cdef public object key
     cdef public uint32_t iss
     cdef public uint32_t snd_una
     cdef public uint32_t snd_nxt

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text, key
+from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_diff
 from pystack_c.endpoint import Endpoint
 from pystack_c.tcp.queues.recvbuf import new_recvbuf
@@ -54,7 +54,6 @@ class Tcb(Endpoint):
         self.passive = False  # opened by a SYN from the peer
         self.listener: Any = None  # LISTEN: the queue of connections to accept (opening/listener.py)
         self.parent: Any = None  # the listening Tcb, until the connection is established
-        self.key: Any = None  # the key in the connection table (tables.conn_key)
         self.registered = False  # in the connection table
         self.detached = False  # closed by the application: nothing reads any more, and only the protocol continues
         self.time_waiting = False  # counted among the connections in TIME-WAIT (tcp_max_tw_buckets)
@@ -417,7 +416,7 @@ class Tcb(Endpoint):
         if not core.tcp_pressure:
             return size
         limit = size // 2
-        if core.tcp_memory + LEAST > core.config.tcp_mem_high or over_share(core, key(self.raddr), LEAST):
+        if core.tcp_memory + LEAST > core.config.tcp_mem_high or over_share(core, self.raddr, LEAST):
             limit = LEAST
         if limit < LEAST:
             limit = LEAST

@@ -31,6 +31,7 @@ cdef class TcpLayer(TcpTables):
 cpdef int give_up_after(Tcb tcb) except? -1
 @cython.locals(limit=int64_t, opening=int64_t)
 cpdef int64_t time_limit(Tcb tcb) except? -1
+@cython.locals(limit=int64_t)
 cpdef bint user_timeout_over(Tcb tcb) except -1
 cpdef bint window_shrunk(Tcb tcb) except -1
 cpdef loss_probe(Tcb tcb)

@@ -79,9 +79,8 @@ def time_limit(tcb: Tcb) -> int:
 
 def user_timeout_over(tcb: Tcb) -> bool:
     """Return True if data or a SYN has been unacknowledged for the user timeout."""
-    if quirks.opening_time(tcb) > 0 and tcb.syn_out() and tcb.retry_start >= 0:
-        return tcb.core.now - tcb.retry_start >= time_limit(tcb)
-    return tcb.user_timeout > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= tcb.user_timeout
+    limit = time_limit(tcb)
+    return limit > 0 and tcb.retry_start >= 0 and tcb.core.now - tcb.retry_start >= limit
 
 
 def window_shrunk(tcb: Tcb) -> bool:

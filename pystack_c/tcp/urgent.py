@@ -30,7 +30,7 @@ def recv_urgent(tcb: Tcb, flags: int) -> bytes:
 
 
 def up_to_mark(tcb: Tcb, n: int) -> int:
-    """How many of `n` bytes one read takes, which never crosses the mark. (Called if there is urgent data.)"""
+    """Return how many of `n` bytes one read takes. It never crosses the mark. (Called if there is urgent data.)"""
     left = tcb.urgent.mark_left
     return left if 0 < left < n else n  # type: ignore[no-any-return]
 

@@ -112,7 +112,7 @@ def due(tcb: Tcb, data: bool) -> bool:
     if acc.opt_due & FIRST_ACK or (data and acc.opt_due & FIRST_DATA):
         return True
     if mode == 1:
-        # Send as few options as the rules allow: for marks, for a change of counters, or after enough bytes.
+        # Send the option only if the rules ask for it: after CE marks, many bytes, or a change of the ECN field.
         if acc.r_ceb != acc.told_ceb:
             return True
         moved = acc.r_e0b - acc.told_e0b + acc.r_e1b - acc.told_e1b

@@ -306,5 +306,5 @@ def last_segment(q: RtxQueue) -> int:
 
 
 def _slack(tcb: Tcb) -> int:
-    """For Linux, what is added to the timers of loss probes and of reordering, which it cuts to clock ticks."""
+    """Return what Linux adds to the timers of loss probes and of reordering, which it cuts to clock ticks."""
     return tcb.core.config.tcp_timeout_slack

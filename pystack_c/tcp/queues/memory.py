@@ -108,7 +108,7 @@ def over(core: Core, n: int) -> bool:
 
 def short(tcb: Tcb, n: int) -> bool:
     """Return True if `n` more bytes would exceed tcp_mem_high, or the share of the connection's peer."""
-    return over(tcb.core, n) or over_share(tcb.core, key(tcb.raddr), n)
+    return over(tcb.core, n) or over_share(tcb.core, tcb.raddr, n)
 
 
 def refuses(tcb: Tcb, addr: int) -> bool:
@@ -120,7 +120,7 @@ def refuses(tcb: Tcb, addr: int) -> bool:
     if over(core, LEAST):
         core.drop("tcp-no-memory", tcb.subject(), "there is no memory for another connection", RULE)
         return True
-    if core.tcp_pressure and over_share(core, key(addr), LEAST):
+    if core.tcp_pressure and over_share(core, addr, LEAST):
         core.drop(
             "tcp-no-memory", tcb.subject(), "memory is scarce, and this peer's connections hold their share", RULE
         )

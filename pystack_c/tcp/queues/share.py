@@ -1,5 +1,6 @@
-"""What each peer may hold of the memory of all connections, while that is scarce (see memory.py)."""
+"""The share of each peer in the memory of all connections, while it is scarce (see memory.py)."""
 
+from pystack_c.base.address import key
 from pystack_c.core import Core
 
 # The bytes that a connection's buffers may hold in each direction, however scarce memory is (Linux: the minimum of
@@ -26,4 +27,4 @@ def over_share(core: Core, addr: int, n: int) -> bool:
         share //= core.tcp_large
     if share < core.config.tcp_mem_high // LARGE:
         share = core.config.tcp_mem_high // LARGE
-    return core.tcp_peers.get(addr, 0) + n > share  # type: ignore[no-any-return]
+    return core.tcp_peers.get(key(addr), 0) + n > share  # type: ignore[no-any-return]

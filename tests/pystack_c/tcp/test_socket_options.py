@@ -61,6 +61,20 @@ def test_little_unsent_makes_writable_again(make, setting):
     assert conn.tcb.readiness() & EV_OUT
 
 
+def test_a_writer_wakes_after_the_setting_of_the_write_queue_changed(make):
+    """The write queue stays as MSG_EOR made it. So the ACK that makes room wakes the writer, whatever the setting is now."""
+    for after in (False, True):
+        peer = make(tcp_wmem=8000, tcp_moderate_sndbuf=False)
+        conn = peer.established(window=8000, options=mss_option(1000))
+        assert peer.call(user.send, conn.tcb, bytes(20_000), C.MSG_EOR) == 8000
+        assert len(peer.take()) == 8 and conn.tcb.no_space
+        peer.config.update({"tcp_linux_queue": after})
+        conn.tcb.take_pending()
+        conn.has(8000)
+        conn.rx()
+        assert conn.tcb.take_pending() == EV_OUT and not conn.tcb.no_space
+
+
 def test_linger2_is_how_long_an_orphan_waits_for_the_peers_fin(make):
     for seconds, lasts in ((5, 5), (0, 60), (None, 60), (1000, 120)):
         conn = make().established()
