@@ -169,9 +169,10 @@ def test_an_interrupted_write_leaves_the_records_whole(patched):
             a.settimeout(None)
             b.settimeout(10)
             sent = 0
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(Interrupt):
                 while True:
+                    # It begins anew with each write, so that it interrupts one that waits, and not the stack at its work.
+                    signal.setitimer(signal.ITIMER_REAL, 0.5)
                     sent += a.send(bytes(1 << 14))
 
             def read():

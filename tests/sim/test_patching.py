@@ -67,7 +67,12 @@ def test_code_without_a_stack_has_the_originals():
         assert not thread.is_alive()
         with pytest.raises(OSError, match="no pystack stack is running"):
             socket.socket()
-        left, right = socket.socketpair()
+        socket.setdefaulttimeout(7)  # the kernel's, which pystack.socket does not set
+        try:
+            left, right = socket.socketpair()
+        finally:
+            socket.setdefaulttimeout(None)
+        assert left.gettimeout() == 7
         left.close(), right.close()
 
 
