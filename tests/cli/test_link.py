@@ -140,6 +140,6 @@ def test_texts_and_values_are_the_same():
     ],
 )
 def test_a_wrong_change_is_a_usage_error_whether_or_not_a_stack_runs(words, error):
-    """The exit status was 1, as if the stack had failed; a second value of one setting replaced the first."""
+    """The exit status is 2, and not the 1 of a stack that failed. A setting that is named twice is an error, too."""
     result = CliRunner().invoke(cli, ["ctl", "link", "-n", "nobody", *words])
     assert result.exit_code == 2 and error in result.output

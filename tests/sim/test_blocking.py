@@ -248,7 +248,7 @@ def test_select_poll_and_selectors():
 
 
 def test_a_wait_goes_on_if_a_socket_was_ready_only_when_it_was_registered():
-    """A socket that is not connected counts as ready. A caller takes an empty result for the timeout."""
+    """A socket that is not connected counts as ready. poll() must not return an empty list before its timeout has passed."""
 
     def client():
         sock = socket.socket()
@@ -270,7 +270,7 @@ def test_a_wait_goes_on_if_a_socket_was_ready_only_when_it_was_registered():
 
 
 def test_a_socketpair_can_be_waited_for():
-    """A usual way to wake a thread that waits for sockets."""
+    """Programs use a socketpair to wake a thread that waits for sockets."""
 
     def program():
         left, right = socket.socketpair()
@@ -347,7 +347,7 @@ def test_the_limit_and_errors_end_all_programs():
 
 
 def test_sends_of_two_programs_do_not_mix():
-    """A send that waits for room keeps its turn, as between threads."""
+    """A send that waits for room keeps its turn, as among threads of a kernel."""
     net, a, b = pair(rate=10_000_000)
     size = 600_000
 

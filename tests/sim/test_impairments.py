@@ -40,7 +40,7 @@ def test_losses_come_in_bursts_of_the_computed_length(burst):
 def test_closed_forms():
     assert Burst(0.02, 0.25).mean_burst() == pytest.approx(4)
     assert Burst(0.02, 0.25).mean_loss() == pytest.approx(0.02 / 0.27)
-    same = Burst(0.3, 0.2, good=0.1, bad=0.1)  # both states alike: the same as independent loss
+    same = Burst(0.3, 0.2, good=0.1, bad=0.1)  # the two states do not differ, so this is independent loss
     assert same.mean_loss() == pytest.approx(0.1) and same.mean_burst() == pytest.approx(1 / 0.9)
     assert Burst(0, 0.5).mean_loss() == Burst(0, 0.5).mean_burst() == 0
     assert Burst(0.1, 0.5, 1, 1).mean_burst() == float("inf")
@@ -79,7 +79,7 @@ def test_a_trace_sets_rate_and_delay():
     channel = Channel(trace=trace)
     assert channel.send(bytes(1000), 0)[0][0] == 1 * MS + 5 * MS
     assert channel.send(bytes(1000), S)[0][0] == S + 10 * MS + 50 * MS
-    # The delay falls to 0 while a frame is on the way: it is not overtaken.
+    # The delay falls to 0 while a frame is on the way, and a later frame does not overtake it.
     held = channel.send(bytes(1000), 2 * S - MS)[0][0]
     assert held == 2 * S - MS + 60 * MS
     assert channel.send(bytes(1000), 2 * S)[0][0] == held

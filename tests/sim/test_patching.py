@@ -1,4 +1,4 @@
-"""pystack/patching.py: replacements act for code with a stack, and are taken away when the last use ends."""
+"""pystack/patching.py: replacements act for code with a stack, and the originals return when the last use ends."""
 
 import gc
 import importlib
@@ -111,7 +111,7 @@ def test_a_live_stack_uses_the_same_group():
                 client.sendall(b"over the stack")
                 assert accepted.recv(100) == b"over the stack"
                 assert isinstance(accepted, ours.socket)
-        left, right = socket.socketpair()  # the kernel's, and no recursion
+        left, right = socket.socketpair()  # the kernel's; this must not recurse
         assert not isinstance(left, ours.socket)
         left.close(), right.close()
         with socket.socket(socket.AF_UNIX) as local:
