@@ -1,4 +1,4 @@
-"""pystack.patch: what a program may open is the stack's or raises, and nothing stays patched."""
+"""pystack.patch: a socket for the network is the stack's or an error, and nothing stays patched."""
 
 import asyncio
 import concurrent.futures as threads
@@ -192,23 +192,29 @@ def test_sendfile_and_a_fork_in_a_patched_program(local, tmp_path):
             with pytest.raises(OSError):
                 os.sendfile(conn.fileno(), file.fileno(), 0, 7)
             assert conn.sendfile(file) == 7 and client.recv(100) == b"content"
-            texts = []
-            receive, send = multiprocessing.get_context("fork").Pipe(False)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: this process has threads
-                child = multiprocessing.get_context("fork").Process(target=_in_a_child, args=(conn, send))
-                child.start()
-            assert receive.poll(20)
-            texts = receive.recv()
-            child.join(20)
+            texts = errors_in_a_child(lambda: conn.sendall(b"x"), lambda: socket.create_server(("127.0.0.1", 0)))
     assert len(texts) == 2 and all("belongs to the parent process" in text for text in texts)
 
 
-def _in_a_child(conn, send):
-    texts = []
-    for call in (lambda: conn.sendall(b"x"), lambda: socket.create_server(("127.0.0.1", 0))):
-        try:
-            call()
-        except OSError as exc:
-            texts.append(str(exc))
-    send.send(texts)
+def errors_in_a_child(*calls):
+    """The texts of the OSErrors that these functions raise in a child process."""
+
+    def work():
+        texts = []
+        for call in calls:
+            try:
+                call()
+            except OSError as exc:
+                texts.append(str(exc))
+        send.send(texts)
+
+    fork = multiprocessing.get_context("fork")
+    receive, send = fork.Pipe(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: this process has threads
+        child = fork.Process(target=work)
+        child.start()
+    assert receive.poll(20)
+    texts = receive.recv()
+    child.join(20)
+    return texts
