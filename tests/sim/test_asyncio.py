@@ -402,6 +402,27 @@ def test_a_lost_update_is_found_by_shuffling():
     assert {run(seed) for seed in range(20)} == {True, False}
 
 
+def test_sets_of_tasks_and_of_futures_have_the_same_order_in_each_run():
+    """The objects of the first run still exist, so those of the second run have other addresses."""
+    kept = []
+
+    def run():
+        net, a, b = pair()
+
+        async def step(number):
+            return number
+
+        async def main():
+            done, _ = await asyncio.wait([asyncio.ensure_future(step(number)) for number in range(50)])
+            futures = [asyncio.get_running_loop().create_future() for _ in range(50)]
+            kept.extend([done, futures])
+            return [task.result() for task in done], [futures.index(future) for future in set(futures)]
+
+        return net.run({b: main})[b]
+
+    assert run() == run()
+
+
 HTTP = """
 import asyncio, hashlib, sys
 import aiohttp

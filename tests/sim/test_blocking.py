@@ -170,6 +170,11 @@ def test_threads_locks_queues_and_executors():
         assert not threads[0].is_alive() and not hasattr(local, "number")
         with pytest.raises(queue.Empty):
             box.get(timeout=0.25)
+        plain = threading.Lock()
+        plain.acquire()
+        assert not plain.acquire(timeout=0.25)
+        plain.release()
+        assert not plain.locked()  # the wait that ended is not in the queue any more
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             list(pool.map(time.sleep, [1, 1, 1]))
         simple = queue.SimpleQueue()
@@ -180,7 +185,7 @@ def test_threads_locks_queues_and_executors():
     net, a, b = pair()
     found, got, end, idents = net.run({a: program})[a]
     assert found == [(0, 3.5), (1, 4.5), (2, 5.5)] and got == [0, 1, 2] and idents == 4
-    assert end == 5.75 + 2 + 1
+    assert end == 6 + 2 + 1
 
 
 def test_threads_are_listed_and_their_errors_are_shown(monkeypatch):
