@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import errno
+import gc
 import multiprocessing
 import os
 import pty
@@ -16,6 +17,7 @@ import subprocess
 import threading
 import time
 import uuid
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
@@ -284,6 +286,10 @@ def test_a_socketpair_can_be_waited_for():
             selector.register(left, selectors.EVENT_READ)
             assert selector.select(0.5) == [] and len(selector.select()) == 1
             assert left.recv(100) == b"wake up" and time.monotonic() == 1
+            for _ in range(40):  # later ACKs are delayed
+                right.send(b"a"), right.send(b"b")
+                assert left.recv(1) + left.recv(1) == b"ab"
+            assert time.monotonic() == 1
         with pytest.raises(OSError, match="not available in virtual time"):
             socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -349,6 +355,23 @@ def test_the_limit_and_errors_end_all_programs():
     with pytest.raises(LookupError, match="a program's own"):
         net.run({a: fail}, background={b: forever})
     assert len(cleaned) == 2 and not net.hub.programs
+
+
+def test_the_sockets_of_a_program_that_was_ended_are_closed_without_a_warning():
+    """The kernel closes the sockets of a process that ends, too. Here a cycle keeps the socket until garbage is collected."""
+
+    def forever():
+        cycle = [socket.socket()]
+        cycle.append(cycle)
+        time.sleep(1000)
+
+    net, a, b = pair()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        net.run({a: lambda: time.sleep(1)}, background={b: forever})
+        gc.collect()
+    net.settle()
+    assert found == [] and not b.stack.endpoints
 
 
 def test_sends_of_two_programs_do_not_mix():
