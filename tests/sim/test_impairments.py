@@ -114,6 +114,17 @@ def test_rows_that_are_none(rows, options, error):
         LinkTrace(rows, **options)
 
 
+def test_a_trace_with_too_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("pystack.sim.impairments.MAX_ROWS", 2)
+    rows = [(0, None, 0), (1, None, 0), (2, None, 0)]
+    assert len(LinkTrace(rows[:2]).rows) == 2
+    path = tmp_path / "long"
+    path.write_text("0s - 0s\n1s - 0s\n2s - 0s\n")
+    for make in (lambda: LinkTrace(rows), lambda: LinkTrace.read(path)):
+        with pytest.raises(ValueError, match="at most 2 rows"):
+            make()
+
+
 def test_a_trace_file(tmp_path):
     path = tmp_path / "link.trace"
     path.write_text("# a train\n0s 10mbit 50ms\n\n1.5s 300kbit 200ms  # a tunnel\r\n3s - 1us\n")
