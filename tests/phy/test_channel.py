@@ -213,3 +213,5 @@ def test_values_that_are_not_allowed(settings):
     with pytest.raises(ValueError, match=f"^{name}="):
         channel.set(mtu=9000, **settings) if name != "mtu" else channel.set(**settings)
     assert before == {each: getattr(channel, each) for each in SETTINGS}
+    with pytest.raises(ValueError, match="^up=down: write True or False"):
+        channel.set(up="down")
