@@ -15,8 +15,9 @@ import trustme
 
 import pystack
 from pystack import socket as ours
-from pystack.sim import MS, Network
+from pystack.sim import MS
 from tests.programs.test_patch import errors_in_a_child
+from tests.sim.test_asyncio import pair
 
 AUTHORITY = trustme.CA(key_type=trustme.KeyType.RSA)
 LEAF = AUTHORITY.issue_cert("localhost", "10.0.0.1", key_type=trustme.KeyType.RSA)
@@ -469,9 +470,7 @@ def test_in_virtual_time(tmp_path):
 
     results = []
     for _ in range(2):
-        net = Network(seed=7)
-        a, b = net.host("server"), net.host("client")
-        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=50 * MS, loss=0.02)
+        net, a, b = pair(delay=50 * MS, loss=0.02)
         results.append(net.run({a: serve, b: ask})[b])
     assert results[0] == results[1] and results[0][0] and results[0][1] > 0.3
 

@@ -22,16 +22,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
 
-from pystack.sim import MS, Network, S, SimDeadlock, SimError
+from pystack.sim import S, SimDeadlock, SimError
+from tests.sim.test_asyncio import pair
 
 pytest.importorskip("greenlet")
-
-
-def pair(seed=7, **settings):
-    net = Network(seed=seed)
-    a, b = net.host("server"), net.host("client")
-    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), **{"delay": 10 * MS, **settings})
-    return net, a, b
 
 
 class Slow(BaseHTTPRequestHandler):
