@@ -49,7 +49,7 @@ def test_closed_forms():
 
 
 @pytest.mark.parametrize("values", [(1.1, 0.5), (-0.1, 0.5), (0.1, 0.0), (0.1, 0.5, 2.0)])
-def test_a_chain_that_is_none(values):
+def test_parameters_of_a_burst_that_are_not_allowed(values):
     with pytest.raises(ValueError, match="probability|leave"):
         Burst(*values)
 
@@ -109,7 +109,7 @@ def test_a_trace_repeats_and_starts_later():
         ([(0, 1 << 63, 0)], {}, "up to 2..62"),
     ],
 )
-def test_rows_that_are_none(rows, options, error):
+def test_rows_that_are_not_allowed(rows, options, error):
     with pytest.raises(ValueError, match=error):
         LinkTrace(rows, **options)
 
@@ -145,7 +145,7 @@ def test_a_trace_file(tmp_path):
         (b"999999999999s 1bit 1s", "line 1: .*largest"),
     ],
 )
-def test_files_that_are_no_trace(tmp_path, text, error):
+def test_files_that_are_not_traces(tmp_path, text, error):
     path = tmp_path / "hostile"
     path.write_bytes(text)
     with pytest.raises(ValueError, match=error) as caught:
