@@ -510,6 +510,16 @@ def test_a_process_without_descriptors_loses_frames_and_goes_on(tmp_path):
         assert left.send(tx()) and got(right) == FRAME
 
 
+def test_a_device_that_cannot_be_made_leaves_no_file(tmp_path, monkeypatch):
+    def refused():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(pair_module, "_epoll", refused)
+    with pytest.raises(OSError, match="Too many open files"):
+        UnixDevice(str(tmp_path / "cable"))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("link", [{"burst": 0.05}, {"jitter": 10**25}, {"reorder": 0.5, "reorder_delay": 0.03}])
 def test_a_wrong_setting_of_a_link_does_not_end_the_stack(link):
     left, right = pair()
