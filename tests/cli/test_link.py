@@ -110,7 +110,7 @@ def test_values_that_are_not_allowed(command, option, value, error):
 def test_numbers_that_are_not_allowed(wrong):
     from pystack.sim.live import directions
 
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: write"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: write .*, or a text"):
         directions(wrong)
 
 
