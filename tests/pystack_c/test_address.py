@@ -92,6 +92,7 @@ def test_keys_of_connections_never_meet():
         for _ in range(10):
             four = (addr, rng.getrandbits(16), rng.getrandbits(16))
             assert keys.setdefault(address.conn_key(*four), four) == four
+            assert (address.conn_key(*four) < 1 << 64) == address.is_v4(addr)
     # ::a:b:c:d with the bits of an IPv4 address is another host.
     low = int(IPv6Address("::1:0:0a00:1"))
     assert address.conn_key(low, 1, 2) != address.conn_key(f.addr("10.0.0.1"), 1, 2)
