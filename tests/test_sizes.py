@@ -112,10 +112,14 @@ class Seen:
     def _own(self): pass
     @property
     def also(self): return 1
+    @also.setter
+    def also(self, value): pass
+    @functools.cached_property
+    def cached(self): return 1
     def fine(self):
         """Has one."""
         def inner(): pass
 if True:
     def function(): pass
 '''
-    assert undocumented(ast.parse(source)) == ["module", "Seen", "Seen.method", "Seen.also", "function"]
+    assert undocumented(ast.parse(source)) == ["module", "Seen", "Seen.method", "Seen.also", "Seen.cached", "function"]
