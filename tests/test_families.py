@@ -1,4 +1,4 @@
-"""What is above `wire/` and `ip/` does not know to which family an address belongs (pystack_c.base.address)."""
+"""The modules above `wire/` and `ip/` do not know to which family an address belongs (pystack_c.base.address)."""
 
 import ast
 import io
@@ -12,39 +12,39 @@ CORE = Path(__file__).parent.parent / "pystack_c"
 #: the rooms that serve every family
 BLIND = ("tcp", "sockets", "services", "filter")
 SOURCES = sorted(path for room in BLIND for path in (CORE / room).rglob("*.py"))
-#: modules and names that know one
+#: modules and names that know a family
 MODULES = ("pystack_c.wire.ipv4", "pystack_c.wire.arp", "pystack_c.link.arp", "pystack_c.link.acd", "pystack_c.ingress")
 NAMES = ("v4", "v4_bits", "is_v4", "is_v6", "IPV4_HLEN")
-#: how variables and attributes that hold an address are called
+#: the names of variables and attributes that hold an address
 ADDRESSES = "addr src dst laddr raddr daddr gateway next_hop offender group hop spa tpa arp_spa arp_tpa ok_src ok_dst first_hop peer".split()
-#: (The numbers of RFC sections look alike, but have words beside them.)
+#: a text that is an address and nothing else; the number of an RFC section has words beside it
 QUAD = re.compile(r"\d{1,3}(\.\d{1,3}){3}([/:]\d+)?")
-#: masks of 32 bits, which sequence numbers and options have, too (and single bits)
+#: masks of 32 bits, which sequence numbers and options also use
 PLAIN = (0xFFFFFFFF, 0x7FFFFFFF)
 
 
 def is_address(node: ast.AST) -> bool:
-    """Is it a variable or an attribute with the name of an address?"""
+    """Return True for a variable or an attribute that has the name of an address."""
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     return name in ADDRESSES
 
 
 def number(node: ast.AST) -> bool:
-    """Is it a number other than 0 (the unspecified address), or the mask of 32 bits?"""
+    """Return True for a number other than 0, which is the unspecified address, and for the mask of 32 bits."""
     if isinstance(node, ast.Attribute):
         return node.attr == "M32"
     return isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value not in (0, True, False)
 
 
 def docstrings(tree: ast.AST) -> list[ast.AST]:
-    """The constants that only document."""
+    """Return the constants that are docstrings."""
     return [
         node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     ]
 
 
 def wrong(node: ast.AST) -> str:
-    """What a node knows of a family, or ""."""
+    """Return in words how a node uses a family, or "" if it does not."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         base = getattr(node, "module", None) or ""
         for alias in node.names:
@@ -71,7 +71,7 @@ def wrong(node: ast.AST) -> str:
 
 
 def knows_a_family(source: str) -> list[str]:
-    """Where a source knows an address family, and how."""
+    """Return the lines of a source that use an address family, and how they do so."""
     tree = ast.parse(source)
     found = [f"line {node.lineno}: {why}" for node in ast.walk(tree) if (why := wrong(node))]  # type: ignore[attr-defined]
     texts = docstrings(tree)
@@ -118,7 +118,7 @@ def test_no_module_above_ip_knows_the_family(path):
     ],
 )
 def test_the_check_notices(source):
-    """The control: each way in which a module could know the family."""
+    """Control: each way in which a module could use the family is found."""
     assert len(knows_a_family(source)) >= 1
 
 
@@ -137,14 +137,14 @@ def test_the_check_allows(source):
 
 
 def narrow(pxd: str) -> list[str]:
-    """The declarations of a .pxd that give an address fewer bits."""
+    """Return the declarations of a .pxd that give an address fewer bits than 128."""
     names = "|".join(ADDRESSES)
     return re.findall(rf"\bu?int(?:32|64)_t (?:{names})\b|\b(?:{names})=u?int(?:32|64)_t\b", pxd)
 
 
 @pytest.mark.parametrize("path", sorted(CORE.rglob("*.pxd")), ids=lambda path: str(path.relative_to(CORE)))
 def test_addresses_have_the_type_of_addresses(path):
-    """A narrower type would take 32 bits of a mapped address, and say nothing."""
+    """A narrower type would silently keep only 32 bits of a mapped address."""
     assert narrow(path.read_text()) == []
 
 

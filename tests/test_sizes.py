@@ -62,7 +62,7 @@ def public(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
 
 
 def undocumented(tree: ast.Module) -> list[str]:
-    """The public names without a docstring; "module" for the file itself. A property's getter speaks for its setter, as in help()."""
+    """Return the public names without a docstring, and "module" for the file itself. A setter needs none: help() shows the getter's."""
     found = [] if ast.get_docstring(tree) else ["module"]
     return found + [name for name, node in public(tree) if not ast.get_docstring(node) and not is_setter(node)]
 
@@ -112,10 +112,14 @@ class Seen:
     def _own(self): pass
     @property
     def also(self): return 1
+    @also.setter
+    def also(self, value): pass
+    @functools.cached_property
+    def cached(self): return 1
     def fine(self):
         """Has one."""
         def inner(): pass
 if True:
     def function(): pass
 '''
-    assert undocumented(ast.parse(source)) == ["module", "Seen", "Seen.method", "Seen.also", "function"]
+    assert undocumented(ast.parse(source)) == ["module", "Seen", "Seen.method", "Seen.also", "Seen.cached", "function"]

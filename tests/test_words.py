@@ -1,6 +1,6 @@
 """The comments and docstrings are plain English: they have none of the turns of the old dialect (CONTRIBUTING.md).
 
-A few patterns cannot judge a style, but they notice when the old one comes back. A room leaves LATER once its text is rewritten.
+A few patterns cannot judge a style, but they notice if the old style returns. A room is in LATER until its text is rewritten.
 """
 
 import ast
@@ -41,7 +41,7 @@ DIALECT = {
 
 
 def python_texts(source: str) -> list[tuple[int, str]]:
-    """The docstrings and comments of a module, with the line that each begins on. Adjacent comment lines are one text."""
+    """Return the docstrings and comments of a module, with the line on which each begins. Adjacent comment lines are one text."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -56,7 +56,7 @@ def python_texts(source: str) -> list[tuple[int, str]]:
 
 
 def other_texts(source: str) -> list[tuple[int, str]]:
-    """The comments of a shell script, a .pxd, C, Go or TypeScript: those that begin a line, and those after some code."""
+    """Return the comments of a shell script, a .pxd, C, Go or TypeScript, at the beginning of a line or after code."""
     comments = []
     for number, line in enumerate(source.splitlines(), 1):
         match = re.match(r"\s*(?:#:?|//|/?\*\*?)\s(.*)$", line) or re.search(r"\s{1,2}(?:#|//|/\*)\s(.*)$", line)
@@ -67,7 +67,7 @@ def other_texts(source: str) -> list[tuple[int, str]]:
 
 
 def joined(comments: list[tuple[int, str, bool]]) -> list[tuple[int, str]]:
-    """Join the lines of each block: (line, text, whether it has the line to itself)."""
+    """Join the lines of each block. A comment is (its line, its text, whether it has the line to itself)."""
     found: list[tuple[int, str]] = []
     last = -1
     for line, text, alone in comments:
@@ -80,14 +80,14 @@ def joined(comments: list[tuple[int, str, bool]]) -> list[tuple[int, str]]:
 
 
 def dialect(texts: list[tuple[int, str]]) -> list[str]:
-    """The turns of the dialect in these texts: "line: name: text"."""
+    """Return the turns of the dialect in these texts, each as "line: name: text"."""
     return [
         f"{line}: {name}: {text}" for line, text in texts for name, turn in DIALECT.items() if re.search(turn, text)
     ]
 
 
 def files() -> list[str]:
-    """The checked files: not what npm and the build make."""
+    """Return the names of the checked files, without those that npm and the build make."""
     found = []
     for tree, ends in HELD.items():
         top = ROOT / tree

@@ -225,7 +225,7 @@ class Runner:
     # -- packets out -------------------------------------------------------------------------------------------------
 
     def _expect(self, event: ScriptEvent, packet: ScriptPacket) -> None:
-        """Check that the next packet of the connection is this one (or, for a large one, the next few together)."""
+        """Check that the connection sends this packet next. If the packet is large, the connection may send it as several packets."""
         conn = self._conn_for(packet)
         body = packet.body
         if isinstance(body, TcpSpec) and conn.state == match.SYN_RECEIVED:

@@ -93,7 +93,7 @@ class Held:
         return f"frame {self.number} {self.iface} {arrow} {self.summary}"
 
     def text(self) -> str:
-        """Return the whole description, for a terminal."""
+        """Return the description as several lines of text for a terminal."""
         lines = [f"{self.line()}   at {self.time / 1e9:.6f} s of the stack's clock, which stands still"]
         lines += [f"  breakpoint: {text}" for text in self.hits]
         lines += [f"  {text}" for text in self.story]

@@ -97,9 +97,9 @@ class RecordReader:
 
     Raises TraceError, which says in one line what is wrong, and where.
 
-    A recording that was cut off yields its complete chunks, then the error; with
-    `partial`, it just ends. `limit` is the most bytes that all records may have
-    together when they are expanded (None: no limit, for a source that you trust).
+    A recording that was cut off yields its complete chunks, and then the error. With
+    `partial`, it ends without an error. All records together may have `limit` bytes
+    after they were expanded. None means no limit, which is for a source that you trust.
     """
 
     def __init__(self, source: BinaryIO, name: str = "recording", partial: bool = False, limit: int | None = LIMIT):

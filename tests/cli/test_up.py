@@ -266,7 +266,7 @@ def test_the_device_is_switched_on_without_an_address_for_the_kernel(lab):
 
 
 def test_a_device_that_may_not_be_switched_on_is_named_with_the_command_for_it(monkeypatch):
-    """As for an ordinary user on a persistent device of their own, whom the kernel lets open it and nothing else."""
+    """An ordinary user may open a persistent device of their own, but the kernel lets only root switch it on."""
 
     def refused(*args, **kwargs):
         raise PermissionError(errno.EPERM, "Operation not permitted")

@@ -214,7 +214,7 @@ def test_the_command_serves_an_interface(veth):
 
 @pytest.mark.parametrize("up", [False, True])
 def test_the_command_says_that_an_interface_is_down(veth, up):
-    """It waited in silence."""
+    """A ping over an interface that is down gets no answer. The command says why."""
     veth.run(["ip", "link", "set", "v0", "up" if up else "down"], check=True)
     command = [sys.executable, "-m", "pystack.cli", "ping", "--packet", "v0", "-a", "10.0.0.2/24"]
     root = Path(__file__).resolve().parents[2]

@@ -204,7 +204,7 @@ def test_down_and_settings():
     ],
 )
 def test_values_that_are_not_allowed(settings):
-    """They were taken, and misled or failed at a later frame; on a live link, that ended the stack."""
+    """A channel that took such a value would fail at a later frame, and an exception there stops the stack of a live link."""
     (name,) = settings
     with pytest.raises(ValueError, match=f"^{name}=.*: write "):
         Channel(**settings)
@@ -213,3 +213,5 @@ def test_values_that_are_not_allowed(settings):
     with pytest.raises(ValueError, match=f"^{name}="):
         channel.set(mtu=9000, **settings) if name != "mtu" else channel.set(**settings)
     assert before == {each: getattr(channel, each) for each in SETTINGS}
+    with pytest.raises(ValueError, match="^up=down: write True or False"):
+        channel.set(up="down")

@@ -1,4 +1,4 @@
-"""phy.pair: two stacks linked without root, in one process and by paths, and what becomes of bad messages and lost peers."""
+"""phy.pair: two stacks linked without root, in one process and by paths; bad messages, and peers that end."""
 
 import contextlib
 import errno
@@ -200,7 +200,7 @@ def test_a_peer_may_come_later_go_and_come_back(tmp_path):
 
 
 def test_the_first_frame_to_a_new_peer_is_not_lost(tmp_path):
-    """It was sent to the old one, so that the answer to the new peer's first ARP request was lost, for a second."""
+    """The first frame is often the answer to the new peer's ARP request, which is repeated only after a second."""
     one, two = str(tmp_path / "a"), str(tmp_path / "b")
     with UnixDevice(one, two) as left:
         for _ in range(3):
@@ -210,7 +210,7 @@ def test_the_first_frame_to_a_new_peer_is_not_lost(tmp_path):
 
 
 def test_a_new_peer_reaches_an_end_that_has_sent_nothing_since(tmp_path):
-    """After the old peer was killed, the first word may come from the new one; the descriptor shows it."""
+    """After the old peer was killed, the new one may send first. The descriptor of this end becomes readable."""
     import select
 
     one, two = str(tmp_path / "a"), str(tmp_path / "b")
@@ -239,7 +239,7 @@ def test_one_path_is_enough_for_both_ends(tmp_path):
 
 
 def test_two_ends_that_start_at_once_do_not_remove_each_others_file(tmp_path, monkeypatch):
-    """Both found the file of a killed process. The second one removed the file that the first one had made, or found none."""
+    """Both find the file of a killed process. The second one must not remove the file that the first one has just made."""
     path = str(tmp_path / "cable")
     with kernel.socket(kernel.AF_UNIX, kernel.SOCK_SEQPACKET) as killed:
         killed.bind(path)
@@ -292,7 +292,7 @@ def test_a_path_is_replaced_only_if_nothing_is_bound(tmp_path):
 
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "link to a cable"])
 def test_one_path_that_is_no_socket_is_refused(tmp_path, kind):
-    """The device listened at PATH.peer instead, and waited for ever for a peer that could not come."""
+    """If the device listened at PATH.peer instead, it would wait for ever for a peer that cannot connect."""
     path = tmp_path / "a"
     with UnixDevice(str(tmp_path / "other")):
         if kind == "file":
@@ -320,7 +320,7 @@ def test_the_error_of_a_missing_folder_names_the_path(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_the_cable_of_another_user_is_refused():
-    """The device listened at PATH.peer instead, and waited for ever."""
+    """If the device listened at PATH.peer instead, it would wait for ever for a peer that may not connect."""
     folder = tempfile.mkdtemp()
     try:
         os.chmod(folder, 0o777)
@@ -389,7 +389,7 @@ def test_a_child_closes_only_its_copies(tmp_path):
 
 
 def test_close_while_other_threads_send():
-    """Every send is done or raises the ENETDOWN of a stack that has stopped, and all threads end."""
+    """Each send succeeds or raises an error: ENETDOWN of a stack that has stopped, or EBADF. All threads end."""
     for _ in range(5):
         left, right = pair()
         errors = []
@@ -459,7 +459,7 @@ def test_a_command_with_a_path_that_cannot_be_an_end(tmp_path, link, status, err
 
 
 def path():
-    """The environment in which a process finds this tree from any folder."""
+    """Return the environment in which a process finds this tree from any folder."""
     return {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
@@ -508,6 +508,16 @@ def test_a_process_without_descriptors_loses_frames_and_goes_on(tmp_path):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert got(left) == FRAME
         assert left.send(tx()) and got(right) == FRAME
+
+
+def test_a_device_that_cannot_be_made_leaves_no_file(tmp_path, monkeypatch):
+    def refused():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(pair_module, "_epoll", refused)
+    with pytest.raises(OSError, match="Too many open files"):
+        UnixDevice(str(tmp_path / "cable"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("link", [{"burst": 0.05}, {"jitter": 10**25}, {"reorder": 0.5, "reorder_delay": 0.03}])

@@ -130,7 +130,7 @@ def test_faults_hold_back_and_lose_both_ways():
 
 
 def test_the_bytes_that_a_direction_holds_are_bounded(monkeypatch):
-    """A long delay and a flood must not fill the memory. What the bound refuses is lost, as in a full queue, and counted."""
+    """A long delay and a flood must not fill the memory. The link drops and counts the frames above the bound, as a full queue does."""
     monkeypatch.setattr(fault, "MOST_HELD", 1000)
     card = Card(files=False)
     now = 0
@@ -153,7 +153,7 @@ def test_the_bytes_that_a_direction_holds_are_bounded(monkeypatch):
 
 
 def test_a_flood_of_frames_that_are_lost_or_held_does_not_keep_the_driver():
-    """One call of recv took frames from the device for as long as any came."""
+    """One call of recv takes a bounded number of frames from the device, even if the device always has another one."""
 
     class Flooded(Card):
         taken = 0
@@ -174,7 +174,7 @@ def test_a_flood_of_frames_that_are_lost_or_held_does_not_keep_the_driver():
 
 
 def test_a_trace_of_a_live_link_begins_when_it_is_set():
-    """It began when the machine was started, so that a live link was at its end at once."""
+    """The clock of a live link shows the time since the machine started, so a trace that began at 0 would be at its end."""
     now = 10**6 * S
     trace = LinkTrace([(0, None, MS), (10 * S, None, 2 * MS)])
     device = FaultDevice(Card(files=False), inbound=Channel(), outbound=Channel(), clock=lambda: now)
@@ -195,7 +195,7 @@ def test_a_trace_of_a_live_link_begins_when_it_is_set():
 
 
 def test_the_text_of_a_link_names_each_fault():
-    """A link that was down had "no fault"."""
+    """A link that is down is described as down, and not as a link with no fault."""
     device = FaultDevice(Card(files=False), inbound=Channel(), outbound=Channel())
     assert device.link_text() == "each way no fault"
     device.change({"reorder": 0.5, "reorder_delay": MS, "burst": Burst.of(0.1, 3), "loss": "1%"})

@@ -1,4 +1,4 @@
-"""pystack.aio: asyncio's calls with a host and a port use the stack, and none of them the kernel."""
+"""pystack.aio: all of asyncio's calls with a host and a port use the stack, and never the kernel."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def echo(reader, writer):
 
 
 async def streams():
-    """A server and a client by host and port. Returns whether each end is the stack's."""
+    """Connect a client to a server by host and port. Return whether the socket of each end is the stack's."""
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
         listener = server.sockets[0]
         reader, writer = await asyncio.open_connection("localhost", listener.getsockname()[1])
@@ -40,7 +40,7 @@ async def streams():
 
 
 async def datagrams():
-    """Two datagram endpoints by host and port."""
+    """Send a datagram between two endpoints that were made by host and port. Return the same as `streams`."""
     got = asyncio.get_running_loop().create_future()
 
     class Keep(asyncio.DatagramProtocol):
@@ -60,7 +60,7 @@ async def datagrams():
 
 
 def plain(main):
-    """asyncio's own runner on the loop."""
+    """Run on the loop with asyncio's own runner."""
     with asyncio.Runner(loop_factory=aio.EventLoop) as runner:
         return runner.run(main)
 
@@ -74,7 +74,7 @@ def test_a_host_and_a_port_mean_the_stack(run, program):
 
 
 def test_a_library_that_opens_its_own_socket_gets_the_stacks():
-    """As aiohttp's client, anyio and hypercorn do: socket.socket and loop.sock_connect."""
+    """aiohttp's client, anyio and hypercorn use socket.socket and loop.sock_connect."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -92,7 +92,7 @@ def test_a_library_that_opens_its_own_socket_gets_the_stacks():
     assert aio.run(asyncio.wait_for(main(), 20)) == [True, True]
 
 
-def test_what_the_stack_has_not_raises_and_unix_sockets_are_the_kernels(tmp_path):
+def test_other_families_raise_errors_and_unix_sockets_are_the_kernels(tmp_path):
     async def main():
         with pytest.raises(OSError, match="speaks IPv4"):
             await asyncio.open_connection("::1", 7, family=socket.AF_INET6)
@@ -113,7 +113,7 @@ def test_what_the_stack_has_not_raises_and_unix_sockets_are_the_kernels(tmp_path
 
 
 def test_a_loop_for_one_stack_and_another_stack_beside_it():
-    """Two stacks, a loop for each, in two threads at once: each task's sockets are its own loop's."""
+    """Two threads run a loop each, for two stacks. The sockets of each task belong to the stack of its own loop."""
     both, results = threading.Barrier(2, timeout=20), {}
 
     async def main(name):
@@ -124,6 +124,9 @@ def test_a_loop_for_one_stack_and_another_stack_beside_it():
             names.append(lookup(listener.fileno()).description.host.name)
             await asyncio.sleep(0)
             names.append(await asyncio.to_thread(socket.gethostname))
+            names += [
+                addr[4][0] for addr in await asyncio.get_running_loop().getaddrinfo("me", 80, type=socket.SOCK_STREAM)
+            ]
             listener.close()
         await asyncio.to_thread(both.wait)
         return names
@@ -134,16 +137,18 @@ def test_a_loop_for_one_stack_and_another_stack_beside_it():
 
     with contextlib.ExitStack() as undo:
         stacks = [undo.enter_context(up(tap=None, name=name, default=False)) for name in ("one", "two")]
+        for number, stack in enumerate(stacks):
+            stack.host.names.table["me"] = [f"192.0.2.{number}"]
         threads = [threading.Thread(target=work, args=(stack,)) for stack in stacks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
-    assert results == {"one": ["one"] * 40, "two": ["two"] * 40}
+    assert results == {"one": ["one", "one", "192.0.2.0"] * 20, "two": ["two", "two", "192.0.2.1"] * 20}
     assert held() == []
 
 
-def test_a_socket_of_the_kernel_is_still_to_be_had():
+def test_a_program_can_still_make_a_socket_of_the_kernel():
     async def main():
         with kernel_socket(socket.AF_INET) as sock:
             return lookup(sock.fileno())
@@ -156,9 +161,12 @@ def test_tls_by_host_and_port_start_tls_and_sendfile(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 1000)
 
+    positions = []
+
     async def answer(reader, writer):
         with path.open("rb") as file:
             await asyncio.get_running_loop().sendfile(writer.transport, file, fallback=True)
+            positions.append(file.tell())
         writer.close()
 
     async def upgrade(reader, writer):
@@ -195,3 +203,4 @@ def test_tls_by_host_and_port_start_tls_and_sendfile(tmp_path):
 
     data = path.read_bytes()
     assert aio.run(asyncio.wait_for(main(), 30)) == ([data, data], b"hello\n")
+    assert positions == [len(data)] * 2

@@ -87,7 +87,7 @@ def test_http_server_and_curl(net):
 
 
 def test_asyncio_streams_and_datagrams_both_ways(net):
-    """By host and port, with the kernel's sockets at the other end: nothing goes through the machine's own loopback."""
+    """The calls name a host and a port, and the kernel's sockets are at the other end. Nothing uses the machine's own loopback."""
 
     async def echo(reader, writer):
         writer.write(await reader.readexactly(5))
@@ -165,7 +165,7 @@ def test_blocking_tls_with_the_kernel(net, stack_is_server):
 
 
 def test_aiohttp_serves_a_file_and_asks(net, kernel_http, tmp_path):
-    """Its server (FileResponse uses loop.sendfile) with curl as the client, and its client, which opens its own sockets."""
+    """curl fetches a file from aiohttp's server, which uses loop.sendfile, and aiohttp's client opens its own sockets."""
     aiohttp = pytest.importorskip("aiohttp")
     from aiohttp import web
 

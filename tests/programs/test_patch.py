@@ -1,6 +1,7 @@
-"""pystack.patch: what a program may open is the stack's or raises, and nothing stays patched."""
+"""pystack.patch: a socket for the network is the stack's or an error, and nothing stays patched."""
 
 import asyncio
+import concurrent.futures as threads
 import contextlib
 import errno
 import http.server
@@ -56,6 +57,7 @@ def test_nothing_stays_patched(local):
 
 def test_each_way_to_open_a_socket(local):
     with pystack.patch():
+        assert not socket.has_ipv6
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
             socket.create_connection(server.getsockname()) as client,
@@ -132,13 +134,18 @@ def test_a_named_stack_comes_before_the_default_one_and_blocks_nest():
         running.up(tap=None, name="two") as two,
         pystack.patch(),
     ):
-        assert socket.gethostname() == "two"
+        assert socket.gethostname() == in_a_thread(socket.gethostname) == "two"
         with pystack.patch(one):
-            assert socket.gethostname() == "one"
+            assert socket.gethostname() == in_a_thread(socket.gethostname) == "one"
             with pystack.patch(two):
                 assert socket.gethostname() == "two"
             assert socket.gethostname() == "one"
         assert socket.gethostname() == "two"
+
+
+def in_a_thread(function):
+    """The result of a function in a new thread, which has a context of its own."""
+    return threads.ThreadPoolExecutor(1).submit(function).result(20)
 
 
 def test_blocks_of_threads_end_in_any_order_and_each_has_its_own_stack():
@@ -177,7 +184,7 @@ def test_importing_patches_nothing():
 
 
 def test_sendfile_and_a_fork_in_a_patched_program(local, tmp_path):
-    """os.sendfile raises, so that a program falls back to send. In a child each call says whose the stack is."""
+    """os.sendfile raises an error, so that a program falls back to send. In a child process, each call says that the stack is the parent's."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
     with pystack.patch(), socket.create_server(("127.0.0.1", 0)) as server, path.open("rb") as file:
@@ -185,23 +192,29 @@ def test_sendfile_and_a_fork_in_a_patched_program(local, tmp_path):
             with pytest.raises(OSError):
                 os.sendfile(conn.fileno(), file.fileno(), 0, 7)
             assert conn.sendfile(file) == 7 and client.recv(100) == b"content"
-            texts = []
-            receive, send = multiprocessing.get_context("fork").Pipe(False)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: this process has threads
-                child = multiprocessing.get_context("fork").Process(target=_in_a_child, args=(conn, send))
-                child.start()
-            assert receive.poll(20)
-            texts = receive.recv()
-            child.join(20)
+            texts = errors_in_a_child(lambda: conn.sendall(b"x"), lambda: socket.create_server(("127.0.0.1", 0)))
     assert len(texts) == 2 and all("belongs to the parent process" in text for text in texts)
 
 
-def _in_a_child(conn, send):
-    texts = []
-    for call in (lambda: conn.sendall(b"x"), lambda: socket.create_server(("127.0.0.1", 0))):
-        try:
-            call()
-        except OSError as exc:
-            texts.append(str(exc))
-    send.send(texts)
+def errors_in_a_child(*calls):
+    """The texts of the OSErrors that these functions raise in a child process."""
+
+    def work():
+        texts = []
+        for call in calls:
+            try:
+                call()
+            except OSError as exc:
+                texts.append(str(exc))
+        send.send(texts)
+
+    fork = multiprocessing.get_context("fork")
+    receive, send = fork.Pipe(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: this process has threads
+        child = fork.Process(target=work)
+        child.start()
+    assert receive.poll(20)
+    texts = receive.recv()
+    child.join(20)
+    return texts

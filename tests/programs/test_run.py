@@ -1,4 +1,4 @@
-"""`pystack run`: unmodified programs as processes, against the kernel over a TAP, and what it says of wrong use."""
+"""`pystack run`: unmodified programs as processes, with the kernel as the peer over a TAP, and the errors for wrong use."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def run(lab, *program, options=(), **kwargs):
 
 @pytest.fixture
 def start(lab):
-    """A function that starts `pystack run` and waits until `port` answers."""
+    """Return a function that starts `pystack run` and waits until `port` answers."""
     processes = []
 
     def start(*program, port, options=()):
@@ -90,7 +90,7 @@ def test_code_errors_and_texts_for_exit(lab):
 @pytest.mark.kernel
 @KERNEL
 def test_what_the_interpreter_does_at_its_end_happens_on_the_stack(lab, tmp_path):
-    """An executor that nobody has shut down does not hold the end up, and sockets of atexit functions are the stack's."""
+    """An executor that was not shut down does not delay the end, and the sockets of atexit functions are the stack's."""
     (tmp_path / "pool.py").write_text(
         "from concurrent.futures import ThreadPoolExecutor\nexecutor = ThreadPoolExecutor(2)\n"
     )
@@ -99,12 +99,12 @@ def test_what_the_interpreter_does_at_its_end_happens_on_the_stack(lab, tmp_path
         "def gone(): raise ValueError('no')\n"
         "atexit.register(lambda text: print(text, type(socket.socket()).__module__), 'last')\n"
         "atexit.register(gone); atexit.register(print, 'never'); atexit.unregister(print)\n"
-        "atexit.register(gone)\n"
+        "atexit.register(gone); atexit.register(print, 'first')\n"
         "threading.Timer(0.2, print, ('thread',)).start()\n"
         "print(pool.executor.submit(abs, -1).result())\n"
     )
     done = run(lab, "-c", code, timeout=15)
-    assert done.returncode == 0 and done.stdout == "1\nthread\nlast pystack.socket\n"
+    assert done.returncode == 0 and done.stdout == "1\nthread\nfirst\nlast pystack.socket\n"
     assert done.stderr.count("ValueError: no") == 2
 
 
@@ -164,6 +164,9 @@ def test_the_program_is_found_and_leaves_nothing(tmp_path, monkeypatch):
     function, words = command.find_program(("tool", "5"))
     assert words == [str(script), "5"]
     assert command.run_program(function, words) == 1  # (the text "5")
+    (tmp_path / "a_module.py").write_text("import sys\nsys.exit(6)\n")
+    monkeypatch.chdir(tmp_path)
+    assert command.run_program(*command.find_program(("python", "-m", "a_module"))) == 6
     assert (sys.path, sys.argv, sys.meta_path) == (path, argv, finders)
     assert (
         command.is_python("/usr/bin/python3.13")

@@ -15,7 +15,9 @@ import trustme
 
 import pystack
 from pystack import socket as ours
-from pystack.sim import MS, Network
+from pystack.sim import MS
+from tests.programs.test_patch import errors_in_a_child
+from tests.sim.test_asyncio import pair
 
 AUTHORITY = trustme.CA(key_type=trustme.KeyType.RSA)
 LEAF = AUTHORITY.issue_cert("localhost", "10.0.0.1", key_type=trustme.KeyType.RSA)
@@ -28,7 +30,7 @@ def patched(local):
 
 
 def contexts(**settings):
-    """(server's, client's)"""
+    """Return the contexts of the server and of the client."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     LEAF.configure_cert(server)
     client = ssl.create_default_context()
@@ -48,7 +50,7 @@ def raw_pair():
 
 
 def both(first, second):
-    """Run two functions at the same time. Returns their results; raises the second's error, or the first's."""
+    """Run two functions at the same time, and return their results. If both raise an error, the second's is raised."""
     results = {}
 
     def work():
@@ -69,7 +71,7 @@ def both(first, second):
 
 
 def tls_pair(server=None, client=None, **settings):
-    """(server's end, client's end) after the handshake."""
+    """Return the server's end and the client's end after the handshake."""
     contexts_ = contexts(**settings)
     server, client = server or contexts_[0], client or contexts_[1]
     conn, sock = raw_pair()
@@ -130,7 +132,7 @@ def test_much_data_in_both_directions_by_threads(patched):
 
 
 def test_a_reader_does_not_wait_for_room_to_send(patched):
-    """Both ends have sent all that fits. Each gets the other's data, with and without a timeout, before its own is sent."""
+    """Both ends have sent all that fits. Each can read the other's data, with and without a timeout, before it can send more."""
     a, b = tls_pair()
     with a, b:
         a.settimeout(0), b.settimeout(0)
@@ -154,7 +156,7 @@ def test_a_reader_does_not_wait_for_room_to_send(patched):
 
 
 def test_an_interrupted_write_leaves_the_records_whole(patched):
-    """A signal handler raises an error while a write waits in the middle of a record. The next write begins with what is left of it."""
+    """A signal handler raises an error while a write waits in the middle of a record. The next write sends the rest of that record first."""
 
     class Interrupt(Exception):
         pass
@@ -169,9 +171,10 @@ def test_an_interrupted_write_leaves_the_records_whole(patched):
             a.settimeout(None)
             b.settimeout(10)
             sent = 0
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(Interrupt):
                 while True:
+                    # Each write sets the timer anew, so the signal interrupts a write that waits, and not the work of the stack.
+                    signal.setitimer(signal.ITIMER_REAL, 0.5)
                     sent += a.send(bytes(1 << 14))
 
             def read():
@@ -219,8 +222,8 @@ def test_timeouts(patched):
     assert (sock.fileno(), b.fileno()) == (-1, -1)
 
 
-def test_without_waiting(patched):
-    """Non-blocking: the errors that a program's loop looks for, select() in between, and no byte lost or doubled."""
+def test_a_socket_that_does_not_wait(patched):
+    """A non-blocking socket raises the errors that a loop expects, select() waits for it, and no byte is lost or duplicated."""
     server, client = contexts()
     conn, sock = raw_pair()
     conn.setblocking(False), sock.setblocking(False)
@@ -232,7 +235,7 @@ def test_without_waiting(patched):
     b = client.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
 
     def step(function, *args):
-        """As a loop does it: wait for what the error names."""
+        """Wait for what the error names, as an event loop does, and repeat the call."""
         while True:
             try:
                 return function(*args)
@@ -259,12 +262,19 @@ def test_without_waiting(patched):
         return bytes(got)
 
     assert both(write, read) == (len(data), data)
+    with pytest.raises(ssl.SSLWantWriteError):
+        while True:
+            b.send(bytes(1 << 14))
+    while not select.select([], [b], [], 0)[1]:
+        step(a.recv, 1 << 14)
+    with pytest.raises(ssl.SSLError, match="bad write retry"):
+        step(b.send, b"other data")
     a.close(), b.close()
 
 
 def test_the_end_with_and_without_its_announcement(patched):
     a, b = tls_pair()
-    # Both announce it, and the connection goes on without TLS. What follows at once is not lost.
+    # Both ends announce the end of TLS, and the connection goes on without it. Bytes that follow at once are not lost.
     plain_a, plain_b = both(a.unwrap, b.unwrap)
     plain_b.sendall(b"no longer secret")
     assert plain_a.recv(100) == b"no longer secret"
@@ -273,7 +283,7 @@ def test_the_end_with_and_without_its_announcement(patched):
         conn, sock = raw_pair()
         server, client = contexts(
             maximum_version=ssl.TLSVersion.TLSv1_2
-        )  # 1.3's tickets, unread, would make a reset of close()
+        )  # with 1.3, close() would send a reset because of the tickets that nobody read
         a, b = both(
             lambda conn=conn, server=server, ragged=ragged: server.wrap_socket(
                 conn, server_side=True, suppress_ragged_eofs=ragged
@@ -289,7 +299,61 @@ def test_the_end_with_and_without_its_announcement(patched):
         a.close()
 
 
-def test_a_session_is_taken_up_again(patched):
+def test_one_record_at_a_time_is_taken_from_the_socket(patched):
+    """So select() shows what OpenSSL has not read, and bytes directly behind the end of TLS are still there for the program."""
+    a, b = tls_pair()
+    b.sendall(b"first")
+    b.sendall(b"second")
+    assert a.recv(5) == b"first" and a.pending() == 0
+    assert select.select([a], [], [], 20)[0] == [a] and a.recv(6) == b"second"
+    b.setblocking(False)
+    with pytest.raises(ssl.SSLWantReadError):
+        b.unwrap()
+    ours.socket.send(b, b"plain")
+    assert a.unwrap().recv(100) == b"plain"
+    a.close(), b.close()
+
+
+def test_two_readers_share_a_record(patched):
+    """The second reader waits for the first one. Then it must look again, and not wait for another record."""
+    a, b = tls_pair()
+    with a, b:
+        timer = threading.Timer(0.3, b.sendall, [b"0123456789"])
+        timer.start()
+        assert sorted(both(lambda: a.recv(5), lambda: a.recv(5))) == [b"01234", b"56789"]
+        timer.join()
+
+
+def test_a_child_process_does_not_wait_for_a_lock_of_the_parent(patched):
+    """While this process forks, one of its threads reads and has a lock. In the child, nothing would release that lock."""
+    a, b = tls_pair()
+    with a, b:
+        a.settimeout(10)
+
+        def fork():
+            time.sleep(0.3)
+            try:
+                return errors_in_a_child(lambda: a.recv(1))
+            finally:
+                b.sendall(b"x")
+
+        got, (text,) = both(lambda: a.recv(1), fork)
+        assert got == b"x" and "belongs to the parent process" in text
+
+
+def test_text_from_before_tls_is_refused(patched):
+    """A connection that has ended may still hold bytes. They must not pass for the bytes of TLS."""
+    server, _ = contexts()
+    conn, sock = raw_pair()
+    sock.sendall(b"plain text")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+    with pytest.raises(ssl.SSLError, match="Closed before TLS handshake"):
+        server.wrap_socket(conn, server_side=True)
+    assert conn.fileno() == -1
+
+
+def test_a_session_is_resumed(patched):
     server, client = contexts(maximum_version=ssl.TLSVersion.TLSv1_2)
     a, b = tls_pair(server, client)
     session = b.session
@@ -378,7 +442,7 @@ def test_sockets_of_the_kernel_are_as_before(patched):
 
 
 def test_in_virtual_time(tmp_path):
-    """requests against http.server over TLS on simulated hosts: two runs take the same time."""
+    """Two runs of requests and http.server over TLS on simulated hosts take the same virtual time."""
     pytest.importorskip("greenlet")
     requests = pytest.importorskip("requests")
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority"))
@@ -406,9 +470,7 @@ def test_in_virtual_time(tmp_path):
 
     results = []
     for _ in range(2):
-        net = Network(seed=7)
-        a, b = net.host("server"), net.host("client")
-        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=50 * MS, loss=0.02)
+        net, a, b = pair(delay=50 * MS, loss=0.02)
         results.append(net.run({a: serve, b: ask})[b])
     assert results[0] == results[1] and results[0][0] and results[0][1] > 0.3
 

@@ -92,6 +92,7 @@ def test_keys_of_connections_never_meet():
         for _ in range(10):
             four = (addr, rng.getrandbits(16), rng.getrandbits(16))
             assert keys.setdefault(address.conn_key(*four), four) == four
+            assert (address.conn_key(*four) < 1 << 64) == address.is_v4(addr)
     # ::a:b:c:d with the bits of an IPv4 address is another host.
     low = int(IPv6Address("::1:0:0a00:1"))
     assert address.conn_key(low, 1, 2) != address.conn_key(f.addr("10.0.0.1"), 1, 2)
@@ -126,7 +127,7 @@ def test_no_ipv4_address_matches_a_route_of_ipv6():
 
 @pytest.mark.parametrize("src", ["10.0.0.1", "10.0.0.7"])
 def test_checksums_begin_with_the_routes_sum(src):
-    """The route's sum for its own source address, and a sum made for any other."""
+    """A route stores the sum for its own source address. For any other source the sum is calculated."""
     dst = Dst(None, f.addr("192.0.2.1"), f.addr("10.0.0.1"), 1500, C.DST_UNICAST, 0)
     dst.pseudo = address.addr_sum(dst.src, dst.addr)
     for proto, length in ((6, 20), (17, 65535), (17, 70000)):
@@ -136,7 +137,7 @@ def test_checksums_begin_with_the_routes_sum(src):
 
 
 def test_ipv6_is_refused_where_an_address_is_given():
-    """No layer speaks IPv6 yet; such an address must not become the 32 bits at its end."""
+    """No layer speaks IPv6 yet. A call must not use the last 32 bits of such an address as an IPv4 address."""
     stack = Stack(1)
     iface = stack.add_iface("eth0", C.LINK_ETHERNET, 1, 1500)
     stack.add_addr(iface, 0x0A000001, 24)

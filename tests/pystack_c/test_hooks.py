@@ -120,7 +120,7 @@ def test_no_copy_of_a_stolen_broadcast_comes_back(verdict, copies):
 
 @pytest.mark.parametrize("verdict", [hooks.ACCEPT, hooks.DROP, hooks.STOLEN])
 def test_the_record_keeps_no_payload(verdict):
-    """Neither of a packet that a hook refused or took, nor of one that is too long, nor of a forwarded one."""
+    """The record does not keep the payload of a packet that a hook refused or took over, that is too long, or that was forwarded."""
     peer = router()
     watch(peer, verdict, hooks.POSTROUTING)
     socket = peer.call(udp.udp_open, peer.stack)
@@ -161,7 +161,7 @@ def test_a_hook_sees_an_offloaded_group_whole():
 
 @pytest.mark.parametrize("place", [hooks.PREROUTING, hooks.INPUT, hooks.OUTPUT, hooks.POSTROUTING])
 def test_a_new_rule_is_asked_although_the_hosts_were_accepted_before(place):
-    """The shortcut for the same two hosts skips address checks, never the hooks; and it belongs to the rules before."""
+    """The shortcut for the same two hosts skips the checks of addresses, but never the hooks. A change of the rules ends it."""
     peer = Peer()
     core = peer.stack
     for _ in range(2):
@@ -182,7 +182,7 @@ def test_a_new_rule_is_asked_although_the_hosts_were_accepted_before(place):
 
 @pytest.mark.parametrize("place", [hooks.PREROUTING, hooks.INPUT, hooks.OUTPUT, hooks.POSTROUTING])
 def test_a_new_rule_is_asked_about_an_open_connection(place):
-    """Its route is the one from before the rule, and its segments pass by the shortcut."""
+    """The connection found its route before the rule existed, and its segments take the shortcut for known hosts."""
     peer = TcpPeer()
     conn = peer.established()
     assert conn.rx(data=b"one") == [] and len(peer.advance(S)) == 1
@@ -196,8 +196,8 @@ def test_a_new_rule_is_asked_about_an_open_connection(place):
     assert peer.stack.counters.drops["filter-" + hooks.NAMES[place]] >= 1
 
 
-def test_a_hook_that_changes_the_destination_is_heeded_although_the_hosts_were_accepted_before():
-    """A rule that sends the packets elsewhere must not find its packets accepted for this host, nor others for it."""
+def test_a_hook_may_change_the_destination_although_the_hosts_were_accepted_before():
+    """If a hook sends a packet elsewhere, the shortcut for its hosts must neither deliver that packet here nor forward a later one."""
     peer = router()
     assert len(peer.send(ECHO, 1)) == 1
     to = f.addr("192.0.2.2")
@@ -251,7 +251,7 @@ def test_a_hook_sees_the_packet_that_a_router_sends():
 @pytest.mark.parametrize("place", [hooks.OUTPUT, hooks.POSTROUTING])
 @pytest.mark.parametrize("verdict", [hooks.ACCEPT, hooks.DROP, hooks.STOLEN])
 def test_a_packet_with_a_header_of_its_own_passes_the_hooks(place, verdict):
-    """A raw socket with IP_HDRINCL is no way around the filter."""
+    """A raw socket with IP_HDRINCL cannot bypass the filter."""
     peer = Peer()
     seen = []
 

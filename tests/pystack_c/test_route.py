@@ -27,7 +27,7 @@ def route(text: str, gateway: str = "0.0.0.0", metric: int = 0, iface: Iface = E
 
 
 def fits(r: Route, dst: int) -> bool:
-    """Has the address the route's prefix, counted in IPv4's 32 bits?"""
+    """Return True if the address has the route's prefix, in the 32 bits of IPv4."""
     return ((dst ^ r.dst) & 0xFFFFFFFF) >> (32 - r.prefixlen) == 0
 
 

@@ -81,7 +81,7 @@ def test_nonsense_gets_an_error(running, line):
 
 
 def test_a_request_that_is_nested_too_deeply_gets_an_error(running):
-    """It ended the thread that answers."""
+    """The parser raises RecursionError, which must not end the thread that answers."""
     for _ in range(2):
         with kernel.socket(kernel.AF_UNIX) as sock:
             sock.settimeout(20)

@@ -57,8 +57,10 @@ def test_streams_run_on_the_hosts_and_take_virtual_time():
     began = time.monotonic()
     results = net.run({b: ask}, background={a: serve})
     assert results == {b: (b"hello", ("10.0.0.1", 7))}
-    assert net.now == 61 * MS  # a moment, ARP, the handshake, and the echo: three round trips of 20 ms
-    # A day of virtual time is a moment.
+    assert (
+        net.now == 61 * MS
+    )  # the first sleep (1 ms), and three round trips of 20 ms: ARP, the handshake, and the echo
+    # A day of virtual time passes in a moment.
     assert net.run({b: sleep_long}) == {b: "slept"} and time.monotonic() - began < 60
 
 
@@ -137,7 +139,7 @@ def test_datagram_endpoints_use_the_stack():
     assert net.run({b: client}, background={a: server}) == {b: (b"QUESTION", ("10.0.0.1", 53))}
 
 
-def test_what_virtual_time_cannot_give_raises_at_once():
+def test_calls_that_virtual_time_cannot_serve_raise_errors_at_once():
     net, a, b = pair()
 
     async def program():
@@ -242,7 +244,7 @@ def test_an_exception_ends_the_run():
 
 
 def test_wrong_programs_and_hosts_are_refused():
-    """An error says so, where a run would do nothing, or something on another network."""
+    """Without these errors, a run would do nothing, or would use another network."""
     pytest.importorskip("greenlet")
     net, a, b = pair()
     _, other, _ = pair()
@@ -309,7 +311,7 @@ def test_nothing_stays_patched():
     seen = []
 
     async def look():
-        import http.server as fresh  # a module that is imported, or looked at, meanwhile
+        import http.server as fresh  # a module that may be imported for the first time during the run
 
         seen.append(state()[0] != before[0])
         return fresh.time.time()
@@ -369,7 +371,7 @@ def test_ready_tasks_are_shuffled_by_seed_and_replayed():
 
 
 def test_a_lost_update_is_found_by_shuffling():
-    """Two tasks that write what they have read before: asyncio's order hides it."""
+    """Two tasks race for one variable. The order in which asyncio runs them hides the error."""
 
     def run(schedule):
         net, a, b = pair()
@@ -398,6 +400,27 @@ def test_a_lost_update_is_found_by_shuffling():
 
     assert run(None) is False
     assert {run(seed) for seed in range(20)} == {True, False}
+
+
+def test_sets_of_tasks_and_of_futures_have_the_same_order_in_each_run():
+    """The objects of the first run still exist, so those of the second run have other addresses."""
+    kept = []
+
+    def run():
+        net, a, b = pair()
+
+        async def step(number):
+            return number
+
+        async def main():
+            done, _ = await asyncio.wait([asyncio.ensure_future(step(number)) for number in range(50)])
+            futures = [asyncio.get_running_loop().create_future() for _ in range(50)]
+            kept.extend([done, futures])
+            return [task.result() for task in done], [futures.index(future) for future in set(futures)]
+
+        return net.run({b: main})[b]
+
+    assert run() == run()
 
 
 HTTP = """
@@ -446,7 +469,7 @@ def in_process(program, *args, hash_seed=0):
 
 
 def test_aiohttp_gives_the_same_frames_in_each_process():
-    """1,000 requests over 100 ms and 2 % loss: the same frames at the same times, whatever the hash seed."""
+    """1,000 requests over a link with 100 ms and 2 % loss give the same frames at the same times, whatever the hash seed is."""
     pytest.importorskip("aiohttp")
     from pystack._build import pure
 

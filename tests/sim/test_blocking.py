@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import errno
+import gc
 import multiprocessing
 import os
 import pty
@@ -16,20 +17,15 @@ import subprocess
 import threading
 import time
 import uuid
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
 
-from pystack.sim import MS, Network, S, SimDeadlock, SimError
+from pystack.sim import S, SimDeadlock, SimError
+from tests.sim.test_asyncio import pair
 
 pytest.importorskip("greenlet")
-
-
-def pair(seed=7, **settings):
-    net = Network(seed=seed)
-    a, b = net.host("server"), net.host("client")
-    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), **{"delay": 10 * MS, **settings})
-    return net, a, b
 
 
 class Slow(BaseHTTPRequestHandler):
@@ -170,6 +166,11 @@ def test_threads_locks_queues_and_executors():
         assert not threads[0].is_alive() and not hasattr(local, "number")
         with pytest.raises(queue.Empty):
             box.get(timeout=0.25)
+        plain = threading.Lock()
+        plain.acquire()
+        assert not plain.acquire(timeout=0.25)
+        plain.release()
+        assert not plain.locked()  # the wait that ended is not in the queue any more
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             list(pool.map(time.sleep, [1, 1, 1]))
         simple = queue.SimpleQueue()
@@ -180,7 +181,7 @@ def test_threads_locks_queues_and_executors():
     net, a, b = pair()
     found, got, end, idents = net.run({a: program})[a]
     assert found == [(0, 3.5), (1, 4.5), (2, 5.5)] and got == [0, 1, 2] and idents == 4
-    assert end == 5.75 + 2 + 1
+    assert end == 6 + 2 + 1
 
 
 def test_threads_are_listed_and_their_errors_are_shown(monkeypatch):
@@ -248,7 +249,7 @@ def test_select_poll_and_selectors():
 
 
 def test_a_wait_goes_on_if_a_socket_was_ready_only_when_it_was_registered():
-    """A socket that is not connected counts as ready. A caller takes an empty result for the timeout."""
+    """A socket that is not connected counts as ready. poll() must not return an empty list before its timeout has passed."""
 
     def client():
         sock = socket.socket()
@@ -270,7 +271,7 @@ def test_a_wait_goes_on_if_a_socket_was_ready_only_when_it_was_registered():
 
 
 def test_a_socketpair_can_be_waited_for():
-    """A usual way to wake a thread that waits for sockets."""
+    """Programs use a socketpair to wake a thread that waits for sockets."""
 
     def program():
         left, right = socket.socketpair()
@@ -279,6 +280,10 @@ def test_a_socketpair_can_be_waited_for():
             selector.register(left, selectors.EVENT_READ)
             assert selector.select(0.5) == [] and len(selector.select()) == 1
             assert left.recv(100) == b"wake up" and time.monotonic() == 1
+            for _ in range(40):  # later ACKs are delayed
+                right.send(b"a"), right.send(b"b")
+                assert left.recv(1) + left.recv(1) == b"ab"
+            assert time.monotonic() == 1
         with pytest.raises(OSError, match="not available in virtual time"):
             socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -346,8 +351,25 @@ def test_the_limit_and_errors_end_all_programs():
     assert len(cleaned) == 2 and not net.hub.programs
 
 
+def test_the_sockets_of_a_program_that_was_ended_are_closed_without_a_warning():
+    """The kernel closes the sockets of a process that ends, too. Here a cycle keeps the socket until garbage is collected."""
+
+    def forever():
+        cycle = [socket.socket()]
+        cycle.append(cycle)
+        time.sleep(1000)
+
+    net, a, b = pair()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        net.run({a: lambda: time.sleep(1)}, background={b: forever})
+        gc.collect()
+    net.settle()
+    assert found == [] and not b.stack.endpoints
+
+
 def test_sends_of_two_programs_do_not_mix():
-    """A send that waits for room keeps its turn, as between threads."""
+    """A send that waits for room keeps its turn, as among threads of a kernel."""
     net, a, b = pair(rate=10_000_000)
     size = 600_000
 

@@ -40,7 +40,7 @@ def test_losses_come_in_bursts_of_the_computed_length(burst):
 def test_closed_forms():
     assert Burst(0.02, 0.25).mean_burst() == pytest.approx(4)
     assert Burst(0.02, 0.25).mean_loss() == pytest.approx(0.02 / 0.27)
-    same = Burst(0.3, 0.2, good=0.1, bad=0.1)  # both states alike: the same as independent loss
+    same = Burst(0.3, 0.2, good=0.1, bad=0.1)  # the two states do not differ, so this is independent loss
     assert same.mean_loss() == pytest.approx(0.1) and same.mean_burst() == pytest.approx(1 / 0.9)
     assert Burst(0, 0.5).mean_loss() == Burst(0, 0.5).mean_burst() == 0
     assert Burst(0.1, 0.5, 1, 1).mean_burst() == float("inf")
@@ -49,7 +49,7 @@ def test_closed_forms():
 
 
 @pytest.mark.parametrize("values", [(1.1, 0.5), (-0.1, 0.5), (0.1, 0.0), (0.1, 0.5, 2.0)])
-def test_a_chain_that_is_none(values):
+def test_parameters_of_a_burst_that_are_not_allowed(values):
     with pytest.raises(ValueError, match="probability|leave"):
         Burst(*values)
 
@@ -79,7 +79,7 @@ def test_a_trace_sets_rate_and_delay():
     channel = Channel(trace=trace)
     assert channel.send(bytes(1000), 0)[0][0] == 1 * MS + 5 * MS
     assert channel.send(bytes(1000), S)[0][0] == S + 10 * MS + 50 * MS
-    # The delay falls to 0 while a frame is on the way: it is not overtaken.
+    # The delay falls to 0 while a frame is on the way, and a later frame does not overtake it.
     held = channel.send(bytes(1000), 2 * S - MS)[0][0]
     assert held == 2 * S - MS + 60 * MS
     assert channel.send(bytes(1000), 2 * S)[0][0] == held
@@ -109,9 +109,20 @@ def test_a_trace_repeats_and_starts_later():
         ([(0, 1 << 63, 0)], {}, "up to 2..62"),
     ],
 )
-def test_rows_that_are_none(rows, options, error):
+def test_rows_that_are_not_allowed(rows, options, error):
     with pytest.raises(ValueError, match=error):
         LinkTrace(rows, **options)
+
+
+def test_a_trace_with_too_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("pystack.sim.impairments.MAX_ROWS", 2)
+    rows = [(0, None, 0), (1, None, 0), (2, None, 0)]
+    assert len(LinkTrace(rows[:2]).rows) == 2
+    path = tmp_path / "long"
+    path.write_text("0s - 0s\n1s - 0s\n2s - 0s\n")
+    for make in (lambda: LinkTrace(rows), lambda: LinkTrace.read(path)):
+        with pytest.raises(ValueError, match="at most 2 rows"):
+            make()
 
 
 def test_a_trace_file(tmp_path):
@@ -134,7 +145,7 @@ def test_a_trace_file(tmp_path):
         (b"999999999999s 1bit 1s", "line 1: .*largest"),
     ],
 )
-def test_files_that_are_no_trace(tmp_path, text, error):
+def test_files_that_are_not_traces(tmp_path, text, error):
     path = tmp_path / "hostile"
     path.write_bytes(text)
     with pytest.raises(ValueError, match=error) as caught:

@@ -1,4 +1,4 @@
-"""pystack/patching.py: replacements act for code with a stack, and are taken away when the last use ends."""
+"""pystack/patching.py: replacements act for code with a stack, and the originals return when the last use ends."""
 
 import gc
 import importlib
@@ -67,7 +67,12 @@ def test_code_without_a_stack_has_the_originals():
         assert not thread.is_alive()
         with pytest.raises(OSError, match="no pystack stack is running"):
             socket.socket()
-        left, right = socket.socketpair()
+        socket.setdefaulttimeout(7)  # the kernel's, which pystack.socket does not set
+        try:
+            left, right = socket.socketpair()
+        finally:
+            socket.setdefaulttimeout(None)
+        assert left.gettimeout() == 7
         left.close(), right.close()
 
 
@@ -106,7 +111,7 @@ def test_a_live_stack_uses_the_same_group():
                 client.sendall(b"over the stack")
                 assert accepted.recv(100) == b"over the stack"
                 assert isinstance(accepted, ours.socket)
-        left, right = socket.socketpair()  # the kernel's, and no recursion
+        left, right = socket.socketpair()  # the kernel's; this must not recurse
         assert not isinstance(left, ours.socket)
         left.close(), right.close()
         with socket.socket(socket.AF_UNIX) as local:

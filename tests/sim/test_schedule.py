@@ -1,4 +1,4 @@
-"""Partitions, reboots and hosts that stop answering, and what TCP sees of them: the errors, at the computed times."""
+"""Partitions, reboots and hosts that stop answering: TCP reports the right errors at the computed times."""
 
 import errno
 
@@ -70,7 +70,7 @@ def test_a_host_that_stops_answering_and_goes_on():
 
 @pytest.mark.parametrize("fault", ["freeze", "crash"])
 def test_a_program_goes_on_to_send_while_its_host_is_frozen_or_off(fault):
-    """The host's deadline passes without a timer. The next call used to set a timer in the past, which ended the run."""
+    """The deadline of such a host passes while it has no timer. The next call must not set a timer in the past, which would end the run."""
     lab = lab_net(D)
     client, server = lab.connected()
     start = lab.net.now
@@ -170,7 +170,7 @@ def test_a_crash_is_for_ever():
 
 
 def test_a_host_comes_back_after_the_last_of_overlapping_reboots():
-    """It came back after the first one, and was booted a second time while it ran."""
+    """The host must not come back after the first reboot, and must not boot a second time while it runs."""
     net = Network()
     a = net.host("a")
     plan = Schedule(net)
@@ -185,7 +185,7 @@ def test_a_host_comes_back_after_the_last_of_overlapping_reboots():
 
 
 def test_the_faults_of_two_schedules_may_overlap():
-    """The end of the inner fault ended the outer one."""
+    """The end of the inner fault must not end the outer one."""
     net = Network()
     a, b = net.host("a"), net.host("b")
     link = net.link(a, b)
@@ -200,8 +200,8 @@ def test_the_faults_of_two_schedules_may_overlap():
     assert seen == [(False, False, False, 0), (True, True, True, 1)]
 
 
-def test_what_cannot_be_scheduled_is_an_error_at_once():
-    """Names instead of hosts and links, and times with fractions, were errors in the middle of the run."""
+def test_a_fault_that_cannot_be_scheduled_is_an_error_at_once():
+    """Names instead of hosts and links, and times with fractions, must not become errors in the middle of the run."""
     net, other = Network(), Network()
     a, b, stranger = net.host("a"), net.host("b"), other.host("a")
     link = net.link(a, b)
@@ -261,7 +261,7 @@ def test_a_reboot_is_recorded_and_replayed(tmp_path):
 
 
 def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
-    """Its calls went into the recording of the new stack, which has no such socket, so that the replay failed."""
+    """The new stack has no such socket, so a replay of the program's calls would fail."""
     path = str(tmp_path / "outlived.pytrace")
     with Network(seed=4) as net:
         net.record(path)

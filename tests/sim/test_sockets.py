@@ -1,4 +1,4 @@
-"""Sockets of `pystack.socket` on simulated hosts, and what the seam between sockets and hosts promises."""
+"""Sockets of `pystack.socket` on simulated hosts, and the promises of the seam between sockets and hosts."""
 
 import errno
 import re

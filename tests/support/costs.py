@@ -328,9 +328,9 @@ def _safe(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def writes(given: Input) -> int:
-    """Lines for the segments that the writes of a `tcp` input fill: 900 for each to send it, and as many to retransmit it.
+    """Return the lines for the segments that the writes of a `tcp` input fill: 900 to send each of them, and 900 to retransmit it.
 
-    SACK blocks of our own may leave 12 of 48 bytes of a segment to the data.
+    The stack's own SACK blocks may leave 12 of the 48 bytes of a segment to the data.
     """
     moves = [(*unit.ljust(2, b"\0")[:2], times) for unit, times in given]
     return sum(2 * 900 * 4 * (size % 4 + 1) * times for move, size, times in moves if move % 6 == 0)

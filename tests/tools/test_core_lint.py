@@ -88,7 +88,7 @@ QUIRK_FILES = {
 
 
 def quirk_findings(tmp_path, path, text):
-    """What the lint says about the reads of quirks in a tree that has this module."""
+    """Return the findings of the lint about reads of quirks, in a tree that has this module."""
     for name, content in {**QUIRK_FILES, path: text}.items():
         (tmp_path / "pystack_c" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pystack_c" / name).write_text(content)
@@ -114,7 +114,7 @@ def test_control_no_quirk_and_a_quirk_under_its_heading(tmp_path, text):
 
 
 def test_control_the_headings_of_the_tree_are_needed(tmp_path):
-    """Without the heading, the same modules have findings, and the settings are found at all."""
+    """The lint finds the settings of the tree, and without the heading it has findings in the same modules."""
     names = core_lint.quirk_settings(ROOT)
     assert {"tcp_buffer_window", "tcp_crossed_text", "tcp_linux_queue"} <= names and "tcp_sws" not in names
     quirks = (ROOT / core_lint.QUIRKS).read_text()

@@ -78,7 +78,7 @@ def test_latency_is_judged_where_there_are_enough_of_them():
 
 
 def test_a_percentile_between_two_kinds_of_exchanges_is_no_growth():
-    """Whether a minute's 99th percentile is a handshake that lost its SYN (1 s) is chance: here in 6 and in 8 minutes of 15."""
+    """It is chance whether the 99th percentile of a minute is a handshake that lost its SYN (1 s). Here 6 and 8 minutes of 15 have one."""
     slow = {15, 17, 19, 22, 25, 28} | {45, 47, 48, 50, 52, 53, 55, 58}
     samples = [
         replace(FLAT, at=60.0 * i, latency={"short": [5.0, 1005.0 if i in slow else 230.0, 1100.0]}) for i in range(60)

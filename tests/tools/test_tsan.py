@@ -1,4 +1,4 @@
-"""tools/tsan.py: what it runs under ThreadSanitizer runs with the ordinary build, too."""
+"""tools/tsan.py: the program that it runs under ThreadSanitizer also runs with the ordinary build."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def load(where: Path) -> subprocess.CompletedProcess:
-    """The program that runs with the instrumented modules, here with the existing build."""
+    """Run the program for the instrumented modules, with the modules of this directory."""
     names = [name.replace("/", ".") for name in tsan.modules()]
     command = [sys.executable, "-c", tsan.LOAD, str(where), "0", *names]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

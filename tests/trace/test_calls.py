@@ -149,7 +149,7 @@ def test_the_simulators_calls_can_be_replayed():
 def test_every_call_that_can_be_made_can_be_replayed():
     """Public functions of the core whose last parameter is `now`, save those that are none of an application's."""
     inner = {"pystack_c.link.neighbor:current_state", "pystack_c.ip.options:stamp", "pystack_c.services.base:skip"}
-    # what the calls of udp and raw share
+    # the functions that the calls of udp and raw share
     inner |= {f"pystack_c.sockets.datagram:{name}" for name in ("begin", "recvfrom", "shutdown")}
     found = set()
     for path in sorted((ROOT / "pystack_c").rglob("*.py")):
@@ -255,7 +255,7 @@ class Still(Host):
 
 
 def test_a_route_that_replaced_another_replays_and_one_that_was_refused_is_not_recorded(tmp_path):
-    """Until a second route to one network was refused, add_route replaced the first one."""
+    """In older versions add_route replaced the first route to a network, and their recordings still replay. Now it raises an error."""
     path = tmp_path / "routes.pytrace"
     recorder = Recorder(str(path), {})
     host = Still(Stack(1), recorder.host("a", 1, Config()))

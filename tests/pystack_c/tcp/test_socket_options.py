@@ -155,7 +155,7 @@ def test_what_an_accepted_socket_takes_over(make):
 
 
 def test_a_keepinit_of_0_is_the_settings_time_as_on_freebsd(make):
-    """TCP_KEEPINIT bounds an opening. A socket that sets none, or 0, has the setting's; without either there is no bound."""
+    """TCP_KEEPINIT bounds the time of an opening. Without the option, or with 0, the setting tcp_keepinit is the bound."""
     peer = make(tcp_keepinit=15 * S, tcp_syn_retries=20)
     for own, seconds in ((None, 15), (5, 5), (0, 15)):
         tcb = peer.call(user.tcp_open, peer.stack)

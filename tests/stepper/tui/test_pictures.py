@@ -1,4 +1,4 @@
-"""The pictures of the terminal stepper in the documentation show what the program shows now."""
+"""The pictures of the terminal stepper in the documentation are up to date."""
 
 import asyncio
 import html
@@ -13,7 +13,7 @@ IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
 
 
 def words(svg):
-    """The words of a picture, in order, without the lines that are drawn with characters."""
+    """Return the words of a picture in their order, without the lines that are drawn with characters."""
     text = " ".join(html.unescape(part) for part in re.findall(r"<text[^>]*>(.*?)</text>", svg, re.S))
     return re.findall(r"\w[\w.:,-]*", text.replace("\xa0", " "))
 
