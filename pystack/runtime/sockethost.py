@@ -50,7 +50,7 @@ class SocketHost(Host):
         raise NotImplementedError
 
     def abandon(self, handle: Any) -> None:
-        """Call `handle.bury()` now or soon, for a finalizer."""
+        """Call `handle.bury()` now or soon. Finalizers use it, because they must not wait for a lock."""
         raise NotImplementedError
 
     # -- waiting -------------------------------------------------------------------------------------------------
