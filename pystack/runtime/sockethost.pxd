@@ -1,4 +1,3 @@
-cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from pystack.runtime.host cimport Host
 from pystack.runtime.lock cimport Lock
