@@ -22,7 +22,7 @@ from contextvars import copy_context
 from typing import Any
 
 from pystack import socket as _socket
-from pystack.loops import _SelectorEventLoop, loops_of
+from pystack.loops import _SelectorEventLoop, bind_task, loops_of
 from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import READ, WRITE, Interest, Selection
@@ -225,10 +225,7 @@ class EventLoop(_SelectorEventLoop):
     def create_task(self, coro: Any, **kwargs: Any) -> Any:
         """See asyncio. If the loop was made for one stack, the task's sockets are that stack's."""
         if self._named is not None:
-            context = kwargs.get("context") or copy_context()
-            if context.run(_current.bound_host) is None:
-                context.run(_current.bind, self._named)
-                kwargs["context"] = context
+            bind_task(self._named, kwargs)
         return super().create_task(coro, **kwargs)
 
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:

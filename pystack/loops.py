@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import wraps
 from typing import Any
 
@@ -23,6 +24,15 @@ def _maker() -> Callable[[], Any] | None:
         if isinstance(host, kind):
             return lambda: make(host)
     return None
+
+
+def bind_task(host: Any, arguments: dict[str, Any]) -> None:
+    """Bind the context of a new task to the host of its loop, unless it is bound already. `arguments` are those of create_task."""
+    context = arguments.get("context")
+    if current.bound_host(context) is None:
+        if context is None:
+            context = arguments["context"] = copy_context()
+        context.run(current.bind, host)
 
 
 _new_event_loop = asyncio.new_event_loop

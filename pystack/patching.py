@@ -170,7 +170,7 @@ def _blocking_tls() -> list[Replacement]:
 
 
 def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
-    """Make a socket of the kernel, for a program that needs one while it is patched."""
+    """Return a socket of the kernel, also while the program is patched. The arguments are those of `socket.socket`."""
     return _KernelSocket(*args, **kwargs)
 
 

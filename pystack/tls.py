@@ -260,7 +260,7 @@ class _Limit:
         return TimeoutError(f"The {self.what} operation timed out")
 
     def holding(self, lock: Any) -> Any:
-        """Take a lock in this time, for a `with` block."""
+        """Take a lock within this time. The result is a context manager that releases the lock. TimeoutError if there is no time left."""
         seconds = self.left()
         if not (lock.acquire() if seconds is None else lock.acquire(timeout=max(seconds, 0))):
             raise self.over()

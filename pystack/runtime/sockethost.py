@@ -29,11 +29,11 @@ class SocketHost(Host):
     #: whether a socket of another address family than AF_INET may be the kernel's
     kernel_sockets = True
 
-    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None, names: "Names | None" = None):
+    def __init__(self, stack: Any, recorder: RecorderProtocol | None = None):
         super().__init__(stack, recorder)
         self.lock = Lock()
         self.error: OSError | None = None
-        self.names = names
+        self.names: Names | None = None
 
     # -- calls (Host.call is the way for all calls; these two are a faster way for the calls that carry data) ----
 
@@ -50,7 +50,7 @@ class SocketHost(Host):
         raise NotImplementedError
 
     def abandon(self, handle: Any) -> None:
-        """Call `handle.bury()` now or soon, for a finalizer."""
+        """Call `handle.bury()` now or soon. Finalizers use it, because they must not wait for a lock."""
         raise NotImplementedError
 
     # -- waiting -------------------------------------------------------------------------------------------------

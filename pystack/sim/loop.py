@@ -7,10 +7,10 @@ programs of many hosts share one loop. What a loop cannot give in virtual time r
 import asyncio
 import errno
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any
 
 from pystack import socket as _socket
+from pystack.loops import bind_task
 from pystack.sim import green
 from pystack.sim.scheduler import SimError
 from pystack.sim.selector import SimSelector, here
@@ -28,7 +28,7 @@ class SimTask(asyncio.Task):  # type: ignore[type-arg]
 
     def __init__(self, coro: Any, *, loop: Any, **kwargs: Any):
         self.number = loop.net.hub.serial()
-        self.host = _host_in(kwargs.get("context"))
+        self.host = current.bound_host(kwargs.get("context"))
         super().__init__(coro, loop=loop, **kwargs)
 
     def __hash__(self) -> int:
@@ -44,11 +44,6 @@ class SimFuture(asyncio.Future):  # type: ignore[type-arg]
 
     def __hash__(self) -> int:
         return self.number
-
-
-def _host_in(context: Any) -> Any:
-    """The host that is bound in a context (None: the current one)."""
-    return current.bound_host() if context is None else context.run(current.bound_host)
 
 
 class SimLoop(asyncio.SelectorEventLoop):
@@ -241,10 +236,8 @@ def _absent(what: str) -> OSError:
 
 def _task(loop: Any, coro: Any, **kwargs: Any) -> SimTask:
     """The task factory of a SimLoop."""
-    if loop.host is not None and _host_in(kwargs.get("context")) is None:
-        context = kwargs.get("context") or copy_context()
-        context.run(current.bind, loop.host)
-        kwargs["context"] = context
+    if loop.host is not None:
+        bind_task(loop.host, kwargs)
     return SimTask(coro, loop=loop, **kwargs)
 
 

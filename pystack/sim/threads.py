@@ -153,11 +153,7 @@ def _start(host: Any, thread: Any) -> None:
     if thread._started.is_set():
         raise RuntimeError("threads can only be started once")
     hub = host.net.hub
-    program = hub.spawn(host, _bootstrap, thread, name=thread.name, context=Context())
-    program.thread = thread
-    thread._pystack_program = program
-    thread._ident = program.number
-    thread._started.set()
+    _appear(hub.spawn(host, _bootstrap, thread, name=thread.name, context=Context()), thread)
 
 
 def _bootstrap(thread: Any) -> None:
@@ -204,11 +200,16 @@ def _thread_of(host: Any) -> Any:
 def _appearance(program: Any) -> Any:
     """The thread object of a program."""
     if program.thread is None:
-        program.thread = thread = threading.Thread(name=program.name, daemon=True)
-        thread._pystack_program = program  # type: ignore[attr-defined]
-        thread._ident = program.number  # type: ignore[attr-defined]
-        thread._started.set()  # type: ignore[attr-defined]
+        _appear(program, threading.Thread(name=program.name, daemon=True))
     return program.thread
+
+
+def _appear(program: Any, thread: Any) -> None:
+    """Let a program appear as this thread object, which has started."""
+    program.thread = thread
+    thread._pystack_program = program
+    thread._ident = program.number
+    thread._started.set()
 
 
 def _threads_of(host: Any) -> list[Any]:

@@ -7,7 +7,7 @@ time inherit it, so many hosts live in one process. Otherwise it is the newest h
 import contextlib
 import errno
 from collections.abc import Iterator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 from pystack.runtime.sockethost import SocketHost
@@ -48,9 +48,9 @@ def bound(host: SocketHost) -> Iterator[SocketHost]:
         _bound.reset(before)
 
 
-def bound_host() -> SocketHost | None:
-    """The host that is bound in the current context, or None."""
-    return _bound.get()
+def bound_host(context: Context | None = None) -> SocketHost | None:
+    """The host that is bound in a context (None: the current one), or None."""
+    return _bound.get() if context is None else context.get(_bound)
 
 
 def default() -> SocketHost | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from contextvars import Context, ContextVar
 
 import pytest
 
@@ -146,6 +147,29 @@ def test_a_loop_for_one_stack_and_another_stack_beside_it():
             thread.join(60)
     assert results == {"one": ["one", "one", "192.0.2.0"] * 20, "two": ["two", "two", "192.0.2.1"] * 20}
     assert held() == []
+
+
+def test_a_context_that_the_program_gives_to_tasks_is_theirs():
+    """Also an empty one, and one that a task passes on to the next while it runs in it."""
+    number = ContextVar("number", default=0)
+
+    async def count():
+        number.set(number.get() + 1)
+        return number.get(), socket.gethostname()
+
+    async def through(context):
+        return await asyncio.create_task(count(), context=context)
+
+    async def main():
+        context = Context()
+        return await asyncio.create_task(through(context), context=context)
+
+    def in_an_empty_context(host):
+        with asyncio.Runner(loop_factory=lambda: aio.EventLoop(host)) as runner:
+            return [runner.run(count()), runner.run(count()), runner.run(main())]
+
+    with up(tap=None, name="one", default=False) as one, up(tap=None, name="two"):
+        assert Context().run(in_an_empty_context, one.host) == [(1, "one"), (2, "one"), (1, "one")]
 
 
 def test_a_program_can_still_make_a_socket_of_the_kernel():

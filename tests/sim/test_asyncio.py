@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextvars import Context, ContextVar, copy_context
 from pathlib import Path
 
 import pytest
@@ -343,6 +344,30 @@ def test_a_loop_factory_for_asyncios_runner():
 
     with asyncio.Runner(loop_factory=net.loop_factory(a)) as runner:
         assert runner.run(both()) == ((b"hello", ("127.0.0.1", 7)), "server")
+
+
+def test_a_context_that_the_program_gives_to_tasks_is_theirs():
+    """Also an empty one, and one that a task passes on to the next while it runs in it."""
+    net, a, b = pair()
+    number = ContextVar("number", default=0)
+
+    async def count():
+        number.set(number.get() + 1)
+        return number.get(), socket.gethostname()
+
+    async def through(context):
+        return await asyncio.create_task(count(), context=context)
+
+    async def client():
+        context = copy_context()
+        return await asyncio.create_task(through(context), context=context)
+
+    def in_an_empty_context():
+        with asyncio.Runner(loop_factory=net.loop_factory(a)) as runner:
+            return [runner.run(count(), context=Context()), runner.run(count()), runner.run(count())]
+
+    assert Context().run(in_an_empty_context) == [(1, "server"), (1, "server"), (2, "server")]
+    assert net.run({b: client}) == {b: (1, "client")}
 
 
 def race(schedule):
