@@ -17,7 +17,7 @@ import asyncio
 import errno
 import os
 import selectors
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -25,18 +25,17 @@ from pystack import socket as _socket
 from pystack.loops import _SelectorEventLoop, bind_task, loops_of
 from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
-from pystack.runtime.selecting import READ, WRITE, Interest, Selection
+from pystack.runtime.selecting import Selection
 from pystack.runtime.waiting import Watch
 from pystack.sockets import current as _current
 from pystack.sockets.handles import Handle, lookup
+from pystack.sockets.selectorbase import Keys, SelectorBase, check_events, number_of
 
 #: bytes of a file that are read at once
 _PIECE = 1 << 18
 
-assert (READ, WRITE) == (selectors.EVENT_READ, selectors.EVENT_WRITE)
 
-
-class Selector(selectors.BaseSelector):
+class Selector(SelectorBase):
     """A selector over sockets of one stack and descriptors of the kernel. `host` is the stack's; None means the default stack's."""
 
     def __init__(self, host: RealtimeHost | None = None):
@@ -46,8 +45,8 @@ class Selector(selectors.BaseSelector):
         self._host = found
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
-        #: by descriptor: our sockets, whose `key` is a SelectorKey, their handles, and the kernel's descriptors
-        self._interests: dict[int, Interest] = {}
+        super().__init__()
+        #: by descriptor: the handles of the stack's sockets, and the kernel's descriptors
         self._handles: dict[int, Handle] = {}
         self._kernels: set[int] = set()
         #: sockets whose descriptors have to show their readiness again
@@ -66,14 +65,13 @@ class Selector(selectors.BaseSelector):
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
-        fd = _fd(fileobj)
+        fd = number_of(fileobj)
         handle = self._ours(fd)
         if handle is None:
             theirs = self._kernel.register(fileobj, events, data)
             self._kernels.add(fd)
             return theirs
-        if not events or events & ~(READ | WRITE):
-            raise ValueError(f"Invalid events: {events!r}")
+        check_events(events)
         if fd in self._interests:
             raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
         key = selectors.SelectorKey(fileobj, fd, events, data)
@@ -103,27 +101,10 @@ class Selector(selectors.BaseSelector):
         interest = self._interests.get(fd)
         if interest is None:
             return self._kernel.modify(fileobj, events, data)
-        if not events or events & ~(READ | WRITE):
-            raise ValueError(f"Invalid events: {events!r}")
+        check_events(events)
         key = selectors.SelectorKey(interest.key.fileobj, fd, events, data)
         self._selection.change(interest, events, key)
         return key
-
-    def _find(self, fileobj: Any) -> int:
-        """The descriptor of an object that was registered, also if it is closed by now."""
-        if type(fileobj) is int:
-            return fileobj
-        try:
-            return _fd(fileobj)
-        except ValueError:
-            for fd, interest in self._interests.items():
-                if interest.key.fileobj is fileobj:
-                    return fd
-            return -1
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """See selectors.BaseSelector."""
-        return self._map
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
@@ -172,34 +153,15 @@ class Selector(selectors.BaseSelector):
         self._kernel.close()
 
 
-class _Keys(Mapping[Any, selectors.SelectorKey]):
-    """All that is registered, by file object."""
-
-    def __init__(self, selector: Selector):
-        self._selector = selector
+class _Keys(Keys):
+    """The sockets of the stack and the kernel's descriptors."""
 
     def __len__(self) -> int:
-        return len(self._selector._interests) + len(self._selector._kernel.get_map())
-
-    def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._selector.get_key(fileobj)
+        return super().__len__() + len(self._selector._kernel.get_map())
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._selector._interests
+        yield from super().__iter__()
         yield from self._selector._kernel.get_map()
-
-
-def _fd(fileobj: Any) -> int:
-    """The number of a file object, as the selectors module takes it."""
-    fd = fileobj if isinstance(fileobj, int) else None
-    if fd is None:
-        try:
-            fd = int(fileobj.fileno())
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(f"Invalid file object: {fileobj!r}") from None
-    if fd < 0:
-        raise ValueError(f"Invalid file descriptor: {fd}")
-    return fd
 
 
 class EventLoop(_SelectorEventLoop):

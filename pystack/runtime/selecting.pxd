@@ -2,22 +2,11 @@ cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack.runtime.serving cimport ServingHost
-from pystack.runtime.waiting cimport Hook, Waiter, Watch
+from pystack.runtime.waiting cimport Interest, Waiter, Watch
 
-cdef int _READ
-cdef int _WRITE
-cdef int _IN
-cdef int _OUT
-
-cdef class Interest(Hook):
+cdef class LoopInterest(Interest):
     cdef public Selection owner
-    cdef public Watch watch
-    cdef public int events
-    cdef public object key
-    cdef public bint queued
-    cdef public bint registered
-    @cython.locals(bits=int, found=int)
-    cpdef int level(self) except -1
+    cdef join(self, Selection owner)
     cpdef notify(self, int bits)
 
 @cython.final
@@ -30,7 +19,7 @@ cdef class Selection:
     cdef public bint outside
     cdef public object waiter
     cpdef int readiness(self) except? -1
-    @cython.locals(interest=Interest)
+    @cython.locals(interest=LoopInterest)
     cpdef Interest add(self, Watch watch, int events, key)
     cpdef change(self, Interest interest, int events, key)
     cpdef remove(self, Interest interest)

@@ -8,35 +8,15 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.runtime.serving import ServingHost
-from pystack.runtime.waiting import Hook, Watch
-
-#: the events readable and writable
-READ = 1
-WRITE = 2
-_READ = READ
-_WRITE = WRITE
-_IN = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
-_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
+from pystack.runtime.waiting import Interest, Watch
 
 
-class Interest(Hook):
-    """One endpoint and the events of interest (READ, WRITE). `key` is the event loop's own."""
+class LoopInterest(Interest):
+    """An interest of an event loop."""
 
-    def __init__(self, owner: "Selection", watch: Watch, events: int, key: Any):
-        # The next sleep checks a reported endpoint again, so calls in between do not matter.
-        self.rising = True
+    def join(self, owner: "Selection") -> None:
+        """Belong to this selection. (An __init__ that calls the base class's would be slower.)"""
         self.owner = owner
-        self.watch = watch
-        self.events = events
-        self.key = key
-        self.queued = False
-        self.registered = True
-
-    def level(self) -> int:
-        """Return the events of interest (READ, WRITE) that are ready now."""
-        bits = self.watch.readiness()
-        found = _READ if self.events & _READ and bits & _IN else 0
-        return found | _WRITE if self.events & _WRITE and bits & _OUT else found
 
     def notify(self, bits: int) -> None:
         """Queue the endpoint if it is ready. Needs the host's lock."""
@@ -66,7 +46,8 @@ class Selection:
 
     def add(self, watch: Watch, events: int, key: Any) -> Interest:
         """Add an interest in `events` (READ, WRITE), and return it. `select` returns `key` for it."""
-        interest = Interest(self, watch, events, key)
+        interest = LoopInterest(watch, events, key)
+        interest.join(self)
         self.host.show(watch, interest)
         return interest
 

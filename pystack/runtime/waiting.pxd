@@ -1,8 +1,14 @@
 cimport cython
+cimport pystack_c.const as C
 from libc.stdint cimport int64_t
 from pystack.runtime.lock cimport Gate
 from pystack.runtime.sleep cimport Sleeper, calm, poke
 from pystack_c.endpoint cimport Endpoint
+
+cdef int _READ
+cdef int _WRITE
+cdef int _IN
+cdef int _OUT
 
 @cython.final
 cdef class Waiter:
@@ -47,3 +53,12 @@ cdef class Watch:
     @cython.locals(waiter=Waiter, item=object, hook=Hook)
     cpdef notify(self, int bits, later=*)
     cdef _tell(self, Waiter waiter, int bits, later)
+
+cdef class Interest(Hook):
+    cdef public Watch watch
+    cdef public int events
+    cdef public object key
+    cdef public bint queued
+    cdef public bint registered
+    @cython.locals(bits=int, found=int)
+    cpdef int level(self) except -1

@@ -6,9 +6,18 @@ Everything here needs the host's lock.
 from collections import deque
 from typing import Any
 
+import pystack_c.const as C
 from pystack.runtime.lock import Gate
 from pystack.runtime.sleep import Sleeper, calm, poke
 from pystack_c.endpoint import Endpoint
+
+#: the events readable and writable of an Interest
+READ = 1
+WRITE = 2
+_READ = READ
+_WRITE = WRITE
+_IN = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
+_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
 
 
 class Waiter:
@@ -184,3 +193,25 @@ class Watch:
                 waiter.let_go()
             elif waiter.parked:
                 later.append(waiter)
+
+
+class Interest(Hook):
+    """One endpoint and the events of interest (READ, WRITE) of a selector. `key` is the selector's own.
+
+    Each kind of selector has a subclass, whose `notify` queues the endpoint there and ends the selector's wait.
+    """
+
+    def __init__(self, watch: Watch, events: int, key: Any):
+        # The next wait checks a reported endpoint again, so calls in between do not matter.
+        self.rising = True
+        self.watch = watch
+        self.events = events
+        self.key = key
+        self.queued = False
+        self.registered = True
+
+    def level(self) -> int:
+        """Return the events of interest (READ, WRITE) that are ready now."""
+        bits = self.watch.readiness()
+        found = _READ if self.events & _READ and bits & _IN else 0
+        return found | _WRITE if self.events & _WRITE and bits & _OUT else found

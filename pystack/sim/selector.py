@@ -1,18 +1,15 @@
 """Selectors, select() and poll() over simulated sockets: a wait parks the program or steps the network."""
 
 import selectors
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pystack_c.const as C
-from pystack.runtime.waiting import Hook, Watch
+from pystack.runtime.waiting import READ, WRITE, Interest, Watch
 from pystack.sim.virtual import VirtualHost
 from pystack.sockets import current
 from pystack.sockets.handles import lookup
-
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_IN = C.EV_IN | C.EV_ERR | C.EV_HUP | C.EV_RDHUP
-_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
+from pystack.sockets.selectorbase import SelectorBase, check_events, number_of
 
 
 def here() -> Any:
@@ -21,23 +18,12 @@ def here() -> Any:
     return host if isinstance(host, VirtualHost) else None
 
 
-class SimInterest(Hook):
+class SimInterest(Interest):
     """One registered socket."""
 
     def __init__(self, owner: "SimSelector", watch: Watch, events: int, key: selectors.SelectorKey):
-        self.rising = True
+        super().__init__(watch, events, key)
         self.owner = owner
-        self.watch = watch
-        self.events = events
-        self.key = key
-        self.queued = False
-        self.registered = True
-
-    def level(self) -> int:
-        """The events of interest that are ready now."""
-        bits = self.watch.readiness()
-        found = READ if self.events & READ and bits & _IN else 0
-        return found | WRITE if self.events & WRITE and bits & _OUT else found
 
     def notify(self, bits: int) -> None:
         """Queue the socket if it is ready."""
@@ -47,15 +33,14 @@ class SimInterest(Hook):
             self.owner.fire()
 
 
-class SimSelector(selectors.BaseSelector):
+class SimSelector(SelectorBase):
     """A selector over the sockets of one network. `select` waits in virtual time; to the hub it is a wait itself."""
 
     def __init__(self, net: Any):
+        super().__init__()
         self.net = net
-        self.ready: list[SimInterest] = []
-        self._told: list[SimInterest] = []
-        self._interests: dict[int, SimInterest] = {}
-        self._map = _Keys(self)
+        self.ready: list[Interest] = []
+        self._told: list[Interest] = []
         #: the wait that is under way, as the hub sees it
         self.fired = False
         self._woken = False
@@ -78,9 +63,8 @@ class SimSelector(selectors.BaseSelector):
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector. ValueError: the descriptor is the kernel's."""
-        if not events or events & ~(READ | WRITE):
-            raise ValueError(f"Invalid events: {events!r}")
-        fd = _fd(fileobj)
+        check_events(events)
+        fd = number_of(fileobj)
         handle = lookup(fd)
         description: Any = None if handle is None else handle.description
         if description is None or getattr(description.host, "net", None) is not self.net:
@@ -108,37 +92,13 @@ class SimSelector(selectors.BaseSelector):
         interest = self._interests.get(self._find(fileobj))
         if interest is None:
             raise KeyError(f"{fileobj!r} is not registered")
-        if not events or events & ~(READ | WRITE):
-            raise ValueError(f"Invalid events: {events!r}")
+        check_events(events)
         interest.key = selectors.SelectorKey(interest.key.fileobj, interest.key.fd, events, data)
         interest.events = events
         interest.notify(0)
         return interest.key
 
-    def _find(self, fileobj: Any) -> int:
-        """The number of what was registered, also if it is closed by now."""
-        if type(fileobj) is int:
-            return fileobj
-        try:
-            return _fd(fileobj)
-        except ValueError:
-            for fd, interest in self._interests.items():
-                if interest.key.fileobj is fileobj:
-                    return fd
-            return -1
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """See selectors.BaseSelector."""
-        return self._map
-
-    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        """See selectors.BaseSelector."""
-        interest = self._interests.get(self._find(fileobj))
-        if interest is None:
-            raise KeyError(f"{fileobj!r} is not registered")
-        return interest.key
-
-    def interests(self) -> list[SimInterest]:
+    def interests(self) -> list[Interest]:
         """All that is registered."""
         return list(self._interests.values())
 
@@ -186,33 +146,6 @@ class SimSelector(selectors.BaseSelector):
         self._interests = {}
 
 
-class _Keys(Mapping[Any, selectors.SelectorKey]):
-    """All that is registered, by file object."""
-
-    def __init__(self, selector: SimSelector):
-        self._selector = selector
-
-    def __len__(self) -> int:
-        return len(self._selector._interests)
-
-    def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._selector.get_key(fileobj)
-
-    def __iter__(self) -> Any:
-        return iter([interest.key.fileobj for interest in self._selector.interests()])
-
-
-def _fd(fileobj: Any) -> int:
-    """The number of a file object, as the module selectors takes it."""
-    try:
-        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
-    except (AttributeError, TypeError, ValueError):
-        raise ValueError(f"Invalid file object: {fileobj!r}") from None
-    if fd < 0:
-        raise ValueError(f"Invalid file descriptor: {fd}")
-    return fd
-
-
 def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]:
@@ -223,13 +156,13 @@ def select(
     readers, writers = list(rlist), list(wlist)
     for objects, event in ((readers, READ), (writers, WRITE)):
         for fileobj in objects:
-            wanted[_fd(fileobj)] = wanted.get(_fd(fileobj), 0) | event
+            wanted[number_of(fileobj)] = wanted.get(number_of(fileobj), 0) | event
     with SimSelector(here().net) as selector:
         for fd, events in wanted.items():
             selector.register(fd, events)
         found = {key.fd: events for key, events in selector.select(timeout)}
-    read = [fileobj for fileobj in readers if found.get(_fd(fileobj), 0) & READ]
-    return read, [fileobj for fileobj in writers if found.get(_fd(fileobj), 0) & WRITE], []
+    read = [fileobj for fileobj in readers if found.get(number_of(fileobj), 0) & READ]
+    return read, [fileobj for fileobj in writers if found.get(number_of(fileobj), 0) & WRITE], []
 
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP = 1, 2, 4, 8, 16
@@ -244,7 +177,7 @@ class Poll:
 
     def register(self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT) -> None:
         """See select.poll."""
-        number = _fd(fd)
+        number = number_of(fd)
         events = (READ if eventmask & POLLIN else 0) | (WRITE if eventmask & POLLOUT else 0)
         if number in self._asked:
             self._selector.unregister(number)
@@ -253,13 +186,13 @@ class Poll:
 
     def modify(self, fd: Any, eventmask: int) -> None:
         """See select.poll."""
-        if _fd(fd) not in self._asked:
+        if number_of(fd) not in self._asked:
             raise FileNotFoundError(2, "No such file or directory")
         self.register(fd, eventmask)
 
     def unregister(self, fd: Any) -> None:
         """See select.poll."""
-        del self._asked[_fd(fd)]
+        del self._asked[number_of(fd)]
         self._selector.unregister(fd)
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:

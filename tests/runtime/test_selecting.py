@@ -8,7 +8,7 @@ import pytest
 import pystack
 from pystack import socket
 from pystack.aio import Selector
-from pystack.runtime.selecting import READ
+from pystack.runtime.waiting import READ
 
 
 @pytest.fixture

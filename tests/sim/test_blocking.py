@@ -239,6 +239,8 @@ def test_select_poll_and_selectors():
             selector.register(sock, selectors.EVENT_READ, "data")
             assert [(key.data, events) for key, events in selector.select()] == [("data", selectors.EVENT_READ)]
             assert len(selector.get_map()) == 1
+            assert list(selector.get_map()) == [sock.fileno()]  # as the standard library's
+            assert selector.get_map()[sock].data == "data"
         with pytest.raises(NotImplementedError, match="select.epoll is not available"):
             select.epoll()
         sock.close()
