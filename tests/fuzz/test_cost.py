@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 import pystack
-from tests.support import meter
+from tests.support import costs, meter
 from tests.support.costs import TARGETS, Target
 from tools import cost
 
@@ -172,6 +172,24 @@ def test_the_bound_of_tcp_counts_the_segments_that_the_application_fills():
     assert gauge.judge([late, write, *acks], growth=False) is None
     # Control: what the peer sends has the bound that it had.
     assert gauge.allowed([late, *acks], gauge.target.lines) == 330_000 + 300 * 1600
+
+
+def test_segments_that_are_lost_again_each_round_trip_cost_in_proportion():
+    """SACK blocks of one byte at a round trip of one frame: RACK's reordering timer expires before each second ACK."""
+
+    def frames(times):
+        runs = (
+            ("001f000000000000", 20),
+            ("0000000000000000", 100),
+            ("0101010400010100", 100),
+            ("0200030102000200", 100),
+        )
+        wire = costs.tcp([(bytes.fromhex(unit), count * times) for unit, count in runs])
+        assert wire.tcb.total_retrans > wire.count  # it is the case that this test is about
+        return wire.sent
+
+    sizes = [frames(times) for times in (1, 2, 4)]
+    assert sizes[1] < cost.GROWTH * sizes[0] and sizes[2] < cost.GROWTH * sizes[1], sizes
 
 
 @pytest.mark.parametrize("name", TARGETS)

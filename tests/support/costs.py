@@ -328,12 +328,15 @@ def _safe(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def writes(given: Input) -> int:
-    """Return the lines for the segments that the writes of a `tcp` input fill: 900 to send each of them, and 900 to retransmit it.
+    """Return the lines for the segments that the writes of a `tcp` input fill: 900 to send each, and 900 for each of two retransmissions.
 
-    The stack's own SACK blocks may leave 12 of the 48 bytes of a segment to the data.
+    The stack's own SACK blocks may leave 12 of the 48 bytes of a segment to the data. At most two retransmissions of
+    each segment are usual where a round trip takes no longer than a frame: the proportional rate reduction lets one
+    leave, and then RACK's reordering timer expires before the next ACK and finds that one lost, too (RFC 8985 6.2
+    step 5, where cwnd allows a new flight, as on Linux).
     """
     moves = [(*unit.ljust(2, b"\0")[:2], times) for unit, times in given]
-    return sum(2 * 900 * 4 * (size % 4 + 1) * times for move, size, times in moves if move % 6 == 0)
+    return sum(3 * 900 * 4 * (size % 4 + 1) * times for move, size, times in moves if move % 6 == 0)
 
 
 def tcp(given: Input, **config: Any) -> Wire:
