@@ -167,8 +167,11 @@ class Gauge:
             given, twice = shorter(given), given
         if self.exact:
             one, two = self.lines(given), self.lines(twice)
+            # A burst that happens at the full length only is no growth, so a quarter of the length is compared, too.
             if two > LEAST_LINES and two > GROWTH * one:
-                return self._grows(twice, f"{one} lines at half the length, {two} at the full length")
+                half = self.lines(shorter(shorter(twice)))
+                if two > GROWTH * GROWTH * half:
+                    return self._grows(twice, f"{half}, {one} and {two} lines at a quarter, half and the full length")
         if not self.timing:
             return None
         ones, twos = self.time(given, 2), self.time(twice, 2)
