@@ -58,7 +58,7 @@ class Target:
     make: Callable[[Random], bytes] | None = None
     #: lines at most: for an input of any length, a byte, a unit
     lines: tuple[int, int, int] = (5000, 50, 0)
-    #: lines beyond that, which the application's own calls in the input may take
+    #: lines beyond that, which the calls of the application or the expiry of timers in the input may take
     calls: "Callable[[Input], int] | None" = None
     #: nanoseconds at most (a slow machine's; what is quadratic takes thousands of times as much)
     nanoseconds: tuple[int, int, int] = (50 * MS, 4000, 0)
@@ -395,6 +395,17 @@ def fragments(given: Input) -> Wire:
     return wire
 
 
+def handshakes(given: Input) -> int:
+    """Return the lines for the SYN-ACKs that a `neighbours` input lets the stack retransmit: 900 for each.
+
+    There are at most `tcp_synack_retries` (5) for each SYN, and 50 timers for each unit in which time passes.
+    """
+    moves = [(unit[0] % 4 if unit else 0, times) for unit, times in given]
+    return 900 * min(
+        5 * sum(times for move, times in moves if move == 1), 50 * sum(times for move, times in moves if move == 3)
+    )
+
+
 def neighbours(given: Input) -> Wire:
     """ARP of many, and SYNs and echoes from many that nobody knows: (move, address, step, ...)."""
     wire = Wire()
@@ -513,7 +524,7 @@ TARGETS: dict[str, Target] = {
                nanoseconds=(200 * MS, 0, 150_000), memory=(4 << 20, 0, 2000),
                seeds=([(b"\0\0\2\1\3\0", 100)], [(b"\0\0\2\1\1\0", 100)], [(b"\0\0\0\1\x0b\0", 100)])),
         Target("neighbours", neighbours, (), make=_octets(4, 4), most_units=600, longest=1 << 20, core=True, lines=(100_000, 0, 2500),
-               nanoseconds=(200 * MS, 0, 250_000), memory=(4 << 20, 0, 5000),
+               calls=handshakes, nanoseconds=(200 * MS, 0, 250_000), memory=(4 << 20, 0, 5000),
                seeds=([(b"\0\0\1\0", 100)], [(b"\1\0\1\0", 100)], [(b"\2\0\1\0", 100)])),
         Target("options", options, (), make=_octets(1, 41), most_units=600, longest=1 << 20, core=True, lines=(100_000, 0, 2500),
                nanoseconds=(200 * MS, 0, 250_000), memory=(4 << 20, 0, 5000),
