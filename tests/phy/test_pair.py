@@ -514,7 +514,7 @@ def test_a_device_that_cannot_be_made_leaves_no_file(tmp_path, monkeypatch):
     def refused():
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(pair_module, "_epoll", refused)
+    monkeypatch.setattr(pair_module.select, "epoll", refused)
     with pytest.raises(OSError, match="Too many open files"):
         UnixDevice(str(tmp_path / "cable"))
     assert list(tmp_path.iterdir()) == []

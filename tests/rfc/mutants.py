@@ -40,7 +40,7 @@ RFC9293 = [
     Mutant("MUST-18", "tcp/ack.py", "return -1 if retransmitted else sample", "return 300_000_000 if retransmitted else sample"),
     Mutant("MUST-19", "tcp/congestion/reno.py", "self.bytes_acked -= t.cwnd\n            t.cwnd += mss", "self.bytes_acked -= t.cwnd\n            t.cwnd += 2 * mss"),
     Mutant("MUST-20", "tcp/timers.py", "        tcb.route = None\n", "        pass\n"),
-    Mutant("MUST-21", "tcp/timers.py", "return tcb.user_timeout > 0 and tcb.retry_start >= 0 and", "return tcb.user_timeout > 5000 and tcb.retry_start < 0 and"),
+    Mutant("MUST-21", "tcp/timers.py", "return limit > 0 and tcb.retry_start >= 0 and", "return limit > 5000 and tcb.retry_start < 0 and"),
     Mutant("MUST-22", "tcp/timers.py", "return tcb.syn_retries", "return 1000"),
     Mutant("MUST-23", "config.py", '"tcp_syn_retries": 7,', '"tcp_syn_retries": 6,'),
     Mutant("MUST-24", "tcp/timers.py", "if not tcb.keepalive or tcb.state not in", "if tcb.state not in"),
