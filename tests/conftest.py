@@ -2,12 +2,22 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 import pystack  # noqa: F401
+from tests.support.spread import mark_of
 
 # The same examples each time: a run that fails, fails again, and says something about what was changed. `make fuzz` looks for new ones.
 # None has a deadline: how long an example takes is the machine's load, not the code.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the mark that tests/support/spread.py has for it."""
+    for item in items:
+        mark = mark_of(item.nodeid)
+        if mark is not None:
+            item.add_marker(mark)
