@@ -41,7 +41,7 @@ ORDER = {
         [".stack"],
     ],
     "pystack": [
-        ["._build", ".addresses", ".visible", "kernel"],
+        ["._build", ".addresses", ".bpf", ".visible", "kernel"],
         [".style", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],

@@ -13,6 +13,7 @@ import click
 
 from pystack.addresses import parse_addr, parse_network
 from pystack.cli import devices
+from pystack.cli.filters import FILTER_OPTION, filtered
 from pystack.cli.link import LINK_OPTIONS, chosen
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
@@ -53,6 +54,7 @@ class Settings:
     name: str = "pystack"
     seed: int | None = None
     write: str | None = None
+    filter: str | None = None
     keylog: str | None = None
     record: str | None = None
     verbose: bool = False
@@ -111,6 +113,7 @@ _OPTIONS = [
     click.option(
         "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
     ),
+    FILTER_OPTION,
     click.option(
         "--keylog",
         metavar="FILE",
@@ -331,6 +334,8 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     """Return the probe for --write and -v, or None if neither is given."""
     if settings.keylog is not None and settings.write is None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
+    if settings.filter is not None and settings.write is None:
+        raise click.UsageError("--filter needs --write: it chooses the frames of the capture")
     if settings.write is None and not settings.verbose:
         return None, None
     from pystack.style import Style
@@ -344,7 +349,7 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     if settings.write is not None:
         file = output(settings.write, undo)
         writer = pcapng.PcapngWriter(file)
-        capture: Callable[..., None] = AnnotatedCapture(writer, kinds, epoch=wall_clock())
+        capture = filtered(settings.filter, AnnotatedCapture(writer, kinds, epoch=wall_clock()), kinds)
         if settings.keylog is None:
             sinks.append(while_read(capture, file))
         else:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from pystack.cli.filters import FILTER_OPTION, filtered
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -27,6 +28,7 @@ Examples:
 @click.option(
     "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
 )
+@FILTER_OPTION
 @click.option("--keylog", metavar="FILE", help="TLS keys for --write, in the format of SSLKEYLOGFILE.")
 @click.option(
     "--series", metavar="FILE", help="Write each connection's cwnd, RTT, windows and so on over time, as CSV."
@@ -38,6 +40,7 @@ def replay(
     recording: str,
     verbose: bool,
     write: str | None,
+    filter: str | None,
     keylog: str | None,
     series: str | None,
     settings: tuple[str, ...],
@@ -61,10 +64,12 @@ def replay(
 
     if keylog is not None and write is None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
+    if filter is not None and write is None:
+        raise click.UsageError("--filter needs --write: it chooses the frames of the capture")
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(_capture(output(write, undo), keylog))
+            sinks.append(filtered(filter, _capture(output(write, undo), keylog)))
         probe = FrameProbe(tee(*sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()

@@ -11,11 +11,15 @@ from pystack.runtime.sockethost import SocketHost
 from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.handles import MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC
-from pystack_c.base.address import addr_bytes
+from pystack_c.base.address import addr_bytes, from_bytes
 from pystack_c.ip import options as ip_options
+from pystack_c.link.neighbor import source_for
 
 SOCK_STREAM = _resolve.SOCK_STREAM
-SOL_SOCKET, SCM_TIMESTAMPING, IP_RECVERR, TCP_INQ = 1, 37, 11, 36
+AF_INET, SOCK_DGRAM, SOCK_RAW = 2, 2, 3
+SOL_SOCKET, SCM_RIGHTS, SCM_CREDENTIALS, SCM_TIMESTAMPING, IP_RECVERR, TCP_INQ = 1, 1, 2, 37, 11, 36
+IPPROTO_UDP = 17
+ORIGIN_LOCAL, ORIGIN_ICMP = 1, 2
 IOV_MAX = 1024
 _HDR = 16
 _ALIGN = 8
@@ -79,21 +83,67 @@ def scatter(data: bytes, views: list[memoryview]) -> None:
             return
 
 
-def check_ancillary(ancdata: Iterable[Any]) -> None:
-    """Check the control messages of sendmsg(). None has a meaning for IPv4 here yet, so any is EINVAL."""
+def check_ancillary(ancdata: Iterable[Any]) -> list[tuple[int, int, bytes]]:
+    """Return the control messages of sendmsg() as (level, type, data). The errors for other objects are CPython's."""
     try:
         items = list(ancdata)
     except TypeError:
         raise TypeError("sendmsg() argument 2 must be an iterable") from None
+    messages = []
     for item in items:
         if not isinstance(item, (tuple, list)) or len(item) != 3:
             raise TypeError("[sendmsg() ancillary data items] must be sequence, with 3 items")
         level, kind, data = item
         if not isinstance(level, int) or not isinstance(kind, int):
             raise TypeError("an integer is required for level and type of a control message")
-        cmsg_space(len(memoryview(data).cast("B")))
-    if items:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        raw = bytes(memoryview(data).cast("B"))
+        cmsg_space(len(raw))
+        messages.append((int(level), int(kind), raw))
+    return messages
+
+
+def _bad(text: str) -> OSError:
+    return OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {text}")
+
+
+def _check_socket_level(kind: int) -> None:
+    """Check a message of level SOL_SOCKET. Like Linux, sockets for the network ignore those of UNIX sockets."""
+    if kind not in (SCM_RIGHTS, SCM_CREDENTIALS):
+        raise _bad(f"the stack knows no control message of level SOL_SOCKET and type {kind}")
+
+
+def check_stream(messages: list[tuple[int, int, bytes]]) -> None:
+    """Check the control messages of a stream. Like Linux, it ignores all levels but SOL_SOCKET."""
+    for level, kind, _ in messages:
+        if level == SOL_SOCKET:
+            _check_socket_level(kind)
+
+
+def control_of(messages: list[tuple[int, int, bytes]], proto: int) -> tuple[Any, ...]:
+    """Return (interface, source, TTL, TOS, IP options) for `sendmsg` of the core, with None for what no message says.
+
+    Linux checks the length of each message, and EINVAL is its answer to one that it does not know. It ignores other levels.
+    """
+    index = source = ttl = tos = options = None
+    for level, kind, data in messages:
+        if level == SOL_SOCKET:
+            _check_socket_level(kind)
+        elif level == proto == IPPROTO_UDP:
+            raise _bad(f"the stack knows no control message of level IPPROTO_UDP and type {kind}")
+        elif level != opt.IPPROTO_IP:
+            continue
+        elif kind == opt.IP_PKTINFO and len(data) == 12:
+            index = int.from_bytes(data[:4], "little", signed=True)
+            source = from_bytes(data[4:8])
+        elif kind == opt.IP_TTL and len(data) == 4 and 1 <= int.from_bytes(data, "little", signed=True) <= 255:
+            ttl = data[0]
+        elif kind == opt.IP_TOS and len(data) in (1, 4) and int.from_bytes(data, "little") <= 255:
+            tos = data[0]
+        elif kind == opt.IP_RETOPTS:
+            options = data[: ip_options.MOST]
+        else:
+            raise _bad(f"the control message of level IPPROTO_IP, type {kind} and {len(data)} bytes is not valid")
+    return index, source, ttl, tos, options
 
 
 def recvmsg(
@@ -103,7 +153,13 @@ def recvmsg(
     if description.type == SOCK_STREAM and flags & MSG_ERRQUEUE:
         told = description.recv_error()
         messages, cut = _fit(list(_told(description.host, told)), ancbufsize)
-        return b"", messages, MSG_ERRQUEUE | cut | (MSG_TRUNC if told.length > bufsize else 0), None
+        source = (_resolve.text(told.dst), told.dport) if told.origin == ORIGIN_ICMP else None
+        return (
+            told.payload[:bufsize],
+            messages,
+            MSG_ERRQUEUE | cut | (MSG_TRUNC if told.length > bufsize else 0),
+            source,
+        )
     if description.type == SOCK_STREAM:
         data = description.recv(bufsize, flags, timeout)
         if not description.getsockopt(opt.IPPROTO_TCP, TCP_INQ):
@@ -113,9 +169,39 @@ def recvmsg(
         return data, messages, cut, None
     got = description.recvfrom(flags, timeout)
     msg_flags = MSG_TRUNC if len(got.data) > bufsize else 0
-    messages, cut = _fit(list(_messages(description.cmsgs, got)), ancbufsize)
+    if flags & MSG_ERRQUEUE:
+        found = _error_messages(description, got)
+        msg_flags |= MSG_ERRQUEUE
+    else:
+        found = itertools.chain(_timestamp(description, got), _messages(description, got))
+    messages, cut = _fit(list(found), ancbufsize)
     address = (_resolve.text(got.src), got.sport)
     return got.data[:bufsize], messages, msg_flags | cut, address
+
+
+def _error_messages(description: Any, got: Any) -> Iterable[tuple[int, int, bytes]]:
+    """A record of the error queue of a datagram socket (IP_RECVERR in ip(7)): sock_extended_err, with the sender of the error behind it.
+
+    The other control messages are about the packet that reported the error, so an error of this host has none.
+    """
+    yield from _timestamp(description, got)
+    offender = bytes(16)
+    kind = code = 0
+    if got.icmp:
+        kind, code = got.icmp
+        offender = _sockaddr(got.offender)
+        yield from _packet_messages(description.cmsgs, got)
+    origin = ORIGIN_ICMP if got.icmp else ORIGIN_LOCAL
+    yield opt.IPPROTO_IP, IP_RECVERR, struct.pack("=I4BII", got.error, origin, kind, code, 0, got.info, 0) + offender
+
+
+def _timestamp(description: Any, got: Any) -> Iterable[tuple[int, int, bytes]]:
+    """The time of day at which the datagram arrived (SO_TIMESTAMP, SO_TIMESTAMPNS in socket(7))."""
+    name = description.timestamp
+    if name:
+        stamp = description.host.wall_time(got.stamp)
+        nanos = name in (opt.SO_TIMESTAMPNS, opt.SO_TIMESTAMPNS_NEW)
+        yield SOL_SOCKET, name, struct.pack("@2l", stamp // 10**9, stamp % 10**9 // (1 if nanos else 1000))
 
 
 def _told(host: SocketHost, told: Any) -> Iterable[tuple[int, int, bytes]]:
@@ -124,25 +210,54 @@ def _told(host: SocketHost, told: Any) -> Iterable[tuple[int, int, bytes]]:
         stamp = host.wall_time(told.stamp)
         yield SOL_SOCKET, SCM_TIMESTAMPING, struct.pack("@6l", stamp // 10**9, stamp % 10**9, 0, 0, 0, 0)
     told_of = (told.errno, told.origin, told.type, told.code, 0, told.info, told.data)
-    yield opt.IPPROTO_IP, IP_RECVERR, struct.pack("=I4BII16x", *told_of)
+    offender = _sockaddr(told.offender) if told.origin == ORIGIN_ICMP else bytes(16)
+    yield opt.IPPROTO_IP, IP_RECVERR, struct.pack("=I4BII", *told_of) + offender
 
 
-def _messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, bytes]]:
-    """The control messages that the socket asked for, in the kernel's order."""
+def _sockaddr(addr: int, port: int = 0) -> bytes:
+    """A struct sockaddr_in."""
+    return struct.pack("=H", AF_INET) + port.to_bytes(2, "big") + addr_bytes(addr) + bytes(8)
+
+
+def _messages(description: Any, got: Any) -> Iterable[tuple[int, int, bytes]]:
+    """The control messages about a datagram that the socket asked for, in the kernel's order."""
+    wanted = description.cmsgs
+    if not wanted:
+        return
     if wanted.get(opt.IP_PKTINFO) and got.iface is not None:
-        dst = addr_bytes(got.dst)
-        yield opt.IPPROTO_IP, opt.IP_PKTINFO, struct.pack("=i", got.iface.index) + dst + dst
-    if wanted.get(opt.IP_RECVTTL):
-        yield opt.IPPROTO_IP, opt.IP_TTL, struct.pack("=i", got.ttl)
-    if wanted.get(opt.IP_RECVTOS):
-        yield opt.IPPROTO_IP, opt.IP_TOS, bytes((got.tos,))
+        own = got.dst if description.host.stack.local_addr(got.dst) is not None else _own_address(got.iface, got.src)
+        yield opt.IPPROTO_IP, opt.IP_PKTINFO, struct.pack("=i", got.iface.index) + addr_bytes(own) + addr_bytes(got.dst)
+    yield from _packet_messages(wanted, got)
     if wanted.get(opt.IP_RECVOPTS) and got.options:
         yield opt.IPPROTO_IP, opt.IP_RECVOPTS, got.options
     if wanted.get(opt.IP_RETOPTS) and got.options:
         # The value of IP_OPTIONS for an answer along the same way.
         back = ip_options.reply(got.options, got.src)
-        if back is not None:
-            yield opt.IPPROTO_IP, opt.IP_RETOPTS, back.asked
+        value = b"" if back is None else back.asked
+        yield opt.IPPROTO_IP, opt.IP_RETOPTS, value + bytes(-len(value) & 3)
+    if wanted.get(opt.IP_ORIGDSTADDR):
+        yield opt.IPPROTO_IP, opt.IP_ORIGDSTADDR, _sockaddr(got.dst, _port(description, got))
+
+
+def _packet_messages(wanted: dict[int, int], got: Any) -> Iterable[tuple[int, int, bytes]]:
+    """TTL and TOS of a packet."""
+    if wanted.get(opt.IP_RECVTTL):
+        yield opt.IPPROTO_IP, opt.IP_TTL, struct.pack("=i", got.ttl)
+    if wanted.get(opt.IP_RECVTOS):
+        yield opt.IPPROTO_IP, opt.IP_TOS, bytes((got.tos,))
+
+
+def _own_address(iface: Any, src: int) -> int:
+    """The address with which this host would answer a broadcast or multicast (ipi_spec_dst), or 0."""
+    return int(source_for(iface, src))
+
+
+def _port(description: Any, got: Any) -> int:
+    """The destination port. For a raw socket this is what is at its place in the packet, as Linux has it."""
+    if description.proto == IPPROTO_UDP and description.type == SOCK_DGRAM:
+        return int(description.endpoint.lport)
+    start = (got.data[0] & 15) * 4 if description.type == SOCK_RAW else 0
+    return int.from_bytes(got.data[start + 2 : start + 4], "big")
 
 
 def _fit(messages: list[tuple[int, int, bytes]], space: int) -> tuple[list[tuple[int, int, bytes]], int]:
@@ -150,7 +265,7 @@ def _fit(messages: list[tuple[int, int, bytes]], space: int) -> tuple[list[tuple
     out: list[tuple[int, int, bytes]] = []
     for level, kind, data in itertools.chain(messages):
         if space < cmsg_len(len(data)):
-            if space > _HDR:
+            if space >= _HDR:
                 out.append((level, kind, data[: space - _HDR]))
             return out, MSG_CTRUNC
         out.append((level, kind, data))

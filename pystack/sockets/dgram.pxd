@@ -1,11 +1,11 @@
 cimport cython
 cimport pystack_c.const as C
 from libc.stdint cimport int64_t
-from pystack.sockets.handles cimport Description, error
+from pystack.sockets.handles cimport Description, again, error
 from pystack.runtime.sockethost cimport SocketHost
 from pystack_c.base.address cimport addr_t
 from pystack_c.sockets cimport udp as direct
-from pystack_c.sockets.datagram cimport Datagram
+from pystack_c.sockets.record cimport Datagram
 from pystack_c.sockets.udp cimport UdpSocket
 
 @cython.final
@@ -26,6 +26,7 @@ cdef class Datagrams(Description):
     cpdef sendall(self, data, int flags, timeout)
     @cython.locals(host=SocketHost, now=int64_t)
     cpdef int64_t sendto(self, bytes data, addr_t addr, int port, int flags, timeout) except -1
+    cpdef int64_t sendmsg(self, bytes data, addr_t addr, int port, int flags, tuple control) except -1
     cpdef shutdown(self, how)
     cpdef getsockname(self)
     cpdef getpeername(self)

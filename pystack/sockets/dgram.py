@@ -13,11 +13,12 @@ from pystack.sockets.handles import (
     MSG_OOB,
     MSG_PEEK,
     Description,
+    again,
     error,
 )
 from pystack_c.sockets import raw, udp
 from pystack_c.sockets import udp as direct
-from pystack_c.sockets.datagram import Datagram
+from pystack_c.sockets.record import Datagram
 from pystack_c.sockets.udp import UdpSocket
 
 
@@ -64,6 +65,9 @@ class Datagrams(Description):
         core_flags = flags & (MSG_PEEK | MSG_ERRQUEUE)
         got = self._take(core_flags)
         if got is None:
+            if flags & MSG_ERRQUEUE:
+                # The error queue never waits (recvmsg(2)).
+                raise again()
             if flags & MSG_DONTWAIT:
                 timeout = 0
             deadline = self.host.deadline(timeout)
@@ -117,6 +121,13 @@ class Datagrams(Description):
         finally:
             host.end(now)
         return len(data)
+
+    def sendmsg(self, data: bytes, addr: int, port: int, flags: int, control: tuple[Any, ...]) -> int:
+        """sendto(2) with control messages (`begin_control` in pystack_c/sockets/datagram.py)."""
+        if flags & MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        flags &= ~(MSG_DONTWAIT | MSG_NOSIGNAL)
+        return int(self.host.call(self.calls.sendmsg, self.endpoint, data, addr, port, flags, control))
 
     def shutdown(self, how: int) -> None:
         """shutdown(2)."""

@@ -23,6 +23,7 @@ cdef class Description:
     cdef public object sndtimeo
     cdef public object linger
     cdef public dict cmsgs
+    cdef public int timestamp
     cpdef await_ready(self, int bits, timeout, deadline, limit)
     cpdef shown(self)
 

@@ -57,6 +57,8 @@ class Description:
         self.linger: int | None = None
         #: the control messages that the program asked for (IP_PKTINFO, ...)
         self.cmsgs: dict[int, int] = {}
+        #: SO_TIMESTAMP or one of its relatives, or 0
+        self.timestamp = 0
 
     def await_ready(self, bits: int, timeout: float | None, deadline: int | None, limit: float | None) -> None:
         """Wait, or raise the error of a socket with this timeout. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""

@@ -11,6 +11,7 @@ from typing import Any
 from pystack.sockets import cmsg as _cmsg
 from pystack.sockets import current as _current
 from pystack.sockets import resolve as _resolve
+from pystack.sockets import sockopt as _opt
 from pystack.sockets.sockobj import close as close
 from pystack.sockets.sockobj import dup as dup
 from pystack.sockets.sockobj import socket
@@ -19,15 +20,8 @@ for _name in dir(_kernel):
     if not _name.startswith("_") and _name not in globals():
         globals()[_name] = getattr(_kernel, _name)
 
-# ip(7) options that older Pythons do not name
-for _name, _value in (
-    ("IP_PKTINFO", 8),
-    ("IP_MTU_DISCOVER", 10),
-    ("IP_RECVERR", 11),
-    ("IP_RECVTTL", 12),
-    ("IP_RECVTOS", 13),
-    ("IP_MTU", 14),
-):
+# ip(7), udp(7) and socket(7) options that this Python does not name
+for _name, _value in _opt.NAMES.items():
     globals().setdefault(_name, _value)
 
 #: the stack speaks IPv4

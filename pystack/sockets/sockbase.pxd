@@ -5,7 +5,7 @@ from pystack_c.base.address cimport key
 from pystack.sockets.dgram cimport Datagrams
 from pystack.sockets.handles cimport Description, Handle, error
 from pystack.sockets.stream cimport Stream
-from pystack_c.sockets.datagram cimport Datagram
+from pystack_c.sockets.record cimport Datagram
 
 @cython.locals(view=object)
 cpdef bytes immutable(data)

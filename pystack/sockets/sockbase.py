@@ -12,7 +12,7 @@ from pystack.sockets.handles import Description, Handle, error, token
 from pystack.sockets.resolve import literal, text
 from pystack.sockets.stream import Stream
 from pystack_c.base.address import key
-from pystack_c.sockets.datagram import Datagram
+from pystack_c.sockets.record import Datagram
 
 
 def immutable(data: Any) -> bytes:

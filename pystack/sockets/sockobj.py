@@ -208,13 +208,18 @@ class socket(SocketBase):
     ) -> int:
         """Send the buffers in one piece, to `address` if one is given."""
         data = b"".join(_cmsg.readable(buffers))
-        _cmsg.check_ancillary(ancdata)
+        messages = _cmsg.check_ancillary(ancdata)
         if not isinstance(flags, int):
             raise TypeError(f"'{type(flags).__name__}' object cannot be interpreted as an integer")
         description = self._open_description()
+        addr, port = 0, 0
+        if address is not None:
+            addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendmsg")
+        if messages and self._type != SOCK_STREAM:
+            return int(description.sendmsg(data, addr, port, flags, _cmsg.control_of(messages, description.proto)))
+        _cmsg.check_stream(messages)
         if address is None:
             return int(description.send(data, flags, self._timeout))
-        addr, port = _resolve.sockaddr(_current.names_of(description.host), address, "sendmsg")
         if self._type == SOCK_STREAM:
             return int(description.send_to(data, addr, port, flags, self._timeout))
         return int(description.sendto(data, addr, port, flags, self._timeout))

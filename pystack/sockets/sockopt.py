@@ -12,9 +12,15 @@ SO_LINGER = 13
 SO_RCVTIMEO = 20
 SO_SNDTIMEO = 21
 SO_BINDTODEVICE = 25
+SO_ATTACH_FILTER = 26
+SO_TIMESTAMP = 29
 SO_ACCEPTCONN = 30
+SO_TIMESTAMPNS = 35
 SO_PROTOCOL = 38
 SO_DOMAIN = 39
+#: the same two with times of 64 bits, which is what they have on a machine of 64 bits anyway
+SO_TIMESTAMP_NEW = 63
+SO_TIMESTAMPNS_NEW = 64
 IPPROTO_IP = 0
 IP_TOS = 1
 IP_TTL = 2
@@ -22,18 +28,57 @@ IP_OPTIONS = 4
 IP_RECVOPTS = 6
 IP_RETOPTS = 7
 IP_PKTINFO = 8
+IP_RECVERR = 11
 IP_RECVTTL = 12
 IP_RECVTOS = 13
+IP_ORIGDSTADDR = 20
 IP_MULTICAST_IF = 32
 IP_ADD_MEMBERSHIP = 35
 IP_DROP_MEMBERSHIP = 36
+IP_DROP_SOURCE_MEMBERSHIP = 40
 IPPROTO_TCP = 6
 TCP_INFO = 11
 TCP_CONGESTION = 13
 
+#: options and constants that the stack knows and that CPython (or an older one) does not name: linux/in.h, linux/socket.h, linux/errqueue.h
+NAMES = {
+    "IP_RECVOPTS": IP_RECVOPTS,
+    "IP_RETOPTS": IP_RETOPTS,
+    "IP_PKTINFO": IP_PKTINFO,
+    "IP_MTU_DISCOVER": 10,
+    "IP_RECVERR": IP_RECVERR,
+    "IP_RECVTTL": IP_RECVTTL,
+    "IP_RECVTOS": IP_RECVTOS,
+    "IP_MTU": 14,
+    "IP_FREEBIND": 15,
+    "IP_ORIGDSTADDR": IP_ORIGDSTADDR,
+    "IP_RECVORIGDSTADDR": IP_ORIGDSTADDR,
+    "IP_UNBLOCK_SOURCE": 37,
+    "IP_BLOCK_SOURCE": 38,
+    "IP_ADD_SOURCE_MEMBERSHIP": 39,
+    "IP_DROP_SOURCE_MEMBERSHIP": IP_DROP_SOURCE_MEMBERSHIP,
+    "IP_MULTICAST_ALL": 49,
+    "IP_PMTUDISC_DONT": 0,
+    "IP_PMTUDISC_WANT": 1,
+    "IP_PMTUDISC_DO": 2,
+    "IP_PMTUDISC_PROBE": 3,
+    "IP_PMTUDISC_INTERFACE": 4,
+    "IP_PMTUDISC_OMIT": 5,
+    "SO_ATTACH_FILTER": SO_ATTACH_FILTER,
+    "SO_DETACH_FILTER": 27,
+    "SO_LOCK_FILTER": 44,
+    "SO_TIMESTAMP": SO_TIMESTAMP,
+    "SO_TIMESTAMPNS": SO_TIMESTAMPNS,
+    "SCM_TIMESTAMP": SO_TIMESTAMP,
+    "SCM_TIMESTAMPNS": SO_TIMESTAMPNS,
+    "SO_EE_ORIGIN_LOCAL": 1,
+    "SO_EE_ORIGIN_ICMP": 2,
+}
+
 _INT = struct.Struct("=i")
 _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("@ll")
+_FPROG = struct.Struct("@HP")
 #: seconds that no longer fit into the kernel's count of ticks (250 or 1000 in a second); the kernel then waits for ever
 _FOREVER_FROM = (1 << 63) // 1000 - 1
 
@@ -140,7 +185,9 @@ def pack_timeval(seconds: float | None) -> bytes:
 # -- options of a description: those that concern only the API are here, all others are in the core --------------------------
 
 #: these select control messages of recvmsg(); the description keeps them
-_CMSG_OPTIONS = (IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)
+_CMSG_OPTIONS = (IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_ORIGDSTADDR)
+#: these select the time of arrival; a socket has one of them at most
+TIMESTAMPS = (SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW)
 
 
 def set_option(description: Any, level: int, name: int, value: Any) -> None:
@@ -163,19 +210,25 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
         if name == SO_BINDTODEVICE:
             description.setsockopt(level, name, _text(value))
             return
+        if name == SO_ATTACH_FILTER and description.type != SOCK_STREAM:
+            description.setsockopt(level, name, _instructions(value))
+            return
+        if name in TIMESTAMPS and description.type != SOCK_STREAM:
+            # The latest option counts, and 0 switches all of them off.
+            description.timestamp = name if unpack_int(value) else 0
+            return
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         description.cmsgs[name] = int(unpack_int(value) != 0)
         if name == IP_RECVTOS and description.type == SOCK_STREAM:
             # A stream reports it by IP_PKTOPTIONS.
             description.setsockopt(level, name, unpack_int(value))
         return
-    elif level == IPPROTO_IP and name in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP):
-        description.setsockopt(level, name, _multicast(name, value))
-        return
-    elif level == IPPROTO_IP and name == IP_OPTIONS:
+    elif level == IPPROTO_IP and (
+        name in (IP_OPTIONS, IP_MULTICAST_IF) or IP_ADD_MEMBERSHIP <= name <= IP_DROP_SOURCE_MEMBERSHIP
+    ):
         description.setsockopt(level, name, value if isinstance(value, int) else bytes(value))
         return
-    elif level == IPPROTO_TCP and name == TCP_CONGESTION:
+    elif level == IPPROTO_TCP and name == TCP_CONGESTION and description.type == SOCK_STREAM:
         description.setsockopt(level, name, _text(value))
         return
     description.setsockopt(level, name, unpack_int(value))
@@ -198,6 +251,10 @@ def get_option(description: Any, level: int, name: int) -> Any:
             return int(getattr(description, "listening", False))
         if name == SO_LINGER:
             return pack_linger(description.linger)
+        if name in TIMESTAMPS and description.type != SOCK_STREAM:
+            found = description.timestamp
+            # Linux reports the first of the two new options for the second, too.
+            return int(found == name or (found == SO_TIMESTAMPNS_NEW and name == SO_TIMESTAMP_NEW))
     elif level == IPPROTO_IP and name in _CMSG_OPTIONS:
         return description.cmsgs.get(name, 0)
     elif level == IPPROTO_TCP and name == TCP_INFO and hasattr(description, "info"):
@@ -205,14 +262,25 @@ def get_option(description: Any, level: int, name: int) -> Any:
     return description.getsockopt(level, name)
 
 
-def _multicast(name: int, value: Any) -> bytes:
-    """in_addr, ip_mreq or ip_mreqn in the core's form: the address of the interface, or the group and the address."""
+def _instructions(value: Any) -> bytes:
+    """The instructions to which a struct sock_fprog points: their number, and the address of an array of 8 bytes each."""
     raw = b"" if isinstance(value, int) else bytes(value)
-    if len(raw) >= 8:
-        return raw[4:8] if name == IP_MULTICAST_IF else raw[:8]
-    if len(raw) == 4 and name == IP_MULTICAST_IF:
-        return raw
-    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if len(raw) != _FPROG.size:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    count, address = _FPROG.unpack(raw)
+    if address == 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    # A read of the memory's file fails for a wrong address, as the kernel's read does, instead of ending the process.
+    memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = os.pread(memory, 8 * count, address)
+    except (OSError, OverflowError):
+        found = b""
+    finally:
+        os.close(memory)
+    if len(found) != 8 * count:
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+    return found
 
 
 def _text(value: Any) -> str:

@@ -36,8 +36,9 @@ from pystack_c.tcp.tcb import Tcb
 #: data to send: it is immutable, or it is copied a piece at a time
 Buffer = bytes | memoryview
 #: the events for which a reader waits, and those for which a writer waits
-_IN = C.EV_IN | C.EV_ERR | C.EV_HUP
-_OUT = C.EV_OUT | C.EV_ERR | C.EV_HUP
+# A pending error is EV_IN and EV_OUT, too. EV_ERR alone means that the error queue has a record, which ends no wait (recvmsg(2)).
+_IN = C.EV_IN | C.EV_HUP
+_OUT = C.EV_OUT | C.EV_HUP
 #: the most bytes that the core gets at once, so that only a slice is copied
 _PIECE = 1 << 18
 #: the result of `_put` while another thread is in the middle of a send
@@ -152,6 +153,9 @@ class Stream(Description):
         """How the connection attempt ended, or None while it goes on."""
         state = self.endpoint.state
         if state == C.SYN_SENT or (state == C.SYN_RECEIVED and not self.endpoint.so_error):
+            if self.endpoint.so_error:
+                # With IP_RECVERR: an ICMP error that does not end the attempt.
+                return int(self.host.call(sockopt.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))
             return None
         self.connecting = False
         code = int(self.host.call(sockopt.getsockopt, self.endpoint, _std.SOL_SOCKET, _std.SO_ERROR))

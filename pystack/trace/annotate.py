@@ -251,6 +251,19 @@ class AnnotatedCapture:
         self.writer.packet(number, record.time + self.epoch, frame, direction, record.comments())
 
 
+def only(
+    matches: Callable[[bytes, int], bool], sink: Callable[[FrameRecord], None], kinds: Mapping[str, int] | None = None
+) -> Callable[[FrameRecord], None]:
+    """Return a sink that passes on the frames for which `matches(frame, kind of link)` is true (`pystack.bpf.matcher`)."""
+    known = {} if kinds is None else kinds
+
+    def one(record: FrameRecord) -> None:
+        if record.frame and matches(record.frame, kind_of(record.iface, known)):
+            sink(record)
+
+    return one
+
+
 def tee(*sinks: Callable[[FrameRecord], None]) -> Callable[[FrameRecord], None]:
     """Return a sink that passes each record to several sinks."""
     chosen: Iterable[Callable[[FrameRecord], None]] = tuple(sinks)

@@ -30,8 +30,8 @@ CALLS = {
     "tcp.option": "setsockopt getsockopt",
     "tcp.info": "tcp_info",
     "tcp.errqueue": "take note end_send",
-    "udp": "udp_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
-    "raw": "raw_open ping_open bind connect sendto recvfrom shutdown close setsockopt getsockopt",
+    "udp": "udp_open bind connect sendto sendmsg recvfrom shutdown close setsockopt getsockopt",
+    "raw": "raw_open ping_open bind connect sendto sendmsg recvfrom shutdown close setsockopt getsockopt",
     "acd": "start announce_twice",
     "services": "stream datagram stop",
 }

@@ -16,10 +16,18 @@ class PcapDevice(Wrapper):
 
     Several devices may share the writer, and the code that made it closes it. If the writer fails (a full disk, a
     closed pipe), the capture ends, but the traffic continues. `error` is then the OSError.
+    `matches(frame, kind of link)` says which frames to write; None means all (`pystack.bpf.matcher` makes one of an expression).
     """
 
-    def __init__(self, device: Device, writer: PcapngWriter, clock: Callable[[], int] = time.time_ns):
+    def __init__(
+        self,
+        device: Device,
+        writer: PcapngWriter,
+        clock: Callable[[], int] = time.time_ns,
+        matches: Callable[[bytes, int], bool] | None = None,
+    ):
         super().__init__(device)
+        self.matches = matches
         self.writer = writer
         self.clock = clock
         self.error: OSError | None = None
@@ -42,6 +50,8 @@ class PcapDevice(Wrapper):
         return sent
 
     def _write(self, frame: bytes, direction: int) -> None:
+        if self.matches is not None and not self.matches(frame, self.kind):
+            return
         try:
             self.writer.packet(self.number, self.clock(), finish_checksum(frame, self.header), direction)
         except OSError as error:

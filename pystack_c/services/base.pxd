@@ -10,7 +10,7 @@ from pystack_c.services.session cimport Session
 from pystack_c.tcp cimport user
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.sockets.udp cimport UdpSocket
-from pystack_c.sockets.datagram cimport Datagram
+from pystack_c.sockets.record cimport Datagram
 
 cdef class Service:
     cpdef serve(self, Endpoint ep, int64_t now)

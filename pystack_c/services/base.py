@@ -8,8 +8,8 @@ from pystack_c.base.address import key
 from pystack_c.endpoint import Endpoint
 from pystack_c.services.session import REASONS, RULE, Session
 from pystack_c.sockets import udp
-from pystack_c.sockets.datagram import Datagram
 from pystack_c.sockets.ports import PortTable
+from pystack_c.sockets.record import Datagram
 from pystack_c.sockets.udp import UdpSocket
 from pystack_c.tcp import user
 from pystack_c.tcp.tcb import Tcb

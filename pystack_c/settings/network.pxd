@@ -12,6 +12,8 @@ cdef class NetworkSettings:
     cdef public int64_t icmp_peer_interval
     cdef public int64_t icmp_burst
     cdef public bint icmp_echo_ignore_broadcasts
+    cdef public int igmp_max_memberships
+    cdef public int igmp_max_msf
     cdef public int64_t neigh_retrans_time
     cdef public int neigh_mcast_solicit
     cdef public int neigh_ucast_solicit

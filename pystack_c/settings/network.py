@@ -60,6 +60,12 @@ class NetworkSettings:
         #: The stack does not answer pings to a broadcast address.
         #: Source: RFC 1122 3.2.2.6; Linux icmp_echo_ignore_broadcasts.
         self.icmp_echo_ignore_broadcasts = True
+        #: The number of multicast groups that one socket may join.
+        #: Unit: groups. Source: Linux igmp_max_memberships.
+        self.igmp_max_memberships = 20
+        #: The number of sources in the filter of one membership.
+        #: Unit: addresses. Source: Linux igmp_max_msf.
+        self.igmp_max_msf = 10
 
     def _neighbours(self) -> None:  # python
         """Neighbours"""

@@ -1,14 +1,16 @@
-"""The common part of UDP and raw sockets: a bounded queue of received datagrams, errors, options, closing."""
+"""The common part of UDP and raw sockets: a bounded queue of received datagrams, routes, errors, closing."""
 
 import errno
 from collections import deque
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import from_bytes, is_multicast
+from pystack_c.base.address import is_group, is_loopback, is_multicast, normal
 from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
+from pystack_c.filter import cbpf
+from pystack_c.filter.cbpf import Program
 from pystack_c.iface import Iface
 from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
@@ -16,44 +18,12 @@ from pystack_c.ip.pmtu import expire_mtu, lower_mtu
 from pystack_c.ip.routing import find_route, route_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
-from pystack_c.sockets import sockopt
+from pystack_c.sockets.record import Control, Datagram, Membership, received
 
 #: the bytes that a queued datagram is charged besides its data, so that empty ones are bounded, too
 _OVERHEAD = 256
-
-
-class Datagram:
-    """One received datagram with its metadata, or one error.
-
-    An error (recvfrom with MSG_ERRQUEUE) has an errno in `error`, the (type, code) of
-    the message in `icmp`, and the quoted payload in `data`. `src` and `sport` are the
-    destination of the quoted datagram, and `offender` is the sender of the error.
-    """
-
-    def __init__(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
-        self.fill(data, src, sport, dst, iface, ttl, tos)
-
-    def fill(self, data: bytes, src: int, sport: int, dst: int, iface: Any, ttl: int, tos: int) -> None:
-        """Give every field its initial value."""
-        self.data = data
-        self.src = src
-        self.sport = sport
-        self.dst = dst
-        self.iface = iface
-        self.ttl = ttl
-        self.tos = tos
-        self.error = 0
-        self.icmp = (0, 0)
-        self.offender = 0
-        self.info = 0
-        self.options = b""
-
-
-def received(pkt: Packet, iface: Iface, data: bytes, sport: int) -> Datagram:
-    """Create the Datagram of a packet without the cost of a Python-level constructor call."""
-    dgram: Datagram = Datagram.__new__(Datagram)
-    dgram.fill(data, pkt.src, sport, pkt.dst, iface, pkt.ttl, pkt.tos)
-    return dgram
+#: the records that wait in an error queue
+_ERRORS_MAX = 64
 
 
 class DatagramSocket(Endpoint):
@@ -76,8 +46,16 @@ class DatagramSocket(Endpoint):
         self.recverr = False
         self.mcast_ttl = 1
         self.mcast_loop = True
+        self.mcast_all = True
         self.mcast_iface: Iface | None = None
-        self.memberships: dict[tuple[int, int], Iface] = {}
+        #: the source address of multicasts that IP_MULTICAST_IF named, or 0
+        self.mcast_src = 0
+        #: the filter.cbpf.Program of SO_ATTACH_FILTER, or None; whether it may no longer be changed (SO_LOCK_FILTER)
+        self.filter: Program | None = None
+        self.filter_locked = False
+        #: the control messages of the sendmsg that is being served
+        self.control: Control | None = None
+        self.memberships: dict[tuple[int, int], Membership] = {}
 
     def snapshot(self) -> dict[str, Any]:  # inherited
         """Return the values that a learner looks at."""
@@ -104,7 +82,7 @@ class DatagramSocket(Endpoint):
         if self.queued_bytes + len(data) + _OVERHEAD > self.rcvbuf or self.shut_rd:
             self.dropped += 1
             return False
-        dgram = received(pkt, iface, data, sport)
+        dgram = received(pkt, iface, data, sport, self.core.now)
         if pkt.ip_options > 0:
             # RFC 1122 4.1.3.2: UDP passes received IP options to the application.
             dgram.options = ip_options.of_packet(pkt)
@@ -119,7 +97,31 @@ class DatagramSocket(Endpoint):
             return False
         if self.raddr != 0 and self.raddr != raddr:
             return False
+        if is_multicast(laddr) and not self.allows(iface, laddr, raddr):
+            return False
         return self.bound_iface is None or self.bound_iface is iface
+
+    def kept(self, pkt: Packet, iface: Iface, start: int) -> int:
+        """Run the socket's filter on pkt.frame[start:l4_end], and return where the part to keep ends, or -1 to drop the packet."""
+        core: Core = self.core
+        size = cbpf.run(self.filter, core, iface, pkt, start, pkt.l4_end)
+        if size == 0:
+            self.dropped += 1
+            core.drop(
+                "socket-filter", self.subject(), "the filter of the socket refused the packet", "Linux SO_ATTACH_FILTER"
+            )
+            return -1
+        return start + size if size < pkt.l4_end - start else pkt.l4_end
+
+    def allows(self, iface: Iface, group: int, src: int) -> bool:
+        """Return True if the socket takes datagrams of that source to a group, by its own membership (RFC 3376 3.2).
+
+        Without a membership of its own, it takes what the host is a member of, unless IP_MULTICAST_ALL is off.
+        """
+        found: Membership | None = self.memberships.get((iface.index, group))
+        if found is None:
+            return self.mcast_all
+        return (src in found.sources) != found.exclude
 
     def hard_error(
         self,
@@ -139,12 +141,20 @@ class DatagramSocket(Endpoint):
         is set in either case. `local` means that our own ARP failed; then an unconnected socket gets the error, too.
         """
         if self.recverr:
-            record = Datagram(quote, dst, dport, self.laddr, None, 0, 0)
+            pkt: Packet = self.core.packet
+            if local:
+                # The message that Linux sends to itself would have these.
+                record = Datagram(
+                    quote, dst, dport, self.laddr, self.core.lo, self.core.config.ip_default_ttl, pkt.tos & 0x1E | 0xC0
+                )
+            else:
+                record = Datagram(quote, dst, dport, self.laddr, None, pkt.ttl, pkt.tos)
             record.error = error
             record.icmp = (icmp_type, code)
             record.offender = offender
             record.info = info
-            if len(self.errqueue) < 64:
+            record.stamp = self.core.now
+            if len(self.errqueue) < _ERRORS_MAX:
                 self.errqueue.append(record)
         elif (self.raddr == 0 and not local) or icmp_type == C.ICMP_TIME_EXCEEDED:
             return
@@ -170,7 +180,7 @@ def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
     """
     begin(ep, now)
     if flags & C.MSG_ERRQUEUE:
-        return ep.errqueue.popleft() if ep.errqueue else None
+        return _take_error(ep)
     if ep.so_error != 0:
         error = ep.take_error()
         raise OSError(error, "an earlier datagram caused an ICMP error")
@@ -183,28 +193,116 @@ def recvfrom(ep: DatagramSocket, flags: int, now: int) -> Any:
     return dgram
 
 
+def _take_error(ep: DatagramSocket) -> Any:
+    """Return the next record of the error queue, or None.
+
+    As on Linux, the pending error then is that of the next record. So a program that reads the queue until it is
+    empty does not see the same error again in its next call.
+    """
+    if not ep.errqueue:
+        return None
+    record: Datagram = ep.errqueue.popleft()
+    following: Datagram | None = ep.errqueue[0] if ep.errqueue else None
+    if following is not None and following.icmp:
+        ep.so_error = following.error
+    elif record.icmp:
+        ep.so_error = 0
+    return record
+
+
+def too_long(ep: DatagramSocket, dst: Dst, addr: int) -> None:
+    """Add a record to the error queue about a datagram that must not be sent because of its size (IP_RECVERR in ip(7)).
+
+    It contains the MTU that the datagram exceeded, and the connected peer's port. It is no pending error, because the call itself fails.
+    """
+    if not ep.recverr or len(ep.errqueue) >= _ERRORS_MAX:
+        return
+    record = Datagram(b"", addr, ep.rport, 0, None, 0, 0)
+    record.error = errno.EMSGSIZE
+    record.icmp = ()
+    record.info = dst.iface.mtu if ep.mtu_discover >= 3 else dst.mtu
+    record.stamp = ep.core.now
+    ep.errqueue.append(record)
+    ep.wake(C.EV_ERR)
+
+
+def begin_control(ep: DatagramSocket, asked: tuple[Any, ...]) -> None:
+    """Give the next datagram of the socket control messages, until `end_control`.
+
+    `asked` is (interface index, source address, TTL, TOS, IP options), with None for what was not given. The first two are
+    IP_PKTINFO's. Raises ENODEV, EINVAL and ENETUNREACH as Linux does.
+    """
+    ifindex, src, ttl, tos, options = asked
+    core: Core = ep.core
+    control = Control()
+    if ifindex is not None and ifindex != 0:
+        if not 0 < ifindex <= len(core.ifaces):
+            raise OSError(errno.ENODEV, f"there is no interface with the index {ifindex}")
+        control.iface = core.ifaces[ifindex - 1]
+    if src is not None:
+        control.has_src = True
+        control.src = normal(src)
+        if is_group(control.src):
+            raise OSError(errno.EINVAL, "the source address is a broadcast or multicast address")
+        if control.src != 0 and core.local_addr(control.src) is None:
+            raise OSError(errno.ENETUNREACH, "the source address is not an address of this host")
+    if ttl is not None:
+        control.ttl = ttl
+    if tos is not None:
+        control.tos = tos
+    control.encap = ep.encap
+    if options is not None:
+        ep.encap = ip_options.make(options)
+    ep.control = control
+
+
+def end_control(ep: DatagramSocket) -> None:
+    """The datagram with control messages has been sent, or refused."""
+    if ep.control is not None:
+        ep.encap = ep.control.encap
+        ep.control = None
+
+
+def source_of(ep: DatagramSocket, dst: Dst) -> int:
+    """Return the source address of a datagram on this route."""
+    if ep.control is not None and ep.control.has_src:
+        src = ep.control.src
+    else:
+        src = ep.laddr
+    if src != 0 and not is_multicast(src):
+        return src
+    if dst.kind == C.DST_MULTICAST and ep.mcast_src != 0:
+        return ep.mcast_src
+    return dst.src
+
+
 def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     """Return the Dst for a datagram to `addr`, or raise the OSError of sendto(2).
 
     Of `flags`, only MSG_DONTROUTE matters.
     """
     cached: Dst | None = ep.dst
-    once = flags & C.MSG_DONTROUTE != 0
+    once = flags & C.MSG_DONTROUTE != 0 or ep.control is not None
     if not once and cached is not None and cached.epoch == core.route_epoch and addr == ep.raddr:
         if cached.mtu_until > 0:
             expire_mtu(core, cached)
         return cached
     iface = ep.bound_iface
-    if is_multicast(addr) and ep.mcast_iface is not None:
+    if ep.control is not None and ep.control.iface is not None:
+        iface = ep.control.iface
+    elif is_multicast(addr) and ep.mcast_iface is not None:
         iface = ep.mcast_iface
+    onlink = flags & C.MSG_DONTROUTE != 0 or ep.dontroute
     if ep.encap is None:
-        dst: Dst = route_output(core, addr, ep.laddr, iface, once or ep.dontroute)
+        dst: Dst = route_output(core, addr, ep.laddr, iface, onlink)
     else:
-        dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, once or ep.dontroute)
+        dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, onlink)
     if dst is None:
         raise OSError(core.route_error, "there is no route to the destination")
     if dst.kind == C.DST_BROADCAST and not ep.broadcast:
         raise OSError(errno.EACCES, "the destination is a broadcast address, which needs SO_BROADCAST")
+    if dst.iface.kind != C.LINK_LOOPBACK and is_loopback(source_of(ep, dst)):
+        raise OSError(errno.EINVAL, "a loopback address cannot be the source of a packet that leaves the host")
     if addr == ep.raddr and not once:
         ep.dst = dst
     return dst
@@ -274,115 +372,9 @@ def shutdown(ep: DatagramSocket, how: int, now: int) -> None:
         raise OSError(errno.ENOTCONN, "the socket is not connected")
 
 
-def setsockopt(core: Core, ep: DatagramSocket, level: int, name: int, value: Any) -> bool:
-    """Set an option of a datagram socket. Returns False if the name is unknown."""
-    if level == sockopt.SOL_SOCKET and name in (sockopt.SO_RCVBUF, sockopt.SO_SNDBUF):
-        size = max(2048, min(2 * sockopt.as_int(value), 1 << 30))  # Linux doubles it
-        if name == sockopt.SO_RCVBUF:
-            ep.rcvbuf = size
-        else:
-            ep.sndbuf = size
-        return True
-    if level == sockopt.IPPROTO_IP and sockopt.IP_MULTICAST_IF <= name <= sockopt.IP_DROP_MEMBERSHIP:
-        _set_multicast(core, ep, name, value)
-        return True
-    if level == sockopt.IPPROTO_IP and name == sockopt.IP_MTU_DISCOVER:
-        mode = sockopt.as_int(value)
-        if not 0 <= mode <= 5:
-            raise OSError(errno.EINVAL, f"IP_MTU_DISCOVER {mode} is not in 0..5")
-        ep.mtu_discover = mode
-        return True
-    if level == sockopt.IPPROTO_IP and name == sockopt.IP_RECVERR:
-        ep.recverr = sockopt.as_int(value) != 0
-        return True
-    if level == sockopt.IPPROTO_IP and name == sockopt.IP_OPTIONS:
-        ep.encap = ip_options.make(value)
-        return True
-    return sockopt.set_common(core, ep, level, name, value) is not None
-
-
-def getsockopt(ep: DatagramSocket, level: int, name: int) -> Any:
-    """Return the option's value, or None if the name is unknown."""
-    if level == sockopt.SOL_SOCKET:
-        if name == sockopt.SO_RCVBUF:
-            return ep.rcvbuf
-        if name == sockopt.SO_SNDBUF:
-            return ep.sndbuf
-    if level == sockopt.IPPROTO_IP:
-        if name == sockopt.IP_MTU:
-            if ep.raddr == 0:
-                raise OSError(errno.ENOTCONN, "the socket is not connected")
-            return route_for(ep.core, ep, ep.raddr).mtu
-        if name == sockopt.IP_MTU_DISCOVER:
-            return ep.mtu_discover
-        if name == sockopt.IP_RECVERR:
-            return int(ep.recverr)
-        if name == sockopt.IP_OPTIONS:
-            return b"" if ep.encap is None else ep.encap.asked
-        if name == sockopt.IP_MULTICAST_TTL:
-            return ep.mcast_ttl
-        if name == sockopt.IP_MULTICAST_LOOP:
-            return int(ep.mcast_loop)
-    return sockopt.get_common(ep, level, name)
-
-
-def _iface_of(core: Core, addr: int) -> Any:
-    """Return the interface that has this address, or for 0 the first that is not loopback.
-
-    Raises ENODEV if there is none.
-    """
-    for iface in core.ifaces:
-        if addr == 0 and iface.kind != C.LINK_LOOPBACK:
-            return iface
-        for own in iface.addrs:
-            if own.addr == addr:
-                return iface
-    raise OSError(errno.ENODEV, "no interface has that address")
-
-
-def _set_multicast(core: Core, ep: DatagramSocket, name: int, value: Any) -> None:
-    """Set IP_MULTICAST_* or group membership. Membership is local: the stack does not send IGMP (RFC 1112 level 1)."""
-    if name == sockopt.IP_MULTICAST_TTL:
-        ttl = sockopt.as_int(value)
-        if not -1 <= ttl <= 255:
-            raise OSError(errno.EINVAL, f"TTL {ttl} is not in 0..255 (or -1 for the default)")
-        ep.mcast_ttl = 1 if ttl == -1 else ttl
-    elif name == sockopt.IP_MULTICAST_LOOP:
-        ep.mcast_loop = sockopt.as_int(value) != 0
-    elif name == sockopt.IP_MULTICAST_IF:
-        at = 0 if len(value) < 8 else 4  # struct in_addr, or the address in struct ip_mreq(n)
-        ep.mcast_iface = _iface_of(core, from_bytes(bytes(value[at : at + 4])))
-    else:
-        if len(value) < 8:
-            raise OSError(errno.EINVAL, f"struct ip_mreq has 8 bytes, not {len(value)}")
-        group = from_bytes(bytes(value[0:4]))
-        if not is_multicast(group):
-            raise OSError(errno.EINVAL, "the address is not a multicast address")
-        iface = _iface_of(core, from_bytes(bytes(value[4:8])))
-        _membership(ep, iface, group, name == sockopt.IP_ADD_MEMBERSHIP)
-
-
-def _membership(ep: DatagramSocket, iface: Iface, group: int, join: bool) -> None:
-    key = (iface.index, group)
-    if join:
-        if key in ep.memberships:
-            raise OSError(errno.EADDRINUSE, "the socket is already a member of the group on that interface")
-        ep.memberships[key] = iface
-        iface.groups[group] = iface.groups.get(group, 0) + 1
-        return
-    if key not in ep.memberships:
-        raise OSError(errno.EADDRNOTAVAIL, "the socket is not a member of the group on that interface")
-    del ep.memberships[key]
-    iface.groups[group] -= 1
-    if iface.groups[group] == 0:
-        del iface.groups[group]
-
-
 def cleanup(ep: DatagramSocket) -> None:
     """Release everything that a closed socket held."""
     ep.closed = True
-    for key in list(ep.memberships):
-        _membership(ep, ep.memberships[key], key[1], False)
     ep.queue.clear()
     ep.errqueue.clear()
     ep.queued_bytes = 0

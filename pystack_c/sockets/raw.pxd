@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.sockets cimport datagram, ports
-from pystack_c.ip cimport icmpv4, whole
+from pystack_c.ip cimport icmpv4, output as ip_output, whole
 from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
@@ -34,8 +34,9 @@ cpdef RawSocket ping_open(Core core, int64_t now)
 cpdef bind(RawSocket ep, addr_t addr, int port, int64_t now)
 @cython.locals(core=Core, dst=Dst)
 cpdef connect(RawSocket ep, addr_t addr, int port, int64_t now)
-@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=addr_t, ttl=int, df=int, fields=dict, out=Outgoing)
+@cython.locals(core=Core, payload=bytes, dst=Dst, error=int, src=addr_t, ttl=int, tos=int, df=int, fields=dict, out=Outgoing)
 cpdef Py_ssize_t sendto(RawSocket ep, object data, addr_t addr, int port, int flags, int64_t now) except -1
+cpdef Py_ssize_t sendmsg(RawSocket ep, object data, addr_t addr, int port, int flags, tuple control, int64_t now) except -1
 @cython.locals(table=RawTable, message=bytes, csum=object)
 cdef bytes _ping_message(Core core, RawSocket ep, bytes data)
 cpdef recvfrom(RawSocket ep, int flags, int64_t now)
@@ -48,7 +49,8 @@ cpdef setsockopt(RawSocket ep, int level, int name, object value, int64_t now)
 cpdef object getsockopt(RawSocket ep, int level, int name, int64_t now)
 @cython.locals(table=RawTable, bucket=dict, taken=bint, item=object, ep=RawSocket, kind=int)
 cpdef bint deliver(Core core, Iface iface, Packet pkt) except -1
-cdef _enqueue(Core core, Iface iface, Packet pkt, RawSocket ep, bytes data)
+@cython.locals(end=Py_ssize_t, data=bytes)
+cdef _enqueue(Core core, Iface iface, Packet pkt, RawSocket ep, Py_ssize_t start)
 @cython.locals(table=RawTable, bucket=dict, item=object, ep=RawSocket)
 cpdef bint deliver_reply(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(table=RawTable, found=bint, item=object, ep=RawSocket)

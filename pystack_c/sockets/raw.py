@@ -13,9 +13,10 @@ from pystack_c.base.address import addr_text, is_multicast, normal
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4, whole
+from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
-from pystack_c.sockets import datagram, ports, sockopt
+from pystack_c.sockets import datagram, dgramopt, multicast, ports, sockopt
 from pystack_c.sockets.datagram import DatagramSocket
 from pystack_c.sockets.ports import PortTable
 from pystack_c.wire.checksum import sum_any
@@ -140,8 +141,14 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
     else:
         if ep.ping:
             payload = _ping_message(core, ep, payload)
-        src = ep.laddr if ep.laddr != 0 else dst.src
+        src = datagram.source_of(ep, dst)
         ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
+        tos = ep.tos
+        if ep.control is not None:
+            if ep.control.ttl != 0:
+                ttl = ep.control.ttl
+            if ep.control.tos >= 0:
+                tos = ep.control.tos
         df = datagram.fragmenting(ep, dst, len(payload) + dst.overhead)
         if ep.proto == C.IPPROTO_ICMP and len(payload) >= 2:
             icmpv4.count_out(core, payload[0])
@@ -151,13 +158,33 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         out = core.out
         out.begin(dst, src, addr, ep.proto)
         out.ttl = ttl
-        out.tos = ep.tos
+        out.tos = tos
         out.df = df
         out.payload = payload
-        error = encap.output(core, ep.encap, out)
+        if ttl == 0:
+            # RFC 1112 6.1: a multicast with TTL 0 stays on this host.
+            error = 0
+            out.payload = None
+        else:
+            error = encap.output(core, ep.encap, out)
+        if error == 0 and dst.kind == C.DST_MULTICAST and ep.mcast_loop and out.dst is not None:
+            if dst.iface.kind != C.LINK_LOOPBACK or ttl == 0:
+                ip_output.loop_back(core, out, payload)
     if error != 0:
+        if error == errno.EMSGSIZE:
+            datagram.too_long(ep, dst, addr)
         raise OSError(error, "the packet cannot be sent")
     return len(payload)
+
+
+def sendmsg(ep: RawSocket, data: Any, addr: int, port: int, flags: int, control: tuple[Any, ...], now: int) -> int:
+    """Send one packet as `sendto` does, with the values of its control messages (`datagram.begin_control`)."""
+    datagram.begin(ep, now)
+    datagram.begin_control(ep, control)
+    try:
+        return sendto(ep, data, addr, port, flags, now)
+    finally:
+        datagram.end_control(ep)
 
 
 def _ping_message(core: Core, ep: RawSocket, data: bytes) -> bytes:
@@ -201,6 +228,8 @@ def close(ep: RawSocket, now: int) -> None:
             bucket.pop(ep.ident, None)
             if not bucket:
                 del table.by_proto[ep.proto]
+    if ep.memberships:
+        multicast.leave_all(ep)
     datagram.cleanup(ep)
 
 
@@ -211,7 +240,7 @@ def setsockopt(ep: RawSocket, level: int, name: int, value: Any, now: int) -> No
         ep.hdrincl = sockopt.as_int(value) != 0
     elif level == SOL_RAW and name == ICMP_FILTER and ep.proto == C.IPPROTO_ICMP:
         ep.icmp_filter = sockopt.as_int(value) & 0xFFFFFFFF
-    elif not datagram.setsockopt(core, ep, level, name, value):
+    elif not dgramopt.setsockopt(core, ep, level, name, value):
         raise sockopt.bad_option()
     ep.dst = None
 
@@ -226,7 +255,7 @@ def getsockopt(ep: RawSocket, level: int, name: int, now: int) -> Any:
             return ep.proto
     if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL:
         return int(ep.hdrincl)
-    value = datagram.getsockopt(ep, level, name)
+    value = dgramopt.getsockopt(ep, level, name)
     if value is None:
         raise sockopt.bad_option()
     return value
@@ -248,11 +277,17 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> bool:
             if kind < 32 and (ep.icmp_filter >> kind) & 1:
                 continue
         taken = True
-        _enqueue(core, iface, pkt, ep, pkt.frame[pkt.ip_off : pkt.l4_end])
+        _enqueue(core, iface, pkt, ep, pkt.ip_off)
     return taken
 
 
-def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, data: bytes) -> None:
+def _enqueue(core: Core, iface: Iface, pkt: Packet, ep: RawSocket, start: int) -> None:
+    end = pkt.l4_end
+    if ep.filter is not None:
+        end = ep.kept(pkt, iface, start)
+        if end < 0:
+            return
+    data = pkt.frame[start:end]
     if not ep.enqueue(pkt, iface, data, 0):
         core.drop("raw-queue-full", ep.subject(), "the receive buffer is full", "Linux raw(7)")
     elif core.probe is not None:
@@ -272,7 +307,7 @@ def deliver_reply(core: Core, iface: Iface, pkt: Packet) -> bool:
     for item in list(bucket.values()):
         ep: RawSocket = item
         if ep.matches(iface, pkt.dst, pkt.src):
-            _enqueue(core, iface, pkt, ep, pkt.frame[pkt.l4_off : pkt.l4_end])
+            _enqueue(core, iface, pkt, ep, pkt.l4_off)
             return True
     return False
 

@@ -24,7 +24,8 @@ cpdef bind(UdpSocket ep, addr_t addr, int port, int64_t now)
 cpdef connect(UdpSocket ep, addr_t addr, int port, int64_t now)
 @cython.locals(core=Core, payload=bytes, dst=Dst, most=Py_ssize_t, error=int)
 cpdef Py_ssize_t sendto(UdpSocket ep, object data, addr_t addr, int port, int flags, int64_t now) except -1
-@cython.locals(src=addr_t, acc=uint32_t, ttl=int, df=int, partial=bint, subject=str, error=int, table=PortTable, out=Outgoing, size=Py_ssize_t)
+cpdef Py_ssize_t sendmsg(UdpSocket ep, object data, addr_t addr, int port, int flags, tuple control, int64_t now) except -1
+@cython.locals(src=addr_t, acc=uint32_t, ttl=int, tos=int, df=int, partial=bint, subject=str, error=int, table=PortTable, out=Outgoing, size=Py_ssize_t)
 cdef int _output(Core core, UdpSocket ep, Dst dst, addr_t addr, int port, bytes payload) except -1
 cpdef recvfrom(UdpSocket ep, int flags, int64_t now)
 cpdef shutdown(UdpSocket ep, int how, int64_t now)
@@ -43,7 +44,7 @@ cdef UdpSocket _choose(Core core, dict bucket, Iface iface, addr_t laddr, addr_t
 cpdef input(Core core, Iface iface, Packet pkt)
 @cython.locals(table=PortTable, bucket=dict, count=int, item=object, ep=UdpSocket)
 cdef _deliver_all(Core core, Iface iface, Packet pkt)
-@cython.locals(data=bytes, subject=str)
+@cython.locals(data=bytes, end=Py_ssize_t, subject=str)
 cdef _deliver(Core core, Iface iface, Packet pkt, UdpSocket ep)
 @cython.locals(ep=UdpSocket, why=str)
 cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, addr_t offender, addr_t src, addr_t dst, int sport, int dport, bytes quote, bint local) except -1

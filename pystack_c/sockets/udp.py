@@ -4,14 +4,14 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text, is_multicast, loopback_for, normal, plain
+from pystack_c.base.address import addr_text, loopback_for, normal, plain
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
 from pystack_c.packet import Packet, cut
 from pystack_c.route import Dst, transport_sum
-from pystack_c.sockets import datagram, ports, sockopt
+from pystack_c.sockets import datagram, dgramopt, multicast, ports, sockopt
 from pystack_c.sockets.datagram import DatagramSocket
 from pystack_c.sockets.ports import PortTable
 from pystack_c.wire import udp as wire
@@ -113,19 +113,38 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
     dst: Dst = datagram.route_for(core, ep, addr, flags)
     most = 0xFFFF - C.UDP_HLEN - dst.overhead
     if len(payload) > most:
+        datagram.too_long(ep, dst, addr)
         raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram, which holds up to {most}")
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
         ep.bound = False
     error = _output(core, ep, dst, addr, port, payload)
     if error != 0:
+        if error == errno.EMSGSIZE:
+            datagram.too_long(ep, dst, addr)
         raise OSError(error, "the datagram cannot be sent")
     return len(payload)
 
 
+def sendmsg(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, control: tuple[Any, ...], now: int) -> int:
+    """Send one datagram as `sendto` does, with the values of its control messages (`datagram.begin_control`)."""
+    datagram.begin(ep, now)
+    datagram.begin_control(ep, control)
+    try:
+        return sendto(ep, data, addr, port, flags, now)
+    finally:
+        datagram.end_control(ep)
+
+
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
-    src = ep.laddr if ep.laddr != 0 and not is_multicast(ep.laddr) else dst.src
+    src = datagram.source_of(ep, dst)
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
+    tos = ep.tos
+    if ep.control is not None:
+        if ep.control.ttl != 0:
+            ttl = ep.control.ttl
+        if ep.control.tos >= 0:
+            tos = ep.control.tos
     size = dst.overhead + C.UDP_HLEN + len(payload)
     df = datagram.fragmenting(ep, dst, size)
     # A datagram that will be fragmented needs its checksum first, because the device sees only the fragments.
@@ -138,13 +157,17 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     out = core.out
     out.begin(dst, src, addr, C.IPPROTO_UDP)
     out.ttl = ttl
-    out.tos = ep.tos
+    out.tos = tos
     out.df = df
     out.l4_len = 8
     out.payload = payload
     if partial:
         out.csum_offset = 6
-    if ep.encap is None:
+    if ttl == 0:
+        # RFC 1112 6.1: a multicast with TTL 0 stays on this host.
+        error = 0
+        out.payload = None
+    elif ep.encap is None:
         error = ip_output.output(core, out)
     else:
         error = encap.output(core, ep.encap, out)
@@ -152,6 +175,8 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
         return error
     core.counters.UdpOutDatagrams += 1
     if dst.kind == C.DST_BROADCAST or (dst.kind == C.DST_MULTICAST and ep.mcast_loop):
+        if dst.iface.kind == C.LINK_LOOPBACK and ttl > 0:
+            return 0  # what was sent comes back anyway
         table: PortTable = core.udp
         if port in table.buckets and out.dst is not None:
             ip_output.loop_back(core, out, payload)
@@ -177,6 +202,8 @@ def close(ep: UdpSocket, now: int) -> None:
         return
     ep.core.now = now
     ports.release(ep, ep.core.udp)
+    if ep.memberships:
+        multicast.leave_all(ep)
     datagram.cleanup(ep)
 
 
@@ -185,7 +212,7 @@ def setsockopt(ep: UdpSocket, level: int, name: int, value: Any, now: int) -> No
     core: Core = datagram.begin(ep, now)
     if level == sockopt.SOL_SOCKET and name == sockopt.SO_NO_CHECK:
         ep.no_check = sockopt.as_int(value) != 0
-    elif not datagram.setsockopt(core, ep, level, name, value):
+    elif not dgramopt.setsockopt(core, ep, level, name, value):
         raise sockopt.bad_option()
     ep.dst = None
 
@@ -200,7 +227,7 @@ def getsockopt(ep: UdpSocket, level: int, name: int, now: int) -> Any:
             return C.IPPROTO_UDP
         if name == sockopt.SO_NO_CHECK:
             return int(ep.no_check)
-    value = datagram.getsockopt(ep, level, name)
+    value = dgramopt.getsockopt(ep, level, name)
     if value is None:
         raise sockopt.bad_option()
     return value
@@ -307,7 +334,16 @@ def _deliver_all(core: Core, iface: Iface, pkt: Packet) -> None:
 
 
 def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
-    data = cut(pkt.frame, pkt.data_off, pkt.l4_end)
+    end = pkt.l4_end
+    if ep.filter is not None:
+        # As on Linux, the filter sees the UDP header, too, and cannot cut it off.
+        end = ep.kept(pkt, iface, pkt.l4_off)
+        if end < 0:
+            core.counters.UdpInErrors += 1
+            return
+        if end < pkt.data_off:
+            end = pkt.data_off
+    data = cut(pkt.frame, pkt.data_off, end)
     if not ep.enqueue(pkt, iface, data, pkt.sport):
         core.counters.UdpRcvbufErrors += 1
         core.counters.UdpInErrors += 1

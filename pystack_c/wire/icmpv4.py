@@ -8,6 +8,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import pystack_c.const as C
 from pystack_c.wire.checksum import sum_any, sum_bytes
 
 if TYPE_CHECKING:
@@ -43,3 +44,11 @@ def write(p: bytearray, off: int, icmp_type: int, code: int, rest: int, payload:
     q[off + 5] = (rest >> 16) & 0xFF
     q[off + 6] = (rest >> 8) & 0xFF
     q[off + 7] = rest & 0xFF
+
+
+def quoted(quote: bytes) -> bytes:
+    """Return the transport header, and what follows it, of the packet that an error quotes, without the UDP header of a tunnel."""
+    at = (quote[0] & 15) * 4
+    if quote[9] == C.IPPROTO_UDP:
+        at += C.UDP_HLEN
+    return quote[at:]

@@ -22,6 +22,7 @@ import pystack
 from pystack.demo import checks
 from pystack.kernel import netns
 from pystack.kernel.netns import Namespace
+from pystack.trace import pcapng
 
 ROOT = Path(__file__).resolve().parents[2]
 PYSTACK = [sys.executable, "-m", "pystack.cli"]
@@ -190,6 +191,18 @@ def test_record_then_replay(lab, tmp_path):
     assert broken.returncode == 1 and "Error: " in broken.stderr and "Traceback" not in broken.stderr
 
 
+def test_a_filter_chooses_the_frames_of_a_capture(lab, tmp_path):
+    capture, recording = tmp_path / "run.pcapng", tmp_path / "run.pytrace"
+    with lab.up(*UP, "--write", str(capture), "--filter", "icmp[icmptype] = icmp-echo", "--record", str(recording)):
+        assert lab.run("ping", "-c", "2", "10.0.0.2").returncode == 0
+    frames = list(pcapng.read(str(capture)))
+    assert [frame.data[34] for frame in frames] == [8, 8]
+    again = tmp_path / "again.pcapng"
+    assert lab.pystack("replay", "--write", str(again), "--filter", "arp", str(recording)).returncode == 0
+    assert {frame.data[12:14] for frame in pcapng.read(str(again))} == {b"\x08\x06"}
+    assert "--filter needs --write" in lab.pystack("replay", "--filter", "arp", str(recording)).stderr
+
+
 def test_the_stack_goes_on_when_the_reader_of_its_capture_is_gone(lab):
     reader, writer = os.pipe()
     with lab.up(*UP, "--write", "-", stdout=writer) as process:
@@ -314,6 +327,11 @@ def test_a_named_namespace_is_made_and_removed():
         (["up", "-a", "10.0.0.2/24", "--link", ",peer"], "--link needs the path"),
         (["up", *UP, "--link", "cable"], "--link cannot be used together with --kernel-address"),
         (["up", *UP, "--link", "cable", "--packet", "eth0"], "--packet cannot be used together with --link"),
+        (["up", *UP, "--filter", "tcp"], "--filter needs --write"),
+        (
+            ["up", *UP, "--write", "x", "--filter", "tcp prt 80"],
+            "--filter: can't parse filter expression: syntax error",
+        ),
         (["up", "-a", "10.0.0.2/24", "--packet", "eth0", "--tun"], "--packet cannot be used together with --tun"),
     ],
 )

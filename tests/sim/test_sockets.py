@@ -1,8 +1,11 @@
 """Sockets of `pystack.socket` on simulated hosts, and the promises of the seam between sockets and hosts."""
 
+import ctypes
 import errno
+import io
 import re
 import select
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,8 @@ from pystack.sim.network import MS, Network, S
 from pystack.sim.scheduler import SimDeadlock
 from pystack.sockets import current
 from pystack.sockets.handles import lookup
+from pystack.trace.replay import replay
+from tests.trace.test_replay import Kept
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -183,3 +188,58 @@ def test_the_uncompiled_simulator_imports_without_the_modules_that_a_browser_lac
     env = {"PYSTACK_PURE": "1", "PATH": "/usr/bin", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_timestamps_are_virtual_times(net):
+    """SO_TIMESTAMPNS is the time of arrival on the network's clock, whenever the program reads the datagram."""
+    server, client = (
+        on(net.hosts["b"], socket.AF_INET, socket.SOCK_DGRAM),
+        on(net.hosts["a"], socket.AF_INET, socket.SOCK_DGRAM),
+    )
+    server.bind(("", 5000))
+    server.settimeout(3)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_TIMESTAMPNS, 1)
+    client.sendto(b"for ARP", ("b", 5000))
+    server.recv(10)
+    sent = net.now
+    client.sendto(b"x", ("b", 5000))
+    net.run(until=net.now + 2 * S)
+    _, [(level, kind, data)], _, _ = server.recvmsg(10, 100)
+    sec, nsec = struct.unpack("@2l", data)
+    assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_TIMESTAMPNS)
+    assert sec * S + nsec - net.epoch - sent == 20 * MS
+    server.close()
+    client.close()
+
+
+def test_a_run_with_control_messages_filters_and_groups_replays(net):
+    """sendmsg, memberships, filters and the error queue are calls that a recording has."""
+    kept = Kept()
+    recording = Network(seed=5)
+    recording.record(kept)
+    with recording:
+        a, b = recording.host("a"), recording.host("b")
+        recording.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
+        server, client = on(b, socket.AF_INET, socket.SOCK_DGRAM), on(a, socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("", 5000))
+        server.settimeout(1)
+        client.settimeout(1)
+        for name in (socket.IP_RECVTTL, socket.IP_PKTINFO):
+            server.setsockopt(0, name, 1)
+        server.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.2.3") + socket.inet_aton("10.0.0.2"))
+        code = struct.pack("=HBBI", 6, 0, 0, 10)
+        memory = ctypes.create_string_buffer(code, 8)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(memory)))
+        info = struct.pack("=i4s4s", 2, socket.inet_aton("10.0.0.1"), bytes(4))
+        client.sendmsg(
+            [b"one"], [(0, socket.IP_TTL, struct.pack("i", 7)), (0, socket.IP_PKTINFO, info)], 0, ("239.1.2.3", 5000)
+        )
+        data, messages, _, address = server.recvmsg(10, 100)
+        assert (data, messages[1], address[0]) == (b"on", (0, socket.IP_TTL, struct.pack("i", 7)), "10.0.0.1")
+        client.setsockopt(0, socket.IP_RECVERR, 1)
+        client.sendto(b"refused", ("10.0.0.2", 9))
+        recording.run(until=recording.now + S)
+        assert client.recvmsg(10, 200, socket.MSG_ERRQUEUE)[0] == b"refused"
+        server.close()
+        client.close()
+    assert replay(io.BytesIO(kept.kept)).calls > 10

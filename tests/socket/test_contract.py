@@ -692,6 +692,23 @@ def test_zerocopy_completion_and_transmit_timestamps():
     assert struct.unpack_from("=I4BII", completion[0][2]) == (0, 5, 0, 1, 0, 0, 0)
 
 
+def test_a_record_in_the_error_queue_ends_no_wait(pair):
+    """It is EPOLLERR all the time, but a call that waits for data or for room goes on waiting, and its timeout passes."""
+    client, conn = pair
+    client.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+    client.send(b"x", 0x4000000)
+    assert conn.recv(10) == b"x"
+    client.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        client.recv(10)
+    conn.send(b"y")
+    assert client.recv(10) == b"y"
+    with pytest.raises(TimeoutError):
+        while True:
+            client.send(bytes(1 << 20))
+    assert client.recvmsg(0, 200, 0x2000)[1]
+
+
 @pytest.mark.parametrize("call", ["send", "sendall"])
 def test_a_buffer_may_change_its_size_after_a_failed_send(call):
     """As asyncio does it: `except: buffer.clear()`. No view of the buffer may live in the traceback."""

@@ -22,8 +22,8 @@ from pystack_c.services.base import DatagramService, Service, StreamService
 from pystack_c.services.hello import Hello
 from pystack_c.services.session import Session
 from pystack_c.services.streams import Chargen, ChargenDatagram, Discard, DiscardDatagram, Echo, EchoDatagram
-from pystack_c.sockets.datagram import Datagram
 from pystack_c.sockets.raw import raw_open
+from pystack_c.sockets.record import Datagram
 from pystack_c.sockets.udp import udp_open
 from pystack_c.stack import Stack
 from pystack_c.tcp import user

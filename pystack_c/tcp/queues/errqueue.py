@@ -10,6 +10,7 @@ from collections import deque
 
 import pystack_c.const as C
 from pystack_c.tcp.tcb import Tcb
+from pystack_c.wire.icmpv4 import quoted
 
 MSG_ZEROCOPY = 0x4000000
 #: A flag of pystack, not of Linux. A blocking caller passes its data in parts, which are one send until `end_send`.
@@ -38,6 +39,11 @@ class Told:
         self.stamp = stamp
         #: The number of payload bytes that Linux would return with a timestamp.
         self.length = 0
+        #: For an ICMP error: its sender, the destination of the segment, and the quoted segment.
+        self.offender = 0
+        self.dst = 0
+        self.dport = 0
+        self.payload = b""
 
 
 class Send:
@@ -75,13 +81,19 @@ def of(tcb: Tcb) -> ErrorQueue:
 
 
 def icmp(tcb: Tcb, code: int, kind: int, icmp_code: int) -> None:
-    """Queue an ICMP error about the SYN of a socket with IP_RECVERR (ip(7))."""
+    """Queue an ICMP error about the SYN of a socket with IP_RECVERR (ip(7)). The packet that is being processed contains it."""
     queue = of(tcb).queue
     if len(queue) >= MOST:
         return
     told = Told(icmp_code, ORIGIN_ICMP, 0, 0, -1)
     told.errno = code
     told.type = kind
+    pkt = tcb.core.packet
+    told.offender = pkt.src
+    told.dst = tcb.raddr
+    told.dport = tcb.rport
+    told.payload = quoted(pkt.frame[pkt.data_off : pkt.l4_end])
+    told.length = len(told.payload)
     queue.append(told)
     tcb.wake(C.EV_ERR)
 
