@@ -6,6 +6,7 @@ cdef enum:
     TCP_HLEN = 20
     UDP_HLEN = 8
     IPPROTO_ICMP = 1
+    IPPROTO_IGMP = 2
     IPPROTO_TCP = 6
     IPPROTO_UDP = 17
     FIN = 0x01
@@ -103,6 +104,8 @@ cdef enum:
     T_REASM = 101
     T_ACD = 102
     T_SERVICE = 103
+    T_IGMP_CHANGE = 104
+    T_IGMP_ANSWER = 105
     L4_OFF = 96
     DONT_FRAGMENT = 1
     LINK_MTU = 2

@@ -14,6 +14,7 @@ UDP_HLEN = 8
 
 # IP protocol numbers (IANA protocol-numbers)
 IPPROTO_ICMP = 1
+IPPROTO_IGMP = 2
 IPPROTO_TCP = 6
 IPPROTO_UDP = 17
 
@@ -144,6 +145,10 @@ T_ACD = 102
 
 # The only kind of timer that services have (pystack_c/services)
 T_SERVICE = 103
+
+# IGMP's timers: the repetition of a report, and the answer to a query
+T_IGMP_CHANGE = 104
+T_IGMP_ANSWER = 105
 
 # Offset of the transport header in Core.scratch. It leaves room
 # for Ethernet (14 bytes) and the longest IP header (60) before it.

@@ -30,3 +30,4 @@ cdef class Iface:
     cdef public int64_t tx_bytes
     cdef public int64_t defended
     cdef public dict groups
+    cdef public object igmp

@@ -99,6 +99,8 @@ TIMERS: dict[int, tuple[str, str, str]] = {
     C.T_NEIGH: ("arp", "no answer arrived, or nothing confirmed the neighbour, in time", "RFC 1122 2.3.2.1"),
     C.T_REASM: ("reassembly", "not all fragments arrived in time", "RFC 1122 3.3.2"),
     C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
+    C.T_IGMP_CHANGE: ("group-report", "the report of a change is repeated", "RFC 3376 5.1"),
+    C.T_IGMP_ANSWER: ("group-answer", "the answer to a router's query is due", "RFC 3376 5.2"),
     C.T_SERVICE: ("service", "a time limit of a service's client is reached", "docs/reference/limits.md"),
 }
 TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
@@ -127,6 +129,8 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("dst", "gateway", "iface", "prefixlen"),
         "a route was chosen; prefixlen -1 means no route of the table (this host, a group), or no route at all if iface is empty",
     ),
+    "igmp.in": (("type", "group"), "an IGMP message arrived from a router or another host"),
+    "igmp.out": (("type", "group"), "an IGMP message is sent; `group` is its destination"),
     "ip.in": (("proto", "length", "ttl"), "a packet was accepted for this host"),
     "ip.mtu": (("dst", "old", "new"), "the path MTU to a destination changed"),
     "ip.fragment": (("ident", "count"), "a datagram was fragmented"),

@@ -34,7 +34,7 @@ GROUPS = (
     ("Frames, drops, calls", ("frame.", "drop", "call", "return")),
     ("Timers", ("timer.",)),
     ("ARP", ("arp.",)),
-    ("IP, routes, ICMP", ("route", "ip.", "icmp.")),
+    ("IP, routes, ICMP, IGMP", ("route", "ip.", "icmp.", "igmp.")),
     ("UDP and raw sockets", ("udp.", "raw.")),
     ("TCP", ("tcp.",)),
 )

@@ -32,5 +32,5 @@ cdef bint _check_options(Core core, Iface iface, Packet pkt) except -1
 cpdef int classify(Core core, Iface iface, addr_t dst) except -1
 @cython.locals(pkt=Packet)
 cpdef looped(Core core, Iface iface, bytes packet)
-@cython.locals(why=str, taken=bint, fields=dict)
+@cython.locals(why=str, taken=bint, fields=dict, refused=str)
 cpdef deliver(Core core, Iface iface, Packet pkt)

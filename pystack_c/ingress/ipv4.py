@@ -19,7 +19,7 @@ from pystack_c.counters import Counters
 from pystack_c.filter.hooks import INPUT, PREROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
-from pystack_c.ip import forward, icmpv4, reassembly, source_route
+from pystack_c.ip import forward, icmpv4, igmp, reassembly, source_route
 from pystack_c.packet import Packet
 from pystack_c.sockets import raw, udp
 from pystack_c.tcp import input as tcp_input
@@ -239,6 +239,11 @@ def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     elif pkt.proto == C.IPPROTO_ICMP:
         core.counters.IpInDelivers += 1
         icmp_input.input(core, iface, pkt, taken)
+    elif pkt.proto == C.IPPROTO_IGMP:
+        core.counters.IpInDelivers += 1
+        refused = igmp.input(core, iface, pkt)
+        if refused:
+            core.drop("igmp-refused", _subject(pkt), refused, "RFC 3376 4")
     elif taken:
         core.counters.IpInDelivers += 1
     else:

@@ -59,7 +59,7 @@ LIMITS = {
 }
 #: counts, from 0 to 2**31 - 1, because the compiled core keeps them in 32 bits
 COUNTS = (
-    "ipfrag_max_fragments icmp_burst igmp_max_memberships igmp_max_msf neigh_mcast_solicit neigh_ucast_solicit neigh_queue_len neigh_max_entries neigh_max_unresolved tcp_probe_threshold "
+    "ipfrag_max_fragments icmp_burst igmp_max_memberships igmp_max_msf igmp_qrv neigh_mcast_solicit neigh_ucast_solicit neigh_queue_len neigh_max_entries neigh_max_unresolved tcp_probe_threshold "
     "somaxconn tcp_syn_retries tcp_syn_linear_timeouts tcp_synack_retries tcp_max_syn_backlog tcp_fastopen tcp_max_tw_buckets "
     "tcp_max_orphans tcp_retries1 tcp_retries2 tcp_orphan_retries tcp_delack_segs tcp_quickack_segs tcp_keepalive_probes "
     "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs "

@@ -14,6 +14,7 @@ cdef class NetworkSettings:
     cdef public bint icmp_echo_ignore_broadcasts
     cdef public int igmp_max_memberships
     cdef public int igmp_max_msf
+    cdef public int igmp_qrv
     cdef public int64_t neigh_retrans_time
     cdef public int neigh_mcast_solicit
     cdef public int neigh_ucast_solicit

@@ -66,6 +66,9 @@ class NetworkSettings:
         #: The number of sources in the filter of one membership.
         #: Unit: addresses. Source: Linux igmp_max_msf.
         self.igmp_max_msf = 10
+        #: The number of times that a change of the groups of this host is reported.
+        #: Unit: reports. Source: RFC 3376 8.1; Linux igmp_qrv.
+        self.igmp_qrv = 2
 
     def _neighbours(self) -> None:  # python
         """Neighbours"""

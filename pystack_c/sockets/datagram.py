@@ -10,7 +10,6 @@ from pystack_c.base.fifo import Fifo
 from pystack_c.core import Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.filter import cbpf
-from pystack_c.filter.cbpf import Program
 from pystack_c.iface import Iface
 from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
@@ -51,7 +50,7 @@ class DatagramSocket(Endpoint):
         #: the source address of multicasts that IP_MULTICAST_IF named, or 0
         self.mcast_src = 0
         #: the filter.cbpf.Program of SO_ATTACH_FILTER, or None; whether it may no longer be changed (SO_LOCK_FILTER)
-        self.filter: Program | None = None
+        self.filter: Any = None
         self.filter_locked = False
         #: the control messages of the sendmsg that is being served
         self.control: Control | None = None

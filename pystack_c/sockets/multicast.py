@@ -10,6 +10,7 @@ from typing import Any
 from pystack_c.base.address import addr_bytes, from_bytes, is_multicast
 from pystack_c.core import Core
 from pystack_c.iface import Iface
+from pystack_c.ip import igmp
 from pystack_c.ip.routing import find_route
 from pystack_c.sockets import sockopt
 from pystack_c.sockets.datagram import DatagramSocket
@@ -131,8 +132,11 @@ def _join(core: Core, ep: DatagramSocket, group: int, addr: int, index: int, exc
             errno.ENOBUFS,
             f"the socket has {len(ep.memberships)} memberships, the most that igmp_max_memberships allows",
         )
-    ep.memberships[key] = Membership(iface, group, addr, exclude)
-    iface.groups[group] = iface.groups.get(group, 0) + 1
+    made = ep.memberships[key] = Membership(iface, group, addr, exclude)
+    igmp.join(core, iface, made)
+    if exclude:
+        # Without sources, a membership that includes only them wants nothing yet.
+        igmp.update(core, iface, group)
 
 
 def _leave(core: Core, ep: DatagramSocket, group: int, addr: int, index: int) -> None:
@@ -155,10 +159,7 @@ def _leave(core: Core, ep: DatagramSocket, group: int, addr: int, index: int) ->
 
 def _drop(ep: DatagramSocket, key: tuple[int, int]) -> None:
     one = ep.memberships.pop(key)
-    groups = one.iface.groups
-    groups[one.group] -= 1
-    if groups[one.group] == 0:
-        del groups[one.group]
+    igmp.leave(ep.core, one.iface, one)
 
 
 def leave_all(ep: DatagramSocket) -> None:
@@ -190,7 +191,9 @@ def _set_source(core: Core, ep: DatagramSocket, name: int, value: Any) -> None:
     if one is None or (one.filtered and one.exclude != exclude):
         raise OSError(errno.EINVAL, "the socket has no membership of that kind")
     # As on Linux, the first call decides the kind, whether it succeeds or not.
-    one.exclude = exclude
+    if one.exclude != exclude:
+        one.exclude = exclude
+        igmp.update(core, iface, group)
     if add == (source in one.sources):
         raise OSError(
             errno.EADDRNOTAVAIL, "the source is already in the filter" if add else "the source is not in the filter"
@@ -200,8 +203,11 @@ def _set_source(core: Core, ep: DatagramSocket, name: int, value: Any) -> None:
         if not one.sources and not exclude:
             # RFC 3376 3.2: no source at all is the same as no membership.
             _drop(ep, (iface.index, group))
+        else:
+            igmp.update(core, iface, group)
     elif len(one.sources) >= core.config.igmp_max_msf:
         raise OSError(errno.ENOBUFS, f"the filter has {len(one.sources)} sources, the most that igmp_max_msf allows")
     else:
         one.sources[source] = True
         one.filtered = True
+        igmp.update(core, iface, group)

@@ -30,7 +30,7 @@ class Datagram:
         self.ttl = ttl
         self.tos = tos
         self.error = 0
-        self.icmp = (0, 0)
+        self.icmp: tuple[int, ...] = (0, 0)
         self.offender = 0
         self.info = 0
         self.options = b""

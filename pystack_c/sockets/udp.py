@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text, loopback_for, normal, plain
+from pystack_c.base.address import addr_text, is_multicast, loopback_for, normal, plain
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
@@ -137,7 +137,9 @@ def sendmsg(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, control:
 
 
 def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: bytes) -> int:
-    src = datagram.source_of(ep, dst)
+    src = ep.laddr
+    if src == 0 or ep.control is not None or is_multicast(src):
+        src = datagram.source_of(ep, dst)
     ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl
     tos = ep.tos
     if ep.control is not None:

@@ -9,13 +9,16 @@ from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import Lab, lab_net, pattern
 from pystack.testing.peer import Peer, PeerConn, mss_option, with_tos
 from pystack.testing.peer import build as segment
+from pystack_c.base.address import addr_bytes
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
 from pystack_c.services import serve
+from pystack_c.sockets import udp
 from pystack_c.tcp import sockopt, user
 from tests import frames as f
 from tests.sim import scenario
 from tests.sim.sessions import Sessions
+from tests.support.peer import Peer as UdpPeer
 from tests.support.routed import Chain, echo
 
 ECE, CWR, SYN, ACK = 0x40, 0x80, 0x02, 0x10
@@ -259,6 +262,20 @@ def address_probe(probe: Probe) -> None:
     net.run(20 * S)
 
 
+def groups(probe: Probe) -> None:
+    """A host joins a group, a router asks for it, and a message with another TTL is dropped."""
+    peer = UdpPeer()
+    peer.stack.probe = probe
+    ep = peer.call(udp.udp_open, peer.stack)
+    group = addr_bytes(f.addr("239.1.2.3"))
+    peer.call(udp.setsockopt, ep, 0, 35, group + addr_bytes(peer.addr))
+    peer.run(2)
+    query = bytes.fromhex("110aec7800000000027d0000")
+    for ttl in (1, 2):
+        peer.packet(f.ipv4("10.0.0.2", "224.0.0.1", 2, query, ttl=ttl), eth_dst=0x01005E000001)
+        peer.run(2)
+
+
 def path_mtu_search(probe: Probe) -> None:
     """A path that drops what is longer than 1,400 bytes and says nothing, and a sender that finds out."""
     lab = watched_lab(probe, 10 * MS, client={"tcp_mtu_probing": 2, "tcp_init_ssthresh": 20 * 1460})
@@ -316,6 +333,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     fast_open,
     marked,
     address_probe,
+    groups,
     path_mtu_search,
     clamped,
     late_client,
