@@ -41,6 +41,6 @@ class Iface:
         self.tx_frames = 0
         self.tx_bytes = 0
         self.defended = -1
-        #: the multicast groups that sockets joined, each an ip.igmp.Group; and the ip.igmp.Link of the interface, or None
+        #: the multicast groups that sockets joined, each an ip.igmp.Group; and the ip.igmp.IgmpLink of the interface, or None
         self.groups: dict[int, Any] = {}
         self.igmp: Any = None

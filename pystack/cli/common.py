@@ -13,7 +13,7 @@ import click
 
 from pystack.addresses import parse_addr, parse_network
 from pystack.cli import devices
-from pystack.cli.filters import FILTER_OPTION, filtered
+from pystack.cli.filters import FILTER_OPTION, filtered, needs_write
 from pystack.cli.link import LINK_OPTIONS, chosen
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
@@ -334,8 +334,7 @@ def _probe(settings: Settings, undo: contextlib.ExitStack) -> "tuple[FrameProbe 
     """Return the probe for --write and -v, or None if neither is given."""
     if settings.keylog is not None and settings.write is None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
-    if settings.filter is not None and settings.write is None:
-        raise click.UsageError("--filter needs --write: it chooses the frames of the capture")
+    needs_write(settings.filter, settings.write)
     if settings.write is None and not settings.verbose:
         return None, None
     from pystack.style import Style

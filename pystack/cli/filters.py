@@ -12,6 +12,12 @@ FILTER_OPTION = click.option(
 )
 
 
+def needs_write(expression: str | None, write: str | None) -> None:
+    """Raise UsageError if there is a filter without a capture."""
+    if expression is not None and write is None:
+        raise click.UsageError("--filter needs --write: it chooses the frames of the capture")
+
+
 def filtered(expression: str | None, sink: Callable[..., None], kinds: Any = None) -> Callable[..., None]:
     """Return the sink behind the filter of --filter. UsageError if it cannot be compiled."""
     if expression is None:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from pystack.cli.filters import FILTER_OPTION, filtered
+from pystack.cli.filters import FILTER_OPTION, filtered, needs_write
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -62,14 +62,11 @@ def replay(
     def show(record: FrameRecord) -> None:
         echo(one_line(record.line()), err="-" in (write, series))
 
-    if keylog is not None and write is None:
-        raise click.UsageError("--keylog needs --write: the keys are written into the capture")
-    if filter is not None and write is None:
-        raise click.UsageError("--filter needs --write: it chooses the frames of the capture")
+    _check(write, filter, keylog)
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(filtered(filter, _capture(output(write, undo), keylog)))
+            sinks.append(_capture(output(write, undo), keylog, filter))
         probe = FrameProbe(tee(*sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
@@ -100,8 +97,15 @@ def replay(
     return 0
 
 
-def _capture(file: BinaryIO, keylog: str | None) -> Any:
-    """Return a sink that writes each frame to a pcapng file, with the keys of `keylog` in front of them."""
+def _check(write: str | None, filter: str | None, keylog: str | None) -> None:
+    """Raise UsageError for options of a capture without a capture."""
+    needs_write(filter, write)
+    if keylog is not None and write is None:
+        raise click.UsageError("--keylog needs --write: the keys are written into the capture")
+
+
+def _capture(file: BinaryIO, keylog: str | None, filter: str | None) -> Any:
+    """Return a sink that writes the frames that the filter lets pass to a pcapng file, with the keys of `keylog` in front of them."""
     from pystack.trace.annotate import AnnotatedCapture
     from pystack.trace.keylog import KeyLog
     from pystack.trace.pcapng import PcapngWriter
@@ -109,7 +113,7 @@ def _capture(file: BinaryIO, keylog: str | None) -> Any:
     writer = PcapngWriter(file)
     if keylog is not None:
         writer.secrets(KeyLog(keylog).new())
-    return AnnotatedCapture(writer, hosts=True)
+    return filtered(filter, AnnotatedCapture(writer, hosts=True))
 
 
 def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:

@@ -88,7 +88,7 @@ class Group(TimerOwner):
         return True, {source: True for source in common if source not in including}
 
 
-class Link(TimerOwner):
+class IgmpLink(TimerOwner):
     """IGMP's state of one interface: which version its routers speak, and the answer to a general query."""
 
     def __init__(self, core: Core, iface: Iface) -> None:
@@ -115,11 +115,11 @@ class Link(TimerOwner):
         _send_records(self.core, self.iface, records, "a router asked which groups this host wants", "RFC 3376 5.2")
 
 
-def link_of(core: Core, iface: Iface) -> Link:
+def link_of(core: Core, iface: Iface) -> IgmpLink:
     """Return the state of an interface, and create it if necessary."""
     if iface.igmp is None:
-        iface.igmp = Link(core, iface)
-    found: Link = iface.igmp
+        iface.igmp = IgmpLink(core, iface)
+    found: IgmpLink = iface.igmp
     return found
 
 

@@ -158,7 +158,7 @@ RFC1122 = [
     Mutant("IP-10", "ingress/ipv4.py", "    if pkt.ip_hlen > 20 and not _check_options", "    if pkt.ttl < 2:\n        core.drop('ttl', '', '', '')\n        return\n    if pkt.ip_hlen > 20 and not _check_options"),
     Mutant("IP-11", "sockets/udp.py", "ttl = ep.mcast_ttl if dst.kind == C.DST_MULTICAST else ep.ttl", "ttl = 64"),
     Mutant("IP-12", "sockets/raw.py", "if level == sockopt.IPPROTO_IP and name == sockopt.IP_HDRINCL and not ep.ping:", "if False:"),
-    Mutant("IP-13", "sockets/raw.py", "_enqueue(core, iface, pkt, ep, pkt.frame[pkt.ip_off : pkt.l4_end])", "_enqueue(core, iface, pkt, ep, pkt.frame[pkt.l4_off : pkt.l4_end])"),
+    Mutant("IP-13", "sockets/raw.py", "_enqueue(core, iface, pkt, ep, pkt.ip_off)", "_enqueue(core, iface, pkt, ep, pkt.l4_off)"),
     Mutant("IP-14", "ingress/ipv4.py", "if kind == wire.IPOPT_LSRR or kind == wire.IPOPT_SSRR:", "if kind != wire.IPOPT_RR:"),
     Mutant("IP-15", "ip/source_route.py", "if not core.config.accept_source_route:", "if True:"),
     Mutant("IP-16", "ip/routing.py", "hop = route.gateway if route.gateway != 0 else addr", "hop = addr"),
