@@ -97,6 +97,8 @@ class IgmpLink(TimerOwner):
         #: until when (ns) a router of version 1 or 2 counts as present
         self.v1_until = -1
         self.v2_until = -1
+        #: groups that no socket wants any more, while the report of that is still to be repeated
+        self.leaving: dict[int, Group] = {}
         self.timer = Timer(self, C.T_IGMP_ANSWER)
 
     def subject(self) -> str:
@@ -131,7 +133,9 @@ def join(core: Core, iface: Iface, membership: Any) -> None:
     """Add a socket's membership."""
     group = iface.groups.get(membership.group)
     if group is None:
-        group = iface.groups[membership.group] = Group(core, iface, membership.group)
+        # If the report that this host left is still to be repeated, the new report takes its place.
+        group = link_of(core, iface).leaving.pop(membership.group, None)
+        iface.groups[membership.group] = group = group or Group(core, iface, membership.group)
     group.members.append(membership)
 
 
@@ -144,8 +148,8 @@ def leave(core: Core, iface: Iface, membership: Any) -> None:
         del iface.groups[membership.group]
         why = "this host left the group"
         core.cancel_timer(group.answer_timer, why, "RFC 3376 5.2")
-        if group.repeats == 0:
-            core.cancel_timer(group.change_timer, why, "RFC 3376 5.1")
+        if group.change_timer.armed():
+            link_of(core, iface).leaving[membership.group] = group
 
 
 def update(core: Core, iface: Iface, addr: int) -> None:
@@ -208,6 +212,9 @@ def _send_change(core: Core, group: Group, why: str, rfc: str) -> None:
     if group.repeats > 0:
         again = "the report is repeated after a random time"
         core.set_timer(group.change_timer, core.now + core.rng.below(interval) + 1, again, "RFC 3376 5.1")
+        return
+    core.cancel_timer(group.change_timer, "there is nothing to repeat", "RFC 3376 5.1")
+    link_of(core, group.iface).leaving.pop(group.addr, None)
 
 
 def _answer(core: Core, group: Group) -> None:

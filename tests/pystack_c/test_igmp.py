@@ -98,6 +98,19 @@ def test_a_change_is_reported_at_once_and_again():
     assert not peer.iface.groups and told(peer.run(60)) == []
 
 
+def test_a_group_that_is_joined_again_is_not_left_by_a_late_report():
+    peer = Peer()
+    ep = socket_of(peer)
+    join(peer, ep, GROUP)
+    leave(peer, ep, GROUP)
+    join(peer, ep, GROUP)
+    assert [one[0][0] for one in told(fresh(peer))] == [TO_EX, TO_IN, TO_EX]
+    assert told(peer.run(30)) == [[(TO_EX, GROUP, [])]]
+    leave(peer, ep, GROUP)
+    assert list(peer.iface.igmp.leaving) and told(peer.run(30)) == [[(TO_IN, GROUP, [])]]
+    assert not peer.iface.igmp.leaving and not peer.iface.groups
+
+
 def test_the_robustness_variable_is_a_setting():
     peer = Peer(igmp_qrv=4)
     join(peer, socket_of(peer), GROUP)
