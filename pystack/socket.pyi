@@ -2,3 +2,33 @@ from socket import *  # noqa: F403
 from socket import SO_REUSEADDR as SO_REUSEADDR
 from socket import SOL_SOCKET as SOL_SOCKET
 from socket import socket as socket
+
+# what CPython (or an older one) does not name: pystack.sockets.sockopt.NAMES
+IP_PKTINFO: int
+IP_MTU_DISCOVER: int
+IP_RECVERR: int
+IP_RECVTTL: int
+IP_MTU: int
+IP_FREEBIND: int
+IP_ORIGDSTADDR: int
+IP_RECVORIGDSTADDR: int
+IP_UNBLOCK_SOURCE: int
+IP_BLOCK_SOURCE: int
+IP_ADD_SOURCE_MEMBERSHIP: int
+IP_DROP_SOURCE_MEMBERSHIP: int
+IP_MULTICAST_ALL: int
+IP_PMTUDISC_DONT: int
+IP_PMTUDISC_WANT: int
+IP_PMTUDISC_DO: int
+IP_PMTUDISC_PROBE: int
+IP_PMTUDISC_INTERFACE: int
+IP_PMTUDISC_OMIT: int
+SO_ATTACH_FILTER: int
+SO_DETACH_FILTER: int
+SO_LOCK_FILTER: int
+SO_TIMESTAMP: int
+SO_TIMESTAMPNS: int
+SCM_TIMESTAMP: int
+SCM_TIMESTAMPNS: int
+SO_EE_ORIGIN_LOCAL: int
+SO_EE_ORIGIN_ICMP: int

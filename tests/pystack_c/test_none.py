@@ -48,6 +48,7 @@ def api():
         yield opener, (0,) if module is udp else (89, 0)
         for name, args in {
             "bind": (0, 80, 0), "connect": (1, 80, 0), "sendto": (b"x", 1, 80, 0, 0), "recvfrom": (0, 0),
+            "sendmsg": (b"x", 1, 80, 0, (None,) * 5, 0),
             "shutdown": (1, 0), "close": (0,), "setsockopt": (0, 1, 1, 0), "getsockopt": (0, 1, 0),
         }.items():  # fmt: skip
             yield getattr(module, name), args

@@ -16,6 +16,7 @@ from pystack_c.base.fifo import Fifo
 from pystack_c.base.siphash import SipHash
 from pystack_c.base.timer import Timer, TimerQueue
 from pystack_c.counters import Counters
+from pystack_c.filter.cbpf import Program
 from pystack_c.packet import Packet, Transmit
 from pystack_c.route import RouteTable
 from pystack_c.services.base import DatagramService, Service, StreamService
@@ -57,7 +58,7 @@ def samples() -> dict[str, Any]:
     made += [RouteTable(), stack.udp, SipHash(bytes(16)), Piece(b"", 0, 0), Datagram(b"", 0, 0, 0, iface, 0, 0)]
     made += [create(name) for name in ("reno", "cubic", "bbr", "tahoe", "fixed(4)")]
     made += [CongestionControl(), *(kind(1) for kind in (StreamService, Hello, Echo, Discard, Chargen))]
-    made += [Session(StreamService(1), tcb, 0)]
+    made += [Session(StreamService(1), tcb, 0), Program(b"\x06" + bytes(7))]
     made += [kind() for kind in (Service, DatagramService, EchoDatagram, DiscardDatagram, ChargenDatagram)]
     found = {type(thing).__name__: thing for thing in made}
     found |= {"Core": stack, "Endpoint": tcb, "DatagramSocket": udp, "TimerOwner": tcb, "TcpTables": stack.tcp}
