@@ -434,3 +434,11 @@ def test_without_greenlet_the_error_names_the_extra(monkeypatch):
         return await asyncio.to_thread(socket.gethostname)
 
     assert net.run({a: main}) == {a: "server"}
+
+
+def test_a_program_that_was_ended_before_it_began_never_begins():
+    net, a, b = pair()
+    began = []
+    net.run({a: lambda: None}, background={b: lambda: began.append(1)})
+    net.run({a: lambda: time.sleep(1)})
+    assert began == []
