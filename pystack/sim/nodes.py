@@ -9,7 +9,7 @@ from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
 from pystack.sim.scheduler import SimError
 from pystack.sim.virtual import VirtualHost
-from pystack.sockets.resolve import Names, text
+from pystack.sockets.resolve import text
 from pystack.trace.pcapng import INBOUND, OUTBOUND
 from pystack_c.link.fdb import ForwardingTable
 from pystack_c.packet import Transmit
@@ -62,7 +62,7 @@ class SimHost(VirtualHost):
 
     def __init__(self, net: "Network", stack: Any, offload: bool = False):
         super().__init__(net, stack)
-        self.names = Names(hook=net.lookup)
+        self.names = net.names.of(self)
         self.offload = offload
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
@@ -220,6 +220,8 @@ class SimHost(VirtualHost):
         self.stack = self.net.make_stack(seed, old.config, self.name)
         if self.recorder is not None and self.net.recorder is not None:
             self.recorder = self.net.recorder.host(f"{self.name}-boot{self.boots}", seed, old.config)
+        if self.names is not None and self.names.dns is not None:
+            self.names.dns.forget()
         self._off = False
         self._wake_at = -1
         self._by_iface.clear()
