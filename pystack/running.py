@@ -17,7 +17,7 @@ from pystack import dns as _dns
 from pystack.kernel import netns as ns
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.realtime import RealtimeHost, check_free
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.sockets import current as _current
 from pystack.sockets.resolve import Names
@@ -74,6 +74,8 @@ def patch(stack: "Running | None" = None) -> Iterator[None]:
     from pystack.patching import live
 
     assert aio
+    if not isinstance(stack, Running | None):
+        raise TypeError(f"patch() takes the stack that up() returned, or nothing for the default stack, not {stack!r}")
     with live(None if stack is None else stack.host):
         yield
 
@@ -308,6 +310,7 @@ def _card(
 ) -> Device | None:
     """Return the device that the host serves: `device` in its wrappers. `undo` closes it."""
     if device is not None:
+        check_free(device)  # before `undo` knows it, so that the other stack keeps it
         undo.callback(device.close)
         if link is not None:
             from pystack.sim.fault import faulty  # most stacks have no link, and start faster without it
