@@ -20,6 +20,8 @@ COLLECT_TIME = 10_000_000_000
 COLLECT_STEPS = 1_000_000
 #: steps in one instant of virtual time after which the run is taken for one in which time never passes
 STEPS = 1_000_000
+#: how often code may read the clock in one instant (`Hub.spin`); a try of a socket counts ten times
+SPINS = 10_000_000
 #: random.Random before any replacement
 _Random = random.Random
 
@@ -58,6 +60,8 @@ class Hub:
         self.loops: list[Any] = []
         #: the programs are being ended: a wait raises GreenletExit
         self.ending = False
+        #: why the programs are being interrupted (sim/watchdog.py), or ""
+        self.reason = ""
         self._serial = 1
         self._entropy: random.Random | None = None
         #: the state of the module random's generator, between two runs
@@ -70,6 +74,9 @@ class Hub:
         #: the time of the last event, and the number of steps before the first event of that time
         self._instant = -1
         self._instant_began = 0
+        #: the number of steps at the last `spin`, and how many there were since that step
+        self._spun_at = -1
+        self._spins = 0
 
     def serial(self) -> int:
         """The next number of this network. In each run, the same object gets the same number."""
@@ -131,6 +138,23 @@ class Hub:
                 self._collect(time)
             net.step()
         return True
+
+    def spin(self, what: str, weight: int = 1) -> None:
+        """Note that code looks whether something has happened, instead of waiting for it. SimError if it does nothing else."""
+        if self.net.steps != self._spun_at:
+            self._spun_at = self.net.steps
+            self._spins = 0
+        self._spins += weight
+        if self._spins > SPINS:
+            self._spins = 0
+            name = (
+                "code"
+                if self.running is None
+                else f"the program {self.running.name!r} on host {self.running.host.name!r}"
+            )
+            raise SimError(
+                f"{name} {what} again and again at {self.net.now / 1e9:.6f} s: time cannot pass while code never waits; let it sleep"
+            )
 
     def check_limit(self, time: int) -> None:
         """Raise SimError if virtual time would pass the limit."""
