@@ -6,6 +6,7 @@ parked until the hub resumes it, or the code that drives the network. For the la
 
 import gc
 import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,9 @@ COLLECT_STEPS = 1_000_000
 STEPS = 1_000_000
 #: how often code may read the clock in one instant (`Hub.spin`); a try of a socket counts ten times
 SPINS = 10_000_000
-#: random.Random before any replacement
+#: before any replacement
 _Random = random.Random
+_monotonic_ns, _sleep = time.monotonic_ns, time.sleep
 
 
 class Signal:
@@ -43,6 +45,25 @@ class Signal:
                 self.resume()
 
 
+class RealPace:
+    """Lets each event happen when its time has come on the real clock, too. A network that has much to do falls behind.
+
+    late  the most ns by which it fell behind
+    """
+
+    def __init__(self, now: int):
+        self._offset = _monotonic_ns() - now
+        self.late = 0
+
+    def wait(self, time: int) -> None:
+        """Sleep, in real time, until virtual time `time`."""
+        left = time + self._offset - _monotonic_ns()
+        if left > 0:
+            _sleep(left / 1e9)
+        else:
+            self.late = max(self.late, -left)
+
+
 class Hub:
     """The waits and programs of one network.
 
@@ -60,6 +81,8 @@ class Hub:
         self.loops: list[Any] = []
         #: the programs are being ended: a wait raises GreenletExit
         self.ending = False
+        #: makes virtual time pass as real time does, or None: at once
+        self.pace: RealPace | None = None
         #: why the programs are being interrupted (sim/watchdog.py), or ""
         self.reason = ""
         self._serial = 1
@@ -120,6 +143,8 @@ class Hub:
             if deadline is not None and (time is None or time > deadline):
                 if deadline > net.now:
                     self.check_limit(deadline)
+                    if self.pace is not None:
+                        self.pace.wait(deadline)
                     net.now = deadline
                 return False
             if time is None:
@@ -130,6 +155,8 @@ class Hub:
                 self._instant = time
                 self._instant_began = net.steps
                 self.check_limit(time)
+                if self.pace is not None:
+                    self.pace.wait(time)
             elif net.steps - self._instant_began > STEPS:
                 raise SimError(
                     f"{STEPS} steps at {net.now / 1e9:.6f} s: time cannot pass while programs never wait\n{self.report()}"

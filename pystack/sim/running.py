@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import Any
 
 from pystack.sim import blocking, threads
-from pystack.sim.hub import Signal
+from pystack.sim.hub import RealPace, Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
 from pystack.sim.session import LIMIT, session
@@ -31,6 +31,7 @@ def run(
     background: "Mapping[Any, Program | list[Program]] | None" = None,
     limit: int | None = None,
     schedule: object = None,
+    real_time: bool = False,
 ) -> dict[Any, Any]:
     """Run programs until all have ended, with the threads that they started, daemons excepted. Returns what they returned, by the keys of `programs` (a list for a list).
 
@@ -38,6 +39,7 @@ def run(
     background  the same, of programs that are ended when the others have ended (servers)
     limit       the virtual time (ns) at which the run is an error; by default a day from now
     schedule    a seed by which the order of ready tasks is shuffled; the same seed, the same order
+    real_time   whether virtual time passes as slowly as real time, so that a user can watch the programs
 
     An exception in a program ends the run and is raised. SimDeadlock: nothing can ever happen again. SimError: the limit is reached.
     """
@@ -54,6 +56,7 @@ def run(
     chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
     before = hub.limit
     hub.limit = net.now + LIMIT if limit is None else limit
+    hub.pace = RealPace(net.now) if real_time else None
     with session(net):
         try:
             if any(one.is_async for one in chosen):
@@ -64,7 +67,7 @@ def run(
                 if not _over(chosen):
                     hub.park(signal, None)
         finally:
-            hub.limit = before
+            hub.limit, hub.pace = before, None
             for one in chosen:
                 one.ended = _nothing
             _end(hub)

@@ -185,6 +185,14 @@ def end_executors(programs: list[Any]) -> None:
             executor.shutdown(wait=False)
 
 
+def join_own() -> None:
+    """Wait for the threads of the running program, daemons excepted, as the interpreter does at its end."""
+    mine = owner.get()
+    end_executors(mine.threads)
+    while mine.threads:
+        mine.threads[0].thread.join()
+
+
 def _join(thread: Any, timeout: float | None = None) -> None:
     program = getattr(thread, "_pystack_program", None)
     if program is None:
