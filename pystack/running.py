@@ -8,15 +8,16 @@ import socket as _std
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
+from pystack import dns as _dns
 from pystack.kernel import netns as ns
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
-from pystack.runtime.realtime import RealtimeHost
+from pystack.runtime.realtime import RealtimeHost, check_free
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.sockets import current as _current
 from pystack.sockets.resolve import Names
@@ -26,6 +27,9 @@ from pystack_c.stack import Stack
 
 if TYPE_CHECKING:
     from pystack.stepper.live import StepGate
+
+#: the names that are given to a stack (`up(hosts=...)`)
+Hosts = Names | Mapping[str, str | Sequence[str]] | str | None
 
 
 def socket_class(host: RealtimeHost | None) -> Any:
@@ -70,6 +74,8 @@ def patch(stack: "Running | None" = None) -> Iterator[None]:
     from pystack.patching import live
 
     assert aio
+    if not isinstance(stack, Running | None):
+        raise TypeError(f"patch() takes the stack that up() returned, or nothing for the default stack, not {stack!r}")
     with live(None if stack is None else stack.host):
         yield
 
@@ -245,7 +251,9 @@ def up(
     name: str = "pystack",
     probe: Any = None,
     recorder: "Callable[[Stack], Any] | None" = None,
-    names: "Names | dict[str, list[str]] | str | None" = None,
+    hosts: Hosts = None,
+    dns: "_dns.Servers | None" = None,
+    search: Sequence[str] = (),
     control: bool = False,
     default: bool = True,
     gate: "StepGate | None" = None,
@@ -253,19 +261,17 @@ def up(
     """Bring a stack up on a TAP device and serve it. Returns as soon as the stack answers.
 
     tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
-    address       the stack's own address with its prefix length
-    gateway       the default gateway, or None for no default route
+    address, gateway  the stack's own address with its prefix length; the default gateway, or None for no default route
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
     host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
     busy_poll     microseconds: the stack polls its device before a shorter sleep (see runtime/sleep.py); 0: never
     device        a device to use instead of a TAP; `wrap` puts a wrapper around the device (capture, faults)
     link          a bad link in front of the device, without offload: "lte", or {"delay": "50ms", "loss": 0.01} (see sim/live.py)
-    config        a Config, a dict of settings, or a profile's name
-    seed          the seed of the stack's random generator; None: from os.urandom
-    probe         receives every event of the core
-    recorder      a function that gets the stack, and returns a recorder of everything that enters it
-    names         the names that sockets know: Names, a dict name -> addresses, or the path of a hosts file
+    config, seed  a Config, a dict of settings, or a profile's name; the seed of the stack's random generator (None: from os.urandom)
+    probe, recorder  the receiver of every event of the core; a function that gets the stack and returns a recorder of what enters it
+    hosts         the names that sockets know: a dict name -> address or addresses, or the path of a file such as /etc/hosts
+    dns, search   DNS servers for other names: addresses, a file such as /etc/resolv.conf, or dns.DnsSettings; and domains for short names
     control, default  whether to serve a control socket under `name`; whether new sockets of `pystack.socket` belong to this stack
     gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
@@ -279,7 +285,7 @@ def up(
             device = _tap(tap, side, gate is not None, plain, mode=mode, netns=space, mtu=mtu, mac=mac)
         stack = _stack(seed, config, name, probe)
         card = _card(stack, device, link, wrap, gate, undo)
-        host = _host(stack, recorder, _names(names), gate, busy_poll, undo)
+        host = _host(stack, recorder, (hosts, dns, search), gate, busy_poll, undo)
         iface = None if card is None else _attach(host, card, own, gateway)
         running = Running(host, card, iface, space, space is not netns)
         running._start(control, default)
@@ -304,6 +310,7 @@ def _card(
 ) -> Device | None:
     """Return the device that the host serves: `device` in its wrappers. `undo` closes it."""
     if device is not None:
+        check_free(device)  # before `undo` knows it, so that the other stack keeps it
         undo.callback(device.close)
         if link is not None:
             from pystack.sim.fault import faulty  # most stacks have no link, and start faster without it
@@ -321,16 +328,20 @@ def _card(
 def _host(
     stack: Stack,
     recorder: "Callable[[Stack], Any] | None",
-    names: Names,
+    names: "tuple[Hosts, _dns.Servers | None, Sequence[str]]",
     gate: "StepGate | None",
     busy_poll: int,
     undo: contextlib.ExitStack,
 ) -> RealtimeHost:
     """Return the host that drives the stack. `undo` closes it."""
+    known, servers = _names(names[0]), _servers(*names[1:])
     clock = None if gate is None else gate.clock
-    host = RealtimeHost(stack, None if recorder is None else recorder(stack), clock, names)
+    host = RealtimeHost(stack, None if recorder is None else recorder(stack), clock)
     host.gate = gate
     undo.callback(host.close)
+    host.names = known.of(host)
+    if servers is not None:
+        _dns.use(host, servers)
     host.set_busy_poll(busy_poll)
     return host
 
@@ -422,9 +433,19 @@ def _config(config: "Config | dict[str, Any] | str | None") -> Config | None:
     return Config().update(config)
 
 
-def _names(names: "Names | dict[str, list[str]] | str | None") -> Names:
-    if isinstance(names, Names):
-        return names
-    if isinstance(names, str):
-        return Names.read(names)
-    return Names(names)
+def _names(hosts: Hosts) -> Names:
+    if isinstance(hosts, Names):
+        return hosts
+    if isinstance(hosts, str):
+        return Names.read(hosts)
+    return Names(hosts)
+
+
+def _servers(dns: "_dns.Servers | None", search: Sequence[str]) -> "_dns.DnsSettings | None":
+    """Return the settings of the resolver, or None without one. DnsMissing: dnspython is not installed."""
+    if dns is None:
+        if search:
+            raise ValueError("search domains are for DNS: name a server (dns=...), too")
+        return None
+    _dns.need_dnspython()
+    return _dns.settings_of(dns, search)

@@ -190,6 +190,6 @@ NS_PER_MS = 1_000_000
 # arithmetic with it slow. This constant is a C number.
 M32 = 0xFFFFFFFF
 
-# 1 in const.pxd. It distinguishes a compiled module from the same
-# source uncompiled, at no cost (only wire/checksum.py uses it).
+# 1 in const.pxd. It distinguishes a compiled module from the same source uncompiled, at no cost. A module
+# that is never compiled sees 0 on both builds, and asks pystack.compiled() instead.
 COMPILED = 0

@@ -45,6 +45,7 @@ ORDER = {
         [".style", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],
+        ["dns"],
         [".socket"],
         [".tls"],
         [".patching"],

@@ -24,7 +24,7 @@ die() { say "$*"; exit 2; }
 # "command:package" pairs; a package is installed only if its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
-    nmap:nmap wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium)
+    nmap:nmap wrk:wrk valgrind:valgrind dnsmasq:dnsmasq-base node:nodejs npm:npm chromium:chromium)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
 bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)

@@ -15,6 +15,7 @@ from pystack.addresses import parse_addr, parse_network
 from pystack.cli import devices
 from pystack.cli.filters import FILTER_OPTION, filtered, needs_write
 from pystack.cli.link import LINK_OPTIONS, chosen
+from pystack.cli.names import NAME_OPTIONS, dns_settings, known_names
 from pystack.runtime import forked
 from pystack.runtime.sleep import BUSY_POLL
 from pystack.style import echo
@@ -51,6 +52,10 @@ class Settings:
     busy_poll: int = BUSY_POLL
     profile: str = "linux"
     set: tuple[str, ...] = ()
+    hosts: str | None = None
+    host_entry: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
     name: str = "pystack"
     seed: int | None = None
     write: str | None = None
@@ -108,6 +113,7 @@ _OPTIONS = [
     click.option(
         "--set", multiple=True, metavar="NAME=VALUE", help="Change a setting, such as tcp_nagle=false; repeatable."
     ),
+    *NAME_OPTIONS,
     click.option("--name", default="pystack", show_default=True, help="Name of the host, and of its control socket."),
     click.option("--seed", type=int, help="Seed of the stack's random generator; random by default."),
     click.option(
@@ -246,6 +252,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
     config = make_config(settings)
     routes = [parse_route(text) for text in settings.route]
     mac = parse_mac(settings.mac) if settings.mac is not None else None
+    names, dns = known_names(settings.hosts, settings.host_entry), dns_settings(settings.dns, settings.search)
     if not settings.address:
         raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24")
     from pystack.kernel.netns import Namespace
@@ -278,6 +285,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             name=settings.name,
             probe=probe,
             recorder=_recorder(settings, undo),
+            hosts=names,
+            dns=dns,
             control=control,
             gate=gate,
         )

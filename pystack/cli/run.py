@@ -200,7 +200,7 @@ def join_threads() -> None:
 
 
 @contextlib.contextmanager
-def to_the_end() -> Iterator[None]:
+def to_the_end(join: Callable[[], None] = join_threads) -> Iterator[None]:
     """At the end of the block do what the interpreter does at its end, because the stack ends earlier than the interpreter.
 
     That is to wait for threads, unless there was an exception, and to call what the program has registered with atexit.
@@ -219,7 +219,7 @@ def to_the_end() -> Iterator[None]:
     atexit.register, atexit.unregister = register, unregister  # type: ignore[assignment]
     try:
         yield
-        join_threads()
+        join()
     finally:
         while calls:
             function, args, kwargs = calls.pop()
@@ -230,15 +230,71 @@ def to_the_end() -> Iterator[None]:
         atexit.register, atexit.unregister = before
 
 
+#: the options of a stack that --sim and --net use, too
+USED_IN_NETWORKS = ("seed", "write")
+
+
+def in_network(
+    settings: Settings,
+    sim: str | None,
+    real: str | None,
+    host: str | None,
+    function: Callable[[], Any],
+    argv: list[str],
+) -> int:
+    """Run the program on a host of the network of a file, beside the file's programs. Returns its exit status."""
+    from pystack.cli.net import open_file, running
+    from pystack.sim.netfile import NetworkFileError
+    from pystack.sim.threads import join_own
+
+    path = sim if sim is not None else real
+    if path is None or (sim is not None and real is not None):
+        raise click.UsageError("give either --sim or --net")
+    default = Settings()
+    for name in Settings.__dataclass_fields__:
+        if name not in USED_IN_NETWORKS and getattr(settings, name) != getattr(default, name):
+            option = name.replace("_", "-")
+            raise click.UsageError(
+                f"--{option} is for a stack of its own: with --sim and --net, the file describes the hosts"
+            )
+    file = open_file(path, settings.seed)
+    try:
+        node = file.free_host() if host is None else host
+        file.check_host(node, "--host")
+    except NetworkFileError as error:
+        raise click.UsageError(str(error)) from None
+    status = [0]
+
+    def program() -> None:
+        with to_the_end(join_own):
+            status[0] = run_program(function, argv)
+
+    program.__name__ = os.path.basename(argv[0]) or "program"
+    file.programs.setdefault(node, []).append(program)
+    with running(file, settings.write):
+        file.run(real_time=real is not None)
+    return status[0]
+
+
 @click.command(epilog=EXAMPLES, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option(
+    "--sim", metavar="FILE", help="Run the program on a host of the simulated network of this file, in virtual time."
+)
+@click.option("--net", "net_file", metavar="FILE", help="The same as --sim, but time passes as in reality.")
+@click.option(
+    "--host", metavar="NODE", help="The program's host with --sim or --net; by default the only one without a program."
+)
 @stack_options
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARGUMENTS]...")
-def run(settings: Settings, program: tuple[str, ...]) -> int:
+def run(settings: Settings, program: tuple[str, ...], sim: str | None, net_file: str | None, host: str | None) -> int:
     """Run a Python program on a stack of its own, unchanged.
 
     PROGRAM is what you would type without `pystack run --`: a file, `python FILE`, `python -m MODULE`, `python -c CODE` (with or without the word python), or the command of an
     installed package such as uvicorn. It runs in this process and with this Python. Its sockets for IPv4 are the stack's, those for IPv6 raise
     an error, and Unix sockets are the kernel's. The stack lives as long as the program, and the exit status is the program's.
+
+    With --sim or --net, the program runs on a host of a simulated network, beside the programs of the file (see `pystack net`). Of the other
+    options, --seed and --write are used then. The network has no connection to the world outside.
 
     The options are those of `pystack up`. With --write, the TLS keys that the program writes to SSLKEYLOGFILE go into the capture. A process that the program starts uses the kernel's sockets.
     """
@@ -248,6 +304,10 @@ def run(settings: Settings, program: tuple[str, ...]) -> int:
         raise click.UsageError("--write -: standard output is the program's; name a file")
     share_keys(settings)
     function, argv = find_program(program)
+    if sim is not None or net_file is not None:
+        return in_network(settings, sim, net_file, host, function, argv)
+    if host is not None:
+        raise click.UsageError("--host needs --sim or --net: it names a host of their network")
     with bring_up(settings, control=True) as running:
         with patch(running), to_the_end():
             status = run_program(function, argv)

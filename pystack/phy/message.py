@@ -1,9 +1,10 @@
 """The common part of devices on a socket of the kernel that keeps message boundaries: one Ethernet frame is one message."""
 
 import errno
+import select
 
 # The class of the standard library may be replaced by the stack's own (pystack.patch).
-from _socket import AF_UNIX, MSG_NOSIGNAL, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET
+from _socket import AF_UNIX, MSG_NOSIGNAL, MSG_PEEK, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET
 from _socket import socket as KernelSocket
 from typing import Self
 
@@ -21,6 +22,20 @@ BUFFER = 1 << 20
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 #: errors of a send that mean that nobody is at the other end
 _GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+
+
+def ended(sock: KernelSocket) -> bool:
+    """Whether a SOCK_SEQPACKET socket that has received nothing is at its end. Otherwise the message was empty."""
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLRDHUP)
+    if not poll.poll(0):
+        return False
+    try:
+        return not sock.recv(1, MSG_PEEK)  # the other end is closed, but there may be messages from before
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class MessageDevice:
@@ -112,7 +127,6 @@ class SocketDevice(MessageDevice):
     """A device on one connected socket, which it owns from now on.
 
     At the end of a SOCK_SEQPACKET connection `recv` raises ConnectionResetError, because such a cable cannot come back.
-    An empty message looks the same.
     """
 
     def __init__(self, sock: KernelSocket, name: str = "link0", *, mtu: int = 1500, mac: int | None = None):
@@ -136,7 +150,7 @@ class SocketDevice(MessageDevice):
             if exc.errno in (errno.ECONNRESET, errno.ECONNREFUSED) and not self._ends:
                 return None
             raise
-        if not frame and self._ends:
+        if not frame and self._ends and ended(self._sock):
             raise ConnectionResetError(errno.ECONNRESET, f"the other end of {self.name} is closed")
         return frame
 

@@ -15,14 +15,15 @@ from _socket import AF_UNIX, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET, 
 from _socket import socket as KernelSocket
 from collections.abc import Iterator
 
-from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, from_fd
+from pystack.phy.message import BUFFER, MessageDevice, SocketDevice, ended, from_fd
 
 __all__ = ["SocketDevice", "UnixDevice", "from_fd", "pair"]
 
 #: the most bytes in the path of a UNIX socket (unix(7))
 _LONGEST = 107
-#: errors of an accept that may pass
-_LATER = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: errors of an accept that may pass, and those for which the connection goes on waiting, so that the door stays readable
+_LATER = (errno.EAGAIN, errno.ECONNABORTED)
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def pair(*, mtu: int = 1500, names: tuple[str, str] = ("link0", "link1")) -> tuple[SocketDevice, SocketDevice]:
@@ -80,6 +81,9 @@ class UnixDevice(MessageDevice):
             self._door.close()
             raise
         self._ready.register(self._door.fileno(), select.EPOLLIN)
+        #: a descriptor that is given up to refuse a connection for which there is none, or -1
+        self._spare = _spare()
+        self._deaf = False
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while a frame waits, or -1 if the device is closed."""
@@ -90,9 +94,9 @@ class UnixDevice(MessageDevice):
             if self._in is not None:
                 try:
                     frame = self._in.recv(self._size + 1)
-                    if frame:
+                    if frame or not ended(self._in):
                         return frame
-                    self._hang_up()  # the end, or an empty message, which looks the same
+                    self._hang_up()
                 except BlockingIOError:
                     pass
                 except ConnectionResetError:
@@ -106,14 +110,42 @@ class UnixDevice(MessageDevice):
         try:
             fd, _ = self._door._accept()  # type: ignore[attr-defined]
         except OSError as exc:
-            if exc.errno in _LATER:
-                return False
-            raise
+            if exc.errno in _FULL:
+                self._refuse()
+            elif exc.errno not in _LATER:
+                raise
+            return False
+        if self._spare < 0:
+            self._listen_again()
         self._hang_up()
         self._in = KernelSocket(fileno=fd)
         self._in.setblocking(False)
         self._ready.register(fd, select.EPOLLIN)
         return True
+
+    def _refuse(self) -> None:
+        """Refuse a connection, because this process has no descriptor left. The other end connects again for its next frame.
+
+        If even the spare descriptor is gone, new connections wait until this end sends.
+        """
+        if self._spare >= 0:
+            os.close(self._spare)
+            try:
+                fd, _ = self._door._accept()  # type: ignore[attr-defined]
+                os.close(fd)
+            except OSError:
+                pass
+            self._spare = _spare()
+        elif not self._deaf:
+            self._ready.unregister(self._door.fileno())
+            self._deaf = True
+
+    def _listen_again(self) -> None:
+        """End what `_refuse` has begun, if there are descriptors."""
+        self._spare = _spare()
+        if self._spare >= 0 and self._deaf:
+            self._ready.register(self._door.fileno(), select.EPOLLIN)
+            self._deaf = False
 
     def _hang_up(self) -> None:
         if self._in is not None:
@@ -124,6 +156,8 @@ class UnixDevice(MessageDevice):
     def _cable(self) -> KernelSocket | None:
         if self._door.fileno() < 0:
             raise OSError(errno.EBADF, f"{self.name} is closed")
+        if self._spare < 0:
+            self._listen_again()
         if self._out is None:
             sock = None
             try:
@@ -160,6 +194,8 @@ class UnixDevice(MessageDevice):
                 pass
         self._ready.close()
         self._door.close()
+        if self._spare >= 0:
+            os.close(self._spare)
         for sock in (self._in, self._out):
             if sock is not None:
                 sock.close()
@@ -167,6 +203,14 @@ class UnixDevice(MessageDevice):
 
     def __repr__(self) -> str:
         return f"<UnixDevice {self.name} {self.path} to {self.peer} mtu {self.mtu} fd {self.fileno()}>"
+
+
+def _spare() -> int:
+    """A descriptor that is not used, or -1 if there is none left."""
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def _listen(path: str) -> KernelSocket:

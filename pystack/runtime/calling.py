@@ -361,7 +361,11 @@ class CallingHost(SocketHost):
             import logging  # slow to import, and seldom needed
 
             log = logging.getLogger("pystack.runtime")  # object
-            log.critical("the stack %s stopped: %r", self.name, exc, exc_info=exc)
+            if isinstance(exc, OSError):  # a device's; it says what happened, and our calls do not help
+                gone = exc.errno in (errno.EBADFD, errno.ENODEV, errno.ENXIO)  # object
+                log.critical("the stack %s stopped: %s", self.name, "its device was deleted" if gone else exc)
+            else:
+                log.critical("the stack %s stopped: %r", self.name, exc, exc_info=exc)
             error = OSError(errno.ENETDOWN, f"the stack {self.name!r} stopped: {type(exc).__name__}: {exc}")
             error.__cause__ = exc
             self.stop(error)

@@ -66,7 +66,8 @@ class RealtimeHost(ServingHost):
     # -- setting up --------------------------------------------------------------------------------------------
 
     def attach(self, device: Device) -> Any:
-        """Make `device` an interface of the stack, and serve it. Returns the Iface."""
+        """Make `device` an interface of the stack, and serve it. Returns the Iface. ValueError: another stack uses it."""
+        check_free(device)
         iface = self.setup(
             "add_iface", device.name, device.kind, device.mac, device.mtu, device.tx_csum, device.gso_max
         )
@@ -236,6 +237,22 @@ class RealtimeHost(ServingHost):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def check_free(device: Any) -> None:
+    """Raise ValueError if a stack already uses this device, or one that it wraps, because each would get a part of the frames."""
+    wanted = _inner(device)
+    for host in list(_hosts):
+        for port in host.ports if host.error is None else ():
+            if _inner(port.device) is wanted:
+                raise ValueError(f"the stack {host.name!r} already uses the device {device.name}")
+
+
+def _inner(device: Any) -> Any:
+    """The device inside wrappers."""
+    while (found := getattr(device, "device", None)) is not None:
+        device = found
+    return device
 
 
 _hosts: "weakref.WeakSet[RealtimeHost]" = weakref.WeakSet()

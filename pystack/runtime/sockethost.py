@@ -79,6 +79,9 @@ class SocketHost(Host):
         """A number, not 0, that tells callers apart which may wait at the same time: threads, or programs in virtual time."""
         raise NotImplementedError
 
+    def polled(self) -> None:  # python
+        """Note that a socket that must not wait was not ready. In virtual time, code that only tries again lets no time pass."""
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self, seconds: float | None) -> int | None:

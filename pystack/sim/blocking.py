@@ -61,13 +61,23 @@ def _with_seconds(original: Callable[..., Any]) -> Callable[..., Any]:
     return either(original, lambda host, seconds=None: original(_of_day(host) if seconds is None else seconds))
 
 
+def _clock(original: Callable[..., Any], read: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A clock that notices code which reads it again and again until a time has come."""
+
+    def virtual(host: Any) -> Any:
+        host.net.hub.spin("reads the clock")
+        return read(host)
+
+    return either(original, virtual)
+
+
 _TIME = {
-    "time": either(time.time, _of_day),
-    "time_ns": either(time.time_ns, _day_ns),
-    "monotonic": either(time.monotonic, lambda host: host.net.now / 1e9),
-    "monotonic_ns": either(time.monotonic_ns, lambda host: host.net.now),
-    "perf_counter": either(time.perf_counter, lambda host: host.net.now / 1e9),
-    "perf_counter_ns": either(time.perf_counter_ns, lambda host: host.net.now),
+    "time": _clock(time.time, _of_day),
+    "time_ns": _clock(time.time_ns, _day_ns),
+    "monotonic": _clock(time.monotonic, lambda host: host.net.now / 1e9),
+    "monotonic_ns": _clock(time.monotonic_ns, lambda host: host.net.now),
+    "perf_counter": _clock(time.perf_counter, lambda host: host.net.now / 1e9),
+    "perf_counter_ns": _clock(time.perf_counter_ns, lambda host: host.net.now),
     "sleep": either(time.sleep, _sleep),
     "gmtime": _with_seconds(time.gmtime),
     "localtime": _with_seconds(time.localtime),

@@ -83,7 +83,7 @@ class Green:
 
     def switch(self) -> None:
         """Run the program until it waits. Only the code that steps the network calls this."""
-        if not self.greenlet.dead:
+        if not self.done:  # it may have been ended before it began
             self._enter(self.greenlet.switch)
 
     def kill(self) -> None:

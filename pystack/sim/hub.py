@@ -6,6 +6,7 @@ parked until the hub resumes it, or the code that drives the network. For the la
 
 import gc
 import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,11 @@ COLLECT_TIME = 10_000_000_000
 COLLECT_STEPS = 1_000_000
 #: steps in one instant of virtual time after which the run is taken for one in which time never passes
 STEPS = 1_000_000
-#: random.Random before any replacement
+#: how often code may read the clock in one instant (`Hub.spin`); a try of a socket counts ten times
+SPINS = 10_000_000
+#: before any replacement
 _Random = random.Random
+_monotonic_ns, _sleep = time.monotonic_ns, time.sleep
 
 
 class Signal:
@@ -41,6 +45,25 @@ class Signal:
                 self.resume()
 
 
+class RealPace:
+    """Lets each event happen when its time has come on the real clock, too. A network that has much to do falls behind.
+
+    late  the most ns by which it fell behind
+    """
+
+    def __init__(self, now: int):
+        self._offset = _monotonic_ns() - now
+        self.late = 0
+
+    def wait(self, time: int) -> None:
+        """Sleep, in real time, until virtual time `time`."""
+        left = time + self._offset - _monotonic_ns()
+        if left > 0:
+            _sleep(left / 1e9)
+        else:
+            self.late = max(self.late, -left)
+
+
 class Hub:
     """The waits and programs of one network.
 
@@ -58,6 +81,10 @@ class Hub:
         self.loops: list[Any] = []
         #: the programs are being ended: a wait raises GreenletExit
         self.ending = False
+        #: makes virtual time pass as real time does, or None: at once
+        self.pace: RealPace | None = None
+        #: why the programs are being interrupted (sim/watchdog.py), or ""
+        self.reason = ""
         self._serial = 1
         self._entropy: random.Random | None = None
         #: the state of the module random's generator, between two runs
@@ -70,6 +97,9 @@ class Hub:
         #: the time of the last event, and the number of steps before the first event of that time
         self._instant = -1
         self._instant_began = 0
+        #: the number of steps at the last `spin`, and how many there were since that step
+        self._spun_at = -1
+        self._spins = 0
 
     def serial(self) -> int:
         """The next number of this network. In each run, the same object gets the same number."""
@@ -113,6 +143,8 @@ class Hub:
             if deadline is not None and (time is None or time > deadline):
                 if deadline > net.now:
                     self.check_limit(deadline)
+                    if self.pace is not None:
+                        self.pace.wait(deadline)
                     net.now = deadline
                 return False
             if time is None:
@@ -123,6 +155,8 @@ class Hub:
                 self._instant = time
                 self._instant_began = net.steps
                 self.check_limit(time)
+                if self.pace is not None:
+                    self.pace.wait(time)
             elif net.steps - self._instant_began > STEPS:
                 raise SimError(
                     f"{STEPS} steps at {net.now / 1e9:.6f} s: time cannot pass while programs never wait\n{self.report()}"
@@ -131,6 +165,23 @@ class Hub:
                 self._collect(time)
             net.step()
         return True
+
+    def spin(self, what: str, weight: int = 1) -> None:
+        """Note that code looks whether something has happened, instead of waiting for it. SimError if it does nothing else."""
+        if self.net.steps != self._spun_at:
+            self._spun_at = self.net.steps
+            self._spins = 0
+        self._spins += weight
+        if self._spins > SPINS:
+            self._spins = 0
+            name = (
+                "code"
+                if self.running is None
+                else f"the program {self.running.name!r} on host {self.running.host.name!r}"
+            )
+            raise SimError(
+                f"{name} {what} again and again at {self.net.now / 1e9:.6f} s: time cannot pass while code never waits; let it sleep"
+            )
 
     def check_limit(self, time: int) -> None:
         """Raise SimError if virtual time would pass the limit."""

@@ -153,12 +153,18 @@ class SimLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """socket.getaddrinfo, with the names of the network, at once."""
-        return _socket.getaddrinfo(host, port, family, type, proto, flags)
+        """socket.getaddrinfo, with the names of the network: at once, or by DNS in a program of its own, if the host has DNS servers."""
+        return await self._resolve(_socket.getaddrinfo, host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
-        """socket.getnameinfo, at once."""
-        return _socket.getnameinfo(sockaddr, flags)
+        """socket.getnameinfo, in the same way."""
+        return await self._resolve(_socket.getnameinfo, sockaddr, flags)
+
+    async def _resolve(self, function: Callable[..., Any], *args: Any) -> Any:
+        names = current.default_names()
+        if names is None or names.dns is None:
+            return function(*args)
+        return await self.run_in_executor(None, function, *args)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         """Run a function as a program of its own that may block; without greenlet, in place of a callback, and the loop waits for it."""

@@ -11,15 +11,18 @@ integers of nanoseconds.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import pystack_c.const as C
+from pystack.dns import Servers, settings_of
+from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
 from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
+from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from pystack.trace.recorder import Recorder
@@ -65,15 +68,25 @@ class Link:
 
 
 class Network(Scheduler):
-    """Hosts, switches and links in one virtual time. `seed` decides everything that is random."""
+    """Hosts, switches and links in one virtual time. `seed` decides everything that is random.
 
-    def __init__(self, seed: int = 1, stack_class: Callable[..., Any] | None = None):
+    hosts  names that all hosts know, beside each other's: name -> address or addresses
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        stack_class: Callable[..., Any] | None = None,
+        *,
+        hosts: Mapping[str, str | Sequence[str]] | None = None,
+    ):
         super().__init__()
         self.seed = seed
         #: the time of day (ns since 1970) at which virtual time begins
         self.epoch = EPOCH
         self.hub = Hub(self)
         self.hosts: dict[str, SimHost] = {}
+        self.names = Names(hosts, self.lookup, self.reverse)
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
@@ -101,6 +114,10 @@ class Network(Scheduler):
         host = self.hosts.get(name) or self.hosts.get(name.lower().rstrip("."))
         return [] if host is None else host.addresses()
 
+    def reverse(self, address: str) -> str | None:
+        """The name of the host that has an address, or None."""
+        return next((host.name for host in self.hosts.values() if address in host.addresses()), None)
+
     # -- building ----------------------------------------------------------------------------------------------------
 
     def host(
@@ -111,9 +128,15 @@ class Network(Scheduler):
         profile: str = "linux",
         seed: int | None = None,
         offload: bool = False,
+        dns: Servers | None = None,
+        search: Sequence[str] = (),
         **settings: Any,
     ) -> SimHost:
-        """A host with a stack of its own. `settings` are single settings of the configuration by name."""
+        """A host with a stack of its own. `settings` are single settings of the configuration by name.
+
+        `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
+        (see pystack.dns.settings).
+        """
         self._new_name(name)
         if config is None:
             config = config_profile(profile)
@@ -122,6 +145,8 @@ class Network(Scheduler):
         host = SimHost(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
+        if dns is not None:
+            use_dns(host, settings_of(dns, search))
         self.hosts[name] = host
         return host
 

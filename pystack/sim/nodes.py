@@ -9,7 +9,7 @@ from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
 from pystack.sim.scheduler import SimError
 from pystack.sim.virtual import VirtualHost
-from pystack.sockets.resolve import Names, text
+from pystack.sockets.resolve import text
 from pystack.trace.pcapng import INBOUND, OUTBOUND
 from pystack_c.link.fdb import ForwardingTable
 from pystack_c.packet import Transmit
@@ -62,7 +62,7 @@ class SimHost(VirtualHost):
 
     def __init__(self, net: "Network", stack: Any, offload: bool = False):
         super().__init__(net, stack)
-        self.names = Names(hook=net.lookup)
+        self.names = net.names.of(self)
         self.offload = offload
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
@@ -73,6 +73,7 @@ class SimHost(VirtualHost):
         self.boots = 0
         self.on_boot: list[Callable[[SimHost], None]] = []
         self._off = False
+        self._frozen = False
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
 
     # -- the clock and the loop --------------------------------------------------------------------------------------
@@ -204,8 +205,8 @@ class SimHost(VirtualHost):
         return f"<SimHost {self.name}>"
 
     def crash(self) -> None:
-        """Switch the power off: from now on nothing is received or sent, and no timer fires."""
-        self.up = False
+        """Switch the power off: from now on nothing is received or sent, and no timer fires. This ends a `freeze`."""
+        self.up = self._frozen = False
         self._off = True
 
     def boot(self) -> None:
@@ -213,6 +214,7 @@ class SimHost(VirtualHost):
 
         Everything else is lost, connections and sockets included. A program that waits for one of the old sockets waits for ever, as if
         it had died with its host. `on_boot` starts new ones. The entries of `Network.introduce` are lost, too, and ARP finds them again.
+        A host that was frozen while it was off stays frozen.
         """
         old = self.stack
         self.boots += 1
@@ -220,10 +222,12 @@ class SimHost(VirtualHost):
         self.stack = self.net.make_stack(seed, old.config, self.name)
         if self.recorder is not None and self.net.recorder is not None:
             self.recorder = self.net.recorder.host(f"{self.name}-boot{self.boots}", seed, old.config)
+        if self.names is not None and self.names.dns is not None:
+            self.names.dns.forget()
         self._off = False
         self._wake_at = -1
         self._by_iface.clear()
-        self.up = True
+        self.up = not self._frozen
         for port in self.ports:
             self._add_iface(port, port.iface.mac, port.iface.mtu)
         script, self._script = self._script, []
@@ -235,9 +239,11 @@ class SimHost(VirtualHost):
     def freeze(self) -> None:
         """Stop answering, with all state kept: frames that come are lost, frames that its programs send, too, and no timer fires."""
         self.up = False
+        self._frozen = True
 
     def thaw(self) -> None:
         """End `freeze`: the timers that are due fire now. A host that was switched off stays off."""
+        self._frozen = False
         if self.up or self._off:
             return
         self.up = True

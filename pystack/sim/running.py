@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import Any
 
 from pystack.sim import blocking, threads
-from pystack.sim.hub import Signal
+from pystack.sim.hub import RealPace, Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
 from pystack.sim.session import LIMIT, session
@@ -31,13 +31,15 @@ def run(
     background: "Mapping[Any, Program | list[Program]] | None" = None,
     limit: int | None = None,
     schedule: object = None,
+    real_time: bool = False,
 ) -> dict[Any, Any]:
-    """Run programs until all have ended. Returns what they returned, by the keys of `programs` (a list for a list).
+    """Run programs until all have ended, with the threads that they started, daemons excepted. Returns what they returned, by the keys of `programs` (a list for a list).
 
     programs    host, or its name -> a program, or a list of programs
     background  the same, of programs that are ended when the others have ended (servers)
     limit       the virtual time (ns) at which the run is an error; by default a day from now
     schedule    a seed by which the order of ready tasks is shuffled; the same seed, the same order
+    real_time   whether virtual time passes as slowly as real time, so that a user can watch the programs
 
     An exception in a program ends the run and is raised. SimDeadlock: nothing can ever happen again. SimError: the limit is reached.
     """
@@ -54,6 +56,7 @@ def run(
     chosen += [_Running(net, key, fn, True) for key, fn in _each(background or {})]
     before = hub.limit
     hub.limit = net.now + LIMIT if limit is None else limit
+    hub.pace = RealPace(net.now) if real_time else None
     with session(net):
         try:
             if any(one.is_async for one in chosen):
@@ -64,7 +67,9 @@ def run(
                 if not _over(chosen):
                     hub.park(signal, None)
         finally:
-            hub.limit = before
+            hub.limit, hub.pace = before, None
+            for one in chosen:
+                one.ended = _nothing
             _end(hub)
     for one in chosen:
         if one.error is not None:
@@ -95,12 +100,33 @@ class _Running:
         self.error: BaseException | None = None
         #: the task; a loop refers to its tasks weakly, and one that waits is otherwise garbage
         self.task: Any = None
+        #: its threads that are no daemons and have not ended, as programs of the hub
+        self.threads: list[Any] = []
+        #: called when it ends, or one of its threads that end after it
+        self.ended: Callable[[], Any] = _nothing
+
+    def adopt(self, program: Any) -> None:
+        """It has started a thread, for whose end the run waits."""
+        self.threads.append(program)
+
+        def ended() -> None:
+            self.threads.remove(program)
+            if self.done:
+                self.ended()
+
+        program.ended.append(ended)
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """It has ended."""
         if error is None and not self.is_async:
             error = _not_run(self.name, result)
         self.result, self.error, self.done = result, error, True
+        threads.end_executors(self.threads)
+        self.ended()
+
+
+def _nothing() -> None:
+    """In the place of a call that is not wanted any more."""
 
 
 def _not_run(name: str, result: Any) -> TypeError | None:
@@ -132,24 +158,31 @@ def _results(chosen: list[_Running], key: Any, several: bool) -> Any:
 
 def _over(chosen: list[_Running]) -> bool:
     """Whether the run is over: all have ended that shall, or one has failed."""
-    return any(one.error is not None for one in chosen) or all(one.done or one.background for one in chosen)
+    if any(one.error is not None for one in chosen):
+        return True
+    return all(one.background or (one.done and not one.threads) for one in chosen)
 
 
 def _start_blocking(net: Any, chosen: list[_Running], over: Callable[[], Any]) -> None:
     """Start the programs that may block. `over` is called when the run is over by one of them."""
+
+    def ended() -> None:
+        if _over(chosen):
+            over()
+
     for one in chosen:
+        one.ended = ended
         if one.is_async:
             continue
-        program = net.hub.spawn(one.host, one.fn, name=one.name, context=copy_context())
+        context = copy_context()
+        context.run(threads.owner.set, one)
+        program = net.hub.spawn(one.host, one.fn, name=one.name, context=context)
 
-        def ended(one: _Running = one, program: Any = program) -> None:
-            if one.done:
-                return  # the run is over
-            one.end(program.result, program.error)
-            if _over(chosen):
-                over()
+        def finished(one: _Running = one, program: Any = program) -> None:
+            if not one.done:  # otherwise the run is over
+                one.end(program.result, program.error)
 
-        program.ended.append(ended)
+        program.ended.append(finished)
 
 
 def _run_loop(net: Any, chosen: list[_Running], schedule: object) -> None:
@@ -180,6 +213,7 @@ async def _main(net: Any, chosen: list[_Running]) -> None:
             continue
         context = copy_context()
         context.run(current.bind, one.host)
+        context.run(threads.owner.set, one)
         task = loop.create_task(one.fn(), name=one.name, context=context)
 
         def ended(task: Any, one: _Running = one) -> None:
@@ -189,8 +223,6 @@ async def _main(net: Any, chosen: list[_Running]) -> None:
                 one.end(None, asyncio.CancelledError())
             else:
                 one.end(None if task.exception() else task.result(), task.exception())
-            if _over(chosen):
-                finish()
 
         task.add_done_callback(ended)
         one.task = task

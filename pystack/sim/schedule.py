@@ -42,10 +42,9 @@ class Schedule:
         self.cut(at, *between, until=until)
 
     def crash(self, at: int, *hosts: SimHost) -> None:
-        """Switch hosts off for ever."""
+        """Switch hosts off for ever: no reboot that is scheduled switches them on again (SimHost.boot does)."""
         self._check(at, None, hosts, self.net.hosts)
-        for host in hosts:
-            self.net.at(at, host.crash)
+        self._add("reboot", at, None, hosts, SimHost.crash, SimHost.boot)
 
     def reboot(self, at: int, *hosts: SimHost, after: int = 0) -> None:
         """Switch hosts off, and on again `after` ns later. They have lost all connections (see SimHost.boot)."""

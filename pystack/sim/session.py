@@ -7,6 +7,8 @@ from threading import get_ident
 from typing import Any
 
 from pystack.patching import hold
+from pystack.sim.scheduler import SimDeadlock
+from pystack.sim.watchdog import Watchdog
 
 #: the thread that has a session, or 0
 _thread = 0
@@ -45,9 +47,16 @@ def session(net: Any) -> Iterator[None]:
         if endless:
             hub.limit = net.now + LIMIT
         hub.collecting(True)
+        watchdog = Watchdog(hub)
         try:
             yield
+        except KeyboardInterrupt:
+            reason, hub.reason = hub.reason, ""
+            if reason:
+                raise SimDeadlock(reason) from None
+            raise
         finally:
+            watchdog.close()
             hub.sessions -= 1
             if endless:
                 hub.limit = None

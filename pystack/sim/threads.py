@@ -1,14 +1,17 @@
 """Threads in virtual time: on a simulated host, `threading.Thread` is a program of its own in a greenlet, and locks park programs.
 
 Conditions, events, semaphores, barriers, timers, queues and executors are the standard library's, which makes them of locks. A lock that was
-made before, by a module that was imported before, is the kernel's: it keeps no program of the same thread out.
+made before, by a module that was imported before, is the kernel's. If two programs contend for it, the thread waits for itself, and
+sim/watchdog.py ends that.
 """
 
 import _threading_local
 import queue
 import threading
+import weakref
 from collections import deque
-from contextvars import Context
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, ContextVar
 from typing import Any
 
 from pystack.patching import Replacement, group
@@ -18,6 +21,8 @@ from pystack.sim.hub import Signal
 from pystack.sim.selector import here
 
 _current_thread = threading.current_thread
+#: the program of a run (sim/running.py) to which the running code belongs, or None
+owner: ContextVar[Any] = ContextVar("pystack_program", default=None)
 
 
 def _hub() -> Any:
@@ -152,8 +157,12 @@ def _start(host: Any, thread: Any) -> None:
     """Thread.start: the thread is a program from now on."""
     if thread._started.is_set():
         raise RuntimeError("threads can only be started once")
-    hub = host.net.hub
-    _appear(hub.spawn(host, _bootstrap, thread, name=thread.name, context=Context()), thread)
+    context, mine = Context(), owner.get()
+    context.run(owner.set, mine)
+    program = host.net.hub.spawn(host, _bootstrap, thread, name=thread.name, context=context)
+    _appear(program, thread)
+    if mine is not None and not thread.daemon:
+        mine.adopt(program)
 
 
 def _bootstrap(thread: Any) -> None:
@@ -165,6 +174,23 @@ def _bootstrap(thread: Any) -> None:
         pass
     except BaseException:
         thread._invoke_excepthook(thread)
+
+
+def end_executors(programs: list[Any]) -> None:
+    """Do what the interpreter does at its end for the executors that a program has not shut down: their workers end when nothing is left to do."""
+    for program in programs:
+        arguments = getattr(program.thread, "_args", ())
+        executor = arguments[0]() if arguments and isinstance(arguments[0], weakref.ref) else None
+        if isinstance(executor, ThreadPoolExecutor):
+            executor.shutdown(wait=False)
+
+
+def join_own() -> None:
+    """Wait for the threads of the running program, daemons excepted, as the interpreter does at its end."""
+    mine = owner.get()
+    end_executors(mine.threads)
+    while mine.threads:
+        mine.threads[0].thread.join()
 
 
 def _join(thread: Any, timeout: float | None = None) -> None:
@@ -200,7 +226,7 @@ def _thread_of(host: Any) -> Any:
 def _appearance(program: Any) -> Any:
     """The thread object of a program."""
     if program.thread is None:
-        _appear(program, threading.Thread(name=program.name, daemon=True))
+        _appear(program, threading.Thread(name=program.name, daemon=False))  # its threads inherit this
     return program.thread
 
 

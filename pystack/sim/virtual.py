@@ -113,6 +113,10 @@ class VirtualHost(SocketHost):
         finally:
             self.hide(watch, parked)
 
+    def polled(self) -> None:  # python
+        """SocketHost.polled."""
+        self.net.hub.spin("tries a socket that must not wait", 10)
+
     def wake(self, watch: Watch) -> None:
         """SocketHost.wake."""
         for hook in watch.hooks:  # object

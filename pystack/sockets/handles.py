@@ -63,6 +63,7 @@ class Description:
     def await_ready(self, bits: int, timeout: float | None, deadline: int | None, limit: float | None) -> None:
         """Wait, or raise the error of a socket with this timeout. `limit` is SO_RCVTIMEO or SO_SNDTIMEO."""
         if timeout is not None and timeout == 0:
+            self.host.polled()
             raise again()
         if deadline is None and limit is not None:
             if not self.host.wait(self.watch, bits, self.host.deadline(limit)):

@@ -8,6 +8,7 @@ import _socket as _kernel
 import errno
 from typing import Any
 
+from pystack.sockets import addrinfo as _addrinfo
 from pystack.sockets import cmsg as _cmsg
 from pystack.sockets import current as _current
 from pystack.sockets import resolve as _resolve
@@ -48,12 +49,12 @@ def getaddrinfo(
     host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> list[tuple[int, int, int, str, Any]]:
     """Addresses of a host and service, by the names that the stack knows."""
-    return _resolve.getaddrinfo(_current.default_names(), host, port, int(family), int(type), proto, int(flags))
+    return _addrinfo.getaddrinfo(_current.default_names(), host, port, int(family), int(type), proto, int(flags))
 
 
 def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
     """Host and service of an address."""
-    return _resolve.getnameinfo(_current.default_names(), sockaddr, flags)
+    return _addrinfo.getnameinfo(_current.default_names(), sockaddr, flags)
 
 
 def gethostbyname(hostname: Any, /) -> str:
@@ -63,21 +64,12 @@ def gethostbyname(hostname: Any, /) -> str:
 
 def gethostbyname_ex(hostname: Any, /) -> tuple[str, list[str], list[str]]:
     """Name, aliases and addresses of a name."""
-    names = _current.default_names()
-    name = _resolve.as_name(hostname)
-    if _resolve.literal(name) is None and names is not None and names.lookup(name):
-        return name, [], names.lookup(name)
-    return name, [], [gethostbyname(hostname)]
+    return tuple(_addrinfo.gethostbyname_ex(_current.default_names(), hostname))  # type: ignore[return-value]
 
 
 def gethostbyaddr(host: Any, /) -> tuple[str, list[str], list[str]]:
     """Name, aliases and addresses of an address."""
-    addr = gethostbyname(host)
-    names = _current.default_names() or _resolve.Names()
-    name = names.reverse(addr)
-    if name is None:
-        raise _kernel.herror(1, "Unknown host")
-    return name, [], [addr]
+    return tuple(_addrinfo.gethostbyaddr(_current.default_names(), host))  # type: ignore[return-value]
 
 
 def gethostname() -> str:

@@ -38,10 +38,11 @@ def parse(text: str) -> Change:
 
 
 def duration(text: str) -> int:
-    """Return a time such as "30ms" in ns."""
+    """Return a time such as "30ms" in ns. ValueError: it is none, or has more than 15 digits before its point."""
     for unit in ("ns", "us", "ms", "s"):
-        if text.endswith(unit) and text[: -len(unit)].replace(".", "", 1).isdigit():
-            return round(float(text[: -len(unit)]) * _UNITS[unit])
+        number = text[: -len(unit)]
+        if text.endswith(unit) and number.replace(".", "", 1).isdigit() and len(number.partition(".")[0]) <= 15:
+            return round(float(number) * _UNITS[unit])
     raise ValueError(text)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 import shutil
 import signal
 import socket as kernel
@@ -395,12 +396,12 @@ def test_close_while_other_threads_send():
         errors = []
 
         def flood(stack, errors=errors):
-            with stack.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
-                try:
+            try:  # on a busy machine, a thread may begin after the stack was closed
+                with stack.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
                     for _ in range(100_000):
                         sock.sendto(b"x" * 100, ("10.9.0.2", 9))
-                except OSError as exc:
-                    errors.append(exc.errno)
+            except OSError as exc:
+                errors.append(exc.errno)
 
         a = pystack.up("x", "10.9.0.1/24", None, device=left, default=False)
         with pystack.up("x", "10.9.0.2/24", None, device=right, default=False):
@@ -535,3 +536,82 @@ def test_a_wrong_setting_of_a_link_does_not_end_the_stack(link):
     left, right = pair()
     with right, pytest.raises(ValueError):
         pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a", link=link)
+
+
+def test_an_empty_message_is_not_the_end_of_a_cable(tmp_path):
+    ours, theirs = kernel.socketpair(kernel.AF_UNIX, kernel.SOCK_SEQPACKET)
+    with from_fd(ours.detach()) as device:
+        for message in (b"", b"", FRAME, b""):
+            theirs.send(message)
+        assert got(device) == FRAME and got(device) is None and device.rx_short == 3
+        theirs.send(b"")
+        theirs.send(FRAME)
+        theirs.close()
+        assert got(device) == FRAME
+        with pytest.raises(ConnectionResetError):
+            device.recv()
+    path = str(tmp_path / "cable")
+    with UnixDevice(path) as device, kernel.socket(kernel.AF_UNIX, kernel.SOCK_SEQPACKET) as other:
+        other.connect(path)
+        other.send(b"")
+        other.send(FRAME)
+        assert got(device) == FRAME and device.rx_short == 1
+        other.send(FRAME)  # it is still the same connection
+        assert got(device) == FRAME
+
+
+def test_a_connection_for_which_there_is_no_descriptor_is_refused_and_not_polled_for(tmp_path):
+    import resource
+
+    one, two = str(tmp_path / "a"), str(tmp_path / "b")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with UnixDevice(one, two) as left, UnixDevice(two, one) as right:
+        taken = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        try:
+            assert right.send(tx())
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open("/dev/null", os.O_RDONLY))
+            for _ in range(3):
+                assert select.select([left], [], [], 0)[0] == [left]
+                assert got(left) is None
+                assert select.select([left], [], [], 0)[0] == []  # nothing to poll for
+                assert right.send(tx())  # it connects again
+        finally:
+            for fd in taken:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert right.send(tx()) and select.select([left], [], [], 1)[0] == [left] and got(left) == FRAME
+
+
+def test_without_even_a_spare_descriptor_connections_wait_until_this_end_sends(tmp_path):
+    import resource
+
+    one, two = str(tmp_path / "a"), str(tmp_path / "b")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with UnixDevice(one, two) as left, UnixDevice(two, one) as right:
+        assert right.send(tx())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            assert got(left) is None and got(left) is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert select.select([left], [], [], 0)[0] == []
+        left.send(tx())
+        assert select.select([left], [], [], 0)[0] == [left] and got(left) == FRAME
+
+
+def test_a_device_serves_one_stack():
+    left, right = pair(names=("left", "right"))
+    with right, pystack.up("x", "10.9.0.1/24", None, device=left, default=False, name="a") as a:
+        for options in ({}, {"link": "lan"}):
+            with pytest.raises(ValueError, match="the stack 'a' already uses the device left"):
+                pystack.up("x", "10.9.0.2/24", None, device=left, default=False, name="b", **options)
+        assert left.fileno() >= 0 and a.host.failure is None
+        with a.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", ("10.9.0.2", 9))
+        limit = time.monotonic() + 20
+        while right.recv() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        assert time.monotonic() < limit

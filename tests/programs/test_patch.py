@@ -218,3 +218,11 @@ def errors_in_a_child(*calls):
     texts = receive.recv()
     child.join(20)
     return texts
+
+
+@pytest.mark.parametrize("wrong", [5, "stack", object()])
+def test_patch_takes_a_stack(wrong):
+    original = socket.socket
+    with pytest.raises(TypeError, match=r"the stack that up\(\) returned"):
+        pystack.patch(wrong).__enter__()
+    assert socket.socket is original

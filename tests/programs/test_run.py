@@ -206,3 +206,15 @@ def test_the_keys_of_the_program_go_into_the_capture(lab, start, tmp_path, how):
     keys = (tmp_path / "keys").read_text()
     assert "SERVER_TRAFFIC_SECRET_0" in keys
     assert b"SERVER_TRAFFIC_SECRET_0" in (tmp_path / "run.pcapng").read_bytes()
+
+
+@pytest.mark.kernel
+@KERNEL
+def test_names_of_the_options(lab, tmp_path):
+    (tmp_path / "hosts").write_text("10.0.0.1 kernel.lan kernel\n")
+    code = "import socket; print(socket.gethostbyname_ex('kernel'), socket.gethostbyname('me'), socket.gethostbyname('other'))"
+    options = ("--hosts", str(tmp_path / "hosts"), "--host-entry", "other=10.0.0.9", "--name", "me")
+    done = run(lab, "-c", code, options=options)
+    assert done.stdout == "('kernel.lan', ['kernel'], ['10.0.0.1']) 10.0.0.2 10.0.0.9\n", done.stderr
+    done = run(lab, "-c", "import socket; socket.gethostbyname('web')", options=("--dns", "10.0.0.1"))
+    assert "Temporary failure in name resolution" in done.stderr and done.returncode == 1

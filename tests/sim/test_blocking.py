@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import errno
 import gc
 import multiprocessing
@@ -22,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
 
+from pystack.patching import held
 from pystack.sim import S, SimDeadlock, SimError
 from tests.sim.test_asyncio import pair
 
@@ -434,3 +436,139 @@ def test_without_greenlet_the_error_names_the_extra(monkeypatch):
         return await asyncio.to_thread(socket.gethostname)
 
     assert net.run({a: main}) == {a: "server"}
+
+
+def test_a_program_that_was_ended_before_it_began_never_begins():
+    net, a, b = pair()
+    began = []
+    net.run({a: lambda: None}, background={b: lambda: began.append(1)})
+    net.run({a: lambda: time.sleep(1)})
+    assert began == []
+
+
+@pytest.mark.parametrize("kind", ["recv", "recvfrom", "accept", "clock"])
+def test_a_program_that_only_tries_again_is_noticed(kind, monkeypatch):
+    monkeypatch.setattr("pystack.sim.hub.SPINS", 1000)
+    net, a, b = pair()
+
+    def program():
+        if kind == "clock":
+            while time.monotonic() < 5:
+                pass
+        left, right = socket.socketpair()
+        with left, right, socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as listener:
+            listener.listen()
+            sock = {"recv": left, "recvfrom": datagrams, "accept": listener}[kind]
+            sock.setblocking(False)
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    sock.accept() if kind == "accept" else getattr(sock, kind)(10)
+
+    with pytest.raises(
+        SimError, match=r"the program 'program' on host 'server' (tries a socket|reads the clock).* let it sleep"
+    ):
+        net.run({a: program})
+
+
+def test_a_program_that_tries_again_and_sleeps_is_not_disturbed(monkeypatch):
+    monkeypatch.setattr("pystack.sim.hub.SPINS", 100)
+    net, a, b = pair()
+
+    def program():
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.bind(("", 9))
+            while True:
+                try:
+                    return sock.recv(10), time.monotonic()
+                except BlockingIOError:
+                    time.sleep(0.001)
+
+    def sender():
+        time.sleep(0.5)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", ("server", 9))
+
+    assert net.run({a: program, b: sender})[a][0] == b"x"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_waits_for_the_threads_of_its_programs_as_an_interpreter_does(is_async):
+    net, a, b = pair()
+    ended = []
+
+    def work(name, seconds):
+        time.sleep(seconds)
+        ended.append((name, time.monotonic()))
+
+    def start():
+        threading.Thread(target=work, args=("thread", 3)).start()
+        threading.Thread(target=lambda: threading.Thread(target=work, args=("its thread", 5)).start()).start()
+        threading.Thread(target=work, args=("daemon", 9), daemon=True).start()
+        executor = concurrent.futures.ThreadPoolExecutor(1)  # never shut down
+        for number in (1, 2):
+            executor.submit(work, f"job {number}", 1)
+        return time.monotonic()
+
+    async def start_async():
+        return start()
+
+    def background():
+        threading.Thread(target=work, args=("background", 30)).start()
+        time.sleep(100)
+
+    assert net.run({a: start_async if is_async else start}, background={b: background}) == {a: 0.0}
+    assert ended == [("job 1", 1.0), ("job 2", 2.0), ("thread", 3.0), ("its thread", 5.0)]
+
+
+def test_a_thread_that_never_ends_is_in_the_report():
+    net, a, b = pair()
+
+    def program():
+        threading.Thread(target=threading.Event().wait, name="forgotten").start()
+
+    with pytest.raises(SimDeadlock, match="program 'forgotten' waits for a lock"):
+        net.run({a: program})
+
+
+@pytest.mark.parametrize("kind", ["with", "acquire", "async"])
+def test_two_programs_that_contend_for_a_lock_of_the_kernel_are_ended_with_a_report(kind, monkeypatch):
+    monkeypatch.setattr("pystack.sim.watchdog.INTERVAL", 0.05)
+    net, a, b = pair()
+    lock = threading.Lock()
+
+    def program():
+        if kind == "with":
+            with lock:
+                time.sleep(1)
+        else:
+            assert lock.acquire()
+            try:
+                time.sleep(1)
+            finally:
+                lock.release()
+
+    async def program_async():
+        with lock:
+            await asyncio.sleep(1)
+
+    one = program_async if kind == "async" else program
+    with pytest.raises(SimDeadlock, match="in real time for a lock, at .*test_blocking.py") as caught:
+        net.run({a: one, b: one})
+    assert "a program sleeps or waits: make it in a program" in str(caught.value)
+    assert not lock.locked() and held() == []
+
+
+def test_a_program_that_computes_for_long_is_left_alone(monkeypatch):
+    monkeypatch.setattr("pystack.sim.watchdog.INTERVAL", 0.01)
+    net, a, b = pair()
+    lock = threading.Lock()
+
+    def program():
+        end = time.process_time() + 0.5  # real, in virtual time, too
+        while time.process_time() < end:
+            with lock:
+                pass
+        return net.hub.reason
+
+    assert net.run({a: program})[a] == ""

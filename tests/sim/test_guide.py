@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md, virtual-time.md and testing.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, testing.md and names.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -34,3 +34,10 @@ def test_the_guide_to_the_scripted_peer_runs(tmp_path):
     blocks, names = run("testing.md", tmp_path)
     assert blocks == 2
     assert names["challenge"].pure_ack and names["seconds"] < 60
+
+
+def test_the_guide_to_names_runs(tmp_path):
+    pytest.importorskip("greenlet")
+    blocks, names = run("names.md", tmp_path)
+    assert blocks == 2
+    assert len(names["server"].questions) == 1

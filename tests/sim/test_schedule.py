@@ -275,3 +275,35 @@ def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
         net.run(10 * S)
         assert a.counters.nonzero()["UdpNoPorts"] == 2  # the first one and the last one
     assert replay(path).frames > 5
+
+
+def test_a_reboot_does_not_undo_a_crash():
+    net = Network()
+    a, b = net.host("a"), net.host("b")
+    plan = Schedule(net)
+    plan.reboot(S, a, after=5 * S)
+    plan.crash(2 * S, a, b)
+    plan.reboot(10 * S, a, b)
+    net.run(20 * S)
+    assert (a.up, a.boots, b.up, b.boots) == (False, 0, False, 0)
+    a.boot()
+    assert a.up  # on purpose
+
+
+def test_a_boot_does_not_end_a_freeze_that_began_while_the_host_was_off():
+    net = Network()
+    a, b = net.host("a"), net.host("b")
+    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    plan = Schedule(net)
+    plan.reboot(S, a, after=2 * S)
+    plan.freeze(2 * S, a, until=6 * S)
+    seen = []
+    for time in (4, 7):
+        net.run(time * S)
+        seen.append((a.up, a.boots))
+    assert seen == [(False, 1), (True, 1)]
+    # one that began before ends with the power
+    plan.freeze(10 * S, b)
+    plan.reboot(11 * S, b, after=S)
+    net.run(13 * S)
+    assert b.up

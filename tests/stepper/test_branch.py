@@ -169,3 +169,11 @@ def test_a_packet_more_makes_no_difference_of_those_after_it():
         (False, True, False),  # control: what is not in the other one is different
         (True, True, True),
     ]
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 16, "0." * 2 + "1", "9" * 400 + ".5"])
+def test_a_duration_that_is_no_time_is_an_error_with_the_form(number):
+    for text in (f"delay={number}s", f"delay=link:{number}ns", f"hold=7:{number}ms"):
+        with pytest.raises(changes.ChangeError, match="should have the form"):
+            changes.parse(text)
+    assert changes.duration("999999999999999.5s") > 0

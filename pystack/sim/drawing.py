@@ -1,0 +1,57 @@
+"""A network as text: its nodes, the links between them, addresses and routes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pystack_c.const as C
+from pystack.sim.live import channel_text
+from pystack.sim.network import Link, Network
+from pystack.sim.nodes import Node, SimPort
+from pystack.sockets.resolve import text
+
+
+def draw(net: Network) -> str:
+    """A block of lines for each node.
+
+    client
+      eth0  10.0.0.1/24    --- lan port0   delay 5ms, loss 1%
+      route default via 10.0.0.254
+    """
+    links = {port: link for link in net.links.values() for port in (link.a, link.b)}
+    blocks = []
+    nodes: list[Node] = [*net.hosts.values(), *net.switches.values(), *net.wires.values()]
+    for node in nodes:
+        kind = {"SimHost": "", "Switch": "  (switch)", "Wire": "  (wire)"}.get(type(node).__name__, "")
+        lines = [f"{node.name}{kind}", *_ports(node.ports, links)]
+        if node.name in net.hosts:
+            lines += [f"  route {route}" for route in _routes(net.hosts[node.name])]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) or "an empty network"
+
+
+def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
+    """One line for each port: its addresses, the other end, and what the link does to frames that go there and come back."""
+    rows = []
+    for port in ports:
+        own = "" if port.iface is None else ", ".join(f"{text(a.addr)}/{a.prefixlen}" for a in port.iface.addrs)
+        link, other = links.get(port), port.peer
+        if link is None or other is None or port.out is None or other.out is None:
+            rows.append((port.name, own, "", ""))
+            continue
+        there, back = channel_text(port.out), channel_text(other.out)
+        faults = there if there == back else f"out: {there}; back: {back}"
+        rows.append((port.name, own, f"--- {other.node.name} {other.name}", "" if faults == "no fault" else faults))
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row in rows:
+        yield (
+            "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)) + f"  {row[3]}"
+        ).rstrip()
+
+
+def _routes(host: Any) -> Iterator[str]:
+    """The routes that the addresses do not imply."""
+    for route in host.stack.routes.all():
+        if route.gateway == 0 and route.kind == C.RT_UNICAST:
+            continue
+        name = f"{text(route.dst)}/{route.prefixlen}" if route.prefixlen else "default"
+        yield f"{name} via {text(route.gateway)}" if route.kind == C.RT_UNICAST else f"{name} refused"
