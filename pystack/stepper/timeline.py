@@ -110,7 +110,7 @@ class Timeline:
                         raise TraceError(
                             f"{self.name}: the recording is corrupted, because two hosts are named {record.fields[0]!r}"
                         )
-                    collector.host_made(replay.hosts[-1].stack)
+                    collector.host_made(replay.hosts[-1].stack, not record.fields[2])
                 collector.after(record.number)
                 if progress is not None and replay.reader.position != done:
                     done = replay.reader.position
