@@ -18,9 +18,9 @@ from pystack.sim.units import parse_probability, parse_time
 def parse(text: str) -> Middlebox:
     """The box that a text describes, such as "nat-timeout:idle=30s,answer=reset". ValueError says what is wrong."""
     kind, _, rest = text.partition(":")
-    if kind not in _TEXTS:
-        raise ValueError(f"there is no middlebox {kind[:40]!r}; there are {', '.join(_TEXTS)}")
-    make, settings = _TEXTS[kind]
+    if kind not in KINDS:
+        raise ValueError(f"there is no middlebox {kind[:40]!r}; there are {', '.join(KINDS)}")
+    make, settings = KINDS[kind]
     found: dict[str, Any] = {}
     for part in rest.split(",") if rest else []:
         name, equals, value = part.strip().partition("=")
@@ -50,7 +50,8 @@ def _yes(text: str) -> bool:
     return text == "yes"
 
 
-_TEXTS: dict[str, tuple[Any, dict[str, Any]]] = {
+#: kind -> (class, its settings with the functions that read them)
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "nat-timeout": (NatTimeout, {"idle": parse_time, "answer": str, "most": _whole}),
     "reset": (Resetter, {"after_bytes": _whole, "port": _whole, "both": _yes}),
     "strip": (OptionStripper, {"options": lambda text: text.split("+"), "how": str, "ways": str}),

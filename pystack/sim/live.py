@@ -78,6 +78,10 @@ def middleboxes(link: LinkSettings) -> list[Middlebox] | None:
                 raise ValueError(f"middlebox: {error}") from None
         else:
             raise TypeError(f"middlebox: {one!r:.60} is no middlebox and no text")
+    for place, box in enumerate(found):
+        box.check_new()
+        if any(box is other for other in found[:place]):
+            raise ValueError(f"middlebox: {box!r} is there twice")
     return found
 
 

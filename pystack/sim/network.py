@@ -221,7 +221,7 @@ class Network(Scheduler):
     ) -> Link:
         """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
         `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces. `profile` names settings that the others
-        change: "lan", "dsl", "lte", "wifi" or "satellite" (see profiles.py), with the user at `a`."""
+        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`."""
         up_down: tuple[dict[str, Any], dict[str, Any]] = link_profile(profile) if profile else ({}, {})
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
