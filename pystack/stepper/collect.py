@@ -205,8 +205,7 @@ class Collector:
         index = self.events.total
         self.states.event()
         kind = event.kind
-        if kind == "clock":
-            host.clock = HostClock(event.fields["true"], event.time, event.fields["ppb"], event.fields["offset"])
+        host.clock = clock_after(event, host.clock)
         if host.clock is not None:
             event.time = host.clock.true(event.time)
         conn = self._conn(host, event)
@@ -312,6 +311,13 @@ class Collector:
         sender = -1 if outside else host.number
         self.outside = self.outside or outside or to == OUTSIDE
         self.frames.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
+
+
+def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:
+    """The clock of a host after an event: a clock event says that it has another one."""
+    if event.kind != "clock":
+        return clock
+    return HostClock(event.fields["true"], event.time, event.fields["ppb"], event.fields["offset"])
 
 
 def plain(value: Any, depth: int = 0) -> Any:

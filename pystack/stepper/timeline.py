@@ -59,6 +59,8 @@ class Timeline:
         self.hosts: list[str] = list(self._collector.names)
         self._flights = self._collector.flights
         self._flights.pending.clear()
+        #: the names of the middleboxes among the hosts
+        self.boxes = [name for name, host in self._collector.hosts.items() if host.box]
         for host in self._collector.hosts.values():
             host.stack = None  # the replayed stack is no longer needed
         self._name_objects()

@@ -266,7 +266,10 @@ def test_a_middlebox_in_front_of_a_device():
     assert (answer.flags, answer.sport, answer.dport) == (C.RST, 5, 80)
     mine = NatTimeout(S)
     device.change({"middlebox": mine})
-    assert device.boxes == [mine] and "each way delay 1ms; middlebox nat-timeout idle=1s, answer=drop" == device.link_text()
+    assert (
+        device.boxes == [mine]
+        and "each way delay 1ms; middlebox nat-timeout idle=1s, answer=drop" == device.link_text()
+    )
     for wrong, error in (
         ({"middlebox": "nat"}, ValueError),
         ({"middlebox": 5}, TypeError),

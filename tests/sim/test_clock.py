@@ -12,6 +12,7 @@ from pystack.sim.clock import HostClock
 from pystack.sim.network import MS, Network, S
 from pystack.sim.schedule import Schedule
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.verify import verify
 from pystack.testing.lab import lab_net, pattern, sleep
 from pystack.trace.replay import Replay, replay
 from tests.sim.test_middleboxes import Kept
@@ -270,6 +271,7 @@ def test_a_run_with_wrong_clocks_is_recorded_and_replayed():
         "the clock of the host runs 500 ppm fast, and its time of day is +1 s off",
         "the clock of the host runs 500 ppm slow",
     ]
+    assert verify(timeline, recording).values > 1000
     # The stepper shows the network's time, so each frame needs the link's delay, although the clocks are 100 ms apart by now.
     delays = {sent.arrival - sent.time for sent in timeline.frames if sent.arrival is not None}
     assert all(abs(delay - D) <= 3 for delay in delays) and len(timeline.frames) > 100
