@@ -48,14 +48,19 @@ def run_task(function: Any, parameters: dict[str, Any], seed: int) -> Answer:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        text = "".join(traceback.format_exception(error))
+        text = _sendable("".join(traceback.format_exception(error)))
         return Answer(time.perf_counter() - began, error=one_line(error), traceback=text[-LONGEST:])
     return Answer(time.perf_counter() - began, result=result)
 
 
 def one_line(error: BaseException) -> str:
     """The name and the text of an exception, on one line."""
-    return " ".join(traceback.format_exception_only(error)[-1].split())[:500]
+    return _sendable(" ".join(traceback.format_exception_only(error)[-1].split())[:500])
+
+
+def _sendable(text: str) -> str:
+    """The text with escapes for what a database cannot hold: halves of surrogate pairs, and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def decode(text: str | None) -> Any:

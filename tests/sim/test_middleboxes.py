@@ -446,6 +446,17 @@ def scene(*boxes, seed=1, watch=None):
     return file.getvalue(), net
 
 
+def test_boxes_work_without_ethernet():
+    """On a link of bare IP packets, and with a host that gives its device groups of segments."""
+    lab = lab_net(D, offload=True, link={"kind": C.LINK_IP, "mtu": 1400})
+    clamp, nat = lab.link.middlebox(MssRewriter(700)), lab.link.middlebox(NatTimeout(30 * S, "reset"))
+    client, server = lab.connected()
+    lab.upload(pattern(100_000), client, server)
+    start, (mine, _) = idle_then_send(lab, 31 * S, client, server)
+    assert mine == (start, b"", errno.ECONNRESET)
+    assert (clamp.stats["mss"], nat.stats["reset"]) == (2, 1) and bad_checksums(lab) == [0, 0]
+
+
 @pytest.mark.parametrize("kind", BOXES)
 def test_each_box_explains_itself_and_is_recorded(kind):
     make, text = BOXES[kind]

@@ -103,3 +103,22 @@ def meets(*, path, n, seed):
     while len(os.listdir(path)) < 2 and time.monotonic() < end:
         time.sleep(0.02)
     return os.getpid()
+
+
+class Silent(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def odd_errors(*, n, seed):
+    if n == 0:
+        raise ValueError("half of a pair \ud800 and NUL \0")
+    if n == 1:
+        raise Silent
+    if n == 2:
+        raise ExceptionGroup("two", [ValueError("one"), TypeError("other")])
+    if n == 3:
+        return 10**5000
+    if n == 4:
+        return "\ud800\0"
+    raise RecursionError("x" * 100_000)

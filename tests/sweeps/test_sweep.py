@@ -268,6 +268,45 @@ def test_an_exception_is_kept_and_the_others_go_on(tmp_path):
     assert calls(log)[3:] == [(2, 0)]
 
 
+def test_odd_errors_and_results_are_kept(tmp_path):
+    file = tmp_path / "r.sqlite"
+    rows = pystack.sweep(functions.odd_errors, {"n": range(6)}, 1, workers=1, file=file).rows()
+    assert rows[0].error == "ValueError: half of a pair \\ud800 and NUL \\x00"
+    assert rows[1].error.endswith("Silent: <exception str() failed>")
+    assert rows[2].error == "ExceptionGroup: two (2 sub-exceptions)" and "TypeError: other" in rows[2].traceback
+    assert "ValueError: Exceeds the limit" in rows[3].error
+    assert rows[4].result == "\ud800\0"
+    assert len(rows[5].error) == 500 and len(rows[5].traceback) == 20_000
+    assert Sweep.load(file).rows() == rows
+
+
+def test_an_exception_of_the_progress_function_loses_no_row(tmp_path):
+    log, file = str(tmp_path / "log"), tmp_path / "r.sqlite"
+
+    def progress(told):
+        if told.done == 3:
+            raise InterruptedError("enough")
+
+    grid = {"path": [log], "n": range(10)}
+    with pytest.raises(InterruptedError):
+        pystack.sweep(functions.logged, grid, 1, workers=1, file=file, progress=progress)
+    assert len(Sweep.load(file)) >= 3
+    assert len(pystack.sweep(functions.logged, grid, 1, workers=1, file=file)) == 10
+
+
+def test_two_sweeps_at_once_share_a_file(tmp_path):
+    """Both finish. They may do the same work, but no row is there twice."""
+    log, file = tmp_path / "log", tmp_path / "r.sqlite"
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(log), str(file)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"]
+    for process in both:
+        out, errors = process.communicate(timeout=100)
+        assert out == "20\n", errors
+    assert len(Sweep.load(file)) == 20
+
+
 def test_a_function_that_ends_its_process_politely(tmp_path):
     assert pystack.sweep(functions.leaves, {"n": [1]}, 1, workers=1).rows()[0].error == "SystemExit: 3"
 
