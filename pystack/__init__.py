@@ -13,10 +13,11 @@ prepare()
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "compiled", "compiled_report", "patch", "up"]
+__all__ = ["__version__", "compiled", "compiled_report", "patch", "sweep", "up"]
 
 if TYPE_CHECKING:
     from pystack.running import patch, up
+    from pystack.sweeps import sweep
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from pystack import running
 
         return getattr(running, name)
+    if name == "sweep":
+        from pystack.sweeps import sweep
+
+        return sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -98,6 +98,8 @@ class Running:
         self.netns = netns
         self.control: Any = None
         self.link: Any = _link_of(device)
+        if self.link is not None:
+            self.link.host = host
         self._own_netns = own_netns
         self._closed = False
         #: True in a child process, where this is a copy of an object of the parent

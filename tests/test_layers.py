@@ -51,7 +51,7 @@ ORDER = {
         [".patching"],
         [".loops"],
         ["sim", "control", ".aio"],
-        [".running"],
+        [".running", "sweeps"],
         ["services", "testing", "."],
         ["stepper", "demo"],
         ["cli"],

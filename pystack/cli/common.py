@@ -49,6 +49,7 @@ class Settings:
     loss: str | None = None
     rate: str | None = None
     profile_link: str | None = None
+    middlebox: tuple[str, ...] = ()
     busy_poll: int = BUSY_POLL
     profile: str = "linux"
     set: tuple[str, ...] = ()

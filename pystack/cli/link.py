@@ -41,14 +41,21 @@ LINK_OPTIONS = [
     click.option(
         "--profile-link",
         type=LinkValue("profile", "NAME"),
-        help="A link as lan, dsl, lte, wifi or satellite, which the options above change; no offload.",
+        help="A link as lan, dsl, lte, wifi, satellite or bufferbloat, which the options above change; no offload.",
+    ),
+    click.option(
+        "--middlebox",
+        type=LinkValue("middlebox", "BOX"),
+        multiple=True,
+        help="Put a middlebox in front of the device, such as nat-timeout:idle=30s (see docs/howto/faults.md); repeatable; no offload.",
     ),
 ]
 
 
-def chosen(settings: Any) -> dict[str, str] | None:
+def chosen(settings: Any) -> dict[str, Any] | None:
     """The link that the options ask for, or None."""
     values = {
+        "middlebox": list(settings.middlebox) or None,
         "profile": settings.profile_link,
         "delay": settings.delay,
         "jitter": settings.jitter,
@@ -63,6 +70,7 @@ Examples:
   pystack ctl link                          show the settings of the link
   pystack ctl link delay 100ms loss 5%      change some of them
   pystack ctl link profile satellite        take those of a profile
+  pystack ctl link middlebox nat-timeout:idle=30s
 """
 
 
@@ -72,8 +80,8 @@ Examples:
 def link(changes: tuple[str, ...], name: str) -> None:
     """Change the link of a running stack that was started with --delay, --profile-link or another option for a link.
 
-    The settings are delay, jitter, rate, loss, duplicate, corrupt and profile. They hold for both directions, and for
-    the frames that are sent from then on.
+    The settings are delay, jitter, rate, loss, duplicate, corrupt, profile and middlebox. They hold for both directions, and for
+    the frames that are sent from then on. `middlebox` replaces all middleboxes by others (with ; between them), or by none.
     """
     from pystack.control.server import ControlError
     from pystack.control.server import change_link as ask

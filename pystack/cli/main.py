@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("pystack.cli.replay:replay", "Run a recording again and compare every byte."),
     "step": ("pystack.cli.step:step", "Step through a recording or a scenario, forwards and backwards."),
     "plot": ("pystack.cli.plot:plot", "Draw a recording or a scenario into a .png, .svg or .pdf file."),
+    "sweep": ("pystack.cli.sweep:sweep", "Run a function with many parameters and seeds, and keep each result."),
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),
     "ss": ("pystack.cli.views:ss", "Show the sockets of a running stack."),
     "neigh": ("pystack.cli.views:neigh", "Show the neighbour (ARP) table of a running stack."),

@@ -45,15 +45,15 @@ def either(original: Callable[..., Any], virtual: Callable[..., Any]) -> Callabl
 def _sleep(host: Any, seconds: float) -> None:
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
-    host.net.hub.sleep(round(seconds * _S))
+    host.net.hub.sleep(host.span(round(seconds * _S)))
 
 
 def _of_day(host: Any) -> float:
-    return float((host.net.epoch + host.net.now) / 1e9)
+    return float(host.wall_time(host.clock()) / 1e9)
 
 
 def _day_ns(host: Any) -> int:
-    return int(host.net.epoch + host.net.now)
+    return int(host.wall_time(host.clock()))
 
 
 def _with_seconds(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,10 +74,10 @@ def _clock(original: Callable[..., Any], read: Callable[[Any], Any]) -> Callable
 _TIME = {
     "time": _clock(time.time, _of_day),
     "time_ns": _clock(time.time_ns, _day_ns),
-    "monotonic": _clock(time.monotonic, lambda host: host.net.now / 1e9),
-    "monotonic_ns": _clock(time.monotonic_ns, lambda host: host.net.now),
-    "perf_counter": _clock(time.perf_counter, lambda host: host.net.now / 1e9),
-    "perf_counter_ns": _clock(time.perf_counter_ns, lambda host: host.net.now),
+    "monotonic": _clock(time.monotonic, lambda host: host.clock() / 1e9),
+    "monotonic_ns": _clock(time.monotonic_ns, lambda host: host.clock()),
+    "perf_counter": _clock(time.perf_counter, lambda host: host.clock() / 1e9),
+    "perf_counter_ns": _clock(time.perf_counter_ns, lambda host: host.clock()),
     "sleep": either(time.sleep, _sleep),
     "gmtime": _with_seconds(time.gmtime),
     "localtime": _with_seconds(time.localtime),
@@ -88,7 +88,7 @@ _CLOCKS = {
     **dict.fromkeys(("CLOCK_REALTIME", "CLOCK_REALTIME_COARSE", "CLOCK_TAI"), _day_ns),
     **dict.fromkeys(
         ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_MONOTONIC_COARSE", "CLOCK_BOOTTIME"),
-        lambda host: host.net.now,
+        lambda host: host.clock(),
     ),
 }
 _READ_CLOCK: dict[int, Callable[[Any], int]] = {
@@ -152,7 +152,7 @@ def _no_epoll(host: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _selector(original: Any) -> Callable[..., Any]:
-    return either(original, lambda host: SimSelector(host.net))
+    return either(original, lambda host: SimSelector(host.net, host))
 
 
 _SELECTORS = {

@@ -6,14 +6,17 @@ import heapq
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from pystack.phy.device import Device
 from pystack.phy.wrapper import Wrapper
 from pystack.sim.channel import Channel
-from pystack.sim.live import LinkSettings, channel_text, directions
+from pystack.sim.live import LinkSettings, channel_text, directions, middleboxes
+from pystack.sim.middlebox import IN, OUT, Middlebox, Report, through
 from pystack_c.packet import Transmit
+from pystack_c.probe import Event
 
 _CLOCK_MONOTONIC = 1
 #: the most bytes that one direction holds until their time comes: a link of 10 Gbit/s with a delay of 50 ms holds 62.5 MB
@@ -64,6 +67,13 @@ class FaultDevice(Wrapper):
         self.overflow = 0
         #: the bytes that each direction holds: [in, out]
         self.held = [0, 0]
+        #: the middleboxes between the stack and the channels, the nearest first, and the host to whose probe and recording they report
+        self.boxes: list[Middlebox] = []
+        self.host: Any = None
+        self._names: list[str] = []
+        self._iface: Any = None
+        #: frames for the stack that have passed the boxes
+        self._ready: deque[bytes] = deque()
         self._order = 0
         self._arriving: list[tuple[int, int, bytes]] = []
         self._leaving: list[tuple[int, int, bytes, Any]] = []
@@ -80,20 +90,54 @@ class FaultDevice(Wrapper):
     def change(self, link: LinkSettings) -> None:
         """Change settings of the link, in both directions (see live.directions). A profile replaces only the settings that it names.
 
-        A trace begins now.
+        A trace begins now. `middlebox` replaces all middleboxes; the new ones know no connections.
         """
         out, back = directions(link)
+        boxes = middleboxes(link)
         trace = out.get("trace")
         if trace is not None:
             # The clock counts from the start of the machine, and is the same for both directions.
             out["trace"] = back["trace"] = trace.starting(self.clock() + trace.start)
         self.outbound.set(**out)
         self.inbound.set(**back)
+        if boxes is not None:
+            self.boxes = []
+            for box in boxes:
+                self.middlebox(box)
+
+    def middlebox(self, box: Middlebox) -> Middlebox:
+        """Put a middlebox behind those that are there."""
+        box.check_new()
+        name = f"{self.device.name}-{box.kind}"
+        while name in self._names:
+            name += "'"
+        self._names.append(name)
+        box.begin(name, self.outbound.seed, self.device.kind, self._reporter(name))
+        self.boxes.append(box)
+        return box
+
+    def _reporter(self, name: str) -> Report:
+        """The function that receives the events of a middlebox. It runs under the lock of the host, as all of a device does."""
+        recorders: list[Any] = []
+
+        def report(time: int, kind: str, subject: str, reason: str, rfc: str, fields: dict[str, Any]) -> None:
+            host = self.host
+            if host is None:
+                return
+            if host.recorder is not None:
+                if not recorders:
+                    recorders.append(host.recorder.recorder.middlebox(name))
+                recorders[0].note(time, kind, subject, reason, rfc, fields)
+            if host.stack.probe is not None:
+                host.stack.probe.event(Event(kind, time, name, subject, 0, reason, rfc, fields))
+
+        return report
 
     def link_text(self) -> str:
-        """One line about the settings of both directions."""
+        """One line about the settings of both directions, and the middleboxes."""
         out, back = channel_text(self.outbound), channel_text(self.inbound)
-        return f"each way {out}" if out == back else f"out {out}; in {back}"
+        text = f"each way {out}" if out == back else f"out {out}; in {back}"
+        return "; ".join([text, *(f"middlebox {box.text()}" for box in self.boxes)])
 
     def fileno(self) -> int:
         """Readable when a frame has come or the time of one that was held back."""
@@ -102,6 +146,8 @@ class FaultDevice(Wrapper):
     def deadline(self) -> int | None:
         """The time at which the next frame that is held back is due."""
         times = [heap[0][0] for heap in (self._arriving, self._leaving) if heap]
+        if self._ready:
+            times.append(self.clock())
         return min(times, default=None)
 
     def recv(self) -> tuple[bytes, int, int, int] | None:
@@ -117,23 +163,36 @@ class FaultDevice(Wrapper):
             for at, data in self.inbound.send(got[0][got[1] :], now):
                 if self._fits(_IN, data):
                     heapq.heappush(self._arriving, (at, self._order, data))
-        self._send_due(now)
-        frame = None
-        if self._arriving and self._arriving[0][0] <= now:
+        while not self._ready and self._arriving and self._arriving[0][0] <= now:
             frame = heapq.heappop(self._arriving)[2]
             self.held[_IN] -= len(frame)
+            if self.boxes:
+                self._pass(through(self.boxes, len(self.boxes) - 1, IN, frame, now), now)
+            else:
+                self._ready.append(frame)
+        self._send_due(now)
+        found = self._ready.popleft() if self._ready else None
         self._arm()
-        return None if frame is None else (frame, 0, 0, 0)
+        return None if found is None else (found, 0, 0, 0)
 
     def send(self, tx: Transmit) -> bool:
         """Put the frame on the link, which always takes it."""
         now = self.clock()
-        for at, data in self.outbound.send(bytes(tx.to_bytes()), now):
-            if self._fits(_OUT, data):
-                heapq.heappush(self._leaving, (at, self._order, data, tx.iface))
+        self._iface = tx.iface
+        self._pass(through(self.boxes, 0, OUT, bytes(tx.to_bytes()), now), now)
         self._send_due(now)
         self._arm()
         return True
+
+    def _pass(self, sent: list[tuple[int, bytes]], now: int) -> None:
+        """Send on what comes out of the middleboxes at both ends."""
+        for way, frame in sent:
+            if way == IN:
+                self._ready.append(frame)
+                continue
+            for at, data in self.outbound.send(frame, now):
+                if self._fits(_OUT, data):
+                    heapq.heappush(self._leaving, (at, self._order, data, self._iface))
 
     def _fits(self, way: int, frame: bytes) -> bool:
         """Count a frame that is to be held. Returns False if it is lost, because this direction holds MOST_HELD bytes already."""

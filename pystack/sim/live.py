@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pystack.sim.boxtext import parse
 from pystack.sim.channel import Channel
 from pystack.sim.impairments import check_setting
+from pystack.sim.middlebox import Middlebox
 from pystack.sim.profiles import link_profile
 from pystack.sim.units import (
     parse_probability,
@@ -31,13 +33,16 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
 def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings (outbound, inbound) of a link: the name of a profile, or settings of Channel that hold for both directions.
 
-    Values may be texts with units. `profile` names a profile that the others change; the stack is its user.
+    Values may be texts with units. `profile` names a profile that the others change; the stack is its user. `middlebox` is checked, and left
+    to `middleboxes`.
     ValueError or TypeError if a setting is unknown or not allowed.
     """
     if isinstance(link, str):
         link = {"profile": link}
     settings = dict(link)
     name = settings.pop("profile", None)
+    middleboxes(settings)
+    settings.pop("middlebox", None)
     out, back = ({}, {}) if name is None else link_profile(str(name))
     for key, value in settings.items():
         if isinstance(value, str):
@@ -52,6 +57,32 @@ def directions(link: LinkSettings) -> tuple[dict[str, Any], dict[str, Any]]:
         out[key] = back[key] = value
     Channel().set(**out)  # an error names what it does not know, or what is not allowed
     return out, back
+
+
+def middleboxes(link: LinkSettings) -> list[Middlebox] | None:
+    """New middleboxes for the setting `middlebox`: a Middlebox, a text (see boxtext.parse), or a list of them. None: it is not set.
+
+    The text may name several, with ; between them, or "none". The first one is nearest to the stack. ValueError or TypeError if it is wrong.
+    """
+    if isinstance(link, str) or link.get("middlebox") is None:
+        return None
+    value = link["middlebox"]
+    found: list[Middlebox] = []
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, Middlebox):
+            found.append(one)
+        elif isinstance(one, str):
+            try:
+                found += [parse(text.strip()) for text in one.split(";")] if one.strip() != "none" else []
+            except ValueError as error:
+                raise ValueError(f"middlebox: {error}") from None
+        else:
+            raise TypeError(f"middlebox: {one!r:.60} is no middlebox and no text")
+    for place, box in enumerate(found):
+        box.check_new()
+        if any(box is other for other in found[:place]):
+            raise ValueError(f"middlebox: {box!r} is there twice")
+    return found
 
 
 def _check(key: str, value: Any) -> None:

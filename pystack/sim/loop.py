@@ -62,7 +62,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._spun_at = -1
         self._spins = 0
         self._signals: dict[int, Callable[..., Any]] = {}
-        super().__init__(SimSelector(net))
+        super().__init__(SimSelector(net, host))
         self._clock_resolution = 1e-9
         self.set_task_factory(_task)
         net.hub.loops.append(self)
@@ -75,8 +75,16 @@ class SimLoop(asyncio.SelectorEventLoop):
     # -- time ----------------------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        """Virtual time in seconds."""
-        return float(self.net.now / 1e9)
+        """Virtual time in seconds: on the clock of the loop's host, or, if hosts share the loop, of the host whose code runs."""
+        host = self.host or here()
+        return float((self.net.now if host is None else host.clock()) / 1e9)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """See asyncio. If hosts share the loop, it keeps the network's time, and `when` is on the clock of the host whose code runs."""
+        host = None if self.host is not None else here()
+        if host is not None and host.local is not None:
+            when = host.true(round(when * 1e9)) / 1e9
+        return super().call_at(when, callback, *args, context=context)
 
     def _process_events(self, event_list: Any) -> None:
         if self.net.now != self._spun_at:

@@ -19,6 +19,7 @@ from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
+from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
 from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
@@ -28,6 +29,7 @@ from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from pystack.trace.recorder import Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
+from pystack_c.probe import Event
 
 __all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
@@ -41,7 +43,8 @@ EPOCH = 1_767_225_600 * S
 class Link:
     """Two channels between two ports. `link.ab` goes from the first to the second, `link.ba` back."""
 
-    def __init__(self, name: str, a: SimPort, b: SimPort, ab: Channel, ba: Channel):
+    def __init__(self, net: "Network", name: str, a: SimPort, b: SimPort, ab: Channel, ba: Channel):
+        self.net = net
         self.name = name
         self.a = a
         self.b = b
@@ -57,6 +60,40 @@ class Link:
         """Change settings of both directions (see Channel)."""
         for channel in self.channels():
             channel.set(**settings)
+
+    def middlebox(self, box: Middlebox, near: "Node | None" = None, name: str = "") -> Middlebox:
+        """Put a middlebox (see sim/boxes.py) between one end of the link, `near`, and the channels. By default, this is the first node.
+
+        A box that is put in place later is farther away. `name` is its name in events; by default, the name of the link and its kind.
+        """
+        if not isinstance(box, Middlebox):
+            raise TypeError(f"{box!r:.60} is no middlebox: write one of sim.boxes, such as NatTimeout(30 * S)")
+        box.check_new()
+        port = self.port(near)
+        net = self.net
+        name = net.new_box(name or f"{self.name}-{box.kind}")
+        box.begin(name, net.seed, port.kind, net.box_report(name))
+        port.boxes.append(box)
+        return box
+
+    def port(self, near: "Node | None" = None) -> SimPort:
+        """The end of the link at a node; without a node, at the first one."""
+        for port in (self.a, self.b):
+            if near is None or port.node is near:
+                return port
+        raise ValueError(f"{near!r:.60} is no end of the link {self.name}")
+
+    def remove(self, box: Middlebox) -> None:
+        """Take a middlebox out of the link. ValueError if it is not there."""
+        for port in (self.a, self.b):
+            if box in port.boxes:
+                port.boxes.remove(box)
+                return
+        raise ValueError(f"{box!r:.60} is not in the link {self.name}")
+
+    def boxes(self) -> list[Middlebox]:
+        """The middleboxes of the link, from the first node to the second one."""
+        return [*self.a.boxes, *reversed(self.b.boxes)]
 
     def down(self) -> None:
         """Lose everything from now on. Frames that are on the way still arrive."""
@@ -90,6 +127,8 @@ class Network(Scheduler):
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
         self.links: dict[str, Link] = {}
+        #: the names of the middleboxes
+        self.boxes: list[str] = []
         #: the number of faults that hold now, by their kind and the name of the link or host; all schedules count here, so that
         #: the faults of two of them may overlap
         self.faults: Counter[tuple[str, str]] = Counter()
@@ -168,8 +207,27 @@ class Network(Scheduler):
         wire = self.wires[name] = Wire(self, name)
         return wire
 
+    def new_box(self, name: str) -> str:
+        """A name for a middlebox that no other node has."""
+        while name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
+            name += "'"
+        self.boxes.append(name)
+        return name
+
+    def box_report(self, name: str) -> Report:
+        """The function that receives the events of a middlebox, and passes them to the recording and to the probe."""
+        recorder = None if self.recorder is None else self.recorder.middlebox(name)
+
+        def report(time: int, kind: str, subject: str, reason: str, rfc: str, fields: dict[str, Any]) -> None:
+            if recorder is not None:
+                recorder.note(time, kind, subject, reason, rfc, fields)
+            if self.frame_probe is not None:
+                self.frame_probe.event(Event(kind, time, name, subject, 0, reason, rfc, fields))
+
+        return report
+
     def _new_name(self, name: str) -> None:
-        if name in self.hosts or name in self.switches or name in self.wires:
+        if name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
             raise ValueError(f"there is already a node named {name!r}")
 
     def link(
@@ -188,7 +246,7 @@ class Network(Scheduler):
     ) -> Link:
         """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
         `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces. `profile` names settings that the others
-        change: "lan", "dsl", "lte", "wifi" or "satellite" (see profiles.py), with the user at `a`."""
+        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`."""
         up_down: tuple[dict[str, Any], dict[str, Any]] = link_profile(profile) if profile else ({}, {})
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
@@ -201,7 +259,7 @@ class Network(Scheduler):
         port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         port_a.out, port_b.out = channels
         port_a.peer, port_b.peer = port_b, port_a
-        link = self.links[name] = Link(name, port_a, port_b, *channels)
+        link = self.links[name] = Link(self, name, port_a, port_b, *channels)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
             if address is not None and isinstance(node, SimHost):
                 node.addr(address)
@@ -265,7 +323,7 @@ class Network(Scheduler):
 
     def watch(self, sink: Callable[[FrameRecord], None]) -> FrameProbe:
         """Give each frame of each host to `sink`, with what the stack decided and why (see trace.annotate)."""
-        self.frame_probe = FrameProbe(sink)
+        self.frame_probe = _TrueTimes(self, sink)
         for host in self.hosts.values():
             host.stack.probe = self.frame_probe
         return self.frame_probe
@@ -291,6 +349,19 @@ class Network(Scheduler):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class _TrueTimes(FrameProbe):
+    """A FrameProbe of all hosts: its events have the network's times, although a host's own clock may be wrong."""
+
+    def __init__(self, net: Network, sink: Callable[[FrameRecord], None]):
+        super().__init__(sink)
+        self.net = net
+
+    def event(self, event: Event) -> None:
+        """See FrameProbe."""
+        event.time = self.net.now
+        super().event(event)
 
 
 def _capture_tap(writer: PcapngWriter, number: int) -> Tap:

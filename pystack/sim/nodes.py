@@ -7,6 +7,8 @@ import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
+from pystack.sim.clock import HostClock, check_offset, parts
+from pystack.sim.middlebox import IN, OUT, Middlebox, through
 from pystack.sim.scheduler import SimError
 from pystack.sim.virtual import VirtualHost
 from pystack.sockets.resolve import text
@@ -34,21 +36,43 @@ class SimPort:
         self.out: Channel | None = None
         self.peer: SimPort | None = None
         self.taps: list[Tap] = []
+        #: the middleboxes between this end of the link and its channels, the nearest first (see Link.middlebox)
+        self.boxes: list[Middlebox] = []
 
     def send(self, frame: bytes) -> None:
         """Put a frame on the link, now."""
         net = self.net
         for tap in self.taps:
             tap(net.now, OUTBOUND, frame)
-        if self.out is not None and self.peer is not None:
+        if self.boxes:
+            self._pass(through(self.boxes, 0, OUT, frame, net.now), OUT)
+        elif self.out is not None and self.peer is not None:
             for time, data in self.out.send(frame, net.now):
                 net.at(time, self.peer.arrive, data)
 
     def arrive(self, frame: bytes) -> None:
         """A frame comes out of the link."""
+        if self.boxes:
+            self._pass(through(self.boxes, len(self.boxes) - 1, IN, frame, self.net.now), IN)
+        else:
+            self._deliver(frame)
+
+    def _deliver(self, frame: bytes) -> None:
         for tap in self.taps:
             tap(self.net.now, INBOUND, frame)
         self.node.deliver(self, frame)
+
+    def _pass(self, sent: list[tuple[int, bytes]], way: int) -> None:
+        """Send on what comes out of the middleboxes. `way` is the one of the frame that went in."""
+        net = self.net
+        for to, data in sent:
+            if to == OUT and self.out is not None and self.peer is not None:
+                for time, arrived in self.out.send(data, net.now):
+                    net.at(time, self.peer.arrive, arrived)
+            elif to == IN and way == IN:
+                self._deliver(data)
+            elif to == IN:
+                net.after(0, self._deliver, data)  # the node is in the middle of sending
 
     def __repr__(self) -> str:
         return f"<SimPort {self.node.name}:{self.name}>"
@@ -96,9 +120,12 @@ class SimHost(VirtualHost):
         finally:
             self._draining = False
         # A host that is off or frozen has no timers, and its deadline may have passed long ago. `thaw` and `boot` set the timer again.
-        if self.up and deadline is not None and (self._wake_at < 0 or deadline < self._wake_at):
-            self._wake_at = deadline
-            self.net.at(deadline, self._timer, deadline)
+        if self.up and deadline is not None:
+            if self.local is not None:
+                deadline = self.local.true(deadline)
+            if self._wake_at < 0 or deadline < self._wake_at:
+                self._wake_at = deadline
+                self.net.at(deadline, self._timer, deadline)
         if self.net.frame_probe is not None:
             self.net.frame_probe.flush()
 
@@ -119,7 +146,7 @@ class SimHost(VirtualHost):
         deadline = self.poll_timeout()
         if not self.up or deadline is None:
             return
-        if deadline <= self.net.now:
+        if deadline <= self.clock():
             self.handle_timeout()
         self.pump()
         if 0 <= self._wake_at <= self.net.now:
@@ -136,12 +163,12 @@ class SimHost(VirtualHost):
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
         """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
         if getattr(target, "core", self.stack) is not self.stack:
-            return fn(target, *args, self.net.now)
+            return fn(target, *args, self.clock())
         return super().call(fn, target, *args)
 
     def poll_transmit(self) -> Transmit | None:
         """The next frame to send, or None."""
-        now = self.net.now
+        now = self.net.now if self.local is None else self.local.own(self.net.now)
         tx: Transmit | None = self.stack.poll_transmit(now)
         if self.recorder is not None:
             self.recorder.transmit(now, tx)
@@ -225,6 +252,9 @@ class SimHost(VirtualHost):
         if self.names is not None and self.names.dns is not None:
             self.names.dns.forget()
         self._off = False
+        if self.local is not None:
+            self.local = HostClock(self.net.now, self.clock(), self.local.ppb, self.local.offset)
+            self._tell_clock()
         self._wake_at = -1
         self._by_iface.clear()
         self.up = not self._frozen
@@ -249,9 +279,37 @@ class SimHost(VirtualHost):
         self.up = True
         self._wake_at = -1
         deadline = self.poll_timeout()
-        if deadline is not None and deadline <= self.net.now:
+        if deadline is not None and deadline <= self.clock():
             self.handle_timeout()
         self.pump()
+
+    def set_clock(self, ppm: float = 0, offset: int = 0) -> None:
+        """From now on, the host's clock runs `ppm` parts in a million fast (negative: slow), and its time of day is `offset` ns ahead.
+
+        The clock drives the timers and TCP timestamps of the stack, and `time` and the timeouts of the programs on the host. What it has
+        gained until now stays, because a clock never goes back. Only the offset, which `time.time()` has, may change at once.
+        """
+        ppb, offset = parts(ppm), check_offset(offset)
+        true = self.net.now
+        self.local = HostClock(true, self.clock(), ppb, offset)
+        self._tell_clock()
+        self._wake_at = -1  # the deadlines of the timers are at other times now
+        self.pump()
+
+    def _tell_clock(self) -> None:
+        """Report the clock to the recording and to the probe."""
+        clock = self.local
+        fields = {"true": clock.began, "ppb": clock.ppb, "offset": clock.offset}
+        way = f"runs {abs(clock.ppb) / 1000:g} ppm {'slow' if clock.ppb < 0 else 'fast'}" if clock.ppb else "keeps time"
+        reason = f"the clock of the host {way}" + (
+            f", and its time of day is {clock.offset / 1e9:+g} s off" if clock.offset else ""
+        )
+        now = clock.base
+        if self.recorder is not None:
+            self.recorder.note(now, "clock", self.name, reason, "", fields)  # type: ignore[attr-defined]
+        if self.stack.probe is not None:
+            self.stack.now = now
+            self.stack.emit("clock", self.name, 0, reason, "", fields)
 
     @property
     def counters(self) -> Any:

@@ -39,6 +39,9 @@ PROFILES = {
     # RFC 2488 section 2: a geostationary satellite adds up to 279.0 ms each way, so 558 ms to a round trip.
     # Typical: 20 Mbit/s down, 3 Mbit/s up, and a modem that holds 500 ms.
     "satellite": _link(20_000_000, 3_000_000, 279 * MS, 500 * MS),
+    # A modem with a buffer that is too large. Kreibich et al., "Netalyzr" (IMC 2010): uplink buffers of 256 KiB were common, which
+    # 1 Mbit/s needs 2.1 s to send. Typical: 8 Mbit/s down with a buffer of the same time, and 15 ms each way.
+    "bufferbloat": _link(8_000_000, 1_000_000, 15 * MS, 2_097 * MS),
 }
 
 

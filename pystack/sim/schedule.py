@@ -12,6 +12,9 @@ All times are times of the network's clock. Faults may overlap: a link passes fr
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from pystack.sim.channel import Channel
+from pystack.sim.clock import check_offset, parts
+from pystack.sim.middlebox import Middlebox
 from pystack.sim.network import Link, Network
 from pystack.sim.nodes import Node, SimHost
 
@@ -59,6 +62,50 @@ class Schedule:
         self._check(at, until, hosts, self.net.hosts)
         self._add("freeze", at, until, hosts, SimHost.freeze, SimHost.thaw)
 
+    def middlebox(
+        self,
+        at: int,
+        link: Link,
+        box: Middlebox,
+        *,
+        until: int | None = None,
+        near: "Node | None" = None,
+        name: str = "",
+    ) -> None:
+        """Put a middlebox into a link (see Link.middlebox), and take it out at `until` (None: never)."""
+        self._check(at, until, [link], self.net.links)
+        if not isinstance(box, Middlebox):
+            raise TypeError(f"{box!r:.60} is no middlebox: write one of sim.boxes, such as NatTimeout(30 * S)")
+        link.port(near)
+        self.net.at(at, link.middlebox, box, near, name)
+        if until is not None:
+            self.net.at(until, _remove, link, box)
+
+    def change(self, at: int, *links: Link, until: int | None = None, **settings: object) -> None:
+        """Change settings of links (see Channel) in both directions, and give them their earlier values again at `until` (None: never).
+
+        If several changes of one setting overlap, the one that ends last decides what holds afterwards.
+        """
+        self._check(at, until, links, self.net.links)
+        Channel().set(**settings)  # what is not allowed is an error at once
+        self.net.at(at, self._change, links, until, settings)
+
+    def clock(self, at: int, *hosts: SimHost, ppm: float = 0, offset: int = 0) -> None:
+        """Let the clocks of hosts run fast or slow (negative) from then on, with a wrong time of day (see SimHost.set_clock)."""
+        self._check(at, None, hosts, self.net.hosts)
+        parts(ppm)
+        check_offset(offset)
+        for host in hosts:
+            self.net.at(at, host.set_clock, ppm, offset)
+
+    def _change(self, links: Sequence[Link], until: int | None, settings: dict[str, object]) -> None:
+        for link in links:
+            for channel in link.channels():
+                before = {name: getattr(channel, name) for name in settings}
+                channel.set(**settings)
+                if until is not None:
+                    self.net.at(until, lambda channel=channel, before=before: channel.set(**before))
+
     def _check(
         self, at: int, until: int | None, victims: Sequence[Link | SimHost], known: Mapping[str, Link | SimHost]
     ) -> None:
@@ -95,6 +142,12 @@ class Schedule:
             self.net.faults[kind, victim.name] -= 1
             if not self.net.faults[kind, victim.name]:
                 end(victim)
+
+
+def _remove(link: Link, box: Middlebox) -> None:
+    """Take a box out, unless the program has done so."""
+    if box in link.boxes():
+        link.remove(box)
 
 
 def _joins(where: dict[str, int], link: Link) -> bool:

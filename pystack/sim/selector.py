@@ -36,9 +36,11 @@ class SimInterest(Interest):
 class SimSelector(SelectorBase):
     """A selector over the sockets of one network. `select` waits in virtual time; to the hub it is a wait itself."""
 
-    def __init__(self, net: Any):
+    def __init__(self, net: Any, host: Any = None):
         super().__init__()
         self.net = net
+        #: the host whose clock measures the timeouts, or None: the network's
+        self.host = host
         self.ready: list[Interest] = []
         self._told: list[Interest] = []
         #: the wait that is under way, as the hub sees it
@@ -118,7 +120,10 @@ class SimSelector(SelectorBase):
             hub.settle()
             self.fired = self._woken = False
             return self._found()
-        deadline = None if timeout is None else self.net.now + -int(-min(timeout, 1e9) * 1e9 // 1)
+        deadline = None
+        if timeout is not None:
+            delay = -int(-min(timeout, 1e9) * 1e9 // 1)
+            deadline = self.net.now + (delay if self.host is None else self.host.span(delay))
         while True:
             in_time = hub.park(self, deadline)
             woken, self.fired, self._woken = self._woken, False, False
@@ -157,7 +162,7 @@ def select(
     for objects, event in ((readers, READ), (writers, WRITE)):
         for fileobj in objects:
             wanted[number_of(fileobj)] = wanted.get(number_of(fileobj), 0) | event
-    with SimSelector(here().net) as selector:
+    with SimSelector(here().net, here()) as selector:
         for fd, events in wanted.items():
             selector.register(fd, events)
         found = {key.fd: events for key, events in selector.select(timeout)}
@@ -172,7 +177,7 @@ class Poll:
     """select.poll(), for a program on a simulated host."""
 
     def __init__(self) -> None:
-        self._selector = SimSelector(here().net)
+        self._selector = SimSelector(here().net, here())
         self._asked: dict[int, int] = {}
 
     def register(self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT) -> None:

@@ -33,6 +33,13 @@ def _hub() -> Any:
     return host.net.hub
 
 
+def _later(hub: Any, seconds: float) -> int:
+    """The network's time in so many seconds of the clock of the host whose code runs."""
+    host = here()
+    delay = round(seconds * 1e9)
+    return int(hub.net.now + (delay if host is None else host.span(delay)))
+
+
 class SimLock:
     """threading.Lock in virtual time. The program that has waited longest gets it first."""
 
@@ -55,7 +62,7 @@ class SimLock:
         signal = Signal("a lock")
         self._queue.append(signal)
         try:
-            if hub.park(signal, None if timeout == -1 else hub.net.now + round(min(timeout, 4e9) * 1e9)):
+            if hub.park(signal, None if timeout == -1 else _later(hub, min(timeout, 4e9))):
                 return True
         except BaseException:
             if signal.fired:
@@ -204,7 +211,7 @@ def _join(thread: Any, timeout: float | None = None) -> None:
     if not program.done:
         signal = Signal(f"the end of thread {thread.name!r}")
         program.ended.append(signal.fire)
-        hub.park(signal, None if timeout is None else hub.net.now + round(max(0.0, timeout) * 1e9))
+        hub.park(signal, None if timeout is None else _later(hub, max(0.0, timeout)))
 
 
 def _is_alive(thread: Any) -> bool:

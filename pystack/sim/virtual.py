@@ -44,16 +44,27 @@ class VirtualHost(SocketHost):
     def __init__(self, net: Any, stack: Any):
         super().__init__(stack)
         self.net = net
+        #: the host's own clock (sim/clock.py), or None: it shows the network's time
+        self.local: Any = None
         #: the work that finalizers left: (function, endpoint), or (None, handle)
         self.garbage: deque[tuple[Any, Any]] = deque()
 
     def clock(self) -> int:  # python
-        """Virtual time."""
-        return self.net.now  # type: ignore[no-any-return]
+        """Virtual time, as the host's clock shows it."""
+        now: int = self.net.now
+        return now if self.local is None else int(self.local.own(now))
+
+    def true(self, time: int) -> int:  # python
+        """The network's time at which the host's clock shows `time`."""
+        return time if self.local is None else int(self.local.true(time))
+
+    def span(self, delay: int) -> int:  # python
+        """The network's time, in ns from now on, in which the host's clock advances by `delay` ns."""
+        return delay if self.local is None else int(self.local.true(self.clock() + delay)) - int(self.net.now)
 
     def wall_time(self, stamp: int) -> int:  # python
-        """The time of day (ns since 1970) at which the network's clock showed `stamp`."""
-        return int(self.net.epoch + stamp)
+        """The time of day (ns since 1970) that the host showed when its clock showed `stamp`."""
+        return int(self.net.epoch + stamp) + (0 if self.local is None else int(self.local.offset))
 
     def caller(self) -> int:
         """The number of the program that runs now."""
@@ -65,6 +76,8 @@ class VirtualHost(SocketHost):
         """SocketHost.begin: recorders, probes and the uncompiled core are served by `call`."""
         if not C.COMPILED or self.recorder is not None or self.error is not None or self.stack.probe is not None:
             return -1
+        if self.local is not None:
+            return self.local.own(self.net.now)  # type: ignore[no-any-return]
         return self.net.now  # type: ignore[no-any-return]
 
     def end(self, now: int) -> None:
@@ -109,6 +122,8 @@ class VirtualHost(SocketHost):
         parked = Parked(watch, bits)
         self.show(watch, parked)
         try:
+            if deadline is not None and self.local is not None:
+                deadline = self.local.true(deadline)
             return bool(self.net.hub.park(parked, deadline))
         finally:
             self.hide(watch, parked)

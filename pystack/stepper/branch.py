@@ -86,6 +86,8 @@ class FrameChange(Change):
         if not 1 <= self.frame <= len(timeline.frames):
             raise ChangeError(f"there is no frame {self.frame}; there are {len(timeline.frames)}")
         chosen = timeline.frames[self.frame - 1]
+        if timeline.boxes:
+            raise ChangeError(f"single frames cannot be changed in a run with a middlebox ({timeline.boxes[0]})")
         if chosen.outside:
             raise ChangeError(f"frame {self.frame} does not come from a recorded host")
         self.place_of = (chosen.host, chosen.iface)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr
+from pystack.sim.clock import HostClock
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States
@@ -44,8 +45,10 @@ class StepReplay(Replay):
 class HostState:
     """The state of one host while its events are collected."""
 
-    def __init__(self, number: int, stack: Any):
+    def __init__(self, number: int, stack: Any, box: bool = False):
         self.number = number
+        self.box = box  # a middlebox, whose stack does nothing
+        self.clock: HostClock | None = None  # a clock that does not show the network's time
         self.stack = stack
         self.summarizer = Summarizer()
         self.frame = -1  # the frame that arrived last, as long as its events go on
@@ -93,9 +96,9 @@ class Collector:
 
     # -- records -----------------------------------------------------------------------------------------------------
 
-    def host_made(self, stack: Any) -> None:
-        """Called when the recording announces a host."""
-        self.hosts[stack.name] = HostState(len(self.names), stack)
+    def host_made(self, stack: Any, box: bool = False) -> None:
+        """Called when the recording announces a host, or a middlebox."""
+        self.hosts[stack.name] = HostState(len(self.names), stack, box)
         self.names.append(stack.name)
 
     def before(self, number: int, stack: Any, now: int) -> None:
@@ -202,6 +205,9 @@ class Collector:
         index = self.events.total
         self.states.event()
         kind = event.kind
+        host.clock = clock_after(event, host.clock)
+        if host.clock is not None:
+            event.time = host.clock.true(event.time)
         conn = self._conn(host, event)
         row = [
             event.time, host.number, kind, event.subject, event.endpoint, event.reason, event.rfc, None, host.frame,
@@ -285,7 +291,7 @@ class Collector:
         iface, data = fields["iface"], fields["frame"]
         kind = host.kind(iface)
         host.announced, host.cause = [], []
-        number = self.flights.arrived(index, host.number, data, kind, event.time)
+        number = self.flights.arrived(index, host.number, data, kind, event.time, host.box)
         if number < 0:
             number = self.frames.total
             self.flights.outside(number, index, host.number, event.time)
@@ -305,6 +311,13 @@ class Collector:
         sender = -1 if outside else host.number
         self.outside = self.outside or outside or to == OUTSIDE
         self.frames.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
+
+
+def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:
+    """The clock of a host after an event: a clock event says that it has another one."""
+    if event.kind != "clock":
+        return clock
+    return HostClock(event.fields["true"], event.time, event.fields["ppb"], event.fields["offset"])
 
 
 def plain(value: Any, depth: int = 0) -> Any:

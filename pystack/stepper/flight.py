@@ -93,8 +93,11 @@ class Flights:
                 return int(host.number)
         return 1 - sender if len(hosts) == 2 else EVERYBODY
 
-    def arrived(self, event: int, receiver: int, data: bytes, kind: int, time: int) -> int:
-        """Return the number of the frame that arrived, or -1 if it is from outside."""
+    def arrived(self, event: int, receiver: int, data: bytes, kind: int, time: int, box: bool = False) -> int:
+        """Return the number of the frame that arrived, or -1 if it is from outside.
+
+        `box`: the receiver is a middlebox, which takes frames that are for others.
+        """
         mine = -1 - receiver
         candidates = [
             one
@@ -109,6 +112,8 @@ class Flights:
             usual = self.delay.get((chosen[1], receiver))
             if usual is not None:
                 chosen = min(fresh, key=lambda one: abs(time - one[2] - usual))
+        if box:
+            self.meant[chosen[0]] = receiver
         self._arrive(chosen, event, receiver, time)
         return chosen[0]
 

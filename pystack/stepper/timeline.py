@@ -59,6 +59,8 @@ class Timeline:
         self.hosts: list[str] = list(self._collector.names)
         self._flights = self._collector.flights
         self._flights.pending.clear()
+        #: the names of the middleboxes among the hosts
+        self.boxes = [name for name, host in self._collector.hosts.items() if host.box]
         for host in self._collector.hosts.values():
             host.stack = None  # the replayed stack is no longer needed
         self._name_objects()
@@ -110,7 +112,7 @@ class Timeline:
                         raise TraceError(
                             f"{self.name}: the recording is corrupted, because two hosts are named {record.fields[0]!r}"
                         )
-                    collector.host_made(replay.hosts[-1].stack)
+                    collector.host_made(replay.hosts[-1].stack, not record.fields[2])
                 collector.after(record.number)
                 if progress is not None and replay.reader.position != done:
                     done = replay.reader.position

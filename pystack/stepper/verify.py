@@ -9,6 +9,7 @@ import io
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.stepper import snapshot
+from pystack.stepper.collect import clock_after
 from pystack.stepper.timeline import Timeline
 from pystack.trace.replay import Replay
 from pystack_c.link import neighbor
@@ -70,6 +71,7 @@ class _Second(Probe):
         self.index = -1
         self.values = 0
         self.open: tuple[int, str, int, dict[str, Any]] | None = None
+        self.clocks: dict[str, Any] = {}
         #: The first difference. It is raised after the record, because an exception inside the core would be taken for
         #: a result of a call.
         self.failure: VerificationError | None = None
@@ -90,8 +92,10 @@ class _Second(Probe):
         if self.index >= len(timeline.events):
             raise VerificationError(f"{timeline.name}: the second replay has more events")
         entry = timeline.events[self.index]
+        clock = self.clocks[event.host] = clock_after(event, self.clocks.get(event.host))
+        time = event.time if clock is None else clock.true(event.time)
         if (entry.time, entry.host, str(entry.kind), entry.reason) != (
-            event.time,
+            time,
             event.host,
             event.kind,
             event.reason,

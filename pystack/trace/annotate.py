@@ -24,7 +24,18 @@ CALL = "call"
 _BEGINS = {"frame.in": IN, "timer.fired": TIMER, "call": CALL}
 #: the kinds that give the reason for the next frame
 OUTGOING = frozenset(
-    ("tcp.out", "icmp.out", "udp.out", "arp.send", "ip.fragment", "ip.forward", "tcp.retransmit", "tcp.probe", "route")
+    (
+        "tcp.out",
+        "icmp.out",
+        "udp.out",
+        "arp.send",
+        "ip.fragment",
+        "ip.forward",
+        "tcp.retransmit",
+        "tcp.probe",
+        "route",
+        "box",
+    )
 )
 #: the kinds that are kept in `events` but not described, because they would hide the others
 QUIET = frozenset(("timer.set", "timer.cancelled", "route", "return", "ip.in", "tcp.acked", "tcp.data", "tcp.mss"))

@@ -32,10 +32,15 @@ TRUST = "if you trust its origin, --trusted (trusted=True) removes the limits"
 MAX_FRAME = 1 << 17
 
 # kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
-META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END = range(1, 14)
+META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END, NOTE = range(
+    1, 15
+)
 RECORDS: dict[int, tuple[str, str]] = {
     META: ("meta", "v"),  # dict: the program that made the recording, and what it recorded
-    HOST: ("host", "ssv"),  # name, seed, configuration; it gets the next host number
+    HOST: (
+        "host",
+        "ssv",
+    ),  # name, seed, configuration; it gets the next host number. A middlebox has an empty configuration
     FUNCTION: ("function", "s"),  # the name; it gets the next function number
     SETUP: ("setup", "ntsv"),  # host, time, method of the stack, arguments
     RECEIVE: ("receive", "ntnnnb"),  # host, time, interface, flags, gso_size, frame
@@ -47,6 +52,10 @@ RECORDS: dict[int, tuple[str, str]] = {
     DRAINED: ("drained", "nt"),  # host, time: poll_transmit returned None
     DEADLINE: ("deadline", "nv"),  # host, the result of poll_timeout in ns after the last time, or None
     END: ("end", "n"),  # the number of records before this one
+    NOTE: (
+        "note",
+        "ntssssv",
+    ),  # host, time, kind, subject, reason, RFC, fields: an event that no stack reports (HostRecorder.note)
 }
 
 

@@ -107,6 +107,18 @@ class Recorder:
             self.hosts += 1
             return HostRecorder(self, self.hosts - 1)
 
+    def middlebox(self, name: str) -> "HostRecorder":
+        """Announce a middlebox. It has no stack, and its recorder takes only notes."""
+        with self.lock:
+            buffer = self.writer.buffer
+            buffer.append(fmt.HOST)
+            values.put_bytes(buffer, name.encode())
+            values.put_bytes(buffer, b"0")
+            values.put_value(buffer, {})
+            self.writer.end_record()
+            self.hosts += 1
+            return HostRecorder(self, self.hosts - 1)
+
     def function(self, fn: Callable[..., Any]) -> int:
         """Return the number of a function, which is announced the first time. The caller holds the lock."""
         number = self.functions.get(fn)
@@ -237,6 +249,18 @@ class HostRecorder:
                 values.put_bytes(buffer, tx.header)
                 values.put_number(buffer, 0 if payload is None else len(payload))
                 values.put_bytes(buffer, mark)
+            recorder.writer.end_record()
+
+    def note(self, now: int, kind: str, subject: str, reason: str, rfc: str, fields: dict[str, Any]) -> None:
+        """Record an event that no stack reports: of a middlebox, or of a host's clock. A replay passes it to its probe."""
+        recorder = self.recorder
+        with recorder.lock:
+            if recorder.closed:
+                return
+            buffer = recorder.head(fmt.NOTE, self.number, now)
+            for text in (kind, subject, reason, rfc):
+                values.put_bytes(buffer, text.encode())
+            values.put_value(buffer, portable(fields))
             recorder.writer.end_record()
 
     def deadline(self, deadline: int | None) -> None:

@@ -24,6 +24,16 @@ from pystack_c.packet import Transmit
 
 #: the most closed endpoints that are kept, because a later record may still name one
 MAX_CLOSED = 4096
+#: the most by which a clock may be wrong (sim/clock.py)
+MOST_PPB = 500_000_000
+#: the events that a NOTE may have, and the fields that the probes need
+NOTES: dict[str, dict[str, type]] = {
+    "frame.in": {"iface": str, "frame": bytes},
+    "frame.out": {"iface": str, "frame": bytes, "gso_size": int},
+    "drop": {"name": str},
+    "box": {"action": str},
+    "clock": {"true": int, "ppb": int, "offset": int},
+}
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)
 
@@ -133,7 +143,7 @@ class Replay:
             fmt.META: self._meta, fmt.HOST: self._host, fmt.FUNCTION: self._function, fmt.SETUP: self._setup,
             fmt.RECEIVE: self._receive, fmt.TIMEOUT: self._timeout, fmt.CALL: self._call, fmt.RESULT: self._result,
             fmt.ERROR: self._error, fmt.TRANSMIT: self._transmit, fmt.DRAINED: self._drained,
-            fmt.DEADLINE: self._deadline,
+            fmt.DEADLINE: self._deadline, fmt.NOTE: self._note,
         }  # fmt: skip
 
     def steps(self) -> Iterator[fmt.Record]:
@@ -289,6 +299,20 @@ class Replay:
         if got != expected:
             texts = ["none" if after is None else f"in {after / 1e9:.9f} s" for after in (expected, got)]
             raise self._mismatch(number, f"the next deadline: {texts[0]} expected, {texts[1]} got")
+
+    def _note(self, number: int, time: int, kind: str, subject: str, reason: str, rfc: str, told: Any) -> None:
+        host = self._at(number, time)
+        wanted = NOTES.get(kind)
+        if wanted is None or not isinstance(told, dict) or any(not isinstance(name, str) for name in told):
+            raise self._bad(f"it notes {one_line(kind)}, which is not allowed")
+        for name, form in wanted.items():
+            if not isinstance(told.get(name), form):
+                raise self._bad(f"it notes {kind} without {name}")
+        if kind == "clock" and abs(told["ppb"]) > MOST_PPB:
+            raise self._bad(f"it notes a clock that is {told['ppb']} ppb fast")
+        if host.stack.probe is not None:
+            host.stack.now = time
+            host.stack.emit(kind, subject, 0, reason, rfc, told)
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,25 @@ def test_ping_over_a_profile(lab: Lab):
 
 
 @marked
+def test_a_middlebox_resets_real_connections(lab: Lab, tmp_path):
+    """curl sees the reset, the recording has the box's reason, and the same command works without the box."""
+    from pystack.stepper.timeline import Timeline
+
+    path = str(tmp_path / "run.pytrace")
+    options = ("--serve", "http:80", "--middlebox", "reset:port=80", "--record", path)
+    with lab.up(*ADDRESSES, *options) as process:
+        assert process.stderr.readline() == "  link: each way no fault; middlebox reset port=80; offload is off\n"
+        refused = lab.run("curl", "-sS", "--max-time", "5", "http://10.0.0.2/hello")
+        assert refused.returncode == 7 and "to connect" in refused.stderr  # at once, and not after 5 s
+        changed = lab.pystack("ctl", "link", "middlebox", "none")
+        assert changed.stdout == "each way no fault\n", changed.stderr
+        assert lab.run("curl", "-sS", "--max-time", "5", "http://10.0.0.2/hello").returncode == 0
+    timeline = Timeline.load(path)
+    reasons = [entry.text() for entry in timeline.events if entry.kind == "box"]
+    assert reasons and set(reasons) == {"the box resets the connection because of port 80 [RFC 3360]"}
+
+
+@marked
 def test_a_link_from_python():
     with Namespace.new() as space, pystack.up(netns=space, link={"delay": "30ms", "loss": 0.5}, seed=3) as stack:
         assert stack.device.gso_max == 0
@@ -97,7 +116,9 @@ def test_a_link_needs_a_device():
         ("--jitter", "-1ms", "'-1ms' is not a time"),
         ("--loss", "200%", "more than 100%"),
         ("--rate", "10mb", "'10mb' is not a rate"),
-        ("--profile-link", "warp", "no link profile 'warp'; there are lan, dsl, lte, wifi, satellite"),
+        ("--profile-link", "warp", "no link profile 'warp'; there are lan, dsl, lte, wifi, satellite, bufferbloat"),
+        ("--middlebox", "nat", "there is no middlebox 'nat'; there are nat-timeout, reset, strip"),
+        ("--middlebox", "nat-timeout:idle=30", "nat-timeout: idle: '30' is not a time"),
     ],
 )
 def test_values_that_are_not_allowed(command, option, value, error):

@@ -231,3 +231,72 @@ def test_faults_need_a_device_without_offload(card):
     card.gso_max = 65536
     with pytest.raises(ValueError, match="offload switched off"):
         FaultDevice(card, inbound=Channel(), outbound=Channel())
+
+
+def test_a_middlebox_in_front_of_a_device():
+    """What it sends back to the stack arrives at once, and wakes the driver; what it sends on goes through the link."""
+    from pystack.sim.boxes import NatTimeout
+    from pystack.sim.middlebox import segment_of
+    from tests.sim.test_middleboxes import frame
+
+    now = [0]
+    card = Card(files=False)
+    device = FaultDevice(card, inbound=Channel(delay=MS), outbound=Channel(delay=MS), clock=lambda: now[0])
+    device.change({"middlebox": ["nat-timeout:idle=30s,answer=reset", "mss:mss=1000"]})
+    assert device.link_text() == (
+        "each way delay 1ms; middlebox nat-timeout idle=30s, answer=reset; middlebox mss mss=1000"
+    )
+    data = frame(flags=C.ACK, payload=b"x")
+    device.send(Transmit(IFACE, data))
+    assert device.deadline() == 0
+    (reset, *_) = device.recv()
+    assert segment_of(reset, 14).flags == C.RST and device.recv() is None and device.deadline() is None
+    device.send(Transmit(IFACE, frame(flags=C.SYN, options=b"\x02\x04\x05\xb4")))
+    now[0] = MS
+    assert device.recv() is None
+    assert card.far.recv(2000)[-2:] == (1000).to_bytes(2, "big")
+    # and from the other side: without a mapping, the box answers to there, although the stack has sent nothing
+    card.far.send(frame(flags=C.ACK, sport=5, back=True))
+    device.recv()
+    now[0] = 2 * MS
+    assert device.recv() is None and device.deadline() == 3 * MS
+    now[0] = 3 * MS
+    device.recv()
+    answer = segment_of(card.far.recv(2000), 14)
+    assert (answer.flags, answer.sport, answer.dport) == (C.RST, 5, 80)
+    mine = NatTimeout(S)
+    device.change({"middlebox": mine})
+    assert (
+        device.boxes == [mine]
+        and "each way delay 1ms; middlebox nat-timeout idle=1s, answer=drop" == device.link_text()
+    )
+    for wrong, error in (
+        ({"middlebox": "nat"}, ValueError),
+        ({"middlebox": 5}, TypeError),
+        ({"middlebox": [None]}, TypeError),
+        ({"middlebox": mine}, ValueError),
+    ):
+        with pytest.raises(error):
+            device.change(wrong)
+    device.change({"middlebox": "none"})
+    assert device.boxes == []
+    device.close()
+
+
+def test_the_middleboxes_stay_if_the_new_ones_are_wrong():
+    from pystack.sim.boxes import NatTimeout
+
+    device = FaultDevice(Card(files=False), inbound=Channel(), outbound=Channel())
+    device.change({"middlebox": "mss:mss=1000"})
+    (old,) = device.boxes
+    used = NatTimeout(S)
+    used.begin("x", 1, C.LINK_ETHERNET, None)
+    for wrong in ("mss:mss=0", ["mss:mss=900", used], [used, used]):
+        with pytest.raises(ValueError):
+            device.change({"middlebox": wrong, "delay": MS})
+        assert device.boxes == [old] and device.outbound.delay == 0
+    new = NatTimeout(S)
+    with pytest.raises(ValueError, match="twice"):
+        device.change({"middlebox": [new, new]})
+    assert device.boxes == [old]
+    device.close()

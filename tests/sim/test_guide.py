@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md, virtual-time.md, testing.md and names.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md and names.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -21,6 +21,19 @@ def test_the_guide_runs(tmp_path):
     blocks, names = run("simulator.md", tmp_path)
     assert blocks >= 6
     assert names["link"].ab.stats.delivered > 50
+
+
+def test_the_guide_to_faults_runs(tmp_path):
+    blocks, names = run("faults.md", tmp_path)
+    assert blocks == 4 and names["odd"].name == "client-server-no-odd-ports"
+
+
+def test_the_table_of_faults_names_every_middlebox():
+    """With the text that `--middlebox` takes, which makes such a box."""
+    from pystack.sim.boxtext import KINDS, parse
+
+    texts = re.findall(r"`--middlebox ([^`]*)`", (HOWTO / "faults.md").read_text())
+    assert [parse(text).kind for text in texts] == list(KINDS)
 
 
 def test_the_guide_to_virtual_time_runs(tmp_path):
