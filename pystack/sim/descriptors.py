@@ -1,7 +1,7 @@
 """Calls of `os` and `fcntl` that concern a descriptor, for the numbers of simulated sockets, which are no descriptors of the kernel.
 
 Servers make their listeners inheritable (hypercorn), and clients set FD_CLOEXEC (pymongo), although nothing ever inherits a simulated socket.
-A simulated socket knows whether it is inheritable, and that is all. What has a meaning for the socket itself is refused.
+A simulated socket remembers whether it is inheritable. Calls that would change the socket itself raise an error.
 """
 
 import errno

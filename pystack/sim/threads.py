@@ -235,8 +235,7 @@ _RLOCK = either(threading.RLock, lambda host: SimRLock())
 class ProgramLocal(_threading_local.local):
     """threading.local in virtual time. It asks current_thread, and is right for all threads.
 
-    (This is not _threading_local.local itself: when a run has ended, each name of the class that replaced threading.local becomes
-    threading.local again, in all modules.)
+    The class is not _threading_local.local itself, because the end of a run replaces the class in the global names of all modules.
     """
 
 
