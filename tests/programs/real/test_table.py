@@ -1,0 +1,93 @@
+"""Real programs, unchanged: each cell of the table in docs/reference/real-programs.md is a test here."""
+
+import errno
+import importlib.metadata
+import shutil
+
+import pytest
+
+pytest.importorskip("aioquic", reason="needs the extra `programs`")
+
+from pystack.sim import MS
+from tests.kernel.conftest import _reason
+from tests.programs.real import ground as grounds
+from tests.programs.real.apps import files as files_
+from tests.programs.real.apps import quic, stores
+from tests.programs.real.table import ROWS, No
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.timeout(120),
+    # pyftpdlib
+    pytest.mark.filterwarnings("ignore:The (asyncore|asynchat) module is deprecated:DeprecationWarning"),
+]
+KERNEL = [pytest.mark.kernel, pytest.mark.skipif(bool(_reason), reason=_reason)]
+
+
+def cells(column, marks=()):
+    """The rows that have this cell."""
+    chosen = [(row.key, getattr(row, column)) for row in ROWS if getattr(row, column) is not None]
+    return [pytest.param(way, id=key, marks=list(marks)) for key, way in chosen]
+
+
+def need(way, request):
+    """Skip the test if a package is not installed: a Python package, or a server or client of the kernel's side."""
+    row = next(row for row in ROWS if way in (row.client, row.server, row.virtual))
+    for name in set(row.packages) - {"python"}:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"needs the Python package {name}")
+    for pair in way.needs:
+        command, _, package = pair.partition(":")
+        if command == "postgres":
+            if not stores.postgres_binaries():
+                pytest.skip(f"needs the Debian package {package}")
+            request.getfixturevalue("cluster")
+        elif shutil.which(command) is None and shutil.which(f"/usr/sbin/{command}") is None:
+            pytest.skip(f"needs the Debian package {package}")
+
+
+@pytest.mark.parametrize("way", cells("client", KERNEL))
+def test_client(way, request, ground):
+    """A client on the stack and a server of the kernel's side."""
+    need(way, request)
+    ground.serve_there(way.server, way.port)
+    for client in way.clients:
+        ground.run_here(client)
+
+
+@pytest.mark.parametrize("way", cells("server", KERNEL))
+def test_server(way, request, ground):
+    """A server on the stack and clients of the kernel's side."""
+    need(way, request)
+    ground.serve_here(way.server, way.port, way.clients)
+
+
+@pytest.mark.parametrize("way", cells("virtual"))
+def test_virtual(way, request, made):
+    """Both on simulated hosts, 20 ms apart, with 1 % loss."""
+    need(way, request)
+    if isinstance(way, No):
+        with pytest.raises(Exception, match=way.error):
+            grounds.simulate(way.server, way.clients, made)
+        return
+    net = grounds.simulate(way.server, way.clients, made)
+    assert net.now > 1000 * MS + 3 * 40 * MS  # three round trips at least
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(bool(_reason), reason=_reason)
+def test_what_aioquic_took(ground):
+    """Its own `connect` needs IPv6."""
+    ground.serve_there(quic.quic_server, 443)
+    with pytest.raises(OSError, match="AF_INET6") as caught:
+        ground.run_here(quic.quic_connect)
+    assert caught.value.errno == errno.EAFNOSUPPORT
+
+
+def test_what_pyftpdlib_took(made):
+    """A class attribute of its keeps select.epoll from the time of the import, and the kernel knows no descriptor of a simulated socket."""
+    pytest.importorskip("pyftpdlib.ioloop")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        grounds.simulate(files_.ftp_server, (files_.ftp_client,), made)
