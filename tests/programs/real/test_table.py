@@ -2,6 +2,7 @@
 
 import errno
 import importlib.metadata
+import os
 import shutil
 
 import pytest
@@ -21,6 +22,7 @@ pytestmark = [
     # pyftpdlib
     pytest.mark.filterwarnings("ignore:The (asyncore|asynchat) module is deprecated:DeprecationWarning"),
 ]
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 KERNEL = [pytest.mark.kernel, pytest.mark.skipif(bool(_reason), reason=_reason)]
 
 
@@ -30,22 +32,34 @@ def cells(column, marks=()):
     return [pytest.param(way, id=key, marks=list(marks)) for key, way in chosen]
 
 
-def need(way, request):
-    """Skip the test if a package is not installed: a Python package, or a server or client of the kernel's side."""
-    row = next(row for row in ROWS if way in (row.client, row.server, row.virtual))
-    for name in set(row.packages) - {"python"}:
+def missing(packages, needs):
+    """The name of a package that is not installed, or "": Python packages, and commands of the kernel's side with their Debian packages."""
+    for name in packages:
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            pytest.skip(f"needs the Python package {name}")
-    for pair in way.needs:
+            return f"the Python package {name}"
+    for pair in needs:
         command, _, package = pair.partition(":")
-        if command == "postgres":
-            if not stores.postgres_binaries():
-                pytest.skip(f"needs the Debian package {package}")
-            request.getfixturevalue("cluster")
-        elif shutil.which(command) is None and shutil.which(f"/usr/sbin/{command}") is None:
-            pytest.skip(f"needs the Debian package {package}")
+        there = stores.postgres_binaries() if command == "postgres" else shutil.which(command, path=PATH)
+        if not there:
+            return f"the Debian package {package}"
+    return ""
+
+
+def need(way, request):
+    """Skip the test if a package is not installed, and say which."""
+    row = next(row for row in ROWS if way in (row.client, row.server, row.virtual))
+    if name := missing([name for name in row.packages if name != "python"], way.needs):
+        pytest.skip(f"needs {name}")
+    if "postgres:postgresql" in way.needs:
+        request.getfixturevalue("cluster")
+
+
+def test_control_a_missing_package_is_named():
+    assert missing(["pytest"], ["sh:dash"]) == ""
+    assert missing(["pytest", "no-such-package"], []) == "the Python package no-such-package"
+    assert missing([], ["sh:dash", "no-such-command:its-package"]) == "the Debian package its-package"
 
 
 @pytest.mark.parametrize("way", cells("client", KERNEL))
