@@ -92,6 +92,13 @@ def version(package: str) -> str:
         return "not installed"
 
 
+def versions(row: Row) -> str:
+    """Return the versions of a row, with the names of the distributions if there are several."""
+    if len(row.packages) == 1:
+        return version(row.packages[0])
+    return ", ".join(f"{name} {version(name)}" for name in row.packages)
+
+
 def cell(row: Row, column: str, outcomes: dict[str, str]) -> str:
     """Return a cell of the table."""
     way = getattr(row, column)
@@ -110,7 +117,7 @@ def line(row: Row, versions: str, outcomes: dict[str, str]) -> str:
 def render(outcomes: dict[str, str]) -> str:
     """Return the page."""
     table = ["| Program | Version | Client | Server | Virtual time | What it took |", "|---|---|---|---|---|---|"]
-    table += [line(row, ", ".join(map(version, row.packages)), outcomes) for row in ROWS]
+    table += [line(row, versions(row), outcomes) for row in ROWS]
     return "\n\n".join((HEAD, "\n".join(table), peers(), TAIL)) + "\n"
 
 

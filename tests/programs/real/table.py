@@ -92,6 +92,7 @@ ROWS = (
         Way("nghttpd", web.nghttpd, 443, (web.http2_client,), ("nghttpd:nghttp2-server",)),
         Way("h2load", web.hypercorn_server, 443, (web.h2load,), ("h2load:nghttp2-client",)),
         Way("hypercorn", web.hypercorn_server, 443, (web.http2_client,)),
+        "On the command line `hypercorn -w 0`, because its workers are other processes, in which the stack does not exist.",
     ),
     Row(
         "websockets", "websockets", ("websockets",),

@@ -4,6 +4,7 @@ import errno
 import importlib.metadata
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.programs.real import ground as grounds
 from tests.programs.real.apps import files as files_
 from tests.programs.real.apps import quic, stores
 from tests.programs.real.table import ROWS, No
+from tests.programs.test_run import lab as lab  # noqa: PLC0414 (fixtures)
+from tests.programs.test_run import start as start  # noqa: PLC0414
 
 pytestmark = [
     pytest.mark.once,
@@ -98,6 +101,26 @@ def test_what_aioquic_took(ground):
     with pytest.raises(OSError, match="AF_INET6") as caught:
         ground.run_here(quic.quic_connect)
     assert caught.value.errno == errno.EAFNOSUPPORT
+
+
+APP = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"hello"})
+"""
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(bool(_reason), reason=_reason)
+def test_what_hypercorn_took(lab, start, tmp_path):
+    """Its console script, without workers."""
+    (tmp_path / "app.py").write_text(APP)
+    process = start("hypercorn", "app:app", "-w", "0", "-b", "0.0.0.0:80", port=80)
+    assert lab.run("curl", "-s", "http://10.0.0.2/").stdout == "hello"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_what_pyftpdlib_took(made):
