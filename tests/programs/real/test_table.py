@@ -20,13 +20,13 @@ from tests.programs.test_run import lab as lab  # noqa: PLC0414 (fixtures)
 from tests.programs.test_run import start as start  # noqa: PLC0414
 
 pytestmark = [
-    pytest.mark.once,
     pytest.mark.timeout(120),
     # pyftpdlib
     pytest.mark.filterwarnings("ignore:The (asyncore|asynchat) module is deprecated:DeprecationWarning"),
 ]
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-KERNEL = [pytest.mark.kernel, pytest.mark.skipif(bool(_reason), reason=_reason)]
+#: with the kernel one Python says enough; virtual time replaces parts of the standard library, which differs between Pythons
+KERNEL = [pytest.mark.once, pytest.mark.kernel, pytest.mark.skipif(bool(_reason), reason=_reason)]
 
 
 def cells(column, marks=()):
@@ -81,6 +81,7 @@ def test_server(way, request, ground):
     ground.serve_here(way.server, way.port, way.clients)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("way", cells("virtual"))
 def test_virtual(way, request, made):
     """Both on simulated hosts, 20 ms apart, with 1 % loss."""
@@ -93,6 +94,7 @@ def test_virtual(way, request, made):
     assert net.now > 1000 * MS + 3 * 40 * MS  # three round trips at least
 
 
+@pytest.mark.once
 @pytest.mark.kernel
 @pytest.mark.skipif(bool(_reason), reason=_reason)
 def test_what_aioquic_took(ground):
@@ -111,6 +113,7 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.mark.once
 @pytest.mark.kernel
 @pytest.mark.skipif(bool(_reason), reason=_reason)
 def test_what_hypercorn_took(lab, start, tmp_path):
@@ -123,6 +126,7 @@ def test_what_hypercorn_took(lab, start, tmp_path):
     assert process.returncode == 0
 
 
+@pytest.mark.compiled
 def test_what_pyftpdlib_took(made):
     """A class attribute of its keeps select.epoll from the time of the import, and the kernel knows no descriptor of a simulated socket."""
     pytest.importorskip("pyftpdlib.ioloop")
