@@ -24,7 +24,11 @@ die() { say "$*"; exit 2; }
 # "command:package" pairs; a package is installed only if its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
-    nmap:nmap wrk:wrk valgrind:valgrind dnsmasq:dnsmasq-base node:nodejs npm:npm chromium:chromium)
+    nmap:nmap wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
+    dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
+# servers that the tests of real programs start by themselves (tests/programs/real)
+test_services=(valkey-server:valkey-server sshd:openssh-server)
+test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
 bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
@@ -71,6 +75,20 @@ want() {
     else
         say "not installed: $* - the tests that need them are skipped
        as root, run:  apt-get install -y --no-install-recommends $*"
+    fi
+}
+
+# want_stopped PACKAGES: the same for servers, which Debian would start now and with the machine: neither happens.
+want_stopped() {
+    [ $# -gt 0 ] || return 0
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made=1
+    fi
+    want "$@"
+    [ -z "$made" ] || rm -f "$policy"
+    if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
+        systemctl disable -q "${@/openssh-server/ssh}" 2>/dev/null || true
     fi
 }
 
@@ -174,9 +192,11 @@ test)
     need $(missing_packages "${demo_tools[@]}")
     # shellcheck disable=SC2046
     want $(missing_packages "${test_tools[@]}")
+    # shellcheck disable=SC2046
+    want_stopped $(missing_packages "${test_services[@]}") $(missing_files "${test_service_files[@]}")
     make_venv
     need_compiler
-    install cli,netlink,dev
+    install cli,netlink,dev,programs
     build
     page
     ;;

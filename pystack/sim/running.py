@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import copy_context
 from typing import Any
 
-from pystack.sim import blocking, threads
+from pystack.sim import blocking, descriptors, threads
 from pystack.sim.hub import RealPace, Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
@@ -21,7 +21,7 @@ from pystack.sim.session import LIMIT, session
 from pystack.sockets import current
 
 Program = Callable[[], Any]
-__all__ = ["LIMIT", "SimLoop", "blocking", "run", "threads"]
+__all__ = ["LIMIT", "SimLoop", "blocking", "descriptors", "run", "threads"]
 
 
 def run(

@@ -2,19 +2,21 @@
 
 Conditions, events, semaphores, barriers, timers, queues and executors are the standard library's, which makes them of locks. A lock that was
 made before, by a module that was imported before, is the kernel's. If two programs contend for it, the thread waits for itself, and
-sim/watchdog.py ends that.
+sim/watchdog.py ends that. A threading.local that was made before is replaced if it is a global name of a module.
 """
 
 import _threading_local
 import queue
+import sys
 import threading
 import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
+from types import ModuleType
 from typing import Any
 
-from pystack.patching import Replacement, group
+from pystack.patching import APART, Replacement, group
 from pystack.sim import green
 from pystack.sim.blocking import either
 from pystack.sim.hub import Signal
@@ -260,6 +262,15 @@ _get_ident = threading.get_ident
 _SIMPLE_QUEUE: Any = queue._PySimpleQueue  # type: ignore[attr-defined]
 _LOCK = either(threading.Lock, lambda host: SimLock())
 _RLOCK = either(threading.RLock, lambda host: SimRLock())
+
+
+class ProgramLocal(_threading_local.local):
+    """threading.local in virtual time. It asks current_thread, and is right for all threads.
+
+    The class is not _threading_local.local itself, because the end of a run replaces the class in the global names of all modules.
+    """
+
+
 _THREADING: dict[str, Any] = {
     "Lock": _LOCK,
     "_allocate_lock": _LOCK,
@@ -268,17 +279,51 @@ _THREADING: dict[str, Any] = {
     "enumerate": either(threading.enumerate, _threads_of),
     "active_count": either(threading.active_count, lambda host: len(_threads_of(host))),
     "get_ident": either(_get_ident, _ident_of),
-    # It asks current_thread, and is right for all threads.
-    "local": _threading_local.local,
+    "local": ProgramLocal,
 }
 
 
 _START = either(_thread_start, _start)
+_ThreadLocal = threading.local
+
+
+class Local:
+    """In the place of a threading.local that a module has made before: each program of the network sees its own attributes.
+
+    Code without a host sees the attributes of the original.
+    """
+
+    def __init__(self, original: Any):
+        object.__setattr__(self, "_original", original)
+        object.__setattr__(self, "_of_programs", ProgramLocal())
+
+    def __getattribute__(self, name: str) -> Any:
+        chosen = "_original" if here() is None else "_of_programs"
+        return getattr(object.__getattribute__(self, chosen), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(object.__getattribute__(self, "_original" if here() is None else "_of_programs"), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(object.__getattribute__(self, "_original" if here() is None else "_of_programs"), name)
+
+
+def _locals() -> list[Replacement]:
+    """The global names of all modules that are a threading.local, which would be the same object for all programs."""
+    made: dict[int, Local] = {}
+    found: list[Replacement] = []
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, ModuleType) and name.split(".", 1)[0] not in APART:
+            for key, value in list(vars(module).items()):
+                if type(value) is _ThreadLocal:
+                    found.append((name, key, made.setdefault(id(value), Local(value))))
+    return found
 
 
 @group("threads")
 def _threads() -> list[Replacement]:
     return [
+        *_locals(),
         *(("threading", name, value) for name, value in _THREADING.items()),
         ("queue", "SimpleQueue", _SIMPLE_QUEUE),
         ("threading:Thread", "start", _START),

@@ -505,6 +505,78 @@ def test_aiohttp_gives_the_same_frames_in_each_process():
     assert in_process(HTTP, 8, requests)[2] != runs[0][2]  # control: the seed decides
 
 
+HTTPS = """
+import asyncio, hashlib, ssl, sys
+import aiohttp
+from aiohttp import web
+from pystack.sim import MS, Network
+
+seed, requests, files = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+net = Network(seed=seed)
+a, b = net.host("server"), net.host("client")
+net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=100 * MS, loss=0.02)
+ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+ours.load_cert_chain(files + "/server.pem")
+theirs = ssl.create_default_context(cafile=files + "/ca.pem")
+application, sizes, frames = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+
+def tap(time, direction, frame):
+    sizes.update(b"%d %d %d," % (time, direction, len(frame)))
+    frames.update(frame)
+a.port().taps.append(tap)
+
+def seen(side, name, headers, body):
+    text = "%.9f %s %s %s " % (asyncio.get_running_loop().time(), side, name, sorted(headers.items()))
+    application.update(text.encode() + body)
+
+async def server():
+    async def hello(request):
+        body = await request.read()
+        seen("server", request.path_qs, request.headers, body)
+        return web.Response(body=b"hello " + body)
+    app = web.Application()
+    app.router.add_post("/", hello)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", 443, ssl_context=ours).start()
+    await asyncio.Event().wait()
+
+async def client():
+    await asyncio.sleep(0.1)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10, ssl=theirs)) as session:
+        async def one(number):
+            body = b"%d," % number * 50
+            async with session.post("https://server/", params={"n": str(number)}, data=body) as response:
+                answer = await response.read()
+                assert answer == b"hello " + body
+                seen("client", str(number), response.headers, answer)
+        async with asyncio.TaskGroup() as group:
+            for number in range(requests):
+                group.create_task(one(number))
+
+net.run({b: client}, background={a: server})
+lost = net.links["server-client"].ab.stats.dropped()
+print(net.now, lost, application.hexdigest(), sizes.hexdigest(), frames.hexdigest())
+"""
+
+
+def test_aiohttp_with_tls_gives_the_same_application_bytes_in_each_process(tmp_path):
+    """So do the sizes and the times of all frames. Their bytes differ, because OpenSSL has random numbers of its own."""
+    pytest.importorskip("aiohttp")
+    trustme = pytest.importorskip("trustme")
+    from pystack._build import pure
+
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate = authority.issue_cert("server", key_type=trustme.KeyType.RSA)
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    requests = 100 if pure() else 1000
+    runs = [in_process(HTTPS, 7, requests, tmp_path, hash_seed=seed) for seed in (0, 1, 4711)]
+    assert runs[0][:4] == runs[1][:4] == runs[2][:4] and int(runs[0][1]) > 0
+    assert len({run[4] for run in runs}) == 3  # the bytes on the wire
+    assert int(runs[0][0]) > (requests // 10) * 200 * MS
+
+
 def test_tls_gives_the_same_application_bytes():
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA(key_type=trustme.KeyType.RSA)

@@ -1,9 +1,11 @@
 """Programs that block, in virtual time (pystack/sim/green.py, blocking.py, threads.py)."""
 
+import _threading_local
 import asyncio
 import concurrent.futures
 import contextlib
 import errno
+import fcntl
 import gc
 import multiprocessing
 import os
@@ -15,8 +17,10 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import types
 import uuid
 import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -572,3 +576,66 @@ def test_a_program_that_computes_for_long_is_left_alone(monkeypatch):
         return net.hub.reason
 
     assert net.run({a: program})[a] == ""
+
+
+def test_a_thread_local_of_an_imported_module_is_each_programs_own(monkeypatch):
+    """anyio's worker threads keep their loop in one. Code outside of the network sees what it has put there."""
+    module = types.ModuleType("made_before")
+    original = module.own = module.same = threading.local()
+    monkeypatch.setitem(sys.modules, "made_before", module)
+    module.own.value = "outside"
+    seen = []
+
+    def work(number):
+        seen.append(hasattr(module.own, "value"))
+        module.own.value = number
+        time.sleep(1)
+        seen.append(module.same.value)
+        del module.own.value
+        seen.append(hasattr(module.own, "value"))
+
+    def client():
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for _ in range(2):
+        net, a, b = pair()
+        seen.clear()
+        net.run({b: client})
+        assert sorted(map(str, seen)) == ["0", "1", "False", "False", "False", "False"]
+        assert module.own is module.same is original and original.value == "outside"
+    assert _threading_local.local is not threading.local  # the standard library's two classes are what they were
+
+
+def test_calls_for_a_descriptor_know_simulated_sockets():
+    """Servers make their listeners inheritable, and clients set FD_CLOEXEC. Other descriptors are the kernel's."""
+
+    def client():
+        with socket.socket() as sock, socket.socket() as other:
+            seen = [sock.get_inheritable(), fcntl.fcntl(sock, fcntl.F_GETFD)]
+            sock.set_inheritable(True)
+            seen += [os.get_inheritable(sock.fileno()), fcntl.fcntl(sock.fileno(), fcntl.F_GETFD)]
+            fcntl.fcntl(sock, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+            seen += [sock.get_inheritable(), other.get_inheritable()]
+            for call in (
+                lambda: os.set_blocking(sock.fileno(), False),
+                lambda: os.get_blocking(sock.fileno()),
+                lambda: fcntl.fcntl(sock, fcntl.F_SETFL, os.O_NONBLOCK),
+            ):
+                with pytest.raises(OSError, match=r"call its setblocking\(\)"):
+                    call()
+            other.set_inheritable(True)
+        with open(os.devnull) as file:
+            seen += [os.get_inheritable(file.fileno()), os.get_blocking(file.fileno())]
+            seen.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_NONBLOCK)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.get_inheritable(sock.fileno())
+        return seen
+
+    before = fcntl.fcntl, os.get_inheritable
+    net, a, b = pair()
+    assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, 0]
+    assert (fcntl.fcntl, os.get_inheritable) == before
