@@ -25,6 +25,7 @@ from pystack import socket as _ours
 from pystack import tls as _tls
 from pystack.runtime import forked
 from pystack.sockets import current as _current
+from pystack.sockets import servers as _servers
 from pystack.sockets.sockobj import _KernelSocket
 
 #: modules (and those below them) that keep the originals
@@ -169,13 +170,18 @@ def _blocking_tls() -> list[Replacement]:
     return [("ssl:SSLContext", "wrap_socket", _tls.wrap)]
 
 
+@group("servers")
+def _forking_servers() -> list[Replacement]:
+    return _servers.replacements()
+
+
 def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
     """Return a socket of the kernel, also while the program is patched. The arguments are those of `socket.socket`."""
     return _KernelSocket(*args, **kwargs)
 
 
 #: what is replaced for a live stack
-LIVE = ("sockets", "tls", "asyncio")
+LIVE = ("sockets", "tls", "asyncio", "servers")
 
 
 @contextlib.contextmanager
