@@ -30,7 +30,7 @@ from pystack.sockets.sockobj import _KernelSocket
 
 #: modules (and those below them) that keep the originals
 APART = (
-    "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
+    "_socket", "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
     "importlib", "faulthandler", "debugpy", "pydevd", "greenlet", "gevent",
 )  # fmt: skip
 
@@ -162,7 +162,8 @@ def _sockets() -> list[Replacement]:
     The class needs a stack: a socket that is silently the kernel's is what patching is to prevent.
     """
     found: list[Replacement] = [("socket", name, value) for name, value in _either_of.items()]
-    return [*found, ("socket", "socket", _ours.socket), ("socket", "has_ipv6", False)]
+    classes = [("socket", "socket", _ours.socket), ("socket", "SocketType", _ours.SocketType)]
+    return [*found, *classes, ("socket", "has_ipv6", False)]
 
 
 @group("tls")
