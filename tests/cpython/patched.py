@@ -26,7 +26,6 @@ def child(name: str, kernel: bool, names: Collection[str]) -> int:
     """Run one module in this process. The result is a line of JSON."""
     faulthandler.dump_traceback_later(SECONDS - 10, exit=True)
     import test.support
-    import test.support.socket_helper  # noqa: F401 (loaded on the kernel's sockets)
 
     import pystack
 
