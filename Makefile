@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -41,6 +41,11 @@ test-pure: setup ## run the tests on the uncompiled core
 
 test-other: # a reduced run on the system's Python, if that is another version
 	@tools/test_other.sh $(JOBS) $(ARGS)
+
+cpython: setup ## run CPython's own tests of sockets, asyncio, TLS and servers on the stack, on both Pythons (8 minutes)
+	@echo "== compiled core, $$($(PY) --version)"
+	$(PYTEST) tests/cpython
+	@tools/test_other.sh $(JOBS) -m "" tests/cpython $(ARGS)
 
 rfc: setup ## run the conformance tests and write docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results
 	@$(PY) -m tools.conformance

@@ -21,7 +21,6 @@ from collections.abc import Coroutine, Iterator
 from contextvars import copy_context
 from typing import Any
 
-from pystack import socket as _socket
 from pystack.loops import _SelectorEventLoop, bind_task, loops_of
 from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
@@ -31,6 +30,8 @@ from pystack.sockets import current as _current
 from pystack.sockets.handles import Handle, lookup
 from pystack.sockets.selectorbase import Keys, SelectorBase, check_events, number_of
 
+#: where asyncio's own loop looks up the functions of `socket`, so that a program may replace them
+_base: Any = asyncio.base_events
 #: bytes of a file that are read at once
 _PIECE = 1 << 18
 
@@ -203,13 +204,14 @@ class EventLoop(_SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """socket.getaddrinfo of the stack, in the executor, because a name may have to be asked for."""
-        run = copy_context().run
-        return await self.run_in_executor(None, run, _socket.getaddrinfo, host, port, family, type, proto, flags)
+        """socket.getaddrinfo, which is the stack's now, in the executor, because a name may have to be asked for."""
+        run, resolve = copy_context().run, _base.socket.getaddrinfo
+        return await self.run_in_executor(None, run, resolve, host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
-        """socket.getnameinfo of the stack."""
-        return await self.run_in_executor(None, copy_context().run, _socket.getnameinfo, sockaddr, flags)
+        """socket.getnameinfo, which is the stack's now."""
+        run, name = copy_context().run, _base.socket.getnameinfo
+        return await self.run_in_executor(None, run, name, sockaddr, flags)
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
         """Do what os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""

@@ -25,11 +25,12 @@ from pystack import socket as _ours
 from pystack import tls as _tls
 from pystack.runtime import forked
 from pystack.sockets import current as _current
+from pystack.sockets import servers as _servers
 from pystack.sockets.sockobj import _KernelSocket
 
 #: modules (and those below them) that keep the originals
 APART = (
-    "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
+    "_socket", "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
     "importlib", "faulthandler", "debugpy", "pydevd", "greenlet", "gevent",
 )  # fmt: skip
 
@@ -161,12 +162,18 @@ def _sockets() -> list[Replacement]:
     The class needs a stack: a socket that is silently the kernel's is what patching is to prevent.
     """
     found: list[Replacement] = [("socket", name, value) for name, value in _either_of.items()]
-    return [*found, ("socket", "socket", _ours.socket), ("socket", "has_ipv6", False)]
+    classes = [("socket", "socket", _ours.socket), ("socket", "SocketType", _ours.SocketType)]
+    return [*found, *classes, ("socket", "has_ipv6", False)]
 
 
 @group("tls")
 def _blocking_tls() -> list[Replacement]:
     return [("ssl:SSLContext", "wrap_socket", _tls.wrap)]
+
+
+@group("servers")
+def _forking_servers() -> list[Replacement]:
+    return _servers.replacements()
 
 
 def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
@@ -175,7 +182,7 @@ def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
 
 
 #: what is replaced for a live stack
-LIVE = ("sockets", "tls", "asyncio")
+LIVE = ("sockets", "tls", "asyncio", "servers")
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ def _execute() -> None:
     for name, value in vars(_std).items():
         if isinstance(value, _enum.Enum) or (isinstance(value, type) and issubclass(value, _enum.Enum)):
             space[name] = value
+    # A program that catches the standard library's catches ours.
+    space["_GiveupOnSendfile"] = _std._GiveupOnSendfile  # type: ignore[attr-defined]
 
 
 _execute()
@@ -83,4 +85,5 @@ _accept.__name__ = "accept"
 _accept.__qualname__ = "socket.accept"
 _class = globals()["socket"]
 _class.accept = _accept
+_class._kernel_too = True
 _class._sendfile_use_sendfile = _sendfile_from_disk

@@ -300,7 +300,6 @@ def _create(
         raise ValueError("session can only be specified in client mode")
     if context.check_hostname and not server_hostname:
         raise ValueError("check_hostname requires server_hostname")
-    hostname = context._encode_hostname(server_hostname)
     if not issubclass(type(sock), SocketBase):
         timeout = sock.gettimeout()
         sock = _ours.socket(fileno=sock.detach())
@@ -316,13 +315,13 @@ def _create(
     self._session = session
     self._sslobj = None
     self.server_side = server_side
-    self.server_hostname = hostname
     self.do_handshake_on_connect = do_handshake_on_connect
     self.suppress_ragged_eofs = suppress_ragged_eofs
     try:
+        self.server_hostname = context._encode_hostname(server_hostname)
         self._connected = _is_connected(self)
         if self._connected:
-            self._sslobj = Engine(self, context, server_side, hostname, session)
+            self._sslobj = Engine(self, context, server_side, self.server_hostname, session)
             if do_handshake_on_connect:
                 if self.gettimeout() == 0:
                     raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
@@ -390,9 +389,13 @@ def _accept(self: Any) -> tuple[Any, Any]:
 
 
 def _rebased(value: Any, cell: Any) -> Any:
-    """A function of ssl.SSLSocket whose super() looks at our base class."""
+    """A function of ssl.SSLSocket, or of a class derived from it, whose super() looks at our base class."""
     if isinstance(value, property):
-        return property(_rebased(value.fget, cell), _rebased(value.fset, cell), None, value.__doc__)
+        return property(
+            _rebased(value.fget, cell), _rebased(value.fset, cell), _rebased(value.fdel, cell), value.__doc__
+        )
+    if isinstance(value, classmethod | staticmethod):
+        return type(value)(_rebased(value.__func__, cell))
     if not isinstance(value, types.FunctionType):
         return value
     closure = value.__closure__ or ()
@@ -402,24 +405,41 @@ def _rebased(value: Any, cell: Any) -> Any:
     made.__kwdefaults__ = value.__kwdefaults__
     made.__doc__ = value.__doc__
     made.__qualname__ = value.__qualname__
+    made.__dict__.update(value.__dict__)
     return made
 
 
-def _make_class() -> Any:
+def _counterpart(theirs: Any, bases: tuple[Any, ...], **ours: Any) -> Any:
+    """A class with the attributes of `theirs`, and with these instead of some of them, on other base classes."""
     cell = types.CellType()
-    left_out = ("__dict__", "__weakref__", "_create", "_real_connect", "accept")
-    space = {name: _rebased(value, cell) for name, value in vars(ssl.SSLSocket).items() if name not in left_out}
-    space["_create"] = classmethod(_create)
-    space["_real_connect"] = _real_connect
-    space["accept"] = _accept
+    slots = vars(theirs).get("__slots__", ())
+    left_out = {"__dict__", "__weakref__", *((slots,) if isinstance(slots, str) else slots), *ours}
+    space = {name: _rebased(value, cell) for name, value in vars(theirs).items() if name not in left_out}
     # So isinstance(sock, ssl.SSLSocket) is true. (asyncio looks at it, to refuse such sockets.)
-    space["__class__"] = property(lambda self: ssl.SSLSocket)
-    made = type("SSLSocket", (_ours.socket,), space)
+    space["__class__"] = property(lambda self: theirs)
+    made = type(theirs)(theirs.__name__, bases, space | ours)
     cell.cell_contents = made
     return made
 
 
-SSLSocket: Any = _make_class()
+SSLSocket: Any = _counterpart(
+    ssl.SSLSocket, (_ours.socket,), _create=classmethod(_create), _real_connect=_real_connect, accept=_accept
+)
+#: by the id of a class that a program has derived from ssl.SSLSocket, which its counterpart keeps alive
+_counterparts: "weakref.WeakValueDictionary[int, Any]" = weakref.WeakValueDictionary()
+
+
+def _class_of(theirs: Any) -> Any:
+    """The class of our sockets in the place of ssl.SSLSocket, or of a class that is derived from it."""
+    if theirs is ssl.SSLSocket:
+        return SSLSocket
+    found = _counterparts.get(id(theirs))
+    if found is None:
+        bases = tuple(_class_of(base) if issubclass(base, ssl.SSLSocket) else base for base in theirs.__bases__)
+        found = _counterparts[id(theirs)] = _counterpart(theirs, bases)
+    return found
+
+
 _theirs = ssl.SSLContext.wrap_socket
 
 
@@ -436,6 +456,7 @@ def wrap(
     arguments = (server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname)
     if not issubclass(type(sock), SocketBase) and _number_of_ours(sock) is None:
         return _theirs(context, sock, *arguments, session)
-    if context.sslsocket_class is not ssl.SSLSocket:
-        raise TypeError(f"a socket of the stack cannot become a {context.sslsocket_class!r}: only an ssl.SSLSocket")
-    return SSLSocket._create(sock, *arguments, context, session)
+    kind = context.sslsocket_class
+    if not (isinstance(kind, type) and issubclass(kind, ssl.SSLSocket)):
+        raise TypeError(f"a socket of the stack cannot become a {kind!r}: only an ssl.SSLSocket")
+    return _class_of(kind)._create(sock, *arguments, context, session)

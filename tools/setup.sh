@@ -134,6 +134,21 @@ need_compiler() {
     need "${packages[@]}"
 }
 
+# The package with CPython's own tests (tests/cpython), if this is Debian's Python and has none. Other Pythons come with theirs.
+python_tests() {
+    "$venv/bin/python" - <<'END'
+import importlib.util
+import sys
+
+try:
+    there = importlib.util.find_spec("test.test_socket") is not None
+except ImportError:
+    there = False
+if sys.base_prefix == "/usr" and not there:
+    print("libpython%d.%d-testsuite" % sys.version_info[:2])
+END
+}
+
 # install EXTRAS: install the project, editable, with these extras, if pyproject.toml or the Python has changed.
 install() {
     local extras=$1 stamp key earlier
@@ -196,6 +211,8 @@ test)
     want_stopped $(missing_packages "${test_services[@]}") $(missing_files "${test_service_files[@]}")
     make_venv
     need_compiler
+    # shellcheck disable=SC2046
+    want $(python_tests)
     install cli,netlink,dev,programs
     build
     page

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Run the tests again, without the slow ones, on the system's Python if it is another version than that of .venv.
 #
-#   tools/test_other.sh JOBS [pytest arguments]
+#   tools/test_other.sh JOBS [pytest arguments]            (-m "" runs the slow ones too)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${1:-2}
@@ -19,5 +19,5 @@ if [ "$(version "$other")" = "$main" ]; then
 fi
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
-echo "== compiled core, $("$venv/bin/python" --version), without the slow tests"
+echo "== compiled core, $("$venv/bin/python" --version), ${*:-without the slow tests}"
 "$venv/bin/python" -m pytest -n "$jobs" -m "not slow and not once" "$@"

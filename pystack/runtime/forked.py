@@ -9,6 +9,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+#: what to do instead of forking
+ADVICE = (
+    "a forked process has none of its sockets, so serve with threads or asyncio in one process (ThreadingMixIn, waitress or uvicorn "
+    "instead of ForkingMixIn or gunicorn's workers), or call pystack.up in the child"
+)
 #: for each object, the function that makes the lock of an attribute
 _locks: "weakref.WeakKeyDictionary[Any, dict[str, Callable[[], Any]]]" = weakref.WeakKeyDictionary()
 _files: "weakref.WeakSet[Any]" = weakref.WeakSet()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystack_c.const as C
 from pystack.phy.device import Device
+from pystack.runtime import forked
 from pystack.runtime.calling import Port
 from pystack.runtime.closings import Closings
 from pystack.runtime.host import Host, RecorderProtocol
@@ -55,6 +56,8 @@ class RealtimeHost(ServingHost):
         self.names = names
         self._thread: threading.Thread | None = None
         self._closed = False
+        #: whether this process is a child of the stack's process
+        self._inherited = False
         #: the gate that holds the frames of this host (stepper.live.StepGate), or None
         self.gate: Any = None
         #: `socket.socket` on this host, made when it is first needed (pystack.running.socket_class)
@@ -101,6 +104,11 @@ class RealtimeHost(ServingHost):
             self.closings = Closings()
             self._serve_too(self.closings, None)
         self.closings.watch(handle)
+
+    def check_owner(self) -> None:
+        """Raise OSError(ENETDOWN) in a child process. (After another end of the stack, a descriptor shows that it has stopped.)"""
+        if self._inherited:
+            self.check()
 
     def forget_descriptor(self, handle: Any) -> None:
         """Stop watching the descriptor of a socket. Needs the lock."""
@@ -211,7 +219,8 @@ class RealtimeHost(ServingHost):
         self.garbage.clear()
         self.closings = None
         self.gate = None
-        self.error = OSError(errno.ENETDOWN, f"the stack {self.name!r} belongs to the parent process")
+        self._inherited = True
+        self.error = OSError(errno.ENETDOWN, f"the stack {self.name!r} belongs to the parent process: {forked.ADVICE}")
 
     def _collect_rest(self) -> None:
         """Close the descriptors that finalizers left, because nothing drains the stack any more."""

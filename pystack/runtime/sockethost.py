@@ -100,6 +100,9 @@ class SocketHost(Host):
         """The number for a handle that needs one (`fileno`). -1: make a descriptor of the kernel, which shows the readiness."""
         return -1
 
+    def check_owner(self) -> None:  # python
+        """Raise OSError(ENETDOWN) in a child process, which has no descriptors of its parent's sockets."""
+
     def watch_descriptor(self, handle: Any) -> None:  # python
         """Watch the kernel's descriptor that a handle has received."""
         raise NotImplementedError

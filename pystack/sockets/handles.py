@@ -116,6 +116,7 @@ class Handle:
             host.lock.acquire()
             try:
                 if self.number < 0 and self.description is not None:
+                    host.check_owner()
                     self._make_number(description, blocking)
             finally:
                 host.lock.release()
@@ -196,9 +197,13 @@ class Handle:
                 description.wake_all()
 
     def mute(self) -> None:
-        """Leave the descriptor alone from now on, in a child process: it is the parent's."""
+        """Leave the descriptor alone from now on, in a child process: it is the parent's. So `fileno` raises an error.
+
+        Servers that fork (gunicorn) would otherwise wait in select for ever, or start workers that fail again and again.
+        """
         if self.readiness is not None:
             self.readiness.over = True
+            self.number = -1
 
     def _drop(self, description: Description) -> bool:
         """Let go of the description. Returns True if this was its last handle."""

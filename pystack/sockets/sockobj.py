@@ -9,6 +9,7 @@ import os
 import socket as _std
 import sys
 import warnings
+from abc import ABCMeta
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,8 +74,22 @@ def _c_int(value: int) -> int:
     return value
 
 
-class socket(SocketBase):
+class _Kind(ABCMeta):
+    """As the constructor of `socket` gives kernel sockets for other families, these are instances of it. So trio takes its own socketpair().
+
+    (A subclass of ABCMeta, so that a program's class may have an abstract base class beside `socket`.)
+    """
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return type.__instancecheck__(cls, instance) or (
+            "_kernel_too" in vars(cls) and isinstance(instance, _KernelSocket)
+        )
+
+
+class socket(SocketBase, metaclass=_Kind):
     """A socket of a pystack stack."""
+
+    _kernel_too = True
 
     __slots__ = ()
 

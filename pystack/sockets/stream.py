@@ -134,11 +134,12 @@ class Stream(Description):
             self.connecting = True
             if self.watch.hooks:
                 self.shown()
+            if timeout == 0:
+                # As on Linux, also on the loopback, on which the answer is there already.
+                return errno.EINPROGRESS
             done = self._connect_result()
             if done is not None:
                 return done
-            if timeout == 0:
-                return errno.EINPROGRESS
         limit = self.host.deadline(timeout if timeout is not None else self.sndtimeo)
         while True:
             if not self.host.wait(self.watch, _OUT, limit):

@@ -1,67 +1,68 @@
 """Run a module of CPython's own tests, as it is, on a stack: in a process that is patched by pystack.patch.
 
-python -m tests.cpython.patched MODULE...          such as test.test_asyncio.test_streams
-python -m tests.cpython.patched --kernel MODULE    the same on the kernel's sockets, to compare
+python -m tests.cpython.patched MODULE...                        such as test.test_asyncio.test_streams
+python -m tests.cpython.patched --kernel MODULE                  the same on the kernel's sockets, to compare
+python -m tests.cpython.patched --only=Class,Class.test MODULE   some tests of it
 """
 
 import contextlib
 import faulthandler
 import importlib
 import json
-import subprocess
 import sys
 import unittest
+from collections.abc import Collection
 from typing import Any
 
+from tests.cpython import outcome
+
 #: seconds for one module
-SECONDS = 110
+SECONDS = 200
+#: what CPython's tests may use. Only test_socketserver has the network, which is its word for the loopback; for others it is the internet.
+RESOURCES = ["cpu", "walltime"]
 
 
-def child(name: str, kernel: bool) -> int:
-    """Run one module in this process; the result is a line of JSON."""
+def child(name: str, kernel: bool, names: Collection[str]) -> int:
+    """Run one module in this process. The result is a line of JSON."""
     faulthandler.dump_traceback_later(SECONDS - 10, exit=True)
-    import test.support.socket_helper  # noqa: F401 (loaded on the kernel's sockets)
+    import test.support
 
     import pystack
 
+    test.support.use_resources = RESOURCES + ["network"] * name.endswith("test_socketserver")  # type: ignore[attr-defined]
+    core = None
     with contextlib.ExitStack() as undo:
         if not kernel:
-            undo.enter_context(pystack.up(tap=None, name="local"))
+            running = undo.enter_context(pystack.up(tap=None, name="local"))
             undo.enter_context(pystack.patch())
         suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(name))
-        result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
-    failed = {str(test.id()).rpartition(".")[2]: text for test, text in result.failures + result.errors}
-    print("\n" + json.dumps({"run": result.testsRun, "failed": failed}))
+        result = outcome.run_suite(outcome.only(suite, names) if names else suite)
+        if not kernel:
+            core = running.host.failure
+    print("\n" + json.dumps(result.report(core=None if core is None else repr(core))))
     return 0
 
 
-def run(name: str, kernel: bool = False) -> dict[str, Any]:
-    """Run a module in a process of its own. A hang is reported as a failure."""
+def run(name: str, kernel: bool = False, names: Collection[str] = ()) -> dict[str, Any]:
+    """Run a module, or the tests of it that are named, in a process of its own. A hang is reported as a failure."""
     options = ["--kernel"] if kernel else []
-    command = [sys.executable, "-W", "ignore", "-m", "tests.cpython.patched", "--child", *options, name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return {"run": 0, "failed": {name: "hangs"}}
-    for line in reversed(done.stdout.splitlines()):
-        if line.startswith("{"):
-            return json.loads(line)  # type: ignore[no-any-return]
-    return {"run": 0, "failed": {name: done.stderr[-3000:]}}
+    if names:
+        options.append("--only=" + ",".join(sorted(names)))
+    return outcome.child(["tests.cpython.patched", "--child", *options, name], name, SECONDS)
 
 
 def main(argv: list[str]) -> int:
     """Run the modules that are named, and print what failed."""
     kernel = "--kernel" in argv
-    names = [name for name in argv if not name.startswith("--")]
+    names = [name for option in argv if option.startswith("--only=") for name in option[7:].split(",")]
+    modules = [name for name in argv if not name.startswith("--")]
     if "--child" in argv:
-        return child(names[0], kernel)
+        return child(modules[0], kernel, names)
     failed = 0
-    for name in names:
-        report = run(name, kernel)
+    for module in modules:
+        report = run(module, kernel, names)
         failed += len(report["failed"])
-        print(f"{name}: {report['run']} run, {len(report['failed'])} failed", flush=True)
-        for test, text in report["failed"].items():
-            print(f"  FAILED {test}\n    " + text.strip().replace("\n", "\n    "))
+        outcome.show(module, report)
     return 1 if failed else 0
 
 

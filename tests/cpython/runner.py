@@ -12,10 +12,11 @@ import importlib
 import json
 import re
 import resource
-import subprocess
 import sys
 import unittest
 from typing import Any
+
+from tests.cpython import outcome
 
 #: classes for other families and platforms
 _OTHER = re.compile(
@@ -80,37 +81,18 @@ def child(name: str) -> int:
                 # (One test makes as many pairs as there may be descriptors.)
                 resource.setrlimit(resource.RLIMIT_NOFILE, (1200, 1200))
             suite = unittest.defaultTestLoader.loadTestsFromTestCase(getattr(module, name))
-            result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
+            result = outcome.run_suite(suite)
         finally:
             sys.modules.update(real)
         failure = running.host.failure
-    report = {
-        "class": name,
-        "run": result.testsRun,
-        "failed": {short(test): text for test, text in result.failures + result.errors},
-        "skipped": {short(test): reason for test, reason in result.skipped},
-        "core": None if failure is None else repr(failure),
-    }
+    report = result.report(core=None if failure is None else repr(failure))
     print("\n" + json.dumps(report))
     return 0
 
 
-def short(test: Any) -> str:
-    """The test method's name."""
-    return str(test.id()).rpartition(".")[2]
-
-
 def run(name: str) -> dict[str, Any]:
     """Run one class in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.cpython.runner", "--child", name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return {"class": name, "run": 0, "failed": {name: "hangs"}, "skipped": {}, "core": None}
-    for line in reversed(done.stdout.splitlines()):
-        if line.startswith("{"):
-            return json.loads(line)  # type: ignore[no-any-return]
-    return {"class": name, "run": 0, "failed": {name: done.stderr[-3000:]}, "skipped": {}, "core": None}
+    return outcome.child(["tests.cpython.runner", "--child", name], name, SECONDS)
 
 
 def main(argv: list[str]) -> int:
@@ -123,15 +105,7 @@ def main(argv: list[str]) -> int:
         total += report["run"]
         failed += len(report["failed"])
         skipped += len(report["skipped"])
-        print(
-            f"{name}: {report['run']} run, {len(report['failed'])} failed, {len(report['skipped'])} skipped", flush=True
-        )
-        for test, text in report["failed"].items():
-            print(f"  FAILED {test}\n    " + text.strip().replace("\n", "\n    "))
-        for test, reason in report["skipped"].items():
-            print(f"  skipped {test}: {reason}")
-        if report["core"]:
-            print(f"  THE CORE FAILED: {report['core']}")
+        outcome.show(name, report)
     print(f"{total} run, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 

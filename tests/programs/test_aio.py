@@ -74,6 +74,18 @@ def test_a_host_and_a_port_mean_the_stack(run, program):
     assert socket.socket is original and held() == []
 
 
+def test_a_replacement_of_the_programs_resolves_names(monkeypatch):
+    """The loop looks socket.getaddrinfo up when it is called, as asyncio's does. So a test of the program may replace it."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *args: [(2, 1, 6, "", (f"{host}!", args[0]))])
+        monkeypatch.setattr(socket, "getnameinfo", lambda address, flags: (address, flags))
+        return await loop.getaddrinfo("a", 80), await loop.getnameinfo(("b", 1), 2)
+
+    assert aio.run(main()) == ([(2, 1, 6, "", ("a!", 80))], (("b", 1), 2))
+
+
 def test_a_library_that_opens_its_own_socket_gets_the_stacks():
     """aiohttp's client, anyio and hypercorn use socket.socket and loop.sock_connect."""
 

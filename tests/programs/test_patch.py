@@ -1,5 +1,6 @@
 """pystack.patch: a socket for the network is the stack's or an error, and nothing stays patched."""
 
+import abc
 import asyncio
 import concurrent.futures as threads
 import contextlib
@@ -176,6 +177,42 @@ def test_without_a_stack_a_socket_raises():
     with pystack.patch(), pytest.raises(OSError, match="no pystack stack is running here") as caught:
         socket.socket()
     assert caught.value.errno == errno.ENETDOWN
+
+
+def test_the_kernels_sockets_of_a_program_are_instances_of_its_class(local):
+    """trio, for one, takes only a socket.socket, and makes a socketpair() for itself."""
+
+    class Own(socket.socket):
+        pass
+
+    pair = socket.socketpair()
+    with pair[0], pair[1], pystack.patch():
+        with socket.socket() as sock, socket.socket(socket.AF_UNIX) as unix, ours.socket(type=ours.SOCK_DGRAM) as other:
+            for each in (*pair, sock, unix, other):
+                assert isinstance(each, socket.socket) and isinstance(each, socket.SocketType)
+            for nothing in (None, socket, 5, ours.socket):
+                assert not isinstance(nothing, socket.socket)
+
+        class Mine(abc.ABC, socket.socket):
+            pass
+
+        with Mine() as mine:
+            assert isinstance(mine, Mine) and isinstance(mine, socket.socket)
+            assert not isinstance(pair[0], Mine) and not isinstance(sock, Mine)
+    assert isinstance(pair[0], socket.socket) and not isinstance(sock, socket.socket) and not isinstance(pair[0], Own)
+
+
+def test_addresses_of_ipv6_are_text_for_the_c_library(local):
+    """It reads and writes them without a network. (Our function was put into the module `_socket`, too, and called itself.)"""
+    with pystack.patch():
+        assert socket.getnameinfo(("::1", 80, 0, 0), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == ("::1", "80")
+        assert socket.getaddrinfo("::1", 80, type=socket.SOCK_STREAM)[0][4] == ("::1", 80, 0, 0)
+        with pytest.raises(OverflowError):
+            socket.getnameinfo(("::1", 0, 0xFFFFFFFF), 0)
+
+
+def test_the_error_of_a_file_that_is_none_is_the_standard_librarys(local):
+    assert ours._GiveupOnSendfile is socket._GiveupOnSendfile
 
 
 def test_importing_patches_nothing():

@@ -90,7 +90,7 @@ def test_the_methods_of_a_connection(patched, version):
     server.sni_callback = lambda sock, name, context: names.append((type(sock), name, context is server))
     a, b = tls_pair(server, client)
     with a, b:
-        assert isinstance(a, ssl.SSLSocket) and isinstance(a, ours.socket) and isinstance(a, socket.socket)
+        assert isinstance(a, ssl.SSLSocket) and issubclass(type(a), ours.socket) and isinstance(a, socket.socket)
         assert names == [(type(a), "localhost", True)]
         assert a.selected_alpn_protocol() == b.selected_alpn_protocol() == "http/1.1"
         assert a.version() == b.version() == version.name.replace("_", ".")
@@ -417,15 +417,63 @@ def test_outside_of_patch_it_raises_at_once(local):
         assert sock.recv(100) == b"as before"
 
 
-def test_a_class_of_the_programs_own_is_refused(patched):
-    class Mine(ssl.SSLSocket):
-        pass
+class Counting(ssl.SSLSocket):
+    """A class of the program's own."""
 
+    factor = 10
+    __slots__ = ("sent",)
+
+    def send(self, data, flags=0):
+        self.sent = super().send(data, flags)
+        return self.sent
+
+    @property
+    def total(self):
+        return self.count(self.sent)
+
+    @classmethod
+    def count(cls, number):
+        return cls.factor * number
+
+
+class Derived(Counting, contextlib.AbstractContextManager):
+    def send(self, data, flags=0):
+        return super().send(data + b"!", flags)
+
+
+def test_a_class_of_the_programs_own(patched):
+    """Its methods, and their super(), are those of a class on a socket of the stack."""
     server, client = contexts()
-    client.sslsocket_class = Mine
+    server.sslsocket_class, client.sslsocket_class = Counting, Derived
+    a, b = tls_pair(server, client)
+    c, d = tls_pair(server, client)
+    with a, b, c, d:
+        assert isinstance(a, Counting) and not isinstance(a, Derived) and isinstance(b, Derived)
+        assert issubclass(type(b), ours.socket) and b.__class__ is Derived and type(b) is type(d) is not Derived
+        assert b.send(b"abc") == b.sent == 4 and b.total == 40 and a.recv(10) == b"abc!"
+        assert a.send(b"xy") == 2 and b.recv(10) == b"xy" and a.total == 20
+
+
+def test_a_class_that_is_no_sslsocket_is_refused(patched):
+    server, client = contexts()
     conn, sock = raw_pair()
-    with conn, sock, pytest.raises(TypeError, match="cannot become a"):
-        client.wrap_socket(sock, server_hostname="localhost")
+    with conn, sock:
+        for kind in (ours.socket, object, None):
+            client.sslsocket_class = kind
+            with pytest.raises(TypeError, match="cannot become a"):
+                client.wrap_socket(sock, server_hostname="localhost")
+        conn.sendall(b"as before")
+        assert sock.recv(100) == b"as before"
+
+
+def test_a_name_of_a_host_that_cannot_be_one(patched):
+    """As ssl.SSLSocket: the socket is taken over first, so it is closed, and nothing of it is left for the garbage collector."""
+    server, client = contexts()
+    conn, sock = raw_pair()
+    with conn:
+        with pytest.raises(ValueError, match="idna|leading dot"):
+            client.wrap_socket(sock, server_hostname=".localhost")
+        assert sock.fileno() == -1 and conn.recv(1) == b""
 
 
 def test_sockets_of_the_kernel_are_as_before(patched):

@@ -84,7 +84,8 @@ def test_every_call_in_a_child_says_whose_the_stack_is():
             calls = [lambda: client.send(b"x"), lambda: client.sendall(b"x"), lambda: conn.recv(1), listener.accept,
                 lambda: udp.sendto(b"x", ("127.0.0.1", 9)), lambda: udp.recvfrom(1), socket.socket,
                 lambda: socket.create_server(("127.0.0.1", 0)), lambda: client.shutdown(2), lambda: client.setsockopt(6, 1, 1),
-                lambda: socket.create_connection(("127.0.0.1", 1)), lambda: stack.add_address("10.0.0.9/24")]
+                lambda: socket.create_connection(("127.0.0.1", 1)), client.fileno, conn.fileno, client.detach,
+                lambda: select.select([listener], [], []), lambda: stack.add_address("10.0.0.9/24")]
             for number, call in enumerate(calls):
                 if not refused(call):
                     print("call", number, "is not refused")
