@@ -79,8 +79,38 @@ def _accept(self: _Any) -> tuple[_Any, _Any]:
     return made, peer
 
 
+def _dup(self: _Any) -> _Any:
+    """Return a second socket object for the same socket."""
+    # Lib/socket.py's takes two numbers for it, and each would be a descriptor of the kernel.
+    made = self.__class__(self.family, self.type, self.proto, fileno=self._duplicate())
+    made.settimeout(self.gettimeout())
+    return made
+
+
+class _Shown:
+    """A socket to __repr__ of Lib/socket.py, whose call of fileno() makes no descriptor of the kernel."""
+
+    def __init__(self, sock: _Any):
+        self.fileno = sock._known_number
+        self.sock = sock
+
+    @property
+    def __class__(self) -> _Any:
+        return type(self.sock)
+
+    def __getattr__(self, name: str) -> _Any:
+        return getattr(self.sock, name)
+
+
+def _repr(self: _Any) -> _Any:
+    return _repr_of_library(_Shown(self))
+
+
 _accept.__name__ = "accept"
 _accept.__qualname__ = "socket.accept"
 _class = globals()["socket"]
+_repr_of_library = _class.__repr__
 _class.accept = _accept
+_class.dup = _dup
+_class.__repr__ = _repr
 _class._sendfile_use_sendfile = _sendfile_from_disk
