@@ -17,6 +17,7 @@ cdef inline dict caller_globals():
     return <dict>found if found is not NULL else {}
 
 cdef str _ASYNCIO
+cdef tuple _TO_PROCESSES
 
 @cython.locals(view=object)
 cpdef bytes immutable(data)
@@ -37,7 +38,7 @@ cdef class SocketBase:
     cpdef Description _open_description(self)
     @cython.locals(description=Description)
     cdef Stream _stream(self)
-    @cython.locals(handle=Handle, space=dict)
+    @cython.locals(handle=Handle, space=dict, name=object, text=object)
     cpdef fileno(self)
     cpdef _set_timeout(self, value)
     @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)

@@ -17,6 +17,8 @@ from pystack_c.sockets.datagram import Datagram
 
 #: the module of asyncio that registers sockets; on a loop of `pystack.aio` it gets numbers that cost no descriptor
 _ASYNCIO = "asyncio.selector_events"
+#: the modules that hand descriptors to other processes
+_TO_PROCESSES = ("subprocess", "multiprocessing.reduction")
 
 
 def immutable(data: Any) -> bytes:
@@ -114,8 +116,12 @@ class SocketBase:
         if handle is None:
             return -1
         space = caller_globals() if C.COMPILED else sys._getframe(1).f_globals  # type: ignore[name-defined] # noqa: F821
-        if space.get("__name__") == _ASYNCIO and handle.description is not None and in_loop(handle.description):
+        name = space.get("__name__")
+        if name == _ASYNCIO and handle.description is not None and in_loop(handle.description):
             return handle.known()
+        if name in _TO_PROCESSES:
+            text = "a socket of the stack cannot be handed to another process, because the stack exists in this one: use a pipe"
+            raise OSError(errno.EOPNOTSUPP, text)
         return handle.number if handle.number >= 0 else handle.fileno(self._timeout is None)
 
     def _known_number(self) -> int:  # python
