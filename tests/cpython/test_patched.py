@@ -8,9 +8,6 @@ from tests.cpython import patched
 
 #: module -> test -> why it cannot pass
 EXPECTED_FAILURES = {
-    "test.test_asyncio.test_sendfile": {
-        "test_sendfile_prevents_bare_write": "asyncio's own loop falls back from os.sendfile, and its fallback allows such writes",
-    },
     "test.test_socketserver": {
         "test_ForkingTCPServer": "the stack exists in the parent process only",
         "test_ForkingUDPServer": "the same",
