@@ -15,6 +15,8 @@ from types import ModuleType as _ModuleType
 from typing import Any as _Any
 
 from pystack.sockets import module as _ours
+from pystack.sockets.handles import in_loop as _in_loop
+from pystack.sockets.sockbase import ASYNCIO as _ASYNCIO
 
 
 def _import(name: str, globals: _Any = None, locals: _Any = None, fromlist: _Any = (), level: int = 0) -> _ModuleType:
@@ -70,8 +72,23 @@ def _sendfile_from_disk(self: _Any, file: _Any, offset: int = 0, count: int | No
     return sent
 
 
+def _needs_descriptors(handle: _Any, caller: _Any) -> bool:
+    """Whether asyncio accepts, on its own loop, which asks for the number of each new connection."""
+    description = handle.description
+    return caller.f_globals.get("__name__") == _ASYNCIO and description is not None and not _in_loop(description)
+
+
+def _check_room() -> None:
+    """Raise OSError(EMFILE) if the process can have no descriptor for one more socket. The connection then stays in the backlog."""
+    for fd in _os.pipe():
+        _os.close(fd)
+
+
 def _accept(self: _Any) -> tuple[_Any, _Any]:
     """Wait for an incoming connection. Returns a new socket object for it, and the (host, port) of its other end."""
+    handle = self._handle
+    if handle is not None and handle.number >= 0 and _needs_descriptors(handle, _sys._getframe(1)):
+        _check_room()
     made, peer = self._accept_as(_class)
     # As Lib/socket.py's __init__ does. (A new socket has the default timeout there, too, and not its listener's.)
     made._io_refs = 0

@@ -16,7 +16,6 @@ cdef inline dict caller_globals():
     cdef PyObject* found = PyEval_GetGlobals()
     return <dict>found if found is not NULL else {}
 
-cdef str _ASYNCIO
 cdef tuple _TO_PROCESSES
 
 @cython.locals(view=object)

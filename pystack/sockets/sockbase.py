@@ -16,7 +16,7 @@ from pystack_c.base.address import key
 from pystack_c.sockets.datagram import Datagram
 
 #: the module of asyncio that registers sockets; on a loop of `pystack.aio` it gets numbers that cost no descriptor
-_ASYNCIO = "asyncio.selector_events"
+ASYNCIO = "asyncio.selector_events"
 #: the modules that hand descriptors to other processes
 _TO_PROCESSES = ("subprocess", "multiprocessing.reduction")
 
@@ -117,7 +117,7 @@ class SocketBase:
             return -1
         space = caller_globals() if C.COMPILED else sys._getframe(1).f_globals  # type: ignore[name-defined] # noqa: F821
         name = space.get("__name__")
-        if name == _ASYNCIO and handle.description is not None and in_loop(handle.description):
+        if name == ASYNCIO and handle.description is not None and in_loop(handle.description):
             return handle.known()
         if name in _TO_PROCESSES:
             text = "a socket of the stack cannot be handed to another process, because the stack exists in this one: use a pipe"

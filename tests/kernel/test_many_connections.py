@@ -1,6 +1,7 @@
 """An asyncio server with more connections than its process may have descriptors. The kernel is the client, over a TAP."""
 
 import re
+import resource
 import subprocess
 import sys
 
@@ -51,7 +52,7 @@ CLIENT = """
 import resource, socket, sys
 
 count = int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, max(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 socks = []
 for _ in range(count):
     sock = socket.create_connection(("10.0.0.2", 7), timeout=20)
@@ -72,8 +73,12 @@ print(socks[0].recv(100).decode(), end="")
 """
 
 
-@pytest.mark.parametrize(("count", "limit"), [(2_000, 256), pytest.param(10_000, 4_096, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "limit"), [(2_000, 256), pytest.param(10_000, 4_096, marks=[pytest.mark.slow, pytest.mark.compiled])]
+)
 def test_connections_of_an_asyncio_server_cost_no_descriptor(count, limit):
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < count + 100:
+        pytest.skip("the client's sockets are the kernel's, and this process may not have so many")
     with Namespace.new() as space:
         command = [sys.executable, "-c", SERVER, str(limit)]
         pipe = subprocess.PIPE

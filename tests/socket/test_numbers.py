@@ -196,7 +196,7 @@ def test_no_more_descriptors():
     file = client.makefile("rb")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = [os.open("/dev/null", os.O_RDONLY)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 10, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 64, before[1]))
     try:
         with pytest.raises(OSError) as caught:
             while True:
@@ -251,3 +251,33 @@ def test_an_event_loop_serves_while_there_are_no_descriptors():
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
     aio.run(asyncio.wait_for(main(), 20))
+
+
+def test_asyncios_own_loop_without_room_for_another_descriptor():
+    """accept() raises EMFILE, as in the kernel. asyncio waits for a second, and then serves the connection."""
+    told = []
+
+    def ask(where):
+        with socket.create_connection(where, timeout=10) as client:
+            client.sendall(b"hello")
+            return client.recv(10)
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"].errno))
+        async with await asyncio.start_server(echo, sock=socket.create_server(("127.0.0.1", 0))) as server:
+            where = server.sockets[0].getsockname()
+            assert await asyncio.to_thread(ask, where) == b"hello"
+            await served()
+            before = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+            try:
+                asking = asyncio.ensure_future(asyncio.to_thread(ask, where))
+                while not told:
+                    await asyncio.sleep(0.01)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert await asking == b"hello"
+            await served()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert set(told) == {errno.EMFILE}
