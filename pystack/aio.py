@@ -7,10 +7,8 @@ All of asyncio works as on its own loop. While it runs, `asyncio.start_server(ho
 and raise an error if the stack cannot do what they ask for. Unix sockets, pipes and processes are the kernel's, and so is a socket that was
 made as one (`pystack.patching.kernel_socket`).
 
-asyncio's own loop also works with a stack's sockets, by their readiness descriptors. This loop needs neither these descriptors nor the hand-over from the thread that reads the frames to the one that
-runs the loop.
-
-While a socket is registered here, its descriptor does not show its readiness to other users of select or epoll.
+asyncio's own loop also works with a stack's sockets, by their readiness descriptors. This loop needs neither the hand-over from the thread
+that reads the frames to the one that runs the loop, nor these descriptors: a socket has one only if the program asks for its `fileno()`.
 """
 
 import asyncio
@@ -25,10 +23,10 @@ from pystack.loops import _SelectorEventLoop, bind_task, loops_of
 from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import Selection
-from pystack.runtime.waiting import Watch
 from pystack.sockets import current as _current
-from pystack.sockets.handles import Handle, lookup
+from pystack.sockets.handles import Handle, lookup, runs_loop
 from pystack.sockets.selectorbase import Keys, SelectorBase, check_events, number_of
+from pystack.sockets.sockbase import SocketBase
 
 #: where asyncio's own loop looks up the functions of `socket`, so that a program may replace them
 _base: Any = asyncio.base_events
@@ -47,11 +45,11 @@ class Selector(SelectorBase):
         self._kernel = selectors.EpollSelector()
         self._selection = Selection(self._host, self._kernel.fileno())
         super().__init__()
-        #: by descriptor: the handles of the stack's sockets, and the kernel's descriptors
+        #: the stack's sockets, by the number under which they are registered; a socket may have another one (Handle.number, Handle.alias)
         self._handles: dict[int, Handle] = {}
+        self._numbers: dict[Handle, int] = {}
+        #: descriptors of the kernel
         self._kernels: set[int] = set()
-        #: sockets whose descriptors have to show their readiness again
-        self._restore: list[tuple[Handle, Watch]] = []
         self._down = False
         self._map = _Keys(self)
 
@@ -64,6 +62,14 @@ class Selector(SelectorBase):
             return None
         return handle
 
+    def _find(self, fileobj: Any) -> int:
+        """SelectorBase._find; a socket is found by either of its numbers."""
+        fd = fileobj if type(fileobj) is int else super()._find(fileobj)
+        if fd in self._interests or fd in self._kernels:
+            return fd
+        handle = lookup(fd)
+        return fd if handle is None else self._numbers.get(handle, fd)
+
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
         fd = number_of(fileobj)
@@ -73,13 +79,12 @@ class Selector(SelectorBase):
             self._kernels.add(fd)
             return theirs
         check_events(events)
-        if fd in self._interests:
+        if handle in self._numbers:
             raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
         key = selectors.SelectorKey(fileobj, fd, events, data)
         description: Any = handle.description
-        if handle.readiness is not None:
-            description.host.hide(description.watch, handle.readiness)
         self._handles[fd] = handle
+        self._numbers[handle] = fd
         self._interests[fd] = self._selection.add(description.watch, events, key)
         return key
 
@@ -92,8 +97,7 @@ class Selector(SelectorBase):
             self._kernels.discard(theirs.fd)
             return theirs
         self._selection.remove(interest)
-        # Usually it is closed next, and a descriptor that shows nothing until then is less work.
-        self._restore.append((self._handles.pop(fd), interest.watch))
+        del self._numbers[self._handles.pop(fd)]
         return interest.key  # type: ignore[no-any-return]
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -122,8 +126,6 @@ class Selector(SelectorBase):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See selectors.BaseSelector. If the stack has stopped, its sockets are ready once, and their calls raise the reason."""
-        if self._restore:
-            self._show_again()
         if self._down:
             return self._kernel.select(timeout)
         try:
@@ -137,19 +139,10 @@ class Selector(SelectorBase):
             ready += self._kernel.select(0)
         return ready
 
-    def _show_again(self) -> None:
-        restore, self._restore = self._restore, []
-        for handle, watch in restore:
-            fd = handle.number
-            if handle.description is not None and handle.readiness is not None and fd not in self._interests:
-                handle.description.host.show(watch, handle.readiness)
-
     def close(self) -> None:
         """See selectors.BaseSelector."""
         for fd in list(self._interests):
             self.unregister(fd)
-        if not self._down:
-            self._show_again()
         self._selection.close()
         self._kernel.close()
 
@@ -183,13 +176,22 @@ class EventLoop(_SelectorEventLoop):
     def run_forever(self) -> None:
         """See asyncio."""
         with live(self._named):
-            super().run_forever()
+            before = runs_loop(self._selector._host)  # type: ignore[attr-defined]
+            try:
+                super().run_forever()
+            finally:
+                runs_loop(before)
 
     def create_task(self, coro: Any, **kwargs: Any) -> Any:
         """See asyncio. If the loop was made for one stack, the task's sockets are that stack's."""
         if self._named is not None:
             bind_task(self._named, kwargs)
         return super().create_task(coro, **kwargs)
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        """See asyncio, which knows its transports by number. If a socket has two, this is the one that asyncio has."""
+        handle = lookup(fd) if type(fd) is int else None
+        super()._ensure_fd_no_transport(fd if handle is None else handle.known())  # type: ignore[misc]
 
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:
         """See asyncio. If no address is one of the stack's (an IPv6 address), this raises an error. Older Pythons return a server of nothing."""
@@ -215,7 +217,7 @@ class EventLoop(_SelectorEventLoop):
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
         """Do what os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
-        if lookup(sock.fileno()) is None:
+        if not isinstance(sock, SocketBase) and lookup(sock.fileno()) is None:
             return await super()._sock_sendfile_native(sock, file, offset, count)  # type: ignore[misc,no-any-return]
         try:
             fileno = file.fileno()

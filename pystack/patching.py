@@ -25,6 +25,7 @@ from pystack import socket as _ours
 from pystack import tls as _tls
 from pystack.runtime import forked
 from pystack.sockets import current as _current
+from pystack.sockets import files as _files
 from pystack.sockets import servers as _servers
 from pystack.sockets.sockobj import _KernelSocket
 
@@ -166,6 +167,12 @@ def _sockets() -> list[Replacement]:
     return [*found, *classes, ("socket", "has_ipv6", False)]
 
 
+@group("files")
+def _as_files() -> list[Replacement]:
+    """The functions that use descriptors as files."""
+    return list(_files.REPLACEMENTS)
+
+
 @group("tls")
 def _blocking_tls() -> list[Replacement]:
     return [("ssl:SSLContext", "wrap_socket", _tls.wrap)]
@@ -182,7 +189,7 @@ def kernel_socket(*args: Any, **kwargs: Any) -> _std.socket:
 
 
 #: what is replaced for a live stack
-LIVE = ("sockets", "tls", "asyncio", "servers")
+LIVE = ("sockets", "files", "tls", "asyncio", "servers")
 
 
 @contextlib.contextmanager

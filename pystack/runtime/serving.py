@@ -221,9 +221,9 @@ class ServingHost(CallingHost):
                 waiter.fire()
             self.kick_if_fired()
             if self.leader is None:
-                # The thread that closed the endpoint may have led and
-                # may never come back, if it ends with its connection.
-                for waiter in self.waiting:
+                # The thread that closed the endpoint may have led and may never come back, if it ends with its connection. The thread
+                # that began to wait last leads: it was the last that had something to do, so the next frame is probably for it, too.
+                for waiter in reversed(self.waiting):
                     if waiter.parked and not waiter.fired:
                         waiter.promote()
                         break

@@ -1,14 +1,16 @@
 cimport cython
 from libc.stdint cimport int64_t
 from pystack.sockets.readiness cimport Readiness
-from pystack.runtime.lock cimport Lock
+from pystack.runtime.lock cimport Lock, this_thread
 from pystack.runtime.sockethost cimport SocketHost
 from pystack.runtime.waiting cimport Watch
 
 cdef dict _table
+cdef dict _loops
 
 cpdef again()
 cpdef error(int code)
+cpdef bint in_loop(Description description) except -1
 
 cdef class Description:
     cdef public SocketHost host
@@ -31,7 +33,12 @@ cdef class Description:
 cdef class Handle:
     cdef public Description description
     cdef public int number
+    cdef public int alias
     cdef public Readiness readiness
+    @cython.locals(host=SocketHost)
+    cpdef int known(self) except -2
+    @cython.locals(number=int)
+    cdef _make_alias(self, Description description)
     @cython.locals(description=Description, host=SocketHost)
     cpdef int fileno(self, bint blocking=*) except -2
     @cython.locals(readiness=Readiness, number=int)

@@ -1,15 +1,19 @@
 """A socket object has a handle (the descriptor) on a description (the open socket), as in the kernel.
 
-`dup()` makes a second handle on one description. The endpoint is closed with the last handle. A handle gets a number only when a
-program asks for it (`fileno`, `detach`), so sockets that block cost no descriptor. On a live stack the number is that of a
-descriptor of the kernel, so it is unique in the process. A simulated host gives numbers that no kernel gives.
+`dup()` makes a second handle on one description. The endpoint is closed with the last handle. A handle gets a `number` only when a
+program asks for it (`fileno`, `detach`). On a live stack that is the number of a descriptor of the kernel, so the program can use it with
+select, poll and epoll. Code that only gives the number back to the stack gets an `alias` instead: asyncio on a loop of `pystack.aio`, and
+`repr`. An alias is a number that no kernel gives, so it costs no descriptor, and a foreign call on it (os.read) fails with EBADF. The numbers of
+a simulated host are of this kind, too.
 """
 
 import _socket as _kernel
 import errno
 import os
+from itertools import count
 from typing import Any
 
+from pystack.runtime.lock import this_thread
 from pystack.runtime.sockethost import SocketHost
 from pystack.runtime.waiting import Watch
 from pystack.sockets.readiness import Readiness
@@ -26,6 +30,13 @@ MSG_NOSIGNAL = 0x4000
 MSG_FASTOPEN = 0x20000000
 
 _AGAIN = os.strerror(errno.EAGAIN)
+#: aliases are above each number that a kernel gives (fs.nr_open is at most 2**31 - 64, and 2**20 by default) and above those of simulated
+#: hosts, which begin at 2**30. The next alias is the one after the last, so an alias that was given up is not soon another socket's.
+FIRST_ALIAS = 3 << 29
+_ALIASES = 1 << 28
+_next_alias = count()
+#: by the number of a thread: the stack of the event loop of `pystack.aio` that runs in it
+_loops: dict[int, Any] = {}
 
 
 def again() -> BlockingIOError:
@@ -104,7 +115,34 @@ class Handle:
             lock.release()
         self.description: Description | None = description
         self.number = -1
+        self.alias = -1
         self.readiness: Readiness | None = None
+
+    def known(self) -> int:
+        """The number for code that only gives it back to the stack. It stays the same, and costs no descriptor.
+
+        It is the number that a program has asked for before, if there is one, and otherwise the alias.
+        """
+        if self.alias < 0 and self.number < 0 and self.description is not None:
+            host = self.description.host
+            host.lock.acquire()
+            try:
+                if self.alias < 0 and self.number < 0 and self.description is not None:
+                    self._make_alias(self.description)
+            finally:
+                host.lock.release()
+        return self.alias if self.alias >= 0 else self.number
+
+    def _make_alias(self, description: Description) -> None:
+        number = int(description.host.number(self))
+        if number >= 0:
+            self.number = number
+        else:
+            number = FIRST_ALIAS + next(_next_alias) % _ALIASES
+            while number in _table:
+                number = FIRST_ALIAS + next(_next_alias) % _ALIASES
+            self.alias = number
+        _table[number] = self
 
     def fileno(self, blocking: bool = True) -> int:
         """The number. The first call makes it; `blocking` is as in `show_blocking`."""
@@ -210,6 +248,8 @@ class Handle:
         self.description = None
         if self.number >= 0 and _table.get(self.number) is self:
             del _table[self.number]
+        if self.alias >= 0:
+            del _table[self.alias]
         description.refs -= 1
         if description.refs == 0:
             description.closed = True
@@ -245,13 +285,26 @@ def lookup(fd: Any) -> Handle | None:  # python
     if type(fd) is HandleToken:
         return fd.handle
     handle = _table.get(fd)
-    if handle is not None and not handle.ours():
+    if handle is not None and handle.alias != fd and not handle.ours():
         # Other code closed it without its socket, and by now the number is another file's.
         return None
     return handle
 
 
 _table: dict[int, Handle] = {}
+
+
+def runs_loop(host: Any) -> Any:  # python
+    """Note that an event loop of `pystack.aio` on `host` runs in this thread from now on (None: no such loop). Returns the host before."""
+    before = _loops.pop(this_thread(), None)
+    if host is not None:
+        _loops[this_thread()] = host
+    return before
+
+
+def in_loop(description: Description) -> bool:
+    """Whether an event loop of `pystack.aio` on the socket's stack runs in this thread."""
+    return len(_loops) > 0 and _loops.get(this_thread()) is description.host
 
 
 def _after_fork() -> None:  # python

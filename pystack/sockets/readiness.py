@@ -31,6 +31,8 @@ _WRITABLE = C.EV_OUT | C.EV_ERR | C.EV_HUP
 _STOPPER = bytes(1400)
 _NARROW = 1
 _WIDE = 1 << 16
+#: the kernel's, also while a program is patched (sockets/files.py)
+_dup = os.dup
 
 
 class Readiness(Hook):
@@ -196,7 +198,7 @@ class _borrowed:  # python
     def __enter__(self) -> Any:
         if not is_ours(self.number, self.inode):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        fd = os.dup(self.number)
+        fd = _dup(self.number)
         if not is_ours(fd, self.inode):
             os.close(fd)
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))

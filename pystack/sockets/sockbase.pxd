@@ -1,11 +1,22 @@
 cimport cython
 cimport pystack_c.const as C
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from pystack_c.base.address cimport key
 from pystack.sockets.dgram cimport Datagrams
-from pystack.sockets.handles cimport Description, Handle, error
+from pystack.sockets.handles cimport Description, Handle, error, in_loop
 from pystack.sockets.stream cimport Stream
 from pystack_c.sockets.record cimport Datagram
+
+cdef extern from "Python.h":
+    PyObject* PyEval_GetGlobals()
+
+# The global names of the Python function that made the call. Compiled functions have no frame of their own.
+cdef inline dict caller_globals():
+    cdef PyObject* found = PyEval_GetGlobals()
+    return <dict>found if found is not NULL else {}
+
+cdef tuple _TO_PROCESSES
 
 @cython.locals(view=object)
 cpdef bytes immutable(data)
@@ -26,6 +37,8 @@ cdef class SocketBase:
     cpdef Description _open_description(self)
     @cython.locals(description=Description)
     cdef Stream _stream(self)
+    @cython.locals(handle=Handle, space=dict, name=object, text=object)
+    cpdef fileno(self)
     cpdef _set_timeout(self, value)
     @cython.locals(description=Description, stream=Stream, datagrams=Datagrams)
     cdef bytes _recv(self, int64_t n, int flags)

@@ -1,6 +1,7 @@
 """The compiled half of the socket class, with the calls of every connection and of every recv and send. See sockets/sockobj.py."""
 
 import errno
+import sys
 from typing import Any
 
 import pystack_c.const as C
@@ -8,11 +9,16 @@ from pystack.sockets import current as _current
 from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.dgram import Datagrams
-from pystack.sockets.handles import Description, Handle, error, token
+from pystack.sockets.handles import Description, Handle, error, in_loop, token
 from pystack.sockets.resolve import literal, text
 from pystack.sockets.stream import Stream
 from pystack_c.base.address import key
 from pystack_c.sockets.record import Datagram
+
+#: the module of asyncio that registers sockets; on a loop of `pystack.aio` it gets numbers that cost no descriptor
+ASYNCIO = "asyncio.selector_events"
+#: the modules that hand descriptors to other processes
+_TO_PROCESSES = ("subprocess", "multiprocessing.reduction")
 
 
 def immutable(data: Any) -> bytes:
@@ -104,12 +110,24 @@ class SocketBase:
 
     # -- the descriptor ----------------------------------------------------------------------------------------
 
-    def fileno(self) -> int:  # python
+    def fileno(self) -> int:
         """The descriptor's number, or -1 once it is closed."""
-        handle: Handle | None = self._handle  # object
+        handle = self._handle
         if handle is None:
             return -1
+        space = caller_globals() if C.COMPILED else sys._getframe(1).f_globals  # type: ignore[name-defined] # noqa: F821
+        name = space.get("__name__")
+        if name == ASYNCIO and handle.description is not None and in_loop(handle.description):
+            return handle.known()
+        if name in _TO_PROCESSES:
+            text = "a socket of the stack cannot be handed to another process, because the stack exists in this one: use a pipe"
+            raise OSError(errno.EOPNOTSUPP, text)
         return handle.number if handle.number >= 0 else handle.fileno(self._timeout is None)
+
+    def _known_number(self) -> int:  # python
+        """The number for our own code, which costs no descriptor (Handle.known), or -1."""
+        handle: Handle | None = self._handle  # object
+        return -1 if handle is None else handle.known()
 
     def close(self) -> None:  # python
         """Close the socket."""

@@ -18,7 +18,7 @@ from pystack.sockets import current as _current
 from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.dgram import Datagrams
-from pystack.sockets.handles import Description, Handle, error, lookup
+from pystack.sockets.handles import Description, Handle, error, lookup, token
 from pystack.sockets.sockbase import SocketBase
 from pystack.sockets.stream import Stream
 
@@ -136,8 +136,8 @@ class socket(SocketBase, metaclass=_Kind):
         if handle is not None and handle.description is None:
             self._handle = None  # its number was closed, so nothing was left open
         elif handle is not None:
-            # repr() would make a descriptor if there is none yet, and this thread may hold the lock now.
-            if handle.number >= 0:
+            # repr() would make a number if there is none yet, and another thread may have the lock now.
+            if handle.number >= 0 or handle.alias >= 0:
                 text = f"unclosed {self!r}"
             else:
                 text = f"unclosed <socket family={self._family}, type={self._type}, proto={self._proto}>"
@@ -146,10 +146,15 @@ class socket(SocketBase, metaclass=_Kind):
             handle.lost()
 
     def __repr__(self) -> str:
-        fd = self.fileno() if self._handle is not None else -1
-        return f"<socket object, fd={fd}, family={self._family}, type={self._type}, proto={self._proto}>"
+        return (
+            f"<socket object, fd={self._known_number()}, family={self._family}, type={self._type}, proto={self._proto}>"
+        )
 
     # -- the descriptor ----------------------------------------------------------------------------------------
+
+    def _duplicate(self) -> Any:
+        """A Token of a second handle on this socket."""
+        return token(Handle(self._open_description()))
 
     def detach(self) -> int:
         """Give up the descriptor without closing it; returns its number."""

@@ -138,6 +138,25 @@ def test_a_console_script_uvicorn_with_starlette(lab, start, tmp_path):
     assert "Finished server process" in output and process.returncode in (0, 128 + signal.SIGTERM), output
 
 
+@pytest.mark.kernel
+@KERNEL
+def test_aiohttp_sends_a_file(lab, start, tmp_path):
+    """web.FileResponse uses loop.sendfile."""
+    pytest.importorskip("aiohttp")
+    (tmp_path / "data").write_bytes(os.urandom(600_000))
+    (tmp_path / "files.py").write_text(
+        "from aiohttp import web\n"
+        "async def file(request):\n    return web.FileResponse('data')\n"
+        "app = web.Application()\napp.router.add_get('/data', file)\n"
+        "web.run_app(app, port=80)\n"
+    )
+    start("files.py", port=80)
+    assert lab.run("curl", "-s", "-m", "20", "-o", str(tmp_path / "copy"), "http://10.0.0.2/data").returncode == 0
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "data").read_bytes()
+    ranged = lab.run("curl", "-s", "-m", "20", "-r", "1000-", "-o", str(tmp_path / "copy"), "http://10.0.0.2/data")
+    assert ranged.returncode == 0 and (tmp_path / "copy").read_bytes() == (tmp_path / "data").read_bytes()[1000:]
+
+
 def test_wrong_use():
     runner = CliRunner()
     for words, text in (

@@ -8,6 +8,7 @@ import pytest
 from pystack import socket
 from pystack.running import up
 from pystack.runtime.poller import Poller
+from pystack.runtime.waiting import Waiter, Watch
 
 
 @pytest.fixture
@@ -94,3 +95,23 @@ def test_end_of_stream_is_readable(running, pairs):
     pairs[0][0].close()
     assert poller.poll(2) == [0]
     assert pairs[0][1].recv(1) == b""
+
+
+def test_the_thread_that_waits_last_takes_a_vacant_lead(running):
+    """A thread that closes a connection may end with it. Another one leads then: the one that had something to do last."""
+    host = running.host
+    waits = [Waiter() for _ in range(4)]
+    with host.lock:
+        assert host.waiting == {}
+        leader, host.leader = host.leader, None
+        try:
+            for waiter in waits:
+                host.waiting[waiter] = Watch(host)
+                waiter.parked = True
+            waits[3].parked = False  # it is about to wait
+            waits[2].fired = True  # it is about to return
+            host.wake(Watch(host))
+            assert [waiter.promoted for waiter in waits] == [False, True, False, False]
+        finally:
+            host.waiting.clear()
+            host.leader = leader

@@ -212,17 +212,20 @@ def test_what_is_registered_is_known_by_its_key_and_nothing_else_is():
         os.close(fd)
 
 
-def test_the_descriptor_shows_its_readiness_again_afterwards():
+def test_the_descriptor_shows_its_readiness_also_while_it_is_registered():
     client, conn = pair()
     poll = select.poll()
     poll.register(conn, select.POLLIN)
     selector = aio.Selector()
     selector.register(conn, selectors.EVENT_READ)
+    assert poll.poll(0) == []
     client.send(b"x")
     assert len(selector.select(1)) == 1
-    assert poll.poll(0) == []  # meanwhile it shows nothing
+    assert poll.poll(1000) == [(conn.fileno(), select.POLLIN)]
+    assert conn.recv(1) == b"x"
+    assert poll.poll(0) == []
     selector.unregister(conn)
-    selector.select(0)
+    client.send(b"y")
     assert poll.poll(1000) == [(conn.fileno(), select.POLLIN)]
     selector.close()
     client.close()

@@ -5,6 +5,7 @@ import errno
 import gc
 import logging
 import os
+import pickle
 import select
 import selectors
 import socket as kernel
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from multiprocessing import reduction
 
 import pytest
 
@@ -282,10 +284,29 @@ def test_writing_to_the_descriptor_is_an_error_not_a_loss(local):
         ):
             with pytest.raises(BrokenPipeError):
                 write()
-    done = subprocess.run(["/bin/echo", "hello"], stdout=client, stderr=subprocess.PIPE)
+    done = subprocess.run(["/bin/echo", "hello"], stdout=client.fileno(), stderr=subprocess.PIPE)
     assert done.returncode != 0
     client.close()
     assert conn.recv(10) == b""
+    conn.close()
+
+
+def test_handing_a_socket_to_another_process_is_an_error(local):
+    """Python's own ways to do it say so at once."""
+    client, conn = pair()
+    for hand_over in (
+        lambda: subprocess.run(["/bin/echo", "hello"], stdout=client, timeout=10),
+        lambda: subprocess.run(["/bin/cat"], stdin=client, stdout=subprocess.DEVNULL, timeout=10),
+        lambda: reduction._reduce_socket(client),
+    ):
+        with pytest.raises(OSError, match="cannot be handed to another process") as caught:
+            hand_over()
+        assert caught.value.errno == errno.EOPNOTSUPP
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(client)
+    conn.sendall(b"data")
+    assert client.recv(10) == b"data"
+    client.close()
     conn.close()
 
 
