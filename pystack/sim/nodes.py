@@ -293,8 +293,7 @@ class SimHost(VirtualHost):
         true = self.net.now
         self.local = HostClock(true, self.clock(), ppb, offset)
         self._tell_clock()
-        self._wake_at = -1  # the deadlines of the timers are at other times now
-        self.pump()
+        self.pump()  # the deadlines of the timers are at other times now
 
     def _tell_clock(self) -> None:
         """Report the clock to the recording and to the probe."""

@@ -238,6 +238,12 @@ def test_timers_are_moved_when_the_clock_changes():
         lab.run(lab.client())
     # half of the second by the right clock, and the other half by one that is half as fast again
     assert lab.net.now == 500 * MS + -(-500 * MS * 2 // 3)
+    slow = lab_net(D, tcp_syn_retries=0, tcp_syn_linear_timeouts=0)
+    slow.b.freeze()
+    Schedule(slow.net).clock(500 * MS, slow.a, ppm=-500_000)
+    with pytest.raises(OSError, match="timed out"):
+        slow.run(slow.client())
+    assert slow.net.now == 500 * MS + 500 * MS * 2
 
 
 def record(ppm=(FAST, SLOW), boot=False):

@@ -22,7 +22,7 @@ from pystack.sim.boxes import (
     ScaleRewriter,
 )  # fmt: skip
 from pystack.sim.boxtext import parse
-from pystack.sim.middlebox import IN, OUT, ip_end, mended, reset, segment_of
+from pystack.sim.middlebox import IN, OUT, ip_end, mended, reset, segment_of, through
 from pystack.sim.network import Network
 from pystack.sim.programs import datagram
 from pystack.sim.schedule import Schedule
@@ -593,6 +593,30 @@ def test_two_boxes_are_passed_in_their_order():
     assert lab.link.boxes() == [near, server_side]
     with pytest.raises(ValueError, match="is not in the link"):
         lab.link.remove(far)
+
+
+def test_each_box_sees_each_frame_once_in_the_order_of_its_way():
+    """From outside, the far box is the first one. What a box sends back passes the boxes on that way, too."""
+    seen = []
+
+    class Seer(Middlebox):
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def handle(self, way, frame, now):
+            seen.append((self.number, way))
+            segment = self.segment(frame)
+            if self.number == 2 and segment.dport == 80 and segment.flags == C.SYN:
+                return [(IN, reset(segment, True)), (OUT, frame)]
+            return [(way, frame)]
+
+    boxes = [Seer(number) for number in (1, 2, 3)]
+    assert [way for way, _ in through(boxes, 2, IN, frame(flags=C.ACK, back=True), 0)] == [IN]
+    assert seen == [(3, IN), (2, IN), (1, IN)]
+    seen.clear()
+    assert [way for way, _ in through(boxes, 0, OUT, frame(flags=C.SYN), 0)] == [IN, OUT]
+    assert seen == [(1, OUT), (2, OUT), (1, IN), (3, OUT)]
 
 
 def test_a_reset_of_one_box_passes_the_others():
