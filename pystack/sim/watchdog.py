@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -21,10 +22,13 @@ IDLE = 0.001
 
 
 class Watchdog:
-    """Watches the thread that runs the programs of a hub."""
+    """Watches the thread that runs the programs of a hub. It is made of real threads and locks, also if code on a simulated host makes it."""
 
     def __init__(self, hub: Any):
         self.hub = hub
+        Context().run(self._begin)
+
+    def _begin(self) -> None:
         self._watched = threading.get_ident()
         self._number = threading.get_native_id()
         self._clock = time.pthread_getcpuclockid(self._watched)
@@ -34,8 +38,8 @@ class Watchdog:
 
     def close(self) -> None:
         """Stop watching."""
-        self._end.set()
-        self._thread.join()
+        Context().run(self._end.set)
+        Context().run(self._thread.join)
 
     def _run(self) -> None:
         steps, cpu, same = -1, 0.0, 0
