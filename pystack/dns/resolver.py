@@ -5,6 +5,7 @@ import errno
 import re
 from typing import Any
 
+import dns.exception
 import dns.message
 import dns.name
 import dns.rcode

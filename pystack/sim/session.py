@@ -47,7 +47,7 @@ def session(net: Any) -> Iterator[None]:
         if endless:
             hub.limit = net.now + LIMIT
         hub.collecting(True)
-        watchdog = Watchdog(hub)
+        watchdog = Watchdog(hub) if outer == 0 else None  # of a run in a run, the outer one watches
         try:
             yield
         except KeyboardInterrupt:
@@ -56,7 +56,8 @@ def session(net: Any) -> Iterator[None]:
                 raise SimDeadlock(reason) from None
             raise
         finally:
-            watchdog.close()
+            if watchdog is not None:
+                watchdog.close()
             hub.sessions -= 1
             if endless:
                 hub.limit = None

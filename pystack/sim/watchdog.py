@@ -2,7 +2,7 @@
 
 A lock that a module made when it was imported is the kernel's. If a program holds one while it sleeps in virtual time and another program of the
 same thread wants it, the thread waits for itself. Python cannot see the owner of a lock, so a thread looks from outside: no step of the
-network, no CPU time, and a call of `acquire` (or `with`) in progress, for `LOOKS` looks.
+network, no CPU time, asleep, and a call of `acquire` (or `with`) in progress, for `LOOKS` looks.
 """
 
 import dis
@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -17,15 +18,19 @@ from typing import Any
 INTERVAL = 1.0
 LOOKS = 5
 #: CPU time (s) between two looks below which a thread has done nothing
-IDLE = 0.02
+IDLE = 0.001
 
 
 class Watchdog:
-    """Watches the thread that runs the programs of a hub."""
+    """Watches the thread that runs the programs of a hub. It is made of real threads and locks, also if code on a simulated host makes it."""
 
     def __init__(self, hub: Any):
         self.hub = hub
+        Context().run(self._begin)
+
+    def _begin(self) -> None:
         self._watched = threading.get_ident()
+        self._number = threading.get_native_id()
         self._clock = time.pthread_getcpuclockid(self._watched)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pystack-watchdog", daemon=True)
@@ -33,19 +38,28 @@ class Watchdog:
 
     def close(self) -> None:
         """Stop watching."""
-        self._end.set()
-        self._thread.join()
+        Context().run(self._end.set)
+        Context().run(self._thread.join)
 
     def _run(self) -> None:
         steps, cpu, same = -1, 0.0, 0
         while not self._end.wait(INTERVAL):
             before, steps = steps, self.hub.net.steps
             spent, cpu = time.clock_gettime(self._clock) - cpu, time.clock_gettime(self._clock)
-            same = same + 1 if steps == before and spent < IDLE else 0
+            same = same + 1 if steps == before and spent < IDLE and self._sleeps() else 0
             if same >= LOOKS:
+                same = 0
                 frame = sys._current_frames().get(self._watched)
                 if frame is not None and waits_for_lock(frame):
                     self._interrupt(frame)
+
+    def _sleeps(self) -> bool:
+        """Whether the thread waits for something, and not for a processor (proc_pid_stat(5)). True if that is not known."""
+        try:
+            with open(f"/proc/self/task/{self._number}/stat", encoding="latin-1") as file:
+                return file.read().rpartition(")")[2].split()[0] in "SD"
+        except (OSError, IndexError):
+            return True
 
     def _interrupt(self, frame: FrameType) -> None:
         """End the wait by SIGINT, which `Hub.reason` explains. In other threads than the main one, only report it."""

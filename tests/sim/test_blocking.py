@@ -564,12 +564,12 @@ def test_two_programs_that_contend_for_a_lock_of_the_kernel_are_ended_with_a_rep
 
 
 def test_a_program_that_computes_for_long_is_left_alone(monkeypatch):
-    monkeypatch.setattr("pystack.sim.watchdog.INTERVAL", 0.01)
+    monkeypatch.setattr("pystack.sim.watchdog.INTERVAL", 0.2)
     net, a, b = pair()
     lock = threading.Lock()
 
     def program():
-        end = time.process_time() + 0.5  # real, in virtual time, too
+        end = time.process_time() + 0.3  # real, in virtual time, too
         while time.process_time() < end:
             with lock:
                 pass
