@@ -70,6 +70,7 @@ SKIPS: dict[str, str] = {
     "IPv6": _IPV6,
     "no IPv6 support": _IPV6,
     "dualstack_ipv6": _IPV6,
+    "FIXME: bpo-": "CPython has switched it off",
     "Windows": "another system",
     "macOS": "another system",
     "Test needs selectors.": "another system's selectors",
