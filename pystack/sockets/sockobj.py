@@ -77,7 +77,7 @@ def _c_int(value: int) -> int:
 class _Kind(ABCMeta):
     """As the constructor of `socket` gives kernel sockets for other families, these are instances of it. So trio takes its own socketpair().
 
-    (A subclass of ABCMeta, so that a program's class may have an abstract base class beside `socket`.)
+    It is a subclass of ABCMeta, so that a program's class may have an abstract base class beside `socket`.
     """
 
     def __instancecheck__(cls, instance: Any) -> bool:

@@ -8,14 +8,10 @@ from typing import Any
 
 _FORK = "it forks a process for each request, and ForkingMixIn refuses this, because the stack exists in the parent process only"
 _IPV6 = "the stack speaks IPv4"
-_BARE_WRITE = "asyncio's own loop (on a selector of the program's) falls back from os.sendfile to send, and then allows the writes that this test forbids"
 _REFERENCES = "it counts references, and a traceback through Python frames holds some"
 
 #: module -> test -> why it fails
 FAILS: dict[str, dict[str, str]] = {
-    "test.test_asyncio.test_sendfile": {
-        f"{kind}EventLoopTests.test_sendfile_prevents_bare_write": _BARE_WRITE for kind in ("Select", "Poll", "EPoll")
-    },
     "test.test_socketserver": {
         "ErrorHandlerTest.test_forking_handled": _FORK,
         "ErrorHandlerTest.test_forking_not_handled": _FORK,
@@ -70,6 +66,7 @@ SKIPS: dict[str, str] = {
     "IPv6": _IPV6,
     "no IPv6 support": _IPV6,
     "dualstack_ipv6": _IPV6,
+    "FIXME: bpo-": "CPython has switched it off",
     "Windows": "another system",
     "macOS": "another system",
     "Test needs selectors.": "another system's selectors",
