@@ -49,7 +49,7 @@ RACES: dict[str, dict[str, tuple[re.Pattern[str], str]]] = {
             )
         },
         "TestSSLDebug.test_msg_callback_deadlock_bpo43577": (_STOPPED, _TICKETS),
-        "ThreadedTests.test_pha_required_nocert": (_STOPPED, _TICKETS),
+        "TestPostHandshakeAuth.test_pha_required_nocert": (_STOPPED, _TICKETS),
         "ThreadedTests.test_wrong_cert_tls13": (
             re.compile("does not match|ConnectionResetError|BrokenPipeError"),
             "the server closes the connection after its alert, and the test's next write may meet a reset before the alert is read",
