@@ -54,7 +54,7 @@ ORDER = {
         [".running", "sweeps"],
         ["services", "testing", "."],
         ["stepper", "demo"],
-        ["cli"],
+        ["cli", "pytest_plugin"],
     ],
 }
 

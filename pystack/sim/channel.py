@@ -10,6 +10,7 @@ the impairment's name. So if you switch one on, the others behave as before.
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pystack_c.const as C
 from pystack.phy.match import Match
@@ -19,6 +20,18 @@ from pystack_c.base.rng import Rng
 Arrivals = list[tuple[int, bytes]]
 #: the action of a rule on a frame that it has chosen: (frame, arrival) -> arrivals, or the reason of a drop
 Action = Callable[[bytes, int], "Arrivals | str"]
+
+
+class Chance(NamedTuple):
+    """What chance decides for one frame."""
+
+    #: "loss", "burst", or "" if the frame is not lost
+    lost: str = ""
+    late: bool = False
+    twice: bool = False
+    corrupt: bool = False
+    #: the part of the jitter (ns) that the frame gets
+    extra: int = 0
 
 
 class Stats:
@@ -297,37 +310,44 @@ class Channel:
         for rule in self.rules:
             if rule.applies(frame) and done is None:
                 done = rule.action(frame, arrival)
+        chance = self.chance(frame)
+        if isinstance(done, str):
+            return self._lost(done)
+        if chance.lost:
+            return self._lost(chance.lost)
+        if done is not None:
+            arrivals = done
+            self._count_rule(frame, arrival, arrivals)
+        if chance.late:
+            self.stats.reordered += 1
+            arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
+        elif self.jitter or self.trace is not None:
+            # A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.
+            self._last_arrival = max(self._last_arrival, arrival + chance.extra)
+            arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
+        if chance.corrupt and frame:
+            self.stats.corrupted += 1
+            bit = self.bit(frame)
+            arrivals = [(at, flip_bit(data, bit)) for at, data in arrivals]
+        if chance.twice:
+            self.stats.duplicated += 1
+            arrivals = [*arrivals, arrivals[-1]]
+        return arrivals
+
+    def chance(self, frame: bytes) -> Chance:
+        """Draw what happens to a frame by chance. A subclass may decide otherwise. `stats.frames` is the frame's number, from 1 on."""
         rngs = self._rngs
         lost = self.loss > 0 and rngs["loss"].random() < self.loss
         in_burst = self.burst is not None and self._burst_loses(self.burst)
         late = self.reorder > 0 and rngs["reorder"].random() < self.reorder
         twice = self.duplicate > 0 and rngs["duplicate"].random() < self.duplicate
-        bad = self.corrupt > 0 and rngs["corrupt"].random() < self.corrupt
+        corrupt = self.corrupt > 0 and rngs["corrupt"].random() < self.corrupt
         extra = rngs["jitter"].below(self.jitter + 1) if self.jitter else 0
-        if isinstance(done, str):
-            return self._lost(done)
-        if lost:
-            return self._lost("loss")
-        if in_burst:
-            return self._lost("burst")
-        if done is not None:
-            arrivals = done
-            self._count_rule(frame, arrival, arrivals)
-        if late:
-            self.stats.reordered += 1
-            arrivals = [(at + self.reorder_delay, data) for at, data in arrivals]
-        elif self.jitter or self.trace is not None:
-            # A frame that a rule holds back is overtaken, as without jitter. The frames behind it do not wait.
-            self._last_arrival = max(self._last_arrival, arrival + extra)
-            arrivals = [(at + self._last_arrival - arrival, data) for at, data in arrivals]
-        if bad and frame:
-            self.stats.corrupted += 1
-            bit = rngs["bit"].below(len(frame) * 8)
-            arrivals = [(at, flip_bit(data, bit)) for at, data in arrivals]
-        if twice:
-            self.stats.duplicated += 1
-            arrivals = [*arrivals, arrivals[-1]]
-        return arrivals
+        return Chance("loss" if lost else "burst" if in_burst else "", late, twice, corrupt, extra)
+
+    def bit(self, frame: bytes) -> int:
+        """Draw the bit of a corrupted frame that is flipped."""
+        return self._rngs["bit"].below(len(frame) * 8)
 
     def _count_rule(self, frame: bytes, arrival: int, arrivals: Arrivals) -> None:
         stats = self.stats

@@ -195,6 +195,10 @@ class Network(Scheduler):
         stack.probe = self.frame_probe
         return stack
 
+    def make_channel(self, name: str, **settings: Any) -> Channel:
+        """One direction of a link."""
+        return Channel(self.seed, name, **settings)
+
     def switch(self, name: str) -> Switch:
         """A learning bridge."""
         self._new_name(name)
@@ -253,7 +257,7 @@ class Network(Scheduler):
             name += "'"
         settings = {"mtu": mtu, "kind": kind, **settings}
         channels = [
-            Channel(self.seed, f"{name}/{direction}", **{**known, **settings, **(apart or {})})
+            self.make_channel(f"{name}/{direction}", **{**known, **settings, **(apart or {})})
             for direction, known, apart in (("ab", up_down[0], ab), ("ba", up_down[1], ba))
         ]
         port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)

@@ -21,7 +21,7 @@ from pystack.sim.session import LIMIT, session
 from pystack.sockets import current
 
 Program = Callable[[], Any]
-__all__ = ["LIMIT", "SimLoop", "blocking", "descriptors", "run", "threads"]
+__all__ = ["LIMIT", "SimLoop", "blocking", "descriptors", "end_programs", "run", "threads"]
 
 
 def run(
@@ -71,7 +71,7 @@ def run(
             hub.limit, hub.pace = before, None
             for one in chosen:
                 one.ended = _nothing
-            _end(hub)
+            end_programs(hub)
     for one in chosen:
         if one.error is not None:
             raise one.error
@@ -255,7 +255,7 @@ async def _main(net: Any, chosen: list[_Running]) -> None:
         one.done = True  # a task that is cancelled from now on has not failed
 
 
-def _end(hub: Any) -> None:
+def end_programs(hub: Any) -> None:
     """End the programs that still run, as a kernel ends processes, which closes their sockets."""
     if not hub.programs:
         return
