@@ -61,6 +61,7 @@ def run(
         try:
             if any(one.is_async for one in chosen):
                 _run_loop(net, chosen, schedule)
+                _wait_for_threads(net, chosen)
             else:
                 signal = Signal("the programs")
                 _start_blocking(net, chosen, signal.fire)
@@ -157,10 +158,31 @@ def _results(chosen: list[_Running], key: Any, several: bool) -> Any:
 
 
 def _over(chosen: list[_Running]) -> bool:
-    """Whether the run is over: all have ended that shall, or one has failed."""
+    """Whether the run is over, up to the threads of coroutines: all have ended that shall, or one has failed.
+
+    As after asyncio.run, the threads of a coroutine end after its loop. (anyio's workers end because the loop's first task has.)
+    """
     if any(one.error is not None for one in chosen):
         return True
-    return all(one.background or (one.done and not one.threads) for one in chosen)
+    return all(one.background or (one.done and (one.is_async or not one.threads)) for one in chosen)
+
+
+def _wait_for_threads(net: Any, chosen: list[_Running]) -> None:
+    """Wait until the threads of coroutines have ended, if no program has failed."""
+    signal = Signal("the threads of the programs")
+
+    def left() -> bool:
+        failed = any(one.error is not None for one in chosen)
+        return not failed and any(one.threads for one in chosen if not one.background)
+
+    def ended() -> None:
+        if not left():
+            signal.fire()
+
+    for one in chosen:
+        one.ended = ended
+    if left():
+        net.hub.park(signal, None)
 
 
 def _start_blocking(net: Any, chosen: list[_Running], over: Callable[[], Any]) -> None:

@@ -639,3 +639,21 @@ def test_calls_for_a_descriptor_know_simulated_sockets():
     net, a, b = pair()
     assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, 0]
     assert (fcntl.fcntl, os.get_inheritable) == before
+
+
+def test_the_threads_of_a_coroutine_may_wait_for_the_end_of_its_loop():
+    """anyio's worker threads end when the first task of their loop has ended, so the loop must not wait for them."""
+    to_thread = pytest.importorskip("anyio.to_thread")
+    seen = []
+
+    def late():
+        time.sleep(2)
+        seen.append(time.monotonic())
+
+    async def client():
+        threading.Thread(target=late).start()
+        return await to_thread.run_sync(lambda: 5)
+
+    net, a, b = pair()
+    assert net.run({b: client}) == {b: 5}
+    assert seen == [2.0]  # the run has waited for the other thread
