@@ -24,8 +24,8 @@ cdef int _assign(Core core, Conntrack ct, Seen seen) except -1
 cdef str _error(Core core, Seen seen)
 @cython.locals(quoted=Quoted, inner=Half, other=Half, p="const unsigned char*", at=Py_ssize_t, sport=int, dport=int, half=Half)
 cdef _related(Core core, Conntrack ct, Seen seen)
-@cython.locals(quoted=Quoted)
-cdef bint _about_current(Core core, Conntrack ct) except -1
+@cython.locals(entry=Tracked, old=Half, new=Half)
+cdef bint _about_current(Conntrack ct, Half inner) except -1
 @cython.locals(ct=Conntrack, entry=Tracked, why=str)
 cpdef int confirm(Core core, int place, Iface iface, object packet) except -1
 cpdef enable(Core core)

@@ -181,11 +181,6 @@ def _related(core: Core, ct: Conntrack, seen: Seen) -> None:
     if not rewrite.read(quoted, seen.data, seen.at + 8, seen.end):
         ct.why = "the ICMP error quotes too little of a packet"
         return
-    if _about_current(core, ct):
-        ct.entry = ct.pending
-        ct.direction = 1 - ct.pending_direction
-        ct.state = C.CT_RELATED
-        return
     inner = ct.inner_half
     p = seen.data
     at = quoted.l4
@@ -200,6 +195,11 @@ def _related(core: Core, ct: Conntrack, seen: Seen) -> None:
         if answer_to(dport) < 0:
             return
     inner.set(quoted.src, sport, quoted.dst, dport, quoted.proto)
+    if _about_current(ct, inner):
+        ct.entry = ct.pending
+        ct.direction = 1 - ct.pending_direction
+        ct.state = C.CT_RELATED
+        return
     ct.spare_half.mirror(inner)
     other = ct.spare_half
     half: Half | None = ct.find(other.src, other.sport, other.dst, other.dport, other.proto)
@@ -213,16 +213,24 @@ def _related(core: Core, ct: Conntrack, seen: Seen) -> None:
     ct.state = C.CT_RELATED
 
 
-def _about_current(core: Core, ct: Conntrack) -> bool:
-    """Return True if an error of our own is about the packet that is on its way through the hooks.
+def _about_current(ct: Conntrack, inner: Half) -> bool:
+    """Return True if an error of our own quotes the packet that is on its way through the hooks.
 
-    Its connection may not be in the table yet, or the packet may have only a part of its translation. As on Linux, the error
-    belongs to the connection of the packet.
+    Its connection may not be in the table yet, or the packet may have only a part of its translation. So each of its numbers
+    may be the old or the new one. As on Linux, the error belongs to the connection of the packet.
     """
-    quoted = ct.quoted
-    if ct.pending is None or quoted.proto != core.packet.proto or quoted.ident != core.packet.ident:
+    entry: Tracked | None = ct.pending
+    if entry is None or entry.original.proto != inner.proto:
         return False
-    return quoted.src == core.packet.src and quoted.dst == core.packet.dst
+    old = entry.half(ct.pending_direction)
+    new = ct.spare_half
+    new.mirror(entry.half(1 - ct.pending_direction))
+    return (
+        (inner.src == old.src or inner.src == new.src)
+        and (inner.dst == old.dst or inner.dst == new.dst)
+        and (inner.sport == old.sport or inner.sport == new.sport)
+        and (inner.dport == old.dport or inner.dport == new.dport)
+    )
 
 
 def confirm(core: Core, place: int, iface: Iface, packet: Any) -> int:

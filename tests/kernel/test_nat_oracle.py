@@ -317,3 +317,47 @@ def test_every_packet_and_the_table_are_as_in_the_kernel(name, seed):
         # NEW, ESTABLISHED, RELATED and INVALID have all been compared.
         assert all(world.states.get(state, 0) > 10 for state in (1, 2, 3, 4)), world.states
         assert world.compare_tables() > 10
+
+
+def four_ports(router: r.StackRouter) -> None:
+    """Four ports for TCP."""
+    addr = parse_addr("198.51.100.7")
+    router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, addr, addr, 5000, 5003, iface=router.ifaces[OUTSIDE], proto=6)
+
+
+def test_an_exhausted_range_drops_and_an_ended_connection_gives_up_its_port():
+    def syn(sport: int, seq: int) -> list[Pair]:
+        packet = r.make("10.0.0.2", "192.0.2.2", 6, r.tcp_bytes(sport, 8000, seq, 0, C.SYN, 1000))
+        return world.send(Pair(INSIDE, packet, packet))
+
+    rules = RANGE.replace("5000-5063", "5000-5003")
+    with r.routers(rules, four_ports) as world:
+        assert [len(syn(30000 + number, 1000)) for number in range(6)] == [1, 1, 1, 1, 0, 0]
+        # One is refused with a RST, which ends it, and its port is free.
+        [last] = syn(30003, 1000)
+        traffic = Traffic(1, world)
+        world.send(traffic.each(last, lambda packet, side: sealed_rst(packet)))
+        assert len(syn(30004, 2000)) == 1
+        assert world.compare_tables() == 4
+
+
+def sealed_rst(packet: bytes) -> bytes:
+    """The RST with which the receiver of a SYN refuses it."""
+    sport, dport, seq = struct.unpack(">HHI", packet[20:28])
+    head = bytearray(packet[:20])
+    head[12:16], head[16:20] = packet[16:20], packet[12:16]
+    return sealed(head + r.tcp_bytes(dport, sport, 0, seq + 1, C.RST | C.ACK, 0))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"nf_conntrack_tcp_loose": False}, {"nf_conntrack_tcp_be_liberal": True}], ids=str
+)
+def test_settings_are_as_in_the_kernel(settings):
+    with r.routers(MASQUERADE, masquerade, **settings) as world:
+        for name, value in settings.items():
+            command = ["sysctl", "-w", f"net.netfilter.{name}={int(value)}"]
+            world.kernel.space.run(command, check=True, capture_output=True, timeout=10)
+        traffic = Traffic(4, world)
+        for _ in range(PACKETS):
+            traffic.step()
+        assert world.compare_tables() > 10

@@ -355,3 +355,20 @@ def test_a_network_with_a_nat():
         assert peers == {"web": "192.0.2.1", "pc": "192.0.2.2"}
         # A router that is switched off and on keeps its rules.
         home.boot()
+
+
+def test_an_error_from_a_timer_belongs_to_its_own_packet():
+    """ARP gives up long after the packet: the packet that passed last has nothing to do with the error."""
+    box = Box()
+    far = box.stack.add_iface("eth1", C.LINK_ETHERNET, 0x0200000000AC)
+    box.ifaces.append(far)
+    box.stack.add_addr(far, f.addr("198.51.100.1"), 24)
+    box.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_MASQUERADE, iface=box.ifaces[OUT])
+    box.send(IN, udp(A, 1000, "198.51.100.7", 53))
+    box.one(IN, udp(A2, 2000, B, 53))
+    errors = []
+    for _ in range(50):
+        box.later(0.1)
+        errors += [data for iface, data in box.drain() if iface == IN]
+    [message] = errors
+    assert sums_right(message) and ends(message)[2] == A and ends(message[28:]) == (A, 1000, "198.51.100.7", 53)
