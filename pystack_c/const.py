@@ -142,6 +142,78 @@ RT_BLACKHOLE = 6
 T_NEIGH = 100
 T_REASM = 101
 T_ACD = 102
+T_CONNTRACK = 106
+
+# Directions of a tracked connection (filter/flow.py)
+CT_ORIGINAL = 0
+CT_REPLY = 1
+
+# What connection tracking says about a packet
+CT_INVALID = 0
+CT_NEW = 1
+CT_ESTABLISHED = 2
+CT_RELATED = 3
+CT_UNTRACKED = 4
+
+# Bits of the status of a tracked connection, with Linux's values
+IPS_SEEN_REPLY = 0x002
+IPS_ASSURED = 0x004
+IPS_CONFIRMED = 0x008
+IPS_SRC_NAT = 0x010
+IPS_DST_NAT = 0x020
+IPS_SRC_NAT_DONE = 0x080
+IPS_DST_NAT_DONE = 0x100
+IPS_DYING = 0x200
+
+# States of a tracked TCP connection (filter/conntrack_tcp.py), and two results that are no states
+TCT_NONE = 0
+TCT_SYN_SENT = 1
+TCT_SYN_RECV = 2
+TCT_ESTABLISHED = 3
+TCT_FIN_WAIT = 4
+TCT_CLOSE_WAIT = 5
+TCT_LAST_ACK = 6
+TCT_TIME_WAIT = 7
+TCT_CLOSE = 8
+TCT_SYN_SENT2 = 9
+TCT_INVALID = 10
+TCT_IGNORE = 11
+
+# Which of a segment's control bits decide about the state of a tracked connection
+TCB_SYN = 0
+TCB_SYNACK = 1
+TCB_FIN = 2
+TCB_ACK = 3
+TCB_RST = 4
+TCB_NONE = 5
+
+# Flags of one side of a tracked TCP connection
+TCF_WINDOW_SCALE = 0x01
+TCF_SACK_PERM = 0x02
+TCF_CLOSE_INIT = 0x04
+TCF_BE_LIBERAL = 0x08
+TCF_DATA_UNACKNOWLEDGED = 0x10
+TCF_MAXACK_SET = 0x20
+TCF_CHALLENGE_ACK = 0x40
+TCF_SIMULTANEOUS = 0x80
+
+# Kinds of address translation (filter/nat.py)
+NAT_ACCEPT = 0
+NAT_SNAT = 1
+NAT_DNAT = 2
+NAT_MASQUERADE = 3
+NAT_REDIRECT = 4
+
+# Places of hooks and their verdicts (filter/hooks.py); a hook that returns NF_COUNTED has counted the drop itself
+HOOK_PREROUTING = 0
+HOOK_INPUT = 1
+HOOK_FORWARD = 2
+HOOK_OUTPUT = 3
+HOOK_POSTROUTING = 4
+NF_DROP = 0
+NF_ACCEPT = 1
+NF_STOLEN = 2
+NF_COUNTED = 6
 
 # The only kind of timer that services have (pystack_c/services)
 T_SERVICE = 103

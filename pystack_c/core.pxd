@@ -49,6 +49,8 @@ cdef class Core:
     cdef public object latest_dst
     cdef public int route_error
     cdef public object hooks
+    cdef public object conntrack
+    cdef public object nat
     cdef public addr_t ok_src
     cdef public addr_t ok_dst
     cdef public Iface ok_iface
@@ -61,6 +63,7 @@ cdef class Core:
     cdef public int tcp_large
     cdef public int64_t tcp_reclaimed
     cdef public int64_t tcp_orphans
+    cdef void _no_filter(self) noexcept
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
     @cython.locals(ident=int64_t)

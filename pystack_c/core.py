@@ -68,8 +68,7 @@ class Core:
         self.dst_cache: dict[int, Any] = {}
         self.latest_dst: Any = None
         self.route_error = 0
-        #: filter.hooks.Hooks, or None while no hook is attached
-        self.hooks: Any = None
+        self._no_filter()
         # the addresses and interface of the last packet that passed all address checks (ingress/ipv4.py)
         self.ok_src = 0
         self.ok_dst = 0
@@ -85,6 +84,14 @@ class Core:
         self.tcp_large = 0
         self.tcp_reclaimed = -1
         self.tcp_orphans = 0
+
+    def _no_filter(self) -> None:
+        """Begin without hooks."""
+        #: filter.hooks.Hooks, or None while no hook is attached
+        self.hooks: Any = None
+        #: filter.conntrack_table.Conntrack and filter.nat_rules.Nat, or None while they are off
+        self.conntrack: Any = None
+        self.nat: Any = None
 
     def transmit(self, tx: Transmit) -> None:
         """Pass a finished frame to its interface. The driver takes it with poll_transmit."""

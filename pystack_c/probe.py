@@ -101,6 +101,7 @@ TIMERS: dict[int, tuple[str, str, str]] = {
     C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
     C.T_IGMP_CHANGE: ("group-report", "the report of a change is repeated", "RFC 3376 5.1"),
     C.T_IGMP_ANSWER: ("group-answer", "the answer to a router's query is due", "RFC 3376 5.2"),
+    C.T_CONNTRACK: ("conntrack", "no packet of the connection passed for the time of its state", "Linux nf_conntrack"),
     C.T_SERVICE: ("service", "a time limit of a service's client is reached", "docs/reference/limits.md"),
 }
 TIMER_NAMES = {kind: name for kind, (name, _, _) in TIMERS.items()}
@@ -142,6 +143,18 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         "a source route was followed to `hop`, or reversed for the answers; `left` hops remain after it",
     ),
     "ip.mss": (("old", "new"), "the MSS that a forwarded SYN announces was lowered"),
+    "ct.new": (("proto", "src", "sport", "dst", "dport"), "connection tracking added a connection to its table"),
+    "ct.update": (("what", "old", "new"), "a tracked connection changed: its TCP state, or its status"),
+    "ct.destroy": (("count",), "connection tracking removed a connection; `count` connections remain"),
+    "ct.invalid": (("proto", "length"), "connection tracking could not assign a packet to a connection"),
+    "nat.bind": (
+        ("kind", "addr", "port"),
+        "the translation of a connection was chosen: `kind` (snat, dnat) and the new address and port",
+    ),
+    "nat.packet": (
+        ("what", "old", "old_port", "new", "new_port"),
+        "the address or port of a packet was translated; `what` is source or destination",
+    ),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),

@@ -5,6 +5,8 @@ from pystack_c.ingress cimport icmpv4 as icmp_input, ipv4 as ip_input
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
+from pystack_c.filter cimport conntrack, nat
+from pystack_c.filter.nat_rules cimport NatRule, Range
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
 from pystack_c.route cimport Route, RouteTable
@@ -16,7 +18,7 @@ from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.link.neighbor cimport NeighborEntry
 from pystack_c.link cimport arp
-from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_of
+from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
 
 cdef class Stack(Core):
     @cython.locals(iface=Iface, other=Iface)
@@ -34,6 +36,11 @@ cdef class Stack(Core):
     @cython.locals(entry=NeighborEntry)
     cpdef set_iface(self, Iface iface, bint up)
     cpdef add_neighbor(self, Iface iface, addr_t addr, uint64_t mac)
+    cpdef track(self, bint on=*)
+    @cython.locals(rule=NatRule)
+    cpdef add_nat(self, int place, int action, addr_t low=*, addr_t high=*, int port_low=*, int port_high=*, bint fully_random=*, Iface iface=*, int proto=*, addr_t src=*, int src_length=*, addr_t dst=*, int dst_length=*, int match_low=*, int match_high=*)
+    @cython.locals(mask=addr_t)
+    cdef tuple _prefix(self, addr_t addr, int prefixlen)
     cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF
     cdef _routes_changed(self)
     cpdef receive(self, Iface iface, bytes frame, int64_t now, Py_ssize_t offset=*, int flags=*, int gso_size=*)

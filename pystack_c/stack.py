@@ -7,10 +7,12 @@ import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import length_of, loopback_for, most_prefixlen, normal, prefix_of
+from pystack_c.base.address import length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
+from pystack_c.filter import conntrack, nat
+from pystack_c.filter.nat_rules import NatRule, Range
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
@@ -105,6 +107,8 @@ class Stack(Core):
             raise ValueError("the interface does not have that address")
         iface.addrs.remove(own)
         del self.local[addr]
+        if self.nat is not None:
+            nat.address_gone(self, iface, addr)
         self.routes.remove(addr & own.mask, own.prefixlen, 0, iface)
         for other in iface.addrs:
             if other.prefixlen < most_prefixlen(other.addr):
@@ -167,11 +171,68 @@ class Stack(Core):
         iface.up = up
         for entry in list(iface.neighbors.values()):
             neighbor.remove(self, entry)
+        if self.nat is not None and not up:
+            nat.address_gone(self, iface, 0)
         self._routes_changed()
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """Add a permanent neighbour entry, and return it."""
         return neighbor.set_permanent(self, iface, self._checked(addr, 0), mac)
+
+    def track(self, on: bool = True) -> None:
+        """Switch connection tracking on or off. Without it, there is no address translation either."""
+        if on:
+            conntrack.enable(self)
+        else:
+            nat.disable(self)
+            conntrack.disable(self)
+
+    def add_nat(
+        self,
+        place: int,
+        action: int,
+        low: int = 0,
+        high: int = 0,
+        port_low: int = 0,
+        port_high: int = 0,
+        fully_random: bool = False,
+        iface: Iface | None = None,
+        proto: int = 0,
+        src: int = 0,
+        src_length: int = 0,
+        dst: int = 0,
+        dst_length: int = 0,
+        match_low: int = 0,
+        match_high: int = 65535,
+    ) -> None:
+        """Append a rule of address translation (filter.nat), and switch the translation on.
+
+        `place` is HOOK_* and `action` NAT_*. The new address is from `low` to `high` and the new port from `port_low` to
+        `port_high`; 0 keeps them. The rest is what the first packet of a connection must match: the interface (the one on
+        which it arrived, or by which it leaves), protocol, prefixes of source and destination, and destination ports.
+        Raises ValueError if a value is out of range, or the action is impossible at the place.
+        """
+        if not 0 <= port_low <= port_high <= 65535 or not 0 <= match_low <= match_high <= 65535:
+            raise ValueError("a range of ports must lie in 0..65535, and its first port must not be after its last")
+        low, high = self._checked(low, 0), self._checked(high, 0)
+        if high < low:
+            raise ValueError("the last address of the range is before the first")
+        rule = NatRule(action, Range(low, high, port_low, port_high, fully_random))
+        rule.iface = iface
+        rule.proto = proto
+        rule.src, rule.src_mask = self._prefix(src, src_length)
+        rule.dst, rule.dst_mask = self._prefix(dst, dst_length)
+        rule.port_low = match_low
+        rule.port_high = match_high
+        nat.add_rule(self, place, rule)
+
+    def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
+        """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""
+        if prefixlen == 0:
+            return 0, 0
+        addr = self._checked(addr, prefixlen)
+        mask = prefix_mask(length_of(addr, prefixlen))
+        return addr & mask, mask
 
     def _checked(self, addr: int, prefixlen: int) -> int:
         """Return an address as the core stores it. Raises ValueError for a family that it lacks, or a prefix that is too long."""

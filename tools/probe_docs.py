@@ -35,6 +35,7 @@ GROUPS = (
     ("Timers", ("timer.",)),
     ("ARP", ("arp.",)),
     ("IP, routes, ICMP, IGMP", ("route", "ip.", "icmp.", "igmp.")),
+    ("Connection tracking and address translation", ("ct.", "nat.")),
     ("UDP and raw sockets", ("udp.", "raw.")),
     ("TCP", ("tcp.",)),
 )

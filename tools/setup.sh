@@ -24,7 +24,7 @@ die() { say "$*"; exit 2; }
 # "command:package" pairs; a package is installed only if its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
-    nmap:nmap wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
+    nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
     dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
 # servers that the tests of real programs start by themselves (tests/programs/real)
 test_services=(valkey-server:valkey-server sshd:openssh-server)

@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),
     "ss": ("pystack.cli.views:ss", "Show the sockets of a running stack."),
     "neigh": ("pystack.cli.views:neigh", "Show the neighbour (ARP) table of a running stack."),
+    "conntrack": (
+        "pystack.cli.views:conntrack",
+        "Show the tracked connections of a running stack, or of a recording.",
+    ),
     "route": ("pystack.cli.views:route", "Show the routing table of a running stack."),
     "addr": ("pystack.cli.views:addr", "Show the interfaces and addresses of a running stack."),
     "counters": ("pystack.cli.views:counters", "Show the counters of a running stack, and why it dropped frames."),

@@ -1,4 +1,4 @@
-"""`pystack ss`, `neigh`, `route`, `addr` and `counters`: tables of a running stack, read through its control socket."""
+"""`pystack ss`, `neigh`, `conntrack`, `route`, `addr` and `counters`: tables of a running stack, read through its control socket."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +100,56 @@ def _neighbours(rows: list[Row]) -> None:
 def neigh(name: str, as_json: bool) -> int:
     """Show the neighbour (ARP) table of a running stack."""
     return show(ask(name, "neighbours"), as_json, _neighbours)
+
+
+def _connections(rows: list[Row]) -> None:
+    for row in rows:
+        words = [f"{row['proto']:<8} {row['timeout']:>6}"]
+        if row["state"]:
+            words.append(f"{row['state']:<11}")
+        for way, flag in (("original", "" if row["replied"] else "[UNREPLIED]"), ("reply", "")):
+            words += [f"{name}={value}" for name, value in row[way].items()]
+            words += [flag] if flag else []
+        if row["assured"]:
+            words.append("[ASSURED]")
+        echo(one_line(" ".join([*words, f"mark={row['mark']}"])))
+
+
+@click.command(
+    epilog="\b\nExamples:\n  pystack conntrack              the table of a running stack\n"
+    "  pystack conntrack run.pytrace  the tables of all hosts at the end of a recording"
+)
+@click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False))
+@common
+def conntrack(recording: str | None, name: str, as_json: bool) -> int:
+    """Show the tracked connections of a running stack, or of each host at the end of a RECORDING.
+
+    The lines have the form of `conntrack -L`. For each direction they show the addresses and ports, and the packets and bytes.
+    """
+    if recording is None:
+        return show(ask(name, "conntrack"), as_json, _connections)
+    answer = recorded(recording, "conntrack")
+    if as_json:
+        echo(json.dumps(answer, indent=2))
+        return 0
+    for host, rows in answer.items():
+        echo(f"# {one_line(host)}: {len(rows)} connections")
+        _connections(rows)
+    return 0
+
+
+def recorded(path: str, view: str) -> dict[str, Any]:
+    """Return a view of each host at the end of a recording. ClickException if the recording cannot be replayed."""
+    from pystack.control.views import VIEWS
+    from pystack.trace.errors import TraceError
+    from pystack.trace.replay import Replay, ReplayMismatch
+
+    player = Replay(path, partial=True)
+    try:
+        player.run()
+    except (TraceError, ReplayMismatch) as error:
+        raise click.ClickException(str(error)) from None
+    return {host.stack.name: VIEWS[view](host.stack) for host in player.hosts}
 
 
 def _routes(rows: list[Row]) -> None:

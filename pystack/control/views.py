@@ -9,6 +9,8 @@ from typing import Any
 import pystack_c.const as C
 from pystack._build import compiled as compiled_report
 from pystack.sockets.resolve import text
+from pystack_c.filter.conntrack_tcp import STATES as TRACKED
+from pystack_c.filter.flow import PROTOCOLS
 from pystack_c.link import neighbor
 from pystack_c.tcp.sockopt import tcp_info
 
@@ -101,6 +103,35 @@ def neighbours(stack: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def conntrack(stack: Any) -> list[dict[str, Any]]:
+    """Return the tracked connections, as `conntrack -L` does. Without connection tracking, there are none."""
+    rows: list[dict[str, Any]] = []
+    for entry in [] if stack.conntrack is None else stack.conntrack.all():
+        proto = entry.original.proto
+        row = {
+            "proto": PROTOCOLS.get(proto, str(proto)),
+            "timeout": max(0, entry.timer.deadline - stack.now) // 1_000_000_000,
+            "state": None if entry.tcp is None else TRACKED[entry.tcp.state],
+            "original": _half(entry.original),
+            "reply": _half(entry.reply),
+            "replied": bool(entry.status & C.IPS_SEEN_REPLY),
+            "assured": bool(entry.status & C.IPS_ASSURED),
+            "mark": entry.mark,
+        }
+        rows.append(row)
+    return rows
+
+
+def _half(half: Any) -> dict[str, Any]:
+    """Return one direction of a tracked connection."""
+    row = {"src": text(half.src), "dst": text(half.dst)}
+    if half.proto == C.IPPROTO_ICMP:
+        row |= {"type": half.dport >> 8, "code": half.dport & 0xFF, "id": half.sport}
+    elif half.proto in (C.IPPROTO_TCP, C.IPPROTO_UDP):
+        row |= {"sport": half.sport, "dport": half.dport}
+    return row | {"packets": half.packets, "bytes": half.octets}
+
+
 def routes(stack: Any) -> list[dict[str, Any]]:
     """Return the routing table, longest prefix first, as `ip route` does."""
     rows = []
@@ -166,6 +197,7 @@ def status(stack: Any) -> dict[str, Any]:
 VIEWS: dict[str, Callable[..., Any]] = {
     "sockets": sockets,
     "neighbours": neighbours,
+    "conntrack": conntrack,
     "routes": routes,
     "addresses": addresses,
     "counters": counters,

@@ -189,6 +189,22 @@ class Network(Scheduler):
         self.hosts[name] = host
         return host
 
+    def router(self, name: str, **options: Any) -> SimHost:
+        """A host that forwards packets between its interfaces. The options are those of `host`."""
+        return self.host(name, **{"ip_forward": True, **options})
+
+    def nat(self, name: str, **options: Any) -> SimHost:
+        """A router that translates: what leaves by its first link gets the address of that interface as its source.
+
+        home = net.nat("home")
+        net.link(home, internet, addrs=("192.0.2.2/24", "192.0.2.1/24"))    # outside
+        net.link(pc, home, addrs=("10.0.0.2/24", "10.0.0.1/24"))            # inside
+        home.dnat("192.0.2.2:8080", "10.0.0.2:80")                          # a published port
+        """
+        found = self.router(name, **options)
+        found.masquerades = True
+        return found
+
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""
         stack = (self._stack_class or _stack_class())(seed, config, name)

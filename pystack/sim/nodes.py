@@ -10,6 +10,7 @@ from pystack.sim.channel import Channel
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.middlebox import IN, OUT, Middlebox, through
 from pystack.sim.scheduler import SimError
+from pystack.sim.translating import Translating
 from pystack.sim.virtual import VirtualHost
 from pystack.sockets.resolve import text
 from pystack.trace.pcapng import INBOUND, OUTBOUND
@@ -78,7 +79,7 @@ class SimPort:
         return f"<SimPort {self.node.name}:{self.name}>"
 
 
-class SimHost(VirtualHost):
+class SimHost(VirtualHost, Translating):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
@@ -88,6 +89,8 @@ class SimHost(VirtualHost):
         super().__init__(net, stack)
         self.names = net.names.of(self)
         self.offload = offload
+        #: the first interface is the outside of an address translation
+        self.masquerades = False
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
         self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
@@ -183,6 +186,8 @@ class SimHost(VirtualHost):
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
         self._add_iface(port, mac, mtu)
         self.ports.append(port)
+        if self.masquerades and number == 0:
+            self.masquerade(port.name)
         return port
 
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:

@@ -48,7 +48,18 @@ FORMER = {
 }
 #: methods of the stack that set it up
 SETUP = frozenset(
-    ("add_iface", "add_addr", "del_addr", "add_route", "del_route", "set_iface", "add_neighbor", "del_neighbor")
+    (
+        "add_iface",
+        "add_addr",
+        "del_addr",
+        "add_route",
+        "del_route",
+        "set_iface",
+        "add_neighbor",
+        "del_neighbor",
+        "track",
+        "add_nat",
+    )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}
 

@@ -23,4 +23,6 @@ cdef class Rng:
     cpdef uint64_t keyed_port(self, addr_t laddr, addr_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
     @cython.locals(low=uint64_t, ports=uint64_t)
     cpdef uint64_t keyed_four(self, addr_t laddr, uint64_t lport, addr_t raddr, uint64_t rport) except? 0xFFFFFFFFFFFFFFFF
+    @cython.locals(low=uint64_t, ports=uint64_t)
+    cpdef uint64_t keyed_flow(self, addr_t src, uint64_t sport, addr_t dst, uint64_t dport, uint64_t proto) except? 0xFFFFFFFFFFFFFFFF
     cpdef uint64_t keyed_pair(self, uint64_t first, uint64_t second) except? 0xFFFFFFFFFFFFFFFF

@@ -80,6 +80,14 @@ class Rng:
         low = v4_bits(laddr)
         return self.keyed_pair(low << 32 | v4_bits(raddr), ports)
 
+    def keyed_flow(self, src: int, sport: int, dst: int, dport: int, proto: int) -> int:
+        """Return the hash of one direction of a connection, as the connection tracking stores it."""
+        ports = proto << 32 | sport << 16 | dport
+        if is_v6(src) or is_v6(dst):
+            return self.hasher.hash(addr_bytes(src) + addr_bytes(dst) + int(ports).to_bytes(8, "big"))
+        low = v4_bits(src)
+        return self.keyed_pair(low << 32 | v4_bits(dst), ports)
+
     def keyed_pair(self, first: int, second: int) -> int:
         """Return the hash of two 64-bit words."""
         self.hasher.begin()

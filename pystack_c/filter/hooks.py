@@ -24,8 +24,8 @@ from pystack_c.core import Core
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
 NAMES = ("prerouting", "input", "forward", "output", "postrouting")
-#: verdicts, with Linux's numbers
-DROP, ACCEPT, STOLEN = 0, 1, 2
+#: verdicts, with Linux's numbers; COUNTED is DROP by a hook that has counted the drop under its own name
+DROP, ACCEPT, STOLEN, COUNTED = 0, 1, 2, 6
 
 Hook = Callable[[Core, int, Any, Any], int]
 
@@ -56,7 +56,7 @@ def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
         if verdict == DROP:
             why = "a hook at " + NAMES[place] + " refused the packet"
             core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-        return verdict
+        return DROP if verdict == COUNTED else verdict
     return ACCEPT
 
 

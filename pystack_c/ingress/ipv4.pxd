@@ -6,6 +6,7 @@ from pystack_c.ingress cimport icmpv4 as icmp_input
 from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
+from pystack_c.filter.conntrack_table cimport Conntrack
 from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.base.address cimport addr_t, addr_text, is_broadcast, is_group, is_loopback, is_multicast, is_this_network, key, v4
@@ -18,6 +19,8 @@ cdef uint32_t _ALL_HOSTS
 
 @cython.locals(code=int, counters=Counters, error=tuple)
 cpdef input(Core core, Iface iface, Packet pkt)
+@cython.locals(tracked=Conntrack)
+cdef bint _prerouting(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(count=int, codepoint=int)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)

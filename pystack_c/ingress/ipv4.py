@@ -16,6 +16,7 @@ from pystack_c.base.address import (
 )
 from pystack_c.core import Core
 from pystack_c.counters import Counters
+from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.hooks import INPUT, PREROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
@@ -51,7 +52,7 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop(error[0], "ip " + iface.name, error[1], error[2])
         return
     _count_ecn(counters, pkt)
-    if core.hooks is not None and not passes(core, PREROUTING, iface, pkt):
+    if core.hooks is not None and not _prerouting(core, iface, pkt):
         return
     if (
         pkt.src == core.ok_src
@@ -93,6 +94,19 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         if not reassembly.input(core, iface, pkt):
             return
     deliver(core, iface, pkt)
+
+
+def _prerouting(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """Run the hooks at PREROUTING. Returns False if the packet goes no further.
+
+    Connection tracking needs the ports of every packet. So it sees only whole datagrams, as on Linux.
+    """
+    tracked: Conntrack | None = core.conntrack
+    if tracked is not None:
+        tracked.fragment_size = 0
+        if (pkt.mf or pkt.frag_off != 0) and not reassembly.whole(core, iface, pkt):
+            return False
+    return passes(core, PREROUTING, iface, pkt)
 
 
 def _count_ecn(counters: Counters, pkt: Packet) -> None:
@@ -210,6 +224,10 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
     reassembly.load(pkt, packet)
     pkt.flags = C.RX_CSUM_OK
     pkt.dst_kind = classify(core, iface, pkt.dst)
+    if core.conntrack is not None:
+        # The original was tracked when it was sent.
+        core.conntrack.entry = None
+        core.conntrack.state = C.CT_UNTRACKED
     if pkt.dst_kind == C.DST_OTHER:
         core.drop(
             "ip-not-a-member", _subject(pkt), "this host is not a member of the destination group", "RFC 1112 6.1"

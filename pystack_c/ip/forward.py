@@ -7,6 +7,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text, is_group, is_loopback
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
+from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4, mssclamp
@@ -14,9 +15,9 @@ from pystack_c.ip import options as ip_options
 from pystack_c.ip import output as ip_output
 from pystack_c.ip.routing import find_route
 from pystack_c.link import neighbor
-from pystack_c.packet import Packet
+from pystack_c.packet import Outgoing, Packet
 from pystack_c.route import Dst
-from pystack_c.wire import checksum
+from pystack_c.wire import checksum, rewrite
 from pystack_c.wire import ipv4 as wire
 
 
@@ -111,18 +112,48 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     out.ttl = pkt.ttl - 1
     out.tos = pkt.tos
     out.payload = payload
-    if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, out):
-        out.payload = None
-        return
-    if pkt.total_len > dst.mtu:
+    mtu = dst.mtu
+    if core.hooks is not None:
+        mtu = _ask_postrouting(core, dst, out, start)
+        if mtu == 0:
+            out.payload = None
+            return
+        payload = out.payload
+    if pkt.total_len > mtu:
         out.options = bytes(core.scratch[start + 20 : C.L4_OFF])
         out.ident = pkt.ident
         out.frag_off = pkt.frag_off
         out.mf = pkt.mf
-        ip_output.fragment(core, out, dst.mtu, bytes(payload))
+        sizes = None
+        if _was_cut(core, dst):
+            sizes = core.conntrack.fragment_sizes
+        ip_output.fragment(core, out, mtu, bytes(payload), sizes)
         return
     neighbor.output(core, out, start, C.L4_OFF)
     out.payload = None
+
+
+def _was_cut(core: Core, dst: Dst) -> bool:
+    """Return True if the datagram arrived in fragments that fit into the next link. They leave with the same sizes, as on Linux."""
+    tracked: Conntrack | None = core.conntrack
+    return tracked is not None and 0 < tracked.fragment_size <= dst.mtu
+
+
+def _ask_postrouting(core: Core, dst: Dst, out: Outgoing, start: int) -> int:
+    """Run the hooks at POSTROUTING for a packet whose header is in core.scratch at `start`.
+
+    Returns the largest size in which it may leave: the MTU, or the size of its largest fragment, if the connection tracking
+    has reassembled it. 0 means that the packet goes no further.
+    """
+    src = out.src
+    if not passes(core, POSTROUTING, dst.iface, out):
+        return 0
+    if out.src != src:
+        rewrite.network(core.scratch, start, True, out.src)
+    tracked: Conntrack | None = core.conntrack
+    if tracked is not None and 0 < tracked.fragment_size < dst.mtu:
+        return tracked.fragment_size
+    return dst.mtu
 
 
 def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
@@ -178,30 +209,36 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
-    if core.hooks is not None and not _group_passes(core, dst, pkt):
-        return
+    src = pkt.src
+    if core.hooks is not None:
+        group = _ask_for_group(core, dst, pkt)
+        if group is None:
+            return
+        src = out.src
+        head = bytearray(group[:hlen])
+        data = memoryview(group)[hlen:]
     for i in range(count):
         piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
         keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)
         head[13] = keep if i == 0 else keep & ~C.CWR
         head[4:8] = pack(">I", seq_add(seq, i * pkt.gso_size))
         head[16:18] = b"\0\0"
-        acc = checksum.sum_any(head, checksum.pseudo_sum(pkt.src, final, pkt.proto, hlen + len(piece)))
+        acc = checksum.sum_any(head, checksum.pseudo_sum(src, final, pkt.proto, hlen + len(piece)))
         head[16:18] = pack(">H", checksum.sum_any(piece, acc) ^ 0xFFFF)
         core.scratch[C.L4_OFF : C.L4_OFF + hlen] = head
         frag = 0x4000 if pkt.df else 0
         total = pkt.ip_hlen + hlen + len(piece)
         ident = (pkt.ident + i) & 0xFFFF
-        wire.write(
-            core.scratch, start, pkt.ip_hlen, pkt.tos, total, ident, frag, pkt.ttl - 1, pkt.proto, pkt.src, pkt.dst
-        )
+        wire.write(core.scratch, start, pkt.ip_hlen, pkt.tos, total, ident, frag, pkt.ttl - 1, pkt.proto, src, pkt.dst)
         out.payload = piece
         neighbor.output(core, out, start, C.L4_OFF + hlen)
     out.payload = None
 
 
-def _group_passes(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Does the postrouting hook let a group pass? It sees the group as a whole, before it is cut, as on Linux.
+def _ask_for_group(core: Core, dst: Dst, pkt: Packet) -> Any:
+    """Run the hooks at POSTROUTING for a group as a whole, before it is cut, as on Linux.
+
+    Returns the TCP header with the data, as the hooks left it, or None if the group goes no further.
 
     `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
     """
@@ -210,11 +247,14 @@ def _group_passes(core: Core, dst: Dst, pkt: Packet) -> bool:
     out.tos = pkt.tos
     out.gso_size = pkt.gso_size
     out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
-    passed = passes(core, POSTROUTING, dst.iface, out)
+    group = None
+    if passes(core, POSTROUTING, dst.iface, out):
+        # A hook may have put another one in its place.
+        group = out.payload
     # Each segment is a packet of its own from here on.
     out.gso_size = 0
     out.payload = None
-    return passed
+    return group
 
 
 def _payload(pkt: Packet) -> Any:

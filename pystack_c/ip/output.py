@@ -9,6 +9,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.filter.hooks import ACCEPT, DROP, OUTPUT, POSTROUTING, verdict_of
+from pystack_c.ip.routing import find_route
 from pystack_c.link import neighbor
 from pystack_c.packet import Outgoing
 from pystack_c.route import Dst
@@ -84,10 +85,19 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
     For the sender, a packet that a hook took over has been sent, as on Linux. Only the route is gone from the record, so
     that the sender makes no copy for this host.
     """
-    iface = out.dst.iface
-    verdict = verdict_of(core, OUTPUT, iface, out)
+    daddr = out.daddr
+    verdict = verdict_of(core, OUTPUT, out.dst.iface, out)
+    if verdict == ACCEPT and out.daddr != daddr:
+        # The destination was translated, so the packet may leave by another interface.
+        dst: Dst = find_route(core, out.daddr, out.src)
+        if dst is None:
+            core.drop(
+                "output-no-route", "ip " + addr_text(out.daddr), "there is no route to the translated destination", ""
+            )
+            return DROP
+        out.dst = dst
     if verdict == ACCEPT:
-        verdict = verdict_of(core, POSTROUTING, iface, out)
+        verdict = verdict_of(core, POSTROUTING, out.dst.iface, out)
     if verdict != ACCEPT and verdict != DROP:
         out.dst = None
     return verdict
@@ -123,12 +133,13 @@ def _finish_checksum(data: bytes, csum_offset: int) -> bytes:
     return data[:csum_offset] + bytes((s >> 8, s & 0xFF)) + data[csum_offset + 2 :]
 
 
-def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
+def fragment(core: Core, out: Outgoing, mtu: int, data: bytes, sizes: list[int] | None = None) -> None:
     """Cut the IP payload `data` into fragments (RFC 791 section 3.2, "An Example Fragmentation Procedure").
 
     `out.frag_off` and `out.mf` describe a packet that is itself a fragment, if a router
     cuts it further. The size of every piece except the last is a multiple of 8 bytes.
-    The first one carries all options, the others only those with the copied flag.
+    The first one carries all options, the others only those with the copied flag. `sizes` are the bytes of each piece, if
+    a router has reassembled the datagram and cuts it as it was.
     """
     pos = 0
     count = 0
@@ -144,6 +155,9 @@ def fragment(core: Core, out: Outgoing, mtu: int, data: bytes) -> None:
         hlen = 20 + len(opts)
         room = (mtu - hlen) & -8
         last = length - pos <= mtu - hlen
+        if sizes is not None and count < len(sizes):
+            last = count == len(sizes) - 1
+            room = sizes[count]
         size = length - pos if last else room
         flags = 0 if last and not out.mf else 0x2000
         start = C.L4_OFF - hlen

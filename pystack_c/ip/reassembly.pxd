@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.ip cimport icmpv4
 from pystack_c.core cimport Core
+from pystack_c.filter.conntrack_table cimport Conntrack
 from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_text
 from pystack_c.packet cimport Packet
@@ -25,6 +26,7 @@ cdef class Fragments(TimerOwner):
     cdef public int64_t held
     cdef public bytes first
     cdef public int ecn
+    cdef public int largest
     cdef public bint poisoned
     cdef public Timer timer
     @cython.locals(core=Core, why=str, pkt=Packet)
@@ -34,6 +36,8 @@ cdef class Fragments(TimerOwner):
 cdef class Reassembly:
     cdef public dict table
     cdef public int64_t held
+    cdef public int largest
+    cdef public list sizes
 
 cpdef int load(Packet pkt, bytes packet) except -100
 @cython.locals(size=Py_ssize_t, all_=Reassembly, key=tuple, frags=Fragments, fields=dict, why=str)
@@ -51,5 +55,7 @@ cdef _forget(Core core, Fragments frags, str why)
 cdef bint _poison(Core core, Fragments frags, str name, str reason) except -1
 @cython.locals(all_=Reassembly, oldest=Fragments)
 cdef _make_room(Core core)
-@cython.locals(hlen=Py_ssize_t, head=bytearray, tos=int, parts=list, item=object, piece=Fragment, ident=int, kind=int, group=bint, subject=str, fields=dict)
+@cython.locals(hlen=Py_ssize_t, head=bytearray, tos=int, parts=list, item=object, piece=Fragment, ident=int, kind=int, group=bint, subject=str, fields=dict, all_=Reassembly)
 cdef bint _complete(Core core, Fragments frags, Packet pkt) except -1
+@cython.locals(tracked=Conntrack, all_=Reassembly)
+cpdef bint whole(Core core, Iface iface, Packet pkt) except -1

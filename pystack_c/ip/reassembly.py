@@ -12,6 +12,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
+from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.iface import Iface
 from pystack_c.ip import icmpv4
 from pystack_c.packet import Packet
@@ -46,6 +47,8 @@ class Fragments(TimerOwner):
         self.held = OVERHEAD
         self.first = b""
         self.ecn = 0
+        #: the length of the largest fragment with its header
+        self.largest = 0
         self.poisoned = False
         self.timer = Timer(self, C.T_REASM)
 
@@ -63,6 +66,9 @@ class Fragments(TimerOwner):
         core.counters.IpReasmFails += 1
         why = "the reassembly timer expired before all fragments arrived"
         core.drop("ip-reassembly-timeout", self.subject(), why, "RFC 1122 3.3.2")
+        if core.conntrack is not None and core.local_addr(self.key[1]) is None:
+            # Only the destination reports it (RFC 792), and this host reassembles for its connection tracking.
+            return
         if self.first:
             pkt: Packet = core.packet
             load(pkt, self.first)
@@ -77,6 +83,9 @@ class Reassembly:
     def __init__(self) -> None:
         self.table: dict[tuple[int, ...], Fragments] = {}
         self.held = 0
+        #: of the datagram that was completed last: the length of its largest fragment, and the bytes in each one
+        self.largest = 0
+        self.sizes: list[int] = []
 
 
 def load(pkt: Packet, packet: bytes) -> int:
@@ -160,6 +169,8 @@ def _insert(core: Core, frags: Fragments, pkt: Packet, size: int) -> bool:
     frags.pieces.insert(i, Fragment(start, end, pkt.frame[pkt.l4_off : pkt.l4_end]))
     frags.covered += size
     frags.ecn |= 1 << (pkt.tos & 3)
+    if pkt.total_len > frags.largest:
+        frags.largest = pkt.total_len
     cost = size + OVERHEAD
     if start == 0:
         frags.first = pkt.frame[pkt.ip_off : pkt.l4_end]
@@ -243,6 +254,9 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     head = bytearray(frags.first[:hlen])
     tos = head[1] | 3 if frags.ecn & 8 else head[1]
     wire.write(head, 0, hlen, tos, hlen + frags.total, pkt.ident, 0, head[8], pkt.proto, pkt.src, pkt.dst)
+    all_: Reassembly = core.reasm
+    all_.largest = frags.largest
+    all_.sizes = [piece.end - piece.start for piece in frags.pieces]
     parts = [bytes(head)]
     for item in frags.pieces:
         piece: Fragment = item
@@ -259,4 +273,15 @@ def _complete(core: Core, frags: Fragments, pkt: Packet) -> bool:
     if core.probe is not None:
         fields = {"ident": ident, "length": pkt.l4_end - pkt.l4_off}
         core.emit("ip.reassembled", subject, 0, "the last missing fragment arrived", "RFC 791 3.2", fields)
+    return True
+
+
+def whole(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """Reassemble for the connection tracking, which then knows how the datagram was cut. Returns the result of `input`."""
+    tracked: Conntrack = core.conntrack
+    if not input(core, iface, pkt):
+        return False
+    all_: Reassembly = core.reasm
+    tracked.fragment_size = all_.largest
+    tracked.fragment_sizes = all_.sizes
     return True

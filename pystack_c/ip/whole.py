@@ -39,11 +39,15 @@ def send(core: Core, dst: Dst, packet: bytes) -> int:
     out.ttl = packet[8]
     out.tos = packet[1]
     out.payload = packet[hlen:]
+    out.mf = (frag & 0x2000) != 0
+    out.frag_off = (frag & 0x1FFF) * 8
     if core.hooks is not None:
         verdict = ip_output.ask_hooks(core, out)
         if verdict != ACCEPT:
             out.payload = None
             return errno.EPERM if verdict == DROP else 0
+        # A hook may have translated the addresses.
+        wire.write(core.scratch, start, hlen, out.tos, len(packet), ident, frag, out.ttl, packet[9], out.src, out.daddr)
     neighbor.output(core, out, start, C.L4_OFF)
     out.payload = None
     return 0

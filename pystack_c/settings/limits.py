@@ -56,6 +56,8 @@ LIMITS = {
     "service_total_time": (0, 365 * 86400 * S),
     "service_min_rate": (0, 1 << 27),
     "service_max_conns": (1, 1 << 24),
+    "nf_conntrack_max": (1, 1 << 24),
+    "nat_filtering": (0, 2),
 }
 #: counts, from 0 to 2**31 - 1, because the compiled core keeps them in 32 bits
 COUNTS = (
@@ -63,7 +65,7 @@ COUNTS = (
     "somaxconn tcp_syn_retries tcp_syn_linear_timeouts tcp_synack_retries tcp_max_syn_backlog tcp_fastopen tcp_max_tw_buckets "
     "tcp_max_orphans tcp_retries1 tcp_retries2 tcp_orphan_retries tcp_delack_segs tcp_quickack_segs tcp_keepalive_probes "
     "tcp_abc_l tcp_reordering tcp_hystart_limit tcp_gso_max tcp_challenge_ack_limit tcp_max_ooo tcp_ecn_retries tcp_min_tso_segs "
-    "tcp_init_cwnd_retrans tcp_sack_maxholes"
+    "tcp_init_cwnd_retrans tcp_sack_maxholes nf_conntrack_tcp_max_retrans"
 ).split()
 #: sizes of buffers and windows in bytes, from 0 to 1 TiB
 SIZES = (

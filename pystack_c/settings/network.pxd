@@ -32,3 +32,25 @@ cdef class NetworkSettings:
     cdef public int somaxconn
     cdef public int64_t udp_rmem
     cdef public int64_t udp_wmem
+    cdef public int nf_conntrack_max
+    cdef public bint nf_conntrack_checksum
+    cdef public int64_t nf_conntrack_udp_timeout
+    cdef public int64_t nf_conntrack_udp_timeout_stream
+    cdef public int64_t nf_conntrack_icmp_timeout
+    cdef public int64_t nf_conntrack_generic_timeout
+    cdef public bint nat_endpoint_independent
+    cdef public int nat_filtering
+    cdef public bint nf_conntrack_tcp_be_liberal
+    cdef public bint nf_conntrack_tcp_loose
+    cdef public bint nf_conntrack_tcp_ignore_invalid_rst
+    cdef public int nf_conntrack_tcp_max_retrans
+    cdef public int64_t nf_conntrack_tcp_timeout_syn_sent
+    cdef public int64_t nf_conntrack_tcp_timeout_syn_recv
+    cdef public int64_t nf_conntrack_tcp_timeout_established
+    cdef public int64_t nf_conntrack_tcp_timeout_fin_wait
+    cdef public int64_t nf_conntrack_tcp_timeout_close_wait
+    cdef public int64_t nf_conntrack_tcp_timeout_last_ack
+    cdef public int64_t nf_conntrack_tcp_timeout_time_wait
+    cdef public int64_t nf_conntrack_tcp_timeout_close
+    cdef public int64_t nf_conntrack_tcp_timeout_max_retrans
+    cdef public int64_t nf_conntrack_tcp_timeout_unacknowledged

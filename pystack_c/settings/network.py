@@ -15,6 +15,8 @@ class NetworkSettings:
         self._neighbours()
         self._path_mtu()
         self._sockets()
+        self._conntrack()
+        self._conntrack_tcp()
 
     def _ip(self) -> None:  # python
         """IPv4"""
@@ -133,3 +135,79 @@ class NetworkSettings:
         #: The SO_SNDBUF of a UDP or raw socket.
         #: Source: Linux net.core.wmem_default.
         self.udp_wmem = 212992
+
+    def _conntrack(self) -> None:  # python
+        """Connection tracking"""
+        #: The number of connections that the connection tracking may hold. If the table is full, a new connection takes
+        #: the place of the oldest one that is not assured. If there is none, its packets are dropped.
+        #: Unit: connections. Source: Linux nf_conntrack_max.
+        self.nf_conntrack_max = 262144
+        #: The connection tracking verifies the checksums of packets that arrive. A packet with a wrong one is invalid.
+        #: Source: Linux nf_conntrack_checksum.
+        self.nf_conntrack_checksum = True
+        #: The time after which the connection tracking forgets UDP packets that nobody answered.
+        #: Source: Linux nf_conntrack_udp_timeout.
+        self.nf_conntrack_udp_timeout = 30 * S
+        #: The time after which the connection tracking forgets a UDP stream, which is traffic in both directions that
+        #: has lasted for two seconds.
+        #: Source: Linux nf_conntrack_udp_timeout_stream; RFC 4787 4.3 (at least 2 minutes).
+        self.nf_conntrack_udp_timeout_stream = 120 * S
+        #: The time after which the connection tracking forgets an ICMP query.
+        #: Source: Linux nf_conntrack_icmp_timeout; RFC 5508 3.2 (at least 60 s, which Linux does not follow).
+        self.nf_conntrack_icmp_timeout = 30 * S
+        #: The time after which the connection tracking forgets the packets of any other protocol.
+        #: Source: Linux nf_conntrack_generic_timeout.
+        self.nf_conntrack_generic_timeout = 600 * S
+        #: The address translation uses one external address and port for all packets from the same internal address and
+        #: port. Without it, the translation keeps the port, if the connection stays unique, as Linux does.
+        #: Source: RFC 4787 4.1 (REQ-1), RFC 5382 4.1, RFC 5508 3.1.
+        self.nat_endpoint_independent = False
+        #: With `nat_endpoint_independent`, this decides which packets from outside a mapping lets in: 0 from every
+        #: endpoint, 1 only from addresses to which the internal host has sent, 2 only from such addresses and ports.
+        #: Unit: level. Source: RFC 4787 5 (REQ-8).
+        self.nat_filtering = 2
+
+    def _conntrack_tcp(self) -> None:  # python
+        """Connection tracking of TCP"""
+        #: A segment beyond the windows does not make the packet invalid.
+        #: Source: Linux nf_conntrack_tcp_be_liberal.
+        self.nf_conntrack_tcp_be_liberal = False
+        #: The connection tracking picks up connections whose SYN it has not seen.
+        #: Source: Linux nf_conntrack_tcp_loose.
+        self.nf_conntrack_tcp_loose = True
+        #: A RST before the window is not invalid.
+        #: Source: Linux nf_conntrack_tcp_ignore_invalid_rst.
+        self.nf_conntrack_tcp_ignore_invalid_rst = False
+        #: The number of retransmissions without an answer after which `nf_conntrack_tcp_timeout_max_retrans` holds.
+        #: Unit: segments. Source: Linux nf_conntrack_tcp_max_retrans.
+        self.nf_conntrack_tcp_max_retrans = 3
+        #: The time after which the connection tracking forgets a connection of which only the first SYN was seen.
+        #: Source: Linux nf_conntrack_tcp_timeout_syn_sent.
+        self.nf_conntrack_tcp_timeout_syn_sent = 120 * S
+        #: The time after which the connection tracking forgets a connection of which the SYN and its answer were seen.
+        #: Source: Linux nf_conntrack_tcp_timeout_syn_recv.
+        self.nf_conntrack_tcp_timeout_syn_recv = 60 * S
+        #: The time after which the connection tracking forgets an established connection.
+        #: Source: Linux nf_conntrack_tcp_timeout_established; RFC 5382 5 (at least 2 h 4 min).
+        self.nf_conntrack_tcp_timeout_established = 432000 * S
+        #: The time after which the connection tracking forgets a connection of which one side has sent a FIN.
+        #: Source: Linux nf_conntrack_tcp_timeout_fin_wait.
+        self.nf_conntrack_tcp_timeout_fin_wait = 120 * S
+        #: The time after which the connection tracking forgets a connection whose first FIN was acknowledged.
+        #: Source: Linux nf_conntrack_tcp_timeout_close_wait.
+        self.nf_conntrack_tcp_timeout_close_wait = 60 * S
+        #: The time after which the connection tracking forgets a connection of which both sides have sent a FIN.
+        #: Source: Linux nf_conntrack_tcp_timeout_last_ack.
+        self.nf_conntrack_tcp_timeout_last_ack = 30 * S
+        #: The time after which the connection tracking forgets a connection whose last FIN was acknowledged.
+        #: Source: Linux nf_conntrack_tcp_timeout_time_wait.
+        self.nf_conntrack_tcp_timeout_time_wait = 120 * S
+        #: The time after which the connection tracking forgets a connection that a RST has closed.
+        #: Source: Linux nf_conntrack_tcp_timeout_close.
+        self.nf_conntrack_tcp_timeout_close = 10 * S
+        #: The time after which the connection tracking forgets a connection that retransmits the same segment, or whose window is closed.
+        #: Source: Linux nf_conntrack_tcp_timeout_max_retrans.
+        self.nf_conntrack_tcp_timeout_max_retrans = 300 * S
+        #: The time after which the connection tracking forgets a connection whose latest data has not been acknowledged.
+        #: Source: Linux nf_conntrack_tcp_timeout_unacknowledged.
+        self.nf_conntrack_tcp_timeout_unacknowledged = 300 * S

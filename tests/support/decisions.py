@@ -9,7 +9,7 @@ from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import Lab, lab_net, pattern
 from pystack.testing.peer import Peer, PeerConn, mss_option, with_tos
 from pystack.testing.peer import build as segment
-from pystack_c.base.address import addr_bytes
+from pystack_c.base.address import addr_bytes, addr_text
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
 from pystack_c.services import serve
@@ -317,6 +317,35 @@ def late_client(probe: Probe) -> None:
     net.run(60 * S)
 
 
+def translated(probe: Probe) -> None:
+    """A client behind an address translation: datagrams, an answer, a segment that begins no connection."""
+    net = Network(1)
+    pc, home, web = net.host("pc"), net.nat("home"), net.host("web")
+    net.link(home, web, addrs=("192.0.2.1/24", "192.0.2.2/24"))
+    net.link(pc, home, addrs=("10.0.0.2/24", "10.0.0.1/24"))
+    pc.route("default", via="10.0.0.1")
+    watch(net, probe)
+    server = datagram(web)
+    server.bind("0.0.0.0", 53)
+
+    def serve() -> Any:
+        got = yield server.recvfrom()
+        server.sendto(b"answer", addr_text(got.src), got.sport)
+
+    def ask() -> Any:
+        client = datagram(pc)
+        client.sendto(b"question", "192.0.2.2", 53)
+        yield client.recvfrom()
+
+    spawn(net, serve())
+    spawn(net, ask())
+    net.run(1 * S)
+    stray = segment(f.addr("10.0.0.2"), f.addr("192.0.2.2"), 1, 80, 1, 1, SYN | ACK)
+    mac = home.ports[1].iface.mac
+    home.deliver(home.ports[1], f.ether(stray, 0x0800, 0x0200000000AA, mac))
+    net.run(200 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -337,6 +366,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     path_mtu_search,
     clamped,
     late_client,
+    translated,
 )
 
 

@@ -1,0 +1,100 @@
+"""Address translation on simulated hosts: masquerade, snat, dnat, redirect, in words instead of the core's numbers."""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack.addresses import parse_addr, parse_network
+
+PROTOCOLS = {"": 0, "icmp": C.IPPROTO_ICMP, "tcp": C.IPPROTO_TCP, "udp": C.IPPROTO_UDP}
+
+
+def parse_range(text: str) -> tuple[int, int, int, int]:
+    """Return "10.0.0.1", "10.0.0.1-10.0.0.5:80", ":1024-2048" as (first, last address, first, last port). Raises ValueError."""
+    addresses, _, ports = text.partition(":")
+    first, _, last = addresses.partition("-")
+    low = parse_addr(first) if first else 0
+    high = parse_addr(last) if last else low
+    port, _, end = ports.partition("-")
+    port_low = int(port) if port else 0
+    return low, high, port_low, int(end) if end else port_low
+
+
+class Translating:
+    """The part of a SimHost that sets up connection tracking and address translation. See pystack_c.filter.nat."""
+
+    _script: list[tuple[str, tuple[Any, ...]]]
+
+    def setup(self, name: str, *args: Any) -> Any:
+        """Call a method that sets the stack up."""
+        raise NotImplementedError
+
+    def port(self, name: str = "") -> Any:
+        """A port by name; without a name, the newest port."""
+        raise NotImplementedError
+
+    def track(self) -> None:
+        """Switch connection tracking on. The rules below do that, too."""
+        self.setup("track")
+        self._script.append(("track", ()))
+
+    def masquerade(self, iface: str = "", ports: str = "", fully_random: bool = False) -> None:
+        """Translate the source of what leaves by an interface (the newest one, if not named) to the interface's address.
+
+        `ports` is the range to use, such as "1024-2047".
+        """
+        name = self.port(iface).name
+        self._rule(C.HOOK_POSTROUTING, C.NAT_MASQUERADE, f":{ports}", fully_random, name)
+        self._script.append(("masquerade", (name, ports, fully_random)))
+
+    def snat(self, to: str, iface: str = "", src: str = "", proto: str = "", fully_random: bool = False) -> None:
+        """Translate the source to `to`, such as "192.0.2.7", "192.0.2.7-192.0.2.9" or "192.0.2.7:5000-5999".
+
+        The rule holds for what leaves by `iface`, comes from the network `src` and has the protocol `proto` ("tcp", "udp",
+        "icmp"), as far as they are given. Ports need a protocol.
+        """
+        self._rule(C.HOOK_POSTROUTING, C.NAT_SNAT, to, fully_random, iface, proto, src)
+        self._script.append(("snat", (to, iface, src, proto, fully_random)))
+
+    def dnat(self, match: str, to: str, proto: str = "tcp", iface: str = "", own: bool = True) -> None:
+        """Translate the destination of connections to `match`, such as "192.0.2.1:8080", to `to`, such as "10.0.0.2:80".
+
+        `match` may be a network such as "192.0.2.0/24", and end with a port or a range of ports. With `own`, the rule also
+        holds for connections that this host opens itself.
+        """
+        where, _, ports = match.partition(":")
+        dst = where if "/" in where or not where else f"{where}/32"
+        self._rule(C.HOOK_PREROUTING, C.NAT_DNAT, to, False, iface, proto, "", dst, ports)
+        if own and not iface:
+            self._rule(C.HOOK_OUTPUT, C.NAT_DNAT, to, False, "", proto, "", dst, ports)
+        self._script.append(("dnat", (match, to, proto, iface, own)))
+
+    def redirect(self, match: str, port: int, proto: str = "tcp", iface: str = "") -> None:
+        """Send connections to `match` (as for dnat) that arrive on an interface to a port of this host."""
+        where, _, ports = match.partition(":")
+        dst = where if "/" in where or not where else f"{where}/32"
+        self._rule(C.HOOK_PREROUTING, C.NAT_REDIRECT, f":{port}", False, iface, proto, "", dst, ports)
+        self._script.append(("redirect", (match, port, proto, iface)))
+
+    def _rule(
+        self,
+        place: int,
+        action: int,
+        to: str,
+        fully_random: bool,
+        iface: str = "",
+        proto: str = "",
+        src: str = "",
+        dst: str = "",
+        ports: str = "",
+    ) -> None:
+        if proto not in PROTOCOLS:
+            raise ValueError(
+                f"the protocol must be one of {', '.join(name for name in PROTOCOLS if name)}, not {proto!r}"
+            )
+        network, length = parse_network(src) if src else (0, 0)
+        target, target_length = parse_network(dst) if dst else (0, 0)
+        low, _, high = ports.partition("-")
+        match = (int(low), int(high or low)) if low else (0, 65535)
+        found = self.port(iface).iface if iface else None
+        options = (found, PROTOCOLS[proto], network, length, target, target_length, *match)
+        self.setup("add_nat", place, action, *parse_range(to), fully_random, *options)
