@@ -179,6 +179,10 @@ class Network(Scheduler):
         self._new_name(name)
         if config is None:
             config = config_profile(profile)
+        elif not isinstance(config, Config):
+            raise TypeError(
+                f"the second argument of host() is a Config, not {config!r}; links give addresses: link(a, b, addrs=...)"
+            )
         config.update(settings)
         seed = self.derive("host", name) if seed is None else seed
         host = SimHost(self, self.make_stack(seed, config, name), offload)

@@ -148,6 +148,8 @@ def test_names_and_addresses_are_checked():
         a.addr("10.0.0.3/24", iface="eth7")
     with pytest.raises(ValueError, match="no setting named"):
         net.host("c", tcp_nope=1)
+    with pytest.raises(TypeError, match="links give addresses"):
+        net.host("d", "10.0.0.1/24")
 
 
 def test_hosts_have_seeds_of_their_own_from_the_networks():
