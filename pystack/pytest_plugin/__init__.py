@@ -133,8 +133,9 @@ def _named(config: pytest.Config, test: str) -> list[int]:
     words = list(config.args)
     if config.getoption("lf", False) and getattr(config, "cache", None) is not None:
         words += [str(word) for word in config.cache.get("cache/lastfailed", {})]  # type: ignore[union-attr]
-    found = (re.search(rf"::{re.escape(test)}\[(?:[^\]]*-)?seed=(\d{{1,18}})[-\]]", word) for word in words)
-    return sorted({int(match[1]) for match in found if match})
+    parts = (part for word in words for part in word.partition(f"::{test}[")[2].partition("]")[0].split("-"))
+    numbers = (part.removeprefix("seed=") for part in parts if part.startswith("seed="))
+    return sorted({int(number) for number in numbers if number.isdecimal() and len(number) <= 18})
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,7 +1,6 @@
 """What kind of failure an exception is: its type and its place. Shrinking keeps the kind."""
 
 import os
-import re
 import site
 import sys
 from types import TracebackType
@@ -53,4 +52,5 @@ def place(traceback: TracebackType | None) -> Place | None:
 def waits(text: str, host: str) -> list[str]:
     """The places at which programs of this host wait, in the text of a SimError (pystack/sim/report.py)."""
     lines = [line for line in text.splitlines() if line.startswith(f"host {host!r}: ")]
-    return sorted(set(re.findall(r" at (\S.*:\d+) \(", "\n".join(lines))))
+    places = (part.rpartition(" (")[0] for line in lines for part in line.split(" at ")[1:])
+    return sorted({place for place in places if place.rpartition(":")[2].isdecimal()})

@@ -163,10 +163,21 @@ def _fault(made: Made, outcome: Outcome) -> str:
     return f"{made.time / 1e9:.6f} s: frame {fault.number} {way} {what}: {_summary(made.frame, kind, outcome.names)}"
 
 
+def _named(word: str, names: dict[str, str]) -> str:
+    """The word with the host's name instead of an IPv4 address, with which it may begin, as in `10.0.0.1.80:`."""
+    parts = word.split(".", 4)
+    last = parts[3].rstrip(":,)") if len(parts) >= 4 else ""
+    address = ".".join([*parts[:3], last])
+    return names[address] + word[len(address) :] if address in names else word
+
+
 def _summary(frame: bytes, kind: int, names: dict[str, str]) -> str:
     """One line for a frame, with the names of hosts, without options, and with the beginning of its text."""
-    line = re.sub(r",? options \[.*?\]", "", Summarizer().line(frame, kind)).removeprefix("IP ")
-    line = re.sub(r"\b(\d+\.\d+\.\d+\.\d+)\b", lambda found: names.get(found[1], found[1]), line)
+    line = Summarizer().line(frame, kind).removeprefix("IP ")
+    before, options, after = line.partition(" options [")
+    if options:
+        line = before.removesuffix(",") + after.partition("]")[2]
+    line = " ".join(_named(word, names) for word in line.split(" "))
     size = re.search(r"length (\d+)$", line)
     if size and int(size[1]):
         words = re.match(rb"[ -~]{4,60}", frame[len(frame) - int(size[1]) :])

@@ -60,7 +60,7 @@ class Shrinker:
         plan: Plan,
         first: Outcome,
         runs: int,
-        seconds: float = MOST_SECONDS,
+        seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.attempt = attempt
@@ -68,7 +68,7 @@ class Shrinker:
         self.most = runs
         self.runs = 0
         self.clock = clock
-        self.until = clock() + seconds
+        self.until = clock() + (MOST_SECONDS if seconds is None else seconds)
         #: the smallest plan that fails in the same way
         self.best = plan
         self.outcome = first

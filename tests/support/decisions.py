@@ -263,7 +263,7 @@ def address_probe(probe: Probe) -> None:
 
 
 def groups(probe: Probe) -> None:
-    """A host joins a group, a router asks for it, and a message with another TTL is dropped."""
+    """A host joins a group, a router asks for it, and a message with another TTL is dropped. A router of IGMPv2 asks, and the host leaves."""
     peer = UdpPeer()
     peer.stack.probe = probe
     ep = peer.call(udp.udp_open, peer.stack)
@@ -274,6 +274,11 @@ def groups(probe: Probe) -> None:
     for ttl in (1, 2):
         peer.packet(f.ipv4("10.0.0.2", "224.0.0.1", 2, query, ttl=ttl), eth_dst=0x01005E000001)
         peer.run(2)
+    query = bytes.fromhex("1164ee9b00000000")
+    other = addr_bytes(f.addr("239.1.2.4"))
+    peer.call(udp.setsockopt, ep, 0, 35, other + addr_bytes(peer.addr))
+    peer.packet(f.ipv4("10.0.0.2", "224.0.0.1", 2, query, ttl=1), eth_dst=0x01005E000001)
+    peer.call(udp.setsockopt, ep, 0, 36, other + addr_bytes(peer.addr))
 
 
 def path_mtu_search(probe: Probe) -> None:
@@ -318,7 +323,7 @@ def late_client(probe: Probe) -> None:
 
 
 def translated(probe: Probe) -> None:
-    """A client behind an address translation: datagrams, an answer, a segment that begins no connection."""
+    """A client behind an address translation: datagrams, an answer, a segment that begins no connection. The outer address goes away."""
     net = Network(1)
     pc, home, web = net.host("pc"), net.nat("home"), net.host("web")
     net.link(home, web, addrs=("192.0.2.1/24", "192.0.2.2/24"))
@@ -344,6 +349,9 @@ def translated(probe: Probe) -> None:
     mac = home.ports[1].iface.mac
     home.deliver(home.ports[1], f.ether(stray, 0x0800, 0x0200000000AA, mac))
     net.run(200 * S)
+    spawn(net, ask())
+    net.run(201 * S)
+    home.stack.del_addr(home.ports[0].iface, f.addr("192.0.2.1"))
 
 
 RUNS: tuple[Callable[[Probe], None], ...] = (
