@@ -80,12 +80,9 @@ def matcher(expression: str) -> Callable[[bytes, int], bool]:
 
 
 def attach(sock: Any, expression: str) -> None:
-    """Make a UDP, raw or ping socket, of a stack or of the kernel, receive only what matches. A kernel's AF_PACKET socket works, too.
-
-    Raises FilterError, and OSError as setsockopt(2) does.
-    """
+    """Make a UDP, raw, ping or AF_PACKET socket, of a stack or of the kernel, receive only what matches. Raises FilterError, and OSError as setsockopt(2) does."""
     if sock.family == getattr(_socket, "AF_PACKET", None):
-        start = ETHERNET
+        start = ETHERNET if sock.type == _socket.SOCK_RAW else IP
     else:
         start = IP if sock.type == _socket.SOCK_RAW else TRANSPORT
     code = compile(expression, start)

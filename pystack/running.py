@@ -63,7 +63,7 @@ def patch(stack: "Running | None" = None) -> Iterator[None]:
     stack  the stack of new sockets; None: the default stack (`pystack.up(default=True)`) at the time when a socket is made
 
     `socket.socket` and all that is made of it, `getaddrinfo` and its relatives, `ssl.SSLContext.wrap_socket`, and new event loops of asyncio
-    are replaced, in all modules that have imported them. AF_INET means the stack. AF_INET6 and AF_PACKET raise OSError(EAFNOSUPPORT),
+    are replaced, in all modules that have imported them. AF_INET and AF_PACKET mean the stack. AF_INET6 raises OSError(EAFNOSUPPORT),
     because the stack has none. AF_UNIX, `socketpair` and a socket on a given descriptor are the kernel's, as before.
 
     Patching concerns the whole process, all threads included, until the last block ends, in whatever order blocks end. A `stack` holds for

@@ -101,6 +101,8 @@ class Core:
         if self.probe is not None:
             fields = {"iface": iface.name, "frame": tx.to_bytes(), "gso_size": tx.gso_size}
             self.emit("frame.out", iface.name, 0, "the frame was handed to the interface", LINK_RFC[iface.kind], fields)
+        if self.raw is not None and self.raw.packets is not None:
+            self.raw.packets.sent(self, tx)
         if iface.kind == C.LINK_LOOPBACK:
             self.loopq.append(tx)
         else:

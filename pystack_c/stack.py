@@ -173,6 +173,8 @@ class Stack(Core):
             neighbor.remove(self, entry)
         if self.nat is not None and not up:
             nat.address_gone(self, iface, 0)
+        if not up and self.raw is not None and self.raw.packets is not None:
+            self.raw.packets.down(iface)
         self._routes_changed()
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
@@ -269,6 +271,8 @@ class Stack(Core):
         if not iface.up:
             self.drop("iface-down", iface.name, "the interface is down", "RFC 1122 2.4")
             return
+        if self.raw is not None and self.raw.packets is not None:
+            self.raw.packets.received(self, iface, frame, offset)
         if iface.kind != C.LINK_ETHERNET:
             pkt.ip_off = offset
             pkt.l2_group = False

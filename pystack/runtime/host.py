@@ -18,6 +18,7 @@ CALLS = {
     "pystack_c.tcp.sockopt": "RFC 9293 3.9.1",
     "pystack_c.sockets.udp": "RFC 1122 4.1.4",
     "pystack_c.sockets.raw": "Linux raw(7)",
+    "pystack_c.sockets.packets": "Linux packet(7)",
     "pystack_c.link.acd": "RFC 5227 2.1",
 }
 

@@ -1,4 +1,4 @@
-"""The socket class of our `_socket`. It offers what CPython's C class offers, for AF_INET on a pystack stack.
+"""The socket class of our `_socket`. It offers what CPython's C class offers, for AF_INET and AF_PACKET on a pystack stack.
 
 The standard library's `class socket(_socket.socket)` (Lib/socket.py) is executed on top of it, see `pystack.socket`.
 Any other family, and any descriptor that is not ours, gives a kernel socket of the standard library, if the stack's host allows it.
@@ -19,6 +19,7 @@ from pystack.sockets import resolve as _resolve
 from pystack.sockets import sockopt as opt
 from pystack.sockets.dgram import Datagrams
 from pystack.sockets.handles import Description, Handle, error, lookup, token
+from pystack.sockets.packets import AF_PACKET, Packets, class_for
 from pystack.sockets.sockbase import SocketBase
 from pystack.sockets.stream import Stream
 
@@ -31,8 +32,10 @@ _KernelSocket = _std.socket
 _TYPE_FLAGS = int(_std.SOCK_NONBLOCK | _std.SOCK_CLOEXEC)
 
 
-def _open(cls: type, kind: int, proto: int) -> Description:
+def _open(cls: type, family: int, kind: int, proto: int) -> Description:
     host = _current.host_for(cls)
+    if family == AF_PACKET:
+        return Packets(host, kind, proto)
     if kind == SOCK_STREAM and proto in (0, 6):
         return Stream(host)
     if kind == SOCK_DGRAM and proto in (0, 17):
@@ -49,7 +52,7 @@ def _open(cls: type, kind: int, proto: int) -> Description:
 
 
 #: families for the network that the stack serves in the kernel's place while a program is patched
-_NETWORK = (int(_std.AF_INET6), int(_std.AF_PACKET))
+_NETWORK = (int(_std.AF_INET6),)
 
 
 def _refuse(host: Any, family: int) -> None:
@@ -95,9 +98,14 @@ class socket(SocketBase, metaclass=_Kind):
 
     def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None, **kwargs: Any) -> Any:
         if fileno is not None:
-            ours = lookup(fileno) is not None
+            handle = lookup(fileno)
+            ours = handle is not None
+            if handle is not None and handle.description is not None and handle.description.family == AF_PACKET:
+                cls = class_for(cls)
         else:
-            ours = family in (-1, AF_INET)
+            ours = family in (-1, AF_INET, AF_PACKET)
+            if family == AF_PACKET:
+                cls = class_for(cls)
         if ours:
             return super().__new__(cls)
         if fileno is None and family != _std.AF_UNIX:
@@ -117,7 +125,7 @@ class socket(SocketBase, metaclass=_Kind):
             self._timeout: float | None = _current.default_timeout
         else:
             kind = SOCK_STREAM if type == -1 else int(type)
-            description = _open(self.__class__, kind & ~_TYPE_FLAGS, 0 if proto == -1 else proto)
+            description = _open(self.__class__, family, kind & ~_TYPE_FLAGS, 0 if proto == -1 else proto)
             handle = Handle(description)
             self._timeout = 0.0 if kind & _std.SOCK_NONBLOCK else _current.default_timeout
         if fileno is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 SOCK_STREAM = 1
 SOL_SOCKET = 1
+SOL_PACKET = 263
 SO_TYPE = 3
 SO_LINGER = 13
 SO_RCVTIMEO = 20
@@ -230,6 +231,9 @@ def set_option(description: Any, level: int, name: int, value: Any) -> None:
         return
     elif level == IPPROTO_TCP and name == TCP_CONGESTION and description.type == SOCK_STREAM:
         description.setsockopt(level, name, _text(value))
+        return
+    elif level == SOL_PACKET:
+        description.setsockopt(level, name, value if isinstance(value, int) else bytes(value))
         return
     description.setsockopt(level, name, unpack_int(value))
 

@@ -20,6 +20,7 @@ MODULES = {
     "tcp.errqueue": "pystack_c.tcp.queues.errqueue",
     "udp": "pystack_c.sockets.udp",
     "raw": "pystack_c.sockets.raw",
+    "packets": "pystack_c.sockets.packets",
     "acd": "pystack_c.link.acd",
     "services": "pystack_c.services.serve",
 }
@@ -32,6 +33,7 @@ CALLS = {
     "tcp.errqueue": "take note end_send",
     "udp": "udp_open bind connect sendto sendmsg recvfrom shutdown close setsockopt getsockopt",
     "raw": "raw_open ping_open bind connect sendto sendmsg recvfrom shutdown close setsockopt getsockopt",
+    "packets": "packet_open bind sendto recvfrom close setsockopt getsockopt",
     "acd": "start announce_twice",
     "services": "stream datagram stop",
 }

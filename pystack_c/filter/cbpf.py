@@ -247,12 +247,15 @@ def _ancillary(core: Core | None, iface: Iface | None, pkt: Packet, which: int, 
     if which == 40:
         return a ^ x
     if which == 0:
-        return C.ETH_P_IP
+        return C.ETH_P_IP if pkt.proto >= 0 else pkt.eth_type
     if which == 56:
         return 0 if core is None else core.rng.u32()
     if iface is None:
         return 0
     if which == 4:
+        if pkt.proto < 0:
+            # a packet socket's frame, whose IP header was not parsed (sockets/packets.py)
+            return pkt.dst_kind
         if not pkt.l2_group or iface.kind != C.LINK_ETHERNET:
             return 0
         return 1 if pkt.eth_dst == ethernet.BROADCAST else 2

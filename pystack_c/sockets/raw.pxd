@@ -23,6 +23,7 @@ cdef class RawSocket(DatagramSocket):
 cdef class RawTable:
     cdef public dict by_proto
     cdef public PortTable ping
+    cdef public object packets
 
 @cython.locals(ep=RawSocket)
 cdef RawSocket _open(Core core, int proto, int64_t now)

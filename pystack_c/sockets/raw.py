@@ -52,6 +52,8 @@ class RawTable:
     def __init__(self) -> None:
         self.by_proto: dict[int, Any] = {}
         self.ping = PortTable()
+        #: sockets.packets.PacketTable, or None while there is no packet socket
+        self.packets: Any = None
 
 
 def _open(core: Core, proto: int, now: int) -> RawSocket:
