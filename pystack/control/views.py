@@ -12,6 +12,7 @@ from pystack.sockets.resolve import text
 from pystack_c.filter.conntrack_tcp import STATES as TRACKED
 from pystack_c.filter.flow import PROTOCOLS
 from pystack_c.link import neighbor
+from pystack_c.sockets.packets import SOCK_RAW, PacketSocket
 from pystack_c.tcp.sockopt import tcp_info
 
 STATES = {
@@ -58,6 +59,8 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
         row["recv_q"], row["send_q"] = getattr(endpoint, "queued_bytes", 0), 0
     if row["netid"] == "raw":
         row["proto"] = endpoint.proto
+        if isinstance(endpoint, PacketSocket):
+            row["netid"] = "p_raw" if endpoint.kind == SOCK_RAW else "p_dgr"
     row["local"], row["lport"] = text(endpoint.laddr), endpoint.lport
     row["peer"], row["rport"] = text(endpoint.raddr), endpoint.rport
     row["timer"] = _next_timer(stack, endpoint)

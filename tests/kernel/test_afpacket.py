@@ -10,9 +10,12 @@ import struct
 import pytest
 
 from pystack import aio, patch
+from pystack.control import views
 from pystack.kernel.netns import Namespace
 from pystack.patching import kernel_socket
 from pystack.phy.packet import PacketDevice
+from pystack.trace.recorder import Recorder
+from pystack.trace.replay import replay
 from tests.kernel.conftest import inside
 
 TYPE, OTHER_TYPE, ARP = 0x88B5, 0x88B6, 0x0806
@@ -247,3 +250,31 @@ def test_an_unmodified_sniffer_and_arp_under_patch(net):
             sock.sendto(request, (iface.name, ARP, 0, 0, EVERYBODY))
             answer, source = sock.recvfrom(99)
             assert answer[6:28] == b"\0\x02" + PEER + target + mac + own and source[4] == PEER
+
+
+def test_a_live_run_replays_to_the_byte(tmp_path):
+    path = str(tmp_path / "run")
+    recorder = Recorder(path)
+    with pair() as (space, wire):
+        options = {
+            "device": PacketDevice("v0", space),
+            "recorder": lambda stack: recorder.host(stack.name, stack.seed, stack.config),
+        }
+        for net in inside(space, **options):
+            net.wire = wire
+            sock = net.socket(std.AF_PACKET, std.SOCK_RAW, std.htons(TYPE))
+            iface = net.running.host.stack.ifaces[1]
+            sent = frame(PEER, iface.mac.to_bytes(6, "big"))
+            sock.sendto(sent, (iface.name, 0))
+            while net.wire.recv(99) != sent:
+                pass
+            net.wire.send(frame(EVERYBODY))
+            assert sock.recv(99) == frame(EVERYBODY)
+            rows = net.running.host.inspect(views.sockets)
+            assert [(row["netid"], row["proto"]) for row in rows] == [("p_raw", TYPE)]
+            with pytest.warns(ResourceWarning):
+                lost = net.running.socket(std.AF_PACKET, std.SOCK_DGRAM)
+                del lost
+    recorder.close()
+    counts = replay(path)
+    assert counts.calls >= 4 and counts.frames >= 1

@@ -1,5 +1,6 @@
 """AF_PACKET sockets of a stack, on simulated hosts (packet(7)). tests/kernel/test_afpacket.py compares them with the kernel's."""
 
+import asyncio
 import ctypes
 import errno
 import io
@@ -301,3 +302,31 @@ def test_a_recording_has_the_frames_that_were_sent():
     result = replay(io.BytesIO(out.kept))
     assert result.frames >= 2 and result.calls >= 4
     assert current.default() is None
+
+
+def test_a_program_in_virtual_time(net):
+    """Blocking code and asyncio, which know only the module socket."""
+
+    def sniffer():
+        import socket
+
+        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(IP)) as sock:
+            return sock.recvfrom(2000)
+
+    async def asking():
+        import socket
+
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(IP)) as sock:
+            sock.setblocking(False)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                udp.sendto(b"hello", ("10.0.0.2", 9))
+            return await asyncio.wait_for(loop.sock_recvfrom(sock, 2000), 5)
+
+    a, b = net.hosts["a"], net.hosts["b"]
+    results = net.run({b: sniffer, a: asking})
+    data, source = results[b]
+    assert data.endswith(b"hello") and source == (device(net, "b")[0], IP, socket.PACKET_HOST, 1, device(net)[1])
+    data, source = results[a]  # the ICMP error
+    assert data[23] == 1 and data[34:36] == b"\x03\x03" and source[4] == device(net, "b")[1]
+    assert net.now < 200 * MS
