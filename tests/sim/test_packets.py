@@ -263,6 +263,16 @@ def test_filters(net):
         assert [source[2] for _, source in drain(dgram)] == [4]
 
 
+def test_a_filter_in_the_language_of_tcpdump(net):
+    pytest.importorskip("cypcap")
+    with opened(net) as raw, opened(net, "a", socket.SOCK_DGRAM) as dgram:
+        bpf.attach(raw, "arp")
+        bpf.attach(dgram, "udp port 7")
+        datagram(net)
+        assert [source[1] for _, source in drain(raw)] == [ARP, ARP]
+        assert [source[1] for _, source in drain(dgram)] == [IP]
+
+
 def test_the_other_calls(net):
     name, mac = device(net)
     with opened(net) as sender, opened(net) as sock:
