@@ -12,7 +12,10 @@ def parse_addr(text: str) -> int:
 
 def parse_interface(text: str) -> tuple[int, int]:
     """Return "10.0.0.1/24" as (address, prefix length). Without a length it is 32. Raises ValueError."""
-    parsed = ipaddress.IPv4Interface(text)
+    try:
+        parsed = ipaddress.IPv4Interface(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv4 address with a prefix length, such as 10.0.0.1/24") from None
     return v4(int(parsed.ip)), parsed.network.prefixlen
 
 

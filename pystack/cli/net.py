@@ -32,14 +32,27 @@ Examples:
 """
 
 
+def print_error(error: Exception, path: str) -> None:
+    """Print the traceback of an exception. It begins with the file's own part, if there is one."""
+    at = start = error.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename != path:
+        at = at.tb_next
+    if at is None and not (isinstance(error, SyntaxError) and error.filename == path):
+        at = start
+    traceback.print_exception(error.with_traceback(at))
+
+
 def open_file(path: str, seed: int | None) -> "NetworkFile":
-    """The network of a file. UsageError: the file does not describe one."""
+    """The network of a file. UsageError: the file does not describe one. Exit: it raised an exception, which is printed."""
     from pystack.sim.netfile import NetworkFile, NetworkFileError
 
     try:
         return NetworkFile(path, seed)
     except NetworkFileError as error:
         raise click.UsageError(str(error)) from None
+    except Exception as error:  # of the file
+        print_error(error, path)
+        raise click.exceptions.Exit(1) from None
 
 
 @contextlib.contextmanager
@@ -57,7 +70,7 @@ def running(file: "NetworkFile", write: str | None) -> Iterator[None]:
     except SimError as error:
         raise click.ClickException(str(error)) from None
     except Exception as error:  # of a program
-        traceback.print_exception(error)
+        print_error(error, file.path)
         raise click.exceptions.Exit(1) from None
     finally:
         file.net.close()

@@ -144,8 +144,8 @@ def recorded(path: str, view: str) -> dict[str, Any]:
     from pystack.trace.errors import TraceError
     from pystack.trace.replay import Replay, ReplayMismatch
 
-    player = Replay(path, partial=True)
     try:
+        player = Replay(path, partial=True)
         player.run()
     except (TraceError, ReplayMismatch) as error:
         raise click.ClickException(str(error)) from None

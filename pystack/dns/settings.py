@@ -75,8 +75,10 @@ def parse_server(server: str) -> tuple[str, int]:
 def settings_of(servers: Servers, search: Sequence[str] = ()) -> DnsSettings:
     """The DnsSettings of `servers`: "10.0.0.53", a list of such addresses, the path of a file like /etc/resolv.conf (with a slash), or DnsSettings.
 
-    `search` replaces the search list. ValueError: a text is no server. OSError: the file cannot be read.
+    `search` replaces the search list. ValueError: a text is no server, or `search` is no list. OSError: the file cannot be read.
     """
+    if isinstance(search, str):
+        raise ValueError(f"search={search!r}: write a list of domains, such as [{search!r}]")
     if isinstance(servers, str):
         found = read(servers) if "/" in servers else DnsSettings((parse_server(servers),))
     elif isinstance(servers, DnsSettings):

@@ -105,6 +105,8 @@ def read(keywords: Mapping[str, Any]) -> MarkSettings:
     if not callable(schedule):
         if isinstance(schedule, str):
             schedule = (schedule,)
+        if not isinstance(schedule, list | tuple):
+            raise TypeError(f"schedule={schedule!r}: write a list of steps, or a function that gets a Schedule")
         schedule = tuple(schedule)
         for step in schedule:
             Step.read(_text(step))

@@ -40,10 +40,18 @@ class NetworkFile:
         make = space.get("network")
         if not callable(make):
             raise NetworkFileError(f"{path} has no function `network`, which returns a pystack.sim.Network")
-        takes_seed = "seed" in inspect.signature(make).parameters
+        signature = inspect.signature(make)
+        takes_seed = "seed" in signature.parameters
         if seed is not None and not takes_seed:
             raise NetworkFileError(f"{path}: a seed was given, but the function `network` has no parameter `seed`")
-        self.net: Network = make(seed=seed) if seed is not None else make()
+        arguments = {} if seed is None else {"seed": seed}
+        try:
+            signature.bind(**arguments)
+        except TypeError as error:
+            raise NetworkFileError(
+                f"{path}: each parameter of the function `network` needs a default value: {error}"
+            ) from None
+        self.net: Network = make(**arguments)
         if not isinstance(self.net, Network):
             raise NetworkFileError(f"{path}: the function `network` returned {self.net!r}, and no pystack.sim.Network")
         self.programs = self._functions(space, "programs")

@@ -176,6 +176,9 @@ class Network(Scheduler):
         `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
         (see pystack.dns.settings).
         """
+        if dns is None and search:
+            raise ValueError("search domains are for DNS: name a server (dns=...), too")
+        servers = None if dns is None else settings_of(dns, search)
         self._new_name(name)
         if config is None:
             config = config_profile(profile)
@@ -188,8 +191,8 @@ class Network(Scheduler):
         host = SimHost(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
-        if dns is not None:
-            use_dns(host, settings_of(dns, search))
+        if servers is not None:
+            use_dns(host, servers)
         self.hosts[name] = host
         return host
 

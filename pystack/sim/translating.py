@@ -14,9 +14,23 @@ def parse_range(text: str) -> tuple[int, int, int, int]:
     first, _, last = addresses.partition("-")
     low = parse_addr(first) if first else 0
     high = parse_addr(last) if last else low
-    port, _, end = ports.partition("-")
-    port_low = int(port) if port else 0
-    return low, high, port_low, int(end) if end else port_low
+    return low, high, *parse_ports(ports)
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """Return "80" or "1024-2048" as (first, last port), and an empty text as (0, 0). Raises ValueError."""
+    low, dash, high = text.partition("-")
+    words = [low, high] if dash else [low] if text else []
+    if not all(word.isascii() and word.isdigit() and len(word) <= 5 for word in words):
+        raise ValueError(f"{text!r} is not a port or a range of ports, such as 80 or 1024-2047")
+    return (int(low), int(high or low)) if words else (0, 0)
+
+
+def _must_translate(to: str) -> str:
+    """Return the text. ValueError: it names neither an address nor a port, so a rule would change nothing."""
+    if not to.strip(":"):
+        raise ValueError(f'to={to!r}: write the new address or port, such as "10.0.0.2:80"')
+    return to
 
 
 class Translating:
@@ -52,7 +66,7 @@ class Translating:
         The rule holds for what leaves by `iface`, comes from the network `src` and has the protocol `proto` ("tcp", "udp",
         "icmp"), as far as they are given. Ports need a protocol.
         """
-        self._rule(C.HOOK_POSTROUTING, C.NAT_SNAT, to, fully_random, iface, proto, src)
+        self._rule(C.HOOK_POSTROUTING, C.NAT_SNAT, _must_translate(to), fully_random, iface, proto, src)
         self._script.append(("snat", (to, iface, src, proto, fully_random)))
 
     def dnat(self, match: str, to: str, proto: str = "tcp", iface: str = "", own: bool = True) -> None:
@@ -63,13 +77,15 @@ class Translating:
         """
         where, _, ports = match.partition(":")
         dst = where if "/" in where or not where else f"{where}/32"
-        self._rule(C.HOOK_PREROUTING, C.NAT_DNAT, to, False, iface, proto, "", dst, ports)
+        self._rule(C.HOOK_PREROUTING, C.NAT_DNAT, _must_translate(to), False, iface, proto, "", dst, ports)
         if own and not iface:
             self._rule(C.HOOK_OUTPUT, C.NAT_DNAT, to, False, "", proto, "", dst, ports)
         self._script.append(("dnat", (match, to, proto, iface, own)))
 
     def redirect(self, match: str, port: int, proto: str = "tcp", iface: str = "") -> None:
         """Send connections to `match` (as for dnat) that arrive on an interface to a port of this host."""
+        if not 0 < port < 65536:
+            raise ValueError(f"port={port}: it must be in 1..65535")
         where, _, ports = match.partition(":")
         dst = where if "/" in where or not where else f"{where}/32"
         self._rule(C.HOOK_PREROUTING, C.NAT_REDIRECT, f":{port}", False, iface, proto, "", dst, ports)
@@ -93,8 +109,7 @@ class Translating:
             )
         network, length = parse_network(src) if src else (0, 0)
         target, target_length = parse_network(dst) if dst else (0, 0)
-        low, _, high = ports.partition("-")
-        match = (int(low), int(high or low)) if low else (0, 65535)
+        match = parse_ports(ports) if ports else (0, 65535)
         found = self.port(iface).iface if iface else None
         options = (found, PROTOCOLS[proto], network, length, target, target_length, *match)
         self.setup("add_nat", place, action, *parse_range(to), fully_random, *options)

@@ -59,4 +59,4 @@ def test_no_stack_and_no_recording(tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_bytes(b"no recording")
     result = CliRunner().invoke(cli, ["conntrack", str(wrong)])
-    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert result.exit_code == 1 and result.output == f"Error: {wrong}: not a pystack recording\n"

@@ -149,6 +149,7 @@ def test_real_time(tmp_path):
         ("programs = {'a': 5}\n", "`programs` of 'a': 5 is not a function"),
         ("background = [print]\n", "`background` is a dict, host name -> function"),
         ("pass\n", "has no `programs`"),
+        ("def network(seed, size): pass\n", "needs a default value: missing a required argument"),
     ],
 )
 def test_files_that_describe_no_network(tmp_path, source, text):
@@ -157,6 +158,26 @@ def test_files_that_describe_no_network(tmp_path, source, text):
     path.write_text(source if not source or "def" in source else good + source)
     done = CliRunner().invoke(cli, ["net", "run", str(path)])
     assert done.exit_code == 2 and text in done.output
+
+
+@pytest.mark.parametrize(
+    "source, error",
+    [
+        ("def network(:\n", "SyntaxError: "),
+        ("def network():\n    return 1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("def network():\n    return 5\nraise KeyError('x')\n", "KeyError: 'x'"),
+        ("from pystack.sim import Network\ndef network():\n    n = Network()\n    n.host('a')\n    return n\n"
+         "programs = {'a': lambda: 1 / 0}\n", "ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_the_traceback_of_a_file_begins_in_the_file(tmp_path, source, error):
+    path = tmp_path / "net.py"
+    path.write_text(source)
+    done = process("net", "run", path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == "" and lines[-1].startswith(error)
+    files = [line for line in lines if line.startswith("  File ")]
+    assert len(files) == 1 and f'"{path}"' in files[0], done.stderr
 
 
 def test_wrong_use(shop):

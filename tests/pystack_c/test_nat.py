@@ -4,6 +4,7 @@ The kernel is the oracle in tests/kernel/test_nat_oracle.py. These tests need no
 what Linux does not have: a mapping that depends only on the internal endpoint (RFC 4787, RFC 5382, RFC 5508).
 """
 
+import re
 import struct
 
 import pytest
@@ -372,3 +373,25 @@ def test_an_error_from_a_timer_belongs_to_its_own_packet():
         errors += [data for iface, data in box.drain() if iface == IN]
     [message] = errors
     assert sums_right(message) and ends(message)[2] == A and ends(message[28:]) == (A, 1000, "198.51.100.7", 53)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "text"),
+    [
+        ("dnat", ("192.0.2.1:web", "10.0.0.2:80"), "'web' is not a port or a range of ports"),
+        ("dnat", ("192.0.2.1:80-x", "10.0.0.2:80"), "'80-x' is not a port"),
+        ("dnat", ("192.0.2.1:80-", "10.0.0.2:80"), "'80-' is not a port"),
+        ("dnat", ("192.0.2.1:80", "10.0.0.2:-1"), "'-1' is not a port"),
+        ("dnat", ("192.0.2.1:80", ""), "write the new address or port"),
+        ("snat", (":",), "write the new address or port"),
+        ("redirect", ("192.0.2.1:80", 0), "port=0: it must be in 1..65535"),
+        ("masquerade", ("", "all"), "'all' is not a port"),
+        ("addr", ("10.0.0.1/33",), "'10.0.0.1/33' is not an IPv4 address with a prefix length"),
+    ],
+)
+def test_wrong_texts_of_rules_are_clear_errors(method, arguments, text):
+    net = Network(1)
+    home, web = net.nat("home"), net.host("web")
+    net.link(home, web, addrs=("192.0.2.1/24", "192.0.2.2/24"))
+    with pytest.raises(ValueError, match=re.escape(text)):
+        getattr(home, method)(*arguments)

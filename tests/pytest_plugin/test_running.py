@@ -266,6 +266,7 @@ def test_unknown(net):
         ("schedule='1s tickle a'", "*'tickle' is not a fault; there are cut, freeze, crash, reboot*"),
         ("schedule='cut a'", "*is not of the form*"),
         ("schedule=[3]", "*a step is a text*"),
+        ("schedule=5", "*schedule=5: write a list of steps, or a function*"),
         ("limit='0s'", "*write a virtual time*"),
         ("shuffle=3", "*write True or False*"),
         ("host=3", "*write the name of the host*"),

@@ -30,6 +30,18 @@ def test_a_wrong_server_is_an_error_with_an_example(server):
         settings_of([server])
 
 
+def test_a_search_list_is_a_list_and_needs_a_server():
+    # Each letter of a text would be a domain.
+    with pytest.raises(ValueError, match=r"search='lab': write a list of domains, such as \['lab'\]"):
+        settings_of("10.0.0.1", "lab")
+    net = Network(1)
+    with pytest.raises(ValueError, match="name a server"):
+        net.host("a", search=["lab"])
+    with pytest.raises(ValueError, match="is no DNS server"):
+        net.host("a", dns="x")
+    net.host("a", dns="10.0.0.1", search=["lab"])  # an error before has left nothing behind
+
+
 def test_wrong_settings():
     with pytest.raises(ValueError, match="needs the address of a DNS server"):
         settings_of([])
