@@ -13,6 +13,10 @@ cdef int _ACCEPT, _IGNORE, _INVALID, _LIBERAL
 cpdef int index_of(int flags) except -1
 @cython.locals(p="const unsigned char*", at=Py_ssize_t, hlen=int, flags=int)
 cpdef str header_error(Seen seen)
+@cython.locals(p="const unsigned char*", end=Py_ssize_t)
+cdef Py_ssize_t _options_end(Seen seen) except? -1
+@cython.locals(p="const unsigned char*")
+cdef Py_ssize_t _next_option(bytes data, Py_ssize_t at, Py_ssize_t end) noexcept
 @cython.locals(p="const unsigned char*", at=Py_ssize_t, end=Py_ssize_t)
 cpdef read_options(Side side, Seen seen)
 @cython.locals(p="const unsigned char*", at=Py_ssize_t, end=Py_ssize_t, i=int, right=uint32_t)

@@ -61,48 +61,50 @@ def header_error(seen: Seen) -> str:
     return "no segment of TCP has this combination of control bits"
 
 
+def _options_end(seen: Seen) -> int:
+    p = seen.data
+    end = seen.at + (p[seen.at + 12] >> 4) * 4
+    return end if end < seen.end else seen.end
+
+
+def _next_option(data: bytes, at: int, end: int) -> int:
+    """Return where the next option from `at` begins, or -1 if there is none, or only a part of one (RFC 9293 3.2)."""
+    p = data
+    while at < end and p[at] == 1:
+        at += 1
+    if at + 1 >= end or p[at] == 0 or p[at + 1] < 2 or at + p[at + 1] > end:
+        return -1
+    return at
+
+
 def read_options(side: Side, seen: Seen) -> None:
     """Read a SYN's window scale and SACK permission (RFC 7323 2.2, RFC 2018 2)."""
     side.scale = 0
     side.flags &= C.TCF_BE_LIBERAL
     p = seen.data
-    at = seen.at + 20
-    end = seen.at + (p[seen.at + 12] >> 4) * 4
-    if end > seen.end:
-        end = seen.end
-    while at < end and p[at] != 0:
-        if p[at] == 1:
-            at += 1
-            continue
-        if at + 1 >= end or p[at + 1] < 2 or at + p[at + 1] > end:
-            return
+    end = _options_end(seen)
+    at = _next_option(seen.data, seen.at + 20, end)
+    while at >= 0:
         if p[at] == C.TCPOPT_SACK_OK and p[at + 1] == 2:
             side.flags |= C.TCF_SACK_PERM
         elif p[at] == C.TCPOPT_WSCALE and p[at + 1] == 3:
             side.scale = p[at + 2] if p[at + 2] < 14 else 14
             side.flags |= C.TCF_WINDOW_SCALE
-        at += p[at + 1]
+        at = _next_option(seen.data, at + p[at + 1], end)
 
 
 def highest_sack(seen: Seen, ack: int) -> int:
     """Return the highest sequence number that the segment acknowledges, with its SACK blocks (RFC 2018 3)."""
     p = seen.data
-    at = seen.at + 20
-    end = seen.at + (p[seen.at + 12] >> 4) * 4
-    if end > seen.end:
-        end = seen.end
-    while at < end and p[at] != 0:
-        if p[at] == 1:
-            at += 1
-            continue
-        if at + 1 >= end or p[at + 1] < 2 or at + p[at + 1] > end:
-            return ack
+    end = _options_end(seen)
+    at = _next_option(seen.data, seen.at + 20, end)
+    while at >= 0:
         if p[at] == C.TCPOPT_SACK and p[at + 1] >= 10 and (p[at + 1] - 2) % 8 == 0:
             for i in range((p[at + 1] - 2) // 8):
                 right = _u32(seen.data, at + 6 + 8 * i)
                 if seq_gt(right, ack):
                     ack = right
-        at += p[at + 1]
+        at = _next_option(seen.data, at + p[at + 1], end)
     return ack
 
 

@@ -200,7 +200,7 @@ def sendto(ep: PacketSocket, data: bytes, index: int, proto: int, addr: bytes | 
     if not raw and iface.kind == C.LINK_ETHERNET:
         if addr is None:
             raise OSError(errno.EINVAL, "there is no link address to send to")
-        # Linux does not look at the length of the address: what is missing is 0.
+        # Linux does not check the length of the address. Missing bytes are 0.
         data = ethernet.header(int.from_bytes(addr[:6].ljust(6, b"\0"), "big"), iface.mac, proto) + data
     elif raw and len(data) < header:
         raise OSError(errno.EINVAL, f"{len(data)} bytes are shorter than a link header")
