@@ -43,7 +43,7 @@ ORDER = {
     ],
     "pystack": [
         ["._build", ".addresses", ".bpf", ".visible", "kernel"],
-        [".style", "phy"],
+        [".style", ".charts", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],
         ["dns"],

@@ -5,27 +5,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pystack.charts import COLORS, STYLE
 from pystack.sweeps.values import plain
 from pystack.visible import one_line
 
 if TYPE_CHECKING:
     from pystack.sweeps.results import Summary, Sweep, Value
 
-#: Okabe and Ito's colours, which colour-blind people can tell apart
-COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#777777")
-_STYLE: dict[Any, Any] = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "pystack",
-    "figure.dpi": 130,
-    # names of parameters are not mathematics
-    "text.parse_math": False,
-}
 ENDINGS = (".png", ".svg", ".pdf")
 _STATISTICS = ("mean", "min", "median", "p95", "max")
 
@@ -86,7 +72,7 @@ def plot(sweep: "Sweep", path: str, value: "Value", x: str, by: str) -> None:
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 4.8), layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, found, x, by)

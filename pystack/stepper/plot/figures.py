@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pystack import charts
 from pystack.stepper.plot import data
 from pystack.visible import one_line
 
@@ -16,30 +17,8 @@ KINDS = {
     "throughput": "bytes sent, retransmitted and acknowledged per second",
     "ladder": "the frames between the hosts as arrows in order of time",
 }
-#: Okabe and Ito's colours, which colour-blind people can tell apart
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#d55e00",
-    "#cc79a7",
-    "#56b4e9",
-    "#777777",
-)
-STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "pystack",
-    "figure.dpi": 130,
-    # names of hosts and files are not mathematics
-    "text.parse_math": False,
-}
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = charts.COLORS
+STYLE: dict[Any, Any] = {"font.size": 11, **charts.STYLE}
 #: a ladder with more frames than this cannot be read
 LADDER_FRAMES = 60
 UNLIMITED = 1 << 30
