@@ -3,8 +3,11 @@ the oracle in tests/kernel/test_nat_oracle.py; these tests need no kernel and ru
 
 import struct
 
+import pytest
+
 import pystack_c.const as C
 from pystack_c.filter import conntrack, conntrack_tcp, hooks
+from pystack_c.filter.flow import Seen, Side
 from pystack_c.sockets import udp as udp_socket
 from tests import frames as f
 from tests.support.natbox import IN, OUT, Box, S, echo, error, seal, sums_right, tcp, udp
@@ -290,3 +293,35 @@ def test_the_header_that_leaves_is_right():
     box = tracked()
     [(_, out)] = box.send(IN, seal(tcp(A, 1000, B, 80, SYN, 100)))
     assert sums_right(out) and conntrack.TRACK == -200
+
+
+def seen_with(options: bytes) -> Seen:
+    """A SYN with these options, which are padded to the header's length with the end of the list."""
+    padded = options + bytes(-len(options) % 4)
+    seen = Seen()
+    seen.data = bytes(12) + bytes([(5 + len(padded) // 4) << 4, 2]) + bytes(6) + padded
+    seen.size = seen.end = len(seen.data)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("options", "scale", "sack"),
+    [
+        (b"\x03\x03\x07", 7, False),
+        (b"\x01\x01\x04\x02\x01\x03\x03\x07", 7, True),  # after padding
+        (b"\x03\x03\x0f", 14, False),
+        (b"\x00\x03\x03\x07", 0, False),  # after the end of the list
+        (b"\x02\x01\x03\x03\x07", 0, False),  # after an option that is shorter than its header
+        (b"\x04\x02\x02\x09\x03\x03\x07", 0, True),  # in an option that is not whole
+    ],
+)
+def test_the_options_of_a_syn_are_read(options, scale, sack):
+    side = Side()
+    conntrack_tcp.read_options(side, seen_with(options))
+    assert (side.scale, side.flags & C.TCF_SACK_PERM != 0) == (scale, sack)
+
+
+def test_the_highest_sack_block_counts_behind_padding():
+    blocks = b"\x01\x01\x05\x12" + b"".join(n.to_bytes(4, "big") for n in (100, 300, 500, 700))
+    assert conntrack_tcp.highest_sack(seen_with(blocks), 50) == 700
+    assert conntrack_tcp.highest_sack(seen_with(blocks[:-4]), 50) == 50  # not whole
