@@ -170,6 +170,11 @@ class Channel:
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
         self._waiting_bytes = 0
 
+    @property
+    def free_at(self) -> int:
+        """The time at which the wire has sent all that was accepted, in ns."""
+        return self._free_at
+
     # -- rules by number -------------------------------------------------------------------------------------------
 
     def drop(self, *numbers: int, match: Match | None = None) -> Rule:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import pystack_c.const as C
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
+from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
@@ -26,7 +27,7 @@ from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
-from pystack.trace.recorder import Recorder
+from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
@@ -134,6 +135,10 @@ class Network(Scheduler):
         self.faults: Counter[tuple[str, str]] = Counter()
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
+        #: while the network is recorded: why its programs run, and what frames meet on their way
+        self.causes: Causes | None = None
+        #: takes the notes of links
+        self.links_recorder: HostRecorder | None = None
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
@@ -191,6 +196,7 @@ class Network(Scheduler):
         host = SimHost(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
+            self.links_recorder = self.links_recorder or host.recorder
         if servers is not None:
             use_dns(host, servers)
         self.hosts[name] = host
@@ -309,6 +315,7 @@ class Network(Scheduler):
         if self.hosts:
             raise ValueError("call record() before the first host is made: a recording starts when the stacks start")
         self.recorder = Recorder(out, {"seed": self.seed, **meta})
+        self.causes = Causes(self)
         return self.recorder
 
     # -- running programs --------------------------------------------------------------------------------------------

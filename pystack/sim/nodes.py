@@ -48,6 +48,9 @@ class SimPort:
         if self.boxes:
             self._pass(through(self.boxes, 0, OUT, frame, net.now), OUT)
         elif self.out is not None and self.peer is not None:
+            if net.causes is not None:
+                net.causes.send(self, frame)
+                return
             for time, data in self.out.send(frame, net.now):
                 net.at(time, self.peer.arrive, data)
 
@@ -68,6 +71,9 @@ class SimPort:
         net = self.net
         for to, data in sent:
             if to == OUT and self.out is not None and self.peer is not None:
+                if net.causes is not None:
+                    net.causes.send(self, data)
+                    continue
                 for time, arrived in self.out.send(data, net.now):
                     net.at(time, self.peer.arrive, arrived)
             elif to == IN and way == IN:
@@ -115,9 +121,12 @@ class SimHost(VirtualHost, Translating):
             while (tx := poll_transmit()) is not None:
                 self._send(tx)
             poll_event = self.stack.poll_event
+            causes = self.net.causes
             while (endpoint := poll_event()) is not None:
                 waiter = endpoint.waiter
                 if waiter is not None:
+                    if causes is not None:
+                        causes.ready(self)
                     waiter.notify(endpoint.take_pending())  # this schedules programs and runs none of them now
             deadline = self.poll_timeout()
         finally:
@@ -167,6 +176,8 @@ class SimHost(VirtualHost, Translating):
         """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
         if getattr(target, "core", self.stack) is not self.stack:
             return fn(target, *args, self.clock())
+        if self.net.causes is not None and self.recorder is not None:
+            self.net.causes.called(self)
         return super().call(fn, target, *args)
 
     def poll_transmit(self) -> Transmit | None:
