@@ -2,7 +2,7 @@
 
 A step is a stretch of work of programs that takes no virtual time. It begins when an endpoint becomes ready, or when a time has come for which
 a program slept. Programs that wake each other (by a lock, by their end, by a task) without any time between them are part of one step. The
-recording gets a note of the step before the first call that the step makes on a host. So a reader of the recording (pystack/timing) finds
+recording gets a note of the step before the first call that the step makes on a host. So a reader of the recording (pystack/stepper/timing) finds
 what let a program act just then.
 """
 
@@ -111,6 +111,7 @@ class Causes:
             "length": len(frame), "crc": crc32(frame), "sent": net.now, "begin": begin, "end": channel.free_at if channel.rate else begin,
             "delay": channel.delay, "to": getattr(getattr(port.peer.node, "recorder", None), "number", -1), "arrivals": [time for time, _ in arrivals],
         }  # fmt: skip
+        assert net.links_recorder is not None  # a frame has a sender, or came to a switch from one
         net.links_recorder.note(net.now, "wire", "", "", "", told)
         for time, data in arrivals:
             net.at(time, self._arrive, self._wires, port.peer, data)

@@ -42,6 +42,13 @@ class StepReplay(Replay):
         self.collector.before(number, host.stack, time)
         return host
 
+    def way(self, number: int, kind: str, told: dict[str, Any]) -> None:
+        """See Replay."""
+        if kind == "program":
+            self.collector.ways.program(number, told)
+        else:
+            self.collector.ways.wire(told)
+
 
 class HostState:
     """The state of one host while its events are collected."""
@@ -205,12 +212,6 @@ class Collector:
         if host is None:
             return
         kind = event.kind
-        if kind == "program":
-            self.ways.program(host.number, event.fields)
-            return
-        if kind == "wire":
-            self.ways.wire(event.fields)
-            return
         index = self.events.total
         self.states.event()
         host.clock = clock_after(event, host.clock)

@@ -9,7 +9,7 @@ from zlib import crc32
 PENDING = 1 << 16
 
 
-class Step(NamedTuple):
+class ProgramStep(NamedTuple):
     """A stretch of work of programs: why it began ("start", "ready", "sleep"), and when.
 
     parent  with "sleep", the number of the step that began to wait, or 0
@@ -50,7 +50,7 @@ class Ways:
     """All notes of one recording."""
 
     def __init__(self) -> None:
-        self.steps: dict[int, Step] = {}
+        self.steps: dict[int, ProgramStep] = {}
         #: index of a call's event -> number of the step that made it
         self.step_of: dict[int, int] = {}
         self.passages: dict[int, Passage] = {}
@@ -72,7 +72,7 @@ class Ways:
         """Take the note of a step; the calls of the host that follow belong to it."""
         number = fields["number"]
         self.steps.setdefault(
-            number, Step(fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"])
+            number, ProgramStep(fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"])
         )
         self._now[host] = number
 

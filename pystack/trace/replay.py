@@ -316,9 +316,14 @@ class Replay:
                 raise self._bad(f"it notes {kind} without {name}")
         if kind == "clock" and abs(told["ppb"]) > MOST_PPB:
             raise self._bad(f"it notes a clock that is {told['ppb']} ppb fast")
-        if host.stack.probe is not None:
+        if kind in ("program", "wire"):
+            self.way(number, kind, told)
+        elif host.stack.probe is not None:
             host.stack.now = time
             host.stack.emit(kind, subject, 0, reason, rfc, told)
+
+    def way(self, number: int, kind: str, told: dict[str, Any]) -> None:
+        """Receive a note about a program's step on a host, or about a frame on a link (sim/causes.py). No stack takes part in them."""
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

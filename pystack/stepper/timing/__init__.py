@@ -3,8 +3,8 @@
 `path(timeline)` walks backwards from the end of a request to its beginning. docs/howto/where-time-went.md explains it.
 """
 
-from pystack.timing.causes import CAUSES, WHYS
-from pystack.timing.path import Path, PathError, Span
-from pystack.timing.walk import path
+from pystack.stepper.timing.causes import CAUSES, WHYS
+from pystack.stepper.timing.path import Path, PathError, Span
+from pystack.stepper.timing.walk import path
 
 __all__ = ["CAUSES", "WHYS", "Path", "PathError", "Span", "path"]

@@ -3,14 +3,15 @@
 from bisect import bisect_left, bisect_right
 from typing import Any
 
-from pystack.stepper.collect import CONN, ENDPOINT, FIELDS, HOST, KIND, RECORD, SUBJECT
+import pystack_c.const as C
+from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT
 from pystack.stepper.records import Entry
 from pystack.stepper.timeline import Timeline
 
 INPUTS = ("frame.in", "timer.fired", "call")
 
 
-class Index:
+class Lookup:
     """The inputs of each host, and the events that explain waits.
 
     A host does something only while it works on an input: a frame that arrived, a timer that expired, or a call.
@@ -25,6 +26,9 @@ class Index:
         self.sets: dict[tuple[int, str, str], list[int]] = {}
         #: (kind, connection or subject) -> indices
         self.kinds: dict[tuple[str, str], list[int]] = {}
+        #: connection -> its holds of new data: indices, and the sequence numbers (not wrapped) after the data that was written then
+        self.holds: dict[str, tuple[list[int], list[int]]] = {}
+        sent: dict[str, int] = {}
         events = timeline.events
         wanted = ("tcp.out", "tcp.hold", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "frame.out", "arp.queued")
         for index in range(len(events)):
@@ -42,6 +46,18 @@ class Index:
                 self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
             elif kind in wanted and conn:
                 self.kinds.setdefault((kind, conn), []).append(index)
+                if kind == "tcp.out":
+                    after = fields["seq"] + max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
+                    before = sent.get(conn, after)
+                    sent[conn] = before + max(0, signed(after - before))
+                elif (
+                    kind == "tcp.hold"
+                    and conn in sent
+                    and "lost data" not in (row.reason if isinstance(row, Entry) else row[REASON])
+                ):
+                    places, ends = self.holds.setdefault(conn, ([], []))
+                    places.append(index)
+                    ends.append(max(sent[conn] + fields["length"], ends[-1] if ends else 0))
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
@@ -93,9 +109,21 @@ class Index:
         at = bisect_left(found, before)
         return found[at - 1] if at else -1
 
+    def held_since(self, conn: str, seq: int, before: int) -> tuple[int, int]:
+        """Return the first and the last hold, before an event, of the data with a sequence number; (-1, -1) if it was not held."""
+        places, ends = self.holds.get(conn, ([], []))
+        last = bisect_left(places, before) - 1
+        if last < 0:
+            return -1, -1
+        number = ends[last] + signed(seq - ends[last])
+        first = bisect_right(ends, number)
+        return (places[first], places[last]) if first <= last else (-1, -1)
+
     def all(self, kind: str, conn: str) -> list[int]:
         """Return all events of a kind of a connection."""
         return self.kinds.get((kind, conn), [])
 
 
-__all__ = ["ENDPOINT", "INPUTS", "Index"]
+def signed(number: int) -> int:
+    """Return a difference of sequence numbers as a number from -2**31 on."""
+    return ((number + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

@@ -38,7 +38,7 @@ WHYS = {
     "loss, retransmission timeout": "a segment was lost, and the retransmission timer found out",
     "loss, tail probe": "the last segments were lost, and a probe found out",
     "loss, fast retransmit": "a segment was lost, and acknowledgements of later ones showed it",
-    "loss": "a lost segment had to be sent again",
+    "loss": "a lost segment had to be retransmitted",
     "head of line": "bytes had arrived, but earlier ones were missing",
     "reassembly": "fragments of a datagram were missing",
     "reading late": "data had arrived, but the program did not read it",

@@ -8,23 +8,23 @@ program's step to what woke the program. On a link, a frame that waited goes on 
 
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.causes import TIMERS
+from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.path import Path, PathError, Span
+from pystack.stepper.timing.waits import Waits, frame_wait
 from pystack.stepper.ways import Passage
-from pystack.timing.causes import TIMERS
-from pystack.timing.index import Index
-from pystack.timing.path import Path, PathError, Span
-from pystack.timing.waits import Waits, frame_wait
 
 #: the most steps of a walk
 STEPS = 10_000_000
 
 
-def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, index: "Index | None" = None) -> Path:
+def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, index: "Lookup | None" = None) -> Path:
     """Return the critical path between two events, by their indices.
 
     Without `end`, the path ends where the last data arrived that the client of the connection `conn` received (of the first connection, without
     `conn`); without `begin`, it begins at its connect(). PathError: there is no such connection, or nothing between both places.
     """
-    index = Index(timeline) if index is None else index
+    index = Lookup(timeline) if index is None else index
     if not conn and (begin < 0 or end < 0):
         conn = client_of(timeline, index)
     if end < 0:
@@ -34,16 +34,14 @@ def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, ind
     events = timeline.events
     if not 0 <= begin < len(events) or not 0 <= end < len(events):
         raise PathError(f"there are events from 0 to {len(events) - 1}, but the path is from {begin} to {end}")
+    if begin > end:
+        raise PathError(f"event {end} comes before event {begin}")
     if events[begin].time >= events[end].time:
-        raise PathError(
-            f"no time passes between event {begin} and event {end}"
-            if events[begin].time == events[end].time
-            else f"event {end} comes before event {begin}"
-        )
+        raise PathError(f"no time passes between event {begin} and event {end}")
     return Walk(timeline, index, begin, end, conn).run()
 
 
-def client_of(timeline: Timeline, index: Index) -> str:
+def client_of(timeline: Timeline, index: Lookup) -> str:
     """Return the connection that was opened first by a connect(), or the first one on which data arrived."""
     for inputs in index.inputs:
         for at in inputs:
@@ -57,7 +55,7 @@ def client_of(timeline: Timeline, index: Index) -> str:
     raise PathError("there is no TCP connection with data in it: say where the path begins and ends")
 
 
-def end_of(timeline: Timeline, index: Index, conn: str) -> int:
+def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the event at which the last data of a connection arrived; if the client received none, at the other side."""
     other = peer_of(timeline, conn)
     for kind, key in (("tcp.data", conn), ("tcp.data", other), ("tcp.acked", conn)):
@@ -74,7 +72,7 @@ def peer_of(timeline: Timeline, conn: str) -> str:
     return next((key for key in timeline.connections if key.partition(" tcp ")[2].split(" #")[0] == wanted), "")
 
 
-def begin_of(timeline: Timeline, index: Index, conn: str) -> int:
+def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the first call of a connection, or its first event."""
     host = conn.partition(" tcp ")[0]
     if host in timeline.hosts:
@@ -88,7 +86,7 @@ def begin_of(timeline: Timeline, index: Index, conn: str) -> int:
 class Walk:
     """One walk. `time` and `at` (an event) are the place where it is."""
 
-    def __init__(self, timeline: Timeline, index: Index, begin: int, end: int, conn: str):
+    def __init__(self, timeline: Timeline, index: Lookup, begin: int, end: int, conn: str):
         self.timeline = timeline
         self.events = timeline.events
         self.index = index
@@ -179,7 +177,7 @@ class Walk:
         number = ways.step_of.get(entry.index, 0)
         if not number:
             return self.unnoted_call(entry)
-        self.waits.at_call(entry)
+        self.waits.at_step(entry)
         name = "client thinking" if entry.host == self.client else "server thinking"
         step = ways.steps[number]
         while step.why == "sleep":
@@ -196,7 +194,6 @@ class Walk:
 
     def data_of_step(self, woken: int, entry: Entry) -> int:
         """Return the input that brought the last data which the calls of a step could read: it may have come after the one that woke the program."""
-        host = self.timeline.hosts.index(entry.host)
         if woken < 0 or self.events[woken].host != entry.host or not entry.conn:
             return woken
         for at in reversed(self.index.all("tcp.data", entry.conn)):
@@ -243,7 +240,7 @@ class Walk:
         if not chain:
             what = f"frame {frame.number} went from {frame.host} to {entry.host}"
             self.span(frame.time, "on the way", frame.host, frame.number, entry.index, what)
-            return frame.event
+            return self.sent(frame)
         return self.along(chain, entry)
 
     def along(self, chain: list[Passage], entry: Entry) -> int:
@@ -260,7 +257,21 @@ class Walk:
             if passage.begin > passage.sent:
                 return self.behind(passage, number, entry)
             self.span(passage.sent, "queueing", "", number, entry.index, what)
-        return self.timeline.frames[passage.frame].event
+        return self.sent(self.timeline.frames[passage.frame])
+
+    def sent(self, frame: Frame) -> int:
+        """Go on where a frame was sent."""
+        if self.time > frame.time:
+            self.span(
+                frame.time,
+                "queueing",
+                frame.host,
+                frame.number,
+                frame.event,
+                f"frame {frame.number} waited in {frame.host}",
+            )
+        self.waits.before_sending(frame)
+        return frame.event
 
     def behind(self, passage: Passage, number: int, entry: Entry) -> int:
         """Go back behind the frames that were sent ahead of one on the same link, to the sender of the first of them."""
@@ -280,7 +291,7 @@ class Walk:
                 passage = ways.passages[passage.parent]
                 chain.append(passage)
             return self.along(chain[::-1], entry)
-        return self.timeline.frames[passage.frame].event
+        return self.sent(self.timeline.frames[passage.frame])
 
     def from_outside(self, entry: Entry, frame: Frame) -> int:
         """Conclude where a frame came from whose sender nobody recorded: an answer to our latest frame that can have reached it."""

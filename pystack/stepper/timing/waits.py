@@ -1,5 +1,6 @@
 """The waits that are open while the walk goes back: what a span was waited for."""
 
+from bisect import bisect_right
 from typing import Any
 
 import pystack_c.const as C
@@ -7,7 +8,7 @@ from pystack.stepper.explain.base import Look
 from pystack.stepper.explain.flow import hold
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
-from pystack.timing.index import Index
+from pystack.stepper.timing.index import Lookup
 
 #: mechanism of an explained hold -> why
 HOLDS = {
@@ -35,7 +36,7 @@ class Wait:
 class Waits:
     """A stack of waits. The walk goes back in time, so a wait ends for it where the wait opened."""
 
-    def __init__(self, timeline: Timeline, index: Index):
+    def __init__(self, timeline: Timeline, index: Lookup):
         self.timeline = timeline
         self.events = timeline.events
         self.index = index
@@ -72,9 +73,17 @@ class Waits:
                 self.events[kept].time, "head of line", "bytes that arrived earlier waited for the ones before them"
             )
 
-    def at_call(self, entry: Entry) -> None:
-        """A program calls: did data wait for it?"""
-        if entry.kind == "call" and str(entry.fields.get("name", "")).startswith("recv") and entry.conn:
+    def at_step(self, entry: Entry) -> None:
+        """A program calls: did data wait for it, or for an earlier call of the same step?"""
+        step_of = self.timeline.ways.step_of
+        inputs = self.index.inputs[self.timeline.hosts.index(entry.host)]
+        at = bisect_right(inputs, entry.index) - 1
+        while at >= 0 and step_of.get(inputs[at]) == step_of[entry.index]:
+            self._at_call(self.events[inputs[at]])
+            at -= 1
+
+    def _at_call(self, entry: Entry) -> None:
+        if str(entry.fields.get("name", "")).startswith("recv") and entry.conn:
             state = self.timeline.tcb(entry.index - 1, entry.conn)
             if state and state.get("recvbuf"):
                 arrived = self.index.last("tcp.data", entry.conn, entry.index)
@@ -83,16 +92,19 @@ class Waits:
                     self.push(self.events[arrived].time, "reading late", text)
 
     def on_the_way(self, frame: Frame) -> None:
-        """The walk goes back along a frame: what had to happen before it was sent, and what is the frame for?"""
+        """The walk goes back along a frame: what is it for, if it carries no data?"""
+        why, text = frame_wait(frame)
+        if why:
+            self.push(frame.time, why, text)
+
+    def before_sending(self, frame: Frame) -> None:
+        """The walk has come to where a frame was sent: what had to happen before?"""
         out = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.out"), None)
         again = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.retransmit"), None)
         if out is not None and again is not None:
             self._retransmitted(frame, out)
         elif out is not None and out.fields["length"] > 0 and out.conn:
             self._held(frame, out)
-        why, text = frame_wait(frame)
-        if why and again is None:
-            self.push(frame.time, why, text)
 
     def _retransmitted(self, frame: Frame, out: Entry) -> None:
         sent = self._first_sent(out)
@@ -125,20 +137,11 @@ class Waits:
 
     def _held(self, frame: Frame, out: Entry) -> None:
         """Push the wait of new data that the sender held back."""
-        conn = out.conn
-        began = self.index.input_of(frame.event)
-        held = self.index.last("tcp.hold", conn, began)
-        if held < 0:
-            return
-        sent = self._data_before(conn, began)
-        if sent > held:
-            return
-        first = held
-        while (earlier := self.index.last("tcp.hold", conn, first)) > sent:
-            first = earlier
-        mechanism = hold(Look(self.timeline, held)).mechanism
-        text = f"the data of frame {frame.number} waited: {self.events[held].reason}"
-        self.push(self.events[first].time, HOLDS.get(mechanism, ""), text)
+        first, last = self.index.held_since(out.conn, out.fields["seq"], self.index.input_of(frame.event))
+        if first >= 0:
+            mechanism = hold(Look(self.timeline, last)).mechanism
+            text = f"the data of frame {frame.number} waited: {self.events[last].reason}"
+            self.push(self.events[first].time, HOLDS.get(mechanism, ""), text)
 
     def _data_before(self, conn: str, before: int) -> int:
         at = before
