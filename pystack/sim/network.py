@@ -20,7 +20,8 @@ from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
-from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
+from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
+from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
