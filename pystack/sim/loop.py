@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack import socket as _socket
-from pystack.loops import bind_task
+from pystack.loops import bind_task, sendfile
 from pystack.sim import green
 from pystack.sim.scheduler import SimError
 from pystack.sim.selector import SimSelector, here
@@ -211,10 +211,10 @@ class SimLoop(asyncio.SelectorEventLoop):
         if not self.is_closed():
             self.call_soon_threadsafe(settle)
 
-    # -- what virtual time cannot give ---------------------------------------------------------------------------
-
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        raise asyncio.SendfileNotAvailableError("os.sendfile needs a socket of the kernel")
+        return await sendfile(self, sock, file, offset, count)
+
+    # -- what virtual time cannot give ---------------------------------------------------------------------------
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         """Not in virtual time."""

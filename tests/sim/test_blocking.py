@@ -1,6 +1,7 @@
 """Programs that block, in virtual time (pystack/sim/green.py, blocking.py, threads.py)."""
 
 import _threading_local
+import array
 import asyncio
 import concurrent.futures
 import contextlib
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 import types
@@ -620,9 +622,11 @@ def test_calls_for_a_descriptor_know_simulated_sockets():
             seen += [os.get_inheritable(sock.fileno()), fcntl.fcntl(sock.fileno(), fcntl.F_GETFD)]
             fcntl.fcntl(sock, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
             seen += [sock.get_inheritable(), other.get_inheritable()]
+            sock.settimeout(5)
+            seen += [os.get_blocking(sock.fileno()), os.get_blocking(other.fileno())]
+            seen.append(fcntl.fcntl(sock, fcntl.F_GETFL) == os.O_RDWR | os.O_NONBLOCK)
             for call in (
                 lambda: os.set_blocking(sock.fileno(), False),
-                lambda: os.get_blocking(sock.fileno()),
                 lambda: fcntl.fcntl(sock, fcntl.F_SETFL, os.O_NONBLOCK),
             ):
                 with pytest.raises(OSError, match=r"call its setblocking\(\)"):
@@ -637,8 +641,45 @@ def test_calls_for_a_descriptor_know_simulated_sockets():
 
     before = fcntl.fcntl, os.get_inheritable
     net, a, b = pair()
-    assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, 0]
+    assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, True, False, True, 0]
     assert (fcntl.fcntl, os.get_inheritable) == before
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_simulated_socket_is_read_and_written_by_its_number(tmp_path, blocking):
+    """os.sendfile, os.read, os.write and FIONREAD, as on a live stack. A file of the kernel stays the kernel's."""
+    data = bytes(range(256)) * 2000
+    (tmp_path / "file").write_bytes(data)
+
+    def server():
+        with socket.create_server(("0.0.0.0", 80)) as listener:
+            conn, _ = listener.accept()
+            with conn, (tmp_path / "file").open("rb") as file:
+                assert os.read(conn.fileno(), 100) == b"GET"
+                if not blocking:
+                    conn.setblocking(False)
+                    with pytest.raises(BlockingIOError):
+                        os.read(conn.fileno(), 1)
+                at = 0
+                while at < len(data):
+                    if not blocking:
+                        select.select([], [conn], [])
+                    at += os.sendfile(conn.fileno(), file.fileno(), at, 1 << 20)
+                assert os.sendfile(conn.fileno(), file.fileno(), at, 10) == 0
+
+    def client():
+        time.sleep(0.1)
+        with socket.create_connection(("server", 80)) as sock:
+            assert os.write(sock.fileno(), b"GET") == 3
+            time.sleep(1)
+            queued = array.array("i", [0])
+            fcntl.ioctl(sock, termios.FIONREAD, queued)
+            with sock.makefile("rb") as file:
+                return queued[0], file.read()
+
+    net, a, b = pair()
+    queued, got = net.run({b: client}, background={a: server})[b]
+    assert queued > 1000 and got == data
 
 
 def test_the_threads_of_a_coroutine_may_wait_for_the_end_of_its_loop():
