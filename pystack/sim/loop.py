@@ -214,6 +214,16 @@ class SimLoop(asyncio.SelectorEventLoop):
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
         return await sendfile(self, sock, file, offset, count)
 
+    def _accept_connection(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
+        """asyncio's. It would try again and again to accept on a host that has rebooted, so such a listener is closed."""
+        try:
+            super()._accept_connection(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+        except OSError as exc:
+            if exc.errno != errno.ENETDOWN:
+                raise
+            self._stop_serving(sock)  # type: ignore[attr-defined]
+            self.call_exception_handler({"message": "a server has lost its listener", "exception": exc})
+
     # -- what virtual time cannot give ---------------------------------------------------------------------------
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,5 +1,6 @@
 """The nodes of a simulated network: hosts, switches and bare wires. The ports by which links join them are in sim/path.py."""
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,10 +11,13 @@ from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
+from pystack_c.tcp import user
 
 if TYPE_CHECKING:
     from pystack.sim.network import Network
 
+#: the names of the calls that end a socket
+_ENDS = ("close", "abort", "end_send")
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
@@ -38,9 +42,11 @@ class SimHost(HostPath, Translating):
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
-        """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
+        """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""
         if getattr(target, "core", self.stack) is not self.stack:
-            return fn(target, *args, self.clock())
+            if fn.__name__ in _ENDS:
+                return fn(target, *args, self.clock())
+            raise OSError(errno.ENETDOWN, f"the host {self.name!r} has rebooted since this socket was made")
         return super().call(fn, target, *args)
 
     # -- set-up ------------------------------------------------------------------------------------------------------
@@ -110,8 +116,8 @@ class SimHost(HostPath, Translating):
     def boot(self) -> None:
         """Switch the power on, again: a new stack with the same settings, interfaces, addresses, routes and neighbors.
 
-        Everything else is lost, connections and sockets included. A program that waits for one of the old sockets waits for ever, as if
-        it had died with its host. `on_boot` starts new ones. The entries of `Network.introduce` are lost, too, and ARP finds them again.
+        Everything else is lost, connections and sockets included. Calls of the old sockets raise OSError(ENETDOWN) from now on, also those in
+        which programs wait. `on_boot` starts new programs. The entries of `Network.introduce` are lost, too, and ARP finds them again.
         A host that was frozen while it was off stays frozen.
         """
         old = self.stack
@@ -134,8 +140,21 @@ class SimHost(HostPath, Translating):
         script, self._script = self._script, []
         for name, args in script:
             getattr(self, name)(*args)
+        self._end(old)
         for function in self.on_boot:
             function(self)
+
+    def _end(self, old: Any) -> None:
+        """Show the sockets of the stack before as ready, so that programs that wait for them go on, and get the error."""
+        self.rebooted = True
+        old.probe = None
+        for endpoint in list(old.endpoints.values()):
+            waiter = endpoint.waiter
+            if endpoint.listening():
+                user.close(endpoint, old.now)  # otherwise, it would be ready only for a connection
+            endpoint.so_error = errno.ENETDOWN
+            if waiter is not None:
+                waiter.notify(C.EV_IN | C.EV_OUT | C.EV_ERR | C.EV_HUP)
 
     def freeze(self) -> None:
         """Stop answering, with all state kept: frames that come are lost, frames that its programs send, too, and no timer fires."""

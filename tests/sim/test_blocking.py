@@ -698,3 +698,70 @@ def test_the_threads_of_a_coroutine_may_wait_for_the_end_of_its_loop():
     net, a, b = pair()
     assert net.run({b: client}) == {b: 5}
     assert seen == [2.0]  # the run has waited for the other thread
+
+
+def test_a_program_that_waits_for_a_socket_of_a_host_that_reboots_gets_the_error():
+    """Each kind of wait, and each later call. Only close() is what it was."""
+    seen = {}
+
+    def connection():
+        sock = socket.create_connection(("client", 7))
+        return sock, lambda: sock.recv(1)
+
+    def selected():
+        sock = socket.create_connection(("client", 7))
+        return sock, lambda: (select.select([sock], [], []), sock.recv(1))
+
+    def listener():
+        sock = socket.create_server(("0.0.0.0", 80))
+        return sock, sock.accept
+
+    def datagrams():
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(("0.0.0.0", 53))
+        return sock, lambda: sock.recvfrom(100)
+
+    def program(make):
+        sock, wait = make()
+        with pytest.raises(OSError, match="has rebooted since this socket was made") as caught:
+            wait()
+        for again in (wait, lambda: sock.send(b"x"), lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            with pytest.raises(OSError) as later:
+                again()
+            assert later.value.errno == errno.ENETDOWN
+        sock.close()
+        seen[make.__name__] = caught.value.errno, time.monotonic()
+        with socket.create_server(("0.0.0.0", 8000 + len(seen))), socket.create_connection(("client", 7)) as fresh:
+            fresh.sendall(b"new")
+
+    async def loop():
+        reader, writer = await asyncio.open_connection("client", 7)
+        lost = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: lost.append(context["message"]))
+        async with await asyncio.start_server(lambda reader, writer: None, "0.0.0.0", 81):
+            with pytest.raises(OSError) as caught:
+                await reader.read(1)
+            await asyncio.sleep(1)
+        seen["loop"] = caught.value.errno, time.monotonic() - 1
+        assert "a server has lost its listener" in lost
+
+    def client():
+        held = []
+        with socket.create_server(("0.0.0.0", 7)) as server, contextlib.ExitStack() as undo:
+            server.settimeout(10)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    held.append(undo.enter_context(server.accept()[0]))
+        return len(held)
+
+    net, a, b = pair()
+    net.at(2 * S, a.boot)
+    kinds = (connection, selected, listener, datagrams)
+    programs = [lambda make=make: (time.sleep(0.1), program(make)) for make in kinds]
+
+    async def later():
+        await asyncio.sleep(0.1)
+        await loop()
+
+    assert net.run({a: [*programs, later], b: client})[b] == 7
+    assert seen == dict.fromkeys([*(make.__name__ for make in kinds), "loop"], (errno.ENETDOWN, 2.0))
