@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack import socket as _socket
-from pystack.loops import bind_task
+from pystack.loops import bind_task, sendfile
 from pystack.sim import green
 from pystack.sim.causes import after_a_time, go_on, step_of
 from pystack.sim.scheduler import SimError
@@ -264,10 +264,20 @@ class SimLoop(asyncio.SelectorEventLoop):
         if not self.is_closed():
             self.call_soon_threadsafe(settle)
 
-    # -- what virtual time cannot give ---------------------------------------------------------------------------
-
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        raise asyncio.SendfileNotAvailableError("os.sendfile needs a socket of the kernel")
+        return await sendfile(self, sock, file, offset, count)
+
+    def _accept_connection(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
+        """asyncio's. It would try again and again to accept on a host that has rebooted, so such a listener is closed."""
+        try:
+            super()._accept_connection(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+        except OSError as exc:
+            if exc.errno != errno.ENETDOWN:
+                raise
+            self._stop_serving(sock)  # type: ignore[attr-defined]
+            self.call_exception_handler({"message": "a server has lost its listener", "exception": exc})
+
+    # -- what virtual time cannot give ---------------------------------------------------------------------------
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         """Not in virtual time."""

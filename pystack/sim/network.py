@@ -21,7 +21,8 @@ from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
-from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
+from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
+from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
@@ -135,8 +136,6 @@ class Network(Scheduler):
         self.faults: Counter[tuple[str, str]] = Counter()
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
-        #: while the network is recorded: why its programs run, and what frames meet on their way
-        self.causes: Causes | None = None
         #: takes the notes of links
         self.links_recorder: HostRecorder | None = None
         self._stack_class = stack_class
