@@ -33,6 +33,7 @@ cdef class Channel:
     cdef public object duplicate
     cdef public object corrupt
     cdef public object jitter
+    cdef public object meddle
     cdef public bint up
     cdef public int header
     cdef public list rules
@@ -46,6 +47,8 @@ cdef class Channel:
     cdef public object _starts
     cdef public object _waiting_bytes
     @cython.locals(stats=Stats, length=Py_ssize_t, sent=int64_t, data=bytes, plain=bytes, arrivals=list)
+    cdef list _send(self, bytes frame, int64_t now)
+    @cython.locals(arrivals=list)
     cpdef list send(self, bytes frame, int64_t now)
     @cython.locals(stats=Stats, start=int64_t, duration=int64_t)
     cdef int64_t _transmit(self, Py_ssize_t length, int64_t now) except? -2

@@ -155,6 +155,8 @@ class Channel:
         self.duplicate = duplicate
         self.corrupt = corrupt
         self.jitter = jitter
+        #: called with each frame, the time and what arrives; it returns what arrives instead (stepper/branch.py)
+        self.meddle: Callable[[bytes, int, Arrivals], Arrivals] | None = None
         self.up = True
         for setting in SETTINGS:
             check_setting(setting, getattr(self, setting))
@@ -217,6 +219,12 @@ class Channel:
 
     def send(self, frame: bytes, now: int) -> Arrivals:
         """Take a frame from the sender. Returns the times and bytes of what arrives at the other end; [] if nothing does."""
+        arrivals = self._send(frame, now)
+        if self.meddle is not None:
+            arrivals = self.meddle(frame, now, arrivals)
+        return arrivals
+
+    def _send(self, frame: bytes, now: int) -> Arrivals:
         stats = self.stats
         length = len(frame)
         stats.frames += 1

@@ -47,6 +47,8 @@ class SimHost(HostPath, Translating):
             if fn.__name__ in _ENDS:
                 return fn(target, *args, self.clock())
             raise OSError(errno.ENETDOWN, f"the host {self.name!r} has rebooted since this socket was made")
+        if self.net.causes is not None and self.recorder is not None:
+            self.net.causes.called(self)
         return super().call(fn, target, *args)
 
     # -- set-up ------------------------------------------------------------------------------------------------------

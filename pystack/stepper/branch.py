@@ -16,7 +16,6 @@ import errno
 import math
 import os
 import re
-from collections.abc import Callable
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
@@ -110,18 +109,21 @@ class FrameChange(Change):
         self.pieces += pieces
 
     def _stand_between(self, channel: Any) -> None:
-        send: Callable[[bytes, int], list[tuple[int, bytes]]] = channel.send
+        before = channel.meddle
+        full = channel.stats.drops.get("queue", 0)
 
-        def changed(frame: bytes, now: int) -> list[tuple[int, bytes]]:
+        def changed(frame: bytes, now: int, arrivals: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+            nonlocal full
+            if before is not None:
+                arrivals = before(frame, now, arrivals)
             self.count += 1
+            queued = channel.stats.drops.get("queue", 0) == full
             full = channel.stats.drops.get("queue", 0)
-            arrivals = send(frame, now)  # called in any case, so that the random numbers stay the same
             if self.count in self.wanted:
-                queued = channel.stats.drops.get("queue", 0) == full
                 arrivals = self.fate(arrivals, (channel.arrival_of(len(frame), now, queued), frame))
             return arrivals
 
-        channel.send = changed
+        channel.meddle = changed
 
 
 class Drop(FrameChange):
