@@ -1,8 +1,8 @@
 """Calls of `os` and `fcntl` that concern a descriptor, for the numbers of simulated sockets, which are no descriptors of the kernel.
 
 Servers make their listeners inheritable (hypercorn), and clients set FD_CLOEXEC (pymongo), although nothing ever inherits a simulated socket.
-A simulated socket remembers whether it is inheritable. Calls that would change the socket itself raise an error. What reads and writes by
-the number, os.sendfile included, is in sockets/files.py.
+A simulated socket remembers whether it is inheritable. Calls that would change the socket itself raise an error. Functions that read and
+write by the number, os.sendfile included, are in sockets/files.py.
 """
 
 import errno
