@@ -61,6 +61,7 @@ SETUP = frozenset(
         "del_neighbor",
         "track",
         "add_nat",
+        "nft",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}
