@@ -148,9 +148,12 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
     ct.entry = entry
     ct.direction = direction
     ct.state = _state_of(entry, direction)
-    way: Half = entry.half(direction)
-    way.packets += 1
-    way.octets += seen.length
+    if ct.uncounted:
+        ct.uncounted = False
+    else:
+        way: Half = entry.half(direction)
+        way.packets += 1
+        way.octets += seen.length
     if direction == C.CT_REPLY and not entry.status & C.IPS_SEEN_REPLY:
         entry.status |= C.IPS_SEEN_REPLY
         if core.probe is not None:

@@ -26,6 +26,7 @@ cdef class Conntrack:
     cdef public int state
     cdef public str why
     cdef public bint untracked
+    cdef public bint uncounted
     cdef public bint attach
     cdef public int fragment_size
     cdef public list fragment_sizes

@@ -17,6 +17,9 @@ _LINUX = "Linux nf_reject"
 #: protocols with a checksum that does not cover the whole payload, or none: AH, ESP, SCTP, UDP-Lite, DCCP
 _UNCHECKED = (51, 50, 132, 136, 33)
 
+#: the ICMP messages that Linux answers with errors: queries and their answers
+_QUERIES = (0, 8, 13, 14, 15, 16, 17, 18)
+
 
 class Refusal:
     """Sends the answers of one stack."""
@@ -30,12 +33,26 @@ class Refusal:
         pkt = self._packet(view)
         if pkt is None or pkt.frag_off != 0 or not _valid(view, pkt):
             return False
-        iface = view.iif if view.arrived else self.core.lo
+        core = self.core
+        iface = view.iif if view.arrived else core.lo
         why = "a rule rejects the packet"
-        if not icmpv4.may_send_error(self.core, pkt, iface):
+        if not icmpv4.may_send_error(core, pkt, iface):
             return False
-        icmpv4.send_error(self.core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, _LINUX)
-        return True
+        if pkt.proto == C.IPPROTO_ICMP and pkt.frame[pkt.l4_off] not in _QUERIES:
+            return False
+        if not icmpv4.may_send_now(core, pkt.src, iface, C.ICMP_UNREACHABLE, code):
+            return False
+        # The same form as that of ip/icmpv4.py send_error. Before routing, the router does not know that it is the receiver.
+        end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + icmpv4.ERROR_SIZE - 28)
+        local = view.place != C.HOOK_PREROUTING and core.local_addr(pkt.dst) is not None
+        tos = (pkt.tos & 0x1C) | 0xC0
+        quote = pkt.frame[pkt.ip_off : end]
+        src = pkt.dst if local else 0
+        ttl = core.config.ip_default_ttl
+        error = icmpv4.send(core, src, pkt.src, C.ICMP_UNREACHABLE, code, 0, quote, ttl, tos, why, _LINUX)
+        if error != 0:
+            core.counters.IcmpOutErrors += 1
+        return error == 0
 
     def _packet(self, view: View) -> Any:
         """Return the packet as its receiver would see it: the TTL of a forwarded packet is decremented already."""
@@ -115,7 +132,11 @@ class Refusal:
         out.l4_len = 20
         if core.conntrack is not None and not view.blind:
             core.conntrack.attach = True
+        # Linux gives the reset no identification. It is never cut, so any will do (RFC 6864 4.1).
+        ident = dst.ident
+        dst.ident = 0
         ip_output.output(core, out)
+        dst.ident = ident
         return True
 
 

@@ -5,7 +5,6 @@ from pystack_c.filter.nft.chains cimport Packets
 from pystack_c.filter.nft.statements cimport Statement
 from pystack_c.filter.nft.view cimport View
 
-@cython.final
 cdef class Reject(Statement):
     cdef public Packets packets
     cdef public bint reset
@@ -13,7 +12,6 @@ cdef class Reject(Statement):
     @cython.locals(core=Core, why=str)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class Log(Statement):
     cdef public Packets packets
     cdef public str prefix

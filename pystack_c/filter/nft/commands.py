@@ -166,7 +166,10 @@ class Commands:
 
     def _delete_table(self, what: dict[str, Any], path: Path) -> None:
         if "name" not in what and "handle" in what:
-            what = {**what, "name": next((one.name for one in self.tables.values() if one.handle == what["handle"]), None)}
+            what = {
+                **what,
+                "name": next((one.name for one in self.tables.values() if one.handle == what["handle"]), None),
+            }
         table = self._table(what, path, "name")
         self._put(self.tables, (table.family, table.name), None)
 
@@ -349,11 +352,19 @@ class Commands:
         builder = RuleBuilder(self, table)
         items = given if isinstance(given, list) else [given]
         self._keep_elements(model)
-        insert(model, [builder.element(one, model, (*path, i)) for i, one in enumerate(items)], path, self.core.now, exclusive)
+        insert(
+            model,
+            [builder.element(one, model, (*path, i)) for i, one in enumerate(items)],
+            path,
+            self.core.now,
+            exclusive,
+        )
 
     def _add_element(self, what: dict[str, Any], path: Path, exclusive: bool = False) -> None:
         only(what, path, "table name elem", "family")
-        self._insert_elements(self._table(what, path), self._model(what, path), what["elem"], (*path, "elem"), exclusive)
+        self._insert_elements(
+            self._table(what, path), self._model(what, path), what["elem"], (*path, "elem"), exclusive
+        )
 
     def _create_element(self, what: dict[str, Any], path: Path) -> None:
         self._add_element(what, path, True)

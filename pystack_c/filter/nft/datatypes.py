@@ -114,8 +114,7 @@ SERVICES = {
 
 
 class DataType:
-    """A type: its name in nft, its size in bits, and the symbols for its numbers. `kind` is "number", "address", "ether", "name" or "time".
-    """
+    """A type: its name in nft, its size in bits, and the symbols for its numbers. `kind` is "number", "address", "ether", "name" or "time"."""
 
     def __init__(
         self, name: str, bits: int, symbols: dict[str, int] | None = None, flags: bool = False, kind: str = "number"

@@ -179,7 +179,8 @@ class Elements(Expressions):
         if not isinstance(parts, list) or len(parts) != len(model.types):
             raise NftError(f"the keys of this set have {len(model.types)} parts", path)
         ends = [
-            kind.interval(one, (*path, "concat", i)) for i, (kind, one) in enumerate(zip(model.types, parts, strict=True))
+            kind.interval(one, (*path, "concat", i))
+            for i, (kind, one) in enumerate(zip(model.types, parts, strict=True))
         ]
         return tuple(low for low, _ in ends), tuple(high for _, high in ends)
 

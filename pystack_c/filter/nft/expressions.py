@@ -204,7 +204,10 @@ class Expressions:
     def _payload(self, body: Any, path: Path) -> Typed:
         if isinstance(body, dict) and "base" in body:
             only(body, path, "base offset len")
-            offset, bits = number(body["offset"], (*path, "offset"), 0, 2040), number(body["len"], (*path, "len"), 1, 128)
+            offset, bits = (
+                number(body["offset"], (*path, "offset"), 0, 2040),
+                number(body["len"], (*path, "len"), 1, 128),
+            )
             if body["base"] not in ("nh", "th"):
                 raise NftError(f"the base {body['base']!r} is not supported, only nh and th", (*path, "base"))
             return e.RawField(body["base"] == "nh", offset, bits), [t.integer(bits)]

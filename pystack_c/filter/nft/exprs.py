@@ -157,15 +157,13 @@ class TcpOption(Expr):
 
 
 class HasTcpOption(Expr):
-    """1 if the segment has a TCP option, 0 if it has not."""
+    """1 if the packet has a TCP option. Otherwise, and for other protocols, it is 0."""
 
     def __init__(self, kind: int) -> None:
         self.kind = kind
 
     def value(self, view: View) -> Any:  # inherited
         """Return 1 or 0."""
-        if view.proto != C.IPPROTO_TCP:
-            return None
         return 1 if view.option(self.kind) >= 0 else 0
 
 
@@ -235,10 +233,10 @@ class Ct(Expr):
         if code == CT_PROTOCOL:
             return entry.original.proto
         if code == CT_EXPIRATION:
-            left = entry.timer.deadline - view.core.now  # object
+            # The time of a new connection has not begun.
             if not entry.status & C.IPS_CONFIRMED:
-                left = entry.timeout  # object
-            return max(0, left // 1_000_000)
+                return 0
+            return max(0, (entry.timer.deadline - view.core.now) // 1_000_000)
         if code == CT_PACKETS:
             return entry.original.packets + entry.reply.packets
         return entry.original.octets + entry.reply.octets

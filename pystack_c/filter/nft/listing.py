@@ -51,7 +51,7 @@ def _object(item: Any, base: dict[str, Any]) -> dict[str, Any]:
     if item.kind == "counter":
         found |= counter_json(item.live)
     elif item.kind == "quota":
-        found |= {"bytes": item.live.octets, "used": item.live.used, "inv": item.live.over}
+        found |= {"bytes": item.live.octets, "used": min(item.live.used, item.live.octets), "inv": item.live.over}
     else:
         found |= limit_json(item.live)
     return _commented(found, item.comment)

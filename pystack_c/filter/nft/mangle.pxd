@@ -13,7 +13,6 @@ from pystack_c.filter.nft.view cimport View
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.wire cimport checksum, rewrite
 
-@cython.final
 cdef class SetMark(Statement):
     cdef public Expr number
     @cython.locals(found=object)
@@ -23,25 +22,21 @@ cdef class SetMark(Statement):
 cdef class SetTrace(Statement):
     cdef public bint on
 
-@cython.final
 cdef class SetCtMark(Statement):
     cdef public Expr number
     @cython.locals(found=object, entry=Tracked)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class Notrack(Statement):
     @cython.locals(ct=Conntrack)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class SetNet(Statement):
     cdef public int code
     cdef public Expr number
     @cython.locals(found=object, addr=addr_t)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class SetTransport(Statement):
     cdef public int proto
     cdef public Py_ssize_t offset
@@ -52,7 +47,6 @@ cdef class SetTransport(Statement):
     @cython.locals(found=object, old=int64_t, new=int64_t)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class SetTcpOption(Statement):
     cdef public int kind
     cdef public Py_ssize_t offset
@@ -61,7 +55,6 @@ cdef class SetTcpOption(Statement):
     @cython.locals(at=Py_ssize_t, found=object, old=object)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class Translate(Statement):
     cdef public int action
     cdef public Expr addr

@@ -115,6 +115,9 @@ class SetTransport(Statement):
         old = view.transport(self.offset, self.size)
         if found is None or old < 0:
             return C.NFT_BREAK
+        if not view.sealed():
+            # Linux does not change a header that ends before its checksum.
+            return C.NFT_BREAK
         new = (old & ~(self.mask << self.shift)) | ((found & self.mask) << self.shift)
         patch(view, self.offset, int(new).to_bytes(self.size, "big"))
         return C.NFT_CONTINUE

@@ -77,7 +77,9 @@ class Ruleset(Commands):
             chains = [chain for table in self.tables.values() for chain in table.chains.values()]
             rules = sum(len(chain.rules) for chain in chains)
             fields = {"tables": len(self.tables), "chains": len(chains), "rules": rules}
-            self.core.emit("nft.load", self.core.name, 0, "the application changed the ruleset", "Linux nf_tables", fields)
+            self.core.emit(
+                "nft.load", self.core.name, 0, "the application changed the ruleset", "Linux nf_tables", fields
+            )
 
     def load_text(self, text: str) -> None:
         """Apply commands in the form of a JSON text."""

@@ -96,7 +96,8 @@ def quota_json(quota: Quota) -> dict[str, Any]:
     found: dict[str, Any] = {}
     found["val"], found["val_unit"] = sized(quota.octets)
     if quota.used:
-        found["used"], found["used_unit"] = sized(quota.used)
+        # Linux shows no more than the quota.
+        found["used"], found["used_unit"] = sized(min(quota.used, quota.octets))
     if quota.over:
         found["inv"] = True
     return found

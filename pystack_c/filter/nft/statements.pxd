@@ -9,7 +9,6 @@ cdef class Statement:
     cpdef int run(self, View view) except -100
     cpdef Statement clone(self)
 
-@cython.final
 cdef class Compare(Statement):
     cdef public Expr left
     cdef public int op
@@ -17,7 +16,6 @@ cdef class Compare(Statement):
     @cython.locals(found=object, holds=bint, other=Expr)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class Between(Statement):
     cdef public Expr left
     cdef public object low
@@ -26,7 +24,6 @@ cdef class Between(Statement):
     @cython.locals(found=object)
     cpdef int run(self, View view) except -100
 
-@cython.final
 cdef class Lookup(Statement):
     cdef public Expr key
     cdef public NftSet table
@@ -39,7 +36,6 @@ cdef class Verdict(Statement):
     cdef public int code
     cdef public object target
 
-@cython.final
 cdef class VerdictMap(Statement):
     cdef public Expr key
     cdef public NftSet table
@@ -51,7 +47,6 @@ cdef class Counter(Statement):
     cdef public int64_t packets
     cdef public int64_t octets
 
-@cython.final
 cdef class Limit(Statement):
     cdef public int64_t rate
     cdef public int64_t per
@@ -70,7 +65,6 @@ cdef class Quota(Statement):
     cdef public int64_t used
     cdef public bint over
 
-@cython.final
 cdef class SetUpdate(Statement):
     cdef public NftSet table
     cdef public Expr key

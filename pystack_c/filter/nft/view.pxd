@@ -47,6 +47,8 @@ cdef class View:
     cpdef int ct_bit(self) except -1
     @cython.locals(p="const unsigned char*", i=Py_ssize_t, at=Py_ssize_t, number=int64_t)
     cpdef int64_t transport(self, Py_ssize_t offset, Py_ssize_t size) noexcept
+    @cython.locals(least=Py_ssize_t)
+    cpdef bint sealed(self) noexcept
     @cython.locals(p="const unsigned char*", begin=Py_ssize_t, end=Py_ssize_t, at=Py_ssize_t, size=Py_ssize_t)
     cpdef Py_ssize_t option(self, int kind) noexcept
     @cython.locals(pkt=Packet, out=Outgoing, head=bytearray, ident=int, flags=int, csum=uint32_t)

@@ -118,7 +118,7 @@ class View:
         """Return nft's bit of the packet's state in connection tracking (Linux nft_ct)."""
         ct: Conntrack | None = self.core.conntrack
         if ct is None or self.blind:
-            return 1
+            return 64 if ct is not None and ct.untracked else 1
         return _BITS[ct.state]
 
     def transport(self, offset: int, size: int) -> int:
@@ -131,6 +131,17 @@ class View:
         for i in range(size):
             number = (number << 8) | p[at + i]
         return number
+
+    def sealed(self) -> bool:
+        """Return True if the transport header has its checksum, or the protocol has none there."""
+        least = 0
+        if self.proto == C.IPPROTO_TCP:
+            least = 18
+        elif self.proto == C.IPPROTO_UDP:
+            least = 8
+        elif self.proto == C.IPPROTO_ICMP:
+            least = 4
+        return self.end - self.th >= least
 
     def option(self, kind: int) -> int:
         """Return the offset in `data` of a TCP option, or -1 if there is none (Linux nft_exthdr)."""
