@@ -1,5 +1,6 @@
-"""Address translation on simulated hosts: masquerade, snat, dnat, redirect, in words instead of the core's numbers."""
+"""Address translation on simulated hosts (masquerade, snat, dnat, redirect, in words instead of the core's numbers), and the packet filter."""
 
+import json
 from typing import Any
 
 import pystack_c.const as C
@@ -37,6 +38,7 @@ class Translating:
     """The part of a SimHost that sets up connection tracking and address translation. See pystack_c.filter.nat."""
 
     _script: list[tuple[str, tuple[Any, ...]]]
+    stack: Any
 
     def setup(self, name: str, *args: Any) -> Any:
         """Call a method that sets the stack up."""
@@ -90,6 +92,20 @@ class Translating:
         dst = where if "/" in where or not where else f"{where}/32"
         self._rule(C.HOOK_PREROUTING, C.NAT_REDIRECT, f":{port}", False, iface, proto, "", dst, ports)
         self._script.append(("redirect", (match, port, proto, iface)))
+
+    def nft(self, commands: Any) -> None:
+        """Change the packet filter by commands in nft's JSON: a list, an object {"nftables": [...]}, or a JSON text.
+
+        Raises pystack_c.filter.nft.errors.NftError, and changes nothing, if a command is wrong or not supported.
+        """
+        text = commands if isinstance(commands, str) else json.dumps(commands)
+        self.setup("nft", text)
+        self._script.append(("nft", (text,)))
+
+    def ruleset(self) -> list[dict[str, Any]]:
+        """Return the packet filter as `nft -j list ruleset` shows it, with its counters."""
+        rules = self.stack.nftables
+        return [] if rules is None else rules.dump()
 
     def _rule(
         self,

@@ -9,7 +9,7 @@ cdef class Reject(Statement):
     cdef public Packets packets
     cdef public bint reset
     cdef public int code
-    @cython.locals(core=Core, why=str)
+    @cython.locals(core=Core, why=str, subject=object)
     cpdef int run(self, View view) except -100
 
 cdef class Log(Statement):

@@ -33,13 +33,13 @@ cdef class Chain:
     cdef public NatRule chosen
     cdef public object comment
     cdef public int64_t order
-    @cython.locals(view=View, verdict=int)
+    @cython.locals(view=View, verdict=int, packets=Packets)
     cpdef int enter(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(view=View, verdict=int)
+    @cython.locals(view=View, verdict=int, packets=Packets)
     cpdef int bind(self, Core core, int place, object iface, object packet) except -1
     @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=Rule, item=object, verdict=int, statement=Statement)
     cpdef int run(self, View view) except -100
-    @cython.locals(rule=Rule)
+    @cython.locals(rule=Rule, name=str, where=str, why=str)
     cdef int _refused(self, Core core, View view) except -1
 
 @cython.final
@@ -50,12 +50,14 @@ cdef class Packets:
     cdef public object log
     cdef public int64_t logged
     cdef public object helper
+    @cython.locals(found=View)
     cpdef View view(self)
     @cython.locals(view=View)
     cpdef int arrives(self, Core core, int place, object iface, object packet) except -1
     @cython.locals(view=View)
     cpdef int leaves(self, Core core, int place, object iface, object packet) except -1
 
+@cython.locals(text=str)
 cpdef str verdict_text(int verdict, object target)
-@cython.locals(rule=Rule, fields=dict)
+@cython.locals(fields=dict, core=Core)
 cdef _trace(View view, Chain chain, Rule rule, int verdict, str why)

@@ -235,7 +235,7 @@ class Commands:
         self._put(chain.table.chains, chain.name, None)
 
     def _destroy_chain(self, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table")))
+        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
         if table is not None and what.get("name") in table.chains:
             self._delete_chain(what, path)
 
@@ -327,7 +327,7 @@ class Commands:
         self._put(self._table(what, path).sets, self._model(what, path).name, None)
 
     def _destroy_set(self, kind: str, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table")))
+        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
         if table is not None and what.get("name") in table.sets:
             self._delete_set(kind, what, path)
 
@@ -406,7 +406,7 @@ class Commands:
         self._put(table.objects, (kind, what["name"]), None)
 
     def _destroy_object(self, kind: str, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table")))
+        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
         if table is not None and (kind, what.get("name")) in table.objects:
             self._delete_object(kind, what, path)
 

@@ -94,6 +94,8 @@ cdef class Hash(Expr):
     cdef public uint32_t seed
     cdef public int64_t offset
 
+@cython.locals(pkt=Packet, bits=uint32_t)
+cdef int _pkttype(View view) except -1
 cdef uint32_t _rol(uint32_t word, int count) noexcept
 @cython.locals(p="const unsigned char*", left=Py_ssize_t, at=Py_ssize_t, a=uint32_t, b=uint32_t, c=uint32_t, i=int, word=uint32_t)
 cpdef uint32_t jhash(bytes data, uint32_t seed) noexcept

@@ -201,7 +201,7 @@ def _pkttype(view: View) -> int:
         if not pkt.l2_group or view.iif.kind != C.LINK_ETHERNET:
             return HOST
         return BROADCAST if pkt.eth_dst == 0xFFFFFFFFFFFF else MULTICAST
-    bits = v4_bits(view.dst)  # object
+    bits = v4_bits(view.dst)
     if bits >> 28 == 14:
         return MULTICAST
     return BROADCAST if view.arrived and bits == 0xFFFFFFFF else HOST

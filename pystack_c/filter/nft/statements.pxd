@@ -72,7 +72,7 @@ cdef class SetUpdate(Statement):
     cdef public int op
     cdef public int64_t timeout
     cdef public list templates
-    @cython.locals(key=object, element=Element, item=object, fresh=bint, now=int64_t)
+    @cython.locals(key=object, element=Element, fresh=bint, now=int64_t)
     cpdef int run(self, View view) except -100
 
 @cython.locals(item=object, statement=Statement, code=int)

@@ -53,5 +53,5 @@ cdef class View:
     cpdef Py_ssize_t option(self, int kind) noexcept
     @cython.locals(pkt=Packet, out=Outgoing, head=bytearray, ident=int, flags=int, csum=uint32_t)
     cpdef bytes header(self)
-    @cython.locals(sport=int64_t, dport=int64_t)
+    @cython.locals(sport=int64_t, dport=int64_t, name=object)
     cpdef str subject(self)

@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text, v4_bits
 from pystack_c.core import Core
 from pystack_c.filter.conntrack_table import Conntrack
-from pystack_c.filter.flow import PROTOCOLS, Tracked
+from pystack_c.filter.flow import PROTOCOLS
 from pystack_c.iface import Iface
 from pystack_c.packet import Outgoing, Packet
 from pystack_c.wire import checksum
