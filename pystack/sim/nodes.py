@@ -91,6 +91,8 @@ class SimHost(VirtualHost, Translating):
         self.offload = offload
         #: the first interface is the outside of an address translation
         self.masquerades = False
+        #: the functions that decide about packets in the queues of the packet filter
+        self._deciders: dict[int, Callable[[bytes], bool | bytes]] = {}
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
         self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid

@@ -216,6 +216,8 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    out.ttl = pkt.ttl - 1
+    out.tos = pkt.tos
     src = pkt.src
     if core.hooks is not None:
         group = _ask_for_group(core, dst, pkt)
@@ -250,8 +252,6 @@ def _ask_for_group(core: Core, dst: Dst, pkt: Packet) -> Any:
     `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
     """
     out = core.out
-    out.ttl = pkt.ttl - 1
-    out.tos = pkt.tos
     out.gso_size = pkt.gso_size
     out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
     group = None

@@ -1,13 +1,19 @@
 """The packet filter in nftables' terms: loading, verdicts, bounds, events. The kernel is the oracle in tests/kernel/test_nft_oracle.py."""
 
+import io
 import json
+import socket
 from typing import Any
 
 import pytest
 
 import pystack_c.const as C
+from pystack.sim.network import MS, Network
+from pystack.trace.replay import replay
+from pystack_c.filter import hooks
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.exprs import jhash
+from pystack_c.ingress import queued
 from tests.support.natbox import IN, OUT, Box, S, echo, ends, sums_right, tcp, udp
 
 A, A2, B = "10.0.0.2", "10.0.0.3", "192.0.2.2"
@@ -16,6 +22,15 @@ SYN, ACK, RST = C.SYN, C.ACK, C.RST
 DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 SADDR = {"payload": {"protocol": "ip", "field": "saddr"}}
 MARK = {"meta": {"key": "mark"}}
+
+
+class Kept(io.BytesIO):
+    """A file that keeps its bytes after close()."""
+
+    kept = b""
+
+    def close(self) -> None:
+        self.kept = self.getvalue()
 
 
 def table(name: str = "t", family: str = "ip") -> dict[str, Any]:
@@ -425,3 +440,103 @@ def test_what_a_chain_changes_at_postrouting_leaves_with_right_checksums():
     [(side, out)] = made.send(IN, tcp(A, 1, B, 80, SYN))
     assert side == OUT and sums_right(out) and ends(out) == (A, 1, "192.0.2.77", 99)
     assert out[8] == 33 and out[1] == 46 << 2
+
+
+def queueing(hook: str, *flags: str) -> Box:
+    expr = {"queue": {"num": 3, "flags": list(flags)}}
+    return box(
+        rule("base", match(DPORT, 80), expr),
+        rule("base", COUNTER),
+        chain("later", hook, 5),
+        rule("later", COUNTER),
+        hook=hook,
+    )
+
+
+@pytest.mark.parametrize("hook", ["prerouting", "forward"])
+def test_a_queued_packet_goes_on_at_the_next_chain_after_its_verdict(hook):
+    made = queueing(hook)
+    queued.listen(made.stack, 3, 0, made.now)
+    received = made.stack.counters.IpInReceives
+    assert made.send(IN, tcp(A, 1000, B, 80, SYN)) == []
+    ident, packet, place, iface = queued.take(made.stack, 3, made.now)
+    assert ends(packet) == (A, 1000, B, 80) and (place, iface) == (hooks.NAMES.index(hook), "in0")
+    assert queued.take(made.stack, 3, made.now) is None
+    assert counters(made) == [0, 0]
+    queued.verdict(made.stack, ident, True, b"", made.now)
+    [(side, out)] = made.drain()
+    assert side == OUT and ends(out) == (A, 1000, B, 80) and sums_right(out)
+    # The rules behind the queue are not asked, but the next base chain is.
+    assert counters(made) == [0, 1]
+    assert made.stack.counters.IpInReceives == received + 1
+    with pytest.raises(FileNotFoundError):
+        queued.verdict(made.stack, ident, True, b"", made.now)
+
+
+def test_the_application_may_refuse_a_queued_packet_or_put_another_in_its_place():
+    made = queueing("forward")
+    queued.listen(made.stack, 3, 0, made.now)
+    made.send(IN, tcp(A, 1000, B, 80, SYN))
+    queued.verdict(made.stack, queued.take(made.stack, 3, made.now)[0], False, b"", made.now)
+    assert made.drain() == [] and made.stack.counters.drops["nft-queue-verdict"] == 1
+    made.send(IN, tcp(A, 1000, B, 80, SYN))
+    ident = queued.take(made.stack, 3, made.now)[0]
+    with pytest.raises(OSError, match="no IPv4 packet"):
+        queued.verdict(made.stack, ident, True, b"nonsense", made.now)
+    queued.verdict(made.stack, ident, True, tcp(A, 1000, B, 81, SYN), made.now)
+    [(_, out)] = made.drain()
+    assert ends(out) == (A, 1000, B, 81)
+
+
+def test_a_queue_is_bounded_and_without_a_listener_packets_drop_or_bypass_it():
+    made = queueing("forward")
+    assert made.send(IN, tcp(A, 1000, B, 80, SYN)) == []
+    assert made.stack.counters.drops["nft-queue-closed"] == 1
+    queued.listen(made.stack, 3, 2, made.now)
+    for _ in range(3):
+        made.send(IN, tcp(A, 1000, B, 80, SYN))
+    assert made.stack.counters.drops["nft-queue-full"] == 1
+    queued.listen(made.stack, 3, -1, made.now)
+    assert queued.take(made.stack, 3, made.now) is None
+    assert len(queueing("forward", "bypass").send(IN, tcp(A, 1000, B, 80, SYN))) == 1
+    assert "queue is not supported" in refused(made, chain("out", "output"), rule("out", {"queue": None})).message
+
+
+def test_a_function_decides_in_virtual_time_and_the_recording_replays():
+    out = Kept()
+    seen: list[bytes] = []
+    got: list[bytes] = []
+
+    def server() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("", 9))
+            got.extend(sock.recv(100) for _ in range(2))
+
+    def client() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for text in (b"1", b"2", b"3"):
+                sock.sendto(text, ("192.0.2.2", 9))
+
+    with Network(5) as net:
+        net.record(out)
+        a, router, b = net.host("a"), net.router("r"), net.host("b")
+        net.link(a, router, addrs=("10.0.0.2/24", "10.0.0.1/24"), delay=MS)
+        net.link(router, b, addrs=("192.0.2.1/24", "192.0.2.2/24"), delay=MS)
+        a.route("0.0.0.0/0", "10.0.0.1")
+        b.route("0.0.0.0/0", "192.0.2.1")
+        router.nft([table(), chain("base", "forward"), rule("base", {"queue": {"num": 1}})])
+        router.nft_queue(1, lambda packet: bool(seen.append(packet)) or packet[-1:] != b"2")
+        net.run({b: server, a: client})
+        assert [item["table"]["name"] for item in router.ruleset() if "table" in item] == ["t"]
+    assert got == [b"1", b"3"]
+    assert [packet[-1:] for packet in seen] == [b"1", b"2", b"3"]
+    replay(io.BytesIO(out.kept))
+
+
+def test_a_packet_for_the_router_itself_may_wait_in_a_queue():
+    made = box(rule("base", {"queue": {"num": 0}}), hook="input")
+    queued.listen(made.stack, 0, 0, made.now)
+    assert made.send(IN, echo(A, "10.0.0.1", 5)) == []
+    queued.verdict(made.stack, queued.take(made.stack, 0, made.now)[0], True, b"", made.now)
+    [(side, answer)] = made.drain()
+    assert side == IN and ends(answer) == ("10.0.0.1", 5, A, 0)

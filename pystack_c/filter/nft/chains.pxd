@@ -17,6 +17,7 @@ cdef class Rule:
     cdef public tuple path
     cdef public bint wants_ct
     cdef public list nat_kinds
+    cdef public bint queues
 
 @cython.final
 cdef class Chain:
@@ -50,6 +51,7 @@ cdef class Packets:
     cdef public object log
     cdef public int64_t logged
     cdef public object helper
+    cdef public object queues
     @cython.locals(found=View)
     cpdef View view(self)
     @cython.locals(view=View)

@@ -41,6 +41,7 @@ class Rule:
         self.path: tuple[Any, ...] = ()
         self.wants_ct = False
         self.nat_kinds: list[int] = []
+        self.queues = False
 
 
 class Chain:
@@ -71,6 +72,7 @@ class Chain:
         packets.depth += 1
         try:
             view.load(place, iface, packet)
+            view.base = self
             view.blind = self.priority <= -200 and (place == C.HOOK_PREROUTING or place == C.HOOK_OUTPUT)
             verdict = self.run(view)
             if verdict == C.NF_DROP:
@@ -181,6 +183,8 @@ class Packets:
         self.logged = 0
         #: sends the answers of `reject` (pystack_c.ip.refusal)
         self.helper: Any = None
+        #: queueing.Queues
+        self.queues: Any = None
 
     def view(self) -> View:
         """Return the View for the packet in the hooks."""

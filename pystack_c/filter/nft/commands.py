@@ -18,18 +18,24 @@ _REFUSED = ("ct helper", "ct timeout", "ct expectation", "flowtable", "secmark",
 TABLES_MAX, CHAINS_MAX, RULES_MAX, SETS_MAX = 64, 1024, 16384, 1024
 
 
+class Space(dict[Any, Any]):
+    """A dictionary that is a thing of its own, whatever is in it."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
 class Commands:
     """The part of a Ruleset that applies commands. Each change leaves a step in `undo` that takes it back."""
 
-    tables: dict[tuple[str, str], Any]
+    tables: Space
     undo: list[Any]
     core: Any
     packets: Any
 
     def __init__(self) -> None:
         self.chain_order = 0
-        #: the things that the load at hand has changed, by id
-        self.touched: dict[int, Any] = {}
+        #: the things that the load at hand has changed
+        self.touched: dict[Any, None] = {}
 
     def new_table(self, family: str, name: str) -> Any:
         """Return a new table."""
@@ -102,12 +108,12 @@ class Commands:
 
     def _first(self, thing: Any) -> bool:
         """Return True if this load has not changed a thing before: one copy of it is enough to take the load back."""
-        if id(thing) in self.touched:
+        if thing in self.touched:
             return False
-        self.touched[id(thing)] = thing
+        self.touched[thing] = None
         return True
 
-    def _put(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
+    def _put(self, mapping: Space, key: Any, value: Any) -> None:
         """Set a value of a dictionary, or delete it (None)."""
         if self._first(mapping):
             before = dict(mapping)
@@ -255,6 +261,7 @@ class Commands:
         rule.uses = builder.uses
         rule.wants_ct = builder.wants_ct
         rule.nat_kinds = builder.nat_kinds
+        rule.queues = builder.queues
         rule.path = path
         return rule
 

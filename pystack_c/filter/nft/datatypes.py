@@ -132,7 +132,7 @@ class DataType:
 
     def constant(self, given: Any, path: tuple[Any, ...]) -> Any:
         """Return the number (or name) of a constant. Raises NftError."""
-        if isinstance(given, dict) and set(given) == {"|"} or isinstance(given, list):
+        if isinstance(given, dict) and list(given) == ["|"] or isinstance(given, list):
             parts = given["|"] if isinstance(given, dict) else given
             total = 0
             for i, part in enumerate(parts):
@@ -176,7 +176,7 @@ class DataType:
 
     def interval(self, given: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the first and the last number of a range, a prefix, a name that ends with *, or a constant."""
-        if isinstance(given, dict) and set(given) == {"range"}:
+        if isinstance(given, dict) and list(given) == ["range"]:
             ends = given["range"]
             if not isinstance(ends, list) or len(ends) != 2:
                 raise NftError("a range has two ends", path)
@@ -184,9 +184,9 @@ class DataType:
             if high < low:
                 raise NftError("the range ends before it begins", path)
             return low, high
-        if isinstance(given, dict) and set(given) == {"prefix"}:
+        if isinstance(given, dict) and list(given) == ["prefix"]:
             prefix = given["prefix"]
-            if not isinstance(prefix, dict) or set(prefix) != {"addr", "len"} or not isinstance(prefix["len"], int):
+            if not isinstance(prefix, dict) or sorted(prefix) != ["addr", "len"] or not isinstance(prefix["len"], int):
                 raise NftError("a prefix has an addr and a len", path)
             length = prefix["len"]
             if not 0 <= length <= self.bits:

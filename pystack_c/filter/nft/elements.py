@@ -93,6 +93,7 @@ class Elements(Expressions):
         self.uses: list[Any] = []
         self.wants_nat = False
         self.nat_kinds: list[int] = []
+        self.queues = False
         self.base_place: int | None = None
 
     def verdict(self, given: Any, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What is wrong with a ruleset, and where."""
+"""The error of a ruleset that is refused, with the place of the mistake."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""From nft's JSON to expressions (libnftables-json(5), "EXPRESSIONS"). What is not known raises NftError."""
+"""From nft's JSON to expressions (libnftables-json(5), "EXPRESSIONS"). An expression that is not supported raises NftError."""
 
 from typing import Any
 
@@ -304,5 +304,5 @@ def tcp_option(body: Any, path: Path) -> tuple[int, tuple[int, int] | None]:
 def is_constant(given: Any) -> bool:
     """Return True if the JSON is a constant: it reads nothing from a packet."""
     if isinstance(given, dict):
-        return set(given) == {"|"} and isinstance(given["|"], list) and all(is_constant(one) for one in given["|"])
+        return list(given) == ["|"] and isinstance(given["|"], list) and all(is_constant(one) for one in given["|"])
     return not isinstance(given, list) or all(is_constant(one) for one in given)

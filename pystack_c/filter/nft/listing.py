@@ -9,7 +9,7 @@ from pystack_c.filter.nft.stateful import STATEFUL, counter_json, limit_json, sh
 _POLICIES = ("drop", "accept")
 
 
-def listing(tables: Iterable[Any], now: int) -> list[dict[str, Any]]:
+def listing(tables: Iterable[Any], at: int) -> list[dict[str, Any]]:
     """Return the objects of all tables, in nft's order."""
     found: list[dict[str, Any]] = []
     for table in tables:
@@ -21,7 +21,7 @@ def listing(tables: Iterable[Any], now: int) -> list[dict[str, Any]]:
         found += [{"chain": _chain(chain, base)} for chain in table.chains.values()]
         for kind in ("counter", "quota", "limit"):
             found += [{kind: _object(item, base)} for item in table.objects.values() if item.kind == kind]
-        found += [{"map" if model.is_map else "set": _set(model, base, now)} for model in table.sets.values()]
+        found += [{"map" if model.is_map else "set": _set(model, base, at)} for model in table.sets.values()]
         for chain in table.chains.values():
             for rule in chain.rules:
                 shown_rule = {**base, "chain": chain.name, "handle": rule.handle}
@@ -57,7 +57,7 @@ def _object(item: Any, base: dict[str, Any]) -> dict[str, Any]:
     return _commented(found, item.comment)
 
 
-def _set(model: Any, base: dict[str, Any], now: int) -> dict[str, Any]:
+def _set(model: Any, base: dict[str, Any], at: int) -> dict[str, Any]:
     found: dict[str, Any] = {"family": base["family"], "name": model.name, "table": base["table"]}
     found["type"] = model.declared["type"]
     found["handle"] = model.handle
@@ -74,7 +74,7 @@ def _set(model: Any, base: dict[str, Any], now: int) -> dict[str, Any]:
         found["gc-interval"] = model.declared["gc-interval"]
     if model.auto_merge:
         found["auto-merge"] = True
-    elements = model.show_elements(now)
+    elements = model.show_elements(at)
     if elements:
         found["elem"] = elements
     return found

@@ -12,6 +12,7 @@ from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.elements import Elements, SetModel
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import IP_FIELDS, TRANSPORT, Path, is_constant, number, only, tcp_option
+from pystack_c.filter.nft.queueing import Queue
 from pystack_c.filter.nft.stateful import STATEFUL, stateful
 
 _OPS = {"==": s.EQ, "!=": s.NE, "<": s.LT, ">": s.GT, "<=": s.LE, ">=": s.GE, "in": s.ANY, "!": s.NONE}
@@ -24,7 +25,7 @@ _VERDICTS = {
     "goto": C.NFT_GOTO,
 }
 _NAT = {"snat": C.NAT_SNAT, "dnat": C.NAT_DNAT, "masquerade": C.NAT_MASQUERADE, "redirect": C.NAT_REDIRECT}
-_SETTABLE = {"saddr", "daddr", "ttl", "dscp", "ecn"}
+_SETTABLE = ("saddr", "daddr", "ttl", "dscp", "ecn")
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 
 
@@ -191,6 +192,22 @@ class RuleBuilder(Elements):
             raise NftError(f"{level!r} is no level", (*path, "level"))
         return Log(self.packets, prefix, level, number(body.get("group", 0), (*path, "group"), 0, 65535))
 
+    def _queue(self, body: Any, path: Path) -> Any:
+        body = body or {}
+        only(body, path, "", "num flags")
+        given, at = body.get("num", 0), (*path, "num")
+        flags = body.get("flags", [])
+        flags = [flags] if isinstance(flags, str) else flags
+        for flag in flags:
+            if flag not in ("bypass", "fanout"):
+                raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
+        if isinstance(given, int):
+            low = high = number(given, at, 0, 65535)
+        else:
+            low, high = t.integer(16).interval(given, at)
+        self.queues = True
+        return Queue(self.packets, low, high, "bypass" in flags)
+
     def _notrack(self, body: Any, path: Path) -> Any:
         if body is not None:
             raise NftError("notrack has no parameters", path)
@@ -279,7 +296,7 @@ class RuleBuilder(Elements):
         return self.typed(given, path, kind)
 
 
-_KNOWN = ("match", "vmap", "mangle", "reject", "log", "notrack", "set", "map_update")
+_KNOWN = ("match", "vmap", "mangle", "reject", "log", "notrack", "queue", "set", "map_update")
 
 
 def set_model(found: Any) -> SetModel:

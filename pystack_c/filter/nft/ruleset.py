@@ -9,10 +9,11 @@ from pystack_c.core import Core
 from pystack_c.filter import conntrack, nat
 from pystack_c.filter.hooks import NAMES, attach, detach
 from pystack_c.filter.nft.chains import Chain, Packets, Rule
-from pystack_c.filter.nft.commands import Commands
+from pystack_c.filter.nft.commands import Commands, Space
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, only
 from pystack_c.filter.nft.listing import listing
+from pystack_c.filter.nft.queueing import Queues
 from pystack_c.filter.nft.validation import check
 
 #: the first hooks of all, which begin with a new packet
@@ -28,9 +29,9 @@ class Table:
         self.handle = handle
         self.comment: Any = None
         self.dormant = False
-        self.chains: dict[str, Chain] = {}
-        self.sets: dict[str, Any] = {}
-        self.objects: dict[tuple[str, str], Any] = {}
+        self.chains = Space()
+        self.sets = Space()
+        self.objects = Space()
         self.next_handle = 1
 
 
@@ -42,7 +43,8 @@ class Ruleset(Commands):
         self.core = core
         self.packets = Packets(core)
         self.packets.helper = helper
-        self.tables: dict[tuple[str, str], Any] = {}
+        self.packets.queues = Queues()
+        self.tables = Space()
         self.next_table = 1
         #: what takes back the commands of a load, the newest last
         self.undo: list[Callable[[], None]] = []

@@ -20,18 +20,18 @@ _NAMES = {C.NAT_SNAT: "snat", C.NAT_MASQUERADE: "masquerade", C.NAT_DNAT: "dnat"
 def check(ruleset: Any, path: Path) -> None:
     """Raise NftError if the ruleset cannot work."""
     for table in ruleset.tables.values():
-        live = {id(one) for one in (*table.chains.values(), *table.sets.values(), *table.objects.values())}
-        depths: dict[int, int] = {}
+        live: dict[Any, None] = dict.fromkeys((*table.chains.values(), *table.sets.values(), *table.objects.values()))
+        depths: dict[Chain, int] = {}
         for chain in table.chains.values():
             for rule in chain.rules:
                 for used in rule.uses:
-                    if id(used) not in live:
+                    if used not in live:
                         raise NftError(f"{used.name} is still in use by a rule", path)
-            _depth(chain, depths, set(), path)
+            _depth(chain, depths, (), path)
         for model in table.sets.values():
             if model.verdicts:
                 for element in model.live.elements.values():
-                    if element.data.target is not None and id(element.data.target) not in live:
+                    if element.data.target is not None and element.data.target not in live:
                         raise NftError(f"{element.data.target.name} is still in use by the map {model.name}", path)
         for chain in table.chains.values():
             if chain.kind:
@@ -51,21 +51,21 @@ def targets(rule: Any) -> list[Chain]:
     return found
 
 
-def _depth(chain: Chain, depths: dict[int, int], above: set[int], path: Path) -> int:
+def _depth(chain: Chain, depths: dict[Chain, int], above: tuple[Chain, ...], path: Path) -> int:
     """Return how deep the jumps from a chain go. Raises NftError for circles and for more than DEPTH levels."""
-    if id(chain) in above:
+    if chain in above:
         raise NftError(f"the jumps to chain {chain.name} form a circle", path)
-    if id(chain) not in depths:
+    if chain not in depths:
         if len(above) > DEPTH:
             raise NftError(f"the jumps are more than {DEPTH} levels deep", path)
         deepest = 0
         for rule in chain.rules:
             for target in targets(rule):
-                deepest = max(deepest, 1 + _depth(target, depths, above | {id(chain)}, path))
-        depths[id(chain)] = deepest
-    if depths[id(chain)] >= DEPTH and chain.kind:
+                deepest = max(deepest, 1 + _depth(target, depths, (*above, chain), path))
+        depths[chain] = deepest
+    if depths[chain] >= DEPTH and chain.kind:
         raise NftError(f"the jumps from chain {chain.name} are {DEPTH} levels deep or more", path)
-    return depths[id(chain)]
+    return depths[chain]
 
 
 def _check_nat(base: Chain, path: Path) -> None:
@@ -77,4 +77,6 @@ def _check_nat(base: Chain, path: Path) -> None:
                 if base.kind != "nat" or base.place not in _NAT_PLACES[kind]:
                     why = f"{_NAMES[kind]} is impossible in chain {base.name}, for its type or its hook"
                     raise NftError(why, rule.path)
+            if rule.queues and (base.kind == "nat" or base.place in (C.HOOK_OUTPUT, C.HOOK_POSTROUTING)):
+                raise NftError(f"queue is not supported in chain {base.name}, for its type or its hook", rule.path)
             seen += [target for target in targets(rule) if target not in seen]

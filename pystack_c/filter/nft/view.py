@@ -54,6 +54,8 @@ class View:
         self.chain: Any = None
         self.nat: Any = None
         self.first_iif: Any = None
+        #: the base chain that judges the packet
+        self.base: Any = None
 
     def begin(self, own: bool, iface: Iface) -> None:
         """Start with a new packet, which arrived on `iface`, or which this host sends."""
