@@ -5,12 +5,11 @@ from pystack_c.filter.nft.chains cimport Packets
 from pystack_c.filter.nft.statements cimport Statement
 from pystack_c.filter.nft.view cimport View
 
+@cython.final
 cdef class Reject(Statement):
     cdef public Packets packets
     cdef public bint reset
     cdef public int code
-    @cython.locals(core=Core, why=str, subject=object)
-    cpdef int run(self, View view) except -100
 
 cdef class Log(Statement):
     cdef public Packets packets

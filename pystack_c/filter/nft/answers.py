@@ -1,12 +1,10 @@
 """Statements of nftables that answer a packet or report it: `reject` and `log` (Linux nft_reject, nft_log)."""
 
-from typing import Any
-
 import pystack_c.const as C
 from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft.chains import Packets
 from pystack_c.filter.nft.statements import Statement
-from pystack_c.filter.nft.view import View
+from pystack_c.filter.nft.view import REJECTED, UNANSWERED, View
 
 _LINUX = "Linux nf_tables"
 
@@ -23,13 +21,10 @@ class Reject(Statement):
         """Drop the packet."""
         if self.reset and view.proto != C.IPPROTO_TCP:
             return C.NFT_BREAK
-        core = view.core
-        subject: Any = "" if core.probe is None else view.subject()
         helper = self.packets.helper  # object
         sent = helper.reset(view) if self.reset else helper.unreachable(view, self.code)  # object
-        why = "a rule rejects the packet" if sent else "a rule rejects the packet, but it is not one to answer"
-        core.drop("nft-reject", subject, why, _LINUX)
-        return C.NF_COUNTED
+        view.rejected = REJECTED if sent else UNANSWERED
+        return C.NF_DROP
 
 
 class Log(Statement):

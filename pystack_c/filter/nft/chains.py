@@ -6,7 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.filter.nft.statements import Statement
-from pystack_c.filter.nft.view import View
+from pystack_c.filter.nft.view import UNANSWERED, View
 
 #: how many jumps a packet may be deep in, as on Linux (NFT_JUMP_STACK_SIZE)
 DEPTH = 16
@@ -19,7 +19,7 @@ _VERDICTS = {
     C.NF_DROP: "drop",
     C.NF_ACCEPT: "accept",
     C.NF_STOLEN: "queue",
-    C.NF_COUNTED: "reject",
+    C.NF_COUNTED: "drop",
     C.NFT_CONTINUE: "continue",
     C.NFT_JUMP: "jump",
     C.NFT_GOTO: "goto",
@@ -156,14 +156,16 @@ class Chain:
     def _refused(self, core: Core, view: View) -> int:
         """Count a drop, with the rule that is the reason."""
         rule: Rule | None = view.rule
-        name = "nft-policy" if rule is None else "nft-drop"
+        name = "nft-policy" if rule is None else "nft-reject" if view.rejected else "nft-drop"
         if core.probe is None:
             core.counters.drop(name)
             return C.NF_COUNTED
         where = f"chain {view.chain.name} of table {self.table.family} {self.table.name}"
         why = f"the policy of {where} is drop, and no rule accepted the packet"
         if rule is not None:
-            why = f"the rule with handle {rule.handle} in {where} says drop"
+            why = f"the rule with handle {rule.handle} in {where} says {'reject' if view.rejected else 'drop'}"
+            if view.rejected == UNANSWERED:
+                why += ", but no answer may be sent about this packet"
         core.drop(name, view.subject(), why, _LINUX)
         return C.NF_COUNTED
 
@@ -219,7 +221,7 @@ def _trace(view: View, chain: Chain, rule: Any, verdict: int, why: str) -> None:
         "table": f"{chain.table.family} {chain.table.name}",
         "chain": chain.name,
         "handle": 0 if rule is None else rule.handle,
-        "verdict": verdict_text(verdict, view.target),
+        "verdict": "reject" if view.rejected and verdict == C.NF_DROP else verdict_text(verdict, view.target),
         "mark": view.mark,
     }
     core.emit("nft.trace", view.subject(), 0, why, _LINUX, fields)

@@ -38,6 +38,7 @@ cdef class View:
     cdef public object nat
     cdef public Iface first_iif
     cdef public object base
+    cdef public int rejected
     cpdef begin(self, bint own, Iface iface)
     @cython.locals(pkt=Packet, out=Outgoing)
     cpdef load(self, int place, Iface iface, object packet)

@@ -13,6 +13,8 @@ from pystack_c.wire import checksum
 
 #: how many bytes behind the network header of a packet that leaves are read
 WINDOW = 256
+#: View.rejected
+REJECTED, UNANSWERED = 1, 2
 # nft's bits for the states of connection tracking
 _BITS = {C.CT_INVALID: 1, C.CT_ESTABLISHED: 2, C.CT_RELATED: 4, C.CT_NEW: 8, C.CT_UNTRACKED: 64}
 
@@ -56,6 +58,8 @@ class View:
         self.first_iif: Any = None
         #: the base chain that judges the packet
         self.base: Any = None
+        #: a rule rejects the packet: REJECTED, or UNANSWERED if it is not a packet to answer
+        self.rejected = 0
 
     def begin(self, own: bool, iface: Iface) -> None:
         """Start with a new packet, which arrived on `iface`, or which this host sends."""
@@ -67,6 +71,7 @@ class View:
     def load(self, place: int, iface: Iface, packet: Any) -> None:
         """Read the packet at a place. `iface` is the interface of the hook."""
         self.place = place
+        self.rejected = 0
         if place == C.HOOK_OUTPUT or place == C.HOOK_POSTROUTING:
             out: Outgoing = packet
             self.arrived = False
