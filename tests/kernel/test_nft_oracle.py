@@ -4,10 +4,14 @@ Each ruleset is loaded into a namespace by the real nft, and what `nft -j list r
 through both. Every packet that leaves must be the same, and at the end every counter, quota and element of the two rulesets.
 """
 
+import re
 import struct
+import subprocess
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, reject, settings
+from hypothesis import strategies as st
 
 import pystack_c.const as C
 from tests.kernel.test_nat_oracle import Traffic, why_not
@@ -527,3 +531,145 @@ def numbers(given: Any) -> list[Any]:
     if "packets" in given and "bytes" in given:
         return [(given["packets"], given["bytes"])]
     return [found for item in given.values() for found in numbers(item)]
+
+
+# Random rulesets.
+
+MATCHES = (
+    "tcp dport {port}",
+    "tcp sport != {port}",
+    "udp dport {port}-{high}",
+    "th dport {{ {port}, {high}-65535 }}",
+    "tcp flags & (syn | ack) == syn",
+    "tcp flags {{ syn, fin | ack, rst }}",
+    "tcp flags ! rst",
+    "ip saddr {addr}",
+    "ip daddr != {addr}",
+    "ip saddr {net}",
+    "ip daddr {{ {addr}, {net} }}",
+    "ip saddr . th dport {{ {addr} . {port}, {net} . {port}-{high} }}",
+    "ip ttl < {small}",
+    "ip ttl {{ 1-{small}, 63 }}",
+    "ip dscp {{ cs0, ef }}",
+    "ip length > {port}",
+    "ip protocol {{ tcp, udp }}",
+    "icmp type echo-request",
+    "icmp type != {{ echo-reply, destination-unreachable }}",
+    "meta l4proto != udp",
+    "meta length 0-{small}0",
+    "iifname in0",
+    "oifname != out0",
+    "meta mark {small}",
+    "meta mark & 0x1 == 0",
+    "ct state new",
+    "ct state established,related",
+    "ct state != invalid",
+    "ct direction reply",
+    "ct mark {small}",
+    "ct original ip saddr {addr}",
+    "tcp option maxseg size > 1000",
+    "numgen inc mod {small} 0",
+    "jhash ip saddr . ip daddr mod {small} seed {port} 0",
+    "@set ip saddr",
+)
+ACTIONS = (
+    "",
+    "accept",
+    "drop",
+    "return",
+    "jump {chain}",
+    "goto {chain}",
+    "reject",
+    "reject with icmp host-prohibited",
+    "meta mark set {small}",
+    "ct mark set {small}",
+    "meta mark set meta mark xor 0x3",
+    "ip dscp set {dscp}",
+    "meta mark set ip ttl map {{ 63 : {small}, 64 : 2 }}",
+    "limit rate 1/hour burst {small} packets",
+    "quota until {port} bytes",
+    "th dport vmap {{ {port} : drop, 1{small} : jump {chain} }}",
+    "update @seen {{ ip saddr counter }}",
+)
+
+
+@st.composite
+def rulesets(draw: Any) -> str:
+    """A table with two base chains and two others, with random rules."""
+    pick = lambda *choices: draw(st.sampled_from(choices))  # noqa: E731
+
+    def filled(template: str, chain: str) -> str:
+        return template.format(
+            port=pick(1024, 5353, 8000, 8080),
+            high=pick(8080, 30000, 40000),
+            addr=pick("10.0.0.2", "10.0.0.3", "192.0.2.2", "192.0.2.1"),
+            net=pick("10.0.0.0/30", "192.0.2.0/31", "10.0.0.4-10.0.0.9"),
+            small=pick(2, 3, 5, 9),
+            dscp=pick("cs1", "af11", "ef"),
+            chain=chain,
+        )
+
+    def rules_of(target: str) -> str:
+        lines = []
+        for _ in range(draw(st.integers(1, 5))):
+            matches = draw(st.lists(st.sampled_from(MATCHES), max_size=2, unique=True))
+            actions = ACTIONS if target else tuple(one for one in ACTIONS if "chain" not in one)
+            words = [filled(one, target).replace("@set ip saddr", "ip saddr @hosts") for one in matches]
+            lines.append(" ".join([*words, "counter", filled(pick(*actions), target)]))
+        return "\n".join(lines)
+
+    hook, second = pick("prerouting", "forward"), pick("forward", "postrouting")
+    late = rules_of("")
+    if second == "postrouting":
+        late = re.sub(r"reject.*", "drop", late)
+    return f"""table ip t {{
+set hosts {{
+type ipv4_addr
+elements = {{ 10.0.0.2, 192.0.2.3 }}
+}}
+set seen {{
+type ipv4_addr
+size 100
+flags dynamic
+}}
+chain two {{
+{rules_of("")}
+}}
+chain one {{
+{rules_of("two")}
+}}
+chain first {{
+type filter hook {hook} priority {pick(-150, 0)}; policy {pick("accept", "accept", "drop")};
+{rules_of("one")}
+}}
+chain second {{
+type filter hook {second} priority {pick(-1, 1, 300)}; policy accept;
+{late}
+}}
+}}
+"""
+
+
+#: an example takes seconds, so a failure is not made smaller
+PHASES = (Phase.explicit, Phase.generate)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=PHASES,
+    suppress_health_check=list(HealthCheck),
+)
+@given(text=rulesets(), seed=st.integers(1, 1000))
+def test_random_rulesets_are_as_in_the_kernel(text, seed):
+    try:
+        with filters(text) as world:
+            traffic = FilterTraffic(seed, world)
+            for _ in range(120):
+                traffic.step()
+            world.compare_rulesets()
+    except subprocess.CalledProcessError:
+        # nft refuses rules such as "icmp type echo-request tcp dport 80".
+        reject()
