@@ -33,6 +33,8 @@ class SimHost(HostPath, Translating):
         self.offload = offload
         #: the first interface is the outside of an address translation
         self.masquerades = False
+        #: the functions that decide about packets in the queues of the packet filter
+        self._deciders: dict[int, Callable[[bytes], bool | bytes]] = {}
         self.ports: list[SimPort] = []
         #: how often it was switched on again, and the functions that are called then: they start its programs
         self.boots = 0

@@ -58,6 +58,8 @@ SAYS = {
     "reset": "Refused: b answered the SYN with a RST (frame 2)|ECONNREFUSED|a RST with a valid sequence number arrived from b (frame 6)|ECONNRESET",
     "time-wait": "a closed first|60 s more|b retransmits its FIN|old segments of this connection",
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
+    "firewall-reject-or-drop": "handle 3 in chain forward of table ip filter says reject|after one round trip|handle 4 in chain forward"
+    "|Nobody tells the client|doubles the timeout each time|verdict drop",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
 }
 

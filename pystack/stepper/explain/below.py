@@ -162,9 +162,32 @@ def _shares(look: Look) -> str:
     return f"They carry {listed} bytes, and each has an IP header of its own. Offsets count in units of 8 bytes."
 
 
+def _filtered(look: Look, name: str) -> Explanation:
+    """Explain a drop by the packet filter."""
+    text = f"The packet filter of {look.host} refused it (counter {name}): {look.entry.reason}."
+    if name == "nft-reject":
+        fate = (
+            "The filter answers in the name of the receiver, so the client knows it after one round trip: a RST in SYN-SENT means "
+            "connection refused (RFC 9293 3.10.7.3), and an ICMP error means as much (RFC 1122 4.2.3.9)."
+        )
+    else:
+        fate = (
+            "Nobody tells the client. It takes the packet for lost, retransmits it, and doubles the timeout each time (RFC 6298 5.5), "
+            "until it gives up."
+        )
+    traced = look.last("nft.trace", host=look.host)
+    if traced is None or traced.time != look.entry.time:
+        return Explanation("firewall", text, fate)
+    fields = traced.fields
+    step = f"The trace ends at the rule with handle {fields['handle']} of chain {fields['chain']}, with the verdict {fields['verdict']}."
+    return Explanation("firewall", text, fate, step)
+
+
 def dropped(look: Look) -> Explanation:
     """Explain a drop."""
     name = look.entry.fields["name"]
+    if name in ("nft-drop", "nft-policy", "nft-reject"):
+        return _filtered(look, name)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
