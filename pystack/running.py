@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
 from pystack import dns as _dns
+from pystack.dhcp import Client, ClientSettings
+from pystack.dhcp.agent import LiveAgent
+from pystack.dhcp.message import CLIENT_PORT
 from pystack.kernel import netns as ns
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
@@ -97,6 +100,8 @@ class Running:
         self.iface = iface
         self.netns = netns
         self.control: Any = None
+        #: the agent that asks a DHCP server (pystack.dhcp.agent), or None
+        self.dhcp: LiveAgent | None = None
         self.link: Any = _link_of(device)
         if self.link is not None:
             self.link.host = host
@@ -116,6 +121,17 @@ class Running:
         self.host.start()
         if default:
             _current.push(self.host)
+
+    def _ask(self, settings: ClientSettings, timeout: float) -> None:
+        """Get an address from a DHCP server. TimeoutError: none answered, so the stack is closed."""
+        host = self.host
+        self.dhcp = LiveAgent(host, self.iface, Client(self.iface.mac, self.stack.seed, settings), CLIENT_PORT)
+        self.dhcp.start()
+        try:
+            self.dhcp.wait(timeout)
+        except BaseException:
+            self.close(flush=0)
+            raise
 
     @property
     def name(self) -> str:
@@ -174,6 +190,8 @@ class Running:
         if self._parents:
             self._forget()
             return
+        if self.dhcp is not None and not leaving:
+            self.dhcp.stop()
         if self.host.gate is not None:
             self.host.gate.end()
         try:
@@ -238,6 +256,8 @@ def up(
     address: str = "10.0.0.2/24",
     gateway: str | None = "10.0.0.1",
     *,
+    dhcp: "bool | ClientSettings" = False,
+    dhcp_timeout: float = 30.0,
     netns: "ns.Namespace | str | None" = None,
     host_address: str | None = "auto",
     mode: str = "tap",
@@ -264,6 +284,8 @@ def up(
 
     tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
     address, gateway  the stack's own address with its prefix length; the default gateway, or None for no default route
+    dhcp          ask a DHCP server for the address, the routes and the DNS servers, instead of `address` and `gateway`: True, or
+                  dhcp.ClientSettings. TimeoutError: no server answers in `dhcp_timeout` seconds (and no link-local address is taken)
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
     host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
@@ -278,7 +300,7 @@ def up(
     gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
-    own = ipaddress.IPv4Interface(address)
+    own = None if dhcp else ipaddress.IPv4Interface(address)
     with contextlib.ExitStack() as undo:
         space = _namespace(netns, undo)
         if device is None and tap is not None:
@@ -288,10 +310,14 @@ def up(
         stack = _stack(seed, config, name, probe)
         card = _card(stack, device, link, wrap, gate, undo)
         host = _host(stack, recorder, (hosts, dns, search), gate, busy_poll, undo)
+        if dhcp and card is None:
+            raise ValueError("DHCP needs a device")
         iface = None if card is None else _attach(host, card, own, gateway)
         running = Running(host, card, iface, space, space is not netns)
         running._start(control, default)
         undo.pop_all()
+    if dhcp:
+        running._ask(dhcp if isinstance(dhcp, ClientSettings) else ClientSettings(host_name=name), dhcp_timeout)
     return running
 
 
@@ -348,9 +374,11 @@ def _host(
     return host
 
 
-def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gateway: str | None) -> Any:
-    """Make `card` an interface with the stack's address and its default route. Returns the Iface."""
+def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface | None, gateway: str | None) -> Any:
+    """Make `card` an interface with the stack's address (None: a DHCP server will give it) and its default route. Returns the Iface."""
     iface = host.attach(card)
+    if own is None:
+        return iface
     host.setup("add_addr", iface, v4(int(own.ip)), own.network.prefixlen)
     if gateway is not None:
         host.setup("add_route", 0, 0, v4(int(ipaddress.IPv4Address(gateway))), iface)
@@ -396,12 +424,12 @@ def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> No
 
 
 def _host_address(
-    asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface, tap: str, space: ns.Namespace | None
+    asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface | None, tap: str, space: ns.Namespace | None
 ) -> str | None:
     """Return the address to give to the kernel's side, or None to leave the device as it is."""
     if asked != "auto":
         return asked
-    if gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
+    if own is None or gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
         return None
     return f"{gateway}/{own.network.prefixlen}"
 

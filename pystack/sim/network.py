@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import pystack_c.const as C
+from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
+from pystack.sim.dhcp import SimAgent
+from pystack.sim.dhcp import settings_of as client_settings
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
@@ -169,12 +172,13 @@ class Network(Scheduler):
         offload: bool = False,
         dns: Servers | None = None,
         search: Sequence[str] = (),
+        dhcp: bool | ClientSettings = False,
         **settings: Any,
     ) -> SimHost:
         """A host with a stack of its own. `settings` are single settings of the configuration by name.
 
         `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
-        (see pystack.dns.settings).
+        (see pystack.dns.settings). With `dhcp`, its first interface asks a DHCP server for its address as soon as there is a link.
         """
         if dns is None and search:
             raise ValueError("search domains are for DNS: name a server (dns=...), too")
@@ -193,6 +197,8 @@ class Network(Scheduler):
             host.recorder = self.recorder.host(name, seed, config)
         if servers is not None:
             use_dns(host, servers)
+        if dhcp:
+            host.dhcp = client_settings(dhcp, name)
         self.hosts[name] = host
         return host
 
@@ -211,6 +217,10 @@ class Network(Scheduler):
         found = self.router(name, **options)
         found.masquerades = True
         return found
+
+    def dhcp_server(self, host: SimHost, *subnets: Any, **options: Any) -> SimAgent:
+        """Let a host serve DHCP: see SimHost.dhcp_server."""
+        return host.dhcp_server(*subnets, **options)
 
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""

@@ -8,6 +8,7 @@ from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
 from pystack.sim.clock import HostClock, check_offset, parts
+from pystack.sim.dhcp import SimAgent, WithDhcp
 from pystack.sim.middlebox import IN, OUT, Middlebox, through
 from pystack.sim.scheduler import SimError
 from pystack.sim.translating import Translating
@@ -79,7 +80,7 @@ class SimPort:
         return f"<SimPort {self.node.name}:{self.name}>"
 
 
-class SimHost(VirtualHost, Translating):
+class SimHost(VirtualHost, Translating, WithDhcp):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
@@ -91,6 +92,7 @@ class SimHost(VirtualHost, Translating):
         self.offload = offload
         #: the first interface is the outside of an address translation
         self.masquerades = False
+        self.agents: list[SimAgent] = []
         self.ports: list[SimPort] = []
         self._by_iface: dict[Any, SimPort] = {}
         self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
@@ -188,6 +190,8 @@ class SimHost(VirtualHost, Translating):
         self.ports.append(port)
         if self.masquerades and number == 0:
             self.masquerade(port.name)
+        if self.dhcp is not None and number == 0:
+            self.net.after(0, self.dhcp_client, port.name, self.dhcp)
         return port
 
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:
