@@ -122,16 +122,21 @@ class Running:
         if default:
             _current.push(self.host)
 
-    def _ask(self, settings: ClientSettings, timeout: float) -> None:
-        """Get an address from a DHCP server. TimeoutError: none answered, so the stack is closed."""
-        host = self.host
-        self.dhcp = LiveAgent(host, self.iface, Client(self.iface.mac, self.stack.seed, settings), CLIENT_PORT)
-        self.dhcp.start()
+    def _ask(self, dhcp: "bool | ClientSettings") -> Self:
+        """Get an address from a DHCP server, if that is wanted. TimeoutError: none answered, so the stack is closed."""
+        if not dhcp:
+            return self
+        settings = dhcp if isinstance(dhcp, ClientSettings) else ClientSettings(host_name=self.name)
         try:
-            self.dhcp.wait(timeout)
+            if self.iface is None:
+                raise ValueError("DHCP needs a device")
+            self.dhcp = LiveAgent(self.host, self.iface, Client(self.iface.mac, self.stack.seed, settings), CLIENT_PORT)
+            self.dhcp.start()
+            self.dhcp.wait(settings.timeout)
         except BaseException:
             self.close(flush=0)
             raise
+        return self
 
     @property
     def name(self) -> str:
@@ -257,7 +262,6 @@ def up(
     gateway: str | None = "10.0.0.1",
     *,
     dhcp: "bool | ClientSettings" = False,
-    dhcp_timeout: float = 30.0,
     netns: "ns.Namespace | str | None" = None,
     host_address: str | None = "auto",
     mode: str = "tap",
@@ -284,8 +288,7 @@ def up(
 
     tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
     address, gateway  the stack's own address with its prefix length; the default gateway, or None for no default route
-    dhcp          ask a DHCP server for the address, the routes and the DNS servers, instead of `address` and `gateway`: True, or
-                  dhcp.ClientSettings. TimeoutError: no server answers in `dhcp_timeout` seconds (and no link-local address is taken)
+    dhcp          True or dhcp.ClientSettings: ask a DHCP server instead of using `address` and `gateway`; TimeoutError: none answers
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
     host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
@@ -304,21 +307,15 @@ def up(
     with contextlib.ExitStack() as undo:
         space = _namespace(netns, undo)
         if device is None and tap is not None:
-            side = _host_address(host_address, gateway, own, tap, space)
-            plain = link is not None or not offload
-            device = _tap(tap, side, gate is not None, plain, mode=mode, netns=space, mtu=mtu, mac=mac)
+            options = {"mode": mode, "netns": space, "mtu": mtu, "mac": mac}
+            device = _tap(tap, (host_address, gateway, own), gate is not None, link is not None or not offload, options)
         stack = _stack(seed, config, name, probe)
         card = _card(stack, device, link, wrap, gate, undo)
         host = _host(stack, recorder, (hosts, dns, search), gate, busy_poll, undo)
-        if dhcp and card is None:
-            raise ValueError("DHCP needs a device")
-        iface = None if card is None else _attach(host, card, own, gateway)
-        running = Running(host, card, iface, space, space is not netns)
+        running = Running(host, card, _attach(host, card, own, gateway), space, space is not netns)
         running._start(control, default)
         undo.pop_all()
-    if dhcp:
-        running._ask(dhcp if isinstance(dhcp, ClientSettings) else ClientSettings(host_name=name), dhcp_timeout)
-    return running
+    return running._ask(dhcp)
 
 
 def _link_of(device: Any) -> Any:
@@ -374,10 +371,13 @@ def _host(
     return host
 
 
-def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface | None, gateway: str | None) -> Any:
-    """Make `card` an interface with the stack's address (None: a DHCP server will give it) and its default route. Returns the Iface."""
-    iface = host.attach(card)
-    if own is None:
+def _attach(host: RealtimeHost, card: Device | None, own: ipaddress.IPv4Interface | None, gateway: str | None) -> Any:
+    """Make `card` an interface with the stack's address (None: a DHCP server will give it) and its default route.
+
+    Returns the Iface, or None if there is no card.
+    """
+    iface = None if card is None else host.attach(card)
+    if iface is None or own is None:
         return iface
     host.setup("add_addr", iface, v4(int(own.ip)), own.network.prefixlen)
     if gateway is not None:
@@ -396,8 +396,12 @@ def _look_at_interpreter() -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-def _tap(name: str, kernel_side: str | None, stepped: bool, plain: bool, **options: Any) -> TapDevice:
-    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first."""
+def _tap(name: str, side: "tuple[Any, Any, Any]", stepped: bool, plain: bool, options: dict[str, Any]) -> TapDevice:
+    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first.
+
+    `side` has the first arguments of `_host_address`.
+    """
+    kernel_side = _host_address(*side, name, options["netns"])
     card = TapDevice(name, offload=not plain, **options)
     try:
         if stepped:

@@ -25,7 +25,8 @@ die() { say "$*"; exit 2; }
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
-    dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
+    dnsmasq:dnsmasq-base busybox:busybox dhclient:isc-dhcp-client kea-dhcp4:kea-dhcp4-server
+    unbound:unbound knotd:knot dig:bind9-dnsutils drill:ldnsutils h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
 # servers that the tests of real programs start by themselves (tests/programs/real)
 test_services=(valkey-server:valkey-server sshd:openssh-server)
 test_service_files=(/usr/lib/postgresql:postgresql)

@@ -257,7 +257,9 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
     mac = parse_mac(settings.mac) if settings.mac is not None else None
     names, dns = known_names(settings.hosts, settings.host_entry), dns_settings(settings.dns, settings.search)
     if settings.dhcp and (settings.tun or settings.gateway):
-        raise click.UsageError("--dhcp is for Ethernet, without --tun, and finds the gateway by itself, without --gateway")
+        raise click.UsageError(
+            "--dhcp is for Ethernet, without --tun, and finds the gateway by itself, without --gateway"
+        )
     if not settings.address and not settings.dhcp:
         raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24, or --dhcp")
     from pystack.kernel.netns import Namespace

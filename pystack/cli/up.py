@@ -42,7 +42,9 @@ def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
     addresses = list(settings.address)
     if running.dhcp is not None:
         lease = running.dhcp.lease
-        addresses.insert(0, "an address by DHCP" if lease is None else f"{addr_text(v4(lease.addr))}/{lease.prefixlen} (DHCP)")
+        addresses.insert(
+            0, "an address by DHCP" if lease is None else f"{addr_text(v4(lease.addr))}/{lease.prefixlen} (DHCP)"
+        )
     echo(
         f"{running.name}: {', '.join(addresses)} on {running.iface.name}{where}, "
         f"MTU {running.iface.mtu}, seed {running.stack.seed}; press Ctrl-C to stop",

@@ -11,7 +11,7 @@ S = 1_000_000_000
 BROADCAST = 0xFFFFFFFF
 
 
-class Send(NamedTuple):
+class SendMessage(NamedTuple):
     """Send a message by UDP. `mac` is that of a receiver that does not know its address yet; None: by the ordinary way.
 
     If `link` is true, the source is 0.0.0.0 or an address that the host may not have, so the driver makes the packet itself.
@@ -54,7 +54,7 @@ class Note(NamedTuple):
     fields: dict[str, Any]
 
 
-Action = Send | SendArp | Configure | Deconfigure | Note
+Action = SendMessage | SendArp | Configure | Deconfigure | Note
 
 
 class Machine:

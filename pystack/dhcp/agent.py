@@ -13,7 +13,7 @@ from typing import Any
 
 from pystack import dns as _dns
 from pystack.dhcp import packets as p
-from pystack.dhcp.actions import BROADCAST, Action, Configure, Deconfigure, Machine, Note, Send, SendArp
+from pystack.dhcp.actions import BROADCAST, Action, Configure, Deconfigure, Machine, Note, SendArp, SendMessage
 from pystack.dhcp.client import Client
 from pystack.dhcp.lease import Lease
 from pystack.dhcp.message import SERVER_PORT
@@ -190,9 +190,11 @@ class Agent:
             try:
                 self._send(action)
             except OSError as error:
-                self._report(Note("dhcp.drop", f"the message cannot be sent: {error.strerror}", "", {"name": "not-sent"}))
+                self._report(
+                    Note("dhcp.drop", f"the message cannot be sent: {error.strerror}", "", {"name": "not-sent"})
+                )
 
-    def _send(self, action: Send | SendArp) -> None:
+    def _send(self, action: SendMessage | SendArp) -> None:
         host, index = self.host, self.iface.index
         if isinstance(action, SendArp):
             source = self._arp or self._ip or self._packets(0)
@@ -244,7 +246,14 @@ class Agent:
                 try:
                     host.setup("add_route", v4(network), length, v4(router), iface)
                 except (ValueError, OSError) as error:
-                    self._report(Note("dhcp.drop", f"a route of the lease cannot be used: {error}", "RFC 3442", {"name": "bad-route"}))
+                    self._report(
+                        Note(
+                            "dhcp.drop",
+                            f"a route of the lease cannot be used: {error}",
+                            "RFC 3442",
+                            {"name": "bad-route"},
+                        )
+                    )
                 else:
                     self._routes.append((network, length, router))
             self._use_dns(lease)
@@ -278,7 +287,9 @@ class Agent:
             servers = tuple((addr_text(v4(addr)), 53) for addr in lease.dns[:3])
             _dns.use(host, _dns.DnsSettings(servers, search=_search(lease)))
         except (_dns.DnsMissing, ValueError) as error:
-            self._report(Note("dhcp.drop", f"the DNS servers of the lease are not used: {error}", "", {"name": "no-dns"}))
+            self._report(
+                Note("dhcp.drop", f"the DNS servers of the lease are not used: {error}", "", {"name": "no-dns"})
+            )
         else:
             self._dns = host.names.dns
 
@@ -303,7 +314,9 @@ def server_for(iface: Any, subnets: Sequence[Subnet | str], seed: object, **opti
 
 def serve(running: Any, *subnets: Subnet | str, **options: Any) -> "LiveAgent":
     """Serve DHCP with a live stack (`pystack.up`). `stop` of the result ends it. See `server_for`."""
-    agent = LiveAgent(running.host, running.iface, server_for(running.iface, subnets, running.stack.seed, **options), SERVER_PORT)
+    agent = LiveAgent(
+        running.host, running.iface, server_for(running.iface, subnets, running.stack.seed, **options), SERVER_PORT
+    )
     agent.start()
     return agent
 

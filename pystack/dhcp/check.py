@@ -26,7 +26,7 @@ class Probing:
     silence: int = 2 * S
 
 
-class Local(NamedTuple):
+class LocalLease(NamedTuple):
     """A link-local address, in the form of a lease."""
 
     addr: int
@@ -81,7 +81,7 @@ class LinkLocal(Machine):
         self.probing = probing or Probing()
         self.addr = 0
         self.check: Check | None = None
-        self.lease: Local | None = None
+        self.lease: LocalLease | None = None
         self.conflicts = 0
         self._announced = 0
         self._defended: int | None = None
@@ -114,7 +114,7 @@ class LinkLocal(Machine):
                 self.deadline = self.check.due
                 return
             self.check = None
-            self.lease = Local(self.addr)
+            self.lease = LocalLease(self.addr)
             self.actions.append(Configure(self.lease))
         # Section 2.4: two announcements
         self.actions.append(SendArp(self.addr, self.addr))
@@ -133,10 +133,17 @@ class LinkLocal(Machine):
         # Section 2.5 (b): defend the address once in DEFEND_INTERVAL. The stack sends the announcement by itself (link/arp.py).
         if self._defended is None or now - self._defended >= DEFEND_INTERVAL:
             self._defended = now
-            self.note("dhcp.message", "another host uses the address, so the stack announces it", "RFC 3927 2.5", type="DEFEND")
+            self.note(
+                "dhcp.message",
+                "another host uses the address, so the stack announces it",
+                "RFC 3927 2.5",
+                type="DEFEND",
+            )
             return
         self._defended = None
         self.conflicts += 1
-        self.note("dhcp.message", "a second conflict within 10 s ends the use of the address", "RFC 3927 2.5", type="GIVE-UP")
+        self.note(
+            "dhcp.message", "a second conflict within 10 s ends the use of the address", "RFC 3927 2.5", type="GIVE-UP"
+        )
         self.stop()
         self.start(now)

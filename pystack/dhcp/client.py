@@ -11,10 +11,10 @@ its first message (section 4.4.1), because one host alone causes no crowd (`Clie
 from dataclasses import dataclass, field
 
 from pystack.dhcp import message as m
-from pystack.dhcp.actions import BROADCAST, Configure, Deconfigure, Machine, S, Send, SendArp
+from pystack.dhcp.actions import BROADCAST, Configure, Deconfigure, Machine, S, SendArp, SendMessage
 from pystack.dhcp.check import ANNOUNCE_INTERVAL, Check, LinkLocal, Probing
 from pystack.dhcp.lease import Lease, lease_of
-from pystack.dhcp.message import Malformed, Message
+from pystack.dhcp.message import DhcpMessage, Malformed
 
 INIT, INIT_REBOOT, SELECTING, REQUESTING, REBOOTING = "INIT", "INIT-REBOOT", "SELECTING", "REQUESTING", "REBOOTING"
 BOUND, RENEWING, REBINDING = "BOUND", "RENEWING", "REBINDING"
@@ -40,6 +40,7 @@ class ClientSettings:
     probing    how it checks an address with ARP
     desync     the longest random wait before the first message (RFC 2131 section 4.4.1 says 10 s)
     fallback   how long no server answers before it takes a link-local address; None: it takes none
+    timeout    how long `pystack.up` waits for an address, in seconds
     """
 
     host_name: str = ""
@@ -48,6 +49,7 @@ class ClientSettings:
     probing: Probing = field(default_factory=Probing)
     desync: int = 0
     fallback: int | None = 10 * S
+    timeout: float = 30.0
 
 
 class Client(Machine):
@@ -122,7 +124,9 @@ class Client(Machine):
             self.note("dhcp.drop", f"{error}", "RFC 2131 3", name="malformed")
             return
         if reply.op != m.BOOTREPLY or reply.chaddr != self.mac.to_bytes(6, "big") or reply.xid != self._xid:
-            self.note("dhcp.drop", "the message answers another client or another request", "RFC 2131 4.4.1", name="not-ours")
+            self.note(
+                "dhcp.drop", "the message answers another client or another request", "RFC 2131 4.4.1", name="not-ours"
+            )
             return
         if self._inform == reply.xid and reply.kind == m.ACK:
             self.informed, self._inform = reply.options, 0
@@ -134,7 +138,9 @@ class Client(Machine):
         elif reply.kind == m.ACK and self.state in (REQUESTING, REBOOTING, RENEWING, REBINDING):
             self._acknowledged(reply, now)
         else:
-            self.note("dhcp.drop", f"{reply.name} means nothing in the state {self.state}", "RFC 2131 4.4", name="wrong-state")
+            self.note(
+                "dhcp.drop", f"{reply.name} means nothing in the state {self.state}", "RFC 2131 4.4", name="wrong-state"
+            )
         self._settle()
 
     def arp(self, sender: int, mac: int, target: int, now: int) -> None:
@@ -156,7 +162,12 @@ class Client(Machine):
         if self._fall is not None and now >= self._fall:
             self._fall = None
             self.local = LinkLocal(self.mac, self._link_seed, self.settings.probing)
-            self.note("dhcp.message", "no server answers, so the client takes a link-local address", "RFC 3927 1.9", type="FALLBACK")
+            self.note(
+                "dhcp.message",
+                "no server answers, so the client takes a link-local address",
+                "RFC 3927 1.9",
+                type="FALLBACK",
+            )
             self.local.start(now)
         if self._check is not None:
             if self._check.step(now):
@@ -178,10 +189,10 @@ class Client(Machine):
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def _base(self, kind: int, now: int) -> Message:
+    def _base(self, kind: int, now: int) -> DhcpMessage:
         """A message with what each has (table 5)."""
         settings = self.settings
-        request = Message(xid=self._xid, chaddr=self.mac.to_bytes(6, "big"))
+        request = DhcpMessage(xid=self._xid, chaddr=self.mac.to_bytes(6, "big"))
         request.options[m.MESSAGE_TYPE] = bytes((kind,))
         if settings.client_id:
             request.options[m.CLIENT_ID] = settings.client_id
@@ -193,9 +204,11 @@ class Client(Machine):
                 request.options[m.HOST_NAME] = settings.host_name.encode()[:255]
         return request
 
-    def _send(self, request: Message, src: int, dst: int, reason: str, rfc: str) -> None:
+    def _send(self, request: DhcpMessage, src: int, dst: int, reason: str, rfc: str) -> None:
         self.note("dhcp.message", reason, rfc, type=request.name)
-        self.actions.append(Send(m.write(request), src, dst, m.CLIENT_PORT, m.SERVER_PORT, link=dst == BROADCAST))
+        self.actions.append(
+            SendMessage(m.write(request), src, dst, m.CLIENT_PORT, m.SERVER_PORT, link=dst == BROADCAST)
+        )
 
     def _new_xid(self) -> None:
         self._xid = self.rng.keyed_hash(b"xid" + self._sent.to_bytes(8, "big")) & 0xFFFFFFFF
@@ -211,7 +224,16 @@ class Client(Machine):
 
     def _enter(self, state: str, reason: str, rfc: str) -> None:
         if state != self.state or not self._running:
-            self.note("dhcp.state", reason, rfc, old=self.state, new=state)
+            offer, fields = self._offer, {}
+            if offer is not None and state in (REQUESTING, BOUND):
+                fields = {
+                    "addr": offer.addr,
+                    "server": offer.server,
+                    "time": offer.time,
+                    "t1": offer.t1,
+                    "t2": offer.t2,
+                }
+            self.note("dhcp.state", reason, rfc, old=self.state, new=state, **fields)
         self.state = state
 
     def _begin(self, now: int, wait: int) -> None:
@@ -265,10 +287,16 @@ class Client(Machine):
         request = self._base(m.REQUEST, now)
         request.options[m.REQUESTED_ADDR] = m.addr_bytes(offer.addr)
         request.options[m.SERVER_ID] = m.addr_bytes(offer.server)
-        self._send(request, 0, BROADCAST, "the client chose this offer; other servers learn that theirs was not chosen", "RFC 2131 4.4.1")
+        self._send(
+            request,
+            0,
+            BROADCAST,
+            "the client chose this offer; other servers learn that theirs was not chosen",
+            "RFC 2131 4.4.1",
+        )
         self._pause(now)
 
-    def _offered(self, reply: Message, now: int) -> None:
+    def _offered(self, reply: DhcpMessage, now: int) -> None:
         found = lease_of(reply)
         if isinstance(found, str):
             self.note("dhcp.drop", found, "RFC 2131 4.4.1", name="bad-offer")
@@ -278,22 +306,41 @@ class Client(Machine):
         self._enter(REQUESTING, "the client takes the first offer", "RFC 2131 4.4.1")
         self._request(now)
 
-    def _acknowledged(self, reply: Message, now: int) -> None:
+    def _acknowledged(self, reply: DhcpMessage, now: int) -> None:
         found = lease_of(reply)
         expected = self._offer or self.lease
         if isinstance(found, str):
             self.note("dhcp.drop", found, "RFC 2131 4.4.1", name="bad-ack")
             return
-        if self.state == REQUESTING and expected is not None and (found.addr, found.server) != (expected.addr, expected.server):
-            self.note("dhcp.drop", "the ACK is for another address or from another server than the offer", "RFC 2131 4.4.1", name="spoofed")
+        if (
+            self.state == REQUESTING
+            and expected is not None
+            and (found.addr, found.server) != (expected.addr, expected.server)
+        ):
+            self.note(
+                "dhcp.drop",
+                "the ACK is for another address or from another server than the offer",
+                "RFC 2131 4.4.1",
+                name="spoofed",
+            )
             return
         known = self.settings.request if self.state == REBOOTING else expected.addr if expected is not None else 0
         if found.addr != known:
-            self.note("dhcp.drop", "the ACK is for another address than the one that was asked for", "RFC 2131 4.3.2", name="spoofed")
+            self.note(
+                "dhcp.drop",
+                "the ACK is for another address than the one that was asked for",
+                "RFC 2131 4.3.2",
+                name="spoofed",
+            )
             return
         self._offer = found
         if self.state in (REQUESTING, REBOOTING) and self.settings.probing.count:
-            self.note("dhcp.message", "the server gives the address; ARP probes check that it is free", "RFC 2131 4.4.1", type="ACK")
+            self.note(
+                "dhcp.message",
+                "the server gives the address; ARP probes check that it is free",
+                "RFC 2131 4.4.1",
+                type="ACK",
+            )
             self._check = Check(self, self.mac, found.addr, self.settings.probing, now)
             self._fall = None
             return
@@ -304,6 +351,7 @@ class Client(Machine):
         """Use the address, until T1, T2 and the end of the lease (section 4.4.5)."""
         lease, old = self._offer, self.lease
         assert lease is not None
+        self._enter(BOUND, "the address may be used", "RFC 2131 4.4.1")
         self._offer = self._fall = None
         self._naks = 0
         self._stop_local()
@@ -316,7 +364,6 @@ class Client(Machine):
         else:
             self.actions.append(Configure(lease))  # the same, for a longer time
         self.lease = lease
-        self._enter(BOUND, "the address may be used", "RFC 2131 4.4.1")
         self._timer = lease.after(lease.t1, self._asked)
 
     def _renew(self, lease: Lease, now: int) -> None:
@@ -346,7 +393,7 @@ class Client(Machine):
         # Section 4.4.5: after half of the time that is left, but not sooner than after 60 s
         self._timer = min(limit, now + max((limit - now) // 2, RENEW_WAIT))
 
-    def _refused(self, reply: Message, now: int) -> None:
+    def _refused(self, reply: DhcpMessage, now: int) -> None:
         """A NAK: begin again."""
         server = reply.number(m.SERVER_ID)
         expected = self._offer.server if self._offer else self.lease.server if self.lease else None

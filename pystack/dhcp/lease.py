@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from pystack.dhcp import message as m
 from pystack.dhcp.actions import S
-from pystack.dhcp.message import Message
+from pystack.dhcp.message import DhcpMessage
 
 #: leases are taken for 10 s at least, so that a server cannot make its clients renew all the time, and for about 136 years at most
 SHORTEST_LEASE = 10
@@ -48,7 +48,7 @@ def prefix_length(mask: int | None, addr: int) -> int | None:
     return ones if mask == (0xFFFFFFFF << (32 - ones)) & 0xFFFFFFFF and ones else None
 
 
-def lease_of(message: Message) -> "Lease | str":
+def lease_of(message: DhcpMessage) -> "Lease | str":
     """The lease that an OFFER or ACK describes, or the reason why it is refused."""
     addr = message.yiaddr
     time, server = message.number(m.LEASE_TIME), message.number(m.SERVER_ID)

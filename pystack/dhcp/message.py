@@ -32,7 +32,7 @@ class Malformed(ValueError):
 
 
 @dataclass(slots=True)
-class Message:
+class DhcpMessage:
     """One message, with the names of RFC 2131's figure 1. `options` is in the order of the message."""
 
     op: int = BOOTREQUEST
@@ -89,11 +89,13 @@ def addr_bytes(*addrs: int) -> bytes:
     return b"".join(addr.to_bytes(4, "big") for addr in addrs)
 
 
-def read(data: bytes) -> Message:
+def read(data: bytes) -> DhcpMessage:
     """Read a message. Malformed: it is none, or one of its options has no room."""
     if not _HEADER.size + 4 <= len(data) <= MOST:
         raise Malformed(f"{len(data)} bytes are too few or too many for a DHCP message")
-    (op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file) = _HEADER.unpack_from(data)
+    (op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file) = (
+        _HEADER.unpack_from(data)
+    )
     if data[_HEADER.size : _HEADER.size + 4] != COOKIE:
         raise Malformed("the magic cookie is missing (RFC 2131 section 3)")
     if op not in (BOOTREQUEST, BOOTREPLY) or hlen > 16:
@@ -113,7 +115,7 @@ def read(data: bytes) -> Message:
             sname = b""
         if OVERLOAD in options:
             raise Malformed("an option overload inside an overloaded field")
-    return Message(
+    return DhcpMessage(
         op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr[:hlen],
         sname.split(b"\0", 1)[0], file.split(b"\0", 1)[0], options,
     )  # fmt: skip
@@ -136,7 +138,7 @@ def _options(data: bytes, found: dict[int, bytes]) -> None:
         at += 1 + length
 
 
-def write(message: Message, limit: int = 0) -> bytes:
+def write(message: DhcpMessage, limit: int = 0) -> bytes:
     """The bytes of a message, padded for BOOTP relays.
 
     limit  the most bytes that the receiver takes (0: no limit). The options that do not fit are left out, the last ones first,

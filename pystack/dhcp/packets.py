@@ -13,7 +13,7 @@ _UDP_PROTOCOL = 17
 _REQUEST = 1
 
 
-class Udp(NamedTuple):
+class UdpPacket(NamedTuple):
     """A UDP datagram."""
 
     src: int
@@ -23,7 +23,7 @@ class Udp(NamedTuple):
     data: bytes
 
 
-class Arp(NamedTuple):
+class ArpPacket(NamedTuple):
     """An ARP packet: the sender's hardware and protocol addresses, and the target's protocol address."""
 
     mac: int
@@ -42,7 +42,7 @@ def write_udp(src: int, dst: int, sport: int, dport: int, data: bytes) -> bytes:
     return head + header[:6] + (total or 0xFFFF).to_bytes(2, "big") + data
 
 
-def read_udp(packet: bytes) -> Udp | None:
+def read_udp(packet: bytes) -> UdpPacket | None:
     """The datagram of an IP packet, or None if it has none, is a fragment, or a checksum is wrong."""
     if len(packet) < _IP.size or packet[0] >> 4 != 4:
         return None
@@ -60,7 +60,7 @@ def read_udp(packet: bytes) -> Udp | None:
     # A kernel that leaves checksums to the device gives the sum of the pseudo-header alone to readers on the same machine.
     if checksum and ones_sum(pseudo + datagram + bytes(size & 1)) != 0xFFFF and checksum != ones_sum(pseudo):
         return None
-    return Udp(src, sport, dst, dport, datagram[_UDP.size :])
+    return UdpPacket(src, sport, dst, dport, datagram[_UDP.size :])
 
 
 def write_arp(mac: int, sender: int, target: int) -> bytes:
@@ -68,11 +68,11 @@ def write_arp(mac: int, sender: int, target: int) -> bytes:
     return _ARP.pack(1, ETH_P_IP, 6, 4, _REQUEST, mac.to_bytes(6, "big"), sender, bytes(6), target)
 
 
-def read_arp(packet: bytes) -> Arp | None:
+def read_arp(packet: bytes) -> ArpPacket | None:
     """An ARP packet of IPv4 over Ethernet, or None."""
     if len(packet) < _ARP.size:
         return None
     kind, proto, size, length, op, mac, sender, _, target = _ARP.unpack_from(packet)
     if (kind, proto, size, length) != (1, ETH_P_IP, 6, 4) or op not in (1, 2):
         return None
-    return Arp(int.from_bytes(mac, "big"), sender, target)
+    return ArpPacket(int.from_bytes(mac, "big"), sender, target)

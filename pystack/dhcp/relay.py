@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pystack.dhcp import message as m
-from pystack.dhcp.actions import BROADCAST, Machine, Send
-from pystack.dhcp.message import Malformed, Message
+from pystack.dhcp.actions import BROADCAST, Machine, SendMessage
+from pystack.dhcp.message import DhcpMessage, Malformed
 from pystack.dhcp.server import number
 
 #: the most relays that a message passes (RFC 1542 section 4.1.1)
@@ -35,12 +35,14 @@ class Relay(Machine):
         else:
             self._to_client(found, src)
 
-    def _to_server(self, request: Message) -> None:
+    def _to_server(self, request: DhcpMessage) -> None:
         if request.hops >= MOST_HOPS:
             self.note("dhcp.drop", f"the message has passed {MOST_HOPS} relays", "RFC 1542 4.1.1", name="hops")
             return
         if request.giaddr == 0 and m.AGENT in request.options:
-            self.note("dhcp.drop", "a client must not send the option of relays", "RFC 3046 2.1.1", name="untrusted-circuit")
+            self.note(
+                "dhcp.drop", "a client must not send the option of relays", "RFC 3046 2.1.1", name="untrusted-circuit"
+            )
             return
         request.hops += 1
         if request.giaddr == 0:
@@ -48,15 +50,22 @@ class Relay(Machine):
             if self.agent:
                 request.options[m.AGENT] = self.agent
         elif request.giaddr == self.addr:
-            self.note("dhcp.drop", "the message claims that this relay has passed it before", "RFC 3046 2.1.1", name="spoofed")
+            self.note(
+                "dhcp.drop", "the message claims that this relay has passed it before", "RFC 3046 2.1.1", name="spoofed"
+            )
             return
         self.note("dhcp.message", "the relay passes the message to the servers", "RFC 1542 4.1.1", type=request.name)
         for server in self.servers:
-            self.actions.append(Send(m.write(request), self.addr, server, m.SERVER_PORT, m.SERVER_PORT))
+            self.actions.append(SendMessage(m.write(request), self.addr, server, m.SERVER_PORT, m.SERVER_PORT))
 
-    def _to_client(self, reply: Message, src: int) -> None:
+    def _to_client(self, reply: DhcpMessage, src: int) -> None:
         if reply.giaddr != self.addr or src not in self.servers:
-            self.note("dhcp.drop", "the reply is not for this relay, or not from its servers", "RFC 1542 4.1.2", name="not-ours")
+            self.note(
+                "dhcp.drop",
+                "the reply is not for this relay, or not from its servers",
+                "RFC 1542 4.1.2",
+                name="not-ours",
+            )
             return
         if self.agent and reply.options.get(m.AGENT) == self.agent:
             del reply.options[m.AGENT]  # RFC 3046 section 2.1
@@ -64,4 +73,4 @@ class Relay(Machine):
         everybody = reply.flags & m.BROADCAST_FLAG or reply.yiaddr == 0 or reply.htype != 1 or reply.hlen != 6
         mac = None if everybody else int.from_bytes(reply.chaddr, "big")
         dst = BROADCAST if everybody else reply.yiaddr
-        self.actions.append(Send(m.write(reply), self.addr, dst, m.SERVER_PORT, m.CLIENT_PORT, mac, link=True))
+        self.actions.append(SendMessage(m.write(reply), self.addr, dst, m.SERVER_PORT, m.CLIENT_PORT, mac, link=True))

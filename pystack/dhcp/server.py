@@ -13,8 +13,8 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from pystack.dhcp import message as m
-from pystack.dhcp.actions import BROADCAST, Machine, S, Send
-from pystack.dhcp.message import Malformed, Message
+from pystack.dhcp.actions import BROADCAST, Machine, S, SendMessage
+from pystack.dhcp.message import DhcpMessage, Malformed
 
 #: how long an offer holds (ns), and how long a declined address is not offered
 OFFER_TIME = 30 * S
@@ -66,8 +66,12 @@ class Subnet:
     def __post_init__(self) -> None:
         self.net = ipaddress.IPv4Network(self.network)
         if not 10 <= self.lease < 0xFFFFFFFF or self.longest < self.lease:
-            raise ValueError(f"lease={self.lease}: a lease lasts 10 s at least, and not longer than longest={self.longest}")
-        self.router_addrs = [number(each) for each in ([self.routers] if isinstance(self.routers, str) else self.routers)]
+            raise ValueError(
+                f"lease={self.lease}: a lease lasts 10 s at least, and not longer than longest={self.longest}"
+            )
+        self.router_addrs = [
+            number(each) for each in ([self.routers] if isinstance(self.routers, str) else self.routers)
+        ]
         self.dns_addrs = [number(each) for each in ([self.dns] if isinstance(self.dns, str) else self.dns)]
         self.reserved = {bytes.fromhex(mac.replace(":", "")): number(addr) for mac, addr in self.fixed.items()}
         low, high = int(self.net.network_address) + 1, int(self.net.broadcast_address) - 1
@@ -76,7 +80,9 @@ class Subnet:
         else:
             self.first, self.last = (number(each) for each in self.pool)
         if not low <= self.first <= self.last <= high or self.last - self.first >= MOST_POOL:
-            raise ValueError(f"pool={self.pool}: the addresses are not in {self.network}, or they are more than {MOST_POOL}")
+            raise ValueError(
+                f"pool={self.pool}: the addresses are not in {self.network}, or they are more than {MOST_POOL}"
+            )
         for addr in self.reserved.values():
             if not low <= addr <= high:
                 raise ValueError(f"fixed: {ipaddress.IPv4Address(addr)} is not in {self.network}")
@@ -215,7 +221,9 @@ class Server(Machine):
             return
         pool = self._pool(request)
         if pool is None:
-            self._drop("no-subnet", "the server has no addresses for the link from which the message came", "RFC 2131 4.3.1")
+            self._drop(
+                "no-subnet", "the server has no addresses for the link from which the message came", "RFC 2131 4.3.1"
+            )
             return
         pool.expire(now)
         self.note("dhcp.message", f"a client sends {request.name}", "RFC 2131 4.3", type=request.name)
@@ -235,7 +243,7 @@ class Server(Machine):
     def _drop(self, name: str, reason: str, rfc: str) -> None:
         self.note("dhcp.drop", reason, rfc, name=name)
 
-    def _pool(self, request: Message) -> _Pool | None:
+    def _pool(self, request: DhcpMessage) -> _Pool | None:
         """The pool of the link from which a request came: that of the relay's address, of the client's, or of the server's."""
         where = request.giaddr or request.ciaddr or self.addr
         for pool in self.pools:
@@ -248,7 +256,7 @@ class Server(Machine):
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def _discover(self, pool: _Pool, request: Message, now: int) -> None:
+    def _discover(self, pool: _Pool, request: DhcpMessage, now: int) -> None:
         """Section 4.3.1."""
         client, mac = request.client_key(), request.chaddr
         addr = pool.choose(client, mac, request.number(m.REQUESTED_ADDR) or 0, request.giaddr)
@@ -263,7 +271,7 @@ class Server(Machine):
             pool.bind(addr, client, now + OFFER_TIME, OFFERED)
         self._answer(pool, request, m.OFFER, addr, self._time(pool, request))
 
-    def _request(self, pool: _Pool, request: Message, now: int) -> None:
+    def _request(self, pool: _Pool, request: DhcpMessage, now: int) -> None:
         """Section 4.3.2: SELECTING has a server identifier, INIT-REBOOT a requested address, and RENEWING and REBINDING have `ciaddr`."""
         client = request.client_key()
         server, wanted = request.number(m.SERVER_ID), request.number(m.REQUESTED_ADDR)
@@ -282,21 +290,26 @@ class Server(Machine):
             self._grant(pool, request, addr, now)
             return
         if server is None and not self.authoritative:
-            self._drop("unknown-client", "the server does not know this lease, and it is not authoritative", "RFC 2131 4.3.2")
+            self._drop(
+                "unknown-client", "the server does not know this lease, and it is not authoritative", "RFC 2131 4.3.2"
+            )
             return
         # A client that renews a lease which the server has forgotten keeps it, if nobody else has it.
         again = server is None and (addr in pool.free or pool.subnet.reserved.get(request.chaddr) == addr)
         if again and binding is None and pool.choose(client, request.chaddr, addr, request.giaddr) == addr:
             self._grant(pool, request, addr, now)
             return
-        self._refuse(request, "the address is not this client's" if pool.subnet.has(addr) else "the client is on another link now")
+        self._refuse(
+            request,
+            "the address is not this client's" if pool.subnet.has(addr) else "the client is on another link now",
+        )
 
-    def _grant(self, pool: _Pool, request: Message, addr: int, now: int) -> None:
+    def _grant(self, pool: _Pool, request: DhcpMessage, addr: int, now: int) -> None:
         time = self._time(pool, request)
         pool.bind(addr, request.client_key(), now + time * S, LEASED)
         self._answer(pool, request, m.ACK, addr, time)
 
-    def _decline(self, pool: _Pool, request: Message, now: int) -> None:
+    def _decline(self, pool: _Pool, request: DhcpMessage, now: int) -> None:
         """Section 4.3.3. Only the client that was given the address can decline it."""
         addr, client = request.number(m.REQUESTED_ADDR) or 0, request.client_key()
         binding = pool.bindings.get(addr)
@@ -306,7 +319,7 @@ class Server(Machine):
         pool.bind(addr, client, now + DECLINE_TIME, DECLINED)
         pool.clients.pop(client, None)
 
-    def _release(self, pool: _Pool, request: Message, now: int) -> None:
+    def _release(self, pool: _Pool, request: DhcpMessage, now: int) -> None:
         """Section 4.3.4."""
         binding = pool.bindings.get(request.ciaddr)
         if binding is None or binding.client != request.client_key() or binding.state != LEASED:
@@ -314,7 +327,7 @@ class Server(Machine):
             return
         pool.unbind(request.ciaddr)
 
-    def _inform(self, pool: _Pool, request: Message, now: int) -> None:
+    def _inform(self, pool: _Pool, request: DhcpMessage, now: int) -> None:
         """Section 4.3.5: the options, without an address and its times."""
         if request.ciaddr:
             self._answer(pool, request, m.ACK, 0, None)
@@ -323,12 +336,12 @@ class Server(Machine):
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def _time(self, pool: _Pool, request: Message) -> int:
+    def _time(self, pool: _Pool, request: DhcpMessage) -> int:
         """The time of the lease (s): the one that the client asks for, up to the subnet's longest."""
         asked = request.number(m.LEASE_TIME)
         return pool.subnet.lease if asked is None else max(10, min(asked, pool.subnet.longest))
 
-    def _answer(self, pool: _Pool, request: Message, kind: int, addr: int, time: int | None) -> None:
+    def _answer(self, pool: _Pool, request: DhcpMessage, kind: int, addr: int, time: int | None) -> None:
         reply = self._reply(request, kind)
         reply.yiaddr = addr
         reply.ciaddr = request.ciaddr if kind == m.ACK else 0
@@ -342,17 +355,25 @@ class Server(Machine):
                 reply.options[code] = value
         self._finish(request, reply, f"the server answers with {reply.name}", "RFC 2131 4.3.1")
 
-    def _refuse(self, request: Message, reason: str) -> None:
+    def _refuse(self, request: DhcpMessage, reason: str) -> None:
         reply = self._reply(request, m.NAK)
         reply.options[m.MESSAGE] = reason.encode()
         if request.giaddr:
             reply.flags |= m.BROADCAST_FLAG  # section 4.3.2: the client may have a wrong address
         self._finish(request, reply, reason, "RFC 2131 4.3.2")
 
-    def _reply(self, request: Message, kind: int) -> Message:
+    def _reply(self, request: DhcpMessage, kind: int) -> DhcpMessage:
         """A reply with what each has (table 3). RFC 6842: the client identifier is returned."""
-        reply = Message(
-            m.BOOTREPLY, request.htype, request.hlen, 0, request.xid, 0, request.flags, giaddr=request.giaddr, chaddr=request.chaddr
+        reply = DhcpMessage(
+            m.BOOTREPLY,
+            request.htype,
+            request.hlen,
+            0,
+            request.xid,
+            0,
+            request.flags,
+            giaddr=request.giaddr,
+            chaddr=request.chaddr,
         )
         reply.options[m.MESSAGE_TYPE] = bytes((kind,))
         reply.options[m.SERVER_ID] = m.addr_bytes(self.addr)
@@ -361,19 +382,21 @@ class Server(Machine):
                 reply.options[code] = request.options[code]
         return reply
 
-    def _finish(self, request: Message, reply: Message, reason: str, rfc: str) -> None:
+    def _finish(self, request: DhcpMessage, reply: DhcpMessage, reason: str, rfc: str) -> None:
         """Send a reply to the place that section 4.1 names."""
         size = int.from_bytes(request.options.get(m.MAX_SIZE, b""), "big")
         data = m.write(reply, max(576, min(size, 1500)) - 28)
         self.note("dhcp.message", reason, rfc, type=reply.name)
         if request.giaddr:
-            self.actions.append(Send(data, self.addr, request.giaddr, m.SERVER_PORT, m.SERVER_PORT))
+            self.actions.append(SendMessage(data, self.addr, request.giaddr, m.SERVER_PORT, m.SERVER_PORT))
         elif reply.kind == m.NAK:
-            self.actions.append(Send(data, self.addr, BROADCAST, m.SERVER_PORT, m.CLIENT_PORT, link=True))
+            self.actions.append(SendMessage(data, self.addr, BROADCAST, m.SERVER_PORT, m.CLIENT_PORT, link=True))
         elif request.ciaddr:
-            self.actions.append(Send(data, self.addr, request.ciaddr, m.SERVER_PORT, m.CLIENT_PORT))
+            self.actions.append(SendMessage(data, self.addr, request.ciaddr, m.SERVER_PORT, m.CLIENT_PORT))
         elif request.flags & m.BROADCAST_FLAG or request.hlen != 6 or request.htype != 1:
-            self.actions.append(Send(data, self.addr, BROADCAST, m.SERVER_PORT, m.CLIENT_PORT, link=True))
+            self.actions.append(SendMessage(data, self.addr, BROADCAST, m.SERVER_PORT, m.CLIENT_PORT, link=True))
         else:
             mac = int.from_bytes(request.chaddr, "big")
-            self.actions.append(Send(data, self.addr, reply.yiaddr, m.SERVER_PORT, m.CLIENT_PORT, mac, link=True))
+            self.actions.append(
+                SendMessage(data, self.addr, reply.yiaddr, m.SERVER_PORT, m.CLIENT_PORT, mac, link=True)
+            )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pystack.dhcp import Client, ClientSettings, Relay, Server, Subnet
-from pystack.dhcp.actions import S, Machine
+from pystack.dhcp.actions import Machine, S
 from pystack.dhcp.agent import Agent, server_for
 from pystack.dhcp.message import CLIENT_PORT, SERVER_PORT
 from pystack.sockets.resolve import text
@@ -79,9 +79,13 @@ class WithDhcp:
     def dhcp_client(self, iface: str = "", settings: ClientSettings | None = None) -> SimAgent:
         """Ask for an address on an interface (the newest one, if not named). The agent's `lease` is what the host has."""
         chosen = settings_of(settings or True, self.name)
-        return self._machine(self.port(iface), lambda port: Client(port.iface.mac, self.stack.seed, chosen), CLIENT_PORT)
+        return self._machine(
+            self.port(iface), lambda port: Client(port.iface.mac, self.stack.seed, chosen), CLIENT_PORT
+        )
 
-    def dhcp_server(self, *subnets: "Subnet | str", iface: str = "", authoritative: bool = True, **options: Any) -> SimAgent:
+    def dhcp_server(
+        self, *subnets: "Subnet | str", iface: str = "", authoritative: bool = True, **options: Any
+    ) -> SimAgent:
         """Serve DHCP on an interface (the newest one, if not named), which has an address.
 
         subnets  the subnets whose addresses are given away: `Subnet`, or "10.0.0.0/24". By default, the interface's own network.

@@ -6,8 +6,8 @@ import pytest
 
 from pystack.dhcp import Client, ClientSettings, Lease, LinkLocal, Probing
 from pystack.dhcp import message as m
-from pystack.dhcp.actions import BROADCAST, Configure, Deconfigure, Note, S, Send, SendArp
-from pystack.dhcp.message import Message
+from pystack.dhcp.actions import BROADCAST, Configure, Deconfigure, Note, S, SendArp, SendMessage
+from pystack.dhcp.message import DhcpMessage
 
 MAC, SERVER, ADDR = 0x020000000001, 0x0A000001, 0x0A000032
 QUICK = ClientSettings(probing=Probing(count=0), fallback=None)
@@ -30,8 +30,8 @@ class Bench:
         return new
 
     def sent(self):
-        """The messages that were sent: (time, type, Send, Message)."""
-        return [(at, m.read(a.data).name, a, m.read(a.data)) for at, a in self.log if isinstance(a, Send)]
+        """The messages that were sent: (time, type, SendMessage, DhcpMessage)."""
+        return [(at, m.read(a.data).name, a, m.read(a.data)) for at, a in self.log if isinstance(a, SendMessage)]
 
     def drops(self):
         """The names of the drops."""
@@ -53,7 +53,13 @@ class Bench:
             options[m.LEASE_TIME] = changes.pop("time", 1000).to_bytes(4, "big")
             options[m.SUBNET_MASK] = m.addr_bytes(0xFFFFFF00)
         options |= changes.pop("options", {})
-        message = Message(op=2, xid=self.sent()[-1][3].xid if xid is None else xid, chaddr=MAC.to_bytes(6, "big"), yiaddr=ADDR, options=options)
+        message = DhcpMessage(
+            op=2,
+            xid=self.sent()[-1][3].xid if xid is None else xid,
+            chaddr=MAC.to_bytes(6, "big"),
+            yiaddr=ADDR,
+            options=options,
+        )
         self.give(m.write(replace(message, **changes)))
 
     def give(self, data, src=SERVER):
@@ -81,7 +87,9 @@ def test_the_exchange_and_the_messages():
     bench.reply(m.ACK, options={m.ROUTER: m.addr_bytes(SERVER), m.DNS: m.addr_bytes(5, SERVER)})
     lease = Lease(ADDR, 24, SERVER, 1000, 500, 875, (SERVER,), (SERVER,))
     assert bench.client.lease == lease and (1 * S, Configure(lease)) in bench.log
-    states = [(a.fields["old"], a.fields["new"]) for _, a in bench.log if isinstance(a, Note) and a.kind == "dhcp.state"]
+    states = [
+        (a.fields["old"], a.fields["new"]) for _, a in bench.log if isinstance(a, Note) and a.kind == "dhcp.state"
+    ]
     assert states == [("INIT", "SELECTING"), ("SELECTING", "REQUESTING"), ("REQUESTING", "BOUND")]
 
 
@@ -120,7 +128,10 @@ def test_renewing_rebinding_and_the_end_of_the_lease():
     bench.until(1100 * S)
     later = [(at // S, name, send.dst, send.link, r.ciaddr) for at, name, send, r in bench.sent()[2:]]
     assert later[:2] == [(500, "REQUEST", SERVER, False, ADDR), (687, "REQUEST", SERVER, False, ADDR)]
-    assert later[2:4] == [(781, "REQUEST", SERVER, False, ADDR), (841, "REQUEST", SERVER, False, ADDR)]  # at least 60 s apart
+    assert later[2:4] == [
+        (781, "REQUEST", SERVER, False, ADDR),
+        (841, "REQUEST", SERVER, False, ADDR),
+    ]  # at least 60 s apart
     assert later[4:6] == [(875, "REQUEST", BROADCAST, True, ADDR), (937, "REQUEST", BROADCAST, True, ADDR)]
     assert later[6][:2] == (997, "REQUEST") and later[7][:2] == (1000, "DISCOVER")
     assert [at for at, a in bench.log if isinstance(a, Deconfigure)] == [1000 * S]
@@ -227,7 +238,11 @@ def test_a_free_address_is_used_after_three_probes_and_announced_twice():
     probes = [at for at, a in bench.log if a == SendArp(0, ADDR)]
     told = [at for at, a in bench.log if a == SendArp(ADDR, ADDR)]
     (used,) = (at for at, a in bench.log if isinstance(a, Configure))
-    assert len(probes) == 3 and probes[0] <= 1 * S and all(1 * S <= b - a <= 2 * S for a, b in zip(probes, probes[1:], strict=False))
+    assert (
+        len(probes) == 3
+        and probes[0] <= 1 * S
+        and all(1 * S <= b - a <= 2 * S for a, b in zip(probes, probes[1:], strict=False))
+    )
     assert used == probes[-1] + 2 * S and told == [used, used + 2 * S]
 
 
@@ -305,13 +320,20 @@ def test_without_a_server_the_client_takes_a_link_local_address_and_still_looks_
     bench.until(60 * S)
     (used,) = ((at, a.lease) for at, a in bench.log if isinstance(a, Configure))
     at, lease = used
-    assert 14 * S <= at <= 17 * S and lease.addr >> 16 == 0xA9FE and 1 <= lease.addr >> 8 & 0xFF <= 254 and lease.prefixlen == 16
+    assert (
+        14 * S <= at <= 17 * S
+        and lease.addr >> 16 == 0xA9FE
+        and 1 <= lease.addr >> 8 & 0xFF <= 254
+        and lease.prefixlen == 16
+    )
     assert bench.client.state == "SELECTING"
     bench.reply(m.OFFER)
     bench.reply(m.ACK)
     bench.until(bench.now + 10 * S)
     kinds = [type(a) for _, a in bench.log if isinstance(a, Configure | Deconfigure)]
-    assert kinds == [Configure, Deconfigure, Configure] and bench.client.local is None and bench.client.lease.addr == ADDR
+    assert (
+        kinds == [Configure, Deconfigure, Configure] and bench.client.local is None and bench.client.lease.addr == ADDR
+    )
 
 
 def local(until=20 * S):

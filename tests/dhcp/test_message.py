@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pystack.dhcp import message as m
-from pystack.dhcp.message import Malformed, Message
+from pystack.dhcp.message import DhcpMessage, Malformed
 
 addresses = st.integers(0, 0xFFFFFFFF)
 codes = st.integers(1, 254).filter(lambda code: code != m.OVERLOAD)
 messages = st.builds(
-    Message,
+    DhcpMessage,
     op=st.sampled_from((1, 2)),
     htype=st.integers(0, 255),
     hlen=st.just(6),
@@ -51,7 +51,7 @@ def test_any_bytes_are_read_or_refused(junk, message, cut):
 
 def base(options, **fields):
     """The bytes of a message whose options are bytes."""
-    data = m.write(Message(chaddr=bytes(6), **fields))
+    data = m.write(DhcpMessage(chaddr=bytes(6), **fields))
     return data[:240] + options
 
 
@@ -83,7 +83,9 @@ def test_options_may_be_in_the_fields_for_names():
 
 
 def test_long_options_are_split_and_options_that_do_not_fit_are_left_out():
-    message = Message(chaddr=bytes(6), options={m.MESSAGE_TYPE: b"\x02", 43: bytes(400), m.HOST_NAME: b"x", m.AGENT: b"\x01\x01a"})
+    message = DhcpMessage(
+        chaddr=bytes(6), options={m.MESSAGE_TYPE: b"\x02", 43: bytes(400), m.HOST_NAME: b"x", m.AGENT: b"\x01\x01a"}
+    )
     assert m.read(m.write(message)).options == message.options
     short = m.read(m.write(message, 548)).options
     assert short == {m.MESSAGE_TYPE: b"\x02", m.HOST_NAME: b"x", m.AGENT: b"\x01\x01a"}
@@ -103,7 +105,7 @@ def test_pyroute2_and_tshark_read_the_same(tmp_path):
     pytest.importorskip("pyroute2")
     from pyroute2.dhcp.dhcp4msg import dhcp4msg
 
-    message = Message(
+    message = DhcpMessage(
         op=2, xid=0x12345678, flags=0x8000, yiaddr=0x0A000032, chaddr=b"\2\0\0\0\0\1",
         options={
             m.MESSAGE_TYPE: b"\x05", m.SERVER_ID: b"\x0a\0\0\1", m.LEASE_TIME: (600).to_bytes(4, "big"),
@@ -123,7 +125,13 @@ def test_pyroute2_and_tshark_read_the_same(tmp_path):
     packet = write_udp(0x0A000001, 0xFFFFFFFF, 67, 68, m.write(message))
     writer.packet(writer.interface("x", LINKTYPE_RAW), 0, packet, 1)
     writer.close()
-    fields = ["ip.checksum.status", "udp.checksum.status", "dhcp.option.dhcp", "dhcp.option.domain_name", "dhcp.ip.your"]
+    fields = [
+        "ip.checksum.status",
+        "udp.checksum.status",
+        "dhcp.option.dhcp",
+        "dhcp.option.domain_name",
+        "dhcp.ip.your",
+    ]
     command = ["tshark", "-r", str(tmp_path / "one.pcapng"), "-T", "fields", "-o", "ip.check_checksum:TRUE"]
     command += ["-o", "udp.check_checksum:TRUE", *(word for name in fields for word in ("-e", name))]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -5,7 +5,7 @@ import pytest
 from pystack.dhcp import Relay, Server, Subnet
 from pystack.dhcp import message as m
 from pystack.dhcp.actions import BROADCAST, Note, S
-from pystack.dhcp.message import Message
+from pystack.dhcp.message import DhcpMessage
 from pystack.dhcp.server import DECLINE_TIME, OFFER_TIME, number
 
 OWN = number("10.0.0.1")
@@ -15,13 +15,15 @@ class Bench:
     """A server, and a clock."""
 
     def __init__(self, *subnets, **options):
-        self.server = Server("10.0.0.1", subnets or (Subnet("10.0.0.0/24", ("10.0.0.10", "10.0.0.12"), lease=600),), **options)
+        self.server = Server(
+            "10.0.0.1", subnets or (Subnet("10.0.0.0/24", ("10.0.0.10", "10.0.0.12"), lease=600),), **options
+        )
         self.now = 0
         self.drops = []
 
     def give(self, kind, mac=1, addr=0, server=None, *, xid=7, options=None, **fields):
-        """A client's message. Returns (Send, Message) of the answer, or None."""
-        message = Message(xid=xid, chaddr=mac.to_bytes(6, "big"), **fields)
+        """A client's message. Returns (SendMessage, DhcpMessage) of the answer, or None."""
+        message = DhcpMessage(xid=xid, chaddr=mac.to_bytes(6, "big"), **fields)
         message.options[m.MESSAGE_TYPE] = bytes((kind,))
         if addr:
             message.options[m.REQUESTED_ADDR] = m.addr_bytes(addr)
@@ -49,7 +51,10 @@ class Bench:
 
     def names(self):
         """The leases: the last byte of each address -> MAC."""
-        return {int(addr.split(".")[3]): int(client[2:] or client, 16) for addr, client in self.server.leases(self.now).items()}
+        return {
+            int(addr.split(".")[3]): int(client[2:] or client, 16)
+            for addr, client in self.server.leases(self.now).items()
+        }
 
 
 def test_the_exchange_and_the_options():
@@ -116,8 +121,10 @@ def test_requests_of_init_reboot_and_renewal():
     assert bench.give(m.REQUEST, 1, addr)[1].kind == m.ACK
     assert bench.give(m.REQUEST, 2, addr)[1].kind == m.NAK
     assert bench.give(m.REQUEST, 1, number("10.7.0.1"))[1].kind == m.NAK  # the wrong network
-    assert bench.give(m.REQUEST, 2, ciaddr=number("10.0.0.12"))[1].kind == m.ACK  # the server has forgotten it, and it is free
-    assert bench.give(m.REQUEST, 9)  is None and bench.drops[-1] == "no-address"
+    assert (
+        bench.give(m.REQUEST, 2, ciaddr=number("10.0.0.12"))[1].kind == m.ACK
+    )  # the server has forgotten it, and it is free
+    assert bench.give(m.REQUEST, 9) is None and bench.drops[-1] == "no-address"
     quiet = Bench(authoritative=False)
     assert quiet.give(m.REQUEST, 2, addr) is None and quiet.drops == ["unknown-client"]
 
@@ -134,7 +141,9 @@ def test_an_offer_that_was_not_chosen_is_free_again():
     for mac in (1, 2, 3):
         bench.give(m.DISCOVER, mac)
     assert bench.give(m.DISCOVER, 4) is None
-    assert bench.give(m.REQUEST, 2, number("10.0.0.11"), number("10.0.0.2")) is None and bench.drops[-1] == "other-server"
+    assert (
+        bench.give(m.REQUEST, 2, number("10.0.0.11"), number("10.0.0.2")) is None and bench.drops[-1] == "other-server"
+    )
     assert bench.lease(4) & 0xFF == 11
     bench.now = OFFER_TIME
     assert bench.lease(5) & 0xFF == 10
@@ -169,7 +178,12 @@ def test_a_flood_of_discovers_holds_the_pool_only_while_it_lasts():
     for number_ in range(20_000):
         bench.now += S // 1000
         bench.give(m.DISCOVER, 0x020000000000 | number_, options={m.CLIENT_ID: number_.to_bytes(200, "big")})
-    assert len(pool.bindings) + len(pool.free) == 100 and len(pool.clients) <= 100 and len(pool.former) <= 100 and len(pool.ends) < 500
+    assert (
+        len(pool.bindings) + len(pool.free) == 100
+        and len(pool.clients) <= 100
+        and len(pool.former) <= 100
+        and len(pool.ends) < 500
+    )
     assert bench.give(m.REQUEST, 1, ciaddr=addr)[1].kind == m.ACK and bench.lease(2) is None
     bench.now += OFFER_TIME
     assert bench.lease(2) is not None and bench.names().keys() == {10, bench.lease(2) & 0xFF}
@@ -177,7 +191,11 @@ def test_a_flood_of_discovers_holds_the_pool_only_while_it_lasts():
 
 def test_messages_that_are_no_requests_are_dropped():
     bench = Bench()
-    for data in (b"x", m.write(Message(op=2, chaddr=bytes(6), options={m.MESSAGE_TYPE: b"\1"})), m.write(Message(chaddr=bytes(6)))):
+    for data in (
+        b"x",
+        m.write(DhcpMessage(op=2, chaddr=bytes(6), options={m.MESSAGE_TYPE: b"\1"})),
+        m.write(DhcpMessage(chaddr=bytes(6))),
+    ):
         bench.server.message(data, 0, 0)
     assert bench.give(m.OFFER) is None and bench.give(m.DISCOVER, giaddr=number("10.77.0.1")) is None
     assert bench.give(m.DISCOVER, options={m.CLIENT_ID: bytes(300)}) is None
@@ -205,7 +223,7 @@ def test_subnets_that_cannot_be(wrong):
 
 
 def relayed(relay, message, src=0):
-    """What the relay sends for a message: (Send, Message) of each; and the names of its drops."""
+    """What the relay sends for a message: (SendMessage, DhcpMessage) of each; and the names of its drops."""
     relay.message(m.write(message), src, 0)
     actions = relay.take()
     sent = [(a, m.read(a.data)) for a in actions if not isinstance(a, Note)]
@@ -214,7 +232,7 @@ def relayed(relay, message, src=0):
 
 def test_a_relay_adds_its_address_and_option_82_and_takes_it_out_again():
     relay = Relay("10.1.0.1", ["10.0.0.1", "10.0.0.2"], b"port7")
-    request = Message(xid=7, chaddr=b"\2\0\0\0\0\1", options={m.MESSAGE_TYPE: b"\1"})
+    request = DhcpMessage(xid=7, chaddr=b"\2\0\0\0\0\1", options={m.MESSAGE_TYPE: b"\1"})
     sent, _ = relayed(relay, request)
     assert [send.dst for send, _ in sent] == [number("10.0.0.1"), number("10.0.0.2")]
     send, passed = sent[0]
@@ -227,7 +245,12 @@ def test_a_relay_adds_its_address_and_option_82_and_takes_it_out_again():
     offer = m.read(answer.data)
     assert list(offer.options)[-1] == m.AGENT and offer.yiaddr == number("10.1.0.2")  # not the relay's own
     ((send, passed),), _ = relayed(relay, offer, number("10.0.0.1"))
-    assert (send.dst, send.mac, send.link, send.dport) == (offer.yiaddr, 0x020000000001, True, 68) and m.AGENT not in passed.options
+    assert (send.dst, send.mac, send.link, send.dport) == (
+        offer.yiaddr,
+        0x020000000001,
+        True,
+        68,
+    ) and m.AGENT not in passed.options
     offer.flags = m.BROADCAST_FLAG
     ((send, _),), _ = relayed(relay, offer, number("10.0.0.1"))
     assert (send.dst, send.mac) == (BROADCAST, None)
@@ -237,10 +260,10 @@ def test_a_relay_adds_its_address_and_option_82_and_takes_it_out_again():
 def test_what_a_relay_does_not_pass_on():
     relay = Relay("10.1.0.1", "10.0.0.1")
     base = {"chaddr": bytes(6), "xid": 1}
-    assert relayed(relay, Message(hops=16, **base)) == ([], ["hops"])
-    assert relayed(relay, Message(options={m.AGENT: b"\1\1x"}, **base)) == ([], ["untrusted-circuit"])
-    assert relayed(relay, Message(giaddr=number("10.1.0.1"), **base)) == ([], ["spoofed"])
-    sent, _ = relayed(relay, Message(giaddr=number("10.2.0.1"), options={m.AGENT: b"\1\1x"}, **base))
+    assert relayed(relay, DhcpMessage(hops=16, **base)) == ([], ["hops"])
+    assert relayed(relay, DhcpMessage(options={m.AGENT: b"\1\1x"}, **base)) == ([], ["untrusted-circuit"])
+    assert relayed(relay, DhcpMessage(giaddr=number("10.1.0.1"), **base)) == ([], ["spoofed"])
+    sent, _ = relayed(relay, DhcpMessage(giaddr=number("10.2.0.1"), options={m.AGENT: b"\1\1x"}, **base))
     assert sent[0][1].giaddr == number("10.2.0.1") and sent[0][1].options[m.AGENT] == b"\1\1x" and sent[0][1].hops == 1
     relay.message(b"junk", 0, 0)
     assert [a.fields["name"] for a in relay.take()] == ["malformed"]

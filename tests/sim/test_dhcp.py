@@ -40,9 +40,15 @@ def states(host):
 def test_an_address_takes_two_round_trips_and_then_works():
     net, _, (host,) = lan()
     net.run_until(lambda: host.agents and host.agents[0].lease, limit=1 * S)
-    assert net.now == 2 * 20 * MS and host.addresses() == ["10.0.0.2"] and states(host) == ["SELECTING", "REQUESTING", "BOUND"]
+    assert (
+        net.now == 2 * 20 * MS
+        and host.addresses() == ["10.0.0.2"]
+        and states(host) == ["SELECTING", "REQUESTING", "BOUND"]
+    )
     assert host.stack.routes.lookup(parse_addr("8.8.8.8")).gateway == parse_addr("10.0.0.1")
-    assert host.counters.drops == {"ip-not-for-us": 2}  # the stack does not know yet that the OFFER and the ACK are for it
+    assert host.counters.drops == {
+        "ip-not-for-us": 2
+    }  # the stack does not know yet that the OFFER and the ACK are for it
 
 
 def test_the_probes_of_rfc_5227_take_four_to_seven_seconds():
@@ -176,7 +182,7 @@ def test_a_server_that_answers_everything_with_nonsense_bounds_the_work():
         wire.send(b"\xff" * 6 + bytes(5) + b"\1" + ETH_P_IP.to_bytes(2, "big") + packet)
 
     for number in range(2000):
-        message = m.Message(op=2, xid=number, chaddr=mac.to_bytes(6, "big"), yiaddr=0x0A000032)
+        message = m.DhcpMessage(op=2, xid=number, chaddr=mac.to_bytes(6, "big"), yiaddr=0x0A000032)
         message.options[m.MESSAGE_TYPE] = bytes((number % 9,))
         send(m.write(message)[: 200 + number % 200])
         net.run(net.now + 1 * MS)
@@ -207,4 +213,9 @@ def test_events_reach_the_probe():
     net.run(1 * S)
     found = [(e.kind, e.subject, e.rfc) for e in host.stack.probe.events if e.kind.startswith("dhcp")]
     assert ("dhcp.state", "dhcp eth0", "RFC 2131 4.4.1") in found and len(found) == 6
-    assert [e.fields["type"] for e in server.host.stack.probe.events if e.kind == "dhcp.message"] == ["DISCOVER", "OFFER", "REQUEST", "ACK"]
+    assert [e.fields["type"] for e in server.host.stack.probe.events if e.kind == "dhcp.message"] == [
+        "DISCOVER",
+        "OFFER",
+        "REQUEST",
+        "ACK",
+    ]

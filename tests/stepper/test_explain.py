@@ -58,6 +58,7 @@ SAYS = {
     "time-wait": "a closed first|60 s more|b retransmits its FIN|old segments of this connection",
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
+    "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
 }
 
 
