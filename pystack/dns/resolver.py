@@ -79,7 +79,7 @@ class DnsResolver:
         """The complete names to ask for, in order."""
         if name.endswith("."):
             return [name]
-        longer = [f"{name}.{domain.strip('.')}." for domain in self.settings.search]
+        longer = [f"{name}.{domain.removesuffix('.')}.".replace("..", ".") for domain in self.settings.search]
         plain = f"{name}."
         return [plain, *longer] if name.count(".") >= self.settings.ndots else [*longer, plain]
 

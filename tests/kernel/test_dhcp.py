@@ -112,9 +112,10 @@ def test_a_real_server_gives_renews_and_takes_back(server, space):
         assert client.state == "BOUND"
         client._timer = client.deadline = running.host.clock()
         agent.wake()
-        wait_for(lambda: any(note.fields.get("new") == "RENEWING" for note in agent.notes))
+        wait_for(lambda: any(note.fields.get("new") == "RENEWING" for note in list(agent.notes)))
         wait_for(lambda: client.state == "BOUND")
         assert agent.lease.addr == lease.addr
+    wait_for(lambda: "RELEASE" in log.read_text())
     text = log.read_text()
     if "dnsmasq" in text:
         names = re.findall(r"DHCP(\w+)\(tap0\)", text)
