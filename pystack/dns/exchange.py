@@ -53,14 +53,17 @@ class Secret:
 class Question:
     """A question: its bytes, and what an answer has to repeat."""
 
-    def __init__(self, name: str, rdtype: dns.rdatatype.RdataType, secret: Secret, payload: int, mix: bool):
+    def __init__(
+        self, name: str, rdtype: dns.rdatatype.RdataType, secret: Secret, payload: int, mix: bool, recurse: bool = True
+    ):
         self.name = dns.name.from_text(_mixed(name, secret) if mix else name)
         self.rdtype = rdtype
         self.mixed = mix
         self.ident = secret.bits() & 0xFFFF
         self.payload = payload
         message = dns.message.QueryMessage(id=self.ident)
-        message.flags |= dns.flags.RD
+        if recurse:
+            message.flags |= dns.flags.RD
         message.find_rrset(message.question, self.name, dns.rdataclass.IN, rdtype, create=True, force_unique=True)
         if payload:
             message.use_edns(0, payload=payload)

@@ -24,7 +24,9 @@ def is_domain(domain: str) -> bool:
     One dot at the end is allowed, and the root (".") is a domain, too.
     """
     labels = domain.removesuffix(".").split(".") if domain != "." else []
-    return len(domain) <= 253 and all(0 < len(label.encode()) <= 63 and label.isprintable() and " " not in label for label in labels)
+    return len(domain) <= 253 and all(
+        0 < len(label.encode()) <= 63 and label.isprintable() and " " not in label for label in labels
+    )
 
 
 @dataclass(frozen=True)
