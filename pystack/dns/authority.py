@@ -4,6 +4,7 @@ dnspython reads the zones and the messages. The server knows aliases, wildcards,
 has no DNAME, no updates and no DNSSEC.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 
 import dns.exception
@@ -222,24 +223,24 @@ class Authority:
         reply = dns.message.make_response(query, our_payload=LONGEST)
         if zone is None or self.transfers is None or not self.transfers(peer):
             reply.set_rcode(dns.rcode.NOTAUTH if zone is None else dns.rcode.REFUSED)
-            yield reply.to_wire()
+            yield bytes(reply.to_wire(max_size=65535))
             return
         soa = zone.records.get_rrset(zone.origin, _SOA)
         size = 0
         reply.flags |= dns.flags.AA
         for rrset in (soa, *_all(zone), soa):
             assert rrset is not None
-            length = sum(len(record.to_digestable()) for record in rrset) + len(rrset) * (
-                len(rrset.name.to_wire() or b"") + 10
-            )
+            file = io.BytesIO()
+            rrset.to_wire(file)
+            length = file.tell()
             if size and size + length > TRANSFER:
-                yield reply.to_wire()
+                yield bytes(reply.to_wire(max_size=65535))
                 reply = dns.message.make_response(query, our_payload=LONGEST)
                 reply.flags |= dns.flags.AA
                 size = 0
             reply.answer.append(dns.rrset.from_rdata_list(rrset.name, rrset.ttl, list(rrset)))
             size += length
-        yield reply.to_wire()
+        yield bytes(reply.to_wire(max_size=65535))
 
 
 def _all(zone: Zone) -> Iterator[dns.rrset.RRset]:

@@ -5,6 +5,7 @@ net.run({client: program}, background={server: DnsServer(zone)})                
 net.run({client: program}, background={server: RecursiveServer({"a.root": "10.0.0.1"})})  # recursive and caching
 """
 
+import errno
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -49,10 +50,10 @@ class _Server:
                     self.datagram(sock, data, peer)
                 except ConnectionError:
                     pass  # a client is gone
-                except OSError:
-                    if self._sockets:
+                except OSError as error:
+                    if self._sockets and error.errno != errno.ENETDOWN:
                         raise
-                    return
+                    return  # the server is closed, or the stack
 
     def close(self) -> None:
         """End the program."""
