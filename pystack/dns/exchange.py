@@ -80,7 +80,9 @@ class Question:
         return count == 1 and data[_HEADER : _HEADER + len(self.section)] == self.section
 
     def only_case_differs(self, data: bytes) -> bool:
-        """Whether this would be an answer if the case of letters did not matter."""
+        """Whether this would be an answer if the case of letters did not matter. A forger must still know the identifier."""
+        if len(data) < _HEADER or int.from_bytes(data[:2], "big") != self.ident or data[2] & 0xF8 != 0x80:
+            return False
         section = data[_HEADER : _HEADER + len(self.section)]
         return self.mixed and section != self.section and section.lower() == self.section.lower()
 

@@ -26,7 +26,7 @@ class Negative(NamedTuple):
     soa: dns.rrset.RRset | None
 
 
-class Server(NamedTuple):
+class ServerNames(NamedTuple):
     """The name servers of a zone, and the addresses of some of them."""
 
     servers: tuple[dns.name.Name, ...]
@@ -35,7 +35,7 @@ class Server(NamedTuple):
 
 class _Kept(NamedTuple):
     until: int
-    value: "dns.rrset.RRset | Negative | Server"
+    value: "dns.rrset.RRset | Negative | ServerNames"
 
 
 class Memory:
@@ -80,15 +80,15 @@ class Memory:
         key = (name, 0 if found.rcode == dns.rcode.NXDOMAIN else int(rdtype))
         self._keep(self._records, key, found, min(ttl, LONGEST_NEGATIVE), now)
 
-    def delegation(self, zone: dns.name.Name, now: int) -> Server | None:
+    def delegation(self, zone: dns.name.Name, now: int) -> ServerNames | None:
         """The servers of a zone, or None."""
         kept = self._zones.get(zone)
         if kept is None or kept.until <= now:
             return None
-        assert isinstance(kept.value, Server)
+        assert isinstance(kept.value, ServerNames)
         return kept.value
 
-    def delegate(self, zone: dns.name.Name, servers: Server, ttl: int, now: int) -> None:
+    def delegate(self, zone: dns.name.Name, servers: ServerNames, ttl: int, now: int) -> None:
         """Keep the servers of a zone."""
         self._keep(self._zones, zone, servers, min(ttl, LONGEST), now)
 

@@ -4,7 +4,7 @@
 
 What a server says counts only for names in its own zone ("bailiwick"), and only if it was asked: the records of the question's name, the aliases
 that start there, the name servers of a zone below that contains the name, and addresses of these servers that lie in the server's zone (glue).
-Delegations and answers are kept apart, so glue is never an answer. The work for one question is bounded (`Limits`): questions, aliases, nested lookups of
+Delegations and answers are kept apart, so glue is never an answer. The work for one question is bounded (`WorkLimits`): questions, aliases, nested lookups of
 name servers, and names of servers that are looked up for one delegation (NXNSAttack, Afek and others, 2020).
 """
 
@@ -21,7 +21,7 @@ import dns.rdatatype
 import dns.rrset
 
 from pystack.dns.exchange import Secret
-from pystack.dns.memory import Memory, Negative, Server
+from pystack.dns.memory import Memory, Negative, ServerNames
 
 _A, _CNAME, _NS, _SOA, _ANY, _DS = (
     dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.NS, dns.rdatatype.SOA, dns.rdatatype.ANY, dns.rdatatype.DS,
@@ -29,7 +29,7 @@ _A, _CNAME, _NS, _SOA, _ANY, _DS = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class WorkLimits:
     """The bounds of the work for one question of a client.
 
     queries   questions to servers, for all nested lookups together
@@ -57,8 +57,8 @@ class Ask(NamedTuple):
     wait: float
 
 
-class Outcome(NamedTuple):
-    """What was found: the records along the chain of aliases, and the SOA record if there is nothing. SERVFAIL: nothing is known."""
+class LookupOutcome(NamedTuple):
+    """The result: the records along the chain of aliases, and the SOA record if there is nothing. SERVFAIL: nothing is known."""
 
     rcode: dns.rcode.Rcode
     answer: list[dns.rrset.RRset]
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 #: returns the time (ns)
 Clock = Callable[[], int]
-Lookup = Generator[Ask, "dns.message.Message | None", Outcome]
+Lookup = Generator[Ask, "dns.message.Message | None", LookupOutcome]
 
 
 class Failed(Exception):
@@ -78,7 +78,7 @@ class Failed(Exception):
 class _Work:
     """What one question of a client has cost, and the names that are being looked up for it."""
 
-    limits: Limits
+    limits: WorkLimits
     queries: int = 0
     busy: set[tuple[dns.name.Name, dns.rdatatype.RdataType]] = field(default_factory=set)
 
@@ -100,7 +100,11 @@ class Recursion:
     """Resolves names. `roots` maps the names of the root's servers to their addresses. Times are in ns."""
 
     def __init__(
-        self, roots: "Mapping[str, str | Sequence[str]]", secret: Secret, memory: Memory, limits: Limits | None = None
+        self,
+        roots: "Mapping[str, str | Sequence[str]]",
+        secret: Secret,
+        memory: Memory,
+        limits: WorkLimits | None = None,
     ):
         if not roots:
             raise ValueError("a recursive resolver needs the address of a root server")
@@ -111,7 +115,7 @@ class Recursion:
         self.root = _Zone(dns.name.root, tuple(known), known)
         self.secret = secret
         self.memory = memory
-        self.limits = limits or Limits()
+        self.limits = limits or WorkLimits()
         #: why the last question failed, for people
         self.failure = ""
 
@@ -122,7 +126,7 @@ class Recursion:
             return (yield from self._resolve(name, rdtype, clock, work, 0))
         except Failed as failure:
             self.failure = f"{name} {rdtype.name}: {failure}"
-            return Outcome(dns.rcode.SERVFAIL, [])
+            return LookupOutcome(dns.rcode.SERVFAIL, [])
 
     def _resolve(
         self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, clock: Clock, work: _Work, depth: int
@@ -137,10 +141,10 @@ class Recursion:
             if found is None:
                 found = yield from self._iterate(name, rdtype, clock, work, depth)
             if isinstance(found, Negative):
-                return Outcome(found.rcode, answer, found.soa)
+                return LookupOutcome(found.rcode, answer, found.soa)
             answer.append(found)
             if found.rdtype == rdtype or rdtype in (_CNAME, _ANY):
-                return Outcome(dns.rcode.NOERROR, answer)
+                return LookupOutcome(dns.rcode.NOERROR, answer)
             name = found[0].target
         raise Failed(f"there are more than {self.limits.chain} aliases")
 
@@ -294,7 +298,7 @@ class Recursion:
                     records = _find(reply.additional, server, _A)
                     if records is not None:
                         glue[server] = [record.address for record in list(records)[: Memory.SERVERS]]
-            known = Server(servers, glue)
+            known = ServerNames(servers, glue)
             self.memory.delegate(rrset.name, known, rrset.ttl, now)
             return _Zone(rrset.name, servers, glue)
         return None

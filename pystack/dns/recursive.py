@@ -23,7 +23,7 @@ from pystack.dns.asking import Asker
 from pystack.dns.authority import LONGEST, read_query, to_wire
 from pystack.dns.exchange import Secret
 from pystack.dns.memory import Memory
-from pystack.dns.recursion import Ask, Limits, Outcome, Recursion
+from pystack.dns.recursion import Ask, LookupOutcome, Recursion, WorkLimits
 
 #: lookups at the same time; a question for a further name gets SERVFAIL
 LOOKUPS = 200
@@ -37,7 +37,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.done = threading.Event()
-        self.outcome = Outcome(dns.rcode.SERVFAIL, [])
+        self.outcome = LookupOutcome(dns.rcode.SERVFAIL, [])
 
 
 class Recursive:
@@ -46,7 +46,7 @@ class Recursive:
     roots, allow   see services.dns.RecursiveServer
     edns, mix_case see DnsSettings
     most           the most entries of the cache
-    limits         the fields of recursion.Limits
+    limits         the fields of recursion.WorkLimits
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Recursive:
     ):
         self.roots = roots
         self.allow = [ipaddress.IPv4Network(network) for network in allow]
-        self.limits = Limits(**limits)
+        self.limits = WorkLimits(**limits)
         self.memory = Memory(most)
         self.port = port
         #: how many questions were sent to servers
@@ -94,7 +94,7 @@ class Recursive:
             outcome = self._remembered(self._key(query))
             if outcome is None and len(self._busy) < LOOKUPS:
                 return None
-            reply = self._reply(query, outcome or Outcome(dns.rcode.SERVFAIL, []))
+            reply = self._reply(query, outcome or LookupOutcome(dns.rcode.SERVFAIL, []))
         return to_wire(reply, query, False)
 
     def answers(self, data: bytes, tcp: bool, peer: str) -> Iterator[bytes]:
@@ -133,7 +133,7 @@ class Recursive:
         reply.set_rcode(code)
         return reply
 
-    def _reply(self, query: dns.message.Message, outcome: Outcome) -> dns.message.Message:
+    def _reply(self, query: dns.message.Message, outcome: LookupOutcome) -> dns.message.Message:
         reply = dns.message.make_response(query, recursion_available=True, our_payload=LONGEST)
         reply.set_rcode(outcome.rcode)
         reply.answer += outcome.answer
@@ -146,26 +146,26 @@ class Recursive:
 
     # -- lookups -----------------------------------------------------------------------------------------------------
 
-    def _remembered(self, key: _Key) -> Outcome | None:
+    def _remembered(self, key: _Key) -> LookupOutcome | None:
         """The answer from the cache alone, or None."""
         assert self.recursion is not None
         lookup = self.recursion.resolve(*key, self._host.clock)
         try:
             next(lookup)
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: LookupOutcome = end.value
             return outcome
         lookup.close()
         return None
 
-    def _shared(self, key: _Key) -> Outcome:
+    def _shared(self, key: _Key) -> LookupOutcome:
         """Look a name up, or wait for the thread that does it already."""
         shared = self._busy.get(key)
         if shared is not None:
             shared.done.wait()
             return shared.outcome
         if len(self._busy) >= LOOKUPS:
-            return Outcome(dns.rcode.SERVFAIL, [])
+            return LookupOutcome(dns.rcode.SERVFAIL, [])
         shared = self._busy[key] = _Shared()
         try:
             shared.outcome = self.lookup(*key)
@@ -174,7 +174,7 @@ class Recursive:
             shared.done.set()
         return shared.outcome
 
-    def lookup(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> Outcome:
+    def lookup(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> LookupOutcome:
         """Look a name up, from the cache or by asking servers."""
         assert self.recursion is not None
         work = self.recursion.resolve(name, rdtype, self._host.clock)
@@ -185,7 +185,7 @@ class Recursive:
                 reply = self._ask(question)
                 question = work.send(reply)
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: LookupOutcome = end.value
             return outcome
 
     def _ask(self, question: Ask) -> dns.message.Message | None:

@@ -133,7 +133,7 @@ class RecursiveServer(_Server):
 
     roots    the name servers of the root: name -> address or addresses
     allow    networks whose hosts may ask; others get REFUSED
-    options  see dns.recursion.Limits
+    options  see dns.recursion.WorkLimits
     """
 
     def __init__(

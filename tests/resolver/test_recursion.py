@@ -10,7 +10,7 @@ import pytest
 
 from pystack.dns.exchange import Secret
 from pystack.dns.memory import Memory, Negative
-from pystack.dns.recursion import Limits, Recursion
+from pystack.dns.recursion import Recursion, WorkLimits
 
 S = 1_000_000_000
 A, NS = dns.rdatatype.A, dns.rdatatype.NS
@@ -47,7 +47,7 @@ class World:
     def __init__(self, servers, **limits):
         self.servers = servers
         self.memory = Memory()
-        self.recursion = Recursion({"a.root.": ROOT}, Secret(1), self.memory, Limits(**limits))
+        self.recursion = Recursion({"a.root.": ROOT}, Secret(1), self.memory, WorkLimits(**limits))
         self.now = 0
         self.asked = []
 
