@@ -18,6 +18,7 @@ from pystack.dhcp.client import Client
 from pystack.dhcp.lease import Lease
 from pystack.dhcp.message import SERVER_PORT
 from pystack.dhcp.server import Server, Subnet
+from pystack.runtime.notes import note
 from pystack.runtime.waiting import Hook, Watch
 from pystack_c.base.address import addr_text, v4, v4_bits
 from pystack_c.sockets import packets, udp
@@ -212,28 +213,13 @@ class Agent:
         if source is not self._ip and source is not self._arp:
             source.close()
 
-    def _report(self, note: Note) -> None:
+    def _report(self, found: Note) -> None:
         """Pass an event to the recording and to the probe, and count a drop."""
-        self.notes.append(note)
-        host, subject, kind, fields = self.host, f"dhcp {self.iface.name}", note.kind, note.fields
+        self.notes.append(found)
+        kind, fields = found.kind, found.fields
         if kind == "dhcp.drop":
             kind, fields = "drop", {"name": f"dhcp-{fields['name']}"}
-        now = host.clock()
-        if host.recorder is not None:
-            host.recorder.note(now, kind, subject, note.reason, note.rfc, fields)
-
-        def tell(stack: Any) -> None:
-            if kind == "drop":
-                stack.counters.drop(fields["name"])
-            if stack.probe is not None:
-                stack.now = now
-                stack.emit(kind, subject, 0, note.reason, note.rfc, fields)
-
-        self.inspect(tell)
-
-    def inspect(self, fn: Callable[[Any], None]) -> None:
-        """Call fn(stack) under the lock of the host, if it has one."""
-        fn(self.host.stack)
+        note(self.host, kind, f"dhcp {self.iface.name}", found.reason, found.rfc, fields)
 
     def _configure(self, lease: Any) -> None:
         host, iface, old = self.host, self.iface, self.lease
@@ -353,10 +339,6 @@ class LiveAgent(Agent):
     def wake(self) -> None:
         """Agent.wake."""
         self._awake.set()
-
-    def inspect(self, fn: Callable[[Any], None]) -> None:
-        """Agent.inspect."""
-        self.host.inspect(fn)
 
     def _loop(self) -> None:
         try:

@@ -80,6 +80,7 @@ class _Work:
 
     limits: WorkLimits
     queries: int = 0
+    quiet: bool = False
     busy: set[tuple[dns.name.Name, dns.rdatatype.RdataType]] = field(default_factory=set)
 
     def count(self) -> None:
@@ -118,14 +119,21 @@ class Recursion:
         self.limits = limits or WorkLimits()
         #: why the last question failed, for people
         self.failure = ""
+        #: called with each decision: (name, type, action, reason, RFC, further fields)
+        self.on_note: (
+            Callable[[dns.name.Name, dns.rdatatype.RdataType, str, str, str, dict[str, object]], None] | None
+        ) = None
 
-    def resolve(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, clock: Clock) -> Lookup:
-        """Look a name up. `clock` returns the time."""
-        work = _Work(self.limits)
+    def resolve(
+        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, clock: Clock, quiet: bool = False
+    ) -> Lookup:
+        """Look a name up. `clock` returns the time. `quiet`: report nothing, because only the cache is tried."""
+        work = _Work(self.limits, quiet=quiet)
         try:
             return (yield from self._resolve(name, rdtype, clock, work, 0))
         except Failed as failure:
             self.failure = f"{name} {rdtype.name}: {failure}"
+            self._note(name, rdtype, "fail", f"{failure}", "RFC 1035 7.1")
             return LookupOutcome(dns.rcode.SERVFAIL, [])
 
     def _resolve(
@@ -147,6 +155,12 @@ class Recursion:
                 return LookupOutcome(dns.rcode.NOERROR, answer)
             name = found[0].target
         raise Failed(f"there are more than {self.limits.chain} aliases")
+
+    def _note(
+        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, action: str, reason: str, rfc: str, **fields: object
+    ) -> None:
+        if self.on_note is not None:
+            self.on_note(name, rdtype, action, reason, rfc, fields)
 
     def _remembered(
         self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, now: int
@@ -206,8 +220,13 @@ class Recursion:
         if address in bad:
             return None
         work.count()
+        why = f"the server of {zone.name} at {address} is asked: it is the closest zone whose servers are known"
+        if not work.quiet:
+            self._note(name, rdtype, "ask", why, "RFC 1034 5.3.3", server=address, zone=zone.name.to_text())
         reply = yield Ask(address, name, rdtype, wait)
         found = None if reply is None else self._judge(reply, zone, name, rdtype, clock())
+        action, why, rfc = _meaning(reply, found, zone, rdtype)
+        self._note(name, rdtype, action, why, rfc, server=address, zone=zone.name.to_text())
         if reply is not None and found is None:
             bad.add(address)
         return found
@@ -260,7 +279,9 @@ class Recursion:
             found = records or alias
             if found is None:
                 break
-            found = dns.rrset.from_rdata_list(here, found.ttl, list(found)[: 1 if alias else None])
+            # A server may have compressed the alias's target with our question, whose letters have random case.
+            kept = list(found) if alias is None else [found[0].replace(target=found[0].target.canonicalize())]
+            found = dns.rrset.from_rdata_list(here, found.ttl, kept)
             if alias or not self._cut_below(reply, zone, here):
                 self.memory.put(here, found.rdtype, found, found.ttl, now)
             first = first or found
@@ -291,16 +312,16 @@ class Recursion:
             deeper = rrset.name != zone.name and rrset.name.is_subdomain(zone.name)
             if not deeper or not name.is_subdomain(rrset.name):
                 continue
-            servers = tuple(dict.fromkeys(record.target for record in list(rrset)[: Memory.SERVERS]))
+            servers = tuple(dict.fromkeys(record.target.canonicalize() for record in list(rrset)[: Memory.SERVERS]))
             glue: dict[dns.name.Name, list[str]] = {}
             for server in servers:
                 if server.is_subdomain(zone.name):
                     records = _find(reply.additional, server, _A)
                     if records is not None:
                         glue[server] = [record.address for record in list(records)[: Memory.SERVERS]]
-            known = ServerNames(servers, glue)
-            self.memory.delegate(rrset.name, known, rrset.ttl, now)
-            return _Zone(rrset.name, servers, glue)
+            below = rrset.name.canonicalize()
+            self.memory.delegate(below, ServerNames(servers, glue), rrset.ttl, now)
+            return _Zone(below, servers, glue)
         return None
 
     def _nothing(
@@ -318,6 +339,30 @@ class Recursion:
         found = Negative(reply.rcode(), soa)
         self.memory.deny(name, rdtype, found, ttl, now)
         return found
+
+
+def _meaning(
+    reply: dns.message.Message | None, found: object, zone: _Zone, rdtype: dns.rdatatype.RdataType
+) -> tuple[str, str, str]:
+    """The name of what an answer means, the reason, and the section."""
+    if reply is None:
+        return "silence", "no answer came in time, or the connection failed", "RFC 1034 5.3.3"
+    if isinstance(found, _Zone):
+        glue = sum(len(addresses) for addresses in found.addresses.values())
+        names = f"{len(found.servers)} name servers, and {glue} of their addresses (glue)"
+        return "refer", f"the server of {zone.name} refers to the zone {found.name}, with {names}", "RFC 1034 4.2.1"
+    if isinstance(found, Negative):
+        what = "there is no such name" if found.rcode == dns.rcode.NXDOMAIN else "the name has no such record"
+        return "nothing", f"the server says that {what}", "RFC 2308 2"
+    if isinstance(found, dns.rrset.RRset):
+        if found.rdtype != rdtype:
+            return "alias", f"the name is an alias of {found[0].target}, which is looked up next", "RFC 1034 3.6.2"
+        return "answer", f"the server knows {len(found)} records, for {found.ttl} s", "RFC 1034 5.3.3"
+    return (
+        "lame",
+        f"the answer cannot be used: {dns.rcode.to_text(reply.rcode())} without records in the zone",
+        "RFC 1912 2.8",
+    )
 
 
 def _find(

@@ -24,6 +24,8 @@ from pystack.dns.authority import LONGEST, read_query, to_wire
 from pystack.dns.exchange import Secret
 from pystack.dns.memory import Memory
 from pystack.dns.recursion import Ask, LookupOutcome, Recursion, WorkLimits
+from pystack.runtime.notes import note
+from pystack.visible import visible
 
 #: lookups at the same time; a question for a further name gets SERVFAIL
 LOOKUPS = 200
@@ -81,6 +83,21 @@ class Recursive:
             host, secret, edns=self._options["edns"], mix_case=bool(self._options["mix_case"]), recurse=False
         )
         self.recursion = Recursion(self.roots, secret, self.memory, self.limits)
+        self.recursion.on_note = self._note
+
+    def _note(
+        self,
+        name: dns.name.Name,
+        rdtype: dns.rdatatype.RdataType,
+        action: str,
+        reason: str,
+        rfc: str,
+        fields: dict[str, object],
+    ) -> None:
+        """Report a decision to the probe and to the recording, if there is one."""
+        host = self._host
+        if host.recorder is not None or host.stack.probe is not None:
+            note(host, "dns", f"dns {visible(name.to_text())} {rdtype.name}", reason, rfc, {"action": action, **fields})
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -149,7 +166,7 @@ class Recursive:
     def _remembered(self, key: _Key) -> LookupOutcome | None:
         """The answer from the cache alone, or None."""
         assert self.recursion is not None
-        lookup = self.recursion.resolve(*key, self._host.clock)
+        lookup = self.recursion.resolve(*key, self._host.clock, quiet=True)
         try:
             next(lookup)
         except StopIteration as end:

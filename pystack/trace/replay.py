@@ -35,6 +35,7 @@ NOTES: dict[str, dict[str, type]] = {
     "clock": {"true": int, "ppb": int, "offset": int},
     "dhcp.state": {"old": str, "new": str},
     "dhcp.message": {"type": str},
+    "dns": {"action": str},
 }
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)

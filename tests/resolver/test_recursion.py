@@ -197,6 +197,17 @@ def test_what_is_out_of_the_bailiwick_is_not_taken(kind):
     assert not any(server == EVIL for server, *_ in world.asked)
 
 
+def test_the_random_case_of_our_question_is_not_passed_on():
+    servers = tree() | {
+        "10.0.0.3": lambda name, kind: (
+            {"answer": f"{name} 60 CNAME WeB.ExAmPlE.tEsT."}
+            if name.startswith("www")
+            else tree()["10.0.0.3"](name, kind)
+        )
+    }
+    assert World(servers).get("www.example.test.") == ("NOERROR", ["web.example.test.", "192.0.2.1"])
+
+
 def test_glue_is_no_answer():
     """The parent says another address than the zone itself: the client gets the zone's own."""
     servers = tree()

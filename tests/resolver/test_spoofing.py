@@ -67,7 +67,7 @@ def attack(seed, trials, guesses, bits=None, mix_case=False, one_port=True):
 
     def forge(data, guess):
         packet = write_udp(SERVER, RESOLVER, 53, PORT, guess.to_bytes(2, "big") + data)
-        wire.send(mac + root.port().iface.mac.to_bytes(6, "big") + b"\x08\x00" + packet)
+        wire.send(mac + bytes.fromhex("020000000099") + b"\x08\x00" + packet)
 
     def program():
         won = 0

@@ -15,7 +15,7 @@ from pystack.stepper.timeline import Timeline
 
 #: the names of the mechanisms
 MECHANISMS = (
-    "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "drop",
+    "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
     "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
@@ -43,6 +43,7 @@ _KINDS: dict[str, Explain] = {
     "ip.reassembled": below.fragments,
     "dhcp.state": names.dhcp,
     "dhcp.message": names.dhcp,
+    "dns": names.dns,
     "drop": below.dropped,
     "timer.set": below.timer,
     "timer.fired": below.timer,

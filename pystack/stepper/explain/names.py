@@ -1,4 +1,4 @@
-"""Explanations of DHCP."""
+"""Explanations of DHCP and of recursive DNS."""
 
 from pystack.stepper.explain.base import Explanation, Look
 
@@ -30,4 +30,29 @@ def dhcp(look: Look) -> Explanation:
         f"The lease is for {time} s, of which T1 is {entry.fields['t1']} s and T2 is {entry.fields['t2']} s."
         if time
         else "",
+    )
+
+
+#: what a step of a lookup means
+_STEPS = {
+    "ask": "The resolver asks without recursion: each server tells only what it knows itself.",
+    "refer": "A referral is no answer. It names the servers of a zone below, which know more, and the resolver asks one of these next. "
+    "It remembers the delegation, so that the next name in that zone costs one question.",
+    "alias": "An alias (CNAME) has no other records. The resolver looks up the name to which it leads.",
+    "answer": "The resolver remembers the records for their time to live.",
+    "nothing": "The SOA record in the answer says for how long the resolver may remember this.",
+    "silence": "The resolver goes on with another server of the zone.",
+    "lame": "The resolver does not ask this server again for the name, and goes on with another one.",
+    "fail": "The client gets SERVFAIL.",
+}
+
+
+def dns(look: Look) -> Explanation:
+    """Explain a step of a recursive lookup."""
+    entry = look.entry
+    action = entry.fields["action"]
+    return Explanation(
+        "dns",
+        f"Recursion for {entry.subject.removeprefix('dns ')} ({entry.rfc}): {entry.text()}.",
+        _STEPS.get(action, ""),
     )

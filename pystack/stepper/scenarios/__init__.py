@@ -12,7 +12,7 @@ from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 #: in an order that suits learners
 ORDER = (
     "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
-    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "dhcp",
+    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "dhcp", "dns-recursion",
 )  # fmt: skip
 NAMES = tuple(name for name in ORDER if name in SCENARIOS)
 
