@@ -52,7 +52,7 @@ def test_the_guide_to_the_scripted_peer_runs(tmp_path):
 def test_the_guide_to_names_runs(tmp_path):
     pytest.importorskip("greenlet")
     blocks, names = run("names.md", tmp_path)
-    assert blocks == 2
+    assert blocks == 3
     assert len(names["server"].questions) == 1
 
 
