@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -218,3 +219,26 @@ def test_dhclient_gets_and_releases_an_address_from_ours(space, ours, tmp_path):
         space.run([*base, "-r", "tap0"], capture_output=True, timeout=60)
     wait_for(lambda: "RELEASE" in types(agent))
     assert agent.machine.leases(running.host.clock()) == {}
+
+
+def test_the_command_up_gets_an_address_or_says_why_not(space, tmp_path):
+    """`pystack up --dhcp`, as a process; the server is dnsmasq on the kernel's side of its TAP."""
+    space.run(["ip", "tuntap", "add", "tap0", "mode", "tap"], check=True)
+    configure("tap0", address="10.0.0.1/24", up=True, netns=space)
+    command = [program("dnsmasq"), "-d", "-C", "/dev/null", "-p", "0", "--interface=tap0", "--user=root", "--no-ping"]
+    command += ["--dhcp-range=10.0.0.50,10.0.0.50,120s", f"--dhcp-leasefile={tmp_path}/leases", "--dhcp-authoritative"]
+    server = space.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    env = {"PATH": PATH, "PYTHONPATH": ".", "XDG_RUNTIME_DIR": str(tmp_path)}
+    up_command = [sys.executable, "-m", "pystack.cli", "up", "--dhcp"]
+    process = space.popen(up_command, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        line = process.stderr.readline()
+        assert "10.0.0.50/24 (DHCP) on tap0" in line, line
+        assert space.run(["ping", "-c1", "-W3", "10.0.0.50"], capture_output=True).returncode == 0
+    finally:
+        for one in (process, server):
+            one.send_signal(2)
+            one.wait(10)
+        process.stderr.close()
+    wrong = space.run([*up_command, "--tun"], capture_output=True, text=True, env=env)
+    assert wrong.returncode == 2 and "--dhcp is for Ethernet" in wrong.stderr
