@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
 from pystack import dns as _dns
+from pystack.dhcp import Client, ClientSettings
+from pystack.dhcp.agent import LiveAgent
+from pystack.dhcp.message import CLIENT_PORT
 from pystack.kernel import netns as ns
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
@@ -97,6 +100,8 @@ class Running:
         self.iface = iface
         self.netns = netns
         self.control: Any = None
+        #: the agent that asks a DHCP server (pystack.dhcp.agent), or None
+        self.dhcp: LiveAgent | None = None
         self.link: Any = _link_of(device)
         if self.link is not None:
             self.link.host = host
@@ -116,6 +121,22 @@ class Running:
         self.host.start()
         if default:
             _current.push(self.host)
+
+    def _ask(self, dhcp: "bool | ClientSettings") -> Self:
+        """Get an address from a DHCP server, if that is wanted. TimeoutError: none answered, so the stack is closed."""
+        if not dhcp:
+            return self
+        settings = dhcp if isinstance(dhcp, ClientSettings) else ClientSettings(host_name=self.name)
+        try:
+            if self.iface is None:
+                raise ValueError("DHCP needs a device")
+            self.dhcp = LiveAgent(self.host, self.iface, Client(self.iface.mac, self.stack.seed, settings), CLIENT_PORT)
+            self.dhcp.start()
+            self.dhcp.wait(settings.timeout)
+        except BaseException:
+            self.close(flush=0)
+            raise
+        return self
 
     @property
     def name(self) -> str:
@@ -174,6 +195,8 @@ class Running:
         if self._parents:
             self._forget()
             return
+        if self.dhcp is not None and not leaving:
+            self.dhcp.stop()
         if self.host.gate is not None:
             self.host.gate.end()
         try:
@@ -238,6 +261,7 @@ def up(
     address: str = "10.0.0.2/24",
     gateway: str | None = "10.0.0.1",
     *,
+    dhcp: "bool | ClientSettings" = False,
     netns: "ns.Namespace | str | None" = None,
     host_address: str | None = "auto",
     mode: str = "tap",
@@ -264,6 +288,7 @@ def up(
 
     tap           the device's name; the device is made if it does not exist. None: no device, only the loopback interface
     address, gateway  the stack's own address with its prefix length; the default gateway, or None for no default route
+    dhcp          True or dhcp.ClientSettings: ask a DHCP server instead of using `address` and `gateway`; TimeoutError: none answers
     netns         the namespace of the kernel's side: a Namespace, the name of one, or "new" for one without a name
     host_address  the kernel side's address, "auto" (the gateway's) or None; a warning says if the device stays off
     mode, mtu, offload, mac  parameters of the device: see phy.tap.TapDevice
@@ -278,21 +303,19 @@ def up(
     gate          holds the stack at each frame with its clock stopped (pystack.stepper.live)
     """
     _look_at_interpreter()
-    own = ipaddress.IPv4Interface(address)
+    own = None if dhcp else ipaddress.IPv4Interface(address)
     with contextlib.ExitStack() as undo:
         space = _namespace(netns, undo)
         if device is None and tap is not None:
-            side = _host_address(host_address, gateway, own, tap, space)
-            plain = link is not None or not offload
-            device = _tap(tap, side, gate is not None, plain, mode=mode, netns=space, mtu=mtu, mac=mac)
+            options = {"mode": mode, "netns": space, "mtu": mtu, "mac": mac}
+            device = _tap(tap, (host_address, gateway, own), gate is not None, link is not None or not offload, options)
         stack = _stack(seed, config, name, probe)
         card = _card(stack, device, link, wrap, gate, undo)
         host = _host(stack, recorder, (hosts, dns, search), gate, busy_poll, undo)
-        iface = None if card is None else _attach(host, card, own, gateway)
-        running = Running(host, card, iface, space, space is not netns)
+        running = Running(host, card, _attach(host, card, own, gateway), space, space is not netns)
         running._start(control, default)
         undo.pop_all()
-    return running
+    return running._ask(dhcp)
 
 
 def _link_of(device: Any) -> Any:
@@ -348,9 +371,14 @@ def _host(
     return host
 
 
-def _attach(host: RealtimeHost, card: Device, own: ipaddress.IPv4Interface, gateway: str | None) -> Any:
-    """Make `card` an interface with the stack's address and its default route. Returns the Iface."""
-    iface = host.attach(card)
+def _attach(host: RealtimeHost, card: Device | None, own: ipaddress.IPv4Interface | None, gateway: str | None) -> Any:
+    """Make `card` an interface with the stack's address (None: a DHCP server will give it) and its default route.
+
+    Returns the Iface, or None if there is no card.
+    """
+    iface = None if card is None else host.attach(card)
+    if iface is None or own is None:
+        return iface
     host.setup("add_addr", iface, v4(int(own.ip)), own.network.prefixlen)
     if gateway is not None:
         host.setup("add_route", 0, 0, v4(int(ipaddress.IPv4Address(gateway))), iface)
@@ -368,8 +396,12 @@ def _look_at_interpreter() -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-def _tap(name: str, kernel_side: str | None, stepped: bool, plain: bool, **options: Any) -> TapDevice:
-    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first."""
+def _tap(name: str, side: "tuple[Any, Any, Any]", stepped: bool, plain: bool, options: dict[str, Any]) -> TapDevice:
+    """Open the TAP device, and switch its kernel side on. If frames will be held, prepare the kernel for that first.
+
+    `side` has the first arguments of `_host_address`.
+    """
+    kernel_side = _host_address(*side, name, options["netns"])
     card = TapDevice(name, offload=not plain, **options)
     try:
         if stepped:
@@ -396,12 +428,12 @@ def _switch_on(name: str, address: str | None, netns: ns.Namespace | None) -> No
 
 
 def _host_address(
-    asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface, tap: str, space: ns.Namespace | None
+    asked: str | None, gateway: str | None, own: ipaddress.IPv4Interface | None, tap: str, space: ns.Namespace | None
 ) -> str | None:
     """Return the address to give to the kernel's side, or None to leave the device as it is."""
     if asked != "auto":
         return asked
-    if gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
+    if own is None or gateway is None or (ns.exists(tap, space) and ns.get_address(tap, space) == gateway):
         return None
     return f"{gateway}/{own.network.prefixlen}"
 

@@ -47,6 +47,7 @@ ORDER = {
         ["runtime"],
         ["sockets", "trace", "pkt"],
         ["dns"],
+        ["dhcp"],
         [".socket"],
         [".tls"],
         [".patching"],

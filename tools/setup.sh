@@ -25,9 +25,10 @@ die() { say "$*"; exit 2; }
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
-    dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
-# servers that the tests of real programs start by themselves (tests/programs/real)
-test_services=(valkey-server:valkey-server sshd:openssh-server)
+    dnsmasq:dnsmasq-base busybox:busybox dhclient:isc-dhcp-client
+    dig:bind9-dnsutils drill:ldnsutils h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
+# servers that the tests start by themselves (tests/programs/real; tests/kernel/test_dhcp.py, test_dns.py, test_dns_servers.py)
+test_services=(valkey-server:valkey-server sshd:openssh-server kea-dhcp4:kea-dhcp4-server unbound:unbound knotd:knot named:bind9)
 test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
@@ -89,7 +90,10 @@ want_stopped() {
     want "$@"
     [ -z "$made" ] || rm -f "$policy"
     if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
-        systemctl disable -q "${@/openssh-server/ssh}" 2>/dev/null || true
+        local unit
+        for unit in "${@/openssh-server/ssh}"; do
+            systemctl disable -q "${unit/bind9/named}" 2>/dev/null || true
+        done
     fi
 }
 

@@ -38,6 +38,7 @@ class Settings:
     tun: bool = False
     netns: str | None = None
     address: tuple[str, ...] = ()
+    dhcp: bool = False
     kernel_address: str | None = None
     gateway: str | None = None
     route: tuple[str, ...] = ()
@@ -93,6 +94,7 @@ _OPTIONS = [
         "--netns", help="Namespace of the kernel's side: a name as in `ip netns` (it is created if needed) or a path."
     ),
     click.option("-a", "--address", type=AddressType(True), multiple=True, help="Address of the stack; repeatable."),
+    click.option("--dhcp", is_flag=True, help="Ask a DHCP server for the address, the gateway and the DNS servers."),
     click.option("--kernel-address", type=AddressType(True), help="Address for the kernel's side of the device."),
     click.option("--gateway", type=AddressType(False), help="Default gateway of the stack."),
     click.option("--route", multiple=True, metavar="NET=GATEWAY", help="A route, such as 10.1.0.0/16=10.0.0.9."),
@@ -254,8 +256,12 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
     routes = [parse_route(text) for text in settings.route]
     mac = parse_mac(settings.mac) if settings.mac is not None else None
     names, dns = known_names(settings.hosts, settings.host_entry), dns_settings(settings.dns, settings.search)
-    if not settings.address:
-        raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24")
+    if settings.dhcp and (settings.tun or settings.gateway):
+        raise click.UsageError(
+            "--dhcp is for Ethernet, without --tun, and finds the gateway by itself, without --gateway"
+        )
+    if not settings.address and not settings.dhcp:
+        raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24, or --dhcp")
     from pystack.kernel.netns import Namespace
     from pystack.running import up
 
@@ -270,8 +276,9 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
         running = _refusals(
             up,
             settings.device,
-            settings.address[0],
+            "10.0.0.2/24" if settings.dhcp else settings.address[0],
             settings.gateway,
+            dhcp=settings.dhcp,
             netns=netns,
             host_address=settings.kernel_address,
             mode="tun" if settings.tun else "tap",
@@ -294,7 +301,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
         undo.callback(running.close)
         if probe is not None and narrator is not None:
             narrator.flush = lambda: running.host.inspect(lambda stack: probe.flush())
-        for address in settings.address[1:]:
+        for address in settings.address if settings.dhcp else settings.address[1:]:
             running.add_address(address)
         _look_at_gateway(settings)
         for route in routes:
@@ -336,7 +343,7 @@ def _refusals(up: "Callable[..., Running]", *args: Any, **kwargs: Any) -> "Runni
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RuntimeWarning)
             running = up(*args, **kwargs)
-    except (ControlError, NetlinkMissing) as error:
+    except (ControlError, NetlinkMissing, TimeoutError) as error:
         raise click.ClickException(str(error)) from None
     for warning in caught:
         echo(f"pystack: {warning.message}", err=True)

@@ -9,11 +9,13 @@ import click
 
 from pystack.cli.common import Settings, bring_up, stack_options
 from pystack.style import echo
+from pystack_c.base.address import addr_text, v4
 
 EXAMPLES = """\b
 Examples:
   pystack up --kernel-address 10.0.0.1/24 -a 10.0.0.2/24 --serve http:80 --serve echo:7
   curl http://10.0.0.2/                                     from another terminal
+  pystack up --netns lab --tap tap1 --dhcp                  the address comes from a DHCP server
   pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       explain each frame
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --delay 50ms --loss 1%
   pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
@@ -37,8 +39,14 @@ def check_services(ctx: click.Context, param: click.Parameter, value: tuple[str,
 def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
     """Print what runs, to stderr because stdout may be a capture."""
     where = "" if settings.netns is None else f" in namespace {settings.netns}"
+    addresses = list(settings.address)
+    if running.dhcp is not None:
+        lease = running.dhcp.lease
+        addresses.insert(
+            0, "an address by DHCP" if lease is None else f"{addr_text(v4(lease.addr))}/{lease.prefixlen} (DHCP)"
+        )
     echo(
-        f"{running.name}: {', '.join(settings.address)} on {running.iface.name}{where}, "
+        f"{running.name}: {', '.join(addresses)} on {running.iface.name}{where}, "
         f"MTU {running.iface.mtu}, seed {running.stack.seed}; press Ctrl-C to stop",
         err=True,
     )

@@ -53,14 +53,17 @@ class Secret:
 class Question:
     """A question: its bytes, and what an answer has to repeat."""
 
-    def __init__(self, name: str, rdtype: dns.rdatatype.RdataType, secret: Secret, payload: int, mix: bool):
+    def __init__(
+        self, name: str, rdtype: dns.rdatatype.RdataType, secret: Secret, payload: int, mix: bool, recurse: bool = True
+    ):
         self.name = dns.name.from_text(_mixed(name, secret) if mix else name)
         self.rdtype = rdtype
         self.mixed = mix
         self.ident = secret.bits() & 0xFFFF
         self.payload = payload
         message = dns.message.QueryMessage(id=self.ident)
-        message.flags |= dns.flags.RD
+        if recurse:
+            message.flags |= dns.flags.RD
         message.find_rrset(message.question, self.name, dns.rdataclass.IN, rdtype, create=True, force_unique=True)
         if payload:
             message.use_edns(0, payload=payload)
@@ -77,7 +80,9 @@ class Question:
         return count == 1 and data[_HEADER : _HEADER + len(self.section)] == self.section
 
     def only_case_differs(self, data: bytes) -> bool:
-        """Whether this would be an answer if the case of letters did not matter."""
+        """Whether this would be an answer if the case of letters did not matter. A forger must still know the identifier."""
+        if len(data) < _HEADER or int.from_bytes(data[:2], "big") != self.ident or data[2] & 0xF8 != 0x80:
+            return False
         section = data[_HEADER : _HEADER + len(self.section)]
         return self.mixed and section != self.section and section.lower() == self.section.lower()
 

@@ -18,8 +18,9 @@ import dns.rdtypes.ANY.SOA
 import dns.rdtypes.IN.A  # dnspython loads the modules of record types when they are needed; a program must not wait for that
 import dns.rrset
 
+from pystack.dns.asking import Asker
 from pystack.dns.cache import Cache
-from pystack.dns.exchange import CaseChanged, DnsSockets, Question, Secret, Unreliable
+from pystack.dns.exchange import Secret
 from pystack.dns.settings import DnsSettings
 from pystack.sockets.resolve import Found, fail, gaierror
 
@@ -43,12 +44,10 @@ class DnsResolver:
         self.settings = settings
         #: by (name, type): what was found, or the number of the error
         self.cache: Cache[Found | int] = Cache()
-        self._secret = Secret(host.stack.seed)
-        self._exchange = DnsSockets(host, self._secret)
+        self._asker = Asker(
+            host, Secret(host.stack.seed), edns=settings.edns, use_tcp=settings.use_tcp, mix_case=settings.mix_case
+        )
         self._turn = 0
-        #: servers that do not know EDNS, and those that change the case of letters
-        self._no_edns: dict[tuple[str, int], bool] = {}
-        self._no_case: dict[tuple[str, int], bool] = {}
 
     def forget(self) -> None:
         """Forget all answers."""
@@ -79,7 +78,7 @@ class DnsResolver:
         """The complete names to ask for, in order."""
         if name.endswith("."):
             return [name]
-        longer = [f"{name}.{domain.strip('.')}." for domain in self.settings.search]
+        longer = [f"{name}.{domain.removesuffix('.')}.".replace("..", ".") for domain in self.settings.search]
         plain = f"{name}."
         return [plain, *longer] if name.count(".") >= self.settings.ndots else [*longer, plain]
 
@@ -155,7 +154,7 @@ class DnsResolver:
             wait = min(settings.timeout * (1 << attempt), LONGEST_WAIT)
             for server in servers:
                 try:
-                    reply = self._one(server, name, rdtype, wait)
+                    reply = self._asker.ask(server, name, rdtype, wait)
                 except OSError as exc:
                     if exc.errno in (errno.ENETDOWN, errno.EMFILE):
                         raise  # the stack has stopped, or the program has no descriptors left
@@ -164,38 +163,6 @@ class DnsResolver:
                     return reply
                 code = _kernel.EAI_FAIL if reply.rcode() == dns.rcode.FORMERR else _kernel.EAI_AGAIN
         fail(code)
-
-    def _one(
-        self, server: tuple[str, int], name: str, rdtype: dns.rdatatype.RdataType, wait: float
-    ) -> dns.message.Message:
-        """Ask one server: without EDNS if it does not know that, over TCP if UDP cannot do it. OSError: no answer."""
-        for _ in range(2):
-            payload = 0 if server in self._no_edns else self.settings.edns
-            question = Question(
-                name, rdtype, self._secret, payload, self.settings.mix_case and server not in self._no_case
-            )
-            reply = self._either(server, question, wait)
-            refused = reply.rcode() in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
-            if not payload or not refused:
-                break
-            self._no_edns[server] = True  # RFC 6891 section 7
-        return reply
-
-    def _either(self, server: tuple[str, int], question: Question, wait: float) -> dns.message.Message:
-        if self.settings.use_tcp:
-            return self._exchange.tcp(server, question, wait)
-        try:
-            return self._exchange.udp(server, question, wait)
-        except Unreliable as reason:
-            try:
-                return self._exchange.tcp(server, question, wait)
-            except OSError:
-                if not isinstance(reason, CaseChanged):
-                    raise
-        # It changes letters and has no TCP. With random case it would be useless.
-        self._no_case[server] = True
-        plain = Question(question.name.to_text().lower(), question.rdtype, self._secret, question.payload, False)
-        return self._exchange.udp(server, plain, wait)
 
 
 def _text(name: dns.name.Name) -> str:

@@ -18,6 +18,17 @@ def need_dnspython() -> None:
         raise DnsMissing("names by DNS need dnspython: pip install 'pystack[dns]'")
 
 
+def is_domain(domain: str) -> bool:
+    """Whether a domain of a search list can be appended to a name: no label is empty, longer than 63 bytes, or contains a blank.
+
+    One dot at the end is allowed, and the root (".") is a domain, too.
+    """
+    labels = domain.removesuffix(".").split(".") if domain != "." else []
+    return len(domain) <= 253 and all(
+        0 < len(label.encode()) <= 63 and label.isprintable() and " " not in label for label in labels
+    )
+
+
 @dataclass(frozen=True)
 class DnsSettings:
     """The settings of a resolver. The defaults are those of resolv.conf(5), except that EDNS is on.
@@ -54,6 +65,9 @@ class DnsSettings:
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name}={value}: it must be in {low}..{high}")
+        for domain in self.search:
+            if not is_domain(domain):
+                raise ValueError(f"search={domain!r:.80}: a domain has labels of 1 to 63 letters, such as lab.example")
         if 0 < self.edns < 512:
             raise ValueError(f"edns={self.edns}: the smallest size of RFC 6891 is 512 bytes; 0 switches EDNS off")
 
@@ -108,7 +122,8 @@ def read(path: str) -> DnsSettings:
             if words[0] == "nameserver" and ":" not in words[1] and len(servers) < 3:
                 servers.append(parse_server(words[1]))
             elif words[0] in ("search", "domain"):
-                search = tuple(words[1:2] if words[0] == "domain" else words[1:])
+                # A domain that cannot be appended to a name is skipped: the file may serve other programs, too.
+                search = tuple(filter(is_domain, words[1:2] if words[0] == "domain" else words[1:]))
             elif words[0] == "options":
                 options.update(_options(words[1:]))
     if not servers:

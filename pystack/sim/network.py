@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import pystack_c.const as C
+from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
+from pystack.sim.dhcp import SimAgent
+from pystack.sim.dhcp import settings_of as client_settings
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
@@ -173,12 +176,13 @@ class Network(Scheduler):
         offload: bool = False,
         dns: Servers | None = None,
         search: Sequence[str] = (),
+        dhcp: bool | ClientSettings = False,
         **settings: Any,
     ) -> SimHost:
         """A host with a stack of its own. `settings` are single settings of the configuration by name.
 
         `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
-        (see pystack.dns.settings).
+        (see pystack.dns.settings). With `dhcp`, its first interface asks a DHCP server for its address as soon as there is a link.
         """
         if dns is None and search:
             raise ValueError("search domains are for DNS: name a server (dns=...), too")
@@ -198,6 +202,8 @@ class Network(Scheduler):
             self.links_recorder = self.links_recorder or host.recorder
         if servers is not None:
             use_dns(host, servers)
+        if dhcp:
+            host.dhcp = client_settings(dhcp, name)
         self.hosts[name] = host
         return host
 
@@ -216,6 +222,10 @@ class Network(Scheduler):
         found = self.router(name, **options)
         found.masquerades = True
         return found
+
+    def dhcp_server(self, host: SimHost, *subnets: Any, **options: Any) -> SimAgent:
+        """Let a host serve DHCP: see SimHost.dhcp_server."""
+        return host.dhcp_server(*subnets, **options)
 
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""

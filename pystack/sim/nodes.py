@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.sim.clock import HostClock, check_offset, parts
+from pystack.sim.dhcp import SimAgent, WithDhcp
 from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
@@ -21,7 +22,7 @@ _ENDS = ("close", "abort", "end_send")
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
-class SimHost(HostPath, Translating):
+class SimHost(HostPath, Translating, WithDhcp):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
@@ -35,6 +36,7 @@ class SimHost(HostPath, Translating):
         self.masquerades = False
         #: the functions that decide about packets in the queues of the packet filter
         self._deciders: dict[int, Callable[[bytes], bool | bytes]] = {}
+        self.agents: list[SimAgent] = []
         self.ports: list[SimPort] = []
         #: how often it was switched on again, and the functions that are called then: they start its programs
         self.boots = 0
@@ -64,6 +66,8 @@ class SimHost(HostPath, Translating):
         self.ports.append(port)
         if self.masquerades and number == 0:
             self.masquerade(port.name)
+        if self.dhcp is not None and number == 0:
+            self.net.after(0, self.dhcp_client, port.name, self.dhcp)
         return port
 
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:

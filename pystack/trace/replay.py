@@ -39,6 +39,9 @@ NOTES: dict[str, dict[str, type]] = {
         "number": int, "parent": int, "link": str, "length": int, "crc": int, "sent": int, "begin": int, "end": int, "delay": int, "to": int,
         "arrivals": list,
     },
+    "dhcp.state": {"old": str, "new": str},
+    "dhcp.message": {"type": str},
+    "dns": {"action": str},
 }  # fmt: skip
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)

@@ -105,6 +105,13 @@ def test_the_letters_of_the_question_have_random_case_and_an_answer_repeats_them
     assert found == "10.0.0.7" and len(server.asked) == 1
 
 
+def test_a_forger_cannot_make_the_resolver_give_up_the_case_of_letters():
+    """Letters in another case count as the server's habit only with the right identifier. Otherwise each forged answer would."""
+    forged = lambda query, count: [reply(lower(query), EVIL, change=7), reply(query, GOOD)]  # noqa: E731
+    found, server, net = lookup(forged, tcp=lambda query: reply(query, GOOD))
+    assert (found, len(server.asked), server.by_tcp, net.now) == ("10.0.0.7", 1, 0, RTT)
+
+
 def test_ports_and_identifiers_cannot_be_guessed_from_earlier_ones():
     def sample(seed):
         net, client = network(seed=seed)

@@ -42,6 +42,15 @@ def test_a_search_list_is_a_list_and_needs_a_server():
     net.host("a", dns="10.0.0.1", search=["lab"])  # an error before has left nothing behind
 
 
+@pytest.mark.parametrize("domain", ["", "..", "a..b", ".a", "a..", "a b", "x" * 64, "\0", "a." * 127 + "a"])
+def test_a_search_domain_with_an_empty_or_impossible_label_is_refused(domain, tmp_path):
+    with pytest.raises(ValueError, match="a domain has labels"):
+        settings_of("10.0.0.1", [domain])
+    (tmp_path / "conf").write_text(f"nameserver 10.0.0.1\nsearch {domain} lab.example. .\n")
+    expected = ("a", "b", "lab.example.", ".") if domain == "a b" else ("lab.example.", ".")
+    assert settings_of(str(tmp_path / "conf")).search == expected
+
+
 def test_wrong_settings():
     with pytest.raises(ValueError, match="needs the address of a DNS server"):
         settings_of([])

@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md and names.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, names.md and dhcp.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -52,5 +52,11 @@ def test_the_guide_to_the_scripted_peer_runs(tmp_path):
 def test_the_guide_to_names_runs(tmp_path):
     pytest.importorskip("greenlet")
     blocks, names = run("names.md", tmp_path)
-    assert blocks == 2
+    assert blocks == 3
     assert len(names["server"].questions) == 1
+
+
+def test_the_guide_to_dhcp_runs(tmp_path):
+    blocks, names = run("dhcp.md", tmp_path)
+    assert blocks == 3
+    assert names["server"].machine.leases(names["net"].now) == {}

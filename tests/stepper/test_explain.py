@@ -61,6 +61,8 @@ SAYS = {
     "firewall-reject-or-drop": "handle 3 in chain forward of table ip filter says reject|after one round trip|handle 4 in chain forward"
     "|Nobody tells the client|doubles the timeout each time|verdict drop",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
+    "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
+    "dns-recursion": "the server of . refers to the zone test.|1 of their addresses (glue)|names the servers of a zone below",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support import build
+from tests.support import build, nametargets
 from tests.support.costs import HOST, MS, PEER, Wire
 
 
@@ -265,5 +265,7 @@ TARGETS: dict[str, Target] = {
     "http": Target(http, ("pystack.services.http", "pystack.services.httploop")),
     "trace": Target(trace, ("pystack.trace.format", "pystack.trace.replay")),
     "script": Target(script, ("pystack.pkt.lexer", "pystack.pkt.parser", "pystack.pkt.parse_expr", "pystack.pkt.parse_packet", "pystack.pkt.shell")),
+    "dhcp": Target(nametargets.dhcp, ("pystack.dhcp.message", "pystack.dhcp.client", "pystack.dhcp.server", "pystack.dhcp.relay")),
+    "names": Target(nametargets.names, ("pystack.dns.authority", "pystack.dns.recursion", "pystack.dns.memory")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
 }  # fmt: skip

@@ -35,6 +35,8 @@ CHOICES = {
 }
 #: the same, where a name stands for the function: (file, name) -> functions
 NAMES = {
+    ("pystack/dhcp/agent.py", "self.module:recvfrom"): "udp.recvfrom or packets.recvfrom",
+    ("pystack/dhcp/agent.py", "self.module:close"): "udp.close or packets.close",
     ("pystack/sim/programs.py", "self.calls[name]"): "every name in procs.CALLS (below)",
     ("pystack/sim/programs.py", "calls['tcp_open']"): "a name in procs.CALLS",
     ("pystack/sim/programs.py", "calls['udp_open']"): "a name in procs.CALLS",
