@@ -2,6 +2,7 @@
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
+    ETH_P_8021Q = 0x8100
     ETH_HLEN = 14
     TCP_HLEN = 20
     UDP_HLEN = 8

@@ -24,7 +24,7 @@ from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import TcpLayer
-from pystack_c.wire import ethernet
+from pystack_c.wire import ethernet, vlan
 
 
 class Stack(Core):
@@ -64,6 +64,24 @@ class Stack(Core):
         iface.gso_max = gso_max
         self.ifaces.append(iface)
         return iface
+
+    def add_vlan(self, parent: Iface, vid: int, name: str = "") -> Any:
+        """Add an interface for one VLAN of an Ethernet interface, and return it: `ip link add link eth0 name eth0.10 type vlan id 10`.
+
+        Its frames leave and arrive by `parent` with the VLAN's tag. Raises ValueError if that is not possible.
+        """
+        vlan.check_vid(vid)
+        if parent.kind != C.LINK_ETHERNET or parent.vid != 0:
+            raise ValueError("an interface for a VLAN needs an Ethernet interface without a VLAN of its own")
+        if parent.vlans is not None and vid in parent.vlans:
+            raise ValueError(f"{parent.name} has already an interface for VLAN {vid}")
+        made = self.add_iface(name or f"{parent.name}.{vid}", parent.kind, parent.mac, parent.mtu)
+        made.vid = vid
+        made.parent = parent
+        if parent.vlans is None:
+            parent.vlans = {}
+        parent.vlans[vid] = made
+        return made
 
     def iface(self, name: str) -> Any:
         """Return the interface of that name. Raises KeyError if there is none."""
@@ -169,6 +187,10 @@ class Stack(Core):
     def set_iface(self, iface: Iface, up: bool) -> None:
         """Set an interface up or down, and remove its neighbour entries."""
         iface.up = up
+        if iface.vlans is not None:
+            # As on Linux, the interfaces for VLANs go down and up with the one below them.
+            for child in iface.vlans.values():
+                self.set_iface(child, up)
         for entry in list(iface.neighbors.values()):
             neighbor.remove(self, entry)
         if self.nat is not None and not up:
@@ -290,8 +312,30 @@ class Stack(Core):
             ip_input.input(self, iface, pkt)
         elif pkt.eth_type == C.ETH_P_ARP:
             arp.input(self, iface, pkt)
+        elif pkt.eth_type == C.ETH_P_8021Q:
+            self._tagged(iface, pkt, flags, gso_size)
         else:
             self.drop("eth-unknown-type", iface.name, "the frame carries neither IPv4 nor ARP", "RFC 1122 2.3.3")
+
+    def _tagged(self, iface: Iface, pkt: Packet, flags: int, gso_size: int) -> None:
+        """Receive a frame with the tag of a VLAN on the interface for that VLAN.
+
+        A tag with VLAN 0 has only a priority, so the frame belongs to the interface itself (IEEE 802.1Q 6.9.1).
+        """
+        frame = pkt.frame[pkt.l2_off :]
+        if len(frame) < C.ETH_HLEN + vlan.TAG_LEN:
+            self.drop("eth-truncated", iface.name, "the frame ends within the tag of its VLAN", "IEEE 802.1Q 9.3")
+            return
+        vid = vlan.tci_of(frame) & vlan.VID_MASK
+        found: Iface | None = iface
+        if vid != 0 and iface.vlans is not None:
+            found = iface.vlans.get(vid)
+        elif vid != 0 or iface.vid != 0:
+            found = None
+        if found is None:
+            self.drop("eth-no-vlan", iface.name, f"the host has no interface for VLAN {vid}", "IEEE 802.1Q 8.6.2")
+            return
+        self._input(found, vlan.pop(frame), 0, flags, gso_size)
 
     def handle_timeout(self, now: int) -> None:
         """Fire every timer that is due at `now`, ordered by deadline, then by the order of arming."""

@@ -21,7 +21,9 @@ def draw(net: Network) -> str:
     blocks = []
     nodes: list[Node] = [*net.hosts.values(), *net.switches.values(), *net.wires.values()]
     for node in nodes:
-        kind = {"SimHost": "", "Switch": "  (switch)", "Wire": "  (wire)"}.get(type(node).__name__, "")
+        kind = {"SimHost": "", "Bridge": "  (bridge)", "Switch": "  (switch)", "Wire": "  (wire)"}.get(
+            type(node).__name__, ""
+        )
         lines = [f"{node.name}{kind}", *_ports(node.ports, links)]
         if node.name in net.hosts:
             lines += [f"  route {route}" for route in _routes(net.hosts[node.name])]

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import pystack_c.const as C
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
+from pystack.sim.bridge import Bridge
 from pystack.sim.channel import Channel
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
@@ -32,7 +33,7 @@ from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
 
-__all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
+__all__ = ["MS", "S", "US", "Bridge", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
 US = 1_000
 MS = 1_000_000
@@ -224,10 +225,22 @@ class Network(Scheduler):
         return Channel(self.seed, name, **settings)
 
     def switch(self, name: str) -> Switch:
-        """A learning bridge."""
+        """A learning bridge without settings. `bridge` makes one with VLANs, ageing and the rest."""
         self._new_name(name)
         switch = self.switches[name] = Switch(self, name)
         return switch
+
+    def bridge(self, name: str = "br0", ports: Sequence[Node] = (), **options: Any) -> Bridge:
+        """A bridge with ageing, static entries, VLANs, snooping and a guard against loops (see sim/bridge.py), joined to these nodes.
+
+        net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
+        """
+        self._new_name(name)
+        bridge = Bridge(self, name, **options)
+        self.switches[name] = bridge
+        for node in ports:
+            self.link(node, bridge)
+        return bridge
 
     def wire(self, name: str) -> Wire:
         """The bare end of a link."""

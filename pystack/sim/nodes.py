@@ -11,6 +11,7 @@ from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
+from pystack_c.link.loops import LoopGuard
 from pystack_c.tcp import user
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class SimHost(HostPath, Translating):
         #: the first interface is the outside of an address translation
         self.masquerades = False
         self.ports: list[SimPort] = []
+        #: the interfaces for VLANs, by their names
+        self.vlans: dict[str, Any] = {}
         #: how often it was switched on again, and the functions that are called then: they start its programs
         self.boots = 0
         self.on_boot: list[Callable[[SimHost], None]] = []
@@ -67,6 +70,19 @@ class SimHost(HostPath, Translating):
         port.iface = self.setup("add_iface", port.name, port.kind, mac, mtu, *offload)
         self._by_iface[port.iface.index] = port
 
+    def vlan(self, vid: int, iface: str = "") -> str:
+        """Add an interface for a VLAN of an interface (the newest one, if not named), and return its name, such as "eth0.10"."""
+        port = self.port(iface)
+        made = self.setup("add_vlan", port.iface, vid)
+        self.vlans[made.name] = made
+        self._script.append(("vlan", (vid, port.name)))
+        name: str = made.name
+        return name
+
+    def _iface(self, name: str = "") -> Any:
+        """An interface of the stack: that of a port or of a VLAN; without a name, that of the newest port."""
+        return self.vlans[name] if name in self.vlans else self.port(name).iface
+
     def port(self, name: str = "") -> SimPort:
         """A port by name; without a name, the newest port."""
         for port in self.ports:
@@ -79,13 +95,14 @@ class SimHost(HostPath, Translating):
     def addr(self, address: str, iface: str = "") -> None:
         """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
-        port = self.port(iface)
-        self.setup("add_addr", port.iface, value, prefixlen)
-        self._script.append(("addr", (address, port.name)))
+        found = self._iface(iface)
+        self.setup("add_addr", found, value, prefixlen)
+        self._script.append(("addr", (address, found.name)))
 
     def addresses(self) -> list[str]:
         """The addresses of its interfaces, in the order in which they were given; without any, the loopback address."""
-        found = [text(local.addr) for port in self.ports for local in port.iface.addrs]
+        ifaces = [*(port.iface for port in self.ports), *self.vlans.values()]
+        found = [text(local.addr) for iface in ifaces for local in iface.addrs]
         return found or ["127.0.0.1"]
 
     def route(self, network: str, via: str = "", iface: str = "") -> None:
@@ -95,15 +112,15 @@ class SimHost(HostPath, Translating):
         """
         dst, prefixlen = parse_network(network)
         gateway = parse_addr(via) if via else 0
-        port = self.port(iface) if iface or not via else None
-        self.setup("add_route", dst, prefixlen, gateway, None if port is None else port.iface)
-        self._script.append(("route", (network, via, "" if port is None else port.name)))
+        found = self._iface(iface) if iface or not via else None
+        self.setup("add_route", dst, prefixlen, gateway, found)
+        self._script.append(("route", (network, via, "" if found is None else found.name)))
 
     def neighbor(self, address: str, mac: int, iface: str = "") -> None:
         """A permanent ARP entry."""
-        port = self.port(iface)
-        self.setup("add_neighbor", port.iface, parse_addr(address), mac)
-        self._script.append(("neighbor", (address, mac, port.name)))
+        found = self._iface(iface)
+        self.setup("add_neighbor", found, parse_addr(address), mac)
+        self._script.append(("neighbor", (address, mac, found.name)))
 
     def __repr__(self) -> str:
         return f"<SimHost {self.name}>"
@@ -134,6 +151,7 @@ class SimHost(HostPath, Translating):
             self._tell_clock()
         self._wake_at = -1
         self._by_iface.clear()
+        self.vlans.clear()
         self.up = not self._frozen
         for port in self.ports:
             self._add_iface(port, port.iface.mac, port.iface.mtu)
@@ -207,7 +225,10 @@ class SimHost(HostPath, Translating):
 
 
 class Switch:
-    """A learning bridge. It forwards at once, and floods frames to unknown addresses (IEEE 802.1D 7.7, 7.8)."""
+    """A learning bridge. It forwards at once, and floods frames to unknown addresses (IEEE 802.1D 7.7, 7.8).
+
+    It drops a flooded frame that comes back at another port because of a loop of links, and counts it in `guard.returned`.
+    """
 
     def __init__(self, net: "Network", name: str):
         self.net = net
@@ -216,6 +237,7 @@ class Switch:
         #: addresses never age here, because a run may last for days of virtual time
         self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
         self.flooded = 0
+        self.guard = LoopGuard()
 
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port."""
@@ -228,9 +250,11 @@ class Switch:
         if len(frame) < C.ETH_HLEN:
             return
         dst, src = frame[:6], frame[6:12]
-        self.fdb.learn(src, port, self.net.now)
         out = self.fdb.lookup(dst, self.net.now)
-        if out is port:
+        if out is None and self.guard.returns(frame, port, self.net.now):
+            return  # a loop of links, in which the frame would circulate for ever
+        self.fdb.learn(src, port, self.net.now)
+        if out is port or dst == src:
             return
         if out is not None:
             out.send(frame)

@@ -58,6 +58,7 @@ SETUP = frozenset(
         "del_route",
         "set_iface",
         "add_neighbor",
+        "add_vlan",
         "del_neighbor",
         "track",
         "add_nat",

@@ -32,6 +32,8 @@ NOTES: dict[str, dict[str, type]] = {
     "frame.out": {"iface": str, "frame": bytes, "gso_size": int},
     "drop": {"name": str},
     "box": {"action": str},
+    "bridge": {"action": str},
+    "qdisc": {"action": str},
     "clock": {"true": int, "ppb": int, "offset": int},
 }
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
