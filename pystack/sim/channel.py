@@ -171,6 +171,11 @@ class Channel:
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
         self._waiting_bytes = 0
 
+    @property
+    def free_at(self) -> int:
+        """The time (ns) at which the wire has sent all that was accepted. It may have passed."""
+        return self._free_at
+
     # -- rules by number -------------------------------------------------------------------------------------------
 
     def drop(self, *numbers: int, match: Match | None = None) -> Rule:  # python
@@ -219,7 +224,7 @@ class Channel:
         stats.bytes += length
         if not self.up:
             return self._lost("down")
-        if self.mtu and length - self.header > self.mtu + (TAG_LEN if self.header and frame[12:14] == TPID else 0):
+        if self.mtu and length - self.header > self.mtu and not self._fits(frame):
             return self._lost("mtu")
         if self.trace is not None:
             _, rate, self.delay = self.trace.at(now)  # object
@@ -250,6 +255,10 @@ class Channel:
             stats.delivered += 1
             stats.delivered_bytes += len(data)
         return arrivals
+
+    def _fits(self, frame: bytes) -> bool:  # python
+        """Whether a frame that is longer than the MTU is so only because of the tag of its VLAN."""
+        return bool(self.header) and frame[12:14] == TPID and len(frame) - self.header <= self.mtu + TAG_LEN
 
     def _lost(self, reason: str) -> Arrivals:  # python
         self.stats.drops[reason] = self.stats.drops.get(reason, 0) + 1

@@ -8,6 +8,7 @@ import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.path import HostPath, SimPort
+from pystack.sim.qdisc import Qdisc
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
@@ -115,6 +116,10 @@ class SimHost(HostPath, Translating):
         found = self._iface(iface) if iface or not via else None
         self.setup("add_route", dst, prefixlen, gateway, found)
         self._script.append(("route", (network, via, "" if found is None else found.name)))
+
+    def qdisc(self, discipline: "Qdisc | str | None", iface: str = "") -> Qdisc | None:
+        """Put a queueing discipline in front of an interface: `tc qdisc replace dev IFACE root ...`. It stays there if the host boots."""
+        return self.port(iface).set_qdisc(discipline)
 
     def neighbor(self, address: str, mac: int, iface: str = "") -> None:
         """A permanent ARP entry."""
