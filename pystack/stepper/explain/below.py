@@ -1,5 +1,6 @@
 """Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
+from pystack.stepper.explain import queue
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry
 from pystack_c.base.address import addr_text
@@ -144,6 +145,8 @@ def _shares(look: Look) -> str:
 def dropped(look: Look) -> Explanation:
     """Explain a drop."""
     name = look.entry.fields["name"]
+    if name.startswith("qdisc-"):
+        return queue.discipline(look)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
