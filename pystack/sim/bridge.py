@@ -1,12 +1,14 @@
 """A bridge in a simulated network: pystack_c.link.bridge with links at its ports. Made by `Network.bridge`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pystack.sim.nodes import Node, SimPort, Switch
+from pystack.sim.nodes import Node, SimHost, SimPort, Switch
 from pystack_c.link.bridge import BridgePort, MacRelay
 
 if TYPE_CHECKING:
     from pystack.sim.network import Network
+    from pystack.sim.vxlan import VxlanPort
 
 
 class Bridge(Switch):
@@ -38,12 +40,22 @@ class Bridge(Switch):
 
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port."""
-        return self.attach_named(f"port{len(self.ports)}", kind)
-
-    def attach_named(self, name: str, kind: int) -> SimPort:
-        """A new port of this name."""
+        name = f"port{len(self.ports)}"
         port = SimPort(self.net, self, name, kind)
         self._by_port[port] = self.relay.add_port(name)
+        self.ports.append(port)
+        return port
+
+    def vxlan(self, host: SimHost, vni: int, remotes: Sequence[str] = (), **options: Any) -> "VxlanPort":
+        """Join the bridge to those of other VTEPs: a new port, whose frames are in UDP datagrams of `host` (RFC 7348).
+
+        `remotes` are the addresses to which unknown and group addresses are flooded: VTEPs, or a multicast group. Options: `local` (the
+        address of this VTEP), `port` (4789), `name` (vxlanVNI), and `learning`, `tags`, `ageing` and `limit` of pystack_c.link.vxlan.Vtep.
+        """
+        from pystack.sim import vxlan
+
+        port = vxlan.make(self, host, vni, remotes, options)
+        self._by_port[port] = self.relay.add_port(port.name)
         self.ports.append(port)
         return port
 
