@@ -163,6 +163,8 @@ cdef enum:
     T_SERVICE = 103
     T_IGMP_CHANGE = 104
     T_IGMP_ANSWER = 105
+    T_IGMP_QUERY = 106
+    T_IGMP_MEMBERS = 107
     L4_OFF = 96
     DONT_FRAGMENT = 1
     LINK_MTU = 2

@@ -222,6 +222,8 @@ T_SERVICE = 103
 # IGMP's timers: the repetition of a report, and the answer to a query
 T_IGMP_CHANGE = 104
 T_IGMP_ANSWER = 105
+T_IGMP_QUERY = 106
+T_IGMP_MEMBERS = 107
 
 # Offset of the transport header in Core.scratch. It leaves room
 # for Ethernet (14 bytes) and the longest IP header (60) before it.

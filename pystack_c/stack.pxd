@@ -35,7 +35,7 @@ cdef class Stack(Core):
     cpdef LocalAddr add_addr(self, Iface iface, addr_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
     cpdef del_addr(self, Iface iface, addr_t addr)
-    @cython.locals(entry=NeighborEntry, child=Iface)
+    @cython.locals(entry=NeighborEntry, child=Iface, changed=bint)
     cpdef set_iface(self, Iface iface, bint up)
     cpdef add_neighbor(self, Iface iface, addr_t addr, uint64_t mac)
     cpdef track(self, bint on=*)

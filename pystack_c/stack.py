@@ -16,6 +16,7 @@ from pystack_c.filter.nat_rules import NatRule, Range
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
+from pystack_c.ip import igmp, mforward
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
@@ -185,7 +186,8 @@ class Stack(Core):
         return found
 
     def set_iface(self, iface: Iface, up: bool) -> None:
-        """Set an interface up or down, and remove its neighbour entries."""
+        """Set an interface up or down, and remove its neighbour entries. The groups of an interface that comes up are reported again."""
+        changed = iface.up != up
         iface.up = up
         if iface.vlans is not None:
             # As on Linux, the interfaces for VLANs go down and up with the one below them.
@@ -198,6 +200,35 @@ class Stack(Core):
         if not up and self.raw is not None and self.raw.packets is not None:
             self.raw.packets.down(iface)
         self._routes_changed()
+        if changed and up:
+            igmp.up(self, iface)
+        elif changed:
+            igmp.down(self, iface)
+        if changed and self.mrouter is not None:
+            self.mrouter.changed(iface)
+
+    def add_mroute(self, group: int, iface: Iface, source: int, ttl: int, *out: Iface) -> None:  # python
+        """Forward the datagrams to a group that arrive on `iface`, from `source` (0: from all), to the interfaces `out`.
+
+        `ttl` is the threshold: a datagram needs a larger TTL to be forwarded (RFC 1112 appendix, mrouted). Raises ValueError for
+        values that cannot be, or if there are too many routes.
+        """
+        if self.mrouter is None:
+            self.mrouter = mforward.MulticastRouter(self)
+        self.mrouter.add(self._checked(group, 0), iface, self._checked(source, 0), ttl, list(out))
+
+    def del_mroute(self, group: int, source: int = 0) -> bool:  # python
+        """Remove a route of add_mroute. Returns False if there is none."""
+        return self.mrouter is not None and self.mrouter.remove(normal(group), normal(source))
+
+    def igmp_proxy(self, upstream: Iface | None, *downstream: Iface) -> None:  # python
+        """Be the multicast router of some interfaces: ask their hosts for groups, and forward groups between them and `upstream`.
+
+        The router joins the groups upstream that its hosts want (RFC 4605). Without `upstream`, it forwards only between `downstream`.
+        """
+        if self.mrouter is None:
+            self.mrouter = mforward.MulticastRouter(self)
+        self.mrouter.proxy(upstream, list(downstream))
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """Add a permanent neighbour entry, and return it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.sim.clock import HostClock, check_offset, parts
+from pystack.sim.multicasting import Multicasting
 from pystack.sim.path import HostPath, SimPort
 from pystack.sim.qdisc import Qdisc
 from pystack.sim.translating import Translating
@@ -23,7 +24,7 @@ _ENDS = ("close", "abort", "end_send")
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
-class SimHost(HostPath, Translating):
+class SimHost(HostPath, Translating, Multicasting):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture

@@ -118,6 +118,8 @@ def test_random_frames_leave_by_the_same_ports(seed):
         both.bridge.fdb.set_static(MACS[9], both.ports[0])
         moved = sum(both.compare(rng.randrange(PORTS), frame_of(rng, True)) for _ in range(FRAMES))
         mine, theirs = both.table()
+        # A kernel that knows VLANs adds the static entry in VLAN 1, too.
+        theirs = [line for line in theirs if "vlan" not in line]
         assert mine == theirs and len(mine) == len(MACS)
         assert moved > FRAMES  # more frames left than arrived, so there was flooding
 
