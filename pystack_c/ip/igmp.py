@@ -182,7 +182,7 @@ def up(core: Core, iface: Iface) -> None:
 
 
 def down(core: Core, iface: Iface) -> None:
-    """Stop to report while an interface is down. What is known of its routers may be wrong afterwards."""
+    """Stop the reports while an interface is down, and forget the versions of its routers."""
     if iface.igmp is None:
         return
     why = "the interface went down"
