@@ -125,6 +125,8 @@ class MulticastRouter:
         whole = not pkt.mf and pkt.frag_off == 0
         if pkt.proto == C.IPPROTO_IGMP and link is not None and whole:
             refused = link.input(pkt)
+            if pkt.dst_kind == C.DST_OTHER:
+                core.counters.IpInDelivers += 1
             if refused and pkt.dst_kind == C.DST_OTHER:
                 core.drop("igmp-refused", "ip " + addr_text(pkt.src), refused, "RFC 3376 4")
             return pkt.dst_kind == C.DST_OTHER

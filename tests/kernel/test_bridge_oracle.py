@@ -159,7 +159,7 @@ def test_random_frames_with_tags_leave_with_the_same_tags(seed):
             line.split() for line in both.kernel.show("bridge vlan show").splitlines() if "br0" not in line
         ][: 1 + sum(map(len, VLANS.values()))]
         moved = sum(both.compare(rng.randrange(PORTS), frame_of(rng, True)) for _ in range(FRAMES))
-        assert both.table()[0] == both.table()[1] and moved > FRAMES // 2
+        assert both.table()[0] == both.table()[1] and moved > FRAMES // 3
 
 
 # -- snooping ------------------------------------------------------------------------------------------------------------
