@@ -87,7 +87,10 @@ class Bridge(Switch):
         self._tell(now, "frame.in", port.name, "", "", {"iface": port.name, "frame": frame})
         for event in told:
             self._tell(*event)
-        for out, data in sent:
+        for number, (out, data) in enumerate(sent):
+            if number and told:
+                # Each frame that leaves has the decision about it in front of it, as those of a stack have.
+                self._tell(*told[-1])
             self._tell(now, "frame.out", out.name, "", "", {"iface": out.name, "frame": data, "gso_size": 0})
 
     # -- set-up --------------------------------------------------------------------------------------------------------

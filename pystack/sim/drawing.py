@@ -27,6 +27,9 @@ def draw(net: Network) -> str:
         )
         lines = [f"{node.name}{kind}", *_ports(node.ports, links)]
         if node.name in net.hosts:
+            for iface in net.hosts[node.name].vlans.values():
+                own = ", ".join(f"{text(one.addr)}/{one.prefixlen}" for one in iface.addrs)
+                lines.append(f"  {iface.name}  {own}".rstrip())
             lines += [f"  route {route}" for route in _routes(net.hosts[node.name])]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or "an empty network"

@@ -193,6 +193,10 @@ class MacRelay:
         if not dst[0] & 1:
             known = self.fdb.lookup(dst, now, vid)
             if known is not None:
+                if known is not port:
+                    self._tell(
+                        port, now, "forward", "the table has the port of the destination", "IEEE 802.1D 7.7", dst, vid
+                    )
                 return [known]
             self.flooded += 1
             self._tell(port, now, "flood", "the destination is not in the table", "IEEE 802.1D 7.7.2", dst, vid)

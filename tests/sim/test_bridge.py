@@ -287,6 +287,17 @@ def test_a_host_drops_frames_of_vlans_that_it_has_not():
     assert not host.vlans[name].up
 
 
+def test_the_drawing_has_bridges_and_vlans():
+    from pystack.sim.drawing import draw
+
+    net = Network(1)
+    host = net.host("h")
+    net.bridge("br0", ports=(host,))
+    host.addr("10.0.7.1/24", host.vlan(7))
+    text = draw(net)
+    assert "  eth0.7  10.0.7.1/24" in text and "br0  (bridge)" in text
+
+
 def test_a_host_has_its_vlans_again_after_a_boot():
     net = Network(1)
     a, b = net.host("a"), net.host("b")
@@ -400,6 +411,11 @@ def test_a_recording_has_what_the_bridge_decided():
     timeline = Timeline.of(file.kept, "bridge")
     told = [(entry.fields["action"], entry.fields["mac"]) for entry in timeline.events if entry.kind == "bridge"]
     assert ("flood", "ff:ff:ff:ff:ff:ff") in told and ("learn", "02:50:59:00:00:01") in told
+    assert ("forward", "02:50:59:00:00:01") in told
+    # The bridge is a lane of the stepper, and each frame that leaves it has a reason.
+    sent = [frame for frame in timeline.frames if frame.host == "br0"]
+    assert timeline.boxes == ["br0"] and len(sent) == 3
+    assert all(frame.why and frame.to in ("a", "b") for frame in sent)
 
 
 def test_frames_of_arp_are_whole():

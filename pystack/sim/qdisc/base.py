@@ -25,7 +25,7 @@ class Qdisc:
     sent_bytes, sent_packets   what was given to the device
     drops     the number of drops by the name of their reason; `dropped` is their sum
     marks     the number of packets marked CE (RFC 3168), by reason
-    overlimits                 how often the discipline held or refused something because of a limit
+    overlimits                 how often tbf had to wait for tokens, or red chose a packet, as on Linux
     """
 
     kind = ""

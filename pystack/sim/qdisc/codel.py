@@ -155,7 +155,6 @@ class Codel(Qdisc):
         """See Qdisc."""
         if self.qlen >= self.limit:
             self.drop_overlimit += 1
-            self.overlimits += 1
             self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1")
             return False
         self.queue.append(frame, now)

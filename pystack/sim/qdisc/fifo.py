@@ -22,7 +22,6 @@ class Pfifo(Qdisc):
     def enqueue(self, frame: bytes, now: int) -> bool:
         """See Qdisc."""
         if self.full(frame):
-            self.overlimits += 1
             self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1")
             return False
         self._queue.append(frame)

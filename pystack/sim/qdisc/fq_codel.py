@@ -82,7 +82,6 @@ class FqCodel(Qdisc):
             self.new_flows.append(flow)
         if self.qlen <= self.limit and self.backlog <= self.memory_limit:
             return True
-        self.overlimits += 1
         return not self._drop_longest(now, flow)
 
     def _drop_longest(self, now: int, mine: Flow) -> bool:
