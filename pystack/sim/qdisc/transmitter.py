@@ -59,7 +59,9 @@ def put(port: "SimPort", qdisc: "Qdisc | str") -> Transmitter:
         raise ValueError(f"{port!r} has no link yet")
     found = parse(qdisc) if isinstance(qdisc, str) else qdisc
     if not isinstance(found, Qdisc):
-        raise TypeError(f"{qdisc!r:.60} is no queueing discipline: write one of sim.qdisc, or a text such as 'fq_codel'")
+        raise TypeError(
+            f"{qdisc!r:.60} is no queueing discipline: write one of sim.qdisc, or a text such as 'fq_codel'"
+        )
     net: Any = port.net
     name = net.new_box(f"{port.node.name}:{port.name}")
     found.begin(name, net.seed, port.out.header, net.box_report(name))
