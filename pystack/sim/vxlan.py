@@ -1,5 +1,6 @@
 """VXLAN in a simulated network: a port of a bridge whose other ends are the VTEPs of other bridges. Made by `Bridge.vxlan`."""
 
+import errno
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,12 @@ class VxlanPort(SimPort):
 
     def _receive(self, sock: ProgramDatagrams) -> Generator[Any, Any, None]:
         while True:
-            got = yield sock.recvfrom()
+            try:
+                got = yield sock.recvfrom()
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                return  # the host has rebooted, and `_open` has made another socket
             frame, why = self.vtep.unwrap(bytes(got.data), int(got.src), self.net.now)
             if frame:
                 self.arrive(frame)
@@ -70,7 +76,7 @@ class VxlanPort(SimPort):
             try:
                 sock.sendto(self.vtep.header + frame, text(remote), self._port)
             except OSError as error:
-                self.vtep.drops["too-big" if error.errno == 90 else "unreachable"] += 1
+                self.vtep.drops["too-big" if error.errno == errno.EMSGSIZE else "unreachable"] += 1
                 self._tell(f"the host cannot send the datagram: {error.strerror}", "RFC 7348 4.3")
 
     def _source(self, number: int) -> ProgramDatagrams:
