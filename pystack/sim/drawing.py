@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pystack_c.const as C
+from pystack.sim.channel import Channel
 from pystack.sim.live import channel_text
 from pystack.sim.network import Link, Network
 from pystack.sim.nodes import Node, SimPort
@@ -21,9 +22,14 @@ def draw(net: Network) -> str:
     blocks = []
     nodes: list[Node] = [*net.hosts.values(), *net.switches.values(), *net.wires.values()]
     for node in nodes:
-        kind = {"SimHost": "", "Switch": "  (switch)", "Wire": "  (wire)"}.get(type(node).__name__, "")
+        kind = {"SimHost": "", "Bridge": "  (bridge)", "Switch": "  (switch)", "Wire": "  (wire)"}.get(
+            type(node).__name__, ""
+        )
         lines = [f"{node.name}{kind}", *_ports(node.ports, links)]
         if node.name in net.hosts:
+            for iface in net.hosts[node.name].vlans.values():
+                own = ", ".join(f"{text(one.addr)}/{one.prefixlen}" for one in iface.addrs)
+                lines.append(f"  {iface.name}  {own}".rstrip())
             lines += [f"  route {route}" for route in _routes(net.hosts[node.name])]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or "an empty network"
@@ -38,7 +44,7 @@ def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
         if link is None or other is None or port.out is None or other.out is None:
             rows.append((port.name, own, "", ""))
             continue
-        there, back = channel_text(port.out), channel_text(other.out)
+        there, back = (_way(link.ab, link.a), _way(link.ba, link.b))[:: 1 if port is link.a else -1]
         faults = there if there == back else f"out: {there}; back: {back}"
         rows.append((port.name, own, f"--- {other.node.name} {other.name}", "" if faults == "no fault" else faults))
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
@@ -46,6 +52,15 @@ def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
         yield (
             "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)) + f"  {row[3]}"
         ).rstrip()
+
+
+def _way(channel: Channel, port: SimPort) -> str:
+    """What one direction of a link does to frames, and how they wait for it."""
+    told = channel_text(channel)
+    if port.qdisc is None:
+        return told
+    queue = f"{port.qdisc.kind} {port.qdisc.text()}".rstrip()
+    return queue if told == "no fault" else f"{told}, {queue}"
 
 
 def _routes(host: Any) -> Iterator[str]:

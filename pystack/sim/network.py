@@ -18,6 +18,7 @@ import pystack_c.const as C
 from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
+from pystack.sim.bridge import Bridge
 from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
 from pystack.sim.dhcp import SimAgent
@@ -27,6 +28,8 @@ from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
 from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
+from pystack.sim.qdisc import Qdisc
+from pystack.sim.qdisc import parse as parse_qdisc
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
@@ -36,7 +39,7 @@ from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
 
-__all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
+__all__ = ["MS", "S", "US", "Bridge", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
 US = 1_000
 MS = 1_000_000
@@ -238,10 +241,22 @@ class Network(Scheduler):
         return Channel(self.seed, name, **settings)
 
     def switch(self, name: str) -> Switch:
-        """A learning bridge."""
+        """A learning bridge without settings. `bridge` makes one with VLANs, ageing and the rest."""
         self._new_name(name)
         switch = self.switches[name] = Switch(self, name)
         return switch
+
+    def bridge(self, name: str = "br0", ports: Sequence[Node] = (), **options: Any) -> Bridge:
+        """A bridge with ageing, static entries, VLANs, snooping and a guard against loops (see sim/bridge.py), joined to these nodes.
+
+        net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
+        """
+        self._new_name(name)
+        bridge = Bridge(self, name, **options)
+        self.switches[name] = bridge
+        for node in ports:
+            self.link(node, bridge)
+        return bridge
 
     def wire(self, name: str) -> Wire:
         """The bare end of a link."""
@@ -288,20 +303,27 @@ class Network(Scheduler):
     ) -> Link:
         """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
         `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces. `profile` names settings that the others
-        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`."""
+        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`. `qdisc` is a queueing
+        discipline such as "fq_codel" or "bfifo limit 64kb" (see sim/qdisc) in front of the link; an object is for one direction (`ab`, `ba`)."""
         up_down: tuple[dict[str, Any], dict[str, Any]] = link_profile(profile) if profile else ({}, {})
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
             name += "'"
         settings = {"mtu": mtu, "kind": kind, **settings}
-        channels = [
-            self.make_channel(f"{name}/{direction}", **{**known, **settings, **(apart or {})})
-            for direction, known, apart in (("ab", up_down[0], ab), ("ba", up_down[1], ba))
-        ]
+        both = [{**up_down[0], **settings, **(ab or {})}, {**up_down[1], **settings, **(ba or {})}]
+        qdiscs = [_qdisc(one.pop("qdisc", None)) for one in both]
+        if qdiscs[0] is not None and qdiscs[0] is qdiscs[1]:
+            raise ValueError(
+                f"{qdiscs[0]!r} can be in one direction only: write it as a text, or in ab={{...}} or ba={{...}}"
+            )
+        channels = [self.make_channel(f"{name}/{way}", **one) for way, one in zip(("ab", "ba"), both, strict=True)]
         port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         port_a.out, port_b.out = channels
         port_a.peer, port_b.peer = port_b, port_a
         link = self.links[name] = Link(self, name, port_a, port_b, *channels)
+        for port, qdisc in zip((port_a, port_b), qdiscs, strict=True):
+            if qdisc is not None:
+                port.set_qdisc(qdisc)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
             if address is not None and isinstance(node, SimHost):
                 node.addr(address)
@@ -412,6 +434,16 @@ def _capture_tap(writer: PcapngWriter, number: int) -> Tap:
         writer.packet(number, time, frame, direction)
 
     return tap
+
+
+def _qdisc(given: Any) -> Qdisc | None:
+    """A queueing discipline, of a text if it is one. ValueError or TypeError, before anything of the link exists."""
+    found = parse_qdisc(given) if isinstance(given, str) else given
+    if found is not None and not isinstance(found, Qdisc):
+        raise TypeError(
+            f"{given!r:.60} is no queueing discipline: write one of sim.qdisc, or a text such as 'fq_codel'"
+        )
+    return found
 
 
 def _stack_class() -> Callable[..., Any]:

@@ -18,9 +18,11 @@ cdef class SimPort:
     cdef public SimPort peer
     cdef public list taps
     cdef public list boxes
+    cdef public object transmitter
     cpdef send(self, bytes frame)
-    @cython.locals(net=Scheduler, out=Channel, peer=SimPort, time=int64_t, data=bytes)
     cdef _transmit(self, bytes frame)
+    @cython.locals(net=Scheduler, out=Channel, peer=SimPort, time=int64_t, data=bytes)
+    cpdef put(self, bytes frame)
     cpdef arrive(self, bytes frame)
     @cython.locals(host=HostPath)
     cpdef _deliver(self, bytes frame)

@@ -32,6 +32,8 @@ NOTES: dict[str, dict[str, type]] = {
     "frame.out": {"iface": str, "frame": bytes, "gso_size": int},
     "drop": {"name": str},
     "box": {"action": str},
+    "bridge": {"action": str},
+    "qdisc": {"action": str},
     "clock": {"true": int, "ppb": int, "offset": int},
     # (sim/causes.py) why a program's next calls are made, and what a frame met on a link
     "program": {"number": int, "why": str, "began": int, "parent": int, "woken": int, "after": int},

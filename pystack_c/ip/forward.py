@@ -136,6 +136,11 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     out.payload = None
 
 
+def send_copy(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
+    """Send a copy of a multicast by one interface. The caller has checked TTL and size (ip/mforward.py)."""
+    _send(core, iface, dst, pkt)
+
+
 def _was_cut(core: Core, dst: Dst) -> bool:
     """Return True if the datagram arrived in fragments that fit into the next link. They leave with the same sizes, as on Linux."""
     tracked: Conntrack | None = core.conntrack

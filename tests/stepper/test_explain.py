@@ -60,6 +60,7 @@ SAYS = {
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
     "firewall-reject-or-drop": "handle 3 in chain forward of table ip filter says reject|after one round trip|handle 4 in chain forward"
     "|Nobody tells the client|doubles the timeout each time|verdict drop",
+    "bufferbloat": "the queue is full|64 packets with|The round trip was 2|waited for|divided by the square root",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
     "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
     "dns-recursion": "the server of . refers to the zone test.|1 of their addresses (glue)|names the servers of a zone below",

@@ -1,6 +1,7 @@
 """Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
 import pystack_c.const as C
+from pystack.stepper.explain import queue
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry, Frame
 from pystack_c.base.address import addr_text
@@ -188,6 +189,8 @@ def dropped(look: Look) -> Explanation:
     name = look.entry.fields["name"]
     if name in ("nft-drop", "nft-policy", "nft-reject"):
         return _filtered(look, name)
+    if name.startswith("qdisc-"):
+        return queue.discipline(look)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
