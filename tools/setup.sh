@@ -26,8 +26,8 @@ demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
     dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
-# servers that the tests of real programs start by themselves (tests/programs/real)
-test_services=(valkey-server:valkey-server sshd:openssh-server)
+# servers that the tests of real programs and of proxies start by themselves (tests/programs/real, tests/proxies)
+test_services=(valkey-server:valkey-server sshd:openssh-server nginx:nginx haproxy:haproxy)
 test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)

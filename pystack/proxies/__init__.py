@@ -7,17 +7,19 @@ They need the extra `proxy`: h11 reads and writes HTTP/1.1, and h2 reads and wri
 """
 
 from pystack.proxies.check import HealthCheck
-#F
+from pystack.proxies.forward import ForwardProxy
 from pystack.proxies.http import HttpProxy
 from pystack.proxies.relay import TcpRelay
 from pystack.proxies.settings import ProxySettings
-#S
+from pystack.proxies.socks import SocksProxy
 from pystack.proxies.upstream import Upstream, UpstreamGroup
 
 __all__ = [
+    "ForwardProxy",
     "HealthCheck",
     "HttpProxy",
     "ProxySettings",
+    "SocksProxy",
     "TcpRelay",
     "Upstream",
     "UpstreamGroup",

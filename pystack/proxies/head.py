@@ -4,7 +4,7 @@ h11 reads the head, too. These checks come first, and refuse forms that h11 mend
 """
 
 from pystack.proxies.conn import ProxyConn
-from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest
+from pystack.proxies.message import ProxiedRequest, RefusedRequest, tokens
 from pystack.proxies.settings import ProxySettings
 
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -66,18 +66,49 @@ def parse_head(head: bytes, settings: ProxySettings) -> ProxiedRequest:
     if len(words) != 3 or not words[0] or not words[1] or not all(byte in _TOKEN for byte in words[0]):
         raise RefusedRequest(400, "the request line is not: method, target, version")
     method, target, version = words
-    if not version.startswith(b"HTTP/") or len(version) != 8 or not version[5:6].isdigit() or version[6:7] != b".":
+    if not version.startswith(b"HTTP/") or len(version) != 8 or not version[5:6].isdigit() or version[6:7] != b"." or not version[7:].isdigit():
         raise RefusedRequest(400, "the request line has no version of HTTP")
-    if version not in (b"HTTP/1.0", b"HTTP/1.1"):
-        raise RefusedRequest(505, "the version is neither HTTP/1.0 nor HTTP/1.1")
+    if version[5:6] != b"1":
+        raise RefusedRequest(505, "the version is not HTTP/1")
+    # RFC 9110 section 2.5: a higher minor version is read as the highest that is known.
+    minor = b"1.0" if version[7:] == b"0" else b"1.1"
     if any(byte <= 32 or byte >= 127 for byte in target) or b"#" in target:
         raise RefusedRequest(400, "the target has a character that must be encoded")
     if len(lines) > settings.max_headers:
         raise RefusedRequest(431, f"there are more than {settings.max_headers} fields")
-    request = ProxiedRequest(method, target, [_field(line) for line in lines], version[5:])
+    request = ProxiedRequest(method, target, [_field(line) for line in lines], minor)
     _framing(request)
     _host(request)
     return request
+
+
+def check_request(request: ProxiedRequest, settings: ProxySettings) -> None:
+    """The same rules for a request of HTTP/2, whose fields come from a library. RefusedRequest if one is violated."""
+    if not request.method or not all(byte in _TOKEN for byte in request.method):
+        raise RefusedRequest(400, "the method is not valid")
+    if len(request.target) > settings.max_request_line:
+        raise RefusedRequest(414, f"the target is longer than {settings.max_request_line} bytes")
+    if any(byte <= 32 or byte >= 127 for byte in request.target) or b"#" in request.target:
+        raise RefusedRequest(400, "the target has a character that must be encoded")
+    if request.target[:1] != b"/" and (request.target != b"*" or request.method != b"OPTIONS"):
+        raise RefusedRequest(400, "the target is no path")
+    if len(request.headers) > settings.max_headers:
+        raise RefusedRequest(431, f"there are more than {settings.max_headers} fields")
+    if sum(len(name) + len(value) + 32 for name, value in request.headers) > settings.max_head:
+        raise RefusedRequest(431, f"the head is longer than {settings.max_head} bytes")
+    for name, value in request.headers:
+        if not name or not all(byte in _TOKEN for byte in name):
+            raise RefusedRequest(400, "a field has no valid name")
+        if any((byte < 32 and byte != 9) or byte == 127 for byte in value):
+            raise RefusedRequest(400, "a field has a control character")
+    if request.get(b"transfer-encoding"):
+        raise RefusedRequest(400, "HTTP/2 has no Transfer-Encoding")
+    _framing(request)
+    hosts = request.get(b"host")
+    if not request.host or len(hosts) > 1 or (hosts and hosts[0].lower() != request.host.lower()):
+        raise RefusedRequest(400, "a request must have one host")
+    if not all(byte in _HOST for byte in request.host):
+        raise RefusedRequest(400, "the host is not valid")
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
@@ -99,9 +130,10 @@ def _framing(request: ProxiedRequest) -> None:
             raise RefusedRequest(400, "the body has a length and is in chunks")
         if request.version == b"1.0":
             raise RefusedRequest(400, "HTTP/1.0 has no Transfer-Encoding")
-        if len(codings) > 1 or b"," in codings[0]:
-            raise RefusedRequest(400, "there is more than one transfer coding")
-        if codings[0].lower() != b"chunked":
+        names = tokens(codings)
+        if names.count(b"chunked") != 1 and b"chunked" in names or names[-1:] != [b"chunked"] and b"chunked" in names:
+            raise RefusedRequest(400, "chunked must be the last transfer coding, once")
+        if names != [b"chunked"] or len(codings) > 1:
             raise RefusedRequest(501, "the only transfer coding is chunked")
         request.length = None
     elif lengths:
@@ -135,7 +167,3 @@ def _host(request: ProxiedRequest) -> None:
     if not all(byte in _HOST for byte in request.host) or (not request.host and request.version == b"1.1"):
         raise RefusedRequest(400, "the host is not valid")
 
-
-def without_length(headers: Headers) -> Headers:
-    """The fields without those that frame a body."""
-    return [(key, value) for key, value in headers if key not in (b"content-length", b"transfer-encoding")]

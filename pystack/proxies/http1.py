@@ -1,6 +1,7 @@
 """The client's side of an HTTP proxy over HTTP/1.1: one request after another on a connection."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -191,6 +192,13 @@ class Http1Reply:
         self.conn.unread(bytes(self.h11.trailing_data[0]))
         return self.conn
 
+    async def connected(self) -> ProxyConn:
+        """Answer CONNECT with 200, and return the connection, which carries the client's bytes from now on."""
+        self.started = self.switched = True
+        await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
+        self.conn.unread(bytes(self.h11.trailing_data[0]))
+        return self.conn
+
     async def error(self, refusal: RefusedRequest) -> None:
         """Send a response of the proxy itself, after which the connection ends."""
         text = f"{refusal.status} {refusal.text}\n".encode()
@@ -198,7 +206,7 @@ class Http1Reply:
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(text)).encode()),
             (b"connection", b"close"),
-            *getattr(refusal, "headers", []),
+            *refusal.headers,
         ]
         if self.h11.our_state in (h11.ERROR, h11.DONE, h11.CLOSED):
             self.h11 = h11.Connection(h11.SERVER)
@@ -218,6 +226,4 @@ class Http1Reply:
 
 
 def _reason(status: int) -> bytes:
-    from http import HTTPStatus
-
     return HTTPStatus(status).phrase.encode()

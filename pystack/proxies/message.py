@@ -36,6 +36,8 @@ class RefusedRequest(Exception):
         super().__init__(text)
         self.status = status
         self.text = text
+        #: more fields of the response
+        self.headers: Headers = []
 
 
 class RequestBody:
