@@ -11,11 +11,13 @@ from pystack_c.base.address import length_of, loopback_for, most_prefixlen, norm
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.filter import conntrack, nat
+from pystack_c.filter import balance, conntrack, nat
+from pystack_c.filter.hooks import attach
 from pystack_c.filter.nat_rules import NatRule, Range
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
+from pystack_c.ip import direct
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
@@ -35,6 +37,8 @@ class Stack(Core):
         self.routes = RouteTable()
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
+        #: the services of a load balancer by (address, port, protocol)
+        self.services: dict[tuple[int, int, int], balance.VirtualService] = {}
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, loopback_for(0), 8)
 
@@ -227,6 +231,47 @@ class Stack(Core):
         rule.port_low = match_low
         rule.port_high = match_high
         nat.add_rule(self, place, rule)
+
+    def add_service(self, addr: int, port: int, proto: int, kind: str, direct_return: bool = False) -> None:
+        """Balance the connections to an address and port (filter.balance). `kind` is a way to choose (filter.scheduling).
+
+        Raises ValueError if there is such a service already, or no such way.
+        """
+        addr = self._checked(addr, 0)
+        if proto not in (C.IPPROTO_TCP, C.IPPROTO_UDP) or not 0 < port < 65536:
+            raise ValueError("a service has a port of TCP or UDP")
+        if (addr, port, proto) in self.services:
+            raise ValueError("there is a service with this address and port")
+        service = balance.VirtualService(addr, port, proto, kind, direct_return)
+        if direct_return:
+            if not any(one.direct for one in self.services.values()):
+                attach(self, C.HOOK_PREROUTING, direct.balance, direct.PRIORITY)
+        else:
+            for place in (C.HOOK_PREROUTING, C.HOOK_OUTPUT):
+                rule = NatRule(C.NAT_DNAT, Range(0, 0, 0, 0))
+                rule.service = service
+                rule.proto = proto
+                rule.dst, rule.dst_mask = self._prefix(addr, most_prefixlen(addr))
+                rule.port_low = rule.port_high = port
+                nat.add_rule(self, place, rule)
+        self.services[addr, port, proto] = service
+
+    def set_server(
+        self, addr: int, port: int, proto: int, server: int, server_port: int, weight: int = 1, up: bool = True
+    ) -> None:
+        """Add a server to a service, or change the weight and state of one. Raises ValueError if there is no such service."""
+        self.service(addr, port, proto).put(self._checked(server, 0), server_port, weight, up)
+
+    def del_server(self, addr: int, port: int, proto: int, server: int, server_port: int) -> None:
+        """Remove a server from a service; its connections remain. Raises ValueError if it is not there."""
+        self.service(addr, port, proto).take(self._checked(server, 0), server_port)
+
+    def service(self, addr: int, port: int, proto: int) -> Any:
+        """Return the VirtualService with an address, port and protocol. Raises ValueError if there is none."""
+        found = self.services.get((self._checked(addr, 0), port, proto))
+        if found is None:
+            raise ValueError("there is no service with this address and port")
+        return found
 
     def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
         """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""

@@ -205,11 +205,11 @@ class SimHost(VirtualHost, Translating):
         return self.ports[-1]
 
     def addr(self, address: str, iface: str = "") -> None:
-        """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
+        """Give an interface (the newest one, if not named; "lo" is the loopback) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
-        port = self.port(iface)
-        self.setup("add_addr", port.iface, value, prefixlen)
-        self._script.append(("addr", (address, port.name)))
+        name, found = ("lo", self.stack.lo) if iface == "lo" else ((port := self.port(iface)).name, port.iface)
+        self.setup("add_addr", found, value, prefixlen)
+        self._script.append(("addr", (address, name)))
 
     def addresses(self) -> list[str]:
         """The addresses of its interfaces, in the order in which they were given; without any, the loopback address."""
