@@ -155,6 +155,11 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("what", "old", "old_port", "new", "new_port"),
         "the address or port of a packet was translated; `what` is source or destination",
     ),
+    "balance.choose": (
+        ("client", "server", "by", "active"),
+        "a load balancer chose a server for a new connection; `active` is the number of its open connections before",
+    ),
+    "balance.direct": (("server", "client"), "a packet goes to a server with its addresses unchanged (direct return)"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),

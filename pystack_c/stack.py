@@ -11,8 +11,7 @@ from pystack_c.base.address import length_of, loopback_for, most_prefixlen, norm
 from pystack_c.base.timer import Timer
 from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
-from pystack_c.filter import balance, conntrack, nat
-from pystack_c.filter.hooks import attach
+from pystack_c.filter import conntrack, nat
 from pystack_c.filter.nat_rules import NatRule, Range
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
@@ -38,7 +37,7 @@ class Stack(Core):
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
         #: the services of a load balancer by (address, port, protocol)
-        self.services: dict[tuple[int, int, int], balance.VirtualService] = {}
+        self.services: dict[tuple[int, int, int], Any] = {}
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, loopback_for(0), 8)
 
@@ -237,24 +236,7 @@ class Stack(Core):
 
         Raises ValueError if there is such a service already, or no such way.
         """
-        addr = self._checked(addr, 0)
-        if proto not in (C.IPPROTO_TCP, C.IPPROTO_UDP) or not 0 < port < 65536:
-            raise ValueError("a service has a port of TCP or UDP")
-        if (addr, port, proto) in self.services:
-            raise ValueError("there is a service with this address and port")
-        service = balance.VirtualService(addr, port, proto, kind, direct_return)
-        if direct_return:
-            if not any(one.direct for one in self.services.values()):
-                attach(self, C.HOOK_PREROUTING, direct.balance, direct.PRIORITY)
-        else:
-            for place in (C.HOOK_PREROUTING, C.HOOK_OUTPUT):
-                rule = NatRule(C.NAT_DNAT, Range(0, 0, 0, 0))
-                rule.service = service
-                rule.proto = proto
-                rule.dst, rule.dst_mask = self._prefix(addr, most_prefixlen(addr))
-                rule.port_low = rule.port_high = port
-                nat.add_rule(self, place, rule)
-        self.services[addr, port, proto] = service
+        direct.add_service(self, self._checked(addr, 0), port, proto, kind, direct_return)
 
     def set_server(
         self, addr: int, port: int, proto: int, server: int, server_port: int, weight: int = 1, up: bool = True

@@ -53,7 +53,7 @@ ORDER = {
         [".loops"],
         ["sim", "control", ".aio"],
         [".running", "sweeps"],
-        ["services", "testing", "."],
+        ["services", "proxies", "testing", "."],
         ["stepper", "demo"],
         ["cli", "pytest_plugin"],
     ],

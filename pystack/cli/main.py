@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("pystack.cli.up:up", "Run a host on a TAP or TUN device, with services."),
     "run": ("pystack.cli.run:run", "Run a Python program, unchanged, on a stack of its own."),
     "net": ("pystack.cli.net:net", "Run or show a simulated network that a file describes."),
+    "proxy": ("pystack.cli.proxy:proxy", "Run a proxy or load balancer: TCP, HTTP, CONNECT or SOCKS."),
     "ping": ("pystack.cli.ping:ping", "Send ICMP echo requests from the stack."),
     "traceroute": ("pystack.cli.traceroute:traceroute", "Show the path of packets from the stack."),
     "replay": ("pystack.cli.replay:replay", "Run a recording again and compare every byte."),

@@ -63,7 +63,9 @@ class ReadAhead:
 class HttpExchange:
     """Serves one request. `run` returns when the response is complete, or raises RefusedRequest while none has begun."""
 
-    def __init__(self, group: UpstreamGroup, settings: ProxySettings, request: ProxiedRequest, reply: Replier, client: Any):
+    def __init__(
+        self, group: UpstreamGroup, settings: ProxySettings, request: ProxiedRequest, reply: Replier, client: Any
+    ):
         self.group = group
         self.settings = settings
         self.request = request

@@ -67,7 +67,9 @@ class ForwardProxy(ProxyServer):
             await self._tunnel(request, reply)
             return
         if not request.absolute or request.scheme != b"http":
-            raise RefusedRequest(400, "the target of a request to a forward proxy is a URL with http, or the method is CONNECT")
+            raise RefusedRequest(
+                400, "the target of a request to a forward proxy is a URL with http, or the method is CONNECT"
+            )
         host, port = authority(request.host, 80)
         self._check(host, port)
         await HttpExchange(self._group(host, port), self.settings, request, reply, client).run()
@@ -126,4 +128,3 @@ def authority(text: bytes, default: int) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise RefusedRequest(400, "the host and port are not valid")
     return host.removeprefix("[").removesuffix("]"), int(port)
-

@@ -66,7 +66,13 @@ def parse_head(head: bytes, settings: ProxySettings) -> ProxiedRequest:
     if len(words) != 3 or not words[0] or not words[1] or not all(byte in _TOKEN for byte in words[0]):
         raise RefusedRequest(400, "the request line is not: method, target, version")
     method, target, version = words
-    if not version.startswith(b"HTTP/") or len(version) != 8 or not version[5:6].isdigit() or version[6:7] != b"." or not version[7:].isdigit():
+    if (
+        not version.startswith(b"HTTP/")
+        or len(version) != 8
+        or not version[5:6].isdigit()
+        or version[6:7] != b"."
+        or not version[7:].isdigit()
+    ):
         raise RefusedRequest(400, "the request line has no version of HTTP")
     if version[5:6] != b"1":
         raise RefusedRequest(505, "the version is not HTTP/1")
@@ -166,4 +172,3 @@ def _host(request: ProxiedRequest) -> None:
         raise RefusedRequest(400, "the target * is for OPTIONS")
     if not all(byte in _HOST for byte in request.host) or (not request.host and request.version == b"1.1"):
         raise RefusedRequest(400, "the host is not valid")
-

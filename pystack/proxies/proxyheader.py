@@ -71,7 +71,13 @@ def _address(word: str, version: int) -> str:
 
 def _port(word: str) -> int:
     # No sign, no zeros in front (section 2.1).
-    if not word.isascii() or not word.isdigit() or len(word) > 5 or int(word) > 65535 or (word[0] == "0" and word != "0"):
+    if (
+        not word.isascii()
+        or not word.isdigit()
+        or len(word) > 5
+        or int(word) > 65535
+        or (word[0] == "0" and word != "0")
+    ):
         raise ProxyHeaderError(f"{word!r} in the PROXY header is no port")
     return int(word)
 

@@ -146,8 +146,6 @@ class TcpRelay(ProxyServer):
         return None
 
 
-def group_of(
-    upstreams: "Sequence[Upstream] | UpstreamGroup", balance: str, settings: ProxySettings
-) -> UpstreamGroup:
+def group_of(upstreams: "Sequence[Upstream] | UpstreamGroup", balance: str, settings: ProxySettings) -> UpstreamGroup:
     """The group of some upstreams, if it is none yet."""
     return upstreams if isinstance(upstreams, UpstreamGroup) else UpstreamGroup(upstreams, balance, settings)

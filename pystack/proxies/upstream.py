@@ -197,4 +197,3 @@ class UpstreamGroup:
         for upstream in self.upstreams:
             while upstream.idle:
                 upstream.idle.popleft()[1].close()
-

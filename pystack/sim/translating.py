@@ -37,8 +37,8 @@ def _must_translate(to: str) -> str:
 def _endpoint(text: str) -> tuple[int, int]:
     """Return "10.0.0.1:80" as (address, port). Raises ValueError."""
     address, colon, port = text.rpartition(":")
-    low, high = parse_ports(port)
-    if not colon or low != high or not 0 < low < 65536:
+    low = int(port) if colon and port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    if not 0 < low < 65536:
         raise ValueError(f"{text!r} is not an address and a port, such as 10.0.0.1:80")
     return parse_addr(address), low
 
@@ -74,7 +74,9 @@ class Balanced:
         for one in self.servers():
             if one.name == server:
                 return one
-        raise ValueError(f"the service has no server {server!r}; it has {', '.join(one.name for one in self.servers())}")
+        raise ValueError(
+            f"the service has no server {server!r}; it has {', '.join(one.name for one in self.servers())}"
+        )
 
 
 class Translating:

@@ -61,6 +61,9 @@ SETUP = frozenset(
         "del_neighbor",
         "track",
         "add_nat",
+        "add_service",
+        "set_server",
+        "del_server",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}

@@ -96,19 +96,23 @@ class VirtualService:
             raise ValueError("the service has no such server")
         self.servers.remove(server)
 
-    def choose(self, src: int, sport: int) -> Any:
+    def choose(self, core: Any, src: int, sport: int) -> Any:
         """Return the server for a client's new connection, or None."""
         key = _HASH.hash(addr_bytes(src) + (sport.to_bytes(2, "big") if self.scheduling.by_port else b""))
-        return self.scheduling.choose(self.servers, _is_up, key)
-
-    def why(self, server: RealServer) -> str:
-        """Return the reason of a choice for events."""
-        return f"{self.scheduling.name} chose the server {server.name}, which has {server.active} open connections"
+        server = self.scheduling.choose(self.servers, _is_up, key)
+        if server is not None and core.probe is not None:
+            by = self.scheduling.name
+            able = sum(one.up and one.weight > 0 for one in self.servers)
+            why = f"{by} chose it among {able} servers that are up"
+            fields = {"client": f"{addr_text(src)}:{sport}", "server": server.name, "by": by, "active": server.active}
+            core.emit("balance.choose", f"service {self.text()}", 0, why, "Linux IPVS", fields)
+        return server
 
     # Direct return.
 
-    def server_of(self, pkt: Packet, now: int) -> Any:
+    def server_of(self, core: Any, pkt: Packet) -> Any:
         """Return the server for a packet of a client, and remember it; None if there is none."""
+        now = core.now
         at = pkt.l4_off
         client = (pkt.src, pkt.frame[at] << 8 | pkt.frame[at + 1])
         flags = pkt.frame[at + 13] if self.proto == C.IPPROTO_TCP and pkt.l4_end - at >= 20 else 0
@@ -119,7 +123,7 @@ class VirtualService:
             self._forget(client)  # the client uses its port for another connection
             found = None
         if found is None:
-            server = self.choose(*client)
+            server = self.choose(core, *client)
             if server is None:
                 return None
             if len(self.connections) >= MOST:

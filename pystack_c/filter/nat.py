@@ -102,8 +102,6 @@ def _bind(core: Core, entry: Tracked, place: int, iface: Iface, packet: Any, of_
         addr, port = (half.src, half.sport) if of_source else (half.dst, half.dport)
         fields = {"kind": "snat" if of_source else "dnat", "addr": addr_text(addr), "port": port}
         why = "another connection has the same ports" if rule is None else f"a rule says {_NAMES[rule.action]}"
-        if rule is not None and rule.service is not None:
-            why = rule.service.why(entry.server)
         core.emit("nat.bind", entry.subject(), 0, why, _LINUX, fields)
     return C.NF_ACCEPT
 
@@ -124,7 +122,7 @@ def _choice(rule: NatRule, entry: Tracked, place: int, iface: Iface, packet: Any
     if rule.action == C.NAT_ACCEPT:
         return _KEEP
     if rule.service is not None:
-        server = rule.service.choose(entry.original.src, entry.original.sport)
+        server = rule.service.choose(entry.core, entry.original.src, entry.original.sport)
         if server is None:
             return None
         entry.server = server

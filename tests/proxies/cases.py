@@ -107,23 +107,43 @@ def refusing(name, data):
     CASES.append(Case("Requests that two servers may read differently", name, run))
 
 
-refusing("Content-Length and Transfer-Encoding", get("/ok", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"))
-refusing("two different Content-Length", get("/ok", "Content-Length: 5", "Content-Length: 6", method="POST", body=b"hello!"))
-refusing("the same Content-Length twice", get("/ok", "Content-Length: 5", "Content-Length: 5", method="POST", body=b"hello"))
+refusing(
+    "Content-Length and Transfer-Encoding",
+    get("/ok", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"),
+)
+refusing(
+    "two different Content-Length", get("/ok", "Content-Length: 5", "Content-Length: 6", method="POST", body=b"hello!")
+)
+refusing(
+    "the same Content-Length twice", get("/ok", "Content-Length: 5", "Content-Length: 5", method="POST", body=b"hello")
+)
 refusing("Content-Length: 5, 5", get("/ok", "Content-Length: 5, 5", method="POST", body=b"hello"))
 refusing("Content-Length: +5", get("/ok", "Content-Length: +5", method="POST", body=b"hello"))
 refusing("Content-Length: 0x5", get("/ok", "Content-Length: 0x5", method="POST", body=b"hello"))
-refusing("Transfer-Encoding twice", get("/ok", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"))
-refusing("Transfer-Encoding: gzip, chunked", get("/ok", "Transfer-Encoding: gzip, chunked", method="POST", body=b"0\r\n\r\n"))
+refusing(
+    "Transfer-Encoding twice",
+    get("/ok", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"),
+)
+refusing(
+    "Transfer-Encoding: gzip, chunked", get("/ok", "Transfer-Encoding: gzip, chunked", method="POST", body=b"0\r\n\r\n")
+)
 refusing("Transfer-Encoding: xchunked", get("/ok", "Transfer-Encoding: xchunked", method="POST", body=b"0\r\n\r\n"))
-refusing("Transfer-Encoding in HTTP/1.0", b"POST /ok HTTP/1.0\r\nHost: site\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+refusing(
+    "Transfer-Encoding in HTTP/1.0", b"POST /ok HTTP/1.0\r\nHost: site\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+)
 refusing("a space before the colon", get("/ok", "Content-Length : 5", method="POST", body=b"hello"))
 refusing("a folded line", get("/ok", "X-A: b\r\n c"))
 refusing("a CR inside a value", get("/ok", "X-A: b\rX-B: c"))
 refusing("LF alone at the ends of lines", b"GET /ok HTTP/1.1\nHost: site\n\n")
 refusing("a NUL in a value", get("/ok", "X-A: b\0c"))
-refusing("LF alone behind a chunk's size", get("/ok", "Transfer-Encoding: chunked", method="POST", body=b"2\nab\r\n0\r\n\r\n"))
-refusing("a chunk that is longer than its size", get("/ok", "Transfer-Encoding: chunked", method="POST", body=b"2\r\nabcd\r\n0\r\n\r\n"))
+refusing(
+    "LF alone behind a chunk's size",
+    get("/ok", "Transfer-Encoding: chunked", method="POST", body=b"2\nab\r\n0\r\n\r\n"),
+)
+refusing(
+    "a chunk that is longer than its size",
+    get("/ok", "Transfer-Encoding: chunked", method="POST", body=b"2\r\nabcd\r\n0\r\n\r\n"),
+)
 refusing("no Host", b"GET /ok HTTP/1.1\r\n\r\n")
 refusing("two Hosts", get("/ok", "Host: other"))
 refusing("a space in the target", get("/ok ay"))
@@ -134,7 +154,12 @@ refusing("HTTP/0.9", b"GET /ok\r\n\r\n")
 @case("Requests that two servers may read differently", "a URL as target beside another Host")
 def absolute(port, origin):
     raw(port, get("http://inside/ok"))
-    hosts = [line.split(b": ")[1].decode() for head in origin.heads for line in head.split(b"\r\n") if line.lower().startswith(b"host:")]
+    hosts = [
+        line.split(b": ")[1].decode()
+        for head in origin.heads
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"host:")
+    ]
     return "Host: " + (hosts[0].replace("inside", "of the URL").replace("site", "of the field") if hosts else "refused")
 
 
@@ -313,7 +338,12 @@ PART = "What passes"
 
 def field_of(origin, name):
     """The values of a field that the server got."""
-    found = [line.partition(b":")[2].strip().decode() for head in origin.heads for line in head.split(b"\r\n") if line.lower().startswith(name.encode() + b":")]
+    found = [
+        line.partition(b":")[2].strip().decode()
+        for head in origin.heads
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(name.encode() + b":")
+    ]
     return "; ".join(found) or "none"
 
 
@@ -345,7 +375,15 @@ def h2c(port, origin):
 @case(PART, "WebSocket")
 def websocket(port, origin):
     with Client(port) as client:
-        client.send(get("/socket", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+        client.send(
+            get(
+                "/socket",
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            )
+        )
         head = client.until(b"ready")
         client.send(b"ping")
         return f"{status(head)}, {'bytes pass' if client.until(b'ping') == b'ping' else 'no bytes'}"

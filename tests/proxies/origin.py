@@ -54,7 +54,9 @@ class Origin:
                     body += (await reader.readexactly(size + 2))[:-2]
                 await reader.readline()
         self.bodies.append(body)
-        behave = getattr(self, "do_" + path.strip(b"/").split(b"/")[0].decode() if path != b"/" else "do_ok", self.do_ok)
+        behave = getattr(
+            self, "do_" + path.strip(b"/").split(b"/")[0].decode() if path != b"/" else "do_ok", self.do_ok
+        )
         return await behave(reader, writer, path, body)
 
     async def do_ok(self, reader, writer, path, body):

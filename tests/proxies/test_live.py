@@ -62,7 +62,9 @@ def test_a_long_body_arrives_whole(thread, origin, tmp_path, chunked, buffered):
 @pytest.mark.parametrize("buffered", [65_536, 0])
 def test_a_long_response_arrives_whole(thread, origin, tmp_path, buffered):
     server, port = origin
-    proxy = thread.proxy(HttpProxy(HERE, [Upstream("127.0.0.1", port)], settings=ProxySettings(response_buffer=buffered)))
+    proxy = thread.proxy(
+        HttpProxy(HERE, [Upstream("127.0.0.1", port)], settings=ProxySettings(response_buffer=buffered))
+    )
     curl("-o", tmp_path / "got", f"http://127.0.0.1:{proxy}/long")
     assert (tmp_path / "got").stat().st_size == LONG
 
@@ -75,7 +77,10 @@ def test_tls_and_http2(thread, origin, certificates, tmp_path):
     for version, shown in (("--http2", "2"), ("--http1.1", "1.1")):
         got = curl(version, *where, "-w", "%{http_version}", f"https://site:{proxy}/ok")
         assert got == "ok" + shown
-    assert field(server, "forwarded")[0].endswith("proto=https") and field(server, "via") == ["2.0 pystack", "1.1 pystack"]
+    assert field(server, "forwarded")[0].endswith("proto=https") and field(server, "via") == [
+        "2.0 pystack",
+        "1.1 pystack",
+    ]
     (tmp_path / "body").write_bytes(b"0123456789abcdef" * 65536)
     assert curl("--http2", *where, "-T", tmp_path / "body", f"https://site:{proxy}/ok") == "ok"
     assert server.bodies[-1] == (tmp_path / "body").read_bytes()
@@ -130,7 +135,8 @@ def test_the_name_of_tls_is_passed_through(thread, origin, certificates):
     server, port = origin
     other_server, other_port = thread.origin()
     ends = [
-        thread.proxy(HttpProxy(HERE, [Upstream("127.0.0.1", end)], tls=server_context(str(leaf)))) for end in (port, other_port)
+        thread.proxy(HttpProxy(HERE, [Upstream("127.0.0.1", end)], tls=server_context(str(leaf))))
+        for end in (port, other_port)
     ]
     relay = thread.proxy(
         TcpRelay(HERE, [Upstream("127.0.0.1", ends[0])], names={"other": [Upstream("127.0.0.1", ends[1])]})

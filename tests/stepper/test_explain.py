@@ -58,6 +58,8 @@ SAYS = {
     "time-wait": "a closed first|60 s more|b retransmits its FIN|old segments of this connection",
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
+    "load-balancer-l4": "gives the new connection of 192.0.2.1:|to 10.0.1.2:80, which has 0 open connections (round-robin)|follow this choice",
+    "load-balancer-l7": "acknowledges one's SYN 2 ms after it was sent|lb's sequence numbers begin at",
 }
 
 

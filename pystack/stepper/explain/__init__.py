@@ -16,7 +16,7 @@ from pystack.stepper.timeline import Timeline
 #: the names of the mechanisms
 MECHANISMS = (
     "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "drop",
-    "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
+    "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
     "window-update", "zero-window",
@@ -41,6 +41,8 @@ _KINDS: dict[str, Explain] = {
     "ip.fragment": below.fragments,
     "ip.held": below.fragments,
     "ip.reassembled": below.fragments,
+    "balance.choose": below.balance,
+    "balance.direct": below.balance,
     "drop": below.dropped,
     "timer.set": below.timer,
     "timer.fired": below.timer,

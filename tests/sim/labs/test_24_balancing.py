@@ -42,7 +42,7 @@ class World:
                 while await reader.readuntil(b"\r\n\r\n"):
                     self.served[number] += 1
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            except (asyncio.IncompleteReadError, ConnectionError):
+            except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 writer.close()
 
         async def serve():
