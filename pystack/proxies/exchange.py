@@ -1,7 +1,6 @@
 """One request on its way through an HTTP proxy: an upstream is chosen, tried, perhaps another one, and the response goes back."""
 
 import asyncio
-import contextlib
 from collections import deque
 from typing import Any
 
@@ -211,8 +210,3 @@ async def _to_client(work: Any) -> Any:
     except OSError as error:
         raise ClientGone(str(error)) from None
 
-
-async def quietly(work: Any) -> None:
-    """Wait for something whose failure does not matter any more."""
-    with contextlib.suppress(OSError):
-        await work

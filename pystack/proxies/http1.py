@@ -133,6 +133,8 @@ class Http1Reply:
                     data = await self.conn.recv(self.settings.buffer_size)
             except TimeoutError:
                 raise RefusedRequest(408, "the body of the request did not arrive in time") from None
+            except OSError as error:
+                raise EOFError(f"the client's connection failed: {error}") from None
             self.h11.receive_data(data)
 
     async def _send(self, event: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from typing import Any
 
@@ -19,6 +20,7 @@ from pystack.proxies.settings import ProxySettings
 
 #: how many bytes of bodies a client may send ahead of the upstreams, in all streams of a connection together
 WINDOW = 1 << 20
+log = logging.getLogger("pystack.proxies")
 _Codes = h2.errors.ErrorCodes
 
 
@@ -231,6 +233,9 @@ class Http2Stream:
                 self._reset(_Codes.NO_ERROR)  # the rest of the body is not wanted (RFC 9113 section 8.1)
             await client.flush()
         except (OSError, EOFError, h2.exceptions.ProtocolError):
+            self._reset(_Codes.INTERNAL_ERROR)
+        except Exception:
+            log.exception("a request failed")
             self._reset(_Codes.INTERNAL_ERROR)
         finally:
             with contextlib.suppress(h2.exceptions.ProtocolError):

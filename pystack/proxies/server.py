@@ -105,9 +105,10 @@ class ProxyServer:
             self.clients += 1
             task = loop.create_task(self._guarded(sock), name="client")
             self._tasks.add(task)
-            task.add_done_callback(lambda task: self._done(task, room))
+            task.add_done_callback(lambda task, sock=sock: self._done(task, room, sock))  # type: ignore[misc]
 
-    def _done(self, task: "asyncio.Task[None]", room: asyncio.Semaphore) -> None:
+    def _done(self, task: "asyncio.Task[None]", room: asyncio.Semaphore, sock: Any) -> None:
+        sock.close()  # also if the task was cancelled before it began
         self._tasks.discard(task)
         self.clients -= 1
         room.release()
@@ -122,11 +123,13 @@ class ProxyServer:
             async with asyncio.timeout(self.settings.head_timeout):
                 await self.greet(conn)
             await self.serve(conn)
-        except TimeoutError:
-            self.count("client-timeout")
-        except (OSError, EOFError) as error:
+        except EOFError:
             self.count("client-error")
+        except OSError as error:
+            self.count("client-timeout" if isinstance(error, TimeoutError) else "client-error")
             log.debug("%s: %s", conn and conn.peer, error)
+            if conn is not None:
+                conn.reset()  # what a client does not read must not stay in the socket's buffer
         except Exception:
             self.count("internal-error")
             log.exception("a client failed")
