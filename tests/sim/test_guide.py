@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md and names.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, proxies.md and names.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -47,6 +47,13 @@ def test_the_guide_to_the_scripted_peer_runs(tmp_path):
     blocks, names = run("testing.md", tmp_path)
     assert blocks == 2
     assert names["challenge"].pure_ack and names["seconds"] < 60
+
+
+def test_the_guide_to_proxies_runs(tmp_path):
+    pytest.importorskip("h11", reason="needs the extra `proxy`")
+    blocks, names = run("proxies.md", tmp_path)
+    assert blocks == 3
+    assert names["reverse"].requests == 4 and names["found"][0] == ["one", "one"]
 
 
 def test_the_guide_to_names_runs(tmp_path):
