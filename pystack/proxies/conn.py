@@ -74,7 +74,7 @@ class ProxyConn:
             await self._flush()
 
     async def start_tls(self, context: ssl.SSLContext, server_side: bool, name: str | None = None) -> None:
-        """Make the handshake of TLS. What has been put back with `unread` is part of it. OSError if it fails."""
+        """Make the handshake of TLS. Bytes that were put back with `unread` are part of it. OSError if it fails."""
         tls = context.wrap_bio(self._in, self._out, server_side, None if server_side else name)
         self._in.write(self._ahead)
         self._ahead = b""

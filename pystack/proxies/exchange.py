@@ -172,7 +172,7 @@ class HttpExchange:
         await _to_client(self.reply.end())
 
     async def _ahead(self, exchange: Http1Upstream) -> None:
-        """The body is read ahead of the client, up to `response_buffer` bytes. What is there is sent at once."""
+        """The body is read ahead of the client, up to `response_buffer` bytes. Bytes that are there are sent at once."""
         queue = ReadAhead(self.settings.response_buffer)
 
         async def fill() -> None:
@@ -209,4 +209,3 @@ async def _to_client(work: Any) -> Any:
         return await work
     except OSError as error:
         raise ClientGone(str(error)) from None
-

@@ -46,10 +46,12 @@ class ForwardProxy(ProxyServer):
         self.refusals: dict[int, int] = {}
         self._groups: OrderedDict[tuple[str, int], UpstreamGroup] = OrderedDict()
 
-    async def serve(self, conn: ProxyConn) -> None:  # inherited
+    async def serve(self, conn: ProxyConn) -> None:
+        """See the base class."""
         await Http1Client(conn, self.settings, self.handle, self.refused).run()
 
-    def ended(self) -> None:  # inherited
+    def ended(self) -> None:
+        """See the base class."""
         for group in self._groups.values():
             group.close()
 

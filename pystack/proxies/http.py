@@ -50,16 +50,19 @@ class HttpProxy(ProxyServer):
         self.requests = 0
         self.refusals: dict[int, int] = {}
 
-    def helpers(self) -> list[Any]:  # inherited
+    def helpers(self) -> list[Any]:
+        """See the base class."""
         helpers = [self.group.expire()]
         if self.check is not None:
             helpers.append(self.check.watch(self.group))
         return helpers
 
-    def ended(self) -> None:  # inherited
+    def ended(self) -> None:
+        """See the base class."""
         self.group.close()
 
-    async def serve(self, conn: ProxyConn) -> None:  # inherited
+    async def serve(self, conn: ProxyConn) -> None:
+        """See the base class."""
         if await self._speaks_http2(conn):
             from pystack.proxies.http2 import Http2Client
 

@@ -41,7 +41,7 @@ class RefusedRequest(Exception):
 
 
 class RequestBody:
-    """The body of a request. What was read of it before an upstream was chosen can be sent to several of them."""
+    """The body of a request. The part that was read before an upstream was chosen can be sent to several of them."""
 
     def __init__(self, read: Callable[[], Awaitable[bytes]], empty: bool):
         self._read = read

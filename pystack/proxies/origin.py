@@ -102,5 +102,5 @@ class Http1Upstream:
         )
 
     def rest(self) -> bytes:
-        """What arrived behind the response: the first bytes of another protocol."""
+        """The bytes that arrived behind the response, which belong to another protocol."""
         return bytes(self.h11.trailing_data[0])

@@ -103,10 +103,12 @@ class TcpRelay(ProxyServer):
         """All groups of upstreams."""
         return [self.group, *self.names.values()]
 
-    def helpers(self) -> list[Any]:  # inherited
+    def helpers(self) -> list[Any]:
+        """See the base class."""
         return [] if self.check is None else [self.check.watch(group) for group in self.groups()]
 
-    async def serve(self, conn: ProxyConn) -> None:  # inherited
+    async def serve(self, conn: ProxyConn) -> None:
+        """See the base class."""
         group = self.group
         if self.names:
             async with asyncio.timeout(self.settings.head_timeout):

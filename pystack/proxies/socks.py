@@ -43,7 +43,8 @@ class SocksProxy(ProxyServer):
         self.allow = allow or (lambda host, port: True)
         self.users = dict(users or {})
 
-    async def serve(self, conn: ProxyConn) -> None:  # inherited
+    async def serve(self, conn: ProxyConn) -> None:
+        """See the base class."""
         async with asyncio.timeout(self.settings.head_timeout):
             await self._authenticate(conn)
             host, port = await self._request(conn)

@@ -37,7 +37,8 @@ class RoundRobin(Scheduling):
     def __init__(self) -> None:
         self.last: Any = None
 
-    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:  # inherited
+    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:
+        """See the base class."""
         at = servers.index(self.last) + 1 if self.last in servers else 0
         for server in servers[at:] + servers[:at]:
             if server.weight > 0 and usable(server):
@@ -57,7 +58,8 @@ class WeightedRoundRobin(Scheduling):
     def __init__(self) -> None:
         self.credit: dict[str, int] = {}
 
-    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:  # inherited
+    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:
+        """See the base class."""
         able = [server for server in servers if server.weight > 0 and usable(server)]
         if not able:
             return None
@@ -75,7 +77,8 @@ class LeastConnections(Scheduling):
     def __init__(self) -> None:
         self.order = RoundRobin()
 
-    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:  # inherited
+    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:
+        """See the base class."""
         able = [server for server in servers if server.weight > 0 and usable(server)]
         if not able:
             return None
@@ -89,7 +92,8 @@ class SourceHash(Scheduling):
 
     name = "source-hash"
 
-    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:  # inherited
+    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:
+        """See the base class."""
         able = [server for server in servers if server.weight > 0 and usable(server)]
         if not able:
             return None
@@ -119,7 +123,8 @@ class Maglev(Scheduling):
         self.table: list[Any] = []
         self._made_of: list[Any] = []
 
-    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:  # inherited
+    def choose(self, servers: list[Any], usable: Usable, key: int) -> Any:
+        """See the base class."""
         able = [server for server in servers if server.weight > 0 and usable(server)]
         if not able:
             return None

@@ -20,7 +20,9 @@ class Running:
     """A proxy as a process, ended by SIGINT."""
 
     def __init__(self, *argv, command=(), env=None):
-        self.process = subprocess.Popen([*command, *PYSTACK, "proxy", *argv], stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
+        self.process = subprocess.Popen(
+            [*command, *PYSTACK, "proxy", *argv], stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        )
         line = ""
         while "listening on" not in line:
             line = self.process.stderr.readline()
@@ -78,7 +80,9 @@ def test_on_a_stack(lab, tmp_path):  # noqa: F811
     with Running(*stack, *ask, command=lab.command(), env=lab.env) as proxy:
         server = subprocess.Popen(lab.command(sys.executable, "-m", "http.server", *where), stdout=-3, stderr=-3)
         try:
-            done = lab.run("curl", "-sS", "--retry", "20", "--retry-delay", "1", "--retry-all-errors", "-f", "http://10.0.0.2/page")
+            done = lab.run(
+                "curl", "-sS", "--retry", "20", "--retry-delay", "1", "--retry-all-errors", "-f", "http://10.0.0.2/page"
+            )
             assert proxy.port == 80 and done.stdout == "through the stack", done.stderr
         finally:
             server.kill()
@@ -95,7 +99,10 @@ def test_on_a_stack(lab, tmp_path):  # noqa: F811
         (["--listen", "http://127.0.0.1:1", "--upstream", "a:1,speed=2"], "the only option of an upstream"),
         (["--listen", "socks5://127.0.0.1:1", "--upstream", "a:1"], "its clients name the servers"),
         (["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--limit", "size=1"], "is not NAME=NUMBER"),
-        (["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--limit", "buffer_size=0"], "must be a number of at least 1"),
+        (
+            ["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--limit", "buffer_size=0"],
+            "must be a number of at least 1",
+        ),
         (["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--user", "a:b"], "--user is for connect and socks5"),
     ],
 )

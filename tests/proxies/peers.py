@@ -119,5 +119,7 @@ class _Split(HttpProxy):
         self.none = HttpProxy(listen, [Upstream("127.0.0.1", closed)], settings=settings)
 
     async def handle(self, request, reply, client):
-        proxy = self.none if request.target.startswith(b"/refused") else super()
-        await proxy.handle(request, reply, client)
+        if request.target.startswith(b"/refused"):
+            await self.none.handle(request, reply, client)
+        else:
+            await super().handle(request, reply, client)

@@ -242,7 +242,11 @@ def test_a_client_that_never_reads_is_reset():
             return world.proxy.clients, world.proxy.counts
 
     clients, counts = World(long, send_timeout=10).run(client)
-    assert clients == 0 and counts == {"client-gone": 1, "client-timeout": 1} or counts == {"client-gone": 1, "client-error": 1}
+    assert (
+        clients == 0
+        and counts == {"client-gone": 1, "client-timeout": 1}
+        or counts == {"client-gone": 1, "client-error": 1}
+    )
 
 
 # Retries.
@@ -359,7 +363,10 @@ def test_forward_and_socks_proxies_by_name():
         return answers
 
     answers = World(ok, lambda settings: ForwardProxy(("", 80), settings=settings)).run(through)
-    assert [answer.split(b"\r\n")[0] for answer in answers] == [b"HTTP/1.1 200 Connection established", b"HTTP/1.1 200 OK"]
+    assert [answer.split(b"\r\n")[0] for answer in answers] == [
+        b"HTTP/1.1 200 Connection established",
+        b"HTTP/1.1 200 OK",
+    ]
 
     async def socks(world):
         reader, writer = await world.open()
@@ -420,7 +427,9 @@ def test_a_relay_resets_the_other_side():
 
 
 def test_a_relay_that_is_idle_ends():
-    world = World(never, lambda settings: TcpRelay(("", 80), [Upstream(SERVER, 80)], settings=settings), tunnel_timeout=100)
+    world = World(
+        never, lambda settings: TcpRelay(("", 80), [Upstream(SERVER, 80)], settings=settings), tunnel_timeout=100
+    )
 
     async def client(world):
         reader, writer = await world.open()
@@ -445,7 +454,9 @@ def test_random_bytes_end_no_proxy(part):
         get(),
         get("/", "POST", "Content-Length: 5", body=b"hello"),
         get("/", "POST", "Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000") + bytes.fromhex("00000401050000000182868441"),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        + bytes.fromhex("000000040000000000")
+        + bytes.fromhex("00000401050000000182868441"),
         b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
     ]
 
