@@ -29,7 +29,7 @@ def parse_listen(text: str) -> tuple[str, str, int]:
     address, colon, port = rest.rpartition(":")
     if not separator or kind not in KINDS or not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise click.BadParameter(f"{text!r} is not KIND://ADDRESS:PORT, where KIND is one of {', '.join(KINDS)}")
-    return kind, address, int(port)
+    return kind, address.removeprefix("[").removesuffix("]"), int(port)
 
 
 def parse_upstream(text: str, send_proxy: int) -> Any:
@@ -41,6 +41,7 @@ def parse_upstream(text: str, send_proxy: int) -> Any:
     where, *options = text.split(",")
     scheme, separator, rest = where.partition("://")
     host, colon, port = (rest if separator else where).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
     weight = "1"
     for option in options:
         name, _, weight = option.partition("=")

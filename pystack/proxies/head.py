@@ -19,6 +19,7 @@ async def read_head(conn: ProxyConn, settings: ProxySettings) -> bytes:
     """
     data = bytearray()
     seen = 0
+    began = False
     while True:
         piece = await conn.recv(4096)
         if not piece:
@@ -26,8 +27,11 @@ async def read_head(conn: ProxyConn, settings: ProxySettings) -> bytes:
                 raise EOFError("the stream ended inside the head of a request")
             return b""
         data += piece
-        if data[:2] == b"\r\n" and seen == 0:
-            del data[:2]  # RFC 9112 section 2.2: one empty line in front is ignored
+        if not began and len(data) >= 2:
+            began = True
+            if data[:2] == b"\r\n":
+                del data[:2]  # RFC 9112 section 2.2: one empty line in front is ignored
+                seen = 0
         end = data.find(b"\r\n\r\n", max(0, seen - 3))
         check_lines(data, seen, len(data) if end < 0 else end + 4)
         line = data.find(b"\r\n")
@@ -43,7 +47,7 @@ async def read_head(conn: ProxyConn, settings: ProxySettings) -> bytes:
 
 def check_lines(data: bytearray, begin: int, end: int) -> None:
     """Refuse a CR or LF that stands alone in data[begin:end] (RFC 9112 section 2.2). A CR at the very end may still get its LF."""
-    at = max(0, begin - 1)
+    at = begin - 1 if begin and data[begin - 1] == 13 else begin
     while (at := _next(data, at, end)) >= 0:
         if data[at] == 10:
             raise RefusedRequest(400, "a line ends with LF alone")

@@ -66,7 +66,8 @@ class ProxyServer:
             self.ended()
 
     def _open(self) -> None:
-        sock = self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in self.listen[0] else socket.AF_INET
+        sock = self._listener = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(self.listen)
         sock.listen(self.settings.backlog)
