@@ -173,6 +173,11 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         "a rule of the packet filter gave a packet to the application, which decides about it",
     ),
     "nft.load": (("tables", "chains", "rules"), "a ruleset of the packet filter was loaded"),
+    "balance.choose": (
+        ("client", "server", "by", "active"),
+        "a load balancer chose a server for a new connection; `active` is the number of its open connections before",
+    ),
+    "balance.direct": (("server", "client"), "a packet goes to a server with its addresses unchanged (direct return)"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),

@@ -21,6 +21,7 @@ from pystack_c.link cimport arp
 from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
 
 cdef class Stack(Core):
+    cdef public dict services
     @cython.locals(iface=Iface, other=Iface)
     cpdef Iface add_iface(self, str name, int kind=*, uint64_t mac=*, int mtu=*, bint tx_csum=*, int gso_max=*)
     @cython.locals(found=Iface)
@@ -42,6 +43,11 @@ cdef class Stack(Core):
     @cython.locals(rule=NatRule)
     cpdef add_nat(self, int place, int action, addr_t low=*, addr_t high=*, int port_low=*, int port_high=*, bint fully_random=*, Iface iface=*, int proto=*, addr_t src=*, int src_length=*, addr_t dst=*, int dst_length=*, int match_low=*, int match_high=*)
     cpdef nft(self, str text)
+    cpdef add_service(self, addr_t addr, int port, int proto, str kind, bint direct_return=*)
+    cpdef set_server(self, addr_t addr, int port, int proto, addr_t server, int server_port, int weight=*, bint up=*)
+    cpdef del_server(self, addr_t addr, int port, int proto, addr_t server, int server_port)
+    @cython.locals(found=object)
+    cpdef object service(self, addr_t addr, int port, int proto)
     @cython.locals(mask=addr_t)
     cdef tuple _prefix(self, addr_t addr, int prefixlen)
     cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF

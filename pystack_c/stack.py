@@ -17,7 +17,7 @@ from pystack_c.filter.nft.ruleset import Ruleset
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
-from pystack_c.ip import igmp, mforward
+from pystack_c.ip import direct, igmp, mforward
 from pystack_c.ip.refusal import Refusal
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
@@ -38,6 +38,8 @@ class Stack(Core):
         self.routes = RouteTable()
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
+        #: the services of a load balancer by (address, port, protocol)
+        self.services: dict[tuple[int, int, int], Any] = {}
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, loopback_for(0), 8)
 
@@ -291,6 +293,30 @@ class Stack(Core):
         if self.nftables is None:
             self.nftables = Ruleset(self, Refusal(self))
         self.nftables.load_text(text)
+
+    def add_service(self, addr: int, port: int, proto: int, kind: str, direct_return: bool = False) -> None:
+        """Balance the connections to an address and port (filter.balance). `kind` is a way to choose (filter.scheduling).
+
+        Raises ValueError if there is such a service already, or no such way.
+        """
+        direct.add_service(self, self._checked(addr, 0), port, proto, kind, direct_return)
+
+    def set_server(
+        self, addr: int, port: int, proto: int, server: int, server_port: int, weight: int = 1, up: bool = True
+    ) -> None:
+        """Add a server to a service, or change the weight and state of one. Raises ValueError if there is no such service."""
+        self.service(addr, port, proto).put(self._checked(server, 0), server_port, weight, up)
+
+    def del_server(self, addr: int, port: int, proto: int, server: int, server_port: int) -> None:
+        """Remove a server from a service; its connections remain. Raises ValueError if it is not there."""
+        self.service(addr, port, proto).take(self._checked(server, 0), server_port)
+
+    def service(self, addr: int, port: int, proto: int) -> Any:
+        """Return the VirtualService with an address, port and protocol. Raises ValueError if there is none."""
+        found = self.services.get((self._checked(addr, 0), port, proto))
+        if found is None:
+            raise ValueError("there is no service with this address and port")
+        return found
 
     def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
         """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""

@@ -54,7 +54,7 @@ ORDER = {
         [".loops"],
         ["sim", "control", ".aio"],
         [".running", "sweeps"],
-        ["services", "testing", "."],
+        ["services", "proxies", "testing", "."],
         ["stepper", "demo"],
         ["cli", "pytest_plugin"],
     ],

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pystack.cli.run:run", "Run a Python program, unchanged, on a stack of its own."),
     "net": ("pystack.cli.net:net", "Run or show a simulated network that a file describes."),
     "dns": ("pystack.cli.dns:dns", "Serve DNS zones, or resolve names recursively, on a stack."),
+    "proxy": ("pystack.cli.proxy:proxy", "Run a proxy or load balancer: TCP, HTTP, CONNECT or SOCKS."),
     "ping": ("pystack.cli.ping:ping", "Send ICMP echo requests from the stack."),
     "traceroute": ("pystack.cli.traceroute:traceroute", "Show the path of packets from the stack."),
     "replay": ("pystack.cli.replay:replay", "Run a recording again and compare every byte."),

@@ -230,6 +230,16 @@ class Network(Scheduler):
         """Let a host serve DHCP: see SimHost.dhcp_server."""
         return host.dhcp_server(*subnets, **options)
 
+    def balancer(self, name: str, **options: Any) -> SimHost:
+        """A router that spreads connections over servers.
+
+        lb = net.balancer("lb")
+        net.link(lb, clients, addrs=("192.0.2.10/24", None))
+        net.link(lb, servers, addrs=("10.0.0.1/24", None))
+        lb.balance("192.0.2.10:80", ["10.0.0.2:80", "10.0.0.3:80"], by="least-connections")
+        """
+        return self.router(name, **options)
+
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""
         stack = (self._stack_class or _stack_class())(seed, config, name)

@@ -103,9 +103,9 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
         return self.ports[-1]
 
     def addr(self, address: str, iface: str = "") -> None:
-        """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
+        """Give an interface (the newest one, if not named; "lo" is the loopback) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
-        found = self._iface(iface)
+        found = self.stack.lo if iface == "lo" else self._iface(iface)
         self.setup("add_addr", found, value, prefixlen)
         self._script.append(("addr", (address, found.name)))
 

@@ -68,6 +68,9 @@ SETUP = frozenset(
         "track",
         "add_nat",
         "nft",
+        "add_service",
+        "set_server",
+        "del_server",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}

@@ -64,6 +64,8 @@ SAYS = {
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
     "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
     "dns-recursion": "the server of . refers to the zone test.|1 of their addresses (glue)|names the servers of a zone below",
+    "load-balancer-l4": "gives the new connection of 192.0.2.1:|to 10.0.1.2:80, which has 0 open connections (round-robin)|follow this choice",
+    "load-balancer-l7": "acknowledges one's SYN 2 ms after it was sent|lb's sequence numbers begin at",
 }
 
 

@@ -424,6 +424,20 @@ def multicast_router(probe: Probe) -> None:
     r.setup("set_iface", r.ports[1].iface, False)
 
 
+def balanced(probe: Probe) -> None:
+    """A load balancer with a service by translation, and one with direct return."""
+    net = Network(1)
+    client, lb, server = net.host("client"), net.balancer("lb"), net.host("server")
+    net.link(client, lb, addrs=("192.0.2.1/24", "192.0.2.10/24"))
+    net.link(lb, server, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    server.route("default", via="10.0.0.1")
+    watch(net, probe)
+    for port, direct in ((53, False), (54, True)):
+        lb.balance(f"192.0.2.10:{port}", [f"10.0.0.2:{port}"], proto="udp", direct=direct)
+        datagram(client).sendto(b"question", "192.0.2.10", port)
+    net.run(1 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -447,6 +461,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     translated,
     filtered,
     multicast_router,
+    balanced,
 )
 
 

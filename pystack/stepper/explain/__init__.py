@@ -16,7 +16,7 @@ from pystack.stepper.timeline import Timeline
 #: the names of the mechanisms
 MECHANISMS = (
     "ack", "arp", "bufferbloat", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
-    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
+    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
     "window-update", "zero-window",
@@ -44,6 +44,8 @@ _KINDS: dict[str, Explain] = {
     "dhcp.state": names.dhcp,
     "dhcp.message": names.dhcp,
     "dns": names.dns,
+    "balance.choose": below.balance,
+    "balance.direct": below.balance,
     "drop": below.dropped,
     "qdisc": queue.discipline,
     "timer.set": below.timer,

@@ -218,3 +218,18 @@ def timer(look: Look) -> Explanation:
         "reassembly": "not all fragments arrived in time, so the others are dropped (RFC 1122 3.3.2)",
     }.get(name, look.entry.reason)
     return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.")
+
+
+def balance(look: Look) -> Explanation:
+    """Explain why a load balancer sent a connection or a packet to a server."""
+    event, fields = look.entry, look.entry.fields
+    server = fields.get("server", "")
+    if event.kind == "balance.direct":
+        text = f"The balancer sends the packet of {fields.get('client', '')} to {server} with its addresses unchanged: {event.reason}."
+        return Explanation("load-balancing", text)
+    text = (
+        f"The {event.subject} gives the new connection of {fields.get('client', '')} to {server}, which has "
+        f"{fields.get('active', 0)} open connections ({fields.get('by', '')}). "
+        "Later packets of the connection follow this choice (RFC 2391 3)."
+    )
+    return Explanation("load-balancing", text)
