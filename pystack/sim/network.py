@@ -12,17 +12,20 @@ integers of nanoseconds.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import pystack_c.const as C
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
-from pystack.sim.hub import Hub
+from pystack.sim.hub import Hub, Signal
+from pystack.sim.kernelhost import KernelHost
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
 from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
+from pystack.sim.realtime import RealTime
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
@@ -123,7 +126,10 @@ class Network(Scheduler):
         #: the time of day (ns since 1970) at which virtual time begins
         self.epoch = EPOCH
         self.hub = Hub(self)
+        #: lets time pass as the real clock does, or None: virtual time (see `real_time`)
+        self.driver: RealTime | None = None
         self.hosts: dict[str, SimHost] = {}
+        self.kernels: dict[str, KernelHost] = {}
         self.names = Names(hosts, self.lookup, self.reverse)
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
@@ -138,6 +144,8 @@ class Network(Scheduler):
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
+        if _to_record:
+            self.record(_to_record.pop())
 
     def next_mac(self) -> int:
         """The next locally administered MAC address."""
@@ -151,12 +159,21 @@ class Network(Scheduler):
 
     def lookup(self, name: str) -> list[str]:
         """The addresses of a host by its name (empty: there is no such host). The sockets of all hosts resolve names with it."""
-        host = self.hosts.get(name) or self.hosts.get(name.lower().rstrip("."))
+        lower = name.lower().rstrip(".")
+        host = self.any_host(name) or self.any_host(lower)
         return [] if host is None else host.addresses()
 
     def reverse(self, address: str) -> str | None:
         """The name of the host that has an address, or None."""
-        return next((host.name for host in self.hosts.values() if address in host.addresses()), None)
+        return next((host.name for host in self.all_hosts() if address in host.addresses()), None)
+
+    def any_host(self, name: str) -> SimHost | KernelHost | None:
+        """The host of either kind with this name, or None."""
+        return self.hosts.get(name) or self.kernels.get(name)
+
+    def all_hosts(self) -> list[SimHost | KernelHost]:
+        """All hosts, those of pystack first."""
+        return [*self.hosts.values(), *self.kernels.values()]
 
     # -- building ----------------------------------------------------------------------------------------------------
 
@@ -213,6 +230,23 @@ class Network(Scheduler):
         found.masquerades = True
         return found
 
+    def kernel(self, name: str, *, dns: Sequence[str] = (), search: Sequence[str] = ()) -> KernelHost:
+        """A host whose stack is Linux's own: a network namespace, on which programs of any language run (see sim/kernelhost.py).
+
+        The network is driven by the real clock then. Close it at the end, or use it as a context manager. `dns` and `search` are the addresses of
+        DNS servers and the domains of short names, for names that are no hosts of this network. OSError: the kernel does not allow it.
+        """
+        self._new_name(name)
+        self.real_time()
+        host = self.kernels[name] = KernelHost(self, name, dns, search)
+        return host
+
+    def real_time(self) -> RealTime:
+        """Drive the network by the real clock from now on. Returns the driver, whose `late` says how far it was off."""
+        if self.driver is None:
+            self.driver = RealTime(self)
+        return self.driver
+
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""
         stack = (self._stack_class or _stack_class())(seed, config, name)
@@ -237,7 +271,7 @@ class Network(Scheduler):
 
     def new_box(self, name: str) -> str:
         """A name for a middlebox that no other node has."""
-        while name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
+        while self._has(name):
             name += "'"
         self.boxes.append(name)
         return name
@@ -255,8 +289,11 @@ class Network(Scheduler):
         return report
 
     def _new_name(self, name: str) -> None:
-        if name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
+        if self._has(name):
             raise ValueError(f"there is already a node named {name!r}")
+
+    def _has(self, name: str) -> bool:
+        return any(name in nodes for nodes in (self.hosts, self.kernels, self.switches, self.wires, self.boxes))
 
     def link(
         self,
@@ -289,7 +326,7 @@ class Network(Scheduler):
         port_a.peer, port_b.peer = port_b, port_a
         link = self.links[name] = Link(self, name, port_a, port_b, *channels)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
-            if address is not None and isinstance(node, SimHost):
+            if address is not None and isinstance(node, SimHost | KernelHost):
                 node.addr(address)
         return link
 
@@ -321,7 +358,10 @@ class Network(Scheduler):
         net.run({a: server, b: client}, ...)     run programs on hosts until they have ended (sim.running.run has the options)
         """
         if isinstance(until, int):
-            super().run(until)
+            if self.driver is not None:
+                self.driver.drive(Signal(), until)
+            else:
+                super().run(until)
             return None
         from pystack.sim import running
 
@@ -341,7 +381,7 @@ class Network(Scheduler):
 
         A port of the sender shows the frames as they were sent. A port of the receiver shows them as they arrived."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        chosen = ports or [port for host in self.hosts.values() for port in host.ports]
+        chosen = ports or [port for host in self.all_hosts() for port in host.ports]
         for port in chosen:
             linktype = LINKTYPE_ETHERNET if port.kind == C.LINK_ETHERNET else LINKTYPE_RAW
             number = writer.interface(f"{port.node.name}:{port.name}", linktype)
@@ -364,7 +404,11 @@ class Network(Scheduler):
         return writer
 
     def close(self) -> None:
-        """Finish captures and the recording."""
+        """Finish captures and the recording. Kill the programs on kernel hosts, and remove these hosts."""
+        for host in self.kernels.values():
+            host.close()
+        if self.driver is not None:
+            self.driver.close()
         if self.frame_probe is not None:
             self.frame_probe.flush()
         for writer in self._writers:
@@ -377,6 +421,21 @@ class Network(Scheduler):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+#: the file of the next network's recording, or nothing
+_to_record: list[str] = []
+
+
+@contextmanager
+def recording(path: str | None) -> Iterator[None]:
+    """In the block, the next network that is made is recorded into this file, if one is given."""
+    if path is not None:
+        _to_record.append(path)
+    try:
+        yield
+    finally:
+        _to_record.clear()
 
 
 class _TrueTimes(FrameProbe):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
+from pystack.sim import whole
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
@@ -14,11 +15,12 @@ from pystack_c.link.fdb import ForwardingTable
 from pystack_c.tcp import user
 
 if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
     from pystack.sim.network import Network
 
 #: the names of the calls that end a socket
 _ENDS = ("close", "abort", "end_send")
-Node: TypeAlias = "SimHost | Switch | Wire"
+Node: TypeAlias = "SimHost | KernelHost | Switch | Wire"
 
 
 class SimHost(HostPath, Translating):
@@ -40,6 +42,13 @@ class SimHost(HostPath, Translating):
         self._off = False
         self._frozen = False
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """Receive a frame that begins with a virtio-net header (see sim/whole.py)."""
+        if not self.up:
+            return
+        self.receive(port.iface, raw, *whole.receive_arguments(raw))
+        self.pump()
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
         """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""
@@ -239,6 +248,18 @@ class Switch:
         for other in self.ports:
             if other is not port:
                 other.send(frame)
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """The same for a frame that begins with a virtio-net header (see sim/whole.py)."""
+        at = whole.VNET_HDR_LEN
+        if len(raw) < at + C.ETH_HLEN:
+            return
+        self.fdb.learn(raw[at + 6 : at + 12], port, self.net.now)
+        out = self.fdb.lookup(raw[at : at + 6], self.net.now)
+        self.flooded += out is None
+        for other in self.ports if out is None else [out]:
+            if other is not port:
+                whole.send(other, raw)
 
 
 class Wire:
