@@ -52,6 +52,9 @@ class KernelHost:
         #: what is in the files that the host has for itself
         self._files: dict[str, str] = {}
         self._processes: list[subprocess.Popen[Any]] = []
+        self._sockets: list[Any] = []
+        #: whether /etc/hosts has only the host's own name, because a resolver has the others
+        self.own_names_only = False
         try:
             self._control = self.space.datagram_socket()
             netns.set_device(self._control, "lo", up=True)
@@ -135,6 +138,14 @@ class KernelHost:
         lines = [f"nameserver {server}" for server in servers] + ([f"search {' '.join(search)}"] if search else [])
         self._file("/etc/resolv.conf", "".join(f"{line}\n" for line in lines) or "# no server\n")
 
+    def inner_socket(self, address: tuple[str, int] | None, reader: Callable[[], None]) -> Any:
+        """A UDP socket of this host's kernel. The driver calls `reader` when a datagram is there."""
+        sock = self.space.datagram_socket(address)
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self.driver.watch(sock.fileno(), reader)
+        return sock
+
     def _file(self, path: str, text: str) -> None:
         if self._files.get(path) != text:
             self.space.own_file(path, text)
@@ -142,7 +153,7 @@ class KernelHost:
 
     def refresh(self) -> None:
         """Write the names of all hosts of the network into the host's own /etc/hosts."""
-        self._file("/etc/hosts", hosts_file(self.net))
+        self._file("/etc/hosts", hosts_file(self.net, self if self.own_names_only else None))
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -190,7 +201,7 @@ class KernelHost:
             options["stdout"] = options["stderr"] = subprocess.PIPE
         process = self.popen(argv, **options)
         try:
-            out, err = self._elsewhere(lambda: process.communicate(input, timeout))
+            out, err = self.wait_for(lambda: process.communicate(input, timeout))
         except BaseException:
             _end(process)
             raise
@@ -201,9 +212,9 @@ class KernelHost:
 
     def wait(self, process: "subprocess.Popen[Any]", timeout: float | None = None) -> int:
         """Drive the network until a program of `popen` has ended. Returns its exit status, as Popen.wait does."""
-        return int(self._elsewhere(lambda: process.wait(timeout)))
+        return int(self.wait_for(lambda: process.wait(timeout)))
 
-    def _elsewhere(self, fn: Callable[[], Any]) -> Any:
+    def wait_for(self, fn: Callable[[], Any]) -> Any:
         """Call a function that blocks in a thread of its own, and drive the network until it returns. Returns or raises what it did."""
         box: list[Any] = [None, None]
         signal = Signal("a program of a kernel host")
@@ -239,6 +250,9 @@ class KernelHost:
         """Kill its programs, and remove the host from the kernel."""
         for device in self._devices.values():
             device.close()
+        for sock in self._sockets:
+            self.driver.forget(sock.fileno())
+            sock.close()
         self._control.close()
         self.space.close()
         for process in self._processes:
@@ -301,12 +315,12 @@ class KernelDevice:
             self.fd = self._io.fd = -1
 
 
-def hosts_file(net: "Network") -> str:
-    """The names of a network in the format of hosts(5)."""
+def hosts_file(net: "Network", only: KernelHost | None = None) -> str:
+    """The names of a network, or of one host, in the format of hosts(5)."""
     lines = ["127.0.0.1 localhost"]
     for name, addresses in net.names.table.items():
         lines += [f"{address} {name}" for address in addresses if name != "localhost"]
-    for host in net.all_hosts():
+    for host in net.all_hosts() if only is None else [only]:
         lines += [f"{address} {host.name}" for address in host.addresses() if address != "127.0.0.1"]
     return "\n".join(dict.fromkeys(lines)) + "\n"
 

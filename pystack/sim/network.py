@@ -13,12 +13,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pystack_c.const as C
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.channel import Channel
+from pystack.sim.containers import ContainerHost
 from pystack.sim.hub import Hub, Signal
 from pystack.sim.kernelhost import KernelHost
 from pystack.sim.middlebox import Middlebox, Report
@@ -37,6 +38,7 @@ from pystack_c.probe import Event
 
 __all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
+AnyHost = TypeVar("AnyHost", bound=SimHost)
 US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
@@ -194,6 +196,21 @@ class Network(Scheduler):
         `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
         (see pystack.dns.settings).
         """
+        return self._host(SimHost, name, config, profile, seed, offload, dns, search, settings)
+
+    def _host(
+        self,
+        kind: type[AnyHost],
+        name: str,
+        config: Config | None = None,
+        profile: str = "linux",
+        seed: int | None = None,
+        offload: bool = False,
+        dns: Servers | None = None,
+        search: Sequence[str] = (),
+        settings: "dict[str, Any] | None" = None,
+    ) -> AnyHost:
+        """A host of this class. See `host`."""
         if dns is None and search:
             raise ValueError("search domains are for DNS: name a server (dns=...), too")
         servers = None if dns is None else settings_of(dns, search)
@@ -204,9 +221,9 @@ class Network(Scheduler):
             raise TypeError(
                 f"the second argument of host() is a Config, not {config!r}; links give addresses: link(a, b, addrs=...)"
             )
-        config.update(settings)
+        config.update(settings or {})
         seed = self.derive("host", name) if seed is None else seed
-        host = SimHost(self, self.make_stack(seed, config, name), offload)
+        host = kind(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
         if servers is not None:
@@ -228,6 +245,25 @@ class Network(Scheduler):
         """
         found = self.router(name, **options)
         found.masquerades = True
+        return found
+
+    def container_host(
+        self,
+        name: str,
+        *,
+        subnet: str = "172.17.0.0/16",
+        masquerade: bool = True,
+        dns: Sequence[str] = (),
+        **settings: Any,
+    ) -> ContainerHost:
+        """A host of containers as Docker sets it up (see sim/containers.py). The embedded resolver needs the extra `dns`.
+
+        subnet      the network of the containers; its first address is the host's on the bridge
+        masquerade  whether what leaves to the outside gets the host's address as its source
+        dns         the servers that the containers' resolvers ask for names that are no containers
+        """
+        found = self._host(ContainerHost, name, settings={"ip_forward": True, **settings})
+        found.build(subnet, masquerade, dns)
         return found
 
     def kernel(self, name: str, *, dns: Sequence[str] = (), search: Sequence[str] = ()) -> KernelHost:

@@ -63,13 +63,17 @@ class SimHost(HostPath, Translating):
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port, with an interface eth0, eth1, ... of the stack behind it."""
         number = len(self.ports)
-        port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
+        port = SimPort(self.net, self, self.port_name(kind), kind)
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
         self._add_iface(port, mac, mtu)
         self.ports.append(port)
         if self.masquerades and number == 0:
             self.masquerade(port.name)
         return port
+
+    def port_name(self, kind: int) -> str:
+        """The name of the next interface."""
+        return f"eth{len(self.ports)}" if kind == C.LINK_ETHERNET else f"tun{len(self.ports)}"
 
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:
         offload = (True, 65226) if self.offload else (False, 0)

@@ -57,6 +57,7 @@ SAYS = {
     "reset": "Refused: b answered the SYN with a RST (frame 2)|ECONNREFUSED|a RST with a valid sequence number arrived from b (frame 6)|ECONNRESET",
     "time-wait": "a closed first|60 s more|b retransmits its FIN|old segments of this connection",
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
+    "docker-publish": "changes the destination to 172.17.0.2:80|becomes 192.0.2.10:8080 again|changes the source to 192.0.2.10:",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
 }
 

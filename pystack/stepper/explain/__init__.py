@@ -8,7 +8,7 @@ The answer comes from the events and states around it, not from a list of answer
 
 from collections.abc import Callable
 
-from pystack.stepper.explain import below, flow, loss, opening
+from pystack.stepper.explain import below, flow, loss, opening, translating
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
@@ -18,8 +18,8 @@ MECHANISMS = (
     "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "drop",
     "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
-    "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
-    "window-update", "zero-window",
+    "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "translation",
+    "window", "window-update", "zero-window",
 )  # fmt: skip
 
 Explain = Callable[[Look], Explanation]
@@ -41,6 +41,8 @@ _KINDS: dict[str, Explain] = {
     "ip.fragment": below.fragments,
     "ip.held": below.fragments,
     "ip.reassembled": below.fragments,
+    "nat.bind": translating.bound,
+    "nat.packet": translating.packet,
     "drop": below.dropped,
     "timer.set": below.timer,
     "timer.fired": below.timer,
