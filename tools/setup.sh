@@ -25,9 +25,9 @@ die() { say "$*"; exit 2; }
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
     nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
-    dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client)
+    dnsmasq:dnsmasq-base h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client iperf3:iperf3 setpriv:util-linux)
 # servers that the tests of real programs start by themselves (tests/programs/real)
-test_services=(valkey-server:valkey-server sshd:openssh-server)
+test_services=(valkey-server:valkey-server sshd:openssh-server nginx:nginx-light)
 test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ class Space:
                 raise
             self.users = True  # root without CAP_SYS_ADMIN, as in a container
             self._start()
+        _spaces.add(self)
 
     def _start(self) -> None:
         ours, theirs = _socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -134,6 +136,18 @@ class Space:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+_spaces: "weakref.WeakSet[Space]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The host ends when all copies of the socket are closed, and it is the parent's.
+    for space in list(_spaces):
+        space._sock.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def command_line(pid: int, argv: Sequence[str]) -> list[str]:
