@@ -160,11 +160,11 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
 
     Returns (fd, the device's name, whether it was created).
     """
+    made = not ns.exists(name)
     try:
         fd = os.open("/dev/net/tun", OPEN_FLAGS)
     except FileNotFoundError as exc:
         raise FileNotFoundError(exc.errno, "/dev/net/tun does not exist (try: modprobe tun)", "/dev/net/tun") from None
-    made = not ns.exists(name)
     return fd, attach(fd, name, mode, offload, multi_queue), made
 
 

@@ -294,8 +294,10 @@ class KernelDevice:
             raw = recv()
             if raw is None:
                 return
-            arrived()
+            alone = arrived()
             whole.send(port, raw)
+            if not alone:
+                return
 
     def write(self, raw: bytes) -> None:
         """Give the kernel a frame."""

@@ -12,6 +12,7 @@ from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
+from pystack_c.packet import Transmit
 from pystack_c.tcp import user
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class SimHost(HostPath, Translating):
             return
         self.receive(port.iface, raw, *whole.receive_arguments(raw))
         self.pump()
+
+    def send_offloaded(self, port: SimPort, tx: Transmit) -> None:
+        """Send a frame that a card would cut or complete. In real time, it stays whole on the way to a kernel host (see sim/whole.py)."""
+        if self.net.driver is not None:
+            whole.send(port, whole.of_transmit(tx))
+        else:
+            super().send_offloaded(port, tx)
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
         """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""

@@ -134,7 +134,7 @@ class RealTime:
                     return bool(waiting.fired)
                 self._catch_up(end, waiting)
                 if not waiting.fired:
-                    self._wait(deadline)
+                    self._wait(waiting, deadline)
         return True
 
     def _catch_up(self, end: int, waiting: Any) -> None:
@@ -153,7 +153,7 @@ class RealTime:
             if net.steps - began > STEPS:
                 raise SimError(f"{STEPS} steps at {net.now / 1e9:.6f} s: time cannot pass\n{hub.report()}")
 
-    def _wait(self, deadline: int | None) -> None:
+    def _wait(self, waiting: Any, deadline: int | None) -> None:
         """Wait until something is to be done, and read what has arrived."""
         due = self.net.next_time()
         if due is None or (deadline is not None and deadline < due):
@@ -164,20 +164,31 @@ class RealTime:
         if left and self._poll.fileno() < 1024:
             _select([self._poll], [], [], left / 1e9)  # epoll_wait(2) counts in milliseconds
             left = 0
-        for fd, _ in self._poll.poll(left / 1e9):
+        ready = self._poll.poll(left / 1e9)
+        if ready:
+            # What was due before a frame arrived comes first. Otherwise the frame would have to be dated back, and arrive too early.
+            now = self.clock()
+            self._catch_up(now if deadline is None else min(now, deadline), waiting)
+        for fd, _ in ready:
+            if waiting.fired:
+                return
             reader = self._readers.get(fd)  # another reader may have forgotten it
             if reader is not None:
                 reader()
 
-    def arrived(self) -> int:
-        """The time of a frame that is being read: now, but not later than the next event, which must not be overtaken."""
+    def arrived(self) -> bool:
+        """A frame is being read: set the network's time to now, but not later than the next event, which must not be overtaken.
+
+        False: an event is due, so no other frame should be read before it.
+        """
         net = self.net
         now, due = self.clock(), net.next_time()
-        if due is not None and due < now:
+        alone = due is None or due >= now
+        if due is not None and not alone:
             now = due
         if now > net.now:
             net.now = now
-        return net.now
+        return alone
 
     def close(self) -> None:
         """Close its own descriptors."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystack_c.const as C
 from pystack.phy.segmenter import segments
-from pystack.phy.tapio import GSO_NONE, NEEDS_CSUM, VNET_HDR, VNET_HDR_LEN
+from pystack.phy.tapio import GSO_ECN, GSO_NONE, GSO_TCPV4, NEEDS_CSUM, VNET_HDR, VNET_HDR_LEN
 from pystack.sim.channel import Channel
 from pystack_c.packet import Transmit
 
@@ -32,6 +32,15 @@ _ETHERNET = _Iface()
 def plain(frame: bytes) -> bytes:
     """A finished frame with a header that leaves nothing to do."""
     return _PLAIN + frame
+
+
+def of_transmit(tx: Transmit) -> bytes:
+    """What a host with offload sends, with its header."""
+    kind = GSO_NONE
+    if tx.gso_size:
+        kind = GSO_TCPV4 | (GSO_ECN if tx.header[tx.csum_start + 13] & C.CWR else 0)
+    header = VNET_HDR.pack(NEEDS_CSUM, kind, tx.hdr_len, tx.gso_size, tx.csum_start, tx.csum_offset)
+    return header + tx.to_bytes()
 
 
 def cut(raw: bytes) -> Iterator[bytes]:

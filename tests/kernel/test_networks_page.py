@@ -146,3 +146,14 @@ def test_an_ordinary_user(tmp_path):
         env=environment(tmp_path / "home"),
     )
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="needs iperf3")
+def test_the_measurements(capsys):
+    from tools.bench import kernel_hosts
+
+    kernel_hosts.main(["--seconds", "0.2", "--pings", "3"])
+    said = capsys.readouterr().out
+    for row in (*kernel_hosts.CASES, "5 ms"):
+        assert re.search(rf"^\| {row} \| [0-9.,]+ .*ms \|$", said, re.M), said
+        assert f"| {row} | " in PAGE
