@@ -36,7 +36,7 @@ def net() -> None:
     "--seed", type=click.IntRange(min=0), help="The network's seed; the function `network` needs the parameter `seed`."
 )
 @click.option("--write", metavar="FILE", help="Write a pcapng capture of all hosts with the reasons as comments.")
-@click.option("--record", metavar="FILE", help="Record the hosts of pystack in this file, for `pystack step`.")
+@click.option("--record", metavar="FILE", help="Record the simulated hosts into this file, for `pystack step`.")
 @click.option("--real-time", is_flag=True, help="Let time pass as in reality, to watch the programs.")
 def run(file: str, seed: int | None, write: str | None, record: str | None, real_time: bool) -> int:
     """Run the programs of FILE in virtual time until they have ended, and print what they returned and what the links did."""

@@ -97,7 +97,7 @@ def terminate(number: int, frame: object) -> None:
     "--seed", type=click.IntRange(min=0), help="The network's seed; the function `network` needs the parameter `seed`."
 )
 @click.option("--write", metavar="FILE", help="Write a pcapng capture of all hosts with the reasons as comments.")
-@click.option("--record", metavar="FILE", help="Record the hosts of pystack in this file, for `pystack step`.")
+@click.option("--record", metavar="FILE", help="Record the simulated hosts into this file, for `pystack step`.")
 def up(
     file: str, duration: str | None, name: str | None, seed: int | None, write: str | None, record: str | None
 ) -> int:

@@ -10,7 +10,7 @@ Containers reach each other through the bridge without translation, and their na
 
 import ipaddress
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pystack_c.const as C
 from pystack.dns import DnsMissing
@@ -81,18 +81,22 @@ class ContainerHost(SimHost):
                 for rule in self._published:
                     self._translate(found, *rule)
 
-    def container(
-        self, name: str, *, kernel: bool = False, address: str = "", **options: Any
-    ) -> "SimHost | KernelHost":
+    @overload
+    def container(self, name: str, *, kernel: Literal[False] = False, address: str = "", **options: Any) -> SimHost: ...
+
+    @overload
+    def container(self, name: str, *, kernel: Literal[True], address: str = "", **options: Any) -> KernelHost: ...
+
+    def container(self, name: str, *, kernel: bool = False, address: str = "", **options: Any) -> SimHost | KernelHost:
         """A container: a host on the bridge with the next free address, or with `address`. With `kernel`, it is a kernel host.
 
-        The other options are those of Network.host.
+        The other options are those of Network.host or, with `kernel`, of Network.kernel.
         """
         net = self.net
         chosen = ipaddress.IPv4Address(address) if address else self._next()
         if chosen not in self.subnet or str(chosen) in self._taken():
             raise ValueError(f"{chosen} is not a free address of {self.subnet}")
-        found: SimHost | KernelHost = net.kernel(name) if kernel else net.host(name, **options)
+        found: SimHost | KernelHost = net.kernel(name, **options) if kernel else net.host(name, **options)
         net.link(found, self.bridge, addrs=(f"{chosen}/{self.subnet.prefixlen}", None))
         found.route("default", via=self.gateway)
         self.containers[name] = found

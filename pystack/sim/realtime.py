@@ -166,7 +166,7 @@ class RealTime:
             left = 0
         ready = self._poll.poll(left / 1e9)
         if ready:
-            # What was due before a frame arrived comes first. Otherwise the frame would have to be dated back, and arrive too early.
+            # Events that were due before a frame arrived come first. Otherwise the frame would have to be dated back, and arrive too early.
             now = self.clock()
             self._catch_up(now if deadline is None else min(now, deadline), waiting)
         for fd, _ in ready:

@@ -55,7 +55,7 @@ CASES: dict[str, Callable[[Network], Pair]] = {
 }
 
 
-def throughput(seconds: float) -> Iterator[str]:
+def throughput(seconds: int) -> Iterator[str]:
     """Mbit/s of one TCP connection in each case."""
     yield "| between two kernel hosts | Mbit/s | mean lateness | 99 % below |"
     yield "|---|---|---|---|"
@@ -64,7 +64,7 @@ def throughput(seconds: float) -> Iterator[str]:
             a, b = build(net)
             b.popen(["iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
             net.run(net.now + 300 * MS)
-            done = a.run(["iperf3", "-J", "-c", "b", "-t", str(seconds)], capture_output=True, text=True)
+            done = a.run(["iperf3", "-J", "-c", "b", "-t", str(seconds)], capture_output=True, text=True, timeout=120)
             rate = json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
             late = net.driver.late if net.driver is not None else None
             assert late is not None
@@ -79,8 +79,8 @@ def delays(pings: int) -> Iterator[str]:
     for delay in (1, 5, 25):
         with Network(seed=1) as net:
             a, _ = plain(net, delay=delay * MS)
-            a.run(["ping", "-c", "1", "b"], capture_output=True)  # ARP
-            done = a.run(["ping", "-c", str(pings), "-i", "0.05", "b"], capture_output=True, text=True)
+            a.run(["ping", "-c", "1", "b"], capture_output=True, timeout=60)  # ARP
+            done = a.run(["ping", "-c", str(pings), "-i", "0.05", "b"], capture_output=True, text=True, timeout=120)
             times = [float(text) - 2 * delay for text in re.findall(r"time=([0-9.]+) ms", done.stdout)]
             late = net.driver.late if net.driver is not None else None
             assert late is not None
@@ -91,7 +91,7 @@ def delays(pings: int) -> Iterator[str]:
 def main(argv: "list[str] | None" = None) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2, help="how long each transfer lasts (default: 2)")
+    parser.add_argument("--seconds", type=int, default=2, help="how long each transfer lasts (default: 2)")
     parser.add_argument("--pings", type=int, default=50, help="how many round trips are measured (default: 50)")
     chosen = parser.parse_args(argv)
     for line in (*delays(chosen.pings), "", *throughput(chosen.seconds)):
