@@ -39,7 +39,10 @@ def net() -> None:
 @click.option("--record", metavar="FILE", help="Record the simulated hosts into this file, for `pystack step`.")
 @click.option("--real-time", is_flag=True, help="Let time pass as in reality, to watch the programs.")
 def run(file: str, seed: int | None, write: str | None, record: str | None, real_time: bool) -> int:
-    """Run the programs of FILE in virtual time until they have ended, and print what they returned and what the links did."""
+    """Run the programs of FILE until they have ended, and print what they returned and what the links did.
+
+    Time is virtual, unless the network has kernel hosts (Network.kernel). The exit status is 1 if a command on a kernel host failed.
+    """
     found = open_file(file, seed, record)
     with running(found, write):
         results = found.run(real_time=real_time)
@@ -49,7 +52,7 @@ def run(file: str, seed: int | None, write: str | None, record: str | None, real
                 echo(visible(f"{host}: {value!r}"))
     for line in summary(found.net):
         echo(line)
-    return 0
+    return int(any(results[host] != [0] * len(results[host]) for host in results if host in found.net.kernels))
 
 
 @net.command()

@@ -65,7 +65,7 @@ class NetworkControl:
     def _read(self, fd: int) -> None:
         client, stop = self._clients[fd]
         try:
-            data, fds, _, _ = socket.recv_fds(client, MAX_REQUEST, 2)
+            data, fds, _, _ = socket.recv_fds(client, MAX_REQUEST, 2, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError:

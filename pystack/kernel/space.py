@@ -83,7 +83,7 @@ class Space:
                 raise OSError(said["errno"], f"{said['text']}{_advice(said['errno'])}")
 
     def _read(self) -> tuple[dict[str, Any], list[int]]:
-        data, fds, _, _ = _recv_fds(self._sock, 1 << 16, 4)
+        data, fds, _, _ = _recv_fds(self._sock, 1 << 16, 4, socket.MSG_CMSG_CLOEXEC)
         if not data:
             raise OSError(errno.EPIPE, f"the process of the kernel host {self.name!r} has ended")
         return json.loads(data), list(fds)

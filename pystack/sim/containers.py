@@ -36,6 +36,8 @@ class ContainerHost(SimHost):
         self.containers: dict[str, SimHost | KernelHost] = {}
         self.translate_sources = True
         self._published: list[tuple[str, int, str, int, str]] = []
+        #: the rules that were made, so that a boot, which repeats them, makes no others
+        self._translated: list[tuple[str, str, int, str, int, str]] = []
         self._resolver: Embedded | None = None
 
     def build(self, subnet: str, masquerade: bool, dns: Sequence[str]) -> None:
@@ -145,7 +147,9 @@ class ContainerHost(SimHost):
 
     def _translate(self, address: str, where: str, outer: int, target: str, inner: int, proto: str) -> None:
         """Translate the destination of connections to one own address, if the rule is for it and it is not the bridge's."""
-        if address != self.gateway and address != "127.0.0.1" and where in ("", address):
+        made = (address, where, outer, target, inner, proto)
+        if address not in (self.gateway, "127.0.0.1") and where in ("", address) and made not in self._translated:
+            self._translated.append(made)
             self.dnat(f"{address}:{outer}", f"{target}:{inner}", proto)
 
     def __repr__(self) -> str:

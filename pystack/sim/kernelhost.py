@@ -324,7 +324,8 @@ def hosts_file(net: "Network", only: KernelHost | None = None) -> str:
         lines += [f"{address} {name}" for address in addresses if name != "localhost"]
     for host in net.all_hosts() if only is None else [only]:
         lines += [f"{address} {host.name}" for address in host.addresses() if address != "127.0.0.1"]
-    return "\n".join(dict.fromkeys(lines)) + "\n"
+    # A name with a space cannot be in such a file.
+    return "\n".join(line for line in dict.fromkeys(lines) if len(line.split()) == 2) + "\n"
 
 
 def _switch() -> str:
