@@ -84,10 +84,12 @@ class ContainerHost(SimHost):
                     self._translate(found, *rule)
 
     @overload
-    def container(self, name: str, *, kernel: Literal[False] = False, address: str = "", **options: Any) -> SimHost: ...
+    def container(self, name: str, *, kernel: Literal[False] = False, address: str = "", **options: Any) -> SimHost:
+        """A host of pystack."""
 
     @overload
-    def container(self, name: str, *, kernel: Literal[True], address: str = "", **options: Any) -> KernelHost: ...
+    def container(self, name: str, *, kernel: Literal[True], address: str = "", **options: Any) -> KernelHost:
+        """A kernel host."""
 
     def container(self, name: str, *, kernel: bool = False, address: str = "", **options: Any) -> SimHost | KernelHost:
         """A container: a host on the bridge with the next free address, or with `address`. With `kernel`, it is a kernel host.

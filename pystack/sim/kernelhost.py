@@ -8,6 +8,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
@@ -18,7 +19,7 @@ from pystack.phy import tap
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
 from pystack.sim import whole
 from pystack.sim.hub import Signal
-from pystack.sim.nodes import SimPort
+from pystack.sim.path import SimPort
 from pystack.sim.realtime import RealTime
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class KernelHost:
         words = [os.fspath(word) for word in argv]
         _find(words[0], options.get("env"))
         self.refresh()
-        found = _Popen(self.space.command(words), **options)
+        # In an empty context, the caller is no program of a simulated host, which has no processes.
+        found: subprocess.Popen[Any] = Context().run(lambda: _Popen(self.space.command(words), **options))
         self._processes = [one for one in self._processes if one.poll() is None]
         self._processes.append(found)
         return found

@@ -10,9 +10,11 @@ integers of nanoseconds.
 """
 
 import hashlib
+import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
 import pystack_c.const as C
@@ -299,6 +301,28 @@ class Network(Scheduler):
         switch = self.switches[name] = Switch(self, name)
         return switch
 
+    def lan(
+        self, name: str, *hosts: SimHost | KernelHost, subnet: str = "10.0.0.0/24", routed: bool = True, **link: Any
+    ) -> Switch:
+        """A switch, links from hosts to it (with the settings `link`), and addresses of `subnet` in the order of the hosts.
+
+        With `routed`, the first host that forwards packets, if there is one, becomes the default gateway of the others that have no default route.
+
+            net.lan("office", home, pc, printer, subnet="192.168.1.0/24")    # 192.168.1.1, .2 and .3
+        """
+        addresses = addresses_of(subnet, len(hosts))
+        switch = self.switch(name)
+        gateways = []
+        for host, address in zip(hosts, addresses, strict=True):
+            self.link(host, switch, addrs=(address, None), **link)
+            if isinstance(host, SimHost) and host.stack.config.ip_forward:
+                gateways.append((host, address.partition("/")[0]))
+        for host in hosts if routed and gateways else ():
+            if host is not gateways[0][0]:
+                with suppress(FileExistsError):  # it has another way already
+                    host.route("default", via=gateways[0][1])
+        return switch
+
     def wire(self, name: str) -> Wire:
         """The bare end of a link."""
         self._new_name(name)
@@ -472,6 +496,15 @@ def recording(path: str | None) -> Iterator[None]:
         yield
     finally:
         _to_record.clear()
+
+
+def addresses_of(subnet: str, count: int) -> list[str]:
+    """The first addresses of a network, such as "10.0.0.1/24". ValueError: it is no network, or has too few."""
+    network = ipaddress.IPv4Network(subnet)
+    found = [f"{address}/{network.prefixlen}" for address in islice(network.hosts(), count)]
+    if len(found) < count:
+        raise ValueError(f"{subnet} has room for {len(found)} hosts, not for {count}")
+    return found
 
 
 class _TrueTimes(FrameProbe):

@@ -14,7 +14,7 @@ from pystack.sim.channel import Channel
 from pystack_c.packet import Transmit
 
 if TYPE_CHECKING:
-    from pystack.sim.nodes import SimPort
+    from pystack.sim.path import SimPort
 
 _fields = VNET_HDR.unpack_from
 _PLAIN = bytes(VNET_HDR_LEN)

@@ -433,3 +433,47 @@ def test_the_resolver_of_a_kernel_container_asks_a_server(net):
     check = ["sh", "-c", "getent ahostsv4 www.example.com | grep -q '^203.0.113.9 ' && getent ahostsv4 c1"]
     assert net.run({c1: [look, check]}, background={server: serve}) == {c1: [0, 0]}
     assert set(peers) == {"192.0.2.10"}
+
+
+def test_a_program_on_a_host_of_pystack_runs_commands_on_kernel_hosts(net):
+    a, b, _ = pair(net)
+    c = net.host("c")
+
+    def control():
+        server = b.popen([*PYTHON, "-c", SERVER], stdout=subprocess.PIPE)
+        b.wait_for(server.stdout.readline)
+        done = a.run([*PYTHON, "-c", CLIENT, "b"], capture_output=True, text=True)
+        server.stdout.close()
+        return done.stdout, b.wait(server), socket.gethostname()
+
+    assert net.run({c: control}) == {c: (DIGEST, 0, "c")}
+
+
+def test_a_lan_of_both_kinds(net):
+    hosts = [net.router("r"), net.kernel("a"), net.host("b"), net.kernel("c")]
+    net.lan("lan", *hosts, subnet="192.168.7.0/24")
+    assert [host.addresses() for host in hosts] == [[f"192.168.7.{number}"] for number in (1, 2, 3, 4)]
+    for name in ("r", "b", "c"):
+        done = hosts[1].run(["ping", "-c", "1", name], capture_output=True, text=True, timeout=20)
+        assert " 0% packet loss" in done.stdout
+    assert hosts[1].routes() == ["default via 192.168.7.1"]
+
+
+def test_a_file_with_kernel_hosts(tmp_path):
+    path = tmp_path / "lab.py"
+    source = (
+        "from pystack.sim import Network\n"
+        "def network():\n    net = Network()\n    net.link(net.kernel('a'), net.host('b'), addrs=('10.0.0.1/24', '10.0.0.2/24'))\n    return net\n"
+    )
+    for line, status, text in (
+        ("programs = {'a': ['ping', '-c', '1', '-q', 'b']}", 0, "a: 0\n"),
+        ("programs = {'a': [['true'], ['sh', '-c', 'exit 5']]}", 1, "a: 5\n"),
+        ("programs = {'a': ['no-such-program']}", 1, "there is no such program: 'no-such-program'"),
+        ("programs = {'a': print}", 2, "is not a command, which is a list of words"),
+        ("programs = {'b': ['true']}", 2, "['true'] is not a function"),
+    ):
+        path.write_text(source + line + "\n")
+        command = [sys.executable, "-m", "pystack.cli", "net", "run", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(tmp_path / "home"))
+        assert done.returncode == status, done.stderr
+        assert text in done.stdout + done.stderr
