@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
+from pystack.sim import whole
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.dhcp import SimAgent, WithDhcp
 from pystack.sim.multicasting import Multicasting
@@ -15,14 +16,16 @@ from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
 from pystack_c.link.loops import LoopGuard
+from pystack_c.packet import Transmit
 from pystack_c.tcp import user
 
 if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
     from pystack.sim.network import Network
 
 #: the names of the calls that end a socket
 _ENDS = ("close", "abort", "end_send")
-Node: TypeAlias = "SimHost | Switch | Wire"
+Node: TypeAlias = "SimHost | KernelHost | Switch | Wire"
 
 
 class SimHost(HostPath, Translating, WithDhcp, Multicasting):
@@ -50,6 +53,20 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
         self._frozen = False
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
 
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """Receive a frame that begins with a virtio-net header (see sim/whole.py)."""
+        if not self.up:
+            return
+        self.receive(port.iface, raw, *whole.receive_arguments(raw))
+        self.pump()
+
+    def send_offloaded(self, port: SimPort, tx: Transmit) -> None:
+        """Send a frame that a card would cut or complete. In real time, it stays whole on the way to a kernel host (see sim/whole.py)."""
+        if self.net.driver is not None:
+            whole.send(port, whole.of_transmit(tx))
+        else:
+            super().send_offloaded(port, tx)
+
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
         """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""
         if getattr(target, "core", self.stack) is not self.stack:
@@ -65,7 +82,7 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port, with an interface eth0, eth1, ... of the stack behind it."""
         number = len(self.ports)
-        port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
+        port = SimPort(self.net, self, self.port_name(kind), kind)
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
         self._add_iface(port, mac, mtu)
         self.ports.append(port)
@@ -74,6 +91,10 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
         if self.dhcp is not None and number == 0:
             self.net.after(0, self.dhcp_client, port.name, self.dhcp)
         return port
+
+    def port_name(self, kind: int) -> str:
+        """The name of the next interface."""
+        return f"eth{len(self.ports)}" if kind == C.LINK_ETHERNET else f"tun{len(self.ports)}"
 
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:
         offload = (True, 65226) if self.offload else (False, 0)
@@ -277,6 +298,18 @@ class Switch:
         for other in self.ports:
             if other is not port:
                 other.send(frame)
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """The same for a frame that begins with a virtio-net header (see sim/whole.py)."""
+        at = whole.VNET_HDR_LEN
+        if len(raw) < at + C.ETH_HLEN:
+            return
+        self.fdb.learn(raw[at + 6 : at + 12], port, self.net.now)
+        out = self.fdb.lookup(raw[at : at + 6], self.net.now)
+        self.flooded += out is None
+        for other in self.ports if out is None else [out]:
+            if other is not port:
+                whole.send(other, raw)
 
 
 class Wire:

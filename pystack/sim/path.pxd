@@ -36,7 +36,7 @@ cdef class HostPath(VirtualHost):
     cpdef pump(self)
     @cython.locals(net=Scheduler, now=int64_t, tx=Transmit)
     cpdef Transmit poll_transmit(self)
-    @cython.locals(port=SimPort, frame=bytes)
+    @cython.locals(port=SimPort)
     cpdef _send(self, Transmit tx)
     @cython.locals(net=Scheduler, now=int64_t, iface=Iface)
     cpdef deliver(self, SimPort port, bytes frame)
