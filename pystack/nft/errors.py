@@ -1,0 +1,42 @@
+"""An error in a ruleset: what is wrong, in which file, line and column, and the line with a mark under the place."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a piece of text stands: lines and columns count from 1, and `end` is the column of its last character."""
+
+    line: int = 0
+    column: int = 0
+    end: int = 0
+
+
+class NftError(ValueError):
+    """A ruleset cannot be understood, or cannot be loaded. str() shows it as nft does, with the line and a mark."""
+
+    def __init__(self, message: str, place: Place | None = None):
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.file = ""
+        self.text = ""
+
+    def locate(self, file: str, source: str) -> "NftError":
+        """Add the file and the line, unless an included file has added its own. Returns the error itself."""
+        if not self.file and self.place is not None:
+            self.file = file
+            lines = source.split("\n")
+            number = self.place.line - 1
+            self.text = lines[number] if 0 <= number < len(lines) else ""
+        return self
+
+    def __str__(self) -> str:
+        place = self.place
+        if not self.file or place is None or not place.line:
+            return f"Error: {self.message}"
+        end = max(place.column, min(place.end, len(self.text)))
+        # A tab stays a tab under a tab, so that the mark is at the right place.
+        indent = "".join("\t" if char == "\t" else " " for char in self.text[: place.column - 1])
+        mark = indent + "^" * (end - place.column + 1)
+        return f"{self.file}:{place.line}:{place.column}-{end}: Error: {self.message}\n{self.text}\n{mark}"
