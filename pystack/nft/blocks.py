@@ -111,7 +111,6 @@ class Reader(Matches):
         self.family, self.table = body["family"], body["name"]
         outer, self.later = self.later, []
         self.commands.append({word: {"table": body}})
-        self.commands.append({word: {"table": body}})
         self.block(content, lambda child: self.in_table(child, body))
         self.finish(outer)
 
@@ -244,7 +243,7 @@ class Reader(Matches):
         places = [place_of(one) for one in statements]
         made = [self.placed(one) for one in statements]
         body: dict[str, Any] = {} if comment is None else {"comment": _comment(comment)}
-        return body | {"expr": Rule(self.family, places).listed(made)}
+        return body | {"expr": Rule(self.family, places, self.data_of).listed(made)}
 
     def placed(self, node: Any) -> Any:
         """Return a statement; an error without a place gets that of the statement."""
@@ -280,6 +279,10 @@ class Reader(Matches):
         """Check that a set which a rule names exists."""
         if (self.family, self.table, name) not in self.known:
             raise NftError(f"the table {self.family} {self.table} has no set or map {name!r} before this line", place)
+
+    def keys_of(self, name: str) -> Any:
+        """Return the type of the keys of a set or a map."""
+        return self.known[self.family, self.table, name][0]
 
     def data_of(self, name: str) -> Any:
         """Return the type of the data of a map, or None."""

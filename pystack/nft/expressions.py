@@ -160,7 +160,10 @@ class Expressions(Values):
         if isinstance(types, list):
             raise NftError(f"{sign} needs a single value", place_of(node))
         left = self.expression(node.children[0], types, depth + 1)
-        shift = t.integer(32) if sign in ("<<", ">>") else types
+        inner = types if _constant(left) or "map" in left else f.type_of(left)
+        if isinstance(inner, list):
+            raise NftError(f"{sign} needs a single value", place_of(node))
+        shift = t.integer(32) if sign in ("<<", ">>") else inner
         right = self.expression(node.children[1], shift, depth + 1)
         if _constant(right) and _constant(left):
             result = _compute(sign, t.number(types, left), t.number(shift, right))
@@ -235,6 +238,10 @@ class Expressions(Values):
         if not 0 < len(text) < 256:
             raise NftError("a name has between 1 and 255 characters", place_of(node))
         return text
+
+    def keys_of(self, name: str) -> Any:
+        """Return the type of the keys of a set or a map, a list for a concatenation."""
+        return None
 
     def uses(self, name: str, place: Any) -> None:
         """Note that a rule refers to a set. Raises NftError if there is none with this name."""

@@ -6,7 +6,7 @@
 - `reject` without a reason gets the one that fits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pystack.nft import fields as f
@@ -45,11 +45,15 @@ _AT = {
 
 
 class Rule:
-    """Puts the statements of one rule into nft's form. `places` has where each statement stands in the text."""
+    """Puts the statements of one rule into nft's form.
 
-    def __init__(self, family: str, places: list[Any]):
+    `places` has where each statement stands in the text, and `data_of` returns the type of a named map's data.
+    """
+
+    def __init__(self, family: str, places: list[Any], data_of: Callable[[str], Any]):
         self.family = family
         self.places = places
+        self.data_of = data_of
         self.out: list[Any] = []
         #: the protocol that is known, and the place in `out` of the match that may disappear
         self.transport = ""
@@ -81,15 +85,18 @@ class Rule:
         kind = next(iter(statement))
         if kind == "match" and self._protocol_match(statement["match"], last):
             return
+        network = self.network
         self._need(statement)
         if kind == "mangle":
             statement = {"mangle": statement["mangle"] | {"value": folded(statement["mangle"]["value"])}}
         elif kind == "match":
             statement = {"match": statement["match"] | {"left": folded(statement["match"]["left"])}}
+        elif kind == "vmap":
+            statement = {"vmap": statement["vmap"] | {"key": folded(statement["vmap"]["key"])}}
         elif kind == "reject":
             statement = self._reject(statement)
         elif kind in ("snat", "dnat", "masquerade", "redirect"):
-            statement = self._translation(kind, statement)
+            statement = self._translation(kind, statement, network)
         self.out.append(statement)
         if kind not in ("match", "vmap"):
             # What stands before a counter counts, so it cannot move behind it.
@@ -193,8 +200,11 @@ class Rule:
             self.out[self.pending_network] = None
         return {"reject": body}
 
-    def _translation(self, kind: str, statement: Any) -> Any:
-        """Check that a translation knows its protocols, and put its family where nft shows it."""
+    def _translation(self, kind: str, statement: Any, network: str) -> Any:
+        """Check that a translation knows its protocols, and put its family where nft shows it.
+
+        `network` is what the rule knew before this statement.
+        """
         body = statement[kind]
         if body is None:
             return statement
@@ -203,21 +213,23 @@ class Rule:
         if kind in ("masquerade", "redirect") or "addr" not in body:
             return statement
         mapped = isinstance(body["addr"], dict) and "map" in body["addr"]
+        if mapped and [one["payload"]["protocol"] for one in (body["addr"]["map"]["key"],) if "payload" in one] == ["ip"]:
+            network = "ip"
         if self.family == "inet":
-            if "family" not in body and self.network != "ip":
+            if "family" not in body and network != "ip":
                 raise NftError(f"{kind} in a table of the family inet needs one: {kind} ip to ...")
             return {kind: {"family": "ip", **{key: value for key, value in body.items() if key != "family"}}}
-        if not (mapped and body.get("family") and _has_port(body["addr"])):
-            body = {key: value for key, value in body.items() if key != "family"}
+        body = {key: value for key, value in body.items() if key != "family"}
+        if mapped and self._has_port(body["addr"]["map"]["data"]):
+            body = {"family": "ip", **body}
         return {kind: body}
 
+    def _has_port(self, data: Any) -> bool:
+        """Return whether the data of a map are addresses with ports."""
+        if isinstance(data, str):
+            return isinstance(self.data_of(data[1:]), list)
+        return bool(data["set"]) and isinstance(data["set"][0][1], dict) and "concat" in data["set"][0][1]
 
-def _has_port(address: Any) -> bool:
-    """Return whether the data of a map are addresses with ports."""
-    data = address["map"]["data"]
-    if isinstance(data, str):
-        return True
-    return bool(data["set"]) and isinstance(data["set"][0][1], dict) and "concat" in data["set"][0][1]
 
 
 def payloads(json: Any) -> Iterator[dict[str, Any]]:

@@ -26,15 +26,23 @@ class Matches(Statements):
 
     def _match_bits(self, node: Any) -> Any:
         left, *bits, relation, right = node.children
+        key = self._masked_key(left, bits)
+        if relation is None and right.data not in ("set_value", "set_name", "variable"):
+            # Flags under a mask are compared with ==.
+            return self._match(key, "==", right)
+        return self._match(key, None if relation is None else _relation(relation), right)
+
+    def _masked_key(self, left: Any, bits: list[Any]) -> Any:
+        """Return a selector with operations on its bits."""
         key = self.selectors(left)
         types = f.type_of(key)
-        if isinstance(types, list):
+        if bits and isinstance(types, list):
             raise NftError("a concatenation has no bits", place_of(left))
         for part in bits:
             sign = operator(str(part.children[0]))
             kind = t.integer(8) if sign in ("<<", ">>") else types
             key = {sign: [key, self.read(part.children[1], kind)]}
-        return self._match(key, _relation(relation), right)
+        return key
 
     def _match(self, left: Any, relation: str | None, right: Any) -> Any:
         """Return a match as nft lists it."""
@@ -66,6 +74,9 @@ class Matches(Statements):
         self.uses(name, place_of(right))
         if relation not in (None, "==", "!="):
             raise NftError(f"{relation} cannot compare with a set", place_of(right))
+        keys = self.keys_of(name)
+        if _shape(keys) != _shape(types):
+            raise NftError(f"the set {name!r} holds {_shape(keys)}, and {_shape(types)} is compared", place_of(right))
         return _match(left, relation or "==", f"@{name}")
 
     def _match_elements(self, left: Any, relation: str | None, right: Any, types: Any) -> Any:
@@ -77,7 +88,8 @@ class Matches(Statements):
             raise NftError("the set is empty", place_of(right))
         tree = self.elements(right)
         if len(elements) == 1 and len(tree) == 1 and isinstance(types, t.Type) and "elem" not in str(elements[0]):
-            relation = relation or ("in" if types.flags and not isinstance(elements[0], int) else "==")
+            # nft makes this exception for the states of connections alone.
+            relation = relation or ("in" if types is t.CT_STATE else "==")
             return _match(left, relation, elements[0])
         return _match(left, relation or "==", {"set": elements})
 
@@ -100,7 +112,11 @@ class Matches(Statements):
         if masked and not number and relation in ("==", "!="):
             mask = t.number(types, left["&"][1])
             return _match(left["&"][0], "!" if relation == "==" else "in", _list(types, mask))
-        return _match(left, relation, t.value(types, number))
+        value = t.value(types, number)
+        if isinstance(value, dict) and isinstance(left, dict) and "payload" in left:
+            # nft finds no names for several flags of a header at once.
+            value = number
+        return _match(left, relation, value)
 
     def _flags(self, parts: list[Any], types: t.Type) -> int:
         """Return the bits of a list of flags."""
@@ -110,9 +126,14 @@ class Matches(Statements):
         return number
 
     def _vmap(self, node: Any) -> Any:
-        left, reference = node.children
-        key = self.selectors(left)
+        left, *bits, reference = node.children
+        key = self._masked_key(left, bits)
         return {"vmap": {"key": key, "data": self.reference(reference, f.type_of(key), None)}}
+
+
+def _shape(types: Any) -> str:
+    """Return the names of types, for a comparison. All plain numbers are alike."""
+    return " . ".join(one.name for one in (types if isinstance(types, list) else [types]))
 
 
 def _relation(node: Any) -> str:

@@ -74,7 +74,9 @@ def _object(kind: str, body: Any, handles: bool) -> list[str]:
         line = ("over " if body.get("inv") else "") + _amount(body["bytes"])
         out.append(f"\t\t{line}" + (f" used {_amount(body['used'])}" if body.get("used") else ""))
     else:
-        out.append("\t\t" + statements(body["family"], [{"limit": body}]).removeprefix("limit "))
+        line = statements(body["family"], [{"limit": body}]).removeprefix("limit ")
+        # An object shows its burst only if it is not the usual one.
+        out.append("\t\t" + line.removesuffix(" burst 5 packets"))
     return [*out, "\t}"]
 
 
@@ -108,16 +110,13 @@ def _set(kind: str, body: Any, handles: bool) -> list[str]:
         if kind == "map":
             line += f" : {_types(body['map'], family)}"
     out.append(f"\t\t{line}")
-    if "policy" in body and body["policy"] == "memory" and False:
-        out.append("\t\tpolicy memory")
     if "size" in body:
         out.append(f"\t\tsize {body['size']}")
     if body.get("flags"):
         flags = body["flags"]
-        shown = [flags] if isinstance(flags, str) else flags
+        shown = [flags] if isinstance(flags, str) else sorted(flags)
         # The timeout itself says that there are timeouts.
-        shown = [flag for flag in shown if flag != "timeout" or "timeout" not in body]
-        if shown:
+        if shown != ["timeout"] or "timeout" not in body:
             out.append(f"\t\tflags {','.join(shown)}")
     if "timeout" in body:
         out.append(f"\t\ttimeout {t.time_text(body['timeout'])}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pystack.nft.errors import NftError
+from pystack.nft.names import RESERVED
 from pystack.nft.source import place_of
 
 #: values that one load may read, those that come from variables counted each time
@@ -35,11 +36,11 @@ class Scope:
         """Do what a `define`, `redefine` or `undefine` says. Raises NftError."""
         name = str(node.children[0])
         known = name in self.values
+        if name in RESERVED:
+            raise NftError(f"{name!r} is a word of the language, so it cannot be defined", place_of(node.children[0]))
         if node.data == "define" and known:
             raise NftError(f"the name {name!r} is defined already; redefine changes it", place_of(node.children[0]))
         if node.data == "undefine":
-            if not known:
-                raise NftError(f"the name {name!r} is not defined in this block", place_of(node.children[0]))
             self.values = {key: value for key, value in self.values.items() if key != name}
         else:
             # A new dictionary, because frozen() scopes share the old one.

@@ -4,6 +4,7 @@ The grammar is grammar.lark. lark makes an LALR parser of it, so the work grows 
 texts of one load together have at most MAX_TEXT characters.
 """
 
+import difflib
 import functools
 import glob
 import os
@@ -164,19 +165,22 @@ def _unexpected(error: Any) -> tuple[Place, str]:
     if token.type == "$END":
         return Place(error.line, error.column, error.column), "syntax error: the text ends too early"
     place = place_of(token) or Place(1, 1, 1)
-    if word == "@" and "DOT" not in error.expected and "NAME" not in error.expected:
-        return place, "pystack does not read bytes at an offset, such as @th,16,16; it knows the fields by name"
+    if word == "@":
+        return place, "'@' is not expected here; pystack does not read bytes at an offset, such as @th,16,16"
     if word in UNSUPPORTED:
         return place, f"pystack does not know {word!r}, which is a word of nft's language"
-    return place, f"syntax error: {_quoted(word)} is not expected here{_expected(error.accepts or error.expected)}"
+    return place, f"syntax error: {_quoted(word)} is not expected here{_expected(error.accepts or error.expected, word)}"
 
 
-def _expected(names: Any) -> str:
-    """Return the list of the words that would be right, if it is short."""
+def _expected(names: Any, word: str = "") -> str:
+    """Return the word that is probably meant, or the list of the words that would be right, if it is short."""
     terminals = {terminal.name: terminal.pattern for terminal in parser().terminals}
     plain = {"_NL": "the end of the line", "NAME": "a name", "STRING": "a string", "NUMBER": "a number", "TIME": "a time"}
     hidden = {"IP4": "an address", "IP6": "an address", "PER": "bytes/second"}
     words = sorted({plain.get(name) or hidden.get(name) or terminals[name].value for name in names if name in terminals})
+    near = difflib.get_close_matches(word[:40], [one for one in words if one.isidentifier()], 1)
+    if near:
+        return f"; perhaps {near[0]!r} is meant"
     if not words or len(words) > 12:
         return ""
     return f"; expected: {', '.join(words)}"

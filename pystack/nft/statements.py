@@ -61,7 +61,7 @@ class Statements(Expressions):
             over, rate, unit, burst = node.children
             body: dict[str, Any] = {
                 "rate": self.number(rate, 1),
-                "burst": BURST if burst is None else self.number(burst),
+                "burst": BURST if burst is None else self.number(burst, 1),
                 "per": str(unit.children[0]),
             }
             return body | ({"inv": True} if over else {})
@@ -167,8 +167,6 @@ class Statements(Expressions):
             body["addr"] = self._address(target.children[0])
         if parts[1] is not None:
             body["port"] = self.expression(target.children[parts[1]], t.SERVICE)
-        if _pairs(body.get("addr")):
-            body.setdefault("family", "ip")
         return {str(kind.children[0]): _ordered(body, flags)}
 
     def _nat_pair(self, node: Any) -> Any:
@@ -220,7 +218,7 @@ class Statements(Expressions):
     def _queue(self, node: Any) -> Any:
         first, target, last = node.children
         body: dict[str, Any] = {"num": 0 if target is None else self.expression(target.children[0], t.integer(16))}
-        flags = [str(flag) for part in (first, last) if part is not None for flag in part.children]
+        flags = [_text(flag) for part in (first, last) if part is not None for flag in part.children]
         flags = [flag for flag in ("bypass", "fanout") if flag in flags]
         if "fanout" in flags and not (isinstance(body["num"], dict) and "range" in body["num"]):
             raise NftError("fanout needs a range of queues", place_of(node))
@@ -262,6 +260,18 @@ class Statements(Expressions):
             raise NftError(f"pystack does not know the TCP option {name}", place_of(node))
         return {"reset": {"tcp option": {"name": name}}}
 
+    def _check_value(self, kind: str, types: Any, value: Any, node: Any) -> None:
+        """Check that a value which is no constant fits into the field that it is set to."""
+        if {"range", "prefix"} & set(value):
+            raise NftError("a single value is expected here", place_of(node))
+        if "|" in value and types.flags:
+            return
+        source = types if "map" in value else f.type_of(value)
+        if types.kind != "number" and source != types:
+            raise NftError(f"{t.describe(types)} cannot be set to {t.describe(source)}", place_of(node))
+        if kind == "payload" and types.bits % 16:
+            raise NftError("this field can be set only to a constant, because it is shorter than 16 bits", place_of(node))
+
     def _mangle(self, node: Any) -> Any:
         key = self.selector(node.children[0])
         kind, body = next(iter(key.items()))
@@ -273,8 +283,8 @@ class Statements(Expressions):
             raise NftError("this cannot be set", place_of(node.children[0]))
         types = f.type_of(key)
         value = self.expression(node.children[1], types)
-        if isinstance(value, dict) and ({"range", "prefix"} & set(value)):
-            raise NftError("a single value is expected here", place_of(node.children[1]))
+        if isinstance(value, dict):
+            self._check_value(kind, types, value, node.children[1])
         return {"mangle": {"key": key, "value": value}}
 
 
@@ -296,9 +306,6 @@ def _ordered(body: dict[str, Any], flags: Any) -> dict[str, Any]:
     return body | {"flags": found[0] if len(found) == 1 else found}
 
 
-def _pairs(json: Any) -> bool:
-    """Return whether an address comes with a port from a map whose elements are in the rule."""
-    if not isinstance(json, dict) or "map" not in json or not isinstance(json["map"]["data"], dict):
-        return False
-    elements = json["map"]["data"]["set"]
-    return bool(elements) and isinstance(elements[0][1], dict) and "concat" in elements[0][1]
+def _text(node: Any) -> str:
+    """Return the word of a token, or of a rule that is one token."""
+    return str(node.children[0]) if hasattr(node, "children") else str(node)

@@ -84,7 +84,7 @@ class Values:
         """Return a value that is written as a number."""
         number = t.integer_of(text)
         if type.kind == "string":
-            if type is t.IFINDEX:
+            if type in (t.IFINDEX, t.IFNAME):
                 return text
             raise NftError(f"a name is expected here, in quotes if it begins with a digit: \"{text}\"")
         if type is t.BOOLEAN and number > 1:

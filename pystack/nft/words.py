@@ -207,8 +207,9 @@ def _exact(types: Types, right: Any) -> bool:
     """Return whether == has to be written, because a flag alone would mean: this flag among others."""
     if not isinstance(types, t.Type) or not types.flags:
         return False
-    named = isinstance(right, str) and right.startswith("@")
-    return not named and not (isinstance(right, dict) and "set" in right)
+    if isinstance(right, dict):
+        return False
+    return not (isinstance(right, str) and right.startswith("@"))
 
 
 def _mangle(body: Any) -> str:
@@ -242,7 +243,7 @@ def _limit(body: Any) -> str:
         return named
     over = "over " if body.get("inv") else ""
     if body.get("rate_unit", "packets") == "packets":
-        return f"limit rate {over}{body['rate']}/{body['per']} burst {body.get('burst', 0)} packets"
+        return f"limit rate {over}{body['rate']}/{body['per']} burst {body.get('burst', 5)} packets"
     line = f"limit rate {over}{body['rate']} {body['rate_unit']}/{body['per']}"
     return line + (f" burst {body['burst']} {body['burst_unit']}" if body.get("burst") else "")
 

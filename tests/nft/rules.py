@@ -1,4 +1,4 @@
-"""The rules of the comparison with nft: each line is a rule, loaded into a chain of a table of its family.
+"""The rules of the comparison with nft: each line is a rule, which is loaded into a chain of its own.
 
 `PRELUDE` has the sets, maps, objects and chains that the rules name.
 """
@@ -14,14 +14,15 @@ PRELUDE = """
     map marks { type ipv4_addr : mark; elements = { 10.1.1.1 : 1 }; }
     map targets { type inet_service : ipv4_addr; elements = { 80 : 10.1.1.1, 443 : 10.1.1.2 }; }
     map clients { type ipv4_addr : mark; size 100; flags dynamic,timeout; }
+    map both { type inet_service : ipv4_addr . inet_service; elements = { 80 : 10.1.1.1 . 8080 }; }
     counter hits { packets 0 bytes 0 }
     quota much { over 100 mbytes }
     limit slow { rate 10/second }
     chain other { }
 """
 
-#: rules that both families, ip and inet, take
-BOTH = """
+#: rules that nft and pystack take in tables of the families ip and inet
+BOTH = r"""
 accept
 drop
 return
@@ -63,7 +64,6 @@ ip saddr . tcp dport @pairs accept
 ip saddr . tcp dport { 10.1.1.1 . 22, 10.1.1.2 . 80 } accept
 ip saddr . tcp dport { 10.1.1.0/24 . 22, 10.1.1.2 . 80-90 } accept
 ip saddr . ip daddr . tcp dport { 10.1.1.1 . 10.1.1.2 . 22 } drop
-ip saddr . tcp dport 10.1.1.1 . 22 accept
 ip saddr . ip daddr vmap { 10.1.1.1 . 10.1.1.2 : accept, 10.1.1.3 . 10.1.1.4 : drop }
 ip protocol tcp
 ip protocol 6
@@ -130,7 +130,6 @@ tcp dport 0x16
 tcp sport 1024-65535 tcp dport 22
 tcp sport 1024 tcp dport { 22, 80 } accept
 tcp sport . tcp dport { 1024 . 22 }
-tcp seq 1
 tcp ackseq 22
 tcp window 0
 tcp window > 100
@@ -179,8 +178,6 @@ tcp option timestamp tsval 10
 tcp option timestamp tsecr 1
 tcp option nop exists
 tcp option eol exists
-tcp option 254 exists
-tcp option maxseg kind 2
 tcp option maxseg length 4
 tcp flags syn tcp option maxseg size set rt mtu
 tcp flags & (syn | rst) == syn tcp option maxseg size set 1400
@@ -214,7 +211,6 @@ icmp id 5
 icmp sequence 1
 icmp type echo-request icmp id 5
 icmp mtu 1400
-icmp gateway 10.1.1.1
 icmp type echo-request limit rate 4/second accept
 meta l4proto tcp
 meta l4proto 6
@@ -258,8 +254,6 @@ meta mark set numgen random mod 10
 meta mark set jhash ip saddr mod 2
 meta mark set jhash ip saddr . tcp sport mod 10 seed 0xdeadbeef
 meta mark set jhash ip saddr . ip daddr mod 4 seed 0x1 offset 8
-meta priority set 1:2
-meta priority 0x87654321
 meta nftrace set 1
 nftrace set 1
 meta iif "lo"
@@ -271,7 +265,7 @@ meta iifname "eth0"
 iifname eth0 accept
 iifname != "eth0"
 iifname "eth*" accept
-iifname "ppp\\*" accept
+iifname "ppp\*" accept
 iifname { "eth0", "eth1" } accept
 iifname { eth1, eth0 }
 iifname { "eth*", "lo" } accept
@@ -282,8 +276,6 @@ meta oif "lo" accept
 iifname . oifname { "a" . "b", "c" . "d" } accept
 iifname . tcp dport { "a" . 22 } accept
 iifname vmap { "lo" : accept, "eth0" : jump other }
-iiftype ether
-meta iiftype loopback
 meta skuid 0
 meta skuid 1000
 meta skuid 1000-2000
@@ -296,11 +288,6 @@ pkttype multicast
 meta cpu 0
 cpu 1
 meta random <= 1000
-meta rtclassid 1
-meta iifgroup 1
-meta cgroup 1
-meta nfproto ipv4
-meta nfproto ipv4 accept
 mark 1
 mark set 5
 ct state new
@@ -404,7 +391,6 @@ limit rate over 10/second drop
 limit rate 10/second burst 20 packets
 limit rate 10/second burst 5 packets
 limit rate over 10/minute burst 3 packets drop
-limit rate until 10/second
 limit rate 1 kbytes/second
 limit rate 100 bytes/second
 limit rate 1 mbytes/second
@@ -453,17 +439,8 @@ fib saddr . mark . iif oif missing drop
 fib daddr . iif type unicast
 fib saddr type != unicast
 fib daddr type vmap { local : accept, broadcast : drop }
-rt classid 1
 rt mtu > 1000
 rt ip nexthop 10.1.1.1
-queue
-queue num 1
-queue to 1
-queue num 1-3
-queue num 1-3 fanout
-queue num 2 bypass
-queue num 0-4 fanout,bypass
-queue flags bypass to 5
 add @seen { ip saddr }
 update @seen { ip saddr }
 update @seen { ip saddr timeout 10s }
@@ -473,7 +450,6 @@ update @seen { ip saddr counter }
 update @seen { ip saddr limit rate 10/second }
 update @seen { ip saddr limit rate over 10/second burst 5 packets } drop
 add @seen { ip saddr timeout 10s limit rate over 10/second } drop
-add @seen { ip saddr ct count over 5 } reject
 delete @seen { ip saddr }
 set add ip saddr @seen
 set update ip saddr timeout 5s @seen
@@ -489,70 +465,17 @@ ct state new limit rate 5/minute burst 3 packets log prefix "new " accept
 meta l4proto udp ip saddr 10.1.1.1 udp dport 53
 ip protocol tcp ip saddr 10.1.1.1 tcp dport 53
 tcp dport 22 ct state new ip saddr @hosts limit name slow counter name hits accept
-@th,16,16 22
-@th,0,16 1024
-@nh,8,8 0x10
-@ih,0,8 1
-@nh,96,32 10.1.1.1
 ip saddr and 255.0.0.0 == 10.0.0.0
 tcp dport & 1 == 1
 tcp dport and 0xff00 == 0x1f00
 tcp sport != 1024-2048 accept
-ether saddr 00:11:22:33:44:55
-ether saddr 00:11:22:33:44:55 accept
-ether type ip
-ether daddr { 00:11:22:33:44:55, 00:11:22:33:44:66 } drop
-arp operation request
-vlan id 5
-meta hour "10:00"-"12:00"
-meta day "Monday"
-sctp dport 80
-dccp dport 80
-udplite dport 80
-esp spi 5
-ah spi 5
-socket transparent 1
-meta secmark 1
-socket mark 5
-tproxy to :80
-synproxy mss 1460 wscale 7 timestamp sack-perm
-dup to 10.1.1.1
-meta broute set 1
-meta sdif 1
-osf name "Linux"
-""".strip().splitlines()
-
-#: rules of the family inet alone
-INET = """
-ip6 saddr ::1
-ip6 saddr fe80::/10 drop
-ip6 saddr { ::1, fe80::/10 }
-ip6 daddr != 2001:db8::1
-ip6 nexthdr tcp
-ip6 hoplimit 1
-icmpv6 type echo-request accept
-icmpv6 type { nd-neighbor-solicit, nd-router-advert } accept
-meta nfproto ipv6
-meta nfproto ipv6 accept
-meta nfproto { ipv4, ipv6 }
-meta nfproto ipv4 tcp dport 22
-meta nfproto ipv4 ip saddr 10.1.1.1
-meta nfproto ipv4 meta l4proto tcp accept
 meta protocol { ip, ip6 }
 meta protocol ip tcp dport 22
 meta protocol ip6 accept
 meta l4proto ipv6-icmp accept
-reject with icmpx port-unreachable
-reject with icmpx admin-prohibited
-reject with icmpx no-route
-reject with icmpx host-unreachable
-reject with icmpx type host-unreachable
-reject with icmpv6 no-route
 ip saddr 10.1.1.1 reject
 ip saddr 10.1.1.1 reject with icmp host-unreachable
-meta nfproto ipv4 reject with icmp port-unreachable
 dnat ip to 10.1.1.1
-dnat ip to 10.1.1.1:80
 dnat ip to 10.1.1.1-10.1.1.9
 snat ip to 10.1.1.1
 tcp dport 80 dnat ip to 10.1.1.1:8080
@@ -564,49 +487,13 @@ dnat ip to numgen inc mod 2 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
 masquerade
 redirect
 tcp dport 80 redirect to :8080
-ct original ip saddr 10.1.1.1
-ct ip saddr 10.1.1.1
-fib saddr . iif oif missing drop
 th dport 53
 tcp dport 53
-""".strip().splitlines()
-
-#: translations, in the family ip
-NAT = """
-snat to 10.1.1.1
-snat 10.1.1.1
-snat to 10.1.1.1-10.1.1.9
-snat to 10.1.1.0/24
 ip protocol tcp snat to 10.1.1.1:1024-65535
-tcp dport 80 snat to 10.1.1.1:1024
-tcp dport 80 snat to 10.1.1.1-10.1.1.9:1024-2048
-snat to 10.1.1.1 random
-snat to 10.1.1.1 persistent
-snat to 10.1.1.1 fully-random
-snat to 10.1.1.1 random,persistent
 ip protocol tcp snat to :1024-2048
-snat to ip saddr map { 10.1.1.1 : 10.1.2.1, 10.1.1.2 : 10.1.2.2 }
-snat ip to 10.1.1.1
-dnat to 10.1.1.1
-dnat to 10.1.1.1-10.1.1.9
-tcp dport 80 dnat to 10.1.1.1:8080
-tcp dport 80 dnat to 10.1.1.1:8080-8090
-tcp dport { 80, 443 } dnat to 10.1.1.1
 tcp dport 80 dnat to :8080
-udp dport 53 dnat to 10.1.1.1:53 persistent
-dnat to 10.1.1.1 random
 ip daddr 10.1.1.1 dnat to 10.2.2.2
-dnat to tcp dport map { 80 : 10.1.1.1, 443 : 10.1.1.2 }
-dnat to tcp dport map @targets
-dnat to numgen inc mod 2 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
-dnat to numgen random mod 10 map { 0-4 : 10.1.1.1, 5-9 : 10.1.1.2 }
-dnat to jhash ip saddr mod 2 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
-dnat to jhash ip saddr . tcp sport mod 2 seed 0x1234 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
-dnat to tcp dport map { 80 : 10.1.1.1 . 8080, 443 : 10.1.1.2 . 8443 }
-dnat to ip daddr . tcp dport map { 10.1.1.1 . 80 : 10.2.2.2 . 8080 }
 dnat ip addr . port to tcp dport map { 80 : 10.1.1.1 . 8080 }
-dnat to iifname map { "eth0" : 10.1.1.1, "eth1" : 10.1.1.2 }
-masquerade
 masquerade random
 masquerade fully-random
 masquerade persistent
@@ -616,13 +503,322 @@ ip saddr 10.0.0.0/8 oifname "wan" masquerade
 ip protocol tcp masquerade to :1024-65535
 tcp dport 80 masquerade to :1024
 ip saddr 10.0.0.0/8 ip daddr != 10.0.0.0/8 counter masquerade
-redirect
-tcp dport 80 redirect to :8080
 tcp dport 80 redirect to 8080
 tcp dport 80 redirect to :8080-8090
 tcp dport 80 redirect to :8080 random
 udp dport 53 redirect to :5353
 tcp dport { 80, 8080 } redirect to :3128
 tcp dport 22 redirect to :tcp dport map { 22 : 2222 }
+meta l4proto tcp th dport 53
+ip protocol udp th dport 53
+meta l4proto tcp tcp option maxseg size set 1400
+meta l4proto { tcp, udp } dnat ip to 10.1.1.1:80
+tcp dport 22 meta protocol ip
+meta protocol ip meta protocol ip
+tcp dport 22 reject with tcp reset
+ip saddr { 10.0.0.0/8 }
+ip saddr != { 10.1.1.1 }
+ct state { established }
+tcp flags { syn }
+meta mark { 0x10-0x1f }
+meta mark { 1, 0x10-0x1f }
+tcp dport { 0-1023, 5000 }
+ip saddr { 10.0.0.0-10.0.0.3, 11.0.0.1 }
+tcp flags == syn,ack
+tcp flags == (syn | ack)
+ct state == established,new
+ct state == established
+ct status { snat }
+ct status != snat,dnat
+tcp flags { syn, syn }
+tcp flags != syn,ack
+tcp flags syn | ack
+ct state new | established
+tcp flags & syn syn
+tcp flags & (syn | ack) syn
+tcp flags { syn, ack, fin | syn }
+meta mark & 0xff | 0x100 == 0x101
+meta mark set meta mark & 0xff ^ 0x3
+meta mark set 1 | 2
+meta mark set (meta mark & 0xf0) | 0x1
+icmp gateway 1
+icmp type destination-unreachable icmp mtu 1400
+ip protocol icmp icmp type echo-request
+meta l4proto icmp icmp type echo-request accept
+counter meta l4proto tcp counter tcp dport 22
+ip saddr 10.1.2.3/24
+tcp flags & 0x3f == 0x2
+tcp flags 0x12
+ct state 0x8
+ip dscp set 0x3f
+meta l4proto tcp meta l4proto tcp tcp dport 22
+ip protocol tcp meta l4proto tcp tcp dport 22
+meta l4proto tcp ip saddr 10.1.1.1 tcp dport 22
+ct original ip saddr . meta mark { 10.1.1.1 . 1 }
+ip daddr . meta mark { 10.1.1.1 . 1, 10.1.1.0 . 2, 10.1.1.0 . 1 }
+meta mark . ip daddr { 2 . 10.1.1.1, 1 . 10.1.1.3, 256 . 10.1.1.1 }
+tcp dport 22-22
+iifname 5
+oif 1
+quota 0 bytes
+reject with icmp 3
+reject with icmp type 13
+meta l4proto tcp ip protocol tcp accept
+tcp dport vmap { 1-10 : accept, 11-20 : accept }
+tcp dport vmap { 1 : accept, 1 : accept }
+tcp dport { 1, 1 }
+meta length 70000
+ip saddr 10.1.1.1 ip saddr 10.1.1.2
+udp length 8 reject
+update @seen { ip saddr timeout 1m }
+meta mark set ip dscp
+ct mark set ip saddr
+ip id set 5
+ip length set 5
+ip frag-off 0x2000
+tcp doff set 5
+quota over 10 mbytes used 500 bytes drop
+log flags tcp options,sequence
+log flags ip options flags skuid
+meta l4proto tcp log tcp dport 22
+meta l4proto tcp ct state new tcp dport 22
+meta l4proto tcp meta mark set tcp dport
+meta l4proto tcp meta mark set 1 tcp dport 22
+meta l4proto tcp limit rate 5/second tcp dport 22
+meta l4proto tcp counter reject with tcp reset
+meta l4proto tcp tcp dport vmap { 22 : accept }
+meta l4proto tcp counter accept
+meta protocol ip counter accept
+ip protocol { tcp, udp } th dport 53
+ip protocol tcp meta mark 1 tcp dport 22
+meta l4proto tcp tcp flags syn tcp dport 22
+meta l4proto 6 meta mark 1 meta mark 2 tcp dport 22
+meta l4proto != tcp udp dport 53
+meta l4proto tcp ip saddr . tcp dport @pairs
+meta l4proto tcp add @seen2 { ip saddr . tcp dport }
+meta l4proto tcp jhash tcp sport mod 16 3
+meta l4proto tcp dnat ip to tcp dport map @targets
+ip saddr 10.1.1.1 ip protocol tcp tcp dport 22
+meta l4proto { tcp, udp } redirect to :80
+meta l4proto tcp redirect to :80
+meta l4proto tcp tcp dport 22 tcp sport 80 meta l4proto tcp accept
+icmp type { echo-request, echo-reply } icmp id 5
+icmp type echo-reply icmp sequence 5 icmp id 6
+icmp id 5 icmp type echo-request
+notrack accept
+log accept
+fib saddr oif 1
+fib saddr oif lo
+fib daddr oifname { "lo", "eth0" }
+tcp option maxseg missing accept
+ct expiration { 10s, 20s }
+meta mark != { 1 }
+ip daddr . tcp dport vmap { 10.0.0.0/8 . 80 : accept, 11.0.0.0/8 . 90-100 : drop }
+iifname != { "a", "b" }
+iifname . ip saddr { "a" . 10.0.0.0/8 }
+ip saddr . ip daddr { 10.0.0.0/8 . 11.0.0.0/8, 1.1.1.1 . 2.2.2.2 }
+ip saddr { 10.0.0.0/8 comment "x", 11.1.1.1 }
+tcp dport { 22 comment "ssh", 80 counter }
+ct status { snat, dnat }
+tcp flags vmap { syn : accept, ack : drop }
+tcp flags & (syn | ack) vmap { syn : accept, ack : drop }
+ip saddr & 255.0.0.0 vmap { 10.0.0.0 : accept }
+ip saddr & 255.0.0.0 { 10.0.0.0, 11.0.0.0 }
+meta mark & 0xff { 1, 2 }
+meta mark set ip saddr & 0.0.0.255
+meta mark set ct mark << 8 | 5
+ct mark set tcp dport map { 22 : 1, 80-90 : 2 }
+meta mark set iifname map { "lo" : 1 }
+tcp dport set tcp sport
+meta mark set ip dscp or 0x10
+tcp dport 1024- 2048
+ip saddr 10.1.1.1 - 10.1.1.9
+dnat ip addr . port to tcp dport map @both
+dnat ip to tcp dport map @both
+snat to ip saddr map { 10.1.1.1 : 10.1.2.1, 10.1.1.2 : 10.1.2.2 }
+""".strip().splitlines()
+
+#: rules for the family ip alone
+IP = r"""
+snat to 10.1.1.1
+snat 10.1.1.1
+snat to 10.1.1.1-10.1.1.9
+snat to 10.1.1.0/24
+tcp dport 80 snat to 10.1.1.1:1024
+tcp dport 80 snat to 10.1.1.1-10.1.1.9:1024-2048
+snat to 10.1.1.1 random
+snat to 10.1.1.1 persistent
+snat to 10.1.1.1 fully-random
+snat to 10.1.1.1 random,persistent
+dnat to 10.1.1.1
+dnat to 10.1.1.1-10.1.1.9
+tcp dport 80 dnat to 10.1.1.1:8080
+tcp dport 80 dnat to 10.1.1.1:8080-8090
+tcp dport { 80, 443 } dnat to 10.1.1.1
+udp dport 53 dnat to 10.1.1.1:53 persistent
+dnat to 10.1.1.1 random
+dnat to tcp dport map { 80 : 10.1.1.1, 443 : 10.1.1.2 }
+dnat to tcp dport map @targets
+dnat to numgen inc mod 2 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
+dnat to numgen random mod 10 map { 0-4 : 10.1.1.1, 5-9 : 10.1.1.2 }
+dnat to jhash ip saddr mod 2 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
+dnat to jhash ip saddr . tcp sport mod 2 seed 0x1234 map { 0 : 10.1.1.1, 1 : 10.1.1.2 }
+dnat to iifname map { "eth0" : 10.1.1.1, "eth1" : 10.1.1.2 }
 fib daddr type local tcp dport 80 dnat to 10.1.1.1:80
+dnat to tcp dport map @both
+dnat to tcp dport map @targets:80
+dnat to tcp dport map { 80 : 10.1.1.1 . 8080, 443 : 10.1.1.2 . 8443 }
+dnat to ip daddr . tcp dport map { 10.1.1.1 . 80 : 10.2.2.2 . 8080 }
+""".strip().splitlines()
+
+#: rules for the family inet alone
+INET = r"""
+meta nfproto ipv4
+meta nfproto ipv4 accept
+meta nfproto ipv6
+meta nfproto ipv6 accept
+meta nfproto { ipv4, ipv6 }
+meta nfproto ipv4 tcp dport 22
+meta nfproto ipv4 ip saddr 10.1.1.1
+meta nfproto ipv4 meta l4proto tcp accept
+reject with icmpx port-unreachable
+reject with icmpx admin-prohibited
+reject with icmpx no-route
+reject with icmpx host-unreachable
+reject with icmpx type host-unreachable
+meta nfproto ipv4 reject with icmp port-unreachable
+meta nfproto ipv4 ip protocol tcp tcp dport 22
+ip saddr 10.1.1.1 meta nfproto ipv4 accept
+meta nfproto ipv4 counter ip saddr 10.1.1.1
+meta nfproto ipv4 dnat to 10.1.1.1
+meta nfproto ipv4 tcp dport 80 dnat to 10.1.1.1:80
+meta nfproto ipv4 meta mark 1 reject
+meta nfproto ipv4 counter reject
+meta nfproto ipv4 jump other
+tcp dport 22 meta nfproto ipv4 ip saddr 10.1.1.1
+""".strip().splitlines()
+
+#: rules for which the kernel of the tests may lack a module
+QUEUES = r"""
+queue
+queue num 1
+queue to 1
+queue num 1-3
+queue num 1-3 fanout
+queue num 2 bypass
+queue num 0-4 fanout,bypass
+queue flags bypass to 5
+""".strip().splitlines()
+
+#: rules that nft takes and pystack does not
+UNKNOWN = r"""
+tcp option 254 exists
+meta priority set 1:2
+meta priority 0x87654321
+iiftype ether
+meta iiftype loopback
+meta rtclassid 1
+meta iifgroup 1
+meta cgroup 1
+rt classid 1
+@th,16,16 22
+@th,0,16 1024
+@nh,8,8 0x10
+@ih,0,8 1
+ether saddr 00:11:22:33:44:55
+ether saddr 00:11:22:33:44:55 accept
+ether type ip
+ether daddr { 00:11:22:33:44:55, 00:11:22:33:44:66 } drop
+vlan id 5
+meta hour "10:00"-"12:00"
+meta day "Monday"
+sctp dport 80
+dccp dport 80
+udplite dport 80
+esp spi 5
+ah spi 5
+socket transparent 1
+socket mark 5
+synproxy mss 1460 wscale 7 timestamp sack-perm
+dup to 10.1.1.1
+meta sdif 1
+osf name "Linux"
+ip6 saddr ::1
+ip6 saddr fe80::/10 drop
+ip6 saddr { ::1, fe80::/10 }
+ip6 daddr != 2001:db8::1
+ip6 nexthdr tcp
+ip6 hoplimit 1
+icmpv6 type echo-request accept
+icmpv6 type { nd-neighbor-solicit, nd-router-advert } accept
+reject with icmpv6 no-route
+ip saddr localhost
+log prefix "abc" prefix "x"
+tcp option window 5
+""".strip().splitlines()
+
+#: rules that neither nft nor pystack takes
+REFUSED = r"""
+ip saddr . tcp dport 10.1.1.1 . 22 accept
+tcp seq 1
+tcp option maxseg kind 2
+icmp gateway 10.1.1.1
+limit rate until 10/second
+@nh,96,32 10.1.1.1
+arp operation request
+meta secmark 1
+tproxy to :80
+meta broute set 1
+dnat ip to 10.1.1.1:80
+ct ip saddr 10.1.1.1
+tcp dport 22 udp dport 53
+meta l4proto tcp udp dport 53
+th dport 53 dnat ip to 10.1.1.1:80
+udp dport 53 reject with tcp reset
+meta l4proto tcp accept tcp dport 22
+ip saddr 10.1.1.1 . 10.1.1.2
+tcp dport 80-22
+tcp dport 70000
+tcp dport { }
+ip saddr 1.2.3
+ip ttl 300
+ct state foo
+icmp type foo
+tcp dport foo
+iifname "abcdefghijklmnopq"
+limit rate 0/second
+limit rate 5/second burst 0 packets
+ip saddr @nosuch
+tcp dport @hosts
+log prefix "x" level info group 2
+masquerade to :80
+redirect to :80
+snat to 10.1.1.1:80
+reject with icmp foo
+accept accept
+drop counter
+accept counter
+jump other counter
+numgen inc mod 0 1
+ct original state new
+ct mark original 1
+ct saddr 10.1.1.1
+meta mark set 10.1.1.1
+ip saddr set tcp dport
+tcp dport vmap { 1-10 : accept, 5-20 : drop }
+tcp dport vmap { 1 : accept, 1 : drop }
+meta nftrace set 2
+meta mark 0x100000000
+meta l4proto set 5
+icmp type destination-unreachable icmp id 5
+masquerade counter
+reject counter
+redirect accept
+queue counter
+meta mark == @nosuch
+ct state { new, established } . meta mark { new . 1 }
+meta mark and 0xff map { 1 : 2 }
+ip dscp set ip dscp map { cs1 : cs2 }
+ip ttl set ip ttl
+queue num 70000
 """.strip().splitlines()
