@@ -14,6 +14,8 @@ from pystack.nft import types as t
 from pystack.nft.errors import NftError
 
 _TRANSPORT = ("tcp", "udp", "icmp")
+#: the only type of messages that has a field
+_ICMP_TYPE = {"mtu": "destination-unreachable", "gateway": "redirect"}
 _TERMINAL = ("accept", "drop", "return", "jump", "goto", "reject", "snat", "dnat", "masquerade", "redirect", "queue")
 #: (protocol, field) -> first byte and length, of fields that nft joins into one comparison if they are neighbours
 _AT = {
@@ -168,6 +170,14 @@ class Rule:
         self.transport = protocol
         if protocol == "icmp" and field in ("id", "sequence"):
             self._need_echo()
+        if protocol == "icmp" and field in _ICMP_TYPE:
+            self._need_type(_ICMP_TYPE[field])
+
+    def _need_type(self, kind: str) -> None:
+        """Leave out the match of the only type of messages that has a field. nft adds it by itself."""
+        match = {"op": "==", "left": {"payload": {"protocol": "icmp", "field": "type"}}, "right": kind}
+        if self.out and self.out[-1] == {"match": match}:
+            self.out[-1] = None
 
     def _need_echo(self) -> None:
         """Add the types of messages that have an identifier, unless the rule has a type."""

@@ -174,13 +174,20 @@ def expression(json: Any, types: Types) -> str:
             if inner in _BINDS and _BINDS[inner] < _BINDS[kind]:
                 shown = f"({shown})"
             kinds = f.type_of(left)
-            constant = t.text(t.integer(32) if kind in ("<<", ">>") else _single(kinds), right)
+            constant = t.text(_constant_type(kind, inner, kinds), right)
             return f"{shown} {kind} " + (f"({constant})" if _flags(right) else constant)
         if kind == "map":
             return _map(body, types)
         if kind in _SELECTORS and kind != "concat":
             return selector(json)
     return value(types, json)
+
+
+def _constant_type(sign: str, inner: str, types: Types) -> t.Type:
+    """Return the type of a constant in an operation. What was shifted is a plain number to nft."""
+    if sign in ("<<", ">>"):
+        return t.integer(32)
+    return t.integer(32, digits=1) if inner in ("<<", ">>") else _single(types)
 
 
 def _single(types: Types) -> t.Type:
