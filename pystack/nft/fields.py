@@ -104,9 +104,7 @@ RT: dict[str, t.Type] = {"mtu": t.integer(16), "nexthop": t.ADDRESS}
 FIB: dict[str, t.Type] = {"oif": t.IFINDEX, "oifname": t.IFNAME, "type": t.ADDRESS_TYPE}
 OPTION: dict[str, dict[str, t.Type]] = {
     name: {
-        field: t.integer(
-            {"size": 16, "left": 32, "right": 32, "tsval": 32, "tsecr": 32}.get(field, 8)
-        )
+        field: t.integer({"size": 16, "left": 32, "right": 32, "tsval": 32, "tsecr": 32}.get(field, 8))
         for field in fields
     }
     for name, fields in TCP_OPTIONS.items()

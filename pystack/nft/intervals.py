@@ -86,7 +86,11 @@ def unique(elements: list[Any], types: Types) -> list[Any]:
 
 def merged(elements: list[Any], types: Types) -> list[Any]:
     """Return elements sorted; if one of them is a range, those that touch are joined."""
-    plain = isinstance(types, list) or types.kind == "string" or any("elem" in one for one in elements if isinstance(one, dict))
+    plain = (
+        isinstance(types, list)
+        or types.kind == "string"
+        or any("elem" in one for one in elements if isinstance(one, dict))
+    )
     if plain or not any(is_interval(element) for element in elements):
         return unique(elements, types)
     assert isinstance(types, t.Type)

@@ -219,11 +219,15 @@ class Rule:
         if body is None:
             return statement
         if "port" in body and self.transport not in ("tcp", "udp") and not self.either:
-            raise NftError(f"{kind} with a port needs a match of the transport protocol before it, such as tcp dport 80")
+            raise NftError(
+                f"{kind} with a port needs a match of the transport protocol before it, such as tcp dport 80"
+            )
         if kind in ("masquerade", "redirect") or "addr" not in body:
             return statement
         mapped = isinstance(body["addr"], dict) and "map" in body["addr"]
-        if mapped and [one["payload"]["protocol"] for one in (body["addr"]["map"]["key"],) if "payload" in one] == ["ip"]:
+        if mapped and [one["payload"]["protocol"] for one in (body["addr"]["map"]["key"],) if "payload" in one] == [
+            "ip"
+        ]:
             network = "ip"
         if self.family == "inet":
             if "family" not in body and network != "ip":
@@ -239,7 +243,6 @@ class Rule:
         if isinstance(data, str):
             return isinstance(self.data_of(data[1:]), list)
         return bool(data["set"]) and isinstance(data["set"][0][1], dict) and "concat" in data["set"][0][1]
-
 
 
 def payloads(json: Any) -> Iterator[dict[str, Any]]:

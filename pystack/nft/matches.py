@@ -59,7 +59,12 @@ class Matches(Statements):
             return self._match_flags(left, relation, right, types)
         if right.data == "list":
             raise NftError(f"several values of {t.describe(types)} need braces: {{ value, value }}", place_of(right))
-        if isinstance(left, dict) and "fib" in left and right.data == "word" and str(right.children[0]) in t.BOOLEAN.names:
+        if (
+            isinstance(left, dict)
+            and "fib" in left
+            and right.data == "word"
+            and str(right.children[0]) in t.BOOLEAN.names
+        ):
             types = t.BOOLEAN
         value = self.read(right, types)
         if relation in ("<", ">", "<=", ">=") and (types.kind == "string" or intervals.is_interval(value)):

@@ -146,7 +146,9 @@ def _elements(kind: str, body: Any) -> str:
     data = types_of(body["map"]) if kind == "map" else None
     shown = [element(types, data, one) for one in body["elem"]]
     plain = kind == "set" and isinstance(types, t.Type)
-    per_line = types.per_line if plain and isinstance(types, t.Type) and not any(_extra(one) for one in body["elem"]) else 1
+    per_line = (
+        types.per_line if plain and isinstance(types, t.Type) and not any(_extra(one) for one in body["elem"]) else 1
+    )
     rows = [", ".join(shown[at : at + per_line]) for at in range(0, len(shown), per_line)]
     separator = ",\n\t\t\t     "
     return f"\t\telements = {{ {separator.join(rows)} }}"

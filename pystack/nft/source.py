@@ -169,15 +169,26 @@ def _unexpected(error: Any) -> tuple[Place, str]:
         return place, "'@' is not expected here; pystack does not read bytes at an offset, such as @th,16,16"
     if word in UNSUPPORTED:
         return place, f"pystack does not know {word!r}, which is a word of nft's language"
-    return place, f"syntax error: {_quoted(word)} is not expected here{_expected(error.accepts or error.expected, word)}"
+    return (
+        place,
+        f"syntax error: {_quoted(word)} is not expected here{_expected(error.accepts or error.expected, word)}",
+    )
 
 
 def _expected(names: Any, word: str = "") -> str:
     """Return the word that is probably meant, or the list of the words that would be right, if it is short."""
     terminals = {terminal.name: terminal.pattern for terminal in parser().terminals}
-    plain = {"_NL": "the end of the line", "NAME": "a name", "STRING": "a string", "NUMBER": "a number", "TIME": "a time"}
+    plain = {
+        "_NL": "the end of the line",
+        "NAME": "a name",
+        "STRING": "a string",
+        "NUMBER": "a number",
+        "TIME": "a time",
+    }
     hidden = {"IP4": "an address", "IP6": "an address", "PER": "bytes/second"}
-    words = sorted({plain.get(name) or hidden.get(name) or terminals[name].value for name in names if name in terminals})
+    words = sorted(
+        {plain.get(name) or hidden.get(name) or terminals[name].value for name in names if name in terminals}
+    )
     near = difflib.get_close_matches(word[:40], [one for one in words if one.isidentifier()], 1)
     if near:
         return f"; perhaps {near[0]!r} is meant"

@@ -270,7 +270,9 @@ class Statements(Expressions):
         if types.kind != "number" and source != types:
             raise NftError(f"{t.describe(types)} cannot be set to {t.describe(source)}", place_of(node))
         if kind == "payload" and types.bits % 16:
-            raise NftError("this field can be set only to a constant, because it is shorter than 16 bits", place_of(node))
+            raise NftError(
+                "this field can be set only to a constant, because it is shorter than 16 bits", place_of(node)
+            )
 
     def _mangle(self, node: Any) -> Any:
         key = self.selector(node.children[0])

@@ -86,7 +86,7 @@ class Values:
         if type.kind == "string":
             if type in (t.IFINDEX, t.IFNAME):
                 return text
-            raise NftError(f"a name is expected here, in quotes if it begins with a digit: \"{text}\"")
+            raise NftError(f'a name is expected here, in quotes if it begins with a digit: "{text}"')
         if type is t.BOOLEAN and number > 1:
             raise NftError("exists or missing is expected here")
         return t.value(type, t.bounded(type, number))

@@ -149,7 +149,9 @@ def element(types: Types, data: "Types | None", json: Any) -> str:
     """Return an element of a set, or of a map with its data."""
     if isinstance(json, list):
         key, datum = json
-        shown = verdict(datum) if isinstance(datum, dict) and data in (None, t.VERDICT) else value(data or t.STRING, datum)
+        shown = (
+            verdict(datum) if isinstance(datum, dict) and data in (None, t.VERDICT) else value(data or t.STRING, datum)
+        )
         return f"{element(types, None, key)} : {shown}"
     if not isinstance(json, dict) or "elem" not in json:
         return value(types, json)

@@ -559,7 +559,6 @@ ip daddr . meta mark { 10.1.1.1 . 1, 10.1.1.0 . 2, 10.1.1.0 . 1 }
 meta mark . ip daddr { 2 . 10.1.1.1, 1 . 10.1.1.3, 256 . 10.1.1.1 }
 tcp dport 22-22
 iifname 5
-oif 1
 quota 0 bytes
 reject with icmp 3
 reject with icmp type 13
@@ -607,7 +606,6 @@ icmp type echo-reply icmp sequence 5 icmp id 6
 icmp id 5 icmp type echo-request
 notrack accept
 log accept
-fib saddr oif 1
 fib saddr oif lo
 fib daddr oifname { "lo", "eth0" }
 tcp option maxseg missing accept
