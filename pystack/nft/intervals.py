@@ -1,5 +1,6 @@
 """Sets of values in the order in which nft lists them, with ranges that overlap or touch joined."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +75,7 @@ def span(type: t.Type, low: int, high: int) -> Any:
 def unique(elements: list[Any], types: Types) -> list[Any]:
     """Return elements sorted, and each once."""
     found: list[Any] = []
-    key: Callable[[Any], Any] = lambda one: order(types, one)
+    key: Callable[[Any], Any] = functools.partial(order, types)
     if isinstance(types, t.Type) and types.kind == "string" and any(is_interval(element) for element in elements):
         # Names with * are intervals, which nft sorts by their first letters.
         key = str
