@@ -30,6 +30,9 @@ class Reader(Matches):
         self.depth = 0
         self.table = ""
         self.commands: list[Any] = []
+        #: where a command comes from, by its id(): the file, its text, and the place
+        self.origins: dict[int, tuple[str, str, Place | None]] = {}
+        self.place: Place | None = None
         #: rules of the table that is being read. They are read at its end, because they may name what comes behind them.
         self.later: list[Callable[[], None]] = []
 
@@ -51,6 +54,7 @@ class Reader(Matches):
 
     def item(self, node: Any, start: str, each: Callable[[Any], None]) -> None:
         """Read one part of a block: a definition, an include, or what `each` reads."""
+        self.place = place_of(node)
         try:
             if node.data in ("define", "redefine", "undefine"):
                 self.scope.define(node)
@@ -79,7 +83,12 @@ class Reader(Matches):
 
     def add(self, kind: str, body: dict[str, Any], word: str = "add") -> None:
         """Add a command."""
-        self.commands.append({word: {kind: body}})
+        self.append({word: {kind: body}})
+
+    def append(self, command: Any) -> None:
+        """Add a command, and note where it comes from."""
+        self.commands.append(command)
+        self.origins[id(command)] = self.file, self.words, self.place
 
     # ---- names
 
@@ -110,8 +119,11 @@ class Reader(Matches):
         body = self.spec(spec, ("name",))
         self.family, self.table = body["family"], body["name"]
         outer, self.later = self.later, []
-        self.commands.append({word: {"table": body}})
+        at = len(self.commands)
+        self.add("table", body, word)
         self.block(content, lambda child: self.in_table(child, body))
+        # A map may name chains and objects that stand behind it.
+        self.commands[at:] = sorted(self.commands[at:], key=_rank)
         self.finish(outer)
 
     def in_table(self, node: Any, table: dict[str, Any]) -> None:
@@ -227,13 +239,14 @@ class Reader(Matches):
         scope = scope.frozen()
 
         def read() -> None:
-            outer, self.scope = self.scope, scope
+            outer = self.scope, self.file, self.words
+            self.scope, self.file, self.words, self.place = scope, file, words, place_of(node)
             try:
                 self.add("rule", body | self.rule(node))
             except NftError as error:
                 raise error.locate(file, words) from None
             finally:
-                self.scope = outer
+                self.scope, self.file, self.words = outer
 
         return read
 
@@ -287,6 +300,15 @@ class Reader(Matches):
     def data_of(self, name: str) -> Any:
         """Return the type of the data of a map, or None."""
         return self.known.get((self.family, self.table, name), (None, None, False))[1]
+
+
+def _rank(command: Any) -> int:
+    """Return the place of a command among those of its table."""
+    return (
+        ("table", "chain", "counter", "quota", "limit", "set", "map").index(next(iter(command["add"])))
+        if "add" in command
+        else 0
+    )
 
 
 def _comment(node: Any) -> str:

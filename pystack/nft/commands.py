@@ -94,7 +94,7 @@ class Commands(Sets):
         if kind == "ruleset":
             family = thing.children[0]
             body = None if family is None else {"family": self.chosen(family, thing)}
-            self.commands.append({"flush": {"ruleset": body}})
+            self.append({"flush": {"ruleset": body}})
             gone = [key for key in self.known if body is None or key[0] == body["family"]]
             for key in gone:
                 del self.known[key]
@@ -113,6 +113,6 @@ class Commands(Sets):
         argument = thing.children[0]
         if kind == "ruleset" or kind.endswith("s"):
             body = None if argument is None else {"family": self.chosen(argument, thing)}
-            self.commands.append({"list": {kind: body}})
+            self.append({"list": {kind: body}})
         else:
             self.add(kind, self.spec(argument, ("name",) if kind == "table" else ("table", "name")), "list")

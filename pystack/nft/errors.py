@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pystack_c.filter.nft.errors import NftError as EngineError
+
 
 @dataclass(frozen=True)
 class Place:
@@ -12,12 +14,14 @@ class Place:
     end: int = 0
 
 
-class NftError(ValueError):
-    """A ruleset cannot be understood, or cannot be loaded. str() shows it as nft does, with the line and a mark."""
+class NftError(EngineError):
+    """A ruleset cannot be understood, or cannot be loaded. str() shows it as nft does, with the line and a mark.
+
+    It is a case of the core's NftError, which says where in the JSON the fault is.
+    """
 
     def __init__(self, message: str, place: Place | None = None):
         super().__init__(message)
-        self.message = message
         self.place = place
         self.file = ""
         self.text = ""

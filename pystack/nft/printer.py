@@ -10,8 +10,11 @@ from pystack.nft.words import element, statements
 _OBJECTS = ("counter", "quota", "limit")
 
 
-def text(ruleset: Any, handles: bool = False) -> str:
-    """Return a ruleset in JSON as text. With `handles`, each line ends with its handle, as with `nft -a`."""
+def text(ruleset: Any, handles: bool = False, gaps: bool = True) -> str:
+    """Return a ruleset in JSON as text. With `handles`, each line ends with its handle, as with `nft -a`.
+
+    Without `gaps`, there are no empty lines between the parts of a table, as with `nft list chains`.
+    """
     tables: dict[tuple[str, str], dict[str, list[Any]]] = {}
     heads: dict[tuple[str, str], Any] = {}
     for one in ruleset["nftables"]:
@@ -26,7 +29,9 @@ def text(ruleset: Any, handles: bool = False) -> str:
     out: list[str] = []
     for key, content in tables.items():
         head = heads.get(key, {"family": key[0], "name": key[1]})
-        out += _table(head, {kind: [body for _, body in bodies] for kind, bodies in content.items()}, ruleset, handles)
+        out += _table(
+            head, {kind: [body for _, body in bodies] for kind, bodies in content.items()}, ruleset, handles, gaps
+        )
     return "".join(f"{line}\n" for line in out)
 
 
@@ -35,7 +40,7 @@ def _handle(body: Any, handles: bool) -> str:
     return f" # handle {body['handle']}" if handles and "handle" in body else ""
 
 
-def _table(head: Any, content: dict[str, list[Any]], ruleset: Any, handles: bool) -> list[str]:
+def _table(head: Any, content: dict[str, list[Any]], ruleset: Any, handles: bool, gaps: bool) -> list[str]:
     """Return the lines of a table."""
     out = [f"table {head['family']} {head['name']} {{{_handle(head, handles)}"]
     lines = []
@@ -54,7 +59,7 @@ def _table(head: Any, content: dict[str, list[Any]], ruleset: Any, handles: bool
         rules = [rule for rule in content.get("rule", []) if rule["chain"] == chain["name"]]
         blocks.append(_chain(chain, rules, handles))
     for at, block in enumerate(blocks):
-        out += ([""] if at else []) + block
+        out += ([""] if at and gaps else []) + block
     return [*out, "}"]
 
 
