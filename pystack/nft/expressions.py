@@ -186,9 +186,9 @@ class Expressions(Values):
             name = target.children[0] if hasattr(target, "children") else target
             self.uses(str(name), place_of(node))
             return f"@{name}"
-        return {"set": self.pairs(target, keys, data, merge=True)}
+        return {"set": self.pairs(target, keys, data)}
 
-    def pairs(self, node: Any, keys: Types, data: "Types | None", merge: bool) -> list[Any]:
+    def pairs(self, node: Any, keys: Types, data: "Types | None", interval: bool = False) -> list[Any]:
         """Return the elements of a map. `data` is None if they are verdicts. Raises NftError."""
         found = []
         for element in self.elements(node):
@@ -196,7 +196,10 @@ class Expressions(Values):
             if tree is None:
                 raise NftError("a map needs data behind each key: { key : data }", place_of(element))
             found.append([key, self.datum(tree, data)])
-        ordered = sorted(found, key=lambda one: intervals.order(keys, one[0])) if merge else found
+        if intervals.kept([one[0] for one in found], keys, interval):
+            ordered = found
+        else:
+            ordered = sorted(found, key=lambda one: intervals.order(keys, one[0]))
         if isinstance(keys, t.Type) and keys.kind != "string" and any(intervals.is_interval(one[0]) for one in found):
             try:
                 return intervals.checked(ordered, keys, lambda one: one[0])

@@ -1,6 +1,7 @@
 """Sets of values in the order in which nft lists them, with ranges that overlap or touch joined."""
 
 import functools
+import json as _json
 from collections.abc import Callable
 from typing import Any
 
@@ -72,8 +73,16 @@ def span(type: t.Type, low: int, high: int) -> Any:
     return {"range": [t.value(type, low), t.value(type, high)]}
 
 
-def unique(elements: list[Any], types: Types) -> list[Any]:
-    """Return elements sorted, and each once."""
+def kept(elements: list[Any], types: Types, interval: bool) -> bool:
+    """Return whether elements stay in the order of the text: concatenations in a set that holds intervals."""
+    return isinstance(types, list) and (interval or any(is_interval(element) for element in elements))
+
+
+def unique(elements: list[Any], types: Types, interval: bool = False) -> list[Any]:
+    """Return elements sorted, and each once. `interval` says that the set holds intervals."""
+    if kept(elements, types, interval):
+        seen = {_json.dumps(element): element for element in elements}
+        return list(seen.values())
     found: list[Any] = []
     key: Callable[[Any], Any] = functools.partial(order, types)
     if isinstance(types, t.Type) and types.kind == "string" and any(is_interval(element) for element in elements):

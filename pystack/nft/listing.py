@@ -13,6 +13,9 @@ from pystack.nft import fields as f
 from pystack.nft import types as t
 from pystack.nft.errors import NftError
 
+_PORTS = ("tcp", "udp", "sctp", "dccp", "udplite")
+#: protocols whose headers nft knows
+_HEADERS = (*_PORTS, "icmp", "igmp", "esp", "ah", "ipcomp")
 _TRANSPORT = ("tcp", "udp", "icmp")
 #: the only type of messages that has a field
 _ICMP_TYPE = {"mtu": "destination-unreachable", "gateway": "redirect"}
@@ -25,12 +28,11 @@ _AT = {
     ("ip", "ttl"): (8, 1),
     ("ip", "protocol"): (9, 1),
     ("ip", "checksum"): (10, 2),
-    ("ip", "saddr"): (12, 4),
-    ("ip", "daddr"): (16, 4),
     ("tcp", "sport"): (0, 2),
     ("tcp", "dport"): (2, 2),
     ("tcp", "sequence"): (4, 4),
     ("tcp", "ackseq"): (8, 4),
+    ("tcp", "flags"): (13, 1),
     ("tcp", "window"): (14, 2),
     ("tcp", "checksum"): (16, 2),
     ("tcp", "urgptr"): (18, 2),
@@ -60,6 +62,8 @@ class Rule:
         #: the protocol that is known, and the place in `out` of the match that may disappear
         self.transport = ""
         self.either = False
+        #: the protocols of a set, one of which is known
+        self.several: list[str] = []
         self.pending: int | None = None
         self.network = "ip" if family == "ip" else ""
         self.pending_network: int | None = None
@@ -75,7 +79,7 @@ class Rule:
                 if error.place is None:
                     error.place = self.places[at]
                 raise
-        return _joined([one for one in self.out if one is not None])
+        return _joined(_bounded([one for one in self.out if one is not None]))
 
     def _check_terminal(self, statements: list[Any], at: int) -> None:
         """Refuse a statement behind one that ends the rule."""
@@ -135,7 +139,8 @@ class Rule:
         if relation != "==":
             return
         if isinstance(right, dict) and "set" in right:
-            self.either = all(one in ("tcp", "udp", "sctp", "dccp", "udplite") for one in right["set"])
+            self.several = [one for one in right["set"] if one in _HEADERS]
+            self.either = bool(self.several) and all(one in _PORTS for one in right["set"][:1])
         elif isinstance(right, str) and not right.startswith("@"):
             self.transport = right
             self.pending = len(self.out) if removable else None
@@ -162,8 +167,9 @@ class Rule:
 
     def _need_transport(self, protocol: str, field: str) -> None:
         """Note that a transport header is read."""
-        if self.transport not in ("", protocol):
-            raise NftError(f"conflicting transport protocols: {self.transport} and {protocol}")
+        other = next((one for one in (self.transport, *self.several) if one not in ("", protocol)), "")
+        if other:
+            raise NftError(f"conflicting transport protocols: {other} and {protocol}")
         if self.pending is not None:
             self.out[self.pending] = None
             self.pending = None
@@ -199,8 +205,9 @@ class Rule:
             if self.network == "ip6":
                 raise NftError("pystack cannot reject IPv6")
         if body["type"] == "tcp reset":
-            if self.transport not in ("", "tcp"):
-                raise NftError(f"a TCP reset cannot answer {self.transport}")
+            other = next((one for one in (self.transport, *self.several) if one not in ("", "tcp")), "")
+            if other:
+                raise NftError(f"a TCP reset cannot answer {other}")
             if self.pending is not None and not inet:
                 self.out[self.pending] = None
             if inet and not self.transport:
@@ -266,7 +273,7 @@ def folded(json: Any) -> Any:
         sign, (inner, constant) = next(iter(field.items()))
         steps.append((sign, constant))
         field = inner
-    if len(steps) < 2:
+    if not steps:
         return json
     types = f.type_of(field)
     if not isinstance(types, t.Type):
@@ -309,14 +316,52 @@ def _place(statement: Any) -> tuple[str, int, int] | None:
     return None if at is None else (payload["protocol"], *at)
 
 
-def _joined(statements: list[Any]) -> list[Any]:
-    """Return the statements with neighbouring fields in the order of the header, which nft compares in one step."""
+def _bounded(statements: list[Any]) -> list[Any]:
+    """Return the statements with `field >= low` and `field <= high` behind it as a range."""
     out: list[Any] = []
     for statement in statements:
-        place = _place(statement)
-        before = _place(out[-1]) if out else None
-        if place and before and place[0] == before[0] and place[1] + place[2] == before[1]:
-            out.insert(len(out) - 1, statement)
+        one, other = (out[-1] if out else {}).get("match"), statement.get("match")
+        if one and other and (one["op"], other["op"]) == (">=", "<=") and one["left"] == other["left"]:
+            out[-1] = {"match": {"op": "==", "left": one["left"], "right": {"range": [one["right"], other["right"]]}}}
         else:
             out.append(statement)
+    return out
+
+
+def _joined(statements: list[Any]) -> list[Any]:
+    """Return the statements with neighbouring fields in the order of the header, which nft compares in one step.
+
+    A step has at most four bytes, and stands at the place of its first field. nft looks for neighbours between two statements that are no matches.
+    """
+    out: list[Any] = []
+    run: list[Any] = []
+    for statement in [*statements, None]:
+        if statement is not None and "match" in statement:
+            run.append(statement)
+        else:
+            out += [*_joined_run(run), *([] if statement is None else [statement])]
+            run = []
+    return out
+
+
+def _joined_run(matches: list[Any]) -> list[Any]:
+    """Return matches with neighbouring fields beside each other."""
+    found = [(place, at) for at, match in enumerate(matches) if (place := _place(match)) is not None]
+    groups: list[list[int]] = []
+    end: tuple[str, int] | None = None
+    size = 0
+    for (header, first, length), at in sorted(found):
+        if (header, first) == end and size + length <= 4:
+            groups[-1].append(at)
+            size += length
+        else:
+            groups.append([at])
+            size = length
+        end = header, first + length
+    moved = {at for group in groups for at in group[1:]}
+    follow = {group[0]: group[1:] for group in groups}
+    out: list[Any] = []
+    for at, match in enumerate(matches):
+        if at not in moved:
+            out += [match, *(matches[other] for other in follow.get(at, []))]
     return out

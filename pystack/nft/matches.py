@@ -104,6 +104,8 @@ class Matches(Statements):
         at = next((number for number, part in enumerate(parts) if part.data == "slash"), None)
         if at is not None:
             wanted = self._flags([*parts[:at], parts[at].children[0]], types)
+            if at == len(parts) - 1:
+                raise NftError("a mask of flags has several: syn / syn,ack", place_of(parts[at]))
             mask = self._flags([parts[at].children[1], *parts[at + 1 :]], types)
             masked = {"&": [left, t.value(types, mask)]}
             return _match(masked, relation or "==", t.value(types, wanted))

@@ -114,7 +114,7 @@ class Sets(Reader):
         """Return the elements of a named set or map, in the order in which nft lists them."""
         keys, data, interval = entry
         if data is not None:
-            made = self.pairs(node, keys, None if data == t.VERDICT else data, merge=True)
+            made = self.pairs(node, keys, None if data == t.VERDICT else data, interval)
         else:
             made = self.set(node, keys)
         if not interval and any(intervals.is_interval(one[0] if data is not None else one) for one in made):
@@ -122,7 +122,7 @@ class Sets(Reader):
         if data is not None:
             return made
         if isinstance(keys, list) or keys.kind == "string" or not interval:
-            return intervals.unique(made, keys)
+            return intervals.unique(made, keys, interval)
         if merge:
             return intervals.merged(made, keys)
         return intervals.checked(made, keys)

@@ -64,6 +64,8 @@ class Statements(Expressions):
                 "burst": BURST if burst is None else self.number(burst, 1),
                 "per": str(unit.children[0]),
             }
+            if names.TIME_UNITS[body["per"]] * 10**9 // body["rate"] * body["burst"] >= 1 << 64:
+                raise NftError("the rate and the burst of the limit are too far apart", place_of(node))
             return body | ({"inv": True} if over else {})
         over, rate, per, burst, unit = node.children
         size, period = str(per).split("/")
@@ -74,6 +76,10 @@ class Statements(Expressions):
         body["rate_unit"], body["burst_unit"] = size, "bytes"
         if burst is not None:
             body["burst"], body["burst_unit"] = _shortest(self.number(burst), str(unit.children[0]))
+        octets = amount * names.BYTE_UNITS[size] + body["burst"] * names.BYTE_UNITS[body["burst_unit"]]
+        # The kernel counts nanoseconds times bytes in 64 bits.
+        if names.TIME_UNITS[period] * 10**9 * octets >= 1 << 64:
+            raise NftError("the limit is too large for the kernel, and so for pystack", place_of(node))
         return body
 
     def _quota(self, node: Any) -> Any:

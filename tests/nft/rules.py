@@ -634,6 +634,26 @@ ip saddr 10.1.1.1 - 10.1.1.9
 dnat ip addr . port to tcp dport map @both
 dnat ip to tcp dport map @both
 snat to ip saddr map { 10.1.1.1 : 10.1.2.1, 10.1.1.2 : 10.1.2.2 }
+ip protocol { udp, 99 } reject
+ip protocol { tcp, udp } redirect to :80
+meta mark & 0xffffffff == 239
+tcp dport & 65535 != 389
+meta mark set meta mark | 0xff and 0x1 & 0x2
+ip saddr . tcp dport { 10.3.0.1 . 31, 10.1.0.1 . 664, 10.149.0.0/24 . 31 }
+ip saddr . tcp dport vmap { 10.3.0.1 . 664 : accept, 10.1.0.1 . 5 : drop }
+tcp dport 22 ip saddr 10.1.1.1 tcp sport 80 ip daddr 10.1.1.2
+ip daddr 10.1.1.2 tcp dport 80 ip saddr != 10.1.1.1 ip saddr 10.1.1.5
+tcp window 5 meta mark 1 tcp flags == ack
+tcp dport 22 counter tcp sport 80
+ip ttl >= 1 ip ttl <= 5
+tcp ackseq 5 tcp sequence 6
+udp checksum 1 udp length 9 udp dport 5 udp sport 6
+ip frag-off 1 ip id 5 ip length 40
+ip daddr 10.1.1.2 ip saddr 10.1.1.1
+ip protocol 99 ip ttl 5
+ip id 5 tcp dport 22 ip length 40
+tcp dport 22 meta mark 1 ip ttl 5 tcp sport 80
+udp dport 53 ip ttl 5 ip protocol udp
 """.strip().splitlines()
 
 #: rules for the family ip alone
@@ -819,4 +839,10 @@ meta mark and 0xff map { 1 : 2 }
 ip dscp set ip dscp map { cs1 : cs2 }
 ip ttl set ip ttl
 queue num 70000
+ip protocol { tcp, udp } tcp dport 22
+meta l4proto { tcp, udp } tcp dport 22
+meta l4proto { tcp, udp } reject with tcp reset
+tcp flags syn,fin / ack
+limit rate 1242 mbytes/hour
+limit rate 1/week burst 4000000000 packets
 """.strip().splitlines()

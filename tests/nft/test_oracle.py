@@ -5,9 +5,12 @@ JSON with `nft list ruleset`, byte for byte. What nft refuses must be refused he
 """
 
 import json
+import re
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("lark")
 
@@ -15,6 +18,7 @@ from pystack import nft
 from pystack.kernel.netns import Namespace
 from tests.nft import rules as r
 from tests.nft.blocks import ACCEPTED, REFUSED
+from tests.nft.generated import RULES
 
 FAMILIES = ("ip", "inet")
 
@@ -151,3 +155,40 @@ def test_blocks_that_nft_refuses_are_refused(space, text):
     assert run(space, "-c", "-f", "-", text=text).returncode != 0
     with pytest.raises(nft.NftError):
         nft.parse(text)
+
+
+@seed(20260501)
+@settings(
+    max_examples=4,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.sampled_from(FAMILIES), st.lists(RULES, min_size=40, max_size=40))
+def test_random_rules_become_what_nft_lists(space, family, lines):
+    """Each example is 40 rules. Those that nft refuses must be refused here, too, and are left out of the comparison."""
+    lines = list(lines)
+    for _ in range(len(lines)):
+        text = table(family, lines)
+        done = run(space, "-c", "-f", "-", text=text)
+        if done.returncode == 0:
+            break
+        # nft stops at the first errors, so the rules that it names are taken out, and the others are tried again.
+        wrong = {int(number) for number in re.findall(r"^/dev/stdin:(\d+):", done.stderr, re.M)}
+        above = text.split("\n")
+        chains = {above[number - 2].removeprefix("chain c").removesuffix(" {") for number in wrong}
+        assert chains and all(name.isdigit() for name in chains), done.stderr
+        for at in sorted((int(name) for name in chains), reverse=True):
+            with pytest.raises(nft.NftError):
+                nft.parse(table(family, [lines[at]]))
+                pytest.fail(f"nft refuses {lines[at]}: {done.stderr}")
+            del lines[at]
+    run(space, "flush", "ruleset")
+    theirs, shown = load(space, text)
+    ours, listed = normal(objects(nft.parse(text))), normal(theirs["nftables"])
+    assert len(lines) > 10
+    for number, line in enumerate(lines):
+        key = ("rule", family, "t", f"c{number}")
+        assert ours.get(key) == listed.get(key), line
+    assert nft.text(theirs).splitlines() == shown.splitlines()
