@@ -12,6 +12,8 @@ from pystack.nft.scope import Scope
 from pystack.nft.source import Source, place_of
 
 FAMILIES = ("ip", "inet")
+#: as in the kernel (NFT_RULE_MAXEXPRS)
+MAX_STATEMENTS = 128
 SET_FLAGS = ("constant", "interval", "timeout", "dynamic")
 
 
@@ -253,6 +255,8 @@ class Reader(Matches):
     def rule(self, node: Any) -> dict[str, Any]:
         """Return the statements and the comment of a rule, as nft lists them."""
         *statements, comment = node.children
+        if len(statements) > MAX_STATEMENTS:
+            raise NftError(f"a rule has at most {MAX_STATEMENTS} statements", place_of(node))
         places = [place_of(one) for one in statements]
         made = [self.placed(one) for one in statements]
         body: dict[str, Any] = {} if comment is None else {"comment": _comment(comment)}

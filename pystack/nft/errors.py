@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from pystack_c.filter.nft.errors import NftError as EngineError
 
+#: the longest piece of a line that an error shows
+WIDTH = 400
+
 
 @dataclass(frozen=True)
 class Place:
@@ -40,7 +43,10 @@ class NftError(EngineError):
         if not self.file or place is None or not place.line:
             return f"Error: {self.message}"
         end = max(place.column, min(place.end, len(self.text)))
+        # Of a line without an end, show what is around the place.
+        begin = max(0, place.column - 1 - WIDTH // 2) if len(self.text) > WIDTH else 0
+        line = self.text[begin : begin + WIDTH]
         # A tab stays a tab under a tab, so that the mark is at the right place.
-        indent = "".join("\t" if char == "\t" else " " for char in self.text[: place.column - 1])
-        mark = indent + "^" * (end - place.column + 1)
-        return f"{self.file}:{place.line}:{place.column}-{end}: Error: {self.message}\n{self.text}\n{mark}"
+        indent = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1 - begin])
+        mark = indent + "^" * min(end - place.column + 1, WIDTH - len(indent))
+        return f"{self.file}:{place.line}:{place.column}-{end}: Error: {self.message}\n{line}\n{mark}"

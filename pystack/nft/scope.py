@@ -8,6 +8,8 @@ from pystack.nft.source import place_of
 
 #: values that one load may read, those that come from variables counted each time
 MAX_VALUES = 200_000
+#: names of one block; a definition copies those that the block has
+MAX_NAMES = 256
 
 
 class Scope:
@@ -34,6 +36,8 @@ class Scope:
 
     def define(self, node: Any) -> None:
         """Do what a `define`, `redefine` or `undefine` says. Raises NftError."""
+        if len(self.values) >= MAX_NAMES:
+            raise NftError(f"a block defines more than {MAX_NAMES} names", place_of(node))
         name = str(node.children[0])
         known = name in self.values
         if name in RESERVED:

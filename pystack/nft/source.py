@@ -94,7 +94,10 @@ class Source:
             raise NftError(f"include {pattern!r}: the path must be relative to the file")
         path = os.path.join(os.path.dirname(os.path.abspath(includer)), pattern)
         if any(char in pattern for char in "*?["):
-            paths = sorted(glob.glob(path))
+            directory, last = os.path.split(path)
+            if any(char in directory for char in "*?["):
+                raise NftError(f"include {pattern!r}: only the name of the file may have * in it, not its directory")
+            paths = sorted(glob.glob(os.path.join(glob.escape(directory), last)))
             return [(one, self._read(one, pattern)) for one in paths if os.path.isfile(one)]
         return [(path, self._read(path, pattern))]
 
@@ -155,7 +158,7 @@ def _check_nesting(text: str, name: str) -> None:
 
 def _quoted(text: str) -> str:
     """Return a piece of text as an error names it."""
-    return _SIGNS.get(text.replace("\r", ""), repr(text))
+    return _SIGNS.get(text.replace("\r", ""), repr(text if len(text) < 60 else f"{text[:60]}..."))
 
 
 def _unexpected(error: Any) -> tuple[Place, str]:

@@ -243,6 +243,20 @@ def expression(data: bytes) -> None:
     (costs.code if data[:1] and data[0] & 1 else costs.expression)(text)
 
 
+def nft(data: bytes) -> None:
+    """Rules in nft's language. What was read is printed, and the text is read again."""
+    from pystack import nft as language
+
+    known = {"nftables": [{"set": {"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr"}}]}
+    try:
+        commands = language.parse(data.decode("utf-8", "replace"), known=known)["nftables"]
+    except language.NftError as error:
+        assert str(error)
+        return
+    added = [one["add"] for one in commands if "add" in one and "element" not in one["add"]]
+    language.text({"nftables": added}, handles=True)
+
+
 @dataclass
 class Target:
     """A function of bytes; `python`: packages whose Python is instrumented as well."""
@@ -266,4 +280,5 @@ TARGETS: dict[str, Target] = {
     "trace": Target(trace, ("pystack.trace.format", "pystack.trace.replay")),
     "script": Target(script, ("pystack.pkt.lexer", "pystack.pkt.parser", "pystack.pkt.parse_expr", "pystack.pkt.parse_packet", "pystack.pkt.shell")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
+    "nft": Target(nft, ("pystack.nft.blocks", "pystack.nft.commands", "pystack.nft.expressions", "pystack.nft.listing", "pystack.nft.matches", "pystack.nft.words")),
 }  # fmt: skip
