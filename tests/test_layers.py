@@ -42,7 +42,7 @@ ORDER = {
         [".stack"],
     ],
     "pystack": [
-        ["._build", ".addresses", ".bpf", ".visible", "kernel"],
+        ["._build", ".addresses", ".bpf", ".visible", "kernel", "nft"],
         [".style", ".charts", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],

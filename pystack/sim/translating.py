@@ -1,11 +1,11 @@
 """Address translation on simulated hosts (masquerade, snat, dnat, redirect, in words instead of the core's numbers), and the packet filter."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_network
+from pystack.nft import as_program
 from pystack_c.ingress import queued
 
 PROTOCOLS = {"": 0, "icmp": C.IPPROTO_ICMP, "tcp": C.IPPROTO_TCP, "udp": C.IPPROTO_UDP}
@@ -147,11 +147,18 @@ class Translating:
         self._script.append(("redirect", (match, port, proto, iface)))
 
     def nft(self, commands: Any) -> None:
-        """Change the packet filter by commands in nft's JSON: a list, an object {"nftables": [...]}, or a JSON text.
+        """Change the packet filter, by commands in nft's language or in nft's JSON.
 
-        Raises pystack_c.filter.nft.errors.NftError, and changes nothing, if a command is wrong or not supported.
+            router.nft("add table inet filter")
+            router.nft(Path("rules.nft"))                        a file, with the files that it includes
+            router.nft([{"add": {"table": {"family": "inet", "name": "filter"}}}])
+
+        Raises NftError with the line that is wrong or not supported, and then nothing has changed. nft's language needs
+        lark (`pip install pystack[nft]`).
         """
-        text = commands if isinstance(commands, str) else json.dumps(commands)
+        as_program(commands, self.ruleset()).run(self._load_filter)
+
+    def _load_filter(self, text: str) -> None:
         self.setup("nft", text)
         self._script.append(("nft", (text,)))
 
