@@ -170,7 +170,7 @@ class Running:
     def nft(self, commands: Any) -> None:
         """Change the packet filter, by commands in nft's language, by a file of them (a Path), or by nft's JSON.
 
-        Raises pystack.nft.NftError with the line that is wrong or not supported, and then nothing has changed.
+        Raises pystack.nft.RulesetError with the line that is wrong or not supported, and then nothing has changed.
         """
         as_program(commands, self.ruleset()).run(lambda text: self.host.setup("nft", text))
 

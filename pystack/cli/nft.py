@@ -9,7 +9,7 @@ import click
 from pystack.style import echo
 
 if TYPE_CHECKING:
-    from pystack.nft import Program
+    from pystack.nft import NftProgram
 
 EXAMPLES = """\b
 Examples:
@@ -36,11 +36,11 @@ Examples:
 def nft(path: str | None, handles: bool, as_json: bool, check: bool, name: str, command: tuple[str, ...]) -> int:
     """Change or show the packet filter of a running stack: a COMMAND in nft's language, or a FILE of them.
 
-    All changes of a call are made together, or none of them. What is shown is the ruleset after them. A text that begins with a
+    All changes of a call are made together, or none of them, and `list` shows the ruleset after them. A text that begins with a
     bracket is nft's JSON.
     """
     from pystack.control.server import ControlError
-    from pystack.nft import LarkMissing, NftError
+    from pystack.nft import LarkMissing, RulesetError
 
     if (path is None) == (not command):
         raise click.UsageError("give a command or -f FILE")
@@ -53,13 +53,13 @@ def nft(path: str | None, handles: bool, as_json: bool, check: bool, name: str, 
         raise click.ClickException(f"{error}; start one with `pystack up`") from None
     except LarkMissing as error:
         raise click.ClickException(str(error)) from None
-    except NftError as error:
+    except RulesetError as error:
         # A mark stands under the place, so the lines are printed as they are.
         echo(str(error), err=True)
         return 1
 
 
-def _read(path: str | None, command: tuple[str, ...], known: list[Any]) -> "Program":
+def _read(path: str | None, command: tuple[str, ...], known: list[Any]) -> "NftProgram":
     """Return the commands of the file or of the command line."""
     from pystack.nft import read, read_path
 
@@ -71,7 +71,7 @@ def _read(path: str | None, command: tuple[str, ...], known: list[Any]) -> "Prog
     return read_path(path, ruleset)
 
 
-def _check(program: "Program") -> None:
+def _check(program: "NftProgram") -> None:
     """Load the commands into a stack that has nothing to do."""
     from pystack_c.config import Config
     from pystack_c.stack import Stack

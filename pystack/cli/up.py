@@ -71,21 +71,21 @@ def _made(device: Any) -> bool:
 
 def read_filter(path: str) -> Any:
     """Read a file of nft's language before anything is created. ClickException if it has an error."""
-    from pystack.nft import LarkMissing, NftError, read_path
+    from pystack.nft import LarkMissing, RulesetError, read_path
 
     try:
         return read_path(path)
-    except (NftError, LarkMissing) as error:
+    except (RulesetError, LarkMissing) as error:
         raise click.ClickException(str(error)) from None
 
 
 def load_filter(rules: Any, host: Any) -> None:
     """Load the rules into the stack. ClickException if the stack does not support one of them."""
-    from pystack.nft import NftError
+    from pystack.nft import RulesetError
 
     try:
         rules.run(lambda commands: host.setup("nft", commands))
-    except NftError as error:
+    except RulesetError as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -6,22 +6,24 @@
     print(nft.text(ruleset))              # as `nft list ruleset` prints it
 
 `parse` and `parse_file` return commands as libnftables-json(5) has them. The rules are in the form in which nft lists them,
-so a ruleset that was loaded looks the same as one that the kernel loaded. What pystack does not know is an NftError with
+so a ruleset that was loaded looks the same as one that the kernel loaded. What pystack does not know is an RulesetError with
 file, line and column. The parser needs lark (`pip install pystack[nft]`); printing does not.
 """
 
 from typing import Any
 
-from pystack.nft.errors import NftError, Place
+from pystack.nft.errors import Place, RulesetError
 from pystack.nft.printer import text
-from pystack.nft.program import Program, as_program, read, read_path
+from pystack.nft.program import NftProgram, as_program, read, read_path
 from pystack.nft.source import LarkMissing
+from pystack_c.filter.nft.errors import NftError
 
 __all__ = [
-    "LarkMissing",
     "NftError",
+    "LarkMissing",
+    "RulesetError",
     "Place",
-    "Program",
+    "NftProgram",
     "as_program",
     "parse",
     "parse_file",
@@ -32,7 +34,7 @@ __all__ = [
 
 
 def parse(rules: str, name: str = "rules", known: Any = None, root: str | None = None) -> dict[str, Any]:
-    """Return the commands of a text, {"nftables": [{"add": {"table": ...}}, ...]}. Raises NftError and LarkMissing.
+    """Return the commands of a text, {"nftables": [{"add": {"table": ...}}, ...]}. Raises RulesetError and LarkMissing.
 
     `name` is shown in errors. `known` is a ruleset in JSON that exists already, so that commands can name its sets.
     `root` is the directory whose files `include` may read; without it there are no includes.
@@ -41,5 +43,5 @@ def parse(rules: str, name: str = "rules", known: Any = None, root: str | None =
 
 
 def parse_file(path: str, known: Any = None) -> dict[str, Any]:
-    """Return the commands of a file. It may include files of its directory and of those below. Raises NftError and LarkMissing."""
+    """Return the commands of a file. It may include files of its directory and of those below. Raises RulesetError and LarkMissing."""
     return read_path(path, known).json()

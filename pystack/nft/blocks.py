@@ -5,10 +5,10 @@ from typing import Any
 
 from pystack.nft import names
 from pystack.nft import types as t
-from pystack.nft.errors import NftError, Place
-from pystack.nft.listing import Rule
-from pystack.nft.matches import Matches
-from pystack.nft.scope import Scope
+from pystack.nft.errors import Place, RulesetError
+from pystack.nft.listing import RuleForm
+from pystack.nft.matches import MatchReader
+from pystack.nft.scope import Definitions
 from pystack.nft.source import Source, place_of
 
 FAMILIES = ("ip", "inet")
@@ -17,7 +17,7 @@ MAX_STATEMENTS = 128
 SET_FLAGS = ("constant", "interval", "timeout", "dynamic")
 
 
-class Reader(Matches):
+class BlockReader(MatchReader):
     """Reads the commands of one load.
 
     `known` has the types of sets and maps that exist already: (family, table, name) -> (key, data or None, interval).
@@ -41,14 +41,14 @@ class Reader(Matches):
     # ---- texts and blocks
 
     def text(self, text: str, name: str, start: str, each: Callable[[Any], None]) -> None:
-        """Read a text, and call `each` for each of its parts. Raises NftError with the place in this text."""
+        """Read a text, and call `each` for each of its parts. Raises RulesetError with the place in this text."""
         outer = self.file, self.words
         self.file, self.words = name, text
         self.depth += 1
         try:
             for child in self.source.tree(text, name, start).children:
                 self.item(child, start, each)
-        except NftError as error:
+        except RulesetError as error:
             raise error.locate(name, text) from None
         finally:
             self.depth -= 1
@@ -66,7 +66,7 @@ class Reader(Matches):
                     self.text(text, path, start, each)
             else:
                 each(node)
-        except NftError as error:
+        except RulesetError as error:
             if error.place is None:
                 error.place = place_of(node)
             raise
@@ -75,7 +75,7 @@ class Reader(Matches):
         """Read the parts of a block, whose definitions end with it."""
         if node is None:
             return
-        self.scope = Scope(self.scope)
+        self.scope = Definitions(self.scope)
         try:
             for child in node.children:
                 self.item(child, str(node.data), each)
@@ -95,10 +95,10 @@ class Reader(Matches):
     # ---- names
 
     def chosen(self, family: Any, node: Any) -> str:
-        """Return a family. It is ip if none is given. Raises NftError for those that pystack does not have."""
+        """Return a family. It is ip if none is given. Raises RulesetError for those that pystack does not have."""
         text = "ip" if family is None else str(family.children[0])
         if text not in FAMILIES:
-            raise NftError(f"pystack has the families ip and inet, not {text}", place_of(family))
+            raise RulesetError(f"pystack has the families ip and inet, not {text}", place_of(family))
         return text
 
     def spec(self, node: Any, names_: tuple[str, ...]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Reader(Matches):
         elif node.data == "table_flags":
             flags = [str(flag) for flag in node.children[1:] if flag != ","]
             if flags != ["dormant"]:
-                raise NftError(f"pystack knows the flag dormant of a table, not {', '.join(flags)}", place_of(node))
+                raise RulesetError(f"pystack knows the flag dormant of a table, not {', '.join(flags)}", place_of(node))
             table["flags"] = "dormant"
         elif node.data == "chain_item_block":
             self.chain(self.inside(node.children[0]), node.children[1])
@@ -166,11 +166,11 @@ class Reader(Matches):
         self.add("chain", body, word)
         self.block(content, lambda child: self.in_chain(child, body))
         if "policy" in body and "hook" not in body:
-            raise NftError("a chain has a policy only if it has a hook", place_of(content))
+            raise RulesetError("a chain has a policy only if it has a hook", place_of(content))
         if "hook" in body:
             body.setdefault("policy", "accept")
         if body.get("type") == "nat" and body["prio"] <= -200:
-            raise NftError("a chain of the type nat needs a priority above -200", place_of(content))
+            raise RulesetError("a chain of the type nat needs a priority above -200", place_of(content))
 
     def in_chain(self, node: Any, body: dict[str, Any]) -> None:
         """Read one part of a chain."""
@@ -186,19 +186,21 @@ class Reader(Matches):
             if getattr(word, "data", "") == "variable":
                 word = self.scope.resolve(word).children[0]
             if str(word) not in ("accept", "drop"):
-                raise NftError("the policy of a chain is accept or drop", place_of(node))
+                raise RulesetError("the policy of a chain is accept or drop", place_of(node))
             body["policy"] = str(word)
 
     def hook(self, node: Any, body: dict[str, Any]) -> None:
         """Read a chain's type, hook and priority."""
         kind, hook, device, priority = node.children
         if str(kind) not in names.CHAIN_TYPES:
-            raise NftError(f"{kind} is not a type of chain; types are {', '.join(names.CHAIN_TYPES)}", place_of(kind))
+            raise RulesetError(
+                f"{kind} is not a type of chain; types are {', '.join(names.CHAIN_TYPES)}", place_of(kind)
+            )
         if str(hook) in ("ingress", "egress") or device is not None:
-            raise NftError("pystack has no chains at a device (ingress, egress)", place_of(hook))
+            raise RulesetError("pystack has no chains at a device (ingress, egress)", place_of(hook))
         if str(hook) not in names.CHAIN_TYPES[str(kind)]:
             known = ", ".join(names.CHAIN_TYPES[str(kind)])
-            raise NftError(f"a chain of the type {kind} has one of the hooks {known}, not {hook}", place_of(hook))
+            raise RulesetError(f"a chain of the type {kind} has one of the hooks {known}, not {hook}", place_of(hook))
         body |= {"type": str(kind), "hook": str(hook), "prio": self.priority(priority, str(hook))}
 
     def priority(self, node: Any, hook: str) -> int:
@@ -222,14 +224,14 @@ class Reader(Matches):
         if word in names.PRIORITIES:
             allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}.get(word, (hook,))
             if hook not in allowed:
-                raise NftError(f"the priority {word} is for the hooks {', '.join(allowed)}", place_of(node))
+                raise RulesetError(f"the priority {word} is for the hooks {', '.join(allowed)}", place_of(node))
             return names.PRIORITIES[word]
         digits = word.removeprefix("-")
         if not digits[:1].isdigit():
-            raise NftError(f"{word!r} is not a priority; {', '.join(names.PRIORITIES)} are", place_of(node))
+            raise RulesetError(f"{word!r} is not a priority; {', '.join(names.PRIORITIES)} are", place_of(node))
         number = t.integer_of(digits) * (-1 if word.startswith("-") else 1)
         if not -(1 << 31) <= number < 1 << 31:
-            raise NftError("a priority is a number with 32 bits", place_of(node))
+            raise RulesetError("a priority is a number with 32 bits", place_of(node))
         return number
 
     # ---- rules
@@ -245,7 +247,7 @@ class Reader(Matches):
             self.scope, self.file, self.words, self.place = scope, file, words, place_of(node)
             try:
                 self.add("rule", body | self.rule(node))
-            except NftError as error:
+            except RulesetError as error:
                 raise error.locate(file, words) from None
             finally:
                 self.scope, self.file, self.words = outer
@@ -256,17 +258,17 @@ class Reader(Matches):
         """Return the statements and the comment of a rule, as nft lists them."""
         *statements, comment = node.children
         if len(statements) > MAX_STATEMENTS:
-            raise NftError(f"a rule has at most {MAX_STATEMENTS} statements", place_of(node))
+            raise RulesetError(f"a rule has at most {MAX_STATEMENTS} statements", place_of(node))
         places = [place_of(one) for one in statements]
         made = [self.placed(one) for one in statements]
         body: dict[str, Any] = {} if comment is None else {"comment": _comment(comment)}
-        return body | {"expr": Rule(self.family, places, self.data_of).listed(made)}
+        return body | {"expr": RuleForm(self.family, places, self.data_of).listed(made)}
 
     def placed(self, node: Any) -> Any:
         """Return a statement; an error without a place gets that of the statement."""
         try:
             return self.statement(node)
-        except NftError as error:
+        except RulesetError as error:
             if error.place is None:
                 error.place = place_of(node)
             raise
@@ -295,7 +297,9 @@ class Reader(Matches):
     def uses(self, name: str, place: Place | None) -> None:
         """Check that a set which a rule names exists."""
         if (self.family, self.table, name) not in self.known:
-            raise NftError(f"the table {self.family} {self.table} has no set or map {name!r} before this line", place)
+            raise RulesetError(
+                f"the table {self.family} {self.table} has no set or map {name!r} before this line", place
+            )
 
     def keys_of(self, name: str) -> Any:
         """Return the type of the keys of a set or a map."""
@@ -316,8 +320,8 @@ def _rank(command: Any) -> int:
 
 
 def _comment(node: Any) -> str:
-    """Return the text of a comment. Raises NftError if it is too long."""
+    """Return the text of a comment. Raises RulesetError if it is too long."""
     text = str(node.children[0]).strip('"')
     if len(text.encode()) > 127:
-        raise NftError("a comment has at most 127 bytes", place_of(node))
+        raise RulesetError("a comment has at most 127 bytes", place_of(node))
     return text

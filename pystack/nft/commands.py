@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from pystack.nft.errors import NftError
-from pystack.nft.sets import Sets
+from pystack.nft.errors import RulesetError
+from pystack.nft.sets import SetReader
 from pystack.nft.source import place_of
 
 _OBJECTS = ("counter", "quota", "limit")
 
 
-class Commands(Sets):
+class CommandReader(SetReader):
     """Reads commands."""
 
     def do_add(self, node: Any, word: str = "add") -> None:
@@ -49,14 +49,14 @@ class Commands(Sets):
     # ---- elements
 
     def do_add_element(self, node: Any, word: str = "add") -> None:
-        """Read elements of a set or of a map. Raises NftError if there is no such set."""
+        """Read elements of a set or of a map. Raises RulesetError if there is no such set."""
         spec, elements = node.children
         body = self.spec(spec, ("table", "name"))
         self.family, self.table = body["family"], body["table"]
         entry = self.known.get((self.family, self.table, body["name"]))
         if entry is None:
             name = body["name"]
-            raise NftError(f"the table {self.family} {self.table} has no set or map {name!r}", place_of(spec))
+            raise RulesetError(f"the table {self.family} {self.table} has no set or map {name!r}", place_of(spec))
         if word == "delete" and entry[1] is not None:
             keys = [self.key(element, entry[0])[0] for element in self.elements(elements)]
             self.add("element", body | {"elem": keys}, word)

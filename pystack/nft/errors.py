@@ -17,7 +17,7 @@ class Place:
     end: int = 0
 
 
-class NftError(EngineError):
+class RulesetError(EngineError):
     """A ruleset cannot be understood, or cannot be loaded. str() shows it as nft does, with the line and a mark.
 
     It is a case of the core's NftError, which says where in the JSON the fault is.
@@ -29,7 +29,7 @@ class NftError(EngineError):
         self.file = ""
         self.text = ""
 
-    def locate(self, file: str, source: str) -> "NftError":
+    def locate(self, file: str, source: str) -> "RulesetError":
         """Add the file and the line, unless an included file has added its own. Returns the error itself."""
         if not self.file and self.place is not None:
             self.file = file

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.nft import types as t
-from pystack.nft.errors import NftError
+from pystack.nft.errors import RulesetError
 
 Types = t.Type | list[t.Type]
 
 
 def bounds(type: t.Type, json: Any) -> tuple[int, int]:
-    """Return the first and the last number of a value, a range or a prefix. Raises NftError."""
+    """Return the first and the last number of a value, a range or a prefix. Raises RulesetError."""
     if isinstance(json, dict):
         if "elem" in json:
             return bounds(type, json["elem"]["val"])
@@ -114,7 +114,7 @@ def merged(elements: list[Any], types: Types) -> list[Any]:
 
 
 def checked(elements: list[Any], type: t.Type, keys: Any = lambda element: element) -> list[Any]:
-    """Return the elements of a named interval set or of a map, sorted. Raises NftError if two of them overlap."""
+    """Return the elements of a named interval set or of a map, sorted. Raises RulesetError if two of them overlap."""
     spans = sorted(((bounds(type, keys(element)), at) for at, element in enumerate(elements)), key=lambda one: one[0])
     found: list[Any] = []
     last: tuple[int, int] | None = None
@@ -122,7 +122,7 @@ def checked(elements: list[Any], type: t.Type, keys: Any = lambda element: eleme
         if last is not None and both == last and elements[at] == found[-1]:
             continue
         if last is not None and both[0] <= last[1]:
-            raise NftError(f"the intervals {_shown(type, last)} and {_shown(type, both)} overlap")
+            raise RulesetError(f"the intervals {_shown(type, last)} and {_shown(type, both)} overlap")
         found.append(elements[at])
         last = both
     return found

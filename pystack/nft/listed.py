@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack.nft.errors import NftError
+from pystack.nft.errors import RulesetError
 from pystack.nft.printer import text
 
 _PLURALS = {
@@ -16,7 +16,7 @@ _PLURALS = {
 
 
 def listed(ruleset: list[Any], kind: str, body: Any, handles: bool = False) -> str:
-    """Return the text of a `list` command, such as `list table ip filter`. Raises NftError if there is no such thing."""
+    """Return the text of a `list` command, such as `list table ip filter`. Raises RulesetError if there is no such thing."""
     if kind == "tables":
         tables = [one["table"] for one in chosen(ruleset, kind, body)]
         return "".join(f"table {one['family']} {one['name']}\n" for one in tables)
@@ -39,7 +39,7 @@ def chosen(ruleset: list[Any], kind: str, body: Any, heads: bool = False) -> lis
         return [*({"table": _bare(one["table"])} for one in mine if "table" in one), *found]
     found = [one for one in mine if _belongs(one, kind, body)]
     if not any(kind in one for one in found):
-        raise NftError(f"there is no {kind} {' '.join(str(word) for word in body.values())}")
+        raise RulesetError(f"there is no {kind} {' '.join(str(word) for word in body.values())}")
     if kind == "table" or not heads:
         return found
     return [

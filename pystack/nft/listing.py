@@ -11,7 +11,7 @@ from typing import Any
 
 from pystack.nft import fields as f
 from pystack.nft import types as t
-from pystack.nft.errors import NftError
+from pystack.nft.errors import RulesetError
 
 _PORTS = ("tcp", "udp", "sctp", "dccp", "udplite")
 #: protocols whose headers nft knows
@@ -48,7 +48,7 @@ _AT = {
 }
 
 
-class Rule:
+class RuleForm:
     """Puts the statements of one rule into nft's form.
 
     `places` has where each statement stands in the text, and `data_of` returns the type of a named map's data.
@@ -69,22 +69,24 @@ class Rule:
         self.pending_network: int | None = None
 
     def listed(self, statements: list[Any]) -> list[Any]:
-        """Return the statements in nft's form. Raises NftError if they contradict each other."""
+        """Return the statements in nft's form. Raises RulesetError if they contradict each other."""
         last = len(statements) - 1
         for at, statement in enumerate(statements):
             try:
                 self._check_terminal(statements, at)
                 self._take(statement, at == last)
-            except NftError as error:
+            except RulesetError as error:
                 if error.place is None:
                     error.place = self.places[at]
                 raise
-        return _joined(_bounded([one for one in self.out if one is not None]))
+        # nft joins neighbours before the kernel has simplified anything.
+        joined = _joined([one for one in self.out if one is not None])
+        return _bounded([_simplified(one) for one in joined])
 
     def _check_terminal(self, statements: list[Any], at: int) -> None:
         """Refuse a statement behind one that ends the rule."""
         if at and next(iter(statements[at - 1])) in _TERMINAL:
-            raise NftError("a statement behind one that ends the rule has no effect")
+            raise RulesetError("a statement behind one that ends the rule has no effect")
 
     def _take(self, statement: Any, last: bool) -> None:
         """Add one statement."""
@@ -93,19 +95,13 @@ class Rule:
             return
         network = self.network
         self._need(statement)
-        if kind == "mangle":
-            statement = {"mangle": statement["mangle"] | {"value": folded(statement["mangle"]["value"])}}
-        elif kind == "match":
-            statement = {"match": statement["match"] | {"left": folded(statement["match"]["left"])}}
-        elif kind == "vmap":
-            statement = {"vmap": statement["vmap"] | {"key": folded(statement["vmap"]["key"])}}
-        elif kind == "reject":
+        if kind == "reject":
             statement = self._reject(statement)
         elif kind in ("snat", "dnat", "masquerade", "redirect"):
             statement = self._translation(kind, statement, network)
         self.out.append(statement)
         if kind not in ("match", "vmap"):
-            # What stands before a counter counts, so it cannot move behind it.
+            # A match before a counter decides what the counter counts, so it cannot move behind the counter.
             self.pending = self.pending_network = None
 
     def _protocol_match(self, match: Any, last: bool) -> bool:
@@ -113,7 +109,7 @@ class Rule:
         left, right = match["left"], match["right"]
         meta = left.get("meta", {}).get("key") if isinstance(left, dict) else None
         if meta == "nfproto" and self.family != "inet":
-            raise NftError("meta nfproto is only for tables of the family inet")
+            raise RulesetError("meta nfproto is only for tables of the family inet")
         plain = match["op"] == "==" and isinstance(right, str) and not right.startswith("@")
         if meta == "protocol" and plain and right == "ip" and self.family == "ip":
             # Every packet of this family is one. nft leaves the match out, except at the end of a rule.
@@ -159,7 +155,7 @@ class Rule:
     def _need_network(self) -> None:
         """Note that the IPv4 header is read."""
         if self.network == "ip6":
-            raise NftError("the rule asks for IPv6, and reads the IPv4 header")
+            raise RulesetError("the rule asks for IPv6, and reads the IPv4 header")
         self.network = "ip"
         if self.pending_network is not None:
             self.out[self.pending_network] = None
@@ -169,7 +165,7 @@ class Rule:
         """Note that a transport header is read."""
         other = next((one for one in (self.transport, *self.several) if one not in ("", protocol)), "")
         if other:
-            raise NftError(f"conflicting transport protocols: {other} and {protocol}")
+            raise RulesetError(f"conflicting transport protocols: {other} and {protocol}")
         if self.pending is not None:
             self.out[self.pending] = None
             self.pending = None
@@ -192,7 +188,7 @@ class Rule:
             if one is not None and one.get("match", {}).get("left") == kind:
                 right = one["match"]["right"]
                 if isinstance(right, str) and right not in ("echo-request", "echo-reply"):
-                    raise NftError(f"a message of the type {right} has no identifier and no sequence number")
+                    raise RulesetError(f"a message of the type {right} has no identifier and no sequence number")
                 return
         self.out.append({"match": {"op": "==", "left": kind, "right": {"set": ["echo-reply", "echo-request"]}}})
 
@@ -203,11 +199,11 @@ class Rule:
         if body is None:
             body = {"type": "icmp" if self.network == "ip" else "icmpx", "expr": "port-unreachable"}
             if self.network == "ip6":
-                raise NftError("pystack cannot reject IPv6")
+                raise RulesetError("pystack cannot reject IPv6")
         if body["type"] == "tcp reset":
             other = next((one for one in (self.transport, *self.several) if one not in ("", "tcp")), "")
             if other:
-                raise NftError(f"a TCP reset cannot answer {other}")
+                raise RulesetError(f"a TCP reset cannot answer {other}")
             if self.pending is not None and not inet:
                 self.out[self.pending] = None
             if inet and not self.transport:
@@ -226,7 +222,7 @@ class Rule:
         if body is None:
             return statement
         if "port" in body and self.transport not in ("tcp", "udp") and not self.either:
-            raise NftError(
+            raise RulesetError(
                 f"{kind} with a port needs a match of the transport protocol before it, such as tcp dport 80"
             )
         if kind in ("masquerade", "redirect") or "addr" not in body:
@@ -238,7 +234,7 @@ class Rule:
             network = "ip"
         if self.family == "inet":
             if "family" not in body and network != "ip":
-                raise NftError(f"{kind} in a table of the family inet needs one: {kind} ip to ...")
+                raise RulesetError(f"{kind} in a table of the family inet needs one: {kind} ip to ...")
             return {kind: {"family": "ip", **{key: value for key, value in body.items() if key != "family"}}}
         body = {key: value for key, value in body.items() if key != "family"}
         if mapped and self._has_port(body["addr"]["map"]["data"]):
@@ -263,6 +259,13 @@ def payloads(json: Any) -> Iterator[dict[str, Any]]:
         else:
             for one in json.values():
                 yield from payloads(one)
+
+
+def _simplified(statement: Any) -> Any:
+    """Return a statement with its operations on bits in the kernel's form."""
+    kind, body = next(iter(statement.items()))
+    part = {"mangle": "value", "match": "left", "vmap": "key"}.get(kind)
+    return statement if part is None else {kind: body | {part: folded(body[part])}}
 
 
 def folded(json: Any) -> Any:

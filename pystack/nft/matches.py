@@ -5,15 +5,15 @@ from typing import Any
 from pystack.nft import fields as f
 from pystack.nft import intervals
 from pystack.nft import types as t
-from pystack.nft.errors import NftError
+from pystack.nft.errors import RulesetError
 from pystack.nft.expressions import operator
 from pystack.nft.source import place_of
-from pystack.nft.statements import Statements
+from pystack.nft.statements import StatementReader
 
 _RELATIONS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">="}
 
 
-class Matches(Statements):
+class MatchReader(StatementReader):
     """Reads matches and verdict maps."""
 
     def _match_plain(self, node: Any) -> Any:
@@ -37,7 +37,7 @@ class Matches(Statements):
         key = self.selectors(left)
         types = f.type_of(key)
         if bits and isinstance(types, list):
-            raise NftError("a concatenation has no bits", place_of(left))
+            raise RulesetError("a concatenation has no bits", place_of(left))
         for part in bits:
             sign = operator(str(part.children[0]))
             kind = t.integer(8) if sign in ("<<", ">>") else types
@@ -54,11 +54,13 @@ class Matches(Statements):
         if right.data in ("set_value", "empty_set"):
             return self._match_elements(left, relation, right, types)
         if isinstance(types, list):
-            raise NftError("a concatenation is compared with a set: { value . value }", place_of(right))
+            raise RulesetError("a concatenation is compared with a set: { value . value }", place_of(right))
         if types.flags:
             return self._match_flags(left, relation, right, types)
         if right.data == "list":
-            raise NftError(f"several values of {t.describe(types)} need braces: {{ value, value }}", place_of(right))
+            raise RulesetError(
+                f"several values of {t.describe(types)} need braces: {{ value, value }}", place_of(right)
+            )
         if (
             isinstance(left, dict)
             and "fib" in left
@@ -68,9 +70,9 @@ class Matches(Statements):
             types = t.BOOLEAN
         value = self.read(right, types)
         if relation in ("<", ">", "<=", ">=") and (types.kind == "string" or intervals.is_interval(value)):
-            raise NftError(f"{relation} needs a single number", place_of(right))
+            raise RulesetError(f"{relation} needs a single number", place_of(right))
         if relation == "!":
-            raise NftError("! is for flags", place_of(right))
+            raise RulesetError("! is for flags", place_of(right))
         return _match(*_masked(left, types, relation or "==", value))
 
     def _match_set(self, left: Any, relation: str | None, right: Any, types: Any) -> Any:
@@ -78,19 +80,21 @@ class Matches(Statements):
         name = str(right.children[0])
         self.uses(name, place_of(right))
         if relation not in (None, "==", "!="):
-            raise NftError(f"{relation} cannot compare with a set", place_of(right))
+            raise RulesetError(f"{relation} cannot compare with a set", place_of(right))
         keys = self.keys_of(name)
         if _shape(keys) != _shape(types):
-            raise NftError(f"the set {name!r} holds {_shape(keys)}, and {_shape(types)} is compared", place_of(right))
+            raise RulesetError(
+                f"the set {name!r} holds {_shape(keys)}, and {_shape(types)} is compared", place_of(right)
+            )
         return _match(left, relation or "==", f"@{name}")
 
     def _match_elements(self, left: Any, relation: str | None, right: Any, types: Any) -> Any:
         """Return a match with a set inside the rule. One with a single value is a match with this value."""
         if relation not in (None, "==", "!="):
-            raise NftError(f"{relation} cannot compare with a set", place_of(right))
+            raise RulesetError(f"{relation} cannot compare with a set", place_of(right))
         elements = self.anonymous(right, types)
         if not elements:
-            raise NftError("the set is empty", place_of(right))
+            raise RulesetError("the set is empty", place_of(right))
         tree = self.elements(right)
         if len(elements) == 1 and len(tree) == 1 and isinstance(types, t.Type) and "elem" not in str(elements[0]):
             # nft makes this exception for the states of connections alone.
@@ -105,7 +109,7 @@ class Matches(Statements):
         if at is not None:
             wanted = self._flags([*parts[:at], parts[at].children[0]], types)
             if at == len(parts) - 1:
-                raise NftError("a mask of flags has several: syn / syn,ack", place_of(parts[at]))
+                raise RulesetError("a mask of flags has several: syn / syn,ack", place_of(parts[at]))
             mask = self._flags([parts[at].children[1], *parts[at + 1 :]], types)
             masked = {"&": [left, t.value(types, mask)]}
             return _match(masked, relation or "==", t.value(types, wanted))
@@ -115,8 +119,7 @@ class Matches(Statements):
         number = self._flags(parts, types)
         if relation in (None, "!"):
             return _match(left, relation or "in", _list(types, number))
-        masked = isinstance(left, dict) and "&" in left
-        if masked and not number and relation in ("==", "!="):
+        if isinstance(left, dict) and "&" in left and not number and relation in ("==", "!="):
             mask = t.number(types, left["&"][1])
             return _match(left["&"][0], "!" if relation == "==" else "in", _list(types, mask))
         value = t.value(types, number)

@@ -142,7 +142,7 @@ def _data_example(json: Any) -> str:
     """Return the data of a map whose types are given by examples. The JSON has only the names of their types."""
     examples = {"mark": "meta mark", "verdict": "verdict", "ipv4_addr": "ip daddr", "inet_service": "tcp dport"}
     parts = json if isinstance(json, list) else [json]
-    return " . ".join(examples.get(one, one) for one in parts)
+    return " . ".join(examples.get(one, str(one)) for one in parts)
 
 
 def _elements(kind: str, body: Any) -> str:

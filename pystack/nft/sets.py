@@ -5,12 +5,12 @@ from typing import Any
 from pystack.nft import fields as f
 from pystack.nft import intervals, names
 from pystack.nft import types as t
-from pystack.nft.blocks import SET_FLAGS, Reader, _comment
-from pystack.nft.errors import NftError
+from pystack.nft.blocks import SET_FLAGS, BlockReader, _comment
+from pystack.nft.errors import RulesetError
 from pystack.nft.source import place_of
 
 
-class Sets(Reader):
+class SetReader(BlockReader):
     """Reads sets, maps and objects."""
 
     # ---- sets and maps
@@ -20,9 +20,9 @@ class Sets(Reader):
         parts: dict[str, Any] = {}
         self.block(content, lambda child: self.in_set(child, parts))
         if "key" not in parts:
-            raise NftError(f"the {kind} has no type: type ipv4_addr, or typeof ip saddr", place_of(content))
+            raise RulesetError(f"the {kind} has no type: type ipv4_addr, or typeof ip saddr", place_of(content))
         if (kind == "map") != ("data" in parts):
-            raise NftError("a map has the types of keys and of data, key : data; a set has one", place_of(content))
+            raise RulesetError("a map has the types of keys and of data, key : data; a set has one", place_of(content))
         made = body | {"type": parts["type"]}
         if kind == "map":
             made["map"] = parts["map"]
@@ -31,7 +31,7 @@ class Sets(Reader):
                 made[name] = parts[name]
         flags = parts.get("flags", [])
         if "auto-merge" in parts and "interval" not in flags:
-            raise NftError("auto-merge works only with flags interval", place_of(content))
+            raise RulesetError("auto-merge works only with flags interval", place_of(content))
         if ("timeout" in parts or "gc-interval" in parts) and "timeout" not in flags:
             made["flags"] = [flag for flag in SET_FLAGS if flag in (*flags, "timeout")]
         entry = (parts["key"], parts.get("data"), "interval" in flags)
@@ -60,7 +60,7 @@ class Sets(Reader):
             given = [str(token) for token in tokens]
             for flag, token in zip(given, tokens, strict=True):
                 if flag not in SET_FLAGS:
-                    raise NftError(f"{flag} is not a flag of a set; {', '.join(SET_FLAGS)} are", place_of(token))
+                    raise RulesetError(f"{flag} is not a flag of a set; {', '.join(SET_FLAGS)} are", place_of(token))
             parts["flags"] = [flag for flag in SET_FLAGS if flag in given]
         elif kind in ("set_timeout", "gc_interval"):
             parts["timeout" if kind == "set_timeout" else "gc-interval"] = t.seconds(str(node.children[0]))
@@ -68,7 +68,7 @@ class Sets(Reader):
             parts["size"] = self.number(node.children[0])
         elif kind == "set_policy":
             if str(node.children[0]) not in ("memory", "performance"):
-                raise NftError("the policy of a set is memory or performance", place_of(node))
+                raise RulesetError("the policy of a set is memory or performance", place_of(node))
             # The kernel does not keep the choice that it makes by itself.
             if str(node.children[0]) == "memory":
                 parts["policy"] = "memory"
@@ -87,12 +87,12 @@ class Sets(Reader):
         for part in node.children:
             name = str(part.children[0])
             if name not in table:
-                raise NftError(f"pystack has no type {name!r} here; it has: {', '.join(table)}", place_of(part))
+                raise RulesetError(f"pystack has no type {name!r} here; it has: {', '.join(table)}", place_of(part))
             found.append(table[name])
         if len(found) == 1:
             return found[0], found[0].name
         if any(one.name in ("verdict", "counter", "quota", "limit") for one in found):
-            raise NftError("a verdict or an object is no part of a concatenation", place_of(node))
+            raise RulesetError("a verdict or an object is no part of a concatenation", place_of(node))
         return found, [one.name for one in found]
 
     def typeof(self, node: Any, parts: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ class Sets(Reader):
         else:
             made = self.set(node, keys)
         if not interval and any(intervals.is_interval(one[0] if data is not None else one) for one in made):
-            raise NftError("the set holds ranges and prefixes only with flags interval", place_of(node))
+            raise RulesetError("the set holds ranges and prefixes only with flags interval", place_of(node))
         if data is not None:
             return made
         if isinstance(keys, list) or keys.kind == "string" or not interval:
@@ -149,7 +149,7 @@ class Sets(Reader):
         parts: dict[str, Any] = {}
         self.block(content, lambda child: self.in_object(child, parts, "rate"))
         if "rate" not in parts:
-            raise NftError("the limit has no rate: rate 10/second", place_of(content))
+            raise RulesetError("the limit has no rate: rate 10/second", place_of(content))
         self.add("limit", body | parts, word)
 
     def in_object(self, node: Any, parts: dict[str, Any], wanted: str) -> None:
@@ -171,4 +171,4 @@ class Sets(Reader):
                 del rate["burst_unit"], rate["burst"]
             parts |= rate
         else:
-            raise NftError("this is no property of such an object", place_of(node))
+            raise RulesetError("this is no property of such an object", place_of(node))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from pystack.nft.errors import NftError, Place
+from pystack.nft.errors import Place, RulesetError
 from pystack.nft.names import UNSUPPORTED
 
 MAX_TEXT = 1 << 20
@@ -66,37 +66,39 @@ class Source:
         self.files = 0
 
     def tree(self, text: str, name: str, start: str = "file") -> Any:
-        """Return the tree of a text. Raises NftError."""
+        """Return the tree of a text. Raises RulesetError."""
+        make = parser()
         import lark
 
-        make = parser()
         self.characters += len(text)
         if self.characters > MAX_TEXT:
-            raise NftError(f"the rules have more than {MAX_TEXT} characters")
+            raise RulesetError(f"the rules have more than {MAX_TEXT} characters")
         _check_nesting(text, name)
         try:
             return make.parse(text if text.endswith("\n") else text + "\n", start=start)
         except lark.UnexpectedToken as error:
             place, message = _unexpected(error)
         except lark.UnexpectedCharacters as error:
-            char = text[error.pos_in_stream : error.pos_in_stream + 1]
+            char = (text + "\n")[error.pos_in_stream or 0 :][:1]
             place = Place(error.line, error.column, error.column)
             message = f"syntax error: {_quoted(char)} is not expected here{_expected(error.allowed or ())}"
-        raise NftError(message, place).locate(name, text)
+        raise RulesetError(message, place).locate(name, text)
 
     def included(self, pattern: str, includer: str, depth: int) -> list[tuple[str, str]]:
-        """Return the names and the texts of the files that an `include` means. Raises NftError."""
+        """Return the names and the texts of the files that an `include` means. Raises RulesetError."""
         if self.root is None:
-            raise NftError("include works only in a file, because the path is relative to it")
+            raise RulesetError("include works only in a file, because the path is relative to it")
         if depth >= MAX_DEPTH:
-            raise NftError(f"files include each other more than {MAX_DEPTH} deep")
+            raise RulesetError(f"files include each other more than {MAX_DEPTH} deep")
         if os.path.isabs(pattern) or "\0" in pattern:
-            raise NftError(f"include {pattern!r}: the path must be relative to the file")
+            raise RulesetError(f"include {pattern!r}: the path must be relative to the file")
         path = os.path.join(os.path.dirname(os.path.abspath(includer)), pattern)
         if any(char in pattern for char in "*?["):
             directory, last = os.path.split(path)
             if any(char in directory for char in "*?["):
-                raise NftError(f"include {pattern!r}: only the name of the file may have * in it, not its directory")
+                raise RulesetError(
+                    f"include {pattern!r}: only the name of the file may have * in it, not its directory"
+                )
             paths = sorted(glob.glob(os.path.join(glob.escape(directory), last)))
             return [(one, self._read(one, pattern)) for one in paths if os.path.isfile(one)]
         return [(path, self._read(path, pattern))]
@@ -105,30 +107,30 @@ class Source:
         """Return the text of one file below the root."""
         real = os.path.realpath(path)
         if self.root is None or os.path.commonpath((real, self.root)) != self.root:
-            raise NftError(f"include {pattern!r}: the file is outside the directory {self.root}")
+            raise RulesetError(f"include {pattern!r}: the file is outside the directory {self.root}")
         self.files += 1
         if self.files > MAX_FILES:
-            raise NftError(f"more than {MAX_FILES} files are included")
+            raise RulesetError(f"more than {MAX_FILES} files are included")
         return read_file(real, MAX_TEXT - self.characters)
 
 
 def read_file(path: str, limit: int = MAX_TEXT) -> str:
-    """Return the text of a file of rules. Raises NftError if it is not a file, not text, or longer than `limit`."""
+    """Return the text of a file of rules. Raises RulesetError if it is not a file, not text, or longer than `limit`."""
     try:
         # A FIFO would block the open.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise NftError(f"{path}: not a regular file")
+                raise RulesetError(f"{path}: not a regular file")
             data = file.read(limit + 1)
     except OSError as error:
-        raise NftError(f"{path}: {error.strerror}") from None
+        raise RulesetError(f"{path}: {error.strerror}") from None
     if len(data) > limit:
-        raise NftError(f"{path}: the rules have more than {MAX_TEXT} characters")
+        raise RulesetError(f"{path}: the rules have more than {MAX_TEXT} characters")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise NftError(f"{path}: the text is not UTF-8") from None
+        raise RulesetError(f"{path}: the text is not UTF-8") from None
 
 
 def place_of(node: Any) -> Place | None:
@@ -151,7 +153,7 @@ def _check_nesting(text: str, name: str) -> None:
                 depth += 1
                 if depth > MAX_NESTING:
                     message = f"brackets lie more than {MAX_NESTING} deep in each other"
-                    raise NftError(message, Place(number, column, column)).locate(name, text)
+                    raise RulesetError(message, Place(number, column, column)).locate(name, text)
             elif char in "})":
                 depth = max(0, depth - 1)
 

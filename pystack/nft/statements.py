@@ -5,8 +5,8 @@ from typing import Any
 from pystack.nft import fields as f
 from pystack.nft import names
 from pystack.nft import types as t
-from pystack.nft.errors import NftError
-from pystack.nft.expressions import Expressions
+from pystack.nft.errors import RulesetError
+from pystack.nft.expressions import ExpressionReader
 from pystack.nft.source import place_of
 
 MAX_COUNT = (1 << 64) - 1
@@ -14,13 +14,13 @@ MAX_COUNT = (1 << 64) - 1
 BURST = 5
 
 
-class Statements(Expressions):
+class StatementReader(ExpressionReader):
     """Reads statements. `family` is that of the table."""
 
     family = "ip"
 
     def statement(self, node: Any) -> Any:
-        """Return the JSON of a statement. Raises NftError."""
+        """Return the JSON of a statement. Raises RulesetError."""
         self.budget.spend(node)
         return getattr(self, f"_{node.data}")(node)
 
@@ -65,7 +65,7 @@ class Statements(Expressions):
                 "per": str(unit.children[0]),
             }
             if names.TIME_UNITS[body["per"]] * 10**9 // body["rate"] * body["burst"] >= 1 << 64:
-                raise NftError("the rate and the burst of the limit are too far apart", place_of(node))
+                raise RulesetError("the rate and the burst of the limit are too far apart", place_of(node))
             return body | ({"inv": True} if over else {})
         over, rate, per, burst, unit = node.children
         size, period = str(per).split("/")
@@ -79,7 +79,7 @@ class Statements(Expressions):
         octets = amount * names.BYTE_UNITS[size] + body["burst"] * names.BYTE_UNITS[body["burst_unit"]]
         # The kernel counts nanoseconds times bytes in 64 bits.
         if names.TIME_UNITS[period] * 10**9 * octets >= 1 << 64:
-            raise NftError("the limit is too large for the kernel, and so for pystack", place_of(node))
+            raise RulesetError("the limit is too large for the kernel, and so for pystack", place_of(node))
         return body
 
     def _quota(self, node: Any) -> Any:
@@ -105,7 +105,7 @@ class Statements(Expressions):
         for option in node.children:
             self._log_option(option, body)
         if "level" in body and body.keys() & {"group", "snaplen", "queue-threshold"}:
-            raise NftError("log has either a level or a group", place_of(node))
+            raise RulesetError("log has either a level or a group", place_of(node))
         if body.get("level") == "warn":
             # It is the level of a log that names none.
             del body["level"]
@@ -116,16 +116,16 @@ class Statements(Expressions):
         """Read one option of a log into its JSON."""
         key, value = str(node.children[0]), node.children[1]
         if key in body and key != "flags":
-            raise NftError(f"log has {key} twice", place_of(node))
+            raise RulesetError(f"log has {key} twice", place_of(node))
         if key == "prefix":
             if getattr(value, "data", "") == "variable":
                 value = self.scope.resolve(value).children[0]
             body[key] = str(value).strip('"')
             if len(body[key]) > 127:
-                raise NftError("a prefix has at most 127 characters", place_of(node))
+                raise RulesetError("a prefix has at most 127 characters", place_of(node))
         elif key == "level":
             if str(value) not in names.LOG_LEVELS:
-                raise NftError(f"{value} is not a level; levels are {', '.join(names.LOG_LEVELS)}", place_of(value))
+                raise RulesetError(f"{value} is not a level; levels are {', '.join(names.LOG_LEVELS)}", place_of(value))
             body[key] = str(value)
         elif key == "flags":
             first, *rest = (str(one.children[0]) if hasattr(one, "children") else str(one) for one in value.children)
@@ -146,12 +146,12 @@ class Statements(Expressions):
             return {"reject": {"type": "tcp reset"}}
         codes = names.ICMP_CODES if words[0] == "icmp" else names.ICMPX_CODES
         if words[0] == "icmpx" and self.family != "inet":
-            raise NftError("icmpx is for tables of the family inet", place_of(node))
+            raise RulesetError("icmpx is for tables of the family inet", place_of(node))
         word = words[-1]
         if word.isdigit():
             word = next((name for name, code in codes.items() if code == int(word)), word)
         if word not in codes or word == "frag-needed":
-            raise NftError(f"{word!r} is not a reason; the reasons are {', '.join(codes)}", place_of(node))
+            raise RulesetError(f"{word!r} is not a reason; the reasons are {', '.join(codes)}", place_of(node))
         return {"reject": {"type": words[0], "expr": word}}
 
     def _notrack(self, node: Any) -> Any:
@@ -178,14 +178,14 @@ class Statements(Expressions):
     def _nat_pair(self, node: Any) -> Any:
         kind, family, target, flags = node.children
         if target.data != "target_address":
-            raise NftError("addr . port takes both from one value", place_of(target))
+            raise RulesetError("addr . port takes both from one value", place_of(target))
         body = {"family": self._nat_family(family), "addr": self.expression(target.children[0], [t.ADDRESS, t.SERVICE])}
         return {str(kind.children[0]): _ordered(body, flags)}
 
     def _nat_family(self, node: Any) -> str:
         family = str(node.children[0])
         if family != "ip":
-            raise NftError(f"pystack translates addresses of the family ip, not of {family}", place_of(node))
+            raise RulesetError(f"pystack translates addresses of the family ip, not of {family}", place_of(node))
         return family
 
     def _address(self, node: Any) -> Any:
@@ -227,7 +227,7 @@ class Statements(Expressions):
         flags = [_text(flag) for part in (first, last) if part is not None for flag in part.children]
         flags = [flag for flag in ("bypass", "fanout") if flag in flags]
         if "fanout" in flags and not (isinstance(body["num"], dict) and "range" in body["num"]):
-            raise NftError("fanout needs a range of queues", place_of(node))
+            raise RulesetError("fanout needs a range of queues", place_of(node))
         if flags:
             body["flags"] = flags[0] if len(flags) == 1 else flags
         return {"queue": body}
@@ -255,7 +255,7 @@ class Statements(Expressions):
         if data is not None:
             kind = self.data_of(str(name))
             if kind is None:
-                raise NftError(f"{name} is not a map with values", place_of(name))
+                raise RulesetError(f"{name} is not a map with values", place_of(name))
             return {"map": body | {"data": self.expression(data, kind), "map": f"@{name}"}}
         body["set"] = f"@{name}"
         return {"set": body | ({"stmt": statements} if statements else {})}
@@ -263,20 +263,20 @@ class Statements(Expressions):
     def _reset_option(self, node: Any) -> Any:
         name = str(node.children[0])
         if name not in f.OPTION:
-            raise NftError(f"pystack does not know the TCP option {name}", place_of(node))
+            raise RulesetError(f"pystack does not know the TCP option {name}", place_of(node))
         return {"reset": {"tcp option": {"name": name}}}
 
     def _check_value(self, kind: str, types: Any, value: Any, node: Any) -> None:
         """Check that a value which is no constant fits into the field that it is set to."""
         if {"range", "prefix"} & set(value):
-            raise NftError("a single value is expected here", place_of(node))
+            raise RulesetError("a single value is expected here", place_of(node))
         if "|" in value and types.flags:
             return
         source = types if "map" in value else f.type_of(value)
         if types.kind != "number" and source != types:
-            raise NftError(f"{t.describe(types)} cannot be set to {t.describe(source)}", place_of(node))
+            raise RulesetError(f"{t.describe(types)} cannot be set to a value of another type", place_of(node))
         if kind == "payload" and types.bits % 16:
-            raise NftError(
+            raise RulesetError(
                 "this field can be set only to a constant, because it is shorter than 16 bits", place_of(node)
             )
 
@@ -288,7 +288,7 @@ class Statements(Expressions):
         writable = writable or (kind == "ct" and body["key"] in f.CT_WRITABLE)
         writable = writable or (kind == "tcp option" and "field" in body)
         if not writable:
-            raise NftError("this cannot be set", place_of(node.children[0]))
+            raise RulesetError("this cannot be set", place_of(node.children[0]))
         types = f.type_of(key)
         value = self.expression(node.children[1], types)
         if isinstance(value, dict):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pystack.nft import names
-from pystack.nft.errors import NftError
+from pystack.nft.errors import RulesetError
 
 DECIMAL = -1
 _UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -97,7 +97,7 @@ DATA = {
 
 
 def seconds(text: str) -> int:
-    """Return a time such as 1h30m or 90 in seconds. Raises NftError. nft rounds milliseconds down."""
+    """Return a time such as 1h30m or 90 in seconds. Raises RulesetError. nft rounds milliseconds down."""
     total, digits, unit = 0, "", ""
     sizes = {**{name: size * 1000 for name, size in _UNITS}, "ms": 1}
     for char in f"{text} ":
@@ -110,14 +110,14 @@ def seconds(text: str) -> int:
         total += _part(digits, unit, sizes, text)
         digits, unit = char, ""
     if total > 0xFFFFFFFF * 1000:
-        raise NftError(f"{text} is too long a time")
+        raise RulesetError(f"{text} is too long a time")
     return total // 1000
 
 
 def _part(digits: str, unit: str, sizes: dict[str, int], text: str) -> int:
     """Return one part of a time, such as 30m, in milliseconds."""
     if not digits or len(digits) > 12 or unit not in {"": 1, **sizes}:
-        raise NftError(f"{text!r} is not a time: write it as 1d2h3m4s")
+        raise RulesetError(f"{text!r} is not a time: write it as 1d2h3m4s")
     return int(digits) * sizes[unit or "s"]
 
 
@@ -136,19 +136,19 @@ def time_text(value: int) -> str:
 def integer_of(text: str) -> int:
     """Return a number that is written in decimal or hexadecimal."""
     if len(text) > 24:
-        raise NftError(f"the number {text[:24]}... is too large")
+        raise RulesetError(f"the number {text[:24]}... is too large")
     # A leading zero means an octal number to nft.
     if text.startswith("0") and len(text) > 1 and text[1] not in "xX":
         if any(digit not in "01234567" for digit in text):
-            raise NftError(f"{text} begins with 0, so it must be an octal number")
+            raise RulesetError(f"{text} begins with 0, so it must be an octal number")
         return int(text, 8)
     return int(text, 0)
 
 
 def bounded(type: Type, number: int) -> int:
-    """Return the number if it fits into the type. Raises NftError otherwise."""
+    """Return the number if it fits into the type. Raises RulesetError otherwise."""
     if not 0 <= number <= type.limit():
-        raise NftError(f"the value {number} is not in the range 0-{type.limit()} of {describe(type)}")
+        raise RulesetError(f"the value {number} is not in the range 0-{type.limit()} of {describe(type)}")
     return number
 
 
@@ -181,7 +181,7 @@ def flags_value(type: Type, number: int) -> Any:
 
 
 def number(type: Type, json: Any) -> int:
-    """Return the number behind a JSON value of the type. Raises NftError if it has none."""
+    """Return the number behind a JSON value of the type. Raises RulesetError if it has none."""
     if isinstance(json, bool):
         return int(json)
     if isinstance(json, int):
@@ -193,23 +193,23 @@ def number(type: Type, json: Any) -> int:
             return address(json)
         if json in type.names:
             return type.names[json]
-    raise NftError(f"{json!r} is not a value of {describe(type)}")
+    raise RulesetError(f"{json!r} is not a value of {describe(type)}")
 
 
 def address(text: str) -> int:
-    """Return the number of an IPv4 address. Raises NftError."""
+    """Return the number of an IPv4 address. Raises RulesetError."""
     try:
         return int(ipaddress.IPv4Address(text))
     except ValueError:
-        raise NftError(f"{text!r} is not an IPv4 address") from None
+        raise RulesetError(f"{text!r} is not an IPv4 address") from None
 
 
 def word(type: Type, name: str) -> Any:
-    """Return the JSON of a value that is written as a word. Raises NftError if the type has no such word."""
+    """Return the JSON of a value that is written as a word. Raises RulesetError if the type has no such word."""
     if type.kind == "string":
         longest = 15 if type in (IFNAME, IFINDEX) else 255
         if not 0 < len(name.removesuffix("*")) <= longest:
-            raise NftError(f"a name here has between 1 and {longest} characters")
+            raise RulesetError(f"a name here has between 1 and {longest} characters")
         return name
     if name in type.names:
         return value(type, type.names[name])
@@ -217,13 +217,13 @@ def word(type: Type, name: str) -> Any:
         port = names.service(name)
         if port is not None:
             return port
-        raise NftError(f"{name!r} is not a service that this system knows")
+        raise RulesetError(f"{name!r} is not a service that this system knows")
     if type.kind == "address":
-        raise NftError(f"{name!r} is not an IPv4 address; names of hosts are not looked up")
+        raise RulesetError(f"{name!r} is not an IPv4 address; names of hosts are not looked up")
     if type.names:
         known = ", ".join(list(type.names)[:30])
-        raise NftError(f"{name!r} is not a value of {describe(type)}; it has: {known}")
-    raise NftError(f"{name!r} is not a value of {describe(type)}")
+        raise RulesetError(f"{name!r} is not a value of {describe(type)}; it has: {known}")
+    raise RulesetError(f"{name!r} is not a value of {describe(type)}")
 
 
 def text(type: Type, json: Any) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 from pystack.nft import intervals
 from pystack.nft import types as t
-from pystack.nft.errors import NftError
-from pystack.nft.scope import Budget, Scope
+from pystack.nft.errors import RulesetError
+from pystack.nft.scope import Definitions, ValueBudget
 from pystack.nft.source import place_of
 
 #: how deep values may lie in each other, variables included
@@ -14,25 +14,25 @@ MAX_DEPTH = 64
 Types = t.Type | list[t.Type]
 
 
-class Values:
+class ValueReader:
     """Reads values of one load."""
 
     def __init__(self) -> None:
-        self.scope = Scope()
-        self.budget = Budget()
+        self.scope = Definitions()
+        self.budget = ValueBudget()
 
     def read(self, node: Any, types: Types, depth: int = 0) -> Any:
-        """Return the JSON of one value: a constant, a range, a prefix, flags, or a concatenation. Raises NftError."""
+        """Return the JSON of one value: a constant, a range, a prefix, flags, or a concatenation. Raises RulesetError."""
         self.budget.spend(node)
         if depth > MAX_DEPTH:
-            raise NftError(f"values lie more than {MAX_DEPTH} deep in each other", place_of(node))
+            raise RulesetError(f"values lie more than {MAX_DEPTH} deep in each other", place_of(node))
         try:
             if node.data == "variable":
                 return self.read(self.scope.resolve(node), types, depth + 1)
             if isinstance(types, list):
                 return self._concat(node, types, depth)
             return self._single(node, types, depth)
-        except NftError as error:
+        except RulesetError as error:
             if error.place is None:
                 error.place = place_of(node)
             raise
@@ -41,7 +41,7 @@ class Values:
         """Return a concatenation."""
         parts = node.children if node.data == "concat" else [node]
         if len(parts) != len(types):
-            raise NftError(f"a value has {len(parts)} parts here, and {len(types)} are expected")
+            raise RulesetError(f"a value has {len(parts)} parts here, and {len(types)} are expected")
         return {"concat": [self.read(part, one, depth + 1) for part, one in zip(parts, types, strict=True)]}
 
     def _single(self, node: Any, type: t.Type, depth: int) -> Any:
@@ -57,20 +57,20 @@ class Values:
         if kind == "slash":
             return self._prefix(node, type, depth)
         if kind in ("concat", "list", "set_value", "set_name"):
-            raise NftError(f"one value of {t.describe(type)} is expected here")
+            raise RulesetError(f"one value of {t.describe(type)} is expected here")
         return self._constant(kind, str(node.children[0]), type)
 
     def _constant(self, kind: str, text: str, type: t.Type) -> Any:
         """Return a value that is one word."""
         if kind == "address6":
-            raise NftError(f"{text}: pystack has no IPv6")
+            raise RulesetError(f"{text}: pystack has no IPv6")
         if kind == "address":
             if type.kind != "address":
-                raise NftError(f"an address is no value of {t.describe(type)}")
+                raise RulesetError(f"an address is no value of {t.describe(type)}")
             return t.value(type, t.address(text))
         if kind == "time":
             if type.kind != "time":
-                raise NftError(f"a time is no value of {t.describe(type)}")
+                raise RulesetError(f"a time is no value of {t.describe(type)}")
             return t.seconds(text)
         if kind == "number":
             return self._number(text, type)
@@ -78,7 +78,7 @@ class Values:
             return t.word(type, text[1:-1])
         if kind in ("word", "keyword"):
             return t.word(type, text)
-        raise NftError(f"one value of {t.describe(type)} is expected here")
+        raise RulesetError(f"one value of {t.describe(type)} is expected here")
 
     def _number(self, text: str, type: t.Type) -> Any:
         """Return a value that is written as a number."""
@@ -86,29 +86,29 @@ class Values:
         if type.kind == "string":
             if type in (t.IFINDEX, t.IFNAME):
                 return text
-            raise NftError(f'a name is expected here, in quotes if it begins with a digit: "{text}"')
+            raise RulesetError(f'a name is expected here, in quotes if it begins with a digit: "{text}"')
         if type is t.BOOLEAN and number > 1:
-            raise NftError("exists or missing is expected here")
+            raise RulesetError("exists or missing is expected here")
         return t.value(type, t.bounded(type, number))
 
     def _range(self, node: Any, type: t.Type, depth: int) -> Any:
         """Return a range, or the one value that it has."""
         low, high = (self.read(child, type, depth + 1) for child in node.children)
         if type.kind == "string":
-            raise NftError(f"{t.describe(type)} has no ranges")
+            raise RulesetError(f"{t.describe(type)} has no ranges")
         first, last = t.number(type, low), t.number(type, high)
         if first > last:
-            raise NftError("the range begins behind its end")
+            raise RulesetError("the range begins behind its end")
         return low if first == last else {"range": [low, high]}
 
     def _prefix(self, node: Any, type: t.Type, depth: int) -> Any:
         """Return a prefix, without the bits behind its length."""
         base = self.read(node.children[0], type, depth + 1)
         if type.kind != "address" or node.children[1].data != "number":
-            raise NftError(f"{t.describe(type)} has no prefixes")
+            raise RulesetError(f"{t.describe(type)} has no prefixes")
         length = t.integer_of(str(node.children[1].children[0]))
         if length > type.bits:
-            raise NftError(f"the prefix length {length} is not in 0..{type.bits}")
+            raise RulesetError(f"the prefix length {length} is not in 0..{type.bits}")
         if length == type.bits:
             return base
         number = t.number(type, base) >> (type.bits - length) << (type.bits - length)
@@ -117,15 +117,15 @@ class Values:
     # ---- sets
 
     def elements(self, node: Any, depth: int = 0) -> list[Any]:
-        """Return the elements' trees of a set, those of variables in it included. Raises NftError."""
+        """Return the elements' trees of a set, those of variables in it included. Raises RulesetError."""
         if depth > MAX_DEPTH:
-            raise NftError(f"sets lie more than {MAX_DEPTH} deep in each other", place_of(node))
+            raise RulesetError(f"sets lie more than {MAX_DEPTH} deep in each other", place_of(node))
         if node.data == "variable":
             return self.elements(self.scope.resolve(node), depth + 1)
         if node.data == "empty_set":
             return []
         if node.data != "set_value":
-            raise NftError("a set is expected here: { value, value }", place_of(node))
+            raise RulesetError("a set is expected here: { value, value }", place_of(node))
         found: list[Any] = []
         for element in node.children:
             value = element.children[0]
@@ -138,17 +138,17 @@ class Values:
         return found
 
     def set(self, node: Any, types: Types) -> list[Any]:
-        """Return the JSON of the elements of a set without data, in the order of the text. Raises NftError."""
+        """Return the JSON of the elements of a set without data, in the order of the text. Raises RulesetError."""
         found = []
         for element in self.elements(node):
             key, data = self.key(element, types)
             if data is not None:
-                raise NftError("a set has no data behind a colon; a map has", place_of(element))
+                raise RulesetError("a set has no data behind a colon; a map has", place_of(element))
             found.append(key)
         return found
 
     def key(self, element: Any, types: Types) -> tuple[Any, Any]:
-        """Return an element's key, with its options, and the tree of its data or None. Raises NftError."""
+        """Return an element's key, with its options, and the tree of its data or None. Raises RulesetError."""
         value, *options, data = element.children
         key = self.read(value, types)
         extra: dict[str, Any] = {}

@@ -186,7 +186,7 @@ def expression(json: Any, types: Types) -> str:
 
 
 def _constant_type(sign: str, inner: str, types: Types) -> t.Type:
-    """Return the type of a constant in an operation. What was shifted is a plain number to nft."""
+    """Return the type of a constant in an operation. A value that was shifted is a plain number to nft."""
     if sign in ("<<", ">>"):
         return t.integer(32)
     return t.integer(32, digits=1) if inner in ("<<", ">>") else _single(types)

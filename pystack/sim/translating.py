@@ -153,7 +153,7 @@ class Translating:
             router.nft(Path("rules.nft"))                        a file, with the files that it includes
             router.nft([{"add": {"table": {"family": "inet", "name": "filter"}}}])
 
-        Raises NftError with the line that is wrong or not supported, and then nothing has changed. nft's language needs
+        Raises pystack.nft.RulesetError with the line that is wrong or not supported, and then nothing has changed. nft's language needs
         lark (`pip install pystack[nft]`).
         """
         as_program(commands, self.ruleset()).run(self._load_filter)

@@ -10,6 +10,7 @@ pytest.importorskip("lark")
 
 from pystack.cli.main import cli
 from pystack.control.server import ControlServer, change_filter
+from pystack.running import Running
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.stack import Stack
@@ -140,3 +141,18 @@ def test_include_in_a_file(stack, tmp_path):
     (tmp_path / "parts" / "web.nft").write_text("tcp dport nonsense accept\n")
     told = run("-f", str(path), status=1)
     assert told.startswith(f"{Path(path).parent}/parts/web.nft:1:11-18: Error: ")
+
+
+def test_running_loads_text_files_and_json(stack, tmp_path):
+    """`Running.nft` of pystack.up()."""
+    running = Running(stack, None, None, None, False)
+    running.nft(RULES)
+    path = tmp_path / "more.nft"
+    path.write_text("add element inet filter hosts { 10.0.0.7 }\n")
+    running.nft(path)
+    running.nft([{"add": {"table": {"family": "ip", "name": "t"}}}])
+    shown = run("list", "ruleset")
+    assert "10.0.0.1, 10.0.0.7" in shown and "table ip t {" in shown
+    assert [one["table"]["name"] for one in running.ruleset() if "table" in one] == ["filter", "t"]
+    with pytest.raises(NftError):
+        running.nft("add rule ip t nobody accept")

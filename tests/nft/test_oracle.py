@@ -123,7 +123,7 @@ def test_a_listing_that_is_read_again_means_the_same_to_both(space, family):
 def test_what_nft_refuses_is_refused(space, family, line):
     text = table(family, [line])
     assert run(space, "-c", "-f", "-", text=text).returncode != 0
-    with pytest.raises(nft.NftError) as caught:
+    with pytest.raises(nft.RulesetError) as caught:
         nft.parse(text)
     assert caught.value.place is not None
 
@@ -134,7 +134,7 @@ def test_what_pystack_does_not_know_is_an_error_with_its_place(space, line):
     family = "inet" if run(space, "-c", "-f", "-", text=text).returncode == 0 else "ip"
     text = table(family, [line])
     assert run(space, "-c", "-f", "-", text=text).returncode == 0
-    with pytest.raises(nft.NftError) as caught:
+    with pytest.raises(nft.RulesetError) as caught:
         nft.parse(text)
     start = text[: text.index("chain c0")].count("\n") + 2
     assert caught.value.place.line == start
@@ -153,7 +153,7 @@ def test_blocks_and_commands_become_what_nft_lists(space, text):
 @pytest.mark.parametrize("text", REFUSED)
 def test_blocks_that_nft_refuses_are_refused(space, text):
     assert run(space, "-c", "-f", "-", text=text).returncode != 0
-    with pytest.raises(nft.NftError):
+    with pytest.raises(nft.RulesetError):
         nft.parse(text)
 
 
@@ -180,7 +180,7 @@ def test_random_rules_become_what_nft_lists(space, family, lines):
         chains = {above[number - 2].removeprefix("chain c").removesuffix(" {") for number in wrong}
         assert chains and all(name.isdigit() for name in chains), done.stderr
         for at in sorted((int(name) for name in chains), reverse=True):
-            with pytest.raises(nft.NftError):
+            with pytest.raises(nft.RulesetError):
                 nft.parse(table(family, [lines[at]]))
                 pytest.fail(f"nft refuses {lines[at]}: {done.stderr}")
             del lines[at]

@@ -1,4 +1,6 @@
-"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, names.md, dhcp.md, proxies.md and link-layer.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, names.md, dhcp.md, proxies.md, link-layer.md and firewall.md
+are programs that run.
+"""
 
 import re
 from pathlib import Path
@@ -79,3 +81,18 @@ def test_the_guide_to_dhcp_runs(tmp_path):
     blocks, names = run("dhcp.md", tmp_path)
     assert blocks == 3
     assert names["server"].machine.leases(names["net"].now) == {}
+
+
+def test_the_guide_to_the_filter_runs(tmp_path):
+    pytest.importorskip("lark")
+    from pystack import nft
+
+    blocks, names = run("firewall.md", tmp_path)
+    assert blocks == 3
+    assert names["passed"] == 0 and names["counter"]["packets"] == 1 and names["counter"]["bytes"] == 36
+    page = (HOWTO / "firewall.md").read_text()
+    rules, listing = re.findall(r"^```nft\n(.*?)^```", page, re.M | re.S)
+    assert listing == names["shown"]
+    assert nft.parse(rules)["nftables"]
+    [error] = re.findall(r"^```text\n(.*?)^```", page, re.M | re.S)
+    assert error == names["told"] + "\n"

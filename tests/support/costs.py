@@ -260,7 +260,7 @@ def nft(given: Input) -> Any:
     parser()
     try:
         commands = language.parse(b"".join(expand(given)).decode("latin-1"))["nftables"]
-    except language.NftError as error:
+    except language.RulesetError as error:
         return str(error)
     return language.text({"nftables": [one["add"] for one in commands if "add" in one and "element" not in one["add"]]})
 

@@ -250,7 +250,7 @@ def nft(data: bytes) -> None:
     known = {"nftables": [{"set": {"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr"}}]}
     try:
         commands = language.parse(data.decode("utf-8", "replace"), known=known)["nftables"]
-    except language.NftError as error:
+    except language.RulesetError as error:
         assert str(error)
         return
     added = [one["add"] for one in commands if "add" in one and "element" not in one["add"]]
